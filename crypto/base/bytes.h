@@ -1,0 +1,56 @@
+/*
+ * bytes: bytes with a length as one value, and integers as they stand on disk (little-endian, by explicit accessors).
+ */
+#pragma once
+
+#include <endian.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Bytes that somebody else owns. `data` may be NULL when `size` is 0. */
+struct bytes {
+	const uint8_t *data;
+	size_t size;
+};
+
+static inline struct bytes bytes_of(const void *data, size_t size) {
+	return (struct bytes){.data = data, .size = size};
+}
+
+static inline struct bytes bytes_of_string(const char *text) {
+	return bytes_of(text, strlen(text));
+}
+
+static inline uint16_t le16_get(const uint8_t *from) {
+	uint16_t value;
+	memcpy(&value, from, sizeof value);
+	return le16toh(value);
+}
+
+static inline uint32_t le32_get(const uint8_t *from) {
+	uint32_t value;
+	memcpy(&value, from, sizeof value);
+	return le32toh(value);
+}
+
+static inline uint64_t le64_get(const uint8_t *from) {
+	uint64_t value;
+	memcpy(&value, from, sizeof value);
+	return le64toh(value);
+}
+
+static inline void le16_put(uint8_t *to, uint16_t value) {
+	value = htole16(value);
+	memcpy(to, &value, sizeof value);
+}
+
+static inline void le32_put(uint8_t *to, uint32_t value) {
+	value = htole32(value);
+	memcpy(to, &value, sizeof value);
+}
+
+static inline void le64_put(uint8_t *to, uint64_t value) {
+	value = htole64(value);
+	memcpy(to, &value, sizeof value);
+}

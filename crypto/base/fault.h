@@ -1,0 +1,35 @@
+/*
+ * fault: the one place where an error gets its words.
+ *
+ * Functions return 0 or a negative errno. Whoever first sees that something failed says in words what was being done
+ * to which thing; callers add what they were about, outermost first:
+ *
+ *     return fault(EIO, "segment %s: block at %" PRIu64 " does not authenticate", name, position);
+ *     ...
+ *     return fault_while(rc, "reading %s", path);      // "reading a.csv: segment …: block at 42 does not authenticate"
+ *
+ * The words belong to the calling thread and stay until the next fault() in it. They never hold file content, keys or
+ * passphrases. Thread-safe; never allocates, so it works when memory is short.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* Longest message kept, in bytes with the final NUL; longer ones are cut at the end. */
+#define FAULT_MESSAGE_BYTES 1024
+
+/* Records the words for error `errnum` (a positive errno) and returns -errnum. Keeps errno as it was. */
+int fault(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* As fault(), with ": " and the system's text for `errnum` at the end: for failed system calls. */
+int fault_errno(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "words: " before the message that stands; returns `rc` (a negative errno) unchanged. With rc >= 0 does nothing.
+ */
+int fault_while(int rc, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The calling thread's last message, "" if there is none. Valid until the thread's next fault…() call. */
+const char *fault_message(void);
+
+/* Forgets the calling thread's message. */
+void fault_clear(void);
