@@ -1,0 +1,142 @@
+/*
+ * check: one file held against one dataset's rules, the function that runs in a worker without keys or in `assayfs
+ * check`.
+ *
+ *     job (what the dataset says) ─┐
+ *                                  ├─> check_table() ─> result: outcome, reason, one entry a rule
+ *     input (the file's bytes) ────┘
+ *
+ * The result crosses from the worker to the daemon as JSON that the daemon treats as hostile: check_result_from_json
+ * accepts nothing that check_result_to_json could not have written. Results hold no cell values, only numbers, column
+ * names, rule texts and line numbers.
+ */
+#pragma once
+
+#include "crypto/base/bytes.h"
+#include "crypto/base/cleanup.h"
+#include "policy/policy.h"
+
+#include <sys/types.h>
+
+/* Bounds of a result; what is more is cut by the check and refused by the reader. */
+#define CHECK_RULES_MAX 4096
+#define CHECK_METRICS_MAX 256       /* a rule */
+#define CHECK_FAILING_LINES_MAX 100 /* a rule: the first ones; the count stands in failing_rows */
+#define CHECK_TEXT_MAX (64u << 10)  /* bytes of one string */
+#define CHECK_RESULT_MAX (4u << 20) /* bytes of the JSON */
+#define CHECK_WARNINGS_MAX 256
+
+enum outcome { OUTCOME_NONE, OUTCOME_PENDING, OUTCOME_PASSED, OUTCOME_FAILED, OUTCOME_ERROR };
+
+/* "none", "pending", "passed", "failed", "error": what getfattr -n user.assayfs.verdict prints. */
+const char *outcome_word(enum outcome outcome);
+/* The outcome of a word; -EINVAL. */
+int outcome_from_word(const char *word, enum outcome *ret_outcome);
+
+/* ---- what is asked ---- */
+
+/* Borrowed: the strings belong to whoever made the job. */
+struct check_job {
+	const char *dataset;
+	const char *file_name; /* last component, for naming a format by its suffix */
+	uint64_t size;         /* of the input, in bytes */
+	struct policy_format format;
+	enum policy_nulls nulls;
+	const char *const *null_words;
+	size_t null_word_count;
+	struct bytes rules;     /* DQDL text */
+	const char *rules_file; /* for messages */
+	int64_t clock_ns;       /* what now() means in the rules, since 1970, UTC */
+};
+
+/* The job of one dataset for one file. */
+struct check_job check_job_for(
+        const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns);
+
+/* The job as canonical JSON, for the worker and for hashing; allocated. And back: `ret_job` points into `ret_memory`,
+ * which check_job_free frees. */
+typedef struct CheckJobMemory CheckJobMemory;
+int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_size);
+int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMemory **ret_memory);
+void check_job_free(CheckJobMemory *memory);
+DEFINE_CLEANUP(CheckJobMemory, check_job_free);
+
+/* Where the check reads the file from. Up to `size` bytes into `buffer`: their number, 0 at the end, -errno. */
+typedef ssize_t check_read(void *context, void *buffer, size_t size);
+struct check_input {
+	check_read *read;
+	void *context;
+};
+
+/* ---- what is answered ---- */
+
+struct check_metric {
+	char *name; /* as Glue names it: Column.State.Completeness */
+	double value;
+};
+
+struct check_rule {
+	char *text; /* canonical */
+	enum outcome outcome;
+	char *reason; /* NULL when passed */
+	struct check_metric *metrics;
+	size_t metric_count;
+	uint64_t failing_rows;
+	bool has_failing_rows; /* the rule judges rows */
+	uint64_t *failing_lines;
+	size_t failing_line_count;
+};
+
+struct check_result {
+	enum outcome outcome; /* passed, failed or error */
+	char *reason;         /* NULL when passed; for failed and error one sentence */
+	char *canonical;      /* the ruleset's canonical text, or NULL */
+	uint64_t bytes_read;  /* of the input: a pass that has not read all is no pass */
+	bool has_rows;
+	uint64_t rows, columns;
+	char *dialect; /* "csv delimiter=';' quote='\"' header=yes line-end=lf encoding=utf-8 bom=no", or NULL */
+	struct check_rule *rules;
+	size_t rule_count;
+	char **warnings;
+	size_t warning_count;
+};
+
+int check_result_new(struct check_result **ret_result);
+void check_result_free(struct check_result *result);
+DEFINE_CLEANUP(check_result, check_result_free);
+
+/* Sets outcome and reason; keeps the first error. Returns 0, or -ENOMEM. */
+int check_result_say(struct check_result *result, enum outcome outcome, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* Adds a rule (its text is copied) and returns it for filling, NULL without memory or past CHECK_RULES_MAX. The pointer
+ * is good until the next call. */
+struct check_rule *check_result_add_rule(struct check_result *result, const char *text, enum outcome outcome);
+int check_rule_set_reason(struct check_rule *rule, const char *reason);
+int check_rule_add_metric(struct check_rule *rule, const char *name, double value);
+int check_rule_add_failing_line(struct check_rule *rule, uint64_t line);
+int check_result_warn(struct check_result *result, const char *warning);
+
+/* A result that is `error` with these words. */
+int check_result_error(struct check_result **ret_result, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Canonical JSON (keys sorted, compact), allocated. Back: -EBADMSG with words for anything else. */
+int check_result_to_json(const struct check_result *result, char **ret_json, size_t *ret_size);
+int check_result_from_json(struct bytes json, struct check_result **ret_result);
+
+/* ---- doing it ---- */
+
+/*
+ * A check: reads all of `input`, fills `result`. Returns 0 when it came to an outcome, passed, failed or error;
+ * negative when it could not (-ENOMEM, -EIO from the input), which the caller turns into outcome error.
+ */
+typedef int check_function(const struct check_job *job, struct check_input *input, struct check_result *result);
+
+/* The check of assayfs: a delimited table against DQDL. An empty file fails: "empty"; a format that it can't read is an
+ * error that names it. */
+check_function check_table;
+
+/* Runs `check` in this process, for files that need no vault; the input is read to its end whatever the check does, and
+ * SHA-256 of it computed on the way when `ret_sha256` is not NULL. */
+int check_run(check_function *check, const struct check_job *job, struct check_input *input, uint8_t *ret_sha256,
+        struct check_result **ret_result);

@@ -1,0 +1,201 @@
+/*
+ * policy: what policy.yaml says, checked word by word.
+ *
+ * A policy is parsed from a bundle (policy.yaml and the rules files it names). What the document says and the engine
+ * does not do yet is still validated: a dataset that asks for it carries the words in `unsupported` and gets the
+ * verdict `error`; a scheduled workflow, an alarm or a lifecycle rule is kept and named by policy_warnings. Nothing is
+ * silently ignored: an unknown key is an error that names file, line, column and the keys there are.
+ *
+ * A Policy does not change after policy_parse, so any number of threads may read it. Pointers that accessors return
+ * belong to the policy.
+ */
+#pragma once
+
+#include "policy/bundle.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+typedef struct Policy Policy;
+
+enum policy_file_type { POLICY_FILE_DETECT, POLICY_FILE_CSV, POLICY_FILE_JSONL };
+enum policy_header { POLICY_HEADER_DETECT, POLICY_HEADER_YES, POLICY_HEADER_NO };
+enum policy_on_failure { POLICY_REFUSE, POLICY_SPLIT };
+
+/* How the file is written; what is 0 is detected. */
+struct policy_format {
+	enum policy_file_type type;
+	char delimiter; /* one ASCII byte */
+	char quote;     /* one ASCII byte; POLICY_QUOTE_NONE: the file knows no quotes */
+	enum policy_header header;
+};
+#define POLICY_QUOTE_NONE ((char)0x7f)
+
+/* Which cells are null: as Glue reads a CSV, empty cells, none at all, or those with one of `words`. */
+enum policy_nulls { POLICY_NULLS_GLUE, POLICY_NULLS_EMPTY, POLICY_NULLS_NONE, POLICY_NULLS_WORDS };
+
+struct policy_reference {
+	const char *alias; /* how rules call it */
+	const char *path;  /* `Trusted/…` */
+	unsigned line;
+};
+
+struct policy_privacy {
+	const char *const *detect; /* detector names, as AWS Glue names them */
+	size_t detect_count;
+	const char *action;       /* refuse, redact, … */
+	const char *const *allow; /* values that are no finding */
+	size_t allow_count;
+};
+
+struct policy_dataset {
+	const char *name;
+	const char *match;      /* a pattern of policy/glob.h, below a zone */
+	const char *rules_file; /* its name in the bundle; NULL: no rules, so nothing passes */
+	struct bytes rules;     /* its text */
+	struct policy_format format;
+	const char *keep; /* SQL expression over one row, or NULL */
+	const struct policy_reference *references;
+	size_t reference_count;
+	const struct policy_privacy *privacy; /* NULL: none */
+	enum policy_on_failure on_failure;
+	enum policy_nulls nulls;
+	const char *const *null_words;
+	size_t null_word_count;
+	unsigned settle_ms;          /* quiet time after the last change before an arrival is judged */
+	const char *complete_marker; /* pattern of the marker file, or NULL */
+	const char *complete_sha256; /* pattern of the checksum file, or NULL */
+	bool withdraw;           /* `on_recheck_failure: withdraw`: a failed recheck takes the file out of Trusted */
+	unsigned line;           /* where it stands in policy.yaml */
+	const char *unsupported; /* NULL, or what it asks for that this version does not do, in words with the line */
+};
+#define POLICY_SETTLE_MS_DEFAULT 1000u
+#define POLICY_SETTLE_MS_MAX 3600000u
+
+enum policy_trigger { POLICY_ON_CLOSE, POLICY_ON_CRON, POLICY_ON_DEMAND };
+
+struct policy_workflow {
+	const char *name;
+	const char *dataset;
+	const char *from, *to; /* zone names */
+	enum policy_trigger on;
+	const char *cron;     /* five fields, or NULL */
+	const char *timezone; /* IANA name; "UTC" where not given */
+	unsigned line;
+};
+
+struct policy_lifecycle {
+	const char *zone;
+	unsigned keep_versions;
+	unsigned noncurrent_days;
+	unsigned line;
+};
+
+struct policy_alarm {
+	const char *name;
+	const char *metric;
+	bool is_above; /* else below */
+	double threshold;
+	const char *unit; /* or NULL */
+	const char *const *notify;
+	size_t notify_count;
+	unsigned line;
+};
+
+/*
+ * Parses the bundle's policy.yaml. Errors are -EINVAL with `policy.yaml:LINE:COLUMN: what is wrong; what would be
+ * right`, -ENOENT when a rules file that it names is not in the bundle, -ENOMEM. The bundle stays the caller's.
+ * Rules files are checked to be UTF-8 text; whether they parse as DQDL is the evaluator's to say.
+ */
+int policy_parse(const PolicyBundle *bundle, Policy **ret_policy);
+
+/* The policy of a vault that has none yet: governs nothing, the mounting user holds every role. */
+int policy_empty(Policy **ret_policy);
+void policy_free(Policy *policy);
+DEFINE_CLEANUP(Policy, policy_free);
+
+bool policy_is_empty(const Policy *policy);
+
+/* SHA-256 of the bundle that it was parsed from; 32 zero bytes for the empty policy. */
+const uint8_t *policy_sha256(const Policy *policy);
+
+/* ---- datasets ---- */
+
+size_t policy_dataset_count(const Policy *policy);
+const struct policy_dataset *policy_dataset(const Policy *policy, size_t i);
+const struct policy_dataset *policy_dataset_named(const Policy *policy, const char *name);
+
+/* The dataset that governs `path` (below its zone, so without `Landing/`): the first whose pattern matches; NULL: none,
+ * or the name is on the ignore list. */
+const struct policy_dataset *policy_dataset_for(const Policy *policy, const char *path);
+
+/* The dataset whose pattern came closest to a path that none governs, for telling a person; NULL if none is near. */
+const struct policy_dataset *policy_dataset_closest(const Policy *policy, const char *path);
+
+/* Is this a name that never arrives (an editor's or a copier's temporary file)? Patterns without '/' look at the last
+ * component, others at the whole path. */
+bool policy_ignored(const Policy *policy, const char *path);
+
+/* The ignore list in force: the built-in one, then the document's own. NULL at the end. */
+const char *policy_ignore_pattern(const Policy *policy, size_t i);
+
+/* ---- workflows, lifecycle, alarms ---- */
+
+size_t policy_workflow_count(const Policy *policy);
+const struct policy_workflow *policy_workflow(const Policy *policy, size_t i);
+const struct policy_workflow *policy_workflow_named(const Policy *policy, const char *name);
+
+/* Does an arrival of this dataset start a check by itself? With no workflow for the dataset at all: yes. */
+bool policy_runs_on_arrival(const Policy *policy, const struct policy_dataset *dataset);
+
+size_t policy_lifecycle_count(const Policy *policy);
+const struct policy_lifecycle *policy_lifecycle(const Policy *policy, size_t i);
+size_t policy_alarm_count(const Policy *policy);
+const struct policy_alarm *policy_alarm(const Policy *policy, size_t i);
+
+/* What the document asks for and this version does not run yet, a sentence each with file and line. */
+size_t policy_warning_count(const Policy *policy);
+const char *policy_warning(const Policy *policy, size_t i);
+
+/* ---- roles ---- */
+
+enum policy_role { ROLE_STEWARD, ROLE_INGESTER, ROLE_ANALYST, ROLE_AUDITOR, ROLE_COUNT };
+const char *policy_role_name(enum policy_role role);
+
+/* Who asks. `is_mounter`: this uid made the mount; it holds all roles as long as the policy names none. */
+struct policy_actor {
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* supplementary */
+	size_t group_count;
+	bool is_mounter;
+};
+
+/*
+ * Names in `roles` mean the ids they had when the policy was applied, so that a later change of /etc/passwd moves no
+ * role. policy_resolve_roles looks each name up on this machine (unknown: -EINVAL naming the line), and puts the table
+ * into the bundle as BUNDLE_IDS, from where policy_parse takes it. Call it before the bundle is stored; the bundle's
+ * hash changes with it. Does nothing when the document has no roles.
+ */
+int policy_resolve_roles(const Policy *policy, PolicyBundle *bundle);
+
+/* Does the document name roles at all? */
+bool policy_has_roles(const Policy *policy);
+
+/* Does the actor hold the role? Names not resolved yet are held by nobody. */
+bool policy_role_holds(const Policy *policy, enum policy_role role, const struct policy_actor *actor);
+
+/* The matrix of the design: what a role may reach, on top of mode bits and ACLs. */
+enum policy_place {
+	PLACE_LANDING,
+	PLACE_RAW,
+	PLACE_TRUSTED,
+	PLACE_AUDIT,
+	PLACE_QUARANTINE,
+	PLACE_POLICY,
+	PLACE_KEYS,
+	PLACE_COUNT
+};
+enum policy_access { ACCESS_READ, ACCESS_WRITE };
+bool policy_permits(
+        const Policy *policy, enum policy_place place, enum policy_access access, const struct policy_actor *actor);

@@ -1,0 +1,17 @@
+/*
+ * suggest: a first policy for a file that somebody has: `assayfs policy suggest FILE`.
+ *
+ * Profiles the file and writes a policy.yaml with one dataset (named after the file, matching it and its likely
+ * successors) and a ruleset that the file passes, with comments that say why each rule is there.
+ */
+#pragma once
+
+#include "policy/bundle.h"
+#include "policy/check.h"
+
+/*
+ * `file_name` is the path of the file below its zone, as far as known (a bare name will do). Reads `input` to its end.
+ * Gives policy.yaml and NAME.dqdl as a bundle that policy_parse accepts. -EINVAL with words for a file that no rules
+ * can be made for (empty, or a format that is not supported).
+ */
+int policy_suggest(const char *file_name, struct check_input *input, int64_t clock_ns, PolicyBundle **ret_bundle);
