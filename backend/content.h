@@ -1,0 +1,106 @@
+/*
+ * content: the bytes of one file: what read(2) and write(2) reach.
+ *
+ *     content_write ──┬─ whole blocks ──────────────────────────────► segment_append ─► refs ─┐
+ *                     └─ partial blocks ─► block cache (bounded) ──── seal when full, ────────┤
+ *                                          read-modify-write           evicted or flushed     ▼
+ *                                                                           map pages (bounded cache, dirty until
+ * flushed) │ content_flush, content_seal: ▼ one meta operation the draft's rows
+ *
+ * The first change makes a draft on the version that stood. All dirty map pages, the size and the truncation point of a
+ * file go into the draft's rows in one meta operation, so the rows always show a state that the file had between two
+ * calls: what a crash recovers is never torn.
+ *
+ * Memory: blocks and map pages of all open contents share one bound (struct store_options); it does not grow with the
+ * size of files nor with their number, except for some hundred bytes for each open content.
+ *
+ * There is ONE Content for a node that is open; the mount counts its users. Thread-safe. Lock order: content, then
+ * meta, then segments: never call these between meta_begin and meta_end. Two contents are locked in the order of their
+ * addresses (clone). Size limit: INT64_MAX bytes (-EFBIG).
+ */
+#pragma once
+
+#include "backend/store.h"
+#include "backend/version.h"
+#include "crypto/base/bytes.h"
+#include "crypto/base/cleanup.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Content Content;
+
+/*
+ * Opens the content of `node`. version 0: the node's current version (an empty file if it has none yet), and it may be
+ * changed. Any other: that version of the node, as it was; changes get -EROFS. -ENOENT: no such node or version.
+ * -ESTALE: the version was withdrawn.
+ */
+int content_open(Store *store, uint64_t node, uint64_t version, Content **ret);
+
+/* Ends the use. A draft that was neither sealed nor dropped is dropped. Accepts NULL. */
+void content_close(Content *c);
+DEFINE_CLEANUP(Content, content_close);
+
+/* Reads up to `size` bytes at `offset`; *ret_got is less only at the end of the file. -EBADMSG: the vault's bytes were
+ * changed. */
+int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got);
+
+/* Writes all of `data` at `offset`, or nothing. A gap before it is a hole. -ENOSPC before the vault's reserve is
+ * touched, -EFBIG, -EROFS, -EIO. */
+int content_write(Content *c, uint64_t offset, struct bytes data);
+
+/* Sets the size; what is cut off is gone from the draft, what is added is a hole. */
+int content_truncate(Content *c, uint64_t size);
+
+/* Makes a draft although nothing changed: a new empty file, or O_TRUNC of an empty one, so that closing it seals a
+ * version. */
+int content_touch(Content *c);
+
+uint64_t content_size(Content *c);
+
+/* The node this is the content of. */
+uint64_t content_node(const Content *c);
+
+/* The version that reads see: the draft's id if there is one, else the sealed one's, 0 for a node without any. */
+uint64_t content_version(Content *c);
+
+/* True if there is a draft (something changed since open or since the last seal or drop). */
+bool content_is_dirty(Content *c);
+
+/*
+ * Makes [dst_offset, +length) of `dst` show what [src_offset, +length) of `src` shows. Blocks are shared, without
+ * reading them, where both offsets are multiples of SEGMENT_BLOCK_BYTES and the zones are the same; the rest is copied.
+ * *ret_done may be short of `length` at the end of `src`. Within one content the ranges must not overlap (-EINVAL).
+ */
+int content_clone_range(
+        Content *src, uint64_t src_offset, Content *dst, uint64_t dst_offset, uint64_t length, uint64_t *ret_done);
+
+/* The next data at or after `offset`: [*ret_start, *ret_end). -ENXIO when only a hole is left. To a block's precision.
+ */
+int content_next_data(Content *c, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
+
+/* Seals the partial blocks and writes the draft's rows, in one meta operation: not durable before the next commit. */
+int content_flush(Content *c);
+
+/* fsync: flush, mark the draft so that recovery keeps it, and wait until all that is durable. The rest of fsync(2) for
+ * a file without a draft, too. */
+int content_sync(Content *c);
+
+/*
+ * Runs in the meta operation of content_seal, after the version was sealed: the audit record, the job's row, the
+ * entry's change. A negative result undoes all, the sealing too. Must not call content_….
+ */
+typedef int content_sealed_fn(Meta *m, const struct version *sealed, void *arg);
+
+/*
+ * Makes the draft a sealed version and the node's current one: flush and version_seal and `then` (or NULL) in ONE meta
+ * operation. `verdict` 0: none; `sha256` NULL: not known. On failure the draft is as before, and may be sealed or
+ * dropped later. -ENODATA: there is no draft; `then` is not called. The next change begins a new draft on the sealed
+ * version.
+ */
+int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t sha256[32], content_sealed_fn *then,
+        void *arg, struct version *ret_version);
+
+/* Throws the draft away: the file is again as it was sealed. */
+int content_drop(Content *c);

@@ -1,0 +1,201 @@
+/*
+ * segment: write-once logs of sealed blocks; all file content of the vault is in them.
+ *
+ * File VAULT/segments/ab/abcdef… (hex of the segment's random 256-bit id), integers little-endian:
+ *
+ *      0                128
+ *     ┌────────────────┬─────────────────────────────────────────────┬───────────── … ┐
+ *     │ segment header │ batch                                       │ batch          │  up to 64 MiB
+ *     └────────────────┴─────────────────────────────────────────────┴───────────── … ┘
+ *                      ┌──────────────┬────────────────────────┬─────────┬─────────┬…
+ *                      │ batch header │ sealed directory + tag │ block   │ block   │
+ *                      │ 64           │ 32 a block, + 16       │ ‖ tag16 │ ‖ tag16 │
+ *                      └──────────────┴────────────────────────┴─────────┴─────────┴…
+ *
+ *     segment header  0 magic "ASSAYSEG"  8 format u16  10 cipher u8  11 zone u8  12 key version u32  16 key name [32]
+ *                     48 id [32]  80 mount u64  88 zeros [24]  112 tag [16] over 0…111 under the segment's header key
+ *     batch header    0 magic "ASSAYBAT"  8 salt [32]  40 blocks u32  44 length of the batch u32  48 tag [16] over 0…47
+ *     directory entry 0 owner node u64  8 owner version u64  16 offset in the file u64  24 plain u32  28 flags u32
+ *
+ *     segment key = derive(zone key at its version, id)        batch key = derive(segment key, salt)
+ *
+ * Everything in a batch is sealed under the batch key; the nonce of a part is its position in the segment, so a nonce
+ * is never stored and never repeats: the salt is fresh for each batch, and a position is consumed when it is sealed. A
+ * short or failed write is tried again with the identical bytes at the identical place; if it keeps failing the segment
+ * is abandoned. Associated data: segment id, position, plaintext length, flags; so no block verifies at another place
+ * than its own.
+ *
+ * A batch becomes visible (segment_append returns) only after all batches before it in its segment did, so a segment is
+ * at any time a prefix of whole batches, and its committed length says all.
+ *
+ * All functions are thread-safe. No other lock of backend/ may be taken while one of these calls runs (they are leaves
+ * of the lock order: content, meta, segment).
+ */
+#pragma once
+
+#include "backend/zone.h"
+#include "crypto/base/bytes.h"
+#include "crypto/base/cleanup.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct SegmentStore SegmentStore;
+typedef struct VaultIo VaultIo;
+typedef struct Keyring Keyring;
+
+/* Plaintext bytes of a full block. */
+#define SEGMENT_BLOCK_BYTES 16384u
+/* Most blocks in one batch: 1 MiB of plaintext, the largest write that FUSE sends. */
+#define SEGMENT_BATCH_BLOCKS 64u
+/* A segment is closed when the next batch would carry it past this length. */
+#define SEGMENT_MAX_BYTES (64u << 20)
+#define SEGMENT_ID_BYTES 32
+#define SEGMENT_TAG_BYTES 16
+/* "segments/ab/" + 64 hex digits + NUL. */
+#define SEGMENT_NAME_BYTES 80
+
+/* Where a block is, and the tag that only that block has. All zero: a hole. */
+struct block_ref {
+	uint32_t segment;  /* number of the segment in this vault's database; 0 means hole */
+	uint32_t batch;    /* offset of the batch's header in the segment */
+	uint32_t position; /* offset of the sealed block in the segment */
+	uint16_t plain;    /* plaintext bytes, 1 … SEGMENT_BLOCK_BYTES */
+	uint8_t flags;     /* 0 today */
+	uint8_t reserved;  /* 0 */
+	uint8_t tag[SEGMENT_TAG_BYTES];
+};
+/* Bytes of a reference on disk; the fields in the order of the struct, little-endian. */
+#define BLOCK_REF_BYTES 32
+static_assert(sizeof(struct block_ref) == BLOCK_REF_BYTES, "a reference has no padding");
+
+static inline bool block_ref_is_hole(const struct block_ref *ref) {
+	return ref->segment == 0;
+}
+
+static inline void block_ref_put(uint8_t to[static BLOCK_REF_BYTES], const struct block_ref *ref) {
+	le32_put(to, ref->segment);
+	le32_put(to + 4, ref->batch);
+	le32_put(to + 8, ref->position);
+	le16_put(to + 12, ref->plain);
+	to[14] = ref->flags;
+	to[15] = ref->reserved;
+	memcpy(to + 16, ref->tag, SEGMENT_TAG_BYTES);
+}
+
+static inline void block_ref_get(const uint8_t from[static BLOCK_REF_BYTES], struct block_ref *ret) {
+	ret->segment = le32_get(from);
+	ret->batch = le32_get(from + 4);
+	ret->position = le32_get(from + 8);
+	ret->plain = le16_get(from + 12);
+	ret->flags = from[14];
+	ret->reserved = from[15];
+	memcpy(ret->tag, from + 16, SEGMENT_TAG_BYTES);
+}
+
+/* A block to append. */
+struct segment_block {
+	struct bytes plain; /* 1 … SEGMENT_BLOCK_BYTES, the caller's */
+	uint64_t node;      /* owner, for GC and fsck */
+	uint64_t version;
+	uint64_t offset; /* of the block in the file */
+};
+
+enum segment_state {
+	SEGMENT_OPEN = 0,      /* this mount may still append to it */
+	SEGMENT_CLOSED = 1,    /* full, or its mount has ended */
+	SEGMENT_ABANDONED = 2, /* a write into it failed for good: what stands before `bytes` is whole */
+};
+
+/* What the database keeps of a segment. */
+struct segment_row {
+	uint32_t number; /* 1, 2, … never reused */
+	uint8_t id[SEGMENT_ID_BYTES];
+	enum zone zone;
+	uint32_t key_version;
+	uint64_t bytes; /* synced length: batches up to here are on the disk */
+	enum segment_state state;
+};
+
+/*
+ * Opens the store of `io`'s vault; both pointers stay the caller's and must outlive it. `cipher` is the vault's AEAD
+ * (enum aead_cipher of crypto/aead.h, as vault.json records it). `mount` is the number of this mount: it goes into the
+ * headers of new segments, and segment_sweep knows by it what a crashed mount left. No segment is known yet: tell them
+ * all with segment_known before reading.
+ */
+int segment_store_open(VaultIo *io, Keyring *keyring, int cipher, uint64_t mount, SegmentStore **ret);
+
+/* Frees everything. Nothing is synced: call segment_finish and commit first. Accepts NULL. */
+void segment_store_close(SegmentStore *s);
+DEFINE_CLEANUP(SegmentStore, segment_store_close);
+
+/* A row of the database. At open only, before any append. -EINVAL for a number given twice or a zero one. */
+int segment_known(SegmentStore *s, const struct segment_row *row);
+
+/*
+ * Seals `n` blocks for `zone` and writes them, in batches of up to SEGMENT_BATCH_BLOCKS with one write each;
+ * ret_refs[i] is block i's place. Seals outside of all locks: parallel callers scale. The blocks can be read at once,
+ * but are durable only after segment_flush. Errors: -ENOSPC, -EIO (after a retry; nothing of ret_refs may be used),
+ * -EROFS, -ENOKEY when the keyring lacks the zone's key, -EINVAL for a block of a wrong size.
+ */
+int segment_append(
+        SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, struct block_ref *ret_refs);
+
+/*
+ * Reads `n` blocks: block i goes to out + i * SEGMENT_BLOCK_BYTES and is filled up with zeros to SEGMENT_BLOCK_BYTES; a
+ * hole is all zeros. `out` is n * SEGMENT_BLOCK_BYTES long. One read a run of neighbouring blocks. -EBADMSG: a block is
+ * not what was sealed there (the words name the vault's file and the position); `out` then holds no plaintext. -ENOKEY,
+ * -EIO.
+ */
+int segment_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_t *out);
+
+/*
+ * Waits for the appends under way and syncs every segment written since the last call, and the directory of new ones.
+ * After a failure all later appends and flushes fail with -EIO: the kernel may have thrown the dirty pages away.
+ */
+int segment_flush(SegmentStore *s);
+
+/*
+ * Calls `row` for each segment that is new, has grown (to its synced length) or was closed since the last call that
+ * ended well; the committer stores the rows in the transaction that refers to them. A negative result of `row` ends the
+ * walk, is returned, and leaves the changes to be told again.
+ */
+int segment_take_changes(SegmentStore *s, int (*row)(const struct segment_row *row, void *arg), void *arg);
+
+/* Closes all segments that are being written: the next append begins a new one. Before the last commit of a mount. */
+void segment_finish(SegmentStore *s);
+
+/*
+ * After a crash, before any append: cuts each segment that the last mount left open to its committed length and calls
+ * it closed (a change to be taken), and removes segment files that no row names and whose authenticated header says
+ * they were begun by mount number `crashed_mount`: nothing committed refers to them. Other unknown files stay, fsck
+ * names them. A file shorter than its committed length is left as it is (-EBADMSG at read, and fsck names it). Counts
+ * go to `ret_cut` and `ret_removed` (bytes).
+ */
+int segment_sweep(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_cut, uint64_t *ret_removed);
+
+/* The segment's file below the vault, "segments/ab/abcdef…". */
+int segment_name(SegmentStore *s, uint32_t number, char ret_name[static SEGMENT_NAME_BYTES]);
+
+/* What segment_verify says about one part of a segment. */
+struct segment_finding {
+	const char *file;     /* below the vault; valid during the call */
+	uint64_t position;    /* of the part in the file */
+	uint64_t length;      /* of the part */
+	bool is_block;        /* the fields below are set */
+	bool owner_known;     /* the directory was read: node, version, offset hold */
+	struct block_ref ref; /* as a map would refer to it */
+	uint64_t node, version, offset;
+	const char *wrong; /* NULL: sound. Otherwise what is wrong, in words */
+};
+
+/*
+ * Holds every byte of a segment's file to account: header, batch headers, directories, all blocks, and that nothing
+ * stands behind its length. Calls `found` for each block, and for each other part that is wrong; a negative result ends
+ * the walk. Returns 0 when the walk was done, whether or not something was wrong. Reads only; needs the zone's key
+ * (-ENOKEY).
+ */
+int segment_verify(
+        SegmentStore *s, uint32_t number, int (*found)(const struct segment_finding *finding, void *arg), void *arg);

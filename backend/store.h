@@ -1,0 +1,131 @@
+/*
+ * store: an opened vault: keys, database, segments and the group commit, with recovery after a crash.
+ *
+ *     store_open ─ lock ─ vault.json ─ keyring ─ database ─ rows of segments ─ recovery ─ committer thread
+ *     operation  ─ store_space_check ─ meta_begin … meta_end ─┐
+ *     operation  ─ …                                          ├─► one COMMIT, one sync ─► store_commit_wait returns
+ *     fsync      ─ store_commit_wait ─────────────────────────┘
+ *
+ * The committer ends the open transaction every second while there is something to commit, at 4,000 operations, and at
+ * once when somebody waits: segment_flush without the meta lock; then with it segment_flush of the rest, the segments'
+ * rows, the audit tree's head, COMMIT; then without it the sync of the WAL. Then the durable sequence is published and
+ * everybody who waited is woken.
+ *
+ * A failed COMMIT or sync makes the store fail for good: what waited gets -EIO, all later changes -EROFS, reads go on.
+ *
+ * Recovery, in one transaction with its audit records: drafts that were fsynced are sealed as `recovered` (their nodes
+ * are told to `arrived`, so that the gate judges them), other drafts are dropped, running jobs are queued again, and
+ * the segments that the crashed mount left open are cut to their committed length.
+ */
+#pragma once
+
+#include "backend/meta.h"
+#include "backend/segment.h"
+#include "backend/version.h"
+#include "crypto/base/bytes.h"
+#include "crypto/base/cleanup.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Store Store;
+
+#define STORE_VAULT_ID_BYTES 16
+/* Room for a recovery key as text, with the NUL. */
+#define STORE_RECOVERY_TEXT_BYTES 128
+
+/* How a new vault is made. All zero: the defaults. */
+struct store_init_options {
+	uint64_t argon_memory; /* bytes; 0: 256 MiB */
+	uint32_t argon_passes; /* 0: as many as take about a second */
+	int cipher;            /* enum aead_cipher; 0: what suits this processor */
+	bool without_recovery; /* no recovery key slot */
+};
+
+/*
+ * Makes a vault in directory `path`, which must not exist or be empty (-ENOTEMPTY, the words say what is there):
+ * vault.json, the database with the zones, the first audit record. `ret_recovery` gets the recovery key's text, to be
+ * shown once (wipe it); "" without one. Everything is durable on return; after a failure the directory is again as it
+ * was.
+ */
+int store_init(const char *path, struct bytes passphrase, const struct store_init_options *options,
+        char ret_recovery[static STORE_RECOVERY_TEXT_BYTES]);
+
+/* What opens a vault. */
+struct store_secret {
+	enum { STORE_PASSPHRASE = 0, STORE_RECOVERY_KEY = 1 } kind;
+	struct bytes bytes;
+};
+
+struct store_options {
+	bool read_only;     /* nothing is written, no recovery: a vault that was not unmounted shows its last commit */
+	size_t cache_bytes; /* bound for blocks and map pages in memory; 0: 64 MiB */
+	uint64_t reserve_bytes; /* kept free for database and commits; 0: 64 MiB */
+	unsigned commit_ms;     /* the committer's interval; 0: 1000 */
+	/*
+	 * Called in recovery's transaction for each version that was sealed as `recovered`, so that whoever stands
+	 * above can queue the gate's job; a negative result fails the opening. May be NULL.
+	 */
+	int (*arrived)(Meta *m, const struct version *version, void *arg);
+	void *arrived_arg;
+	/*
+	 * The file I/O to use instead of VAULT's own; it stays the caller's. For tests (recorder, failures). Normally
+	 * NULL.
+	 */
+	VaultIo *io;
+};
+
+/*
+ * Opens the vault in directory `path`. `secret`'s bytes are not kept. -ENOENT: no vault there; -EBUSY: mounted already
+ * (the words name the process); -EKEYREJECTED: wrong passphrase; -EBADMSG: bytes of the vault were changed; -EROFS:
+ * needs recovery, and the medium is read-only.
+ */
+int store_open(const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret);
+
+/*
+ * Commits, empties the WAL, writes the record `unmount` and the mark of a clean end, and frees everything. All contents
+ * must be closed; drafts that are left are dropped, or sealed as recovered if they were fsynced. The result says
+ * whether all is durable; the Store is gone in any case. NULL: 0.
+ */
+int store_close(Store *store);
+
+static inline void store_closep(Store **slot) {
+	int saved = errno;
+	(void)store_close(*slot);
+	*slot = NULL;
+	errno = saved;
+}
+
+/* As kill -9 would: stops the threads and frees everything, commits and writes nothing. For tests and for a failed
+ * mount. */
+void store_abandon(Store *store);
+
+Meta *store_meta(Store *store);
+SegmentStore *store_segments(Store *store);
+Keyring *store_keyring(Store *store);
+
+struct store_info {
+	char path[4096]; /* as given */
+	uint8_t vault_id[STORE_VAULT_ID_BYTES];
+	int cipher; /* enum aead_cipher */
+	bool read_only;
+	bool failed;    /* a commit failed: reads only */
+	uint64_t mount; /* number of this mount, from 1 */
+	bool recovered; /* the last mount had not ended cleanly */
+	uint64_t recovered_versions, dropped_drafts, requeued_jobs;
+};
+void store_info(Store *store, struct store_info *ret);
+
+/*
+ * fsync: returns when everything that was in the open transaction at the call is durable, together with the segments it
+ * refers to. One sync serves all who wait. -EIO when that can't be said (and never will be: the store has failed).
+ */
+int store_commit_wait(Store *store);
+
+/* Before an operation that needs room: 0, or -ENOSPC while the file system has less left than the reserve, -EROFS for a
+ * read-only or failed store. */
+int store_space_check(Store *store);
+
+/* Sequence number of the last audit record that is durable; 0 if none. Records are served up to here. */
+uint64_t store_durable_seq(Store *store);
