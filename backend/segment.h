@@ -33,7 +33,9 @@
  */
 #pragma once
 
+#include "backend/block_ref.h"
 #include "backend/zone.h"
+#include "crypto/aead.h"
 #include "crypto/base/bytes.h"
 #include "crypto/base/cleanup.h"
 
@@ -47,53 +49,14 @@ typedef struct VaultIo VaultIo;
 typedef struct Keyring Keyring;
 
 /* Plaintext bytes of a full block. */
-#define SEGMENT_BLOCK_BYTES 16384u
+#define SEGMENT_BLOCK_BYTES BLOCK_BYTES
 /* Most blocks in one batch: 1 MiB of plaintext, the largest write that FUSE sends. */
 #define SEGMENT_BATCH_BLOCKS 64u
 /* A segment is closed when the next batch would carry it past this length. */
 #define SEGMENT_MAX_BYTES (64u << 20)
-#define SEGMENT_ID_BYTES 32
-#define SEGMENT_TAG_BYTES 16
+#define SEGMENT_TAG_BYTES BLOCK_TAG_BYTES
 /* "segments/ab/" + 64 hex digits + NUL. */
 #define SEGMENT_NAME_BYTES 80
-
-/* Where a block is, and the tag that only that block has. All zero: a hole. */
-struct block_ref {
-	uint32_t segment;  /* number of the segment in this vault's database; 0 means hole */
-	uint32_t batch;    /* offset of the batch's header in the segment */
-	uint32_t position; /* offset of the sealed block in the segment */
-	uint16_t plain;    /* plaintext bytes, 1 … SEGMENT_BLOCK_BYTES */
-	uint8_t flags;     /* 0 today */
-	uint8_t reserved;  /* 0 */
-	uint8_t tag[SEGMENT_TAG_BYTES];
-};
-/* Bytes of a reference on disk; the fields in the order of the struct, little-endian. */
-#define BLOCK_REF_BYTES 32
-static_assert(sizeof(struct block_ref) == BLOCK_REF_BYTES, "a reference has no padding");
-
-static inline bool block_ref_is_hole(const struct block_ref *ref) {
-	return ref->segment == 0;
-}
-
-static inline void block_ref_put(uint8_t to[static BLOCK_REF_BYTES], const struct block_ref *ref) {
-	le32_put(to, ref->segment);
-	le32_put(to + 4, ref->batch);
-	le32_put(to + 8, ref->position);
-	le16_put(to + 12, ref->plain);
-	to[14] = ref->flags;
-	to[15] = ref->reserved;
-	memcpy(to + 16, ref->tag, SEGMENT_TAG_BYTES);
-}
-
-static inline void block_ref_get(const uint8_t from[static BLOCK_REF_BYTES], struct block_ref *ret) {
-	ret->segment = le32_get(from);
-	ret->batch = le32_get(from + 4);
-	ret->position = le32_get(from + 8);
-	ret->plain = le16_get(from + 12);
-	ret->flags = from[14];
-	ret->reserved = from[15];
-	memcpy(ret->tag, from + 16, SEGMENT_TAG_BYTES);
-}
 
 /* A block to append. */
 struct segment_block {
@@ -103,29 +66,13 @@ struct segment_block {
 	uint64_t offset; /* of the block in the file */
 };
 
-enum segment_state {
-	SEGMENT_OPEN = 0,      /* this mount may still append to it */
-	SEGMENT_CLOSED = 1,    /* full, or its mount has ended */
-	SEGMENT_ABANDONED = 2, /* a write into it failed for good: what stands before `bytes` is whole */
-};
-
-/* What the database keeps of a segment. */
-struct segment_row {
-	uint32_t number; /* 1, 2, … never reused */
-	uint8_t id[SEGMENT_ID_BYTES];
-	enum zone zone;
-	uint32_t key_version;
-	uint64_t bytes; /* synced length: batches up to here are on the disk */
-	enum segment_state state;
-};
-
 /*
- * Opens the store of `io`'s vault; both pointers stay the caller's and must outlive it. `cipher` is the vault's AEAD
- * (enum aead_cipher of crypto/aead.h, as vault.json records it). `mount` is the number of this mount: it goes into the
- * headers of new segments, and segment_sweep knows by it what a crashed mount left. No segment is known yet: tell them
- * all with segment_known before reading.
+ * Opens the store of `io`'s vault; both pointers stay the caller's and must outlive it. `cipher` is the vault's AEAD,
+ * as vault.json records it. `mount` is the number of this mount: it goes into the headers of new segments, and
+ * segment_sweep knows by it what a crashed mount left. No segment is known yet: tell them all with segment_known before
+ * reading.
  */
-int segment_store_open(VaultIo *io, Keyring *keyring, int cipher, uint64_t mount, SegmentStore **ret);
+int segment_store_open(VaultIo *io, Keyring *keyring, enum aead_cipher cipher, uint64_t mount, SegmentStore **ret);
 
 /* Frees everything. Nothing is synced: call segment_finish and commit first. Accepts NULL. */
 void segment_store_close(SegmentStore *s);

@@ -1,0 +1,72 @@
+/*
+ * block_ref: where a sealed block lies, which is what the map of a file is made of; and what the database keeps of the
+ * segments (segment.h) that hold the blocks.
+ */
+#pragma once
+
+#include "backend/zone.h"
+#include "crypto/base/bytes.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Plaintext bytes of a full block. */
+#define BLOCK_BYTES 16384u
+#define BLOCK_TAG_BYTES 16
+#define SEGMENT_ID_BYTES 32
+
+/* Where a block is, and the tag that only that block has. All zero: a hole. */
+struct block_ref {
+	uint32_t segment;  /* number of the segment in this vault's database; 0 means hole */
+	uint32_t batch;    /* offset of the batch's header in the segment */
+	uint32_t position; /* offset of the sealed block in the segment */
+	uint16_t plain;    /* plaintext bytes, 1 … BLOCK_BYTES */
+	uint8_t flags;     /* 0 today */
+	uint8_t reserved;  /* 0 */
+	uint8_t tag[BLOCK_TAG_BYTES];
+};
+/* Bytes of a reference on disk; the fields in the order of the struct, little-endian. */
+#define BLOCK_REF_BYTES 32
+static_assert(sizeof(struct block_ref) == BLOCK_REF_BYTES, "a reference has no padding");
+
+static inline bool block_ref_is_hole(const struct block_ref *ref) {
+	return ref->segment == 0;
+}
+
+static inline void block_ref_put(uint8_t to[static BLOCK_REF_BYTES], const struct block_ref *ref) {
+	le32_put(to, ref->segment);
+	le32_put(to + 4, ref->batch);
+	le32_put(to + 8, ref->position);
+	le16_put(to + 12, ref->plain);
+	to[14] = ref->flags;
+	to[15] = ref->reserved;
+	memcpy(to + 16, ref->tag, BLOCK_TAG_BYTES);
+}
+
+static inline void block_ref_get(const uint8_t from[static BLOCK_REF_BYTES], struct block_ref *ret) {
+	ret->segment = le32_get(from);
+	ret->batch = le32_get(from + 4);
+	ret->position = le32_get(from + 8);
+	ret->plain = le16_get(from + 12);
+	ret->flags = from[14];
+	ret->reserved = from[15];
+	memcpy(ret->tag, from + 16, BLOCK_TAG_BYTES);
+}
+
+enum segment_state {
+	SEGMENT_OPEN = 0,      /* this mount may still append to it */
+	SEGMENT_CLOSED = 1,    /* full, or its mount has ended */
+	SEGMENT_ABANDONED = 2, /* a write into it failed for good: what stands before `bytes` is whole */
+};
+
+/* What the database keeps of a segment. */
+struct segment_row {
+	uint32_t number; /* 1, 2, … never reused */
+	uint8_t id[SEGMENT_ID_BYTES];
+	enum zone zone;
+	uint32_t key_version;
+	uint64_t bytes; /* synced length: batches up to here are on the disk */
+	enum segment_state state;
+};
