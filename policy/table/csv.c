@@ -1,0 +1,467 @@
+/*
+ * csv: see csv.h.
+ *
+ * The buffer holds [start, end); the record that is being read begins at start. A record that is not complete is read
+ * again from its start when more bytes have come: the buffer doubles, so this at most doubles the work. Cells are
+ * found by looking at 16 bytes at a time for the delimiter and the newline (SSE2, which every x86-64 has; a plain loop
+ * elsewhere); inside quotes by memchr.
+ */
+#include "policy/table/csv.h"
+
+#include "crypto/base/fault.h"
+#include "policy/table/csv_dialect.h"
+#include "policy/table/utf8.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Bytes behind `end` that may be read, so that 16 can be looked at at any place. */
+#define SLACK 16
+
+struct CsvReader {
+	csv_read_function *read;
+	void *ctx;
+	struct csv_options options;
+	struct csv_dialect dialect;
+
+	char *buffer;
+	size_t capacity; /* without SLACK */
+	size_t start;
+	size_t end;
+	bool at_end; /* read() has returned 0 */
+	int error;   /* the error that stopped the reader, 0 if none */
+
+	uint64_t line;        /* on which the record at `start` begins */
+	uint64_t record_line; /* on which the last record returned began */
+	size_t record_start;
+	size_t record_size;
+
+	struct table_cell *cells;
+	size_t *doubled; /* indexes of cells with doubled quotes to undo */
+	size_t cell_capacity;
+	size_t cell_count;
+	size_t doubled_count;
+	size_t columns; /* 0 until the first record is read */
+
+	char *names; /* the header's bytes */
+	struct table_cell *header;
+	bool first_is_row; /* without a header the first record, read by csv_open(), is still to be returned */
+};
+
+/* Finds the first of two bytes in [p, end), or end. */
+static inline const char *find_either(const char *p, const char *end, char a, char b) {
+#ifdef __SSE2__
+	const __m128i first = _mm_set1_epi8(a);
+	const __m128i second = _mm_set1_epi8(b);
+	while (p < end) {
+		__m128i chunk = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(chunk, first), _mm_cmpeq_epi8(chunk, second));
+		unsigned int mask = (unsigned int)_mm_movemask_epi8(hit);
+		if (mask != 0) {
+			p += __builtin_ctz(mask);
+			return p < end ? p : end;
+		}
+		p += 16;
+	}
+	return end;
+#else
+	while (p < end && *p != a && *p != b)
+		p++;
+	return p;
+#endif
+}
+
+static int out_of_memory(void) {
+	return fault(ENOMEM, "out of memory while reading a table");
+}
+
+static int grow_cells(CsvReader *reader) {
+	if (reader->cell_count >= reader->options.max_columns)
+		return fault(
+		        EMSGSIZE, "line %" PRIu64 ": more than %zu fields", reader->line, reader->options.max_columns);
+	size_t capacity = reader->cell_capacity ? reader->cell_capacity * 2 : 16;
+	struct table_cell *cells = reallocarray(reader->cells, capacity, sizeof *cells);
+	if (!cells)
+		return out_of_memory();
+	reader->cells = cells;
+	size_t *doubled = reallocarray(reader->doubled, capacity, sizeof *doubled);
+	if (!doubled)
+		return out_of_memory();
+	reader->doubled = doubled;
+	reader->cell_capacity = capacity;
+	return 0;
+}
+
+static inline int add_cell(CsvReader *reader, const char *data, size_t size) {
+	if (reader->cell_count == reader->cell_capacity || reader->cell_count >= reader->options.max_columns) {
+		int rc = grow_cells(reader);
+		if (rc < 0)
+			return rc;
+	}
+	reader->cells[reader->cell_count++] = (struct table_cell){.data = data, .size = size};
+	return 0;
+}
+
+enum { SCAN_MORE = 0, SCAN_FIELD = 1, SCAN_RECORD = 2 };
+
+/* After a closing quote at *p there must be a delimiter, a newline or the end. Moves *p behind it. */
+static int scan_after_quote(CsvReader *reader, const char **p, const char *end) {
+	char newline = reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
+	const char *at = *p;
+	if (at < end && *at == '\r' && newline == '\n' && (at + 1 == end || at[1] == '\n')) {
+		if (at + 1 == end && !reader->at_end)
+			return SCAN_MORE;
+		at++;
+	}
+	if (at == end) {
+		*p = at;
+		return reader->at_end ? SCAN_RECORD : SCAN_MORE;
+	}
+	*p = at + 1;
+	if (*at == newline)
+		return SCAN_RECORD;
+	if (*at == reader->dialect.delimiter && *at)
+		return SCAN_FIELD;
+	return fault(EBADMSG,
+	        "line %" PRIu64 ": text after the closing quote of field %zu; a quote inside quotes is written twice",
+	        reader->line, reader->cell_count);
+}
+
+/* *p stands behind an opening quote. */
+static int scan_quoted(CsvReader *reader, const char **p, const char *end) {
+	char quote = reader->dialect.quote;
+	const char *from = *p;
+	const char *at = from;
+	bool doubled = false;
+	for (;;) {
+		at = at < end ? memchr(at, quote, (size_t)(end - at)) : NULL;
+		if (!at && reader->at_end)
+			return fault(EBADMSG, "line %" PRIu64 ": the quote that opens field %zu is never closed",
+			        reader->line, reader->cell_count + 1);
+		if (!at || (at + 1 == end && !reader->at_end))
+			return SCAN_MORE;
+		if (at + 1 == end || at[1] != quote)
+			break;
+		doubled = true;
+		at += 2;
+	}
+	int rc = add_cell(reader, from, (size_t)(at - from));
+	if (rc < 0)
+		return rc;
+	if (doubled)
+		reader->doubled[reader->doubled_count++] = reader->cell_count - 1;
+	*p = at + 1;
+	return scan_after_quote(reader, p, end);
+}
+
+static inline int scan_plain(CsvReader *reader, const char **p, const char *end, char delimiter, char newline) {
+	const char *at = find_either(*p, end, delimiter, newline);
+	if (at == end && !reader->at_end)
+		return SCAN_MORE;
+	size_t size = (size_t)(at - *p);
+	bool ends = at == end || *at == newline;
+	if (ends && newline == '\n' && size > 0 && at[-1] == '\r')
+		size--;
+	int rc = add_cell(reader, *p, size);
+	if (rc < 0)
+		return rc;
+	*p = at == end ? at : at + 1;
+	return ends ? SCAN_RECORD : SCAN_FIELD;
+}
+
+/* Splits the record at start. SCAN_RECORD: complete, *ret_next behind it; SCAN_MORE: more bytes are needed. */
+static int scan_record(CsvReader *reader, size_t *ret_next) {
+	const char *p = reader->buffer + reader->start;
+	const char *end = reader->buffer + reader->end;
+	char newline = reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
+	/* Without a delimiter look for the newline twice. */
+	char delimiter = reader->dialect.delimiter ? reader->dialect.delimiter : newline;
+	char quote = reader->dialect.quote;
+	reader->cell_count = 0;
+	reader->doubled_count = 0;
+	int rc;
+	do {
+		if (p < end && *p == quote) {
+			p++;
+			rc = scan_quoted(reader, &p, end);
+		} else {
+			rc = scan_plain(reader, &p, end, delimiter, newline);
+		}
+	} while (rc == SCAN_FIELD);
+	*ret_next = (size_t)(p - reader->buffer);
+	return rc;
+}
+
+static int fill(CsvReader *reader) {
+	if (reader->start > 0) {
+		memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
+		reader->end -= reader->start;
+		reader->start = 0;
+	}
+	if (reader->end == reader->capacity) {
+		if (reader->end >= reader->options.max_record_bytes)
+			return fault(EMSGSIZE,
+			        "line %" PRIu64 ": the record is longer than %zu bytes (is a quote not closed?)",
+			        reader->line, reader->options.max_record_bytes);
+		size_t capacity = reader->capacity ? reader->capacity * 2 : 2 * CSV_SAMPLE_BYTES;
+		char *buffer = realloc(reader->buffer, capacity + SLACK);
+		if (!buffer)
+			return out_of_memory();
+		memset(buffer + capacity, 0, SLACK);
+		reader->buffer = buffer;
+		reader->capacity = capacity;
+	}
+	int got = reader->read(reader->ctx, reader->buffer + reader->end, reader->capacity - reader->end);
+	if (got < 0)
+		return got;
+	reader->end += (size_t)got;
+	reader->at_end = got == 0;
+	return 0;
+}
+
+static uint64_t count_newlines(const CsvReader *reader, size_t from, size_t to) {
+	char newline = reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
+	uint64_t count = 0;
+	const char *p = reader->buffer + from;
+	const char *end = reader->buffer + to;
+	while (p < end && (p = memchr(p, newline, (size_t)(end - p)))) {
+		count++;
+		p++;
+	}
+	return count;
+}
+
+/* Bytes that are not text: names the line they are on, not only the record's. */
+static int check_text(const CsvReader *reader, size_t from, size_t to) {
+	size_t good = utf8_valid_prefix(reader->buffer + from, to - from);
+	if (good == to - from)
+		return 0;
+	uint64_t line = reader->line + count_newlines(reader, from, from + good);
+	unsigned int byte = (unsigned char)reader->buffer[from + good];
+	if (byte == 0)
+		return fault(EILSEQ,
+		        "line %" PRIu64 ": a NUL byte; this is not text (UTF-16 must be converted to UTF-8)", line);
+	return fault(EILSEQ, "line %" PRIu64 ": byte 0x%02x is not UTF-8; convert the file to UTF-8", line, byte);
+}
+
+/* Makes "" of doubled quotes one quote, in the buffer. */
+static void undo_doubling(CsvReader *reader) {
+	char quote = reader->dialect.quote;
+	for (size_t i = 0; i < reader->doubled_count; i++) {
+		struct table_cell *cell = &reader->cells[reader->doubled[i]];
+		char *to = reader->buffer + (cell->data - reader->buffer);
+		size_t kept = 0;
+		for (size_t j = 0; j < cell->size; j++) {
+			to[kept++] = to[j];
+			if (to[j] == quote)
+				j++;
+		}
+		cell->size = kept;
+	}
+}
+
+static bool is_blank(const CsvReader *reader) {
+	return reader->cell_count == 1 && reader->cells[0].size == 0 &&
+	       (reader->record_size == 0 || reader->buffer[reader->record_start] != reader->dialect.quote);
+}
+
+static int check_shape(CsvReader *reader) {
+	if (reader->columns == 0 || reader->cell_count == reader->columns)
+		return 0;
+	char dialect[96];
+	csv_dialect_text(&reader->dialect, dialect, sizeof dialect);
+	return fault(EBADMSG, "line %" PRIu64 ": expected %zu fields as in the first line, found %zu (%s)",
+	        reader->line, reader->columns, reader->cell_count, dialect);
+}
+
+/* Reads one record of any shape into cells. 1, 0 at the end, negative errno. */
+static int next_record(CsvReader *reader) {
+	size_t next;
+	int rc;
+	for (;;) {
+		if (reader->start == reader->end && reader->at_end)
+			return 0;
+		rc = reader->start == reader->end ? SCAN_MORE : scan_record(reader, &next);
+		if (rc != SCAN_MORE)
+			break;
+		rc = fill(reader);
+		if (rc < 0)
+			return rc;
+	}
+	if (rc < 0)
+		return rc;
+	size_t size = next - reader->start;
+	if (size > reader->options.max_record_bytes)
+		return fault(EMSGSIZE, "line %" PRIu64 ": the record is longer than %zu bytes", reader->line,
+		        reader->options.max_record_bytes);
+	rc = check_text(reader, reader->start, next);
+	if (rc < 0)
+		return rc;
+	reader->record_start = reader->start;
+	reader->record_size = size;
+	reader->start = next;
+	return 1;
+}
+
+static int next_row(CsvReader *reader) {
+	for (;;) {
+		int rc = next_record(reader);
+		if (rc <= 0)
+			return rc;
+		bool blank = is_blank(reader) && reader->columns != 1;
+		rc = blank ? 0 : check_shape(reader);
+		if (rc < 0)
+			return rc;
+		reader->record_line = reader->line;
+		/* Most records hold one newline, at their end. */
+		reader->line +=
+		        count_newlines(reader, reader->record_start, reader->record_start + reader->record_size);
+		if (!blank) {
+			undo_doubling(reader);
+			return 1;
+		}
+	}
+}
+
+int csv_next(CsvReader *reader, const struct table_cell **ret_cells) {
+	if (reader->error)
+		return fault(-reader->error, "line %" PRIu64 ": reading stopped here before", reader->line);
+	if (reader->first_is_row) {
+		reader->first_is_row = false;
+		*ret_cells = reader->cells;
+		return 1;
+	}
+	int rc = next_row(reader);
+	if (rc < 0)
+		reader->error = rc;
+	if (rc > 0)
+		*ret_cells = reader->cells;
+	return rc;
+}
+
+/* Copies the names out of the buffer, or makes them up. */
+static int keep_header(CsvReader *reader) {
+	size_t total = 0;
+	for (size_t i = 0; i < reader->columns; i++)
+		total += reader->dialect.header ? reader->cells[i].size : 24;
+	reader->header = calloc(reader->columns, sizeof *reader->header);
+	reader->names = malloc(total + 1);
+	if (!reader->header || !reader->names)
+		return out_of_memory();
+	char *to = reader->names;
+	for (size_t i = 0; i < reader->columns; i++) {
+		size_t size = reader->cells[i].size;
+		if (reader->dialect.header)
+			memcpy(to, reader->cells[i].data, size);
+		else
+			size = (size_t)snprintf(to, 24, "col%zu", i);
+		reader->header[i] = (struct table_cell){.data = to, .size = size};
+		to += size;
+	}
+	return 0;
+}
+
+static int read_sample(CsvReader *reader) {
+	while (!reader->at_end && reader->end < CSV_SAMPLE_BYTES) {
+		int rc = fill(reader);
+		if (rc < 0)
+			return rc;
+	}
+	const unsigned char *bytes = (const unsigned char *)reader->buffer;
+	if (reader->end >= 2 && ((bytes[0] == 0xff && bytes[1] == 0xfe) || (bytes[0] == 0xfe && bytes[1] == 0xff)))
+		return fault(EILSEQ, "line 1: the file is UTF-16; convert it to UTF-8");
+	reader->dialect = csv_detect(bytes_of(reader->buffer, reader->end), reader->at_end, &reader->options);
+	reader->start = reader->dialect.bom ? 3 : 0;
+	return 0;
+}
+
+static int read_header(CsvReader *reader) {
+	int rc = next_row(reader);
+	if (rc == 0)
+		return fault(ENODATA, "the file is empty: it holds no record");
+	if (rc < 0)
+		return rc;
+	reader->columns = reader->cell_count;
+	reader->dialect.header = reader->options.header == CSV_HEADER_DETECT
+	                                 ? csv_looks_like_header(reader->cells, reader->columns)
+	                                 : reader->options.header == CSV_HEADER_YES;
+	reader->first_is_row = !reader->dialect.header;
+	return keep_header(reader);
+}
+
+static int check_options(const struct csv_options *options) {
+	unsigned char delimiter = (unsigned char)options->delimiter;
+	if (delimiter > 0x7e || (delimiter && (strchr("\"\r\n", delimiter) || delimiter == options->quote)))
+		return fault(EINVAL, "delimiter: one ASCII character that is neither quote nor newline");
+	if (options->quote && options->quote != '"' && options->quote != '\'')
+		return fault(EINVAL, "quote: either \" or '");
+	return 0;
+}
+
+int csv_open(csv_read_function *read, void *ctx, const struct csv_options *options, CsvReader **ret_reader) {
+	_cleanup_(csv_closep) CsvReader *reader = calloc(1, sizeof *reader);
+	if (!reader)
+		return out_of_memory();
+	reader->read = read;
+	reader->ctx = ctx;
+	reader->line = 1;
+	if (options)
+		reader->options = *options;
+	if (!reader->options.max_record_bytes)
+		reader->options.max_record_bytes = CSV_MAX_RECORD_BYTES;
+	if (!reader->options.max_columns)
+		reader->options.max_columns = CSV_MAX_COLUMNS;
+	int rc = check_options(&reader->options);
+	if (rc == 0)
+		rc = read_sample(reader);
+	if (rc == 0)
+		rc = read_header(reader);
+	if (rc < 0)
+		return rc;
+	*ret_reader = steal_pointer(&reader);
+	return 0;
+}
+
+void csv_close(CsvReader *reader) {
+	if (!reader)
+		return;
+	free(reader->buffer);
+	free(reader->cells);
+	free(reader->doubled);
+	free(reader->names);
+	free(reader->header);
+	free(reader);
+}
+
+const struct csv_dialect *csv_dialect_of(const CsvReader *reader) {
+	return &reader->dialect;
+}
+
+size_t csv_columns(const CsvReader *reader) {
+	return reader->columns;
+}
+
+const struct table_cell *csv_header_of(const CsvReader *reader) {
+	return reader->header;
+}
+
+uint64_t csv_line(const CsvReader *reader) {
+	return reader->record_line;
+}
+
+struct table_cell csv_raw(const CsvReader *reader, bool *ret_exact) {
+	struct table_cell raw = {.data = reader->buffer + reader->record_start, .size = reader->record_size};
+	bool lf = raw.size > 0 && raw.data[raw.size - 1] == '\n';
+	if (lf && reader->dialect.newline != CSV_NEWLINE_CR)
+		raw.size--;
+	if (raw.size > 0 && raw.data[raw.size - 1] == '\r' && (lf || reader->dialect.newline == CSV_NEWLINE_CR))
+		raw.size--;
+	*ret_exact = reader->doubled_count == 0;
+	return raw;
+}

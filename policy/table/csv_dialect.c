@@ -1,0 +1,170 @@
+#include "policy/table/csv_dialect.h"
+
+#include <stdio.h>
+
+static const char delimiters[] = {',', ';', '\t', '|'};
+
+/* What splitting the sample with one delimiter gives. */
+struct split {
+	uint64_t records;
+	uint64_t like_first; /* records with as many fields as the first */
+	uint64_t fields;     /* of the first record */
+};
+
+static void split_end_record(struct split *split, uint64_t fields) {
+	if (split->records++ == 0)
+		split->fields = fields;
+	if (fields == split->fields)
+		split->like_first++;
+}
+
+static bool is_newline(uint8_t c) {
+	return c == '\n' || c == '\r';
+}
+
+/* Counts records and fields; a last record that the sample cuts off does not count. */
+static struct split split_sample(struct bytes sample, bool whole, uint8_t delimiter, uint8_t quote) {
+	struct split split = {0};
+	uint64_t fields = 1;
+	bool quoted = false;
+	size_t start = 0;
+	size_t record = 0;
+	for (size_t i = 0; i < sample.size; i++) {
+		uint8_t c = sample.data[i];
+		if (quoted) {
+			quoted = c != quote;
+		} else if (c == quote && (i == start || (i > start && sample.data[i - 1] == quote))) {
+			quoted = true;
+		} else if (c == delimiter) {
+			fields++;
+			start = i + 1;
+		} else if (is_newline(c)) {
+			if (i > record)
+				split_end_record(&split, fields);
+			fields = 1;
+			start = record = i + 1;
+		}
+	}
+	if (record < sample.size && (whole || split.records == 0))
+		split_end_record(&split, fields);
+	return split;
+}
+
+/* Is `a` a better reading than `b`? Shares compared as fractions, without division. */
+static bool better(const struct split *a, const struct split *b) {
+	uint64_t left = a->like_first * b->records;
+	uint64_t right = b->like_first * a->records;
+	return left != right ? left > right : a->fields > b->fields;
+}
+
+static char detect_delimiter(struct bytes sample, bool whole, uint8_t quote) {
+	struct split best = {0};
+	char found = 0;
+	for (size_t i = 0; i < sizeof delimiters; i++) {
+		struct split split = split_sample(sample, whole, (uint8_t)delimiters[i], quote);
+		if (split.fields > 1 && (!found || better(&split, &best))) {
+			best = split;
+			found = delimiters[i];
+		}
+	}
+	return found;
+}
+
+static bool at_field_end(struct bytes sample, size_t i) {
+	if (i >= sample.size || is_newline(sample.data[i]))
+		return true;
+	return memchr(delimiters, sample.data[i], sizeof delimiters) != NULL;
+}
+
+/* ' is the quote only where no field opens with " and every field that opens with ' closes with it. */
+static char detect_quote(struct bytes sample) {
+	size_t closed = 0;
+	size_t open = 0;
+	for (size_t i = 0; i < sample.size; i++) {
+		if (i > 0 && !at_field_end(sample, i - 1))
+			continue;
+		if (sample.data[i] == '"')
+			return '"';
+		if (sample.data[i] != '\'')
+			continue;
+		const uint8_t *end = memchr(sample.data + i + 1, '\'', sample.size - i - 1);
+		if (end && at_field_end(sample, (size_t)(end - sample.data) + 1))
+			closed++;
+		else
+			open++;
+	}
+	return closed > 1 && open == 0 ? '\'' : '"';
+}
+
+static enum csv_newline detect_newline(struct bytes sample, uint8_t quote) {
+	bool quoted = false;
+	for (size_t i = 0; i < sample.size; i++) {
+		uint8_t c = sample.data[i];
+		if (c == quote && (quoted || i == 0 || at_field_end(sample, i - 1)))
+			quoted = !quoted;
+		else if (!quoted && c == '\n')
+			return CSV_NEWLINE_LF;
+		else if (!quoted && c == '\r')
+			return i + 1 < sample.size && sample.data[i + 1] == '\n' ? CSV_NEWLINE_CRLF : CSV_NEWLINE_CR;
+	}
+	return CSV_NEWLINE_LF;
+}
+
+struct csv_dialect csv_detect(struct bytes sample, bool whole, const struct csv_options *options) {
+	struct csv_dialect dialect = {0};
+	if (sample.size >= 3 && memcmp(sample.data, "\xef\xbb\xbf", 3) == 0) {
+		dialect.bom = true;
+		sample = bytes_of(sample.data + 3, sample.size - 3);
+	}
+	dialect.quote = options->quote ? options->quote : detect_quote(sample);
+	dialect.delimiter =
+	        options->delimiter ? options->delimiter : detect_delimiter(sample, whole, (uint8_t)dialect.quote);
+	dialect.newline = detect_newline(sample, (uint8_t)dialect.quote);
+	return dialect;
+}
+
+/* A cell that a person would not choose as a name: nothing but digits and the marks of numbers, dates and times. */
+static bool looks_like_value(struct table_cell cell) {
+	bool digit = false;
+	for (size_t i = 0; i < cell.size; i++) {
+		char c = cell.data[i];
+		if (c >= '0' && c <= '9')
+			digit = true;
+		else if (!strchr("+-.,:/ TZeE%", c) || c == '\0')
+			return false;
+	}
+	return digit || cell.size == 0;
+}
+
+bool csv_looks_like_header(const struct table_cell *cells, size_t count) {
+	for (size_t i = 0; i < count; i++) {
+		if (looks_like_value(cells[i]))
+			return false;
+		/* Quadratic, so only for tables of a width that has it cheap; a wider one with twice the same name is
+		 * told by the rules that name it. */
+		for (size_t j = 0; count <= 512 && j < i; j++)
+			if (cell_equals(cells[i], cells[j].data, cells[j].size))
+				return false;
+	}
+	return true;
+}
+
+static void byte_text(char c, char ret_text[static 8]) {
+	if (c == '\t')
+		(void)snprintf(ret_text, 8, "tab");
+	else if (c == 0)
+		(void)snprintf(ret_text, 8, "none");
+	else
+		(void)snprintf(ret_text, 8, "'%c'", c);
+}
+
+void csv_dialect_text(const struct csv_dialect *dialect, char *ret_text, size_t size) {
+	static const char *const newlines[] = {
+	        [CSV_NEWLINE_LF] = "LF", [CSV_NEWLINE_CRLF] = "CRLF", [CSV_NEWLINE_CR] = "CR"};
+	char delimiter[8];
+	char quote[8];
+	byte_text(dialect->delimiter, delimiter);
+	byte_text(dialect->quote, quote);
+	(void)snprintf(ret_text, size, "delimiter %s, quote %s, %s, %s%s", delimiter, quote, newlines[dialect->newline],
+	        dialect->header ? "header" : "no header", dialect->bom ? ", BOM" : "");
+}

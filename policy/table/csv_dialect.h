@@ -1,0 +1,18 @@
+/*
+ * csv_dialect: finds out how a delimited text is written, from its first bytes. Used by csv.c only.
+ *
+ * Method: a file is written in the dialect under which the most of its records have the same number of fields, at least
+ * two; with equal shares the one with more fields wins. If no delimiter makes two fields of the first record, the table
+ * has one column.
+ */
+#pragma once
+
+#include "crypto/base/bytes.h"
+#include "policy/table/csv.h"
+
+/* Settles delimiter, quote, newline and BOM from `sample`; `whole` says that the file ends with it. Options given win.
+ * Never fails: what does not fit the answer is found by the reader, with its line. Leaves `header` false. */
+struct csv_dialect csv_detect(struct bytes sample, bool whole, const struct csv_options *options);
+
+/* Tells from the first record whether it names the columns: all names there, none twice, none a number or a date. */
+bool csv_looks_like_header(const struct table_cell *cells, size_t count);

@@ -1,0 +1,14 @@
+/*
+ * utf8: is a text what it says it is? (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.)
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Length of the longest prefix that is valid UTF-8 without NUL bytes; `size` if all of it is. ASCII goes by 16 bytes.
+ */
+size_t utf8_valid_prefix(const char *text, size_t size);
+
+/* Number of code points in valid UTF-8. */
+size_t utf8_length(const char *text, size_t size);

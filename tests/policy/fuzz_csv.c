@@ -1,0 +1,43 @@
+/* Any bytes as a CSV file, in small steps: the first bytes choose step and options. Every cell is touched. */
+#include "policy/table/csv.h"
+
+#include <stdint.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct source {
+	const uint8_t *data;
+	size_t size;
+	size_t step;
+};
+
+static int source_read(void *ctx, void *buf, size_t size) {
+	struct source *source = ctx;
+	size_t take = source->size < source->step ? source->size : source->step;
+	take = take < size ? take : size;
+	memcpy(buf, source->data, take);
+	source->data += take;
+	source->size -= take;
+	return (int)take;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	if (size < 2)
+		return 0;
+	struct source source = {.data = data + 2, .size = size - 2, .step = (size_t)data[0] + 1};
+	struct csv_options options = {.header = data[1] % 3u, .max_record_bytes = 1000, .max_columns = 50};
+	if (data[1] & 0x40)
+		options.delimiter = ';';
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	if (csv_open(source_read, &source, &options, &reader) < 0)
+		return 0;
+	const struct table_cell *cells = csv_header_of(reader);
+	volatile size_t sum = 0;
+	do {
+		for (size_t i = 0; i < csv_columns(reader); i++)
+			for (size_t j = 0; j < cells[i].size; j++)
+				sum += (size_t)cells[i].data[j];
+	} while (csv_next(reader, &cells) == 1);
+	return 0;
+}

@@ -1,0 +1,315 @@
+#include "policy/table/csv.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A text that is handed out `step` bytes at a time, so that every boundary is tried. */
+struct source {
+	const char *text;
+	size_t size;
+	size_t step;
+	size_t at;
+};
+
+static int source_read(void *ctx, void *buf, size_t size) {
+	struct source *source = ctx;
+	size_t left = source->size - source->at;
+	size_t take = source->step && source->step < left ? source->step : left;
+	take = take < size ? take : size;
+	memcpy(buf, source->text + source->at, take);
+	source->at += take;
+	return (int)take;
+}
+
+/* Reads it all into "a|b|c\n…" with the header first; returns csv_open's or csv_next's error. */
+static int read_all(
+        struct source *source, const struct csv_options *options, char **ret_text, struct csv_dialect *ret_dialect) {
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	_cleanup_(freep) char *text = NULL;
+	size_t size;
+	int rc = csv_open(source_read, source, options, &reader);
+	if (rc < 0)
+		return rc;
+	FILE *out = open_memstream(&text, &size);
+	assert_non_null(out);
+	const struct table_cell *cells = csv_header_of(reader);
+	do {
+		for (size_t i = 0; i < csv_columns(reader); i++)
+			fprintf(out, "%s%.*s", i ? "|" : "", (int)cells[i].size, cells[i].data);
+		fputc('\n', out);
+		rc = csv_next(reader, &cells);
+	} while (rc == 1);
+	fclose(out);
+	if (ret_dialect)
+		*ret_dialect = *csv_dialect_of(reader);
+	*ret_text = steal_pointer(&text);
+	return rc;
+}
+
+static struct source source_of(const char *text, size_t step) {
+	return (struct source){.text = text, .size = strlen(text), .step = step};
+}
+
+static void assert_reads(const char *text, const char *expected) {
+	for (size_t step = 0; step < 4; step++) {
+		_cleanup_(freep) char *got = NULL;
+		struct source source = source_of(text, step);
+		int rc = read_all(&source, NULL, &got, NULL);
+		if (rc != 0)
+			print_error("%s\n", fault_message());
+		assert_int_equal(rc, 0);
+		assert_string_equal(got, expected);
+	}
+}
+
+static void assert_fails(const char *text, int errnum, const char *words) {
+	for (size_t step = 0; step < 3; step++) {
+		_cleanup_(freep) char *got = NULL;
+		struct source source = source_of(text, step);
+		assert_int_equal(read_all(&source, NULL, &got, NULL), -errnum);
+		if (!strstr(fault_message(), words))
+			fail_msg("\"%s\" does not say \"%s\"", fault_message(), words);
+	}
+}
+
+static void assert_dialect(const char *text, const char *expected) {
+	_cleanup_(freep) char *got = NULL;
+	char words[128];
+	struct csv_dialect dialect;
+	struct source source = source_of(text, 0);
+	assert_int_equal(read_all(&source, NULL, &got, &dialect), 0);
+	csv_dialect_text(&dialect, words, sizeof words);
+	assert_string_equal(words, expected);
+}
+
+static void plain_and_quoted_fields_are_read(void **state) {
+	(void)state;
+	assert_reads("a,b,c\n1,2,3\n", "a|b|c\n1|2|3\n");
+	assert_reads("a,b\n\"x, y\",\"say \"\"hi\"\"\"\n", "a|b\nx, y|say \"hi\"\n");
+	assert_reads("a,b\n\"\",\"\"\"\"\n", "a|b\n|\"\n");
+	assert_reads("a,b\n\"1\n2\",\"3\r\n4\"\n5,6", "a|b\n1\n2|3\r\n4\n5|6\n");
+	assert_reads("name,size\n5\" disk,3\n", "name|size\n5\" disk|3\n");
+	assert_reads("a,b\n1,\n,2\n,", "a|b\n1|\n|2\n|\n");
+}
+
+static void every_newline_is_understood(void **state) {
+	(void)state;
+	assert_reads("a,b\r\n1,\"2\"\r\n3,4\r\n", "a|b\n1|2\n3|4\n");
+	assert_reads("a,b\r1,\"2\"\r3,4", "a|b\n1|2\n3|4\n");
+	assert_reads("a,b\r\n1,2\n3,4", "a|b\n1|2\n3|4\n");
+	assert_reads("a,b\n1,\"2\"\r", "a|b\n1|2\n");
+}
+
+static void blank_lines_are_skipped_but_in_one_column_they_are_cells(void **state) {
+	(void)state;
+	assert_reads("\na,b\n\n1,2\n\n\n3,4\n\n", "a|b\n1|2\n3|4\n");
+	assert_reads("word\nx\n\ny\n", "word\nx\n\ny\n");
+}
+
+static void the_dialect_is_detected(void **state) {
+	(void)state;
+	assert_dialect("a;b,c\n1;2\n3;4\n", "delimiter ';', quote '\"', LF, header");
+	assert_dialect("\xef\xbb\xbf"
+	               "a\tb\r\n1\t2, 3\r\n",
+	        "delimiter tab, quote '\"', CRLF, header, BOM");
+	assert_dialect("a|b\r1|2\r", "delimiter '|', quote '\"', CR, header");
+	assert_dialect("a,b\n'x, y','z'\n'p','q'\n", "delimiter ',', quote ''', LF, header");
+	assert_dialect("it's,b\n'til,2\n", "delimiter ',', quote '\"', LF, header");
+	assert_dialect("word\nhello\nworld\n", "delimiter none, quote '\"', LF, header");
+	assert_dialect("1,2\n3,4\n", "delimiter ',', quote '\"', LF, no header");
+	assert_dialect("id,2024-01-02\n3,4\n", "delimiter ',', quote '\"', LF, no header");
+	assert_dialect("x,x\n3,4\n", "delimiter ',', quote '\"', LF, no header");
+	assert_dialect("a;b\n\"1,2\n3,4\";5\n", "delimiter ';', quote '\"', LF, header");
+}
+
+static void without_a_header_columns_get_names_and_no_row_is_lost(void **state) {
+	(void)state;
+	assert_reads("1,2\n3,4\n", "col0|col1\n1|2\n3|4\n");
+}
+
+static void a_given_dialect_wins(void **state) {
+	(void)state;
+	_cleanup_(freep) char *got = NULL;
+	struct source source = source_of("a,b;c\n1,2;3\n", 0);
+	struct csv_options options = {.delimiter = ';', .header = CSV_HEADER_NO};
+	assert_int_equal(read_all(&source, &options, &got, NULL), 0);
+	assert_string_equal(got, "col0|col1\na,b|c\n1,2|3\n");
+	options.delimiter = '"';
+	source.at = 0;
+	_cleanup_(freep) char *none = NULL;
+	assert_int_equal(read_all(&source, &options, &none, NULL), -EINVAL);
+}
+
+static void a_ragged_row_names_line_and_numbers(void **state) {
+	(void)state;
+	assert_fails("a,b\n1,2\n\"3\n3\",4\n5\n", EBADMSG, "line 5: expected 2 fields as in the first line, found 1");
+	assert_fails("a,b\n1,2,3\n", EBADMSG, "line 2: expected 2 fields as in the first line, found 3");
+}
+
+static void broken_quotes_are_named(void **state) {
+	(void)state;
+	assert_fails("a,b\n1,\"2\n3,4\n", EBADMSG, "line 2: the quote that opens field 2 is never closed");
+	assert_fails("a,b\n\"1\"x,2\n", EBADMSG, "line 2: text after the closing quote of field 1");
+}
+
+static void what_is_not_text_is_named(void **state) {
+	(void)state;
+	assert_fails("a,b\nx,y\n\"p\nq\xe9\",y\n", EILSEQ, "line 4: byte 0xe9 is not UTF-8");
+	assert_fails("a,b\n\xc0\x80,y\n", EILSEQ, "line 2: byte 0xc0");
+	assert_fails("a,b\n\xed\xa0\x80,y\n", EILSEQ, "line 2: byte 0xed");
+	assert_fails("\xff\xfe"
+	             "ab",
+	        EILSEQ, "UTF-16");
+	struct source source = {.text = "a,b\n\0,1\n", .size = 8};
+	_cleanup_(freep) char *got = NULL;
+	assert_int_equal(read_all(&source, NULL, &got, NULL), -EILSEQ);
+	assert_non_null(strstr(fault_message(), "line 2: a NUL byte"));
+}
+
+static void an_empty_file_says_so(void **state) {
+	(void)state;
+	assert_fails("", ENODATA, "empty");
+	assert_fails("\n\r\n\n", ENODATA, "empty");
+	assert_fails("\xef\xbb\xbf", ENODATA, "empty");
+}
+
+static void limits_end_a_hostile_record(void **state) {
+	(void)state;
+	size_t size = 300000;
+	_cleanup_(freep) char *text = malloc(size + 1);
+	memset(text, 'x', size);
+	memcpy(text, "a,b\n\"", 5);
+	text[size] = '\0';
+	struct csv_options options = {.max_record_bytes = 100000, .max_columns = 3};
+	struct source source = source_of(text, 0);
+	_cleanup_(freep) char *got = NULL;
+	assert_int_equal(read_all(&source, &options, &got, NULL), -EMSGSIZE);
+	assert_non_null(strstr(fault_message(), "line 2: the record is longer than 100000 bytes"));
+	struct source wide = source_of("a,b,c,d\n", 0);
+	_cleanup_(freep) char *none = NULL;
+	assert_int_equal(read_all(&wide, &options, &none, NULL), -EMSGSIZE);
+	assert_non_null(strstr(fault_message(), "more than 3 fields"));
+}
+
+static void an_error_stays(void **state) {
+	(void)state;
+	struct source source = source_of("a,b\n1\n2,3\n", 0);
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	const struct table_cell *cells;
+	assert_int_equal(csv_open(source_read, &source, NULL, &reader), 0);
+	assert_int_equal(csv_next(reader, &cells), -EBADMSG);
+	assert_int_equal(csv_next(reader, &cells), -EBADMSG);
+}
+
+static int failing_read(void *ctx, void *buf, size_t size) {
+	(void)ctx;
+	(void)buf;
+	(void)size;
+	return -EIO;
+}
+
+static void a_failed_read_comes_through(void **state) {
+	(void)state;
+	CsvReader *reader;
+	assert_int_equal(csv_open(failing_read, NULL, NULL, &reader), -EIO);
+}
+
+static void raw_bytes_and_lines_belong_to_the_row(void **state) {
+	(void)state;
+	struct source source = source_of("a,b\r\n1,\"x\ny\"\r\n\r\n\"\"\"\",2\r\n", 0);
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	const struct table_cell *cells;
+	bool exact;
+	assert_int_equal(csv_open(source_read, &source, NULL, &reader), 0);
+	assert_int_equal(csv_line(reader), 1);
+	assert_int_equal(csv_next(reader, &cells), 1);
+	assert_int_equal(csv_line(reader), 2);
+	assert_true(cell_equals(csv_raw(reader, &exact), "1,\"x\ny\"", 7));
+	assert_true(exact);
+	assert_int_equal(csv_next(reader, &cells), 1);
+	assert_int_equal(csv_line(reader), 5);
+	(void)csv_raw(reader, &exact);
+	assert_false(exact);
+}
+
+/* One case of the csv-spectrum collection: csvs/NAME.csv read as json/NAME.json. */
+static void check_spectrum(const char *data, const char *name) {
+	char path[512];
+	(void)snprintf(path, sizeof path, "%s/csv/csv-spectrum/json/%s.json", data, name);
+	json_t *expected = json_load_file(path, 0, NULL);
+	assert_non_null(expected);
+	(void)snprintf(path, sizeof path, "%s/csv/csv-spectrum/csvs/%s.csv", data, name);
+	char text[4096];
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	struct source source = {.text = text, .size = fread(text, 1, sizeof text, file)};
+	fclose(file);
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	const struct table_cell *cells;
+	assert_int_equal(csv_open(source_read, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	const struct table_cell *header = csv_header_of(reader);
+	for (size_t row = 0; row < json_array_size(expected); row++) {
+		json_t *object = json_array_get(expected, row);
+		assert_int_equal(csv_next(reader, &cells), 1);
+		assert_int_equal(json_object_size(object), csv_columns(reader));
+		for (size_t i = 0; i < csv_columns(reader); i++) {
+			char key[64];
+			(void)snprintf(key, sizeof key, "%.*s", (int)header[i].size, header[i].data);
+			json_t *value = json_object_get(object, key);
+			assert_non_null(value);
+			if (!cell_equals(cells[i], json_string_value(value), json_string_length(value)))
+				fail_msg("%s row %zu %s: \"%.*s\"", name, row, key, (int)cells[i].size, cells[i].data);
+		}
+	}
+	assert_int_equal(csv_next(reader, &cells), 0);
+	json_decref(expected);
+}
+
+/* Left out: location_coordinates, whose JSON holds another phone number than its CSV, and newlines_crlf, whose CSV is
+ * stored with LF while its JSON has CRLF. */
+static void csv_spectrum_reads_as_its_json(void **state) {
+	(void)state;
+	static const char *const names[] = {"comma_in_quotes", "empty", "empty_crlf", "escaped_quotes", "json",
+	        "newlines", "quotes_and_newlines", "simple", "simple_crlf", "utf8"};
+	const char *data = getenv("ASSAYFS_TEST_DATA");
+	char path[512];
+	(void)snprintf(path, sizeof path, "%s/csv/csv-spectrum/readme.md", data ? data : "");
+	if (!data || access(path, R_OK) != 0) {
+		print_message("skipped: no csv-spectrum under ASSAYFS_TEST_DATA\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		check_spectrum(data, names[i]);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(plain_and_quoted_fields_are_read),
+	        cmocka_unit_test(every_newline_is_understood),
+	        cmocka_unit_test(blank_lines_are_skipped_but_in_one_column_they_are_cells),
+	        cmocka_unit_test(the_dialect_is_detected),
+	        cmocka_unit_test(without_a_header_columns_get_names_and_no_row_is_lost),
+	        cmocka_unit_test(a_given_dialect_wins),
+	        cmocka_unit_test(a_ragged_row_names_line_and_numbers),
+	        cmocka_unit_test(broken_quotes_are_named),
+	        cmocka_unit_test(what_is_not_text_is_named),
+	        cmocka_unit_test(an_empty_file_says_so),
+	        cmocka_unit_test(limits_end_a_hostile_record),
+	        cmocka_unit_test(an_error_stays),
+	        cmocka_unit_test(a_failed_read_comes_through),
+	        cmocka_unit_test(raw_bytes_and_lines_belong_to_the_row),
+	        cmocka_unit_test(csv_spectrum_reads_as_its_json),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
