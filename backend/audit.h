@@ -1,0 +1,149 @@
+/*
+ * audit: the log of what was done and refused, as leaves of an RFC 6962 hash tree.
+ *
+ *      audit_record ─► row seq (dense from 0) ─► leaf: one line of JSON, the same bytes for ever
+ *                                                  │ SHA-256(00 ‖ leaf)
+ *      commit ─► audit_seal_commit ─► audit_tile (level, index): up to 256 hashes ─► root, size
+ *
+ * A record is written inside the operation it tells of, so both become durable together or neither does. Rows and
+ * tiles are only added: the database refuses UPDATE and DELETE on them. Times in the log never run backwards.
+ *
+ * The leaf's fields and their order are in docs/audit-log.md: seq, time, event, outcome, errno, uid, gid, pid, exe,
+ * path, path2, node, version, bytes, detail; those that are not set are left out. At most AUDIT_LINE_MAX bytes, without
+ * a newline. Bytes that are not UTF-8 (names may be anything) are rendered reversibly there. Over-long paths and
+ * details are cut in a way that the record itself says.
+ *
+ * The daemon serves and signs records only up to the durable sequence (store_durable_seq), never what a crash could
+ * take back. All calls are made between meta_begin and meta_end.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "backend/meta.h"
+#include "crypto/base/bytes.h"
+
+/* Longest leaf in bytes: well below the 65535 that an entry of a tlog-tiles bundle may have. */
+#define AUDIT_LINE_MAX 32768
+/* What is kept of a path and of a detail, in bytes; see docs/audit-log.md for what happens to longer ones. */
+#define AUDIT_PATH_MAX 4096
+#define AUDIT_DETAIL_MAX 2048
+#define AUDIT_EVENT_MAX 32
+#define AUDIT_HASH_BYTES 32
+#define AUDIT_TILE_HASHES 256
+
+/* Who did it. exe: the program's name only, never its arguments, which may be personal data. */
+struct actor {
+	uint32_t uid, gid;
+	int32_t pid; /* 0: unknown, or the daemon by itself */
+	char exe[64];
+};
+
+/* What happened. Strings end with NUL and are the caller's; NULL and 0 mean "does not apply". */
+struct audit_event {
+	const char *event; /* [a-z][a-z-]*: open, create, write, read, close, unlink, rename, mkdir, …, arrive, capture,
+	                      verdict, publish, refuse, restore, policy-apply, mount, unmount, recover; at most
+	                      AUDIT_EVENT_MAX bytes */
+	struct actor actor;
+	const char *path;    /* bytes, as tree_path gives them */
+	const char *path2;   /* rename, link: the other one */
+	const char *outcome; /* "ok", "denied" or "error"; NULL: ok */
+	int err;             /* errno given to the caller, positive; 0: none */
+	uint64_t node, version;
+	uint64_t bytes;
+	const char *detail; /* UTF-8 words or JSON text as a string; never content of files */
+};
+
+/*
+ * Adds a record to the running operation. -EINVAL for an event or outcome that is malformed. *ret_seq (may be NULL).
+ * What was recorded vanishes with the operation when meta_end undoes it.
+ */
+int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq);
+
+/* How many records there are, those of the running operation with them: the next one's sequence. */
+uint64_t audit_size(Meta *m);
+
+/*
+ * Takes the leaves recorded since the last call into the tree's rows. Called by meta_commit; nobody else needs to.
+ */
+int audit_seal_commit(Meta *m);
+
+/* The tree's head as of the last audit_seal_commit: what may be signed once that commit is durable. Size 0: the hash of
+ * the empty string. */
+int audit_root(Meta *m, uint64_t *ret_size, uint8_t ret_root[static AUDIT_HASH_BYTES]);
+
+/* The root that the tree had at an earlier size (<= the present one, else -EINVAL), from the tiles. */
+int audit_root_at(Meta *m, uint64_t size, uint8_t ret_root[static AUDIT_HASH_BYTES]);
+
+/* Hash of the complete subtree (level, index) of merkle.h, from the tiles: a merkle_fetch_fn with a Meta as context,
+ * for merkle_inclusion_prove and merkle_consistency_prove. -ENOENT when the tree is not that large. */
+int audit_fetch(void *meta, unsigned level, uint64_t index, uint8_t ret_hash[static AUDIT_HASH_BYTES]);
+
+/* Tile (level, index) of the tree: 256 levels of merkle.h's tree are 8 levels here (level l holds hashes of 256^l
+ * leaves). *ret_count: how many hashes of 32 bytes, 1..256. -ENOENT. */
+int audit_tile(Meta *m, unsigned level, uint64_t index, uint8_t ret_hashes[static AUDIT_TILE_HASHES * AUDIT_HASH_BYTES],
+        size_t *ret_count);
+
+/* The leaf of record `seq`: exactly the bytes that were hashed. No newline; ends with NUL. -ENOENT; -ERANGE when the
+ * buffer is short (AUDIT_LINE_MAX + 1 always is enough). *ret_length (may be NULL) is without the NUL. */
+int audit_render(Meta *m, uint64_t seq, char *ret_line, size_t capacity, size_t *ret_length);
+
+/* The time of record `seq`, ns. -ENOENT. */
+int audit_time(Meta *m, uint64_t seq, int64_t *ret_time_ns);
+
+/* Which records are wanted; all that are set must hold. All zero: every record. */
+struct audit_filter {
+	bool has_since, has_until;
+	int64_t since, until; /* ns; since <= time < until */
+	bool has_uid, has_gid, has_pid;
+	uint32_t uid, gid;
+	int32_t pid;
+	const char *path_prefix; /* path or path2 begins with these bytes */
+	const char *path_glob;   /* path or path2 matches: '*' and '?' within a name, '**' across '/', [a-z] and [!a-z];
+	                            see   audit_glob_match */
+	const char *event;       /* exactly */
+	const char *outcome;     /* exactly */
+	const char *exe;         /* exactly */
+	bool has_node;
+	uint64_t node;
+	uint64_t from_seq;   /* first sequence that counts */
+	uint64_t before_seq; /* first that does not, e.g. the durable sequence; 0: to the end */
+	size_t limit;        /* at most so many; 0: all */
+	bool newest_first;
+};
+
+/* A record as it stands: for formats other than the leaf. Pointers are valid during the call. */
+struct audit_entry {
+	uint64_t seq;
+	int64_t time_ns;
+	struct audit_event event; /* outcome never NULL; path, path2, detail as kept, possibly cut */
+	const char *line;         /* the leaf */
+	size_t line_length;
+};
+
+typedef int (*audit_fn)(void *arg, const struct audit_entry *entry);
+
+/*
+ * Gives the records that the filter wants, in order of sequence. Time is a range of sequences (times never run
+ * backwards), found by bisection. uid, event, exe, outcome and the path's literal start are looked up in an index that
+ * tells which tiles of 256 records hold such a value at all; only those are read. So what is rare is found at once in a
+ * log of any length, what is frequent costs what it yields.
+ */
+int audit_query(Meta *m, const struct audit_filter *filter, audit_fn callback, void *arg);
+
+/*
+ * Whether a path matches a pattern of audit_filter. In linear time times the number of stars (no recursion): '*' any
+ * bytes but '/', '?' one byte but '/', "**" any bytes, [abc], [a-z], [!a-z] one byte but '/', '\' makes the next one
+ * literal. A pattern that ends with '/' means everything below; an unclosed '[' is literal.
+ */
+bool audit_glob_match(const char *pattern, const char *path);
+
+/*
+ * Reads every row and tile of [from, size) and holds them against each other: leaves against level 0, tiles against
+ * those below, the frontier against all. -EBADMSG with words that name the first record or tile that is not what was
+ * sealed; -EUCLEAN for gaps. *ret_checked (may be NULL): records that were read. For fsck and `log verify`.
+ */
+int audit_verify(Meta *m, uint64_t from, uint64_t *ret_checked);

@@ -1,0 +1,133 @@
+/*
+ * meta: the vault's database: its schema, its one connection, operations and commits.
+ *
+ *     meta_begin ── tree_… version_… audit_record … ── meta_end        one operation: all of it or nothing
+ *     meta_begin ── segment rows …                  ── meta_commit     many operations become durable together
+ *
+ * An operation runs inside an open transaction that the store's committer ends; a savepoint makes it undo alone. The
+ * savepoint is opened by the first statement that writes, so that an operation which only reads costs a mutex and its
+ * queries. The commit being filled has a number (meta_commit_id); rows are born and end in commits, and commit_log
+ * gives each commit a time that never runs backwards. "The tree as of time T" is meta_commit_at and the …_at calls.
+ *
+ * Every tree_, version_, xattr_, audit_, job_ and record call takes a Meta and must be made between meta_begin and
+ * meta_end by the thread that began (asserted). Unless a header says otherwise, a call that returns an error found in
+ * its arguments or in the state of the tree (ENOENT, EEXIST, ENOTEMPTY, …) has changed nothing; an error of the
+ * database itself (EIO, ENOSPC, ENOMEM) makes the operation undoable only as a whole: meta_end then refuses to keep it.
+ *
+ * Lock order: content locks, then meta_begin, then segment locks. Callbacks of list calls run inside the statement:
+ * they may copy what they are given and stop the list, and call no function of the same Meta.
+ *
+ * A callback returns 0 to go on, a positive number to stop (the list call returns 0), -errno to fail the call with it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "crypto/base/bytes.h"
+#include "crypto/base/cleanup.h"
+
+typedef struct Meta Meta;
+typedef struct MetaDb MetaDb; /* backend/metadb.h */
+struct audit_event;           /* backend/audit.h */
+
+/* The schema's version in kv; meta_open refuses any other with words. */
+#define META_SCHEMA_VERSION 1
+
+#define META_VAULT_ID_MAX 32
+
+/* Where the time comes from, in nanoseconds since 1970 (UTC). now == NULL: CLOCK_REALTIME. Injected by tests. */
+struct meta_clock {
+	int64_t (*now)(void *arg);
+	void *arg;
+};
+
+/* What a new database is told. The fixed nodes (root, Landing, Raw, Trusted) belong to uid and gid. */
+struct meta_init {
+	struct bytes vault_id; /* 1..META_VAULT_ID_MAX bytes */
+	uint32_t uid, gid;
+};
+
+/*
+ * Makes the schema and the fixed nodes in an empty database and commits them as commit 1. -EEXIST when the database
+ * already has a schema. `db` stays the caller's.
+ */
+int meta_create_handle(sqlite3 *db, const struct meta_init *init, const struct meta_clock *clock);
+int meta_create(MetaDb *db, const struct meta_init *init, const struct meta_clock *clock);
+
+/*
+ * Opens the tables of a database made by meta_create. The handle stays the caller's and must outlive the Meta; nothing
+ * else may run statements on it meanwhile. -EPROTONOSUPPORT for a schema of another version, -EUCLEAN when it is not
+ * ours or incomplete. The handle variant is for tests (`:memory:`) and tools. clock may be NULL.
+ */
+int meta_open_handle(sqlite3 *db, const struct meta_clock *clock, Meta **ret_meta);
+int meta_open(MetaDb *db, const struct meta_clock *clock, Meta **ret_meta);
+
+/* Rolls back what was not committed and frees; accepts NULL. No operation may be running. */
+void meta_close(Meta *m);
+DEFINE_CLEANUP(Meta, meta_close);
+
+/* Locks and starts an operation. Operations don't nest. */
+void meta_begin(Meta *m);
+
+/*
+ * Ends the operation: rc >= 0 keeps its effects, rc < 0 undoes them (others' stay). Unlocks. Returns rc; or, when rc
+ * was >= 0 but the database failed under the operation, that error, with the effects undone. Once a COMMIT or an undo
+ * has failed the Meta is failed for good: every later meta_end returns -EROFS and keeps nothing.
+ */
+int meta_end(Meta *m, int rc);
+
+/* As meta_end with rc < 0, then keeps the audit record *event alone. Returns rc, or a worse error if the record can't
+ * be written (the caller must then refuse the access all the same). */
+int meta_end_denied(Meta *m, int rc, const struct audit_event *event);
+
+/* The number of the commit being filled. */
+uint64_t meta_commit_id(const Meta *m);
+
+/* What one commit made durable (once the store has synced the log after it). */
+struct meta_committed {
+	bool changed;        /* false: there was nothing to commit, the rest describes the last commit */
+	uint64_t commit;     /* its number */
+	int64_t time_ns;     /* its time */
+	uint64_t audit_size; /* number of audit records up to and with it: records [0, audit_size) are in it */
+	uint64_t operations; /* how many operations it holds */
+};
+
+/*
+ * Instead of meta_end, by the committer only: ends the operation (rc < 0: undoes it, commits nothing, returns rc),
+ * seals the audit tree (audit_seal_commit), writes counters and the commit's row and time, COMMITs, unlocks. A failure
+ * of COMMIT makes the Meta failed for good: -EIO now, -EROFS later. *ret may be NULL.
+ */
+int meta_commit(Meta *m, int rc, struct meta_committed *ret);
+
+/* Operations kept since the last commit that wrote something. Any thread, without the lock. */
+uint64_t meta_pending(const Meta *m);
+
+/* Whether the Meta has failed for good. Any thread, without the lock. */
+bool meta_failed(const Meta *m);
+
+/* The clock's time, ns. Any thread. */
+int64_t meta_now(const Meta *m);
+
+/* The last commit whose time is <= time_ns: what the tree was then. -ENOENT before the first commit. */
+int meta_commit_at(Meta *m, int64_t time_ns, uint64_t *ret_commit);
+
+/* The time of a past commit. -ENOENT. */
+int meta_commit_time(Meta *m, uint64_t commit, int64_t *ret_time_ns);
+
+/* The last commit that ended, and its time. */
+int meta_last_commit(Meta *m, struct meta_committed *ret);
+
+/* Copies the vault's id: up to META_VAULT_ID_MAX bytes; returns its length. */
+size_t meta_vault_id(const Meta *m, uint8_t ret_id[static META_VAULT_ID_MAX]);
+
+/*
+ * Small named values that belong to the vault as a whole ("store.…", "replication.…": the module's name first; "meta."
+ * and "audit." are this floor's own). get: -ENOENT; -ERANGE with *ret_size set when the buffer is short.
+ */
+int meta_kv_get(Meta *m, const char *key, void *ret_value, size_t capacity, size_t *ret_size);
+int meta_kv_put(Meta *m, const char *key, struct bytes value);
+int meta_kv_remove(Meta *m, const char *key);

@@ -1,0 +1,159 @@
+/*
+ * record: what the gate leaves behind: verdicts, policies, quarantine, deliveries, lineage, measured values; and the
+ * rows of segments. Plain tables with small typed calls; what the bytes mean is the callers' business.
+ *
+ * Rows of verdict, policy, delivery and lineage can't be changed once written (the database refuses). Pointers given to
+ * callbacks are valid during the call. All calls are made between meta_begin and meta_end. Paths are bytes as tree_path
+ * gives them. Times are nanoseconds since 1970.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/meta.h"
+#include "backend/segment.h"
+#include "crypto/base/bytes.h"
+
+/* ---- verdicts ---- */
+
+/* Stands in the database and in signed verdicts' order of severity. */
+enum verdict_outcome {
+	VERDICT_NONE = 0,
+	VERDICT_PENDING = 1, /* never a row; what a file's attribute says while its job is open */
+	VERDICT_PASSED = 2,
+	VERDICT_FAILED = 3,
+	VERDICT_ERROR = 4,
+};
+
+struct verdict_row {
+	uint64_t id;
+	int64_t time_ns;
+	struct bytes path;      /* the file that was judged, as the user knows it */
+	uint64_t node, version; /* what was judged; 0: a stream that never became a version */
+	uint8_t outcome;        /* enum verdict_outcome: PASSED, FAILED or ERROR */
+	bool fresh;             /* false: an earlier result was reused */
+	struct bytes dataset;
+	uint64_t policy; /* number of the policy in force */
+	uint8_t input_sha256[32];
+	uint8_t output_sha256[32]; /* all zero: nothing to publish */
+	struct bytes body;         /* canonical JSON: exactly what is signed */
+	struct bytes signature;    /* 64 bytes of Ed25519; may be empty for `check` without a vault only, never here */
+	struct bytes key_name;     /* which key signed */
+};
+
+/* id is given by the database. A Trusted version can only be sealed on a row whose outcome is PASSED. */
+int verdict_put(Meta *m, const struct verdict_row *row, uint64_t *ret_id);
+typedef int (*verdict_fn)(void *arg, const struct verdict_row *row);
+int verdict_get(Meta *m, uint64_t id, verdict_fn callback, void *arg);                     /* -ENOENT */
+int verdict_latest_for_path(Meta *m, struct bytes path, verdict_fn callback, void *arg);   /* -ENOENT */
+int verdict_latest_for_version(Meta *m, uint64_t version, verdict_fn callback, void *arg); /* -ENOENT */
+/* The newest one with that input under that policy for that dataset: candidates for reuse. -ENOENT */
+int verdict_for_input(Meta *m, const uint8_t input_sha256[static 32], uint64_t policy, struct bytes dataset,
+        verdict_fn callback, void *arg);
+/* All after id `after`, oldest first; path empty: of all paths. */
+int verdict_list(Meta *m, struct bytes path, uint64_t after, verdict_fn callback, void *arg);
+
+/* ---- policies ---- */
+
+struct policy_row {
+	uint64_t number; /* 1, 2, … */
+	uint8_t sha256[32];
+	int64_t time_ns;
+	uint32_t uid;
+	struct bytes actor; /* name of who applied it, as known then */
+	struct bytes bundle;
+};
+
+/* The number is given: the last one's + 1. */
+int policy_put(Meta *m, const struct policy_row *row, uint64_t *ret_number);
+typedef int (*policy_fn)(void *arg, const struct policy_row *row);
+int policy_current(Meta *m, policy_fn callback, void *arg);              /* -ENOENT: a new vault */
+int policy_get(Meta *m, uint64_t number, policy_fn callback, void *arg); /* -ENOENT */
+int policy_list(Meta *m, policy_fn callback, void *arg);                 /* oldest first */
+
+/* ---- quarantine ---- */
+
+enum quarantine_state {
+	QUARANTINE_HELD = 0,
+	QUARANTINE_RELEASED = 1,
+	QUARANTINE_DROPPED = 2,
+};
+
+struct quarantine_row {
+	uint64_t id;
+	int64_t time_ns;
+	struct bytes path;      /* where it was meant to go, or came from */
+	uint64_t node, version; /* what is held */
+	uint64_t verdict;       /* why */
+	uint8_t state;          /* enum quarantine_state */
+	bool partial;           /* rows of a split file, not a whole one */
+	uint32_t uid;           /* who brought it */
+	int64_t decided_ns;     /* released or dropped when, by whom */
+	uint32_t decided_uid;
+};
+
+/* id, state, decided_… are given by the database. verdict must exist. */
+int quarantine_put(Meta *m, const struct quarantine_row *row, uint64_t *ret_id);
+typedef int (*quarantine_fn)(void *arg, const struct quarantine_row *row);
+int quarantine_get(Meta *m, uint64_t id, quarantine_fn callback, void *arg); /* -ENOENT */
+/* After id `after`; only_held. */
+int quarantine_list(Meta *m, uint64_t after, bool only_held, quarantine_fn callback, void *arg);
+/* From held to released or dropped, once: -EALREADY. */
+int quarantine_decide(Meta *m, uint64_t id, enum quarantine_state state, uint32_t uid);
+
+/* ---- deliveries: content that arrived again and made no new version ---- */
+
+struct delivery_row {
+	uint64_t id;
+	int64_t time_ns;
+	uint64_t node, version; /* the version of Raw that had it already */
+	uint8_t sha256[32];
+	struct bytes path; /* where it arrived */
+	uint32_t uid;
+	int32_t pid;
+};
+
+int delivery_put(Meta *m, const struct delivery_row *row, uint64_t *ret_id);
+typedef int (*delivery_fn)(void *arg, const struct delivery_row *row);
+int delivery_list(Meta *m, uint64_t node, delivery_fn callback, void *arg);
+
+/* ---- lineage: which version came of which ---- */
+
+enum lineage_role {
+	LINEAGE_INPUT = 1,     /* the version this one was made of (Landing → Raw → Trusted) */
+	LINEAGE_REFERENCE = 2, /* consulted by a rule */
+	LINEAGE_RESTORED = 3,  /* restored from */
+	LINEAGE_CLONED = 4,
+};
+
+int lineage_put(Meta *m, uint64_t version, uint64_t source_version, enum lineage_role role);
+typedef int (*lineage_fn)(void *arg, uint64_t version, uint64_t source_version, enum lineage_role role);
+/* What the version was made of; what was made of it. */
+int lineage_sources(Meta *m, uint64_t version, lineage_fn callback, void *arg);
+int lineage_products(Meta *m, uint64_t version, lineage_fn callback, void *arg);
+
+/* ---- measured values: what rules compare with ("last 10 runs"), what metrics and alarms show ---- */
+
+int metric_put(Meta *m, struct bytes subject /* dataset, … */, struct bytes name, int64_t time_ns, double value,
+        uint64_t verdict /* 0: none */);
+typedef int (*metric_fn)(void *arg, int64_t time_ns, double value, uint64_t verdict);
+/* Newest first, those before `before_ns`, at most `limit` (0: all). */
+int metric_list(Meta *m, struct bytes subject, struct bytes name, int64_t before_ns, size_t limit, metric_fn callback,
+        void *arg);
+
+/* ---- segments: the rows that segment_take_changes gives and segment_known wants ---- */
+
+/* Inserts or updates by number; id, zone and key_version of a known number can't change, bytes can't shrink, a closed
+ * segment can't be opened: -EUCLEAN. The signature fits segment_take_changes; `meta` is the Meta. */
+int segment_row_put(const struct segment_row *row, void *meta);
+typedef int (*segment_row_fn)(void *arg, const struct segment_row *row);
+/* All of them, by number. */
+int segment_row_list(Meta *m, segment_row_fn callback, void *arg);
+int segment_row_get(Meta *m, uint32_t number, struct segment_row *ret_row); /* -ENOENT */
+/* A segment that GC removed. -EPERM while open. */
+int segment_row_remove(Meta *m, uint32_t number);
+/* Live bytes are a hint for `status` and for choosing what to compact; GC marks in full. */
+int segment_live_set(Meta *m, uint32_t number, uint64_t live);
+int segment_live_get(Meta *m, uint32_t number, uint64_t *ret_live);
