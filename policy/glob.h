@@ -1,10 +1,10 @@
 /*
  * glob: path patterns below a zone, as policy.yaml spells them.
  *
- *     animals/lost-and-found*.csv     `*` any bytes but '/', `?` one byte but '/', `[a-z]` and `[!a-z]` one byte of a
- * set animals/ ** /*.csv (no spaces)  `**` as a whole component: any number of folders, none included animals/ ** at
- * the end: everything below, at any depth, but not `animals` itself 50\*.csv                        a backslash takes
- * the meaning out of the next byte
+ *     *.csv      `*` any bytes but '/', `?` one byte but '/', `[a-z]` and `[!a-z]` one byte of a set
+ *     a/@/b.csv  with `**` in the place of '@', a whole component: any number of folders, none included
+ *     a/@        the same at the end: everything below `a`, at any depth, but not `a` itself
+ *     50\*.csv   a backslash takes the meaning out of the next byte
  *
  * Names are bytes, not characters: a pattern of UTF-8 text matches names with the same bytes; `?` is one byte. Sets
  * take ASCII only, so that `[é]` can't silently mean "either of two bytes". Matching is case-sensitive, needs no

@@ -57,8 +57,7 @@ pid_t spawner_pid(const Spawner *spawner);
 
 struct check_request {
 	const struct check_job *job;
-	struct check_input input;   /* called in the caller's thread until it says 0 */
-	bool is_cancelled_on_error; /* reserved, false */
+	struct check_input input; /* called in the caller's thread until it says 0 */
 };
 
 struct check_outcome {

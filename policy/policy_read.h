@@ -1,0 +1,102 @@
+/*
+ * policy_read: the parts of policy.c that turn a YAML tree into a Policy; nobody else includes this.
+ *
+ * Each map of the document is described by a table of keys, each key by a function that reads its value; so an unknown
+ * key can be answered with the keys there are.
+ */
+#pragma once
+
+#include "policy/arena.h"
+#include "policy/policy.h"
+#include "policy/yaml_tree.h"
+
+struct role_member {
+	const char *name;
+	unsigned line;
+	bool is_group;
+	bool is_resolved;
+	uint32_t id;
+};
+
+struct role_members {
+	struct role_member *members;
+	size_t count;
+};
+
+struct Policy {
+	struct arena memory;
+	uint8_t sha256[BUNDLE_HASH_BYTES];
+	bool is_empty;
+	bool has_roles;
+	struct policy_dataset *datasets;
+	size_t dataset_count;
+	struct policy_workflow *workflows;
+	size_t workflow_count;
+	struct policy_lifecycle *lifecycle;
+	size_t lifecycle_count;
+	struct policy_alarm *alarms;
+	size_t alarm_count;
+	struct role_members roles[ROLE_COUNT];
+	const char **ignore;
+	size_t ignore_count;
+	const char **warnings;
+	size_t warning_count;
+};
+
+struct reading {
+	Policy *policy;
+	const PolicyBundle *bundle;
+	bool has_version;
+};
+
+typedef struct yaml_tree_node Node;
+
+/* Reads one key's value into `target`. */
+typedef int read_value(struct reading *r, const Node *value, void *target);
+
+struct field {
+	const char *name;
+	read_value *read;
+	bool is_required;
+};
+
+/* -EINVAL with `policy.yaml:LINE:COLUMN: words`. */
+int read_complain(const Node *at, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int read_no_memory(void);
+
+/* Reads a map by its table. `what` names the map in messages ("a dataset"). */
+int read_fields(
+        struct reading *r, const Node *map, const char *what, const struct field *fields, size_t count, void *target);
+
+/* Reads a list of maps: takes memory for them all, and calls `read` for each. */
+int read_list_of(struct reading *r, const Node *list, const char *what, size_t size, read_value *read, void **ret_items,
+        size_t *ret_count);
+
+int read_text(struct reading *r, const Node *value, const char *what, const char **ret_text);
+int read_texts(
+        struct reading *r, const Node *value, const char *what, const char *const **ret_texts, size_t *ret_count);
+int read_pattern(struct reading *r, const Node *value, const char *what, const char **ret_pattern);
+int read_number(const Node *value, const char *what, unsigned most, unsigned *ret_number);
+int read_flag(const Node *value, const char *what, bool *ret_flag);
+
+/* Which of the words (NULL at the end) it is; the error names them all. */
+int read_choice(const Node *value, const char *what, const char *const words[], unsigned *ret_choice);
+
+/* printf into the policy's memory. NULL without memory. */
+char *read_print(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds a sentence to policy_warnings. */
+int read_warn(struct reading *r, const Node *at, const char *words);
+
+/* The sections of the document. */
+read_value read_dataset;
+read_value read_workflow;
+read_value read_lifecycle;
+read_value read_alarm;
+read_value read_roles;
+
+/* roles.ids of the bundle, if it has one. */
+int read_role_ids(Policy *policy, const PolicyBundle *bundle);
+
+/* What only the whole document can tell: doubled names, workflows for datasets that are not there. */
+int read_check_workflows(const Policy *policy);

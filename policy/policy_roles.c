@@ -1,0 +1,255 @@
+/* Who may do what: the roles of the policy document, and the ids that their names had when it was applied. */
+#include "policy/policy_read.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const char *const role_names[ROLE_COUNT] = {"steward", "ingester", "analyst", "auditor"};
+
+const char *policy_role_name(enum policy_role role) {
+	return (unsigned)role < ROLE_COUNT ? role_names[role] : "?";
+}
+
+/* ---- reading ---- */
+
+/* A name of digits is an id; account names can't be. */
+static bool id_of_digits(const char *name, uint32_t *ret_id) {
+	size_t digits = strspn(name, "0123456789");
+	if (digits == 0 || digits > 10 || name[digits] != '\0')
+		return false;
+	unsigned long long id = strtoull(name, NULL, 10);
+	if (id >= UINT32_MAX) /* (uid_t)-1 is nobody's */
+		return false;
+	*ret_id = (uint32_t)id;
+	return true;
+}
+
+static int add_members(
+        struct reading *r, const Node *value, const char *what, bool is_group, struct role_members *role) {
+	const char *const *names;
+	size_t count;
+	int rc = read_texts(r, value, what, &names, &count);
+	if (rc < 0)
+		return rc;
+	struct role_member *grown = arena_take(&r->policy->memory, role->count + count + 1, sizeof *grown);
+	if (!grown)
+		return read_no_memory();
+	if (role->count > 0)
+		memcpy(grown, role->members, role->count * sizeof *grown);
+	for (size_t i = 0; i < count; i++) {
+		const Node *at = value->kind == TREE_LIST ? value->values[i] : value;
+		struct role_member *member = &grown[role->count + i];
+		*member = (struct role_member){.name = names[i], .line = at->line, .is_group = is_group};
+		member->is_resolved = id_of_digits(names[i], &member->id);
+		if (strpbrk(names[i], " \t\r\n:"))
+			return read_complain(at, "'%s: %.60s' can't be an account's name", what, names[i]);
+	}
+	role->members = grown;
+	role->count += count;
+	return 0;
+}
+
+static int read_users(struct reading *r, const Node *value, void *target) {
+	return add_members(r, value, "users", false, target);
+}
+
+static int read_groups(struct reading *r, const Node *value, void *target) {
+	return add_members(r, value, "groups", true, target);
+}
+
+static int read_role(struct reading *r, const Node *value, enum policy_role which) {
+	static const struct field fields[] = {{"users", read_users, false}, {"groups", read_groups, false}};
+	return read_fields(r, value, "a role", fields, COUNT(fields), &r->policy->roles[which]);
+}
+
+static int read_steward(struct reading *r, const Node *value, void *target) {
+	(void)target;
+	return read_role(r, value, ROLE_STEWARD);
+}
+
+static int read_ingester(struct reading *r, const Node *value, void *target) {
+	(void)target;
+	return read_role(r, value, ROLE_INGESTER);
+}
+
+static int read_analyst(struct reading *r, const Node *value, void *target) {
+	(void)target;
+	return read_role(r, value, ROLE_ANALYST);
+}
+
+static int read_auditor(struct reading *r, const Node *value, void *target) {
+	(void)target;
+	return read_role(r, value, ROLE_AUDITOR);
+}
+
+int read_roles(struct reading *r, const Node *value, void *target) {
+	static const struct field fields[] = {{"steward", read_steward, false}, {"ingester", read_ingester, false},
+	        {"analyst", read_analyst, false}, {"auditor", read_auditor, false}};
+	int rc = read_fields(r, value, "'roles'", fields, COUNT(fields), target);
+	if (rc < 0)
+		return rc;
+	if (r->policy->roles[ROLE_STEWARD].count == 0)
+		return read_complain(value, "'roles' without a steward: nobody could change the policy again; add "
+		                            "'steward: {users: [...]}'");
+	r->policy->has_roles = true;
+	return 0;
+}
+
+/* ---- names to ids ---- */
+
+static int look_up(const struct role_member *member, uint32_t *ret_id) {
+	char buffer[16384];
+	struct passwd user, *found_user = NULL;
+	struct group group, *found_group = NULL;
+	int error = member->is_group ? getgrnam_r(member->name, &group, buffer, sizeof buffer, &found_group)
+	                             : getpwnam_r(member->name, &user, buffer, sizeof buffer, &found_user);
+	/* A group of very many members does not fit, but its id is not in doubt: it came with the first bytes asked
+	 * for. */
+	if (error != 0 && error != ENOENT && error != ESRCH)
+		return fault_errno(error, BUNDLE_POLICY ":%u: looking up %s '%.60s'", member->line,
+		        member->is_group ? "group" : "user", member->name);
+	if (!found_user && !found_group)
+		return fault(EINVAL,
+		        BUNDLE_POLICY ":%u: this machine has no %s '%.60s'; write an existing one, or its number",
+		        member->line, member->is_group ? "group" : "user", member->name);
+	*ret_id = member->is_group ? found_group->gr_gid : found_user->pw_uid;
+	return 0;
+}
+
+static int write_member(FILE *to, const struct role_member *member) {
+	uint32_t id = member->id;
+	if (id_of_digits(member->name, &id))
+		return 0;
+	int rc = look_up(member, &id);
+	if (rc < 0)
+		return rc;
+	return fprintf(to, "%s %s %u\n", member->is_group ? "group" : "user", member->name, id) < 0 ? read_no_memory()
+	                                                                                            : 0;
+}
+
+int policy_resolve_roles(const Policy *policy, PolicyBundle *bundle) {
+	if (!policy->has_roles)
+		return 0;
+	_cleanup_(freep) char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return read_no_memory();
+	int rc = 0;
+	for (size_t role = 0; rc == 0 && role < ROLE_COUNT; role++)
+		for (size_t i = 0; rc == 0 && i < policy->roles[role].count; i++)
+			rc = write_member(to, &policy->roles[role].members[i]);
+	if (fclose(to) != 0 && rc == 0)
+		rc = read_no_memory();
+	return rc < 0 ? rc : policy_bundle_put(bundle, BUNDLE_IDS, bytes_of(text, size));
+}
+
+static void give_id(Policy *policy, bool is_group, const char *name, uint32_t id) {
+	for (size_t role = 0; role < ROLE_COUNT; role++)
+		for (size_t i = 0; i < policy->roles[role].count; i++) {
+			struct role_member *member = &policy->roles[role].members[i];
+			if (member->is_group == is_group && strcmp(member->name, name) == 0) {
+				member->id = id;
+				member->is_resolved = true;
+			}
+		}
+}
+
+static int read_id_line(Policy *policy, char *line, unsigned number) {
+	char *rest = NULL;
+	const char *kind = strtok_r(line, " ", &rest);
+	const char *name = strtok_r(NULL, " ", &rest);
+	const char *digits = strtok_r(NULL, " ", &rest);
+	bool is_group = kind && strcmp(kind, "group") == 0;
+	uint32_t id;
+	if (!kind || (!is_group && strcmp(kind, "user") != 0) || !name || !digits || !id_of_digits(digits, &id) ||
+	        strtok_r(NULL, " ", &rest))
+		return fault(EINVAL, BUNDLE_IDS ":%u: a line is 'user NAME ID' or 'group NAME ID'", number);
+	give_id(policy, is_group, name, id);
+	return 0;
+}
+
+int read_role_ids(Policy *policy, const PolicyBundle *bundle) {
+	struct bytes ids;
+	int rc = policy_bundle_get(bundle, BUNDLE_IDS, &ids);
+	if (rc == -ENOENT) {
+		fault_clear();
+		return 0;
+	}
+	size_t wrong;
+	if (rc < 0 || !yaml_tree_is_utf8(ids, &wrong))
+		return rc < 0 ? rc : fault(EINVAL, BUNDLE_IDS ": this is no text");
+	_cleanup_(freep) char *text = strndup((const char *)ids.data, ids.size);
+	if (!text)
+		return read_no_memory();
+	unsigned number = 0;
+	char *rest = NULL;
+	for (char *line = strtok_r(text, "\n", &rest); rc == 0 && line; line = strtok_r(NULL, "\n", &rest))
+		rc = read_id_line(policy, line, ++number);
+	return rc;
+}
+
+/* ---- who holds what ---- */
+
+bool policy_has_roles(const Policy *policy) {
+	return policy->has_roles;
+}
+
+static bool is_in_group(const struct policy_actor *actor, uint32_t gid) {
+	if (actor->gid == gid)
+		return true;
+	for (size_t i = 0; i < actor->group_count; i++)
+		if (actor->groups[i] == gid)
+			return true;
+	return false;
+}
+
+bool policy_role_holds(const Policy *policy, enum policy_role role, const struct policy_actor *actor) {
+	if (!policy->has_roles)
+		return actor->is_mounter;
+	if ((unsigned)role >= ROLE_COUNT)
+		return false;
+	for (size_t i = 0; i < policy->roles[role].count; i++) {
+		const struct role_member *member = &policy->roles[role].members[i];
+		if (!member->is_resolved)
+			continue;
+		if (member->is_group ? is_in_group(actor, member->id) : actor->uid == member->id)
+			return true;
+	}
+	return false;
+}
+
+#define BIT(role) (1u << (role))
+
+bool policy_permits(
+        const Policy *policy, enum policy_place place, enum policy_access access, const struct policy_actor *actor) {
+	static const unsigned readers[PLACE_COUNT] = {
+	        [PLACE_LANDING] = BIT(ROLE_STEWARD) | BIT(ROLE_INGESTER),
+	        [PLACE_RAW] = BIT(ROLE_STEWARD),
+	        [PLACE_TRUSTED] = BIT(ROLE_STEWARD) | BIT(ROLE_ANALYST),
+	        [PLACE_AUDIT] = BIT(ROLE_STEWARD) | BIT(ROLE_AUDITOR),
+	        [PLACE_QUARANTINE] = BIT(ROLE_STEWARD),
+	        [PLACE_POLICY] = BIT(ROLE_STEWARD),
+	        [PLACE_KEYS] = BIT(ROLE_STEWARD),
+	};
+	static const unsigned writers[PLACE_COUNT] = {
+	        [PLACE_LANDING] = BIT(ROLE_STEWARD) | BIT(ROLE_INGESTER),
+	        [PLACE_TRUSTED] = BIT(ROLE_STEWARD),
+	        [PLACE_QUARANTINE] = BIT(ROLE_STEWARD),
+	        [PLACE_POLICY] = BIT(ROLE_STEWARD),
+	        [PLACE_KEYS] = BIT(ROLE_STEWARD),
+	};
+	if ((unsigned)place >= PLACE_COUNT)
+		return false;
+	unsigned allowed = access == ACCESS_WRITE ? writers[place] : readers[place];
+	for (enum policy_role role = ROLE_STEWARD; role < ROLE_COUNT; role++)
+		if ((allowed & BIT(role)) && policy_role_holds(policy, role, actor))
+			return true;
+	return false;
+}
