@@ -1,0 +1,44 @@
+/*
+ * encoding: bytes as text, in constant time where the bytes may be secret (hexadecimal and base64 through libsodium),
+ * and the text of a recovery key.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "crypto/base/bytes.h"
+
+/* Sizes with the final NUL. */
+#define HEX_TEXT_BYTES(size) (2 * (size_t)(size) + 1)
+#define BASE64_TEXT_BYTES(size) (((size_t)(size) + 2) / 3 * 4 + 1)
+
+/* Lower-case hexadecimal into `ret_text`, which has room for HEX_TEXT_BYTES(data.size). */
+void hex_encode(struct bytes data, char *ret_text);
+
+/* Exactly `size` bytes from hexadecimal of either case into `ret_data`. -EINVAL: other length or a character that is
+ * no hexadecimal digit; `ret_data` is then wiped. */
+int hex_decode(const char *text, size_t size, uint8_t *ret_data);
+
+/* Base64 of RFC 4648 section 4, padded, into `ret_text`, which has room for BASE64_TEXT_BYTES(data.size). */
+void base64_encode(struct bytes data, char *ret_text);
+
+/* At most `capacity` bytes from padded base64 into `ret_data`; `*ret_size` tells how many. Only the one spelling that
+ * base64_encode() gives is taken. -EINVAL: anything else, or longer; `ret_data` is then wiped. */
+int base64_decode(const char *text, size_t capacity, uint8_t *ret_data, size_t *ret_size);
+
+/* A recovery key: 256 random bits, shown once to be written on paper.
+ *
+ *     7KQ2M9X-0F3HT5W-…          8 groups of 7 characters, Crockford's base 32 (no I, L, O, U)
+ *     \______ 56 characters = 256 bits of key and 24 bits of check (the start of its BLAKE2b-256) ______/
+ *
+ * What a hand makes of it is accepted: either case, spaces and dashes anywhere, O for 0, I and L for 1. A slip is found
+ * (all but one in 16 million), before any key is tried. */
+#define RECOVERY_KEY_BYTES 32
+#define RECOVERY_TEXT_BYTES 64 /* with the final NUL */
+
+void recovery_encode(const uint8_t key[static RECOVERY_KEY_BYTES], char ret_text[static RECOVERY_TEXT_BYTES]);
+
+/* -EINVAL with words that say what is wrong (a character that cannot occur, too few, too many, a slip); `ret_key` is
+ * then wiped. The words never repeat what was typed. */
+int recovery_decode(struct bytes text, uint8_t ret_key[static RECOVERY_KEY_BYTES]);
