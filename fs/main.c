@@ -1,6 +1,5 @@
-#include <stdio.h>
+#include "fs/command/command.h"
 
-int main(void) {
-	puts("assayfs " ASSAYFS_VERSION);
-	return 0;
+int main(int argc, char **argv) {
+	return command_main(argc, argv);
 }

@@ -2,7 +2,6 @@
 #include "policy/policy_read.h"
 
 #include "crypto/base/fault.h"
-#include "policy/table/utf8.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -183,7 +182,8 @@ int read_role_ids(Policy *policy, const PolicyBundle *bundle) {
 		fault_clear();
 		return 0;
 	}
-	if (rc < 0 || utf8_valid_prefix((const char *)ids.data, ids.size) < ids.size)
+	size_t wrong;
+	if (rc < 0 || !yaml_tree_is_utf8(ids, &wrong))
 		return rc < 0 ? rc : fault(EINVAL, BUNDLE_IDS ": this is no text");
 	_cleanup_(freep) char *text = strndup((const char *)ids.data, ids.size);
 	if (!text)

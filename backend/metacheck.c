@@ -1,0 +1,148 @@
+/* Checking the metadata's files as a whole, and mending them from the packs. */
+#include "backend/metadb.h"
+
+#include "backend/metacore.h"
+#include "crypto/base/fault.h"
+
+#include <inttypes.h>
+
+struct check {
+	struct meta_core *core;
+	uint8_t *shadowed; /* a bit a page: the log has a newer one, so the file's may be half-written */
+	uint32_t pages;
+	metadb_finding_fn *finding;
+	void *user;
+};
+
+static int mark_shadowed(struct check *check) {
+	WalChain *wal = check->core->wal;
+	check->shadowed = calloc(1, check->pages / 8 + 1);
+	if (!check->shadowed)
+		return fault(ENOMEM, "no memory to check %s", METADB_NAME);
+	for (uint32_t frame = 1; frame <= walchain_frames(wal); frame++) {
+		uint32_t page = walchain_frame_page(wal, frame) - 1;
+		if (page < check->pages)
+			check->shadowed[page / 8] |= (uint8_t)(1U << (page % 8));
+	}
+	return 0;
+}
+
+static int check_pages(struct check *check) {
+	uint8_t plain[META_PAGE_BYTES];
+	for (uint32_t page = 1; page <= check->pages; page++) {
+		if (check->shadowed[(page - 1) / 8] & (1U << ((page - 1) % 8)))
+			continue;
+		int rc = core_read_page(check->core, page, plain) < 0
+		                 ? check->finding(check->user, METADB_NAME, page, fault_message())
+		                 : 0;
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* An interrupted checkpoint may have grown the file to what the log says, but not further. */
+static int check_length(struct check *check) {
+	uint64_t size = 0;
+	int rc = vault_file_size(check->core->file, &size);
+	if (rc < 0)
+		return check->finding(check->user, METADB_NAME, -1, fault_message());
+	uint32_t most = walchain_database_pages(check->core->wal);
+	most = most > check->core->tags.pages ? most : check->core->tags.pages;
+	if (size > (uint64_t)most * META_PAGE_BYTES)
+		return check->finding(check->user, METADB_NAME, -1, "the file has bytes behind its last page");
+	return 0;
+}
+
+int metadb_verify(MetaDb *db, metadb_finding_fn *finding, void *user) {
+	struct meta_core *core = metadb_core(db);
+	struct check check = {.core = core, .finding = finding, .user = user};
+	uint32_t logged = walchain_database_pages(core->wal);
+	/* Pages that the log cuts off are nobody's any more, those that it adds are in it. */
+	check.pages = logged && logged < core->tags.pages ? logged : core->tags.pages;
+	int rc = mark_shadowed(&check);
+	if (rc == 0)
+		rc = check_length(&check);
+	if (rc == 0)
+		rc = check_pages(&check);
+	free(check.shadowed);
+	if (rc == 0)
+		rc = walchain_verify(core->wal, finding, user);
+	return rc == 0 ? packs_verify(core->packs, finding, user) : rc;
+}
+
+int metadb_repair_page(MetaDb *db, uint32_t page) {
+	struct meta_core *core = metadb_core(db);
+	if (core->read_only)
+		return fault(EROFS, "%s is open for reading only", METADB_NAME);
+	const uint8_t *tag = page_tags_get(&core->tags, page);
+	if (!tag)
+		return fault(ENOENT, "%s has no page %" PRIu32, METADB_NAME, page);
+	uint8_t sealed[META_PAGE_BYTES];
+	int rc = packs_find_page(core->packs, page, tag, sealed);
+	if (rc == 0)
+		rc = vault_file_write_at(
+		        core->file, (uint64_t)(page - 1) * META_PAGE_BYTES, bytes_of(sealed, sizeof sealed));
+	return rc < 0 ? rc : vault_file_sync(core->file);
+}
+
+static int put_page(void *user, uint32_t page, const uint8_t *sealed) {
+	VaultFile *file = user;
+	return vault_file_write_at(file, (uint64_t)(page - 1) * META_PAGE_BYTES, bytes_of(sealed, META_PAGE_BYTES));
+}
+
+static int check_rebuilt(struct meta_core *core) {
+	uint8_t plain[META_PAGE_BYTES];
+	for (uint32_t page = 1; page <= core->tags.pages; page++) {
+		int rc = core_read_page(core, page, plain);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int rebuild_into(struct meta_core *core) {
+	int rc = vault_file_truncate(core->file, 0);
+	if (rc == 0)
+		rc = packs_each_page(core->packs, put_page, core->file);
+	if (rc == 0)
+		rc = vault_file_truncate(core->file, (uint64_t)core->tags.pages * META_PAGE_BYTES);
+	if (rc == 0)
+		rc = check_rebuilt(core);
+	return rc < 0 ? rc : vault_file_sync(core->file);
+}
+
+static int put_in_place(VaultIo *io, const char *temporary, bool drop_log) {
+	int rc = vault_io_rename(io, temporary, METADB_NAME);
+	if (rc == 0)
+		rc = vault_io_sync_dir(io, "");
+	if (rc < 0 || !drop_log)
+		return rc;
+	rc = vault_io_unlink(io, WAL_NAME);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	return vault_io_sync_dir(io, "");
+}
+
+static int rebuild(struct meta_core *core, bool drop_log) {
+	static const char temporary[] = METADB_NAME ".tmp";
+	if (!core->keys)
+		return fault(ENOMEM, "no locked memory for the metadata's keys");
+	int rc = packs_open(core->io, core->keys, true, &core->tags, &core->packs);
+	if (rc == 0)
+		rc = vault_file_open(core->io, temporary, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &core->file);
+	if (rc == 0)
+		rc = rebuild_into(core);
+	return rc < 0 ? rc : put_in_place(core->io, temporary, drop_log);
+}
+
+int metadb_rebuild(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], bool drop_log) {
+	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id)};
+	int rc = rebuild(&core, drop_log);
+	vault_file_close(core.file);
+	packs_close(core.packs);
+	page_tags_free(&core.tags);
+	meta_keys_free(core.keys);
+	return fault_while(rc, "rebuilding the metadata of %s", vault_io_path(io));
+}

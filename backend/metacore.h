@@ -1,0 +1,57 @@
+/*
+ * metacore: what the SQLite VFS (sealvfs.c) and the metadata database (metadb.c) share: the open files, the keys, the
+ * tags, and the one failure that ends all writing. Internal to metadb.
+ */
+#pragma once
+
+#include "backend/metadb.h"
+#include "backend/metaseal.h"
+#include "backend/pack.h"
+#include "backend/pagetags.h"
+#include "backend/walchain.h"
+#include "crypto/base/fault.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#define METADB_NAME "meta.db"
+
+struct meta_core {
+	VaultIo *io;
+	struct meta_keys *keys;
+	VaultFile *file;
+	WalChain *wal; /* NULL while the database is being created */
+	Packs *packs;
+	struct page_tags tags;
+	Reserve *reserve;
+	bool read_only;
+	bool creating;
+
+	pthread_mutex_t mutex; /* guards what follows; nothing else is taken while it is held */
+	int failed;
+	char failed_words[FAULT_MESSAGE_BYTES];
+	/* The last error of any kind, for the caller who gets SQLITE_IOERR; belongs to the connection's thread. */
+	int last_error;
+	char last_words[FAULT_MESSAGE_BYTES];
+};
+
+/* The core of an open database. */
+struct meta_core *metadb_core(struct MetaDb *db);
+
+/* Notes `rc` with the thread's words as the last error; returns rc. */
+int core_note(struct meta_core *core, int rc);
+
+/* As core_note, and no write is made from now on. */
+int core_fail(struct meta_core *core, int rc);
+
+/* 0, or the failure with its words. */
+int core_failed(struct meta_core *core);
+
+/* Reads a page of the database file: checked, opened. A page that was never written is zeros. */
+int core_read_page(struct meta_core *core, uint32_t page, uint8_t ret_plain[static META_PAGE_BYTES]);
+
+/* The file's size in whole pages. */
+int core_file_pages(struct meta_core *core, uint32_t *ret_pages);
+
+/* Syncs the database file and writes the pack. */
+int core_checkpointed(struct meta_core *core);

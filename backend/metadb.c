@@ -1,0 +1,302 @@
+#include "backend/metadb.h"
+
+#include "backend/metacore.h"
+#include "backend/sealvfs.h"
+#include "crypto/base/fault.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+_Static_assert(METADB_PAGE_BYTES == META_PAGE_BYTES, "one page size");
+
+struct MetaDb {
+	struct meta_core core;
+	SealVfs *vfs;
+	sqlite3 *connection;
+};
+
+struct meta_core *metadb_core(MetaDb *db) {
+	return &db->core;
+}
+
+static void free_db(MetaDb *db) {
+	if (db->connection)
+		(void)sqlite3_close_v2(db->connection);
+	sealvfs_unregister(db->vfs);
+	walchain_close(db->core.wal);
+	packs_close(db->core.packs);
+	vault_file_close(db->core.file);
+	page_tags_free(&db->core.tags);
+	meta_keys_free(db->core.keys);
+	(void)pthread_mutex_destroy(&db->core.mutex);
+	free(db);
+}
+
+void metadb_abandon(MetaDb *db) {
+	if (!db)
+		return;
+	while (db->connection) {
+		sqlite3_stmt *statement = sqlite3_next_stmt(db->connection, NULL);
+		if (!statement)
+			break;
+		(void)sqlite3_finalize(statement);
+	}
+	free_db(db);
+}
+
+static int new_db(VaultIo *io, const uint8_t *key, const uint8_t *vault_id, MetaDb **ret_db) {
+	MetaDb *db = calloc(1, sizeof *db);
+	if (!db)
+		return fault(ENOMEM, "no memory for the metadata");
+	(void)pthread_mutex_init(&db->core.mutex, NULL);
+	db->core.io = io;
+	db->core.keys = meta_keys_new(key, vault_id);
+	if (!db->core.keys) {
+		free_db(db);
+		return fault(ENOMEM, "no locked memory for the metadata's keys");
+	}
+	*ret_db = db;
+	return 0;
+}
+
+static int execute(MetaDb *db, const char *sql) {
+	int code = sqlite3_exec(db->connection, sql, NULL, NULL, NULL);
+	return metadb_fault(db, code, "%s", sql);
+}
+
+static int open_connection(MetaDb *db, int flags) {
+	int rc = sealvfs_register(&db->core, &db->vfs);
+	if (rc < 0)
+		return rc;
+	int code = sqlite3_open_v2(METADB_NAME, &db->connection, flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+	        sealvfs_name(db->vfs));
+	rc = metadb_fault(db, code, "opening %s", METADB_NAME);
+	if (rc < 0)
+		return rc;
+	(void)sqlite3_extended_result_codes(db->connection, 1);
+	/* Exclusive locking comes first: without it SQLite wants shared memory for a WAL database. */
+	return execute(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA cache_spill=OFF;"
+	                   "PRAGMA mmap_size=0; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF");
+}
+
+/* A first transaction in memory-journal mode gives the file its page size; then it is WAL for ever. */
+static int create_content(MetaDb *db) {
+	int reserved = META_RESERVED_BYTES;
+	int rc = open_connection(db, SQLITE_OPEN_CREATE);
+	if (rc < 0)
+		return rc;
+	int code = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
+	rc = metadb_fault(db, code, "reserving bytes in the metadata's pages");
+	if (rc == 0)
+		rc = execute(db, "PRAGMA page_size=4096; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF;"
+		                 "PRAGMA auto_vacuum=NONE; PRAGMA encoding='UTF-8'; PRAGMA application_id=0x61737379;"
+		                 "PRAGMA journal_mode=WAL");
+	if (rc == 0)
+		(void)sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	return rc;
+}
+
+static int check_not_there(VaultIo *io, const struct meta_keys *keys) {
+	struct page_tags tags = {0};
+	_cleanup_(packs_closep) Packs *packs = NULL;
+	int rc = packs_open(io, keys, true, &tags, &packs);
+	page_tags_free(&tags);
+	if (rc == -ENOENT)
+		return 0;
+	return rc < 0 && rc != -EBADMSG ? rc : fault(EEXIST, "%s holds metadata already", vault_io_path(io));
+}
+
+static int create_files(MetaDb *db) {
+	struct meta_core *core = &db->core;
+	int rc = check_not_there(core->io, core->keys);
+	if (rc == 0)
+		rc = vault_file_open(core->io, METADB_NAME, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &core->file);
+	if (rc == 0)
+		rc = vault_file_truncate(core->file, 0);
+	const struct wal_anchor none = {0};
+	if (rc == 0) {
+		rc = vault_io_unlink(core->io, WAL_NAME);
+		rc = rc == -ENOENT ? 0 : rc;
+	}
+	if (rc == 0)
+		rc = packs_create(core->io, core->keys, &core->packs);
+	if (rc == 0)
+		rc = walchain_open(core->io, core->keys, false, &none, &core->wal);
+	return rc;
+}
+
+int metadb_create(
+        VaultIo *io, const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES]) {
+	_cleanup_(metadb_abandonp) MetaDb *db = NULL;
+	int rc = new_db(io, key, vault_id, &db);
+	if (rc < 0)
+		return rc;
+	db->core.creating = true;
+	rc = create_files(db);
+	if (rc == 0)
+		rc = create_content(db);
+	if (rc == 0)
+		rc = vault_io_sync_dir(io, "");
+	/* The first pack is what makes it a database: before it stands, a creation is begun anew. */
+	if (rc == 0)
+		rc = core_checkpointed(&db->core);
+	return fault_while(rc, "making the metadata of %s", vault_io_path(io));
+}
+
+/* Without a log the file must be exactly as the last checkpoint left it. */
+static int check_file_size(struct meta_core *core) {
+	uint64_t size = 0;
+	int rc = vault_file_size(core->file, &size);
+	if (rc < 0)
+		return rc;
+	uint64_t expected = (uint64_t)core->tags.pages * META_PAGE_BYTES;
+	if (walchain_frames(core->wal) > 0 || size == expected)
+		return 0;
+	return fault(EBADMSG,
+	        "%s has %" PRIu64 " bytes, the last checkpoint left %" PRIu64
+	        ": it was cut or extended, or its log was removed",
+	        METADB_NAME, size, expected);
+}
+
+static int open_files(MetaDb *db, VaultIo *io, bool read_only) {
+	struct meta_core *core = &db->core;
+	core->read_only = read_only;
+	int rc = packs_open(io, core->keys, read_only, &core->tags, &core->packs);
+	if (rc < 0)
+		return rc;
+	rc = vault_file_open(io, METADB_NAME, read_only ? VAULT_FILE_READ : VAULT_FILE_WRITE, &core->file);
+	if (rc == -ENOENT)
+		return fault(EBADMSG, "%s is missing; `assayfs fsck --repair` builds it from the checkpoint packs",
+		        METADB_NAME);
+	const struct pack_head *last = packs_last(core->packs);
+	struct wal_anchor anchor = {.pack_sequence = last->sequence, .covered = last->covered};
+	if (rc == 0)
+		rc = walchain_open(io, core->keys, read_only, &anchor, &core->wal);
+	return rc < 0 ? rc : check_file_size(core);
+}
+
+/* A first look at the schema makes SQLite read the log. */
+static int settle_connection(MetaDb *db) {
+	(void)sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	(void)sqlite3_db_config(db->connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_limit(db->connection, SQLITE_LIMIT_ATTACHED, 0);
+	(void)sqlite3_wal_autocheckpoint(db->connection, 0);
+	int rc = execute(db, "PRAGMA synchronous=NORMAL; SELECT count(*) FROM sqlite_schema");
+	if (rc == 0 && db->core.read_only)
+		rc = execute(db, "PRAGMA query_only=ON");
+	return rc;
+}
+
+int metadb_open(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], unsigned flags, MetaDb **ret_db) {
+	_cleanup_(metadb_abandonp) MetaDb *db = NULL;
+	int rc = new_db(io, key, vault_id, &db);
+	if (rc == 0)
+		rc = open_files(db, io, flags & METADB_READ_ONLY);
+	if (rc == 0)
+		rc = open_connection(db, 0);
+	if (rc == 0)
+		rc = settle_connection(db);
+	if (rc < 0)
+		return fault_while(rc, "opening the metadata of %s", vault_io_path(io));
+	*ret_db = steal_pointer(&db);
+	return 0;
+}
+
+void metadb_set_reserve(MetaDb *db, Reserve *reserve) {
+	db->core.reserve = reserve;
+	walchain_set_reserve(db->core.wal, reserve);
+	packs_set_reserve(db->core.packs, reserve);
+}
+
+sqlite3 *metadb_handle(MetaDb *db) {
+	return db->connection;
+}
+
+int metadb_sync(MetaDb *db) {
+	int rc = core_failed(&db->core);
+	if (rc < 0 || db->core.read_only)
+		return rc;
+	return core_fail(&db->core, walchain_sync(db->core.wal));
+}
+
+uint64_t metadb_wal_bytes(MetaDb *db) {
+	return walchain_bytes(db->core.wal);
+}
+
+int metadb_checkpoint(MetaDb *db) {
+	int rc = core_failed(&db->core);
+	if (rc < 0)
+		return rc;
+	if (db->core.read_only)
+		return fault(EROFS, "%s is open for reading only", METADB_NAME);
+	if (walchain_frames(db->core.wal) == 0)
+		return 0;
+	int code = sqlite3_wal_checkpoint_v2(db->connection, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return metadb_fault(db, code, "moving the log into the metadata");
+}
+
+int metadb_close(MetaDb *db) {
+	for (sqlite3_stmt *statement; (statement = sqlite3_next_stmt(db->connection, NULL));)
+		(void)sqlite3_finalize(statement);
+	int rc = 0;
+	if (!db->core.read_only) {
+		if (!sqlite3_get_autocommit(db->connection))
+			(void)sqlite3_exec(db->connection, "ROLLBACK", NULL, NULL, NULL);
+		rc = metadb_checkpoint(db);
+	}
+	free_db(db);
+	return rc;
+}
+
+int metadb_failed(MetaDb *db) {
+	return core_failed(&db->core);
+}
+
+static int errno_of(int sqlite_code) {
+	switch (sqlite_code & 0xff) {
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_CONSTRAINT:
+		return EINVAL;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return EBUSY;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return EBADMSG;
+	case SQLITE_READONLY:
+		return EROFS;
+	default:
+		return EIO;
+	}
+}
+
+int metadb_fault(MetaDb *db, int sqlite_code, const char *format, ...) {
+	int code = sqlite_code & 0xff;
+	if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE)
+		return 0;
+	char doing[256];
+	va_list words;
+	va_start(words, format);
+	(void)vsnprintf(doing, sizeof doing, format, words);
+	va_end(words);
+	struct meta_core *core = &db->core;
+	bool ours = core->last_error != 0 && (code == SQLITE_IOERR || code == SQLITE_FULL || code == SQLITE_CANTOPEN);
+	if (!ours)
+		return fault(errno_of(code), "%s: %s", doing, sqlite3_errmsg(db->connection));
+	int rc = fault(-core->last_error, "%s: %s", doing, core->last_words);
+	core->last_error = 0;
+	return rc;
+}
+
+uint64_t metadb_last_pack(MetaDb *db) {
+	return packs_last(db->core.packs)->sequence;
+}
+
+void metadb_last_root(MetaDb *db, uint8_t ret_root[static 32]) {
+	memcpy(ret_root, packs_last(db->core.packs)->root, 32);
+}

@@ -1,0 +1,147 @@
+/*
+ * metadb: the vault's metadata database: SQLite in WAL mode through a VFS of our own, so that nothing of it stands
+ * readable on the disk, nothing changes there unnoticed, and it opens by itself after a crash.
+ *
+ *     VAULT/meta.db      pages, each sealed (XChaCha20-Poly1305, random nonce); nonce and tag in the page's last 40
+ * bytes VAULT/meta.db-wal  4096-byte sealed header, then one sealed record a frame, chained by their tags (walchain.h)
+ *     VAULT/meta/N       one pack a checkpoint: the pages it changed and the Merkle root over all page tags (pack.h)
+ *
+ * How a commit becomes durable. SQLite runs with synchronous=NORMAL: COMMIT writes WAL frames and syncs nothing; the
+ * store then calls metadb_sync(), outside its own lock, and one sync serves all who wait. OFF would be wrong: SQLite's
+ * checkpoint would then write the database before the WAL that describes it is on the disk. NORMAL keeps the two syncs
+ * that a checkpoint needs (WAL before, database after) and one of the fresh WAL header; FULL would sync each COMMIT
+ * under the store's lock.
+ *
+ * How a checkpoint goes (metadb_checkpoint): sync WAL, copy its pages to meta.db, sync it, write and sync the pack,
+ * empty the WAL and sync that. A crash at any point in between leaves a WAL whose frames cover every page that is half
+ * written, and a pack that fits it or the one before.
+ *
+ * What is refused as corruption (-EBADMSG, words name file and place): any byte that does not authenticate, at opening
+ * (WAL, packs' heads and lists) or when it is read (pages); pages, WALs and packs that are genuine but old; a WAL cut
+ * below what it itself says was durable. What is taken for a crash and dropped silently: the tail of the WAL past the
+ * last commit, if nothing says that it was durable. A whole older state of the vault is consistent in itself and can't
+ * be found here: it needs a memory outside the vault (metadb_last_pack() gives the number to remember).
+ *
+ * Memory: 16 bytes a page of the database for its tag (4 MiB a GiB), 20 bytes a frame of the WAL.
+ *
+ * Threads: the connection and all functions here belong to one thread at a time (the store's lock); only metadb_sync,
+ * metadb_failed and metadb_wal_bytes may be called at any time from any thread. The vault must be locked
+ * (vault_io_lock) while it is open for writing.
+ *
+ * Speed: measured figures stand in tests/backend/bench_metadb.c.
+ */
+#pragma once
+
+#include "backend/reserve.h"
+#include "backend/vault_io.h"
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct MetaDb MetaDb;
+
+#define METADB_KEY_BYTES 32
+#define METADB_VAULT_ID_BYTES 16
+#define METADB_PAGE_BYTES 4096
+
+enum metadb_flags {
+	/* No byte of the vault is written; an interrupted state is read as it would be recovered. For fsck and info. */
+	METADB_READ_ONLY = 1,
+};
+
+/*
+ * Makes an empty database in `io` with its first pack. -EEXIST if there is one. What an interrupted creation left is
+ * replaced. All durable when it returns 0.
+ */
+int metadb_create(
+        VaultIo *io, const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES]);
+
+/*
+ * Opens it, checks packs and WAL, drops a crash's tail. `io` must outlive the MetaDb; the keys are copied to locked
+ * memory. -ENOENT if no creation was ever completed, -EBADMSG for corruption or a wrong key.
+ */
+int metadb_open(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], unsigned flags, MetaDb **ret_db);
+
+/*
+ * Writes that meet a full disk take room from `reserve` and try again (reserve.h). NULL takes it away. Not owned; must
+ * outlive the MetaDb.
+ */
+void metadb_set_reserve(MetaDb *db, Reserve *reserve);
+
+/* The connection, with foreign keys on, schema not trusted. Belongs to `db`; never close it. */
+sqlite3 *metadb_handle(MetaDb *db);
+
+/*
+ * Makes every transaction committed before the call durable. From any thread, also while the connection commits or
+ * checkpoints; concurrent calls are safe, and one finds what the other already did. Cheap when there is nothing to do.
+ * A failure is final: see metadb_failed.
+ */
+int metadb_sync(MetaDb *db);
+
+/* Bytes in the WAL now: the store checkpoints when it passes a size it chose. */
+uint64_t metadb_wal_bytes(MetaDb *db);
+
+/*
+ * Moves the WAL's content to the database, writes a pack, empties the WAL. All commits are durable afterwards. No
+ * statement of the connection may be running (-EBUSY). -ENOSPC leaves everything as it was; try again with more room.
+ * Other failures are final.
+ */
+int metadb_checkpoint(MetaDb *db);
+
+/*
+ * Checkpoints, closes and frees, also when it returns an error (the WAL then still holds what the checkpoint could not
+ * move). Statements still there are finalized. A failed or read-only MetaDb is closed as it is.
+ */
+int metadb_close(MetaDb *db);
+
+/* Closes without a checkpoint, as a crash would leave it, except that nothing is lost. NULL is allowed. */
+void metadb_abandon(MetaDb *db);
+DEFINE_CLEANUP(MetaDb, metadb_abandon);
+
+/*
+ * 0, or the negative errno of the write, sync or truncate that failed, with its words. From then on nothing is written
+ * any more: what is on the disk is not known well enough to go on. Reading goes on.
+ */
+int metadb_failed(MetaDb *db);
+
+/*
+ * Turns the result code of a failed sqlite3 call on this connection into a negative errno with words; for I/O errors
+ * the words are those that the failing read or write gave. SQLITE_FULL is -ENOSPC, CONSTRAINT -EINVAL, BUSY/LOCKED
+ * -EBUSY, NOMEM -ENOMEM, CORRUPT/NOTADB -EBADMSG, READONLY -EROFS, else -EIO. OK, ROW and DONE are 0.
+ */
+int metadb_fault(MetaDb *db, int sqlite_code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The sequence number of the last pack: rises with every checkpoint that changed something. */
+uint64_t metadb_last_pack(MetaDb *db);
+
+/* The Merkle root over all page tags in the last pack. */
+void metadb_last_root(MetaDb *db, uint8_t ret_root[static 32]);
+
+/*
+ * Called for each finding: `file` below the vault, `place` the page (from 1) or frame (from 1) or -1, and what is
+ * wrong. A return other than 0 ends the check and is what metadb_verify returns.
+ */
+typedef int metadb_finding_fn(void *user, const char *file, int64_t place, const char *words);
+
+/*
+ * Reads every byte of database, WAL and packs and tells what does not authenticate or does not fit. 0 when the check
+ * could be made, whatever it found. For damage that keeps metadb_open from opening, its error is the finding.
+ */
+int metadb_verify(MetaDb *db, metadb_finding_fn *finding, void *user);
+
+/*
+ * Puts the page (from 1) back as the packs hold it, durably, whatever the file holds. -ENOENT if no pack has it in its
+ * present state. Not on a read-only MetaDb (-EROFS).
+ */
+int metadb_repair_page(MetaDb *db, uint32_t page);
+
+/*
+ * Builds meta.db anew from the packs: for a lost or badly damaged database file, or after replication brought the packs
+ * back. The log stays and is replayed at the next opening, unless `drop_log`: then it is removed, damaged or not, and
+ * what was committed after the last pack is lost (ask first). The vault must not be open. -EBADMSG if a pack is missing
+ * or damaged; the old files then still stand.
+ */
+int metadb_rebuild(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], bool drop_log);

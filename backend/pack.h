@@ -1,0 +1,90 @@
+/*
+ * pack: the checkpoint packs VAULT/meta/N: what each checkpoint changed in the database, kept so that old pages put
+ * back are noticed, damaged pages are repaired, and replication has something to ship. Internal to metadb.
+ *
+ *     0      record {head}                      512 bytes
+ *     512    records {1,024 × page number, tag}  as many as needed, the last one shorter
+ *     …      sealed pages, in the order of the list, as they stand in meta.db
+ *
+ * The file's size follows from the head and nothing else is in it. A pack's number is in the associated data of all its
+ * records, so packs cannot change places. The head carries the number and root of the pack before.
+ *
+ * A *base* pack has all pages. When the packs since the last base are larger than the database (and than 4 MiB), the
+ * next one is a base, and what is older is removed once it is durable: {base, later packs} always give the whole
+ * database, and the packs never take more than about twice its size.
+ */
+#pragma once
+
+#include "backend/pagetags.h"
+#include "backend/reserve.h"
+#include "backend/vault_io.h"
+#include "backend/walchain.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACK_DIRECTORY "meta"
+#define PACK_HEAD_BYTES 512
+#define PACK_LIST_ENTRIES 1024
+#define PACK_ENTRY_BYTES (4 + META_TAG_BYTES)
+#define PACK_BASE_MINIMUM (UINT64_C(4) << 20)
+
+struct pack_head {
+	uint64_t sequence; /* from the name; what the head says must agree */
+	bool is_base;
+	uint32_t listed; /* pages in this pack */
+	uint32_t pages;  /* pages in the database */
+	uint8_t root[META_HASH_BYTES];
+	uint64_t previous; /* sequence of the pack before, 0 for the first */
+	uint8_t previous_root[META_HASH_BYTES];
+	struct wal_position covered;
+};
+
+typedef struct Packs Packs;
+
+/*
+ * Reads the packs from the last base on, checks that they follow one another, fills in `tags` and checks the root.
+ * -ENOENT if there is none. If not read-only, what an interrupted checkpoint left is removed.
+ */
+int packs_open(VaultIo *io, const struct meta_keys *keys, bool read_only, struct page_tags *tags, Packs **ret_packs);
+
+/* For a database without packs: the next one is number 1, a base. Makes the directory. */
+int packs_create(VaultIo *io, const struct meta_keys *keys, Packs **ret_packs);
+void packs_close(Packs *packs);
+DEFINE_CLEANUP(Packs, packs_close);
+
+void packs_set_reserve(Packs *packs, Reserve *reserve);
+
+/* The last pack's head; all zero before the first. Belongs to `packs`. */
+const struct pack_head *packs_last(const Packs *packs);
+
+/*
+ * Writes the next pack, durably: the dirty pages of `tags`, read from `file`, which must be synced; or all when a base
+ * is due. Cleans `tags`. After an error the packs are as before.
+ */
+int packs_write(Packs *packs, VaultFile *file, struct page_tags *tags, const struct wal_position *covered);
+
+/* The sealed page with this very tag, from the newest pack that has it. -ENOENT if none has. */
+int packs_find_page(Packs *packs, uint32_t page, const uint8_t tag[static META_TAG_BYTES],
+        uint8_t ret_sealed[static META_PAGE_BYTES]);
+
+/* Calls `fn` for each page of each pack, oldest pack first; a later one replaces an earlier. -EBADMSG with words. */
+int packs_each_page(Packs *packs, int (*fn)(void *user, uint32_t page, const uint8_t *sealed), void *user);
+
+/* Reads all packs through, pages included, and tells what is wrong. */
+int packs_verify(
+        Packs *packs, int (*finding)(void *user, const char *file, int64_t place, const char *words), void *user);
+
+/* The bytes of a pack; used by the fuzz target too. Sealing and opening of head and list. */
+void pack_head_seal(
+        const struct meta_keys *keys, const struct pack_head *head, uint8_t ret_block[static PACK_HEAD_BYTES]);
+int pack_head_open(const struct meta_keys *keys, uint64_t sequence, const uint8_t block[static PACK_HEAD_BYTES],
+        struct pack_head *ret_head);
+
+/* Size of a whole pack file, of its list, and of a list of `entries`. */
+uint64_t pack_file_bytes(const struct pack_head *head);
+uint64_t pack_list_bytes(uint32_t listed);
+
+static inline uint32_t pack_list_chunks(uint32_t listed) {
+	return (uint32_t)(((uint64_t)listed + PACK_LIST_ENTRIES - 1) / PACK_LIST_ENTRIES);
+}

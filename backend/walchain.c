@@ -1,0 +1,378 @@
+#include "backend/walchain_internal.h"
+
+#include "crypto/base/fault.h"
+
+#include <inttypes.h>
+#include <sodium.h>
+
+int wal_make_room(WalChain *wal, uint32_t number) {
+	if (number <= wal->capacity)
+		return 0;
+	uint32_t capacity = wal->capacity ? wal->capacity * 2 : 1024;
+	while (capacity < number)
+		capacity *= 2;
+	void *tags = reallocarray(wal->tags, capacity, META_TAG_BYTES);
+	if (tags)
+		wal->tags = tags;
+	void *pages = reallocarray(wal->pages, capacity, sizeof *wal->pages);
+	if (pages)
+		wal->pages = pages;
+	if (!tags || !pages)
+		return fault(ENOMEM, "no memory for %" PRIu32 " frames of %s", capacity, WAL_NAME);
+	wal->capacity = capacity;
+	return 0;
+}
+
+const uint8_t *wal_previous_tag(const WalChain *wal, uint32_t number) {
+	return number == 1 ? wal->header.tag : wal->tags[number - 2];
+}
+
+void walchain_close(WalChain *wal) {
+	if (!wal)
+		return;
+	vault_file_close(wal->file);
+	(void)pthread_mutex_destroy(&wal->mutex);
+	(void)pthread_mutex_destroy(&wal->sync_mutex);
+	if (wal->plain)
+		sodium_memzero(wal->plain, WAL_FRAME_PLAIN_BYTES);
+	free(wal->buffer);
+	free(wal->record);
+	free(wal->plain);
+	free(wal->tags);
+	free(wal->pages);
+	free(wal);
+}
+
+static int new_chain(WalChain **ret_wal) {
+	_cleanup_(walchain_closep) WalChain *wal = calloc(1, sizeof *wal);
+	if (!wal)
+		return fault(ENOMEM, "no memory for %s", WAL_NAME);
+	(void)pthread_mutex_init(&wal->mutex, NULL);
+	(void)pthread_mutex_init(&wal->sync_mutex, NULL);
+	wal->buffer = malloc((size_t)WAL_BUFFERED_RECORDS * WAL_RECORD_BYTES);
+	wal->record = malloc(WAL_RECORD_BYTES);
+	wal->plain = malloc(WAL_FRAME_PLAIN_BYTES);
+	if (!wal->buffer || !wal->record || !wal->plain)
+		return fault(ENOMEM, "no memory for %s", WAL_NAME);
+	*ret_wal = steal_pointer(&wal);
+	return 0;
+}
+
+static int open_file(WalChain *wal) {
+	int rc = vault_file_open(wal->io, WAL_NAME, wal->read_only ? VAULT_FILE_READ : VAULT_FILE_WRITE, &wal->file);
+	if (rc != -ENOENT)
+		return rc;
+	if (wal->read_only)
+		return 0;
+	rc = vault_file_open(wal->io, WAL_NAME, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &wal->file);
+	return rc < 0 ? rc : vault_io_sync_dir(wal->io, "");
+}
+
+/* `mutex` held, or nobody else there yet. */
+static int write_slot(WalChain *wal, const struct wal_watermark *watermark) {
+	uint8_t sector[WAL_SECTOR_BYTES];
+	wal_slot_seal(wal->keys, wal->header.generation, wal->next_slot, watermark, sector);
+	uint64_t offset = (uint64_t)(wal->next_slot + 1) * WAL_SECTOR_BYTES;
+	int rc = vault_file_write_at(wal->file, offset, bytes_of(sector, sizeof sector));
+	if (rc < 0)
+		return rc;
+	wal->next_slot ^= 1;
+	wal->durable = watermark->frames;
+	return 0;
+}
+
+static void watermark_now(const WalChain *wal, struct wal_watermark *ret_watermark) {
+	ret_watermark->frames = wal->committed;
+	memcpy(ret_watermark->tag, wal->committed_tag, META_TAG_BYTES);
+}
+
+/* What the scan dropped goes from the file, and what it kept is made durable before anything is built on it. */
+static int cut_tail(WalChain *wal) {
+	uint64_t size = 0;
+	int rc = vault_file_size(wal->file, &size);
+	if (rc < 0 || size == 0)
+		return rc;
+	if (wal->committed == 0)
+		return walchain_reset(wal);
+	uint64_t end = wal_record_offset(wal->committed + 1);
+	if (size != end)
+		rc = vault_file_truncate(wal->file, end);
+	if (rc == 0)
+		rc = vault_file_sync(wal->file);
+	struct wal_watermark watermark;
+	watermark_now(wal, &watermark);
+	return rc < 0 ? rc : write_slot(wal, &watermark);
+}
+
+int walchain_open(VaultIo *io, const struct meta_keys *keys, bool read_only, const struct wal_anchor *anchor,
+        WalChain **ret_wal) {
+	_cleanup_(walchain_closep) WalChain *wal = NULL;
+	int rc = new_chain(&wal);
+	if (rc < 0)
+		return rc;
+	wal->io = io;
+	wal->keys = keys;
+	wal->read_only = read_only;
+	wal->pack_sequence = anchor->pack_sequence;
+	rc = open_file(wal);
+	if (rc == 0 && wal->file)
+		rc = wal_scan(wal, anchor);
+	if (rc == 0 && !read_only)
+		rc = cut_tail(wal);
+	if (rc < 0)
+		return rc;
+	*ret_wal = steal_pointer(&wal);
+	return 0;
+}
+
+void walchain_set_reserve(WalChain *wal, Reserve *reserve) {
+	wal->reserve = reserve;
+}
+
+void walchain_set_pack(WalChain *wal, uint64_t pack_sequence) {
+	wal->pack_sequence = pack_sequence;
+}
+
+uint64_t walchain_size(const WalChain *wal) {
+	return wal->has_header ? WAL_LOGICAL_HEADER_BYTES + (uint64_t)wal->count * WAL_LOGICAL_FRAME_BYTES : 0;
+}
+
+uint64_t walchain_bytes(WalChain *wal) {
+	(void)pthread_mutex_lock(&wal->mutex);
+	uint64_t bytes = wal->committed ? wal_record_offset(wal->committed + 1) : 0;
+	(void)pthread_mutex_unlock(&wal->mutex);
+	return bytes;
+}
+
+void walchain_position(WalChain *wal, struct wal_position *ret_position) {
+	memset(ret_position, 0, sizeof *ret_position);
+	if (wal->committed == 0)
+		return;
+	memcpy(ret_position->generation, wal->header.generation, sizeof ret_position->generation);
+	memcpy(ret_position->tag, wal->committed_tag, META_TAG_BYTES);
+	ret_position->frames = wal->committed;
+}
+
+uint32_t walchain_frames(const WalChain *wal) {
+	return wal->committed;
+}
+
+uint32_t walchain_frame_page(const WalChain *wal, uint32_t frame) {
+	return wal->pages[frame - 1];
+}
+
+uint32_t walchain_database_pages(const WalChain *wal) {
+	return wal->database_pages;
+}
+
+uint32_t walchain_newest_frame(const WalChain *wal, uint32_t page) {
+	uint32_t frame = wal->committed;
+	while (frame > 0 && wal->pages[frame - 1] != page)
+		frame--;
+	return frame;
+}
+
+static int flush(WalChain *wal) {
+	uint32_t waiting = wal->count - wal->written;
+	if (waiting == 0)
+		return 0;
+	int rc = reserve_write_at(wal->reserve, wal->file, wal_record_offset(wal->written + 1),
+	        bytes_of(wal->buffer, (size_t)waiting * WAL_RECORD_BYTES));
+	if (rc == 0)
+		wal->written = wal->count;
+	return rc;
+}
+
+/* Opens frame `number` into wal->plain. */
+static int load_frame(WalChain *wal, uint32_t number) {
+	int rc = number > wal->written ? flush(wal) : 0;
+	if (rc == 0)
+		rc = vault_file_read_exactly(wal->file, wal_record_offset(number), wal->record, WAL_RECORD_BYTES);
+	if (rc < 0)
+		return rc;
+	/* The frame must be the very one: another that once stood here and was dropped opens too. */
+	bool same = memcmp(meta_record_tag(wal->record), wal->tags[number - 1], META_TAG_BYTES) == 0;
+	if (!same || wal_frame_open(wal->keys, wal->header.generation, number, wal_previous_tag(wal, number),
+	                     wal->record, wal->plain) < 0)
+		return fault(EBADMSG,
+		        "%s: frame %" PRIu32
+		        " does not authenticate: it was changed or damaged since the vault was opened",
+		        WAL_NAME, number);
+	return 0;
+}
+
+int walchain_read_page(WalChain *wal, uint32_t frame, uint8_t ret_page[static META_PAGE_BYTES]) {
+	int rc = load_frame(wal, frame);
+	if (rc == 0)
+		memcpy(ret_page, wal->plain + 8 + WAL_FRAME_HEADER_BYTES, META_PAGE_BYTES);
+	return rc;
+}
+
+/* The bytes of one part (the header, or one frame) that [offset, offset + size) begins in. */
+static int read_part(WalChain *wal, uint64_t offset, uint8_t *ret_data, size_t size, size_t *ret_done) {
+	if (offset < WAL_LOGICAL_HEADER_BYTES) {
+		size_t part = WAL_LOGICAL_HEADER_BYTES - (size_t)offset;
+		*ret_done = part < size ? part : size;
+		memcpy(ret_data, wal->header.logical + offset, *ret_done);
+		return 0;
+	}
+	uint64_t behind = offset - WAL_LOGICAL_HEADER_BYTES;
+	size_t within = (size_t)(behind % WAL_LOGICAL_FRAME_BYTES);
+	size_t part = WAL_LOGICAL_FRAME_BYTES - within;
+	*ret_done = part < size ? part : size;
+	int rc = load_frame(wal, (uint32_t)(behind / WAL_LOGICAL_FRAME_BYTES) + 1);
+	if (rc == 0)
+		memcpy(ret_data, wal->plain + 8 + within, *ret_done);
+	return rc;
+}
+
+int walchain_read(WalChain *wal, uint64_t offset, uint8_t *ret_data, size_t size, size_t *ret_read) {
+	uint64_t end = walchain_size(wal);
+	size_t done = 0;
+	while (done < size && offset + done < end) {
+		size_t part = 0;
+		int rc = read_part(wal, offset + done, ret_data + done, size - done, &part);
+		if (rc < 0)
+			return rc;
+		done += part;
+	}
+	*ret_read = done;
+	return 0;
+}
+
+static int begin_generation(WalChain *wal, struct bytes logical) {
+	struct wal_header header = {.pack_sequence = wal->pack_sequence};
+	memcpy(header.logical, logical.data, WAL_LOGICAL_HEADER_BYTES);
+	randombytes_buf(header.generation, sizeof header.generation);
+	uint8_t block[WAL_HEADER_BYTES];
+	wal_header_seal(wal->keys, &header, block);
+	(void)pthread_mutex_lock(&wal->mutex);
+	wal->epoch++;
+	wal->committed = 0;
+	wal->durable = 0;
+	wal->next_slot = 0;
+	wal->header = header;
+	int rc = reserve_write_at(wal->reserve, wal->file, 0, bytes_of(block, sizeof block));
+	(void)pthread_mutex_unlock(&wal->mutex);
+	wal->count = 0;
+	wal->written = 0;
+	wal->pending = 0;
+	wal->database_pages = 0;
+	wal->has_header = rc == 0;
+	return rc;
+}
+
+static int take_frame_header(WalChain *wal, uint32_t number, struct bytes header) {
+	if (!wal->has_header || number <= wal->committed || number > wal->count + 1)
+		return fault(EIO, "%s: SQLite wrote frame %" PRIu32 " where %" PRIu32 " was due", WAL_NAME, number,
+		        wal->count + 1);
+	/* A transaction that failed half-way was rolled back and is written over; its frames were never committed. */
+	wal->count = number - 1;
+	if (wal->written > wal->count)
+		wal->written = wal->count;
+	memcpy(wal->pending_header, header.data, WAL_FRAME_HEADER_BYTES);
+	wal->pending = number;
+	return 0;
+}
+
+static uint32_t durable_now(WalChain *wal) {
+	(void)pthread_mutex_lock(&wal->mutex);
+	uint32_t durable = wal->durable;
+	(void)pthread_mutex_unlock(&wal->mutex);
+	return durable;
+}
+
+static void commit(WalChain *wal, uint32_t database_pages) {
+	(void)pthread_mutex_lock(&wal->mutex);
+	wal->committed = wal->count;
+	memcpy(wal->committed_tag, wal->tags[wal->count - 1], META_TAG_BYTES);
+	(void)pthread_mutex_unlock(&wal->mutex);
+	wal->database_pages = database_pages;
+}
+
+static int take_page(WalChain *wal, uint32_t number, struct bytes page) {
+	if (wal->pending != number)
+		return fault(
+		        EIO, "%s: SQLite wrote the page of frame %" PRIu32 " without its header", WAL_NAME, number);
+	wal->pending = 0;
+	int rc = wal_make_room(wal, number);
+	if (rc == 0 && wal->count - wal->written == WAL_BUFFERED_RECORDS)
+		rc = flush(wal);
+	if (rc < 0)
+		return rc;
+	le64_put(wal->plain, durable_now(wal));
+	memcpy(wal->plain + 8, wal->pending_header, WAL_FRAME_HEADER_BYTES);
+	memcpy(wal->plain + 8 + WAL_FRAME_HEADER_BYTES, page.data, META_PAGE_BYTES);
+	uint8_t *record = wal->buffer + (size_t)(wal->count - wal->written) * WAL_RECORD_BYTES;
+	wal_frame_seal(wal->keys, wal->header.generation, number, wal_previous_tag(wal, number), wal->plain, record);
+	memcpy(wal->tags[number - 1], meta_record_tag(record), META_TAG_BYTES);
+	wal->pages[number - 1] = wal_be32(wal->pending_header);
+	wal->count = number;
+	uint32_t database_pages = wal_be32(wal->pending_header + 4);
+	if (database_pages == 0)
+		return 0;
+	rc = flush(wal);
+	if (rc == 0)
+		commit(wal, database_pages);
+	return rc;
+}
+
+int walchain_write(WalChain *wal, uint64_t offset, struct bytes data) {
+	if (offset == 0 && data.size == WAL_LOGICAL_HEADER_BYTES)
+		return begin_generation(wal, data);
+	if (offset >= WAL_LOGICAL_HEADER_BYTES) {
+		uint64_t behind = offset - WAL_LOGICAL_HEADER_BYTES;
+		uint32_t number = (uint32_t)(behind / WAL_LOGICAL_FRAME_BYTES) + 1;
+		uint64_t within = behind % WAL_LOGICAL_FRAME_BYTES;
+		if (within == 0 && data.size == WAL_FRAME_HEADER_BYTES)
+			return take_frame_header(wal, number, data);
+		if (within == WAL_FRAME_HEADER_BYTES && data.size == META_PAGE_BYTES)
+			return take_page(wal, number, data);
+	}
+	return fault(EIO, "%s: SQLite wrote %zu bytes at %" PRIu64 ", which is no header and no frame", WAL_NAME,
+	        data.size, offset);
+}
+
+int walchain_reset(WalChain *wal) {
+	(void)pthread_mutex_lock(&wal->mutex);
+	wal->epoch++;
+	wal->committed = 0;
+	wal->durable = 0;
+	int rc = vault_file_truncate(wal->file, 0);
+	(void)pthread_mutex_unlock(&wal->mutex);
+	wal->has_header = false;
+	wal->count = 0;
+	wal->written = 0;
+	wal->pending = 0;
+	wal->database_pages = 0;
+	/* The next generation's header must never be found in front of this one's frames. */
+	return rc < 0 ? rc : vault_file_sync(wal->file);
+}
+
+/* `sync_mutex` held. */
+static int sync_once(WalChain *wal) {
+	struct wal_watermark before;
+	(void)pthread_mutex_lock(&wal->mutex);
+	uint64_t epoch = wal->epoch;
+	watermark_now(wal, &before);
+	(void)pthread_mutex_unlock(&wal->mutex);
+	int rc = vault_file_sync(wal->file);
+	if (rc < 0)
+		return rc;
+	(void)pthread_mutex_lock(&wal->mutex);
+	/* In another epoch a checkpoint has made all that was here durable in the database. */
+	if (epoch == wal->epoch && before.frames > wal->durable)
+		rc = write_slot(wal, &before);
+	(void)pthread_mutex_unlock(&wal->mutex);
+	return rc;
+}
+
+int walchain_sync(WalChain *wal) {
+	(void)pthread_mutex_lock(&wal->sync_mutex);
+	(void)pthread_mutex_lock(&wal->mutex);
+	bool nothing = wal->committed == wal->durable && wal->committed > 0;
+	(void)pthread_mutex_unlock(&wal->mutex);
+	int rc = nothing ? 0 : sync_once(wal);
+	(void)pthread_mutex_unlock(&wal->sync_mutex);
+	return rc;
+}

@@ -1,0 +1,103 @@
+/*
+ * walchain: SQLite's write-ahead log as it stands on our disk: sealed, and chained so that an end can be told from a
+ * break. Internal to metadb.
+ *
+ *     what SQLite sees                    what stands in meta.db-wal
+ *     0     32-byte header                0     sector 0: record {SQLite's header, generation, pack sequence, zeros}
+ *     32    24-byte frame header          512   sector 1: record {watermark, zeros}
+ *           4096-byte page                1024  sector 2: record {watermark, zeros}
+ *     4152  24-byte frame header          1536  zeros
+ *           4096-byte page                4096  record of frame 1 {watermark, 24 + 4096 bytes}
+ *     …                                   8264  record of frame 2 …
+ *
+ * A *generation* is the life of the log from one header to the next; it has a random 256-bit name and says after which
+ * checkpoint pack it began. The associated data of a frame's record are the generation, its number and the tag of the
+ * record before it (the header's for frame 1), so a frame fits in one place of one history.
+ *
+ * A *watermark* is a number of frames known to be durable, with the last one's tag. After a sync it is written
+ * (unsynced) to the two slots by turns, each in a sector of its own, so that a torn write hits one of them at most; and
+ * each frame carries the watermark that was known when it was sealed.
+ *
+ * At opening all frames are read. The first that does not fit is either where a crash cut the log, or damage. Writes
+ * between two syncs may reach the disk in any order, so good frames behind a bad one prove nothing by themselves. But a
+ * watermark, in a slot or in a frame that fits the tag stored before it, that counts the bad frame as durable does:
+ * then it is damage, -EBADMSG. Otherwise the log is cut after its last commit.
+ */
+#pragma once
+
+#include "backend/metaseal.h"
+#include "backend/reserve.h"
+#include "backend/vault_io.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WAL_NAME "meta.db-wal"
+#define WAL_LOGICAL_HEADER_BYTES 32
+#define WAL_FRAME_HEADER_BYTES 24
+#define WAL_LOGICAL_FRAME_BYTES (WAL_FRAME_HEADER_BYTES + META_PAGE_BYTES)
+#define WAL_HEADER_BYTES 4096
+#define WAL_SECTOR_BYTES 512
+#define WAL_FRAME_PLAIN_BYTES (8 + WAL_LOGICAL_FRAME_BYTES)
+#define WAL_RECORD_BYTES (META_RECORD_OVERHEAD + WAL_FRAME_PLAIN_BYTES)
+
+_Static_assert(WAL_RECORD_BYTES == 4168, "on-disk size of a frame");
+
+typedef struct WalChain WalChain;
+
+/* A place in the history: `frames` frames of generation `generation`, the last of them tagged `tag`. */
+struct wal_position {
+	uint8_t generation[32];
+	uint8_t tag[META_TAG_BYTES];
+	uint32_t frames;
+};
+
+/* What the last pack says about the log it was made from, and its own number. */
+struct wal_anchor {
+	uint64_t pack_sequence;
+	struct wal_position covered;
+};
+
+/*
+ * Opens the log and judges it against the last pack. Missing or empty is a clean state. If not read-only, a crash's
+ * tail is cut off and what stands is made durable. -EBADMSG with words for damage and for a log of another time.
+ */
+int walchain_open(
+        VaultIo *io, const struct meta_keys *keys, bool read_only, const struct wal_anchor *anchor, WalChain **ret_wal);
+void walchain_close(WalChain *wal);
+DEFINE_CLEANUP(WalChain, walchain_close);
+
+void walchain_set_reserve(WalChain *wal, Reserve *reserve);
+
+/* Generations begun from now on began after this pack. */
+void walchain_set_pack(WalChain *wal, uint64_t pack_sequence);
+
+/* SQLite's view. Writes must be a whole header, a frame header, or the page that follows one. */
+int walchain_read(WalChain *wal, uint64_t offset, uint8_t *ret_data, size_t size, size_t *ret_read);
+int walchain_write(WalChain *wal, uint64_t offset, struct bytes data);
+uint64_t walchain_size(const WalChain *wal);
+
+/* Empties the log, durably. */
+int walchain_reset(WalChain *wal);
+
+/* Makes all committed frames durable. From any thread. */
+int walchain_sync(WalChain *wal);
+
+/* Physical size, from any thread. */
+uint64_t walchain_bytes(WalChain *wal);
+
+/* The place of the last commit; all zero when the log is empty. */
+void walchain_position(WalChain *wal, struct wal_position *ret_position);
+
+/* Committed frames, the page a frame holds, and the size in pages the last commit gave the database (0 if none). */
+uint32_t walchain_frames(const WalChain *wal);
+uint32_t walchain_frame_page(const WalChain *wal, uint32_t frame);
+uint32_t walchain_database_pages(const WalChain *wal);
+
+/* The newest committed frame of `page`, 0 if none; and its content. */
+uint32_t walchain_newest_frame(const WalChain *wal, uint32_t page);
+int walchain_read_page(WalChain *wal, uint32_t frame, uint8_t ret_page[static META_PAGE_BYTES]);
+
+/* Reads the file again and tells everything that is not as it should be. `finding` as metadb_finding_fn. */
+int walchain_verify(
+        WalChain *wal, int (*finding)(void *user, const char *file, int64_t place, const char *words), void *user);

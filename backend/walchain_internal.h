@@ -1,0 +1,55 @@
+/*
+ * walchain_internal: what walchain.c (the log in use) and walscan.c (the log at opening and under fsck) share.
+ */
+#pragma once
+
+#include "backend/wallayout.h"
+
+#include <pthread.h>
+
+/* Records gathered before they are written: a transaction of up to so many pages costs one call. */
+#define WAL_BUFFERED_RECORDS 64
+
+struct WalChain {
+	VaultIo *io;
+	const struct meta_keys *keys;
+	VaultFile *file; /* NULL: read-only and not there */
+	bool read_only;
+	Reserve *reserve;
+	uint64_t pack_sequence;
+
+	bool has_header;
+	struct wal_header header;
+
+	/* Of frame n at n - 1. */
+	uint8_t (*tags)[META_TAG_BYTES];
+	uint32_t *pages;
+	uint32_t capacity;
+
+	uint32_t count;   /* frames sealed */
+	uint32_t written; /* of them in the file; the others wait in `buffer` */
+	uint32_t database_pages;
+	uint8_t *buffer;
+	uint8_t *record;
+	uint8_t *plain;
+
+	uint32_t pending; /* the frame whose header came and whose page did not yet; 0 if none */
+	uint8_t pending_header[WAL_FRAME_HEADER_BYTES];
+
+	pthread_mutex_t sync_mutex; /* one sync at a time; taken before `mutex` */
+	pthread_mutex_t mutex;      /* guards what follows; held while a slot is written or the log emptied */
+	uint64_t epoch;             /* rises when a generation begins or ends */
+	uint32_t committed;
+	uint8_t committed_tag[META_TAG_BYTES];
+	uint32_t durable;
+	unsigned next_slot;
+};
+
+/* Makes room for frame `number` in tags and pages. */
+int wal_make_room(WalChain *wal, uint32_t number);
+
+/* The tag before frame `number`. */
+const uint8_t *wal_previous_tag(const WalChain *wal, uint32_t number);
+
+/* Reads and judges the file: fills in header, tags, pages, committed, database_pages. Changes nothing on the disk. */
+int wal_scan(WalChain *wal, const struct wal_anchor *anchor);

@@ -1,0 +1,103 @@
+#include "backend/wallayout.h"
+
+#define HEADER_PLAIN_BYTES (WAL_SECTOR_BYTES - META_RECORD_OVERHEAD)
+
+void wal_header_seal(
+        const struct meta_keys *keys, struct wal_header *header, uint8_t ret_block[static WAL_HEADER_BYTES]) {
+	uint8_t plain[HEADER_PLAIN_BYTES] = {0};
+	memcpy(plain, header->logical, WAL_LOGICAL_HEADER_BYTES);
+	memcpy(plain + 32, header->generation, 32);
+	le64_put(plain + 64, header->pack_sequence);
+	memset(ret_block, 0, WAL_HEADER_BYTES);
+	meta_record_seal(keys, keys->wal, "wal header", bytes_of(NULL, 0), bytes_of(plain, sizeof plain), ret_block);
+	memcpy(header->tag, meta_record_tag(ret_block), META_TAG_BYTES);
+	struct wal_watermark nothing = {.frames = 0};
+	memcpy(nothing.tag, header->tag, META_TAG_BYTES);
+	for (unsigned slot = 0; slot < 2; slot++)
+		wal_slot_seal(
+		        keys, header->generation, slot, &nothing, ret_block + (size_t)(slot + 1) * WAL_SECTOR_BYTES);
+}
+
+int wal_header_open(
+        const struct meta_keys *keys, const uint8_t block[static WAL_HEADER_BYTES], struct wal_header *ret_header) {
+	uint8_t plain[HEADER_PLAIN_BYTES];
+	int rc = meta_record_open(
+	        keys, keys->wal, "wal header", bytes_of(NULL, 0), bytes_of(block, WAL_SECTOR_BYTES), plain);
+	if (rc < 0)
+		return rc;
+	memcpy(ret_header->logical, plain, WAL_LOGICAL_HEADER_BYTES);
+	memcpy(ret_header->generation, plain + 32, 32);
+	ret_header->pack_sequence = le64_get(plain + 64);
+	memcpy(ret_header->tag, meta_record_tag(block), META_TAG_BYTES);
+	return 0;
+}
+
+bool wal_header_rest_is_zero(const uint8_t block[static WAL_HEADER_BYTES]) {
+	uint8_t any = 0;
+	for (size_t i = 3 * (size_t)WAL_SECTOR_BYTES; i < WAL_HEADER_BYTES; i++)
+		any |= block[i];
+	return any == 0;
+}
+
+struct slot_ad {
+	uint8_t data[33];
+};
+
+static struct slot_ad slot_ad(const uint8_t generation[static 32], unsigned slot) {
+	struct slot_ad ad;
+	memcpy(ad.data, generation, 32);
+	ad.data[32] = (uint8_t)slot;
+	return ad;
+}
+
+void wal_slot_seal(const struct meta_keys *keys, const uint8_t generation[static 32], unsigned slot,
+        const struct wal_watermark *watermark, uint8_t ret_sector[static WAL_SECTOR_BYTES]) {
+	uint8_t plain[HEADER_PLAIN_BYTES] = {0};
+	le64_put(plain, watermark->frames);
+	memcpy(plain + 8, watermark->tag, META_TAG_BYTES);
+	struct slot_ad ad = slot_ad(generation, slot);
+	meta_record_seal(
+	        keys, keys->wal, "wal watermark", bytes_of(&ad, sizeof ad), bytes_of(plain, sizeof plain), ret_sector);
+}
+
+int wal_slot_open(const struct meta_keys *keys, const uint8_t generation[static 32], unsigned slot,
+        const uint8_t sector[static WAL_SECTOR_BYTES], struct wal_watermark *ret_watermark) {
+	uint8_t plain[HEADER_PLAIN_BYTES];
+	struct slot_ad ad = slot_ad(generation, slot);
+	int rc = meta_record_open(
+	        keys, keys->wal, "wal watermark", bytes_of(&ad, sizeof ad), bytes_of(sector, WAL_SECTOR_BYTES), plain);
+	if (rc < 0)
+		return rc;
+	ret_watermark->frames = (uint32_t)le64_get(plain);
+	memcpy(ret_watermark->tag, plain + 8, META_TAG_BYTES);
+	return 0;
+}
+
+struct frame_ad {
+	uint8_t data[32 + 4 + META_TAG_BYTES];
+};
+
+static struct frame_ad frame_ad(
+        const uint8_t generation[static 32], uint32_t number, const uint8_t previous_tag[static META_TAG_BYTES]) {
+	struct frame_ad ad;
+	memcpy(ad.data, generation, 32);
+	le32_put(ad.data + 32, number);
+	memcpy(ad.data + 36, previous_tag, META_TAG_BYTES);
+	return ad;
+}
+
+void wal_frame_seal(const struct meta_keys *keys, const uint8_t generation[static 32], uint32_t number,
+        const uint8_t previous_tag[static META_TAG_BYTES], const uint8_t plain[static WAL_FRAME_PLAIN_BYTES],
+        uint8_t ret_record[static WAL_RECORD_BYTES]) {
+	struct frame_ad ad = frame_ad(generation, number, previous_tag);
+	meta_record_seal(keys, keys->wal, "wal frame", bytes_of(&ad, sizeof ad), bytes_of(plain, WAL_FRAME_PLAIN_BYTES),
+	        ret_record);
+}
+
+int wal_frame_open(const struct meta_keys *keys, const uint8_t generation[static 32], uint32_t number,
+        const uint8_t previous_tag[static META_TAG_BYTES], const uint8_t record[static WAL_RECORD_BYTES],
+        uint8_t ret_plain[static WAL_FRAME_PLAIN_BYTES]) {
+	struct frame_ad ad = frame_ad(generation, number, previous_tag);
+	return meta_record_open(
+	        keys, keys->wal, "wal frame", bytes_of(&ad, sizeof ad), bytes_of(record, WAL_RECORD_BYTES), ret_plain);
+}

@@ -1,0 +1,266 @@
+#include "fs/command/passphrase.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+struct Passphrase {
+	size_t size;
+	uint8_t data[PASSPHRASE_MAX + 3]; /* room for a CR and LF, and to notice one byte too many */
+};
+
+struct bytes passphrase_bytes(const Passphrase *passphrase) {
+	return bytes_of(passphrase->data, passphrase->size);
+}
+
+void passphrase_free(Passphrase *passphrase) {
+	secret_free(passphrase);
+}
+
+static int allocate(Passphrase **ret_passphrase) {
+	Passphrase *passphrase = secret_alloc(sizeof *passphrase);
+	if (!passphrase)
+		return fault(ENOMEM, "locked memory for the passphrase is not to be had: raise the limit (ulimit -l)");
+	*ret_passphrase = passphrase;
+	return 0;
+}
+
+/* Takes the line end off and looks whether it can be one. */
+static int settle(Passphrase *passphrase, const char *from) {
+	size_t size = passphrase->size;
+	if (size && passphrase->data[size - 1] == '\n') {
+		size--;
+		if (size && passphrase->data[size - 1] == '\r')
+			size--;
+	}
+	passphrase->size = size;
+	if (size == 0)
+		return fault(EINVAL, "the passphrase from %s is empty", from);
+	if (size > PASSPHRASE_MAX)
+		return fault(EFBIG, "the passphrase from %s is longer than %d bytes", from, PASSPHRASE_MAX);
+	if (memchr(passphrase->data, '\0', size))
+		return fault(EINVAL, "the passphrase from %s holds a NUL byte", from);
+	return 0;
+}
+
+static int read_to_end(int fd, Passphrase *passphrase, const char *from) {
+	passphrase->size = 0;
+	while (passphrase->size < sizeof passphrase->data) {
+		ssize_t got = read(fd, passphrase->data + passphrase->size, sizeof passphrase->data - passphrase->size);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fault_errno(errno, "reading the passphrase from %s", from);
+		if (got == 0)
+			return settle(passphrase, from);
+		passphrase->size += (size_t)got;
+	}
+	return fault(EFBIG, "the passphrase from %s is longer than %d bytes", from, PASSPHRASE_MAX);
+}
+
+/* ---- a file ---- */
+
+static int from_file(const struct passphrase_source *source, Passphrase *passphrase) {
+	_cleanup_(closep) int fd = open(source->passfile, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return fault_errno(errno, "opening the passphrase's file %s", source->passfile);
+	struct stat about;
+	if (fstat(fd, &about) < 0)
+		return fault_errno(errno, "looking at the passphrase's file %s", source->passfile);
+	if (S_ISDIR(about.st_mode))
+		return fault(EISDIR, "the passphrase's file %s is a directory", source->passfile);
+	if (S_ISREG(about.st_mode) && (about.st_mode & 077) && source->warn) {
+		char words[512];
+		snprintf(words, sizeof words, "others can read %.300s: chmod 600 it", source->passfile);
+		source->warn(source->context, words);
+	}
+	return read_to_end(fd, passphrase, source->passfile);
+}
+
+/* ---- a command ---- */
+
+static _Noreturn void become_command(const char *command, int output) {
+	/* Its standard input stays ours, so that it may ask a person. */
+	if (dup2(output, STDOUT_FILENO) < 0)
+		_exit(126);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+static int wait_for(pid_t child) {
+	int status;
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return fault_errno(errno, "waiting for the command of --extpass");
+	if (WIFSIGNALED(status))
+		return fault(ECHILD, "the command of --extpass was ended by signal %d", WTERMSIG(status));
+	if (WEXITSTATUS(status))
+		return fault(ECHILD, "the command of --extpass failed with exit code %d", WEXITSTATUS(status));
+	return 0;
+}
+
+static int from_command(const struct passphrase_source *source, Passphrase *passphrase) {
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fault_errno(errno, "making a pipe for the command of --extpass");
+	_cleanup_(closep) int input = ends[0];
+	_cleanup_(closep) int output = ends[1];
+	pid_t child = fork();
+	if (child < 0)
+		return fault_errno(errno, "starting the command of --extpass");
+	if (child == 0)
+		become_command(source->extpass, output);
+	closep(&output);
+	int rc = read_to_end(input, passphrase, "the command of --extpass");
+	closep(&input); /* one that goes on writing gets SIGPIPE */
+	int waited = wait_for(child);
+	return waited < 0 && rc != -EFBIG ? waited : rc;
+}
+
+/* ---- the terminal ---- */
+
+static const int terminal_signals[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP, SIGTTIN, SIGTTOU};
+#define SIGNAL_COUNT (sizeof terminal_signals / sizeof terminal_signals[0])
+
+static volatile sig_atomic_t caught;
+
+static void note_signal(int number) {
+	caught = number;
+}
+
+/* No SA_RESTART: read(2) shall come back, so that the terminal is restored before the signal does its work. */
+static void catch_signals(struct sigaction before[static SIGNAL_COUNT]) {
+	struct sigaction action = {.sa_handler = note_signal};
+	caught = 0;
+	for (size_t i = 0; i < SIGNAL_COUNT; i++)
+		(void)sigaction(terminal_signals[i], &action, &before[i]);
+}
+
+static void release_signals(const struct sigaction before[static SIGNAL_COUNT]) {
+	for (size_t i = 0; i < SIGNAL_COUNT; i++)
+		(void)sigaction(terminal_signals[i], &before[i], NULL);
+}
+
+static int read_line(int terminal, Passphrase *passphrase) {
+	passphrase->size = 0;
+	for (;;) {
+		uint8_t *to = passphrase->data + passphrase->size;
+		ssize_t got = read(terminal, to, 1);
+		if (got < 0)
+			return errno == EINTR ? -EINTR : fault_errno(errno, "reading from the terminal");
+		if (got == 0)
+			return passphrase->size ? 0 : fault(EINVAL, "the passphrase was not given (end of input)");
+		bool is_full = passphrase->size + 1 == sizeof passphrase->data;
+		if (*to == '\n' || is_full) {
+			passphrase->size += !is_full || *to == '\n';
+			return is_full ? fault(EFBIG, "the passphrase is longer than %d bytes", PASSPHRASE_MAX) : 0;
+		}
+		passphrase->size++;
+	}
+}
+
+static void write_words(int terminal, const char *words) {
+	ssize_t written = write(terminal, words, strlen(words));
+	(void)written; /* a prompt that can't be shown does not stop who knows what to type */
+}
+
+/* One prompt with echo off. -EINTR with `caught` set when a signal came. */
+static int ask_quietly(int terminal, const char *prompt, Passphrase *passphrase) {
+	struct termios before, quiet;
+	if (tcgetattr(terminal, &before) < 0)
+		return fault_errno(errno, "asking on the terminal");
+	quiet = before;
+	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+	quiet.c_lflag |= ICANON | ISIG;
+	write_words(terminal, prompt);
+	if (tcsetattr(terminal, TCSAFLUSH, &quiet) < 0)
+		return caught ? -EINTR : fault_errno(errno, "switching the terminal's echo off");
+	int rc = read_line(terminal, passphrase);
+	while (tcsetattr(terminal, TCSAFLUSH, &before) < 0 && errno == EINTR)
+		;
+	write_words(terminal, "\n");
+	return rc;
+}
+
+/* After a stop (^Z) and its end the question is put again. */
+static int ask(int terminal, const char *prompt, Passphrase *passphrase) {
+	for (;;) {
+		struct sigaction before[SIGNAL_COUNT];
+		catch_signals(before);
+		int rc = ask_quietly(terminal, prompt, passphrase);
+		int signal_number = caught;
+		release_signals(before);
+		if (signal_number)
+			(void)raise(signal_number);
+		if (rc != -EINTR)
+			return rc ? rc : settle(passphrase, "the terminal");
+		bool is_stop = signal_number == SIGTSTP || signal_number == SIGTTIN || signal_number == SIGTTOU;
+		if (!is_stop)
+			return fault(EINTR, "interrupted while asking for the passphrase");
+	}
+}
+
+static int ask_again(int terminal, const Passphrase *first) {
+	_cleanup_(passphrase_freep) Passphrase *second = NULL;
+	int rc = allocate(&second);
+	if (rc || !second)
+		return rc;
+	rc = ask(terminal, "The same again: ", second);
+	if (rc)
+		return rc;
+	if (first->size != second->size || memcmp(first->data, second->data, first->size) != 0)
+		return fault(EBADE, "the two are not the same; nothing was done");
+	return 0;
+}
+
+static int from_terminal(const struct passphrase_source *source, Passphrase *passphrase) {
+	_cleanup_(closep) int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (terminal < 0)
+		return fault(ENOTTY, "there is no terminal to ask at: give --passfile FILE or --extpass COMMAND");
+	int rc = ask(terminal, source->prompt, passphrase);
+	if (!rc && source->twice)
+		rc = ask_again(terminal, passphrase);
+	return rc;
+}
+
+/* ---- */
+
+int passphrase_from_bytes(struct bytes bytes, Passphrase **ret_passphrase) {
+	_cleanup_(passphrase_freep) Passphrase *passphrase = NULL;
+	int rc = allocate(&passphrase);
+	if (rc)
+		return rc;
+	if (bytes.size > PASSPHRASE_MAX)
+		return fault(EFBIG, "the passphrase is longer than %d bytes", PASSPHRASE_MAX);
+	if (bytes.size)
+		memcpy(passphrase->data, bytes.data, bytes.size);
+	passphrase->size = bytes.size;
+	*ret_passphrase = steal_pointer(&passphrase);
+	return 0;
+}
+
+int passphrase_get(const struct passphrase_source *source, Passphrase **ret_passphrase) {
+	_cleanup_(passphrase_freep) Passphrase *passphrase = NULL;
+	int rc = allocate(&passphrase);
+	if (rc)
+		return rc;
+	if (source->passfile)
+		rc = from_file(source, passphrase);
+	else if (source->extpass)
+		rc = from_command(source, passphrase);
+	else
+		rc = from_terminal(source, passphrase);
+	if (rc)
+		return rc;
+	*ret_passphrase = steal_pointer(&passphrase);
+	return 0;
+}

@@ -1,0 +1,194 @@
+/* `assayfs policy apply` and `policy show`: the policy that is in force. */
+#include "fs/command/answer.h"
+#include "fs/command/client.h"
+#include "fs/command/command.h"
+#include "fs/command/words.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/encoding.h"
+#include "policy/bundle.h"
+#include "policy/policy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- apply ---- */
+
+/* Reads and checks the directory here, where its files can be named, before anything goes to the mount. */
+static int read_policy(const char *directory, char **ret_archive) {
+	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
+	_cleanup_(policy_freep) Policy *policy = NULL;
+	_cleanup_(freep) uint8_t *archive = NULL;
+	size_t size;
+	int rc = policy_bundle_read(directory, &bundle);
+	if (!rc)
+		rc = policy_parse(bundle, &policy);
+	if (!rc)
+		rc = policy_bundle_serialise(bundle, &archive, &size);
+	if (rc)
+		return rc;
+	char *text = malloc(BASE64_TEXT_BYTES(size));
+	if (!text)
+		return fault(ENOMEM, "out of memory");
+	base64_encode(bytes_of(archive, size), text);
+	*ret_archive = text;
+	return 0;
+}
+
+static void print_applied(const json_t *item) {
+	if (answer_flag(item, "unchanged"))
+		printf("Policy %" PRIu64 " is in force already; nothing changed.\n", answer_number(item, "number"));
+	else
+		printf("Policy %" PRIu64 " is in force: %" PRIu64 " datasets, %" PRIu64 " workflows.\n",
+		        answer_number(item, "number"), answer_number(item, "datasets"),
+		        answer_number(item, "workflows"));
+	if (answer_number(item, "arrivals"))
+		printf("%" PRIu64 " files that were in Landing already are being checked (assayfs status).\n",
+		        answer_number(item, "arrivals"));
+	size_t i;
+	json_t *warning;
+	json_array_foreach(json_object_get(item, "warnings"), i, warning) {
+		_cleanup_(freep) char *safe = words_safe(json_string_value(warning) ? json_string_value(warning) : "");
+		printf("note: %s\n", safe ? safe : "");
+	}
+}
+
+static int run_apply(const struct invocation *call) {
+	const char *directory = command_operand(call, 0);
+	_cleanup_(freep) char *archive = NULL;
+	_cleanup_(client_closep) Client *client = NULL;
+	int rc = read_policy(directory, &archive);
+	if (rc) {
+		(void)command_fault(call, rc, "reading the policy in %s", directory);
+		return rc == -EINVAL || rc == -ENOENT || rc == -EFBIG ? EXIT_NO : EXIT_UNDECIDED;
+	}
+	rc = client_open(command_operand(call, 1), NULL, &client);
+	if (rc)
+		return command_fault(
+		        call, rc, "finding the vault of %s", call->operand_count > 1 ? call->operands[1] : "'.'");
+	json_t *item = NULL;
+	rc = client_ask(client, "policy-apply", json_pack("{s:s}", "archive", archive), &item);
+	if (rc == -EINVAL) {
+		(void)command_fault(call, rc, "applying %s", directory);
+		return EXIT_NO;
+	}
+	if (rc)
+		return command_fault(call, rc, "applying %s", directory);
+	int code = EXIT_DONE;
+	if (command_has(call, "json"))
+		code = command_print_json(call, json_incref(item));
+	else
+		print_applied(item);
+	json_decref(item);
+	return code;
+}
+
+const struct command command_policy_apply = {
+        .words = "policy apply",
+        .operands = "POLICYDIR [DIR]",
+        .least = 1,
+        .most = 2,
+        .summary = "put a directory's policy.yaml and rules in force",
+        .details =
+                "The files are checked word by word first; an error names file, line, column and what would be right, "
+                "and nothing changes. The policy is stored in the vault with a number and its hash, and the change is "
+                "in "
+                "the audit log. Stewards only; a policy under which nobody would be steward is refused.",
+        .options = (const struct command_option[]){OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs policy apply policy/ /mnt", "from now on"}, {0}},
+        .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED),
+        .run = run_apply,
+};
+
+/* ---- show ---- */
+
+static int decode_bundle(const json_t *item, PolicyBundle **ret_bundle) {
+	const char *text = answer_text(item, "archive");
+	size_t size = 0;
+	_cleanup_(freep) uint8_t *archive = malloc(strlen(text) + 1);
+	if (!archive)
+		return fault(ENOMEM, "out of memory");
+	if (base64_decode(text, strlen(text), archive, &size) < 0)
+		return fault(EPROTO, "the mount's answer is malformed");
+	return policy_bundle_parse(bytes_of(archive, size), ret_bundle);
+}
+
+static void print_file(const char *name, struct bytes content) {
+	printf("\n# ---- %s ----\n", name);
+	(void)fwrite(content.data, 1, content.size, stdout);
+	if (content.size && content.data[content.size - 1] != '\n')
+		putchar('\n');
+}
+
+static json_t *files_json(const PolicyBundle *bundle) {
+	json_t *files = json_object();
+	for (size_t i = 0; i < policy_bundle_count(bundle); i++) {
+		struct bytes content = {0};
+		const char *name = policy_bundle_name(bundle, i);
+		if (policy_bundle_get(bundle, name, &content) == 0)
+			json_object_set_new(files, name, json_stringn((const char *)content.data, content.size));
+	}
+	return files;
+}
+
+static void print_bundle(const json_t *item, const PolicyBundle *bundle) {
+	char time[WORDS_BYTES], user[ANSWER_NAME_BYTES];
+	printf("# Policy %" PRIu64 ", applied %s by %s\n# sha256 %s\n", answer_number(item, "number"),
+	        words_time(answer_time(item, "time_ns"), time), answer_user(item, "uid", user),
+	        answer_text(item, "sha256"));
+	for (size_t i = 0; i < policy_bundle_count(bundle); i++) {
+		struct bytes content = {0};
+		const char *name = policy_bundle_name(bundle, i);
+		if (strcmp(name, BUNDLE_IDS) != 0 && policy_bundle_get(bundle, name, &content) == 0)
+			print_file(name, content);
+	}
+}
+
+static int show_item(const struct invocation *call, json_t *item) {
+	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
+	int rc = decode_bundle(item, &bundle);
+	if (rc)
+		return command_fault(call, rc, "reading the policy");
+	if (!command_has(call, "json")) {
+		print_bundle(item, bundle);
+		return EXIT_DONE;
+	}
+	json_object_del(item, "archive");
+	json_object_set_new(item, "files", files_json(bundle));
+	return command_print_json(call, json_incref(item));
+}
+
+static int run_show(const struct invocation *call) {
+	_cleanup_(client_closep) Client *client = NULL;
+	int rc = client_open(command_operand(call, 0), NULL, &client);
+	if (rc)
+		return command_fault(
+		        call, rc, "finding the vault of %s", call->operand_count ? call->operands[0] : "'.'");
+	json_t *item = NULL;
+	rc = client_ask(client, "policy-show", json_object(), &item);
+	if (rc == -ENOENT)
+		return command_fail(call, EXIT_NO,
+		        "no policy is in force: 'assayfs policy suggest FILE -o policy/' writes a first one");
+	if (rc)
+		return command_fault(call, rc, "reading the policy");
+	int code = show_item(call, item);
+	json_decref(item);
+	return code;
+}
+
+const struct command command_policy_show = {
+        .words = "policy show",
+        .operands = "[DIR]",
+        .most = 1,
+        .summary = "print the policy that is in force",
+        .options = (const struct command_option[]){OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs policy show /mnt", "policy.yaml and the rules it names"},
+                {0}},
+        .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED),
+        .run = run_show,
+};

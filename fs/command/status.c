@@ -1,0 +1,175 @@
+/* `assayfs status`: how a mounted vault stands, and what to do next. */
+#include "fs/command/answer.h"
+#include "fs/command/client.h"
+#include "fs/command/command.h"
+#include "fs/command/when.h"
+#include "fs/command/words.h"
+
+#include "crypto/base/fault.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_head(const json_t *item, const struct client_place *place) {
+	char since[WORDS_BYTES], user[ANSWER_NAME_BYTES];
+	_cleanup_(freep) char *where = words_safe(place->mountpoint);
+	printf("Vault %s on %s, mounted %s ago by %s%s\n", place->vault_id, where ? where : "?",
+	        words_duration(when_now() - answer_time(item, "mounted_ns"), since), answer_user(item, "mounter", user),
+	        answer_flag(item, "read_only") ? ", read-only" : "");
+	if (answer_flag(item, "failed"))
+		printf("!! A commit failed: nothing more is written. Read the system's log, then unmount and run "
+		       "assayfs fsck.\n");
+	if (answer_flag(item, "recovered"))
+		printf("The last mount had not ended cleanly: %" PRIu64 " synced files recovered, %" PRIu64
+		       " unfinished ones dropped, %" PRIu64 " checks queued again.\n",
+		        answer_number(item, "recovered_versions"), answer_number(item, "dropped_drafts"),
+		        answer_number(item, "requeued_jobs"));
+	if (json_is_false(json_object_get(item, "checks_alive")))
+		printf("!! The process that runs checks is gone: every check ends as error until the vault is mounted "
+		       "again.\n");
+}
+
+/* ---- policy: for a newcomer the way to one ---- */
+
+static void print_no_policy(const json_t *item) {
+	char path[ANSWER_PATH_BYTES];
+	const char *example = json_object_get(item, "example") ? answer_path(item, "example", path) : "Landing/x.csv";
+	_cleanup_(freep) char *safe = words_safe(example);
+	printf("\nNo policy yet, so nothing can pass into Trusted. To get one from a file that is as it should be:\n"
+	       "    assayfs policy suggest %s -o policy/\n"
+	       "    assayfs policy apply policy/\n",
+	        safe ? safe : "Landing/x.csv");
+}
+
+static void print_policy(const json_t *item) {
+	const json_t *policy = json_object_get(item, "policy");
+	if (!json_is_object(policy)) {
+		print_no_policy(item);
+		return;
+	}
+	char time[WORDS_BYTES], user[ANSWER_NAME_BYTES];
+	printf("Policy %" PRIu64 ", applied %s by %s: %" PRIu64 " datasets, %" PRIu64 " workflows\n",
+	        answer_number(policy, "number"), words_time(answer_time(policy, "time_ns"), time),
+	        answer_user(policy, "uid", user), answer_number(policy, "datasets"),
+	        answer_number(policy, "workflows"));
+	size_t i;
+	json_t *warning;
+	json_array_foreach(json_object_get(policy, "warnings"), i, warning) {
+		_cleanup_(freep) char *safe = words_safe(json_string_value(warning) ? json_string_value(warning) : "");
+		printf("  note: %s\n", safe ? safe : "");
+	}
+}
+
+/* ---- zones ---- */
+
+static void print_zones(const json_t *item) {
+	static const char *const outcomes[] = {"passed", "failed", "error", "pending", "none"};
+	_cleanup_(table_freep) Table *table =
+	        table_new("Zone|>Files|>Size|>Passed|>Failed|>Error|>Pending|>No verdict");
+	if (!table)
+		return;
+	size_t i;
+	json_t *zone;
+	json_array_foreach(json_object_get(item, "zones"), i, zone) {
+		char words[WORDS_BYTES];
+		table_cell(table, answer_text(zone, "zone"));
+		table_cellf(table, "%" PRIu64, answer_number(zone, "files"));
+		table_cell(table, words_size(answer_number(zone, "bytes"), words));
+		for (size_t k = 0; k < sizeof outcomes / sizeof outcomes[0]; k++)
+			table_cellf(table, "%" PRIu64, answer_number(json_object_get(zone, "outcomes"), outcomes[k]));
+	}
+	putchar('\n');
+	(void)table_print(table, stdout);
+}
+
+static void print_ungoverned(const json_t *item) {
+	uint64_t count = answer_number(item, "ungoverned_count");
+	if (count == 0 || !json_is_object(json_object_get(item, "policy")))
+		return;
+	printf("\n%" PRIu64 " file%s in Landing that no dataset governs (stay there unchecked):\n", count,
+	        count == 1 ? "" : "s");
+	size_t i;
+	json_t *file;
+	json_array_foreach(json_object_get(item, "ungoverned"), i, file) {
+		char path[ANSWER_PATH_BYTES];
+		_cleanup_(freep) char *safe = words_safe(answer_path(file, "path", path));
+		const char *match = answer_text(file, "closest_match");
+		printf("  %s", safe ? safe : "?");
+		if (*match)
+			printf("   (closest: dataset %s, match \"%s\")", answer_text(file, "closest_dataset"), match);
+		putchar('\n');
+	}
+	if (count > json_array_size(json_object_get(item, "ungoverned")))
+		printf("  …\n");
+}
+
+/* ---- work and cost ---- */
+
+static void print_work(const json_t *item) {
+	const json_t *jobs = json_object_get(item, "jobs");
+	char size[WORDS_BYTES], shown[WORDS_BYTES], free_words[WORDS_BYTES];
+	const json_t *versions = json_object_get(item, "versions");
+	printf("\nChecks: %" PRIu64 " waiting, %" PRIu64 " running; %" PRIu64 " file%s in quarantine\n",
+	        answer_number(jobs, "queued"), answer_number(jobs, "running"), answer_number(item, "quarantined"),
+	        answer_number(item, "quarantined") == 1 ? "" : "s");
+	printf("Versions: %" PRIu64 " kept, %s on disk for %s of current files; %s free\n",
+	        answer_number(versions, "count"), words_size(answer_number(versions, "stored_bytes"), size),
+	        words_size(answer_number(versions, "current_bytes"), shown),
+	        words_size(answer_number(item, "free_bytes"), free_words));
+}
+
+static void print_failures(const json_t *item) {
+	size_t i;
+	json_t *failure;
+	json_array_foreach(json_object_get(item, "failures"), i, failure) {
+		char path[ANSWER_PATH_BYTES], time[WORDS_BYTES];
+		_cleanup_(freep) char *safe = words_safe(answer_path(failure, "path", path));
+		_cleanup_(freep) char *reason = words_safe(answer_text(failure, "reason"));
+		if (i == 0)
+			printf("\nLast that did not pass ('assayfs why PATH' says more):\n");
+		printf("  %s  %-6s  %s  %s\n", words_time(answer_time(failure, "time_ns"), time),
+		        answer_text(failure, "outcome"), safe ? safe : "?", reason ? reason : "");
+	}
+}
+
+static int run_status(const struct invocation *call) {
+	struct client_place place;
+	_cleanup_(client_closep) Client *client = NULL;
+	int rc = client_open(command_operand(call, 0), &place, &client);
+	if (rc)
+		return command_fault(
+		        call, rc, "finding the vault of %s", call->operand_count ? call->operands[0] : "'.'");
+	json_t *item = NULL;
+	rc = client_ask(client, "status", json_object(), &item);
+	if (rc)
+		return command_fault(call, rc, "asking the mount on %s", place.mountpoint);
+	if (command_has(call, "json")) {
+		json_object_set_new(item, "vault", json_string(place.vault_id));
+		json_object_set_new(item, "mountpoint", wire_path(place.mountpoint));
+		return command_print_json(call, item);
+	}
+	print_head(item, &place);
+	print_policy(item);
+	print_zones(item);
+	print_ungoverned(item);
+	print_work(item);
+	print_failures(item);
+	json_decref(item);
+	return EXIT_DONE;
+}
+
+const struct command command_status = {
+        .words = "status",
+        .operands = "[DIR]",
+        .most = 1,
+        .summary = "show how a mounted vault stands and what to do next",
+        .details =
+                "Files by zone and verdict, files that no dataset governs with the pattern that came closest, checks "
+                "that wait, what versions cost, and what failed last. Without a policy it says how to get one.",
+        .options = (const struct command_option[]){OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs status /mnt", "the vault mounted there"},
+                {"assayfs status --json | jq .jobs.queued", "how many checks wait"}, {0}},
+        .exits = EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED),
+        .run = run_status,
+};

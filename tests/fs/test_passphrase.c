@@ -1,0 +1,280 @@
+#include "tests/fs/unit.h"
+
+#include "crypto/base/fault.h"
+#include "fs/command/passphrase.h"
+
+#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+static char directory[64];
+static char file[96];
+static int warnings;
+
+static int make_directory(void **state) {
+	(void)state;
+	snprintf(directory, sizeof directory, "/tmp/assayfs-passphrase-XXXXXX");
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(file, sizeof file, "%s/pass", directory);
+	return 0;
+}
+
+static int remove_directory(void **state) {
+	(void)state;
+	(void)unlink(file);
+	return rmdir(directory);
+}
+
+static void write_file(const void *data, size_t size, mode_t mode) {
+	(void)unlink(file);
+	int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, data, size), size);
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void count_warning(void *context, const char *words) {
+	(void)context;
+	assert_non_null(strstr(words, "chmod 600"));
+	warnings++;
+}
+
+static int get(const struct passphrase_source *source, const char *expected) {
+	Passphrase *passphrase = NULL;
+	int rc = passphrase_get(source, &passphrase);
+	if (rc) {
+		assert_null(passphrase);
+		return rc;
+	}
+	struct bytes bytes = passphrase_bytes(passphrase);
+	assert_int_equal(bytes.size, strlen(expected));
+	assert_memory_equal(bytes.data, expected, bytes.size);
+	passphrase_free(passphrase);
+	return 0;
+}
+
+static int get_file(const char *expected) {
+	struct passphrase_source source = {.passfile = file, .warn = count_warning};
+	return get(&source, expected);
+}
+
+static void one_line_end_of_a_file_is_taken_off(void **state) {
+	(void)state;
+	write_file("secret\n", 7, 0600);
+	assert_int_equal(get_file("secret"), 0);
+	write_file("secret\r\n", 8, 0600);
+	assert_int_equal(get_file("secret"), 0);
+	write_file("two\nlines\n\n", 11, 0600);
+	assert_int_equal(get_file("two\nlines\n"), 0);
+	write_file(" blanks stay ", 13, 0600);
+	assert_int_equal(get_file(" blanks stay "), 0);
+}
+
+static void a_file_that_others_can_read_is_warned_of(void **state) {
+	(void)state;
+	warnings = 0;
+	write_file("secret", 6, 0600);
+	assert_int_equal(get_file("secret"), 0);
+	assert_int_equal(warnings, 0);
+	write_file("secret", 6, 0640);
+	assert_int_equal(get_file("secret"), 0);
+	assert_int_equal(warnings, 1);
+}
+
+static void a_file_that_holds_no_passphrase_is_refused(void **state) {
+	(void)state;
+	write_file("\n", 1, 0600);
+	assert_int_equal(get_file(""), -EINVAL);
+	assert_non_null(strstr(fault_message(), file));
+	write_file("a\0b", 3, 0600);
+	assert_int_equal(get_file(""), -EINVAL);
+	struct passphrase_source source = {.passfile = directory};
+	assert_int_equal(get(&source, ""), -EISDIR);
+	source.passfile = "/nonexistent/pass";
+	assert_int_equal(get(&source, ""), -ENOENT);
+}
+
+static void the_longest_passphrase_is_taken_and_one_byte_more_refused(void **state) {
+	(void)state;
+	char text[PASSPHRASE_MAX + 3];
+	memset(text, 'x', sizeof text);
+	text[PASSPHRASE_MAX] = '\n';
+	write_file(text, PASSPHRASE_MAX + 1, 0600);
+	text[PASSPHRASE_MAX] = '\0';
+	assert_int_equal(get_file(text), 0);
+	text[PASSPHRASE_MAX] = 'x';
+	write_file(text, PASSPHRASE_MAX + 1, 0600);
+	assert_int_equal(get_file(""), -EFBIG);
+}
+
+static void a_commands_output_is_taken(void **state) {
+	(void)state;
+	struct passphrase_source source = {.extpass = "printf 'from %s\\n' command"};
+	assert_int_equal(get(&source, "from command"), 0);
+}
+
+static void a_command_that_fails_is_told_with_its_code(void **state) {
+	(void)state;
+	struct passphrase_source source = {.extpass = "echo secret; exit 7"};
+	assert_int_equal(get(&source, ""), -ECHILD);
+	assert_non_null(strstr(fault_message(), "exit code 7"));
+	assert_null(strstr(fault_message(), "secret"));
+	source.extpass = "kill -9 $$";
+	assert_int_equal(get(&source, ""), -ECHILD);
+}
+
+static void a_command_that_never_stops_writing_is_cut_off(void **state) {
+	(void)state;
+	struct passphrase_source source = {.extpass = "yes"};
+	assert_int_equal(get(&source, ""), -EFBIG);
+}
+
+/* ---- at a terminal ---- */
+
+/* The asker's exit code: 0 got `expected`, 40 + something for an error. */
+static int ask_at_terminal(bool twice, const char *expected) {
+	struct passphrase_source source = {.prompt = "Passphrase: ", .twice = twice};
+	Passphrase *passphrase = NULL;
+	int rc = passphrase_get(&source, &passphrase);
+	if (rc)
+		return rc == -EBADE ? 41 : rc == -EINVAL ? 42 : 43;
+	struct bytes bytes = passphrase_bytes(passphrase);
+	bool is_same = bytes.size == strlen(expected) && memcmp(bytes.data, expected, bytes.size) == 0;
+	passphrase_free(passphrase);
+	return is_same ? 0 : 44;
+}
+
+static bool has_echo(int master) {
+	struct termios now;
+	return tcgetattr(master, &now) == 0 && (now.c_lflag & ECHO);
+}
+
+/* Reads what the terminal shows until `words` have come. */
+static void expect_words(int master, const char *words, char *seen, size_t size) {
+	size_t used = strlen(seen);
+	while (!strstr(seen, words)) {
+		ssize_t got = read(master, seen + used, size - 1 - used);
+		if (got <= 0)
+			fail_msg("the terminal never showed '%s', only '%s'", words, seen);
+		used += (size_t)got;
+		seen[used] = '\0';
+	}
+	while (has_echo(master)) /* the prompt is written before the echo goes off */
+		usleep(1000);
+}
+
+static void send_text(int master, const char *text) {
+	assert_int_equal(write(master, text, strlen(text)), strlen(text));
+}
+
+static int finish(int master, pid_t child, char *seen, size_t size) {
+	size_t used = strlen(seen);
+	for (ssize_t got; used + 1 < size && (got = read(master, seen + used, size - 1 - used)) > 0;)
+		used += (size_t)got;
+	seen[used] = '\0';
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	close(master);
+	return status;
+}
+
+static pid_t start(int *ret_master, bool twice, const char *expected) {
+	pid_t child = forkpty(ret_master, NULL, NULL, NULL);
+	assert_true(child >= 0);
+	if (child == 0)
+		_exit(ask_at_terminal(twice, expected));
+	return child;
+}
+
+static void what_is_typed_is_taken_and_not_shown(void **state) {
+	(void)state;
+	int master;
+	char seen[4096] = "";
+	pid_t child = start(&master, false, "geheim");
+	expect_words(master, "Passphrase: ", seen, sizeof seen);
+	send_text(master, "geheim\n");
+	assert_int_equal(finish(master, child, seen, sizeof seen), 0);
+	assert_null(strstr(seen, "geheim"));
+}
+
+static void a_new_one_is_asked_for_twice(void **state) {
+	(void)state;
+	int master;
+	char seen[4096] = "";
+	pid_t child = start(&master, true, "geheim");
+	expect_words(master, "Passphrase: ", seen, sizeof seen);
+	send_text(master, "geheim\n");
+	expect_words(master, "again: ", seen, sizeof seen);
+	send_text(master, "geheim\n");
+	assert_int_equal(finish(master, child, seen, sizeof seen), 0);
+}
+
+static void two_that_differ_are_refused(void **state) {
+	(void)state;
+	int master;
+	char seen[4096] = "";
+	pid_t child = start(&master, true, "");
+	expect_words(master, "Passphrase: ", seen, sizeof seen);
+	send_text(master, "geheim\n");
+	expect_words(master, "again: ", seen, sizeof seen);
+	send_text(master, "geheimer\n");
+	int status = finish(master, child, seen, sizeof seen);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 41);
+}
+
+static void an_interrupt_ends_it_with_the_echo_on_again(void **state) {
+	(void)state;
+	int master, slave;
+	char seen[4096] = "", name[128];
+	pid_t child = start(&master, false, "");
+	assert_int_equal(ptsname_r(master, name, sizeof name), 0);
+	slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC); /* keeps the terminal's state beyond the child */
+	expect_words(master, "Passphrase: ", seen, sizeof seen);
+	usleep(20000); /* until it reads */
+	send_text(master, "gehe\003");
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+	assert_true(has_echo(slave));
+	close(slave);
+	close(master);
+}
+
+static void without_a_terminal_it_says_what_to_give(void **state) {
+	(void)state;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		(void)setsid();
+		struct passphrase_source source = {.prompt = "Passphrase: "};
+		Passphrase *passphrase = NULL;
+		int rc = passphrase_get(&source, &passphrase);
+		_exit(rc == -ENOTTY && strstr(fault_message(), "--passfile") ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(one_line_end_of_a_file_is_taken_off),
+	        cmocka_unit_test(a_file_that_others_can_read_is_warned_of),
+	        cmocka_unit_test(a_file_that_holds_no_passphrase_is_refused),
+	        cmocka_unit_test(the_longest_passphrase_is_taken_and_one_byte_more_refused),
+	        cmocka_unit_test(a_commands_output_is_taken),
+	        cmocka_unit_test(a_command_that_fails_is_told_with_its_code),
+	        cmocka_unit_test(a_command_that_never_stops_writing_is_cut_off),
+	        cmocka_unit_test(what_is_typed_is_taken_and_not_shown),
+	        cmocka_unit_test(a_new_one_is_asked_for_twice),
+	        cmocka_unit_test(two_that_differ_are_refused),
+	        cmocka_unit_test(an_interrupt_ends_it_with_the_echo_on_again),
+	        cmocka_unit_test(without_a_terminal_it_says_what_to_give),
+	};
+	return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
