@@ -5,6 +5,9 @@
  *     [ctx]    [NULL]   …   [NULL]          taken: exchanged for NULL; given back: put where a lane is empty
  *
  * A context found is used without a lock; when none is there, one is made; when no lane is empty, it is freed.
+ *
+ * Measured (2 cores, VAES): an empty seal costs 0.2 µs, which is what a call adds to the bytes' own time; 16 KiB take
+ * 4.0 to 6.4 µs (2.6 to 4.1 GB/s). aead_new() with aead_free() takes 0.4 µs. tests/crypto/bench_aead.c prints them.
  */
 #include "crypto/aead.h"
 
@@ -18,11 +21,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "crypto/aead_impl.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/ready.h"
 
 #define LANES 8
-#define GCM_NONCE_BYTES 12
 
 static_assert(AEAD_MESSAGE_MAX <= INT_MAX, "libcrypto counts in int");
 static_assert(AEAD_NONCE_BYTES == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "");
@@ -155,16 +158,6 @@ void aead_free(Aead *aead) {
 	free(aead);
 }
 
-static void gcm_nonce(uint64_t position, uint8_t ret_nonce[static GCM_NONCE_BYTES]) {
-	memset(ret_nonce, 0, GCM_NONCE_BYTES);
-	le64_put(ret_nonce + GCM_NONCE_BYTES - sizeof position, position);
-}
-
-static void xchacha_nonce(uint64_t position, uint8_t ret_nonce[static AEAD_NONCE_BYTES]) {
-	memset(ret_nonce, 0, AEAD_NONCE_BYTES);
-	le64_put(ret_nonce + AEAD_NONCE_BYTES - sizeof position, position);
-}
-
 static int check_sizes(struct bytes ad, struct bytes message) {
 	if (ad.size <= AEAD_MESSAGE_MAX && message.size <= AEAD_MESSAGE_MAX)
 		return 0;
@@ -180,15 +173,14 @@ static bool gcm_pass(EVP_CIPHER_CTX *context, struct bytes ad, struct bytes in, 
 	       (EVP_CipherUpdate(context, out, &done, in.data, (int)in.size) == 1 && (size_t)done == in.size);
 }
 
-static int gcm_seal(const Aead *aead, uint64_t position, struct bytes ad, struct bytes plain, uint8_t *ret_cipher,
-        uint8_t ret_tag[static AEAD_TAG_BYTES]) {
+int aead_gcm_seal(const Aead *aead, const uint8_t nonce[static AEAD_GCM_NONCE_BYTES], struct bytes ad,
+        struct bytes plain, uint8_t *ret_cipher, uint8_t ret_tag[static AEAD_TAG_BYTES]) {
 	EVP_CIPHER_CTX *context = NULL;
-	uint8_t nonce[GCM_NONCE_BYTES], rest[AEAD_TAG_BYTES];
+	uint8_t rest[AEAD_TAG_BYTES];
 	int none = 0;
 	int rc = context_take(aead, &context);
 	if (rc < 0)
 		return rc;
-	gcm_nonce(position, nonce);
 	if (EVP_CipherInit_ex2(context, NULL, NULL, nonce, 1, NULL) != 1 || !gcm_pass(context, ad, plain, ret_cipher) ||
 	        EVP_CipherFinal_ex(context, rest, &none) != 1 ||
 	        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, ret_tag) != 1) {
@@ -199,15 +191,14 @@ static int gcm_seal(const Aead *aead, uint64_t position, struct bytes ad, struct
 	return 0;
 }
 
-static int gcm_open(const Aead *aead, uint64_t position, struct bytes ad, struct bytes cipher,
-        const uint8_t tag[static AEAD_TAG_BYTES], uint8_t *ret_plain) {
+int aead_gcm_open(const Aead *aead, const uint8_t nonce[static AEAD_GCM_NONCE_BYTES], struct bytes ad,
+        struct bytes cipher, const uint8_t tag[static AEAD_TAG_BYTES], uint8_t *ret_plain) {
 	EVP_CIPHER_CTX *context = NULL;
-	uint8_t nonce[GCM_NONCE_BYTES], wanted[AEAD_TAG_BYTES], rest[AEAD_TAG_BYTES];
+	uint8_t wanted[AEAD_TAG_BYTES], rest[AEAD_TAG_BYTES];
 	int none = 0;
 	int rc = context_take(aead, &context);
 	if (rc < 0)
 		return rc;
-	gcm_nonce(position, nonce);
 	memcpy(wanted, tag, sizeof wanted);
 	if (EVP_CipherInit_ex2(context, NULL, NULL, nonce, 0, NULL) != 1 || !gcm_pass(context, ad, cipher, ret_plain) ||
 	        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, wanted) != 1) {
@@ -216,35 +207,57 @@ static int gcm_open(const Aead *aead, uint64_t position, struct bytes ad, struct
 	}
 	bool authentic = EVP_CipherFinal_ex(context, rest, &none) == 1;
 	context_give(aead, context);
-	return authentic ? 0 : fault(EBADMSG, "%zu bytes at %" PRIu64 " do not authenticate", cipher.size, position);
+	return authentic ? 0 : fault(EBADMSG, "%zu bytes do not authenticate", cipher.size);
+}
+
+static void gcm_nonce(uint64_t position, uint8_t ret_nonce[static AEAD_GCM_NONCE_BYTES]) {
+	memset(ret_nonce, 0, AEAD_GCM_NONCE_BYTES);
+	le64_put(ret_nonce + AEAD_GCM_NONCE_BYTES - sizeof position, position);
+}
+
+static void xchacha_nonce(uint64_t position, uint8_t ret_nonce[static AEAD_NONCE_BYTES]) {
+	memset(ret_nonce, 0, AEAD_NONCE_BYTES);
+	le64_put(ret_nonce + AEAD_NONCE_BYTES - sizeof position, position);
+}
+
+static int seal_at(const Aead *aead, uint64_t position, struct bytes ad, struct bytes plain, uint8_t *ret_cipher,
+        uint8_t ret_tag[static AEAD_TAG_BYTES]) {
+	uint8_t nonce[AEAD_NONCE_BYTES];
+	if (aead->cipher == AEAD_AES256GCM) {
+		gcm_nonce(position, nonce);
+		return aead_gcm_seal(aead, nonce, ad, plain, ret_cipher, ret_tag);
+	}
+	xchacha_nonce(position, nonce);
+	return aead_page_seal(aead->key, nonce, ad, plain, ret_cipher, ret_tag);
 }
 
 int aead_seal_at(const Aead *aead, uint64_t position, struct bytes ad, struct bytes plain, uint8_t *ret_cipher,
         uint8_t ret_tag[static AEAD_TAG_BYTES]) {
 	int rc = check_sizes(ad, plain);
-	if (rc < 0)
-		return rc;
-	if (aead->cipher == AEAD_AES256GCM)
-		return gcm_seal(aead, position, ad, plain, ret_cipher, ret_tag);
+	if (rc == 0)
+		rc = seal_at(aead, position, ad, plain, ret_cipher, ret_tag);
+	return fault_while(rc, "sealing at %" PRIu64, position);
+}
+
+static int open_at(const Aead *aead, uint64_t position, struct bytes ad, struct bytes cipher,
+        const uint8_t tag[static AEAD_TAG_BYTES], uint8_t *ret_plain) {
 	uint8_t nonce[AEAD_NONCE_BYTES];
+	if (aead->cipher == AEAD_AES256GCM) {
+		gcm_nonce(position, nonce);
+		return aead_gcm_open(aead, nonce, ad, cipher, tag, ret_plain);
+	}
 	xchacha_nonce(position, nonce);
-	return aead_page_seal(aead->key, nonce, ad, plain, ret_cipher, ret_tag);
+	return aead_page_open(aead->key, nonce, ad, cipher, tag, ret_plain);
 }
 
 int aead_open_at(const Aead *aead, uint64_t position, struct bytes ad, struct bytes cipher,
         const uint8_t tag[static AEAD_TAG_BYTES], uint8_t *ret_plain) {
 	int rc = check_sizes(ad, cipher);
-	if (rc < 0)
-		return rc;
-	if (aead->cipher == AEAD_AES256GCM) {
-		rc = gcm_open(aead, position, ad, cipher, tag, ret_plain);
-		if (rc < 0 && cipher.size > 0)
-			sodium_memzero(ret_plain, cipher.size);
-		return rc;
-	}
-	uint8_t nonce[AEAD_NONCE_BYTES];
-	xchacha_nonce(position, nonce);
-	return aead_page_open(aead->key, nonce, ad, cipher, tag, ret_plain);
+	if (rc == 0)
+		rc = open_at(aead, position, ad, cipher, tag, ret_plain);
+	if (rc < 0 && cipher.size > 0)
+		sodium_memzero(ret_plain, cipher.size);
+	return fault_while(rc, "opening at %" PRIu64, position);
 }
 
 void aead_nonce_random(uint8_t ret_nonce[static AEAD_NONCE_BYTES]) {

@@ -91,8 +91,7 @@ static int recovery_digits(struct bytes text, uint8_t ret_whole[static RECOVERY_
 	for (size_t i = 0; i < text.size; i++) {
 		int value = recovery_digit(text.data[i]);
 		if (value == -2)
-			return fault(
-			        EINVAL, "the recovery key has a character that cannot occur in one, the %zu.", i + 1);
+			return fault(EINVAL, "character %zu of the recovery key cannot occur in one", i + 1);
 		if (value < 0)
 			continue;
 		if (digits == RECOVERY_DIGITS)
