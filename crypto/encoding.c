@@ -26,10 +26,18 @@ void base64_encode(struct bytes data, char *ret_text) {
 	        ret_text, BASE64_TEXT_BYTES(data.size), data.data, data.size, sodium_base64_VARIANT_ORIGINAL);
 }
 
+/* libsodium 1.0.18 takes some bytes above 0x7f for digits, so those are looked for first. */
+static bool is_ascii(const char *text) {
+	unsigned char all = 0;
+	for (const char *at = text; *at; at++)
+		all |= (unsigned char)*at;
+	return all < 0x80;
+}
+
 int base64_decode(const char *text, size_t capacity, uint8_t *ret_data, size_t *ret_size) {
 	size_t size = 0;
-	if (sodium_base642bin(
-	            ret_data, capacity, text, strlen(text), NULL, &size, NULL, sodium_base64_VARIANT_ORIGINAL) == 0) {
+	if (is_ascii(text) && sodium_base642bin(ret_data, capacity, text, strlen(text), NULL, &size, NULL,
+	                              sodium_base64_VARIANT_ORIGINAL) == 0) {
 		*ret_size = size;
 		return 0;
 	}

@@ -45,7 +45,7 @@ bool process_swap_exposed(
 		const char *after = take_word(line + 1, sizeof name, name);
 		after += strspn(after, " \t");
 		(void)take_word(after, sizeof type, type);
-		if (name[0] && !safe(context, type, name)) {
+		if (line[1] != '\n' && !safe(context, type, name)) {
 			memcpy(ret_name, name, sizeof name);
 			return true;
 		}

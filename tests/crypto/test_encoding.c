@@ -60,6 +60,22 @@ static void base64_has_one_spelling(void **state) {
 	}
 }
 
+/* Found by fuzzing: libsodium alone takes this for a digit. */
+static void base64_has_no_digits_outside_ascii(void **state) {
+	(void)state;
+	uint8_t back[6];
+	size_t size = 0;
+	assert_int_equal(base64_decode("Zm9vYmE\267", sizeof back, back, &size), -EINVAL);
+	for (int byte = 1; byte < 256; byte++) {
+		const char text[] = {'Z', 'm', (char)byte, 'v', '\0'};
+		char again[BASE64_TEXT_BYTES(6)];
+		if (base64_decode(text, sizeof back, back, &size) < 0)
+			continue;
+		base64_encode(bytes_of(back, size), again);
+		assert_string_equal(again, text);
+	}
+}
+
 static int decode(const char *text, uint8_t ret_key[static RECOVERY_KEY_BYTES]) {
 	return recovery_decode(bytes_of_string(text), ret_key);
 }
@@ -133,6 +149,7 @@ int main(void) {
 	        cmocka_unit_test(hexadecimal_goes_both_ways_and_nothing_else_is_taken),
 	        cmocka_unit_test(base64_gives_the_published_answers),
 	        cmocka_unit_test(base64_has_one_spelling),
+	        cmocka_unit_test(base64_has_no_digits_outside_ascii),
 	        cmocka_unit_test(a_recovery_key_is_written_as_the_format_says),
 	        cmocka_unit_test(what_a_hand_makes_of_a_recovery_key_is_accepted),
 	        cmocka_unit_test(a_slip_in_a_recovery_key_is_found),
