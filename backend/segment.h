@@ -72,7 +72,8 @@ struct segment_block {
  * segment_sweep knows by it what a crashed mount left. No segment is known yet: tell them all with segment_known before
  * reading.
  */
-int segment_store_open(VaultIo *io, Keyring *keyring, enum aead_cipher cipher, uint64_t mount, SegmentStore **ret);
+int segment_store_open(
+        VaultIo *io, const Keyring *keyring, enum aead_cipher cipher, uint64_t mount, SegmentStore **ret);
 
 /* Frees everything. Nothing is synced: call segment_finish and commit first. Accepts NULL. */
 void segment_store_close(SegmentStore *s);
@@ -117,9 +118,9 @@ void segment_finish(SegmentStore *s);
 /*
  * After a crash, before any append: cuts each segment that the last mount left open to its committed length and calls
  * it closed (a change to be taken), and removes segment files that no row names and whose authenticated header says
- * they were begun by mount number `crashed_mount`: nothing committed refers to them. Other unknown files stay, fsck
- * names them. A file shorter than its committed length is left as it is (-EBADMSG at read, and fsck names it). Counts
- * go to `ret_cut` and `ret_removed` (bytes).
+ * they were begun by mount number `crashed_mount` (0: none): nothing committed refers to them. Other unknown files
+ * stay, fsck names them. A file shorter than its committed length is left as it is (-EBADMSG at read, and fsck names
+ * it). Counts go to `ret_cut` and `ret_removed` (bytes).
  */
 int segment_sweep(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_cut, uint64_t *ret_removed);
 

@@ -21,10 +21,11 @@
 /* Bounds of a result; what is more is cut by the check and refused by the reader. */
 #define CHECK_RULES_MAX 4096
 #define CHECK_METRICS_MAX 256       /* a rule */
-#define CHECK_FAILING_LINES_MAX 100 /* a rule: the first ones; the count stands in failing_rows */
+#define CHECK_FAILING_LINES_MAX 20  /* a rule: the first ones; the count stands in failing_rows */
 #define CHECK_TEXT_MAX (64u << 10)  /* bytes of one string */
 #define CHECK_RESULT_MAX (4u << 20) /* bytes of the JSON */
 #define CHECK_WARNINGS_MAX 256
+#define CHECK_ELEMENTS_MAX 300000 /* commas and brackets of the JSON: bounds the reader's memory */
 
 enum outcome { OUTCOME_NONE, OUTCOME_PENDING, OUTCOME_PASSED, OUTCOME_FAILED, OUTCOME_ERROR };
 
@@ -103,7 +104,8 @@ struct check_result {
 
 int check_result_new(struct check_result **ret_result);
 void check_result_free(struct check_result *result);
-DEFINE_CLEANUP(check_result, check_result_free);
+typedef struct check_result CheckResult;
+DEFINE_CLEANUP(CheckResult, check_result_free);
 
 /* Sets outcome and reason; keeps the first error. Returns 0, or -ENOMEM. */
 int check_result_say(struct check_result *result, enum outcome outcome, const char *format, ...)

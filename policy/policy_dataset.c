@@ -2,6 +2,7 @@
 #include "policy/policy_read.h"
 
 #include "crypto/base/fault.h"
+#include "policy/table/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -86,9 +87,11 @@ static int read_format(struct reading *r, const Node *value, void *target) {
 		return rc;
 	if (dataset->format.delimiter && dataset->format.delimiter == dataset->format.quote)
 		return read_complain(value, "delimiter and quote can't be the same character");
-	if (dataset->format.type == POLICY_FILE_JSONL)
+	if (dataset->format.quote == POLICY_QUOTE_NONE)
+		rc = not_yet(r, value, dataset, "quote: none");
+	if (rc == 0 && dataset->format.type == POLICY_FILE_JSONL)
 		return not_yet(r, value, dataset, "type: jsonl");
-	return 0;
+	return rc;
 }
 
 /* ---- rules and references ---- */
@@ -105,8 +108,8 @@ static int read_rules(struct reading *r, const Node *value, void *target) {
 		        value->line, value->column, dataset->rules_file);
 	if (rc < 0)
 		return rc;
-	size_t wrong;
-	if (!yaml_tree_is_utf8(text, &wrong))
+	size_t wrong = utf8_valid_prefix((const char *)text.data, text.size);
+	if (wrong < text.size)
 		return fault(EINVAL, "%.200s: byte %zu is not UTF-8 text; save the file as UTF-8", dataset->rules_file,
 		        wrong + 1);
 	char *copy = arena_copy(&r->policy->memory, text.data, text.size);

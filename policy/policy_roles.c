@@ -2,6 +2,7 @@
 #include "policy/policy_read.h"
 
 #include "crypto/base/fault.h"
+#include "policy/table/utf8.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -182,8 +183,7 @@ int read_role_ids(Policy *policy, const PolicyBundle *bundle) {
 		fault_clear();
 		return 0;
 	}
-	size_t wrong;
-	if (rc < 0 || !yaml_tree_is_utf8(ids, &wrong))
+	if (rc < 0 || utf8_valid_prefix((const char *)ids.data, ids.size) < ids.size)
 		return rc < 0 ? rc : fault(EINVAL, BUNDLE_IDS ": this is no text");
 	_cleanup_(freep) char *text = strndup((const char *)ids.data, ids.size);
 	if (!text)

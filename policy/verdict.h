@@ -14,12 +14,12 @@
  */
 #pragma once
 
+#include "crypto/sign.h"
 #include "policy/check.h"
 
 #define VERDICT_FORMAT 1
 #define VERDICT_HASH_BYTES 32
 #define VERDICT_VAULT_ID_BYTES 16
-#define VERDICT_SIGNATURE_BYTES 64
 #define VERDICT_JSON_MAX (CHECK_RESULT_MAX + (1u << 20))
 #define VERDICT_REFERENCES_MAX 64
 
@@ -56,7 +56,8 @@ struct verdict {
 
 int verdict_new(struct verdict **ret_verdict);
 void verdict_free(struct verdict *verdict);
-DEFINE_CLEANUP(verdict, verdict_free);
+typedef struct verdict Verdict;
+DEFINE_CLEANUP(Verdict, verdict_free);
 
 /* Copies what the policy and the dataset say into a new verdict; `result` is taken over on success. */
 int verdict_make(const uint8_t vault[static VERDICT_VAULT_ID_BYTES], const char *path, const Policy *policy,
@@ -68,11 +69,12 @@ int verdict_make(const uint8_t vault[static VERDICT_VAULT_ID_BYTES], const char 
 int verdict_to_json(const struct verdict *verdict, char **ret_json, size_t *ret_size);
 int verdict_from_json(struct bytes json, struct verdict **ret_verdict);
 
-/* Signs and checks the canonical bytes as they stand, without parsing them. `secret` and `public` are those of
- * crypto/sign.h. verdict_verify: 0, or -EBADMSG. */
-int verdict_sign(struct bytes json, const uint8_t *secret, uint8_t ret_signature[static VERDICT_SIGNATURE_BYTES]);
-int verdict_verify(
-        struct bytes json, const uint8_t signature[static VERDICT_SIGNATURE_BYTES], const uint8_t *public_key);
+/* Signs and checks the canonical bytes as they stand, without parsing them: Ed25519 (crypto/sign.h) over the line
+ * "assayfs verdict 1\n" and then the bytes. verdict_verify: 0, or -EBADMSG. */
+int verdict_sign(struct bytes json, const uint8_t seed[static SIGN_SEED_BYTES],
+        uint8_t ret_signature[static SIGN_SIGNATURE_BYTES]);
+int verdict_verify(struct bytes json, const uint8_t signature[static SIGN_SIGNATURE_BYTES],
+        const uint8_t public_key[static SIGN_PUBLIC_BYTES]);
 
 /* What a person reads from `assayfs why`: the outcome, each rule that did not pass with the number found, and what to
  * do next. Lines of UTF-8 text, allocated. Names from the file and the document are shown with control bytes escaped.

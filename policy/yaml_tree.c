@@ -1,6 +1,7 @@
 #include "policy/yaml_tree.h"
 
 #include "crypto/base/fault.h"
+#include "policy/table/utf8.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,33 +32,6 @@ struct reader {
 	const char *name;
 };
 
-/* ---- UTF-8 ---- */
-
-static size_t sequence_length(const uint8_t *at, size_t left) {
-	size_t length = at[0] < 0x80 ? 1 : at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : (at[0] & 0xf0) == 0xe0 ? 3 : 4;
-	if ((at[0] >= 0x80 && at[0] < 0xc2) || at[0] > 0xf4 || length > left)
-		return 0;
-	for (size_t i = 1; i < length; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	bool is_overlong = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-	bool is_surrogate = at[0] == 0xed && at[1] >= 0xa0;
-	bool is_beyond = at[0] == 0xf4 && at[1] >= 0x90;
-	return is_overlong || is_surrogate || is_beyond ? 0 : length;
-}
-
-bool yaml_tree_is_utf8(struct bytes text, size_t *ret_wrong) {
-	for (size_t at = 0; at < text.size;) {
-		size_t length = text.data[at] == 0 ? 0 : sequence_length(text.data + at, text.size - at);
-		if (length == 0) {
-			*ret_wrong = at;
-			return false;
-		}
-		at += length;
-	}
-	return true;
-}
-
 static int check_text(const char *name, struct bytes text) {
 	if (text.size > YAML_TREE_BYTES_MAX)
 		return fault(EINVAL, "%s:1:1: the file has more than %u bytes; a policy is a short text", name,
@@ -65,8 +39,8 @@ static int check_text(const char *name, struct bytes text) {
 	if (text.size >= 2 &&
 	        ((text.data[0] == 0xff && text.data[1] == 0xfe) || (text.data[0] == 0xfe && text.data[1] == 0xff)))
 		return fault(EINVAL, "%s:1:1: the file is UTF-16; save it as UTF-8", name);
-	size_t wrong;
-	if (yaml_tree_is_utf8(text, &wrong))
+	size_t wrong = utf8_valid_prefix((const char *)text.data, text.size);
+	if (wrong == text.size)
 		return 0;
 	unsigned line = 1, column = 1;
 	for (size_t i = 0; i < wrong; i++) {

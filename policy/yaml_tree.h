@@ -37,6 +37,3 @@ DEFINE_CLEANUP(YamlTree, yaml_tree_free);
 
 /* The top of the document; NULL when the file is empty or all comments. */
 const struct yaml_tree_node *yaml_tree_root(const YamlTree *tree);
-
-/* Is this text UTF-8 without NUL bytes? Otherwise where the first wrong byte is. */
-bool yaml_tree_is_utf8(struct bytes text, size_t *ret_wrong);

@@ -1,0 +1,373 @@
+/* The table of segments and their files; reading; syncing; telling the database. Appending is in segment_append.c. */
+#include "backend/segment.h"
+#include "backend/segment_internal.h"
+#include "crypto/base/fault.h"
+#include "crypto/encoding.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Blocks this near to each other are read in one go: a directory between two full batches is 2,128 bytes. */
+#define RUN_GAP_BYTES 4096u
+
+void segment_file_name(const uint8_t id[static SEGMENT_ID_BYTES], char ret_name[static SEGMENT_NAME_BYTES]) {
+	char hex[HEX_TEXT_BYTES(SEGMENT_ID_BYTES)];
+	hex_encode(bytes_of(id, SEGMENT_ID_BYTES), hex);
+	(void)snprintf(ret_name, SEGMENT_NAME_BYTES, "segments/%.2s/%s", hex, hex);
+}
+
+int segment_key_of(const SegmentStore *s, const struct segment *segment, struct secret_key *ret_key) {
+	int rc = keyring_get(
+	        s->keyring, zone_key_name(segment->row.zone), segment->row.key_version, ret_key->bytes, NULL);
+	if (rc == 0)
+		segment_derive_key(ret_key->bytes, segment->row.id, ret_key->bytes);
+	return rc;
+}
+
+int segment_store_open(
+        VaultIo *io, const Keyring *keyring, enum aead_cipher cipher, uint64_t mount, SegmentStore **ret) {
+	SegmentStore *s = calloc(1, sizeof *s);
+	if (!s)
+		return fault(ENOMEM, "no memory for the table of segments");
+	s->io = io;
+	s->keyring = keyring;
+	s->cipher = cipher;
+	s->mount = mount;
+	int rc = segment_cache_init(&s->cache);
+	if (rc < 0) {
+		free(s);
+		return rc;
+	}
+	pthread_mutex_init(&s->flushing, NULL);
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->settled, NULL);
+	*ret = s;
+	return 0;
+}
+
+void segment_store_close(SegmentStore *s) {
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->table_size; i++) {
+		if (!s->table[i])
+			continue;
+		vault_file_close(s->table[i]->file);
+		free(s->table[i]);
+	}
+	free(s->table);
+	segment_cache_free(&s->cache);
+	pthread_cond_destroy(&s->settled);
+	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->flushing);
+	free(s);
+}
+
+static int table_grow(SegmentStore *s, uint32_t number) {
+	if (number < s->table_size)
+		return 0;
+	size_t size = s->table_size ? s->table_size : 64;
+	while (size <= number)
+		size *= 2;
+	if (size > UINT32_MAX)
+		return fault(EOVERFLOW, "segment number %u is beyond what can be", number);
+	struct segment **table = realloc(s->table, size * sizeof *table);
+	if (!table)
+		return fault(ENOMEM, "no memory for %zu segments", size);
+	memset(table + s->table_size, 0, (size - s->table_size) * sizeof *table);
+	s->table = table;
+	s->table_size = (uint32_t)size;
+	return 0;
+}
+
+int segment_table_add(SegmentStore *s, struct segment *segment) {
+	uint32_t number = segment->row.number;
+	int rc = table_grow(s, number);
+	if (rc < 0)
+		return rc;
+	if (number == 0 || s->table[number])
+		return fault(EINVAL, "segment number %u is there twice", number);
+	s->table[number] = segment;
+	if (number > s->last_number)
+		s->last_number = number;
+	return 0;
+}
+
+static void lru_remove(SegmentStore *s, struct segment *segment) {
+	*(segment->newer ? &segment->newer->older : &s->newest) = segment->older;
+	*(segment->older ? &segment->older->newer : &s->oldest) = segment->newer;
+	segment->newer = segment->older = NULL;
+}
+
+static void lru_push(SegmentStore *s, struct segment *segment) {
+	segment->older = s->newest;
+	*(s->newest ? &s->newest->newer : &s->oldest) = segment;
+	s->newest = segment;
+}
+
+static void file_close(SegmentStore *s, struct segment *segment) {
+	lru_remove(s, segment);
+	vault_file_close(segment->file);
+	segment->file = NULL;
+	s->open_files--;
+}
+
+void segment_table_remove(SegmentStore *s, struct segment *segment) {
+	if (segment->file)
+		file_close(s, segment);
+	s->table[segment->row.number] = NULL;
+	free(segment);
+}
+
+void segment_mark_active(SegmentStore *s, struct segment *segment) {
+	if (segment->active)
+		return;
+	segment->active = true;
+	segment->active_next = s->active;
+	s->active = segment;
+}
+
+void segment_adopt_file(SegmentStore *s, struct segment *segment, VaultFile *file) {
+	segment->file = file;
+	segment->users++;
+	lru_push(s, segment);
+	s->open_files++;
+	for (struct segment *old = s->oldest; old && s->open_files > OPEN_FILES_MAX;) {
+		struct segment *newer = old->newer;
+		if (old->users == 0)
+			file_close(s, old);
+		old = newer;
+	}
+}
+
+static int pin_locked(SegmentStore *s, uint32_t number, struct segment **ret_segment) {
+	struct segment *segment = number < s->table_size ? s->table[number] : NULL;
+	if (!segment)
+		return fault(EBADMSG, "a reference to segment %u, which the vault does not have", number);
+	if (segment->file) {
+		segment->users++;
+		lru_remove(s, segment);
+		lru_push(s, segment);
+	} else {
+		char name[SEGMENT_NAME_BYTES];
+		VaultFile *file = NULL;
+		segment_file_name(segment->row.id, name);
+		int rc = vault_file_open(s->io, name, VAULT_FILE_READ, &file);
+		if (rc == -ENOENT)
+			return fault(EBADMSG, "%s is missing", name);
+		if (rc < 0)
+			return rc;
+		segment_adopt_file(s, segment, file);
+	}
+	*ret_segment = segment;
+	return 0;
+}
+
+int segment_pin(SegmentStore *s, uint32_t number, struct segment **ret_segment) {
+	pthread_mutex_lock(&s->lock);
+	int rc = pin_locked(s, number, ret_segment);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+void segment_unpin(SegmentStore *s, struct segment *segment) {
+	pthread_mutex_lock(&s->lock);
+	segment->users--;
+	pthread_mutex_unlock(&s->lock);
+}
+
+int segment_known(SegmentStore *s, const struct segment_row *row) {
+	if (row->bytes < SEGMENT_HEADER_BYTES || row->bytes > UINT32_MAX)
+		return fault(
+		        EBADMSG, "segment %u is said to be %lu bytes long", row->number, (unsigned long)row->bytes);
+	struct segment *segment = calloc(1, sizeof *segment);
+	if (!segment)
+		return fault(ENOMEM, "no memory for segment %u", row->number);
+	segment->row = *row;
+	segment->reserved = segment->done = (uint32_t)row->bytes;
+	segment->told = true;
+	segment->told_bytes = row->bytes;
+	segment->told_state = row->state;
+	pthread_mutex_lock(&s->lock);
+	int rc = segment_table_add(s, segment);
+	pthread_mutex_unlock(&s->lock);
+	if (rc < 0)
+		free(segment);
+	return rc;
+}
+
+int segment_name(SegmentStore *s, uint32_t number, char ret_name[static SEGMENT_NAME_BYTES]) {
+	pthread_mutex_lock(&s->lock);
+	struct segment *segment = number < s->table_size ? s->table[number] : NULL;
+	if (segment)
+		segment_file_name(segment->row.id, ret_name);
+	pthread_mutex_unlock(&s->lock);
+	return segment ? 0 : fault(ENOENT, "the vault has no segment %u", number);
+}
+
+/* ---- reading ---- */
+
+static int block_read(
+        SegmentStore *s, struct segment *segment, const struct block_ref *ref, const uint8_t *sealed, uint8_t *out) {
+	struct batch_key *key = NULL;
+	int rc = segment_batch_key_get(s, segment, ref->batch, &key);
+	if (rc < 0)
+		return rc;
+	size_t size = (size_t)ref->plain + SEGMENT_TAG_BYTES;
+	rc = segment_block_open(key->aead, segment->row.id, ref->position, ref->flags, bytes_of(sealed, size), out);
+	segment_batch_key_put(s, key);
+	/* The same place could once have held another block that authenticates there; the reference tells which one is
+	 * meant. */
+	if (rc == 0 && memcmp(sealed + ref->plain, ref->tag, SEGMENT_TAG_BYTES) != 0)
+		rc = fault(EBADMSG, "another block than the one that was written");
+	if (rc < 0)
+		return fault_while(rc, "%s: block at %u", vault_file_name(segment->file), ref->position);
+	memset(out + ref->plain, 0, SEGMENT_BLOCK_BYTES - ref->plain);
+	return 0;
+}
+
+static uint32_t end_of(const struct block_ref *ref) {
+	return ref->position + ref->plain + SEGMENT_TAG_BYTES;
+}
+
+static int ref_check(const struct block_ref *ref) {
+	if (ref->plain == 0 || ref->plain > SEGMENT_BLOCK_BYTES || ref->flags != 0 || ref->reserved != 0 ||
+	        ref->position > SEGMENT_MAX_BYTES || ref->position < (uint64_t)ref->batch + segment_batch_prefix(1))
+		return fault(EBADMSG, "an impossible reference to a block: segment %u, position %u", ref->segment,
+		        ref->position);
+	return 0;
+}
+
+/* How many of the n references, the first of which is no hole, lie near enough together for one read. */
+static size_t run_length(const struct block_ref *refs, size_t n) {
+	size_t i = 1;
+	while (i < n && refs[i].segment == refs[0].segment && refs[i].position >= end_of(&refs[i - 1]) &&
+	        refs[i].position - end_of(&refs[i - 1]) <= RUN_GAP_BYTES && refs[i].position <= SEGMENT_MAX_BYTES &&
+	        refs[i].plain <= SEGMENT_BLOCK_BYTES && end_of(&refs[i]) - refs[0].position <= BUFFER_BYTES)
+		i++;
+	return i;
+}
+
+static int run_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_t *out) {
+	for (size_t i = 0; i < n; i++) {
+		int rc = ref_check(&refs[i]);
+		if (rc < 0)
+			return rc;
+	}
+	struct segment *segment = NULL;
+	int rc = segment_pin(s, refs[0].segment, &segment);
+	if (rc < 0)
+		return rc;
+	uint8_t *buffer = segment_buffer_get(&s->cache);
+	uint32_t start = refs[0].position;
+	if (!buffer)
+		rc = fault(ENOMEM, "no memory to read blocks");
+	else
+		rc = vault_file_read_exactly(segment->file, start, buffer, end_of(&refs[n - 1]) - start);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = block_read(
+		        s, segment, &refs[i], buffer + (refs[i].position - start), out + i * SEGMENT_BLOCK_BYTES);
+	segment_buffer_put(&s->cache, buffer);
+	segment_unpin(s, segment);
+	return rc;
+}
+
+int segment_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_t *out) {
+	int rc = 0;
+	for (size_t i = 0; i < n && rc == 0;) {
+		uint8_t *to = out + i * SEGMENT_BLOCK_BYTES;
+		if (block_ref_is_hole(&refs[i])) {
+			memset(to, 0, SEGMENT_BLOCK_BYTES);
+			i++;
+			continue;
+		}
+		size_t run = run_length(refs + i, n - i);
+		rc = run_read(s, refs + i, run, to);
+		i += run;
+	}
+	if (rc < 0)
+		memset(out, 0, n * SEGMENT_BLOCK_BYTES);
+	return rc;
+}
+
+/* ---- telling the database ---- */
+
+/* The row as the database should have it now, if it has another. Lock held. */
+static bool row_to_tell(struct segment *segment, struct segment_row *ret_row) {
+	*ret_row = segment->row;
+	/* What isn't synced and cut to its length may not be called closed. */
+	if (segment->row.state != SEGMENT_OPEN &&
+	        (segment->row.bytes != segment->done || segment->appending > 0 || segment->uncut))
+		ret_row->state = SEGMENT_OPEN;
+	if (segment->row.bytes <= SEGMENT_HEADER_BYTES)
+		return false;
+	return !segment->told || segment->told_bytes != ret_row->bytes || segment->told_state != ret_row->state;
+}
+
+/* Copies what is to be told, so that `row` runs without the lock. */
+static int rows_collect(SegmentStore *s, struct segment_row **ret_rows, size_t *ret_count) {
+	size_t n = 0;
+	for (struct segment *it = s->active; it; it = it->active_next)
+		n++;
+	struct segment_row *rows = calloc(n ? n : 1, sizeof *rows);
+	if (!rows)
+		return fault(ENOMEM, "no memory for the rows of %zu segments", n);
+	n = 0;
+	for (struct segment *it = s->active; it; it = it->active_next) {
+		if (row_to_tell(it, &rows[n]))
+			n++;
+	}
+	*ret_rows = rows;
+	*ret_count = n;
+	return 0;
+}
+
+/* Whether nothing more can happen to the segment: the database knows the end of it, or it has no batch and never had a
+ * row. */
+static bool is_over(const struct segment *segment) {
+	if (segment->told)
+		return segment->told_state != SEGMENT_OPEN;
+	return segment->lost && segment->appending == 0 && segment->done == SEGMENT_HEADER_BYTES && !segment->uncut;
+}
+
+/* Notes what was told, and lets go of segments that won't change any more. */
+static void rows_told(SegmentStore *s, const struct segment_row *rows, size_t n) {
+	for (size_t i = 0; i < n; i++) {
+		struct segment *segment = s->table[rows[i].number];
+		segment->told = true;
+		segment->told_bytes = rows[i].bytes;
+		segment->told_state = rows[i].state;
+	}
+	for (struct segment **slot = &s->active; *slot;) {
+		struct segment *segment = *slot;
+		if (!is_over(segment)) {
+			slot = &segment->active_next;
+			continue;
+		}
+		*slot = segment->active_next;
+		segment->active = false;
+		segment->users -= segment->held;
+		segment->held = false;
+		if (!segment->told && segment->users == 0)
+			segment_table_remove(s, segment);
+	}
+}
+
+int segment_take_changes(SegmentStore *s, int (*row)(const struct segment_row *row, void *arg), void *arg) {
+	_cleanup_(freep) struct segment_row *rows = NULL;
+	size_t n = 0;
+	pthread_mutex_lock(&s->lock);
+	int rc = rows_collect(s, &rows, &n);
+	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; i < n && rc >= 0; i++)
+		rc = row(&rows[i], arg);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&s->flushing);
+	pthread_mutex_lock(&s->lock);
+	rows_told(s, rows, n);
+	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->flushing);
+	return 0;
+}

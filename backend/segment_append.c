@@ -1,0 +1,341 @@
+/*
+ * Appending to segments and syncing them.
+ *
+ *     reserve ── seal (no lock) ── write (no lock) ── settle: waits until all before it are settled
+ *
+ *     ┌────────┬─────────┬─────────┬─ ─ ─ ─ ─┐
+ *     │ done   │ batch A │ batch B │ batch C │        A fails: B and C are sealed anew in the next segment, although
+ *     └────────┴─────────┴─────────┴─ ─ ─ ─ ─┘        they may stand in the file already, which is cut at A
+ *             done                        reserved
+ */
+#include "backend/segment_internal.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+
+/* How often the identical bytes are written to the identical place before the segment is given up. */
+#define WRITE_TRIES 2
+/* In how many segments a batch is tried. */
+#define SEGMENT_TRIES 3
+
+struct place {
+	struct segment *segment;
+	uint32_t at, length;
+};
+
+/* Writes the header of a new segment. Nothing refers to the file yet, so a failure removes it. */
+static int file_begin(SegmentStore *s, struct segment *segment, VaultFile **ret_file) {
+	char name[SEGMENT_NAME_BYTES], directory[VAULT_NAME_MAX + 1];
+	uint8_t bytes[SEGMENT_HEADER_BYTES];
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	struct segment_header header = {.cipher = (uint8_t)s->cipher,
+	        .zone = segment->row.zone,
+	        .key_version = segment->row.key_version,
+	        .mount = s->mount};
+	const char *key_name = zone_key_name(segment->row.zone);
+	memcpy(header.key_name, key_name, strlen(key_name));
+	memcpy(header.id, segment->row.id, SEGMENT_ID_BYTES);
+	int rc = segment_key_of(s, segment, &key);
+	if (rc < 0)
+		return rc;
+	segment_header_seal(&header, key.bytes, bytes);
+
+	segment_file_name(segment->row.id, name);
+	vault_io_directory_of(name, directory);
+	rc = vault_io_mkdir(s->io, directory);
+	if (rc == 0)
+		rc = vault_file_open(s->io, name, VAULT_FILE_WRITE | VAULT_FILE_CREATE | VAULT_FILE_EXCLUSIVE, &file);
+	if (rc < 0)
+		return rc;
+	rc = vault_file_write_at(file, 0, bytes_of(bytes, sizeof bytes));
+	if (rc < 0) {
+		(void)vault_io_unlink(s->io, name);
+		return rc;
+	}
+	*ret_file = steal_pointer(&file);
+	return 0;
+}
+
+/* Lock held: a zone begins a segment once in 64 MiB, so that the others wait then is no matter. */
+static int segment_begin(SegmentStore *s, enum zone zone, struct segment **ret_segment) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	_cleanup_(freep) struct segment *segment = calloc(1, sizeof *segment);
+	if (!segment)
+		return fault(ENOMEM, "no memory for a segment");
+	segment->row = (struct segment_row){.number = s->last_number + 1, .zone = zone, .state = SEGMENT_OPEN};
+	randombytes_buf(segment->row.id, sizeof segment->row.id);
+	int rc = keyring_get(s->keyring, zone_key_name(zone), 0, key.bytes, &segment->row.key_version);
+	VaultFile *file = NULL;
+	if (rc == 0)
+		rc = file_begin(s, segment, &file);
+	if (rc < 0)
+		return fault_while(rc, "beginning a segment for %s", zone_name(zone));
+	rc = segment_table_add(s, segment);
+	if (rc < 0) {
+		vault_file_close(file);
+		return rc;
+	}
+	segment->reserved = segment->done = SEGMENT_HEADER_BYTES;
+	segment->fresh = true;
+	segment_adopt_file(s, segment, file);
+	segment->held = true;
+	segment_mark_active(s, segment);
+	s->writer[zone] = segment;
+	*ret_segment = steal_pointer(&segment);
+	return 0;
+}
+
+/* No further batch goes into the segment. Lock held. */
+static void writer_end(SegmentStore *s, struct segment *segment, enum segment_state state) {
+	segment->row.state = state;
+	if (s->writer[segment->row.zone] == segment)
+		s->writer[segment->row.zone] = NULL;
+}
+
+static int reserve(SegmentStore *s, enum zone zone, uint32_t length, struct place *ret_place) {
+	pthread_mutex_lock(&s->lock);
+	int rc = s->failed ? fault(EIO, "an earlier sync of the segments failed") : 0;
+	struct segment *segment = s->writer[zone];
+	if (rc == 0 && segment && segment->reserved + length > SEGMENT_MAX_BYTES) {
+		writer_end(s, segment, SEGMENT_CLOSED);
+		segment = NULL;
+	}
+	if (rc == 0 && !segment)
+		rc = segment_begin(s, zone, &segment);
+	if (rc == 0) {
+		*ret_place = (struct place){.segment = segment, .at = segment->reserved, .length = length};
+		segment->reserved += length;
+		segment->appending++;
+		segment->users++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+/* Seals directory and blocks behind the header. */
+static int seal_blocks(const struct place *place, const Aead *aead, const struct segment_block *blocks, size_t n,
+        uint8_t *buffer, struct block_ref *ret_refs) {
+	struct segment_entry entries[SEGMENT_BATCH_BLOCKS];
+	const uint8_t *id = place->segment->row.id;
+	uint32_t at = segment_batch_prefix(n);
+	for (size_t i = 0; i < n; i++) {
+		struct bytes plain = blocks[i].plain;
+		int rc = segment_block_seal(aead, id, place->at + at, 0, plain, buffer + at);
+		if (rc < 0)
+			return rc;
+		entries[i] = (struct segment_entry){.node = blocks[i].node,
+		        .version = blocks[i].version,
+		        .offset = blocks[i].offset,
+		        .plain = (uint32_t)plain.size};
+		ret_refs[i] = (struct block_ref){.segment = place->segment->row.number,
+		        .batch = place->at,
+		        .position = place->at + at,
+		        .plain = (uint16_t)plain.size};
+		memcpy(ret_refs[i].tag, buffer + at + plain.size, SEGMENT_TAG_BYTES);
+		at += (uint32_t)plain.size + SEGMENT_TAG_BYTES;
+	}
+	return segment_directory_seal(
+	        aead, id, place->at + SEGMENT_BATCH_BYTES, entries, n, buffer + SEGMENT_BATCH_BYTES);
+}
+
+static int seal_batch(SegmentStore *s, const struct place *place, const struct segment_block *blocks, size_t n,
+        uint8_t *buffer, struct block_ref *ret_refs, Aead **ret_aead) {
+	struct segment_batch batch = {.blocks = (uint32_t)n, .length = place->length};
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	_cleanup_(aead_freep) Aead *aead = NULL;
+	randombytes_buf(batch.salt, sizeof batch.salt);
+	int rc = segment_key_of(s, place->segment, &key);
+	if (rc == 0)
+		rc = segment_batch_cipher(s->cipher, key.bytes, batch.salt, &aead);
+	if (rc == 0)
+		rc = segment_batch_seal(aead, place->segment->row.id, place->at, &batch, buffer);
+	if (rc == 0)
+		rc = seal_blocks(place, aead, blocks, n, buffer, ret_refs);
+	if (rc == 0)
+		*ret_aead = steal_pointer(&aead);
+	return rc;
+}
+
+static int write_batch(const struct place *place, const uint8_t *buffer) {
+	int rc = -EIO;
+	for (int i = 0; i < WRITE_TRIES && rc < 0; i++)
+		rc = vault_file_write_at(place->segment->file, place->at, bytes_of(buffer, place->length));
+	return rc;
+}
+
+/*
+ * The last batch of a lost segment has settled: cuts what may stand behind its whole batches, or removes the file if it
+ * has none. The struct stays until the active list lets it go. Lock held.
+ */
+static void lost_cut(SegmentStore *s, struct segment *segment) {
+	int rc;
+	if (segment->done == SEGMENT_HEADER_BYTES) {
+		char name[SEGMENT_NAME_BYTES];
+		segment_file_name(segment->row.id, name);
+		rc = vault_io_unlink(s->io, name);
+	} else {
+		rc = vault_file_truncate(segment->file, segment->done);
+	}
+	segment->uncut = rc < 0;
+}
+
+/* Ends a batch whose writing gave `rc`. -EAGAIN: a batch before it was lost, and it with it. */
+static int settle(SegmentStore *s, const struct place *place, int rc) {
+	struct segment *segment = place->segment;
+	pthread_mutex_lock(&s->lock);
+	while (segment->done != place->at && !segment->lost)
+		pthread_cond_wait(&s->settled, &s->lock);
+	if (rc == 0 && segment->lost)
+		rc = fault(EAGAIN, "the segment was abandoned");
+	if (rc == 0) {
+		segment->done += place->length;
+	} else if (!segment->lost) {
+		segment->lost = segment->uncut = true;
+		writer_end(s, segment, SEGMENT_ABANDONED);
+	}
+	segment->appending--;
+	segment->users--;
+	pthread_cond_broadcast(&s->settled);
+	if (segment->lost && segment->appending == 0)
+		lost_cut(s, segment);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static int append_once(SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, uint32_t length,
+        uint8_t *buffer, struct block_ref *ret_refs) {
+	struct place place = {0};
+	Aead *aead = NULL;
+	int rc = reserve(s, zone, length, &place);
+	if (rc < 0)
+		return rc;
+	uint32_t number = place.segment->row.number;
+	rc = seal_batch(s, &place, blocks, n, buffer, ret_refs, &aead);
+	if (rc == 0)
+		rc = write_batch(&place, buffer);
+	rc = settle(s, &place, rc);
+	if (rc == 0)
+		segment_batch_key_add(s, number, place.at, aead);
+	else
+		aead_free(aead);
+	return rc;
+}
+
+static int append_batch(SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, uint8_t *buffer,
+        struct block_ref *ret_refs) {
+	uint32_t length = segment_batch_prefix(n);
+	for (size_t i = 0; i < n; i++) {
+		if (blocks[i].plain.size == 0 || blocks[i].plain.size > SEGMENT_BLOCK_BYTES)
+			return fault(EINVAL, "a block of %zu bytes", blocks[i].plain.size);
+		length += (uint32_t)blocks[i].plain.size + SEGMENT_TAG_BYTES;
+	}
+	int rc = -EAGAIN;
+	for (int i = 0; i < SEGMENT_TRIES && (rc == -EAGAIN || rc == -EIO); i++)
+		rc = append_once(s, zone, blocks, n, length, buffer, ret_refs);
+	return rc == -EAGAIN ? -EIO : rc;
+}
+
+int segment_append(
+        SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, struct block_ref *ret_refs) {
+	if (!zone_key_name(zone))
+		return fault(EINVAL, "no content is kept in zone %d", (int)zone);
+	uint8_t *buffer = segment_buffer_get(&s->cache);
+	int rc = buffer ? 0 : fault(ENOMEM, "no memory to seal blocks");
+	for (size_t i = 0; i < n && rc == 0; i += SEGMENT_BATCH_BLOCKS) {
+		size_t count = n - i < SEGMENT_BATCH_BLOCKS ? n - i : SEGMENT_BATCH_BLOCKS;
+		rc = append_batch(s, zone, blocks + i, count, buffer, ret_refs + i);
+	}
+	segment_buffer_put(&s->cache, buffer);
+	return fault_while(rc, "appending to a segment of %s", zone_name(zone));
+}
+
+/* ---- syncing ---- */
+
+/* Waits until everything that was reserved at the call has settled. Lock held. */
+static void wait_appends(SegmentStore *s) {
+	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {
+		struct segment *segment = s->writer[zone];
+		uint32_t goal = segment ? segment->reserved : 0;
+		/* A segment that the zone left meanwhile is in the active list all the same. */
+		while (segment && s->writer[zone] == segment && segment->done < goal)
+			pthread_cond_wait(&s->settled, &s->lock);
+	}
+}
+
+static bool needs_sync(const struct segment *segment) {
+	return segment->done > segment->row.bytes && segment->done > SEGMENT_HEADER_BYTES;
+}
+
+/* The next active segment to sync in this round; NULL when there is none. Waits for the stragglers of those that are
+ * closed. Lock held. */
+static struct segment *next_to_sync(SegmentStore *s) {
+	for (struct segment *segment = s->active; segment; segment = segment->active_next) {
+		if (segment->round == s->round)
+			continue;
+		segment->round = s->round;
+		while (segment->row.state != SEGMENT_OPEN && segment->appending > 0)
+			pthread_cond_wait(&s->settled, &s->lock);
+		if (segment->uncut && segment->appending == 0)
+			lost_cut(s, segment);
+		if (needs_sync(segment))
+			return segment;
+	}
+	return NULL;
+}
+
+static int sync_segment(SegmentStore *s, struct segment *segment, bool fresh) {
+	int rc = vault_file_sync(segment->file);
+	if (rc == 0 && fresh) {
+		char name[SEGMENT_NAME_BYTES], directory[VAULT_NAME_MAX + 1];
+		segment_file_name(segment->row.id, name);
+		vault_io_directory_of(name, directory);
+		rc = vault_io_sync_dir(s->io, directory);
+		if (rc == 0)
+			rc = vault_io_sync_dir(s->io, "segments");
+		if (rc == 0)
+			rc = vault_io_sync_dir(s->io, "");
+	}
+	return rc;
+}
+
+/* Both locks held. */
+static int flush_all(SegmentStore *s) {
+	s->round++;
+	wait_appends(s);
+	for (struct segment *segment; (segment = next_to_sync(s));) {
+		uint32_t goal = segment->done;
+		bool fresh = segment->fresh;
+		pthread_mutex_unlock(&s->lock);
+		int rc = sync_segment(s, segment, fresh);
+		pthread_mutex_lock(&s->lock);
+		if (rc < 0) {
+			s->failed = true;
+			return fault_while(-EIO, "syncing a segment");
+		}
+		segment->row.bytes = goal;
+		segment->fresh = false;
+	}
+	return 0;
+}
+
+int segment_flush(SegmentStore *s) {
+	pthread_mutex_lock(&s->flushing);
+	pthread_mutex_lock(&s->lock);
+	int rc = s->failed ? fault(EIO, "an earlier sync of the segments failed") : flush_all(s);
+	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->flushing);
+	return rc;
+}
+
+void segment_finish(SegmentStore *s) {
+	pthread_mutex_lock(&s->lock);
+	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {
+		if (s->writer[zone])
+			writer_end(s, s->writer[zone], SEGMENT_CLOSED);
+	}
+	pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,94 @@
+/*
+ * segment_format: the bytes of a segment file (drawn in segment.h): putting, parsing and authenticating its parts.
+ *
+ * Pure functions over buffers, so that they can be tested and fuzzed without a disk. Whatever comes from a file is
+ * untrusted until its …_open function returned 0: parsing alone only says that the numbers make sense.
+ */
+#pragma once
+
+#include "backend/segment.h"
+#include "crypto/aead.h"
+
+#define SEGMENT_HEADER_BYTES 128
+#define SEGMENT_BATCH_BYTES 64
+#define SEGMENT_ENTRY_BYTES 32
+#define SEGMENT_SALT_BYTES 32
+#define SEGMENT_KEY_BYTES 32
+#define SEGMENT_KEY_NAME_BYTES 32
+#define SEGMENT_FORMAT 1
+
+struct segment_header {
+	uint8_t cipher;
+	enum zone zone;
+	uint32_t key_version;
+	char key_name[SEGMENT_KEY_NAME_BYTES + 1];
+	uint8_t id[SEGMENT_ID_BYTES];
+	uint64_t mount;
+};
+
+struct segment_batch {
+	uint8_t salt[SEGMENT_SALT_BYTES];
+	uint32_t blocks; /* 1 … SEGMENT_BATCH_BLOCKS */
+	uint32_t length; /* of the whole batch, header included */
+};
+
+struct segment_entry {
+	uint64_t node, version, offset;
+	uint32_t plain, flags;
+};
+
+/* Length of header and sealed directory of a batch of n blocks: the first block's place in the batch. */
+static inline uint32_t segment_batch_prefix(size_t n) {
+	return (uint32_t)(SEGMENT_BATCH_BYTES + n * SEGMENT_ENTRY_BYTES + SEGMENT_TAG_BYTES);
+}
+
+/* The segment's key from the zone's key. Wipe it after use. */
+void segment_derive_key(const uint8_t zone_key[static SEGMENT_KEY_BYTES], const uint8_t id[static SEGMENT_ID_BYTES],
+        uint8_t ret_key[static SEGMENT_KEY_BYTES]);
+
+/* The cipher of a batch, ready for use, from the segment's key. */
+int segment_batch_cipher(enum aead_cipher cipher, const uint8_t segment_key[static SEGMENT_KEY_BYTES],
+        const uint8_t salt[static SEGMENT_SALT_BYTES], Aead **ret);
+
+/* Header with its tag. */
+void segment_header_seal(const struct segment_header *header, const uint8_t segment_key[static SEGMENT_KEY_BYTES],
+        uint8_t ret_bytes[static SEGMENT_HEADER_BYTES]);
+
+/* The header's fields. -EBADMSG: no segment header, or of a format that this program does not know. Proves nothing. */
+int segment_header_parse(struct bytes from, struct segment_header *ret);
+
+/* -EBADMSG unless the header is what segment_header_seal made under this key. */
+int segment_header_open(
+        const uint8_t bytes[static SEGMENT_HEADER_BYTES], const uint8_t segment_key[static SEGMENT_KEY_BYTES]);
+
+/* Batch header with its tag; `at` is its offset in the segment. */
+int segment_batch_seal(const Aead *aead, const uint8_t id[static SEGMENT_ID_BYTES], uint32_t at,
+        const struct segment_batch *batch, uint8_t ret_bytes[static SEGMENT_BATCH_BYTES]);
+
+/* The fields. -EBADMSG: no batch header, or numbers that can't be. Proves nothing. */
+int segment_batch_parse(struct bytes from, struct segment_batch *ret);
+
+/* -EBADMSG unless it is what segment_batch_seal made for this segment and place. */
+int segment_batch_open(const Aead *aead, const uint8_t id[static SEGMENT_ID_BYTES], uint32_t at,
+        const uint8_t bytes[static SEGMENT_BATCH_BYTES]);
+
+/* Seals n entries; `at` is the directory's offset in the segment. ret_bytes: n * SEGMENT_ENTRY_BYTES +
+ * SEGMENT_TAG_BYTES. */
+int segment_directory_seal(const Aead *aead, const uint8_t id[static SEGMENT_ID_BYTES], uint32_t at,
+        const struct segment_entry *entries, size_t n, uint8_t *ret_bytes);
+
+/*
+ * Unseals a directory of n entries (n ≤ SEGMENT_BATCH_BLOCKS) and checks that its blocks fill the batch of `length`
+ * bytes exactly. -EBADMSG otherwise.
+ */
+int segment_directory_open(const Aead *aead, const uint8_t id[static SEGMENT_ID_BYTES], uint32_t at,
+        const uint8_t *sealed, size_t n, uint32_t length, struct segment_entry *ret_entries);
+
+/* A block: ret_sealed gets plain.size + SEGMENT_TAG_BYTES. */
+int segment_block_seal(const Aead *aead, const uint8_t id[static SEGMENT_ID_BYTES], uint32_t at, uint32_t flags,
+        struct bytes plain, uint8_t *ret_sealed);
+
+/* ret_plain gets sealed.size - SEGMENT_TAG_BYTES. -EBADMSG if it is not what was sealed there; ret_plain then holds no
+ * plaintext. */
+int segment_block_open(const Aead *aead, const uint8_t id[static SEGMENT_ID_BYTES], uint32_t at, uint32_t flags,
+        struct bytes sealed, uint8_t *ret_plain);

@@ -1,0 +1,111 @@
+/*
+ * segment_internal: what the sources of segment share: the table of segments, their open files, and the caches of batch
+ * ciphers and buffers. Nobody else includes it.
+ */
+#pragma once
+
+#include "backend/segment.h"
+#include "backend/segment_format.h"
+#include "backend/vault_io.h"
+#include "crypto/keyring.h"
+#include "crypto/secret.h"
+
+#include <pthread.h>
+
+/* One segment. All fields are guarded by SegmentStore.lock, except that id, zone and key_version never change. */
+struct segment {
+	struct segment_row row; /* bytes: the synced length */
+	uint32_t reserved;      /* where the next batch will begin; the positions before are consumed */
+	uint32_t done;          /* all batches before this are written */
+	unsigned appending;     /* batches between reserve and settle */
+	bool fresh;             /* its name was not synced yet */
+	bool lost;              /* a write failed: nothing behind `done` counts */
+	bool uncut;             /* its file may be longer than `done` */
+	bool active;            /* in SegmentStore.active */
+	bool held;              /* counted in `users` until it leaves the active list */
+	uint64_t round;         /* of the last flush that looked at it */
+	bool told;              /* the database has a row of it, with: */
+	uint64_t told_bytes;
+	enum segment_state told_state;
+	struct segment *active_next;
+
+	VaultFile *file;               /* NULL: not open */
+	unsigned users;                /* threads that use `file` */
+	struct segment *newer, *older; /* the open files, last used first */
+};
+
+/* A batch's cipher, kept because deriving it costs a read and three hashes. Guarded by BatchCache.lock. */
+struct batch_key {
+	uint32_t segment, batch;
+	unsigned users;
+	bool cached;
+	Aead *aead;
+	struct batch_key *next; /* of its bucket */
+	struct batch_key *newer, *older;
+};
+
+#define BATCH_KEYS_MAX 2048u /* about 1 KiB each; of full batches they cover 2 GiB of plaintext */
+#define BATCH_BUCKETS 1024u
+#define OPEN_FILES_MAX 256u
+#define BUFFERS_MAX 8u
+/* The longest batch, and room for the gaps that one read may run over. */
+#define BUFFER_BYTES (SEGMENT_BATCH_BLOCKS * (SEGMENT_BLOCK_BYTES + SEGMENT_TAG_BYTES) + 16384u)
+
+struct segment_cache {
+	pthread_mutex_t lock; /* leaf */
+	struct batch_key *buckets[BATCH_BUCKETS];
+	struct batch_key *newest, *oldest;
+	unsigned keys;
+	uint8_t *buffers[BUFFERS_MAX];
+	unsigned buffer_count;
+};
+
+struct SegmentStore {
+	VaultIo *io;
+	const Keyring *keyring;
+	enum aead_cipher cipher;
+	uint64_t mount;
+
+	pthread_mutex_t flushing; /* one flush at a time, and no segment leaves the active list; taken before `lock` */
+	pthread_mutex_t lock;     /* guards what follows; never held while sealing or syncing */
+	pthread_cond_t settled;   /* a segment's `done`, `lost` or `appending` changed */
+	struct segment **table;   /* by number; NULL where there is none */
+	uint32_t table_size, last_number;
+	struct segment *writer[ZONE_STAGING + 1]; /* the segment that each zone appends to */
+	struct segment *active;                   /* those that may have something to sync or to tell */
+	struct segment *newest, *oldest;          /* open files */
+	unsigned open_files;
+	uint64_t round;
+	bool failed; /* a sync failed */
+
+	struct segment_cache cache; /* its lock may be taken under `lock` */
+};
+
+/* "segments/ab/abcdef…" */
+void segment_file_name(const uint8_t id[static SEGMENT_ID_BYTES], char ret_name[static SEGMENT_NAME_BYTES]);
+
+/* The segment's key. -ENOKEY. */
+int segment_key_of(const SegmentStore *s, const struct segment *segment, struct secret_key *ret_key);
+
+/* Puts a new segment into the table (takes ownership). Lock held. -EINVAL: the number is taken. -ENOMEM. */
+int segment_table_add(SegmentStore *s, struct segment *segment);
+/* Takes it out and frees it. Lock held; nobody uses it, and it is not active. */
+void segment_table_remove(SegmentStore *s, struct segment *segment);
+void segment_mark_active(SegmentStore *s, struct segment *segment);
+
+/* Opens the file of segment `number` if it is not open, and holds it. -EBADMSG: no such segment. */
+int segment_pin(SegmentStore *s, uint32_t number, struct segment **ret_segment);
+void segment_unpin(SegmentStore *s, struct segment *segment);
+/* Registers a file just opened as in use once. Lock held. */
+void segment_adopt_file(SegmentStore *s, struct segment *segment, VaultFile *file);
+
+int segment_cache_init(struct segment_cache *cache);
+void segment_cache_free(struct segment_cache *cache);
+/* The cipher of the batch at `batch`, from the cache or from the file of the pinned segment. Give it back with put. */
+int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t batch, struct batch_key **ret_key);
+/* Takes over a cipher that was just made for writing. Frees it if it can't be kept. */
+void segment_batch_key_add(SegmentStore *s, uint32_t segment, uint32_t batch, Aead *aead);
+void segment_batch_key_put(SegmentStore *s, struct batch_key *key);
+/* BUFFER_BYTES of memory; NULL when there is none. */
+uint8_t *segment_buffer_get(struct segment_cache *cache);
+void segment_buffer_put(struct segment_cache *cache, uint8_t *buffer);

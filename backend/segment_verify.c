@@ -1,0 +1,313 @@
+/* Holding segment files to account: segment_verify for fsck, segment_sweep after a crash. */
+#include "backend/segment_internal.h"
+#include "crypto/base/fault.h"
+#include "crypto/encoding.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A walk over one segment's file. */
+struct walk {
+	SegmentStore *s;
+	struct segment *segment; /* pinned */
+	struct secret_key key;
+	uint64_t end;    /* of what has to be sound */
+	uint8_t *buffer; /* a batch */
+	int (*found)(const struct segment_finding *finding, void *arg);
+	void *arg;
+};
+
+static int tell(const struct walk *walk, uint64_t position, uint64_t length, const char *wrong) {
+	struct segment_finding finding = {
+	        .file = vault_file_name(walk->segment->file), .position = position, .length = length, .wrong = wrong};
+	return walk->found(&finding, walk->arg);
+}
+
+/* Tells a failure in its words if it is one of the bytes; other errors end the walk. */
+static int tell_failure(const struct walk *walk, uint64_t position, uint64_t length, int rc) {
+	if (rc != -EBADMSG)
+		return rc;
+	char words[FAULT_MESSAGE_BYTES];
+	memcpy(words, fault_message(), sizeof words);
+	return tell(walk, position, length, words);
+}
+
+/* Also that it is the header of this very segment and says what the database says. */
+static int check_header(const struct walk *walk) {
+	uint8_t bytes[SEGMENT_HEADER_BYTES];
+	struct segment_header header;
+	const struct segment_row *row = &walk->segment->row;
+	int rc = vault_file_read_exactly(walk->segment->file, 0, bytes, sizeof bytes);
+	if (rc == 0)
+		rc = segment_header_parse(bytes_of(bytes, sizeof bytes), &header);
+	if (rc == 0)
+		rc = segment_header_open(bytes, walk->key.bytes);
+	if (rc == 0 && (memcmp(header.id, row->id, SEGMENT_ID_BYTES) != 0 || header.zone != row->zone ||
+	                       header.key_version != row->key_version || header.cipher != walk->s->cipher))
+		rc = fault(EBADMSG, "this is the header of another segment");
+	return rc;
+}
+
+static int check_block(const struct walk *walk, const Aead *aead, uint32_t batch, uint32_t at,
+        const struct segment_entry *entry, uint32_t in_batch) {
+	uint8_t plain[SEGMENT_BLOCK_BYTES];
+	size_t size = (size_t)entry->plain + SEGMENT_TAG_BYTES;
+	struct segment_finding finding = {.file = vault_file_name(walk->segment->file),
+	        .position = at,
+	        .length = size,
+	        .is_block = true,
+	        .owner_known = true,
+	        .ref = {.segment = walk->segment->row.number,
+	                .batch = batch,
+	                .position = at,
+	                .plain = (uint16_t)entry->plain},
+	        .node = entry->node,
+	        .version = entry->version,
+	        .offset = entry->offset};
+	memcpy(finding.ref.tag, walk->buffer + in_batch + entry->plain, SEGMENT_TAG_BYTES);
+	int rc = segment_block_open(
+	        aead, walk->segment->row.id, at, entry->flags, bytes_of(walk->buffer + in_batch, size), plain);
+	secret_wipe(plain, sizeof plain);
+	if (rc < 0 && rc != -EBADMSG)
+		return rc;
+	if (rc < 0)
+		finding.wrong = "the block does not authenticate";
+	return walk->found(&finding, walk->arg);
+}
+
+/* The batch is in the buffer, its header is authentic. */
+static int check_blocks(const struct walk *walk, const Aead *aead, uint32_t batch, const struct segment_batch *header) {
+	struct segment_entry entries[SEGMENT_BATCH_BLOCKS];
+	uint32_t prefix = segment_batch_prefix(header->blocks);
+	int rc = segment_directory_open(aead, walk->segment->row.id, batch + SEGMENT_BATCH_BYTES,
+	        walk->buffer + SEGMENT_BATCH_BYTES, header->blocks, header->length, entries);
+	if (rc == -EBADMSG)
+		return tell(walk, batch + SEGMENT_BATCH_BYTES, header->length - SEGMENT_BATCH_BYTES,
+		        "the directory of a batch does not authenticate, its blocks can't be told apart");
+	for (uint32_t i = 0, at = prefix; i < header->blocks && rc >= 0; i++) {
+		rc = check_block(walk, aead, batch, batch + at, &entries[i], at);
+		at += entries[i].plain + SEGMENT_TAG_BYTES;
+	}
+	return rc;
+}
+
+/* Checks the batch at `at`; *ret_length 0: where the next one begins can't be known. */
+static int check_batch(const struct walk *walk, uint32_t at, uint32_t *ret_length) {
+	struct segment_batch header;
+	_cleanup_(aead_freep) Aead *aead = NULL;
+	*ret_length = 0;
+	int rc = vault_file_read_exactly(walk->segment->file, at, walk->buffer, SEGMENT_BATCH_BYTES);
+	if (rc == 0)
+		rc = segment_batch_parse(bytes_of(walk->buffer, SEGMENT_BATCH_BYTES), &header);
+	if (rc == 0)
+		rc = segment_batch_cipher(walk->s->cipher, walk->key.bytes, header.salt, &aead);
+	if (rc == 0)
+		rc = segment_batch_open(aead, walk->segment->row.id, at, walk->buffer);
+	if (rc == 0 && header.length > walk->end - at)
+		rc = fault(EBADMSG, "a batch reaches past the segment's end");
+	if (rc < 0)
+		return tell_failure(walk, at, walk->end - at, fault_while(rc, "the header of a batch"));
+	rc = vault_file_read_exactly(walk->segment->file, at, walk->buffer, header.length);
+	if (rc < 0)
+		return tell_failure(walk, at, header.length, rc);
+	*ret_length = header.length;
+	return check_blocks(walk, aead, at, &header);
+}
+
+static int check_batches(const struct walk *walk) {
+	uint32_t at = SEGMENT_HEADER_BYTES;
+	while (at < walk->end) {
+		uint32_t length;
+		if (walk->end - at < SEGMENT_BATCH_BYTES)
+			return tell(walk, at, walk->end - at, "the segment ends inside the header of a batch");
+		int rc = check_batch(walk, at, &length);
+		if (rc < 0 || length == 0)
+			return rc;
+		at += length;
+	}
+	return 0;
+}
+
+static int check_length(struct walk *walk, enum segment_state state) {
+	uint64_t size;
+	int rc = vault_file_size(walk->segment->file, &size);
+	if (rc == 0 && size < walk->end) {
+		rc = tell(walk, size, walk->end - size, "the segment is shorter than the database says");
+		walk->end = size;
+	} else if (rc == 0 && size > walk->end && state != SEGMENT_OPEN) {
+		rc = tell(walk, walk->end, size - walk->end, "bytes behind the end of the segment");
+	}
+	return rc;
+}
+
+static int walk_segment(struct walk *walk, enum segment_state state) {
+	int rc = segment_key_of(walk->s, walk->segment, &walk->key);
+	if (rc == 0)
+		rc = check_length(walk, state);
+	if (rc >= 0) {
+		rc = check_header(walk);
+		if (rc < 0)
+			rc = tell_failure(walk, 0, SEGMENT_HEADER_BYTES, rc);
+	}
+	if (rc >= 0)
+		rc = check_batches(walk);
+	return rc < 0 ? rc : 0;
+}
+
+int segment_verify(
+        SegmentStore *s, uint32_t number, int (*found)(const struct segment_finding *finding, void *arg), void *arg) {
+	struct walk walk = {.s = s, .found = found, .arg = arg};
+	int rc = segment_pin(s, number, &walk.segment);
+	if (rc == -EBADMSG) {
+		char name[SEGMENT_NAME_BYTES] = "segments";
+		(void)segment_name(s, number, name);
+		struct segment_finding finding = {.file = name, .wrong = "the segment is missing"};
+		rc = found(&finding, arg);
+		return rc < 0 ? rc : 0;
+	}
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&s->lock);
+	walk.end = walk.segment->row.bytes;
+	enum segment_state state = walk.segment->row.state;
+	pthread_mutex_unlock(&s->lock);
+	walk.buffer = segment_buffer_get(&s->cache);
+	rc = walk.buffer ? walk_segment(&walk, state) : fault(ENOMEM, "no memory to verify a segment");
+	segment_buffer_put(&s->cache, walk.buffer);
+	secret_key_wipe(&walk.key);
+	segment_unpin(s, walk.segment);
+	return rc;
+}
+
+/* ---- after a crash ---- */
+
+/* Cuts a known segment to its committed length and calls it closed. */
+static int sweep_known(SegmentStore *s, struct segment *segment, uint64_t *ret_cut) {
+	char name[SEGMENT_NAME_BYTES];
+	uint64_t size;
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	segment_file_name(segment->row.id, name);
+	int rc = vault_file_open(s->io, name, VAULT_FILE_WRITE, &file);
+	if (rc == -ENOENT)
+		return 0; /* lost: reads and fsck say so, with the file's name */
+	if (rc == 0)
+		rc = vault_file_size(file, &size);
+	if (rc == 0 && size > segment->row.bytes) {
+		rc = vault_file_truncate(file, segment->row.bytes);
+		if (rc == 0)
+			rc = vault_file_sync(file);
+		*ret_cut += size - segment->row.bytes;
+	}
+	if (rc == 0 && segment->row.state == SEGMENT_OPEN) {
+		segment->row.state = SEGMENT_CLOSED;
+		segment_mark_active(s, segment);
+	}
+	return rc;
+}
+
+struct sweep {
+	SegmentStore *s;
+	uint64_t crashed_mount;
+	const char *directory; /* "segments/ab" */
+	char (*names)[SEGMENT_NAME_BYTES];
+	size_t count, room;
+};
+
+static bool is_known(const SegmentStore *s, const uint8_t *id) {
+	for (uint32_t i = 0; i < s->table_size; i++) {
+		if (s->table[i] && memcmp(s->table[i]->row.id, id, SEGMENT_ID_BYTES) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether the file is, provably, a segment of this vault that the crashed mount began. */
+static bool is_left_over(const struct sweep *sweep, const char *name, const uint8_t *id) {
+	uint8_t bytes[SEGMENT_HEADER_BYTES];
+	struct segment_header header;
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	size_t got = 0;
+	if (vault_file_open(sweep->s->io, name, VAULT_FILE_READ, &file) < 0 ||
+	        vault_file_read_at(file, 0, bytes, sizeof bytes, &got) < 0)
+		return false;
+	/* A header that never reached the disk: the name was made, and nothing can be in it. */
+	if (got < sizeof bytes || sodium_is_zero(bytes, sizeof bytes))
+		return true;
+	if (segment_header_parse(bytes_of(bytes, sizeof bytes), &header) < 0 || header.mount != sweep->crashed_mount ||
+	        memcmp(header.id, id, SEGMENT_ID_BYTES) != 0)
+		return false;
+	struct segment stand_in = {.row = {.zone = header.zone, .key_version = header.key_version}};
+	memcpy(stand_in.row.id, id, SEGMENT_ID_BYTES);
+	return segment_key_of(sweep->s, &stand_in, &key) == 0 && segment_header_open(bytes, key.bytes) == 0;
+}
+
+/* Gathers names first: a directory must not change while it is listed. */
+static int gather(void *user, const char *name, bool is_directory) {
+	struct sweep *sweep = user;
+	if (strlen(sweep->directory) + 1 + strlen(name) >= SEGMENT_NAME_BYTES)
+		return 0;
+	if (is_directory == (strchr(sweep->directory, '/') != NULL))
+		return 0;
+	if (sweep->count == sweep->room) {
+		size_t room = sweep->room ? sweep->room * 2 : 64;
+		void *names = realloc(sweep->names, room * sizeof *sweep->names);
+		if (!names)
+			return fault(ENOMEM, "no memory to list the segments");
+		sweep->names = names;
+		sweep->room = room;
+	}
+	(void)snprintf(sweep->names[sweep->count++], SEGMENT_NAME_BYTES, "%s/%s", sweep->directory, name);
+	return 0;
+}
+
+static int sweep_directory(SegmentStore *s, const char *directory, uint64_t crashed_mount, uint64_t *ret_removed) {
+	struct sweep sweep = {.s = s, .crashed_mount = crashed_mount, .directory = directory};
+	int rc = vault_io_list(s->io, directory, gather, &sweep);
+	bool removed = false;
+	for (size_t i = 0; i < sweep.count && rc == 0; i++) {
+		uint8_t id[SEGMENT_ID_BYTES];
+		uint64_t size = 0;
+		const char *name = sweep.names[i];
+		if (hex_decode(name + strlen(directory) + 1, sizeof id, id) < 0 || is_known(s, id) ||
+		        !is_left_over(&sweep, name, id))
+			continue;
+		rc = vault_io_stat_size(s->io, name, &size);
+		if (rc == 0)
+			rc = vault_io_unlink(s->io, name);
+		*ret_removed += size;
+		removed = true;
+	}
+	free(sweep.names);
+	return rc == 0 && removed ? vault_io_sync_dir(s->io, directory) : rc;
+}
+
+static int sweep_unknown(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_removed) {
+	struct sweep sweep = {.s = s, .directory = "segments"};
+	int rc = vault_io_list(s->io, "segments", gather, &sweep);
+	if (rc == -ENOENT)
+		rc = 0;
+	for (size_t i = 0; i < sweep.count && rc == 0; i++)
+		rc = sweep_directory(s, sweep.names[i], crashed_mount, ret_removed);
+	free(sweep.names);
+	return rc;
+}
+
+int segment_sweep(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_cut, uint64_t *ret_removed) {
+	uint64_t cut = 0, removed = 0;
+	int rc = 0;
+	for (uint32_t i = 0; i < s->table_size && rc == 0; i++) {
+		if (s->table[i] && s->table[i]->row.state != SEGMENT_CLOSED)
+			rc = sweep_known(s, s->table[i], &cut);
+	}
+	if (rc == 0 && crashed_mount != 0)
+		rc = sweep_unknown(s, crashed_mount, &removed);
+	if (rc < 0)
+		return fault_while(rc, "clearing up after a crash");
+	*ret_cut = cut;
+	*ret_removed = removed;
+	return 0;
+}

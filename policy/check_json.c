@@ -1,0 +1,386 @@
+#include "policy/check_json.h"
+
+#include "crypto/base/fault.h"
+#include "policy/arena.h"
+
+#include <errno.h>
+#include <math.h>
+
+/* ---- metrics: JSON has no words for what is not finite ---- */
+
+static json_t *number_json(double value) {
+	if (isnan(value))
+		return json_string("NaN");
+	if (isinf(value))
+		return json_string(value > 0 ? "Infinity" : "-Infinity");
+	return json_real(value);
+}
+
+static int number_read(const json_t *value, double *ret_number) {
+	const char *text = json_string_value(value);
+	if (json_is_real(value))
+		*ret_number = json_real_value(value);
+	else if (text && strcmp(text, "NaN") == 0)
+		*ret_number = (double)NAN;
+	else if (text && strcmp(text, "Infinity") == 0)
+		*ret_number = (double)INFINITY;
+	else if (text && strcmp(text, "-Infinity") == 0)
+		*ret_number = -(double)INFINITY;
+	else
+		return fault(EBADMSG, "a metric is no number");
+	return 0;
+}
+
+/* ---- writing ---- */
+
+static json_t *metrics_json(const struct check_rule *rule) {
+	json_t *metrics = json_object();
+	for (size_t i = 0; metrics && i < rule->metric_count; i++)
+		if (json_object_set_new(metrics, rule->metrics[i].name, number_json(rule->metrics[i].value)) != 0) {
+			json_decref(metrics);
+			return NULL;
+		}
+	return metrics;
+}
+
+static json_t *lines_json(const struct check_rule *rule) {
+	json_t *lines = json_array();
+	for (size_t i = 0; lines && i < rule->failing_line_count; i++)
+		if (json_array_append_new(lines, json_integer((json_int_t)rule->failing_lines[i])) != 0) {
+			json_decref(lines);
+			return NULL;
+		}
+	return lines;
+}
+
+static bool put_count_or_null(json_t *object, const char *key, bool is_there, uint64_t count) {
+	return is_there ? json_put_count(object, key, count) : json_put_text(object, key, NULL);
+}
+
+static json_t *rule_json(const struct check_rule *rule) {
+	json_t *object = json_object();
+	if (object && json_put_text(object, "rule", rule->text) &&
+	        json_put_text(object, "outcome", outcome_word(rule->outcome)) &&
+	        json_put_text(object, "reason", rule->reason) &&
+	        put_count_or_null(object, "failing_rows", rule->has_failing_rows, rule->failing_rows) &&
+	        json_object_set_new(object, "failing_lines", lines_json(rule)) == 0 &&
+	        json_object_set_new(object, "metrics", metrics_json(rule)) == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+static json_t *rules_json(const struct check_result *result) {
+	json_t *rules = json_array();
+	for (size_t i = 0; rules && i < result->rule_count; i++)
+		if (json_array_append_new(rules, rule_json(&result->rules[i])) != 0) {
+			json_decref(rules);
+			return NULL;
+		}
+	return rules;
+}
+
+static json_t *warnings_json(const struct check_result *result) {
+	json_t *warnings = json_array();
+	for (size_t i = 0; warnings && i < result->warning_count; i++)
+		if (json_array_append_new(warnings, json_string(result->warnings[i])) != 0) {
+			json_decref(warnings);
+			return NULL;
+		}
+	return warnings;
+}
+
+json_t *check_result_json(const struct check_result *result) {
+	json_t *object = json_object();
+	if (object && json_put_text(object, "outcome", outcome_word(result->outcome)) &&
+	        json_put_text(object, "reason", result->reason) &&
+	        json_put_text(object, "canonical", result->canonical) &&
+	        json_put_text(object, "dialect", result->dialect) &&
+	        json_put_count(object, "bytes_read", result->bytes_read) &&
+	        put_count_or_null(object, "rows", result->has_rows, result->rows) &&
+	        put_count_or_null(object, "columns", result->has_rows, result->columns) &&
+	        json_object_set_new(object, "rules", rules_json(result)) == 0 &&
+	        json_object_set_new(object, "warnings", warnings_json(result)) == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
+int check_result_to_json(const struct check_result *result, char **ret_json, size_t *ret_size) {
+	_cleanup_(json_decrefp) json_t *object = check_result_json(result);
+	if (!object)
+		return fault(ENOMEM, "no memory to write a check's result");
+	_cleanup_(freep) char *text = NULL;
+	size_t size;
+	int rc = json_strict_write(object, &text, &size);
+	if (rc < 0)
+		return rc;
+	if (size > CHECK_RESULT_MAX)
+		return fault(E2BIG, "the result of the check is larger than %u bytes", CHECK_RESULT_MAX);
+	*ret_json = steal_pointer(&text);
+	*ret_size = size;
+	return 0;
+}
+
+/* ---- reading ---- */
+
+/* Outcomes of a finished check; none and pending are the gate's. */
+static int read_outcome(const json_t *object, enum outcome *ret_outcome) {
+	_cleanup_(freep) char *word = NULL;
+	int rc = json_strict_text(object, "outcome", &word);
+	if (rc < 0)
+		return rc;
+	return outcome_from_word(word, ret_outcome) < 0 ? -EBADMSG : 0;
+}
+
+static int read_count_or_null(const json_t *object, const char *key, bool *ret_is_there, uint64_t *ret_count) {
+	if (json_strict_is_null(object, key))
+		return 0;
+	*ret_is_there = true;
+	return json_strict_count(object, key, ret_count);
+}
+
+static int read_lines(const json_t *object, struct check_rule *rule) {
+	const json_t *lines;
+	int rc = json_strict_array(object, "failing_lines", CHECK_FAILING_LINES_MAX, &lines);
+	for (size_t i = 0; rc == 0 && i < json_array_size(lines); i++) {
+		const json_t *line = json_array_get(lines, i);
+		if (!json_is_integer(line) || json_integer_value(line) < 0)
+			return fault(EBADMSG, "a line number is no number");
+		rc = check_rule_add_failing_line(rule, (uint64_t)json_integer_value(line));
+	}
+	return rc;
+}
+
+static int read_metrics(const json_t *object, struct check_rule *rule) {
+	const json_t *metrics;
+	int rc = json_strict_object(object, "metrics", &metrics);
+	if (rc < 0)
+		return rc;
+	/* jansson iterates through a value that it does not change, but does not say so. */
+	json_t *mutable = (json_t *)(uintptr_t)metrics;
+	const char *name;
+	json_t *value;
+	json_object_foreach(mutable, name, value) {
+		double number;
+		if ((rc = number_read(value, &number)) < 0 || (rc = check_rule_add_metric(rule, name, number)) < 0)
+			return rc == -E2BIG ? fault_while(-EBADMSG, "the result") : rc;
+	}
+	return 0;
+}
+
+static int read_rule(const json_t *object, struct check_result *result) {
+	_cleanup_(freep) char *text = NULL;
+	enum outcome outcome = OUTCOME_ERROR;
+	int rc = json_strict_text(object, "rule", &text);
+	if (rc < 0 || (rc = read_outcome(object, &outcome)) < 0)
+		return rc;
+	struct check_rule *rule = check_result_add_rule(result, text, outcome);
+	if (!rule)
+		return -ENOMEM;
+	if ((rc = json_strict_text_or_null(object, "reason", &rule->reason)) < 0 ||
+	        (rc = read_count_or_null(object, "failing_rows", &rule->has_failing_rows, &rule->failing_rows)) < 0 ||
+	        (rc = read_lines(object, rule)) < 0)
+		return rc;
+	return read_metrics(object, rule);
+}
+
+static int read_lists(const json_t *object, struct check_result *result) {
+	const json_t *rules, *warnings;
+	int rc = json_strict_array(object, "rules", CHECK_RULES_MAX, &rules);
+	for (size_t i = 0; rc == 0 && i < json_array_size(rules); i++)
+		rc = read_rule(json_array_get(rules, i), result);
+	if (rc < 0 || (rc = json_strict_array(object, "warnings", CHECK_WARNINGS_MAX, &warnings)) < 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < json_array_size(warnings); i++) {
+		const char *warning = json_string_value(json_array_get(warnings, i));
+		rc = warning ? check_result_warn(result, warning) : fault(EBADMSG, "a warning is no text");
+	}
+	return rc;
+}
+
+/* An outcome that its own parts speak against is no outcome: a pass with a rule that did not pass is a lie. */
+static int check_sense(const struct check_result *result) {
+	if (result->outcome != OUTCOME_PASSED)
+		return result->reason
+		               ? 0
+		               : fault(EBADMSG, "the result is '%s' without a reason", outcome_word(result->outcome));
+	if (result->rule_count == 0)
+		return fault(EBADMSG, "the result is 'passed' without a rule");
+	for (size_t i = 0; i < result->rule_count; i++)
+		if (result->rules[i].outcome != OUTCOME_PASSED)
+			return fault(EBADMSG, "the result is 'passed', but rule %zu is not", i + 1);
+	return 0;
+}
+
+int check_result_read_json(const json_t *object, struct check_result **ret_result) {
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	bool has_columns = false;
+	int rc = check_result_new(&result);
+	if (rc < 0 || (rc = read_outcome(object, &result->outcome)) < 0 ||
+	        (rc = json_strict_text_or_null(object, "reason", &result->reason)) < 0 ||
+	        (rc = json_strict_text_or_null(object, "canonical", &result->canonical)) < 0 ||
+	        (rc = json_strict_text_or_null(object, "dialect", &result->dialect)) < 0 ||
+	        (rc = json_strict_count(object, "bytes_read", &result->bytes_read)) < 0 ||
+	        (rc = read_count_or_null(object, "rows", &result->has_rows, &result->rows)) < 0 ||
+	        (rc = read_count_or_null(object, "columns", &has_columns, &result->columns)) < 0 ||
+	        (rc = read_lists(object, result)) < 0 || (rc = check_sense(result)) < 0)
+		return rc;
+	*ret_result = steal_pointer(&result);
+	return 0;
+}
+
+int check_result_from_json(struct bytes json, struct check_result **ret_result) {
+	static const char what[] = "the result of the check";
+	_cleanup_(json_decrefp) json_t *object = NULL;
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	_cleanup_(freep) char *again = NULL;
+	size_t size;
+	int rc = json_strict_parse(json, what, CHECK_RESULT_MAX, CHECK_ELEMENTS_MAX, &object);
+	if (rc < 0 || (rc = check_result_read_json(object, &result)) < 0 ||
+	        (rc = check_result_to_json(result, &again, &size)) < 0 ||
+	        (rc = json_strict_same(json, again, size, what)) < 0)
+		return rc == -ENOMEM ? rc : fault_while(-EBADMSG, "%s", what);
+	*ret_result = steal_pointer(&result);
+	return 0;
+}
+
+/* ---- the job ---- */
+
+struct CheckJobMemory {
+	struct arena arena;
+};
+
+#define JOB_MAX (BUNDLE_FILE_MAX * 6 + (1u << 20)) /* every byte of the rules could be written as \u00xx */
+
+struct check_job check_job_for(
+        const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns) {
+	return (struct check_job){
+	        .dataset = dataset->name,
+	        .file_name = file_name,
+	        .size = size,
+	        .format = dataset->format,
+	        .nulls = dataset->nulls,
+	        .null_words = dataset->null_words,
+	        .null_word_count = dataset->null_word_count,
+	        .rules = dataset->rules,
+	        .rules_file = dataset->rules_file,
+	        .clock_ns = clock_ns,
+	};
+}
+
+static json_t *null_words_json(const struct check_job *job) {
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < job->null_word_count; i++)
+		if (json_array_append_new(list, json_string(job->null_words[i])) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_size) {
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	/* Names are bytes; the worker needs the suffix only, so a name that is not UTF-8 may lose its letters. */
+	const char *name = job->file_name ? job->file_name : "";
+	json_t *name_json = json_string(name);
+	if (!name_json)
+		name_json = json_string(strrchr(name, '.') ? "name" : "");
+	bool done = object && json_object_set_new(object, "file_name", name_json) == 0 &&
+	            json_put_text(object, "dataset", job->dataset) &&
+	            json_put_text(object, "rules_file", job->rules_file) && json_put_count(object, "size", job->size) &&
+	            json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "type", job->format.type) &&
+	            json_put_int(object, "delimiter", job->format.delimiter) &&
+	            json_put_int(object, "quote", job->format.quote) &&
+	            json_put_int(object, "header", job->format.header) && json_put_int(object, "nulls", job->nulls) &&
+	            json_object_set_new(object, "null_words", null_words_json(job)) == 0 &&
+	            json_object_set_new(object, "rules",
+	                    json_stringn(job->rules.size ? (const char *)job->rules.data : "", job->rules.size)) == 0;
+	if (!done)
+		return fault(EINVAL, "the rules are not UTF-8 text, or there is no memory");
+	return json_strict_write(object, ret_json, ret_size);
+}
+
+static int read_arena_text(struct arena *arena, const json_t *object, const char *key, const char **ret_text) {
+	_cleanup_(freep) char *text = NULL;
+	int rc = json_strict_text_or_null(object, key, &text);
+	if (rc < 0 || !text)
+		return rc;
+	*ret_text = arena_copy(arena, text, strlen(text));
+	return *ret_text ? 0 : fault(ENOMEM, "no memory for a job");
+}
+
+static int read_small(const json_t *object, const char *key, int64_t most, int *ret_number) {
+	int64_t number;
+	int rc = json_strict_int(object, key, &number);
+	if (rc < 0)
+		return rc;
+	if (number < 0 || number > most)
+		return fault(EBADMSG, "the job's '%s' is out of range", key);
+	*ret_number = (int)number;
+	return 0;
+}
+
+static int read_job_format(const json_t *object, struct check_job *job) {
+	int type = 0, delimiter = 0, quote = 0, header = 0, nulls = 0;
+	int rc = read_small(object, "type", POLICY_FILE_JSONL, &type);
+	if (rc < 0 || (rc = read_small(object, "delimiter", 127, &delimiter)) < 0 ||
+	        (rc = read_small(object, "quote", 127, &quote)) < 0 ||
+	        (rc = read_small(object, "header", POLICY_HEADER_NO, &header)) < 0 ||
+	        (rc = read_small(object, "nulls", POLICY_NULLS_WORDS, &nulls)) < 0)
+		return rc;
+	job->format = (struct policy_format){.type = (enum policy_file_type)type,
+	        .delimiter = (char)delimiter,
+	        .quote = (char)quote,
+	        .header = (enum policy_header)header};
+	job->nulls = (enum policy_nulls)nulls;
+	return 0;
+}
+
+static int read_job_lists(struct arena *arena, const json_t *object, struct check_job *job) {
+	const json_t *rules = json_object_get(object, "rules");
+	const json_t *words;
+	int rc = json_strict_array(object, "null_words", 10000, &words);
+	if (rc < 0 || !json_is_string(rules))
+		return rc < 0 ? rc : fault(EBADMSG, "the job has no rules");
+	const char **list = arena_take(arena, json_array_size(words) + 1, sizeof *list);
+	for (size_t i = 0; list && i < json_array_size(words); i++) {
+		const char *word = json_string_value(json_array_get(words, i));
+		list[i] = word ? arena_copy(arena, word, strlen(word)) : NULL;
+		if (!list[i])
+			return fault(word ? ENOMEM : EBADMSG, "the job's null words are not texts");
+	}
+	const char *text = arena_copy(arena, json_string_value(rules), json_string_length(rules));
+	if (!list || !text)
+		return fault(ENOMEM, "no memory for a job");
+	job->null_words = list;
+	job->null_word_count = json_array_size(words);
+	job->rules = bytes_of(text, json_string_length(rules));
+	return 0;
+}
+
+int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMemory **ret_memory) {
+	_cleanup_(json_decrefp) json_t *object = NULL;
+	_cleanup_(check_job_freep) CheckJobMemory *memory = calloc(1, sizeof *memory);
+	if (!memory)
+		return fault(ENOMEM, "no memory for a job");
+	struct check_job job = {0};
+	int rc = json_strict_parse(json, "the job", JOB_MAX, SIZE_MAX, &object);
+	if (rc < 0 || (rc = read_arena_text(&memory->arena, object, "dataset", &job.dataset)) < 0 ||
+	        (rc = read_arena_text(&memory->arena, object, "file_name", &job.file_name)) < 0 ||
+	        (rc = read_arena_text(&memory->arena, object, "rules_file", &job.rules_file)) < 0 ||
+	        (rc = json_strict_count(object, "size", &job.size)) < 0 ||
+	        (rc = json_strict_int(object, "clock_ns", &job.clock_ns)) < 0 ||
+	        (rc = read_job_format(object, &job)) < 0 || (rc = read_job_lists(&memory->arena, object, &job)) < 0)
+		return rc;
+	*ret_job = job;
+	*ret_memory = steal_pointer(&memory);
+	return 0;
+}
+
+void check_job_free(CheckJobMemory *memory) {
+	if (!memory)
+		return;
+	arena_free(&memory->arena);
+	free(memory);
+}

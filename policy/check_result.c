@@ -1,0 +1,191 @@
+/* Building a check's answer. */
+#include "policy/check.h"
+
+#include "crypto/base/fault.h"
+#include "policy/table/utf8.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static const char *const words[] = {[OUTCOME_NONE] = "none",
+        [OUTCOME_PENDING] = "pending",
+        [OUTCOME_PASSED] = "passed",
+        [OUTCOME_FAILED] = "failed",
+        [OUTCOME_ERROR] = "error"};
+
+const char *outcome_word(enum outcome outcome) {
+	return (unsigned)outcome <= OUTCOME_ERROR ? words[outcome] : "error";
+}
+
+int outcome_from_word(const char *word, enum outcome *ret_outcome) {
+	for (enum outcome outcome = OUTCOME_NONE; outcome <= OUTCOME_ERROR; outcome++)
+		if (strcmp(word, words[outcome]) == 0) {
+			*ret_outcome = outcome;
+			return 0;
+		}
+	return fault(EINVAL, "'%.20s' is no outcome", word);
+}
+
+static int no_memory(void) {
+	return fault(ENOMEM, "no memory for the result of a check");
+}
+
+/* A copy that any JSON writer takes: cut to CHECK_TEXT_MAX at a character, '?' for what is not UTF-8. */
+static char *copy_text(const char *text) {
+	size_t size = strnlen(text, CHECK_TEXT_MAX);
+	bool is_cut = text[size] != '\0';
+	char *copy = malloc(size + 1);
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, size);
+	copy[size] = '\0';
+	for (size_t valid; (valid = utf8_valid_prefix(copy, size)) < size;) {
+		if (is_cut && size - valid < 4)
+			size = valid; /* the character that was cut in two */
+		else
+			copy[valid] = '?';
+	}
+	copy[size] = '\0';
+	return copy;
+}
+
+int check_result_new(struct check_result **ret_result) {
+	struct check_result *result = calloc(1, sizeof *result);
+	if (!result)
+		return no_memory();
+	*ret_result = result;
+	return 0;
+}
+
+static void free_rule(struct check_rule *rule) {
+	for (size_t i = 0; i < rule->metric_count; i++)
+		free(rule->metrics[i].name);
+	free(rule->metrics);
+	free(rule->failing_lines);
+	free(rule->text);
+	free(rule->reason);
+}
+
+void check_result_free(struct check_result *result) {
+	if (!result)
+		return;
+	for (size_t i = 0; i < result->rule_count; i++)
+		free_rule(&result->rules[i]);
+	for (size_t i = 0; i < result->warning_count; i++)
+		free(result->warnings[i]);
+	free(result->rules);
+	free(result->warnings);
+	free(result->reason);
+	free(result->canonical);
+	free(result->dialect);
+	free(result);
+}
+
+int check_result_say(struct check_result *result, enum outcome outcome, const char *format, ...) {
+	char text[2048];
+	va_list list;
+	if (result->outcome == OUTCOME_ERROR)
+		return 0;
+	va_start(list, format);
+	vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	char *reason = copy_text(text);
+	if (!reason)
+		return no_memory();
+	free(result->reason);
+	result->reason = reason;
+	result->outcome = outcome;
+	return 0;
+}
+
+int check_result_error(struct check_result **ret_result, const char *format, ...) {
+	char text[2048];
+	va_list list;
+	va_start(list, format);
+	vsnprintf(text, sizeof text, format, list);
+	va_end(list);
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	int rc = check_result_new(&result);
+	if (rc < 0 || (rc = check_result_say(result, OUTCOME_ERROR, "%s", text)) < 0)
+		return rc;
+	*ret_result = steal_pointer(&result);
+	return 0;
+}
+
+/* Room for one more in an array that grows by doubling. */
+static void *room_for_one(void *items, size_t count, size_t size) {
+	bool is_full = count == 0 || (count >= 4 && (count & (count - 1)) == 0);
+	if (!is_full)
+		return items;
+	return reallocarray(items, count < 4 ? 4 : count * 2, size);
+}
+
+struct check_rule *check_result_add_rule(struct check_result *result, const char *text, enum outcome outcome) {
+	if (result->rule_count >= CHECK_RULES_MAX) {
+		(void)fault(E2BIG, "a ruleset has at most %d rules", CHECK_RULES_MAX);
+		return NULL;
+	}
+	struct check_rule *grown = room_for_one(result->rules, result->rule_count, sizeof *grown);
+	if (!grown) {
+		(void)no_memory();
+		return NULL;
+	}
+	result->rules = grown;
+	char *copy = copy_text(text);
+	if (!copy) {
+		(void)no_memory();
+		return NULL;
+	}
+	struct check_rule *rule = &grown[result->rule_count++];
+	*rule = (struct check_rule){.text = copy, .outcome = outcome};
+	return rule;
+}
+
+int check_rule_set_reason(struct check_rule *rule, const char *reason) {
+	char *copy = copy_text(reason);
+	if (!copy)
+		return no_memory();
+	free(rule->reason);
+	rule->reason = copy;
+	return 0;
+}
+
+int check_rule_add_metric(struct check_rule *rule, const char *name, double value) {
+	if (rule->metric_count >= CHECK_METRICS_MAX)
+		return fault(E2BIG, "a rule has at most %d metrics", CHECK_METRICS_MAX);
+	struct check_metric *grown = room_for_one(rule->metrics, rule->metric_count, sizeof *grown);
+	if (!grown)
+		return no_memory();
+	rule->metrics = grown;
+	char *copy = copy_text(name);
+	if (!copy)
+		return no_memory();
+	grown[rule->metric_count++] = (struct check_metric){.name = copy, .value = value};
+	return 0;
+}
+
+int check_rule_add_failing_line(struct check_rule *rule, uint64_t line) {
+	if (rule->failing_line_count >= CHECK_FAILING_LINES_MAX)
+		return 0;
+	uint64_t *grown = room_for_one(rule->failing_lines, rule->failing_line_count, sizeof *grown);
+	if (!grown)
+		return no_memory();
+	rule->failing_lines = grown;
+	grown[rule->failing_line_count++] = line;
+	return 0;
+}
+
+int check_result_warn(struct check_result *result, const char *warning) {
+	if (result->warning_count >= CHECK_WARNINGS_MAX)
+		return 0;
+	char **grown = room_for_one(result->warnings, result->warning_count, sizeof *grown);
+	if (!grown)
+		return no_memory();
+	result->warnings = grown;
+	char *copy = copy_text(warning);
+	if (!copy)
+		return no_memory();
+	grown[result->warning_count++] = copy;
+	return 0;
+}

@@ -1,0 +1,41 @@
+/*
+ * sandbox: taking away from a process all that it does not need.
+ *
+ * Two steps, because what a worker may not do any more (namespaces, another root), its spawner has to do before it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* What sandbox_enter_spawner reached. */
+enum {
+	SANDBOX_NAMESPACES = 1, /* own mounts, network, IPC; an empty root */
+	SANDBOX_OTHER_USER = 2, /* no longer root */
+};
+
+/*
+ * For the spawner: dies with `parent`, ignores the terminal, no dump, no new privileges, no capabilities; empty root
+ * and no network where the kernel lets it; where it is root, becomes `nobody`. Returns the bits above, or -ESRCH when
+ * the parent is gone already.
+ */
+int sandbox_enter_spawner(pid_t parent);
+
+struct sandbox_limits {
+	uint64_t memory_bytes; /* address space */
+	unsigned seconds;      /* of processor time */
+	bool lock_memory;
+};
+
+/* Exit statuses of a worker that say more than "crashed". */
+enum { WORKER_EXIT_MEMORY = 66, WORKER_EXIT_LOCK = 67, WORKER_EXIT_SANDBOX = 68, WORKER_EXIT_PIPE = 69 };
+
+/*
+ * For a worker, as the last thing before it reads untrusted bytes; descriptors 0 and 1 stay, all others are closed.
+ * From here on it may read, write, manage memory, tell the time and exit. Any other system call ends it with SIGSYS (a
+ * few that the C library tries without need get an error instead). Ends the process with one of the statuses above when
+ * a step fails.
+ */
+void sandbox_enter_worker(pid_t parent, const struct sandbox_limits *limits);

@@ -1,0 +1,279 @@
+#include "policy/spawner.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/base/ready.h"
+#include "crypto/digest.h"
+#include "policy/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <jansson.h>
+
+/* ---- the worker ---- */
+
+static bool read_exactly(int fd, void *buffer, size_t size) {
+	uint8_t *at = buffer;
+	while (size > 0) {
+		ssize_t got = read(fd, at, size);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return false;
+		at += got;
+		size -= (size_t)got;
+	}
+	return true;
+}
+
+static bool write_exactly(int fd, const void *buffer, size_t size) {
+	const uint8_t *at = buffer;
+	while (size > 0) {
+		ssize_t put = write(fd, at, size);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return false;
+		at += put;
+		size -= (size_t)put;
+	}
+	return true;
+}
+
+static ssize_t read_input(void *context, void *buffer, size_t size) {
+	(void)context;
+	ssize_t got;
+	do
+		got = read(0, buffer, size);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+static int answer(const struct check_result *result) {
+	_cleanup_(freep) char *json = NULL;
+	size_t size;
+	int rc = check_result_to_json(result, &json, &size);
+	if (rc < 0)
+		return rc;
+	uint32_t length = (uint32_t)size;
+	if (!write_exactly(1, &length, sizeof length) || !write_exactly(1, json, size))
+		_exit(WORKER_EXIT_PIPE);
+	return 0;
+}
+
+static int work(check_function *check) {
+	uint32_t length;
+	if (!read_exactly(0, &length, sizeof length))
+		_exit(WORKER_EXIT_PIPE);
+	_cleanup_(freep) uint8_t *text = malloc((size_t)length + 1);
+	if (!text)
+		return -ENOMEM;
+	if (!read_exactly(0, text, length))
+		_exit(WORKER_EXIT_PIPE);
+	struct check_job job;
+	_cleanup_(check_job_freep) CheckJobMemory *memory = NULL;
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	struct check_input input = {.read = read_input};
+	int rc = check_job_from_json(bytes_of(text, length), &job, &memory);
+	if (rc == 0)
+		rc = check_run(check, &job, &input, NULL, &result);
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc < 0 && (rc = check_result_error(&result, "the check could not be made: %s", fault_message())) < 0)
+		return rc;
+	rc = answer(result);
+	if (rc != -E2BIG)
+		return rc;
+	check_result_free(result);
+	result = NULL;
+	rc = check_result_error(&result, "%s", fault_message());
+	return rc < 0 ? rc : answer(result);
+}
+
+static _Noreturn void worker_main(
+        const int fds[static SPAWN_FDS], pid_t parent, const struct spawn_request *request, check_function *check) {
+	struct sandbox_limits limits = {.memory_bytes = request->memory_bytes,
+	        .seconds = request->seconds,
+	        .lock_memory = request->lock_memory != 0};
+	(void)prctl(PR_SET_NAME, "assayfs-check", 0, 0, 0);
+	/* The spawner holds none of 0 and 1 for itself, so these can't tread on each other. */
+	if (dup2(fds[SPAWN_FD_INPUT], 0) < 0 || dup2(fds[SPAWN_FD_RESULT], 1) < 0)
+		_exit(WORKER_EXIT_SANDBOX);
+	sandbox_enter_worker(parent, &limits);
+	int rc = work(check);
+	_exit(rc == -ENOMEM ? WORKER_EXIT_MEMORY : rc < 0 ? WORKER_EXIT_PIPE : 0);
+}
+
+/* ---- the spawner ---- */
+
+struct running {
+	pid_t pid;
+	int pidfd;
+	int status; /* where its end is told; when nobody listens there any more, the worker is of no use */
+	int64_t deadline_ms;
+	bool is_late;
+};
+
+struct spawner {
+	int control;
+	pid_t pid;
+	check_function *check;
+	struct running running[SPAWN_WORKERS_MAX];
+	size_t count;
+};
+
+static int64_t now_ms(void) {
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void tell(int status, enum spawn_end end, int value) {
+	struct spawn_status message = {.magic = SPAWN_MAGIC, .end = (uint32_t)end, .value = value};
+	(void)!write(status, &message, sizeof message);
+}
+
+/* Takes the request and its descriptors. 1, 0 when the daemon is gone, -errno for a packet that is none of ours. */
+static int receive(int control, struct spawn_request *ret_request, int ret_fds[static SPAWN_FDS]) {
+	_Alignas(struct cmsghdr) char space[CMSG_SPACE(SPAWN_FDS * sizeof(int))];
+	struct iovec part = {.iov_base = ret_request, .iov_len = sizeof *ret_request};
+	struct msghdr message = {
+	        .msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+	ssize_t got = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
+	if (got < 0 && (errno == EINTR || errno == EAGAIN))
+		return -EAGAIN;
+	if (got <= 0)
+		return 0;
+	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	if (got != sizeof *ret_request || ret_request->magic != SPAWN_MAGIC || !header ||
+	        header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(SPAWN_FDS * sizeof(int)))
+		return 0;
+	memcpy(ret_fds, CMSG_DATA(header), SPAWN_FDS * sizeof(int));
+	return 1;
+}
+
+static void start(struct spawner *s, const struct spawn_request *request, const int fds[static SPAWN_FDS]) {
+	if (s->count == SPAWN_WORKERS_MAX) {
+		tell(fds[SPAWN_FD_STATUS], SPAWN_NOT_STARTED, EAGAIN);
+		(void)close(fds[SPAWN_FD_STATUS]);
+		return;
+	}
+	pid_t pid = fork();
+	if (pid == 0)
+		worker_main(fds, s->pid, request, s->check);
+	int error = errno;
+	int pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0u);
+	if (pidfd < 0) {
+		error = pid < 0 ? error : errno;
+		if (pid > 0 && kill(pid, SIGKILL) == 0)
+			(void)waitpid(pid, NULL, 0);
+		tell(fds[SPAWN_FD_STATUS], SPAWN_NOT_STARTED, error);
+		(void)close(fds[SPAWN_FD_STATUS]);
+		return;
+	}
+	s->running[s->count++] = (struct running){.pid = pid,
+	        .pidfd = pidfd,
+	        .status = fds[SPAWN_FD_STATUS],
+	        .deadline_ms = now_ms() + (int64_t)request->seconds * 1000};
+}
+
+static void end(struct spawner *s, size_t i) {
+	struct running *worker = &s->running[i];
+	int status = 0;
+	while (waitpid(worker->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	tell(worker->status, worker->is_late ? SPAWN_TIMED_OUT : SPAWN_ENDED, status);
+	(void)close(worker->status);
+	(void)close(worker->pidfd);
+	s->running[i] = s->running[--s->count];
+}
+
+static int time_left(const struct spawner *s) {
+	int64_t now = now_ms(), left = 60000;
+	for (size_t i = 0; i < s->count; i++)
+		if (!s->running[i].is_late && s->running[i].deadline_ms - now < left)
+			left = s->running[i].deadline_ms - now;
+	return left < 0 ? 0 : (int)left;
+}
+
+static void look_after(struct spawner *s, const struct pollfd *polls) {
+	int64_t now = now_ms();
+	/* Backwards: the place of one that has ended is taken by the last one, which has been looked at. */
+	for (size_t i = s->count; i-- > 0;) {
+		struct running *worker = &s->running[i];
+		if (polls[2 * i].revents) {
+			end(s, i);
+		} else if (polls[2 * i + 1].revents || (now >= worker->deadline_ms && !worker->is_late)) {
+			worker->is_late = now >= worker->deadline_ms;
+			(void)kill(worker->pid, SIGKILL);
+		}
+	}
+}
+
+static void serve(struct spawner *s) {
+	for (;;) {
+		struct pollfd polls[2 * SPAWN_WORKERS_MAX + 1];
+		for (size_t i = 0; i < s->count; i++) {
+			polls[2 * i] = (struct pollfd){.fd = s->running[i].pidfd, .events = POLLIN};
+			/* A late worker was killed already: its listener's leaving is no news. */
+			polls[2 * i + 1] = (struct pollfd){.fd = s->running[i].is_late ? -1 : s->running[i].status};
+		}
+		size_t control = 2 * s->count;
+		polls[control] = (struct pollfd){.fd = s->control, .events = POLLIN};
+		if (poll(polls, control + 1, time_left(s)) < 0 && errno != EINTR)
+			return;
+		int fds[SPAWN_FDS];
+		struct spawn_request request;
+		look_after(s, polls);
+		if (!polls[control].revents)
+			continue;
+		int rc = receive(s->control, &request, fds);
+		if (rc == 0)
+			return;
+		if (rc < 0)
+			continue;
+		start(s, &request, fds);
+		(void)close(fds[SPAWN_FD_INPUT]);
+		(void)close(fds[SPAWN_FD_RESULT]);
+	}
+}
+
+/* Keeps `control` as descriptor 3, and 0 to 2 as /dev/null. */
+static bool keep_only(int control) {
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int kept = fcntl(control, F_DUPFD_CLOEXEC, 10);
+	if (null < 0 || kept < 0)
+		return false;
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(null, fd) < 0)
+			return false;
+	return dup2(kept, 3) == 3 && fcntl(3, F_SETFD, FD_CLOEXEC) == 0 && syscall(SYS_close_range, 4u, ~0u, 0u) == 0;
+}
+
+_Noreturn void spawner_main(int control, pid_t parent, check_function *check) {
+	(void)prctl(PR_SET_NAME, "assayfs-spawner", 0, 0, 0);
+	if (!keep_only(control))
+		_exit(1);
+	/* What the libraries open on first use they must open now: a worker has no files. */
+	uint8_t digest[DIGEST_BYTES];
+	crypto_ready();
+	sha256(bytes_of(NULL, 0), digest);
+	json_object_seed(0);
+	struct spawn_hello hello = {.magic = SPAWN_MAGIC, .reached = sandbox_enter_spawner(parent)};
+	if (send(3, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || hello.reached < 0)
+		_exit(1);
+	struct spawner s = {.control = 3, .pid = getpid(), .check = check};
+	serve(&s);
+	for (size_t i = 0; i < s.count; i++)
+		(void)kill(s.running[i].pid, SIGKILL);
+	_exit(0);
+}

@@ -1,0 +1,41 @@
+/*
+ * spawner: the process that forks workers, and how the daemon talks to it. For worker.c only.
+ *
+ * A request is one packet on the control socket with three descriptors: the worker's input, its result, and where its
+ * end is told. The input begins with a u32 length and that many bytes of job (JSON); then comes the file. The result is
+ * a u32 length and that many bytes of JSON. All integers are the machine's own: both ends are one program.
+ */
+#pragma once
+
+#include "policy/check.h"
+
+#include <sys/types.h>
+
+#define SPAWN_MAGIC 0x57415359u
+#define SPAWN_WORKERS_MAX 64
+
+struct spawn_hello {
+	uint32_t magic;
+	int32_t reached; /* bits of sandbox.h, or -errno */
+};
+
+struct spawn_request {
+	uint32_t magic;
+	uint32_t seconds; /* wall and processor */
+	uint64_t memory_bytes;
+	uint32_t lock_memory;
+	uint32_t reserved;
+};
+
+enum { SPAWN_FDS = 3, SPAWN_FD_INPUT = 0, SPAWN_FD_RESULT = 1, SPAWN_FD_STATUS = 2 };
+
+enum spawn_end { SPAWN_ENDED = 1, SPAWN_TIMED_OUT = 2, SPAWN_NOT_STARTED = 3 };
+
+struct spawn_status {
+	uint32_t magic;
+	uint32_t end;  /* enum spawn_end */
+	int32_t value; /* wait status, or errno when not started */
+};
+
+/* The spawner's whole life, in the forked process: never returns. `control` is its only descriptor worth keeping. */
+_Noreturn void spawner_main(int control, pid_t parent, check_function *check);

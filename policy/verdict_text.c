@@ -1,0 +1,186 @@
+/* A verdict as a person wants to read it. */
+#include "policy/verdict.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/digest.h"
+#include "policy/table/utf8.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+/* Rules and lines past these are counted, not listed. */
+#define RULES_SHOWN 20
+#define LINES_SHOWN 10
+
+/* A terminal obeys control bytes, also those that a file's name or a column's brings along. */
+static void put_safe(FILE *to, const char *text) {
+	for (size_t size = strlen(text); size > 0;) {
+		unsigned char c = (unsigned char)*text;
+		size_t valid = c < 0x80 ? 1 : 0;
+		for (size_t length = 2; valid == 0 && length <= 4 && length <= size; length++)
+			if (utf8_valid_prefix(text, length) == length)
+				valid = length;
+		bool is_c1 = valid == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0;
+		if (valid == 0 || is_c1 || c < ' ' || c == 0x7f) {
+			fprintf(to, "\\x%02x", c);
+			valid = 1;
+		} else {
+			fwrite(text, 1, valid, to);
+		}
+		text += valid;
+		size -= valid;
+	}
+}
+
+static void put_time(FILE *to, int64_t ns) {
+	time_t seconds = (time_t)(ns / 1000000000);
+	struct tm tm;
+	char text[64] = "?";
+	if (gmtime_r(&seconds, &tm))
+		(void)strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &tm);
+	fputs(text, to);
+}
+
+static void put_lines(FILE *to, const struct check_rule *rule) {
+	if (!rule->has_failing_rows || rule->failing_rows == 0)
+		return;
+	fprintf(to, "      %" PRIu64 " row%s", rule->failing_rows, rule->failing_rows == 1 ? "" : "s");
+	size_t shown = rule->failing_line_count < LINES_SHOWN ? rule->failing_line_count : LINES_SHOWN;
+	for (size_t i = 0; i < shown; i++)
+		fprintf(to, "%s%" PRIu64,
+		        i > 0        ? ", "
+		        : shown == 1 ? ", on line "
+		                     : ", first on lines ",
+		        rule->failing_lines[i]);
+	fputc('\n', to);
+}
+
+static void put_rule(FILE *to, const struct check_rule *rule) {
+	fprintf(to, "  %s  ", outcome_word(rule->outcome));
+	put_safe(to, rule->text);
+	fputc('\n', to);
+	if (rule->reason) {
+		fputs("      ", to);
+		put_safe(to, rule->reason);
+		fputc('\n', to);
+	}
+	for (size_t i = 0; i < rule->metric_count && i < 4; i++) {
+		fputs("      ", to);
+		put_safe(to, rule->metrics[i].name);
+		fprintf(to, " = %.10g\n", rule->metrics[i].value);
+	}
+	put_lines(to, rule);
+}
+
+static void put_rules(FILE *to, const struct check_result *check) {
+	size_t bad = 0;
+	for (size_t i = 0; i < check->rule_count; i++)
+		bad += check->rules[i].outcome != OUTCOME_PASSED;
+	if (check->rule_count == 0)
+		return;
+	if (bad == 0) {
+		fprintf(to, "  all %zu rules passed\n", check->rule_count);
+		return;
+	}
+	fprintf(to, "  %zu of %zu rules did not pass:\n", bad, check->rule_count);
+	size_t shown = 0;
+	for (size_t i = 0; i < check->rule_count && shown < RULES_SHOWN; i++) {
+		if (check->rules[i].outcome == OUTCOME_PASSED)
+			continue;
+		put_rule(to, &check->rules[i]);
+		shown++;
+	}
+	if (bad > shown)
+		fprintf(to, "  … and %zu more\n", bad - shown);
+}
+
+static void put_origin(FILE *to, const struct verdict *verdict) {
+	char hex[DIGEST_HEX_BYTES];
+	digest_hex(verdict->input.sha256, hex);
+	fprintf(to, "  file: %" PRIu64 " bytes, sha256 %s\n", verdict->input.size, hex);
+	if (verdict->check->has_rows)
+		fprintf(to, "  table: %" PRIu64 " rows, %" PRIu64 " columns\n", verdict->check->rows,
+		        verdict->check->columns);
+	if (verdict->check->dialect) {
+		fputs("  read as: ", to);
+		put_safe(to, verdict->check->dialect);
+		fputc('\n', to);
+	}
+	digest_hex(verdict->policy_sha256, hex);
+	fprintf(to, "  policy: version %" PRIu64 ", sha256 %.16s…", verdict->policy_version, hex);
+	if (verdict->ruleset_file) {
+		fputs(", rules ", to);
+		put_safe(to, verdict->ruleset_file);
+	}
+	fputs("\n  judged: ", to);
+	put_time(to, verdict->finished_ns);
+	fputc('\n', to);
+}
+
+static void put_next(FILE *to, const struct verdict *verdict) {
+	const char *rules = verdict->ruleset_file ? verdict->ruleset_file : "the rules";
+	switch (verdict->check->outcome) {
+	case OUTCOME_FAILED:
+		fputs("next: correct the file and copy it in again; or, if a rule is wrong, a steward changes ", to);
+		put_safe(to, rules);
+		fputs(" and runs `assayfs policy apply POLICYDIR`\n", to);
+		break;
+	case OUTCOME_ERROR:
+		fputs("next: the file was neither accepted nor refused, so it is not in Trusted; remove the cause "
+		      "named above, "
+		      "then copy the file in again or use `assayfs run WORKFLOW`\n",
+		        to);
+		break;
+	case OUTCOME_PENDING:
+		fputs("next: wait; `assayfs status` shows the queue\n", to);
+		break;
+	case OUTCOME_NONE:
+		fputs("next: `assayfs policy suggest FILE -o POLICYDIR` writes a dataset for it\n", to);
+		break;
+	case OUTCOME_PASSED:
+		break;
+	}
+}
+
+static void put_verdict(FILE *to, const struct verdict *verdict) {
+	put_safe(to, verdict->path);
+	fprintf(to, ": %s", verdict_word(verdict));
+	if (verdict->dataset) {
+		fputs(", dataset ", to);
+		put_safe(to, verdict->dataset);
+	} else {
+		fputs(", no dataset governs it", to);
+	}
+	fputc('\n', to);
+	if (verdict->check->reason) {
+		fputs("  reason: ", to);
+		put_safe(to, verdict->check->reason);
+		fputc('\n', to);
+	}
+	put_rules(to, verdict->check);
+	for (size_t i = 0; i < verdict->check->warning_count; i++) {
+		fputs("  warning: ", to);
+		put_safe(to, verdict->check->warnings[i]);
+		fputc('\n', to);
+	}
+	put_origin(to, verdict);
+	put_next(to, verdict);
+}
+
+int verdict_text(const struct verdict *verdict, char **ret_text) {
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return fault(ENOMEM, "no memory to show a verdict");
+	put_verdict(to, verdict);
+	bool has_failed = ferror(to) != 0;
+	if (fclose(to) != 0 || has_failed) {
+		free(text);
+		return fault(ENOMEM, "no memory to show a verdict");
+	}
+	*ret_text = text;
+	return 0;
+}
