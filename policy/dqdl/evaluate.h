@@ -1,0 +1,103 @@
+/*
+ * evaluate: holds a table against a ruleset, in one pass over its rows.
+ *
+ *     new ─▶ header ─▶ row, row, … ─▶ finish ─▶ outcomes
+ *             └ after each row: which row-level rules it breaks     └▶ judge(row) again, with all known
+ *
+ * Implemented: RowCount, ColumnCount, ColumnExists, IsComplete, Completeness, IsUnique, Uniqueness, UniqueValueRatio,
+ * DistinctValuesCount, Entropy, ColumnLength, DuplicateRowCount, ColumnValues, and/or. Every other type, `where` and
+ * functions in numbers (dynamic rules) give the outcome ERROR with "not supported yet" in the reason.
+ *
+ * Metrics are those of AWS Glue:
+ *   Completeness          rows that are not NULL / rows
+ *   Uniqueness            values that occur once / rows where not all of the columns are NULL
+ *   UniqueValueRatio      values that occur once / different values, NULL left out
+ *   DistinctValuesCount   different values, NULL being one
+ *   Entropy               - sum p ln p over the values that are not NULL
+ *   DuplicateRowCount     rows that occur more than once, all of them counted, rows of NULLs left out
+ *   MinimumLength, MaximumLength   in code points over what is not NULL (the rule itself takes NULL as length 0)
+ *   Minimum, Maximum      of the cells that are numbers
+ *   ColumnValues.Compliance, LengthCompliance, PatternMatch   rows that conform / rows
+ * Choices where the sources are silent or differ: an AND or OR with an ERROR in it is an ERROR, as nothing undecided
+ * may pass; a table without rows fails Completeness and Uniqueness (there is no metric) and passes ColumnValues and
+ * ColumnLength; a column is looked for by its exact name, then without escapes, then without regard to ASCII case.
+ *
+ * Reasons name numbers and lines, never cells: they may be personal data.
+ *
+ * Memory does not grow with the rows, but for what counts different values (24 bytes a value, bounded by an option).
+ *
+ * Measured: see evaluate.c.
+ */
+#pragma once
+
+#include "crypto/base/cleanup.h"
+#include "policy/dqdl/dqdl.h"
+#include "policy/dqdl/value.h"
+#include "policy/table/cell.h"
+
+#define DQDL_MEMORY_BYTES ((size_t)256 << 20)
+#define DQDL_FAILING_LINES 10u
+
+enum dqdl_result { DQDL_PASSED, DQDL_FAILED, DQDL_ERROR };
+
+struct dqdl_metric {
+	const char *name; /* "Dataset.*.RowCount", "Column.Sex.Completeness", "Multicolumn.a,b.Uniqueness" */
+	double value;
+};
+
+/* What became of one rule. All of it belongs to the evaluator. */
+struct dqdl_outcome {
+	const struct dqdl_rule *rule; /* its text is the rule's identity */
+	enum dqdl_result result;
+	const char *reason; /* a sentence; NULL for a rule that passed and has nothing to say */
+	const struct dqdl_metric *metrics;
+	size_t metric_count;
+	bool row_level;        /* has a result for each row */
+	uint64_t failing_rows; /* row-level rules that are no composites: rows that break it */
+	const uint64_t *lines; /* the first of them, ascending */
+	size_t line_count;     /* at most DQDL_FAILING_LINES */
+};
+
+/* All zero but `now`: the defaults. */
+struct dqdl_options {
+	struct dqdl_nulls nulls;
+	int64_t now;             /* seconds since 1970 UTC: what now() means */
+	size_t memory_bytes;     /* for counting different values; 0: DQDL_MEMORY_BYTES */
+	const uint8_t *hash_key; /* 16 secret bytes, where the system's random source is out of reach; NULL: drawn */
+	bool no_jit;             /* make no machine code of regular expressions, where the sandbox forbids it */
+};
+
+typedef struct DqdlEvaluator DqdlEvaluator;
+
+/* The ruleset and the texts in options must outlive the evaluator. -ENOMEM. */
+int dqdl_evaluator_new(const Ruleset *ruleset, const struct dqdl_options *options, DqdlEvaluator **ret_evaluator);
+void dqdl_evaluator_free(DqdlEvaluator *evaluator);
+DEFINE_CLEANUP(DqdlEvaluator, dqdl_evaluator_free);
+
+/* Tells the columns' names, once, before the rows. A rule that names a column that is not there fails; it is no error
+ * here. -ENOMEM. */
+int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count);
+
+/* Feeds a row of as many cells as the header has; `line` is where it stands in the file. -ENOMEM. */
+int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);
+
+/* Settles all outcomes. -ENOMEM. */
+int dqdl_evaluator_finish(DqdlEvaluator *evaluator);
+
+/* After finish, one outcome a rule of the ruleset, in its order. */
+size_t dqdl_evaluator_outcomes(const DqdlEvaluator *evaluator);
+const struct dqdl_outcome *dqdl_evaluator_outcome(const DqdlEvaluator *evaluator, size_t index);
+
+uint64_t dqdl_evaluator_rows(const DqdlEvaluator *evaluator);
+
+enum dqdl_row_result { DQDL_ROW_PASSED, DQDL_ROW_FAILED, DQDL_ROW_SKIPPED };
+
+/*
+ * The rule's result for the row last fed or judged. SKIPPED: the rule says nothing about single rows, or could not be
+ * decided. While rows are first fed, two things are not known yet: whether a value will come again (IsUnique takes the
+ * first as unique), and, with nulls: glue, whether an empty cell is NULL (taken as the column looks so far).
+ */
+enum dqdl_row_result dqdl_evaluator_row_result(const DqdlEvaluator *evaluator, size_t index);
+
+/* After finish: judges a row of the same table again, with all known, so that row_result is exact. Counts nothing. */
+int dqdl_evaluator_judge(DqdlEvaluator *evaluator, const struct table_cell *cells);

@@ -1,0 +1,373 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+
+#include "policy/dqdl/predicate.h"
+
+#include "crypto/base/fault.h"
+#include "policy/table/utf8.h"
+
+#include <errno.h>
+#include <pcre2.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct Predicate {
+	const struct dqdl_condition *condition;
+	struct predicate_options options;
+	bool names_null;
+	bool names_empty;
+	bool names_whitespaces;
+	bool only_null; /* nothing but NULL is named: what an empty cell is depends on its column */
+	double *numbers;
+	int32_t *days;
+	struct table_cell *texts; /* open addressing, a power of two, at most half full; free: data NULL */
+	size_t text_mask;
+	size_t count; /* of numbers or days */
+	pcre2_code *regex;
+	pcre2_match_data *match;
+	pcre2_match_context *context;
+};
+
+static uint64_t load(const char *from, size_t size) {
+	uint64_t word = 0;
+	memcpy(&word, from, size);
+	return word;
+}
+
+/* A quick hash for tables whose content the policy's author wrote; cells only look things up in them. */
+static size_t text_hash(const char *text, size_t size) {
+	uint64_t head = load(text, size < 8 ? size : 8);
+	uint64_t tail = size > 8 ? load(text + size - 8, 8) : 0;
+	uint64_t hash = (head ^ tail * 0x9e3779b97f4a7c15u ^ size) * 0xff51afd7ed558ccdu;
+	return (size_t)(hash ^ hash >> 32);
+}
+
+static bool has_text(const Predicate *predicate, struct table_cell cell) {
+	size_t i = text_hash(cell.data, cell.size) & predicate->text_mask;
+	while (predicate->texts[i].data) {
+		if (cell_equals(predicate->texts[i], cell.data, cell.size))
+			return true;
+		i = (i + 1) & predicate->text_mask;
+	}
+	return false;
+}
+
+static int add_texts(Predicate *predicate) {
+	const struct dqdl_condition *condition = predicate->condition;
+	size_t capacity = 2;
+	while (capacity < condition->operand_count * 2)
+		capacity *= 2;
+	predicate->texts = calloc(capacity, sizeof *predicate->texts);
+	if (!predicate->texts)
+		return fault(ENOMEM, "out of memory for a rule's list");
+	predicate->text_mask = capacity - 1;
+	for (size_t k = 0; k < condition->operand_count; k++) {
+		const char *value = condition->operands[k].value;
+		if (condition->operands[k].form != DQDL_OPERAND_TEXT)
+			continue;
+		size_t size = strlen(value);
+		size_t i = text_hash(value, size) & predicate->text_mask;
+		while (predicate->texts[i].data)
+			i = (i + 1) & predicate->text_mask;
+		predicate->texts[i] = (struct table_cell){.data = value, .size = size};
+	}
+	return 0;
+}
+
+static int32_t floor_days(int64_t minutes) {
+	int64_t days = minutes / 1440;
+	return (int32_t)(minutes % 1440 < 0 ? days - 1 : days);
+}
+
+/* Dates are compared as days; a time of day falls away. */
+static int32_t operand_days(const struct dqdl_operand *operand, int64_t now) {
+	static const int64_t unit_minutes[] = {[DQDL_MINUTES] = 1, [DQDL_HOURS] = 60, [DQDL_DAYS] = 1440};
+	int64_t minutes = now / 60 - (now % 60 < 0);
+	if (operand->form == DQDL_OPERAND_DATE)
+		return operand->days;
+	if (operand->form == DQDL_OPERAND_NOW_OFFSET) {
+		int64_t offset = operand->amount * unit_minutes[operand->unit];
+		minutes += operand->minus ? -offset : offset;
+	}
+	return floor_days(minutes);
+}
+
+static int add_operands(Predicate *predicate) {
+	const struct dqdl_condition *condition = predicate->condition;
+	predicate->numbers = calloc(condition->operand_count, sizeof *predicate->numbers);
+	predicate->days = calloc(condition->operand_count, sizeof *predicate->days);
+	if (!predicate->numbers || !predicate->days)
+		return fault(ENOMEM, "out of memory for a rule's condition");
+	for (size_t i = 0; i < condition->operand_count; i++) {
+		const struct dqdl_operand *operand = &condition->operands[i];
+		predicate->names_null |= operand->form == DQDL_OPERAND_NULL;
+		predicate->names_empty |= operand->form == DQDL_OPERAND_EMPTY;
+		predicate->names_whitespaces |= operand->form == DQDL_OPERAND_WHITESPACES_ONLY;
+		if (operand->form == DQDL_OPERAND_NULL)
+			continue;
+		predicate->only_null = false;
+		if (condition->kind == DQDL_CONDITION_NUMBER) {
+			int rc = dqdl_number_value(operand->number, &predicate->numbers[predicate->count++]);
+			if (rc < 0)
+				return rc;
+		} else if (condition->kind == DQDL_CONDITION_DATE) {
+			predicate->days[predicate->count++] = operand_days(operand, predicate->options.now);
+		}
+	}
+	bool ordered = condition->op != DQDL_EQUAL && condition->op != DQDL_IN && condition->op != DQDL_MATCHES;
+	if (ordered && predicate->names_null)
+		return fault(EINVAL, "NULL has no order: it can stand behind =, != and in");
+	return 0;
+}
+
+/* --- regular expressions --- */
+
+static bool is_hex(const char *text, size_t digits) {
+	return strspn(text, "0123456789abcdefABCDEF") >= digits;
+}
+
+/* Java's \uXXXX as PCRE2's \x{XXXX}; everything else as it is. Wrapped as the open evaluator wraps it. */
+static char *translate(const char *pattern, bool negated) {
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	if (!out)
+		return NULL;
+	(void)fputs(negated ? "^(?!\\b" : "^", out);
+	for (const char *p = pattern; *p; p++) {
+		if (p[0] == '\\' && p[1] == 'u' && is_hex(p + 2, 4)) {
+			(void)fprintf(out, "\\x{%.4s}", p + 2);
+			p += 5;
+		} else {
+			(void)fputc(*p, out);
+			if (p[0] == '\\' && p[1])
+				(void)fputc(*++p, out);
+		}
+	}
+	(void)fputs(negated ? "\\b).*$" : "$", out);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static int compile(Predicate *predicate, const char *pattern, uint32_t flags) {
+	int error;
+	PCRE2_SIZE at;
+	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+	if (!context)
+		return fault(ENOMEM, "out of memory for a regular expression");
+	(void)pcre2_set_newline(context, PCRE2_NEWLINE_ANY);
+	(void)pcre2_set_parens_nest_limit(context, 100);
+	predicate->regex =
+	        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | flags, &error, &at, context);
+	pcre2_compile_context_free(context);
+	if (!predicate->regex) {
+		char words[160] = "";
+		(void)pcre2_get_error_message(error, (PCRE2_UCHAR *)words, sizeof words);
+		return fault(EINVAL, "the regular expression does not compile: %s", words);
+	}
+	if (!predicate->options.no_jit)
+		(void)pcre2_jit_compile(predicate->regex, PCRE2_JIT_COMPLETE);
+	predicate->match = pcre2_match_data_create(1, NULL);
+	predicate->context = pcre2_match_context_create(NULL);
+	if (!predicate->match || !predicate->context)
+		return fault(ENOMEM, "out of memory for a regular expression");
+	(void)pcre2_set_match_limit(predicate->context, PREDICATE_MATCH_LIMIT);
+	(void)pcre2_set_depth_limit(predicate->context, 5000);
+	(void)pcre2_set_heap_limit(predicate->context, 16384);
+	return 0;
+}
+
+static int compile_matches(Predicate *predicate) {
+	const struct dqdl_condition *condition = predicate->condition;
+	_cleanup_(freep) char *pattern = translate(condition->operands[0].text, condition->negated);
+	if (!pattern)
+		return fault(ENOMEM, "out of memory for a regular expression");
+	return compile(predicate, pattern, 0);
+}
+
+static enum predicate_verdict test_matches(Predicate *predicate, struct table_cell cell) {
+	int rc = pcre2_match(
+	        predicate->regex, (PCRE2_SPTR)cell.data, cell.size, 0, 0, predicate->match, predicate->context);
+	if (rc == PCRE2_ERROR_NOMATCH)
+		return PREDICATE_FAIL;
+	if (rc < 0)
+		return PREDICATE_OVER_LIMIT;
+	const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(predicate->match);
+	return ends[1] > ends[0] ? PREDICATE_PASS : PREDICATE_FAIL;
+}
+
+/* Is the cell one of the texts, whatever the case? PCRE2 knows Unicode's cases; every text is one literal alternative.
+ */
+static int compile_folded(Predicate *predicate) {
+	const struct dqdl_condition *condition = predicate->condition;
+	_cleanup_(freep) char *pattern = NULL;
+	size_t size;
+	FILE *out = open_memstream(&pattern, &size);
+	if (!out)
+		return fault(ENOMEM, "out of memory for a regular expression");
+	(void)fputs("(?!)", out);
+	for (size_t i = 0; i < condition->operand_count; i++) {
+		if (condition->operands[i].form != DQDL_OPERAND_TEXT)
+			continue;
+		(void)fputc('|', out);
+		for (const char *p = condition->operands[i].value; *p; p++) {
+			if ((unsigned char)*p < 0x80 && !((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z'))
+				(void)fprintf(out, "\\x%02x", (unsigned int)*p);
+			else
+				(void)fputc(*p, out);
+		}
+	}
+	if (fclose(out) != 0)
+		return fault(ENOMEM, "out of memory for a regular expression");
+	return compile(predicate, pattern, PCRE2_CASELESS | PCRE2_ANCHORED | PCRE2_ENDANCHORED);
+}
+
+/* --- making --- */
+
+int predicate_new(
+        const struct dqdl_condition *condition, const struct predicate_options *options, Predicate **ret_predicate) {
+	_cleanup_(predicate_freep) Predicate *predicate = calloc(1, sizeof *predicate);
+	if (!predicate)
+		return fault(ENOMEM, "out of memory for a rule's condition");
+	predicate->condition = condition;
+	predicate->options = *options;
+	predicate->only_null = true;
+	int rc = add_operands(predicate);
+	if (rc == 0 && condition->op == DQDL_MATCHES)
+		rc = compile_matches(predicate);
+	else if (rc == 0 && condition->kind == DQDL_CONDITION_STRING)
+		rc = options->fold_case ? compile_folded(predicate) : add_texts(predicate);
+	if (rc < 0)
+		return rc;
+	*ret_predicate = steal_pointer(&predicate);
+	return 0;
+}
+
+void predicate_free(Predicate *predicate) {
+	if (!predicate)
+		return;
+	pcre2_code_free(predicate->regex);
+	pcre2_match_data_free(predicate->match);
+	pcre2_match_context_free(predicate->context);
+	free(predicate->numbers);
+	free(predicate->days);
+	free(predicate->texts);
+	free(predicate);
+}
+
+/* --- asking --- */
+
+static bool compare(const Predicate *predicate, const double *operands, double value) {
+	bool found = false;
+	switch (predicate->condition->op) {
+	case DQDL_BETWEEN:
+		return value > operands[0] && value < operands[1];
+	case DQDL_GREATER:
+		return value > operands[0];
+	case DQDL_GREATER_EQUAL:
+		return value >= operands[0];
+	case DQDL_LESS:
+		return value < operands[0];
+	case DQDL_LESS_EQUAL:
+		return value <= operands[0];
+	case DQDL_EQUAL:
+	case DQDL_IN:
+	case DQDL_MATCHES:
+	default:
+		for (size_t i = 0; i < predicate->count; i++)
+			found |= value == operands[i];
+		return found;
+	}
+}
+
+static enum predicate_verdict verdict(const Predicate *predicate, bool holds) {
+	return holds != predicate->condition->negated ? PREDICATE_PASS : PREDICATE_FAIL;
+}
+
+static bool compare_days(const Predicate *predicate, int32_t days) {
+	double operands[2] = {0};
+	if (predicate->condition->op != DQDL_EQUAL && predicate->condition->op != DQDL_IN) {
+		operands[0] = predicate->days[0];
+		operands[1] = predicate->count > 1 ? predicate->days[1] : 0;
+		return compare(predicate, operands, days);
+	}
+	bool found = false;
+	for (size_t i = 0; i < predicate->count; i++)
+		found |= days == predicate->days[i];
+	return found;
+}
+
+static bool is_whitespace_only(struct table_cell cell) {
+	for (size_t i = 0; i < cell.size; i++)
+		if (!strchr(" \t\n\v\f\r", cell.data[i]) || !cell.data[i])
+			return false;
+	return cell.size > 0;
+}
+
+static enum predicate_verdict test_text(Predicate *predicate, struct table_cell cell) {
+	if (predicate->condition->op == DQDL_MATCHES)
+		return test_matches(predicate, cell);
+	bool holds = (predicate->names_empty && cell.size == 0) ||
+	             (predicate->names_whitespaces && is_whitespace_only(cell));
+	if (!holds && predicate->regex) {
+		int rc = pcre2_match(
+		        predicate->regex, (PCRE2_SPTR)cell.data, cell.size, 0, 0, predicate->match, predicate->context);
+		if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
+			return PREDICATE_OVER_LIMIT;
+		holds = rc >= 0;
+	} else if (!holds) {
+		holds = has_text(predicate, cell);
+	}
+	return verdict(predicate, holds);
+}
+
+static enum predicate_verdict test_null(const Predicate *predicate) {
+	const struct dqdl_condition *condition = predicate->condition;
+	if (condition->op == DQDL_EQUAL || condition->op == DQDL_IN)
+		return verdict(predicate, predicate->names_null);
+	/* The open evaluator lets NULL pass `not between` on dates only. */
+	return condition->op == DQDL_BETWEEN && condition->negated && condition->kind == DQDL_CONDITION_DATE
+	               ? PREDICATE_PASS
+	               : PREDICATE_FAIL;
+}
+
+static enum predicate_verdict test_length(
+        const Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number) {
+	double length = presence == CELL_NULL ? 0 : (double)utf8_length(cell.data, cell.size);
+	if (ret_number && presence != CELL_NULL)
+		*ret_number = length;
+	return verdict(predicate, compare(predicate, predicate->numbers, length));
+}
+
+enum predicate_verdict predicate_test(
+        Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number) {
+	double number;
+	int32_t days;
+	if (predicate->options.lengths)
+		return test_length(predicate, cell, presence, ret_number);
+	if (presence == CELL_EMPTY && predicate->only_null)
+		return predicate->condition->negated ? PREDICATE_FAIL_IF_NULL : PREDICATE_PASS_IF_NULL;
+	/* The condition tells what the column is: compared with strings it is text, else it is none. */
+	if (presence == CELL_NULL || (presence == CELL_EMPTY && predicate->condition->kind != DQDL_CONDITION_STRING))
+		return test_null(predicate);
+	switch (predicate->condition->kind) {
+	case DQDL_CONDITION_STRING:
+		return test_text(predicate, cell);
+	case DQDL_CONDITION_DATE:
+		return cell_date(cell, &days) ? verdict(predicate, compare_days(predicate, days)) : PREDICATE_FAIL;
+	case DQDL_CONDITION_NONE:
+	case DQDL_CONDITION_NUMBER:
+	case DQDL_CONDITION_DURATION:
+	case DQDL_CONDITION_SIZE:
+	default:
+		if (predicate->only_null)
+			return verdict(predicate, false);
+		if (!cell_number(cell, &number))
+			return PREDICATE_FAIL;
+		if (ret_number)
+			*ret_number = number;
+		return verdict(predicate, compare(predicate, predicate->numbers, number));
+	}
+}

@@ -1,0 +1,146 @@
+#include "policy/dqdl/value.h"
+
+#include "policy/dqdl/calendar.h"
+
+#include <locale.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum cell_presence cell_presence_of(const struct dqdl_nulls *nulls, struct table_cell cell) {
+	if (!cell.data)
+		return CELL_NULL;
+	switch (nulls->mode) {
+	case DQDL_NULLS_GLUE:
+		return cell.size == 0 ? CELL_EMPTY : CELL_VALUE;
+	case DQDL_NULLS_EMPTY:
+		return cell.size == 0 ? CELL_NULL : CELL_VALUE;
+	case DQDL_NULLS_LIST:
+		for (size_t i = 0; i < nulls->count; i++)
+			if (cell_equals(cell, nulls->list[i], strlen(nulls->list[i])))
+				return CELL_NULL;
+		return CELL_VALUE;
+	case DQDL_NULLS_NONE:
+	default:
+		return CELL_VALUE;
+	}
+}
+
+static locale_t c_locale;
+
+static void make_locale(void) {
+	c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+/* The slow way, for numbers of many digits or with an exponent; the program's locale must not matter. */
+static bool slow_number(const char *text, size_t size, double *ret_number) {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	char copy[400];
+	char *end;
+	(void)pthread_once(&once, make_locale);
+	if (size >= sizeof copy || !c_locale)
+		return false;
+	memcpy(copy, text, size);
+	copy[size] = '\0';
+	*ret_number = strtod_l(copy, &end, c_locale);
+	return end == copy + size;
+}
+
+static bool is_digit(char c) {
+	return c >= '0' && c <= '9';
+}
+
+static bool is_blank(char c) {
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+bool cell_number(struct table_cell cell, double *ret_number) {
+	static const double powers[] = {
+	        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+	const char *p = cell.data;
+	const char *end = p + cell.size;
+	while (p < end && is_blank(*p))
+		p++;
+	while (p < end && is_blank(end[-1]))
+		end--;
+	const char *start = p;
+	if (p < end && (*p == '-' || *p == '+'))
+		p++;
+	uint64_t digits = 0;
+	size_t count = 0;
+	size_t behind_point = 0;
+	bool point = false;
+	for (; p < end && (is_digit(*p) || (*p == '.' && !point)); p++) {
+		if (*p == '.') {
+			point = true;
+			continue;
+		}
+		digits = count < 18 ? digits * 10 + (uint64_t)(*p - '0') : digits;
+		count++;
+		behind_point += point;
+	}
+	if (count == 0)
+		return false;
+	/* Up to 15 digits and powers of ten up to 10^15 are exact as doubles, so one division rounds correctly. */
+	if (p == end && count <= 15) {
+		double value = (double)digits / powers[behind_point];
+		*ret_number = *start == '-' ? -value : value;
+		return true;
+	}
+	if (p < end && *p != 'e' && *p != 'E')
+		return false;
+	return slow_number(start, (size_t)(end - start), ret_number);
+}
+
+/* One or two digits; moves *p behind them. */
+static bool small_number(const char **p, const char *end, unsigned int *ret_number) {
+	const char *at = *p;
+	if (at == end || !is_digit(*at))
+		return false;
+	unsigned int number = (unsigned int)(*at++ - '0');
+	if (at < end && is_digit(*at))
+		number = number * 10 + (unsigned int)(*at++ - '0');
+	*p = at;
+	*ret_number = number;
+	return true;
+}
+
+bool cell_date(struct table_cell cell, int32_t *ret_days) {
+	const char *p = cell.data;
+	const char *end = p + cell.size;
+	unsigned int century;
+	unsigned int year;
+	unsigned int month;
+	unsigned int day;
+	if (cell.size < 8 || !is_digit(p[1]) || !is_digit(p[3]) || p[4] != '-')
+		return false;
+	if (!small_number(&p, end, &century) || !small_number(&p, end, &year))
+		return false;
+	p++;
+	if (!small_number(&p, end, &month) || p == end || *p++ != '-' || !small_number(&p, end, &day))
+		return false;
+	if (p < end && *p != ' ' && *p != 'T')
+		return false;
+	return date_days((int32_t)(century * 100 + year), month, day, ret_days);
+}
+
+static bool is_boolean(struct table_cell cell) {
+	return (cell.size == 4 && strncasecmp(cell.data, "true", 4) == 0) ||
+	       (cell.size == 5 && strncasecmp(cell.data, "false", 5) == 0);
+}
+
+void column_kind_see(struct column_kind *kind, struct table_cell cell) {
+	double number;
+	int32_t days;
+	kind->seen = true;
+	if (!kind->no_number && !cell_number(cell, &number))
+		kind->no_number = true;
+	if (!kind->no_date && !cell_date(cell, &days))
+		kind->no_date = true;
+	if (!kind->no_boolean && !is_boolean(cell))
+		kind->no_boolean = true;
+}
+
+bool column_kind_is_text(const struct column_kind *kind) {
+	return !kind->seen || (kind->no_number && kind->no_date && kind->no_boolean);
+}

@@ -1,0 +1,51 @@
+/*
+ * value: what a cell is: no value, an empty text, a number, a date. The one place where the null policy is applied.
+ *
+ * The policy `glue` is AWS Glue's on CSV: an empty cell of a text column is an empty text, of any other column NULL.
+ * What kind a column is, is known only at the end of the stream (or told by a rule's condition); until then such a cell
+ * is CELL_EMPTY, and who counts counts it apart.
+ */
+#pragma once
+
+#include "policy/table/cell.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum dqdl_nulls_mode {
+	DQDL_NULLS_GLUE,
+	DQDL_NULLS_EMPTY, /* every empty cell is NULL */
+	DQDL_NULLS_NONE,  /* none is */
+	DQDL_NULLS_LIST,  /* a cell is NULL if it equals a text of the list (which may hold "") */
+};
+
+struct dqdl_nulls {
+	enum dqdl_nulls_mode mode;
+	const char *const *list;
+	size_t count;
+};
+
+enum cell_presence { CELL_VALUE, CELL_NULL, CELL_EMPTY };
+
+enum cell_presence cell_presence_of(const struct dqdl_nulls *nulls, struct table_cell cell);
+
+/* A decimal number: sign, digits, one point, exponent; blanks around it are allowed. Correctly rounded. Neither NaN nor
+ * infinity nor hexadecimal. */
+bool cell_number(struct table_cell cell, double *ret_number);
+
+/* YYYY-MM-DD (or YYYY-M-D), alone or before a blank or T and a time, which is not looked at. Days since 1970-01-01. */
+bool cell_date(struct table_cell cell, int32_t *ret_days);
+
+/* What all values of a column so far have in common. Start with {0}. */
+struct column_kind {
+	bool seen;
+	bool no_number;
+	bool no_date;
+	bool no_boolean;
+};
+
+void column_kind_see(struct column_kind *kind, struct table_cell cell);
+
+/* Is it a column of texts? One without values is. */
+bool column_kind_is_text(const struct column_kind *kind);
