@@ -2,9 +2,9 @@
 
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
+#include "crypto/digest.h"
 
 #include <inttypes.h>
-#include <sodium.h>
 
 #define LEAF_TAGS 256
 #define JOINED 128
@@ -88,12 +88,12 @@ void page_tags_clean(struct page_tags *tags) {
 }
 
 static void hash_node(enum node_kind kind, const uint8_t *data, size_t size, uint8_t ret_hash[static META_HASH_BYTES]) {
-	crypto_generichash_state state;
+	struct blake2b hash;
 	uint8_t prefix = (uint8_t)kind;
-	(void)crypto_generichash_init(&state, NULL, 0, META_HASH_BYTES);
-	(void)crypto_generichash_update(&state, &prefix, 1);
-	(void)crypto_generichash_update(&state, data, size);
-	(void)crypto_generichash_final(&state, ret_hash, META_HASH_BYTES);
+	blake2b_init(&hash, NULL);
+	blake2b_update(&hash, bytes_of(&prefix, 1));
+	blake2b_update(&hash, bytes_of(data, size));
+	blake2b_final(&hash, ret_hash);
 }
 
 /* Joins `count` hashes in place and returns how many are left. */

@@ -1,9 +1,10 @@
 #include "backend/walchain_internal.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/secret.h"
 
 #include <inttypes.h>
-#include <sodium.h>
+#include <sodium/randombytes.h>
 
 int wal_make_room(WalChain *wal, uint32_t number) {
 	if (number <= wal->capacity)
@@ -34,7 +35,7 @@ void walchain_close(WalChain *wal) {
 	(void)pthread_mutex_destroy(&wal->mutex);
 	(void)pthread_mutex_destroy(&wal->sync_mutex);
 	if (wal->plain)
-		sodium_memzero(wal->plain, WAL_FRAME_PLAIN_BYTES);
+		secret_wipe(wal->plain, WAL_FRAME_PLAIN_BYTES);
 	free(wal->buffer);
 	free(wal->record);
 	free(wal->plain);
