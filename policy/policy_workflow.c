@@ -56,24 +56,30 @@ static bool take_part(const char **at, const struct cron_field *field) {
 	return low >= field->least && high <= field->most && low <= high && step > 0;
 }
 
+static bool take_list(const char **at, const struct cron_field *field) {
+	while (take_part(at, field)) {
+		if (**at != ',')
+			return **at == ' ' || **at == '\0';
+		(*at)++;
+	}
+	return false;
+}
+
 static int check_cron(const Node *value, const char *text) {
 	static const struct cron_field fields[] = {{"minute", 0, 59}, {"hour", 0, 23}, {"day of the month", 1, 31},
 	        {"month", 1, 12}, {"day of the week", 0, 7}};
-	const char *at = text;
+	const char *at = text + strspn(text, " ");
 	for (size_t i = 0; i < COUNT(fields); i++) {
-		at += strspn(at, " ");
-		while (take_part(&at, &fields[i]) && *at == ',')
-			at++;
-		bool is_last = i + 1 == COUNT(fields);
-		if (at == text || (at[-1] == ',') || (*at != ' ' && *at != '\0') || (*at == '\0' && !is_last))
+		if (*at == '\0')
+			return read_complain(value,
+			        "'cron: %.60s' has %zu fields, not five: minute hour day month weekday", text, i);
+		if (!take_list(&at, &fields[i]))
 			return read_complain(value,
 			        "'cron: %.60s': the %s (field %zu of five) must be *, numbers from %u to %u, ranges or "
 			        "steps",
 			        text, fields[i].name, i + 1, fields[i].least, fields[i].most);
-		if (at[-1] == ' ')
-			return read_complain(value, "'cron: %.60s' has fewer than five fields", text);
+		at += strspn(at, " ");
 	}
-	at += strspn(at, " ");
 	return *at == '\0' ? 0 : read_complain(value, "'cron: %.60s' has more than five fields", text);
 }
 

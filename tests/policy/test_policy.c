@@ -1,0 +1,573 @@
+#include "policy/policy.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The example of the design, whole. */
+static const char example[] =
+        "version: 1\n"
+        "datasets:\n"
+        "  - name: animal-lost-and-found\n"
+        "    match: \"animals/lost-and-found*.csv\"     # glob below a zone; the first match wins\n"
+        "    format: {type: csv, delimiter: \";\", header: true}   # detected where not given\n"
+        "    keep: \"State IN ('Lost','Matched','Found')\"\n"
+        "    rules: animals.dqdl                      # AWS Glue DQDL\n"
+        "    references: {register: Trusted/animals/register.csv}\n"
+        "    privacy: {detect: [EMAIL, PHONE_NUMBER, CANADA_SIN, CREDIT_CARD], action: refuse, allow: "
+        "[\"311@vancouver.ca\"]}\n"
+        "    on_failure: refuse                       # or split\n"
+        "workflows:\n"
+        "  - {name: on-arrival, dataset: animal-lost-and-found, from: Landing, to: Trusted, on: close}\n"
+        "  - {name: project-anilost24-dqdp, dataset: animal-lost-and-found, from: Raw, to: Trusted, cron: \"59 23 * * "
+        "0\", timezone: America/Vancouver}\n"
+        "roles: {steward: {users: [root]}, ingester: {groups: [ingest]}, analyst: {groups: [analysts]}, auditor: "
+        "{users: [audit]}}\n"
+        "lifecycle: [{zone: Landing, keep_versions: 10, noncurrent_days: 30}]\n"
+        "alarms: [{name: project-anilost2024-alarm, metric: EstimatedCharges, above: 38, unit: USD, notify: "
+        "[\"webhook:http://127.0.0.1:9/alarm\"]}]\n";
+
+static const char rules[] = "Rules = [ RowCount > 10 ]\n";
+
+static PolicyBundle *bundle_of(const char *yaml, size_t size) {
+	PolicyBundle *bundle = NULL;
+	assert_int_equal(policy_bundle_new(&bundle), 0);
+	assert_int_equal(policy_bundle_put(bundle, BUNDLE_POLICY, bytes_of(yaml, size)), 0);
+	assert_int_equal(policy_bundle_put(bundle, "animals.dqdl", bytes_of_string(rules)), 0);
+	assert_int_equal(policy_bundle_put(bundle, "r.dqdl", bytes_of_string(rules)), 0);
+	return bundle;
+}
+
+static Policy *parse(const char *yaml) {
+	PolicyBundle *bundle = bundle_of(yaml, strlen(yaml));
+	Policy *policy = NULL;
+	if (policy_parse(bundle, &policy) < 0)
+		fail_msg("%s", fault_message());
+	policy_bundle_free(bundle);
+	return policy;
+}
+
+static void expect_refused(const char *yaml, size_t size, int rc, const char *words) {
+	PolicyBundle *bundle = bundle_of(yaml, size);
+	Policy *policy = NULL;
+	int got = policy_parse(bundle, &policy);
+	policy_bundle_free(bundle);
+	if (policy || got != rc)
+		fail_msg("answered with %d (%s): %s", got, got < 0 ? fault_message() : "accepted", yaml);
+	if (strncmp(fault_message(), words, strlen(words)) != 0)
+		fail_msg("said '%s', not '%s'", fault_message(), words);
+}
+
+#define DATASET "version: 1\ndatasets:\n  - name: a\n    match: \"*.csv\"\n    rules: r.dqdl\n"
+
+/* ---- what is read ---- */
+
+static void the_example_of_the_design_is_read_whole(void **state) {
+	(void)state;
+	Policy *policy = parse(example);
+	assert_int_equal(policy_dataset_count(policy), 1);
+	const struct policy_dataset *d = policy_dataset(policy, 0);
+	assert_string_equal(d->name, "animal-lost-and-found");
+	assert_int_equal(d->format.type, POLICY_FILE_CSV);
+	assert_int_equal(d->format.delimiter, ';');
+	assert_int_equal(d->format.quote, 0);
+	assert_int_equal(d->format.header, POLICY_HEADER_YES);
+	assert_string_equal(d->keep, "State IN ('Lost','Matched','Found')");
+	assert_int_equal(d->rules.size, sizeof rules - 1);
+	assert_memory_equal(d->rules.data, rules, sizeof rules - 1);
+	assert_string_equal(d->references[0].alias, "register");
+	assert_string_equal(d->references[0].path, "Trusted/animals/register.csv");
+	assert_int_equal(d->privacy->detect_count, 4);
+	assert_string_equal(d->privacy->detect[3], "CREDIT_CARD");
+	assert_string_equal(d->privacy->action, "refuse");
+	assert_string_equal(d->privacy->allow[0], "311@vancouver.ca");
+	assert_int_equal(d->settle_ms, 1000);
+	const struct policy_workflow *w = policy_workflow_named(policy, "project-anilost24-dqdp");
+	assert_int_equal(w->on, POLICY_ON_CRON);
+	assert_string_equal(w->cron, "59 23 * * 0");
+	assert_string_equal(w->timezone, "America/Vancouver");
+	assert_true(policy_runs_on_arrival(policy, d));
+	assert_int_equal(policy_lifecycle(policy, 0)->keep_versions, 10);
+	assert_true(policy_alarm(policy, 0)->threshold > 37.9 && policy_alarm(policy, 0)->is_above);
+	policy_free(policy);
+}
+
+static void what_is_not_done_yet_is_said_and_never_ignored(void **state) {
+	(void)state;
+	Policy *policy = parse(example);
+	assert_string_equal(policy_dataset(policy, 0)->unsupported, "'keep' (policy.yaml line 6) is not supported yet");
+	char all[4096] = "";
+	for (size_t i = 0; i < policy_warning_count(policy); i++)
+		strncat(strncat(all, policy_warning(policy, i), 1000), "\n", 2);
+	assert_non_null(strstr(all, "policy.yaml:13: workflow project-anilost24-dqdp: its schedule is not run yet"));
+	assert_non_null(strstr(all, "policy.yaml:15: lifecycle rules are not run yet"));
+	assert_non_null(strstr(all, "policy.yaml:16: alarm project-anilost2024-alarm is not watched yet"));
+	policy_free(policy);
+	static const char *const unsupported[] = {"    on_failure: split\n", "    privacy: {detect: [EMAIL]}\n",
+	        "    complete: {marker: \"*.done\"}\n", "    complete: {sha256: \"*.sha256\"}\n",
+	        "    format: {type: jsonl}\n", "    references: {r: Trusted/r.csv}\n", "    format: {quote: none}\n",
+	        "    keep: \"a = 1\"\n"};
+	for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++) {
+		char yaml[512];
+		snprintf(yaml, sizeof yaml, DATASET "%s", unsupported[i]);
+		policy = parse(yaml);
+		assert_non_null(policy_dataset(policy, 0)->unsupported);
+		assert_non_null(strstr(policy_dataset(policy, 0)->unsupported, "line 6) is not supported yet"));
+		policy_free(policy);
+	}
+}
+
+static void a_plain_dataset_needs_nothing_more(void **state) {
+	(void)state;
+	Policy *policy = parse(
+	        DATASET "    settle: 250ms\n    on_failure: refuse\n    nulls: [NA, \"\"]\n    format: {delimiter: "
+	                "\"\\t\", quote: \"'\"}\n    on_recheck_failure: withdraw\n");
+	const struct policy_dataset *d = policy_dataset(policy, 0);
+	assert_null(d->unsupported);
+	assert_int_equal(policy_warning_count(policy), 0);
+	assert_int_equal(d->settle_ms, 250);
+	assert_int_equal(d->nulls, POLICY_NULLS_WORDS);
+	assert_string_equal(d->null_words[0], "NA");
+	assert_string_equal(d->null_words[1], "");
+	assert_int_equal(d->format.delimiter, '\t');
+	assert_int_equal(d->format.quote, '\'');
+	assert_true(d->withdraw);
+	assert_true(policy_runs_on_arrival(policy, d)); /* without any workflow */
+	policy_free(policy);
+}
+
+static void the_first_dataset_that_matches_governs(void **state) {
+	(void)state;
+	Policy *policy = parse("version: 1\n"
+	                       "datasets:\n"
+	                       "  - {name: one, match: \"a/*.csv\", rules: r.dqdl}\n"
+	                       "  - {name: all, match: \"**/*.csv\", rules: r.dqdl}\n");
+	assert_string_equal(policy_dataset_for(policy, "a/x.csv")->name, "one");
+	assert_string_equal(policy_dataset_for(policy, "b/x.csv")->name, "all");
+	assert_null(policy_dataset_for(policy, "b/x.txt"));
+	assert_string_equal(policy_dataset_closest(policy, "a/x.csvv")->name, "one");
+	assert_null(policy_dataset_closest(policy, "zzzzzzzzzzzzzzzzzz"));
+	policy_free(policy);
+}
+
+static void names_of_unfinished_files_never_arrive(void **state) {
+	(void)state;
+	Policy *policy = parse("version: 1\n"
+	                       "datasets: [{name: a, match: \"**\", rules: r.dqdl}]\n"
+	                       "ignore: [\"*.tmp\", \"scratch/**\"]\n");
+	static const char *const ignored[] = {".~lock.a.csv#", "d/.~lock.a.csv#", ".a.csv.swp", ".a.csv.swx", "4913",
+	        "d/4913", "a.csv~", "~$a.xlsx", "a.csv.part", "a.csv.crdownload", ".a.csv.Xy12Zq", "d/.a.csv.Xy12Zq",
+	        "a.tmp", "d/a.tmp", "scratch/a.csv"};
+	static const char *const taken[] = {
+	        "a.csv", "d/a.csv", "49130", ".hidden", "part", "a.part.csv", "x/scratch/a.csv"};
+	for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
+		if (!policy_ignored(policy, ignored[i]))
+			fail_msg("%s should be ignored", ignored[i]);
+		assert_null(policy_dataset_for(policy, ignored[i]));
+	}
+	for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+		if (policy_ignored(policy, taken[i]))
+			fail_msg("%s should not be ignored", taken[i]);
+		assert_non_null(policy_dataset_for(policy, taken[i]));
+	}
+	size_t count = 0;
+	while (policy_ignore_pattern(policy, count))
+		count++;
+	assert_string_equal(policy_ignore_pattern(policy, count - 1), "scratch/**");
+	policy_free(policy);
+}
+
+static void a_vault_without_a_policy_governs_nothing(void **state) {
+	(void)state;
+	Policy *policy = NULL;
+	static const uint8_t zeros[32];
+	assert_int_equal(policy_empty(&policy), 0);
+	assert_true(policy_is_empty(policy));
+	assert_null(policy_dataset_for(policy, "a.csv"));
+	assert_true(policy_ignored(policy, "a.csv~"));
+	assert_memory_equal(policy_sha256(policy), zeros, 32);
+	struct policy_actor mounter = {.uid = 1000, .is_mounter = true}, other = {.uid = 0};
+	assert_true(policy_role_holds(policy, ROLE_STEWARD, &mounter));
+	assert_false(policy_role_holds(policy, ROLE_STEWARD, &other));
+	policy_free(policy);
+}
+
+/* ---- what is refused ---- */
+
+static void an_unknown_key_is_named_with_its_place_and_the_keys_there_are(void **state) {
+	(void)state;
+	static const char yaml[] = "version: 1\n"
+	                           "datasets:\n"
+	                           "  - name: a\n"
+	                           "    formt: {type: csv}\n"
+	                           "    match: \"*.csv\"\n"
+	                           "    rules: r.dqdl\n";
+	expect_refused(yaml, sizeof yaml - 1, -EINVAL,
+	        "policy.yaml:4:5: unknown key 'formt' in a dataset; there are: name, match, format, keep, rules, "
+	        "references, "
+	        "privacy, on_failure, on_recheck_failure, nulls, settle, complete");
+}
+
+static void each_mistake_is_told_with_line_and_column(void **state) {
+	(void)state;
+	static const struct {
+		const char *yaml, *words;
+	} cases[] = {
+	        {"", "policy.yaml:1:1: the file is empty"},
+	        {"# nothing\n", "policy.yaml:1:1: the file is empty"},
+	        {"datasets: []\n", "policy.yaml:1:1: the policy needs 'version:'"},
+	        {"version: 2\n", "policy.yaml:1:10: this assayfs reads 'version: 1', not 2"},
+	        {"version: \"1\"\n", "policy.yaml:1:10: 'version: 1' must be a whole number"},
+	        {"version: [1]\n", "policy.yaml:1:10: 'version' takes a single value, but here is a list"},
+	        {"- version: 1\n", "policy.yaml:1:1: the policy is a map (key: value), but here is a list"},
+	        {"version: 1\nversion: 1\n", "policy.yaml:2:1: 'version' is here twice, first in line 1"},
+	        {"version: 1\nrules: x\n",
+	                "policy.yaml:2:1: unknown key 'rules' in the policy; there are: version, datasets"},
+	        {"version: 1\ndatasets: {a: b}\n", "policy.yaml:2:11: 'datasets' is a list"},
+	        {"version: 1\ndatasets: [a]\n",
+	                "policy.yaml:2:12: a dataset is a map (key: value), but here is a single value"},
+	        {"version: 1\ndatasets:\n  - {match: \"*\", rules: r.dqdl}\n",
+	                "policy.yaml:3:5: a dataset needs 'name:'"},
+	        {"version: 1\ndatasets:\n  - {name: a, match: \"*\"}\n", "policy.yaml:3:5: a dataset needs 'rules:'"},
+	        {"version: 1\ndatasets:\n  - {name: a, match: \"/a\", rules: r.dqdl}\n",
+	                "policy.yaml:3:22: 'match: /a': an empty component at byte 1"},
+	        {DATASET "  - name: a\n    match: x\n    rules: r.dqdl\n",
+	                "policy.yaml:6:5: a dataset is called 'a' already in line 3"},
+	        {DATASET "    format: {type: xlsx}\n", "policy.yaml:6:20: 'type: xlsx' is not one of: csv, jsonl"},
+	        {DATASET "    format: {delimiter: \";;\"}\n",
+	                "policy.yaml:6:25: 'delimiter: ;;' must be one ASCII character"},
+	        {DATASET "    format: {header: maybe}\n",
+	                "policy.yaml:6:22: 'header: maybe' is not one of: false, true"},
+	        {DATASET "    format: {delimiter: \"'\", quote: \"'\"}\n", "policy.yaml:6:13: delimiter and quote"},
+	        {DATASET "    settle: 5\n", "policy.yaml:6:13: 'settle' is a time like 500ms, 2s or 5m"},
+	        {DATASET "    settle: 100m\n", "policy.yaml:6:13: 'settle' is a time"},
+	        {DATASET "    complete: {}\n", "policy.yaml:6:15: 'complete' takes either"},
+	        {DATASET "    nulls: perhaps\n", "policy.yaml:6:12: 'nulls: perhaps' is not one of: glue, empty, none"},
+	        {DATASET "    privacy: {detect: [E_MAIL]}\n",
+	                "policy.yaml:6:24: 'detect: E_MAIL' is not one of: EMAIL"},
+	        {DATASET "    privacy: {action: refuse}\n", "policy.yaml:6:14: 'privacy' needs 'detect:'"},
+	        {DATASET "    references: {r: Landing/r.csv}\n", "policy.yaml:6:21: a reference is a file in Trusted"},
+	        {DATASET "workflows: [{name: w, dataset: b, from: Landing, to: Trusted, on: close}]\n",
+	                "policy.yaml:6: workflow w is for a dataset 'b' that is not there"},
+	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, on: close}]\n",
+	                "policy.yaml:6:13: 'on: close' is an arrival"},
+	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"59 24 * * 0\"}]\n",
+	                "policy.yaml:6:65: 'cron: 59 24 * * 0': the hour (field 2 of five)"},
+	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"59 23 * *\"}]\n",
+	                "policy.yaml:6:65: 'cron: 59 23 * *'"},
+	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"0 0 * * * *\"}]\n",
+	                "policy.yaml:6:65: 'cron: 0 0 * * * *' has more than five fields"},
+	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"0 0 5-1 * *\"}]\n",
+	                "policy.yaml:6:65: 'cron: 0 0 5-1 * *': the day of the month (field 3 of five)"},
+	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"0 0 1, * *\"}]\n",
+	                "policy.yaml:6:65: 'cron: 0 0 1, * *': the day of the month"},
+	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"0 0 * * *\", timezone: "
+	                 "../etc}]\n",
+	                "policy.yaml:6:88: 'timezone: ../etc' is no time zone's name"},
+	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Raw, on: demand}]\n",
+	                "policy.yaml:6:13: a workflow goes from Landing or Raw to Trusted"},
+	        {"version: 1\nroles: {ingester: {users: [root]}}\n", "policy.yaml:2:8: 'roles' without a steward"},
+	        {"version: 1\nroles: {king: {users: [root]}}\n",
+	                "policy.yaml:2:9: unknown key 'king' in 'roles'; there are: steward"},
+	        {"version: 1\nlifecycle: [{zone: Landing, keep_versions: many}]\n",
+	                "policy.yaml:2:44: 'keep_versions: many' must be a whole number"},
+	        {"version: 1\nalarms: [{name: a, metric: m, notify: []}]\n",
+	                "policy.yaml:2:10: an alarm needs 'above:'"},
+	        {"version: 1\nalarms: [{name: a, metric: m, above: 3x, notify: []}]\n",
+	                "policy.yaml:2:38: 'above' takes a number"},
+	        {"version: 1\nalarms: [{name: a, metric: m, above: 3, notify: [\"pigeon:x\"]}]\n",
+	                "policy.yaml:2:49: 'notify: pigeon:x' must begin with webhook"},
+	        {"version: 1\nignore: [\"a/\"]\n", "policy.yaml:2:10: 'ignore: a/': an empty component"},
+	        {"version: 1\nignore: [\n", "policy.yaml:3:1: "},
+	        {"version: 1\n\tdatasets: []\n", "policy.yaml:2:1: found a tab character"},
+	        {"version: 1\n---\nversion: 1\n", "policy.yaml:2:1: a second document begins"},
+	        {"version: !!int 1\n", "policy.yaml:1:10: tags"},
+	        {"version: &a 1\n", "policy.yaml:1:10: anchors and aliases are not accepted"},
+	        {"version: 1\nignore: *a\n", "policy.yaml:2:9: anchors and aliases are not accepted"},
+	        {"version: 1\nignore: [\"a\\0b\"]\n", "policy.yaml:2:10: the text has a NUL byte"},
+	        {"version: 1\n? [a]\n: b\n", "policy.yaml:2:3: a key must be a plain text"},
+	        {"version: 1\n# \xff\n", "policy.yaml:2:3: byte 0xff is not UTF-8 text"},
+	        {"\xff\xfev\0", "policy.yaml:1:1: the file is UTF-16"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		expect_refused(cases[i].yaml, strlen(cases[i].yaml), -EINVAL, cases[i].words);
+	static const char missing[] = "version: 1\ndatasets:\n  - {name: a, match: x, rules: nowhere.dqdl}\n";
+	expect_refused(missing, sizeof missing - 1, -ENOENT, "policy.yaml:3:32: there is no rules file nowhere.dqdl");
+}
+
+static void a_time_zone_that_this_machine_does_not_know_is_refused(void **state) {
+	(void)state;
+	if (access("/usr/share/zoneinfo/UTC", R_OK) != 0)
+		skip(); /* without tzdata no name can be looked up */
+	static const char yaml[] =
+	        DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"*/5 0-6,23 1 1 "
+	                "7\", timezone: Mars/Olympus}]\n";
+	expect_refused(
+	        yaml, sizeof yaml - 1, -EINVAL, "policy.yaml:6:95: this machine knows no time zone 'Mars/Olympus'");
+}
+
+static void a_bomb_of_a_document_is_refused(void **state) {
+	(void)state;
+	static char deep[4000], wide[BUNDLE_FILE_MAX];
+	memset(deep, '[', sizeof deep);
+	memcpy(deep, "version: 1\nignore: ", 19);
+	expect_refused(deep, sizeof deep, -EINVAL, "policy.yaml:2:24: the document is nested too deeply");
+	memset(wide, ',', sizeof wide);
+	memcpy(wide, "version: 1\nignore: [", 20);
+	for (size_t i = 20; i + 1 < sizeof wide; i += 2)
+		wide[i] = 'a';
+	expect_refused(wide, sizeof wide, -EINVAL, "policy.yaml:2:");
+	assert_non_null(strstr(fault_message(), "too many entries"));
+	static char keys[BUNDLE_FILE_MAX];
+	size_t used = 0;
+	for (size_t i = 0; i < 2000; i++)
+		used += (size_t)snprintf(keys + used, sizeof keys - used, "k%zu: 1\n", i);
+	expect_refused(keys, used, -EINVAL, "policy.yaml:513:1: more than 512 keys");
+}
+
+/* ---- roles ---- */
+
+static void names_mean_the_ids_they_had_when_applied(void **state) {
+	(void)state;
+	static const char yaml[] = "version: 1\n"
+	                           "roles:\n"
+	                           "  steward: {users: [root, 1234]}\n"
+	                           "  analyst: {groups: [daemon]}\n";
+	PolicyBundle *bundle = bundle_of(yaml, sizeof yaml - 1);
+	Policy *policy = NULL;
+	struct policy_actor root = {.uid = 0}, number = {.uid = 1234, .gid = 5};
+	assert_int_equal(policy_parse(bundle, &policy), 0);
+	assert_false(policy_role_holds(policy, ROLE_STEWARD, &root)); /* not resolved: held by nobody */
+	assert_true(policy_role_holds(policy, ROLE_STEWARD, &number));
+	uint8_t before[32];
+	memcpy(before, policy_sha256(policy), 32);
+	assert_int_equal(policy_resolve_roles(policy, bundle), 0);
+	policy_free(policy);
+	struct bytes ids;
+	assert_int_equal(policy_bundle_get(bundle, BUNDLE_IDS, &ids), 0);
+	assert_string_equal((const char *)ids.data, "user root 0\ngroup daemon 1\n");
+	policy = NULL;
+	assert_int_equal(policy_parse(bundle, &policy), 0);
+	assert_true(policy_role_holds(policy, ROLE_STEWARD, &root));
+	assert_false(policy_role_holds(policy, ROLE_ANALYST, &root));
+	gid_t groups[] = {7, 1};
+	struct policy_actor analyst = {.uid = 1000, .gid = 1000, .groups = groups, .group_count = 2};
+	assert_true(policy_role_holds(policy, ROLE_ANALYST, &analyst));
+	assert_true(memcmp(before, policy_sha256(policy), 32) != 0);
+	struct policy_actor mounter = {.uid = 1000, .is_mounter = true};
+	assert_false(policy_role_holds(policy, ROLE_STEWARD, &mounter)); /* roles are named, so mounting gives none */
+	policy_free(policy);
+	policy_bundle_free(bundle);
+}
+
+static void an_account_that_is_not_there_is_named_with_its_line(void **state) {
+	(void)state;
+	static const char yaml[] =
+	        "version: 1\nroles:\n  steward:\n    users: [root]\n    groups:\n      - no-such-group-here\n";
+	PolicyBundle *bundle = bundle_of(yaml, sizeof yaml - 1);
+	Policy *policy = NULL;
+	assert_int_equal(policy_parse(bundle, &policy), 0);
+	assert_int_equal(policy_resolve_roles(policy, bundle), -EINVAL);
+	assert_string_equal(fault_message(),
+	        "policy.yaml:6: this machine has no group 'no-such-group-here'; write an existing one, or its number");
+	policy_free(policy);
+	policy_bundle_free(bundle);
+}
+
+static void the_matrix_is_that_of_the_design(void **state) {
+	(void)state;
+	Policy *policy =
+	        parse("version: 1\nroles: {steward: {users: [1]}, ingester: {users: [2]}, analyst: {users: [3]}, "
+	              "auditor: {users: [4]}}\n");
+	static const struct {
+		enum policy_place place;
+		const char *readers, *writers;
+	} cases[] = {
+	        {PLACE_LANDING, "12", "12"},
+	        {PLACE_RAW, "1", ""},
+	        {PLACE_TRUSTED, "13", "1"},
+	        {PLACE_AUDIT, "14", ""},
+	        {PLACE_QUARANTINE, "1", "1"},
+	        {PLACE_POLICY, "1", "1"},
+	        {PLACE_KEYS, "1", "1"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (char who = '1'; who <= '5'; who++) {
+			struct policy_actor actor = {.uid = (uid_t)(who - '0'), .gid = 99};
+			assert_int_equal(policy_permits(policy, cases[i].place, ACCESS_READ, &actor),
+			        strchr(cases[i].readers, who) != NULL);
+			assert_int_equal(policy_permits(policy, cases[i].place, ACCESS_WRITE, &actor),
+			        strchr(cases[i].writers, who) != NULL);
+		}
+	policy_free(policy);
+}
+
+static void a_forged_table_of_ids_is_refused(void **state) {
+	(void)state;
+	static const char *const tables[] = {"user root\n", "user root x\n", "king root 0\n", "user root 0 0\n",
+	        "user root 4294967295\n", "user root -1\n", "user \xff 1\n"};
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		PolicyBundle *bundle = bundle_of("version: 1\n", 11);
+		Policy *policy = NULL;
+		assert_int_equal(policy_bundle_put(bundle, BUNDLE_IDS, bytes_of_string(tables[i])), 0);
+		assert_int_equal(policy_parse(bundle, &policy), -EINVAL);
+		policy_bundle_free(bundle);
+	}
+}
+
+/* ---- bundles ---- */
+
+static void the_same_files_make_the_same_archive_in_any_order(void **state) {
+	(void)state;
+	PolicyBundle *one = NULL, *other = NULL, *back = NULL;
+	uint8_t *archive = NULL, *again = NULL, hash[32], hash_again[32];
+	size_t size, size_again;
+	assert_int_equal(policy_bundle_new(&one), 0);
+	assert_int_equal(policy_bundle_new(&other), 0);
+	assert_int_equal(policy_bundle_put(one, "b/x.dqdl", bytes_of_string("2")), 0);
+	assert_int_equal(policy_bundle_put(one, "a", bytes_of(NULL, 0)), 0);
+	assert_int_equal(policy_bundle_put(other, "a", bytes_of_string("replaced")), 0);
+	assert_int_equal(policy_bundle_put(other, "a", bytes_of(NULL, 0)), 0);
+	assert_int_equal(policy_bundle_put(other, "b/x.dqdl", bytes_of_string("2")), 0);
+	assert_int_equal(policy_bundle_serialise(one, &archive, &size), 0);
+	assert_int_equal(policy_bundle_serialise(other, &again, &size_again), 0);
+	assert_int_equal(size, size_again);
+	assert_memory_equal(archive, again, size);
+	assert_int_equal(policy_bundle_parse(bytes_of(archive, size), &back), 0);
+	assert_int_equal(policy_bundle_sha256(one, hash), 0);
+	assert_int_equal(policy_bundle_sha256(back, hash_again), 0);
+	assert_memory_equal(hash, hash_again, 32);
+	assert_string_equal(policy_bundle_name(back, 1), "b/x.dqdl");
+	policy_bundle_free(back);
+	for (size_t cut = 0; cut < size; cut++) {
+		back = NULL;
+		assert_int_equal(policy_bundle_parse(bytes_of(archive, cut), &back), -EBADMSG);
+	}
+	for (size_t i = 0; i < size; i++) { /* a changed byte is another bundle or none, never a crash */
+		archive[i] ^= 0x41;
+		back = NULL;
+		if (policy_bundle_parse(bytes_of(archive, size), &back) == 0) {
+			assert_int_equal(policy_bundle_sha256(back, hash_again), 0);
+			assert_true(memcmp(hash, hash_again, 32) != 0);
+			policy_bundle_free(back);
+		}
+		archive[i] ^= 0x41;
+	}
+	free(archive);
+	free(again);
+	policy_bundle_free(one);
+	policy_bundle_free(other);
+}
+
+static void names_that_lead_elsewhere_are_no_names(void **state) {
+	(void)state;
+	static const char *const names[] = {
+	        "", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", "a b", "a\nb", "\xc3\xa9"};
+	PolicyBundle *bundle = NULL;
+	assert_int_equal(policy_bundle_new(&bundle), 0);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		assert_int_equal(policy_bundle_put(bundle, names[i], bytes_of_string("x")), -EINVAL);
+	policy_bundle_free(bundle);
+}
+
+struct directory {
+	char path[64];
+};
+
+static void put_file(const struct directory *directory, const char *name, const char *text) {
+	char path[128];
+	snprintf(path, sizeof path, "%s/%s", directory->path, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static int make_directory(void **state) {
+	struct directory *directory = calloc(1, sizeof *directory);
+	strcpy(directory->path, "/tmp/assayfs-test-XXXXXX");
+	*state = directory;
+	return mkdtemp(directory->path) ? 0 : -1;
+}
+
+static int remove_directory(void **state) {
+	struct directory *directory = *state;
+	static const char *const names[] = {"policy.yaml", "r.dqdl", "other.txt", "link.dqdl", "pipe.dqdl"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		char path[128];
+		snprintf(path, sizeof path, "%s/%s", directory->path, names[i]);
+		(void)unlink(path);
+	}
+	int rc = rmdir(directory->path);
+	free(directory);
+	return rc;
+}
+
+static void a_directory_gives_the_files_that_the_policy_names_and_no_others(void **state) {
+	const struct directory *directory = *state;
+	PolicyBundle *bundle = NULL;
+	assert_int_equal(policy_bundle_read(directory->path, &bundle), -ENOENT);
+	assert_non_null(strstr(fault_message(), "policy.yaml"));
+	put_file(directory, "policy.yaml", DATASET);
+	assert_int_equal(policy_bundle_read(directory->path, &bundle), -ENOENT);
+	assert_non_null(strstr(fault_message(), "policy.yaml:5:12: rules: opening "));
+	put_file(directory, "r.dqdl", rules);
+	put_file(directory, "other.txt", "not a part of it");
+	assert_int_equal(policy_bundle_read(directory->path, &bundle), 0);
+	assert_int_equal(policy_bundle_count(bundle), 2);
+	policy_bundle_free(bundle);
+}
+
+static void a_rules_file_outside_the_directory_is_refused(void **state) {
+	const struct directory *directory = *state;
+	PolicyBundle *bundle = NULL;
+	char path[128];
+	put_file(directory, "policy.yaml", "version: 1\ndatasets: [{name: a, match: x, rules: link.dqdl}]\n");
+	snprintf(path, sizeof path, "%s/link.dqdl", directory->path);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(policy_bundle_read(directory->path, &bundle), -EXDEV);
+	assert_non_null(strstr(fault_message(), "leads out of the policy directory"));
+	put_file(directory, "policy.yaml", "version: 1\ndatasets: [{name: a, match: x, rules: ../../etc/passwd}]\n");
+	assert_int_equal(policy_bundle_read(directory->path, &bundle), -EXDEV);
+	put_file(directory, "policy.yaml", "version: 1\ndatasets: [{name: a, match: x, rules: pipe.dqdl}]\n");
+	snprintf(path, sizeof path, "%s/pipe.dqdl", directory->path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(policy_bundle_read(directory->path, &bundle), -EINVAL);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(the_example_of_the_design_is_read_whole),
+	        cmocka_unit_test(what_is_not_done_yet_is_said_and_never_ignored),
+	        cmocka_unit_test(a_plain_dataset_needs_nothing_more),
+	        cmocka_unit_test(the_first_dataset_that_matches_governs),
+	        cmocka_unit_test(names_of_unfinished_files_never_arrive),
+	        cmocka_unit_test(a_vault_without_a_policy_governs_nothing),
+	        cmocka_unit_test(an_unknown_key_is_named_with_its_place_and_the_keys_there_are),
+	        cmocka_unit_test(each_mistake_is_told_with_line_and_column),
+	        cmocka_unit_test(a_time_zone_that_this_machine_does_not_know_is_refused),
+	        cmocka_unit_test(a_bomb_of_a_document_is_refused),
+	        cmocka_unit_test(names_mean_the_ids_they_had_when_applied),
+	        cmocka_unit_test(an_account_that_is_not_there_is_named_with_its_line),
+	        cmocka_unit_test(the_matrix_is_that_of_the_design),
+	        cmocka_unit_test(a_forged_table_of_ids_is_refused),
+	        cmocka_unit_test(the_same_files_make_the_same_archive_in_any_order),
+	        cmocka_unit_test(names_that_lead_elsewhere_are_no_names),
+	        cmocka_unit_test_setup_teardown(a_directory_gives_the_files_that_the_policy_names_and_no_others,
+	                make_directory, remove_directory),
+	        cmocka_unit_test_setup_teardown(
+	                a_rules_file_outside_the_directory_is_refused, make_directory, remove_directory),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
