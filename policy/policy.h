@@ -185,6 +185,10 @@ bool policy_has_roles(const Policy *policy);
 /* Does the actor hold the role? Names not resolved yet are held by nobody. */
 bool policy_role_holds(const Policy *policy, enum policy_role role, const struct policy_actor *actor);
 
+/* Does anybody hold it by name (a user or a group that was found)? A policy whose roles name no steward could never be
+ * changed again. */
+bool policy_role_is_given(const Policy *policy, enum policy_role role);
+
 /* The matrix of the design: what a role may reach, on top of mode bits and ACLs. */
 enum policy_place {
 	PLACE_LANDING,

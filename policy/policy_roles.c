@@ -253,3 +253,10 @@ bool policy_permits(
 			return true;
 	return false;
 }
+
+bool policy_role_is_given(const Policy *policy, enum policy_role role) {
+	for (size_t i = 0; i < policy->roles[role].count; i++)
+		if (policy->roles[role].members[i].is_resolved)
+			return true;
+	return false;
+}

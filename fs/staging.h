@@ -1,0 +1,62 @@
+/*
+ * staging: the files that are being written into Trusted, before a verdict: who may meet them under which name.
+ *
+ *     (directory, name) ─┬─ governed: met by LOOKUP once, by the thread whose open was answered ESTALE; never again
+ *                        └─ temporary (no dataset governs it): met by its writer's uid, until renamed or removed
+ *
+ * Nodes of staging have no entry in the tree, so nothing here survives a remount: what was not published is gone then,
+ * and nobody could ever list it. Thread-safe; the lock is innermost.
+ */
+#pragma once
+
+#include "backend/tree.h"
+#include "crypto/base/bytes.h"
+#include "crypto/base/cleanup.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Staging Staging;
+
+struct staged {
+	uint64_t node;
+	uint64_t parent; /* directory node in Trusted */
+	char name[TREE_NAME_MAX + 1];
+	uint32_t uid;
+	int32_t thread; /* that may look it up once; 0: none */
+	bool governed;
+	uint64_t base_node; /* whose content the draft starts from, not copied yet; 0: none */
+	uint64_t base_version;
+	int64_t made_ns;
+};
+
+int staging_new(Staging **ret_staging);
+void staging_free(Staging *staging);
+DEFINE_CLEANUP(Staging, staging_free);
+
+/* Adds a copy. -ENOMEM. */
+int staging_add(Staging *staging, const struct staged *staged);
+
+/* What this caller meets under the name: first what waits for its thread (and no longer does after this), then a
+ * temporary file of its uid. False: nothing. */
+bool staging_meet(
+        Staging *staging, uint64_t parent, struct bytes name, uint32_t uid, int32_t thread, struct staged *ret_staged);
+
+/* By node. False: not staged. */
+bool staging_find(Staging *staging, uint64_t node, struct staged *ret_staged);
+
+/* The content to start from, to be copied by the caller, who alone gets it: false when there is none (any more). */
+bool staging_take_base(Staging *staging, uint64_t node, uint64_t *ret_base_node, uint64_t *ret_base_version);
+
+/* A temporary file gets another temporary name. */
+void staging_rename(Staging *staging, uint64_t node, uint64_t parent, struct bytes name);
+
+/* Forgets it: published under its name, removed, or closed for good. */
+void staging_remove(Staging *staging, uint64_t node);
+
+/* Forgets and gives one file that still waits for a LOOKUP since before `before_ns` (its thread died in between), so
+ * that the caller can forget its node. False: none. */
+bool staging_expire(Staging *staging, int64_t before_ns, struct staged *ret_staged);
+
+/* How many temporary files wait, for status. */
+size_t staging_count(Staging *staging);

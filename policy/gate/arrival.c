@@ -1,0 +1,361 @@
+/*
+ * arrival: from a job's row to Raw, a verdict and Trusted.
+ *
+ *     job_take ─► is it still what stands at the path? ── no ─► superseded
+ *                 │ yes
+ *                 ▼
+ *     read Landing ──┬─► Raw's draft ─► same bytes as Raw has: a delivery; else a version
+ *                    └─► worker ──────► verdict ─► publish or quarantine ─► job_finish
+ *
+ * A crash anywhere leaves the job `running`, which recovery queues again; doing all of it twice ends the same.
+ */
+#include "policy/gate/internal.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct arrival {
+	struct job job;
+	char path[TREE_PATH_MAX];
+	const char *below;
+	struct actor actor;
+	uint64_t size;
+};
+
+static int copy_job(void *arg, const struct job *job) {
+	struct arrival *a = arg;
+	a->job = *job;
+	size_t length = job->path.size < sizeof a->path - 1 ? job->path.size : sizeof a->path - 1;
+	memcpy(a->path, job->path.data, length);
+	a->path[length] = '\0';
+	a->job.path = (struct bytes){0};
+	a->job.dataset = a->job.workflow = NULL;
+	a->actor = (struct actor){.uid = job->uid, .gid = job->gid, .pid = job->pid};
+	snprintf(a->actor.exe, sizeof a->actor.exe, "%s", job->exe);
+	return 0;
+}
+
+static int supersede(Meta *m, const struct arrival *a, const char *why) {
+	struct audit_event event = {
+	        .event = "supersede",
+	        .actor = a->actor,
+	        .path = a->path,
+	        .node = a->job.node,
+	        .version = a->job.version,
+	        .detail = why,
+	};
+	int rc = audit_record(m, &event, NULL);
+	return rc < 0 ? rc : job_finish(m, a->job.id, 0);
+}
+
+enum taken { TAKEN_NOTHING, TAKEN_SETTLED, TAKEN_TO_RUN };
+
+/* Takes a due job: TAKEN_TO_RUN with its path held; TAKEN_SETTLED when what was due needs no check (any more). */
+static int take(Gate *gate, struct arrival *a) {
+	Meta *m = store_meta(gate->store);
+	struct node node = {0};
+	meta_begin(m);
+	int rc = job_take(m, 0, meta_now(m), copy_job, a);
+	if (rc == -ENOENT)
+		return meta_end(m, TAKEN_NOTHING);
+	if (rc < 0)
+		return meta_end(m, rc);
+	a->below = gate_below(a->path, NULL);
+	if (!a->below) {
+		rc = meta_end(m, supersede(m, a, "its path lies in no zone"));
+		return rc < 0 ? rc : TAKEN_SETTLED;
+	}
+	rc = tree_resolve(m, bytes_of_string(a->path), &node);
+	if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR)
+		return meta_end(m, rc);
+	if (rc < 0 || node.id != a->job.node || node.version != a->job.version) {
+		rc = meta_end(m, supersede(m, a, rc < 0 ? "the name is gone" : "the name shows something newer"));
+		return rc < 0 ? rc : TAKEN_SETTLED;
+	}
+	a->size = node.size;
+	if (!gate_path_try(gate, a->below)) {
+		rc = meta_end(m, job_requeue(m, a->job.id, meta_now(m) + GATE_RETRY_NS / 10));
+		return rc < 0 ? rc : TAKEN_SETTLED;
+	}
+	rc = meta_end(m, 0);
+	if (rc < 0)
+		gate_path_done(gate, a->below);
+	return rc < 0 ? rc : TAKEN_TO_RUN;
+}
+
+/* ---- capture ---- */
+
+struct capture {
+	Content *source, *raw; /* raw NULL: nothing to capture, as in a recheck of Raw itself */
+	uint64_t offset;
+};
+
+static ssize_t capture_read(void *context, void *buffer, size_t size) {
+	struct capture *c = context;
+	size_t got;
+	int rc = content_read(c->source, c->offset, buffer, size, &got);
+	if (rc >= 0 && c->raw && got > 0)
+		rc = content_write(c->raw, c->offset, bytes_of(buffer, got));
+	if (rc < 0)
+		return rc;
+	c->offset += got;
+	return (ssize_t)got;
+}
+
+/* Where the file goes in Raw. */
+struct raw_place {
+	uint64_t node, version;
+	bool is_new;
+	uint8_t sha256[32];
+	bool has_sha256;
+	uint64_t old_ino, parent_ino;
+	char name[TREE_NAME_MAX + 1];
+};
+
+static int raw_prepare(Meta *m, const struct arrival *a, struct raw_place *place) {
+	struct node source, node;
+	char path[TREE_PATH_MAX];
+	snprintf(path, sizeof path, "Raw/%s", a->below);
+	int rc = tree_get(m, a->job.node, &source);
+	if (rc < 0)
+		return rc;
+	rc = tree_resolve(m, bytes_of_string(path), &node);
+	if (rc == -ENOENT) {
+		source.zone = ZONE_RAW;
+		source.mode = S_IFREG | (source.mode & 0444);
+		place->is_new = true;
+		rc = tree_create_orphan(m, &source, &node);
+	} else if (rc >= 0 && !S_ISREG(node.mode)) {
+		rc = fault(EEXIST, "%s is not a regular file", path);
+	}
+	if (rc < 0)
+		return rc;
+	place->node = node.id;
+	place->version = node.version;
+	place->old_ino = place->is_new ? 0 : node.ino;
+	struct version version;
+	if (node.version == 0)
+		return 0;
+	rc = version_get(m, node.version, &version);
+	if (rc >= 0) {
+		place->has_sha256 = version.has_sha256;
+		memcpy(place->sha256, version.sha256, sizeof place->sha256);
+		rc = tree_setattr(m, node.id, &source, TREE_MTIME, NULL);
+	}
+	return rc;
+}
+
+struct captured {
+	const struct arrival *a;
+	struct raw_place *place;
+};
+
+static int capture_show(Meta *m, const struct version *sealed, void *arg) {
+	struct captured *c = arg;
+	struct raw_place *place = c->place;
+	struct node source, node;
+	uint64_t parent;
+	struct bytes name;
+	int rc = tree_get(m, c->a->job.node, &source);
+	if (rc >= 0)
+		rc = gate_make_parents(m, ZONE_RAW, c->a->below, &source, &parent, &name);
+	if (rc < 0)
+		return rc;
+	memcpy(place->name, name.data, name.size);
+	place->name[name.size] = '\0';
+	rc = tree_get(m, parent, &node);
+	place->parent_ino = node.ino;
+	if (rc >= 0 && place->is_new)
+		rc = tree_link(m, place->node, parent, name, &node);
+	else if (rc >= 0) {
+		uint64_t ino;
+		rc = tree_new_ino(m, place->node, &ino);
+	}
+	if (rc >= 0)
+		rc = lineage_put(m, sealed->id, c->a->job.version, LINEAGE_INPUT);
+	char path[TREE_PATH_MAX];
+	snprintf(path, sizeof path, "Raw/%s", c->a->below);
+	struct audit_event event = {
+	        .event = "capture",
+	        .actor = c->a->actor,
+	        .path = path,
+	        .path2 = c->a->path,
+	        .node = place->node,
+	        .version = sealed->id,
+	        .bytes = sealed->size,
+	};
+	return rc < 0 ? rc : audit_record(m, &event, NULL);
+}
+
+/* Content that Raw has already: a delivery, not a version. */
+static int record_delivery(Gate *gate, const struct arrival *a, const struct raw_place *place) {
+	Meta *m = store_meta(gate->store);
+	struct delivery_row row = {
+	        .node = place->node,
+	        .version = place->version,
+	        .path = bytes_of_string(a->path),
+	        .uid = a->actor.uid,
+	        .pid = a->actor.pid,
+	};
+	memcpy(row.sha256, place->sha256, sizeof row.sha256);
+	struct audit_event event = {
+	        .event = "deliver",
+	        .actor = a->actor,
+	        .path = a->path,
+	        .node = place->node,
+	        .version = place->version,
+	        .detail = "Raw has these bytes already",
+	};
+	meta_begin(m);
+	row.time_ns = meta_now(m);
+	int rc = delivery_put(m, &row, NULL);
+	if (rc >= 0)
+		rc = lineage_put(m, place->version, a->job.version, LINEAGE_INPUT);
+	if (rc == -EEXIST)
+		rc = 0; /* the same job, run again after a crash */
+	if (rc >= 0)
+		rc = audit_record(m, &event, NULL);
+	return meta_end(m, rc);
+}
+
+static int keep_in_raw(
+        Gate *gate, const struct arrival *a, struct raw_place *place, Content *raw, const uint8_t sha256[static 32]) {
+	if (place->has_sha256 && memcmp(place->sha256, sha256, sizeof place->sha256) == 0) {
+		int rc = content_drop(raw);
+		return rc < 0 ? rc : record_delivery(gate, a, place);
+	}
+	struct captured captured = {.a = a, .place = place};
+	struct version sealed;
+	int rc = content_seal(raw, ORIGIN_CAPTURE, 0, sha256, capture_show, &captured, &sealed);
+	if (rc < 0)
+		return rc;
+	place->version = sealed.id;
+	if (gate->options.changed)
+		gate->options.changed(
+		        gate->options.changed_arg, place->parent_ino, bytes_of_string(place->name), place->old_ino);
+	return 0;
+}
+
+/* Reads the source once, into Raw and into the check. */
+static int capture_and_check(Gate *gate, const struct arrival *a, struct judgement *j, struct raw_place *place) {
+	_cleanup_(content_closep) Content *source = NULL;
+	_cleanup_(content_closep) Content *raw = NULL;
+	int rc = content_open(gate->store, a->job.node, a->job.version, &source);
+	if (rc >= 0 && a->job.kind == JOB_ARRIVE)
+		rc = content_open(gate->store, place->node, 0, &raw);
+	if (rc >= 0 && raw)
+		rc = content_truncate(raw, 0);
+	if (rc >= 0 && raw)
+		rc = content_touch(raw);
+	struct capture capture = {.source = source, .raw = raw};
+	if (rc >= 0)
+		rc = judge_check(gate, j, (struct check_input){.read = capture_read, .context = &capture}, a->size);
+	if (rc >= 0 && raw)
+		rc = keep_in_raw(gate, a, place, raw, j->checked.sha256);
+	if (rc < 0 && raw)
+		(void)content_drop(raw);
+	return rc;
+}
+
+/* ---- the whole job ---- */
+
+static int decide(Gate *gate, struct arrival *a, struct judgement *j, const struct raw_place *place) {
+	Meta *m = store_meta(gate->store);
+	uint8_t sha256[32];
+	memcpy(sha256, j->checked.sha256, sizeof sha256);
+	uint64_t verdict;
+	enum outcome outcome;
+	meta_begin(m);
+	int rc = judge_record(gate, m, j, place->node, place->version, &verdict, &outcome);
+	if (rc >= 0 && outcome != OUTCOME_PASSED)
+		rc = job_finish(m, a->job.id, verdict);
+	rc = meta_end(m, rc);
+	if (rc < 0 || outcome != OUTCOME_PASSED)
+		return rc;
+	struct publication p = {
+	        .source_node = place->node,
+	        .source_version = place->version,
+	        .below = a->below,
+	        .verdict = verdict,
+	        .sha256 = sha256,
+	        .actor = a->actor,
+	        .job = a->job.id,
+	};
+	return publish(gate, &p);
+}
+
+static int run(Gate *gate, struct arrival *a) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	Meta *m = store_meta(gate->store);
+	struct judgement j = {
+	        .path = a->path,
+	        .below = a->below,
+	        .policy = policy,
+	        .dataset = policy_dataset_for(policy->policy, a->below),
+	        .actor = a->actor,
+	};
+	struct raw_place place = {.node = a->job.node, .version = a->job.version};
+	int rc = 0;
+	meta_begin(m);
+	if (!j.dataset)
+		rc = supersede(m, a, "no dataset governs it any more");
+	else if (a->job.kind == JOB_ARRIVE)
+		rc = raw_prepare(m, a, &place);
+	rc = meta_end(m, rc);
+	if (rc < 0 || !j.dataset)
+		return rc;
+	rc = capture_and_check(gate, a, &j, &place);
+	if (rc >= 0)
+		rc = decide(gate, a, &j, &place);
+	check_result_freep(&j.checked.result);
+	if (rc < 0 && place.is_new) {
+		/* the node has no name yet; once it has, this changes nothing */
+		meta_begin(m);
+		(void)meta_end(m, tree_forget(m, place.node));
+	}
+	return rc;
+}
+
+/* A trouble that may pass (a full disk) is tried again, later each time; at last the file is given up as it is, in
+ * Landing, with a record that says why. */
+static int put_off(Gate *gate, const struct arrival *a, int trouble) {
+	Meta *m = store_meta(gate->store);
+	char detail[AUDIT_DETAIL_MAX];
+	bool given_up = a->job.attempts >= GATE_ATTEMPTS_MAX;
+	snprintf(detail, sizeof detail, "attempt %" PRIu32 " %s: %s", a->job.attempts,
+	        given_up ? "failed, given up" : "failed, will be tried again", fault_message());
+	struct audit_event event = {
+	        .event = "arrive",
+	        .actor = a->actor,
+	        .path = a->path,
+	        .outcome = "error",
+	        .err = -trouble,
+	        .node = a->job.node,
+	        .version = a->job.version,
+	        .detail = detail,
+	};
+	meta_begin(m);
+	int rc = audit_record(m, &event, NULL);
+	int64_t delay = GATE_RETRY_NS * (int64_t)(a->job.attempts < 30 ? a->job.attempts : 30);
+	if (rc >= 0)
+		rc = given_up ? job_finish(m, a->job.id, 0) : job_requeue(m, a->job.id, meta_now(m) + delay);
+	return meta_end(m, rc);
+}
+
+int gate_run_due_job(Gate *gate) {
+	struct arrival a = {0};
+	int rc = take(gate, &a);
+	if (rc != TAKEN_TO_RUN)
+		return rc < 0 ? rc : rc == TAKEN_SETTLED;
+	rc = run(gate, &a);
+	if (rc < 0)
+		rc = put_off(gate, &a, rc);
+	gate_path_done(gate, a.below);
+	return rc < 0 ? rc : 1;
+}

@@ -1,0 +1,221 @@
+#include "policy/gate/internal.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- the policy in force ---- */
+
+int gate_policy_wrap(Policy *policy, uint64_t number, struct gate_policy **ret) {
+	struct gate_policy *wrapped = malloc(sizeof *wrapped);
+	if (!wrapped)
+		return fault(ENOMEM, "reading the policy");
+	wrapped->policy = policy;
+	wrapped->number = number;
+	atomic_init(&wrapped->users, 1);
+	*ret = wrapped;
+	return 0;
+}
+
+struct gate_policy *gate_policy(Gate *gate) {
+	pthread_mutex_lock(&gate->lock);
+	struct gate_policy *policy = gate->in_force;
+	atomic_fetch_add(&policy->users, 1);
+	pthread_mutex_unlock(&gate->lock);
+	return policy;
+}
+
+void gate_policy_done(struct gate_policy *policy) {
+	if (atomic_fetch_sub(&policy->users, 1) != 1)
+		return;
+	policy_free(policy->policy);
+	free(policy);
+}
+
+void gate_policy_install(Gate *gate, struct gate_policy *policy) {
+	pthread_mutex_lock(&gate->lock);
+	struct gate_policy *former = gate->in_force;
+	gate->in_force = policy;
+	pthread_cond_broadcast(&gate->wake);
+	pthread_mutex_unlock(&gate->lock);
+	if (former)
+		gate_policy_done(former);
+}
+
+struct stored_policy {
+	uint64_t number;
+	uint8_t *archive;
+	size_t size;
+};
+
+static int copy_stored(void *arg, const struct policy_row *row) {
+	struct stored_policy *stored = arg;
+	stored->number = row->number;
+	stored->size = row->bundle.size;
+	stored->archive = malloc(row->bundle.size ? row->bundle.size : 1);
+	if (!stored->archive)
+		return fault(ENOMEM, "reading the policy");
+	memcpy(stored->archive, row->bundle.data, row->bundle.size);
+	return 0;
+}
+
+static int parse_archive(struct bytes archive, Policy **ret_policy) {
+	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
+	int rc = policy_bundle_parse(archive, &bundle);
+	return rc < 0 ? rc : policy_parse(bundle, ret_policy);
+}
+
+int gate_policy_load(Meta *m, struct gate_policy **ret) {
+	struct stored_policy stored = {0};
+	Policy *policy = NULL;
+	int rc = policy_current(m, copy_stored, &stored);
+	if (rc == -ENOENT)
+		rc = policy_empty(&policy);
+	else if (rc >= 0)
+		rc = parse_archive(bytes_of(stored.archive, stored.size), &policy);
+	free(stored.archive);
+	if (rc >= 0)
+		rc = gate_policy_wrap(policy, stored.number, ret);
+	if (rc < 0)
+		policy_free(policy);
+	return fault_while(rc, "reading the vault's policy");
+}
+
+/* ---- the threads that run jobs ---- */
+
+enum { IDLE_MS = 500 }; /* also how late a job may be that recovery or another process queued unseen */
+
+static struct timespec wait_until(Gate *gate) {
+	Meta *m = store_meta(gate->store);
+	int64_t due = 0, wait_ns = IDLE_MS * INT64_C(1000000);
+	meta_begin(m);
+	int rc = meta_end(m, job_next_due(m, 0, &due));
+	if (rc >= 0) {
+		int64_t left = due - meta_now(m);
+		if (left < wait_ns)
+			wait_ns = left > 1000000 ? left : 1000000;
+	}
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += wait_ns;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return until;
+}
+
+static bool is_stopping(Gate *gate) {
+	pthread_mutex_lock(&gate->lock);
+	bool stopping = gate->stopping;
+	pthread_mutex_unlock(&gate->lock);
+	return stopping;
+}
+
+static void *run_jobs(void *arg) {
+	Gate *gate = arg;
+	while (!is_stopping(gate)) {
+		if (gate_run_due_job(gate) > 0)
+			continue;
+		struct timespec until = wait_until(gate);
+		pthread_mutex_lock(&gate->lock);
+		if (!gate->stopping)
+			pthread_cond_timedwait(&gate->wake, &gate->lock, &until);
+		pthread_mutex_unlock(&gate->lock);
+	}
+	return NULL;
+}
+
+void gate_wake(Gate *gate) {
+	pthread_mutex_lock(&gate->lock);
+	pthread_cond_broadcast(&gate->wake);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+int gate_wait_idle(Gate *gate, unsigned seconds) {
+	Meta *m = store_meta(gate->store);
+	for (unsigned turn = 0; turn < seconds * 50 + 1; turn++) {
+		uint64_t queued, running;
+		meta_begin(m);
+		int rc = meta_end(m, job_counts(m, &queued, &running));
+		if (rc < 0)
+			return rc;
+		if (queued + running == 0)
+			return 0;
+		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+	}
+	return fault(ETIME, "jobs are still queued after %u s", seconds);
+}
+
+/* ---- start and stop ---- */
+
+static int init_locks(Gate *gate) {
+	pthread_condattr_t attributes;
+	int err = pthread_mutex_init(&gate->lock, NULL);
+	if (err)
+		return -err;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	err = pthread_cond_init(&gate->wake, &attributes);
+	pthread_condattr_destroy(&attributes);
+	if (err)
+		pthread_mutex_destroy(&gate->lock);
+	return -err;
+}
+
+static int start_threads(Gate *gate) {
+	unsigned wanted = gate->options.threads ? gate->options.threads : 2;
+	if (wanted > GATE_THREADS_MAX)
+		wanted = GATE_THREADS_MAX;
+	for (; gate->thread_count < wanted; gate->thread_count++) {
+		int err = pthread_create(&gate->threads[gate->thread_count], NULL, run_jobs, gate);
+		if (err)
+			return fault_errno(err, "starting a thread of the gate");
+	}
+	return 0;
+}
+
+int gate_start(Store *store, Spawner *spawner, const struct gate_options *options, Gate **ret_gate) {
+	_cleanup_(freep) Gate *gate = calloc(1, sizeof *gate);
+	if (!gate)
+		return fault(ENOMEM, "starting the gate");
+	gate->store = store;
+	gate->spawner = spawner;
+	if (options)
+		gate->options = *options;
+	struct store_info info;
+	store_info(store, &info);
+	memcpy(gate->vault_id, info.vault_id, sizeof gate->vault_id);
+	int rc = init_locks(gate);
+	if (rc < 0)
+		return fault(-rc, "starting the gate");
+	Meta *m = store_meta(store);
+	meta_begin(m);
+	rc = meta_end(m, gate_policy_load(m, &gate->in_force));
+	if (rc >= 0 && !info.read_only)
+		rc = start_threads(gate);
+	if (rc < 0) {
+		gate_stop(steal_pointer(&gate));
+		return rc;
+	}
+	*ret_gate = steal_pointer(&gate);
+	return 0;
+}
+
+void gate_stop(Gate *gate) {
+	if (!gate)
+		return;
+	pthread_mutex_lock(&gate->lock);
+	gate->stopping = true;
+	pthread_cond_broadcast(&gate->wake);
+	pthread_mutex_unlock(&gate->lock);
+	for (unsigned i = 0; i < gate->thread_count; i++)
+		pthread_join(gate->threads[i], NULL);
+	if (gate->in_force)
+		gate_policy_done(gate->in_force);
+	pthread_cond_destroy(&gate->wake);
+	pthread_mutex_destroy(&gate->lock);
+	free(gate);
+}

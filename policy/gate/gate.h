@@ -1,0 +1,155 @@
+/*
+ * gate: what stands between Landing and Trusted, and before every write into Trusted. There is no second door.
+ *
+ *     close, rename, link in Landing ─ gate_arrived ─► job (same transaction) ── settles ──┐
+ *                                                                                          ▼
+ *                                          Raw ◄── capture ── one pass ── check in a worker ─► verdict, signed
+ *                                                                                          │
+ *     write into Trusted ─ staging ─ FLUSH ─ gate_judge_staged ─ check ─► verdict, signed ─┤
+ *     restore, rename inside Trusted ───── gate_judge_version ── check ─► verdict, signed ─┤
+ *                                                                                          ▼
+ *                                             passed: publish, re-sealed under Trusted's key │ else: quarantine
+ *
+ * Publication copies the judged bytes, hashes them again on the way, and seals them on the verdict's row in one meta
+ * operation with the name's change and the audit record; a hash that differs from the verdict's publishes nothing.
+ *
+ * Paths here: `below` is a path below its zone ("animals/a.csv"), `path` one with it ("Landing/animals/a.csv").
+ * One path is judged by one thread at a time; different paths in parallel. Thread-safe. Lock order: the gate's own
+ * locks are never held while a meta operation or a content is waited for, except by gate_arrived, which only reads the
+ * policy in force.
+ */
+#pragma once
+
+#include "backend/audit.h"
+#include "backend/content.h"
+#include "backend/job.h"
+#include "backend/record.h"
+#include "backend/store.h"
+#include "backend/tree.h"
+#include "policy/policy.h"
+#include "policy/worker.h"
+
+#include <stdatomic.h>
+
+typedef struct Gate Gate;
+
+/* The policy in force, counted: gate_policy takes it, gate_policy_done gives it back. `number` 0: the vault has none.
+ */
+struct gate_policy {
+	Policy *policy;
+	uint64_t number;
+	atomic_uint users;
+};
+
+/*
+ * Called after the daemon itself changed what a name shows (no lock held): `parent_ino` and `name` are the entry,
+ * `old_ino` the inode that it showed before, 0 for none.
+ */
+typedef void gate_changed_fn(void *arg, uint64_t parent_ino, struct bytes name, uint64_t old_ino);
+
+struct gate_options {
+	gate_changed_fn *changed; /* may be NULL */
+	void *changed_arg;
+	unsigned threads; /* that run jobs; 0: 2 */
+	uint32_t mounter; /* uid that holds all roles while the policy names none */
+};
+
+/*
+ * Reads the policy in force and starts the job threads. `store` and `spawner` must outlive the gate. A stored policy
+ * that can't be read is an error: the gate doesn't guess.
+ */
+int gate_start(Store *store, Spawner *spawner, const struct gate_options *options, Gate **ret_gate);
+
+/* Lets running jobs come to an end, leaves queued ones for the next mount, and frees. Accepts NULL. */
+void gate_stop(Gate *gate);
+DEFINE_CLEANUP(Gate, gate_stop);
+
+/* ---- the policy ---- */
+
+struct gate_policy *gate_policy(Gate *gate);
+void gate_policy_done(struct gate_policy *policy);
+
+static inline void gate_policy_donep(struct gate_policy **slot) {
+	if (*slot)
+		gate_policy_done(*slot);
+	*slot = NULL;
+}
+
+/*
+ * Puts a policy in force: the bundle's archive is parsed, roles resolved, stored and audited in one operation; governed
+ * files in Landing that have not passed yet arrive anew. The same bundle as the one in force changes nothing
+ * (*ret_changed false). -EINVAL with the file and line at fault; -EPERM when it would leave no steward. `actor_name` is
+ * who applied it, as a person reads it.
+ */
+int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
+        uint64_t *ret_number, bool *ret_changed);
+
+/* ---- arrivals ---- */
+
+/*
+ * Queues the check of what now stands at `path` in Landing; to be called inside the meta operation that gave the name
+ * its content (seal, rename, exchange, link, recovery). Does nothing for names that are ignored or that no dataset
+ * governs. `version` must be sealed. The detail of a record that it makes says what it supersedes.
+ */
+int gate_arrived(Gate *gate, Meta *m, const char *path, uint64_t node, uint64_t version, const struct actor *actor);
+
+/* As store_options.arrived wants it, for recovery, before there is a Gate: queues the job for whatever dataset the
+ * stored policy names. `arg` is unused. */
+int gate_recovered(Meta *m, const struct version *version, void *arg);
+
+/* Queues a check of all files in the workflow's `from` zone, as `run` and schedules do. *ret_count: how many. -ENOENT:
+ * no such workflow (the words name those there are). */
+int gate_run(Gate *gate, const char *workflow, const struct actor *actor, uint64_t *ret_count);
+
+/* Waits until no job is queued or running, or `seconds` are over (-ETIME). */
+int gate_wait_idle(Gate *gate, unsigned seconds);
+
+/* ---- writes into Trusted ---- */
+
+/* What a name in Trusted is to the gate. */
+enum gate_name {
+	GATE_GOVERNED,  /* a dataset governs it: content needs a verdict */
+	GATE_TEMPORARY, /* none does: private to its writer until it is renamed to a governed name */
+};
+enum gate_name gate_name_of(Gate *gate, const char *below);
+
+/*
+ * Judges the draft of a staging node as new content of Trusted/`below`: seals it in staging, checks it, and publishes
+ * or quarantines it. 0: published, or there was no draft. -EPERM: refused, the words name the rule and `assayfs why`.
+ * Other errors: not decided, not published; the sealed content stays in staging. Mode and owner are those of the
+ * staging node.
+ */
+int gate_judge_staged(Gate *gate, Content *staged, const char *below, const struct actor *actor);
+
+/*
+ * A draft of a governed staging node that nobody will close any more: sealed in staging, refused with a verdict that
+ * says why (empty, or closed otherwise than by its opener), never published. 0, or what kept it from being recorded.
+ */
+int gate_refuse_staged(Gate *gate, Content *staged, const char *below, const struct actor *actor);
+
+/*
+ * Judges version `version` of `node` (sealed, of any zone) as new content of Trusted/`below` and publishes it there.
+ * When `from_parent` is not 0, the name `from_name` in it is removed in the same operation (a rename inside Trusted).
+ * Errors as gate_judge_staged.
+ */
+int gate_judge_version(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
+        uint64_t from_parent, struct bytes from_name);
+
+/*
+ * Makes version `ordinal` of the name `path` (as version_list_path counts) its content again: in Landing as a new
+ * version that arrives, in Trusted through the gate. -ENOENT: no such path or version; -EPERM for Raw and for what was
+ * refused; -EBUSY while somebody writes the file.
+ */
+int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, uint64_t *ret_ordinal);
+
+/* ---- what is known of a file ---- */
+
+/*
+ * The outcome that `user.assayfs.verdict` says for a name: `node` stands at `path`. *ret_verdict (may be NULL) is the
+ * verdict's row, 0 for none. Between meta_begin and meta_end.
+ */
+int gate_outcome(Meta *m, const char *path, const struct node *node, enum outcome *ret_outcome, uint64_t *ret_verdict);
+
+/* Whether something newer than what Trusted/`below` shows is being judged (OUTCOME_PENDING), was refused
+ * (OUTCOME_FAILED, OUTCOME_ERROR), or neither (OUTCOME_NONE). Between meta_begin and meta_end. */
+int gate_newer(Meta *m, const char *below, enum outcome *ret_outcome);

@@ -1,0 +1,107 @@
+/*
+ * internal: what the gate's sources share with each other and with nobody else.
+ */
+#pragma once
+
+#include "policy/gate/gate.h"
+#include "policy/verdict.h"
+
+#include <pthread.h>
+
+#define GATE_THREADS_MAX 8
+/* How long a job waits after a trouble that may pass (a full disk), times its attempts; and when it is given up. */
+#define GATE_RETRY_NS INT64_C(2000000000)
+#define GATE_ATTEMPTS_MAX 50
+/* One read of the file that is judged: a WRITE's size, 64 blocks. */
+#define GATE_CHUNK_BYTES (1u << 20)
+
+struct busy_path;
+
+struct Gate {
+	Store *store;
+	Spawner *spawner;
+	struct gate_options options;
+	uint8_t vault_id[VERDICT_VAULT_ID_BYTES];
+
+	/* Guards what follows. Taken alone, or inside a meta operation; no meta operation is begun under it. */
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* a job came, a path came free, or the gate stops */
+	struct gate_policy *in_force;
+	struct busy_path *busy;
+	bool stopping;
+
+	pthread_t threads[GATE_THREADS_MAX];
+	unsigned thread_count;
+};
+
+/* ---- gate.c ---- */
+
+/* The policy stored in the vault, or the empty one. Inside a meta operation. */
+int gate_policy_load(Meta *m, struct gate_policy **ret);
+/* Takes `policy` over on success. */
+int gate_policy_wrap(Policy *policy, uint64_t number, struct gate_policy **ret);
+/* Puts it in force; takes it over. */
+void gate_policy_install(Gate *gate, struct gate_policy *policy);
+void gate_wake(Gate *gate);
+
+/* ---- paths.c ---- */
+
+/* Below its zone: "Landing/a/b" → "a/b"; NULL when the path does not lie in a zone. *ret_zone may be NULL. */
+const char *gate_below(const char *path, enum zone *ret_zone);
+
+/* Makes the directories that lead to `below` in `zone` where they are missing, and gives the last one and the final
+ * name, which points into `below`. Inside a meta operation. New directories belong to `owner`'s uid and gid. */
+int gate_make_parents(Meta *m, enum zone zone, const char *below, const struct node *owner, uint64_t *ret_parent,
+        struct bytes *ret_name);
+
+/* Calls `each` for every regular file below a directory node, its path built from `prefix`. Begins and ends meta
+ * operations of its own; the tree may change meanwhile. */
+typedef int gate_file_fn(void *arg, const char *path, const struct node *node);
+int gate_walk(Store *store, uint64_t directory, const char *prefix, gate_file_fn *each, void *arg);
+
+/* One thread at a time judges a path. try: false when it is taken. */
+bool gate_path_try(Gate *gate, const char *below);
+int gate_path_take(Gate *gate, const char *below); /* waits */
+void gate_path_done(Gate *gate, const char *below);
+
+/* ---- judge.c ---- */
+
+/* What is judged, as what, for whom. */
+struct judgement {
+	const char *path;  /* the verdict's: where the file was met */
+	const char *below; /* where it would stand in Trusted */
+	struct gate_policy *policy;
+	const struct policy_dataset *dataset;
+	struct actor actor;
+	int64_t started_ns;
+	struct check_outcome checked; /* result is taken over by the verdict */
+};
+
+/* Runs the check on what `input` yields; fills j->checked. */
+int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint64_t size);
+
+/* Makes, signs and stores the verdict of j->checked about (node, version), with its audit record, in the running meta
+ * operation. A refusal also puts the version into quarantine. */
+int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64_t version, uint64_t *ret_verdict,
+        enum outcome *ret_outcome);
+
+/* ---- publish.c ---- */
+
+struct publication {
+	uint64_t source_node, source_version;
+	const char *below;
+	uint64_t verdict;
+	const uint8_t *sha256; /* 32 bytes: what the verdict is about */
+	struct actor actor;
+	uint64_t from_parent; /* 0, or a name that goes in the same operation */
+	struct bytes from_name;
+	uint64_t job; /* 0, or a job that is done with it */
+};
+
+/* Shows the source's bytes at Trusted/below. The path must be held (gate_path_…). */
+int publish(Gate *gate, const struct publication *p);
+
+/* ---- arrival.c ---- */
+
+/* Runs one due job if there is one: 1 when it did, 0 when not; negative: trouble with the database. */
+int gate_run_due_job(Gate *gate);

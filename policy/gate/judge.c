@@ -1,0 +1,189 @@
+#include "policy/gate/internal.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/keyring.h"
+#include "crypto/sign.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *last_component(const char *path) {
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+/* Reads and drops what is left, so that capture and hash see the whole file even when no check was wanted. */
+static int drain(struct check_input input) {
+	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
+	if (!chunk)
+		return fault(ENOMEM, "reading the file to be judged");
+	ssize_t got;
+	do
+		got = input.read(input.context, chunk, GATE_CHUNK_BYTES);
+	while (got > 0);
+	return (int)got;
+}
+
+struct hashing {
+	struct check_input input;
+	crypto_hash_sha256_state sha256;
+	uint64_t size;
+};
+
+static ssize_t hashing_read(void *context, void *buffer, size_t size) {
+	struct hashing *h = context;
+	ssize_t got = h->input.read(h->input.context, buffer, size);
+	if (got > 0) {
+		crypto_hash_sha256_update(&h->sha256, buffer, (size_t)got);
+		h->size += (uint64_t)got;
+	}
+	return got;
+}
+
+/* A dataset that asks for what this version does not do is an error, told apart from `failed`. */
+static int check_unsupported(struct judgement *j, struct check_input input) {
+	struct hashing h = {.input = input};
+	crypto_hash_sha256_init(&h.sha256);
+	int rc = drain((struct check_input){.read = hashing_read, .context = &h});
+	if (rc < 0)
+		return rc;
+	crypto_hash_sha256_final(&h.sha256, j->checked.sha256);
+	j->checked.size = h.size;
+	return check_result_error(&j->checked.result, "%s", j->dataset->unsupported);
+}
+
+int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint64_t size) {
+	j->started_ns = meta_now(store_meta(gate->store));
+	if (j->dataset->unsupported)
+		return check_unsupported(j, input);
+	struct check_job job = check_job_for(j->dataset, last_component(j->below), size, j->started_ns);
+	struct check_request request = {.job = &job, .input = input};
+	return fault_while(spawner_check(gate->spawner, &request, &j->checked), "checking %s", j->path);
+}
+
+static int sign(Gate *gate, struct bytes json, uint8_t ret_signature[static SIGN_SIGNATURE_BYTES],
+        char ret_key_name[static 32]) {
+	uint8_t seed[KEYRING_KEY_BYTES];
+	uint32_t version;
+	int rc = keyring_get(store_keyring(gate->store), "verdict", 0, seed, &version);
+	if (rc < 0)
+		return fault_while(rc, "taking the key that signs verdicts");
+	rc = verdict_sign(json, seed, ret_signature);
+	sodium_memzero(seed, sizeof seed);
+	snprintf(ret_key_name, 32, "verdict/%" PRIu32, version);
+	return rc;
+}
+
+static enum verdict_outcome row_outcome(enum outcome outcome) {
+	switch (outcome) {
+	case OUTCOME_PASSED:
+		return VERDICT_PASSED;
+	case OUTCOME_FAILED:
+		return VERDICT_FAILED;
+	case OUTCOME_NONE:
+	case OUTCOME_PENDING:
+	case OUTCOME_ERROR:
+		break;
+	}
+	return VERDICT_ERROR;
+}
+
+static int record_audit(Meta *m, const struct judgement *j, uint64_t node, uint64_t version, uint64_t verdict,
+        enum outcome outcome, const char *reason) {
+	char detail[AUDIT_DETAIL_MAX];
+	snprintf(detail, sizeof detail, "%s: dataset %s, policy %" PRIu64 ", verdict %" PRIu64 "%s%s",
+	        outcome_word(outcome), j->dataset->name, j->policy->number, verdict, reason ? ": " : "",
+	        reason ? reason : "");
+	struct audit_event event = {
+	        .event = "verdict",
+	        .actor = j->actor,
+	        .path = j->path,
+	        .outcome = outcome == OUTCOME_PASSED   ? "ok"
+	                   : outcome == OUTCOME_FAILED ? "denied"
+	                                               : "error",
+	        .node = node,
+	        .version = version,
+	        .bytes = j->checked.size,
+	        .detail = detail,
+	};
+	return audit_record(m, &event, NULL);
+}
+
+static int quarantine(Meta *m, const struct judgement *j, uint64_t node, uint64_t version, uint64_t verdict) {
+	struct quarantine_row row = {
+	        .time_ns = meta_now(m),
+	        .path = bytes_of_string(j->path),
+	        .node = node,
+	        .version = version,
+	        .verdict = verdict,
+	        .uid = j->actor.uid,
+	};
+	return quarantine_put(m, &row, NULL);
+}
+
+static int make_json(Gate *gate, struct judgement *j, enum outcome *ret_outcome, char **ret_reason, char **ret_json,
+        size_t *ret_size) {
+	_cleanup_(verdict_freep) struct verdict *verdict = NULL;
+	int rc = verdict_make(
+	        gate->vault_id, j->path, j->policy->policy, j->policy->number, j->dataset, j->checked.result, &verdict);
+	if (rc < 0)
+		return rc;
+	j->checked.result = NULL;
+	*ret_outcome = verdict->check->outcome;
+	verdict->input.size = j->checked.size;
+	memcpy(verdict->input.sha256, j->checked.sha256, VERDICT_HASH_BYTES);
+	verdict->has_output = *ret_outcome == OUTCOME_PASSED;
+	if (verdict->has_output)
+		verdict->output = verdict->input;
+	verdict->clock_ns = verdict->started_ns = j->started_ns;
+	verdict->finished_ns = meta_now(store_meta(gate->store));
+	if (verdict->check->reason && !(*ret_reason = strdup(verdict->check->reason)))
+		return fault(ENOMEM, "writing the verdict on %s", j->path);
+	return verdict_to_json(verdict, ret_json, ret_size);
+}
+
+int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64_t version, uint64_t *ret_verdict,
+        enum outcome *ret_outcome) {
+	_cleanup_(freep) char *json = NULL;
+	_cleanup_(freep) char *reason = NULL;
+	size_t size = 0;
+	enum outcome outcome = OUTCOME_ERROR;
+	uint8_t signature[SIGN_SIGNATURE_BYTES];
+	char key_name[32];
+	int rc = make_json(gate, j, &outcome, &reason, &json, &size);
+	if (rc >= 0)
+		rc = sign(gate, bytes_of(json, size), signature, key_name);
+	if (rc < 0)
+		return fault_while(rc, "writing the verdict on %s", j->path);
+	struct verdict_row row = {
+	        .time_ns = meta_now(m),
+	        .path = bytes_of_string(j->path),
+	        .node = node,
+	        .version = version,
+	        .outcome = (uint8_t)row_outcome(outcome),
+	        .fresh = true,
+	        .dataset = bytes_of_string(j->dataset->name),
+	        .policy = j->policy->number,
+	        .body = bytes_of(json, size),
+	        .signature = bytes_of(signature, sizeof signature),
+	        .key_name = bytes_of_string(key_name),
+	};
+	memcpy(row.input_sha256, j->checked.sha256, sizeof row.input_sha256);
+	if (outcome == OUTCOME_PASSED)
+		memcpy(row.output_sha256, j->checked.sha256, sizeof row.output_sha256);
+	uint64_t verdict = 0;
+	rc = verdict_put(m, &row, &verdict);
+	if (rc >= 0)
+		rc = record_audit(m, j, node, version, verdict, outcome, reason);
+	if (rc >= 0 && outcome != OUTCOME_PASSED)
+		rc = quarantine(m, j, node, version, verdict);
+	if (rc < 0)
+		return fault_while(rc, "storing the verdict on %s", j->path);
+	*ret_verdict = verdict;
+	*ret_outcome = outcome;
+	return 0;
+}

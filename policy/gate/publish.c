@@ -1,0 +1,208 @@
+#include "policy/gate/internal.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The node that will show the bytes, and what stood there. */
+struct target {
+	uint64_t node;
+	bool is_new; /* an orphan until it is linked */
+	uint64_t version;
+	uint8_t sha256[32];
+	bool has_sha256;
+	uint64_t old_ino, parent_ino;
+	char name[TREE_NAME_MAX + 1];
+};
+
+struct sealing {
+	const struct publication *p;
+	struct target *target;
+	struct node source;
+};
+
+static int target_existing(Meta *m, const char *path, const struct node *node, struct target *t) {
+	if (!S_ISREG(node->mode))
+		return fault(EEXIST, "%s is not a regular file", path);
+	t->node = node->id;
+	t->old_ino = node->ino;
+	t->version = node->version;
+	struct version version;
+	if (node->version == 0)
+		return 0;
+	int rc = version_get(m, node->version, &version);
+	if (rc < 0)
+		return rc;
+	t->has_sha256 = version.has_sha256;
+	memcpy(t->sha256, version.sha256, sizeof t->sha256);
+	return 0;
+}
+
+/* Finds the node at Trusted/below or makes an orphan for it, with the source's owner, mode and time. */
+static int target_prepare(Meta *m, const struct publication *p, struct node *ret_source, struct target *t) {
+	int rc = tree_get(m, p->source_node, ret_source);
+	if (rc < 0)
+		return rc;
+	char path[TREE_PATH_MAX];
+	snprintf(path, sizeof path, "Trusted/%s", p->below);
+	struct node node;
+	rc = tree_resolve(m, bytes_of_string(path), &node);
+	if (rc >= 0)
+		rc = target_existing(m, path, &node, t);
+	else if (rc == -ENOENT) {
+		struct node attributes = *ret_source;
+		attributes.zone = ZONE_TRUSTED;
+		attributes.mode = S_IFREG | (ret_source->mode & 0777);
+		rc = tree_create_orphan(m, &attributes, &node);
+		t->node = node.id;
+		t->is_new = true;
+	}
+	return rc;
+}
+
+/* Copies the source, and hashes what was copied: what is published is what was judged, to the byte. */
+static int copy_judged(Store *store, const struct publication *p, Content *target) {
+	_cleanup_(content_closep) Content *source = NULL;
+	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
+	if (!chunk)
+		return fault(ENOMEM, "copying the judged file");
+	int rc = content_open(store, p->source_node, p->source_version, &source);
+	if (rc >= 0)
+		rc = content_truncate(target, 0);
+	if (rc >= 0)
+		rc = content_touch(target);
+	crypto_hash_sha256_state sha256;
+	crypto_hash_sha256_init(&sha256);
+	uint64_t offset = 0;
+	for (size_t got = 1; rc >= 0 && got > 0; offset += got) {
+		rc = content_read(source, offset, chunk, GATE_CHUNK_BYTES, &got);
+		if (rc >= 0 && got > 0) {
+			crypto_hash_sha256_update(&sha256, chunk, got);
+			rc = content_write(target, offset, bytes_of(chunk, got));
+		}
+	}
+	uint8_t hash[32];
+	crypto_hash_sha256_final(&sha256, hash);
+	if (rc >= 0 && memcmp(hash, p->sha256, sizeof hash) != 0)
+		rc = fault(EBADMSG, "the bytes read for Trusted/%s are not those that were judged", p->below);
+	return rc;
+}
+
+static int record(
+        Meta *m, const struct publication *p, uint64_t node, uint64_t version, uint64_t bytes, const char *what) {
+	char path[TREE_PATH_MAX], detail[128];
+	snprintf(path, sizeof path, "Trusted/%s", p->below);
+	snprintf(detail, sizeof detail, "%s, verdict %" PRIu64, what, p->verdict);
+	struct audit_event event = {
+	        .event = "publish",
+	        .actor = p->actor,
+	        .path = path,
+	        .node = node,
+	        .version = version,
+	        .bytes = bytes,
+	        .detail = detail,
+	};
+	int rc = audit_record(m, &event, NULL);
+	if (rc >= 0 && p->job != 0)
+		rc = job_finish(m, p->job, p->verdict);
+	return rc;
+}
+
+static int remove_former_name(Meta *m, const struct publication *p) {
+	if (p->from_parent == 0)
+		return 0;
+	struct node gone;
+	return tree_unlink(m, p->from_parent, p->from_name, &gone);
+}
+
+/* In the meta operation that seals the version: the name, the inode number, the lineage, the record, all or none. */
+static int show(Meta *m, const struct version *sealed, void *arg) {
+	struct sealing *s = arg;
+	struct target *t = s->target;
+	uint64_t parent;
+	struct bytes name;
+	struct node node;
+	int rc = gate_make_parents(m, ZONE_TRUSTED, s->p->below, &s->source, &parent, &name);
+	if (rc < 0)
+		return rc;
+	memcpy(t->name, name.data, name.size);
+	t->name[name.size] = '\0';
+	struct node directory;
+	rc = tree_get(m, parent, &directory);
+	t->parent_ino = directory.ino;
+	if (rc >= 0)
+		rc = remove_former_name(m, s->p);
+	if (rc >= 0 && t->is_new)
+		rc = tree_link(m, t->node, parent, name, &node);
+	else if (rc >= 0) {
+		uint64_t ino;
+		rc = tree_new_ino(m, t->node, &ino);
+	}
+	if (rc >= 0)
+		rc = lineage_put(m, sealed->id, s->p->source_version, LINEAGE_INPUT);
+	if (rc >= 0)
+		rc = record(m, s->p, t->node, sealed->id, sealed->size, "published");
+	return rc;
+}
+
+static void forget_orphan(Meta *m, const struct target *t) {
+	if (!t->is_new)
+		return;
+	meta_begin(m);
+	(void)meta_end(m, tree_forget(m, t->node)); /* if it stays, it is an unnamed empty node: fsck's to sweep */
+}
+
+/* The same bytes stand there already: no version, but the record and the end of the job. */
+static int already_shown(Gate *gate, const struct publication *p, const struct target *t) {
+	Meta *m = store_meta(gate->store);
+	meta_begin(m);
+	int rc = remove_former_name(m, p);
+	if (rc >= 0)
+		rc = record(m, p, t->node, t->version, 0, "unchanged");
+	return meta_end(m, rc);
+}
+
+static int seal_and_show(Gate *gate, const struct publication *p, struct sealing *s) {
+	_cleanup_(content_closep) Content *target = NULL;
+	int rc = content_open(gate->store, s->target->node, 0, &target);
+	if (rc >= 0)
+		rc = copy_judged(gate->store, p, target);
+	struct version sealed;
+	if (rc >= 0)
+		rc = content_seal(target, ORIGIN_PUBLISH, p->verdict, p->sha256, show, s, &sealed);
+	if (rc < 0 && target)
+		(void)content_drop(target);
+	return rc;
+}
+
+int publish(Gate *gate, const struct publication *p) {
+	Meta *m = store_meta(gate->store);
+	struct target target = {0};
+	struct sealing s = {.p = p, .target = &target};
+	meta_begin(m);
+	int rc = meta_end(m, target_prepare(m, p, &s.source, &target));
+	if (rc < 0)
+		return fault_while(rc, "publishing Trusted/%s", p->below);
+	if (target.has_sha256 && memcmp(target.sha256, p->sha256, sizeof target.sha256) == 0)
+		return already_shown(gate, p, &target);
+	if (!target.is_new) {
+		/* what a version keeps of time and mode is its node's when it is sealed */
+		meta_begin(m);
+		rc = meta_end(m, tree_setattr(m, target.node, &s.source, TREE_MTIME, NULL));
+	}
+	if (rc >= 0)
+		rc = seal_and_show(gate, p, &s);
+	if (rc < 0) {
+		forget_orphan(m, &target);
+		return fault_while(rc, "publishing Trusted/%s", p->below);
+	}
+	if (gate->options.changed)
+		gate->options.changed(
+		        gate->options.changed_arg, target.parent_ino, bytes_of_string(target.name), target.old_ino);
+	return 0;
+}

@@ -1,0 +1,215 @@
+/* queue: what brings jobs into being: arrivals, recovery, workflows, a new policy. */
+#include "policy/gate/internal.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Puts the job and, when it takes the place of a queued one, the record that says so. */
+static int put_job(Meta *m, const struct job *job, const char *path) {
+	uint64_t id, superseded, version;
+	int rc = job_put(m, job, &id, &superseded, &version);
+	if (rc < 0 || superseded == 0)
+		return rc;
+	struct audit_event event = {
+	        .event = "supersede",
+	        .actor = {.uid = job->uid, .gid = job->gid, .pid = job->pid},
+	        .path = path,
+	        .node = job->node,
+	        .version = version,
+	        .detail = "a newer version arrived before this one was judged",
+	};
+	memcpy(event.actor.exe, job->exe, sizeof event.actor.exe);
+	return audit_record(m, &event, NULL);
+}
+
+static struct job job_for(const struct actor *actor, enum job_kind kind, const char *path, uint64_t node,
+        uint64_t version, const struct policy_dataset *dataset) {
+	struct job job = {
+	        .kind = (uint8_t)kind,
+	        .node = node,
+	        .version = version,
+	        .path = bytes_of_string(path),
+	        .dataset = dataset->name,
+	        .uid = actor->uid,
+	        .gid = actor->gid,
+	        .pid = actor->pid,
+	};
+	memcpy(job.exe, actor->exe, sizeof job.exe);
+	return job;
+}
+
+static int arrived(const struct gate_policy *policy, Meta *m, const char *path, uint64_t node, uint64_t version,
+        const struct actor *actor) {
+	enum zone zone;
+	const char *below = gate_below(path, &zone);
+	if (!below || zone != ZONE_LANDING || version == 0)
+		return 0;
+	const struct policy_dataset *dataset = policy_dataset_for(policy->policy, below);
+	if (!dataset || !policy_runs_on_arrival(policy->policy, dataset))
+		return 0;
+	struct job job = job_for(actor, JOB_ARRIVE, path, node, version, dataset);
+	job.due_ns = meta_now(m) + (int64_t)dataset->settle_ms * 1000000;
+	return fault_while(put_job(m, &job, path), "queueing the check of %s", path);
+}
+
+int gate_arrived(Gate *gate, Meta *m, const char *path, uint64_t node, uint64_t version, const struct actor *actor) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	int rc = arrived(policy, m, path, node, version, actor);
+	gate_wake(gate);
+	return rc;
+}
+
+int gate_recovered(Meta *m, const struct version *version, void *arg) {
+	(void)arg;
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = NULL;
+	char path[TREE_PATH_MAX];
+	int rc = tree_path(m, version->node, path, sizeof path, NULL);
+	if (rc == -ENOENT || rc == -ERANGE)
+		return 0; /* without a name nothing arrives */
+	if (rc >= 0)
+		rc = gate_policy_load(m, &policy);
+	struct actor actor = {.uid = version->uid, .gid = version->gid, .exe = "assayfs"};
+	return rc < 0 ? rc : arrived(policy, m, path, version->node, version->id, &actor);
+}
+
+/* ---- a walk that queues ---- */
+
+struct queueing {
+	Gate *gate;
+	struct gate_policy *policy;
+	const struct policy_workflow *workflow; /* NULL: after a new policy */
+	const struct actor *actor;
+	uint64_t count;
+};
+
+static int queue_recheck(void *arg, const char *path, const struct node *node) {
+	struct queueing *q = arg;
+	const char *below = gate_below(path, NULL);
+	const struct policy_dataset *dataset = below ? policy_dataset_for(q->policy->policy, below) : NULL;
+	if (!dataset || strcmp(dataset->name, q->workflow->dataset) != 0 || node->version == 0)
+		return 0;
+	bool from_landing = strcmp(q->workflow->from, zone_name(ZONE_LANDING)) == 0;
+	Meta *m = store_meta(q->gate->store);
+	meta_begin(m);
+	struct job job =
+	        job_for(q->actor, from_landing ? JOB_ARRIVE : JOB_RECHECK, path, node->id, node->version, dataset);
+	job.workflow = q->workflow->name;
+	job.due_ns = meta_now(m);
+	int rc = meta_end(m, put_job(m, &job, path));
+	q->count += rc >= 0;
+	return rc;
+}
+
+static int no_such_workflow(const Policy *policy, const char *name) {
+	char names[512] = "";
+	for (size_t i = 0, used = 0; i < policy_workflow_count(policy) && used < sizeof names; i++)
+		used += (size_t)snprintf(
+		        names + used, sizeof names - used, "%s%s", i ? ", " : "", policy_workflow(policy, i)->name);
+	return fault(ENOENT, "no workflow is called %s; the policy has: %s", name, names[0] ? names : "none");
+}
+
+int gate_run(Gate *gate, const char *workflow, const struct actor *actor, uint64_t *ret_count) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	struct queueing q = {.gate = gate, .policy = policy, .actor = actor};
+	q.workflow = policy_workflow_named(policy->policy, workflow);
+	if (!q.workflow)
+		return no_such_workflow(policy->policy, workflow);
+	Meta *m = store_meta(gate->store);
+	struct audit_event event = {.event = "run", .actor = *actor, .detail = workflow};
+	meta_begin(m);
+	int rc = meta_end(m, audit_record(m, &event, NULL));
+	bool from_landing = strcmp(q.workflow->from, zone_name(ZONE_LANDING)) == 0;
+	if (rc >= 0)
+		rc = gate_walk(
+		        gate->store, from_landing ? NODE_LANDING : NODE_RAW, q.workflow->from, queue_recheck, &q);
+	gate_wake(gate);
+	*ret_count = q.count;
+	return rc;
+}
+
+/* ---- a new policy ---- */
+
+/* What has not passed yet gets its chance under the new rules. */
+static int queue_unpassed(void *arg, const char *path, const struct node *node) {
+	struct queueing *q = arg;
+	Meta *m = store_meta(q->gate->store);
+	enum outcome outcome;
+	meta_begin(m);
+	int rc = gate_outcome(m, path, node, &outcome, NULL);
+	if (rc >= 0 && outcome != OUTCOME_PASSED)
+		rc = arrived(q->policy, m, path, node->id, node->version, q->actor);
+	return meta_end(m, rc);
+}
+
+static int check_steward(const Policy *policy) {
+	if (!policy_has_roles(policy) || policy_role_is_given(policy, ROLE_STEWARD))
+		return 0;
+	return fault(EPERM,
+	        "policy.yaml: roles name no steward, so nobody could change the policy again; name at least "
+	        "one user or group under roles.steward");
+}
+
+static int store_policy(Gate *gate, const PolicyBundle *bundle, const Policy *policy, const struct actor *actor,
+        const char *actor_name, uint64_t *ret_number) {
+	_cleanup_(freep) uint8_t *archive = NULL;
+	size_t size;
+	int rc = policy_bundle_serialise(bundle, &archive, &size);
+	if (rc < 0)
+		return rc;
+	Meta *m = store_meta(gate->store);
+	struct policy_row row = {
+	        .uid = actor->uid, .actor = bytes_of_string(actor_name), .bundle = bytes_of(archive, size)};
+	memcpy(row.sha256, policy_sha256(policy), sizeof row.sha256);
+	meta_begin(m);
+	row.time_ns = meta_now(m);
+	rc = policy_put(m, &row, ret_number);
+	if (rc >= 0) {
+		char detail[64];
+		snprintf(detail, sizeof detail, "policy %" PRIu64, *ret_number);
+		struct audit_event event = {.event = "policy-apply", .actor = *actor, .detail = detail};
+		rc = audit_record(m, &event, NULL);
+	}
+	return meta_end(m, rc);
+}
+
+int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
+        uint64_t *ret_number, bool *ret_changed) {
+	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
+	_cleanup_(policy_freep) Policy *asked = NULL;
+	_cleanup_(policy_freep) Policy *policy = NULL;
+	_cleanup_(gate_policy_donep) struct gate_policy *former = gate_policy(gate);
+	int rc = policy_bundle_parse(archive, &bundle);
+	if (rc >= 0)
+		rc = policy_parse(bundle, &asked);
+	if (rc >= 0)
+		rc = policy_resolve_roles(asked, bundle);
+	if (rc >= 0)
+		rc = policy_parse(bundle, &policy);
+	if (rc >= 0)
+		rc = check_steward(policy);
+	if (rc < 0)
+		return rc;
+	*ret_changed = former->number == 0 || memcmp(policy_sha256(policy), policy_sha256(former->policy), 32) != 0;
+	*ret_number = former->number;
+	if (!*ret_changed)
+		return 0;
+	rc = store_policy(gate, bundle, policy, actor, actor_name, ret_number);
+	struct gate_policy *fresh = NULL;
+	if (rc >= 0)
+		rc = gate_policy_wrap(policy, *ret_number, &fresh);
+	if (rc < 0)
+		return fault_while(rc, "storing the policy");
+	policy = NULL;
+	gate_policy_install(gate, fresh);
+	struct gate_policy *held = gate_policy(gate);
+	struct queueing q = {.gate = gate, .policy = held, .actor = actor};
+	rc = gate_walk(gate->store, NODE_LANDING, zone_name(ZONE_LANDING), queue_unpassed, &q);
+	gate_policy_done(held);
+	gate_wake(gate);
+	return rc;
+}
