@@ -276,6 +276,8 @@ int header_add_slot_passphrase(VaultHeader *header, const Keyring *keyring, stru
 	int rc = passphrase.size > 0 ? 0 : fault(EINVAL, "an empty passphrase protects nothing");
 	if (rc == 0 && !kdf) {
 		rc = header_kdf_calibrate(HEADER_KDF_MEMORY_DEFAULT, DEFAULT_MILLISECONDS, &calibrated);
+		if (rc == 0 && calibrated.passes < HEADER_KDF_PASSES_LEAST)
+			calibrated.passes = HEADER_KDF_PASSES_LEAST;
 		kdf = &calibrated;
 	}
 	if (rc == 0)

@@ -27,9 +27,12 @@
  * header_unlock() opens a slot, which only its secret can have made, takes the authentic verification key out of it,
  * and checks the signature over everything else: then no byte of the file differs from what the vault's owner wrote
  * (the bytes must be canonical, so even white space counts). What it cannot see is an older vault.json put back whole:
- * compare header_generation() with a memory of your own. A removed slot's holder knew the "header" seed (unless
- * limited): rotate it as well ("header" in keyring_rotate()); slots made before that still accept the old signer's
- * successors.
+ * compare header_generation() with a memory of your own. Nor does it see what a former holder of
+ * the "header" seed does: after removing a slot rotate that key as well (keyring_rotate(), header_update()). Slots made
+ * after that refuse the old seed; a slot made before knows only the old key and would accept a forged successor of it
+ * until it is made anew, which needs its secret.
+ *
+ * Labels and key names stand in vault.json for everybody to read.
  *
  * A VaultHeader belongs to one thread at a time.
  */
@@ -60,6 +63,7 @@
 #define HEADER_KDF_MEMORY_MAX ((uint64_t)4 << 30)
 #define HEADER_KDF_WORK_MAX ((uint64_t)64 << 30)
 #define HEADER_KDF_MEMORY_DEFAULT ((uint64_t)256 << 20)
+#define HEADER_KDF_PASSES_LEAST 3
 
 /* The cost of Argon2id (RFC 9106; one lane, as in libsodium). */
 struct header_kdf {
@@ -90,7 +94,9 @@ struct slot_info {
 typedef struct VaultHeader VaultHeader;
 
 /* Passes so that Argon2id with `memory` bytes takes about `milliseconds` on this machine (at least one pass). Runs it
- * once. -ENOMEM. -EINVAL: memory outside the caps. */
+ * twice, with one pass and with three, because the first also pays for getting the memory. -ENOMEM. -EINVAL: memory
+ * outside the caps. Measured with 256 MiB and one second: 2 or 3 passes on two cores
+ * shared with three times as much work as they can do, more when idle. */
 int header_kdf_calibrate(uint64_t memory, unsigned milliseconds, struct header_kdf *ret_kdf);
 
 /* A header with a new random vault id and no slot yet: add at least one before header_serialize(). `created` in seconds
@@ -130,7 +136,8 @@ int header_verify(const VaultHeader *header, const Keyring *keyring);
 
 /* Adds a slot that holds every key of `keyring`. `passphrase` is used as its bytes are, so let the caller settle on one
  * encoding; it must not be empty (-EINVAL). `label` (for people; UTF-8, no control characters) may be "". `kdf` may be
- * NULL: then 256 MiB and about one second, measured. -ENOSPC: HEADER_SLOTS_MAX reached. -ENOMEM. */
+ * NULL: then 256 MiB and about one second, measured, but at least HEADER_KDF_PASSES_LEAST passes, so that a busy
+ * machine does not make a cheap slot. -ENOSPC: HEADER_SLOTS_MAX reached. -ENOMEM. */
 int header_add_slot_passphrase(VaultHeader *header, const Keyring *keyring, struct bytes passphrase, const char *label,
         const struct header_kdf *kdf);
 

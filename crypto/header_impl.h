@@ -71,7 +71,9 @@ int kdf_check(const struct header_kdf *kdf);
 
 /* ---- header_json.c ---- */
 
+/* "secret" or "ed25519", as it stands in vault.json. */
 const char *key_kind_name(enum key_kind kind);
+/* "active" or "retired", as it stands in vault.json. */
 const char *key_state_name(enum key_state state);
 
 /* The bytes that the last signer signs. The caller frees. */

@@ -39,25 +39,35 @@ static int argon2id(struct bytes passphrase, const struct header_kdf *kdf, const
 	        (unsigned long long)(kdf->memory >> 20));
 }
 
-int header_kdf_calibrate(uint64_t memory, unsigned milliseconds, struct header_kdf *ret_kdf) {
-	struct header_kdf kdf = {.memory = memory, .passes = 1};
+/* Nanoseconds that one derivation with `passes` takes. */
+static int time_argon2id(uint64_t memory, uint64_t passes, uint64_t *ret_nanoseconds) {
+	const struct header_kdf kdf = {.memory = memory, .passes = passes};
+	const uint8_t salt[SLOT_SALT_BYTES] = {0};
 	struct timespec before, after;
-	uint8_t kek[KEK_BYTES], salt[SLOT_SALT_BYTES] = {0};
-	crypto_ready();
-	int rc = kdf_check(&kdf);
-	if (rc < 0)
-		return rc;
+	uint8_t kek[KEK_BYTES];
 	(void)clock_gettime(CLOCK_MONOTONIC, &before);
-	rc = argon2id(bytes_of_string("calibration"), &kdf, salt, kek);
+	int rc = argon2id(bytes_of_string("calibration"), &kdf, salt, kek);
 	(void)clock_gettime(CLOCK_MONOTONIC, &after);
+	*ret_nanoseconds = (uint64_t)((after.tv_sec - before.tv_sec) * 1000000000LL + (after.tv_nsec - before.tv_nsec));
+	return rc;
+}
+
+int header_kdf_calibrate(uint64_t memory, unsigned milliseconds, struct header_kdf *ret_kdf) {
+	const struct header_kdf least = {.memory = memory, .passes = 1};
+	uint64_t one = 0, three = 0;
+	crypto_ready();
+	int rc = kdf_check(&least);
+	if (rc == 0)
+		rc = time_argon2id(memory, 1, &one);
+	if (rc == 0)
+		rc = time_argon2id(memory, 3, &three);
 	if (rc < 0)
 		return rc;
-	uint64_t took =
-	        (uint64_t)((after.tv_sec - before.tv_sec) * 1000000000LL + (after.tv_nsec - before.tv_nsec)) + 1;
-	uint64_t passes = ((uint64_t)milliseconds * 1000000 + took / 2) / took;
-	uint64_t most = HEADER_KDF_WORK_MAX / memory;
-	kdf.passes = passes < 1 ? 1 : passes > most ? most : passes;
-	*ret_kdf = kdf;
+	/* On a busy machine the longer run can come out as the shorter one. */
+	uint64_t pass = three > one ? (three - one) / 2 + 1 : one + 1;
+	uint64_t wanted = (uint64_t)milliseconds * 1000000, most = HEADER_KDF_WORK_MAX / memory;
+	uint64_t passes = wanted > one ? 1 + (wanted - one + pass / 2) / pass : 1;
+	*ret_kdf = (struct header_kdf){.memory = memory, .passes = passes < most ? passes : most};
 	return 0;
 }
 

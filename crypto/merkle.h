@@ -24,9 +24,11 @@
 
 typedef uint8_t merkle_hash[MERKLE_HASH_BYTES];
 
+/* The root of the tree without leaves. */
 void merkle_empty_root(merkle_hash ret_root);
+/* The hash of a leaf that holds `data`. */
 void merkle_leaf(struct bytes data, merkle_hash ret_hash);
-/* `ret_hash` may be `left` or `right`. */
+/* The hash of the node above `left` and `right`. `ret_hash` may be `left` or `right`. */
 void merkle_node(const merkle_hash left, const merkle_hash right, merkle_hash ret_hash);
 
 /* The right edge of a tree of `size` leaves: all that appending and the root need. Zeroed, it is the empty tree.
@@ -44,6 +46,7 @@ typedef int merkle_store_fn(void *context, unsigned level, uint64_t index, const
 int merkle_frontier_append(
         struct merkle_frontier *frontier, const merkle_hash leaf, merkle_store_fn *store, void *context);
 
+/* The root of the whole tree; that of the empty tree when it has no leaf. */
 void merkle_frontier_root(const struct merkle_frontier *frontier, merkle_hash ret_root);
 
 /* As bytes: size (u64 LE), then the hashes of the set bits from the highest level down. */

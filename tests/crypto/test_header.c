@@ -377,6 +377,15 @@ static void bad_slots_are_not_made(void **state) {
 	assert_int_equal(unlock_bytes(vault->json, vault->size, SLOT_PASSPHRASE, "x", &keyring), 0);
 }
 
+static void a_slot_of_default_cost_is_never_cheap(void **state) {
+	struct vault *vault = *state;
+	struct slot_info slot;
+	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, bytes_of_string("x"), "", NULL), 0);
+	assert_int_equal(header_slot(vault->header, 2, &slot), 0);
+	assert_int_equal(slot.kdf.memory, HEADER_KDF_MEMORY_DEFAULT);
+	assert_true(slot.kdf.passes >= HEADER_KDF_PASSES_LEAST);
+}
+
 static void a_header_without_slots_is_not_written(void **state) {
 	(void)state;
 	_cleanup_(header_freep) VaultHeader *header = NULL;
@@ -417,6 +426,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(a_removed_slot_opens_no_more_and_the_last_one_stays, make, unmake),
 	        cmocka_unit_test_setup_teardown(another_vaults_keyring_cannot_change_the_header, make, unmake),
 	        cmocka_unit_test_setup_teardown(bad_slots_are_not_made, make, unmake),
+	        cmocka_unit_test_setup_teardown(a_slot_of_default_cost_is_never_cheap, make, unmake),
 	        cmocka_unit_test(a_header_without_slots_is_not_written),
 	        cmocka_unit_test(calibration_stays_inside_the_caps),
 	};
