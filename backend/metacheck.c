@@ -8,7 +8,7 @@
 
 struct check {
 	struct meta_core *core;
-	uint8_t *shadowed; /* a bit a page: the log has a newer one, so the file's may be half-written */
+	uint8_t *shadowed; /* a bit a page: a checkpoint was about to put a newer one here, so it may be half-written */
 	uint32_t pages;
 	metadb_finding_fn *finding;
 	void *user;
@@ -19,6 +19,8 @@ static int mark_shadowed(struct check *check) {
 	check->shadowed = calloc(1, check->pages / 8 + 1);
 	if (!check->shadowed)
 		return fault(ENOMEM, "no memory to check %s", METADB_NAME);
+	if (!walchain_checkpoint_began(wal))
+		return 0;
 	for (uint32_t frame = 1; frame <= walchain_frames(wal); frame++) {
 		uint32_t page = walchain_frame_page(wal, frame) - 1;
 		if (page < check->pages)
@@ -57,7 +59,7 @@ static int check_length(struct check *check) {
 int metadb_verify(MetaDb *db, metadb_finding_fn *finding, void *user) {
 	struct meta_core *core = metadb_core(db);
 	struct check check = {.core = core, .finding = finding, .user = user};
-	uint32_t logged = walchain_database_pages(core->wal);
+	uint32_t logged = walchain_checkpoint_began(core->wal) ? walchain_database_pages(core->wal) : 0;
 	/* Pages that the log cuts off are nobody's any more, those that it adds are in it. */
 	check.pages = logged && logged < core->tags.pages ? logged : core->tags.pages;
 	int rc = mark_shadowed(&check);

@@ -144,14 +144,14 @@ int metadb_create(
 	return fault_while(rc, "making the metadata of %s", vault_io_path(io));
 }
 
-/* Without a log the file must be exactly as the last checkpoint left it. */
+/* Unless a checkpoint was interrupted the file must be exactly as the last one left it. */
 static int check_file_size(struct meta_core *core) {
 	uint64_t size = 0;
 	int rc = vault_file_size(core->file, &size);
 	if (rc < 0)
 		return rc;
 	uint64_t expected = (uint64_t)core->tags.pages * META_PAGE_BYTES;
-	if (walchain_frames(core->wal) > 0 || size == expected)
+	if (walchain_checkpoint_began(core->wal) || size == expected)
 		return 0;
 	return fault(EBADMSG,
 	        "%s has %" PRIu64 " bytes, the last checkpoint left %" PRIu64

@@ -259,6 +259,7 @@ static int begin_generation(WalChain *wal, struct bytes logical) {
 	wal->written = 0;
 	wal->pending = 0;
 	wal->database_pages = 0;
+	wal->checkpoint_began = false;
 	wal->has_header = rc == 0;
 	return rc;
 }
@@ -342,6 +343,7 @@ int walchain_reset(WalChain *wal) {
 	int rc = vault_file_truncate(wal->file, 0);
 	(void)pthread_mutex_unlock(&wal->mutex);
 	wal->has_header = false;
+	wal->checkpoint_began = false;
 	wal->count = 0;
 	wal->written = 0;
 	wal->pending = 0;
@@ -365,6 +367,26 @@ static int sync_once(WalChain *wal) {
 	if (epoch == wal->epoch && before.frames > wal->durable)
 		rc = write_slot(wal, &before);
 	(void)pthread_mutex_unlock(&wal->mutex);
+	return rc;
+}
+
+bool walchain_checkpoint_began(const WalChain *wal) {
+	return wal->checkpoint_began;
+}
+
+int walchain_begin_checkpoint(WalChain *wal) {
+	uint8_t sector[WAL_SECTOR_BYTES];
+	int rc = 0;
+	if (!wal->checkpoint_began) {
+		wal_checkpoint_seal(wal->keys, wal->header.generation, sector);
+		rc = vault_file_write_at(wal->file, WAL_CHECKPOINT_AT, bytes_of(sector, sizeof sector));
+	}
+	if (rc < 0)
+		return rc;
+	wal->checkpoint_began = true;
+	(void)pthread_mutex_lock(&wal->sync_mutex);
+	rc = sync_once(wal);
+	(void)pthread_mutex_unlock(&wal->sync_mutex);
 	return rc;
 }
 

@@ -6,9 +6,10 @@
  *     0     32-byte header                0     sector 0: record {SQLite's header, generation, pack sequence, zeros}
  *     32    24-byte frame header          512   sector 1: record {watermark, zeros}
  *           4096-byte page                1024  sector 2: record {watermark, zeros}
- *     4152  24-byte frame header          1536  zeros
- *           4096-byte page                4096  record of frame 1 {watermark, 24 + 4096 bytes}
- *     …                                   8264  record of frame 2 …
+ *     4152  24-byte frame header          1536  sector 3: zeros, or record {zeros}: a checkpoint began
+ *           4096-byte page                2048  zeros
+ *     …                                   4096  record of frame 1 {watermark, 24 + 4096 bytes}
+ *                                         8264  record of frame 2 …
  *
  * A *generation* is the life of the log from one header to the next; it has a random 256-bit name and says after which
  * checkpoint pack it began. The associated data of a frame's record are the generation, its number and the tag of the
@@ -17,6 +18,10 @@
  * A *watermark* is a number of frames known to be durable, with the last one's tag. After a sync it is written
  * (unsynced) to the two slots by turns, each in a sector of its own, so that a torn write hits one of them at most; and
  * each frame carries the watermark that was known when it was sealed.
+ *
+ * A checkpoint writes to the database what stands in the log. Before it does, sector 3 is sealed and synced. So while
+ * it is zero, the database file must be to the byte what the last pack says; after it, the pages that the log has newer
+ * may be half-written.
  *
  * At opening all frames are read. The first that does not fit is either where a crash cut the log, or damage. Writes
  * between two syncs may reach the disk in any order, so good frames behind a bad one prove nothing by themselves. But a
@@ -38,6 +43,8 @@
 #define WAL_LOGICAL_FRAME_BYTES (WAL_FRAME_HEADER_BYTES + META_PAGE_BYTES)
 #define WAL_HEADER_BYTES 4096
 #define WAL_SECTOR_BYTES 512
+#define WAL_CHECKPOINT_AT (3 * WAL_SECTOR_BYTES)
+#define WAL_REST_AT (4 * WAL_SECTOR_BYTES)
 #define WAL_FRAME_PLAIN_BYTES (8 + WAL_LOGICAL_FRAME_BYTES)
 #define WAL_RECORD_BYTES (META_RECORD_OVERHEAD + WAL_FRAME_PLAIN_BYTES)
 
@@ -82,6 +89,12 @@ int walchain_reset(WalChain *wal);
 
 /* Makes all committed frames durable. From any thread. */
 int walchain_sync(WalChain *wal);
+
+/* As walchain_sync, and notes that the database file is about to be changed. The connection's thread. */
+int walchain_begin_checkpoint(WalChain *wal);
+
+/* Whether a checkpoint began in this generation. */
+bool walchain_checkpoint_began(const WalChain *wal);
 
 /* Physical size, from any thread. */
 uint64_t walchain_bytes(WalChain *wal);

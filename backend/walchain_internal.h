@@ -19,6 +19,7 @@ struct WalChain {
 	uint64_t pack_sequence;
 
 	bool has_header;
+	bool checkpoint_began;
 	struct wal_header header;
 
 	/* Of frame n at n - 1. */

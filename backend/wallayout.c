@@ -32,11 +32,32 @@ int wal_header_open(
 	return 0;
 }
 
-bool wal_header_rest_is_zero(const uint8_t block[static WAL_HEADER_BYTES]) {
+static bool is_zero(const uint8_t *data, size_t size) {
 	uint8_t any = 0;
-	for (size_t i = 3 * (size_t)WAL_SECTOR_BYTES; i < WAL_HEADER_BYTES; i++)
-		any |= block[i];
+	for (size_t i = 0; i < size; i++)
+		any |= data[i];
 	return any == 0;
+}
+
+bool wal_header_rest_is_zero(const uint8_t block[static WAL_HEADER_BYTES]) {
+	return is_zero(block + WAL_REST_AT, WAL_HEADER_BYTES - WAL_REST_AT);
+}
+
+void wal_checkpoint_seal(const struct meta_keys *keys, const uint8_t generation[static 32],
+        uint8_t ret_sector[static WAL_SECTOR_BYTES]) {
+	uint8_t plain[HEADER_PLAIN_BYTES] = {0};
+	meta_record_seal(
+	        keys, keys->wal, "wal checkpoint", bytes_of(generation, 32), bytes_of(plain, sizeof plain), ret_sector);
+}
+
+int wal_checkpoint_open(const struct meta_keys *keys, const uint8_t generation[static 32],
+        const uint8_t sector[static WAL_SECTOR_BYTES], bool *ret_began) {
+	uint8_t plain[HEADER_PLAIN_BYTES];
+	*ret_began = !is_zero(sector, WAL_SECTOR_BYTES);
+	if (!*ret_began)
+		return 0;
+	return meta_record_open(
+	        keys, keys->wal, "wal checkpoint", bytes_of(generation, 32), bytes_of(sector, WAL_SECTOR_BYTES), plain);
 }
 
 struct slot_ad {

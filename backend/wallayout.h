@@ -25,7 +25,13 @@ void wal_header_seal(
 int wal_header_open(
         const struct meta_keys *keys, const uint8_t block[static WAL_HEADER_BYTES], struct wal_header *ret_header);
 
-/* Whether the bytes behind the two slots are zero. */
+/* Sector 3 of a header: sets *ret_began, or -EBADMSG when it is neither zero nor sealed. */
+void wal_checkpoint_seal(
+        const struct meta_keys *keys, const uint8_t generation[static 32], uint8_t ret_sector[static WAL_SECTOR_BYTES]);
+int wal_checkpoint_open(const struct meta_keys *keys, const uint8_t generation[static 32],
+        const uint8_t sector[static WAL_SECTOR_BYTES], bool *ret_began);
+
+/* Whether the bytes behind the records are zero. */
 bool wal_header_rest_is_zero(const uint8_t block[static WAL_HEADER_BYTES]);
 
 /* Slot 0 or 1, one sector. */

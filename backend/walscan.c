@@ -102,6 +102,9 @@ static int read_header(WalChain *wal, uint64_t size, uint8_t *block, struct slot
 		return damaged_header("the header does not authenticate");
 	if (!wal_header_rest_is_zero(block))
 		return damaged_header("the header's last bytes are not zero");
+	if (wal_checkpoint_open(wal->keys, wal->header.generation, block + WAL_CHECKPOINT_AT, &wal->checkpoint_began) <
+	        0)
+		return damaged_header("the checkpoint's mark does not authenticate");
 	open_slots(wal, block, ret_slots);
 	if (!ret_slots->valid[0] && !ret_slots->valid[1])
 		return damaged_header("neither watermark authenticates");
@@ -268,6 +271,9 @@ static int verify_header(WalChain *wal, finding_fn *finding, void *user) {
 		rc = finding(user, WAL_NAME, -1, "the header does not authenticate");
 	if (rc == 0 && !wal_header_rest_is_zero(block))
 		rc = finding(user, WAL_NAME, -1, "the header's last bytes are not zero");
+	bool began = false;
+	if (rc == 0 && wal_checkpoint_open(wal->keys, wal->header.generation, block + WAL_CHECKPOINT_AT, &began) < 0)
+		rc = finding(user, WAL_NAME, -1, "the checkpoint's mark does not authenticate");
 	struct slots slots;
 	open_slots(wal, block, &slots);
 	for (unsigned i = 0; i < 2 && rc == 0; i++)
