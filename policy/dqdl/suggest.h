@@ -1,0 +1,36 @@
+/*
+ * suggest: looks at a table once and proposes rules that it passes and that another delivery of the same data should
+ * pass too: a lower bound of rows, the number of columns, and for each column the strongest of
+ *
+ *     IsUnique              no value comes twice, none is missing, in ten rows or more
+ *     ColumnValues in […]   at most 20 different values, each ten times or more on average
+ *     matches, >= 0         dates; numbers that are not negative
+ *     ColumnLength          texts all of one length
+ *     IsComplete, Completeness, != EMPTY with threshold
+ *     ColumnExists          where nothing better is known
+ *
+ * Shares are rounded down, so that the file itself passes. In a wide table the columns with the strongest rules are
+ * taken. The text is DQDL for AWS Glue too, with a comment above each rule that says why. It holds cells only where a
+ * column has few values, which are its vocabulary rather than anybody's data.
+ *
+ *     new ─▶ row, row, … ─▶ text
+ */
+#pragma once
+
+#include "crypto/base/cleanup.h"
+#include "policy/dqdl/value.h"
+
+typedef struct DqdlProfile DqdlProfile;
+
+/* For a table with these columns, whose rows will be judged under this null policy (which must outlive the profile).
+ * Names are copied. -ENOMEM. */
+int dqdl_profile_new(
+        const struct table_cell *names, size_t count, const struct dqdl_nulls *nulls, DqdlProfile **ret_profile);
+void dqdl_profile_free(DqdlProfile *profile);
+DEFINE_CLEANUP(DqdlProfile, dqdl_profile_free);
+
+/* Looks at a row of as many cells as there are names. -ENOMEM. */
+int dqdl_profile_row(DqdlProfile *profile, const struct table_cell *cells);
+
+/* Writes the ruleset; the text is the caller's to free. -ENOMEM. */
+int dqdl_profile_suggest(const DqdlProfile *profile, char **ret_text);

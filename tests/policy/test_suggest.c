@@ -1,0 +1,178 @@
+#include "policy/dqdl/suggest.h"
+
+#include "crypto/base/fault.h"
+#include "policy/dqdl/evaluate.h"
+#include "policy/table/csv.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct source {
+	const char *text;
+	size_t size;
+};
+
+static int source_read(void *ctx, void *buf, size_t size) {
+	struct source *source = ctx;
+	size_t take = source->size < size ? source->size : size;
+	memcpy(buf, source->text, take);
+	source->text += take;
+	source->size -= take;
+	return (int)take;
+}
+
+static char *suggest(const char *csv, size_t size, const struct dqdl_nulls *nulls) {
+	struct source source = {.text = csv, .size = size};
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	_cleanup_(dqdl_profile_freep) DqdlProfile *profile = NULL;
+	const struct table_cell *cells;
+	char *text = NULL;
+	assert_int_equal(csv_open(source_read, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(dqdl_profile_new(csv_header_of(reader), csv_columns(reader), nulls, &profile), 0);
+	while (csv_next(reader, &cells) == 1)
+		assert_int_equal(dqdl_profile_row(profile, cells), 0);
+	assert_int_equal(dqdl_profile_suggest(profile, &text), 0);
+	return text;
+}
+
+static void assert_passes(const char *csv, size_t size, const struct dqdl_nulls *nulls, const char *rules) {
+	struct source source = {.text = csv, .size = size};
+	_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
+	const struct table_cell *cells;
+	if (dqdl_parse(bytes_of_string(rules), &ruleset, NULL) < 0)
+		fail_msg("%s\n%s", fault_message(), rules);
+	assert_int_equal(ruleset_warnings(ruleset), 0);
+	assert_int_equal(csv_open(source_read, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(dqdl_evaluator_new(ruleset, &(struct dqdl_options){.nulls = *nulls}, &evaluator), 0);
+	assert_int_equal(dqdl_evaluator_header(evaluator, csv_header_of(reader), csv_columns(reader)), 0);
+	while (csv_next(reader, &cells) == 1)
+		assert_int_equal(dqdl_evaluator_row(evaluator, cells, csv_line(reader)), 0);
+	assert_int_equal(dqdl_evaluator_finish(evaluator), 0);
+	for (size_t i = 0; i < dqdl_evaluator_outcomes(evaluator); i++) {
+		const struct dqdl_outcome *outcome = dqdl_evaluator_outcome(evaluator, i);
+		if (outcome->result != DQDL_PASSED)
+			fail_msg("%s: %s", outcome->rule->text, outcome->reason);
+	}
+}
+
+static const struct dqdl_nulls policies[] = {
+        {.mode = DQDL_NULLS_GLUE}, {.mode = DQDL_NULLS_EMPTY}, {.mode = DQDL_NULLS_NONE}};
+
+static void assert_suggests(const char *csv, const char *rule) {
+	for (size_t i = 0; i < 3; i++) {
+		_cleanup_(freep) char *rules = suggest(csv, strlen(csv), &policies[i]);
+		assert_passes(csv, strlen(csv), &policies[i], rules);
+		if (i == 0 && !strstr(rules, rule))
+			fail_msg("no %s in\n%s", rule, rules);
+	}
+}
+
+/* A header and `rows` rows of what `format` makes of the row's number, twice. */
+static char *table(const char *header, int rows, const char *(*row)(int)) {
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	fprintf(out, "%s\n", header);
+	for (int i = 0; i < rows; i++)
+		fprintf(out, "%s\n", row(i));
+	fclose(out);
+	return text;
+}
+
+static const char *mixed_row(int i) {
+	static char line[200];
+	(void)snprintf(line, sizeof line, "%d,%s,%s,2024-01-%02d,%d,%s", i, i % 2 ? "\"a \"\"b\"\"\\\"" : "c",
+	        i % 50 ? "x" : "", i % 28 + 1, i * 7 % 90, i % 3 ? "word" : "");
+	return line;
+}
+
+static void each_kind_of_column_gets_its_rule(void **state) {
+	(void)state;
+	_cleanup_(freep) char *csv = table("id,quoted,rarely,day,number,often", 200, mixed_row);
+	assert_suggests(csv, "RowCount > 100");
+	assert_suggests(csv, "ColumnCount = 6");
+	assert_suggests(csv, "IsUnique \"id\"");
+	assert_suggests(csv, "ColumnValues \"quoted\" in [\"c\", \"a \\\"b\\\"\\\\\"]");
+	assert_suggests(csv, "ColumnValues \"rarely\" in [\"x\"] with threshold >= 0.98");
+	assert_suggests(csv, "ColumnValues \"day\" matches");
+	assert_suggests(csv, "ColumnValues \"number\" >= 0");
+	assert_suggests(csv, "ColumnValues \"often\" in [\"word\", EMPTY]");
+}
+
+static void small_and_odd_tables_pass_their_rules(void **state) {
+	(void)state;
+	assert_suggests("a,b\n", "ColumnCount = 2");
+	assert_suggests("a,b\n1,\n", "RowCount > 0");
+	assert_suggests("a,b\n1,\n", "ColumnExists \"b\"");
+	assert_suggests("a,a\n1,2\n", "ColumnCount = 2");
+	assert_suggests("2024-01-01,\"say \"\"hi\"\"\",c\\\n1,2,3\n-1,,\n", "\"say \\\"hi\\\"\"");
+	assert_suggests(
+	        "t,u\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n",
+	        "ColumnLength \"t\" = 5");
+	assert_suggests("n,u\n-1,x\n,y\n5,z\n", "Completeness \"n\" >= 0.66");
+}
+
+static const char *wide_row(int i) {
+	static char line[400];
+	size_t at = 0;
+	for (int c = 0; c < 30; c++)
+		at += (size_t)snprintf(line + at, sizeof line - at, "%s%d", c ? "," : "", c == 29 ? i : i * c % 7);
+	return line;
+}
+
+static void a_wide_table_gets_its_strongest_rules_only(void **state) {
+	(void)state;
+	char header[400] = "";
+	for (int c = 0; c < 30; c++)
+		(void)snprintf(header + strlen(header), sizeof header - strlen(header), "%sc%d", c ? "," : "", c);
+	_cleanup_(freep) char *csv = table(header, 100, wide_row);
+	assert_suggests(csv, "IsUnique \"c29\"");
+	_cleanup_(freep) char *rules = suggest(csv, strlen(csv), &policies[0]);
+	_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
+	assert_int_equal(dqdl_parse(bytes_of_string(rules), &ruleset, NULL), 0);
+	assert_int_equal(ruleset_rules(ruleset), 12);
+}
+
+static void the_lost_and_found_file_passes_its_eight_rules(void **state) {
+	(void)state;
+	const char *data = getenv("ASSAYFS_TEST_DATA");
+	char path[512];
+	(void)snprintf(path, sizeof path, "%s/vancouver/animal-control-inventory-lost-and-found.csv", data ? data : "");
+	FILE *file = data ? fopen(path, "r") : NULL;
+	if (!file) {
+		print_message("skipped: no vancouver data under ASSAYFS_TEST_DATA\n");
+		skip();
+	}
+	_cleanup_(freep) char *csv = malloc(4 << 20);
+	size_t size = fread(csv, 1, 4 << 20, file);
+	fclose(file);
+	for (size_t i = 0; i < 3; i++) {
+		_cleanup_(freep) char *rules = suggest(csv, size, &policies[i]);
+		assert_passes(csv, size, &policies[i], rules);
+		_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
+		assert_int_equal(dqdl_parse(bytes_of_string(rules), &ruleset, NULL), 0);
+		assert_int_equal(ruleset_rules(ruleset), 8);
+		assert_non_null(strstr(rules, "RowCount > 10000"));
+		if (i == 0)
+			print_message("%s", rules);
+	}
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(each_kind_of_column_gets_its_rule),
+	        cmocka_unit_test(small_and_odd_tables_pass_their_rules),
+	        cmocka_unit_test(a_wide_table_gets_its_strongest_rules_only),
+	        cmocka_unit_test(the_lost_and_found_file_passes_its_eight_rules),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
