@@ -64,7 +64,7 @@ int dqdl_condition_holds(const struct dqdl_condition *condition, double metric, 
 		return fault(EINVAL, "a metric needs a condition on numbers");
 	double value;
 	double upper = 0;
-	bool found;
+	bool found = false;
 	int rc = dqdl_number_value(condition->operands[0].number, &value);
 	if (rc == 0 && condition->op == DQDL_BETWEEN)
 		rc = dqdl_number_value(condition->operands[1].number, &upper);

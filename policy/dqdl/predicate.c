@@ -259,6 +259,10 @@ void predicate_free(Predicate *predicate) {
 
 /* --- asking --- */
 
+bool predicate_needs_kind(const Predicate *predicate) {
+	return predicate->only_null;
+}
+
 static bool compare(const Predicate *predicate, const double *operands, double value) {
 	bool found = false;
 	switch (predicate->condition->op) {

@@ -41,6 +41,9 @@ int predicate_new(
 void predicate_free(Predicate *predicate);
 DEFINE_CLEANUP(Predicate, predicate_free);
 
+/* Does the verdict on CELL_EMPTY depend on what the column is? Only where nothing but NULL is named. */
+bool predicate_needs_kind(const Predicate *predicate);
+
 /* *ret_number, if not NULL, is set to the cell as a number (or its length) where there is one, else left alone. */
 enum predicate_verdict predicate_test(
         Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number);
