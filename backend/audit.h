@@ -26,8 +26,8 @@
 #include "backend/meta.h"
 #include "crypto/base/bytes.h"
 
-/* Longest leaf in bytes: well below the 65535 that an entry of a tlog-tiles bundle may have. */
-#define AUDIT_LINE_MAX 32768
+/* Longest leaf in bytes, all of it escaped: below the 65535 that an entry of a tlog-tiles bundle may have. */
+#define AUDIT_LINE_MAX 64000
 /* What is kept of a path and of a detail, in bytes; see docs/audit-log.md for what happens to longer ones. */
 #define AUDIT_PATH_MAX 4096
 #define AUDIT_DETAIL_MAX 2048

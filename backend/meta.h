@@ -103,6 +103,12 @@ struct meta_committed {
  */
 int meta_commit(Meta *m, int rc, struct meta_committed *ret);
 
+/*
+ * As meta_commit; then, when that went well and still under the lock, calls `then` while no transaction is open: the
+ * moment for a checkpoint. What it returns is returned.
+ */
+int meta_commit_then(Meta *m, int rc, struct meta_committed *ret, int (*then)(void *arg), void *arg);
+
 /* Operations kept since the last commit that wrote something. Any thread, without the lock. */
 uint64_t meta_pending(const Meta *m);
 

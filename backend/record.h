@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/block_ref.h"
 #include "backend/meta.h"
-#include "backend/segment.h"
 #include "crypto/base/bytes.h"
 
 /* ---- verdicts ---- */

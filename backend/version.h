@@ -23,8 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/block_ref.h"
 #include "backend/meta.h"
-#include "backend/segment.h"
 #include "backend/zone.h"
 
 #define MAP_PAGE_REFS 256

@@ -1,0 +1,324 @@
+/*
+ * Filters over the log. audit_value (kind, value, tile) tells in which full tiles of 256 records a value occurs at all:
+ * a tenth of the rows and a fraction of the time that an index on each column would take, and what is rare is found as
+ * fast. [measured: tests/backend/bench_meta.c]
+ */
+#include "backend/audit_private.h"
+#include "backend/meta_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* On disk. */
+enum value_kind {
+	VALUE_EVENT = 1,
+	VALUE_OUTCOME = 2, /* other than ok */
+	VALUE_UID = 3,
+	VALUE_GID = 4,
+	VALUE_PID = 5,
+	VALUE_EXE = 6,
+	VALUE_DIR = 7, /* of path or path2; 0: a path without '/' */
+	VALUE_NODE = 8,
+};
+
+int audit_index_tile(Meta *m, uint64_t tile) {
+#define OF_TILE " FROM audit WHERE seq BETWEEN ?1 * 256 AND ?1 * 256 + 255 "
+	static const char sql[] =
+	        "INSERT OR IGNORE INTO audit_value (kind, value, tile)"
+	        " SELECT 1, event, ?1" OF_TILE "UNION SELECT 2, outcome, ?1" OF_TILE "AND outcome <> 0"
+	        " UNION SELECT 3, uid, ?1" OF_TILE "UNION SELECT 4, gid, ?1" OF_TILE "UNION SELECT 5, pid, ?1" OF_TILE
+	        "UNION SELECT 6, exe, ?1" OF_TILE "UNION SELECT 7, dir, ?1" OF_TILE "AND dir IS NOT NULL"
+	        " UNION SELECT 7, dir2, ?1" OF_TILE "AND dir2 IS NOT NULL"
+	        " UNION SELECT 8, node, ?1" OF_TILE "AND node <> 0";
+#undef OF_TILE
+	return SQL_RUN(m, sql, v_u64(tile));
+}
+
+/* ---- what a filter wants, in numbers ---- */
+
+struct wanted {
+	const struct audit_filter *filter;
+	uint64_t first, end;                  /* sequences */
+	struct sql_value event, outcome, exe; /* ids; NULL: any */
+	struct bytes literal;                 /* the path's literal start; size 0: none */
+	size_t given;
+};
+
+static int string_id(Meta *m, const char *text, struct sql_value *ret_value, bool *ret_none) {
+	*ret_value = v_null();
+	if (!text)
+		return 0;
+	uint64_t id;
+	int rc = SQL_NUMBER(m, "SELECT id FROM string WHERE text = ?", &id, v_bytes(bytes_of_string(text)));
+	if (rc == 0)
+		*ret_value = v_u64(id);
+	*ret_none |= rc == -ENOENT;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int outcome_value(const char *name, struct sql_value *ret_value) {
+	*ret_value = v_null();
+	if (!name)
+		return 0;
+	for (unsigned i = 0; i < 3; i++) {
+		if (strcmp(name, audit_outcome_names[i]) == 0) {
+			*ret_value = v_u64(i);
+			return 0;
+		}
+	}
+	return fault(EINVAL, "audit: no outcome is called '%.40s': ok, denied and error are", name);
+}
+
+/* The first sequence whose time is >= time_ns: bisection, as times never run backwards. */
+static int first_since(Meta *m, int64_t time_ns, uint64_t *ret_seq) {
+	uint64_t low = 0, high = m->state.audit_size;
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		int64_t time = 0;
+		int rc = audit_time(m, middle, &time);
+		if (rc == -ENOENT)
+			return fault(EUCLEAN, "audit: record %llu is missing", (unsigned long long)middle);
+		if (rc < 0)
+			return rc;
+		if (time < time_ns)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_seq = low;
+	return 0;
+}
+
+static int range(Meta *m, const struct audit_filter *filter, uint64_t *ret_first, uint64_t *ret_end) {
+	uint64_t first = filter->from_seq, end = m->state.audit_size, bound;
+	if (filter->before_seq && filter->before_seq < end)
+		end = filter->before_seq;
+	int rc = 0;
+	if (filter->has_since && (rc = first_since(m, filter->since, &bound)) == 0 && bound > first)
+		first = bound;
+	if (rc == 0 && filter->has_until && (rc = first_since(m, filter->until, &bound)) == 0 && bound < end)
+		end = bound;
+	*ret_first = first;
+	*ret_end = end;
+	return rc;
+}
+
+/* The longer of the literal starts; both must hold, and either narrows the search. */
+static struct bytes literal_start(const struct audit_filter *filter) {
+	size_t glob = filter->path_glob ? strcspn(filter->path_glob, "*?[\\") : 0;
+	size_t prefix = filter->path_prefix ? strlen(filter->path_prefix) : 0;
+	return prefix >= glob ? bytes_of(filter->path_prefix, prefix) : bytes_of(filter->path_glob, glob);
+}
+
+static int want(Meta *m, const struct audit_filter *filter, struct wanted *ret, bool *ret_none) {
+	*ret = (struct wanted){.filter = filter, .literal = literal_start(filter)};
+	int rc = range(m, filter, &ret->first, &ret->end);
+	if (rc == 0)
+		rc = string_id(m, filter->event, &ret->event, ret_none);
+	if (rc == 0)
+		rc = string_id(m, filter->exe, &ret->exe, ret_none);
+	if (rc == 0)
+		rc = outcome_value(filter->outcome, &ret->outcome);
+	return rc;
+}
+
+/* ---- which tiles ---- */
+
+#define TILES_SQL_BYTES 2048
+#define TILES_VALUES 20
+
+struct tiles {
+	char sql[TILES_SQL_BYTES];
+	size_t length;
+	struct sql_value values[TILES_VALUES];
+	size_t count;
+	uint8_t above[AUDIT_PATH_MAX + 1]; /* the first string after all that begin with the literal */
+};
+
+static void add_sql(struct tiles *t, const char *text) {
+	size_t size = strlen(text);
+	memcpy(t->sql + t->length, text, size + 1);
+	t->length += size;
+}
+
+static void intersect(struct tiles *t) {
+	add_sql(t, t->count ? " INTERSECT " : "");
+}
+
+static void add_value(struct tiles *t, const char *kind, struct sql_value value) {
+	intersect(t);
+	add_sql(t, "SELECT tile FROM audit_value WHERE kind = ");
+	add_sql(t, kind);
+	add_sql(t, " AND value = ?");
+	t->values[t->count++] = value;
+}
+
+/* The least byte string above all that begin with `prefix`: -ENOENT when there is none (it is all 0xff). */
+static int above_prefix(struct bytes prefix, uint8_t *ret_above, size_t *ret_size) {
+	memcpy(ret_above, prefix.data, prefix.size);
+	for (size_t size = prefix.size; size > 0; size--) {
+		if (ret_above[size - 1] == 0xff)
+			continue;
+		ret_above[size - 1]++;
+		*ret_size = size;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* A path begins with "a/b/c" when its directory does, or when its directory is "a/b" (and its name begins with "c"). */
+static void add_prefix(struct tiles *t, struct bytes prefix) {
+	size_t above;
+	if (prefix.size == 0 || prefix.size > AUDIT_PATH_MAX || above_prefix(prefix, t->above, &above) < 0)
+		return;
+	const uint8_t *slash = memrchr(prefix.data, '/', prefix.size);
+	intersect(t);
+	add_sql(t, "SELECT tile FROM audit_value WHERE kind = 7 AND value IN ("
+	           "SELECT id FROM string WHERE text >= ? AND text < ? UNION ALL ");
+	t->values[t->count++] = v_bytes(prefix);
+	t->values[t->count++] = v_blob(t->above, above);
+	add_sql(t, slash ? "SELECT id FROM string WHERE text = ?)" : "SELECT ?)");
+	t->values[t->count++] = slash ? v_blob(prefix.data, (size_t)(slash - prefix.data)) : v_u64(0);
+}
+
+static void choose_tiles(const struct wanted *w, struct tiles *t) {
+	const struct audit_filter *f = w->filter;
+	t->length = t->count = 0;
+	if (w->event.kind != SQL_VALUE_NULL)
+		add_value(t, "1", w->event);
+	if (w->outcome.kind != SQL_VALUE_NULL && w->outcome.integer != AUDIT_OK)
+		add_value(t, "2", w->outcome);
+	if (f->has_uid)
+		add_value(t, "3", v_u64(f->uid));
+	if (f->has_gid)
+		add_value(t, "4", v_u64(f->gid));
+	if (f->has_pid)
+		add_value(t, "5", v_i64(f->pid));
+	if (w->exe.kind != SQL_VALUE_NULL)
+		add_value(t, "6", w->exe);
+	if (f->has_node)
+		add_value(t, "8", v_u64(f->node));
+	add_prefix(t, w->literal);
+}
+
+/* ---- reading rows ---- */
+
+static bool path_fits(const struct audit_filter *filter, const char *path) {
+	if (!path)
+		return false;
+	if (filter->path_prefix && strncmp(path, filter->path_prefix, strlen(filter->path_prefix)) != 0)
+		return false;
+	return !filter->path_glob || audit_glob_match(filter->path_glob, path);
+}
+
+static int give(Meta *m, const struct audit_filter *filter, const struct audit_row *row, audit_fn callback, void *arg,
+        bool *ret_given) {
+	AuditLog *log = m->audit;
+	const char *path = audit_path_text(&row->path, log->path), *path2 = audit_path_text(&row->path2, log->path2);
+	*ret_given = false;
+	if ((filter->path_prefix || filter->path_glob) && !path_fits(filter, path) && !path_fits(filter, path2))
+		return 0;
+	char event[AUDIT_EVENT_MAX + 1];
+	memcpy(event, row->event.data, row->event.size);
+	event[row->event.size] = '\0';
+	if (row->detail.size)
+		memcpy(log->detail, row->detail.data, row->detail.size);
+	log->detail[row->detail.size] = '\0';
+	struct audit_entry entry = {.seq = row->seq,
+	        .time_ns = row->time_ns,
+	        .event = {.event = event,
+	                .actor = {.uid = row->uid, .gid = row->gid, .pid = row->pid},
+	                .path = path,
+	                .path2 = path2,
+	                .outcome = audit_outcome_names[row->outcome],
+	                .err = row->err,
+	                .node = row->node,
+	                .version = row->version,
+	                .bytes = row->bytes,
+	                .detail = row->has_detail ? log->detail : NULL},
+	        .line = log->line};
+	size_t exe = row->exe.size < sizeof entry.event.actor.exe ? row->exe.size : sizeof entry.event.actor.exe - 1;
+	if (exe)
+		memcpy(entry.event.actor.exe, row->exe.data, exe);
+	entry.line_length = audit_line(row, log->line);
+	*ret_given = true;
+	return callback(arg, &entry);
+}
+
+#define WANTED_ROWS                                                                                           \
+	"SELECT " AUDIT_COLUMNS AUDIT_FROM "WHERE a.seq >= ?1 AND a.seq < ?2"                                 \
+	" AND (?3 IS NULL OR a.event = ?3) AND (?4 IS NULL OR a.outcome = ?4) AND (?5 IS NULL OR a.uid = ?5)" \
+	" AND (?6 IS NULL OR a.gid = ?6) AND (?7 IS NULL OR a.pid = ?7) AND (?8 IS NULL OR a.exe = ?8)"       \
+	" AND (?9 IS NULL OR a.node = ?9) ORDER BY a.seq"
+
+/* The rows of [first, end): 0 to go on, 1 when the caller or the limit stopped it. */
+static int read_rows(Meta *m, struct wanted *w, uint64_t first, uint64_t end, audit_fn callback, void *arg) {
+	const struct audit_filter *f = w->filter;
+	static const char upwards[] = WANTED_ROWS, downwards[] = WANTED_ROWS " DESC";
+	first = first > w->first ? first : w->first;
+	end = end < w->end ? end : w->end;
+	if (first >= end)
+		return 0;
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, f->newest_first ? downwards : upwards, &stmt, v_u64(first), v_u64(end), w->event,
+	        w->outcome, f->has_uid ? v_u64(f->uid) : v_null(), f->has_gid ? v_u64(f->gid) : v_null(),
+	        f->has_pid ? v_i64(f->pid) : v_null(), w->exe, f->has_node ? v_u64(f->node) : v_null());
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
+		struct audit_row row;
+		bool given = false;
+		rc = audit_row_read(stmt, &row);
+		if (rc == 0)
+			rc = give(m, f, &row, callback, arg, &given);
+		if (rc == 0 && given && f->limit && ++w->given >= f->limit)
+			rc = 1;
+		if (rc > 0)
+			return 1;
+	}
+	return rc;
+}
+
+/* The tiles that may hold what is wanted, and the rest of the log behind the last full one. */
+static int read_tiles(Meta *m, struct wanted *w, struct tiles *t, audit_fn callback, void *arg) {
+	uint64_t full = m->audit->frontier.size / AUDIT_TILE_HASHES;
+	char sql[TILES_SQL_BYTES + 200];
+	snprintf(sql, sizeof sql, "SELECT DISTINCT tile FROM (%s) WHERE tile >= %llu AND tile <= %llu ORDER BY tile %s",
+	        t->sql, (unsigned long long)(w->first / AUDIT_TILE_HASHES),
+	        (unsigned long long)(w->end / AUDIT_TILE_HASHES), w->filter->newest_first ? "DESC" : "");
+	sqlite3_stmt *stmt = NULL;
+	int code = sqlite3_prepare_v2(m->db, sql, -1, &stmt, NULL);
+	for (size_t i = 0; code == SQLITE_OK && i < t->count; i++) {
+		const struct sql_value *v = &t->values[i];
+		code = v->kind == SQL_VALUE_INTEGER
+		               ? sqlite3_bind_int64(stmt, (int)i + 1, v->integer)
+		               : sqlite3_bind_blob64(stmt, (int)i + 1, v->bytes.size ? v->bytes.data : (const void *)"",
+		                         v->bytes.size, SQLITE_STATIC);
+	}
+	int rc = code == SQLITE_OK ? 0 : sql_failure(m, code, "searching the audit log");
+	if (rc == 0 && w->filter->newest_first)
+		rc = read_rows(m, w, full * AUDIT_TILE_HASHES, UINT64_MAX, callback, arg);
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
+		uint64_t tile = column_u64(stmt, 0);
+		rc = read_rows(m, w, tile * AUDIT_TILE_HASHES, (tile + 1) * AUDIT_TILE_HASHES, callback, arg);
+	}
+	if (rc == 0 && !w->filter->newest_first)
+		rc = read_rows(m, w, full * AUDIT_TILE_HASHES, UINT64_MAX, callback, arg);
+	sqlite3_finalize(stmt);
+	return rc;
+}
+
+int audit_query(Meta *m, const struct audit_filter *filter, audit_fn callback, void *arg) {
+	meta_assert_running(m);
+	struct wanted w;
+	bool none = false;
+	int rc = want(m, filter, &w, &none);
+	if (rc < 0 || none)
+		return rc;
+	struct tiles tiles;
+	choose_tiles(&w, &tiles);
+	if (tiles.count)
+		rc = read_tiles(m, &w, &tiles, callback, arg);
+	else
+		rc = read_rows(m, &w, w.first, w.end, callback, arg);
+	return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,234 @@
+/* Map pages: where the blocks of a version lie. Pages are copied on the first change of a draft. */
+#include "backend/map_private.h"
+#include "backend/meta_private.h"
+#include "backend/version.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "crypto/digest.h"
+
+static_assert(MAP_PAGE_BYTES == MAP_PAGE_REFS * BLOCK_REF_BYTES, "a full page is 8 KiB");
+
+void map_page_hash(struct bytes refs, uint8_t ret_hash[static VERSION_HASH_BYTES]) {
+	static const char domain[] = "assayfs map page 1"; /* with its NUL */
+	struct blake2b hash;
+	blake2b_init(&hash, NULL);
+	blake2b_update(&hash, bytes_of(domain, sizeof domain));
+	blake2b_update(&hash, refs);
+	blake2b_final(&hash, ret_hash);
+}
+
+/* Of a page as stored: -EUCLEAN when it is malformed. */
+static int unpack(struct bytes stored, struct block_ref *ret_refs, size_t *ret_count) {
+	if (stored.size % BLOCK_REF_BYTES != 0 || stored.size > MAP_PAGE_BYTES)
+		return fault(EUCLEAN, "metadata: a map page has %zu bytes", stored.size);
+	for (size_t i = 0; i < stored.size / BLOCK_REF_BYTES; i++)
+		block_ref_get(stored.data + i * BLOCK_REF_BYTES, &ret_refs[i]);
+	*ret_count = stored.size / BLOCK_REF_BYTES;
+	return 0;
+}
+
+/* How much of a page is worth storing: up to its last block. */
+static size_t pack(const struct block_ref *refs, size_t count, uint8_t ret_stored[static MAP_PAGE_BYTES]) {
+	while (count > 0 && block_ref_is_hole(&refs[count - 1]))
+		count--;
+	for (size_t i = 0; i < count; i++)
+		block_ref_put(ret_stored + i * BLOCK_REF_BYTES, &refs[i]);
+	return count * BLOCK_REF_BYTES;
+}
+
+int version_map_get(
+        Meta *m, uint64_t version, uint64_t page, struct block_ref ret_refs[static MAP_PAGE_REFS], size_t *ret_count) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	static const char sql[] =
+	        "SELECT p.refs FROM map JOIN mappage p ON p.id = map.mappage WHERE map.version = ? AND map.page = ?";
+	int rc = SQL_START(m, sql, &stmt, v_u64(version), v_u64(page));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc > 0)
+		return unpack(column_bytes(stmt, 0), ret_refs, ret_count);
+	if (rc == 0)
+		*ret_count = 0;
+	return rc;
+}
+
+/* Where a page of a draft stands. */
+struct slot {
+	uint64_t page_id; /* 0: a hole */
+	bool own;         /* this draft made it and has not shared it */
+	uint8_t zone;
+};
+
+static int find_slot(Meta *m, uint64_t draft, uint64_t page, struct slot *ret_slot) {
+	if (page > MAP_PAGE_MAX)
+		return -EINVAL;
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	static const char sql[] = "SELECT v.state, v.zone, p.id, p.owner FROM version v"
+	                          " LEFT JOIN map ON map.version = v.id AND map.page = ?2"
+	                          " LEFT JOIN mappage p ON p.id = map.mappage WHERE v.id = ?1";
+	int rc = SQL_START(m, sql, &stmt, v_u64(draft), v_u64(page));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc < 0)
+		return rc;
+	if (rc == 0 || sqlite3_column_int(stmt, 0) != VERSION_DRAFT)
+		return -EPERM;
+	ret_slot->zone = (uint8_t)sqlite3_column_int(stmt, 1);
+	ret_slot->page_id = column_u64(stmt, 2);
+	ret_slot->own = ret_slot->page_id != 0 && column_u64(stmt, 3) == draft;
+	return 0;
+}
+
+static int remove_page(Meta *m, uint64_t page_id) {
+	return SQL_RUN(m, "DELETE FROM mappage WHERE id = ?", v_u64(page_id));
+}
+
+static int clear_slot(Meta *m, uint64_t draft, uint64_t page, const struct slot *slot) {
+	if (slot->page_id == 0)
+		return 0;
+	int rc = SQL_RUN(m, "DELETE FROM map WHERE version = ? AND page = ?", v_u64(draft), v_u64(page));
+	return rc == 0 && slot->own ? remove_page(m, slot->page_id) : rc;
+}
+
+static int set_slot(Meta *m, uint64_t draft, uint64_t page, const struct slot *slot, uint64_t page_id) {
+	if (slot->page_id == 0)
+		return SQL_RUN(m, "INSERT INTO map (version, page, mappage) VALUES (?, ?, ?)", v_u64(draft),
+		        v_u64(page), v_u64(page_id));
+	int rc = SQL_RUN(m, "UPDATE map SET mappage = ?3 WHERE version = ?1 AND page = ?2", v_u64(draft), v_u64(page),
+	        v_u64(page_id));
+	return rc == 0 && slot->own ? remove_page(m, slot->page_id) : rc;
+}
+
+int version_map_put(Meta *m, uint64_t draft, uint64_t page, const struct block_ref *refs, size_t count) {
+	struct slot slot;
+	if (count > MAP_PAGE_REFS)
+		return -EINVAL;
+	int rc = find_slot(m, draft, page, &slot);
+	if (rc < 0)
+		return rc;
+	uint8_t stored[MAP_PAGE_BYTES], hash[VERSION_HASH_BYTES];
+	size_t size = pack(refs, count, stored);
+	if (size == 0)
+		return clear_slot(m, draft, page, &slot);
+	map_page_hash(bytes_of(stored, size), hash);
+	if (slot.own)
+		return SQL_RUN(m, "UPDATE mappage SET refs = ?2, hash = ?3 WHERE id = ?1", v_u64(slot.page_id),
+		        v_blob(stored, size), v_blob(hash, sizeof hash));
+	uint64_t page_id = m->state.next_page++;
+	rc = SQL_RUN(m, "INSERT INTO mappage (id, owner, refs, hash) VALUES (?, ?, ?, ?)", v_u64(page_id), v_u64(draft),
+	        v_blob(stored, size), v_blob(hash, sizeof hash));
+	return rc == 0 ? set_slot(m, draft, page, &slot, page_id) : rc;
+}
+
+/* The page to share, not changeable from now on by the draft that may have made it. */
+static int freeze(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page_id, uint8_t *ret_zone) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	static const char sql[] = "SELECT v.state, v.zone, p.id, p.owner FROM version v"
+	                          " LEFT JOIN map ON map.version = v.id AND map.page = ?2"
+	                          " LEFT JOIN mappage p ON p.id = map.mappage WHERE v.id = ?1";
+	int rc = SQL_START(m, sql, &stmt, v_u64(version), v_u64(page));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	*ret_zone = (uint8_t)sqlite3_column_int(stmt, 1);
+	*ret_page_id = column_u64(stmt, 2);
+	bool is_draft = sqlite3_column_int(stmt, 0) == VERSION_DRAFT;
+	if (is_draft && *ret_page_id && column_u64(stmt, 3) == version)
+		return SQL_RUN(m, "UPDATE mappage SET owner = 0 WHERE id = ?", v_u64(*ret_page_id));
+	return 0;
+}
+
+int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft, uint64_t page) {
+	struct slot slot;
+	int rc = find_slot(m, draft, page, &slot);
+	if (rc < 0)
+		return rc;
+	if (from == draft && from_page == page)
+		return 0;
+	uint64_t zone = 0;
+	rc = SQL_NUMBER(m, "SELECT zone FROM version WHERE id = ?", &zone, v_u64(from));
+	if (rc == 0 && zone != slot.zone)
+		rc = -EXDEV;
+	uint64_t page_id = 0;
+	uint8_t from_zone;
+	if (rc == 0)
+		rc = freeze(m, from, from_page, &page_id, &from_zone);
+	if (rc < 0)
+		return rc;
+	if (page_id == slot.page_id)
+		return 0;
+	return page_id ? set_slot(m, draft, page, &slot, page_id) : clear_slot(m, draft, page, &slot);
+}
+
+/* Removes the rows of pages from `first` on, and the pages that only this version has. */
+int map_remove_from(Meta *m, uint64_t version, uint64_t first) {
+	/* One at a time, from the end: the pages' rows go after the map's, which refer to them. */
+	for (;;) {
+		_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+		int rc = SQL_START(m,
+		        "SELECT page, mappage FROM map WHERE version = ? AND page >= ? ORDER BY page DESC LIMIT 1",
+		        &stmt, v_u64(version), v_u64(first));
+		if (rc == 0)
+			rc = sql_step(m, stmt);
+		if (rc <= 0)
+			return rc;
+		uint64_t page = column_u64(stmt, 0), page_id = column_u64(stmt, 1);
+		sql_donep(&stmt);
+		rc = SQL_RUN(m, "DELETE FROM map WHERE version = ? AND page = ?", v_u64(version), v_u64(page));
+		if (rc == 0)
+			rc = SQL_RUN(m,
+			        "DELETE FROM mappage WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM map WHERE mappage = "
+			        "?1)",
+			        v_u64(page_id));
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int version_truncate_map(Meta *m, uint64_t draft, uint64_t first_page) {
+	uint64_t state = 0;
+	int rc = SQL_NUMBER(m, "SELECT state FROM version WHERE id = ?", &state, v_u64(draft));
+	if (rc == -ENOENT || (rc == 0 && state != VERSION_DRAFT))
+		return -EPERM;
+	if (rc == 0 && first_page > MAP_PAGE_MAX)
+		return 0;
+	return rc == 0 ? map_remove_from(m, draft, first_page) : rc;
+}
+
+int version_map_next(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page) {
+	if (page > MAP_PAGE_MAX)
+		return -ENXIO;
+	int rc = SQL_NUMBER(m, "SELECT page FROM map WHERE version = ? AND page >= ? ORDER BY page LIMIT 1", ret_page,
+	        v_u64(version), v_u64(page));
+	return rc == -ENOENT ? -ENXIO : rc;
+}
+
+int map_list(Meta *m, uint64_t version, map_fn callback, void *arg) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, "SELECT page, mappage FROM map WHERE version = ? ORDER BY page", &stmt, v_u64(version));
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0)
+		rc = callback(arg, column_u64(stmt, 0), column_u64(stmt, 1));
+	return rc < 0 ? rc : 0;
+}
+
+int map_page_list(Meta *m, uint64_t after, map_page_fn callback, void *arg) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc =
+	        SQL_START(m, "SELECT id, owner, refs, hash FROM mappage WHERE id > ? ORDER BY id", &stmt, v_u64(after));
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
+		struct block_ref refs[MAP_PAGE_REFS];
+		size_t count;
+		uint8_t stored[VERSION_HASH_BYTES], hash[VERSION_HASH_BYTES];
+		rc = unpack(column_bytes(stmt, 2), refs, &count);
+		if (rc == 0)
+			rc = column_exact(stmt, 3, stored, sizeof stored, "the hash of a map page");
+		if (rc < 0)
+			return rc;
+		map_page_hash(column_bytes(stmt, 2), hash);
+		rc = callback(arg, column_u64(stmt, 0), column_u64(stmt, 1), refs, count,
+		        memcmp(hash, stored, sizeof hash) == 0);
+	}
+	return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,14 @@
+/* map_private: what version.c and map.c share. Not for other modules. */
+#pragma once
+
+#include "backend/block_ref.h"
+#include "backend/version.h"
+#include "crypto/base/bytes.h"
+
+#define MAP_PAGE_BYTES 8192
+
+/* Of a page's references as stored. */
+void map_page_hash(struct bytes refs, uint8_t ret_hash[static VERSION_HASH_BYTES]);
+
+/* Removes the rows of pages from `first` on, and the pages that no other version has. */
+int map_remove_from(Meta *m, uint64_t version, uint64_t first);

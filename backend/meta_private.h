@@ -1,0 +1,190 @@
+/*
+ * meta_private: what the sources of the metadata share: the Meta itself and its statements. Not for other modules.
+ *
+ * A statement's text is a string of static lifetime; its address is the key of the cache, so that a look-up is one
+ * probe. SQL_RUN, SQL_START bind in order; the values are built by v_u64, v_i64, v_bytes, v_null, so that no integer
+ * goes through "..." with a wrong width.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "backend/audit.h"
+#include "backend/meta.h"
+#include "backend/tree.h"
+#include "backend/version.h"
+#include "crypto/base/cleanup.h"
+#include "crypto/base/fault.h"
+
+/* What an operation may change in memory; restored when it is undone, written to kv at each commit. */
+struct meta_state {
+	uint64_t next_node; /* for node ids and inode numbers alike: no number is ever both */
+	uint64_t next_entry;
+	uint64_t next_version;
+	uint64_t next_page;
+	uint64_t next_job;
+	uint64_t audit_size;
+	int64_t audit_time; /* of the last record */
+	struct tree_counts counts;
+};
+
+struct sql_slot {
+	const char *sql;
+	sqlite3_stmt *stmt;
+	bool writes;
+};
+
+/* Static statements of this floor are about 150; a power of two well above. */
+#define SQL_SLOTS 512
+
+typedef struct AuditLog AuditLog; /* audit_private.h */
+
+struct Meta {
+	sqlite3 *db;
+	MetaDb *metadb; /* NULL: opened on a handle */
+	struct meta_clock clock;
+	uint8_t vault_id[META_VAULT_ID_MAX];
+	size_t vault_id_size;
+
+	/* Guards everything below, and the connection. May be taken with content locks held; only segment locks are
+	 * taken under it. */
+	pthread_mutex_t lock;
+	pthread_t holder;
+	bool running; /* between begin and end */
+
+	bool in_transaction;
+	bool in_savepoint;
+	bool changed; /* the transaction holds something that was kept */
+	int op_errno; /* negative: the database failed under this operation */
+	struct meta_committed last;
+	struct meta_state state, before; /* now; when the operation began */
+	struct sql_slot slots[SQL_SLOTS];
+	AuditLog *audit;
+
+	_Atomic uint64_t pending;
+	_Atomic bool failed;
+};
+
+struct sql_value {
+	enum { SQL_VALUE_NULL, SQL_VALUE_INTEGER, SQL_VALUE_BLOB, SQL_VALUE_TEXT, SQL_VALUE_REAL } kind;
+	union {
+		int64_t integer;
+		double real;
+		struct bytes bytes;
+		const char *text;
+	};
+};
+
+static inline struct sql_value v_i64(int64_t value) {
+	return (struct sql_value){.kind = SQL_VALUE_INTEGER, .integer = value};
+}
+static inline struct sql_value v_u64(uint64_t value) {
+	return v_i64((int64_t)value);
+}
+static inline struct sql_value v_null(void) {
+	return (struct sql_value){.kind = SQL_VALUE_NULL};
+}
+/* 0 stands for "none" and is stored as NULL, for columns that refer to other rows. */
+static inline struct sql_value v_ref(uint64_t id) {
+	return id ? v_u64(id) : v_null();
+}
+static inline struct sql_value v_bytes(struct bytes bytes) {
+	return (struct sql_value){.kind = SQL_VALUE_BLOB, .bytes = bytes};
+}
+static inline struct sql_value v_blob(const void *data, size_t size) {
+	return v_bytes(bytes_of(data, size));
+}
+/* For names of ours (kv keys); the column is TEXT. */
+static inline struct sql_value v_text(const char *text) {
+	return (struct sql_value){.kind = SQL_VALUE_TEXT, .text = text};
+}
+static inline struct sql_value v_real(double value) {
+	return (struct sql_value){.kind = SQL_VALUE_REAL, .real = value};
+}
+
+/* Prepares (or finds), binds; the caller steps with sql_step and gives back with sql_done. A statement that writes
+ * opens the operation's savepoint first. */
+int sql_start(Meta *m, const char *sql, const struct sql_value *values, size_t count, sqlite3_stmt **ret_stmt);
+
+/* 1: a row, 0: done, negative: failed, and the operation with it. */
+int sql_step(Meta *m, sqlite3_stmt *stmt);
+
+/* Runs to the end; *ret_changed (may be NULL): rows that were changed. */
+int sql_run(Meta *m, const char *sql, const struct sql_value *values, size_t count, uint64_t *ret_changed);
+
+static inline void sql_donep(sqlite3_stmt **stmt) {
+	if (*stmt)
+		sqlite3_reset(*stmt);
+	*stmt = NULL;
+}
+
+#define SQL_VALUES(...) \
+	(const struct sql_value[]){__VA_ARGS__}, sizeof((struct sql_value[]){__VA_ARGS__}) / sizeof(struct sql_value)
+#define SQL_RUN(m, sql, ...) sql_run(m, sql, SQL_VALUES(__VA_ARGS__), NULL)
+#define SQL_RUN_CHANGED(m, sql, ret_changed, ...) sql_run(m, sql, SQL_VALUES(__VA_ARGS__), ret_changed)
+#define SQL_START(m, sql, ret_stmt, ...) sql_start(m, sql, SQL_VALUES(__VA_ARGS__), ret_stmt)
+
+/* The first column of the first row as a number; -ENOENT when there is no row (NULL gives 0). */
+int sql_number(Meta *m, const char *sql, const struct sql_value *values, size_t count, uint64_t *ret_value);
+#define SQL_NUMBER(m, sql, ret_value, ...) sql_number(m, sql, SQL_VALUES(__VA_ARGS__), ret_value)
+
+static inline uint64_t column_u64(sqlite3_stmt *stmt, int column) {
+	return (uint64_t)sqlite3_column_int64(stmt, column);
+}
+static inline uint32_t column_u32(sqlite3_stmt *stmt, int column) {
+	return (uint32_t)sqlite3_column_int64(stmt, column);
+}
+/* Valid until the next step. */
+static inline struct bytes column_bytes(sqlite3_stmt *stmt, int column) {
+	const void *data = sqlite3_column_blob(stmt, column);
+	return bytes_of(data, (size_t)sqlite3_column_bytes(stmt, column));
+}
+/* A column that must hold exactly `size` bytes: -EUCLEAN otherwise. */
+int column_exact(sqlite3_stmt *stmt, int column, void *ret_data, size_t size, const char *what);
+
+/* Maps what sqlite3 answered last to a negative errno with words; a transaction that is gone makes m failed. */
+int sql_failure(Meta *m, int code, const char *what);
+
+/* Asserts that the calling thread is between meta_begin and meta_end. */
+void meta_assert_running(const Meta *m);
+
+/* A guard of the database is opened for what a steward or a lifecycle rule does on purpose, and closed again. */
+int meta_open_door(Meta *m);
+int meta_close_door(Meta *m);
+
+/* schema.c */
+extern const char *const meta_schema[]; /* statements, NULL at the end */
+
+/* tree.c, for history.c, rename.c, version.c */
+#define NODE_COLUMNS                                                                                               \
+	"n.id, n.ino, n.zone, n.mode, n.uid, n.gid, n.nlink, n.rdev, n.size, n.atime, n.mtime, n.ctime, n.btime, " \
+	"n.version, n.parent, n.xattrs"
+#define NODE_COLUMN_COUNT 16
+void node_read(sqlite3_stmt *stmt, int first_column, struct node *ret_node);
+
+/* A live entry with the node it shows. */
+struct entry {
+	uint64_t id, born, parent;
+	struct bytes name; /* the caller's */
+	struct node node;
+};
+int tree_check_name(struct bytes name);
+struct bytes tree_next_component(struct bytes *rest);                                      /* size 0 at the end */
+int tree_directory(Meta *m, uint64_t id, struct node *ret_node);                           /* -ESTALE, -ENOTDIR */
+int tree_find_entry(Meta *m, uint64_t parent, struct bytes name, struct entry *ret_entry); /* -ENOENT */
+int tree_insert_entry(Meta *m, uint64_t parent, struct bytes name, uint64_t node);         /* -EEXIST */
+/* Ends a live name. `renamed`: the node goes on under another name. */
+int tree_end_entry(Meta *m, const struct entry *entry, bool renamed);
+/* Directory times, and links that came or went. */
+int tree_touch_directory(Meta *m, uint64_t dir, int64_t now, int links);
+
+/* audit.c */
+int audit_log_open(Meta *m);
+void audit_log_close(Meta *m);
+void audit_log_undo(Meta *m); /* after state was restored */

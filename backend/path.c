@@ -1,0 +1,84 @@
+/* Paths of nodes and nodes of paths, now. */
+#include "backend/meta_private.h"
+#include "backend/tree.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Takes the next component off `rest`; size 0 at the end. */
+struct bytes tree_next_component(struct bytes *rest) {
+	while (rest->size > 0 && *rest->data == '/') {
+		rest->data++;
+		rest->size--;
+	}
+	const uint8_t *slash = rest->size ? memchr(rest->data, '/', rest->size) : NULL;
+	struct bytes component = {rest->data, slash ? (size_t)(slash - rest->data) : rest->size};
+	if (component.size)
+		rest->data += component.size;
+	rest->size -= component.size;
+	return component;
+}
+
+int tree_resolve(Meta *m, struct bytes path, struct node *ret_node) {
+	struct node node;
+	int rc = tree_get(m, NODE_ROOT, &node);
+	while (rc == 0) {
+		struct bytes name = tree_next_component(&path);
+		if (name.size == 0) {
+			*ret_node = node;
+			return 0;
+		}
+		if (!S_ISDIR(node.mode))
+			return -ENOTDIR;
+		rc = tree_lookup(m, node.id, name, &node);
+	}
+	return rc;
+}
+
+/* Puts "name" or "name/" before what stands from `*at` on. */
+static int prepend(char *buffer, size_t *at, size_t end, struct bytes name) {
+	size_t need = name.size + (*at < end ? 1 : 0);
+	if (need > *at)
+		return -ERANGE;
+	if (*at < end)
+		buffer[--*at] = '/';
+	*at -= name.size;
+	memcpy(buffer + *at, name.data, name.size);
+	return 0;
+}
+
+static int prepend_entry_of(Meta *m, char *buffer, size_t *at, size_t end, uint64_t *id) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, "SELECT parent, name FROM entry WHERE node = ? ORDER BY id LIMIT 1", &stmt, v_u64(*id));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	*id = column_u64(stmt, 0);
+	return prepend(buffer, at, end, column_bytes(stmt, 1));
+}
+
+/* The path of `id`, then "/" and `name` when that is not empty, built from the end. */
+static int build(Meta *m, uint64_t id, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length) {
+	if (capacity == 0)
+		return -ERANGE;
+	size_t end = capacity - 1, at = end;
+	int rc = name.size ? prepend(ret_path, &at, end, name) : 0;
+	while (rc == 0 && id != NODE_ROOT)
+		rc = prepend_entry_of(m, ret_path, &at, end, &id);
+	if (rc < 0)
+		return rc;
+	memmove(ret_path, ret_path + at, end - at);
+	ret_path[end - at] = '\0';
+	if (ret_length)
+		*ret_length = end - at;
+	return 0;
+}
+
+int tree_path(Meta *m, uint64_t id, char *ret_path, size_t capacity, size_t *ret_length) {
+	return build(m, id, bytes_of(NULL, 0), ret_path, capacity, ret_length);
+}
+
+int tree_path_of(Meta *m, uint64_t parent, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length) {
+	return build(m, parent, name, ret_path, capacity, ret_length);
+}

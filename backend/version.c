@@ -1,0 +1,431 @@
+/* Versions and drafts. Their maps are in map.c. */
+#include "backend/version.h"
+
+#include "backend/map_private.h"
+#include "backend/meta_private.h"
+#include "backend/tree.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "crypto/digest.h"
+
+#define VERSION_COLUMNS                                                                                         \
+	"v.id, v.node, v.number, v.size, v.zone, v.state, v.origin, v.fsynced, v.mtime, v.mode, v.uid, v.gid, " \
+	"v.born, v.sealed, v.sealed_time, v.base, v.verdict, v.hash, v.sha256"
+#define VERSION_COLUMN_COUNT 19
+
+static int version_read(sqlite3_stmt *stmt, struct version *ret) {
+	*ret = (struct version){.id = column_u64(stmt, 0),
+	        .node = column_u64(stmt, 1),
+	        .number = column_u64(stmt, 2),
+	        .size = column_u64(stmt, 3),
+	        .zone = (uint8_t)sqlite3_column_int(stmt, 4),
+	        .state = (uint8_t)sqlite3_column_int(stmt, 5),
+	        .origin = (uint8_t)sqlite3_column_int(stmt, 6),
+	        .fsynced = sqlite3_column_int(stmt, 7) != 0,
+	        .mtime = sqlite3_column_int64(stmt, 8),
+	        .mode = column_u32(stmt, 9),
+	        .uid = column_u32(stmt, 10),
+	        .gid = column_u32(stmt, 11),
+	        .born = column_u64(stmt, 12),
+	        .sealed = column_u64(stmt, 13),
+	        .sealed_time = sqlite3_column_int64(stmt, 14),
+	        .base = column_u64(stmt, 15),
+	        .verdict = column_u64(stmt, 16),
+	        .has_sha256 = sqlite3_column_type(stmt, 18) != SQLITE_NULL};
+	int rc = 0;
+	if (ret->state != VERSION_DRAFT)
+		rc = column_exact(stmt, 17, ret->hash, sizeof ret->hash, "a version's hash");
+	if (rc == 0 && ret->has_sha256)
+		rc = column_exact(stmt, 18, ret->sha256, sizeof ret->sha256, "a version's SHA-256");
+	return rc;
+}
+
+static int one(Meta *m, const char *sql, const struct sql_value *values, size_t count, struct version *ret_version) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = sql_start(m, sql, values, count, &stmt);
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	struct version version;
+	rc = version_read(stmt, &version);
+	if (rc == 0)
+		*ret_version = version;
+	return rc;
+}
+
+static int each(
+        Meta *m, const char *sql, const struct sql_value *values, size_t count, version_fn callback, void *arg) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = sql_start(m, sql, values, count, &stmt);
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
+		struct version version;
+		rc = version_read(stmt, &version);
+		if (rc == 0)
+			rc = callback(arg, &version);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+int version_get(Meta *m, uint64_t id, struct version *ret_version) {
+	return one(m, "SELECT " VERSION_COLUMNS " FROM version v WHERE v.id = ?", SQL_VALUES(v_u64(id)), ret_version);
+}
+
+int version_by_number(Meta *m, uint64_t node, uint64_t number, struct version *ret_version) {
+	return one(m, "SELECT " VERSION_COLUMNS " FROM version v WHERE v.node = ? AND v.number = ?",
+	        SQL_VALUES(v_u64(node), v_u64(number)), ret_version);
+}
+
+int version_draft_of(Meta *m, uint64_t node, struct version *ret_version) {
+	return one(m, "SELECT " VERSION_COLUMNS " FROM version v WHERE v.node = ? AND v.state = 0",
+	        SQL_VALUES(v_u64(node)), ret_version);
+}
+
+int version_at(Meta *m, uint64_t node, uint64_t commit, struct version *ret_version) {
+	static const char sql[] = "SELECT " VERSION_COLUMNS " FROM version v WHERE v.node = ? AND v.number IS NOT NULL"
+	                          " AND v.sealed <= ? AND v.state <> 2 ORDER BY v.number DESC LIMIT 1";
+	return one(m, sql, SQL_VALUES(v_u64(node), v_u64(commit)), ret_version);
+}
+
+int version_list(Meta *m, uint64_t node, version_fn callback, void *arg) {
+	static const char sql[] = "SELECT " VERSION_COLUMNS " FROM version v WHERE v.node = ? AND v.number IS NOT NULL"
+	                          " ORDER BY v.number";
+	return each(m, sql, SQL_VALUES(v_u64(node)), callback, arg);
+}
+
+int version_drafts(Meta *m, version_fn callback, void *arg) {
+	static const char sql[] = "SELECT " VERSION_COLUMNS " FROM version v INDEXED BY version_draft"
+	                          " WHERE v.state = 0 AND v.node > ? ORDER BY v.node";
+	return each(m, sql, SQL_VALUES(v_u64(0)), callback, arg);
+}
+
+int version_list_all(Meta *m, uint64_t after, version_fn callback, void *arg) {
+	return each(m, "SELECT " VERSION_COLUMNS " FROM version v WHERE v.id > ? ORDER BY v.id",
+	        SQL_VALUES(v_u64(after)), callback, arg);
+}
+
+/* ---- drafts ---- */
+
+static int check_base(Meta *m, uint64_t base, enum zone zone, uint64_t *ret_size) {
+	struct version version;
+	int rc = version_get(m, base, &version);
+	if (rc < 0)
+		return rc;
+	if (version.state == VERSION_DRAFT || version.state == VERSION_ERASED)
+		return -EINVAL;
+	if (version.zone != zone)
+		return -EXDEV;
+	*ret_size = version.size;
+	return 0;
+}
+
+int version_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
+	if (!zone_key_name(zone))
+		return -EINVAL;
+	static const char find[] = "SELECT n.mode, (SELECT 1 FROM version v WHERE v.node = n.id AND v.state = 0)"
+	                           " FROM node n WHERE n.id = ?";
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, find, &stmt, v_u64(node));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ESTALE;
+	if (!S_ISREG(column_u32(stmt, 0)))
+		return S_ISDIR(column_u32(stmt, 0)) ? -EISDIR : -EINVAL;
+	if (column_u64(stmt, 1))
+		return -EEXIST;
+	sql_donep(&stmt);
+	uint64_t size = 0;
+	rc = base_version ? check_base(m, base_version, zone, &size) : 0;
+	if (rc < 0)
+		return rc;
+	struct version version = {.id = m->state.next_version,
+	        .node = node,
+	        .size = size,
+	        .zone = (uint8_t)zone,
+	        .born = meta_commit_id(m),
+	        .base = base_version};
+	rc = SQL_RUN(m,
+	        "INSERT INTO version (id, node, state, zone, size, origin, born, base) VALUES (?, ?, 0, ?, ?, 0, ?, ?)",
+	        v_u64(version.id), v_u64(node), v_u64(zone), v_u64(size), v_u64(version.born), v_u64(base_version));
+	if (rc == 0 && base_version)
+		rc = SQL_RUN(m,
+		        "INSERT INTO map (version, page, mappage) SELECT ?1, page, mappage FROM map WHERE version = ?2",
+		        v_u64(version.id), v_u64(base_version));
+	if (rc < 0)
+		return rc;
+	m->state.next_version++;
+	*ret_version = version;
+	return 0;
+}
+
+int version_set_size(Meta *m, uint64_t draft, uint64_t size) {
+	if (size > INT64_MAX)
+		return -EFBIG;
+	uint64_t changed = 0;
+	int rc = SQL_RUN_CHANGED(
+	        m, "UPDATE version SET size = ?2 WHERE id = ?1 AND state = 0", &changed, v_u64(draft), v_u64(size));
+	return rc == 0 && changed == 0 ? -EPERM : rc;
+}
+
+int version_mark_fsynced(Meta *m, uint64_t draft) {
+	uint64_t changed = 0;
+	int rc =
+	        SQL_RUN_CHANGED(m, "UPDATE version SET fsynced = 1 WHERE id = ? AND state = 0", &changed, v_u64(draft));
+	return rc == 0 && changed == 0 ? -EPERM : rc;
+}
+
+int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
+	struct version version;
+	int rc = version_get(m, draft, &version);
+	if (rc == -ENOENT || (rc == 0 && version.state != VERSION_DRAFT))
+		return -EPERM;
+	if (rc == 0)
+		rc = map_remove_from(m, draft, 0);
+	if (rc == 0)
+		rc = SQL_RUN(m, "DELETE FROM version WHERE id = ?", v_u64(draft));
+	static const char put_size[] =
+	        "UPDATE node SET size = coalesce((SELECT size FROM version WHERE id = node.version), 0) WHERE id = ?";
+	if (rc == 0)
+		rc = SQL_RUN(m, put_size, v_u64(version.node));
+	if (rc < 0 || !ret_node_size)
+		return rc;
+	return SQL_NUMBER(m, "SELECT size FROM node WHERE id = ?", ret_node_size, v_u64(version.node));
+}
+
+/* ---- hashes ---- */
+
+static void hash_number(struct blake2b *hash, uint64_t number) {
+	uint8_t packed[8];
+	le64_put(packed, number);
+	blake2b_update(hash, bytes_of(packed, sizeof packed));
+}
+
+/* Over the size and the pages' hashes; with `verify`, over what the pages hold now. */
+static int version_hash(Meta *m, uint64_t id, uint64_t size, bool verify, uint8_t ret_hash[static VERSION_HASH_BYTES]) {
+	static const char domain[] = "assayfs version 1"; /* with its NUL */
+	static const char sql[] = "SELECT map.page, p.hash, CASE WHEN ?2 THEN p.refs END FROM map"
+	                          " LEFT JOIN mappage p ON p.id = map.mappage WHERE map.version = ?1 ORDER BY map.page";
+	struct blake2b hash;
+	blake2b_init(&hash, NULL);
+	blake2b_update(&hash, bytes_of(domain, sizeof domain));
+	hash_number(&hash, size);
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, sql, &stmt, v_u64(id), v_u64(verify));
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
+		uint8_t stored[VERSION_HASH_BYTES], actual[VERSION_HASH_BYTES];
+		uint64_t page = column_u64(stmt, 0);
+		rc = column_exact(stmt, 1, stored, sizeof stored, "the hash of a map page");
+		if (rc == 0 && verify) {
+			map_page_hash(column_bytes(stmt, 2), actual);
+			if (memcmp(actual, stored, sizeof actual) != 0)
+				rc = fault(EBADMSG, "metadata: version %llu: map page %llu does not match its hash",
+				        (unsigned long long)id, (unsigned long long)page);
+		}
+		hash_number(&hash, page);
+		blake2b_update(&hash, bytes_of(stored, sizeof stored));
+	}
+	blake2b_final(&hash, ret_hash);
+	return rc;
+}
+
+int version_verify_hash(Meta *m, uint64_t id) {
+	struct version version;
+	int rc = version_get(m, id, &version);
+	if (rc < 0)
+		return rc;
+	if (version.state == VERSION_DRAFT || version.state == VERSION_ERASED)
+		return -EINVAL;
+	uint8_t hash[VERSION_HASH_BYTES];
+	rc = version_hash(m, id, version.size, true, hash);
+	if (rc == 0 && memcmp(hash, version.hash, sizeof hash) != 0)
+		rc = fault(EBADMSG, "metadata: version %llu: its map or size is not what was sealed",
+		        (unsigned long long)id);
+	return rc;
+}
+
+/* ---- sealing ---- */
+
+/* The draft with what its node says now, and its number-to-be. */
+static int read_for_seal(Meta *m, uint64_t draft, struct version *ret) {
+	static const char sql[] =
+	        "SELECT v.node, v.size, v.zone, v.state, v.born, v.base, v.fsynced, n.mtime, n.mode, n.uid, n.gid,"
+	        " 1 + coalesce((SELECT max(w.number) FROM version w WHERE w.node = v.node AND w.number IS NOT NULL), 0)"
+	        " FROM version v JOIN node n ON n.id = v.node WHERE v.id = ?";
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, sql, &stmt, v_u64(draft));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc < 0)
+		return rc;
+	if (rc == 0 || sqlite3_column_int(stmt, 3) != VERSION_DRAFT)
+		return -EPERM;
+	*ret = (struct version){.id = draft,
+	        .node = column_u64(stmt, 0),
+	        .size = column_u64(stmt, 1),
+	        .zone = (uint8_t)sqlite3_column_int(stmt, 2),
+	        .state = VERSION_SEALED,
+	        .born = column_u64(stmt, 4),
+	        .base = column_u64(stmt, 5),
+	        .fsynced = sqlite3_column_int(stmt, 6) != 0,
+	        .mtime = sqlite3_column_int64(stmt, 7),
+	        .mode = column_u32(stmt, 8),
+	        .uid = column_u32(stmt, 9),
+	        .gid = column_u32(stmt, 10),
+	        .number = column_u64(stmt, 11),
+	        .sealed = meta_commit_id(m)};
+	return 0;
+}
+
+/* The database refuses as well; this says it in words and leaves the operation as it was. */
+static int check_verdict(Meta *m, const struct version *version) {
+	if (version->zone != ZONE_TRUSTED)
+		return 0;
+	if (version->verdict == 0 || !version->has_sha256)
+		return fault(EPERM, "nothing is sealed in Trusted without a verdict and the SHA-256 of its bytes");
+	uint64_t passed = 0;
+	int rc = SQL_NUMBER(m, "SELECT outcome = 2 AND output_sha256 = ?2 FROM verdict WHERE id = ?1", &passed,
+	        v_u64(version->verdict), v_blob(version->sha256, sizeof version->sha256));
+	if (rc == -ENOENT || (rc == 0 && !passed))
+		return fault(EPERM, "verdict %llu did not pass for exactly the bytes that are to be sealed in Trusted",
+		        (unsigned long long)version->verdict);
+	return rc;
+}
+
+static int check_node_zone(Meta *m, const struct version *version) {
+	uint64_t zone = 0;
+	int rc = SQL_NUMBER(m, "SELECT zone FROM node WHERE id = ?", &zone, v_u64(version->node));
+	if (rc == 0 && zone == ZONE_TRUSTED && version->zone != ZONE_TRUSTED)
+		rc = fault(EPERM, "a file in Trusted shows only versions that are sealed for Trusted");
+	return rc;
+}
+
+int version_seal(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, const uint8_t sha256[32],
+        struct version *ret_version) {
+	struct version version;
+	int rc = read_for_seal(m, draft, &version);
+	if (rc < 0)
+		return rc;
+	version.origin = (uint8_t)origin;
+	version.verdict = verdict;
+	version.has_sha256 = sha256 != NULL;
+	version.sealed_time = meta_now(m);
+	if (sha256)
+		memcpy(version.sha256, sha256, sizeof version.sha256);
+	rc = check_verdict(m, &version);
+	if (rc == 0)
+		rc = check_node_zone(m, &version);
+	if (rc == 0)
+		rc = version_hash(m, draft, version.size, false, version.hash);
+	static const char seal[] =
+	        "UPDATE version SET state = 1, number = ?2, origin = ?3, mtime = ?4, mode = ?5, uid = ?6,"
+	        " gid = ?7, sealed = ?8, sealed_time = ?9, verdict = ?10, hash = ?11, sha256 = ?12"
+	        " WHERE id = ?1";
+	if (rc == 0)
+		rc = SQL_RUN(m, seal, v_u64(draft), v_u64(version.number), v_u64(origin), v_i64(version.mtime),
+		        v_u64(version.mode), v_u64(version.uid), v_u64(version.gid), v_u64(version.sealed),
+		        v_i64(version.sealed_time), v_ref(verdict), v_blob(version.hash, sizeof version.hash),
+		        sha256 ? v_blob(sha256, 32) : v_null());
+	if (rc == 0)
+		rc = SQL_RUN(m, "UPDATE node SET version = ?2, size = ?3 WHERE id = ?1", v_u64(version.node),
+		        v_u64(draft), v_u64(version.size));
+	if (rc < 0)
+		return rc;
+	m->state.counts.versions++;
+	m->state.counts.bytes += version.size;
+	*ret_version = version;
+	return 0;
+}
+
+/* ---- withdrawing, erasing ---- */
+
+static int check_fallback(Meta *m, uint64_t node, uint64_t fallback, uint64_t *ret_size) {
+	*ret_size = 0;
+	if (fallback == 0)
+		return 0;
+	struct version version;
+	int rc = version_get(m, fallback, &version);
+	if (rc == 0 && (version.node != node || version.state != VERSION_SEALED))
+		rc = -EINVAL;
+	if (rc == 0)
+		*ret_size = version.size;
+	return rc;
+}
+
+int version_withdraw(Meta *m, uint64_t id, uint64_t fallback) {
+	struct version version;
+	struct node node;
+	uint64_t size = 0;
+	int rc = version_get(m, id, &version);
+	if (rc == 0 && version.state != VERSION_SEALED)
+		rc = -EPERM;
+	if (rc == 0)
+		rc = fallback == id ? -EINVAL : check_fallback(m, version.node, fallback, &size);
+	if (rc == 0)
+		rc = tree_get(m, version.node, &node);
+	if (rc == 0 && node.version == id)
+		rc = SQL_RUN(m, "UPDATE node SET version = ?2, size = ?3, ctime = ?4 WHERE id = ?1", v_u64(node.id),
+		        v_u64(fallback), v_u64(size), v_i64(meta_now(m)));
+	if (rc == 0)
+		rc = SQL_RUN(m, "UPDATE version SET state = 2 WHERE id = ?", v_u64(id));
+	return rc;
+}
+
+int version_erase(Meta *m, uint64_t id) {
+	struct version version;
+	struct node node;
+	int rc = version_get(m, id, &version);
+	if (rc == 0 && (version.state == VERSION_DRAFT || version.state == VERSION_ERASED))
+		rc = -EPERM;
+	if (rc == 0)
+		rc = tree_get(m, version.node, &node);
+	if (rc == 0 && node.version == id)
+		rc = -EBUSY;
+	if (rc == 0)
+		rc = meta_open_door(m);
+	if (rc == 0)
+		rc = map_remove_from(m, id, 0);
+	if (rc == 0)
+		rc = SQL_RUN(m, "UPDATE version SET state = 3 WHERE id = ?", v_u64(id));
+	if (rc == 0)
+		rc = meta_close_door(m);
+	if (rc < 0)
+		return rc;
+	m->state.counts.bytes -= version.size < m->state.counts.bytes ? version.size : m->state.counts.bytes;
+	return 0;
+}
+
+/* ---- what a name showed ---- */
+
+/*
+ * A version was shown by a name while the name's interval [born, ended) and the version's, from its sealing to the
+ * next one's, have a commit in common; ends are taken in, as a name may change hands several times within one commit. A
+ * node that bore the name more than once gives its versions once.
+ */
+int version_list_path(Meta *m, uint64_t parent, struct bytes name, version_path_fn callback, void *arg) {
+	static const char sql[] =
+	        "SELECT " VERSION_COLUMNS " FROM ("
+	        "SELECT node, min(id) AS first, min(born) AS born, max(ended) AS ended FROM ("
+	        " SELECT node, id, born, 9223372036854775807 AS ended FROM entry WHERE parent = ?1 AND name = ?2"
+	        " UNION ALL SELECT node, id, born, ended FROM entry_past INDEXED BY entry_past_name"
+	        " WHERE parent = ?1 AND name = ?2) GROUP BY node) e"
+	        " JOIN version v ON v.node = e.node AND v.number IS NOT NULL AND v.sealed <= e.ended"
+	        " AND NOT EXISTS (SELECT 1 FROM version w WHERE w.node = v.node AND w.number = v.number + 1"
+	        " AND w.sealed < e.born)"
+	        " ORDER BY e.first, v.number";
+	int rc = tree_check_name(name);
+	if (rc < 0)
+		return rc;
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	rc = SQL_START(m, sql, &stmt, v_u64(parent), v_bytes(name));
+	uint64_t ordinal = 0;
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
+		struct version version;
+		rc = version_read(stmt, &version);
+		if (rc == 0)
+			rc = callback(arg, ++ordinal, &version);
+	}
+	return rc < 0 ? rc : 0;
+}

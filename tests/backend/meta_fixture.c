@@ -1,0 +1,118 @@
+#include "tests/backend/meta_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int64_t tick(void *arg) {
+	struct fixture *f = arg;
+	f->now += 1000;
+	return f->now;
+}
+
+struct meta_clock fixture_clock(struct fixture *f) {
+	return (struct meta_clock){tick, f};
+}
+
+int fixture_setup(void **state) {
+	struct fixture *f = calloc(1, sizeof *f);
+	f->now = INT64_C(1700000000000000000);
+	assert_int_equal(sqlite3_open(":memory:", &f->db), SQLITE_OK);
+	struct meta_clock clock = fixture_clock(f);
+	struct meta_init init = {.vault_id = bytes_of("0123456789abcdef", 16), .uid = 1000, .gid = 1000};
+	assert_int_equal(meta_create_handle(f->db, &init, &clock), 0);
+	assert_int_equal(meta_open_handle(f->db, &clock, &f->m), 0);
+	*state = f;
+	return 0;
+}
+
+int fixture_teardown(void **state) {
+	struct fixture *f = *state;
+	meta_close(f->m);
+	assert_int_equal(sqlite3_close(f->db), SQLITE_OK);
+	free(f);
+	return 0;
+}
+
+void fixture_reopen(struct fixture *f) {
+	meta_close(f->m);
+	f->m = NULL;
+	struct meta_clock clock = fixture_clock(f);
+	assert_int_equal(meta_open_handle(f->db, &clock, &f->m), 0);
+}
+
+void fixture_commit(struct fixture *f) {
+	meta_begin(f->m);
+	assert_int_equal(meta_commit(f->m, 0, NULL), 0);
+}
+
+struct bytes text(const char *text) {
+	return bytes_of_string(text);
+}
+
+struct node make(struct fixture *f, uint64_t parent, const char *name, uint32_t mode) {
+	struct node attrs = {.mode = mode, .uid = 1000, .gid = 1000}, node;
+	meta_begin(f->m);
+	struct bytes target = S_ISLNK(mode) ? text("target") : bytes_of(NULL, 0);
+	assert_int_equal(meta_end(f->m, tree_create(f->m, parent, text(name), &attrs, target, &node)), 0);
+	return node;
+}
+
+struct block_ref ref_of(uint32_t mark) {
+	struct block_ref ref = {.segment = 1 + mark % 7, .batch = 128, .position = mark, .plain = 4096};
+	memset(ref.tag, (int)(mark & 0xff), sizeof ref.tag);
+	return ref;
+}
+
+struct version seal_version(struct fixture *f, uint64_t node, enum zone zone, uint64_t size, uint32_t mark) {
+	struct version draft, sealed;
+	struct block_ref ref = ref_of(mark);
+	struct node now;
+	meta_begin(f->m);
+	int rc = tree_get(f->m, node, &now);
+	if (rc == 0)
+		rc = version_draft(f->m, node, now.version, zone, &draft);
+	if (rc == 0)
+		rc = version_map_put(f->m, draft.id, 0, &ref, 1);
+	if (rc == 0)
+		rc = version_set_size(f->m, draft.id, size);
+	if (rc == 0)
+		rc = version_seal(f->m, draft.id, ORIGIN_WRITE, 0, NULL, &sealed);
+	assert_int_equal(meta_end(f->m, rc), 0);
+	return sealed;
+}
+
+uint64_t make_verdict(struct fixture *f, enum verdict_outcome outcome, const uint8_t output[static 32]) {
+	struct verdict_row row = {.path = text("Landing/a.csv"),
+	        .outcome = (uint8_t)outcome,
+	        .fresh = true,
+	        .body = text("{}"),
+	        .signature = text("signature"),
+	        .key_name = text("audit"),
+	        .time_ns = f->now};
+	memcpy(row.output_sha256, output, 32);
+	uint64_t id = 0;
+	meta_begin(f->m);
+	assert_int_equal(meta_end(f->m, verdict_put(f->m, &row, &id)), 0);
+	return id;
+}
+
+int raw_sql(struct fixture *f, const char *sql) {
+	return sqlite3_exec(f->db, sql, NULL, NULL, NULL);
+}
+
+uint64_t random_next(uint64_t *state) {
+	/* splitmix64 */
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+uint64_t random_below(uint64_t *state, uint64_t bound) {
+	return random_next(state) % bound;
+}
