@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "policy/check_rules.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -170,13 +171,6 @@ static ssize_t headed_read(void *context, void *buffer, size_t size) {
 	return (ssize_t)count;
 }
 
-/* Until the evaluator is there. */
-static int evaluate(const struct check_job *job, struct check_input *input, struct check_result *result) {
-	(void)job;
-	(void)input;
-	return check_result_say(result, OUTCOME_ERROR, "rules are not supported yet");
-}
-
 int check_table(const struct check_job *job, struct check_input *input, struct check_result *result) {
 	struct headed headed = {.input = input};
 	_cleanup_(freep) uint8_t *head = headed.head = malloc(HEAD_BYTES);
@@ -193,5 +187,5 @@ int check_table(const struct check_job *job, struct check_input *input, struct c
 		        "the file is %s, a format that is not supported yet; supported is CSV (delimited text)",
 		        format);
 	struct check_input again = {.read = headed_read, .context = &headed};
-	return evaluate(job, &again, result);
+	return check_rules(job, &again, result);
 }

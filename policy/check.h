@@ -48,6 +48,7 @@ struct check_job {
 	struct bytes rules;     /* DQDL text */
 	const char *rules_file; /* for messages */
 	int64_t clock_ns;       /* what now() means in the rules, since 1970, UTC */
+	bool is_confined;       /* set by a worker: no machine code can be made here */
 };
 
 /* The job of one dataset for one file. */

@@ -79,11 +79,12 @@ static int work(check_function *check) {
 		return -ENOMEM;
 	if (!read_exactly(0, text, length))
 		_exit(WORKER_EXIT_PIPE);
-	struct check_job job;
+	struct check_job job = {0};
 	_cleanup_(check_job_freep) CheckJobMemory *memory = NULL;
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	struct check_input input = {.read = read_input};
 	int rc = check_job_from_json(bytes_of(text, length), &job, &memory);
+	job.is_confined = true;
 	if (rc == 0)
 		rc = check_run(check, &job, &input, NULL, &result);
 	if (rc == -ENOMEM)

@@ -1,0 +1,253 @@
+#include "policy/check.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/digest.h"
+#include "policy/worker.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct source {
+	struct bytes left;
+	size_t most; /* bytes a read */
+};
+
+static ssize_t read_source(void *context, void *buffer, size_t size) {
+	struct source *source = context;
+	size_t count = source->left.size < size ? source->left.size : size;
+	count = count < source->most ? count : source->most;
+	if (count > 0)
+		memcpy(buffer, source->left.data, count);
+	source->left = bytes_of(source->left.data + count, source->left.size - count);
+	return (ssize_t)count;
+}
+
+static struct check_result *check_bytes(struct bytes file, const char *name, const char *rules) {
+	struct source source = {.left = file, .most = 1000};
+	struct check_job job = {.dataset = "d",
+	        .file_name = name,
+	        .size = file.size,
+	        .rules = bytes_of_string(rules),
+	        .rules_file = "r.dqdl"};
+	struct check_input input = {.read = read_source, .context = &source};
+	struct check_result *result = NULL;
+	uint8_t digest[32], expected[32];
+	if (check_run(check_table, &job, &input, digest, &result) < 0)
+		fail_msg("%s", fault_message());
+	assert_int_equal(result->bytes_read, file.size);
+	sha256(file, expected);
+	assert_memory_equal(digest, expected, 32);
+	return result;
+}
+
+static struct check_result *check_text(const char *text, const char *rules) {
+	return check_bytes(bytes_of_string(text), "a.csv", rules);
+}
+
+static void expect(struct check_result *result, enum outcome outcome, const char *reason) {
+	if (result->outcome != outcome)
+		fail_msg("%s: %s", outcome_word(result->outcome), result->reason);
+	if (reason && !strstr(result->reason, reason))
+		fail_msg("'%s' is not in '%s'", reason, result->reason);
+	check_result_free(result);
+}
+
+static const char table[] = "id;State\n1;Lost\n2;Found\n3;Lost\n";
+
+static void a_file_that_keeps_the_rules_passes(void **state) {
+	(void)state;
+	struct check_result *result = check_text(table, "Rules = [ RowCount = 3, IsUnique \"id\", ColumnCount = 2 ]");
+	assert_int_equal(result->rows, 3);
+	assert_int_equal(result->columns, 2);
+	assert_int_equal(result->rule_count, 3);
+	assert_string_equal(result->rules[0].text, "RowCount = 3");
+	assert_string_equal(result->rules[0].metrics[0].name, "Dataset.*.RowCount");
+	assert_non_null(strstr(result->dialect, "';'"));
+	expect(result, OUTCOME_PASSED, NULL);
+}
+
+static void a_broken_rule_is_told_with_its_number_and_lines(void **state) {
+	(void)state;
+	struct check_result *result =
+	        check_text(table, "Rules = [ RowCount > 2, ColumnValues \"State\" in [\"Found\"] ]");
+	assert_int_equal(result->rules[0].outcome, OUTCOME_PASSED);
+	assert_int_equal(result->rules[1].outcome, OUTCOME_FAILED);
+	assert_true(result->rules[1].has_failing_rows);
+	assert_int_equal(result->rules[1].failing_rows, 2);
+	assert_int_equal(result->rules[1].failing_lines[0], 2);
+	assert_int_equal(result->rules[1].failing_lines[1], 4);
+	expect(result, OUTCOME_FAILED, "1 of 2 rules did not pass");
+}
+
+static void what_is_not_decided_is_an_error_and_no_failure(void **state) {
+	(void)state;
+	expect(check_text(table, "Rules = [ RowCount > 2, CustomSql \"select 1\" = 1 ]"), OUTCOME_ERROR,
+	        "not supported yet");
+	expect(check_text(table, "Rules = [ RowCount > 5, CustomSql \"select 1\" = 1 ]"), OUTCOME_ERROR, "rule 2");
+	expect(check_text(table, "Rules = [ RowCount >> 2 ]"), OUTCOME_ERROR, "r.dqdl:1:");
+	expect(check_text(table, ""), OUTCOME_ERROR, "r.dqdl:");
+	expect(check_text(table, "Rules = [ ]"), OUTCOME_ERROR, "r.dqdl");
+	expect(check_text("a;b\n1;2\n3\n", "Rules = [ RowCount > 0 ]"), OUTCOME_ERROR, "line 3");
+}
+
+static void an_empty_file_fails_as_empty(void **state) {
+	(void)state;
+	expect(check_text("", "Rules = [ RowCount >= 0 ]"), OUTCOME_FAILED, "empty");
+	expect(check_text("\n\n", "Rules = [ RowCount >= 0 ]"), OUTCOME_FAILED, "empty");
+}
+
+static void a_format_that_is_not_supported_is_named(void **state) {
+	(void)state;
+	static const struct {
+		const char *name, *bytes;
+		size_t size;
+		const char *format;
+	} cases[] = {
+	        {"a.csv", "PAR1xxxx", 8, "Parquet"},
+	        {"a.parquet", "a;b\n", 4, "Parquet"},
+	        {"a.csv", "PK\x03\x04....xl/workbook.xml", 23, "xlsx"},
+	        {"a.csv", "PK\x03\x04....whatever", 16, "zip"},
+	        {"A.XLSX", "a;b\n", 4, "xlsx"},
+	        {"a.csv.gz", "\x1f\x8b\x08", 3, "gzip"},
+	        {"a.zst", "\x28\xb5\x2f\xfd", 4, "zstd"},
+	        {"a.jsonl", "{\"a\":1}\n", 8, "JSON Lines"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char words[64];
+		snprintf(words, sizeof words, "the file is %s, a format", cases[i].format);
+		expect(check_bytes(bytes_of(cases[i].bytes, cases[i].size), cases[i].name, "Rules = [ RowCount > 0 ]"),
+		        OUTCOME_ERROR, words);
+	}
+}
+
+static void a_policy_that_says_csv_is_believed_over_the_name(void **state) {
+	(void)state;
+	struct source source = {.left = bytes_of_string(table), .most = 7};
+	struct check_job job = {.dataset = "d",
+	        .file_name = "table.json",
+	        .size = sizeof table - 1,
+	        .format.type = POLICY_FILE_CSV,
+	        .rules = bytes_of_string("Rules = [ RowCount = 3 ]")};
+	struct check_input input = {.read = read_source, .context = &source};
+	struct check_result *result = NULL;
+	assert_int_equal(check_run(check_table, &job, &input, NULL, &result), 0);
+	expect(result, OUTCOME_PASSED, NULL);
+}
+
+static ssize_t read_error(void *context, void *buffer, size_t size) {
+	(void)context;
+	(void)buffer;
+	(void)size;
+	return fault(EIO, "the disk is gone");
+}
+
+static void an_input_that_can_not_be_read_decides_nothing(void **state) {
+	(void)state;
+	struct check_job job = {
+	        .dataset = "d", .file_name = "a.csv", .rules = bytes_of_string("Rules = [ RowCount = 3 ]")};
+	struct check_input input = {.read = read_error};
+	struct check_result *result = NULL;
+	assert_int_equal(check_run(check_table, &job, &input, NULL, &result), -EIO);
+	assert_null(result);
+}
+
+/* ---- the city's own file ---- */
+
+static const char eight_rules[] =
+        "Rules = [\n"
+        "  RowCount > 10000,\n"
+        "  ColumnCount = 6,\n"
+        "  ColumnExists \"Breed\",\n"
+        "  IsComplete \"Date\",\n"
+        "  Completeness \"Name\" > 0.2,\n"
+        "  ColumnValues \"Sex\" in [\"F\",\"F/S\",\"M\",\"M/N\",\"X\",\"\"],\n"
+        "  ColumnValues \"State\" in [\"Lost\",\"Matched\",\"Found\",\"\"] with threshold > 0.9,\n"
+        "  ColumnValues \"Date\" matches \"[0-9]{4}-[0-9]{2}-[0-9]{2}\"\n"
+        "]\n";
+
+static uint8_t *read_city_file(size_t *ret_size) {
+	const char *data = getenv("ASSAYFS_TEST_DATA");
+	char path[512];
+	snprintf(path, sizeof path, "%s/vancouver/animal-control-inventory-lost-and-found.csv", data ? data : ".");
+	FILE *file = fopen(path, "rb");
+	if (!file)
+		return NULL;
+	uint8_t *bytes = malloc(4 << 20);
+	*ret_size = bytes ? fread(bytes, 1, 4 << 20, file) : 0;
+	(void)fclose(file);
+	return bytes;
+}
+
+static void in_a_worker_the_answer_is_the_same(void **state) {
+	(void)state;
+	size_t size = 0;
+	uint8_t *bytes = read_city_file(&size);
+	if (!bytes)
+		skip(); /* without the city's file */
+	struct check_result *here = check_bytes(bytes_of(bytes, size), "a.csv", eight_rules);
+	print_message("%s: %s\n", outcome_word(here->outcome), here->reason ? here->reason : "");
+	assert_int_equal(here->rows, 17628);
+	assert_int_equal(here->rule_count, 8);
+	Spawner *spawner = NULL;
+	assert_int_equal(spawner_start(NULL, &spawner), 0);
+	struct source source = {.left = bytes_of(bytes, size), .most = 1 << 20};
+	struct check_job job = {
+	        .dataset = "d", .file_name = "a.csv", .size = size, .rules = bytes_of_string(eight_rules)};
+	job.rules_file = "r.dqdl";
+	struct check_request request = {.job = &job, .input = {.read = read_source, .context = &source}};
+	struct check_outcome there = {0};
+	assert_int_equal(spawner_check(spawner, &request, &there), 0);
+	char *one = NULL, *other = NULL;
+	size_t one_size, other_size;
+	assert_int_equal(check_result_to_json(here, &one, &one_size), 0);
+	assert_int_equal(check_result_to_json(there.result, &other, &other_size), 0);
+	assert_string_equal(one, other);
+	free(one);
+	free(other);
+	check_result_free(here);
+	check_result_free(there.result);
+	spawner_stop(spawner);
+	free(bytes);
+}
+
+static void a_regular_expression_without_end_ends(void **state) {
+	(void)state;
+	Spawner *spawner = NULL;
+	struct spawner_options options = {.seconds = 20};
+	assert_int_equal(spawner_start(&options, &spawner), 0);
+	char text[200] = "a\n";
+	memset(text + 2, 'a', 100);
+	strcpy(text + 102, "!\n");
+	struct source source = {.left = bytes_of_string(text), .most = 1000};
+	struct check_job job = {.dataset = "d", .file_name = "a.csv", .size = strlen(text)};
+	job.rules = bytes_of_string("Rules = [ ColumnValues \"a\" matches \"(a+)+$\" ]");
+	struct check_request request = {.job = &job, .input = {.read = read_source, .context = &source}};
+	struct check_outcome outcome = {0};
+	assert_int_equal(spawner_check(spawner, &request, &outcome), 0);
+	print_message("%s\n", outcome.result->reason);
+	expect(outcome.result, OUTCOME_ERROR, "");
+	spawner_stop(spawner);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_file_that_keeps_the_rules_passes),
+	        cmocka_unit_test(a_broken_rule_is_told_with_its_number_and_lines),
+	        cmocka_unit_test(what_is_not_decided_is_an_error_and_no_failure),
+	        cmocka_unit_test(an_empty_file_fails_as_empty),
+	        cmocka_unit_test(a_format_that_is_not_supported_is_named),
+	        cmocka_unit_test(a_policy_that_says_csv_is_believed_over_the_name),
+	        cmocka_unit_test(an_input_that_can_not_be_read_decides_nothing),
+	        cmocka_unit_test(in_a_worker_the_answer_is_the_same),
+	        cmocka_unit_test(a_regular_expression_without_end_ends),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
