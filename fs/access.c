@@ -1,0 +1,133 @@
+#include "fs/access.h"
+
+#include <errno.h>
+
+static bool is_root(const struct access_subject *who) {
+	return who->uid == 0;
+}
+
+static bool is_owner(const struct access_subject *who, const struct node *node) {
+	return is_root(who) || who->uid == node->uid;
+}
+
+bool access_in_group(const struct access_subject *who, uint32_t gid) {
+	return who->gid == gid || (who->in_group && who->in_group(who->arg, gid));
+}
+
+/* Root reads and writes everything and searches every directory; it executes what anybody may execute. */
+static int check_root(const struct node *node, unsigned mask) {
+	bool executes = (mask & ACCESS_EXEC) && !S_ISDIR(node->mode);
+	return executes && !(node->mode & 0111) ? -EACCES : 0;
+}
+
+int access_check(const struct access_subject *who, const struct node *node, unsigned mask) {
+	if (is_root(who))
+		return check_root(node, mask);
+	unsigned bits;
+	if (who->uid == node->uid)
+		bits = node->mode >> 6;
+	else if (((node->mode >> 3) & mask) == (node->mode & mask))
+		bits = node->mode; /* group and others agree: no need to ask for groups */
+	else
+		bits = access_in_group(who, node->gid) ? node->mode >> 3 : node->mode;
+	return (bits & 7 & mask) == mask ? 0 : -EACCES;
+}
+
+int access_may_create(const struct access_subject *who, const struct node *dir) {
+	return access_check(who, dir, ACCESS_WRITE | ACCESS_EXEC);
+}
+
+int access_may_remove(const struct access_subject *who, const struct node *dir, const struct node *victim) {
+	int rc = access_check(who, dir, ACCESS_WRITE | ACCESS_EXEC);
+	if (rc < 0)
+		return rc;
+	bool sticky = (dir->mode & S_ISVTX) && who->uid != dir->uid && !is_owner(who, victim);
+	return sticky ? -EPERM : 0;
+}
+
+int access_may_reparent(const struct access_subject *who, const struct node *moved) {
+	return S_ISDIR(moved->mode) ? access_check(who, moved, ACCESS_WRITE) : 0;
+}
+
+/* The owner may give the file to a group he is in, and to himself, which changes nothing; all else is root's. */
+static int may_chown(const struct access_subject *who, const struct node *node, const struct access_change *change) {
+	if (is_root(who))
+		return 0;
+	if ((change->mask & TREE_UID) && (change->uid != node->uid || who->uid != node->uid))
+		return -EPERM;
+	if (!(change->mask & TREE_GID))
+		return 0;
+	bool same = change->gid == node->gid;
+	return who->uid == node->uid && (same || access_in_group(who, change->gid)) ? 0 : -EPERM;
+}
+
+static int may_set_times(const struct access_subject *who, const struct node *node, bool are_now) {
+	if (is_owner(who, node))
+		return 0;
+	if (!are_now)
+		return -EPERM;
+	return access_check(who, node, ACCESS_WRITE);
+}
+
+static uint32_t mode_after_chmod(
+        const struct access_subject *who, const struct node *node, const struct access_change *change) {
+	uint32_t mode = change->mode & 07777;
+	uint32_t gid = change->mask & TREE_GID ? change->gid : node->gid;
+	if ((mode & S_ISGID) && !is_root(who) && !access_in_group(who, gid))
+		mode &= ~(uint32_t)S_ISGID;
+	return mode;
+}
+
+/* chown(2): set-id bits of a file go, whoever asks (Linux does it for root too); directories keep theirs. */
+static uint32_t mode_after_chown(const struct node *node) {
+	uint32_t mode = node->mode & 07777;
+	return S_ISDIR(node->mode) ? mode : access_mode_after_write(mode);
+}
+
+int access_may_change(const struct access_subject *who, const struct node *node, const struct access_change *change,
+        uint32_t *ret_mode) {
+	int rc = 0;
+	if ((change->mask & TREE_MODE) && !is_owner(who, node))
+		rc = -EPERM;
+	if (rc == 0 && (change->mask & (TREE_UID | TREE_GID)))
+		rc = may_chown(who, node, change);
+	if (rc == 0 && (change->mask & TREE_SIZE) && !change->open_writable)
+		rc = access_check(who, node, ACCESS_WRITE);
+	bool times_only = (change->mask & (TREE_ATIME | TREE_MTIME)) && !(change->mask & TREE_SIZE);
+	if (rc == 0 && times_only)
+		rc = may_set_times(who, node, change->times_are_now);
+	if (rc < 0)
+		return rc;
+	*ret_mode = change->mask & TREE_MODE               ? mode_after_chmod(who, node, change)
+	            : change->mask & (TREE_UID | TREE_GID) ? mode_after_chown(node)
+	                                                   : node->mode & 07777;
+	return 0;
+}
+
+uint32_t access_mode_after_write(uint32_t mode) {
+	mode &= ~(uint32_t)S_ISUID;
+	if (mode & S_IXGRP)
+		mode &= ~(uint32_t)S_ISGID;
+	return mode;
+}
+
+void access_new_node(const struct access_subject *who, const struct node *dir, uint32_t mode, uint32_t umask,
+        struct node *ret_attributes) {
+	uint32_t permissions = mode & 07777 & ~(umask & 0777);
+	bool inherits = dir->mode & S_ISGID;
+	uint32_t gid = inherits ? dir->gid : who->gid;
+	if (S_ISDIR(mode) && inherits)
+		permissions |= S_ISGID;
+	else if (inherits && (permissions & S_ISGID) && (permissions & S_IXGRP) && !is_root(who) &&
+	         !access_in_group(who, gid))
+		permissions &= ~(uint32_t)S_ISGID;
+	*ret_attributes = (struct node){.mode = (mode & S_IFMT) | permissions, .uid = who->uid, .gid = gid};
+}
+
+int access_xattr(const struct access_subject *who, const struct node *node, bool write) {
+	if (!S_ISREG(node->mode) && !S_ISDIR(node->mode))
+		return write ? -EPERM : -ENODATA;
+	if (write && S_ISDIR(node->mode) && (node->mode & S_ISVTX) && !is_owner(who, node))
+		return -EPERM;
+	return access_check(who, node, write ? ACCESS_WRITE : ACCESS_READ);
+}

@@ -1,0 +1,82 @@
+/*
+ * access: may this caller do that to this node? The daemon decides every permission itself: what the kernel refuses by
+ * its own default_permissions leaves no record.
+ *
+ * Pure functions over a node's attributes and the caller's ids; they read no file but through `in_group`, which is
+ * asked only when the answer depends on it (supplementary groups cost a read of /proc). Rules: POSIX.1-2017 "File
+ * access permissions", chmod(2), chown(2), unlink(2), utimensat(2), inode(7), path_resolution(7); those of Linux where
+ * POSIX leaves the choice.
+ *
+ * uid 0 is taken to hold CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_CHOWN, CAP_FOWNER and CAP_FSETID: FUSE tells ids,
+ * not capabilities.
+ *
+ * All return 0 or a negative errno: -EACCES for what permission bits forbid, -EPERM for what belongs to the owner.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "backend/tree.h"
+
+enum { ACCESS_EXEC = 1, ACCESS_WRITE = 2, ACCESS_READ = 4 };
+
+/* Who asks. in_group may be NULL: only `gid` counts then. */
+struct access_subject {
+	uint32_t uid, gid;
+	bool (*in_group)(void *arg, uint32_t gid);
+	void *arg;
+};
+
+/* Whether the subject's groups include `gid`. */
+bool access_in_group(const struct access_subject *who, uint32_t gid);
+
+/* read, write, execute or search, as open(2) and access(2) ask: `mask` of ACCESS_…, 0 is always granted. */
+int access_check(const struct access_subject *who, const struct node *node, unsigned mask);
+
+/* A name is to be made in `dir`: write and search. */
+int access_may_create(const struct access_subject *who, const struct node *dir);
+
+/* The name of `victim` in `dir` is to be removed, moved away or replaced: write and search, and the sticky rule. */
+int access_may_remove(const struct access_subject *who, const struct node *dir, const struct node *victim);
+
+/* A directory is to get another parent: its ".." changes, so it must be writable too, unless it stays where it is. */
+int access_may_reparent(const struct access_subject *who, const struct node *moved);
+
+/* What setattr asks for; bits as in `mask` of tree_setattr. */
+struct access_change {
+	unsigned mask;      /* TREE_MODE, TREE_UID, TREE_GID, TREE_SIZE, TREE_ATIME, TREE_MTIME */
+	uint32_t mode;      /* permission bits, with TREE_MODE */
+	uint32_t uid, gid;  /* with TREE_UID, TREE_GID */
+	bool times_are_now; /* all times that are set are "now": who may write may do that, too */
+	bool open_writable; /* TREE_SIZE comes through a descriptor open for writing */
+};
+
+/*
+ * Whether the change is allowed; *ret_mode (when mask has TREE_MODE, UID or GID) is the mode that results: chmod by one
+ * outside the file's group loses set-gid, chown of a file that may be executed loses set-uid and set-gid.
+ */
+int access_may_change(const struct access_subject *who, const struct node *node, const struct access_change *change,
+        uint32_t *ret_mode);
+
+/* The mode a file has after it was written to or truncated by one without CAP_FSETID: set-uid goes; set-gid goes when
+ * the group may execute it (else it once meant mandatory locking). */
+uint32_t access_mode_after_write(uint32_t mode);
+
+/*
+ * Owner, group and mode of a new node in `dir`: in a directory with set-gid the group is the directory's, and a new
+ * directory gets set-gid too; umask is applied here (FUSE_CAP_DONT_MASK); a set-gid file in a group that the creator is
+ * not in loses the bit.
+ */
+void access_new_node(const struct access_subject *who, const struct node *dir, uint32_t mode, uint32_t umask,
+        struct node *ret_attributes);
+
+/* user.… attributes: read or write permission on regular files and directories, nothing on others; -EPERM there. In a
+ * sticky directory only the owner writes them (xattr(7)). */
+int access_xattr(const struct access_subject *who, const struct node *node, bool write);
+
+/* Everybody may search this directory: names below it may be kept in the kernel's cache. */
+static inline bool access_everybody_searches(const struct node *dir) {
+	return (dir->mode & 0111) == 0111;
+}

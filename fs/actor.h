@@ -1,0 +1,29 @@
+/*
+ * actor: who makes a request, for permissions and for the audit log.
+ *
+ * The ids come with the request; the program's name is read from /proc: the base name of the executable, or, where that
+ * can't be read (kernel threads, other users' programs when the daemon isn't root), the thread's name in brackets.
+ * WRITE and RELEASE come without a process, so an open file keeps the actor of its open.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "backend/audit.h"
+#include "fs/access.h"
+
+struct fuse_req;
+
+/* Fills uid, gid, pid and exe for thread `tid` (0: nobody in particular; exe is "" then). */
+void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);
+
+/* The actor of a running request. Valid because the caller waits for the reply: its pid can't be used anew. */
+void actor_of_request(struct fuse_req *req, struct actor *ret);
+
+/* The daemon itself. */
+void actor_of_daemon(struct actor *ret);
+
+/* For the access functions. Supplementary groups are asked from /proc when needed, so `req` must still wait. */
+struct access_subject actor_subject(struct fuse_req *req);

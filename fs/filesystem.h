@@ -1,0 +1,38 @@
+/*
+ * filesystem: what all operations of one mount share, and the ways by which other parts of the daemon touch it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/store.h"
+#include "backend/tree.h"
+#include "fs/gate_hooks.h"
+#include "fs/inode.h"
+#include "fs/notify.h"
+#include "fs/session.h"
+#include "fs/virtual.h"
+
+struct filesystem {
+	struct session_owner owner; /* first: the session finds itself by it */
+	Store *store;
+	Meta *meta;
+	InodeTable *inodes;
+	Notifier *notifier;
+	VirtualTree *virtual_tree;
+	const struct gate_hooks *gate; /* never NULL; hooks that are NULL refuse */
+	const char *vault_path;
+	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */
+	bool read_only;
+};
+
+/*
+ * After the daemon itself gave the node that `name` in directory `parent_ino` shows other content or another
+ * node, and the meta operation has ended: the kernel is told to look up anew, and handles that still stand on `old_ino`
+ * (0: none) go on with the version that it showed; those open for writing get -EROFS from then on.
+ */
+void filesystem_changed(struct filesystem *fs, uint64_t parent_ino, struct bytes name, uint64_t old_ino);
+
+/* Seals what open files hold unsealed: at the end of the mount, when their RELEASE will not come any more. */
+void filesystem_seal_all(struct filesystem *fs);

@@ -1,0 +1,112 @@
+/*
+ * gate_hooks: the points where the gate comes into the mount.
+ *
+ *      Landing   close after a change, rename, exchange, link, restore, recovery ──► arrived(), in the same meta
+ *                operation as the effect, so a crash loses neither without the other
+ *      Trusted   every look-up, open, flush, truncation, and change of names ──► one of trusted_…
+ *
+ * A hook that is NULL refuses: whatever would change Trusted gets EACCES. Raw is not asked: users change nothing there
+ * (EPERM). There is no second door, so an operation that is new in fs/operations starts with zone_guard().
+ *
+ * "In meta" hooks run between meta_begin and meta_end: they must not call content_… and not wait. The others run
+ * without any lock but the inode's own.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/audit.h"
+#include "backend/tree.h"
+#include "backend/version.h"
+#include "crypto/base/bytes.h"
+
+struct access_subject;
+struct Inode;
+
+/* How a governed name may have come to new content. */
+enum gate_cause {
+	GATE_CLOSE,    /* the last writer is done, a version was sealed */
+	GATE_TRUNCATE, /* truncate(2) by path sealed one */
+	GATE_RENAME,   /* the node (a directory: all below it) got this name */
+	GATE_EXCHANGE, /* as rename, called for both */
+	GATE_LINK,
+	GATE_RESTORE,
+};
+
+struct gate_arrival {
+	enum gate_cause cause;
+	uint64_t node;           /* a regular file, or a directory (rename, exchange) */
+	uint64_t version;        /* its current sealed version; 0 for directories */
+	const char *path;        /* "Landing/…", the name that shows it */
+	const char *former_path; /* rename, exchange: where it was; else NULL */
+	const struct actor *actor;
+};
+
+/* Changes of names and attributes in Trusted that make no content. */
+enum gate_verb {
+	GATE_MKDIR,
+	GATE_RMDIR,
+	GATE_SYMLINK,
+	GATE_MKNOD,
+	GATE_HARDLINK,
+	GATE_SETATTR,
+	GATE_SETXATTR,
+};
+
+/* What a caller does, and who it is. `who` may be asked for groups only while the request waits. */
+struct gate_caller {
+	const struct access_subject *who;
+	const struct actor *actor;
+};
+
+struct gate_hooks {
+	void *gate; /* first argument of all */
+
+	/* In meta. Landing: see above. A negative result undoes the operation. */
+	int (*arrived)(void *gate, Meta *m, const struct gate_arrival *arrival);
+
+	/* In meta. LOOKUP in Trusted: the staged file that this caller has under the name, or the node that stands
+	 * there: fills *ret_node, or -ENOENT. NULL: tree_lookup alone. */
+	int (*trusted_lookup)(void *gate, Meta *m, const struct gate_caller *caller, uint64_t parent, struct bytes name,
+	        struct node *ret_node);
+
+	/* In meta. CREATE, MKNOD of a regular file: makes a staged node (ZONE_STAGING) that the caller sees there. */
+	int (*trusted_create)(void *gate, Meta *m, const struct gate_caller *caller, uint64_t parent, struct bytes name,
+	        const struct node *attributes, struct node *ret_node);
+
+	/* In meta. Open for writing or with O_TRUNC of a node in Trusted or staging: 0 lets it go on (staging only),
+	 * -ESTALE makes the kernel look up again, which trusted_lookup then answers with a staged node. */
+	int (*trusted_open)(void *gate, Meta *m, const struct gate_caller *caller, const struct node *node, int flags);
+
+	/* FLUSH of a staged file by the descriptor's opener or another process; `opener` tells which. The verdict:
+	 * 0, or what close(2) shall return. Content is reached through `inode` (inode_content). */
+	int (*staged_flush)(void *gate, struct Inode *inode, const struct actor *opener, uint32_t pid, bool dirty);
+
+	/* The last handle of a staged file has gone; the draft may be dropped. RELEASE alone never publishes. */
+	void (*staged_release)(void *gate, struct Inode *inode, const struct actor *opener);
+
+	/* truncate(2) by path of a published file. Without meta. */
+	int (*trusted_truncate)(void *gate, const struct gate_caller *caller, const struct node *node, uint64_t size);
+
+	/* In meta, before the change. Rename inside Trusted (and staging): from, to, the node; 0 lets tree_rename go
+	 * on. 1: the hook has done the renaming itself. */
+	int (*trusted_rename)(void *gate, Meta *m, const struct gate_caller *caller, const struct node *node,
+	        const char *from, const char *to, unsigned flags);
+
+	/* In meta, before the change: 0 lets it go on; 1: the hook has done it itself. */
+	int (*trusted_unlink)(void *gate, Meta *m, const struct gate_caller *caller, uint64_t parent, struct bytes name,
+	        const struct node *node);
+
+	/* In meta, before the change: 0 lets it go on. `path` is the name's path. */
+	int (*trusted_change)(void *gate, Meta *m, const struct gate_caller *caller, enum gate_verb verb,
+	        const struct node *node, const char *path);
+
+	/* In meta. The answer of user.assayfs.NAME (verdict, newer, vault, …) beyond version and path, which the mount
+	 * answers itself: text into `ret_text`, its length; -ENODATA when there is no such name. */
+	int (*attribute)(
+	        void *gate, Meta *m, const struct node *node, const char *name, char *ret_text, size_t capacity);
+};
+
+/* A gate that refuses everything: what stands until the real one is attached. */
+extern const struct gate_hooks gate_closed;

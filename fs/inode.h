@@ -1,0 +1,92 @@
+/*
+ * inode: the inodes that are open, and what their handles share.
+ *
+ *      ino ──► Inode ──► Content          several handles (open file descriptions) use one Inode
+ *
+ * An inode that is not open needs no entry here: its number leads to its node through the database (tree_by_ino), and
+ * numbers are never used twice. So memory grows with the files that are open, not with those the kernel remembers, and
+ * FORGET has nothing to do.
+ *
+ * Lock order: Inode.lock, Inode.swap, content, meta. The table's own lock is innermost and never held across a call
+ * that may wait, so inode_find may be used inside a meta operation; inode_put may not, as it closes the content.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/content.h"
+#include "backend/tree.h"
+
+typedef struct InodeTable InodeTable;
+
+typedef struct Inode {
+	/* Fixed. */
+	uint64_t ino, node;
+	uint8_t zone;
+
+	pthread_mutex_t lock; /* held by open, release and whatever seals or drops: guards the next ones */
+	unsigned writers;     /* handles open for writing */
+	uint64_t version;     /* of the node when the inode was opened or last sealed; 0: none yet */
+
+	pthread_rwlock_t swap; /* held shared while `content` is in use, exclusively to open or replace it */
+	Content *content;      /* NULL until first used */
+	uint64_t pinned;       /* version that `content` shows for good; 0: the node's current one, which may change */
+
+	_Atomic uint64_t size; /* of the content as handles see it, when sized */
+	atomic_bool sized;
+	_Atomic int64_t written_at; /* time of the last change of content, ns; 0 when the kernel has sent times since */
+	atomic_bool unlinked;       /* no name is left: the draft is dropped at the last close */
+	atomic_bool privileged;     /* may have set-id bits or file capabilities that a write has to clear */
+
+	/* The table's. */
+	unsigned refs;
+	bool closing;
+	struct Inode *next;
+} Inode;
+
+int inode_table_new(Store *store, InodeTable **ret);
+/* Closes what is still open (handles whose RELEASE never came) and frees. Accepts NULL. */
+void inode_table_free(InodeTable *table);
+DEFINE_CLEANUP(InodeTable, inode_table_free);
+
+/*
+ * The Inode of `node` under number node->ino, made if it is not open yet. What lies in Raw and Trusted is pinned to the
+ * version that the node shows now. To be put once for each get. -ENOMEM.
+ */
+int inode_get(InodeTable *table, const struct node *node, Inode **ret);
+
+/* The Inode if that number is open, with a reference (to be put), else NULL. */
+Inode *inode_find(InodeTable *table, uint64_t ino);
+
+/* Ends a use; the last one closes the content, which drops a draft that is left. Accepts NULL. */
+void inode_put(InodeTable *table, Inode *inode);
+
+/* What stat shows of an open inode beyond its node's row: size. False if it is not open or has no size of its own. */
+bool inode_size(InodeTable *table, uint64_t ino, uint64_t *ret_size);
+
+/* Of an open inode: its node, and the version it is pinned to (0: none). False if it is not open. */
+bool inode_describe(InodeTable *table, uint64_t ino, uint64_t *ret_node, uint64_t *ret_pinned);
+
+/* The inode lost its last name, or got one again. No effect if it is not open. */
+void inode_set_unlinked(InodeTable *table, uint64_t ino, bool unlinked);
+
+/*
+ * Opens the content if need be and holds it: until inode_content_done nobody replaces it. Errors of content_open.
+ */
+int inode_content(InodeTable *table, Inode *inode, Content **ret);
+void inode_content_done(Inode *inode);
+
+/* After a write (grown) or truncation: the size handles see. */
+void inode_note_size(Inode *inode, uint64_t size, bool grown);
+
+/*
+ * The daemon itself gave the node other content under a new number: handles of this one go on with the version they
+ * saw, and can't write any more (-EROFS). Called with Inode.lock held.
+ */
+int inode_pin(InodeTable *table, Inode *inode);
+
+/* Calls `visit` for each open inode, one reference held, the table not locked: for the end of the mount. */
+void inode_for_each(InodeTable *table, void (*visit)(void *arg, Inode *inode), void *arg);

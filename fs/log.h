@@ -1,0 +1,15 @@
+/*
+ * log: words of the running daemon for its operator: standard error in the foreground, the system log otherwise. Never
+ * content of files; names only where an error is about them.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* To be called once, before threads. */
+void log_to_system(bool system);
+
+void log_words(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* "words: the thread's last fault (or rc's own text)". */
+void log_fault(int rc, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,284 @@
+#include "fs/mount.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "crypto/base/fault.h"
+#include "crypto/process.h"
+#include "fs/actor.h"
+#include "fs/background.h"
+#include "fs/log.h"
+#include "fs/operations/operations.h"
+
+/* What a mount that is asked to end gets to finish what is under way. */
+#define GRACE_SECONDS 20
+
+struct mounting {
+	const struct mount_options *options;
+	struct background background;
+	struct filesystem fs;
+	char *vault;                      /* absolute: the daemon leaves its directory */
+	size_t prepared, opened, started; /* parts that have come so far */
+	sigset_t signals;
+	pthread_t signal_thread;
+	bool has_signal_thread;
+};
+
+/* ---- parts ---- */
+
+static int prepare_parts(struct mounting *mounting) {
+	const struct mount_options *options = mounting->options;
+	for (; mounting->prepared < options->part_count; mounting->prepared++) {
+		const struct mount_part *part = &options->parts[mounting->prepared];
+		int rc = part->prepare ? part->prepare(part->state) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int open_parts(struct mounting *mounting) {
+	const struct mount_options *options = mounting->options;
+	for (; mounting->opened < options->part_count; mounting->opened++) {
+		const struct mount_part *part = &options->parts[mounting->opened];
+		int rc = part->opened ? part->opened(part->state, &mounting->fs) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int start_parts(struct mounting *mounting) {
+	const struct mount_options *options = mounting->options;
+	for (; mounting->started < options->part_count; mounting->started++) {
+		const struct mount_part *part = &options->parts[mounting->started];
+		int rc = part->start ? part->start(part->state, &mounting->fs) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* A part that was opened is stopped, even if it was never started. */
+static void stop_parts(struct mounting *mounting) {
+	while (mounting->opened > 0) {
+		const struct mount_part *part = &mounting->options->parts[--mounting->opened];
+		if (part->stop)
+			part->stop(part->state);
+	}
+}
+
+static void end_parts(struct mounting *mounting, int outcome) {
+	char words[FAULT_MESSAGE_BYTES];
+	strncpy(words, outcome < 0 ? fault_message() : "", sizeof words - 1);
+	words[sizeof words - 1] = '\0';
+	while (mounting->prepared > 0) {
+		const struct mount_part *part = &mounting->options->parts[--mounting->prepared];
+		if (part->end)
+			part->end(part->state, outcome, words);
+	}
+	if (outcome < 0)
+		(void)fault(-outcome, "%s", words);
+}
+
+/* ---- signals ---- */
+
+static void *wait_for_signal(void *arg) {
+	struct mounting *mounting = arg;
+	int number;
+	while (sigwait(&mounting->signals, &number) == 0) {
+		if (number == SIGUSR1)
+			return NULL; /* the mount has ended by itself */
+		session_stop(mounting->fs.owner.session, GRACE_SECONDS);
+	}
+	return NULL;
+}
+
+/* Before any thread: all inherit the mask, and only the one that waits takes these signals. */
+static void block_signals(struct mounting *mounting) {
+	sigemptyset(&mounting->signals);
+	sigaddset(&mounting->signals, SIGTERM);
+	sigaddset(&mounting->signals, SIGINT);
+	sigaddset(&mounting->signals, SIGHUP);
+	sigaddset(&mounting->signals, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &mounting->signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int start_signal_thread(struct mounting *mounting) {
+	int error = pthread_create(&mounting->signal_thread, NULL, wait_for_signal, mounting);
+	if (error)
+		return fault_errno(error, "starting the thread for signals");
+	mounting->has_signal_thread = true;
+	return 0;
+}
+
+static void stop_signal_thread(struct mounting *mounting) {
+	if (!mounting->has_signal_thread)
+		return;
+	pthread_kill(mounting->signal_thread, SIGUSR1);
+	pthread_join(mounting->signal_thread, NULL);
+	mounting->has_signal_thread = false;
+}
+
+/* ---- begin ---- */
+
+/* Segments, clones of the session and sockets: as many descriptors as one may have. */
+static void raise_descriptors(void) {
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static bool has_option(const char *options, const char *name) {
+	size_t length = strlen(name);
+	for (const char *at = options; at && *at; at += strcspn(at, ","), at += *at == ',')
+		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+			return true;
+	return false;
+}
+
+static int open_store(struct mounting *mounting) {
+	const struct mount_options *options = mounting->options;
+	struct store_options store_options = options->store;
+	for (size_t i = 0; i < options->part_count; i++)
+		if (options->parts[i].tune)
+			options->parts[i].tune(options->parts[i].state, &store_options);
+	struct store_secret secret;
+	int rc = options->unlock(options->unlock_arg, &secret);
+	if (rc < 0)
+		return rc;
+	rc = store_open(mounting->vault, &secret, &store_options, &mounting->fs.store);
+	if (options->wipe)
+		options->wipe(options->unlock_arg);
+	return rc;
+}
+
+static int fill_filesystem(struct mounting *mounting) {
+	struct filesystem *fs = &mounting->fs;
+	fs->meta = store_meta(fs->store);
+	fs->gate = &gate_closed;
+	fs->vault_path = mounting->vault;
+	fs->owner_uid = getuid();
+	fs->owner_gid = getgid();
+	fs->read_only = has_option(mounting->options->fuse_options, "ro");
+	int rc = inode_table_new(fs->store, &fs->inodes);
+	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
+}
+
+static int record(struct filesystem *fs, const char *event, const char *detail) {
+	struct audit_event record = {.event = event, .detail = detail};
+	actor_of_daemon(&record.actor);
+	meta_begin(fs->meta);
+	return meta_end(fs->meta, audit_record(fs->meta, &record, NULL));
+}
+
+static void report_ready(void *arg) {
+	background_report(&((struct mounting *)arg)->background, 0);
+}
+
+static int mount_session(struct mounting *mounting) {
+	const struct mount_options *options = mounting->options;
+	struct session_options session = {.mountpoint = options->mountpoint,
+	        .source = mounting->vault,
+	        .fuse_options = options->fuse_options,
+	        .debug = options->debug,
+	        .ready = report_ready,
+	        .ready_arg = mounting};
+	int rc = session_mount(&operations, &mounting->fs.owner, &session, &mounting->fs.owner.session);
+	if (rc < 0)
+		return rc;
+	rc = notifier_new(session_fuse(mounting->fs.owner.session), mounting->fs.meta, &mounting->fs.notifier);
+	return rc < 0 ? rc : start_signal_thread(mounting);
+}
+
+static int begin(struct mounting *mounting) {
+	const struct mount_options *options = mounting->options;
+	block_signals(mounting);
+	raise_descriptors();
+	int rc = options->unhardened ? 0 : process_harden();
+	if (rc == 0)
+		rc = prepare_parts(mounting);
+	if (rc == 0)
+		rc = open_store(mounting);
+	if (rc == 0)
+		rc = fill_filesystem(mounting);
+	if (rc == 0)
+		rc = open_parts(mounting);
+	if (rc == 0)
+		rc = record(&mounting->fs, "mount", options->mountpoint);
+	if (rc == 0)
+		rc = mount_session(mounting);
+	return rc < 0 ? rc : start_parts(mounting);
+}
+
+/* ---- end ---- */
+
+/* What the loop can't answer any more goes first; then who uses the store; the store last. */
+static int end(struct mounting *mounting, int rc) {
+	struct filesystem *fs = &mounting->fs;
+	char words[FAULT_MESSAGE_BYTES];
+	strncpy(words, fault_message(), sizeof words - 1);
+	words[sizeof words - 1] = '\0';
+	stop_signal_thread(mounting);
+	if (fs->owner.session)
+		session_detach(fs->owner.session);
+	if (fs->inodes)
+		filesystem_seal_all(fs); /* the gate still takes arrivals */
+	stop_parts(mounting);
+	notifier_free(fs->notifier);
+	session_close(fs->owner.session);
+	inode_table_free(fs->inodes);
+	virtual_tree_free(fs->virtual_tree);
+	int closed = store_close(fs->store);
+	if (rc < 0)
+		closed = fault(-rc, "%s", words);
+	end_parts(mounting, closed);
+	return closed;
+}
+
+static int serve(struct mounting *mounting) {
+	int rc = begin(mounting);
+	if (rc == 0)
+		rc = session_run(mounting->fs.owner.session);
+	rc = end(mounting, rc);
+	background_report(&mounting->background, rc);
+	return rc;
+}
+
+/* fork's child must not return into the caller's code: its parent does that. */
+static int serve_and_exit(struct mounting *mounting, bool foreground) {
+	int rc = serve(mounting);
+	free(mounting->vault);
+	if (rc < 0 && !foreground)
+		log_fault(rc, "the mount has ended");
+	if (!foreground)
+		_exit(rc < 0 ? 1 : 0);
+	return rc;
+}
+
+int mount_run(const struct mount_options *options) {
+	struct mounting mounting = {.options = options};
+	bool foreground = options->foreground || options->debug;
+	int rc = background_fork(foreground, &mounting.background);
+	if (rc <= 0)
+		return rc;
+	log_to_system(!foreground);
+	mounting.vault = realpath(options->vault, NULL);
+	if (!mounting.vault) {
+		rc = fault_errno(errno, "vault %s", options->vault);
+		background_report(&mounting.background, rc);
+		if (!foreground)
+			_exit(1);
+		return rc;
+	}
+	return serve_and_exit(&mounting, foreground);
+}

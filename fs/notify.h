@@ -1,0 +1,32 @@
+/*
+ * notify: telling the kernel that what it remembers is no longer so.
+ *
+ * A notification takes the kernel's locks on the directory or inode, which the request now being served may hold. So
+ * they are queued, and sent by a thread of their own that holds nothing. The queue is bounded; what finds it full, or
+ * no memory, is left to the entries' time-outs.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "backend/meta.h"
+#include "crypto/base/bytes.h"
+#include "crypto/base/cleanup.h"
+
+struct fuse_session;
+typedef struct Notifier Notifier;
+
+/* The thread starts at once. `session` must outlive it. */
+int notifier_new(struct fuse_session *session, Meta *meta, Notifier **ret);
+/* Stops the thread; what is queued is dropped. Accepts NULL. */
+void notifier_free(Notifier *notifier);
+DEFINE_CLEANUP(Notifier, notifier_free);
+
+/* The name in directory `parent_ino` shows something else now. Any thread, any lock held. */
+void notify_entry(Notifier *notifier, uint64_t parent_ino, struct bytes name);
+
+/* Attributes and cached pages of the inode are no longer right. */
+void notify_inode(Notifier *notifier, uint64_t ino);
+
+/* All names in the directory are to be asked for anew: not everybody may search it any more. */
+void notify_children(Notifier *notifier, uint64_t dir_node, uint64_t dir_ino);

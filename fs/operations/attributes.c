@@ -1,0 +1,283 @@
+#include "fs/operations/operations.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "backend/xattr.h"
+#include "fs/operations/handle.h"
+
+#define SET_TIMES (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
+#define SECOND_NS INT64_C(1000000000)
+/* How far from now a time may be that a caller who may only write gives as "now": the kernel fills it in before. */
+#define NOW_SLACK_NS (2 * SECOND_NS)
+
+static void reply_attributes(struct call *call, int rc, const struct node *node) {
+	struct stat attributes;
+	if (rc < 0) {
+		fuse_reply_err(call->req, -rc);
+		return;
+	}
+	stat_fill(call->fs, node, &attributes);
+	fuse_reply_attr(call->req, &attributes, attributes_timeout(node));
+}
+
+void operation_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
+	(void)fi;
+	if (virtual_is(ino)) {
+		operation_virtual_getattr(req, ino);
+		return;
+	}
+	struct call call;
+	struct node node;
+	call_begin(&call, req, NULL);
+	int rc = call_end(&call, call_node(&call, ino, &node));
+	reply_attributes(&call, rc, &node);
+}
+
+void operation_access(fuse_req_t req, fuse_ino_t ino, int mask) {
+	if (virtual_is(ino)) {
+		operation_virtual_access(req, ino, mask);
+		return;
+	}
+	struct call call;
+	struct node node;
+	call_begin(&call, req, NULL);
+	call.event.event = "access";
+	int rc = call_node(&call, ino, &node);
+	if (rc == 0) {
+		call_about(&call, &node);
+		rc = access_check(&call.who, &node, (unsigned)mask & 7);
+	}
+	if (rc == 0 && (mask & W_OK) && S_ISREG(node.mode))
+		rc = call_writable(&call);
+	rc = call_end(&call, rc);
+	fuse_reply_err(req, -rc);
+}
+
+void operation_statfs(fuse_req_t req, fuse_ino_t ino) {
+	(void)ino;
+	struct filesystem *fs = call_filesystem(req);
+	struct statvfs about;
+	struct tree_counts counts;
+	if (statvfs(fs->vault_path, &about) < 0) {
+		fuse_reply_err(req, errno);
+		return;
+	}
+	meta_begin(fs->meta);
+	int rc = meta_end(fs->meta, tree_statfs(fs->meta, &counts));
+	if (rc < 0) {
+		fuse_reply_err(req, -rc);
+		return;
+	}
+	about.f_files = counts.nodes + about.f_ffree;
+	about.f_namemax = TREE_NAME_MAX;
+	fuse_reply_statfs(req, &about);
+}
+
+/* ---- setattr ---- */
+
+struct setattr {
+	fuse_ino_t ino;
+	int set; /* FUSE_SET_ATTR_… */
+	const struct stat *values;
+	struct handle *handle; /* through a descriptor, or NULL */
+	struct node node, result;
+	bool by_kernel;
+};
+
+static int64_t ns_of(struct timespec time) {
+	return (int64_t)time.tv_sec * SECOND_NS + time.tv_nsec;
+}
+
+/*
+ * With the writeback cache the kernel keeps mtime and ctime of files and sends both when it writes back, in the name of
+ * whoever happens to be running. It looks like utimensat by that process, but for: a descriptor open for writing, or an
+ * mtime that is what we have (only ctime had changed).
+ */
+static bool sent_by_kernel(const struct setattr *change) {
+	int times = change->set & ~FUSE_SET_ATTR_FILE;
+	if (times != (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME))
+		return false;
+	bool writer = change->handle && change->handle->writable;
+	return writer || ns_of(change->values->st_mtim) == change->node.mtime;
+}
+
+static unsigned tree_mask(const struct setattr *change) {
+	unsigned mask = 0;
+	mask |= change->set & FUSE_SET_ATTR_MODE ? TREE_MODE : 0;
+	mask |= change->set & FUSE_SET_ATTR_UID ? TREE_UID : 0;
+	mask |= change->set & FUSE_SET_ATTR_GID ? TREE_GID : 0;
+	mask |= change->set & FUSE_SET_ATTR_SIZE ? TREE_SIZE : 0;
+	mask |= change->set & FUSE_SET_ATTR_ATIME ? TREE_ATIME : 0;
+	mask |= change->set & FUSE_SET_ATTR_MTIME ? TREE_MTIME : 0;
+	mask |= change->set & FUSE_SET_ATTR_CTIME ? TREE_CTIME : 0;
+	return mask;
+}
+
+/* For regular files the kernel puts its own "now" in place of ours and does not say that it did: what is close to now
+ * counts as now. */
+static bool times_are_now(const struct setattr *change, int64_t now) {
+	if ((change->set & FUSE_SET_ATTR_ATIME) && !(change->set & FUSE_SET_ATTR_ATIME_NOW))
+		return false;
+	if (!(change->set & FUSE_SET_ATTR_MTIME) || (change->set & FUSE_SET_ATTR_MTIME_NOW))
+		return true;
+	int64_t off = ns_of(change->values->st_mtim) - now;
+	return S_ISREG(change->node.mode) && off > -NOW_SLACK_NS && off < NOW_SLACK_NS;
+}
+
+static int check_zone(struct call *call, const struct setattr *change) {
+	const struct node *node = &change->node;
+	bool is_room = node->id <= NODE_TRUSTED; /* its owner may open or close a whole zone */
+	if (is_room)
+		return 0;
+	if (node->zone == ZONE_STAGING && change->handle)
+		return 0; /* the gate let it be opened */
+	return zone_guard(call, node, GATE_SETATTR, node);
+}
+
+static int check(struct call *call, struct setattr *change, struct node *values) {
+	int rc = call_node(call, change->ino, &change->node);
+	if (rc < 0)
+		return rc;
+	call_about(call, &change->node);
+	change->by_kernel = sent_by_kernel(change);
+	call->silent = change->by_kernel;
+	if (change->by_kernel)
+		return 0;
+	rc = call_writable(call);
+	if (rc == 0 && (change->set & FUSE_SET_ATTR_SIZE) && !S_ISREG(change->node.mode))
+		rc = S_ISDIR(change->node.mode) ? -EISDIR : -EINVAL;
+	if (rc < 0)
+		return rc;
+	struct access_change wish = {.mask = tree_mask(change),
+	        .mode = values->mode,
+	        .uid = values->uid,
+	        .gid = values->gid,
+	        .times_are_now = times_are_now(change, meta_now(call->meta)),
+	        .open_writable = change->handle && change->handle->writable};
+	rc = access_may_change(&call->who, &change->node, &wish, &values->mode);
+	return rc < 0 ? rc : check_zone(call, change);
+}
+
+static void wished_values(struct call *call, const struct setattr *change, struct node *ret) {
+	const struct stat *values = change->values;
+	int64_t now = meta_now(call->meta);
+	*ret = (struct node){.mode = values->st_mode & 07777,
+	        .uid = values->st_uid,
+	        .gid = values->st_gid,
+	        .atime = change->set & FUSE_SET_ATTR_ATIME_NOW ? now : ns_of(values->st_atim),
+	        .mtime = change->set & FUSE_SET_ATTR_MTIME_NOW ? now : ns_of(values->st_mtim),
+	        .ctime = ns_of(values->st_ctim)};
+}
+
+/* chown(2) takes file capabilities away; the kernel leaves that to us (FUSE_HANDLE_KILLPRIV_V2). */
+static int clear_capability(struct call *call, const struct node *node) {
+	if (node->xattrs == 0 || !S_ISREG(node->mode))
+		return 0;
+	int rc = xattr_remove(call->meta, node->id, bytes_of_string("security.capability"));
+	return rc == -ENODATA ? 0 : rc;
+}
+
+/* Everything but the size, which is content's. */
+static int apply(struct call *call, struct setattr *change, struct node *values) {
+	unsigned mask = tree_mask(change) & ~TREE_SIZE;
+	if (mask & (TREE_UID | TREE_GID)) {
+		mask |= TREE_MODE;
+		int rc = clear_capability(call, &change->node);
+		if (rc < 0)
+			return rc;
+	}
+	change->result = change->node;
+	if (mask == 0)
+		return 0;
+	return tree_setattr(call->meta, change->node.id, values, mask, &change->result);
+}
+
+static const char *event_of(int set) {
+	if (set & FUSE_SET_ATTR_SIZE)
+		return "truncate";
+	if (set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		return "chown";
+	return set & FUSE_SET_ATTR_MODE ? "chmod" : "utimes";
+}
+
+/* truncate(2) by path makes a version at once when nobody has the file open for writing. */
+static int seal_truncated(struct call *call, Inode *inode, const struct setattr *change) {
+	if (change->handle || inode->zone != ZONE_LANDING)
+		return 0;
+	struct audit_event event = {.event = "truncate", .actor = call->event.actor, .detail = "sealed"};
+	pthread_mutex_lock(&inode->lock);
+	int rc = inode->writers == 0 ? inode_seal(call->fs, inode, GATE_TRUNCATE, &event) : -ENODATA;
+	pthread_mutex_unlock(&inode->lock);
+	return rc == -ENODATA ? 0 : rc;
+}
+
+/* After the permission was given and recorded: content is not to be touched within a meta operation. */
+static int set_size(struct call *call, struct setattr *change) {
+	const struct node *node = &change->node;
+	uint64_t size = (uint64_t)change->values->st_size;
+	const struct gate_hooks *gate = call->fs->gate;
+	if (node->zone == ZONE_TRUSTED) {
+		struct gate_caller caller = call_caller(call);
+		return gate->trusted_truncate ? gate->trusted_truncate(gate->gate, &caller, node, size) : -EACCES;
+	}
+	Inode *inode;
+	int rc = inode_get(call->fs->inodes, node, &inode);
+	if (rc < 0)
+		return rc;
+	rc = inode_truncate(call->fs, inode, size, session_kills_privileges());
+	if (rc == 0)
+		rc = seal_truncated(call, inode, change);
+	inode_put(call->fs->inodes, inode);
+	return rc;
+}
+
+static void note_in_inode(struct call *call, const struct setattr *change) {
+	Inode *inode = inode_find(call->fs->inodes, change->ino);
+	if (!inode)
+		return;
+	if (change->set & FUSE_SET_ATTR_MTIME)
+		atomic_store(&inode->written_at, 0);
+	if (change->result.mode & (S_ISUID | S_ISGID))
+		atomic_store(&inode->privileged, true);
+	inode_put(call->fs->inodes, inode);
+}
+
+static void note_closed_directory(struct call *call, const struct setattr *change) {
+	bool was_open = S_ISDIR(change->node.mode) && access_everybody_searches(&change->node);
+	if (was_open && !access_everybody_searches(&change->result))
+		notify_children(call->fs->notifier, change->node.id, change->ino);
+}
+
+static int reload(struct call *call, struct setattr *change) {
+	meta_begin(call->meta);
+	return meta_end(call->meta, call_node(call, change->ino, &change->result));
+}
+
+void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int set, struct fuse_file_info *fi) {
+	if (virtual_is(ino)) {
+		operation_virtual_refuse(req, ino, event_of(set));
+		return;
+	}
+	struct call call;
+	struct node wished;
+	struct setattr change = {.ino = ino, .set = set, .values = values, .handle = fi ? handle_of(fi) : NULL};
+	call_begin(&call, req, event_of(set));
+	wished_values(&call, &change, &wished);
+	int rc = check(&call, &change, &wished);
+	if (rc == 0)
+		rc = apply(&call, &change, &wished);
+	rc = call_end(&call, rc);
+	if (rc == 0 && (set & FUSE_SET_ATTR_SIZE)) {
+		rc = set_size(&call, &change);
+		if (rc == 0)
+			rc = reload(&call, &change);
+	}
+	if (rc == 0) {
+		note_in_inode(&call, &change);
+		note_closed_directory(&call, &change);
+	}
+	reply_attributes(&call, rc, &change.result);
+}

@@ -1,0 +1,192 @@
+#include "fs/operations/call.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * How long the kernel may keep a name or attributes without asking, in seconds. Names only below directories that
+ * everybody may search: what the kernel answers by itself is neither checked nor recorded. Attributes carry no
+ * permission here (the daemon decides at open), so they may be kept; whoever changes them without the kernel sends an
+ * invalidation. What the daemon itself changes (Raw, Trusted) is asked for each time.
+ */
+#define KEEP_SECONDS 60.0
+
+struct filesystem *call_filesystem(fuse_req_t req) {
+	return fuse_req_userdata(req);
+}
+
+void call_prepare(struct call *call, fuse_req_t req, const char *event) {
+	struct filesystem *fs = call_filesystem(req);
+	/* Not the paths: clearing 8 KiB for each request would cost more than most look-ups. */
+	memset(call, 0, offsetof(struct call, paths));
+	call->req = req;
+	call->fs = fs;
+	call->meta = fs->meta;
+	call->who = actor_subject(req);
+	call->silent = !event;
+	call->event.event = event ? event : "lookup";
+	if (event)
+		actor_of_request(req, &call->event.actor);
+}
+
+void call_enter(struct call *call) {
+	meta_begin(call->meta);
+}
+
+void call_begin(struct call *call, fuse_req_t req, const char *event) {
+	call_prepare(call, req, event);
+	call_enter(call);
+}
+
+void call_about(struct call *call, const struct node *node) {
+	call->node = node->id;
+	call->event.node = node->id;
+}
+
+void call_names(struct call *call, uint64_t parent, struct bytes name) {
+	call->parents[0] = parent;
+	call->names[0] = name;
+}
+
+void call_renames(struct call *call, uint64_t parent, struct bytes name) {
+	call->parents[1] = parent;
+	call->names[1] = name;
+}
+
+const char *call_path(struct call *call, int which) {
+	int rc = -ENOENT;
+	char *path = call->paths[which];
+	if (call->parents[which])
+		rc = tree_path_of(
+		        call->meta, call->parents[which], call->names[which], path, sizeof call->paths[which], NULL);
+	else if (which == 0 && call->node)
+		rc = tree_path(call->meta, call->node, path, sizeof call->paths[0], NULL);
+	if (rc < 0)
+		path[0] = '\0';
+	return path;
+}
+
+static void fill_paths(struct call *call) {
+	if (!call->event.path && (call->parents[0] || call->node))
+		call->event.path = call_path(call, 0);
+	if (!call->event.path2 && call->parents[1])
+		call->event.path2 = call_path(call, 1);
+}
+
+static bool is_denial(int rc) {
+	return rc == -EACCES || rc == -EPERM || rc == -EROFS;
+}
+
+static int end_denied(struct call *call, int rc) {
+	fill_paths(call);
+	if (call->silent)
+		actor_of_request(call->req, &call->event.actor);
+	call->event.outcome = "denied";
+	call->event.err = -rc;
+	return meta_end_denied(call->meta, rc, &call->event);
+}
+
+int call_end(struct call *call, int rc) {
+	if (is_denial(rc))
+		return end_denied(call, rc);
+	if (rc < 0 || call->silent)
+		return meta_end(call->meta, rc);
+	fill_paths(call);
+	int recorded = audit_record(call->meta, &call->event, NULL);
+	return meta_end(call->meta, recorded < 0 ? recorded : rc);
+}
+
+struct gate_caller call_caller(struct call *call) {
+	if (call->silent && !call->event.actor.exe[0])
+		actor_of_request(call->req, &call->event.actor);
+	return (struct gate_caller){.who = &call->who, .actor = &call->event.actor};
+}
+
+/* A number that the daemon renewed lives on as long as somebody has it open, with the version that it showed. */
+static int stale_node(struct call *call, fuse_ino_t ino, struct node *ret) {
+	uint64_t node, pinned;
+	if (!inode_describe(call->fs->inodes, ino, &node, &pinned))
+		return -ESTALE;
+	int rc = tree_get(call->meta, node, ret);
+	ret->ino = ino;
+	ret->version = pinned;
+	ret->nlink = 0;
+	return rc;
+}
+
+int call_node(struct call *call, fuse_ino_t ino, struct node *ret) {
+	int rc = tree_by_ino(call->meta, ino, ret);
+	return rc == -ESTALE ? stale_node(call, ino, ret) : rc;
+}
+
+int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir) {
+	*ret_dir = (struct node){0};
+	int rc = call_node(call, ino, ret_dir);
+	if (rc == 0 && !S_ISDIR(ret_dir->mode))
+		rc = -ENOTDIR;
+	return rc < 0 ? rc : access_check(&call->who, ret_dir, ACCESS_EXEC);
+}
+
+int zone_guard(struct call *call, const struct node *where, enum gate_verb verb, const struct node *what) {
+	switch ((enum zone)where->zone) {
+	case ZONE_LANDING:
+		return 0;
+	case ZONE_NONE:
+	case ZONE_RAW:
+		return -EPERM;
+	case ZONE_TRUSTED:
+	case ZONE_STAGING:
+		break;
+	}
+	const struct gate_hooks *gate = call->fs->gate;
+	if (!gate->trusted_change)
+		return -EACCES;
+	struct gate_caller caller = call_caller(call);
+	return gate->trusted_change(gate->gate, call->meta, &caller, verb, what, call_path(call, 0));
+}
+
+int call_writable(const struct call *call) {
+	return call->fs->read_only ? -EROFS : 0;
+}
+
+static struct timespec timespec_of(int64_t ns) {
+	int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
+	if (rest < 0) {
+		seconds--;
+		rest += 1000000000;
+	}
+	return (struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)rest};
+}
+
+void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret) {
+	uint64_t size = node->size;
+	if (S_ISREG(node->mode))
+		(void)inode_size(fs->inodes, node->ino, &size);
+	*ret = (struct stat){
+	        .st_ino = node->ino,
+	        .st_mode = node->mode,
+	        .st_nlink = node->nlink,
+	        .st_uid = node->uid,
+	        .st_gid = node->gid,
+	        .st_rdev = node->rdev,
+	        .st_size = (off_t)size,
+	        .st_blksize = 4096,
+	        .st_blocks = S_ISREG(node->mode) ? (blkcnt_t)((size + 511) / 512) : 0,
+	        .st_atim = timespec_of(node->atime),
+	        .st_mtim = timespec_of(node->mtime),
+	        .st_ctim = timespec_of(node->ctime),
+	};
+}
+
+double attributes_timeout(const struct node *node) {
+	return node->zone == ZONE_LANDING ? KEEP_SECONDS : 0.0;
+}
+
+void entry_fill(struct filesystem *fs, const struct node *dir, const struct node *node, struct fuse_entry_param *ret) {
+	*ret = (struct fuse_entry_param){.ino = node->ino};
+	stat_fill(fs, node, &ret->attr);
+	bool stays = dir->id == NODE_ROOT || (node->zone == ZONE_LANDING && dir->zone == ZONE_LANDING);
+	bool keep = stays && access_everybody_searches(dir);
+	ret->entry_timeout = keep ? KEEP_SECONDS : 0.0;
+	ret->attr_timeout = attributes_timeout(node);
+}

@@ -1,0 +1,78 @@
+/*
+ * call: one request as the operations see it: who asks, the meta operation it runs in, and the record it leaves.
+ *
+ *     struct call call;
+ *     call_begin(&call, req, "mkdir");              actor, meta_begin
+ *     rc = …;                                       look-ups, access_…, tree_…
+ *     call_names(&call, parent, name);              what the record shall name
+ *     rc = call_end(&call, rc);                     done: record + meta_end in one; denied: the record alone
+ *     fuse_reply_…
+ *
+ * Denials (EACCES, EPERM, EROFS) undo the operation and keep a record with outcome "denied". Other errors changed
+ * nothing and leave none. An effect whose record can't be written is undone and answered with that error.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/audit.h"
+#include "backend/tree.h"
+#include "fs/access.h"
+#include "fs/actor.h"
+#include "fs/filesystem.h"
+#include "fs/fuse.h"
+
+struct call {
+	fuse_req_t req;
+	struct filesystem *fs;
+	Meta *meta;
+	struct access_subject who;
+	struct audit_event event;
+	bool silent;   /* success leaves no record (look-ups, stat); denials do */
+	uint64_t node; /* the record's path: of this node, or (parent not 0) of a name in parent */
+	uint64_t parents[2];
+	struct bytes names[2];
+	char paths[2][TREE_PATH_MAX];
+};
+
+struct filesystem *call_filesystem(fuse_req_t req);
+
+/* event NULL: a silent call whose denials are recorded as `lookup`. */
+void call_begin(struct call *call, fuse_req_t req, const char *event);
+/* As call_begin without taking the meta lock: for operations that need content first; then call_enter. */
+void call_prepare(struct call *call, fuse_req_t req, const char *event);
+void call_enter(struct call *call);
+int call_end(struct call *call, int rc);
+
+/* What the record is about: a node, a name, two names. */
+void call_about(struct call *call, const struct node *node);
+void call_names(struct call *call, uint64_t parent, struct bytes name);
+void call_renames(struct call *call, uint64_t parent, struct bytes name);
+
+/* The path that the record will bear (of name `which`), computed now; "" when there is none. */
+const char *call_path(struct call *call, int which);
+
+/* The caller for the gate's hooks. */
+struct gate_caller call_caller(struct call *call);
+
+/* The node of an inode number as stat shows it; also of a number that was renewed while it is open. -ESTALE. */
+int call_node(struct call *call, fuse_ino_t ino, struct node *ret);
+
+/* The directory `ino`, which the caller may search: -ENOTDIR, -EACCES. */
+int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir);
+
+/*
+ * Whether users may make, change or remove things there at all: the root is fixed and Raw is the daemon's (-EPERM);
+ * Landing is free; Trusted and staging ask the gate's `verb` hook (-EACCES without one). `path` for the gate: of the
+ * record.
+ */
+int zone_guard(struct call *call, const struct node *where, enum gate_verb verb, const struct node *what);
+
+/* -EROFS on a mount without writing. */
+int call_writable(const struct call *call);
+
+/* Fills what the kernel is told of a node. `dir`: the directory it was found in (sets how long that may be kept). */
+void entry_fill(struct filesystem *fs, const struct node *dir, const struct node *node, struct fuse_entry_param *ret);
+void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret);
+double attributes_timeout(const struct node *node);

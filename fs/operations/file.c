@@ -1,0 +1,257 @@
+#include "fs/operations/operations.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/operations/handle.h"
+
+/* What the kernel asks for in one READ: max_readahead and max_pages keep it to 1 MiB. */
+#define READ_BYTES (1u << 20)
+/* The reply to COPY_FILE_RANGE counts in 32 bits. */
+#define CLONE_MAX UINT64_C(0xfffff000)
+
+/* ---- reading ---- */
+
+static pthread_key_t buffer_key;
+static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
+
+static void make_buffer_key(void) {
+	(void)pthread_key_create(&buffer_key, free);
+}
+
+/* One buffer a thread, kept: a fresh megabyte for each READ would be mapped and cleared each time. */
+static uint8_t *thread_buffer(void) {
+	pthread_once(&buffer_once, make_buffer_key);
+	uint8_t *buffer = pthread_getspecific(buffer_key);
+	if (!buffer && posix_memalign((void **)&buffer, 4096, READ_BYTES) == 0)
+		(void)pthread_setspecific(buffer_key, buffer);
+	return buffer;
+}
+
+static int read_content(
+        struct filesystem *fs, struct handle *handle, off_t offset, uint8_t *out, size_t size, size_t *ret_got) {
+	Content *content;
+	int rc = inode_content(fs->inodes, handle->inode, &content);
+	if (rc < 0)
+		return rc;
+	rc = content_read(content, (uint64_t)offset, out, size, ret_got);
+	inode_content_done(handle->inode);
+	return rc;
+}
+
+void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi) {
+	if (virtual_is(ino)) {
+		operation_virtual_read(req, ino, size, offset, fi);
+		return;
+	}
+	struct handle *handle = handle_of(fi);
+	_cleanup_(freep) uint8_t *own = size > READ_BYTES ? malloc(size) : NULL;
+	uint8_t *buffer = size > READ_BYTES ? own : thread_buffer();
+	if (!buffer) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	size_t got = 0;
+	int rc = read_content(call_filesystem(req), handle, offset, buffer, size, &got);
+	if (rc < 0) {
+		/* Bytes of the vault were changed: the reader learns that there is no right answer. */
+		fuse_reply_err(req, rc == -EBADMSG ? EIO : -rc);
+		return;
+	}
+	atomic_fetch_add(&handle->bytes_read, got);
+	fuse_reply_buf(req, (const char *)buffer, got);
+}
+
+/* ---- writing ---- */
+
+static int write_content(struct filesystem *fs, Inode *inode, off_t offset, struct bytes data, bool kills) {
+	Content *content;
+	int rc = inode_content(fs->inodes, inode, &content);
+	if (rc < 0)
+		return rc;
+	rc = content_write(content, (uint64_t)offset, data);
+	if (rc == 0)
+		inode_note_size(inode, (uint64_t)offset + data.size, true);
+	inode_content_done(inode);
+	return rc < 0 ? rc : inode_changed(fs, inode, kills);
+}
+
+void operation_write(
+        fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi) {
+	if (virtual_is(ino)) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	struct handle *handle = handle_of(fi);
+	int rc = handle->writable ? write_content(call_filesystem(req), handle->inode, offset, bytes_of(data, size),
+	                                    session_kills_privileges())
+	                          : -EBADF;
+	if (rc < 0) {
+		fuse_reply_err(req, rc == -EBADMSG ? EIO : -rc);
+		return;
+	}
+	atomic_fetch_add(&handle->bytes_written, size);
+	fuse_reply_write(req, size);
+}
+
+/* Versions in Landing are made when the last writer is done (RELEASE), not here: a descriptor may have many closes. */
+void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
+	if (virtual_is(ino)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	struct filesystem *fs = call_filesystem(req);
+	struct handle *handle = handle_of(fi);
+	int rc = 0;
+	if (handle->inode->zone == ZONE_STAGING && fs->gate->staged_flush && handle->writable) {
+		Content *content;
+		rc = inode_content(fs->inodes, handle->inode, &content);
+		bool dirty = rc == 0 && content_is_dirty(content);
+		if (rc == 0)
+			inode_content_done(handle->inode);
+		if (rc == 0)
+			rc = fs->gate->staged_flush(
+			        fs->gate->gate, handle->inode, &handle->actor, (uint32_t)fuse_req_ctx(req)->pid, dirty);
+	}
+	fuse_reply_err(req, -rc);
+}
+
+void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi) {
+	(void)data_only;
+	if (virtual_is(ino)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	struct filesystem *fs = call_filesystem(req);
+	struct handle *handle = handle_of(fi);
+	Content *content;
+	int rc = inode_content(fs->inodes, handle->inode, &content);
+	if (rc == 0) {
+		rc = content_sync(content);
+		inode_content_done(handle->inode);
+	}
+	fuse_reply_err(req, -rc);
+}
+
+/* Room is not set aside (blocks are written once, elsewhere, when they are sealed): only the size counts. */
+static int extend(struct filesystem *fs, Inode *inode, int mode, uint64_t end) {
+	Content *content;
+	if (mode & ~FALLOC_FL_KEEP_SIZE)
+		return -EOPNOTSUPP;
+	int rc = store_space_check(fs->store);
+	if (rc < 0 || (mode & FALLOC_FL_KEEP_SIZE))
+		return rc;
+	rc = inode_content(fs->inodes, inode, &content);
+	if (rc < 0)
+		return rc;
+	bool grows = content_size(content) < end;
+	inode_content_done(inode);
+	return grows ? inode_truncate(fs, inode, end, false) : 0;
+}
+
+void operation_fallocate(
+        fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi) {
+	if (virtual_is(ino)) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
+	struct handle *handle = handle_of(fi);
+	int rc = handle->writable ? extend(call_filesystem(req), handle->inode, mode, (uint64_t)(offset + length))
+	                          : -EBADF;
+	fuse_reply_err(req, -rc);
+}
+
+static int find_data(Content *content, uint64_t offset, int whence, uint64_t *ret) {
+	uint64_t start, end, size = content_size(content);
+	if (offset >= size)
+		return -ENXIO;
+	int rc = content_next_data(content, offset, &start, &end);
+	if (whence == SEEK_DATA) {
+		*ret = rc == 0 && start < offset ? offset : start;
+		return rc;
+	}
+	/* Runs of data may come in pieces: the hole begins where the next one does not join. */
+	*ret = offset;
+	while (rc == 0 && start <= *ret && end > *ret && *ret < size) {
+		*ret = end;
+		rc = *ret < size ? content_next_data(content, *ret, &start, &end) : -ENXIO;
+	}
+	if (*ret > size)
+		*ret = size;
+	return rc == -ENXIO ? 0 : rc;
+}
+
+void operation_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi) {
+	if (virtual_is(ino)) {
+		operation_virtual_lseek(req, ino, offset, whence, fi);
+		return;
+	}
+	struct filesystem *fs = call_filesystem(req);
+	Content *content;
+	uint64_t found = 0;
+	int rc = inode_content(fs->inodes, handle_of(fi)->inode, &content);
+	if (rc == 0) {
+		rc = find_data(content, (uint64_t)offset, whence, &found);
+		inode_content_done(handle_of(fi)->inode);
+	}
+	if (rc < 0)
+		fuse_reply_err(req, -rc);
+	else
+		fuse_reply_lseek(req, (off_t)found);
+}
+
+/* ---- copying inside the vault ---- */
+
+struct range {
+	Inode *from, *to;
+	uint64_t from_offset, to_offset, length;
+};
+
+static int clone_contents(struct filesystem *fs, const struct range *range, uint64_t *ret_done) {
+	Content *from, *to;
+	int rc = inode_content(fs->inodes, range->from, &from);
+	if (rc < 0)
+		return rc;
+	bool same = range->from == range->to;
+	rc = same ? 0 : inode_content(fs->inodes, range->to, &to);
+	if (rc == 0) {
+		if (same)
+			to = from;
+		rc = content_clone_range(from, range->from_offset, to, range->to_offset, range->length, ret_done);
+		if (rc == 0)
+			inode_note_size(range->to, range->to_offset + *ret_done, true);
+		if (!same)
+			inode_content_done(range->to);
+	}
+	inode_content_done(range->from);
+	return rc;
+}
+
+void operation_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_in, struct fuse_file_info *fi_in,
+        fuse_ino_t ino_out, off_t offset_out, struct fuse_file_info *fi_out, size_t length, int flags) {
+	if (virtual_is(ino_in) || virtual_is(ino_out) || flags != 0) {
+		fuse_reply_err(req, flags ? EINVAL : EXDEV);
+		return;
+	}
+	struct filesystem *fs = call_filesystem(req);
+	struct handle *from = handle_of(fi_in), *to = handle_of(fi_out);
+	struct range range = {.from = from->inode,
+	        .to = to->inode,
+	        .from_offset = (uint64_t)offset_in,
+	        .to_offset = (uint64_t)offset_out,
+	        .length = length < CLONE_MAX ? length : CLONE_MAX};
+	uint64_t done = 0;
+	int rc = !to->writable ? -EBADF : from->inode->zone != to->inode->zone ? -EXDEV : 0;
+	if (rc == 0)
+		rc = clone_contents(fs, &range, &done);
+	if (rc == 0 && done > 0)
+		rc = inode_changed(fs, to->inode, session_kills_privileges());
+	if (rc < 0) {
+		fuse_reply_err(req, -rc);
+		return;
+	}
+	atomic_fetch_add(&from->bytes_read, done);
+	atomic_fetch_add(&to->bytes_written, done);
+	fuse_reply_write(req, (size_t)done);
+}

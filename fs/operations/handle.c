@@ -1,0 +1,211 @@
+#include "fs/operations/handle.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "backend/xattr.h"
+#include "fs/log.h"
+
+#define CAPABILITY_XATTR "security.capability"
+
+struct handle *handle_new(Inode *inode, int flags, const struct actor *actor) {
+	struct handle *handle = calloc(1, sizeof *handle);
+	if (!handle)
+		return NULL;
+	int mode = flags & O_ACCMODE;
+	handle->inode = inode;
+	handle->flags = flags;
+	handle->writable = mode == O_WRONLY || mode == O_RDWR;
+	handle->actor = *actor;
+	return handle;
+}
+
+struct sealing {
+	struct filesystem *fs;
+	Inode *inode;
+	enum gate_cause cause;
+	struct audit_event *event;
+	int64_t written_at;
+	char path[TREE_PATH_MAX];
+};
+
+static int tell_gate(Meta *m, struct sealing *sealing, const struct version *sealed) {
+	const struct gate_hooks *gate = sealing->fs->gate;
+	if (!gate->arrived || sealing->inode->zone != ZONE_LANDING || !sealing->path[0])
+		return 0;
+	struct gate_arrival arrival = {.cause = sealing->cause,
+	        .node = sealed->node,
+	        .version = sealed->id,
+	        .path = sealing->path,
+	        .actor = &sealing->event->actor};
+	return gate->arrived(gate->gate, m, &arrival);
+}
+
+/* In the meta operation of the sealing. */
+static int after_seal(Meta *m, const struct version *sealed, void *arg) {
+	struct sealing *sealing = arg;
+	if (tree_path(m, sealed->node, sealing->path, sizeof sealing->path, NULL) < 0)
+		sealing->path[0] = '\0';
+	struct audit_event *event = sealing->event;
+	event->path = sealing->path[0] ? sealing->path : NULL;
+	event->node = sealed->node;
+	event->version = sealed->id;
+	int rc = tell_gate(m, sealing, sealed);
+	return rc < 0 ? rc : audit_record(m, event, NULL);
+}
+
+/* The kernel sends times of what it wrote by itself; this is for what it did not (O_DIRECT, copy_file_range). */
+static int settle_times(struct filesystem *fs, Inode *inode) {
+	int64_t at = atomic_exchange(&inode->written_at, 0);
+	if (at == 0)
+		return 0;
+	struct node times = {.mtime = at, .ctime = at}, node;
+	meta_begin(fs->meta);
+	int rc = tree_setattr(fs->meta, inode->node, &times, TREE_MTIME | TREE_CTIME, &node);
+	return meta_end(fs->meta, rc);
+}
+
+static int seal_content(struct filesystem *fs, Inode *inode, Content *content, struct sealing *sealing) {
+	int rc = inode->version == 0 ? content_touch(content) : 0;
+	if (rc == 0)
+		rc = settle_times(fs, inode);
+	struct version sealed;
+	if (rc == 0)
+		rc = content_seal(content, ORIGIN_WRITE, 0, NULL, after_seal, sealing, &sealed);
+	if (rc == 0)
+		inode->version = sealed.id;
+	return rc;
+}
+
+/* With inode->lock held. -ENODATA: nothing to seal, no record was made. */
+int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struct audit_event *event) {
+	if (inode->version != 0 && !inode->content)
+		return -ENODATA;
+	Content *content;
+	int rc = inode_content(fs->inodes, inode, &content);
+	if (rc < 0)
+		return rc;
+	if (inode->version != 0 && !content_is_dirty(content)) {
+		rc = -ENODATA;
+	} else {
+		struct sealing sealing = {.fs = fs, .inode = inode, .cause = cause, .event = event};
+		rc = seal_content(fs, inode, content, &sealing);
+	}
+	inode_content_done(inode);
+	return rc;
+}
+
+/* A file without a name: what was written is seen by nobody. Only with the last handle: others may still read. */
+static void drop_nameless(struct filesystem *fs, uint64_t node) {
+	meta_begin(fs->meta);
+	int rc = tree_forget(fs->meta, node);
+	(void)meta_end(fs->meta, rc); /* -EBUSY: versions or past names keep it */
+}
+
+/* relatime: the last read counts when it is the first since a change, or a day old. */
+static int note_access_time(Meta *m, uint64_t id, int64_t now) {
+	struct node node;
+	int rc = tree_get(m, id, &node);
+	if (rc < 0)
+		return rc;
+	bool stale = node.atime <= node.mtime || node.atime <= node.ctime || now - node.atime > INT64_C(86400000000000);
+	node.atime = now;
+	return stale ? tree_setattr(m, id, &node, TREE_ATIME, &node) : 0;
+}
+
+static int record_close(struct filesystem *fs, const Inode *inode, struct audit_event *event, bool was_read) {
+	char path[TREE_PATH_MAX];
+	meta_begin(fs->meta);
+	if (tree_path(fs->meta, inode->node, path, sizeof path, NULL) == 0)
+		event->path = path;
+	int rc = was_read && !fs->read_only ? note_access_time(fs->meta, inode->node, meta_now(fs->meta)) : 0;
+	if (rc == 0)
+		rc = audit_record(fs->meta, event, NULL);
+	rc = meta_end(fs->meta, rc);
+	event->path = NULL;
+	return rc;
+}
+
+static int close_handle(struct filesystem *fs, struct handle *handle, struct audit_event *event) {
+	Inode *inode = handle->inode;
+	pthread_mutex_lock(&inode->lock);
+	bool last_writer = handle->writable && --inode->writers == 0;
+	int rc = -ENODATA;
+	/* O_RDONLY|O_CREAT makes a file that no writer closes. */
+	bool done = last_writer || (inode->version == 0 && inode->writers == 0);
+	if (done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
+		rc = inode_seal(fs, inode, GATE_CLOSE, event);
+	if (rc == -ENODATA)
+		rc = record_close(fs, inode, event, atomic_load(&handle->bytes_read) > 0);
+	pthread_mutex_unlock(&inode->lock);
+	return rc;
+}
+
+void handle_release(struct filesystem *fs, struct handle *handle) {
+	Inode *inode = handle->inode;
+	uint64_t got = atomic_load(&handle->bytes_read), put = atomic_load(&handle->bytes_written);
+	char detail[64];
+	snprintf(detail, sizeof detail, "read %" PRIu64 ", written %" PRIu64, got, put);
+	struct audit_event event = {.event = "close",
+	        .actor = handle->actor,
+	        .node = inode->node,
+	        .bytes = handle->writable ? put : got,
+	        .detail = detail};
+	int rc = close_handle(fs, handle, &event);
+	if (rc < 0)
+		log_fault(rc, "closing node %" PRIu64, inode->node);
+	if (inode->zone == ZONE_STAGING && fs->gate->staged_release)
+		fs->gate->staged_release(fs->gate->gate, inode, &handle->actor);
+	bool unlinked = atomic_load(&inode->unlinked);
+	uint64_t ino = inode->ino, node = inode->node, pinned;
+	inode_put(fs->inodes, inode);
+	if (unlinked && !inode_describe(fs->inodes, ino, &node, &pinned))
+		drop_nameless(fs, node);
+	free(handle);
+}
+
+static int clear_privileges(struct filesystem *fs, Inode *inode) {
+	struct node node;
+	meta_begin(fs->meta);
+	int rc = tree_get(fs->meta, inode->node, &node);
+	uint32_t mode = access_mode_after_write(node.mode);
+	if (rc == 0 && mode != node.mode) {
+		struct node values = {.mode = mode};
+		rc = tree_setattr(fs->meta, inode->node, &values, TREE_MODE, &node);
+	}
+	if (rc == 0 && node.xattrs > 0) {
+		rc = xattr_remove(fs->meta, inode->node, bytes_of_string(CAPABILITY_XATTR));
+		rc = rc == -ENODATA ? 0 : rc;
+	}
+	return meta_end(fs->meta, rc);
+}
+
+int inode_changed(struct filesystem *fs, Inode *inode, bool kills) {
+	atomic_store(&inode->written_at, meta_now(fs->meta));
+	if (!kills || !atomic_load(&inode->privileged))
+		return 0;
+	int rc = clear_privileges(fs, inode);
+	if (rc == 0) {
+		atomic_store(&inode->privileged, false);
+		notify_inode(fs->notifier, inode->ino);
+	}
+	return rc;
+}
+
+int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, bool kills) {
+	Content *content;
+	int rc = inode_content(fs->inodes, inode, &content);
+	if (rc < 0)
+		return rc;
+	if (content_size(content) != size) {
+		rc = content_truncate(content, size);
+		if (rc == 0)
+			inode_note_size(inode, size, false);
+	}
+	inode_content_done(inode);
+	return rc < 0 ? rc : inode_changed(fs, inode, kills);
+}

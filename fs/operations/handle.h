@@ -1,0 +1,46 @@
+/*
+ * handle: one open file description: what fuse_file_info.fh points to.
+ *
+ *      OPEN, CREATE ──► handle_new ──► READ, WRITE, FSYNC … ──► RELEASE: handle_release
+ *                                                               last writer: the draft is sealed, the record says so
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/operations/call.h"
+
+struct handle {
+	Inode *inode;
+	int flags;
+	bool writable;
+	struct actor actor; /* of the open: WRITE and RELEASE come without */
+	_Atomic uint64_t bytes_read, bytes_written;
+};
+
+static inline struct handle *handle_of(const struct fuse_file_info *fi) {
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+/* Makes the handle of an inode whose reference it takes over. A writer is counted. NULL without memory. */
+struct handle *handle_new(Inode *inode, int flags, const struct actor *actor);
+
+/*
+ * Ends it: the last writer seals what changed, in one meta operation with the record of the close and the gate's
+ * arrival; what has no name any more is dropped. Frees.
+ */
+void handle_release(struct filesystem *fs, struct handle *handle);
+
+/* Seals the draft of an inode, if there is one (or no version yet), as if the last writer had closed it. */
+int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struct audit_event *event);
+
+/*
+ * Content changed (written or cut) by a descriptor: times are noted; set-id bits and file capabilities go when
+ * `kills` says so. In a meta operation of its own, only when there is something to clear.
+ */
+int inode_changed(struct filesystem *fs, Inode *inode, bool kills);
+
+/* Size of a file is set, with all that goes with it. */
+int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, bool kills);

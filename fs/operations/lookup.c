@@ -1,0 +1,70 @@
+#include "fs/operations/operations.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/operations/call.h"
+
+static int find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node) {
+	const struct gate_hooks *gate = call->fs->gate;
+	if (dir->zone == ZONE_TRUSTED && gate->trusted_lookup) {
+		struct gate_caller caller = call_caller(call);
+		return gate->trusted_lookup(gate->gate, call->meta, &caller, dir->id, name, ret_node);
+	}
+	return tree_lookup(call->meta, dir->id, name, ret_node);
+}
+
+/* "." and ".." come from NFS servers and after an inode was forgotten (open_by_handle_at). */
+static int look_up(
+        struct call *call, fuse_ino_t parent, const char *name, struct node *ret_dir, struct node *ret_node) {
+	int rc = call_search(call, parent, ret_dir);
+	if (rc < 0) {
+		call_names(call, ret_dir->id, bytes_of_string(name));
+		return rc;
+	}
+	if (strcmp(name, ".") == 0) {
+		*ret_node = *ret_dir;
+		return 0;
+	}
+	if (strcmp(name, "..") == 0)
+		return tree_get(call->meta, ret_dir->parent, ret_node);
+	return find(call, ret_dir, bytes_of_string(name), ret_node);
+}
+
+void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
+	if (virtual_is(parent) || (parent == FUSE_ROOT_ID && strcmp(name, VIRTUAL_ROOT_NAME) == 0)) {
+		operation_virtual_lookup(req, parent, name);
+		return;
+	}
+	struct call call;
+	struct node dir = {0}, node;
+	struct fuse_entry_param entry = {0};
+	call_begin(&call, req, NULL);
+	int rc = call_end(&call, look_up(&call, parent, name, &dir, &node));
+	if (rc == -ENOENT && dir.zone == ZONE_LANDING) {
+		/* A name that is not there may be remembered as long as one that is. */
+		struct node none = {.zone = ZONE_LANDING};
+		entry_fill(call.fs, &dir, &none, &entry);
+		entry.ino = 0;
+		fuse_reply_entry(req, &entry);
+	} else if (rc < 0) {
+		fuse_reply_err(req, -rc);
+	} else {
+		entry_fill(call.fs, &dir, &node, &entry);
+		fuse_reply_entry(req, &entry);
+	}
+}
+
+/* Numbers of nodes are never used twice and need nothing kept for them: see inode.h. */
+void operation_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups) {
+	if (virtual_is(ino))
+		virtual_forget(call_filesystem(req)->virtual_tree, ino, lookups);
+	fuse_reply_none(req);
+}
+
+void operation_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets) {
+	for (size_t i = 0; i < count; i++)
+		if (virtual_is(forgets[i].ino))
+			virtual_forget(call_filesystem(req)->virtual_tree, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}

@@ -1,0 +1,204 @@
+#include "fs/operations/operations.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/operations/handle.h"
+
+static bool writes(int flags) {
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+/* The kernel opens write-only files for reading too when it caches writes; it sends the caller's own flags, though, and
+ * reads for partial pages come as pages of the file, so nothing is given away. */
+static unsigned access_of(int flags) {
+	switch (flags & O_ACCMODE) {
+	case O_WRONLY:
+		return ACCESS_WRITE;
+	case O_RDWR:
+		return ACCESS_READ | ACCESS_WRITE;
+	default:
+		/* The kernel opens a program for reading to execute it; FMODE_EXEC (bit 5) tells. */
+		return (flags & 040 ? ACCESS_EXEC : ACCESS_READ) | (flags & O_TRUNC ? ACCESS_WRITE : 0u);
+	}
+}
+
+static const char *describe(int flags, char *text, size_t size) {
+	static const char *const modes[] = {"read", "write", "read-write", "none"};
+	snprintf(text, size, "%s%s%s%s", modes[flags & O_ACCMODE], flags & O_TRUNC ? ", truncate" : "",
+	        flags & O_APPEND ? ", append" : "", flags & 040 ? ", execute" : "");
+	return text;
+}
+
+/* Whether a file that is there may be opened for a change. */
+static int check_change(struct call *call, const struct node *node, int flags) {
+	int rc = call_writable(call);
+	if (rc == 0 && node->zone == ZONE_RAW)
+		rc = -EPERM;
+	if (rc < 0 || node->zone == ZONE_LANDING)
+		return rc < 0 ? rc : store_space_check(call->fs->store);
+	const struct gate_hooks *gate = call->fs->gate;
+	if (!gate->trusted_open)
+		return -EACCES;
+	struct gate_caller caller = call_caller(call);
+	return gate->trusted_open(gate->gate, call->meta, &caller, node, flags);
+}
+
+static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node *ret_node) {
+	int rc = call_node(call, ino, ret_node);
+	if (rc < 0)
+		return rc;
+	call_about(call, ret_node);
+	call->event.version = ret_node->version;
+	if (!S_ISREG(ret_node->mode))
+		return -EINVAL; /* pipes and devices are the kernel's own to open */
+	rc = access_check(&call->who, ret_node, access_of(flags));
+	return rc == 0 && writes(flags) ? check_change(call, ret_node, flags) : rc;
+}
+
+static void count_writer(Inode *inode) {
+	pthread_mutex_lock(&inode->lock);
+	inode->writers++;
+	pthread_mutex_unlock(&inode->lock);
+}
+
+static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
+	fi->fh = (uintptr_t)handle;
+	fi->keep_cache = 1;
+	fi->noflush = 0;
+}
+
+/* After the record: the reference becomes the handle's. */
+static int attach(struct call *call, struct fuse_file_info *fi, const struct node *node) {
+	Inode *inode;
+	int rc = inode_get(call->fs->inodes, node, &inode);
+	if (rc < 0)
+		return rc;
+	struct handle *handle = handle_new(inode, fi->flags, &call->event.actor);
+	if (!handle) {
+		inode_put(call->fs->inodes, inode);
+		return -ENOMEM;
+	}
+	if (handle->writable)
+		count_writer(inode);
+	if (fi->flags & O_TRUNC)
+		rc = inode_truncate(call->fs, inode, 0, session_kills_privileges());
+	if (rc == 0)
+		reply_opened(fi, handle);
+	else
+		handle_release(call->fs, handle);
+	return rc;
+}
+
+/* O_RDONLY|O_TRUNC: no writer will close it, so the version is made at once. */
+static int seal_truncated(struct call *call, const struct fuse_file_info *fi) {
+	struct handle *handle = handle_of(fi);
+	if (!(fi->flags & O_TRUNC) || handle->writable)
+		return 0;
+	struct audit_event event = {.event = "truncate", .actor = handle->actor};
+	pthread_mutex_lock(&handle->inode->lock);
+	int rc = handle->inode->writers == 0 ? inode_seal(call->fs, handle->inode, GATE_TRUNCATE, &event) : 0;
+	pthread_mutex_unlock(&handle->inode->lock);
+	return rc == -ENODATA ? 0 : rc;
+}
+
+static void reply_open(struct call *call, struct fuse_file_info *fi, int rc) {
+	if (rc < 0)
+		fuse_reply_err(call->req, -rc);
+	else if (fuse_reply_open(call->req, fi) == -ENOENT) /* the caller was interrupted: no RELEASE will come */
+		handle_release(call->fs, handle_of(fi));
+}
+
+void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
+	if (virtual_is(ino)) {
+		operation_virtual_open(req, ino, fi);
+		return;
+	}
+	struct call call;
+	struct node node;
+	char detail[64];
+	call_begin(&call, req, "open");
+	call.event.detail = describe(fi->flags, detail, sizeof detail);
+	int rc = call_end(&call, check_open(&call, ino, fi->flags, &node));
+	if (rc == 0)
+		rc = attach(&call, fi, &node);
+	if (rc == 0)
+		rc = seal_truncated(&call, fi);
+	reply_open(&call, fi, rc);
+}
+
+static int make_file(struct call *call, const struct node *dir, struct bytes name, mode_t mode, struct node *ret_node) {
+	int rc = access_may_create(&call->who, dir);
+	if (rc == 0)
+		rc = store_space_check(call->fs->store);
+	if (rc < 0)
+		return rc;
+	struct node attributes;
+	access_new_node(&call->who, dir, S_IFREG | (mode & 07777), fuse_req_ctx(call->req)->umask, &attributes);
+	if (dir->zone == ZONE_LANDING)
+		return tree_create(call->meta, dir->id, name, &attributes, (struct bytes){0}, ret_node);
+	if (dir->zone != ZONE_TRUSTED)
+		return -EPERM;
+	const struct gate_hooks *gate = call->fs->gate;
+	if (!gate->trusted_create)
+		return -EACCES;
+	struct gate_caller caller = call_caller(call);
+	return gate->trusted_create(gate->gate, call->meta, &caller, dir->id, name, &attributes, ret_node);
+}
+
+static int check_create(struct call *call, fuse_ino_t parent, const char *name, mode_t mode, int flags,
+        struct node *ret_dir, struct node *ret_node) {
+	struct bytes bytes = bytes_of_string(name);
+	int rc = call_search(call, parent, ret_dir);
+	call_names(call, ret_dir->id, bytes);
+	if (rc == 0)
+		rc = call_writable(call);
+	if (rc < 0)
+		return rc;
+	rc = tree_lookup(call->meta, ret_dir->id, bytes, ret_node);
+	if (rc == -ENOENT) {
+		rc = make_file(call, ret_dir, bytes, mode, ret_node);
+		if (rc == 0)
+			call->event.node = ret_node->id;
+		return rc;
+	}
+	/* Somebody else made it meanwhile: the kernel's look-up was older. */
+	if (rc < 0 || (flags & O_EXCL))
+		return rc < 0 ? rc : -EEXIST;
+	call->event.event = "open";
+	return check_open(call, ret_node->ino, flags, ret_node);
+}
+
+void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi) {
+	if (virtual_is(parent)) {
+		operation_virtual_refuse(req, parent, "create");
+		return;
+	}
+	struct call call;
+	struct node dir, node;
+	char detail[64];
+	call_begin(&call, req, "create");
+	call.event.detail = describe(fi->flags, detail, sizeof detail);
+	int rc = call_end(&call, check_create(&call, parent, name, mode, fi->flags, &dir, &node));
+	if (rc == 0)
+		rc = attach(&call, fi, &node);
+	if (rc < 0) {
+		fuse_reply_err(req, -rc);
+		return;
+	}
+	struct fuse_entry_param entry;
+	entry_fill(call.fs, &dir, &node, &entry);
+	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
+		handle_release(call.fs, handle_of(fi));
+}
+
+void operation_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
+	if (virtual_is(ino))
+		operation_virtual_release(req, ino, fi);
+	else
+		handle_release(call_filesystem(req), handle_of(fi));
+	session_released();
+	fuse_reply_err(req, 0);
+}

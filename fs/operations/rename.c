@@ -1,0 +1,130 @@
+#include "fs/operations/operations.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/operations/call.h"
+
+struct rename {
+	fuse_ino_t parent, new_parent;
+	struct bytes name, new_name;
+	unsigned flags;
+	struct node dir, new_dir, node, there;
+	bool has_there;
+	struct renamed result;
+};
+
+static int find_all(struct call *call, struct rename *rename) {
+	int rc = call_search(call, rename->parent, &rename->dir);
+	call_names(call, rename->dir.id, rename->name);
+	if (rc == 0)
+		rc = call_search(call, rename->new_parent, &rename->new_dir);
+	call_renames(call, rename->new_dir.id, rename->new_name);
+	if (rc == 0)
+		rc = call_writable(call);
+	if (rc == 0)
+		rc = tree_lookup(call->meta, rename->dir.id, rename->name, &rename->node);
+	if (rc < 0)
+		return rc;
+	call->event.node = rename->node.id;
+	rc = tree_lookup(call->meta, rename->new_dir.id, rename->new_name, &rename->there);
+	rename->has_there = rc == 0;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int check_permissions(struct call *call, const struct rename *rename) {
+	bool moves = rename->dir.id != rename->new_dir.id;
+	int rc = access_may_remove(&call->who, &rename->dir, &rename->node);
+	if (rc == 0 && rename->has_there)
+		rc = access_may_remove(&call->who, &rename->new_dir, &rename->there);
+	else if (rc == 0)
+		rc = access_may_create(&call->who, &rename->new_dir);
+	if (rc == 0 && moves)
+		rc = access_may_reparent(&call->who, &rename->node);
+	if (rc == 0 && moves && (rename->flags & RENAME_EXCHANGE) && rename->has_there)
+		rc = access_may_reparent(&call->who, &rename->there);
+	return rc;
+}
+
+/* 0: tree_rename goes on; 1: the gate has done it. */
+static int check_zones(struct call *call, const struct rename *rename) {
+	uint8_t from = rename->dir.zone, to = rename->new_dir.zone;
+	if (from == ZONE_NONE || to == ZONE_NONE || from == ZONE_RAW || to == ZONE_RAW)
+		return -EPERM; /* before EXDEV: mv must not go on to copy and then fail to remove */
+	if (from != to)
+		return -EXDEV;
+	if (from == ZONE_LANDING)
+		return 0;
+	const struct gate_hooks *gate = call->fs->gate;
+	if (!gate->trusted_rename)
+		return -EACCES;
+	struct gate_caller caller = call_caller(call);
+	return gate->trusted_rename(
+	        gate->gate, call->meta, &caller, &rename->node, call_path(call, 0), call_path(call, 1), rename->flags);
+}
+
+static int tell_gate(struct call *call, enum gate_cause cause, const struct node *node, int to, int from) {
+	if (!call->fs->gate->arrived || !(S_ISREG(node->mode) || S_ISDIR(node->mode)))
+		return 0;
+	struct gate_arrival arrival = {.cause = cause,
+	        .node = node->id,
+	        .version = S_ISREG(node->mode) ? node->version : 0,
+	        .path = call_path(call, to),
+	        .former_path = call_path(call, from),
+	        .actor = &call->event.actor};
+	return call->fs->gate->arrived(call->fs->gate->gate, call->meta, &arrival);
+}
+
+static int tell_gate_of_all(struct call *call, const struct rename *rename) {
+	if (rename->dir.zone != ZONE_LANDING || rename->result.unchanged)
+		return 0;
+	bool exchange = rename->flags & RENAME_EXCHANGE;
+	enum gate_cause cause = exchange ? GATE_EXCHANGE : GATE_RENAME;
+	int rc = tell_gate(call, cause, &rename->result.moved, 1, 0);
+	if (rc == 0 && exchange)
+		rc = tell_gate(call, cause, &rename->result.replaced, 0, 1);
+	return rc;
+}
+
+static int rename_node(struct call *call, struct rename *rename) {
+	if (rename->flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	int rc = find_all(call, rename);
+	if (rc < 0)
+		return rc;
+	if ((rename->flags & RENAME_NOREPLACE) && rename->has_there)
+		return -EEXIST;
+	rc = check_permissions(call, rename);
+	if (rc == 0)
+		rc = check_zones(call, rename);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = tree_rename(call->meta, rename->dir.id, rename->name, rename->new_dir.id, rename->new_name, rename->flags,
+	        &rename->result);
+	if (rc < 0)
+		return rc;
+	if (rename->result.replaced.id)
+		call->event.detail = rename->flags & RENAME_EXCHANGE ? "exchange" : "replaced";
+	return tell_gate_of_all(call, rename);
+}
+
+void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+        unsigned flags) {
+	if (virtual_is(parent) || virtual_is(new_parent)) {
+		operation_virtual_refuse(req, virtual_is(parent) ? parent : new_parent, "rename");
+		return;
+	}
+	struct call call;
+	struct rename rename = {.parent = parent,
+	        .new_parent = new_parent,
+	        .name = bytes_of_string(name),
+	        .new_name = bytes_of_string(new_name),
+	        .flags = flags};
+	call_begin(&call, req, "rename");
+	int rc = call_end(&call, rename_node(&call, &rename));
+	const struct node *replaced = &rename.result.replaced;
+	if (rc == 0 && replaced->id && replaced->nlink == 0)
+		inode_set_unlinked(call.fs->inodes, replaced->ino, true);
+	fuse_reply_err(req, -rc);
+}

@@ -1,0 +1,230 @@
+#include "fs/operations/operations.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "backend/xattr.h"
+#include "fs/operations/handle.h"
+
+#define OWN_PREFIX "user.assayfs."
+/* Longest answer of ours: a path. */
+#define ANSWER_BYTES (TREE_PATH_MAX + 64)
+
+static bool has_prefix(const char *name, const char *prefix) {
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* Who may read or write which kind: xattr(7). */
+static int check_name(const struct call *call, const struct node *node, const char *name, bool write) {
+	if (has_prefix(name, "user."))
+		return access_xattr(&call->who, node, write);
+	if (has_prefix(name, "security."))
+		return write && call->who.uid != 0 ? -EPERM : 0;
+	if (has_prefix(name, "trusted."))
+		return call->who.uid == 0 ? 0 : write ? -EPERM : -ENODATA;
+	return -EOPNOTSUPP; /* system.posix_acl_…: see README, "What is not there" */
+}
+
+/* ---- our own: answered by name, never listed, never set ---- */
+
+static int answer_vault(const struct call *call, char *text, size_t capacity) {
+	struct store_info info;
+	store_info(call->fs->store, &info);
+	if (capacity < 2 * STORE_VAULT_ID_BYTES + 1)
+		return -ERANGE;
+	for (size_t i = 0; i < STORE_VAULT_ID_BYTES; i++)
+		snprintf(text + 2 * i, 3, "%02x", info.vault_id[i]);
+	return 2 * STORE_VAULT_ID_BYTES;
+}
+
+static int answer_version(const struct call *call, const struct node *node, char *text, size_t capacity) {
+	struct version version;
+	if (node->version == 0)
+		return -ENODATA;
+	int rc = version_get(call->meta, node->version, &version);
+	return rc < 0 ? rc : snprintf(text, capacity, "%" PRIu64, version.number);
+}
+
+/* The length of the answer, or -errno. In a meta operation. */
+static int answer(struct call *call, const struct node *node, const char *name, char *text, size_t capacity) {
+	if (strcmp(name, "vault") == 0)
+		return answer_vault(call, text, capacity);
+	if (strcmp(name, "version") == 0)
+		return answer_version(call, node, text, capacity);
+	if (strcmp(name, "path") == 0) {
+		size_t length;
+		int rc = tree_path(call->meta, node->id, text, capacity, &length);
+		return rc < 0 ? rc : (int)length;
+	}
+	const struct gate_hooks *gate = call->fs->gate;
+	if (gate->attribute) {
+		int length = gate->attribute(gate->gate, call->meta, node, name, text, capacity);
+		if (length != -ENODATA)
+			return length;
+	}
+	return strcmp(name, "verdict") == 0 && S_ISREG(node->mode) ? snprintf(text, capacity, "none") : -ENODATA;
+}
+
+/* ---- reading ---- */
+
+static int get(struct call *call, fuse_ino_t ino, const char *name, void *value, size_t size, size_t *ret_size) {
+	struct node node;
+	int rc = call_node(call, ino, &node);
+	if (rc < 0)
+		return rc;
+	call_about(call, &node);
+	if (has_prefix(name, OWN_PREFIX)) {
+		char text[ANSWER_BYTES];
+		rc = answer(call, &node, name + sizeof OWN_PREFIX - 1, text, sizeof text);
+		if (rc < 0)
+			return rc;
+		*ret_size = (size_t)rc;
+		if (size != 0 && size < *ret_size)
+			return -ERANGE;
+		if (size != 0)
+			memcpy(value, text, *ret_size);
+		return 0;
+	}
+	rc = check_name(call, &node, name, false);
+	if (rc == 0 && node.xattrs == 0)
+		rc = -ENODATA;
+	return rc < 0 ? rc : xattr_get(call->meta, node.id, bytes_of_string(name), value, size, ret_size);
+}
+
+static void reply_value(fuse_req_t req, int rc, const void *value, size_t asked, size_t length) {
+	if (rc < 0)
+		fuse_reply_err(req, -rc);
+	else if (asked == 0)
+		fuse_reply_xattr(req, length);
+	else
+		fuse_reply_buf(req, value, length);
+}
+
+void operation_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size) {
+	if (virtual_is(ino)) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	_cleanup_(freep) void *value = size ? malloc(size) : NULL;
+	if (size && !value) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	struct call call;
+	size_t length = 0;
+	if (has_prefix(name, OWN_PREFIX))
+		session_settle(); /* the version of a file that was just closed */
+	call_begin(&call, req, NULL);
+	call.event.event = "getxattr";
+	call.event.detail = name;
+	int rc = call_end(&call, get(&call, ino, name, value, size, &length));
+	reply_value(req, rc, value, size, length);
+}
+
+struct listing {
+	const struct call *call;
+	char *names;
+	size_t used, capacity;
+};
+
+static int keep_name(void *arg, struct bytes name, size_t value_size) {
+	struct listing *listing = arg;
+	(void)value_size;
+	static const char trusted[] = "trusted.";
+	bool hidden = name.size >= sizeof trusted - 1 && memcmp(name.data, trusted, sizeof trusted - 1) == 0;
+	if (hidden && listing->call->who.uid != 0)
+		return 0;
+	if (listing->names && listing->used + name.size + 1 <= listing->capacity) {
+		memcpy(listing->names + listing->used, name.data, name.size);
+		listing->names[listing->used + name.size] = '\0';
+	}
+	listing->used += name.size + 1;
+	return 0;
+}
+
+void operation_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
+	if (virtual_is(ino)) {
+		reply_value(req, 0, "", size, 0);
+		return;
+	}
+	_cleanup_(freep) char *names = size ? malloc(size) : NULL;
+	if (size && !names) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	struct call call;
+	struct node node;
+	struct listing listing = {.call = &call, .names = names, .capacity = size};
+	call_begin(&call, req, NULL);
+	int rc = call_node(&call, ino, &node);
+	if (rc == 0 && node.xattrs > 0)
+		rc = xattr_list(call.meta, node.id, keep_name, &listing);
+	rc = call_end(&call, rc);
+	if (rc == 0 && size && listing.used > size)
+		rc = -ERANGE;
+	reply_value(req, rc, names, size, listing.used);
+}
+
+/* ---- changing ---- */
+
+static int check_change(struct call *call, fuse_ino_t ino, const char *name, struct node *ret_node) {
+	int rc = call_node(call, ino, ret_node);
+	if (rc < 0)
+		return rc;
+	call_about(call, ret_node);
+	rc = call_writable(call);
+	if (rc == 0 && has_prefix(name, OWN_PREFIX))
+		rc = -EPERM;
+	if (rc == 0)
+		rc = check_name(call, ret_node, name, true);
+	bool is_room = ret_node->id > NODE_ROOT && ret_node->id <= NODE_TRUSTED;
+	return rc < 0 || is_room ? rc : zone_guard(call, ret_node, GATE_SETXATTR, ret_node);
+}
+
+static void note_privileged(struct filesystem *fs, fuse_ino_t ino) {
+	Inode *inode = inode_find(fs->inodes, ino);
+	if (inode)
+		atomic_store(&inode->privileged, true);
+	inode_put(fs->inodes, inode);
+}
+
+void operation_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags) {
+	if (virtual_is(ino)) {
+		operation_virtual_refuse(req, ino, "setxattr");
+		return;
+	}
+	struct call call;
+	struct node node;
+	call_begin(&call, req, "setxattr");
+	call.event.detail = name;
+	call.event.bytes = size;
+	int rc = check_change(&call, ino, name, &node);
+	if (rc == 0)
+		rc = store_space_check(call.fs->store);
+	if (rc == 0)
+		rc = xattr_set(call.meta, node.id, bytes_of_string(name), bytes_of(value, size), flags);
+	rc = call_end(&call, rc);
+	if (rc == 0)
+		note_privileged(call.fs, ino);
+	fuse_reply_err(req, -rc);
+}
+
+void operation_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) {
+	if (virtual_is(ino)) {
+		operation_virtual_refuse(req, ino, "removexattr");
+		return;
+	}
+	struct call call;
+	struct node node;
+	call_begin(&call, req, "removexattr");
+	call.event.detail = name;
+	int rc = check_change(&call, ino, name, &node);
+	if (rc == 0)
+		rc = xattr_remove(call.meta, node.id, bytes_of_string(name));
+	rc = call_end(&call, rc);
+	fuse_reply_err(req, -rc);
+}

@@ -1,0 +1,414 @@
+#include "fs/session.h"
+#include "fs/fuse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "crypto/base/fault.h"
+
+#define MAX_WRITE (1u << 20)
+#define READ_AHEAD_KB "1024"
+/* Threads that may wait for a commit or a verdict while others go on; each has a buffer of 1 MiB while it lives. */
+#define THREADS_MAX 32
+#define THREADS_IDLE 8
+/* libfuse's version of 3.14 gives no option a longer word. */
+#define OPTIONS_BYTES 4096
+/* Longest wait for releases under way; beyond it the answer is what is known by then. */
+#define SETTLE_SECONDS 5
+/* Interrupts the loop's wait when the session is told to exit. */
+#define WAKE_SIGNAL SIGUSR2
+
+struct Session {
+	struct fuse_session *fuse;
+	char *mountpoint;
+	void (*ready)(void *arg);
+	void *ready_arg;
+	pthread_t loop;       /* valid while !ended */
+	pthread_mutex_t lock; /* guards `ended` and is the condition's */
+	pthread_cond_t changed;
+	bool ended; /* the loop has returned */
+};
+
+/* What the request that this thread serves said beyond what libfuse hands on. */
+static _Thread_local struct {
+	bool kills_privileges;
+	bool is_init;
+	uint32_t init_offers;
+} request;
+
+bool session_kills_privileges(void) {
+	return request.kills_privileges;
+}
+
+struct fuse_session *session_fuse(Session *session) {
+	return session->fuse;
+}
+
+/* ---- RELEASE, which nobody waits for ---- */
+
+static struct {
+	pthread_mutex_t lock; /* guards the counters */
+	pthread_cond_t changed;
+	uint64_t begun, done;
+} releases = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void count_release(uint64_t *counter) {
+	pthread_mutex_lock(&releases.lock);
+	++*counter;
+	pthread_cond_broadcast(&releases.changed);
+	pthread_mutex_unlock(&releases.lock);
+}
+
+void session_released(void) {
+	count_release(&releases.done);
+}
+
+void session_settle(void) {
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += SETTLE_SECONDS;
+	pthread_mutex_lock(&releases.lock);
+	uint64_t awaited = releases.begun;
+	int rc = 0;
+	while (releases.done < awaited && rc == 0)
+		rc = pthread_cond_timedwait(&releases.changed, &releases.lock, &until);
+	pthread_mutex_unlock(&releases.lock);
+}
+
+/* ---- the descriptor's read and write ---- */
+
+static bool asks_to_kill(const struct fuse_in_header *header, const uint8_t *body, size_t size) {
+	if (header->opcode == FUSE_WRITE && size >= sizeof(struct fuse_write_in))
+		return ((const struct fuse_write_in *)(const void *)body)->write_flags & FUSE_WRITE_KILL_SUIDGID;
+	if (header->opcode == FUSE_OPEN && size >= sizeof(struct fuse_open_in))
+		return ((const struct fuse_open_in *)(const void *)body)->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	if (header->opcode == FUSE_CREATE && size >= sizeof(struct fuse_create_in))
+		return ((const struct fuse_create_in *)(const void *)body)->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	if (header->opcode == FUSE_SETATTR && size >= sizeof(struct fuse_setattr_in))
+		return ((const struct fuse_setattr_in *)(const void *)body)->valid & FATTR_KILL_SUIDGID;
+	return false;
+}
+
+static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdata) {
+	(void)userdata;
+	ssize_t got = read(fd, buffer, capacity);
+	if (got < (ssize_t)sizeof(struct fuse_in_header))
+		return got;
+	const struct fuse_in_header *header = buffer;
+	const uint8_t *body = (const uint8_t *)buffer + sizeof *header;
+	size_t size = (size_t)got - sizeof *header;
+	request.kills_privileges = asks_to_kill(header, body, size);
+	if (header->opcode == FUSE_RELEASE)
+		count_release(&releases.begun);
+	request.is_init = header->opcode == FUSE_INIT && size >= 16;
+	if (request.is_init)
+		request.init_offers = ((const struct fuse_init_in *)(const void *)body)->flags;
+	return got;
+}
+
+/* Path of the mount's file in /sys for its backing device's settings; the device number comes from mountinfo, as a
+ * stat of the mount would ask ourselves. */
+static bool bdi_path(const char *mountpoint, char *path, size_t size) {
+	_cleanup_(freep) char *line = NULL;
+	size_t capacity = 0;
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	if (!file)
+		return false;
+	bool found = false;
+	while (getline(&line, &capacity, file) > 0) {
+		unsigned major, minor;
+		char where[4096];
+		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &major, &minor, where) != 3)
+			continue;
+		if (strcmp(where, mountpoint) == 0) { /* the last line is the one on top */
+			snprintf(path, size, "/sys/class/bdi/%u:%u/read_ahead_kb", major, minor);
+			found = true;
+		}
+	}
+	fclose(file);
+	return found;
+}
+
+/* Only root may; an ordinary user's mount goes without. */
+static void raise_read_ahead(const char *mountpoint) {
+	char path[64];
+	if (!bdi_path(mountpoint, path, sizeof path))
+		return;
+	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, READ_AHEAD_KB, sizeof READ_AHEAD_KB - 1) < 0)
+		return;
+}
+
+static ssize_t write_init_reply(Session *session, int fd, struct iovec *parts, int count) {
+	request.is_init = false;
+	bool has_body = count >= 2 && parts[1].iov_len >= offsetof(struct fuse_init_out, flags) + sizeof(uint32_t);
+	if (has_body && (request.init_offers & FUSE_HANDLE_KILLPRIV_V2))
+		((struct fuse_init_out *)parts[1].iov_base)->flags |= FUSE_HANDLE_KILLPRIV_V2;
+	ssize_t written = writev(fd, parts, count);
+	if (written > 0 && has_body) {
+		raise_read_ahead(session->mountpoint);
+		if (session->ready)
+			session->ready(session->ready_arg);
+	}
+	return written;
+}
+
+static ssize_t write_reply(int fd, struct iovec *parts, int count, void *userdata) {
+	if (request.is_init)
+		return write_init_reply(((struct session_owner *)userdata)->session, fd, parts, count);
+	return writev(fd, parts, count);
+}
+
+static void want(struct fuse_conn_info *connection, unsigned flag) {
+	if (connection->capable & flag)
+		connection->want |= flag;
+}
+
+void session_negotiate(struct fuse_conn_info *connection) {
+	connection->max_write = MAX_WRITE;
+	connection->max_readahead = UINT32_MAX; /* libfuse takes the lesser of ours and the kernel's */
+	connection->max_background = 64;
+	connection->congestion_threshold = 48;
+	connection->time_gran = 1;
+	want(connection, FUSE_CAP_WRITEBACK_CACHE);
+	want(connection, FUSE_CAP_ASYNC_READ);
+	want(connection, FUSE_CAP_ATOMIC_O_TRUNC);
+	want(connection, FUSE_CAP_DONT_MASK);
+	want(connection, FUSE_CAP_PARALLEL_DIROPS);
+	want(connection, FUSE_CAP_READDIRPLUS);
+	want(connection, FUSE_CAP_READDIRPLUS_AUTO);
+	want(connection, FUSE_CAP_ASYNC_DIO);
+	want(connection, FUSE_CAP_EXPLICIT_INVAL_DATA);
+	/* The kernel's page cache goes by what we say; a change of mtime alone drops nothing. POSIX_ACL would switch
+	 * default_permissions on. Locks are the kernel's own. */
+	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_POSIX_ACL | FUSE_CAP_POSIX_LOCKS |
+	                                FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_SPLICE_READ |
+	                                FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+}
+
+/* ---- mounting ---- */
+
+/* libfuse's own words, kept for the message of a failure instead of going to standard error. */
+static char fuse_words[512];
+
+static void keep_fuse_words(enum fuse_log_level level, const char *format, va_list values) {
+	if (level == FUSE_LOG_DEBUG) {
+		vfprintf(stderr, format, values);
+		return;
+	}
+	vsnprintf(fuse_words, sizeof fuse_words, format, values);
+	fuse_words[strcspn(fuse_words, "\n")] = '\0';
+}
+
+static bool has_option(const char *options, const char *name) {
+	size_t length = strlen(name);
+	for (const char *at = options; at && *at; at += strcspn(at, ","), at += *at == ',')
+		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+			return true;
+	return false;
+}
+
+static bool fuse_conf_allows_others(void) {
+	FILE *file = fopen("/etc/fuse.conf", "re");
+	if (!file)
+		return false;
+	char line[256];
+	bool allows = false;
+	while (fgets(line, sizeof line, file)) {
+		char word[64], more[2];
+		allows = allows || (sscanf(line, "%63s %1s", word, more) == 1 && strcmp(word, "user_allow_other") == 0);
+	}
+	fclose(file);
+	return allows;
+}
+
+static int check_mountable(const struct session_options *options) {
+	struct stat about;
+	if (stat(options->mountpoint, &about) < 0)
+		return fault_errno(errno, "mount point %s", options->mountpoint);
+	if (!S_ISDIR(about.st_mode))
+		return fault(ENOTDIR, "mount point %s is not a directory", options->mountpoint);
+	if (access("/dev/fuse", F_OK) < 0)
+		return fault(ENODEV,
+		        "/dev/fuse is missing: load the kernel's module (modprobe fuse), or in a container "
+		        "start it with --device /dev/fuse");
+	bool others =
+	        has_option(options->fuse_options, "allow_other") || has_option(options->fuse_options, "allow_root");
+	if (others && geteuid() != 0 && !fuse_conf_allows_others())
+		return fault(EPERM, "allow_other is refused to ordinary users: root can allow it by adding the line "
+		                    "`user_allow_other` to /etc/fuse.conf");
+	return 0;
+}
+
+static int build_session(const struct fuse_lowlevel_ops *ops, struct session_owner *userdata,
+        const struct session_options *options, Session *session) {
+	char list[OPTIONS_BYTES];
+	bool more = options->fuse_options && options->fuse_options[0];
+	int length = snprintf(list, sizeof list, "subtype=assayfs,fsname=%s%s%s", options->source, more ? "," : "",
+	        more ? options->fuse_options : "");
+	if (length < 0 || (size_t)length >= sizeof list)
+		return fault(EINVAL, "the mount options are longer than %d bytes", OPTIONS_BYTES);
+	struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
+	int failed = fuse_opt_add_arg(&arguments, "assayfs") || fuse_opt_add_arg(&arguments, "-o") ||
+	             fuse_opt_add_arg(&arguments, list) || (options->debug && fuse_opt_add_arg(&arguments, "-d"));
+	if (!failed)
+		session->fuse = fuse_session_new(&arguments, ops, sizeof *ops, userdata);
+	fuse_opt_free_args(&arguments);
+	if (!session->fuse)
+		return fault(EINVAL, "mount options %s: %s", list, fuse_words[0] ? fuse_words : "not understood");
+	return 0;
+}
+
+static int attach(Session *session) {
+	errno = 0;
+	if (fuse_session_mount(session->fuse, session->mountpoint) != 0)
+		return fault(errno ? errno : EIO, "mounting at %s: %s", session->mountpoint,
+		        fuse_words[0] ? fuse_words : "fusermount3 refused (is the package fuse3 installed?)");
+	static const struct fuse_custom_io io = {.read = read_request, .writev = write_reply};
+	int rc = fuse_session_custom_io(session->fuse, &io, fuse_session_fd(session->fuse));
+	return rc ? fault(EIO, "libfuse refuses the session's own input and output") : 0;
+}
+
+int session_mount(const struct fuse_lowlevel_ops *ops, struct session_owner *userdata,
+        const struct session_options *options, Session **ret) {
+	int rc = check_mountable(options);
+	if (rc < 0)
+		return rc;
+	_cleanup_(session_closep) Session *session = calloc(1, sizeof *session);
+	if (!session)
+		return fault(ENOMEM, "mounting");
+	pthread_mutex_init(&session->lock, NULL);
+	pthread_cond_init(&session->changed, NULL);
+	session->ready = options->ready;
+	session->ready_arg = options->ready_arg;
+	session->ended = true;
+	session->mountpoint = realpath(options->mountpoint, NULL);
+	if (!session->mountpoint)
+		return fault_errno(errno, "mount point %s", options->mountpoint);
+	fuse_words[0] = '\0';
+	fuse_set_log_func(keep_fuse_words);
+	rc = build_session(ops, userdata, options, session);
+	if (rc == 0)
+		rc = attach(session);
+	if (rc < 0)
+		return rc;
+	userdata->session = session;
+	*ret = steal_pointer(&session);
+	return 0;
+}
+
+/* ---- the loop and its end ---- */
+
+static void set_ended(Session *session, bool ended) {
+	pthread_mutex_lock(&session->lock);
+	session->loop = pthread_self();
+	session->ended = ended;
+	pthread_cond_broadcast(&session->changed);
+	pthread_mutex_unlock(&session->lock);
+}
+
+static void wake(int signal_number) {
+	(void)signal_number;
+}
+
+int session_run(Session *session) {
+	struct sigaction action = {.sa_handler = wake}; /* no SA_RESTART: libfuse's wait must end */
+	sigaction(WAKE_SIGNAL, &action, NULL);
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	if (!config)
+		return fault(ENOMEM, "starting the threads of the mount");
+	fuse_loop_cfg_set_clone_fd(config, 1);
+	fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
+	fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
+	set_ended(session, false);
+	int rc = fuse_session_loop_mt(session->fuse, config);
+	fuse_loop_cfg_destroy(config);
+	set_ended(session, true);
+	return rc < 0 ? fault_errno(-rc, "serving the mount") : 0;
+}
+
+static int run_fusermount(const char *mountpoint, bool lazily) {
+	char program[] = "fusermount3", unmount[] = "-u", quiet[] = "-q", lazy[] = "-z", end[] = "--";
+	_cleanup_(freep) char *where = strdup(mountpoint);
+	if (!where)
+		return -ENOMEM;
+	char *arguments[] = {
+	        program, unmount, quiet, lazily ? lazy : end, lazily ? end : where, lazily ? where : NULL, NULL};
+	pid_t pid;
+	extern char **environ;
+	int error = posix_spawnp(&pid, program, NULL, NULL, arguments, environ);
+	int status;
+	if (error || waitpid(pid, &status, 0) < 0)
+		return error ? -error : -errno;
+	return status == 0 ? 0 : -EBUSY;
+}
+
+static int unmount(Session *session, bool lazily) {
+	if (geteuid() != 0)
+		return run_fusermount(session->mountpoint, lazily);
+	return umount2(session->mountpoint, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) < 0 ? -errno : 0;
+}
+
+/* Dirty pages of files that stay open would be lost with the session: the kernel is asked to send them now. */
+static void write_back(Session *session) {
+	_cleanup_(closep) int fd = open(session->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)syncfs(fd);
+}
+
+static bool wait_for_end(Session *session, unsigned seconds) {
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)seconds;
+	pthread_mutex_lock(&session->lock);
+	int rc = 0;
+	while (!session->ended && rc == 0)
+		rc = pthread_cond_timedwait(&session->changed, &session->lock, &until);
+	bool ended = session->ended;
+	pthread_mutex_unlock(&session->lock);
+	return ended;
+}
+
+void session_stop(Session *session, unsigned grace_seconds) {
+	int rc = unmount(session, false);
+	if (rc == -EBUSY) {
+		write_back(session);
+		rc = unmount(session, true);
+	}
+	if (wait_for_end(session, rc == 0 ? grace_seconds : 0))
+		return;
+	pthread_mutex_lock(&session->lock);
+	fuse_session_exit(session->fuse);
+	if (!session->ended)
+		pthread_kill(session->loop, WAKE_SIGNAL);
+	pthread_mutex_unlock(&session->lock);
+}
+
+void session_detach(Session *session) {
+	fuse_session_unmount(session->fuse);
+}
+
+void session_close(Session *session) {
+	if (!session)
+		return;
+	if (session->fuse) {
+		session_detach(session);
+		fuse_session_destroy(session->fuse);
+	}
+	free(session->mountpoint);
+	pthread_cond_destroy(&session->changed);
+	pthread_mutex_destroy(&session->lock);
+	free(session);
+}

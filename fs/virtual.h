@@ -1,0 +1,80 @@
+/*
+ * virtual: the tree `.assayfs/` at the mount's root, which no readdir shows.
+ *
+ *      .assayfs/ ─┬─ versions/…  ─► provider "versions"      a table of providers, one for each name below .assayfs:
+ *                 ├─ at/…        ─► provider "at"            each answers for the paths below its name
+ *                 ├─ audit/…     ─► provider "audit"
+ *                 └─ status.json ─► provider "status.json"
+ *
+ * Everything in it is read-only and is asked anew each time (no time-outs in the kernel, read with direct_io, so a size
+ * that is not known before may be 0). Permissions come from the attributes that the provider gives: the mount checks
+ * search on the way and read at open, and records each open and denial.
+ *
+ * To add a provider: fill a struct virtual_provider and put its address into the table in virtual.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend/content.h"
+#include "backend/tree.h"
+
+struct filesystem;
+typedef struct VirtualTree VirtualTree;
+
+#define VIRTUAL_ROOT_NAME ".assayfs"
+/* Inode numbers of this tree have this bit; those of nodes never reach it. */
+#define VIRTUAL_INO_BIT (UINT64_C(1) << 62)
+#define VIRTUAL_PATH_MAX 8192
+
+static inline bool virtual_is(uint64_t ino) {
+	return ino & VIRTUAL_INO_BIT;
+}
+
+/* What an opened file of the tree gives: one of text, content, or read. */
+struct virtual_file {
+	char *text; /* from malloc; becomes the caller's */
+	size_t text_size;
+	Content *content; /* becomes the caller's */
+	/* As content_read; state is closed once. One call at a time. */
+	int (*read)(void *state, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got);
+	void (*close)(void *state);
+	void *state;
+};
+
+/* Called for each name; non-zero stops the list, and is what `list` shall then return. */
+typedef int (*virtual_emit_fn)(void *arg, struct bytes name, uint32_t mode);
+
+/* Paths are what stands below the provider's name, without slash at either end, "" for itself. All may be called by
+ * several threads; none is called within a meta operation. */
+struct virtual_provider {
+	const char *name;
+	/* mode with type, uid, gid, size, mtime, ctime; the rest is not used. -ENOENT. */
+	int (*stat)(struct filesystem *fs, const char *path, struct node *ret);
+	/* Names of a directory (NULL when there are none). */
+	int (*list)(struct filesystem *fs, const char *path, virtual_emit_fn emit, void *arg);
+	/* A regular file is read. */
+	int (*open)(struct filesystem *fs, const char *path, struct virtual_file *ret);
+	/* Target of a symbolic link; not needed where stat shows none. */
+	int (*readlink)(struct filesystem *fs, const char *path, char *ret_target, size_t capacity, size_t *ret_length);
+};
+
+int virtual_tree_new(VirtualTree **ret);
+/* Accepts NULL. */
+void virtual_tree_free(VirtualTree *tree);
+DEFINE_CLEANUP(VirtualTree, virtual_tree_free);
+
+/* The number of the path below .assayfs ("" for .assayfs itself), with one look-up counted. -ENOMEM. */
+int virtual_ino(VirtualTree *tree, const char *path, uint64_t *ret_ino);
+void virtual_forget(VirtualTree *tree, uint64_t ino, uint64_t lookups);
+/* The path of a number into a buffer of VIRTUAL_PATH_MAX. -ESTALE. */
+int virtual_path(VirtualTree *tree, uint64_t ino, char ret_path[static VIRTUAL_PATH_MAX]);
+
+/* The three calls of the provider that a path belongs to. */
+int virtual_stat(struct filesystem *fs, const char *path, struct node *ret);
+int virtual_list(struct filesystem *fs, const char *path, virtual_emit_fn emit, void *arg);
+int virtual_open(struct filesystem *fs, const char *path, struct virtual_file *ret);
+int virtual_readlink(struct filesystem *fs, const char *path, char *ret_target, size_t capacity, size_t *ret_length);
+void virtual_file_close(struct virtual_file *file);

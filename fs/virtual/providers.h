@@ -1,0 +1,18 @@
+/*
+ * providers: those of the tree .assayfs that stand in this folder, one source each.
+ */
+#pragma once
+
+#include "fs/virtual.h"
+
+/* versions/PATH/N: what the name PATH showed over time, numbered from 1; a directory of PATH's is a directory. */
+extern const struct virtual_provider virtual_versions;
+
+/* at/TIME/PATH: the tree as it was at TIME: 2026-11-22T10:00:00Z, 2026-11-22 (its start, UTC) or @SECONDS. */
+extern const struct virtual_provider virtual_at;
+
+/* audit/YYYY-MM-DD.jsonl: the durable records of that day (UTC), one a line; for the user who mounted. */
+extern const struct virtual_provider virtual_audit;
+
+/* status.json: what the vault is and holds. */
+extern const struct virtual_provider virtual_status;

@@ -1,0 +1,229 @@
+/* The rules of permissions, in tables: each row is one sentence of POSIX or of a manual page. */
+#include "fs/access.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { ROOT = 0, OWNER = 1000, MEMBER = 1001, OTHER = 1002, FILES_GROUP = 50, OWN_GROUP = 60, EXTRA_GROUP = 70 };
+
+static unsigned group_questions;
+
+/* Everybody here but OTHER is also in FILES_GROUP; OWNER in EXTRA_GROUP too. */
+static bool in_group(void *arg, uint32_t gid) {
+	uint32_t uid = *(const uint32_t *)arg;
+	group_questions++;
+	return (gid == FILES_GROUP && uid != OTHER) || (gid == EXTRA_GROUP && uid == OWNER);
+}
+
+static struct access_subject subject(uint32_t *uid) {
+	return (struct access_subject){.uid = *uid, .gid = OWN_GROUP, .in_group = in_group, .arg = uid};
+}
+
+static struct node file(uint32_t mode) {
+	return (struct node){.id = 9, .mode = mode, .uid = OWNER, .gid = FILES_GROUP};
+}
+
+static void the_first_class_that_fits_decides(void **state) {
+	(void)state;
+	static const struct {
+		uint32_t uid, mode;
+		unsigned mask;
+		int rc;
+	} rows[] = {
+	        {OWNER, S_IFREG | 0400, ACCESS_READ, 0},
+	        {OWNER, S_IFREG | 0400, ACCESS_WRITE, -EACCES},
+	        {OWNER, S_IFREG | 0077, ACCESS_READ, -EACCES}, /* the owner's bits, though others may */
+	        {MEMBER, S_IFREG | 0040, ACCESS_READ, 0},
+	        {MEMBER, S_IFREG | 0707, ACCESS_READ, -EACCES}, /* the group's bits, though others may */
+	        {MEMBER, S_IFREG | 0060, ACCESS_READ | ACCESS_WRITE, 0},
+	        {MEMBER, S_IFREG | 0040, ACCESS_READ | ACCESS_WRITE, -EACCES},
+	        {OTHER, S_IFREG | 0004, ACCESS_READ, 0},
+	        {OTHER, S_IFREG | 0770, ACCESS_READ, -EACCES},
+	        {OTHER, S_IFDIR | 0771, ACCESS_EXEC, 0},
+	        {OTHER, S_IFDIR | 0776, ACCESS_EXEC, -EACCES},
+	        {OTHER, S_IFREG | 0000, 0, 0},
+	        {ROOT, S_IFREG | 0000, ACCESS_READ | ACCESS_WRITE, 0},
+	        {ROOT, S_IFREG | 0666, ACCESS_EXEC, -EACCES}, /* nobody may execute it, so root may not */
+	        {ROOT, S_IFREG | 0010, ACCESS_EXEC, 0},
+	        {ROOT, S_IFDIR | 0000, ACCESS_EXEC | ACCESS_READ | ACCESS_WRITE, 0},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		uint32_t uid = rows[i].uid;
+		struct access_subject who = subject(&uid);
+		struct node node = file(rows[i].mode);
+		int rc = access_check(&who, &node, rows[i].mask);
+		if (rc != rows[i].rc)
+			fail_msg("row %zu: uid %u mode %o mask %u gave %d", i, uid, rows[i].mode, rows[i].mask, rc);
+	}
+}
+
+static void groups_are_asked_for_only_when_the_answer_depends_on_them(void **state) {
+	(void)state;
+	uint32_t uid = OTHER;
+	struct access_subject who = subject(&uid);
+	struct node same = file(S_IFREG | 0644), differs = file(S_IFREG | 0640);
+	group_questions = 0;
+	assert_int_equal(access_check(&who, &same, ACCESS_READ), 0);
+	assert_int_equal(group_questions, 0);
+	assert_int_equal(access_check(&who, &differs, ACCESS_READ), -EACCES);
+	assert_int_equal(group_questions, 1);
+}
+
+static void a_sticky_directory_lets_only_owners_remove(void **state) {
+	(void)state;
+	static const struct {
+		uint32_t uid, dir_owner, file_owner, dir_mode;
+		int rc;
+	} rows[] = {
+	        {OTHER, ROOT, OTHER, 01777, 0},
+	        {OTHER, OTHER, OWNER, 01777, 0},
+	        {OTHER, ROOT, OWNER, 01777, -EPERM},
+	        {OTHER, ROOT, OWNER, 0777, 0},
+	        {ROOT, OWNER, OTHER, 01777, 0},
+	        {OTHER, ROOT, OTHER, 01755, -EACCES},
+	        {OTHER, ROOT, OTHER, 0776, -EACCES}, /* writing without searching */
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		uint32_t uid = rows[i].uid;
+		struct access_subject who = subject(&uid);
+		struct node dir = {.mode = S_IFDIR | rows[i].dir_mode, .uid = rows[i].dir_owner, .gid = 1};
+		struct node victim = {.mode = S_IFREG | 0644, .uid = rows[i].file_owner, .gid = 1};
+		if (access_may_remove(&who, &dir, &victim) != rows[i].rc)
+			fail_msg("row %zu", i);
+	}
+}
+
+static void owners_change_and_others_do_not(void **state) {
+	(void)state;
+	static const struct {
+		uint32_t uid, file_mode;
+		struct access_change change;
+		int rc;
+		uint32_t mode;
+	} rows[] = {
+	        {OWNER, 0644, {.mask = TREE_MODE, .mode = 0600}, 0, 0600},
+	        {MEMBER, 0666, {.mask = TREE_MODE, .mode = 0600}, -EPERM, 0},
+	        {OWNER, 0644, {.mask = TREE_MODE, .mode = 02755}, 0, 02755}, /* he is in the file's group */
+	        {ROOT, 0644, {.mask = TREE_MODE, .mode = 06755}, 0, 06755},
+	        {OWNER, 0644, {.mask = TREE_UID, .uid = OTHER}, -EPERM, 0},
+	        {OWNER, 04755, {.mask = TREE_UID, .uid = OWNER}, 0, 0755},
+	        {ROOT, 06755, {.mask = TREE_UID, .uid = OTHER}, 0, 0755},
+	        {ROOT, 02644, {.mask = TREE_UID, .uid = OTHER}, 0, 02644}, /* not set-id: mandatory locking of old */
+	        {OWNER, 0644, {.mask = TREE_GID, .gid = EXTRA_GROUP}, 0, 0644},
+	        {OWNER, 0644, {.mask = TREE_GID, .gid = 999}, -EPERM, 0},
+	        {MEMBER, 0664, {.mask = TREE_GID, .gid = FILES_GROUP}, -EPERM, 0},
+	        {MEMBER, 0664, {.mask = TREE_SIZE}, 0, 0664},
+	        {OTHER, 0664, {.mask = TREE_SIZE}, -EACCES, 0},
+	        {OTHER, 0600, {.mask = TREE_SIZE, .open_writable = true}, 0, 0600},
+	        {MEMBER, 0664, {.mask = TREE_MTIME | TREE_ATIME, .times_are_now = true}, 0, 0664},
+	        {MEMBER, 0664, {.mask = TREE_MTIME | TREE_ATIME}, -EPERM, 0},
+	        {OTHER, 0644, {.mask = TREE_MTIME, .times_are_now = true}, -EACCES, 0},
+	        {OWNER, 0444, {.mask = TREE_MTIME}, 0, 0444},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		uint32_t uid = rows[i].uid, mode = 0;
+		struct access_subject who = subject(&uid);
+		struct node node = file(S_IFREG | rows[i].file_mode);
+		int rc = access_may_change(&who, &node, &rows[i].change, &mode);
+		if (rc != rows[i].rc || (rc == 0 && mode != rows[i].mode))
+			fail_msg("row %zu: %d, mode %o", i, rc, mode);
+	}
+}
+
+static void chmod_outside_the_group_loses_set_gid(void **state) {
+	(void)state;
+	uint32_t uid = OWNER, mode = 0;
+	struct access_subject who = subject(&uid);
+	struct node node = file(S_IFREG | 0644);
+	node.gid = 999;
+	struct access_change change = {.mask = TREE_MODE, .mode = 02755};
+	assert_int_equal(access_may_change(&who, &node, &change, &mode), 0);
+	assert_int_equal(mode, 0755);
+}
+
+static void directories_keep_their_set_gid_through_chown(void **state) {
+	(void)state;
+	uint32_t uid = ROOT, mode = 0;
+	struct access_subject who = subject(&uid);
+	struct node node = file(S_IFDIR | 02775);
+	struct access_change change = {.mask = TREE_GID, .gid = 3};
+	assert_int_equal(access_may_change(&who, &node, &change, &mode), 0);
+	assert_int_equal(mode, 02775);
+}
+
+static void writing_takes_set_id_bits_away(void **state) {
+	(void)state;
+	assert_int_equal(access_mode_after_write(S_IFREG | 06755), S_IFREG | 0755);
+	assert_int_equal(access_mode_after_write(S_IFREG | 02644), S_IFREG | 02644);
+	assert_int_equal(access_mode_after_write(S_IFREG | 0644), S_IFREG | 0644);
+}
+
+static void new_nodes_take_umask_and_the_directorys_group(void **state) {
+	(void)state;
+	uint32_t uid = OTHER;
+	struct access_subject who = subject(&uid);
+	struct node plain = {.mode = S_IFDIR | 0777, .gid = 5}, inheriting = {.mode = S_IFDIR | 02777, .gid = 5}, made;
+
+	access_new_node(&who, &plain, S_IFREG | 0666, 027, &made);
+	assert_int_equal(made.mode, S_IFREG | 0640);
+	assert_int_equal(made.uid, OTHER);
+	assert_int_equal(made.gid, OWN_GROUP);
+
+	access_new_node(&who, &inheriting, S_IFDIR | 0777, 022, &made);
+	assert_int_equal(made.mode, S_IFDIR | 02755);
+	assert_int_equal(made.gid, 5);
+
+	/* A set-gid program in a group one is not in can't be made this way (CVE-2018-13405). */
+	access_new_node(&who, &inheriting, S_IFREG | 02775, 0, &made);
+	assert_int_equal(made.mode, S_IFREG | 0775);
+}
+
+static void user_attributes_follow_the_files_permissions(void **state) {
+	(void)state;
+	uint32_t uid = OTHER;
+	struct access_subject who = subject(&uid);
+	struct node readable = file(S_IFREG | 0644), link = file(S_IFLNK | 0777), sticky = file(S_IFDIR | 01777);
+	assert_int_equal(access_xattr(&who, &readable, false), 0);
+	assert_int_equal(access_xattr(&who, &readable, true), -EACCES);
+	assert_int_equal(access_xattr(&who, &link, true), -EPERM);
+	assert_int_equal(access_xattr(&who, &link, false), -ENODATA);
+	assert_int_equal(access_xattr(&who, &sticky, true), -EPERM);
+}
+
+static void a_directory_that_moves_must_be_writable(void **state) {
+	(void)state;
+	uint32_t uid = OTHER;
+	struct access_subject who = subject(&uid);
+	struct node dir = file(S_IFDIR | 0755), regular = file(S_IFREG | 0444);
+	assert_int_equal(access_may_reparent(&who, &dir), -EACCES);
+	assert_int_equal(access_may_reparent(&who, &regular), 0);
+}
+
+static void only_directories_open_to_all_are_kept_by_the_kernel(void **state) {
+	(void)state;
+	struct node open = file(S_IFDIR | 0711), closed = file(S_IFDIR | 0750);
+	assert_true(access_everybody_searches(&open));
+	assert_false(access_everybody_searches(&closed));
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(the_first_class_that_fits_decides),
+	        cmocka_unit_test(groups_are_asked_for_only_when_the_answer_depends_on_them),
+	        cmocka_unit_test(a_sticky_directory_lets_only_owners_remove),
+	        cmocka_unit_test(owners_change_and_others_do_not),
+	        cmocka_unit_test(chmod_outside_the_group_loses_set_gid),
+	        cmocka_unit_test(directories_keep_their_set_gid_through_chown),
+	        cmocka_unit_test(writing_takes_set_id_bits_away),
+	        cmocka_unit_test(new_nodes_take_umask_and_the_directorys_group),
+	        cmocka_unit_test(user_attributes_follow_the_files_permissions),
+	        cmocka_unit_test(a_directory_that_moves_must_be_writable),
+	        cmocka_unit_test(only_directories_open_to_all_are_kept_by_the_kernel),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
