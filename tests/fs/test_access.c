@@ -80,12 +80,8 @@ static void a_sticky_directory_lets_only_owners_remove(void **state) {
 		uint32_t uid, dir_owner, file_owner, dir_mode;
 		int rc;
 	} rows[] = {
-	        {OTHER, ROOT, OTHER, 01777, 0},
-	        {OTHER, OTHER, OWNER, 01777, 0},
-	        {OTHER, ROOT, OWNER, 01777, -EPERM},
-	        {OTHER, ROOT, OWNER, 0777, 0},
-	        {ROOT, OWNER, OTHER, 01777, 0},
-	        {OTHER, ROOT, OTHER, 01755, -EACCES},
+	        {OTHER, ROOT, OTHER, 01777, 0}, {OTHER, OTHER, OWNER, 01777, 0}, {OTHER, ROOT, OWNER, 01777, -EPERM},
+	        {OTHER, ROOT, OWNER, 0777, 0}, {ROOT, OWNER, OTHER, 01777, 0}, {OTHER, ROOT, OTHER, 01755, -EACCES},
 	        {OTHER, ROOT, OTHER, 0776, -EACCES}, /* writing without searching */
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
