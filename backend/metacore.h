@@ -26,6 +26,7 @@ struct meta_core {
 	Reserve *reserve;
 	bool read_only;
 	bool creating;
+	bool main_open; /* by SQLite: a second ATTACH of the same file would see it without its log */
 
 	pthread_mutex_t mutex; /* guards what follows; nothing else is taken while it is held */
 	int failed;

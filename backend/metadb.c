@@ -180,7 +180,8 @@ static int open_files(MetaDb *db, VaultIo *io, bool read_only) {
 static int settle_connection(MetaDb *db) {
 	(void)sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	(void)sqlite3_db_config(db->connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	(void)sqlite3_limit(db->connection, SQLITE_LIMIT_ATTACHED, 0);
+	/* VACUUM attaches a temporary database, which is in memory; the VFS refuses any other. */
+	(void)sqlite3_limit(db->connection, SQLITE_LIMIT_ATTACHED, 1);
 	(void)sqlite3_wal_autocheckpoint(db->connection, 0);
 	int rc = execute(db, "PRAGMA synchronous=NORMAL; SELECT count(*) FROM sqlite_schema");
 	if (rc == 0 && db->core.read_only)

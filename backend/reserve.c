@@ -94,17 +94,30 @@ static int64_t nanoseconds_between(const struct timespec *from, const struct tim
 	return (int64_t)(to->tv_sec - from->tv_sec) * 1000000000 + (to->tv_nsec - from->tv_nsec);
 }
 
-/* Brings free_seen up to date when the last answer is old or nearly used up. Mutex held. */
-static int ask(Reserve *reserve, uint64_t bytes) {
+/* Mutex held. */
+static int ask(Reserve *reserve) {
+	return vault_io_free_space(reserve->io, &reserve->free_seen);
+}
+
+static bool has_room(const Reserve *reserve, uint64_t bytes) {
+	return reserve->promised <= reserve->free_seen && bytes <= reserve->free_seen - reserve->promised;
+}
+
+/*
+ * What was promised within one window counts against each answer in it, written or not yet: so a burst of callers never
+ * gets more than there is, at the price of refusing a little early on a disk that is full anyway. Mutex held.
+ */
+static int look(Reserve *reserve, uint64_t bytes) {
 	struct timespec now;
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	bool known = reserve->asked.tv_sec != 0 && nanoseconds_between(&reserve->asked, &now) < ASK_AGAIN_NS;
-	if (known && reserve->promised + bytes <= reserve->free_seen / 2)
+	bool fresh = reserve->asked.tv_sec != 0 && nanoseconds_between(&reserve->asked, &now) < ASK_AGAIN_NS;
+	if (fresh && has_room(reserve, bytes))
 		return 0;
-	int rc = vault_io_free_space(reserve->io, &reserve->free_seen);
-	reserve->promised = 0;
-	reserve->asked = now;
-	return rc;
+	if (!fresh) {
+		reserve->promised = 0;
+		reserve->asked = now;
+	}
+	return ask(reserve);
 }
 
 int reserve_check(Reserve *reserve, uint64_t bytes) {
@@ -116,8 +129,8 @@ int reserve_check(Reserve *reserve, uint64_t bytes) {
 		        " bytes; make room",
 		        reserve->held, reserve->wanted);
 	if (rc == 0)
-		rc = ask(reserve, bytes);
-	if (rc == 0 && (reserve->promised > reserve->free_seen || bytes > reserve->free_seen - reserve->promised))
+		rc = look(reserve, bytes);
+	if (rc == 0 && !has_room(reserve, bytes))
 		rc = fault(ENOSPC,
 		        "the vault's file system has %" PRIu64 " bytes left and %" PRIu64 " are needed; make room",
 		        reserve->free_seen, bytes);

@@ -248,9 +248,10 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	struct seal_file *seal = (struct seal_file *)(void *)file;
 	file->pMethods = NULL;
 	seal->core = core;
-	if ((flags & SQLITE_OPEN_MAIN_DB) && name && strcmp(name, METADB_NAME) == 0)
+	if ((flags & SQLITE_OPEN_MAIN_DB) && name && strcmp(name, METADB_NAME) == 0 && !core->main_open) {
 		file->pMethods = &main_methods;
-	else if ((flags & SQLITE_OPEN_WAL) && name && strcmp(name, WAL_NAME) == 0 && core->wal)
+		core->main_open = true;
+	} else if ((flags & SQLITE_OPEN_WAL) && name && strcmp(name, WAL_NAME) == 0 && core->wal)
 		file->pMethods = &wal_methods;
 	if (!file->pMethods) {
 		(void)core_note(core,
