@@ -26,7 +26,7 @@ struct command_option {
 	const char *name;     /* the long name without dashes; NULL ends the list */
 	char letter;          /* its short form, or 0 */
 	const char *argument; /* what its argument is called in help; NULL: a switch */
-	const char *help;     /* a phrase, beginning in lower case */
+	const char *help;     /* a phrase, beginning in lower case; NULL: in the man page only */
 };
 
 struct command_example {

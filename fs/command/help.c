@@ -82,7 +82,8 @@ void command_help(FILE *out, const struct command *command) {
 	}
 	fprintf(out, "\nOptions:\n");
 	for (size_t i = 0; command->options && command->options[i].name; i++)
-		print_option(out, &command->options[i]);
+		if (command->options[i].help)
+			print_option(out, &command->options[i]);
 	print_option(out, &(struct command_option){"help", 'h', NULL, "print this help"});
 	print_examples(out, command);
 	fprintf(out, "\nExit codes:\n");
@@ -96,7 +97,7 @@ static json_t *options_json(const struct command *command) {
 	for (size_t i = 0; command->options && command->options[i].name; i++) {
 		const struct command_option *option = &command->options[i];
 		char letter[2] = {option->letter, '\0'};
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s?, s:s}", "name", option->name, "letter", letter,
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s?, s:s?}", "name", option->name, "letter", letter,
 		                                    "argument", option->argument, "help", option->help));
 	}
 	return list;

@@ -17,7 +17,5 @@ static int run_pending(const struct invocation *call) {
 
 PENDING(command_init, "init", "VAULT", 1, 1, "make a vault");
 PENDING(command_mount, "mount", "VAULT DIR", 2, 2, "mount a vault");
-PENDING(command_info, "info", "VAULT", 1, 1, "say what a vault is, without its secret");
 PENDING(command_fsck, "fsck", "VAULT", 1, 1, "hold every byte of a vault to account");
-PENDING(command_check, "check", "FILE", 1, 1, "check a file against rules, without a vault");
 PENDING(command_policy_suggest, "policy suggest", "FILE", 1, 1, "write a first policy for a file");

@@ -91,7 +91,7 @@ static void count_outcome(struct running *running, const char *outcome) {
 		running->passed++;
 	else if (strcmp(outcome, "failed") == 0)
 		running->failed++;
-	else
+	else if (strcmp(outcome, "none") != 0) /* gone, unchanged, or superseded by an arrival: no answer of this run */
 		running->errors++;
 }
 

@@ -1,0 +1,22 @@
+/*
+ * input: a file, or standard input ("-"), as the source of a check, with a progress bar while it is read.
+ */
+#pragma once
+
+#include "crypto/base/cleanup.h"
+#include "policy/check.h"
+
+typedef struct Input Input;
+
+/* `label` is borrowed. -EISDIR for a directory. */
+int input_open(const char *path, const char *label, Input **ret_input);
+void input_close(Input *input);
+DEFINE_CLEANUP(Input, input_close);
+
+/* Its size where that is known, else 0. */
+uint64_t input_size(const Input *input);
+
+struct check_input input_source(Input *input);
+
+/* All is read: takes the progress bar away. */
+void input_done(Input *input);

@@ -1,0 +1,51 @@
+/*
+ * internal: what the parts of the service share. Each part is one file with handlers of control.h.
+ */
+#pragma once
+
+#include "backend/tree.h"
+#include "backend/version.h"
+#include "fs/service/service.h"
+
+struct Service {
+	Store *store;
+	Meta *meta;
+	Gate *gate;
+	Spawner *spawner;
+	Control *control;
+	uid_t mounter;
+	bool is_read_only;
+	int64_t started_ns;
+};
+
+struct actor service_actor(const struct control_peer *peer);
+
+/* Whether the peer's roles allow `access` to `place`. */
+bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
+        enum policy_place place, enum policy_access access);
+
+/* The same as 0 or -EACCES; a denial is recorded as `event` on `path` (NULL: none). */
+int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
+        enum policy_access access, const char *event, const char *path);
+
+/* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
+enum policy_place service_place(const char *path);
+
+/* Whether the mode bits let the peer read (4) or write (2) the node; root always. ACLs can only take away here: a right
+ * that only an ACL gives is not seen, the mount itself then is the way. */
+bool service_mode_allows(const struct node *node, const struct control_peer *peer, unsigned bits);
+
+/* Records that something was refused, alone. Nothing on a read-only vault. */
+void service_record_denied(Service *service, const struct actor *actor, const char *event, const char *path, int error);
+
+/* "path" of the arguments. */
+int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]);
+
+/* A JSON path of bytes that need not end with NUL. */
+json_t *service_json_path(struct bytes path);
+
+/* Lower-case hexadecimal as JSON. */
+json_t *service_json_hex(const uint8_t *data, size_t size);
+
+control_handler service_versions, service_restore, service_log, service_status, service_policy_show,
+        service_policy_apply, service_why, service_run, service_quarantine_list, service_quarantine_show, service_sync;

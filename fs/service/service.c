@@ -1,0 +1,188 @@
+#include "fs/service/internal.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/encoding.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- who, and what they may ---- */
+
+struct actor service_actor(const struct control_peer *peer) {
+	struct actor actor = {.uid = peer->uid, .gid = peer->gid, .pid = peer->pid};
+	memcpy(actor.exe, peer->exe, sizeof actor.exe);
+	return actor;
+}
+
+bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
+        enum policy_place place, enum policy_access access) {
+	struct policy_actor actor = {.uid = peer->uid,
+	        .gid = peer->gid,
+	        .groups = peer->groups,
+	        .group_count = peer->group_count,
+	        .is_mounter = peer->uid == service->mounter};
+	return policy_permits(policy, place, access, &actor);
+}
+
+void service_record_denied(
+        Service *service, const struct actor *actor, const char *event, const char *path, int error) {
+	if (service->is_read_only)
+		return;
+	const struct audit_event record = {.event = event,
+	        .actor = *actor,
+	        .path = path,
+	        .outcome = "denied",
+	        .err = error,
+	        .detail = "by command"};
+	char words[FAULT_MESSAGE_BYTES];
+	memcpy(words, fault_message(), sizeof words);
+	meta_begin(service->meta);
+	(void)meta_end_denied(service->meta, -error, &record);
+	(void)fault(error, "%s", words);
+}
+
+int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
+        enum policy_access access, const char *event, const char *path) {
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
+	if (place < PLACE_COUNT && service_permits(service, held->policy, peer, place, access))
+		return 0;
+	(void)fault(EACCES, "your user has no role that allows it; a steward can give one in policy.yaml, under roles");
+	struct actor actor = service_actor(peer);
+	service_record_denied(service, &actor, event, path, EACCES);
+	return -EACCES;
+}
+
+enum policy_place service_place(const char *path) {
+	static const struct {
+		const char *name;
+		enum policy_place place;
+	} zones[] = {{"Landing", PLACE_LANDING}, {"Raw", PLACE_RAW}, {"Trusted", PLACE_TRUSTED}};
+	size_t length = strcspn(path, "/");
+	for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++)
+		if (strlen(zones[i].name) == length && strncmp(path, zones[i].name, length) == 0)
+			return zones[i].place;
+	return PLACE_COUNT;
+}
+
+static bool is_in_group(const struct control_peer *peer, gid_t gid) {
+	for (size_t i = 0; i < peer->group_count; i++)
+		if (peer->groups[i] == gid)
+			return true;
+	return peer->gid == gid;
+}
+
+bool service_mode_allows(const struct node *node, const struct control_peer *peer, unsigned bits) {
+	if (peer->uid == 0)
+		return true;
+	unsigned shift = node->uid == peer->uid ? 6 : is_in_group(peer, node->gid) ? 3 : 0;
+	return ((node->mode >> shift) & bits) == bits;
+}
+
+/* ---- values ---- */
+
+int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]) {
+	return wire_path_get(json_object_get(arguments, "path"), ret_path);
+}
+
+json_t *service_json_path(struct bytes path) {
+	char text[WIRE_PATH_MAX];
+	size_t size = path.size < sizeof text ? path.size : sizeof text - 1;
+	if (size)
+		memcpy(text, path.data, size);
+	text[size] = '\0';
+	return wire_path(text);
+}
+
+json_t *service_json_hex(const uint8_t *data, size_t size) {
+	char text[HEX_TEXT_BYTES(64)];
+	if (size > 64)
+		return NULL;
+	hex_encode(bytes_of(data, size), text);
+	return json_string(text);
+}
+
+/* ---- the smallest handlers ---- */
+
+int service_sync(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	(void)peer;
+	(void)arguments;
+	(void)reply;
+	return service->is_read_only ? 0 : store_commit_wait(service->store);
+}
+
+/* ---- life ---- */
+
+static int register_all(Service *service) {
+	static const struct {
+		const char *name;
+		control_handler *handler;
+	} rows[] = {
+	        {"versions", service_versions},
+	        {"restore", service_restore},
+	        {"log", service_log},
+	        {"status", service_status},
+	        {"policy-show", service_policy_show},
+	        {"policy-apply", service_policy_apply},
+	        {"why", service_why},
+	        {"run", service_run},
+	        {"quarantine-list", service_quarantine_list},
+	        {"quarantine-show", service_quarantine_show},
+	        {"sync", service_sync},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		int rc = control_register(service->control, rows[i].name, CONTROL_ANY, rows[i].handler, service);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int open_socket(Service *service, const struct service_options *options, const struct store_info *info) {
+	char id[HEX_TEXT_BYTES(STORE_VAULT_ID_BYTES)];
+	hex_encode(bytes_of(info->vault_id, sizeof info->vault_id), id);
+	struct control_options control = {
+	        .vault_id = id, .owner = options->mounter, .others = options->others, .directory = options->directory};
+	int rc = control_open(&control, &service->control);
+	if (!rc)
+		rc = register_all(service);
+	return rc ? rc : control_start(service->control);
+}
+
+int service_start(const struct service_options *options, Service **ret_service) {
+	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
+	Service *service = calloc(1, sizeof *service);
+	if (!service || !info) {
+		free(service);
+		return fault(ENOMEM, "starting the mount's service: out of memory");
+	}
+	store_info(options->store, info);
+	service->store = options->store;
+	service->meta = store_meta(options->store);
+	service->gate = options->gate;
+	service->spawner = options->spawner;
+	service->mounter = options->mounter;
+	service->is_read_only = info->read_only;
+	service->started_ns = meta_now(service->meta);
+	int rc = open_socket(service, options, info);
+	if (rc) {
+		control_close(service->control, rc, fault_message());
+		free(service);
+		return rc;
+	}
+	*ret_service = service;
+	return 0;
+}
+
+void service_stop(Service *service) {
+	if (service)
+		control_stop(service->control);
+}
+
+void service_end(Service *service, int outcome, const char *words) {
+	if (!service)
+		return;
+	control_close(service->control, outcome, words);
+	free(service);
+}

@@ -1,0 +1,39 @@
+/*
+ * service: what the running mount answers to the `assayfs` command, on its control socket.
+ *
+ *     service_start   after store_open, in the process that stays, once the mount is there
+ *     service_stop    before store_close: ends all requests, nothing of the store is used afterwards
+ *     service_end     after store_close: tells `assayfs umount` how it went
+ *
+ * Who may do what follows the policy's roles (the user who mounts holds them all while the policy names none), and for
+ * files their mode bits; a denial is recorded in the audit log.
+ *
+ * What changes the tree (restore, policy, workflows) is the gate's to do; here are the questions, the rights and the
+ * answers.
+ */
+#pragma once
+
+#include "backend/audit.h"
+#include "backend/store.h"
+#include "fs/control.h"
+#include "policy/gate/gate.h"
+#include "policy/worker.h"
+
+typedef struct Service Service;
+
+struct service_options {
+	Store *store;
+	Gate *gate;
+	Spawner *spawner; /* for status; may be NULL */
+	uid_t mounter;
+	bool others;           /* allow_other */
+	const char *directory; /* of the control socket, instead of the usual one: for tests */
+};
+
+/* Opens the socket and begins to answer. -EBUSY when another process answers for this vault. */
+int service_start(const struct service_options *options, Service **ret_service);
+
+void service_stop(Service *service);
+
+/* `outcome` is what store_close returned, `words` why. Frees. Accepts NULL. */
+void service_end(Service *service, int outcome, const char *words);

@@ -1,0 +1,349 @@
+/*
+ * What `assayfs status` asks.
+ *
+ * Files are counted by walking the names, a few hundred in each operation, so that writers get their turn in between;
+ * what changes meanwhile may be counted or not. Names are only told to those who may read Landing.
+ */
+#include "fs/service/internal.h"
+
+#include "backend/job.h"
+#include "backend/record.h"
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define WALK_BATCH 256
+#define NAMED_MAX 10
+#define FAILURES_MAX 5
+#define OUTCOMES 5
+
+static const char *const outcome_words[OUTCOMES] = {"none", "pending", "passed", "failed", "error"};
+
+struct entry {
+	uint64_t cookie;
+	struct node node;
+	size_t name_size;
+	uint8_t name[TREE_NAME_MAX];
+};
+
+struct zone_counts {
+	uint64_t files, bytes;
+	uint64_t outcomes[OUTCOMES];
+};
+
+/* A directory that is still to be walked; its path is below the zone. */
+struct pending {
+	struct pending *next;
+	uint64_t node;
+	char path[];
+};
+
+struct walk {
+	Service *service;
+	const Policy *policy;
+	bool tells_names;
+	struct zone_counts *counts;
+	bool is_landing;
+	struct pending *stack;
+	struct entry *entries; /* WALK_BATCH of them */
+	size_t entry_count;
+	json_t *ungoverned;
+	uint64_t ungoverned_count;
+	json_t *example;
+};
+
+/* ---- walking ---- */
+
+static int push(struct walk *walk, uint64_t node, const char *path) {
+	size_t length = strlen(path);
+	struct pending *pending = malloc(sizeof *pending + length + 1);
+	if (!pending)
+		return fault(ENOMEM, "counting files: out of memory");
+	pending->node = node;
+	memcpy(pending->path, path, length + 1);
+	pending->next = walk->stack;
+	walk->stack = pending;
+	return 0;
+}
+
+static int take_entry(void *arg, struct bytes name, uint64_t cookie, const struct node *node) {
+	struct walk *walk = arg;
+	struct entry *entry = &walk->entries[walk->entry_count++];
+	entry->cookie = cookie;
+	entry->node = *node;
+	entry->name_size = name.size;
+	memcpy(entry->name, name.data, name.size);
+	return walk->entry_count == WALK_BATCH;
+}
+
+static void note_ungoverned(struct walk *walk, const char *path, const char *vault_path) {
+	if (policy_dataset_for(walk->policy, path) || policy_ignored(walk->policy, path))
+		return;
+	walk->ungoverned_count++;
+	if (!walk->tells_names || json_array_size(walk->ungoverned) == NAMED_MAX)
+		return;
+	const struct policy_dataset *closest = policy_dataset_closest(walk->policy, path);
+	json_array_append_new(walk->ungoverned,
+	        json_pack("{s:o, s:s?, s:s?}", "path", wire_path(vault_path), "closest_dataset",
+	                closest ? closest->name : NULL, "closest_match", closest ? closest->match : NULL));
+}
+
+static bool looks_like_table(const char *path) {
+	const char *dot = strrchr(path, '.');
+	return dot && (strcasecmp(dot, ".csv") == 0 || strcasecmp(dot, ".tsv") == 0);
+}
+
+static int count_file(struct walk *walk, const struct node *node, const char *path, const char *zone) {
+	char vault_path[WIRE_PATH_MAX];
+	enum outcome outcome;
+	if (snprintf(vault_path, sizeof vault_path, "%s/%s", zone, path) >= (int)sizeof vault_path)
+		return 0; /* such a path can't be asked about either */
+	int rc = gate_outcome(walk->service->meta, vault_path, node, &outcome, NULL);
+	if (rc)
+		return rc;
+	walk->counts->files++;
+	walk->counts->bytes += node->size;
+	walk->counts->outcomes[outcome < OUTCOMES ? outcome : OUTCOME_ERROR]++;
+	if (walk->is_landing)
+		note_ungoverned(walk, path, vault_path);
+	if (walk->is_landing && walk->tells_names && !walk->example && looks_like_table(path))
+		walk->example = wire_path(vault_path);
+	return 0;
+}
+
+/* One batch of one directory, in one operation. *ret_after moves on. */
+static int walk_batch(struct walk *walk, const struct pending *dir, const char *zone, uint64_t *ret_after) {
+	Meta *m = walk->service->meta;
+	walk->entry_count = 0;
+	meta_begin(m);
+	int rc = tree_list(m, dir->node, *ret_after, WALK_BATCH, take_entry, walk, NULL);
+	for (size_t i = 0; !rc && i < walk->entry_count; i++) {
+		const struct entry *entry = &walk->entries[i];
+		char path[WIRE_PATH_MAX];
+		*ret_after = entry->cookie;
+		int length = snprintf(path, sizeof path, "%s%s%.*s", dir->path, *dir->path ? "/" : "",
+		        (int)entry->name_size, (const char *)entry->name);
+		if (length >= (int)sizeof path)
+			continue;
+		if (S_ISDIR(entry->node.mode))
+			rc = push(walk, entry->node.id, path);
+		else if (S_ISREG(entry->node.mode))
+			rc = count_file(walk, &entry->node, path, zone);
+	}
+	rc = meta_end(m, rc);
+	return rc == -ENOTDIR || rc == -ESTALE ? 0 : rc; /* it was removed meanwhile */
+}
+
+static int walk_zone(
+        struct walk *walk, uint64_t root, const char *zone, struct zone_counts *counts, ControlReply *reply) {
+	walk->counts = counts;
+	walk->is_landing = root == NODE_LANDING;
+	int rc = push(walk, root, "");
+	while (walk->stack) {
+		struct pending *dir = walk->stack;
+		walk->stack = dir->next;
+		uint64_t after = 0;
+		do {
+			rc = rc ? rc : control_wait(reply, 0);
+			rc = rc ? rc : walk_batch(walk, dir, zone, &after);
+		} while (!rc && walk->entry_count == WALK_BATCH);
+		free(dir);
+	}
+	return rc;
+}
+
+static json_t *zone_json(const char *zone, const struct zone_counts *counts) {
+	json_t *outcomes = json_object();
+	for (size_t i = 0; i < OUTCOMES; i++)
+		json_object_set_new(outcomes, outcome_words[i], json_integer((json_int_t)counts->outcomes[i]));
+	return json_pack("{s:s, s:I, s:I, s:o}", "zone", zone, "files", (json_int_t)counts->files, "bytes",
+	        (json_int_t)counts->bytes, "outcomes", outcomes);
+}
+
+static int add_zones(struct walk *walk, json_t *item, ControlReply *reply) {
+	static const struct {
+		const char *name;
+		uint64_t root;
+	} zones[] = {{"Landing", NODE_LANDING}, {"Raw", NODE_RAW}, {"Trusted", NODE_TRUSTED}};
+	uint64_t current = 0;
+	json_t *list = json_array();
+	int rc = 0;
+	for (size_t i = 0; !rc && i < sizeof zones / sizeof zones[0]; i++) {
+		struct zone_counts counts = {0};
+		rc = walk_zone(walk, zones[i].root, zones[i].name, &counts, reply);
+		json_array_append_new(list, zone_json(zones[i].name, &counts));
+		current += counts.bytes;
+	}
+	json_object_set_new(item, "zones", list);
+	json_object_set_new(item, "ungoverned_count", json_integer((json_int_t)walk->ungoverned_count));
+	json_object_set(item, "ungoverned", walk->ungoverned);
+	if (walk->example)
+		json_object_set(item, "example", walk->example);
+	json_object_set_new(item, "versions", json_pack("{s:I}", "current_bytes", (json_int_t)current));
+	return rc;
+}
+
+/* ---- what stands in tables ---- */
+
+struct failures {
+	struct {
+		uint64_t id;
+		json_t *item;
+	} last[FAILURES_MAX];
+	size_t next;
+};
+
+static int take_failure(void *arg, const struct verdict_row *row) {
+	struct failures *failures = arg;
+	if (row->outcome != VERDICT_FAILED && row->outcome != VERDICT_ERROR)
+		return 0;
+	json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
+	const json_t *reason = json_object_get(json_object_get(body, "check"), "reason");
+	json_t *item = json_pack("{s:o, s:I, s:s, s:s}", "path", service_json_path(row->path), "time_ns",
+	        (json_int_t)row->time_ns, "outcome", outcome_words[row->outcome], "reason",
+	        json_is_string(reason) ? json_string_value(reason) : "");
+	json_decref(body);
+	json_decref(failures->last[failures->next].item);
+	failures->last[failures->next].item = item;
+	failures->next = (failures->next + 1) % FAILURES_MAX;
+	return 0;
+}
+
+static json_t *failures_json(struct failures *failures) {
+	json_t *list = json_array();
+	for (size_t i = 1; i <= FAILURES_MAX; i++) { /* the newest first */
+		size_t at = (failures->next + FAILURES_MAX - i) % FAILURES_MAX;
+		if (failures->last[at].item)
+			json_array_append_new(list, failures->last[at].item);
+	}
+	return list;
+}
+
+static int count_held(void *arg, const struct quarantine_row *row) {
+	(void)row;
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+static int count_segment(void *arg, const struct segment_row *row) {
+	*(uint64_t *)arg += row->bytes;
+	return 0;
+}
+
+static int add_tables(Service *service, bool tells_names, json_t *item) {
+	struct failures failures = {0};
+	struct tree_counts counts;
+	uint64_t queued = 0, running = 0, held = 0, stored = 0;
+	meta_begin(service->meta);
+	int rc = job_counts(service->meta, &queued, &running);
+	if (!rc)
+		rc = tree_statfs(service->meta, &counts);
+	if (!rc)
+		rc = quarantine_list(service->meta, 0, true, count_held, &held);
+	if (!rc)
+		rc = segment_row_list(service->meta, count_segment, &stored);
+	if (!rc && tells_names)
+		rc = verdict_list(service->meta, bytes_of(NULL, 0), 0, take_failure, &failures);
+	rc = meta_end(service->meta, rc);
+	json_object_set_new(item, "failures", failures_json(&failures));
+	if (rc)
+		return rc;
+	json_object_set_new(
+	        item, "jobs", json_pack("{s:I, s:I}", "queued", (json_int_t)queued, "running", (json_int_t)running));
+	json_object_set_new(item, "quarantined", json_integer((json_int_t)held));
+	json_t *versions = json_object_get(item, "versions");
+	json_object_set_new(versions, "count", json_integer((json_int_t)counts.versions));
+	json_object_set_new(versions, "stored_bytes", json_integer((json_int_t)stored));
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+struct policy_facts {
+	int64_t time_ns;
+	uint32_t uid;
+};
+
+static int take_policy(void *arg, const struct policy_row *row) {
+	*(struct policy_facts *)arg = (struct policy_facts){row->time_ns, row->uid};
+	return 0;
+}
+
+static void add_policy(Service *service, const Policy *policy, uint64_t number, json_t *item) {
+	struct policy_facts facts = {0};
+	meta_begin(service->meta);
+	int rc = meta_end(service->meta, policy_current(service->meta, take_policy, &facts));
+	if (rc || number == 0) {
+		json_object_set_new(item, "policy", json_null());
+		return;
+	}
+	json_t *warnings = json_array();
+	for (size_t i = 0; i < policy_warning_count(policy); i++)
+		json_array_append_new(warnings, json_string(policy_warning(policy, i)));
+	json_object_set_new(item, "policy",
+	        json_pack("{s:I, s:I, s:I, s:o, s:i, s:i, s:o}", "number", (json_int_t)number, "time_ns",
+	                (json_int_t)facts.time_ns, "uid", (json_int_t)facts.uid, "sha256",
+	                service_json_hex(policy_sha256(policy), BUNDLE_HASH_BYTES), "datasets",
+	                (int)policy_dataset_count(policy), "workflows", (int)policy_workflow_count(policy), "warnings",
+	                warnings));
+}
+
+static void add_mount(Service *service, json_t *item) {
+	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
+	struct statvfs disk;
+	if (!info)
+		return;
+	store_info(service->store, info);
+	json_t *facts = json_pack("{s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "mounted_ns",
+	        (json_int_t)service->started_ns, "mounter", (json_int_t)service->mounter, "read_only", info->read_only,
+	        "failed", info->failed, "recovered", info->recovered, "recovered_versions",
+	        (json_int_t)info->recovered_versions, "dropped_drafts", (json_int_t)info->dropped_drafts,
+	        "requeued_jobs", (json_int_t)info->requeued_jobs, "mount", (json_int_t)info->mount);
+	json_object_update(item, facts);
+	json_decref(facts);
+	if (statvfs(info->path, &disk) == 0)
+		json_object_set_new(item, "free_bytes", json_integer((json_int_t)(disk.f_bavail * disk.f_frsize)));
+	if (service->spawner) {
+		json_object_set_new(item, "checks_alive", json_boolean(spawner_alive(service->spawner)));
+		json_object_set_new(item, "checks_confined", json_string(spawner_confinement(service->spawner)));
+	}
+}
+
+static void drop_walk(struct walk *walk) {
+	json_decref(walk->ungoverned);
+	json_decref(walk->example);
+	free(walk->entries);
+}
+
+int service_status(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
+	const Policy *policy = held->policy;
+	int rc = 0;
+	(void)arguments;
+	bool tells_names = service_permits(service, policy, peer, PLACE_LANDING, ACCESS_READ);
+	struct walk walk = {.service = service,
+	        .policy = policy,
+	        .tells_names = tells_names,
+	        .ungoverned = json_array(),
+	        .entries = calloc(WALK_BATCH, sizeof *walk.entries)};
+	json_t *item = json_object();
+	if (!walk.ungoverned || !walk.entries || !item)
+		rc = fault(ENOMEM, "asking for the status: out of memory");
+	if (!rc) {
+		add_mount(service, item);
+		add_policy(service, policy, held->number, item);
+		rc = add_zones(&walk, item, reply);
+	}
+	if (!rc)
+		rc = add_tables(service, tells_names, item);
+	drop_walk(&walk);
+	if (!rc)
+		return control_send(reply, item);
+	json_decref(item);
+	return rc;
+}

@@ -1,0 +1,295 @@
+/* What `assayfs why` and `quarantine` ask: the gate's decisions. */
+#include "fs/service/internal.h"
+
+#include "backend/job.h"
+#include "backend/record.h"
+#include "crypto/base/fault.h"
+#include "policy/verdict.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A verdict's row, kept beyond the operation. */
+struct kept {
+	uint64_t id;
+	int64_t time_ns;
+	uint8_t outcome;
+	char *body;
+	size_t size;
+};
+
+static int keep_verdict(void *arg, const struct verdict_row *row) {
+	struct kept *kept = arg;
+	kept->id = row->id;
+	kept->time_ns = row->time_ns;
+	kept->outcome = row->outcome;
+	kept->body = malloc(row->body.size + 1);
+	if (!kept->body)
+		return fault(ENOMEM, "reading a verdict: out of memory");
+	if (row->body.size)
+		memcpy(kept->body, row->body.data, row->body.size);
+	kept->body[row->body.size] = '\0';
+	kept->size = row->body.size;
+	return 0;
+}
+
+static int verdict_words(const struct kept *kept, char **ret_text) {
+	struct verdict *verdict = NULL;
+	int rc = verdict_from_json(bytes_of(kept->body, kept->size), &verdict);
+	if (rc)
+		return fault_while(rc, "reading verdict %" PRIu64, kept->id);
+	rc = verdict_text(verdict, ret_text);
+	verdict_free(verdict);
+	return rc;
+}
+
+/* The item: outcome, words, and the verdict itself as it was signed. */
+static json_t *verdict_json(const char *path, const char *outcome, const char *text, const struct kept *kept) {
+	json_t *body = kept->body ? json_loadb(kept->body, kept->size, 0, NULL) : NULL;
+	json_t *item = json_pack("{s:o, s:s, s:s}", "path", wire_path(path), "outcome", outcome, "text", text);
+	if (item && body)
+		json_object_set(item, "verdict", body);
+	if (item && kept->id)
+		json_object_set_new(item, "time_ns", json_integer((json_int_t)kept->time_ns));
+	json_decref(body);
+	return item;
+}
+
+/* ---- why ---- */
+
+struct why {
+	char path[WIRE_PATH_MAX];
+	bool is_there;
+	enum outcome outcome;
+	struct kept kept;
+};
+
+static int note_job(void *arg, const struct job *job) {
+	*(bool *)arg = *(bool *)arg || job->kind == JOB_ARRIVE || job->kind == JOB_RECHECK;
+	return 0;
+}
+
+static int take_last(Meta *m, struct bytes path, struct why *why) {
+	int rc = verdict_latest_for_path(m, path, keep_verdict, &why->kept);
+	if (!rc)
+		why->outcome = (enum outcome)why->kept.outcome;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* The verdict on what the path shows now; else the last one on the path: what Trusted refused was never there. For a
+ * file of Trusted with something newer that was refused, that refusal: it is what the person asks about. */
+static int find_verdict(Meta *m, struct why *why) {
+	struct node node;
+	struct bytes path = bytes_of_string(why->path);
+	uint64_t verdict = 0;
+	int rc = tree_resolve(m, path, &node);
+	why->is_there = rc == 0;
+	if (rc && rc != -ENOENT && rc != -ENOTDIR)
+		return rc;
+	if (why->is_there && S_ISDIR(node.mode))
+		return fault(EISDIR, "it is a directory; verdicts are on files ('assayfs status' counts them)");
+	if (why->is_there)
+		rc = gate_outcome(m, why->path, &node, &why->outcome, &verdict);
+	else {
+		bool is_pending = false;
+		rc = job_list_path(m, path, note_job, &is_pending);
+		why->outcome = is_pending ? OUTCOME_PENDING : OUTCOME_NONE;
+	}
+	if (rc || why->outcome == OUTCOME_PENDING)
+		return rc;
+	bool is_passed = why->is_there && why->outcome == OUTCOME_PASSED;
+	if (verdict && (!is_passed || strncmp(why->path, "Trusted/", 8) != 0))
+		return verdict_get(m, verdict, keep_verdict, &why->kept);
+	rc = take_last(m, path, why);
+	return !rc && !why->kept.body && verdict ? verdict_get(m, verdict, keep_verdict, &why->kept) : rc;
+}
+
+static const char *below_zone(const char *path) {
+	const char *slash = strchr(path, '/');
+	return slash ? slash + 1 : "";
+}
+
+/* Words for a file that nobody judged. */
+static char *words_without_verdict(const struct why *why, const Policy *policy, bool has_policy) {
+	const char *path = below_zone(why->path);
+	const struct policy_dataset *dataset = policy_dataset_for(policy, path);
+	const struct policy_dataset *closest = policy_dataset_closest(policy, path);
+	char *text = NULL;
+	int length;
+	if (why->outcome == OUTCOME_PENDING)
+		length = asprintf(&text, "%s: pending. Its check is queued or running; ask again.", why->path);
+	else if (!has_policy)
+		length = asprintf(&text,
+		        "%s: none. The vault has no policy, so nothing is checked and nothing can pass into Trusted.\n"
+		        "To get one: assayfs policy suggest %s -o policy/ && assayfs policy apply policy/",
+		        why->path, why->path);
+	else if (policy_ignored(policy, path))
+		length = asprintf(&text,
+		        "%s: none. Its name is on the ignore list (a temporary file of an editor or copier).",
+		        why->path);
+	else if (dataset)
+		length = asprintf(&text,
+		        "%s: none. Dataset %s governs it (match \"%s\"), but it has not been checked: it was there "
+		        "before the "
+		        "policy, or arrives only by a workflow. 'assayfs run WORKFLOW' checks it.",
+		        why->path, dataset->name, dataset->match);
+	else
+		length = asprintf(&text, "%s: none. No dataset governs it%s%s%s%s%s", why->path,
+		        closest ? "; the closest is " : ".", closest ? closest->name : "", closest ? " (match \"" : "",
+		        closest ? closest->match : "", closest ? "\")." : "");
+	return length < 0 ? NULL : text;
+}
+
+static int explain(Service *service, const struct why *why, char **ret_text) {
+	if (why->kept.body)
+		return verdict_words(&why->kept, ret_text);
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
+	*ret_text = words_without_verdict(why, held->policy, held->number > 0);
+	return *ret_text ? 0 : fault(ENOMEM, "explaining: out of memory");
+}
+
+/* Who writes a zone must learn why it was refused, also without the right to read it. */
+static int may_ask(Service *service, const struct control_peer *peer, const char *path) {
+	enum policy_place place = service_place(path);
+	if (place == PLACE_COUNT)
+		return fault(EINVAL, "verdicts are on files in Landing, Raw and Trusted");
+	struct gate_policy *held = gate_policy(service->gate);
+	bool may_write = service_permits(service, held->policy, peer, place, ACCESS_WRITE);
+	gate_policy_done(held);
+	return may_write ? 0 : service_require(service, peer, place, ACCESS_READ, "why", path);
+}
+
+int service_why(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	_cleanup_(freep) struct why *why = calloc(1, sizeof *why);
+	_cleanup_(freep) char *text = NULL;
+	if (!why)
+		return fault(ENOMEM, "explaining: out of memory");
+	int rc = service_path(arguments, why->path);
+	if (!rc)
+		rc = may_ask(service, peer, why->path);
+	if (rc)
+		return rc;
+	meta_begin(service->meta);
+	rc = meta_end(service->meta, find_verdict(service->meta, why));
+	if (!rc && !why->is_there && !why->kept.body && why->outcome != OUTCOME_PENDING)
+		rc = fault(ENOENT, "no file has this name, and none was refused under it");
+	if (!rc)
+		rc = explain(service, why, &text);
+	if (!rc)
+		rc = control_send(reply, verdict_json(why->path, outcome_word(why->outcome), text, &why->kept));
+	free(why->kept.body);
+	return rc;
+}
+
+/* ---- quarantine ---- */
+
+struct held {
+	struct quarantine_row row;
+	char path[WIRE_PATH_MAX];
+};
+
+struct holding {
+	struct held *rows;
+	size_t count, room;
+};
+
+static int take_held(void *arg, const struct quarantine_row *row) {
+	struct holding *holding = arg;
+	if (holding->count == holding->room) {
+		size_t room = holding->room ? 2 * holding->room : 16;
+		struct held *rows = reallocarray(holding->rows, room, sizeof *rows);
+		if (!rows)
+			return fault(ENOMEM, "reading the quarantine: out of memory");
+		holding->rows = rows;
+		holding->room = room;
+	}
+	struct held *held = &holding->rows[holding->count++];
+	held->row = *row;
+	size_t size = row->path.size < sizeof held->path ? row->path.size : sizeof held->path - 1;
+	memcpy(held->path, row->path.data, size);
+	held->path[size] = '\0';
+	return 0;
+}
+
+static const char *state_word(uint8_t state) {
+	static const char *const words[] = {"held", "released", "dropped"};
+	return state < sizeof words / sizeof words[0] ? words[state] : "?";
+}
+
+/* The row with size and verdict, in an operation of its own. */
+static int read_held(Service *service, const struct held *held, struct kept *kept, json_t **ret_item) {
+	struct version version = {0};
+	meta_begin(service->meta);
+	int rc = version_get(service->meta, held->row.version, &version);
+	rc = rc == -ENOENT ? 0 : rc;
+	if (!rc)
+		rc = verdict_get(service->meta, held->row.verdict, keep_verdict, kept);
+	rc = meta_end(service->meta, rc);
+	if (rc && rc != -ENOENT)
+		return rc;
+	json_t *body = kept->body ? json_loadb(kept->body, kept->size, 0, NULL) : NULL;
+	const char *reason = json_string_value(json_object_get(json_object_get(body, "check"), "reason"));
+	*ret_item = json_pack("{s:I, s:I, s:o, s:I, s:I, s:s, s:b, s:s}", "id", (json_int_t)held->row.id, "time_ns",
+	        (json_int_t)held->row.time_ns, "path", wire_path(held->path), "size", (json_int_t)version.size, "uid",
+	        (json_int_t)held->row.uid, "state", state_word(held->row.state), "partial", held->row.partial, "reason",
+	        reason ? reason : "");
+	json_decref(body);
+	return *ret_item ? 0 : fault(ENOMEM, "reading the quarantine: out of memory");
+}
+
+int service_quarantine_list(
+        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	struct holding holding = {0};
+	int rc = service_require(service, peer, PLACE_QUARANTINE, ACCESS_READ, "quarantine-list", NULL);
+	if (rc)
+		return rc;
+	bool is_all = json_is_true(json_object_get(arguments, "all"));
+	meta_begin(service->meta);
+	rc = meta_end(service->meta, quarantine_list(service->meta, 0, !is_all, take_held, &holding));
+	for (size_t i = 0; !rc && i < holding.count; i++) {
+		struct kept kept = {0};
+		json_t *item = NULL;
+		rc = read_held(service, &holding.rows[i], &kept, &item);
+		if (!rc)
+			rc = control_send(reply, item);
+		free(kept.body);
+	}
+	free(holding.rows);
+	return rc;
+}
+
+int service_quarantine_show(
+        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	struct holding holding = {0};
+	struct kept kept = {0};
+	_cleanup_(freep) char *text = NULL;
+	json_t *item = NULL;
+	json_int_t id = json_integer_value(json_object_get(arguments, "id"));
+	int rc = service_require(service, peer, PLACE_QUARANTINE, ACCESS_READ, "quarantine-show", NULL);
+	if (rc)
+		return rc;
+	meta_begin(service->meta);
+	rc = meta_end(service->meta, quarantine_get(service->meta, (uint64_t)id, take_held, &holding));
+	if (rc == -ENOENT)
+		rc = fault(ENOENT, "there is no such id; 'assayfs quarantine list --all' shows them");
+	if (!rc)
+		rc = read_held(service, &holding.rows[0], &kept, &item);
+	if (!rc && kept.body)
+		rc = verdict_words(&kept, &text);
+	if (!rc && text) {
+		json_object_set_new(item, "text", json_string(text));
+		json_object_set_new(item, "verdict", json_loadb(kept.body, kept.size, 0, NULL));
+	}
+	if (rc)
+		json_decref(item);
+	else
+		rc = control_send(reply, item);
+	free(kept.body);
+	free(holding.rows);
+	return rc;
+}

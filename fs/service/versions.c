@@ -1,0 +1,145 @@
+/* What `assayfs versions` asks: what a name showed over time. */
+#include "fs/service/internal.h"
+
+#include "backend/record.h"
+#include "crypto/base/fault.h"
+#include "policy/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSIONS_MAX 100000
+
+struct listed {
+	uint64_t ordinal;
+	struct version version;
+	uint8_t outcome; /* enum verdict_outcome */
+};
+
+struct listing {
+	struct listed *rows;
+	size_t count, room;
+	bool hides_withdrawn;
+};
+
+static int take_version(void *arg, uint64_t ordinal, const struct version *version) {
+	struct listing *listing = arg;
+	if (version->state == VERSION_WITHDRAWN && listing->hides_withdrawn)
+		return 0;
+	if (listing->count == VERSIONS_MAX)
+		return fault(E2BIG, "more than %d versions", VERSIONS_MAX);
+	if (listing->count == listing->room) {
+		size_t room = listing->room ? 2 * listing->room : 64;
+		struct listed *rows = reallocarray(listing->rows, room, sizeof *rows);
+		if (!rows)
+			return fault(ENOMEM, "listing versions: out of memory");
+		listing->rows = rows;
+		listing->room = room;
+	}
+	listing->rows[listing->count++] = (struct listed){.ordinal = ordinal, .version = *version};
+	return 0;
+}
+
+static int take_outcome(void *arg, const struct verdict_row *row) {
+	*(uint8_t *)arg = row->outcome;
+	return 0;
+}
+
+/* Parent and name of a path, also of one that is gone; then all that the name showed. In an operation. */
+static int list_path(Meta *m, const char *path, struct listing *listing) {
+	const char *slash = strrchr(path, '/');
+	if (!slash)
+		return fault(EISDIR, "%s is a directory; versions belong to files", *path ? path : "the vault's root");
+	struct node parent;
+	int rc = tree_resolve_past(m, bytes_of(path, (size_t)(slash - path)), &parent, NULL);
+	if (!rc)
+		rc = version_list_path(m, parent.id, bytes_of_string(slash + 1), take_version, listing);
+	if (rc == -ENOENT)
+		return fault(ENOENT, "no file ever had this name");
+	return rc;
+}
+
+static int add_outcomes(Meta *m, struct listing *listing) {
+	for (size_t i = 0; i < listing->count; i++) {
+		const struct version *version = &listing->rows[i].version;
+		int rc = version->verdict
+		                 ? verdict_get(m, version->verdict, take_outcome, &listing->rows[i].outcome)
+		                 : verdict_latest_for_version(m, version->id, take_outcome, &listing->rows[i].outcome);
+		if (rc && rc != -ENOENT)
+			return rc;
+	}
+	return 0;
+}
+
+/* What is there now under the name, and whether the peer may read it. */
+static int look_at_present(Meta *m, const char *path, const struct control_peer *peer, struct node *ret_node) {
+	struct node node;
+	int rc = tree_resolve(m, bytes_of_string(path), &node);
+	if (rc == -ENOENT || rc == -ENOTDIR) {
+		*ret_node = (struct node){0};
+		return 0;
+	}
+	if (rc)
+		return rc;
+	if (S_ISDIR(node.mode))
+		return fault(EISDIR, "it is a directory; versions belong to files");
+	if (!service_mode_allows(&node, peer, 4))
+		return fault(EACCES, "its mode does not let your user read it");
+	*ret_node = node;
+	return 0;
+}
+
+static const char *state_word(uint8_t state) {
+	static const char *const words[] = {"draft", "sealed", "withdrawn", "erased"};
+	return state < sizeof words / sizeof words[0] ? words[state] : "?";
+}
+
+static const char *origin_word(uint8_t origin) {
+	static const char *const words[] = {"", "write", "recovered", "restore", "capture", "publish"};
+	return origin < sizeof words / sizeof words[0] ? words[origin] : "?";
+}
+
+static const char *verdict_words(uint8_t outcome) {
+	static const char *const words[] = {"none", "pending", "passed", "failed", "error"};
+	return outcome < sizeof words / sizeof words[0] ? words[outcome] : "?";
+}
+
+static json_t *row_json(const struct listed *row, const struct node *present) {
+	const struct version *version = &row->version;
+	json_t *item = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b}", "number",
+	        (json_int_t)row->ordinal, "time_ns", (json_int_t)version->sealed_time, "mtime_ns",
+	        (json_int_t)version->mtime, "size", (json_int_t)version->size, "mode",
+	        (json_int_t)(version->mode & 07777), "uid", (json_int_t)version->uid, "gid", (json_int_t)version->gid,
+	        "origin", origin_word(version->origin), "state", state_word(version->state), "verdict",
+	        verdict_words(row->outcome), "current",
+	        (int)(present->id == version->node && present->version == version->id));
+	if (item && version->has_sha256)
+		json_object_set_new(item, "sha256", service_json_hex(version->sha256, sizeof version->sha256));
+	return item;
+}
+
+int service_versions(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	char path[WIRE_PATH_MAX];
+	struct node present = {0};
+	int rc = service_path(arguments, path);
+	if (!rc)
+		rc = service_require(service, peer, service_place(path), ACCESS_READ, "versions", path);
+	if (rc)
+		return rc;
+	struct listing listing = {
+	        .hides_withdrawn = service_place(path) == PLACE_TRUSTED && peer->uid != service->mounter};
+	meta_begin(service->meta);
+	rc = look_at_present(service->meta, path, peer, &present);
+	if (!rc)
+		rc = list_path(service->meta, path, &listing);
+	if (!rc)
+		rc = add_outcomes(service->meta, &listing);
+	rc = meta_end(service->meta, rc);
+	/* Sent outside the operation: a client that reads slowly must not hold the lock. */
+	for (size_t i = 0; !rc && i < listing.count; i++)
+		rc = control_send(reply, row_json(&listing.rows[i], &present));
+	free(listing.rows);
+	return rc;
+}

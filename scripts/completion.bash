@@ -1,0 +1,75 @@
+# bash completion for assayfs(1)
+
+_assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file'
+
+# The options of a command; `tests/fs/cli/check_docs.py` holds this against `assayfs help --json`.
+_assayfs_options() {
+	case $1 in
+	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
+	mount) echo "--foreground --options $_assayfs_secret" ;;
+	umount) echo '--lazy' ;;
+	sync) ;;
+	fsck) echo "--repair --json $_assayfs_secret" ;;
+	'policy suggest') echo '--output --json' ;;
+	check) echo '--rules --policy --as --delimiter --json' ;;
+	'quarantine list') echo '--all --json' ;;
+	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
+	status | info | 'policy apply' | 'policy show' | why | run | 'quarantine show' | versions | restore | help) echo '--json' ;;
+	esac
+	echo '--help'
+}
+
+_assayfs_commands='init mount umount sync status info fsck policy check why run quarantine versions restore log help'
+
+# What may follow an option; 1 when it takes no argument.
+_assayfs_argument() {
+	case $1 in
+	--passfile | --recovery-key-file | --as) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
+	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
+	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
+	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev' -- "$2")) ;;
+	--cipher) COMPREPLY=($(compgen -W 'aes-256-gcm xchacha20-poly1305' -- "$2")) ;;
+	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
+	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
+	--format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
+	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
+	--extpass | --path | --event | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	*) return 1 ;;
+	esac
+}
+
+_assayfs() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=${COMP_WORDS[1]} first=2
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		COMPREPLY=($(compgen -W "$_assayfs_commands --help --version" -- "$cur"))
+		return
+	fi
+	case $command in
+	policy | quarantine)
+		if ((COMP_CWORD == 2)); then
+			[[ $command == policy ]] && COMPREPLY=($(compgen -W 'apply show suggest' -- "$cur"))
+			[[ $command == quarantine ]] && COMPREPLY=($(compgen -W 'list show' -- "$cur"))
+			return
+		fi
+		command="$command ${COMP_WORDS[2]}"
+		first=3
+		;;
+	help)
+		COMPREPLY=($(compgen -W "$_assayfs_commands --json" -- "$cur"))
+		return
+		;;
+	esac
+	if ((COMP_CWORD > first)) && _assayfs_argument "$prev" "$cur"; then
+		return
+	fi
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W "$(_assayfs_options "$command")" -- "$cur"))
+		return
+	fi
+	compopt -o filenames
+	COMPREPLY=($(compgen -f -- "$cur"))
+}
+
+complete -F _assayfs assayfs
