@@ -68,10 +68,13 @@ int dqdl_evaluator_new(const Ruleset *ruleset, const struct dqdl_options *option
 		leaves += count_leaves(ruleset_rule(ruleset, i));
 	evaluator->checks = calloc(leaves + 1, sizeof *evaluator->checks);
 	evaluator->tuples = calloc(leaves + 1, sizeof(struct tuple *));
-	if (!evaluator->checks || !evaluator->tuples)
+	evaluator->first_check = calloc(ruleset_rules(ruleset) + 1, sizeof *evaluator->first_check);
+	if (!evaluator->checks || !evaluator->tuples || !evaluator->first_check)
 		return out_of_memory();
-	for (size_t i = 0; i < ruleset_rules(ruleset); i++)
+	for (size_t i = 0; i < ruleset_rules(ruleset); i++) {
+		evaluator->first_check[i] = evaluator->check_count;
 		add_leaves(evaluator, ruleset_rule(ruleset, i));
+	}
 	*ret_evaluator = steal_pointer(&evaluator);
 	return 0;
 }
@@ -105,6 +108,7 @@ void dqdl_evaluator_free(DqdlEvaluator *evaluator) {
 	free(evaluator->metrics);
 	free(evaluator->tuples);
 	free(evaluator->checks);
+	free(evaluator->first_check);
 	free(evaluator->columns);
 	free(evaluator->scratch);
 	free(evaluator);
@@ -535,8 +539,6 @@ static enum dqdl_row_result row_of(const struct dqdl_rule *rule, const struct ch
 }
 
 enum dqdl_row_result dqdl_evaluator_row_result(const DqdlEvaluator *evaluator, size_t index) {
-	const struct check *check = evaluator->checks;
-	for (size_t i = 0; i < index; i++)
-		check += count_leaves(ruleset_rule(evaluator->ruleset, i));
+	const struct check *check = &evaluator->checks[evaluator->first_check[index]];
 	return row_of(ruleset_rule(evaluator->ruleset, index), &check, false);
 }

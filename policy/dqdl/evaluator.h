@@ -74,6 +74,7 @@ struct DqdlEvaluator {
 	uint64_t rows;
 	struct check *checks; /* the leaves of all rules, from left to right */
 	size_t check_count;
+	size_t *first_check; /* of each rule */
 	struct tuple **tuples;
 	size_t tuple_count;
 	char *scratch;

@@ -123,30 +123,37 @@ struct csv_dialect csv_detect(struct bytes sample, bool whole, const struct csv_
 	return dialect;
 }
 
-/* A cell that a person would not choose as a name: nothing but digits and the marks of numbers, dates and times. */
-static bool looks_like_value(struct table_cell cell) {
-	bool digit = false;
-	for (size_t i = 0; i < cell.size; i++) {
-		char c = cell.data[i];
-		if (c >= '0' && c <= '9')
-			digit = true;
-		else if (!strchr("+-.,:/ TZeE%", c) || c == '\0')
-			return false;
-	}
-	return digit || cell.size == 0;
+enum looks { LOOKS_LIKE_NAME, LOOKS_LIKE_VALUE, LOOKS_LIKE_EITHER };
+
+/* A value is what begins as a number and holds nothing but the marks of numbers, dates and times. An empty cell (the
+ * name that some programs give to row numbers) and a year may be either. */
+static enum looks looks_of(struct table_cell cell) {
+	size_t sign = cell.size > 0 && strchr("+-.", cell.data[0]) != NULL;
+	if (cell.size == 0)
+		return LOOKS_LIKE_EITHER;
+	if (sign >= cell.size || cell.data[sign] < '0' || cell.data[sign] > '9')
+		return LOOKS_LIKE_NAME;
+	for (size_t i = 0; i < cell.size; i++)
+		if (!memchr("0123456789+-.,:/ TZeE%", cell.data[i], 22))
+			return LOOKS_LIKE_NAME;
+	bool year = cell.size == 4 && (memcmp(cell.data, "19", 2) == 0 || memcmp(cell.data, "20", 2) == 0);
+	return year ? LOOKS_LIKE_EITHER : LOOKS_LIKE_VALUE;
 }
 
 bool csv_looks_like_header(const struct table_cell *cells, size_t count) {
+	size_t names = 0;
 	for (size_t i = 0; i < count; i++) {
-		if (looks_like_value(cells[i]))
+		enum looks looks = looks_of(cells[i]);
+		if (looks == LOOKS_LIKE_VALUE)
 			return false;
+		names += looks == LOOKS_LIKE_NAME;
 		/* Quadratic, so only for tables of a width that has it cheap; a wider one with twice the same name is
 		 * told by the rules that name it. */
 		for (size_t j = 0; count <= 512 && j < i; j++)
 			if (cell_equals(cells[i], cells[j].data, cells[j].size))
 				return false;
 	}
-	return true;
+	return names > 0;
 }
 
 static void byte_text(char c, char ret_text[static 8]) {

@@ -14,5 +14,6 @@
  * Never fails: what does not fit the answer is found by the reader, with its line. Leaves `header` false. */
 struct csv_dialect csv_detect(struct bytes sample, bool whole, const struct csv_options *options);
 
-/* Tells from the first record whether it names the columns: all names there, none twice, none a number or a date. */
+/* Tells from the first record whether it names the columns: none of them a number or a date, none twice. Years and an
+ * empty cell may stand among names. */
 bool csv_looks_like_header(const struct table_cell *cells, size_t count);

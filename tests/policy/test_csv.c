@@ -129,6 +129,11 @@ static void the_dialect_is_detected(void **state) {
 	assert_dialect("word\nhello\nworld\n", "delimiter none, quote '\"', LF, header");
 	assert_dialect("1,2\n3,4\n", "delimiter ',', quote '\"', LF, no header");
 	assert_dialect("id,2024-01-02\n3,4\n", "delimiter ',', quote '\"', LF, no header");
+	assert_dialect("T1,E2\n3,4\n", "delimiter ',', quote '\"', LF, header");
+	assert_dialect("country,2019,2020\nCA,1.5,2\n", "delimiter ',', quote '\"', LF, header");
+	assert_dialect(",a,b\n1,2,3\n", "delimiter ',', quote '\"', LF, header");
+	assert_dialect("2019,2020\n1,2\n", "delimiter ',', quote '\"', LF, no header");
+	assert_dialect("Ann,34,2020\nBob,51,2021\n", "delimiter ',', quote '\"', LF, no header");
 	assert_dialect("x,x\n3,4\n", "delimiter ',', quote '\"', LF, no header");
 	assert_dialect("a;b\n\"1,2\n3,4\";5\n", "delimiter ';', quote '\"', LF, header");
 }
