@@ -397,12 +397,13 @@ static int commit_locked(Meta *m, struct meta_committed *next) {
 	if (!m->in_transaction)
 		return 0;
 	int rc = 0;
-	if (m->failed)
+	bool failed_before = m->failed;
+	if (failed_before)
 		rc = fault(EROFS, "metadata: an earlier commit failed, so nothing is written any more");
 	else if (m->changed)
 		rc = end_transaction(m, next);
 	if (rc < 0) {
-		if (!m->failed)
+		if (!failed_before)
 			rc = fault_while(-EIO, "committing the metadata");
 		m->failed = true;
 	} else if (m->changed) {

@@ -1,0 +1,449 @@
+#include "backend/audit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "crypto/base/fault.h"
+#include "crypto/merkle.h"
+#include "tests/backend/meta_fixture.h"
+
+#define OP(f, call) (meta_begin((f)->m), meta_end((f)->m, (call)))
+
+static struct audit_event event_of(const char *event, const char *path) {
+	return (struct audit_event){
+	        .event = event, .path = path, .actor = {.uid = 1000, .gid = 100, .pid = 42, .exe = "cp"}};
+}
+
+static void record(struct fixture *f, const struct audit_event *event) {
+	meta_begin(f->m);
+	assert_int_equal(meta_end(f->m, audit_record(f->m, event, NULL)), 0);
+}
+
+static char *line_of(struct fixture *f, uint64_t seq) {
+	static char line[AUDIT_LINE_MAX + 1];
+	size_t length = 0;
+	assert_int_equal(OP(f, audit_render(f->m, seq, line, sizeof line, &length)), 0);
+	assert_int_equal(length, strlen(line));
+	return line;
+}
+
+/* These bytes are the format: a change here forks every log there is. */
+static void the_bytes_of_a_leaf_are_pinned(void **state) {
+	struct fixture *f = *state;
+	f->now = INT64_C(1795519265123456789) - 1000;
+	struct audit_event e = event_of("rename", "Landing/a/b.csv");
+	e.path2 = "Landing/\"q\"\\\x01\xc3\xa9";
+	e.outcome = "denied";
+	e.err = EACCES;
+	e.node = 7;
+	e.version = 8;
+	e.bytes = 9;
+	e.detail = "why\n";
+	record(f, &e);
+	assert_string_equal(line_of(f, 0),
+	        "{\"seq\":0,\"time\":\"2026-11-24T11:21:05.123456789Z\",\"event\":\"rename\",\"outcome\":\"denied\","
+	        "\"errno\":13,\"uid\":1000,\"gid\":100,\"pid\":42,\"exe\":\"cp\",\"path\":\"Landing/a/b.csv\","
+	        "\"path2\":\"Landing/\\\"q\\\"\\\\\\u0001\xc3\xa9\",\"node\":7,\"version\":8,\"bytes\":9,"
+	        "\"detail\":\"why\\u000a\"}");
+	struct audit_event least = {.event = "mount"};
+	record(f, &least);
+	assert_string_equal(line_of(f, 1), "{\"seq\":1,\"time\":\"2026-11-24T11:21:05.123457789Z\",\"event\":\"mount\","
+	                                   "\"outcome\":\"ok\",\"uid\":0,\"gid\":0}");
+	fixture_commit(f);
+	uint64_t size;
+	uint8_t root[32];
+	assert_int_equal(OP(f, audit_root(f->m, &size, root)), 0);
+	assert_int_equal(size, 2);
+}
+
+static void every_path_comes_back_as_it_was(void **state) {
+	struct fixture *f = *state;
+	static const char *const paths[] = {"", "x", "/", "/x", "x/", "a/b/c", "a//b", "caf\xe9/x", "a/\xff\\\n",
+	        "tab\there", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\xaf", "\xf0\x9f\x92\xbe/\xe2\x82\xac"};
+	static const char *const want[] = {"\"path\":\"\"", "\"path\":\"x\"", "\"path\":\"/\"", "\"path\":\"/x\"",
+	        "\"path\":\"x/\"", "\"path\":\"a/b/c\"", "\"path\":\"a//b\"", "\"path_escaped\":\"caf\\\\xe9/x\"",
+	        "\"path_escaped\":\"a/\\\\xff\\\\\\\\\\\\x0a\"", "\"path\":\"tab\\u0009here\"",
+	        "\"path_escaped\":\"\\\\xed\\\\xa0\\\\x80\"", "\"path_escaped\":\"\\\\xf4\\\\x90\\\\x80\\\\x80\"",
+	        "\"path_escaped\":\"\\\\xc0\\\\xaf\"", "\"path\":\"\xf0\x9f\x92\xbe/\xe2\x82\xac\""};
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+		struct audit_event e = event_of("open", paths[i]);
+		record(f, &e);
+		const char *line = line_of(f, i);
+		assert_non_null(strstr(line, want[i]));
+		json_error_t error;
+		json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, &error);
+		assert_non_null(json);
+		json_decref(json);
+	}
+}
+
+static void the_longest_record_fits_an_entry_of_a_bundle(void **state) {
+	struct fixture *f = *state;
+	static char path[10000], detail[5000];
+	memset(path, '\x01', sizeof path - 1);
+	memset(detail, '\x02', sizeof detail - 1);
+	struct audit_event e = event_of("abcdefghijklmnopqrstuvwxyz-abcde", path);
+	memset(e.actor.exe, '\x03', sizeof e.actor.exe);
+	e.path2 = path;
+	e.detail = detail;
+	e.err = INT32_MAX;
+	e.actor.pid = -1;
+	e.node = e.version = e.bytes = INT64_MAX;
+	record(f, &e);
+	const char *line = line_of(f, 0);
+	assert_true(strlen(line) <= AUDIT_LINE_MAX && strlen(line) > 6 * 2 * AUDIT_PATH_MAX);
+	assert_true(AUDIT_LINE_MAX <= 65535);
+	assert_non_null(strstr(line, "\"path_bytes\":9999"));
+	assert_non_null(strstr(line, "\"detail_bytes\":4999"));
+}
+
+static void malformed_events_are_refused(void **state) {
+	struct fixture *f = *state;
+	static const char *const bad[] = {NULL, "", "Open", "a b", "-a", "abcdefghijklmnopqrstuvwxyz-abcdef"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct audit_event e = event_of(bad[i], NULL);
+		assert_int_equal(OP(f, audit_record(f->m, &e, NULL)), -EINVAL);
+	}
+	struct audit_event e = event_of("open", NULL);
+	e.outcome = "fine";
+	assert_int_equal(OP(f, audit_record(f->m, &e, NULL)), -EINVAL);
+}
+
+static void a_record_vanishes_with_its_operation_and_a_denial_stays_alone(void **state) {
+	struct fixture *f = *state;
+	struct audit_event e = event_of("create", "Landing/new-directory/a");
+	struct node attrs = {.mode = S_IFREG}, node;
+	meta_begin(f->m);
+	assert_int_equal(tree_create(f->m, NODE_LANDING, text("a"), &attrs, text(""), &node), 0);
+	assert_int_equal(audit_record(f->m, &e, NULL), 0);
+	assert_int_equal(meta_end(f->m, -ECANCELED), -ECANCELED);
+	meta_begin(f->m);
+	assert_int_equal(audit_size(f->m), 0);
+	meta_end(f->m, 0);
+
+	struct audit_event denied = event_of("create", "Landing/new-directory/a");
+	denied.outcome = "denied";
+	meta_begin(f->m);
+	assert_int_equal(tree_create(f->m, NODE_LANDING, text("a"), &attrs, text(""), &node), 0);
+	assert_int_equal(audit_record(f->m, &e, NULL), 0);
+	assert_int_equal(meta_end_denied(f->m, -EACCES, &denied), -EACCES);
+	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("a"), &node)), -ENOENT);
+	assert_non_null(strstr(line_of(f, 0), "\"outcome\":\"denied\""));
+	assert_int_equal(meta_pending(f->m), 1);
+	fixture_commit(f);
+	fixture_reopen(f);
+	assert_non_null(strstr(line_of(f, 0), "Landing/new-directory/a"));
+	assert_int_equal(OP(f, audit_verify(f->m, 0, NULL)), 0);
+}
+
+static void records_can_not_be_changed_or_removed_by_raw_sql(void **state) {
+	struct fixture *f = *state;
+	struct audit_event e = event_of("open", "Landing/a");
+	record(f, &e);
+	fixture_commit(f);
+	static const char *const forbidden[] = {"UPDATE audit SET uid = 0", "DELETE FROM audit",
+	        "UPDATE string SET text = x'41'", "DELETE FROM string", "UPDATE audit_tile SET hashes = zeroblob(32)",
+	        "DELETE FROM audit_tile", "UPDATE audit_tile SET hashes = zeroblob(64)",
+	        "INSERT OR REPLACE INTO audit SELECT * FROM audit"};
+	assert_int_equal(raw_sql(f, "PRAGMA recursive_triggers = ON"), SQLITE_OK);
+	for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
+		assert_int_not_equal(raw_sql(f, forbidden[i]), SQLITE_OK);
+}
+
+static void times_never_run_backwards(void **state) {
+	struct fixture *f = *state;
+	struct audit_event e = event_of("open", "Landing/a");
+	int64_t first, second, third;
+	record(f, &e);
+	f->now -= INT64_C(1000000000000);
+	record(f, &e);
+	fixture_commit(f);
+	fixture_reopen(f);
+	f->now -= INT64_C(1000000000000);
+	record(f, &e);
+	assert_int_equal(OP(f, audit_time(f->m, 0, &first)), 0);
+	assert_int_equal(OP(f, audit_time(f->m, 1, &second)), 0);
+	assert_int_equal(OP(f, audit_time(f->m, 2, &third)), 0);
+	assert_true(first <= second && second <= third);
+}
+
+/* ---- the tree ---- */
+
+static void root_over_lines(struct fixture *f, uint64_t size, uint8_t root[32]) {
+	struct merkle_frontier frontier = {0};
+	for (uint64_t seq = 0; seq < size; seq++) {
+		merkle_hash leaf;
+		const char *line = line_of(f, seq);
+		merkle_leaf(bytes_of_string(line), leaf);
+		assert_int_equal(merkle_frontier_append(&frontier, leaf, NULL, NULL), 0);
+	}
+	merkle_frontier_root(&frontier, root);
+}
+
+static void the_tree_is_rfc_6962_over_the_lines_across_commits_and_reopening(void **state) {
+	struct fixture *f = *state;
+	static const uint64_t sizes[] = {1, 2, 255, 256, 257, 511, 700, 1300};
+	uint64_t made = 0, size;
+	uint8_t roots[8][32], root[32];
+	for (size_t i = 0; i < 8; i++) {
+		for (; made < sizes[i]; made++) {
+			char path[40];
+			snprintf(path, sizeof path, "Landing/d%" PRIu64 "/f%" PRIu64, made % 9, made);
+			struct audit_event e = event_of(made % 3 ? "open" : "write", path);
+			record(f, &e);
+		}
+		fixture_commit(f);
+		if (i % 2)
+			fixture_reopen(f);
+		assert_int_equal(OP(f, audit_root(f->m, &size, roots[i])), 0);
+		assert_int_equal(size, sizes[i]);
+	}
+	for (size_t i = 0; i < 8; i++) {
+		root_over_lines(f, sizes[i], root);
+		assert_memory_equal(root, roots[i], 32);
+		assert_int_equal(OP(f, audit_root_at(f->m, sizes[i], root)), 0);
+		assert_memory_equal(root, roots[i], 32);
+	}
+	struct merkle_proof proof;
+	uint8_t leaf[32];
+	assert_int_equal(OP(f, merkle_inclusion_prove(600, 1300, audit_fetch, f->m, &proof)), 0);
+	merkle_leaf(bytes_of_string(line_of(f, 600)), leaf);
+	assert_int_equal(merkle_inclusion_verify(600, 1300, leaf, &proof, roots[7]), 0);
+	assert_int_equal(OP(f, merkle_consistency_prove(257, 1300, audit_fetch, f->m, &proof)), 0);
+	assert_int_equal(merkle_consistency_verify(257, roots[4], 1300, roots[7], &proof), 0);
+	uint8_t tile[AUDIT_TILE_HASHES * AUDIT_HASH_BYTES];
+	size_t count;
+	assert_int_equal(OP(f, audit_tile(f->m, 0, 5, tile, &count)), 0);
+	assert_int_equal(count, 1300 - 5 * 256);
+	assert_int_equal(OP(f, audit_tile(f->m, 1, 0, tile, &count)), 0);
+	assert_int_equal(count, 5);
+	assert_int_equal(OP(f, audit_tile(f->m, 0, 6, tile, &count)), -ENOENT);
+	uint64_t checked;
+	assert_int_equal(OP(f, audit_verify(f->m, 0, &checked)), 0);
+	assert_int_equal(checked, 1300);
+}
+
+static void fill(struct fixture *f, uint64_t count) {
+	struct audit_event e = event_of("open", "Landing/a");
+	for (uint64_t i = 0; i < count; i++)
+		record(f, &e);
+	fixture_commit(f);
+}
+
+static void what_was_changed_past_the_guards_is_found_and_named(void **state) {
+	struct fixture *f = *state;
+	static const char *const changes[] = {
+	        "UPDATE audit SET uid = 0 WHERE seq = 300",
+	        "DELETE FROM audit WHERE seq = 300",
+	        "UPDATE string SET text = x'6f70656f' WHERE text = x'6f70656e'",
+	        "UPDATE audit_tile SET hashes = zeroblob(8192) WHERE level = 0 AND idx = 0",
+	        "UPDATE audit_tile SET hashes = zeroblob(length(hashes)) WHERE level = 1",
+	        "UPDATE audit SET time_ns = time_ns - 1000000000 WHERE seq = 300",
+	};
+	fill(f, 600);
+	assert_int_equal(raw_sql(f, "DROP TRIGGER audit_update; DROP TRIGGER audit_delete; DROP TRIGGER string_update;"
+	                            " DROP TRIGGER audit_tile_update"),
+	        SQLITE_OK);
+	for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		assert_int_equal(raw_sql(f, "BEGIN"), SQLITE_OK);
+		assert_int_equal(raw_sql(f, changes[i]), SQLITE_OK);
+		int rc = OP(f, audit_verify(f->m, 0, NULL));
+		assert_true(rc == -EBADMSG || rc == -EUCLEAN);
+		if (i == 0)
+			assert_non_null(strstr(fault_message(), "record 300"));
+		assert_int_equal(raw_sql(f, "ROLLBACK"), SQLITE_OK);
+	}
+	assert_int_equal(OP(f, audit_verify(f->m, 0, NULL)), 0);
+	assert_int_equal(OP(f, audit_verify(f->m, 590, NULL)), 0);
+	/* The last record cut off: the counters know. */
+	assert_int_equal(raw_sql(f, "DELETE FROM audit WHERE seq = 599"), SQLITE_OK);
+	meta_close(f->m);
+	f->m = NULL;
+	assert_int_equal(meta_open_handle(f->db, NULL, &f->m), -EUCLEAN);
+}
+
+/* ---- filters ---- */
+
+struct found {
+	uint64_t seqs[3000];
+	size_t count;
+};
+
+static int take(void *arg, const struct audit_entry *entry) {
+	struct found *found = arg;
+	found->seqs[found->count++] = entry->seq;
+	char seq[32];
+	snprintf(seq, sizeof seq, "{\"seq\":%" PRIu64 ",", entry->seq);
+	assert_int_equal(strncmp(entry->line, seq, strlen(seq)), 0);
+	assert_int_equal(entry->line_length, strlen(entry->line));
+	return 0;
+}
+
+#define RECORDS 2000
+
+/* What record `i` of the filter tests says. */
+static struct audit_event nth(uint64_t i, char path[static 64], char path2[static 64]) {
+	snprintf(path, 64, "Landing/dir%" PRIu64 "/sub%" PRIu64 "/f%" PRIu64 ".csv", i / 100, i % 3, i % 17);
+	snprintf(path2, 64, "Trusted/%" PRIu64, i);
+	struct audit_event e = event_of(i % 5 ? "open" : "write", i % 50 == 49 ? "Landing" : path);
+	e.path2 = i % 40 ? NULL : path2;
+	e.outcome = i % 333 ? "ok" : "denied";
+	e.actor.uid = i == 700 ? 4242 : (uint32_t)(i % 4);
+	e.actor.pid = (int32_t)(i / 10 + 1);
+	e.node = i % 11;
+	if (i % 2)
+		snprintf(e.actor.exe, sizeof e.actor.exe, "rsync");
+	return e;
+}
+
+static bool path_wanted(const struct audit_filter *filter, const char *path) {
+	return path && (!filter->path_prefix || strncmp(path, filter->path_prefix, strlen(filter->path_prefix)) == 0) &&
+	       (!filter->path_glob || audit_glob_match(filter->path_glob, path));
+}
+
+static bool wanted(const struct audit_filter *filter, uint64_t i, int64_t time) {
+	char path[64], path2[64];
+	struct audit_event e = nth(i, path, path2);
+	return (!filter->has_since || time >= filter->since) && (!filter->has_until || time < filter->until) &&
+	       (!filter->has_uid || e.actor.uid == filter->uid) && (!filter->has_pid || e.actor.pid == filter->pid) &&
+	       (!filter->has_node || e.node == filter->node) &&
+	       (!filter->event || strcmp(e.event, filter->event) == 0) &&
+	       (!filter->outcome || strcmp(e.outcome, filter->outcome) == 0) &&
+	       (!filter->exe || strcmp(e.actor.exe, filter->exe) == 0) && i >= filter->from_seq &&
+	       (!filter->before_seq || i < filter->before_seq) &&
+	       ((!filter->path_prefix && !filter->path_glob) || path_wanted(filter, e.path) ||
+	               path_wanted(filter, e.path2));
+}
+
+static void a_filter_finds_what_a_scan_finds(void **state) {
+	struct fixture *f = *state;
+	static int64_t times[RECORDS];
+	for (uint64_t i = 0; i < RECORDS; i++) {
+		char path[64], path2[64];
+		struct audit_event e = nth(i, path, path2);
+		record(f, &e);
+		assert_int_equal(OP(f, audit_time(f->m, i, &times[i])), 0);
+		if (i % 300 == 299)
+			fixture_commit(f);
+	}
+	fixture_commit(f);
+	const struct audit_filter filters[] = {
+	        {0},
+	        {.has_uid = true, .uid = 4242},
+	        {.has_uid = true, .uid = 3},
+	        {.has_uid = true, .uid = 99},
+	        {.event = "write"},
+	        {.event = "nothing-like-it"},
+	        {.outcome = "denied"},
+	        {.outcome = "ok", .has_pid = true, .pid = 101},
+	        {.exe = "rsync", .event = "write"},
+	        {.has_node = true, .node = 5, .outcome = "denied"},
+	        {.path_prefix = "Landing/dir7/"},
+	        {.path_prefix = "Landing/dir7"},
+	        {.path_prefix = "Landing/dir19/sub1/f1"},
+	        {.path_prefix = "Land"},
+	        {.path_prefix = "Trusted/1"},
+	        {.path_prefix = "Raw"},
+	        {.path_glob = "Landing/dir1?/**/f3.csv"},
+	        {.path_glob = "**/f3.csv"},
+	        {.path_glob = "Landing"},
+	        {.path_glob = "Trusted/*", .has_uid = true, .uid = 0},
+	        {.path_glob = "Landing/dir3/", .path_prefix = "Landing/dir3/sub2"},
+	        {.has_since = true, .since = times[500], .has_until = true, .until = times[510]},
+	        {.has_since = true, .since = times[1999] + 1},
+	        {.from_seq = 255, .before_seq = 258},
+	        {.from_seq = 100, .before_seq = 1900, .has_uid = true, .uid = 1, .event = "write"},
+	};
+	for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+		static struct found up, down;
+		size_t want = 0;
+		up.count = down.count = 0;
+		assert_int_equal(OP(f, audit_query(f->m, &filters[i], take, &up)), 0);
+		for (uint64_t seq = 0; seq < RECORDS; seq++) {
+			if (!wanted(&filters[i], seq, times[seq]))
+				continue;
+			assert_true(want < up.count);
+			assert_int_equal(up.seqs[want++], seq);
+		}
+		assert_int_equal(want, up.count);
+		struct audit_filter reversed = filters[i];
+		reversed.newest_first = true;
+		reversed.limit = 7;
+		assert_int_equal(OP(f, audit_query(f->m, &reversed, take, &down)), 0);
+		assert_int_equal(down.count, want < 7 ? want : 7);
+		for (size_t k = 0; k < down.count; k++)
+			assert_int_equal(down.seqs[k], up.seqs[up.count - 1 - k]);
+	}
+	assert_int_equal(OP(f, audit_query(f->m, &(struct audit_filter){.outcome = "x"}, take, NULL)), -EINVAL);
+}
+
+static void patterns_match_paths(void **state) {
+	(void)state;
+	static const struct {
+		const char *pattern, *path;
+		bool match;
+	} cases[] = {
+	        {"*.csv", "a.csv", true},
+	        {"*.csv", "a/b.csv", false},
+	        {"**.csv", "a/b.csv", true},
+	        {"a/**/b", "a/b", true},
+	        {"a/**/b", "a/x/y/b", true},
+	        {"a/**/b", "a/xb", false},
+	        {"**/b", "b", true},
+	        {"**/b", "x/b", true},
+	        {"**/b", "xb", false},
+	        {"a/**", "a/b/c", true},
+	        {"a/", "a/b/c", true},
+	        {"a/", "a", false},
+	        {"a?c", "abc", true},
+	        {"a?c", "a/c", false},
+	        {"[a-c]x", "bx", true},
+	        {"[!a-c]x", "bx", false},
+	        {"[!a-c]x", "/x", false},
+	        {"[]x]", "]", true},
+	        {"[ab", "[ab", true},
+	        {"\\*", "*", true},
+	        {"\\*", "a", false},
+	        {"", "", true},
+	        {"*", "", true},
+	        {"a*b*c", "a1b2b3c", true},
+	        {"a*b*c", "a1b2b3", false},
+	        {"**/*.csv", "x/y/z.csv", true},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		if (audit_glob_match(cases[i].pattern, cases[i].path) != cases[i].match)
+			fail_msg("%s against %s", cases[i].pattern, cases[i].path);
+	/* Would take longer than the universe has with one way back for each star. */
+	static char path[4000];
+	memset(path, 'a', sizeof path - 1);
+	assert_false(audit_glob_match("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", path));
+	assert_false(audit_glob_match("**a**a**a**a**a**a**a**a**a**b", path));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+	const struct CMUnitTest tests[] = {
+	        TEST(the_bytes_of_a_leaf_are_pinned),
+	        TEST(every_path_comes_back_as_it_was),
+	        TEST(the_longest_record_fits_an_entry_of_a_bundle),
+	        TEST(malformed_events_are_refused),
+	        TEST(a_record_vanishes_with_its_operation_and_a_denial_stays_alone),
+	        TEST(records_can_not_be_changed_or_removed_by_raw_sql),
+	        TEST(times_never_run_backwards),
+	        TEST(the_tree_is_rfc_6962_over_the_lines_across_commits_and_reopening),
+	        TEST(what_was_changed_past_the_guards_is_found_and_named),
+	        TEST(a_filter_finds_what_a_scan_finds),
+	        TEST(patterns_match_paths),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
