@@ -49,7 +49,7 @@ static int prepend(char *buffer, size_t *at, size_t end, struct bytes name) {
 
 static int prepend_entry_of(Meta *m, char *buffer, size_t *at, size_t end, uint64_t *id) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, "SELECT parent, name FROM entry WHERE node = ? ORDER BY id LIMIT 1", &stmt, v_u64(*id));
+	int rc = SQL_START(m, "SELECT parent, name FROM entry WHERE node = ? LIMIT 1", &stmt, v_u64(*id));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc <= 0)

@@ -37,13 +37,15 @@ struct verdict_row {
 	struct bytes dataset;
 	uint64_t policy; /* number of the policy in force */
 	uint8_t input_sha256[32];
-	uint8_t output_sha256[32]; /* all zero: nothing to publish */
+	uint8_t output_sha256[32]; /* of what is published: the input's where nothing is redacted or split off;
+	                          all zero: nothing to publish */
 	struct bytes body;         /* canonical JSON: exactly what is signed */
 	struct bytes signature;    /* 64 bytes of Ed25519; may be empty for `check` without a vault only, never here */
 	struct bytes key_name;     /* which key signed */
 };
 
-/* id is given by the database. A Trusted version can only be sealed on a row whose outcome is PASSED. */
+/* id is given by the database. A Trusted version can only be sealed on a row whose outcome is PASSED and whose
+ * output_sha256 is the version's. */
 int verdict_put(Meta *m, const struct verdict_row *row, uint64_t *ret_id);
 typedef int (*verdict_fn)(void *arg, const struct verdict_row *row);
 int verdict_get(Meta *m, uint64_t id, verdict_fn callback, void *arg);                     /* -ENOENT */

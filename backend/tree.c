@@ -207,6 +207,15 @@ static int insert_node(Meta *m, struct node *node, struct bytes target) {
 	return 0;
 }
 
+static int delete_node(Meta *m, const struct node *node) {
+	int rc = SQL_RUN(m, "DELETE FROM node WHERE id = ?", v_u64(node->id));
+	if (rc == 0) {
+		m->state.counts.nodes--;
+		m->state.counts.directories -= S_ISDIR(node->mode) ? 1 : 0;
+	}
+	return rc;
+}
+
 int tree_insert_entry(Meta *m, uint64_t parent, struct bytes name, uint64_t node) {
 	static const char sql[] = "INSERT INTO entry (parent, name, id, node, born) VALUES (?, ?, ?, ?, ?)"
 	                          " ON CONFLICT (parent, name) DO NOTHING";
@@ -243,8 +252,6 @@ int tree_create(Meta *m, uint64_t parent, struct bytes name, const struct node *
 		rc = tree_directory(m, parent, &dir);
 	if (rc == 0 && dir.nlink == 0)
 		rc = -ENOENT;
-	if (rc == 0)
-		rc = name_exists(m, parent, name);
 	if (rc < 0)
 		return rc;
 	struct node node = *attrs;
@@ -255,6 +262,9 @@ int tree_create(Meta *m, uint64_t parent, struct bytes name, const struct node *
 	rc = insert_node(m, &node, symlink_target);
 	if (rc == 0)
 		rc = tree_insert_entry(m, parent, name, node.id);
+	/* A name is far more often new than not: taking the node back is cheaper than asking first. */
+	if (rc == -EEXIST && delete_node(m, &node) == 0)
+		return -EEXIST;
 	if (rc == 0)
 		rc = tree_touch_directory(m, parent, node.ctime, is_dir ? 1 : 0);
 	if (rc == 0)
@@ -447,13 +457,7 @@ int tree_forget(Meta *m, uint64_t id) {
 	if (used || id <= NODE_TRUSTED)
 		return -EBUSY;
 	rc = SQL_RUN(m, "DELETE FROM xattr WHERE node = ?", v_u64(id));
-	if (rc == 0)
-		rc = SQL_RUN(m, "DELETE FROM node WHERE id = ?", v_u64(id));
-	if (rc == 0) {
-		m->state.counts.nodes--;
-		m->state.counts.directories -= S_ISDIR(node.mode) ? 1 : 0;
-	}
-	return rc;
+	return rc == 0 ? delete_node(m, &node) : rc;
 }
 
 /* ---- attributes ---- */

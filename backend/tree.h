@@ -132,7 +132,7 @@ int tree_is_empty(Meta *m, uint64_t dir, bool *ret_empty);
 
 /*
  * A current path of the node below the root, without leading '/': "Landing/a/b.csv", "" for the root. Of several
- * links, the one that is oldest in the database. -ENOENT when it has no name; -ERANGE when the buffer is short.
+ * links, any one; the same while none comes or goes. -ENOENT when it has no name; -ERANGE when the buffer is short.
  * Ends with NUL; *ret_length (may be NULL) is without it.
  */
 int tree_path(Meta *m, uint64_t id, char *ret_path, size_t capacity, size_t *ret_length);

@@ -249,10 +249,11 @@ int version_verify_hash(Meta *m, uint64_t id) {
 /* ---- sealing ---- */
 
 /* The draft with what its node says now, and its number-to-be. */
-static int read_for_seal(Meta *m, uint64_t draft, struct version *ret) {
+static int read_for_seal(Meta *m, uint64_t draft, struct version *ret, uint8_t *ret_node_zone) {
 	static const char sql[] =
 	        "SELECT v.node, v.size, v.zone, v.state, v.born, v.base, v.fsynced, n.mtime, n.mode, n.uid, n.gid,"
-	        " 1 + coalesce((SELECT max(w.number) FROM version w WHERE w.node = v.node AND w.number IS NOT NULL), 0)"
+	        " 1 + coalesce((SELECT max(w.number) FROM version w WHERE w.node = v.node AND w.number IS NOT NULL), "
+	        "0), n.zone"
 	        " FROM version v JOIN node n ON n.id = v.node WHERE v.id = ?";
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	int rc = SQL_START(m, sql, &stmt, v_u64(draft));
@@ -276,6 +277,7 @@ static int read_for_seal(Meta *m, uint64_t draft, struct version *ret) {
 	        .gid = column_u32(stmt, 10),
 	        .number = column_u64(stmt, 11),
 	        .sealed = meta_commit_id(m)};
+	*ret_node_zone = (uint8_t)sqlite3_column_int(stmt, 12);
 	return 0;
 }
 
@@ -294,18 +296,17 @@ static int check_verdict(Meta *m, const struct version *version) {
 	return rc;
 }
 
-static int check_node_zone(Meta *m, const struct version *version) {
-	uint64_t zone = 0;
-	int rc = SQL_NUMBER(m, "SELECT zone FROM node WHERE id = ?", &zone, v_u64(version->node));
-	if (rc == 0 && zone == ZONE_TRUSTED && version->zone != ZONE_TRUSTED)
-		rc = fault(EPERM, "a file in Trusted shows only versions that are sealed for Trusted");
-	return rc;
+static int check_node_zone(const struct version *version, uint8_t node_zone) {
+	if (node_zone == ZONE_TRUSTED && version->zone != ZONE_TRUSTED)
+		return fault(EPERM, "a file in Trusted shows only versions that are sealed for Trusted");
+	return 0;
 }
 
 int version_seal(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, const uint8_t sha256[32],
         struct version *ret_version) {
 	struct version version;
-	int rc = read_for_seal(m, draft, &version);
+	uint8_t node_zone = ZONE_NONE;
+	int rc = read_for_seal(m, draft, &version, &node_zone);
 	if (rc < 0)
 		return rc;
 	version.origin = (uint8_t)origin;
@@ -316,7 +317,7 @@ int version_seal(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, 
 		memcpy(version.sha256, sha256, sizeof version.sha256);
 	rc = check_verdict(m, &version);
 	if (rc == 0)
-		rc = check_node_zone(m, &version);
+		rc = check_node_zone(&version, node_zone);
 	if (rc == 0)
 		rc = version_hash(m, draft, version.size, false, version.hash);
 	static const char seal[] =

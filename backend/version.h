@@ -102,9 +102,10 @@ int version_mark_fsynced(Meta *m, uint64_t draft);
 
 /*
  * Seals a draft: it gets its hash, the number after the node's last, the node's present mtime, mode, uid and gid, and
- * becomes the node's current version; the node's size becomes the version's. verdict 0: none, which a version of
- * ZONE_TRUSTED may not have: -EPERM, and the same for a verdict that did not pass. sha256 may be NULL. -EPERM when it
- * is no draft. The caller gives the node a new ino when the daemon itself made the content.
+ * becomes the node's current version; the node's size becomes the version's. A version of ZONE_TRUSTED needs a verdict
+ * that passed and the sha256 of its plaintext, which must be that verdict's output_sha256: -EPERM otherwise. Elsewhere
+ * verdict may be 0 and sha256 NULL. -EPERM too when it is no draft, or when a version sealed for another zone would
+ * become current in a node of Trusted. The caller gives the node a new ino when the daemon itself made the content.
  */
 int version_seal(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, const uint8_t sha256[32],
         struct version *ret_version);
