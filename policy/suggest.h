@@ -11,7 +11,9 @@
 
 /*
  * `file_name` is the path of the file below its zone, as far as known (a bare name will do). Reads `input` to its end.
- * Gives policy.yaml and NAME.dqdl as a bundle that policy_parse accepts. -EINVAL with words for a file that no rules
- * can be made for (empty, or a format that is not supported).
+ * `clock_ns` (since 1970, UTC) is the day that the document says it was written on.
+ * Gives policy.yaml and NAME.dqdl as a bundle that policy_parse accepts, whose first dataset governs `file_name`.
+ * -EINVAL with words for a file that no rules can be made for (empty, a format that is not supported, a broken row) or
+ * whose name makes no pattern; -ENOMEM; the input's own error.
  */
 int policy_suggest(const char *file_name, struct check_input *input, int64_t clock_ns, PolicyBundle **ret_bundle);

@@ -1,0 +1,219 @@
+#include "policy/suggest.h"
+
+#include "crypto/base/fault.h"
+#include "policy/dqdl/suggest.h"
+#include "policy/glob.h"
+#include "policy/head.h"
+#include "policy/table/csv.h"
+#include "policy/table/utf8.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <time.h>
+
+#define NAME_BYTES 64
+/* A shorter stem with a star behind it would match what has nothing to do with this file. */
+#define STEM_MIN 4
+
+/* ---- names ---- */
+
+/* The dataset's name: the file's without suffix and date, in lower-case letters, digits and single dashes. */
+static void name_of(const char *stem, size_t length, char ret_name[static NAME_BYTES]) {
+	size_t used = 0;
+	for (size_t i = 0; i < length && used + 1 < NAME_BYTES; i++) {
+		char c = stem[i];
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		bool is_plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+		if (is_plain)
+			ret_name[used++] = c;
+		else if (used > 0 && ret_name[used - 1] != '-')
+			ret_name[used++] = '-';
+	}
+	while (used > 0 && ret_name[used - 1] == '-')
+		used--;
+	ret_name[used] = '\0';
+	if (used == 0)
+		strcpy(ret_name, "dataset");
+}
+
+/* How much of the stem stays when a date or number at its end goes: `lost-2026-11` and `lost_v2` are deliveries of one
+ * thing. Nothing goes when nothing would stay. */
+static size_t without_number(const char *stem, size_t length) {
+	size_t kept = length;
+	while (kept > 0 && strchr("0123456789-_. ", stem[kept - 1]))
+		kept--;
+	return kept > 0 ? kept : length;
+}
+
+/* Appends a part of a name to a pattern, its special bytes escaped. Bytes that are not UTF-8 can't stand in a document;
+ * a question mark takes any. */
+static void put_literal(FILE *to, const char *part, size_t length) {
+	for (size_t i = 0; i < length;) {
+		size_t valid = 0;
+		for (size_t most = 1; most <= 4 && i + most <= length && valid == 0; most++)
+			if (utf8_valid_prefix(part + i, most) == most)
+				valid = most;
+		unsigned char c = (unsigned char)part[i];
+		if (valid == 0 || c < ' ' || c == 0x7f) {
+			fputc('?', to);
+			i++;
+			continue;
+		}
+		if (strchr("*?[\\", c))
+			fputc('\\', to);
+		fwrite(part + i, 1, valid, to);
+		i += valid;
+	}
+}
+
+/* A pattern for the file and those that will follow it under a like name. */
+static int pattern_of(const char *path, const char *stem, size_t kept, const char *suffix, char **ret_pattern) {
+	size_t size = 0;
+	char *pattern = NULL;
+	FILE *to = open_memstream(&pattern, &size);
+	if (!to)
+		return fault(ENOMEM, "no memory for a suggestion");
+	put_literal(to, path, (size_t)(stem - path));
+	if (kept >= STEM_MIN) {
+		put_literal(to, stem, kept);
+		fputc('*', to);
+	} else {
+		put_literal(to, stem, (size_t)(suffix - stem));
+	}
+	put_literal(to, suffix, strlen(suffix));
+	if (fclose(to) != 0) {
+		free(pattern);
+		return fault(ENOMEM, "no memory for a suggestion");
+	}
+	*ret_pattern = pattern;
+	return 0;
+}
+
+/* ---- the document ---- */
+
+static void put_quoted(FILE *to, const char *text) {
+	fputc('"', to);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', to);
+		fputc(*text, to);
+	}
+	fputc('"', to);
+}
+
+static void put_byte(FILE *to, const char *key, char byte) {
+	if (byte == '\t')
+		fprintf(to, ", %s: \"\\t\"", key);
+	else
+		fprintf(to, ", %s: \"%s%c\"", key, byte == '"' || byte == '\\' ? "\\" : "", byte);
+}
+
+static void put_document(
+        FILE *to, const char *name, const char *pattern, const struct csv_dialect *dialect, int64_t clock_ns) {
+	time_t seconds = (time_t)(clock_ns / 1000000000);
+	struct tm tm = {0};
+	char day[32] = "";
+	if (gmtime_r(&seconds, &tm))
+		(void)strftime(day, sizeof day, " on %Y-%m-%d", &tm);
+	fprintf(to,
+	        "# Written by `assayfs policy suggest` from one file%s. Read it, change it, then `assayfs policy apply "
+	        "DIR`.\n"
+	        "version: 1\n"
+	        "datasets:\n",
+	        day);
+	fprintf(to, "  - name: %s\n    match: ", name);
+	put_quoted(to, pattern);
+	fputs("    # below Landing; the first dataset that matches governs\n    format: {type: csv", to);
+	if (dialect->delimiter)
+		put_byte(to, "delimiter", dialect->delimiter);
+	if (dialect->quote != '"')
+		put_byte(to, "quote", dialect->quote);
+	fprintf(to, ", header: %s}\n    rules: %s.dqdl\n", dialect->header ? "true" : "false", name);
+}
+
+static int document_of(
+        const char *name, const char *pattern, const struct csv_dialect *dialect, int64_t clock_ns, char **ret_text) {
+	size_t size = 0;
+	char *text = NULL;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return fault(ENOMEM, "no memory for a suggestion");
+	put_document(to, name, pattern, dialect, clock_ns);
+	if (fclose(to) != 0) {
+		free(text);
+		return fault(ENOMEM, "no memory for a suggestion");
+	}
+	*ret_text = text;
+	return 0;
+}
+
+/* ---- the profile ---- */
+
+static int read_for_csv(void *context, void *buffer, size_t size) {
+	const struct check_input *input = context;
+	return (int)input->read(input->context, buffer, size < INT_MAX ? size : INT_MAX);
+}
+
+static int profile(struct check_input *input, struct csv_dialect *ret_dialect, char **ret_rules) {
+	static const struct csv_options options = {0};
+	static const struct dqdl_nulls nulls = {.mode = DQDL_NULLS_GLUE};
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	_cleanup_(dqdl_profile_freep) DqdlProfile *table = NULL;
+	int rc = csv_open(read_for_csv, input, &options, &reader);
+	if (rc < 0 || (rc = dqdl_profile_new(csv_header_of(reader), csv_columns(reader), &nulls, &table)) < 0)
+		return rc;
+	const struct table_cell *cells;
+	while ((rc = csv_next(reader, &cells)) > 0)
+		if ((rc = dqdl_profile_row(table, cells)) < 0)
+			return rc;
+	if (rc < 0 || (rc = dqdl_profile_suggest(table, ret_rules)) < 0)
+		return rc;
+	*ret_dialect = *csv_dialect_of(reader);
+	return 0;
+}
+
+static int profile_head(const char *name, struct head *head, struct csv_dialect *ret_dialect, char **ret_rules) {
+	if (head->size == 0)
+		return fault(EINVAL, "%s is empty; rules can be made from a file with rows only", name);
+	const char *format = head_unsupported(head, name, POLICY_FILE_DETECT);
+	if (format)
+		return fault(EINVAL, "%s is %s, a format that is not supported yet; supported is CSV (delimited text)",
+		        name, format);
+	struct check_input again = head_input(head);
+	int rc = profile(&again, ret_dialect, ret_rules);
+	if (rc == -ENODATA || rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE)
+		return fault_while(-EINVAL, "%s can't be read as a table", name);
+	return rc;
+}
+
+int policy_suggest(const char *file_name, struct check_input *input, int64_t clock_ns, PolicyBundle **ret_bundle) {
+	const char *slash = strrchr(file_name, '/');
+	const char *stem = slash ? slash + 1 : file_name;
+	const char *dot = strrchr(stem, '.');
+	const char *suffix = dot && dot > stem ? dot : stem + strlen(stem);
+	size_t kept = without_number(stem, (size_t)(suffix - stem));
+	char name[NAME_BYTES], rules_name[NAME_BYTES + 8];
+	name_of(stem, kept, name);
+	snprintf(rules_name, sizeof rules_name, "%s.dqdl", name);
+
+	_cleanup_(head_release) struct head head = {0};
+	_cleanup_(freep) char *rules = NULL, *pattern = NULL, *document = NULL;
+	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
+	struct csv_dialect dialect = {0};
+	int rc = head_read(input, &head);
+	if (rc < 0 || (rc = profile_head(stem, &head, &dialect, &rules)) < 0 ||
+	        (rc = pattern_of(file_name, stem, kept, suffix, &pattern)) < 0)
+		return rc;
+	rc = glob_check(pattern);
+	if (rc < 0)
+		return fault_while(rc, "no pattern can be made of the name %s", file_name);
+	if ((rc = document_of(name, pattern, &dialect, clock_ns, &document)) < 0 ||
+	        (rc = policy_bundle_new(&bundle)) < 0 ||
+	        (rc = policy_bundle_put(bundle, BUNDLE_POLICY, bytes_of_string(document))) < 0 ||
+	        (rc = policy_bundle_put(bundle, rules_name, bytes_of_string(rules))) < 0)
+		return rc;
+	*ret_bundle = steal_pointer(&bundle);
+	return 0;
+}

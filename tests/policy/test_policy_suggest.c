@@ -1,0 +1,146 @@
+#include "policy/suggest.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static ssize_t read_bytes(void *context, void *buffer, size_t size) {
+	struct bytes *left = context;
+	size_t count = left->size < size ? left->size : size;
+	if (count > 0)
+		memcpy(buffer, left->data, count);
+	*left = bytes_of(left->data + count, left->size - count);
+	return (ssize_t)count;
+}
+
+/* Suggests for the file, parses what was suggested, and holds the file against it. */
+static Policy *suggest_and_pass(const char *name, struct bytes file) {
+	struct bytes left = file;
+	struct check_input input = {.read = read_bytes, .context = &left};
+	PolicyBundle *bundle = NULL;
+	Policy *policy = NULL;
+	if (policy_suggest(name, &input, 1795449600000000000, &bundle) < 0 || policy_parse(bundle, &policy) < 0)
+		fail_msg("%s: %s", name, fault_message());
+	assert_int_equal(policy_bundle_count(bundle), 2);
+	policy_bundle_free(bundle);
+	const struct policy_dataset *dataset = policy_dataset_for(policy, name);
+	if (!dataset)
+		fail_msg("%s does not match %s", name, policy_dataset(policy, 0)->match);
+	assert_null(dataset->unsupported);
+	assert_int_equal(policy_warning_count(policy), 0);
+	struct check_job job = check_job_for(dataset, name, file.size, 1795449600000000000);
+	struct check_result *result = NULL;
+	left = file;
+	assert_int_equal(check_run(check_table, &job, &input, NULL, &result), 0);
+	if (result->outcome != OUTCOME_PASSED) {
+		for (size_t i = 0; i < result->rule_count; i++)
+			print_message("%s: %s %s\n", outcome_word(result->rules[i].outcome), result->rules[i].text,
+			        result->rules[i].reason ? result->rules[i].reason : "");
+		fail_msg("%s: %s", name, result->reason);
+	}
+	check_result_free(result);
+	return policy;
+}
+
+static void a_small_table_passes_what_is_suggested_for_it(void **state) {
+	(void)state;
+	Policy *policy = suggest_and_pass("animals/Lost and Found 2026-11.csv",
+	        bytes_of_string("id;State;Note\n1;Lost;\"a;b\"\n2;Found;\n3;Lost;c\n"));
+	const struct policy_dataset *dataset = policy_dataset(policy, 0);
+	assert_string_equal(dataset->name, "lost-and-found");
+	assert_string_equal(dataset->match, "animals/Lost and Found*.csv");
+	assert_string_equal(dataset->rules_file, "lost-and-found.dqdl");
+	assert_int_equal(dataset->format.delimiter, ';');
+	assert_int_equal(dataset->format.header, POLICY_HEADER_YES);
+	assert_non_null(policy_dataset_for(policy, "animals/Lost and Found 2026-12.csv"));
+	assert_null(policy_dataset_for(policy, "animals/Licences.csv"));
+	policy_free(policy);
+}
+
+static void any_name_makes_a_pattern_that_matches_it(void **state) {
+	(void)state;
+	static const char *const names[] = {"a.csv", "abcd", "2026.csv", "x/y/2026-11-23.csv", "[star]*?.csv",
+	        "back\\slash.csv", "\"quoted\": yes.csv", "\xc3\xa9t\xc3\xa9.csv",
+	        "\xff\xfe"
+	        "file.csv",
+	        "new\nline.csv", ".hidden", "a.b.c.csv", "{{x}}.csv", "# comment.csv"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		policy_free(suggest_and_pass(names[i], bytes_of_string("a,b\n1,x\n2,y\n")));
+}
+
+static void dialects_are_written_down(void **state) {
+	(void)state;
+	static const struct {
+		const char *text;
+		char delimiter, quote;
+	} cases[] = {
+	        {"a\tb\n1\t2\n3\t4\n", '\t', 0},
+	        {"a,b\n'1,5',x\n'2,5',y\n", ',', '\''},
+	        {"one\nx\ny\n", 0, 0},
+	        {"a|b\r\n1|2\r\n", '|', 0},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		Policy *policy = suggest_and_pass("data.csv", bytes_of_string(cases[i].text));
+		assert_int_equal(policy_dataset(policy, 0)->format.delimiter, cases[i].delimiter);
+		assert_int_equal(policy_dataset(policy, 0)->format.quote, cases[i].quote);
+		policy_free(policy);
+	}
+}
+
+static void what_no_rules_can_be_made_for_is_refused_in_words(void **state) {
+	(void)state;
+	static const struct {
+		const char *name, *text, *words;
+	} cases[] = {
+	        {"d/a.csv", "", "a.csv is empty"},
+	        {"a.csv", "PAR1....", "a.csv is Parquet"},
+	        {"a.csv", "\n\n", "can't be read as a table"},
+	        {"a.csv", "a,b\n1,2\n3\n", "line 3"},
+	        {"..", "a,b\n1,2\n", "no pattern can be made"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct bytes left = bytes_of_string(cases[i].text);
+		struct check_input input = {.read = read_bytes, .context = &left};
+		PolicyBundle *bundle = NULL;
+		assert_int_equal(policy_suggest(cases[i].name, &input, 1795449600000000000, &bundle), -EINVAL);
+		assert_null(bundle);
+		if (!strstr(fault_message(), cases[i].words))
+			fail_msg("'%s' is not in '%s'", cases[i].words, fault_message());
+	}
+}
+
+static void the_city_s_file_passes_what_is_suggested_for_it(void **state) {
+	(void)state;
+	static const char name[] = "animal-control-inventory-lost-and-found.csv";
+	const char *data = getenv("ASSAYFS_TEST_DATA");
+	char path[512];
+	snprintf(path, sizeof path, "%s/vancouver/%s", data ? data : ".", name);
+	FILE *file = fopen(path, "rb");
+	if (!file)
+		skip(); /* without the city's file */
+	uint8_t *bytes = malloc(4 << 20);
+	size_t size = fread(bytes, 1, 4 << 20, file);
+	(void)fclose(file);
+	policy_free(suggest_and_pass(name, bytes_of(bytes, size)));
+	free(bytes);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_small_table_passes_what_is_suggested_for_it),
+	        cmocka_unit_test(any_name_makes_a_pattern_that_matches_it),
+	        cmocka_unit_test(dialects_are_written_down),
+	        cmocka_unit_test(what_no_rules_can_be_made_for_is_refused_in_words),
+	        cmocka_unit_test(the_city_s_file_passes_what_is_suggested_for_it),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
