@@ -42,12 +42,18 @@ int content_open(Store *store, uint64_t node, uint64_t version, Content **ret);
 void content_close(Content *c);
 DEFINE_CLEANUP(Content, content_close);
 
+/* Frees without a word to the database, as a crash would: the draft's rows stay. For tests, and before store_abandon.
+ * Accepts NULL. */
+void content_abandon(Content *c);
+
 /* Reads up to `size` bytes at `offset`; *ret_got is less only at the end of the file. -EBADMSG: the vault's bytes were
  * changed. */
 int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got);
 
-/* Writes all of `data` at `offset`, or nothing. A gap before it is a hole. -ENOSPC before the vault's reserve is
- * touched, -EFBIG, -EROFS, -EIO. */
+/*
+ * Writes `data` at `offset`: all of it or nothing up to 1 MiB, in steps of 1 MiB beyond. A gap before it is a hole.
+ * -ENOSPC before the vault's reserve is touched, -EFBIG, -EROFS, -EIO.
+ */
 int content_write(Content *c, uint64_t offset, struct bytes data);
 
 /* Sets the size; what is cut off is gone from the draft, what is added is a hole. */
@@ -76,7 +82,9 @@ bool content_is_dirty(Content *c);
 int content_clone_range(
         Content *src, uint64_t src_offset, Content *dst, uint64_t dst_offset, uint64_t length, uint64_t *ret_done);
 
-/* The next data at or after `offset`: [*ret_start, *ret_end). -ENXIO when only a hole is left. To a block's precision.
+/*
+ * The next data at or after `offset`: [*ret_start, *ret_end), to a block's precision. -ENXIO when only a hole is left.
+ * The data may go on at *ret_end: only if the next call from there starts later does a hole begin there.
  */
 int content_next_data(Content *c, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
 

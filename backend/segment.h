@@ -28,6 +28,20 @@
  * A batch becomes visible (segment_append returns) only after all batches before it in its segment did, so a segment is
  * at any time a prefix of whole batches, and its committed length says all.
  *
+ * Block size, measured by tests/backend/bench_segment.c (AES-256-GCM, tmpfs, one core, release build; the test machine,
+ * where a pwrite alone makes 3 GB/s):
+ *
+ *     block     seal + write    random read of 4 KiB    references, tags, directory
+ *     4 KiB     1.26 GB/s       3.2 us                  1.95%
+ *     8 KiB     1.79            4.7                     0.98%
+ *     16 KiB    1.76            7.7                     0.49%     ◄ taken: full speed, half the metadata of 8 KiB
+ *     32 KiB    1.68            16.8                    0.24%
+ *     64 KiB    1.86            24.3                    0.12%
+ *     128 KiB   1.88            45.5                    0.06%
+ *
+ * The whole store at 16 KiB: append of 1 MiB 1.76 GB/s, read of 1 MiB 2.73 GB/s, random block 7.5 us (key of its batch
+ * cached), append of one 4 KiB block 11 us.
+ *
  * All functions are thread-safe. No other lock of backend/ may be taken while one of these calls runs (they are leaves
  * of the lock order: content, meta, segment).
  */

@@ -53,7 +53,6 @@ static int check_header(const struct walk *walk) {
 
 static int check_block(const struct walk *walk, const Aead *aead, uint32_t batch, uint32_t at,
         const struct segment_entry *entry, uint32_t in_batch) {
-	uint8_t plain[SEGMENT_BLOCK_BYTES];
 	size_t size = (size_t)entry->plain + SEGMENT_TAG_BYTES;
 	struct segment_finding finding = {.file = vault_file_name(walk->segment->file),
 	        .position = at,
@@ -68,9 +67,10 @@ static int check_block(const struct walk *walk, const Aead *aead, uint32_t batch
 	        .version = entry->version,
 	        .offset = entry->offset};
 	memcpy(finding.ref.tag, walk->buffer + in_batch + entry->plain, SEGMENT_TAG_BYTES);
-	int rc = segment_block_open(
-	        aead, walk->segment->row.id, at, entry->flags, bytes_of(walk->buffer + in_batch, size), plain);
-	secret_wipe(plain, sizeof plain);
+	/* In place: nobody needs the ciphertext any more. */
+	uint8_t *block = walk->buffer + in_batch;
+	int rc = segment_block_open(aead, walk->segment->row.id, at, entry->flags, bytes_of(block, size), block);
+	secret_wipe(block, size);
 	if (rc < 0 && rc != -EBADMSG)
 		return rc;
 	if (rc < 0)

@@ -13,9 +13,10 @@
  *
  * A failed COMMIT or sync makes the store fail for good: what waited gets -EIO, all later changes -EROFS, reads go on.
  *
- * Recovery, in one transaction with its audit records: drafts that were fsynced are sealed as `recovered` (their nodes
- * are told to `arrived`, so that the gate judges them), other drafts are dropped, running jobs are queued again, and
- * the segments that the crashed mount left open are cut to their committed length.
+ * Recovery, in one transaction with its audit records: drafts in Landing and staging that were fsynced are sealed as
+ * `recovered` (and told to `arrived`, so that the gate judges them), other drafts are dropped, nodes that have no name
+ * and no version any more are forgotten, running jobs are queued again, and the segments that the crashed mount left
+ * open are cut to their committed length.
  */
 #pragma once
 
@@ -61,8 +62,9 @@ struct store_secret {
 struct store_options {
 	bool read_only;     /* nothing is written, no recovery: a vault that was not unmounted shows its last commit */
 	size_t cache_bytes; /* bound for blocks and map pages in memory; 0: 64 MiB */
-	uint64_t reserve_bytes; /* kept free for database and commits; 0: 64 MiB */
-	unsigned commit_ms;     /* the committer's interval; 0: 1000 */
+	/* Kept free for database and commits; 0: about 64 MiB, but not more than an eighth of what is free. */
+	uint64_t reserve_bytes;
+	unsigned commit_ms; /* the committer's interval; 0: 1000 */
 	/*
 	 * Called in recovery's transaction for each version that was sealed as `recovered`, so that whoever stands
 	 * above can queue the gate's job; a negative result fails the opening. May be NULL.
@@ -123,9 +125,11 @@ void store_info(Store *store, struct store_info *ret);
  */
 int store_commit_wait(Store *store);
 
-/* Before an operation that needs room: 0, or -ENOSPC while the file system has less left than the reserve, -EROFS for a
- * read-only or failed store. */
+/*
+ * Before each operation that changes something: 0; -ENOSPC while the file system has less left than the reserve; -EROFS
+ * for a read-only store, or one that has failed, whose changes would never become durable.
+ */
 int store_space_check(Store *store);
 
-/* Sequence number of the last audit record that is durable; 0 if none. Records are served up to here. */
+/* How many audit records are durable: those with a sequence below this may be served (audit_filter.before_seq). */
 uint64_t store_durable_seq(Store *store);

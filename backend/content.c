@@ -1,0 +1,376 @@
+/* Opening, reading, flushing and sealing. Changes are in content_write.c, the cache in content_cache.c. */
+#include "backend/content.h"
+#include "backend/content_internal.h"
+#include "backend/tree.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* Finds out what is opened: in one meta operation. */
+static int look_up(Meta *m, uint64_t node_id, uint64_t version_id, Content *c) {
+	struct node node;
+	struct version version = {0};
+	int rc = tree_get(m, node_id, &node);
+	if (rc < 0)
+		return rc == -ESTALE ? fault(ENOENT, "there is no node %lu", (unsigned long)node_id) : rc;
+	if (!S_ISREG(node.mode))
+		return fault(EINVAL, "node %lu is not a regular file", (unsigned long)node_id);
+	c->base = version_id ? version_id : node.version;
+	if (c->base) {
+		rc = version_get(m, c->base, &version);
+		if (rc < 0)
+			return rc;
+		if (version.node != node_id)
+			return fault(ENOENT, "version %lu is not of node %lu", (unsigned long)c->base,
+			        (unsigned long)node_id);
+		if (version.state == VERSION_ERASED || version.state == VERSION_DRAFT)
+			return fault(ESTALE, "version %lu can't be read any more", (unsigned long)c->base);
+	}
+	c->size = version.size;
+	return 0;
+}
+
+int content_open(Store *store, uint64_t node, uint64_t version, Content **ret) {
+	_cleanup_(freep) Content *c = calloc(1, sizeof *c);
+	if (!c)
+		return fault(ENOMEM, "no memory to open a file");
+	c->store = store;
+	c->cache = store_content_cache(store);
+	c->node = node;
+	c->frozen = version != 0 || store_is_read_only(store);
+	c->cut = UINT64_MAX;
+	Meta *m = store_meta(store);
+	meta_begin(m);
+	int rc = meta_end(m, look_up(m, node, version, c));
+	if (rc < 0)
+		return rc;
+	pthread_mutex_init(&c->lock, NULL);
+	*ret = steal_pointer(&c);
+	return 0;
+}
+
+void content_close(Content *c) {
+	if (c && content_is_dirty(c))
+		(void)content_drop(c);
+	content_abandon(c);
+}
+
+void content_abandon(Content *c) {
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	items_drop_from(c, 0, 0);
+	pthread_mutex_unlock(&c->lock);
+	/* A thread that makes room may still hold the lock: it finds a content only by its items, so none comes any
+	 * more. */
+	pthread_mutex_lock(&c->cache->lock);
+	while (c->pins > 0)
+		pthread_cond_wait(&c->cache->unpinned, &c->cache->lock);
+	pthread_mutex_unlock(&c->cache->lock);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+uint64_t content_size(Content *c) {
+	pthread_mutex_lock(&c->lock);
+	uint64_t size = c->size;
+	pthread_mutex_unlock(&c->lock);
+	return size;
+}
+
+uint64_t content_node(const Content *c) {
+	return c->node;
+}
+
+uint64_t content_version(Content *c) {
+	pthread_mutex_lock(&c->lock);
+	uint64_t version = c->draft ? c->draft : c->base;
+	pthread_mutex_unlock(&c->lock);
+	return version;
+}
+
+bool content_is_dirty(Content *c) {
+	pthread_mutex_lock(&c->lock);
+	bool dirty = c->draft != 0;
+	pthread_mutex_unlock(&c->lock);
+	return dirty;
+}
+
+int content_page(Content *c, uint64_t page, struct item **ret_item) {
+	struct item *item = item_find(c, ITEM_PAGE, page);
+	if (item) {
+		*ret_item = item;
+		return 0;
+	}
+	int rc = item_add(c, ITEM_PAGE, page, &item);
+	if (rc < 0)
+		return rc;
+	uint64_t version = c->draft ? c->draft : c->base;
+	if (version && page < c->cut) {
+		size_t count = 0;
+		Meta *m = store_meta(c->store);
+		meta_begin(m);
+		rc = meta_end(m, version_map_get(m, version, page, item->refs, &count));
+		if (rc == 0)
+			memset(item->refs + count, 0, (MAP_PAGE_REFS - count) * sizeof *item->refs);
+	}
+	if (rc < 0) {
+		item_drop(c, item);
+		return rc;
+	}
+	*ret_item = item;
+	return 0;
+}
+
+/* ---- reading ---- */
+
+#define STEP_BLOCKS (CONTENT_STEP_BYTES / SEGMENT_BLOCK_BYTES + 1)
+
+/* One step of a read: what the blocks of [offset, offset + size) are. */
+struct read_step {
+	uint64_t offset;
+	size_t size;
+	size_t room; /* bytes that may be overwritten behind `out`: >= size */
+	uint8_t *out;
+	uint64_t first; /* block */
+	size_t count;
+	struct block_ref refs[STEP_BLOCKS];
+	bool done[STEP_BLOCKS]; /* copied already */
+};
+
+/* The part of block i that the step wants: *ret_in its start in the block, *ret_to its place in out. */
+static size_t part_of(const struct read_step *step, size_t i, size_t *ret_in, size_t *ret_to) {
+	uint64_t start = (step->first + i) * SEGMENT_BLOCK_BYTES;
+	uint64_t from = start > step->offset ? start : step->offset;
+	uint64_t end = start + SEGMENT_BLOCK_BYTES;
+	if (end > step->offset + step->size)
+		end = step->offset + step->size;
+	*ret_in = (size_t)(from - start);
+	*ret_to = (size_t)(from - step->offset);
+	return (size_t)(end - from);
+}
+
+/* With the lock: copies what is in memory, and notes where the rest lies. Blocks never change, so they can be read
+ * without it. */
+static int read_resolve(Content *c, struct read_step *step) {
+	struct item *page = NULL;
+	for (size_t i = 0; i < step->count; i++) {
+		uint64_t block = step->first + i;
+		struct item *item = c->draft ? item_find(c, ITEM_BLOCK, block) : NULL;
+		if (item) {
+			size_t in, to, size = part_of(step, i, &in, &to);
+			memcpy(step->out + to, item->data + in, size);
+			step->done[i] = true;
+			continue;
+		}
+		if (!page || page->index != block / BLOCKS_PER_PAGE) {
+			int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
+			if (rc < 0)
+				return rc;
+		}
+		step->refs[i] = page->refs[block % BLOCKS_PER_PAGE];
+		step->done[i] = false;
+	}
+	return 0;
+}
+
+/* A block of which only a part is wanted. */
+static int read_edge(Content *c, const struct read_step *step, size_t i) {
+	size_t in, to, size = part_of(step, i, &in, &to);
+	if (block_ref_is_hole(&step->refs[i])) {
+		memset(step->out + to, 0, size);
+		return 0;
+	}
+	uint8_t *block = malloc(SEGMENT_BLOCK_BYTES);
+	if (!block)
+		return fault(ENOMEM, "no memory to read a block");
+	int rc = segment_read(store_segments(c->store), &step->refs[i], 1, block);
+	if (rc == 0)
+		memcpy(step->out + to, block + in, size);
+	secret_wipe(block, SEGMENT_BLOCK_BYTES);
+	free(block);
+	return rc;
+}
+
+/* Whether block i can be read straight into out, all of it. */
+static bool fits(const struct read_step *step, size_t i) {
+	uint64_t start = (step->first + i) * SEGMENT_BLOCK_BYTES;
+	return !step->done[i] && start >= step->offset && start + SEGMENT_BLOCK_BYTES <= step->offset + step->room;
+}
+
+static int read_blocks(Content *c, const struct read_step *step) {
+	int rc = 0;
+	for (size_t i = 0; i < step->count && rc == 0;) {
+		size_t n = 0;
+		while (i + n < step->count && fits(step, i + n))
+			n++;
+		if (n > 0) {
+			size_t to = (size_t)((step->first + i) * SEGMENT_BLOCK_BYTES - step->offset);
+			rc = segment_read(store_segments(c->store), step->refs + i, n, step->out + to);
+		} else if (!step->done[i]) {
+			rc = read_edge(c, step, i);
+		}
+		i += n ? n : 1;
+	}
+	return rc;
+}
+
+static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, size_t *ret_got) {
+	struct read_step step = {.offset = offset, .room = room, .out = out};
+	pthread_mutex_lock(&c->lock);
+	uint64_t left = offset < c->size ? c->size - offset : 0;
+	step.size = left < room ? (size_t)left : room;
+	if (step.size > CONTENT_STEP_BYTES)
+		step.size = CONTENT_STEP_BYTES;
+	step.first = offset / SEGMENT_BLOCK_BYTES;
+	uint64_t end = (offset + step.size + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES;
+	step.count = step.size ? (size_t)(end - step.first) : 0;
+	int rc = read_resolve(c, &step);
+	pthread_mutex_unlock(&c->lock);
+	if (rc == 0)
+		rc = read_blocks(c, &step);
+	*ret_got = step.size;
+	return rc;
+}
+
+int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got) {
+	size_t got = 0;
+	while (got < size) {
+		size_t n = 0;
+		(void)content_make_room(c->cache, false);
+		int rc = read_step(c, offset + got, out + got, size - got, &n);
+		if (rc < 0)
+			return rc;
+		if (n == 0)
+			break;
+		got += n;
+	}
+	*ret_got = got;
+	return 0;
+}
+
+/* ---- rows ---- */
+
+int content_put_rows(Content *c, Meta *m) {
+	int rc = 0;
+	if (c->cut != UINT64_MAX)
+		rc = version_truncate_map(m, c->draft, c->cut);
+	for (struct item *item = c->first; item && rc == 0; item = item->after) {
+		if (item->kind == ITEM_PAGE && item->dirty)
+			rc = version_map_put(m, c->draft, item->index, item->refs, MAP_PAGE_REFS);
+	}
+	if (rc == 0 && c->size_changed)
+		rc = version_set_size(m, c->draft, c->size);
+	return rc;
+}
+
+void content_rows_kept(Content *c) {
+	for (struct item *item = c->first; item; item = item->after) {
+		if (item->kind == ITEM_PAGE)
+			item->dirty = false;
+	}
+	c->cut = UINT64_MAX;
+	c->size_changed = false;
+}
+
+/* Flushes; `synced` also marks the draft as one that somebody was promised. */
+static int flush(Content *c, bool synced) {
+	if (!c->draft)
+		return 0;
+	int rc = content_seal_all(c);
+	if (rc < 0)
+		return rc;
+	Meta *m = store_meta(c->store);
+	meta_begin(m);
+	rc = content_put_rows(c, m);
+	if (rc == 0 && synced)
+		rc = version_mark_fsynced(m, c->draft);
+	rc = meta_end(m, rc);
+	if (rc == 0)
+		content_rows_kept(c);
+	return rc;
+}
+
+int content_flush_locked(Content *c) {
+	return flush(c, false);
+}
+
+int content_flush(Content *c) {
+	pthread_mutex_lock(&c->lock);
+	int rc = flush(c, false);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+int content_sync(Content *c) {
+	pthread_mutex_lock(&c->lock);
+	int rc = flush(c, true);
+	pthread_mutex_unlock(&c->lock);
+	return rc < 0 ? rc : store_commit_wait(c->store);
+}
+
+int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t sha256[32], content_sealed_fn *then,
+        void *arg, struct version *ret_version) {
+	struct version version;
+	pthread_mutex_lock(&c->lock);
+	int rc = c->draft ? content_seal_all(c) : -ENODATA;
+	if (rc < 0) {
+		pthread_mutex_unlock(&c->lock);
+		return rc;
+	}
+	Meta *m = store_meta(c->store);
+	meta_begin(m);
+	rc = content_put_rows(c, m);
+	if (rc == 0)
+		rc = version_seal(m, c->draft, origin, verdict, sha256, &version);
+	if (rc == 0 && then)
+		rc = then(m, &version, arg);
+	rc = meta_end(m, rc);
+	if (rc >= 0) {
+		content_rows_kept(c);
+		c->base = version.id;
+		c->draft = 0;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (rc < 0)
+		return rc;
+	if (ret_version)
+		*ret_version = version;
+	return 0;
+}
+
+/* The size that the sealed version has. */
+static int drop_rows(Content *c, Meta *m, uint64_t *ret_size) {
+	struct version version = {0};
+	struct node node = {0};
+	int rc = version_drop(m, c->draft, &node.size);
+	if (rc == 0)
+		rc = tree_setattr(m, c->node, &node, TREE_SIZE, &node);
+	if (rc == 0 && c->base)
+		rc = version_get(m, c->base, &version);
+	*ret_size = version.size;
+	return rc;
+}
+
+int content_drop(Content *c) {
+	pthread_mutex_lock(&c->lock);
+	int rc = 0;
+	if (c->draft) {
+		uint64_t size = 0;
+		Meta *m = store_meta(c->store);
+		meta_begin(m);
+		rc = meta_end(m, drop_rows(c, m, &size));
+		if (rc == 0) {
+			items_drop_from(c, 0, 0);
+			c->draft = 0;
+			c->size = size;
+			c->cut = UINT64_MAX;
+			c->size_changed = false;
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}

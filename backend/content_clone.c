@@ -1,0 +1,230 @@
+/* Sharing blocks between files, and finding the data in sparse ones. */
+#include "backend/content_internal.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Shared at once, under both locks: no more map pages may be touched than wait in memory beyond the bound. */
+#define SHARE_BLOCKS BLOCKS_PER_PAGE
+
+static void lock_both(Content *a, Content *b) {
+	if (a == b) {
+		pthread_mutex_lock(&a->lock);
+		return;
+	}
+	pthread_mutex_lock(a < b ? &a->lock : &b->lock);
+	pthread_mutex_lock(a < b ? &b->lock : &a->lock);
+}
+
+static void unlock_both(Content *a, Content *b) {
+	pthread_mutex_unlock(&a->lock);
+	if (a != b)
+		pthread_mutex_unlock(&b->lock);
+}
+
+/* The zone whose key seals what the content shows. */
+static int zone_of(Content *c, enum zone *ret_zone) {
+	struct version version = {0};
+	uint64_t id = c->draft ? c->draft : c->base;
+	*ret_zone = ZONE_NONE;
+	if (id == 0)
+		return 0;
+	Meta *m = store_meta(c->store);
+	meta_begin(m);
+	int rc = meta_end(m, version_get(m, id, &version));
+	*ret_zone = (enum zone)version.zone;
+	return rc;
+}
+
+/* One block's reference; the pages are loaded first, so that nothing fails half-way. */
+static int share_block(Content *src, uint64_t from, Content *dst, uint64_t to) {
+	struct item *source, *target;
+	int rc = content_page(src, from / BLOCKS_PER_PAGE, &source);
+	if (rc == 0)
+		rc = content_page(dst, to / BLOCKS_PER_PAGE, &target);
+	if (rc < 0)
+		return rc;
+	struct item *old = item_find(dst, ITEM_BLOCK, to);
+	if (old)
+		item_drop(dst, old);
+	target->refs[to % BLOCKS_PER_PAGE] = source->refs[from % BLOCKS_PER_PAGE];
+	target->dirty = true;
+	return 0;
+}
+
+/*
+ * Shares whole blocks, and the last of `src` if it may become the last of `dst`. Both locked; the offsets are aligned.
+ * *ret_done: bytes shared, 0 when there is nothing that can be.
+ */
+static int share_step(Content *src, uint64_t from, Content *dst, uint64_t to, uint64_t length, uint64_t *ret_done) {
+	enum zone zone = ZONE_NONE;
+	*ret_done = 0;
+	int rc = content_ensure_draft(dst, false);
+	if (rc == 0)
+		rc = zone_of(src, &zone);
+	if (rc < 0 || zone != dst->zone)
+		return rc;
+	uint64_t blocks = length / SEGMENT_BLOCK_BYTES;
+	if (blocks > SHARE_BLOCKS)
+		blocks = SHARE_BLOCKS;
+	uint64_t bytes = blocks * SEGMENT_BLOCK_BYTES;
+	if (blocks < SHARE_BLOCKS && bytes < length && from + length == src->size && to + length >= dst->size) {
+		blocks++;
+		bytes = length;
+	}
+	rc = content_seal_range(src, from / SEGMENT_BLOCK_BYTES, blocks);
+	for (uint64_t i = 0; i < blocks && rc == 0; i++)
+		rc = share_block(src, from / SEGMENT_BLOCK_BYTES + i, dst, to / SEGMENT_BLOCK_BYTES + i);
+	if (rc == 0 && to + bytes > dst->size && bytes > 0) {
+		dst->size = to + bytes;
+		dst->size_changed = true;
+	}
+	*ret_done = rc == 0 ? bytes : 0;
+	return rc;
+}
+
+static int copy_step(Content *src, uint64_t from, Content *dst, uint64_t to, uint64_t length, uint64_t *ret_done) {
+	size_t size = length < CONTENT_STEP_BYTES ? (size_t)length : CONTENT_STEP_BYTES, got = 0;
+	uint8_t *buffer = malloc(size);
+	if (!buffer)
+		return fault(ENOMEM, "no memory to copy");
+	int rc = content_read(src, from, buffer, size, &got);
+	if (rc == 0 && got > 0)
+		rc = content_write(dst, to, bytes_of(buffer, got));
+	secret_wipe(buffer, size);
+	free(buffer);
+	*ret_done = got;
+	return rc;
+}
+
+static int clone_step(Content *src, uint64_t from, Content *dst, uint64_t to, uint64_t length, uint64_t *ret_done) {
+	uint64_t done = 0;
+	int rc = store_space_check(dst->store);
+	if (rc == 0)
+		rc = content_make_room(dst->cache, true);
+	if (rc < 0)
+		return rc;
+	lock_both(src, dst);
+	uint64_t left = from < src->size ? src->size - from : 0;
+	if (length > left)
+		length = left;
+	if (from % SEGMENT_BLOCK_BYTES == 0 && to % SEGMENT_BLOCK_BYTES == 0 && length > 0)
+		rc = share_step(src, from, dst, to, length, &done);
+	unlock_both(src, dst);
+	if (rc == 0 && done == 0 && length > 0)
+		rc = copy_step(src, from, dst, to, length, &done);
+	*ret_done = done;
+	return rc;
+}
+
+int content_clone_range(
+        Content *src, uint64_t src_offset, Content *dst, uint64_t dst_offset, uint64_t length, uint64_t *ret_done) {
+	uint64_t apart = src_offset > dst_offset ? src_offset - dst_offset : dst_offset - src_offset;
+	if (src == dst && apart < length)
+		return fault(EINVAL, "the ranges overlap");
+	if (length > INT64_MAX || src_offset > INT64_MAX - length || dst_offset > INT64_MAX - length)
+		return fault(EFBIG, "a file can't be longer than %lu bytes", (unsigned long)INT64_MAX);
+	/* The end as it is now: within one file it may move while the file grows by this very call. */
+	uint64_t size = content_size(src), total = 0;
+	if (length > size - (src_offset < size ? src_offset : size))
+		length = src_offset < size ? size - src_offset : 0;
+	while (total < length) {
+		uint64_t done = 0;
+		int rc = clone_step(src, src_offset + total, dst, dst_offset + total, length - total, &done);
+		if (rc < 0)
+			return rc;
+		if (done == 0)
+			break;
+		total += done;
+	}
+	*ret_done = total;
+	return 0;
+}
+
+/* ---- SEEK_DATA ---- */
+
+/* So far a run of data is followed in one call: its map pages are in memory meanwhile. */
+#define RUN_BLOCKS_MOST (64 * BLOCKS_PER_PAGE)
+
+/* Whether the block holds data, and if not, from which block on there may be some again (UINT64_MAX: nowhere). */
+static int data_at(Content *c, uint64_t block, bool *ret_data, uint64_t *ret_next) {
+	struct item *page;
+	int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
+	if (rc < 0)
+		return rc;
+	*ret_data = item_find(c, ITEM_BLOCK, block) || !block_ref_is_hole(&page->refs[block % BLOCKS_PER_PAGE]);
+	*ret_next = block + 1;
+	return 0;
+}
+
+/* The first block at or after `block` in a page that anything is known of; UINT64_MAX: none. */
+static int next_known(Content *c, uint64_t block, uint64_t *ret_block) {
+	uint64_t best = UINT64_MAX, page = block / BLOCKS_PER_PAGE, found;
+	for (struct item *item = c->first; item; item = item->after) {
+		uint64_t first = item->kind == ITEM_PAGE ? item->index * BLOCKS_PER_PAGE : item->index;
+		if (item->dirty && first >= block && first < best)
+			best = first;
+	}
+	uint64_t version = c->draft ? c->draft : c->base;
+	if (version) {
+		Meta *m = store_meta(c->store);
+		meta_begin(m);
+		int rc = meta_end(m, version_map_next(m, version, page, &found));
+		if (rc < 0 && rc != -ENXIO)
+			return rc;
+		if (rc == 0 && found < c->cut) {
+			uint64_t first = found * BLOCKS_PER_PAGE > block ? found * BLOCKS_PER_PAGE : block;
+			best = first < best ? first : best;
+		}
+	}
+	*ret_block = best;
+	return 0;
+}
+
+/* The first block at or after `block` and before `end` whose being data is `wanted`; `end` if there is none. */
+static int find_block(Content *c, uint64_t block, uint64_t end, bool wanted, uint64_t *ret_block) {
+	while (block < end) {
+		bool data = false;
+		uint64_t next;
+		if (wanted && block % BLOCKS_PER_PAGE == 0) {
+			int rc = next_known(c, block, &block);
+			if (rc < 0)
+				return rc;
+			if (block >= end)
+				break;
+		}
+		int rc = data_at(c, block, &data, &next);
+		if (rc < 0)
+			return rc;
+		if (data == wanted) {
+			*ret_block = block;
+			return 0;
+		}
+		block = next;
+	}
+	*ret_block = end;
+	return 0;
+}
+
+int content_next_data(Content *c, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end) {
+	(void)content_make_room(c->cache, false);
+	pthread_mutex_lock(&c->lock);
+	uint64_t end = (c->size + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES;
+	uint64_t first = end, last = end, size = c->size;
+	int rc = find_block(c, offset / SEGMENT_BLOCK_BYTES, end, true, &first);
+	if (rc == 0 && first < end) {
+		last = end - first > RUN_BLOCKS_MOST ? first + RUN_BLOCKS_MOST : end;
+		rc = find_block(c, first, last, false, &last);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (rc < 0)
+		return rc;
+	uint64_t start = first * SEGMENT_BLOCK_BYTES;
+	if (first == end || offset >= size)
+		return -ENXIO;
+	*ret_start = start > offset ? start : offset;
+	*ret_end = last * SEGMENT_BLOCK_BYTES < size ? last * SEGMENT_BLOCK_BYTES : size;
+	return 0;
+}

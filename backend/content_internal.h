@@ -1,0 +1,108 @@
+/*
+ * content_internal: what the sources of content share. Nobody else includes it.
+ *
+ * Items of the cache, for all contents of a store:
+ *
+ *     block item   up to 16 KiB of plaintext that differs from what the map says (dirty), or will in a moment
+ *     page item    256 references of the map; dirty: not in the draft's rows yet
+ *
+ * An item belongs to one Content and is used under that content's lock alone; the cache's lock guards the lists that
+ * lead to it. So whoever throws out an item needs its owner's lock: it only tries to take it, and goes on to the next
+ * if somebody has it.
+ */
+#pragma once
+
+#include "backend/content.h"
+#include "backend/segment.h"
+#include "backend/version.h"
+
+#include <pthread.h>
+
+enum item_kind { ITEM_BLOCK, ITEM_PAGE };
+
+struct item {
+	Content *owner;
+	enum item_kind kind;
+	bool dirty;
+	uint16_t plain; /* blocks: how many bytes count; the rest of data is zeros */
+	uint64_t index; /* of the block or page in the file */
+	union {
+		uint8_t *data;          /* SEGMENT_BLOCK_BYTES */
+		struct block_ref *refs; /* MAP_PAGE_REFS */
+	};
+	struct item *next;           /* in the hash's bucket */
+	struct item *newer, *older;  /* in the order of use */
+	struct item *before, *after; /* the owner's, in the order of making */
+};
+
+typedef struct ContentCache {
+	pthread_mutex_t lock; /* taken under content locks; nothing is taken under it but by trylock */
+	pthread_cond_t unpinned;
+	struct item **buckets;
+	size_t bucket_mask;
+	struct item *newest, *oldest;
+	size_t bytes, bound;
+} ContentCache;
+
+struct Content {
+	Store *store;
+	ContentCache *cache;
+	uint64_t node;
+	bool frozen;
+
+	pthread_mutex_t
+	        lock;   /* guards what follows, and the items' fields; before it: nothing; after it: meta, segments */
+	uint64_t base;  /* the sealed version; 0: none */
+	uint64_t draft; /* 0: none */
+	enum zone zone; /* of the draft */
+	uint64_t size;
+	uint64_t cut; /* map pages from here on are still in the draft's rows, but no longer in the file; UINT64_MAX:
+	                 none */
+	bool size_changed;
+	uint64_t run_start, run_next; /* blocks a run of small writes in order has gone through; where it would go on */
+
+	struct item *first, *last; /* its items; guarded by the cache's lock as well */
+	unsigned pins;             /* by threads that make room; guarded by the cache's lock */
+};
+
+#define BLOCKS_PER_PAGE MAP_PAGE_REFS
+/* A change is carried out in steps of at most so many bytes: what may wait in memory beyond the cache's bound, for each
+ * thread. */
+#define CONTENT_STEP_BYTES (1u << 20)
+
+int content_cache_new(size_t bound, ContentCache **ret);
+/* All contents must be closed. NULL is allowed. */
+void content_cache_free(ContentCache *cache);
+ContentCache *store_content_cache(Store *store);
+bool store_is_read_only(const Store *store);
+
+/*
+ * Throws out what was not used for longest until the cache is within its bound: clean items at once, dirty blocks by
+ * sealing them, dirty pages by flushing their content. To be called without any content's lock. `changing` false:
+ * errors of other files' flushing are no matter.
+ */
+int content_make_room(ContentCache *cache, bool changing);
+
+/* These need the owner's lock. find: NULL when it isn't there. add: -ENOMEM; data is zeros. */
+struct item *item_find(Content *c, enum item_kind kind, uint64_t index);
+int item_add(Content *c, enum item_kind kind, uint64_t index, struct item **ret_item);
+void item_drop(Content *c, struct item *item);
+/* Drops the content's blocks from block `block` on, and pages from `page` on. */
+void items_drop_from(Content *c, uint64_t block, uint64_t page);
+
+/* The item of a map page, loaded if need be. */
+int content_page(Content *c, uint64_t page, struct item **ret_item);
+
+/* Seals the content's dirty blocks: all, or those of [first, first + n), or the `most` oldest. Content lock held. */
+int content_seal_all(Content *c);
+int content_seal_range(Content *c, uint64_t first, uint64_t n);
+int content_seal_oldest(Content *c, size_t most);
+
+/* Makes the draft if there is none. `empty`: on nothing instead of on the sealed version. Content lock held. */
+int content_ensure_draft(Content *c, bool empty);
+
+/* Puts what is dirty into the draft's rows, between meta_begin and meta_end; rows_kept once that was kept. Content lock
+ * held, no dirty blocks. */
+int content_put_rows(Content *c, Meta *m);
+void content_rows_kept(Content *c);
+int content_flush_locked(Content *c);

@@ -1,0 +1,390 @@
+/* Changes of a content: write, truncate, clone, drafts, sealing what waits in memory. */
+#include "backend/content_internal.h"
+#include "backend/tree.h"
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Small writes in order are sealed when they have filled so many blocks: one full batch. */
+#define RUN_BLOCKS SEGMENT_BATCH_BLOCKS
+#define STEP_BLOCKS (CONTENT_STEP_BYTES / SEGMENT_BLOCK_BYTES + 1)
+#define STEP_PAGES (STEP_BLOCKS / BLOCKS_PER_PAGE + 2)
+
+/* ---- drafts ---- */
+
+static int make_draft(Content *c, Meta *m, bool empty, struct version *ret_version) {
+	struct node node;
+	int rc = tree_get(m, c->node, &node);
+	if (rc == 0)
+		rc = version_draft(m, c->node, empty ? 0 : c->base, (enum zone)node.zone, ret_version);
+	return rc;
+}
+
+int content_ensure_draft(Content *c, bool empty) {
+	if (c->draft)
+		return 0;
+	if (c->frozen)
+		return fault(EROFS, "this version of the file can't be changed");
+	struct version version;
+	Meta *m = store_meta(c->store);
+	meta_begin(m);
+	int rc = meta_end(m, make_draft(c, m, empty, &version));
+	if (rc < 0)
+		return fault_while(rc, "beginning a new version");
+	c->draft = version.id;
+	c->zone = (enum zone)version.zone;
+	if (empty) {
+		items_drop_from(c, 0, 0);
+		c->size = 0;
+	}
+	return 0;
+}
+
+int content_touch(Content *c) {
+	int rc = store_space_check(c->store);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&c->lock);
+	rc = content_ensure_draft(c, false);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+/* ---- sealing what waits in memory ---- */
+
+static void page_set(struct item *page, uint64_t block, const struct block_ref *ref) {
+	page->refs[block % BLOCKS_PER_PAGE] = *ref;
+	page->dirty = true;
+}
+
+static struct segment_block block_of(const Content *c, uint64_t block, struct bytes plain) {
+	return (struct segment_block){
+	        .plain = plain, .node = c->node, .version = c->draft, .offset = block * SEGMENT_BLOCK_BYTES};
+}
+
+/* Seals up to SEGMENT_BATCH_BLOCKS dirty block items; they are gone then. Whatever can fail comes before any change. */
+static int seal_items(Content *c, struct item *const *items, size_t n) {
+	struct segment_block blocks[SEGMENT_BATCH_BLOCKS];
+	struct block_ref refs[SEGMENT_BATCH_BLOCKS];
+	struct item *pages[SEGMENT_BATCH_BLOCKS];
+	for (size_t i = 0; i < n; i++) {
+		int rc = content_page(c, items[i]->index / BLOCKS_PER_PAGE, &pages[i]);
+		if (rc < 0)
+			return rc;
+		blocks[i] = block_of(c, items[i]->index, bytes_of(items[i]->data, items[i]->plain));
+	}
+	int rc = segment_append(store_segments(c->store), c->zone, blocks, n, refs);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		page_set(pages[i], items[i]->index, &refs[i]);
+		item_drop(c, items[i]);
+	}
+	return 0;
+}
+
+static int by_index(const void *a, const void *b) {
+	const struct item *const *one = a, *const *other = b;
+	return ((*one)->index > (*other)->index) - ((*one)->index < (*other)->index);
+}
+
+/* Seals items that were gathered, in the order of the file, so that neighbours are read in one go later. */
+static int seal_gathered(Content *c, struct item **items, size_t n) {
+	int rc = 0;
+	qsort(items, n, sizeof *items, by_index);
+	for (size_t i = 0; i < n && rc == 0; i += SEGMENT_BATCH_BLOCKS)
+		rc = seal_items(c, items + i, n - i < SEGMENT_BATCH_BLOCKS ? n - i : SEGMENT_BATCH_BLOCKS);
+	return rc;
+}
+
+static int seal_where(Content *c, uint64_t first, uint64_t end, size_t most) {
+	size_t n = 0;
+	for (struct item *item = c->first; item; item = item->after)
+		n += item->kind == ITEM_BLOCK && item->dirty;
+	if (n == 0)
+		return 0;
+	if (n > most)
+		n = most;
+	struct item **items = malloc(n * sizeof *items);
+	if (!items)
+		return fault(ENOMEM, "no memory to seal %zu blocks", n);
+	size_t count = 0;
+	for (struct item *item = c->first; item && count < n; item = item->after) {
+		if (item->kind == ITEM_BLOCK && item->dirty && item->index >= first && item->index < end)
+			items[count++] = item;
+	}
+	int rc = seal_gathered(c, items, count);
+	free(items);
+	return rc;
+}
+
+int content_seal_all(Content *c) {
+	return seal_where(c, 0, UINT64_MAX, SIZE_MAX);
+}
+
+int content_seal_oldest(Content *c, size_t most) {
+	return seal_where(c, 0, UINT64_MAX, most);
+}
+
+/* By index, since a run of small writes seals often and the list may be long. */
+int content_seal_range(Content *c, uint64_t first, uint64_t n) {
+	struct item *items[RUN_BLOCKS];
+	int rc = 0;
+	for (uint64_t at = first; at < first + n && rc == 0;) {
+		size_t count = 0;
+		for (; at < first + n && count < RUN_BLOCKS; at++) {
+			struct item *item = item_find(c, ITEM_BLOCK, at);
+			if (item && item->dirty)
+				items[count++] = item;
+		}
+		rc = count ? seal_items(c, items, count) : 0;
+	}
+	return rc;
+}
+
+/* ---- writing ---- */
+
+/* The block's item, with the bytes that stand there loaded unless [in, in + size) covers them all. */
+static int block_for_write(Content *c, uint64_t block, size_t in, size_t size, struct item **ret_item) {
+	struct item *page, *item = item_find(c, ITEM_BLOCK, block);
+	if (item) {
+		*ret_item = item;
+		return 0;
+	}
+	int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
+	if (rc == 0)
+		rc = item_add(c, ITEM_BLOCK, block, &item);
+	if (rc < 0)
+		return rc;
+	const struct block_ref *ref = &page->refs[block % BLOCKS_PER_PAGE];
+	if (!block_ref_is_hole(ref) && (in > 0 || size < ref->plain)) {
+		rc = segment_read(store_segments(c->store), ref, 1, item->data);
+		if (rc < 0) {
+			item_drop(c, item);
+			return rc;
+		}
+		item->plain = ref->plain;
+	}
+	*ret_item = item;
+	return 0;
+}
+
+/*
+ * One step of a write. Everything that can fail is done first; then the file changes from one state to the next.
+ *
+ *     ┌─ head ─┬─ whole blocks: sealed from the caller's memory ─┬─ tail ─┐
+ */
+struct write_step {
+	uint64_t offset;
+	struct bytes data;
+	uint64_t first_whole, whole; /* blocks */
+	struct item *head, *tail;    /* NULL: none; the same for a write inside one block */
+	struct block_ref refs[STEP_BLOCKS];
+	struct item *pages[STEP_PAGES];
+};
+
+static void step_divide(struct write_step *step) {
+	uint64_t end = step->offset + step->data.size;
+	uint64_t first = (step->offset + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES;
+	uint64_t last = end / SEGMENT_BLOCK_BYTES;
+	step->first_whole = first;
+	step->whole = last > first ? last - first : 0;
+}
+
+/* Where the whole blocks begin in the step's data. */
+static size_t whole_start(const struct write_step *step) {
+	return step->whole ? (size_t)(step->first_whole * SEGMENT_BLOCK_BYTES - step->offset) : step->data.size;
+}
+
+static int prepare_edges(Content *c, struct write_step *step) {
+	uint64_t end = step->offset + step->data.size;
+	size_t in = step->offset % SEGMENT_BLOCK_BYTES;
+	uint64_t head = step->offset / SEGMENT_BLOCK_BYTES, tail = (end - 1) / SEGMENT_BLOCK_BYTES;
+	int rc = 0;
+	if (step->whole == 0 || head < step->first_whole) {
+		size_t room = SEGMENT_BLOCK_BYTES - in;
+		rc = block_for_write(c, head, in, step->data.size < room ? step->data.size : room, &step->head);
+	}
+	if (rc == 0 && tail != head && end % SEGMENT_BLOCK_BYTES != 0)
+		rc = block_for_write(c, tail, 0, end % SEGMENT_BLOCK_BYTES, &step->tail);
+	return rc;
+}
+
+static int prepare_whole(Content *c, struct write_step *step) {
+	struct segment_block blocks[STEP_BLOCKS];
+	if (step->whole == 0)
+		return 0;
+	uint64_t first_page = step->first_whole / BLOCKS_PER_PAGE;
+	uint64_t last_page = (step->first_whole + step->whole - 1) / BLOCKS_PER_PAGE;
+	for (uint64_t page = first_page; page <= last_page; page++) {
+		int rc = content_page(c, page, &step->pages[page - first_page]);
+		if (rc < 0)
+			return rc;
+	}
+	const uint8_t *from = step->data.data + whole_start(step);
+	for (size_t i = 0; i < step->whole; i++)
+		blocks[i] = block_of(
+		        c, step->first_whole + i, bytes_of(from + i * SEGMENT_BLOCK_BYTES, SEGMENT_BLOCK_BYTES));
+	return segment_append(store_segments(c->store), c->zone, blocks, step->whole, step->refs);
+}
+
+static void put_bytes(struct item *item, size_t in, const uint8_t *from, size_t size) {
+	memcpy(item->data + in, from, size);
+	if (in + size > item->plain)
+		item->plain = (uint16_t)(in + size);
+	item->dirty = true;
+}
+
+static void apply(Content *c, struct write_step *step) {
+	size_t in = step->offset % SEGMENT_BLOCK_BYTES;
+	size_t head = SEGMENT_BLOCK_BYTES - in;
+	if (step->head)
+		put_bytes(step->head, in, step->data.data, head < step->data.size ? head : step->data.size);
+	for (size_t i = 0; i < step->whole; i++) {
+		uint64_t block = step->first_whole + i;
+		struct item *old = item_find(c, ITEM_BLOCK, block);
+		if (old)
+			item_drop(c, old);
+		page_set(step->pages[block / BLOCKS_PER_PAGE - step->first_whole / BLOCKS_PER_PAGE], block,
+		        &step->refs[i]);
+	}
+	if (step->tail) {
+		size_t size = (step->offset + step->data.size) % SEGMENT_BLOCK_BYTES;
+		put_bytes(step->tail, 0, step->data.data + step->data.size - size, size);
+	}
+	if (step->offset + step->data.size > c->size) {
+		c->size = step->offset + step->data.size;
+		c->size_changed = true;
+	}
+}
+
+/* Notes how far writes in order have come, and seals what they have filled. */
+static int note_run(Content *c, const struct write_step *step) {
+	uint64_t end = step->offset + step->data.size;
+	if (step->offset != c->run_next)
+		c->run_start = step->offset / SEGMENT_BLOCK_BYTES;
+	c->run_next = end;
+	uint64_t filled = end / SEGMENT_BLOCK_BYTES;
+	if (filled < c->run_start + RUN_BLOCKS)
+		return 0;
+	uint64_t start = c->run_start;
+	c->run_start = filled;
+	return content_seal_range(c, start, filled - start);
+}
+
+static int write_step(Content *c, uint64_t offset, struct bytes data) {
+	struct write_step step = {.offset = offset, .data = data};
+	step_divide(&step);
+	int rc = prepare_edges(c, &step);
+	if (rc == 0)
+		rc = prepare_whole(c, &step);
+	if (rc < 0) {
+		/* An item that was to be overwritten whole was never loaded: it must not be taken for what stands
+		 * there. */
+		if (step.head && !step.head->dirty)
+			item_drop(c, step.head);
+		if (step.tail && !step.tail->dirty)
+			item_drop(c, step.tail);
+		return rc;
+	}
+	apply(c, &step);
+	/* The write itself is done: if sealing the run fails now, it is tried again when the content is flushed, which
+	 * will say so. */
+	(void)note_run(c, &step);
+	return 0;
+}
+
+int content_write(Content *c, uint64_t offset, struct bytes data) {
+	if (offset > INT64_MAX || data.size > INT64_MAX - offset)
+		return fault(EFBIG, "a file can't be longer than %lu bytes", (unsigned long)INT64_MAX);
+	int rc = 0;
+	for (size_t done = 0; done < data.size && rc == 0;) {
+		size_t size = data.size - done < CONTENT_STEP_BYTES ? data.size - done : CONTENT_STEP_BYTES;
+		rc = store_space_check(c->store);
+		if (rc == 0)
+			rc = content_make_room(c->cache, true);
+		if (rc < 0)
+			break;
+		pthread_mutex_lock(&c->lock);
+		rc = content_ensure_draft(c, false);
+		if (rc == 0)
+			rc = write_step(c, offset + done, bytes_of(data.data + done, size));
+		pthread_mutex_unlock(&c->lock);
+		done += size;
+	}
+	return rc;
+}
+
+/* ---- truncating ---- */
+
+/* Cuts the block that `size` is in, so that nothing stands behind it. */
+static int cut_block(Content *c, uint64_t size) {
+	size_t in = size % SEGMENT_BLOCK_BYTES;
+	uint64_t block = size / SEGMENT_BLOCK_BYTES;
+	if (in == 0)
+		return 0;
+	struct item *page, *item = item_find(c, ITEM_BLOCK, block);
+	if (!item) {
+		int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
+		if (rc < 0 || page->refs[block % BLOCKS_PER_PAGE].plain <= in)
+			return rc;
+		rc = block_for_write(c, block, 1, 0, &item);
+		if (rc < 0)
+			return rc;
+	}
+	if (item->plain > in) {
+		memset(item->data + in, 0, SEGMENT_BLOCK_BYTES - in);
+		item->plain = (uint16_t)in;
+		item->dirty = true;
+	}
+	return 0;
+}
+
+static int shrink(Content *c, uint64_t size) {
+	uint64_t block = (size + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES; /* the first that goes */
+	uint64_t page = (block + BLOCKS_PER_PAGE - 1) / BLOCKS_PER_PAGE;
+	struct item *edge = NULL;
+	int rc = 0;
+	if (block % BLOCKS_PER_PAGE != 0)
+		rc = content_page(c, block / BLOCKS_PER_PAGE, &edge);
+	if (rc == 0)
+		rc = cut_block(c, size);
+	if (rc < 0)
+		return rc;
+	items_drop_from(c, block, page);
+	if (edge) {
+		size_t keep = block % BLOCKS_PER_PAGE;
+		memset(edge->refs + keep, 0, (BLOCKS_PER_PAGE - keep) * sizeof *edge->refs);
+		edge->dirty = true;
+	}
+	if (page < c->cut)
+		c->cut = page;
+	return 0;
+}
+
+static int truncate_locked(Content *c, uint64_t size) {
+	/* Emptied as a whole: what stood there need not be looked at, and may even be sealed for another zone. */
+	int rc = content_ensure_draft(c, size == 0);
+	if (rc == 0 && size < c->size)
+		rc = shrink(c, size);
+	if (rc < 0)
+		return rc;
+	c->size_changed |= size != c->size;
+	c->size = size;
+	return 0;
+}
+
+int content_truncate(Content *c, uint64_t size) {
+	if (size > INT64_MAX)
+		return fault(EFBIG, "a file can't be longer than %lu bytes", (unsigned long)INT64_MAX);
+	int rc = store_space_check(c->store);
+	if (rc == 0)
+		rc = content_make_room(c->cache, true);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&c->lock);
+	rc = truncate_locked(c, size);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}

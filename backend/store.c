@@ -1,0 +1,287 @@
+/* Opening and closing. The committer is in store_commit.c, recovery in store_recover.c, new vaults in store_init.c. */
+#include "backend/store.h"
+#include "backend/audit.h"
+#include "backend/record.h"
+#include "backend/store_internal.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define CACHE_BYTES_DEFAULT ((size_t)64 << 20)
+#define RESERVE_LEAST ((uint64_t)4 << 20)
+
+static void free_store(Store *store) {
+	content_cache_free(store->cache);
+	segment_store_close(store->segments);
+	meta_close(store->meta);
+	metadb_abandon(store->db);
+	reserve_abandon(store->reserve);
+	keyring_free(store->keyring);
+	header_free(store->header);
+	if (store->own_io)
+		vault_io_close(store->io);
+	pthread_cond_destroy(&store->served);
+	pthread_cond_destroy(&store->wake);
+	pthread_mutex_destroy(&store->lock);
+	free(store->path);
+	free(store);
+}
+
+void store_abandon(Store *store) {
+	if (!store)
+		return;
+	store_committer_stop(store);
+	free_store(store);
+}
+DEFINE_CLEANUP(Store, store_abandon);
+
+static int new_store(const char *path, const struct store_options *options, Store **ret) {
+	Store *store = calloc(1, sizeof *store);
+	if (!store)
+		return fault(ENOMEM, "no memory to open vault %s", path);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_mutex_init(&store->lock, NULL);
+	pthread_cond_init(&store->wake, &monotonic);
+	pthread_cond_init(&store->served, NULL);
+	pthread_condattr_destroy(&monotonic);
+	store->path = strdup(path);
+	store->read_only = options->read_only;
+	store->commit_ms = options->commit_ms ? options->commit_ms : 1000;
+	if (!store->path) {
+		free_store(store);
+		return fault(ENOMEM, "no memory to open vault %s", path);
+	}
+	*ret = store;
+	return 0;
+}
+
+/* ---- keys ---- */
+
+static int open_io(Store *store, const struct store_options *options) {
+	store->io = options->io;
+	if (!store->io) {
+		int rc = vault_io_open(store->path, &store->io);
+		if (rc < 0)
+			return rc;
+		store->own_io = true;
+	}
+	return vault_io_lock(store->io);
+}
+
+static int unlock(Store *store, const struct store_secret *secret) {
+	_cleanup_(freep) uint8_t *json = NULL;
+	size_t size;
+	struct slot_secret slot = {
+	        .type = secret->kind == STORE_RECOVERY_KEY ? SLOT_RECOVERY : SLOT_PASSPHRASE, .value = secret->bytes};
+	int rc = vault_io_read_all(store->io, STORE_HEADER_NAME, HEADER_BYTES_MAX, &json, &size);
+	if (rc == -ENOENT)
+		return fault(ENOENT, "there is no vault in %s (no %s); assayfs init makes one", store->path,
+		        STORE_HEADER_NAME);
+	if (rc == 0)
+		rc = header_parse(bytes_of(json, size), &store->header);
+	if (rc == 0)
+		rc = header_unlock(store->header, &slot, &store->keyring);
+	return fault_while(rc, STORE_HEADER_NAME);
+}
+
+/* ---- database ---- */
+
+static int open_reserve(Store *store, const struct store_options *options) {
+	uint64_t bytes = options->reserve_bytes, free_bytes = 0;
+	if (bytes == 0) {
+		int rc = vault_io_free_space(store->io, &free_bytes);
+		if (rc < 0)
+			return rc;
+		bytes = reserve_bytes_for_wal(STORE_WAL_BYTES);
+		if (bytes > free_bytes / 8)
+			bytes = free_bytes / 8 > RESERVE_LEAST ? free_bytes / 8 : RESERVE_LEAST;
+	}
+	store->wal_limit = bytes / 4 < STORE_WAL_BYTES ? bytes / 4 : STORE_WAL_BYTES;
+	int rc = reserve_open(store->io, bytes, &store->reserve);
+	if (rc == 0)
+		metadb_set_reserve(store->db, store->reserve);
+	return rc;
+}
+
+static int open_database(Store *store, const struct store_options *options) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	int rc = keyring_get(store->keyring, "meta", STORE_META_KEY_VERSION, key.bytes, NULL);
+	if (rc == 0)
+		rc = metadb_open(store->io, key.bytes, header_vault_id(store->header),
+		        store->read_only ? METADB_READ_ONLY : 0, &store->db);
+	if (rc == 0 && !store->read_only)
+		rc = open_reserve(store, options);
+	return rc < 0 ? rc : meta_open(store->db, NULL, &store->meta);
+}
+
+static int read_mark(Store *store, uint64_t *ret_mount) {
+	uint8_t mount[8] = {0}, clean = 0;
+	size_t size;
+	int rc = meta_kv_get(store->meta, STORE_KV_MOUNT, mount, sizeof mount, &size);
+	if (rc == 0 || rc == -ENOENT)
+		rc = meta_kv_get(store->meta, STORE_KV_CLEAN, &clean, sizeof clean, &size);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	*ret_mount = le64_get(mount);
+	store->clean = clean == 1;
+	return 0;
+}
+
+static int write_mark(Store *store, bool clean) {
+	uint8_t mount[8];
+	le64_put(mount, store->mount);
+	int rc = meta_kv_put(store->meta, STORE_KV_MOUNT, bytes_of(mount, sizeof mount));
+	return rc < 0 ? rc : meta_kv_put(store->meta, STORE_KV_CLEAN, bytes_of(clean ? "\1" : "\0", 1));
+}
+
+static int know_segment(void *arg, const struct segment_row *row) {
+	return segment_known(((Store *)arg)->segments, row);
+}
+
+static int know_segments(Store *store) {
+	uint64_t last = 0;
+	meta_begin(store->meta);
+	int rc = read_mark(store, &last);
+	store->mount = store->read_only ? last : last + 1;
+	if (rc == 0)
+		rc = segment_store_open(
+		        store->io, store->keyring, header_cipher(store->header), store->mount, &store->segments);
+	if (rc == 0)
+		rc = segment_row_list(store->meta, know_segment, store);
+	store->durable_records = audit_size(store->meta);
+	return meta_end(store->meta, rc);
+}
+
+/* ---- the first and the last transaction ---- */
+
+/* Recovers, marks the vault as mounted, and makes that durable before anything is written under this mount's number. */
+static int begin_mount(Store *store, const struct store_options *options) {
+	uint64_t cut = 0, removed = 0;
+	char words[160];
+	int rc = segment_sweep(store->segments, store->clean ? 0 : store->mount - 1, &cut, &removed);
+	if (rc < 0)
+		return rc;
+	meta_begin(store->meta);
+	rc = write_mark(store, false);
+	if (rc == 0)
+		rc = store_record(store, "mount", 0, 0, NULL);
+	if (rc == 0)
+		rc = store_settle(store, options);
+	if (rc == 0 && !store->clean) {
+		(void)snprintf(words, sizeof words,
+		        "after a crash: %lu changes kept, %lu dropped, %lu jobs queued again, %lu bytes of segments "
+		        "cut",
+		        store->recovered_versions, store->dropped_drafts, store->requeued_jobs, cut + removed);
+		rc = store_record(store, "recover", 0, 0, words);
+	}
+	return store_commit_now(store, rc);
+}
+
+static int end_mount(Store *store) {
+	static const struct store_options nobody;
+	segment_finish(store->segments);
+	meta_begin(store->meta);
+	int rc = store_settle(store, &nobody);
+	if (rc == 0)
+		rc = store_record(store, "unmount", 0, 0, NULL);
+	if (rc == 0)
+		rc = write_mark(store, true);
+	return store_commit_now(store, rc);
+}
+
+static int open_all(Store *store, const struct store_secret *secret, const struct store_options *options) {
+	int rc = open_io(store, options);
+	if (rc == 0)
+		rc = unlock(store, secret);
+	if (rc == 0)
+		rc = open_database(store, options);
+	if (rc == 0)
+		rc = know_segments(store);
+	if (rc == 0)
+		rc = content_cache_new(
+		        options->cache_bytes ? options->cache_bytes : CACHE_BYTES_DEFAULT, &store->cache);
+	if (rc == 0 && !store->read_only)
+		rc = begin_mount(store, options);
+	if (rc == 0 && !store->read_only)
+		rc = store_committer_start(store);
+	return rc;
+}
+
+int store_open(const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret) {
+	static const struct store_options defaults;
+	_cleanup_(store_abandonp) Store *store = NULL;
+	if (!options)
+		options = &defaults;
+	int rc = new_store(path, options, &store);
+	if (rc == 0)
+		rc = open_all(store, secret, options);
+	if (rc < 0)
+		return fault_while(rc, "opening vault %s", path);
+	*ret = steal_pointer(&store);
+	return 0;
+}
+
+/* A failed store commits nothing: the next mount recovers to the last commit that is known to be on the disk. */
+static int close_writable(Store *store) {
+	int rc = store->failed || meta_failed(store->meta) ? fault(EIO, "the vault had failed") : end_mount(store);
+	meta_close(steal_pointer(&store->meta));
+	if (rc < 0)
+		return rc;
+	rc = metadb_close(steal_pointer(&store->db));
+	int reserve_rc = reserve_close(steal_pointer(&store->reserve));
+	return rc < 0 ? rc : reserve_rc;
+}
+
+int store_close(Store *store) {
+	if (!store)
+		return 0;
+	store_committer_stop(store);
+	int rc = store->read_only ? 0 : close_writable(store);
+	rc = fault_while(rc, "closing vault %s", store->path);
+	free_store(store);
+	return rc;
+}
+
+/* ---- what it is made of ---- */
+
+Meta *store_meta(Store *store) {
+	return store->meta;
+}
+
+SegmentStore *store_segments(Store *store) {
+	return store->segments;
+}
+
+Keyring *store_keyring(Store *store) {
+	return store->keyring;
+}
+
+ContentCache *store_content_cache(Store *store) {
+	return store->cache;
+}
+
+bool store_is_read_only(const Store *store) {
+	return store->read_only;
+}
+
+void store_info(Store *store, struct store_info *ret) {
+	struct store_info info = {.cipher = (int)header_cipher(store->header),
+	        .read_only = store->read_only,
+	        .mount = store->mount,
+	        .recovered = !store->clean,
+	        .recovered_versions = store->recovered_versions,
+	        .dropped_drafts = store->dropped_drafts,
+	        .requeued_jobs = store->requeued_jobs};
+	(void)snprintf(info.path, sizeof info.path, "%s", store->path);
+	memcpy(info.vault_id, header_vault_id(store->header), STORE_VAULT_ID_BYTES);
+	pthread_mutex_lock(&store->lock);
+	info.failed = store->failed;
+	pthread_mutex_unlock(&store->lock);
+	*ret = info;
+}

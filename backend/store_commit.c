@@ -1,0 +1,160 @@
+/*
+ * Group commit.
+ *
+ *     fsync A ─ ticket 7 ─┐                    ┌─ served: 7, 8
+ *     fsync B ─ ticket 8 ─┴─ round (7…8) ──────┤
+ *     fsync C ─ ticket 9 ─────── drawn while it runs: the next round
+ */
+#include "backend/record.h"
+#include "backend/store_internal.h"
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* The committer looks so often in an interval whether there is something to commit. */
+#define TICKS 10
+
+static int checkpoint(void *arg) {
+	Store *store = arg;
+	if (metadb_wal_bytes(store->db) <= store->wal_limit)
+		return 0;
+	int rc = metadb_checkpoint(store->db);
+	/* Without room for the pack everything stays as it was; the WAL is whole and the next commit tries again. */
+	if (rc == -ENOSPC || rc == -EBUSY)
+		return 0;
+	if (rc == 0)
+		(void)reserve_refill(store->reserve);
+	return rc;
+}
+
+static void publish(Store *store, int rc, uint64_t records) {
+	pthread_mutex_lock(&store->lock);
+	if (rc < 0)
+		store->failed = true;
+	else
+		store->durable_records = records;
+	pthread_mutex_unlock(&store->lock);
+}
+
+int store_commit_now(Store *store, int rc) {
+	struct meta_committed committed = {0};
+	if (rc == 0)
+		rc = segment_flush(store->segments);
+	if (rc == 0)
+		rc = segment_take_changes(store->segments, segment_row_put, store->meta);
+	rc = meta_commit_then(store->meta, rc, &committed, checkpoint, store);
+	if (rc == 0)
+		rc = metadb_sync(store->db);
+	publish(store, rc, committed.audit_size);
+	return fault_while(rc, "committing");
+}
+
+/* Most of the segments' bytes are synced before the lock is taken, so that others go on meanwhile. */
+static int commit_round(Store *store) {
+	int rc = segment_flush(store->segments);
+	meta_begin(store->meta);
+	return store_commit_now(store, rc);
+}
+
+/* The time `ms` from now, as pthread_cond_timedwait wants it. */
+static struct timespec after_ms(unsigned ms) {
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
+}
+
+/* Waits until a round is due. Lock held. */
+static void wait_for_work(Store *store) {
+	unsigned tick = store->commit_ms / TICKS + 1;
+	for (int ticks = 0; !store->stop && store->wanted == store->done;) {
+		uint64_t pending = store->failed ? 0 : meta_pending(store->meta);
+		if (pending >= STORE_OPERATIONS || (pending > 0 && ticks >= TICKS - 1))
+			return;
+		/* The interval begins with the first operation, not with the last commit. */
+		ticks = pending > 0 ? ticks + 1 : 0;
+		struct timespec until = after_ms(tick);
+		pthread_cond_timedwait(&store->wake, &store->lock, &until);
+	}
+}
+
+static void *committer(void *arg) {
+	Store *store = arg;
+	pthread_mutex_lock(&store->lock);
+	for (;;) {
+		wait_for_work(store);
+		if (store->stop)
+			break;
+		uint64_t goal = store->wanted;
+		if (!store->failed) {
+			store->in_round = true;
+			pthread_mutex_unlock(&store->lock);
+			(void)commit_round(store);
+			pthread_mutex_lock(&store->lock);
+			store->in_round = false;
+		}
+		store->done = goal;
+		pthread_cond_broadcast(&store->served);
+	}
+	pthread_mutex_unlock(&store->lock);
+	return NULL;
+}
+
+int store_committer_start(Store *store) {
+	int rc = pthread_create(&store->committer, NULL, committer, store);
+	if (rc != 0)
+		return fault_errno(rc, "starting the committer");
+	store->committing = true;
+	return 0;
+}
+
+void store_committer_stop(Store *store) {
+	if (!store->committing)
+		return;
+	pthread_mutex_lock(&store->lock);
+	store->stop = true;
+	pthread_cond_signal(&store->wake);
+	pthread_mutex_unlock(&store->lock);
+	pthread_join(store->committer, NULL);
+	store->committing = false;
+}
+
+int store_commit_wait(Store *store) {
+	if (store->read_only)
+		return 0;
+	pthread_mutex_lock(&store->lock);
+	/* All is durable already when nothing is pending and no round is between COMMIT and sync. */
+	if (store->in_round || meta_pending(store->meta) > 0) {
+		uint64_t ticket = ++store->wanted;
+		pthread_cond_signal(&store->wake);
+		while (store->done < ticket && !store->failed && !store->stop)
+			pthread_cond_wait(&store->served, &store->lock);
+	}
+	int rc = store->failed || store->stop ? -EIO : 0;
+	pthread_mutex_unlock(&store->lock);
+	return rc < 0 ? fault(EIO, "the vault has failed: what was changed last is not on the disk") : 0;
+}
+
+int store_space_check(Store *store) {
+	if (store->read_only)
+		return fault(EROFS, "the vault is open for reading only");
+	pthread_mutex_lock(&store->lock);
+	bool failed = store->failed;
+	pthread_mutex_unlock(&store->lock);
+	if (failed || meta_failed(store->meta))
+		return fault(EROFS, "the vault has failed and takes no changes; mount it again");
+	return reserve_check(store->reserve, CONTENT_STEP_BYTES);
+}
+
+uint64_t store_durable_seq(Store *store) {
+	pthread_mutex_lock(&store->lock);
+	uint64_t records = store->durable_records;
+	pthread_mutex_unlock(&store->lock);
+	return records;
+}

@@ -1,0 +1,69 @@
+/*
+ * store_internal: what the sources of store share. Nobody else includes it.
+ */
+#pragma once
+
+#include "backend/content_internal.h"
+#include "backend/metadb.h"
+#include "backend/reserve.h"
+#include "backend/store.h"
+#include "backend/vault_io.h"
+#include "crypto/header.h"
+
+#include <pthread.h>
+
+#define STORE_HEADER_NAME "vault.json"
+/* A checkpoint when the WAL has grown past this, or past a quarter of the reserve if that is less. */
+#define STORE_WAL_BYTES ((uint64_t)16 << 20)
+/* The committer ends a transaction that has gathered so many operations. */
+#define STORE_OPERATIONS 4000u
+/* Version of the "meta" key that seals the database. */
+#define STORE_META_KEY_VERSION 1u
+
+/* Rows of kv. */
+#define STORE_KV_MOUNT "store.mount" /* u64: number of the last mount */
+#define STORE_KV_CLEAN "store.clean" /* u8: 1 when it ended well */
+
+struct Store {
+	char *path;
+	VaultIo *io;
+	bool own_io, read_only;
+	VaultHeader *header;
+	Keyring *keyring;
+	MetaDb *db;
+	Reserve *reserve; /* NULL when read-only */
+	Meta *meta;
+	SegmentStore *segments;
+	ContentCache *cache;
+	uint64_t wal_limit;
+	unsigned commit_ms;
+	uint64_t mount;
+	bool clean; /* the last mount ended well */
+	uint64_t recovered_versions, dropped_drafts, requeued_jobs;
+
+	/*
+	 * The committer. `lock` is a leaf but for what a round does, which it doesn't hold. A ticket is served by a
+	 * round that began after it was drawn.
+	 */
+	pthread_t committer;
+	bool committing; /* the thread exists */
+	pthread_mutex_t lock;
+	pthread_cond_t wake, served;
+	uint64_t wanted, done; /* last ticket drawn, last one served */
+	bool in_round, stop, failed;
+	uint64_t durable_records;
+};
+
+/* Starts and ends the committer thread. stop makes no last round. */
+int store_committer_start(Store *store);
+void store_committer_stop(Store *store);
+
+/* Flushes the segments, puts their rows, commits and syncs: from inside meta_begin, which it ends. `rc` < 0 undoes the
+ * operation. */
+int store_commit_now(Store *store, int rc);
+
+/* All of what a crash or an unmount leaves, inside meta_begin. */
+int store_settle(Store *store, const struct store_options *options);
+
+/* Adds a record of the daemon's own. node and version may be 0, detail NULL. */
+int store_record(Store *store, const char *event, uint64_t node, uint64_t version, const char *detail);

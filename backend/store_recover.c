@@ -1,0 +1,121 @@
+/* What a crash leaves, or an unmount with files still open: drafts, nodes without names, running jobs. */
+#include "backend/audit.h"
+#include "backend/job.h"
+#include "backend/store_internal.h"
+#include "backend/tree.h"
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int store_record(Store *store, const char *event, uint64_t node, uint64_t version, const char *detail) {
+	char path[TREE_PATH_MAX];
+	struct audit_event record = {.event = event,
+	        .actor = {.uid = getuid(), .gid = getgid(), .pid = getpid()},
+	        .node = node,
+	        .version = version,
+	        .detail = detail};
+	(void)snprintf(record.actor.exe, sizeof record.actor.exe, "%s", program_invocation_short_name);
+	if (node && tree_path(store->meta, node, path, sizeof path, NULL) == 0)
+		record.path = path;
+	return audit_record(store->meta, &record, NULL);
+}
+
+/* Rows gathered first, as nothing may be called from inside a listing. */
+struct gathered {
+	struct version *versions;
+	uint64_t *nodes;
+	size_t count, room;
+};
+
+static int more_room(void **list, size_t *room, size_t size) {
+	size_t more = *room ? *room * 2 : 64;
+	void *grown = realloc(*list, more * size);
+	if (!grown)
+		return fault(ENOMEM, "no memory for the drafts that were left");
+	*list = grown;
+	*room = more;
+	return 0;
+}
+
+static int gather_version(void *arg, const struct version *version) {
+	struct gathered *g = arg;
+	int rc = g->count == g->room ? more_room((void **)&g->versions, &g->room, sizeof *g->versions) : 0;
+	if (rc == 0)
+		g->versions[g->count++] = *version;
+	return rc;
+}
+
+static int gather_node(void *arg, const struct node *node) {
+	struct gathered *g = arg;
+	int rc = g->count == g->room ? more_room((void **)&g->nodes, &g->room, sizeof *g->nodes) : 0;
+	if (rc == 0)
+		g->nodes[g->count++] = node->id;
+	return rc;
+}
+
+/*
+ * Whether a draft is to be kept: somebody was promised it, and it is a person's. What the daemon itself was writing
+ * (Raw, Trusted) its job writes again; and of a file without a name nobody can ask for anything, unless it waits in
+ * staging for the gate.
+ */
+static bool is_kept(const struct version *draft, const struct node *node) {
+	if (!draft->fsynced)
+		return false;
+	return draft->zone == ZONE_STAGING || (draft->zone == ZONE_LANDING && node->nlink > 0);
+}
+
+static int settle_draft(Store *store, const struct version *draft, const struct store_options *options) {
+	struct node node;
+	struct version sealed;
+	int rc = tree_get(store->meta, draft->node, &node);
+	if (rc < 0)
+		return rc;
+	if (!is_kept(draft, &node)) {
+		store->dropped_drafts++;
+		rc = store_record(
+		        store, "recover", draft->node, draft->id, "a change that nobody had synced was dropped");
+		if (rc == 0)
+			rc = version_drop(store->meta, draft->id, &node.size);
+		return rc == 0 ? tree_setattr(store->meta, draft->node, &node, TREE_SIZE, &node) : rc;
+	}
+	store->recovered_versions++;
+	rc = version_seal(store->meta, draft->id, ORIGIN_RECOVERED, 0, NULL, &sealed);
+	if (rc == 0)
+		rc = store_record(store, "recover", draft->node, sealed.id, "a synced change became a version");
+	if (rc == 0 && options->arrived)
+		rc = options->arrived(store->meta, &sealed, options->arrived_arg);
+	return rc;
+}
+
+static int settle_drafts(Store *store, const struct store_options *options) {
+	struct gathered drafts = {0};
+	int rc = version_drafts(store->meta, gather_version, &drafts);
+	for (size_t i = 0; i < drafts.count && rc == 0; i++)
+		rc = settle_draft(store, &drafts.versions[i], options);
+	free(drafts.versions);
+	return fault_while(rc, "settling what was being written");
+}
+
+static int forget_orphans(Store *store) {
+	struct gathered orphans = {0};
+	int rc = tree_orphans(store->meta, gather_node, &orphans);
+	for (size_t i = 0; i < orphans.count && rc == 0; i++) {
+		rc = tree_forget(store->meta, orphans.nodes[i]);
+		if (rc == -EBUSY)
+			rc = 0;
+	}
+	free(orphans.nodes);
+	return fault_while(rc, "forgetting files without a name");
+}
+
+int store_settle(Store *store, const struct store_options *options) {
+	int rc = settle_drafts(store, options);
+	if (rc == 0)
+		rc = forget_orphans(store);
+	if (rc == 0)
+		rc = job_requeue_running(store->meta, &store->requeued_jobs);
+	return rc;
+}
