@@ -214,7 +214,8 @@ static int record_delivery(Gate *gate, const struct arrival *a, const struct raw
 	};
 	meta_begin(m);
 	row.time_ns = meta_now(m);
-	int rc = delivery_put(m, &row, NULL);
+	uint64_t id;
+	int rc = delivery_put(m, &row, &id);
 	if (rc >= 0)
 		rc = lineage_put(m, place->version, a->job.version, LINEAGE_INPUT);
 	if (rc == -EEXIST)

@@ -122,7 +122,8 @@ static int quarantine(Meta *m, const struct judgement *j, uint64_t node, uint64_
 	        .verdict = verdict,
 	        .uid = j->actor.uid,
 	};
-	return quarantine_put(m, &row, NULL);
+	uint64_t id;
+	return quarantine_put(m, &row, &id);
 }
 
 static int make_json(Gate *gate, struct judgement *j, enum outcome *ret_outcome, char **ret_reason, char **ret_json,
