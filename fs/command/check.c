@@ -116,12 +116,6 @@ static void print_rule(const struct check_rule *rule) {
 		_cleanup_(freep) char *name = words_safe(rule->metrics[i].name);
 		printf("        %s = %.15g\n", name ? name : "?", rule->metrics[i].value);
 	}
-	if (rule->failing_line_count) {
-		printf("        line%s", rule->failing_rows == 1 ? "" : "s");
-		for (size_t i = 0; i < rule->failing_line_count && i < 10; i++)
-			printf(" %" PRIu64, rule->failing_lines[i]);
-		printf(rule->failing_rows > 10 ? " … (%" PRIu64 " rows)\n" : "\n", rule->failing_rows);
-	}
 }
 
 static void print_result(const char *file, const struct check_result *result) {

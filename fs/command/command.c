@@ -264,6 +264,8 @@ int command_exit_of(int rc) {
 	case ENOENT:
 		return EXIT_NO;
 	case EINVAL:
+	case ENOTTY: /* no terminal to ask at, and no other source given */
+	case EBADE:  /* two passphrases typed that differ */
 		return EXIT_USAGE;
 	case EMEDIUMTYPE:
 		return EXIT_NOT_A_VAULT;

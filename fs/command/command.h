@@ -93,7 +93,8 @@ int command_fail(const struct invocation *call, int code, const char *format, ..
         __attribute__((format(printf, 3, 4)));
 
 /* As command_fail for a failed call: "assayfs CMD: words: what fault_message() says". The exit code follows from `rc`:
- * -EKEYREJECTED 12, -EBUSY 4, -ENOTCONN 5, -EACCES and -EPERM 6, -ENOENT 1, -EINVAL 2, -EMEDIUMTYPE 7, others 3. */
+ * -EKEYREJECTED 12, -EBUSY 4, -ENOTCONN 5, -EACCES and -EPERM 6, -ENOENT 1, -EINVAL, -ENOTTY and -EBADE 2, -EMEDIUMTYPE
+ * 7, others 3. */
 int command_fault(const struct invocation *call, int rc, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The exit code for a negative errno, as listed at command_fault(). */

@@ -68,15 +68,17 @@ static int run_init(const struct invocation *call) {
 	const char *vault = command_operand(call, 0);
 	struct store_init_options options = {0};
 	_cleanup_(passphrase_freep) Passphrase *passphrase = NULL;
-	int code = read_options(call, &options);
+	int code = secrets_check(call);
+	if (!code)
+		code = read_options(call, &options);
 	if (code)
 		return code;
 	int rc = process_harden();
 	if (rc)
 		return command_fault(call, rc, "protecting the passphrase's memory");
-	code = secrets_get_new(call, vault, &passphrase);
-	if (code)
-		return code;
+	rc = secrets_get_new(call, vault, &passphrase);
+	if (rc)
+		return command_fault(call, rc, "getting the new passphrase");
 	char recovery[STORE_RECOVERY_TEXT_BYTES] = "";
 	rc = store_init(vault, passphrase_bytes(passphrase), &options, recovery);
 	if (rc == -ENOTEMPTY || rc == -EEXIST) {

@@ -137,17 +137,39 @@ static void note_signal(int number) {
 	caught = number;
 }
 
-/* No SA_RESTART: read(2) shall come back, so that the terminal is restored before the signal does its work. */
-static void catch_signals(struct sigaction before[static SIGNAL_COUNT]) {
+struct signal_state {
+	struct sigaction actions[SIGNAL_COUNT];
+	sigset_t mask;
+};
+
+/* No SA_RESTART: read(2) shall come back, so that the terminal is restored before the signal does its work. They are
+ * let through even where the caller has blocked them, as a daemon does: ^C must end the question. */
+static void catch_signals(struct signal_state *before) {
 	struct sigaction action = {.sa_handler = note_signal};
+	sigset_t ours;
 	caught = 0;
-	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		(void)sigaction(terminal_signals[i], &action, &before[i]);
+	sigemptyset(&ours);
+	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+		(void)sigaction(terminal_signals[i], &action, &before->actions[i]);
+		sigaddset(&ours, terminal_signals[i]);
+	}
+	(void)sigprocmask(SIG_UNBLOCK, &ours, &before->mask);
 }
 
-static void release_signals(const struct sigaction before[static SIGNAL_COUNT]) {
+static void release_signals(const struct signal_state *before) {
+	(void)sigprocmask(SIG_SETMASK, &before->mask, NULL);
 	for (size_t i = 0; i < SIGNAL_COUNT; i++)
-		(void)sigaction(terminal_signals[i], &before[i], NULL);
+		(void)sigaction(terminal_signals[i], &before->actions[i], NULL);
+}
+
+/* From the background, too, where the kernel would stop us with SIGTTOU if it were not blocked. */
+static void restore_terminal(int terminal, const struct termios *before) {
+	sigset_t stop, mask;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTTOU);
+	(void)sigprocmask(SIG_BLOCK, &stop, &mask);
+	(void)tcsetattr(terminal, TCSAFLUSH, before);
+	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 static int read_line(int terminal, Passphrase *passphrase) {
@@ -185,8 +207,7 @@ static int ask_quietly(int terminal, const char *prompt, Passphrase *passphrase)
 	if (tcsetattr(terminal, TCSAFLUSH, &quiet) < 0)
 		return caught ? -EINTR : fault_errno(errno, "switching the terminal's echo off");
 	int rc = read_line(terminal, passphrase);
-	while (tcsetattr(terminal, TCSAFLUSH, &before) < 0 && errno == EINTR)
-		;
+	restore_terminal(terminal, &before);
 	write_words(terminal, "\n");
 	return rc;
 }
@@ -194,11 +215,11 @@ static int ask_quietly(int terminal, const char *prompt, Passphrase *passphrase)
 /* After a stop (^Z) and its end the question is put again. */
 static int ask(int terminal, const char *prompt, Passphrase *passphrase) {
 	for (;;) {
-		struct sigaction before[SIGNAL_COUNT];
-		catch_signals(before);
+		struct signal_state before;
+		catch_signals(&before);
 		int rc = ask_quietly(terminal, prompt, passphrase);
 		int signal_number = caught;
-		release_signals(before);
+		release_signals(&before);
 		if (signal_number)
 			(void)raise(signal_number);
 		if (rc != -EINTR)

@@ -18,4 +18,3 @@ static int run_pending(const struct invocation *call) {
 PENDING(command_init, "init", "VAULT", 1, 1, "make a vault");
 PENDING(command_mount, "mount", "VAULT DIR", 2, 2, "mount a vault");
 PENDING(command_fsck, "fsck", "VAULT", 1, 1, "hold every byte of a vault to account");
-PENDING(command_policy_suggest, "policy suggest", "FILE", 1, 1, "write a first policy for a file");

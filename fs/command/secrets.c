@@ -2,38 +2,40 @@
 
 #include "crypto/base/fault.h"
 
-#include <errno.h>
 #include <stdio.h>
 
 static void warn(void *context, const char *words) {
-	command_note(context, "warning: %s", words);
+	const struct invocation *call = context;
+	command_note(call, "warning: %s", words);
 }
 
 static int get(const struct invocation *call, struct passphrase_source *source, Passphrase **ret_secret) {
 	struct invocation context = *call;
 	source->warn = warn;
 	source->context = &context;
-	int rc = passphrase_get(source, ret_secret);
-	if (!rc)
-		return 0;
-	int code = rc == -ENOTTY || rc == -EBADE ? EXIT_USAGE : EXIT_UNDECIDED;
-	(void)command_fault(call, rc, "getting the %s", "secret that opens the vault");
-	return code;
+	return passphrase_get(source, ret_secret);
 }
 
-int secrets_get(const struct invocation *call, const char *vault, Passphrase **ret_secret, bool *ret_is_recovery) {
-	const char *recovery_file = command_value(call, "recovery-key-file");
-	bool is_recovery = recovery_file || command_has(call, "recovery-key");
+static bool wants_recovery_key(const struct invocation *call) {
+	return command_has(call, "recovery-key-file") || command_has(call, "recovery-key");
+}
+
+int secrets_check(const struct invocation *call) {
 	bool is_passphrase = command_has(call, "passfile") || command_has(call, "extpass");
-	if (is_recovery && is_passphrase)
+	if (wants_recovery_key(call) && is_passphrase)
 		return command_fail(
 		        call, EXIT_USAGE, "give either a passphrase's source or the recovery key's, not both");
 	if (command_has(call, "passfile") && command_has(call, "extpass"))
 		return command_fail(call, EXIT_USAGE, "give either --passfile or --extpass, not both");
+	return 0;
+}
+
+int secrets_get(const struct invocation *call, const char *vault, Passphrase **ret_secret, bool *ret_is_recovery) {
+	bool is_recovery = wants_recovery_key(call);
 	char prompt[256];
 	snprintf(prompt, sizeof prompt, "%s of vault %.200s: ", is_recovery ? "Recovery key" : "Passphrase", vault);
 	struct passphrase_source source = {
-	        .passfile = is_recovery ? recovery_file : command_value(call, "passfile"),
+	        .passfile = command_value(call, is_recovery ? "recovery-key-file" : "passfile"),
 	        .extpass = is_recovery ? NULL : command_value(call, "extpass"),
 	        .prompt = prompt,
 	};
@@ -42,8 +44,6 @@ int secrets_get(const struct invocation *call, const char *vault, Passphrase **r
 }
 
 int secrets_get_new(const struct invocation *call, const char *vault, Passphrase **ret_secret) {
-	if (command_has(call, "passfile") && command_has(call, "extpass"))
-		return command_fail(call, EXIT_USAGE, "give either --passfile or --extpass, not both");
 	char prompt[256];
 	snprintf(prompt, sizeof prompt, "New passphrase for vault %.200s: ", vault);
 	struct passphrase_source source = {

@@ -15,11 +15,12 @@
 		"recovery-key-file", 0, "FILE", "read the recovery key from FILE instead"              \
 	}
 
-#define OPTIONS_SECRET_COUNT 4
+/* Whether the options go together: 0, or EXIT_USAGE after saying what excludes what. */
+int secrets_check(const struct invocation *call);
 
-/* Gets the secret for `vault` as the options say. 0, or the exit code after saying why on stderr (EXIT_USAGE for
- * options that exclude each other, EXIT_UNDECIDED otherwise). *ret_is_recovery: it is the recovery key's text. */
+/* Gets the secret for `vault` as the options say. 0; -errno with fault() words (of passphrase_get). *ret_is_recovery:
+ * it is the recovery key's text. Call it while there is one thread. */
 int secrets_get(const struct invocation *call, const char *vault, Passphrase **ret_secret, bool *ret_is_recovery);
 
-/* Gets a passphrase for a new vault: asked for twice on a terminal. */
+/* Gets a passphrase for a new vault: asked for twice on a terminal. As secrets_get. */
 int secrets_get_new(const struct invocation *call, const char *vault, Passphrase **ret_secret);

@@ -298,9 +298,9 @@ static void add_mount(Service *service, json_t *item) {
 	if (!info)
 		return;
 	store_info(service->store, info);
-	json_t *facts = json_pack("{s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "mounted_ns",
-	        (json_int_t)service->started_ns, "mounter", (json_int_t)service->mounter, "read_only", info->read_only,
-	        "failed", info->failed, "recovered", info->recovered, "recovered_versions",
+	json_t *facts = json_pack("{s:i, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "pid", (int)getpid(),
+	        "mounted_ns", (json_int_t)service->started_ns, "mounter", (json_int_t)service->mounter, "read_only",
+	        info->read_only, "failed", info->failed, "recovered", info->recovered, "recovered_versions",
 	        (json_int_t)info->recovered_versions, "dropped_drafts", (json_int_t)info->dropped_drafts,
 	        "requeued_jobs", (json_int_t)info->requeued_jobs, "mount", (json_int_t)info->mount);
 	json_object_update(item, facts);

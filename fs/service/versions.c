@@ -134,6 +134,8 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 	rc = look_at_present(service->meta, path, peer, &present);
 	if (!rc)
 		rc = list_path(service->meta, path, &listing);
+	if (!rc && listing.count == 0 && !present.id)
+		rc = fault(ENOENT, "no file ever had this name");
 	if (!rc)
 		rc = add_outcomes(service->meta, &listing);
 	rc = meta_end(service->meta, rc);

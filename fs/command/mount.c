@@ -1,0 +1,125 @@
+/* `assayfs mount`: a vault as a directory. */
+#include "fs/command/command.h"
+#include "fs/command/secrets.h"
+#include "fs/command/vault.h"
+
+#include "crypto/base/fault.h"
+#include "fs/mount.h"
+#include "fs/parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct unlocking {
+	const struct invocation *call;
+	Passphrase *secret;
+};
+
+static int unlock(void *arg, struct store_secret *ret_secret) {
+	struct unlocking *unlocking = arg;
+	bool is_recovery;
+	int rc = secrets_get(unlocking->call, command_operand(unlocking->call, 0), &unlocking->secret, &is_recovery);
+	if (rc)
+		return rc;
+	ret_secret->kind = is_recovery ? STORE_RECOVERY_KEY : STORE_PASSPHRASE;
+	ret_secret->bytes = passphrase_bytes(unlocking->secret);
+	return 0;
+}
+
+static void wipe(void *arg) {
+	struct unlocking *unlocking = arg;
+	passphrase_free(unlocking->secret);
+	unlocking->secret = NULL;
+}
+
+/* All -o of the line in one list. NULL when memory is out. */
+static char *join_options(const struct invocation *call) {
+	char *list = strdup("");
+	for (size_t i = 0; list && i < call->value_count; i++) {
+		if (strcmp(call->values[i].option->name, "options") != 0)
+			continue;
+		char *longer = NULL;
+		int length = asprintf(&longer, "%s%s%s", list, *list ? "," : "", call->values[i].value);
+		free(list);
+		list = length < 0 ? NULL : longer;
+	}
+	return list;
+}
+
+static bool has_option(const char *list, const char *name) {
+	size_t length = strlen(name);
+	for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',')
+		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+			return true;
+	return false;
+}
+
+/* What can be seen to be wrong before anybody types a passphrase. */
+static int check_places(const struct invocation *call) {
+	const char *vault = command_operand(call, 0), *dir = command_operand(call, 1);
+	_cleanup_(header_freep) VaultHeader *header = NULL;
+	struct stat about;
+	int rc = vault_header_read(vault, &header);
+	if (rc)
+		return command_fault(call, rc, "mounting %s", vault);
+	if (stat(dir, &about) < 0)
+		return command_fail(call, EXIT_USAGE, "mounting %s on %s: %s%s", vault, dir, strerror(errno),
+		        errno == ENOENT     ? "; make it with mkdir"
+		        : errno == ENOTCONN ? "; 'assayfs umount' clears a dead mount away"
+		                            : "");
+	if (!S_ISDIR(about.st_mode))
+		return command_fail(call, EXIT_USAGE, "mounting %s on %s: it is no directory", vault, dir);
+	return 0;
+}
+
+static int mount_vault(const struct invocation *call, const char *list, Parts *parts) {
+	struct unlocking unlocking = {.call = call};
+	const struct mount_part row = parts_row(parts);
+	const struct mount_options options = {.vault = command_operand(call, 0),
+	        .mountpoint = command_operand(call, 1),
+	        .fuse_options = list,
+	        .foreground = command_has(call, "foreground"),
+	        .unlock = unlock,
+	        .wipe = wipe,
+	        .unlock_arg = &unlocking,
+	        .parts = &row,
+	        .part_count = 1};
+	int rc = mount_run(&options);
+	wipe(&unlocking);
+	return rc ? command_fault(call, rc, "mounting %s on %s", options.vault, options.mountpoint) : EXIT_DONE;
+}
+
+static int run_mount(const struct invocation *call) {
+	_cleanup_(freep) char *list = join_options(call);
+	_cleanup_(parts_freep) Parts *parts = NULL;
+	int code = secrets_check(call);
+	if (!code)
+		code = check_places(call);
+	if (code)
+		return code;
+	if (!list || parts_new(has_option(list, "allow_other"), &parts))
+		return command_fail(call, EXIT_UNDECIDED, "out of memory");
+	return mount_vault(call, list, parts);
+}
+
+const struct command command_mount = {
+        .words = "mount",
+        .operands = "VAULT DIR",
+        .least = 2,
+        .most = 2,
+        .summary = "mount a vault on a directory",
+        .details = "Returns when the mount is there; a failure shows in the exit code. Works as root, and as an "
+                   "ordinary user "
+                   "through fusermount3. SIGTERM ends the mount as umount does.",
+        .options = (const struct command_option[]){{"foreground", 'f', NULL,
+                                                           "stay in the foreground until it is unmounted"},
+                {"options", 'o', "OPTION[,OPTION…]", "mount options: allow_other, ro, noexec, …"}, OPTIONS_SECRET, {0}},
+        .examples = (const struct command_example[]){{"assayfs mount /srv/vault /mnt", "asks for the passphrase"},
+                {"assayfs mount -o allow_other --passfile /root/pass /srv/vault /mnt", "for all users, by their roles"},
+                {0}},
+        .exits = EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_DENIED) | EXIT_BIT(EXIT_NOT_A_VAULT) |
+                 EXIT_BIT(EXIT_PASSPHRASE),
+        .run = run_mount,
+};

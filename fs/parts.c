@@ -1,0 +1,124 @@
+#include "fs/parts.h"
+
+#include "crypto/base/fault.h"
+#include "fs/service/service.h"
+#include "policy/gate/gate.h"
+#include "policy/worker.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct Parts {
+	bool allow_other;
+	atomic_bool is_mounted; /* the kernel can be notified */
+	struct filesystem *fs;
+	Spawner *spawner;
+	Gate *gate;
+	struct gate_hooks hooks;
+	Service *service;
+};
+
+static int prepare(void *state) {
+	Parts *parts = state;
+	const struct spawner_options options = {0};
+	return spawner_start(&options, &parts->spawner);
+}
+
+static void tune(void *state, struct store_options *options) {
+	(void)state;
+	options->arrived = gate_recovered;
+}
+
+/* Jobs may run before the mount is there; then the kernel has nothing to forget. */
+static void changed(void *arg, uint64_t parent_ino, struct bytes name, uint64_t old_ino) {
+	Parts *parts = arg;
+	if (atomic_load(&parts->is_mounted))
+		filesystem_changed(parts->fs, parent_ino, name, old_ino);
+}
+
+/* Arrivals in Landing; Trusted is read-only to users until its writers' side is attached (hooks that are NULL refuse).
+ */
+static int arrived(void *gate, Meta *m, const struct gate_arrival *arrival) {
+	if (!arrival->version)
+		return 0;
+	return gate_arrived(gate, m, arrival->path, arrival->node, arrival->version, arrival->actor);
+}
+
+static int attribute(void *gate, Meta *m, const struct node *node, const char *name, char *ret_text, size_t capacity) {
+	char path[TREE_PATH_MAX];
+	enum outcome outcome;
+	(void)gate;
+	if (strcmp(name, "verdict") != 0 || !S_ISREG(node->mode))
+		return -ENODATA;
+	int rc = tree_path(m, node->id, path, sizeof path, NULL);
+	if (!rc)
+		rc = gate_outcome(m, path, node, &outcome, NULL);
+	return rc ? rc : snprintf(ret_text, capacity, "%s", outcome_word(outcome));
+}
+
+static int opened(void *state, struct filesystem *fs) {
+	Parts *parts = state;
+	const struct gate_options options = {.changed = changed, .changed_arg = parts, .mounter = fs->owner_uid};
+	parts->fs = fs;
+	int rc = gate_start(fs->store, parts->spawner, &options, &parts->gate);
+	if (rc)
+		return rc;
+	parts->hooks = (struct gate_hooks){.gate = parts->gate, .arrived = arrived, .attribute = attribute};
+	fs->gate = &parts->hooks;
+	return 0;
+}
+
+static int start(void *state, struct filesystem *fs) {
+	Parts *parts = state;
+	const struct service_options options = {.store = fs->store,
+	        .gate = parts->gate,
+	        .spawner = parts->spawner,
+	        .mounter = fs->owner_uid,
+	        .others = parts->allow_other};
+	atomic_store(&parts->is_mounted, true);
+	return service_start(&options, &parts->service);
+}
+
+static void stop(void *state) {
+	Parts *parts = state;
+	atomic_store(&parts->is_mounted, false);
+	service_stop(parts->service);
+	gate_stop(parts->gate);
+	parts->gate = NULL;
+	if (parts->fs)
+		parts->fs->gate = &gate_closed;
+}
+
+static void end(void *state, int outcome, const char *words) {
+	Parts *parts = state;
+	spawner_stop(parts->spawner);
+	parts->spawner = NULL;
+	service_end(parts->service, outcome, words);
+	parts->service = NULL;
+}
+
+int parts_new(bool allow_other, Parts **ret_parts) {
+	Parts *parts = calloc(1, sizeof *parts);
+	if (!parts)
+		return fault(ENOMEM, "mounting: out of memory");
+	parts->allow_other = allow_other;
+	*ret_parts = parts;
+	return 0;
+}
+
+struct mount_part parts_row(Parts *parts) {
+	return (struct mount_part){.prepare = prepare,
+	        .tune = tune,
+	        .opened = opened,
+	        .start = start,
+	        .stop = stop,
+	        .end = end,
+	        .state = parts};
+}
+
+void parts_free(Parts *parts) {
+	free(parts);
+}

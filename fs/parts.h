@@ -1,0 +1,26 @@
+/*
+ * parts: what lives in a mount beside the file system itself: the process that runs checks, the gate, the control
+ * socket.
+ *
+ *     prepare    the spawner, before a key is in memory and before threads
+ *     tune       recovered files become arrivals
+ *     opened     the gate; its hooks go into the file system
+ *     start      the control socket answers
+ *     stop       socket, gate, hooks; the store is still open
+ *     end        `assayfs umount` hears how it went; the spawner ends
+ */
+#pragma once
+
+#include "fs/mount.h"
+
+typedef struct Parts Parts;
+
+/* allow_other: whether other users may connect to the control socket. -ENOMEM. */
+int parts_new(bool allow_other, Parts **ret_parts);
+
+/* The row for struct mount_options. The parts must outlive the mount. */
+struct mount_part parts_row(Parts *parts);
+
+/* After mount_run. Accepts NULL. */
+void parts_free(Parts *parts);
+DEFINE_CLEANUP(Parts, parts_free);

@@ -1,0 +1,81 @@
+"""What the tests of the command share: running it, and checks that are counted."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ASSAYFS = sys.argv[1]
+SOURCE = sys.argv[2] if len(sys.argv) > 2 else "."
+
+
+class Tests:
+    """Each method whose name begins with `test_` is one test in a directory of its own; its name reads as a sentence."""
+
+    def run(self):
+        failed = 0
+        names = [name for name in dir(self) if name.startswith("test_")]
+        for name in names:
+            self.directory = tempfile.mkdtemp(prefix="assayfs-cli-")
+            self.faults = []
+            try:
+                getattr(self, name)()
+            except Exception as error:  # a broken test is a failed test
+                self.faults.append(f"{type(error).__name__}: {error}")
+            finally:
+                try:
+                    self.clean_up()
+                finally:
+                    shutil.rmtree(self.directory, ignore_errors=True)
+            print(f"{'FAILED' if self.faults else 'ok    '} {name[5:].replace('_', ' ')}")
+            for words in self.faults:
+                print(f"       {words}")
+            failed += bool(self.faults)
+        print(f"{len(names)} tests, {failed} failed")
+        return 1 if failed else 0
+
+    def clean_up(self):
+        pass
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def write(self, name, content, mode=0o600):
+        with open(self.path(name), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        os.chmod(self.path(name), mode)
+        return self.path(name)
+
+    def check(self, condition, words):
+        if not condition:
+            self.faults.append(words)
+
+    def assayfs(self, *arguments, code=0, **options):
+        """Runs the command; an exit code other than `code` is a fault."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("cwd", self.directory)
+        options.setdefault("timeout", 120)
+        result = subprocess.run([ASSAYFS, *arguments], capture_output=True, **options)
+        result.out = result.stdout.decode(errors="replace")
+        result.err = result.stderr.decode(errors="replace")
+        if result.returncode != code:
+            self.faults.append(f"{' '.join(map(str, arguments))}: exit {result.returncode}, not {code}; "
+                               f"{result.err.strip() or result.out.strip()[:200]}")
+        return result
+
+    def one_line(self, result, *parts):
+        """Standard error is exactly one line that holds all `parts`."""
+        lines = result.err.splitlines()
+        self.check(len(lines) == 1, f"not one line on stderr but {len(lines)}: {result.err!r}")
+        for part in parts:
+            self.check(part in result.err, f"stderr lacks {part!r}: {result.err!r}")
+        return result
+
+    def json(self, *arguments, code=0, **options):
+        result = self.assayfs(*arguments, code=code, **options)
+        try:
+            return json.loads(result.stdout)
+        except ValueError:
+            self.faults.append(f"{' '.join(arguments)}: no JSON: {result.out[:200]!r} {result.err[:200]!r}")
+            return {}

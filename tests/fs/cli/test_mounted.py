@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""The command on a mounted vault, from an empty directory to a file in Trusted and back.
+
+usage: test_mounted.py ASSAYFS SOURCE
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from cli import ASSAYFS, Tests
+
+if not os.path.exists("/dev/fuse"):
+    print("skipped: /dev/fuse is missing")
+    sys.exit(77)
+
+CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
+GOOD = "name,kind\na,cat\nb,dog\nc,cat\n"
+RULES = 'Rules = [ RowCount > 2, IsComplete "name", ColumnValues "kind" in ["cat", "dog"] ]\n'
+POLICY = """version: 1
+datasets:
+  - name: pets
+    match: "pets/*.csv"
+    rules: pets.dqdl
+workflows:
+  - {name: on-arrival, dataset: pets, from: Landing, to: Trusted, on: close}
+  - {name: again, dataset: pets, from: Raw, to: Trusted, on: demand}
+"""
+
+
+class MountedTests(Tests):
+    def mounted(self, *options):
+        self.write("pass", "correct horse\n")
+        self.assayfs("init", *CHEAP, "--passfile", "pass", "v")
+        os.makedirs(self.path("mnt"), exist_ok=True)
+        self.assayfs("mount", *options, "--passfile", "pass", "v", "mnt")
+        self.mnt = self.path("mnt")
+
+    def clean_up(self):
+        if os.path.ismount(self.path("mnt")):
+            done = subprocess.run([ASSAYFS, "umount", self.path("mnt")], capture_output=True, check=False, timeout=60)
+            if done.returncode:
+                self.faults.append(f"unmounting: {done.stderr.decode()}")
+                subprocess.run(["umount", "-l", self.path("mnt")], check=False)
+
+    def put(self, path, content):
+        full = os.path.join(self.mnt, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(content)
+        return full
+
+    def policy(self):
+        os.makedirs(self.path("policy"), exist_ok=True)
+        self.write("policy/policy.yaml", POLICY)
+        self.write("policy/pets.dqdl", RULES)
+        return self.assayfs("policy", "apply", "policy", "mnt")
+
+    def outcome(self, path, *wanted):
+        """The verdict on a path, as soon as it is one of `wanted`."""
+        for _ in range(200):
+            verdict = subprocess.run([ASSAYFS, "why", "--json", os.path.join(self.mnt, path)], capture_output=True,
+                                     check=False, timeout=60)
+            last = json.loads(verdict.stdout or b"{}").get("outcome")
+            if last in wanted:
+                return last
+            time.sleep(0.05)
+        self.faults.append(f"{path}: {last}, not one of {wanted} ({verdict.stderr.decode().strip()})")
+        return last
+
+    def test_umount_returns_when_the_vault_can_be_mounted_again(self):
+        self.mounted()
+        self.put("Landing/a.txt", "words")
+        for _ in range(3):
+            self.assayfs("umount", os.path.join(self.mnt, "Landing"))
+            self.check(not os.path.ismount(self.mnt), "still mounted")
+            self.assayfs("mount", "--passfile", "pass", "v", "mnt")
+        self.check(open(os.path.join(self.mnt, "Landing/a.txt"), encoding="utf-8").read() == "words", "lost")
+
+    def test_a_second_mount_is_refused_with_4(self):
+        self.mounted()
+        os.mkdir(self.path("other"))
+        self.one_line(self.assayfs("mount", "--passfile", "pass", "v", "other", code=4))
+        self.check(self.json("info", "--json", "v").get("mounted") is True, "info says it is not mounted")
+
+    def test_umount_of_a_busy_mount_exits_4_and_keeps_it(self):
+        self.mounted()
+        with open(os.path.join(self.mnt, "Landing/open"), "w", encoding="utf-8"):
+            self.one_line(self.assayfs("umount", "mnt", code=4), "fuser")
+            self.check(os.path.ismount(self.mnt), "gone")
+            self.assayfs("status", "mnt")
+
+    def test_status_tells_a_newcomer_what_to_do_next(self):
+        self.mounted()
+        self.put("Landing/pets/a.csv", GOOD)
+        self.assayfs("sync", "mnt")
+        result = self.assayfs("status", "mnt")
+        self.check("assayfs policy suggest Landing/pets/a.csv -o policy/" in result.out, result.out)
+        self.check("assayfs policy apply policy/" in result.out, result.out)
+        self.assayfs("policy", "show", "mnt", code=1)
+        status = self.json("status", "--json", "mnt")
+        self.check(status["policy"] is None and status["zones"][0]["files"] == 1, f"{status}")
+
+    def test_a_good_file_passes_and_a_bad_one_says_why(self):
+        self.mounted()
+        self.check("Policy 1" in self.policy().out, "not applied")
+        self.put("Landing/pets/good.csv", GOOD)
+        self.put("Landing/pets/bad.csv", GOOD.replace("dog", "bird"))
+        self.outcome("Landing/pets/good.csv", "passed")
+        self.check(open(os.path.join(self.mnt, "Trusted/pets/good.csv"), encoding="utf-8").read() == GOOD, "not the same")
+        self.outcome("Landing/pets/bad.csv", "failed")
+        self.check(not os.path.exists(os.path.join(self.mnt, "Trusted/pets/bad.csv")), "it is in Trusted")
+        result = self.assayfs("why", os.path.join(self.mnt, "Landing/pets/bad.csv"), code=1)
+        self.check('ColumnValues "kind"' in result.out and "1" in result.out, result.out)
+        listed = self.json("quarantine", "list", "--json", "mnt")
+        for row in listed:
+            self.assayfs("quarantine", "show", str(row["id"]), "mnt")
+        self.assayfs("quarantine", "show", "999", "mnt", code=1)
+        status = self.json("status", "--json", "mnt")
+        self.check(status["zones"][2]["outcomes"]["passed"] == 1, f"{status['zones']}")
+        self.check(any("bad.csv" in failure["path"] for failure in status["failures"]), f"{status['failures']}")
+
+    def test_ungoverned_files_name_the_closest_pattern(self):
+        self.mounted()
+        self.policy()
+        self.put("Landing/pats/a.csv", GOOD)
+        status = self.json("status", "--json", "mnt")
+        self.check(status["ungoverned_count"] == 1 and status["ungoverned"][0]["closest_match"] == "pets/*.csv", f"{status}")
+        result = self.assayfs("why", "mnt/Landing/pats/a.csv")
+        self.check("No dataset governs it" in result.out and "pets/*.csv" in result.out, result.out)
+
+    def test_a_broken_policy_changes_nothing(self):
+        self.mounted()
+        self.policy()
+        before = self.json("policy", "show", "--json", "mnt")
+        self.write("policy/policy.yaml", POLICY + "unknown: 1\n")
+        self.one_line(self.assayfs("policy", "apply", "policy", "mnt", code=1), "policy.yaml:9")
+        self.check(self.json("policy", "show", "--json", "mnt") == before, "it changed")
+        self.check(before["files"]["pets.dqdl"] == RULES, f"{before}")
+        self.write("policy/policy.yaml", POLICY)
+        self.check("already" in self.assayfs("policy", "apply", "policy", "mnt").out, "applied twice")
+
+    def test_versions_are_listed_and_restored(self):
+        self.mounted()
+        path = None
+        for words in ("one", "two", "three"):
+            path = self.put("Landing/notes.txt", words)
+        rows = self.json("versions", "--json", path)["versions"]
+        self.check([row["number"] for row in rows] == [1, 2, 3] and rows[-1]["current"], f"{rows}")
+        self.check("current" in self.assayfs("versions", path).out, "no current one")
+        self.assayfs("restore", f"{path}@1")
+        self.check(open(path, encoding="utf-8").read() == "one", "not restored")
+        self.check(len(self.json("versions", "--json", path)["versions"]) == 4, "no new version")
+        self.one_line(self.assayfs("restore", f"{path}@99", code=1), "version")
+        os.unlink(path)
+        self.check(len(self.json("versions", "--json", path)["versions"]) == 4, "versions of a removed file")
+        self.assayfs("restore", f"{path}@2")
+        self.check(open(path, encoding="utf-8").read() == "two", "not back")
+        self.one_line(self.assayfs("versions", "mnt/Landing/never", code=1))
+
+    def test_a_name_of_any_bytes_has_versions(self):
+        self.mounted()
+        name = os.path.join(os.fsencode(self.mnt), b"Landing/\xff\n\x1b[2J")
+        with open(name, "wb") as file:
+            file.write(b"x")
+        found = self.json("versions", "--json", name)
+        self.check(len(found["versions"]) == 1 and "hex" in found["path"], f"{found}")
+
+    def test_the_log_is_filtered_and_exact(self):
+        self.mounted()
+        self.put("Landing/a/x.txt", "x")
+        self.put("Landing/ab.txt", "y")
+        lines = self.assayfs("log", "--format", "json", "mnt").out.splitlines()
+        records = [json.loads(line) for line in lines]
+        self.check([r["seq"] for r in records] == list(range(len(records))), "sequence has gaps")
+        below = [json.loads(line) for line in self.assayfs("log", "--json", "--path", "Landing/a", "mnt").out.splitlines()]
+        self.check(below and all(r["path"] == "Landing/a" or r["path"].startswith("Landing/a/") for r in below), f"{below}")
+        same = self.assayfs("log", "--json", "--path", os.path.join(self.mnt, "Landing/a"), "mnt").out.splitlines()
+        self.check(len(same) == len(below), "a path of the file system is another")
+        self.check(self.assayfs("log", "--until", "yesterday", "mnt").out == "", "records from before")
+        self.check(len(self.assayfs("log", "-n", "2", "mnt").out.splitlines()) == 2, "not two")
+        glob = self.assayfs("log", "--json", "--path", "Landing/*.txt", "--event", "create", "mnt").out.splitlines()
+        self.check(len(glob) == 1, f"{glob}")
+        text = self.assayfs("log", "--since", "-1h", "--user", str(os.getuid()), "mnt").out
+        self.check("Landing/a/x.txt" in text, text)
+
+    def test_follow_streams_new_records_and_ends_with_the_mount(self):
+        self.mounted()
+        follower = subprocess.Popen([ASSAYFS, "log", "--follow", "--json", "--path", "Landing/new.txt", self.mnt],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.5)
+        self.put("Landing/new.txt", "x")
+        line = follower.stdout.readline()
+        self.check(json.loads(line)["path"] == "Landing/new.txt", f"{line}")
+        self.assayfs("umount", "mnt")
+        try:
+            self.check(follower.wait(timeout=20) == 0, f"{follower.returncode} {follower.stderr.read()}")
+        except subprocess.TimeoutExpired:
+            follower.send_signal(signal.SIGKILL)
+            self.faults.append("it never ended")
+        follower.stdout.close()
+        follower.stderr.close()
+
+    def test_run_judges_again_and_exits_by_the_outcome(self):
+        self.mounted()
+        self.policy()
+        self.put("Landing/pets/good.csv", GOOD)
+        self.outcome("Landing/pets/good.csv", "passed")
+        self.assayfs("run", "again", "mnt")
+        self.one_line(self.assayfs("run", "nothing", "mnt", code=1), "nothing")
+
+    def test_suggest_writes_a_policy_that_the_file_passes(self):
+        self.mounted()
+        path = self.put("Landing/pets.csv", GOOD)
+        self.assayfs("policy", "suggest", path, "-o", "suggested")
+        self.assayfs("policy", "suggest", path, "-o", "suggested", code=1)
+        self.assayfs("policy", "apply", "suggested", "mnt")
+        self.outcome("Landing/pets.csv", "passed")
+
+    def test_other_users_may_do_nothing_without_allow_other(self):
+        if os.getuid() != 0 or not shutil.which("setpriv"):
+            return
+        self.mounted()
+        os.chmod(self.directory, 0o755)
+        vault = self.json("info", "--json", "v")["vault"]
+        script = f"""
+import socket, struct, json
+s = socket.socket(socket.AF_UNIX); s.connect('/run/assayfs/{vault}')
+"""
+        result = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "python3", "-c", script],
+                                capture_output=True, check=False)
+        self.check(result.returncode != 0 and b"Permission" in result.stderr, f"{result}")
+
+    def test_a_mount_whose_process_died_is_cleared_away(self):
+        self.mounted()
+        self.put("Landing/a.txt", "words")
+        self.assayfs("sync", "mnt")
+        pid = self.json("status", "--json", "mnt").get("pid")
+        if not pid:
+            self.faults.append("status tells no pid")
+            return
+        os.kill(pid, signal.SIGKILL)
+        for _ in range(100):
+            try:
+                os.stat(self.mnt)
+                time.sleep(0.05)
+            except OSError:
+                break
+        self.one_line(self.assayfs("status", "mnt", code=5), "umount")
+        self.assayfs("umount", "mnt")
+        self.assayfs("mount", "--passfile", "pass", "v", "mnt")
+        self.check(open(os.path.join(self.mnt, "Landing/a.txt"), encoding="utf-8").read() == "words", "lost")
+
+    def test_the_recovery_key_opens_the_vault(self):
+        self.write("pass", "correct horse\n")
+        made = json.loads(self.assayfs("init", *CHEAP, "--json", "--passfile", "pass", "v").stdout)
+        os.mkdir(self.path("mnt"))
+        self.write("key", made["recovery_key"].lower().replace("-", " ") + "\n")
+        self.assayfs("mount", "--recovery-key-file", "key", "v", "mnt")
+
+
+sys.exit(MountedTests().run())

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Vaults without a mount: init, info, wrong passphrases, fsck.
+
+usage: test_vault.py ASSAYFS SOURCE
+"""
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+
+from cli import ASSAYFS, Tests
+
+CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
+
+
+class VaultTests(Tests):
+    def init(self, name="v", *more):
+        self.write("pass", "correct horse\n")
+        return self.assayfs("init", *CHEAP, "--passfile", "pass", *more, name)
+
+    def test_init_prints_the_recovery_key_once_and_what_comes_next(self):
+        result = self.init()
+        key = re.search(r"^ {4}([0-9A-Z-]{63})$", result.out, re.M)
+        self.check(key and "Write it down" in result.out, result.out)
+        self.check("assayfs mount" in result.out and "Argon2id with 1.0 MiB, 1 passes" in result.out, result.out)
+        self.check("correct horse" not in result.out + result.err, "the passphrase was shown")
+
+    def test_init_as_json_and_without_a_recovery_key(self):
+        made = json.loads(self.init("v", "--json").stdout)
+        self.check(len(made["vault"]) == 32 and made["recovery_key"].count("-") == 7, f"{made}")
+        made = json.loads(self.init("w", "--json", "--no-recovery-key").stdout)
+        self.check(made["recovery_key"] is None, f"{made}")
+        slots = self.json("info", "--json", "w")["slots"]
+        self.check([slot["type"] for slot in slots] == ["passphrase"], f"{slots}")
+
+    def test_init_leaves_alone_what_is_there(self):
+        os.mkdir(self.path("v"))
+        self.write("v/mine", "mine")
+        self.write("pass", "x")
+        self.one_line(self.assayfs("init", *CHEAP, "--passfile", "pass", "v", code=1), "v")
+        self.check(os.listdir(self.path("v")) == ["mine"], f"{os.listdir(self.path('v'))}")
+
+    def test_info_tells_the_header_and_no_secret(self):
+        self.init("v", "--cipher", "xchacha20-poly1305")
+        info = self.json("info", "--json", "v")
+        self.check(info["cipher"] == "xchacha20-poly1305" and info["mounted"] is False, f"{info}")
+        self.check({key["name"] for key in info["keys"]} >= {"landing", "raw", "trusted", "meta", "audit"}, f"{info}")
+        text = self.assayfs("info", "v").out
+        self.check(info["vault"] in text and "passphrase" in text and "recovery" in text, text)
+
+    def test_a_wrong_passphrase_exits_12_with_one_line(self):
+        self.init()
+        os.mkdir(self.path("mnt"))
+        self.write("wrong", "incorrect horse\n")
+        self.one_line(self.assayfs("mount", "--passfile", "wrong", "v", "mnt", code=12), "v")
+        self.one_line(self.assayfs("mount", "--extpass", "echo nope", "v", "mnt", code=12))
+        self.one_line(self.assayfs("mount", "--recovery-key-file", "wrong", "v", "mnt", code=2))
+
+    def test_a_passfile_that_others_can_read_is_warned_of(self):
+        self.write("open", "correct horse\n", mode=0o644)
+        result = self.assayfs("init", *CHEAP, "--passfile", "open", "v")
+        self.check("warning" in result.err and "chmod 600" in result.err, result.err)
+
+    def test_the_passphrase_is_asked_for_twice_without_echo(self):
+        pid, main = pty.fork()
+        if pid == 0:
+            os.chdir(self.directory)
+            os.execv(ASSAYFS, [ASSAYFS, "init", *CHEAP, "v"])
+        shown = b""
+        for prompt in (b"New passphrase for vault v: ", b"The same again: "):
+            while prompt not in shown:
+                ready, _, _ = select.select([main], [], [], 60)
+                if not ready:
+                    break
+                shown += os.read(main, 4096)
+            self.check(prompt in shown, f"{shown}")
+            while True:  # until the echo is off
+                import termios
+                if not termios.tcgetattr(main)[3] & termios.ECHO:
+                    break
+            os.write(main, b"typed horse\n")
+        while True:
+            try:
+                more = os.read(main, 4096)
+            except OSError:
+                break
+            if not more:
+                break
+            shown += more
+        _, status = os.waitpid(pid, 0)
+        self.check(status == 0 and b"typed horse" not in shown, f"{status} {shown}")
+        os.close(main)
+
+    def test_a_mountpoint_that_is_none_is_told_before_the_passphrase(self):
+        self.init()
+        self.one_line(self.assayfs("mount", "v", "nowhere", code=2, start_new_session=True), "mkdir")
+        self.one_line(self.assayfs("mount", "v", "pass", code=2, start_new_session=True), "no directory")
+
+    def test_the_passphrase_stands_in_no_argument_and_no_environment(self):
+        self.write("pass", "correct horse\n")
+        script = f"tr '\\0' ' ' </proc/$PPID/cmdline >{self.directory}/seen; tr '\\0' ' ' </proc/$PPID/environ >>{self.directory}/seen; cat pass"
+        self.assayfs("init", *CHEAP, "--extpass", script, "v")
+        seen = open(self.path("seen"), "rb").read()
+        self.check(seen and b"correct horse" not in seen, f"{seen}")
+
+    def test_fsck_of_a_new_vault_is_clean(self):
+        self.init()
+        report = self.json("fsck", "--json", "--passfile", "pass", "v")
+        self.check(report.get("findings") == [], f"{report}")
+        self.write("wrong", "x")
+        self.one_line(self.assayfs("fsck", "--passfile", "wrong", "v", code=12))
+        self.one_line(self.assayfs("fsck", "--passfile", "wrong", ".", code=7))
+
+    def test_fsck_names_a_file_that_is_not_the_vaults(self):
+        self.init()
+        self.write("v/stranger", "x")
+        report = self.json("fsck", "--json", "--passfile", "pass", "v", code=1)
+        self.check(any("stranger" in finding["file"] for finding in report.get("findings", [])), f"{report}")
+        result = self.assayfs("fsck", "--passfile", "pass", "v", code=1)
+        self.check("stranger" in result.out + result.err, result.out)
+
+
+sys.exit(VaultTests().run())
