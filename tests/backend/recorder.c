@@ -415,6 +415,8 @@ void recorder_close(Recorder *recorder) {
 		free(recorder->ops[i].data);
 	}
 	free(recorder->ops);
+	if (recorder->state_directory[0])
+		replay_remove(recorder->state_directory);
 	image_free(&recorder->base);
 	image_free(&recorder->now);
 	(void)pthread_mutex_destroy(&recorder->mutex);

@@ -75,4 +75,9 @@ struct Recorder {
 	size_t fail_after;
 	int fail_errnum;
 	uint64_t capacity;
+	char state_directory[128]; /* of the crash state being shown; recorder_close removes it when a test ended inside
+	                            */
 };
+
+/* Removes a directory with all that is in it. */
+void replay_remove(const char *directory);

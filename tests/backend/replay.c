@@ -158,8 +158,12 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
 	return remove(path);
 }
 
+void replay_remove(const char *directory) {
+	(void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 struct replay {
-	const Recorder *recorder;
+	Recorder *recorder;
 	recorder_state_fn *fn;
 	void *user;
 	uint64_t random;
@@ -200,10 +204,13 @@ static int show_state(struct replay *replay) {
 	const char *above = getenv("TMPDIR");
 	if (!above)
 		above = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	char directory[128];
-	(void)snprintf(directory, sizeof directory, "%.60s/assayfs-crash-XXXXXX", above);
-	if (!mkdtemp(directory))
-		return fault_errno(errno, "making a directory for a crash state");
+	char *directory = replay->recorder->state_directory;
+	(void)snprintf(directory, sizeof replay->recorder->state_directory, "%.60s/assayfs-crash-XXXXXX", above);
+	if (!mkdtemp(directory)) {
+		int rc = fault_errno(errno, "making a directory for a crash state");
+		directory[0] = '\0';
+		return rc;
+	}
 	struct image image;
 	uint64_t random = next_random(&replay->random);
 	build(replay->recorder, replay->moment, replay->open, replay->open_count, replay->choices, random, &image);
@@ -211,7 +218,8 @@ static int show_state(struct replay *replay) {
 	image_free(&image);
 	if (rc == 0)
 		rc = replay->fn(replay->user, directory, replay->acknowledged);
-	(void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	replay_remove(directory);
+	directory[0] = '\0';
 	replay->states++;
 	if (rc != 0)
 		print_state(replay);

@@ -30,6 +30,8 @@ struct run {
 	VaultIo *io;
 	MetaDb *db;
 	uint64_t transaction;
+	char other[64]; /* a second directory, with its recorder; "" and NULL if there is none */
+	Recorder *other_recorder;
 };
 
 static int setup(void **state) {
@@ -60,6 +62,9 @@ static int teardown(void **state) {
 	metadb_abandon(run->db);
 	vault_io_close(run->io);
 	recorder_close(run->recorder);
+	recorder_close(run->other_recorder);
+	if (run->other[0])
+		scratch_remove(run->other);
 	free(run);
 	return scratch_teardown(&scratch);
 }
@@ -263,19 +268,16 @@ static int judge_creation(void *user, const char *directory, uint64_t acknowledg
 
 static void creation_may_be_interrupted_anywhere(void **state) {
 	struct run *run = *state;
-	char path[64];
-	scratch_directory(path);
-	Recorder *recorder = NULL;
 	VaultIo *io = NULL;
-	assert_rc(recorder_open(path, &recorder));
-	assert_rc(recorder_io(recorder, &io));
-	assert_rc(metadb_create(io, key, vault_id));
-	recorder_mark(recorder, 1);
+	scratch_directory(run->other);
+	assert_rc(recorder_open(run->other, &run->other_recorder));
+	assert_rc(recorder_io(run->other_recorder, &io));
+	int rc = metadb_create(io, key, vault_id);
 	vault_io_close(io);
+	assert_rc(rc);
+	recorder_mark(run->other_recorder, 1);
 	size_t states = 0;
-	int rc = recorder_each_crash_state(recorder, state_limit(400), seed(), judge_creation, run, &states);
-	recorder_close(recorder);
-	scratch_remove(path);
+	rc = recorder_each_crash_state(run->other_recorder, state_limit(400), seed(), judge_creation, run, &states);
 	print_message("%zu crash states\n", states);
 	assert_int_equal(rc, 0);
 }

@@ -1,0 +1,126 @@
+/*
+ * Feeds the opening of the write-ahead log. An even first byte: the rest is the file as it is (nothing authenticates,
+ * as for an attacker without keys). An odd one: the rest says what to seal, so that what stands behind the seals is
+ * reached too: watermarks that lie, frames that are damaged, logs of another time.
+ */
+#include "backend/wallayout.h"
+#include "tests/backend/memory_io.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MOST_FRAMES 24
+
+static const uint8_t generation[32] = {5};
+
+struct input {
+	const uint8_t *data;
+	size_t size;
+};
+
+static uint8_t take(struct input *input) {
+	if (input->size == 0)
+		return 0;
+	input->size--;
+	return *input->data++;
+}
+
+static uint32_t take_u32(struct input *input) {
+	uint32_t small = take(input);
+	/* Mostly small numbers, now and then a huge one. */
+	return small < 240 ? small : small * UINT32_C(0x01010101);
+}
+
+static void seal_header(struct input *input, const struct meta_keys *keys, struct wal_header *header, uint8_t *block) {
+	memcpy(header->generation, generation, sizeof generation);
+	header->pack_sequence = take_u32(input);
+	wal_header_seal(keys, header, block);
+	for (unsigned slot = 0; slot < 2; slot++) {
+		struct wal_watermark watermark = {.frames = take_u32(input)};
+		if (take(input) & 1)
+			memcpy(watermark.tag, header->tag, sizeof watermark.tag);
+		if (take(input) & 1)
+			wal_slot_seal(
+			        keys, generation, slot, &watermark, block + (size_t)(slot + 1) * WAL_SECTOR_BYTES);
+	}
+	uint8_t mark = take(input);
+	if (mark & 1)
+		wal_checkpoint_seal(keys, generation, block + WAL_CHECKPOINT_AT);
+	if (mark & 2)
+		block[take(input) * 16] ^= 1;
+}
+
+static size_t seal_frames(
+        struct input *input, const struct meta_keys *keys, const struct wal_header *header, uint8_t *file) {
+	static uint8_t plain[WAL_FRAME_PLAIN_BYTES];
+	const uint8_t *previous = header->tag;
+	uint32_t number = 1;
+	for (; number <= MOST_FRAMES && input->size; number++) {
+		uint8_t *record = file + wal_record_offset(number);
+		le64_put(plain, take_u32(input));
+		plain[8 + 3] = take(input);
+		plain[8 + 7] = take(input) & 3;
+		wal_frame_seal(keys, generation, number, previous, plain, record);
+		uint8_t damage = take(input);
+		if (damage & 0x80)
+			record[(size_t)(damage & 0x7f) * 32] ^= 1;
+		previous = meta_record_tag(record);
+	}
+	return (size_t)wal_record_offset(number);
+}
+
+static size_t build(struct input *input, const struct meta_keys *keys, uint8_t *file) {
+	struct wal_header header = {.logical = {0x37, 0x7f, 0x06, 0x82}};
+	seal_header(input, keys, &header, file);
+	size_t cut = take(input);
+	size_t size = seal_frames(input, keys, &header, file);
+	return size - (cut & 0x80 ? cut : 0);
+}
+
+static int ignore(void *user, const char *file, int64_t place, const char *words) {
+	(void)user;
+	(void)file;
+	(void)place;
+	(void)words;
+	return 0;
+}
+
+static void use(WalChain *wal) {
+	uint8_t data[1000];
+	size_t got = 1;
+	for (uint64_t offset = 0; got > 0; offset += got)
+		if (walchain_read(wal, offset, data, sizeof data, &got) < 0)
+			break;
+	(void)walchain_newest_frame(wal, 1);
+	(void)walchain_verify(wal, ignore, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	const uint8_t key[32] = {1};
+	const uint8_t vault_id[16] = {2};
+	static struct meta_keys *keys;
+	if (!keys)
+		keys = meta_keys_new(key, vault_id);
+	struct input input = {.data = data, .size = size};
+	bool sealed = take(&input) & 1;
+	struct wal_anchor anchor = {.pack_sequence = take_u32(&input), .covered = {.frames = take(&input)}};
+	memcpy(anchor.covered.generation, generation, sizeof generation);
+	uint8_t *file = calloc(1, (size_t)wal_record_offset(MOST_FRAMES + 1));
+	if (!file || !keys)
+		abort();
+	struct bytes content = bytes_of(input.data, input.size);
+	if (sealed)
+		content = bytes_of(file, build(&input, keys, file));
+	const struct memory_file files[] = {{WAL_NAME, content}};
+	VaultIo *io = NULL;
+	WalChain *wal = NULL;
+	if (memory_io_open(files, 1, &io) < 0)
+		abort();
+	if (walchain_open(io, keys, true, &anchor, &wal) == 0)
+		use(wal);
+	walchain_close(wal);
+	vault_io_close(io);
+	free(file);
+	return 0;
+}
