@@ -158,6 +158,14 @@ bool inode_size(InodeTable *table, uint64_t ino, uint64_t *ret_size) {
 	return sized;
 }
 
+bool inode_is_plain(InodeTable *table, uint64_t ino) {
+	pthread_mutex_lock(&table->lock);
+	const Inode *inode = peek(table, ino);
+	bool plain = inode && !atomic_load(&inode->privileged);
+	pthread_mutex_unlock(&table->lock);
+	return plain;
+}
+
 bool inode_describe(InodeTable *table, uint64_t ino, uint64_t *ret_node, uint64_t *ret_pinned) {
 	pthread_mutex_lock(&table->lock);
 	const Inode *inode = peek(table, ino);

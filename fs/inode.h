@@ -37,9 +37,11 @@ typedef struct Inode {
 
 	_Atomic uint64_t size; /* of the content as handles see it, when sized */
 	atomic_bool sized;
-	_Atomic int64_t written_at; /* time of the last change of content, ns; 0 when the kernel has sent times since */
-	atomic_bool unlinked;       /* no name is left: the draft is dropped at the last close */
-	atomic_bool privileged;     /* may have set-id bits or file capabilities that a write has to clear */
+	/* mtime and ctime that are not in the node's row yet: of the last change of content, or what the kernel sent
+	 * since; 0: nothing to write (ctime: as mtime). */
+	_Atomic int64_t written_at, changed_at;
+	atomic_bool unlinked;   /* no name is left: the draft is dropped at the last close */
+	atomic_bool privileged; /* may have set-id bits or file capabilities that a write has to clear */
 
 	/* The table's. */
 	unsigned refs;
@@ -66,6 +68,9 @@ void inode_put(InodeTable *table, Inode *inode);
 
 /* What stat shows of an open inode beyond its node's row: size. False if it is not open or has no size of its own. */
 bool inode_size(InodeTable *table, uint64_t ino, uint64_t *ret_size);
+
+/* True if the number is open, and its file has neither set-id bits nor any extended attribute. */
+bool inode_is_plain(InodeTable *table, uint64_t ino);
 
 /* Of an open inode: its node, and the version it is pinned to (0: none). False if it is not open. */
 bool inode_describe(InodeTable *table, uint64_t ino, uint64_t *ret_node, uint64_t *ret_pinned);

@@ -11,13 +11,12 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
-#include "fs/actor.h"
 #include "fs/background.h"
 #include "fs/log.h"
 #include "fs/operations/operations.h"
 
-/* What a mount that is asked to end gets to finish what is under way. */
-#define GRACE_SECONDS 20
+/* Detached from its place, a mount that was asked to end goes on this long for those who have files open. */
+#define GRACE_SECONDS 5
 
 struct mounting {
 	const struct mount_options *options;
@@ -174,13 +173,6 @@ static int fill_filesystem(struct mounting *mounting) {
 	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
 }
 
-static int record(struct filesystem *fs, const char *event, const char *detail) {
-	struct audit_event record = {.event = event, .detail = detail};
-	actor_of_daemon(&record.actor);
-	meta_begin(fs->meta);
-	return meta_end(fs->meta, audit_record(fs->meta, &record, NULL));
-}
-
 static void report_ready(void *arg) {
 	background_report(&((struct mounting *)arg)->background, 0);
 }
@@ -213,8 +205,6 @@ static int begin(struct mounting *mounting) {
 		rc = fill_filesystem(mounting);
 	if (rc == 0)
 		rc = open_parts(mounting);
-	if (rc == 0)
-		rc = record(&mounting->fs, "mount", options->mountpoint);
 	if (rc == 0)
 		rc = mount_session(mounting);
 	return rc < 0 ? rc : start_parts(mounting);

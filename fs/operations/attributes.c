@@ -85,6 +85,7 @@ struct setattr {
 	struct handle *handle; /* through a descriptor, or NULL */
 	struct node node, result;
 	bool by_kernel;
+	bool deferred; /* the times wait in the Inode for the version's sealing */
 };
 
 static int64_t ns_of(struct timespec time) {
@@ -143,7 +144,7 @@ static int check(struct call *call, struct setattr *change, struct node *values)
 		return rc;
 	call_about(call, &change->node);
 	change->by_kernel = sent_by_kernel(change);
-	call->silent = change->by_kernel;
+	call->silent = change->by_kernel; /* it belongs to a write, which has its record */
 	if (change->by_kernel)
 		return 0;
 	rc = call_writable(call);
@@ -176,12 +177,29 @@ static void wished_values(struct call *call, const struct setattr *change, struc
 static int clear_capability(struct call *call, const struct node *node) {
 	if (node->xattrs == 0 || !S_ISREG(node->mode))
 		return 0;
-	int rc = xattr_remove(call->meta, node->id, bytes_of_string("security.capability"));
+	int rc = xattr_remove(call->meta, node->id, bytes_of_string(CAPABILITY_XATTR));
 	return rc == -ENODATA ? 0 : rc;
+}
+
+/* Times that the kernel sends while the file is open for writing are written with the version. */
+static bool defer_times(struct setattr *change) {
+	if (!change->by_kernel || !change->handle || !change->handle->writable)
+		return false;
+	Inode *inode = change->handle->inode;
+	atomic_store(&inode->written_at, ns_of(change->values->st_mtim));
+	atomic_store(&inode->changed_at, ns_of(change->values->st_ctim));
+	return true;
 }
 
 /* Everything but the size, which is content's. */
 static int apply(struct call *call, struct setattr *change, struct node *values) {
+	change->deferred = defer_times(change);
+	if (change->deferred) {
+		change->result = change->node;
+		change->result.mtime = ns_of(change->values->st_mtim);
+		change->result.ctime = ns_of(change->values->st_ctim);
+		return 0;
+	}
 	unsigned mask = tree_mask(change) & ~TREE_SIZE;
 	if (mask & (TREE_UID | TREE_GID)) {
 		mask |= TREE_MODE;
@@ -264,7 +282,8 @@ void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 	struct call call;
 	struct node wished;
 	struct setattr change = {.ino = ino, .set = set, .values = values, .handle = fi ? handle_of(fi) : NULL};
-	call_begin(&call, req, event_of(set));
+	call_begin(&call, req, NULL); /* the kernel's own need no actor */
+	call.event.event = event_of(set);
 	wished_values(&call, &change, &wished);
 	int rc = check(&call, &change, &wished);
 	if (rc == 0)
@@ -275,7 +294,7 @@ void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 		if (rc == 0)
 			rc = reload(&call, &change);
 	}
-	if (rc == 0) {
+	if (rc == 0 && !change.deferred) {
 		note_in_inode(&call, &change);
 		note_closed_directory(&call, &change);
 	}

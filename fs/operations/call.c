@@ -15,6 +15,12 @@ struct filesystem *call_filesystem(fuse_req_t req) {
 	return fuse_req_userdata(req);
 }
 
+static void need_actor(struct call *call) {
+	if (!call->has_actor)
+		actor_of_request(call->req, &call->event.actor);
+	call->has_actor = true;
+}
+
 void call_prepare(struct call *call, fuse_req_t req, const char *event) {
 	struct filesystem *fs = call_filesystem(req);
 	/* Not the paths: clearing 8 KiB for each request would cost more than most look-ups. */
@@ -26,7 +32,7 @@ void call_prepare(struct call *call, fuse_req_t req, const char *event) {
 	call->silent = !event;
 	call->event.event = event ? event : "lookup";
 	if (event)
-		actor_of_request(req, &call->event.actor);
+		need_actor(call);
 }
 
 void call_enter(struct call *call) {
@@ -79,8 +85,7 @@ static bool is_denial(int rc) {
 
 static int end_denied(struct call *call, int rc) {
 	fill_paths(call);
-	if (call->silent)
-		actor_of_request(call->req, &call->event.actor);
+	need_actor(call);
 	call->event.outcome = "denied";
 	call->event.err = -rc;
 	return meta_end_denied(call->meta, rc, &call->event);
@@ -92,13 +97,13 @@ int call_end(struct call *call, int rc) {
 	if (rc < 0 || call->silent)
 		return meta_end(call->meta, rc);
 	fill_paths(call);
+	need_actor(call);
 	int recorded = audit_record(call->meta, &call->event, NULL);
 	return meta_end(call->meta, recorded < 0 ? recorded : rc);
 }
 
 struct gate_caller call_caller(struct call *call) {
-	if (call->silent && !call->event.actor.exe[0])
-		actor_of_request(call->req, &call->event.actor);
+	need_actor(call);
 	return (struct gate_caller){.who = &call->who, .actor = &call->event.actor};
 }
 

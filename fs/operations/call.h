@@ -29,8 +29,9 @@ struct call {
 	Meta *meta;
 	struct access_subject who;
 	struct audit_event event;
-	bool silent;   /* success leaves no record (look-ups, stat); denials do */
-	uint64_t node; /* the record's path: of this node, or (parent not 0) of a name in parent */
+	bool silent;    /* success leaves no record (look-ups, stat); denials do */
+	bool has_actor; /* event.actor is filled: asking /proc costs 5 us, so only when there is a record to make */
+	uint64_t node;  /* the record's path: of this node, or (parent not 0) of a name in parent */
 	uint64_t parents[2];
 	struct bytes names[2];
 	char paths[2][TREE_PATH_MAX];
@@ -38,7 +39,7 @@ struct call {
 
 struct filesystem *call_filesystem(fuse_req_t req);
 
-/* event NULL: a silent call whose denials are recorded as `lookup`. */
+/* event NULL: a silent call whose denials are recorded as `lookup`; the actor is asked for when one is. */
 void call_begin(struct call *call, fuse_req_t req, const char *event);
 /* As call_begin without taking the meta lock: for operations that need content first; then call_enter. */
 void call_prepare(struct call *call, fuse_req_t req, const char *event);

@@ -128,7 +128,9 @@ void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 	Content *content;
 	int rc = inode_content(fs->inodes, handle->inode, &content);
 	if (rc == 0) {
-		rc = content_sync(content);
+		rc = inode_settle_times(fs, handle->inode);
+		if (rc == 0)
+			rc = content_sync(content);
 		inode_content_done(handle->inode);
 	}
 	fuse_reply_err(req, -rc);

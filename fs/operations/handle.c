@@ -10,8 +10,6 @@
 #include "backend/xattr.h"
 #include "fs/log.h"
 
-#define CAPABILITY_XATTR "security.capability"
-
 struct handle *handle_new(Inode *inode, int flags, const struct actor *actor) {
 	struct handle *handle = calloc(1, sizeof *handle);
 	if (!handle)
@@ -58,21 +56,19 @@ static int after_seal(Meta *m, const struct version *sealed, void *arg) {
 	return rc < 0 ? rc : audit_record(m, event, NULL);
 }
 
-/* The kernel sends times of what it wrote by itself; this is for what it did not (O_DIRECT, copy_file_range). */
-static int settle_times(struct filesystem *fs, Inode *inode) {
-	int64_t at = atomic_exchange(&inode->written_at, 0);
-	if (at == 0)
+int inode_settle_times(struct filesystem *fs, Inode *inode) {
+	int64_t written = atomic_exchange(&inode->written_at, 0), changed = atomic_exchange(&inode->changed_at, 0);
+	if (written == 0)
 		return 0;
-	struct node times = {.mtime = at, .ctime = at}, node;
+	struct node times = {.mtime = written, .ctime = changed > written ? changed : written}, node;
 	meta_begin(fs->meta);
-	int rc = tree_setattr(fs->meta, inode->node, &times, TREE_MTIME | TREE_CTIME, &node);
-	return meta_end(fs->meta, rc);
+	return meta_end(fs->meta, tree_setattr(fs->meta, inode->node, &times, TREE_MTIME | TREE_CTIME, &node));
 }
 
 static int seal_content(struct filesystem *fs, Inode *inode, Content *content, struct sealing *sealing) {
 	int rc = inode->version == 0 ? content_touch(content) : 0;
 	if (rc == 0)
-		rc = settle_times(fs, inode);
+		rc = inode_settle_times(fs, inode);
 	struct version sealed;
 	if (rc == 0)
 		rc = content_seal(content, ORIGIN_WRITE, 0, NULL, after_seal, sealing, &sealed);
@@ -139,6 +135,8 @@ static int close_handle(struct filesystem *fs, struct handle *handle, struct aud
 	bool done = last_writer || (inode->version == 0 && inode->writers == 0);
 	if (done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
 		rc = inode_seal(fs, inode, GATE_CLOSE, event);
+	if (rc == -ENODATA && last_writer)
+		(void)inode_settle_times(fs, inode); /* the record tells of a failing database, too */
 	if (rc == -ENODATA)
 		rc = record_close(fs, inode, event, atomic_load(&handle->bytes_read) > 0);
 	pthread_mutex_unlock(&inode->lock);
@@ -185,6 +183,7 @@ static int clear_privileges(struct filesystem *fs, Inode *inode) {
 }
 
 int inode_changed(struct filesystem *fs, Inode *inode, bool kills) {
+	atomic_store(&inode->changed_at, 0);
 	atomic_store(&inode->written_at, meta_now(fs->meta));
 	if (!kills || !atomic_load(&inode->privileged))
 		return 0;

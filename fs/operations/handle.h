@@ -12,6 +12,8 @@
 
 #include "fs/operations/call.h"
 
+#define CAPABILITY_XATTR "security.capability"
+
 struct handle {
 	Inode *inode;
 	int flags;
@@ -35,6 +37,9 @@ void handle_release(struct filesystem *fs, struct handle *handle);
 
 /* Seals the draft of an inode, if there is one (or no version yet), as if the last writer had closed it. */
 int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struct audit_event *event);
+
+/* Puts times that wait in the Inode into the node's row: before fsync, and before the version is sealed. */
+int inode_settle_times(struct filesystem *fs, Inode *inode);
 
 /*
  * Content changed (written or cut) by a descriptor: times are noted; set-id bits and file capabilities go when

@@ -152,15 +152,18 @@ static int link_node(struct call *call, fuse_ino_t ino, fuse_ino_t new_parent, c
         struct node *ret_dir, struct node *ret_node) {
 	struct node node;
 	int rc = call_node(call, ino, &node);
+	struct node target;
+	if (rc == 0)
+		rc = call_node(call, new_parent, &target);
 	if (rc < 0)
 		return rc;
+	if (node.zone != target.zone)
+		return -EXDEV; /* before what else may speak against it: cp and ln fall back on it */
 	rc = creation_dir(call, new_parent, new_name, GATE_HARDLINK, ret_dir);
 	call->parents[1] = call->parents[0]; /* the record names the old path first */
 	call->names[1] = call->names[0];
 	call->parents[0] = 0;
 	call_about(call, &node);
-	if (rc == 0 && node.zone != ret_dir->zone)
-		rc = -EXDEV;
 	if (rc == 0 && S_ISDIR(node.mode))
 		rc = -EPERM;
 	if (rc == 0 && node.zone != ZONE_LANDING)

@@ -296,7 +296,7 @@ void operation_virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_inf
 	_cleanup_(freep) struct spot *spot = spot_new(call.fs, ino, &rc);
 	if (rc == 0)
 		rc = open_file(&call, spot, ino, fi->flags, &handle);
-	if (rc < 0) {
+	if (rc < 0 || !handle) {
 		fuse_reply_err(req, -rc);
 		return;
 	}

@@ -1,0 +1,120 @@
+# lib.sh: what the tests of the mount share. Sourced by each; the first argument of a test is the `vault` program.
+#
+#     . "$(dirname "$0")/../lib.sh"       its own directory in $T, a vault $V mounted at $M; undone whatever happens
+#
+# A test ends with `done_testing`. Checks: `check WORDS COMMAND…`, `refused ERRNO-WORDS COMMAND…`, `same A B`.
+
+set -u
+VAULT_PROGRAM=${1:?the vault program}
+failures=0
+checks=0
+
+skip() {
+	echo "skipped: $*"
+	exit 77
+}
+
+[ -c /dev/fuse ] || skip "/dev/fuse is missing"
+[ "$(id -u)" -eq 0 ] || command -v fusermount3 >/dev/null || skip "fusermount3 is missing"
+
+T=$(mktemp -d "${TMPDIR:-/tmp}/assayfs-test.XXXXXX")
+V=$T/vault
+M=$T/mnt
+mkdir "$M"
+chmod 755 "$T"
+
+unmount() {
+	if [ "$(id -u)" -eq 0 ]; then umount "$@" "$M"; else fusermount3 -u "$M"; fi
+}
+
+is_mounted() {
+	grep -q " $M " /proc/self/mountinfo
+}
+
+# Waits until no process has the vault any more (umount returns before the daemon has closed it).
+wait_closed() {
+	for _ in $(seq 200); do
+		pgrep -f "mount .*$V $M" >/dev/null || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+clean_up() {
+	cd / || true
+	if is_mounted; then
+		unmount 2>/dev/null || { sleep 0.3; unmount -l 2>/dev/null; }
+	fi
+	if ! wait_closed; then
+		pids=$(pgrep -f "mount .*$V $M")
+		# shellcheck disable=SC2086 # a list of numbers
+		[ -z "$pids" ] || kill -9 $pids
+	fi
+	rm -rf "$T"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM HUP
+
+mount_vault() {
+	"$VAULT_PROGRAM" mount "$@" "$V" "$M"
+}
+
+# A clean end: everything is closed when it returns.
+unmount_vault() {
+	unmount && wait_closed
+}
+
+remount() {
+	unmount_vault && mount_vault "$@"
+}
+
+daemon_pid() {
+	pgrep -f "mount .*$V $M" | head -n 1
+}
+
+check() {
+	checks=$((checks + 1))
+	words=$1
+	shift
+	if "$@"; then return 0; fi
+	failures=$((failures + 1))
+	echo "FAILED: $words"
+	return 1
+}
+
+# refused 'Permission denied' COMMAND…: the command fails, with these words.
+refused() {
+	checks=$((checks + 1))
+	expected=$1
+	shift
+	if words=$("$@" 2>&1); then
+		failures=$((failures + 1))
+		echo "FAILED: was allowed: $*"
+	elif ! printf '%s' "$words" | grep -qF -- "$expected"; then
+		failures=$((failures + 1))
+		echo "FAILED: $*: expected '$expected', got: $words"
+	fi
+}
+
+same() {
+	check "$1 and $2 are the same" cmp "$1" "$2"
+}
+
+# Records that became durable (a second at the latest), as lines of JSON.
+records() {
+	"$VAULT_PROGRAM" sync "$M"
+	cat "$M"/.assayfs/audit/*.jsonl
+}
+
+# recorded 'jq condition' : at least one record fulfils it.
+recorded() {
+	check "a record has $1" test -n "$(records | jq -c "select($1)" | head -n 1)"
+}
+
+done_testing() {
+	echo "$checks checks, $failures failed"
+	[ "$failures" -eq 0 ]
+	exit
+}
+
+"$VAULT_PROGRAM" init "$V" || exit 1

@@ -1,0 +1,72 @@
+#!/bin/sh
+# Versions: one for each change, none for an open that changes nothing; read back, as of a time, across a remount.
+# (mount, 60 s)
+. "$(dirname "$0")/../lib.sh"
+mount_vault || exit 1
+L=$M/Landing
+versions() {
+	find "$M/.assayfs/versions/Landing/$1" -mindepth 1 | wc -l
+}
+has_versions() {
+	check "$1 has $2 versions, not $(versions "$1")" test "$(versions "$1")" -eq "$2"
+}
+
+echo one >"$L/f"
+has_versions f 1
+echo two >"$L/f"
+has_versions f 2
+echo more >>"$L/f"
+has_versions f 3
+: >>"$L/f" # opened for writing, not changed
+has_versions f 3
+cat "$L/f" >/dev/null
+has_versions f 3
+truncate -s 3 "$L/f"
+has_versions f 4
+: >"$L/f"
+has_versions f 5
+: >"$L/empty"
+has_versions empty 1
+check 'version 1' test "$(cat "$M/.assayfs/versions/Landing/f/1")" = one
+check 'version 3' test "$(cat "$M/.assayfs/versions/Landing/f/3" | tr '\n' ' ')" = 'two more '
+check 'version 4' test "$(cat "$M/.assayfs/versions/Landing/f/4")" = two
+check 'version 5 is empty' test ! -s "$M/.assayfs/versions/Landing/f/5"
+
+# Several descriptors: a version when the last writer is done.
+exec 3>"$L/g" 4>>"$L/g"
+echo a >&3
+exec 3>&-
+check 'no version while a writer is left' test "$(versions g)" -eq 0
+echo b >&4
+exec 4>&-
+has_versions g 1
+
+# Editors put a new file in place of the old one; the name keeps all its versions.
+echo new >"$L/g.tmp" && mv "$L/g.tmp" "$L/g"
+has_versions g 2
+check 'the replaced one' test "$(head -n 1 "$M/.assayfs/versions/Landing/g/1")" = a
+rm "$L/g"
+has_versions g 2
+cp "$M/.assayfs/versions/Landing/g/1" "$L/g"
+check 'a version copied back' test "$(tail -n 1 "$L/g")" = b
+
+sleep 1.1
+then=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+sleep 1.1
+echo later >"$L/f"
+rm "$L/empty"
+mkdir "$L/laterdir"
+"$VAULT_PROGRAM" sync "$L"
+check 'the tree as it was: content' test ! -s "$M/.assayfs/at/$then/Landing/f"
+check 'the tree as it was: a removed file' test -e "$M/.assayfs/at/$then/Landing/empty"
+check 'the tree as it was: nothing younger' test ! -e "$M/.assayfs/at/$then/Landing/laterdir"
+
+remount || exit 1
+has_versions f 6
+check 'version 3 after a remount' test "$(tail -n 1 "$M/.assayfs/versions/Landing/f/3")" = more
+check 'the tree as it was, after a remount' test -e "$M/.assayfs/at/$then/Landing/empty"
+refused 'Read-only file system' sh -c "echo x >'$M/.assayfs/versions/Landing/f/1'"
+refused 'Read-only file system' rm "$M/.assayfs/versions/Landing/f/1"
+refused 'No such file' cat "$M/.assayfs/versions/Landing/f/99"
+check '.assayfs is not listed' sh -c "! ls -a '$M' | grep -q assayfs"
+done_testing
