@@ -5,7 +5,7 @@
 # A test ends with `done_testing`. Checks: `check WORDS COMMAND…`, `refused ERRNO-WORDS COMMAND…`, `same A B`.
 
 set -u
-VAULT_PROGRAM=${1:?the vault program}
+VAULT_PROGRAM=$(realpath "${1:?the vault program}")
 failures=0
 checks=0
 
@@ -22,6 +22,10 @@ V=$T/vault
 M=$T/mnt
 mkdir "$M"
 chmod 755 "$T"
+# A daemon in the background has no standard error: what a sanitizer finds there is a failure, too.
+mkdir -m 1777 "$T/sanitizer"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}:log_path=$T/sanitizer/asan"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}:log_path=$T/sanitizer/ubsan"
 
 unmount() {
 	if [ "$(id -u)" -eq 0 ]; then umount "$@" "$M"; else fusermount3 -u "$M"; fi
@@ -112,6 +116,14 @@ recorded() {
 }
 
 done_testing() {
+	if is_mounted; then
+		check 'unmount' unmount_vault
+	fi
+	if [ -n "$(ls "$T/sanitizer")" ]; then
+		failures=$((failures + 1))
+		echo 'FAILED: the sanitizers say'
+		cat "$T"/sanitizer/*
+	fi
 	echo "$checks checks, $failures failed"
 	[ "$failures" -eq 0 ]
 	exit

@@ -183,17 +183,27 @@ static void all_open_inodes_are_visited(void **state) {
 	free(inodes);
 }
 
+struct opener {
+	struct world *world;
+	const char *failed;
+};
+
 static void *open_and_close(void *arg) {
-	struct world *world = arg;
+	struct opener *opener = arg;
+	struct world *world = opener->world;
 	for (unsigned i = 0; i < 2000; i++) {
 		Inode *inode;
 		Content *content;
-		if (inode_get(world->table, &world->node, &inode) < 0)
-			return "get";
-		if (inode_content(world->table, inode, &content) < 0)
-			return "content";
+		if (inode_get(world->table, &world->node, &inode) < 0) {
+			opener->failed = "get";
+			break;
+		}
+		if (inode_content(world->table, inode, &content) < 0) {
+			opener->failed = "content";
+			break;
+		}
 		if (content_node(content) != world->node.id)
-			return "another node's content";
+			opener->failed = "another node's content";
 		inode_content_done(inode);
 		inode_put(world->table, inode);
 	}
@@ -203,13 +213,15 @@ static void *open_and_close(void *arg) {
 static void threads_that_open_and_close_meet_one_content_at_a_time(void **state) {
 	struct world *world = *state;
 	pthread_t threads[4];
-	for (size_t i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, world), 0);
+	struct opener openers[4];
 	for (size_t i = 0; i < 4; i++) {
-		void *words;
-		pthread_join(threads[i], &words);
-		if (words)
-			fail_msg("%s", (const char *)words);
+		openers[i] = (struct opener){.world = world};
+		assert_int_equal(pthread_create(&threads[i], NULL, open_and_close, &openers[i]), 0);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		pthread_join(threads[i], NULL);
+		if (openers[i].failed)
+			fail_msg("%s", openers[i].failed);
 	}
 	assert_null(inode_find(world->table, world->node.ino));
 }

@@ -33,7 +33,7 @@ content=$(cat "$L/changing")
 check "changing is whole: $content" test "$content" = before -o "$content" = unsynced
 
 for round in 1 2 3; do
-	(for i in $(seq 400); do
+	(for i in $(seq 60); do
 		cp "$T/closed" "$L/r$round.$i" && "$VAULT_PROGRAM" sync "$L/r$round.$i" && echo "r$round.$i" >>"$T/acknowledged"
 	done) 2>/dev/null &
 	sleep 0.7
