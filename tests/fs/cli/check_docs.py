@@ -4,12 +4,13 @@
 usage: check_docs.py ASSAYFS SOURCE
 """
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 
-assayfs, source = sys.argv[1:3]
+assayfs, source = (os.path.abspath(path) for path in sys.argv[1:3])
 table = json.loads(subprocess.run([assayfs, "help", "--json"], check=True, capture_output=True).stdout)
 page = open(f"{source}/docs/assayfs.1", encoding="utf-8").read()
 faults = []

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-ASSAYFS = sys.argv[1]
+ASSAYFS = os.path.abspath(sys.argv[1])
 SOURCE = sys.argv[2] if len(sys.argv) > 2 else "."
 
 

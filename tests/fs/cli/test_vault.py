@@ -106,21 +106,5 @@ class VaultTests(Tests):
         seen = open(self.path("seen"), "rb").read()
         self.check(seen and b"correct horse" not in seen, f"{seen}")
 
-    def test_fsck_of_a_new_vault_is_clean(self):
-        self.init()
-        report = self.json("fsck", "--json", "--passfile", "pass", "v")
-        self.check(report.get("findings") == [], f"{report}")
-        self.write("wrong", "x")
-        self.one_line(self.assayfs("fsck", "--passfile", "wrong", "v", code=12))
-        self.one_line(self.assayfs("fsck", "--passfile", "wrong", ".", code=7))
-
-    def test_fsck_names_a_file_that_is_not_the_vaults(self):
-        self.init()
-        self.write("v/stranger", "x")
-        report = self.json("fsck", "--json", "--passfile", "pass", "v", code=1)
-        self.check(any("stranger" in finding["file"] for finding in report.get("findings", [])), f"{report}")
-        result = self.assayfs("fsck", "--passfile", "pass", "v", code=1)
-        self.check("stranger" in result.out + result.err, result.out)
-
 
 sys.exit(VaultTests().run())
