@@ -76,7 +76,8 @@ static int open_connection(MetaDb *db, int flags) {
 		return rc;
 	(void)sqlite3_extended_result_codes(db->connection, 1);
 	/* Exclusive locking comes first: without it SQLite wants shared memory for a WAL database. */
-	return execute(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA cache_spill=OFF;"
+	return execute(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA cache_spill=OFF; PRAGMA "
+	                   "cache_size=-32768;"
 	                   "PRAGMA mmap_size=0; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF");
 }
 

@@ -8,6 +8,9 @@
 
 #define SCAN_RECORDS 32
 
+/* 4 TiB of log: no vault comes near, and the numbers stay in their types. */
+#define MOST_FRAMES (UINT32_C(1) << 30)
+
 /* Reads records of the file in large pieces, in rising order. */
 struct reader {
 	VaultFile *file;
@@ -19,8 +22,10 @@ struct reader {
 
 static int reader_open(struct reader *reader, VaultFile *file, uint64_t size) {
 	*reader = (struct reader){.file = file};
-	if (size > WAL_HEADER_BYTES)
-		reader->frames = (uint32_t)((size - WAL_HEADER_BYTES) / WAL_RECORD_BYTES);
+	uint64_t frames = size > WAL_HEADER_BYTES ? (size - WAL_HEADER_BYTES) / WAL_RECORD_BYTES : 0;
+	if (frames > MOST_FRAMES)
+		return fault(EBADMSG, "%s has %" PRIu64 " bytes, more than any log of ours", WAL_NAME, size);
+	reader->frames = (uint32_t)frames;
 	reader->buffer = malloc((size_t)SCAN_RECORDS * WAL_RECORD_BYTES);
 	return reader->buffer ? 0 : fault(ENOMEM, "no memory to read %s", WAL_NAME);
 }
