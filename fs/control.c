@@ -1,6 +1,7 @@
 #include "fs/control.h"
 
 #include "crypto/base/fault.h"
+#include "fs/command/words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -260,8 +261,9 @@ int control_wait(ControlReply *reply, int timeout_ms) {
 static void send_end(int fd, int outcome, const char *words, int timeout_ms) {
 	json_t *message = json_pack("{s:i}", "end", outcome);
 	if (message && outcome && words) {
-		json_t *text = json_string(words); /* not UTF-8 (a name in it): the number must do */
-		json_object_set_new(message, "words", text ? text : json_string("(words that are not UTF-8)"));
+		_cleanup_(freep) char *safe =
+		        words_is_utf8(words) ? NULL : words_safe(words); /* a name may stand in it */
+		json_object_set_new(message, "words", json_string(safe ? safe : words));
 	}
 	if (message)
 		(void)wire_send(fd, message, WIRE_ANSWER_MAX, timeout_ms);

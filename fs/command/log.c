@@ -107,18 +107,31 @@ static bool parse_time(const char *text, int64_t *ret_ns) {
 	return true;
 }
 
-/* The leaf's paths are escaped in it already (docs/audit-log.md); for a terminal they are made safe again. */
 static void print_safe(const char *text) {
 	_cleanup_(freep) char *safe = words_safe(text);
 	fputs(safe ? safe : "?", stdout);
 }
 
-static void print_path(const json_t *record, const char *name, const char *before) {
-	const char *path = answer_text(record, name);
-	if (!*path)
-		return;
+static bool is_plain(const char *text) {
+	for (; *text; text++)
+		if (*text < 0x20 || *text > 0x7e)
+			return false;
+	return true;
+}
+
+/* A text of the record; where it is not UTF-8 it stands escaped already, as NAME_escaped (docs/audit-log.md). */
+static bool print_field(const json_t *record, const char *name, const char *before) {
+	char escaped_name[32];
+	snprintf(escaped_name, sizeof escaped_name, "%s_escaped", name);
+	const char *text = answer_text(record, name), *escaped = answer_text(record, escaped_name);
+	if (!*text && !*escaped)
+		return false;
 	fputs(before, stdout);
-	print_safe(path);
+	if (!*text && is_plain(escaped))
+		fputs(escaped, stdout);
+	else
+		print_safe(*text ? text : escaped);
+	return true;
 }
 
 /* 2026-11-23 10:15:02 CET  alice     write     ok      Landing/a.csv  1.4 MiB  [rsync 4711]  words */
@@ -133,19 +146,15 @@ static void print_text(const json_t *record) {
 	const char *outcome = answer_text(record, "outcome");
 	printf("%s  %-10s %-12s %-6s", time, answer_user(record, "uid", user), answer_text(record, "event"),
 	        *outcome ? outcome : "ok");
-	print_path(record, "path", "  ");
-	print_path(record, "path2", " -> ");
+	(void)print_field(record, "path", "  ");
+	(void)print_field(record, "path2", " -> ");
 	if (answer_number(record, "bytes"))
 		printf("  %s", words_size(answer_number(record, "bytes"), size));
-	const char *exe = answer_text(record, "exe");
-	if (*exe) {
-		printf("  [");
-		print_safe(exe);
+	if (print_field(record, "exe", "  ["))
 		printf(" %" PRIu64 "]", answer_number(record, "pid"));
-	}
 	if (answer_number(record, "errno"))
 		printf("  %s", strerror((int)answer_number(record, "errno")));
-	print_path(record, "detail", "  ");
+	(void)print_field(record, "detail", "  ");
 	putchar('\n');
 }
 

@@ -4,6 +4,7 @@
 #include "backend/job.h"
 #include "backend/record.h"
 #include "crypto/base/fault.h"
+#include "fs/command/words.h"
 #include "policy/verdict.h"
 
 #include <errno.h>
@@ -114,29 +115,31 @@ static const char *below_zone(const char *path) {
 /* Words for a file that nobody judged. */
 static char *words_without_verdict(const struct why *why, const Policy *policy, bool has_policy) {
 	const char *path = below_zone(why->path);
+	_cleanup_(freep) char *shown = words_safe(why->path); /* JSON strings are UTF-8, names need not be */
+	if (!shown)
+		return NULL;
 	const struct policy_dataset *dataset = policy_dataset_for(policy, path);
 	const struct policy_dataset *closest = policy_dataset_closest(policy, path);
 	char *text = NULL;
 	int length;
 	if (why->outcome == OUTCOME_PENDING)
-		length = asprintf(&text, "%s: pending. Its check is queued or running; ask again.", why->path);
+		length = asprintf(&text, "%s: pending. Its check is queued or running; ask again.", shown);
 	else if (!has_policy)
 		length = asprintf(&text,
 		        "%s: none. The vault has no policy, so nothing is checked and nothing can pass into Trusted.\n"
 		        "To get one: assayfs policy suggest %s -o policy/ && assayfs policy apply policy/",
-		        why->path, why->path);
+		        shown, shown);
 	else if (policy_ignored(policy, path))
 		length = asprintf(&text,
-		        "%s: none. Its name is on the ignore list (a temporary file of an editor or copier).",
-		        why->path);
+		        "%s: none. Its name is on the ignore list (a temporary file of an editor or copier).", shown);
 	else if (dataset)
 		length = asprintf(&text,
 		        "%s: none. Dataset %s governs it (match \"%s\"), but it has not been checked: it was there "
 		        "before the "
 		        "policy, or arrives only by a workflow. 'assayfs run WORKFLOW' checks it.",
-		        why->path, dataset->name, dataset->match);
+		        shown, dataset->name, dataset->match);
 	else
-		length = asprintf(&text, "%s: none. No dataset governs it%s%s%s%s%s", why->path,
+		length = asprintf(&text, "%s: none. No dataset governs it%s%s%s%s%s", shown,
 		        closest ? "; the closest is " : ".", closest ? closest->name : "", closest ? " (match \"" : "",
 		        closest ? closest->match : "", closest ? "\")." : "");
 	return length < 0 ? NULL : text;

@@ -60,7 +60,7 @@ class Tests:
         result.out = result.stdout.decode(errors="replace")
         result.err = result.stderr.decode(errors="replace")
         if result.returncode != code:
-            self.faults.append(f"{' '.join(map(str, arguments))}: exit {result.returncode}, not {code}; "
+            self.faults.append(f"{' '.join(map(repr, arguments))}: exit {result.returncode}, not {code}; "
                                f"{result.err.strip() or result.out.strip()[:200]}")
         return result
 
@@ -77,5 +77,5 @@ class Tests:
         try:
             return json.loads(result.stdout)
         except ValueError:
-            self.faults.append(f"{' '.join(arguments)}: no JSON: {result.out[:200]!r} {result.err[:200]!r}")
+            self.faults.append(f"{arguments}: no JSON: {result.out[:200]!r} {result.err[:200]!r}")
             return {}

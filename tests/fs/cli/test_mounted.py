@@ -169,6 +169,25 @@ class MountedTests(Tests):
             file.write(b"x")
         found = self.json("versions", "--json", name)
         self.check(len(found["versions"]) == 1 and "hex" in found["path"], f"{found}")
+        self.check("xff" in self.assayfs("why", name).out, "why does not show it")
+        self.one_line(self.assayfs("restore", name + b"@7", code=1))
+        self.check(self.json("status", "--json", "mnt")["zones"][0]["files"] == 1, "status does not count it")
+        self.check("Landing/" in self.assayfs("log", "--event", "create", "mnt").out, "the log does not show it")
+
+    def test_other_users_get_what_their_role_allows_and_denials_are_recorded(self):
+        if os.getuid() != 0 or not shutil.which("setpriv"):
+            return
+        os.chmod(self.directory, 0o755)
+        self.mounted("-o", "allow_other")
+        nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", ASSAYFS]
+        for words in (["log"], ["policy", "show"], ["quarantine", "list"]):
+            result = subprocess.run([*nobody, *words, self.mnt], capture_output=True, check=False, cwd="/")
+            self.check(result.returncode == 6 and result.stderr.count(b"\n") == 1, f"{words}: {result}")
+        records = [json.loads(line) for line in self.assayfs("log", "--json", "--outcome", "denied", "--user", "65534",
+                                                             "mnt").out.splitlines()]
+        self.check({r["event"] for r in records} >= {"read-log", "policy-show", "quarantine-list"}, f"{records}")
+        status = subprocess.run([*nobody, "status", "--json", self.mnt], capture_output=True, check=False, cwd="/")
+        self.check(status.returncode == 0 and json.loads(status.stdout)["ungoverned"] == [], f"{status}")
 
     def test_the_log_is_filtered_and_exact(self):
         self.mounted()
