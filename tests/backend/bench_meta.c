@@ -265,6 +265,11 @@ int main(int argc, char **argv) {
 	        NULL, NULL, NULL);
 	CHECK(meta_create_handle(db, &init, NULL));
 	CHECK(meta_open_handle(db, NULL, &m));
+	/* Both files stay open; nothing is left behind however this ends. */
+	char wal[sizeof path + 4];
+	snprintf(wal, sizeof wal, "%s-wal", path);
+	unlink(path);
+	unlink(wal);
 	uint64_t dir = bench_create(files, false);
 	bench_read(dir, files);
 	bench_change(dir, files);
@@ -272,6 +277,5 @@ int main(int argc, char **argv) {
 	bench_audit(records);
 	meta_close(m);
 	sqlite3_close(db);
-	unlink(path);
 	return 0;
 }
