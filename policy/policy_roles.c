@@ -104,14 +104,17 @@ int read_roles(struct reading *r, const Node *value, void *target) {
 
 /* ---- names to ids ---- */
 
+/* Room for an entry of the account tables: a group brings all its members' names along. */
+#define LOOKUP_BYTES (1u << 20)
+
 static int look_up(const struct role_member *member, uint32_t *ret_id) {
-	char buffer[16384];
+	_cleanup_(freep) char *buffer = malloc(LOOKUP_BYTES);
 	struct passwd user, *found_user = NULL;
 	struct group group, *found_group = NULL;
-	int error = member->is_group ? getgrnam_r(member->name, &group, buffer, sizeof buffer, &found_group)
-	                             : getpwnam_r(member->name, &user, buffer, sizeof buffer, &found_user);
-	/* A group of very many members does not fit, but its id is not in doubt: it came with the first bytes asked
-	 * for. */
+	if (!buffer)
+		return read_no_memory();
+	int error = member->is_group ? getgrnam_r(member->name, &group, buffer, LOOKUP_BYTES, &found_group)
+	                             : getpwnam_r(member->name, &user, buffer, LOOKUP_BYTES, &found_user);
 	if (error != 0 && error != ENOENT && error != ESRCH)
 		return fault_errno(error, BUNDLE_POLICY ":%u: looking up %s '%.60s'", member->line,
 		        member->is_group ? "group" : "user", member->name);

@@ -54,10 +54,9 @@ static int copy_dataset(struct verdict *verdict, const struct policy_dataset *da
 int verdict_make(const uint8_t vault[static VERDICT_VAULT_ID_BYTES], const char *path, const Policy *policy,
         uint64_t policy_version, const struct policy_dataset *dataset, struct check_result *result,
         struct verdict **ret_verdict) {
-	_cleanup_(verdict_freep) struct verdict *verdict = NULL;
-	int rc = verdict_new(&verdict);
-	if (rc < 0)
-		return rc;
+	_cleanup_(verdict_freep) struct verdict *verdict = calloc(1, sizeof *verdict);
+	if (!verdict)
+		return no_memory();
 	memcpy(verdict->vault, vault, VERDICT_VAULT_ID_BYTES);
 	verdict->policy_version = policy_version;
 	memcpy(verdict->policy_sha256, policy_sha256(policy), VERDICT_HASH_BYTES);
@@ -65,7 +64,7 @@ int verdict_make(const uint8_t vault[static VERDICT_VAULT_ID_BYTES], const char 
 	verdict->engine = strdup(ASSAYFS_VERSION);
 	if (!verdict->path || !verdict->engine)
 		return no_memory();
-	rc = dataset ? copy_dataset(verdict, dataset) : 0;
+	int rc = dataset ? copy_dataset(verdict, dataset) : 0;
 	if (rc < 0)
 		return rc;
 	verdict->check = result;

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -404,6 +405,22 @@ static void a_dead_parent_leaves_no_process(void **state) {
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
 }
 
+static void a_worker_that_may_lock_its_memory_does_so_and_passes(void **state) {
+	(void)state;
+	struct rlimit limit;
+	assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	struct spawner_options options = {.check = misbehave, .lock_memory = true};
+	Spawner *s = NULL;
+	assert_int_equal(spawner_start(&options, &s), 0);
+#ifndef __SANITIZE_ADDRESS__ /* whose shadow can't be locked */
+	if (geteuid() == 0)
+		expect_pass(s, 2000000);
+	else if (limit.rlim_max < 64u << 20)
+		expect_error(s, "pass", "could not lock its memory");
+#endif
+	spawner_stop(s);
+}
+
 static void confinement_is_told_in_words(void **state) {
 	(void)state;
 	Spawner *s = start();
@@ -429,6 +446,7 @@ int main(void) {
 	        cmocka_unit_test(many_threads_may_ask_at_once),
 	        cmocka_unit_test(a_process_with_threads_can_not_start_one),
 	        cmocka_unit_test(a_dead_parent_leaves_no_process),
+	        cmocka_unit_test(a_worker_that_may_lock_its_memory_does_so_and_passes),
 	        cmocka_unit_test(confinement_is_told_in_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
