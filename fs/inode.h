@@ -37,6 +37,7 @@ typedef struct Inode {
 
 	_Atomic uint64_t size; /* of the content as handles see it, when sized */
 	atomic_bool sized;
+	atomic_int write_error; /* errno of a WRITE that failed since the last seal: the content is not whole */
 	/* mtime and ctime that are not in the node's row yet: of the last change of content, or what the kernel sent
 	 * since; 0: nothing to write (ctime: as mtime). */
 	_Atomic int64_t written_at, changed_at;

@@ -88,11 +88,26 @@ void operation_write(
 	                                    session_kills_privileges())
 	                          : -EBADF;
 	if (rc < 0) {
+		if (handle->writable)
+			atomic_store(&handle->inode->write_error, -rc);
 		fuse_reply_err(req, rc == -EBADMSG ? EIO : -rc);
 		return;
 	}
 	atomic_fetch_add(&handle->bytes_written, size);
 	fuse_reply_write(req, size);
+}
+
+/* The last chance to say that there is no room: nobody hears what becomes of RELEASE. */
+static int check_room(struct filesystem *fs, struct handle *handle) {
+	Content *content;
+	if (!handle->writable || handle->inode->zone != ZONE_LANDING)
+		return 0;
+	int rc = inode_content(fs->inodes, handle->inode, &content);
+	if (rc < 0)
+		return rc;
+	bool dirty = content_is_dirty(content);
+	inode_content_done(handle->inode);
+	return dirty ? store_space_check(fs->store) : 0;
 }
 
 /* Versions in Landing are made when the last writer is done (RELEASE), not here: a descriptor may have many closes. */
@@ -103,7 +118,7 @@ void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) 
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct handle *handle = handle_of(fi);
-	int rc = 0;
+	int rc = check_room(fs, handle);
 	if (handle->inode->zone == ZONE_STAGING && fs->gate->staged_flush && handle->writable) {
 		Content *content;
 		rc = inode_content(fs->inodes, handle->inode, &content);

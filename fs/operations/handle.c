@@ -31,8 +31,16 @@ struct sealing {
 	char path[TREE_PATH_MAX];
 };
 
+/* A file of which a part could not be written stays, as on any file system, but does not arrive: who wrote it was told,
+ * and half a file must not be judged as a whole one. */
 static int tell_gate(Meta *m, struct sealing *sealing, const struct version *sealed) {
 	const struct gate_hooks *gate = sealing->fs->gate;
+	int error = atomic_load(&sealing->inode->write_error);
+	if (error) {
+		sealing->event->outcome = "error";
+		sealing->event->err = error;
+		return 0;
+	}
 	if (!gate->arrived || sealing->inode->zone != ZONE_LANDING || !sealing->path[0])
 		return 0;
 	struct gate_arrival arrival = {.cause = sealing->cause,
@@ -72,9 +80,10 @@ static int seal_content(struct filesystem *fs, Inode *inode, Content *content, s
 	struct version sealed;
 	if (rc == 0)
 		rc = content_seal(content, ORIGIN_WRITE, 0, NULL, after_seal, sealing, &sealed);
-	if (rc == 0)
-		inode->version = sealed.id;
-	return rc;
+	if (rc < 0)
+		return rc;
+	inode->version = sealed.id;
+	return 0;
 }
 
 /* With inode->lock held. -ENODATA: nothing to seal, no record was made. */
@@ -126,6 +135,52 @@ static int record_close(struct filesystem *fs, const Inode *inode, struct audit_
 	return rc;
 }
 
+/* Gives the node a new number, so that the kernel forgets size and pages of what could not be kept. */
+static int renew_ino(struct filesystem *fs, uint64_t node, char path[static TREE_PATH_MAX], uint64_t *ret_parent_ino) {
+	struct node parent;
+	uint64_t ino;
+	meta_begin(fs->meta);
+	int rc = tree_path(fs->meta, node, path, TREE_PATH_MAX, NULL);
+	const char *slash = rc < 0 ? NULL : strrchr(path, '/');
+	if (rc == 0 && !slash)
+		rc = -ENOENT;
+	if (rc == 0)
+		rc = tree_resolve(fs->meta, bytes_of(path, (size_t)(slash - path)), &parent);
+	if (rc == 0)
+		rc = tree_new_ino(fs->meta, node, &ino);
+	if (rc == 0)
+		*ret_parent_ino = parent.ino;
+	return meta_end(fs->meta, rc);
+}
+
+/*
+ * The kernel goes by its own size of a file that it caches writes for. When a part of them could not be kept, it would
+ * show a size that is not so, and zeros in the place of what is missing. With inode->lock held.
+ */
+static void show_anew(struct filesystem *fs, Inode *inode) {
+	char path[TREE_PATH_MAX];
+	uint64_t parent_ino;
+	if (inode_pin(fs->inodes, inode) < 0 || renew_ino(fs, inode->node, path, &parent_ino) < 0)
+		return;
+	notify_entry(fs->notifier, parent_ino, bytes_of_string(strrchr(path, '/') + 1));
+}
+
+/* Sealing failed: the file is what it was before this writer. The log of the daemon and of the vault tell why. */
+static void give_up_draft(struct filesystem *fs, Inode *inode, int rc, struct audit_event *event) {
+	log_fault(rc, "sealing node %" PRIu64, inode->node);
+	event->outcome = "error";
+	event->err = -rc;
+	event->version = 0;
+	event->path = NULL;
+	Content *content;
+	if (inode_content(fs->inodes, inode, &content) == 0) {
+		(void)content_drop(content);
+		inode_note_size(inode, content_size(content), false);
+		inode_content_done(inode);
+	}
+	atomic_store(&inode->write_error, -rc);
+}
+
 static int close_handle(struct filesystem *fs, struct handle *handle, struct audit_event *event) {
 	Inode *inode = handle->inode;
 	pthread_mutex_lock(&inode->lock);
@@ -135,10 +190,16 @@ static int close_handle(struct filesystem *fs, struct handle *handle, struct aud
 	bool done = last_writer || (inode->version == 0 && inode->writers == 0);
 	if (done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
 		rc = inode_seal(fs, inode, GATE_CLOSE, event);
+	if (rc < 0 && rc != -ENODATA) {
+		give_up_draft(fs, inode, rc, event);
+		rc = -ENODATA;
+	}
 	if (rc == -ENODATA && last_writer)
 		(void)inode_settle_times(fs, inode); /* the record tells of a failing database, too */
 	if (rc == -ENODATA)
 		rc = record_close(fs, inode, event, atomic_load(&handle->bytes_read) > 0);
+	if (last_writer && atomic_exchange(&inode->write_error, 0) != 0)
+		show_anew(fs, inode);
 	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }

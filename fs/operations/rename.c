@@ -65,7 +65,9 @@ static int check_zones(struct call *call, const struct rename *rename) {
 }
 
 static int tell_gate(struct call *call, enum gate_cause cause, const struct node *node, int to, int from) {
-	if (!call->fs->gate->arrived || !(S_ISREG(node->mode) || S_ISDIR(node->mode)))
+	/* A file without a version is still being written: it arrives when it is closed. */
+	bool can_arrive = S_ISDIR(node->mode) || (S_ISREG(node->mode) && node->version != 0);
+	if (!call->fs->gate->arrived || !can_arrive)
 		return 0;
 	struct gate_arrival arrival = {.cause = cause,
 	        .node = node->id,
