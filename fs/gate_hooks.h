@@ -54,6 +54,17 @@ enum gate_verb {
 	GATE_SETXATTR,
 };
 
+/* What trusted_open answers when it has staged a node for the name. */
+#define GATE_STAGED 1
+
+/* A rename inside Trusted: `node` stands at (or is staged as) name in parent. */
+struct gate_rename {
+	const struct node *node;
+	uint64_t parent, new_parent;
+	struct bytes name, new_name;
+	unsigned flags;
+};
+
 /* What a caller does, and who it is. `who` may be asked for groups only while the request waits. */
 struct gate_caller {
 	const struct access_subject *who;
@@ -76,31 +87,35 @@ struct gate_hooks {
 	        const struct node *attributes, struct node *ret_node);
 
 	/* In meta. Open for writing or with O_TRUNC of a node in Trusted or staging: 0 lets it go on (staging only),
-	 * -ESTALE makes the kernel look up again, which trusted_lookup then answers with a staged node. */
+	 * GATE_STAGED keeps what the hook did and answers ESTALE, which makes the kernel look up again; trusted_lookup
+	 * then answers with the staged node. */
 	int (*trusted_open)(void *gate, Meta *m, const struct gate_caller *caller, const struct node *node, int flags);
+
+	/* Without meta, after trusted_open let it go on: the staged file gets the content that it starts from. */
+	int (*staged_opened)(void *gate, struct Inode *inode);
 
 	/* FLUSH of a staged file by the descriptor's opener or another process; `opener` tells which. The verdict:
 	 * 0, or what close(2) shall return. Content is reached through `inode` (inode_content). */
 	int (*staged_flush)(void *gate, struct Inode *inode, const struct actor *opener, uint32_t pid, bool dirty);
 
-	/* The last handle of a staged file has gone; the draft may be dropped. RELEASE alone never publishes. */
+	/* A handle of a staged file has gone; with the last writer's, its draft is sealed or refused. RELEASE alone
+	 * never publishes. */
 	void (*staged_release)(void *gate, struct Inode *inode, const struct actor *opener);
 
 	/* truncate(2) by path of a published file. Without meta. */
 	int (*trusted_truncate)(void *gate, const struct gate_caller *caller, const struct node *node, uint64_t size);
 
-	/* In meta, before the change. Rename inside Trusted (and staging): from, to, the node; 0 lets tree_rename go
-	 * on. 1: the hook has done the renaming itself. */
-	int (*trusted_rename)(void *gate, Meta *m, const struct gate_caller *caller, const struct node *node,
-	        const char *from, const char *to, unsigned flags);
+	/* Without meta, after the permissions were given: rename inside Trusted. 0 lets tree_rename go on; 1: the hook
+	 * has done the renaming itself, as it judged the file under its new name. */
+	int (*trusted_rename)(void *gate, const struct gate_caller *caller, const struct gate_rename *rename);
 
 	/* In meta, before the change: 0 lets it go on; 1: the hook has done it itself. */
 	int (*trusted_unlink)(void *gate, Meta *m, const struct gate_caller *caller, uint64_t parent, struct bytes name,
 	        const struct node *node);
 
-	/* In meta, before the change: 0 lets it go on. `path` is the name's path. */
+	/* In meta, before the change: 0 lets it go on. `path` is the name's path, `target` a symbolic link's. */
 	int (*trusted_change)(void *gate, Meta *m, const struct gate_caller *caller, enum gate_verb verb,
-	        const struct node *node, const char *path);
+	        const struct node *node, const char *path, const char *target);
 
 	/* In meta. The answer of user.assayfs.NAME (verdict, newer, vault, …) beyond version and path, which the mount
 	 * answers itself: text into `ret_text`, its length; -ENODATA when there is no such name. */

@@ -200,6 +200,6 @@ enum policy_place {
 	PLACE_KEYS,
 	PLACE_COUNT
 };
-enum policy_access { ACCESS_READ, ACCESS_WRITE };
+enum policy_access { POLICY_READ, POLICY_WRITE };
 bool policy_permits(
         const Policy *policy, enum policy_place place, enum policy_access access, const struct policy_actor *actor);

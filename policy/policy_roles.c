@@ -250,7 +250,7 @@ bool policy_permits(
 	};
 	if ((unsigned)place >= PLACE_COUNT)
 		return false;
-	unsigned allowed = access == ACCESS_WRITE ? writers[place] : readers[place];
+	unsigned allowed = access == POLICY_WRITE ? writers[place] : readers[place];
 	for (enum policy_role role = ROLE_STEWARD; role < ROLE_COUNT; role++)
 		if ((allowed & BIT(role)) && policy_role_holds(policy, role, actor))
 			return true;

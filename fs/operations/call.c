@@ -147,7 +147,7 @@ int zone_guard(struct call *call, const struct node *where, enum gate_verb verb,
 	if (!gate->trusted_change)
 		return -EACCES;
 	struct gate_caller caller = call_caller(call);
-	return gate->trusted_change(gate->gate, call->meta, &caller, verb, what, call_path(call, 0));
+	return gate->trusted_change(gate->gate, call->meta, &caller, verb, what, call_path(call, 0), call->target);
 }
 
 int call_writable(const struct call *call) {

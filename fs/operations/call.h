@@ -29,9 +29,10 @@ struct call {
 	Meta *meta;
 	struct access_subject who;
 	struct audit_event event;
-	bool silent;    /* success leaves no record (look-ups, stat); denials do */
-	bool has_actor; /* event.actor is filled: asking /proc costs 5 us, so only when there is a record to make */
-	uint64_t node;  /* the record's path: of this node, or (parent not 0) of a name in parent */
+	bool silent;        /* success leaves no record (look-ups, stat); denials do */
+	bool has_actor;     /* event.actor is filled: asking /proc costs 5 us, so only when there is a record to make */
+	uint64_t node;      /* the record's path: of this node, or (parent not 0) of a name in parent */
+	const char *target; /* of the symbolic link that is to be made; else NULL */
 	uint64_t parents[2];
 	struct bytes names[2];
 	char paths[2][TREE_PATH_MAX];
@@ -59,6 +60,9 @@ struct gate_caller call_caller(struct call *call);
 
 /* The node of an inode number as stat shows it; also of a number that was renewed while it is open. -ESTALE. */
 int call_node(struct call *call, fuse_ino_t ino, struct node *ret);
+
+/* What the caller meets under the name: also what it has staged there itself (Trusted). -ENOENT. */
+int call_find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node);
 
 /* The directory `ino`, which the caller may search: -ENOTDIR, -EACCES. */
 int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir);

@@ -110,6 +110,7 @@ void operation_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	struct call call;
 	struct node dir, node, wish = {.mode = S_IFLNK | 0777};
 	call_begin(&call, req, "symlink");
+	call.target = target;
 	int rc = make(&call, parent, name, &wish, bytes_of_string(target), GATE_SYMLINK, &dir, &node);
 	rc = call_end(&call, rc);
 	reply_entry(&call, rc, &dir, &node);
@@ -193,7 +194,7 @@ static int removal(
 	int rc = call_search(call, parent, ret_dir);
 	call_names(call, ret_dir->id, bytes_of_string(name));
 	if (rc == 0)
-		rc = tree_lookup(call->meta, ret_dir->id, bytes_of_string(name), ret_node);
+		rc = call_find(call, ret_dir, bytes_of_string(name), ret_node);
 	if (rc < 0)
 		return rc;
 	call->event.node = ret_node->id;

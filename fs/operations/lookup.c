@@ -5,7 +5,7 @@
 
 #include "fs/operations/call.h"
 
-static int find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node) {
+int call_find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node) {
 	const struct gate_hooks *gate = call->fs->gate;
 	if (dir->zone == ZONE_TRUSTED && gate->trusted_lookup) {
 		struct gate_caller caller = call_caller(call);
@@ -28,7 +28,7 @@ static int look_up(
 	}
 	if (strcmp(name, "..") == 0)
 		return tree_get(call->meta, ret_dir->parent, ret_node);
-	return find(call, ret_dir, bytes_of_string(name), ret_node);
+	return call_find(call, ret_dir, bytes_of_string(name), ret_node);
 }
 
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {

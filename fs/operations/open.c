@@ -55,7 +55,11 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 	if (!S_ISREG(ret_node->mode))
 		return -EINVAL; /* pipes and devices are the kernel's own to open */
 	rc = access_check(&call->who, ret_node, access_of(flags));
-	return rc == 0 && writes(flags) ? check_change(call, ret_node, flags) : rc;
+	if (rc == 0 && writes(flags))
+		rc = check_change(call, ret_node, flags);
+	if (rc == GATE_STAGED)
+		call->silent = true; /* the open that follows is the one to be recorded */
+	return rc;
 }
 
 static void count_writer(Inode *inode) {
@@ -83,7 +87,9 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 	}
 	if (handle->writable)
 		count_writer(inode);
-	if (fi->flags & O_TRUNC)
+	if (node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
+		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
+	if (rc == 0 && fi->flags & O_TRUNC)
 		rc = inode_truncate(call->fs, inode, 0, session_kills_privileges());
 	if (rc == 0)
 		reply_opened(fi, handle);
@@ -122,6 +128,8 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	call_begin(&call, req, "open");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
 	int rc = call_end(&call, check_open(&call, ino, fi->flags, &node));
+	if (rc == GATE_STAGED)
+		rc = -ESTALE;
 	if (rc == 0)
 		rc = attach(&call, fi, &node);
 	if (rc == 0)
@@ -182,6 +190,8 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	call_begin(&call, req, "create");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
 	int rc = call_end(&call, check_create(&call, parent, name, mode, fi->flags, &dir, &node));
+	if (rc == GATE_STAGED)
+		rc = -ESTALE;
 	if (rc == 0)
 		rc = attach(&call, fi, &node);
 	if (rc < 0) {

@@ -24,7 +24,7 @@ static int find_all(struct call *call, struct rename *rename) {
 	if (rc == 0)
 		rc = call_writable(call);
 	if (rc == 0)
-		rc = tree_lookup(call->meta, rename->dir.id, rename->name, &rename->node);
+		rc = call_find(call, &rename->dir, rename->name, &rename->node);
 	if (rc < 0)
 		return rc;
 	call->event.node = rename->node.id;
@@ -47,7 +47,10 @@ static int check_permissions(struct call *call, const struct rename *rename) {
 	return rc;
 }
 
-/* 0: tree_rename goes on; 1: the gate has done it. */
+/* Trusted: the gate decides, and may take its time, so not inside the meta operation. */
+#define RENAME_BY_GATE 1
+
+/* 0: tree_rename goes on. */
 static int check_zones(struct call *call, const struct rename *rename) {
 	uint8_t from = rename->dir.zone, to = rename->new_dir.zone;
 	if (from == ZONE_NONE || to == ZONE_NONE || from == ZONE_RAW || to == ZONE_RAW)
@@ -56,12 +59,10 @@ static int check_zones(struct call *call, const struct rename *rename) {
 		return -EXDEV;
 	if (from == ZONE_LANDING)
 		return 0;
-	const struct gate_hooks *gate = call->fs->gate;
-	if (!gate->trusted_rename)
+	if (!call->fs->gate->trusted_rename)
 		return -EACCES;
-	struct gate_caller caller = call_caller(call);
-	return gate->trusted_rename(
-	        gate->gate, call->meta, &caller, &rename->node, call_path(call, 0), call_path(call, 1), rename->flags);
+	call->silent = true;
+	return RENAME_BY_GATE;
 }
 
 static int tell_gate(struct call *call, enum gate_cause cause, const struct node *node, int to, int from) {
@@ -89,6 +90,16 @@ static int tell_gate_of_all(struct call *call, const struct rename *rename) {
 	return rc;
 }
 
+static int move(struct call *call, struct rename *rename) {
+	int rc = tree_rename(call->meta, rename->dir.id, rename->name, rename->new_dir.id, rename->new_name,
+	        rename->flags, &rename->result);
+	if (rc < 0)
+		return rc;
+	if (rename->result.replaced.id)
+		call->event.detail = rename->flags & RENAME_EXCHANGE ? "exchange" : "replaced";
+	return tell_gate_of_all(call, rename);
+}
+
 static int rename_node(struct call *call, struct rename *rename) {
 	if (rename->flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
@@ -100,15 +111,28 @@ static int rename_node(struct call *call, struct rename *rename) {
 	rc = check_permissions(call, rename);
 	if (rc == 0)
 		rc = check_zones(call, rename);
-	if (rc != 0)
-		return rc < 0 ? rc : 0;
-	rc = tree_rename(call->meta, rename->dir.id, rename->name, rename->new_dir.id, rename->new_name, rename->flags,
-	        &rename->result);
-	if (rc < 0)
-		return rc;
-	if (rename->result.replaced.id)
-		call->event.detail = rename->flags & RENAME_EXCHANGE ? "exchange" : "replaced";
-	return tell_gate_of_all(call, rename);
+	return rc != 0 ? rc : move(call, rename);
+}
+
+/* Permissions were given; the gate judges what the name would show, and its answer is what is recorded. */
+static int rename_by_gate(struct call *call, fuse_req_t req, struct rename *rename) {
+	const struct gate_hooks *gate = call->fs->gate;
+	struct gate_rename asked = {.node = &rename->node,
+	        .parent = rename->dir.id,
+	        .new_parent = rename->new_dir.id,
+	        .name = rename->name,
+	        .new_name = rename->new_name,
+	        .flags = rename->flags};
+	call_prepare(call, req, "rename");
+	struct gate_caller caller = call_caller(call);
+	int rc = gate->trusted_rename(gate->gate, &caller, &asked);
+	call_enter(call);
+	call_names(call, rename->dir.id, rename->name);
+	call_renames(call, rename->new_dir.id, rename->new_name);
+	call->event.node = rename->node.id;
+	if (rc == 0)
+		rc = move(call, rename);
+	return call_end(call, rc < 0 ? rc : 0);
 }
 
 void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
@@ -125,6 +149,8 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	        .flags = flags};
 	call_begin(&call, req, "rename");
 	int rc = call_end(&call, rename_node(&call, &rename));
+	if (rc == RENAME_BY_GATE)
+		rc = rename_by_gate(&call, req, &rename);
 	const struct node *replaced = &rename.result.replaced;
 	if (rc == 0 && replaced->id && replaced->nlink == 0)
 		inode_set_unlinked(call.fs->inodes, replaced->ino, true);

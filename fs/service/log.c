@@ -221,7 +221,7 @@ int service_log(void *context, const struct control_peer *peer, const json_t *ar
 		return fault(ENOMEM, "reading the log: out of memory");
 	int rc = read_question(arguments, question);
 	if (!rc)
-		rc = service_require(service, peer, PLACE_AUDIT, ACCESS_READ, "read-log", NULL);
+		rc = service_require(service, peer, PLACE_AUDIT, POLICY_READ, "read-log", NULL);
 	if (!rc && !service->is_read_only)
 		rc = store_commit_wait(service->store); /* what was done before the question is in the answer */
 	uint64_t before = durable(service);

@@ -33,7 +33,7 @@ int service_policy_show(void *context, const struct control_peer *peer, const js
 	Service *service = context;
 	struct shown shown = {0};
 	(void)arguments;
-	int rc = service_require(service, peer, PLACE_POLICY, ACCESS_READ, "policy-show", NULL);
+	int rc = service_require(service, peer, PLACE_POLICY, POLICY_READ, "policy-show", NULL);
 	if (rc)
 		return rc;
 	meta_begin(service->meta);
@@ -84,7 +84,7 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 	size_t size = 0;
 	uint64_t number = 0, queued = 0, running = 0;
 	bool is_changed = false;
-	int rc = service_require(service, peer, PLACE_POLICY, ACCESS_WRITE, "policy-apply", NULL);
+	int rc = service_require(service, peer, PLACE_POLICY, POLICY_WRITE, "policy-apply", NULL);
 	if (!rc)
 		rc = decode(arguments, &archive, &size);
 	if (rc)

@@ -33,7 +33,7 @@ static int check_rights(Service *service, const struct control_peer *peer, const
 		return fault(EISDIR, "it is no file of Landing or Trusted");
 	if (place == PLACE_RAW)
 		return fault(EPERM, "Raw is immutable; restore it in Landing, from where it arrives anew");
-	int rc = service_require(service, peer, place, ACCESS_WRITE, "restore", path);
+	int rc = service_require(service, peer, place, POLICY_WRITE, "restore", path);
 	if (rc)
 		return rc;
 	meta_begin(service->meta);

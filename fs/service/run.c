@@ -123,7 +123,7 @@ int service_run(void *context, const struct control_peer *peer, const json_t *ar
 	uint64_t count = 0;
 	if (!running.workflow)
 		return fault(EPROTO, "the workflow's name is missing");
-	int rc = service_require(service, peer, PLACE_TRUSTED, ACCESS_WRITE, "run", NULL);
+	int rc = service_require(service, peer, PLACE_TRUSTED, POLICY_WRITE, "run", NULL);
 	struct actor actor = service_actor(peer);
 	if (!rc)
 		rc = gate_run(service->gate, running.workflow, &actor, &count);

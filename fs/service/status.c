@@ -325,7 +325,7 @@ int service_status(void *context, const struct control_peer *peer, const json_t 
 	const Policy *policy = held->policy;
 	int rc = 0;
 	(void)arguments;
-	bool tells_names = service_permits(service, policy, peer, PLACE_LANDING, ACCESS_READ);
+	bool tells_names = service_permits(service, policy, peer, PLACE_LANDING, POLICY_READ);
 	struct walk walk = {.service = service,
 	        .policy = policy,
 	        .tells_names = tells_names,

@@ -159,9 +159,9 @@ static int may_ask(Service *service, const struct control_peer *peer, const char
 	if (place == PLACE_COUNT)
 		return fault(EINVAL, "verdicts are on files in Landing, Raw and Trusted");
 	struct gate_policy *held = gate_policy(service->gate);
-	bool may_write = service_permits(service, held->policy, peer, place, ACCESS_WRITE);
+	bool may_write = service_permits(service, held->policy, peer, place, POLICY_WRITE);
 	gate_policy_done(held);
-	return may_write ? 0 : service_require(service, peer, place, ACCESS_READ, "why", path);
+	return may_write ? 0 : service_require(service, peer, place, POLICY_READ, "why", path);
 }
 
 int service_why(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
@@ -247,7 +247,7 @@ int service_quarantine_list(
         void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	struct holding holding = {0};
-	int rc = service_require(service, peer, PLACE_QUARANTINE, ACCESS_READ, "quarantine-list", NULL);
+	int rc = service_require(service, peer, PLACE_QUARANTINE, POLICY_READ, "quarantine-list", NULL);
 	if (rc)
 		return rc;
 	bool is_all = json_is_true(json_object_get(arguments, "all"));
@@ -273,7 +273,7 @@ int service_quarantine_show(
 	_cleanup_(freep) char *text = NULL;
 	json_t *item = NULL;
 	json_int_t id = json_integer_value(json_object_get(arguments, "id"));
-	int rc = service_require(service, peer, PLACE_QUARANTINE, ACCESS_READ, "quarantine-show", NULL);
+	int rc = service_require(service, peer, PLACE_QUARANTINE, POLICY_READ, "quarantine-show", NULL);
 	if (rc)
 		return rc;
 	meta_begin(service->meta);

@@ -125,7 +125,7 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 	struct node present = {0};
 	int rc = service_path(arguments, path);
 	if (!rc)
-		rc = service_require(service, peer, service_place(path), ACCESS_READ, "versions", path);
+		rc = service_require(service, peer, service_place(path), POLICY_READ, "versions", path);
 	if (rc)
 		return rc;
 	struct listing listing = {

@@ -405,9 +405,9 @@ static void the_matrix_is_that_of_the_design(void **state) {
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		for (char who = '1'; who <= '5'; who++) {
 			struct policy_actor actor = {.uid = (uid_t)(who - '0'), .gid = 99};
-			assert_int_equal(policy_permits(policy, cases[i].place, ACCESS_READ, &actor),
+			assert_int_equal(policy_permits(policy, cases[i].place, POLICY_READ, &actor),
 			        strchr(cases[i].readers, who) != NULL);
-			assert_int_equal(policy_permits(policy, cases[i].place, ACCESS_WRITE, &actor),
+			assert_int_equal(policy_permits(policy, cases[i].place, POLICY_WRITE, &actor),
 			        strchr(cases[i].writers, who) != NULL);
 		}
 	policy_free(policy);

@@ -1,0 +1,473 @@
+#include "fs/trusted.h"
+
+#include "crypto/base/fault.h"
+#include "fs/access.h"
+#include "fs/inode.h"
+#include "fs/staging.h"
+#include "fs/tell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long a staged file waits for the LOOKUP of a thread that was answered ESTALE: it follows at once or never. */
+#define STAGED_WAIT_NS INT64_C(10000000000)
+
+struct Trusted {
+	struct gate_hooks hooks;
+	Gate *gate;
+	Store *store;
+	InodeTable *inodes;
+	Staging *staging;
+};
+
+/* The path of a name in Trusted below the zone, "" when it has none. */
+static int below_of(Meta *m, uint64_t parent, struct bytes name, char ret_below[static TREE_PATH_MAX]) {
+	char path[TREE_PATH_MAX];
+	int rc = tree_path_of(m, parent, name, path, sizeof path, NULL);
+	if (rc < 0)
+		return rc;
+	const char *slash = strchr(path, '/');
+	snprintf(ret_below, TREE_PATH_MAX, "%s", slash ? slash + 1 : "");
+	return 0;
+}
+
+/* The path that a staged file is to have, in a meta operation of its own. */
+static int staged_below(Trusted *t, const struct staged *staged, char ret_below[static TREE_PATH_MAX]) {
+	Meta *m = store_meta(t->store);
+	meta_begin(m);
+	return meta_end(m, below_of(m, staged->parent, bytes_of_string(staged->name), ret_below));
+}
+
+/* ---- Landing ---- */
+
+static int trusted_arrived(void *gate, Meta *m, const struct gate_arrival *arrival) {
+	Trusted *t = gate;
+	if (arrival->version == 0)
+		return 0; /* a directory: its files are not new content, and a file without one has nothing to judge */
+	return gate_arrived(t->gate, m, arrival->path, arrival->node, arrival->version, arrival->actor);
+}
+
+/* ---- names ---- */
+
+static int trusted_lookup(void *gate, Meta *m, const struct gate_caller *caller, uint64_t parent, struct bytes name,
+        struct node *ret_node) {
+	Trusted *t = gate;
+	struct staged staged;
+	if (staging_meet(t->staging, parent, name, caller->actor->uid, caller->actor->pid, &staged))
+		return tree_get(m, staged.node, ret_node);
+	return tree_lookup(m, parent, name, ret_node);
+}
+
+static void forget_expired(Trusted *t, Meta *m) {
+	struct staged gone;
+	while (staging_expire(t->staging, meta_now(m) - STAGED_WAIT_NS, &gone))
+		(void)tree_forget(m, gone.node);
+}
+
+static int stage(Trusted *t, Meta *m, const struct node *attributes, const struct staged *like, struct node *ret_node) {
+	struct node fresh = *attributes;
+	fresh.zone = ZONE_STAGING;
+	forget_expired(t, m);
+	int rc = tree_create_orphan(m, &fresh, ret_node);
+	if (rc < 0)
+		return rc;
+	struct staged staged = *like;
+	staged.node = ret_node->id;
+	staged.made_ns = meta_now(m);
+	return staging_add(t->staging, &staged);
+}
+
+static int trusted_create(void *gate, Meta *m, const struct gate_caller *caller, uint64_t parent, struct bytes name,
+        const struct node *attributes, struct node *ret_node) {
+	Trusted *t = gate;
+	char below[TREE_PATH_MAX];
+	int rc = below_of(m, parent, name, below);
+	if (rc < 0)
+		return rc;
+	struct staged staged = {
+	        .parent = parent,
+	        .uid = caller->actor->uid,
+	        .governed = gate_name_of(t->gate, below) == GATE_GOVERNED,
+	};
+	memcpy(staged.name, name.data, name.size);
+	return stage(t, m, attributes, &staged, ret_node);
+}
+
+/* Finds the name by which a published node stands in Trusted. */
+static int split_path(Meta *m, const struct node *node, struct staged *ret_staged) {
+	char path[TREE_PATH_MAX];
+	int rc = tree_path(m, node->id, path, sizeof path, NULL);
+	if (rc < 0)
+		return rc;
+	char *slash = strrchr(path, '/');
+	if (!slash || strlen(slash + 1) > TREE_NAME_MAX)
+		return -ESTALE;
+	memcpy(ret_staged->name, slash + 1, strlen(slash + 1) + 1);
+	*slash = '\0';
+	struct node parent;
+	rc = tree_resolve(m, bytes_of_string(path), &parent);
+	ret_staged->parent = parent.id;
+	return rc;
+}
+
+static int trusted_open(void *gate, Meta *m, const struct gate_caller *caller, const struct node *node, int flags) {
+	Trusted *t = gate;
+	if (node->zone == ZONE_STAGING)
+		return 0;
+	struct staged staged = {.uid = caller->actor->uid, .thread = caller->actor->pid, .governed = true};
+	int rc = split_path(m, node, &staged);
+	if (rc < 0)
+		return rc;
+	if (!(flags & O_TRUNC)) {
+		staged.base_node = node->id;
+		staged.base_version = node->version;
+	}
+	struct node fresh;
+	rc = stage(t, m, node, &staged, &fresh);
+	return rc < 0 ? rc : GATE_STAGED;
+}
+
+/* ---- content ---- */
+
+enum { COPY_BYTES = 1 << 20 };
+
+/* Trusted's blocks are sealed under another key than staging's, so they can't be shared: up to `limit` bytes are
+ * copied. */
+static int copy_base(Trusted *t, uint64_t node, uint64_t version, uint64_t limit, Content *to) {
+	_cleanup_(content_closep) Content *from = NULL;
+	_cleanup_(freep) uint8_t *chunk = malloc(COPY_BYTES);
+	if (!chunk)
+		return fault(ENOMEM, "copying a published file for its writer");
+	int rc = content_open(t->store, node, version, &from);
+	uint64_t offset = 0;
+	for (size_t got = 1; rc >= 0 && got > 0 && offset < limit; offset += got) {
+		size_t want = limit - offset < COPY_BYTES ? (size_t)(limit - offset) : COPY_BYTES;
+		rc = content_read(from, offset, chunk, want, &got);
+		if (rc >= 0 && got > 0)
+			rc = content_write(to, offset, bytes_of(chunk, got));
+	}
+	return rc;
+}
+
+static int staged_opened(void *gate, struct Inode *inode) {
+	Trusted *t = gate;
+	uint64_t node, version;
+	if (!staging_take_base(t->staging, inode->node, &node, &version))
+		return 0;
+	Content *content;
+	int rc = inode_content(t->inodes, inode, &content);
+	if (rc < 0)
+		return rc;
+	rc = copy_base(t, node, version, UINT64_MAX, content);
+	/* Sealed in staging, so that a writer who changes nothing has an unchanged draft. */
+	struct version sealed;
+	if (rc >= 0)
+		rc = content_seal(content, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed);
+	if (rc == -ENODATA)
+		rc = 0;
+	if (rc >= 0)
+		inode_note_size(inode, content_size(content), false);
+	inode_content_done(inode);
+	return rc;
+}
+
+static bool is_alive(pid_t pid) {
+	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+/* A duplicate's or child's close is not the writer's word that the file is whole, as long as the opener lives. */
+static bool is_closer(const struct actor *opener, uint32_t pid) {
+	return pid == (uint32_t)opener->pid || !is_alive(opener->pid);
+}
+
+static int seal_temporary(Content *content) {
+	struct version sealed;
+	int rc = content_seal(content, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed);
+	return rc == -ENODATA ? 0 : rc;
+}
+
+static int staged_flush(void *gate, struct Inode *inode, const struct actor *opener, uint32_t pid, bool dirty) {
+	Trusted *t = gate;
+	struct staged staged;
+	char below[TREE_PATH_MAX];
+	if (!staging_find(t->staging, inode->node, &staged))
+		return 0;
+	if (!dirty || (staged.governed && !is_closer(opener, pid)))
+		return 0;
+	int rc = staged_below(t, &staged, below);
+	if (rc < 0)
+		return rc;
+	Content *content;
+	rc = inode_content(t->inodes, inode, &content);
+	if (rc < 0)
+		return rc;
+	if (!staged.governed)
+		rc = seal_temporary(content);
+	else if (content_size(content) > 0)
+		rc = tell_refusal(opener->pid, gate_judge_staged(t->gate, content, below, opener));
+	inode_content_done(inode);
+	return rc;
+}
+
+static void staged_release(void *gate, struct Inode *inode, const struct actor *opener) {
+	Trusted *t = gate;
+	struct staged staged;
+	char below[TREE_PATH_MAX];
+	pthread_mutex_lock(&inode->lock);
+	bool is_last = inode->writers == 0;
+	pthread_mutex_unlock(&inode->lock);
+	if (!is_last || !staging_find(t->staging, inode->node, &staged))
+		return;
+	Content *content;
+	if (!staged.governed) {
+		/* pages that a mapping wrote after the last close */
+		if (inode_content(t->inodes, inode, &content) >= 0) {
+			(void)seal_temporary(content);
+			inode_content_done(inode);
+		}
+		return;
+	}
+	if (staged_below(t, &staged, below) >= 0 && inode_content(t->inodes, inode, &content) >= 0) {
+		if (content_is_dirty(content))
+			(void)gate_refuse_staged(t->gate, content, below, opener);
+		inode_content_done(inode);
+	}
+	staging_remove(t->staging, inode->node);
+}
+
+static int trusted_truncate(void *gate, const struct gate_caller *caller, const struct node *node, uint64_t size) {
+	Trusted *t = gate;
+	Meta *m = store_meta(t->store);
+	struct node attributes = *node, fresh = {0};
+	char path[TREE_PATH_MAX];
+	attributes.zone = ZONE_STAGING;
+	meta_begin(m);
+	int rc = tree_path(m, node->id, path, sizeof path, NULL);
+	if (rc >= 0)
+		rc = tree_create_orphan(m, &attributes, &fresh);
+	rc = meta_end(m, rc);
+	_cleanup_(content_closep) Content *content = NULL;
+	if (rc >= 0)
+		rc = content_open(t->store, fresh.id, 0, &content);
+	if (rc >= 0)
+		rc = copy_base(t, node->id, node->version, size, content);
+	if (rc >= 0)
+		rc = content_truncate(content, size);
+	if (rc >= 0)
+		rc = gate_judge_staged(t->gate, content, strchr(path, '/') + 1, caller->actor);
+	return tell_refusal(caller->actor->pid, rc);
+}
+
+/* ---- renames and removals ---- */
+
+/* A temporary file gets the name it was meant for: this is its gate. */
+static int publish_temporary(Trusted *t, const struct staged *staged, const char *below, const struct actor *actor) {
+	Meta *m = store_meta(t->store);
+	struct node node;
+	/* writers that still hold it open have their say sealed up to here; what they write later is judged by FLUSH */
+	Inode *inode = NULL;
+	meta_begin(m);
+	int rc = meta_end(m, tree_get(m, staged->node, &node));
+	if (rc >= 0 && (inode = inode_find(t->inodes, node.ino))) {
+		Content *content;
+		rc = inode_content(t->inodes, inode, &content);
+		if (rc >= 0) {
+			rc = seal_temporary(content);
+			inode_content_done(inode);
+		}
+		inode_put(t->inodes, inode);
+		meta_begin(m);
+		rc = meta_end(m, rc < 0 ? rc : tree_get(m, staged->node, &node));
+	}
+	if (rc < 0)
+		return rc;
+	if (node.version == 0)
+		return fault(EPERM, "Trusted/%s: nothing was written yet, and an empty file does not pass", below);
+	rc = gate_judge_version(t->gate, node.id, node.version, below, actor, 0, (struct bytes){0});
+	if (rc >= 0)
+		staging_remove(t->staging, staged->node);
+	return rc;
+}
+
+/* A published file moves: judged as what it would be under the new name. */
+static int move_published(Trusted *t, const struct node *node, uint64_t parent, struct bytes name, const char *below,
+        const struct actor *actor) {
+	if (!S_ISREG(node->mode))
+		return 0;
+	int rc = gate_judge_version(t->gate, node->id, node->version, below, actor, parent, name);
+	return rc < 0 ? rc : 1;
+}
+
+/* Directories move only while no file would come under another dataset's rules unjudged. */
+static int refuse_full_directory(Meta *m, const struct node *node) {
+	bool empty;
+	if (!S_ISDIR(node->mode))
+		return 0;
+	int rc = tree_is_empty(m, node->id, &empty);
+	if (rc >= 0 && !empty)
+		rc = fault(EPERM,
+		        "a directory of Trusted that holds files is not renamed: each file is judged under its "
+		        "path; copy the files to the new place");
+	return rc;
+}
+
+static int trusted_rename(void *gate, const struct gate_caller *caller, const struct gate_rename *r) {
+	Trusted *t = gate;
+	Meta *m = store_meta(t->store);
+	struct staged staged;
+	char below[TREE_PATH_MAX];
+	bool is_staged = staging_find(t->staging, r->node->id, &staged);
+	meta_begin(m);
+	int rc = below_of(m, r->new_parent, r->new_name, below);
+	if (rc >= 0 && r->flags & RENAME_EXCHANGE)
+		rc = fault(EPERM, "names in Trusted are not exchanged: rename one after the other");
+	if (rc >= 0 && r->flags & RENAME_NOREPLACE) {
+		struct node there;
+		rc = tree_lookup(m, r->new_parent, r->new_name, &there);
+		rc = rc == -ENOENT ? 0 : rc < 0 ? rc : -EEXIST;
+	}
+	if (rc >= 0)
+		rc = refuse_full_directory(m, r->node);
+	rc = meta_end(m, rc);
+	if (rc < 0)
+		return rc;
+	bool governed = gate_name_of(t->gate, below) == GATE_GOVERNED;
+	if (is_staged && !governed) {
+		staging_rename(t->staging, staged.node, r->new_parent, r->new_name);
+		return 1;
+	}
+	if (is_staged) {
+		rc = tell_refusal(caller->actor->pid, publish_temporary(t, &staged, below, caller->actor));
+		return rc < 0 ? rc : 1;
+	}
+	return move_published(t, r->node, r->parent, r->name, below, caller->actor);
+}
+
+static int trusted_unlink(void *gate, Meta *m, const struct gate_caller *caller, uint64_t parent, struct bytes name,
+        const struct node *node) {
+	(void)m, (void)caller, (void)parent, (void)name;
+	Trusted *t = gate;
+	struct staged staged;
+	if (!staging_find(t->staging, node->id, &staged))
+		return 0;
+	staging_remove(t->staging, node->id);
+	return 1;
+}
+
+static bool stays_below(const char *target) {
+	if (target[0] == '/')
+		return false;
+	for (const char *at = target; at; at = strchr(at, '/')) {
+		at += *at == '/';
+		if (at[0] == '.' && at[1] == '.' && (at[2] == '/' || at[2] == '\0'))
+			return false;
+	}
+	return true;
+}
+
+static int trusted_change(void *gate, Meta *m, const struct gate_caller *caller, enum gate_verb verb,
+        const struct node *node, const char *path, const char *target) {
+	(void)gate, (void)m, (void)caller, (void)node;
+	switch (verb) {
+	case GATE_MKDIR:
+	case GATE_RMDIR:
+	case GATE_SETATTR:
+	case GATE_SETXATTR:
+		return 0;
+	case GATE_SYMLINK:
+		if (target && stays_below(target))
+			return 0;
+		return fault(EPERM, "%s: a symbolic link in Trusted must be relative and have no '..'", path);
+	case GATE_MKNOD:
+	case GATE_HARDLINK:
+		break;
+	}
+	return fault(EPERM, "%s: Trusted holds only judged files, directories and symbolic links", path);
+}
+
+/* ---- user.assayfs.… ---- */
+
+static int say(const char *word, char *ret_text, size_t capacity) {
+	int length = snprintf(ret_text, capacity, "%s", word);
+	return length < 0 || (size_t)length >= capacity ? -ERANGE : length;
+}
+
+static int trusted_attribute(
+        void *gate, Meta *m, const struct node *node, const char *name, char *ret_text, size_t capacity) {
+	Trusted *t = gate;
+	char path[TREE_PATH_MAX];
+	struct staged staged;
+	enum outcome outcome = OUTCOME_NONE;
+	if (!S_ISREG(node->mode))
+		return -ENODATA;
+	if (staging_find(t->staging, node->id, &staged))
+		return strcmp(name, "verdict") == 0 ? say("none", ret_text, capacity) : -ENODATA;
+	int rc = tree_path(m, node->id, path, sizeof path, NULL);
+	if (rc < 0)
+		return rc == -ENOENT ? -ENODATA : rc;
+	if (strcmp(name, "verdict") == 0)
+		rc = gate_outcome(m, path, node, &outcome, NULL);
+	else if (strcmp(name, "newer") == 0 && node->zone == ZONE_TRUSTED)
+		rc = gate_newer(m, strchr(path, '/') + 1, &outcome);
+	else
+		return -ENODATA;
+	if (rc < 0)
+		return rc;
+	if (strcmp(name, "newer") == 0 && outcome == OUTCOME_NONE)
+		return -ENODATA;
+	return say(outcome_word(outcome), ret_text, capacity);
+}
+
+/* ---- life ---- */
+
+int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
+	_cleanup_(freep) Trusted *t = calloc(1, sizeof *t);
+	if (!t)
+		return fault(ENOMEM, "preparing Trusted");
+	int rc = staging_new(&t->staging);
+	if (rc < 0)
+		return rc;
+	t->gate = gate;
+	t->store = store;
+	t->hooks = (struct gate_hooks){
+	        .gate = t,
+	        .arrived = trusted_arrived,
+	        .trusted_lookup = trusted_lookup,
+	        .trusted_create = trusted_create,
+	        .trusted_open = trusted_open,
+	        .staged_opened = staged_opened,
+	        .staged_flush = staged_flush,
+	        .staged_release = staged_release,
+	        .trusted_truncate = trusted_truncate,
+	        .trusted_rename = trusted_rename,
+	        .trusted_unlink = trusted_unlink,
+	        .trusted_change = trusted_change,
+	        .attribute = trusted_attribute,
+	};
+	*ret_trusted = steal_pointer(&t);
+	return 0;
+}
+
+void trusted_free(Trusted *trusted) {
+	if (!trusted)
+		return;
+	staging_free(trusted->staging);
+	free(trusted);
+}
+
+void trusted_attach(Trusted *trusted, InodeTable *inodes) {
+	trusted->inodes = inodes;
+}
+
+const struct gate_hooks *trusted_hooks(Trusted *trusted) {
+	return &trusted->hooks;
+}
+
+size_t trusted_temporary_count(Trusted *trusted) {
+	return staging_count(trusted->staging);
+}
