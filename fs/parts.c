@@ -2,14 +2,13 @@
 
 #include "crypto/base/fault.h"
 #include "fs/service/service.h"
+#include "fs/trusted.h"
 #include "policy/gate/gate.h"
 #include "policy/worker.h"
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct Parts {
 	bool allow_other;
@@ -17,7 +16,7 @@ struct Parts {
 	struct filesystem *fs;
 	Spawner *spawner;
 	Gate *gate;
-	struct gate_hooks hooks;
+	Trusted *trusted;
 	Service *service;
 };
 
@@ -39,35 +38,17 @@ static void changed(void *arg, uint64_t parent_ino, struct bytes name, uint64_t 
 		filesystem_changed(parts->fs, parent_ino, name, old_ino);
 }
 
-/* Arrivals in Landing; Trusted is read-only to users until its writers' side is attached (hooks that are NULL refuse).
- */
-static int arrived(void *gate, Meta *m, const struct gate_arrival *arrival) {
-	if (!arrival->version)
-		return 0;
-	return gate_arrived(gate, m, arrival->path, arrival->node, arrival->version, arrival->actor);
-}
-
-static int attribute(void *gate, Meta *m, const struct node *node, const char *name, char *ret_text, size_t capacity) {
-	char path[TREE_PATH_MAX];
-	enum outcome outcome;
-	(void)gate;
-	if (strcmp(name, "verdict") != 0 || !S_ISREG(node->mode))
-		return -ENODATA;
-	int rc = tree_path(m, node->id, path, sizeof path, NULL);
-	if (!rc)
-		rc = gate_outcome(m, path, node, &outcome, NULL);
-	return rc ? rc : snprintf(ret_text, capacity, "%s", outcome_word(outcome));
-}
-
 static int opened(void *state, struct filesystem *fs) {
 	Parts *parts = state;
 	const struct gate_options options = {.changed = changed, .changed_arg = parts, .mounter = fs->owner_uid};
 	parts->fs = fs;
 	int rc = gate_start(fs->store, parts->spawner, &options, &parts->gate);
-	if (rc)
+	if (rc == 0)
+		rc = trusted_new(parts->gate, fs->store, &parts->trusted);
+	if (rc < 0)
 		return rc;
-	parts->hooks = (struct gate_hooks){.gate = parts->gate, .arrived = arrived, .attribute = attribute};
-	fs->gate = &parts->hooks;
+	trusted_attach(parts->trusted, fs->inodes);
+	fs->gate = trusted_hooks(parts->trusted);
 	return 0;
 }
 
@@ -86,10 +67,11 @@ static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
 	service_stop(parts->service);
-	gate_stop(parts->gate);
-	parts->gate = NULL;
 	if (parts->fs)
 		parts->fs->gate = &gate_closed;
+	trusted_freep(&parts->trusted);
+	gate_stop(parts->gate);
+	parts->gate = NULL;
 }
 
 static void end(void *state, int outcome, const char *words) {

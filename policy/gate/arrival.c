@@ -146,7 +146,7 @@ static int raw_prepare(Meta *m, const struct arrival *a, struct raw_place *place
 	if (rc >= 0) {
 		place->has_sha256 = version.has_sha256;
 		memcpy(place->sha256, version.sha256, sizeof place->sha256);
-		rc = tree_setattr(m, node.id, &source, TREE_MTIME, NULL);
+		rc = tree_setattr(m, node.id, &source, TREE_MTIME, &node);
 	}
 	return rc;
 }

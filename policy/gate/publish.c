@@ -192,8 +192,9 @@ int publish(Gate *gate, const struct publication *p) {
 		return already_shown(gate, p, &target);
 	if (!target.is_new) {
 		/* what a version keeps of time and mode is its node's when it is sealed */
+		struct node node;
 		meta_begin(m);
-		rc = meta_end(m, tree_setattr(m, target.node, &s.source, TREE_MTIME, NULL));
+		rc = meta_end(m, tree_setattr(m, target.node, &s.source, TREE_MTIME, &node));
 	}
 	if (rc >= 0)
 		rc = seal_and_show(gate, p, &s);
