@@ -69,10 +69,8 @@ bool staging_meet(
 		if (!e->staged.governed && e->staged.thread == 0 && !met)
 			met = e;
 	}
-	if (met) {
-		met->staged.thread = 0;
+	if (met)
 		*ret_staged = met->staged;
-	}
 	pthread_mutex_unlock(&staging->lock);
 	return met != NULL;
 }
@@ -91,6 +89,14 @@ bool staging_find(Staging *staging, uint64_t node, struct staged *ret_staged) {
 		*ret_staged = e->staged;
 	pthread_mutex_unlock(&staging->lock);
 	return e != NULL;
+}
+
+void staging_opened(Staging *staging, uint64_t node) {
+	pthread_mutex_lock(&staging->lock);
+	struct entry *e = entry_of(staging, node);
+	if (e)
+		e->staged.thread = 0;
+	pthread_mutex_unlock(&staging->lock);
 }
 
 bool staging_take_base(Staging *staging, uint64_t node, uint64_t *ret_base_node, uint64_t *ret_base_version) {

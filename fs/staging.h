@@ -1,8 +1,8 @@
 /*
  * staging: the files that are being written into Trusted, before a verdict: who may meet them under which name.
  *
- *     (directory, name) ─┬─ governed: met by LOOKUP once, by the thread whose open was answered ESTALE; never again
- *                        └─ temporary (no dataset governs it): met by its writer's uid, until renamed or removed
+ *     (directory, name) ─┬─ governed: met by LOOKUP between ESTALE and the OPEN that follows, by that thread; never
+ * again └─ temporary (no dataset governs it): met by its writer's uid, until renamed or removed
  *
  * Nodes of staging have no entry in the tree, so nothing here survives a remount: what was not published is gone then,
  * and nobody could ever list it. Thread-safe; the lock is innermost.
@@ -23,7 +23,7 @@ struct staged {
 	uint64_t parent; /* directory node in Trusted */
 	char name[TREE_NAME_MAX + 1];
 	uint32_t uid;
-	int32_t thread; /* that may look it up once; 0: none */
+	int32_t thread; /* that may look it up; 0: none */
 	bool governed;
 	uint64_t base_node; /* whose content the draft starts from, not copied yet; 0: none */
 	uint64_t base_version;
@@ -37,10 +37,13 @@ DEFINE_CLEANUP(Staging, staging_free);
 /* Adds a copy. -ENOMEM. */
 int staging_add(Staging *staging, const struct staged *staged);
 
-/* What this caller meets under the name: first what waits for its thread (and no longer does after this), then a
- * temporary file of its uid. False: nothing. */
+/* What this caller meets under the name: first what waits for its thread, then a temporary file of its uid. False:
+ * nothing. The kernel looks up twice after ESTALE, once to find the old entry wrong and once to make the new one. */
 bool staging_meet(
         Staging *staging, uint64_t parent, struct bytes name, uint32_t uid, int32_t thread, struct staged *ret_staged);
+
+/* Its thread has opened it: no LOOKUP finds it from here on. */
+void staging_opened(Staging *staging, uint64_t node);
 
 /* By node. False: not staged. */
 bool staging_find(Staging *staging, uint64_t node, struct staged *ret_staged);

@@ -117,8 +117,10 @@ static int split_path(Meta *m, const struct node *node, struct staged *ret_stage
 
 static int trusted_open(void *gate, Meta *m, const struct gate_caller *caller, const struct node *node, int flags) {
 	Trusted *t = gate;
-	if (node->zone == ZONE_STAGING)
+	if (node->zone == ZONE_STAGING) {
+		staging_opened(t->staging, node->id);
 		return 0;
+	}
 	struct staged staged = {.uid = caller->actor->uid, .thread = caller->actor->pid, .governed = true};
 	int rc = split_path(m, node, &staged);
 	if (rc < 0)

@@ -21,7 +21,7 @@ static bool meets(Staging *staging, const char *name, uint32_t uid, int32_t thre
 	return met;
 }
 
-static void a_governed_file_is_met_once_by_its_thread(void **state) {
+static void a_governed_file_is_met_by_its_thread_until_it_opens_it(void **state) {
 	Staging *staging = *state;
 	struct staged s = staged_file(10, "a.csv", true, 99);
 	uint64_t node;
@@ -31,6 +31,8 @@ static void a_governed_file_is_met_once_by_its_thread(void **state) {
 	assert_false(meets(staging, "b.csv", 7, 99, &node));
 	assert_true(meets(staging, "a.csv", 7, 99, &node));
 	assert_int_equal(node, 10);
+	assert_true(meets(staging, "a.csv", 7, 99, &node)); /* the kernel asks twice */
+	staging_opened(staging, 10);
 	assert_false(meets(staging, "a.csv", 7, 99, &node)); /* never again */
 	assert_true(staging_find(staging, 10, &s));          /* but it is still staged */
 	staging_remove(staging, 10);
@@ -94,7 +96,8 @@ static int tear_down(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(a_governed_file_is_met_once_by_its_thread, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                a_governed_file_is_met_by_its_thread_until_it_opens_it, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_temporary_file_is_met_by_its_user_alone, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_base_is_copied_by_one_only, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(what_nobody_came_for_expires, set_up, tear_down),
