@@ -265,18 +265,18 @@ int packs_open(VaultIo *io, const struct meta_keys *keys, bool read_only, struct
 		return rc;
 	struct listing listing = {0};
 	rc = vault_io_list(io, PACK_DIRECTORY, list_entry, &listing);
-	_cleanup_(freep) uint64_t *numbers = listing.numbers;
 	if (rc == -ENOENT || (rc == 0 && listing.highest == 0))
-		return fault(
+		rc = fault(
 		        ENOENT, "%s holds no metadata: no checkpoint pack in %s/", vault_io_path(io), PACK_DIRECTORY);
 	if (rc == 0)
 		rc = read_heads(packs, listing.highest);
 	if (rc == 0)
 		rc = build_tags(packs, tags);
+	if (rc == 0 && !read_only)
+		remove_old(packs, &listing);
+	free(listing.numbers);
 	if (rc < 0)
 		return rc;
-	if (!read_only)
-		remove_old(packs, &listing);
 	*ret_packs = steal_pointer(&packs);
 	return 0;
 }
