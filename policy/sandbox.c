@@ -61,16 +61,24 @@ static bool enter_namespaces(void) {
 	return false;
 }
 
-static bool become_nobody(void) {
+static bool become_nobody(bool keep_locking) {
+	(void)prctl(PR_SET_KEEPCAPS, keep_locking ? 1 : 0, 0, 0, 0);
 	return geteuid() == 0 && setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
 	       setresuid(NOBODY, NOBODY, NOBODY) == 0;
 }
 
-static void drop_capabilities(void) {
+/* All go, but for the one to lock memory where that is asked for: the limit on locked memory can be raised by those
+ * only who may raise limits, which a service's root often may not; and it counts for as long as memory is taken. With
+ * it nothing else can be done, least of all behind the filter. */
+static void drop_capabilities(bool keep_locking) {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	struct __user_cap_data_struct kept[_LINUX_CAPABILITY_U32S_3] = {{0}};
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	(void)syscall(SYS_capset, &header, none);
+	kept[0].effective = kept[0].permitted = keep_locking ? 1u << CAP_IPC_LOCK : 0;
+	if (syscall(SYS_capset, &header, kept) == 0)
+		return;
+	kept[0].effective = kept[0].permitted = 0;
+	(void)syscall(SYS_capset, &header, kept);
 }
 
 static void leave_terminal(void) {
@@ -99,16 +107,16 @@ static bool die_with(pid_t parent) {
 	return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent;
 }
 
-int sandbox_enter_spawner(pid_t parent) {
+int sandbox_enter_spawner(pid_t parent, bool lock_memory) {
 	int reached = 0;
 	leave_terminal();
 	tzset(); /* reads /etc/localtime now; gmtime_r would try to later, where there are no files */
 	raise_lock_limit();
 	if (enter_namespaces())
 		reached |= SANDBOX_NAMESPACES;
-	if (become_nobody())
+	if (become_nobody(lock_memory))
 		reached |= SANDBOX_OTHER_USER;
-	drop_capabilities();
+	drop_capabilities(lock_memory);
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	return die_with(parent) ? reached : -ESRCH;

@@ -17,11 +17,11 @@ enum {
 };
 
 /*
- * For the spawner: dies with `parent`, ignores the terminal, no dump, no new privileges, no capabilities; empty root
- * and no network where the kernel lets it; where it is root, becomes `nobody`. Returns the bits above, or -ESRCH when
- * the parent is gone already.
+ * For the spawner: dies with `parent`, ignores the terminal, no dump, no new privileges, no capabilities (but that of
+ * locking memory, for `lock_memory`); empty root and no network where the kernel lets it; where it is root, becomes
+ * `nobody`. Returns the bits above, or -ESRCH when the parent is gone already.
  */
-int sandbox_enter_spawner(pid_t parent);
+int sandbox_enter_spawner(pid_t parent, bool lock_memory);
 
 struct sandbox_limits {
 	uint64_t memory_bytes; /* address space */

@@ -260,7 +260,7 @@ static bool keep_only(int control) {
 	return dup2(kept, 3) == 3 && fcntl(3, F_SETFD, FD_CLOEXEC) == 0 && syscall(SYS_close_range, 4u, ~0u, 0u) == 0;
 }
 
-_Noreturn void spawner_main(int control, pid_t parent, check_function *check) {
+_Noreturn void spawner_main(int control, pid_t parent, check_function *check, bool lock_memory) {
 	(void)prctl(PR_SET_NAME, "assayfs-spawner", 0, 0, 0);
 	if (!keep_only(control))
 		_exit(1);
@@ -269,7 +269,7 @@ _Noreturn void spawner_main(int control, pid_t parent, check_function *check) {
 	crypto_ready();
 	sha256(bytes_of(NULL, 0), digest);
 	json_object_seed(0);
-	struct spawn_hello hello = {.magic = SPAWN_MAGIC, .reached = sandbox_enter_spawner(parent)};
+	struct spawn_hello hello = {.magic = SPAWN_MAGIC, .reached = sandbox_enter_spawner(parent, lock_memory)};
 	if (send(3, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || hello.reached < 0)
 		_exit(1);
 	struct spawner s = {.control = 3, .pid = getpid(), .check = check};

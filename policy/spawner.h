@@ -38,4 +38,4 @@ struct spawn_status {
 };
 
 /* The spawner's whole life, in the forked process: never returns. `control` is its only descriptor worth keeping. */
-_Noreturn void spawner_main(int control, pid_t parent, check_function *check);
+_Noreturn void spawner_main(int control, pid_t parent, check_function *check, bool lock_memory);

@@ -88,7 +88,7 @@ static int fork_spawner(Spawner *s) {
 	pid_t parent = getpid();
 	s->pid = fork();
 	if (s->pid == 0)
-		spawner_main(pair[1], parent, s->options.check);
+		spawner_main(pair[1], parent, s->options.check, s->options.lock_memory);
 	int error = errno;
 	(void)close(pair[1]);
 	s->control = pair[0];
