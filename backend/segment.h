@@ -138,6 +138,15 @@ void segment_finish(SegmentStore *s);
  */
 int segment_sweep(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_cut, uint64_t *ret_removed);
 
+/*
+ * Whether the file `name` ("segments/ab/…"), which no row names, is what mount number `crashed_mount` left, so that
+ * segment_sweep removes it.
+ */
+bool segment_left_over(SegmentStore *s, const char *name, uint64_t crashed_mount);
+
+/* Whether a segment that is known has this file. */
+bool segment_has_file(SegmentStore *s, const char *name);
+
 /* The segment's file below the vault, "segments/ab/abcdef…". */
 int segment_name(SegmentStore *s, uint32_t number, char ret_name[static SEGMENT_NAME_BYTES]);
 

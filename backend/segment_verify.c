@@ -209,40 +209,53 @@ static int sweep_known(SegmentStore *s, struct segment *segment, uint64_t *ret_c
 }
 
 struct sweep {
-	SegmentStore *s;
-	uint64_t crashed_mount;
 	const char *directory; /* "segments/ab" */
 	char (*names)[SEGMENT_NAME_BYTES];
 	size_t count, room;
 };
 
-static bool is_known(const SegmentStore *s, const uint8_t *id) {
-	for (uint32_t i = 0; i < s->table_size; i++) {
-		if (s->table[i] && memcmp(s->table[i]->row.id, id, SEGMENT_ID_BYTES) == 0)
-			return true;
-	}
-	return false;
+/* The id in "segments/ab/abcdef…". */
+static bool id_of(const char *name, uint8_t ret_id[static SEGMENT_ID_BYTES]) {
+	char again[SEGMENT_NAME_BYTES];
+	if (strlen(name) != SEGMENT_NAME_BYTES - 4 ||
+	        hex_decode(name + strlen("segments/ab/"), SEGMENT_ID_BYTES, ret_id) < 0)
+		return false;
+	segment_file_name(ret_id, again);
+	return strcmp(name, again) == 0;
 }
 
-/* Whether the file is, provably, a segment of this vault that the crashed mount began. */
-static bool is_left_over(const struct sweep *sweep, const char *name, const uint8_t *id) {
-	uint8_t bytes[SEGMENT_HEADER_BYTES];
+bool segment_has_file(SegmentStore *s, const char *name) {
+	uint8_t id[SEGMENT_ID_BYTES];
+	bool found = false;
+	if (!id_of(name, id))
+		return false;
+	pthread_mutex_lock(&s->lock);
+	for (uint32_t i = 0; i < s->table_size && !found; i++)
+		found = s->table[i] && memcmp(s->table[i]->row.id, id, SEGMENT_ID_BYTES) == 0;
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+bool segment_left_over(SegmentStore *s, const char *name, uint64_t crashed_mount) {
+	uint8_t bytes[SEGMENT_HEADER_BYTES], id[SEGMENT_ID_BYTES];
 	struct segment_header header;
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	size_t got = 0;
-	if (vault_file_open(sweep->s->io, name, VAULT_FILE_READ, &file) < 0 ||
+	if (!id_of(name, id) || segment_has_file(s, name))
+		return false;
+	if (vault_file_open(s->io, name, VAULT_FILE_READ, &file) < 0 ||
 	        vault_file_read_at(file, 0, bytes, sizeof bytes, &got) < 0)
 		return false;
 	/* A header that never reached the disk: the name was made, and nothing can be in it. */
 	if (got < sizeof bytes || sodium_is_zero(bytes, sizeof bytes))
 		return true;
-	if (segment_header_parse(bytes_of(bytes, sizeof bytes), &header) < 0 || header.mount != sweep->crashed_mount ||
+	if (segment_header_parse(bytes_of(bytes, sizeof bytes), &header) < 0 || header.mount != crashed_mount ||
 	        memcmp(header.id, id, SEGMENT_ID_BYTES) != 0)
 		return false;
 	struct segment stand_in = {.row = {.zone = header.zone, .key_version = header.key_version}};
 	memcpy(stand_in.row.id, id, SEGMENT_ID_BYTES);
-	return segment_key_of(sweep->s, &stand_in, &key) == 0 && segment_header_open(bytes, key.bytes) == 0;
+	return segment_key_of(s, &stand_in, &key) == 0 && segment_header_open(bytes, key.bytes) == 0;
 }
 
 /* Gathers names first: a directory must not change while it is listed. */
@@ -265,15 +278,13 @@ static int gather(void *user, const char *name, bool is_directory) {
 }
 
 static int sweep_directory(SegmentStore *s, const char *directory, uint64_t crashed_mount, uint64_t *ret_removed) {
-	struct sweep sweep = {.s = s, .crashed_mount = crashed_mount, .directory = directory};
+	struct sweep sweep = {.directory = directory};
 	int rc = vault_io_list(s->io, directory, gather, &sweep);
 	bool removed = false;
 	for (size_t i = 0; i < sweep.count && rc == 0; i++) {
-		uint8_t id[SEGMENT_ID_BYTES];
 		uint64_t size = 0;
 		const char *name = sweep.names[i];
-		if (hex_decode(name + strlen(directory) + 1, sizeof id, id) < 0 || is_known(s, id) ||
-		        !is_left_over(&sweep, name, id))
+		if (!segment_left_over(s, name, crashed_mount))
 			continue;
 		rc = vault_io_stat_size(s->io, name, &size);
 		if (rc == 0)
@@ -286,7 +297,7 @@ static int sweep_directory(SegmentStore *s, const char *directory, uint64_t cras
 }
 
 static int sweep_unknown(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_removed) {
-	struct sweep sweep = {.s = s, .directory = "segments"};
+	struct sweep sweep = {.directory = "segments"};
 	int rc = vault_io_list(s->io, "segments", gather, &sweep);
 	if (rc == -ENOENT)
 		rc = 0;

@@ -109,15 +109,12 @@ static int open_reserve(Store *store, const struct store_options *options) {
 	return rc;
 }
 
-static int open_database(Store *store, const struct store_options *options) {
+static int open_database(Store *store) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	int rc = keyring_get(store->keyring, "meta", STORE_META_KEY_VERSION, key.bytes, NULL);
-	if (rc == 0)
-		rc = metadb_open(store->io, key.bytes, header_vault_id(store->header),
-		        store->read_only ? METADB_READ_ONLY : 0, &store->db);
-	if (rc == 0 && !store->read_only)
-		rc = open_reserve(store, options);
-	return rc < 0 ? rc : meta_open(store->db, NULL, &store->meta);
+	return rc < 0 ? rc
+	              : metadb_open(store->io, key.bytes, header_vault_id(store->header),
+	                        store->read_only ? METADB_READ_ONLY : 0, &store->db);
 }
 
 static int read_mark(Store *store, uint64_t *ret_mount) {
@@ -195,22 +192,36 @@ static int end_mount(Store *store) {
 	return store_commit_now(store, rc);
 }
 
-static int open_all(Store *store, const struct store_secret *secret, const struct store_options *options) {
-	int rc = open_io(store, options);
+/* What SQLite calls a disk error may be a page that does not authenticate: the database knows which, and its words are
+ * better. */
+static int in_database_words(Store *store, int rc) {
+	return rc == -EIO ? metadb_fault(store->db, SQLITE_IOERR, "reading the database") : rc;
+}
+
+int store_open_files(
+        const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret) {
+	_cleanup_(store_abandonp) Store *store = NULL;
+	int rc = new_store(path, options, &store);
+	if (rc == 0)
+		rc = open_io(store, options);
 	if (rc == 0)
 		rc = unlock(store, secret);
 	if (rc == 0)
-		rc = open_database(store, options);
+		rc = open_database(store);
+	if (rc < 0)
+		return rc;
+	*ret = steal_pointer(&store);
+	return 0;
+}
+
+int store_open_tables(Store *store, const struct store_options *options) {
+	int rc = meta_open(store->db, NULL, &store->meta);
 	if (rc == 0)
 		rc = know_segments(store);
 	if (rc == 0)
 		rc = content_cache_new(
 		        options->cache_bytes ? options->cache_bytes : CACHE_BYTES_DEFAULT, &store->cache);
-	if (rc == 0 && !store->read_only)
-		rc = begin_mount(store, options);
-	if (rc == 0 && !store->read_only)
-		rc = store_committer_start(store);
-	return rc;
+	return in_database_words(store, rc);
 }
 
 int store_open(const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret) {
@@ -218,9 +229,15 @@ int store_open(const char *path, const struct store_secret *secret, const struct
 	_cleanup_(store_abandonp) Store *store = NULL;
 	if (!options)
 		options = &defaults;
-	int rc = new_store(path, options, &store);
+	int rc = store_open_files(path, secret, options, &store);
+	if (rc == 0 && !store->read_only)
+		rc = open_reserve(store, options);
 	if (rc == 0)
-		rc = open_all(store, secret, options);
+		rc = store_open_tables(store, options);
+	if (rc == 0 && !store->read_only)
+		rc = in_database_words(store, begin_mount(store, options));
+	if (rc == 0 && !store->read_only)
+		rc = store_committer_start(store);
 	if (rc < 0)
 		return fault_while(rc, "opening vault %s", path);
 	*ret = steal_pointer(&store);
