@@ -100,12 +100,10 @@ static int seal_gathered(Content *c, struct item **items, size_t n) {
 
 static int seal_where(Content *c, uint64_t first, uint64_t end, size_t most) {
 	size_t n = 0;
-	for (struct item *item = c->first; item; item = item->after)
+	for (struct item *item = c->first; item && n < most; item = item->after)
 		n += item->kind == ITEM_BLOCK && item->dirty;
 	if (n == 0)
 		return 0;
-	if (n > most)
-		n = most;
 	struct item **items = malloc(n * sizeof *items);
 	if (!items)
 		return fault(ENOMEM, "no memory to seal %zu blocks", n);
