@@ -187,12 +187,27 @@ static int read_swaps(size_t size, char *ret_text) {
 	return fault_errno(EIO, "reading /proc/swaps");
 }
 
+static int find_exposed(bool *ret_exposed, char ret_area[static PROCESS_NAME_BYTES]) {
+	char swaps[8192], sysfs[] = "/sys";
+	int rc = read_swaps(sizeof swaps, swaps);
+	if (rc == 0)
+		*ret_exposed = process_swap_exposed(swaps, process_swap_is_safe, sysfs, ret_area);
+	return rc;
+}
+
+bool process_must_lock(void) {
+	char area[PROCESS_NAME_BYTES];
+	bool exposed;
+	return find_exposed(&exposed, area) < 0 || exposed;
+}
+
 int process_harden(void) {
-	char swaps[8192], area[PROCESS_NAME_BYTES], sysfs[] = "/sys";
+	char area[PROCESS_NAME_BYTES];
+	bool exposed;
 	int rc = forbid_dumps();
 	if (rc == 0)
-		rc = read_swaps(sizeof swaps, swaps);
+		rc = find_exposed(&exposed, area);
 	if (rc < 0)
 		return rc;
-	return process_swap_exposed(swaps, process_swap_is_safe, sysfs, area) ? lock_memory(area) : 0;
+	return exposed ? lock_memory(area) : 0;
 }

@@ -23,6 +23,10 @@
  * -EIO: the kernel's tables cannot be read. Swap that is switched on later is not seen. */
 int process_harden(void);
 
+/* Whether memory could reach a disk through swap just now, so that a process with plaintext has to lock it; also when
+ * the kernel's tables can't be read. For processes that are hardened otherwise, as the workers are. */
+bool process_must_lock(void);
+
 /* Answers whether the swap area `name` of `type` ("partition" or "file") cannot leak to a disk. */
 typedef bool process_swap_safe_fn(void *context, const char *type, const char *name);
 

@@ -1,6 +1,7 @@
 #include "fs/parts.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/process.h"
 #include "fs/service/service.h"
 #include "fs/trusted.h"
 #include "policy/gate/gate.h"
@@ -22,7 +23,7 @@ struct Parts {
 
 static int prepare(void *state) {
 	Parts *parts = state;
-	const struct spawner_options options = {0};
+	const struct spawner_options options = {.lock_memory = process_must_lock()};
 	return spawner_start(&options, &parts->spawner);
 }
 

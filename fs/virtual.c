@@ -14,6 +14,9 @@ static const struct virtual_provider *const providers[] = {
         &virtual_versions,
         &virtual_at,
         &virtual_audit,
+        &virtual_verdicts,
+        &virtual_policy,
+        &virtual_quarantine,
         &virtual_status,
 };
 #define PROVIDERS (sizeof providers / sizeof providers[0])

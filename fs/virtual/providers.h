@@ -16,3 +16,12 @@ extern const struct virtual_provider virtual_audit;
 
 /* status.json: what the vault is and holds. */
 extern const struct virtual_provider virtual_status;
+
+/* verdicts/PATH.json: the signed verdict on the file at PATH, or the last one on that path. */
+extern const struct virtual_provider virtual_verdicts;
+
+/* policy/NUMBER/FILE and policy/current/FILE: what was and is in force; for the user who mounted. */
+extern const struct virtual_provider virtual_policy;
+
+/* quarantine/ID/content and quarantine/ID/verdict.json; for the user who mounted. */
+extern const struct virtual_provider virtual_quarantine;

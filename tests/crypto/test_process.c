@@ -176,8 +176,24 @@ static void a_hardened_process_leaves_no_core(void **state) {
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* What the machine says and what harden does must come from the same look. */
+static void without_swap_nothing_has_to_be_locked(void **state) {
+	(void)state;
+	FILE *swaps = fopen("/proc/swaps", "r");
+	char line[256];
+	unsigned lines = 0;
+	assert_non_null(swaps);
+	while (fgets(line, sizeof line, swaps))
+		lines++;
+	fclose(swaps);
+	if (lines > 1)
+		skip();
+	assert_false(process_must_lock());
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(without_swap_nothing_has_to_be_locked),
 	        cmocka_unit_test(without_swap_nothing_is_exposed),
 	        cmocka_unit_test(every_area_is_asked_about_until_one_is_exposed),
 	        cmocka_unit_test(a_line_not_understood_counts_as_exposed),

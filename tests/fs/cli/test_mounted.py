@@ -124,6 +124,36 @@ class MountedTests(Tests):
         self.check(status["zones"][2]["outcomes"]["passed"] == 1, f"{status['zones']}")
         self.check(any("bad.csv" in failure["path"] for failure in status["failures"]), f"{status['failures']}")
 
+    def test_the_hidden_tree_shows_verdicts_policies_and_quarantine(self):
+        self.mounted()
+        self.policy()
+        self.put("Landing/pets/good.csv", GOOD)
+        self.put("Landing/pets/bad.csv", GOOD.replace("dog", "wolf"))
+        self.outcome("Landing/pets/good.csv", "passed")
+        self.outcome("Landing/pets/bad.csv", "failed")
+        hidden = os.path.join(self.mnt, ".assayfs")
+
+        def read(path):
+            return open(os.path.join(hidden, path), encoding="utf-8").read()
+
+        def same(found, wanted):
+            self.check(found == wanted, f"{found!r}, not {wanted!r}")
+
+        same(".assayfs" in os.listdir(self.mnt), False)
+        for zone in ("Landing", "Raw", "Trusted"):
+            shown = json.loads(read(f"verdicts/{zone}/pets/good.csv.json"))
+            same(shown["verdict"]["outcome"], "passed")
+            same(len(shown["signature"]), 128)
+        same(json.loads(read("verdicts/Landing/pets/bad.csv.json"))["verdict"]["outcome"], "failed")
+        same(read("policy/current/pets.dqdl"), RULES)
+        same(read("policy/1/policy.yaml"), POLICY)
+        same(os.listdir(os.path.join(hidden, "quarantine")), ["1"])
+        same(read("quarantine/1/content"), GOOD.replace("dog", "wolf"))
+        same(json.loads(read("quarantine/1/verdict.json"))["path"], "Landing/pets/bad.csv")
+        for path in ("quarantine/2", "quarantine/1/else", "policy/0", "policy/2", "policy/one",
+                     "verdicts/Landing/none.json", "verdicts/Trusted/pets/bad.csv.json"):
+            same(os.path.exists(os.path.join(hidden, path)), False)
+
     def test_ungoverned_files_name_the_closest_pattern(self):
         self.mounted()
         self.policy()
