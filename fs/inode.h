@@ -50,6 +50,7 @@ typedef struct Inode {
 	struct Inode *next;
 } Inode;
 
+/* An empty table over the store, which must outlive it. -ENOMEM. */
 int inode_table_new(Store *store, InodeTable **ret);
 /* Closes what is still open (handles whose RELEASE never came) and frees. Accepts NULL. */
 void inode_table_free(InodeTable *table);

@@ -9,6 +9,7 @@
 /* To be called once, before threads. */
 void log_to_system(bool system);
 
+/* One line. Any thread. */
 void log_words(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* "words: the thread's last fault (or rc's own text)". */

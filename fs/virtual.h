@@ -61,6 +61,7 @@ struct virtual_provider {
 	int (*readlink)(struct filesystem *fs, const char *path, char *ret_target, size_t capacity, size_t *ret_length);
 };
 
+/* An empty table of numbers and paths. -ENOMEM. */
 int virtual_tree_new(VirtualTree **ret);
 /* Accepts NULL. */
 void virtual_tree_free(VirtualTree *tree);
