@@ -123,11 +123,14 @@ int job_postpone(Meta *m, enum job_kind kind, struct bytes path, const char *wor
 	return rc == 0 ? SQL_RUN(m, "UPDATE job SET due_ns = ?2 WHERE id = ?1", v_u64(id), v_i64(due_ns)) : rc;
 }
 
-/* The earliest queued one of the kind. */
+/*
+ * The earliest queued one of the kind. A job from the future was made before the clock was set back: it is due now, or
+ * it would wait for as long as the clock was wrong.
+ */
 static int first_queued(Meta *m, enum job_kind kind, uint64_t *ret_id, int64_t *ret_due_ns) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	static const char sql[] =
-	        "SELECT id, due_ns FROM job INDEXED BY job_due WHERE state = 0 AND (?1 = 0 OR kind = ?1)"
+	        "SELECT id, due_ns, made_ns FROM job INDEXED BY job_due WHERE state = 0 AND (?1 = 0 OR kind = ?1)"
 	        " ORDER BY due_ns, id LIMIT 1";
 	int rc = SQL_START(m, sql, &stmt, v_u64(kind));
 	if (rc == 0)
@@ -136,6 +139,8 @@ static int first_queued(Meta *m, enum job_kind kind, uint64_t *ret_id, int64_t *
 		return rc < 0 ? rc : -ENOENT;
 	*ret_id = column_u64(stmt, 0);
 	*ret_due_ns = sqlite3_column_int64(stmt, 1);
+	if (sqlite3_column_int64(stmt, 2) > meta_now(m))
+		*ret_due_ns = 0;
 	return 0;
 }
 
@@ -167,8 +172,10 @@ int job_finish(Meta *m, uint64_t id, uint64_t verdict) {
 }
 
 int job_requeue(Meta *m, uint64_t id, int64_t due_ns) {
-	return change(m, "UPDATE job SET state = 0, due_ns = ?2 WHERE id = ?1 AND state = 1",
-	        SQL_VALUES(v_u64(id), v_i64(due_ns)));
+	/* Never from the future: a job that is put off again and again must wait each time. */
+	return change(m,
+	        "UPDATE job SET state = 0, due_ns = ?2, made_ns = min(made_ns, ?3) WHERE id = ?1 AND state = 1",
+	        SQL_VALUES(v_u64(id), v_i64(due_ns), v_i64(meta_now(m))));
 }
 
 int job_requeue_running(Meta *m, uint64_t *ret_count) {

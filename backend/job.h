@@ -71,7 +71,8 @@ typedef int (*job_fn)(void *arg, const struct job *job);
  * when none is due. Pointers in the job are valid during the call. kind 0: any. */
 int job_take(Meta *m, enum job_kind kind, int64_t now, job_fn callback, void *arg);
 
-/* When the next queued job is due. -ENOENT when there is none. kind 0: any. */
+/* When the next queued job is due (0: at once, as it was made before the clock was set back). -ENOENT when there is
+ * none. kind 0: any. */
 int job_next_due(Meta *m, enum job_kind kind, int64_t *ret_due_ns);
 
 /* A running job is done. verdict 0: none. -ENOENT when it is not running. */

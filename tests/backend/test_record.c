@@ -100,6 +100,23 @@ static void running_jobs_come_back_after_a_crash(void **state) {
 	assert_true(put_job(f, "a", 1, 100, NULL) > id);
 }
 
+static void a_job_from_before_the_clock_was_set_back_is_due(void **state) {
+	struct fixture *f = *state;
+	struct job job;
+	int64_t due, now = f->now;
+	uint64_t id = put_job(f, "a", 1, now + 1000, NULL);
+	assert_int_equal(OP(f, job_take(f->m, 0, now, copy_job, &job)), -ENOENT);
+	f->now = now - 1000000000;
+	assert_int_equal(OP(f, job_next_due(f->m, 0, &due)), 0);
+	assert_true(due <= f->now);
+	assert_int_equal(OP(f, job_take(f->m, 0, f->now, copy_job, &job)), 0);
+	assert_int_equal(job.id, id);
+	/* put off by the clock as it is now, it waits as any other */
+	assert_int_equal(OP(f, job_requeue(f->m, id, f->now + 500000)), 0);
+	assert_int_equal(OP(f, job_take(f->m, 0, f->now, copy_job, &job)), -ENOENT);
+	assert_int_equal(OP(f, job_take(f->m, 0, f->now + 500000, copy_job, &job)), 0);
+}
+
 /* ---- what the gate leaves ---- */
 
 static int take_id(void *arg, const struct verdict_row *row) {
@@ -321,6 +338,7 @@ int main(void) {
 	        TEST(the_earliest_due_job_is_taken_first),
 	        TEST(a_newer_version_supersedes_a_queued_job_but_no_running_one),
 	        TEST(running_jobs_come_back_after_a_crash),
+	        TEST(a_job_from_before_the_clock_was_set_back_is_due),
 	        TEST(verdicts_are_found_by_path_version_and_input),
 	        TEST(the_last_policy_is_in_force_and_none_is_changed),
 	        TEST(quarantine_is_decided_once),
