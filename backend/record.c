@@ -109,6 +109,10 @@ int policy_put(Meta *m, const struct policy_row *row, uint64_t *ret_number) {
 	return rc;
 }
 
+int policy_current_number(Meta *m, uint64_t *ret_number) {
+	return SQL_NUMBER(m, "SELECT coalesce(max(number), 0) FROM policy WHERE number > ?", ret_number, v_u64(0));
+}
+
 static int policies(Meta *m, const char *sql, uint64_t number, bool must, policy_fn callback, void *arg) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	bool given = false;

@@ -71,7 +71,9 @@ struct policy_row {
 /* The number is given: the last one's + 1. */
 int policy_put(Meta *m, const struct policy_row *row, uint64_t *ret_number);
 typedef int (*policy_fn)(void *arg, const struct policy_row *row);
-int policy_current(Meta *m, policy_fn callback, void *arg);              /* -ENOENT: a new vault */
+int policy_current(Meta *m, policy_fn callback, void *arg); /* -ENOENT: a new vault */
+/* Its number alone; 0: a new vault. */
+int policy_current_number(Meta *m, uint64_t *ret_number);
 int policy_get(Meta *m, uint64_t number, policy_fn callback, void *arg); /* -ENOENT */
 int policy_list(Meta *m, policy_fn callback, void *arg);                 /* oldest first */
 

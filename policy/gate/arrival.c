@@ -54,6 +54,32 @@ static int supersede(Meta *m, const struct arrival *a, const char *why) {
 	return rc < 0 ? rc : job_finish(m, a->job.id, 0);
 }
 
+/* A trouble that may pass (a full disk) is tried again, later each time; at last the file is given up as it is, in
+ * Landing, with a record that says why. */
+static int put_off(Gate *gate, const struct arrival *a, int trouble) {
+	Meta *m = store_meta(gate->store);
+	char detail[AUDIT_DETAIL_MAX];
+	bool given_up = a->job.attempts >= GATE_ATTEMPTS_MAX;
+	snprintf(detail, sizeof detail, "attempt %" PRIu32 " %s: %s", a->job.attempts,
+	        given_up ? "failed, given up" : "failed, will be tried again", fault_message());
+	struct audit_event event = {
+	        .event = "arrive",
+	        .actor = a->actor,
+	        .path = a->path,
+	        .outcome = "error",
+	        .err = -trouble,
+	        .node = a->job.node,
+	        .version = a->job.version,
+	        .detail = detail,
+	};
+	meta_begin(m);
+	int rc = audit_record(m, &event, NULL);
+	int64_t delay = GATE_RETRY_NS * (int64_t)(a->job.attempts < 30 ? a->job.attempts : 30);
+	if (rc >= 0)
+		rc = given_up ? job_finish(m, a->job.id, 0) : job_requeue(m, a->job.id, meta_now(m) + delay);
+	return meta_end(m, rc);
+}
+
 enum taken { TAKEN_NOTHING, TAKEN_SETTLED, TAKEN_TO_RUN };
 
 /* Takes a due job: TAKEN_TO_RUN with its path held; TAKEN_SETTLED when what was due needs no check (any more). */
@@ -72,8 +98,12 @@ static int take(Gate *gate, struct arrival *a) {
 		return rc < 0 ? rc : TAKEN_SETTLED;
 	}
 	rc = tree_resolve(m, bytes_of_string(a->path), &node);
-	if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR)
-		return meta_end(m, rc);
+	if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR) {
+		int trouble = rc; /* a damaged row: the jobs behind this one must not wait for it */
+		rc = meta_end(m, 0);
+		rc = rc < 0 ? rc : put_off(gate, a, trouble);
+		return rc < 0 ? rc : TAKEN_SETTLED;
+	}
 	if (rc < 0 || node.id != a->job.node || node.version != a->job.version) {
 		rc = meta_end(m, supersede(m, a, rc < 0 ? "the name is gone" : "the name shows something newer"));
 		return rc < 0 ? rc : TAKEN_SETTLED;
@@ -284,6 +314,7 @@ static int decide(Gate *gate, struct arrival *a, struct judgement *j, const stru
 	        .source_version = place->version,
 	        .below = a->below,
 	        .verdict = verdict,
+	        .policy = j->policy->number,
 	        .sha256 = sha256,
 	        .actor = a->actor,
 	        .job = a->job.id,
@@ -321,32 +352,6 @@ static int run(Gate *gate, struct arrival *a) {
 		(void)meta_end(m, tree_forget(m, place.node));
 	}
 	return rc;
-}
-
-/* A trouble that may pass (a full disk) is tried again, later each time; at last the file is given up as it is, in
- * Landing, with a record that says why. */
-static int put_off(Gate *gate, const struct arrival *a, int trouble) {
-	Meta *m = store_meta(gate->store);
-	char detail[AUDIT_DETAIL_MAX];
-	bool given_up = a->job.attempts >= GATE_ATTEMPTS_MAX;
-	snprintf(detail, sizeof detail, "attempt %" PRIu32 " %s: %s", a->job.attempts,
-	        given_up ? "failed, given up" : "failed, will be tried again", fault_message());
-	struct audit_event event = {
-	        .event = "arrive",
-	        .actor = a->actor,
-	        .path = a->path,
-	        .outcome = "error",
-	        .err = -trouble,
-	        .node = a->job.node,
-	        .version = a->job.version,
-	        .detail = detail,
-	};
-	meta_begin(m);
-	int rc = audit_record(m, &event, NULL);
-	int64_t delay = GATE_RETRY_NS * (int64_t)(a->job.attempts < 30 ? a->job.attempts : 30);
-	if (rc >= 0)
-		rc = given_up ? job_finish(m, a->job.id, 0) : job_requeue(m, a->job.id, meta_now(m) + delay);
-	return meta_end(m, rc);
 }
 
 int gate_run_due_job(Gate *gate) {

@@ -89,12 +89,13 @@ int gate_policy_load(Meta *m, struct gate_policy **ret) {
 
 enum { IDLE_MS = 500 }; /* also how late a job may be that recovery or another process queued unseen */
 
-static struct timespec wait_until(Gate *gate) {
+/* `failed`: the last look at the queue did, and the next at once would as well. */
+static struct timespec wait_until(Gate *gate, bool failed) {
 	Meta *m = store_meta(gate->store);
 	int64_t due = 0, wait_ns = IDLE_MS * INT64_C(1000000);
 	meta_begin(m);
 	int rc = meta_end(m, job_next_due(m, 0, &due));
-	if (rc >= 0) {
+	if (rc >= 0 && !failed) {
 		int64_t left = due - meta_now(m);
 		if (left < wait_ns)
 			wait_ns = left > 1000000 ? left : 1000000;
@@ -117,9 +118,10 @@ static bool is_stopping(Gate *gate) {
 static void *run_jobs(void *arg) {
 	Gate *gate = arg;
 	while (!is_stopping(gate)) {
-		if (gate_run_due_job(gate) > 0)
+		int rc = gate_run_due_job(gate);
+		if (rc > 0)
 			continue;
-		struct timespec until = wait_until(gate);
+		struct timespec until = wait_until(gate, rc < 0);
 		pthread_mutex_lock(&gate->lock);
 		if (!gate->stopping)
 			pthread_cond_timedwait(&gate->wake, &gate->lock, &until);
@@ -162,6 +164,8 @@ static int init_locks(Gate *gate) {
 	pthread_condattr_destroy(&attributes);
 	if (err)
 		pthread_mutex_destroy(&gate->lock);
+	else
+		pthread_mutex_init(&gate->applying, NULL);
 	return -err;
 }
 
@@ -216,6 +220,7 @@ void gate_stop(Gate *gate) {
 	if (gate->in_force)
 		gate_policy_done(gate->in_force);
 	pthread_cond_destroy(&gate->wake);
+	pthread_mutex_destroy(&gate->applying);
 	pthread_mutex_destroy(&gate->lock);
 	free(gate);
 }

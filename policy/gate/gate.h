@@ -14,9 +14,10 @@
  * operation with the name's change and the audit record; a hash that differs from the verdict's publishes nothing.
  *
  * Paths here: `below` is a path below its zone ("animals/a.csv"), `path` one with it ("Landing/animals/a.csv").
- * One path is judged by one thread at a time; different paths in parallel. Thread-safe. Lock order: the gate's own
- * locks are never held while a meta operation or a content is waited for, except by gate_arrived, which only reads the
- * policy in force.
+ * One path is judged by one thread at a time; different paths in parallel. A verdict publishes only while the policy
+ * that it was given under is in force: when another came in between, the file is judged anew. Thread-safe. Lock order:
+ * the gate's own locks are never held while a meta operation or a content is waited for, except by gate_arrived, which
+ * only reads the policy in force, and by gate_apply, which lets one policy after the other in.
  */
 #pragma once
 

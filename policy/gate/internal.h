@@ -30,6 +30,10 @@ struct Gate {
 	struct busy_path *busy;
 	bool stopping;
 
+	/* Held by gate_apply from the first look at the policy in force to its end. Outermost: taken with no other
+	 * lock, and nothing that publishes or judges ever takes it. */
+	pthread_mutex_t applying;
+
 	pthread_t threads[GATE_THREADS_MAX];
 	unsigned thread_count;
 };
@@ -91,6 +95,7 @@ struct publication {
 	uint64_t source_node, source_version;
 	const char *below;
 	uint64_t verdict;
+	uint64_t policy;       /* number of the policy that the verdict was given under */
 	const uint8_t *sha256; /* 32 bytes: what the verdict is about */
 	struct actor actor;
 	uint64_t from_parent; /* 0, or a name that goes in the same operation */
@@ -98,7 +103,10 @@ struct publication {
 	uint64_t job; /* 0, or a job that is done with it */
 };
 
-/* Shows the source's bytes at Trusted/below. The path must be held (gate_path_…). */
+/*
+ * Shows the source's bytes at Trusted/below. The path must be held (gate_path_…). -EAGAIN: another policy came into
+ * force since the verdict, so the file has to be judged anew. -EBUSY: the former name shows something else by now.
+ */
 int publish(Gate *gate, const struct publication *p);
 
 /* ---- arrival.c ---- */

@@ -113,11 +113,28 @@ static int record(
 	return rc;
 }
 
+/* Judging takes its time: what the former name shows by now must not go unseen with it. */
 static int remove_former_name(Meta *m, const struct publication *p) {
 	if (p->from_parent == 0)
 		return 0;
-	struct node gone;
+	struct node stands, gone;
+	int rc = tree_lookup(m, p->from_parent, p->from_name, &stands);
+	if (rc < 0)
+		return rc;
+	if (stands.id != p->source_node || stands.version != p->source_version)
+		return fault(
+		        EBUSY, "the file was changed while it was judged for Trusted/%s; rename it again", p->below);
 	return tree_unlink(m, p->from_parent, p->from_name, &gone);
+}
+
+/* A verdict counts under the policy that it was given under; one that was stored meanwhile wants its own. */
+static int check_policy(Meta *m, const struct publication *p) {
+	uint64_t number;
+	int rc = policy_current_number(m, &number);
+	if (rc < 0 || number == p->policy)
+		return rc;
+	return fault(EAGAIN, "policy %" PRIu64 " came into force while Trusted/%s was judged under policy %" PRIu64,
+	        number, p->below, p->policy);
 }
 
 /* In the meta operation that seals the version: the name, the inode number, the lineage, the record, all or none. */
@@ -127,7 +144,9 @@ static int show(Meta *m, const struct version *sealed, void *arg) {
 	uint64_t parent;
 	struct bytes name;
 	struct node node;
-	int rc = gate_make_parents(m, ZONE_TRUSTED, s->p->below, &s->source, &parent, &name);
+	int rc = check_policy(m, s->p);
+	if (rc >= 0)
+		rc = gate_make_parents(m, ZONE_TRUSTED, s->p->below, &s->source, &parent, &name);
 	if (rc < 0)
 		return rc;
 	memcpy(t->name, name.data, name.size);
@@ -161,7 +180,9 @@ static void forget_orphan(Meta *m, const struct target *t) {
 static int already_shown(Gate *gate, const struct publication *p, const struct target *t) {
 	Meta *m = store_meta(gate->store);
 	meta_begin(m);
-	int rc = remove_former_name(m, p);
+	int rc = check_policy(m, p);
+	if (rc >= 0)
+		rc = remove_former_name(m, p);
 	if (rc >= 0)
 		rc = record(m, p, t->node, t->version, 0, "unchanged");
 	return meta_end(m, rc);

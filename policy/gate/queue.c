@@ -177,7 +177,8 @@ static int store_policy(Gate *gate, const PolicyBundle *bundle, const Policy *po
 	return meta_end(m, rc);
 }
 
-int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
+/* One at a time: the policy stored last is the one that is in force. */
+static int apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
         uint64_t *ret_number, bool *ret_changed) {
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
 	_cleanup_(policy_freep) Policy *asked = NULL;
@@ -211,5 +212,13 @@ int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, cons
 	rc = gate_walk(gate->store, NODE_LANDING, zone_name(ZONE_LANDING), queue_unpassed, &q);
 	gate_policy_done(held);
 	gate_wake(gate);
+	return rc;
+}
+
+int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
+        uint64_t *ret_number, bool *ret_changed) {
+	pthread_mutex_lock(&gate->applying);
+	int rc = apply(gate, archive, actor, actor_name, ret_number, ret_changed);
+	pthread_mutex_unlock(&gate->applying);
 	return rc;
 }

@@ -9,11 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum gate_name gate_name_of(Gate *gate, const char *below) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
 	return policy_dataset_for(policy->policy, below) ? GATE_GOVERNED : GATE_TEMPORARY;
 }
+
+/* How often a policy may be changed while a file is judged, before its writer is told to try again. */
+enum { JUDGE_TURNS = 5 };
 
 struct source {
 	Content *content;
@@ -68,6 +72,7 @@ static int judge_and_publish(Gate *gate, struct judgement *j, uint64_t node, uin
 	        .source_version = version,
 	        .below = j->below,
 	        .verdict = verdict,
+	        .policy = j->policy->number,
 	        .sha256 = sha256,
 	        .actor = j->actor,
 	        .from_parent = from_parent,
@@ -76,7 +81,7 @@ static int judge_and_publish(Gate *gate, struct judgement *j, uint64_t node, uin
 	return publish(gate, &p);
 }
 
-int gate_judge_version(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
+static int judge_once(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
         uint64_t from_parent, struct bytes from_name) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
 	char path[TREE_PATH_MAX];
@@ -97,6 +102,17 @@ int gate_judge_version(Gate *gate, uint64_t node, uint64_t version, const char *
 	rc = judge_and_publish(gate, &j, node, version, from_parent, from_name);
 	check_result_freep(&j.checked.result);
 	gate_path_done(gate, below);
+	return rc;
+}
+
+int gate_judge_version(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
+        uint64_t from_parent, struct bytes from_name) {
+	int rc = -EAGAIN;
+	for (int turn = 0; rc == -EAGAIN && turn < JUDGE_TURNS; turn++) {
+		if (turn > 0) /* a policy is stored a moment before it is handed out */
+			nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+		rc = judge_once(gate, node, version, below, actor, from_parent, from_name);
+	}
 	return rc;
 }
 
@@ -194,7 +210,8 @@ static int find_version(Meta *m, struct restoring *r) {
 	return 0;
 }
 
-/* The node that stands at the path, or the version's own with its name given back. */
+/* The node that stands at the path; else the version's own with its name given back, when it has no other by now; else
+ * a new one. */
 static int restore_target(Meta *m, struct restoring *r, struct node *ret_node) {
 	int rc = tree_resolve(m, bytes_of_string(r->path), ret_node);
 	if (rc >= 0) {
@@ -209,9 +226,13 @@ static int restore_target(Meta *m, struct restoring *r, struct node *ret_node) {
 	rc = tree_get(m, r->wanted.version.node, &owner);
 	if (rc >= 0)
 		rc = gate_make_parents(m, r->zone, r->below, &owner, &parent, &name);
-	if (rc >= 0)
-		rc = tree_link(m, owner.id, parent, name, ret_node);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (owner.nlink == 0)
+		return tree_link(m, owner.id, parent, name, ret_node);
+	/* It lives on under another name, which must not change: a file of its own. */
+	struct node fresh = {.mode = owner.mode, .uid = owner.uid, .gid = owner.gid};
+	return tree_create(m, parent, name, &fresh, (struct bytes){0}, ret_node);
 }
 
 static int restore_here(Gate *gate, Meta *m, struct restoring *r) {

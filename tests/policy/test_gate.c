@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,11 +14,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-/* A toy check, run in a real worker: content with BAD fails, with CRASH kills its worker, an empty file fails. */
+/* A worker may not sleep. */
+static void spin(void) {
+	struct timespec now, until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += 1;
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while (now.tv_sec < until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec < until.tv_nsec));
+}
+
+/* A toy check, run in a real worker: content with BAD fails, with CRASH kills its worker, with SLOW takes a second, an
+ * empty file fails. */
 static int toy_check(const struct check_job *job, struct check_input *input, struct check_result *result) {
 	(void)job;
 	static char content[4096];
@@ -29,6 +42,8 @@ static int toy_check(const struct check_job *job, struct check_input *input, str
 	result->bytes_read = size;
 	if (strstr(content, "CRASH"))
 		abort();
+	if (strstr(content, "SLOW"))
+		spin();
 	if (size == 0)
 		return check_result_say(result, OUTCOME_FAILED, "empty");
 	if (strstr(content, "BAD"))
@@ -454,6 +469,126 @@ static void a_workflow_by_hand_judges_raw_again(void **state) {
 	assert_non_null(strstr(fault_message(), "again"));
 }
 
+static int take_policy(void *arg, const struct verdict_row *row) {
+	*(uint64_t *)arg = row->policy;
+	return 0;
+}
+
+static void a_file_restored_under_its_former_name_is_one_of_its_own(void **state) {
+	struct world *w = *state;
+	struct node folder;
+	struct renamed renamed;
+	uint64_t ordinal;
+	put(w, "Landing/x/a.csv", "first");
+	put(w, "Landing/x/a.csv", "second");
+	assert_int_equal(store_commit_wait(w->store), 0); /* what a name showed within one commit leaves no trace */
+	resolve(w, "Landing/x", &folder);
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, tree_rename(m, folder.id, bytes_of_string("a.csv"), folder.id,
+	                                     bytes_of_string("b.csv"), 0, &renamed)),
+	        0);
+	assert_int_equal(gate_restore(w->gate, "Landing/x/a.csv", 1, &somebody, &ordinal), 0);
+	shows(w, "Landing/x/a.csv", "first");
+	shows(w, "Landing/x/b.csv", "second");
+}
+
+/* Judges in a thread of its own what takes a second. */
+struct slow {
+	struct world *w;
+	uint64_t node, version, from_parent;
+	const char *below, *from_name;
+	int rc;
+};
+
+static void *judge_slowly(void *arg) {
+	struct slow *slow = arg;
+	slow->rc = gate_judge_version(slow->w->gate, slow->node, slow->version, slow->below, &somebody,
+	        slow->from_parent, slow->from_name ? bytes_of_string(slow->from_name) : (struct bytes){0});
+	return NULL;
+}
+
+static void a_policy_that_comes_into_force_meanwhile_is_the_one_that_counts(void **state) {
+	struct world *w = *state;
+	struct node node;
+	pthread_t thread;
+	apply(w, policy_yaml);
+	put(w, "Landing/elsewhere.csv", "SLOW");
+	resolve(w, "Landing/elsewhere.csv", &node);
+	struct slow slow = {.w = w, .node = node.id, .version = node.version, .below = "animals/s.csv"};
+	assert_int_equal(pthread_create(&thread, NULL, judge_slowly, &slow), 0);
+	nanosleep(&(struct timespec){.tv_nsec = 300 * 1000 * 1000}, NULL);
+	apply(w, "version: 1\n"
+	         "datasets:\n"
+	         "  - {name: others, match: \"others/*.csv\", rules: animals.dqdl}\n");
+	pthread_join(thread, NULL);
+	assert_int_equal(slow.rc, -EPERM); /* no dataset governs it any more */
+	shows(w, "Trusted/animals/s.csv", NULL);
+}
+
+static void an_arrival_is_judged_anew_under_a_policy_that_came_meanwhile(void **state) {
+	struct world *w = *state;
+	char yaml[1024];
+	snprintf(yaml, sizeof yaml, "%s  - {name: more, match: \"more/*.csv\", rules: animals.dqdl}\n", policy_yaml);
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "SLOW");
+	nanosleep(&(struct timespec){.tv_nsec = 300 * 1000 * 1000}, NULL);
+	apply(w, yaml);
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "SLOW");
+	struct node node;
+	struct version version;
+	uint64_t policy = 0;
+	resolve(w, "Trusted/animals/a.csv", &node);
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	int rc = version_get(m, node.version, &version);
+	if (rc == 0)
+		rc = verdict_get(m, version.verdict, take_policy, &policy);
+	assert_int_equal(meta_end(m, rc), 0);
+	assert_int_equal(policy, 2);
+}
+
+static void a_name_that_shows_something_newer_is_not_moved_away_unseen(void **state) {
+	struct world *w = *state;
+	struct node node, folder;
+	pthread_t thread;
+	apply(w, policy_yaml);
+	assert_int_equal(staged(w, "animals/a.csv", "SLOW"), 0);
+	resolve(w, "Trusted/animals", &folder);
+	resolve(w, "Trusted/animals/a.csv", &node);
+	struct slow slow = {.w = w,
+	        .node = node.id,
+	        .version = node.version,
+	        .below = "animals/b.csv",
+	        .from_parent = folder.id,
+	        .from_name = "a.csv"};
+	assert_int_equal(pthread_create(&thread, NULL, judge_slowly, &slow), 0);
+	nanosleep(&(struct timespec){.tv_nsec = 300 * 1000 * 1000}, NULL);
+	assert_int_equal(staged(w, "animals/a.csv", "newer"), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(slow.rc, -EBUSY);
+	shows(w, "Trusted/animals/a.csv", "newer");
+	shows(w, "Trusted/animals/b.csv", NULL);
+}
+
+static void a_job_that_can_not_be_looked_at_holds_up_no_other(void **state) {
+	struct world *w = *state;
+	char path[400] = "Landing/";
+	uint64_t id;
+	struct node node = {0};
+	memset(path + strlen(path), 'n', 300); /* no name is that long: stands for a row that can't be read */
+	apply(w, policy_yaml);
+	struct job job = {.kind = JOB_ARRIVE, .path = bytes_of_string(path), .dataset = "animals", .due_ns = 1};
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, job_put(m, &job, &id, NULL, NULL)), 0);
+	put(w, "Landing/animals/a.csv", "good");
+	for (int turn = 0; turn < 500 && !resolve(w, "Trusted/animals/a.csv", &node); turn++)
+		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+	shows(w, "Trusted/animals/a.csv", "good");
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -471,6 +606,11 @@ int main(void) {
 	        WORLD(a_restored_version_passes_the_gate_too),
 	        WORLD(a_policy_that_does_not_parse_changes_nothing),
 	        WORLD(a_workflow_by_hand_judges_raw_again),
+	        WORLD(a_file_restored_under_its_former_name_is_one_of_its_own),
+	        WORLD(a_policy_that_comes_into_force_meanwhile_is_the_one_that_counts),
+	        WORLD(an_arrival_is_judged_anew_under_a_policy_that_came_meanwhile),
+	        WORLD(a_name_that_shows_something_newer_is_not_moved_away_unseen),
+	        WORLD(a_job_that_can_not_be_looked_at_holds_up_no_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
