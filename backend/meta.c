@@ -123,7 +123,7 @@ static int has_schema(Meta *m, bool *ret_has) {
 }
 
 static int check_schema(Meta *m) {
-	bool has;
+	bool has = false;
 	int rc = has_schema(m, &has);
 	if (rc < 0)
 		return rc;

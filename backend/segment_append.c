@@ -60,8 +60,9 @@ static int file_begin(SegmentStore *s, struct segment *segment, VaultFile **ret_
 	return 0;
 }
 
-/* Lock held: a zone begins a segment once in 64 MiB, so that the others wait then is no matter. */
-static int segment_begin(SegmentStore *s, enum zone zone, struct segment **ret_segment) {
+/* Makes the zone's next writer. Lock held: a zone begins a segment once in 64 MiB, so that the others wait then is no
+ * matter. */
+static int segment_begin(SegmentStore *s, enum zone zone) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(freep) struct segment *segment = calloc(1, sizeof *segment);
 	if (!segment)
@@ -84,8 +85,7 @@ static int segment_begin(SegmentStore *s, enum zone zone, struct segment **ret_s
 	segment_adopt_file(s, segment, file);
 	segment->held = true;
 	segment_mark_active(s, segment);
-	s->writer[zone] = segment;
-	*ret_segment = steal_pointer(&segment);
+	s->writer[zone] = steal_pointer(&segment);
 	return 0;
 }
 
@@ -99,14 +99,12 @@ static void writer_end(SegmentStore *s, struct segment *segment, enum segment_st
 static int reserve(SegmentStore *s, enum zone zone, uint32_t length, struct place *ret_place) {
 	pthread_mutex_lock(&s->lock);
 	int rc = s->failed ? fault(EIO, "an earlier sync of the segments failed") : 0;
-	struct segment *segment = s->writer[zone];
-	if (rc == 0 && segment && segment->reserved + length > SEGMENT_MAX_BYTES) {
-		writer_end(s, segment, SEGMENT_CLOSED);
-		segment = NULL;
-	}
-	if (rc == 0 && !segment)
-		rc = segment_begin(s, zone, &segment);
+	if (rc == 0 && s->writer[zone] && s->writer[zone]->reserved + length > SEGMENT_MAX_BYTES)
+		writer_end(s, s->writer[zone], SEGMENT_CLOSED);
+	if (rc == 0 && !s->writer[zone])
+		rc = segment_begin(s, zone);
 	if (rc == 0) {
+		struct segment *segment = s->writer[zone];
 		*ret_place = (struct place){.segment = segment, .at = segment->reserved, .length = length};
 		segment->reserved += length;
 		segment->appending++;

@@ -22,7 +22,7 @@ __attribute__((format(printf, 1, 0))) static size_t write_words(const char *form
 	return (size_t)length < sizeof message ? (size_t)length : sizeof message - 1;
 }
 
-int fault(int errnum, const char *format, ...) {
+int(fault)(int errnum, const char *format, ...) {
 	int saved = errno;
 	va_list words;
 	va_start(words, format);
@@ -32,7 +32,7 @@ int fault(int errnum, const char *format, ...) {
 	return -errnum;
 }
 
-int fault_errno(int errnum, const char *format, ...) {
+int(fault_errno)(int errnum, const char *format, ...) {
 	int saved = errno;
 	va_list words;
 	va_start(words, format);
@@ -45,7 +45,7 @@ int fault_errno(int errnum, const char *format, ...) {
 	return -errnum;
 }
 
-int fault_while(int rc, const char *format, ...) {
+int(fault_while)(int rc, const char *format, ...) {
 	if (rc >= 0)
 		return rc;
 	int saved = errno;

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stddef.h>
 
 /* Longest message kept, in bytes with the final NUL; longer ones are cut at the end. */
@@ -24,9 +25,26 @@ int fault(int errnum, const char *format, ...) __attribute__((format(printf, 2, 
 /* As fault(), with ": " and the system's text for `errnum` at the end: for failed system calls. */
 int fault_errno(int errnum, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What they return is an error whatever they were given, and the compiler is to see it where they are called: it then
+ * knows that a function which succeeded has set its outputs. */
+#define fault(errnum, ...) FAULT_SAID_(fault, errnum, __VA_ARGS__)
+#define fault_errno(errnum, ...) FAULT_SAID_(fault_errno, errnum, __VA_ARGS__)
+#define FAULT_SAID_(function, errnum, ...)                    \
+	__extension__({                                       \
+		int fault_errnum_ = (errnum);                 \
+		(void)(function)(fault_errnum_, __VA_ARGS__); \
+		fault_errnum_ > 0 ? -fault_errnum_ : -EIO;    \
+	})
+
 /* Puts "words: " before the message that stands; returns `rc` (a negative errno) unchanged. With rc >= 0 does nothing.
  */
 int fault_while(int rc, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define fault_while(rc, ...)                                 \
+	__extension__({                                      \
+		int fault_rc_ = (rc);                        \
+		(void)(fault_while)(fault_rc_, __VA_ARGS__); \
+		fault_rc_;                                   \
+	})
 
 /* The calling thread's last message, "" if there is none. Valid until the thread's next fault…() call. */
 const char *fault_message(void);
