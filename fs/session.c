@@ -203,7 +203,8 @@ void session_negotiate(struct fuse_conn_info *connection) {
 /* libfuse's own words, kept for the message of a failure instead of going to standard error. */
 static char fuse_words[512];
 
-static void keep_fuse_words(enum fuse_log_level level, const char *format, va_list values) {
+__attribute__((format(printf, 2, 0))) static void keep_fuse_words(
+        enum fuse_log_level level, const char *format, va_list values) {
 	if (level == FUSE_LOG_DEBUG) {
 		vfprintf(stderr, format, values);
 		return;

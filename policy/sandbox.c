@@ -187,7 +187,7 @@ static bool allow_abort(scmp_filter_ctx filter) {
 	        SCMP_SYS(getpid), SCMP_SYS(gettid)};
 	return allow(filter, calls, sizeof calls / sizeof *calls) &&
 	       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
-	               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()), SCMP_A2(SCMP_CMP_EQ, SIGABRT)) == 0;
+	               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0), SCMP_A2(SCMP_CMP_EQ, SIGABRT, 0)) == 0;
 }
 
 /* What stdio asks about a descriptor it will read anyway. */

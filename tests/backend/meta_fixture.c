@@ -69,7 +69,7 @@ struct block_ref ref_of(uint32_t mark) {
 }
 
 struct version seal_version(struct fixture *f, uint64_t node, enum zone zone, uint64_t size, uint32_t mark) {
-	struct version draft, sealed;
+	struct version draft, sealed = {0};
 	struct block_ref ref = ref_of(mark);
 	struct node now;
 	meta_begin(f->m);

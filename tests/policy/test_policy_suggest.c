@@ -70,8 +70,8 @@ static void any_name_makes_a_pattern_that_matches_it(void **state) {
 	(void)state;
 	static const char *const names[] = {"a.csv", "abcd", "2026.csv", "x/y/2026-11-23.csv", "[star]*?.csv",
 	        "back\\slash.csv", "\"quoted\": yes.csv", "\xc3\xa9t\xc3\xa9.csv",
-	        "\xff\xfe"
-	        "file.csv",
+	        ("\xff\xfe"
+	         "file.csv"),
 	        "new\nline.csv", ".hidden", "a.b.c.csv", "{{x}}.csv", "# comment.csv"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		policy_free(suggest_and_pass(names[i], bytes_of_string("a,b\n1,x\n2,y\n")));
