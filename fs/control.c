@@ -270,14 +270,29 @@ static void send_end(int fd, int outcome, const char *words, int timeout_ms) {
 	json_decref(message);
 }
 
+/* Who gave up waiting leaves its place to others. With the lock held. */
+static void forget_departed(Control *control) {
+	for (size_t i = control->attending_count; i-- > 0;) {
+		struct pollfd end = {.fd = control->attending[i], .events = POLLRDHUP};
+		if (poll(&end, 1, 0) <= 0)
+			continue;
+		(void)close(control->attending[i]);
+		control->attending[i] = control->attending[--control->attending_count];
+	}
+}
+
 /* Keeps the connection beyond the thread: it hears of the mount's end. The item tells the client that it may begin that
  * end: whatever happens from now on, it will be told. */
 static int attend(ControlReply *reply) {
 	Control *control = reply->control;
+	if (reply->peer.uid != 0 && reply->peer.uid != control->owner)
+		return fault(EACCES, "only uid %u, who mounted the vault, and root may wait for its end",
+		        (unsigned)control->owner);
 	int rc = control_send(reply, json_object());
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&control->lock);
+	forget_departed(control);
 	if (control->attending_count == ATTENDING_MAX)
 		rc = fault(EAGAIN, "too many wait for the end of this mount");
 	else

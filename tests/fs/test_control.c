@@ -299,6 +299,26 @@ static void the_end_of_the_mount_ends_followers_and_is_told_to_who_attends(void 
 	close(attending);
 }
 
+static void who_gave_up_waiting_for_the_end_leaves_its_place(void **state) {
+	struct fixture *fixture = *state;
+	for (size_t i = 0; i < 40; i++) {
+		int fd = dial(fixture);
+		ask(fd, "attend");
+		(void)expect(fd, "item");
+		close(fd);
+		int other = dial(fixture); /* by the time it is answered, the one before has been kept */
+		ask(other, "echo");
+		(void)expect(other, "item");
+		(void)expect(other, "end");
+		close(other);
+	}
+	struct pollfd refused = {.fd = dial(fixture), .events = POLLIN};
+	ask(refused.fd, "attend");
+	(void)expect(refused.fd, "item");
+	assert_int_equal(poll(&refused, 1, 500), 0); /* no end: it waits */
+	close(refused.fd);
+}
+
 static void stopping_does_not_wait_for_who_does_not_read(void **state) {
 	struct fixture *fixture = *state;
 	struct control_options options = {
@@ -409,6 +429,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(many_at_once_are_all_answered, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                the_end_of_the_mount_ends_followers_and_is_told_to_who_attends, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(who_gave_up_waiting_for_the_end_leaves_its_place, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(stopping_does_not_wait_for_who_does_not_read, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_stale_socket_is_replaced_and_a_live_one_is_not, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_directory_that_others_can_write_is_refused, set_up, tear_down),
