@@ -20,7 +20,18 @@ static int check_root(const struct node *node, unsigned mask) {
 	return executes && !(node->mode & 0111) ? -EACCES : 0;
 }
 
+static int check_roles(const struct access_subject *who, const struct node *node, unsigned mask) {
+	if (!who->permits || node->zone == ZONE_NONE)
+		return 0;
+	bool reads = mask & (ACCESS_READ | ACCESS_EXEC), writes = mask & ACCESS_WRITE;
+	bool allowed = (!reads || who->permits(who->arg, node->zone, false)) &&
+	               (!writes || who->permits(who->arg, node->zone, true));
+	return allowed ? 0 : -EACCES;
+}
+
 int access_check(const struct access_subject *who, const struct node *node, unsigned mask) {
+	if (check_roles(who, node, mask) < 0)
+		return -EACCES;
 	if (is_root(who))
 		return check_root(node, mask);
 	unsigned bits;
@@ -86,8 +97,8 @@ static uint32_t mode_after_chown(const struct node *node) {
 
 int access_may_change(const struct access_subject *who, const struct node *node, const struct access_change *change,
         uint32_t *ret_mode) {
-	int rc = 0;
-	if ((change->mask & TREE_MODE) && !is_owner(who, node))
+	int rc = check_roles(who, node, ACCESS_WRITE);
+	if (rc == 0 && (change->mask & TREE_MODE) && !is_owner(who, node))
 		rc = -EPERM;
 	if (rc == 0 && (change->mask & (TREE_UID | TREE_GID)))
 		rc = may_chown(who, node, change);

@@ -22,10 +22,14 @@
 
 enum { ACCESS_EXEC = 1, ACCESS_WRITE = 2, ACCESS_READ = 4 };
 
-/* Who asks. in_group may be NULL: only `gid` counts then. */
+/*
+ * Who asks. in_group may be NULL: only `gid` counts then. `permits` says what the caller's roles allow in a zone (enum
+ * zone), before any mode bit and for root as well; NULL: no role is asked for.
+ */
 struct access_subject {
 	uint32_t uid, gid;
 	bool (*in_group)(void *arg, uint32_t gid);
+	bool (*permits)(void *arg, uint8_t zone, bool write);
 	void *arg;
 };
 

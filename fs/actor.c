@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "crypto/base/cleanup.h"
+#include "fs/filesystem.h"
 #include "fs/fuse.h"
 
 /* More than this many groups (the kernel allows 65,536) need a buffer of their own. */
@@ -52,7 +53,7 @@ static void name_from_comm(pid_t tid, char ret_exe[static 64]) {
 
 /* The request names a thread; if it leads its group it is the process. tgkill with signal 0 tells that in a fraction of
  * a microsecond (pidfd_open 4); for other threads the group stands in status. */
-static pid_t process_of(pid_t tid) {
+pid_t actor_process(pid_t tid) {
 	if (syscall(SYS_tgkill, tid, tid, 0) == 0 || errno != ESRCH)
 		return tid;
 	char path[64], text[512];
@@ -71,7 +72,7 @@ void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) 
 	*ret = (struct actor){.uid = uid, .gid = gid};
 	if (tid <= 0)
 		return;
-	ret->pid = process_of(tid);
+	ret->pid = actor_process(tid);
 	if (!name_from_exe(tid, ret->exe))
 		name_from_comm(tid, ret->exe);
 }
@@ -105,8 +106,28 @@ static bool request_in_group(void *arg, uint32_t gid) {
 	return contains(many, got < count ? got : count, gid);
 }
 
+/* Groups are asked for only when the caller's own ids don't suffice. */
+static bool request_permits(void *arg, uint8_t zone, bool write) {
+	struct fuse_req *req = arg;
+	const struct fuse_ctx *context = fuse_req_ctx(req);
+	const struct filesystem *fs = fuse_req_userdata(req);
+	const struct gate_hooks *gate = fs->gate;
+	struct gate_member member = {.uid = context->uid, .gid = context->gid};
+	if (!gate->permits || gate->permits(gate->gate, &member, zone, write))
+		return true;
+	int count = fuse_req_getgroups(req, 0, NULL);
+	_cleanup_(freep) gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
+	int got = groups ? fuse_req_getgroups(req, count, groups) : 0;
+	member.groups = groups;
+	member.group_count = (size_t)(got < 0 ? 0 : got < count ? got : count);
+	return member.group_count > 0 && gate->permits(gate->gate, &member, zone, write);
+}
+
 struct access_subject actor_subject(struct fuse_req *req) {
 	const struct fuse_ctx *context = fuse_req_ctx(req);
-	return (struct access_subject){
-	        .uid = context->uid, .gid = context->gid, .in_group = request_in_group, .arg = req};
+	return (struct access_subject){.uid = context->uid,
+	        .gid = context->gid,
+	        .in_group = request_in_group,
+	        .permits = request_permits,
+	        .arg = req};
 }

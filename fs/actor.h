@@ -16,6 +16,9 @@
 
 struct fuse_req;
 
+/* The process that thread `tid` belongs to; `tid` itself when that can't be told. */
+pid_t actor_process(pid_t tid);
+
 /* Fills uid, gid, pid and exe for thread `tid` (0: nobody in particular; exe is "" then). */
 void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);
 

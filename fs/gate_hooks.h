@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "backend/audit.h"
 #include "backend/tree.h"
@@ -50,6 +51,7 @@ enum gate_verb {
 	GATE_SYMLINK,
 	GATE_MKNOD,
 	GATE_HARDLINK,
+	GATE_MOVE, /* a rename that trusted_rename let go on; `path` is the new name's */
 	GATE_SETATTR,
 	GATE_SETXATTR,
 };
@@ -71,8 +73,22 @@ struct gate_caller {
 	const struct actor *actor;
 };
 
+/* Whose roles are asked for. `groups`: supplementary ones. */
+struct gate_member {
+	uint32_t uid, gid;
+	const gid_t *groups;
+	size_t group_count;
+};
+
 struct gate_hooks {
 	void *gate; /* first argument of all */
+
+	/* Anywhere, also in meta. Whether the roles of the policy in force let the member read or write in the zone;
+	 * true while the policy names no roles. NULL: no role is asked for. */
+	bool (*permits)(void *gate, const struct gate_member *member, uint8_t zone, bool write);
+
+	/* Whether the policy in force names roles: then the kernel must ask for each name. NULL: no. */
+	bool (*has_roles)(void *gate);
 
 	/* In meta. Landing: see above. A negative result undoes the operation. */
 	int (*arrived)(void *gate, Meta *m, const struct gate_arrival *arrival);

@@ -372,9 +372,25 @@ static bool stays_below(const char *target) {
 	return true;
 }
 
+/* Under a name that a dataset governs one finds what passed that dataset's checks, not a way to what passed another's.
+ */
+static int check_link_name(Trusted *t, const char *path) {
+	const char *slash = strchr(path, '/');
+	if (!slash || gate_name_of(t->gate, slash + 1) != GATE_GOVERNED)
+		return 0;
+	return fault(EPERM,
+	        "%s: a dataset governs this name, so it can only be a file that was judged, no symbolic link", path);
+}
+
+static int check_move(Trusted *t, Meta *m, const struct node *node, const char *path) {
+	if (S_ISREG(node->mode))
+		return fault(EBUSY, "%s: a file took the name meanwhile; rename it again, so that it is judged", path);
+	return S_ISLNK(node->mode) ? check_link_name(t, path) : refuse_full_directory(m, node);
+}
+
 static int trusted_change(void *gate, Meta *m, const struct gate_caller *caller, enum gate_verb verb,
         const struct node *node, const char *path, const char *target) {
-	(void)gate, (void)m, (void)caller, (void)node;
+	(void)caller;
 	switch (verb) {
 	case GATE_MKDIR:
 	case GATE_RMDIR:
@@ -383,8 +399,10 @@ static int trusted_change(void *gate, Meta *m, const struct gate_caller *caller,
 		return 0;
 	case GATE_SYMLINK:
 		if (target && stays_below(target))
-			return 0;
+			return check_link_name(gate, path);
 		return fault(EPERM, "%s: a symbolic link in Trusted must be relative and have no '..'", path);
+	case GATE_MOVE:
+		return check_move(gate, m, node, path);
 	case GATE_MKNOD:
 	case GATE_HARDLINK:
 		break;
@@ -425,6 +443,40 @@ static int trusted_attribute(
 	return say(outcome_word(outcome), ret_text, capacity);
 }
 
+/* ---- roles ---- */
+
+static bool trusted_has_roles(void *gate) {
+	Trusted *t = gate;
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(t->gate);
+	return policy_has_roles(held->policy);
+}
+
+/* What is staged is on its way into Trusted. */
+static enum policy_place place_of(uint8_t zone) {
+	switch ((enum zone)zone) {
+	case ZONE_LANDING:
+		return PLACE_LANDING;
+	case ZONE_RAW:
+		return PLACE_RAW;
+	case ZONE_TRUSTED:
+	case ZONE_STAGING:
+		return PLACE_TRUSTED;
+	case ZONE_NONE:
+		break;
+	}
+	return PLACE_COUNT;
+}
+
+/* Raw has no writers: that nobody changes it is said by zone_guard, as EPERM. */
+static bool trusted_permits(void *gate, const struct gate_member *member, uint8_t zone, bool write) {
+	Trusted *t = gate;
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(t->gate);
+	const struct policy_actor actor = {
+	        .uid = member->uid, .gid = member->gid, .groups = member->groups, .group_count = member->group_count};
+	enum policy_access access = write && zone != ZONE_RAW ? POLICY_WRITE : POLICY_READ;
+	return !policy_has_roles(held->policy) || policy_permits(held->policy, place_of(zone), access, &actor);
+}
+
 /* ---- life ---- */
 
 int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
@@ -438,6 +490,8 @@ int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
 	t->store = store;
 	t->hooks = (struct gate_hooks){
 	        .gate = t,
+	        .permits = trusted_permits,
+	        .has_roles = trusted_has_roles,
 	        .arrived = trusted_arrived,
 	        .trusted_lookup = trusted_lookup,
 	        .trusted_create = trusted_create,

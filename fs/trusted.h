@@ -7,7 +7,8 @@
  *   inside SETATTR   for truncate(2) by name.
  * RELEASE alone never publishes: a draft that is left then is refused, with a verdict that says so. Hard links, special
  * files, exchanges and renames of directories that hold files are EPERM in Trusted; symbolic links must be relative
- * and have no "..", so that they can't leave it wherever their directory is moved.
+ * and have no "..", so that they can't leave it wherever their directory is moved, and can't bear a name that a dataset
+ * governs.
  */
 #pragma once
 

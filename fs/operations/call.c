@@ -187,11 +187,16 @@ double attributes_timeout(const struct node *node) {
 	return node->zone == ZONE_LANDING ? KEEP_SECONDS : 0.0;
 }
 
+/* Below a zone, what the kernel answers by itself would be answered to whoever lacks the role, too. */
+static bool asks_for_roles(const struct filesystem *fs, const struct node *dir) {
+	return dir->id != NODE_ROOT && fs->gate->has_roles && fs->gate->has_roles(fs->gate->gate);
+}
+
 void entry_fill(struct filesystem *fs, const struct node *dir, const struct node *node, struct fuse_entry_param *ret) {
 	*ret = (struct fuse_entry_param){.ino = node->ino};
 	stat_fill(fs, node, &ret->attr);
 	bool stays = dir->id == NODE_ROOT || (node->zone == ZONE_LANDING && dir->zone == ZONE_LANDING);
-	bool keep = stays && access_everybody_searches(dir);
+	bool keep = stays && access_everybody_searches(dir) && !asks_for_roles(fs, dir);
 	ret->entry_timeout = keep ? KEEP_SECONDS : 0.0;
 	ret->attr_timeout = attributes_timeout(node);
 }

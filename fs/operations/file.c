@@ -126,8 +126,8 @@ void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) 
 		if (rc == 0)
 			inode_content_done(handle->inode);
 		if (rc == 0)
-			rc = fs->gate->staged_flush(
-			        fs->gate->gate, handle->inode, &handle->actor, (uint32_t)fuse_req_ctx(req)->pid, dirty);
+			rc = fs->gate->staged_flush(fs->gate->gate, handle->inode, &handle->actor,
+			        (uint32_t)actor_process(fuse_req_ctx(req)->pid), dirty);
 	}
 	fuse_reply_err(req, -rc);
 }

@@ -59,7 +59,7 @@ static int check_zones(struct call *call, const struct rename *rename) {
 		return -EXDEV;
 	if (from == ZONE_LANDING)
 		return 0;
-	if (!call->fs->gate->trusted_rename)
+	if (!call->fs->gate->trusted_rename || !call->fs->gate->trusted_change)
 		return -EACCES;
 	call->silent = true;
 	return RENAME_BY_GATE;
@@ -114,6 +114,20 @@ static int rename_node(struct call *call, struct rename *rename) {
 	return rc != 0 ? rc : move(call, rename);
 }
 
+/* What moves unjudged must still be what the gate let go: since it was asked, the name may have changed hands, and an
+ * empty directory may have been filled. */
+static int check_unjudged(struct call *call, const struct rename *rename) {
+	struct node node;
+	int rc = call_find(call, &rename->dir, rename->name, &node);
+	if (rc == 0 && node.id != rename->node.id)
+		rc = -EBUSY;
+	if (rc < 0)
+		return rc;
+	struct gate_caller caller = call_caller(call);
+	const struct gate_hooks *gate = call->fs->gate;
+	return gate->trusted_change(gate->gate, call->meta, &caller, GATE_MOVE, &node, call_path(call, 1), NULL);
+}
+
 /* Permissions were given; the gate judges what the name would show, and its answer is what is recorded. */
 static int rename_by_gate(struct call *call, fuse_req_t req, struct rename *rename) {
 	const struct gate_hooks *gate = call->fs->gate;
@@ -130,6 +144,8 @@ static int rename_by_gate(struct call *call, fuse_req_t req, struct rename *rena
 	call_names(call, rename->dir.id, rename->name);
 	call_renames(call, rename->new_dir.id, rename->new_name);
 	call->event.node = rename->node.id;
+	if (rc == 0)
+		rc = check_unjudged(call, rename);
 	if (rc == 0)
 		rc = move(call, rename);
 	return call_end(call, rc < 0 ? rc : 0);

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""What somebody tries who means ill, or whose program is unusual: roles, names in Trusted, closes by other threads.
+
+usage: test_abuse.py ASSAYFS SOURCE
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+
+from cli import ASSAYFS, Tests
+
+if not os.path.exists("/dev/fuse"):
+    print("skipped: /dev/fuse is missing")
+    sys.exit(77)
+
+CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
+GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
+BAD = b"name,kind\na,cat\nb,BAD\nc,cat\n"
+POLICY = """version: 1
+datasets:
+  - {name: pets, match: "pets/*.csv", rules: pets.dqdl}
+  - {name: lax, match: "lax/*.csv", rules: lax.dqdl}
+"""
+ROLES = """roles: {steward: {users: [root]}, ingester: {users: ["65531"], groups: ["65541"]}, analyst: {users: ["65532"]}}
+"""
+
+
+class AbuseTests(Tests):
+    def mounted(self, policy=POLICY, options=()):
+        self.write("pass", "correct horse\n")
+        self.assayfs("init", *CHEAP, "--passfile", "pass", "v")
+        os.makedirs(self.path("mnt"), exist_ok=True)
+        self.assayfs("mount", *options, "--passfile", "pass", "v", "mnt")
+        self.mnt = self.path("mnt")
+        os.makedirs(self.path("policy"), exist_ok=True)
+        self.write("policy/pets.dqdl", 'Rules = [ RowCount > 2, ColumnValues "kind" in ["cat", "dog"] ]\n')
+        self.write("policy/lax.dqdl", "Rules = [ RowCount > 2 ]\n")
+        self.policy(policy)
+
+    def policy(self, policy):
+        self.write("policy/policy.yaml", policy)
+        self.assayfs("policy", "apply", "policy", "mnt")
+
+    def clean_up(self):
+        with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+            if f" {self.path('mnt')} " not in mounts.read():
+                return
+        done = subprocess.run([ASSAYFS, "umount", self.path("mnt")], capture_output=True, check=False, timeout=60)
+        if done.returncode:
+            self.faults.append(f"unmounting: {done.stderr.decode()}")
+            subprocess.run(["umount", "-l", self.path("mnt")], check=False)
+
+    def at(self, path):
+        return os.path.join(self.mnt, path)
+
+    def write_trusted(self, path, content):
+        os.makedirs(os.path.dirname(self.at(path)), exist_ok=True)
+        with open(self.at(path), "wb") as file:
+            file.write(content)
+
+    def refused(self, error, words, call, *arguments):
+        try:
+            call(*arguments)
+            self.faults.append(f"{words}: was allowed")
+        except error:
+            pass
+        except OSError as other:
+            self.faults.append(f"{words}: {other}")
+
+    def closed_by_another_thread(self, path, content):
+        """What close(2) says in a thread that did not open the file, while the one that did lives on."""
+        os.makedirs(os.path.dirname(self.at(path)), exist_ok=True)
+        fd = os.open(self.at(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.write(fd, content)
+        said = []
+
+        def close():
+            try:
+                os.close(fd)
+                said.append(0)
+            except OSError as error:
+                said.append(error.errno)
+
+        thread = threading.Thread(target=close)
+        thread.start()
+        thread.join()
+        return said[0]
+
+    def test_a_close_by_another_thread_is_the_writers_own(self):
+        self.mounted()
+        self.check(self.closed_by_another_thread("Trusted/pets/a.csv", GOOD) == 0, "a good file is refused")
+        self.check(os.path.exists(self.at("Trusted/pets/a.csv")), "what close let pass is not there")
+        self.check(self.closed_by_another_thread("Trusted/pets/b.csv", BAD) == 1, "close does not say EPERM")
+        self.check(not os.path.exists(self.at("Trusted/pets/b.csv")), "a bad file is there")
+
+    def test_a_governed_name_is_no_symbolic_link(self):
+        self.mounted()
+        self.write_trusted("Trusted/lax/bad.csv", BAD)
+        os.mkdir(self.at("Trusted/pets"))
+        os.symlink("inner", self.at("Trusted/pets/link"))  # names that nobody governs may be links
+        self.refused(PermissionError, "a link under a governed name", os.symlink, "x", self.at("Trusted/pets/a.csv"))
+        self.refused(PermissionError, "a link renamed to a governed name", os.rename, self.at("Trusted/pets/link"),
+                     self.at("Trusted/pets/a.csv"))
+        self.write_trusted("Trusted/pets/a.csv", GOOD)
+        self.refused(PermissionError, "a link renamed over a published file", os.rename,
+                     self.at("Trusted/pets/link"), self.at("Trusted/pets/a.csv"))
+        os.rename(self.at("Trusted/pets/link"), self.at("Trusted/pets/other"))
+        with open(self.at("Trusted/pets/a.csv"), "rb") as file:
+            self.check(file.read() == GOOD, "the published file is another")
+
+    def try_as(self, uid, gid, script):
+        """0 when the shell script ends well as that user."""
+        done = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(gid), "--clear-groups", "sh", "-c", script],
+                              capture_output=True, check=False, cwd="/", timeout=60)
+        return done.returncode
+
+    def test_who_lacks_the_role_gets_eacces_and_a_record(self):
+        if os.getuid() != 0 or not shutil.which("setpriv"):
+            return
+        os.chmod(self.directory, 0o755)
+        self.mounted(options=("-o", "allow_other"))
+        for zone in ("Landing", "Trusted"):
+            os.chmod(self.at(zone), 0o777)
+        self.write_trusted("Trusted/pets/a.csv", GOOD)
+        self.write_trusted("Landing/open.txt", b"words")
+        os.chmod(self.at("Landing/open.txt"), 0o666)
+        ingester, analyst, other, member = (65531, 65531), (65532, 65532), (65533, 65533), (65533, 65541)
+        reads = {"Landing": f"cat {self.at('Landing/open.txt')}", "Trusted": f"cat {self.at('Trusted/pets/a.csv')}",
+                 "list": f"ls {self.at('Landing')}"}
+        writes = f"echo x >>{self.at('Landing/open.txt')} && touch {self.at('Landing')}/by-$(id -u)-$(id -g)"
+        self.check(self.try_as(*other, writes) == 0, "without roles the mode bits decide")
+        self.policy(POLICY + ROLES)
+        for who, script, wanted in ((ingester, reads["Landing"], 0), (ingester, writes, 0), (member, writes, 0),
+                                    (ingester, reads["Trusted"], 1), (analyst, reads["Trusted"], 0),
+                                    (analyst, reads["Landing"], 1), (analyst, reads["list"], 2), (analyst, writes, 2),
+                                    (other, reads["Landing"], 1), (other, reads["Trusted"], 1),
+                                    (analyst, f"ls {self.mnt}", 0), (ingester, f"ls {self.at('Raw')}", 2),
+                                    (analyst, f"touch {self.at('Trusted/tmp')}", 1),
+                                    (other, f"chmod 600 {self.at('Landing')}/by-65533-65533", 1)):
+            got = self.try_as(*who, script)
+            self.check(got == wanted, f"{who}: {script}: exit status {got}, not {wanted}")
+        denied = [json.loads(line) for line in
+                  self.assayfs("log", "--json", "--outcome", "denied", "--user", "65533", "mnt").out.splitlines()]
+        self.check({record["path"] for record in denied} >= {"Landing/open.txt", "Trusted/pets"}, f"{denied}")
+
+
+if __name__ == "__main__":
+    sys.exit(AbuseTests().run())
