@@ -63,6 +63,7 @@ int content_truncate(Content *c, uint64_t size);
  * version. */
 int content_touch(Content *c);
 
+/* Bytes that read(2) reaches, what is not sealed yet included. */
 uint64_t content_size(Content *c);
 
 /* The node this is the content of. */

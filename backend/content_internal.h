@@ -70,6 +70,7 @@ struct Content {
  * thread. */
 #define CONTENT_STEP_BYTES (1u << 20)
 
+/* A cache of dirty blocks and map pages within `bound` bytes. -ENOMEM. */
 int content_cache_new(size_t bound, ContentCache **ret);
 /* All contents must be closed. NULL is allowed. */
 void content_cache_free(ContentCache *cache);

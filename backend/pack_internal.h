@@ -22,6 +22,7 @@ struct pack_name {
 	char text[40];
 };
 
+/* "meta/SEQUENCE" and the suffix. */
 struct pack_name pack_name(uint64_t sequence, const char *suffix);
 
 /* Where page `index` of the list stands in the file. */

@@ -21,6 +21,7 @@ struct page_tags {
 	uint32_t dirty_pages;
 };
 
+/* Frees what hangs on it, not the struct. */
 void page_tags_free(struct page_tags *tags);
 
 /* Sets the number of pages: new ones have no tag, those cut off lose theirs. */
@@ -32,6 +33,7 @@ int page_tags_put(struct page_tags *tags, uint32_t page, const uint8_t tag[stati
 /* The tag, NULL for a page that has none (also behind the end). */
 const uint8_t *page_tags_get(const struct page_tags *tags, uint32_t page);
 
+/* Whether the page changed since page_tags_clean; then all are clean. */
 bool page_tags_is_dirty(const struct page_tags *tags, uint32_t page);
 void page_tags_clean(struct page_tags *tags);
 

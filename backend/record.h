@@ -119,6 +119,7 @@ struct delivery_row {
 	int32_t pid;
 };
 
+/* A delivery is content that Raw had already and that arrived again: adds one; lists those of a node, oldest first. */
 int delivery_put(Meta *m, const struct delivery_row *row, uint64_t *ret_id);
 typedef int (*delivery_fn)(void *arg, const struct delivery_row *row);
 int delivery_list(Meta *m, uint64_t node, delivery_fn callback, void *arg);

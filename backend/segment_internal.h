@@ -99,6 +99,7 @@ void segment_unpin(SegmentStore *s, struct segment *segment);
 /* Registers a file just opened as in use once. Lock held. */
 void segment_adopt_file(SegmentStore *s, struct segment *segment, VaultFile *file);
 
+/* What the cache holds is freed by its closer; no block may be in use then. -ENOMEM. */
 int segment_cache_init(struct segment_cache *cache);
 void segment_cache_free(struct segment_cache *cache);
 /* The cipher of the batch at `batch`, from the cache or from the file of the pinned segment. Give it back with put. */

@@ -103,6 +103,7 @@ static inline void store_closep(Store **slot) {
  * mount. */
 void store_abandon(Store *store);
 
+/* The parts, which belong to the store and live as long; any thread may take them. */
 Meta *store_meta(Store *store);
 SegmentStore *store_segments(Store *store);
 Keyring *store_keyring(Store *store);

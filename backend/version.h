@@ -97,6 +97,8 @@ int version_truncate_map(Meta *m, uint64_t draft, uint64_t first_page);
 /* The next page at or after `page` that is not a hole (SEEK_DATA); -ENXIO when there is none. */
 int version_map_next(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page);
 
+/* Of a draft: its size in bytes; that an fsync acknowledged it, so that recovery keeps it. -EPERM for what is sealed.
+ */
 int version_set_size(Meta *m, uint64_t draft, uint64_t size);
 int version_mark_fsynced(Meta *m, uint64_t draft);
 

@@ -74,6 +74,7 @@ int walchain_open(
 void walchain_close(WalChain *wal);
 DEFINE_CLEANUP(WalChain, walchain_close);
 
+/* Where room is taken from when the disk is full; not owned, NULL for none. */
 void walchain_set_reserve(WalChain *wal, Reserve *reserve);
 
 /* Generations begun from now on began after this pack. */

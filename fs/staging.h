@@ -30,6 +30,7 @@ struct staged {
 	int64_t made_ns;
 };
 
+/* An empty table, the caller's. -ENOMEM. */
 int staging_new(Staging **ret_staging);
 void staging_free(Staging *staging);
 DEFINE_CLEANUP(Staging, staging_free);

@@ -26,6 +26,7 @@ int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted);
 void trusted_free(Trusted *trusted);
 DEFINE_CLEANUP(Trusted, trusted_free);
 
+/* To be called once, before the first request is served. */
 void trusted_attach(Trusted *trusted, InodeTable *inodes);
 
 /* Valid as long as `trusted`. */

@@ -26,6 +26,7 @@
 
 typedef struct PolicyBundle PolicyBundle;
 
+/* An empty bundle, the caller's. -ENOMEM. */
 int policy_bundle_new(PolicyBundle **ret_bundle);
 void policy_bundle_free(PolicyBundle *bundle);
 DEFINE_CLEANUP(PolicyBundle, policy_bundle_free);

@@ -103,6 +103,7 @@ struct check_result {
 	size_t warning_count;
 };
 
+/* An empty result, the caller's; freed with all that hangs on it. -ENOMEM. */
 int check_result_new(struct check_result **ret_result);
 void check_result_free(struct check_result *result);
 typedef struct check_result CheckResult;

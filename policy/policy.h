@@ -121,6 +121,7 @@ const uint8_t *policy_sha256(const Policy *policy);
 
 /* ---- datasets ---- */
 
+/* In the order of the document; NULL past the last, or where none has the name. */
 size_t policy_dataset_count(const Policy *policy);
 const struct policy_dataset *policy_dataset(const Policy *policy, size_t i);
 const struct policy_dataset *policy_dataset_named(const Policy *policy, const char *name);
@@ -141,6 +142,7 @@ const char *policy_ignore_pattern(const Policy *policy, size_t i);
 
 /* ---- workflows, lifecycle, alarms ---- */
 
+/* As datasets. */
 size_t policy_workflow_count(const Policy *policy);
 const struct policy_workflow *policy_workflow(const Policy *policy, size_t i);
 const struct policy_workflow *policy_workflow_named(const Policy *policy, const char *name);
@@ -148,6 +150,7 @@ const struct policy_workflow *policy_workflow_named(const Policy *policy, const 
 /* Does an arrival of this dataset start a check by itself? With no workflow for the dataset at all: yes. */
 bool policy_runs_on_arrival(const Policy *policy, const struct policy_dataset *dataset);
 
+/* Rules and alarms that the document names, in its order; NULL past the last. */
 size_t policy_lifecycle_count(const Policy *policy);
 const struct policy_lifecycle *policy_lifecycle(const Policy *policy, size_t i);
 size_t policy_alarm_count(const Policy *policy);

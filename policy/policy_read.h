@@ -72,6 +72,7 @@ int read_fields(
 int read_list_of(struct reading *r, const Node *list, const char *what, size_t size, read_value *read, void **ret_items,
         size_t *ret_count);
 
+/* A text that is not empty; a list of such, or one alone; a pattern of policy/glob.h. All are copied to the policy. */
 int read_text(struct reading *r, const Node *value, const char *what, const char **ret_text);
 int read_texts(
         struct reading *r, const Node *value, const char *what, const char *const **ret_texts, size_t *ret_count);

@@ -54,6 +54,7 @@ struct verdict {
 	struct check_result *check; /* outcome, reason, rules, metrics */
 };
 
+/* An empty verdict, the caller's; freed with the result that it holds. -ENOMEM. */
 int verdict_new(struct verdict **ret_verdict);
 void verdict_free(struct verdict *verdict);
 typedef struct verdict Verdict;

@@ -34,6 +34,7 @@ int client_connect(const struct client_place *place, Client **ret_client);
 /* client_locate and client_connect. `ret_place` may be NULL. */
 int client_open(const char *path, struct client_place *ret_place, Client **ret_client);
 
+/* Ends the connection. NULL is fine. */
 void client_close(Client *client);
 DEFINE_CLEANUP(Client, client_close);
 

@@ -18,6 +18,7 @@ struct Service {
 	int64_t started_ns;
 };
 
+/* Who asks, as a record of the log names the peer. */
 struct actor service_actor(const struct control_peer *peer);
 
 /* Whether the peer's roles allow `access` to `place`. */

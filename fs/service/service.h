@@ -33,6 +33,7 @@ struct service_options {
 /* Opens the socket and begins to answer. -EBUSY when another process answers for this vault. */
 int service_start(const struct service_options *options, Service **ret_service);
 
+/* Answers nothing more but how the mount ended (service_end). NULL is fine. */
 void service_stop(Service *service);
 
 /* `outcome` is what store_close returned, `words` why. Frees. Accepts NULL. */

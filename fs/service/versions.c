@@ -1,7 +1,6 @@
 /* What `assayfs versions` asks: what a name showed over time. */
 #include "fs/service/internal.h"
 
-#include "backend/record.h"
 #include "crypto/base/fault.h"
 #include "policy/check.h"
 
@@ -14,7 +13,7 @@
 struct listed {
 	uint64_t ordinal;
 	struct version version;
-	uint8_t outcome; /* enum verdict_outcome */
+	enum outcome outcome;
 };
 
 struct listing {
@@ -41,11 +40,6 @@ static int take_version(void *arg, uint64_t ordinal, const struct version *versi
 	return 0;
 }
 
-static int take_outcome(void *arg, const struct verdict_row *row) {
-	*(uint8_t *)arg = row->outcome;
-	return 0;
-}
-
 /* Parent and name of a path, also of one that is gone; then all that the name showed. In an operation. */
 static int list_path(Meta *m, const char *path, struct listing *listing) {
 	const char *slash = strrchr(path, '/');
@@ -62,11 +56,8 @@ static int list_path(Meta *m, const char *path, struct listing *listing) {
 
 static int add_outcomes(Meta *m, struct listing *listing) {
 	for (size_t i = 0; i < listing->count; i++) {
-		const struct version *version = &listing->rows[i].version;
-		int rc = version->verdict
-		                 ? verdict_get(m, version->verdict, take_outcome, &listing->rows[i].outcome)
-		                 : verdict_latest_for_version(m, version->id, take_outcome, &listing->rows[i].outcome);
-		if (rc && rc != -ENOENT)
+		int rc = gate_version_outcome(m, &listing->rows[i].version, &listing->rows[i].outcome);
+		if (rc < 0)
 			return rc;
 	}
 	return 0;
@@ -100,11 +91,6 @@ static const char *origin_word(uint8_t origin) {
 	return origin < sizeof words / sizeof words[0] ? words[origin] : "?";
 }
 
-static const char *verdict_words(uint8_t outcome) {
-	static const char *const words[] = {"none", "pending", "passed", "failed", "error"};
-	return outcome < sizeof words / sizeof words[0] ? words[outcome] : "?";
-}
-
 static json_t *row_json(const struct listed *row, const struct node *present) {
 	const struct version *version = &row->version;
 	json_t *item = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b}", "number",
@@ -112,7 +98,7 @@ static json_t *row_json(const struct listed *row, const struct node *present) {
 	        (json_int_t)version->mtime, "size", (json_int_t)version->size, "mode",
 	        (json_int_t)(version->mode & 07777), "uid", (json_int_t)version->uid, "gid", (json_int_t)version->gid,
 	        "origin", origin_word(version->origin), "state", state_word(version->state), "verdict",
-	        verdict_words(row->outcome), "current",
+	        outcome_word(row->outcome), "current",
 	        (int)(present->id == version->node && present->version == version->id));
 	if (item && version->has_sha256)
 		json_object_set_new(item, "sha256", service_json_hex(version->sha256, sizeof version->sha256));

@@ -14,6 +14,7 @@ Arena *arena_new(void);
 void arena_free(Arena *arena);
 DEFINE_CLEANUP(Arena, arena_free);
 
+/* Zeroed memory that lives as long as the arena, aligned for any type. */
 void *arena_alloc(Arena *arena, size_t size);
 
 /* Copies `size` bytes and puts a NUL behind them. */

@@ -211,6 +211,7 @@ DEFINE_CLEANUP(Ruleset, ruleset_free);
  * not in it, as in the open parser's; their effect on the rules is. */
 const char *dqdl_canonical(const Ruleset *ruleset);
 
+/* How many rules and analyzers there are, and each in the order of the text; NULL past the last. */
 size_t ruleset_rules(const Ruleset *ruleset);
 const struct dqdl_rule *ruleset_rule(const Ruleset *ruleset, size_t index);
 size_t ruleset_analyzers(const Ruleset *ruleset);

@@ -88,6 +88,7 @@ int dqdl_evaluator_finish(DqdlEvaluator *evaluator);
 size_t dqdl_evaluator_outcomes(const DqdlEvaluator *evaluator);
 const struct dqdl_outcome *dqdl_evaluator_outcome(const DqdlEvaluator *evaluator, size_t index);
 
+/* Rows seen so far. */
 uint64_t dqdl_evaluator_rows(const DqdlEvaluator *evaluator);
 
 enum dqdl_row_result { DQDL_ROW_PASSED, DQDL_ROW_FAILED, DQDL_ROW_SKIPPED };

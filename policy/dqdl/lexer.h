@@ -70,4 +70,5 @@ struct lexer {
 	bool open_comment;     /* a comment was closed by the end of the text */
 };
 
+/* The token at hand; the lexer then stands behind it. */
 struct token lexer_next(struct lexer *lexer);

@@ -53,6 +53,7 @@ int parser_error(struct parser *parser, size_t at, const char *format, ...) __at
 /* One level of parentheses deeper; the caller says parser->depth-- when it is done. */
 int parser_deeper(struct parser *parser);
 
+/* -ENOMEM with words. */
 int parser_out_of_memory(void);
 
 /* Copies a token's text. NULL when memory is short. */
@@ -91,6 +92,7 @@ int condition_parse(struct parser *parser, struct dqdl_condition *ret_condition)
 /* A tag's condition: as above, but `= NULL` is a string, not a number. */
 int condition_parse_tag(struct parser *parser, struct dqdl_condition *ret_condition);
 
+/* The variable of that name; NULL when none was set before. */
 const struct variable *parser_variable(const struct parser *parser, struct token name);
 
 /* Fills in text: the rule's canonical text. Its parts must have theirs. */

@@ -45,6 +45,7 @@ struct column_kind {
 	bool no_boolean;
 };
 
+/* Takes one more cell into account. */
 void column_kind_see(struct column_kind *kind, struct table_cell cell);
 
 /* Is it a column of texts? One without values is. */

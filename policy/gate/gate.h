@@ -67,6 +67,7 @@ DEFINE_CLEANUP(Gate, gate_stop);
 
 /* ---- the policy ---- */
 
+/* Never NULL; give it back with gate_policy_done. */
 struct gate_policy *gate_policy(Gate *gate);
 void gate_policy_done(struct gate_policy *policy);
 
@@ -150,6 +151,10 @@ int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct ac
  * verdict's row, 0 for none. Between meta_begin and meta_end.
  */
 int gate_outcome(Meta *m, const char *path, const struct node *node, enum outcome *ret_outcome, uint64_t *ret_verdict);
+
+/* What was said of one version, also one that its name no longer shows: of Landing's as of the version of Raw that was
+ * made of it. Between meta_begin and meta_end. */
+int gate_version_outcome(Meta *m, const struct version *version, enum outcome *ret_outcome);
 
 /* Whether something newer than what Trusted/`below` shows is being judged (OUTCOME_PENDING), was refused
  * (OUTCOME_FAILED, OUTCOME_ERROR), or neither (OUTCOME_NONE). Between meta_begin and meta_end. */

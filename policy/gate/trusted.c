@@ -367,6 +367,15 @@ static int verdict_of_version(Meta *m, enum zone zone, uint64_t version, struct 
 	return rc;
 }
 
+int gate_version_outcome(Meta *m, const struct version *version, enum outcome *ret_outcome) {
+	struct found_verdict found = {0};
+	int rc = verdict_of_version(m, (enum zone)version->zone, version->id, &found);
+	if (rc < 0)
+		return rc;
+	*ret_outcome = outcome_of(&found);
+	return 0;
+}
+
 int gate_outcome(Meta *m, const char *path, const struct node *node, enum outcome *ret_outcome, uint64_t *ret_verdict) {
 	struct found_verdict found = {0};
 	bool pending = false;
