@@ -28,10 +28,10 @@
  * metadb_failed and metadb_wal_bytes may be called at any time from any thread. The vault must be locked
  * (vault_io_lock) while it is open for writing.
  *
- * Speed (tests/backend/bench_metadb.c, release build, 2 cores, one run beside stock SQLite with the same settings): 22,000
- * rows a second into a table with a randomly ordered index, synced every 1,000 rows, 0.5 to 0.7 of stock; each page is
- * sealed into the log, opened again at the checkpoint, sealed into the database and copied to a pack. Look-ups are as
- * fast as stock's while the page cache holds what is used (32 MiB here; a page that misses it costs 5 µs more).
+ * Speed (tests/backend/bench_metadb.c, release build, 2 cores, one run beside stock SQLite with the same settings):
+ * 22,000 rows a second into a table with a randomly ordered index, synced every 1,000 rows, 0.5 to 0.7 of stock; each
+ * page is sealed into the log, opened again at the checkpoint, sealed into the database and copied to a pack. Look-ups
+ * are as fast as stock's while the page cache holds what is used (32 MiB here; a page that misses it costs 5 µs more).
  */
 #pragma once
 

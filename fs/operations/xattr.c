@@ -24,7 +24,7 @@ static int check_name(const struct call *call, const struct node *node, const ch
 		return write && call->who.uid != 0 ? -EPERM : 0;
 	if (has_prefix(name, "trusted."))
 		return call->who.uid == 0 ? 0 : write ? -EPERM : -ENODATA;
-	return -EOPNOTSUPP; /* system.posix_acl_…: see README, "What is not there" */
+	return -EOPNOTSUPP; /* system.posix_acl_…: see README, "Limits and known gaps" */
 }
 
 /* ---- our own: answered by name, never listed, never set ---- */

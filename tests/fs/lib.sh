@@ -1,5 +1,7 @@
 # lib.sh: what the tests of the mount share. Sourced by each; the first argument of a test is the `vault` program.
 #
+# tests: fs/filesystem, tests: fs/log, tests: fs/parts, tests: fs/session, tests: fs/operations/handle
+#
 #     . "$(dirname "$0")/../lib.sh"       its own directory in $T, a vault $V mounted at $M; undone whatever happens
 #
 # A test ends with `done_testing`. Checks: `check WORDS COMMAND…`, `refused ERRNO-WORDS COMMAND…`, `same A B`.

@@ -2,6 +2,8 @@
 """The command on a mounted vault, from an empty directory to a file in Trusted and back.
 
 usage: test_mounted.py ASSAYFS SOURCE
+
+tests: fs/service/service
 """
 import json
 import os
