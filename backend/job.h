@@ -24,6 +24,7 @@ enum job_kind {
 	JOB_COMPACT = 4, /* kinds from here on are this vault's housekeeping */
 	JOB_ERASE = 5,
 	JOB_NOTIFY = 6,
+	JOB_WALK = 7, /* a directory got a new name: what stands below it arrives */
 };
 
 enum job_state {

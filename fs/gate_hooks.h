@@ -21,6 +21,7 @@
 #include "backend/tree.h"
 #include "backend/version.h"
 #include "crypto/base/bytes.h"
+#include "policy/policy.h"
 
 struct access_subject;
 struct Inode;
@@ -106,6 +107,19 @@ struct gate_hooks {
 	 * GATE_STAGED keeps what the hook did and answers ESTALE, which makes the kernel look up again; trusted_lookup
 	 * then answers with the staged node. */
 	int (*trusted_open)(void *gate, Meta *m, const struct gate_caller *caller, const struct node *node, int flags);
+
+	/* Any open of a staging node: 0 when it is the caller's own to open so, else -ESTALE, as if it were not there.
+	 */
+	int (*staged_reach)(void *gate, const struct gate_caller *caller, const struct node *node, int flags);
+
+	/* In meta. The path that a staged file is meant for; -ENOENT when it is not staged (any more). */
+	int (*staged_path)(void *gate, Meta *m, uint64_t node, char *ret_path, size_t capacity);
+
+	/* Whether the policy in force names roles, and if they let the actor do that there; always while it names none
+	 * (mode bits decide alone then). Any lock held. NULL: no roles. */
+	bool (*has_roles)(void *gate);
+	bool (*permits)(
+	        void *gate, enum policy_place place, enum policy_access access, const struct policy_actor *actor);
 
 	/* Without meta, after trusted_open let it go on: the staged file gets the content that it starts from. */
 	int (*staged_opened)(void *gate, struct Inode *inode);

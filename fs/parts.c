@@ -58,6 +58,7 @@ static int start(void *state, struct filesystem *fs) {
 	const struct service_options options = {.store = fs->store,
 	        .gate = parts->gate,
 	        .spawner = parts->spawner,
+	        .trusted = parts->trusted,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other};
 	atomic_store(&parts->is_mounted, true);

@@ -55,14 +55,14 @@ static bool has_name(const struct staged *s, uint64_t parent, struct bytes name)
 	return s->parent == parent && strlen(s->name) == name.size && memcmp(s->name, name.data, name.size) == 0;
 }
 
-bool staging_meet(
-        Staging *staging, uint64_t parent, struct bytes name, uint32_t uid, int32_t thread, struct staged *ret_staged) {
+bool staging_meet(Staging *staging, uint64_t parent, struct bytes name, uint32_t uid, int32_t thread, int64_t since_ns,
+        struct staged *ret_staged) {
 	struct entry *met = NULL;
 	pthread_mutex_lock(&staging->lock);
 	for (struct entry *e = staging->first; e; e = e->next) {
 		if (!has_name(&e->staged, parent, name) || e->staged.uid != uid)
 			continue;
-		if (e->staged.thread != 0 && e->staged.thread == thread) {
+		if (e->staged.thread != 0 && e->staged.thread == thread && e->staged.made_ns >= since_ns) {
 			met = e;
 			break;
 		}

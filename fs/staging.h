@@ -24,9 +24,11 @@ struct staged {
 	char name[TREE_NAME_MAX + 1];
 	uint32_t uid;
 	int32_t thread; /* that may look it up; 0: none */
+	int32_t opener; /* process whose it is */
 	bool governed;
 	uint64_t base_node; /* whose content the draft starts from, not copied yet; 0: none */
 	uint64_t base_version;
+	uint64_t base_size; /* what stat says until the content is copied: the kernel keeps the first size it is told */
 	int64_t made_ns;
 };
 
@@ -38,10 +40,11 @@ DEFINE_CLEANUP(Staging, staging_free);
 /* Adds a copy. -ENOMEM. */
 int staging_add(Staging *staging, const struct staged *staged);
 
-/* What this caller meets under the name: first what waits for its thread, then a temporary file of its uid. False:
- * nothing. The kernel looks up twice after ESTALE, once to find the old entry wrong and once to make the new one. */
-bool staging_meet(
-        Staging *staging, uint64_t parent, struct bytes name, uint32_t uid, int32_t thread, struct staged *ret_staged);
+/* What this caller meets under the name: first what waits for its thread since `since_ns` or later, then a temporary
+ * file of its uid. False: nothing. The kernel looks up twice after ESTALE, once to find the old entry wrong and once to
+ * make the new one. */
+bool staging_meet(Staging *staging, uint64_t parent, struct bytes name, uint32_t uid, int32_t thread, int64_t since_ns,
+        struct staged *ret_staged);
 
 /* Its thread has opened it: no LOOKUP finds it from here on. */
 void staging_opened(Staging *staging, uint64_t node);

@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "fs/access.h"
 #include "fs/inode.h"
+#include "fs/session.h"
 #include "fs/staging.h"
 #include "fs/tell.h"
 
@@ -13,9 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-/* How long a staged file waits for the LOOKUP of a thread that was answered ESTALE: it follows at once or never. */
-#define STAGED_WAIT_NS INT64_C(10000000000)
+/* How long a staged file waits for the LOOKUP of a thread that was answered ESTALE: it follows at once or never (an
+ * open through /proc/self/fd looks nothing up). */
+#define STAGED_WAIT_NS INT64_C(2000000000)
 
 struct Trusted {
 	struct gate_hooks hooks;
@@ -47,8 +50,8 @@ static int staged_below(Trusted *t, const struct staged *staged, char ret_below[
 
 static int trusted_arrived(void *gate, Meta *m, const struct gate_arrival *arrival) {
 	Trusted *t = gate;
-	if (arrival->version == 0)
-		return 0; /* a directory: its files are not new content, and a file without one has nothing to judge */
+	if (arrival->version == 0) /* a directory: what stands below it got new names */
+		return gate_arrived_directory(t->gate, m, arrival->path, arrival->node, arrival->actor);
 	return gate_arrived(t->gate, m, arrival->path, arrival->node, arrival->version, arrival->actor);
 }
 
@@ -58,9 +61,13 @@ static int trusted_lookup(void *gate, Meta *m, const struct gate_caller *caller,
         struct node *ret_node) {
 	Trusted *t = gate;
 	struct staged staged;
-	if (staging_meet(t->staging, parent, name, caller->actor->uid, caller->actor->pid, &staged))
-		return tree_get(m, staged.node, ret_node);
-	return tree_lookup(m, parent, name, ret_node);
+	if (!staging_meet(t->staging, parent, name, caller->actor->uid, caller->actor->pid,
+	            meta_now(m) - STAGED_WAIT_NS, &staged))
+		return tree_lookup(m, parent, name, ret_node);
+	int rc = tree_get(m, staged.node, ret_node);
+	if (staged.base_node != 0)
+		ret_node->size = staged.base_size;
+	return rc;
 }
 
 static void forget_expired(Trusted *t, Meta *m) {
@@ -92,10 +99,42 @@ static int trusted_create(void *gate, Meta *m, const struct gate_caller *caller,
 	struct staged staged = {
 	        .parent = parent,
 	        .uid = caller->actor->uid,
+	        .opener = caller->actor->pid,
 	        .governed = gate_name_of(t->gate, below) == GATE_GOVERNED,
 	};
 	memcpy(staged.name, name.data, name.size);
 	return stage(t, m, attributes, &staged, ret_node);
+}
+
+/* Who holds an inode's number (open_by_handle_at, /proc/PID/fd) reaches no more than who knows its name. */
+static int staged_reach(void *gate, const struct gate_caller *caller, const struct node *node, int flags) {
+	Trusted *t = gate;
+	struct staged staged;
+	if (!staging_find(t->staging, node->id, &staged) || staged.uid != caller->actor->uid)
+		return -ESTALE;
+	bool reads = (flags & O_ACCMODE) != O_WRONLY;
+	return staged.governed && reads && staged.opener != caller->actor->pid ? -ESTALE : 0;
+}
+
+static int staged_path(void *gate, Meta *m, uint64_t node, char *ret_path, size_t capacity) {
+	Trusted *t = gate;
+	struct staged staged;
+	if (!staging_find(t->staging, node, &staged))
+		return -ENOENT;
+	return tree_path_of(m, staged.parent, bytes_of_string(staged.name), ret_path, capacity, NULL);
+}
+
+static bool trusted_has_roles(void *gate) {
+	Trusted *t = gate;
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(t->gate);
+	return policy_has_roles(policy->policy);
+}
+
+static bool trusted_permits(
+        void *gate, enum policy_place place, enum policy_access access, const struct policy_actor *actor) {
+	Trusted *t = gate;
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(t->gate);
+	return !policy_has_roles(policy->policy) || policy_permits(policy->policy, place, access, actor);
 }
 
 /* Finds the name by which a published node stands in Trusted. */
@@ -121,13 +160,17 @@ static int trusted_open(void *gate, Meta *m, const struct gate_caller *caller, c
 		staging_opened(t->staging, node->id);
 		return 0;
 	}
-	struct staged staged = {.uid = caller->actor->uid, .thread = caller->actor->pid, .governed = true};
+	struct staged staged = {.uid = caller->actor->uid,
+	        .thread = caller->actor->pid,
+	        .opener = caller->actor->pid,
+	        .governed = true};
 	int rc = split_path(m, node, &staged);
 	if (rc < 0)
 		return rc;
 	if (!(flags & O_TRUNC)) {
 		staged.base_node = node->id;
 		staged.base_version = node->version;
+		staged.base_size = node->size;
 	}
 	struct node fresh;
 	rc = stage(t, m, node, &staged, &fresh);
@@ -216,6 +259,23 @@ static int staged_flush(void *gate, struct Inode *inode, const struct actor *ope
 	return rc;
 }
 
+/* Pages that a mapping wrote after the last close are sealed, and so is a file that nothing was written to: without a
+ * version its node would go with its last handle, and vim tries a directory by making and removing an empty file. */
+static void release_temporary(Trusted *t, Inode *inode) {
+	Meta *m = store_meta(t->store);
+	struct node node;
+	Content *content;
+	meta_begin(m);
+	int rc = meta_end(m, tree_get(m, inode->node, &node));
+	if (rc < 0 || inode_content(t->inodes, inode, &content) < 0)
+		return;
+	if (node.version == 0)
+		rc = content_touch(content);
+	if (rc >= 0)
+		(void)seal_temporary(content);
+	inode_content_done(inode);
+}
+
 static void staged_release(void *gate, struct Inode *inode, const struct actor *opener) {
 	Trusted *t = gate;
 	struct staged staged;
@@ -227,11 +287,7 @@ static void staged_release(void *gate, struct Inode *inode, const struct actor *
 		return;
 	Content *content;
 	if (!staged.governed) {
-		/* pages that a mapping wrote after the last close */
-		if (inode_content(t->inodes, inode, &content) >= 0) {
-			(void)seal_temporary(content);
-			inode_content_done(inode);
-		}
+		release_temporary(t, inode);
 		return;
 	}
 	if (staged_below(t, &staged, below) >= 0 && inode_content(t->inodes, inode, &content) >= 0) {
@@ -267,25 +323,49 @@ static int trusted_truncate(void *gate, const struct gate_caller *caller, const 
 
 /* ---- renames and removals ---- */
 
+/* RELEASE follows close(2) by itself, so a writer that has just closed is given this long to be gone. */
+enum { WRITER_WAIT_MS = 1000, WRITER_STEP_MS = 5 };
+
+static bool has_writers(Inode *inode) {
+	pthread_mutex_lock(&inode->lock);
+	bool has = inode->writers > 0;
+	pthread_mutex_unlock(&inode->lock);
+	return has;
+}
+
+/*
+ * What a writer has not closed yet may still wait in the kernel's cache: judging now would be judging a part. So a
+ * temporary file that is open for writing is not renamed to its final name.
+ */
+static int wait_for_writers(Trusted *t, uint64_t ino, const char *below) {
+	Inode *inode = inode_find(t->inodes, ino);
+	if (!inode)
+		return 0;
+	session_settle();
+	bool open = has_writers(inode);
+	for (int waited = 0; open && waited < WRITER_WAIT_MS; waited += WRITER_STEP_MS) {
+		nanosleep(&(struct timespec){.tv_nsec = WRITER_STEP_MS * 1000000L}, NULL);
+		open = has_writers(inode);
+	}
+	inode_put(t->inodes, inode);
+	if (open)
+		return fault(EBUSY,
+		        "Trusted/%s: the temporary file is still open for writing; close it, then rename it", below);
+	return 0;
+}
+
 /* A temporary file gets the name it was meant for: this is its gate. */
 static int publish_temporary(Trusted *t, const struct staged *staged, const char *below, const struct actor *actor) {
 	Meta *m = store_meta(t->store);
 	struct node node;
-	/* writers that still hold it open have their say sealed up to here; what they write later is judged by FLUSH */
-	Inode *inode = NULL;
 	meta_begin(m);
 	int rc = meta_end(m, tree_get(m, staged->node, &node));
-	if (rc >= 0 && (inode = inode_find(t->inodes, node.ino))) {
-		Content *content;
-		rc = inode_content(t->inodes, inode, &content);
-		if (rc >= 0) {
-			rc = seal_temporary(content);
-			inode_content_done(inode);
-		}
-		inode_put(t->inodes, inode);
-		meta_begin(m);
-		rc = meta_end(m, rc < 0 ? rc : tree_get(m, staged->node, &node));
-	}
+	if (rc >= 0)
+		rc = wait_for_writers(t, node.ino, below);
+	if (rc < 0)
+		return rc;
+	meta_begin(m);
+	rc = meta_end(m, tree_get(m, staged->node, &node)); /* the last close sealed its version */
 	if (rc < 0)
 		return rc;
 	if (node.version == 0)
@@ -324,6 +404,9 @@ static int trusted_rename(void *gate, const struct gate_caller *caller, const st
 	struct staged staged;
 	char below[TREE_PATH_MAX];
 	bool is_staged = staging_find(t->staging, r->node->id, &staged);
+	if (r->parent == r->new_parent && r->name.size == r->new_name.size &&
+	        memcmp(r->name.data, r->new_name.data, r->name.size) == 0)
+		return 1; /* nothing moves */
 	meta_begin(m);
 	int rc = below_of(m, r->new_parent, r->new_name, below);
 	if (rc >= 0 && r->flags & RENAME_EXCHANGE)
@@ -497,6 +580,10 @@ int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
 	        .trusted_create = trusted_create,
 	        .trusted_open = trusted_open,
 	        .staged_opened = staged_opened,
+	        .staged_reach = staged_reach,
+	        .staged_path = staged_path,
+	        .has_roles = trusted_has_roles,
+	        .permits = trusted_permits,
 	        .staged_flush = staged_flush,
 	        .staged_release = staged_release,
 	        .trusted_truncate = trusted_truncate,
@@ -524,6 +611,6 @@ const struct gate_hooks *trusted_hooks(Trusted *trusted) {
 	return &trusted->hooks;
 }
 
-size_t trusted_temporary_count(Trusted *trusted) {
+size_t trusted_temporary_count(const Trusted *trusted) {
 	return staging_count(trusted->staging);
 }

@@ -33,4 +33,4 @@ void trusted_attach(Trusted *trusted, InodeTable *inodes);
 const struct gate_hooks *trusted_hooks(Trusted *trusted);
 
 /* Temporary files that wait in Trusted to be renamed, for status. */
-size_t trusted_temporary_count(Trusted *trusted);
+size_t trusted_temporary_count(const Trusted *trusted);

@@ -113,6 +113,10 @@ static void print_work(const json_t *item) {
 	printf("\nChecks: %" PRIu64 " waiting, %" PRIu64 " running; %" PRIu64 " file%s in quarantine\n",
 	        answer_number(jobs, "queued"), answer_number(jobs, "running"), answer_number(item, "quarantined"),
 	        answer_number(item, "quarantined") == 1 ? "" : "s");
+	uint64_t temporary = answer_number(item, "temporary_in_trusted");
+	if (temporary > 0)
+		printf("Waiting in Trusted: %" PRIu64 " temporary file%s, seen by their writers alone until renamed\n",
+		        temporary, temporary == 1 ? "" : "s");
 	printf("Versions: %" PRIu64 " kept, %s on disk for %s of current files; %s free\n",
 	        answer_number(versions, "count"), words_size(answer_number(versions, "stored_bytes"), size),
 	        words_size(answer_number(versions, "current_bytes"), shown),

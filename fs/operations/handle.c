@@ -125,7 +125,7 @@ static int note_access_time(Meta *m, uint64_t id, int64_t now) {
 static int record_close(struct filesystem *fs, const Inode *inode, struct audit_event *event, bool was_read) {
 	char path[TREE_PATH_MAX];
 	meta_begin(fs->meta);
-	if (tree_path(fs->meta, inode->node, path, sizeof path, NULL) == 0)
+	if (call_node_path(fs, inode->node, path, sizeof path) == 0)
 		event->path = path;
 	int rc = was_read && !fs->read_only ? note_access_time(fs->meta, inode->node, meta_now(fs->meta)) : 0;
 	if (rc == 0)

@@ -12,6 +12,7 @@ struct Service {
 	Meta *meta;
 	Gate *gate;
 	Spawner *spawner;
+	const Trusted *trusted;
 	Control *control;
 	uid_t mounter;
 	bool is_read_only;

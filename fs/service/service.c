@@ -162,6 +162,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->meta = store_meta(options->store);
 	service->gate = options->gate;
 	service->spawner = options->spawner;
+	service->trusted = options->trusted;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
 	service->started_ns = meta_now(service->meta);

@@ -16,6 +16,7 @@
 #include "backend/audit.h"
 #include "backend/store.h"
 #include "fs/control.h"
+#include "fs/trusted.h"
 #include "policy/gate/gate.h"
 #include "policy/worker.h"
 
@@ -24,7 +25,8 @@ typedef struct Service Service;
 struct service_options {
 	Store *store;
 	Gate *gate;
-	Spawner *spawner; /* for status; may be NULL */
+	Spawner *spawner;       /* for status; may be NULL */
+	const Trusted *trusted; /* for status; may be NULL */
 	uid_t mounter;
 	bool others;           /* allow_other */
 	const char *directory; /* of the control socket, instead of the usual one: for tests */

@@ -254,6 +254,8 @@ static int add_tables(Service *service, bool tells_names, json_t *item) {
 		return rc;
 	json_object_set_new(
 	        item, "jobs", json_pack("{s:I, s:I}", "queued", (json_int_t)queued, "running", (json_int_t)running));
+	json_object_set_new(item, "temporary_in_trusted",
+	        json_integer(service->trusted ? (json_int_t)trusted_temporary_count(service->trusted) : 0));
 	json_object_set_new(item, "quarantined", json_integer((json_int_t)held));
 	json_t *versions = json_object_get(item, "versions");
 	json_object_set_new(versions, "count", json_integer((json_int_t)counts.versions));

@@ -80,9 +80,10 @@ static int put_off(Gate *gate, const struct arrival *a, int trouble) {
 	return meta_end(m, rc);
 }
 
-enum taken { TAKEN_NOTHING, TAKEN_SETTLED, TAKEN_TO_RUN };
+enum taken { TAKEN_NOTHING, TAKEN_SETTLED, TAKEN_TO_RUN, TAKEN_TO_WALK };
 
-/* Takes a due job: TAKEN_TO_RUN with its path held; TAKEN_SETTLED when what was due needs no check (any more). */
+/* Takes a due job: TAKEN_TO_RUN with its path held; TAKEN_TO_WALK for a directory; TAKEN_SETTLED when what was due
+ * needs no check (any more). */
 static int take(Gate *gate, struct arrival *a) {
 	Meta *m = store_meta(gate->store);
 	struct node node = {0};
@@ -104,11 +105,16 @@ static int take(Gate *gate, struct arrival *a) {
 		rc = rc < 0 ? rc : put_off(gate, a, trouble);
 		return rc < 0 ? rc : TAKEN_SETTLED;
 	}
-	if (rc < 0 || node.id != a->job.node || node.version != a->job.version) {
+	bool is_same = rc >= 0 && node.id == a->job.node && (a->job.kind == JOB_WALK || node.version == a->job.version);
+	if (!is_same) {
 		rc = meta_end(m, supersede(m, a, rc < 0 ? "the name is gone" : "the name shows something newer"));
 		return rc < 0 ? rc : TAKEN_SETTLED;
 	}
 	a->size = node.size;
+	if (a->job.kind == JOB_WALK) {
+		rc = meta_end(m, 0);
+		return rc < 0 ? rc : TAKEN_TO_WALK;
+	}
 	if (!gate_path_try(gate, a->below)) {
 		rc = meta_end(m, job_requeue(m, a->job.id, meta_now(m) + GATE_RETRY_NS / 10));
 		return rc < 0 ? rc : TAKEN_SETTLED;
@@ -312,6 +318,7 @@ static int decide(Gate *gate, struct arrival *a, struct judgement *j, const stru
 	struct publication p = {
 	        .source_node = place->node,
 	        .source_version = place->version,
+	        .like_node = a->job.node, /* Raw's mode says that nobody writes there */
 	        .below = a->below,
 	        .verdict = verdict,
 	        .policy = j->policy->number,
@@ -354,9 +361,23 @@ static int run(Gate *gate, struct arrival *a) {
 	return rc;
 }
 
+/* Done twice after a crash, it ends the same: queued jobs of a path are superseded by the next. */
+static int walk(Gate *gate, const struct arrival *a) {
+	int rc = queue_below(gate, a->job.node, a->path, &a->actor);
+	if (rc < 0)
+		return put_off(gate, a, rc);
+	Meta *m = store_meta(gate->store);
+	meta_begin(m);
+	return meta_end(m, job_finish(m, a->job.id, 0));
+}
+
 int gate_run_due_job(Gate *gate) {
 	struct arrival a = {0};
 	int rc = take(gate, &a);
+	if (rc == TAKEN_TO_WALK) {
+		rc = walk(gate, &a);
+		return rc < 0 ? rc : 1;
+	}
 	if (rc != TAKEN_TO_RUN)
 		return rc < 0 ? rc : rc == TAKEN_SETTLED;
 	rc = run(gate, &a);

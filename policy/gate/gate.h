@@ -95,6 +95,10 @@ int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, cons
  */
 int gate_arrived(Gate *gate, Meta *m, const char *path, uint64_t node, uint64_t version, const struct actor *actor);
 
+/* The same for all files below a directory of Landing that got this path: a job of its own walks it, as there may be
+ * many. */
+int gate_arrived_directory(Gate *gate, Meta *m, const char *path, uint64_t node, const struct actor *actor);
+
 /* As store_options.arrived wants it, for recovery, before there is a Gate: queues the job for whatever dataset the
  * stored policy names. `arg` is unused. */
 int gate_recovered(Meta *m, const struct version *version, void *arg);

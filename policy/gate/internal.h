@@ -93,6 +93,7 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
 
 struct publication {
 	uint64_t source_node, source_version;
+	uint64_t like_node; /* whose owner, mode and time it gets, when it is still there; 0: the source's */
 	const char *below;
 	uint64_t verdict;
 	uint64_t policy;       /* number of the policy that the verdict was given under */
@@ -108,6 +109,11 @@ struct publication {
  * force since the verdict, so the file has to be judged anew. -EBUSY: the former name shows something else by now.
  */
 int publish(Gate *gate, const struct publication *p);
+
+/* ---- queue.c ---- */
+
+/* Queues the arrival of every governed file below a directory of Landing. */
+int queue_below(Gate *gate, uint64_t directory, const char *path, const struct actor *actor);
 
 /* ---- arrival.c ---- */
 

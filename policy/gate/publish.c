@@ -43,9 +43,11 @@ static int target_existing(Meta *m, const char *path, const struct node *node, s
 	return 0;
 }
 
-/* Finds the node at Trusted/below or makes an orphan for it, with the source's owner, mode and time. */
+/* Finds the node at Trusted/below or makes an orphan for it, with the owner, mode and time that it is to have. */
 static int target_prepare(Meta *m, const struct publication *p, struct node *ret_source, struct target *t) {
-	int rc = tree_get(m, p->source_node, ret_source);
+	int rc = p->like_node ? tree_get(m, p->like_node, ret_source) : -ENOENT;
+	if (rc < 0)
+		rc = tree_get(m, p->source_node, ret_source);
 	if (rc < 0)
 		return rc;
 	char path[TREE_PATH_MAX];

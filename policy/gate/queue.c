@@ -27,6 +27,7 @@ static int put_job(Meta *m, const struct job *job, const char *path) {
 	return audit_record(m, &event, NULL);
 }
 
+/* dataset NULL: none. */
 static struct job job_for(const struct actor *actor, enum job_kind kind, const char *path, uint64_t node,
         uint64_t version, const struct policy_dataset *dataset) {
 	struct job job = {
@@ -34,7 +35,7 @@ static struct job job_for(const struct actor *actor, enum job_kind kind, const c
 	        .node = node,
 	        .version = version,
 	        .path = bytes_of_string(path),
-	        .dataset = dataset->name,
+	        .dataset = dataset ? dataset->name : NULL,
 	        .uid = actor->uid,
 	        .gid = actor->gid,
 	        .pid = actor->pid,
@@ -62,6 +63,17 @@ int gate_arrived(Gate *gate, Meta *m, const char *path, uint64_t node, uint64_t 
 	int rc = arrived(policy, m, path, node, version, actor);
 	gate_wake(gate);
 	return rc;
+}
+
+int gate_arrived_directory(Gate *gate, Meta *m, const char *path, uint64_t node, const struct actor *actor) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	if (policy_dataset_count(policy->policy) == 0)
+		return 0;
+	struct job job = job_for(actor, JOB_WALK, path, node, 0, NULL);
+	job.due_ns = meta_now(m);
+	int rc = put_job(m, &job, path);
+	gate_wake(gate);
+	return fault_while(rc, "queueing the files below %s", path);
 }
 
 int gate_recovered(Meta *m, const struct version *version, void *arg) {
@@ -130,6 +142,21 @@ int gate_run(Gate *gate, const char *workflow, const struct actor *actor, uint64
 	gate_wake(gate);
 	*ret_count = q.count;
 	return rc;
+}
+
+/* ---- a directory's new name ---- */
+
+static int queue_moved(void *arg, const char *path, const struct node *node) {
+	struct queueing *q = arg;
+	Meta *m = store_meta(q->gate->store);
+	meta_begin(m);
+	return meta_end(m, arrived(q->policy, m, path, node->id, node->version, q->actor));
+}
+
+int queue_below(Gate *gate, uint64_t directory, const char *path, const struct actor *actor) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	struct queueing q = {.gate = gate, .policy = policy, .actor = actor};
+	return gate_walk(gate->store, directory, path, queue_moved, &q);
 }
 
 /* ---- a new policy ---- */

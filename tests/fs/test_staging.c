@@ -16,7 +16,7 @@ static struct staged staged_file(uint64_t node, const char *name, bool governed,
 
 static bool meets(Staging *staging, const char *name, uint32_t uid, int32_t thread, uint64_t *ret_node) {
 	struct staged s = {0};
-	bool met = staging_meet(staging, 4, bytes_of_string(name), uid, thread, &s);
+	bool met = staging_meet(staging, 4, bytes_of_string(name), uid, thread, 0, &s);
 	*ret_node = s.node;
 	return met;
 }
