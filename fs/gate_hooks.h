@@ -21,7 +21,6 @@
 #include "backend/tree.h"
 #include "backend/version.h"
 #include "crypto/base/bytes.h"
-#include "policy/policy.h"
 
 struct access_subject;
 struct Inode;
@@ -114,12 +113,6 @@ struct gate_hooks {
 
 	/* In meta. The path that a staged file is meant for; -ENOENT when it is not staged (any more). */
 	int (*staged_path)(void *gate, Meta *m, uint64_t node, char *ret_path, size_t capacity);
-
-	/* Whether the policy in force names roles, and if they let the actor do that there; always while it names none
-	 * (mode bits decide alone then). Any lock held. NULL: no roles. */
-	bool (*has_roles)(void *gate);
-	bool (*permits)(
-	        void *gate, enum policy_place place, enum policy_access access, const struct policy_actor *actor);
 
 	/* Without meta, after trusted_open let it go on: the staged file gets the content that it starts from. */
 	int (*staged_opened)(void *gate, struct Inode *inode);

@@ -124,19 +124,6 @@ static int staged_path(void *gate, Meta *m, uint64_t node, char *ret_path, size_
 	return tree_path_of(m, staged.parent, bytes_of_string(staged.name), ret_path, capacity, NULL);
 }
 
-static bool trusted_has_roles(void *gate) {
-	Trusted *t = gate;
-	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(t->gate);
-	return policy_has_roles(policy->policy);
-}
-
-static bool trusted_permits(
-        void *gate, enum policy_place place, enum policy_access access, const struct policy_actor *actor) {
-	Trusted *t = gate;
-	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(t->gate);
-	return !policy_has_roles(policy->policy) || policy_permits(policy->policy, place, access, actor);
-}
-
 /* Finds the name by which a published node stands in Trusted. */
 static int split_path(Meta *m, const struct node *node, struct staged *ret_staged) {
 	char path[TREE_PATH_MAX];
@@ -582,8 +569,6 @@ int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
 	        .staged_opened = staged_opened,
 	        .staged_reach = staged_reach,
 	        .staged_path = staged_path,
-	        .has_roles = trusted_has_roles,
-	        .permits = trusted_permits,
 	        .staged_flush = staged_flush,
 	        .staged_release = staged_release,
 	        .trusted_truncate = trusted_truncate,

@@ -50,10 +50,6 @@ void operation_access(fuse_req_t req, fuse_ino_t ino, int mask) {
 		call_about(&call, &node);
 		rc = access_check(&call.who, &node, (unsigned)mask & 7);
 	}
-	if (rc == 0 && (mask & R_OK))
-		rc = call_permits_in(&call, &node, POLICY_READ);
-	if (rc == 0 && (mask & W_OK))
-		rc = call_permits_in(&call, &node, POLICY_WRITE);
 	if (rc == 0 && (mask & W_OK) && S_ISREG(node.mode))
 		rc = call_writable(&call);
 	rc = call_end(&call, rc);
@@ -163,8 +159,6 @@ static int check(struct call *call, struct setattr *change, struct node *values)
 	        .times_are_now = times_are_now(change, meta_now(call->meta)),
 	        .open_writable = change->handle && change->handle->writable};
 	rc = access_may_change(&call->who, &change->node, &wish, &values->mode);
-	if (rc == 0)
-		rc = call_permits_in(call, &change->node, POLICY_WRITE);
 	return rc < 0 ? rc : check_zone(call, change);
 }
 

@@ -1,7 +1,6 @@
 #include "fs/operations/call.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /*
@@ -138,39 +137,6 @@ int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir) {
 	if (rc == 0 && !S_ISDIR(ret_dir->mode))
 		rc = -ENOTDIR;
 	return rc < 0 ? rc : access_check(&call->who, ret_dir, ACCESS_EXEC);
-}
-
-/* Groups cost a read of /proc, so they are asked only of who holds nothing by his own id. */
-int call_permits(struct call *call, enum policy_place place, enum policy_access access) {
-	const struct gate_hooks *gate = call->fs->gate;
-	struct policy_actor actor = {
-	        .uid = call->who.uid, .gid = call->who.gid, .is_mounter = call->who.uid == call->fs->owner_uid};
-	if (!gate->permits || gate->permits(gate->gate, place, access, &actor))
-		return 0;
-	int count = fuse_req_getgroups(call->req, 0, NULL);
-	_cleanup_(freep) gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
-	int got = groups ? fuse_req_getgroups(call->req, count, groups) : 0;
-	actor.groups = groups;
-	actor.group_count = got < 0 ? 0 : (size_t)(got < count ? got : count);
-	if (actor.group_count > 0 && gate->permits(gate->gate, place, access, &actor))
-		return 0;
-	call->event.detail = "no role allows it";
-	return -EACCES;
-}
-
-int call_permits_in(struct call *call, const struct node *where, enum policy_access access) {
-	switch ((enum zone)where->zone) {
-	case ZONE_LANDING:
-		return call_permits(call, PLACE_LANDING, access);
-	case ZONE_RAW:
-		return call_permits(call, PLACE_RAW, access);
-	case ZONE_TRUSTED:
-	case ZONE_STAGING:
-		return call_permits(call, PLACE_TRUSTED, access);
-	case ZONE_NONE:
-		break;
-	}
-	return 0;
 }
 
 int zone_guard(struct call *call, const struct node *where, enum gate_verb verb, const struct node *what) {

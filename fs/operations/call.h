@@ -58,13 +58,6 @@ const char *call_path(struct call *call, int which);
 /* In meta: the path of a node, or of the name that a staged one is meant for. */
 int call_node_path(struct filesystem *fs, uint64_t node, char *ret_path, size_t capacity);
 
-/*
- * Roles, beside the mode bits: whether the caller may read or change what lies in that place, or in the zone of `where`
- * (the root belongs to none). -EACCES.
- */
-int call_permits(struct call *call, enum policy_place place, enum policy_access access);
-int call_permits_in(struct call *call, const struct node *where, enum policy_access access);
-
 /* The caller for the gate's hooks. */
 struct gate_caller call_caller(struct call *call);
 

@@ -20,8 +20,7 @@ static int check_opendir(struct call *call, fuse_ino_t ino) {
 	call_about(call, &dir);
 	if (!S_ISDIR(dir.mode))
 		return -ENOTDIR;
-	rc = access_check(&call->who, &dir, ACCESS_READ);
-	return rc < 0 ? rc : call_permits_in(call, &dir, POLICY_READ);
+	return access_check(&call->who, &dir, ACCESS_READ);
 }
 
 void operation_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {

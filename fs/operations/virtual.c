@@ -53,46 +53,6 @@ static int look(struct filesystem *fs, struct spot *spot, uint64_t ino) {
 	return rc;
 }
 
-static const char *after_slash(const char *path) {
-	path += strcspn(path, "/");
-	return path + (*path == '/');
-}
-
-static bool begins_with(const char *path, const char *name) {
-	size_t length = strlen(name);
-	return strncmp(path, name, length) == 0 && (path[length] == '/' || path[length] == '\0');
-}
-
-/* The place whose roles a path below .assayfs asks for; PLACE_COUNT: none. */
-static enum policy_place place_of(const char *path) {
-	if (begins_with(path, "audit"))
-		return PLACE_AUDIT;
-	if (begins_with(path, "quarantine"))
-		return PLACE_QUARANTINE;
-	if (begins_with(path, "policy"))
-		return PLACE_POLICY;
-	const char *below = begins_with(path, "at") ? after_slash(after_slash(path)) : after_slash(path);
-	if (begins_with(below, "Landing"))
-		return PLACE_LANDING;
-	if (begins_with(below, "Raw"))
-		return PLACE_RAW;
-	return begins_with(below, "Trusted") ? PLACE_TRUSTED : PLACE_COUNT;
-}
-
-/* What belongs to no zone shows the mode bits of who mounted; where the policy names roles, these decide instead. */
-static bool is_by_role_alone(const struct filesystem *fs, enum policy_place place) {
-	bool is_own = place == PLACE_AUDIT || place == PLACE_QUARANTINE || place == PLACE_POLICY;
-	return is_own && fs->gate->has_roles && fs->gate->has_roles(fs->gate->gate);
-}
-
-/* Reading what a path below .assayfs shows asks for the role that its zone asks for. */
-static int check_spot(struct call *call, const struct spot *spot, unsigned mask) {
-	enum policy_place place = place_of(spot->path);
-	int rc = is_by_role_alone(call->fs, place) ? 0 : access_check(&call->who, &spot->node, mask);
-	bool asks = place != PLACE_COUNT && (mask & ACCESS_READ);
-	return rc < 0 || !asks ? rc : call_permits(call, place, POLICY_READ);
-}
-
 /* The record of an access below .assayfs, granted (rc 0, unless silent) or denied. */
 static int record(struct call *call, struct spot *spot, int rc) {
 	snprintf(spot->record_path, sizeof spot->record_path, "%s%s%s", VIRTUAL_ROOT_NAME, spot->path[0] ? "/" : "",
@@ -112,7 +72,7 @@ static int look_up(struct call *call, struct spot *spot, fuse_ino_t parent, cons
 	if (virtual_is(parent)) {
 		rc = look(call->fs, spot, parent);
 		if (rc == 0)
-			rc = check_spot(call, spot, ACCESS_EXEC);
+			rc = access_check(&call->who, &spot->node, ACCESS_EXEC);
 		if (rc < 0)
 			return rc == -EACCES ? record(call, spot, rc) : rc;
 		rc = descend(spot, name);
@@ -165,7 +125,7 @@ void operation_virtual_access(fuse_req_t req, fuse_ino_t ino, int mask) {
 	if (rc == 0)
 		rc = look(call.fs, spot, ino);
 	if (rc == 0)
-		rc = mask & W_OK ? -EROFS : check_spot(&call, spot, (unsigned)mask & 7);
+		rc = mask & W_OK ? -EROFS : access_check(&call.who, &spot->node, (unsigned)mask & 7);
 	if (rc == -EACCES || rc == -EROFS)
 		rc = record(&call, spot, rc);
 	fuse_reply_err(req, -rc);
@@ -226,7 +186,7 @@ static int open_dir(struct call *call, struct spot *spot, fuse_ino_t ino, struct
 	int rc = look(call->fs, spot, ino);
 	if (rc < 0)
 		return rc;
-	rc = record(call, spot, check_spot(call, spot, ACCESS_READ));
+	rc = record(call, spot, access_check(&call->who, &spot->node, ACCESS_READ));
 	if (rc < 0)
 		return rc;
 	struct virtual_dir *dir = calloc(1, sizeof *dir);
@@ -310,7 +270,7 @@ static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int f
 	if (rc < 0)
 		return rc;
 	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
-	rc = writes ? -EROFS : check_spot(call, spot, ACCESS_READ);
+	rc = writes ? -EROFS : access_check(&call->who, &spot->node, ACCESS_READ);
 	rc = record(call, spot, rc);
 	if (rc < 0)
 		return rc;

@@ -88,8 +88,6 @@ static int get(struct call *call, fuse_ino_t ino, const char *name, void *value,
 		return 0;
 	}
 	rc = check_name(call, &node, name, false);
-	if (rc == 0 && node.xattrs > 0)
-		rc = call_permits_in(call, &node, POLICY_READ);
 	if (rc == 0 && node.xattrs == 0)
 		rc = -ENODATA;
 	return rc < 0 ? rc : xattr_get(call->meta, node.id, bytes_of_string(name), value, size, ret_size);
@@ -186,8 +184,6 @@ static int check_change(struct call *call, fuse_ino_t ino, const char *name, str
 		rc = -EPERM;
 	if (rc == 0)
 		rc = check_name(call, ret_node, name, true);
-	if (rc == 0)
-		rc = call_permits_in(call, ret_node, POLICY_WRITE);
 	bool is_room = ret_node->id > NODE_ROOT && ret_node->id <= NODE_TRUSTED;
 	return rc < 0 || is_room ? rc : zone_guard(call, ret_node, GATE_SETXATTR, ret_node);
 }
