@@ -8,6 +8,7 @@
 
 #include "backend/store.h"
 #include "backend/tree.h"
+#include "fs/aside.h"
 #include "fs/gate_hooks.h"
 #include "fs/inode.h"
 #include "fs/notify.h"
@@ -21,6 +22,7 @@ struct filesystem {
 	InodeTable *inodes;
 	Notifier *notifier;
 	VirtualTree *virtual_tree;
+	struct aside verdicts;         /* the closes that wait for theirs */
 	const struct gate_hooks *gate; /* never NULL; hooks that are NULL refuse */
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */

@@ -221,6 +221,7 @@ static int end(struct mounting *mounting, int rc) {
 	stop_signal_thread(mounting);
 	if (fs->owner.session)
 		session_detach(fs->owner.session);
+	aside_wait(&fs->verdicts);
 	if (fs->inodes)
 		filesystem_seal_all(fs); /* the gate still takes arrivals */
 	stop_parts(mounting);
@@ -256,7 +257,7 @@ static int serve_and_exit(struct mounting *mounting, bool foreground) {
 }
 
 int mount_run(const struct mount_options *options) {
-	struct mounting mounting = {.options = options};
+	struct mounting mounting = {.options = options, .fs.verdicts = ASIDE_INIT};
 	bool foreground = options->foreground || options->debug;
 	int rc = background_fork(foreground, &mounting.background);
 	if (rc <= 0)

@@ -110,6 +110,42 @@ static int check_room(struct filesystem *fs, struct handle *handle) {
 	return dirty ? store_space_check(fs->store) : 0;
 }
 
+/* ---- closing ---- */
+
+struct closing {
+	fuse_req_t req;
+	struct handle *handle; /* there is no RELEASE before the reply */
+};
+
+static int judge(struct filesystem *fs, struct handle *handle, uint32_t pid) {
+	Content *content;
+	int rc = inode_content(fs->inodes, handle->inode, &content);
+	if (rc < 0)
+		return rc;
+	bool dirty = content_is_dirty(content);
+	inode_content_done(handle->inode);
+	return fs->gate->staged_flush(fs->gate->gate, handle->inode, &handle->actor, pid, dirty);
+}
+
+static void answer_close(void *arg) {
+	struct closing closing = *(struct closing *)arg;
+	free(arg);
+	pid_t closer = actor_process(fuse_req_ctx(closing.req)->pid);
+	int rc = judge(call_filesystem(closing.req), closing.handle, (uint32_t)closer);
+	fuse_reply_err(closing.req, -rc);
+}
+
+/* A file of Trusted has its verdict in the answer, which may take as long as its check. */
+static void close_staged(fuse_req_t req, struct handle *handle) {
+	struct closing *closing = malloc(sizeof *closing);
+	if (!closing) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	*closing = (struct closing){.req = req, .handle = handle};
+	aside_run(&call_filesystem(req)->verdicts, answer_close, closing);
+}
+
 /* Versions in Landing are made when the last writer is done (RELEASE), not here: a descriptor may have many closes. */
 void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	if (virtual_is(ino)) {
@@ -118,18 +154,10 @@ void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) 
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct handle *handle = handle_of(fi);
-	int rc = check_room(fs, handle);
-	if (handle->inode->zone == ZONE_STAGING && fs->gate->staged_flush && handle->writable) {
-		Content *content;
-		rc = inode_content(fs->inodes, handle->inode, &content);
-		bool dirty = rc == 0 && content_is_dirty(content);
-		if (rc == 0)
-			inode_content_done(handle->inode);
-		if (rc == 0)
-			rc = fs->gate->staged_flush(fs->gate->gate, handle->inode, &handle->actor,
-			        (uint32_t)actor_process(fuse_req_ctx(req)->pid), dirty);
-	}
-	fuse_reply_err(req, -rc);
+	if (handle->inode->zone == ZONE_STAGING && fs->gate->staged_flush && handle->writable)
+		close_staged(req, handle);
+	else
+		fuse_reply_err(req, -check_room(fs, handle));
 }
 
 void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi) {

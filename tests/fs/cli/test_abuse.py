@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 
 from cli import ASSAYFS, Tests
 
@@ -110,6 +111,36 @@ class AbuseTests(Tests):
         os.rename(self.at("Trusted/pets/link"), self.at("Trusted/pets/other"))
         with open(self.at("Trusted/pets/a.csv"), "rb") as file:
             self.check(file.read() == GOOD, "the published file is another")
+
+    def test_closes_that_wait_for_their_verdicts_hold_up_nobody_else(self):
+        self.mounted()
+        big = b"name,kind\n" + b"a,cat\nb,dog\n" * 100000  # beyond a small file: one is checked at a time
+        os.makedirs(self.at("Trusted/pets"))
+        files = [open(self.at(f"Trusted/pets/{i}.csv"), "wb", buffering=0) for i in range(40)]
+        for file in files:
+            file.write(big)
+        done = []
+
+        def close(file):
+            try:
+                file.close()
+                done.append(file.name)
+            except OSError as error:
+                self.faults.append(f"{file.name}: {error}")
+
+        threads = [threading.Thread(target=close, args=(file,)) for file in files]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        before = len(done)
+        with open(self.at("Landing/other.txt"), "wb") as file:
+            file.write(b"words")
+        meanwhile = len(done) - before
+        for thread in threads:
+            thread.join()
+        self.check(before < 20, "the checks were done too soon to tell")
+        self.check(meanwhile <= 4, f"a write to Landing waited for {meanwhile} verdicts")
+        self.check(len(os.listdir(self.at("Trusted/pets"))) == 40, "not all were published")
 
     def try_as(self, uid, gid, script):
         """0 when the shell script ends well as that user."""
