@@ -37,6 +37,10 @@ enum policy_place service_place(const char *path);
  * that only an ACL gives is not seen, the mount itself then is the way. */
 bool service_mode_allows(const struct node *node, const struct control_peer *peer, unsigned bits);
 
+/* Whether the mode bits let the peer search every directory that leads to the path, also of those that are gone: 0 or
+ * -EACCES. In an operation. */
+int service_may_reach(Meta *m, const char *path, const struct control_peer *peer);
+
 /* Records that something was refused, alone. Nothing on a read-only vault. */
 void service_record_denied(Service *service, const struct actor *actor, const char *event, const char *path, int error);
 

@@ -9,7 +9,10 @@
 /* Who may write the name: the file that bears it, or the directory where it would be made. In an operation. */
 static int may_write(Meta *m, const char *path, const struct control_peer *peer) {
 	struct node node;
-	int rc = tree_resolve(m, bytes_of_string(path), &node);
+	int rc = service_may_reach(m, path, peer);
+	if (rc)
+		return rc;
+	rc = tree_resolve(m, bytes_of_string(path), &node);
 	if (rc == 0)
 		return service_mode_allows(&node, peer, 2) ? 0
 		                                           : fault(EACCES, "its mode does not let your user write it");
@@ -31,14 +34,17 @@ static int check_rights(Service *service, const struct control_peer *peer, const
 	enum policy_place place = service_place(path);
 	if (place == PLACE_COUNT || !strchr(path, '/'))
 		return fault(EISDIR, "it is no file of Landing or Trusted");
-	if (place == PLACE_RAW)
-		return fault(EPERM, "Raw is immutable; restore it in Landing, from where it arrives anew");
+	struct actor actor = service_actor(peer);
+	if (place == PLACE_RAW) {
+		(void)fault(EPERM, "Raw is immutable; restore it in Landing, from where it arrives anew");
+		service_record_denied(service, &actor, "restore", path, EPERM);
+		return -EPERM;
+	}
 	int rc = service_require(service, peer, place, POLICY_WRITE, "restore", path);
 	if (rc)
 		return rc;
 	meta_begin(service->meta);
 	rc = meta_end(service->meta, may_write(service->meta, path, peer));
-	struct actor actor = service_actor(peer);
 	if (rc == -EACCES)
 		service_record_denied(service, &actor, "restore", path, EACCES);
 	return rc;

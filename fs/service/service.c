@@ -79,6 +79,20 @@ bool service_mode_allows(const struct node *node, const struct control_peer *pee
 	return ((node->mode >> shift) & bits) == bits;
 }
 
+int service_may_reach(Meta *m, const char *path, const struct control_peer *peer) {
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		struct node directory;
+		int rc = tree_resolve_past(m, bytes_of(path, (size_t)(slash - path)), &directory, NULL);
+		if (rc == -ENOENT || rc == -ENOTDIR)
+			return 0; /* nothing was ever there: who asks will be told so */
+		if (rc)
+			return rc;
+		if (!service_mode_allows(&directory, peer, 1))
+			return fault(EACCES, "the mode of a directory on the way does not let your user pass");
+	}
+	return 0;
+}
+
 /* ---- values ---- */
 
 int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]) {

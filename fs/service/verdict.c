@@ -81,14 +81,19 @@ static int take_last(Meta *m, struct bytes path, struct why *why) {
 
 /* The verdict on what the path shows now; else the last one on the path: what Trusted refused was never there. For a
  * file of Trusted with something newer that was refused, that refusal: it is what the person asks about. */
-static int find_verdict(Meta *m, struct why *why) {
+static int find_verdict(Meta *m, const struct control_peer *peer, struct why *why) {
 	struct node node;
 	struct bytes path = bytes_of_string(why->path);
 	uint64_t verdict = 0;
-	int rc = tree_resolve(m, path, &node);
+	int rc = service_may_reach(m, why->path, peer);
+	if (rc)
+		return rc;
+	rc = tree_resolve(m, path, &node);
 	why->is_there = rc == 0;
 	if (rc && rc != -ENOENT && rc != -ENOTDIR)
 		return rc;
+	if (why->is_there && !service_mode_allows(&node, peer, 4) && !service_mode_allows(&node, peer, 2))
+		return fault(EACCES, "its mode lets your user neither read nor write it");
 	if (why->is_there && S_ISDIR(node.mode))
 		return fault(EISDIR, "it is a directory; verdicts are on files ('assayfs status' counts them)");
 	if (why->is_there)
@@ -176,7 +181,10 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 	if (rc)
 		return rc;
 	meta_begin(service->meta);
-	rc = meta_end(service->meta, find_verdict(service->meta, why));
+	rc = meta_end(service->meta, find_verdict(service->meta, peer, why));
+	struct actor actor = service_actor(peer);
+	if (rc == -EACCES)
+		service_record_denied(service, &actor, "why", why->path, EACCES);
 	if (!rc && !why->is_there && !why->kept.body && why->outcome != OUTCOME_PENDING)
 		rc = fault(ENOENT, "no file has this name, and none was refused under it");
 	if (!rc)

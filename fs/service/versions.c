@@ -20,11 +20,16 @@ struct listing {
 	struct listed *rows;
 	size_t count, room;
 	bool hides_withdrawn;
+	const struct control_peer *peer;
+	bool is_gone; /* no file is there whose mode could speak for all of its versions */
 };
 
 static int take_version(void *arg, uint64_t ordinal, const struct version *version) {
 	struct listing *listing = arg;
 	if (version->state == VERSION_WITHDRAWN && listing->hides_withdrawn)
+		return 0;
+	const struct node as_it_was = {.mode = version->mode, .uid = version->uid, .gid = version->gid};
+	if (listing->is_gone && !service_mode_allows(&as_it_was, listing->peer, 4))
 		return 0;
 	if (listing->count == VERSIONS_MAX)
 		return fault(E2BIG, "more than %d versions", VERSIONS_MAX);
@@ -66,7 +71,10 @@ static int add_outcomes(Meta *m, struct listing *listing) {
 /* What is there now under the name, and whether the peer may read it. */
 static int look_at_present(Meta *m, const char *path, const struct control_peer *peer, struct node *ret_node) {
 	struct node node;
-	int rc = tree_resolve(m, bytes_of_string(path), &node);
+	int rc = service_may_reach(m, path, peer);
+	if (rc)
+		return rc;
+	rc = tree_resolve(m, bytes_of_string(path), &node);
 	if (rc == -ENOENT || rc == -ENOTDIR) {
 		*ret_node = (struct node){0};
 		return 0;
@@ -115,9 +123,10 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 	if (rc)
 		return rc;
 	struct listing listing = {
-	        .hides_withdrawn = service_place(path) == PLACE_TRUSTED && peer->uid != service->mounter};
+	        .peer = peer, .hides_withdrawn = service_place(path) == PLACE_TRUSTED && peer->uid != service->mounter};
 	meta_begin(service->meta);
 	rc = look_at_present(service->meta, path, peer, &present);
+	listing.is_gone = present.id == 0;
 	if (!rc)
 		rc = list_path(service->meta, path, &listing);
 	if (!rc && listing.count == 0 && !present.id)
@@ -125,6 +134,9 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 	if (!rc)
 		rc = add_outcomes(service->meta, &listing);
 	rc = meta_end(service->meta, rc);
+	struct actor actor = service_actor(peer);
+	if (rc == -EACCES)
+		service_record_denied(service, &actor, "versions", path, EACCES);
 	/* Sent outside the operation: a client that reads slowly must not hold the lock. */
 	for (size_t i = 0; !rc && i < listing.count; i++)
 		rc = control_send(reply, row_json(&listing.rows[i], &present));

@@ -177,6 +177,38 @@ class AbuseTests(Tests):
                   self.assayfs("log", "--json", "--outcome", "denied", "--user", "65533", "mnt").out.splitlines()]
         self.check({record["path"] for record in denied} >= {"Landing/open.txt", "Trusted/pets"}, f"{denied}")
 
+    def test_commands_go_no_further_than_the_modes_of_the_way(self):
+        if os.getuid() != 0 or not shutil.which("setpriv"):
+            return
+        os.chmod(self.directory, 0o755)
+        self.mounted(POLICY + ROLES, ("-o", "allow_other"))
+        os.makedirs(self.at("Landing/private"))
+        os.makedirs(self.at("Landing/shared"))
+        for path in ("private/a.csv", "shared/b.csv", "shared/gone.csv"):
+            for content in (GOOD, BAD):
+                with open(self.at("Landing/" + path), "wb") as file:
+                    file.write(content)
+            os.chmod(self.at("Landing/" + path), 0o600 if "gone" in path else 0o666)
+        with open(self.at("Landing/shared/gone.csv"), "ab") as file:
+            file.write(b"x")
+        self.assayfs("sync", "mnt")
+        os.unlink(self.at("Landing/shared/gone.csv"))
+        os.chmod(self.at("Landing/private"), 0o700)
+        for words, path, wanted in (("versions", "Landing/private/a.csv", 6), ("why", "Landing/private/a.csv", 6),
+                                    ("restore", "Landing/private/a.csv@1", 6), ("restore", "Raw/x.csv@1", 1),
+                                    ("versions", "Landing/shared/b.csv", 0), ("restore", "Landing/shared/b.csv@1", 0)):
+            done = subprocess.run(["setpriv", "--reuid", "65531", "--regid", "65531", "--clear-groups", ASSAYFS, words,
+                                   self.at(path)], capture_output=True, check=False, cwd="/", timeout=60)
+            self.check(done.returncode == wanted, f"{words} {path}: {done.returncode} {done.stderr.decode()}")
+        with open(self.at("Landing/private/a.csv"), "rb") as file:
+            self.check(file.read() == BAD, "a file behind a closed directory was restored")
+        gone = subprocess.run(["setpriv", "--reuid", "65531", "--regid", "65531", "--clear-groups", ASSAYFS, "versions",
+                               "--json", self.at("Landing/shared/gone.csv")], capture_output=True, check=False, cwd="/")
+        self.check(b'"size": 29' not in gone.stdout and b'"size":29' not in gone.stdout, f"{gone.stdout}")
+        denied = [json.loads(line) for line in
+                  self.assayfs("log", "--json", "--outcome", "denied", "--user", "65531", "mnt").out.splitlines()]
+        self.check({record["event"] for record in denied} >= {"versions", "why", "restore"}, f"{denied}")
+
 
 if __name__ == "__main__":
     sys.exit(AbuseTests().run())
