@@ -21,6 +21,7 @@
 #include "backend/tree.h"
 #include "backend/version.h"
 #include "crypto/base/bytes.h"
+#include "policy/policy.h"
 
 struct access_subject;
 struct Inode;
@@ -86,6 +87,9 @@ struct gate_hooks {
 	/* Anywhere, also in meta. Whether the roles of the policy in force let the member read or write in the zone;
 	 * true while the policy names no roles. NULL: no role is asked for. */
 	bool (*permits)(void *gate, const struct gate_member *member, uint8_t zone, bool write);
+
+	/* The same for what lies in no zone: the audit log, quarantine, the policy; reading only. NULL: mode bits. */
+	bool (*permits_place)(void *gate, const struct gate_member *member, enum policy_place place);
 
 	/* Whether the policy in force names roles: then the kernel must ask for each name. NULL: no. */
 	bool (*has_roles)(void *gate);

@@ -547,6 +547,18 @@ static bool trusted_permits(void *gate, const struct gate_member *member, uint8_
 	return !policy_has_roles(held->policy) || policy_permits(held->policy, place_of(zone), access, &actor);
 }
 
+static bool trusted_permits_place(void *gate, const struct gate_member *member, enum policy_place place) {
+	Trusted *t = gate;
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(t->gate);
+	struct policy_actor actor = {
+	        .uid = member->uid,
+	        .gid = member->gid,
+	        .groups = member->groups,
+	        .group_count = member->group_count,
+	};
+	return policy_permits(held->policy, place, POLICY_READ, &actor);
+}
+
 /* ---- life ---- */
 
 int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
@@ -561,6 +573,7 @@ int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
 	t->hooks = (struct gate_hooks){
 	        .gate = t,
 	        .permits = trusted_permits,
+	        .permits_place = trusted_permits_place,
 	        .has_roles = trusted_has_roles,
 	        .arrived = trusted_arrived,
 	        .trusted_lookup = trusted_lookup,

@@ -53,6 +53,42 @@ static int look(struct filesystem *fs, struct spot *spot, uint64_t ino) {
 	return rc;
 }
 
+static bool begins_with(const char *path, const char *name) {
+	size_t length = strlen(name);
+	return strncmp(path, name, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* What lies in no zone and asks for a role of its own; PLACE_COUNT: nothing such. */
+static enum policy_place place_of(const char *path) {
+	if (begins_with(path, "audit"))
+		return PLACE_AUDIT;
+	if (begins_with(path, "quarantine"))
+		return PLACE_QUARANTINE;
+	return begins_with(path, "policy") ? PLACE_POLICY : PLACE_COUNT;
+}
+
+static bool holds_role(struct call *call, enum policy_place place) {
+	const struct gate_hooks *gate = call->fs->gate;
+	struct gate_member member = {.uid = call->who.uid, .gid = call->who.gid};
+	if (gate->permits_place(gate->gate, &member, place))
+		return true;
+	int count = fuse_req_getgroups(call->req, 0, NULL);
+	_cleanup_(freep) gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
+	int got = groups ? fuse_req_getgroups(call->req, count, groups) : 0;
+	member.groups = groups;
+	member.group_count = (size_t)(got < 0 ? 0 : got < count ? got : count);
+	return member.group_count > 0 && gate->permits_place(gate->gate, &member, place);
+}
+
+/* These places show the mode bits of who mounted; where the policy names roles, the roles decide instead. */
+static int check_spot(struct call *call, const struct spot *spot, unsigned mask) {
+	const struct gate_hooks *gate = call->fs->gate;
+	enum policy_place place = place_of(spot->path);
+	if (place == PLACE_COUNT || !gate->permits_place || !gate->has_roles || !gate->has_roles(gate->gate))
+		return access_check(&call->who, &spot->node, mask);
+	return (mask & ACCESS_WRITE) || !holds_role(call, place) ? -EACCES : 0;
+}
+
 /* The record of an access below .assayfs, granted (rc 0, unless silent) or denied. */
 static int record(struct call *call, struct spot *spot, int rc) {
 	snprintf(spot->record_path, sizeof spot->record_path, "%s%s%s", VIRTUAL_ROOT_NAME, spot->path[0] ? "/" : "",
@@ -72,7 +108,7 @@ static int look_up(struct call *call, struct spot *spot, fuse_ino_t parent, cons
 	if (virtual_is(parent)) {
 		rc = look(call->fs, spot, parent);
 		if (rc == 0)
-			rc = access_check(&call->who, &spot->node, ACCESS_EXEC);
+			rc = check_spot(call, spot, ACCESS_EXEC);
 		if (rc < 0)
 			return rc == -EACCES ? record(call, spot, rc) : rc;
 		rc = descend(spot, name);
@@ -125,7 +161,7 @@ void operation_virtual_access(fuse_req_t req, fuse_ino_t ino, int mask) {
 	if (rc == 0)
 		rc = look(call.fs, spot, ino);
 	if (rc == 0)
-		rc = mask & W_OK ? -EROFS : access_check(&call.who, &spot->node, (unsigned)mask & 7);
+		rc = mask & W_OK ? -EROFS : check_spot(&call, spot, (unsigned)mask & 7);
 	if (rc == -EACCES || rc == -EROFS)
 		rc = record(&call, spot, rc);
 	fuse_reply_err(req, -rc);
@@ -186,7 +222,7 @@ static int open_dir(struct call *call, struct spot *spot, fuse_ino_t ino, struct
 	int rc = look(call->fs, spot, ino);
 	if (rc < 0)
 		return rc;
-	rc = record(call, spot, access_check(&call->who, &spot->node, ACCESS_READ));
+	rc = record(call, spot, check_spot(call, spot, ACCESS_READ));
 	if (rc < 0)
 		return rc;
 	struct virtual_dir *dir = calloc(1, sizeof *dir);
@@ -270,7 +306,7 @@ static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int f
 	if (rc < 0)
 		return rc;
 	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
-	rc = writes ? -EROFS : access_check(&call->who, &spot->node, ACCESS_READ);
+	rc = writes ? -EROFS : check_spot(call, spot, ACCESS_READ);
 	rc = record(call, spot, rc);
 	if (rc < 0)
 		return rc;

@@ -122,8 +122,11 @@ static uint32_t read_to_search(uint32_t mode) {
 }
 
 static void show(const struct place *place, struct node *ret) {
-	*ret = (struct node){
-	        .uid = place->node.uid, .gid = place->node.gid, .mtime = place->node.mtime, .ctime = place->node.ctime};
+	*ret = (struct node){.zone = place->node.zone, /* roles count here as in the zone itself */
+	        .uid = place->node.uid,
+	        .gid = place->node.gid,
+	        .mtime = place->node.mtime,
+	        .ctime = place->node.ctime};
 	switch (place->kind) {
 	case NAMES:
 		ret->mode = place->node.mode & ~0222u;
@@ -132,7 +135,8 @@ static void show(const struct place *place, struct node *ret) {
 		ret->mode = S_IFDIR | read_to_search(place->node.mode);
 		break;
 	case VERSION:
-		*ret = (struct node){.mode = S_IFREG | (place->version.mode & 0555),
+		*ret = (struct node){.zone = place->node.zone,
+		        .mode = S_IFREG | (place->version.mode & 0555),
 		        .uid = place->version.uid,
 		        .gid = place->version.gid,
 		        .size = place->version.size,

@@ -119,7 +119,7 @@ def stat(path):
 print('ready', flush=True)
 while os.path.exists(report + '.go'):
     rounds += 1
-    for base in ('Trusted', '.assayfs/at/now/Trusted') if rounds % 8 == 0 else ('Trusted',):
+    for base in ('Trusted', '.assayfs/at/2200-01-01/Trusted') if rounds % 8 == 0 else ('Trusted',):
         for folder, dirs, files in os.walk(os.path.join(mnt, base)):
             for name in files:
                 look(os.path.join(folder, name))
