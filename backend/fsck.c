@@ -25,6 +25,7 @@ struct bad_page {
 struct fsck {
 	Store *store;
 	fsck_fn *found;
+	fsck_progress_fn *progress;
 	void *arg;
 	struct fsck_summary *sum;
 	struct bad_page *bad;
@@ -186,7 +187,11 @@ static int check_segment_name(void *user, const char *name, bool is_directory) {
 static int check_names(struct fsck *f) {
 	struct listing l = {.f = f};
 	VaultIo *io = f->store->io;
-	int rc = vault_io_list(io, "", check_root_name, &l);
+	int rc = store_check_log(f->store);
+	if (rc < 0)
+		rc = tell_fault(f, "meta.db-wal", NULL, rc);
+	if (rc == 0)
+		rc = vault_io_list(io, "", check_root_name, &l);
 	if (rc == 0)
 		rc = vault_io_list(io, "segments", gather_directory, &l);
 	for (size_t i = 0; i < l.count && rc == 0; i++) {
@@ -240,6 +245,8 @@ static int check_segments(struct fsck *f) {
 			        vault_io_stat_size(f->store->io, name, &size) == 0)
 				f->sum->bytes += size;
 			f->sum->segments++;
+			if (f->progress)
+				f->progress(f->arg, f->sum);
 			numbers.after = numbers.list[i];
 		}
 	} while (rc == 0 && numbers.count == 256);
@@ -451,29 +458,57 @@ static bool is_about_bytes(int rc) {
 	       rc == -EFBIG;
 }
 
-static int tell_unopened(struct fsck *f, int rc) {
+/*
+ * The vault's file that an error of opening is about. The words of the modules below begin with it, after what the
+ * store says of its own: "opening the metadata of PATH: meta/4 has …".
+ */
+static const char *file_in_words(const char *words, const char *path, char file[static SEGMENT_NAME_BYTES]) {
+	static const char *const names[] = {
+	        STORE_HEADER_NAME, "meta.db-wal", "meta.db", "meta/", RESERVE_NAME, "segments/"};
+	const char *own = strstr(words, path);
+	const char *from = own ? own + strlen(path) : words, *first = NULL;
+	size_t length = 0;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *at = strstr(from, names[i]);
+		if (at && (!first || at < first)) {
+			first = at;
+			length = strlen(names[i]);
+		}
+	}
+	if (!first)
+		return "meta.db";
+	if (first[length - 1] == '/')
+		length += strspn(first + length, "0123456789abcdef/");
+	(void)snprintf(file, SEGMENT_NAME_BYTES, "%.*s", (int)length, first);
+	return file;
+}
+
+static int tell_unopened(struct fsck *f, const char *path, int rc) {
 	if (!is_about_bytes(rc))
 		return rc;
-	char words[FAULT_MESSAGE_BYTES];
+	char words[FAULT_MESSAGE_BYTES], file[SEGMENT_NAME_BYTES];
 	memcpy(words, fault_message(), sizeof words);
 	f->sum->could_not_open = true;
-	return tell(f,
-	        strncmp(words, STORE_HEADER_NAME, strlen(STORE_HEADER_NAME)) == 0 ? STORE_HEADER_NAME : "meta.db", NULL,
-	        words);
+	return tell(f, file_in_words(words, path, file), NULL, words);
 }
 
 int fsck_run(const char *path, const struct store_secret *secret, fsck_fn *found, void *arg, struct fsck_summary *ret) {
+	return fsck_run_watched(path, secret, found, NULL, arg, ret);
+}
+
+int fsck_run_watched(const char *path, const struct store_secret *secret, fsck_fn *found, fsck_progress_fn *progress,
+        void *arg, struct fsck_summary *ret) {
 	struct store_options options = {.read_only = true};
-	struct fsck f = {.found = found, .arg = arg, .sum = ret};
+	struct fsck f = {.found = found, .progress = progress, .arg = arg, .sum = ret};
 	memset(ret, 0, sizeof *ret);
 	int rc = store_open_files(path, secret, &options, &f.store);
 	if (rc < 0)
-		return fault_while(tell_unopened(&f, rc), "checking vault %s", path);
+		return fault_while(tell_unopened(&f, path, rc), "checking vault %s", path);
 	rc = check_files(&f);
 	if (rc == 0) {
 		rc = store_open_tables(f.store, &options);
 		if (rc < 0) {
-			rc = tell_unopened(&f, rc);
+			rc = tell_unopened(&f, path, rc);
 		} else {
 			ret->unclean = !f.store->clean;
 			rc = check_all(&f);

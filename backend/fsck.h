@@ -30,6 +30,10 @@ struct fsck_finding {
 /* Valid during the call. A negative result ends the check and is returned. */
 typedef int fsck_fn(void *arg, const struct fsck_finding *finding);
 
+struct fsck_summary;
+/* How far it has come; called after each segment. */
+typedef void fsck_progress_fn(void *arg, const struct fsck_summary *now);
+
 struct fsck_summary {
 	uint64_t findings;
 	uint64_t segments, blocks, bytes; /* of segments that were read, and the bytes of their files */
@@ -38,6 +42,10 @@ struct fsck_summary {
 	uint64_t left_over;  /* files that the next mount removes */
 	bool could_not_open; /* the finding says why; nothing else was looked at */
 };
+
+/* As fsck_run, with `progress` (or NULL), which gets the same `arg`. */
+int fsck_run_watched(const char *path, const struct store_secret *secret, fsck_fn *found, fsck_progress_fn *progress,
+        void *arg, struct fsck_summary *ret);
 
 /*
  * Checks the vault in directory `path`. 0: the check was made, see ret->findings. Errors are those that say nothing

@@ -156,7 +156,7 @@ static int check_file_size(struct meta_core *core) {
 		return 0;
 	return fault(EBADMSG,
 	        "%s has %" PRIu64 " bytes, the last checkpoint left %" PRIu64
-	        ": it was cut or extended, or its log was removed",
+	        ": it was cut or extended, or its log or the newest pack was removed",
 	        METADB_NAME, size, expected);
 }
 

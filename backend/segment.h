@@ -144,6 +144,10 @@ int segment_sweep(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_cut, ui
  */
 bool segment_left_over(SegmentStore *s, const char *name, uint64_t crashed_mount);
 
+/* 1 if there is a file that no row names and whose authenticated header says that mount number `mount` began it, else
+ * 0. */
+int segment_any_of_mount(SegmentStore *s, uint64_t mount);
+
 /* Whether a segment that is known has this file. */
 bool segment_has_file(SegmentStore *s, const char *name);
 

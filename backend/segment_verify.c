@@ -236,7 +236,9 @@ bool segment_has_file(SegmentStore *s, const char *name) {
 	return found;
 }
 
-bool segment_left_over(SegmentStore *s, const char *name, uint64_t crashed_mount) {
+/* What the header of an unknown file says: that it was begun by `mount`; or nothing, as it never reached the disk. */
+static bool begun_by(SegmentStore *s, const char *name, uint64_t mount, bool *ret_empty) {
+	*ret_empty = false;
 	uint8_t bytes[SEGMENT_HEADER_BYTES], id[SEGMENT_ID_BYTES];
 	struct segment_header header;
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
@@ -247,15 +249,19 @@ bool segment_left_over(SegmentStore *s, const char *name, uint64_t crashed_mount
 	if (vault_file_open(s->io, name, VAULT_FILE_READ, &file) < 0 ||
 	        vault_file_read_at(file, 0, bytes, sizeof bytes, &got) < 0)
 		return false;
-	/* A header that never reached the disk: the name was made, and nothing can be in it. */
-	if (got < sizeof bytes || sodium_is_zero(bytes, sizeof bytes))
-		return true;
-	if (segment_header_parse(bytes_of(bytes, sizeof bytes), &header) < 0 || header.mount != crashed_mount ||
+	/* The name was made, and nothing can be in it. */
+	*ret_empty = got < sizeof bytes || sodium_is_zero(bytes, sizeof bytes);
+	if (*ret_empty || segment_header_parse(bytes_of(bytes, sizeof bytes), &header) < 0 || header.mount != mount ||
 	        memcmp(header.id, id, SEGMENT_ID_BYTES) != 0)
 		return false;
 	struct segment stand_in = {.row = {.zone = header.zone, .key_version = header.key_version}};
 	memcpy(stand_in.row.id, id, SEGMENT_ID_BYTES);
 	return segment_key_of(s, &stand_in, &key) == 0 && segment_header_open(bytes, key.bytes) == 0;
+}
+
+bool segment_left_over(SegmentStore *s, const char *name, uint64_t crashed_mount) {
+	bool is_empty;
+	return begun_by(s, name, crashed_mount, &is_empty) || is_empty;
 }
 
 /* Gathers names first: a directory must not change while it is listed. */
@@ -303,6 +309,27 @@ static int sweep_unknown(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_
 		rc = 0;
 	for (size_t i = 0; i < sweep.count && rc == 0; i++)
 		rc = sweep_directory(s, sweep.names[i], crashed_mount, ret_removed);
+	free(sweep.names);
+	return rc;
+}
+
+static int look_for_mount(SegmentStore *s, const char *directory, uint64_t mount) {
+	struct sweep sweep = {.directory = directory};
+	bool is_empty;
+	int rc = vault_io_list(s->io, directory, gather, &sweep);
+	for (size_t i = 0; i < sweep.count && rc == 0; i++)
+		rc = begun_by(s, sweep.names[i], mount, &is_empty);
+	free(sweep.names);
+	return rc;
+}
+
+int segment_any_of_mount(SegmentStore *s, uint64_t mount) {
+	struct sweep sweep = {.directory = "segments"};
+	int rc = vault_io_list(s->io, "segments", gather, &sweep);
+	if (rc == -ENOENT)
+		rc = 0;
+	for (size_t i = 0; i < sweep.count && rc == 0; i++)
+		rc = look_for_mount(s, sweep.names[i], mount);
 	free(sweep.names);
 	return rc;
 }

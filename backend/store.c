@@ -155,6 +155,21 @@ static int know_segments(Store *store) {
 	return meta_end(store->meta, rc);
 }
 
+/*
+ * A mount makes its mark durable before it writes a segment. So a segment of a mount that the database has not heard of
+ * means that the log with that mark, and all that was committed after it, was taken away: going on would lose it.
+ */
+int store_check_log(Store *store) {
+	uint64_t next = store->mount + store->read_only;
+	int rc = store->clean ? segment_any_of_mount(store->segments, next) : 0;
+	if (rc <= 0)
+		return rc;
+	return fault(EBADMSG,
+	        "meta.db-wal: the log of mount %lu is gone, its segments are there: an old copy of the metadata was "
+	        "put back, or the log was removed; bring it back",
+	        (unsigned long)next);
+}
+
 /* ---- the first and the last transaction ---- */
 
 /* Recovers, marks the vault as mounted, and makes that durable before anything is written under this mount's number. */
@@ -234,6 +249,8 @@ int store_open(const char *path, const struct store_secret *secret, const struct
 		rc = open_reserve(store, options);
 	if (rc == 0)
 		rc = store_open_tables(store, options);
+	if (rc == 0)
+		rc = store_check_log(store);
 	if (rc == 0 && !store->read_only)
 		rc = in_database_words(store, begin_mount(store, options));
 	if (rc == 0 && !store->read_only)

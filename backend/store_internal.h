@@ -71,6 +71,9 @@ void store_committer_stop(Store *store);
  * operation. */
 int store_commit_now(Store *store, int rc);
 
+/* -EBADMSG when the log of a later mount than the database knows is missing. */
+int store_check_log(Store *store);
+
 /* All of what a crash or an unmount leaves, inside meta_begin. */
 int store_settle(Store *store, const struct store_options *options);
 

@@ -101,12 +101,12 @@ static const char *origin_word(uint8_t origin) {
 
 static json_t *row_json(const struct listed *row, const struct node *present) {
 	const struct version *version = &row->version;
-	json_t *item = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b}", "number",
-	        (json_int_t)row->ordinal, "time_ns", (json_int_t)version->sealed_time, "mtime_ns",
-	        (json_int_t)version->mtime, "size", (json_int_t)version->size, "mode",
-	        (json_int_t)(version->mode & 07777), "uid", (json_int_t)version->uid, "gid", (json_int_t)version->gid,
-	        "origin", origin_word(version->origin), "state", state_word(version->state), "verdict",
-	        outcome_word(row->outcome), "current",
+	json_t *item = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b}", "id",
+	        (json_int_t)version->id, "node", (json_int_t)version->node, "number", (json_int_t)row->ordinal,
+	        "time_ns", (json_int_t)version->sealed_time, "mtime_ns", (json_int_t)version->mtime, "size",
+	        (json_int_t)version->size, "mode", (json_int_t)(version->mode & 07777), "uid", (json_int_t)version->uid,
+	        "gid", (json_int_t)version->gid, "origin", origin_word(version->origin), "state",
+	        state_word(version->state), "verdict", outcome_word(row->outcome), "current",
 	        (int)(present->id == version->node && present->version == version->id));
 	if (item && version->has_sha256)
 		json_object_set_new(item, "sha256", service_json_hex(version->sha256, sizeof version->sha256));

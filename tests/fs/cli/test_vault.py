@@ -106,5 +106,33 @@ class VaultTests(Tests):
         seen = open(self.path("seen"), "rb").read()
         self.check(seen and b"correct horse" not in seen, f"{seen}")
 
+    def test_fsck_of_a_sound_vault_is_clean_and_a_changed_byte_is_named(self):
+        self.init()
+        self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "v").out, "not clean")
+        found = self.json("fsck", "--json", "--passfile", "pass", "v")
+        self.check(found["clean"] is True and found["list"] == [], f"{found}")
+        with open(self.path("v/meta.db"), "r+b") as file:
+            file.seek(5000)
+            byte = file.read(1)
+            file.seek(5000)
+            file.write(bytes([byte[0] ^ 1]))
+        self.check("meta.db" in self.assayfs("fsck", "--passfile", "pass", "v", code=1).out, "meta.db is not named")
+        found = self.json("fsck", "--json", "--passfile", "pass", "v", code=1)
+        self.check(found["clean"] is False and any(f["file"] == "meta.db" for f in found["list"]), f"{found}")
+
+    def test_fsck_names_a_file_that_does_not_belong_to_the_vault(self):
+        self.init()
+        self.write("v/stray\n", "x")
+        result = self.assayfs("fsck", "--passfile", "pass", "v", code=1)
+        self.check("stray\\n: " in result.out and len(result.out.splitlines()) == 3, result.out)
+
+    def test_fsck_with_a_wrong_passphrase_or_no_vault(self):
+        self.init()
+        self.write("wrong", "incorrect horse\n")
+        self.one_line(self.assayfs("fsck", "--passfile", "wrong", "v", code=12), "v")
+        self.one_line(self.assayfs("fsck", "--passfile", "pass", "nowhere", code=7), "nowhere")
+        os.mkdir(self.path("empty"))
+        self.one_line(self.assayfs("fsck", "--passfile", "pass", "empty", code=7), "empty")
+
 
 sys.exit(VaultTests().run())
