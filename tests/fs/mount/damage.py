@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from promise import PASSPHRASE, Vault, count, is_mounted, seed
+from promise import PASSPHRASE, Vault, count, is_gone, is_mounted, seed
 
 DAMAGE = os.path.abspath(sys.argv[3])
 POLICY = """version: 1
@@ -115,7 +115,7 @@ def through_a_mount(v, rng, wanted, rounds):
                 v.check(right > len(wanted) / 4, f"only {right} of {len(wanted)} files can be read: {at} of {name}")
             subprocess.run(["umount", v.mnt], check=True)
             for _ in range(400):
-                if not os.path.exists(f"/proc/{v.pid}"):
+                if is_gone(v.pid):
                     break
                 time.sleep(0.02)
         shutil.rmtree(v.vault)

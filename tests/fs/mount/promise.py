@@ -39,6 +39,15 @@ def is_mounted(path):
         return f" {path} " in table.read()
 
 
+def is_gone(pid):
+    """Ended, even if nobody has asked for its exit status yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 class Vault:
     """A vault in a temporary directory: `with Vault() as v:`. v.vault, v.mnt, v.path(name)."""
 
@@ -70,7 +79,7 @@ class Vault:
             subprocess.run(["umount", "-l", self.mnt], check=False)
             if self.pid:
                 for _ in range(200):
-                    if not os.path.exists(f"/proc/{self.pid}"):
+                    if is_gone(self.pid):
                         break
                     time.sleep(0.05)
                 else:
@@ -114,7 +123,7 @@ class Vault:
     def kill(self):
         """kill -9 of the daemon, and the dead mount cleared away."""
         os.kill(self.pid, signal.SIGKILL)
-        while os.path.exists(f"/proc/{self.pid}"):
+        while not is_gone(self.pid):
             time.sleep(0.002)
         subprocess.run(["umount", "-l", self.mnt], check=True)
         self.pid = 0
