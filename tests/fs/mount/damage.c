@@ -287,10 +287,10 @@ static void flip(unsigned number) {
 	} while (file->size == 0);
 	/* Half the changes near the beginning, where headers are and any byte has its meaning. */
 	size_t at = random_below(number % 2 && file->size > 512 ? 512 : file->size);
-	uint8_t change = number % 3 ? (uint8_t)(1u << random_below(8)) : (uint8_t)(1 + random_below(255));
+	size_t change = number % 3 ? (size_t)1 << random_below(8) : 1 + random_below(255);
 	char words[128];
-	(void)snprintf(words, sizeof words, "byte %zu of %zu changed by %#x", at, file->size, change);
-	put_byte(file->name, at, file->bytes[at] ^ change);
+	(void)snprintf(words, sizeof words, "byte %zu of %zu changed by %#zx", at, file->size, change);
+	put_byte(file->name, at, (uint8_t)(file->bytes[at] ^ change));
 	trial(file->name, NULL, words);
 	put_byte(file->name, at, file->bytes[at]);
 }
