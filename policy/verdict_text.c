@@ -130,7 +130,7 @@ static void put_next(FILE *to, const struct verdict *verdict) {
 	case OUTCOME_ERROR:
 		fputs("next: the file was neither accepted nor refused, so it is not in Trusted; remove the cause "
 		      "named above, "
-		      "then copy the file in again or use `assayfs run WORKFLOW`\n",
+		      "then copy the file in again, or, if the policy was the cause, apply a corrected one\n",
 		        to);
 		break;
 	case OUTCOME_PENDING:

@@ -305,8 +305,20 @@ static bool is_group(const char *word) {
 	return false;
 }
 
+static void group_help(const char *group) {
+	size_t length = strlen(group);
+	printf("Usage: assayfs %s COMMAND [OPTION…] [ARGUMENT…]\n\n", group);
+	for (size_t i = 0; command_table[i]; i++)
+		if (strncmp(command_table[i]->words, group, length) == 0 && command_table[i]->words[length] == ' ')
+			printf("  assayfs %s --help\n", command_table[i]->words);
+}
+
 static int unknown_command(char **argv) {
 	const char *word = argv[0];
+	if (is_group(word) && argv[1] && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		group_help(word);
+		return EXIT_DONE;
+	}
 	if (is_group(word)) {
 		fprintf(stderr, "assayfs %s: say what to do, one of:", word);
 		for (size_t i = 0; command_table[i]; i++)
