@@ -5,14 +5,33 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* Whether the process itself may write there: anybody can hold a terminal of another's by O_PATH, or by a descriptor
+ * for reading, and opening it anew would be done with our rights. */
+static bool may_write_itself(pid_t pid) {
+	char path[64], text[256];
+	snprintf(path, sizeof path, "/proc/%d/fdinfo/2", pid);
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (length <= 0)
+		return false;
+	text[length] = '\0';
+	const char *at = strstr(text, "flags:");
+	unsigned long flags = at ? strtoul(at + strlen("flags:"), NULL, 8) : O_PATH;
+	return !(flags & O_PATH) && ((flags & O_ACCMODE) == O_WRONLY || (flags & O_ACCMODE) == O_RDWR);
+}
 
 /* A regular file might lie in this very mount: to write there could wait for ourselves. */
 static int open_stderr(pid_t pid) {
 	char path[64];
 	struct stat named, opened;
+	if (!may_write_itself(pid))
+		return -1;
 	snprintf(path, sizeof path, "/proc/%d/fd/2", pid);
 	/* what the link names is looked at without opening it: opening alone could wait, or have an effect */
 	_cleanup_(closep) int handle = open(path, O_PATH | O_CLOEXEC);
@@ -20,7 +39,7 @@ static int open_stderr(pid_t pid) {
 		return -1;
 	int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd >= 0 && (fstat(fd, &opened) < 0 || opened.st_dev != named.st_dev || opened.st_ino != named.st_ino ||
-	                       (S_ISCHR(opened.st_mode) && !isatty(fd))))
+	                       (S_ISCHR(opened.st_mode) && !isatty(fd)) || !may_write_itself(pid)))
 		closep(&fd);
 	return fd;
 }

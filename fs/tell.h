@@ -3,8 +3,8 @@
  *
  * A file system can answer close(2) with EPERM but not with a sentence. So the sentence goes, in one line, to the
  * standard error of the refused process when that is a terminal or a pipe; never to a file, never to a terminal that
- * the process does not hold itself, and never waiting: a full pipe or a stopped terminal loses the line, not time.
- * Control bytes in names are replaced, so that a name can't drive the terminal.
+ * the process does not hold itself for writing, and never waiting: a full pipe or a stopped terminal loses the line,
+ * not time. Control bytes in names are replaced, so that a name can't drive the terminal.
  */
 #pragma once
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +40,15 @@ static pid_t child_with_stderr(int fd) {
 	while (readlink(path, theirs, sizeof theirs) != size || memcmp(mine, theirs, (size_t)size) != 0)
 		usleep(1000);
 	return child;
+}
+
+/* A FIFO in the place of the six X's. */
+static char *mktemp_fifo(char *path) {
+	int fd = mkstemp(path);
+	if (fd < 0 || unlink(path) < 0 || mkfifo(path, 0600) < 0)
+		return NULL;
+	close(fd);
+	return path;
 }
 
 static void end_child(pid_t child) {
@@ -87,6 +97,26 @@ static void a_file_is_not_written_to(void **state) {
 	unlink(path);
 }
 
+static void what_the_process_may_not_write_to_is_not_written_to(void **state) {
+	(void)state;
+	char path[] = "/tmp/assayfs-tell-XXXXXX", text[64];
+	assert_non_null(mktemp_fifo(path));
+	int reader = open(path, O_RDONLY | O_NONBLOCK), writer = open(path, O_WRONLY);
+	assert_true(reader >= 0 && writer >= 0);
+	const int flags[] = {O_PATH, O_RDONLY | O_NONBLOCK};
+	for (size_t i = 0; i < 2; i++) {
+		int fd = open(path, flags[i]);
+		pid_t child = child_with_stderr(fd);
+		tell_process(child, "words");
+		assert_int_equal(read(reader, text, sizeof text), -1);
+		end_child(child);
+		close(fd);
+	}
+	close(reader);
+	close(writer);
+	unlink(path);
+}
+
 static void only_a_refusal_is_told(void **state) {
 	(void)state;
 	int ends[2];
@@ -114,6 +144,7 @@ int main(void) {
 	        cmocka_unit_test(a_pipe_gets_one_line_without_control_bytes),
 	        cmocka_unit_test(a_full_pipe_loses_the_line_and_no_time),
 	        cmocka_unit_test(a_file_is_not_written_to),
+	        cmocka_unit_test(what_the_process_may_not_write_to_is_not_written_to),
 	        cmocka_unit_test(only_a_refusal_is_told),
 	        cmocka_unit_test(a_process_that_is_gone_is_no_trouble),
 	};
