@@ -90,28 +90,71 @@ static int walk_copy(void *arg, struct bytes name, uint64_t cookie, const struct
 	return 0;
 }
 
+/* A directory that is still to be walked. A list and no recursion: how deep directories lie is up to users. */
+struct walk_directory {
+	struct walk_directory *next;
+	uint64_t node;
+	char path[];
+};
+
+struct walk {
+	Store *store;
+	gate_file_fn *each;
+	void *arg;
+	struct walk_directory *left;
+	struct walk_batch batch;
+};
+
+static int walk_push(struct walk *walk, uint64_t node, const char *path) {
+	size_t size = strlen(path) + 1;
+	struct walk_directory *directory = malloc(sizeof *directory + size);
+	if (!directory)
+		return fault(ENOMEM, "listing %s", path);
+	directory->node = node;
+	memcpy(directory->path, path, size);
+	directory->next = walk->left;
+	walk->left = directory;
+	return 0;
+}
+
+static int walk_entry(struct walk *walk, const struct walk_directory *directory, const struct walk_entry *entry) {
+	char path[TREE_PATH_MAX];
+	int length = snprintf(path, sizeof path, "%s/%s", directory->path, entry->name);
+	if (length < 0 || (size_t)length >= sizeof path)
+		return 0; /* longer than any path that a job could name */
+	if (S_ISDIR(entry->node.mode))
+		return walk_push(walk, entry->node.id, path);
+	return S_ISREG(entry->node.mode) ? walk->each(walk->arg, path, &entry->node) : 0;
+}
+
+static int walk_directory(struct walk *walk, const struct walk_directory *directory) {
+	struct walk_batch *batch = &walk->batch;
+	Meta *m = store_meta(walk->store);
+	int rc;
+	batch->cookie = 0;
+	do {
+		batch->count = 0;
+		meta_begin(m);
+		rc = meta_end(m, tree_list(m, directory->node, batch->cookie, WALK_BATCH, walk_copy, batch, NULL));
+		for (size_t i = 0; rc >= 0 && i < batch->count; i++)
+			rc = walk_entry(walk, directory, &batch->entries[i]);
+	} while (rc >= 0 && batch->count == WALK_BATCH);
+	return rc;
+}
+
 int gate_walk(Store *store, uint64_t directory, const char *prefix, gate_file_fn *each, void *arg) {
 	_cleanup_(freep) struct walk_entry *entries = calloc(WALK_BATCH, sizeof *entries);
 	if (!entries)
 		return fault(ENOMEM, "listing %s", prefix);
-	struct walk_batch batch = {.entries = entries};
-	int rc;
-	do {
-		batch.count = 0;
-		Meta *m = store_meta(store);
-		meta_begin(m);
-		rc = meta_end(m, tree_list(m, directory, batch.cookie, WALK_BATCH, walk_copy, &batch, NULL));
-		for (size_t i = 0; rc >= 0 && i < batch.count; i++) {
-			char path[TREE_PATH_MAX];
-			int length = snprintf(path, sizeof path, "%s/%s", prefix, entries[i].name);
-			if (length < 0 || (size_t)length >= sizeof path)
-				continue; /* longer than any path that a job could name */
-			if (S_ISDIR(entries[i].node.mode))
-				rc = gate_walk(store, entries[i].node.id, path, each, arg);
-			else if (S_ISREG(entries[i].node.mode))
-				rc = each(arg, path, &entries[i].node);
-		}
-	} while (rc >= 0 && batch.count == WALK_BATCH);
+	struct walk walk = {.store = store, .each = each, .arg = arg, .batch.entries = entries};
+	int rc = walk_push(&walk, directory, prefix);
+	while (walk.left) {
+		struct walk_directory *next = walk.left;
+		walk.left = next->next;
+		if (rc >= 0)
+			rc = walk_directory(&walk, next);
+		free(next);
+	}
 	return rc;
 }
 

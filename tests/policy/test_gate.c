@@ -589,6 +589,35 @@ static void a_job_that_can_not_be_looked_at_holds_up_no_other(void **state) {
 	shows(w, "Trusted/animals/a.csv", "good");
 }
 
+static void *apply_in_a_small_thread(void *arg) {
+	apply(arg, policy_yaml);
+	return NULL;
+}
+
+static void directories_may_lie_deeper_than_a_stack(void **state) {
+	struct world *w = *state;
+	struct node node;
+	Meta *m = store_meta(w->store);
+	resolve(w, "Landing", &node);
+	meta_begin(m);
+	for (int depth = 0; depth < 1900; depth++) {
+		struct node directory = {.mode = S_IFDIR | 0755};
+		assert_int_equal(
+		        tree_create(m, node.id, bytes_of_string("d"), &directory, (struct bytes){0}, &node), 0);
+	}
+	assert_int_equal(meta_end(m, 0), 0);
+	pthread_attr_t attributes;
+	pthread_t thread;
+	pthread_attr_init(&attributes);
+	assert_int_equal(pthread_attr_setstacksize(&attributes, 1 << 20), 0); /* as the control socket's threads have */
+	assert_int_equal(pthread_create(&thread, &attributes, apply_in_a_small_thread, w), 0);
+	pthread_attr_destroy(&attributes);
+	pthread_join(thread, NULL);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -611,6 +640,7 @@ int main(void) {
 	        WORLD(an_arrival_is_judged_anew_under_a_policy_that_came_meanwhile),
 	        WORLD(a_name_that_shows_something_newer_is_not_moved_away_unseen),
 	        WORLD(a_job_that_can_not_be_looked_at_holds_up_no_other),
+	        WORLD(directories_may_lie_deeper_than_a_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
