@@ -258,6 +258,14 @@ void operation_virtual_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_
 		free_dir(dir);
 }
 
+/* The place of the first name at or after `offset`, which comes from lseek(2) and may be anything. */
+static size_t name_at(const struct virtual_dir *dir, off_t offset) {
+	size_t at = 0;
+	while (at < dir->used && (offset < 0 || at < (size_t)offset))
+		at += strlen(dir->names + at + 1) + 2;
+	return at;
+}
+
 /* Offsets are positions in the list of names. An inode number of 0 in READDIRPLUS: no look-up is counted. */
 void operation_virtual_readdir(
         fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus, struct fuse_file_info *fi) {
@@ -269,7 +277,7 @@ void operation_virtual_readdir(
 		return;
 	}
 	size_t used = 0;
-	for (size_t at = (size_t)offset; at < dir->used;) {
+	for (size_t at = name_at(dir, offset); at < dir->used;) {
 		const char *name = dir->names + at + 1;
 		size_t next = at + strlen(name) + 2;
 		struct fuse_entry_param entry = {

@@ -3,6 +3,7 @@
 
 usage: test_abuse.py ASSAYFS SOURCE
 """
+import ctypes
 import json
 import os
 import shutil
@@ -168,6 +169,12 @@ class AbuseTests(Tests):
                                     (ingester, reads["Trusted"], 1), (analyst, reads["Trusted"], 0),
                                     (analyst, reads["Landing"], 1), (analyst, reads["list"], 2), (analyst, writes, 2),
                                     (other, reads["Landing"], 1), (other, reads["Trusted"], 1),
+                                    (analyst, f"cat {self.at('.assayfs/versions/Landing/open.txt/1')}", 1),
+                                    (ingester, f"cat {self.at('.assayfs/versions/Landing/open.txt/1')}", 0),
+                                    (analyst, f"ls {self.at('.assayfs/verdicts/Landing')}", 2),
+                                    (ingester, f"cat {self.at('.assayfs/verdicts/Trusted/pets/a.csv.json')}", 1),
+                                    (analyst, f"cat {self.at('.assayfs/verdicts/Trusted/pets/a.csv.json')}", 0),
+                                    (ingester, f"ls {self.at('.assayfs/at/now/Trusted')}", 2),
                                     (analyst, f"ls {self.mnt}", 0), (ingester, f"ls {self.at('Raw')}", 2),
                                     (analyst, f"touch {self.at('Trusted/tmp')}", 1),
                                     (other, f"chmod 600 {self.at('Landing')}/by-65533-65533", 1)):
@@ -176,6 +183,24 @@ class AbuseTests(Tests):
         denied = [json.loads(line) for line in
                   self.assayfs("log", "--json", "--outcome", "denied", "--user", "65533", "mnt").out.splitlines()]
         self.check({record["path"] for record in denied} >= {"Landing/open.txt", "Trusted/pets"}, f"{denied}")
+
+    def test_a_position_in_the_hidden_tree_that_is_none_shows_nothing_else(self):
+        self.mounted()
+        libc = ctypes.CDLL(None, use_errno=True)
+        names = set(os.listdir(self.at(".assayfs"))) | {".", ".."}
+        fd = os.open(self.at(".assayfs"), os.O_RDONLY | os.O_DIRECTORY)
+        for offset in [*range(1, 400), 1 << 40]:
+            os.lseek(fd, offset, os.SEEK_SET)
+            buffer = ctypes.create_string_buffer(65536)
+            size = libc.syscall(217, fd, buffer, len(buffer))  # getdents64 of x86-64
+            self.check(size >= 0, f"at {offset}: errno {ctypes.get_errno()}")
+            at = 0
+            while at < size:
+                length = int.from_bytes(buffer.raw[at + 16:at + 18], "little")
+                name = buffer.raw[at + 19:at + length].split(b"\0")[0].decode(errors="replace")
+                self.check(name in names, f"at {offset}: {name!r}")
+                at += length
+        os.close(fd)
 
     def test_commands_go_no_further_than_the_modes_of_the_way(self):
         if os.getuid() != 0 or not shutil.which("setpriv"):
