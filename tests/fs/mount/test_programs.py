@@ -5,6 +5,7 @@ usage: test_programs.py ASSAYFS SOURCE
 
 Each test names the sentence it shows.
 """
+import ctypes
 import errno
 import os
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 
-from gate import ASSAYFS, NAME, GateTests
+from gate import NAME, GateTests
 
 RULES = 'Rules = [ RowCount > 2, IsComplete "name", ColumnValues "kind" in ["cat", "dog"] ]\n'
 GOOD = b"name;kind\r\na;cat\r\nb;dog\r\nc;cat\r\n"
@@ -246,6 +247,30 @@ class ProgramTests(GateTests):
         self.assayfs("umount", "mnt")  # the job is a row: it outlives the mount
         self.mount()
         self.wait_for("Trusted/animals/out/sub/2.csv", GOOD)
+
+    def test_exchange_link_and_restore_give_names_content_that_arrives(self):
+        self.mounted()
+        other = "animals/other.csv"
+        self.publish()
+        self.put("Landing/" + other, BETTER)
+        self.wait_for("Trusted/" + other, BETTER)
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.syscall(316, -100, os.fsencode(self.landing), -100, os.fsencode(self.at("Landing/" + other)), 2)
+        self.wait_for("Trusted/" + NAME, BETTER)
+        self.wait_for("Trusted/" + other, GOOD)
+        os.link(self.landing, self.at("Landing/animals/third.csv"))
+        self.wait_for("Trusted/animals/third.csv", BETTER)
+        self.assayfs("restore", self.landing + "@1")
+        self.wait_for("Trusted/" + NAME, GOOD)
+        # "Restores, truncations, mmap writes and recovery cross the gate: there is no second door."
+        self.assayfs("restore", self.trusted + "@2")
+        self.check(self.get("Trusted/" + NAME) == BETTER, "a version that passed is not restored in Trusted")
+        self.policy(rules=RULES.replace("RowCount > 2", "RowCount < 4"))
+        self.assayfs("restore", self.trusted + "@1")
+        self.check(self.get("Trusted/" + NAME) == GOOD, "what passes the rules in force is not restored")
+        refused = self.assayfs("restore", self.trusted + "@2", code=1)
+        self.check("assayfs why" in refused.err, refused.err)
+        self.check(self.get("Trusted/" + NAME) == GOOD, "restored what the rules in force refuse")
 
     def test_status_counts_the_temporary_files_that_wait_in_trusted(self):
         self.mounted()
