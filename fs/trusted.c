@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "fs/access.h"
 #include "fs/inode.h"
+#include "fs/roles.h"
 #include "fs/session.h"
 #include "fs/staging.h"
 #include "fs/tell.h"
@@ -516,47 +517,15 @@ static int trusted_attribute(
 /* ---- roles ---- */
 
 static bool trusted_has_roles(void *gate) {
-	Trusted *t = gate;
-	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(t->gate);
-	return policy_has_roles(held->policy);
+	return roles_are_named(((Trusted *)gate)->gate);
 }
 
-/* What is staged is on its way into Trusted. */
-static enum policy_place place_of(uint8_t zone) {
-	switch ((enum zone)zone) {
-	case ZONE_LANDING:
-		return PLACE_LANDING;
-	case ZONE_RAW:
-		return PLACE_RAW;
-	case ZONE_TRUSTED:
-	case ZONE_STAGING:
-		return PLACE_TRUSTED;
-	case ZONE_NONE:
-		break;
-	}
-	return PLACE_COUNT;
-}
-
-/* Raw has no writers: that nobody changes it is said by zone_guard, as EPERM. */
 static bool trusted_permits(void *gate, const struct gate_member *member, uint8_t zone, bool write) {
-	Trusted *t = gate;
-	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(t->gate);
-	const struct policy_actor actor = {
-	        .uid = member->uid, .gid = member->gid, .groups = member->groups, .group_count = member->group_count};
-	enum policy_access access = write && zone != ZONE_RAW ? POLICY_WRITE : POLICY_READ;
-	return !policy_has_roles(held->policy) || policy_permits(held->policy, place_of(zone), access, &actor);
+	return roles_permit_zone(((Trusted *)gate)->gate, member, zone, write);
 }
 
 static bool trusted_permits_place(void *gate, const struct gate_member *member, enum policy_place place) {
-	Trusted *t = gate;
-	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(t->gate);
-	struct policy_actor actor = {
-	        .uid = member->uid,
-	        .gid = member->gid,
-	        .groups = member->groups,
-	        .group_count = member->group_count,
-	};
-	return policy_permits(held->policy, place, POLICY_READ, &actor);
+	return roles_permit_place(((Trusted *)gate)->gate, member, place);
 }
 
 /* ---- life ---- */

@@ -49,10 +49,11 @@ static void print_policy(const json_t *item) {
 		return;
 	}
 	char time[WORDS_BYTES], user[ANSWER_NAME_BYTES];
-	printf("Policy %" PRIu64 ", applied %s by %s: %" PRIu64 " datasets, %" PRIu64 " workflows\n",
+	uint64_t datasets = answer_number(policy, "datasets"), workflows = answer_number(policy, "workflows");
+	printf("Policy %" PRIu64 ", applied %s by %s: %" PRIu64 " dataset%s, %" PRIu64 " workflow%s\n",
 	        answer_number(policy, "number"), words_time(answer_time(policy, "time_ns"), time),
-	        answer_user(policy, "uid", user), answer_number(policy, "datasets"),
-	        answer_number(policy, "workflows"));
+	        answer_user(policy, "uid", user), datasets, datasets == 1 ? "" : "s", workflows,
+	        workflows == 1 ? "" : "s");
 	size_t i;
 	json_t *warning;
 	json_array_foreach(json_object_get(policy, "warnings"), i, warning) {

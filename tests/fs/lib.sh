@@ -1,6 +1,6 @@
 # lib.sh: what the tests of the mount share. Sourced by each; the first argument of a test is the `vault` program.
 #
-# tests: fs/filesystem, tests: fs/log, tests: fs/parts, tests: fs/session, tests: fs/operations/handle
+# tests: fs/filesystem, tests: fs/log, tests: fs/parts, tests: fs/session, tests: fs/operations/handle, tests: fs/trusted
 #
 #     . "$(dirname "$0")/../lib.sh"       its own directory in $T, a vault $V mounted at $M; undone whatever happens
 #
