@@ -224,6 +224,20 @@ static int seal_temporary(Content *content) {
 	return rc == -ENODATA ? 0 : rc;
 }
 
+/* A name that no dataset governs and that is no tool's temporary name either was probably meant to stay: without a word
+ * the file would seem to be lost. */
+static void tell_ungoverned(Trusted *t, const char *below, const struct actor *writer) {
+	char words[FAULT_MESSAGE_BYTES];
+	if (gate_ignores(t->gate, below))
+		return;
+	snprintf(words, sizeof words,
+	        "no dataset governs Trusted/%.600s, so nobody else sees it, and it is gone when the vault is "
+	        "unmounted: "
+	        "rename it to a governed name, or copy it into Landing (assayfs status)",
+	        below);
+	tell_process(writer->pid, words);
+}
+
 static int staged_flush(void *gate, struct Inode *inode, const struct actor *opener, uint32_t pid, bool dirty) {
 	Trusted *t = gate;
 	struct staged staged;
@@ -244,6 +258,8 @@ static int staged_flush(void *gate, struct Inode *inode, const struct actor *ope
 	else if (content_size(content) > 0)
 		rc = tell_refusal(opener->pid, gate_judge_staged(t->gate, content, below, opener));
 	inode_content_done(inode);
+	if (rc == 0 && !staged.governed)
+		tell_ungoverned(t, below, opener);
 	return rc;
 }
 

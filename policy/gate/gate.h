@@ -119,6 +119,9 @@ enum gate_name {
 };
 enum gate_name gate_name_of(Gate *gate, const char *below);
 
+/* Whether the name is on the policy's ignore list: an editor's or a copier's temporary file. */
+bool gate_ignores(Gate *gate, const char *below);
+
 /*
  * Judges the draft of a staging node as new content of Trusted/`below`: seals it in staging, checks it, and publishes
  * or quarantines it. 0: published, or there was no draft. -EPERM: refused, the words name the rule and `assayfs why`.

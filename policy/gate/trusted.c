@@ -19,6 +19,11 @@ enum gate_name gate_name_of(Gate *gate, const char *below) {
 /* How often a policy may be changed while a file is judged, before its writer is told to try again. */
 enum { JUDGE_TURNS = 5 };
 
+bool gate_ignores(Gate *gate, const char *below) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	return policy_ignored(policy->policy, below);
+}
+
 struct source {
 	Content *content;
 	uint64_t offset;

@@ -156,6 +156,22 @@ class MountedTests(Tests):
                      "verdicts/Landing/none.json", "verdicts/Trusted/pets/bad.csv.json"):
             same(os.path.exists(os.path.join(hidden, path)), False)
 
+    def test_a_name_in_trusted_that_nothing_governs_is_told_to_its_writer(self):
+        self.mounted()
+        self.policy()
+        self.write("good", GOOD)
+
+        def copy(name):
+            done = subprocess.run(["cp", self.path("good"), os.path.join(self.mnt, "Trusted", name)],
+                                  capture_output=True, check=False, timeout=60)
+            self.check(done.returncode == 0, done.stderr.decode())
+            return done.stderr.decode()
+
+        told = copy("stray.csv")
+        self.check("no dataset governs Trusted/stray.csv" in told and "assayfs status" in told, told)
+        quiet = copy(".stray.csv.swp")  # an editor's temporary name
+        self.check(quiet == "", quiet)
+
     def test_ungoverned_files_name_the_closest_pattern(self):
         self.mounted()
         self.policy()
