@@ -171,7 +171,10 @@ void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 	Content *content;
 	int rc = inode_content(fs->inodes, handle->inode, &content);
 	if (rc == 0) {
-		rc = inode_settle_times(fs, handle->inode);
+		/* A draft that lacks a part is not sealed at close, so it is not acknowledged here. */
+		rc = -atomic_load(&handle->inode->write_error);
+		if (rc == 0)
+			rc = inode_settle_times(fs, handle->inode);
 		if (rc == 0)
 			rc = content_sync(content);
 		inode_content_done(handle->inode);

@@ -266,6 +266,9 @@ int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, bool kill
 		if (rc == 0)
 			inode_note_size(inode, size, false);
 	}
+	/* What an earlier writer could not keep is cut off: its late RELEASE must not cost the next one its file. */
+	if (rc == 0 && size == 0)
+		atomic_store(&inode->write_error, 0);
 	inode_content_done(inode);
 	return rc < 0 ? rc : inode_changed(fs, inode, kills);
 }
