@@ -1,0 +1,245 @@
+/* What is closed in Landing: to Raw, to a verdict, to Trusted; and the policy that it is judged under. */
+#include "tests/policy/gate_world.h"
+
+static void a_good_arrival_reaches_raw_and_trusted(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	shows(w, "Raw/animals/a.csv", "good");
+	shows(w, "Trusted/animals/a.csv", "good");
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_PASSED);
+	assert_int_equal(outcome_of(w, "Raw/animals/a.csv"), OUTCOME_PASSED);
+	assert_int_equal(outcome_of(w, "Trusted/animals/a.csv"), OUTCOME_PASSED);
+}
+
+static void a_bad_arrival_is_kept_in_raw_and_shown_nowhere(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "BAD");
+	settle(w);
+	shows(w, "Raw/animals/a.csv", "BAD");
+	shows(w, "Trusted/animals/a.csv", NULL);
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_FAILED);
+	assert_int_equal(quarantined(w), 1);
+}
+
+static void a_bad_second_version_leaves_the_good_one(void **state) {
+	struct world *w = *state;
+	enum outcome newer;
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	put(w, "Landing/animals/a.csv", "BAD");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, gate_newer(m, "animals/a.csv", &newer)), 0);
+	assert_int_equal(newer, OUTCOME_FAILED);
+	put(w, "Landing/animals/a.csv", "better");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "better");
+	assert_int_equal(versions_of(w, "Trusted/animals/a.csv"), 2);
+	assert_int_equal(versions_of(w, "Raw/animals/a.csv"), 3);
+}
+
+static void the_same_content_again_is_a_delivery(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	assert_int_equal(versions_of(w, "Raw/animals/a.csv"), 1);
+	assert_int_equal(versions_of(w, "Trusted/animals/a.csv"), 1);
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_PASSED);
+}
+
+static void what_no_dataset_governs_stays_in_landing(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	put(w, "Landing/other/a.csv", "good");
+	put(w, "Landing/animals/.a.csv.swp", "good"); /* and what the ignore list names */
+	settle(w);
+	shows(w, "Raw/other/a.csv", NULL);
+	assert_int_equal(outcome_of(w, "Landing/other/a.csv"), OUTCOME_NONE);
+	assert_int_equal(outcome_of(w, "Landing/animals/.a.csv.swp"), OUTCOME_NONE);
+}
+
+static void without_a_policy_nothing_passes(void **state) {
+	struct world *w = *state;
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", NULL);
+	apply(w, policy_yaml); /* from here on it is governed, and what waited is judged */
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+}
+
+static void a_check_that_crashes_is_an_error_and_no_pass(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "CRASH");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", NULL);
+	shows(w, "Raw/animals/a.csv", "CRASH");
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_ERROR);
+}
+
+static void what_the_engine_can_not_do_yet_is_an_error(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	put(w, "Landing/later/a.csv", "good");
+	settle(w);
+	shows(w, "Trusted/later/a.csv", NULL);
+	assert_int_equal(outcome_of(w, "Landing/later/a.csv"), OUTCOME_ERROR);
+}
+
+static void a_queued_job_survives_a_crash(void **state) {
+	struct world *w = *state;
+	apply(w, "version: 1\n"
+	         "datasets:\n"
+	         "  - {name: animals, match: \"animals/*.csv\", rules: animals.dqdl, settle: 60m}\n");
+	put(w, "Landing/animals/a.csv", "good");
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_PENDING);
+	assert_int_equal(store_commit_wait(w->store), 0);
+	world_crash(w);
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_PENDING);
+	apply(w, policy_yaml); /* its arrival anew, without the hour's wait, takes the place of the one that was queued
+	                        */
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+}
+
+static void a_policy_that_does_not_parse_changes_nothing(void **state) {
+	struct world *w = *state;
+	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
+	uint8_t *archive;
+	size_t size;
+	uint64_t number;
+	bool changed;
+	apply(w, policy_yaml);
+	assert_int_equal(policy_bundle_new(&bundle), 0);
+	assert_int_equal(policy_bundle_put(bundle, "policy.yaml", bytes_of_string("version: 1\ndatasetz: []\n")), 0);
+	assert_int_equal(policy_bundle_serialise(bundle, &archive, &size), 0);
+	assert_int_equal(gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed), -EINVAL);
+	assert_non_null(strstr(fault_message(), "policy.yaml:2:"));
+	free(archive);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+}
+
+static int take_policy(void *arg, const struct verdict_row *row) {
+	*(uint64_t *)arg = row->policy;
+	return 0;
+}
+
+static void an_arrival_is_judged_anew_under_a_policy_that_came_meanwhile(void **state) {
+	struct world *w = *state;
+	char yaml[1024];
+	snprintf(yaml, sizeof yaml, "%s  - {name: more, match: \"more/*.csv\", rules: animals.dqdl}\n", policy_yaml);
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "SLOW");
+	nanosleep(&(struct timespec){.tv_nsec = 300 * 1000 * 1000}, NULL);
+	apply(w, yaml);
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "SLOW");
+	struct node node;
+	struct version version;
+	uint64_t policy = 0;
+	resolve(w, "Trusted/animals/a.csv", &node);
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	int rc = version_get(m, node.version, &version);
+	if (rc == 0)
+		rc = verdict_get(m, version.verdict, take_policy, &policy);
+	assert_int_equal(meta_end(m, rc), 0);
+	assert_int_equal(policy, 2);
+}
+
+static void a_workflow_by_hand_judges_raw_again(void **state) {
+	struct world *w = *state;
+	uint64_t count;
+	char yaml[1024];
+	snprintf(yaml, sizeof yaml,
+	        "%sworkflows:\n  - {name: again, dataset: animals, from: Raw, to: Trusted, on: demand}\n", policy_yaml);
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	apply(w, yaml);
+	assert_int_equal(gate_run(w->gate, "again", &somebody, &count), 0);
+	assert_int_equal(count, 1);
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+	assert_int_equal(versions_of(w, "Trusted/animals/a.csv"), 1);
+	assert_int_equal(gate_run(w->gate, "nope", &somebody, &count), -ENOENT);
+	assert_non_null(strstr(fault_message(), "again"));
+}
+
+static void a_job_that_can_not_be_looked_at_holds_up_no_other(void **state) {
+	struct world *w = *state;
+	char path[400] = "Landing/";
+	uint64_t id;
+	struct node node = {0};
+	memset(path + strlen(path), 'n', 300); /* no name is that long: stands for a row that can't be read */
+	apply(w, policy_yaml);
+	struct job job = {.kind = JOB_ARRIVE, .path = bytes_of_string(path), .dataset = "animals", .due_ns = 1};
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, job_put(m, &job, &id, NULL, NULL)), 0);
+	put(w, "Landing/animals/a.csv", "good");
+	for (int turn = 0; turn < 500 && !resolve(w, "Trusted/animals/a.csv", &node); turn++)
+		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+	shows(w, "Trusted/animals/a.csv", "good");
+}
+
+static void *apply_in_a_small_thread(void *arg) {
+	apply(arg, policy_yaml);
+	return NULL;
+}
+
+static void directories_may_lie_deeper_than_a_stack(void **state) {
+	struct world *w = *state;
+	struct node node;
+	Meta *m = store_meta(w->store);
+	resolve(w, "Landing", &node);
+	meta_begin(m);
+	for (int depth = 0; depth < 1900; depth++) {
+		struct node directory = {.mode = S_IFDIR | 0755};
+		assert_int_equal(
+		        tree_create(m, node.id, bytes_of_string("d"), &directory, (struct bytes){0}, &node), 0);
+	}
+	assert_int_equal(meta_end(m, 0), 0);
+	pthread_attr_t attributes;
+	pthread_t thread;
+	pthread_attr_init(&attributes);
+	assert_int_equal(pthread_attr_setstacksize(&attributes, 1 << 20), 0); /* as the control socket's threads have */
+	assert_int_equal(pthread_create(&thread, &attributes, apply_in_a_small_thread, w), 0);
+	pthread_attr_destroy(&attributes);
+	pthread_join(thread, NULL);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        WORLD(a_good_arrival_reaches_raw_and_trusted),
+	        WORLD(a_bad_arrival_is_kept_in_raw_and_shown_nowhere),
+	        WORLD(a_bad_second_version_leaves_the_good_one),
+	        WORLD(the_same_content_again_is_a_delivery),
+	        WORLD(what_no_dataset_governs_stays_in_landing),
+	        WORLD(without_a_policy_nothing_passes),
+	        WORLD(a_check_that_crashes_is_an_error_and_no_pass),
+	        WORLD(what_the_engine_can_not_do_yet_is_an_error),
+	        WORLD(a_queued_job_survives_a_crash),
+	        WORLD(a_policy_that_does_not_parse_changes_nothing),
+	        WORLD(an_arrival_is_judged_anew_under_a_policy_that_came_meanwhile),
+	        WORLD(a_workflow_by_hand_judges_raw_again),
+	        WORLD(a_job_that_can_not_be_looked_at_holds_up_no_other),
+	        WORLD(directories_may_lie_deeper_than_a_stack),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
