@@ -24,7 +24,8 @@ enum job_kind {
 	JOB_COMPACT = 4, /* kinds from here on are this vault's housekeeping */
 	JOB_ERASE = 5,
 	JOB_NOTIFY = 6,
-	JOB_WALK = 7, /* a directory got a new name: what stands below it arrives */
+	JOB_WALK = 7,   /* a directory got a new name: what stands below it arrives */
+	JOB_STAGED = 8, /* what a crash left of a write into Trusted */
 };
 
 enum job_state {

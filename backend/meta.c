@@ -43,6 +43,28 @@ int meta_kv_get(Meta *m, const char *key, void *ret_value, size_t capacity, size
 	return 0;
 }
 
+int meta_kv_next(Meta *m, const char *prefix, const char *after, char *ret_key, size_t key_capacity, void *ret_value,
+        size_t capacity, size_t *ret_size) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, "SELECT key, value FROM kv WHERE key > ? ORDER BY key LIMIT 1", &stmt, v_text(after));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	struct bytes key = column_bytes(stmt, 0), value = column_bytes(stmt, 1);
+	size_t length = strlen(prefix);
+	if (key.size < length || memcmp(key.data, prefix, length) != 0)
+		return -ENOENT;
+	*ret_size = value.size;
+	if (key.size >= key_capacity || value.size > capacity)
+		return -ERANGE;
+	memcpy(ret_key, key.data, key.size);
+	ret_key[key.size] = '\0';
+	if (value.size)
+		memcpy(ret_value, value.data, value.size);
+	return 0;
+}
+
 int meta_kv_put(Meta *m, const char *key, struct bytes value) {
 	return SQL_RUN(m, put_kv, v_text(key), v_bytes(value));
 }

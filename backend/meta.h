@@ -137,3 +137,7 @@ size_t meta_vault_id(const Meta *m, uint8_t ret_id[static META_VAULT_ID_MAX]);
 int meta_kv_get(Meta *m, const char *key, void *ret_value, size_t capacity, size_t *ret_size);
 int meta_kv_put(Meta *m, const char *key, struct bytes value);
 int meta_kv_remove(Meta *m, const char *key);
+/* The first key after `after` that begins with `prefix`, with its NUL, and what it names. -ENOENT: none is left;
+ * -ERANGE as get. `after` may be `prefix` itself and `ret_key` the same buffer as `after`. */
+int meta_kv_next(Meta *m, const char *prefix, const char *after, char *ret_key, size_t key_capacity, void *ret_value,
+        size_t capacity, size_t *ret_size);

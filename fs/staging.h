@@ -4,8 +4,9 @@
  *     (directory, name) ─┬─ governed: met by LOOKUP between ESTALE and the OPEN that follows, by that thread; never
  * again └─ temporary (no dataset governs it): met by its writer's uid, until renamed or removed
  *
- * Nodes of staging have no entry in the tree, so nothing here survives a remount: what was not published is gone then,
- * and nobody could ever list it. Thread-safe; the lock is innermost.
+ * Nodes of staging have no entry in the tree, so nobody can list them, and this table does not survive a remount: what
+ * was fsynced or closed by then is found by the gate (gate_staged_note) and judged or put into quarantine; the rest is
+ * gone. Thread-safe; the lock is innermost.
  */
 #pragma once
 

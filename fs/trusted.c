@@ -1,4 +1,4 @@
-#include "fs/trusted.h"
+#include "fs/trusted_internal.h"
 
 #include "crypto/base/fault.h"
 #include "fs/access.h"
@@ -21,16 +21,7 @@
  * open through /proc/self/fd looks nothing up). */
 #define STAGED_WAIT_NS INT64_C(2000000000)
 
-struct Trusted {
-	struct gate_hooks hooks;
-	Gate *gate;
-	Store *store;
-	InodeTable *inodes;
-	Staging *staging;
-};
-
-/* The path of a name in Trusted below the zone, "" when it has none. */
-static int below_of(Meta *m, uint64_t parent, struct bytes name, char ret_below[static TREE_PATH_MAX]) {
+int trusted_below_of(Meta *m, uint64_t parent, struct bytes name, char ret_below[static TREE_PATH_MAX]) {
 	char path[TREE_PATH_MAX];
 	int rc = tree_path_of(m, parent, name, path, sizeof path, NULL);
 	if (rc < 0)
@@ -44,7 +35,7 @@ static int below_of(Meta *m, uint64_t parent, struct bytes name, char ret_below[
 static int staged_below(Trusted *t, const struct staged *staged, char ret_below[static TREE_PATH_MAX]) {
 	Meta *m = store_meta(t->store);
 	meta_begin(m);
-	return meta_end(m, below_of(m, staged->parent, bytes_of_string(staged->name), ret_below));
+	return meta_end(m, trusted_below_of(m, staged->parent, bytes_of_string(staged->name), ret_below));
 }
 
 /* ---- Landing ---- */
@@ -73,15 +64,21 @@ static int trusted_lookup(void *gate, Meta *m, const struct gate_caller *caller,
 
 static void forget_expired(Trusted *t, Meta *m) {
 	struct staged gone;
-	while (staging_expire(t->staging, meta_now(m) - STAGED_WAIT_NS, &gone))
+	while (staging_expire(t->staging, meta_now(m) - STAGED_WAIT_NS, &gone)) {
+		(void)gate_staged_forget(m, gone.node);
 		(void)tree_forget(m, gone.node);
+	}
 }
 
-static int stage(Trusted *t, Meta *m, const struct node *attributes, const struct staged *like, struct node *ret_node) {
+/* `below` is the path that it is meant for, kept for after a crash. */
+static int stage(Trusted *t, Meta *m, const struct node *attributes, const struct staged *like, const char *below,
+        const struct actor *actor, struct node *ret_node) {
 	struct node fresh = *attributes;
 	fresh.zone = ZONE_STAGING;
 	forget_expired(t, m);
 	int rc = tree_create_orphan(m, &fresh, ret_node);
+	if (rc >= 0)
+		rc = gate_staged_note(m, ret_node->id, below, actor);
 	if (rc < 0)
 		return rc;
 	struct staged staged = *like;
@@ -94,7 +91,7 @@ static int trusted_create(void *gate, Meta *m, const struct gate_caller *caller,
         const struct node *attributes, struct node *ret_node) {
 	Trusted *t = gate;
 	char below[TREE_PATH_MAX];
-	int rc = below_of(m, parent, name, below);
+	int rc = trusted_below_of(m, parent, name, below);
 	if (rc < 0)
 		return rc;
 	struct staged staged = {
@@ -104,7 +101,7 @@ static int trusted_create(void *gate, Meta *m, const struct gate_caller *caller,
 	        .governed = gate_name_of(t->gate, below) == GATE_GOVERNED,
 	};
 	memcpy(staged.name, name.data, name.size);
-	return stage(t, m, attributes, &staged, ret_node);
+	return stage(t, m, attributes, &staged, below, caller->actor, ret_node);
 }
 
 /* Who holds an inode's number (open_by_handle_at, /proc/PID/fd) reaches no more than who knows its name. */
@@ -126,9 +123,8 @@ static int staged_path(void *gate, Meta *m, uint64_t node, char *ret_path, size_
 }
 
 /* Finds the name by which a published node stands in Trusted. */
-static int split_path(Meta *m, const struct node *node, struct staged *ret_staged) {
-	char path[TREE_PATH_MAX];
-	int rc = tree_path(m, node->id, path, sizeof path, NULL);
+static int split_path(Meta *m, const struct node *node, struct staged *ret_staged, char path[static TREE_PATH_MAX]) {
+	int rc = tree_path(m, node->id, path, TREE_PATH_MAX, NULL);
 	if (rc < 0)
 		return rc;
 	char *slash = strrchr(path, '/');
@@ -138,6 +134,7 @@ static int split_path(Meta *m, const struct node *node, struct staged *ret_stage
 	*slash = '\0';
 	struct node parent;
 	rc = tree_resolve(m, bytes_of_string(path), &parent);
+	*slash = '/';
 	ret_staged->parent = parent.id;
 	return rc;
 }
@@ -152,7 +149,8 @@ static int trusted_open(void *gate, Meta *m, const struct gate_caller *caller, c
 	        .thread = caller->actor->pid,
 	        .opener = caller->actor->pid,
 	        .governed = true};
-	int rc = split_path(m, node, &staged);
+	char path[TREE_PATH_MAX];
+	int rc = split_path(m, node, &staged, path);
 	if (rc < 0)
 		return rc;
 	if (!(flags & O_TRUNC)) {
@@ -161,7 +159,7 @@ static int trusted_open(void *gate, Meta *m, const struct gate_caller *caller, c
 		staged.base_size = node->size;
 	}
 	struct node fresh;
-	rc = stage(t, m, node, &staged, &fresh);
+	rc = stage(t, m, node, &staged, strchr(path, '/') + 1, caller->actor, &fresh);
 	return rc < 0 ? rc : GATE_STAGED;
 }
 
@@ -238,6 +236,13 @@ static void tell_ungoverned(Trusted *t, const char *below, const struct actor *w
 	tell_process(writer->pid, words);
 }
 
+void trusted_forget(Trusted *t, uint64_t node) {
+	Meta *m = store_meta(t->store);
+	staging_remove(t->staging, node);
+	meta_begin(m);
+	(void)meta_end(m, gate_staged_forget(m, node));
+}
+
 static int staged_flush(void *gate, struct Inode *inode, const struct actor *opener, uint32_t pid, bool dirty) {
 	Trusted *t = gate;
 	struct staged staged;
@@ -299,7 +304,7 @@ static void staged_release(void *gate, struct Inode *inode, const struct actor *
 			(void)gate_refuse_staged(t->gate, content, below, opener);
 		inode_content_done(inode);
 	}
-	staging_remove(t->staging, inode->node);
+	trusted_forget(t, inode->node);
 }
 
 static int trusted_truncate(void *gate, const struct gate_caller *caller, const struct node *node, uint64_t size) {
@@ -323,178 +328,6 @@ static int trusted_truncate(void *gate, const struct gate_caller *caller, const 
 	if (rc >= 0)
 		rc = gate_judge_staged(t->gate, content, strchr(path, '/') + 1, caller->actor);
 	return tell_refusal(caller->actor->pid, rc);
-}
-
-/* ---- renames and removals ---- */
-
-/* RELEASE follows close(2) by itself, so a writer that has just closed is given this long to be gone. */
-enum { WRITER_WAIT_MS = 1000, WRITER_STEP_MS = 5 };
-
-static bool has_writers(Inode *inode) {
-	pthread_mutex_lock(&inode->lock);
-	bool has = inode->writers > 0;
-	pthread_mutex_unlock(&inode->lock);
-	return has;
-}
-
-/*
- * What a writer has not closed yet may still wait in the kernel's cache: judging now would be judging a part. So a
- * temporary file that is open for writing is not renamed to its final name.
- */
-static int wait_for_writers(Trusted *t, uint64_t ino, const char *below) {
-	Inode *inode = inode_find(t->inodes, ino);
-	if (!inode)
-		return 0;
-	session_settle();
-	bool open = has_writers(inode);
-	for (int waited = 0; open && waited < WRITER_WAIT_MS; waited += WRITER_STEP_MS) {
-		nanosleep(&(struct timespec){.tv_nsec = WRITER_STEP_MS * 1000000L}, NULL);
-		open = has_writers(inode);
-	}
-	inode_put(t->inodes, inode);
-	if (open)
-		return fault(EBUSY,
-		        "Trusted/%s: the temporary file is still open for writing; close it, then rename it", below);
-	return 0;
-}
-
-/* A temporary file gets the name it was meant for: this is its gate. */
-static int publish_temporary(Trusted *t, const struct staged *staged, const char *below, const struct actor *actor) {
-	Meta *m = store_meta(t->store);
-	struct node node;
-	meta_begin(m);
-	int rc = meta_end(m, tree_get(m, staged->node, &node));
-	if (rc >= 0)
-		rc = wait_for_writers(t, node.ino, below);
-	if (rc < 0)
-		return rc;
-	meta_begin(m);
-	rc = meta_end(m, tree_get(m, staged->node, &node)); /* the last close sealed its version */
-	if (rc < 0)
-		return rc;
-	if (node.version == 0)
-		return fault(EPERM, "Trusted/%s: nothing was written yet, and an empty file does not pass", below);
-	rc = gate_judge_version(t->gate, node.id, node.version, below, actor, 0, (struct bytes){0});
-	if (rc >= 0)
-		staging_remove(t->staging, staged->node);
-	return rc;
-}
-
-/* A published file moves: judged as what it would be under the new name. */
-static int move_published(Trusted *t, const struct node *node, uint64_t parent, struct bytes name, const char *below,
-        const struct actor *actor) {
-	if (!S_ISREG(node->mode))
-		return 0;
-	int rc = gate_judge_version(t->gate, node->id, node->version, below, actor, parent, name);
-	return rc < 0 ? rc : 1;
-}
-
-/* Directories move only while no file would come under another dataset's rules unjudged. */
-static int refuse_full_directory(Meta *m, const struct node *node) {
-	bool empty;
-	if (!S_ISDIR(node->mode))
-		return 0;
-	int rc = tree_is_empty(m, node->id, &empty);
-	if (rc >= 0 && !empty)
-		rc = fault(EPERM,
-		        "a directory of Trusted that holds files is not renamed: each file is judged under its "
-		        "path; copy the files to the new place");
-	return rc;
-}
-
-static int trusted_rename(void *gate, const struct gate_caller *caller, const struct gate_rename *r) {
-	Trusted *t = gate;
-	Meta *m = store_meta(t->store);
-	struct staged staged;
-	char below[TREE_PATH_MAX];
-	bool is_staged = staging_find(t->staging, r->node->id, &staged);
-	if (r->parent == r->new_parent && r->name.size == r->new_name.size &&
-	        memcmp(r->name.data, r->new_name.data, r->name.size) == 0)
-		return 1; /* nothing moves */
-	meta_begin(m);
-	int rc = below_of(m, r->new_parent, r->new_name, below);
-	if (rc >= 0 && r->flags & RENAME_EXCHANGE)
-		rc = fault(EPERM, "names in Trusted are not exchanged: rename one after the other");
-	if (rc >= 0 && r->flags & RENAME_NOREPLACE) {
-		struct node there;
-		rc = tree_lookup(m, r->new_parent, r->new_name, &there);
-		rc = rc == -ENOENT ? 0 : rc < 0 ? rc : -EEXIST;
-	}
-	if (rc >= 0)
-		rc = refuse_full_directory(m, r->node);
-	rc = meta_end(m, rc);
-	if (rc < 0)
-		return rc;
-	bool governed = gate_name_of(t->gate, below) == GATE_GOVERNED;
-	if (is_staged && !governed) {
-		staging_rename(t->staging, staged.node, r->new_parent, r->new_name);
-		return 1;
-	}
-	if (is_staged) {
-		rc = tell_refusal(caller->actor->pid, publish_temporary(t, &staged, below, caller->actor));
-		return rc < 0 ? rc : 1;
-	}
-	return move_published(t, r->node, r->parent, r->name, below, caller->actor);
-}
-
-static int trusted_unlink(void *gate, Meta *m, const struct gate_caller *caller, uint64_t parent, struct bytes name,
-        const struct node *node) {
-	(void)m, (void)caller, (void)parent, (void)name;
-	Trusted *t = gate;
-	struct staged staged;
-	if (!staging_find(t->staging, node->id, &staged))
-		return 0;
-	staging_remove(t->staging, node->id);
-	return 1;
-}
-
-static bool stays_below(const char *target) {
-	if (target[0] == '/')
-		return false;
-	for (const char *at = target; at; at = strchr(at, '/')) {
-		at += *at == '/';
-		if (at[0] == '.' && at[1] == '.' && (at[2] == '/' || at[2] == '\0'))
-			return false;
-	}
-	return true;
-}
-
-/* Under a name that a dataset governs one finds what passed that dataset's checks, not a way to what passed another's.
- */
-static int check_link_name(Trusted *t, const char *path) {
-	const char *slash = strchr(path, '/');
-	if (!slash || gate_name_of(t->gate, slash + 1) != GATE_GOVERNED)
-		return 0;
-	return fault(EPERM,
-	        "%s: a dataset governs this name, so it can only be a file that was judged, no symbolic link", path);
-}
-
-static int check_move(Trusted *t, Meta *m, const struct node *node, const char *path) {
-	if (S_ISREG(node->mode))
-		return fault(EBUSY, "%s: a file took the name meanwhile; rename it again, so that it is judged", path);
-	return S_ISLNK(node->mode) ? check_link_name(t, path) : refuse_full_directory(m, node);
-}
-
-static int trusted_change(void *gate, Meta *m, const struct gate_caller *caller, enum gate_verb verb,
-        const struct node *node, const char *path, const char *target) {
-	(void)caller;
-	switch (verb) {
-	case GATE_MKDIR:
-	case GATE_RMDIR:
-	case GATE_SETATTR:
-	case GATE_SETXATTR:
-		return 0;
-	case GATE_SYMLINK:
-		if (target && stays_below(target))
-			return check_link_name(gate, path);
-		return fault(EPERM, "%s: a symbolic link in Trusted must be relative and have no '..'", path);
-	case GATE_MOVE:
-		return check_move(gate, m, node, path);
-	case GATE_MKNOD:
-	case GATE_HARDLINK:
-		break;
-	}
-	return fault(EPERM, "%s: Trusted holds only judged files, directories and symbolic links", path);
 }
 
 /* ---- user.assayfs.… ---- */

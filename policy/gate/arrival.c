@@ -80,10 +80,10 @@ static int put_off(Gate *gate, const struct arrival *a, int trouble) {
 	return meta_end(m, rc);
 }
 
-enum taken { TAKEN_NOTHING, TAKEN_SETTLED, TAKEN_TO_RUN, TAKEN_TO_WALK };
+enum taken { TAKEN_NOTHING, TAKEN_SETTLED, TAKEN_TO_RUN, TAKEN_TO_WALK, TAKEN_FROM_STAGING };
 
-/* Takes a due job: TAKEN_TO_RUN with its path held; TAKEN_TO_WALK for a directory; TAKEN_SETTLED when what was due
- * needs no check (any more). */
+/* Takes a due job: TAKEN_TO_RUN with its path held; TAKEN_FROM_STAGING; TAKEN_TO_WALK for a directory; TAKEN_SETTLED
+ * when what was due needs no check (any more). */
 static int take(Gate *gate, struct arrival *a) {
 	Meta *m = store_meta(gate->store);
 	struct node node = {0};
@@ -97,6 +97,10 @@ static int take(Gate *gate, struct arrival *a) {
 	if (!a->below) {
 		rc = meta_end(m, supersede(m, a, "its path lies in no zone"));
 		return rc < 0 ? rc : TAKEN_SETTLED;
+	}
+	if (a->job.kind == JOB_STAGED) { /* which has no name to look at */
+		rc = meta_end(m, 0);
+		return rc < 0 ? rc : TAKEN_FROM_STAGING;
 	}
 	rc = tree_resolve(m, bytes_of_string(a->path), &node);
 	if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR) {
@@ -376,6 +380,12 @@ int gate_run_due_job(Gate *gate) {
 	int rc = take(gate, &a);
 	if (rc == TAKEN_TO_WALK) {
 		rc = walk(gate, &a);
+		return rc < 0 ? rc : 1;
+	}
+	if (rc == TAKEN_FROM_STAGING) {
+		rc = staged_run(gate, &a.job, a.path, &a.actor);
+		if (rc < 0)
+			rc = put_off(gate, &a, rc);
 		return rc < 0 ? rc : 1;
 	}
 	if (rc != TAKEN_TO_RUN)

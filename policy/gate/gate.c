@@ -199,6 +199,8 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 	meta_begin(m);
 	rc = meta_end(m, gate_policy_load(m, &gate->in_force));
 	if (rc >= 0 && !info.read_only)
+		rc = staged_recover(gate);
+	if (rc >= 0 && !info.read_only)
 		rc = start_threads(gate);
 	if (rc < 0) {
 		gate_stop(steal_pointer(&gate));

@@ -137,6 +137,21 @@ int gate_judge_staged(Gate *gate, Content *staged, const char *below, const stru
 int gate_refuse_staged(Gate *gate, Content *staged, const char *below, const struct actor *actor);
 
 /*
+ * What is written into Trusted has no name in the tree until it is published. So that a crash does not lose what was
+ * fsynced, the staging node's path and writer are kept in a row of their own from its making (and from each new
+ * temporary name) on, until gate_staged_forget or its publication takes the row away. At the next gate_start:
+ *
+ *     fsynced, not closed                         sealed by recovery ─► quarantine, with the verdict `error`
+ *     closed (gate_judge_staged had begun)        judged ─► published, if its name still shows what it did; or
+ * quarantine temporary name (no dataset), fsynced        quarantine, with the verdict `error` anything else nothing was
+ * promised: forgotten
+ *
+ * Both in the running meta operation.
+ */
+int gate_staged_note(Meta *m, uint64_t node, const char *below, const struct actor *actor);
+int gate_staged_forget(Meta *m, uint64_t node);
+
+/*
  * Judges version `version` of `node` (sealed, of any zone) as new content of Trusted/`below` and publishes it there.
  * When `from_parent` is not 0, the name `from_name` in it is removed in the same operation (a rename inside Trusted).
  * Errors as gate_judge_staged.

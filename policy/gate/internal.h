@@ -75,7 +75,7 @@ struct judgement {
 	const char *path;  /* the verdict's: where the file was met */
 	const char *below; /* where it would stand in Trusted */
 	struct gate_policy *policy;
-	const struct policy_dataset *dataset;
+	const struct policy_dataset *dataset; /* NULL: none; then only judge_unchecked */
 	struct actor actor;
 	int64_t started_ns;
 	struct check_outcome checked; /* result is taken over by the verdict */
@@ -84,10 +84,28 @@ struct judgement {
 /* Runs the check on what `input` yields; fills j->checked. */
 int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint64_t size);
 
+/* Reads and hashes what `input` yields; j->checked is an error with these words. */
+int judge_unchecked(struct judgement *j, struct check_input input, const char *words);
+
+/* One of the two on a sealed version: checked by its dataset, or (words not NULL) read alone. */
+int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const char *words);
+
 /* Makes, signs and stores the verdict of j->checked about (node, version), with its audit record, in the running meta
  * operation. A refusal also puts the version into quarantine. */
 int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64_t version, uint64_t *ret_verdict,
         enum outcome *ret_outcome);
+
+/* ---- staged.c ---- */
+
+/* In the meta operation that seals what its writer closed: from here on it is the gate's to decide, also after a crash.
+ */
+int staged_closed(Meta *m, uint64_t node, uint64_t version);
+/* In the one that publishes it. */
+int staged_published(Meta *m, uint64_t node);
+/* Queues what the last mount left; before there are threads. */
+int staged_recover(Gate *gate);
+/* Runs a job of that. */
+int staged_run(Gate *gate, const struct job *job, const char *path, const struct actor *actor);
 
 /* ---- publish.c ---- */
 
@@ -99,7 +117,8 @@ struct publication {
 	uint64_t policy;       /* number of the policy that the verdict was given under */
 	const uint8_t *sha256; /* 32 bytes: what the verdict is about */
 	struct actor actor;
-	uint64_t from_parent; /* 0, or a name that goes in the same operation */
+	const uint64_t *only_over; /* NULL, or the version that the name must show still (0: none) */
+	uint64_t from_parent;      /* 0, or a name that goes in the same operation */
 	struct bytes from_name;
 	uint64_t job; /* 0, or a job that is done with it */
 };
@@ -114,6 +133,12 @@ int publish(Gate *gate, const struct publication *p);
 
 /* Queues the arrival of every governed file below a directory of Landing. */
 int queue_below(Gate *gate, uint64_t directory, const char *path, const struct actor *actor);
+
+/* ---- trusted.c ---- */
+
+/* gate_judge_version, with what the name must show still: NULL for whatever, or -EBUSY when it is another version. */
+int judge_over(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
+        const uint64_t *only_over);
 
 /* ---- arrival.c ---- */
 

@@ -44,8 +44,7 @@ static ssize_t hashing_read(void *context, void *buffer, size_t size) {
 	return got;
 }
 
-/* A dataset that asks for what this version does not do is an error, told apart from `failed`. */
-static int check_unsupported(struct judgement *j, struct check_input input) {
+int judge_unchecked(struct judgement *j, struct check_input input, const char *words) {
 	struct hashing h = {.input = input};
 	crypto_hash_sha256_init(&h.sha256);
 	int rc = drain((struct check_input){.read = hashing_read, .context = &h});
@@ -53,13 +52,41 @@ static int check_unsupported(struct judgement *j, struct check_input input) {
 		return rc;
 	crypto_hash_sha256_final(&h.sha256, j->checked.sha256);
 	j->checked.size = h.size;
-	return check_result_error(&j->checked.result, "%s", j->dataset->unsupported);
+	return check_result_error(&j->checked.result, "%s", words);
+}
+
+struct source {
+	Content *content;
+	uint64_t offset;
+};
+
+static ssize_t source_read(void *context, void *buffer, size_t size) {
+	struct source *s = context;
+	size_t got;
+	int rc = content_read(s->content, s->offset, buffer, size, &got);
+	if (rc < 0)
+		return rc;
+	s->offset += got;
+	return (ssize_t)got;
+}
+
+int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const char *words) {
+	_cleanup_(content_closep) Content *content = NULL;
+	int rc = content_open(gate->store, node, version, &content);
+	if (rc < 0)
+		return rc;
+	struct source source = {.content = content};
+	struct check_input input = {.read = source_read, .context = &source};
+	if (!words)
+		return judge_check(gate, j, input, content_size(content));
+	j->started_ns = meta_now(store_meta(gate->store));
+	return judge_unchecked(j, input, words);
 }
 
 int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint64_t size) {
 	j->started_ns = meta_now(store_meta(gate->store));
-	if (j->dataset->unsupported)
-		return check_unsupported(j, input);
+	if (j->dataset->unsupported) /* told apart from `failed` */
+		return judge_unchecked(j, input, j->dataset->unsupported);
 	struct check_job job = check_job_for(j->dataset, last_component(j->below), size, j->started_ns);
 	struct check_request request = {.job = &job, .input = input};
 	return fault_while(spawner_check(gate->spawner, &request, &j->checked), "checking %s", j->path);
@@ -95,9 +122,9 @@ static enum verdict_outcome row_outcome(enum outcome outcome) {
 static int record_audit(Meta *m, const struct judgement *j, uint64_t node, uint64_t version, uint64_t verdict,
         enum outcome outcome, const char *reason) {
 	char detail[AUDIT_DETAIL_MAX];
-	snprintf(detail, sizeof detail, "%s: dataset %s, policy %" PRIu64 ", verdict %" PRIu64 "%s%s",
-	        outcome_word(outcome), j->dataset->name, j->policy->number, verdict, reason ? ": " : "",
-	        reason ? reason : "");
+	snprintf(detail, sizeof detail, "%s: %s%s, policy %" PRIu64 ", verdict %" PRIu64 "%s%s", outcome_word(outcome),
+	        j->dataset ? "dataset " : "no dataset", j->dataset ? j->dataset->name : "", j->policy->number, verdict,
+	        reason ? ": " : "", reason ? reason : "");
 	struct audit_event event = {
 	        .event = "verdict",
 	        .actor = j->actor,
@@ -167,7 +194,7 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
 	        .version = version,
 	        .outcome = (uint8_t)row_outcome(outcome),
 	        .fresh = true,
-	        .dataset = bytes_of_string(j->dataset->name),
+	        .dataset = bytes_of_string(j->dataset ? j->dataset->name : ""),
 	        .policy = j->policy->number,
 	        .body = bytes_of(json, size),
 	        .signature = bytes_of(signature, sizeof signature),

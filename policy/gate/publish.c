@@ -64,6 +64,8 @@ static int target_prepare(Meta *m, const struct publication *p, struct node *ret
 		t->node = node.id;
 		t->is_new = true;
 	}
+	if (rc >= 0 && p->only_over && *p->only_over != t->version)
+		rc = fault(EBUSY, "Trusted/%s shows something newer by now", p->below);
 	return rc;
 }
 
@@ -110,6 +112,8 @@ static int record(
 	        .detail = detail,
 	};
 	int rc = audit_record(m, &event, NULL);
+	if (rc >= 0)
+		rc = staged_published(m, p->source_node);
 	if (rc >= 0 && p->job != 0)
 		rc = job_finish(m, p->job, p->verdict);
 	return rc;

@@ -24,41 +24,23 @@ bool gate_ignores(Gate *gate, const char *below) {
 	return policy_ignored(policy->policy, below);
 }
 
-struct source {
-	Content *content;
-	uint64_t offset;
-};
-
-static ssize_t source_read(void *context, void *buffer, size_t size) {
-	struct source *s = context;
-	size_t got;
-	int rc = content_read(s->content, s->offset, buffer, size, &got);
-	if (rc < 0)
-		return rc;
-	s->offset += got;
-	return (ssize_t)got;
-}
-
-static int check_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version) {
-	_cleanup_(content_closep) Content *content = NULL;
-	int rc = content_open(gate->store, node, version, &content);
-	if (rc < 0)
-		return rc;
-	struct source source = {.content = content};
-	return judge_check(
-	        gate, j, (struct check_input){.read = source_read, .context = &source}, content_size(content));
-}
-
 static int refuse(const struct judgement *j, enum outcome outcome, const char *reason) {
 	return fault(EPERM, "%s %s the checks of dataset %s: %s (assayfs why '%s')", j->path,
 	        outcome == OUTCOME_FAILED ? "did not pass" : "could not be judged by", j->dataset->name,
 	        reason ? reason : "no reason given", j->path);
 }
 
-static int judge_and_publish(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, uint64_t from_parent,
-        struct bytes from_name) {
+/* What is published, beyond what was judged: see struct publication. */
+struct asked {
+	uint64_t node, version;
+	const uint64_t *only_over;
+	uint64_t from_parent;
+	struct bytes from_name;
+};
+
+static int judge_and_publish(Gate *gate, struct judgement *j, const struct asked *asked) {
 	Meta *m = store_meta(gate->store);
-	int rc = check_version(gate, j, node, version);
+	int rc = judge_version(gate, j, asked->node, asked->version, NULL);
 	if (rc < 0)
 		return rc;
 	uint8_t sha256[32];
@@ -67,27 +49,27 @@ static int judge_and_publish(Gate *gate, struct judgement *j, uint64_t node, uin
 	uint64_t verdict;
 	enum outcome outcome;
 	meta_begin(m);
-	rc = meta_end(m, judge_record(gate, m, j, node, version, &verdict, &outcome));
+	rc = meta_end(m, judge_record(gate, m, j, asked->node, asked->version, &verdict, &outcome));
 	if (rc < 0)
 		return rc;
 	if (outcome != OUTCOME_PASSED)
 		return refuse(j, outcome, reason);
 	struct publication p = {
-	        .source_node = node,
-	        .source_version = version,
+	        .source_node = asked->node,
+	        .source_version = asked->version,
 	        .below = j->below,
 	        .verdict = verdict,
 	        .policy = j->policy->number,
 	        .sha256 = sha256,
 	        .actor = j->actor,
-	        .from_parent = from_parent,
-	        .from_name = from_name,
+	        .only_over = asked->only_over,
+	        .from_parent = asked->from_parent,
+	        .from_name = asked->from_name,
 	};
 	return publish(gate, &p);
 }
 
-static int judge_once(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
-        uint64_t from_parent, struct bytes from_name) {
+static int judge_once(Gate *gate, const struct asked *asked, const char *below, const struct actor *actor) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
 	char path[TREE_PATH_MAX];
 	snprintf(path, sizeof path, "Trusted/%s", below);
@@ -104,26 +86,42 @@ static int judge_once(Gate *gate, uint64_t node, uint64_t version, const char *b
 	int rc = gate_path_take(gate, below);
 	if (rc < 0)
 		return rc;
-	rc = judge_and_publish(gate, &j, node, version, from_parent, from_name);
+	rc = judge_and_publish(gate, &j, asked);
 	check_result_freep(&j.checked.result);
 	gate_path_done(gate, below);
 	return rc;
 }
 
-int gate_judge_version(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
-        uint64_t from_parent, struct bytes from_name) {
+static int judge(Gate *gate, const struct asked *asked, const char *below, const struct actor *actor) {
 	int rc = -EAGAIN;
 	for (int turn = 0; rc == -EAGAIN && turn < JUDGE_TURNS; turn++) {
 		if (turn > 0) /* a policy is stored a moment before it is handed out */
 			nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
-		rc = judge_once(gate, node, version, below, actor, from_parent, from_name);
+		rc = judge_once(gate, asked, below, actor);
 	}
 	return rc;
 }
 
+int gate_judge_version(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
+        uint64_t from_parent, struct bytes from_name) {
+	struct asked asked = {.node = node, .version = version, .from_parent = from_parent, .from_name = from_name};
+	return judge(gate, &asked, below, actor);
+}
+
+int judge_over(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
+        const uint64_t *only_over) {
+	struct asked asked = {.node = node, .version = version, .only_over = only_over};
+	return judge(gate, &asked, below, actor);
+}
+
+static int closed(Meta *m, const struct version *sealed, void *arg) {
+	(void)arg;
+	return staged_closed(m, sealed->node, sealed->id);
+}
+
 int gate_judge_staged(Gate *gate, Content *staged, const char *below, const struct actor *actor) {
 	struct version sealed;
-	int rc = content_seal(staged, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed);
+	int rc = content_seal(staged, ORIGIN_WRITE, 0, NULL, closed, NULL, &sealed);
 	if (rc == -ENODATA)
 		return 0;
 	if (rc < 0)
@@ -131,17 +129,8 @@ int gate_judge_staged(Gate *gate, Content *staged, const char *below, const stru
 	return gate_judge_version(gate, sealed.node, sealed.id, below, actor, 0, (struct bytes){0});
 }
 
-static int drop_bytes(Gate *gate, uint64_t node, uint64_t version, struct judgement *j) {
-	struct policy_dataset nothing = *j->dataset;
-	const struct policy_dataset *asked = j->dataset;
-	nothing.unsupported =
-	        "closed otherwise than by the process that opened it: what it holds may be a part; write it "
-	        "anew and close it";
-	j->dataset = &nothing; /* read and hashed, not checked */
-	int rc = check_version(gate, j, node, version);
-	j->dataset = asked;
-	return rc;
-}
+static const char closed_by_another[] = "closed otherwise than by the process that opened it: what it holds may be a "
+                                        "part; write it anew and close it";
 
 int gate_refuse_staged(Gate *gate, Content *staged, const char *below, const struct actor *actor) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
@@ -158,16 +147,17 @@ int gate_refuse_staged(Gate *gate, Content *staged, const char *below, const str
 	int rc = content_seal(staged, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed);
 	if (rc == -ENODATA || !j.dataset)
 		return 0;
-	if (rc >= 0 && sealed.size == 0)
-		rc = check_version(gate, &j, sealed.node, sealed.id); /* fails as what it is: empty */
-	else if (rc >= 0)
-		rc = drop_bytes(gate, sealed.node, sealed.id, &j);
+	if (rc >= 0) /* an empty one fails as what it is */
+		rc = judge_version(gate, &j, sealed.node, sealed.id, sealed.size == 0 ? NULL : closed_by_another);
 	Meta *m = store_meta(gate->store);
 	uint64_t verdict;
 	enum outcome outcome = OUTCOME_ERROR;
 	if (rc >= 0) {
 		meta_begin(m);
-		rc = meta_end(m, judge_record(gate, m, &j, sealed.node, sealed.id, &verdict, &outcome));
+		rc = judge_record(gate, m, &j, sealed.node, sealed.id, &verdict, &outcome);
+		if (rc >= 0)
+			rc = gate_staged_forget(m, sealed.node);
+		rc = meta_end(m, rc);
 	}
 	check_result_freep(&j.checked.result);
 	return rc;

@@ -178,6 +178,18 @@ static void small_values_are_kept_by_name(void **state) {
 	assert_int_equal(OP(f, meta_kv_put(f->m, "store.x", bytes_of(NULL, 0))), 0);
 	assert_int_equal(OP(f, meta_kv_get(f->m, "store.x", value, sizeof value, &size)), 0);
 	assert_int_equal(size, 0);
+	char key[16];
+	assert_int_equal(OP(f, meta_kv_put(f->m, "store.y", bytes_of("why", 3))), 0);
+	assert_int_equal(OP(f, meta_kv_next(f->m, "store.", "store.", key, sizeof key, value, sizeof value, &size)), 0);
+	assert_string_equal(key, "store.x");
+	assert_int_equal(OP(f, meta_kv_next(f->m, "store.", key, key, sizeof key, value, sizeof value, &size)), 0);
+	assert_string_equal(key, "store.y");
+	assert_int_equal(size, 3);
+	assert_int_equal(OP(f, meta_kv_next(f->m, "store.", "store.x", key, 4, value, sizeof value, &size)), -ERANGE);
+	assert_int_equal(
+	        OP(f, meta_kv_next(f->m, "store.", "store.y", key, sizeof key, value, sizeof value, &size)), -ENOENT);
+	assert_int_equal(
+	        OP(f, meta_kv_next(f->m, "meta.t", "meta.", key, sizeof key, value, sizeof value, &size)), -ENOENT);
 	assert_int_equal(OP(f, meta_kv_remove(f->m, "store.x")), 0);
 	assert_int_equal(OP(f, meta_kv_get(f->m, "store.x", value, sizeof value, &size)), -ENOENT);
 }

@@ -1,6 +1,8 @@
 /* What is written into Trusted, and what is renamed there. */
 #include "tests/policy/gate_world.h"
 
+#include "policy/gate/internal.h"
+
 static void a_direct_write_is_published_whole_or_refused_in_words(void **state) {
 	struct world *w = *state;
 	apply(w, policy_yaml);
@@ -56,11 +58,93 @@ static void a_name_that_shows_something_newer_is_not_moved_away_unseen(void **st
 	shows(w, "Trusted/animals/b.csv", NULL);
 }
 
+/* ---- after a crash ---- */
+
+static int close_it(Meta *m, const struct version *sealed, void *arg) {
+	return *(bool *)arg ? staged_closed(m, sealed->node, sealed->id) : 0;
+}
+
+/* A file written into Trusted with its verdict outstanding; not closed: a draft that was fsynced. */
+static Content *write_staged(struct world *w, const char *below, const char *text, bool closed) {
+	Content *content = NULL;
+	struct node attributes = {.mode = S_IFREG | 0640, .zone = ZONE_STAGING}, node;
+	struct version sealed;
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	int rc = tree_create_orphan(m, &attributes, &node);
+	if (rc >= 0)
+		rc = gate_staged_note(m, node.id, below, &somebody);
+	assert_int_equal(meta_end(m, rc), 0);
+	assert_int_equal(content_open(w->store, node.id, 0, &content), 0);
+	assert_int_equal(content_touch(content), 0);
+	assert_int_equal(content_write(content, 0, bytes_of_string(text)), 0);
+	if (closed)
+		assert_int_equal(content_seal(content, ORIGIN_WRITE, 0, NULL, close_it, &closed, &sealed), 0);
+	else
+		assert_int_equal(content_sync(content), 0);
+	return content;
+}
+
+/* Closing a content drops its draft, which is what the crash undoes. */
+static void crash(struct world *w, Content *one, Content *two) {
+	assert_int_equal(store_commit_wait(w->store), 0);
+	content_close(one);
+	content_close(two);
+	world_crash(w);
+	settle(w);
+}
+
+static void what_was_closed_before_a_crash_is_judged_after_it(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	Content *good = write_staged(w, "animals/good.csv", "good", true);
+	crash(w, good, write_staged(w, "animals/bad.csv", "BAD", true));
+	shows(w, "Trusted/animals/good.csv", "good");
+	shows(w, "Trusted/animals/bad.csv", NULL);
+	assert_int_equal(quarantined(w), 1);
+	crash(w, NULL, NULL); /* nothing is done twice */
+	assert_int_equal(quarantined(w), 1);
+	assert_int_equal(versions_of(w, "Trusted/animals/good.csv"), 1);
+}
+
+static void what_was_synced_before_a_crash_is_in_quarantine_and_not_published(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	Content *governed = write_staged(w, "animals/a.csv", "good", false);
+	crash(w, governed, write_staged(w, "nobody/a.csv", "good", false));
+	shows(w, "Trusted/animals/a.csv", NULL);
+	shows(w, "Trusted/nobody/a.csv", NULL);
+	assert_int_equal(quarantined(w), 2);
+}
+
+static void what_was_closed_before_a_crash_never_hides_what_is_newer(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	assert_int_equal(staged(w, "animals/a.csv", "former"), 0);
+	Content *late = write_staged(w, "animals/a.csv", "late", true);
+	assert_int_equal(staged(w, "animals/a.csv", "newer"), 0);
+	crash(w, late, NULL);
+	shows(w, "Trusted/animals/a.csv", "newer");
+	assert_int_equal(quarantined(w), 1);
+}
+
+static void two_writers_of_one_name_are_both_found(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	Content *one = write_staged(w, "animals/a.csv", "one", false);
+	crash(w, one, write_staged(w, "animals/a.csv", "two", false));
+	assert_int_equal(quarantined(w), 2);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_direct_write_is_published_whole_or_refused_in_words),
 	        WORLD(a_policy_that_comes_into_force_meanwhile_is_the_one_that_counts),
 	        WORLD(a_name_that_shows_something_newer_is_not_moved_away_unseen),
+	        WORLD(what_was_closed_before_a_crash_is_judged_after_it),
+	        WORLD(what_was_synced_before_a_crash_is_in_quarantine_and_not_published),
+	        WORLD(what_was_closed_before_a_crash_never_hides_what_is_newer),
+	        WORLD(two_writers_of_one_name_are_both_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

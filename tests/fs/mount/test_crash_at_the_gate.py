@@ -3,6 +3,7 @@
 
 usage: test_crash_at_the_gate.py ASSAYFS SOURCE [ROUNDS [SEED]]
 """
+import json
 import os
 import random
 import signal
@@ -89,6 +90,7 @@ class CrashTests(GateTests):
             time.sleep(rng.random() * 0.3)
             self.crash()
             writer.wait(timeout=30)
+            self.idle()  # what was closed when the daemon died is judged now
             shown = self.get("Trusted/animals/x.csv")
             self.check(shown in (former, new), f"round {i}: neither the former nor the new file but {shown and len(shown)} bytes")
             former = shown
@@ -110,6 +112,92 @@ class CrashTests(GateTests):
         self.outcome("Landing/animals/s.csv", "failed")
         self.check(self.get("Trusted/animals/s.csv") is None, "a bad one passed")
 
+    # ---- what was written into Trusted directly, and fsynced
+
+    def staged(self, name, content, fsync=True):
+        fd = os.open(self.at("Trusted/animals/" + name), os.O_RDWR | os.O_CREAT)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view):]
+        if fsync:
+            os.fsync(fd)
+        return fd
+
+    def held(self):
+        """What is in quarantine: path to (content, verdict)."""
+        found = {}
+        for row in sorted(os.listdir(self.at(".assayfs/quarantine"))):
+            with open(self.at(f".assayfs/quarantine/{row}/verdict.json"), encoding="utf-8") as file:
+                verdict = json.load(file)
+            self.check(verdict["path"] not in found, f"{verdict['path']} is in quarantine twice")
+            found[verdict["path"]] = self.get(f".assayfs/quarantine/{row}/content"), verdict
+        return found
+
+    def test_what_was_fsynced_into_trusted_and_not_closed_is_in_quarantine(self):
+        """Good, bad, over a published name, under a temporary one; what was not fsynced is gone. None is published."""
+        good, _ = vancouver()
+        bad, more = spoil(good), good + b"Cat;Black;2024-01-08;More;M;Lost\r\n"
+        self.mounted(policy=POLICY)
+        self.put("Landing/animals/there.csv", good)
+        self.wait_for("Trusted/animals/there.csv", good)
+        fds = [self.staged("good.csv", good), self.staged("bad.csv", bad), self.staged("there.csv", more),
+               self.staged(".there.csv.Ab12Cd", more), self.staged("unsynced.csv", good, fsync=False)]
+        os.close(self.staged(".closed.csv.Ab12Cd", bad))
+        wanted = {"good.csv": good, "bad.csv": bad, "there.csv": more, ".there.csv.Ab12Cd": more,
+                  ".closed.csv.Ab12Cd": bad}
+        for turn in ("once", "again"):  # recovered twice ends the same
+            self.crash_with(fds if turn == "once" else [])
+            self.idle()
+            held = self.held()
+            self.check(set(held) == {"Trusted/animals/" + n for n in wanted}, f"{turn}: in quarantine {sorted(held)}")
+            for name, content in wanted.items():
+                got, verdict = held.get("Trusted/animals/" + name, (None, {}))
+                self.check(got == content, f"{turn}: {name} in quarantine is not what was fsynced")
+                self.check(verdict.get("outcome") == "error" and verdict.get("output") is None, f"{turn}: {name}: {verdict}")
+            self.check(sorted(os.listdir(self.at("Trusted/animals"))) == ["there.csv"], "something was published")
+            self.check(self.get("Trusted/animals/there.csv") == good, "the published file changed")
+        self.check("not closed by its writer" in self.why("Trusted/animals/good.csv").get("text", ""),
+                   f"why: {self.why('Trusted/animals/good.csv')}")
+        records = self.records("--event", "verdict", "--path", "Trusted/animals/good.csv")
+        self.check(len(records) == 1 and records[0]["uid"] == os.getuid(), f"records: {records}")
+        self.assayfs("umount", "mnt")
+        self.fsck()
+
+    def test_what_was_being_closed_is_judged_after_the_crash(self):
+        """The daemon dies while it judges: a good file is published then, a bad one refused; over something newer, no."""
+        import threading
+        good, _ = vancouver()
+        large = good + good.split(b"\r\n", 1)[1] * 40  # its check takes long enough to be met
+        self.mounted(policy=POLICY)
+        os.makedirs(self.at("Trusted/animals"))
+        closers = []
+        for name, content in (("good.csv", large), ("bad.csv", spoil(large))):
+            fd = self.staged(name, content)
+            closers.append(threading.Thread(target=self.close_whatever, args=(fd,)))
+        for closer in closers:
+            closer.start()
+        time.sleep(0.2)
+        self.assayfs("sync", "mnt")
+        self.check(os.listdir(self.at("Trusted/animals")) == [], "the check took no time: make the file larger")
+        self.crash_with([])
+        for closer in closers:
+            closer.join()
+        self.wait_for("Trusted/animals/good.csv", large, seconds=60)
+        self.outcome("Trusted/animals/bad.csv", "failed", seconds=60)
+        self.idle()
+        self.check(self.get("Trusted/animals/bad.csv") is None, "a bad file was published")
+        self.check(list(self.held()) == ["Trusted/animals/bad.csv"], f"in quarantine: {list(self.held())}")
+        self.check(self.why("Trusted/animals/good.csv").get("outcome") == "passed", "published without a verdict")
+        self.assayfs("umount", "mnt")
+        self.fsck()
+
+    @staticmethod
+    def close_whatever(fd):
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+
     def crash_with(self, fds):
         os.kill(self.pid, signal.SIGKILL)
         time.sleep(0.3)
@@ -120,6 +208,7 @@ class CrashTests(GateTests):
                 pass
         self.assayfs("umount", "mnt")
         self.mount()
+        self.pid = self.json("status", "--json", "mnt").get("pid")
 
 
 if __name__ == "__main__":
