@@ -53,7 +53,7 @@ int content_open(Store *store, uint64_t node, uint64_t version, Content **ret) {
 }
 
 void content_close(Content *c) {
-	if (c && content_is_dirty(c))
+	if (c && content_is_dirty(c) && !c->reverted)
 		(void)content_drop(c);
 	content_abandon(c);
 }
@@ -289,8 +289,11 @@ static int flush(Content *c, bool synced) {
 	if (rc == 0 && synced)
 		rc = version_mark_fsynced(m, c->draft);
 	rc = meta_end(m, rc);
-	if (rc == 0)
+	if (rc == 0) {
 		content_rows_kept(c);
+		c->synced |= synced;
+		c->reverted = false;
+	}
 	return rc;
 }
 
@@ -310,6 +313,11 @@ int content_sync(Content *c) {
 	int rc = flush(c, true);
 	pthread_mutex_unlock(&c->lock);
 	return rc < 0 ? rc : store_commit_wait(c->store);
+}
+
+static void draft_ended(Content *c) {
+	c->draft = 0;
+	c->synced = c->reverted = false;
 }
 
 int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t sha256[32], content_sealed_fn *then,
@@ -332,7 +340,7 @@ int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t
 	if (rc >= 0) {
 		content_rows_kept(c);
 		c->base = version.id;
-		c->draft = 0;
+		draft_ended(c);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (rc < 0)
@@ -355,6 +363,14 @@ static int drop_rows(Content *c, Meta *m, uint64_t *ret_size) {
 	return rc;
 }
 
+/* What is in memory goes; the rows hold `size` bytes. */
+static void forget_changes(Content *c, uint64_t size) {
+	items_drop_from(c, 0, 0);
+	c->size = size;
+	c->cut = UINT64_MAX;
+	c->size_changed = false;
+}
+
 int content_drop(Content *c) {
 	pthread_mutex_lock(&c->lock);
 	int rc = 0;
@@ -364,13 +380,26 @@ int content_drop(Content *c) {
 		meta_begin(m);
 		rc = meta_end(m, drop_rows(c, m, &size));
 		if (rc == 0) {
-			items_drop_from(c, 0, 0);
-			c->draft = 0;
-			c->size = size;
-			c->cut = UINT64_MAX;
-			c->size_changed = false;
+			forget_changes(c, size);
+			draft_ended(c);
 		}
 	}
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+int content_revert(Content *c) {
+	pthread_mutex_lock(&c->lock);
+	int rc = c->draft && c->synced ? 0 : -ENODATA;
+	struct version version = {0};
+	if (rc == 0) {
+		Meta *m = store_meta(c->store);
+		meta_begin(m);
+		rc = meta_end(m, version_get(m, c->draft, &version));
+		c->reverted = true;
+	}
+	if (rc == 0)
+		forget_changes(c, version.size);
 	pthread_mutex_unlock(&c->lock);
 	return rc;
 }

@@ -38,7 +38,7 @@ typedef struct Content Content;
  */
 int content_open(Store *store, uint64_t node, uint64_t version, Content **ret);
 
-/* Ends the use. A draft that was neither sealed nor dropped is dropped. Accepts NULL. */
+/* Ends the use. A draft that was neither sealed nor dropped nor reverted is dropped. Accepts NULL. */
 void content_close(Content *c);
 DEFINE_CLEANUP(Content, content_close);
 
@@ -60,7 +60,7 @@ int content_write(Content *c, uint64_t offset, struct bytes data);
 int content_truncate(Content *c, uint64_t size);
 
 /* Makes a draft although nothing changed: a new empty file, or O_TRUNC of an empty one, so that closing it seals a
- * version. */
+ * version. One row, which the vault's reserve has room for: making the file was what asked for space. */
 int content_touch(Content *c);
 
 /* Bytes that read(2) reaches, what is not sealed yet included. */
@@ -113,3 +113,10 @@ int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t
 
 /* Throws the draft away: the file is again as it was sealed. */
 int content_drop(Content *c);
+
+/*
+ * Goes back to what the last content_sync acknowledged: changes since are thrown away, the draft stays and can be
+ * sealed without room for more blocks. From now on content_close leaves its rows alone, so that the end of the mount or
+ * recovery seals it if nobody else could. -ENODATA: no sync acknowledged anything of this draft.
+ */
+int content_revert(Content *c);

@@ -125,14 +125,30 @@ void items_drop_from(Content *c, uint64_t block, uint64_t page) {
 
 /* ---- making room ---- */
 
+/*
+ * The rows of a draft that was synced are what a crash would bring back: pages changed since wait for the next sync or
+ * the sealing, lest a part of them be there and a part not. A page stands for 4 MiB; only past twice the bound memory
+ * matters more.
+ */
+static bool must_wait(const ContentCache *cache, const struct item *item) {
+	return item->kind == ITEM_PAGE && item->dirty && item->owner->synced && cache->bytes <= 2 * cache->bound;
+}
+
 /* The oldest item whose owner nobody is using; its owner is then locked and pinned. Cache lock held. */
 static struct item *take_victim(ContentCache *cache) {
 	struct item *item = cache->oldest;
-	for (int i = 0; item && i < PASS_OVER; i++, item = item->newer) {
+	for (int i = 0; item && i < PASS_OVER; i++) {
+		struct item *newer = item->newer;
 		if (pthread_mutex_trylock(&item->owner->lock) == 0) {
-			item->owner->pins++;
-			return item;
+			if (!must_wait(cache, item)) {
+				item->owner->pins++;
+				return item;
+			}
+			pthread_mutex_unlock(&item->owner->lock);
+			lru_remove(cache, item);
+			lru_push(cache, item);
 		}
+		item = newer;
 	}
 	return NULL;
 }

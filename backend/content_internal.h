@@ -59,6 +59,8 @@ struct Content {
 	uint64_t cut; /* map pages from here on are still in the draft's rows, but no longer in the file; UINT64_MAX:
 	                 none */
 	bool size_changed;
+	bool synced;                  /* content_sync acknowledged the draft as its rows are */
+	bool reverted;                /* the draft is just that, and must outlive the content */
 	uint64_t run_start, run_next; /* blocks a run of small writes in order has gone through; where it would go on */
 
 	struct item *first, *last; /* its items; guarded by the cache's lock as well */

@@ -18,6 +18,9 @@ static int make_draft(Content *c, Meta *m, bool empty, struct version *ret_versi
 	int rc = tree_get(m, c->node, &node);
 	if (rc == 0)
 		rc = version_draft(m, c->node, empty ? 0 : c->base, (enum zone)node.zone, ret_version);
+	if (rc == -EEXIST)
+		return fault(
+		        EIO, "a synced change of this file could not be kept as a version yet; mount the vault again");
 	return rc;
 }
 
@@ -42,11 +45,8 @@ int content_ensure_draft(Content *c, bool empty) {
 }
 
 int content_touch(Content *c) {
-	int rc = store_space_check(c->store);
-	if (rc < 0)
-		return rc;
 	pthread_mutex_lock(&c->lock);
-	rc = content_ensure_draft(c, false);
+	int rc = content_ensure_draft(c, false);
 	pthread_mutex_unlock(&c->lock);
 	return rc;
 }

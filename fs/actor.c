@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,14 @@ pid_t actor_process(pid_t tid) {
 	const char *group = strstr(text, "\nTgid:");
 	long pid = group ? strtol(group + 6, NULL, 10) : 0;
 	return pid > 0 ? (pid_t)pid : tid;
+}
+
+static bool is_alive(pid_t pid) {
+	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+bool actor_may_finish(const struct actor *opener, uint32_t pid) {
+	return pid == (uint32_t)opener->pid || !is_alive((pid_t)opener->pid);
 }
 
 void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) {

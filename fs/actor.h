@@ -19,6 +19,12 @@ struct fuse_req;
 /* The process that thread `tid` belongs to; `tid` itself when that can't be told. */
 pid_t actor_process(pid_t tid);
 
+/*
+ * Whether a close by process `pid` is the word of who opened the file that it is whole: that of a duplicate in another
+ * process or of a child is not, as long as the opener lives.
+ */
+bool actor_may_finish(const struct actor *opener, uint32_t pid);
+
 /* Fills uid, gid, pid and exe for thread `tid` (0: nobody in particular; exe is "" then). */
 void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);
 

@@ -33,7 +33,7 @@ static void seal_one(void *arg, Inode *inode) {
 	if (inode->zone != ZONE_LANDING || atomic_load(&inode->unlinked))
 		return;
 	pthread_mutex_lock(&inode->lock);
-	int rc = inode->writers > 0 ? inode_seal(fs, inode, GATE_CLOSE, &event) : -ENODATA;
+	int rc = inode_seal(fs, inode, GATE_CLOSE, &event);
 	inode->writers = 0;
 	pthread_mutex_unlock(&inode->lock);
 	if (rc < 0 && rc != -ENODATA)

@@ -28,7 +28,7 @@ typedef struct Inode {
 	uint8_t zone;
 
 	pthread_mutex_t lock; /* held by open, release and whatever seals or drops: guards the next ones */
-	unsigned writers;     /* handles open for writing */
+	unsigned writers;     /* handles open for writing whose opener has not closed them */
 	uint64_t version;     /* of the node when the inode was opened or last sealed; 0: none yet */
 
 	pthread_rwlock_t swap; /* held shared while `content` is in use, exclusively to open or replace it */

@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "fs/access.h"
+#include "fs/actor.h"
 #include "fs/inode.h"
 #include "fs/roles.h"
 #include "fs/session.h"
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,15 +207,6 @@ static int staged_opened(void *gate, struct Inode *inode) {
 	return rc;
 }
 
-static bool is_alive(pid_t pid) {
-	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
-}
-
-/* A duplicate's or child's close is not the writer's word that the file is whole, as long as the opener lives. */
-static bool is_closer(const struct actor *opener, uint32_t pid) {
-	return pid == (uint32_t)opener->pid || !is_alive(opener->pid);
-}
-
 static int seal_temporary(Content *content) {
 	struct version sealed;
 	int rc = content_seal(content, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed);
@@ -249,7 +240,7 @@ static int staged_flush(void *gate, struct Inode *inode, const struct actor *ope
 	char below[TREE_PATH_MAX];
 	if (!staging_find(t->staging, inode->node, &staged))
 		return 0;
-	if (!dirty || (staged.governed && !is_closer(opener, pid)))
+	if (!dirty || (staged.governed && !actor_may_finish(opener, pid)))
 		return 0;
 	int rc = staged_below(t, &staged, below);
 	if (rc < 0)

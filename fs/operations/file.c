@@ -97,19 +97,6 @@ void operation_write(
 	fuse_reply_write(req, size);
 }
 
-/* The last chance to say that there is no room: nobody hears what becomes of RELEASE. */
-static int check_room(struct filesystem *fs, struct handle *handle) {
-	Content *content;
-	if (!handle->writable || handle->inode->zone != ZONE_LANDING)
-		return 0;
-	int rc = inode_content(fs->inodes, handle->inode, &content);
-	if (rc < 0)
-		return rc;
-	bool dirty = content_is_dirty(content);
-	inode_content_done(handle->inode);
-	return dirty ? store_space_check(fs->store) : 0;
-}
-
 /* ---- closing ---- */
 
 struct closing {
@@ -146,7 +133,6 @@ static void close_staged(fuse_req_t req, struct handle *handle) {
 	aside_run(&call_filesystem(req)->verdicts, answer_close, closing);
 }
 
-/* Versions in Landing are made when the last writer is done (RELEASE), not here: a descriptor may have many closes. */
 void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	if (virtual_is(ino)) {
 		fuse_reply_err(req, 0);
@@ -157,7 +143,7 @@ void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) 
 	if (handle->inode->zone == ZONE_STAGING && fs->gate->staged_flush && handle->writable)
 		close_staged(req, handle);
 	else
-		fuse_reply_err(req, -check_room(fs, handle));
+		fuse_reply_err(req, -handle_flush(fs, handle, actor_process(fuse_req_ctx(req)->pid)));
 }
 
 void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi) {

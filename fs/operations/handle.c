@@ -165,37 +165,59 @@ static void show_anew(struct filesystem *fs, Inode *inode) {
 	notify_entry(fs->notifier, parent_ino, bytes_of_string(strrchr(path, '/') + 1));
 }
 
-/* Sealing failed: the file is what it was before this writer. The log of the daemon and of the vault tell why. */
-static void give_up_draft(struct filesystem *fs, Inode *inode, int rc, struct audit_event *event) {
+/*
+ * Sealing failed: the file is what its last fsync acknowledged (true), or else what it was before this writer. The log
+ * of the daemon and of the vault tell why.
+ */
+static bool give_up_changes(struct filesystem *fs, Inode *inode, int rc, struct audit_event *event) {
 	log_fault(rc, "sealing node %" PRIu64, inode->node);
 	event->outcome = "error";
 	event->err = -rc;
 	event->version = 0;
 	event->path = NULL;
 	Content *content;
+	bool synced = false;
 	if (inode_content(fs->inodes, inode, &content) == 0) {
-		(void)content_drop(content);
+		synced = content_revert(content) == 0;
+		if (!synced)
+			(void)content_drop(content);
 		inode_note_size(inode, content_size(content), false);
 		inode_content_done(inode);
 	}
 	atomic_store(&inode->write_error, -rc);
+	return synced;
+}
+
+/* With inode->lock held. -ENODATA: nothing was sealed and no record made. */
+static int seal_at_release(struct filesystem *fs, Inode *inode, struct audit_event *event) {
+	int rc = inode_seal(fs, inode, GATE_CLOSE, event);
+	if (rc == 0 || rc == -ENODATA || !give_up_changes(fs, inode, rc, event))
+		return rc == 0 ? 0 : -ENODATA;
+	rc = inode_seal(fs, inode, GATE_CLOSE, event);
+	if (rc < 0)
+		log_fault(rc, "sealing what was synced of node %" PRIu64 "; the next mount will", inode->node);
+	return rc == 0 ? 0 : -ENODATA;
+}
+
+static uint64_t bytes_moved(struct handle *handle) {
+	return atomic_load(&handle->bytes_read) + atomic_load(&handle->bytes_written);
 }
 
 static int close_handle(struct filesystem *fs, struct handle *handle, struct audit_event *event) {
 	Inode *inode = handle->inode;
 	pthread_mutex_lock(&inode->lock);
-	bool last_writer = handle->writable && --inode->writers == 0;
+	if (handle->writable && !handle->done)
+		inode->writers--;
+	bool last_writer = handle->writable && inode->writers == 0;
 	int rc = -ENODATA;
 	/* O_RDONLY|O_CREAT makes a file that no writer closes. */
 	bool done = last_writer || (inode->version == 0 && inode->writers == 0);
 	if (done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
-		rc = inode_seal(fs, inode, GATE_CLOSE, event);
-	if (rc < 0 && rc != -ENODATA) {
-		give_up_draft(fs, inode, rc, event);
-		rc = -ENODATA;
-	}
+		rc = seal_at_release(fs, inode, event);
 	if (rc == -ENODATA && last_writer)
 		(void)inode_settle_times(fs, inode); /* the record tells of a failing database, too */
+	if (rc == -ENODATA && handle->told && handle->told_bytes == bytes_moved(handle) && !event->err)
+		rc = 0;
 	if (rc == -ENODATA)
 		rc = record_close(fs, inode, event, atomic_load(&handle->bytes_read) > 0);
 	if (last_writer && atomic_exchange(&inode->write_error, 0) != 0)
@@ -204,16 +226,64 @@ static int close_handle(struct filesystem *fs, struct handle *handle, struct aud
 	return rc;
 }
 
-void handle_release(struct filesystem *fs, struct handle *handle) {
-	Inode *inode = handle->inode;
+#define DETAIL_BYTES 64
+
+/* `detail` is the event's, and must live as long. */
+static struct audit_event close_event(struct handle *handle, char detail[static DETAIL_BYTES]) {
 	uint64_t got = atomic_load(&handle->bytes_read), put = atomic_load(&handle->bytes_written);
-	char detail[64];
-	snprintf(detail, sizeof detail, "read %" PRIu64 ", written %" PRIu64, got, put);
-	struct audit_event event = {.event = "close",
+	snprintf(detail, DETAIL_BYTES, "read %" PRIu64 ", written %" PRIu64, got, put);
+	return (struct audit_event){.event = "close",
 	        .actor = handle->actor,
-	        .node = inode->node,
+	        .node = handle->inode->node,
 	        .bytes = handle->writable ? put : got,
 	        .detail = detail};
+}
+
+/* Whether a close now would leave something that was written. Emptied files wait for RELEASE. */
+static bool has_written(struct filesystem *fs, Inode *inode) {
+	Content *content;
+	if (inode_content(fs->inodes, inode, &content) < 0)
+		return false;
+	bool written = content_is_dirty(content) && content_size(content) > 0;
+	inode_content_done(inode);
+	return written;
+}
+
+/* With inode->lock held, and something written. */
+static int seal_at_flush(struct filesystem *fs, struct handle *handle) {
+	char detail[DETAIL_BYTES];
+	struct audit_event event = close_event(handle, detail);
+	if (!handle->done) {
+		handle->done = true;
+		handle->inode->writers--;
+	}
+	if (handle->inode->writers > 0)
+		return store_space_check(fs->store);
+	int rc = inode_seal(fs, handle->inode, GATE_CLOSE, &event);
+	if (rc == 0) {
+		handle->told = true;
+		handle->told_bytes = bytes_moved(handle);
+	}
+	return rc == -ENODATA ? 0 : rc;
+}
+
+int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer) {
+	Inode *inode = handle->inode;
+	if (!handle->writable || inode->zone != ZONE_LANDING || !has_written(fs, inode))
+		return 0;
+	/* The last chance to say that there is no room: nobody hears what becomes of RELEASE. */
+	if (!actor_may_finish(&handle->actor, (uint32_t)closer))
+		return store_space_check(fs->store);
+	pthread_mutex_lock(&inode->lock);
+	int rc = atomic_load(&inode->unlinked) ? 0 : seal_at_flush(fs, handle);
+	pthread_mutex_unlock(&inode->lock);
+	return rc;
+}
+
+void handle_release(struct filesystem *fs, struct handle *handle) {
+	Inode *inode = handle->inode;
+	char detail[DETAIL_BYTES];
+	struct audit_event event = close_event(handle, detail);
 	int rc = close_handle(fs, handle, &event);
 	if (rc < 0)
 		log_fault(rc, "closing node %" PRIu64, inode->node);

@@ -1,8 +1,12 @@
 /*
  * handle: one open file description: what fuse_file_info.fh points to.
  *
- *      OPEN, CREATE ──► handle_new ──► READ, WRITE, FSYNC … ──► RELEASE: handle_release
- *                                                               last writer: the draft is sealed, the record says so
+ *      OPEN, CREATE ──► handle_new ──► READ, WRITE, FSYNC … ──► FLUSH: handle_flush ──► RELEASE: handle_release
+ *
+ * The last writer's close makes the version: with FLUSH, which close(2) waits for, if it is the opener's, so that
+ * nothing done after a close can become durable before it, and close(2) can say what failed. A descriptor may have many
+ * closes (duplicates, children): what is written after such a FLUSH, or through a mapping, is sealed with RELEASE,
+ * which nobody waits for. So is an emptied file, since a shell's `>` closes it once before anything is written.
  */
 #pragma once
 
@@ -18,6 +22,10 @@ struct handle {
 	Inode *inode;
 	int flags;
 	bool writable;
+	/* With inode->lock: */
+	bool done; /* its opener closed it: not counted among the writers any more */
+	bool told; /* the record of the close was made, when so many bytes had been read and written: */
+	uint64_t told_bytes;
 	struct actor actor; /* of the open: WRITE and RELEASE come without */
 	_Atomic uint64_t bytes_read, bytes_written;
 };
@@ -28,6 +36,12 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi) {
 
 /* Makes the handle of an inode whose reference it takes over. A writer is counted. NULL without memory. */
 struct handle *handle_new(Inode *inode, int flags, const struct actor *actor);
+
+/*
+ * A close by process `closer`: the last writer's seals what changed, as handle_release does. Errors are for close(2);
+ * the draft stays then, and RELEASE tries again.
+ */
+int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer);
 
 /*
  * Ends it: the last writer seals what changed, in one meta operation with the record of the close and the gate's

@@ -358,6 +358,77 @@ static void a_refused_sealing_leaves_the_draft_as_it_was(void **state) {
 	content_close(c);
 }
 
+static void assert_reads(Content *c, const char *want) {
+	uint8_t got[64];
+	size_t n;
+	assert_rc(content_read(c, 0, got, sizeof got, &n));
+	assert_int_equal(n, strlen(want));
+	assert_memory_equal(got, want, n);
+	assert_int_equal(content_size(c), n);
+}
+
+static void a_draft_goes_back_to_what_was_synced_and_outlives_its_content(void **state) {
+	struct test_vault *v = *state;
+	Content *c = NULL;
+	uint64_t refused = 0, node = test_vault_create(v, NODE_LANDING, "a");
+	struct version version;
+	assert_rc(content_open(v->store, node, 0, &c));
+	assert_rc(content_write(c, 0, bytes_of("never synced", 12)));
+	assert_int_equal(content_revert(c), -ENODATA);
+	assert_reads(c, "never synced");
+	assert_rc(content_truncate(c, 0));
+	assert_rc(content_write(c, 0, bytes_of("synced", 6)));
+	assert_rc(content_sync(c));
+	assert_rc(content_write(c, 2, bytes_of("overwritten", 11)));
+	assert_int_equal(content_seal(c, ORIGIN_WRITE, 0, NULL, refuse, &refused, NULL), -EPERM);
+	assert_rc(content_revert(c));
+	assert_reads(c, "synced");
+	content_close(c);
+	test_vault_reopen(v);
+	assert_rc(content_open(v->store, node, 0, &c));
+	assert_reads(c, "synced");
+	assert_rc(content_write(c, 6, bytes_of("!", 1)));
+	assert_rc(content_sync(c));
+	assert_rc(content_revert(c));
+	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, &version));
+	assert_int_equal(content_revert(c), -ENODATA);
+	assert_reads(c, "synced!");
+	content_close(c);
+}
+
+#define PLACES 36
+
+static void write_places(Content *c, const char *what) {
+	for (uint64_t i = 0; i < PLACES; i++)
+		assert_rc(content_write(c, i * MAP_PAGE_REFS * SEGMENT_BLOCK_BYTES, bytes_of(what, 1)));
+}
+
+static void a_crash_brings_back_what_was_synced_whole_although_memory_was_short(void **state) {
+	struct test_vault *v = *state;
+	Content *c = NULL, *other = NULL;
+	uint64_t node = test_vault_create(v, NODE_LANDING, "a");
+	v->options.cache_bytes = PLACES * MAP_PAGE_REFS * sizeof(struct block_ref) * 3 / 4;
+	test_vault_reopen(v);
+	assert_rc(content_open(v->store, node, 0, &c));
+	write_places(c, "s");
+	assert_rc(content_sync(c));
+	write_places(c, "x");
+	assert_rc(content_open(v->store, test_vault_create(v, NODE_LANDING, "b"), 0, &other));
+	assert_rc(content_write(other, 0, bytes_of("b", 1)));
+	assert_rc(content_sync(other));
+	content_abandon(c);
+	content_abandon(other);
+	test_vault_crash(v);
+	assert_rc(content_open(v->store, node, 0, &c));
+	for (uint64_t i = 0; i < PLACES; i++) {
+		uint8_t got;
+		size_t n;
+		assert_rc(content_read(c, i * MAP_PAGE_REFS * SEGMENT_BLOCK_BYTES, &got, 1, &n));
+		assert_int_equal(got, 's');
+	}
+	content_close(c);
+}
+
 static void an_aligned_clone_shares_the_blocks(void **state) {
 	struct test_vault *v = *state;
 	Content *a = NULL, *b = NULL;
@@ -448,6 +519,10 @@ int main(void) {
 	                a_file_past_4_gib_is_sparse_and_whole, test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                a_refused_sealing_leaves_the_draft_as_it_was, test_vault_setup, test_vault_teardown),
+	        cmocka_unit_test_setup_teardown(a_draft_goes_back_to_what_was_synced_and_outlives_its_content,
+	                test_vault_setup, test_vault_teardown),
+	        cmocka_unit_test_setup_teardown(a_crash_brings_back_what_was_synced_whole_although_memory_was_short,
+	                test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                an_aligned_clone_shares_the_blocks, test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(

@@ -96,6 +96,8 @@ class Worker:
         self.acknowledged()
 
     def write(self, name, content, flags=0, sync=False):
+        if not content:
+            sync = True  # an emptied file becomes a version with its RELEASE, which close does not wait for
         fresh = name not in self.state
         if fresh:
             self.about(**{name: b""})
