@@ -41,6 +41,33 @@ echo b >&4
 exec 4>&-
 has_versions g 1
 
+# close(2) has made the version when it returns, though a duplicate stays open; a child's close is nobody's word.
+counts=$(python3 - "$L/dup" "$M/.assayfs/versions/Landing/dup" <<'END'
+import os, sys
+path, versions = sys.argv[1:]
+first = os.open(path, os.O_WRONLY | os.O_CREAT)
+second = os.dup(first)
+os.write(first, b"one ")
+os.close(first)
+print(len(os.listdir(versions)))
+child = os.fork()
+if child == 0:
+    os.write(second, b"two ")
+    os._exit(0)
+os.waitpid(child, 0)
+print(len(os.listdir(versions)))
+os.write(second, b"three")
+os.close(second)
+print(len(os.listdir(versions)))
+END
+)
+check "versions after each close: 1 1 2, not $(echo $counts)" test "$(echo $counts)" = '1 1 2'
+check 'the first close' test "$(cat "$M/.assayfs/versions/Landing/dup/1")" = 'one '
+check 'the last close' test "$(cat "$M/.assayfs/versions/Landing/dup/2")" = 'one two three'
+"$VAULT_PROGRAM" sync "$L"
+records=$(cat "$M"/.assayfs/audit/*.jsonl | grep '"close"' | grep -c 'Landing/dup"')
+check "two records of closes, not $records" test "$records" -eq 2
+
 # Editors put a new file in place of the old one; the name keeps all its versions.
 echo new >"$L/g.tmp" && mv "$L/g.tmp" "$L/g"
 has_versions g 2
