@@ -121,6 +121,10 @@ int check_rule_add_metric(struct check_rule *rule, const char *name, double valu
 int check_rule_add_failing_line(struct check_rule *rule, uint64_t line);
 int check_result_warn(struct check_result *result, const char *warning);
 
+/* The sentence that sums the rules up: how many failed, or the first that could not be decided; allocated, NULL when
+ * all passed or without memory. The `reason` of a table that could be read. */
+char *check_result_summary(const struct check_result *result);
+
 /* A result that is `error` with these words. */
 int check_result_error(struct check_result **ret_result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -99,6 +99,25 @@ int check_result_say(struct check_result *result, enum outcome outcome, const ch
 	return 0;
 }
 
+char *check_result_summary(const struct check_result *result) {
+	char *summary = NULL;
+	size_t failed = 0;
+	int length = -1;
+	for (size_t i = 0; i < result->rule_count; i++) {
+		const struct check_rule *rule = &result->rules[i];
+		if (rule->outcome == OUTCOME_ERROR) {
+			length = asprintf(&summary, "rule %zu, %.300s: %.500s", i + 1, rule->text,
+			        rule->reason ? rule->reason : "it could not be decided");
+			return length < 0 ? NULL : summary;
+		}
+		failed += rule->outcome != OUTCOME_PASSED;
+	}
+	if (failed > 0)
+		length = asprintf(&summary, "%zu of %zu rule%s did not pass", failed, result->rule_count,
+		        result->rule_count == 1 ? "" : "s");
+	return length < 0 ? NULL : summary;
+}
+
 int check_result_error(struct check_result **ret_result, const char *format, ...) {
 	char text[2048];
 	va_list list;

@@ -40,6 +40,26 @@ static int read_for_csv(void *context, void *buffer, size_t size) {
 	return (int)input->read(input->context, buffer, size < INT_MAX ? size : INT_MAX);
 }
 
+/* ---- a delimiter that can't be right ---- */
+
+/* What to tell a person about it; "" when nothing is to be told. */
+struct advice {
+	char text[200];
+};
+
+static void advise(const CsvReader *reader, struct advice *ret_advice) {
+	size_t fields;
+	char better = csv_better_delimiter(reader, &fields), given = csv_dialect_of(reader)->delimiter;
+	const char better_text[] = {better, 0}, given_text[] = {given, 0};
+	ret_advice->text[0] = '\0';
+	if (better)
+		(void)snprintf(ret_advice->text, sizeof ret_advice->text,
+		        "with the delimiter '%s' that the policy gives, the first line is one field, with '%s' it is "
+		        "%zu: perhaps format: {delimiter: \"%s\"} is meant",
+		        given == '\t' ? "\\t" : given_text, better == '\t' ? "\\t" : better_text, fields,
+		        better == '\t' ? "\\t" : better_text);
+}
+
 /* ---- the outcomes, in the words of the result ---- */
 
 static int add_outcome(struct check_result *result, const struct dqdl_outcome *outcome) {
@@ -60,23 +80,23 @@ static int add_outcome(struct check_result *result, const struct dqdl_outcome *o
 
 /* One rule that can't be decided leaves the file undecided, however many others failed: what the file is worth is not
  * known. */
-static int sum_up(struct check_result *result) {
-	size_t failed = 0;
-	for (size_t i = 0; i < result->rule_count; i++) {
-		const struct check_rule *rule = &result->rules[i];
-		if (rule->outcome == OUTCOME_ERROR)
-			return check_result_say(result, OUTCOME_ERROR, "rule %zu, %.300s: %.500s", i + 1, rule->text,
-			        rule->reason ? rule->reason : "it could not be decided");
-		failed += rule->outcome != OUTCOME_PASSED;
+static int sum_up(const struct advice *advice, struct check_result *result) {
+	enum outcome outcome = OUTCOME_PASSED;
+	for (size_t i = 0; i < result->rule_count && outcome != OUTCOME_ERROR; i++)
+		if (result->rules[i].outcome != OUTCOME_PASSED)
+			outcome = result->rules[i].outcome;
+	if (outcome == OUTCOME_PASSED) {
+		result->outcome = OUTCOME_PASSED;
+		return advice->text[0] ? check_result_warn(result, advice->text) : 0;
 	}
-	if (failed > 0)
-		return check_result_say(
-		        result, OUTCOME_FAILED, "%zu of %zu rules did not pass", failed, result->rule_count);
-	result->outcome = OUTCOME_PASSED;
-	return 0;
+	_cleanup_(freep) char *summary = check_result_summary(result);
+	if (!summary)
+		return fault(ENOMEM, "no memory for a check");
+	return check_result_say(result, outcome, "%s%s%s", advice->text, advice->text[0] ? "; so " : "", summary);
 }
 
-static int take_outcomes(const DqdlEvaluator *evaluator, size_t columns, struct check_result *result) {
+static int take_outcomes(
+        const DqdlEvaluator *evaluator, const struct advice *advice, size_t columns, struct check_result *result) {
 	result->has_rows = true;
 	result->rows = dqdl_evaluator_rows(evaluator);
 	result->columns = columns;
@@ -88,7 +108,7 @@ static int take_outcomes(const DqdlEvaluator *evaluator, size_t columns, struct 
 		if (rc < 0)
 			return rc;
 	}
-	return sum_up(result);
+	return sum_up(advice, result);
 }
 
 /* ---- the way of a table ---- */
@@ -103,12 +123,12 @@ static int feed_rows(CsvReader *reader, DqdlEvaluator *evaluator) {
 }
 
 /* What stands in the way is the file's: it is said with the line, and nothing is guessed. */
-static int say_unreadable(int rc, struct check_result *result) {
+static int say_unreadable(int rc, const struct advice *advice, struct check_result *result) {
 	if (rc == -ENODATA)
 		return check_result_say(result, OUTCOME_FAILED, "empty: the file has not one row");
 	if (rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE || rc == -EINVAL)
-		return check_result_say(
-		        result, OUTCOME_ERROR, "the file can't be read as a table: %s", fault_message());
+		return check_result_say(result, OUTCOME_ERROR, "the file can't be read as a table: %s%s%s",
+		        fault_message(), advice->text[0] ? "; " : "", advice->text);
 	return rc;
 }
 
@@ -116,11 +136,13 @@ static int evaluate(
         const Ruleset *ruleset, const struct check_job *job, struct check_input *input, struct check_result *result) {
 	struct csv_options csv = csv_options_of(job);
 	struct dqdl_options dqdl = dqdl_options_of(job);
+	struct advice advice = {0};
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
 	int rc = csv_open(read_for_csv, input, &csv, &reader);
 	if (rc < 0)
-		return say_unreadable(rc, result);
+		return say_unreadable(rc, &advice, result);
+	advise(reader, &advice);
 	char dialect[128];
 	csv_dialect_text(csv_dialect_of(reader), dialect, sizeof dialect);
 	result->dialect = strdup(dialect);
@@ -130,8 +152,8 @@ static int evaluate(
 	if ((rc = dqdl_evaluator_new(ruleset, &dqdl, &evaluator)) < 0 ||
 	        (rc = dqdl_evaluator_header(evaluator, csv_header_of(reader), columns)) < 0 ||
 	        (rc = feed_rows(reader, evaluator)) < 0 || (rc = dqdl_evaluator_finish(evaluator)) < 0)
-		return say_unreadable(rc, result);
-	return take_outcomes(evaluator, columns, result);
+		return say_unreadable(rc, &advice, result);
+	return take_outcomes(evaluator, &advice, columns, result);
 }
 
 static int add_warnings(const Ruleset *ruleset, const char *file, struct check_result *result) {

@@ -43,10 +43,24 @@ static void put_time(FILE *to, int64_t ns) {
 	fputs(text, to);
 }
 
+static const char *plural(uint64_t count) {
+	return count == 1 ? "" : "s";
+}
+
+/* Most reasons name the first lines themselves. */
+static bool reason_has_lines(const struct check_rule *rule) {
+	char words[40];
+	if (!rule->reason || rule->failing_line_count == 0)
+		return false;
+	(void)snprintf(words, sizeof words, " on line%s %" PRIu64, rule->failing_line_count > 1 ? "s" : "",
+	        rule->failing_lines[0]);
+	return strstr(rule->reason, words) != NULL;
+}
+
 static void put_lines(FILE *to, const struct check_rule *rule) {
-	if (!rule->has_failing_rows || rule->failing_rows == 0)
+	if (!rule->has_failing_rows || rule->failing_rows == 0 || reason_has_lines(rule))
 		return;
-	fprintf(to, "      %" PRIu64 " row%s", rule->failing_rows, rule->failing_rows == 1 ? "" : "s");
+	fprintf(to, "      %" PRIu64 " row%s", rule->failing_rows, plural(rule->failing_rows));
 	size_t shown = rule->failing_line_count < LINES_SHOWN ? rule->failing_line_count : LINES_SHOWN;
 	for (size_t i = 0; i < shown; i++)
 		fprintf(to, "%s%" PRIu64,
@@ -74,17 +88,35 @@ static void put_rule(FILE *to, const struct check_rule *rule) {
 	put_lines(to, rule);
 }
 
-static void put_rules(FILE *to, const struct check_result *check) {
-	size_t bad = 0;
+/* Whether the reason only sums up what put_rules lists. */
+static bool reason_is_listed(const struct check_result *check) {
+	_cleanup_(freep) char *summary = check_result_summary(check);
+	return summary && strcmp(summary, check->reason) == 0;
+}
+
+static size_t count_rules(const struct check_result *check, enum outcome outcome) {
+	size_t count = 0;
 	for (size_t i = 0; i < check->rule_count; i++)
-		bad += check->rules[i].outcome != OUTCOME_PASSED;
+		count += check->rules[i].outcome == outcome;
+	return count;
+}
+
+static void put_rules(FILE *to, const struct check_result *check) {
+	size_t failed = count_rules(check, OUTCOME_FAILED), undecided = count_rules(check, OUTCOME_ERROR);
+	size_t bad = check->rule_count - count_rules(check, OUTCOME_PASSED);
 	if (check->rule_count == 0)
 		return;
 	if (bad == 0) {
-		fprintf(to, "  all %zu rules passed\n", check->rule_count);
+		fprintf(to, check->rule_count == 1 ? "  the rule passed\n" : "  all %zu rules passed\n",
+		        check->rule_count);
 		return;
 	}
-	fprintf(to, "  %zu of %zu rules did not pass:\n", bad, check->rule_count);
+	fprintf(to, "  %zu of %zu rule%s ", undecided ? undecided : failed, check->rule_count,
+	        plural(check->rule_count));
+	fputs(undecided ? "could not be decided" : "did not pass", to);
+	if (undecided && failed)
+		fprintf(to, ", %zu did not pass", failed);
+	fputs(":\n", to);
 	size_t shown = 0;
 	for (size_t i = 0; i < check->rule_count && shown < RULES_SHOWN; i++) {
 		if (check->rules[i].outcome == OUTCOME_PASSED)
@@ -99,10 +131,10 @@ static void put_rules(FILE *to, const struct check_result *check) {
 static void put_origin(FILE *to, const struct verdict *verdict) {
 	char hex[DIGEST_HEX_BYTES];
 	digest_hex(verdict->input.sha256, hex);
-	fprintf(to, "  file: %" PRIu64 " bytes, sha256 %s\n", verdict->input.size, hex);
+	fprintf(to, "  file: %" PRIu64 " byte%s, sha256 %s\n", verdict->input.size, plural(verdict->input.size), hex);
 	if (verdict->check->has_rows)
-		fprintf(to, "  table: %" PRIu64 " rows, %" PRIu64 " columns\n", verdict->check->rows,
-		        verdict->check->columns);
+		fprintf(to, "  table: %" PRIu64 " row%s, %" PRIu64 " column%s\n", verdict->check->rows,
+		        plural(verdict->check->rows), verdict->check->columns, plural(verdict->check->columns));
 	if (verdict->check->dialect) {
 		fputs("  read as: ", to);
 		put_safe(to, verdict->check->dialect);
@@ -154,7 +186,7 @@ static void put_verdict(FILE *to, const struct verdict *verdict) {
 		fputs(", no dataset governs it", to);
 	}
 	fputc('\n', to);
-	if (verdict->check->reason) {
+	if (verdict->check->reason && !reason_is_listed(verdict->check)) {
 		fputs("  reason: ", to);
 		put_safe(to, verdict->check->reason);
 		fputc('\n', to);

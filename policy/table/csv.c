@@ -32,6 +32,8 @@ struct CsvReader {
 	void *ctx;
 	struct csv_options options;
 	struct csv_dialect dialect;
+	char better; /* than the delimiter that was given; 0: none */
+	size_t better_fields;
 
 	char *buffer;
 	size_t capacity; /* without SLACK */
@@ -381,6 +383,10 @@ static int read_sample(CsvReader *reader) {
 		return fault(EILSEQ, "line 1: the file is UTF-16; convert it to UTF-8");
 	reader->dialect = csv_detect(bytes_of(reader->buffer, reader->end), reader->at_end, &reader->options);
 	reader->start = reader->dialect.bom ? 3 : 0;
+	if (reader->options.delimiter)
+		reader->better =
+		        csv_doubt_delimiter(bytes_of(reader->buffer + reader->start, reader->end - reader->start),
+		                reader->at_end, &reader->dialect, &reader->better_fields);
 	return 0;
 }
 
@@ -444,6 +450,11 @@ void csv_close(CsvReader *reader) {
 
 const struct csv_dialect *csv_dialect_of(const CsvReader *reader) {
 	return &reader->dialect;
+}
+
+char csv_better_delimiter(const CsvReader *reader, size_t *ret_fields) {
+	*ret_fields = reader->better_fields;
+	return reader->better;
 }
 
 size_t csv_columns(const CsvReader *reader) {

@@ -68,6 +68,10 @@ const struct csv_dialect *csv_dialect_of(const CsvReader *reader);
 /* Writes the dialect as words ("delimiter ';', quote '\"', CRLF, header, BOM"), cut to `size` with its NUL. */
 void csv_dialect_text(const struct csv_dialect *dialect, char *ret_text, size_t size);
 
+/* When the delimiter was given, makes one field of the first record, and another would make more of it and nearly all
+ * others: that other one, and how many. 0: nothing speaks against the one in use. */
+char csv_better_delimiter(const CsvReader *reader, size_t *ret_fields);
+
 /* Number of fields of every record. */
 size_t csv_columns(const CsvReader *reader);
 

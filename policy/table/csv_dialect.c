@@ -70,6 +70,20 @@ static char detect_delimiter(struct bytes sample, bool whole, uint8_t quote) {
 	return found;
 }
 
+char csv_doubt_delimiter(struct bytes sample, bool whole, const struct csv_dialect *dialect, size_t *ret_fields) {
+	uint8_t quote = (uint8_t)dialect->quote;
+	struct split given = split_sample(sample, whole, (uint8_t)dialect->delimiter, quote);
+	char other = given.fields > 1 ? 0 : detect_delimiter(sample, whole, quote);
+	*ret_fields = 0;
+	if (!other)
+		return 0;
+	struct split split = split_sample(sample, whole, (uint8_t)other, quote);
+	if (split.like_first * 10 < split.records * 9)
+		return 0;
+	*ret_fields = (size_t)split.fields;
+	return other;
+}
+
 static bool at_field_end(struct bytes sample, size_t i) {
 	if (i >= sample.size || is_newline(sample.data[i]))
 		return true;

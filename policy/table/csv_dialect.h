@@ -14,6 +14,10 @@
  * Never fails: what does not fit the answer is found by the reader, with its line. Leaves `header` false. */
 struct csv_dialect csv_detect(struct bytes sample, bool whole, const struct csv_options *options);
 
+/* For a delimiter that was given: another that makes more than one field of the first record where this makes one, and
+ * as many of nine in ten others; 0: none. The sample is without its BOM. */
+char csv_doubt_delimiter(struct bytes sample, bool whole, const struct csv_dialect *dialect, size_t *ret_fields);
+
 /* Tells from the first record whether it names the columns: none of them a number or a date, none twice. Years and an
  * empty cell may stand among names. */
 bool csv_looks_like_header(const struct table_cell *cells, size_t count);

@@ -142,6 +142,41 @@ static void a_policy_that_says_csv_is_believed_over_the_name(void **state) {
 	expect(result, OUTCOME_PASSED, NULL);
 }
 
+static struct check_result *check_with_delimiter(const char *text, char delimiter, const char *rules) {
+	struct source source = {.left = bytes_of_string(text), .most = 7};
+	struct check_job job = {.dataset = "d",
+	        .file_name = "a.csv",
+	        .size = strlen(text),
+	        .format.delimiter = delimiter,
+	        .rules = bytes_of_string(rules)};
+	struct check_input input = {.read = read_source, .context = &source};
+	struct check_result *result = NULL;
+	assert_int_equal(check_run(check_table, &job, &input, NULL, &result), 0);
+	return result;
+}
+
+static void a_delimiter_that_does_not_fit_is_told_with_the_one_that_does(void **state) {
+	(void)state;
+	static const char text[] = "name,kind,age\na,cat,1\nb,dog,2\n";
+	static const char advice[] = "with the delimiter ';' that the policy gives, the first line is one field, with "
+	                             "',' it is 3: perhaps format: {delimiter: \",\"} is meant";
+	expect(check_with_delimiter(text, ';', "Rules = [ IsComplete \"kind\" ]"), OUTCOME_FAILED, advice);
+	expect(check_with_delimiter(text, ';', "Rules = [ RowCount > 5 ]"), OUTCOME_FAILED, advice);
+	expect(check_with_delimiter("a;1,5\nb;2,5\n", ',', "Rules = [ RowCount = 2 ]"), OUTCOME_PASSED, NULL);
+	expect(check_with_delimiter("name\tkind\nx;y\tcat\n", ';', "Rules = [ RowCount = 1 ]"), OUTCOME_ERROR,
+	        "found 2 (delimiter ';'");
+	expect(check_with_delimiter("name\tkind\nx;y\tcat\n", ';', "Rules = [ RowCount = 1 ]"), OUTCOME_ERROR,
+	        "perhaps format: {delimiter: \"\\t\"} is meant");
+	/* A table of one column is one: it passes, with a note. */
+	struct check_result *result = check_with_delimiter(text, ';', "Rules = [ RowCount = 2 ]");
+	assert_int_equal(result->warning_count, 1);
+	assert_string_equal(result->warnings[0], advice);
+	expect(result, OUTCOME_PASSED, NULL);
+	result = check_with_delimiter("words\none, two\nthree\n", ';', "Rules = [ RowCount = 2 ]");
+	assert_int_equal(result->warning_count, 0);
+	expect(result, OUTCOME_PASSED, NULL);
+}
+
 static ssize_t read_error(void *context, void *buffer, size_t size) {
 	(void)context;
 	(void)buffer;
@@ -245,6 +280,7 @@ int main(void) {
 	        cmocka_unit_test(an_empty_file_fails_as_empty),
 	        cmocka_unit_test(a_format_that_is_not_supported_is_named),
 	        cmocka_unit_test(a_policy_that_says_csv_is_believed_over_the_name),
+	        cmocka_unit_test(a_delimiter_that_does_not_fit_is_told_with_the_one_that_does),
 	        cmocka_unit_test(an_input_that_can_not_be_read_decides_nothing),
 	        cmocka_unit_test(in_a_worker_the_answer_is_the_same),
 	        cmocka_unit_test(a_regular_expression_without_end_ends),

@@ -224,6 +224,44 @@ static void a_person_is_told_the_rule_the_number_and_what_to_do(void **state) {
 	verdict_free(verdict);
 }
 
+static size_t times(const char *text, const char *words) {
+	size_t count = 0;
+	for (const char *at = text; (at = strstr(at, words)); at += strlen(words))
+		count++;
+	return count;
+}
+
+static void nothing_is_said_twice(void **state) {
+	(void)state;
+	struct verdict *verdict = a_verdict(OUTCOME_FAILED, "Landing/a.csv");
+	struct check_rule *rule = &verdict->check->rules[1];
+	char *text = NULL;
+	assert_int_equal(check_rule_set_reason(rule, "2 of 4 rows have no value; first on lines 3, 5"), 0);
+	assert_int_equal(verdict_text(verdict, &text), 0);
+	assert_int_equal(times(text, "1 of 2 rules did not pass"), 1);
+	assert_int_equal(times(text, "on lines 3, 5"), 1);
+	assert_int_equal(times(text, "reason:"), 0);
+	free(text);
+	verdict_free(verdict);
+
+	verdict = a_verdict(OUTCOME_ERROR, "Landing/a.csv");
+	free(verdict->check->reason);
+	verdict->check->reason = check_result_summary(verdict->check);
+	assert_string_equal(verdict->check->reason,
+	        "rule 2, IsComplete \"State\": Value: 0.6 does not meet the constraint requirement!");
+	assert_int_equal(verdict_text(verdict, &text), 0);
+	assert_int_equal(times(text, "does not meet the constraint requirement!"), 1);
+	assert_int_equal(times(text, "1 of 2 rules could not be decided:"), 1);
+	free(text);
+	/* What the rules don't say stands by itself. */
+	free(verdict->check->reason);
+	verdict->check->reason = strdup("the worker was killed");
+	assert_int_equal(verdict_text(verdict, &text), 0);
+	assert_int_equal(times(text, "  reason: the worker was killed\n"), 1);
+	free(text);
+	verdict_free(verdict);
+}
+
 /* ---- results ---- */
 
 static void a_pass_that_its_own_rules_deny_is_not_believed(void **state) {
@@ -316,6 +354,7 @@ int main(void) {
 	        cmocka_unit_test(a_text_that_is_not_canonical_is_no_verdict),
 	        cmocka_unit_test(a_signature_holds_for_these_bytes_alone),
 	        cmocka_unit_test(a_person_is_told_the_rule_the_number_and_what_to_do),
+	        cmocka_unit_test(nothing_is_said_twice),
 	        cmocka_unit_test(a_pass_that_its_own_rules_deny_is_not_believed),
 	        cmocka_unit_test(numbers_that_are_not_finite_survive),
 	        cmocka_unit_test(a_text_from_outside_is_made_fit_for_json),
