@@ -273,3 +273,32 @@ unsigned glob_closeness(const char *pattern, const char *path) {
 	unsigned share = (unsigned)(1000 - row[length] * 1000 / whole);
 	return share < 999 ? share : 999;
 }
+
+/* ---- in what it differs ---- */
+
+static void lower_text(const char *text, char ret_lower[static GLOB_PATTERN_MAX + 1]) {
+	size_t length = strnlen(text, GLOB_PATTERN_MAX);
+	for (size_t i = 0; i < length; i++)
+		ret_lower[i] = (char)lower((unsigned char)text[i]);
+	ret_lower[length] = '\0';
+}
+
+static const char *last_component(const char *path) {
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+/* "*" or "**" fits every name: that says nothing about what was meant. */
+static bool has_letters(const char *pattern) {
+	return pattern[strspn(pattern, "*?")] != '\0';
+}
+
+enum glob_miss glob_miss(const char *pattern, const char *path) {
+	char pattern_lower[GLOB_PATTERN_MAX + 1], path_lower[GLOB_PATTERN_MAX + 1];
+	lower_text(pattern, pattern_lower);
+	lower_text(path, path_lower);
+	if (strlen(path) <= GLOB_PATTERN_MAX && glob_match(pattern_lower, path_lower))
+		return GLOB_MISS_CASE;
+	const char *want = last_component(pattern);
+	return has_letters(want) && glob_match(want, last_component(path)) ? GLOB_MISS_FOLDER : GLOB_MISS_OTHER;
+}

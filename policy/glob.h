@@ -33,3 +33,11 @@ bool glob_match(const char *pattern, const char *path);
  * probably meant, not for deciding. It is 1000 less the share of the pattern's own letters that would have to be
  * changed, added or dropped; a letter in the wrong case counts a quarter. Looks at the first 255 bytes of each. */
 unsigned glob_closeness(const char *pattern, const char *path);
+
+/* In what a path that doesn't match differs from a pattern. */
+enum glob_miss {
+	GLOB_MISS_OTHER,
+	GLOB_MISS_CASE,   /* in upper and lower case of ASCII letters alone */
+	GLOB_MISS_FOLDER, /* its name fits the pattern's last component, the folders above it don't fit the rest */
+};
+enum glob_miss glob_miss(const char *pattern, const char *path);

@@ -5,6 +5,7 @@
 #include "policy/policy_read.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -177,17 +178,40 @@ const struct policy_dataset *policy_dataset_for(const Policy *policy, const char
 	return NULL;
 }
 
-const struct policy_dataset *policy_dataset_closest(const Policy *policy, const char *path) {
+const struct policy_dataset *policy_dataset_closest(const Policy *policy, const char *path, enum glob_miss *ret_how) {
+	static const unsigned rank[] = {[GLOB_MISS_OTHER] = 0, [GLOB_MISS_FOLDER] = 1000, [GLOB_MISS_CASE] = 2000};
 	const struct policy_dataset *closest = NULL;
 	unsigned best = CLOSE_ENOUGH;
 	for (size_t i = 0; i < policy->dataset_count; i++) {
-		unsigned closeness = glob_closeness(policy->datasets[i].match, path);
+		enum glob_miss how = glob_miss(policy->datasets[i].match, path);
+		unsigned closeness = glob_closeness(policy->datasets[i].match, path) + rank[how];
 		if (closeness > best) {
 			best = closeness;
 			closest = &policy->datasets[i];
+			if (ret_how)
+				*ret_how = how;
 		}
 	}
 	return closest;
+}
+
+void policy_closest_words(const Policy *policy, const char *path, char ret_words[static POLICY_CLOSEST_BYTES]) {
+	enum glob_miss how = GLOB_MISS_OTHER;
+	const struct policy_dataset *closest = policy_dataset_closest(policy, path, &how);
+	ret_words[0] = '\0';
+	if (!closest)
+		return;
+	int length = snprintf(ret_words, POLICY_CLOSEST_BYTES, "the closest is dataset %s (match \"%s\")",
+	        closest->name, closest->match);
+	size_t used = (size_t)length < POLICY_CLOSEST_BYTES ? (size_t)length : POLICY_CLOSEST_BYTES - 1;
+	char *to = ret_words + used;
+	size_t room = POLICY_CLOSEST_BYTES - used;
+	const char *slash = strrchr(closest->match, '/');
+	if (how == GLOB_MISS_CASE)
+		(void)snprintf(to, room, ": only upper and lower case differ");
+	else if (how == GLOB_MISS_FOLDER)
+		(void)snprintf(to, room, ": the name fits, the folder does not (match \"**/%s\" would take any folder)",
+		        slash ? slash + 1 : closest->match);
 }
 
 const char *policy_ignore_pattern(const Policy *policy, size_t i) {

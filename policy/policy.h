@@ -12,6 +12,7 @@
 #pragma once
 
 #include "policy/bundle.h"
+#include "policy/glob.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -130,8 +131,15 @@ const struct policy_dataset *policy_dataset_named(const Policy *policy, const ch
  * or the name is on the ignore list. */
 const struct policy_dataset *policy_dataset_for(const Policy *policy, const char *path);
 
-/* The dataset whose pattern came closest to a path that none governs, for telling a person; NULL if none is near. */
-const struct policy_dataset *policy_dataset_closest(const Policy *policy, const char *path);
+/* The dataset whose pattern came closest to a path that none governs, for telling a person; NULL if none is near. One
+ * that only the case of letters keeps apart comes first, then one whose file name fits, then the nearest spelling.
+ * *ret_how (may be NULL) says which. */
+const struct policy_dataset *policy_dataset_closest(const Policy *policy, const char *path, enum glob_miss *ret_how);
+
+/* The same in words: which dataset, its pattern, in what the path differs, and what would help; "" when none is near.
+ */
+#define POLICY_CLOSEST_BYTES (2 * GLOB_PATTERN_MAX + 512)
+void policy_closest_words(const Policy *policy, const char *path, char ret_words[static POLICY_CLOSEST_BYTES]);
 
 /* Is this a name that never arrives (an editor's or a copier's temporary file)? Patterns without '/' look at the last
  * component, others at the whole path. */

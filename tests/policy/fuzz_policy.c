@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void use(const Policy *policy) {
 	struct policy_actor actor = {.uid = 0};
 	(void)policy_dataset_for(policy, "animals/lost-and-found.csv");
-	(void)policy_dataset_closest(policy, "animals/lost-and-found.csv");
+	(void)policy_dataset_closest(policy, "animals/lost-and-found.csv", NULL);
 	(void)policy_permits(policy, PLACE_TRUSTED, POLICY_READ, &actor);
 	for (size_t i = 0; i < policy_dataset_count(policy); i++)
 		if (!policy_dataset(policy, i)->rules_file || !policy_dataset(policy, i)->match)

@@ -156,8 +156,36 @@ static void the_first_dataset_that_matches_governs(void **state) {
 	assert_string_equal(policy_dataset_for(policy, "a/x.csv")->name, "one");
 	assert_string_equal(policy_dataset_for(policy, "b/x.csv")->name, "all");
 	assert_null(policy_dataset_for(policy, "b/x.txt"));
-	assert_string_equal(policy_dataset_closest(policy, "a/x.csvv")->name, "one");
-	assert_null(policy_dataset_closest(policy, "zzzzzzzzzzzzzzzzzz"));
+	assert_string_equal(policy_dataset_closest(policy, "a/x.csvv", NULL)->name, "one");
+	assert_null(policy_dataset_closest(policy, "zzzzzzzzzzzzzzzzzz", NULL));
+	policy_free(policy);
+}
+
+static void what_keeps_a_file_from_its_dataset_is_said(void **state) {
+	(void)state;
+	Policy *policy = parse("version: 1\n"
+	                       "datasets:\n"
+	                       "  - {name: pots, match: \"pots/*.csv\", rules: r.dqdl}\n"
+	                       "  - {name: pets, match: \"pets/*.csv\", rules: r.dqdl}\n"
+	                       "  - {name: report, match: \"report.txt\", rules: r.dqdl}\n");
+	static const struct {
+		const char *path, *words;
+	} cases[] = {
+	        {"Pets/a.CSV", "the closest is dataset pets (match \"pets/*.csv\"): only upper and lower case differ"},
+	        {"pets/2026/a.csv",
+	                "the closest is dataset pets (match \"pets/*.csv\"): the name fits, the folder does "
+	                "not (match \"**/*.csv\" would take any folder)"},
+	        {"sub/report.txt",
+	                "the closest is dataset report (match \"report.txt\"): the name fits, the folder does "
+	                "not (match \"**/report.txt\" would take any folder)"},
+	        {"report.text", "the closest is dataset report (match \"report.txt\")"},
+	        {"nothing of the kind", ""},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char words[POLICY_CLOSEST_BYTES];
+		policy_closest_words(policy, cases[i].path, words);
+		assert_string_equal(words, cases[i].words);
+	}
 	policy_free(policy);
 }
 
@@ -552,6 +580,7 @@ int main(void) {
 	        cmocka_unit_test(what_is_not_done_yet_is_said_and_never_ignored),
 	        cmocka_unit_test(a_plain_dataset_needs_nothing_more),
 	        cmocka_unit_test(the_first_dataset_that_matches_governs),
+	        cmocka_unit_test(what_keeps_a_file_from_its_dataset_is_said),
 	        cmocka_unit_test(names_of_unfinished_files_never_arrive),
 	        cmocka_unit_test(a_vault_without_a_policy_governs_nothing),
 	        cmocka_unit_test(an_unknown_key_is_named_with_its_place_and_the_keys_there_are),
