@@ -60,17 +60,25 @@ static int start(void *state, struct filesystem *fs) {
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
 	        .mounter = fs->owner_uid,
-	        .others = parts->allow_other};
+	        .others = parts->allow_other,
+	        .read_only = fs->read_only};
 	atomic_store(&parts->is_mounted, true);
-	return service_start(&options, &parts->service);
+	int rc = service_start(&options, &parts->service);
+	if (rc == 0) {
+		fs->status_arg = parts->service;
+		fs->status = service_status_text;
+	}
+	return rc;
 }
 
 static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
 	service_stop(parts->service);
-	if (parts->fs)
+	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
+		parts->fs->status = NULL;
+	}
 	trusted_freep(&parts->trusted);
 	gate_stop(parts->gate);
 	parts->gate = NULL;

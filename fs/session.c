@@ -209,8 +209,17 @@ __attribute__((format(printf, 2, 0))) static void keep_fuse_words(
 		vfprintf(stderr, format, values);
 		return;
 	}
-	vsnprintf(fuse_words, sizeof fuse_words, format, values);
+	/* It says one line in pieces: a piece behind a whole line begins anew. */
+	size_t used = strlen(fuse_words);
+	if (used && fuse_words[used - 1] == '\n')
+		used = 0;
+	vsnprintf(fuse_words + used, sizeof fuse_words - used, format, values);
+}
+
+/* Its last line, without the end. "" when it said nothing. */
+static const char *last_fuse_words(void) {
 	fuse_words[strcspn(fuse_words, "\n")] = '\0';
+	return fuse_words;
 }
 
 static bool has_option(const char *options, const char *name) {
@@ -253,11 +262,23 @@ static int check_mountable(const struct session_options *options) {
 	return 0;
 }
 
+/* A comma in a path would end the option. */
+static void escape_option(const char *text, char *ret_escaped, size_t size) {
+	size_t used = 0;
+	for (; *text && used + 2 < size; text++) {
+		if (*text == ',' || *text == '\\')
+			ret_escaped[used++] = '\\';
+		ret_escaped[used++] = *text;
+	}
+	ret_escaped[used] = '\0';
+}
+
 static int build_session(const struct fuse_lowlevel_ops *ops, struct session_owner *userdata,
         const struct session_options *options, Session *session) {
-	char list[OPTIONS_BYTES];
+	char list[OPTIONS_BYTES], source[OPTIONS_BYTES];
 	bool more = options->fuse_options && options->fuse_options[0];
-	int length = snprintf(list, sizeof list, "subtype=assayfs,fsname=%s%s%s", options->source, more ? "," : "",
+	escape_option(options->source, source, sizeof source);
+	int length = snprintf(list, sizeof list, "subtype=assayfs,fsname=%s%s%s", source, more ? "," : "",
 	        more ? options->fuse_options : "");
 	if (length < 0 || (size_t)length >= sizeof list)
 		return fault(EINVAL, "the mount options are longer than %d bytes", OPTIONS_BYTES);
@@ -268,7 +289,8 @@ static int build_session(const struct fuse_lowlevel_ops *ops, struct session_own
 		session->fuse = fuse_session_new(&arguments, ops, sizeof *ops, userdata);
 	fuse_opt_free_args(&arguments);
 	if (!session->fuse)
-		return fault(EINVAL, "mount options %s: %s", list, fuse_words[0] ? fuse_words : "not understood");
+		return fault(EINVAL, "mount options %s: %s", more ? options->fuse_options : "",
+		        last_fuse_words()[0] ? last_fuse_words() : "not understood");
 	return 0;
 }
 
@@ -276,7 +298,8 @@ static int attach(Session *session) {
 	errno = 0;
 	if (fuse_session_mount(session->fuse, session->mountpoint) != 0)
 		return fault(errno ? errno : EIO, "mounting at %s: %s", session->mountpoint,
-		        fuse_words[0] ? fuse_words : "fusermount3 refused (is the package fuse3 installed?)");
+		        last_fuse_words()[0] ? last_fuse_words()
+		                             : "fusermount3 refused (is the package fuse3 installed?)");
 	static const struct fuse_custom_io io = {.read = read_request, .writev = write_reply};
 	int rc = fuse_session_custom_io(session->fuse, &io, fuse_session_fd(session->fuse));
 	return rc ? fault(EIO, "libfuse refuses the session's own input and output") : 0;

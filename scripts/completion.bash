@@ -21,6 +21,10 @@ _assayfs_options() {
 
 _assayfs_commands='init mount umount sync status info fsck policy check why run quarantine versions restore log help'
 
+_assayfs_events='access arrive capture chmod chown close create deliver getxattr link lookup mkdir mknod mount open
+	opendir policy-apply policy-show publish quarantine-list quarantine-show read-log recover removexattr rename
+	restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why'
+
 # What may follow an option; 1 when it takes no argument.
 _assayfs_argument() {
 	case $1 in
@@ -30,10 +34,11 @@ _assayfs_argument() {
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev' -- "$2")) ;;
 	--cipher) COMPREPLY=($(compgen -W 'aes-256-gcm xchacha20-poly1305' -- "$2")) ;;
 	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
+	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
 	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--extpass | --path | --event | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--extpass | --path | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }

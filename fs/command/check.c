@@ -73,20 +73,30 @@ static int read_policy(const char *directory, const char *path, struct rules *ru
 	rules->dataset = policy_dataset_for(rules->policy, path);
 	if (rules->dataset)
 		return 0;
-	const struct policy_dataset *closest = policy_dataset_closest(rules->policy, path);
-	return fault(ENOENT, "no dataset of %s governs %s%s%s%s (give the path it will have below Landing by --as)",
-	        directory, path, closest ? "; the closest matches \"" : "", closest ? closest->match : "",
-	        closest ? "\"" : "");
+	char closest[POLICY_CLOSEST_BYTES];
+	policy_closest_words(rules->policy, path, closest);
+	return fault(ENODATA, "no dataset of %s governs %s%s%s (give the path it will have below Landing by --as)",
+	        directory, path, *closest ? "; " : "", closest);
+}
+
+/* What is not there is not found; whatever else the error, a file that can't be read is neither passed nor failed. */
+static int cannot_check(const struct invocation *call, int rc, const char *file) {
+	int code = command_fault(call, rc, "checking %s", file);
+	bool is_named_wrongly = rc == -ENOENT || rc == -ENOTDIR || rc == -EISDIR;
+	return is_named_wrongly ? code : EXIT_UNDECIDED;
 }
 
 static int find_rules(const struct invocation *call, const char *file, struct rules *rules) {
 	const char *policy = command_value(call, "policy"), *own = command_value(call, "rules");
 	const char *as = command_value(call, "as");
 	const char *slash = strrchr(file, '/');
+	struct stat about;
 	if (policy && own)
 		return command_fail(call, EXIT_USAGE, "give either --rules or --policy, not both");
-	int rc;
-	if (policy)
+	int rc = 0;
+	if (strcmp(file, "-") != 0 && stat(file, &about) < 0)
+		rc = fault_errno(errno, "opening it"); /* before anybody is asked for rules */
+	else if (policy)
 		rc = read_policy(policy, as ? as : slash ? slash + 1 : file, rules);
 	else if (own || neighbour_of(file, rules->path, sizeof rules->path))
 		rc = read_rules_file(own ? own : rules->path, rules);
@@ -95,9 +105,7 @@ static int find_rules(const struct invocation *call, const char *file, struct ru
 		        "%s: by which rules? Give --rules FILE.dqdl or --policy POLICYDIR, or put the rules beside it "
 		        "as %s",
 		        file, rules->path);
-	if (rc)
-		(void)command_fault(call, rc, "getting the rules for %s", file);
-	return rc ? EXIT_UNDECIDED : 0;
+	return rc ? cannot_check(call, rc, file) : 0;
 }
 
 /* ---- answering ---- */
@@ -132,7 +140,8 @@ static void print_result(const char *file, const struct check_result *result) {
 		printf(": %s", reason ? reason : "?");
 	}
 	if (result->has_rows)
-		printf(" (%" PRIu64 " rows, %" PRIu64 " columns)", result->rows, result->columns);
+		printf(" (%" PRIu64 " row%s, %" PRIu64 " column%s)", result->rows, words_s(result->rows),
+		        result->columns, words_s(result->columns));
 	putchar('\n');
 }
 
@@ -145,12 +154,6 @@ static int answer_json(const struct invocation *call, const char *file, const st
 	json_t *json = json_loadb(text, size, 0, NULL);
 	json_object_set_new(json, "file", words_is_utf8(file) ? json_string(file) : json_null());
 	return command_print_json(call, json);
-}
-
-/* Whatever the error, a file that can't be read is neither passed nor failed. */
-static int cannot_check(const struct invocation *call, int rc, const char *file) {
-	(void)command_fault(call, rc, "checking %s", file);
-	return EXIT_UNDECIDED;
 }
 
 static int check_file(const struct invocation *call, const char *file, const struct rules *rules) {
@@ -204,7 +207,8 @@ const struct command command_check = {
                 "Prints each rule's outcome and the number that was found. The rules are those of --rules, of the "
                 "dataset in "
                 "--policy that governs the file, or of a file beside it with the suffix .dqdl. Exits with 0 when all "
-                "passed, 1 when one failed, 3 when it could not be checked. FILE - is standard input.",
+                "passed, 1 when one failed or FILE is not there, 3 when it could not be checked. FILE - is standard "
+                "input.",
         .options = (const struct command_option[]){{"rules", 'r', "RULES.dqdl", "check by these rules"},
                 {"policy", 'p', "POLICYDIR", "check as the policy in this directory would"},
                 {"as", 0, "PATH", "with --policy: the path that the file will have below Landing"},

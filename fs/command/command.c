@@ -222,13 +222,42 @@ int command_number(const struct invocation *call, const char *name, unsigned lon
 
 /* ---- saying what went wrong ---- */
 
+/* Whether `words` holds `thing` as a word, or as the end of a path. */
+static bool names(const char *words, size_t length, const char *thing) {
+	size_t size = strlen(thing);
+	for (size_t i = 0; size && i + size <= length; i++) {
+		bool begins = i == 0 || strchr(" '/", words[i - 1]);
+		bool ends = i + size == length || strchr(" ':;,", words[i + size]);
+		if (begins && ends && strncmp(words + i, thing, size) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* "making a vault in X: making vault X: X is not empty" tells one thing three times: what was being done to an operand
+ * goes when what follows names it again. Returns where the text that says each thing once begins. */
+static const char *undoubled(const struct invocation *call, const char *text) {
+	for (const char *colon; (colon = strstr(text, ": ")) != NULL;) {
+		const char *rest = colon + 2;
+		size_t length = (size_t)(colon - text);
+		bool is_said_again = strncmp(text, rest, length) == 0;
+		for (int i = 0; i < call->operand_count && !is_said_again; i++)
+			is_said_again =
+			        names(text, length, call->operands[i]) && names(rest, strlen(rest), call->operands[i]);
+		if (!is_said_again)
+			break;
+		text = rest;
+	}
+	return text;
+}
+
 __attribute__((format(printf, 3, 0))) static void say(
         const struct invocation *call, const char *tail, const char *format, va_list list) {
 	char text[2 * FAULT_MESSAGE_BYTES];
 	int length = vsnprintf(text, sizeof text, format, list);
 	if (length >= 0 && (size_t)length < sizeof text && tail)
 		snprintf(text + length, sizeof text - (size_t)length, "%s%s", length ? ": " : "", tail);
-	_cleanup_(freep) char *safe = words_safe(text);
+	_cleanup_(freep) char *safe = words_safe(tail ? undoubled(call, text) : text);
 	(void)fflush(stdout); /* so that a terminal shows them in the order they happened */
 	fprintf(stderr, "assayfs %s: %s\n", words_of(call), safe ? safe : "out of memory");
 }
@@ -261,8 +290,11 @@ int command_exit_of(int rc) {
 	case EACCES:
 	case EPERM:
 		return EXIT_DENIED;
-	case ENOENT:
+	case ENOENT: /* what was named is not there */
+	case ENOTDIR:
+	case EROFS: /* refused: the vault is mounted read-only */
 		return EXIT_NO;
+	case EISDIR: /* a directory where a file is meant */
 	case EINVAL:
 	case ENOTTY: /* no terminal to ask at, and no other source given */
 	case EBADE:  /* two passphrases typed that differ */

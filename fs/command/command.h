@@ -65,6 +65,9 @@ struct invocation {
 /* All commands, in the order of `assayfs --help`. Ends with a row whose words are NULL. */
 extern const struct command *const command_table[];
 
+/* Every event that a record of the audit log can name; ends with NULL. */
+extern const char *const log_events[];
+
 /* Runs `assayfs ARGV…`: finds the command, parses, runs it. Returns the process's exit code. */
 int command_main(int argc, char **argv);
 

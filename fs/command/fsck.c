@@ -78,13 +78,14 @@ static json_t *summary_json(const struct fsck_summary *sum, json_t *findings) {
 static void print_summary(const struct fsck_summary *sum) {
 	char size[WORDS_BYTES];
 	if (!sum->could_not_open)
-		printf("%" PRIu64 " versions, %" PRIu64 " blocks in %" PRIu64 " segments (%s), %" PRIu64
-		       " audit records.\n",
-		        sum->versions, sum->blocks, sum->segments, words_size(sum->bytes, size), sum->records);
+		printf("%" PRIu64 " version%s, %" PRIu64 " block%s in %" PRIu64 " segment%s (%s), %" PRIu64
+		       " audit record%s.\n",
+		        sum->versions, words_s(sum->versions), sum->blocks, words_s(sum->blocks), sum->segments,
+		        words_s(sum->segments), words_size(sum->bytes, size), sum->records, words_s(sum->records));
 	if (sum->unclean)
 		printf("The last mount did not end cleanly; the next one recovers it by itself.\n");
 	if (sum->findings)
-		printf("%" PRIu64 " problem%s found.\n", sum->findings, sum->findings == 1 ? "" : "s");
+		printf("%" PRIu64 " problem%s found.\n", sum->findings, words_s(sum->findings));
 	else
 		printf("Clean: every byte is accounted for.\n");
 }

@@ -121,7 +121,11 @@ json_t *command_help_json(void) {
 		                          command->operands, "summary", command->summary, "options",
 		                          options_json(command), "exits", exits_json(exits_of(command))));
 	}
-	return json_pack("{s:s, s:o, s:o}", "version", ASSAYFS_VERSION, "commands", commands, "exits", exits_json(~0U));
+	json_t *events = json_array();
+	for (size_t i = 0; log_events[i]; i++)
+		json_array_append_new(events, json_string(log_events[i]));
+	return json_pack("{s:s, s:o, s:o, s:o}", "version", ASSAYFS_VERSION, "commands", commands, "exits",
+	        exits_json(~0U), "events", events);
 }
 
 static int run_help(const struct invocation *call) {

@@ -110,8 +110,9 @@ static void print_restored(const json_t *item, const char *path, unsigned long l
 	const char *outcome = answer_text(item, "outcome");
 	printf("%s shows version %llu again, as version %llu", safe ? safe : "It", number,
 	        (unsigned long long)answer_number(item, "number"));
+	_cleanup_(freep) char *quoted = words_shell(path);
 	if (strcmp(outcome, "pending") == 0)
-		printf("; its check is under way (assayfs why %s)", safe ? safe : "PATH");
+		printf("; its check is under way (assayfs why %s)", quoted ? quoted : "PATH");
 	printf(".\n");
 }
 
@@ -124,12 +125,10 @@ static int ask_restore(const struct invocation *call, const char *path, unsigned
 	json_t *item = NULL;
 	rc = client_ask(client, "restore",
 	        json_pack("{s:o, s:I}", "path", wire_path(place.path), "number", (json_int_t)number), &item);
-	if (rc == -EKEYREJECTED || rc == -EPERM) {
-		(void)command_fault(call, rc, "restoring %s@%llu", path, number);
-		return EXIT_NO;
+	if (rc) {
+		int failed = command_fault(call, rc, "restoring %s@%llu", place.path, number);
+		return rc == -EKEYREJECTED || rc == -EPERM ? EXIT_NO : failed;
 	}
-	if (rc)
-		return command_fault(call, rc, "restoring %s@%llu", path, number);
 	int code = EXIT_DONE;
 	if (command_has(call, "json"))
 		code = command_print_json(call, json_incref(item));

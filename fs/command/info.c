@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 /* ---- the header ---- */
@@ -69,16 +70,24 @@ int vault_header_read(const char *vault, VaultHeader **ret_header) {
 
 /* ---- printing ---- */
 
-static bool is_mounted(const VaultHeader *header) {
+/* A process of ours answers for it. */
+static bool is_answered(const VaultHeader *header) {
 	struct client_place *place = calloc(1, sizeof *place);
 	_cleanup_(client_closep) Client *client = NULL;
 	if (!place)
 		return false;
 	place->mounter = geteuid();
 	snprintf(place->vault_id, sizeof place->vault_id, "%s", header_vault_id_text(header));
-	bool is_answered = client_connect(place, &client) == 0;
+	bool is_connected = client_connect(place, &client) == 0;
 	free(place);
-	return is_answered;
+	return is_connected;
+}
+
+/* Whoever uses a vault holds a lock on its directory, also another user's process or one in a container. Looking at
+ * it takes the lock for a moment, shared. */
+static bool is_locked(const char *vault) {
+	_cleanup_(closep) int fd = open(vault, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 static json_t *slots_json(const VaultHeader *header) {
@@ -109,11 +118,12 @@ static json_t *keys_json(const VaultHeader *header) {
 	return list;
 }
 
-static json_t *header_json(const VaultHeader *header) {
-	return json_pack("{s:s, s:I, s:s, s:I, s:I, s:b, s:o, s:o}", "vault", header_vault_id_text(header), "format",
-	        (json_int_t)header_format(header), "cipher", aead_cipher_name(header_cipher(header)), "created",
-	        (json_int_t)header_created(header), "generation", (json_int_t)header_generation(header), "mounted",
-	        (int)is_mounted(header), "slots", slots_json(header), "keys", keys_json(header));
+static json_t *header_json(const VaultHeader *header, const char *vault) {
+	return json_pack("{s:s, s:I, s:s, s:I, s:I, s:b, s:b, s:o, s:o}", "vault", header_vault_id_text(header),
+	        "format", (json_int_t)header_format(header), "cipher", aead_cipher_name(header_cipher(header)),
+	        "created", (json_int_t)header_created(header), "generation", (json_int_t)header_generation(header),
+	        "mounted", (int)is_answered(header), "in_use", (int)is_locked(vault), "slots", slots_json(header),
+	        "keys", keys_json(header));
 }
 
 static void print_slots(const VaultHeader *header) {
@@ -128,8 +138,8 @@ static void print_slots(const VaultHeader *header) {
 		table_cell(table, slot.label);
 		table_cellf(table, "%zu", slot.key_count);
 		if (slot.kdf.memory)
-			table_cellf(
-			        table, "%s, %" PRIu64 " passes", words_size(slot.kdf.memory, words), slot.kdf.passes);
+			table_cellf(table, "%s, %" PRIu64 " pass%s", words_size(slot.kdf.memory, words),
+			        slot.kdf.passes, slot.kdf.passes == 1 ? "" : "es");
 		else
 			table_cell(table, "");
 	}
@@ -137,14 +147,18 @@ static void print_slots(const VaultHeader *header) {
 		(void)table_print(table, stdout);
 }
 
-static void print_header(const VaultHeader *header) {
+static void print_header(const VaultHeader *header, const char *vault) {
 	char words[WORDS_BYTES];
 	printf("Vault    %s\n", header_vault_id_text(header));
 	printf("Format   %" PRIu32 "\n", header_format(header));
 	printf("Cipher   %s\n", aead_cipher_name(header_cipher(header)));
 	printf("Made     %s\n", words_time(header_created(header) * INT64_C(1000000000), words));
-	printf("Header   changed %" PRIu64 " times\n", header_generation(header));
-	printf("Mounted  %s\n\n", is_mounted(header) ? "yes" : "not by a process that answers you");
+	uint64_t changes = header_generation(header);
+	printf("Header   changed %" PRIu64 " time%s\n", changes, words_s(changes));
+	printf("Mounted  %s\n\n",
+	        is_answered(header) ? "yes"
+	        : is_locked(vault)  ? "in use by another process: a mount of another user or in a container, or fsck"
+	                            : "no");
 	print_slots(header);
 	printf("\nKeys:");
 	for (size_t i = 0; i < header_key_count(header); i++) {
@@ -162,8 +176,8 @@ static int run_info(const struct invocation *call) {
 	if (rc)
 		return command_fault(call, rc, "%s", vault);
 	if (command_has(call, "json"))
-		return command_print_json(call, header_json(header));
-	print_header(header);
+		return command_print_json(call, header_json(header, vault));
+	print_header(header, vault);
 	return EXIT_DONE;
 }
 

@@ -39,7 +39,8 @@ static void print_made(const VaultHeader *header, const char *vault, const char 
 	printf("Vault %s made in %s (%s", header_vault_id_text(header), safe ? safe : "?",
 	        aead_cipher_name(header_cipher(header)));
 	if (header_slot(header, 0, &slot) == 0 && slot.kdf.memory)
-		printf("; Argon2id with %s, %" PRIu64 " passes", words_size(slot.kdf.memory, words), slot.kdf.passes);
+		printf("; Argon2id with %s, %" PRIu64 " pass%s", words_size(slot.kdf.memory, words), slot.kdf.passes,
+		        slot.kdf.passes == 1 ? "" : "es");
 	printf(").\n");
 	if (*recovery)
 		printf("\nThe recovery key, shown this once:\n\n    %s\n\n"
@@ -47,7 +48,8 @@ static void print_made(const VaultHeader *header, const char *vault, const char 
 		       "lost,\n"
 		       "and nobody can make it again.\n",
 		        recovery);
-	printf("\nNext: assayfs mount %s DIR\n", safe ? safe : "VAULT");
+	_cleanup_(freep) char *quoted = words_shell(vault);
+	printf("\nNext: assayfs mount %s DIR\n", quoted ? quoted : "VAULT");
 }
 
 static int report(const struct invocation *call, const char *vault, const char *recovery) {

@@ -13,6 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
+const char *const log_events[] = {"access", "arrive", "capture", "chmod", "chown", "close", "create", "deliver",
+        "getxattr", "link", "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply", "policy-show",
+        "publish", "quarantine-list", "quarantine-show", "read-log", "recover", "removexattr", "rename", "restore",
+        "rmdir", "run", "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount", "utimes", "verdict",
+        "versions", "why", NULL};
+
 /* ---- what is asked for ---- */
 
 static int add_time(const struct invocation *call, json_t *arguments, const char *option, bool is_until) {
@@ -77,9 +84,36 @@ static int add_words(const struct invocation *call, json_t *arguments) {
 	return 0;
 }
 
+static int list_events(const struct invocation *call, const char *typed) {
+	char names[1024] = "";
+	for (size_t i = 0, used = 0; log_events[i] && used < sizeof names; i++)
+		used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", log_events[i]);
+	return command_fail(call, EXIT_USAGE, "--event %s: the events are %s", typed, names);
+}
+
+/* A slip here would look as if nothing had happened. */
+static int check_event(const struct invocation *call) {
+	const char *typed = command_value(call, "event");
+	for (size_t i = 0; typed && log_events[i]; i++)
+		if (strcmp(typed, log_events[i]) == 0)
+			return 0;
+	return typed ? list_events(call, typed) : 0;
+}
+
+static int check_outcome(const struct invocation *call) {
+	const char *typed = command_value(call, "outcome");
+	if (!typed || strcmp(typed, "ok") == 0 || strcmp(typed, "denied") == 0 || strcmp(typed, "error") == 0)
+		return 0;
+	return command_fail(call, EXIT_USAGE, "--outcome %s: the outcomes are ok, denied and error", typed);
+}
+
 static int build_request(const struct invocation *call, json_t *arguments) {
 	unsigned long long limit = 0;
-	int code = add_time(call, arguments, "since", false);
+	int code = check_event(call);
+	if (!code)
+		code = check_outcome(call);
+	if (!code)
+		code = add_time(call, arguments, "since", false);
 	if (!code)
 		code = add_time(call, arguments, "until", true);
 	if (!code)
@@ -243,7 +277,8 @@ const struct command command_log = {
                 {"until", 0, "TIME", "only records up to TIME (a day: to its end)"},
                 {"user", 0, "USER", "only what this user (name or uid) did"},
                 {"path", 0, "PATH", "only what touched PATH"},
-                {"event", 0, "EVENT", "only this kind: open, write, rename, refuse, …"},
+                {"event", 0, "EVENT",
+                        "only this kind: open, create, close, rename, verdict, … (--event help lists them)"},
                 {"outcome", 0, "OUTCOME", "only ok, denied or error"},
                 {"exe", 0, "PROGRAM", "only what this program did"}, {"limit", 'n', "N", "only the last N of them"},
                 {"follow", 'f', NULL, "go on with new records until interrupted"},

@@ -65,7 +65,8 @@ static int check_places(const struct invocation *call) {
 	if (rc)
 		return command_fault(call, rc, "mounting %s", vault);
 	if (stat(dir, &about) < 0)
-		return command_fail(call, EXIT_USAGE, "mounting %s on %s: %s%s", vault, dir, strerror(errno),
+		return command_fail(call, command_exit_of(-errno), "mounting %s on %s: %s%s", vault, dir,
+		        strerror(errno),
 		        errno == ENOENT     ? "; make it with mkdir"
 		        : errno == ENOTCONN ? "; 'assayfs umount' clears a dead mount away"
 		                            : "");
@@ -119,7 +120,7 @@ const struct command command_mount = {
         .examples = (const struct command_example[]){{"assayfs mount /srv/vault /mnt", "asks for the passphrase"},
                 {"assayfs mount -o allow_other --passfile /root/pass /srv/vault /mnt", "for all users, by their roles"},
                 {0}},
-        .exits = EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_DENIED) | EXIT_BIT(EXIT_NOT_A_VAULT) |
-                 EXIT_BIT(EXIT_PASSPHRASE),
+        .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_NOT_MOUNTED) |
+                 EXIT_BIT(EXIT_DENIED) | EXIT_BIT(EXIT_NOT_A_VAULT) | EXIT_BIT(EXIT_PASSPHRASE),
         .run = run_mount,
 };

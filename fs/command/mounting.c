@@ -2,6 +2,7 @@
 #include "fs/command/client.h"
 #include "fs/command/command.h"
 #include "fs/command/mountinfo.h"
+#include "fs/command/words.h"
 
 #include "crypto/base/fault.h"
 
@@ -24,9 +25,10 @@ struct unmounting {
 };
 
 static int busy(const char *mountpoint) {
+	_cleanup_(freep) char *quoted = words_shell(mountpoint);
 	return fault(EBUSY,
-	        "files in it are open, or somebody stands there: 'fuser -vm %s' shows who (or -l to wait for them)",
-	        mountpoint);
+	        "files in it are open, or somebody stands there: fuser -vm %s shows who (-l waits for them)",
+	        quoted ? quoted : "DIR");
 }
 
 /* fusermount3 is set-uid root and unmounts for whoever made the mount. Its own words go to `ret_words`. */

@@ -68,11 +68,12 @@ static void print_applied(const json_t *item) {
 	else
 		printf("Policy %" PRIu64 " is in force: %" PRIu64 " dataset%s, %" PRIu64 " workflow%s.\n",
 		        answer_number(item, "number"), answer_number(item, "datasets"),
-		        answer_number(item, "datasets") == 1 ? "" : "s", answer_number(item, "workflows"),
-		        answer_number(item, "workflows") == 1 ? "" : "s");
-	if (answer_number(item, "arrivals"))
-		printf("%" PRIu64 " files that were in Landing already are being checked (assayfs status).\n",
-		        answer_number(item, "arrivals"));
+		        words_s(answer_number(item, "datasets")), answer_number(item, "workflows"),
+		        words_s(answer_number(item, "workflows")));
+	uint64_t arrivals = answer_number(item, "arrivals");
+	if (arrivals)
+		printf("%" PRIu64 " file%s in Landing already %s being checked (assayfs status).\n", arrivals,
+		        arrivals == 1 ? " that was" : "s that were", arrivals == 1 ? "is" : "are");
 	size_t i;
 	json_t *warning;
 	json_array_foreach(json_object_get(item, "warnings"), i, warning) {
@@ -85,9 +86,13 @@ static int run_apply(const struct invocation *call) {
 	const char *directory = command_operand(call, 0);
 	_cleanup_(freep) char *archive = NULL;
 	_cleanup_(client_closep) Client *client = NULL;
+	struct stat about;
+	if (stat(directory, &about) == 0 && !S_ISDIR(about.st_mode))
+		return command_fail(
+		        call, EXIT_USAGE, "%s is a file; give the directory that holds policy.yaml", directory);
 	int rc = read_policy(directory, &archive);
 	if (rc) {
-		(void)command_fault(call, rc, "reading the policy in %s", directory);
+		(void)command_fault(call, rc, "%s", directory);
 		return rc == -EINVAL || rc == -ENOENT || rc == -EFBIG ? EXIT_NO : EXIT_UNDECIDED;
 	}
 	rc = client_open(command_operand(call, 1), NULL, &client);

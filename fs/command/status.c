@@ -21,10 +21,11 @@ static void print_head(const json_t *item, const struct client_place *place) {
 		printf("!! A commit failed: nothing more is written. Read the system's log, then unmount and run "
 		       "assayfs fsck.\n");
 	if (answer_flag(item, "recovered"))
-		printf("The last mount had not ended cleanly: %" PRIu64 " synced files recovered, %" PRIu64
-		       " unfinished ones dropped, %" PRIu64 " checks queued again.\n",
-		        answer_number(item, "recovered_versions"), answer_number(item, "dropped_drafts"),
-		        answer_number(item, "requeued_jobs"));
+		printf("The last mount had not ended cleanly: %" PRIu64 " synced file%s recovered, %" PRIu64
+		       " unfinished dropped, %" PRIu64 " check%s queued again.\n",
+		        answer_number(item, "recovered_versions"), words_s(answer_number(item, "recovered_versions")),
+		        answer_number(item, "dropped_drafts"), answer_number(item, "requeued_jobs"),
+		        words_s(answer_number(item, "requeued_jobs")));
 	if (json_is_false(json_object_get(item, "checks_alive")))
 		printf("!! The process that runs checks is gone: every check ends as error until the vault is mounted "
 		       "again.\n");
@@ -32,28 +33,31 @@ static void print_head(const json_t *item, const struct client_place *place) {
 
 /* ---- policy: for a newcomer the way to one ---- */
 
-static void print_no_policy(const json_t *item) {
+static void print_no_policy(const json_t *item, const char *mountpoint) {
 	char path[ANSWER_PATH_BYTES];
-	const char *example = json_object_get(item, "example") ? answer_path(item, "example", path) : "Landing/x.csv";
-	_cleanup_(freep) char *safe = words_safe(example);
+	_cleanup_(freep) char *full = NULL;
+	const char *example = json_object_get(item, "example") ? answer_path(item, "example", path) : NULL;
+	if (example && asprintf(&full, "%s/%s", mountpoint, example) < 0)
+		full = NULL;
+	_cleanup_(freep) char *file = full ? words_shell(full) : NULL;
+	_cleanup_(freep) char *mount = words_shell(mountpoint);
 	printf("\nNo policy yet, so nothing can pass into Trusted. To get one from a file that is as it should be:\n"
-	       "    assayfs policy suggest %s -o policy/\n"
-	       "    assayfs policy apply policy/\n",
-	        safe ? safe : "Landing/x.csv");
+	       "    assayfs policy suggest %s -o policy\n"
+	       "    assayfs policy apply policy %s\n",
+	        file ? file : "FILE", mount ? mount : "DIR");
 }
 
-static void print_policy(const json_t *item) {
+static void print_policy(const json_t *item, const char *mountpoint) {
 	const json_t *policy = json_object_get(item, "policy");
 	if (!json_is_object(policy)) {
-		print_no_policy(item);
+		print_no_policy(item, mountpoint);
 		return;
 	}
 	char time[WORDS_BYTES], user[ANSWER_NAME_BYTES];
 	uint64_t datasets = answer_number(policy, "datasets"), workflows = answer_number(policy, "workflows");
 	printf("Policy %" PRIu64 ", applied %s by %s: %" PRIu64 " dataset%s, %" PRIu64 " workflow%s\n",
 	        answer_number(policy, "number"), words_time(answer_time(policy, "time_ns"), time),
-	        answer_user(policy, "uid", user), datasets, datasets == 1 ? "" : "s", workflows,
-	        workflows == 1 ? "" : "s");
+	        answer_user(policy, "uid", user), datasets, words_s(datasets), workflows, words_s(workflows));
 	size_t i;
 	json_t *warning;
 	json_array_foreach(json_object_get(policy, "warnings"), i, warning) {
@@ -88,17 +92,17 @@ static void print_ungoverned(const json_t *item) {
 	uint64_t count = answer_number(item, "ungoverned_count");
 	if (count == 0 || !json_is_object(json_object_get(item, "policy")))
 		return;
-	printf("\n%" PRIu64 " file%s in Landing that no dataset governs (stay there unchecked):\n", count,
-	        count == 1 ? "" : "s");
+	printf("\n%" PRIu64 " file%s in Landing that no dataset governs (they stay there, unchecked):\n", count,
+	        words_s(count));
 	size_t i;
 	json_t *file;
 	json_array_foreach(json_object_get(item, "ungoverned"), i, file) {
 		char path[ANSWER_PATH_BYTES];
 		_cleanup_(freep) char *safe = words_safe(answer_path(file, "path", path));
-		const char *match = answer_text(file, "closest_match");
+		_cleanup_(freep) char *closest = words_safe(answer_text(file, "closest_words"));
 		printf("  %s", safe ? safe : "?");
-		if (*match)
-			printf("   (closest: dataset %s, match \"%s\")", answer_text(file, "closest_dataset"), match);
+		if (closest && *closest)
+			printf("   (%s)", closest);
 		putchar('\n');
 	}
 	if (count > json_array_size(json_object_get(item, "ungoverned")))
@@ -113,11 +117,11 @@ static void print_work(const json_t *item) {
 	const json_t *versions = json_object_get(item, "versions");
 	printf("\nChecks: %" PRIu64 " waiting, %" PRIu64 " running; %" PRIu64 " file%s in quarantine\n",
 	        answer_number(jobs, "queued"), answer_number(jobs, "running"), answer_number(item, "quarantined"),
-	        answer_number(item, "quarantined") == 1 ? "" : "s");
+	        words_s(answer_number(item, "quarantined")));
 	uint64_t temporary = answer_number(item, "temporary_in_trusted");
 	if (temporary > 0)
 		printf("Waiting in Trusted: %" PRIu64 " temporary file%s, seen by their writers alone until renamed\n",
-		        temporary, temporary == 1 ? "" : "s");
+		        temporary, words_s(temporary));
 	printf("Versions: %" PRIu64 " kept, %s on disk for %s of current files; %s free\n",
 	        answer_number(versions, "count"), words_size(answer_number(versions, "stored_bytes"), size),
 	        words_size(answer_number(versions, "current_bytes"), shown),
@@ -149,13 +153,10 @@ static int run_status(const struct invocation *call) {
 	rc = client_ask(client, "status", json_object(), &item);
 	if (rc)
 		return command_fault(call, rc, "asking the mount on %s", place.mountpoint);
-	if (command_has(call, "json")) {
-		json_object_set_new(item, "vault", json_string(place.vault_id));
-		json_object_set_new(item, "mountpoint", wire_path(place.mountpoint));
+	if (command_has(call, "json"))
 		return command_print_json(call, item);
-	}
 	print_head(item, &place);
-	print_policy(item);
+	print_policy(item, place.mountpoint);
 	print_zones(item);
 	print_ungoverned(item);
 	print_work(item);

@@ -89,7 +89,15 @@ static json_t *bundle_json(const PolicyBundle *bundle) {
 	return json_pack("{s:o}", "files", files);
 }
 
-static int present(const struct invocation *call, const PolicyBundle *bundle) {
+/* How it is put in force; where the file lies in a mount, in that one. */
+static void print_next(const char *directory, const struct client_place *place) {
+	_cleanup_(freep) char *quoted = words_shell(directory);
+	_cleanup_(freep) char *mount = words_shell(place->mountpoint);
+	printf("Read the rules, change what is not meant so, then: assayfs policy apply %s %s\n",
+	        quoted ? quoted : "POLICYDIR", *place->mountpoint && mount ? mount : "DIR");
+}
+
+static int present(const struct invocation *call, const PolicyBundle *bundle, const struct client_place *place) {
 	const char *directory = command_value(call, "output");
 	int rc = directory ? write_bundle(directory, bundle) : 0;
 	if (rc) {
@@ -106,7 +114,8 @@ static int present(const struct invocation *call, const PolicyBundle *bundle) {
 	printf("Written to %s:", safe ? safe : "?");
 	for (size_t i = 0; i < policy_bundle_count(bundle); i++)
 		printf(" %s", policy_bundle_name(bundle, i));
-	printf("\nRead the rules, change what is not meant so, then: assayfs policy apply %s\n", safe ? safe : "DIR");
+	putchar('\n');
+	print_next(directory, place);
 	return EXIT_DONE;
 }
 
@@ -119,8 +128,8 @@ static int run_suggest(const struct invocation *call) {
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	int rc = input_open(file, "reading", &input);
 	if (rc) {
-		(void)command_fault(call, rc, "reading %s", file);
-		return EXIT_UNDECIDED;
+		int code = command_fault(call, rc, "reading %s", file);
+		return rc == -ENOENT || rc == -ENOTDIR || rc == -EISDIR ? code : EXIT_UNDECIDED;
 	}
 	struct check_input source = input_source(input);
 	rc = policy_suggest(name_of(file, place), &source, when_now(), &bundle);
@@ -129,7 +138,7 @@ static int run_suggest(const struct invocation *call) {
 		(void)command_fault(call, rc, "suggesting a policy for %s", file);
 		return rc == -EINVAL ? EXIT_NO : EXIT_UNDECIDED;
 	}
-	return present(call, bundle);
+	return present(call, bundle, place);
 }
 
 const struct command command_policy_suggest = {

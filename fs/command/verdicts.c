@@ -15,21 +15,20 @@
 #define EXITS_OF_MOUNT \
 	(EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED))
 
-/* passed and none are no refusal; pending is not decided yet. */
+/* Nothing is trusted by default: what nobody has judged is not decided, so that a script that goes on after 0 goes on
+ * with files that passed. */
 static int exit_of_outcome(const char *outcome) {
-	if (strcmp(outcome, "failed") == 0)
-		return EXIT_NO;
-	if (strcmp(outcome, "error") == 0 || strcmp(outcome, "pending") == 0)
-		return EXIT_UNDECIDED;
-	return EXIT_DONE;
+	if (strcmp(outcome, "passed") == 0)
+		return EXIT_DONE;
+	return strcmp(outcome, "failed") == 0 ? EXIT_NO : EXIT_UNDECIDED;
 }
 
-/* Text of several lines from the mount: each line made safe by itself. */
+/* Text of several lines from the mount, names in it escaped already: each line made safe by itself. */
 static void print_lines(const char *text) {
 	while (*text) {
 		size_t length = strcspn(text, "\n");
 		_cleanup_(freep) char *line = strndup(text, length);
-		_cleanup_(freep) char *safe = line ? words_safe(line) : NULL;
+		_cleanup_(freep) char *safe = line ? words_line(line) : NULL;
 		puts(safe ? safe : "?");
 		text += length + (text[length] == '\n');
 	}
@@ -45,7 +44,9 @@ static int run_why(const struct invocation *call) {
 	if (rc)
 		return command_fault(call, rc, "finding the vault of %s", path);
 	json_t *item = NULL;
-	rc = client_ask(client, "why", json_pack("{s:o}", "path", wire_path(place.path)), &item);
+	rc = client_ask(client, "why",
+	        json_pack("{s:o, s:o}", "path", wire_path(place.path), "mountpoint", wire_path(place.mountpoint)),
+	        &item);
 	if (rc)
 		return command_fault(call, rc, "looking for the verdict on %s", path);
 	int code = exit_of_outcome(answer_text(item, "outcome"));
@@ -66,9 +67,9 @@ const struct command command_why = {
         .most = 1,
         .summary = "explain the verdict on a file: which rule, which number, what to do",
         .details = "Works for files in any zone, for paths that were refused and so do not exist, and for files of "
-                   "Landing that no dataset governs. Exits with 0 when the file passed or was not to be checked, 1 "
-                   "when it "
-                   "failed, 3 when the check could not be done or is still under way.",
+                   "Landing that no dataset governs. Exits with 0 when the file passed, 1 when it failed or is not "
+                   "there, 3 when it is not decided: the check could not be done, is under way, or nothing checks "
+                   "the file.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples =
                 (const struct command_example[]){

@@ -66,14 +66,15 @@ static char *escape_byte(char *to, unsigned char byte) {
 	return to;
 }
 
-char *words_safe(const char *text) {
+/* Every character that can't be shown, and of ASCII every one in `special`, as an escape. */
+static char *escape(const char *text, const char *special) {
 	char *safe = malloc(4 * strlen(text) + 1);
 	if (!safe)
 		return NULL;
 	char *to = safe;
 	for (const unsigned char *at = (const unsigned char *)text; *at;) {
 		size_t length = utf8_length(at);
-		bool is_plain = length && !is_treacherous(at, length) && *at != '\\';
+		bool is_plain = length && !is_treacherous(at, length) && !strchr(special, *at);
 		length = length ? length : 1;
 		for (size_t i = 0; i < length; i++)
 			if (is_plain)
@@ -84,6 +85,46 @@ char *words_safe(const char *text) {
 	}
 	*to = '\0';
 	return safe;
+}
+
+char *words_safe(const char *text) {
+	return escape(text, "\\");
+}
+
+char *words_line(const char *text) {
+	return escape(text, "");
+}
+
+/* No shell gives these, or the bytes of a letter beyond ASCII, a meaning of its own within a word. */
+static bool needs_quotes(const char *text) {
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./@%+=:,-";
+	if (!*text)
+		return true;
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x80 && !strchr(plain, *text))
+			return true;
+	return false;
+}
+
+char *words_shell(const char *text) {
+	_cleanup_(freep) char *line = words_line(text);
+	char *quoted = NULL, *to;
+	if (!line)
+		return NULL;
+	if (strcmp(line, text) != 0) { /* it can't be shown as it is */
+		_cleanup_(freep) char *escaped = escape(text, "\\'");
+		return escaped && asprintf(&quoted, "$'%s'", escaped) >= 0 ? quoted : NULL;
+	}
+	if (!needs_quotes(text))
+		return strdup(text);
+	if (!(quoted = malloc(4 * strlen(text) + 3)))
+		return NULL;
+	to = quoted;
+	*to++ = '\'';
+	for (; *text; text++)
+		to = *text == '\'' ? stpcpy(to, "'\\''") : stpncpy(to, text, 1);
+	strcpy(to, "'");
+	return quoted;
 }
 
 /* ---- numbers and times ---- */

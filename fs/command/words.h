@@ -18,11 +18,24 @@
  * \\ or \xNN. The caller frees it. NULL when memory is out. */
 char *words_safe(const char *text);
 
+/* The same, but a backslash stays: for a line that was put together from safe words already. */
+char *words_line(const char *text);
+
+/* `text` as one word of a shell's command line, for commands that a person copies: as it is where no quotes are needed,
+ * else in '…', or in $'…' when it holds what a terminal should not get. The caller frees it. NULL when memory is out.
+ */
+char *words_shell(const char *text);
+
 /* Whether `text` is valid UTF-8 (shortest forms only, no surrogates). */
 bool words_is_utf8(const char *text);
 
 /* "812 B", "1.4 KiB", "23 MiB": powers of 1024, two significant digits from 1 KiB on. Returns `buffer`. */
 const char *words_size(uint64_t bytes, char buffer[static WORDS_BYTES]);
+
+/* What makes a noun plural behind this number: "" or "s". */
+static inline const char *words_s(uint64_t count) {
+	return count == 1 ? "" : "s";
+}
 
 /* "2026-11-23 10:15:02 CET": local time with its zone. `time_ns` is nanoseconds since 1970 UTC. Returns `buffer`. */
 const char *words_time(int64_t time_ns, char buffer[static WORDS_BYTES]);

@@ -89,6 +89,14 @@ static int check_spot(struct call *call, const struct spot *spot, unsigned mask)
 	return (mask & ACCESS_WRITE) || !holds_role(call, place) ? -EACCES : 0;
 }
 
+/* Who mounted holds all roles while none are named. */
+static bool reads_landing(struct call *call) {
+	const struct gate_hooks *gate = call->fs->gate;
+	if (!gate->permits_place || !gate->has_roles || !gate->has_roles(gate->gate))
+		return call->who.uid == call->fs->owner_uid;
+	return holds_role(call, PLACE_LANDING);
+}
+
 /* The record of an access below .assayfs, granted (rc 0, unless silent) or denied. */
 static int record(struct call *call, struct spot *spot, int rc) {
 	snprintf(spot->record_path, sizeof spot->record_path, "%s%s%s", VIRTUAL_ROOT_NAME, spot->path[0] ? "/" : "",
@@ -323,7 +331,7 @@ static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int f
 		return -ENOMEM;
 	pthread_mutex_init(&handle->lock, NULL);
 	handle->size = spot->node.size;
-	rc = virtual_open(call->fs, spot->path, &handle->file);
+	rc = virtual_open(call->fs, spot->path, reads_landing(call), &handle->file);
 	if (rc < 0) {
 		free_handle(handle);
 		return rc;

@@ -15,7 +15,8 @@ struct Service {
 	const Trusted *trusted;
 	Control *control;
 	uid_t mounter;
-	bool is_read_only;
+	bool is_read_only;    /* the store: nothing can be recorded */
+	bool refuses_changes; /* the mount */
 	int64_t started_ns;
 };
 
@@ -29,6 +30,9 @@ bool service_permits(const Service *service, const Policy *policy, const struct 
 /* The same as 0 or -EACCES; a denial is recorded as `event` on `path` (NULL: none). */
 int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
         enum policy_access access, const char *event, const char *path);
+
+/* -EROFS with words, recorded as a denied `event` on `path` (NULL: none), on a mount that changes nothing; else 0. */
+int service_require_writable(Service *service, const struct control_peer *peer, const char *event, const char *path);
 
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);

@@ -86,6 +86,8 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 	bool is_changed = false;
 	int rc = service_require(service, peer, PLACE_POLICY, POLICY_WRITE, "policy-apply", NULL);
 	if (!rc)
+		rc = service_require_writable(service, peer, "policy-apply", NULL);
+	if (!rc)
 		rc = decode(arguments, &archive, &size);
 	if (rc)
 		return rc;

@@ -41,6 +41,8 @@ static int check_rights(Service *service, const struct control_peer *peer, const
 		return -EPERM;
 	}
 	int rc = service_require(service, peer, place, POLICY_WRITE, "restore", path);
+	if (!rc)
+		rc = service_require_writable(service, peer, "restore", path);
 	if (rc)
 		return rc;
 	meta_begin(service->meta);

@@ -124,6 +124,8 @@ int service_run(void *context, const struct control_peer *peer, const json_t *ar
 	if (!running.workflow)
 		return fault(EPROTO, "the workflow's name is missing");
 	int rc = service_require(service, peer, PLACE_TRUSTED, POLICY_WRITE, "run", NULL);
+	if (!rc)
+		rc = service_require_writable(service, peer, "run", NULL);
 	struct actor actor = service_actor(peer);
 	if (!rc)
 		rc = gate_run(service->gate, running.workflow, &actor, &count);

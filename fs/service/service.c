@@ -53,6 +53,15 @@ int service_require(Service *service, const struct control_peer *peer, enum poli
 	return -EACCES;
 }
 
+int service_require_writable(Service *service, const struct control_peer *peer, const char *event, const char *path) {
+	if (!service->refuses_changes)
+		return 0;
+	(void)fault(EROFS, "the vault is mounted read-only (-o ro)");
+	struct actor actor = service_actor(peer);
+	service_record_denied(service, &actor, event, path, EROFS);
+	return -EROFS;
+}
+
 enum policy_place service_place(const char *path) {
 	static const struct {
 		const char *name;
@@ -179,6 +188,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->trusted = options->trusted;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
+	service->refuses_changes = options->read_only || info->read_only;
 	service->started_ns = meta_now(service->meta);
 	int rc = open_socket(service, options, info);
 	if (rc) {

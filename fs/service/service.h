@@ -28,12 +28,17 @@ struct service_options {
 	Spawner *spawner;       /* for status; may be NULL */
 	const Trusted *trusted; /* for status; may be NULL */
 	uid_t mounter;
-	bool others;           /* allow_other */
+	bool others;    /* allow_other */
+	bool read_only; /* mounted with `ro`: nothing is changed for anybody; accesses are recorded all the same */
 	const char *directory; /* of the control socket, instead of the usual one: for tests */
 };
 
 /* Opens the socket and begins to answer. -EBUSY when another process answers for this vault. */
 int service_start(const struct service_options *options, Service **ret_service);
+
+/* The status as JSON text, allocated: what `assayfs status --json` and .assayfs/status.json show. `service` is a
+ * Service; names of files are told only with `tells_names`. Until service_stop. */
+int service_status_text(void *service, bool tells_names, char **ret_text, size_t *ret_size);
 
 /* Answers nothing more but how the mount ended (service_end). NULL is fine. */
 void service_stop(Service *service);

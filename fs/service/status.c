@@ -86,10 +86,13 @@ static void note_ungoverned(struct walk *walk, const char *path, const char *vau
 	walk->ungoverned_count++;
 	if (!walk->tells_names || json_array_size(walk->ungoverned) == NAMED_MAX)
 		return;
-	const struct policy_dataset *closest = policy_dataset_closest(walk->policy, path);
-	json_array_append_new(walk->ungoverned,
-	        json_pack("{s:o, s:s?, s:s?}", "path", wire_path(vault_path), "closest_dataset",
-	                closest ? closest->name : NULL, "closest_match", closest ? closest->match : NULL));
+	char words[POLICY_CLOSEST_BYTES];
+	const struct policy_dataset *closest = policy_dataset_closest(walk->policy, path, NULL);
+	policy_closest_words(walk->policy, path, words);
+	json_array_append_new(
+	        walk->ungoverned, json_pack("{s:o, s:s?, s:s?, s:s}", "path", wire_path(vault_path), "closest_dataset",
+	                                  closest ? closest->name : NULL, "closest_match",
+	                                  closest ? closest->match : NULL, "closest_words", words));
 }
 
 static bool looks_like_table(const char *path) {
@@ -148,7 +151,7 @@ static int walk_zone(
 		walk->stack = dir->next;
 		uint64_t after = 0;
 		do {
-			rc = rc ? rc : control_wait(reply, 0);
+			rc = rc || !reply ? rc : control_wait(reply, 0);
 			rc = rc ? rc : walk_batch(walk, dir, zone, &after);
 		} while (!rc && walk->entry_count == WALK_BATCH);
 		free(dir);
@@ -240,6 +243,7 @@ static int add_tables(Service *service, bool tells_names, json_t *item) {
 	uint64_t queued = 0, running = 0, held = 0, stored = 0;
 	meta_begin(service->meta);
 	int rc = job_counts(service->meta, &queued, &running);
+	uint64_t records = audit_size(service->meta);
 	if (!rc)
 		rc = tree_statfs(service->meta, &counts);
 	if (!rc)
@@ -257,6 +261,7 @@ static int add_tables(Service *service, bool tells_names, json_t *item) {
 	json_object_set_new(item, "temporary_in_trusted",
 	        json_integer(service->trusted ? (json_int_t)trusted_temporary_count(service->trusted) : 0));
 	json_object_set_new(item, "quarantined", json_integer((json_int_t)held));
+	json_object_set_new(item, "audit_records", json_integer((json_int_t)records));
 	json_t *versions = json_object_get(item, "versions");
 	json_object_set_new(versions, "count", json_integer((json_int_t)counts.versions));
 	json_object_set_new(versions, "stored_bytes", json_integer((json_int_t)stored));
@@ -300,11 +305,13 @@ static void add_mount(Service *service, json_t *item) {
 	if (!info)
 		return;
 	store_info(service->store, info);
-	json_t *facts = json_pack("{s:i, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "pid", (int)getpid(),
+	json_t *facts = json_pack("{s:s, s:o, s:i, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "version",
+	        ASSAYFS_VERSION, "vault", service_json_hex(info->vault_id, sizeof info->vault_id), "pid", (int)getpid(),
 	        "mounted_ns", (json_int_t)service->started_ns, "mounter", (json_int_t)service->mounter, "read_only",
-	        info->read_only, "failed", info->failed, "recovered", info->recovered, "recovered_versions",
-	        (json_int_t)info->recovered_versions, "dropped_drafts", (json_int_t)info->dropped_drafts,
-	        "requeued_jobs", (json_int_t)info->requeued_jobs, "mount", (json_int_t)info->mount);
+	        (int)service->refuses_changes, "failed", info->failed, "recovered", info->recovered,
+	        "recovered_versions", (json_int_t)info->recovered_versions, "dropped_drafts",
+	        (json_int_t)info->dropped_drafts, "requeued_jobs", (json_int_t)info->requeued_jobs, "mount",
+	        (json_int_t)info->mount);
 	json_object_update(item, facts);
 	json_decref(facts);
 	if (statvfs(info->path, &disk) == 0)
@@ -321,19 +328,17 @@ static void drop_walk(struct walk *walk) {
 	free(walk->entries);
 }
 
-int service_status(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
-	Service *service = context;
+/* `reply` NULL: nobody who could go away meanwhile. */
+static int make_status(Service *service, bool tells_names, ControlReply *reply, json_t **ret_item) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	const Policy *policy = held->policy;
-	int rc = 0;
-	(void)arguments;
-	bool tells_names = service_permits(service, policy, peer, PLACE_LANDING, POLICY_READ);
 	struct walk walk = {.service = service,
 	        .policy = policy,
 	        .tells_names = tells_names,
 	        .ungoverned = json_array(),
 	        .entries = calloc(WALK_BATCH, sizeof *walk.entries)};
 	json_t *item = json_object();
+	int rc = 0;
 	if (!walk.ungoverned || !walk.entries || !item)
 		rc = fault(ENOMEM, "asking for the status: out of memory");
 	if (!rc) {
@@ -344,8 +349,36 @@ int service_status(void *context, const struct control_peer *peer, const json_t 
 	if (!rc)
 		rc = add_tables(service, tells_names, item);
 	drop_walk(&walk);
-	if (!rc)
-		return control_send(reply, item);
-	json_decref(item);
+	if (rc)
+		json_decref(item);
+	else
+		*ret_item = item;
 	return rc;
+}
+
+int service_status(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	json_t *item = NULL;
+	(void)arguments;
+	struct gate_policy *held = gate_policy(service->gate);
+	bool tells_names = service_permits(service, held->policy, peer, PLACE_LANDING, POLICY_READ);
+	gate_policy_done(held);
+	int rc = make_status(service, tells_names, reply, &item);
+	return rc ? rc : control_send(reply, item);
+}
+
+int service_status_text(void *service, bool tells_names, char **ret_text, size_t *ret_size) {
+	json_t *item = NULL;
+	int rc = make_status(service, tells_names, NULL, &item);
+	if (rc)
+		return rc;
+	_cleanup_(freep) char *text = json_dumps(item, JSON_INDENT(2));
+	json_decref(item);
+	char *with_newline = NULL;
+	int length = text ? asprintf(&with_newline, "%s\n", text) : -1;
+	if (length < 0)
+		return fault(ENOMEM, "asking for the status: out of memory");
+	*ret_text = with_newline;
+	*ret_size = (size_t)length;
+	return 0;
 }

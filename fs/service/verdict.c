@@ -62,6 +62,7 @@ static json_t *verdict_json(const char *path, const char *outcome, const char *t
 
 struct why {
 	char path[WIRE_PATH_MAX];
+	char mountpoint[WIRE_PATH_MAX]; /* as the client sees it, for commands to copy; "" when it doesn't say */
 	bool is_there;
 	enum outcome outcome;
 	struct kept kept;
@@ -117,6 +118,39 @@ static const char *below_zone(const char *path) {
 	return slash ? slash + 1 : "";
 }
 
+/* How a person gets a first policy from this very file. */
+static char *words_without_policy(const struct why *why, const char *shown) {
+	_cleanup_(freep) char *full = NULL, *text = NULL;
+	bool has_place = why->mountpoint[0] != '\0';
+	if (asprintf(&full, "%s%s%s", why->mountpoint, has_place ? "/" : "", why->path) < 0) {
+		full = NULL;
+		return NULL;
+	}
+	_cleanup_(freep) char *file = words_shell(full);
+	_cleanup_(freep) char *mount = words_shell(why->mountpoint);
+	if (!file || !mount ||
+	        asprintf(&text,
+	                "%s: none. The vault has no policy, so nothing is checked and nothing can pass into Trusted.\n"
+	                "To get one from this file, if it is as it should be:\n"
+	                "    assayfs policy suggest %s -o policy\n"
+	                "    assayfs policy apply policy%s%s",
+	                shown, file, has_place ? " " : "", has_place ? mount : "") < 0)
+		return NULL;
+	return steal_pointer(&text);
+}
+
+static char *words_ungoverned(const Policy *policy, const char *path, const char *shown) {
+	char closest[POLICY_CLOSEST_BYTES];
+	policy_closest_words(policy, path, closest);
+	char *text = NULL;
+	int length = asprintf(&text,
+	        "%s: none. No dataset governs it, so it is not checked and stays where it is%s%s.\n"
+	        "next: give the file a name that a dataset matches, or a steward adds one to policy.yaml and runs "
+	        "assayfs policy apply POLICYDIR",
+	        shown, *closest ? "; " : "", closest);
+	return length < 0 ? NULL : text;
+}
+
 /* Words for a file that nobody judged. */
 static char *words_without_verdict(const struct why *why, const Policy *policy, bool has_policy) {
 	const char *path = below_zone(why->path);
@@ -124,16 +158,12 @@ static char *words_without_verdict(const struct why *why, const Policy *policy, 
 	if (!shown)
 		return NULL;
 	const struct policy_dataset *dataset = policy_dataset_for(policy, path);
-	const struct policy_dataset *closest = policy_dataset_closest(policy, path);
 	char *text = NULL;
 	int length;
 	if (why->outcome == OUTCOME_PENDING)
 		length = asprintf(&text, "%s: pending. Its check is queued or running; ask again.", shown);
 	else if (!has_policy)
-		length = asprintf(&text,
-		        "%s: none. The vault has no policy, so nothing is checked and nothing can pass into Trusted.\n"
-		        "To get one: assayfs policy suggest %s -o policy/ && assayfs policy apply policy/",
-		        shown, shown);
+		return words_without_policy(why, shown);
 	else if (policy_ignored(policy, path))
 		length = asprintf(&text,
 		        "%s: none. Its name is on the ignore list (a temporary file of an editor or copier).", shown);
@@ -144,9 +174,7 @@ static char *words_without_verdict(const struct why *why, const Policy *policy, 
 		        "policy, or arrives only by a workflow. 'assayfs run WORKFLOW' checks it.",
 		        shown, dataset->name, dataset->match);
 	else
-		length = asprintf(&text, "%s: none. No dataset governs it%s%s%s%s%s", shown,
-		        closest ? "; the closest is " : ".", closest ? closest->name : "", closest ? " (match \"" : "",
-		        closest ? closest->match : "", closest ? "\")." : "");
+		return words_ungoverned(policy, path, shown);
 	return length < 0 ? NULL : text;
 }
 
@@ -176,6 +204,9 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 	if (!why)
 		return fault(ENOMEM, "explaining: out of memory");
 	int rc = service_path(arguments, why->path);
+	const json_t *mountpoint = json_object_get(arguments, "mountpoint");
+	if (!rc && mountpoint)
+		rc = wire_path_get(mountpoint, why->mountpoint);
 	if (!rc)
 		rc = may_ask(service, peer, why->path);
 	if (rc)

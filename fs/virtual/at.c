@@ -60,6 +60,7 @@ static int stat_at(struct filesystem *fs, const char *path, struct node *ret) {
 }
 
 struct names {
+	Meta *meta;
 	virtual_emit_fn emit;
 	void *arg;
 	int rc;
@@ -68,9 +69,10 @@ struct names {
 static int emit_name(void *arg, struct bytes name, uint64_t cookie, const struct node *node) {
 	struct names *names = arg;
 	(void)cookie;
-	if (S_ISREG(node->mode) && node->version == 0)
+	int rc = check_shown(names->meta, node);
+	if (rc == -ENOENT)
 		return 0;
-	names->rc = names->emit(names->arg, name, node->mode);
+	names->rc = rc < 0 ? rc : names->emit(names->arg, name, node->mode);
 	return names->rc != 0;
 }
 
@@ -86,7 +88,7 @@ static int list_tree(Meta *m, const char *path, struct names *names) {
 static int list_at(struct filesystem *fs, const char *path, virtual_emit_fn emit, void *arg) {
 	if (path[0] == '\0')
 		return 0; /* any time is a name here: there is nothing to list */
-	struct names names = {.emit = emit, .arg = arg};
+	struct names names = {.meta = fs->meta, .emit = emit, .arg = arg};
 	meta_begin(fs->meta);
 	return meta_end(fs->meta, list_tree(fs->meta, path, &names));
 }

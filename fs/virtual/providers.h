@@ -14,7 +14,7 @@ extern const struct virtual_provider virtual_at;
 /* audit/YYYY-MM-DD.jsonl: the durable records of that day (UTC), one a line; for the user who mounted. */
 extern const struct virtual_provider virtual_audit;
 
-/* status.json: what the vault is and holds. */
+/* status.json: how the vault stands, the same document as `assayfs status --json` gives. */
 extern const struct virtual_provider virtual_status;
 
 /* verdicts/PATH.json: the signed verdict on the file at PATH, or the last one on that path. */

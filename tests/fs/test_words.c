@@ -37,6 +37,32 @@ static void bytes_that_are_not_utf8_are_shown_by_number(void **state) {
 	assert_false(words_is_utf8("a\xc3"));
 }
 
+static void assert_shell(const char *text, const char *expected) {
+	char *quoted = words_shell(text);
+	assert_string_equal(quoted, expected);
+	free(quoted);
+}
+
+static void a_path_is_quoted_for_a_shell_where_it_needs_it(void **state) {
+	(void)state;
+	assert_shell("/mnt/Landing/a-1_b.csv", "/mnt/Landing/a-1_b.csv");
+	assert_shell("/mnt/żółw.csv", "/mnt/żółw.csv");
+	assert_shell("/mnt/two words.csv", "'/mnt/two words.csv'");
+	assert_shell("a;rm -rf $HOME`id`", "'a;rm -rf $HOME`id`'");
+	assert_shell("it's", "'it'\\''s'");
+	assert_shell("~/a", "'~/a'");
+	assert_shell("back\\slash", "'back\\slash'");
+	assert_shell("", "''");
+	assert_shell("a\n'\\\xff", "$'a\\n\\x27\\\\\\xff'");
+}
+
+static void a_line_of_safe_words_keeps_its_backslashes(void **state) {
+	(void)state;
+	char *line = words_line("a\\x1b and \033[2J");
+	assert_string_equal(line, "a\\x1b and \\x1b[2J");
+	free(line);
+}
+
 static void sizes_have_two_digits_and_a_unit(void **state) {
 	(void)state;
 	char words[WORDS_BYTES];
@@ -91,6 +117,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(names_cannot_move_the_cursor_or_add_lines),
 	        cmocka_unit_test(bytes_that_are_not_utf8_are_shown_by_number),
+	        cmocka_unit_test(a_path_is_quoted_for_a_shell_where_it_needs_it),
+	        cmocka_unit_test(a_line_of_safe_words_keeps_its_backslashes),
 	        cmocka_unit_test(sizes_have_two_digits_and_a_unit),
 	        cmocka_unit_test(durations_have_one_unit),
 	        cmocka_unit_test(columns_are_aligned_by_width_not_bytes),

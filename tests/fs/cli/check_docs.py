@@ -61,6 +61,39 @@ for code in re.findall(r"^\.It (\d+)$", status, re.M):
         fault(f"the man page promises an exit code {code}")
 
 
+
+# ---- events of the audit log: as the sources make them, in `assayfs log --event`, the man page and the completion ----
+
+def events_of_sources():
+    patterns = [r'\bevent = "([a-z-]+)"', r'call_(?:begin|prepare)\([^"()]*"([a-z-]+)"\)', r'event : "([a-z-]+)"',
+                r'service_(?:require|require_writable|record_denied)\([^"{;]*?"([a-z-]+)"', r'store_record\(\s*store, "([a-z-]+)"',
+                r'FUSE_SET_ATTR_[A-Z]+ \? "([a-z-]+)" : "([a-z-]+)"', r'FUSE_SET_ATTR_[A-Z |()_]+\)+\s+return "([a-z-]+)"',
+                r'operation_virtual_refuse\([^"()]*"([a-z-]+)"\)']
+    found = set()
+    for floor in ("fs", "policy", "backend"):
+        for directory, _, names in os.walk(f"{source}/{floor}"):
+            for name in names:
+                if name.endswith(".c"):
+                    text = open(os.path.join(directory, name), encoding="utf-8").read()
+                    for pattern in patterns:
+                        for match in re.finditer(pattern, text):
+                            found.update(group for group in match.groups() if group)
+    return found
+
+
+events = set(table["events"])
+for event in sorted(events_of_sources() ^ events):
+    fault(f"event '{event}' is made by the sources or known to 'assayfs log', not both")
+log_section = man_sections()["log"]
+for event in sorted(events):
+    if not re.search(rf"(?<![a-z-]){event}(?![a-z-])", log_section):
+        fault(f"the man page's entry for 'log' lacks the event {event}")
+script = f"compopt() {{ :; }}; . {source}/scripts/completion.bash; _assayfs_argument --event ''; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+offered = set(subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout.split())
+if offered != events:
+    fault(f"the completion offers other events than there are: {sorted(offered ^ events)}")
+
+
 def completions(line):
     """What bash offers at the end of `line`."""
     script = f"""

@@ -5,6 +5,7 @@ usage: test_mounted.py ASSAYFS SOURCE
 
 tests: fs/service/service
 """
+import fcntl
 import json
 import os
 import shutil
@@ -101,8 +102,8 @@ class MountedTests(Tests):
         self.put("Landing/pets/a.csv", GOOD)
         self.assayfs("sync", "mnt")
         result = self.assayfs("status", "mnt")
-        self.check("assayfs policy suggest Landing/pets/a.csv -o policy/" in result.out, result.out)
-        self.check("assayfs policy apply policy/" in result.out, result.out)
+        self.check(f"    assayfs policy suggest {self.mnt}/Landing/pets/a.csv -o policy\n" in result.out, result.out)
+        self.check(f"    assayfs policy apply policy {self.mnt}\n" in result.out, result.out)
         self.assayfs("policy", "show", "mnt", code=1)
         status = self.json("status", "--json", "mnt")
         self.check(status["policy"] is None and status["zones"][0]["files"] == 1, f"{status}")
@@ -178,8 +179,133 @@ class MountedTests(Tests):
         self.put("Landing/pats/a.csv", GOOD)
         status = self.json("status", "--json", "mnt")
         self.check(status["ungoverned_count"] == 1 and status["ungoverned"][0]["closest_match"] == "pets/*.csv", f"{status}")
-        result = self.assayfs("why", "mnt/Landing/pats/a.csv")
-        self.check("No dataset governs it" in result.out and "pets/*.csv" in result.out, result.out)
+        self.put("Landing/Pets/a.CSV", GOOD)
+        self.put("Landing/a.csv", GOOD)
+        self.put("Landing/notes", GOOD)
+        for path, words in (("pats/a.csv", "the name fits, the folder does not"), ("Pets/a.CSV", "only upper and lower"),
+                            ("a.csv", '"**/*.csv" would take any folder'), ("notes", "stays where it is.")):
+            result = self.assayfs("why", "mnt/Landing/" + path, code=3)  # nobody has judged it: that is no yes
+            self.check("No dataset governs it" in result.out and words in result.out, result.out)
+        self.check("(the closest is dataset pets" in self.assayfs("status", "mnt").out, "status does not say it")
+
+    def test_suggested_commands_can_be_copied_whatever_the_names(self):
+        self.write("pass", "correct horse\n")
+        self.mnt = self.path("it's; my mnt")
+        os.mkdir(self.mnt)
+        made = self.assayfs("init", *CHEAP, "--passfile", "pass", "a $HOME, vault").out
+        mount = made.split("Next: ")[1].strip().replace("assayfs mount ", "").replace(" DIR", "")
+        self.check(mount == "'a $HOME, vault'", mount)
+        self.assayfs("mount", "--passfile", "pass", "a $HOME, vault", self.mnt)
+        try:
+            self.put("Landing/two words.csv", GOOD)
+            self.assayfs("sync", self.mnt)
+            for told in (self.assayfs("status", self.mnt).out,
+                         self.assayfs("why", self.mnt + "/Landing/two words.csv", code=3).out):
+                lines = [line.strip() for line in told.splitlines() if line.startswith("    assayfs policy ")]
+                self.check(len(lines) == 2, told)
+                shutil.rmtree(self.path("policy"), ignore_errors=True)
+                for line in lines:
+                    done = subprocess.run(["sh", "-c", line.replace("assayfs", ASSAYFS, 1)], cwd=self.directory,
+                                          capture_output=True, check=False, timeout=60)
+                    self.check(done.returncode == 0, f"{line}: {done.stderr.decode()}")
+                    next_line = done.stdout.decode().partition("then: ")[2].strip()
+                    self.check(next_line in ("", lines[1]), next_line)
+                self.assayfs("policy", "show", self.mnt)
+                break  # the vault has a policy now
+        finally:
+            self.assayfs("umount", self.mnt)
+
+    def test_why_says_how_to_get_a_policy_for_this_file(self):
+        self.mounted()
+        path = self.put("Landing/pets.csv", GOOD)
+        told = self.assayfs("why", path, code=3).out
+        self.check(f"    assayfs policy suggest {path} -o policy\n    assayfs policy apply policy {self.mnt}\n" in told, told)
+
+    def test_status_json_is_one_document_at_both_doors(self):
+        self.mounted()
+        self.policy()
+        self.put("Landing/pets/a.csv", GOOD)
+        self.put("Landing/stray", "x")
+        self.outcome("Landing/pets/a.csv", "passed")
+
+        def stable(document):  # what moves while one looks
+            return {key: value for key, value in document.items() if key not in ("free_bytes", "audit_records", "versions")}
+
+        with open(os.path.join(self.mnt, ".assayfs/status.json"), encoding="utf-8") as file:
+            hidden = json.load(file)
+        shown = self.json("status", "--json", "mnt")
+        self.check(hidden.keys() == shown.keys() and stable(hidden) == stable(shown), f"{hidden}\n{shown}")
+        self.check(shown["vault"] == self.json("info", "--json", "v")["vault"] and shown["audit_records"] > 0, f"{shown}")
+
+    def test_status_json_tells_no_names_to_who_may_not_read_them(self):
+        if os.getuid() != 0 or not shutil.which("setpriv"):
+            return
+        os.chmod(self.directory, 0o755)
+        self.mounted("-o", "allow_other")
+        self.policy()
+        self.put("Landing/pats/secret.csv", GOOD)
+        self.put("Landing/pets/hidden.csv", GOOD.replace("dog", "wolf"))
+        self.outcome("Landing/pets/hidden.csv", "failed")
+        read = ["cat", os.path.join(self.mnt, ".assayfs/status.json")]
+        nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        for who, sees in (([], True), (nobody, False)):
+            done = subprocess.run([*who, *read], capture_output=True, check=False, timeout=60)
+            self.check(done.returncode == 0, done.stderr.decode())
+            for name in (b"secret.csv", b"hidden.csv"):
+                self.check((name in done.stdout) == sees, f"{who} {name}: {done.stdout.decode()}")
+
+    def test_a_mount_with_ro_is_changed_by_nobody_and_recorded_all_the_same(self):
+        self.mounted()
+        self.policy()
+        path = self.put("Landing/pets/a.csv", GOOD)
+        self.outcome("Landing/pets/a.csv", "passed")
+        self.assayfs("umount", "mnt")
+        self.assayfs("mount", "-o", "ro", "--passfile", "pass", "v", "mnt")
+        self.check(", read-only" in self.assayfs("status", "mnt").out, "status does not say it")
+        self.check(open(path, encoding="utf-8").read() == GOOD, "not the same")
+        try:
+            self.put("Landing/b", "x")
+            self.faults.append("written")
+        except OSError as error:
+            self.check(error.errno == 30, f"{error}")
+        self.write("policy/pets.dqdl", RULES.replace("2", "1"))
+        for words in (["policy", "apply", "policy", "mnt"], ["restore", path + "@1"], ["run", "again", "mnt"]):
+            self.one_line(self.assayfs(*words, code=1), "mounted read-only")
+        records = [json.loads(line) for line in self.assayfs("log", "--json", "--since", "-1h", "mnt").out.splitlines()]
+        since = max(r["seq"] for r in records if r["event"] == "mount")
+        found = {(r["event"], r["outcome"]) for r in records if r["seq"] > since}
+        self.check({("open", "ok"), ("policy-apply", "denied"), ("restore", "denied"), ("run", "denied")} <= found, f"{found}")
+
+    def test_a_slip_in_an_event_or_outcome_is_no_empty_log(self):
+        self.mounted()
+        self.one_line(self.assayfs("log", "--event", "creat", "mnt", code=2), "creat", "create, ", "verdict")
+        self.one_line(self.assayfs("log", "--outcome", "refused", "mnt", code=2), "ok, denied and error")
+        self.check(self.assayfs("log", "--event", "mount", "--outcome", "ok", "mnt").out != "", "no mount")
+
+    def test_a_directory_has_no_verdict_and_no_versions(self):
+        self.mounted()
+        for path in ("mnt", "mnt/Landing"):
+            self.one_line(self.assayfs("why", path, code=2))
+        self.one_line(self.assayfs("versions", "mnt/Landing", code=2), "directory")
+        self.one_line(self.assayfs("restore", "mnt/Landing@1", code=2))
+        self.one_line(self.assayfs("why", "mnt/Landing/never", code=1))
+        self.check(self.assayfs("restore", "mnt/Landing/never@1", code=1).err.count("Landing/never") <= 3, "doubled")
+        os.mkdir(self.path("other"))
+        self.check(self.assayfs("mount", "--passfile", "pass", "v", "other", code=4).err.startswith("assayfs mount: vault "),
+                   "the vault is named twice")
+        self.assayfs("umount", "mnt")
+        self.one_line(self.assayfs("mount", "--passfile", "pass", "-o", "nix", "v", "other", code=2), "mount options nix: ",
+                      "unknown option")
+
+    def test_info_says_that_another_uses_the_vault(self):
+        self.write("pass", "correct horse\n")
+        self.assayfs("init", *CHEAP, "--passfile", "pass", "v")
+        self.check("Mounted  no\n" in self.assayfs("info", "v").out, "not mounted, and it says so")
+        folder = os.open(self.path("v"), os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        self.check("Mounted  in use by another process" in self.assayfs("info", "v").out, "a lock is not seen")
+        self.check(self.json("info", "--json", "v")["in_use"] is True, "nor in JSON")
+        os.close(folder)
 
     def test_a_broken_policy_changes_nothing(self):
         self.mounted()
@@ -217,7 +343,7 @@ class MountedTests(Tests):
             file.write(b"x")
         found = self.json("versions", "--json", name)
         self.check(len(found["versions"]) == 1 and "hex" in found["path"], f"{found}")
-        self.check("xff" in self.assayfs("why", name).out, "why does not show it")
+        self.check("\\xff\\n\\x1b[2J: none" in self.assayfs("why", name, code=3).out, "why does not show it")
         self.one_line(self.assayfs("restore", name + b"@7", code=1))
         self.check(self.json("status", "--json", "mnt")["zones"][0]["files"] == 1, "status does not count it")
         self.check("Landing/" in self.assayfs("log", "--event", "create", "mnt").out, "the log does not show it")

@@ -25,7 +25,7 @@ class VaultTests(Tests):
         result = self.init()
         key = re.search(r"^ {4}([0-9A-Z-]{63})$", result.out, re.M)
         self.check(key and "Write it down" in result.out, result.out)
-        self.check("assayfs mount" in result.out and "Argon2id with 1.0 MiB, 1 passes" in result.out, result.out)
+        self.check("assayfs mount" in result.out and "Argon2id with 1.0 MiB, 1 pass)" in result.out, result.out)
         self.check("correct horse" not in result.out + result.err, "the passphrase was shown")
 
     def test_init_as_json_and_without_a_recovery_key(self):
@@ -96,7 +96,7 @@ class VaultTests(Tests):
 
     def test_a_mountpoint_that_is_none_is_told_before_the_passphrase(self):
         self.init()
-        self.one_line(self.assayfs("mount", "v", "nowhere", code=2, start_new_session=True), "mkdir")
+        self.one_line(self.assayfs("mount", "v", "nowhere", code=1, start_new_session=True), "mkdir")
         self.one_line(self.assayfs("mount", "v", "pass", code=2, start_new_session=True), "no directory")
 
     def test_the_passphrase_stands_in_no_argument_and_no_environment(self):

@@ -103,10 +103,40 @@ class WordsTests(Tests):
         self.assayfs("check", "a.csv")
         with open(self.path("a.csv"), "rb") as file:
             self.assayfs("check", "-r", "a.dqdl", "-", stdin=file)
+        self.write("b.csv", GOOD)
         self.one_line(self.assayfs("check", "b.csv", code=2), "--rules", "b.dqdl")
-        self.one_line(self.assayfs("check", "-r", "none.dqdl", "a.csv", code=3), "none.dqdl")
-        self.one_line(self.assayfs("check", "-r", "a.dqdl", "none.csv", code=3), "none.csv")
-        self.one_line(self.assayfs("check", "-r", "a.dqdl", ".", code=3), "directory")
+        self.one_line(self.assayfs("check", "-r", "a.dqdl", ".", code=2), "directory")
+
+    def test_what_is_named_and_not_there_exits_1_and_a_thing_of_the_wrong_kind_2(self):
+        self.write("a.dqdl", RULES)
+        self.write("a.csv", GOOD)
+        self.write("pass", "x")
+        os.mkdir(self.path("policy"))
+        self.write("policy/policy.yaml", "version: 1\n")
+        for words in (["check", "none.csv"], ["check", "-r", "a.dqdl", "none.csv"], ["check", "-p", "policy", "none.csv"],
+                      ["check", "-r", "none.dqdl", "a.csv"], ["check", "-p", "none", "a.csv"], ["check", "a.csv/none"],
+                      ["policy", "suggest", "none"], ["policy", "apply", "none"], ["policy", "apply", "."],
+                      ["init", "--passfile", "none", "v"], ["init", "--passfile", "pass", "none/v"]):
+            self.one_line(self.assayfs(*words, code=1), "No such file" if words[-1] != "a.csv/none" else "Not a dir")
+        for words in (["check", "-r", "a.dqdl", "."], ["policy", "suggest", "."],
+                      ["policy", "apply", "policy/policy.yaml"], ["init", "--passfile", ".", "v"]):
+            self.one_line(self.assayfs(*words, code=2), "directory")
+        for words in (["umount", "none"], ["umount", "."], ["status", "none"], ["why", "a.csv"], ["sync", "."]):
+            self.one_line(self.assayfs(*words, code=5))
+
+    def test_an_error_names_each_thing_once(self):
+        os.mkdir(self.path("full"))
+        self.write("full/x", "")
+        self.write("pass", "x")
+        for words, code, line in (
+                (["init", "--passfile", "pass", "full"], 1,
+                 "full is not empty; a vault needs a directory of its own"),
+                (["init", "--passfile", "pass", "a/b/c"], 1, "making vault directory a/b/c: No such file or directory"),
+                (["policy", "apply", "none"], 1, "opening the policy directory none: No such file or directory"),
+                (["mount", "full", "full"], 7, "mounting full: there is no vault in it (no vault.json)"),
+                (["info", "full"], 7, "full: there is no vault in it (no vault.json)")):
+            found = self.assayfs(*words, code=code).err.split(": ", 1)[1]
+            self.check(found == line + "\n", found)
 
     def test_check_by_a_policy_names_the_closest_pattern(self):
         os.mkdir(self.path("policy"))
@@ -115,6 +145,8 @@ class WordsTests(Tests):
         self.write("a.csv", GOOD)
         self.assayfs("check", "-p", "policy", "--as", "pets/a.csv", "a.csv")
         self.one_line(self.assayfs("check", "-p", "policy", "--as", "pats/a.csv", "a.csv", code=3), "pets/*.csv")
+        self.one_line(self.assayfs("check", "-p", "policy", "--as", "pets/A.CSV", "a.csv", code=3), "upper and lower case")
+        self.one_line(self.assayfs("check", "-p", "policy", "a.csv", code=3), "the folder does not", "**/*.csv")
         self.write("policy/policy.yaml", "version: 1\ndatasets:\n  - nmae: pets\n")
         self.one_line(self.assayfs("check", "-p", "policy", "a.csv", code=3), "policy.yaml:3")
 
