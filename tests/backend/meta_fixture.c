@@ -116,3 +116,47 @@ uint64_t random_next(uint64_t *state) {
 uint64_t random_below(uint64_t *state, uint64_t bound) {
 	return random_next(state) % bound;
 }
+
+#define SAME(field) assert_true(one->field == other->field)
+
+void assert_same_node(const struct node *one, const struct node *other) {
+	SAME(id);
+	SAME(ino);
+	SAME(zone);
+	SAME(mode);
+	SAME(uid);
+	SAME(gid);
+	SAME(nlink);
+	SAME(rdev);
+	SAME(size);
+	SAME(atime);
+	SAME(mtime);
+	SAME(ctime);
+	SAME(btime);
+	SAME(version);
+	SAME(parent);
+	SAME(xattrs);
+}
+
+void assert_same_version(const struct version *one, const struct version *other) {
+	SAME(id);
+	SAME(node);
+	SAME(number);
+	SAME(size);
+	SAME(zone);
+	SAME(state);
+	SAME(origin);
+	SAME(fsynced);
+	SAME(has_sha256);
+	SAME(mtime);
+	SAME(mode);
+	SAME(uid);
+	SAME(gid);
+	SAME(born);
+	SAME(sealed);
+	SAME(sealed_time);
+	SAME(base);
+	SAME(verdict);
+	assert_memory_equal(one->hash, other->hash, sizeof one->hash);
+	assert_memory_equal(one->sha256, other->sha256, sizeof one->sha256);
+}

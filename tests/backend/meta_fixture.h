@@ -41,6 +41,10 @@ struct node make(struct fixture *f, uint64_t parent, const char *name, uint32_t 
 /* Gives the file a version of `size` bytes whose map has one page with a reference made of `mark`; returns it. */
 struct version seal_version(struct fixture *f, uint64_t node, enum zone zone, uint64_t size, uint32_t mark);
 
+/* Fails the test unless all fields are equal. (Bytes between them are nobody's, so memcmp may tell either way.) */
+void assert_same_node(const struct node *one, const struct node *other);
+void assert_same_version(const struct version *one, const struct version *other);
+
 struct block_ref ref_of(uint32_t mark);
 
 /* A verdict with that outcome for output bytes of that digest; returns its id. */

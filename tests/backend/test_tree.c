@@ -30,7 +30,7 @@ static void a_node_is_found_by_name_id_and_inode_number(void **state) {
 	struct fixture *f = *state;
 	struct node made = make(f, NODE_LANDING, "a", S_IFREG | 0640), node;
 	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("a"), &node)), 0);
-	assert_memory_equal(&node, &made, sizeof node);
+	assert_same_node(&node, &made);
 	assert_int_equal(OP(f, tree_by_ino(f->m, made.ino, &node)), 0);
 	assert_int_equal(node.id, made.id);
 	assert_int_equal(node.zone, ZONE_LANDING);

@@ -58,7 +58,7 @@ static void a_node_has_one_draft_and_numbers_its_versions(void **state) {
 	assert_int_equal(seal_version(f, a.id, ZONE_LANDING, 6, 1).number, 2);
 	struct version read;
 	assert_int_equal(OP(f, version_by_number(f->m, a.id, 1, &read)), 0);
-	assert_memory_equal(&read, &sealed, sizeof read);
+	assert_same_version(&read, &sealed);
 	assert_int_equal(OP(f, version_by_number(f->m, a.id, 3, &read)), -ENOENT);
 }
 
