@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,6 +138,14 @@ static void note_signal(int number) {
 	caught = number;
 }
 
+static sigset_t terminal_signal_set(void) {
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < SIGNAL_COUNT; i++)
+		sigaddset(&set, terminal_signals[i]);
+	return set;
+}
+
 struct signal_state {
 	struct sigaction actions[SIGNAL_COUNT];
 	sigset_t mask;
@@ -146,13 +155,10 @@ struct signal_state {
  * let through even where the caller has blocked them, as a daemon does: ^C must end the question. */
 static void catch_signals(struct signal_state *before) {
 	struct sigaction action = {.sa_handler = note_signal};
-	sigset_t ours;
+	const sigset_t ours = terminal_signal_set();
 	caught = 0;
-	sigemptyset(&ours);
-	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+	for (size_t i = 0; i < SIGNAL_COUNT; i++)
 		(void)sigaction(terminal_signals[i], &action, &before->actions[i]);
-		sigaddset(&ours, terminal_signals[i]);
-	}
 	(void)sigprocmask(SIG_UNBLOCK, &ours, &before->mask);
 }
 
@@ -172,9 +178,23 @@ static void restore_terminal(int terminal, const struct termios *before) {
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
+/* Until there is something to read. A signal that came before the wait ends it too, which read(2) alone would miss. */
+static int wait_for_input(int terminal) {
+	const sigset_t ours = terminal_signal_set();
+	sigset_t open;
+	struct pollfd input = {.fd = terminal, .events = POLLIN};
+	(void)sigprocmask(SIG_BLOCK, &ours, &open);
+	if (!caught)
+		(void)ppoll(&input, 1, NULL, &open);
+	(void)sigprocmask(SIG_SETMASK, &open, NULL);
+	return caught ? -EINTR : 0;
+}
+
 static int read_line(int terminal, Passphrase *passphrase) {
 	passphrase->size = 0;
 	for (;;) {
+		if (wait_for_input(terminal) < 0)
+			return -EINTR;
 		uint8_t *to = passphrase->data + passphrase->size;
 		ssize_t got = read(terminal, to, 1);
 		if (got < 0)

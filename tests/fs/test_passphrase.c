@@ -154,95 +154,89 @@ static bool has_echo(int master) {
 	return tcgetattr(master, &now) == 0 && (now.c_lflag & ECHO);
 }
 
-/* Reads what the terminal shows until `words` have come. */
-static void expect_words(int master, const char *words, char *seen, size_t size) {
-	size_t used = strlen(seen);
-	while (!strstr(seen, words)) {
-		ssize_t got = read(master, seen + used, size - 1 - used);
-		if (got <= 0)
-			fail_msg("the terminal never showed '%s', only '%s'", words, seen);
-		used += (size_t)got;
-		seen[used] = '\0';
-	}
-	while (has_echo(master)) /* the prompt is written before the echo goes off */
-		usleep(1000);
-}
+/* An asker in a process of its own, and the other end of its terminal. */
+struct terminal {
+	int master;
+	pid_t child;
+	char seen[4096]; /* all that it has shown */
+	size_t used;
+};
 
-static void send_text(int master, const char *text) {
-	assert_int_equal(write(master, text, strlen(text)), strlen(text));
-}
-
-static int finish(int master, pid_t child, char *seen, size_t size) {
-	size_t used = strlen(seen);
-	for (ssize_t got; used + 1 < size && (got = read(master, seen + used, size - 1 - used)) > 0;)
-		used += (size_t)got;
-	seen[used] = '\0';
-	int status;
-	assert_int_equal(waitpid(child, &status, 0), child);
-	close(master);
-	return status;
-}
-
-static pid_t start(int *ret_master, bool twice, const char *expected) {
-	pid_t child = forkpty(ret_master, NULL, NULL, NULL);
-	assert_true(child >= 0);
-	if (child == 0)
+static struct terminal start(bool twice, const char *expected) {
+	struct terminal terminal = {.master = -1};
+	terminal.child = forkpty(&terminal.master, NULL, NULL, NULL);
+	assert_true(terminal.child >= 0);
+	if (terminal.child == 0)
 		_exit(ask_at_terminal(twice, expected));
-	return child;
+	return terminal;
+}
+
+static ssize_t read_more(struct terminal *terminal) {
+	ssize_t got =
+	        read(terminal->master, terminal->seen + terminal->used, sizeof terminal->seen - 1 - terminal->used);
+	if (got > 0)
+		terminal->used += (size_t)got;
+	return got;
+}
+
+/* Waits until the terminal shows `prompt`, then types. */
+static void answer(struct terminal *terminal, const char *prompt, const char *typed) {
+	while (!strstr(terminal->seen, prompt))
+		if (read_more(terminal) <= 0)
+			fail_msg("the terminal never showed '%s', only '%s'", prompt, terminal->seen);
+	while (has_echo(terminal->master)) /* the prompt is written before the echo goes off */
+		usleep(1000);
+	assert_int_equal(write(terminal->master, typed, strlen(typed)), strlen(typed));
+}
+
+/* The asker's exit status. */
+static int finish(struct terminal *terminal) {
+	while (read_more(terminal) > 0)
+		;
+	int status;
+	assert_int_equal(waitpid(terminal->child, &status, 0), terminal->child);
+	close(terminal->master);
+	return status;
 }
 
 static void what_is_typed_is_taken_and_not_shown(void **state) {
 	(void)state;
-	int master;
-	char seen[4096] = "";
-	pid_t child = start(&master, false, "geheim");
-	expect_words(master, "Passphrase: ", seen, sizeof seen);
-	send_text(master, "geheim\n");
-	assert_int_equal(finish(master, child, seen, sizeof seen), 0);
-	assert_null(strstr(seen, "geheim"));
+	struct terminal terminal = start(false, "geheim");
+	answer(&terminal, "Passphrase: ", "geheim\n");
+	assert_int_equal(finish(&terminal), 0);
+	assert_null(strstr(terminal.seen, "geheim"));
 }
 
 static void a_new_one_is_asked_for_twice(void **state) {
 	(void)state;
-	int master;
-	char seen[4096] = "";
-	pid_t child = start(&master, true, "geheim");
-	expect_words(master, "Passphrase: ", seen, sizeof seen);
-	send_text(master, "geheim\n");
-	expect_words(master, "again: ", seen, sizeof seen);
-	send_text(master, "geheim\n");
-	assert_int_equal(finish(master, child, seen, sizeof seen), 0);
+	struct terminal terminal = start(true, "geheim");
+	answer(&terminal, "Passphrase: ", "geheim\n");
+	answer(&terminal, "again: ", "geheim\n");
+	assert_int_equal(finish(&terminal), 0);
 }
 
 static void two_that_differ_are_refused(void **state) {
 	(void)state;
-	int master;
-	char seen[4096] = "";
-	pid_t child = start(&master, true, "");
-	expect_words(master, "Passphrase: ", seen, sizeof seen);
-	send_text(master, "geheim\n");
-	expect_words(master, "again: ", seen, sizeof seen);
-	send_text(master, "geheimer\n");
-	int status = finish(master, child, seen, sizeof seen);
+	struct terminal terminal = start(true, "");
+	answer(&terminal, "Passphrase: ", "geheim\n");
+	answer(&terminal, "again: ", "geheimer\n");
+	int status = finish(&terminal);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 41);
 }
 
 static void an_interrupt_ends_it_with_the_echo_on_again(void **state) {
 	(void)state;
-	int master, slave;
-	char seen[4096] = "", name[128];
-	pid_t child = start(&master, false, "");
-	assert_int_equal(ptsname_r(master, name, sizeof name), 0);
-	slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC); /* keeps the terminal's state beyond the child */
-	expect_words(master, "Passphrase: ", seen, sizeof seen);
-	usleep(20000); /* until it reads */
-	send_text(master, "gehe\003");
+	char name[128];
+	struct terminal terminal = start(false, "");
+	assert_int_equal(ptsname_r(terminal.master, name, sizeof name), 0);
+	int slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC); /* keeps the terminal's state beyond the child */
+	answer(&terminal, "Passphrase: ", "gehe\003");
 	int status;
-	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(waitpid(terminal.child, &status, 0), terminal.child);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
 	assert_true(has_echo(slave));
 	close(slave);
-	close(master);
+	close(terminal.master);
 }
 
 static void without_a_terminal_it_says_what_to_give(void **state) {
