@@ -98,22 +98,6 @@ int tree_list_at(Meta *m, uint64_t dir, uint64_t commit, uint64_t after, size_t 
 	return rc < 0 ? rc : 0;
 }
 
-int tree_resolve_at(Meta *m, struct bytes path, uint64_t commit, struct node *ret_node) {
-	struct node node;
-	int rc = tree_get(m, NODE_ROOT, &node);
-	while (rc == 0) {
-		struct bytes name = tree_next_component(&path);
-		if (name.size == 0) {
-			*ret_node = node;
-			return 0;
-		}
-		if (!S_ISDIR(node.mode))
-			return -ENOTDIR;
-		rc = tree_lookup_at(m, node.id, name, commit, &node);
-	}
-	return rc;
-}
-
 /* ---- what bore a path once ---- */
 
 /* A path may have been borne by many: each component by several directories one after the other. They are tried from

@@ -1,4 +1,4 @@
-/* Paths of nodes and nodes of paths, now. */
+/* Paths of nodes, and nodes of paths. */
 #include "backend/meta_private.h"
 #include "backend/tree.h"
 
@@ -19,7 +19,8 @@ struct bytes tree_next_component(struct bytes *rest) {
 	return component;
 }
 
-int tree_resolve(Meta *m, struct bytes path, struct node *ret_node) {
+/* `commit`: the tree as it was then; NULL: as it is. */
+static int walk(Meta *m, struct bytes path, const uint64_t *commit, struct node *ret_node) {
 	struct node node;
 	int rc = tree_get(m, NODE_ROOT, &node);
 	while (rc == 0) {
@@ -30,9 +31,17 @@ int tree_resolve(Meta *m, struct bytes path, struct node *ret_node) {
 		}
 		if (!S_ISDIR(node.mode))
 			return -ENOTDIR;
-		rc = tree_lookup(m, node.id, name, &node);
+		rc = commit ? tree_lookup_at(m, node.id, name, *commit, &node) : tree_lookup(m, node.id, name, &node);
 	}
 	return rc;
+}
+
+int tree_resolve(Meta *m, struct bytes path, struct node *ret_node) {
+	return walk(m, path, NULL, ret_node);
+}
+
+int tree_resolve_at(Meta *m, struct bytes path, uint64_t commit, struct node *ret_node) {
+	return walk(m, path, &commit, ret_node);
 }
 
 /* Puts "name" or "name/" before what stands from `*at` on. */

@@ -38,9 +38,9 @@ int tree_check_name(struct bytes name) {
 	return 0;
 }
 
-int tree_get(Meta *m, uint64_t id, struct node *ret_node) {
+static int one_node(Meta *m, const char *sql, uint64_t number, struct node *ret_node) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, "SELECT " NODE_COLUMNS " FROM node n WHERE n.id = ?", &stmt, v_u64(id));
+	int rc = SQL_START(m, sql, &stmt, v_u64(number));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc <= 0)
@@ -49,20 +49,17 @@ int tree_get(Meta *m, uint64_t id, struct node *ret_node) {
 	return 0;
 }
 
+int tree_get(Meta *m, uint64_t id, struct node *ret_node) {
+	return one_node(m, "SELECT " NODE_COLUMNS " FROM node n WHERE n.id = ?", id, ret_node);
+}
+
 int tree_by_ino(Meta *m, uint64_t ino, struct node *ret_node) {
 	int rc = tree_get(m, ino, ret_node);
 	if (rc == 0)
 		return ret_node->ino == ino ? 0 : -ESTALE;
 	if (rc != -ESTALE)
 		return rc;
-	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	rc = SQL_START(m, "SELECT " NODE_COLUMNS " FROM node n WHERE n.ino = ? AND n.ino <> n.id", &stmt, v_u64(ino));
-	if (rc == 0)
-		rc = sql_step(m, stmt);
-	if (rc <= 0)
-		return rc < 0 ? rc : -ESTALE;
-	node_read(stmt, 0, ret_node);
-	return 0;
+	return one_node(m, "SELECT " NODE_COLUMNS " FROM node n WHERE n.ino = ? AND n.ino <> n.id", ino, ret_node);
 }
 
 int tree_directory(Meta *m, uint64_t id, struct node *ret_node) {

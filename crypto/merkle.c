@@ -222,65 +222,72 @@ static int disproved(const char *what) {
 	return fault(EBADMSG, "the %s proof does not verify", what);
 }
 
+/* Where a verifier stands: the node on the way to the root and the last one of its level, as numbers within the level.
+ */
+struct climb {
+	uint64_t node, last;
+};
+
+static void climb_up(struct climb *climb) {
+	climb->node >>= 1;
+	climb->last >>= 1;
+}
+
+/* Whether the next hash of the proof is the left sibling. Goes up the levels on which a node without a right sibling
+ * stands unchanged. */
+static bool climb_from_right(struct climb *climb) {
+	if (!(climb->node & 1) && climb->node != climb->last)
+		return false;
+	while (!(climb->node & 1) && climb->node != 0)
+		climb_up(climb);
+	return true;
+}
+
 int merkle_inclusion_verify(uint64_t index, uint64_t size, const merkle_hash leaf, const struct merkle_proof *proof,
         const merkle_hash root) {
 	if (index >= size || size > MERKLE_SIZE_MAX || proof->count > MERKLE_LEVELS + 1)
 		return disproved("inclusion");
-	uint64_t node = index, last = size - 1;
+	struct climb climb = {.node = index, .last = size - 1};
 	merkle_hash computed;
 	memcpy(computed, leaf, sizeof computed);
 	for (size_t i = 0; i < proof->count; i++) {
-		if (last == 0)
+		if (climb.last == 0)
 			return disproved("inclusion");
-		if ((node & 1) || node == last) {
+		if (climb_from_right(&climb))
 			merkle_node(proof->hash[i], computed, computed);
-			/* Without a right sibling the node stands unchanged on the levels above. */
-			while (!(node & 1) && node != 0) {
-				node >>= 1;
-				last >>= 1;
-			}
-		} else {
+		else
 			merkle_node(computed, proof->hash[i], computed);
-		}
-		node >>= 1;
-		last >>= 1;
+		climb_up(&climb);
 	}
-	return last == 0 && digest_equal(computed, root) ? 0 : disproved("inclusion");
+	return climb.last == 0 && digest_equal(computed, root) ? 0 : disproved("inclusion");
 }
 
 /* The loop of RFC 9162 section 2.1.4.2: `first` grows into the old root, `second` into the new one. */
 static int consistency_walk(uint64_t old_size, const merkle_hash old_root, uint64_t new_size,
         const merkle_hash new_root, const struct merkle_proof *proof) {
-	uint64_t node = old_size - 1, last = new_size - 1;
+	struct climb climb = {.node = old_size - 1, .last = new_size - 1};
 	merkle_hash first, second;
 	size_t next = 0;
-	while (node & 1) {
-		node >>= 1;
-		last >>= 1;
-	}
+	while (climb.node & 1)
+		climb_up(&climb);
 	/* A power of two is a complete subtree, whose hash (the old root) the proof leaves out. */
-	const uint8_t *seed = node == 0 ? old_root : proof->count > 0 ? proof->hash[next++] : NULL;
+	const uint8_t *seed = climb.node == 0 ? old_root : proof->count > 0 ? proof->hash[next++] : NULL;
 	if (!seed)
 		return disproved("consistency");
 	memcpy(first, seed, sizeof first);
 	memcpy(second, seed, sizeof second);
 	for (; next < proof->count; next++) {
-		if (last == 0)
+		if (climb.last == 0)
 			return disproved("consistency");
-		if ((node & 1) || node == last) {
+		if (climb_from_right(&climb)) {
 			merkle_node(proof->hash[next], first, first);
 			merkle_node(proof->hash[next], second, second);
-			while (!(node & 1) && node != 0) {
-				node >>= 1;
-				last >>= 1;
-			}
 		} else {
 			merkle_node(second, proof->hash[next], second);
 		}
-		node >>= 1;
-		last >>= 1;
+		climb_up(&climb);
 	}
-	bool proved = last == 0 && digest_equal(first, old_root) && digest_equal(second, new_root);
+	bool proved = climb.last == 0 && digest_equal(first, old_root) && digest_equal(second, new_root);
 	return proved ? 0 : disproved("consistency");
 }
 
