@@ -1,36 +1,8 @@
-#include "tests/backend/recorder.h"
-#include "tests/backend/scratch.h"
+#include "tests/backend/recorder_fixture.h"
 
 #include <stdio.h>
 
-struct fixture {
-	struct scratch *scratch;
-	Recorder *recorder;
-	VaultIo *io;
-};
-
-static int setup(void **state) {
-	struct fixture *fixture = calloc(1, sizeof *fixture);
-	void *scratch = NULL;
-	if (!fixture || scratch_setup(&scratch) != 0)
-		return -1;
-	fixture->scratch = scratch;
-	assert_rc(recorder_open(fixture->scratch->vault, &fixture->recorder));
-	assert_rc(recorder_io(fixture->recorder, &fixture->io));
-	*state = fixture;
-	return 0;
-}
-
-static int teardown(void **state) {
-	struct fixture *fixture = *state;
-	void *scratch = fixture->scratch;
-	vault_io_close(fixture->io);
-	recorder_close(fixture->recorder);
-	free(fixture);
-	return scratch_teardown(&scratch);
-}
-
-static VaultFile *make(struct fixture *fixture, const char *name) {
+static VaultFile *make(struct recorder_fixture *fixture, const char *name) {
 	VaultFile *file = NULL;
 	assert_rc(vault_file_open(fixture->io, name, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &file));
 	return file;
@@ -88,7 +60,7 @@ static void fill(VaultFile *file, uint64_t offset, char letter, size_t size) {
 }
 
 static void what_was_synced_is_in_every_later_state(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = make(fixture, "f");
 	assert_rc(vault_io_sync_dir(fixture->io, ""));
 	fill(file, 0, 'a', 512);
@@ -108,7 +80,7 @@ static void what_was_synced_is_in_every_later_state(void **state) {
 }
 
 static void unsynced_writes_are_kept_lost_and_torn_in_any_order(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = make(fixture, "f");
 	assert_rc(vault_io_sync_dir(fixture->io, ""));
 	fill(file, 0, 'a', 1024);
@@ -124,7 +96,7 @@ static void unsynced_writes_are_kept_lost_and_torn_in_any_order(void **state) {
 }
 
 static void a_name_is_lost_until_its_directory_is_synced(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = make(fixture, "f.tmp");
 	fill(file, 0, 'a', 512);
 	assert_rc(vault_file_sync(file));
@@ -144,7 +116,7 @@ static void a_name_is_lost_until_its_directory_is_synced(void **state) {
 }
 
 static void a_rename_that_was_lost_leaves_the_old_name(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = make(fixture, "f.tmp");
 	fill(file, 0, 'a', 512);
 	assert_rc(vault_file_sync(file));
@@ -159,7 +131,7 @@ static void a_rename_that_was_lost_leaves_the_old_name(void **state) {
 }
 
 static void a_sync_that_began_before_a_write_does_not_cover_it(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = make(fixture, "f");
 	assert_rc(vault_io_sync_dir(fixture->io, ""));
 	assert_rc(vault_file_sync(file));
@@ -173,7 +145,7 @@ static void a_sync_that_began_before_a_write_does_not_cover_it(void **state) {
 }
 
 static void a_file_in_a_directory_whose_name_was_lost_is_gone(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	assert_rc(vault_io_mkdir(fixture->io, "d/e"));
 	VaultFile *file = make(fixture, "d/e/f");
 	fill(file, 0, 'a', 512);
@@ -189,7 +161,7 @@ static void a_file_in_a_directory_whose_name_was_lost_is_gone(void **state) {
 }
 
 static void too_many_combinations_are_sampled_and_the_seed_decides(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = make(fixture, "f");
 	assert_rc(vault_io_sync_dir(fixture->io, ""));
 	for (uint64_t i = 0; i < 12; i++)
@@ -206,7 +178,7 @@ static void too_many_combinations_are_sampled_and_the_seed_decides(void **state)
 }
 
 static void what_was_there_before_is_durable(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	scratch_write(fixture->scratch->vault, "old", "o", 1);
 	_cleanup_(recorder_closep) Recorder *recorder = NULL;
 	assert_rc(recorder_open(fixture->scratch->vault, &recorder));
@@ -217,7 +189,7 @@ static void what_was_there_before_is_durable(void **state) {
 }
 
 static void an_ordered_failure_comes_when_it_was_ordered(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = make(fixture, "f");
 	recorder_fail_after(fixture->recorder, 2, EIO);
 	assert_rc(vault_file_sync(file));
@@ -229,7 +201,7 @@ static void an_ordered_failure_comes_when_it_was_ordered(void **state) {
 }
 
 static void a_small_disk_fills_up_and_empties(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = make(fixture, "f");
 	recorder_set_capacity(fixture->recorder, 1000);
 	fill(file, 0, 'a', 800);
@@ -243,7 +215,7 @@ static void a_small_disk_fills_up_and_empties(void **state) {
 }
 
 int main(void) {
-#define WITH_RECORDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH_RECORDER(test) cmocka_unit_test_setup_teardown(test, recorder_fixture_setup, recorder_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 	        WITH_RECORDER(what_was_synced_is_in_every_later_state),
 	        WITH_RECORDER(unsynced_writes_are_kept_lost_and_torn_in_any_order),

@@ -1,41 +1,13 @@
 #include "backend/metadb.h"
 #include "backend/reserve.h"
-#include "tests/backend/recorder.h"
-#include "tests/backend/scratch.h"
+#include "tests/backend/recorder_fixture.h"
 
 #include <stdio.h>
 
 #define BALLAST (UINT64_C(1) << 20)
 
-struct fixture {
-	struct scratch *scratch;
-	Recorder *recorder;
-	VaultIo *io;
-};
-
-static int setup(void **state) {
-	struct fixture *fixture = calloc(1, sizeof *fixture);
-	void *scratch = NULL;
-	if (!fixture || scratch_setup(&scratch) != 0)
-		return -1;
-	fixture->scratch = scratch;
-	assert_rc(recorder_open(fixture->scratch->vault, &fixture->recorder));
-	assert_rc(recorder_io(fixture->recorder, &fixture->io));
-	*state = fixture;
-	return 0;
-}
-
-static int teardown(void **state) {
-	struct fixture *fixture = *state;
-	void *scratch = fixture->scratch;
-	vault_io_close(fixture->io);
-	recorder_close(fixture->recorder);
-	free(fixture);
-	return scratch_teardown(&scratch);
-}
-
 static void operations_are_refused_before_the_ballast_is_touched(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	Reserve *reserve = NULL;
 	recorder_set_capacity(fixture->recorder, BALLAST + 10000);
 	assert_rc(reserve_open(fixture->io, BALLAST, &reserve));
@@ -48,7 +20,7 @@ static void operations_are_refused_before_the_ballast_is_touched(void **state) {
 }
 
 static void promises_between_two_looks_at_the_disk_add_up(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	Reserve *reserve = NULL;
 	recorder_set_capacity(fixture->recorder, BALLAST + 10000);
 	assert_rc(reserve_open(fixture->io, BALLAST, &reserve));
@@ -62,7 +34,7 @@ static void promises_between_two_looks_at_the_disk_add_up(void **state) {
 }
 
 static void a_write_on_a_full_disk_takes_from_the_ballast_step_by_step(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	Reserve *reserve = NULL;
 	VaultFile *file = NULL;
 	recorder_set_capacity(fixture->recorder, BALLAST + 1000);
@@ -90,7 +62,7 @@ static void a_write_on_a_full_disk_takes_from_the_ballast_step_by_step(void **st
 }
 
 static void without_a_reserve_a_full_disk_is_just_full(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	VaultFile *file = NULL;
 	recorder_set_capacity(fixture->recorder, 100);
 	assert_rc(vault_file_open(fixture->io, "f", VAULT_FILE_WRITE | VAULT_FILE_CREATE, &file));
@@ -100,7 +72,7 @@ static void without_a_reserve_a_full_disk_is_just_full(void **state) {
 }
 
 static void a_full_disk_opens_with_what_there_is_and_refuses_operations(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	Reserve *reserve = NULL;
 	recorder_set_capacity(fixture->recorder, BALLAST / 2);
 	assert_rc(reserve_open(fixture->io, BALLAST, &reserve));
@@ -113,7 +85,7 @@ static void a_full_disk_opens_with_what_there_is_and_refuses_operations(void **s
 }
 
 static void a_clean_end_removes_the_ballast_and_a_crash_leaves_it(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	Reserve *reserve = NULL;
 	uint64_t size = 0;
 	assert_rc(reserve_verify(fixture->io));
@@ -128,7 +100,7 @@ static void a_clean_end_removes_the_ballast_and_a_crash_leaves_it(void **state) 
 }
 
 static void a_byte_hidden_in_the_ballast_is_found(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	Reserve *reserve = NULL;
 	VaultFile *file = NULL;
 	assert_rc(reserve_open(fixture->io, BALLAST, &reserve));
@@ -163,7 +135,7 @@ static int insert(MetaDb *db) {
  * ballast, nothing acknowledged is lost, and with room again all is as before.
  */
 static void pending_commits_and_their_checkpoint_fit_in_the_ballast(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	MetaDb *db = NULL;
 	Reserve *reserve = NULL;
 	const uint64_t wal = 60 * 4168;
@@ -194,7 +166,7 @@ static void pending_commits_and_their_checkpoint_fit_in_the_ballast(void **state
 
 /* Without any ballast a checkpoint that finds no room changes nothing, and works when there is room again. */
 static void a_checkpoint_without_room_can_be_tried_again(void **state) {
-	struct fixture *fixture = *state;
+	struct recorder_fixture *fixture = *state;
 	MetaDb *db = NULL;
 	assert_rc(metadb_create(fixture->io, key, vault_id));
 	assert_rc(metadb_open(fixture->io, key, vault_id, 0, &db));
@@ -221,7 +193,7 @@ static void a_checkpoint_without_room_can_be_tried_again(void **state) {
 }
 
 int main(void) {
-#define ON_DISK(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define ON_DISK(test) cmocka_unit_test_setup_teardown(test, recorder_fixture_setup, recorder_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 	        ON_DISK(operations_are_refused_before_the_ballast_is_touched),
 	        ON_DISK(promises_between_two_looks_at_the_disk_add_up),

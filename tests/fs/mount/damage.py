@@ -14,18 +14,9 @@ import subprocess
 import sys
 import time
 
-from promise import PASSPHRASE, Vault, count, is_gone, is_mounted, seed
+from promise import JOBS_POLICY, PASSPHRASE, Vault, count, is_gone, is_mounted, seed
 
 DAMAGE = os.path.abspath(sys.argv[3])
-POLICY = """version: 1
-datasets:
-  - name: jobs
-    match: "jobs/*.csv"
-    settle: 100ms
-    rules: jobs.dqdl
-workflows:
-  - {name: on-arrival, dataset: jobs, from: Landing, to: Trusted, on: close}
-"""
 RULES = 'Rules = [ RowCount > 2 ]\n'
 
 
@@ -128,7 +119,7 @@ def main():
     flips = count("ASSAYFS_FLIPS", 200)
     with Vault() as v:
         v.mount()
-        v.policy(POLICY, **{"jobs.dqdl": RULES})
+        v.policy(JOBS_POLICY, **{"jobs.dqdl": RULES})
         for stage in range(3):
             fill(v, rng, stage)
             wanted = manifest(v, v.path("manifest"))

@@ -13,17 +13,8 @@ import subprocess
 import sys
 import time
 
-from promise import Vault, is_mounted, seed, skip
+from promise import JOBS_POLICY, Vault, is_mounted, seed, skip
 
-POLICY = """version: 1
-datasets:
-  - name: jobs
-    match: "jobs/*.csv"
-    settle: 100ms
-    rules: jobs.dqdl
-workflows:
-  - {name: on-arrival, dataset: jobs, from: Landing, to: Trusted, on: close}
-"""
 ROWS = b"name,kind\n" + b"somebody,cat\n" * 20000
 
 
@@ -105,7 +96,7 @@ def fill_up(v, rng, acknowledged):
 def scenario(v, disk, rng):
     acknowledged = {}
     v.mount()
-    v.policy(POLICY, **{"jobs.dqdl": "Rules = [ RowCount > 2 ]\n"})
+    v.policy(JOBS_POLICY, **{"jobs.dqdl": "Rules = [ RowCount > 2 ]\n"})
     os.mkdir(v.landing("jobs"))
     write(v.landing("kept"), rng.randbytes(2000000), acknowledged)
     fill_up(v, rng, acknowledged)

@@ -23,18 +23,9 @@ import subprocess
 import sys
 import time
 
-from promise import ASSAYFS, Vault, count, seed
+from promise import ASSAYFS, JOBS_POLICY, Vault, count, seed
 
 ROUNDS_A_VAULT = 20
-POLICY = """version: 1
-datasets:
-  - name: jobs
-    match: "jobs/*.csv"
-    settle: 100ms
-    rules: jobs.dqdl
-workflows:
-  - {name: on-arrival, dataset: jobs, from: Landing, to: Trusted, on: close}
-"""
 RULES = 'Rules = [ RowCount > 2, IsComplete "name", ColumnValues "kind" in ["cat", "dog"] ]\n'
 
 
@@ -406,7 +397,7 @@ def main():
     while figures["rounds"] < rounds and not failed:
         with Vault() as v:
             v.mount()
-            v.policy(POLICY, **{"jobs.dqdl": RULES})
+            v.policy(JOBS_POLICY, **{"jobs.dqdl": RULES})
             os.mkdir(v.landing("jobs"))
             for _ in range(min(ROUNDS_A_VAULT, rounds - figures["rounds"])):
                 one_round(v, figures["rounds"], rng, figures)

@@ -15,6 +15,16 @@ import time
 ASSAYFS = os.path.abspath(sys.argv[1])
 CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
 PASSPHRASE = "correct horse battery staple"
+# One dataset that is judged soon after it arrives; its rules are in jobs.dqdl.
+JOBS_POLICY = """version: 1
+datasets:
+  - name: jobs
+    match: "jobs/*.csv"
+    settle: 100ms
+    rules: jobs.dqdl
+workflows:
+  - {name: on-arrival, dataset: jobs, from: Landing, to: Trusted, on: close}
+"""
 
 
 def skip(words):
