@@ -115,6 +115,14 @@ static bool request_in_group(void *arg, uint32_t gid) {
 	return contains(many, got < count ? got : count, gid);
 }
 
+gid_t *actor_groups(struct fuse_req *req, size_t *ret_count) {
+	int count = fuse_req_getgroups(req, 0, NULL);
+	gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
+	int got = groups ? fuse_req_getgroups(req, count, groups) : 0;
+	*ret_count = (size_t)(got < 0 ? 0 : got < count ? got : count);
+	return groups;
+}
+
 /* Groups are asked for only when the caller's own ids don't suffice. */
 static bool request_permits(void *arg, uint8_t zone, bool write) {
 	struct fuse_req *req = arg;
@@ -124,11 +132,8 @@ static bool request_permits(void *arg, uint8_t zone, bool write) {
 	struct gate_member member = {.uid = context->uid, .gid = context->gid};
 	if (!gate->permits || gate->permits(gate->gate, &member, zone, write))
 		return true;
-	int count = fuse_req_getgroups(req, 0, NULL);
-	_cleanup_(freep) gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
-	int got = groups ? fuse_req_getgroups(req, count, groups) : 0;
+	_cleanup_(freep) gid_t *groups = actor_groups(req, &member.group_count);
 	member.groups = groups;
-	member.group_count = (size_t)(got < 0 ? 0 : got < count ? got : count);
 	return member.group_count > 0 && gate->permits(gate->gate, &member, zone, write);
 }
 

@@ -34,5 +34,9 @@ void actor_of_request(struct fuse_req *req, struct actor *ret);
 /* The daemon itself. */
 void actor_of_daemon(struct actor *ret);
 
+/* The caller's supplementary groups, read from /proc (so `req` must still wait); free() them. NULL with *ret_count 0
+ * when there are none or they can't be read. */
+gid_t *actor_groups(struct fuse_req *req, size_t *ret_count);
+
 /* For the access functions. Supplementary groups are asked from /proc when needed, so `req` must still wait. */
 struct access_subject actor_subject(struct fuse_req *req);

@@ -137,14 +137,6 @@ static void raise_descriptors(void) {
 	}
 }
 
-static bool has_option(const char *options, const char *name) {
-	size_t length = strlen(name);
-	for (const char *at = options; at && *at; at += strcspn(at, ","), at += *at == ',')
-		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
-			return true;
-	return false;
-}
-
 static int open_store(struct mounting *mounting) {
 	const struct mount_options *options = mounting->options;
 	struct store_options store_options = options->store;
@@ -168,7 +160,7 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->vault_path = mounting->vault;
 	fs->owner_uid = getuid();
 	fs->owner_gid = getgid();
-	fs->read_only = has_option(mounting->options->fuse_options, "ro");
+	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
 	int rc = inode_table_new(fs->store, &fs->inodes);
 	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
 }

@@ -222,9 +222,9 @@ static const char *last_fuse_words(void) {
 	return fuse_words;
 }
 
-static bool has_option(const char *options, const char *name) {
+bool session_has_option(const char *list, const char *name) {
 	size_t length = strlen(name);
-	for (const char *at = options; at && *at; at += strcspn(at, ","), at += *at == ',')
+	for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',')
 		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
 			return true;
 	return false;
@@ -254,8 +254,8 @@ static int check_mountable(const struct session_options *options) {
 		return fault(ENODEV,
 		        "/dev/fuse is missing: load the kernel's module (modprobe fuse), or in a container "
 		        "start it with --device /dev/fuse");
-	bool others =
-	        has_option(options->fuse_options, "allow_other") || has_option(options->fuse_options, "allow_root");
+	bool others = session_has_option(options->fuse_options, "allow_other") ||
+	              session_has_option(options->fuse_options, "allow_root");
 	if (others && geteuid() != 0 && !fuse_conf_allows_others())
 		return fault(EPERM, "allow_other is refused to ordinary users: root can allow it by adding the line "
 		                    "`user_allow_other` to /etc/fuse.conf");

@@ -34,6 +34,9 @@ struct session_options {
 	void *ready_arg;
 };
 
+/* Whether the list "a,b=1,c" (NULL: an empty one) has the option `name`. */
+bool session_has_option(const char *list, const char *name);
+
 /*
  * Mounts. Words for: not a directory, allow_other refused by /etc/fuse.conf, no /dev/fuse, no fusermount3. `ops` with
  * `userdata` answer requests; ops->init calls session_negotiate. userdata->session is set.

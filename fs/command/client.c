@@ -243,6 +243,12 @@ int client_open(const char *path, struct client_place *ret_place, Client **ret_c
 	return rc;
 }
 
+int client_open_operand(const struct invocation *call, int n, struct client_place *ret_place, Client **ret_client) {
+	const char *path = command_operand(call, n);
+	int rc = client_open(path, ret_place, ret_client);
+	return rc ? command_fault(call, rc, "finding the vault of %s", path ? path : "'.'") : 0;
+}
+
 /* ---- questions ---- */
 
 static int send_request(Client *client, const char *command, json_t *arguments) {

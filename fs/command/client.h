@@ -10,6 +10,7 @@
 #pragma once
 
 #include "crypto/base/cleanup.h"
+#include "fs/command/command.h"
 #include "fs/control_wire.h"
 
 #include <jansson.h>
@@ -33,6 +34,10 @@ int client_connect(const struct client_place *place, Client **ret_client);
 
 /* client_locate and client_connect. `ret_place` may be NULL. */
 int client_open(const char *path, struct client_place *ret_place, Client **ret_client);
+
+/* As client_open for operand `n` of the command, or the working directory where it was not given. 0, or the exit code
+ * after saying on stderr that no vault was found there. */
+int client_open_operand(const struct invocation *call, int n, struct client_place *ret_place, Client **ret_client);
 
 /* Ends the connection. NULL is fine. */
 void client_close(Client *client);

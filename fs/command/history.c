@@ -60,15 +60,15 @@ static int run_versions(const struct invocation *call) {
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
 	_cleanup_(table_freep) Table *table = table_new(">Number|Sealed|>Size|User|Origin|Verdict|");
-	int rc = client_open(path, &place, &client);
-	if (rc)
-		return command_fault(call, rc, "finding the vault of %s", path);
+	int code = client_open_operand(call, 0, &place, &client);
+	if (code)
+		return code;
 	if (!table)
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	struct listing listing = {.json = command_has(call, "json") ? json_array() : NULL, .table = table};
-	rc = client_call(client, "versions", json_pack("{s:o}", "path", wire_path(place.path)), take_version, &listing);
-	int code =
-	        rc ? command_fault(call, rc, "listing versions of %s", path) : print_versions(call, &place, &listing);
+	int rc = client_call(
+	        client, "versions", json_pack("{s:o}", "path", wire_path(place.path)), take_version, &listing);
+	code = rc ? command_fault(call, rc, "listing versions of %s", path) : print_versions(call, &place, &listing);
 	json_decref(listing.json);
 	return code;
 }

@@ -247,13 +247,12 @@ static int run_log(const struct invocation *call) {
 		return code;
 	}
 	_cleanup_(client_closep) Client *client = NULL;
-	int rc = client_open(command_operand(call, 0), NULL, &client);
-	if (rc) {
+	code = client_open_operand(call, 0, NULL, &client);
+	if (code) {
 		json_decref(arguments);
-		return command_fault(
-		        call, rc, "finding the vault of %s", call->operand_count ? call->operands[0] : "'.'");
+		return code;
 	}
-	rc = client_call(client, "log", arguments, take_lines, &printing);
+	int rc = client_call(client, "log", arguments, take_lines, &printing);
 	if (rc == -ECANCELED || (rc == -ECONNRESET && printing.is_following))
 		return command_fail(call, EXIT_DONE, "the vault was unmounted: the end of what can be followed");
 	return rc ? command_fault(call, rc, "reading the audit log") : EXIT_DONE;

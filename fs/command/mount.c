@@ -6,6 +6,7 @@
 #include "crypto/base/fault.h"
 #include "fs/mount.h"
 #include "fs/parts.h"
+#include "fs/session.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,14 +47,6 @@ static char *join_options(const struct invocation *call) {
 		list = length < 0 ? NULL : longer;
 	}
 	return list;
-}
-
-static bool has_option(const char *list, const char *name) {
-	size_t length = strlen(name);
-	for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',')
-		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
-			return true;
-	return false;
 }
 
 /* What can be seen to be wrong before anybody types a passphrase. */
@@ -100,7 +93,7 @@ static int run_mount(const struct invocation *call) {
 		code = check_places(call);
 	if (code)
 		return code;
-	if (!list || parts_new(has_option(list, "allow_other"), &parts))
+	if (!list || parts_new(session_has_option(list, "allow_other"), &parts))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	return mount_vault(call, list, parts);
 }

@@ -203,15 +203,14 @@ static int flush_kernel(const char *mountpoint) {
 static int run_sync(const struct invocation *call) {
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
-	int rc = client_open(command_operand(call, 0), &place, &client);
-	if (rc)
-		return command_fault(
-		        call, rc, "finding the vault of %s", call->operand_count ? call->operands[0] : "'.'");
+	int code = client_open_operand(call, 0, &place, &client);
+	if (code)
+		return code;
 	/* What could not be written back (a full disk) must not keep the rest from becoming durable. */
 	char words[FAULT_MESSAGE_BYTES];
 	int flushed = flush_kernel(place.mountpoint);
 	memcpy(words, fault_message(), sizeof words);
-	rc = client_call(client, "sync", json_object(), NULL, NULL);
+	int rc = client_call(client, "sync", json_object(), NULL, NULL);
 	if (!rc && flushed)
 		rc = fault(-flushed, "%s; what had reached the vault is durable", words);
 	return rc ? command_fault(call, rc, "syncing %s", place.mountpoint) : EXIT_DONE;

@@ -95,10 +95,9 @@ static int run_apply(const struct invocation *call) {
 		(void)command_fault(call, rc, "%s", directory);
 		return rc == -EINVAL || rc == -ENOENT || rc == -EFBIG ? EXIT_NO : EXIT_UNDECIDED;
 	}
-	rc = client_open(command_operand(call, 1), NULL, &client);
-	if (rc)
-		return command_fault(
-		        call, rc, "finding the vault of %s", call->operand_count > 1 ? call->operands[1] : "'.'");
+	int code = client_open_operand(call, 1, NULL, &client);
+	if (code)
+		return code;
 	json_t *item = NULL;
 	rc = client_ask(client, "policy-apply", json_pack("{s:s}", "archive", archive), &item);
 	if (rc == -EINVAL) {
@@ -107,7 +106,6 @@ static int run_apply(const struct invocation *call) {
 	}
 	if (rc)
 		return command_fault(call, rc, "applying %s", directory);
-	int code = EXIT_DONE;
 	if (command_has(call, "json"))
 		code = command_print_json(call, json_incref(item));
 	else
@@ -193,18 +191,17 @@ static int show_item(const struct invocation *call, json_t *item) {
 
 static int run_show(const struct invocation *call) {
 	_cleanup_(client_closep) Client *client = NULL;
-	int rc = client_open(command_operand(call, 0), NULL, &client);
-	if (rc)
-		return command_fault(
-		        call, rc, "finding the vault of %s", call->operand_count ? call->operands[0] : "'.'");
+	int code = client_open_operand(call, 0, NULL, &client);
+	if (code)
+		return code;
 	json_t *item = NULL;
-	rc = client_ask(client, "policy-show", json_object(), &item);
+	int rc = client_ask(client, "policy-show", json_object(), &item);
 	if (rc == -ENOENT)
 		return command_fail(call, EXIT_NO,
 		        "no policy is in force: 'assayfs policy suggest FILE -o policy/' writes a first one");
 	if (rc)
 		return command_fault(call, rc, "reading the policy");
-	int code = show_item(call, item);
+	code = show_item(call, item);
 	json_decref(item);
 	return code;
 }

@@ -145,12 +145,11 @@ static void print_failures(const json_t *item) {
 static int run_status(const struct invocation *call) {
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
-	int rc = client_open(command_operand(call, 0), &place, &client);
-	if (rc)
-		return command_fault(
-		        call, rc, "finding the vault of %s", call->operand_count ? call->operands[0] : "'.'");
+	int code = client_open_operand(call, 0, &place, &client);
+	if (code)
+		return code;
 	json_t *item = NULL;
-	rc = client_ask(client, "status", json_object(), &item);
+	int rc = client_ask(client, "status", json_object(), &item);
 	if (rc)
 		return command_fault(call, rc, "asking the mount on %s", place.mountpoint);
 	if (command_has(call, "json"))

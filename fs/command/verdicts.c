@@ -40,16 +40,16 @@ static int run_why(const struct invocation *call) {
 	const char *path = command_operand(call, 0);
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
-	int rc = client_open(path, &place, &client);
-	if (rc)
-		return command_fault(call, rc, "finding the vault of %s", path);
+	int code = client_open_operand(call, 0, &place, &client);
+	if (code)
+		return code;
 	json_t *item = NULL;
-	rc = client_ask(client, "why",
+	int rc = client_ask(client, "why",
 	        json_pack("{s:o, s:o}", "path", wire_path(place.path), "mountpoint", wire_path(place.mountpoint)),
 	        &item);
 	if (rc)
 		return command_fault(call, rc, "looking for the verdict on %s", path);
-	int code = exit_of_outcome(answer_text(item, "outcome"));
+	code = exit_of_outcome(answer_text(item, "outcome"));
 	if (command_has(call, "json")) {
 		int printed = command_print_json(call, json_incref(item));
 		code = printed ? printed : code;
@@ -119,16 +119,15 @@ static int take_result(void *context, const json_t *item) {
 static int run_run(const struct invocation *call) {
 	const char *workflow = command_operand(call, 0);
 	_cleanup_(client_closep) Client *client = NULL;
-	int rc = client_open(command_operand(call, 1), NULL, &client);
-	if (rc)
-		return command_fault(
-		        call, rc, "finding the vault of %s", call->operand_count > 1 ? call->operands[1] : "'.'");
+	int code = client_open_operand(call, 1, NULL, &client);
+	if (code)
+		return code;
 	_cleanup_(progress_endp) Progress *progress = progress_begin(workflow, PROGRESS_COUNT, 0);
 	struct running running = {.is_json = command_has(call, "json"), .progress = progress};
 	running.list = running.is_json ? json_array() : NULL;
-	rc = client_call(client, "run", json_pack("{s:s}", "workflow", workflow), take_result, &running);
+	int rc = client_call(client, "run", json_pack("{s:s}", "workflow", workflow), take_result, &running);
 	progress_hide(progress);
-	int code = running.errors ? EXIT_UNDECIDED : running.failed ? EXIT_NO : EXIT_DONE;
+	code = running.errors ? EXIT_UNDECIDED : running.failed ? EXIT_NO : EXIT_DONE;
 	if (rc)
 		code = command_fault(call, rc, "running workflow %s", workflow);
 	else if (running.is_json)
@@ -182,16 +181,14 @@ static int take_held(void *context, const json_t *item) {
 static int run_quarantine_list(const struct invocation *call) {
 	_cleanup_(client_closep) Client *client = NULL;
 	_cleanup_(table_freep) Table *table = table_new(">Id|Since|>Size|User|State|Path|Reason");
-	int rc = client_open(command_operand(call, 0), NULL, &client);
-	if (rc)
-		return command_fault(
-		        call, rc, "finding the vault of %s", call->operand_count ? call->operands[0] : "'.'");
+	int code = client_open_operand(call, 0, NULL, &client);
+	if (code)
+		return code;
 	if (!table)
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	struct quarantine quarantine = {.json = command_has(call, "json") ? json_array() : NULL, .table = table};
-	rc = client_call(
+	int rc = client_call(
 	        client, "quarantine-list", json_pack("{s:b}", "all", command_has(call, "all")), take_held, &quarantine);
-	int code = EXIT_DONE;
 	if (rc)
 		code = command_fault(call, rc, "listing the quarantine");
 	else if (quarantine.json)
@@ -237,15 +234,13 @@ static int run_quarantine_show(const struct invocation *call) {
 		return command_fail(
 		        call, EXIT_USAGE, "%s: give an id as 'assayfs quarantine list' shows it", call->operands[0]);
 	_cleanup_(client_closep) Client *client = NULL;
-	int rc = client_open(command_operand(call, 1), NULL, &client);
-	if (rc)
-		return command_fault(
-		        call, rc, "finding the vault of %s", call->operand_count > 1 ? call->operands[1] : "'.'");
+	int code = client_open_operand(call, 1, NULL, &client);
+	if (code)
+		return code;
 	json_t *item = NULL;
-	rc = client_ask(client, "quarantine-show", json_pack("{s:I}", "id", (json_int_t)id), &item);
+	int rc = client_ask(client, "quarantine-show", json_pack("{s:I}", "id", (json_int_t)id), &item);
 	if (rc)
 		return command_fault(call, rc, "looking at quarantine %llu", id);
-	int code = EXIT_DONE;
 	if (command_has(call, "json"))
 		code = command_print_json(call, json_incref(item));
 	else

@@ -72,11 +72,8 @@ static bool holds_role(struct call *call, enum policy_place place) {
 	struct gate_member member = {.uid = call->who.uid, .gid = call->who.gid};
 	if (gate->permits_place(gate->gate, &member, place))
 		return true;
-	int count = fuse_req_getgroups(call->req, 0, NULL);
-	_cleanup_(freep) gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
-	int got = groups ? fuse_req_getgroups(call->req, count, groups) : 0;
+	_cleanup_(freep) gid_t *groups = actor_groups(call->req, &member.group_count);
 	member.groups = groups;
-	member.group_count = (size_t)(got < 0 ? 0 : got < count ? got : count);
 	return member.group_count > 0 && gate->permits_place(gate->gate, &member, place);
 }
 
