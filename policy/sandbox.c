@@ -17,7 +17,7 @@
 
 #include <seccomp.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef ASSAYFS_SANITIZED
 #define IS_SANITIZED 1
 /* Of libasan, whose headers gcc does not install. */
 size_t __sanitizer_get_current_allocated_bytes(void);

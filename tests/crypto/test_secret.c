@@ -78,7 +78,7 @@ static void secrets_are_locked_as_the_kernel_sees_it(void **state) {
 	long before = locked_kib();
 	_cleanup_(secret_freep) void *secret = secret_alloc(100000);
 	assert_non_null(secret);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef ASSAYFS_SANITIZED
 	(void)before;
 	print_message("skipped: sanitizers do not lock memory\n");
 	skip();
@@ -99,7 +99,7 @@ static int refused_lock(void) {
 
 static void no_secret_is_given_out_unlocked(void **state) {
 	(void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef ASSAYFS_SANITIZED
 	(void)refused_lock;
 	print_message("skipped: sanitizers do not lock memory\n");
 	skip();

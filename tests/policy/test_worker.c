@@ -412,7 +412,7 @@ static void a_worker_that_may_lock_its_memory_does_so_and_passes(void **state) {
 	struct spawner_options options = {.check = misbehave, .lock_memory = true};
 	Spawner *s = NULL;
 	assert_int_equal(spawner_start(&options, &s), 0);
-#ifndef __SANITIZE_ADDRESS__ /* whose shadow can't be locked */
+#ifndef ASSAYFS_SANITIZED /* whose shadow can't be locked */
 	if (geteuid() == 0)
 		expect_pass(s, 2000000);
 	else if (limit.rlim_max < 64u << 20)
