@@ -105,6 +105,25 @@ static bool sent_by_kernel(const struct setattr *change) {
 	return writer || ns_of(change->values->st_mtim) == change->node.mtime;
 }
 
+/*
+ * The number was renewed (a publication took its name), and the kernel sends the times that it still had for it: of a
+ * file that has no name any more, so they are of no account. An error would be told by the next syncfs(2), which has
+ * nothing to do with it; and by way of the node they would become those of the new content. In meta.
+ */
+static bool concerns_the_past(struct call *call, struct setattr *change) {
+	int times = change->set & ~FUSE_SET_ATTR_FILE;
+	struct node *past = &change->result;
+	if (times != (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME))
+		return false;
+	if (tree_by_ino(call->meta, change->ino, past) != -ESTALE)
+		return false;
+	if (call_node(call, change->ino, past) < 0)
+		*past = (struct node){.ino = change->ino, .mode = S_IFREG};
+	past->mtime = ns_of(change->values->st_mtim);
+	past->ctime = ns_of(change->values->st_ctim);
+	return true;
+}
+
 static unsigned tree_mask(const struct setattr *change) {
 	unsigned mask = 0;
 	mask |= change->set & FUSE_SET_ATTR_MODE ? TREE_MODE : 0;
@@ -284,6 +303,10 @@ void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 	struct setattr change = {.ino = ino, .set = set, .values = values, .handle = fi ? handle_of(fi) : NULL};
 	call_begin(&call, req, NULL); /* the kernel's own need no actor */
 	call.event.event = event_of(set);
+	if (concerns_the_past(&call, &change)) {
+		reply_attributes(&call, call_end(&call, 0), &change.result);
+		return;
+	}
 	wished_values(&call, &change, &wished);
 	int rc = check(&call, &change, &wished);
 	if (rc == 0)
