@@ -1,0 +1,555 @@
+"""Reads a vault from docs/format.md and docs/audit-log.md alone: shares no line with the program, so that what the
+documents say is held against what stands on the disk. Any byte that does not fit raises Damage.
+
+The primitives come from libsodium through ctypes (BLAKE2b and SHA-256 from hashlib); SQLite reads the unsealed database.
+"""
+import base64
+import ctypes
+import hashlib
+import json
+import os
+import sqlite3
+import struct
+import tempfile
+import time
+
+sodium = ctypes.CDLL("libsodium.so.23")
+if sodium.sodium_init() < 0:
+    raise OSError("libsodium does not begin")
+
+PAGE, RESERVED, SECTOR, FRAME = 4096, 40, 512, 4168
+ZONES = {1: "landing", 2: "raw", 3: "trusted", 4: "landing"}
+
+
+class Damage(Exception):
+    pass
+
+
+class NoAes(Exception):
+    """libsodium has AES-256-GCM only where the processor has it."""
+
+
+def need(condition, words):
+    if not condition:
+        raise Damage(words)
+
+
+def u16(data, at=0):
+    return struct.unpack_from("<H", data, at)[0]
+
+
+def u32(data, at=0):
+    return struct.unpack_from("<I", data, at)[0]
+
+
+def u64(data, at=0):
+    return struct.unpack_from("<Q", data, at)[0]
+
+
+# ---- primitives ----
+
+
+def blake2b(data, key=b""):
+    return hashlib.blake2b(data, key=key, digest_size=32).digest()
+
+
+def derive(parent, purpose, context=b""):
+    purpose = purpose.encode()
+    return blake2b(b"assayfs derive 1" + struct.pack("<I", len(purpose)) + purpose + struct.pack("<Q", len(context)) + context,
+                   parent)
+
+
+def open_with(function, key, nonce, tag, sealed, associated, words):
+    plain = ctypes.create_string_buffer(max(len(sealed), 1))
+    rc = function(plain, None, sealed, ctypes.c_ulonglong(len(sealed)), tag, associated,
+                  ctypes.c_ulonglong(len(associated)), nonce, key)
+    need(rc == 0, f"{words} does not authenticate")
+    return plain.raw[:len(sealed)]
+
+
+def xchacha_open(key, nonce, tag, sealed, associated, words):
+    return open_with(sodium.crypto_aead_xchacha20poly1305_ietf_decrypt_detached, key, nonce, tag, sealed, associated, words)
+
+
+def segment_open(cipher, key, position, tag, sealed, associated, words):
+    position = struct.pack("<Q", position)
+    if cipher == 2:
+        return xchacha_open(key, bytes(16) + position, tag, sealed, associated, words)
+    need(cipher == 1, f"{words}: cipher {cipher}")
+    if not sodium.crypto_aead_aes256gcm_is_available():
+        raise NoAes
+    return open_with(sodium.crypto_aead_aes256gcm_decrypt_detached, key, bytes(4) + position, tag, sealed, associated, words)
+
+
+def check_signature(public, message, signature, words):
+    need(sodium.crypto_sign_verify_detached(signature, message, ctypes.c_ulonglong(len(message)), public) == 0,
+         f"{words}: the signature does not verify")
+
+
+def public_of_seed(seed):
+    public, secret = ctypes.create_string_buffer(32), ctypes.create_string_buffer(64)
+    sodium.crypto_sign_seed_keypair(public, secret, seed)
+    return public.raw
+
+
+# ---- vault.json ----
+
+
+def canonical(value):
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def canonical_file(whole):
+    members = []
+    for name in sorted(whole):
+        value = whole[name]
+        if name in ("keys", "signers", "slots"):
+            text = "[\n" + ",\n".join(canonical(element) for element in value) + "\n]"
+        else:
+            text = canonical(value)
+        members.append(f'"{name}":{text}')
+    return ("{\n" + ",\n".join(members) + "\n}\n").encode()
+
+
+class Header:
+    def __init__(self, text):
+        self.whole = json.loads(text)
+        need(canonical_file(self.whole) == text, "vault.json is not in its canonical form")
+        need(self.whole["magic"] == "assayfs vault" and self.whole["format"] == 1, "vault.json: magic or format")
+        need(len(text) <= 4 << 20 and 1 <= len(self.whole["slots"]) <= 64, "vault.json: too much")
+        self.vault = bytes.fromhex(self.whole["vault"])
+        self.check_signatures(text)
+
+    def check_signatures(self, text):
+        signers = self.whole["signers"]
+        for i, signer in enumerate(signers):
+            public = base64.b64decode(signer["public"])
+            message = b"assayfs header signer 1\n" + self.vault + struct.pack("<I", i) + public
+            by = base64.b64decode(signers[max(i - 1, 0)]["public"])
+            check_signature(by, message, base64.b64decode(signer["signature"]), f"signer {i}")
+        unsigned = {name: value for name, value in self.whole.items() if name != "signature"}
+        self.public = base64.b64decode(signers[-1]["public"])
+        check_signature(self.public, b"assayfs vault header 1\n" + canonical_file(unsigned),
+                        base64.b64decode(self.whole["signature"]), "vault.json")
+        need(text == canonical_file(self.whole), "vault.json")
+
+    def kek(self, slot, secret):
+        salt = base64.b64decode(slot["kdf"]["salt"])
+        if slot["type"] == "recovery":
+            return derive(secret, "recovery slot", salt)
+        kek = ctypes.create_string_buffer(32)
+        rc = sodium.crypto_pwhash(kek, ctypes.c_ulonglong(32), secret, ctypes.c_ulonglong(len(secret)), salt,
+                                  ctypes.c_ulonglong(slot["kdf"]["passes"]), ctypes.c_size_t(slot["kdf"]["memory"]), 2)
+        need(rc == 0, "Argon2id")
+        return kek.raw
+
+    def unlock(self, kind, secret):
+        """All named keys of the slot of this type: {(name, version): key}."""
+        for slot in self.whole["slots"]:
+            if slot["type"] != kind:
+                continue
+            costs = (slot["kdf"].get("memory", 0), slot["kdf"].get("passes", 0))
+            public = base64.b64decode(slot["public"])
+            slot_id = bytes.fromhex(slot["id"])
+            associated = (b"assayfs slot 1\n" + self.vault + slot_id + struct.pack("<I", 1 if kind == "passphrase" else 2)
+                          + struct.pack("<QQ", *costs) + base64.b64decode(slot["kdf"]["salt"]) + public)
+            sealed = base64.b64decode(slot["sealed"])
+            need(len(sealed) == 80, "a slot's sealed part")
+            plain = xchacha_open(self.kek(slot, secret), base64.b64decode(slot["nonce"]), sealed[64:], sealed[:64], associated,
+                                 "the slot")
+            need(plain[32:] == self.public, "the slot's verification key")
+            return self.open_boxes(slot, slot_id, public, plain[:32])
+        raise Damage(f"no slot of type {kind}")
+
+    def open_boxes(self, slot, slot_id, public, secret):
+        kinds = {(key["name"], key["version"]): key["kind"] for key in self.whole["keys"]}
+        keys = {}
+        for box in slot["boxes"]:
+            place = (box["name"], box["version"])
+            data = base64.b64decode(box["box"])
+            plain = ctypes.create_string_buffer(64)
+            rc = sodium.crypto_box_seal_open(plain, data, ctypes.c_ulonglong(len(data)), public, secret)
+            need(rc == 0 and len(data) == 64 + 48, f"the box of {place}")
+            context = (self.vault + slot_id + struct.pack("<II", 1 if kinds[place] == "secret" else 2, box["version"])
+                       + box["name"].encode())
+            need(derive(plain.raw[:32], "header box", context) == plain.raw[32:], f"the box of {place} is bound elsewhere")
+            keys[place] = plain.raw[:32]
+        return keys
+
+
+def recovery_key(text):
+    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    number = 0
+    text = text.strip().replace("-", "")
+    need(len(text) == 56, "a recovery key has 56 digits")
+    for digit in text:
+        number = number << 5 | digits.index(digit)
+    data = number.to_bytes(35, "big")
+    need(blake2b(b"assayfs recovery key 1" + data[:32])[:3] == data[32:], "the recovery key's check bytes")
+    return data[:32]
+
+
+# ---- the metadata ----
+
+
+class Metadata:
+    """Pages of meta.db, packs, and the log on top of them; `.pages` is the plain database."""
+
+    def __init__(self, folder, vault, key):
+        self.folder, self.vault = folder, vault
+        self.page_key, self.wal_key, self.pack_key = (derive(key, "metadata " + name, vault) for name in ("page", "wal", "pack"))
+        with open(os.path.join(folder, "meta.db"), "rb") as file:
+            sealed = file.read()
+        need(len(sealed) % PAGE == 0, "meta.db ends within a page")
+        self.sealed = [sealed[i:i + PAGE] for i in range(0, len(sealed), PAGE)]
+        self.last = self.read_packs()
+        with open(os.path.join(folder, "meta.db-wal"), "rb") as file:
+            log = file.read()
+        self.frames = 0
+        self.pages = {}
+        if not log:
+            self.check_database()
+            self.pages = {i + 1: self.open_page(i + 1, page) for i, page in enumerate(self.sealed)}
+            self.count = len(self.sealed)
+        else:
+            self.read_log(log)
+
+    def associated(self, purpose, rest):
+        return self.vault + bytes([len(purpose)]) + purpose.encode() + rest
+
+    def open_page(self, number, page):
+        if page == bytes(PAGE):
+            return page
+        return xchacha_open(self.page_key, page[4056:4080], page[4080:], page[:4056],
+                            self.associated("page", struct.pack("<I", number)), f"page {number} of meta.db") + bytes(RESERVED)
+
+    def record(self, key, purpose, rest, data, words):
+        return xchacha_open(key, data[:24], data[24:40], data[40:], self.associated(purpose, rest), words)
+
+    def read_packs(self):
+        """The tags that the database must have after the last pack, held against each pack's root on the way."""
+        names = sorted(int(name) for name in os.listdir(os.path.join(self.folder, "meta")))
+        tags, former = {}, None
+        self.packed = {}
+        for number in names:
+            with open(os.path.join(self.folder, "meta", str(number)), "rb") as file:
+                data = file.read()
+            head = self.record(self.pack_key, "pack head", struct.pack("<Q", number), data[:SECTOR], f"pack {number}")
+            listed, pages = u32(head, 8), u32(head, 12)
+            need(u32(head, 0) == 1 and u64(head, 16) == number, f"pack {number}: its head")
+            need(not any(head[148:]), f"pack {number}: its head ends with zeros")
+            if former:
+                need(u64(head, 24) == former[0] and head[64:96] == former[1], f"pack {number}: the pack before")
+            else:
+                need(u32(head, 4) == 1, f"pack {number}: the first is no base")
+            if u32(head, 4):
+                tags, self.packed = {}, {}
+            at = SECTOR
+            entries = []
+            for part in range((listed + 1023) // 1024):
+                count = min(1024, listed - 1024 * part)
+                size = 40 + 20 * count
+                rest = struct.pack("<Q", number) + data[24:40] + struct.pack("<I", part)
+                plain = self.record(self.pack_key, "pack list", rest, data[at:at + size], f"pack {number}: list {part}")
+                entries += [(u32(plain, 20 * i), plain[20 * i + 4:20 * i + 20]) for i in range(count)]
+                at += size
+            need(len(data) == at + PAGE * listed, f"pack {number}: its length")
+            for i, (page, tag) in enumerate(entries):
+                content = data[at + PAGE * i:at + PAGE * (i + 1)]
+                need(content[4080:] == tag, f"pack {number}: page {page} is another")
+                self.open_page(page, content)
+                tags[page], self.packed[page] = tag, content
+            tags = {page: tag for page, tag in tags.items() if page <= pages}
+            need(self.root(tags, pages) == head[32:64], f"pack {number}: the Merkle root")
+            former = (number, head[32:64])
+        need(former, "there is no pack")
+        return {"number": former[0], "tags": tags, "pages": pages}
+
+    @staticmethod
+    def root(tags, pages):
+        nodes = []
+        for leaf in range(pages // 256 + 1):
+            last = min(256 * (leaf + 1), pages)
+            nodes.append(blake2b(b"\0" + b"".join(tags.get(page, bytes(16)) for page in range(256 * leaf + 1, last + 1))))
+        while len(nodes) > 1:
+            nodes = [blake2b(b"\1" + b"".join(nodes[i:i + 128])) for i in range(0, len(nodes), 128)]
+        return blake2b(b"\2" + struct.pack("<Q", pages) + nodes[0])
+
+    def check_database(self):
+        """meta.db is what the last pack says, to the byte."""
+        need(len(self.sealed) == self.last["pages"], "meta.db has another length than the last pack says")
+        for number, page in enumerate(self.sealed, 1):
+            need(page[4080:] == self.last["tags"].get(number, bytes(16)), f"page {number} is not what the last pack says")
+
+    def read_log(self, log):
+        header = self.record(self.wal_key, "wal header", b"", log[:SECTOR], "the log's header")
+        generation, sequence = header[32:64], u64(header, 64)
+        need(not any(header[72:]) and sequence == self.last["number"], "the log's header")
+        need(not any(log[2048:4096]), "the log's zeros")
+        began = any(log[1536:2048])
+        if began:
+            self.record(self.wal_key, "wal checkpoint", generation, log[1536:2048], "the log's mark of a checkpoint")
+        else:
+            self.check_database()
+        marks = []
+        for slot in (0, 1):
+            mark = self.record(self.wal_key, "wal watermark", generation + bytes([slot]), log[SECTOR * (slot + 1):SECTOR * (slot + 2)],
+                               f"watermark {slot}")
+            marks.append((u64(mark), mark[8:24]))
+        tags, changed, committed, at = [log[24:40]], {}, {}, 4096
+        self.count = self.last["pages"]
+        while at + FRAME <= len(log):
+            number = len(tags)
+            record = log[at:at + FRAME]
+            try:
+                plain = self.record(self.wal_key, "wal frame", generation + struct.pack("<I", number) + tags[-1], record, "")
+            except Damage:
+                break
+            tags.append(record[24:40])
+            page, size = struct.unpack(">II", plain[8:16])
+            changed[page] = plain[32:]
+            if size:
+                committed.update(changed)
+                self.count, self.frames, changed = size, number, {}
+            at += FRAME
+        for frames, tag in marks:
+            need(frames < len(tags) and tags[frames] == tag, f"the log ends before frame {frames}, which was durable")
+        for number in range(1, self.count + 1):
+            if number in committed:
+                self.pages[number] = committed[number]
+            elif number <= len(self.sealed):
+                self.pages[number] = self.open_page(number, self.sealed[number - 1])
+            else:
+                self.pages[number] = bytes(PAGE)
+
+    def database(self):
+        """The plain database, in a file of its own that goes with the connection."""
+        self.file = tempfile.NamedTemporaryFile(suffix=".db")
+        content = bytearray(b"".join(self.pages[number] for number in range(1, self.count + 1)))
+        need(content[16:18] == b"\x10\x00" and content[20] == RESERVED, "the database's page size and reserved bytes")
+        content[18:20] = b"\1\1"  # journal instead of a log: SQLite needs no second file to read it
+        self.file.write(content)
+        self.file.flush()
+        connection = sqlite3.connect(self.file.name)
+        connection.row_factory = sqlite3.Row
+        connection.text_factory = bytes
+        return connection
+
+
+# ---- segments ----
+
+
+class Segment:
+    def __init__(self, folder, name, keys):
+        path = os.path.join(folder, "segments", name[:2], name)
+        with open(path, "rb") as file:
+            self.data = file.read()
+        data, words = self.data, f"segment {name[:8]}"
+        need(data[:8] == b"ASSAYSEG" and u16(data, 8) == 1, f"{words}: magic or format")
+        self.cipher, self.zone, self.version, self.id = data[10], data[11], u32(data, 12), data[48:80]
+        need(self.id.hex() == name, f"{words}: another's id")
+        key_name = data[16:48].rstrip(b"\0").decode()
+        need(key_name == ZONES[self.zone], f"{words}: key {key_name} for zone {self.zone}")
+        need(not any(data[88:112]), f"{words}: zeros")
+        self.key = derive(keys[key_name, self.version], "segment", self.id)
+        need(blake2b(data[:112], derive(self.key, "segment header"))[:16] == data[112:128], f"{words}: its header")
+        self.blocks = {}  # offset: (batch, entry, plaintext)
+        at = 128
+        while at < len(data):
+            at = self.read_batch(at, words)
+        need(at == len(data), f"{words}: bytes behind the last batch")
+
+    def part(self, position, length, part):
+        return self.id + struct.pack("<IIII", position, length, 0, part)
+
+    def read_batch(self, at, words):
+        data = self.data
+        words = f"{words}: batch at {at}"
+        need(data[at:at + 8] == b"ASSAYBAT", f"{words}: magic")
+        salt, count, length = data[at + 8:at + 40], u32(data, at + 40), u32(data, at + 44)
+        key = derive(self.key, "segment batch", salt)
+        segment_open(self.cipher, key, at, data[at + 48:at + 64], b"", self.part(at, 0, 1) + data[at:at + 48], words)
+        start, size = at + 64, 32 * count
+        entries = segment_open(self.cipher, key, start, data[start + size:start + size + 16], data[start:start + size],
+                               self.part(start, size, 2), f"{words}: directory")
+        place = start + size + 16
+        for i in range(count):
+            node, version, offset, plain, flags = struct.unpack_from("<QQQII", entries, 32 * i)
+            need(flags == 0 and 1 <= plain <= 16384, f"{words}: entry {i}")
+            block = segment_open(self.cipher, key, place, data[place + plain:place + plain + 16], data[place:place + plain],
+                                 self.part(place, plain, 3), f"{words}: block {i}")
+            self.blocks[place] = (at, (node, version, offset), block, data[place + plain:place + plain + 16])
+            place += plain + 16
+        need(place == at + length, f"{words}: its length")
+        return place
+
+
+# ---- the whole ----
+
+
+class Vault:
+    def __init__(self, folder, kind, secret):
+        with open(os.path.join(folder, "vault.json"), "rb") as file:
+            self.header = Header(file.read())
+        self.keys = self.header.unlock(kind, secret)
+        self.meta = Metadata(folder, self.header.vault, self.keys["meta", 1])
+        self.db = self.meta.database()
+        need(self.db.execute("PRAGMA integrity_check").fetchone()[0] == b"ok", "the database is not sound")
+        self.segments = {}
+        rows = self.db.execute("SELECT * FROM segment").fetchall()
+        for row in rows:
+            segment = Segment(folder, row["id"].hex(), self.keys)
+            need((segment.zone, segment.version) == (row["zone"], row["key_version"]), "a segment's row")
+            need(row["bytes"] == len(segment.data) or row["state"] == 0, "a segment's committed length")
+            self.segments[row["number"]] = segment
+        names = {name for _, _, files in os.walk(os.path.join(folder, "segments")) for name in files}
+        need(names == {row["id"].hex() for row in rows}, "segments that no row knows, or the other way round")
+
+    def kv(self, key):
+        row = self.db.execute("SELECT value FROM kv WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def content(self, version):
+        """The bytes of a version, each reference, page and hash on the way checked."""
+        row = self.db.execute("SELECT * FROM version WHERE id = ?", (version,)).fetchone()
+        content = bytearray(row["size"])
+        hashed = b"assayfs version 1\0" + struct.pack("<Q", row["size"])
+        pages = self.db.execute("SELECT map.page, p.refs, p.hash FROM map JOIN mappage p ON p.id = map.mappage"
+                                " WHERE map.version = ? ORDER BY map.page", (version,))
+        for page, refs, page_hash in pages:
+            need(blake2b(b"assayfs map page 1\0" + refs) == page_hash, f"version {version}: page {page}")
+            need(refs[-32:-28] != bytes(4) and len(refs) <= 8192, f"version {version}: page {page} ends with a hole")
+            hashed += struct.pack("<Q", page) + page_hash
+            for i in range(len(refs) // 32):
+                segment, batch, position, plain, flags, zero = struct.unpack_from("<IIIHBB", refs, 32 * i)
+                if segment == 0:
+                    continue
+                at_batch, _, block, tag = self.segments[segment].blocks[position]
+                need((at_batch, len(block), tag, flags, zero) == (batch, plain, refs[32 * i + 16:32 * i + 32], 0, 0),
+                     f"version {version}: a reference of page {page}")
+                start = (page << 22) + (i << 14)
+                block = block[:max(0, row["size"] - start)]
+                content[start:start + len(block)] = block
+        need(blake2b(hashed) == row["hash"], f"version {version}: its hash")
+        need(row["sha256"] is None or hashlib.sha256(content).digest() == row["sha256"], f"version {version}: its SHA-256")
+        return bytes(content)
+
+    def look_up(self, path):
+        node = 1
+        for name in path.split("/"):
+            row = self.db.execute("SELECT node FROM entry WHERE parent = ? AND name = ?", (node, name.encode())).fetchone()
+            need(row, f"there is no {path}")
+            node = row[0]
+        return self.db.execute("SELECT * FROM node WHERE id = ?", (node,)).fetchone()
+
+    def read(self, path):
+        return self.content(self.look_up(path)["version"])
+
+    def check_versions(self):
+        versions = [row[0] for row in self.db.execute("SELECT id FROM version WHERE state IN (1, 2)")]
+        for version in versions:
+            self.content(version)
+        return len(versions)
+
+    def check_verdicts(self):
+        rows = self.db.execute("SELECT * FROM verdict").fetchall()
+        for row in rows:
+            name, version = row["key_name"].decode().split("/")
+            public = public_of_seed(self.keys[name, int(version)])
+            check_signature(public, b"assayfs verdict 1\n" + row["body"], row["signature"], f"verdict {row['id']}")
+            body = json.loads(row["body"])
+            words = {2: "passed", 3: "failed", 4: "error"}
+            need(body["outcome"] == words[row["outcome"]] and body["path"].encode() == row["path"], f"verdict {row['id']}")
+            need(body["input"]["sha256"] == row["input_sha256"].hex(), f"verdict {row['id']}: its input")
+        return len(rows)
+
+    def policies(self):
+        """The files of each policy."""
+        found = []
+        for row in self.db.execute("SELECT * FROM policy ORDER BY number"):
+            bundle = row["bundle"]
+            need(hashlib.sha256(bundle).digest() == row["sha256"], "a policy's hash")
+            need(bundle.startswith(b"assayfs-bundle-1\n"), "a policy's bundle")
+            at, files = 21, {}
+            for _ in range(u32(bundle, 17)):
+                size = u32(bundle, at)
+                name = bundle[at + 4:at + 4 + size].decode()
+                at += 4 + size
+                files[name] = bundle[at + 4:at + 4 + u32(bundle, at)]
+                at += 4 + u32(bundle, at)
+            need(at == len(bundle) and list(files) == sorted(files), "a policy's bundle")
+            found.append(files)
+        return found
+
+    # ---- docs/audit-log.md ----
+
+    def audit_lines(self):
+        strings = dict(self.db.execute("SELECT id, text FROM string").fetchall())
+        return [audit_line(row, strings) for row in self.db.execute("SELECT * FROM audit ORDER BY seq")]
+
+    def check_audit(self):
+        lines = self.audit_lines()
+        leaves = [hashlib.sha256(b"\0" + line).digest() for line in lines]
+        for level, idx, hashes in self.db.execute("SELECT level, idx, hashes FROM audit_tile"):
+            for position in range(len(hashes) // 32):
+                first = 256 ** level * (256 * idx + position)
+                need(hashes[32 * position:32 * position + 32] == tree_root(leaves[first:first + 256 ** level]),
+                     f"tile {level}/{idx}: hash {position}")
+        frontier = self.kv("audit.frontier")
+        need(u64(frontier) == len(lines), "the size of the audit log")
+        wanted, at = b"", 0
+        for bit in range(63, -1, -1):
+            if len(leaves) >> bit & 1:
+                wanted += tree_root(leaves[at:at + (1 << bit)])
+                at += 1 << bit
+        need(frontier[8:] == wanted, "the audit log's frontier")
+        return len(lines)
+
+
+def tree_root(leaves):
+    """RFC 6962."""
+    if len(leaves) <= 1:
+        return leaves[0] if leaves else hashlib.sha256(b"").digest()
+    left = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return hashlib.sha256(b"\1" + tree_root(leaves[:left]) + tree_root(leaves[left:])).digest()
+
+
+def audit_text(name, value):
+    """A member with a text: as it is, or escaped where it is not UTF-8."""
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        escaped = b"".join(b"\\\\" if byte == 0x5c else b"\\x%02x" % byte if byte < 0x20 or byte >= 0x7f else bytes([byte])
+                           for byte in value)
+        name, value = name + "_escaped", escaped
+    inner = b"".join(b"\\" + bytes([byte]) if byte in b'"\\' else b"\\u%04x" % byte if byte < 0x20 or byte == 0x7f
+                     else bytes([byte]) for byte in value)
+    return b'"%s":"%s"' % (name.encode(), inner)
+
+
+def audit_line(row, strings):
+    seconds, nanoseconds = divmod(row["time_ns"], 10 ** 9)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09}Z"
+    members = [b'"seq":%d' % row["seq"], b'"time":"%s"' % stamp.encode(), audit_text("event", strings[row["event"]]),
+               b'"outcome":"%s"' % (b"ok", b"denied", b"error")[row["outcome"]]]
+    if row["errno"]:
+        members.append(b'"errno":%d' % row["errno"])
+    members += [b'"uid":%d' % row["uid"], b'"gid":%d' % row["gid"]]
+    if row["pid"]:
+        members.append(b'"pid":%d' % row["pid"])
+    if row["exe"]:
+        members.append(audit_text("exe", strings[row["exe"]]))
+    for name, directory, last, cut in (("path", "dir", "name", "cut"), ("path2", "dir2", "name2", "cut2")):
+        if row[directory] is not None:
+            path = strings[row[directory]] + b"/" + row[last] if row[directory] else row[last]
+            members.append(audit_text(name, path))
+            if row[cut] is not None:
+                members.append(b'"%s_bytes":%d' % (name.encode(), row[cut]))
+    for name in ("node", "version", "bytes"):
+        if row[name]:
+            members.append(b'"%s":%d' % (name.encode(), row[name]))
+    if row["detail"] is not None:
+        members.append(audit_text("detail", row["detail"]))
+        if row["detail_cut"] is not None:
+            members.append(b'"detail_bytes":%d' % row["detail_cut"])
+    return b"{" + b",".join(members) + b"}"

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""docs/format.md and docs/audit-log.md against the disk: a reader made from them alone opens the kept vault, checks every
+byte of it and what its rows say; a changed byte of any file it refuses. With ASSAYFS as second argument also new vaults,
+mounted: their write-ahead log, the other cipher, a recovery key.
+
+usage: test_reader.py FIXTURE [ASSAYFS]
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import reader
+
+FIXTURE = os.path.abspath(sys.argv[1])
+ASSAYFS = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
+PASSPHRASE = b"a vault kept as it was"
+faults = []
+
+
+def check(condition, words):
+    if not condition:
+        faults.append(words)
+
+
+def check_all(vault):
+    """What holds for every vault. Returns how much was checked, for a person to see."""
+    counts = {"versions": vault.check_versions(), "verdicts": vault.check_verdicts(), "records": vault.check_audit(),
+              "blocks": sum(len(segment.blocks) for segment in vault.segments.values())}
+    check(vault.kv("meta.schema") == (1).to_bytes(8, "little"), "meta.schema")
+    check(vault.kv("meta.vault-id") == vault.header.vault, "meta.vault-id")
+    state = [reader.u64(vault.kv("meta.state"), 8 * i) for i in range(12)]
+
+    def count(query):
+        return vault.db.execute(f"SELECT {query}").fetchone()[0]
+
+    tables = ("node", "entry", "version", "mappage", "job")
+    for following, table in zip(state, tables):
+        check(following > count(f"coalesce(max(id), 0) FROM {table}"), f"the next {table} is {following}")
+    check(state[5] == counts["records"], f"meta.state counts {state[5]} records")
+    check(state[6] == count("max(time_ns) FROM audit"), "meta.state: time of the last record")
+    check(state[7] == count("count(*) FROM node"), f"meta.state counts {state[7]} nodes")
+    check(state[8] == count("count(*) FROM node WHERE mode & 61440 = 16384"), f"meta.state counts {state[8]} directories")
+    check(state[9] == count("count(*) FROM entry"), f"meta.state counts {state[9]} names")
+    check(state[10] == count("count(*) FROM version"), f"meta.state counts {state[10]} versions")
+    check(state[11] == count("coalesce(sum(size), 0) FROM version WHERE state IN (1, 2)"),
+          f"meta.state counts {state[11]} bytes")
+    check(count("max(audit_size) FROM commit_log") == counts["records"], "the last commit's records")
+    check(count("count(*) FROM job WHERE kind NOT IN (1, 2, 3, 7, 8)") == 0, "a kind of job that the document lacks")
+    return counts
+
+
+def read_fixture():
+    vault = reader.Vault(FIXTURE, "passphrase", PASSPHRASE)
+    counts = check_all(vault)
+    print(f"the kept vault: {counts}")
+    check(counts["versions"] >= 10 and counts["verdicts"] >= 2 and counts["blocks"] >= 8, f"too little was read: {counts}")
+    check(vault.read("Landing/dir/plain") == b"words\nlater\n", "Landing/dir/plain")
+    check(vault.read("Landing/blocks") == bytes(i * i % 251 for i in range(40000)), "Landing/blocks")
+    sparse = vault.read("Landing/sparse")
+    check(len(sparse) == 9000003 and sparse.strip(b"\0") == b"end", "Landing/sparse")
+    check(vault.read("Trusted/good.csv") == b"id,name\n1,a\n2,b\n3,c\n", "Trusted/good.csv")
+    check(vault.read("Raw/good.csv") == vault.read("Landing/good.csv") == b"id,name\n1,a\n,b\n3,c\n", "Raw/good.csv")
+    check(vault.look_up("Landing/soft")["target"] == b"dir/plain", "the target of a link")
+    check(b"RowCount > 2" in vault.policies()[0]["small.dqdl"], "the policy")
+    check(vault.meta.frames == 0 and vault.kv("store.clean") == b"\1", "it was unmounted cleanly")
+
+
+def refuse_damage(directory):
+    """One byte changed in every file, near its beginning, in its middle and at its end."""
+    count = 0
+    for folder, _, names in os.walk(FIXTURE):
+        for name in names:
+            path = os.path.relpath(os.path.join(folder, name), FIXTURE)
+            size = os.path.getsize(os.path.join(FIXTURE, path))
+            for at in {9, size // 2, size - 1} if size else ():
+                copy = os.path.join(directory, "copy")
+                shutil.copytree(FIXTURE, copy)
+                os.chmod(os.path.join(copy, path), 0o600)
+                with open(os.path.join(copy, path), "r+b") as file:
+                    file.seek(at)
+                    byte = file.read(1)[0]
+                    file.seek(at)
+                    file.write(bytes([byte ^ 1]))
+                try:
+                    reader.Vault(copy, "passphrase", PASSPHRASE)
+                    faults.append(f"{path}: byte {at} was changed, and nothing noticed")
+                except (reader.Damage, ValueError, KeyError):
+                    count += 1
+                shutil.rmtree(copy)
+    print(f"{count} changed bytes refused")
+    check(count >= 18, f"only {count} changes were tried")
+
+
+def run(*words, **options):
+    return subprocess.run([ASSAYFS, *words], check=True, capture_output=True, timeout=120, **options).stdout
+
+
+def read_new(directory, cipher):
+    """A vault in use: the newest of it stands in the write-ahead log."""
+    here = os.path.join(directory, cipher)
+    os.makedirs(os.path.join(here, "mnt"))
+    vault, mnt = os.path.join(here, "vault"), os.path.join(here, "mnt")
+    with open(os.path.join(here, "pass"), "wb") as file:
+        file.write(PASSPHRASE)
+    os.chmod(os.path.join(here, "pass"), 0o600)
+    made = json.loads(run("init", "--json", "--passfile", os.path.join(here, "pass"), "--argon-mem", "1024", "--argon-ops", "2",
+                          "--cipher", cipher, vault))
+    run("mount", "--passfile", os.path.join(here, "pass"), vault, mnt)
+    try:
+        wanted = os.urandom(100000)
+        for name in ("first", "caf\udce9\n"):  # bytes that are not UTF-8 in a name, and so in the log
+            with open(os.path.join(mnt, "Landing", name), "wb") as file:
+                file.write(wanted)
+        run("sync", mnt)
+        copy = os.path.join(here, "copy")
+        shutil.copytree(vault, copy)
+        secret = reader.recovery_key(made["recovery_key"])
+        used = reader.Vault(copy, "recovery", secret)
+        check(used.meta.frames > 0, "the log of a vault in use is empty: nothing of it was read")
+        print(f"a vault in use, {cipher}: {used.meta.frames} frames of the log, {check_all(used)}")
+        check(used.read("Landing/first") == wanted, "Landing/first")
+        check(any(b'"path_escaped":"Landing/caf\\\\xe9\\\\x0a"' in line for line in used.audit_lines()), "an escaped path")
+        refuse_log_damage(copy, secret)
+    finally:
+        run("umount", mnt)
+    closed = reader.Vault(vault, "passphrase", PASSPHRASE)
+    check(closed.meta.frames == 0 and closed.read("Landing/first") == wanted, "the vault after its unmount")
+    check_all(closed)
+
+
+def refuse_log_damage(vault, secret):
+    path = os.path.join(vault, "meta.db-wal")
+    with open(path, "rb") as file:
+        log = file.read()
+    for at in (100, 600, 1100, 3000, 4096 + 50, 4096 + 4168 + 2000):
+        with open(path, "wb") as file:
+            file.write(log[:at] + bytes([log[at] ^ 1]) + log[at + 1:])
+        try:
+            reader.Vault(vault, "recovery", secret)
+            faults.append(f"the log: byte {at} was changed, and nothing noticed")
+        except reader.Damage:
+            pass
+    with open(path, "wb") as file:
+        file.write(log)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="assayfs-format-") as directory:
+        try:
+            if not ASSAYFS:
+                read_fixture()
+                refuse_damage(directory)
+            else:
+                read_new(directory, "xchacha20-poly1305")
+                read_new(directory, "aes-256-gcm")
+        except reader.NoAes:
+            print("skipped: this processor has no AES, and libsodium then no AES-256-GCM")
+            return 77
+    for words in faults:
+        print(f"FAILED: {words}")
+    return 1 if faults else 0
+
+
+if ASSAYFS and not os.path.exists("/dev/fuse"):
+    print("skipped: /dev/fuse is missing")
+    sys.exit(77)
+sys.exit(main())
