@@ -88,6 +88,25 @@ int tree_path(Meta *m, uint64_t id, char *ret_path, size_t capacity, size_t *ret
 	return build(m, id, bytes_of(NULL, 0), ret_path, capacity, ret_length);
 }
 
+int tree_next_path(Meta *m, uint64_t id, struct tree_name *at, char *ret_path, size_t capacity, size_t *ret_length) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m,
+	        "SELECT parent, name FROM entry INDEXED BY entry_node WHERE node = ?1 AND (parent, name) > (?2, ?3)"
+	        " ORDER BY parent, name LIMIT 1",
+	        &stmt, v_u64(id), v_u64(at->parent), v_blob(at->name, at->size));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	struct bytes name = column_bytes(stmt, 1);
+	if (name.size > sizeof at->name)
+		return -EUCLEAN;
+	at->parent = column_u64(stmt, 0);
+	at->size = name.size;
+	memcpy(at->name, name.data, name.size);
+	return build(m, at->parent, bytes_of(at->name, at->size), ret_path, capacity, ret_length);
+}
+
 int tree_path_of(Meta *m, uint64_t parent, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length) {
 	return build(m, parent, name, ret_path, capacity, ret_length);
 }

@@ -137,6 +137,17 @@ int tree_is_empty(Meta *m, uint64_t dir, bool *ret_empty);
  */
 int tree_path(Meta *m, uint64_t id, char *ret_path, size_t capacity, size_t *ret_length);
 
+/* Where a listing of a node's names stands; all zero at its start. */
+struct tree_name {
+	uint64_t parent;
+	size_t size;
+	uint8_t name[TREE_NAME_MAX];
+};
+
+/* The current paths of a node, one a call, in a stable order; what is linked or unlinked between two calls may be met
+ * or not. Errors as tree_path; -ENOENT: there is no further one. After -ERANGE the next call goes on behind it. */
+int tree_next_path(Meta *m, uint64_t id, struct tree_name *at, char *ret_path, size_t capacity, size_t *ret_length);
+
 /* The path that `name` below `parent` has or would have. */
 int tree_path_of(Meta *m, uint64_t parent, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length);
 

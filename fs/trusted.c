@@ -44,6 +44,9 @@ static int trusted_arrived(void *gate, Meta *m, const struct gate_arrival *arriv
 	Trusted *t = gate;
 	if (arrival->version == 0) /* a directory: what stands below it got new names */
 		return gate_arrived_directory(t->gate, m, arrival->path, arrival->node, arrival->actor);
+	bool is_content = arrival->cause == GATE_CLOSE || arrival->cause == GATE_TRUNCATE;
+	if (is_content) /* not of one name: of the node */
+		return gate_arrived_everywhere(t->gate, m, arrival->node, arrival->version, arrival->actor);
 	return gate_arrived(t->gate, m, arrival->path, arrival->node, arrival->version, arrival->actor);
 }
 

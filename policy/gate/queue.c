@@ -65,6 +65,28 @@ int gate_arrived(Gate *gate, Meta *m, const char *path, uint64_t node, uint64_t 
 	return rc;
 }
 
+/* Each dataset judges the file as what it is under its name. */
+static int arrived_everywhere(
+        const struct gate_policy *policy, Meta *m, uint64_t node, uint64_t version, const struct actor *actor) {
+	struct tree_name at = {0};
+	char path[TREE_PATH_MAX];
+	int rc;
+	while ((rc = tree_next_path(m, node, &at, path, sizeof path, NULL)) >= 0 || rc == -ERANGE) {
+		if (rc == 0) /* longer than any path that a job could name: as if nothing governed it */
+			rc = arrived(policy, m, path, node, version, actor);
+		if (rc < 0 && rc != -ERANGE)
+			return rc;
+	}
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int gate_arrived_everywhere(Gate *gate, Meta *m, uint64_t node, uint64_t version, const struct actor *actor) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	int rc = arrived_everywhere(policy, m, node, version, actor);
+	gate_wake(gate);
+	return rc;
+}
+
 int gate_arrived_directory(Gate *gate, Meta *m, const char *path, uint64_t node, const struct actor *actor) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
 	if (policy_dataset_count(policy->policy) == 0)
@@ -79,14 +101,9 @@ int gate_arrived_directory(Gate *gate, Meta *m, const char *path, uint64_t node,
 int gate_recovered(Meta *m, const struct version *version, void *arg) {
 	(void)arg;
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = NULL;
-	char path[TREE_PATH_MAX];
-	int rc = tree_path(m, version->node, path, sizeof path, NULL);
-	if (rc == -ENOENT || rc == -ERANGE)
-		return 0; /* without a name nothing arrives */
-	if (rc >= 0)
-		rc = gate_policy_load(m, &policy);
+	int rc = gate_policy_load(m, &policy);
 	struct actor actor = {.uid = version->uid, .gid = version->gid, .exe = "assayfs"};
-	return rc < 0 ? rc : arrived(policy, m, path, version->node, version->id, &actor);
+	return rc < 0 ? rc : arrived_everywhere(policy, m, version->node, version->id, &actor);
 }
 
 /* ---- a walk that queues ---- */

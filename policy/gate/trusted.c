@@ -267,7 +267,7 @@ static int restore_here(Gate *gate, Meta *m, struct restoring *r) {
 	if (rc >= 0)
 		rc = audit_record(m, &event, NULL);
 	if (rc >= 0)
-		rc = gate_arrived(gate, m, r->path, node.id, sealed.id, r->actor);
+		rc = gate_arrived_everywhere(gate, m, node.id, sealed.id, r->actor);
 	return rc;
 }
 
@@ -298,13 +298,14 @@ int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct ac
 /* ---- what is known of a file ---- */
 
 struct found_verdict {
-	uint64_t id;
+	uint64_t id, version;
 	uint8_t outcome;
 };
 
 static int take_verdict(void *arg, const struct verdict_row *row) {
 	struct found_verdict *found = arg;
 	found->id = row->id;
+	found->version = row->version;
 	found->outcome = row->outcome;
 	return 0;
 }
@@ -362,6 +363,31 @@ static int verdict_of_version(Meta *m, enum zone zone, uint64_t version, struct 
 	return rc;
 }
 
+struct sought {
+	uint64_t source;
+	bool is_there;
+};
+
+static int seek_source(void *arg, uint64_t version, uint64_t source, enum lineage_role role) {
+	(void)version;
+	struct sought *sought = arg;
+	sought->is_there = sought->is_there || (role == LINEAGE_INPUT && source == sought->source);
+	return 0;
+}
+
+/* Of a file with several names each has its own verdict: what one dataset let pass under one says nothing of another.
+ */
+static int verdict_of_name(Meta *m, const char *path, uint64_t version, struct found_verdict *found) {
+	struct found_verdict latest = {0};
+	struct sought sought = {.source = version};
+	int rc = verdict_latest_for_path(m, bytes_of_string(path), take_verdict, &latest);
+	if (rc >= 0)
+		rc = lineage_sources(m, latest.version, seek_source, &sought);
+	if (rc >= 0 && sought.is_there)
+		*found = latest;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 int gate_version_outcome(Meta *m, const struct version *version, enum outcome *ret_outcome) {
 	struct found_verdict found = {0};
 	int rc = verdict_of_version(m, (enum zone)version->zone, version->id, &found);
@@ -379,7 +405,8 @@ int gate_outcome(Meta *m, const char *path, const struct node *node, enum outcom
 	if (zone == ZONE_LANDING)
 		rc = job_list_path(m, bytes_of_string(path), has_job, &pending);
 	if (rc >= 0 && node->version != 0)
-		rc = verdict_of_version(m, zone, node->version, &found);
+		rc = zone == ZONE_LANDING && node->nlink > 1 ? verdict_of_name(m, path, node->version, &found)
+		                                             : verdict_of_version(m, zone, node->version, &found);
 	if (rc < 0)
 		return rc;
 	*ret_outcome = pending ? OUTCOME_PENDING : outcome_of(&found);

@@ -211,6 +211,17 @@ static void paths_go_both_ways(void **state) {
 	assert_string_equal(path, "Landing/d/new");
 	assert_int_equal(OP(f, tree_path(f->m, a.id, path, 15, NULL)), -ERANGE);
 	assert_int_equal(OP(f, tree_path(f->m, a.id, path, 16, NULL)), 0);
+	struct tree_name at = {0};
+	assert_int_equal(OP(f, tree_link(f->m, a.id, d.id, text("b.csv"), &node)), 0);
+	assert_int_equal(OP(f, tree_link(f->m, a.id, NODE_LANDING, text("z"), &node)), 0);
+	assert_int_equal(OP(f, tree_next_path(f->m, a.id, &at, path, sizeof path, NULL)), 0);
+	assert_string_equal(path, "Landing/z"); /* by directory, then by name */
+	assert_int_equal(OP(f, tree_next_path(f->m, a.id, &at, path, 8, NULL)), -ERANGE);
+	assert_int_equal(OP(f, tree_next_path(f->m, a.id, &at, path, sizeof path, NULL)), 0);
+	assert_string_equal(path, "Landing/d/b.csv");
+	assert_int_equal(OP(f, tree_next_path(f->m, a.id, &at, path, sizeof path, NULL)), -ENOENT);
+	assert_int_equal(OP(f, tree_unlink(f->m, NODE_LANDING, text("z"), &node)), 0);
+	assert_int_equal(OP(f, tree_unlink(f->m, d.id, text("b.csv"), &node)), 0);
 	assert_int_equal(OP(f, tree_unlink(f->m, d.id, text("a.csv"), &node)), 0);
 	assert_int_equal(OP(f, tree_path(f->m, a.id, path, sizeof path, NULL)), -ENOENT);
 }

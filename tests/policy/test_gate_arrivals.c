@@ -67,6 +67,52 @@ static void what_no_dataset_governs_stays_in_landing(void **state) {
 	assert_int_equal(outcome_of(w, "Landing/animals/.a.csv.swp"), OUTCOME_NONE);
 }
 
+static void link_name(struct world *w, const char *path, const char *folder, const char *name) {
+	struct node node, parent;
+	Meta *m = store_meta(w->store);
+	assert_true(resolve(w, path, &node) != 0 && resolve(w, folder, &parent) != 0);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, tree_link(m, node.id, parent.id, bytes_of_string(name), &node)), 0);
+}
+
+static void write_everywhere(struct world *w, const char *path, const char *text) {
+	_cleanup_(content_closep) Content *content = NULL;
+	struct version sealed;
+	assert_int_equal(content_open(w->store, make_name(w, path), 0, &content), 0);
+	assert_int_equal(content_truncate(content, 0), 0);
+	assert_int_equal(content_write(content, 0, bytes_of_string(text)), 0);
+	assert_int_equal(content_seal(content, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed), 0);
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, gate_arrived_everywhere(w->gate, m, sealed.node, sealed.id, &somebody)), 0);
+}
+
+static void a_file_arrives_under_each_governed_name_that_it_has(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	put(w, "Landing/other/first.csv", "x"); /* governed by nothing, and the name that stands first */
+	make_name(w, "Landing/animals/any.csv");
+	make_name(w, "Landing/later/any.csv");
+	link_name(w, "Landing/other/first.csv", "Landing/animals", "a.csv");
+	link_name(w, "Landing/other/first.csv", "Landing/animals", "b.csv");
+	link_name(w, "Landing/other/first.csv", "Landing/later", "c.csv");
+	write_everywhere(w, "Landing/other/first.csv", "good");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+	shows(w, "Trusted/animals/b.csv", "good");
+	shows(w, "Trusted/other/first.csv", NULL);
+	shows(w, "Trusted/later/c.csv", NULL);
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_PASSED);
+	assert_int_equal(
+	        outcome_of(w, "Landing/later/c.csv"), OUTCOME_ERROR); /* its dataset asks for what is not built */
+	assert_int_equal(outcome_of(w, "Landing/other/first.csv"), OUTCOME_NONE);
+	write_everywhere(w, "Landing/animals/a.csv", "BAD");
+	settle(w);
+	assert_int_equal(outcome_of(w, "Landing/animals/b.csv"), OUTCOME_FAILED);
+	shows(w, "Trusted/animals/b.csv", "good");
+	assert_int_equal(quarantined(w), 4); /* c.csv twice, and both that were good */
+}
+
 static void without_a_policy_nothing_passes(void **state) {
 	struct world *w = *state;
 	put(w, "Landing/animals/a.csv", "good");
@@ -231,6 +277,7 @@ int main(void) {
 	        WORLD(a_bad_second_version_leaves_the_good_one),
 	        WORLD(the_same_content_again_is_a_delivery),
 	        WORLD(what_no_dataset_governs_stays_in_landing),
+	        WORLD(a_file_arrives_under_each_governed_name_that_it_has),
 	        WORLD(without_a_policy_nothing_passes),
 	        WORLD(a_check_that_crashes_is_an_error_and_no_pass),
 	        WORLD(what_the_engine_can_not_do_yet_is_an_error),
