@@ -13,6 +13,7 @@
 #include "fs/inode.h"
 #include "fs/notify.h"
 #include "fs/session.h"
+#include "fs/used_names.h"
 #include "fs/virtual.h"
 
 struct filesystem {
@@ -23,6 +24,7 @@ struct filesystem {
 	Notifier *notifier;
 	VirtualTree *virtual_tree;
 	struct aside verdicts;         /* the closes that wait for theirs */
+	struct used_names used_names;  /* of files that have several */
 	const struct gate_hooks *gate; /* never NULL; hooks that are NULL refuse */
 	/* What .assayfs/status.json says, as `assayfs status --json` does; NULL: there is no service. */
 	int (*status)(void *arg, bool tells_names, char **ret_text, size_t *ret_size);

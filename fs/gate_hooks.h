@@ -145,9 +145,10 @@ struct gate_hooks {
 	        const struct node *node, const char *path, const char *target);
 
 	/* In meta. The answer of user.assayfs.NAME (verdict, newer, vault, …) beyond version and path, which the mount
-	 * answers itself: text into `ret_text`, its length; -ENODATA when there is no such name. */
-	int (*attribute)(
-	        void *gate, Meta *m, const struct node *node, const char *name, char *ret_text, size_t capacity);
+	 * answers itself: text into `ret_text`, its length; -ENODATA when there is no such name. `used` is the path by
+	 * which a file of several was asked for, NULL when that is not known. */
+	int (*attribute)(void *gate, Meta *m, const struct node *node, const char *used, const char *name,
+	        char *ret_text, size_t capacity);
 };
 
 /* A gate that refuses everything: what stands until the real one is attached. */

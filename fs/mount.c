@@ -249,7 +249,7 @@ static int serve_and_exit(struct mounting *mounting, bool foreground) {
 }
 
 int mount_run(const struct mount_options *options) {
-	struct mounting mounting = {.options = options, .fs.verdicts = ASIDE_INIT};
+	struct mounting mounting = {.options = options, .fs.verdicts = ASIDE_INIT, .fs.used_names = USED_NAMES_INIT};
 	bool foreground = options->foreground || options->debug;
 	int rc = background_fork(foreground, &mounting.background);
 	if (rc <= 0)

@@ -331,8 +331,8 @@ static int say(const char *word, char *ret_text, size_t capacity) {
 	return length < 0 || (size_t)length >= capacity ? -ERANGE : length;
 }
 
-static int trusted_attribute(
-        void *gate, Meta *m, const struct node *node, const char *name, char *ret_text, size_t capacity) {
+static int trusted_attribute(void *gate, Meta *m, const struct node *node, const char *used, const char *name,
+        char *ret_text, size_t capacity) {
 	Trusted *t = gate;
 	char path[TREE_PATH_MAX];
 	struct staged staged;
@@ -341,7 +341,9 @@ static int trusted_attribute(
 		return -ENODATA;
 	if (staging_find(t->staging, node->id, &staged))
 		return strcmp(name, "verdict") == 0 ? say("none", ret_text, capacity) : -ENODATA;
-	int rc = tree_path(m, node->id, path, sizeof path, NULL);
+	int rc = used ? 0 : tree_path(m, node->id, path, sizeof path, NULL);
+	if (used)
+		snprintf(path, sizeof path, "%s", used);
 	if (rc < 0)
 		return rc == -ENOENT ? -ENODATA : rc;
 	if (strcmp(name, "verdict") == 0)

@@ -44,9 +44,33 @@ void call_begin(struct call *call, fuse_req_t req, const char *event) {
 	call_enter(call);
 }
 
+/* Files in Landing that have several names: which one is asked for matters, so the kernel keeps none of them. */
+static bool has_names(const struct node *node) {
+	return node->zone == ZONE_LANDING && S_ISREG(node->mode) && node->nlink > 1;
+}
+
+static void find_used_name(struct call *call, const struct node *node) {
+	struct tree_name name;
+	struct node there;
+	if (!used_names_find(&call->fs->used_names, fuse_req_ctx(call->req)->pid, node->id, &name))
+		return;
+	struct bytes bytes = bytes_of(name.name, name.size);
+	if (tree_lookup(call->meta, name.parent, bytes, &there) < 0 || there.id != node->id)
+		return; /* renamed or removed since */
+	if (tree_path_of(call->meta, name.parent, bytes, call->paths[0], sizeof call->paths[0], NULL) == 0)
+		call->event.path = call->paths[0];
+}
+
 void call_about(struct call *call, const struct node *node) {
 	call->node = node->id;
 	call->event.node = node->id;
+	if (has_names(node))
+		find_used_name(call, node);
+}
+
+void call_found(struct call *call, const struct node *dir, struct bytes name, const struct node *node) {
+	if (has_names(node))
+		used_names_note(&call->fs->used_names, fuse_req_ctx(call->req)->pid, node->id, dir->id, name);
 }
 
 void call_names(struct call *call, uint64_t parent, struct bytes name) {
@@ -69,6 +93,8 @@ int call_node_path(struct filesystem *fs, uint64_t node, char *ret_path, size_t 
 const char *call_path(struct call *call, int which) {
 	int rc = -ENOENT;
 	char *path = call->paths[which];
+	if (call->event.path == path)
+		return path; /* the name that was used */
 	if (call->parents[which])
 		rc = tree_path_of(
 		        call->meta, call->parents[which], call->names[which], path, sizeof call->paths[which], NULL);
@@ -105,6 +131,8 @@ int call_end(struct call *call, int rc) {
 		return meta_end(call->meta, rc);
 	fill_paths(call);
 	need_actor(call);
+	if (call->event.path == call->paths[0] && call->node)
+		used_names_drop(&call->fs->used_names, fuse_req_ctx(call->req)->pid, call->node);
 	int recorded = audit_record(call->meta, &call->event, NULL);
 	return meta_end(call->meta, recorded < 0 ? recorded : rc);
 }
@@ -203,7 +231,7 @@ void entry_fill(struct filesystem *fs, const struct node *dir, const struct node
 	*ret = (struct fuse_entry_param){.ino = node->ino};
 	stat_fill(fs, node, &ret->attr);
 	bool stays = dir->id == NODE_ROOT || (node->zone == ZONE_LANDING && dir->zone == ZONE_LANDING);
-	bool keep = stays && access_everybody_searches(dir) && !asks_for_roles(fs, dir);
+	bool keep = stays && !has_names(node) && access_everybody_searches(dir) && !asks_for_roles(fs, dir);
 	ret->entry_timeout = keep ? KEEP_SECONDS : 0.0;
 	ret->attr_timeout = attributes_timeout(node);
 }

@@ -47,8 +47,10 @@ void call_prepare(struct call *call, fuse_req_t req, const char *event);
 void call_enter(struct call *call);
 int call_end(struct call *call, int rc);
 
-/* What the record is about: a node, a name, two names. */
+/* What the record is about: a node (by the name that the caller used, where that is known), a name, two names. */
 void call_about(struct call *call, const struct node *node);
+/* A look-up found the node by that name: what the same thread does next with the node, it does by the name. */
+void call_found(struct call *call, const struct node *dir, struct bytes name, const struct node *node);
 void call_names(struct call *call, uint64_t parent, struct bytes name);
 void call_renames(struct call *call, uint64_t parent, struct bytes name);
 

@@ -174,6 +174,18 @@ static int link_node(struct call *call, fuse_ino_t ino, fuse_ino_t new_parent, c
 	return rc < 0 ? rc : tell_gate(call, ret_node, GATE_LINK);
 }
 
+/* The name that it had may be kept by the kernel, which then would not ask by which one it is opened. */
+static void forget_first_name(struct call *call, const struct node *node) {
+	struct tree_name at = {0};
+	char path[TREE_PATH_MAX];
+	struct node dir;
+	meta_begin(call->meta);
+	while (tree_next_path(call->meta, node->id, &at, path, sizeof path, NULL) == 0)
+		if (tree_get(call->meta, at.parent, &dir) == 0)
+			notify_entry(call->fs->notifier, dir.ino, bytes_of(at.name, at.size));
+	(void)meta_end(call->meta, 0);
+}
+
 void operation_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name) {
 	if (virtual_is(ino) || virtual_is(new_parent)) {
 		operation_virtual_refuse(req, virtual_is(ino) ? ino : new_parent, "link");
@@ -185,6 +197,8 @@ void operation_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const
 	int rc = call_end(&call, link_node(&call, ino, new_parent, new_name, &dir, &node));
 	if (rc == 0)
 		inode_set_unlinked(call.fs->inodes, node.ino, false);
+	if (rc == 0 && S_ISREG(node.mode) && node.zone == ZONE_LANDING && node.nlink == 2)
+		forget_first_name(&call, &node);
 	reply_entry(&call, rc, &dir, &node);
 }
 

@@ -28,7 +28,10 @@ static int look_up(
 	}
 	if (strcmp(name, "..") == 0)
 		return tree_get(call->meta, ret_dir->parent, ret_node);
-	return call_find(call, ret_dir, bytes_of_string(name), ret_node);
+	rc = call_find(call, ret_dir, bytes_of_string(name), ret_node);
+	if (rc == 0)
+		call_found(call, ret_dir, bytes_of_string(name), ret_node);
+	return rc;
 }
 
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {

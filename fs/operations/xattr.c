@@ -55,12 +55,14 @@ static int answer(struct call *call, const struct node *node, const char *name, 
 		return answer_version(call, node, text, capacity);
 	if (strcmp(name, "path") == 0) {
 		size_t length;
+		if (call->event.path) /* the name that was used, of several */
+			return snprintf(text, capacity, "%s", call->event.path);
 		int rc = tree_path(call->meta, node->id, text, capacity, &length);
 		return rc < 0 ? rc : (int)length;
 	}
 	const struct gate_hooks *gate = call->fs->gate;
 	if (gate->attribute) {
-		int length = gate->attribute(gate->gate, call->meta, node, name, text, capacity);
+		int length = gate->attribute(gate->gate, call->meta, node, call->event.path, name, text, capacity);
 		if (length != -ENODATA)
 			return length;
 	}
