@@ -478,7 +478,7 @@ static const char *file_in_words(const char *words, const char *path, char file[
 	if (!first)
 		return "meta.db";
 	if (first[length - 1] == '/')
-		length += strspn(first + length, "0123456789abcdef/");
+		length += strspn(first + length, "0123456789abcdefghijklmnopqrstuvwxyz/-");
 	(void)snprintf(file, SEGMENT_NAME_BYTES, "%.*s", (int)length, first);
 	return file;
 }

@@ -5,6 +5,7 @@
 #include "crypto/base/fault.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 struct check {
 	struct meta_core *core;
@@ -34,7 +35,7 @@ static int check_pages(struct check *check) {
 	for (uint32_t page = 1; page <= check->pages; page++) {
 		if (check->shadowed[(page - 1) / 8] & (1U << ((page - 1) % 8)))
 			continue;
-		int rc = core_read_page(check->core, page, plain) < 0
+		int rc = core_check_page(check->core, page, plain) < 0
 		                 ? check->finding(check->user, METADB_NAME, page, fault_message())
 		                 : 0;
 		if (rc != 0)
@@ -49,19 +50,24 @@ static int check_length(struct check *check) {
 	int rc = vault_file_size(check->core->file, &size);
 	if (rc < 0)
 		return check->finding(check->user, METADB_NAME, -1, fault_message());
-	uint32_t most = walchain_database_pages(check->core->wal);
+	uint32_t most = 0;
+	if (walchain_checkpoint_began(check->core->wal))
+		most = walchain_database_pages(check->core->wal);
 	most = most > check->core->tags.pages ? most : check->core->tags.pages;
 	if (size > (uint64_t)most * META_PAGE_BYTES)
 		return check->finding(check->user, METADB_NAME, -1, "the file has bytes behind its last page");
 	return 0;
 }
 
+/* Pages that an interrupted checkpoint's log cuts off are nobody's any more, those that it adds are in it. */
+static uint32_t pages_to_check(const struct meta_core *core) {
+	uint32_t logged = walchain_checkpoint_began(core->wal) ? walchain_database_pages(core->wal) : 0;
+	return logged && logged < core->tags.pages ? logged : core->tags.pages;
+}
+
 int metadb_verify(MetaDb *db, metadb_finding_fn *finding, void *user) {
 	struct meta_core *core = metadb_core(db);
-	struct check check = {.core = core, .finding = finding, .user = user};
-	uint32_t logged = walchain_checkpoint_began(core->wal) ? walchain_database_pages(core->wal) : 0;
-	/* Pages that the log cuts off are nobody's any more, those that it adds are in it. */
-	check.pages = logged && logged < core->tags.pages ? logged : core->tags.pages;
+	struct check check = {.core = core, .finding = finding, .user = user, .pages = pages_to_check(core)};
 	int rc = mark_shadowed(&check);
 	if (rc == 0)
 		rc = check_length(&check);
@@ -70,35 +76,99 @@ int metadb_verify(MetaDb *db, metadb_finding_fn *finding, void *user) {
 	free(check.shadowed);
 	if (rc == 0)
 		rc = walchain_verify(core->wal, finding, user);
+	if (rc == 0)
+		rc = anchors_verify(core->anchors, walchain_is_empty(core->wal), finding, user);
 	return rc == 0 ? packs_verify(core->packs, finding, user) : rc;
 }
 
-int metadb_repair_page(MetaDb *db, uint32_t page) {
+int metadb_damage(MetaDb *db, metadb_finding_fn *finding, void *user) {
 	struct meta_core *core = metadb_core(db);
-	if (core->read_only)
-		return fault(EROFS, "%s is open for reading only", METADB_NAME);
-	const uint8_t *tag = page_tags_get(&core->tags, page);
-	if (!tag)
-		return fault(ENOENT, "%s has no page %" PRIu32, METADB_NAME, page);
-	uint8_t sealed[META_PAGE_BYTES];
-	int rc = packs_find_page(core->packs, page, tag, sealed);
+	int rc = core->wrong_size ? finding(user, METADB_NAME, -1, "the file was cut or extended") : 0;
 	if (rc == 0)
-		rc = vault_file_write_at(
-		        core->file, (uint64_t)(page - 1) * META_PAGE_BYTES, bytes_of(sealed, sizeof sealed));
-	return rc < 0 ? rc : vault_file_sync(core->file);
+		rc = anchors_each_damage(core->anchors, finding, user);
+	return rc == 0 ? packs_each_damage(core->packs, finding, user) : rc;
 }
 
+/* ---- mending ---- */
+
+static int write_page(struct meta_core *core, uint32_t page, const uint8_t *sealed) {
+	return vault_file_write_at(
+	        core->file, (uint64_t)(page - 1) * META_PAGE_BYTES, bytes_of(sealed, META_PAGE_BYTES));
+}
+
+/* What was never written is zeros; anything else comes from a pack. -ENOENT: none has it. */
+static int mend_page(struct meta_core *core, uint32_t page) {
+	static const uint8_t zeros[META_PAGE_BYTES];
+	uint8_t sealed[META_PAGE_BYTES];
+	const uint8_t *tag = page_tags_get(&core->tags, page);
+	int rc = tag ? packs_find_page(core->packs, page, tag, sealed) : 0;
+	return rc < 0 ? rc : write_page(core, page, tag ? sealed : zeros);
+}
+
+static int mend_if_bad(struct check *check, uint32_t page) {
+	uint8_t plain[META_PAGE_BYTES];
+	char words[FAULT_MESSAGE_BYTES];
+	int rc = core_check_page(check->core, page, plain);
+	if (rc != -EBADMSG)
+		return rc;
+	rc = mend_page(check->core, page);
+	if (rc == -ENOENT)
+		return 0; /* the check that follows names it */
+	if (rc < 0)
+		return rc;
+	(void)snprintf(words, sizeof words, "page %" PRIu32 " was damaged and is back, from a checkpoint pack", page);
+	return check->finding(check->user, METADB_NAME, page, words);
+}
+
+static int mend_pages(struct check *check) {
+	int rc = 0;
+	for (uint32_t page = 1; page <= check->pages && rc == 0; page++)
+		if (!(check->shadowed[(page - 1) / 8] & (1U << ((page - 1) % 8))))
+			rc = mend_if_bad(check, page);
+	return rc;
+}
+
+/* An interrupted checkpoint sets the size itself when it is done again. */
+static int mend_length(struct check *check) {
+	struct meta_core *core = check->core;
+	uint64_t size = 0, expected = (uint64_t)core->tags.pages * META_PAGE_BYTES;
+	int rc = vault_file_size(core->file, &size);
+	if (rc < 0 || walchain_checkpoint_began(core->wal) || size <= expected)
+		return rc;
+	rc = vault_file_truncate(core->file, expected);
+	return rc < 0 ? rc : check->finding(check->user, METADB_NAME, -1, "bytes behind the last page were cut off");
+}
+
+int metadb_repair(MetaDb *db, metadb_finding_fn *mended, void *user) {
+	struct meta_core *core = metadb_core(db);
+	struct check check = {.core = core, .finding = mended, .user = user, .pages = pages_to_check(core)};
+	if (core->read_only)
+		return fault(EROFS, "%s is open for reading only", METADB_NAME);
+	int rc = mark_shadowed(&check);
+	if (rc == 0)
+		rc = mend_pages(&check);
+	if (rc == 0)
+		rc = mend_length(&check);
+	free(check.shadowed);
+	if (rc == 0)
+		rc = vault_file_sync(core->file);
+	return rc == 0 ? packs_remove_strays(core->packs, mended, user) : rc;
+}
+
+/* ---- building the file anew ---- */
+
 static int put_page(void *user, uint32_t page, const uint8_t *sealed) {
-	VaultFile *file = user;
-	return vault_file_write_at(file, (uint64_t)(page - 1) * META_PAGE_BYTES, bytes_of(sealed, META_PAGE_BYTES));
+	return write_page(user, page, sealed);
 }
 
 static int check_rebuilt(struct meta_core *core) {
 	uint8_t plain[META_PAGE_BYTES];
 	for (uint32_t page = 1; page <= core->tags.pages; page++) {
-		int rc = core_read_page(core, page, plain);
+		int rc = core_check_page(core, page, plain);
+		if (rc == -EBADMSG)
+			rc = mend_page(core, page);
 		if (rc < 0)
-			return rc;
+			return rc == -ENOENT ? fault(EBADMSG, "%s", fault_message()) : rc;
 	}
 	return 0;
 }
@@ -106,7 +176,7 @@ static int check_rebuilt(struct meta_core *core) {
 static int rebuild_into(struct meta_core *core) {
 	int rc = vault_file_truncate(core->file, 0);
 	if (rc == 0)
-		rc = packs_each_page(core->packs, put_page, core->file);
+		rc = packs_each_page(core->packs, put_page, core);
 	if (rc == 0)
 		rc = vault_file_truncate(core->file, (uint64_t)core->tags.pages * META_PAGE_BYTES);
 	if (rc == 0)
@@ -114,36 +184,32 @@ static int rebuild_into(struct meta_core *core) {
 	return rc < 0 ? rc : vault_file_sync(core->file);
 }
 
-static int put_in_place(VaultIo *io, const char *temporary, bool drop_log) {
+static int put_in_place(VaultIo *io, const char *temporary) {
 	int rc = vault_io_rename(io, temporary, METADB_NAME);
-	if (rc == 0)
-		rc = vault_io_sync_dir(io, "");
-	if (rc < 0 || !drop_log)
-		return rc;
-	rc = vault_io_unlink(io, WAL_NAME);
-	if (rc < 0)
-		return rc == -ENOENT ? 0 : rc;
-	return vault_io_sync_dir(io, "");
+	return rc < 0 ? rc : vault_io_sync_dir(io, "");
 }
 
-static int rebuild(struct meta_core *core, bool drop_log) {
+static int rebuild(struct meta_core *core, VaultIo *io) {
 	static const char temporary[] = METADB_NAME ".tmp";
 	if (!core->keys)
 		return fault(ENOMEM, "no locked memory for the metadata's keys");
-	int rc = packs_open(core->io, core->keys, true, &core->tags, &core->packs);
+	int rc = core_open_files(core, io, true);
+	vault_file_close(core->file);
+	core->file = NULL;
 	if (rc == 0)
-		rc = vault_file_open(core->io, temporary, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &core->file);
+		rc = vault_file_open(io, temporary, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &core->file);
 	if (rc == 0)
 		rc = rebuild_into(core);
-	return rc < 0 ? rc : put_in_place(core->io, temporary, drop_log);
+	return rc < 0 ? rc : put_in_place(io, temporary);
 }
 
-int metadb_rebuild(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
-        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], bool drop_log) {
-	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id)};
-	int rc = rebuild(&core, drop_log);
+int metadb_rebuild(
+        VaultIo *io, const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES]) {
+	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id), .read_only = true};
+	int rc = rebuild(&core, io);
 	vault_file_close(core.file);
 	packs_close(core.packs);
+	anchors_close(core.anchors);
 	page_tags_free(&core.tags);
 	meta_keys_free(core.keys);
 	return fault_while(rc, "rebuilding the metadata of %s", vault_io_path(io));

@@ -21,9 +21,14 @@ struct meta_core {
 	struct meta_keys *keys;
 	VaultFile *file;
 	WalChain *wal; /* NULL while the database is being created */
+	Anchors *anchors;
 	Packs *packs;
 	struct page_tags tags;
 	Reserve *reserve;
+	bool wrong_size; /* the database file was cut or extended */
+	metadb_notice_fn *notice;
+	void *notice_arg;
+	unsigned noticed;
 	bool read_only;
 	bool creating;
 	bool main_open; /* by SQLite: a second ATTACH of the same file would see it without its log */
@@ -48,11 +53,18 @@ int core_fail(struct meta_core *core, int rc);
 /* 0, or the failure with its words. */
 int core_failed(struct meta_core *core);
 
-/* Reads a page of the database file: checked, opened. A page that was never written is zeros. */
+/*
+ * Reads a page of the database file: checked, opened. A page that was never written is zeros. core_read_page takes a
+ * damaged one from the packs and says so to `notice`; core_check_page does not.
+ */
 int core_read_page(struct meta_core *core, uint32_t page, uint8_t ret_plain[static META_PAGE_BYTES]);
+int core_check_page(struct meta_core *core, uint32_t page, uint8_t ret_plain[static META_PAGE_BYTES]);
 
-/* The file's size in whole pages. */
-int core_file_pages(struct meta_core *core, uint32_t *ret_pages);
+/* Reads the anchors and opens the packs and the file of the database, which may be missing with `may_lack_file`. */
+int core_open_files(struct meta_core *core, VaultIo *io, bool may_lack_file);
+
+/* What the log has to fit to: the last pack. */
+struct wal_base core_wal_base(const struct meta_core *core);
 
 /* Syncs the database file and writes the pack. */
 int core_checkpointed(struct meta_core *core);

@@ -25,6 +25,7 @@ static void free_db(MetaDb *db) {
 		(void)sqlite3_close_v2(db->connection);
 	sealvfs_unregister(db->vfs);
 	walchain_close(db->core.wal);
+	anchors_close(db->core.anchors);
 	packs_close(db->core.packs);
 	vault_file_close(db->core.file);
 	page_tags_free(&db->core.tags);
@@ -98,24 +99,22 @@ static int create_content(MetaDb *db) {
 	return rc;
 }
 
-static int check_not_there(VaultIo *io, const struct meta_keys *keys) {
-	struct page_tags tags = {0};
-	_cleanup_(packs_closep) Packs *packs = NULL;
-	int rc = packs_open(io, keys, true, &tags, &packs);
-	page_tags_free(&tags);
-	if (rc == -ENOENT)
-		return 0;
-	return rc < 0 && rc != -EBADMSG ? rc : fault(EEXIST, "%s holds metadata already", vault_io_path(io));
+/* Anchors are what makes it a database: they are written last. */
+static int check_not_there(struct meta_core *core) {
+	int rc = anchors_open(core->io, core->keys, false, &core->anchors);
+	if (rc < 0 || anchors_none(core->anchors))
+		return rc;
+	return fault(EEXIST, "%s holds metadata already", vault_io_path(core->io));
 }
 
 static int create_files(MetaDb *db) {
 	struct meta_core *core = &db->core;
-	int rc = check_not_there(core->io, core->keys);
+	int rc = check_not_there(core);
 	if (rc == 0)
 		rc = vault_file_open(core->io, METADB_NAME, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &core->file);
 	if (rc == 0)
 		rc = vault_file_truncate(core->file, 0);
-	const struct wal_anchor none = {0};
+	const struct wal_base none = {0};
 	if (rc == 0) {
 		rc = vault_io_unlink(core->io, WAL_NAME);
 		rc = rc == -ENOENT ? 0 : rc;
@@ -123,8 +122,15 @@ static int create_files(MetaDb *db) {
 	if (rc == 0)
 		rc = packs_create(core->io, core->keys, &core->packs);
 	if (rc == 0)
-		rc = walchain_open(core->io, core->keys, false, &none, &core->wal);
+		rc = walchain_open(core->io, core->keys, false, &none, NULL, &core->wal);
 	return rc;
+}
+
+static int create_anchors(struct meta_core *core) {
+	const struct pack_head *first = packs_last(core->packs);
+	struct anchor anchor = {.pack_sequence = first->sequence, .pages = first->pages};
+	memcpy(anchor.root, first->root, sizeof anchor.root);
+	return anchors_put(core->anchors, &anchor);
 }
 
 int metadb_create(
@@ -139,41 +145,30 @@ int metadb_create(
 		rc = create_content(db);
 	if (rc == 0)
 		rc = vault_io_sync_dir(io, "");
-	/* The first pack is what makes it a database: before it stands, a creation is begun anew. */
 	if (rc == 0)
 		rc = core_checkpointed(&db->core);
+	if (rc == 0)
+		rc = create_anchors(&db->core);
 	return fault_while(rc, "making the metadata of %s", vault_io_path(io));
 }
 
-/* Unless a checkpoint was interrupted the file must be exactly as the last one left it. */
+/* Unless a checkpoint was interrupted the file is exactly as the last one left it. */
 static int check_file_size(struct meta_core *core) {
 	uint64_t size = 0;
 	int rc = vault_file_size(core->file, &size);
-	if (rc < 0)
-		return rc;
 	uint64_t expected = (uint64_t)core->tags.pages * META_PAGE_BYTES;
-	if (walchain_checkpoint_began(core->wal) || size == expected)
-		return 0;
-	return fault(EBADMSG,
-	        "%s has %" PRIu64 " bytes, the last checkpoint left %" PRIu64
-	        ": it was cut or extended, or its log or the newest pack was removed",
-	        METADB_NAME, size, expected);
+	core->wrong_size = rc == 0 && !walchain_checkpoint_began(core->wal) && size != expected;
+	return rc;
 }
 
 static int open_files(MetaDb *db, VaultIo *io, bool read_only) {
 	struct meta_core *core = &db->core;
 	core->read_only = read_only;
-	int rc = packs_open(io, core->keys, read_only, &core->tags, &core->packs);
+	int rc = core_open_files(core, io, false);
 	if (rc < 0)
 		return rc;
-	rc = vault_file_open(io, METADB_NAME, read_only ? VAULT_FILE_READ : VAULT_FILE_WRITE, &core->file);
-	if (rc == -ENOENT)
-		return fault(EBADMSG, "%s is missing; `assayfs fsck --repair` builds it from the checkpoint packs",
-		        METADB_NAME);
-	const struct pack_head *last = packs_last(core->packs);
-	struct wal_anchor anchor = {.pack_sequence = last->sequence, .covered = last->covered};
-	if (rc == 0)
-		rc = walchain_open(io, core->keys, read_only, &anchor, &core->wal);
+	const struct wal_base base = core_wal_base(core);
+	rc = walchain_open(io, core->keys, read_only, &base, core->anchors, &core->wal);
 	return rc < 0 ? rc : check_file_size(core);
 }
 
@@ -210,6 +205,11 @@ void metadb_set_reserve(MetaDb *db, Reserve *reserve) {
 	db->core.reserve = reserve;
 	walchain_set_reserve(db->core.wal, reserve);
 	packs_set_reserve(db->core.packs, reserve);
+}
+
+void metadb_set_notice(MetaDb *db, metadb_notice_fn *notice, void *arg) {
+	db->core.notice = notice;
+	db->core.notice_arg = arg;
 }
 
 sqlite3 *metadb_handle(MetaDb *db) {

@@ -5,6 +5,7 @@
  *     VAULT/meta.db      pages, each sealed (XChaCha20-Poly1305, random nonce); nonce and tag in the page's last 40
  * bytes VAULT/meta.db-wal  4096-byte sealed header, then one sealed record a frame, chained by their tags (walchain.h)
  *     VAULT/meta/N       one pack a checkpoint: the pages it changed and the Merkle root over all page tags (pack.h)
+ *     VAULT/meta/anchor-1, -2  which pack and which log are the newest (anchor.h)
  *
  * How a commit becomes durable. SQLite runs with synchronous=NORMAL: COMMIT writes WAL frames and syncs nothing; the
  * store then calls metadb_sync(), outside its own lock, and one sync serves all who wait. OFF would be wrong: SQLite's
@@ -16,11 +17,13 @@
  * empty the WAL and sync that. A crash at any point in between leaves a WAL whose frames cover every page that is half
  * written, and a pack that fits it or the one before.
  *
- * What is refused as corruption (-EBADMSG, words name file and place): any byte that does not authenticate, at opening
- * (WAL, packs' heads and lists) or when it is read (pages); pages, WALs and packs that are genuine but old; a WAL cut
- * below what it itself says was durable. What is taken for a crash and dropped silently: the tail of the WAL past the
- * last commit, if nothing says that it was durable. A whole older state of the vault is consistent in itself and can't
- * be found here: it needs a memory outside the vault (metadb_last_pack() gives the number to remember).
+ * What damage does. A bad byte in a page, in a pack or in one anchor keeps nothing from being read: the others give
+ * what it had, as far as the newest root vouches for it, and metadb_damage, the notices and metadb_verify tell of it.
+ * What is refused as corruption (-EBADMSG, words name file and place): a page that neither database nor packs have as
+ * it was last; packs that are genuine and of another history; a WAL that is damaged, old, gone, or cut below what it or
+ * an anchor says was durable; both anchors gone. What is taken for a crash and dropped silently: the tail of the WAL
+ * past the last commit, if nothing says that it was durable. A whole older state of the vault is consistent in itself
+ * and can't be found here: it needs a memory outside the vault (metadb_last_pack() gives the number to remember).
  *
  * Memory: 16 bytes a page of the database for its tag (4 MiB a GiB), 20 bytes a frame of the WAL.
  *
@@ -72,6 +75,14 @@ int metadb_open(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
  * outlive the MetaDb.
  */
 void metadb_set_reserve(MetaDb *db, Reserve *reserve);
+
+/*
+ * Words about damage that reading got around, while it does; at most METADB_NOTICES_MAX of them. From the connection's
+ * thread; it must not use the MetaDb.
+ */
+#define METADB_NOTICES_MAX 16
+typedef void metadb_notice_fn(void *arg, const char *words);
+void metadb_set_notice(MetaDb *db, metadb_notice_fn *notice, void *arg);
 
 /* The connection, with foreign keys on, schema not trusted. Belongs to `db`; never close it. */
 sqlite3 *metadb_handle(MetaDb *db);
@@ -134,17 +145,22 @@ typedef int metadb_finding_fn(void *user, const char *file, int64_t place, const
  */
 int metadb_verify(MetaDb *db, metadb_finding_fn *finding, void *user);
 
-/*
- * Puts the page (from 1) back as the packs hold it, durably, whatever the file holds. -ENOENT if no pack has it in its
- * present state. Not on a read-only MetaDb (-EROFS).
- */
-int metadb_repair_page(MetaDb *db, uint32_t page);
+/* Tells the damage that opening got around: packs, an anchor, the database file's size. */
+int metadb_damage(MetaDb *db, metadb_finding_fn *finding, void *user);
 
 /*
- * Builds meta.db anew from the packs: for a lost or badly damaged database file, or after replication brought the packs
- * back. The log stays and is replayed at the next opening, unless `drop_log`: then it is removed, damaged or not, and
- * what was committed after the last pack is lost (ask first). The vault must not be open. -EBADMSG if a pack is missing
- * or damaged; the old files then still stand.
+ * Mends what can be mended without believing anything that the newest root does not vouch for: puts damaged pages back
+ * as the packs hold them, cuts what was added to the database file, removes files that pretend to be newer packs.
+ * (Opening has mended the anchors, and the next checkpoint that has something to move writes a base in place of damaged
+ * packs.) Each thing is verified before it is written, and in place only where damage stood: a crash makes nothing
+ * worse, and a second run goes on. `mended` is told what was done, with how in the words. Not on a read-only MetaDb
+ * (-EROFS).
  */
-int metadb_rebuild(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
-        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], bool drop_log);
+int metadb_repair(MetaDb *db, metadb_finding_fn *mended, void *user);
+
+/*
+ * Builds meta.db anew from the packs: for a lost database file. The log stays and is replayed at the next opening. The
+ * vault must not be open. -EBADMSG if a page is in no pack; the old files then still stand.
+ */
+int metadb_rebuild(
+        VaultIo *io, const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES]);

@@ -36,6 +36,7 @@ void pack_list_seal(const struct meta_keys *keys, const struct pack_entry *entry
 void packs_close(Packs *packs) {
 	if (!packs)
 		return;
+	free(packs->damage);
 	free(packs->entries);
 	free(packs);
 }
@@ -45,11 +46,10 @@ void packs_set_reserve(Packs *packs, Reserve *reserve) {
 }
 
 const struct pack_head *packs_last(const Packs *packs) {
-	static const struct pack_head none;
-	return packs->count ? &packs->entries[packs->count - 1].head : &none;
+	return &packs->last;
 }
 
-static int new_packs(VaultIo *io, const struct meta_keys *keys, bool read_only, Packs **ret_packs) {
+int packs_new(VaultIo *io, const struct meta_keys *keys, bool read_only, Packs **ret_packs) {
 	Packs *packs = calloc(1, sizeof *packs);
 	if (!packs)
 		return fault(ENOMEM, "no memory for the checkpoint packs");
@@ -64,7 +64,7 @@ int packs_create(VaultIo *io, const struct meta_keys *keys, Packs **ret_packs) {
 	int rc = vault_io_mkdir(io, PACK_DIRECTORY);
 	if (rc == 0)
 		rc = vault_io_sync_dir(io, "");
-	return rc < 0 ? rc : new_packs(io, keys, false, ret_packs);
+	return rc < 0 ? rc : packs_new(io, keys, false, ret_packs);
 }
 
 int packs_add(Packs *packs, const struct pack_entry *entry) {
@@ -78,7 +78,7 @@ int packs_add(Packs *packs, const struct pack_entry *entry) {
 	return 0;
 }
 
-static int read_entry(Packs *packs, uint64_t sequence, VaultFile *file, struct pack_entry *ret_entry) {
+int pack_read_entry(Packs *packs, uint64_t sequence, VaultFile *file, struct pack_entry *ret_entry) {
 	uint8_t block[PACK_HEAD_BYTES];
 	uint64_t size = 0;
 	int rc = vault_file_read_exactly(file, 0, block, sizeof block);
@@ -98,8 +98,6 @@ static int read_entry(Packs *packs, uint64_t sequence, VaultFile *file, struct p
 		        expected);
 	return 0;
 }
-
-typedef int listed_fn(void *user, uint32_t index, uint32_t page, const uint8_t *tag);
 
 static int read_chunk(Packs *packs, const struct pack_entry *entry, VaultFile *file, uint32_t chunk, uint8_t *record,
         uint8_t *ret_plain, uint32_t *ret_entries) {
@@ -121,8 +119,8 @@ static int read_chunk(Packs *packs, const struct pack_entry *entry, VaultFile *f
 	return 0;
 }
 
-/* Calls `listed` for each page of the pack, until it returns other than 0. */
-static int each_listed(Packs *packs, const struct pack_entry *entry, VaultFile *file, listed_fn *listed, void *user) {
+int pack_each_listed(
+        Packs *packs, const struct pack_entry *entry, VaultFile *file, pack_listed_fn *listed, void *user) {
 	const size_t plain_bytes = PACK_LIST_ENTRIES * PACK_ENTRY_BYTES;
 	_cleanup_(freep) uint8_t *plain = malloc(plain_bytes);
 	_cleanup_(freep) uint8_t *record = malloc(META_RECORD_OVERHEAD + plain_bytes);
@@ -142,23 +140,13 @@ static int each_listed(Packs *packs, const struct pack_entry *entry, VaultFile *
 	return 0;
 }
 
-static int open_pack(Packs *packs, uint64_t sequence, VaultFile **ret_file) {
+int pack_open_file(Packs *packs, uint64_t sequence, VaultFile **ret_file) {
 	int rc = vault_file_open(packs->io, pack_name(sequence, "").text, VAULT_FILE_READ, ret_file);
 	if (rc == -ENOENT)
 		return fault(EBADMSG, "checkpoint pack %s is missing; bring it back from a replica",
 		        pack_name(sequence, "").text);
 	return rc;
 }
-
-/* What a directory holds: the highest number, and what is neither a pack nor known. */
-struct listing {
-	uint64_t highest;
-	uint64_t *numbers;
-	size_t count;
-	bool memory_short;
-	int (*stray)(void *user, const char *name);
-	void *user;
-};
 
 static bool parse_number(const char *name, uint64_t *ret_number) {
 	uint64_t number = 0;
@@ -170,7 +158,7 @@ static bool parse_number(const char *name, uint64_t *ret_number) {
 }
 
 static int list_entry(void *user, const char *name, bool is_directory) {
-	struct listing *listing = user;
+	struct pack_listing *listing = user;
 	uint64_t number = 0;
 	if (is_directory || !parse_number(name, &number))
 		return listing->stray ? listing->stray(listing->user, name) : 0;
@@ -179,106 +167,19 @@ static int list_entry(void *user, const char *name, bool is_directory) {
 		return fault(ENOMEM, "no memory to list the checkpoint packs");
 	listing->numbers = numbers;
 	numbers[listing->count++] = number;
-	if (number > listing->highest)
-		listing->highest = number;
 	return 0;
 }
 
-/* Reads heads backwards from `highest` to a base, then turns the order around. */
-static int read_heads(Packs *packs, uint64_t highest) {
-	uint64_t sequence = highest;
-	for (;;) {
-		_cleanup_(vault_file_closep) VaultFile *file = NULL;
-		struct pack_entry entry;
-		int rc = open_pack(packs, sequence, &file);
-		if (rc == 0)
-			rc = read_entry(packs, sequence, file, &entry);
-		if (rc == 0)
-			rc = packs_add(packs, &entry);
-		if (rc < 0)
-			return rc;
-		if (entry.head.is_base)
-			break;
-		if (entry.head.previous == 0 || entry.head.previous >= sequence)
-			return fault(EBADMSG, "%s names no pack before it and is no base", vault_file_name(file));
-		sequence = entry.head.previous;
-	}
-	for (size_t low = 0, high = packs->count - 1; low < high; low++, high--) {
-		struct pack_entry swap = packs->entries[low];
-		packs->entries[low] = packs->entries[high];
-		packs->entries[high] = swap;
-	}
-	return 0;
+static int compare_numbers(const void *a, const void *b) {
+	const uint64_t *x = a, *y = b;
+	return (*x > *y) - (*x < *y);
 }
 
-static int apply_listed(void *user, uint32_t index, uint32_t page, const uint8_t *tag) {
-	(void)index;
-	struct page_tags *tags = user;
-	if (page == 0 || page > tags->pages)
-		return fault(EBADMSG, "a checkpoint pack lists page %" PRIu32 " of %" PRIu32, page, tags->pages);
-	return page_tags_put(tags, page, tag);
-}
-
-/* Sets the tags of one pack on top of what the packs before it said. */
-static int apply_pack(Packs *packs, size_t at, struct page_tags *tags) {
-	const struct pack_entry *entry = &packs->entries[at];
-	if (at > 0 && memcmp(entry->head.previous_root, packs->entries[at - 1].head.root, META_HASH_BYTES) != 0)
-		return fault(EBADMSG, "%s was not made after this %s: packs of two histories were mixed",
-		        pack_name(entry->head.sequence, "").text, pack_name(entry->head.previous, "").text);
-	_cleanup_(vault_file_closep) VaultFile *file = NULL;
-	int rc = open_pack(packs, entry->head.sequence, &file);
-	if (rc == 0)
-		rc = page_tags_resize(tags, entry->head.pages);
-	if (rc == 0)
-		rc = each_listed(packs, entry, file, apply_listed, tags);
+int packs_list(VaultIo *io, struct pack_listing *listing) {
+	int rc = vault_io_list(io, PACK_DIRECTORY, list_entry, listing);
+	if (rc == 0 && listing->count > 1)
+		qsort(listing->numbers, listing->count, sizeof *listing->numbers, compare_numbers);
 	return rc;
-}
-
-static int build_tags(Packs *packs, struct page_tags *tags) {
-	for (size_t at = 0; at < packs->count; at++) {
-		int rc = apply_pack(packs, at, tags);
-		if (rc < 0)
-			return rc;
-	}
-	page_tags_clean(tags);
-	uint8_t root[META_HASH_BYTES];
-	int rc = page_tags_root(tags, root);
-	if (rc == 0 && memcmp(root, packs_last(packs)->root, sizeof root) != 0)
-		return fault(EBADMSG, "the checkpoint packs up to %s do not give the root that it says",
-		        pack_name(packs_last(packs)->sequence, "").text);
-	return rc;
-}
-
-/* What stands below the base was to be removed when that became durable. */
-static void remove_old(Packs *packs, const struct listing *listing) {
-	for (size_t i = 0; i < listing->count; i++)
-		if (listing->numbers[i] < packs->entries[0].head.sequence)
-			(void)vault_io_unlink(packs->io, pack_name(listing->numbers[i], "").text);
-	(void)vault_io_unlink(packs->io, pack_name(packs_last(packs)->sequence + 1, ".tmp").text);
-	fault_clear();
-}
-
-int packs_open(VaultIo *io, const struct meta_keys *keys, bool read_only, struct page_tags *tags, Packs **ret_packs) {
-	_cleanup_(packs_closep) Packs *packs = NULL;
-	int rc = new_packs(io, keys, read_only, &packs);
-	if (rc < 0)
-		return rc;
-	struct listing listing = {0};
-	rc = vault_io_list(io, PACK_DIRECTORY, list_entry, &listing);
-	if (rc == -ENOENT || (rc == 0 && listing.highest == 0))
-		rc = fault(
-		        ENOENT, "%s holds no metadata: no checkpoint pack in %s/", vault_io_path(io), PACK_DIRECTORY);
-	if (rc == 0)
-		rc = read_heads(packs, listing.highest);
-	if (rc == 0)
-		rc = build_tags(packs, tags);
-	if (rc == 0 && !read_only)
-		remove_old(packs, &listing);
-	free(listing.numbers);
-	if (rc < 0)
-		return rc;
-	*ret_packs = steal_pointer(&packs);
-	return 0;
 }
 
 struct search {
@@ -295,7 +196,7 @@ static int match_listed(void *user, uint32_t index, uint32_t page, const uint8_t
 	return 1;
 }
 
-static int page_is_good(const struct meta_keys *keys, uint32_t page, const uint8_t *sealed, const uint8_t *tag) {
+bool pack_page_is_good(const struct meta_keys *keys, uint32_t page, const uint8_t *sealed, const uint8_t *tag) {
 	uint8_t plain[META_PAGE_BYTES];
 	return memcmp(sealed + META_PAGE_TAG_AT, tag, META_TAG_BYTES) == 0 &&
 	       meta_page_open(keys, page, sealed, plain) == 0;
@@ -307,12 +208,12 @@ int packs_find_page(Packs *packs, uint32_t page, const uint8_t tag[static META_T
 		const struct pack_entry *entry = &packs->entries[at];
 		_cleanup_(vault_file_closep) VaultFile *file = NULL;
 		struct search search = {.page = page, .tag = tag};
-		if (open_pack(packs, entry->head.sequence, &file) < 0 ||
-		        each_listed(packs, entry, file, match_listed, &search) != 1)
+		if (pack_open_file(packs, entry->head.sequence, &file) < 0 ||
+		        pack_each_listed(packs, entry, file, match_listed, &search) != 1)
 			continue;
 		if (vault_file_read_exactly(
 		            file, pack_page_offset(&entry->head, search.index), ret_sealed, META_PAGE_BYTES) == 0 &&
-		        page_is_good(packs->keys, page, ret_sealed, tag))
+		        pack_page_is_good(packs->keys, page, ret_sealed, tag))
 			return 0;
 	}
 	return fault(ENOENT, "no checkpoint pack holds page %" PRIu32 " of the metadata undamaged", page);
@@ -339,10 +240,12 @@ int packs_each_page(Packs *packs, int (*fn)(void *user, uint32_t page, const uin
 	for (size_t at = 0; at < packs->count && rc == 0; at++) {
 		_cleanup_(vault_file_closep) VaultFile *file = NULL;
 		struct walk walk = {.entry = &packs->entries[at], .fn = fn, .user = user};
-		rc = open_pack(packs, walk.entry->head.sequence, &file);
+		rc = pack_open_file(packs, walk.entry->head.sequence, &file);
 		walk.file = file;
 		if (rc == 0)
-			rc = each_listed(packs, walk.entry, file, walk_listed, &walk);
+			rc = pack_each_listed(packs, walk.entry, file, walk_listed, &walk);
+		if (rc == -EBADMSG && packs->is_broken)
+			rc = 0; /* a later pack may have what this one has lost */
 	}
 	return rc;
 }
@@ -360,7 +263,7 @@ static int check_listed(void *user, uint32_t index, uint32_t page, const uint8_t
 	uint8_t sealed[META_PAGE_BYTES];
 	int rc = vault_file_read_exactly(
 	        check->file, pack_page_offset(&check->entry->head, index), sealed, sizeof sealed);
-	if (rc == 0 && page_is_good(check->packs->keys, page, sealed, tag))
+	if (rc == 0 && pack_page_is_good(check->packs->keys, page, sealed, tag))
 		return 0;
 	return check->finding(check->user, vault_file_name(check->file), page,
 	        rc < 0 ? fault_message() : "the pack's copy of this page does not authenticate");
@@ -370,15 +273,15 @@ static int check_pack(struct check *check) {
 	const struct pack_entry *entry = check->entry;
 	struct pack_entry now;
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
-	int rc = open_pack(check->packs, entry->head.sequence, &file);
+	int rc = pack_open_file(check->packs, entry->head.sequence, &file);
 	if (rc == 0)
-		rc = read_entry(check->packs, entry->head.sequence, file, &now);
+		rc = pack_read_entry(check->packs, entry->head.sequence, file, &now);
 	if (rc == 0 && memcmp(now.head_tag, entry->head_tag, META_TAG_BYTES) != 0)
 		rc = fault(EBADMSG, "another pack stands here than when the vault was opened");
 	if (rc < 0)
 		return check->finding(check->user, pack_name(entry->head.sequence, "").text, -1, fault_message());
 	check->file = file;
-	rc = each_listed(check->packs, entry, file, check_listed, check);
+	rc = pack_each_listed(check->packs, entry, file, check_listed, check);
 	if (rc < 0)
 		return check->finding(check->user, vault_file_name(file), -1, fault_message());
 	return rc;
@@ -387,22 +290,65 @@ static int check_pack(struct check *check) {
 static int check_stray(void *user, const char *name) {
 	struct check *check = user;
 	struct pack_name next = pack_name(packs_last(check->packs)->sequence + 1, ".tmp");
-	if (strcmp(name, strrchr(next.text, '/') + 1) == 0)
+	if (anchors_own(name) || strcmp(name, strrchr(next.text, '/') + 1) == 0)
 		return 0;
 	char path[VAULT_NAME_MAX + 16];
 	(void)snprintf(path, sizeof path, "%s/%s", PACK_DIRECTORY, name);
 	return check->finding(check->user, path, -1, "no such file belongs here");
 }
 
-int packs_verify(
-        Packs *packs, int (*finding)(void *user, const char *file, int64_t place, const char *words), void *user) {
+static bool is_entry(const Packs *packs, uint64_t sequence) {
+	for (size_t at = 0; at < packs->count; at++)
+		if (packs->entries[at].head.sequence == sequence)
+			return true;
+	return false;
+}
+
+int packs_each_damage(Packs *packs, pack_finding_fn *finding, void *user) {
+	int rc = 0;
+	for (size_t i = 0; i < packs->damaged && rc == 0; i++)
+		rc = finding(user, pack_name(packs->damage[i].sequence, "").text, -1, packs->damage[i].words);
+	return rc;
+}
+
+/* What opening went around; entries are read again. */
+static int check_damaged(struct check *check) {
+	Packs *packs = check->packs;
+	int rc = 0;
+	for (size_t i = 0; i < packs->damaged && rc == 0; i++)
+		if (!is_entry(packs, packs->damage[i].sequence))
+			rc = check->finding(
+			        check->user, pack_name(packs->damage[i].sequence, "").text, -1, packs->damage[i].words);
+	return rc;
+}
+
+int packs_verify(Packs *packs, pack_finding_fn *finding, void *user) {
 	struct check check = {.packs = packs, .finding = finding, .user = user};
-	struct listing listing = {.stray = check_stray, .user = &check};
-	int rc = vault_io_list(packs->io, PACK_DIRECTORY, list_entry, &listing);
+	struct pack_listing listing = {.stray = check_stray, .user = &check};
+	int rc = packs_list(packs->io, &listing);
 	free(listing.numbers);
+	if (rc == 0)
+		rc = check_damaged(&check);
 	for (size_t at = 0; at < packs->count && rc == 0; at++) {
 		check.entry = &packs->entries[at];
 		rc = check_pack(&check);
 	}
 	return rc;
+}
+
+int packs_remove_strays(Packs *packs, pack_finding_fn *removed, void *user) {
+	bool any = false;
+	int rc = 0;
+	for (size_t i = 0; i < packs->damaged && rc == 0; i++) {
+		struct pack_name name = pack_name(packs->damage[i].sequence, "");
+		if (packs->damage[i].sequence <= packs->last.sequence)
+			continue;
+		rc = vault_io_unlink(packs->io, name.text);
+		if (rc == -ENOENT)
+			rc = 0;
+		any = true;
+		if (rc == 0)
+			rc = removed(user, name.text, -1, packs->damage[i].words);
+	}
+	return rc == 0 && any ? vault_io_sync_dir(packs->io, PACK_DIRECTORY) : rc;
 }

@@ -11,10 +11,12 @@
  *
  * A *base* pack has all pages. When the packs since the last base are larger than the database (and than 4 MiB), the
  * next one is a base, and what is older is removed once it is durable: {base, later packs} always give the whole
- * database, and the packs never take more than about twice its size.
+ * database, and the packs never take more than about twice its size. When one of them is damaged the next is a base
+ * too.
  */
 #pragma once
 
+#include "backend/anchor.h"
 #include "backend/pagetags.h"
 #include "backend/reserve.h"
 #include "backend/vault_io.h"
@@ -42,11 +44,24 @@ struct pack_head {
 
 typedef struct Packs Packs;
 
+/* `place` is the page, from 1, or -1. A return other than 0 ends what calls it, and is returned. */
+typedef int pack_finding_fn(void *user, const char *file, int64_t place, const char *words);
+
 /*
- * Reads the packs from the last base on, checks that they follow one another, fills in `tags` and checks the root.
- * -ENOENT if there is none. If not read-only, what an interrupted checkpoint left is removed.
+ * Reads the packs from the last base on, checks that they follow one another, fills in `tags` and checks the root. Of
+ * damaged and missing packs it makes do with what is left, as far as the root vouches for it; `database` (NULL: it is
+ * missing) then gives the tags that they had. `anchor` says which pack is the newest; without one (NULL) its head must
+ * be sound. -ENOENT if there is no pack and no anchor; -EBADMSG when nothing gives the root. If not read-only, what an
+ * interrupted checkpoint left is removed.
  */
-int packs_open(VaultIo *io, const struct meta_keys *keys, bool read_only, struct page_tags *tags, Packs **ret_packs);
+int packs_open(VaultIo *io, const struct meta_keys *keys, bool read_only, const struct anchor *anchor,
+        VaultFile *database, struct page_tags *tags, Packs **ret_packs);
+
+/* Tells each damaged or missing pack that packs_open went around. */
+int packs_each_damage(Packs *packs, pack_finding_fn *finding, void *user);
+
+/* Removes, of these, the files whose number is above the newest pack's: they are none of ours. Tells each. */
+int packs_remove_strays(Packs *packs, pack_finding_fn *removed, void *user);
 
 /* For a database without packs: the next one is number 1, a base. Makes the directory. */
 int packs_create(VaultIo *io, const struct meta_keys *keys, Packs **ret_packs);
@@ -55,8 +70,11 @@ DEFINE_CLEANUP(Packs, packs_close);
 
 void packs_set_reserve(Packs *packs, Reserve *reserve);
 
-/* The last pack's head; all zero before the first. Belongs to `packs`. */
+/* The last pack's head; all zero before the first; only number, pages, root, covered if its file is lost. */
 const struct pack_head *packs_last(const Packs *packs);
+
+/* Whether what is damaged makes a new base necessary. */
+bool packs_need_base(const Packs *packs);
 
 /*
  * Writes the next pack, durably: the dirty pages of `tags`, read from `file`, which must be synced; or all when a base
@@ -72,8 +90,7 @@ int packs_find_page(Packs *packs, uint32_t page, const uint8_t tag[static META_T
 int packs_each_page(Packs *packs, int (*fn)(void *user, uint32_t page, const uint8_t *sealed), void *user);
 
 /* Reads all packs through, pages included, and tells what is wrong. */
-int packs_verify(
-        Packs *packs, int (*finding)(void *user, const char *file, int64_t place, const char *words), void *user);
+int packs_verify(Packs *packs, pack_finding_fn *finding, void *user);
 
 /* The bytes of a pack; used by the fuzz target too. Sealing and opening of head and list. */
 void pack_head_seal(

@@ -145,9 +145,18 @@ static int write_file(Packs *packs, VaultFile *file, const struct page_tags *tag
 
 /* The new base is durable: what it replaces can go. What is left by a crash here goes at the next opening. */
 static void drop_before_base(Packs *packs) {
-	size_t old = packs->count - 1;
+	size_t old = packs->count - 1, kept = 0;
 	for (size_t at = 0; at < old; at++)
 		(void)vault_io_unlink(packs->io, pack_name(packs->entries[at].head.sequence, "").text);
+	for (size_t i = 0; i < packs->damaged; i++) {
+		if (packs->damage[i].sequence < packs->last.sequence)
+			(void)vault_io_unlink(packs->io, pack_name(packs->damage[i].sequence, "").text);
+		else
+			packs->damage[kept++] = packs->damage[i];
+	}
+	fault_clear();
+	packs->damaged = kept;
+	packs->is_broken = false;
 	packs->entries[0] = packs->entries[old];
 	packs->count = 1;
 	packs->bytes_since_base = 0;
@@ -172,23 +181,28 @@ static int write_one(
 		rc = packs_add(packs, &entry);
 	if (rc < 0)
 		return rc;
+	packs->last = entry.head;
 	page_tags_clean(tags);
 	if (is_base)
 		drop_before_base(packs);
 	return 0;
 }
 
+bool packs_need_base(const Packs *packs) {
+	return packs->is_broken;
+}
+
 static bool base_is_due(const Packs *packs, const struct page_tags *tags) {
 	uint64_t database = (uint64_t)tags->pages * META_PAGE_BYTES;
 	uint64_t limit = database > PACK_BASE_MINIMUM ? database : PACK_BASE_MINIMUM;
-	return packs->count == 0 || packs->bytes_since_base > limit;
+	return packs->count == 0 || packs->is_broken || packs->bytes_since_base > limit;
 }
 
 int packs_write(Packs *packs, VaultFile *file, struct page_tags *tags, const struct wal_position *covered) {
 	if (base_is_due(packs, tags)) {
 		int rc = write_one(packs, file, tags, covered, true);
 		/* No room, or a page that nobody can repair: the older packs must stay, and an ordinary one will do. */
-		if ((rc != -ENOSPC && rc != -EBADMSG) || packs->count == 0)
+		if ((rc != -ENOSPC && rc != -EBADMSG) || packs->last.sequence == 0)
 			return rc;
 	}
 	return write_one(packs, file, tags, covered, false);

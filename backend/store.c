@@ -52,6 +52,8 @@ static int new_store(const char *path, const struct store_options *options, Stor
 	pthread_condattr_destroy(&monotonic);
 	store->path = strdup(path);
 	store->read_only = options->read_only;
+	store->notice = options->notice;
+	store->notice_arg = options->notice_arg;
 	store->commit_ms = options->commit_ms ? options->commit_ms : 1000;
 	if (!store->path) {
 		free_store(store);
@@ -109,12 +111,41 @@ static int open_reserve(Store *store, const struct store_options *options) {
 	return rc;
 }
 
+static void notice(void *arg, const char *words) {
+	Store *store = arg;
+	char line[FAULT_MESSAGE_BYTES + STORE_DAMAGE_BYTES];
+	if (!store->notice)
+		return;
+	(void)snprintf(line, sizeof line, "%s (`assayfs fsck --repair %s`, unmounted, mends it)", words, store->path);
+	store->notice(store->notice_arg, line);
+}
+
+static int note_damage(void *user, const char *file, int64_t place, const char *words) {
+	Store *store = user;
+	char line[STORE_DAMAGE_BYTES];
+	(void)place;
+	/* The words of a pack begin with its name. */
+	bool is_named = strstr(words, file) != NULL;
+	(void)snprintf(line, sizeof line, "%s%s%s", is_named ? "" : file, is_named ? "" : ": ", words);
+	if (store->damaged++ == 0)
+		memcpy(store->damage, line, sizeof store->damage);
+	notice(store, line);
+	return 0;
+}
+
 static int open_database(Store *store) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	int rc = keyring_get(store->keyring, "meta", STORE_META_KEY_VERSION, key.bytes, NULL);
-	return rc < 0 ? rc
-	              : metadb_open(store->io, key.bytes, header_vault_id(store->header),
-	                        store->read_only ? METADB_READ_ONLY : 0, &store->db);
+	if (rc == 0)
+		rc = metadb_open(store->io, key.bytes, header_vault_id(store->header),
+		        store->read_only ? METADB_READ_ONLY : 0, &store->db);
+	/* vault.json is written last: a vault that has one has its metadata. */
+	if (rc == -ENOENT)
+		return fault(EBADMSG, "%s", fault_message());
+	if (rc < 0)
+		return rc;
+	metadb_set_notice(store->db, notice, store);
+	return metadb_damage(store->db, note_damage, store);
 }
 
 static int read_mark(Store *store, uint64_t *ret_mount) {
@@ -183,6 +214,8 @@ static int begin_mount(Store *store, const struct store_options *options) {
 	rc = write_mark(store, false);
 	if (rc == 0)
 		rc = store_record(store, "mount", 0, 0, NULL);
+	if (rc == 0 && store->damaged > 0)
+		rc = store_record(store, "damage", 0, 0, store->damage);
 	if (rc == 0)
 		rc = store_settle(store, options);
 	if (rc == 0 && !store->clean) {
@@ -311,7 +344,8 @@ void store_info(Store *store, struct store_info *ret) {
 	        .recovered = !store->clean,
 	        .recovered_versions = store->recovered_versions,
 	        .dropped_drafts = store->dropped_drafts,
-	        .requeued_jobs = store->requeued_jobs};
+	        .requeued_jobs = store->requeued_jobs,
+	        .damaged = store->damaged};
 	(void)snprintf(info.path, sizeof info.path, "%s", store->path);
 	memcpy(info.vault_id, header_vault_id(store->header), STORE_VAULT_ID_BYTES);
 	pthread_mutex_lock(&store->lock);

@@ -11,6 +11,9 @@
  * rows, the audit tree's head, COMMIT; then without it the sync of the WAL. Then the durable sequence is published and
  * everybody who waited is woken.
  *
+ * Damage of the metadata that other files of it make good (metadb.h) does not keep the vault from opening: each piece
+ * is told to `notice`, and a mount for writing adds a record `damage`, as its checkpoints will put it right.
+ *
  * A failed COMMIT or sync makes the store fail for good: what waited gets -EIO, all later changes -EROFS, reads go on.
  *
  * Recovery, in one transaction with its audit records: drafts in Landing and staging that were fsynced are sealed as
@@ -72,6 +75,12 @@ struct store_options {
 	int (*arrived)(Meta *m, const struct version *version, void *arg);
 	void *arrived_arg;
 	/*
+	 * Gets words about damage of the metadata that opening or reading got around (what is lost is none of it), each
+	 * a line without its end. From any thread. May be NULL.
+	 */
+	void (*notice)(void *arg, const char *words);
+	void *notice_arg;
+	/*
 	 * The file I/O to use instead of VAULT's own; it stays the caller's. For tests (recorder, failures). Normally
 	 * NULL.
 	 */
@@ -117,6 +126,7 @@ struct store_info {
 	uint64_t mount; /* number of this mount, from 1 */
 	bool recovered; /* the last mount had not ended cleanly */
 	uint64_t recovered_versions, dropped_drafts, requeued_jobs;
+	uint64_t damaged; /* files of the metadata that opening got around: `assayfs fsck --repair` mends them */
 };
 void store_info(Store *store, struct store_info *ret);
 

@@ -20,6 +20,8 @@
 /* Version of the "meta" key that seals the database. */
 #define STORE_META_KEY_VERSION 1u
 
+#define STORE_DAMAGE_BYTES 512
+
 /* Rows of kv. */
 #define STORE_KV_MOUNT "store.mount" /* u64: number of the last mount */
 #define STORE_KV_CLEAN "store.clean" /* u8: 1 when it ended well */
@@ -40,6 +42,10 @@ struct Store {
 	uint64_t mount;
 	bool clean; /* the last mount ended well */
 	uint64_t recovered_versions, dropped_drafts, requeued_jobs;
+	uint64_t damaged; /* files of the metadata that were damaged when it was opened; the first: */
+	char damage[STORE_DAMAGE_BYTES];
+	void (*notice)(void *arg, const char *words);
+	void *notice_arg;
 
 	/*
 	 * The committer. `lock` is a leaf but for what a round does, which it doesn't hold. A ticket is served by a

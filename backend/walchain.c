@@ -87,6 +87,26 @@ static void watermark_now(const WalChain *wal, struct wal_watermark *ret_waterma
 	memcpy(ret_watermark->tag, wal->committed_tag, META_TAG_BYTES);
 }
 
+/* What the anchors should say of this moment. Of a log that is empty they keep what they knew. */
+static struct anchor anchor_now(WalChain *wal) {
+	const struct anchor *before = anchors_now(wal->anchors);
+	struct anchor anchor = {
+	        .pack_sequence = wal->base.pack_sequence, .pages = wal->base.pages, .log_open = wal->committed > 0};
+	memcpy(anchor.root, wal->base.root, sizeof anchor.root);
+	if (anchor.log_open)
+		walchain_position(wal, &anchor.log);
+	else if (before)
+		anchor.log = before->log;
+	return anchor;
+}
+
+static int bring_anchors_up_to_date(WalChain *wal) {
+	struct anchor anchor = anchor_now(wal);
+	if (anchors_agree(wal->anchors, &anchor) && anchors_now(wal->anchors)->log.frames == anchor.log.frames)
+		return 0;
+	return anchors_put(wal->anchors, &anchor);
+}
+
 /* What the scan dropped goes from the file, and what it kept is made durable before anything is built on it. */
 static int cut_tail(WalChain *wal) {
 	uint64_t size = 0;
@@ -105,8 +125,8 @@ static int cut_tail(WalChain *wal) {
 	return rc < 0 ? rc : write_slot(wal, &watermark);
 }
 
-int walchain_open(VaultIo *io, const struct meta_keys *keys, bool read_only, const struct wal_anchor *anchor,
-        WalChain **ret_wal) {
+int walchain_open(VaultIo *io, const struct meta_keys *keys, bool read_only, const struct wal_base *base,
+        Anchors *anchors, WalChain **ret_wal) {
 	_cleanup_(walchain_closep) WalChain *wal = NULL;
 	int rc = new_chain(&wal);
 	if (rc < 0)
@@ -114,12 +134,15 @@ int walchain_open(VaultIo *io, const struct meta_keys *keys, bool read_only, con
 	wal->io = io;
 	wal->keys = keys;
 	wal->read_only = read_only;
-	wal->pack_sequence = anchor->pack_sequence;
+	wal->base = *base;
+	wal->anchors = anchors;
 	rc = open_file(wal);
-	if (rc == 0 && wal->file)
-		rc = wal_scan(wal, anchor);
+	if (rc == 0)
+		rc = wal_scan(wal);
 	if (rc == 0 && !read_only)
 		rc = cut_tail(wal);
+	if (rc == 0 && !read_only && anchors)
+		rc = bring_anchors_up_to_date(wal);
 	if (rc < 0)
 		return rc;
 	*ret_wal = steal_pointer(&wal);
@@ -130,8 +153,13 @@ void walchain_set_reserve(WalChain *wal, Reserve *reserve) {
 	wal->reserve = reserve;
 }
 
-void walchain_set_pack(WalChain *wal, uint64_t pack_sequence) {
-	wal->pack_sequence = pack_sequence;
+void walchain_set_base(WalChain *wal, const struct wal_base *base) {
+	wal->base = *base;
+}
+
+bool walchain_is_empty(WalChain *wal) {
+	uint64_t size = 0;
+	return !wal->file || (vault_file_size(wal->file, &size) == 0 && size == 0);
 }
 
 uint64_t walchain_size(const WalChain *wal) {
@@ -173,11 +201,22 @@ uint32_t walchain_newest_frame(const WalChain *wal, uint32_t page) {
 	return frame;
 }
 
+static bool is_unanchored(WalChain *wal) {
+	(void)pthread_mutex_lock(&wal->mutex);
+	bool unanchored = wal->unanchored;
+	(void)pthread_mutex_unlock(&wal->mutex);
+	return unanchored;
+}
+
 static int flush(WalChain *wal) {
 	uint32_t waiting = wal->count - wal->written;
 	if (waiting == 0)
 		return 0;
-	int rc = reserve_write_at(wal->reserve, wal->file, wal_record_offset(wal->written + 1),
+	/* SQLite syncs the header before the first frame; a version of it that did not must do no harm. */
+	int rc = is_unanchored(wal) ? walchain_sync(wal) : 0;
+	if (rc < 0)
+		return rc;
+	rc = reserve_write_at(wal->reserve, wal->file, wal_record_offset(wal->written + 1),
 	        bytes_of(wal->buffer, (size_t)waiting * WAL_RECORD_BYTES));
 	if (rc == 0)
 		wal->written = wal->count;
@@ -242,7 +281,7 @@ int walchain_read(WalChain *wal, uint64_t offset, uint8_t *ret_data, size_t size
 }
 
 static int begin_generation(WalChain *wal, struct bytes logical) {
-	struct wal_header header = {.pack_sequence = wal->pack_sequence};
+	struct wal_header header = {.pack_sequence = wal->base.pack_sequence};
 	memcpy(header.logical, logical.data, WAL_LOGICAL_HEADER_BYTES);
 	randombytes_buf(header.generation, sizeof header.generation);
 	uint8_t block[WAL_HEADER_BYTES];
@@ -254,6 +293,7 @@ static int begin_generation(WalChain *wal, struct bytes logical) {
 	wal->next_slot = 0;
 	wal->header = header;
 	int rc = reserve_write_at(wal->reserve, wal->file, 0, bytes_of(block, sizeof block));
+	wal->unanchored = rc == 0 && wal->anchors;
 	(void)pthread_mutex_unlock(&wal->mutex);
 	wal->count = 0;
 	wal->written = 0;
@@ -335,12 +375,28 @@ int walchain_write(WalChain *wal, uint64_t offset, struct bytes data) {
 	        data.size, offset);
 }
 
+/* From here on the log may be gone. */
+static int end_generation(WalChain *wal) {
+	(void)pthread_mutex_lock(&wal->sync_mutex);
+	const struct anchor *before = anchors_now(wal->anchors);
+	struct anchor anchor = anchor_now(wal);
+	anchor.log_open = false;
+	bool is_said = before && !before->log_open && before->pack_sequence == anchor.pack_sequence;
+	int rc = is_said ? 0 : anchors_put(wal->anchors, &anchor);
+	(void)pthread_mutex_unlock(&wal->sync_mutex);
+	return rc;
+}
+
 int walchain_reset(WalChain *wal) {
+	int rc = wal->anchors ? end_generation(wal) : 0;
+	if (rc < 0)
+		return rc;
 	(void)pthread_mutex_lock(&wal->mutex);
 	wal->epoch++;
 	wal->committed = 0;
 	wal->durable = 0;
-	int rc = vault_file_truncate(wal->file, 0);
+	wal->unanchored = false;
+	rc = vault_file_truncate(wal->file, 0);
 	(void)pthread_mutex_unlock(&wal->mutex);
 	wal->has_header = false;
 	wal->checkpoint_began = false;
@@ -352,20 +408,47 @@ int walchain_reset(WalChain *wal) {
 	return rc < 0 ? rc : vault_file_sync(wal->file);
 }
 
+/* The log has a new header, which is durable: from now on it must be there. `sync_mutex` held. */
+static int begin_anchors(WalChain *wal, uint64_t epoch, const uint8_t generation[static 32]) {
+	struct anchor anchor = {.pack_sequence = wal->base.pack_sequence, .pages = wal->base.pages, .log_open = true};
+	memcpy(anchor.root, wal->base.root, sizeof anchor.root);
+	memcpy(anchor.log.generation, generation, sizeof anchor.log.generation);
+	int rc = anchors_put(wal->anchors, &anchor);
+	(void)pthread_mutex_lock(&wal->mutex);
+	if (rc == 0 && epoch == wal->epoch)
+		wal->unanchored = false;
+	(void)pthread_mutex_unlock(&wal->mutex);
+	return rc;
+}
+
+/* Notes that so much is durable: in the log itself and, as that may be put back, beside it. `mutex` held. */
+static int note_durable(WalChain *wal, const struct wal_watermark *watermark) {
+	struct wal_position log = {.frames = watermark->frames};
+	memcpy(log.generation, wal->header.generation, sizeof log.generation);
+	memcpy(log.tag, watermark->tag, sizeof log.tag);
+	int rc = write_slot(wal, watermark);
+	return rc < 0 || !wal->anchors ? rc : anchors_note(wal->anchors, &log);
+}
+
 /* `sync_mutex` held. */
 static int sync_once(WalChain *wal) {
 	struct wal_watermark before;
+	uint8_t generation[32];
 	(void)pthread_mutex_lock(&wal->mutex);
 	uint64_t epoch = wal->epoch;
+	bool unanchored = wal->unanchored;
+	memcpy(generation, wal->header.generation, sizeof generation);
 	watermark_now(wal, &before);
 	(void)pthread_mutex_unlock(&wal->mutex);
 	int rc = vault_file_sync(wal->file);
+	if (rc == 0 && unanchored)
+		rc = begin_anchors(wal, epoch, generation);
 	if (rc < 0)
 		return rc;
 	(void)pthread_mutex_lock(&wal->mutex);
 	/* In another epoch a checkpoint has made all that was here durable in the database. */
 	if (epoch == wal->epoch && before.frames > wal->durable)
-		rc = write_slot(wal, &before);
+		rc = note_durable(wal, &before);
 	(void)pthread_mutex_unlock(&wal->mutex);
 	return rc;
 }

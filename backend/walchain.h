@@ -30,6 +30,7 @@
  */
 #pragma once
 
+#include "backend/anchor.h"
 #include "backend/metaseal.h"
 #include "backend/reserve.h"
 #include "backend/vault_io.h"
@@ -52,40 +53,40 @@ _Static_assert(WAL_RECORD_BYTES == 4168, "on-disk size of a frame");
 
 typedef struct WalChain WalChain;
 
-/* A place in the history: `frames` frames of generation `generation`, the last of them tagged `tag`. */
-struct wal_position {
-	uint8_t generation[32];
-	uint8_t tag[META_TAG_BYTES];
-	uint32_t frames;
-};
-
-/* What the last pack says about the log it was made from, and its own number. */
-struct wal_anchor {
+/* The last pack: its number, pages and root, and the part of the log it was made from. */
+struct wal_base {
 	uint64_t pack_sequence;
+	uint32_t pages;
+	uint8_t root[META_HASH_BYTES];
 	struct wal_position covered;
 };
 
 /*
- * Opens the log and judges it against the last pack. Missing or empty is a clean state. If not read-only, a crash's
- * tail is cut off and what stands is made durable. -EBADMSG with words for damage and for a log of another time.
+ * Opens the log and judges it against the last pack and the anchors. Missing or empty is a clean state, unless the
+ * anchors know of an open log. If not read-only, a crash's tail is cut off, what stands is made durable, and the
+ * anchors are brought up to date; from then on they follow the log. -EBADMSG with words for damage and for a log of
+ * another time. `anchors` is not owned; NULL: there are none to ask or to write (tests, and the making of a database).
  */
-int walchain_open(
-        VaultIo *io, const struct meta_keys *keys, bool read_only, const struct wal_anchor *anchor, WalChain **ret_wal);
+int walchain_open(VaultIo *io, const struct meta_keys *keys, bool read_only, const struct wal_base *base,
+        Anchors *anchors, WalChain **ret_wal);
 void walchain_close(WalChain *wal);
 DEFINE_CLEANUP(WalChain, walchain_close);
 
 /* Where room is taken from when the disk is full; not owned, NULL for none. */
 void walchain_set_reserve(WalChain *wal, Reserve *reserve);
 
-/* Generations begun from now on began after this pack. */
-void walchain_set_pack(WalChain *wal, uint64_t pack_sequence);
+/* Generations begun from now on began after this pack, which the anchors name when the present one ends. */
+void walchain_set_base(WalChain *wal, const struct wal_base *base);
 
 /* SQLite's view. Writes must be a whole header, a frame header, or the page that follows one. */
 int walchain_read(WalChain *wal, uint64_t offset, uint8_t *ret_data, size_t size, size_t *ret_read);
 int walchain_write(WalChain *wal, uint64_t offset, struct bytes data);
 uint64_t walchain_size(const WalChain *wal);
 
-/* Empties the log, durably. */
+/* Whether the file is empty or missing. */
+bool walchain_is_empty(WalChain *wal);
+
+/* Empties the log, durably; before that the anchors say that it may be gone. */
 int walchain_reset(WalChain *wal);
 
 /* Makes all committed frames durable. From any thread. */

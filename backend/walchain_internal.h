@@ -16,7 +16,7 @@ struct WalChain {
 	VaultFile *file; /* NULL: read-only and not there */
 	bool read_only;
 	Reserve *reserve;
-	uint64_t pack_sequence;
+	struct wal_base base;
 
 	bool has_header;
 	bool checkpoint_began;
@@ -37,9 +37,11 @@ struct WalChain {
 	uint32_t pending; /* the frame whose header came and whose page did not yet; 0 if none */
 	uint8_t pending_header[WAL_FRAME_HEADER_BYTES];
 
-	pthread_mutex_t sync_mutex; /* one sync at a time; taken before `mutex` */
+	pthread_mutex_t sync_mutex; /* one sync at a time; guards `anchors`; taken before `mutex` */
+	Anchors *anchors;           /* may be NULL */
 	pthread_mutex_t mutex;      /* guards what follows; held while a slot is written or the log emptied */
 	uint64_t epoch;             /* rises when a generation begins or ends */
+	bool unanchored;            /* the anchors do not know of this generation yet: it may have no frames */
 	uint32_t committed;
 	uint8_t committed_tag[META_TAG_BYTES];
 	uint32_t durable;
@@ -53,4 +55,4 @@ int wal_make_room(WalChain *wal, uint32_t number);
 const uint8_t *wal_previous_tag(const WalChain *wal, uint32_t number);
 
 /* Reads and judges the file: fills in header, tags, pages, committed, database_pages. Changes nothing on the disk. */
-int wal_scan(WalChain *wal, const struct wal_anchor *anchor);
+int wal_scan(WalChain *wal);

@@ -83,9 +83,10 @@ static int damaged_header(const char *what) {
  * A log without a whole frame holds no commit: SQLite syncs the header before the first frame is written, so whatever
  * stands in it is a crash's, unless a slot tells of frames that were there.
  */
-static int judge_header_only(WalChain *wal, const uint8_t *block) {
+static int judge_header_only(WalChain *wal, const uint8_t *block, bool *ret_sound) {
 	if (wal_header_open(wal->keys, block, &wal->header) < 0)
 		return 0;
+	*ret_sound = true;
 	struct slots slots;
 	open_slots(wal, block, &slots);
 	uint32_t frames = slots_frames(&slots);
@@ -95,18 +96,18 @@ static int judge_header_only(WalChain *wal, const uint8_t *block) {
 	return 0;
 }
 
-static int read_header(WalChain *wal, uint64_t size, uint8_t *block, struct slots *ret_slots) {
+/* *ret_sound: wal->header is filled in; wal->has_header: and frames may follow. */
+static int read_header(WalChain *wal, uint64_t size, uint8_t *block, struct slots *ret_slots, bool *ret_sound) {
 	size_t got = 0;
 	int rc = vault_file_read_at(wal->file, 0, block, WAL_HEADER_BYTES, &got);
 	if (rc < 0)
 		return rc;
 	memset(block + got, 0, WAL_HEADER_BYTES - got);
 	if (size <= WAL_HEADER_BYTES)
-		return judge_header_only(wal, block);
+		return judge_header_only(wal, block, ret_sound);
 	if (wal_header_open(wal->keys, block, &wal->header) < 0)
 		return damaged_header("the header does not authenticate");
-	if (!wal_header_rest_is_zero(block))
-		return damaged_header("the header's last bytes are not zero");
+	*ret_sound = true;
 	if (wal_checkpoint_open(wal->keys, wal->header.generation, block + WAL_CHECKPOINT_AT, &wal->checkpoint_began) <
 	        0)
 		return damaged_header("the checkpoint's mark does not authenticate");
@@ -192,25 +193,26 @@ static int judge_break(const WalChain *wal, uint32_t frames, uint32_t watermark)
 	        WAL_NAME, first_bad, what, watermark);
 }
 
-static int judge_time(const WalChain *wal, const struct wal_anchor *anchor) {
-	const struct wal_position *covered = &anchor->covered;
-	if (wal->header.pack_sequence == anchor->pack_sequence)
+static int judge_time(const WalChain *wal) {
+	const struct wal_base *base = &wal->base;
+	const struct wal_position *covered = &base->covered;
+	if (wal->header.pack_sequence == base->pack_sequence)
 		return 0;
 	bool same = covered->frames > 0 && memcmp(wal->header.generation, covered->generation, 32) == 0;
 	if (!same)
 		return fault(EBADMSG,
 		        "%s began after checkpoint pack %" PRIu64 ", but the last pack is %" PRIu64
 		        ": an old log was put back, or packs are missing",
-		        WAL_NAME, wal->header.pack_sequence, anchor->pack_sequence);
+		        WAL_NAME, wal->header.pack_sequence, base->pack_sequence);
 	if (wal->committed < covered->frames)
 		return fault(EBADMSG,
 		        "%s ends at frame %" PRIu32 ", but checkpoint pack %" PRIu64 " was made from %" PRIu32
 		        " frames of it: an older copy of the log was put back",
-		        WAL_NAME, wal->committed, anchor->pack_sequence, covered->frames);
+		        WAL_NAME, wal->committed, base->pack_sequence, covered->frames);
 	if (memcmp(wal->tags[covered->frames - 1], covered->tag, META_TAG_BYTES) != 0)
 		return fault(EBADMSG,
 		        "%s: frame %" PRIu32 " is not the one that checkpoint pack %" PRIu64 " was made from", WAL_NAME,
-		        covered->frames, anchor->pack_sequence);
+		        covered->frames, base->pack_sequence);
 	return 0;
 }
 
@@ -242,14 +244,57 @@ static int scan_frames(WalChain *wal, struct reader *reader, const struct slots 
 	return judge_break(wal, reader->frames, watermark);
 }
 
-int wal_scan(WalChain *wal, const struct wal_anchor *anchor) {
+/*
+ * The anchors know which generation is open, and how much of it was durable: synced before its first frame was written,
+ * so nothing but a hand takes the log away.
+ */
+static int judge_open(const WalChain *wal, const struct anchor *anchor, const uint8_t *generation) {
+	if (!generation)
+		return fault(EBADMSG,
+		        "%s is gone or was emptied, and commits were in it (at least %" PRIu32
+		        " of its frames were durable): bring the file back from a copy",
+		        WAL_NAME, anchor->log.frames);
+	if (memcmp(generation, anchor->log.generation, sizeof anchor->log.generation) != 0)
+		return fault(EBADMSG,
+		        "%s is another log than the one that was open: an old one was put back; bring the right one "
+		        "back from a copy",
+		        WAL_NAME);
+	if (wal->committed < anchor->log.frames)
+		return fault(EBADMSG,
+		        "%s ends at frame %" PRIu32 ", but %" PRIu32
+		        " frames were durable: it was cut, or an older copy of it was put back",
+		        WAL_NAME, wal->committed, anchor->log.frames);
+	if (anchor->log.frames > 0 && memcmp(wal->tags[anchor->log.frames - 1], anchor->log.tag, META_TAG_BYTES) != 0)
+		return fault(EBADMSG, "%s: frame %" PRIu32 " is not the one that was durable there", WAL_NAME,
+		        anchor->log.frames);
+	return 0;
+}
+
+/* `generation`: of the file's header, NULL if there is none that authenticates. */
+static int judge_anchor(const WalChain *wal, const struct anchor *anchor, const uint8_t *generation) {
+	if (!anchor)
+		return 0;
+	if (anchor->log_open)
+		return judge_open(wal, anchor, generation);
+	if (wal->committed == 0 || memcmp(generation, anchor->log.generation, sizeof anchor->log.generation) == 0)
+		return 0;
+	return fault(EBADMSG,
+	        "%s has commits, and the anchors know of no open log: an old log was put back, or old anchors were",
+	        WAL_NAME);
+}
+
+static int scan_file(WalChain *wal, const uint8_t **ret_generation) {
 	uint64_t size = 0;
-	int rc = vault_file_size(wal->file, &size);
+	*ret_generation = NULL;
+	int rc = wal->file ? vault_file_size(wal->file, &size) : 0;
 	if (rc < 0 || size == 0)
 		return rc;
 	uint8_t block[WAL_HEADER_BYTES];
 	struct slots slots = {0};
-	rc = read_header(wal, size, block, &slots);
+	bool sound = false;
+	rc = read_header(wal, size, block, &slots, &sound);
+	if (sound)
+		*ret_generation = wal->header.generation;
 	if (rc < 0 || !wal->has_header)
 		return rc;
 	struct reader reader;
@@ -258,10 +303,16 @@ int wal_scan(WalChain *wal, const struct wal_anchor *anchor) {
 		rc = scan_frames(wal, &reader, &slots);
 	reader_close(&reader);
 	if (rc == 0)
-		rc = judge_time(wal, anchor);
+		rc = judge_time(wal);
 	if (rc == 0)
 		keep_committed(wal, &slots);
 	return rc;
+}
+
+int wal_scan(WalChain *wal) {
+	const uint8_t *generation = NULL;
+	int rc = scan_file(wal, &generation);
+	return rc < 0 ? rc : judge_anchor(wal, wal->anchors ? anchors_now(wal->anchors) : NULL, generation);
 }
 
 typedef int finding_fn(void *user, const char *file, int64_t place, const char *words);

@@ -33,6 +33,12 @@ void log_words(const char *format, ...) {
 	put(line);
 }
 
+void log_starting(const char *words) {
+	put(words);
+	if (to_system)
+		fprintf(stderr, "assayfs: %s\n", words);
+}
+
 void log_fault(int rc, const char *format, ...) {
 	char line[LINE_BYTES], text[128];
 	va_list values;

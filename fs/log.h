@@ -14,3 +14,6 @@ void log_words(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* "words: the thread's last fault (or rc's own text)". */
 void log_fault(int rc, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* As log_words; and on standard error too, where a command that mounts still has its terminal. */
+void log_starting(const char *words);

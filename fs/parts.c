@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
+#include "fs/log.h"
 #include "fs/service/service.h"
 #include "fs/trusted.h"
 #include "policy/gate/gate.h"
@@ -27,9 +28,18 @@ static int prepare(void *state) {
 	return spawner_start(&options, &parts->spawner);
 }
 
+static void damaged(void *arg, const char *words) {
+	Parts *parts = arg;
+	if (atomic_load(&parts->is_mounted))
+		log_words("%s", words);
+	else
+		log_starting(words);
+}
+
 static void tune(void *state, struct store_options *options) {
-	(void)state;
 	options->arrived = gate_recovered;
+	options->notice = damaged;
+	options->notice_arg = state;
 }
 
 /* Jobs may run before the mount is there; then the kernel has nothing to forget. */

@@ -14,8 +14,8 @@
 #include <string.h>
 
 /* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
-const char *const log_events[] = {"access", "arrive", "capture", "chmod", "chown", "close", "create", "deliver",
-        "getxattr", "init", "link", "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply",
+const char *const log_events[] = {"access", "arrive", "capture", "chmod", "chown", "close", "create", "damage",
+        "deliver", "getxattr", "init", "link", "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply",
         "policy-show", "publish", "quarantine-list", "quarantine-show", "read-log", "recover", "removexattr", "rename",
         "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount", "utimes",
         "verdict", "versions", "why", NULL};

@@ -94,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct page_tags tags = {0};
 	if (memory_io_open(files, sealed && (take(&input) & 1) ? 2 : 1, &io) < 0)
 		abort();
-	if (packs_open(io, keys, true, &tags, &packs) == 0) {
+	if (packs_open(io, keys, true, NULL, NULL, &tags, &packs) == 0) {
 		uint8_t page[META_PAGE_BYTES];
 		const uint8_t tag[META_TAG_BYTES] = {1};
 		(void)packs_verify(packs, ignore, NULL);

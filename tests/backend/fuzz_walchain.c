@@ -104,8 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		keys = meta_keys_new(key, vault_id);
 	struct input input = {.data = data, .size = size};
 	bool sealed = take(&input) & 1;
-	struct wal_anchor anchor = {.pack_sequence = take_u32(&input), .covered = {.frames = take(&input)}};
-	memcpy(anchor.covered.generation, generation, sizeof generation);
+	struct wal_base base = {.pack_sequence = take_u32(&input), .covered = {.frames = take(&input)}};
+	memcpy(base.covered.generation, generation, sizeof generation);
 	uint8_t *file = calloc(1, (size_t)wal_record_offset(MOST_FRAMES + 1));
 	if (!file || !keys)
 		abort();
@@ -117,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	WalChain *wal = NULL;
 	if (memory_io_open(files, 1, &io) < 0)
 		abort();
-	if (walchain_open(io, keys, true, &anchor, &wal) == 0)
+	if (walchain_open(io, keys, true, &base, NULL, &wal) == 0)
 		use(wal);
 	walchain_close(wal);
 	vault_io_close(io);

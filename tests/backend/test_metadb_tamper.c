@@ -2,17 +2,13 @@
  * Changes of the metadata's files behind our back: each must be found at opening, at reading or by metadb_verify, and
  * none may ever give other rows than those that were stored.
  */
-#include "backend/metadb.h"
 #include "backend/pack.h"
 #include "backend/walchain.h"
-#include "tests/backend/scratch.h"
+#include "tests/backend/metadb_fixture.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const uint8_t key[32] = {7};
-static const uint8_t vault_id[16] = {3};
 
 static uint64_t random_state;
 
@@ -27,113 +23,13 @@ static void seed_random(void) {
 	print_message("seed %llu\n", (unsigned long long)random_state);
 }
 
-static void run_sql(MetaDb *db, const char *sql) {
-	assert_rc(metadb_fault(db, sqlite3_exec(metadb_handle(db), sql, NULL, NULL, NULL), "%s", sql));
-}
-
-static MetaDb *open_db(VaultIo *io) {
-	MetaDb *db = NULL;
-	assert_rc(metadb_open(io, key, vault_id, 0, &db));
-	return db;
-}
-
-/*
- * A vault with everything in it: packs 1 to 3, rows that are only in the database, rows that are only in the log
- * (synced, left by an abandoned mount). Row n is (n, a text that is known).
- */
-#define ROWS 60
-
-static void insert_rows(MetaDb *db, int from, int to) {
-	char sql[256];
-	for (int n = from; n <= to; n++) {
-		(void)snprintf(
-		        sql, sizeof sql, "INSERT INTO t VALUES(%d, 'CANARY-%d-' || hex(zeroblob(150)))", n, n * 7919);
-		run_sql(db, sql);
-	}
-}
-
-static void fill_vault(VaultIo *io) {
-	assert_rc(metadb_create(io, key, vault_id));
-	MetaDb *db = open_db(io);
-	run_sql(db, "CREATE TABLE t(n INTEGER PRIMARY KEY, body TEXT NOT NULL)");
-	insert_rows(db, 1, 20);
-	assert_rc(metadb_checkpoint(db));
-	insert_rows(db, 21, 40);
-	assert_rc(metadb_close(db));
-	db = open_db(io);
-	insert_rows(db, 41, ROWS);
-	assert_rc(metadb_sync(db));
-	metadb_abandon(db);
-}
-
-static int setup(void **state) {
-	int rc = scratch_setup(state);
-	struct scratch *scratch = *state;
-	if (rc == 0)
-		fill_vault(scratch->io);
-	return rc;
-}
-
-static int count_finding(void *user, const char *file, int64_t place, const char *words) {
-	size_t *findings = user;
-	assert_non_null(file);
-	assert_true(words[0] != '\0');
-	(void)place;
-	++*findings;
-	return 0;
-}
-
-/* Reads all rows; -1 if SQLite gave an error, else how many; a wrong row fails the test. */
-static int read_rows(MetaDb *db) {
-	sqlite3_stmt *statement = NULL;
-	if (sqlite3_prepare_v2(metadb_handle(db), "SELECT n, body FROM t ORDER BY n", -1, &statement, NULL) !=
-	        SQLITE_OK)
-		return -1;
-	int rows = 0;
-	int code = 0;
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		char expected[32];
-		int n = sqlite3_column_int(statement, 0);
-		const char *body = (const char *)sqlite3_column_text(statement, 1);
-		(void)snprintf(expected, sizeof expected, "CANARY-%d-", n * 7919);
-		assert_true(body && strncmp(body, expected, strlen(expected)) == 0);
-		assert_int_equal(strlen(body), strlen(expected) + 300);
-		rows++;
-	}
-	(void)sqlite3_finalize(statement);
-	return code == SQLITE_DONE ? rows : -1;
-}
-
-enum verdict { UNNOTICED, FOUND_OPENING, FOUND_READING, FOUND_BY_FSCK };
-
-/* How the vault in `io` is judged. If it opens and reads without error, the rows must be all there and right. */
-static enum verdict judge(VaultIo *io, int expected_rows) {
-	MetaDb *db = NULL;
-	int rc = metadb_open(io, key, vault_id, METADB_READ_ONLY, &db);
-	if (rc < 0) {
-		if (rc != -EBADMSG && rc != -ENOENT)
-			print_message("opening gave %d: %s\n", rc, fault_message());
-		assert_true(strlen(fault_message()) > 0);
-		return FOUND_OPENING;
-	}
-	int rows = read_rows(db);
-	size_t findings = 0;
-	assert_rc(metadb_verify(db, count_finding, &findings));
-	metadb_abandon(db);
-	if (rows < 0)
-		return FOUND_READING;
-	if (findings)
-		return FOUND_BY_FSCK;
-	assert_int_equal(rows, expected_rows);
-	return UNNOTICED;
-}
-
-static const char *const files[] = {"meta.db", "meta.db-wal", "meta/1", "meta/2", "meta/3"};
+static const char *const files[] = {
+        "meta.db", "meta.db-wal", "meta/1", "meta/2", "meta/3", "meta/anchor-1", "meta/anchor-2"};
 #define FILES (sizeof files / sizeof files[0])
 
 static void the_untouched_vault_is_clean(void **state) {
 	struct scratch *scratch = *state;
-	assert_int_equal(judge(scratch->io, ROWS), UNNOTICED);
+	assert_int_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), UNNOTICED);
 	uint64_t size = 0;
 	for (size_t i = 0; i < FILES; i++)
 		assert_rc(vault_io_stat_size(scratch->io, files[i], &size));
@@ -147,7 +43,7 @@ static void flip_and_judge(VaultIo *io, const char *name, VaultFile *file, uint6
 	uint8_t value = 0;
 	assert_rc(vault_file_read_exactly(file, offset, &value, 1));
 	put_byte(file, offset, value ^ bits);
-	if (judge(io, ROWS) == UNNOTICED)
+	if (metadb_test_judge(io, METADB_TEST_ROWS) == UNNOTICED)
 		fail_msg("%s: byte %llu changed by %02x was not noticed", name, (unsigned long long)offset, bits);
 	put_byte(file, offset, value);
 }
@@ -172,7 +68,7 @@ static void flips_in_each_file_are_noticed(void **state) {
 		}
 		vault_file_close(file);
 	}
-	assert_int_equal(judge(scratch->io, ROWS), UNNOTICED);
+	assert_int_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), UNNOTICED);
 }
 
 static void every_byte_of_the_log_header_is_accounted_for(void **state) {
@@ -225,7 +121,7 @@ static void stock_sqlite_drops_commits_behind_a_flip_and_ours_does_not(void **st
 	put_byte(file, ours / 2, value ^ 1);
 	vault_file_close(file);
 	MetaDb *db = NULL;
-	assert_int_equal(metadb_open(scratch->io, key, vault_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "meta.db-wal: frame"));
 	assert_non_null(strstr(fault_message(), "were durable"));
 }
@@ -237,11 +133,9 @@ static void truncation_of_each_file_is_noticed(void **state) {
 		size_t size = 0;
 		uint8_t *data = scratch_read(scratch->vault, files[i], &size);
 		for (int n = 0; n < 30; n++) {
-			size_t left = n == 0 ? size - 1 : n == 1 ? 1 : 512 + next_random() % (size - 512);
+			size_t left = n == 0 ? size - 1 : n == 1 ? 1 : next_random() % size;
 			scratch_write(scratch->vault, files[i], data, left);
-			bool emptied_log = strcmp(files[i], WAL_NAME) == 0 && left < WAL_SECTOR_BYTES * 2;
-			enum verdict verdict = judge(scratch->io, emptied_log ? 40 : ROWS);
-			if (verdict == UNNOTICED && !emptied_log)
+			if (metadb_test_judge(scratch->io, METADB_TEST_ROWS) == UNNOTICED)
 				fail_msg("%s cut to %zu of %zu was not noticed", files[i], left, size);
 		}
 		scratch_write(scratch->vault, files[i], data, size);
@@ -260,7 +154,7 @@ static void bytes_added_to_a_file_are_noticed(void **state) {
 		assert_non_null(longer);
 		memcpy(longer, data, size);
 		scratch_write(scratch->vault, files[i], longer, size + 4096);
-		if (judge(scratch->io, ROWS) == UNNOTICED)
+		if (metadb_test_judge(scratch->io, METADB_TEST_ROWS) == UNNOTICED)
 			fail_msg("%s made longer was not noticed", files[i]);
 		scratch_write(scratch->vault, files[i], data, size);
 		free(longer);
@@ -279,18 +173,22 @@ static void swapped_pages_are_noticed(void **state) {
 	memcpy(data + 2 * 4096, page, 4096);
 	scratch_write(scratch->vault, "meta.db", data, size);
 	free(data);
-	assert_int_not_equal(judge(scratch->io, ROWS), UNNOTICED);
+	assert_int_not_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), UNNOTICED);
 }
 
 /* A pair of states of one vault, both cleanly closed: `older` is a copy of what stood before. */
 static void make_older_copy(struct scratch *scratch, char older[static 128]) {
-	MetaDb *db = open_db(scratch->io);
+	MetaDb *db = metadb_test_open(scratch->io);
 	assert_rc(metadb_close(db));
 	(void)snprintf(older, 128, "%s/older", scratch->path);
 	scratch_copy(scratch->vault, older);
-	db = open_db(scratch->io);
-	run_sql(db, "UPDATE t SET body='CANARY-' || (n * 7919) || '-' || hex(zeroblob(149)) || '11'");
+	db = metadb_test_open(scratch->io);
+	metadb_test_sql(db, "UPDATE t SET body='CANARY-' || (n * 7919) || '-' || hex(zeroblob(149)) || '11'");
 	assert_rc(metadb_close(db));
+}
+
+static void keep_words(void *arg, const char *words) {
+	(void)snprintf(arg, 512, "%s", words);
 }
 
 static void an_older_page_put_back_is_noticed_and_called_so(void **state) {
@@ -306,15 +204,13 @@ static void an_older_page_put_back_is_noticed_and_called_so(void **state) {
 	scratch_write(scratch->vault, "meta.db", data, size);
 	free(old);
 	free(data);
-	MetaDb *db = open_db(scratch->io);
-	sqlite3_stmt *statement = NULL;
-	assert_int_equal(sqlite3_prepare_v2(metadb_handle(db), "SELECT sum(length(body)) FROM t", -1, &statement, NULL),
-	        SQLITE_OK);
-	int code = sqlite3_step(statement);
-	assert_int_equal(metadb_fault(db, code, "reading"), -EBADMSG);
-	assert_non_null(strstr(fault_message(), "an older page was put back"));
-	(void)sqlite3_finalize(statement);
+	MetaDb *db = metadb_test_open(scratch->io);
+	char said[512] = "";
+	metadb_set_notice(db, keep_words, said);
+	assert_int_equal(metadb_test_rows(db), METADB_TEST_ROWS); /* as they are now: the pack has the page */
+	assert_non_null(strstr(said, "an older page was put back"));
 	metadb_abandon(db);
+	assert_int_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), FOUND_BY_FSCK);
 }
 
 static void an_older_database_file_put_back_is_noticed(void **state) {
@@ -325,28 +221,28 @@ static void an_older_database_file_put_back_is_noticed(void **state) {
 	uint8_t *data = scratch_read(older, "meta.db", &size);
 	scratch_write(scratch->vault, "meta.db", data, size);
 	free(data);
-	assert_int_not_equal(judge(scratch->io, ROWS), UNNOTICED);
+	assert_int_not_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), UNNOTICED);
 }
 
 static void an_older_log_put_back_is_noticed(void **state) {
 	struct scratch *scratch = *state;
 	size_t size = 0;
 	uint8_t *log = scratch_read(scratch->vault, WAL_NAME, &size);
-	MetaDb *db = open_db(scratch->io);
-	insert_rows(db, ROWS + 1, ROWS + 5);
+	MetaDb *db = metadb_test_open(scratch->io);
+	metadb_test_insert(db, METADB_TEST_ROWS + 1, METADB_TEST_ROWS + 5);
 	assert_rc(metadb_close(db));
 	/* This is the very generation that the last pack covers, but shorter than what it covers. */
 	scratch_write(scratch->vault, WAL_NAME, log, size);
-	assert_int_equal(metadb_open(scratch->io, key, vault_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "older copy of the log"));
 	scratch_write(scratch->vault, WAL_NAME, "", 0);
-	db = open_db(scratch->io);
-	insert_rows(db, ROWS + 6, ROWS + 7);
+	db = metadb_test_open(scratch->io);
+	metadb_test_insert(db, METADB_TEST_ROWS + 6, METADB_TEST_ROWS + 7);
 	assert_rc(metadb_close(db));
 	/* And here it is one of a generation long past. */
 	scratch_write(scratch->vault, WAL_NAME, log, size);
 	free(log);
-	assert_int_equal(metadb_open(scratch->io, key, vault_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "an old log was put back, or packs are missing"));
 }
 
@@ -354,8 +250,8 @@ static void frames_of_an_older_copy_of_the_log_are_noticed(void **state) {
 	struct scratch *scratch = *state;
 	size_t old_size = 0;
 	uint8_t *old = scratch_read(scratch->vault, WAL_NAME, &old_size);
-	MetaDb *db = open_db(scratch->io);
-	insert_rows(db, ROWS + 1, ROWS + 3);
+	MetaDb *db = metadb_test_open(scratch->io);
+	metadb_test_insert(db, METADB_TEST_ROWS + 1, METADB_TEST_ROWS + 3);
 	assert_rc(metadb_sync(db));
 	metadb_abandon(db);
 	/* Header and watermarks of before, frames of now, cut where the old one ended: consistent in itself, a
@@ -364,7 +260,7 @@ static void frames_of_an_older_copy_of_the_log_are_noticed(void **state) {
 	size_t size = 0;
 	uint8_t *now = scratch_read(scratch->vault, WAL_NAME, &size);
 	scratch_write(scratch->vault, WAL_NAME, now, old_size);
-	assert_int_equal(metadb_open(scratch->io, key, vault_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "is missing, but"));
 	free(now);
 	free(old);
@@ -372,28 +268,27 @@ static void frames_of_an_older_copy_of_the_log_are_noticed(void **state) {
 
 static void a_removed_pack_is_noticed(void **state) {
 	struct scratch *scratch = *state;
-	MetaDb *db = NULL;
 	for (size_t i = 2; i < FILES; i++) {
 		size_t size = 0;
 		uint8_t *data = scratch_read(scratch->vault, files[i], &size);
 		assert_rc(vault_io_unlink(scratch->io, files[i]));
-		assert_int_equal(metadb_open(scratch->io, key, vault_id, 0, &db), -EBADMSG);
+		assert_int_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), FOUND_BY_FSCK);
 		scratch_write(scratch->vault, files[i], data, size);
 		free(data);
 	}
-	assert_int_equal(judge(scratch->io, ROWS), UNNOTICED);
+	assert_int_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), UNNOTICED);
 }
 
 static void the_last_pack_removed_from_a_resting_vault_is_noticed(void **state) {
 	struct scratch *scratch = *state;
 	char older[128];
 	make_older_copy(scratch, older);
-	MetaDb *db = open_db(scratch->io);
+	MetaDb *db = metadb_test_open(scratch->io);
 	char last[32];
 	(void)snprintf(last, sizeof last, "meta/%llu", (unsigned long long)metadb_last_pack(db));
 	metadb_abandon(db);
 	assert_rc(vault_io_unlink(scratch->io, last));
-	assert_int_not_equal(judge(scratch->io, ROWS), UNNOTICED);
+	assert_int_not_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), UNNOTICED);
 }
 
 static void swapped_packs_are_noticed(void **state) {
@@ -401,12 +296,12 @@ static void swapped_packs_are_noticed(void **state) {
 	assert_rc(vault_io_rename(scratch->io, "meta/2", "meta/9"));
 	assert_rc(vault_io_rename(scratch->io, "meta/3", "meta/2"));
 	assert_rc(vault_io_rename(scratch->io, "meta/9", "meta/3"));
-	assert_int_equal(judge(scratch->io, ROWS), FOUND_OPENING);
+	assert_int_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), FOUND_BY_FSCK);
 }
 
 static void a_pack_of_another_history_is_noticed(void **state) {
 	struct scratch *scratch = *state;
-	MetaDb *db = open_db(scratch->io);
+	MetaDb *db = metadb_test_open(scratch->io);
 	assert_rc(metadb_close(db));
 	char fork[128];
 	(void)snprintf(fork, sizeof fork, "%s/fork", scratch->path);
@@ -416,8 +311,8 @@ static void a_pack_of_another_history_is_noticed(void **state) {
 	VaultIo *const sides[] = {scratch->io, forked};
 	for (size_t i = 0; i < 2; i++)
 		for (int n = 0; n < 2; n++) {
-			db = open_db(sides[i]);
-			insert_rows(db, 100 + n, 100 + n);
+			db = metadb_test_open(sides[i]);
+			metadb_test_insert(db, 100 + n, 100 + n);
 			assert_rc(metadb_close(db));
 		}
 	vault_io_close(forked);
@@ -425,13 +320,13 @@ static void a_pack_of_another_history_is_noticed(void **state) {
 	uint8_t *pack = scratch_read(fork, "meta/5", &size);
 	scratch_write(scratch->vault, "meta/5", pack, size);
 	free(pack);
-	assert_int_equal(judge(scratch->io, ROWS), FOUND_OPENING);
+	assert_int_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS + 2), FOUND_BY_FSCK);
 }
 
 static void a_foreign_file_among_the_packs_is_told(void **state) {
 	struct scratch *scratch = *state;
 	scratch_write(scratch->vault, "meta/notes.txt", "x", 1);
-	assert_int_equal(judge(scratch->io, ROWS), FOUND_BY_FSCK);
+	assert_int_equal(metadb_test_judge(scratch->io, METADB_TEST_ROWS), FOUND_BY_FSCK);
 }
 
 static void another_key_or_vault_id_opens_nothing(void **state) {
@@ -439,47 +334,9 @@ static void another_key_or_vault_id_opens_nothing(void **state) {
 	const uint8_t other_key[32] = {8};
 	const uint8_t other_id[16] = {4};
 	MetaDb *db = NULL;
-	assert_int_equal(metadb_open(scratch->io, other_key, vault_id, 0, &db), -EBADMSG);
-	assert_int_equal(metadb_open(scratch->io, key, other_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, other_key, metadb_test_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, metadb_test_key, other_id, 0, &db), -EBADMSG);
 	assert_null(db);
-}
-
-/* A damaged page is repaired from the packs, on a base or an increment, and the whole file is rebuilt from them. */
-static void a_damaged_page_is_repaired_from_the_packs(void **state) {
-	struct scratch *scratch = *state;
-	MetaDb *db = open_db(scratch->io);
-	assert_rc(metadb_close(db));
-	VaultFile *file = NULL;
-	uint64_t size = 0;
-	assert_rc(vault_file_open(scratch->io, "meta.db", VAULT_FILE_WRITE, &file));
-	assert_rc(vault_file_size(file, &size));
-	for (uint64_t offset = 17; offset < size; offset += 4096)
-		put_byte(file, offset, 0x5a);
-	vault_file_close(file);
-	assert_int_not_equal(judge(scratch->io, ROWS), UNNOTICED);
-	assert_rc(metadb_rebuild(scratch->io, key, vault_id, false));
-	assert_int_equal(judge(scratch->io, ROWS), UNNOTICED);
-	assert_rc(vault_file_open(scratch->io, "meta.db", VAULT_FILE_WRITE, &file));
-	put_byte(file, 3 * 4096 + 5, 0x77);
-	put_byte(file, 3 * 4096 + 6, 0x77);
-	vault_file_close(file);
-	assert_int_not_equal(judge(scratch->io, ROWS), UNNOTICED);
-	db = open_db(scratch->io);
-	assert_rc(metadb_repair_page(db, 4));
-	assert_int_equal(metadb_repair_page(db, 4000), -ENOENT);
-	metadb_abandon(db);
-	assert_int_equal(judge(scratch->io, ROWS), UNNOTICED);
-}
-
-static void a_lost_database_file_is_rebuilt_with_its_log(void **state) {
-	struct scratch *scratch = *state;
-	assert_rc(vault_io_unlink(scratch->io, "meta.db"));
-	MetaDb *db = NULL;
-	assert_int_equal(metadb_open(scratch->io, key, vault_id, 0, &db), -EBADMSG);
-	assert_rc(metadb_rebuild(scratch->io, key, vault_id, false));
-	assert_int_equal(judge(scratch->io, ROWS), UNNOTICED);
-	assert_rc(metadb_rebuild(scratch->io, key, vault_id, true));
-	assert_int_equal(judge(scratch->io, 40), UNNOTICED);
 }
 
 static bool contains(const uint8_t *data, size_t size, const char *words) {
@@ -502,7 +359,7 @@ static void no_row_no_name_and_no_schema_stands_in_any_file(void **state) {
 }
 
 int main(void) {
-#define ON_VAULT(test) cmocka_unit_test_setup_teardown(test, setup, scratch_teardown)
+#define ON_VAULT(test) cmocka_unit_test_setup_teardown(test, metadb_test_setup, scratch_teardown)
 	const struct CMUnitTest tests[] = {
 	        ON_VAULT(the_untouched_vault_is_clean),
 	        ON_VAULT(flips_in_each_file_are_noticed),
@@ -521,8 +378,6 @@ int main(void) {
 	        ON_VAULT(a_pack_of_another_history_is_noticed),
 	        ON_VAULT(a_foreign_file_among_the_packs_is_told),
 	        ON_VAULT(another_key_or_vault_id_opens_nothing),
-	        ON_VAULT(a_damaged_page_is_repaired_from_the_packs),
-	        ON_VAULT(a_lost_database_file_is_rebuilt_with_its_log),
 	        ON_VAULT(no_row_no_name_and_no_schema_stands_in_any_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
