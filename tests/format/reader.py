@@ -203,11 +203,13 @@ class Metadata:
         need(len(sealed) % PAGE == 0, "meta.db ends within a page")
         self.sealed = [sealed[i:i + PAGE] for i in range(0, len(sealed), PAGE)]
         self.last = self.read_packs()
+        self.anchor = self.read_anchors()
         with open(os.path.join(folder, "meta.db-wal"), "rb") as file:
             log = file.read()
         self.frames = 0
         self.pages = {}
         if not log:
+            need(not self.anchor["open"], "the log is gone")
             self.check_database()
             self.pages = {i + 1: self.open_page(i + 1, page) for i, page in enumerate(self.sealed)}
             self.count = len(self.sealed)
@@ -228,7 +230,7 @@ class Metadata:
 
     def read_packs(self):
         """The tags that the database must have after the last pack, held against each pack's root on the way."""
-        names = sorted(int(name) for name in os.listdir(os.path.join(self.folder, "meta")))
+        names = sorted(int(name) for name in os.listdir(os.path.join(self.folder, "meta")) if not name.startswith("anchor-"))
         tags, former = {}, None
         self.packed = {}
         for number in names:
@@ -263,7 +265,23 @@ class Metadata:
             need(self.root(tags, pages) == head[32:64], f"pack {number}: the Merkle root")
             former = (number, head[32:64])
         need(former, "there is no pack")
-        return {"number": former[0], "tags": tags, "pages": pages}
+        return {"number": former[0], "tags": tags, "pages": pages, "root": former[1]}
+
+    def read_anchors(self):
+        """The newer of the two: what the last pack and the log must be."""
+        anchors = []
+        for number in (1, 2):
+            with open(os.path.join(self.folder, "meta", f"anchor-{number}"), "rb") as file:
+                data = file.read()
+            need(len(data) == SECTOR, f"anchor {number}: its length")
+            plain = self.record(self.pack_key, "anchor", bytes([number]), data, f"anchor {number}")
+            need(u32(plain, 0) == 1 and u32(plain, 4) in (0, 1) and not any(plain[112:]), f"anchor {number}: its fields")
+            anchors.append({"turn": u64(plain, 8), "open": u32(plain, 4), "generation": plain[64:96], "frames": u32(plain, 28),
+                            "tag": plain[96:112]})
+            need((u64(plain, 16), u32(plain, 24), plain[32:64]) == (self.last["number"], self.last["pages"], self.last["root"]),
+                 f"anchor {number}: the last pack is another")
+        need(anchors[0]["generation"] == anchors[1]["generation"] and anchors[0]["open"] == anchors[1]["open"], "two anchors")
+        return max(anchors, key=lambda anchor: anchor["turn"])
 
     @staticmethod
     def root(tags, pages):
@@ -312,7 +330,8 @@ class Metadata:
                 committed.update(changed)
                 self.count, self.frames, changed = size, number, {}
             at += FRAME
-        for frames, tag in marks:
+        need(self.anchor["open"] and self.anchor["generation"] == generation, "the log is not the one that is open")
+        for frames, tag in [*marks, (self.anchor["frames"], self.anchor["tag"])][:3 if self.anchor["frames"] else 2]:
             need(frames < len(tags) and tags[frames] == tag, f"the log ends before frame {frames}, which was durable")
         for number in range(1, self.count + 1):
             if number in committed:
