@@ -269,12 +269,18 @@ static void write_vocabulary(FILE *out, const struct profile_column *column, uin
 
 static void write_complete(FILE *out, const DqdlProfile *profile, const struct profile_column *column) {
 	uint64_t rows = profile->rows;
+	bool is_text = column_kind_is_text(&column->kind);
 	if (absent(column) == 0) {
-		(void)fprintf(out, "    # no row is without it\n    IsComplete \"%s\"", column->name);
+		/* As Glue reads a CSV, an empty cell among texts is a text: IsComplete could never fail there. */
+		bool is_never_null =
+		        profile->nulls->mode == DQDL_NULLS_NONE || (profile->nulls->mode == DQDL_NULLS_GLUE && is_text);
+		(void)fputs("    # no row is without it\n", out);
+		(void)fprintf(out, is_never_null ? "    ColumnValues \"%s\" != EMPTY" : "    IsComplete \"%s\"",
+		        column->name);
 		return;
 	}
 	(void)fprintf(out, "    # %" PRIu64 " of %" PRIu64 " rows are without it\n", absent(column), rows);
-	bool null = profile->nulls->mode == DQDL_NULLS_GLUE && !column_kind_is_text(&column->kind);
+	bool null = profile->nulls->mode == DQDL_NULLS_GLUE && !is_text;
 	if (column->empties == 0 || null) {
 		(void)fprintf(out, "    Completeness \"%s\"", column->name);
 		write_share(out, " >= ", column->values, rows);

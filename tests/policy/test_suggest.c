@@ -121,6 +121,20 @@ static void small_and_odd_tables_pass_their_rules(void **state) {
 	assert_suggests("n,u\n-1,x\n,y\n5,z\n", "Completeness \"n\" >= 0.66");
 }
 
+static void a_rule_that_no_empty_cell_could_break_is_not_suggested(void **state) {
+	(void)state;
+	static const char csv[] = "id,name\n5,a\n-1,b\n3,c\n";
+	static const char *const wanted[] = {
+	        "ColumnValues \"name\" != EMPTY", "IsComplete \"name\"", "ColumnValues \"name\" != EMPTY"};
+	for (size_t i = 0; i < 3; i++) {
+		_cleanup_(freep) char *rules = suggest(csv, sizeof csv - 1, &policies[i]);
+		assert_passes(csv, sizeof csv - 1, &policies[i], rules);
+		assert_non_null(strstr(rules, wanted[i]));
+	}
+	_cleanup_(freep) char *rules = suggest(csv, sizeof csv - 1, &policies[0]);
+	assert_non_null(strstr(rules, "IsComplete \"id\"")); /* among numbers an empty cell is NULL */
+}
+
 static const char *wide_row(int i) {
 	static char line[400];
 	size_t at = 0;
@@ -171,6 +185,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(each_kind_of_column_gets_its_rule),
 	        cmocka_unit_test(small_and_odd_tables_pass_their_rules),
+	        cmocka_unit_test(a_rule_that_no_empty_cell_could_break_is_not_suggested),
 	        cmocka_unit_test(a_wide_table_gets_its_strongest_rules_only),
 	        cmocka_unit_test(the_lost_and_found_file_passes_its_eight_rules),
 	};
