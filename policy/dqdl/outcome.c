@@ -12,11 +12,15 @@ static int out_of_memory(void) {
 	return fault(ENOMEM, "out of memory while evaluating rules");
 }
 
-/* A number as a person would write it: as few digits as tell it apart. */
+/* A number as a person would write it: six digits, more where it would else look like a rounder one that it is not
+ * (0.9999999 is no 1). */
 static void number_text(double value, char ret_text[static 32]) {
 	for (int digits = 6; digits <= 17; digits++) {
+		char rounder[32];
 		(void)snprintf(ret_text, 32, "%.*g", digits, value);
-		if (strtod(ret_text, NULL) == value)
+		(void)snprintf(rounder, sizeof rounder, "%.*g", digits - 2, value);
+		double shown = strtod(ret_text, NULL), round = strtod(rounder, NULL);
+		if (shown == value || shown < round || shown > round)
 			return;
 	}
 }

@@ -262,6 +262,21 @@ static void a_table_without_rows_has_no_shares(void **state) {
 	assert_result("a,b\n", glue, "IsUnique \"a\"", DQDL_FAILED, "not one value");
 }
 
+static void numbers_are_short_but_no_rounder_than_they_are(void **state) {
+	(void)state;
+	assert_result("n\na\nb\nc\n", glue, "ColumnValues \"n\" in [\"a\", \"b\"]", DQDL_FAILED, "(0.666667 do; the");
+	/* 1 of 2,000,001: six digits would say 1. */
+	enum { ROWS = 2000001 };
+	char *csv = malloc(2 * (size_t)ROWS + 3);
+	assert_non_null(csv);
+	memcpy(csv, "n\n", 2);
+	for (size_t i = 0; i < ROWS; i++)
+		memcpy(csv + 2 + 2 * i, i ? "a\n" : "b\n", 2);
+	csv[2 * (size_t)ROWS + 2] = '\0';
+	assert_result(csv, glue, "ColumnValues \"n\" = \"a\"", DQDL_FAILED, "(0.9999995 do; the");
+	free(csv);
+}
+
 static void reasons_never_hold_cells(void **state) {
 	(void)state;
 	const char *csv = "a,b\nsecret-value,1\nsecret-value,2\n";
@@ -567,6 +582,7 @@ int main(void) {
 	        cmocka_unit_test(composites_combine_outcomes),
 	        cmocka_unit_test(what_cannot_be_decided_is_an_error),
 	        cmocka_unit_test(a_table_without_rows_has_no_shares),
+	        cmocka_unit_test(numbers_are_short_but_no_rounder_than_they_are),
 	        cmocka_unit_test(reasons_never_hold_cells),
 	        cmocka_unit_test(at_most_ten_lines_are_named),
 	        cmocka_unit_test(rows_know_which_rules_they_break),

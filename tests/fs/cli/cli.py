@@ -10,6 +10,19 @@ ASSAYFS = os.path.abspath(sys.argv[1])
 SOURCE = sys.argv[2] if len(sys.argv) > 2 else "."
 
 
+_documented = {}
+
+
+def documented_exits(arguments):
+    """The exit codes that `--help` promises for the command that these arguments name; None where they name none."""
+    if not _documented:
+        table = json.loads(subprocess.run([ASSAYFS, "help", "--json"], check=True, capture_output=True).stdout)
+        for command in table["commands"]:
+            _documented[command["command"]] = {row["code"] for row in command["exits"]}
+    words = [str(word) for word in arguments[:2]]
+    return _documented.get(" ".join(words), _documented.get(words[0] if words else ""))
+
+
 class Tests:
     """Each method whose name begins with `test_` is one test in a directory of its own; its name reads as a sentence."""
 
@@ -59,6 +72,10 @@ class Tests:
         result = subprocess.run([ASSAYFS, *arguments], capture_output=True, **options)
         result.out = result.stdout.decode(errors="replace")
         result.err = result.stderr.decode(errors="replace")
+        promised = documented_exits(arguments)
+        if promised is not None and result.returncode not in promised:
+            self.faults.append(f"{' '.join(map(repr, arguments))}: exit {result.returncode} is not among its documented "
+                               f"{sorted(promised)}")
         if result.returncode != code:
             self.faults.append(f"{' '.join(map(repr, arguments))}: exit {result.returncode}, not {code}; "
                                f"{result.err.strip() or result.out.strip()[:200]}")

@@ -5,10 +5,11 @@ usage: test_words.py ASSAYFS SOURCE
 """
 import os
 import pty
+import re
 import subprocess
 import sys
 
-from cli import ASSAYFS, Tests
+from cli import ASSAYFS, SOURCE, Tests
 
 RULES = 'Rules = [ RowCount = 3, IsComplete "name", ColumnValues "kind" in ["cat", "dog"] ]\n'
 GOOD = "name,kind\na,cat\nb,dog\nc,cat\n"
@@ -149,6 +150,22 @@ class WordsTests(Tests):
         self.one_line(self.assayfs("check", "-p", "policy", "a.csv", code=3), "the folder does not", "**/*.csv")
         self.write("policy/policy.yaml", "version: 1\ndatasets:\n  - nmae: pets\n")
         self.one_line(self.assayfs("check", "-p", "policy", "a.csv", code=3), "policy.yaml:3")
+
+    def test_the_policy_and_rules_of_the_documentation_are_understood(self):
+        page = open(os.path.join(SOURCE, "docs/policy.md"), encoding="utf-8").read()
+        policy = re.search(r"```yaml\n(.*?)```", page, re.S).group(1)
+        rules = re.search(r"```\n(Rules = .*?)```", page, re.S).group(1)
+        os.mkdir(self.path("policy"))
+        self.write("policy/policy.yaml", policy)
+        self.write("policy/animals.dqdl", rules)
+        self.write("a.csv", "Breed;Color;Date;Name;Sex;State\nCat;;2024-01-01;;F;Lost\nDog;x;2024-01-02;Rex;M;Lost\n")
+        checked = self.json("check", "--json", "-p", "policy", "--as", "animals/lost-and-found.csv", "a.csv", code=1)
+        outcomes = [rule["outcome"] for rule in checked["rules"]]
+        self.check(outcomes == ["failed", "passed", "passed", "passed", "passed"], f"{checked['rules']}")
+        # What it says of empty cells, held against the program.
+        self.write("r.dqdl", 'Rules = [ IsComplete "Name", ColumnValues "Name" != EMPTY ]')
+        checked = self.json("check", "--json", "-r", "r.dqdl", "a.csv", code=1)
+        self.check([rule["outcome"] for rule in checked["rules"]] == ["passed", "failed"], f"{checked['rules']}")
 
     def test_progress_is_for_terminals_only(self):
         self.write("r.dqdl", RULES)
