@@ -8,7 +8,7 @@
 	X(EXIT_DONE, 0, "done; the answer is yes")                                                                 \
 	X(EXIT_NO, 1, "the answer is no: refused, failed its check, corrupt, or not found")                        \
 	X(EXIT_USAGE, 2, "the command was not given rightly; nothing was done")                                    \
-	X(EXIT_UNDECIDED, 3, "could not be decided or done: trouble inside or around assayfs")                     \
+	X(EXIT_UNDECIDED, 3, "could not be decided or done: not judged yet, or trouble inside or around assayfs")  \
 	X(EXIT_BUSY, 4, "the vault or mount is in use: mounted already, or files in it are open")                  \
 	X(EXIT_NOT_MOUNTED, 5, "the path is in no mounted vault")                                                  \
 	X(EXIT_DENIED, 6,                                                                                          \

@@ -5,9 +5,12 @@ mounted: their write-ahead log, the other cipher, a recovery key.
 
 usage: test_reader.py FIXTURE [ASSAYFS]
 """
+import fcntl
 import json
 import os
+import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -16,6 +19,7 @@ import reader
 
 FIXTURE = os.path.abspath(sys.argv[1])
 ASSAYFS = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
+KNOWN_NAMES = r"vault\.json|meta\.db(?:-wal)?|meta/[1-9][0-9]*|meta/anchor-[12]|segments/([0-9a-f]{2})/\1[0-9a-f]{62}"
 PASSPHRASE = b"a vault kept as it was"
 faults = []
 
@@ -98,6 +102,30 @@ def run(*words, **options):
     return subprocess.run([ASSAYFS, *words], check=True, capture_output=True, timeout=120, **options).stdout
 
 
+def check_names(vault, is_mounted):
+    """What lies in the directory, who may read it, the lock."""
+    found = set()
+    for folder, folders, names in os.walk(vault):
+        for name in names + folders:
+            path = os.path.join(folder, name)
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            check(mode == (0o700 if os.path.isdir(path) else 0o600), f"{path} has mode {mode:o}")
+        found.update(os.path.relpath(os.path.join(folder, name), vault) for name in names)
+    known = {name for name in found if re.fullmatch(KNOWN_NAMES, name)}
+    wanted = {"reserve"} if is_mounted else set()
+    check(found - known == wanted, f"mounted {is_mounted}: {found - known}")
+    for name in wanted:
+        with open(os.path.join(vault, name), "rb") as file:
+            check(not any(file.read().lstrip(b"\0")), "the reserve holds something")
+    folder = os.open(vault, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        check(not is_mounted, "a mounted vault is not locked")
+    except BlockingIOError:
+        check(is_mounted, "the lock stays after the unmount")
+    os.close(folder)
+
+
 def read_new(directory, cipher):
     """A vault in use: the newest of it stands in the write-ahead log."""
     here = os.path.join(directory, cipher)
@@ -115,6 +143,7 @@ def read_new(directory, cipher):
             with open(os.path.join(mnt, "Landing", name), "wb") as file:
                 file.write(wanted)
         run("sync", mnt)
+        check_names(vault, True)
         copy = os.path.join(here, "copy")
         shutil.copytree(vault, copy)
         secret = reader.recovery_key(made["recovery_key"])
@@ -126,6 +155,7 @@ def read_new(directory, cipher):
         refuse_log_damage(copy, secret)
     finally:
         run("umount", mnt)
+    check_names(vault, False)
     closed = reader.Vault(vault, "passphrase", PASSPHRASE)
     check(closed.meta.frames == 0 and closed.read("Landing/first") == wanted, "the vault after its unmount")
     check_all(closed)

@@ -8,13 +8,14 @@ tests: fs/service/service
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 
-from cli import ASSAYFS, Tests
+from cli import ASSAYFS, SOURCE, Tests
 
 if not os.path.exists("/dev/fuse"):
     print("skipped: /dev/fuse is missing")
@@ -143,6 +144,12 @@ class MountedTests(Tests):
             self.check(found == wanted, f"{found!r}, not {wanted!r}")
 
         same(".assayfs" in os.listdir(self.mnt), False)
+        page = open(os.path.join(SOURCE, "docs/assayfs.1"), encoding="utf-8").read()
+        for name in os.listdir(hidden):
+            self.check(f"Pa .assayfs/{name}" in page, f"the man page lacks .assayfs/{name}")
+        for name in re.findall(r"Pa \.assayfs/([a-z.]+)", page):
+            self.check(os.path.lexists(os.path.join(hidden, name)), f"the man page promises .assayfs/{name}")
+        same(os.getxattr(os.path.join(self.mnt, "Landing/pets/good.csv"), "user.assayfs.verdict"), b"passed")
         for zone in ("Landing", "Raw", "Trusted"):
             shown = json.loads(read(f"verdicts/{zone}/pets/good.csv.json"))
             same(shown["verdict"]["outcome"], "passed")
