@@ -25,8 +25,8 @@ struct bad_page {
 struct fsck {
 	Store *store;
 	fsck_fn *found;
-	fsck_progress_fn *progress;
 	void *arg;
+	const struct fsck_options *options;
 	struct fsck_summary *sum;
 	struct bad_page *bad;
 	size_t bad_count;
@@ -58,11 +58,16 @@ static const char *path_of(struct fsck *f, uint64_t node, char path[static TREE_
 
 /* ---- database and its files ---- */
 
+const char *fsck_words(int64_t place, const char *words, char line[static FSCK_WORDS_BYTES]) {
+	if (place < 0)
+		return words;
+	(void)snprintf(line, FSCK_WORDS_BYTES, "at %ld: %s", (long)place, words);
+	return line;
+}
+
 static int database_finding(void *user, const char *file, int64_t place, const char *words) {
-	char line[FAULT_MESSAGE_BYTES + 64];
-	if (place >= 0)
-		(void)snprintf(line, sizeof line, "at %ld: %s", (long)place, words);
-	return tell(user, file, NULL, place >= 0 ? line : words);
+	char line[FSCK_WORDS_BYTES];
+	return tell(user, file, NULL, fsck_words(place, words, line));
 }
 
 static int check_reserve(struct fsck *f) {
@@ -245,8 +250,8 @@ static int check_segments(struct fsck *f) {
 			        vault_io_stat_size(f->store->io, name, &size) == 0)
 				f->sum->bytes += size;
 			f->sum->segments++;
-			if (f->progress)
-				f->progress(f->arg, f->sum);
+			if (f->options->progress)
+				f->options->progress(f->options->progress_arg, f->sum);
 			numbers.after = numbers.list[i];
 		}
 	} while (rc == 0 && numbers.count == 256);
@@ -462,7 +467,7 @@ static bool is_about_bytes(int rc) {
  * The vault's file that an error of opening is about. The words of the modules below begin with it, after what the
  * store says of its own: "opening the metadata of PATH: meta/4 has …".
  */
-static const char *file_in_words(const char *words, const char *path, char file[static SEGMENT_NAME_BYTES]) {
+const char *fsck_file_in_words(const char *words, const char *path, char file[static SEGMENT_NAME_BYTES]) {
 	static const char *const names[] = {
 	        STORE_HEADER_NAME, "meta.db-wal", "meta.db", "meta/", RESERVE_NAME, "segments/"};
 	const char *own = strstr(words, path);
@@ -489,17 +494,14 @@ static int tell_unopened(struct fsck *f, const char *path, int rc) {
 	char words[FAULT_MESSAGE_BYTES], file[SEGMENT_NAME_BYTES];
 	memcpy(words, fault_message(), sizeof words);
 	f->sum->could_not_open = true;
-	return tell(f, file_in_words(words, path, file), NULL, words);
+	return tell(f, fsck_file_in_words(words, path, file), NULL, words);
 }
 
-int fsck_run(const char *path, const struct store_secret *secret, fsck_fn *found, void *arg, struct fsck_summary *ret) {
-	return fsck_run_watched(path, secret, found, NULL, arg, ret);
-}
-
-int fsck_run_watched(const char *path, const struct store_secret *secret, fsck_fn *found, fsck_progress_fn *progress,
+int fsck_run_with(const char *path, const struct store_secret *secret, const struct fsck_options *given, fsck_fn *found,
         void *arg, struct fsck_summary *ret) {
-	struct store_options options = {.read_only = true};
-	struct fsck f = {.found = found, .progress = progress, .arg = arg, .sum = ret};
+	static const struct fsck_options defaults;
+	struct fsck f = {.found = found, .options = given ? given : &defaults, .arg = arg, .sum = ret};
+	struct store_options options = {.read_only = true, .io = f.options->io};
 	memset(ret, 0, sizeof *ret);
 	int rc = store_open_files(path, secret, &options, &f.store);
 	if (rc < 0)
@@ -517,4 +519,8 @@ int fsck_run_watched(const char *path, const struct store_secret *secret, fsck_f
 	free(f.bad);
 	store_abandon(f.store);
 	return fault_while(rc, "checking vault %s", path);
+}
+
+int fsck_run(const char *path, const struct store_secret *secret, fsck_fn *found, void *arg, struct fsck_summary *ret) {
+	return fsck_run_with(path, secret, NULL, found, arg, ret);
 }

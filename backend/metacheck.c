@@ -152,6 +152,8 @@ int metadb_repair(MetaDb *db, metadb_finding_fn *mended, void *user) {
 	free(check.shadowed);
 	if (rc == 0)
 		rc = vault_file_sync(core->file);
+	if (rc == 0)
+		rc = packs_look_for_damage(core->packs);
 	return rc == 0 ? packs_remove_strays(core->packs, mended, user) : rc;
 }
 

@@ -151,9 +151,10 @@ int metadb_damage(MetaDb *db, metadb_finding_fn *finding, void *user);
 /*
  * Mends what can be mended without believing anything that the newest root does not vouch for: puts damaged pages back
  * as the packs hold them, cuts what was added to the database file, removes files that pretend to be newer packs.
- * (Opening has mended the anchors, and the next checkpoint that has something to move writes a base in place of damaged
- * packs.) Each thing is verified before it is written, and in place only where damage stood: a crash makes nothing
- * worse, and a second run goes on. `mended` is told what was done, with how in the words. Not on a read-only MetaDb
+ * (Opening has mended the anchors, and the next checkpoint that has something to move writes a base in place of packs
+ * that are damaged, also those whose damage only this finds.) Each thing is verified before it is written, and in place
+ * only where damage stood: a crash makes nothing worse, and a second run goes on. `mended` is told what was done, with
+ * how in the words. Not on a read-only MetaDb
  * (-EROFS).
  */
 int metadb_repair(MetaDb *db, metadb_finding_fn *mended, void *user);

@@ -336,6 +336,24 @@ int packs_verify(Packs *packs, pack_finding_fn *finding, void *user) {
 	return rc;
 }
 
+static int break_chain(void *user, const char *file, int64_t place, const char *words) {
+	(void)file;
+	(void)place;
+	(void)words;
+	((Packs *)user)->is_broken = true;
+	return 0;
+}
+
+int packs_look_for_damage(Packs *packs) {
+	struct check check = {.packs = packs, .finding = break_chain, .user = packs};
+	int rc = 0;
+	for (size_t at = 0; at < packs->count && rc == 0 && !packs->is_broken; at++) {
+		check.entry = &packs->entries[at];
+		rc = check_pack(&check);
+	}
+	return rc;
+}
+
 int packs_remove_strays(Packs *packs, pack_finding_fn *removed, void *user) {
 	bool any = false;
 	int rc = 0;

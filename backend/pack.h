@@ -73,8 +73,9 @@ void packs_set_reserve(Packs *packs, Reserve *reserve);
 /* The last pack's head; all zero before the first; only number, pages, root, covered if its file is lost. */
 const struct pack_head *packs_last(const Packs *packs);
 
-/* Whether what is damaged makes a new base necessary. */
+/* Whether what is damaged makes a new base necessary; and reads all packs through to know it of their pages, too. */
 bool packs_need_base(const Packs *packs);
+int packs_look_for_damage(Packs *packs);
 
 /*
  * Writes the next pack, durably: the dirty pages of `tags`, read from `file`, which must be synced; or all when a base

@@ -138,6 +138,9 @@ void segment_finish(SegmentStore *s);
  */
 int segment_sweep(SegmentStore *s, uint64_t crashed_mount, uint64_t *ret_cut, uint64_t *ret_removed);
 
+/* For repair: cuts what stands behind the committed end of a closed segment. *ret_cut: how many bytes; 0 for none. */
+int segment_cut(SegmentStore *s, const struct segment_row *row, uint64_t *ret_cut);
+
 /*
  * Whether the file `name` ("segments/ab/…"), which no row names, is what mount number `crashed_mount` left, so that
  * segment_sweep removes it.

@@ -208,6 +208,25 @@ static int sweep_known(SegmentStore *s, struct segment *segment, uint64_t *ret_c
 	return rc;
 }
 
+int segment_cut(SegmentStore *s, const struct segment_row *row, uint64_t *ret_cut) {
+	char name[SEGMENT_NAME_BYTES];
+	uint64_t size = 0;
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	*ret_cut = 0;
+	segment_file_name(row->id, name);
+	int rc = vault_io_stat_size(s->io, name, &size);
+	if (rc < 0 || row->state == SEGMENT_OPEN || size <= row->bytes)
+		return rc == -ENOENT ? 0 : rc;
+	rc = vault_file_open(s->io, name, VAULT_FILE_WRITE, &file);
+	if (rc == 0)
+		rc = vault_file_truncate(file, row->bytes);
+	if (rc == 0)
+		rc = vault_file_sync(file);
+	if (rc == 0)
+		*ret_cut = size - row->bytes;
+	return rc;
+}
+
 struct sweep {
 	const char *directory; /* "segments/ab" */
 	char (*names)[SEGMENT_NAME_BYTES];

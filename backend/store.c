@@ -246,7 +246,7 @@ static int in_database_words(Store *store, int rc) {
 	return rc == -EIO ? metadb_fault(store->db, SQLITE_IOERR, "reading the database") : rc;
 }
 
-int store_open_files(
+int store_open_keys(
         const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret) {
 	_cleanup_(store_abandonp) Store *store = NULL;
 	int rc = new_store(path, options, &store);
@@ -254,6 +254,16 @@ int store_open_files(
 		rc = open_io(store, options);
 	if (rc == 0)
 		rc = unlock(store, secret);
+	if (rc < 0)
+		return rc;
+	*ret = steal_pointer(&store);
+	return 0;
+}
+
+int store_open_files(
+        const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret) {
+	_cleanup_(store_abandonp) Store *store = NULL;
+	int rc = store_open_keys(path, secret, options, &store);
 	if (rc == 0)
 		rc = open_database(store);
 	if (rc < 0)

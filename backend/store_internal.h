@@ -61,10 +61,12 @@ struct Store {
 };
 
 /*
- * The steps of store_open, for fsck, which looks at the files before it trusts the tables: files locks, unlocks the
- * keys and opens the database; tables opens what stands in it. Read-only when the options say so; nothing is recovered
- * and no committer started.
+ * The steps of store_open, for fsck, which looks at the files before it trusts the tables: keys locks and unlocks the
+ * keys; files does that and opens the database; tables opens what stands in it. Read-only when the options say so;
+ * nothing is recovered and no committer started.
  */
+int store_open_keys(
+        const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret);
 int store_open_files(
         const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret);
 int store_open_tables(Store *store, const struct store_options *options);

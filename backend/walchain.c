@@ -59,13 +59,17 @@ static int new_chain(WalChain **ret_wal) {
 	return 0;
 }
 
+/* wal->file stays NULL when there is none. */
 static int open_file(WalChain *wal) {
 	int rc = vault_file_open(wal->io, WAL_NAME, wal->read_only ? VAULT_FILE_READ : VAULT_FILE_WRITE, &wal->file);
-	if (rc != -ENOENT)
-		return rc;
-	if (wal->read_only)
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* Once it is known that it may be missing. */
+static int make_file(WalChain *wal) {
+	if (wal->file)
 		return 0;
-	rc = vault_file_open(wal->io, WAL_NAME, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &wal->file);
+	int rc = vault_file_open(wal->io, WAL_NAME, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &wal->file);
 	return rc < 0 ? rc : vault_io_sync_dir(wal->io, "");
 }
 
@@ -139,6 +143,8 @@ int walchain_open(VaultIo *io, const struct meta_keys *keys, bool read_only, con
 	rc = open_file(wal);
 	if (rc == 0)
 		rc = wal_scan(wal);
+	if (rc == 0 && !read_only)
+		rc = make_file(wal);
 	if (rc == 0 && !read_only)
 		rc = cut_tail(wal);
 	if (rc == 0 && !read_only && anchors)

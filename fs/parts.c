@@ -15,6 +15,7 @@
 struct Parts {
 	bool allow_other;
 	atomic_bool is_mounted; /* the kernel can be notified */
+	atomic_bool has_told_damage;
 	struct filesystem *fs;
 	Spawner *spawner;
 	Gate *gate;
@@ -28,9 +29,10 @@ static int prepare(void *state) {
 	return spawner_start(&options, &parts->spawner);
 }
 
+/* Who mounts gets one line, which says what to run; the log gets all. */
 static void damaged(void *arg, const char *words) {
 	Parts *parts = arg;
-	if (atomic_load(&parts->is_mounted))
+	if (atomic_load(&parts->is_mounted) || atomic_exchange(&parts->has_told_damage, true))
 		log_words("%s", words);
 	else
 		log_starting(words);

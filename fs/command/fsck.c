@@ -1,4 +1,4 @@
-/* `assayfs fsck`: every byte of an unmounted vault held to account. */
+/* `assayfs fsck`: every byte of an unmounted vault held to account, and put right where something vouches for it. */
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
 #include "fs/command/secrets.h"
@@ -20,7 +20,8 @@
 struct check {
 	const struct invocation *call;
 	Progress *progress;
-	uint64_t total;   /* bytes of segments, for the bar */
+	uint64_t total; /* bytes of segments, for the bar */
+	bool is_repair;
 	json_t *findings; /* NULL: printed at once, as text */
 };
 
@@ -49,8 +50,9 @@ static void show_progress(void *arg, const struct fsck_summary *now) {
 
 static int add_finding(json_t *findings, const struct fsck_finding *finding) {
 	_cleanup_(freep) char *words = words_safe(finding->words);
-	json_t *item = json_pack("{s:o, s:o, s:s}", "file", wire_path(finding->file), "path",
-	        finding->path ? wire_path(finding->path) : json_null(), "problem", words ? words : "damaged");
+	json_t *item = json_pack("{s:o, s:o, s:s, s:s?}", "file", wire_path(finding->file), "path",
+	        finding->path ? wire_path(finding->path) : json_null(), "problem", words ? words : "damaged",
+	        "repaired", finding->repaired);
 	return json_array_append_new(findings, item) ? fault(ENOMEM, "no memory for what was found") : 0;
 }
 
@@ -62,20 +64,23 @@ static int show_finding(void *arg, const struct fsck_finding *finding) {
 	_cleanup_(freep) char *file = words_safe(finding->file);
 	_cleanup_(freep) char *words = words_safe(finding->words);
 	progress_hide(check->progress);
-	printf("%s%s%s: %s\n", file && *file ? file : "the vault", path ? ", of " : "", path ? path : "",
-	        words ? words : "damaged");
+	printf("%s%s%s: %s%s%s\n", file && *file ? file : "the vault", path ? ", of " : "", path ? path : "",
+	        words ? words : "damaged",
+	        finding->repaired ? " -- repaired: " : (check->is_repair ? " -- not repaired" : ""),
+	        finding->repaired ? finding->repaired : "");
 	return 0;
 }
 
 static json_t *summary_json(const struct fsck_summary *sum, json_t *findings) {
-	return json_pack("{s:b, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "clean", sum->findings == 0,
-	        "findings", (json_int_t)sum->findings, "list", findings, "segments", (json_int_t)sum->segments, "bytes",
-	        (json_int_t)sum->bytes, "blocks", (json_int_t)sum->blocks, "versions", (json_int_t)sum->versions,
-	        "references", (json_int_t)sum->references, "records", (json_int_t)sum->records, "needs_recovery",
-	        (int)sum->unclean, "left_over", (json_int_t)sum->left_over);
+	return json_pack("{s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "clean", sum->findings == 0,
+	        "findings", (json_int_t)sum->findings, "repaired", (json_int_t)sum->repaired, "list", findings,
+	        "segments", (json_int_t)sum->segments, "bytes", (json_int_t)sum->bytes, "blocks",
+	        (json_int_t)sum->blocks, "versions", (json_int_t)sum->versions, "references",
+	        (json_int_t)sum->references, "records", (json_int_t)sum->records, "needs_recovery", (int)sum->unclean,
+	        "left_over", (json_int_t)sum->left_over);
 }
 
-static void print_summary(const struct fsck_summary *sum) {
+static void print_summary(const struct fsck_summary *sum, bool is_repair) {
 	char size[WORDS_BYTES];
 	if (!sum->could_not_open)
 		printf("%" PRIu64 " version%s, %" PRIu64 " block%s in %" PRIu64 " segment%s (%s), %" PRIu64
@@ -84,21 +89,30 @@ static void print_summary(const struct fsck_summary *sum) {
 		        words_s(sum->segments), words_size(sum->bytes, size), sum->records, words_s(sum->records));
 	if (sum->unclean)
 		printf("The last mount did not end cleanly; the next one recovers it by itself.\n");
-	if (sum->findings)
-		printf("%" PRIu64 " problem%s found.\n", sum->findings, words_s(sum->findings));
-	else
+	if (sum->repaired)
+		printf("%" PRIu64 " problem%s repaired.\n", sum->repaired, words_s(sum->repaired));
+	if (!sum->findings)
 		printf("Clean: every byte is accounted for.\n");
+	else if (is_repair)
+		printf("%" PRIu64
+		       " problem%s left: nothing here vouches for what was there. Bring the named files of the "
+		       "vault back from a copy.\n",
+		        sum->findings, words_s(sum->findings));
+	else
+		printf("%" PRIu64 " problem%s found. 'assayfs fsck --repair' puts right what has a second copy.\n",
+		        sum->findings, words_s(sum->findings));
 }
 
 static int check_vault(const struct invocation *call, const struct store_secret *secret) {
 	const char *vault = command_operand(call, 0);
 	_cleanup_(progress_endp) Progress *progress = NULL;
 	struct fsck_summary sum;
-	struct check check = {.total = segment_bytes(vault)};
+	struct check check = {.total = segment_bytes(vault), .is_repair = command_has(call, "repair")};
+	const struct fsck_options options = {.progress = show_progress, .progress_arg = &check};
 	if (command_has(call, "json") && !(check.findings = json_array()))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	check.progress = progress = progress_begin("checking segments", PROGRESS_BYTES, check.total);
-	int rc = fsck_run_watched(vault, secret, show_finding, show_progress, &check, &sum);
+	int rc = (check.is_repair ? fsck_repair : fsck_run_with)(vault, secret, &options, show_finding, &check, &sum);
 	progress_hide(progress);
 	if (rc) {
 		json_decref(check.findings);
@@ -106,7 +120,7 @@ static int check_vault(const struct invocation *call, const struct store_secret 
 	}
 	int code = sum.findings ? EXIT_NO : EXIT_DONE;
 	if (!check.findings) {
-		print_summary(&sum);
+		print_summary(&sum, check.is_repair);
 		return code;
 	}
 	int printed = command_print_json(call, summary_json(&sum, check.findings));
@@ -126,8 +140,6 @@ static int run_fsck(const struct invocation *call) {
 	int code = secrets_check(call);
 	if (code)
 		return code;
-	if (command_has(call, "repair"))
-		return command_fail(call, EXIT_UNDECIDED, "--repair is not built into this version yet");
 	if (stat(vault, &about) < 0 || !S_ISDIR(about.st_mode))
 		return command_fail(call, EXIT_NOT_A_VAULT, "%s: there is no such directory", vault);
 	if (!has_file(vault, "vault.json"))
@@ -154,10 +166,14 @@ const struct command command_fsck = {
         .summary = "hold every byte of an unmounted vault to account",
         .details = "Keys, database, segments, references, versions, verdicts and the audit log. Names each file of the "
                    "vault that is damaged, and the user's file that it belongs to. Exits with 1 when something was "
-                   "found.",
+                   "found. With --repair, metadata that was damaged is put back from its checkpoint packs, and packs "
+                   "are made anew from verified pages; each thing found is told with how it was repaired or that it "
+                   "was not, and the exit code is 0 when all is whole then. Nothing older than the newest state is "
+                   "ever put back. Blocks of files have no second copy in the vault.",
         .options = (const struct command_option[]){{"repair", 0, NULL, "repair what can be repaired without loss"},
                 OPTIONS_SECRET, OPTION_JSON, {0}},
-        .examples = (const struct command_example[]){{"assayfs fsck /srv/vault", "asks for the passphrase"}, {0}},
+        .examples = (const struct command_example[]){{"assayfs fsck /srv/vault", "asks for the passphrase"},
+                {"assayfs fsck --repair /srv/vault", "after it found something"}, {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_DENIED) |
                  EXIT_BIT(EXIT_NOT_A_VAULT) | EXIT_BIT(EXIT_PASSPHRASE),
         .run = run_fsck,

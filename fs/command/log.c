@@ -17,8 +17,8 @@
 const char *const log_events[] = {"access", "arrive", "capture", "chmod", "chown", "close", "create", "damage",
         "deliver", "getxattr", "init", "link", "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply",
         "policy-show", "publish", "quarantine-list", "quarantine-show", "read-log", "recover", "removexattr", "rename",
-        "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount", "utimes",
-        "verdict", "versions", "why", NULL};
+        "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount",
+        "utimes", "verdict", "versions", "why", NULL};
 
 /* ---- what is asked for ---- */
 

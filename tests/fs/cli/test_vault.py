@@ -120,6 +120,46 @@ class VaultTests(Tests):
         found = self.json("fsck", "--json", "--passfile", "pass", "v", code=1)
         self.check(found["clean"] is False and any(f["file"] == "meta.db" for f in found["list"]), f"{found}")
 
+    def flip(self, name, at):
+        with open(self.path(name), "r+b") as file:
+            file.seek(at)
+            byte = file.read(1)
+            file.seek(at)
+            file.write(bytes([byte[0] ^ 1]))
+
+    def test_repair_puts_right_what_has_a_second_copy_and_says_how(self):
+        self.init()
+        self.check("Clean" in self.assayfs("fsck", "--repair", "--passfile", "pass", "v").out, "a sound vault")
+        self.flip("v/meta.db", 5000)
+        self.flip("v/meta/1", 100)
+        os.unlink(self.path("v/meta/anchor-1"))
+        result = self.assayfs("fsck", "--passfile", "pass", "v", code=1)
+        self.check("3 problems found" in result.out and "fsck --repair" in result.out, result.out)
+        result = self.assayfs("fsck", "--repair", "--passfile", "pass", "v")
+        lines = result.out.splitlines()
+        self.check(sum(" -- repaired: " in line for line in lines) == 3, result.out)
+        self.check("3 problems repaired." in lines and lines[-1].startswith("Clean"), result.out)
+        self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "v").out, "not clean after the repair")
+        self.flip("v/meta/anchor-2", 300)
+        found = self.json("fsck", "--repair", "--json", "--passfile", "pass", "v")
+        self.check(found["clean"] is True and found["findings"] == 0 and found["repaired"] == 1, f"{found}")
+        self.check([(f["file"], bool(f["repaired"])) for f in found["list"]] == [("meta/anchor-2", True)], f"{found}")
+
+    def test_repair_leaves_what_nothing_vouches_for_and_exits_1(self):
+        self.init()
+        self.write("v/stray", "x")
+        self.flip("v/meta.db", 5000)
+        result = self.assayfs("fsck", "--repair", "--passfile", "pass", "v", code=1)
+        self.check("stray: this does not belong to the vault -- not repaired" in result.out, result.out)
+        self.check("1 problem repaired." in result.out and "1 problem left" in result.out, result.out)
+        for anchor in ("1", "2"):
+            self.flip(f"v/meta/anchor-{anchor}", 77)
+        found = self.json("fsck", "--repair", "--json", "--passfile", "pass", "v", code=1)
+        self.check(found["clean"] is False and found["repaired"] == 0, f"{found}")
+        self.check(found["list"][0]["file"] == "meta/anchor-1" and found["list"][0]["repaired"] is None, f"{found}")
+        self.write("wrong", "incorrect horse\n")
+        self.one_line(self.assayfs("fsck", "--repair", "--passfile", "wrong", "v", code=12), "v")
+
     def test_fsck_names_a_file_that_does_not_belong_to_the_vault(self):
         self.init()
         self.write("v/stray\n", "x")

@@ -8,6 +8,7 @@ are kept at two earlier times. `damage` (damage.c) works on it at rest, and on a
 changes are tried through a real mount.
 """
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -114,6 +115,120 @@ def through_a_mount(v, rng, wanted, rounds):
     print(f"through a mount: {rounds} changes, {refused} mounts refused, {errors} reads failed, none was wrong")
 
 
+def flip(path, at):
+    with open(path, "r+b") as file:
+        at %= os.path.getsize(path)
+        byte = os.pread(file.fileno(), 1, at)
+        os.pwrite(file.fileno(), bytes([byte[0] ^ 1]), at)
+
+
+def check_files(v, wanted, words):
+    for path, digest in wanted.items():
+        with open(path, "rb") as file:
+            v.check(hashlib.sha256(file.read()).hexdigest() == digest, f"{words}: {path}: wrong bytes")
+
+
+def packs(v):
+    return sorted(int(name) for name in os.listdir(os.path.join(v.vault, "meta")) if name.isdigit())
+
+
+def harms(v):
+    """Damage of one metadata file, each of which another file makes good."""
+    newest = f"meta/{packs(v)[-1]}"
+    return {
+        "a page": lambda: flip(os.path.join(v.vault, "meta.db"), 4096 * 3 + 7),
+        "the head of the newest pack": lambda: flip(os.path.join(v.vault, newest), 50),
+        "the list of the oldest pack": lambda: flip(os.path.join(v.vault, f"meta/{packs(v)[0]}"), 540),
+        "a page in a pack": lambda: flip(os.path.join(v.vault, newest), -9),
+        "a pack removed": lambda: os.unlink(os.path.join(v.vault, newest)),
+        "an anchor removed": lambda: os.unlink(os.path.join(v.vault, "meta/anchor-1")),
+        "a stray number": lambda: put(os.path.join(v.vault, "meta/999999"), b"x"),
+        "the database cut": lambda: os.truncate(os.path.join(v.vault, "meta.db"), 5000),
+    }
+
+
+def mended(v, wanted):
+    """Such a vault mounts, says so in a line, reads right; and the repair's exit codes are as promised."""
+    sound = v.vault
+    for words in harms(v):
+        v.vault = v.path("changed")
+        shutil.copytree(sound, v.vault)
+        harms(v)[words]()
+        done = v.run("mount", "--passfile", v.passfile, v.vault, v.mnt)
+        said = [line for line in done.stderr.decode().splitlines() if "fsck --repair" in line]
+        if not words.startswith("a page"):  # which may be read only later, or never
+            v.check(len(said) == 1, f"{words}: mount says {done.stderr}")
+        v.pid = json.loads(v.run("status", "--json", v.mnt).stdout)["pid"]
+        check_files(v, wanted, words)
+        busy = v.run("fsck", "--repair", "--passfile", v.passfile, v.vault, code=None)
+        v.check(busy.returncode == 4, f"{words}: fsck --repair of a mounted vault exits {busy.returncode}")
+        if not words.startswith("a page"):
+            v.check(any(record["event"] == "damage" for record in v.records()), f"{words}: no record of it")
+        v.umount()
+        shutil.rmtree(v.vault)
+        shutil.copytree(sound, v.vault)
+        harms(v)[words]()
+        done = v.run("fsck", "--repair", "--json", "--passfile", v.passfile, v.vault, code=None)
+        found = json.loads(done.stdout)
+        v.check(done.returncode == 0 and found["clean"] and all(item["repaired"] for item in found["list"]),
+                f"{words}: the repair exits {done.returncode}: {found}")
+        v.check(found["repaired"] > 0, f"{words}: the repair says nothing")
+        v.fsck(f"{words}, repaired")
+        v.mount()
+        check_files(v, wanted, f"{words}, repaired")
+        v.umount()
+        shutil.rmtree(v.vault)
+    v.vault = sound
+    print(f"{len(harms(v))} kinds of damage: each mounts, reads right, and is repaired")
+
+
+def blocks_are_named(v, wanted):
+    """A block has no second copy: exit 1, and the user's file is named; the others read."""
+    sound = v.vault
+    v.vault = v.path("changed")
+    shutil.copytree(sound, v.vault)
+    segment = max((os.path.join(d, n) for d, _, names in os.walk(os.path.join(v.vault, "segments")) for n in names),
+                  key=os.path.getsize)
+    flip(segment, os.path.getsize(segment) // 2)
+    done = v.run("fsck", "--repair", "--json", "--passfile", v.passfile, v.vault, code=None)
+    found = json.loads(done.stdout)
+    named = {item["path"] for item in found["list"]} - {None}
+    v.check(done.returncode == 1 and named and not found["repaired"], f"a damaged block: {done.returncode}: {found}")
+    v.mount()
+    lost = []
+    for path, digest in wanted.items():
+        try:
+            with open(path, "rb") as file:
+                v.check(hashlib.sha256(file.read()).hexdigest() == digest, f"{path}: wrong bytes")
+        except OSError:
+            lost.append(os.path.relpath(path, v.mnt))
+    v.check(set(lost) <= named, f"{lost} can't be read, {named} were named")
+    v.umount()
+    shutil.rmtree(v.vault)
+    v.vault = sound
+    print(f"a damaged block: {sorted(named)} named, {lost} can't be read")
+
+
+def a_log_taken_away(v):
+    """After kill -9, of a mount that wrote no segment: refused, and no repair makes it good."""
+    sound = v.vault
+    v.vault = v.path("changed")
+    shutil.copytree(sound, v.vault)
+    v.mount()
+    os.mkdir(v.landing("made"))
+    v.run("sync", v.mnt)
+    v.kill()
+    os.unlink(os.path.join(v.vault, "meta.db-wal"))
+    for *command, operands in (["mount", [v.vault, v.mnt]], ["fsck", [v.vault]], ["fsck", "--repair", [v.vault]]):
+        done = v.run(*command, "--passfile", v.passfile, *operands, code=None)
+        v.check(done.returncode in ([1, 3] if command == ["mount"] else [1]) and b"meta.db-wal" in done.stdout + done.stderr,
+                f"the log removed: {command} exits {done.returncode}: {done.stdout} {done.stderr}")
+    v.check(not is_mounted(v.mnt), "it is mounted")
+    shutil.rmtree(v.vault)
+    v.vault = sound
+    print("a log taken away is refused")
+
+
 def main():
     rng = seed("damage")
     flips = count("ASSAYFS_FLIPS", 200)
@@ -129,6 +244,9 @@ def main():
                 v.mount()
         damage(v, "at rest", flips * 3 // 4, rng, v.path("older0"), v.path("older1"))
         through_a_mount(v, rng, wanted, max(4, flips // 50))
+        mended(v, wanted)
+        blocks_are_named(v, wanted)
+        a_log_taken_away(v)
         v.mount()
         fill(v, rng, 3)
         v.run("sync", v.mnt)
