@@ -118,6 +118,11 @@ struct gate_hooks {
 	/* In meta. The path that a staged file is meant for; -ENOENT when it is not staged (any more). */
 	int (*staged_path)(void *gate, Meta *m, uint64_t node, char *ret_path, size_t capacity);
 
+	/* Anywhere. The inode number that stat shows of a staged file: that of the published one which the writer
+	 * opened, for to it this is the same file still; 0: its own. The kernel knows the two apart by other numbers.
+	 */
+	uint64_t (*staged_ino)(void *gate, uint64_t node);
+
 	/* Without meta, after trusted_open let it go on: the staged file gets the content that it starts from. */
 	int (*staged_opened)(void *gate, struct Inode *inode);
 

@@ -27,6 +27,7 @@ struct staged {
 	int32_t thread; /* that may look it up; 0: none */
 	int32_t opener; /* process whose it is */
 	bool governed;
+	uint64_t shown_ino; /* of the published file that it was opened as; 0: of none, it shows its own */
 	uint64_t base_node; /* whose content the draft starts from, not copied yet; 0: none */
 	uint64_t base_version;
 	uint64_t base_size; /* what stat says until the content is copied: the kernel keeps the first size it is told */

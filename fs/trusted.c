@@ -125,6 +125,12 @@ static int staged_path(void *gate, Meta *m, uint64_t node, char *ret_path, size_
 	return tree_path_of(m, staged.parent, bytes_of_string(staged.name), ret_path, capacity, NULL);
 }
 
+/* vim compares the file that it opened with the one that it had looked at, and gives up when they differ. */
+static uint64_t staged_ino(void *gate, uint64_t node) {
+	struct staged staged;
+	return staging_find(((Trusted *)gate)->staging, node, &staged) ? staged.shown_ino : 0;
+}
+
 /* Finds the name by which a published node stands in Trusted. */
 static int split_path(Meta *m, const struct node *node, struct staged *ret_staged, char path[static TREE_PATH_MAX]) {
 	int rc = tree_path(m, node->id, path, TREE_PATH_MAX, NULL);
@@ -151,7 +157,8 @@ static int trusted_open(void *gate, Meta *m, const struct gate_caller *caller, c
 	struct staged staged = {.uid = caller->actor->uid,
 	        .thread = caller->actor->pid,
 	        .opener = caller->actor->pid,
-	        .governed = true};
+	        .governed = true,
+	        .shown_ino = node->ino};
 	char path[TREE_PATH_MAX];
 	int rc = split_path(m, node, &staged, path);
 	if (rc < 0)
@@ -396,6 +403,7 @@ int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
 	        .staged_opened = staged_opened,
 	        .staged_reach = staged_reach,
 	        .staged_path = staged_path,
+	        .staged_ino = staged_ino,
 	        .staged_flush = staged_flush,
 	        .staged_release = staged_release,
 	        .trusted_truncate = trusted_truncate,

@@ -202,8 +202,10 @@ void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret)
 	uint64_t size = node->size;
 	if (S_ISREG(node->mode))
 		(void)inode_size(fs->inodes, node->ino, &size);
+	uint64_t shown =
+	        node->zone == ZONE_STAGING && fs->gate->staged_ino ? fs->gate->staged_ino(fs->gate->gate, node->id) : 0;
 	*ret = (struct stat){
-	        .st_ino = node->ino,
+	        .st_ino = shown ? shown : node->ino,
 	        .st_mode = node->mode,
 	        .st_nlink = node->nlink,
 	        .st_uid = node->uid,
