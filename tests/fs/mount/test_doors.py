@@ -12,6 +12,7 @@ import fcntl
 import mmap
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -476,20 +477,40 @@ class DoorTests(GateTests):
         """open_by_handle_at of a staging inode by another user, and by its number in any path"""
         fd = os.open(self.trusted, os.O_RDWR)
         os.pwrite(fd, self.bad[5000:9000], 5000)
-        ino = os.fstat(fd).st_ino
-        shown = os.stat(self.trusted).st_ino
-        self.check(ino != shown, "the writer's inode is the reader's")
+        # What stat shows is the published file's number; the kernel's own stands in the handle.
+        ino = number_of_handle(fd)
+        if ino is None:
+            self.closes_with_eperm(fd)
+            return
         for folder, _, files in os.walk(self.at("Trusted")):
             for name in files:
-                self.check(os.stat(os.path.join(folder, name)).st_ino != ino, f"{name} has the staging inode")
+                shown = os.open(os.path.join(folder, name), os.O_RDONLY)
+                self.check(number_of_handle(shown) != ino, f"{name} has the staging inode")
+                os.close(shown)
         if os.getuid() == 0 and shutil.which("setpriv"):
             handle = subprocess.run([sys.executable, "-c", HANDLE, self.trusted, str(ino)], capture_output=True,
                                     check=False, timeout=30)
             self.check(b"BYTES" not in handle.stdout, f"{handle.stdout}")
+            again = subprocess.run([sys.executable, "-c", HANDLE, self.trusted, "0"], capture_output=True, check=False,
+                                   timeout=30)
+            self.check(b"BYTES" in again.stdout, f"the handle of the published file opens nothing: {again.stdout}")
         self.closes_with_eperm(fd)
 
 
-# Takes the handle of the published file, puts another number into it, and opens that.
+class Handle(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_uint), ("type", ctypes.c_int), ("data", ctypes.c_ubyte * 128)]
+
+
+def number_of_handle(fd):
+    """The number by which the kernel knows the open file; None where it gives no handles."""
+    handle, mount = Handle(128, 0), ctypes.c_int()
+    if ctypes.CDLL(None).name_to_handle_at(fd, b"", ctypes.byref(handle), ctypes.byref(mount), 0x1000):  # AT_EMPTY_PATH
+        return None
+    high, low = struct.unpack_from("<II", bytes(handle.data[:handle.bytes]))
+    return high << 32 | low
+
+
+# Takes the handle of the published file, puts another number into it (not 0), and opens that.
 HANDLE = r"""
 import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -500,7 +521,8 @@ if libc.name_to_handle_at(-100, sys.argv[1].encode(), ctypes.byref(handle), ctyp
     sys.exit(0)
 raw = bytearray(handle.data[:handle.bytes])
 ino = int(sys.argv[2])
-raw[0:4], raw[4:8] = struct.pack('<I', ino >> 32), struct.pack('<I', ino & 0xffffffff)
+if ino:
+    raw[0:4], raw[4:8] = struct.pack('<I', ino >> 32), struct.pack('<I', ino & 0xffffffff)
 ctypes.memmove(handle.data, bytes(raw), len(raw))
 dir = os.open(os.path.dirname(sys.argv[1]), os.O_RDONLY)
 fd = libc.open_by_handle_at(dir, ctypes.byref(handle), os.O_RDONLY)
