@@ -249,19 +249,24 @@ static int serve_and_exit(struct mounting *mounting, bool foreground) {
 }
 
 int mount_run(const struct mount_options *options) {
-	struct mounting mounting = {.options = options, .fs.verdicts = ASIDE_INIT, .fs.used_names = USED_NAMES_INIT};
+	static const struct mounting beginning = {.fs.verdicts = ASIDE_INIT, .fs.used_names = USED_NAMES_INIT};
+	_cleanup_(freep) struct mounting *mounting = malloc(sizeof *mounting); /* too much for the stack */
+	if (!mounting)
+		return fault(ENOMEM, "mounting: out of memory");
+	memcpy(mounting, &beginning, sizeof *mounting);
+	mounting->options = options;
 	bool foreground = options->foreground || options->debug;
-	int rc = background_fork(foreground, &mounting.background);
+	int rc = background_fork(foreground, &mounting->background);
 	if (rc <= 0)
 		return rc;
 	log_to_system(!foreground);
-	mounting.vault = realpath(options->vault, NULL);
-	if (!mounting.vault) {
+	mounting->vault = realpath(options->vault, NULL);
+	if (!mounting->vault) {
 		rc = fault_errno(errno, "vault %s", options->vault);
-		background_report(&mounting.background, rc);
+		background_report(&mounting->background, rc);
 		if (!foreground)
 			_exit(1);
 		return rc;
 	}
-	return serve_and_exit(&mounting, foreground);
+	return serve_and_exit(mounting, foreground);
 }
