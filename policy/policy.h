@@ -106,9 +106,15 @@ struct policy_alarm {
 /*
  * Parses the bundle's policy.yaml. Errors are -EINVAL with `policy.yaml:LINE:COLUMN: what is wrong; what would be
  * right`, -ENOENT when a rules file that it names is not in the bundle, -ENOMEM. The bundle stays the caller's.
- * Rules files are checked to be UTF-8 text; whether they parse as DQDL is the evaluator's to say.
+ * Rules files are checked to be UTF-8 text; whether they parse as DQDL says policy_check_rules.
  */
 int policy_parse(const PolicyBundle *bundle, Policy **ret_policy);
+
+/*
+ * Whether the rules of each dataset parse and are any: -EINVAL with `FILE:LINE:COLUMN: what is wrong`. To be asked
+ * before a policy comes into force, as a mistake would show only later, as the verdict `error` on every file.
+ */
+int policy_check_rules(const Policy *policy);
 
 /* The policy of a vault that has none yet: governs nothing, the mounting user holds every role. */
 int policy_empty(Policy **ret_policy);

@@ -7,7 +7,6 @@
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "policy/bundle.h"
-#include "policy/dqdl/dqdl.h"
 #include "policy/policy.h"
 
 #include <errno.h>
@@ -20,25 +19,6 @@
 
 /* ---- apply ---- */
 
-/* A mistake in rules would show only as the verdict `error` on every file: it is for who applies them to see. */
-static int check_rules(const Policy *policy) {
-	for (size_t i = 0; i < policy_dataset_count(policy); i++) {
-		const struct policy_dataset *dataset = policy_dataset(policy, i);
-		if (!dataset->rules_file)
-			continue;
-		_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
-		struct dqdl_diagnostic at;
-		int rc = dqdl_parse(dataset->rules, &ruleset, &at);
-		if (rc == -EINVAL)
-			return fault(EINVAL, "%s:%u:%u: %s", dataset->rules_file, at.line, at.column, at.message);
-		if (rc)
-			return rc;
-		if (ruleset_rules(ruleset) == 0)
-			return fault(EINVAL, "%s has no rules, so nothing can pass them", dataset->rules_file);
-	}
-	return 0;
-}
-
 /* Reads and checks the directory here, where its files can be named, before anything goes to the mount. */
 static int read_policy(const char *directory, char **ret_archive) {
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
@@ -49,7 +29,7 @@ static int read_policy(const char *directory, char **ret_archive) {
 	if (!rc)
 		rc = policy_parse(bundle, &policy);
 	if (!rc)
-		rc = check_rules(policy);
+		rc = policy_check_rules(policy);
 	if (!rc)
 		rc = policy_bundle_serialise(bundle, &archive, &size);
 	if (rc)

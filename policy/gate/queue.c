@@ -232,6 +232,8 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 	if (rc >= 0)
 		rc = policy_parse(bundle, &asked);
 	if (rc >= 0)
+		rc = policy_check_rules(asked);
+	if (rc >= 0)
 		rc = policy_resolve_roles(asked, bundle);
 	if (rc >= 0)
 		rc = policy_parse(bundle, &policy);

@@ -205,6 +205,34 @@ static void an_arrival_is_judged_anew_under_a_policy_that_came_meanwhile(void **
 	assert_int_equal(policy, 2);
 }
 
+/* What `policy apply` looks at before it sends, another client of the control socket need not have. */
+static void rules_that_do_not_parse_change_nothing(void **state) {
+	struct world *w = *state;
+	static const struct {
+		const char *rules, *words;
+	} wrong[] = {{"Rules = [\n  RowCount >\n]\n", "animals.dqdl:3:1"}, {"Rules = [ ]\n", "animals.dqdl"},
+	        {"", "animals.dqdl"}, {"Rules = [ RowCount > 0 ", "animals.dqdl:1:"}};
+	apply(w, policy_yaml);
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		size_t size;
+		uint64_t number = 0;
+		bool changed = false;
+		uint8_t *archive = world_archive(policy_yaml, wrong[i].rules, &size);
+		int rc = gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed);
+		free(archive);
+		assert_int_equal(rc, -EINVAL);
+		assert_false(changed);
+		if (!strstr(fault_message(), wrong[i].words))
+			fail_msg("%s does not name %s", fault_message(), wrong[i].words);
+	}
+	struct gate_policy *policy = gate_policy(w->gate);
+	assert_int_equal(policy->number, 1);
+	gate_policy_done(policy);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "good");
+}
+
 static void a_workflow_by_hand_judges_raw_again(void **state) {
 	struct world *w = *state;
 	uint64_t count;
@@ -284,6 +312,7 @@ int main(void) {
 	        WORLD(a_queued_job_survives_a_crash),
 	        WORLD(a_policy_that_does_not_parse_changes_nothing),
 	        WORLD(an_arrival_is_judged_anew_under_a_policy_that_came_meanwhile),
+	        WORLD(rules_that_do_not_parse_change_nothing),
 	        WORLD(a_workflow_by_hand_judges_raw_again),
 	        WORLD(a_job_that_can_not_be_looked_at_holds_up_no_other),
 	        WORLD(directories_may_lie_deeper_than_a_stack),

@@ -212,8 +212,10 @@ class GateTests(Tests):
         """Waits until no check is queued or running."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            zones = self.json("status", "--json", "mnt").get("zones", [{}])
-            if zones[0].get("outcomes", {}).get("pending") == 0:
+            status = self.json("status", "--json", "mnt")
+            pending = status.get("zones", [{}])[0].get("outcomes", {}).get("pending")
+            jobs = status.get("jobs", {})
+            if pending == 0 and jobs.get("queued") == jobs.get("running") == 0:
                 return
             time.sleep(0.05)
         self.faults.append("the gate has not come to rest")
