@@ -160,6 +160,84 @@ int job_take(Meta *m, enum job_kind kind, int64_t now, job_fn callback, void *ar
 	return rc == 0 ? job_get(m, id, callback, arg) : rc;
 }
 
+/* ---- one user after the other ---- */
+
+int job_prepare_turns(Meta *m) {
+	return sql_run(
+	        m, "CREATE INDEX IF NOT EXISTS job_turn ON job (uid, due_ns, id) WHERE state = 0", NULL, 0, NULL);
+}
+
+static int next_uid(Meta *m, int64_t after, int64_t *ret_uid) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc =
+	        SQL_START(m, "SELECT uid FROM job INDEXED BY job_turn WHERE state = 0 AND uid > ? ORDER BY uid LIMIT 1",
+	                &stmt, v_i64(after));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	*ret_uid = sqlite3_column_int64(stmt, 0);
+	return 0;
+}
+
+/* The user's earliest job, if it is due. -ENOENT. */
+static int first_due(Meta *m, int64_t uid, uint64_t size_below, int64_t now, uint64_t *ret_id) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	static const char sql[] = "SELECT j.id, j.due_ns, j.made_ns FROM job j INDEXED BY job_turn LEFT JOIN version v "
+	                          "ON v.id = j.version"
+	                          " WHERE j.state = 0 AND j.uid = ?1 AND (?2 = 0 OR coalesce(v.size, 0) < ?2)"
+	                          " ORDER BY j.due_ns, j.id LIMIT 1";
+	int rc = SQL_START(m, sql, &stmt, v_i64(uid), v_u64(size_below));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	*ret_id = column_u64(stmt, 0);
+	bool is_due = sqlite3_column_int64(stmt, 1) <= now || sqlite3_column_int64(stmt, 2) > meta_now(m);
+	return is_due ? 0 : -ENOENT;
+}
+
+static bool is_full(const struct job_turn *turn, int64_t uid) {
+	for (size_t i = 0; i < turn->full_count; i++)
+		if (turn->full_uids[i] == uid)
+			return true;
+	return false;
+}
+
+/* -ENOENT: nothing of this user's, or nothing that the turn lets through (*held_back). */
+static int first_allowed(
+        Meta *m, const struct job_turn *turn, int64_t uid, int64_t now, uint64_t *ret_id, bool *held_back) {
+	uint64_t id;
+	bool full = is_full(turn, uid);
+	int rc = full ? -ENOENT : first_due(m, uid, turn->size_below, now, ret_id);
+	if (rc != -ENOENT || (!full && turn->size_below == 0))
+		return rc;
+	rc = first_due(m, uid, 0, now, &id);
+	*held_back = *held_back || rc == 0;
+	return rc == 0 ? -ENOENT : rc;
+}
+
+int job_take_turn(Meta *m, const struct job_turn *turn, int64_t now, job_fn callback, void *arg, bool *ret_held_back) {
+	int64_t uid = turn->after_uid;
+	bool wrapped = false;
+	uint64_t id = 0;
+	int rc = -ENOENT;
+	*ret_held_back = false;
+	while (rc == -ENOENT) {
+		rc = next_uid(m, uid, &uid);
+		if (rc == -ENOENT && !wrapped) {
+			wrapped = true;
+			rc = next_uid(m, -1, &uid);
+		}
+		if (rc < 0 || (wrapped && uid > turn->after_uid))
+			return rc < 0 ? rc : -ENOENT;
+		rc = first_allowed(m, turn, uid, now, &id, ret_held_back);
+	}
+	if (rc == 0)
+		rc = SQL_RUN(m, "UPDATE job SET state = 1, attempts = attempts + 1 WHERE id = ?", v_u64(id));
+	return rc == 0 ? job_get(m, id, callback, arg) : rc;
+}
+
 static int change(Meta *m, const char *sql, const struct sql_value *values, size_t count) {
 	uint64_t changed = 0;
 	int rc = sql_run(m, sql, values, count, &changed);
@@ -175,6 +253,13 @@ int job_requeue(Meta *m, uint64_t id, int64_t due_ns) {
 	/* Never from the future: a job that is put off again and again must wait each time. */
 	return change(m,
 	        "UPDATE job SET state = 0, due_ns = ?2, made_ns = min(made_ns, ?3) WHERE id = ?1 AND state = 1",
+	        SQL_VALUES(v_u64(id), v_i64(due_ns), v_i64(meta_now(m))));
+}
+
+int job_put_back(Meta *m, uint64_t id, int64_t due_ns) {
+	return change(m,
+	        "UPDATE job SET state = 0, attempts = attempts - 1, due_ns = ?2, made_ns = min(made_ns, ?3)"
+	        " WHERE id = ?1 AND state = 1",
 	        SQL_VALUES(v_u64(id), v_i64(due_ns), v_i64(meta_now(m))));
 }
 

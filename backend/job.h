@@ -73,6 +73,29 @@ typedef int (*job_fn)(void *arg, const struct job *job);
  * when none is due. Pointers in the job are valid during the call. kind 0: any. */
 int job_take(Meta *m, enum job_kind kind, int64_t now, job_fn callback, void *arg);
 
+/*
+ * Once before job_take_turn, in a vault that is written: makes the index that it goes by, which vaults made earlier
+ * lack.
+ */
+int job_prepare_turns(Meta *m);
+
+/* Whose turn it is, and whose not. */
+struct job_turn {
+	int64_t after_uid;         /* the user served last; -1: none yet */
+	const uint32_t *full_uids; /* users who have as many jobs running as they may */
+	size_t full_count;
+	uint64_t size_below; /* only jobs on a version with fewer bytes; 0: any */
+};
+
+/*
+ * As job_take, for one user after the other: the earliest due job of the next user who has one. *ret_held_back: a job
+ * was due that the turn left out. -ENOENT: none was taken.
+ */
+int job_take_turn(Meta *m, const struct job_turn *turn, int64_t now, job_fn callback, void *arg, bool *ret_held_back);
+
+/* A running job goes back as if it had not been taken, attempts and all, not before due_ns. */
+int job_put_back(Meta *m, uint64_t id, int64_t due_ns);
+
 /* When the next queued job is due (0: at once, as it was made before the clock was set back). -ENOENT when there is
  * none. kind 0: any. */
 int job_next_due(Meta *m, enum job_kind kind, int64_t *ret_due_ns);

@@ -24,10 +24,26 @@
 /* The spawner keeps the time; this is for when the spawner itself hangs. */
 #define GRACE_MS 10000
 
-/* A lane lets `most` checks run and the others wait in the order they came. */
+/* Who waits, on the stack of the thread that does. */
+struct waiter {
+	struct waiter *next;
+	uint32_t user;
+	bool has_turn;
+};
+
+/* A user who has checks running, or was served not long ago. */
+struct share {
+	uint32_t user;
+	unsigned running;
+	uint64_t served; /* the lane's count of turns at the last one; 0: free */
+};
+
+/* A lane lets `most` checks run and the others wait: users in turn, of one user in the order they came. */
 struct lane {
 	unsigned running, most;
-	uint64_t next_ticket, next_turn;
+	uint64_t turns;
+	struct waiter *first, **last;
+	struct share shares[SPAWN_WORKERS_MAX];
 };
 
 struct Spawner {
@@ -82,8 +98,8 @@ static int greet(Spawner *s) {
 
 static void set_defaults(struct spawner_options *options) {
 	options->check = options->check ? options->check : check_table;
-	options->small_workers = options->small_workers ? options->small_workers : 2;
-	options->large_workers = options->large_workers ? options->large_workers : 1;
+	options->small_workers = options->small_workers ? options->small_workers : 4;
+	options->large_workers = options->large_workers ? options->large_workers : 2;
 	options->memory_bytes = options->memory_bytes ? options->memory_bytes : MEMORY_DEFAULT;
 	options->seconds = options->seconds ? options->seconds : SECONDS_DEFAULT;
 }
@@ -118,6 +134,8 @@ int spawner_start(const struct spawner_options *options, Spawner **ret_spawner) 
 		return fault(EINVAL, "at most %d checks can run at once", SPAWN_WORKERS_MAX);
 	s->small.most = s->options.small_workers;
 	s->large.most = s->options.large_workers;
+	s->small.last = &s->small.first;
+	s->large.last = &s->large.first;
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->turn, NULL);
 	rc = fork_spawner(s);
@@ -166,23 +184,79 @@ pid_t spawner_pid(const Spawner *s) {
 
 /* ---- lanes ---- */
 
-static struct lane *enter_lane(Spawner *s, uint64_t size) {
-	struct lane *lane = size < SPAWNER_SMALL_BYTES ? &s->small : &s->large;
-	(void)pthread_mutex_lock(&s->lock);
-	uint64_t ticket = lane->next_ticket++;
-	while (ticket != lane->next_turn || lane->running >= lane->most)
-		(void)pthread_cond_wait(&s->turn, &s->lock);
-	lane->next_turn++;
-	lane->running++;
+/* NULL: not served of late. All of these with the lock held. */
+static struct share *share_of(struct lane *lane, uint32_t user) {
+	for (size_t i = 0; i < SPAWN_WORKERS_MAX; i++)
+		if (lane->shares[i].served > 0 && lane->shares[i].user == user)
+			return &lane->shares[i];
+	return NULL;
+}
+
+/* The place of who was served longest ago and has nothing running: there is one, as no more run than there are places.
+ */
+static struct share *take_share(struct lane *lane, uint32_t user) {
+	struct share *oldest = NULL;
+	for (size_t i = 0; i < SPAWN_WORKERS_MAX; i++)
+		if (lane->shares[i].running == 0 && (!oldest || lane->shares[i].served < oldest->served))
+			oldest = &lane->shares[i];
+	*oldest = (struct share){.user = user};
+	return oldest;
+}
+
+/* Whose turn it is: of those who may have one more, who has fewest running, then who was served longest ago. */
+static struct waiter **next_waiter(struct lane *lane) {
+	static const struct share none = {.running = 0};
+	unsigned cap = lane->most > 1 ? lane->most - 1 : 1;
+	const struct share *best = NULL;
+	struct waiter **chosen = NULL;
+	for (struct waiter **slot = &lane->first; *slot; slot = &(*slot)->next) {
+		const struct share *share = share_of(lane, (*slot)->user);
+		share = share ? share : &none;
+		bool is_better = !best || share->running < best->running ||
+		                 (share->running == best->running && share->served < best->served);
+		if (share->running >= cap || !is_better)
+			continue;
+		best = share;
+		chosen = slot;
+	}
+	return chosen;
+}
+
+static void give_turns(Spawner *s, struct lane *lane) {
+	struct waiter **slot;
+	while (lane->running < lane->most && (slot = next_waiter(lane))) {
+		struct waiter *waiter = *slot;
+		struct share *share = share_of(lane, waiter->user);
+		share = share ? share : take_share(lane, waiter->user);
+		share->running++;
+		share->served = ++lane->turns;
+		lane->running++;
+		*slot = waiter->next;
+		if (!*slot)
+			lane->last = slot;
+		waiter->has_turn = true;
+	}
 	(void)pthread_cond_broadcast(&s->turn);
+}
+
+static struct lane *enter_lane(Spawner *s, const struct check_request *request) {
+	struct lane *lane = request->job->size < SPAWNER_SMALL_BYTES ? &s->small : &s->large;
+	struct waiter waiter = {.user = request->user};
+	(void)pthread_mutex_lock(&s->lock);
+	*lane->last = &waiter;
+	lane->last = &waiter.next;
+	give_turns(s, lane);
+	while (!waiter.has_turn)
+		(void)pthread_cond_wait(&s->turn, &s->lock);
 	(void)pthread_mutex_unlock(&s->lock);
 	return lane;
 }
 
-static void leave_lane(Spawner *s, struct lane *lane) {
+static void leave_lane(Spawner *s, struct lane *lane, uint32_t user) {
 	(void)pthread_mutex_lock(&s->lock);
+	share_of(lane, user)->running--;
 	lane->running--;
-	(void)pthread_cond_broadcast(&s->turn);
+	give_turns(s, lane);
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -493,9 +567,9 @@ static int run(Spawner *s, struct job *job, struct check_outcome *ret_outcome) {
 
 int spawner_check(Spawner *s, const struct check_request *request, struct check_outcome *ret_outcome) {
 	struct job job = {.request = request, .input = -1, .result = -1, .status = -1};
-	struct lane *lane = enter_lane(s, request->job->size);
+	struct lane *lane = enter_lane(s, request);
 	int rc = run(s, &job, ret_outcome);
 	free_job(&job);
-	leave_lane(s, lane);
+	leave_lane(s, lane, request->user);
 	return rc;
 }

@@ -16,7 +16,9 @@
  * that say which. If the spawner itself is gone, checks fail closed: `error`, "… mount again"; it is not started anew,
  * since by then the process holds keys that a copy of it would inherit.
  *
- * Two lanes, so that a small file (under SPAWNER_SMALL_BYTES) never waits behind large ones.
+ * Two lanes, so that a small file (under SPAWNER_SMALL_BYTES) never waits behind large ones. In a lane users take
+ * turns, and none has all of its workers while it has more than one: so whoever asks for the first time waits for no
+ * longer than one check, whatever another has waiting.
  */
 #pragma once
 
@@ -29,8 +31,8 @@ typedef struct Spawner Spawner;
 /* Zeros are the defaults. */
 struct spawner_options {
 	check_function *check;  /* default check_table */
-	unsigned small_workers; /* at once in the lane of small files; default 2 */
-	unsigned large_workers; /* at once in the other; default 1 */
+	unsigned small_workers; /* at once in the lane of small files; default 4 */
+	unsigned large_workers; /* at once in the other; default 2 */
 	uint64_t memory_bytes; /* a worker's address space for a small file; default 512 MiB, and four times the file on
 	                          top */
 	unsigned seconds;      /* wall and processor time for a small file; default 60, and 1 s per MiB on top */
@@ -58,6 +60,7 @@ pid_t spawner_pid(const Spawner *spawner);
 struct check_request {
 	const struct check_job *job;
 	struct check_input input; /* called in the caller's thread until it says 0 */
+	uint32_t user;            /* for whom: users take turns */
 };
 
 struct check_outcome {

@@ -80,53 +80,73 @@ static int put_off(Gate *gate, const struct arrival *a, int trouble) {
 	return meta_end(m, rc);
 }
 
-enum taken { TAKEN_NOTHING, TAKEN_SETTLED, TAKEN_TO_RUN, TAKEN_TO_WALK, TAKEN_FROM_STAGING };
+enum taken { TAKEN_HELD_BACK, TAKEN_NOTHING, TAKEN_SETTLED, TAKEN_TO_RUN, TAKEN_TO_WALK, TAKEN_FROM_STAGING };
 
-/* Takes a due job: TAKEN_TO_RUN with its path held; TAKEN_FROM_STAGING; TAKEN_TO_WALK for a directory; TAKEN_SETTLED
- * when what was due needs no check (any more). */
-static int take(Gate *gate, struct arrival *a) {
-	Meta *m = store_meta(gate->store);
-	struct node node = {0};
-	meta_begin(m);
-	int rc = job_take(m, 0, meta_now(m), copy_job, a);
+/* Takes the next job in turn, without a look at what it is about. */
+static int take_in_turn(Gate *gate, Meta *m, struct arrival *a) {
+	struct gate_turn turn;
+	struct version version;
+	bool held_back = false;
+	gate_turn_next(gate, &turn);
+	int rc = job_take_turn(m, &turn.turn, meta_now(m), copy_job, a, &held_back);
 	if (rc == -ENOENT)
-		return meta_end(m, TAKEN_NOTHING);
-	if (rc < 0)
-		return meta_end(m, rc);
+		return held_back ? TAKEN_HELD_BACK : TAKEN_NOTHING;
+	if (rc >= 0 && a->job.version != 0 && version_get(m, a->job.version, &version) == 0)
+		a->size = version.size;
+	return rc < 0 ? rc : TAKEN_TO_RUN;
+}
+
+/* Whether what was taken needs a check (any more), with its path held if so: TAKEN_TO_RUN, TAKEN_FROM_STAGING; or else
+ * TAKEN_TO_WALK for a directory; TAKEN_SETTLED. */
+static int look_at(Gate *gate, Meta *m, struct arrival *a, int *ret_trouble) {
+	struct node node = {0};
 	a->below = gate_below(a->path, NULL);
 	if (!a->below) {
-		rc = meta_end(m, supersede(m, a, "its path lies in no zone"));
+		int rc = supersede(m, a, "its path lies in no zone");
 		return rc < 0 ? rc : TAKEN_SETTLED;
 	}
-	if (a->job.kind == JOB_STAGED) { /* which has no name to look at */
-		rc = meta_end(m, 0);
-		return rc < 0 ? rc : TAKEN_FROM_STAGING;
-	}
-	rc = tree_resolve(m, bytes_of_string(a->path), &node);
+	if (a->job.kind == JOB_STAGED) /* which has no name to look at */
+		return TAKEN_FROM_STAGING;
+	int rc = tree_resolve(m, bytes_of_string(a->path), &node);
 	if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR) {
-		int trouble = rc; /* a damaged row: the jobs behind this one must not wait for it */
-		rc = meta_end(m, 0);
-		rc = rc < 0 ? rc : put_off(gate, a, trouble);
-		return rc < 0 ? rc : TAKEN_SETTLED;
+		*ret_trouble = rc; /* a damaged row: the jobs behind this one must not wait for it */
+		return TAKEN_SETTLED;
 	}
 	bool is_same = rc >= 0 && node.id == a->job.node && (a->job.kind == JOB_WALK || node.version == a->job.version);
 	if (!is_same) {
-		rc = meta_end(m, supersede(m, a, rc < 0 ? "the name is gone" : "the name shows something newer"));
+		rc = supersede(m, a, rc < 0 ? "the name is gone" : "the name shows something newer");
 		return rc < 0 ? rc : TAKEN_SETTLED;
 	}
-	a->size = node.size;
-	if (a->job.kind == JOB_WALK) {
-		rc = meta_end(m, 0);
-		return rc < 0 ? rc : TAKEN_TO_WALK;
-	}
-	if (!gate_path_try(gate, a->below)) {
-		rc = meta_end(m, job_requeue(m, a->job.id, meta_now(m) + GATE_RETRY_NS / 10));
-		return rc < 0 ? rc : TAKEN_SETTLED;
-	}
-	rc = meta_end(m, 0);
-	if (rc < 0)
+	if (a->job.kind == JOB_WALK)
+		return TAKEN_TO_WALK;
+	if (gate_path_try(gate, a->below))
+		return TAKEN_TO_RUN;
+	rc = job_put_back(m, a->job.id, meta_now(m) + GATE_RETRY_NS / 10);
+	return rc < 0 ? rc : TAKEN_SETTLED;
+}
+
+static bool is_large(const struct arrival *a) {
+	return a->size >= SPAWNER_SMALL_BYTES;
+}
+
+/* What was taken counts among its user's until gate_turn_end. */
+static int take(Gate *gate, struct arrival *a) {
+	Meta *m = store_meta(gate->store);
+	int trouble = 0;
+	meta_begin(m);
+	int taken = take_in_turn(gate, m, a);
+	if (taken != TAKEN_TO_RUN)
+		return meta_end(m, taken);
+	gate_turn_begin(gate, a->job.uid, is_large(a));
+	taken = look_at(gate, m, a, &trouble);
+	int rc = meta_end(m, taken < 0 ? taken : 0);
+	if (rc < 0 && taken == TAKEN_TO_RUN)
 		gate_path_done(gate, a->below);
-	return rc < 0 ? rc : TAKEN_TO_RUN;
+	if (rc >= 0 && trouble < 0)
+		rc = put_off(gate, a, trouble);
+	if (rc < 0 || taken == TAKEN_SETTLED)
+		gate_turn_end(gate, a->job.uid, is_large(a));
+	return rc < 0 ? rc : taken;
 }
 
 /* ---- capture ---- */
@@ -375,24 +395,26 @@ static int walk(Gate *gate, const struct arrival *a) {
 	return meta_end(m, job_finish(m, a->job.id, 0));
 }
 
-int gate_run_due_job(Gate *gate) {
+static int run_taken(Gate *gate, struct arrival *a, int taken) {
+	if (taken == TAKEN_TO_WALK)
+		return walk(gate, a);
+	int rc = taken == TAKEN_FROM_STAGING ? staged_run(gate, &a->job, a->path, &a->actor) : run(gate, a);
+	if (rc < 0)
+		rc = put_off(gate, a, rc);
+	if (taken == TAKEN_TO_RUN)
+		gate_path_done(gate, a->below);
+	return rc;
+}
+
+int gate_run_due_job(Gate *gate, bool *ret_held_back) {
 	struct arrival a = {0};
 	int rc = take(gate, &a);
-	if (rc == TAKEN_TO_WALK) {
-		rc = walk(gate, &a);
-		return rc < 0 ? rc : 1;
-	}
-	if (rc == TAKEN_FROM_STAGING) {
-		rc = staged_run(gate, &a.job, a.path, &a.actor);
-		if (rc < 0)
-			rc = put_off(gate, &a, rc);
-		return rc < 0 ? rc : 1;
-	}
-	if (rc != TAKEN_TO_RUN)
-		return rc < 0 ? rc : rc == TAKEN_SETTLED;
-	rc = run(gate, &a);
-	if (rc < 0)
-		rc = put_off(gate, &a, rc);
-	gate_path_done(gate, a.below);
+	*ret_held_back = rc == TAKEN_HELD_BACK;
+	if (rc < 0 || rc == TAKEN_HELD_BACK || rc == TAKEN_NOTHING)
+		return rc < 0 ? rc : 0;
+	if (rc == TAKEN_SETTLED)
+		return 1;
+	rc = run_taken(gate, &a, rc);
+	gate_turn_end(gate, a.job.uid, is_large(&a));
 	return rc < 0 ? rc : 1;
 }

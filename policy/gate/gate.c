@@ -89,13 +89,14 @@ int gate_policy_load(Meta *m, struct gate_policy **ret) {
 
 enum { IDLE_MS = 500 }; /* also how late a job may be that recovery or another process queued unseen */
 
-/* `failed`: the last look at the queue did, and the next at once would as well. */
-static struct timespec wait_until(Gate *gate, bool failed) {
+/* `for_long`: the last look at the queue failed or found what must wait for others, and the next would at once as well.
+ */
+static struct timespec wait_until(Gate *gate, bool for_long) {
 	Meta *m = store_meta(gate->store);
 	int64_t due = 0, wait_ns = IDLE_MS * INT64_C(1000000);
 	meta_begin(m);
 	int rc = meta_end(m, job_next_due(m, 0, &due));
-	if (rc >= 0 && !failed) {
+	if (rc >= 0 && !for_long) {
 		int64_t left = due - meta_now(m);
 		if (left < wait_ns)
 			wait_ns = left > 1000000 ? left : 1000000;
@@ -118,10 +119,11 @@ static bool is_stopping(Gate *gate) {
 static void *run_jobs(void *arg) {
 	Gate *gate = arg;
 	while (!is_stopping(gate)) {
-		int rc = gate_run_due_job(gate);
+		bool held_back = false;
+		int rc = gate_run_due_job(gate, &held_back);
 		if (rc > 0)
 			continue;
-		struct timespec until = wait_until(gate, rc < 0);
+		struct timespec until = wait_until(gate, rc < 0 || held_back);
 		pthread_mutex_lock(&gate->lock);
 		if (!gate->stopping)
 			pthread_cond_timedwait(&gate->wake, &gate->lock, &until);
@@ -170,10 +172,7 @@ static int init_locks(Gate *gate) {
 }
 
 static int start_threads(Gate *gate) {
-	unsigned wanted = gate->options.threads ? gate->options.threads : 2;
-	if (wanted > GATE_THREADS_MAX)
-		wanted = GATE_THREADS_MAX;
-	for (; gate->thread_count < wanted; gate->thread_count++) {
+	for (; gate->thread_count < gate->thread_limit; gate->thread_count++) {
 		int err = pthread_create(&gate->threads[gate->thread_count], NULL, run_jobs, gate);
 		if (err)
 			return fault_errno(err, "starting a thread of the gate");
@@ -189,6 +188,10 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 	gate->spawner = spawner;
 	if (options)
 		gate->options = *options;
+	gate->last_uid = -1;
+	gate->thread_limit = gate->options.threads ? gate->options.threads : GATE_THREADS_DEFAULT;
+	if (gate->thread_limit > GATE_THREADS_MAX)
+		gate->thread_limit = GATE_THREADS_MAX;
 	struct store_info info;
 	store_info(store, &info);
 	memcpy(gate->vault_id, info.vault_id, sizeof gate->vault_id);
@@ -198,6 +201,10 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 	Meta *m = store_meta(store);
 	meta_begin(m);
 	rc = meta_end(m, gate_policy_load(m, &gate->in_force));
+	if (rc >= 0 && !info.read_only) {
+		meta_begin(m);
+		rc = meta_end(m, job_prepare_turns(m));
+	}
 	if (rc >= 0 && !info.read_only)
 		rc = staged_recover(gate);
 	if (rc >= 0 && !info.read_only)

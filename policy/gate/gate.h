@@ -14,10 +14,11 @@
  * operation with the name's change and the audit record; a hash that differs from the verdict's publishes nothing.
  *
  * Paths here: `below` is a path below its zone ("animals/a.csv"), `path` one with it ("Landing/animals/a.csv").
- * One path is judged by one thread at a time; different paths in parallel. A verdict publishes only while the policy
- * that it was given under is in force: when another came in between, the file is judged anew. Thread-safe. Lock order:
- * the gate's own locks are never held while a meta operation or a content is waited for, except by gate_arrived, which
- * only reads the policy in force, and by gate_apply, which lets one policy after the other in.
+ * One path is judged by one thread at a time; different paths in parallel, each user's in turn. A verdict publishes
+ * only while the policy that it was given under is in force: when another came in between, the file is judged anew.
+ * Thread-safe. Lock order: the gate's own locks are never held while a meta operation or a content is waited for,
+ * except by gate_arrived, which only reads the policy in force, and by gate_apply, which lets one policy after the
+ * other in.
  */
 #pragma once
 
@@ -51,7 +52,7 @@ typedef void gate_changed_fn(void *arg, uint64_t parent_ino, struct bytes name, 
 struct gate_options {
 	gate_changed_fn *changed; /* may be NULL */
 	void *changed_arg;
-	unsigned threads; /* that run jobs; 0: 2 */
+	unsigned threads; /* that run jobs; 0: 8, and no more than that */
 	uint32_t mounter; /* uid that holds all roles while the policy names none */
 };
 

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #define GATE_THREADS_MAX 8
+#define GATE_THREADS_DEFAULT 8
 /* How long a job waits after a trouble that may pass (a full disk), times its attempts; and when it is given up. */
 #define GATE_RETRY_NS INT64_C(2000000000)
 #define GATE_ATTEMPTS_MAX 50
@@ -16,6 +17,12 @@
 #define GATE_CHUNK_BYTES (1u << 20)
 
 struct busy_path;
+
+/* Who has how many jobs running. */
+struct gate_share {
+	uint32_t uid;
+	unsigned running; /* 0: free */
+};
 
 struct Gate {
 	Store *store;
@@ -28,12 +35,16 @@ struct Gate {
 	pthread_cond_t wake; /* a job came, a path came free, or the gate stops */
 	struct gate_policy *in_force;
 	struct busy_path *busy;
+	struct gate_share shares[GATE_THREADS_MAX];
+	unsigned large_running; /* of them, files from SPAWNER_SMALL_BYTES on */
+	int64_t last_uid;       /* served last; -1: nobody yet */
 	bool stopping;
 
 	/* Held by gate_apply from the first look at the policy in force to its end. Outermost: taken with no other
 	 * lock, and nothing that publishes or judges ever takes it. */
 	pthread_mutex_t applying;
 
+	unsigned thread_limit; /* fixed */
 	pthread_t threads[GATE_THREADS_MAX];
 	unsigned thread_count;
 };
@@ -47,6 +58,22 @@ int gate_policy_wrap(Policy *policy, uint64_t number, struct gate_policy **ret);
 /* Puts it in force; takes it over. */
 void gate_policy_install(Gate *gate, struct gate_policy *policy);
 void gate_wake(Gate *gate);
+
+/* ---- turns.c ---- */
+
+/*
+ * Each user in turn, none with more than half of the threads, and no more than a quarter of them with large files: so
+ * nobody waits for more than the checks that are running, whatever others have queued. With one thread, in turn alone.
+ */
+struct gate_turn {
+	struct job_turn turn; /* points into full_uids */
+	uint32_t full_uids[GATE_THREADS_MAX];
+};
+/* Both inside a meta operation, so that no two threads go by the same count. */
+void gate_turn_next(Gate *gate, struct gate_turn *ret_turn);
+void gate_turn_begin(Gate *gate, uint32_t uid, bool is_large);
+/* The job is not run, or has ended; wakes who waits. */
+void gate_turn_end(Gate *gate, uint32_t uid, bool is_large);
 
 /* ---- paths.c ---- */
 
@@ -142,5 +169,6 @@ int judge_over(Gate *gate, uint64_t node, uint64_t version, const char *below, c
 
 /* ---- arrival.c ---- */
 
-/* Runs one due job if there is one: 1 when it did, 0 when not; negative: trouble with the database. */
-int gate_run_due_job(Gate *gate);
+/* Runs one due job if there is one: 1 when it did, 0 when not; negative: trouble with the database. *ret_held_back: one
+ * is due, and its user or its size has as many running as may be: the next that ends wakes the gate. */
+int gate_run_due_job(Gate *gate, bool *ret_held_back);

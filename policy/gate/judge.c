@@ -88,7 +88,7 @@ int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint6
 	if (j->dataset->unsupported) /* told apart from `failed` */
 		return judge_unchecked(j, input, j->dataset->unsupported);
 	struct check_job job = check_job_for(j->dataset, last_component(j->below), size, j->started_ns);
-	struct check_request request = {.job = &job, .input = input};
+	struct check_request request = {.job = &job, .input = input, .user = j->actor.uid};
 	return fault_while(spawner_check(gate->spawner, &request, &j->checked), "checking %s", j->path);
 }
 

@@ -117,6 +117,51 @@ static void a_job_from_before_the_clock_was_set_back_is_due(void **state) {
 	assert_int_equal(OP(f, job_take(f->m, 0, f->now + 500000, copy_job, &job)), 0);
 }
 
+static uint64_t put_job_of(struct fixture *f, uint32_t uid, const char *path, int64_t due) {
+	struct job job = {.kind = JOB_ARRIVE, .path = text(path), .due_ns = due, .uid = uid};
+	uint64_t id = 0;
+	assert_int_equal(OP(f, job_put(f->m, &job, &id, NULL, NULL)), 0);
+	return id;
+}
+
+static uint64_t take_turn(struct fixture *f, struct job_turn *turn, int64_t now, bool *held_back) {
+	struct job job = {0};
+	int rc = OP(f, job_take_turn(f->m, turn, now, copy_job, &job, held_back));
+	assert_true(rc == 0 || rc == -ENOENT);
+	if (rc == 0)
+		turn->after_uid = job.uid;
+	return rc == 0 ? job.id : 0;
+}
+
+static void users_have_their_jobs_taken_in_turn(void **state) {
+	struct fixture *f = *state;
+	bool held_back;
+	assert_int_equal(OP(f, job_prepare_turns(f->m)), 0);
+	assert_int_equal(OP(f, job_prepare_turns(f->m)), 0);
+	struct job_turn turn = {.after_uid = -1};
+	assert_int_equal(take_turn(f, &turn, 900, &held_back), 0);
+	uint64_t a1 = put_job_of(f, 7, "a1", 100), a2 = put_job_of(f, 7, "a2", 101), a3 = put_job_of(f, 7, "a3", 102);
+	uint64_t b1 = put_job_of(f, 0, "b1", 200), c1 = put_job_of(f, UINT32_MAX, "c1", 300);
+	put_job_of(f, 9, "later", 1000);
+	assert_int_equal(take_turn(f, &turn, 900, &held_back), b1);
+	assert_int_equal(take_turn(f, &turn, 900, &held_back), a1);
+	assert_int_equal(take_turn(f, &turn, 900, &held_back), c1);
+	assert_int_equal(take_turn(f, &turn, 900, &held_back), a2);
+	const uint32_t full[] = {5, 7};
+	turn.full_uids = full;
+	turn.full_count = 2;
+	assert_int_equal(take_turn(f, &turn, 900, &held_back), 0);
+	assert_true(held_back);
+	turn.full_count = 1;
+	assert_int_equal(take_turn(f, &turn, 900, &held_back), a3);
+	assert_int_equal(take_turn(f, &turn, 900, &held_back), 0);
+	assert_false(held_back); /* the one that is left is not due */
+	struct job job;
+	assert_int_equal(OP(f, job_put_back(f->m, a3, 1)), 0);
+	assert_int_equal(OP(f, job_get(f->m, a3, copy_job, &job)), 0);
+	assert_int_equal(job.attempts, 0);
+}
+
 /* ---- what the gate leaves ---- */
 
 static int take_id(void *arg, const struct verdict_row *row) {
@@ -338,6 +383,7 @@ int main(void) {
 	        TEST(the_earliest_due_job_is_taken_first),
 	        TEST(a_newer_version_supersedes_a_queued_job_but_no_running_one),
 	        TEST(running_jobs_come_back_after_a_crash),
+	        TEST(users_have_their_jobs_taken_in_turn),
 	        TEST(a_job_from_before_the_clock_was_set_back_is_due),
 	        TEST(verdicts_are_found_by_path_version_and_input),
 	        TEST(the_last_policy_is_in_force_and_none_is_changed),

@@ -127,11 +127,12 @@ void apply(struct world *w, const char *yaml) {
 struct arriving {
 	Gate *gate;
 	const char *path;
+	const struct actor *actor;
 };
 
 static int arrive(Meta *m, const struct version *sealed, void *arg) {
 	struct arriving *a = arg;
-	return gate_arrived(a->gate, m, a->path, sealed->node, sealed->id, &somebody);
+	return gate_arrived(a->gate, m, a->path, sealed->node, sealed->id, a->actor);
 }
 
 uint64_t resolve(struct world *w, const char *path, struct node *ret_node) {
@@ -169,8 +170,12 @@ uint64_t make_name(struct world *w, const char *path) {
 }
 
 void put(struct world *w, const char *path, const char *text) {
+	put_as(w, path, text, &somebody);
+}
+
+void put_as(struct world *w, const char *path, const char *text, const struct actor *actor) {
 	_cleanup_(content_closep) Content *content = NULL;
-	struct arriving a = {.gate = w->gate, .path = path};
+	struct arriving a = {.gate = w->gate, .path = path, .actor = actor};
 	struct version sealed;
 	assert_int_equal(content_open(w->store, make_name(w, path), 0, &content), 0);
 	assert_int_equal(content_truncate(content, 0), 0);

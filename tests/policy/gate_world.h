@@ -57,8 +57,9 @@ void apply(struct world *w, const char *yaml);
 uint64_t resolve(struct world *w, const char *path, struct node *ret_node);
 /* Gives the name (and one directory above it) a node. */
 uint64_t make_name(struct world *w, const char *path);
-/* Writes and closes a file of Landing. */
+/* Writes and closes a file of Landing, as somebody or who is given. */
 void put(struct world *w, const char *path, const char *text);
+void put_as(struct world *w, const char *path, const char *text, const struct actor *actor);
 /* Writes a file into Trusted, with the result of the close. */
 int staged(struct world *w, const char *below, const char *text);
 /* Lets the jobs end. With ASSAYFS_TEST_VERBOSE the log says what the gate did. */

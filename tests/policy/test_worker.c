@@ -137,10 +137,14 @@ static ssize_t read_source(void *context, void *buffer, size_t size) {
 	return (ssize_t)count;
 }
 
+/* Of this thread. */
+static _Thread_local uint32_t user_who_asks;
+
 static int ask(Spawner *s, const char *what, uint64_t size, int error_at_end, struct check_outcome *ret_outcome) {
 	struct source source = {.left = size, .error_at_end = error_at_end};
 	struct check_job job = {.dataset = "d", .file_name = "f.csv", .size = size, .rules = bytes_of_string(what)};
-	struct check_request request = {.job = &job, .input = {.read = read_source, .context = &source}};
+	struct check_request request = {
+	        .job = &job, .input = {.read = read_source, .context = &source}, .user = user_who_asks};
 	return spawner_check(s, &request, ret_outcome);
 }
 
@@ -322,6 +326,37 @@ static void small_files_do_not_wait_behind_large_ones(void **state) {
 	spawner_stop(s);
 }
 
+static void *ask_to_sleep_as_seven(void *context) {
+	struct check_outcome outcome = {0};
+	user_who_asks = 7;
+	(void)ask(context, "sleep", 10, 0, &outcome);
+	return outcome.result;
+}
+
+/* One user's checks hang for ten minutes, and more of them wait; were others not let through, this would never come
+ * back. */
+static void a_user_can_not_starve_others(void **state) {
+	(void)state;
+	struct spawner_options options = {.check = misbehave, .seconds = 600, .small_workers = 2};
+	Spawner *s = NULL;
+	pthread_t threads[5];
+	assert_int_equal(spawner_start(&options, &s), 0);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_to_sleep_as_seven, s), 0);
+	for (uint32_t i = 0; i < 100; i++) { /* more users than are remembered */
+		user_who_asks = 1000 + i;
+		expect_pass(s, 10);
+	}
+	user_who_asks = 0;
+	assert_int_equal(kill(spawner_pid(s), SIGKILL), 0);
+	for (size_t i = 0; i < 5; i++) {
+		void *result = NULL;
+		assert_int_equal(pthread_join(threads[i], &result), 0);
+		check_result_free(result);
+	}
+	spawner_stop(s);
+}
+
 static void *ask_many(void *context) {
 	for (size_t i = 0; i < 20; i++) {
 		struct check_outcome outcome = {0};
@@ -443,6 +478,7 @@ int main(void) {
 	        cmocka_unit_test(without_the_spawner_checks_fail_closed),
 	        cmocka_unit_test(a_spawner_killed_during_a_check_ends_it_as_error),
 	        cmocka_unit_test(small_files_do_not_wait_behind_large_ones),
+	        cmocka_unit_test(a_user_can_not_starve_others),
 	        cmocka_unit_test(many_threads_may_ask_at_once),
 	        cmocka_unit_test(a_process_with_threads_can_not_start_one),
 	        cmocka_unit_test(a_dead_parent_leaves_no_process),
