@@ -55,6 +55,11 @@ int fsck_run(const char *path, const struct store_secret *secret, fsck_fn *found
 struct fsck_options {
 	fsck_progress_fn *progress; /* or NULL; gets `progress_arg` */
 	void *progress_arg;
+	/*
+	 * fsck_repair: when the vault does not open because commits of its log are lost, or nothing says which state is
+	 * the newest, goes back to what metadb_accept_loss finds. For a person to decide.
+	 */
+	bool accept_loss;
 	VaultIo *io; /* instead of the vault's own; for tests, normally NULL */
 };
 

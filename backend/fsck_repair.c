@@ -35,6 +35,8 @@ struct repair {
 	const struct fsck_options *options;
 	Store *store;
 	struct list before, mended, after;
+	bool is_closed; /* it did not open */
+	bool has_accepted;
 };
 
 static void free_list(struct list *list) {
@@ -106,6 +108,7 @@ static int look(struct repair *r) {
 	} else if (unless_bytes(rc) == 0) {
 		char file[SEGMENT_NAME_BYTES], words[FAULT_MESSAGE_BYTES];
 		memcpy(words, fault_message(), sizeof words);
+		r->is_closed = true;
 		rc = add(&r->before, fsck_file_in_words(words, r->path, file), NULL, -1, words);
 	}
 	close_files(r);
@@ -114,21 +117,48 @@ static int look(struct repair *r) {
 
 /* ---- mending ---- */
 
-/* Takes the key from vault.json, as the database can't be opened. */
-static int rebuild_database(struct repair *r) {
+static int rebuild_if_missing(struct repair *r, const uint8_t *key) {
+	VaultIo *io = r->store->io;
+	uint64_t size = 0;
+	if (vault_io_stat_size(io, "meta.db", &size) != -ENOENT)
+		return 0;
+	int rc = metadb_rebuild(io, key, header_vault_id(r->store->header));
+	return rc < 0 ? rc : add(&r->mended, "meta.db", NULL, -1, "it was built anew from the checkpoint packs");
+}
+
+static int accept_loss_if_closed(struct repair *r, const uint8_t *key) {
+	VaultIo *io = r->store->io;
+	const uint8_t *id = header_vault_id(r->store->header);
+	MetaDb *db = NULL;
+	int rc = metadb_open(io, key, id, METADB_READ_ONLY, &db);
+	metadb_abandon(db);
+	if (rc != -EBADMSG)
+		return rc;
+	rc = metadb_accept_loss(io, key, id, add_mended, &r->mended);
+	r->has_accepted = rc == 0;
+	return rc < 0 ? rc : rebuild_if_missing(r, key);
+}
+
+/* What has to be done before the database can be opened, with the key alone. */
+static int open_the_closed(struct repair *r) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	const struct store_options options = {.io = r->options->io};
-	uint64_t size = 0;
 	int rc = store_open_keys(r->path, r->secret, &options, &r->store);
-	if (rc == 0 && vault_io_stat_size(r->store->io, "meta.db", &size) == -ENOENT) {
+	if (rc == 0)
 		rc = keyring_get(r->store->keyring, "meta", STORE_META_KEY_VERSION, key.bytes, NULL);
-		if (rc == 0)
-			rc = metadb_rebuild(r->store->io, key.bytes, header_vault_id(r->store->header));
-		if (rc == 0)
-			rc = add(&r->mended, "meta.db", NULL, -1, "it was built anew from the checkpoint packs");
-	}
+	if (rc == 0)
+		rc = unless_bytes(rebuild_if_missing(r, key.bytes));
+	if (rc == 0 && r->options->accept_loss)
+		rc = accept_loss_if_closed(r, key.bytes);
 	close_files(r);
 	return unless_bytes(rc);
+}
+
+static const char *accepted_words(const struct repair *r) {
+	for (size_t i = 0; i < r->mended.count; i++)
+		if (strcmp(r->mended.items[i].file, "meta.db-wal") == 0)
+			return r->mended.items[i].words;
+	return "";
 }
 
 static int mend_reserve(struct repair *r) {
@@ -161,16 +191,27 @@ static int cut_segments(struct repair *r) {
 	return meta_end(r->store->meta, segment_row_list(r->store->meta, cut_segment, r));
 }
 
+/* The mount whose log is lost may have left segments: by its number the next one knows them for leavings. */
+static int mark_crashed(Store *store) {
+	uint8_t mount[8];
+	le64_put(mount, store->mount);
+	int rc = meta_kv_put(store->meta, STORE_KV_MOUNT, bytes_of(mount, sizeof mount));
+	return rc < 0 ? rc : meta_kv_put(store->meta, STORE_KV_CLEAN, bytes_of("\0", 1));
+}
+
 /* The record goes through the log, so that a checkpoint follows, which writes the base that damaged packs need. */
 static int record_repair(struct repair *r) {
 	char words[AUDIT_DETAIL_MAX];
 	Store *store = r->store;
 	if (r->before.count == 0)
 		return 0;
-	(void)snprintf(words, sizeof words, "%zu things were damaged, the first: %s: %s", r->before.count,
-	        r->before.items[0].file, r->before.items[0].words);
+	(void)snprintf(words, sizeof words, "%zu things were damaged, the first: %s: %s%s%s", r->before.count,
+	        r->before.items[0].file, r->before.items[0].words, r->has_accepted ? "; by decision, " : "",
+	        r->has_accepted ? accepted_words(r) : "");
 	meta_begin(store->meta);
 	int rc = store_record(store, "repair", 0, 0, words);
+	if (rc == 0 && r->has_accepted && store->clean)
+		rc = mark_crashed(store);
 	return meta_commit(store->meta, rc, NULL);
 }
 
@@ -189,7 +230,7 @@ static int mend_tables(struct repair *r) {
 }
 
 static int mend(struct repair *r) {
-	int rc = rebuild_database(r);
+	int rc = r->is_closed ? open_the_closed(r) : 0;
 	if (rc < 0)
 		return rc;
 	rc = open_files(r, false);
@@ -211,6 +252,8 @@ static const char *how(const struct repair *r, const struct found *item) {
 		if (strcmp(mended->file, item->file) == 0 && mended->place == item->place)
 			return mended->words;
 	}
+	if (r->has_accepted)
+		return accepted_words(r);
 	if (strcmp(item->file, "meta.db") == 0 && item->place > 0)
 		return "the whole file was built anew from the checkpoint packs";
 	if (strncmp(item->file, "meta/anchor-", strlen("meta/anchor-")) == 0)

@@ -165,3 +165,13 @@ int metadb_repair(MetaDb *db, metadb_finding_fn *mended, void *user);
  */
 int metadb_rebuild(
         VaultIo *io, const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES]);
+
+/*
+ * For a vault that does not open because its log is damaged, old or gone, or because both anchors are: takes what there
+ * is for the newest, the last checkpoint pack and as much of the log as fits to it, and writes the anchors so. What was
+ * committed after that is lost; a log that does not fit is removed. Ask first. Pages are believed as little as ever:
+ * the newest pack's root (or the anchors') must vouch for them, else -EBADMSG, and nothing was changed. `told` hears
+ * what was given up. The vault must not be open.
+ */
+int metadb_accept_loss(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], metadb_finding_fn *told, void *user);

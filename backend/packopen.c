@@ -89,8 +89,11 @@ static int choose_last(Packs *packs, const struct pack_listing *listing, const s
 		packs->last = entry.head;
 		if (memcmp(entry.head.root, anchor->root, META_HASH_BYTES) == 0)
 			return 0;
-		return fault(EBADMSG, "%s is not the pack that the anchors know: one of another history was put there",
+		(void)fault(EBADMSG, "%s is not the pack that the anchors know: one of another history was put there",
 		        pack_name(entry.head.sequence, "").text);
+		rc = note_damage(packs, entry.head.sequence);
+		if (rc < 0)
+			return rc;
 	}
 	packs->last = (struct pack_head){.sequence = anchor->pack_sequence, .pages = anchor->pages};
 	memcpy(packs->last.root, anchor->root, META_HASH_BYTES);

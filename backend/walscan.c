@@ -74,8 +74,7 @@ static void open_slots(const WalChain *wal, const uint8_t *block, struct slots *
 static int damaged_header(const char *what) {
 	return fault(EBADMSG,
 	        "%s: %s, and commits follow it: the file was changed or damaged (or the key is not this vault's); "
-	        "bring it "
-	        "back from a replica, or rebuild the metadata from its packs without the newest commits",
+	        "bring it back from a copy, or see --accept-loss of `assayfs fsck --repair`",
 	        WAL_NAME, what);
 }
 
@@ -189,7 +188,7 @@ static int judge_break(const WalChain *wal, uint32_t frames, uint32_t watermark)
 	return fault(EBADMSG,
 	        "%s: frame %" PRIu32 " %s, but %" PRIu32
 	        " frames were durable: this is damage, not a crash; bring the file back "
-	        "from a replica, or rebuild the metadata from its packs without the newest commits",
+	        "from a copy, or see --accept-loss of `assayfs fsck --repair`",
 	        WAL_NAME, first_bad, what, watermark);
 }
 
@@ -252,7 +251,9 @@ static int judge_open(const WalChain *wal, const struct anchor *anchor, const ui
 	if (!generation)
 		return fault(EBADMSG,
 		        "%s is gone or was emptied, and commits were in it (at least %" PRIu32
-		        " of its frames were durable): bring the file back from a copy",
+		        " of its frames were durable): bring the file back from a copy, or see --accept-loss of "
+		        "`assayfs fsck "
+		        "--repair`",
 		        WAL_NAME, anchor->log.frames);
 	if (memcmp(generation, anchor->log.generation, sizeof anchor->log.generation) != 0)
 		return fault(EBADMSG,

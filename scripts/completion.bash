@@ -9,7 +9,7 @@ _assayfs_options() {
 	mount) echo "--foreground --options $_assayfs_secret" ;;
 	umount) echo '--lazy' ;;
 	sync) ;;
-	fsck) echo "--repair --json $_assayfs_secret" ;;
+	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
 	'policy suggest') echo '--output --json' ;;
 	check) echo '--rules --policy --as --delimiter --json' ;;
 	'quarantine list') echo '--all --json' ;;

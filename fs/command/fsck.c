@@ -96,8 +96,9 @@ static void print_summary(const struct fsck_summary *sum, bool is_repair) {
 	else if (is_repair)
 		printf("%" PRIu64
 		       " problem%s left: nothing here vouches for what was there. Bring the named files of the "
-		       "vault back from a copy.\n",
-		        sum->findings, words_s(sum->findings));
+		       "vault back from a copy%s.\n",
+		        sum->findings, words_s(sum->findings),
+		        sum->could_not_open ? "; without one, see --accept-loss" : "");
 	else
 		printf("%" PRIu64 " problem%s found. 'assayfs fsck --repair' puts right what has a second copy.\n",
 		        sum->findings, words_s(sum->findings));
@@ -108,7 +109,8 @@ static int check_vault(const struct invocation *call, const struct store_secret 
 	_cleanup_(progress_endp) Progress *progress = NULL;
 	struct fsck_summary sum;
 	struct check check = {.total = segment_bytes(vault), .is_repair = command_has(call, "repair")};
-	const struct fsck_options options = {.progress = show_progress, .progress_arg = &check};
+	const struct fsck_options options = {
+	        .progress = show_progress, .progress_arg = &check, .accept_loss = command_has(call, "accept-loss")};
 	if (command_has(call, "json") && !(check.findings = json_array()))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	check.progress = progress = progress_begin("checking segments", PROGRESS_BYTES, check.total);
@@ -140,6 +142,8 @@ static int run_fsck(const struct invocation *call) {
 	int code = secrets_check(call);
 	if (code)
 		return code;
+	if (command_has(call, "accept-loss") && !command_has(call, "repair"))
+		return command_fail(call, EXIT_USAGE, "--accept-loss goes with --repair");
 	if (stat(vault, &about) < 0 || !S_ISDIR(about.st_mode))
 		return command_fail(call, EXIT_NOT_A_VAULT, "%s: there is no such directory", vault);
 	if (!has_file(vault, "vault.json"))
@@ -169,9 +173,12 @@ const struct command command_fsck = {
                    "found. With --repair, metadata that was damaged is put back from its checkpoint packs, and packs "
                    "are made anew from verified pages; each thing found is told with how it was repaired or that it "
                    "was not, and the exit code is 0 when all is whole then. Nothing older than the newest state is "
-                   "ever put back. Blocks of files have no second copy in the vault.",
+                   "ever put back, but with --accept-loss, for a vault that does not open any more: then "
+                   "the last checkpoint is taken for the newest state, and the audit log says so. Blocks of files "
+                   "have no second copy in the vault.",
         .options = (const struct command_option[]){{"repair", 0, NULL, "repair what can be repaired without loss"},
-                OPTIONS_SECRET, OPTION_JSON, {0}},
+                {"accept-loss", 0, NULL, "with --repair: go on without commits whose log is lost"}, OPTIONS_SECRET,
+                OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs fsck /srv/vault", "asks for the passphrase"},
                 {"assayfs fsck --repair /srv/vault", "after it found something"}, {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_DENIED) |

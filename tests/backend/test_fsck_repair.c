@@ -398,6 +398,98 @@ static void a_log_that_was_taken_away_is_not_made_good(void **state) {
 	stays_refused(v, "is gone or was emptied");
 }
 
+/* ---- what somebody decides to lose ---- */
+
+static void accept_loss(struct test_vault *v, struct result *r) {
+	const struct fsck_options options = {.accept_loss = true};
+	memset(r, 0, sizeof *r);
+	assert_rc(fsck_repair(v->vault, &secret, &options, note, r, &r->sum));
+}
+
+/* The lost mount left a segment, which the next one clears away. */
+static void without_its_log_a_vault_goes_on_from_the_last_checkpoint_if_that_is_accepted(void **state) {
+	struct test_vault *v = *state;
+	struct result r;
+	char path[512];
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	put_file(v->store, v, "third", 3);
+	assert_rc(store_commit_wait(v->store));
+	store_abandon(v->store);
+	v->store = NULL;
+	(void)snprintf(path, sizeof path, "%s/meta.db-wal", v->vault);
+	assert_int_equal(unlink(path), 0);
+	stays_refused(v, "is gone or was emptied");
+	accept_loss(v, &r);
+	assert_int_equal(r.left, 0);
+	assert_said(&r, "and 0 frames of the log were accepted as the newest");
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	assert_true(reads(v->store, "Landing/first", 1) && reads(v->store, "Landing/second", 2));
+	assert_false(reads(v->store, "Landing/third", 3));
+	close_vault(v);
+	assert_int_equal(findings(v->vault), 0);
+}
+
+static void without_anchors_nothing_is_lost_but_certainty_if_that_is_accepted(void **state) {
+	struct test_vault *v = *state;
+	struct result r;
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	put_file(v->store, v, "third", 3);
+	assert_rc(store_commit_wait(v->store));
+	store_abandon(v->store);
+	v->store = NULL;
+	flip(v->vault, "meta/anchor-1", 9);
+	flip(v->vault, "meta/anchor-2", 9);
+	accept_loss(v, &r);
+	assert_int_equal(r.left, 0);
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	assert_true(reads(v->store, "Landing/third", 3));
+}
+
+static void a_damaged_log_is_dropped_if_that_is_accepted(void **state) {
+	struct test_vault *v = *state;
+	struct result r;
+	size_t size = 0;
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	put_file(v->store, v, "third", 3);
+	assert_rc(store_commit_wait(v->store));
+	store_abandon(v->store);
+	v->store = NULL;
+	uint8_t *log = scratch_read(v->vault, "meta.db-wal", &size);
+	log[size / 2] ^= 1;
+	scratch_write(v->vault, "meta.db-wal", log, size);
+	free(log);
+	stays_refused(v, "were durable");
+	accept_loss(v, &r);
+	assert_int_equal(r.left, 0);
+	assert_true(both_read(v->vault));
+}
+
+/* That decision is about commits, not about pages. */
+static void older_pages_are_not_accepted_even_then(void **state) {
+	struct test_vault *v = *state;
+	struct result r;
+	size_t size = 0;
+	char pack[32];
+	uint8_t *older = scratch_read(v->vault, "meta.db", &size);
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	close_vault(v);
+	scratch_write(v->vault, "meta.db", older, size);
+	free(older);
+	(void)snprintf(pack, sizeof pack, "meta/%u", last_pack(v->vault));
+	flip(v->vault, pack, 40);
+	uint64_t before = files_of(v->vault).sum;
+	accept_loss(v, &r);
+	assert_int_equal(r.repaired, 0);
+	assert_true(r.left > 0);
+	flip(v->vault, "meta/anchor-1", 9);
+	flip(v->vault, "meta/anchor-2", 9);
+	accept_loss(v, &r);
+	assert_true(r.left > 0);
+	flip(v->vault, "meta/anchor-1", 9);
+	flip(v->vault, "meta/anchor-2", 9);
+	assert_true(files_of(v->vault).sum == before);
+}
+
 /* ---- cut off in the middle ---- */
 
 static int judge(void *user, const char *directory, uint64_t acknowledged) {
@@ -465,6 +557,10 @@ int main(void) {
 	        TEST(an_older_database_is_not_made_good_by_losing_the_packs),
 	        TEST(without_anchors_nothing_is_made_good),
 	        TEST(a_log_that_was_taken_away_is_not_made_good),
+	        TEST(without_its_log_a_vault_goes_on_from_the_last_checkpoint_if_that_is_accepted),
+	        TEST(without_anchors_nothing_is_lost_but_certainty_if_that_is_accepted),
+	        TEST(a_damaged_log_is_dropped_if_that_is_accepted),
+	        TEST(older_pages_are_not_accepted_even_then),
 	        TEST(a_repair_may_be_interrupted_anywhere_and_run_again),
 	        TEST(a_rebuild_may_be_interrupted_anywhere_and_run_again),
 	};

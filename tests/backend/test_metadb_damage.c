@@ -226,6 +226,27 @@ static void a_newer_pack_of_another_history_is_refused(void **state) {
 	refused(scratch, "is newer than the anchors");
 }
 
+static void a_newest_pack_of_another_history_is_told_and_not_believed(void **state) {
+	struct scratch *scratch = *state;
+	char fork[128], last[32];
+	VaultIo *forked = NULL;
+	MetaDb *db = metadb_test_open(scratch->io);
+	assert_rc(metadb_close(db));
+	copy(scratch, "fork", fork);
+	assert_rc(vault_io_open(fork, &forked));
+	db = metadb_test_open(forked);
+	metadb_test_sql(db, "DELETE FROM t WHERE n > 5");
+	assert_rc(metadb_close(db));
+	vault_io_close(forked);
+	db = metadb_test_open(scratch->io);
+	metadb_test_insert(db, ROWS + 1, ROWS + 1);
+	assert_rc(metadb_checkpoint(db));
+	(void)snprintf(last, sizeof last, "meta/%llu", (unsigned long long)metadb_last_pack(db));
+	assert_rc(metadb_close(db));
+	put_back(scratch, fork, last);
+	assert_int_equal(metadb_test_judge(scratch->io, ROWS + 1), FOUND_BY_FSCK);
+}
+
 /* ---- the log ---- */
 
 static void a_log_that_was_removed_or_emptied_is_refused(void **state) {
@@ -288,6 +309,26 @@ static void a_log_put_back_into_a_vault_at_rest_is_refused(void **state) {
 	put_back(scratch, older, WAL_NAME);
 	MetaDb *opened = NULL;
 	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &opened), -EBADMSG);
+}
+
+/* Both began after the same pack, and the right one has nothing yet that is known to be durable. */
+static void a_log_of_another_history_is_refused(void **state) {
+	struct scratch *scratch = *state;
+	char fork[128];
+	VaultIo *forked = NULL;
+	MetaDb *db = metadb_test_open(scratch->io);
+	assert_rc(metadb_close(db));
+	copy(scratch, "fork", fork);
+	assert_rc(vault_io_open(fork, &forked));
+	VaultIo *const sides[] = {forked, scratch->io};
+	for (size_t i = 0; i < 2; i++) {
+		db = metadb_test_open(sides[i]);
+		metadb_test_insert(db, ROWS + 1, ROWS + 1);
+		metadb_abandon(db);
+	}
+	vault_io_close(forked);
+	put_back(scratch, fork, WAL_NAME);
+	refused(scratch, "is another log than the one that was open");
 }
 
 /* ---- repair ---- */
@@ -385,10 +426,12 @@ int main(void) {
 	        ON_VAULT(without_both_anchors_nothing_is_taken_for_the_newest),
 	        ON_VAULT(older_anchors_are_refused_and_one_of_them_is_told),
 	        ON_VAULT(a_newer_pack_of_another_history_is_refused),
+	        ON_VAULT(a_newest_pack_of_another_history_is_told_and_not_believed),
 	        ON_VAULT(a_log_that_was_removed_or_emptied_is_refused),
 	        ON_VAULT(a_log_removed_after_a_checkpoint_is_refused),
 	        ON_VAULT(an_older_copy_of_the_same_log_is_refused),
 	        ON_VAULT(a_log_put_back_into_a_vault_at_rest_is_refused),
+	        ON_VAULT(a_log_of_another_history_is_refused),
 	        ON_VAULT(damaged_pages_are_mended_from_the_packs),
 	        ON_VAULT(what_was_added_is_cut_off_and_strays_go),
 	        ON_VAULT(a_page_that_no_pack_has_stays_as_it_is),

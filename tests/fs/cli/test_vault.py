@@ -159,6 +159,10 @@ class VaultTests(Tests):
         self.check(found["list"][0]["file"] == "meta/anchor-1" and found["list"][0]["repaired"] is None, f"{found}")
         self.write("wrong", "incorrect horse\n")
         self.one_line(self.assayfs("fsck", "--repair", "--passfile", "wrong", "v", code=12), "v")
+        self.one_line(self.assayfs("fsck", "--accept-loss", "--passfile", "pass", "v", code=2), "--repair")
+        os.unlink(self.path("v/stray"))
+        result = self.assayfs("fsck", "--repair", "--accept-loss", "--passfile", "pass", "v")
+        self.check("were accepted as the newest" in result.out and "Clean" in result.out, result.out)
 
     def test_fsck_names_a_file_that_does_not_belong_to_the_vault(self):
         self.init()

@@ -1,0 +1,76 @@
+/* Going on without the newest commits, when somebody has decided so. */
+#include "backend/metadb.h"
+
+#include "backend/metacore.h"
+#include "crypto/base/fault.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Anchors, the database file if it is there, packs: up to a root that is the newest that anything tells of. */
+static int open_rest(struct meta_core *core) {
+	int rc = anchors_open(core->io, core->keys, false, &core->anchors);
+	if (rc == 0)
+		rc = vault_file_open(core->io, METADB_NAME, VAULT_FILE_READ, &core->file);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	rc = packs_open(core->io, core->keys, true, anchors_now(core->anchors), core->file, &core->tags, &core->packs);
+	return rc == -ENOENT ? fault(EBADMSG, "%s", fault_message()) : rc;
+}
+
+static int remove_log(struct meta_core *core) {
+	int rc = vault_io_unlink(core->io, WAL_NAME);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	return vault_io_sync_dir(core->io, "");
+}
+
+/* What can be had of the log when the anchors are not asked. A log that does not fit to the pack goes. */
+static int take_log(struct meta_core *core, struct wal_position *ret_log) {
+	const struct wal_base base = core_wal_base(core);
+	*ret_log = (struct wal_position){0};
+	int rc = walchain_open(core->io, core->keys, true, &base, NULL, &core->wal);
+	if (rc == -EBADMSG)
+		return remove_log(core);
+	if (rc == 0)
+		walchain_position(core->wal, ret_log);
+	return rc;
+}
+
+static int accept(struct meta_core *core, metadb_finding_fn *told, void *user) {
+	char words[160];
+	struct anchor anchor = {0};
+	if (!core->keys)
+		return fault(ENOMEM, "no locked memory for the metadata's keys");
+	int rc = open_rest(core);
+	if (rc == 0)
+		rc = take_log(core, &anchor.log);
+	if (rc < 0)
+		return rc;
+	const struct pack_head *last = packs_last(core->packs);
+	anchor.pack_sequence = last->sequence;
+	anchor.pages = last->pages;
+	anchor.log_open = anchor.log.frames > 0;
+	memcpy(anchor.root, last->root, sizeof anchor.root);
+	rc = anchors_put(core->anchors, &anchor);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(words, sizeof words,
+	        "checkpoint %" PRIu64 " and %" PRIu32 " frames of the log were accepted as the newest; what was "
+	        "committed after them is lost",
+	        anchor.pack_sequence, anchor.log.frames);
+	return told(user, WAL_NAME, -1, words);
+}
+
+int metadb_accept_loss(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], metadb_finding_fn *told, void *user) {
+	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id), .read_only = true};
+	int rc = accept(&core, told, user);
+	walchain_close(core.wal);
+	vault_file_close(core.file);
+	packs_close(core.packs);
+	anchors_close(core.anchors);
+	page_tags_free(&core.tags);
+	meta_keys_free(core.keys);
+	return fault_while(rc, "going on without the newest commits of %s", vault_io_path(io));
+}
