@@ -115,8 +115,9 @@ static int exit_of(enum outcome outcome) {
 }
 
 static void print_rule(const struct check_rule *rule) {
-	_cleanup_(freep) char *text = words_safe(rule->text);
-	_cleanup_(freep) char *reason = rule->reason ? words_safe(rule->reason) : NULL;
+	/* Rules have backslashes of their own, to be read and copied as they are. */
+	_cleanup_(freep) char *text = words_line(rule->text);
+	_cleanup_(freep) char *reason = rule->reason ? words_line(rule->reason) : NULL;
 	printf("%-6s  %s\n", outcome_word(rule->outcome), text ? text : "?");
 	if (reason)
 		printf("        %s\n", reason);
@@ -131,12 +132,12 @@ static void print_result(const char *file, const struct check_result *result) {
 	for (size_t i = 0; i < result->rule_count; i++)
 		print_rule(&result->rules[i]);
 	for (size_t i = 0; i < result->warning_count; i++) {
-		_cleanup_(freep) char *warning = words_safe(result->warnings[i]);
+		_cleanup_(freep) char *warning = words_line(result->warnings[i]);
 		printf("note: %s\n", warning ? warning : "?");
 	}
 	printf("%s: %s", safe ? safe : "?", outcome_word(result->outcome));
 	if (result->reason) {
-		_cleanup_(freep) char *reason = words_safe(result->reason);
+		_cleanup_(freep) char *reason = words_line(result->reason);
 		printf(": %s", reason ? reason : "?");
 	}
 	if (result->has_rows)

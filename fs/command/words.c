@@ -278,10 +278,21 @@ static size_t display_width(const char *text) {
 	return width;
 }
 
+/* Whether nothing but empty cells stands behind this one in its row. */
+static bool is_last_of_row(const Table *table, size_t cell) {
+	size_t end = cell - cell % table->columns + table->columns;
+	for (size_t i = cell + 1; i < end && i < table->count; i++)
+		if (*table->cells[i])
+			return false;
+	return true;
+}
+
 static void print_cell(const Table *table, size_t cell, size_t widest, FILE *out) {
 	const char *text = table->cells[cell];
 	size_t column = cell % table->columns;
-	bool is_last = column + 1 == table->columns || cell + 1 == table->count;
+	bool is_last = is_last_of_row(table, cell);
+	if (!*text && is_last && column > 0)
+		return; /* the row has ended before it */
 	int pad = (int)(widest - display_width(text));
 	if (table->flush_right[column])
 		fprintf(out, "%*s%s", pad, "", text);

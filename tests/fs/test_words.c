@@ -107,7 +107,7 @@ static void columns_are_aligned_by_width_not_bytes(void **state) {
 	assert_int_equal(table_rows(table), 2);
 	char *text = print_to_string(table);
 	assert_string_equal(text, "Name     Size  Last\n"
-	                          "żółw        7  \n"
+	                          "żółw        7\n"
 	                          "a     1234567  x\\ny\n");
 	free(text);
 	table_free(table);
