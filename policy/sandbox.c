@@ -44,7 +44,7 @@ static bool detach_root(const char *on) {
 	} else if (chroot(".") < 0 || chdir("/") < 0) {
 		return false;
 	}
-	(void)mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	(void)mount("none", "/", "none", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	return true;
 }
 
@@ -52,7 +52,7 @@ static bool enter_namespaces(void) {
 	int spaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 	if (unshare(spaces) < 0 && unshare(spaces | CLONE_NEWUSER) < 0)
 		return false;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		return false;
 	static const char *const places[] = {"/tmp", "/proc", "/dev", "/run"};
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)

@@ -68,10 +68,10 @@ static inline const char *find_either(const char *p, const char *end, char a, ch
 		__m128i chunk = _mm_loadu_si128((const __m128i *)(const void *)p);
 		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(chunk, first), _mm_cmpeq_epi8(chunk, second));
 		unsigned int mask = (unsigned int)_mm_movemask_epi8(hit);
-		if (mask != 0) {
-			p += __builtin_ctz(mask);
-			return p < end ? p : end;
-		}
+		if (end - p < 16) /* what lies behind is the buffer's slack, whatever it holds */
+			mask &= (1u << (end - p)) - 1;
+		if (mask != 0)
+			return p + __builtin_ctz(mask);
 		p += 16;
 	}
 	return end;
