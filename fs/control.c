@@ -238,13 +238,12 @@ static bool is_stopping(const Control *control) {
 int control_send(ControlReply *reply, json_t *item) {
 	if (!item)
 		return fault(ENOMEM, "answering: out of memory");
-	json_t *message = json_pack("{s:o}", "item", item);
+	_cleanup_(json_decrefp) json_t *message = json_pack("{s:o}", "item", item);
 	if (!message)
 		return fault(ENOMEM, "answering: out of memory");
 	int rc = is_stopping(reply->control)
 	                 ? fault(ECANCELED, "the mount is ending")
 	                 : wire_send(reply->fd, message, WIRE_ANSWER_MAX, reply->control->answer_ms);
-	json_decref(message);
 	return rc;
 }
 
@@ -259,7 +258,7 @@ int control_wait(ControlReply *reply, int timeout_ms) {
 }
 
 static void send_end(int fd, int outcome, const char *words, int timeout_ms) {
-	json_t *message = json_pack("{s:i}", "end", outcome);
+	_cleanup_(json_decrefp) json_t *message = json_pack("{s:i}", "end", outcome);
 	if (message && outcome && words) {
 		_cleanup_(freep) char *safe =
 		        words_is_utf8(words) ? NULL : words_safe(words); /* a name may stand in it */
@@ -267,7 +266,6 @@ static void send_end(int fd, int outcome, const char *words, int timeout_ms) {
 	}
 	if (message)
 		(void)wire_send(fd, message, WIRE_ANSWER_MAX, timeout_ms);
-	json_decref(message);
 }
 
 /* Who gave up waiting leaves its place to others. With the lock held. */
@@ -321,7 +319,7 @@ static int dispatch(ControlReply *reply, const json_t *request) {
 }
 
 static void answer(ControlReply *reply) {
-	json_t *request = NULL;
+	_cleanup_(json_decrefp) json_t *request = NULL;
 	int rc = wire_receive(reply->fd, WIRE_REQUEST_MAX, reply->control->request_ms, &request);
 	if (rc == -ENODATA)
 		return;
@@ -331,7 +329,6 @@ static void answer(ControlReply *reply) {
 		rc = attend(reply);
 	else if (!rc)
 		rc = dispatch(reply, request);
-	json_decref(request);
 	if (is_attending && !rc)
 		return;
 	send_end(reply->fd, rc, *fault_message() ? fault_message() : strerror(-rc), reply->control->answer_ms);

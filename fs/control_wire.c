@@ -43,14 +43,13 @@ int wire_parse(struct bytes text, json_t **ret) {
 	if (nesting(text) > WIRE_DEPTH_MAX)
 		return fault(EPROTO, "a message nested deeper than %d", WIRE_DEPTH_MAX);
 	json_error_t error;
-	json_t *value = json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &error);
+	_cleanup_(json_decrefp) json_t *value =
+	        json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &error);
 	if (!value)
 		return fault(EPROTO, "a message that is no JSON: %s", error.text);
-	if (!json_is_object(value)) {
-		json_decref(value);
+	if (!json_is_object(value))
 		return fault(EPROTO, "a message that is no JSON object");
-	}
-	*ret = value;
+	*ret = steal_pointer(&value);
 	return 0;
 }
 

@@ -33,24 +33,28 @@ static int number_read(const json_t *value, double *ret_number) {
 
 /* ---- writing ---- */
 
-static json_t *metrics_json(const struct check_rule *rule) {
-	json_t *metrics = json_object();
-	for (size_t i = 0; metrics && i < rule->metric_count; i++)
-		if (json_object_set_new(metrics, rule->metrics[i].name, number_json(rule->metrics[i].value)) != 0) {
-			json_decref(metrics);
+static json_t *texts_json(const char *const *texts, size_t count) {
+	_cleanup_(json_decrefp) json_t *list = json_array();
+	for (size_t i = 0; list && i < count; i++)
+		if (json_array_append_new(list, json_string(texts[i])) != 0)
 			return NULL;
-		}
-	return metrics;
+	return steal_pointer(&list);
+}
+
+static json_t *metrics_json(const struct check_rule *rule) {
+	_cleanup_(json_decrefp) json_t *metrics = json_object();
+	for (size_t i = 0; metrics && i < rule->metric_count; i++)
+		if (json_object_set_new(metrics, rule->metrics[i].name, number_json(rule->metrics[i].value)) != 0)
+			return NULL;
+	return steal_pointer(&metrics);
 }
 
 static json_t *lines_json(const struct check_rule *rule) {
-	json_t *lines = json_array();
+	_cleanup_(json_decrefp) json_t *lines = json_array();
 	for (size_t i = 0; lines && i < rule->failing_line_count; i++)
-		if (json_array_append_new(lines, json_integer((json_int_t)rule->failing_lines[i])) != 0) {
-			json_decref(lines);
+		if (json_array_append_new(lines, json_integer((json_int_t)rule->failing_lines[i])) != 0)
 			return NULL;
-		}
-	return lines;
+	return steal_pointer(&lines);
 }
 
 static bool put_count_or_null(json_t *object, const char *key, bool is_there, uint64_t count) {
@@ -58,52 +62,37 @@ static bool put_count_or_null(json_t *object, const char *key, bool is_there, ui
 }
 
 static json_t *rule_json(const struct check_rule *rule) {
-	json_t *object = json_object();
-	if (object && json_put_text(object, "rule", rule->text) &&
-	        json_put_text(object, "outcome", outcome_word(rule->outcome)) &&
-	        json_put_text(object, "reason", rule->reason) &&
-	        put_count_or_null(object, "failing_rows", rule->has_failing_rows, rule->failing_rows) &&
-	        json_object_set_new(object, "failing_lines", lines_json(rule)) == 0 &&
-	        json_object_set_new(object, "metrics", metrics_json(rule)) == 0)
-		return object;
-	json_decref(object);
-	return NULL;
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_put_text(object, "rule", rule->text) &&
+	            json_put_text(object, "outcome", outcome_word(rule->outcome)) &&
+	            json_put_text(object, "reason", rule->reason) &&
+	            put_count_or_null(object, "failing_rows", rule->has_failing_rows, rule->failing_rows) &&
+	            json_object_set_new(object, "failing_lines", lines_json(rule)) == 0 &&
+	            json_object_set_new(object, "metrics", metrics_json(rule)) == 0;
+	return done ? steal_pointer(&object) : NULL;
 }
 
 static json_t *rules_json(const struct check_result *result) {
-	json_t *rules = json_array();
+	_cleanup_(json_decrefp) json_t *rules = json_array();
 	for (size_t i = 0; rules && i < result->rule_count; i++)
-		if (json_array_append_new(rules, rule_json(&result->rules[i])) != 0) {
-			json_decref(rules);
+		if (json_array_append_new(rules, rule_json(&result->rules[i])) != 0)
 			return NULL;
-		}
-	return rules;
-}
-
-static json_t *warnings_json(const struct check_result *result) {
-	json_t *warnings = json_array();
-	for (size_t i = 0; warnings && i < result->warning_count; i++)
-		if (json_array_append_new(warnings, json_string(result->warnings[i])) != 0) {
-			json_decref(warnings);
-			return NULL;
-		}
-	return warnings;
+	return steal_pointer(&rules);
 }
 
 json_t *check_result_json(const struct check_result *result) {
-	json_t *object = json_object();
-	if (object && json_put_text(object, "outcome", outcome_word(result->outcome)) &&
-	        json_put_text(object, "reason", result->reason) &&
-	        json_put_text(object, "canonical", result->canonical) &&
-	        json_put_text(object, "dialect", result->dialect) &&
-	        json_put_count(object, "bytes_read", result->bytes_read) &&
-	        put_count_or_null(object, "rows", result->has_rows, result->rows) &&
-	        put_count_or_null(object, "columns", result->has_rows, result->columns) &&
-	        json_object_set_new(object, "rules", rules_json(result)) == 0 &&
-	        json_object_set_new(object, "warnings", warnings_json(result)) == 0)
-		return object;
-	json_decref(object);
-	return NULL;
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_put_text(object, "outcome", outcome_word(result->outcome)) &&
+	            json_put_text(object, "reason", result->reason) &&
+	            json_put_text(object, "canonical", result->canonical) &&
+	            json_put_text(object, "dialect", result->dialect) &&
+	            json_put_count(object, "bytes_read", result->bytes_read) &&
+	            put_count_or_null(object, "rows", result->has_rows, result->rows) &&
+	            put_count_or_null(object, "columns", result->has_rows, result->columns) &&
+	            json_object_set_new(object, "rules", rules_json(result)) == 0 &&
+	            json_object_set_new(object, "warnings",
+	                    texts_json((const char *const *)result->warnings, result->warning_count)) == 0;
+	return done ? steal_pointer(&object) : NULL;
 }
 
 int check_result_to_json(const struct check_result *result, char **ret_json, size_t *ret_size) {
@@ -269,16 +258,6 @@ struct check_job check_job_for(
 	};
 }
 
-static json_t *null_words_json(const struct check_job *job) {
-	json_t *list = json_array();
-	for (size_t i = 0; list && i < job->null_word_count; i++)
-		if (json_array_append_new(list, json_string(job->null_words[i])) != 0) {
-			json_decref(list);
-			return NULL;
-		}
-	return list;
-}
-
 int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *object = json_object();
 	/* Names are bytes; the worker needs the suffix only, so a name that is not UTF-8 may lose its letters. */
@@ -293,7 +272,7 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	            json_put_int(object, "delimiter", job->format.delimiter) &&
 	            json_put_int(object, "quote", job->format.quote) &&
 	            json_put_int(object, "header", job->format.header) && json_put_int(object, "nulls", job->nulls) &&
-	            json_object_set_new(object, "null_words", null_words_json(job)) == 0 &&
+	            json_object_set_new(object, "null_words", texts_json(job->null_words, job->null_word_count)) == 0 &&
 	            json_object_set_new(object, "rules",
 	                    json_stringn(job->rules.size ? (const char *)job->rules.data : "", job->rules.size)) == 0;
 	if (!done)

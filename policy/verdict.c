@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "crypto/encoding.h"
 #include "policy/check_json.h"
 #include "policy/table/utf8.h"
 
@@ -116,60 +117,49 @@ static bool put_path(json_t *object, const char *path) {
 	size_t size = strlen(path);
 	if (utf8_valid_prefix(path, size) == size)
 		return json_put_text(object, "path", path);
-	_cleanup_(freep) char *hex = malloc(2 * size + 1);
+	_cleanup_(freep) char *hex = malloc(HEX_TEXT_BYTES(size));
 	if (!hex)
 		return false;
-	for (size_t i = 0; i < size; i++)
-		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)path[i]);
+	hex_encode(bytes_of(path, size), hex);
 	return json_put_text(object, "path_hex", hex);
 }
 
 static json_t *content_json(const struct verdict_content *content) {
-	json_t *object = json_object();
-	if (object && json_put_hex(object, "sha256", content->sha256, VERDICT_HASH_BYTES) &&
-	        json_put_count(object, "size", content->size))
-		return object;
-	json_decref(object);
-	return NULL;
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_put_hex(object, "sha256", content->sha256, VERDICT_HASH_BYTES) &&
+	            json_put_count(object, "size", content->size);
+	return done ? steal_pointer(&object) : NULL;
 }
 
 static json_t *policy_json(const struct verdict *verdict) {
-	json_t *object = json_object();
-	if (object && json_put_hex(object, "sha256", verdict->policy_sha256, VERDICT_HASH_BYTES) &&
-	        json_put_count(object, "version", verdict->policy_version))
-		return object;
-	json_decref(object);
-	return NULL;
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_put_hex(object, "sha256", verdict->policy_sha256, VERDICT_HASH_BYTES) &&
+	            json_put_count(object, "version", verdict->policy_version);
+	return done ? steal_pointer(&object) : NULL;
 }
 
 static json_t *ruleset_json(const struct verdict *verdict) {
 	if (!verdict->ruleset_file)
 		return json_null();
-	json_t *object = json_object();
-	if (object && json_put_text(object, "file", verdict->ruleset_file) &&
-	        json_put_hex(object, "sha256", verdict->ruleset_sha256, VERDICT_HASH_BYTES))
-		return object;
-	json_decref(object);
-	return NULL;
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_put_text(object, "file", verdict->ruleset_file) &&
+	            json_put_hex(object, "sha256", verdict->ruleset_sha256, VERDICT_HASH_BYTES);
+	return done ? steal_pointer(&object) : NULL;
 }
 
 static json_t *reference_json(const struct verdict_reference *reference) {
-	json_t *object = json_object();
-	if (object && json_put_text(object, "alias", reference->alias) && put_path(object, reference->path) &&
-	        json_put_hex(object, "sha256", reference->sha256, VERDICT_HASH_BYTES))
-		return object;
-	json_decref(object);
-	return NULL;
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_put_text(object, "alias", reference->alias) && put_path(object, reference->path) &&
+	            json_put_hex(object, "sha256", reference->sha256, VERDICT_HASH_BYTES);
+	return done ? steal_pointer(&object) : NULL;
 }
 
 static json_t *references_json(const struct verdict *verdict) {
-	json_t *list = json_array();
+	_cleanup_(json_decrefp) json_t *list = json_array();
 	for (size_t i = 0; list && i < verdict->reference_count; i++)
-		if (json_array_append_new(list, reference_json(&verdict->references[i])) != 0) {
-			json_decref(list);
+		if (json_array_append_new(list, reference_json(&verdict->references[i])) != 0)
 			return NULL;
-		}
-	return list;
+	return steal_pointer(&list);
 }
 
 static bool put_parts(json_t *object, const struct verdict *verdict) {
@@ -210,12 +200,8 @@ static int read_path(const json_t *object, char **ret_path) {
 	_cleanup_(freep) char *path = calloc(1, size + 1);
 	if (!path)
 		return no_memory();
-	for (size_t i = 0; i < size; i++) {
-		unsigned byte;
-		if (sscanf(hex + 2 * i, "%2x", &byte) != 1 || byte == 0)
-			return fault(EBADMSG, "the path is not hexadecimal");
-		path[i] = (char)byte;
-	}
+	if (hex_decode(hex, size, (uint8_t *)path) < 0 || memchr(path, '\0', size))
+		return fault(EBADMSG, "the path is not hexadecimal");
 	*ret_path = steal_pointer(&path);
 	return 0;
 }

@@ -254,11 +254,10 @@ int client_open_operand(const struct invocation *call, int n, struct client_plac
 static int send_request(Client *client, const char *command, json_t *arguments) {
 	if (!arguments)
 		return fault(ENOMEM, "asking the mount: out of memory");
-	json_t *request = json_pack("{s:s, s:o}", "command", command, "arguments", arguments);
+	_cleanup_(json_decrefp) json_t *request = json_pack("{s:s, s:o}", "command", command, "arguments", arguments);
 	if (!request)
 		return fault(ENOMEM, "asking the mount: out of memory");
 	int rc = wire_send(client->fd, request, WIRE_REQUEST_MAX, CONTROL_ANSWER_MS);
-	json_decref(request);
 	return rc == -EPIPE ? 0 : rc; /* a refusal may stand in the socket already: it says more */
 }
 
@@ -280,14 +279,13 @@ static int take_answer(const json_t *answer, client_item *item, void *context) {
 int client_call(Client *client, const char *command, json_t *arguments, client_item *item, void *context) {
 	int rc = send_request(client, command, arguments);
 	while (rc >= 0) {
-		json_t *answer = NULL;
+		_cleanup_(json_decrefp) json_t *answer = NULL;
 		rc = wire_receive(client->fd, WIRE_ANSWER_MAX, -1, &answer);
 		if (rc == -ENODATA)
 			return fault(ECONNRESET, "the mount ended while it answered");
 		if (rc)
 			return rc;
 		rc = take_answer(answer, item, context);
-		json_decref(answer);
 		if (rc <= 0)
 			return rc;
 	}
@@ -303,13 +301,12 @@ static int keep_item(void *context, const json_t *item) {
 }
 
 int client_ask(Client *client, const char *command, json_t *arguments, json_t **ret_item) {
-	json_t *item = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
 	int rc = client_call(client, command, arguments, keep_item, &item);
-	if (!rc && !item)
-		rc = fault(EPROTO, "the mount did not answer '%s'", command);
 	if (rc)
-		json_decref(item);
-	else
-		*ret_item = item;
-	return rc;
+		return rc;
+	if (!item)
+		return fault(EPROTO, "the mount did not answer '%s'", command);
+	*ret_item = steal_pointer(&item);
+	return 0;
 }

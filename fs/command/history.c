@@ -122,7 +122,7 @@ static int ask_restore(const struct invocation *call, const char *path, unsigned
 	int rc = client_open(path, &place, &client);
 	if (rc)
 		return command_fault(call, rc, "finding the vault of %s", path);
-	json_t *item = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
 	rc = client_ask(client, "restore",
 	        json_pack("{s:o, s:I}", "path", wire_path(place.path), "number", (json_int_t)number), &item);
 	if (rc) {
@@ -131,10 +131,9 @@ static int ask_restore(const struct invocation *call, const char *path, unsigned
 	}
 	int code = EXIT_DONE;
 	if (command_has(call, "json"))
-		code = command_print_json(call, json_incref(item));
+		code = command_print_json(call, steal_pointer(&item));
 	else
 		print_restored(item, path, number);
-	json_decref(item);
 	return code;
 }
 

@@ -202,11 +202,10 @@ static int print_line(const struct printing *printing, const char *line) {
 		puts(line); /* exactly the bytes that the log's tree hashes */
 		return 0;
 	}
-	json_t *record = json_loads(line, 0, NULL);
+	_cleanup_(json_decrefp) json_t *record = json_loads(line, 0, NULL);
 	if (!record)
 		return fault(EPROTO, "a record of the log is no JSON");
 	print_text(record);
-	json_decref(record);
 	return 0;
 }
 
@@ -240,19 +239,14 @@ static int run_log(const struct invocation *call) {
 	int code = wanted_format(call, &printing.is_json);
 	if (code)
 		return code;
-	json_t *arguments = json_object();
-	code = arguments ? build_request(call, arguments) : command_fail(call, EXIT_UNDECIDED, "out of memory");
-	if (code) {
-		json_decref(arguments);
-		return code;
-	}
+	_cleanup_(json_decrefp) json_t *arguments = json_object();
 	_cleanup_(client_closep) Client *client = NULL;
-	code = client_open_operand(call, 0, NULL, &client);
-	if (code) {
-		json_decref(arguments);
+	code = arguments ? build_request(call, arguments) : command_fail(call, EXIT_UNDECIDED, "out of memory");
+	if (!code)
+		code = client_open_operand(call, 0, NULL, &client);
+	if (code)
 		return code;
-	}
-	int rc = client_call(client, "log", arguments, take_lines, &printing);
+	int rc = client_call(client, "log", steal_pointer(&arguments), take_lines, &printing);
 	if (rc == -ECANCELED || (rc == -ECONNRESET && printing.is_following))
 		return command_fail(call, EXIT_DONE, "the vault was unmounted: the end of what can be followed");
 	return rc ? command_fault(call, rc, "reading the audit log") : EXIT_DONE;

@@ -78,7 +78,7 @@ static int run_apply(const struct invocation *call) {
 	int code = client_open_operand(call, 1, NULL, &client);
 	if (code)
 		return code;
-	json_t *item = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
 	rc = client_ask(client, "policy-apply", json_pack("{s:s}", "archive", archive), &item);
 	if (rc == -EINVAL) {
 		(void)command_fault(call, rc, "applying %s", directory);
@@ -87,10 +87,9 @@ static int run_apply(const struct invocation *call) {
 	if (rc)
 		return command_fault(call, rc, "applying %s", directory);
 	if (command_has(call, "json"))
-		code = command_print_json(call, json_incref(item));
+		code = command_print_json(call, steal_pointer(&item));
 	else
 		print_applied(item);
-	json_decref(item);
 	return code;
 }
 
@@ -174,7 +173,7 @@ static int run_show(const struct invocation *call) {
 	int code = client_open_operand(call, 0, NULL, &client);
 	if (code)
 		return code;
-	json_t *item = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
 	int rc = client_ask(client, "policy-show", json_object(), &item);
 	if (rc == -ENOENT)
 		return command_fail(call, EXIT_NO,
@@ -182,7 +181,6 @@ static int run_show(const struct invocation *call) {
 	if (rc)
 		return command_fault(call, rc, "reading the policy");
 	code = show_item(call, item);
-	json_decref(item);
 	return code;
 }
 

@@ -148,19 +148,18 @@ static int run_status(const struct invocation *call) {
 	int code = client_open_operand(call, 0, &place, &client);
 	if (code)
 		return code;
-	json_t *item = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
 	int rc = client_ask(client, "status", json_object(), &item);
 	if (rc)
 		return command_fault(call, rc, "asking the mount on %s", place.mountpoint);
 	if (command_has(call, "json"))
-		return command_print_json(call, item);
+		return command_print_json(call, steal_pointer(&item));
 	print_head(item, &place);
 	print_policy(item, place.mountpoint);
 	print_zones(item);
 	print_ungoverned(item);
 	print_work(item);
 	print_failures(item);
-	json_decref(item);
 	return EXIT_DONE;
 }
 

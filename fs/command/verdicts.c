@@ -43,7 +43,7 @@ static int run_why(const struct invocation *call) {
 	int code = client_open_operand(call, 0, &place, &client);
 	if (code)
 		return code;
-	json_t *item = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
 	int rc = client_ask(client, "why",
 	        json_pack("{s:o, s:o}", "path", wire_path(place.path), "mountpoint", wire_path(place.mountpoint)),
 	        &item);
@@ -51,12 +51,11 @@ static int run_why(const struct invocation *call) {
 		return command_fault(call, rc, "looking for the verdict on %s", path);
 	code = exit_of_outcome(answer_text(item, "outcome"));
 	if (command_has(call, "json")) {
-		int printed = command_print_json(call, json_incref(item));
+		int printed = command_print_json(call, steal_pointer(&item));
 		code = printed ? printed : code;
 	} else {
 		print_lines(answer_text(item, "text"));
 	}
-	json_decref(item);
 	return code;
 }
 
@@ -237,15 +236,14 @@ static int run_quarantine_show(const struct invocation *call) {
 	int code = client_open_operand(call, 1, NULL, &client);
 	if (code)
 		return code;
-	json_t *item = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
 	int rc = client_ask(client, "quarantine-show", json_pack("{s:I}", "id", (json_int_t)id), &item);
 	if (rc)
 		return command_fault(call, rc, "looking at quarantine %llu", id);
 	if (command_has(call, "json"))
-		code = command_print_json(call, json_incref(item));
+		code = command_print_json(call, steal_pointer(&item));
 	else
 		print_held(item);
-	json_decref(item);
 	return code;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 
 #include "backend/xattr.h"
+#include "crypto/encoding.h"
 #include "fs/operations/handle.h"
 
 #define OWN_PREFIX "user.assayfs."
@@ -32,10 +33,9 @@ static int check_name(const struct call *call, const struct node *node, const ch
 static int answer_vault(const struct call *call, char *text, size_t capacity) {
 	struct store_info info;
 	store_info(call->fs->store, &info);
-	if (capacity < 2 * STORE_VAULT_ID_BYTES + 1)
+	if (capacity < HEX_TEXT_BYTES(STORE_VAULT_ID_BYTES))
 		return -ERANGE;
-	for (size_t i = 0; i < STORE_VAULT_ID_BYTES; i++)
-		snprintf(text + 2 * i, 3, "%02x", info.vault_id[i]);
+	hex_encode(bytes_of(info.vault_id, sizeof info.vault_id), text);
 	return 2 * STORE_VAULT_ID_BYTES;
 }
 

@@ -62,11 +62,10 @@ static int take_standing(void *arg, const struct job *job) {
 
 static int take_verdict(void *arg, const struct verdict_row *row) {
 	struct standing *standing = arg;
-	json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
+	_cleanup_(json_decrefp) json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
 	const char *reason = json_string_value(json_object_get(json_object_get(body, "check"), "reason"));
 	standing->outcome = (enum outcome)row->outcome;
 	snprintf(standing->reason, sizeof standing->reason, "%s", reason ? reason : "");
-	json_decref(body);
 	return 0;
 }
 

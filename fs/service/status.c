@@ -156,6 +156,7 @@ static int walk_zone(
 		} while (!rc && walk->entry_count == WALK_BATCH);
 		free(dir);
 	}
+	walk->counts = NULL;
 	return rc;
 }
 
@@ -204,12 +205,11 @@ static int take_failure(void *arg, const struct verdict_row *row) {
 	struct failures *failures = arg;
 	if (row->outcome != VERDICT_FAILED && row->outcome != VERDICT_ERROR)
 		return 0;
-	json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
+	_cleanup_(json_decrefp) json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
 	const json_t *reason = json_object_get(json_object_get(body, "check"), "reason");
 	json_t *item = json_pack("{s:o, s:I, s:s, s:s}", "path", service_json_path(row->path), "time_ns",
 	        (json_int_t)row->time_ns, "outcome", outcome_words[row->outcome], "reason",
 	        json_is_string(reason) ? json_string_value(reason) : "");
-	json_decref(body);
 	json_decref(failures->last[failures->next].item);
 	failures->last[failures->next].item = item;
 	failures->next = (failures->next + 1) % FAILURES_MAX;
@@ -305,15 +305,15 @@ static void add_mount(Service *service, json_t *item) {
 	if (!info)
 		return;
 	store_info(service->store, info);
-	json_t *facts = json_pack("{s:s, s:o, s:i, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "version",
-	        ASSAYFS_VERSION, "vault", service_json_hex(info->vault_id, sizeof info->vault_id), "pid", (int)getpid(),
-	        "mounted_ns", (json_int_t)service->started_ns, "mounter", (json_int_t)service->mounter, "read_only",
-	        (int)service->refuses_changes, "failed", info->failed, "recovered", info->recovered,
-	        "recovered_versions", (json_int_t)info->recovered_versions, "dropped_drafts",
-	        (json_int_t)info->dropped_drafts, "requeued_jobs", (json_int_t)info->requeued_jobs, "mount",
-	        (json_int_t)info->mount);
+	_cleanup_(json_decrefp) json_t *facts =
+	        json_pack("{s:s, s:o, s:i, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I}", "version", ASSAYFS_VERSION,
+	                "vault", service_json_hex(info->vault_id, sizeof info->vault_id), "pid", (int)getpid(),
+	                "mounted_ns", (json_int_t)service->started_ns, "mounter", (json_int_t)service->mounter,
+	                "read_only", (int)service->refuses_changes, "failed", info->failed, "recovered",
+	                info->recovered, "recovered_versions", (json_int_t)info->recovered_versions, "dropped_drafts",
+	                (json_int_t)info->dropped_drafts, "requeued_jobs", (json_int_t)info->requeued_jobs, "mount",
+	                (json_int_t)info->mount);
 	json_object_update(item, facts);
-	json_decref(facts);
 	if (statvfs(info->path, &disk) == 0)
 		json_object_set_new(item, "free_bytes", json_integer((json_int_t)(disk.f_bavail * disk.f_frsize)));
 	if (service->spawner) {
@@ -337,7 +337,7 @@ static int make_status(Service *service, bool tells_names, ControlReply *reply, 
 	        .tells_names = tells_names,
 	        .ungoverned = json_array(),
 	        .entries = calloc(WALK_BATCH, sizeof *walk.entries)};
-	json_t *item = json_object();
+	_cleanup_(json_decrefp) json_t *item = json_object();
 	int rc = 0;
 	if (!walk.ungoverned || !walk.entries || !item)
 		rc = fault(ENOMEM, "asking for the status: out of memory");
@@ -349,10 +349,8 @@ static int make_status(Service *service, bool tells_names, ControlReply *reply, 
 	if (!rc)
 		rc = add_tables(service, tells_names, item);
 	drop_walk(&walk);
-	if (rc)
-		json_decref(item);
-	else
-		*ret_item = item;
+	if (!rc)
+		*ret_item = steal_pointer(&item);
 	return rc;
 }
 
@@ -368,12 +366,11 @@ int service_status(void *context, const struct control_peer *peer, const json_t 
 }
 
 int service_status_text(void *service, bool tells_names, char **ret_text, size_t *ret_size) {
-	json_t *item = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
 	int rc = make_status(service, tells_names, NULL, &item);
 	if (rc)
 		return rc;
 	_cleanup_(freep) char *text = json_dumps(item, JSON_INDENT(2));
-	json_decref(item);
 	char *with_newline = NULL;
 	int length = text ? asprintf(&with_newline, "%s\n", text) : -1;
 	if (length < 0)

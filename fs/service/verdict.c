@@ -48,13 +48,12 @@ static int verdict_words(const struct kept *kept, char **ret_text) {
 
 /* The item: outcome, words, and the verdict itself as it was signed. */
 static json_t *verdict_json(const char *path, const char *outcome, const char *text, const struct kept *kept) {
-	json_t *body = kept->body ? json_loadb(kept->body, kept->size, 0, NULL) : NULL;
+	_cleanup_(json_decrefp) json_t *body = kept->body ? json_loadb(kept->body, kept->size, 0, NULL) : NULL;
 	json_t *item = json_pack("{s:o, s:s, s:s}", "path", wire_path(path), "outcome", outcome, "text", text);
 	if (item && body)
 		json_object_set(item, "verdict", body);
 	if (item && kept->id)
 		json_object_set_new(item, "time_ns", json_integer((json_int_t)kept->time_ns));
-	json_decref(body);
 	return item;
 }
 
@@ -272,13 +271,12 @@ static int read_held(Service *service, const struct held *held, struct kept *kep
 	rc = meta_end(service->meta, rc);
 	if (rc && rc != -ENOENT)
 		return rc;
-	json_t *body = kept->body ? json_loadb(kept->body, kept->size, 0, NULL) : NULL;
+	_cleanup_(json_decrefp) json_t *body = kept->body ? json_loadb(kept->body, kept->size, 0, NULL) : NULL;
 	const char *reason = json_string_value(json_object_get(json_object_get(body, "check"), "reason"));
 	*ret_item = json_pack("{s:I, s:I, s:o, s:I, s:I, s:s, s:b, s:s}", "id", (json_int_t)held->row.id, "time_ns",
 	        (json_int_t)held->row.time_ns, "path", wire_path(held->path), "size", (json_int_t)version.size, "uid",
 	        (json_int_t)held->row.uid, "state", state_word(held->row.state), "partial", held->row.partial, "reason",
 	        reason ? reason : "");
-	json_decref(body);
 	return *ret_item ? 0 : fault(ENOMEM, "reading the quarantine: out of memory");
 }
 
