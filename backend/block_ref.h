@@ -31,10 +31,12 @@ struct block_ref {
 #define BLOCK_REF_BYTES 32
 static_assert(sizeof(struct block_ref) == BLOCK_REF_BYTES, "a reference has no padding");
 
+/* Whether nothing was ever written there, so that zeros are read. */
 static inline bool block_ref_is_hole(const struct block_ref *ref) {
 	return ref->segment == 0;
 }
 
+/* Writes the reference as it is stored. */
 static inline void block_ref_put(uint8_t to[static BLOCK_REF_BYTES], const struct block_ref *ref) {
 	le32_put(to, ref->segment);
 	le32_put(to + 4, ref->batch);
@@ -45,6 +47,7 @@ static inline void block_ref_put(uint8_t to[static BLOCK_REF_BYTES], const struc
 	memcpy(to + 16, ref->tag, BLOCK_TAG_BYTES);
 }
 
+/* The same read back. Any bytes give a reference; whether it leads anywhere shows when it is read. */
 static inline void block_ref_get(const uint8_t from[static BLOCK_REF_BYTES], struct block_ref *ret) {
 	ret->segment = le32_get(from);
 	ret->batch = le32_get(from + 4);

@@ -81,6 +81,7 @@ struct sql_value {
 	};
 };
 
+/* Values to bind, by kind. Bytes and text are borrowed until the statement has run. */
 static inline struct sql_value v_i64(int64_t value) {
 	return (struct sql_value){.kind = SQL_VALUE_INTEGER, .integer = value};
 }
@@ -118,6 +119,7 @@ int sql_step(Meta *m, sqlite3_stmt *stmt);
 /* Runs to the end; *ret_changed (may be NULL): rows that were changed. */
 int sql_run(Meta *m, const char *sql, const struct sql_value *values, size_t count, uint64_t *ret_changed);
 
+/* Resets the statement, which stays in the cache; for _cleanup_. */
 static inline void sql_donep(sqlite3_stmt **stmt) {
 	if (*stmt)
 		sqlite3_reset(*stmt);
@@ -134,6 +136,7 @@ static inline void sql_donep(sqlite3_stmt **stmt) {
 int sql_number(Meta *m, const char *sql, const struct sql_value *values, size_t count, uint64_t *ret_value);
 #define SQL_NUMBER(m, sql, ret_value, ...) sql_number(m, sql, SQL_VALUES(__VA_ARGS__), ret_value)
 
+/* A column of the present row; numbers were stored by v_u64. */
 static inline uint64_t column_u64(sqlite3_stmt *stmt, int column) {
 	return (uint64_t)sqlite3_column_int64(stmt, column);
 }

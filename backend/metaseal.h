@@ -55,6 +55,7 @@ void meta_record_seal(const struct meta_keys *keys, const uint8_t key[static 32]
 int meta_record_open(const struct meta_keys *keys, const uint8_t key[static 32], const char *purpose, struct bytes ad,
         struct bytes record, uint8_t *ret_plain);
 
+/* The tag within a sealed record. */
 static inline const uint8_t *meta_record_tag(const uint8_t *record) {
 	return record + META_NONCE_BYTES;
 }

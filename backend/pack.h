@@ -103,6 +103,7 @@ int pack_head_open(const struct meta_keys *keys, uint64_t sequence, const uint8_
 uint64_t pack_file_bytes(const struct pack_head *head);
 uint64_t pack_list_bytes(uint32_t listed);
 
+/* How many chunks a list of `listed` pages is cut into. */
 static inline uint32_t pack_list_chunks(uint32_t listed) {
 	return (uint32_t)(((uint64_t)listed + PACK_LIST_ENTRIES - 1) / PACK_LIST_ENTRIES);
 }

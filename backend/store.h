@@ -101,6 +101,7 @@ int store_open(const char *path, const struct store_secret *secret, const struct
  */
 int store_close(Store *store);
 
+/* store_close for _cleanup_, where nobody can be told that it failed. NULL is fine. */
 static inline void store_closep(Store **slot) {
 	int saved = errno;
 	(void)store_close(*slot);

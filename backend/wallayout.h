@@ -48,6 +48,7 @@ int wal_frame_open(const struct meta_keys *keys, const uint8_t generation[static
         const uint8_t previous_tag[static META_TAG_BYTES], const uint8_t record[static WAL_RECORD_BYTES],
         uint8_t ret_plain[static WAL_FRAME_PLAIN_BYTES]);
 
+/* Where frame `number` (from 1) stands in the file. */
 static inline uint64_t wal_record_offset(uint32_t number) {
 	return WAL_HEADER_BYTES + (uint64_t)(number - 1) * WAL_RECORD_BYTES;
 }

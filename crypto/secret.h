@@ -34,6 +34,7 @@ struct secret_key {
 	unsigned char bytes[32];
 };
 
+/* Wipes the key where it stands; for _cleanup_ too. */
 static inline void secret_key_wipe(struct secret_key *key) {
 	secret_wipe(key, sizeof *key);
 }

@@ -81,6 +81,7 @@ void control_stop(Control *control);
  * that was not done. Accepts NULL. */
 void control_close(Control *control, int outcome, const char *words);
 
+/* control_close for _cleanup_, on the way out of a mount that failed. NULL is fine. */
 static inline void control_closep(Control **slot) {
 	control_close(*slot, -ECANCELED, "the mount did not come about");
 	*slot = NULL;

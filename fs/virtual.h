@@ -29,6 +29,7 @@ typedef struct VirtualTree VirtualTree;
 #define VIRTUAL_INO_BIT (UINT64_C(1) << 62)
 #define VIRTUAL_PATH_MAX 8192
 
+/* Whether the inode number is one below .assayfs. */
 static inline bool virtual_is(uint64_t ino) {
 	return ino & VIRTUAL_INO_BIT;
 }

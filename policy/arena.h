@@ -37,6 +37,7 @@ static inline char *arena_copy(struct arena *arena, const void *data, size_t siz
 	return copy;
 }
 
+/* Frees all that was taken from the arena; it can be used anew. */
 static inline void arena_free(struct arena *arena) {
 	while (arena->parts) {
 		struct arena_part *part = arena->parts;

@@ -14,42 +14,50 @@ struct bytes {
 	size_t size;
 };
 
+/* Borrows `size` bytes at `data`, which may be NULL when there are none. */
 static inline struct bytes bytes_of(const void *data, size_t size) {
 	return (struct bytes){.data = data, .size = size};
 }
 
+/* Borrows a string without its NUL. */
 static inline struct bytes bytes_of_string(const char *text) {
 	return bytes_of(text, strlen(text));
 }
 
+/* A little-endian number of 2 bytes, which need no alignment. */
 static inline uint16_t le16_get(const uint8_t *from) {
 	uint16_t value;
 	memcpy(&value, from, sizeof value);
 	return le16toh(value);
 }
 
+/* Of 4 bytes. */
 static inline uint32_t le32_get(const uint8_t *from) {
 	uint32_t value;
 	memcpy(&value, from, sizeof value);
 	return le32toh(value);
 }
 
+/* Of 8 bytes. */
 static inline uint64_t le64_get(const uint8_t *from) {
 	uint64_t value;
 	memcpy(&value, from, sizeof value);
 	return le64toh(value);
 }
 
+/* Writes 2 bytes, little-endian. */
 static inline void le16_put(uint8_t *to, uint16_t value) {
 	value = htole16(value);
 	memcpy(to, &value, sizeof value);
 }
 
+/* Writes 4 bytes. */
 static inline void le32_put(uint8_t *to, uint32_t value) {
 	value = htole32(value);
 	memcpy(to, &value, sizeof value);
 }
 
+/* Writes 8 bytes. */
 static inline void le64_put(uint8_t *to, uint64_t value) {
 	value = htole64(value);
 	memcpy(to, &value, sizeof value);

@@ -16,6 +16,7 @@
 
 #define _cleanup_(closer) __attribute__((cleanup(closer)))
 
+/* Frees what the pointer at `pointer_to_pointer` points to; NULL is fine. */
 static inline void freep(void *pointer_to_pointer) {
 	void **slot = pointer_to_pointer;
 	int saved = errno;
@@ -24,6 +25,7 @@ static inline void freep(void *pointer_to_pointer) {
 	errno = saved;
 }
 
+/* Closes the descriptor; a negative one is none. */
 static inline void closep(int *fd) {
 	int saved = errno;
 	if (*fd >= 0)
@@ -32,6 +34,7 @@ static inline void closep(int *fd) {
 	errno = saved;
 }
 
+/* Takes the descriptor out of a cleaned-up variable, so that closep finds none. */
 static inline int steal_fd(int *fd) {
 	int taken = *fd;
 	*fd = -1;

@@ -30,6 +30,7 @@ struct handle {
 	_Atomic uint64_t bytes_read, bytes_written;
 };
 
+/* The handle that open or create put into `fi`. */
 static inline struct handle *handle_of(const struct fuse_file_info *fi) {
 	return (struct handle *)(uintptr_t)fi->fh;
 }

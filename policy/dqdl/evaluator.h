@@ -15,6 +15,7 @@ struct first_lines {
 	uint64_t lines[DQDL_FAILING_LINES];
 };
 
+/* Counts a failing line and keeps its number if it is among the first. */
 static inline void first_lines_add(struct first_lines *lines, uint64_t line) {
 	if (lines->count < DQDL_FAILING_LINES)
 		lines->lines[lines->count] = line;

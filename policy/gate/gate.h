@@ -72,6 +72,7 @@ DEFINE_CLEANUP(Gate, gate_stop);
 struct gate_policy *gate_policy(Gate *gate);
 void gate_policy_done(struct gate_policy *policy);
 
+/* gate_policy_done for _cleanup_. NULL is fine. */
 static inline void gate_policy_donep(struct gate_policy **slot) {
 	if (*slot)
 		gate_policy_done(*slot);

@@ -16,6 +16,7 @@ struct table_cell {
 	size_t size;
 };
 
+/* Whether the cell holds exactly that text; one that is NULL equals none, not even an empty one. */
 static inline bool cell_equals(struct table_cell cell, const char *text, size_t size) {
 	return cell.data && cell.size == size && (size == 0 || memcmp(cell.data, text, size) == 0);
 }
