@@ -106,7 +106,7 @@ int content_page(Content *c, uint64_t page, struct item **ret_item) {
 		return 0;
 	}
 	int rc = item_add(c, ITEM_PAGE, page, &item);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	uint64_t version = c->draft ? c->draft : c->base;
 	if (version && page < c->cut) {
@@ -117,7 +117,7 @@ int content_page(Content *c, uint64_t page, struct item **ret_item) {
 		if (rc == 0)
 			memset(item->refs + count, 0, (MAP_PAGE_REFS - count) * sizeof *item->refs);
 	}
-	if (rc < 0) {
+	if (rc) {
 		item_drop(c, item);
 		return rc;
 	}
@@ -168,7 +168,7 @@ static int read_resolve(Content *c, struct read_step *step) {
 		}
 		if (!page || page->index != block / BLOCKS_PER_PAGE) {
 			int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
-			if (rc < 0)
+			if (rc)
 				return rc;
 		}
 		step->refs[i] = page->refs[block % BLOCKS_PER_PAGE];
@@ -322,7 +322,7 @@ static void draft_ended(Content *c) {
 
 int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t sha256[32], content_sealed_fn *then,
         void *arg, struct version *ret_version) {
-	struct version version;
+	struct version version = {0};
 	pthread_mutex_lock(&c->lock);
 	int rc = c->draft ? content_seal_all(c) : -ENODATA;
 	if (rc < 0) {
@@ -337,13 +337,13 @@ int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t
 	if (rc == 0 && then)
 		rc = then(m, &version, arg);
 	rc = meta_end(m, rc);
-	if (rc >= 0) {
+	if (rc == 0) {
 		content_rows_kept(c);
 		c->base = version.id;
 		draft_ended(c);
 	}
 	pthread_mutex_unlock(&c->lock);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (ret_version)
 		*ret_version = version;

@@ -44,7 +44,7 @@ static int share_block(Content *src, uint64_t from, Content *dst, uint64_t to) {
 	int rc = content_page(src, from / BLOCKS_PER_PAGE, &source);
 	if (rc == 0)
 		rc = content_page(dst, to / BLOCKS_PER_PAGE, &target);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	struct item *old = item_find(dst, ITEM_BLOCK, to);
 	if (old)
@@ -152,7 +152,7 @@ int content_clone_range(
 static int data_at(Content *c, uint64_t block, bool *ret_data, uint64_t *ret_next) {
 	struct item *page;
 	int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	*ret_data = item_find(c, ITEM_BLOCK, block) || !block_ref_is_hole(&page->refs[block % BLOCKS_PER_PAGE]);
 	*ret_next = block + 1;
@@ -196,7 +196,7 @@ static int find_block(Content *c, uint64_t block, uint64_t end, bool wanted, uin
 				break;
 		}
 		int rc = data_at(c, block, &data, &next);
-		if (rc < 0)
+		if (rc)
 			return rc;
 		if (data == wanted) {
 			*ret_block = block;

@@ -29,11 +29,11 @@ int content_ensure_draft(Content *c, bool empty) {
 		return 0;
 	if (c->frozen)
 		return fault(EROFS, "this version of the file can't be changed");
-	struct version version;
+	struct version version = {0};
 	Meta *m = store_meta(c->store);
 	meta_begin(m);
 	int rc = meta_end(m, make_draft(c, m, empty, &version));
-	if (rc < 0)
+	if (rc)
 		return fault_while(rc, "beginning a new version");
 	c->draft = version.id;
 	c->zone = (enum zone)version.zone;
@@ -70,7 +70,7 @@ static int seal_items(Content *c, struct item *const *items, size_t n) {
 	struct item *pages[SEGMENT_BATCH_BLOCKS];
 	for (size_t i = 0; i < n; i++) {
 		int rc = content_page(c, items[i]->index / BLOCKS_PER_PAGE, &pages[i]);
-		if (rc < 0)
+		if (rc)
 			return rc;
 		blocks[i] = block_of(c, items[i]->index, bytes_of(items[i]->data, items[i]->plain));
 	}
@@ -153,7 +153,7 @@ static int block_for_write(Content *c, uint64_t block, size_t in, size_t size, s
 	int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
 	if (rc == 0)
 		rc = item_add(c, ITEM_BLOCK, block, &item);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	const struct block_ref *ref = &page->refs[block % BLOCKS_PER_PAGE];
 	if (!block_ref_is_hole(ref) && (in > 0 || size < ref->plain)) {
@@ -217,7 +217,7 @@ static int prepare_whole(Content *c, struct write_step *step) {
 	uint64_t last_page = (step->first_whole + step->whole - 1) / BLOCKS_PER_PAGE;
 	for (uint64_t page = first_page; page <= last_page; page++) {
 		int rc = content_page(c, page, &step->pages[page - first_page]);
-		if (rc < 0)
+		if (rc)
 			return rc;
 	}
 	const uint8_t *from = step->data.data + whole_start(step);
@@ -277,7 +277,7 @@ static int write_step(Content *c, uint64_t offset, struct bytes data) {
 	int rc = prepare_edges(c, &step);
 	if (rc == 0)
 		rc = prepare_whole(c, &step);
-	if (rc < 0) {
+	if (rc) {
 		/* An item that was to be overwritten whole was never loaded: it must not be taken for what stands
 		 * there. */
 		if (step.head && !step.head->dirty)
@@ -325,10 +325,10 @@ static int cut_block(Content *c, uint64_t size) {
 	struct item *page, *item = item_find(c, ITEM_BLOCK, block);
 	if (!item) {
 		int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
-		if (rc < 0 || page->refs[block % BLOCKS_PER_PAGE].plain <= in)
+		if (rc || page->refs[block % BLOCKS_PER_PAGE].plain <= in)
 			return rc;
 		rc = block_for_write(c, block, 1, 0, &item);
-		if (rc < 0)
+		if (rc)
 			return rc;
 	}
 	if (item->plain > in) {
@@ -348,7 +348,7 @@ static int shrink(Content *c, uint64_t size) {
 		rc = content_page(c, block / BLOCKS_PER_PAGE, &edge);
 	if (rc == 0)
 		rc = cut_block(c, size);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	items_drop_from(c, block, page);
 	if (edge) {

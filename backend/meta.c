@@ -208,7 +208,7 @@ static int make_meta(sqlite3 *db, const struct meta_clock *clock, Meta **ret_met
 int meta_open_handle(sqlite3 *db, const struct meta_clock *clock, Meta **ret_meta) {
 	_cleanup_(meta_closep) Meta *m = NULL;
 	int rc = make_meta(db, clock, &m);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	meta_begin(m);
 	rc = meta_end(m, load(m));
@@ -259,7 +259,7 @@ int meta_create_handle(sqlite3 *db, const struct meta_init *init, const struct m
 		return fault(EINVAL, "metadata: a vault's id has 1 to %d bytes", META_VAULT_ID_MAX);
 	_cleanup_(meta_closep) Meta *m = NULL;
 	int rc = make_meta(db, clock, &m);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	m->state = (struct meta_state){
 	        .next_node = NODE_TRUSTED + 1, .next_entry = 1, .next_version = 1, .next_page = 1, .next_job = 1};

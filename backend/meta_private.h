@@ -153,6 +153,12 @@ int column_exact(sqlite3_stmt *stmt, int column, void *ret_data, size_t size, co
 
 /* Maps what sqlite3 answered last to a negative errno with words; a transaction that is gone makes m failed. */
 int sql_failure(Meta *m, int code, const char *what);
+/* As fault() does, so that the compiler sees that it is an error. */
+#define sql_failure(...)                                   \
+	__extension__({                                    \
+		int failure_ = (sql_failure)(__VA_ARGS__); \
+		failure_ < 0 ? failure_ : -EIO;            \
+	})
 
 /* Asserts that the calling thread is between meta_begin and meta_end. */
 void meta_assert_running(const Meta *m);

@@ -209,7 +209,7 @@ static int append_once(SegmentStore *s, enum zone zone, const struct segment_blo
 	struct place place = {0};
 	Aead *aead = NULL;
 	int rc = reserve(s, zone, length, &place);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	uint32_t number = place.segment->row.number;
 	rc = seal_batch(s, &place, blocks, n, buffer, ret_refs, &aead);

@@ -108,7 +108,7 @@ static int check_batch(const struct walk *walk, uint32_t at, uint32_t *ret_lengt
 		rc = segment_batch_open(aead, walk->segment->row.id, at, walk->buffer);
 	if (rc == 0 && header.length > walk->end - at)
 		rc = fault(EBADMSG, "a batch reaches past the segment's end");
-	if (rc < 0)
+	if (rc)
 		return tell_failure(walk, at, walk->end - at, fault_while(rc, "the header of a batch"));
 	rc = vault_file_read_exactly(walk->segment->file, at, walk->buffer, header.length);
 	if (rc < 0)

@@ -27,7 +27,7 @@ static int errno_of(int code) {
 	}
 }
 
-int sql_failure(Meta *m, int code, const char *what) {
+int(sql_failure)(Meta *m, int code, const char *what) {
 	int rc = fault(errno_of(sqlite3_extended_errcode(m->db)), "metadata: %s: %s", what, sqlite3_errmsg(m->db));
 	if (code == SQLITE_MISUSE)
 		rc = fault(EIO, "metadata: %s: statement misused", what);
@@ -94,7 +94,7 @@ static int bind(sqlite3_stmt *stmt, int at, const struct sql_value *value) {
 static int exec(Meta *m, const char *sql) {
 	struct sql_slot *slot;
 	int rc = find(m, sql, &slot);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	int code = sqlite3_step(slot->stmt);
 	if (code != SQLITE_DONE)

@@ -66,9 +66,10 @@ static int is_empty(int fd, const char *path) {
 
 static int sync_parent(const char *path) {
 	char copy[PATH_MAX];
-	if (strlen(path) >= sizeof copy)
+	size_t size = strlen(path) + 1;
+	if (size > sizeof copy)
 		return fault(ENAMETOOLONG, "path of the vault is too long: %.40s…", path);
-	(void)strcpy(copy, path);
+	memcpy(copy, path, size);
 	_cleanup_(closep) int parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0 || fsync(parent) < 0)
 		return fault_errno(errno, "syncing the directory above %s", path);
@@ -301,7 +302,7 @@ static int posix_file_open(void *opaque, const char *name, unsigned flags, void 
 	_cleanup_(closep) int parent = -1;
 	const char *base = NULL;
 	int rc = walk_to_parent(vault, name, &parent, &base);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	_cleanup_(closep) int fd = openat(parent, base, open_flags(flags), 0600);
 	struct stat st;

@@ -111,7 +111,7 @@ int version_list_all(Meta *m, uint64_t after, version_fn callback, void *arg) {
 static int check_base(Meta *m, uint64_t base, enum zone zone, uint64_t *ret_size) {
 	struct version version;
 	int rc = version_get(m, base, &version);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (version.state == VERSION_DRAFT || version.state == VERSION_ERASED)
 		return -EINVAL;
@@ -190,7 +190,7 @@ int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
 	        "UPDATE node SET size = coalesce((SELECT size FROM version WHERE id = node.version), 0) WHERE id = ?";
 	if (rc == 0)
 		rc = SQL_RUN(m, put_size, v_u64(version.node));
-	if (rc < 0 || !ret_node_size)
+	if (rc || !ret_node_size)
 		return rc;
 	return SQL_NUMBER(m, "SELECT size FROM node WHERE id = ?", ret_node_size, v_u64(version.node));
 }
@@ -234,7 +234,7 @@ static int version_hash(Meta *m, uint64_t id, uint64_t size, bool verify, uint8_
 int version_verify_hash(Meta *m, uint64_t id) {
 	struct version version;
 	int rc = version_get(m, id, &version);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (version.state == VERSION_DRAFT || version.state == VERSION_ERASED)
 		return -EINVAL;
@@ -392,7 +392,7 @@ int version_erase(Meta *m, uint64_t id) {
 		rc = SQL_RUN(m, "UPDATE version SET state = 3 WHERE id = ?", v_u64(id));
 	if (rc == 0)
 		rc = meta_close_door(m);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	m->state.counts.bytes -= version.size < m->state.counts.bytes ? version.size : m->state.counts.bytes;
 	return 0;

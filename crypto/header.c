@@ -253,7 +253,7 @@ static int add_slot(VaultHeader *header, const Keyring *keyring, struct bytes se
 	int rc = check_label(label);
 	if (rc == 0)
 		rc = change_begin(header, keyring, &key, &copy);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (copy->slot_count >= HEADER_SLOTS_MAX)
 		return fault(ENOSPC, "the vault has %d slots already, which is the most", HEADER_SLOTS_MAX);
@@ -304,7 +304,7 @@ int header_remove_slot(VaultHeader *header, const Keyring *keyring, const char *
 	int rc = hex_decode(id, sizeof wanted, wanted);
 	if (rc == 0)
 		rc = change_begin(header, keyring, &key, &copy);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	size_t at = 0;
 	while (at < copy->slot_count && memcmp(copy->slots[at].id, wanted, sizeof wanted) != 0)

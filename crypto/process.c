@@ -198,7 +198,7 @@ static int find_exposed(bool *ret_exposed, char ret_area[static PROCESS_NAME_BYT
 bool process_must_lock(void) {
 	char area[PROCESS_NAME_BYTES];
 	bool exposed;
-	return find_exposed(&exposed, area) < 0 || exposed;
+	return find_exposed(&exposed, area) != 0 || exposed;
 }
 
 int process_harden(void) {
@@ -207,7 +207,7 @@ int process_harden(void) {
 	int rc = forbid_dumps();
 	if (rc == 0)
 		rc = find_exposed(&exposed, area);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	return exposed ? lock_memory(area) : 0;
 }

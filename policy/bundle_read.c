@@ -49,7 +49,7 @@ static int add_file(PolicyBundle *bundle, int directory, const char *directory_n
 	_cleanup_(freep) uint8_t *data = NULL;
 	size_t size;
 	rc = read_all(fd, name, &data, &size);
-	return rc < 0 ? rc : policy_bundle_put(bundle, name, bytes_of(data, size));
+	return rc ? rc : policy_bundle_put(bundle, name, bytes_of(data, size));
 }
 
 static const struct yaml_tree_node *under(const struct yaml_tree_node *map, const char *key) {

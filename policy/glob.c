@@ -294,7 +294,7 @@ static bool has_letters(const char *pattern) {
 }
 
 enum glob_miss glob_miss(const char *pattern, const char *path) {
-	char pattern_lower[GLOB_PATTERN_MAX + 1], path_lower[GLOB_PATTERN_MAX + 1];
+	char pattern_lower[GLOB_PATTERN_MAX + 1] = "", path_lower[GLOB_PATTERN_MAX + 1] = "";
 	lower_text(pattern, pattern_lower);
 	lower_text(path, path_lower);
 	if (strlen(path) <= GLOB_PATTERN_MAX && glob_match(pattern_lower, path_lower))

@@ -35,7 +35,7 @@ static void name_of(const char *stem, size_t length, char ret_name[static NAME_B
 		used--;
 	ret_name[used] = '\0';
 	if (used == 0)
-		strcpy(ret_name, "dataset");
+		snprintf(ret_name, NAME_BYTES, "dataset");
 }
 
 /* How much of the stem stays when a date or number at its end goes: `lost-2026-11` and `lost_v2` are deliveries of one

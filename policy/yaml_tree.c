@@ -53,9 +53,12 @@ static int check_text(const char *name, struct bytes text) {
 
 /* ---- events to nodes ---- */
 
-static int complain(const struct reader *r, yaml_mark_t mark, const char *words) {
+static int(complain)(const struct reader *r, yaml_mark_t mark, const char *words) {
 	return fault(EINVAL, "%s:%zu:%zu: %s", r->name, mark.line + 1, mark.column + 1, words);
 }
+
+/* As fault() does, so that the compiler sees that it is an error. */
+#define complain(...) ((void)(complain)(__VA_ARGS__), -EINVAL)
 
 static int next_event(struct reader *r, yaml_event_t *ret_event) {
 	if (yaml_parser_parse(&r->parser, ret_event))
@@ -122,7 +125,7 @@ static int read_scalar(struct reader *r, const yaml_event_t *event, const struct
 		return complain(r, event->start_mark, "the text has a NUL byte (\\0) in it");
 	struct growing *g;
 	rc = new_node(r, TREE_TEXT, event, &g);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	g->node.text = strdup(text);
 	g->node.is_quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
@@ -152,12 +155,12 @@ static int read_list(
         struct reader *r, const yaml_event_t *event, unsigned depth, const struct yaml_tree_node **ret_node) {
 	struct growing *g;
 	int rc = check_plain(r, event, event->data.sequence_start.anchor, event->data.sequence_start.tag, false);
-	if (rc < 0 || (rc = new_node(r, TREE_LIST, event, &g)) < 0)
+	if (rc || (rc = new_node(r, TREE_LIST, event, &g)) != 0)
 		return rc;
 	for (;;) {
 		const struct yaml_tree_node *item;
 		rc = read_next(r, YAML_SEQUENCE_END_EVENT, depth, &item);
-		if (rc < 0 || !item)
+		if (rc || !item)
 			break;
 		if ((rc = add_pair(g, NULL, item)) < 0)
 			break;
@@ -183,14 +186,14 @@ static int read_map(
         struct reader *r, const yaml_event_t *event, unsigned depth, const struct yaml_tree_node **ret_node) {
 	struct growing *g;
 	int rc = check_plain(r, event, event->data.mapping_start.anchor, event->data.mapping_start.tag, false);
-	if (rc < 0 || (rc = new_node(r, TREE_MAP, event, &g)) < 0)
+	if (rc || (rc = new_node(r, TREE_MAP, event, &g)) != 0)
 		return rc;
 	for (;;) {
 		const struct yaml_tree_node *key, *value;
 		rc = read_next(r, YAML_MAPPING_END_EVENT, depth, &key);
-		if (rc < 0 || !key)
+		if (rc || !key)
 			break;
-		if ((rc = check_key(r, g, key)) < 0 || (rc = read_next(r, YAML_NO_EVENT, depth, &value)) < 0 ||
+		if ((rc = check_key(r, g, key)) < 0 || (rc = read_next(r, YAML_NO_EVENT, depth, &value)) != 0 ||
 		        (rc = add_pair(g, key, value)) < 0)
 			break;
 	}

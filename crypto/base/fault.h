@@ -29,11 +29,16 @@ int fault_errno(int errnum, const char *format, ...) __attribute__((format(print
  * knows that a function which succeeded has set its outputs. */
 #define fault(errnum, ...) FAULT_SAID_(fault, errnum, __VA_ARGS__)
 #define fault_errno(errnum, ...) FAULT_SAID_(fault_errno, errnum, __VA_ARGS__)
+#ifdef __clang_analyzer__ /* can't tell that the negative of an unknown positive number is negative */
+#define FAULT_NEGATIVE_(errnum) (__builtin_constant_p(errnum) ? -(errnum) : -EIO)
+#else
+#define FAULT_NEGATIVE_(errnum) ((errnum) > 0 ? -(errnum) : -EIO)
+#endif
 #define FAULT_SAID_(function, errnum, ...)                    \
 	__extension__({                                       \
 		int fault_errnum_ = (errnum);                 \
 		(void)(function)(fault_errnum_, __VA_ARGS__); \
-		fault_errnum_ > 0 ? -fault_errnum_ : -EIO;    \
+		FAULT_NEGATIVE_(fault_errnum_);               \
 	})
 
 /* Puts "words: " before the message that stands; returns `rc` (a negative errno) unchanged. With rc >= 0 does nothing.

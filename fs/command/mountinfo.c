@@ -87,7 +87,7 @@ static int read_table(char **ret_table) {
 	char *table = NULL;
 	ssize_t size = getdelim(&table, &room, '\0', file);
 	(void)fclose(file);
-	if (size < 0) {
+	if (size < 0 || !table) {
 		free(table);
 		return fault(EIO, "reading /proc/self/mountinfo gave nothing");
 	}

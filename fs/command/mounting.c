@@ -64,7 +64,7 @@ static int run_fusermount(const struct unmounting *unmounting, char *ret_words, 
 }
 
 static int unmount(struct unmounting *unmounting) {
-	char words[512];
+	char words[512] = "";
 	int rc;
 	if (geteuid() == 0) {
 		int flags = UMOUNT_NOFOLLOW | (unmounting->is_lazy ? MNT_DETACH : 0);

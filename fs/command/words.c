@@ -123,7 +123,8 @@ char *words_shell(const char *text) {
 	*to++ = '\'';
 	for (; *text; text++)
 		to = *text == '\'' ? stpcpy(to, "'\\''") : stpncpy(to, text, 1);
-	strcpy(to, "'");
+	*to++ = '\'';
+	*to = '\0';
 	return quoted;
 }
 
@@ -220,8 +221,8 @@ Table *table_new(const char *headers) {
 		free(table);
 		return NULL;
 	}
-	char *rest = copy;
-	for (char *header; table->columns < COLUMNS_MAX && (header = strsep(&rest, "|"));) {
+	char *rest = copy, *header;
+	while (table->columns < COLUMNS_MAX && (header = strsep(&rest, "|"))) {
 		bool is_right = *header == '>';
 		table->flush_right[table->columns++] = is_right;
 		add_cell(table, header + is_right);

@@ -93,7 +93,7 @@ static int list(struct page *page, fuse_ino_t ino, off_t offset, struct node *di
 	int rc = call_node(page->call, ino, dir);
 	if (rc == 0)
 		rc = tree_get(m, dir->parent, &parent);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	page->dir = dir;
 	if (offset < 1 && !add_dot(page, ".", dir->ino, 1))

@@ -80,7 +80,7 @@ static int seal_content(struct filesystem *fs, Inode *inode, Content *content, s
 	struct version sealed;
 	if (rc == 0)
 		rc = content_seal(content, ORIGIN_WRITE, 0, NULL, after_seal, sealing, &sealed);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	inode->version = sealed.id;
 	return 0;
@@ -159,7 +159,7 @@ static int renew_ino(struct filesystem *fs, uint64_t node, char path[static TREE
  */
 static void show_anew(struct filesystem *fs, Inode *inode) {
 	char path[TREE_PATH_MAX];
-	uint64_t parent_ino;
+	uint64_t parent_ino = 0;
 	if (inode_pin(fs->inodes, inode) < 0 || renew_ino(fs, inode->node, path, &parent_ino) < 0)
 		return;
 	notify_entry(fs->notifier, parent_ino, bytes_of_string(strrchr(path, '/') + 1));

@@ -58,7 +58,7 @@ static int make_regular(struct call *call, struct node *node) {
 	int rc = version_draft(call->meta, node->id, 0, node->zone, &draft);
 	if (rc == 0)
 		rc = version_seal(call->meta, draft.id, ORIGIN_WRITE, 0, NULL, &sealed);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	node->version = sealed.id;
 	call->event.version = sealed.id;
@@ -156,7 +156,7 @@ static int link_node(struct call *call, fuse_ino_t ino, fuse_ino_t new_parent, c
 	struct node target;
 	if (rc == 0)
 		rc = call_node(call, new_parent, &target);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (node.zone != target.zone)
 		return -EXDEV; /* before what else may speak against it: cp and ln fall back on it */
@@ -171,7 +171,7 @@ static int link_node(struct call *call, fuse_ino_t ino, fuse_ino_t new_parent, c
 		rc = zone_guard(call, &node, GATE_HARDLINK, &node);
 	if (rc == 0)
 		rc = tree_link(call->meta, node.id, ret_dir->id, bytes_of_string(new_name), ret_node);
-	return rc < 0 ? rc : tell_gate(call, ret_node, GATE_LINK);
+	return rc ? rc : tell_gate(call, ret_node, GATE_LINK);
 }
 
 /* The name that it had may be kept by the kernel, which then would not ask by which one it is opened. */
@@ -192,7 +192,7 @@ void operation_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const
 		return;
 	}
 	struct call call;
-	struct node dir, node;
+	struct node dir, node = {0};
 	call_begin(&call, req, "link");
 	int rc = call_end(&call, link_node(&call, ino, new_parent, new_name, &dir, &node));
 	if (rc == 0)
@@ -209,7 +209,7 @@ static int removal(
 	call_names(call, ret_dir->id, bytes_of_string(name));
 	if (rc == 0)
 		rc = call_find(call, ret_dir, bytes_of_string(name), ret_node);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	call->event.node = ret_node->id;
 	rc = call_writable(call);
@@ -244,7 +244,7 @@ void operation_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
 		return;
 	}
 	struct call call;
-	struct node node;
+	struct node node = {0};
 	call_begin(&call, req, "unlink");
 	int rc = call_end(&call, unlink_name(&call, parent, name, &node));
 	if (rc == 0 && node.nlink == 0)

@@ -88,7 +88,7 @@ static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
 static int attach(struct call *call, struct fuse_file_info *fi, const struct node *node) {
 	Inode *inode;
 	int rc = inode_get(call->fs->inodes, node, &inode);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	struct handle *handle = handle_new(inode, fi->flags, &call->event.actor);
 	if (!handle) {
@@ -133,7 +133,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 		return;
 	}
 	struct call call;
-	struct node node;
+	struct node node = {0};
 	char detail[64];
 	call_begin(&call, req, "open");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
@@ -195,7 +195,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 		return;
 	}
 	struct call call;
-	struct node dir, node;
+	struct node dir, node = {0};
 	char detail[64];
 	call_begin(&call, req, "create");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);

@@ -238,7 +238,7 @@ static int open_dir(struct call *call, struct spot *spot, fuse_ino_t ino, struct
 		rc = keep_name(dir, bytes_of_string(".."), S_IFDIR);
 	if (rc == 0)
 		rc = virtual_list(call->fs, spot->path, keep_name, dir);
-	if (rc < 0) {
+	if (rc) {
 		free_dir(dir);
 		return rc;
 	}
@@ -254,7 +254,7 @@ void operation_virtual_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_
 	_cleanup_(freep) struct spot *spot = spot_new(call.fs, ino, &rc);
 	if (rc == 0)
 		rc = open_dir(&call, spot, ino, &dir);
-	if (rc < 0) {
+	if (rc < 0 || !dir) {
 		fuse_reply_err(req, -rc);
 		return;
 	}

@@ -43,7 +43,7 @@ static int resolve(Meta *m, const char *path, struct node *ret, uint64_t *ret_co
 	int rc = begin(m, path, ret_commit, &rest);
 	if (rc == 0)
 		rc = rest.size ? tree_resolve_at(m, rest, *ret_commit, ret) : tree_get(m, NODE_ROOT, ret);
-	return rc < 0 ? rc : check_shown(m, ret);
+	return rc ? rc : check_shown(m, ret);
 }
 
 static int stat_at(struct filesystem *fs, const char *path, struct node *ret) {
@@ -94,11 +94,11 @@ static int list_at(struct filesystem *fs, const char *path, virtual_emit_fn emit
 }
 
 static int open_at(struct filesystem *fs, const char *path, struct virtual_file *ret) {
-	struct node node;
+	struct node node = {0};
 	uint64_t commit;
 	meta_begin(fs->meta);
 	int rc = meta_end(fs->meta, resolve(fs->meta, path, &node, &commit));
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (!S_ISREG(node.mode))
 		return -EINVAL;

@@ -112,7 +112,7 @@ static int open_policy(struct filesystem *fs, const char *path, struct virtual_f
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = stored.bundle;
 	if (rc == 0)
 		rc = policy_bundle_get(bundle, file, &content);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	char *text = malloc(content.size + 1);
 	if (!text)

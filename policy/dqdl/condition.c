@@ -74,7 +74,7 @@ static int number_in_parentheses(struct parser *parser, const struct dqdl_number
 		rc = number_expression(parser, &inner);
 	if (rc == 0)
 		rc = parser_expect(parser, TOKEN_CHAR(')'), "an operator (+ - * /) or )");
-	if (rc < 0)
+	if (rc)
 		return rc;
 	parser->depth--;
 	struct dqdl_number *number = arena_alloc(parser->arena, sizeof *number);
@@ -133,7 +133,7 @@ static int number_chain(struct parser *parser, const struct dqdl_number *left, c
 static int number_expression(struct parser *parser, const struct dqdl_number **ret_number) {
 	const struct dqdl_number *left;
 	int rc = number_primary(parser, &left);
-	return rc < 0 ? rc : number_chain(parser, left, ret_number);
+	return rc ? rc : number_chain(parser, left, ret_number);
 }
 
 static bool unit_of(int kind, enum dqdl_unit *ret_unit, unsigned int *ret_kinds) {

@@ -70,7 +70,7 @@ int dqdl_condition_holds(const struct dqdl_condition *condition, double metric, 
 		rc = dqdl_number_value(condition->operands[1].number, &upper);
 	if (rc == 0)
 		rc = find(condition, metric, &found);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	bool holds = false;
 	switch (condition->op) {

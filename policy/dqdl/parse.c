@@ -52,11 +52,11 @@ void parser_locate(struct parser *parser, struct dqdl_rule *rule) {
 	locate(parser, parser->token.start, &rule->line, &rule->column);
 }
 
-int parser_out_of_memory(void) {
+int(parser_out_of_memory)(void) {
 	return fault(ENOMEM, "out of memory while reading rules");
 }
 
-int parser_error(struct parser *parser, size_t at, const char *format, ...) {
+int(parser_error)(struct parser *parser, size_t at, const char *format, ...) {
 	struct dqdl_diagnostic *diagnostic = parser->diagnostic;
 	va_list args;
 	va_start(args, format);
@@ -66,7 +66,7 @@ int parser_error(struct parser *parser, size_t at, const char *format, ...) {
 	return fault(EINVAL, "line %u, column %u: %s", diagnostic->line, diagnostic->column, diagnostic->message);
 }
 
-int parser_unexpected(struct parser *parser, const char *expected) {
+int(parser_unexpected)(struct parser *parser, const char *expected) {
 	const struct token *token = &parser->token;
 	int shown = (int)(token->end - token->start < 40 ? token->end - token->start : 40);
 	const char *text = (const char *)parser->lexer.text.data + token->start;
@@ -238,7 +238,7 @@ static int pair_parse(struct parser *parser, Ruleset *ruleset, bool sources) {
 	size_t value_at = parser->token.start;
 	if (rc == 0)
 		rc = dictionary_value(parser, &list, &value);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	if (!sources && strcmp(name, "Version") == 0)
 		return set_metadata(parser, ruleset, "Version", value);

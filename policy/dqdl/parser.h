@@ -56,6 +56,11 @@ int parser_deeper(struct parser *parser);
 /* -ENOMEM with words. */
 int parser_out_of_memory(void);
 
+/* As with fault(), the compiler is to see at the call that these return errors. */
+#define parser_unexpected(...) ((void)(parser_unexpected)(__VA_ARGS__), -EINVAL)
+#define parser_error(...) ((void)(parser_error)(__VA_ARGS__), -EINVAL)
+#define parser_out_of_memory() ((void)(parser_out_of_memory)(), -ENOMEM)
+
 /* Copies a token's text. NULL when memory is short. */
 char *parser_text(struct parser *parser, struct token token);
 

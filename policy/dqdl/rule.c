@@ -256,7 +256,7 @@ static int relabel(struct parser *parser, struct dqdl_rule *rule) {
 	int rc = labels_parse(parser, &own);
 	if (rc == 0)
 		rc = labels_merge(parser, &own, &rule->labels);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	/* A composite's labels are not printed; a single rule's are, the defaults now among them. */
 	rule->own_labels = rule->labels;
@@ -271,7 +271,7 @@ static int primary_parse(struct parser *parser, struct dqdl_rule **ret_rule) {
 		rc = either_parse(parser, ret_rule);
 	if (rc == 0)
 		rc = parser_expect(parser, TOKEN_CHAR(')'), "and, or, or )");
-	if (rc < 0)
+	if (rc)
 		return rc;
 	parser->depth--;
 	if (parser_accept(parser, TOKEN_LABELS))

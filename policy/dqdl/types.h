@@ -13,13 +13,13 @@
 
 struct dqdl_type {
 	const char *name;
-	enum dqdl_rule_id id;
 	const char *parameters[DQDL_MAX_PARAMETERS];
 	size_t parameter_count;
-	bool variadic; /* the last parameter may be given again and again */
+	size_t return_count;
 	/* Kinds of condition, the first that fits counts; DQDL_CONDITION_NONE for a rule that is true or false. */
 	enum dqdl_condition_kind returns[DQDL_MAX_RETURNS];
-	size_t return_count;
+	enum dqdl_rule_id id;
+	bool variadic; /* the last parameter may be given again and again */
 	bool threshold;
 	bool where;
 	bool analyzer_only;

@@ -250,6 +250,8 @@ static int restore_here(Gate *gate, Meta *m, struct restoring *r) {
 		rc = tree_new_ino(m, node.id, &ino);
 	if (rc >= 0)
 		rc = tree_get(m, r->parent, &directory);
+	if (rc < 0)
+		return rc;
 	r->parent_ino = directory.ino;
 	if (rc >= 0)
 		rc = lineage_put(m, sealed.id, r->wanted.version.id, LINEAGE_RESTORED);
