@@ -52,6 +52,21 @@ static int check_rights(Service *service, const struct control_peer *peer, const
 	return rc;
 }
 
+struct asking {
+	const char *path;
+	const struct control_peer *peer;
+};
+
+/* In the operation that restores. The file that stands there now speaks for what may be written to it; what an earlier
+ * version holds may be another user's, and its own mode says who may have it (as in .assayfs/versions). */
+static int allow(void *arg, Meta *m, const struct version *version) {
+	const struct asking *asking = arg;
+	const struct node as_it_was = {.mode = version->mode, .uid = version->uid, .gid = version->gid};
+	if (!service_mode_allows(&as_it_was, asking->peer, 4))
+		return fault(EACCES, "the mode of that version does not let your user read it");
+	return may_write(m, asking->path, asking->peer);
+}
+
 /* Whether the restored file waits for its check. In an operation. */
 static int outcome_now(Meta *m, const char *path, enum outcome *ret_outcome) {
 	struct node node;
@@ -72,7 +87,10 @@ int service_restore(void *context, const struct control_peer *peer, const json_t
 		return rc;
 	struct actor actor = service_actor(peer);
 	uint64_t made = 0;
-	rc = gate_restore(service->gate, path, (uint64_t)number, &actor, &made);
+	struct asking asking = {.path = path, .peer = peer};
+	rc = gate_restore(service->gate, path, (uint64_t)number, &actor, allow, &asking, &made);
+	if (rc == -EACCES)
+		service_record_denied(service, &actor, "restore", path, EACCES);
 	if (rc)
 		return rc;
 	enum outcome outcome = OUTCOME_NONE;

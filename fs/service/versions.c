@@ -21,7 +21,7 @@ struct listing {
 	size_t count, room;
 	bool hides_withdrawn;
 	const struct control_peer *peer;
-	bool is_gone; /* no file is there whose mode could speak for all of its versions */
+	uint64_t present; /* node of the file that is there, whose mode speaks for its own versions; 0: none */
 };
 
 static int take_version(void *arg, uint64_t ordinal, const struct version *version) {
@@ -29,7 +29,7 @@ static int take_version(void *arg, uint64_t ordinal, const struct version *versi
 	if (version->state == VERSION_WITHDRAWN && listing->hides_withdrawn)
 		return 0;
 	const struct node as_it_was = {.mode = version->mode, .uid = version->uid, .gid = version->gid};
-	if (listing->is_gone && !service_mode_allows(&as_it_was, listing->peer, 4))
+	if (version->node != listing->present && !service_mode_allows(&as_it_was, listing->peer, 4))
 		return 0;
 	if (listing->count == VERSIONS_MAX)
 		return fault(E2BIG, "more than %d versions", VERSIONS_MAX);
@@ -126,7 +126,7 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 	        .peer = peer, .hides_withdrawn = service_place(path) == PLACE_TRUSTED && peer->uid != service->mounter};
 	meta_begin(service->meta);
 	rc = look_at_present(service->meta, path, peer, &present);
-	listing.is_gone = present.id == 0;
+	listing.present = present.id;
 	if (!rc)
 		rc = list_path(service->meta, path, &listing);
 	if (!rc && listing.count == 0 && !present.id)

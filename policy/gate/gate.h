@@ -164,12 +164,18 @@ int gate_staged_forget(Meta *m, uint64_t node);
 int gate_judge_version(Gate *gate, uint64_t node, uint64_t version, const char *below, const struct actor *actor,
         uint64_t from_parent, struct bytes from_name);
 
+/* Asked inside the operation that restores, before anything changes: whether `version` may become what the name shows.
+ * 0, or -EACCES with words. */
+typedef int gate_restore_allow(void *arg, Meta *m, const struct version *version);
+
 /*
  * Makes version `ordinal` of the name `path` (as version_list_path counts) its content again: in Landing as a new
  * version that arrives, in Trusted through the gate. -ENOENT: no such path or version; -EPERM for Raw and for what was
- * refused; -EBUSY while somebody writes the file.
+ * refused; -EBUSY while somebody writes the file. A name has had versions of several owners: `allow` (NULL: nobody is
+ * asked) tells whether this one may be had by who asks.
  */
-int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, uint64_t *ret_ordinal);
+int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, gate_restore_allow *allow,
+        void *allow_arg, uint64_t *ret_ordinal);
 
 /* ---- what is known of a file ---- */
 

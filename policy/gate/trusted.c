@@ -184,6 +184,8 @@ struct restoring {
 	const struct actor *actor;
 	uint64_t parent;
 	struct bytes name;
+	gate_restore_allow *allow;
+	void *allow_arg;
 	struct wanted_version wanted;
 	uint64_t old_ino, parent_ino;
 };
@@ -202,7 +204,7 @@ static int find_version(Meta *m, struct restoring *r) {
 	if (r->wanted.version.id == 0 || r->wanted.version.state != VERSION_SEALED)
 		return fault(ENOENT, "%s has no version %" PRIu64 "%s; assayfs versions '%s' lists them", r->path,
 		        r->wanted.ordinal, r->wanted.version.id ? " any more" : "", r->path);
-	return 0;
+	return r->allow ? r->allow(r->allow_arg, m, &r->wanted.version) : 0;
 }
 
 /* The node that stands at the path; else the version's own with its name given back, when it has no other by now; else
@@ -273,8 +275,13 @@ static int restore_here(Gate *gate, Meta *m, struct restoring *r) {
 	return rc;
 }
 
-int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, uint64_t *ret_ordinal) {
-	struct restoring r = {.path = path, .actor = actor, .wanted.ordinal = ordinal};
+int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, gate_restore_allow *allow,
+        void *allow_arg, uint64_t *ret_ordinal) {
+	struct restoring r = {.path = path,
+	        .actor = actor,
+	        .allow = allow,
+	        .allow_arg = allow_arg,
+	        .wanted.ordinal = ordinal};
 	r.below = gate_below(path, &r.zone);
 	if (!r.below)
 		return fault(EINVAL, "%s lies in no zone; name a path below Landing/ or Trusted/", path);

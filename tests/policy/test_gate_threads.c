@@ -46,7 +46,7 @@ static void *restore_often(void *arg) {
 	const struct busy *b = arg;
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uint64_t ordinal;
-		int rc = gate_restore(b->w->gate, "Landing/animals/first.csv", 1, &somebody, &ordinal);
+		int rc = gate_restore(b->w->gate, "Landing/animals/first.csv", 1, &somebody, NULL, NULL, &ordinal);
 		if (rc < 0 && rc != -EBUSY)
 			atomic_fetch_add(b->faults, 1);
 	}
