@@ -41,6 +41,8 @@ struct Control {
 	uid_t owner;
 	bool others;
 	int request_ms, answer_ms;
+	void (*denied)(void *context, const struct control_peer *peer, const char *command);
+	void *denied_context;
 	struct handler handlers[HANDLERS_MAX];
 	size_t handler_count;
 	pthread_t acceptor;
@@ -194,6 +196,8 @@ int control_open(const struct control_options *options, Control **ret_control) {
 	control->others = options->others;
 	control->request_ms = options->request_ms ? options->request_ms : CONTROL_REQUEST_MS;
 	control->answer_ms = options->answer_ms ? options->answer_ms : CONTROL_ANSWER_MS;
+	control->denied = options->denied;
+	control->denied_context = options->denied_context;
 	pthread_mutex_init(&control->lock, NULL);
 	pthread_cond_init(&control->emptied, NULL);
 	for (size_t i = 0; i < CONTROL_CONNECTIONS_MAX; i++)
@@ -279,14 +283,22 @@ static void forget_departed(Control *control) {
 	}
 }
 
+static int require_owner(ControlReply *reply, const char *command, const char *what) {
+	Control *control = reply->control;
+	if (reply->peer.uid == 0 || reply->peer.uid == control->owner)
+		return 0;
+	if (control->denied)
+		control->denied(control->denied_context, &reply->peer, command);
+	return fault(EACCES, "only uid %u, who mounted the vault, and root may %s", (unsigned)control->owner, what);
+}
+
 /* Keeps the connection beyond the thread: it hears of the mount's end. The item tells the client that it may begin that
  * end: whatever happens from now on, it will be told. */
 static int attend(ControlReply *reply) {
 	Control *control = reply->control;
-	if (reply->peer.uid != 0 && reply->peer.uid != control->owner)
-		return fault(EACCES, "only uid %u, who mounted the vault, and root may wait for its end",
-		        (unsigned)control->owner);
-	int rc = control_send(reply, json_object());
+	int rc = require_owner(reply, "attend", "wait for its end");
+	if (!rc)
+		rc = control_send(reply, json_object());
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&control->lock);
@@ -310,10 +322,9 @@ static int dispatch(ControlReply *reply, const json_t *request) {
 	const struct handler *handler = find_handler(control, name);
 	if (!handler)
 		return fault(ENOSYS, "this mount does not know '%.64s'; it may be of another version of assayfs", name);
-	bool is_owner = reply->peer.uid == 0 || reply->peer.uid == control->owner;
-	if (handler->access == CONTROL_OWNER && !is_owner)
-		return fault(
-		        EACCES, "only uid %u, who mounted the vault, and root may do this", (unsigned)control->owner);
+	int rc = handler->access == CONTROL_OWNER ? require_owner(reply, handler->name, "do this") : 0;
+	if (rc)
+		return rc;
 	fault_clear();
 	return handler->run(handler->context, &reply->peer, arguments, reply);
 }

@@ -60,6 +60,11 @@ struct control_options {
 	bool others;               /* allow_other */
 	const char *directory;     /* instead of the usual one: for tests */
 	int request_ms, answer_ms; /* instead of the usual ones, when not 0 */
+
+	/* Called when a peer is refused what only the owner may, so that it can be recorded; a handler's own refusals
+	 * are its own to record. May be NULL. */
+	void (*denied)(void *context, const struct control_peer *peer, const char *command);
+	void *denied_context;
 };
 
 /* Makes directory and socket, listening but not yet answering. A socket left by a dead mount is replaced; -EBUSY when

@@ -213,3 +213,24 @@ int wire_path_get(const json_t *value, char ret_path[static WIRE_PATH_MAX]) {
 	ret_path[size] = '\0';
 	return 0;
 }
+
+static bool is_plain_name(const char *at, size_t length) {
+	return length > 0 && !(length == 1 && at[0] == '.') && !(length == 2 && at[0] == '.' && at[1] == '.');
+}
+
+int wire_vault_path_get(const json_t *value, char ret_path[static WIRE_PATH_MAX]) {
+	char path[WIRE_PATH_MAX];
+	int rc = wire_path_get(value, path);
+	if (rc < 0)
+		return rc;
+	for (const char *at = path; *path && at;) {
+		size_t length = strcspn(at, "/");
+		if (!is_plain_name(at, length))
+			return fault(EINVAL,
+			        "a path in the vault has no empty part, no '.' and no '..': write it as it is listed, "
+			        "from Landing, Raw or Trusted on");
+		at = at[length] == '/' ? at + length + 1 : NULL;
+	}
+	memcpy(ret_path, path, strlen(path) + 1);
+	return 0;
+}

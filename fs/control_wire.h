@@ -41,3 +41,7 @@ json_t *wire_path(const char *path);
 
 /* And back, into a buffer of WIRE_PATH_MAX bytes. -EPROTO when it is neither form, too long, or holds a NUL. */
 int wire_path_get(const json_t *value, char ret_path[static WIRE_PATH_MAX]);
+
+/* The same for a path in the vault, relative to its root ("" is the root), which is taken as a name and recorded so:
+ * one spelling each. -EINVAL for an empty component (a slash at either end, two in a row), "." and "..". */
+int wire_vault_path_get(const json_t *value, char ret_path[static WIRE_PATH_MAX]);

@@ -105,7 +105,7 @@ int service_may_reach(Meta *m, const char *path, const struct control_peer *peer
 /* ---- values ---- */
 
 int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]) {
-	return wire_path_get(json_object_get(arguments, "path"), ret_path);
+	return wire_vault_path_get(json_object_get(arguments, "path"), ret_path);
 }
 
 json_t *service_json_path(struct bytes path) {
@@ -162,11 +162,21 @@ static int register_all(Service *service) {
 	return 0;
 }
 
+/* Who is refused by the socket itself is in the log like who is refused by a handler. */
+static void record_refused(void *context, const struct control_peer *peer, const char *command) {
+	struct actor actor = service_actor(peer);
+	service_record_denied(context, &actor, command, NULL, EACCES);
+}
+
 static int open_socket(Service *service, const struct service_options *options, const struct store_info *info) {
 	char id[HEX_TEXT_BYTES(STORE_VAULT_ID_BYTES)];
 	hex_encode(bytes_of(info->vault_id, sizeof info->vault_id), id);
-	struct control_options control = {
-	        .vault_id = id, .owner = options->mounter, .others = options->others, .directory = options->directory};
+	struct control_options control = {.vault_id = id,
+	        .owner = options->mounter,
+	        .others = options->others,
+	        .directory = options->directory,
+	        .denied = record_refused,
+	        .denied_context = service};
 	int rc = control_open(&control, &service->control);
 	if (!rc)
 		rc = register_all(service);

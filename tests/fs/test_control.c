@@ -413,6 +413,27 @@ static void malformed_paths_are_refused(void **state) {
 	free(text);
 }
 
+static void a_path_in_the_vault_has_one_spelling(void **state) {
+	(void)state;
+	static const char *const right[] = {
+	        "", "Landing", "Landing/a.csv", "Landing/..a/.b./...", "Landing/\xff\xfe\n"};
+	static const char *const wrong[] = {"/", "/Landing", "Landing/", "Landing//a.csv", "Landing/./a.csv", ".", "..",
+	        "Landing/..", "Landing/x/../a.csv", "Landing/a.csv/."};
+	char back[WIRE_PATH_MAX];
+	for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+		json_t *value = wire_path(right[i]);
+		assert_int_equal(wire_vault_path_get(value, back), 0);
+		assert_string_equal(back, right[i]);
+		json_decref(value);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		json_t *value = json_string(wrong[i]);
+		if (wire_vault_path_get(value, back) != -EINVAL)
+			fail_msg("%s was taken", wrong[i]);
+		json_decref(value);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(a_handler_learns_who_asks_and_answers, set_up, tear_down),
@@ -436,6 +457,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(a_name_that_is_no_vault_id_is_refused, set_up, tear_down),
 	        cmocka_unit_test(paths_of_any_bytes_travel_unchanged),
 	        cmocka_unit_test(malformed_paths_are_refused),
+	        cmocka_unit_test(a_path_in_the_vault_has_one_spelling),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 
 usage: test_roles.py ASSAYFS SOURCE
 """
+import errno
+import json
 import os
 import shutil
 import subprocess
@@ -48,7 +50,92 @@ ATTEMPTS = {  # what is tried, and the roles that may
 }
 
 
+# Two who may write to Landing, and what either keeps from the other.
+TWO = """version: 1
+datasets:
+  - {name: animals, match: "animals/*.csv", rules: animals.dqdl}
+roles:
+  steward: {users: [root]}
+  ingester: {users: ["64001", "64002"]}
+"""
+# One request on the mount's socket, as the bytes of the command would not put it: prints the last answer.
+ASK = r"""
+import json, socket, struct, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+text = json.dumps({"command": sys.argv[2], "arguments": json.loads(sys.argv[3])}).encode()
+s.sendall(struct.pack("<I", len(text)) + text)
+file = s.makefile("rb")
+while True:
+    answer = json.loads(file.read(struct.unpack("<I", file.read(4))[0]))
+    print(json.dumps(answer))
+    if "end" in answer:
+        break
+"""
+
+
 class RoleTests(GateTests):
+    def ask(self, uid, command, **arguments):
+        """All answers to a request by that user; the last one has `end`."""
+        vault = self.json("info", "--json", "v")["vault"]
+        done = subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", sys.executable, "-c",
+                               ASK, "/run/assayfs/" + vault, command, json.dumps(arguments)], capture_output=True,
+                              check=False, timeout=60, cwd="/")
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.check(answers and "end" in answers[-1], f"{command} was not answered: {done.stderr.decode()}")
+        return answers or [{"end": 0}]
+
+    def as_user(self, uid, script):
+        return subprocess.run(["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "sh", "-c", script],
+                              cwd=self.mnt, capture_output=True, check=False, timeout=60)
+
+    def two_ingesters(self):
+        os.chmod(self.directory, 0o755)
+        self.mounted(policy=None, options=("-o", "allow_other"))
+        os.chmod(self.at("Landing"), 0o1777)
+        self.policy(TWO, RULES)
+
+    def test_restore_gives_nobody_what_another_user_kept_to_himself(self):
+        self.two_ingesters()
+        self.as_user(64001, "umask 077; echo SECRET > Landing/report.txt")
+        self.assayfs("sync", "mnt")
+        self.as_user(64001, "rm Landing/report.txt")
+        self.as_user(64002, "echo mine > Landing/report.txt")
+        self.assayfs("sync", "mnt")
+        rows = self.json("versions", "--json", self.at("Landing/report.txt"))["versions"]
+        secret = next((row["number"] for row in rows if row["uid"] == 64001), None)
+        mine = next((row["number"] for row in rows if row["uid"] == 64002), None)
+        self.check(secret and mine, f"{rows}")
+        listed = [answer["item"]["uid"] for answer in self.ask(64002, "versions", path="Landing/report.txt") if "item" in answer]
+        self.check(listed == [64002], f"versions lists those of {listed}")
+        end = self.ask(64002, "restore", path="Landing/report.txt", number=secret)[-1]
+        self.check(end["end"] == -errno.EACCES, f"{end}")
+        self.check(self.get("Landing/report.txt") == b"mine\n", f"{self.get('Landing/report.txt')}")
+        denied = [r for r in self.records("--outcome", "denied") if r["event"] == "restore" and r["uid"] == 64002]
+        self.check(len(denied) == 1 and denied[0]["path"] == "Landing/report.txt", f"{denied}")
+        self.check(self.ask(64002, "restore", path="Landing/report.txt", number=mine)[-1] == {"end": 0}, "his own")
+        self.check(self.ask(0, "restore", path="Landing/report.txt", number=secret)[-1] == {"end": 0}, "root")
+        self.check(self.get("Landing/report.txt") == b"SECRET\n", f"{self.get('Landing/report.txt')}")
+
+    def test_a_request_names_a_path_as_the_tree_does(self):
+        self.two_ingesters()
+        self.put("Landing/animals/a.csv", GOOD)
+        self.outcome("Landing/animals/a.csv", "passed")
+        for path in ("Landing//animals/a.csv", "Landing/./animals/a.csv", "Landing/animals/../animals/a.csv", "/Landing/animals/a.csv",
+                     "Landing/animals/a.csv/"):
+            for command in ("restore", "versions", "why"):
+                end = self.ask(0, command, path=path, number=1)[-1]
+                self.check(end["end"] == -errno.EINVAL, f"{command} of {path}: {end}")
+        odd = [r for r in self.records() if "//" in (r.get("path") or "") or "/." in (r.get("path") or "")]
+        self.check(not odd, f"{odd}")
+
+    def test_who_may_not_wait_for_the_end_is_recorded(self):
+        self.two_ingesters()
+        end = self.ask(64001, "attend")[-1]
+        self.check(end["end"] == -errno.EACCES, f"{end}")
+        denied = [r for r in self.records("--outcome", "denied") if r["event"] == "attend" and r["uid"] == 64001]
+        self.check(len(denied) == 1, f"{denied}")
+
     def as_role(self, role, command):
         uid = str(IDS[role])
         words = ["setpriv", "--reuid", uid, "--regid", uid]
