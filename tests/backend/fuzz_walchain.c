@@ -1,7 +1,7 @@
 /*
  * Feeds the opening of the write-ahead log. An even first byte: the rest is the file as it is (nothing authenticates,
  * as for an attacker without keys). An odd one: the rest says what to seal, so that what stands behind the seals is
- * reached too: watermarks that lie, frames that are damaged, logs of another time.
+ * reached too: watermarks that lie, frames that are damaged, logs of another time, anchors that know of another log.
  */
 #include "backend/wallayout.h"
 #include "tests/backend/memory_io.h"
@@ -78,6 +78,28 @@ static size_t build(struct input *input, const struct meta_keys *keys, uint8_t *
 	return size - (cut & 0x80 ? cut : 0);
 }
 
+/* What is left of the input says what the anchors know; nothing left: there are none. */
+static size_t build_anchors(struct input *input, const struct meta_keys *keys, const uint8_t *file,
+        uint8_t blocks[static ANCHOR_COUNT * ANCHOR_BYTES]) {
+	size_t count = 0;
+	for (; count < ANCHOR_COUNT && input->size; count++) {
+		uint8_t *block = blocks + count * ANCHOR_BYTES;
+		uint8_t kind = take(input);
+		struct anchor anchor = {.pack_sequence = take_u32(input),
+		        .pages = take_u32(input),
+		        .log_open = kind & 1,
+		        .log = {.frames = take_u32(input)}};
+		memcpy(anchor.log.generation, generation, kind & 2 ? sizeof generation : 0);
+		if (anchor.log.frames > 0 && anchor.log.frames <= MOST_FRAMES)
+			memcpy(anchor.log.tag, meta_record_tag(file + wal_record_offset(anchor.log.frames)),
+			        META_TAG_BYTES);
+		anchor_seal(keys, (unsigned)count + 1, take(input), &anchor, block);
+		if (kind & 0x80)
+			block[(size_t)take(input) * 2] ^= 1;
+	}
+	return count;
+}
+
 static int ignore(void *user, const char *file, int64_t place, const char *words) {
 	(void)user;
 	(void)file;
@@ -110,16 +132,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	if (!file || !keys)
 		abort();
 	struct bytes content = bytes_of(input.data, input.size);
-	if (sealed)
-		content = bytes_of(file, build(&input, keys, file));
-	const struct memory_file files[] = {{WAL_NAME, content}};
+	uint8_t blocks[ANCHOR_COUNT * ANCHOR_BYTES] = {0};
+	size_t count = 1;
+	struct memory_file files[] = {{WAL_NAME, content}, {"meta/anchor-1", content}, {"meta/anchor-2", {0}}};
+	if (sealed) {
+		files[0].content = bytes_of(file, build(&input, keys, file));
+		count = build_anchors(&input, keys, file, blocks);
+		files[1].content = bytes_of(blocks, ANCHOR_BYTES);
+		files[2].content = bytes_of(blocks + ANCHOR_BYTES, ANCHOR_BYTES);
+	}
 	VaultIo *io = NULL;
 	WalChain *wal = NULL;
-	if (memory_io_open(files, 1, &io) < 0)
+	Anchors *anchors = NULL;
+	if (memory_io_open(files, 1 + count, &io) < 0 || anchors_open(io, keys, true, &anchors) < 0)
 		abort();
-	if (walchain_open(io, keys, true, &base, NULL, &wal) == 0)
+	(void)anchors_verify(anchors, true, ignore, NULL);
+	if (walchain_open(io, keys, true, &base, anchors, &wal) == 0)
 		use(wal);
 	walchain_close(wal);
+	anchors_close(anchors);
 	vault_io_close(io);
 	free(file);
 	return 0;

@@ -126,6 +126,21 @@ static void a_database_file_that_was_cut_is_read_from_the_packs(void **state) {
 	free(data);
 }
 
+/* Until a new base is durable nothing goes that could still be needed. */
+static void damaged_packs_stay_until_a_base_replaces_them(void **state) {
+	struct scratch *scratch = *state;
+	uint64_t size = 0;
+	damage(scratch, "meta/1", 100);
+	damage(scratch, "meta/2", 100);
+	metadb_abandon(metadb_test_open(scratch->io));
+	assert_rc(vault_io_stat_size(scratch->io, "meta/1", &size));
+	assert_rc(vault_io_stat_size(scratch->io, "meta/2", &size));
+	assert_rc(metadb_close(metadb_test_open(scratch->io)));
+	assert_int_equal(vault_io_stat_size(scratch->io, "meta/1", &size), -ENOENT);
+	assert_int_equal(vault_io_stat_size(scratch->io, "meta/2", &size), -ENOENT);
+	assert_int_equal(judge(scratch), UNNOTICED);
+}
+
 /* The next checkpoint writes a base in place of damaged packs, the opening an anchor. */
 static void going_on_mends_packs_and_anchors(void **state) {
 	struct scratch *scratch = *state;
@@ -420,6 +435,7 @@ int main(void) {
 	        ON_VAULT(all_packs_may_be_gone_while_the_database_is_whole),
 	        ON_VAULT(a_stray_file_that_looks_like_a_pack_is_told_and_does_no_harm),
 	        ON_VAULT(a_database_file_that_was_cut_is_read_from_the_packs),
+	        ON_VAULT(damaged_packs_stay_until_a_base_replaces_them),
 	        ON_VAULT(going_on_mends_packs_and_anchors),
 	        ON_VAULT(an_older_database_with_the_newest_pack_removed_is_refused),
 	        ON_VAULT(an_older_page_with_its_pack_damaged_is_refused),
