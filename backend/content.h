@@ -75,10 +75,12 @@ uint64_t content_version(Content *c);
 /* True if there is a draft (something changed since open or since the last seal or drop). */
 bool content_is_dirty(Content *c);
 
+#define CONTENT_COPY_MAX (4u << 20)
 /*
  * Makes [dst_offset, +length) of `dst` show what [src_offset, +length) of `src` shows. Blocks are shared, without
  * reading them, where both offsets are multiples of SEGMENT_BLOCK_BYTES and the zones are the same; the rest is copied.
- * *ret_done may be short of `length` at the end of `src`. Within one content the ranges must not overlap (-EINVAL).
+ * *ret_done may be short of `length` at the end of `src`, and once CONTENT_COPY_MAX bytes were copied: one call must
+ * not keep its thread for minutes. Within one content the ranges must not overlap (-EINVAL).
  */
 int content_clone_range(
         Content *src, uint64_t src_offset, Content *dst, uint64_t dst_offset, uint64_t length, uint64_t *ret_done);

@@ -99,7 +99,9 @@ static int copy_step(Content *src, uint64_t from, Content *dst, uint64_t to, uin
 	return rc;
 }
 
-static int clone_step(Content *src, uint64_t from, Content *dst, uint64_t to, uint64_t length, uint64_t *ret_done) {
+/* *ret_copied: whether the bytes went through memory. */
+static int clone_step(
+        Content *src, uint64_t from, Content *dst, uint64_t to, uint64_t length, uint64_t *ret_done, bool *ret_copied) {
 	uint64_t done = 0;
 	int rc = store_space_check(dst->store);
 	if (rc == 0)
@@ -113,7 +115,8 @@ static int clone_step(Content *src, uint64_t from, Content *dst, uint64_t to, ui
 	if (from % SEGMENT_BLOCK_BYTES == 0 && to % SEGMENT_BLOCK_BYTES == 0 && length > 0)
 		rc = share_step(src, from, dst, to, length, &done);
 	unlock_both(src, dst);
-	if (rc == 0 && done == 0 && length > 0)
+	*ret_copied = rc == 0 && done == 0 && length > 0;
+	if (*ret_copied)
 		rc = copy_step(src, from, dst, to, length, &done);
 	*ret_done = done;
 	return rc;
@@ -130,14 +133,17 @@ int content_clone_range(
 	uint64_t size = content_size(src), total = 0;
 	if (length > size - (src_offset < size ? src_offset : size))
 		length = src_offset < size ? size - src_offset : 0;
-	while (total < length) {
+	for (uint64_t copied = 0; total < length && copied < CONTENT_COPY_MAX;) {
 		uint64_t done = 0;
-		int rc = clone_step(src, src_offset + total, dst, dst_offset + total, length - total, &done);
+		bool is_copied = false;
+		int rc =
+		        clone_step(src, src_offset + total, dst, dst_offset + total, length - total, &done, &is_copied);
 		if (rc < 0)
 			return rc;
 		if (done == 0)
 			break;
 		total += done;
+		copied += is_copied ? done : 0;
 	}
 	*ret_done = total;
 	return 0;

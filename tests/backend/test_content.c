@@ -458,6 +458,28 @@ static void an_aligned_clone_shares_the_blocks(void **state) {
 	free(data);
 }
 
+/* One call must not keep its thread while gigabytes go through it: where nothing can be shared it answers short. */
+static void an_unaligned_clone_answers_short(void **state) {
+	struct test_vault *v = *state;
+	Content *a = NULL, *b = NULL;
+	const uint64_t length = 8 * CONTENT_COPY_MAX;
+	uint64_t done = 0;
+	assert_rc(content_open(v->store, test_vault_create(v, NODE_LANDING, "a"), 0, &a));
+	assert_rc(content_open(v->store, test_vault_create(v, NODE_LANDING, "b"), 0, &b));
+	assert_rc(content_write(a, 1, bytes_of("data", 4)));
+	assert_rc(content_truncate(a, length));
+	assert_rc(content_clone_range(a, 1, b, 0, length - 1, &done));
+	assert_int_equal(done, CONTENT_COPY_MAX);
+	char got[4];
+	size_t n;
+	assert_rc(content_read(b, 0, (uint8_t *)got, sizeof got, &n));
+	assert_memory_equal(got, "data", 4);
+	assert_rc(content_clone_range(a, 0, b, 0, length, &done)); /* aligned: at once */
+	assert_int_equal(done, length);
+	content_close(a);
+	content_close(b);
+}
+
 /* Four writers and a reader on one file and on their own: for the thread sanitizer, and that nobody waits for ever. */
 struct worker {
 	struct test_vault *v;
@@ -525,6 +547,8 @@ int main(void) {
 	                test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                an_aligned_clone_shares_the_blocks, test_vault_setup, test_vault_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                an_unaligned_clone_answers_short, test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                threads_do_not_disturb_each_other, test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(
