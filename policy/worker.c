@@ -294,11 +294,19 @@ static int64_t now_ms(void) {
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* A file's size, which costs nothing when it is all holes, must not buy a worker the machine. */
+static uint64_t half_of_memory(void) {
+	long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+	return pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes / 2 : UINT64_MAX / 2;
+}
+
 static void set_limits(const Spawner *s, struct job *job) {
 	uint64_t size = job->request->job->size;
 	uint64_t seconds = s->options.seconds + (size >> 20);
-	uint64_t memory =
-	        size > (UINT64_MAX - s->options.memory_bytes) / 4 ? UINT64_MAX : s->options.memory_bytes + 4 * size;
+	uint64_t most = half_of_memory();
+	uint64_t memory = size > most / 4 ? most : s->options.memory_bytes + 4 * size;
+	if (memory > most)
+		memory = s->options.memory_bytes > most ? s->options.memory_bytes : most;
 	job->limits = (struct spawn_request){.magic = SPAWN_MAGIC,
 	        .seconds = seconds > 7 * 24 * 3600 ? 7 * 24 * 3600 : (uint32_t)seconds,
 	        .memory_bytes = memory,
@@ -429,11 +437,18 @@ static void take_status(struct job *job) {
 	stop_feeding(job);
 }
 
+static int is_interrupted(const struct job *job) {
+	const struct check_request *request = job->request;
+	return request->interrupted ? request->interrupted(request->interrupted_arg) : 0;
+}
+
 /* Moves bytes until the file is read, the worker has ended, and its answer is here. */
 static int converse(struct job *job) {
 	int64_t deadline = now_ms() + (int64_t)job->limits.seconds * 1000 + GRACE_MS;
 	for (;;) {
-		int rc = fill_block(job);
+		int rc = is_interrupted(job);
+		if (rc >= 0)
+			rc = fill_block(job);
 		if (rc < 0)
 			return rc;
 		if (job->status < 0 && job->result >= 0) {
@@ -445,7 +460,7 @@ static int converse(struct job *job) {
 		struct pollfd polls[] = {{.fd = job->input, .events = POLLOUT}, {.fd = job->result, .events = POLLIN},
 		        {.fd = job->status, .events = POLLIN}};
 		bool is_busy = job->input < 0 && !job->input_ended;
-		if (poll(polls, 3, is_busy ? 0 : 1000) < 0 && errno != EINTR)
+		if (poll(polls, 3, is_busy ? 0 : 500) < 0 && errno != EINTR)
 			return fault_errno(errno, "waiting for a check");
 		if (polls[1].revents)
 			take_answer(job);

@@ -34,7 +34,7 @@ struct spawner_options {
 	unsigned small_workers; /* at once in the lane of small files; default 4 */
 	unsigned large_workers; /* at once in the other; default 2 */
 	uint64_t memory_bytes; /* a worker's address space for a small file; default 512 MiB, and four times the file on
-	                          top */
+	                          top, but no more than half of the machine's memory */
 	unsigned seconds;      /* wall and processor time for a small file; default 60, and 1 s per MiB on top */
 	bool lock_memory;      /* a worker that can't lock its memory answers `error` instead of risking swap */
 	bool require_sandbox;  /* fail to start where namespaces are not to be had, instead of going without them */
@@ -61,6 +61,9 @@ struct check_request {
 	const struct check_job *job;
 	struct check_input input; /* called in the caller's thread until it says 0 */
 	uint32_t user;            /* for whom: users take turns */
+	/* NULL, or asked all the time that the check takes: a negative answer ends it, and is the call's. */
+	int (*interrupted)(void *arg);
+	void *interrupted_arg;
 };
 
 struct check_outcome {

@@ -54,9 +54,18 @@ static int supersede(Meta *m, const struct arrival *a, const char *why) {
 	return rc < 0 ? rc : job_finish(m, a->job.id, 0);
 }
 
+/* Nobody wants it any more, or not in this mount: the next look at the queue, or the next mount, says what it is. */
+static int give_back(Gate *gate, const struct arrival *a) {
+	Meta *m = store_meta(gate->store);
+	meta_begin(m);
+	return meta_end(m, job_put_back(m, a->job.id, meta_now(m)));
+}
+
 /* A trouble that may pass (a full disk) is tried again, later each time; at last the file is given up as it is, in
  * Landing, with a record that says why. */
 static int put_off(Gate *gate, const struct arrival *a, int trouble) {
+	if (trouble == -ECANCELED)
+		return give_back(gate, a);
 	Meta *m = store_meta(gate->store);
 	char detail[AUDIT_DETAIL_MAX];
 	bool given_up = a->job.attempts >= GATE_ATTEMPTS_MAX;
@@ -150,23 +159,6 @@ static int take(Gate *gate, struct arrival *a) {
 }
 
 /* ---- capture ---- */
-
-struct capture {
-	Content *source, *raw; /* raw NULL: nothing to capture, as in a recheck of Raw itself */
-	uint64_t offset;
-};
-
-static ssize_t capture_read(void *context, void *buffer, size_t size) {
-	struct capture *c = context;
-	size_t got;
-	int rc = content_read(c->source, c->offset, buffer, size, &got);
-	if (rc >= 0 && c->raw && got > 0)
-		rc = content_write(c->raw, c->offset, bytes_of(buffer, got));
-	if (rc < 0)
-		return rc;
-	c->offset += got;
-	return (ssize_t)got;
-}
 
 /* Where the file goes in Raw. */
 struct raw_place {
@@ -314,9 +306,9 @@ static int capture_and_check(Gate *gate, const struct arrival *a, struct judgeme
 		rc = content_truncate(raw, 0);
 	if (rc >= 0 && raw)
 		rc = content_touch(raw);
-	struct capture capture = {.source = source, .raw = raw};
+	struct gate_reader reader = {.source = source, .copy = raw, .watch = j->watch};
 	if (rc >= 0)
-		rc = judge_check(gate, j, (struct check_input){.read = capture_read, .context = &capture}, a->size);
+		rc = judge_check(gate, j, (struct check_input){.read = gate_read, .context = &reader}, a->size);
 	if (rc >= 0 && raw)
 		rc = keep_in_raw(gate, a, place, raw, j->checked.sha256);
 	if (rc < 0 && raw)
@@ -349,39 +341,82 @@ static int decide(Gate *gate, struct arrival *a, struct judgement *j, const stru
 	        .sha256 = sha256,
 	        .actor = a->actor,
 	        .job = a->job.id,
+	        .watch = j->watch,
 	};
 	return publish(gate, &p);
+}
+
+/* Why the file is not even read: what it is, or what stands where it would come. */
+static int find_hindrance(
+        Gate *gate, const struct arrival *a, struct gate_watch *watch, char ret_words[static GATE_WORDS_BYTES]) {
+	_cleanup_(content_closep) Content *content = NULL;
+	Meta *m = store_meta(gate->store);
+	int rc = content_open(gate->store, a->job.node, a->job.version, &content);
+	if (rc >= 0)
+		rc = gate_unfit(content, watch, ret_words);
+	if (rc < 0 || ret_words[0])
+		return rc;
+	meta_begin(m);
+	if (a->job.kind == JOB_ARRIVE)
+		rc = gate_blocked(m, ZONE_RAW, a->below, ret_words);
+	if (rc >= 0 && !ret_words[0])
+		rc = gate_blocked(m, ZONE_TRUSTED, a->below, ret_words);
+	return meta_end(m, rc);
+}
+
+/* The verdict is on what stands in Landing itself: Raw gets nothing of it. */
+static int refuse_unread(Gate *gate, const struct arrival *a, struct judgement *j, const char *words) {
+	Meta *m = store_meta(gate->store);
+	uint64_t verdict;
+	enum outcome outcome;
+	int rc = judge_unread(gate, j, a->size, words);
+	if (rc < 0)
+		return rc;
+	meta_begin(m);
+	rc = judge_record(gate, m, j, a->job.node, a->job.version, &verdict, &outcome);
+	if (rc >= 0)
+		rc = job_finish(m, a->job.id, verdict);
+	return meta_end(m, rc);
+}
+
+static int check_and_decide(Gate *gate, struct arrival *a, struct judgement *j) {
+	struct raw_place place = {.node = a->job.node, .version = a->job.version};
+	Meta *m = store_meta(gate->store);
+	meta_begin(m);
+	int rc = meta_end(m, a->job.kind == JOB_ARRIVE ? raw_prepare(m, a, &place) : 0);
+	if (rc >= 0)
+		rc = capture_and_check(gate, a, j, &place);
+	if (rc >= 0)
+		rc = decide(gate, a, j, &place);
+	if (rc < 0 && place.is_new) {
+		/* the node has no name yet; once it has, this changes nothing */
+		meta_begin(m);
+		(void)meta_end(m, tree_forget(m, place.node));
+	}
+	return rc;
 }
 
 static int run(Gate *gate, struct arrival *a) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
 	Meta *m = store_meta(gate->store);
+	struct gate_watch watch = {.gate = gate, .job = &a->job, .path = a->path};
 	struct judgement j = {
 	        .path = a->path,
 	        .below = a->below,
 	        .policy = policy,
 	        .dataset = policy_dataset_for(policy->policy, a->below),
 	        .actor = a->actor,
+	        .watch = &watch,
 	};
-	struct raw_place place = {.node = a->job.node, .version = a->job.version};
-	int rc = 0;
-	meta_begin(m);
-	if (!j.dataset)
-		rc = supersede(m, a, "no dataset governs it any more");
-	else if (a->job.kind == JOB_ARRIVE)
-		rc = raw_prepare(m, a, &place);
-	rc = meta_end(m, rc);
-	if (rc < 0 || !j.dataset)
-		return rc;
-	rc = capture_and_check(gate, a, &j, &place);
-	if (rc >= 0)
-		rc = decide(gate, a, &j, &place);
-	check_result_freep(&j.checked.result);
-	if (rc < 0 && place.is_new) {
-		/* the node has no name yet; once it has, this changes nothing */
+	if (!j.dataset) {
 		meta_begin(m);
-		(void)meta_end(m, tree_forget(m, place.node));
+		return meta_end(m, supersede(m, a, "no dataset governs it any more"));
 	}
+	char words[GATE_WORDS_BYTES];
+	int rc = find_hindrance(gate, a, &watch, words);
+	if (rc >= 0)
+		rc = words[0] ? refuse_unread(gate, a, &j, words) : check_and_decide(gate, a, &j);
+	check_result_freep(&j.checked.result);
 	return rc;
 }
 

@@ -109,7 +109,7 @@ static struct timespec wait_until(Gate *gate, bool for_long) {
 	return until;
 }
 
-static bool is_stopping(Gate *gate) {
+bool gate_is_stopping(Gate *gate) {
 	pthread_mutex_lock(&gate->lock);
 	bool stopping = gate->stopping;
 	pthread_mutex_unlock(&gate->lock);
@@ -118,7 +118,7 @@ static bool is_stopping(Gate *gate) {
 
 static void *run_jobs(void *arg) {
 	Gate *gate = arg;
-	while (!is_stopping(gate)) {
+	while (!gate_is_stopping(gate)) {
 		bool held_back = false;
 		int rc = gate_run_due_job(gate, &held_back);
 		if (rc > 0)

@@ -49,6 +49,11 @@ struct gate_policy {
  */
 typedef void gate_changed_fn(void *arg, uint64_t parent_ino, struct bytes name, uint64_t old_ino);
 
+/* What is longer, or has more bytes in holes, is not read: its verdict is `error`. A hole costs its writer nothing, and
+ * everybody else the time in which it is read as zeros. */
+#define GATE_FILE_BYTES_MAX (UINT64_C(64) << 30)
+#define GATE_HOLE_BYTES_MAX (UINT64_C(64) << 20)
+
 struct gate_options {
 	gate_changed_fn *changed; /* may be NULL */
 	void *changed_arg;
@@ -62,7 +67,7 @@ struct gate_options {
  */
 int gate_start(Store *store, Spawner *spawner, const struct gate_options *options, Gate **ret_gate);
 
-/* Lets running jobs come to an end, leaves queued ones for the next mount, and frees. Accepts NULL. */
+/* Breaks off running jobs, which the next mount runs anew as it does the queued ones, and frees. Accepts NULL. */
 void gate_stop(Gate *gate);
 DEFINE_CLEANUP(Gate, gate_stop);
 

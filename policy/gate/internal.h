@@ -58,6 +58,7 @@ int gate_policy_wrap(Policy *policy, uint64_t number, struct gate_policy **ret);
 /* Puts it in force; takes it over. */
 void gate_policy_install(Gate *gate, struct gate_policy *policy);
 void gate_wake(Gate *gate);
+bool gate_is_stopping(Gate *gate);
 
 /* ---- turns.c ---- */
 
@@ -95,6 +96,34 @@ bool gate_path_try(Gate *gate, const char *below);
 int gate_path_take(Gate *gate, const char *below); /* waits */
 void gate_path_done(Gate *gate, const char *below);
 
+/* ---- reader.c ---- */
+
+/* Whether a job that reads for long is still wanted; `job` NULL: as long as the gate runs. */
+struct gate_watch {
+	Gate *gate;
+	const struct job *job;
+	const char *path;
+	int64_t next_look_ms; /* at the name; 0 at first */
+};
+/* `arg` is a struct gate_watch; to be called often, and outside of meta operations. 0, or -ECANCELED. */
+int gate_watch_look(void *arg);
+
+/* Reads `source` front to back; `copy` (NULL: none), empty at first, becomes the same with the same holes. */
+struct gate_reader {
+	Content *source, *copy;
+	struct gate_watch *watch; /* may be NULL */
+	uint64_t offset, data_start, data_end;
+};
+/* A check_read on a struct gate_reader. */
+ssize_t gate_read(void *context, void *buffer, size_t size);
+
+#define GATE_WORDS_BYTES 512
+/* Why the content is not even read: what a few bytes on disk would make of gigabytes of work. "" when it is. */
+int gate_unfit(Content *content, struct gate_watch *watch, char ret_words[static GATE_WORDS_BYTES]);
+/* What stands for good where the file would come in the zone: a directory, or a file where a directory would have to
+ * be. "" for nothing. Inside a meta operation. */
+int gate_blocked(Meta *m, enum zone zone, const char *below, char ret_words[static GATE_WORDS_BYTES]);
+
 /* ---- judge.c ---- */
 
 /* What is judged, as what, for whom. */
@@ -104,6 +133,7 @@ struct judgement {
 	struct gate_policy *policy;
 	const struct policy_dataset *dataset; /* NULL: none; then only judge_unchecked */
 	struct actor actor;
+	struct gate_watch *watch; /* NULL: it is finished whatever happens */
 	int64_t started_ns;
 	struct check_outcome checked; /* result is taken over by the verdict */
 };
@@ -114,7 +144,10 @@ int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint6
 /* Reads and hashes what `input` yields; j->checked is an error with these words. */
 int judge_unchecked(struct judgement *j, struct check_input input, const char *words);
 
-/* One of the two on a sealed version: checked by its dataset, or (words not NULL) read alone. */
+/* Of what is not read: the same, with a hash of zeros. */
+int judge_unread(Gate *gate, struct judgement *j, uint64_t size, const char *words);
+
+/* One of the three on a sealed version: checked by its dataset, or (words not NULL) read alone, or not even that. */
 int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const char *words);
 
 /* Makes, signs and stores the verdict of j->checked about (node, version), with its audit record, in the running meta
@@ -147,7 +180,8 @@ struct publication {
 	const uint64_t *only_over; /* NULL, or the version that the name must show still (0: none) */
 	uint64_t from_parent;      /* 0, or a name that goes in the same operation */
 	struct bytes from_name;
-	uint64_t job; /* 0, or a job that is done with it */
+	uint64_t job;             /* 0, or a job that is done with it */
+	struct gate_watch *watch; /* may be NULL */
 };
 
 /*

@@ -16,69 +16,47 @@ static const char *last_component(const char *path) {
 	return slash ? slash + 1 : path;
 }
 
-/* Reads and drops what is left, so that capture and hash see the whole file even when no check was wanted. */
-static int drain(struct check_input input) {
+int judge_unchecked(struct judgement *j, struct check_input input, const char *words) {
 	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
 	if (!chunk)
 		return fault(ENOMEM, "reading the file to be judged");
-	ssize_t got;
-	do
-		got = input.read(input.context, chunk, GATE_CHUNK_BYTES);
-	while (got > 0);
-	return (int)got;
-}
-
-struct hashing {
-	struct check_input input;
 	crypto_hash_sha256_state sha256;
-	uint64_t size;
-};
-
-static ssize_t hashing_read(void *context, void *buffer, size_t size) {
-	struct hashing *h = context;
-	ssize_t got = h->input.read(h->input.context, buffer, size);
-	if (got > 0) {
-		crypto_hash_sha256_update(&h->sha256, buffer, (size_t)got);
-		h->size += (uint64_t)got;
+	crypto_hash_sha256_init(&sha256);
+	uint64_t size = 0;
+	ssize_t got;
+	while ((got = input.read(input.context, chunk, GATE_CHUNK_BYTES)) > 0) {
+		crypto_hash_sha256_update(&sha256, chunk, (size_t)got);
+		size += (uint64_t)got;
 	}
-	return got;
-}
-
-int judge_unchecked(struct judgement *j, struct check_input input, const char *words) {
-	struct hashing h = {.input = input};
-	crypto_hash_sha256_init(&h.sha256);
-	int rc = drain((struct check_input){.read = hashing_read, .context = &h});
-	if (rc < 0)
-		return rc;
-	crypto_hash_sha256_final(&h.sha256, j->checked.sha256);
-	j->checked.size = h.size;
+	if (got < 0)
+		return (int)got;
+	crypto_hash_sha256_final(&sha256, j->checked.sha256);
+	j->checked.size = size;
 	return check_result_error(&j->checked.result, "%s", words);
 }
 
-struct source {
-	Content *content;
-	uint64_t offset;
-};
-
-static ssize_t source_read(void *context, void *buffer, size_t size) {
-	struct source *s = context;
-	size_t got;
-	int rc = content_read(s->content, s->offset, buffer, size, &got);
-	if (rc < 0)
-		return rc;
-	s->offset += got;
-	return (ssize_t)got;
+int judge_unread(Gate *gate, struct judgement *j, uint64_t size, const char *words) {
+	j->started_ns = meta_now(store_meta(gate->store));
+	j->checked.size = size;
+	memset(j->checked.sha256, 0, sizeof j->checked.sha256);
+	return check_result_error(&j->checked.result, "%s", words);
 }
 
 int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const char *words) {
 	_cleanup_(content_closep) Content *content = NULL;
+	char unfit[GATE_WORDS_BYTES];
 	int rc = content_open(gate->store, node, version, &content);
+	if (rc >= 0)
+		rc = gate_unfit(content, j->watch, unfit);
 	if (rc < 0)
 		return rc;
-	struct source source = {.content = content};
-	struct check_input input = {.read = source_read, .context = &source};
+	uint64_t size = content_size(content);
+	if (unfit[0])
+		return judge_unread(gate, j, size, words ? words : unfit);
+	struct gate_reader reader = {.source = content, .watch = j->watch};
+	struct check_input input = {.read = gate_read, .context = &reader};
 	if (!words)
-		return judge_check(gate, j, input, content_size(content));
+		return judge_check(gate, j, input, size);
 	j->started_ns = meta_now(store_meta(gate->store));
 	return judge_unchecked(j, input, words);
 }
@@ -88,7 +66,13 @@ int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint6
 	if (j->dataset->unsupported) /* told apart from `failed` */
 		return judge_unchecked(j, input, j->dataset->unsupported);
 	struct check_job job = check_job_for(j->dataset, last_component(j->below), size, j->started_ns);
-	struct check_request request = {.job = &job, .input = input, .user = j->actor.uid};
+	struct check_request request = {
+	        .job = &job,
+	        .input = input,
+	        .user = j->actor.uid,
+	        .interrupted = j->watch ? gate_watch_look : NULL,
+	        .interrupted_arg = j->watch,
+	};
 	return fault_while(spawner_check(gate->spawner, &request, &j->checked), "checking %s", j->path);
 }
 

@@ -82,13 +82,12 @@ static int copy_judged(Store *store, const struct publication *p, Content *targe
 		rc = content_touch(target);
 	crypto_hash_sha256_state sha256;
 	crypto_hash_sha256_init(&sha256);
-	uint64_t offset = 0;
-	for (size_t got = 1; rc >= 0 && got > 0; offset += got) {
-		rc = content_read(source, offset, chunk, GATE_CHUNK_BYTES, &got);
-		if (rc >= 0 && got > 0) {
-			crypto_hash_sha256_update(&sha256, chunk, got);
-			rc = content_write(target, offset, bytes_of(chunk, got));
-		}
+	struct gate_reader reader = {.source = source, .copy = target, .watch = p->watch};
+	for (ssize_t got = 1; rc >= 0 && got > 0;) {
+		got = gate_read(&reader, chunk, GATE_CHUNK_BYTES);
+		if (got > 0)
+			crypto_hash_sha256_update(&sha256, chunk, (size_t)got);
+		rc = (int)got;
 	}
 	uint8_t hash[32];
 	crypto_hash_sha256_final(&sha256, hash);

@@ -351,19 +351,15 @@ static int take_product(void *arg, uint64_t version, uint64_t source, enum linea
 	return 0;
 }
 
-/* Landing's version was judged as the version of Raw that was made of it. */
+/* Landing's version was judged as the version of Raw that was made of it, or itself when Raw got nothing. */
 static int verdict_of_version(Meta *m, enum zone zone, uint64_t version, struct found_verdict *found) {
 	if (zone == ZONE_TRUSTED) {
 		struct version sealed;
 		int rc = version_get(m, version, &sealed);
 		return rc < 0 || sealed.verdict == 0 ? rc : verdict_get(m, sealed.verdict, take_verdict, found);
 	}
-	struct products products = {.count = 0};
-	int rc = 0;
-	if (zone == ZONE_LANDING)
-		rc = lineage_products(m, version, take_product, &products);
-	else
-		products.versions[products.count++] = version;
+	struct products products = {.versions = {version}, .count = 1};
+	int rc = zone == ZONE_LANDING ? lineage_products(m, version, take_product, &products) : 0;
 	for (size_t i = products.count; rc >= 0 && found->id == 0 && i-- > 0;) {
 		rc = verdict_latest_for_version(m, products.versions[i], take_verdict, found);
 		if (rc == -ENOENT)
@@ -392,7 +388,7 @@ static int verdict_of_name(Meta *m, const char *path, uint64_t version, struct f
 	int rc = verdict_latest_for_path(m, bytes_of_string(path), take_verdict, &latest);
 	if (rc >= 0)
 		rc = lineage_sources(m, latest.version, seek_source, &sought);
-	if (rc >= 0 && sought.is_there)
+	if (rc >= 0 && (sought.is_there || latest.version == version))
 		*found = latest;
 	return rc == -ENOENT ? 0 : rc;
 }

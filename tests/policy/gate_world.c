@@ -3,30 +3,36 @@
 #include <ftw.h>
 
 /* A worker may not sleep. */
-static void spin(void) {
+static void spin(time_t seconds) {
 	struct timespec now, until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += 1;
+	until.tv_sec += seconds;
 	do
 		clock_gettime(CLOCK_MONOTONIC, &now);
 	while (now.tv_sec < until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec < until.tv_nsec));
 }
 
-/* A toy check, run in a real worker: content with BAD fails, with CRASH kills its worker, with SLOW takes a second, an
- * empty file fails. */
+/* A toy check, run in a real worker: content with BAD fails, with CRASH kills its worker, with SLOW takes a second,
+ * with AGES 20, an empty file fails. */
 static int toy_check(const struct check_job *job, struct check_input *input, struct check_result *result) {
 	(void)job;
 	static char content[4096];
 	size_t size = 0;
 	ssize_t got;
-	while ((got = input->read(input->context, content + size, sizeof content - 1 - size)) > 0)
+	while (size < sizeof content - 1 &&
+	        (got = input->read(input->context, content + size, sizeof content - 1 - size)) > 0)
 		size += (size_t)got;
 	content[size] = '\0';
+	char rest[4096];
+	while ((got = input->read(input->context, rest, sizeof rest)) > 0)
+		size += (size_t)got;
 	result->bytes_read = size;
 	if (strstr(content, "CRASH"))
 		abort();
 	if (strstr(content, "SLOW"))
-		spin();
+		spin(1);
+	if (strstr(content, "AGES"))
+		spin(20);
 	if (size == 0)
 		return check_result_say(result, OUTCOME_FAILED, "empty");
 	if (strstr(content, "BAD"))

@@ -331,6 +331,138 @@ static void directories_may_lie_deeper_than_a_stack(void **state) {
 	shows(w, "Trusted/animals/a.csv", "good");
 }
 
+/* ---- what would stall everybody ---- */
+
+static void put_sparse(struct world *w, const char *path, uint64_t data_at, uint64_t size) {
+	_cleanup_(content_closep) Content *content = NULL;
+	struct version sealed;
+	assert_int_equal(content_open(w->store, make_name(w, path), 0, &content), 0);
+	assert_int_equal(content_truncate(content, size), 0);
+	if (data_at > 0)
+		assert_int_equal(content_write(content, data_at, bytes_of("data", 4)), 0);
+	assert_int_equal(content_seal(content, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed), 0);
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, gate_arrived(w->gate, m, path, sealed.node, sealed.id, &somebody)), 0);
+}
+
+static void what_is_nearly_all_holes_is_refused_unread(void **state) {
+	struct world *w = *state;
+	apply(w, policy_yaml);
+	put_sparse(w, "Landing/animals/holes.csv", 0, GATE_FILE_BYTES_MAX);
+	put_sparse(w, "Landing/animals/long.csv", 4096, INT64_MAX);
+	settle(w);
+	assert_int_equal(outcome_of(w, "Landing/animals/holes.csv"), OUTCOME_ERROR);
+	assert_int_equal(outcome_of(w, "Landing/animals/long.csv"), OUTCOME_ERROR);
+	shows(w, "Raw/animals/holes.csv", NULL);
+	shows(w, "Raw/animals/long.csv", NULL);
+	assert_int_equal(quarantined(w), 2);
+	put(w, "Landing/animals/long.csv", "good"); /* and nothing of it sticks to the name */
+	settle(w);
+	shows(w, "Trusted/animals/long.csv", "good");
+}
+
+static void holes_stay_holes_on_their_way(void **state) {
+	struct world *w = *state;
+	static const char *const paths[] = {"Landing/animals/a.csv", "Raw/animals/a.csv", "Trusted/animals/a.csv"};
+	const uint64_t size = GATE_HOLE_BYTES_MAX / 2, data_at = size / 2;
+	apply(w, policy_yaml);
+	put_sparse(w, paths[0], data_at, size);
+	settle(w);
+	for (size_t i = 0; i < 3; i++) {
+		_cleanup_(content_closep) Content *content = NULL;
+		struct node node;
+		uint64_t start = 0, end = 0;
+		char got[4] = "";
+		size_t n = 0;
+		assert_true(resolve(w, paths[i], &node) != 0);
+		assert_int_equal(node.size, size);
+		assert_int_equal(content_open(w->store, node.id, node.version, &content), 0);
+		assert_int_equal(content_read(content, data_at, (uint8_t *)got, sizeof got, &n), 0);
+		assert_memory_equal(got, "data", 4);
+		assert_int_equal(content_next_data(content, 0, &start, &end), 0);
+		assert_true(start == data_at && end - start < 65536);
+		assert_int_equal(content_next_data(content, end, &start, &end), -ENXIO);
+	}
+}
+
+/* Until a job runs. */
+static void wait_for_running(struct world *w) {
+	uint64_t queued, running = 0;
+	Meta *m = store_meta(w->store);
+	for (int turn = 0; running == 0; turn++) {
+		assert_true(turn < 3000);
+		nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+		meta_begin(m);
+		assert_int_equal(meta_end(m, job_counts(m, &queued, &running)), 0);
+	}
+}
+
+static void the_end_of_the_mount_waits_for_no_check(void **state) {
+	struct world *w = *state;
+	uint64_t queued, running;
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "AGES");
+	wait_for_running(w);
+	gate_stop(steal_pointer(&w->gate));
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, job_counts(m, &queued, &running)), 0);
+	assert_int_equal(queued, 1); /* for the next mount */
+	assert_int_equal(running, 0);
+	shows(w, "Raw/animals/a.csv", NULL);
+	assert_int_equal(gate_start(w->store, w->spawner, &w->options, &w->gate), 0);
+	put(w, "Landing/animals/a.csv", "good");
+}
+
+static void a_name_that_is_gone_is_judged_no_further(void **state) {
+	struct world *w = *state;
+	struct node parent, node;
+	apply(w, policy_yaml);
+	put(w, "Landing/animals/a.csv", "AGES");
+	wait_for_running(w);
+	resolve(w, "Landing/animals", &parent);
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, tree_unlink(m, parent.id, bytes_of_string("a.csv"), &node)), 0);
+	settle(w);
+	shows(w, "Raw/animals/a.csv", NULL);
+	shows(w, "Trusted/animals/a.csv", NULL);
+}
+
+static const char all_yaml[] = "version: 1\n"
+                               "datasets: [{name: all, match: \"**\", rules: animals.dqdl, settle: 0s}]\n";
+
+static void remove_name(struct world *w, const char *folder, const char *name, bool is_directory) {
+	struct node parent, node;
+	Meta *m = store_meta(w->store);
+	assert_true(resolve(w, folder, &parent) != 0);
+	meta_begin(m);
+	int rc = is_directory ? tree_rmdir(m, parent.id, bytes_of_string(name), &node)
+	                      : tree_unlink(m, parent.id, bytes_of_string(name), &node);
+	assert_int_equal(meta_end(m, rc), 0);
+}
+
+/* Raw keeps what it has for good: so a file can't come where a directory is, nor below a file. It must be said, not
+ * tried again and again. */
+static void a_name_that_raw_has_as_something_else_gets_a_verdict(void **state) {
+	struct world *w = *state;
+	apply(w, all_yaml);
+	put(w, "Landing/sales.csv/a.csv", "good");
+	put(w, "Landing/other/a.csv", "good");
+	settle(w);
+	remove_name(w, "Landing/sales.csv", "a.csv", false);
+	remove_name(w, "Landing", "sales.csv", true);
+	remove_name(w, "Landing/other", "a.csv", false);
+	put(w, "Landing/sales.csv", "good");
+	make_name(w, "Landing/other/a.csv/b.csv");
+	put(w, "Landing/other/a.csv/b.csv", "good");
+	settle(w);
+	assert_int_equal(outcome_of(w, "Landing/sales.csv"), OUTCOME_ERROR);
+	assert_int_equal(outcome_of(w, "Landing/other/a.csv/b.csv"), OUTCOME_ERROR);
+	assert_int_equal(quarantined(w), 2);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_good_arrival_reaches_raw_and_trusted),
@@ -350,6 +482,11 @@ int main(void) {
 	        WORLD(a_job_that_can_not_be_looked_at_holds_up_no_other),
 	        WORLD(a_users_many_slow_files_do_not_hold_up_anothers_one),
 	        WORLD(directories_may_lie_deeper_than_a_stack),
+	        WORLD(what_is_nearly_all_holes_is_refused_unread),
+	        WORLD(holes_stay_holes_on_their_way),
+	        WORLD(the_end_of_the_mount_waits_for_no_check),
+	        WORLD(a_name_that_is_gone_is_judged_no_further),
+	        WORLD(a_name_that_raw_has_as_something_else_gets_a_verdict),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
