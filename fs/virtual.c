@@ -27,6 +27,7 @@ static const struct virtual_provider *const providers[] = {
 
 struct vnode {
 	uint64_t ino, lookups;
+	struct vnode *newer, *older;
 	struct vnode *next_by_ino, *next_by_path;
 	uint32_t hash;
 	char path[];
@@ -35,6 +36,8 @@ struct vnode {
 struct VirtualTree {
 	pthread_mutex_t lock; /* guards the rest; innermost */
 	uint64_t last_ino;
+	size_t count;
+	struct vnode *newest, *oldest; /* in the order of making, or of the last try to be rid of them */
 	struct vnode *by_ino[BUCKETS], *by_path[BUCKETS];
 };
 
@@ -68,6 +71,18 @@ static uint32_t hash_path(const char *path) {
 	return hash;
 }
 
+static void age_add(VirtualTree *tree, struct vnode *node) {
+	node->newer = NULL;
+	node->older = tree->newest;
+	*(tree->newest ? &tree->newest->newer : &tree->oldest) = node;
+	tree->newest = node;
+}
+
+static void age_remove(VirtualTree *tree, struct vnode *node) {
+	*(node->newer ? &node->newer->older : &tree->newest) = node->older;
+	*(node->older ? &node->older->newer : &tree->oldest) = node->newer;
+}
+
 static struct vnode *new_vnode(VirtualTree *tree, const char *path, uint32_t hash) {
 	size_t length = strlen(path);
 	struct vnode *node = calloc(1, sizeof *node + length + 1);
@@ -80,15 +95,22 @@ static struct vnode *new_vnode(VirtualTree *tree, const char *path, uint32_t has
 	tree->by_path[hash % BUCKETS] = node;
 	node->next_by_ino = tree->by_ino[node->ino % BUCKETS];
 	tree->by_ino[node->ino % BUCKETS] = node;
+	age_add(tree, node);
+	tree->count++;
+	return node;
+}
+
+static struct vnode *find_path(VirtualTree *tree, const char *path, uint32_t hash) {
+	struct vnode *node = tree->by_path[hash % BUCKETS];
+	while (node && (node->hash != hash || strcmp(node->path, path) != 0))
+		node = node->next_by_path;
 	return node;
 }
 
 int virtual_ino(VirtualTree *tree, const char *path, uint64_t *ret_ino) {
 	uint32_t hash = hash_path(path);
 	pthread_mutex_lock(&tree->lock);
-	struct vnode *node = tree->by_path[hash % BUCKETS];
-	while (node && (node->hash != hash || strcmp(node->path, path) != 0))
-		node = node->next_by_path;
+	struct vnode *node = find_path(tree, path, hash);
 	if (!node)
 		node = new_vnode(tree, path, hash);
 	if (node) {
@@ -97,6 +119,44 @@ int virtual_ino(VirtualTree *tree, const char *path, uint64_t *ret_ino) {
 	}
 	pthread_mutex_unlock(&tree->lock);
 	return node ? 0 : -ENOMEM;
+}
+
+/* With the lock held: the name of a node, and the number of the directory that it is in; false when that is not known.
+ */
+static bool take_apart(
+        VirtualTree *tree, const struct vnode *node, uint64_t *ret_parent, char ret_name[static TREE_NAME_MAX + 1]) {
+	char above[VIRTUAL_PATH_MAX];
+	const char *slash = strrchr(node->path, '/');
+	size_t length = slash ? (size_t)(slash - node->path) : 0, name = slash ? strlen(slash + 1) : 0;
+	if (!slash || length >= sizeof above || name > TREE_NAME_MAX)
+		return false; /* the roots of the tree are few, and always in use */
+	memcpy(above, node->path, length);
+	above[length] = '\0';
+	const struct vnode *parent = find_path(tree, above, hash_path(above));
+	if (!parent)
+		return false;
+	*ret_parent = parent->ino;
+	memcpy(ret_name, slash + 1, name + 1);
+	return true;
+}
+
+bool virtual_surplus(VirtualTree *tree, uint64_t *ret_parent, char ret_name[static TREE_NAME_MAX + 1]) {
+	pthread_mutex_lock(&tree->lock);
+	struct vnode *node = tree->count > VIRTUAL_NODES_MAX ? tree->oldest : NULL;
+	if (node) { /* if it is in use its turn comes again */
+		age_remove(tree, node);
+		age_add(tree, node);
+	}
+	bool found = node && take_apart(tree, node, ret_parent, ret_name);
+	pthread_mutex_unlock(&tree->lock);
+	return found;
+}
+
+size_t virtual_count(VirtualTree *tree) {
+	pthread_mutex_lock(&tree->lock);
+	size_t count = tree->count;
+	pthread_mutex_unlock(&tree->lock);
+	return count;
 }
 
 static struct vnode **slot_of(VirtualTree *tree, uint64_t ino) {
@@ -116,6 +176,8 @@ void virtual_forget(VirtualTree *tree, uint64_t ino, uint64_t lookups) {
 		while (*other != node)
 			other = &(*other)->next_by_path;
 		*other = node->next_by_path;
+		age_remove(tree, node);
+		tree->count--;
 		free(node);
 	} else if (node) {
 		node->lookups -= lookups;

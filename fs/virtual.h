@@ -72,6 +72,17 @@ DEFINE_CLEANUP(VirtualTree, virtual_tree_free);
 /* The number of the path below .assayfs ("" for .assayfs itself), with one look-up counted. -ENOMEM. */
 int virtual_ino(VirtualTree *tree, const char *path, uint64_t *ret_ino);
 void virtual_forget(VirtualTree *tree, uint64_t ino, uint64_t lookups);
+/*
+ * The kernel keeps what it looked up until its memory is short, and so would this table: any time is a name below
+ * `at/`. Beyond VIRTUAL_NODES_MAX paths virtual_surplus gives the oldest, as a name in the directory *ret_parent that
+ * the kernel is to be told to forget (which it does unless somebody has it open). False: nothing to forget. To be
+ * called more often than paths are made.
+ */
+#define VIRTUAL_NODES_MAX 4096
+bool virtual_surplus(VirtualTree *tree, uint64_t *ret_parent, char ret_name[static TREE_NAME_MAX + 1]);
+/* How many paths have numbers. */
+size_t virtual_count(VirtualTree *tree);
+
 /* The path of a number into a buffer of VIRTUAL_PATH_MAX. -ESTALE. */
 int virtual_path(VirtualTree *tree, uint64_t ino, char ret_path[static VIRTUAL_PATH_MAX]);
 

@@ -123,6 +123,15 @@ static int look_up(struct call *call, struct spot *spot, fuse_ino_t parent, cons
 	return rc < 0 ? rc : virtual_ino(call->fs->virtual_tree, spot->path, ret_ino);
 }
 
+/* Two for one that may have come: the number of paths goes down to its bound also after many were in use. */
+static void forget_surplus(struct filesystem *fs) {
+	uint64_t parent;
+	char name[TREE_NAME_MAX + 1];
+	for (int i = 0; i < 2; i++)
+		if (virtual_surplus(fs->virtual_tree, &parent, name))
+			notify_entry(fs->notifier, parent, bytes_of_string(name));
+}
+
 void operation_virtual_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	struct call call;
 	int rc;
@@ -138,8 +147,10 @@ void operation_virtual_lookup(fuse_req_t req, fuse_ino_t parent, const char *nam
 	struct fuse_entry_param entry = {.ino = ino};
 	spot->node.ino = ino;
 	fill(call.fs, spot, &entry.attr);
+	struct filesystem *fs = call.fs; /* the reply ends the request */
 	if (fuse_reply_entry(req, &entry) < 0)
-		virtual_forget(call.fs->virtual_tree, ino, 1);
+		virtual_forget(fs->virtual_tree, ino, 1);
+	forget_surplus(fs);
 }
 
 void operation_virtual_getattr(fuse_req_t req, fuse_ino_t ino) {

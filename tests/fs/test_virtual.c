@@ -55,6 +55,33 @@ static void many_paths_are_told_apart_and_forgotten(void **state) {
 	}
 }
 
+/* As the kernel does when it is told to: what a stranger looks up by the thousand does not stay. */
+static void looking_up_ever_new_paths_keeps_the_table_bounded(void **state) {
+	(void)state;
+	_cleanup_(virtual_tree_freep) VirtualTree *tree = NULL;
+	uint64_t at, in_use, number, parent;
+	char path[300], name[TREE_NAME_MAX + 1];
+	assert_int_equal(virtual_tree_new(&tree), 0);
+	assert_int_equal(virtual_ino(tree, "at", &at), 0);
+	assert_int_equal(virtual_ino(tree, "at/used", &in_use), 0);
+	for (unsigned i = 0; i < 10 * VIRTUAL_NODES_MAX; i++) {
+		snprintf(path, sizeof path, "at/%u", i);
+		assert_int_equal(virtual_ino(tree, path, &number), 0);
+		for (int turn = 0; turn < 2; turn++) {
+			if (!virtual_surplus(tree, &parent, name) || strcmp(name, "used") == 0)
+				continue;
+			assert_int_equal(parent, at);
+			snprintf(path, sizeof path, "at/%.200s", name);
+			assert_int_equal(virtual_ino(tree, path, &number), 0);
+			virtual_forget(tree, number, 2);
+		}
+		assert_true(virtual_count(tree) <= VIRTUAL_NODES_MAX + 2);
+	}
+	char kept[VIRTUAL_PATH_MAX];
+	assert_int_equal(virtual_path(tree, in_use, kept), 0);
+	assert_int_equal(virtual_path(tree, at, kept), 0);
+}
+
 static void numbers_of_nodes_are_not_virtual(void **state) {
 	(void)state;
 	assert_false(virtual_is(1));
@@ -65,6 +92,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_path_keeps_its_number_while_it_is_remembered),
 	        cmocka_unit_test(many_paths_are_told_apart_and_forgotten),
+	        cmocka_unit_test(looking_up_ever_new_paths_keeps_the_table_bounded),
 	        cmocka_unit_test(numbers_of_nodes_are_not_virtual),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
