@@ -119,6 +119,8 @@ int vault_io_mkdir(VaultIo *io, const char *name) {
 			return rc;
 	}
 	rc = io->ops->mkdir(io->vault, name);
+	if (rc == 0 || rc == -EEXIST)
+		fault_clear(); /* nobody is to take "exists" for the words of what fails next */
 	return rc == -EEXIST ? 0 : rc;
 }
 

@@ -45,7 +45,7 @@ void log_fault(int rc, const char *format, ...) {
 	va_start(values, format);
 	int length = vsnprintf(line, sizeof line, format, values);
 	va_end(values);
-	const char *words = fault_message();
+	const char *words = to_system ? "" : fault_message();
 	if (!words[0])
 		words = strerror_r(-rc, text, sizeof text);
 	if (length >= 0 && (size_t)length < sizeof line)

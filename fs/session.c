@@ -104,6 +104,7 @@ static bool asks_to_kill(const struct fuse_in_header *header, const uint8_t *bod
 static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdata) {
 	(void)userdata;
 	ssize_t got = read(fd, buffer, capacity);
+	fault_clear(); /* a request's words are its own, not those of the last one that this thread had */
 	if (got < (ssize_t)sizeof(struct fuse_in_header))
 		return got;
 	const struct fuse_in_header *header = buffer;

@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 
 #include "backend/xattr.h"
+#include "crypto/base/fault.h"
 #include "fs/log.h"
 
 struct handle *handle_new(Inode *inode, int flags, const struct actor *actor) {
@@ -170,6 +171,9 @@ static void show_anew(struct filesystem *fs, Inode *inode) {
  * of the daemon and of the vault tell why.
  */
 static bool give_up_changes(struct filesystem *fs, Inode *inode, int rc, struct audit_event *event) {
+	static _Thread_local char detail[AUDIT_DETAIL_MAX]; /* for the record, made further up in this thread */
+	snprintf(detail, sizeof detail, "%s: %s", event->detail, fault_message());
+	event->detail = detail;
 	log_fault(rc, "sealing node %" PRIu64, inode->node);
 	event->outcome = "error";
 	event->err = -rc;

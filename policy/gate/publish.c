@@ -49,7 +49,7 @@ static int target_prepare(Meta *m, const struct publication *p, struct node *ret
 	if (rc < 0)
 		rc = tree_get(m, p->source_node, ret_source);
 	if (rc < 0)
-		return rc;
+		return fault(-rc, "node %" PRIu64 " is gone", p->source_node);
 	char path[TREE_PATH_MAX];
 	snprintf(path, sizeof path, "Trusted/%s", p->below);
 	struct node node;
@@ -63,7 +63,8 @@ static int target_prepare(Meta *m, const struct publication *p, struct node *ret
 		rc = tree_create_orphan(m, &attributes, &node);
 		t->node = node.id;
 		t->is_new = true;
-	}
+	} else if (rc == -ENOTDIR)
+		rc = fault(ENOTDIR, "a directory on the way to %s is a file there", path);
 	if (rc >= 0 && p->only_over && *p->only_over != t->version)
 		rc = fault(EBUSY, "Trusted/%s shows something newer by now", p->below);
 	return rc;

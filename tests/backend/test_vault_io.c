@@ -248,6 +248,17 @@ static void descriptors_do_not_leak_into_programs(void **state) {
 	vault_file_close(file);
 }
 
+/* Or they would stand in the record of whatever fails next. */
+static void a_directory_that_is_there_already_leaves_no_words(void **state) {
+	struct scratch *scratch = *state;
+	fault_clear();
+	assert_rc(vault_io_mkdir(scratch->io, "d/e"));
+	assert_rc(vault_io_mkdir(scratch->io, "d/e"));
+	assert_string_equal(fault_message(), "");
+	assert_rc(vault_io_mkdir(scratch->io, "d/f"));
+	assert_string_equal(fault_message(), "");
+}
+
 static void the_directory_of_a_name_is_what_stands_before_its_last_slash(void **state) {
 	(void)state;
 	char directory[VAULT_NAME_MAX + 1];
@@ -273,6 +284,7 @@ int main(void) {
 	        IN_SCRATCH(replace_puts_the_new_content_and_leaves_nothing_else),
 	        IN_SCRATCH(rename_replaces_and_unlink_removes),
 	        IN_SCRATCH(allocated_room_is_real_and_reads_as_zeros),
+	        IN_SCRATCH(a_directory_that_is_there_already_leaves_no_words),
 	        IN_SCRATCH(descriptors_do_not_leak_into_programs),
 	        cmocka_unit_test(the_directory_of_a_name_is_what_stands_before_its_last_slash),
 	};
