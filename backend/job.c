@@ -304,6 +304,17 @@ int job_counts(Meta *m, uint64_t *ret_queued, uint64_t *ret_running) {
 	return 0;
 }
 
-int job_prune(Meta *m, int64_t before_ns, uint64_t *ret_count) {
-	return SQL_RUN_CHANGED(m, "DELETE FROM job WHERE state IN (2, 3) AND done_ns < ?", ret_count, v_i64(before_ns));
+uint64_t job_last(Meta *m) {
+	return m->state.next_job - 1;
+}
+
+/* By id, which needs no index: what was pruned before is not looked at again, but for what is open still. */
+int job_prune(Meta *m, int64_t before_ns, uint64_t keep, uint64_t most, uint64_t *ret_count) {
+	uint64_t last = job_last(m);
+	static const char sql[] = "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE id <= ?1 AND state IN (2, 3)"
+	                          " AND done_ns < ?2 ORDER BY id LIMIT ?3)";
+	*ret_count = 0;
+	if (last <= keep)
+		return 0;
+	return SQL_RUN_CHANGED(m, sql, ret_count, v_u64(last - keep), v_i64(before_ns), v_u64(most));
 }

@@ -26,6 +26,7 @@ enum job_kind {
 	JOB_NOTIFY = 6,
 	JOB_WALK = 7,   /* a directory got a new name: what stands below it arrives */
 	JOB_STAGED = 8, /* what a crash left of a write into Trusted */
+	JOB_NAMES = 9,  /* a file with many names got new content: it arrives under each */
 };
 
 enum job_state {
@@ -123,5 +124,9 @@ int job_list(Meta *m, uint64_t after, bool only_open, job_fn callback, void *arg
 /* How many are queued and running. */
 int job_counts(Meta *m, uint64_t *ret_queued, uint64_t *ret_running);
 
-/* Removes done and superseded jobs that ended before `before_ns`; the audit log and verdicts keep what matters. */
-int job_prune(Meta *m, int64_t before_ns, uint64_t *ret_count);
+/* The id of the job made last, 0 for none: job_list goes on behind it. */
+uint64_t job_last(Meta *m);
+
+/* Removes up to `most` done and superseded jobs that ended before `before_ns`, the oldest first, and none of the `keep`
+ * made last; the audit log and verdicts keep what matters. */
+int job_prune(Meta *m, int64_t before_ns, uint64_t keep, uint64_t most, uint64_t *ret_count);

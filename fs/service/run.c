@@ -21,12 +21,18 @@ struct running {
 	int64_t since_ns;
 	struct followed *jobs;
 	size_t count, room, done;
+	uint64_t last; /* job that was looked at */
+	size_t looked;
 };
+
+#define BATCH_JOBS 1000 /* looked at in one operation */
 
 static int take_job(void *arg, const struct job *job) {
 	struct running *running = arg;
+	running->last = job->id;
+	bool is_enough = ++running->looked % BATCH_JOBS == 0;
 	if (job->made_ns < running->since_ns || !job->workflow || strcmp(job->workflow, running->workflow) != 0)
-		return 0;
+		return is_enough;
 	if (running->count == running->room) {
 		size_t room = running->room ? 2 * running->room : 64;
 		struct followed *jobs = reallocarray(running->jobs, room, sizeof *jobs);
@@ -36,7 +42,7 @@ static int take_job(void *arg, const struct job *job) {
 		running->room = room;
 	}
 	running->jobs[running->count++] = (struct followed){.id = job->id};
-	return 0;
+	return is_enough;
 }
 
 /* How a job stands. */
@@ -115,6 +121,18 @@ static int follow_jobs(Service *service, struct running *running, ControlReply *
 	return 0;
 }
 
+/* All that were made behind running->last. */
+static int find_jobs(Service *service, struct running *running) {
+	for (size_t before = SIZE_MAX; before != running->looked;) {
+		before = running->looked;
+		meta_begin(service->meta);
+		int rc = meta_end(service->meta, job_list(service->meta, running->last, false, take_job, running));
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 int service_run(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	struct running running = {.workflow = json_string_value(json_object_get(arguments, "workflow")),
@@ -126,12 +144,14 @@ int service_run(void *context, const struct control_peer *peer, const json_t *ar
 	if (!rc)
 		rc = service_require_writable(service, peer, "run", NULL);
 	struct actor actor = service_actor(peer);
+	meta_begin(service->meta);
+	running.last = job_last(service->meta);
+	(void)meta_end(service->meta, 0);
 	if (!rc)
 		rc = gate_run(service->gate, running.workflow, &actor, &count);
 	if (rc)
 		return rc;
-	meta_begin(service->meta);
-	rc = meta_end(service->meta, job_list(service->meta, 0, false, take_job, &running));
+	rc = find_jobs(service, &running);
 	if (!rc)
 		rc = follow_jobs(service, &running, reply);
 	free(running.jobs);

@@ -116,6 +116,8 @@ static int look_at(Gate *gate, Meta *m, struct arrival *a, int *ret_trouble) {
 	}
 	if (a->job.kind == JOB_STAGED) /* which has no name to look at */
 		return TAKEN_FROM_STAGING;
+	if (a->job.kind == JOB_NAMES) /* nor this one: it looks at all */
+		return TAKEN_TO_WALK;
 	int rc = tree_resolve(m, bytes_of_string(a->path), &node);
 	if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR) {
 		*ret_trouble = rc; /* a damaged row: the jobs behind this one must not wait for it */
@@ -422,7 +424,8 @@ static int run(Gate *gate, struct arrival *a) {
 
 /* Done twice after a crash, it ends the same: queued jobs of a path are superseded by the next. */
 static int walk(Gate *gate, const struct arrival *a) {
-	int rc = queue_below(gate, a->job.node, a->path, &a->actor);
+	int rc = a->job.kind == JOB_NAMES ? queue_names(gate, a->job.node, &a->actor)
+	                                  : queue_below(gate, a->job.node, a->path, &a->actor);
 	if (rc < 0)
 		return put_off(gate, a, rc);
 	Meta *m = store_meta(gate->store);
@@ -443,6 +446,7 @@ static int run_taken(Gate *gate, struct arrival *a, int taken) {
 
 int gate_run_due_job(Gate *gate, bool *ret_held_back) {
 	struct arrival a = {0};
+	fault_clear(); /* no words of the job before go into this one's records */
 	int rc = take(gate, &a);
 	*ret_held_back = rc == TAKEN_HELD_BACK;
 	if (rc < 0 || rc == TAKEN_HELD_BACK || rc == TAKEN_NOTHING)

@@ -116,10 +116,33 @@ bool gate_is_stopping(Gate *gate) {
 	return stopping;
 }
 
+/* Now and then, and a part at a time, so that nobody waits for it; sooner again while there is more. */
+static void prune_jobs(Gate *gate) {
+	enum { PART = 1000 };
+	Meta *m = store_meta(gate->store);
+	int64_t now = meta_now(m);
+	uint64_t count = 0;
+	pthread_mutex_lock(&gate->lock);
+	bool is_due = now >= gate->next_prune_ns || now < gate->next_prune_ns - INT64_C(60000000000);
+	if (is_due)
+		gate->next_prune_ns = now + INT64_C(60000000000);
+	pthread_mutex_unlock(&gate->lock);
+	if (!is_due)
+		return;
+	meta_begin(m);
+	int rc = meta_end(m, job_prune(m, now - GATE_KEEP_JOBS_NS, GATE_KEEP_JOBS, PART, &count));
+	if (rc < 0 || count < PART)
+		return;
+	pthread_mutex_lock(&gate->lock);
+	gate->next_prune_ns = now + INT64_C(1000000000);
+	pthread_mutex_unlock(&gate->lock);
+}
+
 static void *run_jobs(void *arg) {
 	Gate *gate = arg;
 	while (!gate_is_stopping(gate)) {
 		bool held_back = false;
+		prune_jobs(gate);
 		int rc = gate_run_due_job(gate, &held_back);
 		if (rc > 0)
 			continue;

@@ -102,7 +102,8 @@ int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, cons
  */
 int gate_arrived(Gate *gate, Meta *m, const char *path, uint64_t node, uint64_t version, const struct actor *actor);
 
-/* The same for each name in Landing that the node has: its content changed, and hard links show it all. */
+/* The same for each name in Landing that the node has: its content changed, and hard links show it all. Beyond 64 names
+ * one job, a second later, queues them in steps; until then they show what was said of the former content. */
 int gate_arrived_everywhere(Gate *gate, Meta *m, uint64_t node, uint64_t version, const struct actor *actor);
 
 /* The same for all files below a directory of Landing that got this path: a job of its own walks it, as there may be

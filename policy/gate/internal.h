@@ -16,6 +16,12 @@
 /* One read of the file that is judged: a WRITE's size, 64 blocks. */
 #define GATE_CHUNK_BYTES (1u << 20)
 
+/* Ended jobs are kept for so long, and the last so many whatever their age; verdicts and the audit log stay. */
+#define GATE_KEEP_JOBS_NS (INT64_C(3600) * 1000000000)
+#define GATE_KEEP_JOBS 10000
+/* A file with more names arrives under them in steps of so many. */
+#define GATE_NAMES_MAX 64
+
 struct busy_path;
 
 /* Who has how many jobs running. */
@@ -39,6 +45,7 @@ struct Gate {
 	unsigned large_running; /* of them, files from SPAWNER_SMALL_BYTES on */
 	int64_t last_uid;       /* served last; -1: nobody yet */
 	bool stopping;
+	int64_t next_prune_ns;
 
 	/* Held by gate_apply from the first look at the policy in force to its end. Outermost: taken with no other
 	 * lock, and nothing that publishes or judges ever takes it. */
@@ -191,6 +198,9 @@ struct publication {
 int publish(Gate *gate, const struct publication *p);
 
 /* ---- queue.c ---- */
+
+/* Queues the arrival of a file under each of its names in Landing, a few in one operation. */
+int queue_names(Gate *gate, uint64_t node, const struct actor *actor);
 
 /* Queues the arrival of every governed file below a directory of Landing. */
 int queue_below(Gate *gate, uint64_t directory, const char *path, const struct actor *actor);

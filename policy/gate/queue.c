@@ -65,12 +65,29 @@ int gate_arrived(Gate *gate, Meta *m, const char *path, uint64_t node, uint64_t 
 	return rc;
 }
 
+/* Names cost their maker nothing, and here a row each for every close: many are walked later, by a job that waits as
+ * long as most arrivals settle and takes the place of the one before. */
+static int put_names_job(Meta *m, uint64_t node, uint64_t version, const struct actor *actor) {
+	char path[TREE_PATH_MAX], workflow[48];
+	int rc = tree_path(m, node, path, sizeof path, NULL);
+	if (rc == -ENOENT || rc == -ERANGE)
+		return 0;
+	snprintf(workflow, sizeof workflow, "names of node %" PRIu64, node);
+	struct job job = job_for(actor, JOB_NAMES, path, node, version, NULL);
+	job.workflow = workflow;
+	job.due_ns = meta_now(m) + INT64_C(1000000000);
+	return fault_while(rc < 0 ? rc : put_job(m, &job, path), "queueing the checks of %s", path);
+}
+
 /* Each dataset judges the file as what it is under its name. */
 static int arrived_everywhere(
         const struct gate_policy *policy, Meta *m, uint64_t node, uint64_t version, const struct actor *actor) {
 	struct tree_name at = {0};
 	char path[TREE_PATH_MAX];
-	int rc;
+	struct node names;
+	int rc = tree_get(m, node, &names);
+	if (rc < 0 || names.nlink > GATE_NAMES_MAX)
+		return rc < 0 ? rc : put_names_job(m, node, version, actor);
 	while ((rc = tree_next_path(m, node, &at, path, sizeof path, NULL)) >= 0 || rc == -ERANGE) {
 		if (rc == 0) /* longer than any path that a job could name: as if nothing governed it */
 			rc = arrived(policy, m, path, node, version, actor);
@@ -85,6 +102,36 @@ int gate_arrived_everywhere(Gate *gate, Meta *m, uint64_t node, uint64_t version
 	int rc = arrived_everywhere(policy, m, node, version, actor);
 	gate_wake(gate);
 	return rc;
+}
+
+/* Up to GATE_NAMES_MAX of them, in one operation. -ENOENT: there are no more. */
+static int queue_some_names(
+        Gate *gate, const struct gate_policy *policy, uint64_t node, struct tree_name *at, const struct actor *actor) {
+	Meta *m = store_meta(gate->store);
+	struct node now;
+	char path[TREE_PATH_MAX];
+	meta_begin(m);
+	int rc = tree_get(m, node, &now);
+	if (rc == -ESTALE)
+		rc = -ENOENT; /* all names are gone, and the file with them */
+	for (int i = 0; i < GATE_NAMES_MAX && (rc >= 0 || rc == -ERANGE); i++) {
+		rc = tree_next_path(m, node, at, path, sizeof path, NULL);
+		if (rc >= 0)
+			rc = arrived(policy, m, path, node, now.version, actor);
+	}
+	bool is_last = rc == -ENOENT;
+	rc = meta_end(m, is_last || rc == -ERANGE ? 0 : rc);
+	return rc >= 0 && is_last ? -ENOENT : rc;
+}
+
+int queue_names(Gate *gate, uint64_t node, const struct actor *actor) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	struct tree_name at = {0};
+	int rc;
+	do
+		rc = queue_some_names(gate, policy, node, &at, actor);
+	while (rc >= 0);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 int gate_arrived_directory(Gate *gate, Meta *m, const char *path, uint64_t node, const struct actor *actor) {

@@ -95,9 +95,32 @@ static void running_jobs_come_back_after_a_crash(void **state) {
 	assert_int_equal(job.attempts, 2);
 	assert_int_equal(OP(f, job_requeue(f->m, id, 900)), 0);
 	assert_int_equal(OP(f, job_cancel(f->m, id)), 0);
-	assert_int_equal(OP(f, job_prune(f->m, INT64_MAX, &count)), 0);
+	assert_int_equal(OP(f, job_prune(f->m, INT64_MAX, 0, 1000, &count)), 0);
 	assert_int_equal(count, 1);
 	assert_true(put_job(f, "a", 1, 100, NULL) > id);
+}
+
+static void ended_jobs_are_pruned_a_part_at_a_time(void **state) {
+	struct fixture *f = *state;
+	struct job job;
+	uint64_t ids[6], count = 0;
+	static const char *const paths[] = {"a", "b", "c", "d", "e", "f"};
+	for (int i = 0; i < 6; i++) {
+		ids[i] = put_job(f, paths[i], 1, 100, NULL);
+		if (i != 1) /* which stays queued */
+			assert_int_equal(OP(f, job_cancel(f->m, ids[i])), 0);
+	}
+	assert_int_equal(OP(f, job_prune(f->m, 0, 0, 10, &count)), 0);
+	assert_int_equal(count, 0); /* none is that old */
+	assert_int_equal(OP(f, job_prune(f->m, INT64_MAX, 2, 2, &count)), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(OP(f, job_get(f->m, ids[0], copy_job, &job)), -ENOENT);
+	assert_int_equal(OP(f, job_get(f->m, ids[2], copy_job, &job)), -ENOENT);
+	assert_int_equal(OP(f, job_prune(f->m, INT64_MAX, 2, 2, &count)), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(OP(f, job_get(f->m, ids[1], copy_job, &job)), 0);
+	assert_int_equal(OP(f, job_get(f->m, ids[4], copy_job, &job)), 0);
+	assert_int_equal(job_last(f->m), ids[5]);
 }
 
 static void a_job_from_before_the_clock_was_set_back_is_due(void **state) {
@@ -383,6 +406,7 @@ int main(void) {
 	        TEST(the_earliest_due_job_is_taken_first),
 	        TEST(a_newer_version_supersedes_a_queued_job_but_no_running_one),
 	        TEST(running_jobs_come_back_after_a_crash),
+	        TEST(ended_jobs_are_pruned_a_part_at_a_time),
 	        TEST(users_have_their_jobs_taken_in_turn),
 	        TEST(a_job_from_before_the_clock_was_set_back_is_due),
 	        TEST(verdicts_are_found_by_path_version_and_input),

@@ -430,6 +430,34 @@ static void a_name_that_is_gone_is_judged_no_further(void **state) {
 	shows(w, "Trusted/animals/a.csv", NULL);
 }
 
+static void many_links_cost_a_close_one_row(void **state) {
+	struct world *w = *state;
+	enum { LINKS = 200 };
+	char name[32], path[64];
+	uint64_t queued, running;
+	apply(w, policy_yaml);
+	make_name(w, "Landing/animals/first.csv");
+	for (int i = 0; i < LINKS; i++) {
+		snprintf(name, sizeof name, "%d.csv", i);
+		link_name(w, "Landing/animals/first.csv", "Landing/animals", name);
+	}
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	uint64_t before = job_last(m);
+	assert_int_equal(meta_end(m, 0), 0);
+	for (int turn = 0; turn < 3; turn++)
+		write_everywhere(w, "Landing/animals/first.csv", turn ? "good" : "BAD");
+	meta_begin(m);
+	assert_true(job_last(m) - before <= 3);
+	assert_int_equal(meta_end(m, job_counts(m, &queued, &running)), 0);
+	assert_int_equal(queued + running, 1);
+	settle(w);
+	for (int i = 0; i < LINKS; i++) {
+		snprintf(path, sizeof path, "Landing/animals/%d.csv", i);
+		assert_int_equal(outcome_of(w, path), OUTCOME_PASSED);
+	}
+}
+
 static const char all_yaml[] = "version: 1\n"
                                "datasets: [{name: all, match: \"**\", rules: animals.dqdl, settle: 0s}]\n";
 
@@ -487,6 +515,7 @@ int main(void) {
 	        WORLD(the_end_of_the_mount_waits_for_no_check),
 	        WORLD(a_name_that_is_gone_is_judged_no_further),
 	        WORLD(a_name_that_raw_has_as_something_else_gets_a_verdict),
+	        WORLD(many_links_cost_a_close_one_row),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
