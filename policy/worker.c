@@ -254,7 +254,9 @@ static struct lane *enter_lane(Spawner *s, const struct check_request *request) 
 
 static void leave_lane(Spawner *s, struct lane *lane, uint32_t user) {
 	(void)pthread_mutex_lock(&s->lock);
-	share_of(lane, user)->running--;
+	struct share *share = share_of(lane, user);
+	if (share) /* there is one for each that runs */
+		share->running--;
 	lane->running--;
 	give_turns(s, lane);
 	(void)pthread_mutex_unlock(&s->lock);
