@@ -277,7 +277,8 @@ static int judge_anchor(const WalChain *wal, const struct anchor *anchor, const 
 		return 0;
 	if (anchor->log_open)
 		return judge_open(wal, anchor, generation);
-	if (wal->committed == 0 || memcmp(generation, anchor->log.generation, sizeof anchor->log.generation) == 0)
+	bool is_same = generation && memcmp(generation, anchor->log.generation, sizeof anchor->log.generation) == 0;
+	if (wal->committed == 0 || is_same)
 		return 0;
 	return fault(EBADMSG,
 	        "%s has commits, and the anchors know of no open log: an old log was put back, or old anchors were",

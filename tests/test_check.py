@@ -62,6 +62,8 @@ START = '#include <stdlib.h>\n\n#define _cleanup_(closer) __attribute__((cleanup
 TIDY = [
     ("int good_make(void) {\n\tchar *text = malloc(1);\n\treturn text ? 1 : 0;\n}\n", "crypto/good.c:10: Potential leak of memory pointed to by 'text'"),
     ("int good_make(void) {\n\t_cleanup_(freep) char *text = malloc(1);\n\treturn text ? 1 : 0;\n}\n", None),
+    ("struct pair {\n\tchar *text;\n\tint size;\n};\n\nint take(struct pair *pair);\n\nint good_make(void) {\n\t_cleanup_(freep) char *text = malloc(1);\n"
+     "\tstruct pair pair = {.text = text, .size = 1};\n\treturn text ? pair.size : 0;\n}\n", None),
     ("int good_make(void) {\n\t_cleanup_(freep) char *own = malloc(1);\n\tchar *text = own ? own : \"\";\n\treturn text == own;\n}\n", None),
     ("int good_make(void) {\n\tchar *text = malloc(1);\n\tfree(text);\n\treturn text ? *text : 0;\n}\n", "Use of memory after it is freed"),
     ("int good_make(void) {\n\tint *number = NULL;\n\treturn *number;\n}\n", "Dereference of null pointer"),
