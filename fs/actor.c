@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,16 +22,20 @@ static void copy_name(const char *name, size_t length, char ret_exe[static 64]) 
 	ret_exe[length] = '\0';
 }
 
+size_t actor_link_length(const char *link, size_t length) {
+	static const char deleted[] = " (deleted)";
+	size_t tail = sizeof deleted - 1;
+	bool is_deleted = length > tail && memcmp(link + length - tail, deleted, tail) == 0;
+	return is_deleted ? length - tail : length;
+}
+
 static bool name_from_exe(pid_t tid, char ret_exe[static 64]) {
 	char link[64], target[4096];
 	snprintf(link, sizeof link, "/proc/%d/exe", tid);
 	ssize_t length = readlink(link, target, sizeof target);
 	if (length <= 0)
 		return false;
-	static const char deleted[] = " (deleted)";
-	size_t end = (size_t)length, tail = sizeof deleted - 1;
-	if (end > tail && memcmp(target + end - tail, deleted, tail) == 0)
-		end -= tail;
+	size_t end = actor_link_length(target, (size_t)length);
 	const char *slash = memrchr(target, '/', end);
 	const char *name = slash ? slash + 1 : target;
 	copy_name(name, (size_t)(target + end - name), ret_exe);
@@ -67,14 +69,6 @@ pid_t actor_process(pid_t tid) {
 	const char *group = strstr(text, "\nTgid:");
 	long pid = group ? strtol(group + 6, NULL, 10) : 0;
 	return pid > 0 ? (pid_t)pid : tid;
-}
-
-static bool is_alive(pid_t pid) {
-	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
-}
-
-bool actor_may_finish(const struct actor *opener, uint32_t pid) {
-	return pid == (uint32_t)opener->pid || !is_alive((pid_t)opener->pid);
 }
 
 void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) {

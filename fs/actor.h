@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,11 +20,9 @@ struct fuse_req;
 /* The process that thread `tid` belongs to; `tid` itself when that can't be told. */
 pid_t actor_process(pid_t tid);
 
-/*
- * Whether a close by process `pid` is the word of who opened the file that it is whole: that of a duplicate in another
- * process or of a child is not, as long as the opener lives.
- */
-bool actor_may_finish(const struct actor *opener, uint32_t pid);
+/* Length of a link of /proc/PID, `length` bytes, without the " (deleted)" that stands behind a path which does not lead
+ * there any more (for an open file of the mount also when its look-up was found to be out of date). */
+size_t actor_link_length(const char *link, size_t length);
 
 /* Fills uid, gid, pid and exe for thread `tid` (0: nobody in particular; exe is "" then). */
 void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);

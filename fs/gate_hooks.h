@@ -126,9 +126,9 @@ struct gate_hooks {
 	/* Without meta, after trusted_open let it go on: the staged file gets the content that it starts from. */
 	int (*staged_opened)(void *gate, struct Inode *inode);
 
-	/* FLUSH of a staged file by the descriptor's opener or another process; `opener` tells which. The verdict:
-	 * 0, or what close(2) shall return. Content is reached through `inode` (inode_content). */
-	int (*staged_flush)(void *gate, struct Inode *inode, const struct actor *opener, uint32_t pid, bool dirty);
+	/* FLUSH of a staged file by thread `closer`, which may be the opener's or another's. The verdict: 0, or what
+	 * close(2) shall return. Content is reached through `inode` (inode_content). */
+	int (*staged_flush)(void *gate, struct Inode *inode, const struct actor *opener, pid_t closer, bool dirty);
 
 	/* A handle of a staged file has gone; with the last writer's, its draft is sealed or refused. RELEASE alone
 	 * never publishes. */

@@ -29,6 +29,8 @@ typedef struct Inode {
 
 	pthread_mutex_t lock; /* held by open, release and whatever seals or drops: guards the next ones */
 	unsigned writers;     /* handles open for writing whose opener has not closed them */
+	bool shared;          /* there were several writers at a time: the kernel writes back through any of them */
+	bool cut_off;         /* the last close was that of a writer whom a signal ended: its file may be a part */
 	uint64_t version;     /* of the node when the inode was opened or last sealed; 0: none yet */
 
 	pthread_rwlock_t swap; /* held shared while `content` is in use, exclusively to open or replace it */

@@ -2,7 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "fs/access.h"
-#include "fs/actor.h"
+#include "fs/closer.h"
 #include "fs/inode.h"
 #include "fs/roles.h"
 #include "fs/session.h"
@@ -244,13 +244,21 @@ void trusted_forget(Trusted *t, uint64_t node) {
 	(void)meta_end(m, gate_staged_forget(m, node));
 }
 
-static int staged_flush(void *gate, struct Inode *inode, const struct actor *opener, uint32_t pid, bool dirty) {
+/* What is not, the last close after this one may tell; or else RELEASE sends it to quarantine. */
+static bool is_whole(const Inode *inode, const struct staged *staged, const struct actor *opener, pid_t closer) {
+	enum closer_word word = closer_word(opener, closer);
+	return word == CLOSER_DONE ||
+	       (word == CLOSER_EXITS &&
+	               closer_is_last(closer, staged->shown_ino ? staged->shown_ino : inode->ino, staged->name));
+}
+
+static int staged_flush(void *gate, struct Inode *inode, const struct actor *opener, pid_t closer, bool dirty) {
 	Trusted *t = gate;
 	struct staged staged;
 	char below[TREE_PATH_MAX];
 	if (!staging_find(t->staging, inode->node, &staged))
 		return 0;
-	if (!dirty || (staged.governed && !actor_may_finish(opener, pid)))
+	if (!dirty || (staged.governed && !is_whole(inode, &staged, opener, closer)))
 		return 0;
 	int rc = staged_below(t, &staged, below);
 	if (rc < 0)

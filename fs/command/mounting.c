@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -117,14 +118,24 @@ static int unmount_and_wait(Client *client, struct unmounting *unmounting) {
 	return rc;
 }
 
+/* Whether the process behind the mount is gone: then nothing can be lost, and who has files in it can do nothing more
+ * with them than close them. */
+static bool is_dead(const char *mountpoint) {
+	struct stat info;
+	return stat(mountpoint, &info) < 0 && errno == ENOTCONN;
+}
+
 static int end_mount(const struct invocation *call, struct unmounting *unmounting, const struct mountinfo *mount) {
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
 	int rc = unmounting->is_lazy ? -ENOTCONN : client_open(mount->mountpoint, &place, &client);
-	if (!rc)
+	if (!rc) {
 		rc = unmount_and_wait(client, unmounting);
-	else
-		rc = unmount(unmounting); /* its process is gone, or shall not be waited for */
+	} else {
+		/* Its process is gone, or shall not be waited for. */
+		unmounting->is_lazy |= is_dead(mount->mountpoint);
+		rc = unmount(unmounting);
+	}
 	if (rc && unmounting->is_done) {
 		(void)command_fault(call, rc, "%s is unmounted, but closing the vault failed", mount->mountpoint);
 		return EXIT_UNDECIDED;

@@ -104,21 +104,20 @@ struct closing {
 	struct handle *handle; /* there is no RELEASE before the reply */
 };
 
-static int judge(struct filesystem *fs, struct handle *handle, uint32_t pid) {
+static int judge(struct filesystem *fs, struct handle *handle, pid_t closer) {
 	Content *content;
 	int rc = inode_content(fs->inodes, handle->inode, &content);
 	if (rc < 0)
 		return rc;
 	bool dirty = content_is_dirty(content);
 	inode_content_done(handle->inode);
-	return fs->gate->staged_flush(fs->gate->gate, handle->inode, &handle->actor, pid, dirty);
+	return fs->gate->staged_flush(fs->gate->gate, handle->inode, &handle->actor, closer, dirty);
 }
 
 static void answer_close(void *arg) {
 	struct closing closing = *(struct closing *)arg;
 	free(arg);
-	pid_t closer = actor_process(fuse_req_ctx(closing.req)->pid);
-	int rc = judge(call_filesystem(closing.req), closing.handle, (uint32_t)closer);
+	int rc = judge(call_filesystem(closing.req), closing.handle, fuse_req_ctx(closing.req)->pid);
 	fuse_reply_err(closing.req, -rc);
 }
 
@@ -143,7 +142,7 @@ void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) 
 	if (handle->inode->zone == ZONE_STAGING && fs->gate->staged_flush && handle->writable)
 		close_staged(req, handle);
 	else
-		fuse_reply_err(req, -handle_flush(fs, handle, actor_process(fuse_req_ctx(req)->pid)));
+		fuse_reply_err(req, -handle_flush(fs, handle, fuse_req_ctx(req)->pid));
 }
 
 void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi) {

@@ -9,6 +9,7 @@
 
 #include "backend/xattr.h"
 #include "crypto/base/fault.h"
+#include "fs/closer.h"
 #include "fs/log.h"
 
 struct handle *handle_new(Inode *inode, int flags, const struct actor *actor) {
@@ -32,11 +33,16 @@ struct sealing {
 	char path[TREE_PATH_MAX];
 };
 
-/* A file of which a part could not be written stays, as on any file system, but does not arrive: who wrote it was told,
- * and half a file must not be judged as a whole one. */
+/* A file of which a part could not be written, or whose writer was killed, stays, as on any file system, but does not
+ * arrive: half a file must not be judged as a whole one. */
 static int tell_gate(Meta *m, struct sealing *sealing, const struct version *sealed) {
 	const struct gate_hooks *gate = sealing->fs->gate;
 	int error = atomic_load(&sealing->inode->write_error);
+	if (!error && sealing->inode->cut_off) {
+		error = ECANCELED;
+		sealing->event->detail =
+		        "its writer was killed before it had closed the file, which may be a part: no check";
+	}
 	if (error) {
 		sealing->event->outcome = "error";
 		sealing->event->err = error;
@@ -84,6 +90,7 @@ static int seal_content(struct filesystem *fs, Inode *inode, Content *content, s
 	if (rc)
 		return rc;
 	inode->version = sealed.id;
+	inode->cut_off = false;
 	return 0;
 }
 
@@ -164,6 +171,7 @@ static void show_anew(struct filesystem *fs, Inode *inode) {
 	if (inode_pin(fs->inodes, inode) < 0 || renew_ino(fs, inode->node, path, &parent_ino) < 0)
 		return;
 	notify_entry(fs->notifier, parent_ino, bytes_of_string(strrchr(path, '/') + 1));
+	notify_inode(fs->notifier, inode->ino); /* who has it open reads anew what is there */
 }
 
 /*
@@ -207,9 +215,27 @@ static uint64_t bytes_moved(struct handle *handle) {
 	return atomic_load(&handle->bytes_read) + atomic_load(&handle->bytes_written);
 }
 
-static int close_handle(struct filesystem *fs, struct handle *handle, struct audit_event *event) {
+#define DETAIL_BYTES 128
+
+/* With inode->lock held. `detail` is the event's, and must live as long. */
+static struct audit_event close_event(struct handle *handle, char detail[static DETAIL_BYTES]) {
+	uint64_t got = atomic_load(&handle->bytes_read), put = atomic_load(&handle->bytes_written);
+	snprintf(detail, DETAIL_BYTES, "read %" PRIu64 ", written %" PRIu64 "%s", got, put,
+	        handle->writable && handle->inode->shared
+	                ? " (one of several writers: the bytes of all count for any of them)"
+	                : "");
+	return (struct audit_event){.event = "close",
+	        .actor = handle->actor,
+	        .node = handle->inode->node,
+	        .bytes = handle->writable ? put : got,
+	        .detail = detail};
+}
+
+static int close_handle(struct filesystem *fs, struct handle *handle) {
 	Inode *inode = handle->inode;
+	char detail[DETAIL_BYTES];
 	pthread_mutex_lock(&inode->lock);
+	struct audit_event event = close_event(handle, detail);
 	if (handle->writable && !handle->done)
 		inode->writers--;
 	bool last_writer = handle->writable && inode->writers == 0;
@@ -217,30 +243,18 @@ static int close_handle(struct filesystem *fs, struct handle *handle, struct aud
 	/* O_RDONLY|O_CREAT makes a file that no writer closes. */
 	bool done = last_writer || (inode->version == 0 && inode->writers == 0);
 	if (done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
-		rc = seal_at_release(fs, inode, event);
+		rc = seal_at_release(fs, inode, &event);
 	if (rc == -ENODATA && last_writer)
 		(void)inode_settle_times(fs, inode); /* the record tells of a failing database, too */
-	if (rc == -ENODATA && handle->told && handle->told_bytes == bytes_moved(handle) && !event->err)
+	if (rc == -ENODATA && handle->told && handle->told_bytes == bytes_moved(handle) && !event.err)
 		rc = 0;
 	if (rc == -ENODATA)
-		rc = record_close(fs, inode, event, atomic_load(&handle->bytes_read) > 0);
+		rc = record_close(fs, inode, &event, atomic_load(&handle->bytes_read) > 0);
+	inode->shared &= inode->writers > 0;
 	if (last_writer && atomic_exchange(&inode->write_error, 0) != 0)
 		show_anew(fs, inode);
 	pthread_mutex_unlock(&inode->lock);
 	return rc;
-}
-
-#define DETAIL_BYTES 64
-
-/* `detail` is the event's, and must live as long. */
-static struct audit_event close_event(struct handle *handle, char detail[static DETAIL_BYTES]) {
-	uint64_t got = atomic_load(&handle->bytes_read), put = atomic_load(&handle->bytes_written);
-	snprintf(detail, DETAIL_BYTES, "read %" PRIu64 ", written %" PRIu64, got, put);
-	return (struct audit_event){.event = "close",
-	        .actor = handle->actor,
-	        .node = handle->inode->node,
-	        .bytes = handle->writable ? put : got,
-	        .detail = detail};
 }
 
 /* Whether a close now would leave something that was written. Emptied files wait for RELEASE. */
@@ -275,20 +289,20 @@ int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer) {
 	Inode *inode = handle->inode;
 	if (!handle->writable || inode->zone != ZONE_LANDING || !has_written(fs, inode))
 		return 0;
+	enum closer_word word = closer_word(&handle->actor, closer);
 	/* The last chance to say that there is no room: nobody hears what becomes of RELEASE. */
-	if (!actor_may_finish(&handle->actor, (uint32_t)closer))
+	if (word == CLOSER_WAITS)
 		return store_space_check(fs->store);
 	pthread_mutex_lock(&inode->lock);
-	int rc = atomic_load(&inode->unlinked) ? 0 : seal_at_flush(fs, handle);
+	inode->cut_off = word == CLOSER_KILLED;
+	int rc = word == CLOSER_DONE && !atomic_load(&inode->unlinked) ? seal_at_flush(fs, handle) : 0;
 	pthread_mutex_unlock(&inode->lock);
 	return rc;
 }
 
 void handle_release(struct filesystem *fs, struct handle *handle) {
 	Inode *inode = handle->inode;
-	char detail[DETAIL_BYTES];
-	struct audit_event event = close_event(handle, detail);
-	int rc = close_handle(fs, handle, &event);
+	int rc = close_handle(fs, handle);
 	if (rc < 0)
 		log_fault(rc, "closing node %" PRIu64, inode->node);
 	if (inode->zone == ZONE_STAGING && fs->gate->staged_release)

@@ -39,7 +39,7 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi) {
 struct handle *handle_new(Inode *inode, int flags, const struct actor *actor);
 
 /*
- * A close by process `closer`: the last writer's seals what changed, as handle_release does. Errors are for close(2);
+ * A close by thread `closer`: the last writer's seals what changed, as handle_release does. Errors are for close(2);
  * the draft stays then, and RELEASE tries again.
  */
 int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer);

@@ -72,10 +72,14 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 	return rc;
 }
 
-static void count_writer(Inode *inode) {
+/* -ESTALE: the number was given up since it was looked at. The kernel looks the name up anew, and opens what is there.
+ */
+static int count_writer(Inode *inode) {
 	pthread_mutex_lock(&inode->lock);
-	inode->writers++;
+	inode->shared |= ++inode->writers > 1;
+	int rc = inode->zone == ZONE_LANDING && inode->pinned ? -ESTALE : 0;
 	pthread_mutex_unlock(&inode->lock);
+	return rc;
 }
 
 static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
@@ -96,8 +100,8 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 		return -ENOMEM;
 	}
 	if (handle->writable)
-		count_writer(inode);
-	if (node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
+		rc = count_writer(inode);
+	if (rc == 0 && node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
 		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
 	if (rc == 0 && fi->flags & O_TRUNC)
 		rc = inode_truncate(call->fs, inode, 0, session_kills_privileges());

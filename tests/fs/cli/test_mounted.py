@@ -443,6 +443,7 @@ s = socket.socket(socket.AF_UNIX); s.connect('/run/assayfs/{vault}')
         if not pid:
             self.faults.append("status tells no pid")
             return
+        held = os.open(os.path.join(self.mnt, "Landing/a.txt"), os.O_RDONLY)  # does not keep a dead mount
         os.kill(pid, signal.SIGKILL)
         for _ in range(100):
             try:
@@ -452,6 +453,10 @@ s = socket.socket(socket.AF_UNIX); s.connect('/run/assayfs/{vault}')
                 break
         self.one_line(self.assayfs("status", "mnt", code=5), "umount")
         self.assayfs("umount", "mnt")
+        try:
+            os.close(held)
+        except OSError:
+            pass  # it tells that nobody is there
         self.assayfs("mount", "--passfile", "pass", "v", "mnt")
         self.check(open(os.path.join(self.mnt, "Landing/a.txt"), encoding="utf-8").read() == "words", "lost")
 

@@ -381,6 +381,42 @@ class DoorTests(GateTests):
         subprocess.run([sys.executable, "-c", script, self.trusted, self.source], check=False, timeout=30)
         time.sleep(0.5)
 
+    def writes(self, path, *parts, then=""):
+        """A process of its own that writes the parts and then does something else."""
+        script = f"import os, signal, time\nfd = os.open({path!r}, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)\n"
+        for source, start, end in parts:
+            script += f"data = open({source!r}, 'rb').read()[{start}:{end}]\nassert os.write(fd, data) == len(data)\n"
+        return subprocess.Popen([sys.executable, "-c", script + then], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def door_43_killed_writer(self):
+        """a writer that is killed halfway: what would pass is a part, which is not judged as a whole, in Trusted or Landing"""
+        passes = self.path("good.csv")
+        half = self.good.index(b"\n", len(self.good) * 3 // 4) + 1
+        for path in (self.trusted, self.new, self.at("Landing/" + NEW)):
+            writer = self.writes(path, (passes, 0, half), then="print('x', flush=True)\ntime.sleep(60)")
+            writer.stdout.read(1)
+            writer.kill()
+            writer.wait()
+            self.idle()
+        time.sleep(1.2)
+        self.idle()
+        self.check(self.get("Landing/" + NEW) == self.good[:half], "Landing lost what was written")
+        os.unlink(self.at("Landing/" + NEW))
+
+    def door_43_opener_gone(self):
+        """the opener ends while a child has more to write: nothing is judged before the child is done"""
+        passes = self.path("good.csv")
+        half = self.good.index(b"\n", len(self.good) * 3 // 4) + 1
+        child = (f"if os.fork():\n    os._exit(0)\nprint('x', flush=True)\nos.read(0, 1)\n"
+                 f"data = open({passes!r}, 'rb').read()[{half}:]\nassert os.write(fd, data) == len(data)\nos._exit(0)\n")
+        writer = self.writes(self.trusted, (passes, 0, half), then=child)
+        writer.stdout.read(1)
+        writer.wait()
+        time.sleep(0.3)
+        self.check(self.get("Trusted/" + NAME) == self.good, "a part was published")
+        writer.communicate(b"x")
+        self.idle()
+
     def door_44_two_writers(self):
         """two writers of one name at a time, a good and a bad one, in both orders"""
         for first_is_bad in (True, False):
