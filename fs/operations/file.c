@@ -129,7 +129,7 @@ static void close_staged(fuse_req_t req, struct handle *handle) {
 		return;
 	}
 	*closing = (struct closing){.req = req, .handle = handle};
-	aside_run(&call_filesystem(req)->verdicts, answer_close, closing);
+	aside_run(&call_filesystem(req)->verdicts, handle->actor.uid, answer_close, closing);
 }
 
 void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {

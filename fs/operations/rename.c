@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/operations/call.h"
@@ -128,17 +129,34 @@ static int check_unjudged(struct call *call, const struct rename *rename) {
 	return gate->trusted_change(gate->gate, call->meta, &caller, GATE_MOVE, &node, call_path(call, 1), NULL);
 }
 
-/* Permissions were given; the gate judges what the name would show, and its answer is what is recorded. */
-static int rename_by_gate(struct call *call, fuse_req_t req, struct rename *rename) {
-	const struct gate_hooks *gate = call->fs->gate;
+static void reply_renamed(struct call *call, const struct rename *rename, int rc) {
+	const struct node *replaced = &rename->result.replaced;
+	if (rc == 0 && replaced->id && replaced->nlink == 0)
+		inode_set_unlinked(call->fs->inodes, replaced->ino, true);
+	fuse_reply_err(call->req, -rc);
+}
+
+struct judged_rename {
+	fuse_req_t req;
+	struct rename rename;
+	char name[TREE_NAME_MAX + 1], new_name[TREE_NAME_MAX + 1]; /* the request's own are gone by then */
+	struct call call;
+};
+
+/* The gate judges what the name would show, and its answer is what is recorded. */
+static void answer_rename(void *arg) {
+	struct judged_rename *judged = arg;
+	struct call *call = &judged->call;
+	struct rename *rename = &judged->rename;
 	struct gate_rename asked = {.node = &rename->node,
 	        .parent = rename->dir.id,
 	        .new_parent = rename->new_dir.id,
 	        .name = rename->name,
 	        .new_name = rename->new_name,
 	        .flags = rename->flags};
-	call_prepare(call, req, "rename");
+	call_prepare(call, judged->req, "rename");
 	struct gate_caller caller = call_caller(call);
+	const struct gate_hooks *gate = call->fs->gate;
 	int rc = gate->trusted_rename(gate->gate, &caller, &asked);
 	call_enter(call);
 	call_names(call, rename->dir.id, rename->name);
@@ -148,7 +166,30 @@ static int rename_by_gate(struct call *call, fuse_req_t req, struct rename *rena
 		rc = check_unjudged(call, rename);
 	if (rc == 0)
 		rc = move(call, rename);
-	return call_end(call, rc < 0 ? rc : 0);
+	rc = call_end(call, rc < 0 ? rc : 0);
+	reply_renamed(call, rename, rc);
+	free(judged);
+}
+
+static struct bytes keep_name(struct bytes name, char kept[static TREE_NAME_MAX + 1]) {
+	size_t size =
+	        name.size < TREE_NAME_MAX ? name.size : TREE_NAME_MAX; /* longer ones were refused by the look-up */
+	memcpy(kept, name.data, size);
+	return bytes_of(kept, size);
+}
+
+/* Permissions were given. The verdict takes its time, so it is waited for elsewhere. */
+static void rename_by_gate(struct call *call, const struct rename *rename) {
+	struct judged_rename *judged = malloc(sizeof *judged);
+	if (!judged) {
+		fuse_reply_err(call->req, ENOMEM);
+		return;
+	}
+	judged->req = call->req;
+	judged->rename = *rename;
+	judged->rename.name = keep_name(rename->name, judged->name);
+	judged->rename.new_name = keep_name(rename->new_name, judged->new_name);
+	aside_run(&call->fs->verdicts, call->who.uid, answer_rename, judged);
 }
 
 void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
@@ -166,9 +207,7 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	call_begin(&call, req, "rename");
 	int rc = call_end(&call, rename_node(&call, &rename));
 	if (rc == RENAME_BY_GATE)
-		rc = rename_by_gate(&call, req, &rename);
-	const struct node *replaced = &rename.result.replaced;
-	if (rc == 0 && replaced->id && replaced->nlink == 0)
-		inode_set_unlinked(call.fs->inodes, replaced->ino, true);
-	fuse_reply_err(req, -rc);
+		rename_by_gate(&call, &rename);
+	else
+		reply_renamed(&call, &rename, rc);
 }
