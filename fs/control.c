@@ -410,9 +410,7 @@ static struct connection *take_slot(Control *control, int fd, uid_t uid) {
 		else if (connection->uid == uid)
 			same++;
 	}
-	/* Root keeps a few places for itself, so that others can't lock it out. */
-	size_t limit = uid == 0 ? CONTROL_CONNECTIONS_MAX : CONTROL_CONNECTIONS_MAX - CONTROL_CONNECTIONS_PER_UID;
-	if (!slot || same >= CONTROL_CONNECTIONS_PER_UID || control->connection_count >= limit) {
+	if (!slot || !control_has_place(control->connection_count, same, uid == 0)) {
 		slot = NULL;
 	} else {
 		*slot = (struct connection){.fd = fd, .uid = uid};

@@ -26,6 +26,18 @@
 
 #define CONTROL_CONNECTIONS_MAX 64
 #define CONTROL_CONNECTIONS_PER_UID 16
+
+/*
+ * Whether a user who has `own` of the `taken` connections may have one more. Root keeps the last places for itself; of
+ * the others' a user may have up to 16, but not more than are left free: the fuller it is, the fewer for each, so that
+ * no few users together fill them all.
+ */
+static inline bool control_has_place(size_t taken, size_t own, bool is_root) {
+	size_t limit = is_root ? CONTROL_CONNECTIONS_MAX : CONTROL_CONNECTIONS_MAX - CONTROL_CONNECTIONS_PER_UID;
+	if (own >= CONTROL_CONNECTIONS_PER_UID || taken >= limit)
+		return false;
+	return is_root || own == 0 || own < limit - taken;
+}
 #define CONTROL_REQUEST_MS 10000 /* a request must have come after this long */
 #define CONTROL_ANSWER_MS 30000  /* a message must have been taken after this long */
 

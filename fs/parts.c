@@ -51,9 +51,22 @@ static void changed(void *arg, uint64_t parent_ino, struct bytes name, uint64_t 
 		filesystem_changed(parts->fs, parent_ino, name, old_ino);
 }
 
+static bool is_written(void *arg, uint64_t ino) {
+	Parts *parts = arg;
+	Inode *inode = inode_find(parts->fs->inodes, ino);
+	if (!inode)
+		return false;
+	pthread_mutex_lock(&inode->lock);
+	bool written = inode->writers > 0;
+	pthread_mutex_unlock(&inode->lock);
+	inode_put(parts->fs->inodes, inode);
+	return written;
+}
+
 static int opened(void *state, struct filesystem *fs) {
 	Parts *parts = state;
-	const struct gate_options options = {.changed = changed, .changed_arg = parts, .mounter = fs->owner_uid};
+	const struct gate_options options = {
+	        .changed = changed, .changed_arg = parts, .is_written = is_written, .mounter = fs->owner_uid};
 	parts->fs = fs;
 	int rc = gate_start(fs->store, parts->spawner, &options, &parts->gate);
 	if (rc == 0)

@@ -151,14 +151,17 @@ static bool stays_below(const char *target) {
 	return true;
 }
 
-/* Under a name that a dataset governs one finds what passed that dataset's checks, not a way to what passed another's.
- */
+/* Under a name that a dataset governs one finds what passed that dataset's checks, not a way to what passed another's;
+ * nor by a link to a directory under names below it. */
 static int check_link_name(Trusted *t, const char *path) {
 	const char *slash = strchr(path, '/');
-	if (!slash || gate_name_of(t->gate, slash + 1) != GATE_GOVERNED)
+	if (!slash || !gate_reaches(t->gate, slash + 1))
 		return 0;
 	return fault(EPERM,
-	        "%s: a dataset governs this name, so it can only be a file that was judged, no symbolic link", path);
+	        "%s: a dataset governs this name or names below it, so it can't be a symbolic link: what is found "
+	        "there "
+	        "must have been judged as that",
+	        path);
 }
 
 static int check_move(Trusted *t, Meta *m, const struct node *node, const char *path) {

@@ -121,6 +121,20 @@ bool glob_match(const char *pattern, const char *path) {
 	return !p;
 }
 
+bool glob_reaches_below(const char *pattern, const char *folder) {
+	const char *p = pattern, *t = folder;
+	struct piece want, have;
+	while (piece_at(p, &want)) {
+		if (is_double_star(want) || !piece_at(t, &have))
+			return true;
+		if (!component_matches(want, have))
+			return false;
+		p = piece_next(want);
+		t = piece_next(have);
+	}
+	return false;
+}
+
 /* ---- is it a pattern? ---- */
 
 static int check_set(const char *pattern, const char *at, const char *end, const char **ret_close) {

@@ -29,6 +29,9 @@ int glob_check(const char *pattern);
  * refuses matches nothing it should not be trusted with: the answer is defined and safe, but meaningless. */
 bool glob_match(const char *pattern, const char *path);
 
+/* May a path below `folder` match the pattern, whatever its further components are? */
+bool glob_reaches_below(const char *pattern, const char *folder);
+
 /* How near `path` came to `pattern`: 1000 matches, 0 has nothing in common. For telling a person which pattern they
  * probably meant, not for deciding. It is 1000 less the share of the pattern's own letters that would have to be
  * changed, added or dropped; a letter in the wrong case counts a quarter. Looks at the first 255 bytes of each. */

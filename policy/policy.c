@@ -178,6 +178,13 @@ const struct policy_dataset *policy_dataset_for(const Policy *policy, const char
 	return NULL;
 }
 
+bool policy_reaches(const Policy *policy, const char *path) {
+	for (size_t i = 0; i < policy->dataset_count; i++)
+		if (glob_match(policy->datasets[i].match, path) || glob_reaches_below(policy->datasets[i].match, path))
+			return true;
+	return false;
+}
+
 const struct policy_dataset *policy_dataset_closest(const Policy *policy, const char *path, enum glob_miss *ret_how) {
 	static const unsigned rank[] = {[GLOB_MISS_OTHER] = 0, [GLOB_MISS_FOLDER] = 1000, [GLOB_MISS_CASE] = 2000};
 	const struct policy_dataset *closest = NULL;

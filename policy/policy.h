@@ -137,6 +137,9 @@ const struct policy_dataset *policy_dataset_named(const Policy *policy, const ch
  * or the name is on the ignore list. */
 const struct policy_dataset *policy_dataset_for(const Policy *policy, const char *path);
 
+/* Does a dataset govern `path`, or may one govern names below it? */
+bool policy_reaches(const Policy *policy, const char *path);
+
 /* The dataset whose pattern came closest to a path that none governs, for telling a person; NULL if none is near. One
  * that only the case of letters keeps apart comes first, then one whose file name fits, then the nearest spelling.
  * *ret_how (may be NULL) says which. */

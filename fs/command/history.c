@@ -155,11 +155,13 @@ const struct command command_restore = {
         .details =
                 "The content of version N becomes a new version, so nothing is lost by it. It passes the gate like any "
                 "other change: in Landing it arrives anew; in Trusted it must pass the policy that is in force now, "
-                "or the command exits with 1 and nothing changes. Raw is immutable.",
+                "or the command exits with 1 and nothing changes. Raw is immutable. A file of Landing that somebody "
+                "has "
+                "open for writing is not restored: close it first.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples =
                 (const struct command_example[]){
                         {"assayfs restore Landing/animals/a.csv@3", "the content that version 3 had"}, {0}},
-        .exits = EXITS_OF_MOUNT,
+        .exits = EXITS_OF_MOUNT | EXIT_BIT(EXIT_BUSY),
         .run = run_restore,
 };

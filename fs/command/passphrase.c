@@ -90,6 +90,12 @@ static int from_file(const struct passphrase_source *source, Passphrase *passphr
 /* ---- a command ---- */
 
 static _Noreturn void become_command(const char *command, int output) {
+	/* It is no part of us: what we block or ignore would make it deaf to a person's interrupt. */
+	sigset_t none;
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int number = 1; number < NSIG; number++)
+		(void)signal(number, SIG_DFL);
 	/* Its standard input stays ours, so that it may ask a person. */
 	if (dup2(output, STDOUT_FILENO) < 0)
 		_exit(126);

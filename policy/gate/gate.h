@@ -57,6 +57,8 @@ typedef void gate_changed_fn(void *arg, uint64_t parent_ino, struct bytes name, 
 struct gate_options {
 	gate_changed_fn *changed; /* may be NULL */
 	void *changed_arg;
+	/* Whether somebody has the inode open for writing; no lock held. May be NULL: nobody. Argument: changed_arg. */
+	bool (*is_written)(void *arg, uint64_t ino);
 	unsigned threads; /* that run jobs; 0: 8, and no more than that */
 	uint32_t mounter; /* uid that holds all roles while the policy names none */
 };
@@ -130,6 +132,10 @@ enum gate_name {
 };
 enum gate_name gate_name_of(Gate *gate, const char *below);
 
+/* Whether a dataset governs the name, or may govern names below it: what one finds there must have been judged as that.
+ */
+bool gate_reaches(Gate *gate, const char *below);
+
 /* Whether the name is on the policy's ignore list: an editor's or a copier's temporary file. */
 bool gate_ignores(Gate *gate, const char *below);
 
@@ -177,8 +183,8 @@ typedef int gate_restore_allow(void *arg, Meta *m, const struct version *version
 /*
  * Makes version `ordinal` of the name `path` (as version_list_path counts) its content again: in Landing as a new
  * version that arrives, in Trusted through the gate. -ENOENT: no such path or version; -EPERM for Raw and for what was
- * refused; -EBUSY while somebody writes the file. A name has had versions of several owners: `allow` (NULL: nobody is
- * asked) tells whether this one may be had by who asks.
+ * refused; -EBUSY while somebody has the file open for writing: that writer would get -EROFS from then on. A name has
+ * had versions of several owners: `allow` (NULL: nobody is asked) tells whether this one may be had by who asks.
  */
 int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, gate_restore_allow *allow,
         void *allow_arg, uint64_t *ret_ordinal);

@@ -298,8 +298,13 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 		rc = gate_policy_wrap(policy, *ret_number, &fresh);
 	if (rc < 0)
 		return fault_while(rc, "storing the policy");
+	bool names_roles_now = policy_has_roles(policy) && !policy_has_roles(former->policy);
 	policy = NULL;
 	gate_policy_install(gate, fresh);
+	if (names_roles_now &&
+	        gate->options.changed) /* what the kernel keeps of it, it keeps for who has no role, too */
+		gate->options.changed(
+		        gate->options.changed_arg, NODE_ROOT, bytes_of_string(zone_name(ZONE_LANDING)), 0);
 	struct gate_policy *held = gate_policy(gate);
 	struct queueing q = {.gate = gate, .policy = held, .actor = actor};
 	rc = gate_walk(gate->store, NODE_LANDING, zone_name(ZONE_LANDING), queue_unpassed, &q);

@@ -19,6 +19,11 @@ enum gate_name gate_name_of(Gate *gate, const char *below) {
 /* How often a policy may be changed while a file is judged, before its writer is told to try again. */
 enum { JUDGE_TURNS = 5 };
 
+bool gate_reaches(Gate *gate, const char *below) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
+	return policy_reaches(policy->policy, below);
+}
+
 bool gate_ignores(Gate *gate, const char *below) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
 	return policy_ignored(policy->policy, below);
@@ -275,6 +280,15 @@ static int restore_here(Gate *gate, Meta *m, struct restoring *r) {
 	return rc;
 }
 
+static int check_unwritten(Gate *gate, Meta *m, const char *path) {
+	struct node node;
+	meta_begin(m);
+	int rc = meta_end(m, tree_resolve(m, bytes_of_string(path), &node));
+	if (rc < 0 || !gate->options.is_written || !gate->options.is_written(gate->options.changed_arg, node.ino))
+		return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+	return fault(EBUSY, "%s is open for writing; close it first", path);
+}
+
 int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, gate_restore_allow *allow,
         void *allow_arg, uint64_t *ret_ordinal) {
 	struct restoring r = {.path = path,
@@ -288,8 +302,11 @@ int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct ac
 	if (r.zone == ZONE_RAW)
 		return fault(EPERM, "%s: nothing in Raw is changed; copy the version out of .assayfs/versions/", path);
 	Meta *m = store_meta(gate->store);
+	int rc = r.zone == ZONE_LANDING ? check_unwritten(gate, m, path) : 0;
+	if (rc < 0)
+		return fault_while(rc, "restoring %s@%" PRIu64, path, ordinal);
 	meta_begin(m);
-	int rc = find_version(m, &r);
+	rc = find_version(m, &r);
 	if (rc >= 0 && r.zone == ZONE_LANDING)
 		rc = restore_here(gate, m, &r);
 	rc = meta_end(m, rc);

@@ -258,6 +258,24 @@ static void one_user_cannot_take_all_places(void **state) {
 	wait_until(&fixture->ended, CONTROL_CONNECTIONS_PER_UID);
 }
 
+/* As many as it takes, each taking what it may get; how many users that are. */
+static size_t users_until_full(void) {
+	size_t taken = 0, users = 0;
+	for (; control_has_place(taken, 0, false); users++)
+		for (size_t own = 0; control_has_place(taken, own, false); own++)
+			taken++;
+	assert_true(
+	        control_has_place(taken, 0, true) && control_has_place(taken, CONTROL_CONNECTIONS_PER_UID - 1, true));
+	return users;
+}
+
+static void a_few_users_cannot_take_all_places(void **state) {
+	(void)state;
+	assert_true(users_until_full() > 5);
+	assert_false(control_has_place(CONTROL_CONNECTIONS_MAX, 0, true));
+	assert_false(control_has_place(0, CONTROL_CONNECTIONS_PER_UID, true));
+}
+
 static void *ask_many(void *context) {
 	for (int i = 0; i < 50; i++) {
 		int fd = dial(context);
@@ -447,6 +465,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(who_never_reads_is_dropped, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_follower_that_leaves_is_noticed_at_once, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(one_user_cannot_take_all_places, set_up, tear_down),
+	        cmocka_unit_test(a_few_users_cannot_take_all_places),
 	        cmocka_unit_test_setup_teardown(many_at_once_are_all_answered, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                the_end_of_the_mount_ends_followers_and_is_told_to_who_attends, set_up, tear_down),

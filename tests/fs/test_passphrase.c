@@ -118,6 +118,22 @@ static void a_commands_output_is_taken(void **state) {
 	assert_int_equal(get(&source, "from command"), 0);
 }
 
+static void a_command_has_no_signal_blocked_or_ignored(void **state) {
+	(void)state;
+	sigset_t blocked, before;
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGINT);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &blocked, &before), 0);
+	void (*handler)(int) = signal(SIGPIPE, SIG_IGN);
+	struct passphrase_source source = {
+	        .extpass = "awk '/^Sig(Blk|Ign)/ { print $2 }' /proc/self/status | sort -u | tr -d '\\n'"};
+	int rc = get(&source, "0000000000000000");
+	(void)signal(SIGPIPE, handler);
+	assert_int_equal(sigprocmask(SIG_SETMASK, &before, NULL), 0);
+	assert_int_equal(rc, 0);
+}
+
 static void a_command_that_fails_is_told_with_its_code(void **state) {
 	(void)state;
 	struct passphrase_source source = {.extpass = "echo secret; exit 7"};
@@ -262,6 +278,7 @@ int main(void) {
 	        cmocka_unit_test(a_file_that_holds_no_passphrase_is_refused),
 	        cmocka_unit_test(the_longest_passphrase_is_taken_and_one_byte_more_refused),
 	        cmocka_unit_test(a_commands_output_is_taken),
+	        cmocka_unit_test(a_command_has_no_signal_blocked_or_ignored),
 	        cmocka_unit_test(a_command_that_fails_is_told_with_its_code),
 	        cmocka_unit_test(a_command_that_never_stops_writing_is_cut_off),
 	        cmocka_unit_test(what_is_typed_is_taken_and_not_shown),

@@ -238,9 +238,30 @@ static void the_pattern_that_came_closest_is_the_one_a_person_would_name(void **
 	assert_true(glob_closeness("a.csv", "a.CSV") > glob_closeness("a.csv", "a.xyz"));
 }
 
+static void a_folder_that_a_pattern_reaches_into_is_known(void **state) {
+	(void)state;
+	static const struct match_case cases[] = {
+	        {"animals/*.csv", "animals", true},
+	        {"animals/*.csv", "other", false},
+	        {"animals/*.csv", "animals/a.csv", false}, /* itself, not below */
+	        {"animals/*.csv", "animals/deeper", false},
+	        {"a*/b/c", "abc", true},
+	        {"a*/b/c", "abc/b", true},
+	        {"a*/b/c", "abc/x", false},
+	        {"**/*.csv", "anything/at/all", true},
+	        {"animals/**", "animals/deep/er", true},
+	        {"animals/**", "plants", false},
+	        {"x", "x", false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		if (glob_reaches_below(cases[i].pattern, cases[i].path) != cases[i].matches)
+			fail_msg("'%s' and what lies below '%s'", cases[i].pattern, cases[i].path);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_star_stays_within_its_folder),
+	        cmocka_unit_test(a_folder_that_a_pattern_reaches_into_is_known),
 	        cmocka_unit_test(a_question_mark_and_a_set_take_one_byte),
 	        cmocka_unit_test(a_backslash_takes_the_meaning_away),
 	        cmocka_unit_test(two_stars_cross_folders),

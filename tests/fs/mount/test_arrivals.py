@@ -65,6 +65,33 @@ class ArrivalTests(GateTests):
             paths = [r["path"] for r in self.records("--event", event) if "/other/" in r.get("path", "")]
             self.check(paths[-4:] == ["Landing/other/one", "Landing/other/two"] * 2, f"{event}: {paths}")
 
+    def test_a_link_to_a_directory_shows_nothing_under_another_datasets_names(self):
+        self.mounted()
+        self.put("Landing/animals/a.csv", TABLE)
+        self.wait_for("Trusted/animals/a.csv", TABLE)
+        os.symlink("animals", self.at("Trusted/same"))  # no dataset governs names below it
+        for make in (lambda: os.symlink("animals", self.at("Trusted/strict")),
+                     lambda: os.rename(self.at("Trusted/same"), self.at("Trusted/strict"))):
+            try:
+                make()
+                self.check(False, "a way from strict/*.csv to what passed other rules")
+            except PermissionError:
+                pass
+        self.check(self.get("Trusted/strict/a.csv") is None and self.get("Trusted/same/a.csv") == TABLE, "what links show")
+
+    def test_a_file_that_is_open_for_writing_is_not_restored(self):
+        self.mounted()
+        path = self.put("Landing/other/r", b"one")
+        self.put("Landing/other/r", b"two")
+        self.assayfs("sync", "mnt")
+        with open(path, "r+b", buffering=0) as file:
+            self.assayfs("restore", path + "@1", code=4)
+            file.write(b"TWO")  # would be EROFS on what the restore left behind
+        self.check(self.get("Landing/other/r") == b"TWO", "the writer's change")
+        with open(path, "rb"):  # a reader is in nobody's way
+            self.assayfs("restore", path + "@1")
+        self.check(self.get("Landing/other/r") == b"one", "the restored version")
+
     # ---- nothing in it
 
     def test_a_table_with_a_header_and_no_rows_is_judged_by_its_rules(self):

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 from gate import NAME, GateTests
 
@@ -152,7 +153,12 @@ class RoleTests(GateTests):
         self.put("Landing/mine.txt", b"x")
         for zone in ("Landing", "Trusted"):
             os.chmod(self.at(zone), 0o777)
+        reached = self.as_role("nobody", "stat Landing/mine.txt")
+        self.check(reached.returncode == 0, f"without roles: {reached.stderr}")
         self.policy(POLICY, RULES)
+        time.sleep(0.2)  # what the kernel kept of names goes with a notice of its own
+        reached = self.as_role("nobody", "stat Landing/mine.txt")
+        self.check(reached.returncode != 0, "a name that was cached before there were roles is still shown")
         self.put("Landing/" + NAME, GOOD)
         self.wait_for("Trusted/" + NAME, GOOD)
         self.write("good.csv", GOOD, mode=0o644)
