@@ -291,11 +291,8 @@ static int check_unwritten(Gate *gate, Meta *m, const char *path) {
 
 int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, gate_restore_allow *allow,
         void *allow_arg, uint64_t *ret_ordinal) {
-	struct restoring r = {.path = path,
-	        .actor = actor,
-	        .allow = allow,
-	        .allow_arg = allow_arg,
-	        .wanted.ordinal = ordinal};
+	struct restoring r = {
+	        .path = path, .actor = actor, .allow = allow, .allow_arg = allow_arg, .wanted.ordinal = ordinal};
 	r.below = gate_below(path, &r.zone);
 	if (!r.below)
 		return fault(EINVAL, "%s lies in no zone; name a path below Landing/ or Trusted/", path);
