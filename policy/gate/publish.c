@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How often the name may be taken away under the copying. */
+enum { PUBLISH_TURNS = 5 };
+
 /* The node that will show the bytes, and what stood there. */
 struct target {
 	uint64_t node;
@@ -24,6 +27,7 @@ struct sealing {
 	const struct publication *p;
 	struct target *target;
 	struct node source;
+	bool has_moved; /* the name showed something else in the end: to be begun again */
 };
 
 static int target_existing(Meta *m, const char *path, const struct node *node, struct target *t) {
@@ -143,6 +147,21 @@ static int check_policy(Meta *m, const struct publication *p) {
 	        number, p->below, p->policy);
 }
 
+/* Copying takes its time: what was found at the name may have been removed or replaced, and a version of it would be
+ * seen by nobody. */
+static int check_target(Meta *m, struct sealing *s) {
+	char path[TREE_PATH_MAX];
+	struct node stands;
+	snprintf(path, sizeof path, "Trusted/%s", s->p->below);
+	int rc = tree_resolve(m, bytes_of_string(path), &stands);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	if (s->target->is_new ? rc == -ENOENT : rc >= 0 && stands.id == s->target->node)
+		return 0;
+	s->has_moved = true;
+	return fault(EAGAIN, "Trusted/%s was removed or replaced while it was published", s->p->below);
+}
+
 /* In the meta operation that seals the version: the name, the inode number, the lineage, the record, all or none. */
 static int show(Meta *m, const struct version *sealed, void *arg) {
 	struct sealing *s = arg;
@@ -151,6 +170,8 @@ static int show(Meta *m, const struct version *sealed, void *arg) {
 	struct bytes name;
 	struct node node;
 	int rc = check_policy(m, s->p);
+	if (rc >= 0)
+		rc = check_target(m, s);
 	if (rc >= 0)
 		rc = gate_make_parents(m, ZONE_TRUSTED, s->p->below, &s->source, &parent, &name);
 	if (rc < 0)
@@ -183,10 +204,14 @@ static void forget_orphan(Meta *m, const struct target *t) {
 }
 
 /* The same bytes stand there already: no version, but the record and the end of the job. */
-static int already_shown(Gate *gate, const struct publication *p, const struct target *t) {
+static int already_shown(Gate *gate, struct sealing *s) {
 	Meta *m = store_meta(gate->store);
+	const struct publication *p = s->p;
+	const struct target *t = s->target;
 	meta_begin(m);
 	int rc = check_policy(m, p);
+	if (rc >= 0)
+		rc = check_target(m, s);
 	if (rc >= 0)
 		rc = remove_former_name(m, p);
 	if (rc >= 0)
@@ -207,16 +232,20 @@ static int seal_and_show(Gate *gate, const struct publication *p, struct sealing
 	return rc;
 }
 
-int publish(Gate *gate, const struct publication *p) {
+static int publish_once(Gate *gate, const struct publication *p, bool *ret_has_moved) {
 	Meta *m = store_meta(gate->store);
 	struct target target = {0};
 	struct sealing s = {.p = p, .target = &target};
+	*ret_has_moved = false;
 	meta_begin(m);
 	int rc = meta_end(m, target_prepare(m, p, &s.source, &target));
 	if (rc < 0)
 		return fault_while(rc, "publishing Trusted/%s", p->below);
-	if (target.has_sha256 && memcmp(target.sha256, p->sha256, sizeof target.sha256) == 0)
-		return already_shown(gate, p, &target);
+	if (target.has_sha256 && memcmp(target.sha256, p->sha256, sizeof target.sha256) == 0) {
+		rc = already_shown(gate, &s);
+		*ret_has_moved = s.has_moved;
+		return rc;
+	}
 	if (!target.is_new) {
 		/* what a version keeps of time and mode is its node's when it is sealed */
 		struct node node;
@@ -225,6 +254,7 @@ int publish(Gate *gate, const struct publication *p) {
 	}
 	if (rc >= 0)
 		rc = seal_and_show(gate, p, &s);
+	*ret_has_moved = s.has_moved;
 	if (rc < 0) {
 		forget_orphan(m, &target);
 		return fault_while(rc, "publishing Trusted/%s", p->below);
@@ -233,4 +263,12 @@ int publish(Gate *gate, const struct publication *p) {
 		gate->options.changed(
 		        gate->options.changed_arg, target.parent_ino, bytes_of_string(target.name), target.old_ino);
 	return 0;
+}
+
+int publish(Gate *gate, const struct publication *p) {
+	bool has_moved = true;
+	int rc = -EAGAIN;
+	for (int turn = 0; has_moved && turn < PUBLISH_TURNS; turn++)
+		rc = publish_once(gate, p, &has_moved);
+	return rc;
 }

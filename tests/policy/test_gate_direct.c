@@ -35,6 +35,59 @@ static void a_policy_that_comes_into_force_meanwhile_is_the_one_that_counts(void
 	shows(w, "Trusted/animals/s.csv", NULL);
 }
 
+struct remover {
+	struct world *w;
+	struct node folder, file;
+	bool is_copied, has_removed;
+};
+
+static int is_of_file(void *arg, const struct version *draft) {
+	struct remover *remover = arg;
+	remover->is_copied = remover->is_copied || draft->node == remover->file.id;
+	return 0;
+}
+
+/* Removes the published file as soon as its next version is being copied. */
+static void *remove_while_copying(void *arg) {
+	struct remover *remover = arg;
+	Meta *m = store_meta(remover->w->store);
+	for (unsigned i = 0; i < 20000 && !remover->has_removed; i++) {
+		struct node gone;
+		meta_begin(m);
+		int rc = version_drafts(m, is_of_file, remover);
+		if (rc >= 0 && remover->is_copied)
+			rc = tree_unlink(m, remover->folder.id, bytes_of_string("a.csv"), &gone);
+		remover->has_removed = meta_end(m, rc) >= 0 && remover->is_copied;
+		nanosleep(&(struct timespec){.tv_nsec = 200 * 1000}, NULL);
+	}
+	return NULL;
+}
+
+static void what_is_removed_while_it_is_published_is_published_anew(void **state) {
+	struct world *w = *state;
+	enum { SIZE = 24 << 20 };
+	struct remover remover = {.w = w};
+	struct node node;
+	pthread_t thread;
+	apply(w, policy_yaml);
+	assert_int_equal(staged(w, "animals/a.csv", "first"), 0);
+	resolve(w, "Trusted/animals", &remover.folder);
+	resolve(w, "Trusted/animals/a.csv", &remover.file);
+	char *large = malloc(SIZE + 1);
+	assert_non_null(large);
+	memset(large, 'x', SIZE);
+	large[SIZE] = '\0';
+	assert_int_equal(pthread_create(&thread, NULL, remove_while_copying, &remover), 0);
+	int rc = staged(w, "animals/a.csv", large);
+	pthread_join(thread, NULL);
+	assert_int_equal(rc, 0);
+	assert_true(remover.has_removed);
+	assert_int_not_equal(resolve(w, "Trusted/animals/a.csv", &node), 0);
+	assert_int_equal(node.size, SIZE);
+	assert_int_not_equal(node.id, remover.file.id);
+	free(large);
+}
+
 static void a_name_that_shows_something_newer_is_not_moved_away_unseen(void **state) {
 	struct world *w = *state;
 	struct node node, folder;
@@ -140,6 +193,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_direct_write_is_published_whole_or_refused_in_words),
 	        WORLD(a_policy_that_comes_into_force_meanwhile_is_the_one_that_counts),
+	        WORLD(what_is_removed_while_it_is_published_is_published_anew),
 	        WORLD(a_name_that_shows_something_newer_is_not_moved_away_unseen),
 	        WORLD(what_was_closed_before_a_crash_is_judged_after_it),
 	        WORLD(what_was_synced_before_a_crash_is_in_quarantine_and_not_published),
