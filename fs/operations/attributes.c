@@ -96,14 +96,19 @@ static int64_t ns_of(struct timespec time) {
 /*
  * With the writeback cache the kernel keeps mtime and ctime of files and sends both when it writes back, in the name of
  * whoever happens to be running. It looks like utimensat by that process, but for: a descriptor open for writing, or an
- * mtime that is what we have (only ctime had changed).
+ * mtime that is what we have (only ctime had changed). The latter a user's call may imitate; so it is believed only
+ * where the kernel has a reason, which is a change of names or attributes that we allowed: never in Raw, and of a
+ * published file when its name went.
  */
 static bool sent_by_kernel(const struct setattr *change) {
 	int times = change->set & ~FUSE_SET_ATTR_FILE;
 	if (times != (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME))
 		return false;
-	bool writer = change->handle && change->handle->writable;
-	return writer || ns_of(change->values->st_mtim) == change->node.mtime;
+	if (change->handle && change->handle->writable)
+		return true;
+	const struct node *node = &change->node;
+	bool rests = node->zone == ZONE_RAW || (node->zone == ZONE_TRUSTED && node->nlink > 0);
+	return S_ISREG(node->mode) && !rests && ns_of(change->values->st_mtim) == node->mtime;
 }
 
 /*
