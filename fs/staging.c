@@ -123,6 +123,48 @@ void staging_rename(Staging *staging, uint64_t node, uint64_t parent, struct byt
 	pthread_mutex_unlock(&staging->lock);
 }
 
+bool staging_has_child(Staging *staging, uint64_t parent) {
+	pthread_mutex_lock(&staging->lock);
+	const struct entry *e = staging->first;
+	while (e && (e->staged.parent != parent || e->staged.thread != 0))
+		e = e->next;
+	pthread_mutex_unlock(&staging->lock);
+	return e != NULL;
+}
+
+bool staging_next_temporary(Staging *staging, uint64_t after, struct staged *ret_staged) {
+	const struct entry *next = NULL;
+	pthread_mutex_lock(&staging->lock);
+	for (const struct entry *e = staging->first; e; e = e->next)
+		if (!e->staged.governed && e->staged.node > after && (!next || e->staged.node < next->staged.node))
+			next = e;
+	if (next)
+		*ret_staged = next->staged;
+	pthread_mutex_unlock(&staging->lock);
+	return next != NULL;
+}
+
+void staging_govern(Staging *staging, uint64_t node) {
+	pthread_mutex_lock(&staging->lock);
+	struct entry *e = entry_of(staging, node);
+	if (e)
+		e->staged.governed = e->staged.overtaken = e->staged.owed = true;
+	pthread_mutex_unlock(&staging->lock);
+}
+
+bool staging_take_overtaken(Staging *staging, struct staged *ret_staged) {
+	pthread_mutex_lock(&staging->lock);
+	struct entry *e = staging->first;
+	while (e && !e->staged.overtaken)
+		e = e->next;
+	if (e) {
+		e->staged.overtaken = false;
+		*ret_staged = e->staged;
+	}
+	pthread_mutex_unlock(&staging->lock);
+	return e != NULL;
+}
+
 /* Takes the entry out of the list; with the lock held. */
 static struct entry *unlink_entry(Staging *staging, struct entry *gone) {
 	for (struct entry **slot = &staging->first; *slot; slot = &(*slot)->next)

@@ -27,6 +27,8 @@ struct staged {
 	int32_t thread; /* that may look it up; 0: none */
 	int32_t opener; /* process whose it is */
 	bool governed;
+	bool overtaken;     /* by a policy: staging_govern */
+	bool owed;          /* the same, to its end: what was sealed before has no verdict */
 	uint64_t shown_ino; /* of the published file that it was opened as; 0: of none, it shows its own */
 	uint64_t base_node; /* whose content the draft starts from, not copied yet; 0: none */
 	uint64_t base_version;
@@ -59,6 +61,17 @@ bool staging_take_base(Staging *staging, uint64_t node, uint64_t *ret_base_node,
 
 /* A temporary file gets another temporary name. */
 void staging_rename(Staging *staging, uint64_t node, uint64_t parent, struct bytes name);
+
+/* Whether a file is staged under a name of this directory, which then is not empty, whatever the tree says. */
+bool staging_has_child(Staging *staging, uint64_t parent);
+
+/* The temporary file with the lowest node above `after`. False: none. */
+bool staging_next_temporary(Staging *staging, uint64_t after, struct staged *ret_staged);
+
+/* A policy has come to govern its name: nobody meets it there from here on, and staging_take_overtaken gives it once.
+ */
+void staging_govern(Staging *staging, uint64_t node);
+bool staging_take_overtaken(Staging *staging, struct staged *ret_staged);
 
 /* Forgets it: published under its name, removed, or closed for good. */
 void staging_remove(Staging *staging, uint64_t node);

@@ -239,9 +239,11 @@ static void tell_ungoverned(Trusted *t, const char *below, const struct actor *w
 
 void trusted_forget(Trusted *t, uint64_t node) {
 	Meta *m = store_meta(t->store);
+	struct staged staged;
+	bool is_owed = staging_find(t->staging, node, &staged) && staged.owed;
 	staging_remove(t->staging, node);
 	meta_begin(m);
-	(void)meta_end(m, gate_staged_forget(m, node));
+	(void)meta_end(m, is_owed ? gate_staged_judge(t->gate, m, node) : gate_staged_forget(m, node));
 }
 
 /* What is not, the last close after this one may tell; or else RELEASE sends it to quarantine. */

@@ -8,7 +8,7 @@
  * RELEASE alone never publishes: a draft that is left then is refused, with a verdict that says so. Hard links, special
  * files, exchanges and renames of directories that hold files are EPERM in Trusted; symbolic links must be relative
  * and have no "..", so that they can't leave it wherever their directory is moved, and can't bear a name that a dataset
- * governs.
+ * governs, or that leads to such. Attributes are not set on what is published.
  */
 #pragma once
 
@@ -31,6 +31,13 @@ void trusted_attach(Trusted *trusted, InodeTable *inodes);
 
 /* Valid as long as `trusted`. */
 const struct gate_hooks *trusted_hooks(Trusted *trusted);
+
+/*
+ * To be called when another policy has come into force, outside any meta operation. A temporary file whose name a
+ * dataset governs by now is met by nobody any more: one that is closed is judged as what its name says, one that is
+ * open at its close.
+ */
+void trusted_policy_changed(Trusted *trusted);
 
 /* Temporary files that wait in Trusted to be renamed, for status. */
 size_t trusted_temporary_count(const Trusted *trusted);

@@ -17,7 +17,8 @@ struct Trusted {
 /* The path of a name in Trusted below the zone, "" when it has none. In a meta operation. */
 int trusted_below_of(Meta *m, uint64_t parent, struct bytes name, char ret_below[static TREE_PATH_MAX]);
 
-/* Forgets a staged file: what it holds is published, in quarantine, or was nothing. */
+/* Forgets a staged file: what it holds is published, in quarantine, or was nothing; what a policy overtook is queued to
+ * be judged. */
 void trusted_forget(Trusted *t, uint64_t node);
 
 /* Hooks of fs/gate_hooks.h; `gate` is a Trusted. */

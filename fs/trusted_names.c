@@ -76,8 +76,46 @@ static int move_published(Trusted *t, const struct node *node, uint64_t parent, 
 	return rc < 0 ? rc : 1;
 }
 
+/* ---- another policy ---- */
+
+/* In one meta operation, as making a staged file is: who asked the former policy has added his by now. */
+static int govern_temporaries(Trusted *t, Meta *m) {
+	struct staged staged = {.node = 0};
+	char below[TREE_PATH_MAX];
+	while (staging_next_temporary(t->staging, staged.node, &staged)) {
+		int rc = trusted_below_of(m, staged.parent, bytes_of_string(staged.name), below);
+		if (rc == 0 && gate_name_of(t->gate, below) == GATE_GOVERNED)
+			staging_govern(t->staging, staged.node);
+	}
+	return 0;
+}
+
+static bool is_open_for_writing(Trusted *t, uint64_t ino) {
+	Inode *inode = inode_find(t->inodes, ino);
+	bool is_open = inode && has_writers(inode);
+	inode_put(t->inodes, inode);
+	return is_open;
+}
+
+void trusted_policy_changed(Trusted *t) {
+	Meta *m = store_meta(t->store);
+	struct staged staged;
+	meta_begin(m);
+	(void)meta_end(m, govern_temporaries(t, m));
+	session_settle();
+	while (staging_take_overtaken(t->staging, &staged)) {
+		struct node node = {0};
+		meta_begin(m);
+		int rc = meta_end(m, tree_get(m, staged.node, &node));
+		if (rc < 0 || !is_open_for_writing(t, node.ino))
+			trusted_forget(t, staged.node);
+	}
+}
+
+/* ---- renames of directories ---- */
+
 /* Directories move only while no file would come under another dataset's rules unjudged. */
-static int refuse_full_directory(Meta *m, const struct node *node) {
+static int refuse_full_directory(Trusted *t, Meta *m, const struct node *node) {
 	bool empty;
 	if (!S_ISDIR(node->mode))
 		return 0;
@@ -86,6 +124,10 @@ static int refuse_full_directory(Meta *m, const struct node *node) {
 		rc = fault(EPERM,
 		        "a directory of Trusted that holds files is not renamed: each file is judged under its "
 		        "path; copy the files to the new place");
+	if (rc >= 0 && staging_has_child(t->staging, node->id))
+		rc = fault(EPERM,
+		        "a file is being written below this directory of Trusted, or waits there under a temporary "
+		        "name: finish or remove it, then rename the directory");
 	return rc;
 }
 
@@ -108,7 +150,7 @@ int trusted_rename(void *gate, const struct gate_caller *caller, const struct ga
 		rc = rc == -ENOENT ? 0 : rc < 0 ? rc : -EEXIST;
 	}
 	if (rc >= 0)
-		rc = refuse_full_directory(m, r->node);
+		rc = refuse_full_directory(t, m, r->node);
 	rc = meta_end(m, rc);
 	if (rc < 0)
 		return rc;
@@ -167,7 +209,7 @@ static int check_link_name(Trusted *t, const char *path) {
 static int check_move(Trusted *t, Meta *m, const struct node *node, const char *path) {
 	if (S_ISREG(node->mode))
 		return fault(EBUSY, "%s: a file took the name meanwhile; rename it again, so that it is judged", path);
-	return S_ISLNK(node->mode) ? check_link_name(t, path) : refuse_full_directory(m, node);
+	return S_ISLNK(node->mode) ? check_link_name(t, path) : refuse_full_directory(t, m, node);
 }
 
 int trusted_change(void *gate, Meta *m, const struct gate_caller *caller, enum gate_verb verb, const struct node *node,
@@ -177,8 +219,11 @@ int trusted_change(void *gate, Meta *m, const struct gate_caller *caller, enum g
 	case GATE_MKDIR:
 	case GATE_RMDIR:
 	case GATE_SETATTR:
-	case GATE_SETXATTR:
 		return 0;
+	case GATE_SETXATTR:
+		if (node->zone == ZONE_STAGING)
+			return 0; /* publication takes the content alone */
+		return fault(EPERM, "%s: an attribute would be bytes that no check has seen; set it in Landing", path);
 	case GATE_SYMLINK:
 		if (target && stays_below(target))
 			return check_link_name(gate, path);

@@ -176,7 +176,8 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
 
 /* ---- changing ---- */
 
-static int check_change(struct call *call, fuse_ino_t ino, const char *name, struct node *ret_node) {
+static int check_change(
+        struct call *call, fuse_ino_t ino, const char *name, enum gate_verb verb, struct node *ret_node) {
 	int rc = call_node(call, ino, ret_node);
 	if (rc < 0)
 		return rc;
@@ -187,7 +188,7 @@ static int check_change(struct call *call, fuse_ino_t ino, const char *name, str
 	if (rc == 0)
 		rc = check_name(call, ret_node, name, true);
 	bool is_room = ret_node->id > NODE_ROOT && ret_node->id <= NODE_TRUSTED;
-	return rc < 0 || is_room ? rc : zone_guard(call, ret_node, GATE_SETXATTR, ret_node);
+	return rc < 0 || is_room ? rc : zone_guard(call, ret_node, verb, ret_node);
 }
 
 static void note_privileged(struct filesystem *fs, fuse_ino_t ino) {
@@ -207,7 +208,7 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 	call_begin(&call, req, "setxattr");
 	call.event.detail = name;
 	call.event.bytes = size;
-	int rc = check_change(&call, ino, name, &node);
+	int rc = check_change(&call, ino, name, GATE_SETXATTR, &node);
 	if (rc == 0)
 		rc = store_space_check(call.fs->store);
 	if (rc == 0)
@@ -227,7 +228,8 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) {
 	struct node node;
 	call_begin(&call, req, "removexattr");
 	call.event.detail = name;
-	int rc = check_change(&call, ino, name, &node);
+	/* taking away one that is there from before adds no bytes */
+	int rc = check_change(&call, ino, name, GATE_SETATTR, &node);
 	if (rc == 0)
 		rc = xattr_remove(call.meta, node.id, bytes_of_string(name));
 	rc = call_end(&call, rc);

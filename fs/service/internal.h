@@ -12,7 +12,7 @@ struct Service {
 	Meta *meta;
 	Gate *gate;
 	Spawner *spawner;
-	const Trusted *trusted;
+	Trusted *trusted;
 	Control *control;
 	uid_t mounter;
 	bool is_read_only;    /* the store: nothing can be recorded */

@@ -94,6 +94,8 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 	struct actor actor = service_actor(peer);
 	rc = gate_apply(service->gate, bytes_of(archive, size), &actor, name_of(peer->uid, memory, sizeof memory),
 	        &number, &is_changed);
+	if (!rc && service->trusted)
+		trusted_policy_changed(service->trusted);
 	if (!rc) /* durable before the command says that it is in force */
 		rc = store_commit_wait(service->store);
 	if (rc)

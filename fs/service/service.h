@@ -25,8 +25,8 @@ typedef struct Service Service;
 struct service_options {
 	Store *store;
 	Gate *gate;
-	Spawner *spawner;       /* for status; may be NULL */
-	const Trusted *trusted; /* for status; may be NULL */
+	Spawner *spawner; /* for status; may be NULL */
+	Trusted *trusted; /* for status; may be NULL */
 	uid_t mounter;
 	bool others;    /* allow_other */
 	bool read_only; /* mounted with `ro`: nothing is changed for anybody; accesses are recorded all the same */

@@ -168,6 +168,10 @@ int gate_refuse_staged(Gate *gate, Content *staged, const char *below, const str
 int gate_staged_note(Meta *m, uint64_t node, const char *below, const struct actor *actor);
 int gate_staged_forget(Meta *m, uint64_t node);
 
+/* A temporary file that nobody writes any more has come under a dataset: queued to be judged as what its name says now,
+ * and published or put into quarantine like one that a crash left closed. In the running meta operation. */
+int gate_staged_judge(Gate *gate, Meta *m, uint64_t node);
+
 /*
  * Judges version `version` of `node` (sealed, of any zone) as new content of Trusted/`below` and publishes it there.
  * When `from_parent` is not 0, the name `from_name` in it is removed in the same operation (a rename inside Trusted).

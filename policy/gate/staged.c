@@ -181,6 +181,23 @@ static int recover_row(Meta *m, uint64_t id, struct row *row) {
 	return rc < 0 ? rc : row_put(m, id, row);
 }
 
+int gate_staged_judge(Gate *gate, Meta *m, uint64_t node) {
+	struct row row;
+	struct node staged;
+	int rc = row_get(m, node, &row);
+	if (rc >= 0)
+		rc = tree_get(m, node, &staged);
+	if (rc < 0)
+		return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
+	row.closed = staged.version;
+	rc = shown(m, row.below, &row.base);
+	if (rc >= 0)
+		rc = recover_row(m, node, &row);
+	if (rc >= 0)
+		gate_wake(gate);
+	return rc;
+}
+
 int staged_recover(Gate *gate) {
 	char key[KEY_BYTES] = KEY_PREFIX;
 	uint8_t packed[ROW_BYTES_MAX];

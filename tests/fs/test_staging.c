@@ -82,6 +82,30 @@ static void what_nobody_came_for_expires(void **state) {
 	staging_remove(staging, 14);
 }
 
+static void what_a_policy_overtakes_is_met_no_more_and_given_once(void **state) {
+	Staging *staging = *state;
+	struct staged first = staged_file(15, "a.csv", false, 0), second = staged_file(16, "b.csv", false, 0), got;
+	assert_int_equal(staging_add(staging, &second), 0);
+	assert_int_equal(staging_add(staging, &first), 0);
+	assert_true(staging_has_child(staging, first.parent));
+	assert_false(staging_has_child(staging, first.parent + 1));
+	assert_true(staging_next_temporary(staging, 0, &got));
+	assert_int_equal(got.node, 15);
+	assert_true(staging_next_temporary(staging, 15, &got));
+	assert_int_equal(got.node, 16);
+	assert_false(staging_next_temporary(staging, 16, &got));
+	assert_true(staging_meet(staging, first.parent, bytes_of_string("a.csv"), first.uid, 1, 0, &got));
+	staging_govern(staging, 15);
+	assert_false(staging_meet(staging, first.parent, bytes_of_string("a.csv"), first.uid, 1, 0, &got));
+	assert_true(staging_take_overtaken(staging, &got));
+	assert_int_equal(got.node, 15);
+	assert_true(got.governed);
+	assert_false(staging_take_overtaken(staging, &got));
+	staging_remove(staging, 15);
+	staging_remove(staging, 16);
+	assert_false(staging_has_child(staging, first.parent));
+}
+
 static int set_up(void **state) {
 	Staging *staging;
 	int rc = staging_new(&staging);
@@ -101,6 +125,8 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(a_temporary_file_is_met_by_its_user_alone, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_base_is_copied_by_one_only, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(what_nobody_came_for_expires, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                what_a_policy_overtakes_is_met_no_more_and_given_once, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
