@@ -14,11 +14,11 @@
 #include <string.h>
 
 /* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
-const char *const log_events[] = {"access", "arrive", "capture", "chmod", "chown", "close", "create", "damage",
-        "deliver", "getxattr", "init", "link", "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply",
-        "policy-show", "publish", "quarantine-list", "quarantine-show", "read-log", "recover", "removexattr", "rename",
-        "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount",
-        "utimes", "verdict", "versions", "why", NULL};
+const char *const log_events[] = {"access", "arrive", "attend", "capture", "chmod", "chown", "close", "create",
+        "damage", "deliver", "getxattr", "init", "link", "lookup", "mkdir", "mknod", "mount", "open", "opendir",
+        "policy-apply", "policy-show", "publish", "quarantine-list", "quarantine-show", "read-log", "recover",
+        "removexattr", "rename", "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate",
+        "unlink", "unmount", "utimes", "verdict", "versions", "why", NULL};
 
 /* ---- what is asked for ---- */
 
