@@ -39,7 +39,7 @@ class NameTests(GateTests):
         except OSError as error:
             self.check(error.errno == wanted, f"{call.__name__}: {error}")
             return
-        self.faults.append(f"{call.__name__}{arguments} was allowed")
+        self.faults.append(f"{call.__name__}{str(arguments)[:200]} was allowed")
 
     def read_by_another(self, path):
         """What another process of the same user reads; None for nothing."""
