@@ -13,7 +13,8 @@ from promise import JOBS_POLICY, Vault
 GIB = 1 << 30
 TABLE = b"Name,State\nSesame,Lost\n"
 PATIENCE_S = 120  # for what takes a second or two on an idle machine
-LOOKUPS = 30000
+LOOKUPS = 10000
+ROUNDS = 8
 # Or what was freed counts as the daemon's for 256 MB more.
 os.environ["ASAN_OPTIONS"] = "quarantine_size_mb=1:thread_local_quarantine_size_kb=16"
 
@@ -88,16 +89,16 @@ def links(v):
 
 
 def names_below_at(v):
-    """What is looked up once is not kept for ever."""
-    def look_up(second, count):
-        for i in range(count):
-            os.stat(os.path.join(v.mnt, f".assayfs/at/2035-01-01T00:00:{second}.{i:09d}Z/Landing"))
-    look_up("00", LOOKUPS // 3)  # as many as the daemon may remember, and more
-    before = daemon_bytes(v.pid)
-    look_up("01", LOOKUPS)
-    grown = daemon_bytes(v.pid) - before
-    print(f"{LOOKUPS} more names below at/: {grown >> 10} KiB")
-    v.check(grown < 6 << 20, f"the daemon grew by {grown} bytes")
+    """What is looked up once is not kept for ever: sooner or later as many more names take no more room. (The first
+    ones do, and what the sanitizer and the allocator do meanwhile is noise; kept names would take 3 MB each time.)"""
+    grown = []
+    while len(grown) < ROUNDS and (len(grown) < 2 or min(grown[1:]) > 640 << 10):
+        before = daemon_bytes(v.pid)
+        for i in range(LOOKUPS):
+            os.stat(os.path.join(v.mnt, f".assayfs/at/2035-01-01T00:00:{len(grown):02d}.{i:09d}Z/Landing"))
+        grown.append(daemon_bytes(v.pid) - before)
+    print(f"each {LOOKUPS} names below at/: {[size >> 10 for size in grown]} KiB more")
+    v.check(min(grown[1:]) <= 640 << 10, f"the daemon grew by {grown} bytes")
 
 
 def questions(v):
