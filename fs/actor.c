@@ -22,6 +22,15 @@ static void copy_name(const char *name, size_t length, char ret_exe[static 64]) 
 	ret_exe[length] = '\0';
 }
 
+bool actor_read_proc(int directory, const char *path, char *ret_text, size_t size) {
+	_cleanup_(closep) int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, ret_text, size - 1);
+	if (length <= 0)
+		return false;
+	ret_text[length] = '\0';
+	return true;
+}
+
 size_t actor_link_length(const char *link, size_t length) {
 	static const char deleted[] = " (deleted)";
 	size_t tail = sizeof deleted - 1;
@@ -45,13 +54,8 @@ static bool name_from_exe(pid_t tid, char ret_exe[static 64]) {
 static void name_from_comm(pid_t tid, char ret_exe[static 64]) {
 	char path[64], comm[32];
 	snprintf(path, sizeof path, "/proc/%d/comm", tid);
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, comm, sizeof comm);
-	if (length <= 0)
-		return;
-	if (comm[length - 1] == '\n')
-		length--;
-	snprintf(ret_exe, 64, "[%.*s]", (int)length, comm);
+	if (actor_read_proc(AT_FDCWD, path, comm, sizeof comm))
+		snprintf(ret_exe, 64, "[%.*s]", (int)strcspn(comm, "\n"), comm);
 }
 
 /* The request names a thread; if it leads its group it is the process. tgkill with signal 0 tells that in a fraction of
@@ -61,11 +65,8 @@ pid_t actor_process(pid_t tid) {
 		return tid;
 	char path[64], text[512];
 	snprintf(path, sizeof path, "/proc/%d/status", tid);
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (length <= 0)
+	if (!actor_read_proc(AT_FDCWD, path, text, sizeof text))
 		return tid;
-	text[length] = '\0';
 	const char *group = strstr(text, "\nTgid:");
 	long pid = group ? strtol(group + 6, NULL, 10) : 0;
 	return pid > 0 ? (pid_t)pid : tid;

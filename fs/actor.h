@@ -20,6 +20,10 @@ struct fuse_req;
 /* The process that thread `tid` belongs to; `tid` itself when that can't be told. */
 pid_t actor_process(pid_t tid);
 
+/* Reads a small file of /proc, `path` from `directory` (AT_FDCWD: none) on, as text with a NUL; what `size` has no room
+ * for is left out. False when it can't be read: the process is gone, or another's. */
+bool actor_read_proc(int directory, const char *path, char *ret_text, size_t size);
+
 /* Length of a link of /proc/PID, `length` bytes, without the " (deleted)" that stands behind a path which does not lead
  * there any more (for an open file of the mount also when its look-up was found to be out of date). */
 size_t actor_link_length(const char *link, size_t length);

@@ -20,23 +20,13 @@ static bool is_alive(pid_t pid) {
 	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
-/* The whole of a small file of /proc, with a NUL; false when it is gone. */
-static bool read_small(int directory, const char *path, char *text, size_t size) {
-	_cleanup_(closep) int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, size - 1);
-	if (length <= 0)
-		return false;
-	text[length] = '\0';
-	return true;
-}
-
 /* proc_pid_stat(5): flags is field 9, exit_code the last one, in the form of waitpid. The name in field 2 may hold
  * anything, so it is passed over from the right. */
 static enum closer_word word_of_task(pid_t tid) {
 	char path[64], text[1024];
 	unsigned flags = 0;
 	snprintf(path, sizeof path, "/proc/%d/stat", tid);
-	if (!read_small(AT_FDCWD, path, text, sizeof text))
+	if (!actor_read_proc(AT_FDCWD, path, text, sizeof text))
 		return CLOSER_EXITS;
 	const char *fields = strrchr(text, ')');
 	if (!fields || sscanf(fields, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1 || !(flags & FLAG_EXITING))
@@ -73,7 +63,7 @@ static bool is_sought(int directory, const char *fd, const struct sought *sought
 	if (!slash || strcmp(slash + 1, sought->name) != 0)
 		return false;
 	snprintf(path, sizeof path, "fdinfo/%.20s", fd);
-	if (!read_small(directory, path, text, sizeof text))
+	if (!actor_read_proc(directory, path, text, sizeof text))
 		return false;
 	const char *flags = strstr(text, "flags:"), *ino = strstr(text, "\nino:");
 	if (!flags || (strtoul(flags + 6, NULL, 8) & O_ACCMODE) == O_RDONLY)

@@ -2,6 +2,7 @@
 
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
+#include "fs/actor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +17,8 @@
 static bool may_write_itself(pid_t pid) {
 	char path[64], text[256];
 	snprintf(path, sizeof path, "/proc/%d/fdinfo/2", pid);
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	if (length <= 0)
+	if (!actor_read_proc(AT_FDCWD, path, text, sizeof text))
 		return false;
-	text[length] = '\0';
 	const char *at = strstr(text, "flags:");
 	unsigned long flags = at ? strtoul(at + strlen("flags:"), NULL, 8) : O_PATH;
 	return !(flags & O_PATH) && ((flags & O_ACCMODE) == O_WRONLY || (flags & O_ACCMODE) == O_RDWR);

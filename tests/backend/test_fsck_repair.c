@@ -289,14 +289,19 @@ static void lost_packs_are_replaced_by_a_base(void **state) {
 	a_lost_database_is_built_anew(state);
 }
 
-static void what_a_crash_left_is_still_recovered(void **state) {
-	struct test_vault *v = *state;
-	struct result r;
+/* A third file that was synced, then the end of the process: the log is there and open. */
+static void crash_with_a_log(struct test_vault *v) {
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 	put_file(v->store, v, "third", 3);
 	assert_rc(store_commit_wait(v->store));
 	store_abandon(v->store);
 	v->store = NULL;
+}
+
+static void what_a_crash_left_is_still_recovered(void **state) {
+	struct test_vault *v = *state;
+	struct result r;
+	crash_with_a_log(v);
 	flip(v->vault, "meta/1", 3);
 	flip(v->vault, "meta.db", 5 * 4096);
 	repair(v->vault, &r);
@@ -411,11 +416,7 @@ static void without_its_log_a_vault_goes_on_from_the_last_checkpoint_if_that_is_
 	struct test_vault *v = *state;
 	struct result r;
 	char path[512];
-	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
-	put_file(v->store, v, "third", 3);
-	assert_rc(store_commit_wait(v->store));
-	store_abandon(v->store);
-	v->store = NULL;
+	crash_with_a_log(v);
 	(void)snprintf(path, sizeof path, "%s/meta.db-wal", v->vault);
 	assert_int_equal(unlink(path), 0);
 	stays_refused(v, "is gone or was emptied");
@@ -432,11 +433,7 @@ static void without_its_log_a_vault_goes_on_from_the_last_checkpoint_if_that_is_
 static void without_anchors_nothing_is_lost_but_certainty_if_that_is_accepted(void **state) {
 	struct test_vault *v = *state;
 	struct result r;
-	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
-	put_file(v->store, v, "third", 3);
-	assert_rc(store_commit_wait(v->store));
-	store_abandon(v->store);
-	v->store = NULL;
+	crash_with_a_log(v);
 	flip(v->vault, "meta/anchor-1", 9);
 	flip(v->vault, "meta/anchor-2", 9);
 	accept_loss(v, &r);
@@ -449,11 +446,7 @@ static void a_damaged_log_is_dropped_if_that_is_accepted(void **state) {
 	struct test_vault *v = *state;
 	struct result r;
 	size_t size = 0;
-	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
-	put_file(v->store, v, "third", 3);
-	assert_rc(store_commit_wait(v->store));
-	store_abandon(v->store);
-	v->store = NULL;
+	crash_with_a_log(v);
 	uint8_t *log = scratch_read(v->vault, "meta.db-wal", &size);
 	log[size / 2] ^= 1;
 	scratch_write(v->vault, "meta.db-wal", log, size);
