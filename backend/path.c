@@ -56,25 +56,33 @@ static int prepend(char *buffer, size_t *at, size_t end, struct bytes name) {
 	return 0;
 }
 
-static int prepend_entry_of(Meta *m, char *buffer, size_t *at, size_t end, uint64_t *id) {
+static int prepend_entry_of(Meta *m, char *buffer, size_t *at, size_t end, uint64_t *id, bool is_directory) {
+	struct bytes name;
+	if (is_directory && node_cache_get_name(m->nodes, *id, id, &name))
+		return prepend(buffer, at, end, name);
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	int rc = SQL_START(m, "SELECT parent, name FROM entry WHERE node = ? LIMIT 1", &stmt, v_u64(*id));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
+	name = column_bytes(stmt, 1);
+	if (is_directory)
+		node_cache_put_name(m->nodes, *id, column_u64(stmt, 0), name);
 	*id = column_u64(stmt, 0);
-	return prepend(buffer, at, end, column_bytes(stmt, 1));
+	return prepend(buffer, at, end, name);
 }
 
 /* The path of `id`, then "/" and `name` when that is not empty, built from the end. */
 static int build(Meta *m, uint64_t id, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length) {
+	meta_assert_running(m);
 	if (capacity == 0)
 		return -ERANGE;
 	size_t end = capacity - 1, at = end;
 	int rc = name.size ? prepend(ret_path, &at, end, name) : 0;
-	while (rc == 0 && id != NODE_ROOT)
-		rc = prepend_entry_of(m, ret_path, &at, end, &id);
+	/* What something lies in is a directory, which has one name. */
+	for (bool is_directory = name.size > 0; rc == 0 && id != NODE_ROOT; is_directory = true)
+		rc = prepend_entry_of(m, ret_path, &at, end, &id, is_directory);
 	if (rc < 0)
 		return rc;
 	memmove(ret_path, ret_path + at, end - at);

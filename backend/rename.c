@@ -101,6 +101,7 @@ static int update_node(Meta *m, struct node *node, uint64_t dir, uint32_t nlink,
 	node->parent = is_dir(node) ? dir : 0;
 	node->nlink = nlink;
 	node->ctime = now;
+	node_cache_touch(m->nodes, node->id);
 	return SQL_RUN(m, "UPDATE node SET parent = ?2, nlink = ?3, ctime = ?4 WHERE id = ?1", v_u64(node->id),
 	        v_u64(node->parent), v_u64(nlink), v_i64(now));
 }

@@ -46,10 +46,14 @@ static int one_node(Meta *m, const char *sql, uint64_t number, struct node *ret_
 	if (rc <= 0)
 		return rc < 0 ? rc : -ESTALE;
 	node_read(stmt, 0, ret_node);
+	node_cache_put(m->nodes, ret_node);
 	return 0;
 }
 
 int tree_get(Meta *m, uint64_t id, struct node *ret_node) {
+	meta_assert_running(m);
+	if (node_cache_get(m->nodes, id, ret_node))
+		return 0;
 	return one_node(m, "SELECT " NODE_COLUMNS " FROM node n WHERE n.id = ?", id, ret_node);
 }
 
@@ -81,6 +85,7 @@ int tree_find_entry(Meta *m, uint64_t parent, struct bytes name, struct entry *r
 	*ret_entry =
 	        (struct entry){.id = column_u64(stmt, 0), .born = column_u64(stmt, 1), .parent = parent, .name = name};
 	node_read(stmt, 2, &ret_entry->node);
+	node_cache_put(m->nodes, &ret_entry->node);
 	return 0;
 }
 
@@ -198,6 +203,8 @@ static int insert_node(Meta *m, struct node *node, struct bytes target) {
 	        is_link ? v_bytes(target) : v_null());
 	if (rc < 0)
 		return rc;
+	node_cache_touch(m->nodes, node->id);
+	node_cache_put(m->nodes, node);
 	m->state.next_node++;
 	m->state.counts.nodes++;
 	m->state.counts.directories += S_ISDIR(node->mode) ? 1 : 0;
@@ -205,6 +212,7 @@ static int insert_node(Meta *m, struct node *node, struct bytes target) {
 }
 
 static int delete_node(Meta *m, const struct node *node) {
+	node_cache_touch(m->nodes, node->id);
 	int rc = SQL_RUN(m, "DELETE FROM node WHERE id = ?", v_u64(node->id));
 	if (rc == 0) {
 		m->state.counts.nodes--;
@@ -229,8 +237,17 @@ int tree_insert_entry(Meta *m, uint64_t parent, struct bytes name, uint64_t node
 }
 
 int tree_touch_directory(Meta *m, uint64_t dir, int64_t now, int links) {
-	return SQL_RUN(m, "UPDATE node SET mtime = ?2, ctime = ?2, nlink = nlink + ?3 WHERE id = ?1", v_u64(dir),
+	struct node node;
+	bool known = node_cache_get(m->nodes, dir, &node);
+	node_cache_touch(m->nodes, dir);
+	int rc = SQL_RUN(m, "UPDATE node SET mtime = ?2, ctime = ?2, nlink = nlink + ?3 WHERE id = ?1", v_u64(dir),
 	        v_i64(now), v_i64(links));
+	if (rc == 0 && known) {
+		node.mtime = node.ctime = now;
+		node.nlink = (uint32_t)((int64_t)node.nlink + links);
+		node_cache_put(m->nodes, &node);
+	}
+	return rc;
 }
 
 static int name_exists(Meta *m, uint64_t parent, struct bytes name) {
@@ -286,11 +303,13 @@ int tree_create_orphan(Meta *m, const struct node *attrs, struct node *ret_node)
 
 /* Sets links and ctime of a node that got or lost a name. */
 static int add_links(Meta *m, struct node *node, int links, int64_t now) {
+	node_cache_touch(m->nodes, node->id);
 	int rc = SQL_RUN(m, "UPDATE node SET nlink = nlink + ?2, ctime = ?3 WHERE id = ?1", v_u64(node->id),
 	        v_i64(links), v_i64(now));
 	if (rc == 0) {
 		node->nlink = (uint32_t)((int64_t)node->nlink + links);
 		node->ctime = now;
+		node_cache_put(m->nodes, node);
 	}
 	return rc;
 }
@@ -352,6 +371,7 @@ static int worth_remembering(Meta *m, const struct entry *entry, bool renamed, b
 
 int tree_end_entry(Meta *m, const struct entry *entry, bool renamed) {
 	bool worth;
+	node_cache_touch(m->nodes, entry->node.id);
 	int rc = worth_remembering(m, entry, renamed, &worth);
 	if (rc == 0)
 		rc = SQL_RUN(m, "DELETE FROM entry WHERE parent = ? AND name = ?", v_u64(entry->parent),
@@ -480,19 +500,23 @@ int tree_setattr(Meta *m, uint64_t id, const struct node *values, unsigned mask,
 		node.ctime = meta_now(m);
 	static const char sql[] = "UPDATE node SET mode = ?2, uid = ?3, gid = ?4, size = ?5, atime = ?6, mtime = ?7, "
 	                          "ctime = ?8 WHERE id = ?1";
+	node_cache_touch(m->nodes, id);
 	rc = SQL_RUN(m, sql, v_u64(id), v_u64(node.mode), v_u64(node.uid), v_u64(node.gid), v_u64(node.size),
 	        v_i64(node.atime), v_i64(node.mtime), v_i64(node.ctime));
 	if (rc == 0 && (mask & TREE_ZONE)) {
 		node.zone = values->zone;
 		rc = SQL_RUN(m, "UPDATE node SET zone = ?2 WHERE id = ?1", v_u64(id), v_u64(node.zone));
 	}
-	if (rc == 0)
-		*ret_node = node;
-	return rc;
+	if (rc < 0)
+		return rc;
+	node_cache_put(m->nodes, &node);
+	*ret_node = node;
+	return 0;
 }
 
 int tree_new_ino(Meta *m, uint64_t id, uint64_t *ret_ino) {
 	uint64_t ino = m->state.next_node, changed = 0;
+	node_cache_touch(m->nodes, id);
 	int rc = SQL_RUN_CHANGED(m, "UPDATE node SET ino = ?2, ctime = ?3 WHERE id = ?1", &changed, v_u64(id),
 	        v_u64(ino), v_i64(meta_now(m)));
 	if (rc < 0)

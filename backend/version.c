@@ -188,6 +188,7 @@ int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
 		rc = SQL_RUN(m, "DELETE FROM version WHERE id = ?", v_u64(draft));
 	static const char put_size[] =
 	        "UPDATE node SET size = coalesce((SELECT size FROM version WHERE id = node.version), 0) WHERE id = ?";
+	node_cache_touch(m->nodes, version.node);
 	if (rc == 0)
 		rc = SQL_RUN(m, put_size, v_u64(version.node));
 	if (rc || !ret_node_size)
@@ -329,6 +330,7 @@ int version_seal(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, 
 		        v_u64(version.mode), v_u64(version.uid), v_u64(version.gid), v_u64(version.sealed),
 		        v_i64(version.sealed_time), v_ref(verdict), v_blob(version.hash, sizeof version.hash),
 		        sha256 ? v_blob(sha256, 32) : v_null());
+	node_cache_touch(m->nodes, version.node);
 	if (rc == 0)
 		rc = SQL_RUN(m, "UPDATE node SET version = ?2, size = ?3 WHERE id = ?1", v_u64(version.node),
 		        v_u64(draft), v_u64(version.size));
@@ -366,6 +368,7 @@ int version_withdraw(Meta *m, uint64_t id, uint64_t fallback) {
 		rc = fallback == id ? -EINVAL : check_fallback(m, version.node, fallback, &size);
 	if (rc == 0)
 		rc = tree_get(m, version.node, &node);
+	node_cache_touch(m->nodes, version.node);
 	if (rc == 0 && node.version == id)
 		rc = SQL_RUN(m, "UPDATE node SET version = ?2, size = ?3, ctime = ?4 WHERE id = ?1", v_u64(node.id),
 		        v_u64(fallback), v_u64(size), v_i64(meta_now(m)));

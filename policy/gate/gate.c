@@ -87,13 +87,11 @@ int gate_policy_load(Meta *m, struct gate_policy **ret) {
 
 /* ---- the threads that run jobs ---- */
 
-enum { IDLE_MS = 500 }; /* also how late a job may be that recovery or another process queued unseen */
-
 /* `for_long`: the last look at the queue failed or found what must wait for others, and the next would at once as well.
  */
 static struct timespec wait_until(Gate *gate, bool for_long) {
 	Meta *m = store_meta(gate->store);
-	int64_t due = 0, wait_ns = IDLE_MS * INT64_C(1000000);
+	int64_t due = 0, wait_ns = GATE_IDLE_MS * INT64_C(1000000);
 	meta_begin(m);
 	int rc = meta_end(m, job_next_due(m, 0, &due));
 	if (rc >= 0 && !for_long) {

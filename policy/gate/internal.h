@@ -64,6 +64,8 @@ int gate_policy_load(Meta *m, struct gate_policy **ret);
 int gate_policy_wrap(Policy *policy, uint64_t number, struct gate_policy **ret);
 /* Puts it in force; takes it over. */
 void gate_policy_install(Gate *gate, struct gate_policy *policy);
+/* The threads look at the queue at least so often, so a job that is due later needs nobody to be woken. */
+enum { GATE_IDLE_MS = 500 };
 void gate_wake(Gate *gate);
 bool gate_is_stopping(Gate *gate);
 

@@ -44,6 +44,9 @@ static struct job job_for(const struct actor *actor, enum job_kind kind, const c
 	return job;
 }
 
+/* 1: a job was queued that is due before a thread looks at the queue by itself, so somebody is to be woken. Most settle
+ * for longer; waking all threads for each of them cost a create 40 us of 350, as they look under the metadata's lock.
+ */
 static int arrived(const struct gate_policy *policy, Meta *m, const char *path, uint64_t node, uint64_t version,
         const struct actor *actor) {
 	enum zone zone;
@@ -55,14 +58,16 @@ static int arrived(const struct gate_policy *policy, Meta *m, const char *path, 
 		return 0;
 	struct job job = job_for(actor, JOB_ARRIVE, path, node, version, dataset);
 	job.due_ns = meta_now(m) + (int64_t)dataset->settle_ms * 1000000;
-	return fault_while(put_job(m, &job, path), "queueing the check of %s", path);
+	int rc = put_job(m, &job, path);
+	return rc < 0 ? fault_while(rc, "queueing the check of %s", path) : dataset->settle_ms <= GATE_IDLE_MS;
 }
 
 int gate_arrived(Gate *gate, Meta *m, const char *path, uint64_t node, uint64_t version, const struct actor *actor) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
 	int rc = arrived(policy, m, path, node, version, actor);
-	gate_wake(gate);
-	return rc;
+	if (rc > 0)
+		gate_wake(gate);
+	return rc < 0 ? rc : 0;
 }
 
 /* Names cost their maker nothing, and here a row each for every close: many are walked later, by a job that waits as
@@ -85,6 +90,7 @@ static int arrived_everywhere(
 	struct tree_name at = {0};
 	char path[TREE_PATH_MAX];
 	struct node names;
+	bool wakes = false;
 	int rc = tree_get(m, node, &names);
 	if (rc < 0 || names.nlink > GATE_NAMES_MAX)
 		return rc < 0 ? rc : put_names_job(m, node, version, actor);
@@ -93,15 +99,17 @@ static int arrived_everywhere(
 			rc = arrived(policy, m, path, node, version, actor);
 		if (rc < 0 && rc != -ERANGE)
 			return rc;
+		wakes |= rc > 0;
 	}
-	return rc == -ENOENT ? 0 : rc;
+	return rc == -ENOENT ? wakes : rc;
 }
 
 int gate_arrived_everywhere(Gate *gate, Meta *m, uint64_t node, uint64_t version, const struct actor *actor) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
 	int rc = arrived_everywhere(policy, m, node, version, actor);
-	gate_wake(gate);
-	return rc;
+	if (rc > 0)
+		gate_wake(gate);
+	return rc < 0 ? rc : 0;
 }
 
 /* Up to GATE_NAMES_MAX of them, in one operation. -ENOENT: there are no more. */
@@ -117,7 +125,8 @@ static int queue_some_names(
 	for (int i = 0; i < GATE_NAMES_MAX && (rc >= 0 || rc == -ERANGE); i++) {
 		rc = tree_next_path(m, node, at, path, sizeof path, NULL);
 		if (rc >= 0)
-			rc = arrived(policy, m, path, node, now.version, actor);
+			rc = arrived(
+			        policy, m, path, node, now.version, actor); /* by a thread that looks again itself */
 	}
 	bool is_last = rc == -ENOENT;
 	rc = meta_end(m, is_last || rc == -ERANGE ? 0 : rc);
@@ -150,7 +159,9 @@ int gate_recovered(Meta *m, const struct version *version, void *arg) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = NULL;
 	int rc = gate_policy_load(m, &policy);
 	struct actor actor = {.uid = version->uid, .gid = version->gid, .exe = "assayfs"};
-	return rc < 0 ? rc : arrived_everywhere(policy, m, version->node, version->id, &actor);
+	if (rc >= 0)
+		rc = arrived_everywhere(policy, m, version->node, version->id, &actor);
+	return rc < 0 ? rc : 0;
 }
 
 /* ---- a walk that queues ---- */
@@ -214,7 +225,8 @@ static int queue_moved(void *arg, const char *path, const struct node *node) {
 	struct queueing *q = arg;
 	Meta *m = store_meta(q->gate->store);
 	meta_begin(m);
-	return meta_end(m, arrived(q->policy, m, path, node->id, node->version, q->actor));
+	int rc = meta_end(m, arrived(q->policy, m, path, node->id, node->version, q->actor));
+	return rc < 0 ? rc : 0;
 }
 
 int queue_below(Gate *gate, uint64_t directory, const char *path, const struct actor *actor) {
@@ -234,7 +246,8 @@ static int queue_unpassed(void *arg, const char *path, const struct node *node) 
 	int rc = gate_outcome(m, path, node, &outcome, NULL);
 	if (rc >= 0 && outcome != OUTCOME_PASSED)
 		rc = arrived(q->policy, m, path, node->id, node->version, q->actor);
-	return meta_end(m, rc);
+	rc = meta_end(m, rc);
+	return rc < 0 ? rc : 0;
 }
 
 static int check_steward(const Policy *policy) {
