@@ -297,8 +297,8 @@ int segment_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_
 static bool row_to_tell(struct segment *segment, struct segment_row *ret_row) {
 	*ret_row = segment->row;
 	/* What isn't synced and cut to its length may not be called closed. */
-	if (segment->row.state != SEGMENT_OPEN &&
-	        (segment->row.bytes != segment->done || segment->appending > 0 || segment->uncut))
+	if (segment->row.state != SEGMENT_OPEN && (segment->row.bytes != segment->done || segment->appending > 0 ||
+	                                                  segment->uncut || segment->filled > 0))
 		ret_row->state = SEGMENT_OPEN;
 	if (segment->row.bytes <= SEGMENT_HEADER_BYTES)
 		return false;

@@ -17,6 +17,8 @@ struct segment {
 	struct segment_row row; /* bytes: the synced length */
 	uint32_t reserved;      /* where the next batch will begin; the positions before are consumed */
 	uint32_t done;          /* all batches before this are written */
+	uint32_t filled;        /* the file has bytes up to here: zeros behind `done`, cut when the segment is closed */
+	unsigned trickles;      /* how many syncs in a row found little */
 	unsigned appending;     /* batches between reserve and settle */
 	bool fresh;             /* its name was not synced yet */
 	bool lost;              /* a write failed: nothing behind `done` counts */

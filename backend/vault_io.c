@@ -160,6 +160,11 @@ int vault_io_free_space(VaultIo *io, uint64_t *ret_bytes) {
 	return io->ops->free_space(io->vault, ret_bytes);
 }
 
+bool vault_io_has_plenty(VaultIo *io) {
+	uint64_t bytes = 0;
+	return vault_io_free_space(io, &bytes) == 0 && bytes >= VAULT_IO_PLENTY;
+}
+
 int vault_file_open(VaultIo *io, const char *name, unsigned flags, VaultFile **ret_file) {
 	int rc = check_name(name);
 	if (rc < 0)

@@ -133,6 +133,9 @@ int vault_io_stat_size(VaultIo *io, const char *name, uint64_t *ret_size);
 
 /* Bytes that this user may still write on the vault's file system. */
 int vault_io_free_space(VaultIo *io, uint64_t *ret_bytes);
+/* Whether there is so much that files may be filled ahead for speed: nothing that counts could miss it. */
+#define VAULT_IO_PLENTY ((uint64_t)256 << 20)
+bool vault_io_has_plenty(VaultIo *io);
 
 /* Opens a regular file; flags as above. -ENOENT, -EEXIST, -EISDIR. */
 int vault_file_open(VaultIo *io, const char *name, unsigned flags, VaultFile **ret_file);

@@ -10,6 +10,16 @@
 /* Records gathered before they are written: a transaction of up to so many pages costs one call. */
 #define WAL_BUFFERED_RECORDS 64
 
+/*
+ * Behind small commits the file is filled with zeros, so far ahead: a sync after a write into blocks that the file has
+ * is one flush of the disk, one after a write that extends it has the file's own metadata to write as well. Measured,
+ * two files synced in turn: 420 us when they grow, 336 with fallocate, 158 so. A large commit pays for its sync once
+ * and fills nothing, nor do a few small ones, or any on a disk that has little room.
+ */
+#define WAL_SMALL_RECORDS 32
+#define WAL_SMALL_COMMITS 16
+#define WAL_AHEAD_BYTES (1u << 20)
+
 struct WalChain {
 	VaultIo *io;
 	const struct meta_keys *keys;
@@ -29,6 +39,8 @@ struct WalChain {
 
 	uint32_t count;   /* frames sealed */
 	uint32_t written; /* of them in the file; the others wait in `buffer` */
+	uint64_t filled;  /* the file has bytes up to here at least */
+	unsigned small;   /* commits in a row that were */
 	uint32_t database_pages;
 	uint8_t *buffer;
 	uint8_t *record;
