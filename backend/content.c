@@ -29,6 +29,7 @@ static int look_up(Meta *m, uint64_t node_id, uint64_t version_id, Content *c) {
 		if (version.state == VERSION_ERASED || version.state == VERSION_DRAFT)
 			return fault(ESTALE, "version %lu can't be read any more", (unsigned long)c->base);
 	}
+	c->rows = c->base;
 	c->size = version.size;
 	return 0;
 }
@@ -81,6 +82,12 @@ uint64_t content_size(Content *c) {
 	return size;
 }
 
+void content_set_times(Content *c, int64_t mtime, int64_t ctime) {
+	pthread_mutex_lock(&c->lock);
+	c->times = (struct version_times){.mtime = mtime, .ctime = ctime};
+	pthread_mutex_unlock(&c->lock);
+}
+
 uint64_t content_node(const Content *c) {
 	return c->node;
 }
@@ -108,12 +115,11 @@ int content_page(Content *c, uint64_t page, struct item **ret_item) {
 	int rc = item_add(c, ITEM_PAGE, page, &item);
 	if (rc)
 		return rc;
-	uint64_t version = c->draft ? c->draft : c->base;
-	if (version && page < c->cut) {
+	if (c->rows && page < c->cut) {
 		size_t count = 0;
 		Meta *m = store_meta(c->store);
 		meta_begin(m);
-		rc = meta_end(m, version_map_get(m, version, page, item->refs, &count));
+		rc = meta_end(m, version_map_get(m, c->rows, page, item->refs, &count));
 		if (rc == 0)
 			memset(item->refs + count, 0, (MAP_PAGE_REFS - count) * sizeof *item->refs);
 	}
@@ -159,7 +165,7 @@ static int read_resolve(Content *c, struct read_step *step) {
 	struct item *page = NULL;
 	for (size_t i = 0; i < step->count; i++) {
 		uint64_t block = step->first + i;
-		struct item *item = c->draft ? item_find(c, ITEM_BLOCK, block) : NULL;
+		struct item *item = c->blocks ? item_find(c, ITEM_BLOCK, block) : NULL;
 		if (item) {
 			size_t in, to, size = part_of(step, i, &in, &to);
 			memcpy(step->out + to, item->data + in, size);
@@ -177,6 +183,19 @@ static int read_resolve(Content *c, struct read_step *step) {
 	return 0;
 }
 
+/* Keeps a block that was read, unless it is another by now. Takes `data` over if it does, and sets it to NULL. */
+static void keep_block(Content *c, uint64_t block, const struct block_ref *ref, uint8_t **data) {
+	pthread_mutex_lock(&c->lock);
+	struct item *page = item_find(c, ITEM_PAGE, block / BLOCKS_PER_PAGE), *item = NULL;
+	bool is_same = page && memcmp(&page->refs[block % BLOCKS_PER_PAGE], ref, sizeof *ref) == 0;
+	if (is_same && !item_find(c, ITEM_BLOCK, block) && item_add(c, ITEM_BLOCK, block, &item) == 0) {
+		free(item->data);
+		item->data = steal_pointer(data);
+		item->plain = ref->plain;
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* A block of which only a part is wanted. */
 static int read_edge(Content *c, const struct read_step *step, size_t i) {
 	size_t in, to, size = part_of(step, i, &in, &to);
@@ -188,9 +207,12 @@ static int read_edge(Content *c, const struct read_step *step, size_t i) {
 	if (!block)
 		return fault(ENOMEM, "no memory to read a block");
 	int rc = segment_read(store_segments(c->store), &step->refs[i], 1, block);
-	if (rc == 0)
+	if (rc == 0) {
 		memcpy(step->out + to, block + in, size);
-	secret_wipe(block, SEGMENT_BLOCK_BYTES);
+		keep_block(c, step->first + i, &step->refs[i], &block);
+	}
+	if (block)
+		secret_wipe(block, SEGMENT_BLOCK_BYTES);
 	free(block);
 	return rc;
 }
@@ -254,15 +276,23 @@ int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t 
 
 /* ---- rows ---- */
 
+/* A draft's row has the size that it has by now. */
+static int put_draft(Content *c, Meta *m) {
+	struct version draft = {
+	        .id = c->draft, .node = c->node, .zone = (uint8_t)c->zone, .size = c->size, .base = c->rows};
+	return version_draft_put(m, &draft);
+}
+
 int content_put_rows(Content *c, Meta *m) {
-	int rc = 0;
-	if (c->cut != UINT64_MAX)
+	bool is_new = c->rows != c->draft;
+	int rc = is_new ? put_draft(c, m) : 0;
+	if (rc == 0 && c->cut != UINT64_MAX)
 		rc = version_truncate_map(m, c->draft, c->cut);
 	for (struct item *item = c->first; item && rc == 0; item = item->after) {
 		if (item->kind == ITEM_PAGE && item->dirty)
 			rc = version_map_put(m, c->draft, item->index, item->refs, MAP_PAGE_REFS);
 	}
-	if (rc == 0 && c->size_changed)
+	if (rc == 0 && c->size_changed && !is_new)
 		rc = version_set_size(m, c->draft, c->size);
 	return rc;
 }
@@ -272,6 +302,7 @@ void content_rows_kept(Content *c) {
 		if (item->kind == ITEM_PAGE)
 			item->dirty = false;
 	}
+	c->rows = c->draft;
 	c->cut = UINT64_MAX;
 	c->size_changed = false;
 }
@@ -286,7 +317,7 @@ static int flush(Content *c, bool synced) {
 	Meta *m = store_meta(c->store);
 	meta_begin(m);
 	rc = content_put_rows(c, m);
-	if (rc == 0 && synced)
+	if (rc == 0 && synced && !c->synced)
 		rc = version_mark_fsynced(m, c->draft);
 	rc = meta_end(m, rc);
 	if (rc == 0) {
@@ -317,6 +348,7 @@ int content_sync(Content *c) {
 
 static void draft_ended(Content *c) {
 	c->draft = 0;
+	c->rows = c->base;
 	c->synced = c->reverted = false;
 }
 
@@ -333,13 +365,15 @@ int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t
 	meta_begin(m);
 	rc = content_put_rows(c, m);
 	if (rc == 0)
-		rc = version_seal(m, c->draft, origin, verdict, sha256, &version);
+		rc = version_seal_timed(
+		        m, c->draft, origin, verdict, sha256, c->times.mtime ? &c->times : NULL, &version);
 	if (rc == 0 && then)
 		rc = then(m, &version, arg);
 	rc = meta_end(m, rc);
 	if (rc == 0) {
 		content_rows_kept(c);
 		c->base = version.id;
+		c->times = (struct version_times){0};
 		draft_ended(c);
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -354,8 +388,9 @@ int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t
 static int drop_rows(Content *c, Meta *m, uint64_t *ret_size) {
 	struct version version = {0};
 	struct node node = {0};
-	int rc = version_drop(m, c->draft, &node.size);
-	if (rc == 0)
+	bool has_rows = c->rows == c->draft;
+	int rc = has_rows ? version_drop(m, c->draft, &node.size) : 0;
+	if (rc == 0 && has_rows)
 		rc = tree_setattr(m, c->node, &node, TREE_SIZE, &node);
 	if (rc == 0 && c->base)
 		rc = version_get(m, c->base, &version);

@@ -66,6 +66,9 @@ int content_touch(Content *c);
 /* Bytes that read(2) reaches, what is not sealed yet included. */
 uint64_t content_size(Content *c);
 
+/* The next content_seal gives the node these times first (ns since 1970), in the same operation. */
+void content_set_times(Content *c, int64_t mtime, int64_t ctime);
+
 /* The node this is the content of. */
 uint64_t content_node(const Content *c);
 

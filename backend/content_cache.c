@@ -92,6 +92,7 @@ int item_add(Content *c, enum item_kind kind, uint64_t index, struct item **ret_
 	item->before = c->last;
 	*(c->last ? &c->last->after : &c->first) = item;
 	c->last = item;
+	c->blocks += kind == ITEM_BLOCK;
 	c->cache->bytes += payload(kind);
 	pthread_mutex_unlock(&c->cache->lock);
 	*ret_item = item;
@@ -107,6 +108,7 @@ void item_drop(Content *c, struct item *item) {
 	lru_remove(c->cache, item);
 	*(item->before ? &item->before->after : &c->first) = item->after;
 	*(item->after ? &item->after->before : &c->last) = item->before;
+	c->blocks -= item->kind == ITEM_BLOCK;
 	c->cache->bytes -= payload(item->kind);
 	pthread_mutex_unlock(&c->cache->lock);
 	if (item->kind == ITEM_BLOCK)

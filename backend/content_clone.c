@@ -27,13 +27,12 @@ static void unlock_both(Content *a, Content *b) {
 /* The zone whose key seals what the content shows. */
 static int zone_of(Content *c, enum zone *ret_zone) {
 	struct version version = {0};
-	uint64_t id = c->draft ? c->draft : c->base;
-	*ret_zone = ZONE_NONE;
-	if (id == 0)
+	*ret_zone = c->draft ? c->zone : ZONE_NONE;
+	if (c->draft || c->base == 0)
 		return 0;
 	Meta *m = store_meta(c->store);
 	meta_begin(m);
-	int rc = meta_end(m, version_get(m, id, &version));
+	int rc = meta_end(m, version_get(m, c->base, &version));
 	*ret_zone = (enum zone)version.zone;
 	return rc;
 }
@@ -173,11 +172,10 @@ static int next_known(Content *c, uint64_t block, uint64_t *ret_block) {
 		if (item->dirty && first >= block && first < best)
 			best = first;
 	}
-	uint64_t version = c->draft ? c->draft : c->base;
-	if (version) {
+	if (c->rows) {
 		Meta *m = store_meta(c->store);
 		meta_begin(m);
-		int rc = meta_end(m, version_map_next(m, version, page, &found));
+		int rc = meta_end(m, version_map_next(m, c->rows, page, &found));
 		if (rc < 0 && rc != -ENXIO)
 			return rc;
 		if (rc == 0 && found < c->cut) {

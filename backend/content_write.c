@@ -17,7 +17,7 @@ static int make_draft(Content *c, Meta *m, bool empty, struct version *ret_versi
 	struct node node;
 	int rc = tree_get(m, c->node, &node);
 	if (rc == 0)
-		rc = version_draft(m, c->node, empty ? 0 : c->base, (enum zone)node.zone, ret_version);
+		rc = version_draft_reserve(m, c->node, empty ? 0 : c->base, (enum zone)node.zone, ret_version);
 	if (rc == -EEXIST)
 		return fault(
 		        EIO, "a synced change of this file could not be kept as a version yet; mount the vault again");
@@ -36,6 +36,7 @@ int content_ensure_draft(Content *c, bool empty) {
 	if (rc)
 		return fault_while(rc, "beginning a new version");
 	c->draft = version.id;
+	c->rows = version.base;
 	c->zone = (enum zone)version.zone;
 	if (empty) {
 		items_drop_from(c, 0, 0);
@@ -58,12 +59,13 @@ static void page_set(struct item *page, uint64_t block, const struct block_ref *
 	page->dirty = true;
 }
 
-static struct segment_block block_of(const Content *c, uint64_t block, struct bytes plain) {
+static struct segment_block block_of(const Content *c, uint64_t draft, uint64_t block, struct bytes plain) {
 	return (struct segment_block){
-	        .plain = plain, .node = c->node, .version = c->draft, .offset = block * SEGMENT_BLOCK_BYTES};
+	        .plain = plain, .node = c->node, .version = draft, .offset = block * SEGMENT_BLOCK_BYTES};
 }
 
-/* Seals up to SEGMENT_BATCH_BLOCKS dirty block items; they are gone then. Whatever can fail comes before any change. */
+/* Seals up to SEGMENT_BATCH_BLOCKS dirty block items; the full ones are gone then, parts stay as clean ones. Whatever
+ * can fail comes before any change. */
 static int seal_items(Content *c, struct item *const *items, size_t n) {
 	struct segment_block blocks[SEGMENT_BATCH_BLOCKS];
 	struct block_ref refs[SEGMENT_BATCH_BLOCKS];
@@ -72,14 +74,16 @@ static int seal_items(Content *c, struct item *const *items, size_t n) {
 		int rc = content_page(c, items[i]->index / BLOCKS_PER_PAGE, &pages[i]);
 		if (rc)
 			return rc;
-		blocks[i] = block_of(c, items[i]->index, bytes_of(items[i]->data, items[i]->plain));
+		blocks[i] = block_of(c, c->draft, items[i]->index, bytes_of(items[i]->data, items[i]->plain));
 	}
 	int rc = segment_append(store_segments(c->store), c->zone, blocks, n, refs);
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < n; i++) {
 		page_set(pages[i], items[i]->index, &refs[i]);
-		item_drop(c, items[i]);
+		items[i]->dirty = false;
+		if (items[i]->plain == SEGMENT_BLOCK_BYTES)
+			item_drop(c, items[i]);
 	}
 	return 0;
 }
@@ -172,10 +176,15 @@ static int block_for_write(Content *c, uint64_t block, size_t in, size_t size, s
  * One step of a write. Everything that can fail is done first; then the file changes from one state to the next.
  *
  *     ┌─ head ─┬─ whole blocks: sealed from the caller's memory ─┬─ tail ─┐
+ *
+ * Whole blocks are sealed without the content's lock: the kernel writes back a megabyte in each of several requests,
+ * and their sealing is most of the work.
  */
 struct write_step {
 	uint64_t offset;
 	struct bytes data;
+	uint64_t draft; /* the blocks were sealed for */
+	enum zone zone;
 	uint64_t first_whole, whole; /* blocks */
 	struct item *head, *tail;    /* NULL: none; the same for a write inside one block */
 	struct block_ref refs[STEP_BLOCKS];
@@ -209,8 +218,19 @@ static int prepare_edges(Content *c, struct write_step *step) {
 	return rc;
 }
 
-static int prepare_whole(Content *c, struct write_step *step) {
+/* Without the lock. */
+static int seal_whole(Content *c, struct write_step *step) {
 	struct segment_block blocks[STEP_BLOCKS];
+	if (step->whole == 0)
+		return 0;
+	const uint8_t *from = step->data.data + whole_start(step);
+	for (size_t i = 0; i < step->whole; i++)
+		blocks[i] = block_of(c, step->draft, step->first_whole + i,
+		        bytes_of(from + i * SEGMENT_BLOCK_BYTES, SEGMENT_BLOCK_BYTES));
+	return segment_append(store_segments(c->store), step->zone, blocks, step->whole, step->refs);
+}
+
+static int load_pages(Content *c, struct write_step *step) {
 	if (step->whole == 0)
 		return 0;
 	uint64_t first_page = step->first_whole / BLOCKS_PER_PAGE;
@@ -220,11 +240,7 @@ static int prepare_whole(Content *c, struct write_step *step) {
 		if (rc)
 			return rc;
 	}
-	const uint8_t *from = step->data.data + whole_start(step);
-	for (size_t i = 0; i < step->whole; i++)
-		blocks[i] = block_of(
-		        c, step->first_whole + i, bytes_of(from + i * SEGMENT_BLOCK_BYTES, SEGMENT_BLOCK_BYTES));
-	return segment_append(store_segments(c->store), c->zone, blocks, step->whole, step->refs);
+	return 0;
 }
 
 static void put_bytes(struct item *item, size_t in, const uint8_t *from, size_t size) {
@@ -271,26 +287,53 @@ static int note_run(Content *c, const struct write_step *step) {
 	return content_seal_range(c, start, filled - start);
 }
 
+/* With the lock: the blocks that were sealed become the file's. */
+static int put_step(Content *c, struct write_step *step) {
+	int rc = prepare_edges(c, step);
+	if (rc == 0)
+		rc = load_pages(c, step);
+	if (rc) {
+		/* An item that was to be overwritten whole was never loaded: it must not be taken for what stands
+		 * there. A clean one can be had again. */
+		if (step->head && !step->head->dirty)
+			item_drop(c, step->head);
+		if (step->tail && !step->tail->dirty)
+			item_drop(c, step->tail);
+		return rc;
+	}
+	apply(c, step);
+	/* The write itself is done: if sealing the run fails now, it is tried again when the content is flushed, which
+	 * will say so. */
+	(void)note_run(c, step);
+	return 0;
+}
+
+/* The draft that a step writes into, which another may have sealed since the step's blocks were: they are good for the
+ * next one as well, unless it lies in another zone (-EAGAIN). With the lock. */
+static int step_draft(Content *c, struct write_step *step, bool is_sealed) {
+	int rc = content_ensure_draft(c, false);
+	if (rc == 0 && is_sealed && c->zone != step->zone)
+		return -EAGAIN;
+	step->draft = c->draft;
+	step->zone = c->zone;
+	return rc;
+}
+
 static int write_step(Content *c, uint64_t offset, struct bytes data) {
 	struct write_step step = {.offset = offset, .data = data};
 	step_divide(&step);
-	int rc = prepare_edges(c, &step);
-	if (rc == 0)
-		rc = prepare_whole(c, &step);
-	if (rc) {
-		/* An item that was to be overwritten whole was never loaded: it must not be taken for what stands
-		 * there. */
-		if (step.head && !step.head->dirty)
-			item_drop(c, step.head);
-		if (step.tail && !step.tail->dirty)
-			item_drop(c, step.tail);
-		return rc;
+	pthread_mutex_lock(&c->lock);
+	int rc = step_draft(c, &step, false);
+	if (step.whole > 0) {
+		pthread_mutex_unlock(&c->lock);
+		rc = rc < 0 ? rc : seal_whole(c, &step);
+		pthread_mutex_lock(&c->lock);
+		rc = rc < 0 ? rc : step_draft(c, &step, true);
 	}
-	apply(c, &step);
-	/* The write itself is done: if sealing the run fails now, it is tried again when the content is flushed, which
-	 * will say so. */
-	(void)note_run(c, &step);
-	return 0;
+	if (rc == 0)
+		rc = put_step(c, &step);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
 }
 
 int content_write(Content *c, uint64_t offset, struct bytes data) {
@@ -304,11 +347,9 @@ int content_write(Content *c, uint64_t offset, struct bytes data) {
 			rc = content_make_room(c->cache, true);
 		if (rc < 0)
 			break;
-		pthread_mutex_lock(&c->lock);
-		rc = content_ensure_draft(c, false);
-		if (rc == 0)
+		do
 			rc = write_step(c, offset + done, bytes_of(data.data + done, size));
-		pthread_mutex_unlock(&c->lock);
+		while (rc == -EAGAIN);
 		done += size;
 	}
 	return rc;

@@ -121,7 +121,7 @@ static int check_base(Meta *m, uint64_t base, enum zone zone, uint64_t *ret_size
 	return 0;
 }
 
-int version_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
+int version_draft_reserve(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
 	if (!zone_key_name(zone))
 		return -EINVAL;
 	static const char find[] = "SELECT n.mode, (SELECT 1 FROM version v WHERE v.node = n.id AND v.state = 0)"
@@ -141,24 +141,37 @@ int version_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone,
 	rc = base_version ? check_base(m, base_version, zone, &size) : 0;
 	if (rc < 0)
 		return rc;
-	struct version version = {.id = m->state.next_version,
+	*ret_version = (struct version){.id = m->state.next_version++,
 	        .node = node,
 	        .size = size,
 	        .zone = (uint8_t)zone,
 	        .born = meta_commit_id(m),
 	        .base = base_version};
-	rc = SQL_RUN(m,
-	        "INSERT INTO version (id, node, state, zone, size, origin, born, base) VALUES (?, ?, 0, ?, ?, 0, ?, ?)",
-	        v_u64(version.id), v_u64(node), v_u64(zone), v_u64(size), v_u64(version.born), v_u64(base_version));
-	if (rc == 0 && base_version)
+	return 0;
+}
+
+int version_draft_put(Meta *m, const struct version *draft) {
+	static const char insert[] =
+	        "INSERT INTO version (id, node, state, zone, size, origin, born, base) VALUES (?, ?, 0, ?, ?, 0, ?, ?)";
+	if (draft->size > INT64_MAX)
+		return -EFBIG;
+	int rc = SQL_RUN(m, insert, v_u64(draft->id), v_u64(draft->node), v_u64(draft->zone), v_u64(draft->size),
+	        v_u64(meta_commit_id(m)), v_u64(draft->base));
+	if (rc == 0 && draft->base)
 		rc = SQL_RUN(m,
 		        "INSERT INTO map (version, page, mappage) SELECT ?1, page, mappage FROM map WHERE version = ?2",
-		        v_u64(version.id), v_u64(base_version));
-	if (rc < 0)
-		return rc;
-	m->state.next_version++;
-	*ret_version = version;
-	return 0;
+		        v_u64(draft->id), v_u64(draft->base));
+	return rc;
+}
+
+int version_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
+	struct version version;
+	int rc = version_draft_reserve(m, node, base_version, zone, &version);
+	if (rc == 0)
+		rc = version_draft_put(m, &version);
+	if (rc == 0)
+		*ret_version = version;
+	return rc;
 }
 
 int version_set_size(Meta *m, uint64_t draft, uint64_t size) {
@@ -303,13 +316,37 @@ static int check_node_zone(const struct version *version, uint8_t node_zone) {
 	return 0;
 }
 
+/* The node shows the version from now on. */
+static int show(Meta *m, const struct version *version, const struct version_times *times) {
+	struct node node;
+	int rc = tree_get(m, version->node, &node);
+	if (rc < 0)
+		return rc;
+	node.version = version->id;
+	node.size = version->size;
+	node.mtime = times ? times->mtime : node.mtime;
+	node.ctime = times ? times->ctime : node.ctime;
+	node_cache_touch(m->nodes, node.id);
+	rc = SQL_RUN(m, "UPDATE node SET version = ?2, size = ?3, mtime = ?4, ctime = ?5 WHERE id = ?1", v_u64(node.id),
+	        v_u64(node.version), v_u64(node.size), v_i64(node.mtime), v_i64(node.ctime));
+	if (rc == 0)
+		node_cache_put(m->nodes, &node);
+	return rc;
+}
+
 int version_seal(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, const uint8_t sha256[32],
         struct version *ret_version) {
+	return version_seal_timed(m, draft, origin, verdict, sha256, NULL, ret_version);
+}
+
+int version_seal_timed(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, const uint8_t sha256[32],
+        const struct version_times *times, struct version *ret_version) {
 	struct version version;
 	uint8_t node_zone = ZONE_NONE;
 	int rc = read_for_seal(m, draft, &version, &node_zone);
 	if (rc < 0)
 		return rc;
+	version.mtime = times ? times->mtime : version.mtime;
 	version.origin = (uint8_t)origin;
 	version.verdict = verdict;
 	version.has_sha256 = sha256 != NULL;
@@ -330,10 +367,8 @@ int version_seal(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, 
 		        v_u64(version.mode), v_u64(version.uid), v_u64(version.gid), v_u64(version.sealed),
 		        v_i64(version.sealed_time), v_ref(verdict), v_blob(version.hash, sizeof version.hash),
 		        sha256 ? v_blob(sha256, 32) : v_null());
-	node_cache_touch(m->nodes, version.node);
 	if (rc == 0)
-		rc = SQL_RUN(m, "UPDATE node SET version = ?2, size = ?3 WHERE id = ?1", v_u64(version.node),
-		        v_u64(draft), v_u64(version.size));
+		rc = show(m, &version, times);
 	if (rc < 0)
 		return rc;
 	m->state.counts.versions++;

@@ -77,6 +77,14 @@ struct version {
 int version_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version);
 
 /*
+ * The same in two steps, for a draft that may be sealed in the operation that writes its row: version_draft_reserve
+ * checks, and takes the id, which no other draft will have; version_draft_put writes the row, with *draft's size, and
+ * the map of its base. Between the two the node has no draft: one for each node is up to the caller (-EUCLEAN).
+ */
+int version_draft_reserve(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version);
+int version_draft_put(Meta *m, const struct version *draft);
+
+/*
  * The references of one page, as many as are stored: *ret_count <= 256, the rest are holes; 0: the page is a hole.
  * Works for drafts and sealed versions. -ENOENT no such version is not told apart from a hole (a look-up less).
  */
@@ -111,6 +119,15 @@ int version_mark_fsynced(Meta *m, uint64_t draft);
  */
 int version_seal(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, const uint8_t sha256[32],
         struct version *ret_version);
+
+/* Times of a change that the node's row does not have yet. */
+struct version_times {
+	int64_t mtime, ctime; /* ns */
+};
+
+/* As version_seal, the node getting `times` (NULL: none) first: in one row's update instead of two. */
+int version_seal_timed(Meta *m, uint64_t draft, enum origin origin, uint64_t verdict, const uint8_t sha256[32],
+        const struct version_times *times, struct version *ret_version);
 
 /* Forgets a draft, its map and the pages only it had; the node's current version and size stay what they were before
  * it. *ret_node_size (may be NULL): that size, which is put into the node. */

@@ -80,10 +80,17 @@ int inode_settle_times(struct filesystem *fs, Inode *inode) {
 	return meta_end(fs->meta, tree_setattr(fs->meta, inode->node, &times, TREE_MTIME | TREE_CTIME, &node));
 }
 
-static int seal_content(struct filesystem *fs, Inode *inode, Content *content, struct sealing *sealing) {
+/* The times that wait go into the node with the version's row. */
+static void hand_times(Inode *inode, Content *content) {
+	int64_t written = atomic_exchange(&inode->written_at, 0), changed = atomic_exchange(&inode->changed_at, 0);
+	if (written != 0)
+		content_set_times(content, written, changed > written ? changed : written);
+}
+
+static int seal_content(Inode *inode, Content *content, struct sealing *sealing) {
 	int rc = inode->version == 0 ? content_touch(content) : 0;
 	if (rc == 0)
-		rc = inode_settle_times(fs, inode);
+		hand_times(inode, content);
 	struct version sealed;
 	if (rc == 0)
 		rc = content_seal(content, ORIGIN_WRITE, 0, NULL, after_seal, sealing, &sealed);
@@ -106,7 +113,7 @@ int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struc
 		rc = -ENODATA;
 	} else {
 		struct sealing sealing = {.fs = fs, .inode = inode, .cause = cause, .event = event};
-		rc = seal_content(fs, inode, content, &sealing);
+		rc = seal_content(inode, content, &sealing);
 	}
 	inode_content_done(inode);
 	return rc;
