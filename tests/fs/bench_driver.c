@@ -8,11 +8,11 @@
  *     bench_driver randwrite FILE CALLS           4 KiB at random places of FILE; fsync, close
  *     bench_driver randread FILE CALLS
  *     bench_driver append FILE WRITERS CALLS      4 KiB and fsync, CALLS times each, each to a file of its own: FILE.N
- *     bench_driver overwrite FILE                 4 KiB amid FILE: open, write, close
+ *     bench_driver overwrite FILE                 4 KiB somewhere in FILE, each time elsewhere: open, write, close
  *     bench_driver stat DIR FOLDERS FILES CALLS   of random files
  *
  * Prints the seconds that it took. What is written is pseudo-random, so that nothing below can compress it; what is
- * read is compared with nothing. Random places are the same in each run.
+ * read is compared with nothing. Random places are the same in each run, but those of overwrite.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -164,8 +164,9 @@ static void run_random_read(char **words) {
 
 static void run_overwrite(char **words) {
 	uint64_t size = size_of(words[0]);
+	uint64_t state = (uint64_t)time(NULL) ^ (uint64_t)getpid() << 32;
 	int fd = open_file(words[0], O_WRONLY);
-	write_at(fd, noise_for((uint64_t)getpid(), PAGE), PAGE, size / 2 / PAGE * PAGE);
+	write_at(fd, noise_for(state, PAGE), PAGE, random_page(&state, size));
 	close_file(fd);
 }
 
