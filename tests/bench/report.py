@@ -22,7 +22,8 @@ class Judged:
         self.speeds = {fs: median(figures, workload.name, fs) for fs in PEERS}
         self.ours = self.speeds["assayfs"]
         others = [self.speeds[o] for o in SPEEDS_OF_OTHERS if self.speeds[o]]
-        self.better = self.ours / max(others) if self.ours and others else None
+        self.best = max(others, default=None)
+        self.better = self.ours / self.best if self.ours and others else None
         self.share = self.ours / self.speeds["nothing"] if self.ours and self.speeds["nothing"] else None
 
     def disk_is_the_limit(self):
@@ -30,13 +31,18 @@ class Judged:
         native, nothing = self.speeds["native"], self.speeds["nothing"]
         return bool(native and nothing and native < self.workload.share * nothing)
 
+    def native_note(self):
+        """Said of a goal that the plain folder itself does not reach: no layer over it can."""
+        native = self.speeds["native"]
+        return f" (native: {native / self.best:.1f}x)" if native and native < self.workload.better * self.best else ""
+
     def goals(self):
         """(words, met) of each goal that could be judged."""
         w = self.workload
         if w.below is not None and self.ours is not None:
             yield f"< {w.below:g} {w.unit}", self.ours < w.below
         if w.better is not None and self.better is not None:
-            yield f"{w.better:g}x", self.better >= w.better
+            yield f"{w.better:g}x{self.native_note()}", self.better >= w.better
         if w.gocryptfs is not None and self.ours and self.speeds["gocryptfs"]:
             yield f"{w.gocryptfs:g}x gocryptfs", self.ours / self.speeds["gocryptfs"] >= w.gocryptfs
         if w.share is not None and self.share is not None and not self.disk_is_the_limit():
@@ -58,7 +64,7 @@ def row_of(judged, memory):
     w = judged.workload
     return [w.name, w.unit, *(number(judged.speeds[fs]) for fs in PEERS if fs != "no-audit"),
             number(judged.better) + ("x" if judged.better else ""), number(judged.share) + ("n" if judged.share else ""),
-            ", ".join(words for words, _ in goals) or "–", verdict, number(memory)]
+            ", ".join(words.partition(" (")[0] for words, _ in goals) or "–", verdict, number(memory)]
 
 
 HEAD = ["workload", "unit", "native", "nothing", "gocryptfs", "securefs", "assayfs", "of the better", "of nothing", "goal", "",
@@ -73,30 +79,31 @@ def table(rows, head):
     return "\n".join(lines)
 
 
-def rows_of(bench):
+def rows_of(kept):
     for name, workload in WORKLOADS.items():
-        if name in bench.figures:
-            peaks = bench.memories.get(name, {}).get("assayfs")
-            yield row_of(Judged(workload, bench.figures), max(peaks) if peaks else None)
+        if name in kept.figures:
+            peaks = kept.memories.get(name, {}).get("assayfs")
+            yield row_of(Judged(workload, kept.figures), max(peaks) if peaks else None)
 
 
-def audit_rows(bench):
-    for name, figures in bench.figures.items():
+def audit_rows(kept):
+    for name, figures in kept.figures.items():
         if "no-audit" in figures and "assayfs" in figures:
-            without, ours = (median(bench.figures, name, fs) for fs in ("no-audit", "assayfs"))
+            without, ours = (median(kept.figures, name, fs) for fs in ("no-audit", "assayfs"))
             is_rate = WORKLOADS[name].below is None
             cost = (without / ours if is_rate else ours / without) - 1
             met = "met" if cost < AUDIT_GOAL else f"not met: < {AUDIT_GOAL:.0%}"
             yield [name, WORKLOADS[name].unit, number(without), number(ours), f"{cost:.1%}", met]
 
 
-def report(bench):
-    text = table(list(rows_of(bench)), HEAD)
-    peaks = [max(m["assayfs"]) for m in bench.memories.values() if "assayfs" in m]
+def report(kept):
+    """The tables as text. `kept`: figures and memories, {workload: {file system: [of each round]}}."""
+    text = table(list(rows_of(kept)), HEAD)
+    peaks = [max(m["assayfs"]) for m in kept.memories.values() if "assayfs" in m]
     if peaks:
         met = "met" if max(peaks) < RSS_GOAL_MIB else "not met"
         text += f"\n\nPeak memory of assayfs: {max(peaks):.0f} MiB (goal: < {RSS_GOAL_MIB} MiB, {met})."
-    rows = list(audit_rows(bench))
+    rows = list(audit_rows(kept))
     if rows:
         text += "\n\n" + table(rows, ["workload", "unit", "without audit", "assayfs", "cost", ""])
     return text

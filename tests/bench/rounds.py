@@ -1,5 +1,6 @@
 """The rounds of scripts/bench: fresh file systems, one after the other, and the figures that come of them."""
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -7,6 +8,18 @@ import tempfile
 
 from filesystems import KINDS
 from workloads import Run, Sizes, make_tar
+
+
+class Kept:
+    """Figures that earlier runs wrote with --json; those of a later file stand for those of an earlier one."""
+
+    def __init__(self, files):
+        self.figures, self.memories = {}, {}
+        for name in files:
+            with open(name, encoding="utf-8") as file:
+                kept = json.load(file)
+            self.figures |= kept["figures"]
+            self.memories |= kept["memory"]
 
 
 class Bench:

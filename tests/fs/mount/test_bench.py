@@ -50,12 +50,19 @@ class NullfsTests(Scratch):
     def at(self, *names):
         return os.path.join(self.top, *names)
 
+    def forget(self):
+        """The kernel knows nothing any more: what is asked then, nullfs answers."""
+        os.sync()
+        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+            file.write("3")
+
     def names(self, *where):
         return sorted(os.listdir(self.at(*where)))
 
     def test_a_file_keeps_its_size_and_times_and_nothing_else(self):
         drive("write", self.at("file"), 10000, 4096)
         os.utime(self.at("file"), (1, 2))
+        self.forget()
         about = os.stat(self.at("file"))
         self.assertEqual((about.st_size, about.st_atime, about.st_mtime), (10000, 1, 2))
         with open(self.at("file"), "rb") as file:
@@ -113,6 +120,38 @@ class DriverTests(Scratch):
             self.assertEqual(done.stdout, "")
 
 
+class TableTests(Scratch):
+    """What is said of figures that are made up."""
+
+    def row(self, name, **speeds):
+        figures = os.path.join(self.folder, "figures.json")
+        with open(figures, "w", encoding="utf-8") as file:
+            json.dump({"figures": {name: {fs.replace("_", "-"): [v / 2, v, 9 * v] for fs, v in speeds.items()}}, "memory": {}},
+                      file)
+        done = subprocess.run([BENCH, "--from", figures], capture_output=True, text=True, check=True)
+        return [cell.strip() for cell in done.stdout.splitlines()[-1].split("|")[1:-1]]
+
+    def test_a_goal_counts_against_the_better_of_the_others(self):
+        row = self.row("create", native=500, nothing=200, gocryptfs=50, securefs=100, assayfs=180)
+        self.assertEqual(row[2:], ["500", "200", "50.0", "100", "180", "1.80x", "0.90n", "1x, 1.5x gocryptfs, 0.85n", "met", "–"])
+        row = self.row("create", native=500, nothing=200, gocryptfs=50, securefs=100, assayfs=80)
+        self.assertEqual(row[7:11], ["0.80x", "0.40n", "1x, 1.5x gocryptfs, 0.85n", "not met: 1x, 0.85n"])
+
+    def test_where_the_disk_is_the_limit_no_share_is_judged(self):
+        row = self.row("readall", native=160, nothing=200, gocryptfs=50, securefs=100, assayfs=140)
+        self.assertEqual(row[8:11], ["0.70n", "1.3x", "met"])
+        row = self.row("append8", native=160, securefs=100, assayfs=140)
+        self.assertEqual(row[9:11], ["4x", "not met: 4x (native: 1.6x)"])
+
+    def test_what_must_be_small_is_judged_by_itself(self):
+        self.assertEqual(self.row("version", assayfs=4.9)[9:11], ["< 5 ms", "met"])
+        self.assertEqual(self.row("version", assayfs=5.1)[9:11], ["< 5 ms", "not met: < 5 ms"])
+
+    def test_the_audit_logs_cost_is_time(self):
+        self.assertEqual(self.row("create", assayfs=100, no_audit=104)[-2:], ["4.0%", "met"])
+        self.assertEqual(self.row("version", assayfs=4.4, no_audit=4)[-2:], ["10.0%", "not met: < 5%"])
+
+
 class BenchTests(Scratch):
     def bench(self, *words):
         return subprocess.run([BENCH, *words, "--dir", self.folder, "--tmpfs", self.folder], capture_output=True, text=True,
@@ -130,6 +169,7 @@ class BenchTests(Scratch):
             self.assertEqual(sorted(kept[name]), ["assayfs", "native", "nothing"])
             self.assertIn(f"\n| {name} ", done.stdout)
         self.assertEqual(sorted(kept["copy"]), ["assayfs"])
+        self.assertEqual(self.bench("--from", figures).stdout, done.stdout)
         self.assertEqual(os.listdir(self.folder), ["figures.json"], "all is cleared away")
 
     def test_what_it_does_not_know_is_refused(self):
