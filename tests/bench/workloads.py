@@ -37,6 +37,8 @@ WORKLOADS = {w.name: w for w in [
     Workload("md5sum", "md5sum of them, cold", "files/s", better=1.5),
     Workload("randwrite", "write 4 KiB 65,536 times into 256 MiB, fsync", "/s", better=1.5, share=0.35),
     Workload("randread", "read 4 KiB 16,384 times of it, cold", "/s", better=1.0, share=0.8),
+    Workload("randwrite-tmpfs", "the same writes, all in memory", "/s", better=1.5, share=0.35),
+    Workload("randread-tmpfs", "the same reads, all in memory", "/s", better=1.0, share=0.8),
     Workload("append1", "append 4 KiB and fsync, one writer", "/s", better=1.0),
     Workload("append8", "the same, eight writers", "/s", better=4),
     Workload("version", "overwrite 4 KiB in 1 GiB, close: a version", "ms", below=5),
@@ -121,13 +123,13 @@ def run_tree(r):
     r.cold_rate("md5sum", r.sizes.tree, lambda: timed("sh", "-c", words))
 
 
-def run_random(r):
+def run_random(r, suffix=""):
     file = r.path("random")
     r.driver("write", file, r.sizes.random, MIB)
     calls = r.sizes.random_writes
-    r.rate("randwrite", calls, lambda: r.driver("randwrite", file, calls))
+    r.rate("randwrite" + suffix, calls, lambda: r.driver("randwrite", file, calls))
     calls = r.sizes.random_reads
-    r.cold_rate("randread", calls, lambda: r.driver("randread", file, calls))
+    r.cold_rate("randread" + suffix, calls, lambda: r.driver("randread", file, calls))
 
 
 def run_append(r):
@@ -183,6 +185,7 @@ SCENARIOS = [
     Scenario("files", run_files, ["create", "readall", "ls", "find", "rm"]),
     Scenario("tree", run_tree, ["untar", "md5sum"]),
     Scenario("random", run_random, ["randwrite", "randread"]),
+    Scenario("random-tmpfs", lambda r: run_random(r, "-tmpfs"), ["randwrite-tmpfs", "randread-tmpfs"], on_tmpfs=True),
     Scenario("appends", run_append, ["append1", "append8"]),
     Scenario("versions", run_versions, ["version", "version-disk", "version-kept"], everywhere=False),
     Scenario("copies", run_copy, ["copy"], everywhere=False),
