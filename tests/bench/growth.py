@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import time
 
-from filesystems import drop_caches, run, timed
+from filesystems import Failed, drop_caches, run, timed
 from report import number, table
 from rounds import say
 
@@ -52,7 +52,7 @@ class Grown:
             words = self.driver_words("create", self.part(i), FOLDERS // PARTS, self.count // PARTS, 1024)
             fillers.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
         if any([filler.wait() for filler in fillers]):
-            raise RuntimeError("filling the vault failed")
+            raise Failed("filling the vault failed")
         self.note("fill, files/s", self.count / (time.perf_counter() - start))
         self.note_memory()
 
