@@ -137,6 +137,10 @@ class FileSystem:
         with open(f"/proc/{self.daemon.pid}/status", encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
 
+    def processor_seconds(self):
+        """What the daemon has used of the processors so far. The clock's number is clock_getcpuclockid's."""
+        return time.clock_gettime((~self.daemon.pid << 3) | 2) if self.daemon else 0.0
+
     def close(self):
         self.unmount()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -14,12 +14,13 @@ class Kept:
     """Figures that earlier runs wrote with --json; those of a later file stand for those of an earlier one."""
 
     def __init__(self, files):
-        self.figures, self.memories = {}, {}
+        self.figures, self.memories, self.processor = {}, {}, {}
         for name in files:
             with open(name, encoding="utf-8") as file:
                 kept = json.load(file)
             self.figures |= kept["figures"]
             self.memories |= kept["memory"]
+            self.processor |= kept.get("processor", {})
 
 
 class Bench:
@@ -29,7 +30,7 @@ class Bench:
         self.options, self.build, self.sizes = options, build, Sizes(options.quick)
         self.disk = tempfile.mkdtemp(prefix="assayfs-bench-", dir=options.dir)
         self.memory = tempfile.mkdtemp(prefix="assayfs-bench-", dir=options.tmpfs)
-        self.figures, self.memories = {}, {}
+        self.figures, self.memories, self.processor = {}, {}, {}
 
     def close(self):
         for folder in (self.disk, self.memory):
@@ -42,11 +43,10 @@ class Bench:
             make_tar(path, self.sizes.tree)
         return path
 
-    def note(self, fs, name, figure=None, memory=None):
-        if figure is not None:
-            self.figures.setdefault(name, {}).setdefault(fs, []).append(figure)
-        if memory:
-            self.memories.setdefault(name, {}).setdefault(fs, []).append(memory)
+    def note(self, fs, name, figure=None, memory=None, processor=None):
+        for kept, value in ((self.figures, figure), (self.memories, memory), (self.processor, processor)):
+            if value is not None:
+                kept.setdefault(name, {}).setdefault(fs, []).append(value)
 
     @contextlib.contextmanager
     def fresh(self, name, on_tmpfs=False):

@@ -79,11 +79,12 @@ class Run:
 
     @contextlib.contextmanager
     def step(self, name):
-        """Before: nothing is on its way to the disk. After: what the daemon needed of memory is noted."""
+        """Before: nothing is on its way to the disk. After: what the daemon needed is noted."""
         self.fs.settle()
         self.fs.begin_memory()
+        before = self.fs.processor_seconds()
         yield
-        self.note(name, memory=self.fs.peak_memory())
+        self.note(name, memory=self.fs.peak_memory(), processor=self.fs.processor_seconds() - before)
 
     def rate(self, name, amount, measure):
         with self.step(name):
