@@ -208,10 +208,17 @@ int segment_name(SegmentStore *s, uint32_t number, char ret_name[static SEGMENT_
 
 /* ---- reading ---- */
 
+/* What was read of a segment at once. */
+struct run {
+	uint32_t start; /* in the segment */
+	const uint8_t *bytes;
+};
+
 static int block_read(
-        SegmentStore *s, struct segment *segment, const struct block_ref *ref, const uint8_t *sealed, uint8_t *out) {
+        SegmentStore *s, struct segment *segment, const struct block_ref *ref, const struct run *run, uint8_t *out) {
 	struct batch_key *key = NULL;
-	int rc = segment_batch_key_get(s, segment, ref->batch, &key);
+	const uint8_t *sealed = run->bytes + (ref->position - run->start);
+	int rc = segment_batch_key_get(s, segment, ref->batch, run->start == ref->batch ? run->bytes : NULL, &key);
 	if (rc < 0)
 		return rc;
 	size_t size = (size_t)ref->plain + SEGMENT_TAG_BYTES;
@@ -249,6 +256,17 @@ static size_t run_length(const struct block_ref *refs, size_t n) {
 	return i;
 }
 
+/* Where a read for the run begins: at its batch's header, if that is wanted and near, as it is of small files and of
+ * blocks that were written alone. A second read costs as much as the first. */
+#define HEADER_NEAR_BYTES 4096u
+static uint32_t run_start(SegmentStore *s, const struct block_ref *refs, size_t n) {
+	bool near = refs[0].position - refs[0].batch <= HEADER_NEAR_BYTES &&
+	            end_of(&refs[n - 1]) - refs[0].batch <= BUFFER_BYTES;
+	if (!near || segment_batch_key_known(s, refs[0].segment, refs[0].batch))
+		return refs[0].position;
+	return refs[0].batch;
+}
+
 static int run_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_t *out) {
 	for (size_t i = 0; i < n; i++) {
 		int rc = ref_check(&refs[i]);
@@ -260,14 +278,13 @@ static int run_read(SegmentStore *s, const struct block_ref *refs, size_t n, uin
 	if (rc < 0)
 		return rc;
 	uint8_t *buffer = segment_buffer_get(&s->cache);
-	uint32_t start = refs[0].position;
+	struct run run = {.start = run_start(s, refs, n), .bytes = buffer};
 	if (!buffer)
 		rc = fault(ENOMEM, "no memory to read blocks");
 	else
-		rc = vault_file_read_exactly(segment->file, start, buffer, end_of(&refs[n - 1]) - start);
+		rc = vault_file_read_exactly(segment->file, run.start, buffer, end_of(&refs[n - 1]) - run.start);
 	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = block_read(
-		        s, segment, &refs[i], buffer + (refs[i].position - start), out + i * SEGMENT_BLOCK_BYTES);
+		rc = block_read(s, segment, &refs[i], &run, out + i * SEGMENT_BLOCK_BYTES);
 	segment_buffer_put(&s->cache, buffer);
 	segment_unpin(s, segment);
 	return rc;

@@ -81,13 +81,15 @@ static void insert(struct segment_cache *cache, struct batch_key *key) {
 	cache->keys++;
 }
 
-/* Reads, derives, authenticates. */
-static int load(SegmentStore *s, struct segment *segment, uint32_t batch, Aead **ret) {
+/* Reads (unless that was done), derives, authenticates. */
+static int load(SegmentStore *s, struct segment *segment, uint32_t batch, const uint8_t *read, Aead **ret) {
 	uint8_t bytes[SEGMENT_BATCH_BYTES];
 	struct segment_batch header;
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(aead_freep) Aead *aead = NULL;
-	int rc = vault_file_read_exactly(segment->file, batch, bytes, sizeof bytes);
+	if (read)
+		memcpy(bytes, read, sizeof bytes);
+	int rc = read ? 0 : vault_file_read_exactly(segment->file, batch, bytes, sizeof bytes);
 	if (rc == 0)
 		rc = segment_batch_parse(bytes_of(bytes, sizeof bytes), &header);
 	if (rc == 0)
@@ -109,7 +111,15 @@ static struct batch_key *key_new(uint32_t segment, uint32_t batch, Aead *aead) {
 	return key;
 }
 
-int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t batch, struct batch_key **ret_key) {
+bool segment_batch_key_known(SegmentStore *s, uint32_t segment, uint32_t batch) {
+	pthread_mutex_lock(&s->cache.lock);
+	bool known = find(&s->cache, segment, batch);
+	pthread_mutex_unlock(&s->cache.lock);
+	return known;
+}
+
+int segment_batch_key_get(
+        SegmentStore *s, struct segment *segment, uint32_t batch, const uint8_t *header, struct batch_key **ret_key) {
 	struct segment_cache *cache = &s->cache;
 	pthread_mutex_lock(&cache->lock);
 	struct batch_key *key = find(cache, segment->row.number, batch);
@@ -121,7 +131,7 @@ int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t bat
 	pthread_mutex_unlock(&cache->lock);
 	if (!key) {
 		Aead *aead = NULL;
-		int rc = load(s, segment, batch, &aead);
+		int rc = load(s, segment, batch, header, &aead);
 		if (rc < 0)
 			return rc;
 		key = key_new(segment->row.number, batch, aead);
