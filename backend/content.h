@@ -59,6 +59,12 @@ int content_write(Content *c, uint64_t offset, struct bytes data);
 /* Sets the size; what is cut off is gone from the draft, what is added is a hole. */
 int content_truncate(Content *c, uint64_t size);
 
+/*
+ * Makes [offset, +length) a hole, as far as the file has it; its size stays. What is cut out is gone from the draft and
+ * takes no room. Up to a map page's 4 MiB all of it or nothing, in such steps beyond. Errors of content_write.
+ */
+int content_punch(Content *c, uint64_t offset, uint64_t length);
+
 /* Makes a draft although nothing changed: a new empty file, or O_TRUNC of an empty one, so that closing it seals a
  * version. One row, which the vault's reserve has room for: making the file was what asked for space. */
 int content_touch(Content *c);

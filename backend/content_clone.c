@@ -164,11 +164,12 @@ static int data_at(Content *c, uint64_t block, bool *ret_data, uint64_t *ret_nex
 	return 0;
 }
 
-/* The first block at or after `block` in a page that anything is known of; UINT64_MAX: none. */
-static int next_known(Content *c, uint64_t block, uint64_t *ret_block) {
+int content_next_known(Content *c, uint64_t block, uint64_t *ret_block) {
 	uint64_t best = UINT64_MAX, page = block / BLOCKS_PER_PAGE, found;
 	for (struct item *item = c->first; item; item = item->after) {
 		uint64_t first = item->kind == ITEM_PAGE ? item->index * BLOCKS_PER_PAGE : item->index;
+		if (item->kind == ITEM_PAGE && item->index == page)
+			first = block;
 		if (item->dirty && first >= block && first < best)
 			best = first;
 	}
@@ -193,7 +194,7 @@ static int find_block(Content *c, uint64_t block, uint64_t end, bool wanted, uin
 		bool data = false;
 		uint64_t next;
 		if (wanted && block % BLOCKS_PER_PAGE == 0) {
-			int rc = next_known(c, block, &block);
+			int rc = content_next_known(c, block, &block);
 			if (rc < 0)
 				return rc;
 			if (block >= end)

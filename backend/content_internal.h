@@ -107,6 +107,12 @@ int content_seal_all(Content *c);
 int content_seal_range(Content *c, uint64_t first, uint64_t n);
 int content_seal_oldest(Content *c, size_t most);
 
+/* The block's item, with the bytes that stand there loaded unless [in, in + size) covers them all. */
+int content_block_for_write(Content *c, uint64_t block, size_t in, size_t size, struct item **ret_item);
+
+/* The first block at or after `block` in a map page that anything is known of; UINT64_MAX: none. */
+int content_next_known(Content *c, uint64_t block, uint64_t *ret_block);
+
 /* Makes the draft if there is none. `empty`: on nothing instead of on the sealed version. Content lock held. */
 int content_ensure_draft(Content *c, bool empty);
 

@@ -147,8 +147,7 @@ int content_seal_range(Content *c, uint64_t first, uint64_t n) {
 
 /* ---- writing ---- */
 
-/* The block's item, with the bytes that stand there loaded unless [in, in + size) covers them all. */
-static int block_for_write(Content *c, uint64_t block, size_t in, size_t size, struct item **ret_item) {
+int content_block_for_write(Content *c, uint64_t block, size_t in, size_t size, struct item **ret_item) {
 	struct item *page, *item = item_find(c, ITEM_BLOCK, block);
 	if (item) {
 		*ret_item = item;
@@ -211,10 +210,10 @@ static int prepare_edges(Content *c, struct write_step *step) {
 	int rc = 0;
 	if (step->whole == 0 || head < step->first_whole) {
 		size_t room = SEGMENT_BLOCK_BYTES - in;
-		rc = block_for_write(c, head, in, step->data.size < room ? step->data.size : room, &step->head);
+		rc = content_block_for_write(c, head, in, step->data.size < room ? step->data.size : room, &step->head);
 	}
 	if (rc == 0 && tail != head && end % SEGMENT_BLOCK_BYTES != 0)
-		rc = block_for_write(c, tail, 0, end % SEGMENT_BLOCK_BYTES, &step->tail);
+		rc = content_block_for_write(c, tail, 0, end % SEGMENT_BLOCK_BYTES, &step->tail);
 	return rc;
 }
 
@@ -368,7 +367,7 @@ static int cut_block(Content *c, uint64_t size) {
 		int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
 		if (rc || page->refs[block % BLOCKS_PER_PAGE].plain <= in)
 			return rc;
-		rc = block_for_write(c, block, 1, 0, &item);
+		rc = content_block_for_write(c, block, 1, 0, &item);
 		if (rc)
 			return rc;
 	}

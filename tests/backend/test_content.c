@@ -121,6 +121,18 @@ static void do_truncate(struct world *w, struct model *f) {
 	f->size = size;
 }
 
+static void do_punch(struct world *w, struct model *f) {
+	size_t offset = draw_offset(w, MOST_BYTES), length = draw_length(w, MOST_BYTES);
+	assert_rc(content_punch(f->content, offset, length));
+	if (offset >= f->size)
+		return;
+	memset(f->bytes + offset, 0, f->size - offset < length ? f->size - offset : length);
+	/* Whole blocks are holes now, to whoever looks for data. */
+	uint64_t first = (offset + 16383) / 16384 * 16384, last = (offset + length) / 16384 * 16384, start, end;
+	if (first < last && first < f->size && content_next_data(f->content, first, &start, &end) == 0)
+		assert_true(start >= (last < f->size ? last : f->size));
+}
+
 static void do_read(struct world *w, struct model *f) {
 	compare(w, f->content, f->bytes, f->size, draw_offset(w, MOST_BYTES), draw_length(w, MOST_BYTES));
 }
@@ -202,7 +214,7 @@ static void do_reopen(struct world *w) {
 
 static void step(struct world *w) {
 	struct model *f = &w->files[draw(w, FILES)];
-	switch (draw(w, 16)) {
+	switch (draw(w, 18)) {
 	case 0:
 	case 1:
 	case 2:
@@ -231,6 +243,10 @@ static void step(struct world *w) {
 		break;
 	case 11:
 		assert_rc(content_sync(f->content));
+		break;
+	case 12:
+	case 13:
+		do_punch(w, f);
 		break;
 	default:
 		do_read(w, f);
@@ -311,6 +327,34 @@ static void a_file_past_4_gib_is_sparse_and_whole(void **state) {
 	assert_rc(content_read(c, 0, got, 8, &n));
 	assert_memory_equal(got, "spars\0\0\0", 8);
 	assert_int_equal(content_next_data(c, 16384, &start, &end), -ENXIO);
+	content_close(c);
+}
+
+static void a_hole_in_terabytes_of_nothing_is_cut_at_once(void **state) {
+	struct test_vault *v = *state;
+	Content *c = NULL;
+	uint8_t got[8];
+	size_t n;
+	uint64_t start, end, last = UINT64_C(1) << 50, node = test_vault_create(v, NODE_LANDING, "holes");
+	assert_rc(content_open(v->store, node, 0, &c));
+	assert_rc(content_write(c, 16380, bytes_of("abcdefgh", 8)));
+	assert_rc(content_write(c, UINT64_C(1) << 40, bytes_of("gone", 4)));
+	assert_rc(content_write(c, last, bytes_of("last", 4)));
+	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, NULL));
+	assert_rc(content_punch(c, 16382, last - 16382));
+	assert_int_equal(content_size(c), last + 4);
+	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, NULL));
+	content_close(c);
+	test_vault_reopen(v);
+	assert_rc(content_open(v->store, node, 0, &c));
+	assert_rc(content_read(c, 16380, got, 8, &n));
+	assert_memory_equal(got, "ab\0\0\0\0\0\0", 8);
+	assert_rc(content_read(c, last, got, 8, &n));
+	assert_int_equal(n, 4);
+	assert_memory_equal(got, "last", 4);
+	assert_rc(content_next_data(c, 16384, &start, &end));
+	assert_int_equal(start, last);
+	assert_int_equal(content_punch(c, INT64_MAX, 1), -EFBIG);
 	content_close(c);
 }
 
@@ -539,6 +583,8 @@ int main(void) {
 	                an_empty_file_gets_a_version_when_touched, test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                a_file_past_4_gib_is_sparse_and_whole, test_vault_setup, test_vault_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                a_hole_in_terabytes_of_nothing_is_cut_at_once, test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                a_refused_sealing_leaves_the_draft_as_it_was, test_vault_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(a_draft_goes_back_to_what_was_synced_and_outlives_its_content,
