@@ -185,6 +185,10 @@ void notify_inode(Notifier *notifier, uint64_t ino) {
 	enqueue(notifier, INODE, ino, 0, (struct bytes){0});
 }
 
+void notify_write_back(Notifier *notifier, uint64_t ino) {
+	fuse_lowlevel_notify_inval_inode(notifier->session, (fuse_ino_t)ino, 0, 0);
+}
+
 void notify_children(Notifier *notifier, uint64_t dir_node, uint64_t dir_ino) {
 	enqueue(notifier, CHILDREN, dir_ino, dir_node, (struct bytes){0});
 }

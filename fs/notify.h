@@ -28,5 +28,11 @@ void notify_entry(Notifier *notifier, uint64_t parent_ino, struct bytes name);
 /* Attributes and cached pages of the inode are no longer right. */
 void notify_inode(Notifier *notifier, uint64_t ino);
 
+/*
+ * Has the kernel write back and drop what it caches of the inode, and waits until it did. The writes come as requests:
+ * never in a thread that is needed to serve them, nor with a lock that they take.
+ */
+void notify_write_back(Notifier *notifier, uint64_t ino);
+
 /* All names in the directory are to be asked for anew: not everybody may search it any more. */
 void notify_children(Notifier *notifier, uint64_t dir_node, uint64_t dir_ino);

@@ -30,6 +30,8 @@
 #define OPTIONS_BYTES 4096
 /* Longest wait for releases under way; beyond it the answer is what is known by then. */
 #define SETTLE_SECONDS 5
+/* What open(2) with O_TMPFILE asks for, since Linux 6.2; newer than these headers and than libfuse 3.14. */
+#define OPCODE_TMPFILE 51
 /* Interrupts the loop's wait when the session is told to exit. */
 #define WAKE_SIGNAL SIGUSR2
 
@@ -104,12 +106,19 @@ static bool asks_to_kill(const struct fuse_in_header *header, const uint8_t *bod
 	return false;
 }
 
+/* TMPFILE is laid out as CREATE, with SESSION_NAMELESS in the place of the name. */
+static void make_known(struct fuse_in_header *header) {
+	if (header->opcode == OPCODE_TMPFILE)
+		header->opcode = FUSE_CREATE;
+}
+
 static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdata) {
 	(void)userdata;
 	ssize_t got = read(fd, buffer, capacity);
 	fault_clear(); /* a request's words are its own, not those of the last one that this thread had */
 	if (got < (ssize_t)sizeof(struct fuse_in_header))
 		return got;
+	make_known(buffer);
 	const struct fuse_in_header *header = buffer;
 	const uint8_t *body = (const uint8_t *)buffer + sizeof *header;
 	size_t size = (size_t)got - sizeof *header;
@@ -203,6 +212,7 @@ void session_negotiate(struct fuse_conn_info *connection) {
 	want(connection, FUSE_CAP_READDIRPLUS_AUTO);
 	want(connection, FUSE_CAP_ASYNC_DIO);
 	want(connection, FUSE_CAP_EXPLICIT_INVAL_DATA);
+	want(connection, FUSE_CAP_EXPORT_SUPPORT); /* open_by_handle_at(2), NFS: look-ups of "." and ".." */
 	/* The kernel's page cache goes by what we say; a change of mtime alone drops nothing. POSIX_ACL would switch
 	 * default_permissions on. Locks are the kernel's own. */
 	connection->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_POSIX_ACL | FUSE_CAP_POSIX_LOCKS |

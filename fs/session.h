@@ -6,7 +6,8 @@
  *          │                        └─ our own read and writev (fuse_session_custom_io):
  *          │                             INIT's reply gets FUSE_HANDLE_KILLPRIV_V2, which libfuse 3.14 can't ask for
  *          │                             (buffered random 4 KiB writes 23,000 → 148,000 a second), and the kill flags
- *          │                             of WRITE, OPEN, CREATE and SETATTR are noted for the thread that serves them
+ *          │                             of WRITE, OPEN, CREATE and SETATTR are noted for the thread that serves them;
+ *          │                             TMPFILE, which it does not know, comes as CREATE of SESSION_NAMELESS
  *          └─ after INIT, root only: read_ahead_kb of the mount 128 → 4096 (sequential reads 0.9 → 1.5 GB/s; 1.4 with
  *             1024) and max_ratio 1 → 10: dirty pages wait until neighbours have come, too, so that random 4 KiB writes
  *             reach us as whole blocks (26,000 → 65,000 a second; 80,000 without any limit, but what the kernel
@@ -17,6 +18,9 @@
 #include <stdbool.h>
 
 #include "crypto/base/cleanup.h"
+
+/* The name with which CREATE asks for a file without one (O_TMPFILE); no file can be called so. */
+#define SESSION_NAMELESS "/"
 
 struct fuse_lowlevel_ops;
 struct fuse_session;

@@ -245,6 +245,8 @@ static int close_handle(struct filesystem *fs, struct handle *handle) {
 	struct audit_event event = close_event(handle, detail);
 	if (handle->writable && !handle->done)
 		inode->writers--;
+	if (handle->writable)
+		atomic_fetch_sub(&inode->dirtiers, 1);
 	bool last_writer = handle->writable && inode->writers == 0;
 	int rc = -ENODATA;
 	/* O_RDONLY|O_CREAT makes a file that no writer closes. */

@@ -14,17 +14,25 @@ int call_find(struct call *call, const struct node *dir, struct bytes name, stru
 	return tree_lookup(call->meta, dir->id, name, ret_node);
 }
 
-/* "." and ".." come from NFS servers and after an inode was forgotten (open_by_handle_at). */
+/* What a file handle leads to: a directory or a file. Only the kernel asks so (open_by_handle_at, NFS), for callers who
+ * may pass over the directories on the way; what they may do with the file is another question. */
+static int look_up_handle(struct call *call, fuse_ino_t ino, struct node *ret_dir, struct node *ret_node) {
+	uint64_t node, pinned;
+	int rc = call_node(call, ino, ret_node);
+	*ret_dir = *ret_node;
+	if (rc == 0 && ret_node->nlink == 0 && !inode_describe(call->fs->inodes, ino, &node, &pinned))
+		rc = -ESTALE; /* removed: only its history is left */
+	return rc;
+}
+
 static int look_up(
         struct call *call, fuse_ino_t parent, const char *name, struct node *ret_dir, struct node *ret_node) {
+	if (strcmp(name, ".") == 0)
+		return look_up_handle(call, parent, ret_dir, ret_node);
 	int rc = call_search(call, parent, ret_dir);
 	if (rc < 0) {
 		call_names(call, ret_dir->id, bytes_of_string(name));
 		return rc;
-	}
-	if (strcmp(name, ".") == 0) {
-		*ret_node = *ret_dir;
-		return 0;
 	}
 	if (strcmp(name, "..") == 0)
 		return tree_get(call->meta, ret_dir->parent, ret_node);

@@ -27,8 +27,9 @@ static unsigned access_of(int flags) {
 
 static const char *describe(int flags, char *text, size_t size) {
 	static const char *const modes[] = {"read", "write", "read-write", "none"};
-	snprintf(text, size, "%s%s%s%s", modes[flags & O_ACCMODE], flags & O_TRUNC ? ", truncate" : "",
-	        flags & O_APPEND ? ", append" : "", flags & 040 ? ", execute" : "");
+	snprintf(text, size, "%s%s%s%s%s", modes[flags & O_ACCMODE], flags & O_TRUNC ? ", truncate" : "",
+	        flags & O_APPEND ? ", append" : "", flags & 040 ? ", execute" : "",
+	        (flags & O_TMPFILE) == O_TMPFILE ? ", nameless" : "");
 	return text;
 }
 
@@ -77,6 +78,7 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 static int count_writer(Inode *inode) {
 	pthread_mutex_lock(&inode->lock);
 	inode->shared |= ++inode->writers > 1;
+	atomic_fetch_add(&inode->dirtiers, 1);
 	int rc = inode->zone == ZONE_LANDING && inode->pinned ? -ESTALE : 0;
 	pthread_mutex_unlock(&inode->lock);
 	return rc;
@@ -170,9 +172,34 @@ static int make_file(struct call *call, const struct node *dir, struct bytes nam
 	return gate->trusted_create(gate->gate, call->meta, &caller, dir->id, name, &attributes, ret_node);
 }
 
+/* O_TMPFILE: linkat(2) may give it a name later; else it is gone with its last descriptor, or after a crash. */
+static int make_nameless(struct call *call, fuse_ino_t parent, mode_t mode, struct node *ret_dir, struct node *ret) {
+	int rc = call_search(call, parent, ret_dir);
+	call->node = ret_dir->id; /* the record's path: it has none itself */
+	if (rc == 0)
+		rc = call_writable(call);
+	if (rc == 0)
+		rc = access_may_create(&call->who, ret_dir);
+	/* In Trusted a name is what a file is judged by: programs fall back on one. */
+	if (rc == 0 && ret_dir->zone != ZONE_LANDING)
+		rc = ret_dir->zone == ZONE_TRUSTED ? -EOPNOTSUPP : -EPERM;
+	if (rc == 0)
+		rc = store_space_check(call->fs->store);
+	if (rc < 0)
+		return rc;
+	struct node attributes;
+	access_new_node(&call->who, ret_dir, S_IFREG | (mode & 07777), fuse_req_ctx(call->req)->umask, &attributes);
+	attributes.zone = ret_dir->zone;
+	rc = tree_create_orphan(call->meta, &attributes, ret);
+	call->event.node = rc < 0 ? 0 : ret->id;
+	return rc;
+}
+
 static int check_create(struct call *call, fuse_ino_t parent, const char *name, mode_t mode, int flags,
         struct node *ret_dir, struct node *ret_node) {
 	struct bytes bytes = bytes_of_string(name);
+	if (strcmp(name, SESSION_NAMELESS) == 0)
+		return make_nameless(call, parent, mode, ret_dir, ret_node);
 	int rc = call_search(call, parent, ret_dir);
 	call_names(call, ret_dir->id, bytes);
 	if (rc == 0)

@@ -1,0 +1,258 @@
+/* What programs ask for beyond read and write: holes (fallocate, SEEK_DATA), files without a name (O_TMPFILE), handles
+ * (open_by_handle_at), O_DIRECT. As root. usage: calls DIR */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/falloc.h>
+
+#define BLOCK 16384
+#define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+
+static int failures;
+
+static void die(const char *what) {
+	printf("%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void expect(const char *what, int holds) {
+	if (holds)
+		return;
+	printf("FAILED: %s\n", what);
+	failures++;
+}
+
+static int make(const char *name, size_t size) {
+	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	uint8_t *bytes = malloc(size + 1);
+	if (fd < 0 || !bytes)
+		die(name);
+	memset(bytes, 'x', size);
+	if (pwrite(fd, bytes, size, 0) != (ssize_t)size)
+		die(name);
+	free(bytes);
+	return fd;
+}
+
+static off_t size_of(int fd) {
+	struct stat about;
+	if (fstat(fd, &about) < 0)
+		die("fstat");
+	return about.st_size;
+}
+
+/* Whether all of [from, to) is `byte`. */
+static int all(int fd, off_t from, off_t to, uint8_t byte) {
+	static uint8_t got[8 * BLOCK];
+	if (pread(fd, got, (size_t)(to - from), from) != to - from)
+		return 0;
+	for (off_t i = 0; i < to - from; i++)
+		if (got[i] != byte)
+			return 0;
+	return 1;
+}
+
+static void forget_pages(int fd) {
+	if (fsync(fd) < 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+		die("dropping pages");
+}
+
+/* ---- holes ---- */
+
+static void a_hole_is_cut_out_of_data_that_waits_in_the_kernel(void) {
+	int fd = make("hole", 5 * BLOCK);
+	expect("a hole can be punched", fallocate(fd, PUNCH, BLOCK - 10, 2 * BLOCK) == 0);
+	for (int again = 0; again < 2; again++) {
+		expect("what lies before stays", all(fd, 0, BLOCK - 10, 'x'));
+		expect("zeros in the hole", all(fd, BLOCK - 10, 3 * BLOCK - 10, 0));
+		expect("what lies behind stays", all(fd, 3 * BLOCK - 10, 5 * BLOCK, 'x'));
+		expect("the size stays", size_of(fd) == 5 * BLOCK);
+		forget_pages(fd);
+	}
+	expect("the hole is found", lseek(fd, 0, SEEK_HOLE) == BLOCK);
+	expect("and its end", lseek(fd, BLOCK, SEEK_DATA) == 2 * BLOCK);
+	expect("a hole behind the end changes nothing",
+	        fallocate(fd, PUNCH, 9 * BLOCK, BLOCK) == 0 && size_of(fd) == 5 * BLOCK);
+	close(fd);
+	fd = open("hole", O_RDONLY);
+	expect("a reader can't punch", fallocate(fd, PUNCH, 0, 1) < 0 && errno == EBADF);
+	close(fd);
+}
+
+static void zeros_may_lengthen_a_file_and_room_may_not(void) {
+	int fd = make("zeros", 2 * BLOCK);
+	expect("a range of zeros", fallocate(fd, FALLOC_FL_ZERO_RANGE, BLOCK, 3 * BLOCK) == 0);
+	expect("is as long as was asked", size_of(fd) == 4 * BLOCK);
+	expect("and zero", all(fd, 0, BLOCK, 'x') && all(fd, BLOCK, 4 * BLOCK, 0));
+	expect("with KEEP_SIZE", fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, 9 * BLOCK) == 0 &&
+	                                 size_of(fd) == 4 * BLOCK && all(fd, 0, BLOCK, 0));
+	expect("room beyond the end leaves the size",
+	        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 9 * BLOCK) == 0 && size_of(fd) == 4 * BLOCK);
+	expect("room within", fallocate(fd, 0, 0, 6 * BLOCK) == 0 && size_of(fd) == 6 * BLOCK);
+	expect("nothing is cut out of the middle",
+	        fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, BLOCK) < 0 && errno == EOPNOTSUPP);
+	close(fd);
+}
+
+static void a_mapping_sees_the_hole(void) {
+	int fd = make("mapped-hole", 4 * BLOCK);
+	uint8_t *bytes = mmap(NULL, 4 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (bytes == MAP_FAILED)
+		die("mmap");
+	bytes[BLOCK] = 'y';
+	expect("punched below a mapping", fallocate(fd, PUNCH, 0, 2 * BLOCK) == 0);
+	expect("zeros in the mapping", bytes[0] == 0 && bytes[BLOCK] == 0 && bytes[2 * BLOCK] == 'x');
+	munmap(bytes, 4 * BLOCK);
+	close(fd);
+}
+
+static void set_id_bits_go_with_a_hole(void) {
+	int fd = make("set-id", BLOCK);
+	struct stat about;
+	if (fchmod(fd, 06777) < 0 || seteuid(65534) < 0)
+		die("set-id");
+	expect("nobody may punch", fallocate(fd, PUNCH, 0, 1) == 0);
+	if (seteuid(0) < 0 || fstat(fd, &about) < 0)
+		die("set-id");
+	expect("and the set-id bits are gone", (about.st_mode & 07777) == 0777);
+	close(fd);
+}
+
+static void data_that_the_kernel_still_holds_is_found(void) {
+	int fd = open("dirty", O_RDWR | O_CREAT | O_TRUNC, 0644);
+	if (fd < 0 || pwrite(fd, "data", 4, 10 * BLOCK) != 4)
+		die("dirty");
+	off_t data = lseek(fd, 0, SEEK_DATA), hole = lseek(fd, 0, SEEK_HOLE);
+	expect("SEEK_DATA finds it", data == 10 * BLOCK);
+	expect("SEEK_HOLE begins with the hole before it", hole == 0);
+	expect("no data behind the end", lseek(fd, 10 * BLOCK + 4, SEEK_DATA) < 0 && errno == ENXIO);
+	expect("the end is a hole", lseek(fd, 10 * BLOCK, SEEK_HOLE) == 10 * BLOCK + 4);
+	close(fd);
+}
+
+/* ---- without a name ---- */
+
+static void link_up(int fd, const char *name) {
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	expect(name, linkat(AT_FDCWD, path, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0);
+}
+
+static void a_file_without_a_name_gets_one_or_is_gone(void) {
+	struct stat about;
+	int fd = open(".", O_TMPFILE | O_RDWR, 0640);
+	if (fd < 0)
+		die("O_TMPFILE");
+	expect("it has no link", fstat(fd, &about) == 0 && about.st_nlink == 0 && S_ISREG(about.st_mode));
+	expect("and can be written", pwrite(fd, "nameless", 8, 0) == 8 && fsync(fd) == 0);
+	link_up(fd, "tmpfile");
+	close(fd);
+	fd = open("tmpfile", O_RDONLY);
+	expect("what was written is there under the name", fd >= 0 && size_of(fd) == 8 && all(fd, 0, 1, 'n'));
+	expect("with one link and its mode",
+	        fstat(fd, &about) == 0 && about.st_nlink == 1 && (about.st_mode & 07777) == 0640);
+	close(fd);
+	fd = open(".", O_TMPFILE | O_WRONLY | O_EXCL, 0600);
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	expect("with O_EXCL it gets none",
+	        linkat(AT_FDCWD, path, AT_FDCWD, "tmpfile2", AT_SYMLINK_FOLLOW) < 0 && errno == ENOENT);
+	close(fd);
+}
+
+/* ---- handles ---- */
+
+struct handle {
+	struct file_handle head;
+	unsigned char room[MAX_HANDLE_SZ];
+};
+
+static void drop_caches(void) {
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+	sync();
+	if (fd >= 0 && write(fd, "2", 1) != 1)
+		printf("the kernel's cache stays\n");
+	close(fd);
+}
+
+static int open_handle(const char *name, struct handle *handle) {
+	int mount_id, here = open(".", O_RDONLY | O_DIRECTORY);
+	handle->head.handle_bytes = MAX_HANDLE_SZ;
+	if (name && name_to_handle_at(AT_FDCWD, name, &handle->head, &mount_id, 0) < 0)
+		die("name_to_handle_at");
+	if (name)
+		drop_caches();
+	int fd = open_by_handle_at(here, &handle->head, O_RDONLY);
+	int error = errno;
+	close(here);
+	errno = error;
+	return fd;
+}
+
+static void a_handle_leads_to_a_file_that_the_kernel_forgot(void) {
+	static struct handle file, directory;
+	char got[4] = "";
+	close(make("handled", 100));
+	if (mkdir("handled-dir", 0755) < 0)
+		die("handled-dir");
+	int fd = open_handle("handled", &file);
+	expect("the file opens by its handle", fd >= 0 && read(fd, got, 3) == 3 && strcmp(got, "xxx") == 0);
+	close(fd);
+	fd = open_handle("handled-dir", &directory);
+	struct stat about, there;
+	expect("so does a directory",
+	        fd >= 0 && fstat(fd, &about) == 0 && stat("handled-dir", &there) == 0 && about.st_ino == there.st_ino);
+	expect("which knows its parent",
+	        fstatat(fd, "..", &about, 0) == 0 && stat(".", &there) == 0 && about.st_ino == there.st_ino);
+	close(fd);
+	if (unlink("handled") < 0 || rmdir("handled-dir") < 0)
+		die("unlink");
+	drop_caches();
+	struct handle gone = file;
+	expect("a removed file's handle is stale",
+	        open_by_handle_at(AT_FDCWD, &gone.head, O_RDONLY) < 0 && errno == ESTALE);
+}
+
+/* ---- past the page cache ---- */
+
+static void direct_and_cached_bytes_agree(void) {
+	uint8_t *bytes = NULL;
+	if (posix_memalign((void **)&bytes, 4096, 2 * BLOCK) != 0)
+		die("memory");
+	int cached = make("direct", 4 * BLOCK), direct = open("direct", O_RDWR | O_DIRECT);
+	if (direct < 0)
+		die("O_DIRECT");
+	memset(bytes, 'd', 2 * BLOCK);
+	expect("a direct write", pwrite(direct, bytes, 4096, BLOCK) == 4096);
+	expect("is read through the cache", all(cached, BLOCK, BLOCK + 4096, 'd') && all(cached, 0, BLOCK, 'x'));
+	if (pwrite(cached, "c", 1, 2 * BLOCK) != 1)
+		die("write");
+	expect("a cached write is read directly", pread(direct, bytes, 4096, 2 * BLOCK) == 4096 && bytes[0] == 'c');
+	free(bytes);
+	close(direct);
+	close(cached);
+}
+
+int main(int argc, char **argv) {
+	if (argc < 2 || chdir(argv[1]) < 0)
+		die("usage: calls DIR");
+	umask(0);
+	a_hole_is_cut_out_of_data_that_waits_in_the_kernel();
+	zeros_may_lengthen_a_file_and_room_may_not();
+	a_mapping_sees_the_hole();
+	data_that_the_kernel_still_holds_is_found();
+	a_file_without_a_name_gets_one_or_is_gone();
+	direct_and_cached_bytes_agree();
+	if (geteuid() == 0) {
+		set_id_bits_go_with_a_hole();
+		a_handle_leads_to_a_file_that_the_kernel_forgot();
+	}
+	return failures > 0;
+}
