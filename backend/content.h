@@ -95,8 +95,9 @@ int content_clone_range(
         Content *src, uint64_t src_offset, Content *dst, uint64_t dst_offset, uint64_t length, uint64_t *ret_done);
 
 /*
- * The next data at or after `offset`: [*ret_start, *ret_end), to a block's precision. -ENXIO when only a hole is left.
- * The data may go on at *ret_end: only if the next call from there starts later does a hole begin there.
+ * The next data at or after `offset`: [*ret_start, *ret_end). It begins with a block and ends to 4 KiB. -ENXIO when
+ * only a hole is left. The data may go on at *ret_end: only if the next call from there starts later does a hole begin
+ * there.
  */
 int content_next_data(Content *c, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
 

@@ -153,14 +153,18 @@ int content_clone_range(
 /* So far a run of data is followed in one call: its map pages are in memory meanwhile. */
 #define RUN_BLOCKS_MOST (64 * BLOCKS_PER_PAGE)
 
-/* Whether the block holds data, and if not, from which block on there may be some again (UINT64_MAX: nowhere). */
-static int data_at(Content *c, uint64_t block, bool *ret_data, uint64_t *ret_next) {
+/* Holes are told of to the precision of what programs and the kernel cache: a page. */
+#define HOLE_BYTES 4096u
+
+/* How far the data at the start of a block reaches: 0 for a hole, SEGMENT_BLOCK_BYTES for a full block. */
+static int reach_of(Content *c, uint64_t block, size_t *ret_reach) {
 	struct item *page;
 	int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
 	if (rc)
 		return rc;
-	*ret_data = item_find(c, ITEM_BLOCK, block) || !block_ref_is_hole(&page->refs[block % BLOCKS_PER_PAGE]);
-	*ret_next = block + 1;
+	const struct item *item = item_find(c, ITEM_BLOCK, block);
+	size_t plain = item ? item->plain : page->refs[block % BLOCKS_PER_PAGE].plain;
+	*ret_reach = (plain + HOLE_BYTES - 1) / HOLE_BYTES * HOLE_BYTES;
 	return 0;
 }
 
@@ -188,48 +192,56 @@ int content_next_known(Content *c, uint64_t block, uint64_t *ret_block) {
 	return 0;
 }
 
-/* The first block at or after `block` and before `end` whose being data is `wanted`; `end` if there is none. */
-static int find_block(Content *c, uint64_t block, uint64_t end, bool wanted, uint64_t *ret_block) {
-	while (block < end) {
-		bool data = false;
-		uint64_t next;
-		if (wanted && block % BLOCKS_PER_PAGE == 0) {
+/* Where a run of data begins or ends. */
+struct edge {
+	uint64_t block; /* the `end` of the search if there is none */
+	size_t reach;   /* of that block */
+};
+
+/* The first block at or after `block` and before `end` that has data (`begins`), or is not full of it. */
+static int find_edge(Content *c, uint64_t block, uint64_t end, bool begins, struct edge *ret) {
+	*ret = (struct edge){.block = end};
+	for (; block < end; block++) {
+		if (begins && block % BLOCKS_PER_PAGE == 0) {
 			int rc = content_next_known(c, block, &block);
-			if (rc < 0)
+			if (rc < 0 || block >= end)
 				return rc;
-			if (block >= end)
-				break;
 		}
-		int rc = data_at(c, block, &data, &next);
+		size_t reach = 0;
+		int rc = reach_of(c, block, &reach);
 		if (rc)
 			return rc;
-		if (data == wanted) {
-			*ret_block = block;
+		if (begins ? reach > 0 : reach < SEGMENT_BLOCK_BYTES) {
+			*ret = (struct edge){.block = block, .reach = reach};
 			return 0;
 		}
-		block = next;
 	}
-	*ret_block = end;
 	return 0;
 }
 
+static int find_run(Content *c, uint64_t offset, uint64_t end, struct edge *ret_first, struct edge *ret_last) {
+	int rc = find_edge(c, offset / SEGMENT_BLOCK_BYTES, end, true, ret_first);
+	if (rc == 0 && ret_first->block * SEGMENT_BLOCK_BYTES + ret_first->reach <= offset)
+		rc = find_edge(c, ret_first->block + 1, end, true, ret_first); /* behind what that block holds */
+	if (rc < 0 || ret_first->block >= end)
+		return rc;
+	uint64_t most = ret_first->block + RUN_BLOCKS_MOST;
+	return find_edge(c, ret_first->block, end < most ? end : most, false, ret_last);
+}
+
 int content_next_data(Content *c, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end) {
+	struct edge first = {0}, last = {0};
 	(void)content_make_room(c->cache, false);
 	pthread_mutex_lock(&c->lock);
-	uint64_t end = (c->size + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES;
-	uint64_t first = end, last = end, size = c->size;
-	int rc = find_block(c, offset / SEGMENT_BLOCK_BYTES, end, true, &first);
-	if (rc == 0 && first < end) {
-		last = end - first > RUN_BLOCKS_MOST ? first + RUN_BLOCKS_MOST : end;
-		rc = find_block(c, first, last, false, &last);
-	}
+	uint64_t size = c->size, end = (size + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES;
+	int rc = offset < size ? find_run(c, offset, end, &first, &last) : 0;
 	pthread_mutex_unlock(&c->lock);
 	if (rc < 0)
 		return rc;
-	uint64_t start = first * SEGMENT_BLOCK_BYTES;
-	if (first == end || offset >= size)
+	if (offset >= size || first.block >= end)
 		return -ENXIO;
+	uint64_t start = first.block * SEGMENT_BLOCK_BYTES, behind = last.block * SEGMENT_BLOCK_BYTES + last.reach;
 	*ret_start = start > offset ? start : offset;
-	*ret_end = last * SEGMENT_BLOCK_BYTES < size ? last * SEGMENT_BLOCK_BYTES : size;
+	*ret_end = behind < size ? behind : size;
 	return 0;
 }

@@ -145,6 +145,11 @@ int tree_list(
 	return rc < 0 ? rc : 0;
 }
 
+uint64_t tree_last_cookie(Meta *m) {
+	meta_assert_running(m);
+	return m->state.next_entry - 1;
+}
+
 int tree_is_empty(Meta *m, uint64_t dir, bool *ret_empty) {
 	uint64_t any;
 	int rc = SQL_NUMBER(m, "SELECT 1 FROM entry WHERE parent = ? LIMIT 1", &any, v_u64(dir));

@@ -127,6 +127,9 @@ typedef int (*tree_list_fn)(void *arg, struct bytes name, uint64_t cookie, const
  */
 int tree_list(Meta *m, uint64_t dir, uint64_t after, size_t limit, tree_list_fn callback, void *arg, size_t *ret_count);
 
+/* The cookie that no name made so far is behind: later ones get greater ones. */
+uint64_t tree_last_cookie(Meta *m);
+
 /* Whether a directory has no names. */
 int tree_is_empty(Meta *m, uint64_t dir, bool *ret_empty);
 
