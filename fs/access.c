@@ -56,6 +56,15 @@ int access_may_remove(const struct access_subject *who, const struct node *dir, 
 	return sticky ? -EPERM : 0;
 }
 
+int access_may_link(const struct access_subject *who, const struct node *node) {
+	if (is_owner(who, node))
+		return 0;
+	bool lends = (node->mode & S_ISUID) || (node->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+	if (!S_ISREG(node->mode) || lends)
+		return -EPERM;
+	return access_check(who, node, ACCESS_READ | ACCESS_WRITE) < 0 ? -EPERM : 0;
+}
+
 int access_may_reparent(const struct access_subject *who, const struct node *moved) {
 	return S_ISDIR(moved->mode) ? access_check(who, moved, ACCESS_WRITE) : 0;
 }

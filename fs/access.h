@@ -45,6 +45,10 @@ int access_may_create(const struct access_subject *who, const struct node *dir);
 /* The name of `victim` in `dir` is to be removed, moved away or replaced: write and search, and the sticky rule. */
 int access_may_remove(const struct access_subject *who, const struct node *dir, const struct node *victim);
 
+/* A file is to get a further name where sysctl fs.protected_hardlinks is on: its owner may, and who may read and write
+ * it, unless it would lend out set-id bits; -EPERM for others. The kernel leaves that to us (see call in link.c). */
+int access_may_link(const struct access_subject *who, const struct node *node);
+
 /* A directory is to get another parent: its ".." changes, so it must be writable too, unless it stays where it is. */
 int access_may_reparent(const struct access_subject *who, const struct node *moved);
 

@@ -1,6 +1,7 @@
 #include "fs/operations/operations.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,44 @@
  * from the one indexed query into the reply; a name that the kernel's buffer has no room for is met again next time.
  */
 #define FIRST 2
+
+/*
+ * How far an open directory is listed. A name that is renamed or replaced goes to the end: whoever renames what he
+ * lists would never be done, and a list cut off where it stood at first would lack files that were replaced meanwhile
+ * and have been there all the time. So it goes on to what is the last name when the first last one was reached, once.
+ */
+struct listed {
+	pthread_mutex_t lock; /* guards the rest; innermost */
+	uint64_t last;        /* cookie */
+	bool extended;
+};
+
+static void listed_begin(struct listed *listed, uint64_t last) {
+	pthread_mutex_lock(&listed->lock);
+	listed->last = last;
+	listed->extended = false;
+	pthread_mutex_unlock(&listed->lock);
+}
+
+static bool listed_reaches(struct listed *listed, uint64_t cookie, uint64_t last_now) {
+	pthread_mutex_lock(&listed->lock);
+	if (cookie > listed->last && !listed->extended) {
+		listed->last = last_now;
+		listed->extended = true;
+	}
+	bool reaches = cookie <= listed->last;
+	pthread_mutex_unlock(&listed->lock);
+	return reaches;
+}
+
+static void free_listed(struct listed *listed) {
+	pthread_mutex_destroy(&listed->lock);
+	free(listed);
+}
+
+static struct listed *listed_of(const struct fuse_file_info *fi) {
+	return (struct listed *)(uintptr_t)fi->fh;
+}
 
 static int check_opendir(struct call *call, fuse_ino_t ino) {
 	struct node dir;
@@ -28,19 +67,30 @@ void operation_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		operation_virtual_opendir(req, ino, fi);
 		return;
 	}
+	struct listed *listed = calloc(1, sizeof *listed);
+	if (!listed) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	pthread_mutex_init(&listed->lock, NULL);
+	fi->fh = (uintptr_t)listed;
 	struct call call;
 	call_begin(&call, req, "opendir");
-	int rc = call_end(&call, check_opendir(&call, ino));
-	fi->fh = 0;
+	int rc = check_opendir(&call, ino);
+	listed_begin(listed, tree_last_cookie(call.meta));
+	rc = call_end(&call, rc);
 	if (rc < 0)
 		fuse_reply_err(req, -rc);
-	else
-		fuse_reply_open(req, fi);
+	/* -ENOENT: the caller was interrupted, and no RELEASEDIR will come. */
+	if (rc < 0 || fuse_reply_open(req, fi) == -ENOENT)
+		free_listed(listed);
 }
 
 struct page {
 	struct call *call;
 	const struct node *dir;
+	struct listed *listed;
+	uint64_t last_now;
 	bool plus;
 	char *buffer;
 	size_t size, used;
@@ -82,6 +132,8 @@ static bool add_dot(struct page *page, const char *name, uint64_t ino, off_t nex
 static int add_entry(void *arg, struct bytes name, uint64_t cookie, const struct node *node) {
 	struct page *page = arg;
 	char text[TREE_NAME_MAX + 1];
+	if (!listed_reaches(page->listed, cookie, page->last_now))
+		return 1;
 	memcpy(text, name.data, name.size);
 	text[name.size] = '\0';
 	return add(page, text, node, (off_t)(cookie + FIRST)) ? 0 : 1;
@@ -96,6 +148,9 @@ static int list(struct page *page, fuse_ino_t ino, off_t offset, struct node *di
 	if (rc)
 		return rc;
 	page->dir = dir;
+	page->last_now = tree_last_cookie(m);
+	if (offset == 0)
+		listed_begin(page->listed, page->last_now); /* rewinddir shows what is there now */
 	if (offset < 1 && !add_dot(page, ".", dir->ino, 1))
 		return 0;
 	if (offset < 2 && !add_dot(page, "..", parent.ino, 2))
@@ -106,7 +161,8 @@ static int list(struct page *page, fuse_ino_t ino, off_t offset, struct node *di
 	return tree_list(m, dir->id, after, limit, add_entry, page, NULL);
 }
 
-static void reply_page(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus) {
+static void reply_page(
+        fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus, const struct fuse_file_info *fi) {
 	_cleanup_(freep) char *buffer = malloc(size);
 	if (!buffer) {
 		fuse_reply_err(req, ENOMEM);
@@ -114,7 +170,7 @@ static void reply_page(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 	}
 	struct call call;
 	struct node dir;
-	struct page page = {.call = &call, .plus = plus, .buffer = buffer, .size = size};
+	struct page page = {.call = &call, .listed = listed_of(fi), .plus = plus, .buffer = buffer, .size = size};
 	call_begin(&call, req, NULL);
 	int rc = call_end(&call, list(&page, ino, offset, &dir));
 	if (rc < 0)
@@ -127,19 +183,21 @@ void operation_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 	if (virtual_is(ino))
 		operation_virtual_readdir(req, ino, size, offset, false, fi);
 	else
-		reply_page(req, ino, size, offset, false);
+		reply_page(req, ino, size, offset, false, fi);
 }
 
 void operation_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi) {
 	if (virtual_is(ino))
 		operation_virtual_readdir(req, ino, size, offset, true, fi);
 	else
-		reply_page(req, ino, size, offset, true);
+		reply_page(req, ino, size, offset, true, fi);
 }
 
 void operation_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	if (virtual_is(ino))
 		operation_virtual_releasedir(req, ino, fi);
+	else
+		free_listed(listed_of(fi));
 	fuse_reply_err(req, 0);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "fs/operations/handle.h"
 
@@ -38,6 +39,14 @@ static int extend(struct filesystem *fs, const struct allocation *wish) {
 	             : inode_changed(fs, wish->inode, wish->kills);
 }
 
+/* What will not fit is refused at once, though what will may have been taken by others when it is written. */
+static int room_check(struct filesystem *fs, uint64_t bytes) {
+	struct statvfs about;
+	if (statvfs(fs->vault_path, &about) < 0)
+		return -errno;
+	return bytes / about.f_frsize < about.f_bavail ? store_space_check(fs->store) : -ENOSPC;
+}
+
 /* Room is not set aside (blocks are written once, elsewhere, when they are sealed): only size and zeros count. */
 static int allocate(struct filesystem *fs, const struct allocation *wish) {
 	bool keeps_size = wish->mode & FALLOC_FL_KEEP_SIZE;
@@ -47,7 +56,7 @@ static int allocate(struct filesystem *fs, const struct allocation *wish) {
 		return -EOPNOTSUPP;
 	if (wish->length > INT64_MAX - wish->offset)
 		return -EFBIG;
-	int rc = store_space_check(fs->store);
+	int rc = what == 0 ? room_check(fs, wish->length) : store_space_check(fs->store);
 	if (rc == 0 && what != 0)
 		rc = punch(fs, wish);
 	return rc < 0 || keeps_size ? rc : extend(fs, wish);

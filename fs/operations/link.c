@@ -1,7 +1,9 @@
 #include "fs/operations/operations.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/operations/call.h"
 
@@ -149,6 +151,21 @@ static int tell_gate(struct call *call, const struct node *node, enum gate_cause
 	return call->fs->gate->arrived(call->fs->gate->gate, call->meta, &arrival);
 }
 
+/* Read each time: only links to other people's files ask for it. */
+static bool hardlinks_are_protected(void) {
+	_cleanup_(closep) int fd = open("/proc/sys/fs/protected_hardlinks", O_RDONLY | O_CLOEXEC);
+	char value = '1';
+	if (fd >= 0 && read(fd, &value, 1) < 0)
+		return true;
+	return value != '0';
+}
+
+/* The kernel's own check asks for permissions that it leaves to us, and finds that all is allowed. */
+static int may_link(struct call *call, const struct node *node) {
+	int rc = access_may_link(&call->who, node);
+	return rc < 0 && !hardlinks_are_protected() ? 0 : rc;
+}
+
 static int link_node(struct call *call, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name,
         struct node *ret_dir, struct node *ret_node) {
 	struct node node;
@@ -165,8 +182,8 @@ static int link_node(struct call *call, fuse_ino_t ino, fuse_ino_t new_parent, c
 	call->names[1] = call->names[0];
 	call->parents[0] = 0;
 	call_about(call, &node);
-	if (rc == 0 && S_ISDIR(node.mode))
-		rc = -EPERM;
+	if (rc == 0)
+		rc = S_ISDIR(node.mode) ? -EPERM : may_link(call, &node);
 	if (rc == 0 && node.zone != ZONE_LANDING)
 		rc = zone_guard(call, &node, GATE_HARDLINK, &node);
 	if (rc == 0)

@@ -191,6 +191,32 @@ static void user_attributes_follow_the_files_permissions(void **state) {
 	assert_int_equal(access_xattr(&who, &sticky, true), -EPERM);
 }
 
+static void others_link_only_what_they_may_change(void **state) {
+	(void)state;
+	static const struct {
+		uint32_t uid, mode;
+		int rc;
+	} rows[] = {
+	        {OWNER, S_IFREG | 04000, 0},
+	        {ROOT, S_IFREG | 04000, 0},
+	        {OTHER, S_IFREG | 0666, 0},
+	        {OTHER, S_IFREG | 0644, -EPERM},
+	        {MEMBER, S_IFREG | 0660, 0},
+	        {OTHER, S_IFREG | 04777, -EPERM}, /* set-user-ID would be kept alive under the other name */
+	        {OTHER, S_IFREG | 02777, -EPERM},
+	        {OTHER, S_IFREG | 02767, 0}, /* no program of the group */
+	        {OTHER, S_IFIFO | 0666, -EPERM},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		uint32_t uid = rows[i].uid;
+		struct access_subject who = subject(&uid);
+		struct node node = file(rows[i].mode);
+		int rc = access_may_link(&who, &node);
+		if (rc != rows[i].rc)
+			fail_msg("row %zu: got %d", i, rc);
+	}
+}
+
 static void a_directory_that_moves_must_be_writable(void **state) {
 	(void)state;
 	uint32_t uid = OTHER;
@@ -218,6 +244,7 @@ int main(void) {
 	        cmocka_unit_test(writing_takes_set_id_bits_away),
 	        cmocka_unit_test(new_nodes_take_umask_and_the_directorys_group),
 	        cmocka_unit_test(user_attributes_follow_the_files_permissions),
+	        cmocka_unit_test(others_link_only_what_they_may_change),
 	        cmocka_unit_test(a_directory_that_moves_must_be_writable),
 	        cmocka_unit_test(only_directories_open_to_all_are_kept_by_the_kernel),
 	};

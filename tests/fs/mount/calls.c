@@ -1,5 +1,6 @@
 /* What programs ask for beyond read and write: holes (fallocate, SEEK_DATA), files without a name (O_TMPFILE), handles
  * (open_by_handle_at), O_DIRECT. As root. usage: calls DIR */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -76,7 +77,7 @@ static void a_hole_is_cut_out_of_data_that_waits_in_the_kernel(void) {
 		expect("the size stays", size_of(fd) == 5 * BLOCK);
 		forget_pages(fd);
 	}
-	expect("the hole is found", lseek(fd, 0, SEEK_HOLE) == BLOCK);
+	expect("the hole is found", lseek(fd, 0, SEEK_HOLE) == BLOCK); /* to 4 KiB: that holds data up to BLOCK - 10 */
 	expect("and its end", lseek(fd, BLOCK, SEEK_DATA) == 2 * BLOCK);
 	expect("a hole behind the end changes nothing",
 	        fallocate(fd, PUNCH, 9 * BLOCK, BLOCK) == 0 && size_of(fd) == 5 * BLOCK);
@@ -96,6 +97,7 @@ static void zeros_may_lengthen_a_file_and_room_may_not(void) {
 	expect("room beyond the end leaves the size",
 	        fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 9 * BLOCK) == 0 && size_of(fd) == 4 * BLOCK);
 	expect("room within", fallocate(fd, 0, 0, 6 * BLOCK) == 0 && size_of(fd) == 6 * BLOCK);
+	expect("more room than there is", fallocate(fd, 0, 0, (off_t)1 << 60) < 0 && errno == ENOSPC);
 	expect("nothing is cut out of the middle",
 	        fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, BLOCK) < 0 && errno == EOPNOTSUPP);
 	close(fd);
@@ -220,6 +222,58 @@ static void a_handle_leads_to_a_file_that_the_kernel_forgot(void) {
 	        open_by_handle_at(AT_FDCWD, &gone.head, O_RDONLY) < 0 && errno == ESTALE);
 }
 
+/* ---- a directory that changes while it is listed ---- */
+
+#define NAMES 3000
+
+static void renaming_what_is_listed_comes_to_an_end(void) {
+	char name[32], seen[NAMES] = "";
+	int listed = 0, missed = 0;
+	if (mkdir("listed", 0755) < 0 || chdir("listed") < 0)
+		die("listed");
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		close(make(name, 0));
+	}
+	DIR *dir = opendir(".");
+	for (struct dirent *entry; (entry = readdir(dir)) && listed < 3 * NAMES; listed++) {
+		if (entry->d_name[0] == '.')
+			continue;
+		seen[atoi(entry->d_name)] = 1;
+		if (rename(entry->d_name, "other") < 0 || rename("other", entry->d_name) < 0)
+			die("rename");
+	}
+	closedir(dir);
+	for (int i = 0; i < NAMES; i++)
+		missed += !seen[i];
+	expect("the list ends", listed < 3 * NAMES);
+	expect("and lacks nothing", missed == 0);
+	if (chdir("..") < 0)
+		die("..");
+}
+
+static void what_is_replaced_while_it_is_listed_is_not_missed(void) {
+	char name[32];
+	int found = 0;
+	if (chdir("listed") < 0)
+		die("listed");
+	DIR *dir = opendir(".");
+	if (!readdir(dir))
+		die("readdir");
+	for (int i = 0; i < NAMES; i++) { /* as editors save */
+		snprintf(name, sizeof name, "%d", i);
+		close(make("new", 1));
+		if (rename("new", name) < 0)
+			die("rename");
+	}
+	for (struct dirent *entry; (entry = readdir(dir));)
+		found += strcmp(entry->d_name, "2999") == 0;
+	closedir(dir);
+	expect("a name that was always there is listed", found >= 1);
+	if (chdir("..") < 0)
+		die("..");
+}
+
 /* ---- past the page cache ---- */
 
 static void direct_and_cached_bytes_agree(void) {
@@ -249,6 +303,8 @@ int main(int argc, char **argv) {
 	a_mapping_sees_the_hole();
 	data_that_the_kernel_still_holds_is_found();
 	a_file_without_a_name_gets_one_or_is_gone();
+	renaming_what_is_listed_comes_to_an_end();
+	what_is_replaced_while_it_is_listed_is_not_missed();
 	direct_and_cached_bytes_agree();
 	if (geteuid() == 0) {
 		set_id_bits_go_with_a_hole();

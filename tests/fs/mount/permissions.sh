@@ -43,6 +43,9 @@ denied chown Landing/open/readable chown 4001 "$L/open/readable"
 denied utimes Landing/open/readable touch -d 2001-01-01 "$L/open/readable"
 denied truncate Landing/open/readable perl -e 'truncate($ARGV[0], 0) or die "$!\n"' "$L/open/readable"
 denied setxattr Landing/open/readable setfattr -n user.x -v y "$L/open/readable"
+# The kernel's own check of this lets everything pass, since it leaves permissions to the mount.
+[ "$(cat /proc/sys/fs/protected_hardlinks)" = 0 ] ||
+	denied link Landing/open/readable ln "$L/open/readable" "$L/open/linked"
 denied create Trusted/x sh -c "echo y >'$M/Trusted/x'"
 denied create Raw/x sh -c "echo y >'$M/Raw/x'"
 denied opendir .assayfs/audit ls "$M/.assayfs/audit"
