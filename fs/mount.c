@@ -214,7 +214,7 @@ static int end(struct mounting *mounting, int rc) {
 	if (fs->owner.session)
 		session_detach(fs->owner.session);
 	aside_wait(&fs->verdicts);
-	aside_wait(&fs->seeks);
+	aside_wait(&fs->write_backs);
 	if (fs->inodes)
 		filesystem_seal_all(fs); /* the gate still takes arrivals */
 	stop_parts(mounting);
@@ -251,7 +251,7 @@ static int serve_and_exit(struct mounting *mounting, bool foreground) {
 
 int mount_run(const struct mount_options *options) {
 	static const struct mounting beginning = {
-	        .fs.verdicts = ASIDE_INIT, .fs.seeks = ASIDE_INIT, .fs.used_names = USED_NAMES_INIT};
+	        .fs.verdicts = ASIDE_INIT, .fs.write_backs = ASIDE_INIT, .fs.used_names = USED_NAMES_INIT};
 	_cleanup_(freep) struct mounting *mounting = malloc(sizeof *mounting); /* too much for the stack */
 	if (!mounting)
 		return fault(ENOMEM, "mounting: out of memory");

@@ -29,10 +29,11 @@ void notify_entry(Notifier *notifier, uint64_t parent_ino, struct bytes name);
 void notify_inode(Notifier *notifier, uint64_t ino);
 
 /*
- * Has the kernel write back and drop what it caches of the inode, and waits until it did. The writes come as requests:
- * never in a thread that is needed to serve them, nor with a lock that they take.
+ * Has the kernel write back and drop what it caches of [offset, +size) of the inode (0, 0: of all), and waits until it
+ * did. That may take reads and writes, which come as requests: never in a thread that is needed to serve them, nor with
+ * a lock that they take.
  */
-void notify_write_back(Notifier *notifier, uint64_t ino);
+void notify_write_back(Notifier *notifier, uint64_t ino, uint64_t offset, uint64_t size);
 
 /* All names in the directory are to be asked for anew: not everybody may search it any more. */
 void notify_children(Notifier *notifier, uint64_t dir_node, uint64_t dir_ino);

@@ -212,7 +212,7 @@ void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret)
 	        .st_gid = node->gid,
 	        .st_rdev = node->rdev,
 	        .st_size = (off_t)size,
-	        .st_blksize = 4096,
+	        .st_blksize = BLOCK_BYTES,
 	        .st_blocks = S_ISREG(node->mode) ? (blkcnt_t)((size + 511) / 512) : 0,
 	        .st_atim = timespec_of(node->atime),
 	        .st_mtim = timespec_of(node->mtime),

@@ -123,7 +123,7 @@ static void answer_seek(const struct seek *seek) {
 static void answer_after_write_back(void *arg) {
 	struct seek seek = *(struct seek *)arg;
 	free(arg);
-	notify_write_back(call_filesystem(seek.req)->notifier, seek.inode->ino);
+	notify_write_back(call_filesystem(seek.req)->notifier, seek.inode->ino, 0, 0);
 	answer_seek(&seek);
 }
 
@@ -138,7 +138,8 @@ static void seek_behind_cache(const struct seek *seek) {
 		return;
 	}
 	*kept = *seek;
-	aside_run(&call_filesystem(seek->req)->seeks, fuse_req_ctx(seek->req)->uid, answer_after_write_back, kept);
+	aside_run(
+	        &call_filesystem(seek->req)->write_backs, fuse_req_ctx(seek->req)->uid, answer_after_write_back, kept);
 }
 
 void operation_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi) {
