@@ -101,7 +101,7 @@ static uint32_t mode_after_chmod(
 /* chown(2): set-id bits of a file go, whoever asks (Linux does it for root too); directories keep theirs. */
 static uint32_t mode_after_chown(const struct node *node) {
 	uint32_t mode = node->mode & 07777;
-	return S_ISDIR(node->mode) ? mode : access_mode_after_write(mode);
+	return S_ISDIR(node->mode) ? mode : access_mode_after_write(mode, true);
 }
 
 int access_may_change(const struct access_subject *who, const struct node *node, const struct access_change *change,
@@ -124,9 +124,9 @@ int access_may_change(const struct access_subject *who, const struct node *node,
 	return 0;
 }
 
-uint32_t access_mode_after_write(uint32_t mode) {
+uint32_t access_mode_after_write(uint32_t mode, bool in_group) {
 	mode &= ~(uint32_t)S_ISUID;
-	if (mode & S_IXGRP)
+	if ((mode & S_IXGRP) || !in_group)
 		mode &= ~(uint32_t)S_ISGID;
 	return mode;
 }

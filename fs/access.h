@@ -69,8 +69,8 @@ int access_may_change(const struct access_subject *who, const struct node *node,
         uint32_t *ret_mode);
 
 /* The mode a file has after it was written to or truncated by one without CAP_FSETID: set-uid goes; set-gid goes when
- * the group may execute it (else it once meant mandatory locking). */
-uint32_t access_mode_after_write(uint32_t mode);
+ * the group may execute it, or the writer is not in the group. */
+uint32_t access_mode_after_write(uint32_t mode, bool in_group);
 
 /*
  * Owner, group and mode of a new node in `dir`: in a directory with set-gid the group is the directory's, and a new

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ struct filesystem {
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */
 	bool read_only;
+	atomic_bool ending; /* the mount was told to: nothing new may wait for the kernel to write back */
 };
 
 /*

@@ -94,6 +94,7 @@ static void *wait_for_signal(void *arg) {
 	while (sigwait(&mounting->signals, &number) == 0) {
 		if (number == SIGUSR1)
 			return NULL; /* the mount has ended by itself */
+		atomic_store(&mounting->fs.ending, true);
 		session_stop(mounting->fs.owner.session, GRACE_SECONDS);
 	}
 	return NULL;

@@ -31,7 +31,8 @@ void notify_inode(Notifier *notifier, uint64_t ino);
 /*
  * Has the kernel write back and drop what it caches of [offset, +size) of the inode (0, 0: of all), and waits until it
  * did. That may take reads and writes, which come as requests: never in a thread that is needed to serve them, nor with
- * a lock that they take.
+ * a lock that they take. A daemon that is killed in this very moment can't end before `umount -f`, which aborts the
+ * connection: its thread waits in the kernel for an answer that nobody gives.
  */
 void notify_write_back(Notifier *notifier, uint64_t ino, uint64_t offset, uint64_t size);
 

@@ -96,7 +96,8 @@ static void answer_direct_write(void *arg) {
  * thirds of direct reads.)
  */
 static void reply_direct_write(fuse_req_t req, const Inode *inode, uint64_t offset, size_t size) {
-	struct direct_write *written = atomic_load(&inode->cached) ? malloc(sizeof *written) : NULL;
+	bool waits = atomic_load(&inode->cached) && !atomic_load(&call_filesystem(req)->ending);
+	struct direct_write *written = waits ? malloc(sizeof *written) : NULL;
 	if (!written) {
 		fuse_reply_write(req, size);
 		return;

@@ -328,7 +328,8 @@ static int clear_privileges(struct filesystem *fs, Inode *inode) {
 	struct node node;
 	meta_begin(fs->meta);
 	int rc = tree_get(fs->meta, inode->node, &node);
-	uint32_t mode = access_mode_after_write(node.mode);
+	/* A write that was cached comes without its writer's groups. */
+	uint32_t mode = access_mode_after_write(node.mode, false);
 	if (rc == 0 && mode != node.mode) {
 		struct node values = {.mode = mode};
 		rc = tree_setattr(fs->meta, inode->node, &values, TREE_MODE, &node);

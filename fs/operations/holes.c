@@ -150,6 +150,8 @@ void operation_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, s
 	struct seek seek = {.req = req, .inode = handle_of(fi)->inode, .offset = (uint64_t)offset, .whence = whence};
 	if (atomic_load(&seek.inode->dirtiers) == 0)
 		answer_seek(&seek);
+	else if (atomic_load(&call_filesystem(req)->ending))
+		fuse_reply_err(req, EIO);
 	else
 		seek_behind_cache(&seek);
 }

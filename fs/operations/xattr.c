@@ -176,6 +176,14 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
 
 /* ---- changing ---- */
 
+/*
+ * File capabilities go when the file is changed, and where the kernel sees to that itself (fallocate) it asks in the
+ * name of the writer. A user's own removexattr(2) it lets pass only with CAP_SETFCAP.
+ */
+static bool takes_capability(const char *name, enum gate_verb verb) {
+	return verb == GATE_SETATTR && strcmp(name, CAPABILITY_XATTR) == 0;
+}
+
 static int check_change(
         struct call *call, fuse_ino_t ino, const char *name, enum gate_verb verb, struct node *ret_node) {
 	int rc = call_node(call, ino, ret_node);
@@ -185,7 +193,7 @@ static int check_change(
 	rc = call_writable(call);
 	if (rc == 0 && has_prefix(name, OWN_PREFIX))
 		rc = -EPERM;
-	if (rc == 0)
+	if (rc == 0 && !takes_capability(name, verb))
 		rc = check_name(call, ret_node, name, true);
 	bool is_room = ret_node->id > NODE_ROOT && ret_node->id <= NODE_TRUSTED;
 	return rc < 0 || is_room ? rc : zone_guard(call, ret_node, verb, ret_node);

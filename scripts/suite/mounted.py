@@ -96,7 +96,7 @@ class Mounted:
         """As a power cut of the daemon: its memory is gone. Mounted again."""
         for pid in self.daemons():
             os.kill(pid, signal.SIGKILL)
-        subprocess.run(["umount", "-l", self.mnt], check=False)
+        subprocess.run(["umount", "-f", "-l", self.mnt], check=False)
         self.mount()
 
     def daemons(self):
@@ -142,8 +142,10 @@ class Mounted:
 
     def link(self, target, path):
         """A link that goes with the suite."""
+        if os.path.realpath(path) == os.path.realpath(target):
+            return  # somebody's own
         if os.path.lexists(path):
-            raise CannotRun(f"{path} exists")
+            raise CannotRun(f"{path} is something else")
         os.symlink(target, path)
         self.links.append(path)
 
@@ -158,7 +160,7 @@ class Mounted:
             os.unlink(path)
         for point in reversed(self.mounts()):
             if subprocess.run(["umount", point], stderr=subprocess.DEVNULL, check=False).returncode:
-                subprocess.run(["umount", "-l", point], check=False)
+                subprocess.run(["umount", "-f", "-l", point], check=False)
         for _ in range(100):
             left = list(self.daemons())
             if not left:

@@ -177,8 +177,11 @@ readlinkat readv removexattr rename renameat renameat2 rmdir sendfile setxattr s
 symlinkat sync syncfs sync_file_range truncate umask unlink unlinkat utime utimensat utimes write writev""".split()
 
 
+LTP_STRESS = ("fs_", "ftest", "gf", "inode", "iogen", "lftest", "linker", "openfile", "rwtest", "stream", "writetest")
+
+
 def ltp_is_about_files(tag):
-    return re.sub(r"(_?\d+)?(_?(16|64|A|B|C))?$", "", tag) in LTP_CALLS or tag.startswith(("fs_", "ftest", "gf", "inode"))
+    return re.sub(r"(_?\d+)?(_?(16|64|A|B|C))?$", "", tag) in LTP_CALLS or tag.startswith(LTP_STRESS)
 
 
 def ltp(mounted, options):

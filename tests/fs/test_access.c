@@ -154,9 +154,10 @@ static void directories_keep_their_set_gid_through_chown(void **state) {
 
 static void writing_takes_set_id_bits_away(void **state) {
 	(void)state;
-	assert_int_equal(access_mode_after_write(S_IFREG | 06755), S_IFREG | 0755);
-	assert_int_equal(access_mode_after_write(S_IFREG | 02644), S_IFREG | 02644);
-	assert_int_equal(access_mode_after_write(S_IFREG | 0644), S_IFREG | 0644);
+	assert_int_equal(access_mode_after_write(S_IFREG | 06755, true), S_IFREG | 0755);
+	assert_int_equal(access_mode_after_write(S_IFREG | 02644, true), S_IFREG | 02644);
+	assert_int_equal(access_mode_after_write(S_IFREG | 02644, false), S_IFREG | 0644);
+	assert_int_equal(access_mode_after_write(S_IFREG | 0644, false), S_IFREG | 0644);
 }
 
 static void new_nodes_take_umask_and_the_directorys_group(void **state) {

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <linux/aio_abi.h>
@@ -129,6 +130,16 @@ static void set_id_bits_go_with_a_hole(void) {
 	if (seteuid(0) < 0 || fstat(fd, &about) < 0)
 		die("set-id");
 	expect("and the set-id bits are gone", (about.st_mode & 07777) == 0777);
+	/* struct vfs_cap_data of cap_setuid=ep, version 2 */
+	static const uint32_t capability[] = {0x02000001, 0x80, 0, 0, 0};
+	if (fchmod(fd, 02666) < 0 || fsetxattr(fd, "security.capability", capability, sizeof capability, 0) < 0 ||
+	        seteuid(65534) < 0)
+		die("capability");
+	expect("nobody may have room", fallocate(fd, 0, 0, 2 * BLOCK) == 0);
+	if (seteuid(0) < 0 || fstat(fd, &about) < 0)
+		die("capability");
+	expect("set-gid is gone without execution", (about.st_mode & 07777) == 0666);
+	expect("and so is the capability", fgetxattr(fd, "security.capability", NULL, 0) < 0 && errno == ENODATA);
 	close(fd);
 }
 
