@@ -1,6 +1,7 @@
 /* Versions and drafts. Their maps are in map.c. */
 #include "backend/version.h"
 
+#include "backend/acl.h"
 #include "backend/map_private.h"
 #include "backend/meta_private.h"
 #include "backend/tree.h"
@@ -267,16 +268,18 @@ static int read_for_seal(Meta *m, uint64_t draft, struct version *ret, uint8_t *
 	static const char sql[] =
 	        "SELECT v.node, v.size, v.zone, v.state, v.born, v.base, v.fsynced, n.mtime, n.mode, n.uid, n.gid,"
 	        " 1 + coalesce((SELECT max(w.number) FROM version w WHERE w.node = v.node AND w.number IS NOT NULL), "
-	        "0), n.zone"
-	        " FROM version v JOIN node n ON n.id = v.node WHERE v.id = ?";
+	        "0), n.zone,"
+	        " n.xattrs > 0 AND EXISTS (SELECT 1 FROM xattr x WHERE x.node = n.id AND x.name = ?2)"
+	        " FROM version v JOIN node n ON n.id = v.node WHERE v.id = ?1";
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, sql, &stmt, v_u64(draft));
+	int rc = SQL_START(m, sql, &stmt, v_u64(draft), v_bytes(bytes_of_string(ACL_ACCESS_XATTR)));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc < 0)
 		return rc;
 	if (rc == 0 || sqlite3_column_int(stmt, 3) != VERSION_DRAFT)
 		return -EPERM;
+	bool has_acl = sqlite3_column_int(stmt, 13) != 0;
 	*ret = (struct version){.id = draft,
 	        .node = column_u64(stmt, 0),
 	        .size = column_u64(stmt, 1),
@@ -286,7 +289,7 @@ static int read_for_seal(Meta *m, uint64_t draft, struct version *ret, uint8_t *
 	        .base = column_u64(stmt, 5),
 	        .fsynced = sqlite3_column_int(stmt, 6) != 0,
 	        .mtime = sqlite3_column_int64(stmt, 7),
-	        .mode = column_u32(stmt, 8),
+	        .mode = column_u32(stmt, 8) | (has_acl ? VERSION_MODE_ACL : 0),
 	        .uid = column_u32(stmt, 9),
 	        .gid = column_u32(stmt, 10),
 	        .number = column_u64(stmt, 11),

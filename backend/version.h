@@ -32,6 +32,10 @@
 /* Highest page of a map: files of 2^63 - 1 bytes at the smallest plausible block. */
 #define MAP_PAGE_MAX (UINT64_C(1) << 43)
 
+/* In a version's mode: the node had an access ACL, so that the bits of the group are the ACL's mask and say nothing of
+ * the group alone. ACLs have no history: without one by now, such a version is its owner's and root's alone. */
+#define VERSION_MODE_ACL 0200000u
+
 enum version_state {
 	VERSION_DRAFT = 0,
 	VERSION_SEALED = 1,
@@ -58,7 +62,8 @@ struct version {
 	bool fsynced;    /* a draft somebody was promised; see version_drafts */
 	bool has_sha256;
 	int64_t mtime; /* this and the next: the node's, when it was sealed */
-	uint32_t mode, uid, gid;
+	uint32_t mode; /* perhaps with VERSION_MODE_ACL */
+	uint32_t uid, gid;
 	uint64_t born;       /* commit in which the draft was begun */
 	uint64_t sealed;     /* commit in which it was sealed; 0: a draft */
 	int64_t sealed_time; /* ns */

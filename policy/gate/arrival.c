@@ -11,6 +11,7 @@
  */
 #include "policy/gate/internal.h"
 
+#include "backend/acl.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -181,10 +182,13 @@ static int raw_prepare(Meta *m, const struct arrival *a, struct raw_place *place
 		return rc;
 	rc = tree_resolve(m, bytes_of_string(path), &node);
 	if (rc == -ENOENT) {
+		uint32_t permissions = 0;
+		rc = acl_mode_of_copy(m, &source, &permissions);
 		source.zone = ZONE_RAW;
-		source.mode = S_IFREG | (source.mode & 0444);
+		source.mode = S_IFREG | (permissions & 0444);
 		place->is_new = true;
-		rc = tree_create_orphan(m, &source, &node);
+		if (rc >= 0)
+			rc = tree_create_orphan(m, &source, &node);
 	} else if (rc >= 0 && !S_ISREG(node.mode)) {
 		rc = fault(EEXIST, "%s is not a regular file", path);
 	}

@@ -1,5 +1,6 @@
 #include "policy/gate/internal.h"
 
+#include "backend/acl.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -62,9 +63,12 @@ static int target_prepare(Meta *m, const struct publication *p, struct node *ret
 		rc = target_existing(m, path, &node, t);
 	else if (rc == -ENOENT) {
 		struct node attributes = *ret_source;
+		uint32_t permissions = 0;
+		rc = acl_mode_of_copy(m, ret_source, &permissions);
 		attributes.zone = ZONE_TRUSTED;
-		attributes.mode = S_IFREG | (ret_source->mode & 0777);
-		rc = tree_create_orphan(m, &attributes, &node);
+		attributes.mode = S_IFREG | permissions;
+		if (rc >= 0)
+			rc = tree_create_orphan(m, &attributes, &node);
 		t->node = node.id;
 		t->is_new = true;
 	} else if (rc == -ENOTDIR)

@@ -2,6 +2,7 @@
  */
 #include "policy/gate/internal.h"
 
+#include "backend/acl.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -233,7 +234,11 @@ static int restore_target(Meta *m, struct restoring *r, struct node *ret_node) {
 	if (owner.nlink == 0)
 		return tree_link(m, owner.id, parent, name, ret_node);
 	/* It lives on under another name, which must not change: a file of its own. */
-	struct node fresh = {.mode = owner.mode, .uid = owner.uid, .gid = owner.gid};
+	uint32_t permissions = 0;
+	rc = acl_mode_of_copy(m, &owner, &permissions);
+	if (rc < 0)
+		return rc;
+	struct node fresh = {.mode = S_IFREG | permissions, .uid = owner.uid, .gid = owner.gid};
 	return tree_create(m, parent, name, &fresh, (struct bytes){0}, ret_node);
 }
 

@@ -1,4 +1,5 @@
 /* What is closed in Landing: to Raw, to a verdict, to Trusted; and the policy that it is judged under. */
+#include "backend/acl.h"
 #include "tests/policy/gate_world.h"
 
 static void a_good_arrival_reaches_raw_and_trusted(void **state) {
@@ -11,6 +12,30 @@ static void a_good_arrival_reaches_raw_and_trusted(void **state) {
 	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_PASSED);
 	assert_int_equal(outcome_of(w, "Raw/animals/a.csv"), OUTCOME_PASSED);
 	assert_int_equal(outcome_of(w, "Trusted/animals/a.csv"), OUTCOME_PASSED);
+}
+
+/* user::rw- user:5:--- group::--- mask::rw- other::r-- shows as 664, which would let a copy be read by all. */
+static void an_acl_is_not_widened_by_being_captured_and_published(void **state) {
+	struct world *w = *state;
+	const struct acl acl = {
+	        5, {{ACL_TAG_USER_OBJ, 6, UINT32_MAX}, {ACL_TAG_USER, 0, 5}, {ACL_TAG_GROUP_OBJ, 0, UINT32_MAX},
+	                   {ACL_TAG_MASK, 6, UINT32_MAX}, {ACL_TAG_OTHER, 4, UINT32_MAX}}};
+	struct node node, values = {.mode = 0664};
+	apply(w, policy_yaml);
+	uint64_t id = make_name(w, "Landing/animals/a.csv");
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	int rc = tree_setattr(m, id, &values, TREE_MODE, &node);
+	if (rc == 0)
+		rc = acl_set(m, id, ACL_TYPE_ACCESS, &acl);
+	assert_int_equal(meta_end(m, rc), 0);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	assert_int_not_equal(resolve(w, "Raw/animals/a.csv", &node), 0);
+	assert_int_equal(node.mode, S_IFREG | 0400);
+	assert_int_not_equal(resolve(w, "Trusted/animals/a.csv", &node), 0);
+	assert_int_equal(node.mode, S_IFREG | 0600);
+	assert_int_equal(node.xattrs, 0);
 }
 
 static void a_bad_arrival_is_kept_in_raw_and_shown_nowhere(void **state) {
@@ -494,6 +519,7 @@ static void a_name_that_raw_has_as_something_else_gets_a_verdict(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_good_arrival_reaches_raw_and_trusted),
+	        WORLD(an_acl_is_not_widened_by_being_captured_and_published),
 	        WORLD(a_bad_arrival_is_kept_in_raw_and_shown_nowhere),
 	        WORLD(a_bad_second_version_leaves_the_good_one),
 	        WORLD(the_same_content_again_is_a_delivery),
