@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "backend/version.h"
+
 static bool is_root(const struct access_subject *who) {
 	return who->uid == 0;
 }
@@ -29,19 +31,54 @@ static int check_roles(const struct access_subject *who, const struct node *node
 	return allowed ? 0 : -EACCES;
 }
 
-int access_check(const struct access_subject *who, const struct node *node, unsigned mask) {
-	if (check_roles(who, node, mask) < 0)
-		return -EACCES;
-	if (is_root(who))
-		return check_root(node, mask);
+/* 0, -ENODATA or an error that denies. */
+static int find_acl(const struct access_subject *who, const struct node *node, const struct acl **ret) {
+	return node->xattrs > 0 && who->acl ? who->acl(who->arg, node, ret) : -ENODATA;
+}
+
+static bool is_in_group(void *arg, uint32_t gid) {
+	return access_in_group(arg, gid);
+}
+
+/* One who is neither root nor the owner, where there is an ACL. */
+static bool acl_permits(
+        const struct access_subject *who, const struct node *node, const struct acl *acl, unsigned mask) {
+	struct access_subject copy = *who;
+	return acl_allows(acl, node->mode, who->uid, node->gid, is_in_group, &copy, mask);
+}
+
+/* The same where there is none. */
+static bool mode_permits(const struct access_subject *who, const struct node *node, unsigned mask) {
 	unsigned bits;
-	if (who->uid == node->uid)
-		bits = node->mode >> 6;
+	if (node->mode & VERSION_MODE_ACL)
+		bits = 0;
 	else if (((node->mode >> 3) & mask) == (node->mode & mask))
 		bits = node->mode; /* group and others agree: no need to ask for groups */
 	else
 		bits = access_in_group(who, node->gid) ? node->mode >> 3 : node->mode;
-	return (bits & 7 & mask) == mask ? 0 : -EACCES;
+	return (bits & mask) == mask;
+}
+
+int access_check(const struct access_subject *who, const struct node *node, unsigned mask) {
+	const struct acl *acl;
+	if (check_roles(who, node, mask) < 0)
+		return -EACCES;
+	if (is_root(who))
+		return check_root(node, mask);
+	if (who->uid == node->uid)
+		return ((node->mode >> 6) & mask) == mask ? 0 : -EACCES;
+	int rc = find_acl(who, node, &acl);
+	if (rc == 0)
+		return acl_permits(who, node, acl, mask) ? 0 : -EACCES;
+	return rc == -ENODATA && mode_permits(who, node, mask) ? 0 : -EACCES;
+}
+
+bool access_everybody_searches(const struct access_subject *who, const struct node *dir) {
+	const struct acl *acl;
+	if (!access_mode_opens(dir))
+		return false;
+	int rc = find_acl(who, dir, &acl);
+	return rc == 0 ? acl_allows_everybody(acl, dir->mode, ACCESS_EXEC) : rc == -ENODATA;
 }
 
 int access_may_create(const struct access_subject *who, const struct node *dir) {
@@ -131,9 +168,16 @@ uint32_t access_mode_after_write(uint32_t mode, bool in_group) {
 	return mode;
 }
 
+static uint32_t inherit_permissions(uint32_t permissions, const struct acl *inherited) {
+	struct acl acl = *inherited;
+	(void)acl_inherit(&acl, &permissions);
+	return permissions;
+}
+
 void access_new_node(const struct access_subject *who, const struct node *dir, uint32_t mode, uint32_t umask,
-        struct node *ret_attributes) {
-	uint32_t permissions = mode & 07777 & ~(umask & 0777);
+        const struct acl *inherited, struct node *ret_attributes) {
+	uint32_t permissions = mode & 07777;
+	permissions = inherited ? inherit_permissions(permissions, inherited) : permissions & ~(umask & 0777);
 	bool inherits = dir->mode & S_ISGID;
 	uint32_t gid = inherits ? dir->gid : who->gid;
 	if (S_ISDIR(mode) && inherits)
@@ -142,6 +186,18 @@ void access_new_node(const struct access_subject *who, const struct node *dir, u
 	         !access_in_group(who, gid))
 		permissions &= ~(uint32_t)S_ISGID;
 	*ret_attributes = (struct node){.mode = (mode & S_IFMT) | permissions, .uid = who->uid, .gid = gid};
+}
+
+int access_may_set_acl(
+        const struct access_subject *who, const struct node *node, enum acl_type type, bool *ret_keeps_set_gid) {
+	if (S_ISLNK(node->mode))
+		return -EOPNOTSUPP;
+	if (check_roles(who, node, ACCESS_WRITE) < 0 || (type == ACL_TYPE_DEFAULT && !S_ISDIR(node->mode)))
+		return -EACCES;
+	if (!is_owner(who, node))
+		return -EPERM;
+	*ret_keeps_set_gid = is_root(who) || access_in_group(who, node->gid);
+	return 0;
 }
 
 int access_xattr(const struct access_subject *who, const struct node *node, bool write) {

@@ -3,9 +3,11 @@
  * its own default_permissions leaves no record.
  *
  * Pure functions over a node's attributes and the caller's ids; they read no file but through `in_group`, which is
- * asked only when the answer depends on it (supplementary groups cost a read of /proc). Rules: POSIX.1-2017 "File
- * access permissions", chmod(2), chown(2), unlink(2), utimensat(2), inode(7), path_resolution(7); those of Linux where
- * POSIX leaves the choice.
+ * asked only when the answer depends on it (supplementary groups cost a read of /proc), and `acl`, which is asked only
+ * of nodes that have attributes, for one who is neither root nor the owner. Rules: POSIX.1-2017 "File access
+ * permissions", chmod(2), chown(2), unlink(2), utimensat(2), inode(7), acl(5), path_resolution(7); those of Linux where
+ * POSIX leaves the choice. In one thing acl(5) is kept to and Linux is not: where the mask is empty, Linux does not
+ * look at the ACL, and whom it denies by name gets what others have.
  *
  * uid 0 is taken to hold CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_CHOWN, CAP_FOWNER and CAP_FSETID: FUSE tells ids,
  * not capabilities.
@@ -18,17 +20,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "backend/acl.h"
 #include "backend/tree.h"
 
 enum { ACCESS_EXEC = 1, ACCESS_WRITE = 2, ACCESS_READ = 4 };
 
 /*
- * Who asks. in_group may be NULL: only `gid` counts then. `permits` says what the caller's roles allow in a zone (enum
- * zone), before any mode bit and for root as well; NULL: no role is asked for.
+ * Who asks. in_group may be NULL: only `gid` counts then. `acl` gives a node's access ACL, valid until it is asked
+ * again: 0, -ENODATA when there is none; other errors deny. NULL: nothing has one. `permits` says what the caller's
+ * roles allow in a zone (enum zone), before any mode bit and for root as well; NULL: no role is asked for.
  */
 struct access_subject {
 	uint32_t uid, gid;
 	bool (*in_group)(void *arg, uint32_t gid);
+	int (*acl)(void *arg, const struct node *node, const struct acl **ret);
 	bool (*permits)(void *arg, uint8_t zone, bool write);
 	void *arg;
 };
@@ -36,7 +41,8 @@ struct access_subject {
 /* Whether the subject's groups include `gid`. */
 bool access_in_group(const struct access_subject *who, uint32_t gid);
 
-/* read, write, execute or search, as open(2) and access(2) ask: `mask` of ACCESS_…, 0 is always granted. */
+/* read, write, execute or search, as open(2) and access(2) ask: `mask` of ACCESS_…, 0 is always granted. A mode with
+ * VERSION_MODE_ACL whose node has no ACL any more gives only the owner something. */
 int access_check(const struct access_subject *who, const struct node *node, unsigned mask);
 
 /* A name is to be made in `dir`: write and search. */
@@ -75,16 +81,26 @@ uint32_t access_mode_after_write(uint32_t mode, bool in_group);
 /*
  * Owner, group and mode of a new node in `dir`: in a directory with set-gid the group is the directory's, and a new
  * directory gets set-gid too; umask is applied here (FUSE_CAP_DONT_MASK); a set-gid file in a group that the creator is
- * not in loses the bit.
+ * not in loses the bit. `inherited` is the default ACL of `dir`, which stands in place of the umask, or NULL.
  */
 void access_new_node(const struct access_subject *who, const struct node *dir, uint32_t mode, uint32_t umask,
-        struct node *ret_attributes);
+        const struct acl *inherited, struct node *ret_attributes);
+
+/*
+ * Setting or removing an ACL: -EOPNOTSUPP on symbolic links, -EACCES for a default ACL of what is no directory, else it
+ * is the owner's. *ret_keeps_set_gid: as with chmod, one outside the node's group loses set-gid.
+ */
+int access_may_set_acl(
+        const struct access_subject *who, const struct node *node, enum acl_type type, bool *ret_keeps_set_gid);
 
 /* user.… attributes: read or write permission on regular files and directories, nothing on others; -EPERM there. In a
  * sticky directory only the owner writes them (xattr(7)). */
 int access_xattr(const struct access_subject *who, const struct node *node, bool write);
 
 /* Everybody may search this directory: names below it may be kept in the kernel's cache. */
-static inline bool access_everybody_searches(const struct node *dir) {
+bool access_everybody_searches(const struct access_subject *who, const struct node *dir);
+
+/* The same by its mode alone: false says that not everybody may, true that everybody may unless it has an ACL. */
+static inline bool access_mode_opens(const struct node *dir) {
 	return (dir->mode & 0111) == 0111;
 }

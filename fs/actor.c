@@ -12,9 +12,6 @@
 #include "fs/filesystem.h"
 #include "fs/fuse.h"
 
-/* More than this many groups (the kernel allows 65,536) need a buffer of their own. */
-#define GROUPS_AT_ONCE 256
-
 static void copy_name(const char *name, size_t length, char ret_exe[static 64]) {
 	if (length > 63)
 		length = 63;
@@ -97,17 +94,38 @@ static bool contains(const gid_t *groups, int count, uint32_t gid) {
 	return false;
 }
 
-static bool request_in_group(void *arg, uint32_t gid) {
-	struct fuse_req *req = arg;
-	gid_t few[GROUPS_AT_ONCE];
-	int count = fuse_req_getgroups(req, GROUPS_AT_ONCE, few);
-	if (count <= GROUPS_AT_ONCE)
-		return contains(few, count, gid);
-	_cleanup_(freep) gid_t *many = calloc((size_t)count, sizeof *many);
+/* More groups than there is room for (the kernel allows 65,536) are read each time. */
+static bool in_many_groups(const struct actor_answers *answers, uint32_t gid) {
+	_cleanup_(freep) gid_t *many = calloc((size_t)answers->group_count, sizeof *many);
 	if (!many)
 		return false;
-	int got = fuse_req_getgroups(req, count, many);
-	return contains(many, got < count ? got : count, gid);
+	int got = fuse_req_getgroups(answers->req, answers->group_count, many);
+	return contains(many, got < answers->group_count ? got : answers->group_count, gid);
+}
+
+static bool request_in_group(void *arg, uint32_t gid) {
+	struct actor_answers *answers = arg;
+	const int room = sizeof answers->groups / sizeof answers->groups[0];
+	if (answers->group_count < 0) {
+		int count = fuse_req_getgroups(answers->req, room, answers->groups);
+		answers->group_count = count < 0 ? 0 : count;
+	}
+	if (answers->group_count > room)
+		return in_many_groups(answers, gid);
+	return contains(answers->groups, answers->group_count, gid);
+}
+
+/* The one that the thread's request asked for last: 4 KiB that few requests need. */
+static _Thread_local struct acl last_acl;
+
+static int request_acl(void *arg, const struct node *node, const struct acl **ret) {
+	struct actor_answers *answers = arg;
+	const struct filesystem *fs = fuse_req_userdata(answers->req);
+	if (answers->acl_node != node->id)
+		answers->acl_rc = acl_get(fs->meta, node, ACL_TYPE_ACCESS, &last_acl);
+	answers->acl_node = node->id;
+	*ret = &last_acl;
+	return answers->acl_rc;
 }
 
 gid_t *actor_groups(struct fuse_req *req, size_t *ret_count) {
@@ -120,7 +138,7 @@ gid_t *actor_groups(struct fuse_req *req, size_t *ret_count) {
 
 /* Groups are asked for only when the caller's own ids don't suffice. */
 static bool request_permits(void *arg, uint8_t zone, bool write) {
-	struct fuse_req *req = arg;
+	struct fuse_req *req = ((struct actor_answers *)arg)->req;
 	const struct fuse_ctx *context = fuse_req_ctx(req);
 	const struct filesystem *fs = fuse_req_userdata(req);
 	const struct gate_hooks *gate = fs->gate;
@@ -132,11 +150,15 @@ static bool request_permits(void *arg, uint8_t zone, bool write) {
 	return member.group_count > 0 && gate->permits(gate->gate, &member, zone, write);
 }
 
-struct access_subject actor_subject(struct fuse_req *req) {
+struct access_subject actor_subject(struct fuse_req *req, struct actor_answers *answers) {
 	const struct fuse_ctx *context = fuse_req_ctx(req);
+	answers->req = req;
+	answers->group_count = -1;
+	answers->acl_node = 0;
 	return (struct access_subject){.uid = context->uid,
 	        .gid = context->gid,
 	        .in_group = request_in_group,
+	        .acl = request_acl,
 	        .permits = request_permits,
-	        .arg = req};
+	        .arg = answers};
 }

@@ -41,5 +41,16 @@ void actor_of_daemon(struct actor *ret);
  * when there are none or they can't be read. */
 gid_t *actor_groups(struct fuse_req *req, size_t *ret_count);
 
-/* For the access functions. Supplementary groups are asked from /proc when needed, so `req` must still wait. */
-struct access_subject actor_subject(struct fuse_req *req);
+/* What access functions ask of a request is kept here, so that it is asked once. Small, as every request has one. */
+struct actor_answers {
+	struct fuse_req *req;
+	uint64_t acl_node; /* whose ACL was asked for last, and the answer; 0: nobody's */
+	int acl_rc;
+	int group_count; /* of all that there are; -1: not asked yet */
+	gid_t groups[64];
+};
+
+/* For the access functions. Supplementary groups are asked from /proc when needed, so `req` must still wait; ACLs from
+ * the metadata, so nodes that have attributes are judged in a meta operation. `answers` must outlive what is returned,
+ * and be told of an ACL that was changed (acl_node = 0). */
+struct access_subject actor_subject(struct fuse_req *req, struct actor_answers *answers);

@@ -189,6 +189,10 @@ void notify_write_back(Notifier *notifier, uint64_t ino, uint64_t offset, uint64
 	fuse_lowlevel_notify_inval_inode(notifier->session, (fuse_ino_t)ino, (off_t)offset, (off_t)size);
 }
 
+void notify_attributes(Notifier *notifier, uint64_t ino) {
+	fuse_lowlevel_notify_inval_inode(notifier->session, ino, -1, 0); /* a negative offset: no pages */
+}
+
 void notify_children(Notifier *notifier, uint64_t dir_node, uint64_t dir_ino) {
 	enqueue(notifier, CHILDREN, dir_ino, dir_node, (struct bytes){0});
 }

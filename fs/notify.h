@@ -36,5 +36,9 @@ void notify_inode(Notifier *notifier, uint64_t ino);
  */
 void notify_write_back(Notifier *notifier, uint64_t ino, uint64_t offset, uint64_t size);
 
+/* As notify_inode, but of attributes alone and at once: they need none of those locks, so this may come before the
+ * reply to the request that changed them, and whoever waits for it sees them. */
+void notify_attributes(Notifier *notifier, uint64_t ino);
+
 /* All names in the directory are to be asked for anew: not everybody may search it any more. */
 void notify_children(Notifier *notifier, uint64_t dir_node, uint64_t dir_ino);

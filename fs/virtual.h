@@ -49,11 +49,14 @@ struct virtual_file {
 /* Called for each name; non-zero stops the list, and is what `list` shall then return. */
 typedef int (*virtual_emit_fn)(void *arg, struct bytes name, uint32_t mode);
 
+#define VIRTUAL_STANDS_FOR_FILE UINT64_MAX
+
 /* Paths are what stands below the provider's name, without slash at either end, "" for itself. All may be called by
  * several threads; none is called within a meta operation. */
 struct virtual_provider {
 	const char *name;
-	/* mode with type, uid, gid, size, mtime, ctime; the rest is not used. -ENOENT. */
+	/* mode with type, uid, gid, size, mtime, ctime; id and xattrs of a node whose ACL counts; of a directory with
+	 * version VIRTUAL_STANDS_FOR_FILE, who may read the file searches it. The rest is not used. -ENOENT. */
 	int (*stat)(struct filesystem *fs, const char *path, struct node *ret);
 	/* Names of a directory (NULL when there are none). */
 	int (*list)(struct filesystem *fs, const char *path, virtual_emit_fn emit, void *arg);

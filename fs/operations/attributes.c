@@ -340,8 +340,9 @@ static void note_in_inode(struct call *call, const struct setattr *change) {
 }
 
 static void note_closed_directory(struct call *call, const struct setattr *change) {
-	bool was_open = S_ISDIR(change->node.mode) && access_everybody_searches(&change->node);
-	if (was_open && !access_everybody_searches(&change->result))
+	/* By the mode alone: chmod takes from an ACL only what it takes from the mode. */
+	bool was_open = S_ISDIR(change->node.mode) && access_mode_opens(&change->node);
+	if (was_open && !access_mode_opens(&change->result))
 		notify_children(call->fs->notifier, change->node.id, change->ino);
 }
 

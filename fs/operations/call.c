@@ -28,7 +28,7 @@ void call_prepare(struct call *call, fuse_req_t req, const char *event) {
 	call->req = req;
 	call->fs = fs;
 	call->meta = fs->meta;
-	call->who = actor_subject(req);
+	call->who = actor_subject(req, &call->answers);
 	call->silent = !event;
 	call->event.event = event ? event : "lookup";
 	if (event)
@@ -164,7 +164,15 @@ int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir) {
 	int rc = call_node(call, ino, ret_dir);
 	if (rc == 0 && !S_ISDIR(ret_dir->mode))
 		rc = -ENOTDIR;
-	return rc < 0 ? rc : access_check(&call->who, ret_dir, ACCESS_EXEC);
+	if (rc == 0)
+		rc = access_check(&call->who, ret_dir, ACCESS_EXEC);
+	if (rc == 0)
+		call_note_directory(call, ret_dir);
+	return rc;
+}
+
+void call_note_directory(struct call *call, const struct node *dir) {
+	call->everybody_searches = access_everybody_searches(&call->who, dir);
 }
 
 int zone_guard(struct call *call, const struct node *where, enum gate_verb verb, const struct node *what) {
@@ -206,7 +214,7 @@ void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret)
 	        node->zone == ZONE_STAGING && fs->gate->staged_ino ? fs->gate->staged_ino(fs->gate->gate, node->id) : 0;
 	*ret = (struct stat){
 	        .st_ino = shown ? shown : node->ino,
-	        .st_mode = node->mode,
+	        .st_mode = node->mode & (S_IFMT | 07777),
 	        .st_nlink = node->nlink,
 	        .st_uid = node->uid,
 	        .st_gid = node->gid,
@@ -229,11 +237,13 @@ static bool asks_for_roles(const struct filesystem *fs, const struct node *dir) 
 	return dir->id != NODE_ROOT && fs->gate->has_roles && fs->gate->has_roles(fs->gate->gate);
 }
 
-void entry_fill(struct filesystem *fs, const struct node *dir, const struct node *node, struct fuse_entry_param *ret) {
+void entry_fill(
+        const struct call *call, const struct node *dir, const struct node *node, struct fuse_entry_param *ret) {
+	struct filesystem *fs = call->fs;
 	*ret = (struct fuse_entry_param){.ino = node->ino};
 	stat_fill(fs, node, &ret->attr);
 	bool stays = dir->id == NODE_ROOT || (node->zone == ZONE_LANDING && dir->zone == ZONE_LANDING);
-	bool keep = stays && !has_names(node) && access_everybody_searches(dir) && !asks_for_roles(fs, dir);
+	bool keep = stays && !has_names(node) && call->everybody_searches && !asks_for_roles(fs, dir);
 	ret->entry_timeout = keep ? KEEP_SECONDS : 0.0;
 	ret->attr_timeout = attributes_timeout(node);
 }

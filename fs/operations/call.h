@@ -35,7 +35,9 @@ struct call {
 	const char *target; /* of the symbolic link that is to be made; else NULL */
 	uint64_t parents[2];
 	struct bytes names[2];
+	bool everybody_searches; /* the directory that call_search found last: entry_fill goes by it */
 	char paths[2][TREE_PATH_MAX];
+	struct actor_answers answers;
 };
 
 struct filesystem *call_filesystem(fuse_req_t req);
@@ -72,6 +74,9 @@ int call_find(struct call *call, const struct node *dir, struct bytes name, stru
 /* The directory `ino`, which the caller may search: -ENOTDIR, -EACCES. */
 int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir);
 
+/* In meta: notes of a directory that was found otherwise whether everybody may search it. */
+void call_note_directory(struct call *call, const struct node *dir);
+
 /*
  * Whether users may make, change or remove things there at all: the root is fixed and Raw is the daemon's (-EPERM);
  * Landing is free; Trusted and staging ask the gate's `verb` hook (-EACCES without one). `path` for the gate: of the
@@ -82,7 +87,8 @@ int zone_guard(struct call *call, const struct node *where, enum gate_verb verb,
 /* -EROFS on a mount without writing. */
 int call_writable(const struct call *call);
 
-/* Fills what the kernel is told of a node. `dir`: the directory it was found in (sets how long that may be kept). */
-void entry_fill(struct filesystem *fs, const struct node *dir, const struct node *node, struct fuse_entry_param *ret);
+/* Fills what the kernel is told of a node. `dir`: the directory it was found in, the last that the call has searched
+ * or noted (sets how long that may be kept). */
+void entry_fill(const struct call *call, const struct node *dir, const struct node *node, struct fuse_entry_param *ret);
 void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret);
 double attributes_timeout(const struct node *node);

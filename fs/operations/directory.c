@@ -102,7 +102,7 @@ static bool add(struct page *page, const char *name, const struct node *node, of
 	size_t room = page->size - page->used, needs;
 	if (page->plus) {
 		struct fuse_entry_param entry;
-		entry_fill(page->call->fs, page->dir, node, &entry);
+		entry_fill(page->call, page->dir, node, &entry);
 		needs = fuse_add_direntry_plus(page->call->req, at, room, name, &entry, next_offset);
 	} else {
 		struct stat about = {.st_ino = node->ino, .st_mode = node->mode};
@@ -151,6 +151,7 @@ static int list(struct page *page, fuse_ino_t ino, off_t offset, struct node *di
 	page->last_now = tree_last_cookie(m);
 	if (offset == 0)
 		listed_begin(page->listed, page->last_now); /* rewinddir shows what is there now */
+	call_note_directory(page->call, dir);
 	if (offset < 1 && !add_dot(page, ".", dir->ino, 1))
 		return 0;
 	if (offset < 2 && !add_dot(page, "..", parent.ino, 2))

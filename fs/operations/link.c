@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/operations/acl.h"
 #include "fs/operations/call.h"
 
 static void reply_entry(struct call *call, int rc, const struct node *dir, const struct node *node) {
@@ -13,7 +14,7 @@ static void reply_entry(struct call *call, int rc, const struct node *dir, const
 		fuse_reply_err(call->req, -rc);
 		return;
 	}
-	entry_fill(call->fs, dir, node, &entry);
+	entry_fill(call, dir, node, &entry);
 	fuse_reply_entry(call->req, &entry);
 }
 
@@ -44,11 +45,16 @@ static int make(struct call *call, fuse_ino_t parent, const char *name, const st
 	if (rc < 0)
 		return rc;
 	struct node attributes;
-	access_new_node(&call->who, ret_dir, wish->mode, fuse_req_ctx(call->req)->umask, &attributes);
+	struct inheritance inheritance;
+	rc = acl_new_node(call, ret_dir, wish->mode, &attributes, &inheritance);
+	if (rc < 0)
+		return rc;
 	if (S_ISLNK(wish->mode))
 		attributes.mode = S_IFLNK | 0777;
 	attributes.rdev = wish->rdev;
 	rc = tree_create(call->meta, ret_dir->id, bytes_of_string(name), &attributes, symlink_target, ret_node);
+	if (rc == 0)
+		rc = acl_keep_inherited(call, &inheritance, ret_node);
 	if (rc == 0)
 		call->event.node = ret_node->id;
 	return rc;

@@ -55,13 +55,13 @@ void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	if (rc == -ENOENT && dir.zone == ZONE_LANDING) {
 		/* A name that is not there may be remembered as long as one that is. */
 		struct node none = {.zone = ZONE_LANDING};
-		entry_fill(call.fs, &dir, &none, &entry);
+		entry_fill(&call, &dir, &none, &entry);
 		entry.ino = 0;
 		fuse_reply_entry(req, &entry);
 	} else if (rc < 0) {
 		fuse_reply_err(req, -rc);
 	} else {
-		entry_fill(call.fs, &dir, &node, &entry);
+		entry_fill(&call, &dir, &node, &entry);
 		fuse_reply_entry(req, &entry);
 	}
 }

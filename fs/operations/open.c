@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/operations/acl.h"
 #include "fs/operations/handle.h"
 
 static bool writes(int flags) {
@@ -162,9 +163,14 @@ static int make_file(struct call *call, const struct node *dir, struct bytes nam
 	if (rc < 0)
 		return rc;
 	struct node attributes;
-	access_new_node(&call->who, dir, S_IFREG | (mode & 07777), fuse_req_ctx(call->req)->umask, &attributes);
-	if (dir->zone == ZONE_LANDING)
-		return tree_create(call->meta, dir->id, name, &attributes, (struct bytes){0}, ret_node);
+	struct inheritance inheritance;
+	rc = acl_new_node(call, dir, S_IFREG | (mode & 07777), &attributes, &inheritance);
+	if (rc < 0)
+		return rc;
+	if (dir->zone == ZONE_LANDING) {
+		rc = tree_create(call->meta, dir->id, name, &attributes, (struct bytes){0}, ret_node);
+		return rc < 0 ? rc : acl_keep_inherited(call, &inheritance, ret_node);
+	}
 	if (dir->zone != ZONE_TRUSTED)
 		return -EPERM;
 	const struct gate_hooks *gate = call->fs->gate;
@@ -190,9 +196,13 @@ static int make_nameless(struct call *call, fuse_ino_t parent, mode_t mode, stru
 	if (rc < 0)
 		return rc;
 	struct node attributes;
-	access_new_node(&call->who, ret_dir, S_IFREG | (mode & 07777), fuse_req_ctx(call->req)->umask, &attributes);
+	struct inheritance inheritance;
+	rc = acl_new_node(call, ret_dir, S_IFREG | (mode & 07777), &attributes, &inheritance);
 	attributes.zone = ret_dir->zone;
-	rc = tree_create_orphan(call->meta, &attributes, ret);
+	if (rc == 0)
+		rc = tree_create_orphan(call->meta, &attributes, ret);
+	if (rc == 0)
+		rc = acl_keep_inherited(call, &inheritance, ret);
 	call->event.node = rc < 0 ? 0 : ret->id;
 	return rc;
 }
@@ -242,7 +252,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 		return;
 	}
 	struct fuse_entry_param entry;
-	entry_fill(call.fs, &dir, &node, &entry);
+	entry_fill(&call, &dir, &node, &entry);
 	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
 		handle_release(call.fs, handle_of(fi));
 }

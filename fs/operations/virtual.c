@@ -77,12 +77,25 @@ static bool holds_role(struct call *call, enum policy_place place) {
 	return member.group_count > 0 && gate->permits_place(gate->gate, &member, place);
 }
 
+/* Mode bits, and the ACL of the node that is shown. */
+static int check_node(struct call *call, const struct node *node, unsigned mask) {
+	bool stands_for_file = S_ISDIR(node->mode) && node->version == VIRTUAL_STANDS_FOR_FILE;
+	if (stands_for_file && (mask & ACCESS_EXEC))
+		mask = (mask & ~(unsigned)ACCESS_EXEC) | ACCESS_READ;
+	if (node->xattrs == 0)
+		return access_check(&call->who, node, mask);
+	call_enter(call);
+	int rc = access_check(&call->who, node, mask);
+	(void)meta_end(call->meta, 0);
+	return rc;
+}
+
 /* These places show the mode bits of who mounted; where the policy names roles, the roles decide instead. */
 static int check_spot(struct call *call, const struct spot *spot, unsigned mask) {
 	const struct gate_hooks *gate = call->fs->gate;
 	enum policy_place place = place_of(spot->path);
 	if (place == PLACE_COUNT || !gate->permits_place || !gate->has_roles || !gate->has_roles(gate->gate))
-		return access_check(&call->who, &spot->node, mask);
+		return check_node(call, &spot->node, mask);
 	return (mask & ACCESS_WRITE) || !holds_role(call, place) ? -EACCES : 0;
 }
 

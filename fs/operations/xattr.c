@@ -9,6 +9,7 @@
 
 #include "backend/xattr.h"
 #include "crypto/encoding.h"
+#include "fs/operations/acl.h"
 #include "fs/operations/handle.h"
 
 #define OWN_PREFIX "user.assayfs."
@@ -25,7 +26,7 @@ static int check_name(const struct call *call, const struct node *node, const ch
 		return write && call->who.uid != 0 ? -EPERM : 0;
 	if (has_prefix(name, "trusted."))
 		return call->who.uid == 0 ? 0 : write ? -EPERM : -ENODATA;
-	return -EOPNOTSUPP; /* system.posix_acl_…: see README, "Limits and known gaps" */
+	return -EOPNOTSUPP;
 }
 
 /* ---- our own: answered by name, never listed, never set ---- */
@@ -89,6 +90,9 @@ static int get(struct call *call, fuse_ino_t ino, const char *name, void *value,
 			memcpy(value, text, *ret_size);
 		return 0;
 	}
+	enum acl_type acl;
+	if (acl_is_name(name, &acl))
+		return acl_answer(call, &node, acl, value, size, ret_size);
 	rc = check_name(call, &node, name, false);
 	if (rc == 0 && node.xattrs == 0)
 		rc = -ENODATA;
@@ -193,10 +197,34 @@ static int check_change(
 	rc = call_writable(call);
 	if (rc == 0 && has_prefix(name, OWN_PREFIX))
 		rc = -EPERM;
+	enum acl_type acl;
+	if (acl_is_name(name, &acl))
+		return rc; /* acl.h has rules of its own */
 	if (rc == 0 && !takes_capability(name, verb))
 		rc = check_name(call, ret_node, name, true);
 	bool is_room = ret_node->id > NODE_ROOT && ret_node->id <= NODE_TRUSTED;
 	return rc < 0 || is_room ? rc : zone_guard(call, ret_node, verb, ret_node);
+}
+
+static int set(struct call *call, const struct node *node, const char *name, struct bytes value, int flags) {
+	enum acl_type acl;
+	if (acl_is_name(name, &acl)) /* the kernel drops the flags of ACLs */
+		return acl_change(call, node, acl, value);
+	return xattr_set(call->meta, node->id, bytes_of_string(name), value, flags);
+}
+
+static int take_away(struct call *call, const struct node *node, const char *name) {
+	enum acl_type acl;
+	if (acl_is_name(name, &acl))
+		return acl_remove(call, node, acl);
+	return xattr_remove(call->meta, node->id, bytes_of_string(name));
+}
+
+/* With an ACL the mode changed, which the kernel doesn't expect of this request. */
+static void note_changed_mode(struct filesystem *fs, fuse_ino_t ino, const char *name) {
+	enum acl_type acl;
+	if (acl_is_name(name, &acl))
+		notify_attributes(fs->notifier, ino);
 }
 
 static void note_privileged(struct filesystem *fs, fuse_ino_t ino) {
@@ -220,10 +248,12 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 	if (rc == 0)
 		rc = store_space_check(call.fs->store);
 	if (rc == 0)
-		rc = xattr_set(call.meta, node.id, bytes_of_string(name), bytes_of(value, size), flags);
+		rc = set(&call, &node, name, bytes_of(value, size), flags);
 	rc = call_end(&call, rc);
-	if (rc == 0)
+	if (rc == 0) {
 		note_privileged(call.fs, ino);
+		note_changed_mode(call.fs, ino, name);
+	}
 	fuse_reply_err(req, -rc);
 }
 
@@ -239,7 +269,7 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) {
 	/* taking away one that is there from before adds no bytes */
 	int rc = check_change(&call, ino, name, GATE_SETATTR, &node);
 	if (rc == 0)
-		rc = xattr_remove(call.meta, node.id, bytes_of_string(name));
+		rc = take_away(&call, &node, name);
 	rc = call_end(&call, rc);
 	fuse_reply_err(req, -rc);
 }

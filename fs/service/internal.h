@@ -37,9 +37,12 @@ int service_require_writable(Service *service, const struct control_peer *peer, 
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
 
-/* Whether the mode bits let the peer read (4) or write (2) the node; root always. ACLs can only take away here: a right
- * that only an ACL gives is not seen, the mount itself then is the way. */
-bool service_mode_allows(const struct node *node, const struct control_peer *peer, unsigned bits);
+/* Whether mode bits and ACL let the peer read (4), write (2) or search (1) the node; root always. Of a version, `node`
+ * has what service_as_it_was gives. In an operation. */
+bool service_mode_allows(Meta *m, const struct node *node, const struct control_peer *peer, unsigned bits);
+
+/* A version's file, as far as permissions go. */
+struct node service_as_it_was(const struct version *version);
 
 /* Whether the mode bits let the peer search every directory that leads to the path, also of those that are gone: 0 or
  * -EACCES. In an operation. */

@@ -14,8 +14,9 @@ static int may_write(Meta *m, const char *path, const struct control_peer *peer)
 		return rc;
 	rc = tree_resolve(m, bytes_of_string(path), &node);
 	if (rc == 0)
-		return service_mode_allows(&node, peer, 2) ? 0
-		                                           : fault(EACCES, "its mode does not let your user write it");
+		return service_mode_allows(m, &node, peer, 2)
+		               ? 0
+		               : fault(EACCES, "its mode does not let your user write it");
 	const char *slash = strrchr(path, '/');
 	size_t length = slash ? (size_t)(slash - path) : 0;
 	if (rc != -ENOENT && rc != -ENOTDIR)
@@ -25,7 +26,7 @@ static int may_write(Meta *m, const char *path, const struct control_peer *peer)
 		return fault(ENOENT, "its directory %.*s is gone: make it first (mkdir -p)", (int)length, path);
 	if (rc)
 		return rc;
-	return service_mode_allows(&node, peer, 3)
+	return service_mode_allows(m, &node, peer, 3)
 	               ? 0
 	               : fault(EACCES, "the mode of its directory does not let your user make it");
 }
@@ -61,8 +62,8 @@ struct asking {
  * version holds may be another user's, and its own mode says who may have it (as in .assayfs/versions). */
 static int allow(void *arg, Meta *m, const struct version *version) {
 	const struct asking *asking = arg;
-	const struct node as_it_was = {.mode = version->mode, .uid = version->uid, .gid = version->gid};
-	if (!service_mode_allows(&as_it_was, asking->peer, 4))
+	const struct node as_it_was = service_as_it_was(version);
+	if (!service_mode_allows(m, &as_it_was, asking->peer, 4))
 		return fault(EACCES, "the mode of that version does not let your user read it");
 	return may_write(m, asking->path, asking->peer);
 }

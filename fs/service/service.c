@@ -1,7 +1,9 @@
 #include "fs/service/internal.h"
 
+#include "backend/acl.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
+#include "fs/access.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -74,18 +76,39 @@ enum policy_place service_place(const char *path) {
 	return PLACE_COUNT;
 }
 
-static bool is_in_group(const struct control_peer *peer, gid_t gid) {
+struct asker {
+	Meta *meta;
+	const struct control_peer *peer;
+	struct acl acl;
+};
+
+static bool is_in_group(void *arg, uint32_t gid) {
+	const struct control_peer *peer = ((struct asker *)arg)->peer;
 	for (size_t i = 0; i < peer->group_count; i++)
 		if (peer->groups[i] == gid)
 			return true;
-	return peer->gid == gid;
+	return false;
 }
 
-bool service_mode_allows(const struct node *node, const struct control_peer *peer, unsigned bits) {
-	if (peer->uid == 0)
-		return true;
-	unsigned shift = node->uid == peer->uid ? 6 : is_in_group(peer, node->gid) ? 3 : 0;
-	return ((node->mode >> shift) & bits) == bits;
+static int find_acl(void *arg, const struct node *node, const struct acl **ret) {
+	struct asker *asker = arg;
+	*ret = &asker->acl;
+	return acl_get(asker->meta, node, ACL_TYPE_ACCESS, &asker->acl);
+}
+
+bool service_mode_allows(Meta *m, const struct node *node, const struct control_peer *peer, unsigned bits) {
+	struct asker asker = {.meta = m, .peer = peer};
+	struct access_subject who = {
+	        .uid = peer->uid, .gid = peer->gid, .in_group = is_in_group, .acl = find_acl, .arg = &asker};
+	return access_check(&who, node, bits) == 0;
+}
+
+struct node service_as_it_was(const struct version *version) {
+	return (struct node){.id = version->node,
+	        .xattrs = version->mode & VERSION_MODE_ACL ? 1 : 0,
+	        .mode = version->mode,
+	        .uid = version->uid,
+	        .gid = version->gid};
 }
 
 int service_may_reach(Meta *m, const char *path, const struct control_peer *peer) {
@@ -96,7 +119,7 @@ int service_may_reach(Meta *m, const char *path, const struct control_peer *peer
 			return 0; /* nothing was ever there: who asks will be told so */
 		if (rc)
 			return rc;
-		if (!service_mode_allows(&directory, peer, 1))
+		if (!service_mode_allows(m, &directory, peer, 1))
 			return fault(EACCES, "the mode of a directory on the way does not let your user pass");
 	}
 	return 0;

@@ -92,7 +92,7 @@ static int find_verdict(Meta *m, const struct control_peer *peer, struct why *wh
 	why->is_there = rc == 0;
 	if (rc && rc != -ENOENT && rc != -ENOTDIR)
 		return rc;
-	if (why->is_there && !service_mode_allows(&node, peer, 4) && !service_mode_allows(&node, peer, 2))
+	if (why->is_there && !service_mode_allows(m, &node, peer, 4) && !service_mode_allows(m, &node, peer, 2))
 		return fault(EACCES, "its mode lets your user neither read nor write it");
 	if (why->is_there && S_ISDIR(node.mode))
 		return fault(EISDIR, "it is a directory; verdicts are on files ('assayfs status' counts them)");

@@ -20,6 +20,7 @@ struct listing {
 	struct listed *rows;
 	size_t count, room;
 	bool hides_withdrawn;
+	Meta *meta;
 	const struct control_peer *peer;
 	uint64_t present; /* node of the file that is there, whose mode speaks for its own versions; 0: none */
 };
@@ -28,8 +29,8 @@ static int take_version(void *arg, uint64_t ordinal, const struct version *versi
 	struct listing *listing = arg;
 	if (version->state == VERSION_WITHDRAWN && listing->hides_withdrawn)
 		return 0;
-	const struct node as_it_was = {.mode = version->mode, .uid = version->uid, .gid = version->gid};
-	if (version->node != listing->present && !service_mode_allows(&as_it_was, listing->peer, 4))
+	const struct node as_it_was = service_as_it_was(version);
+	if (version->node != listing->present && !service_mode_allows(listing->meta, &as_it_was, listing->peer, 4))
 		return 0;
 	if (listing->count == VERSIONS_MAX)
 		return fault(E2BIG, "more than %d versions", VERSIONS_MAX);
@@ -83,7 +84,7 @@ static int look_at_present(Meta *m, const char *path, const struct control_peer 
 		return rc;
 	if (S_ISDIR(node.mode))
 		return fault(EISDIR, "it is a directory; versions belong to files");
-	if (!service_mode_allows(&node, peer, 4))
+	if (!service_mode_allows(m, &node, peer, 4))
 		return fault(EACCES, "its mode does not let your user read it");
 	*ret_node = node;
 	return 0;
@@ -122,8 +123,9 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 		rc = service_require(service, peer, service_place(path), POLICY_READ, "versions", path);
 	if (rc)
 		return rc;
-	struct listing listing = {
-	        .peer = peer, .hides_withdrawn = service_place(path) == PLACE_TRUSTED && peer->uid != service->mounter};
+	struct listing listing = {.peer = peer,
+	        .meta = service->meta,
+	        .hides_withdrawn = service_place(path) == PLACE_TRUSTED && peer->uid != service->mounter};
 	meta_begin(service->meta);
 	rc = look_at_present(service->meta, path, peer, &present);
 	listing.present = present.id;

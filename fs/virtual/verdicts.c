@@ -69,7 +69,9 @@ static int describe(struct filesystem *fs, Meta *m, const char *path, struct nod
 	struct node node;
 	int rc = path[0] ? tree_resolve(m, bytes_of_string(path), &node) : tree_get(m, NODE_ROOT, &node);
 	if (rc == 0 && S_ISDIR(node.mode)) {
-		*ret = (struct node){.mode = node.mode & ~0222u,
+		*ret = (struct node){.id = node.id,
+		        .xattrs = node.xattrs,
+		        .mode = node.mode & ~0222u,
 		        .zone = node.zone, /* roles count here as they do there */
 		        .uid = node.uid,
 		        .gid = node.gid,
@@ -81,7 +83,9 @@ static int describe(struct filesystem *fs, Meta *m, const char *path, struct nod
 		return rc;
 	*ret = (struct node){.mode = S_IFREG | 0400, .uid = fs->owner_uid, .gid = fs->owner_gid};
 	if (judged.node.id)
-		*ret = (struct node){.mode = S_IFREG | (judged.node.mode & 0444),
+		*ret = (struct node){.id = judged.node.id,
+		        .xattrs = judged.node.xattrs,
+		        .mode = S_IFREG | (judged.node.mode & 0444),
 		        .zone = judged.node.zone,
 		        .uid = judged.node.uid,
 		        .gid = judged.node.gid};

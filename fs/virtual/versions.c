@@ -122,7 +122,9 @@ static uint32_t read_to_search(uint32_t mode) {
 }
 
 static void show(const struct place *place, struct node *ret) {
-	*ret = (struct node){.zone = place->node.zone, /* roles count here as in the zone itself */
+	*ret = (struct node){.id = place->node.id,
+	        .xattrs = place->node.xattrs,
+	        .zone = place->node.zone, /* roles count here as in the zone itself */
 	        .uid = place->node.uid,
 	        .gid = place->node.gid,
 	        .mtime = place->node.mtime,
@@ -133,10 +135,13 @@ static void show(const struct place *place, struct node *ret) {
 		break;
 	case FILE_OF_VERSIONS:
 		ret->mode = S_IFDIR | read_to_search(place->node.mode);
+		ret->version = VIRTUAL_STANDS_FOR_FILE;
 		break;
 	case VERSION:
-		*ret = (struct node){.zone = place->node.zone,
-		        .mode = S_IFREG | (place->version.mode & 0555),
+		*ret = (struct node){.id = place->version.node,
+		        .xattrs = place->version.mode & VERSION_MODE_ACL ? 1 : 0, /* its ACL speaks for it */
+		        .zone = place->node.zone,
+		        .mode = S_IFREG | (place->version.mode & (VERSION_MODE_ACL | 0555)),
 		        .uid = place->version.uid,
 		        .gid = place->version.gid,
 		        .size = place->version.size,

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "backend/version.h"
+
 enum { ROOT = 0, OWNER = 1000, MEMBER = 1001, OTHER = 1002, FILES_GROUP = 50, OWN_GROUP = 60, EXTRA_GROUP = 70 };
 
 static unsigned group_questions;
@@ -166,17 +168,17 @@ static void new_nodes_take_umask_and_the_directorys_group(void **state) {
 	struct access_subject who = subject(&uid);
 	struct node plain = {.mode = S_IFDIR | 0777, .gid = 5}, inheriting = {.mode = S_IFDIR | 02777, .gid = 5}, made;
 
-	access_new_node(&who, &plain, S_IFREG | 0666, 027, &made);
+	access_new_node(&who, &plain, S_IFREG | 0666, 027, NULL, &made);
 	assert_int_equal(made.mode, S_IFREG | 0640);
 	assert_int_equal(made.uid, OTHER);
 	assert_int_equal(made.gid, OWN_GROUP);
 
-	access_new_node(&who, &inheriting, S_IFDIR | 0777, 022, &made);
+	access_new_node(&who, &inheriting, S_IFDIR | 0777, 022, NULL, &made);
 	assert_int_equal(made.mode, S_IFDIR | 02755);
 	assert_int_equal(made.gid, 5);
 
 	/* A set-gid program in a group one is not in can't be made this way (CVE-2018-13405). */
-	access_new_node(&who, &inheriting, S_IFREG | 02775, 0, &made);
+	access_new_node(&who, &inheriting, S_IFREG | 02775, 0, NULL, &made);
 	assert_int_equal(made.mode, S_IFREG | 0775);
 }
 
@@ -229,9 +231,153 @@ static void a_directory_that_moves_must_be_writable(void **state) {
 
 static void only_directories_open_to_all_are_kept_by_the_kernel(void **state) {
 	(void)state;
+	uint32_t uid = OTHER;
+	struct access_subject who = subject(&uid);
 	struct node open = file(S_IFDIR | 0711), closed = file(S_IFDIR | 0750);
-	assert_true(access_everybody_searches(&open));
-	assert_false(access_everybody_searches(&closed));
+	assert_true(access_everybody_searches(&who, &open));
+	assert_false(access_everybody_searches(&who, &closed));
+}
+
+/* ---- ACLs ---- */
+
+static struct acl listed;
+static int acl_rc;
+static unsigned acl_questions;
+
+static int find_acl(void *arg, const struct node *node, const struct acl **ret) {
+	(void)arg;
+	(void)node;
+	acl_questions++;
+	*ret = &listed;
+	return acl_rc;
+}
+
+/* user::rwx user:MEMBER:rw- group::r-- mask::rw- other::r-- */
+static void set_acl(void) {
+	static const struct acl_entry entries[] = {{ACL_TAG_USER_OBJ, 7, UINT32_MAX}, {ACL_TAG_USER, 6, MEMBER},
+	        {ACL_TAG_GROUP_OBJ, 4, UINT32_MAX}, {ACL_TAG_MASK, 6, UINT32_MAX}, {ACL_TAG_OTHER, 4, UINT32_MAX}};
+	listed.count = sizeof entries / sizeof entries[0];
+	for (size_t i = 0; i < listed.count; i++)
+		listed.entries[i] = entries[i];
+	acl_rc = 0;
+	acl_questions = 0;
+}
+
+static struct node file_with_acl(uint32_t mode) {
+	struct node node = file(mode);
+	node.xattrs = 1;
+	return node;
+}
+
+static int ask(uint32_t uid, const struct node *node, unsigned mask) {
+	struct access_subject who = subject(&uid);
+	who.acl = find_acl;
+	return access_check(&who, node, mask);
+}
+
+static void an_acl_decides_for_all_but_root_and_the_owner(void **state) {
+	(void)state;
+	set_acl();
+	struct node node = file_with_acl(S_IFREG | 0764);
+	assert_int_equal(ask(OWNER, &node, ACCESS_WRITE), 0);
+	assert_int_equal(ask(ROOT, &node, ACCESS_WRITE), 0);
+	assert_int_equal(acl_questions, 0);
+	assert_int_equal(ask(MEMBER, &node, ACCESS_WRITE), 0);
+	assert_int_equal(ask(OTHER, &node, ACCESS_WRITE), -EACCES);
+	assert_int_equal(ask(OTHER, &node, ACCESS_READ), 0);
+	node.xattrs = 0; /* has none, so is not asked: the group's bits */
+	acl_questions = 0;
+	assert_int_equal(ask(OTHER, &node, ACCESS_WRITE), -EACCES);
+	assert_int_equal(ask(MEMBER, &node, ACCESS_WRITE), 0);
+	assert_int_equal(acl_questions, 0);
+}
+
+static void an_acl_that_cannot_be_read_denies(void **state) {
+	(void)state;
+	set_acl();
+	acl_rc = -EIO;
+	struct node node = file_with_acl(S_IFDIR | 0777);
+	assert_int_equal(ask(OTHER, &node, ACCESS_READ), -EACCES);
+	uint32_t uid = OTHER;
+	struct access_subject who = subject(&uid);
+	who.acl = find_acl;
+	assert_false(access_everybody_searches(&who, &node));
+	acl_rc = -ENODATA; /* some other attribute */
+	assert_int_equal(ask(OTHER, &node, ACCESS_READ), 0);
+	assert_true(access_everybody_searches(&who, &node));
+}
+
+static void a_version_whose_acl_is_gone_is_its_owners_alone(void **state) {
+	(void)state;
+	set_acl();
+	struct node node = file_with_acl(VERSION_MODE_ACL | S_IFREG | 0664);
+	assert_int_equal(ask(MEMBER, &node, ACCESS_READ), 0);
+	acl_rc = -ENODATA;
+	assert_int_equal(ask(MEMBER, &node, ACCESS_READ), -EACCES);
+	assert_int_equal(ask(OTHER, &node, ACCESS_READ), -EACCES);
+	assert_int_equal(ask(OWNER, &node, ACCESS_READ), 0);
+	node.xattrs = 0;
+	assert_int_equal(ask(OTHER, &node, ACCESS_READ), -EACCES);
+}
+
+static void a_directory_is_open_to_all_when_its_acl_says_so(void **state) {
+	(void)state;
+	uint32_t uid = OTHER;
+	struct access_subject who = subject(&uid);
+	who.acl = find_acl;
+	set_acl();
+	struct node dir = file_with_acl(S_IFDIR | 0777);
+	assert_false(access_everybody_searches(&who, &dir));
+	for (size_t i = 0; i < listed.count; i++)
+		listed.entries[i].permissions = 7;
+	assert_true(access_everybody_searches(&who, &dir));
+	acl_questions = 0;
+	dir.mode = S_IFDIR | 0770;
+	assert_false(access_everybody_searches(&who, &dir));
+	assert_int_equal(acl_questions, 0);
+}
+
+static void acls_are_the_owners_to_set(void **state) {
+	(void)state;
+	static const struct {
+		uint32_t uid, mode, gid;
+		enum acl_type type;
+		int rc;
+		bool keeps_set_gid;
+	} rows[] = {
+	        {OWNER, S_IFREG, FILES_GROUP, ACL_TYPE_ACCESS, 0, true},
+	        {OWNER, S_IFREG, 999, ACL_TYPE_ACCESS, 0, false},
+	        {ROOT, S_IFREG, 999, ACL_TYPE_ACCESS, 0, true},
+	        {MEMBER, S_IFREG | 0777, FILES_GROUP, ACL_TYPE_ACCESS, -EPERM, false},
+	        {OWNER, S_IFDIR, FILES_GROUP, ACL_TYPE_DEFAULT, 0, true},
+	        {OWNER, S_IFREG, FILES_GROUP, ACL_TYPE_DEFAULT, -EACCES, false},
+	        {OWNER, S_IFIFO, FILES_GROUP, ACL_TYPE_ACCESS, 0, true},
+	        {ROOT, S_IFLNK, FILES_GROUP, ACL_TYPE_ACCESS, -EOPNOTSUPP, false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		uint32_t uid = rows[i].uid;
+		struct access_subject who = subject(&uid);
+		struct node node = file(rows[i].mode);
+		node.gid = rows[i].gid;
+		bool keeps = false;
+		int rc = access_may_set_acl(&who, &node, rows[i].type, &keeps);
+		if (rc != rows[i].rc || keeps != rows[i].keeps_set_gid)
+			fail_msg("row %zu: %d", i, rc);
+	}
+}
+
+static void a_default_acl_stands_in_place_of_the_umask(void **state) {
+	(void)state;
+	uint32_t uid = OTHER;
+	struct access_subject who = subject(&uid);
+	struct node dir = {.mode = S_IFDIR | 02777, .gid = 5}, made;
+	set_acl();
+	const struct acl before = listed;
+	access_new_node(&who, &dir, S_IFDIR | 0777, 077, &listed, &made);
+	assert_int_equal(made.mode, S_IFDIR | 02764);
+	access_new_node(&who, &dir, S_IFREG | 0640, 077, &listed, &made);
+	assert_int_equal(made.mode, S_IFREG | 0640);
+	assert_memory_equal(&listed, &before, sizeof before);
 }
 
 int main(void) {
@@ -248,6 +394,12 @@ int main(void) {
 	        cmocka_unit_test(others_link_only_what_they_may_change),
 	        cmocka_unit_test(a_directory_that_moves_must_be_writable),
 	        cmocka_unit_test(only_directories_open_to_all_are_kept_by_the_kernel),
+	        cmocka_unit_test(an_acl_decides_for_all_but_root_and_the_owner),
+	        cmocka_unit_test(an_acl_that_cannot_be_read_denies),
+	        cmocka_unit_test(a_version_whose_acl_is_gone_is_its_owners_alone),
+	        cmocka_unit_test(a_directory_is_open_to_all_when_its_acl_says_so),
+	        cmocka_unit_test(acls_are_the_owners_to_set),
+	        cmocka_unit_test(a_default_acl_stands_in_place_of_the_umask),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
