@@ -243,7 +243,8 @@ void entry_fill(
 	*ret = (struct fuse_entry_param){.ino = node->ino};
 	stat_fill(fs, node, &ret->attr);
 	bool stays = dir->id == NODE_ROOT || (node->zone == ZONE_LANDING && dir->zone == ZONE_LANDING);
-	bool keep = stays && !has_names(node) && call->everybody_searches && !asks_for_roles(fs, dir);
+	bool keep =
+	        stays && !has_names(node) && !is_special(node) && call->everybody_searches && !asks_for_roles(fs, dir);
 	ret->entry_timeout = keep ? KEEP_SECONDS : 0.0;
 	ret->attr_timeout = attributes_timeout(node);
 }

@@ -87,6 +87,13 @@ int zone_guard(struct call *call, const struct node *where, enum gate_verb verb,
 /* -EROFS on a mount without writing. */
 int call_writable(const struct call *call);
 
+/* A pipe, socket or device, which the kernel opens by itself: its look-up is where the daemon decides (fs/intent.h), so
+ * each has to come. */
+static inline bool is_special(const struct node *node) {
+	uint32_t type = node->mode & S_IFMT;
+	return type != 0 && type != S_IFREG && type != S_IFDIR && type != S_IFLNK;
+}
+
 /* Fills what the kernel is told of a node. `dir`: the directory it was found in, the last that the call has searched
  * or noted (sets how long that may be kept). */
 void entry_fill(const struct call *call, const struct node *dir, const struct node *node, struct fuse_entry_param *ret);

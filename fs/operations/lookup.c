@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/intent.h"
 #include "fs/operations/call.h"
 
 int call_find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node) {
@@ -42,6 +43,24 @@ static int look_up(
 	return rc;
 }
 
+/* In meta: the name was found. Who may both read and write a special file need not be asked what it is for. */
+static bool needs_intent(struct call *call, const struct node *node) {
+	return is_special(node) && access_check(&call->who, node, ACCESS_READ | ACCESS_WRITE) < 0;
+}
+
+/* The look-up was answered with 0 in its operation. Its open is refused here or nowhere. */
+static int check_intent(struct call *call, const struct node *dir, const char *name, const struct node *node) {
+	struct intent intent = intent_of_thread(fuse_req_ctx(call->req)->pid);
+	if (intent.mask == 0)
+		return 0;
+	call_enter(call);
+	call->event.event = "open";
+	call->event.detail = intent.words;
+	call->event.node = node->id;
+	call_names(call, dir->id, bytes_of_string(name));
+	return call_end(call, access_check(&call->who, node, intent.mask));
+}
+
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	if (virtual_is(parent) || (parent == FUSE_ROOT_ID && strcmp(name, VIRTUAL_ROOT_NAME) == 0)) {
 		operation_virtual_lookup(req, parent, name);
@@ -51,7 +70,11 @@ void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	struct node dir = {0}, node;
 	struct fuse_entry_param entry = {0};
 	call_begin(&call, req, NULL);
-	int rc = call_end(&call, look_up(&call, parent, name, &dir, &node));
+	int rc = look_up(&call, parent, name, &dir, &node);
+	bool is_asked = rc == 0 && needs_intent(&call, &node);
+	rc = call_end(&call, rc);
+	if (is_asked && rc == 0)
+		rc = check_intent(&call, &dir, name, &node);
 	if (rc == -ENOENT && dir.zone == ZONE_LANDING) {
 		/* A name that is not there may be remembered as long as one that is. */
 		struct node none = {.zone = ZONE_LANDING};
