@@ -19,14 +19,21 @@ static bool has_prefix(const char *name, const char *prefix) {
 }
 
 /* Who may read or write which kind: xattr(7). */
-static int check_name(const struct call *call, const struct node *node, const char *name, bool write) {
+static int check_kind(const struct call *call, const struct node *node, const char *name, bool write) {
 	if (has_prefix(name, "user."))
 		return access_xattr(&call->who, node, write);
 	if (has_prefix(name, "security."))
 		return write && call->who.uid != 0 ? -EPERM : 0;
 	if (has_prefix(name, "trusted."))
 		return call->who.uid == 0 ? 0 : write ? -EPERM : -ENODATA;
-	return -EOPNOTSUPP;
+	int rc = has_prefix(name, "system.") ? 0 : access_check(&call->who, node, write ? ACCESS_WRITE : ACCESS_READ);
+	return rc < 0 ? rc : -EOPNOTSUPP;
+}
+
+static int check_name(const struct call *call, const struct node *node, const char *name, bool write) {
+	int rc = check_kind(call, node, name, write);
+	bool has_no_name = strchr(name, '.') && strchr(name, '.')[1] == '\0';
+	return rc == 0 && has_no_name ? -EINVAL : rc;
 }
 
 /* ---- our own: answered by name, never listed, never set ---- */
