@@ -20,11 +20,21 @@ static bool is_alive(pid_t pid) {
 	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
+/* A task that exits gives its memory up before its files, and with it the link to its program. Reading the link costs a
+ * quarter of what the flags do (2.5 us of 10, at each close of a file that was written). */
+static bool has_program(pid_t tid) {
+	char path[64], target[1];
+	snprintf(path, sizeof path, "/proc/%d/exe", tid);
+	return readlink(path, target, sizeof target) > 0;
+}
+
 /* proc_pid_stat(5): flags is field 9, exit_code the last one, in the form of waitpid. The name in field 2 may hold
  * anything, so it is passed over from the right. */
 static enum closer_word word_of_task(pid_t tid) {
 	char path[64], text[1024];
 	unsigned flags = 0;
+	if (has_program(tid))
+		return CLOSER_DONE;
 	snprintf(path, sizeof path, "/proc/%d/stat", tid);
 	if (!actor_read_proc(AT_FDCWD, path, text, sizeof text))
 		return CLOSER_EXITS;
