@@ -25,7 +25,7 @@ struct filesystem {
 	Notifier *notifier;
 	VirtualTree *virtual_tree;
 	struct aside verdicts;         /* the closes that wait for theirs */
-	struct aside write_backs;      /* what waits for the kernel to write back or drop pages */
+	struct aside write_backs;      /* SEEK_DATA that waits for the kernel to write back */
 	struct used_names used_names;  /* of files that have several */
 	const struct gate_hooks *gate; /* never NULL; hooks that are NULL refuse */
 	/* What .assayfs/status.json says, as `assayfs status --json` does; NULL: there is no service. */

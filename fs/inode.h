@@ -39,7 +39,6 @@ typedef struct Inode {
 
 	_Atomic uint64_t size; /* of the content as handles see it, when sized */
 	atomic_bool sized;
-	atomic_bool cached;     /* was opened without O_DIRECT: the kernel may hold pages of it */
 	atomic_uint dirtiers;   /* handles open for writing, closed or not, until RELEASE: the kernel may hold data */
 	atomic_int write_error; /* errno of a WRITE that failed since the last seal: the content is not whole */
 	/* mtime and ctime that are not in the node's row yet: of the last change of content, or what the kernel sent

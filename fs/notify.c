@@ -185,8 +185,8 @@ void notify_inode(Notifier *notifier, uint64_t ino) {
 	enqueue(notifier, INODE, ino, 0, (struct bytes){0});
 }
 
-void notify_write_back(Notifier *notifier, uint64_t ino, uint64_t offset, uint64_t size) {
-	fuse_lowlevel_notify_inval_inode(notifier->session, (fuse_ino_t)ino, (off_t)offset, (off_t)size);
+void notify_write_back(Notifier *notifier, uint64_t ino) {
+	fuse_lowlevel_notify_inval_inode(notifier->session, (fuse_ino_t)ino, 0, 0);
 }
 
 void notify_attributes(Notifier *notifier, uint64_t ino) {

@@ -29,12 +29,13 @@ void notify_entry(Notifier *notifier, uint64_t parent_ino, struct bytes name);
 void notify_inode(Notifier *notifier, uint64_t ino);
 
 /*
- * Has the kernel write back and drop what it caches of [offset, +size) of the inode (0, 0: of all), and waits until it
- * did. That may take reads and writes, which come as requests: never in a thread that is needed to serve them, nor with
- * a lock that they take. A daemon that is killed in this very moment can't end before `umount -f`, which aborts the
- * connection: its thread waits in the kernel for an answer that nobody gives.
+ * Has the kernel write back and drop what it caches of the inode, and waits until it did. That may take reads and
+ * writes, which come as requests: never in a thread that is needed to serve them, nor with a lock that they take, nor
+ * before the answer to a write (its pages may be locked until it comes). A daemon that is killed in this very moment
+ * can't end before `umount -f`, which aborts the connection: its thread waits in the kernel for an answer that nobody
+ * gives.
  */
-void notify_write_back(Notifier *notifier, uint64_t ino, uint64_t offset, uint64_t size);
+void notify_write_back(Notifier *notifier, uint64_t ino);
 
 /* As notify_inode, but of attributes alone and at once: they need none of those locks, so this may come before the
  * reply to the request that changed them, and whoever waits for it sees them. */

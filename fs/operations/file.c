@@ -77,35 +77,6 @@ static int write_content(struct filesystem *fs, Inode *inode, off_t offset, stru
 	return rc < 0 ? rc : inode_changed(fs, inode, kills);
 }
 
-struct direct_write {
-	fuse_req_t req;
-	uint64_t ino, offset;
-	size_t size;
-};
-
-static void answer_direct_write(void *arg) {
-	struct direct_write written = *(struct direct_write *)arg;
-	free(arg);
-	notify_write_back(call_filesystem(written.req)->notifier, written.ino, written.offset, written.size);
-	fuse_reply_write(written.req, written.size);
-}
-
-/*
- * Past the kernel's cache. It drops the pages before such a write, and after it only if that was not an asynchronous
- * one: a reader in between would leave the old bytes there for all. (Doing without asynchronous ones would cost two
- * thirds of direct reads.)
- */
-static void reply_direct_write(fuse_req_t req, const Inode *inode, uint64_t offset, size_t size) {
-	bool waits = atomic_load(&inode->cached) && !atomic_load(&call_filesystem(req)->ending);
-	struct direct_write *written = waits ? malloc(sizeof *written) : NULL;
-	if (!written) {
-		fuse_reply_write(req, size);
-		return;
-	}
-	*written = (struct direct_write){.req = req, .ino = inode->ino, .offset = offset, .size = size};
-	aside_run(&call_filesystem(req)->write_backs, fuse_req_ctx(req)->uid, answer_direct_write, written);
-}
-
 void operation_write(
         fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset, struct fuse_file_info *fi) {
 	if (virtual_is(ino)) {
@@ -123,10 +94,7 @@ void operation_write(
 		return;
 	}
 	atomic_fetch_add(&handle->bytes_written, size);
-	if (!fi->writepage)
-		reply_direct_write(req, handle->inode, (uint64_t)offset, size);
-	else
-		fuse_reply_write(req, size);
+	fuse_reply_write(req, size);
 }
 
 /* ---- closing ---- */

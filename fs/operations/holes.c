@@ -123,7 +123,7 @@ static void answer_seek(const struct seek *seek) {
 static void answer_after_write_back(void *arg) {
 	struct seek seek = *(struct seek *)arg;
 	free(arg);
-	notify_write_back(call_filesystem(seek.req)->notifier, seek.inode->ino, 0, 0);
+	notify_write_back(call_filesystem(seek.req)->notifier, seek.inode->ino);
 	answer_seek(&seek);
 }
 

@@ -102,8 +102,6 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 		inode_put(call->fs->inodes, inode);
 		return -ENOMEM;
 	}
-	if (!(fi->flags & O_DIRECT))
-		atomic_store(&inode->cached, true);
 	if (handle->writable)
 		rc = count_writer(inode);
 	if (rc == 0 && node->zone == ZONE_STAGING && call->fs->gate->staged_opened)

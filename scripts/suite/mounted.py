@@ -122,12 +122,22 @@ class Mounted:
             except subprocess.TimeoutExpired:
                 status = -1
             self.end_group(process.pid)
-            process.wait()
+            self.wait_for(process)
             output.seek(0)
             return Result(status, output.read().decode("utf-8", "replace"))
 
+    def wait_for(self, process):
+        """Of one that was killed. If the mount does not answer it, not even that ends it: the connection is aborted."""
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            for point in self.mounts():
+                subprocess.run(["umount", "-f", "-l", point], check=False)
+            process.wait(10)
+
     def end_group(self, group):
-        self.groups.remove(group)
+        if group in self.groups:
+            self.groups.remove(group)
         try:
             os.killpg(group, signal.SIGKILL)
         except ProcessLookupError:
@@ -157,7 +167,8 @@ class Mounted:
         for group in list(self.groups):
             self.end_group(group)
         for path in self.links:
-            os.unlink(path)
+            if os.path.islink(path):
+                os.unlink(path)
         for point in reversed(self.mounts()):
             if subprocess.run(["umount", point], stderr=subprocess.DEVNULL, check=False).returncode:
                 subprocess.run(["umount", "-f", "-l", point], check=False)
@@ -168,4 +179,4 @@ class Mounted:
             time.sleep(0.1)
         for pid in left:
             os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
