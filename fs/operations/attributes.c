@@ -266,6 +266,12 @@ static int set_size(struct call *call, struct setattr *change) {
 	if (rc < 0)
 		return rc;
 	rc = inode_truncate(call->fs, inode, size, session_kills_privileges());
+	/* The kernel sends the times that it shows from now on: with others of our own the file would show those after
+	 * a remount, and what the kernel sends later would look like somebody's utimensat(2). */
+	if (rc == 0 && change->set & FUSE_SET_ATTR_MTIME) {
+		atomic_store(&inode->written_at, change->result.mtime);
+		atomic_store(&inode->changed_at, change->result.ctime);
+	}
 	if (rc == 0)
 		rc = seal_truncated(call, inode, change);
 	const struct gate_hooks *gate = call->fs->gate;

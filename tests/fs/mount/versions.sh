@@ -96,4 +96,10 @@ refused 'Read-only file system' sh -c "echo x >'$M/.assayfs/versions/Landing/f/1
 refused 'Read-only file system' rm "$M/.assayfs/versions/Landing/f/1"
 refused 'No such file' cat "$M/.assayfs/versions/Landing/f/99"
 check '.assayfs is not listed' sh -c "! ls -a '$M' | grep -q assayfs"
+# The times that a truncation by path shows are those that are kept: the kernel has its own clock's, and shows them.
+perl -e 'truncate($ARGV[0], 2) or die "$!\n"' "$L/f"
+shown=$(stat -c '%y %z' "$L/f")
+remount || exit 1
+check 'the times of a truncation stay what they were' test "$(stat -c '%y %z' "$L/f")" = "$shown"
+
 done_testing
