@@ -45,8 +45,8 @@ struct actor {
 /* What happened. Strings end with NUL and are the caller's; NULL and 0 mean "does not apply". */
 struct audit_event {
 	const char *event; /* [a-z][a-z-]*: open, create, write, read, close, unlink, rename, mkdir, …, arrive, capture,
-	                      verdict, publish, refuse, restore, policy-apply, mount, unmount, recover, damage, repair;
-	                      at most AUDIT_EVENT_MAX bytes */
+	                      verdict, publish, refuse, restore, policy-apply, mount, unmount, recover, damage, repair,
+	                      gc; at most AUDIT_EVENT_MAX bytes */
 	struct actor actor;
 	const char *path;    /* bytes, as tree_path gives them */
 	const char *path2;   /* rename, link: the other one */

@@ -1,6 +1,7 @@
 /* Opening, reading, flushing and sealing. Changes are in content_write.c, the cache in content_cache.c. */
 #include "backend/content.h"
 #include "backend/content_internal.h"
+#include "backend/segment_watch.h"
 #include "backend/tree.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
@@ -242,6 +243,9 @@ static int read_blocks(Content *c, const struct read_step *step) {
 
 static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, size_t *ret_got) {
 	struct read_step step = {.offset = offset, .room = room, .out = out};
+	SegmentStore *segments = store_segments(c->store);
+	unsigned turn =
+	        segment_reads_begin(segments); /* the blocks are read without the lock, and must stay till then */
 	pthread_mutex_lock(&c->lock);
 	uint64_t left = offset < c->size ? c->size - offset : 0;
 	step.size = left < room ? (size_t)left : room;
@@ -254,6 +258,7 @@ static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, siz
 	pthread_mutex_unlock(&c->lock);
 	if (rc == 0)
 		rc = read_blocks(c, &step);
+	segment_reads_end(segments, turn);
 	*ret_got = step.size;
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* Sharing blocks between files, and finding the data in sparse ones. */
 #include "backend/content_internal.h"
+#include "backend/segment_watch.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
 
@@ -48,7 +49,9 @@ static int share_block(Content *src, uint64_t from, Content *dst, uint64_t to) {
 	struct item *old = item_find(dst, ITEM_BLOCK, to);
 	if (old)
 		item_drop(dst, old);
-	target->refs[to % BLOCKS_PER_PAGE] = source->refs[from % BLOCKS_PER_PAGE];
+	const struct block_ref *ref = &source->refs[from % BLOCKS_PER_PAGE];
+	segment_note(store_segments(dst->store), ref, 1);
+	target->refs[to % BLOCKS_PER_PAGE] = *ref;
 	target->dirty = true;
 	return 0;
 }

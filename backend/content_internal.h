@@ -45,6 +45,7 @@ typedef struct ContentCache {
 	size_t bucket_mask;
 	struct item *newest, *oldest;
 	size_t bytes, bound;
+	uint64_t visit; /* number of the last visit of all contents (content_refs.h) */
 } ContentCache;
 
 struct Content {
@@ -70,7 +71,8 @@ struct Content {
 
 	struct item *first, *last; /* its items; guarded by the cache's lock as well */
 	size_t blocks;             /* how many of them are blocks */
-	unsigned pins;             /* by threads that make room; guarded by the cache's lock */
+	unsigned pins;             /* by threads that make room or visit; guarded by the cache's lock */
+	uint64_t visited;          /* the last visit that came here; guarded by the cache's lock */
 };
 
 #define BLOCKS_PER_PAGE MAP_PAGE_REFS

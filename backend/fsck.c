@@ -1,5 +1,6 @@
 #include "backend/fsck.h"
 #include "backend/audit.h"
+#include "backend/gc.h"
 #include "backend/record.h"
 #include "backend/store_internal.h"
 #include "backend/tree.h"
@@ -175,6 +176,14 @@ static int gather_directory(void *user, const char *name, bool is_directory) {
 	return 0;
 }
 
+/* Whether the database let go of it, and only the unlinking is outstanding. */
+static bool was_removed(struct fsck *f, const char *file) {
+	meta_begin(f->store->meta);
+	bool is_leaving = gc_is_leaving(f->store->meta, file);
+	(void)meta_end(f->store->meta, 0);
+	return is_leaving;
+}
+
 static int check_segment_name(void *user, const char *name, bool is_directory) {
 	struct listing *l = user;
 	struct fsck *f = l->f;
@@ -182,7 +191,8 @@ static int check_segment_name(void *user, const char *name, bool is_directory) {
 	(void)snprintf(file, sizeof file, "%s/%s", l->directory, name);
 	if (!is_directory && segment_has_file(f->store->segments, file))
 		return 0;
-	if (!is_directory && !f->store->clean && segment_left_over(f->store->segments, file, f->store->mount)) {
+	if (!is_directory && (was_removed(f, file) || (!f->store->clean && segment_left_over(f->store->segments, file,
+	                                                                           f->store->mount)))) {
 		f->sum->left_over++;
 		return 0;
 	}

@@ -19,8 +19,7 @@ void map_page_hash(struct bytes refs, uint8_t ret_hash[static VERSION_HASH_BYTES
 	blake2b_final(&hash, ret_hash);
 }
 
-/* Of a page as stored: -EUCLEAN when it is malformed. */
-static int unpack(struct bytes stored, struct block_ref *ret_refs, size_t *ret_count) {
+int map_page_unpack(struct bytes stored, struct block_ref *ret_refs, size_t *ret_count) {
 	if (stored.size % BLOCK_REF_BYTES != 0 || stored.size > MAP_PAGE_BYTES)
 		return fault(EUCLEAN, "metadata: a map page has %zu bytes", stored.size);
 	for (size_t i = 0; i < stored.size / BLOCK_REF_BYTES; i++)
@@ -47,7 +46,7 @@ int version_map_get(
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc > 0)
-		return unpack(column_bytes(stmt, 0), ret_refs, ret_count);
+		return map_page_unpack(column_bytes(stmt, 0), ret_refs, ret_count);
 	if (rc == 0)
 		*ret_count = 0;
 	return rc;
@@ -107,6 +106,8 @@ int version_map_put(Meta *m, uint64_t draft, uint64_t page, const struct block_r
 	int rc = find_slot(m, draft, page, &slot);
 	if (rc < 0)
 		return rc;
+	if (m->map_put)
+		m->map_put(m->map_put_arg, refs, count);
 	uint8_t stored[MAP_PAGE_BYTES], hash[VERSION_HASH_BYTES];
 	size_t size = pack(refs, count, stored);
 	if (size == 0)
@@ -119,6 +120,11 @@ int version_map_put(Meta *m, uint64_t draft, uint64_t page, const struct block_r
 	rc = SQL_RUN(m, "INSERT INTO mappage (id, owner, refs, hash) VALUES (?, ?, ?, ?)", v_u64(page_id), v_u64(draft),
 	        v_blob(stored, size), v_blob(hash, sizeof hash));
 	return rc == 0 ? set_slot(m, draft, page, &slot, page_id) : rc;
+}
+
+void version_watch_map(Meta *m, map_put_fn *put, void *arg) {
+	m->map_put = put;
+	m->map_put_arg = arg;
 }
 
 /* The page to share, not changeable from now on by the draft that may have made it. */
@@ -221,7 +227,7 @@ int map_page_list(Meta *m, uint64_t after, map_page_fn callback, void *arg) {
 		struct block_ref refs[MAP_PAGE_REFS];
 		size_t count;
 		uint8_t stored[VERSION_HASH_BYTES], hash[VERSION_HASH_BYTES];
-		rc = unpack(column_bytes(stmt, 2), refs, &count);
+		rc = map_page_unpack(column_bytes(stmt, 2), refs, &count);
 		if (rc == 0)
 			rc = column_exact(stmt, 3, stored, sizeof stored, "the hash of a map page");
 		if (rc < 0)

@@ -12,3 +12,9 @@ void map_page_hash(struct bytes refs, uint8_t ret_hash[static VERSION_HASH_BYTES
 
 /* Removes the rows of pages from `first` on, and the pages that no other version has. */
 int map_remove_from(Meta *m, uint64_t version, uint64_t first);
+
+/* Of a page as stored: -EUCLEAN when it is malformed. */
+int map_page_unpack(struct bytes stored, struct block_ref *ret_refs, size_t *ret_count);
+
+/* The hash of a version whose pages have others now; of a draft or an erased one there is none. */
+int version_rehash(Meta *m, uint64_t id);

@@ -68,8 +68,11 @@ struct Meta {
 	struct sql_slot slots[SQL_SLOTS];
 	AuditLog *audit;
 	NodeCache *nodes;
+	map_put_fn *map_put; /* NULL: nobody is told */
+	void *map_put_arg;
 
 	_Atomic uint64_t pending;
+	_Atomic uint64_t let_go; /* see version_let_go */
 	_Atomic bool failed;
 };
 

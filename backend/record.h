@@ -159,6 +159,14 @@ int segment_row_list(Meta *m, segment_row_fn callback, void *arg);
 int segment_row_get(Meta *m, uint32_t number, struct segment_row *ret_row); /* -ENOENT */
 /* A segment that GC removed. -EPERM while open. */
 int segment_row_remove(Meta *m, uint32_t number);
+/* The highest number there is a row of; 0: none. */
+int segment_row_last(Meta *m, uint32_t *ret_number);
 /* Live bytes are a hint for `status` and for choosing what to compact; GC marks in full. */
 int segment_live_set(Meta *m, uint32_t number, uint64_t live);
 int segment_live_get(Meta *m, uint32_t number, uint64_t *ret_live);
+/* All rows together. Of those whose live bytes were counted: how many, their bytes, and the bytes that are alive. */
+struct segment_sums {
+	uint64_t segments, bytes;
+	uint64_t counted, counted_bytes, live_bytes;
+};
+int segment_row_sums(Meta *m, struct segment_sums *ret_sums);

@@ -163,9 +163,36 @@ int segment_row_remove(Meta *m, uint32_t number) {
 }
 
 int segment_live_set(Meta *m, uint32_t number, uint64_t live) {
-	return SQL_RUN(m, "UPDATE segment SET live = ?2 WHERE number = ?1", v_u64(number), v_u64(live));
+	return SQL_RUN(
+	        m, "UPDATE segment SET live = ?2 WHERE number = ?1 AND live IS NOT ?2", v_u64(number), v_u64(live));
 }
 
 int segment_live_get(Meta *m, uint32_t number, uint64_t *ret_live) {
 	return SQL_NUMBER(m, "SELECT live FROM segment WHERE number = ? AND live IS NOT NULL", ret_live, v_u64(number));
+}
+
+int segment_row_last(Meta *m, uint32_t *ret_number) {
+	uint64_t last = 0;
+	int rc = SQL_NUMBER(m, "SELECT coalesce(max(number), 0) FROM segment WHERE number > ?", &last, v_u64(0));
+	if (rc == 0)
+		*ret_number = (uint32_t)last;
+	return rc;
+}
+
+int segment_row_sums(Meta *m, struct segment_sums *ret_sums) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	static const char sql[] =
+	        "SELECT count(*), total(bytes), count(live), total(CASE WHEN live IS NOT NULL THEN bytes END),"
+	        " total(live) FROM segment WHERE number > ?";
+	int rc = SQL_START(m, sql, &stmt, v_u64(0));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : fault(EUCLEAN, "metadata: a sum without a row");
+	*ret_sums = (struct segment_sums){.segments = column_u64(stmt, 0),
+	        .bytes = column_u64(stmt, 1),
+	        .counted = column_u64(stmt, 2),
+	        .counted_bytes = column_u64(stmt, 3),
+	        .live_bytes = column_u64(stmt, 4)};
+	return 0;
 }

@@ -215,6 +215,7 @@ static int settle(SegmentStore *s, const struct place *place, int rc) {
 		rc = fault(EAGAIN, "the segment was abandoned");
 	if (rc == 0) {
 		segment->done += place->length;
+		s->appended += place->length;
 	} else if (!segment->lost) {
 		segment->lost = segment->uncut = true;
 		writer_end(s, segment, SEGMENT_ABANDONED);

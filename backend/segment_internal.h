@@ -11,6 +11,7 @@
 #include "crypto/secret.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* One segment. All fields are guarded by SegmentStore.lock, except that id, zone and key_version never change. */
 struct segment {
@@ -29,6 +30,7 @@ struct segment {
 	bool told;              /* the database has a row of it, with: */
 	uint64_t told_bytes;
 	enum segment_state told_state;
+	uint64_t noted; /* round of the last watch in which a reference into it was copied (segment_watch.h) */
 	struct segment *active_next;
 
 	VaultFile *file;               /* NULL: not open */
@@ -62,6 +64,13 @@ struct segment_cache {
 	unsigned buffer_count;
 };
 
+/* See segment_watch.c. */
+struct segment_watch {
+	_Atomic bool is_on;
+	uint64_t round; /* guarded by SegmentStore.lock */
+	_Atomic unsigned turn, reads[2];
+};
+
 struct SegmentStore {
 	VaultIo *io;
 	const Keyring *keyring;
@@ -78,7 +87,10 @@ struct SegmentStore {
 	struct segment *newest, *oldest;          /* open files */
 	unsigned open_files;
 	uint64_t round;
-	bool failed; /* a sync failed */
+	uint64_t appended; /* bytes of batches that were written */
+	bool failed;       /* a sync failed */
+
+	struct segment_watch watch;
 
 	struct segment_cache cache; /* its lock may be taken under `lock` */
 };

@@ -2,6 +2,7 @@
 #include "backend/store.h"
 #include "backend/audit.h"
 #include "backend/record.h"
+#include "backend/segment_watch.h"
 #include "backend/store_internal.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
@@ -31,10 +32,16 @@ static void free_store(Store *store) {
 	free(store);
 }
 
+/* The collector first: it waits for commits. */
+static void stop_threads(Store *store) {
+	gc_close(steal_pointer(&store->gc));
+	store_committer_stop(store);
+}
+
 void store_abandon(Store *store) {
 	if (!store)
 		return;
-	store_committer_stop(store);
+	stop_threads(store);
 	free_store(store);
 }
 DEFINE_CLEANUP(Store, store_abandon);
@@ -282,6 +289,20 @@ int store_open_tables(Store *store, const struct store_options *options) {
 	return in_database_words(store, rc);
 }
 
+static void note_refs(void *arg, const struct block_ref *refs, size_t count) {
+	segment_note(arg, refs, count);
+}
+
+static int start_threads(Store *store, const struct store_options *options) {
+	version_watch_map(store->meta, note_refs, store->segments);
+	int rc = gc_finish(store);
+	if (rc == 0)
+		rc = store_committer_start(store);
+	if (rc == 0)
+		rc = gc_open(store, options->gc_grace_ms, &store->gc);
+	return rc == 0 && !options->gc_by_hand ? gc_start(store->gc) : rc;
+}
+
 int store_open(const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret) {
 	static const struct store_options defaults;
 	_cleanup_(store_abandonp) Store *store = NULL;
@@ -297,7 +318,7 @@ int store_open(const char *path, const struct store_secret *secret, const struct
 	if (rc == 0 && !store->read_only)
 		rc = in_database_words(store, begin_mount(store, options));
 	if (rc == 0 && !store->read_only)
-		rc = store_committer_start(store);
+		rc = start_threads(store, options);
 	if (rc < 0)
 		return fault_while(rc, "opening vault %s", path);
 	*ret = steal_pointer(&store);
@@ -318,7 +339,7 @@ static int close_writable(Store *store) {
 int store_close(Store *store) {
 	if (!store)
 		return 0;
-	store_committer_stop(store);
+	stop_threads(store);
 	int rc = store->read_only ? 0 : close_writable(store);
 	rc = fault_while(rc, "closing vault %s", store->path);
 	free_store(store);
@@ -337,6 +358,10 @@ SegmentStore *store_segments(Store *store) {
 
 Keyring *store_keyring(Store *store) {
 	return store->keyring;
+}
+
+Gc *store_gc(Store *store) {
+	return store->gc;
 }
 
 ContentCache *store_content_cache(Store *store) {

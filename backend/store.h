@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 typedef struct Store Store;
+typedef struct Gc Gc; /* backend/gc.h */
 
 #define STORE_VAULT_ID_BYTES 16
 /* Room for a recovery key as text, with the NUL. */
@@ -68,6 +69,10 @@ struct store_options {
 	/* Kept free for database and commits; 0: about 64 MiB, but not more than an eighth of what is free. */
 	uint64_t reserve_bytes;
 	unsigned commit_ms; /* the committer's interval; 0: 1000 */
+	/* Garbage collection (gc.h): the time between the two marks, 0: its default. By hand: without its thread, for
+	 * tests, which call its steps. */
+	unsigned gc_grace_ms;
+	bool gc_by_hand;
 	/*
 	 * Called in recovery's transaction for each version that was sealed as `recovered`, so that whoever stands
 	 * above can queue the gate's job; a negative result fails the opening. May be NULL.
@@ -117,6 +122,7 @@ void store_abandon(Store *store);
 Meta *store_meta(Store *store);
 SegmentStore *store_segments(Store *store);
 Keyring *store_keyring(Store *store);
+Gc *store_gc(Store *store); /* NULL: read-only */
 
 struct store_info {
 	char path[4096]; /* as given */

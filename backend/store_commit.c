@@ -21,7 +21,8 @@
 
 static int checkpoint(void *arg) {
 	Store *store = arg;
-	if (metadb_wal_bytes(store->db) <= store->wal_limit)
+	bool is_wanted = atomic_exchange(&store->wants_checkpoint, false);
+	if (!is_wanted && metadb_wal_bytes(store->db) <= store->wal_limit)
 		return 0;
 	int rc = metadb_checkpoint(store->db);
 	/* Without room for the pack everything stays as it was; the WAL is whole and the next commit tries again. */

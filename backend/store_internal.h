@@ -3,7 +3,9 @@
  */
 #pragma once
 
+#include "backend/audit.h"
 #include "backend/content_internal.h"
+#include "backend/gc.h"
 #include "backend/metadb.h"
 #include "backend/reserve.h"
 #include "backend/store.h"
@@ -11,6 +13,7 @@
 #include "crypto/header.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define STORE_HEADER_NAME "vault.json"
 /* A checkpoint when the WAL has grown past this, or past a quarter of the reserve if that is less. */
@@ -37,6 +40,7 @@ struct Store {
 	Meta *meta;
 	SegmentStore *segments;
 	ContentCache *cache;
+	Gc *gc; /* NULL when read-only */
 	uint64_t wal_limit;
 	unsigned commit_ms;
 	uint64_t mount;
@@ -57,6 +61,7 @@ struct Store {
 	pthread_cond_t wake, served;
 	uint64_t wanted, done; /* last ticket drawn, last one served */
 	bool in_round, stop, failed;
+	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
 	uint64_t durable_records;
 };
 
@@ -85,5 +90,7 @@ int store_check_log(Store *store);
 /* All of what a crash or an unmount leaves, inside meta_begin. */
 int store_settle(Store *store, const struct store_options *options);
 
-/* Adds a record of the daemon's own. node and version may be 0, detail NULL. */
+/* Adds a record of the daemon's own: the event's actor and path are filled in. In short: node and version may be 0,
+ * detail NULL. */
+int store_record_event(Store *store, struct audit_event record);
 int store_record(Store *store, const char *event, uint64_t node, uint64_t version, const char *detail);

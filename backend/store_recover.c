@@ -10,17 +10,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-int store_record(Store *store, const char *event, uint64_t node, uint64_t version, const char *detail) {
+int store_record_event(Store *store, struct audit_event record) {
 	char path[TREE_PATH_MAX];
-	struct audit_event record = {.event = event,
-	        .actor = {.uid = getuid(), .gid = getgid(), .pid = getpid()},
-	        .node = node,
-	        .version = version,
-	        .detail = detail};
+	record.actor = (struct actor){.uid = getuid(), .gid = getgid(), .pid = getpid()};
 	(void)snprintf(record.actor.exe, sizeof record.actor.exe, "%s", program_invocation_short_name);
-	if (node && tree_path(store->meta, node, path, sizeof path, NULL) == 0)
+	if (record.node && tree_path(store->meta, record.node, path, sizeof path, NULL) == 0)
 		record.path = path;
 	return audit_record(store->meta, &record, NULL);
+}
+
+int store_record(Store *store, const char *event, uint64_t node, uint64_t version, const char *detail) {
+	return store_record_event(
+	        store, (struct audit_event){.event = event, .node = node, .version = version, .detail = detail});
 }
 
 /* Rows gathered first, as nothing may be called from inside a listing. */

@@ -191,6 +191,10 @@ int version_mark_fsynced(Meta *m, uint64_t draft) {
 	return rc == 0 && changed == 0 ? -EPERM : rc;
 }
 
+uint64_t version_let_go(const Meta *m) {
+	return m->let_go;
+}
+
 int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
 	struct version version;
 	int rc = version_get(m, draft, &version);
@@ -200,6 +204,7 @@ int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
 		rc = map_remove_from(m, draft, 0);
 	if (rc == 0)
 		rc = SQL_RUN(m, "DELETE FROM version WHERE id = ?", v_u64(draft));
+	m->let_go += rc == 0 ? version.size : 0;
 	static const char put_size[] =
 	        "UPDATE node SET size = coalesce((SELECT size FROM version WHERE id = node.version), 0) WHERE id = ?";
 	node_cache_touch(m->nodes, version.node);
@@ -259,6 +264,18 @@ int version_verify_hash(Meta *m, uint64_t id) {
 		rc = fault(EBADMSG, "metadata: version %llu: its map or size is not what was sealed",
 		        (unsigned long long)id);
 	return rc;
+}
+
+int version_rehash(Meta *m, uint64_t id) {
+	struct version version;
+	uint8_t hash[VERSION_HASH_BYTES];
+	int rc = version_get(m, id, &version);
+	if (rc == 0 && (version.state == VERSION_DRAFT || version.state == VERSION_ERASED))
+		return 0;
+	if (rc == 0)
+		rc = version_hash(m, id, version.size, false, hash);
+	return rc < 0 ? rc
+	              : SQL_RUN(m, "UPDATE version SET hash = ?2 WHERE id = ?1", v_u64(id), v_blob(hash, sizeof hash));
 }
 
 /* ---- sealing ---- */
@@ -435,6 +452,7 @@ int version_erase(Meta *m, uint64_t id) {
 		rc = meta_close_door(m);
 	if (rc)
 		return rc;
+	m->let_go += version.size;
 	m->state.counts.bytes -= version.size < m->state.counts.bytes ? version.size : m->state.counts.bytes;
 	return 0;
 }

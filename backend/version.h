@@ -100,6 +100,10 @@ int version_map_get(
  * alone is no row. -EPERM when the version is no draft, -EINVAL for count or page out of bounds. */
 int version_map_put(Meta *m, uint64_t draft, uint64_t page, const struct block_ref *refs, size_t count);
 
+/* Gets the references of each page that is put from now on, in the operation that puts it. NULL: nobody. */
+typedef void map_put_fn(void *arg, const struct block_ref *refs, size_t count);
+void version_watch_map(Meta *m, map_put_fn *put, void *arg);
+
 /* Lets a page of a draft be the very page `from_page` of version `from` (a draft or sealed, of the same zone: -EXDEV):
  * a clone of 4 MiB in one row. A hole there becomes a hole here. */
 int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft, uint64_t page);
@@ -137,6 +141,10 @@ int version_seal_timed(Meta *m, uint64_t draft, enum origin origin, uint64_t ver
 /* Forgets a draft, its map and the pages only it had; the node's current version and size stay what they were before
  * it. *ret_node_size (may be NULL): that size, which is put into the node. */
 int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size);
+
+/* Sizes of all drafts that were dropped and versions that were erased since the database was opened: a hint that blocks
+ * may have become nobody's. Any thread, without the lock. */
+uint64_t version_let_go(const Meta *m);
 
 int version_get(Meta *m, uint64_t id, struct version *ret_version);                          /* -ENOENT */
 int version_by_number(Meta *m, uint64_t node, uint64_t number, struct version *ret_version); /* -ENOENT */
@@ -181,3 +189,19 @@ int map_page_list(Meta *m, uint64_t after, map_page_fn callback, void *arg);
 /* The map of one version in order of pages. */
 typedef int (*map_fn)(void *arg, uint64_t page, uint64_t page_id);
 int map_list(Meta *m, uint64_t version, map_fn callback, void *arg);
+
+/* A version that shows the map page (the first, if several do), and where; and how many pages all the sealed versions
+ * together have that show it. -ENOENT: none does. */
+struct map_owner {
+	uint64_t node, version, page;
+	uint64_t hashes;
+};
+int version_map_owner(Meta *m, uint64_t page_id, struct map_owner *ret_owner);
+
+/*
+ * Lets `forward` replace references of a page by others that lead to the same bytes (true: it did), whoever shows it,
+ * and computes the page's hash and those of all sealed versions that show it anew, which takes the time of
+ * map_owner.hashes hashes. A page that is gone is none to change.
+ */
+typedef bool map_forward_fn(void *arg, struct block_ref *ref);
+int version_map_forward(Meta *m, uint64_t page_id, map_forward_fn *forward, void *arg, bool *ret_changed);

@@ -21,7 +21,7 @@ _assayfs_options() {
 
 _assayfs_commands='init mount umount sync status info fsck policy check why run quarantine versions restore log help'
 
-_assayfs_events='access arrive attend capture chmod chown close create damage deliver getxattr init link lookup mkdir mknod mount open
+_assayfs_events='access arrive attend capture chmod chown close create damage deliver gc getxattr init link lookup mkdir mknod mount open
 	opendir policy-apply policy-show publish quarantine-list quarantine-show read-log recover removexattr rename repair
 	restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why'
 

@@ -126,6 +126,10 @@ static void print_work(const json_t *item) {
 	        answer_number(versions, "count"), words_size(answer_number(versions, "stored_bytes"), size),
 	        words_size(answer_number(versions, "current_bytes"), shown),
 	        words_size(answer_number(item, "free_bytes"), free_words));
+	uint64_t reclaimable = answer_number(json_object_get(item, "segments"), "reclaimable_bytes");
+	if (reclaimable > 0)
+		printf("Unused on disk: %s, freed in the background where it lies together\n",
+		        words_size(reclaimable, size));
 }
 
 static void print_failures(const json_t *item) {
@@ -170,7 +174,8 @@ const struct command command_status = {
         .summary = "show how a mounted vault stands and what to do next",
         .details =
                 "Files by zone and verdict, files that no dataset governs with the pattern that came closest, checks "
-                "that wait, what versions cost, and what failed last. Without a policy it says how to get one.",
+                "that wait, what versions cost, how much can be freed of it, and what failed last. Without a policy it "
+                "says how to get one.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs status /mnt", "the vault mounted there"},
                 {"assayfs status --json | jq .jobs.queued", "how many checks wait"}, {0}},

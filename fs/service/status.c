@@ -6,6 +6,7 @@
  */
 #include "fs/service/internal.h"
 
+#include "backend/gc.h"
 #include "backend/job.h"
 #include "backend/record.h"
 #include "crypto/base/fault.h"
@@ -232,15 +233,23 @@ static int count_held(void *arg, const struct quarantine_row *row) {
 	return 0;
 }
 
-static int count_segment(void *arg, const struct segment_row *row) {
-	*(uint64_t *)arg += row->bytes;
-	return 0;
+/* Live bytes are what the last walk of the collector counted; of a segment that no walk has looked at yet nothing is
+ * known. */
+static json_t *segments_json(Service *service, const struct segment_sums *sums) {
+	struct gc_totals totals = {0};
+	if (store_gc(service->store))
+		gc_totals(store_gc(service->store), &totals);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)sums->segments, "bytes",
+	        (json_int_t)sums->bytes, "counted_bytes", (json_int_t)sums->counted_bytes, "live_bytes",
+	        (json_int_t)sums->live_bytes, "reclaimable_bytes", (json_int_t)(sums->counted_bytes - sums->live_bytes),
+	        "condemned", (json_int_t)totals.condemned, "freed_bytes", (json_int_t)totals.freed);
 }
 
 static int add_tables(Service *service, bool tells_names, json_t *item) {
 	struct failures failures = {0};
 	struct tree_counts counts;
-	uint64_t queued = 0, running = 0, held = 0, stored = 0;
+	struct segment_sums sums = {0};
+	uint64_t queued = 0, running = 0, held = 0;
 	meta_begin(service->meta);
 	int rc = job_counts(service->meta, &queued, &running);
 	uint64_t records = audit_size(service->meta);
@@ -249,7 +258,7 @@ static int add_tables(Service *service, bool tells_names, json_t *item) {
 	if (!rc)
 		rc = quarantine_list(service->meta, 0, true, count_held, &held);
 	if (!rc)
-		rc = segment_row_list(service->meta, count_segment, &stored);
+		rc = segment_row_sums(service->meta, &sums);
 	if (!rc && tells_names)
 		rc = verdict_list(service->meta, bytes_of(NULL, 0), 0, take_failure, &failures);
 	rc = meta_end(service->meta, rc);
@@ -264,7 +273,8 @@ static int add_tables(Service *service, bool tells_names, json_t *item) {
 	json_object_set_new(item, "audit_records", json_integer((json_int_t)records));
 	json_t *versions = json_object_get(item, "versions");
 	json_object_set_new(versions, "count", json_integer((json_int_t)counts.versions));
-	json_object_set_new(versions, "stored_bytes", json_integer((json_int_t)stored));
+	json_object_set_new(versions, "stored_bytes", json_integer((json_int_t)sums.bytes));
+	json_object_set_new(item, "segments", segments_json(service, &sums));
 	return 0;
 }
 

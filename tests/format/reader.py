@@ -422,7 +422,19 @@ class Vault:
             need(row["bytes"] == len(segment.data) or row["state"] == 0, "a segment's committed length")
             self.segments[row["number"]] = segment
         names = {name for _, _, files in os.walk(os.path.join(folder, "segments")) for name in files}
-        need(names == {row["id"].hex() for row in rows}, "segments that no row knows, or the other way round")
+        known = {row["id"].hex() for row in rows}
+        leaving = {key[len(b"gc.unlink."):].decode() for key, _ in self.kv_all("gc.unlink.")}
+        need(known <= names <= known | leaving and not known & leaving, "segments that no row knows, or the other way round")
+        self.check_condemned(rows)
+
+    def kv_all(self, prefix):
+        """Rows of kv whose key begins so."""
+        return self.db.execute("SELECT key, value FROM kv WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)).fetchall()
+
+    def check_condemned(self, rows):
+        states = {row["number"]: row["state"] for row in rows}
+        for key, value in self.kv_all("gc.condemned."):
+            need(states.get(int(key[len(b"gc.condemned."):])) in (1, 2) and len(value) == 16, "a condemned segment")
 
     def kv(self, key):
         row = self.db.execute("SELECT value FROM kv WHERE key = ?", (key,)).fetchone()

@@ -45,7 +45,9 @@ static uint64_t number_from(const char *name) {
 
 static int mount(int argc, char **argv) {
 	struct mount_options options = {.unlock = give_passphrase,
-	        .store = {.reserve_bytes = number_from("VAULT_RESERVE"), .cache_bytes = number_from("VAULT_CACHE")},
+	        .store = {.reserve_bytes = number_from("VAULT_RESERVE"),
+	                .cache_bytes = number_from("VAULT_CACHE"),
+	                .gc_grace_ms = (unsigned)number_from("VAULT_GC_GRACE")},
 	        .unhardened = true};
 	int letter;
 	while ((letter = getopt(argc, argv, "fdo:")) != -1) {

@@ -1,0 +1,113 @@
+/*
+ * gc: frees the disk space of blocks that nobody can reach any more.
+ *
+ * Such blocks are those that a draft wrote and overwrote before it was sealed, those of drafts that were dropped, and
+ * (once something erases versions) those of versions that are gone. A block is alive when a map page of the database
+ * refers to it, or the memory of an open content. A segment is removed as a whole, when no block of it is alive; from
+ * one that has little alive the rest is moved out first (gc_move.c).
+ *
+ *     a walk                                                 … then a second walk, grace time and a commit later
+ *
+ *     T0 ─ which segments are closed                         T0 …
+ *      │   notes are on: who copies a reference says so       │
+ *      ├─ references in memory, content by content            ├─ …
+ *      ├─ map pages of the database by id, in slices          ├─ …
+ *     T1 ─ not marked, not noted: dead                       T1   dead again?
+ *          └─► row gc.condemned.N (commit, time)                  │ all reads that began before T1 have ended
+ *              marked again: the row goes                         ▼
+ *                                            ONE transaction: row of the segment and gc.condemned.N out,
+ *                                            gc.unlink.ID in, audit record `gc`
+ *                                                                 │ commit, sync, checkpoint
+ *                                                                 ▼
+ *                                            the file is unlinked, its directory synced; then gc.unlink.ID goes
+ *
+ * Why nothing alive is missed, although the walk is sliced and the world goes on. Only segments closed before T0 are
+ * looked at, so no new block comes into one, and a new reference can only be a copy of an old one.
+ *   - A map page that stands in the database at T1 was put before T0 and not changed since, and then the walk has seen
+ *     it: pages are walked by id, and new ids are above all old ones. Or it was put since, and then version_map_put has
+ *     noted it. A rollback brings back only what stood there when the slice before or after it looked: a slice and an
+ *     operation exclude each other.
+ *   - A map page in memory at T1 was seen when its content was visited, under that content's lock, so that calls under
+ *     way at T0 had ended; or it was loaded from the database since; or it got a reference since then: of a block that
+ *     was appended after T0, which no segment in question has, or copied from another content, and then it is noted
+ *     (share_block; content locks order the copy behind the visit of either end, or before it).
+ *   - A read that took its references before T1 is waited for before anything is removed.
+ * So after T1 nothing refers to a dead segment, nor ever will: there is nothing to copy from. The second walk and the
+ * grace time are there for what this reasoning has overlooked.
+ *
+ * Hints (bytes appended, segment.live, free space) say when a walk may pay. They never decide what is dead.
+ *
+ * Fails closed. A page that can't be read or does not match its hash, a reference to a segment that there is not or
+ * behind its end, no memory: the walk is thrown away, nothing is condemned or removed, and the words go to the audit
+ * log (`gc`, outcome error) and to the store's notice.
+ *
+ * A power loss at any point: before the transaction is durable the file is there; after it the next opening unlinks
+ * what gc.unlink.ID names (gc_finish). The checkpoint keeps even `fsck --repair --accept-loss`, which goes back to the
+ * last one, from finding rows of a file that is gone; where there is no room for it, it is done without.
+ *
+ * The segment with the highest number stays, dead or not: the next number is one more than it, and numbers are never
+ * used again.
+ *
+ * Work is done in steps: each holds the meta lock or a content's lock for a few milliseconds, and the thread rests
+ * between them. Memory while it walks: 600 bytes for each closed segment, which is 64 MiB of the vault.
+ * Lock order: takes content locks one at a time, then meta, then segments; holds none when it waits.
+ */
+#pragma once
+
+#include "backend/store.h"
+#include "crypto/base/cleanup.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Gc Gc;
+
+#define GC_GRACE_MS_DEFAULT 15000
+
+/* What is done next. */
+enum gc_stage {
+	GC_IDLE,   /* no walk is under way: the next step begins one */
+	GC_MEMORY, /* visiting open contents */
+	GC_ROWS,   /* walking map pages */
+	GC_JUDGE,  /* condemning and pardoning */
+	GC_FREE,   /* removing what was dead twice */
+	GC_MOVE,   /* moving blocks out of segments that are nearly dead */
+};
+
+/* What was found and done, by this mount. */
+struct gc_totals {
+	uint64_t walks, failures;
+	uint64_t condemned;      /* segments, now */
+	uint64_t removed, freed; /* segments, and their bytes */
+	uint64_t moved;          /* bytes of blocks */
+	uint64_t dead;           /* bytes in closed segments that the last walk found dead, about */
+	uint64_t live;           /* and alive */
+};
+
+/* For an open store that may be written; it must outlive the Gc. `grace_ms` 0: the default. */
+int gc_open(Store *store, unsigned grace_ms, Gc **ret);
+
+/* Stops the thread and frees. Accepts NULL. */
+void gc_close(Gc *gc);
+
+/* Starts the thread that walks when it may pay. */
+int gc_start(Gc *gc);
+
+/*
+ * One step; *ret_stage (may be NULL) is the stage of the next one. Only by one thread: the Gc's own, or who did not
+ * start it (tests). A failure has thrown the walk away; -EAGAIN: it waits for a read, call again.
+ */
+int gc_step(Gc *gc, enum gc_stage *ret_stage);
+
+/* A whole walk: steps until idle again. */
+int gc_walk(Gc *gc);
+
+/* Any thread. */
+void gc_totals(Gc *gc, struct gc_totals *ret);
+
+/* Unlinks what an earlier mount had removed from the database and not yet from the disk. At opening, before others use
+ * the store. What can't be unlinked stays for the next time; an error is one of the database. */
+int gc_finish(Store *store);
+
+/* Whether the file `name` ("segments/ab/…") is one that gc_finish would unlink. Between meta_begin and meta_end. */
+bool gc_is_leaving(Meta *m, const char *name);

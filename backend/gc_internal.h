@@ -1,0 +1,96 @@
+/*
+ * gc_internal: what the sources of gc share. Nobody else includes it.
+ */
+#pragma once
+
+#include "backend/gc.h"
+#include "backend/segment_format.h"
+#include "backend/segment_watch.h"
+#include "backend/store_internal.h"
+#include "crypto/base/fault.h"
+
+#include <pthread.h>
+
+/* Rows of kv: condemned, by number: commit u64, time u64; unlink, by id in hexadecimal: bytes u64. */
+#define GC_KV_CONDEMNED "gc.condemned."
+#define GC_KV_UNLINK "gc.unlink."
+#define GC_KEY_BYTES 96
+
+/* Segments that are judged, or removed, in one operation. */
+#define GC_SEGMENTS_AT_ONCE 64
+/* Segments that are remembered as not to be moved out of; when there are more, moving ends. */
+#define GC_STUCK_MOST 256
+/* Map pages that are walked in one operation: measured, 1.5 ms. */
+#define GC_PAGES_AT_ONCE 64
+
+/* Where blocks begin, to 16 KiB: a full block with its tag is longer, so each has a bit of its own. */
+#define GC_GRAIN SEGMENT_BLOCK_BYTES
+/* What a full block takes in a segment, with tag, entry in the directory and its part of a batch header. */
+#define GC_BLOCK_BYTES (SEGMENT_BLOCK_BYTES + SEGMENT_TAG_BYTES + SEGMENT_ENTRY_BYTES + 2)
+#define GC_WORDS (SEGMENT_MAX_BYTES / GC_GRAIN / 64 + 1)
+
+/* A closed segment that is looked at. */
+struct gc_segment {
+	struct segment_row row;
+	bool live;                 /* something refers to it */
+	bool doomed;               /* dead for the second time */
+	bool victim;               /* what is alive of it is moved out */
+	uint64_t starts[GC_WORDS]; /* a bit for GC_GRAIN: a live block begins there */
+};
+
+struct Gc {
+	Store *store;
+	int64_t grace_ns;
+
+	/* The thread, and what others ask. */
+	pthread_t thread;
+	bool has_thread;
+	pthread_mutex_t lock; /* leaf; guards what follows up to the next blank line */
+	pthread_cond_t wake;
+	bool stop;
+	struct gc_totals totals;
+
+	/* Of the walk: the stepping thread's alone. */
+	enum gc_stage stage;
+	struct gc_segment *segments; /* by number */
+	size_t count;
+	struct gc_segment *hit; /* the last that was looked up */
+	uint32_t other;         /* a number that is no candidate's, but a segment's */
+	uint64_t commit;        /* of T0 */
+	int64_t time;           /* of T0 */
+	uint64_t page;          /* map pages up to here were walked */
+	size_t at;              /* segments up to here were judged, or removed */
+	uint64_t condemned;     /* and still are */
+	uint64_t dead, live;
+	uint32_t stuck[GC_STUCK_MOST]; /* segments out of which something can't be moved */
+	size_t stuck_count;
+	struct gc_mover *mover; /* NULL: no pass is under way */
+	bool is_first;          /* something was condemned that was not before, or moved: another walk is due */
+
+	/* When to walk: the thread's alone. Monotonic times. */
+	uint64_t changed;   /* bytes that this mount had appended and let go of when the last walk began */
+	uint64_t uncounted; /* bytes that earlier mounts left in segments which no walk has looked at */
+	uint64_t stored;    /* in all segments, after the last walk */
+	unsigned share;     /* a walk pays when one part in so many of that has been appended */
+	int64_t last_ns;    /* end of the last walk */
+	int64_t again_ns;   /* another one then; INT64_MAX: only when it pays */
+	bool failed;        /* the last one did */
+	char told[FAULT_MESSAGE_BYTES];
+};
+
+/* gc_mark.c */
+int gc_mark_begin(Gc *gc);
+int gc_mark_memory(Gc *gc, bool *ret_done);
+int gc_mark_rows(Gc *gc, bool *ret_done);
+struct gc_segment *gc_find(Gc *gc, uint32_t number);
+/* Live bytes, about. */
+uint64_t gc_live_bytes(const struct gc_segment *segment);
+
+/* gc_free.c */
+int gc_judge(Gc *gc, bool *ret_done);
+int gc_free(Gc *gc, bool *ret_done);
+
+/* gc_move.c. choose: whether a pass pays. */
+bool gc_move_choose(Gc *gc);
+int gc_move(Gc *gc, bool *ret_done);
+void gc_mover_free(struct gc_mover *mover);

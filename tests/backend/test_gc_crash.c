@@ -1,0 +1,251 @@
+/*
+ * Power loss while segments are condemned, moved out of and removed. A run is recorded; every moment of it (and a
+ * sample of what the disk may have made of it) is opened as a vault of its own, read, collected once more and checked:
+ *
+ *     seal ── garbage ── seal ── walk ── commit ═ mark k ── walk: row out ── commit ── checkpoint ── unlink ── row out
+ *                                                                  ╰─ a crash here: all that stood after op k is there,
+ *                                                                     and two walks later nothing else
+ */
+#include "backend/fsck.h"
+#include "tests/backend/gc_fixture.h"
+#include "tests/backend/recorder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define FILES 3
+#define FILE_BYTES (2 * SEGMENT_BLOCK_BYTES + 100)
+#define ROUNDS 14
+#define MOST_OPS (ROUNDS + 1)
+#define STATES_DEFAULT 250
+
+struct run {
+	struct test_vault v;
+	Recorder *recorder;
+	VaultIo *io;
+	uint64_t nodes[FILES];
+	uint64_t ops;
+	uint8_t generations[MOST_OPS + 1][FILES]; /* after each op */
+	uint64_t random;
+	size_t shown, freed_later;
+};
+
+static uint64_t draw(struct run *r, uint64_t below) {
+	r->random = r->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (r->random >> 33) % below;
+}
+
+static void pattern(uint8_t *bytes, size_t file, uint8_t generation) {
+	for (size_t i = 0; i < FILE_BYTES; i++)
+		bytes[i] = (uint8_t)(i / 251 + 16 * file + generation);
+	bytes[0] = generation;
+}
+
+static void commit(struct run *r) {
+	gc_commit(&r->v);
+	recorder_mark(r->recorder, r->ops);
+}
+
+/* Blocks that nobody will ever see, in a segment of their own, most of it. */
+static void garbage(struct run *r, Content *c) {
+	gc_put_blocks(c, 0, 2 + draw(r, 90), 'g');
+	if (draw(r, 2)) {
+		gc_close_segments(&r->v);
+		recorder_mark(r->recorder, r->ops);
+	}
+}
+
+static void one_op(struct run *r) {
+	static uint8_t bytes[FILE_BYTES];
+	size_t file = draw(r, FILES);
+	Content *c = gc_open_content(&r->v, r->nodes[file]);
+	garbage(r, c);
+	if (draw(r, 4) == 0) {
+		content_close(c);
+		return;
+	}
+	memcpy(r->generations[r->ops + 1], r->generations[r->ops], FILES);
+	uint8_t generation = ++r->generations[r->ops + 1][file];
+	pattern(bytes, file, generation);
+	assert_rc(content_truncate(c, FILE_BYTES));
+	assert_rc(content_write(c, 0, bytes_of(bytes, FILE_BYTES)));
+	gc_seal(c);
+	content_close(c);
+	r->ops++;
+}
+
+static void collect(struct run *r) {
+	gc_walk_and_wait(&r->v);
+	recorder_mark(r->recorder, r->ops);
+}
+
+static void open_recorded(struct run *r) {
+	assert_rc(recorder_io(r->recorder, &r->io));
+	r->v.options.io = r->io;
+	assert_rc(test_vault_open(r->v.vault, &r->v.options, &r->v.store));
+}
+
+static void record_run(struct run *r) {
+	assert_rc(recorder_open(r->v.vault, &r->recorder));
+	open_recorded(r);
+	for (int i = 0; i < ROUNDS; i++) {
+		one_op(r);
+		if (draw(r, 2))
+			commit(r);
+		if (draw(r, 2))
+			collect(r);
+		if (i == ROUNDS / 2) {
+			commit(r);
+			store_abandon(r->v.store);
+			r->v.store = NULL;
+			vault_io_close(r->io);
+			open_recorded(r);
+		}
+	}
+	for (int i = 0; i < 3; i++) {
+		gc_close_segments(&r->v);
+		collect(r);
+	}
+	r->freed_later = gc_totals_of(&r->v).removed;
+	assert_rc(store_close(r->v.store));
+	r->v.store = NULL;
+	recorder_mark(r->recorder, r->ops);
+	vault_io_close(r->io);
+}
+
+/* ---- judging a crash state ---- */
+
+static int read_generation(Store *store, uint64_t node, size_t file, uint8_t *ret_generation) {
+	static uint8_t bytes[FILE_BYTES + 1], want[FILE_BYTES];
+	Content *c = NULL;
+	size_t got = 0;
+	*ret_generation = 0;
+	int rc = content_open(store, node, 0, &c);
+	if (rc == 0)
+		rc = content_read(c, 0, bytes, sizeof bytes, &got);
+	content_close(c);
+	if (rc < 0 || got == 0)
+		return rc;
+	pattern(want, file, bytes[0]);
+	if (got != FILE_BYTES || memcmp(bytes, want, FILE_BYTES) != 0)
+		return fault(EIO, "file %zu shows what it never was", file);
+	*ret_generation = bytes[0];
+	return 0;
+}
+
+static int expect_state(const struct run *r, Store *store, uint64_t acknowledged) {
+	uint8_t seen[FILES];
+	for (size_t i = 0; i < FILES; i++) {
+		int rc = read_generation(store, r->nodes[i], i, &seen[i]);
+		if (rc < 0)
+			return rc;
+	}
+	for (uint64_t k = acknowledged; k <= r->ops; k++) {
+		if (memcmp(seen, r->generations[k], FILES) == 0)
+			return 0;
+	}
+	return fault(EIO, "a state from before op %lu", (unsigned long)acknowledged);
+}
+
+static int no_finding(void *arg, const struct fsck_finding *finding) {
+	(void)arg;
+	return fault(EBADMSG, "fsck: %s: %s", finding->file, finding->words);
+}
+
+static int expect_sound(struct run *r, const char *directory) {
+	struct store_secret secret = {.bytes = bytes_of_string(TEST_PASSPHRASE)};
+	struct fsck_summary sum;
+	return r->shown % 4 == 0 ? fsck_run(directory, &secret, no_finding, NULL, &sum) : 0;
+}
+
+static int expect_no_leavings(struct test_vault *v) {
+	size_t files = gc_files(v, NULL), rows = gc_rows(v);
+	char key[96] = "gc.unlink.";
+	uint8_t value[16];
+	size_t size;
+	Meta *m = store_meta(v->store);
+	meta_begin(m);
+	int rc = meta_end(m, meta_kv_next(m, "gc.unlink.", key, key, sizeof key, value, sizeof value, &size));
+	if (rc != -ENOENT)
+		return fault(EIO, "%s is still to be unlinked", key);
+	return files == rows ? 0 : fault(EIO, "%zu files for %zu segments", files, rows);
+}
+
+static int judge(void *user, const char *directory, uint64_t acknowledged) {
+	struct run *r = user;
+	struct test_vault v = {.options = r->v.options};
+	v.options.io = NULL;
+	(void)snprintf(v.vault, sizeof v.vault, "%s", directory);
+	int rc = expect_sound(r, directory);
+	if (rc == 0)
+		rc = test_vault_open(directory, &v.options, &v.store);
+	if (rc == 0)
+		rc = expect_state(r, v.store, acknowledged);
+	for (int i = 0; i < 2 && rc == 0; i++)
+		gc_walk_and_wait(&v);
+	if (rc == 0)
+		rc = expect_no_leavings(&v);
+	if (rc == 0)
+		rc = expect_state(r, v.store, acknowledged);
+	int close_rc = store_close(v.store);
+	if (rc == 0)
+		rc = close_rc < 0 ? close_rc : expect_sound(r, directory);
+	if (rc < 0)
+		print_error("%s\n", fault_message());
+	r->shown++;
+	return rc;
+}
+
+static void a_power_loss_loses_no_live_block_and_leaves_nothing_for_ever(void **state) {
+	struct run *r = *state;
+	const char *asked = getenv("ASSAYFS_CRASH_STATES"), *seed = getenv("ASSAYFS_TEST_SEED");
+	size_t states = asked ? strtoul(asked, NULL, 10) : STATES_DEFAULT, shown = 0;
+	r->random = seed ? strtoul(seed, NULL, 10) : (unsigned long)time(NULL);
+	printf("seed %lu\n", (unsigned long)r->random);
+	uint64_t kept = r->random;
+	record_run(r);
+	int rc = recorder_each_crash_state(r->recorder, states, kept, judge, r, &shown);
+	printf("%zu calls, %lu ops, %zu crash states, %zu segments removed\n", recorder_count(r->recorder),
+	        (unsigned long)r->ops, shown, r->freed_later);
+	assert_int_equal(rc, 0);
+	assert_true(r->freed_later > 0);
+}
+
+static int setup(void **state) {
+	struct run *r = calloc(1, sizeof *r);
+	assert_non_null(r);
+	scratch_directory(r->v.path);
+	(void)snprintf(r->v.vault, sizeof r->v.vault, "%s/vault", r->v.path);
+	assert_rc(test_vault_init(r->v.vault));
+	r->v.options = (struct store_options){
+	        .reserve_bytes = 1 << 20, .commit_ms = 3600 * 1000, .gc_by_hand = true, .gc_grace_ms = 1};
+	assert_rc(test_vault_open(r->v.vault, &r->v.options, &r->v.store));
+	for (size_t i = 0; i < FILES; i++) {
+		char name[8];
+		(void)snprintf(name, sizeof name, "f%zu", i);
+		r->nodes[i] = test_vault_create(&r->v, NODE_LANDING, name);
+	}
+	assert_rc(store_close(r->v.store));
+	r->v.store = NULL;
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state) {
+	struct run *r = *state;
+	store_abandon(r->v.store);
+	recorder_close(r->recorder);
+	scratch_remove(r->v.path);
+	free(r);
+	return 0;
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup_teardown(
+	                a_power_loss_loses_no_live_block_and_leaves_nothing_for_ever, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
