@@ -202,7 +202,7 @@ static void plan(Gc *gc, int rc) {
 		tell_failure(gc, rc);
 		return;
 	}
-	if (gc->is_first) /* also a commit later: the committer's interval is a second */
+	if (gc->again) /* also a commit later: the committer's interval is a second */
 		gc->again_ns = now + gc->grace_ns + (int64_t)gc->store->commit_ms * 2 * 1000000;
 	bool is_hardly = gc->dead < (gc->dead + gc->live) / HARDLY;
 	gc->share = !is_hardly ? SHARE_MOST : gc->share > 1 ? gc->share / 2 : 1;

@@ -48,7 +48,7 @@ static int condemn(Gc *gc, const char *key) {
 	Meta *m = gc->store->meta;
 	le64_put(value, meta_commit_id(m));
 	le64_put(value + 8, (uint64_t)meta_now(m));
-	gc->is_first = true;
+	gc->again = true;
 	return meta_kv_put(m, key, bytes_of(value, sizeof value));
 }
 

@@ -65,7 +65,7 @@ struct Gc {
 	uint32_t stuck[GC_STUCK_MOST]; /* segments out of which something can't be moved */
 	size_t stuck_count;
 	struct gc_mover *mover; /* NULL: no pass is under way */
-	bool is_first;          /* something was condemned that was not before, or moved: another walk is due */
+	bool again;             /* something was condemned that was not before, or moved: another walk is due */
 
 	/* When to walk: the thread's alone. Monotonic times. */
 	uint64_t changed;   /* bytes that this mount had appended and let go of when the last walk began */

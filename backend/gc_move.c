@@ -269,7 +269,7 @@ static int end_pass(Gc *gc, bool *ret_done) {
 	int rc = content_visit_some(gc->store->cache, change_memory, gc, ret_done);
 	if (rc < 0 || !*ret_done)
 		return rc;
-	gc->is_first |= gc->mover->blocks > 0;
+	gc->again |= gc->mover->blocks > 0;
 	pthread_mutex_lock(&gc->lock);
 	gc->totals.moved += gc->mover->bytes;
 	pthread_mutex_unlock(&gc->lock);

@@ -10,7 +10,7 @@
 
 #define FILES 5
 #define MOST_BYTES (1u << 20)
-#define VERSIONS 64
+#define VERSIONS 16
 
 struct kept {
 	uint64_t node, version;
