@@ -20,7 +20,7 @@
 #define GC_SEGMENTS_AT_ONCE 64
 /* Segments that are remembered as not to be moved out of; when there are more, moving ends. */
 #define GC_STUCK_MOST 256
-/* Map pages that are walked in one operation: measured, 1.5 ms. */
+/* Map pages that are walked in one operation: measured, 1 to 2.5 ms (4 at most), 1.5 s for all pages of 160 GiB. */
 #define GC_PAGES_AT_ONCE 64
 
 /* Where blocks begin, to 16 KiB: a full block with its tag is longer, so each has a bit of its own. */

@@ -185,6 +185,10 @@ class MountedTests(Tests):
         self.policy()
         self.put("Landing/pats/a.csv", GOOD)
         status = self.json("status", "--json", "mnt")
+        segments = status["segments"]
+        self.check(segments["bytes"] == status["versions"]["stored_bytes"] and segments["count"] > 0 and
+                   0 == segments["condemned"] <= segments["reclaimable_bytes"] <= segments["bytes"],
+                   f"status does not account for the segments: {segments}")
         self.check(status["ungoverned_count"] == 1 and status["ungoverned"][0]["closest_match"] == "pets/*.csv", f"{status}")
         self.put("Landing/Pets/a.CSV", GOOD)
         self.put("Landing/a.csv", GOOD)
