@@ -244,8 +244,7 @@ static int read_blocks(Content *c, const struct read_step *step) {
 static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, size_t *ret_got) {
 	struct read_step step = {.offset = offset, .room = room, .out = out};
 	SegmentStore *segments = store_segments(c->store);
-	unsigned turn =
-	        segment_reads_begin(segments); /* the blocks are read without the lock, and must stay till then */
+	unsigned turn = segment_use_begin(segments); /* the blocks are read without the lock, and must stay till then */
 	pthread_mutex_lock(&c->lock);
 	uint64_t left = offset < c->size ? c->size - offset : 0;
 	step.size = left < room ? (size_t)left : room;
@@ -258,7 +257,7 @@ static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, siz
 	pthread_mutex_unlock(&c->lock);
 	if (rc == 0)
 		rc = read_blocks(c, &step);
-	segment_reads_end(segments, turn);
+	segment_use_end(segments, turn);
 	*ret_got = step.size;
 	return rc;
 }
@@ -397,6 +396,8 @@ static int drop_rows(Content *c, Meta *m, uint64_t *ret_size) {
 	int rc = has_rows ? version_drop(m, c->draft, &node.size) : 0;
 	if (rc == 0 && has_rows)
 		rc = tree_setattr(m, c->node, &node, TREE_SIZE, &node);
+	if (!has_rows)
+		version_let_go_more(m, c->size);
 	if (rc == 0 && c->base)
 		rc = version_get(m, c->base, &version);
 	*ret_size = version.size;

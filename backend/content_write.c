@@ -1,5 +1,6 @@
 /* Changes of a content: write, truncate, clone, drafts, sealing what waits in memory. */
 #include "backend/content_internal.h"
+#include "backend/segment_watch.h"
 #include "backend/tree.h"
 #include "crypto/base/fault.h"
 
@@ -320,6 +321,8 @@ static int step_draft(Content *c, struct write_step *step, bool is_sealed) {
 
 static int write_step(Content *c, uint64_t offset, struct bytes data) {
 	struct write_step step = {.offset = offset, .data = data};
+	SegmentStore *segments = store_segments(c->store);
+	unsigned turn = segment_use_begin(segments); /* blocks that are sealed stand in no page for a while */
 	step_divide(&step);
 	pthread_mutex_lock(&c->lock);
 	int rc = step_draft(c, &step, false);
@@ -332,6 +335,7 @@ static int write_step(Content *c, uint64_t offset, struct bytes data) {
 	if (rc == 0)
 		rc = put_step(c, &step);
 	pthread_mutex_unlock(&c->lock);
+	segment_use_end(segments, turn);
 	return rc;
 }
 

@@ -10,6 +10,7 @@
  *
  *     T0 ─ which segments are closed                         T0 …
  *      │   notes are on: who copies a reference says so       │
+ *      ├─ reads and writes under way at T0 have ended         ├─ …
  *      ├─ references in memory, content by content            ├─ …
  *      ├─ map pages of the database by id, in slices          ├─ …
  *     T1 ─ not marked, not noted: dead                       T1   dead again?
@@ -27,10 +28,12 @@
  *     it: pages are walked by id, and new ids are above all old ones. Or it was put since, and then version_map_put has
  *     noted it. A rollback brings back only what stood there when the slice before or after it looked: a slice and an
  *     operation exclude each other.
- *   - A map page in memory at T1 was seen when its content was visited, under that content's lock, so that calls under
- *     way at T0 had ended; or it was loaded from the database since; or it got a reference since then: of a block that
- *     was appended after T0, which no segment in question has, or copied from another content, and then it is noted
- *     (share_block; content locks order the copy behind the visit of either end, or before it).
+ *   - A block that was appended before T0 stands in a page when the first content is visited: writes have been waited
+ *     for, and other appends are made under the lock of the content that gets the reference.
+ *   - A map page in memory at T1 was seen when its content was visited, under that content's lock; or it was loaded
+ * from the database since; or it got a reference since then: of a block that was appended after T0, which no segment in
+ * question has, or copied from another content, and then it is noted (share_block; content locks order the copy behind
+ * the visit of either end, or before it).
  *   - A read that took its references before T1 is waited for before anything is removed.
  * So after T1 nothing refers to a dead segment, nor ever will: there is nothing to copy from. The second walk and the
  * grace time are there for what this reasoning has overlooked.

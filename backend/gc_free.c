@@ -185,7 +185,7 @@ int gc_free(Gc *gc, bool *ret_done) {
 		if (gc->segments[at].doomed)
 			leaving.segments[leaving.count++] = &gc->segments[at];
 	}
-	int rc = leaving.count > 0 ? segment_reads_wait(gc->store->segments) : 0;
+	int rc = leaving.count > 0 ? segment_uses_wait(gc->store->segments) : 0;
 	if (rc == 0 && leaving.count > 0)
 		rc = remove_rows(gc, &leaving);
 	if (rc == 0 && leaving.count > 0)

@@ -65,6 +65,7 @@ struct Gc {
 	uint32_t stuck[GC_STUCK_MOST]; /* segments out of which something can't be moved */
 	size_t stuck_count;
 	struct gc_mover *mover; /* NULL: no pass is under way */
+	bool has_waited;        /* for what was under way at T0 */
 	bool again;             /* something was condemned that was not before, or moved: another walk is due */
 
 	/* When to walk: the thread's alone. Monotonic times. */

@@ -27,7 +27,7 @@ int gc_mark_begin(Gc *gc) {
 	gc->page = gc->at = 0;
 	gc->other = 0;
 	gc->condemned = gc->dead = gc->live = 0;
-	gc->again = false;
+	gc->again = gc->has_waited = false;
 	segment_watch_begin(gc->store->segments);
 	content_visit_begin(gc->store->cache);
 	meta_begin(m);
@@ -87,7 +87,12 @@ static int mark_in_memory(void *arg, struct block_ref refs[static MAP_PAGE_REFS]
 	return rc;
 }
 
+/* First of all what was appended before T0 and stands in no page yet is waited for. */
 int gc_mark_memory(Gc *gc, bool *ret_done) {
+	int rc = gc->has_waited ? 0 : segment_uses_wait(gc->store->segments);
+	if (rc < 0)
+		return rc;
+	gc->has_waited = true;
 	return content_visit_some(gc->store->cache, mark_in_memory, gc, ret_done);
 }
 

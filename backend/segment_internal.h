@@ -68,7 +68,7 @@ struct segment_cache {
 struct segment_watch {
 	_Atomic bool is_on;
 	uint64_t round; /* guarded by SegmentStore.lock */
-	_Atomic unsigned turn, reads[2];
+	_Atomic unsigned turn, uses[2];
 };
 
 struct SegmentStore {

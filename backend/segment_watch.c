@@ -1,7 +1,7 @@
 /*
- * Reads are counted in two counters that take turns. A waiter changes the turn and waits until the other counter is
+ * Uses are counted in two counters that take turns. A waiter changes the turn and waits until the other counter is
  * empty, twice: a thread that drew its turn long ago may count itself where nobody looks in the first round. One that
- * counts itself only after the waiter looked takes its references after that, too, and is no matter.
+ * counts itself only after the waiter looked takes or makes its references after that, too, and is no matter.
  */
 #include "backend/segment_watch.h"
 #include "backend/segment_internal.h"
@@ -89,24 +89,24 @@ bool segment_noted(SegmentStore *s, uint32_t number) {
 	return noted;
 }
 
-/* ---- readers ---- */
+/* ---- uses ---- */
 
-unsigned segment_reads_begin(SegmentStore *s) {
+unsigned segment_use_begin(SegmentStore *s) {
 	unsigned turn = s->watch.turn & 1;
-	s->watch.reads[turn]++;
+	s->watch.uses[turn]++;
 	return turn;
 }
 
-void segment_reads_end(SegmentStore *s, unsigned turn) {
-	s->watch.reads[turn]--;
+void segment_use_end(SegmentStore *s, unsigned turn) {
+	s->watch.uses[turn]--;
 }
 
-int segment_reads_wait(SegmentStore *s) {
+int segment_uses_wait(SegmentStore *s) {
 	static const struct timespec nap = {.tv_nsec = 1000000};
 	int naps = 0;
 	for (int i = 0; i < 2; i++) {
 		unsigned old = s->watch.turn++ & 1;
-		for (; s->watch.reads[old] > 0; naps++) {
+		for (; s->watch.uses[old] > 0; naps++) {
 			if (naps == WAIT_MS)
 				return -EAGAIN;
 			nanosleep(&nap, NULL);

@@ -1,12 +1,13 @@
 /*
  * segment_watch: what garbage collection (gc.h) needs of the segments: which are closed, which are referred to anew
- * while it looks, who still reads with a reference that he took earlier, and how a segment leaves.
+ * while it looks, who has references in hand that stand nowhere or that he took earlier, and how a segment leaves.
  *
  *     segment_watch_begin ── everything that refers is walked, in slices ── segment_watch_end
  *           └─ meanwhile segment_note marks the segment of each reference that somebody copies
  *
- *     content_read: segment_reads_begin ── looks up references ── reads the blocks ── segment_reads_end
- *           └─ segment_reads_wait: all that began before it have ended, so nobody has an older reference in hand
+ *     a read:  segment_use_begin ── looks up references ─── reads the blocks, without a lock ──── segment_use_end
+ *     a write: segment_use_begin ── appends blocks, without a lock ── puts them into a page ───── segment_use_end
+ *           └─ segment_uses_wait: all that began before it have ended, so nobody has an older reference in hand
  *
  * Thread-safe, and leaves of the lock order as all of segment.h.
  */
@@ -37,12 +38,13 @@ void segment_note(SegmentStore *s, const struct block_ref *refs, size_t n);
 /* Whether a reference into the segment was noted since segment_watch_begin. */
 bool segment_noted(SegmentStore *s, uint32_t number);
 
-/* Around a look-up of references and what is read by them once the lock that guards them is given back. */
-unsigned segment_reads_begin(SegmentStore *s);
-void segment_reads_end(SegmentStore *s, unsigned turn);
+/* Around every use of references that are held without the lock of the content they are of: between being looked up
+ * and read, or between being appended and put into a map page. */
+unsigned segment_use_begin(SegmentStore *s);
+void segment_use_end(SegmentStore *s, unsigned turn);
 
-/* Returns when all reads that had begun before the call have ended. -EAGAIN: not within a second; ask again. */
-int segment_reads_wait(SegmentStore *s);
+/* Returns when all uses that had begun before the call have ended. -EAGAIN: not within a second; ask again. */
+int segment_uses_wait(SegmentStore *s);
 
 /*
  * Forgets a closed segment whose row the database has removed for good; its file's name goes to `ret_name`. Reading it

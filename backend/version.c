@@ -195,6 +195,10 @@ uint64_t version_let_go(const Meta *m) {
 	return m->let_go;
 }
 
+void version_let_go_more(Meta *m, uint64_t bytes) {
+	m->let_go += bytes;
+}
+
 int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
 	struct version version;
 	int rc = version_get(m, draft, &version);

@@ -145,6 +145,8 @@ int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size);
 /* Sizes of all drafts that were dropped and versions that were erased since the database was opened: a hint that blocks
  * may have become nobody's. Any thread, without the lock. */
 uint64_t version_let_go(const Meta *m);
+/* Counts a draft that was dropped before it had rows. */
+void version_let_go_more(Meta *m, uint64_t bytes);
 
 int version_get(Meta *m, uint64_t id, struct version *ret_version);                          /* -ENOENT */
 int version_by_number(Meta *m, uint64_t node, uint64_t number, struct version *ret_version); /* -ENOENT */

@@ -341,14 +341,28 @@ static void nothing_is_removed_while_an_older_read_is_under_way(void **state) {
 	later_segment(v);
 	gc_walk_and_wait(v);
 	SegmentStore *segments = store_segments(v->store);
-	unsigned turn = segment_reads_begin(segments);
+	step_to(v, GC_ROWS);
+	unsigned turn = segment_use_begin(segments);
 	step_to(v, GC_FREE);
 	assert_int_equal(gc_step(store_gc(v->store), &stage), -EAGAIN);
 	assert_int_equal(stage, GC_FREE);
 	assert_int_equal(gc_files(v, NULL), 2);
-	segment_reads_end(segments, turn);
+	segment_use_end(segments, turn);
 	finish_walk(v);
 	assert_int_equal(gc_files(v, NULL), 1);
+}
+
+/* A write has appended blocks before the walk began, and has put them into no page: they are alive all the same. */
+static void the_walk_waits_for_a_write_that_was_under_way(void **state) {
+	struct test_vault *v = *state;
+	enum gc_stage stage = GC_IDLE;
+	SegmentStore *segments = store_segments(v->store);
+	unsigned turn = segment_use_begin(segments);
+	step_to(v, GC_MEMORY);
+	assert_int_equal(gc_step(store_gc(v->store), &stage), -EAGAIN);
+	assert_int_equal(stage, GC_MEMORY);
+	segment_use_end(segments, turn);
+	finish_walk(v);
 }
 
 static void a_read_of_what_was_removed_is_an_error_that_names_the_segment(void **state) {
@@ -375,6 +389,7 @@ static void a_reference_that_leads_nowhere_stops_the_walk(void **state) {
 	gc_walk_and_wait(v);
 	Content *c = gc_open_content(v, test_vault_create(v, NODE_LANDING, "stray"));
 	assert_rc(content_touch(c));
+	assert_rc(content_flush(c));
 	put_refs(v, content_version(c), &stray, 1);
 	assert_int_equal(gc_walk(store_gc(v->store)), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "segment 77"));
@@ -500,6 +515,7 @@ int main(void) {
 	        TEST(nothing_is_removed_within_the_grace_time),
 	        TEST(nothing_is_removed_before_a_commit_has_ended),
 	        TEST(nothing_is_removed_while_an_older_read_is_under_way),
+	        TEST(the_walk_waits_for_a_write_that_was_under_way),
 	        TEST(a_read_of_what_was_removed_is_an_error_that_names_the_segment),
 	        TEST(a_reference_that_leads_nowhere_stops_the_walk),
 	        TEST(a_map_page_that_is_not_what_its_hash_says_stops_the_walk),
