@@ -184,6 +184,7 @@ class MountedTests(Tests):
         self.mounted()
         self.policy()
         self.put("Landing/pats/a.csv", GOOD)
+        self.assayfs("sync", "mnt")
         status = self.json("status", "--json", "mnt")
         segments = status["segments"]
         self.check(segments["bytes"] == status["versions"]["stored_bytes"] and segments["count"] > 0 and
