@@ -7,6 +7,7 @@
 #include "backend/meta_private.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* How many pages all the sealed versions have that show this one. */
 static int count_hashes(Meta *m, uint64_t page_id, uint64_t *ret_count) {
@@ -64,10 +65,10 @@ static int rehash_users(Meta *m, uint64_t page_id) {
 }
 
 int version_map_forward(Meta *m, uint64_t page_id, map_forward_fn *forward, void *arg, bool *ret_changed) {
-	struct block_ref refs[MAP_PAGE_REFS];
+	_cleanup_(freep) struct block_ref *refs = calloc(MAP_PAGE_REFS, sizeof *refs);
 	size_t count = 0;
 	bool changed = false;
-	int rc = read_page(m, page_id, refs, &count);
+	int rc = refs ? read_page(m, page_id, refs, &count) : fault(ENOMEM, "no memory for a map page");
 	for (size_t i = 0; i < count && rc == 0; i++)
 		changed |= !block_ref_is_hole(&refs[i]) && forward(arg, &refs[i]);
 	if (rc == 0 && changed) {
