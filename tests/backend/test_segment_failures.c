@@ -143,6 +143,58 @@ static void a_sweep_cuts_what_was_not_committed_and_removes_only_that_mounts_fil
 	assert_int_not_equal(gone.segment, kept.segment);
 }
 
+/* ---- zeros ahead ---- */
+
+static off_t file_size(struct segment_test *f, uint32_t number) {
+	int fd = segment_test_open_segment(f, number);
+	off_t size = lseek(fd, 0, SEEK_END);
+	(void)close(fd);
+	return size;
+}
+
+/* Appends and syncs of little, as by a program that calls fsync after each line. */
+static void trickle(struct segment_test *f, uint32_t count, struct block_ref *ret_refs) {
+	for (uint32_t i = 0; i < count; i++) {
+		assert_int_equal(segment_test_append(f, ZONE_LANDING, i, 500, &ret_refs[i]), 0);
+		segment_test_commit(f);
+	}
+}
+
+static void zeros_stand_ahead_of_small_syncs_until_the_segment_is_closed(void **state) {
+	struct segment_test *f = *state;
+	struct block_ref refs[20], large;
+	trickle(f, 20, refs);
+	off_t end = (off_t)refs[19].position + 500 + 16;
+	assert_int_equal(f->rows[1].bytes, end);
+	assert_true(file_size(f, 1) > end);
+	assert_int_equal(segment_test_append(f, ZONE_LANDING, 99, 16384, &large), 0); /* it goes where the zeros are */
+	assert_true(large.position < file_size(f, 1));
+	segment_finish(f->store);
+	segment_test_commit(f);
+	assert_int_equal(f->rows[1].state, SEGMENT_CLOSED);
+	assert_int_equal(file_size(f, 1), large.position + 16384 + 16);
+	for (uint32_t i = 0; i < 20; i++)
+		segment_test_assert_block(f, &refs[i], i, 500);
+	segment_test_assert_block(f, &large, 99, 16384);
+	assert_int_equal(segment_test_wrong_anywhere(f), 0);
+}
+
+static void zeros_that_a_crash_left_are_cut(void **state) {
+	struct segment_test *f = *state;
+	struct block_ref refs[20];
+	uint64_t cut = 0, removed = 0;
+	trickle(f, 20, refs);
+	off_t end = (off_t)refs[19].position + 500 + 16, size = file_size(f, 1);
+	segment_test_reopen(f, 2);
+	assert_int_equal(segment_sweep(f->store, 1, &cut, &removed), 0);
+	assert_int_equal(cut, size - end);
+	assert_int_equal(file_size(f, 1), end);
+	for (uint32_t i = 0; i < 20; i++)
+		segment_test_assert_block(f, &refs[i], i, 500);
+	assert_int_equal(segment_take_changes(f->store, segment_test_take_row, f), 0);
+	assert_int_equal(segment_test_wrong_anywhere(f), 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, segment_test_setup, segment_test_teardown)
 	const struct CMUnitTest tests[] = {
@@ -151,6 +203,8 @@ int main(void) {
 	        TEST(a_write_that_fails_once_is_repeated_in_place),
 	        TEST(a_write_that_keeps_failing_goes_to_the_next_segment),
 	        TEST(a_sweep_cuts_what_was_not_committed_and_removes_only_that_mounts_files),
+	        TEST(zeros_stand_ahead_of_small_syncs_until_the_segment_is_closed),
+	        TEST(zeros_that_a_crash_left_are_cut),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	segment_test_end();

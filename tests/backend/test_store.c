@@ -38,6 +38,32 @@ static void assert_text(struct test_vault *v, uint64_t node, const char *text) {
 	content_close(c);
 }
 
+/* Small commits in a row fill the log's file ahead; what a crash finds behind the last one is no part of it. */
+static void a_log_that_was_filled_ahead_ends_where_it_ended(void **state) {
+	struct test_vault *v = *state;
+	char name[16], log[128];
+	struct stat about = {0};
+	uint64_t nodes[40];
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof name, "f%d", i);
+		nodes[i] = make_file(v, name, name);
+		assert_rc(store_commit_wait(v->store));
+	}
+	(void)snprintf(log, sizeof log, "%s/meta.db-wal", v->vault);
+	assert_rc(stat(log, &about));
+	assert_true(about.st_size > (off_t)1 << 20);
+	test_vault_crash(v);
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof name, "f%d", i);
+		assert_text(v, nodes[i], name);
+	}
+	test_vault_reopen(v);
+	for (int i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof name, "f%d", i);
+		assert_text(v, nodes[i], name);
+	}
+}
+
 static int lookup(struct test_vault *v, const char *name, uint64_t *ret_node) {
 	struct node node = {0};
 	Meta *m = store_meta(v->store);
@@ -417,6 +443,7 @@ static void one_sync_serves_all_who_wait(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+	        TEST(a_log_that_was_filled_ahead_ends_where_it_ended),
 	        TEST(a_directory_that_is_not_empty_is_refused_and_left_alone),
 	        TEST(a_failed_init_leaves_nothing),
 	        TEST(wrong_secrets_and_wrong_places_are_told_apart),

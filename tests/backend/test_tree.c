@@ -369,6 +369,31 @@ static void an_undone_operation_leaves_no_trace(void **state) {
 	assert_memory_equal(&before, &after, sizeof before);
 }
 
+/* What was looked at is remembered, which must not outlive what was undone. */
+static void what_is_remembered_goes_with_what_is_undone(void **state) {
+	struct fixture *f = *state;
+	struct node attrs = {.mode = S_IFDIR | 0755}, values = {.mode = 0700}, node, dir;
+	char path[256];
+	uint64_t a = make(f, NODE_LANDING, "a", S_IFDIR | 0755).id;
+	assert_int_equal(OP(f, tree_create(f->m, a, text("inner"), &attrs, text(""), &node)), 0);
+	assert_int_equal(OP(f, tree_path(f->m, node.id, path, sizeof path, NULL)), 0);
+	assert_int_equal(OP(f, tree_get(f->m, a, &dir)), 0);
+
+	meta_begin(f->m);
+	assert_int_equal(tree_setattr(f->m, a, &values, TREE_MODE, &dir), 0);
+	assert_int_equal(tree_rename(f->m, NODE_LANDING, text("a"), NODE_LANDING, text("b"), 0, NULL), 0);
+	assert_int_equal(tree_path_of(f->m, node.id, text("x"), path, sizeof path, NULL), 0);
+	assert_string_equal(path, "Landing/b/inner/x");
+	assert_int_equal(tree_get(f->m, a, &dir), 0);
+	assert_int_equal(dir.mode, S_IFDIR | 0700);
+	assert_int_equal(meta_end(f->m, -ECANCELED), -ECANCELED);
+
+	assert_int_equal(OP(f, tree_get(f->m, a, &dir)), 0);
+	assert_int_equal(dir.mode, S_IFDIR | 0755);
+	assert_int_equal(OP(f, tree_path_of(f->m, node.id, text("x"), path, sizeof path, NULL)), 0);
+	assert_string_equal(path, "Landing/a/inner/x");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
@@ -389,6 +414,7 @@ int main(void) {
 	        TEST(what_is_gone_is_found_by_its_last_path),
 	        TEST(orphans_are_listed_and_forgotten),
 	        TEST(an_undone_operation_leaves_no_trace),
+	        TEST(what_is_remembered_goes_with_what_is_undone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
