@@ -65,6 +65,8 @@ void content_abandon(Content *c) {
 		return;
 	pthread_mutex_lock(&c->lock);
 	items_drop_from(c, 0, 0);
+	if (c->draft)
+		version_draft_release(store_meta(c->store), c->node);
 	pthread_mutex_unlock(&c->lock);
 	/* A thread that makes room may still hold the lock: it finds a content only by its items, so none comes any
 	 * more. */
@@ -351,6 +353,7 @@ int content_sync(Content *c) {
 }
 
 static void draft_ended(Content *c) {
+	version_draft_release(store_meta(c->store), c->node);
 	c->draft = 0;
 	c->rows = c->base;
 	c->synced = c->reverted = false;
@@ -422,6 +425,7 @@ int content_drop(Content *c) {
 		rc = meta_end(m, drop_rows(c, m, &size));
 		if (rc == 0) {
 			forget_changes(c, size);
+			c->times = (struct version_times){0};
 			draft_ended(c);
 		}
 	}

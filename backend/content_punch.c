@@ -79,9 +79,9 @@ static int punch_in_page(Content *c, uint64_t start, uint64_t end) {
 static int punch_step(Content *c, uint64_t start, uint64_t end, uint64_t *ret_next) {
 	const uint64_t page_bytes = (uint64_t)BLOCKS_PER_PAGE * SEGMENT_BLOCK_BYTES;
 	uint64_t known;
+	*ret_next = end; /* the caller's: the file may have got shorter since */
 	if (end > c->size)
 		end = c->size;
-	*ret_next = end;
 	if (start >= end)
 		return 0;
 	int rc = content_ensure_draft(c, false);
@@ -92,8 +92,9 @@ static int punch_step(Content *c, uint64_t start, uint64_t end, uint64_t *ret_ne
 	if (known * SEGMENT_BLOCK_BYTES > start)
 		start = known * SEGMENT_BLOCK_BYTES;
 	uint64_t behind = (start / page_bytes + 1) * page_bytes;
-	*ret_next = end < behind ? end : behind;
-	return punch_in_page(c, start, *ret_next);
+	if (behind < end)
+		*ret_next = behind;
+	return punch_in_page(c, start, end < behind ? end : behind);
 }
 
 int content_punch(Content *c, uint64_t offset, uint64_t length) {

@@ -33,7 +33,10 @@ int content_ensure_draft(Content *c, bool empty) {
 	struct version version = {0};
 	Meta *m = store_meta(c->store);
 	meta_begin(m);
-	int rc = meta_end(m, make_draft(c, m, empty, &version));
+	int made = make_draft(c, m, empty, &version);
+	int rc = meta_end(m, made);
+	if (rc < 0 && made == 0)
+		version_draft_release(m, c->node);
 	if (rc)
 		return fault_while(rc, "beginning a new version");
 	c->draft = version.id;

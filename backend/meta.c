@@ -194,6 +194,8 @@ static int make_meta(sqlite3 *db, const struct meta_clock *clock, Meta **ret_met
 		m->clock = *clock;
 	pthread_mutex_init(&m->lock, NULL);
 	int rc = node_cache_new(&m->nodes);
+	if (rc == 0)
+		rc = draft_set_new(&m->drafts);
 	if (rc < 0) {
 		meta_close(m);
 		return rc;
@@ -306,6 +308,7 @@ void meta_close(Meta *m) {
 		(void)sqlite3_exec(m->db, "ROLLBACK", NULL, NULL, NULL);
 	audit_log_close(m);
 	node_cache_free(m->nodes);
+	draft_set_free(m->drafts);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
@@ -426,10 +429,12 @@ static int commit_locked(Meta *m, struct meta_committed *next) {
 	*next = m->last;
 	next->changed = false;
 	next->operations = 0;
-	if (!m->in_transaction)
+	/* A transaction that the database has rolled back by itself is not there any more, and what it held was kept.
+	 */
+	bool failed_before = m->failed;
+	if (!m->in_transaction && !failed_before)
 		return 0;
 	int rc = 0;
-	bool failed_before = m->failed;
 	if (failed_before)
 		rc = fault(EROFS, "metadata: an earlier commit failed, so nothing is written any more");
 	else if (m->changed)
@@ -438,6 +443,7 @@ static int commit_locked(Meta *m, struct meta_committed *next) {
 		if (!failed_before)
 			rc = fault_while(-EIO, "committing the metadata");
 		m->failed = true;
+		node_cache_clear(m->nodes);
 	} else if (m->changed) {
 		m->last = *next;
 	}

@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 
 #include "backend/audit.h"
+#include "backend/draft_set.h"
 #include "backend/meta.h"
 #include "backend/node_cache.h"
 #include "backend/tree.h"
@@ -68,6 +69,7 @@ struct Meta {
 	struct sql_slot slots[SQL_SLOTS];
 	AuditLog *audit;
 	NodeCache *nodes;
+	DraftSet *drafts;
 	map_put_fn *map_put; /* NULL: nobody is told */
 	void *map_put_arg;
 

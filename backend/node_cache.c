@@ -95,11 +95,14 @@ void node_cache_begin(NodeCache *cache) {
 	cache->touched_count = 0;
 }
 
+void node_cache_clear(NodeCache *cache) {
+	memset(cache->nodes, 0, sizeof cache->nodes);
+	memset(cache->names, 0, sizeof cache->names);
+}
+
 void node_cache_undo(NodeCache *cache) {
-	if (cache->touched_count > TOUCHED_MAX) {
-		memset(cache->nodes, 0, sizeof cache->nodes);
-		memset(cache->names, 0, sizeof cache->names);
-	}
+	if (cache->touched_count > TOUCHED_MAX)
+		node_cache_clear(cache);
 	for (size_t i = 0; i < cache->touched_count && i < TOUCHED_MAX; i++)
 		forget(cache, cache->touched[i]);
 	cache->touched_count = 0;

@@ -44,5 +44,8 @@ void node_cache_touch(NodeCache *cache, uint64_t id);
 /* A new operation begins: what the last one touched was kept. */
 void node_cache_begin(NodeCache *cache);
 
+/* All is forgotten: a transaction is gone, and with it more than the running operation. */
+void node_cache_clear(NodeCache *cache);
+
 /* What the running operation touched is as it was before. */
 void node_cache_undo(NodeCache *cache);

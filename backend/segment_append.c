@@ -111,9 +111,10 @@ static void fill_ahead(SegmentStore *s, struct segment *segment, uint32_t length
 		return;
 	uint32_t goal = end + AHEAD_BYTES < SEGMENT_MAX_BYTES ? end + AHEAD_BYTES : SEGMENT_MAX_BYTES;
 	uint8_t *zeros = goal > segment->reserved ? calloc(1, goal - segment->reserved) : NULL;
-	if (zeros &&
-	        vault_file_write_at(segment->file, segment->reserved, bytes_of(zeros, goal - segment->reserved)) == 0)
-		segment->filled = goal;
+	if (zeros) {
+		segment->filled = goal; /* first: a part may be written and an error told */
+		(void)vault_file_write_at(segment->file, segment->reserved, bytes_of(zeros, goal - segment->reserved));
+	}
 	free(zeros);
 }
 

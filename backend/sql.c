@@ -36,6 +36,7 @@ int(sql_failure)(Meta *m, int code, const char *what) {
 	if (m->in_transaction && sqlite3_get_autocommit(m->db)) {
 		m->in_transaction = m->in_savepoint = false;
 		m->failed = true;
+		node_cache_clear(m->nodes);
 	}
 	if (m->op_errno == 0)
 		m->op_errno = rc;

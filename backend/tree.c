@@ -476,7 +476,7 @@ int tree_forget(Meta *m, uint64_t id) {
 	rc = SQL_NUMBER(m, sql, &used, v_u64(id));
 	if (rc < 0)
 		return rc;
-	if (used || id <= NODE_TRUSTED)
+	if (used || id <= NODE_TRUSTED || draft_set_has(m->drafts, id))
 		return -EBUSY;
 	rc = SQL_RUN(m, "DELETE FROM xattr WHERE node = ?", v_u64(id));
 	return rc == 0 ? delete_node(m, &node) : rc;

@@ -122,7 +122,8 @@ static int check_base(Meta *m, uint64_t base, enum zone zone, uint64_t *ret_size
 	return 0;
 }
 
-int version_draft_reserve(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
+/* All that a draft needs but its row. */
+static int new_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
 	if (!zone_key_name(zone))
 		return -EINVAL;
 	static const char find[] = "SELECT n.mode, (SELECT 1 FROM version v WHERE v.node = n.id AND v.state = 0)"
@@ -135,7 +136,7 @@ int version_draft_reserve(Meta *m, uint64_t node, uint64_t base_version, enum zo
 		return rc < 0 ? rc : -ESTALE;
 	if (!S_ISREG(column_u32(stmt, 0)))
 		return S_ISDIR(column_u32(stmt, 0)) ? -EISDIR : -EINVAL;
-	if (column_u64(stmt, 1))
+	if (column_u64(stmt, 1) || draft_set_has(m->drafts, node))
 		return -EEXIST;
 	sql_donep(&stmt);
 	uint64_t size = 0;
@@ -149,6 +150,20 @@ int version_draft_reserve(Meta *m, uint64_t node, uint64_t base_version, enum zo
 	        .born = meta_commit_id(m),
 	        .base = base_version};
 	return 0;
+}
+
+int version_draft_reserve(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
+	struct version version;
+	int rc = new_draft(m, node, base_version, zone, &version);
+	if (rc == 0)
+		rc = draft_set_add(m->drafts, node);
+	if (rc == 0)
+		*ret_version = version;
+	return rc;
+}
+
+void version_draft_release(Meta *m, uint64_t node) {
+	draft_set_remove(m->drafts, node);
 }
 
 int version_draft_put(Meta *m, const struct version *draft) {
@@ -167,7 +182,7 @@ int version_draft_put(Meta *m, const struct version *draft) {
 
 int version_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
 	struct version version;
-	int rc = version_draft_reserve(m, node, base_version, zone, &version);
+	int rc = new_draft(m, node, base_version, zone, &version);
 	if (rc == 0)
 		rc = version_draft_put(m, &version);
 	if (rc == 0)
@@ -211,9 +226,10 @@ int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
 	m->let_go += rc == 0 ? version.size : 0;
 	static const char put_size[] =
 	        "UPDATE node SET size = coalesce((SELECT size FROM version WHERE id = node.version), 0) WHERE id = ?";
+	if (rc < 0)
+		return rc;
 	node_cache_touch(m->nodes, version.node);
-	if (rc == 0)
-		rc = SQL_RUN(m, put_size, v_u64(version.node));
+	rc = SQL_RUN(m, put_size, v_u64(version.node));
 	if (rc || !ret_node_size)
 		return rc;
 	return SQL_NUMBER(m, "SELECT size FROM node WHERE id = ?", ret_node_size, v_u64(version.node));
@@ -427,7 +443,8 @@ int version_withdraw(Meta *m, uint64_t id, uint64_t fallback) {
 		rc = fallback == id ? -EINVAL : check_fallback(m, version.node, fallback, &size);
 	if (rc == 0)
 		rc = tree_get(m, version.node, &node);
-	node_cache_touch(m->nodes, version.node);
+	if (rc == 0)
+		node_cache_touch(m->nodes, version.node);
 	if (rc == 0 && node.version == id)
 		rc = SQL_RUN(m, "UPDATE node SET version = ?2, size = ?3, ctime = ?4 WHERE id = ?1", v_u64(node.id),
 		        v_u64(fallback), v_u64(size), v_i64(meta_now(m)));

@@ -84,10 +84,12 @@ int version_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone,
 /*
  * The same in two steps, for a draft that may be sealed in the operation that writes its row: version_draft_reserve
  * checks, and takes the id, which no other draft will have; version_draft_put writes the row, with *draft's size, and
- * the map of its base. Between the two the node has no draft: one for each node is up to the caller (-EUCLEAN).
+ * the map of its base. From the first on, and until version_draft_release (by any thread, between operations or in
+ * one), the node counts as one that has a draft.
  */
 int version_draft_reserve(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version);
 int version_draft_put(Meta *m, const struct version *draft);
+void version_draft_release(Meta *m, uint64_t node);
 
 /*
  * The references of one page, as many as are stored: *ret_count <= 256, the rest are holes; 0: the page is a hole.

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "backend/audit.h"
+#include "backend/xattr.h"
 #include "crypto/base/fault.h"
 #include "tests/backend/meta_fixture.h"
 
@@ -150,6 +151,21 @@ static void a_failed_commit_ends_all_writing_but_not_reading(void **state) {
 	assert_int_equal(OP(f, audit_root(f->m, &size, root)), -EROFS);
 }
 
+/* Some errors (a page that can't be read, no memory) make SQLite roll back all that others were told is kept. */
+static void what_the_database_rolled_back_is_not_committed(void **state) {
+	struct fixture *f = *state;
+	struct node attrs = {.mode = S_IFREG}, node;
+	size_t size;
+	fixture_commit(f);
+	assert_int_equal(OP(f, tree_create(f->m, NODE_LANDING, text("lost"), &attrs, text(""), &node)), 0);
+	assert_int_equal(raw_sql(f, "ROLLBACK; DROP TABLE xattr"), SQLITE_OK);
+	assert_true(OP(f, xattr_get(f->m, NODE_LANDING, text("user.a"), NULL, 0, &size)) < 0);
+	meta_begin(f->m);
+	assert_true(meta_commit(f->m, 0, NULL) < 0);
+	assert_true(meta_failed(f->m));
+	assert_int_equal(OP(f, tree_get(f->m, node.id, &node)), -ESTALE); /* nor is it remembered */
+}
+
 static void an_error_of_the_database_undoes_the_operation_even_if_ignored(void **state) {
 	struct fixture *f = *state;
 	struct node node;
@@ -254,6 +270,7 @@ int main(void) {
 	        TEST(nothing_to_commit_makes_no_commit),
 	        TEST(what_was_not_committed_is_gone_after_a_crash),
 	        TEST(a_failed_commit_ends_all_writing_but_not_reading),
+	        TEST(what_the_database_rolled_back_is_not_committed),
 	        TEST(an_error_of_the_database_undoes_the_operation_even_if_ignored),
 	        TEST(small_values_are_kept_by_name),
 	        TEST(a_checkpoint_finds_no_transaction_open),

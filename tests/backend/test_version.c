@@ -40,6 +40,22 @@ static void put(struct fixture *f, uint64_t draft, uint64_t page, uint32_t mark)
 	assert_int_equal(OP(f, version_map_put(f->m, draft, page, &ref, 1)), 0);
 }
 
+static void a_draft_that_has_no_row_yet_counts_all_the_same(void **state) {
+	struct fixture *f = *state;
+	struct node orphan = {.mode = S_IFREG | 0644, .zone = ZONE_LANDING};
+	struct version draft, other;
+	assert_int_equal(OP(f, tree_create_orphan(f->m, &orphan, &orphan)), 0);
+	assert_int_equal(OP(f, version_draft_reserve(f->m, orphan.id, 0, ZONE_LANDING, &draft)), 0);
+	assert_int_equal(OP(f, version_draft(f->m, orphan.id, 0, ZONE_LANDING, &other)), -EEXIST);
+	assert_int_equal(OP(f, version_draft_reserve(f->m, orphan.id, 0, ZONE_LANDING, &other)), -EEXIST);
+	assert_int_equal(OP(f, tree_forget(f->m, orphan.id)), -EBUSY);
+	for (uint64_t id = 1; id <= 1000; id++) /* others come and go beside it */
+		if (id % 3 == 0)
+			version_draft_release(f->m, id + 10 * orphan.id);
+	version_draft_release(f->m, orphan.id);
+	assert_int_equal(OP(f, tree_forget(f->m, orphan.id)), 0);
+}
+
 static void a_node_has_one_draft_and_numbers_its_versions(void **state) {
 	struct fixture *f = *state;
 	struct node a = file(f, "a"), now;
@@ -352,6 +368,7 @@ static void a_path_shows_the_versions_of_all_that_stood_there(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
+	        TEST(a_draft_that_has_no_row_yet_counts_all_the_same),
 	        TEST(a_node_has_one_draft_and_numbers_its_versions),
 	        TEST(a_draft_copies_a_page_only_when_it_changes_it),
 	        TEST(holes_at_the_end_are_cut_and_a_page_of_holes_is_none),
