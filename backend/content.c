@@ -191,9 +191,8 @@ static void keep_block(Content *c, uint64_t block, const struct block_ref *ref, 
 	pthread_mutex_lock(&c->lock);
 	struct item *page = item_find(c, ITEM_PAGE, block / BLOCKS_PER_PAGE), *item = NULL;
 	bool is_same = page && memcmp(&page->refs[block % BLOCKS_PER_PAGE], ref, sizeof *ref) == 0;
-	if (is_same && !item_find(c, ITEM_BLOCK, block) && item_add(c, ITEM_BLOCK, block, &item) == 0) {
-		free(item->data);
-		item->data = steal_pointer(data);
+	if (is_same && !item_find(c, ITEM_BLOCK, block) && item_add_data(c, ITEM_BLOCK, block, *data, &item) == 0) {
+		*data = NULL;
 		item->plain = ref->plain;
 	}
 	pthread_mutex_unlock(&c->lock);

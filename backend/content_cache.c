@@ -74,13 +74,19 @@ struct item *item_find(Content *c, enum item_kind kind, uint64_t index) {
 }
 
 int item_add(Content *c, enum item_kind kind, uint64_t index, struct item **ret_item) {
+	uint8_t *data = calloc(1, payload(kind));
+	int rc =
+	        data ? item_add_data(c, kind, index, data, ret_item) : fault(ENOMEM, "no memory for a block of a file");
+	if (rc < 0)
+		free(data);
+	return rc;
+}
+
+int item_add_data(Content *c, enum item_kind kind, uint64_t index, uint8_t *data, struct item **ret_item) {
 	struct item *item = calloc(1, sizeof *item);
-	if (item)
-		item->data = calloc(1, payload(kind));
-	if (!item || !item->data) {
-		free(item);
+	if (!item)
 		return fault(ENOMEM, "no memory for a block of a file");
-	}
+	item->data = data;
 	item->owner = c;
 	item->kind = kind;
 	item->index = index;

@@ -94,9 +94,11 @@ bool store_is_read_only(const Store *store);
  */
 int content_make_room(ContentCache *cache, bool changing);
 
-/* These need the owner's lock. find: NULL when it isn't there. add: -ENOMEM; data is zeros. */
+/* These need the owner's lock. find: NULL when it isn't there. add: -ENOMEM; data is zeros. add_data: takes `data` over
+ * on success, which is as long as the kind's. */
 struct item *item_find(Content *c, enum item_kind kind, uint64_t index);
 int item_add(Content *c, enum item_kind kind, uint64_t index, struct item **ret_item);
+int item_add_data(Content *c, enum item_kind kind, uint64_t index, uint8_t *data, struct item **ret_item);
 void item_drop(Content *c, struct item *item);
 /* Drops the content's blocks from block `block` on, and pages from `page` on. */
 void items_drop_from(Content *c, uint64_t block, uint64_t page);
