@@ -13,6 +13,7 @@
 #include "backend/store_internal.h"
 #include "crypto/base/fault.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <time.h>
 
@@ -55,11 +56,71 @@ int store_commit_now(Store *store, int rc) {
 	return fault_while(rc, "committing");
 }
 
+/* ---- work that was put aside ---- */
+
+static bool is_waiting(const Store *store) {
+	bool waits = meta_pending(store->meta) > 0;
+	for (size_t i = 0; i < STORE_DEFERRALS_MAX && !waits; i++)
+		waits = store->deferrals[i].arg && store->deferrals[i].waits(store->deferrals[i].arg);
+	return waits;
+}
+
+static int hold_all(Store *store) {
+	int rc = 0;
+	for (size_t i = 0; i < STORE_DEFERRALS_MAX; i++) {
+		if (!store->deferrals[i].arg)
+			continue;
+		int held = store->deferrals[i].hold(store->deferrals[i].arg);
+		rc = rc < 0 ? rc : held;
+	}
+	return rc;
+}
+
+static void resume_all(Store *store, bool committed) {
+	for (size_t i = 0; i < STORE_DEFERRALS_MAX; i++) {
+		if (store->deferrals[i].arg)
+			store->deferrals[i].resume(store->deferrals[i].arg, committed);
+	}
+}
+
+/* Lock held. */
+static struct store_deferral *deferral_of(Store *store, const void *arg) {
+	while (store->in_round)
+		pthread_cond_wait(&store->served, &store->lock);
+	for (size_t i = 0; i < STORE_DEFERRALS_MAX; i++) {
+		if (store->deferrals[i].arg == arg)
+			return &store->deferrals[i];
+	}
+	return NULL;
+}
+
+void store_defer_join(Store *store, const struct store_deferral *deferral) {
+	pthread_mutex_lock(&store->lock);
+	struct store_deferral *slot = deferral_of(store, NULL);
+	assert(slot);
+	*slot = *deferral;
+	pthread_mutex_unlock(&store->lock);
+}
+
+void store_defer_leave(Store *store, const void *arg) {
+	pthread_mutex_lock(&store->lock);
+	struct store_deferral *slot = deferral_of(store, arg);
+	if (slot)
+		*slot = (struct store_deferral){0};
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* ---- rounds ---- */
+
 /* Most of the segments' bytes are synced before the lock is taken, so that others go on meanwhile. */
 static int commit_round(Store *store) {
-	int rc = segment_flush(store->segments);
+	int rc = hold_all(store);
+	if (rc == 0)
+		rc = segment_flush(store->segments);
 	meta_begin(store->meta);
-	return store_commit_now(store, rc);
+	rc = store_commit_now(store, rc);
+	resume_all(store, rc == 0);
+	return rc;
 }
 
 /* The time `ms` from now, as pthread_cond_timedwait wants it. */
@@ -79,11 +140,11 @@ static struct timespec after_ms(unsigned ms) {
 static void wait_for_work(Store *store) {
 	unsigned tick = store->commit_ms / TICKS + 1;
 	for (int ticks = 0; !store->stop;) {
-		uint64_t pending = store->failed ? 0 : meta_pending(store->meta);
-		if (pending >= STORE_OPERATIONS || (pending > 0 && ticks >= TICKS - 1))
+		bool waits = !store->failed && is_waiting(store);
+		if (waits && (meta_pending(store->meta) >= STORE_OPERATIONS || ticks >= TICKS - 1))
 			return;
 		/* The interval begins with the first operation, not with the last commit. */
-		ticks = pending > 0 ? ticks + 1 : 0;
+		ticks = waits ? ticks + 1 : 0;
 		struct timespec until = after_ms(tick);
 		pthread_cond_timedwait(&store->wake, &store->lock, &until);
 	}
@@ -145,7 +206,7 @@ int store_commit_wait(Store *store) {
 		return 0;
 	pthread_mutex_lock(&store->lock);
 	/* All is durable already when nothing is pending and no round is between COMMIT and sync. */
-	if (store->in_round || meta_pending(store->meta) > 0) {
+	if (store->in_round || is_waiting(store)) {
 		uint64_t ticket = ++store->wanted;
 		while (store->done < ticket && !store->failed && !store->stop) {
 			if (store->in_round)
