@@ -352,10 +352,15 @@ int content_flush(Content *c) {
 	return rc;
 }
 
-int content_sync(Content *c) {
+int content_flush_synced(Content *c) {
 	pthread_mutex_lock(&c->lock);
 	int rc = flush(c, true);
 	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+int content_sync(Content *c) {
+	int rc = content_flush_synced(c);
 	return rc < 0 ? rc : store_commit_wait(c->store);
 }
 

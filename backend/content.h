@@ -104,8 +104,11 @@ int content_next_data(Content *c, uint64_t offset, uint64_t *ret_start, uint64_t
 /* Seals the partial blocks and writes the draft's rows, in one meta operation: not durable before the next commit. */
 int content_flush(Content *c);
 
-/* fsync: flush, mark the draft so that recovery keeps it, and wait until all that is durable. The rest of fsync(2) for
- * a file without a draft, too. */
+/* As content_flush, and marks the draft so that recovery keeps it: once store_commit_wait has returned. */
+int content_flush_synced(Content *c);
+
+/* fsync: content_flush_synced, and waits until all that is durable. The rest of fsync(2) for a file without a draft,
+ * too. */
 int content_sync(Content *c);
 
 /*

@@ -110,6 +110,12 @@ Inode *inode_find(InodeTable *table, uint64_t ino) {
 	return inode;
 }
 
+void inode_hold(InodeTable *table, Inode *inode) {
+	pthread_mutex_lock(&table->lock);
+	inode->refs++;
+	pthread_mutex_unlock(&table->lock);
+}
+
 static void unchain(InodeTable *table, Inode *inode) {
 	Inode **slot = bucket_of(table, inode->ino);
 	while (*slot != inode)
@@ -146,16 +152,23 @@ static Inode *peek(InodeTable *table, uint64_t ino) {
 	return inode;
 }
 
-bool inode_size(InodeTable *table, uint64_t ino, uint64_t *ret_size) {
-	bool sized = false;
+static void show(const Inode *inode, struct node *node) {
+	int64_t written = atomic_load(&inode->written_at), changed = atomic_load(&inode->changed_at);
+	if (atomic_load(&inode->sized))
+		node->size = atomic_load(&inode->size);
+	if (written == 0)
+		return;
+	node->mtime = written;
+	if (node->ctime < changed || node->ctime < written)
+		node->ctime = changed > written ? changed : written;
+}
+
+void inode_show(InodeTable *table, uint64_t ino, struct node *node) {
 	pthread_mutex_lock(&table->lock);
-	Inode *inode = peek(table, ino);
-	if (inode && atomic_load(&inode->sized)) {
-		*ret_size = atomic_load(&inode->size);
-		sized = true;
-	}
+	const Inode *inode = peek(table, ino);
+	if (inode)
+		show(inode, node);
 	pthread_mutex_unlock(&table->lock);
-	return sized;
 }
 
 bool inode_is_plain(InodeTable *table, uint64_t ino) {

@@ -27,11 +27,12 @@ typedef struct Inode {
 	uint64_t ino, node;
 	uint8_t zone;
 
-	pthread_mutex_t lock; /* held by open, release and whatever seals or drops: guards the next ones */
-	unsigned writers;     /* handles open for writing whose opener has not closed them */
-	bool shared;          /* there were several writers at a time: the kernel writes back through any of them */
-	bool cut_off;         /* the last close was that of a writer whom a signal ended: its file may be a part */
-	uint64_t version;     /* of the node when the inode was opened or last sealed; 0: none yet */
+	pthread_mutex_t lock;   /* held by open, release and whatever seals or drops: guards the next ones */
+	unsigned writers;       /* handles open for writing whose opener has not closed them */
+	bool shared;            /* there were several writers at a time: the kernel writes back through any of them */
+	bool cut_off;           /* the last close was that of a writer whom a signal ended: its file may be a part */
+	uint64_t version;       /* of the node when the inode was opened or last sealed; 0: none yet */
+	struct late_seal *late; /* a close whose version is still to be made (fs/late_seal.h), or NULL */
 
 	pthread_rwlock_t swap; /* held shared while `content` is in use, exclusively to open or replace it */
 	Content *content;      /* NULL until first used */
@@ -68,11 +69,15 @@ int inode_get(InodeTable *table, const struct node *node, Inode **ret);
 /* The Inode if that number is open, with a reference (to be put), else NULL. */
 Inode *inode_find(InodeTable *table, uint64_t ino);
 
+/* One more use of an inode that is in use. */
+void inode_hold(InodeTable *table, Inode *inode);
+
 /* Ends a use; the last one closes the content, which drops a draft that is left. Accepts NULL. */
 void inode_put(InodeTable *table, Inode *inode);
 
-/* What stat shows of an open inode beyond its node's row: size. False if it is not open or has no size of its own. */
-bool inode_size(InodeTable *table, uint64_t ino, uint64_t *ret_size);
+/* What stat shows of an open inode in place of its node's row: size, mtime and ctime. Changes nothing in `node` if it
+ * is not open or has none of its own. */
+void inode_show(InodeTable *table, uint64_t ino, struct node *node);
 
 /* True if the number is open, and its file has neither set-id bits nor any extended attribute. */
 bool inode_is_plain(InodeTable *table, uint64_t ino);

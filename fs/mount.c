@@ -13,6 +13,7 @@
 #include "crypto/process.h"
 #include "fs/background.h"
 #include "fs/log.h"
+#include "fs/operations/handle.h"
 #include "fs/operations/operations.h"
 
 /* Detached from its place, a mount that was asked to end goes on this long for those who have files open. */
@@ -163,6 +164,8 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->owner_gid = getgid();
 	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
 	int rc = inode_table_new(fs->store, &fs->inodes);
+	if (rc == 0)
+		rc = late_seals_new(fs->store, fs->inodes, inode_seal_late, fs, &fs->late);
 	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
 }
 
@@ -216,11 +219,12 @@ static int end(struct mounting *mounting, int rc) {
 		session_detach(fs->owner.session);
 	aside_wait(&fs->verdicts);
 	aside_wait(&fs->write_backs);
-	if (fs->inodes)
+	if (fs->late)
 		filesystem_seal_all(fs); /* the gate still takes arrivals */
 	stop_parts(mounting);
 	notifier_free(fs->notifier);
 	session_close(fs->owner.session);
+	late_seals_free(fs->late);
 	inode_table_free(fs->inodes);
 	virtual_tree_free(fs->virtual_tree);
 	int closed = store_close(fs->store);

@@ -57,7 +57,7 @@ static bool is_written(void *arg, uint64_t ino) {
 	if (!inode)
 		return false;
 	pthread_mutex_lock(&inode->lock);
-	bool written = inode->writers > 0;
+	bool written = inode->writers > 0 || late_waits(inode);
 	pthread_mutex_unlock(&inode->lock);
 	inode_put(parts->fs->inodes, inode);
 	return written;
@@ -84,6 +84,7 @@ static int start(void *state, struct filesystem *fs) {
 	        .gate = parts->gate,
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
+	        .late = fs->late,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};

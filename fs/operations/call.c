@@ -207,9 +207,9 @@ static struct timespec timespec_of(int64_t ns) {
 }
 
 void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret) {
-	uint64_t size = node->size;
+	struct node seen = *node;
 	if (S_ISREG(node->mode))
-		(void)inode_size(fs->inodes, node->ino, &size);
+		inode_show(fs->inodes, node->ino, &seen);
 	uint64_t shown =
 	        node->zone == ZONE_STAGING && fs->gate->staged_ino ? fs->gate->staged_ino(fs->gate->gate, node->id) : 0;
 	*ret = (struct stat){
@@ -219,12 +219,12 @@ void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret)
 	        .st_uid = node->uid,
 	        .st_gid = node->gid,
 	        .st_rdev = node->rdev,
-	        .st_size = (off_t)size,
+	        .st_size = (off_t)seen.size,
 	        .st_blksize = BLOCK_BYTES,
-	        .st_blocks = S_ISREG(node->mode) ? (blkcnt_t)((size + 511) / 512) : 0,
+	        .st_blocks = S_ISREG(node->mode) ? (blkcnt_t)((seen.size + 511) / 512) : 0,
 	        .st_atim = timespec_of(node->atime),
-	        .st_mtim = timespec_of(node->mtime),
-	        .st_ctim = timespec_of(node->ctime),
+	        .st_mtim = timespec_of(seen.mtime),
+	        .st_ctim = timespec_of(seen.ctime),
 	};
 }
 

@@ -80,22 +80,23 @@ int inode_settle_times(struct filesystem *fs, Inode *inode) {
 	return meta_end(fs->meta, tree_setattr(fs->meta, inode->node, &times, TREE_MTIME | TREE_CTIME, &node));
 }
 
-/* The times that wait go into the node with the version's row. */
-static void hand_times(Inode *inode, Content *content) {
-	int64_t written = atomic_exchange(&inode->written_at, 0), changed = atomic_exchange(&inode->changed_at, 0);
+/* The times that wait go into the node with the version's row, and are shown from the Inode till then. */
+static int64_t hand_times(Inode *inode, Content *content) {
+	int64_t written = atomic_load(&inode->written_at), changed = atomic_exchange(&inode->changed_at, 0);
 	if (written != 0)
 		content_set_times(content, written, changed > written ? changed : written);
+	return written;
 }
 
 static int seal_content(Inode *inode, Content *content, struct sealing *sealing) {
 	int rc = inode->version == 0 ? content_touch(content) : 0;
-	if (rc == 0)
-		hand_times(inode, content);
+	int64_t written = rc == 0 ? hand_times(inode, content) : 0;
 	struct version sealed;
 	if (rc == 0)
 		rc = content_seal(content, ORIGIN_WRITE, 0, NULL, after_seal, sealing, &sealed);
 	if (rc)
 		return rc;
+	(void)atomic_compare_exchange_strong(&inode->written_at, &written, 0);
 	inode->version = sealed.id;
 	inode->cut_off = false;
 	return 0;
@@ -218,6 +219,15 @@ static int seal_at_release(struct filesystem *fs, Inode *inode, struct audit_eve
 	return rc == 0 ? 0 : -ENODATA;
 }
 
+void inode_seal_late(void *arg, Inode *inode, struct audit_event *event) {
+	struct filesystem *fs = arg;
+	int rc = atomic_load(&inode->unlinked) ? -ENODATA : seal_at_release(fs, inode, event);
+	if (rc == -ENODATA)
+		rc = record_close(fs, inode, event, false);
+	if (rc < 0)
+		log_fault(rc, "closing node %" PRIu64, inode->node);
+}
+
 static uint64_t bytes_moved(struct handle *handle) {
 	return atomic_load(&handle->bytes_read) + atomic_load(&handle->bytes_written);
 }
@@ -238,20 +248,30 @@ static struct audit_event close_event(struct handle *handle, char detail[static 
 	        .detail = detail};
 }
 
+/* With inode->lock held. Whether its version is put aside and nothing has come since: RELEASE has nothing to do. */
+static bool waits_to_be_sealed(struct handle *handle) {
+	const Inode *inode = handle->inode;
+	return late_waits(inode) && handle->told && handle->told_bytes == bytes_moved(handle) &&
+	       !atomic_load(&inode->unlinked) && atomic_load(&inode->write_error) == 0;
+}
+
 static int close_handle(struct filesystem *fs, struct handle *handle) {
 	Inode *inode = handle->inode;
 	char detail[DETAIL_BYTES];
 	pthread_mutex_lock(&inode->lock);
+	bool rests = waits_to_be_sealed(handle);
+	if (!rests)
+		late_settle_locked(fs->late, inode);
 	struct audit_event event = close_event(handle, detail);
 	if (handle->writable && !handle->done)
 		inode->writers--;
 	if (handle->writable)
 		atomic_fetch_sub(&inode->dirtiers, 1);
 	bool last_writer = handle->writable && inode->writers == 0;
-	int rc = -ENODATA;
+	int rc = rests ? 0 : -ENODATA;
 	/* O_RDONLY|O_CREAT makes a file that no writer closes. */
 	bool done = last_writer || (inode->version == 0 && inode->writers == 0);
-	if (done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
+	if (!rests && done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
 		rc = seal_at_release(fs, inode, &event);
 	if (rc == -ENODATA && last_writer)
 		(void)inode_settle_times(fs, inode); /* the record tells of a failing database, too */
@@ -276,9 +296,15 @@ static bool has_written(struct filesystem *fs, Inode *inode) {
 	return written;
 }
 
+/* Whether the version may be made after close(2) has returned, which then can't say what failed. */
+static bool may_be_late(struct filesystem *fs, const Inode *inode) {
+	return !inode->cut_off && atomic_load(&inode->write_error) == 0 && store_has_plenty(fs->store);
+}
+
 /* With inode->lock held, and something written. */
 static int seal_at_flush(struct filesystem *fs, struct handle *handle) {
 	char detail[DETAIL_BYTES];
+	late_settle_locked(fs->late, handle->inode);
 	struct audit_event event = close_event(handle, detail);
 	if (!handle->done) {
 		handle->done = true;
@@ -286,7 +312,8 @@ static int seal_at_flush(struct filesystem *fs, struct handle *handle) {
 	}
 	if (handle->inode->writers > 0)
 		return store_space_check(fs->store);
-	int rc = inode_seal(fs, handle->inode, GATE_CLOSE, &event);
+	bool late = may_be_late(fs, handle->inode) && late_put(fs->late, handle->inode, &event);
+	int rc = late ? 0 : inode_seal(fs, handle->inode, GATE_CLOSE, &event);
 	if (rc == 0) {
 		handle->told = true;
 		handle->told_bytes = bytes_moved(handle);

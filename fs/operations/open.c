@@ -91,6 +91,18 @@ static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
 	fi->noflush = 0;
 }
 
+/*
+ * A new file's writer begins its draft with the answer to its CREATE: it needs the database, which a version made late
+ * has meanwhile (fs/late_seal.h). What fails is told by the first write.
+ */
+static void begin_draft(struct filesystem *fs, Inode *inode) {
+	Content *content;
+	if (inode_content(fs->inodes, inode, &content) < 0)
+		return;
+	(void)content_touch(content);
+	inode_content_done(inode);
+}
+
 /* After the record: the reference becomes the handle's. */
 static int attach(struct call *call, struct fuse_file_info *fi, const struct node *node) {
 	Inode *inode;
@@ -102,12 +114,15 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 		inode_put(call->fs->inodes, inode);
 		return -ENOMEM;
 	}
+	late_settle_inode(call->fs->late, inode); /* create(2) found a file there */
 	if (handle->writable)
 		rc = count_writer(inode);
 	if (rc == 0 && node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
 		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
 	if (rc == 0 && fi->flags & O_TRUNC)
 		rc = inode_truncate(call->fs, inode, 0, session_kills_privileges());
+	if (rc == 0 && handle->writable && node->version == 0 && node->zone == ZONE_LANDING)
+		begin_draft(call->fs, inode);
 	if (rc == 0)
 		reply_opened(fi, handle);
 	else
@@ -142,6 +157,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	struct call call;
 	struct node node = {0};
 	char detail[64];
+	late_settle(call_filesystem(req)->late, ino);
 	call_begin(&call, req, "open");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
 	int rc = call_end(&call, check_open(&call, ino, fi->flags, &node));
@@ -251,6 +267,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	}
 	struct fuse_entry_param entry;
 	entry_fill(&call, &dir, &node, &entry);
+	late_go_on(call.fs->late);
 	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
 		handle_release(call.fs, handle_of(fi));
 }

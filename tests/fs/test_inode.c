@@ -1,78 +1,7 @@
 /* The table of open inodes on a real store: one content a node, what waits, what is pinned. */
-#include "fs/inode.h"
-
-#include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#define SECRET "for tests"
-
-struct world {
-	char path[64];
-	Store *store;
-	InodeTable *table;
-	struct node node;
-};
-
-static int set_up(void **state) {
-	struct world *world = calloc(1, sizeof *world);
-	assert_non_null(world);
-	strcpy(world->path, "/tmp/assayfs-inode.XXXXXX");
-	assert_non_null(mkdtemp(world->path));
-	struct store_init_options init = {.argon_memory = 1 << 20, .argon_passes = 1, .without_recovery = true};
-	char recovery[STORE_RECOVERY_TEXT_BYTES];
-	assert_int_equal(store_init(world->path, bytes_of_string(SECRET), &init, recovery), 0);
-	struct store_secret secret = {.bytes = bytes_of_string(SECRET)};
-	struct store_options options = {.reserve_bytes = 1 << 20};
-	assert_int_equal(store_open(world->path, &secret, &options, &world->store), 0);
-	assert_int_equal(inode_table_new(world->store, &world->table), 0);
-	Meta *m = store_meta(world->store);
-	struct node attributes = {.mode = S_IFREG | 0644};
-	meta_begin(m);
-	int rc = tree_create(m, NODE_LANDING, bytes_of_string("f"), &attributes, (struct bytes){0}, &world->node);
-	assert_int_equal(meta_end(m, rc), 0);
-	*state = world;
-	return 0;
-}
-
-static int tear_down(void **state) {
-	struct world *world = *state;
-	inode_table_free(world->table);
-	assert_int_equal(store_close(world->store), 0);
-	char command[128];
-	snprintf(command, sizeof command, "rm -rf '%s'", world->path);
-	assert_int_equal(system(command), 0);
-	free(world);
-	return 0;
-}
-
-static void put_text(struct world *world, Inode *inode, const char *text) {
-	Content *content;
-	assert_int_equal(inode_content(world->table, inode, &content), 0);
-	assert_int_equal(content_write(content, 0, bytes_of_string(text)), 0);
-	struct version sealed;
-	assert_int_equal(content_seal(content, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed), 0);
-	inode->version = sealed.id;
-	inode_content_done(inode);
-}
-
-static void expect_text(struct world *world, Inode *inode, const char *text) {
-	Content *content;
-	uint8_t got[64] = {0};
-	size_t length;
-	assert_int_equal(inode_content(world->table, inode, &content), 0);
-	assert_int_equal(content_read(content, 0, got, sizeof got - 1, &length), 0);
-	assert_string_equal((const char *)got, text);
-	inode_content_done(inode);
-}
+#include "tests/fs/inode_world.h"
 
 static void two_opens_share_one_inode(void **state) {
 	struct world *world = *state;
@@ -87,22 +16,29 @@ static void two_opens_share_one_inode(void **state) {
 	assert_null(inode_find(world->table, world->node.ino));
 }
 
-static void what_is_not_open_has_no_size(void **state) {
+static struct node shown(struct world *world) {
+	struct node node = world->node;
+	inode_show(world->table, node.ino, &node);
+	return node;
+}
+
+static void an_open_inode_shows_what_its_row_does_not_have_yet(void **state) {
 	struct world *world = *state;
-	uint64_t size = 77;
-	assert_false(inode_size(world->table, world->node.ino, &size));
 	Inode *inode;
+	assert_int_equal(shown(world).size, 0);
 	assert_int_equal(inode_get(world->table, &world->node, &inode), 0);
-	assert_false(inode_size(world->table, world->node.ino, &size));
-	put_text(world, inode, "four");
-	inode_note_size(inode, 4, true);
-	inode_note_size(inode, 2, true); /* an earlier write that ends later */
-	assert_true(inode_size(world->table, world->node.ino, &size));
-	assert_int_equal(size, 4);
-	inode_note_size(inode, 1, false);
-	assert_true(inode_size(world->table, world->node.ino, &size));
-	assert_int_equal(size, 1);
+	assert_int_equal(shown(world).mtime, world->node.mtime);
+	inode_note_size(inode, 5, false);
+	inode_note_size(inode, 3, true);
+	atomic_store(&inode->written_at, world->node.ctime + 7);
+	assert_int_equal(shown(world).size, 5);
+	assert_int_equal(shown(world).mtime, world->node.ctime + 7);
+	assert_int_equal(shown(world).ctime, world->node.ctime + 7);
+	atomic_store(&inode->changed_at, world->node.ctime + 9);
+	assert_int_equal(shown(world).ctime, world->node.ctime + 9);
 	inode_put(world->table, inode);
+	assert_int_equal(shown(world).size, 0);
+	assert_int_equal(shown(world).mtime, world->node.mtime);
 }
 
 static void a_pinned_inode_keeps_its_version_and_takes_no_writes(void **state) {
@@ -110,7 +46,7 @@ static void a_pinned_inode_keeps_its_version_and_takes_no_writes(void **state) {
 	Meta *m = store_meta(world->store);
 	Inode *old, *new;
 	assert_int_equal(inode_get(world->table, &world->node, &old), 0);
-	put_text(world, old, "before");
+	world_put_text(world, old, "before");
 	pthread_mutex_lock(&old->lock);
 	assert_int_equal(inode_pin(world->table, old), 0);
 	pthread_mutex_unlock(&old->lock);
@@ -125,10 +61,10 @@ static void a_pinned_inode_keeps_its_version_and_takes_no_writes(void **state) {
 	assert_int_not_equal(node.ino, world->node.ino);
 	assert_int_equal(inode_get(world->table, &node, &new), 0);
 	assert_ptr_not_equal(old, new);
-	put_text(world, new, "after!");
+	world_put_text(world, new, "after!");
 
-	expect_text(world, old, "before");
-	expect_text(world, new, "after!");
+	world_expect_text(world, old, "before");
+	world_expect_text(world, new, "after!");
 	Content *content;
 	assert_int_equal(inode_content(world->table, old, &content), 0);
 	assert_int_equal(content_write(content, 0, bytes_of_string("x")), -EROFS);
@@ -228,14 +164,15 @@ static void threads_that_open_and_close_meet_one_content_at_a_time(void **state)
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(two_opens_share_one_inode, set_up, tear_down),
-	        cmocka_unit_test_setup_teardown(what_is_not_open_has_no_size, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(two_opens_share_one_inode, world_set_up, world_tear_down),
 	        cmocka_unit_test_setup_teardown(
-	                a_pinned_inode_keeps_its_version_and_takes_no_writes, set_up, tear_down),
-	        cmocka_unit_test_setup_teardown(plain_is_what_has_nothing_to_clear, set_up, tear_down),
-	        cmocka_unit_test_setup_teardown(all_open_inodes_are_visited, set_up, tear_down),
+	                an_open_inode_shows_what_its_row_does_not_have_yet, world_set_up, world_tear_down),
 	        cmocka_unit_test_setup_teardown(
-	                threads_that_open_and_close_meet_one_content_at_a_time, set_up, tear_down),
+	                a_pinned_inode_keeps_its_version_and_takes_no_writes, world_set_up, world_tear_down),
+	        cmocka_unit_test_setup_teardown(plain_is_what_has_nothing_to_clear, world_set_up, world_tear_down),
+	        cmocka_unit_test_setup_teardown(all_open_inodes_are_visited, world_set_up, world_tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                threads_that_open_and_close_meet_one_content_at_a_time, world_set_up, world_tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
