@@ -65,12 +65,20 @@ void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 
 /* ---- writing ---- */
 
+/* The kernel goes on writing back behind a part that could not be kept: that would leave a hole in place of it. */
+static int after_failure(Inode *inode, Content *content, off_t offset) {
+	int error = atomic_load(&inode->write_error);
+	return error && (uint64_t)offset > content_size(content) ? -error : 0;
+}
+
 static int write_content(struct filesystem *fs, Inode *inode, off_t offset, struct bytes data, bool kills) {
 	Content *content;
 	int rc = inode_content(fs->inodes, inode, &content);
 	if (rc < 0)
 		return rc;
-	rc = content_write(content, (uint64_t)offset, data);
+	rc = after_failure(inode, content, offset);
+	if (rc == 0)
+		rc = content_write(content, (uint64_t)offset, data);
 	if (rc == 0)
 		inode_note_size(inode, (uint64_t)offset + data.size, true);
 	inode_content_done(inode);
@@ -84,6 +92,7 @@ void operation_write(
 		return;
 	}
 	struct handle *handle = handle_of(fi);
+	late_settle_inode(call_filesystem(req)->late, handle->inode);
 	int rc = handle->writable ? write_content(call_filesystem(req), handle->inode, offset, bytes_of(data, size),
 	                                    session_kills_privileges())
 	                          : -EBADF;
@@ -153,6 +162,7 @@ void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct handle *handle = handle_of(fi);
+	late_settle_inode(fs->late, handle->inode);
 	Content *content;
 	int rc = inode_content(fs->inodes, handle->inode, &content);
 	if (rc == 0) {
@@ -161,9 +171,11 @@ void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 		if (rc == 0)
 			rc = inode_settle_times(fs, handle->inode);
 		if (rc == 0)
-			rc = content_sync(content);
+			rc = content_flush_synced(content);
 		inode_content_done(handle->inode);
 	}
+	if (rc == 0)
+		rc = store_commit_wait(fs->store);
 	fuse_reply_err(req, -rc);
 }
 
@@ -202,6 +214,8 @@ void operation_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct handle *from = handle_of(fi_in), *to = handle_of(fi_out);
+	late_settle_inode(fs->late, from->inode);
+	late_settle_inode(fs->late, to->inode);
 	struct range range = {.from = from->inode,
 	        .to = to->inode,
 	        .from_offset = (uint64_t)offset_in,
