@@ -103,6 +103,10 @@ static bool add(struct page *page, const char *name, const struct node *node, of
 	if (page->plus) {
 		struct fuse_entry_param entry;
 		entry_fill(page->call, page->dir, node, &entry);
+		/* A name that is asked for each time needs no more than a listing says: the kernel makes nothing of it.
+		 */
+		if (entry.entry_timeout == 0.0)
+			entry.ino = 0;
 		needs = fuse_add_direntry_plus(page->call->req, at, room, name, &entry, next_offset);
 	} else {
 		struct stat about = {.st_ino = node->ino, .st_mode = node->mode};
