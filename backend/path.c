@@ -56,20 +56,32 @@ static int prepend(char *buffer, size_t *at, size_t end, struct bytes name) {
 	return 0;
 }
 
+/* Of several names the one that the database gives is taken, so that it is the same each time. */
+static bool is_known(Meta *m, uint64_t id, bool is_directory, uint64_t *ret_parent, struct bytes *ret_name) {
+	if (is_directory)
+		return node_cache_get_name(m->nodes, id, ret_parent, ret_name);
+	struct node node;
+	return node_cache_get(m->nodes, id, &node) && node.nlink == 1 &&
+	       node_cache_get_name_of(m->nodes, id, ret_parent, ret_name);
+}
+
 static int prepend_entry_of(Meta *m, char *buffer, size_t *at, size_t end, uint64_t *id, bool is_directory) {
 	struct bytes name;
-	if (is_directory && node_cache_get_name(m->nodes, *id, id, &name))
+	if (is_known(m, *id, is_directory, id, &name))
 		return prepend(buffer, at, end, name);
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, "SELECT parent, name FROM entry WHERE node = ? LIMIT 1", &stmt, v_u64(*id));
+	int rc = SQL_START(m, "SELECT parent, name, id, born FROM entry WHERE node = ? LIMIT 1", &stmt, v_u64(*id));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
+	uint64_t parent = column_u64(stmt, 0);
 	name = column_bytes(stmt, 1);
 	if (is_directory)
-		node_cache_put_name(m->nodes, *id, column_u64(stmt, 0), name);
-	*id = column_u64(stmt, 0);
+		node_cache_put_name(m->nodes, *id, parent, name);
+	struct cached_entry known = {.id = column_u64(stmt, 2), .born = column_u64(stmt, 3), .node = *id};
+	node_cache_put_entry(m->nodes, parent, name, &known);
+	*id = parent;
 	return prepend(buffer, at, end, name);
 }
 

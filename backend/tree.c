@@ -73,19 +73,40 @@ int tree_directory(Meta *m, uint64_t id, struct node *ret_node) {
 	return rc;
 }
 
+/* As node_cache has it. */
+static int known_entry(
+        Meta *m, uint64_t parent, struct bytes name, const struct cached_entry *known, struct entry *ret_entry) {
+	if (known->node == 0)
+		return -ENOENT;
+	struct entry entry = {.id = known->id, .born = known->born, .parent = parent, .name = name};
+	int rc = tree_get(m, known->node, &entry.node);
+	if (rc == 0)
+		*ret_entry = entry;
+	return rc;
+}
+
 int tree_find_entry(Meta *m, uint64_t parent, struct bytes name, struct entry *ret_entry) {
+	meta_assert_running(m);
+	struct cached_entry known = {0};
+	if (node_cache_get_entry(m->nodes, parent, name, &known))
+		return known_entry(m, parent, name, &known, ret_entry);
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	static const char sql[] = "SELECT e.id, e.born, " NODE_COLUMNS " FROM entry e JOIN node n ON n.id = e.node"
 	                          " WHERE e.parent = ? AND e.name = ?";
 	int rc = SQL_START(m, sql, &stmt, v_u64(parent), v_bytes(name));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
+	if (rc == 0)
+		node_cache_put_entry(
+		        m->nodes, parent, name, &known); /* whoever asks is about to make it, and asks again */
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
 	*ret_entry =
 	        (struct entry){.id = column_u64(stmt, 0), .born = column_u64(stmt, 1), .parent = parent, .name = name};
 	node_read(stmt, 2, &ret_entry->node);
 	node_cache_put(m->nodes, &ret_entry->node);
+	known = (struct cached_entry){.id = ret_entry->id, .born = ret_entry->born, .node = ret_entry->node.id};
+	node_cache_put_entry(m->nodes, parent, name, &known);
 	return 0;
 }
 
@@ -129,15 +150,20 @@ int tree_list(
 	if (rc < 0)
 		return rc;
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	static const char sql[] = "SELECT e.name, e.id, " NODE_COLUMNS
+	static const char sql[] = "SELECT e.name, e.id, e.born, " NODE_COLUMNS
 	                          " FROM entry e INDEXED BY entry_list CROSS JOIN node n ON n.id = e.node"
 	                          " WHERE e.parent = ? AND e.id > ? ORDER BY e.id LIMIT ?";
 	rc = SQL_START(m, sql, &stmt, v_u64(dir), v_u64(after), v_i64(limit ? (int64_t)limit : -1));
 	size_t count = 0;
 	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
 		struct node node;
-		node_read(stmt, 2, &node);
-		rc = callback(arg, column_bytes(stmt, 0), column_u64(stmt, 1), &node);
+		struct bytes name = column_bytes(stmt, 0);
+		node_read(stmt, 3, &node);
+		/* Who lists a folder goes on to what is in it. */
+		struct cached_entry known = {.id = column_u64(stmt, 1), .born = column_u64(stmt, 2), .node = node.id};
+		node_cache_put(m->nodes, &node);
+		node_cache_put_entry(m->nodes, dir, name, &known);
+		rc = callback(arg, name, known.id, &node);
 		count++;
 	}
 	if (rc >= 0 && ret_count)
@@ -229,13 +255,16 @@ static int delete_node(Meta *m, const struct node *node) {
 int tree_insert_entry(Meta *m, uint64_t parent, struct bytes name, uint64_t node) {
 	static const char sql[] = "INSERT INTO entry (parent, name, id, node, born) VALUES (?, ?, ?, ?, ?)"
 	                          " ON CONFLICT (parent, name) DO NOTHING";
+	struct cached_entry entry = {.id = m->state.next_entry, .born = meta_commit_id(m), .node = node};
 	uint64_t changed = 0;
-	int rc = SQL_RUN_CHANGED(m, sql, &changed, v_u64(parent), v_bytes(name), v_u64(m->state.next_entry),
-	        v_u64(node), v_u64(meta_commit_id(m)));
+	node_cache_touch_entry(m->nodes, parent, name);
+	int rc = SQL_RUN_CHANGED(
+	        m, sql, &changed, v_u64(parent), v_bytes(name), v_u64(entry.id), v_u64(node), v_u64(entry.born));
 	if (rc < 0)
 		return rc;
 	if (changed == 0)
 		return -EEXIST;
+	node_cache_put_entry(m->nodes, parent, name, &entry);
 	m->state.next_entry++;
 	m->state.counts.names++;
 	return 0;
@@ -256,8 +285,8 @@ int tree_touch_directory(Meta *m, uint64_t dir, int64_t now, int links) {
 }
 
 static int name_exists(Meta *m, uint64_t parent, struct bytes name) {
-	uint64_t any;
-	int rc = SQL_NUMBER(m, "SELECT 1 FROM entry WHERE parent = ? AND name = ?", &any, v_u64(parent), v_bytes(name));
+	struct entry there;
+	int rc = tree_find_entry(m, parent, name, &there);
 	return rc == 0 ? -EEXIST : rc == -ENOENT ? 0 : rc;
 }
 
@@ -376,7 +405,8 @@ static int worth_remembering(Meta *m, const struct entry *entry, bool renamed, b
 
 int tree_end_entry(Meta *m, const struct entry *entry, bool renamed) {
 	bool worth;
-	node_cache_touch(m->nodes, entry->node.id);
+	node_cache_touch_name(m->nodes, entry->node.id);
+	node_cache_touch_entry(m->nodes, entry->parent, entry->name);
 	int rc = worth_remembering(m, entry, renamed, &worth);
 	if (rc == 0)
 		rc = SQL_RUN(m, "DELETE FROM entry WHERE parent = ? AND name = ?", v_u64(entry->parent),

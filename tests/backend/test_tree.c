@@ -394,6 +394,97 @@ static void what_is_remembered_goes_with_what_is_undone(void **state) {
 	assert_string_equal(path, "Landing/a/inner/x");
 }
 
+/* More names than an operation's changes are noted for one by one. */
+static void names_of_a_large_operation_go_with_it(void **state) {
+	struct fixture *f = *state;
+	struct node node;
+	char name[16];
+	uint64_t kept = make(f, NODE_LANDING, "kept", S_IFREG | 0644).id;
+	meta_begin(f->m);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		assert_int_equal(tree_lookup(f->m, NODE_LANDING, text(name), &node), -ENOENT);
+		assert_int_equal(tree_link(f->m, kept, NODE_LANDING, text(name), &node), 0);
+		assert_int_equal(tree_lookup(f->m, NODE_LANDING, text(name), &node), 0);
+	}
+	assert_int_equal(tree_unlink(f->m, NODE_LANDING, text("kept"), &node), 0);
+	assert_int_equal(tree_lookup(f->m, NODE_LANDING, text("kept"), &node), -ENOENT);
+	assert_int_equal(meta_end(f->m, -ECANCELED), -ECANCELED);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof name, "%d", i);
+		assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text(name), &node)), -ENOENT);
+	}
+	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("kept"), &node)), 0);
+	assert_int_equal(node.id, kept);
+}
+
+static void of_several_names_the_path_is_the_same_each_time(void **state) {
+	struct fixture *f = *state;
+	struct node node;
+	char first[64], path[64];
+	uint64_t id = make(f, NODE_LANDING, "b", S_IFREG | 0644).id;
+	assert_int_equal(OP(f, tree_link(f->m, id, NODE_LANDING, text("a"), &node)), 0);
+	assert_int_equal(OP(f, tree_link(f->m, id, NODE_LANDING, text("c"), &node)), 0);
+	fixture_commit(f);
+	fixture_reopen(f);
+	assert_int_equal(OP(f, tree_path(f->m, id, first, sizeof first, NULL)), 0);
+	for (const char *name = "abc"; *name; name++) {
+		assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, bytes_of(name, 1), &node)), 0);
+		assert_int_equal(OP(f, tree_path(f->m, id, path, sizeof path, NULL)), 0);
+		assert_string_equal(path, first);
+	}
+}
+
+static int count_statement(unsigned what, void *count, void *stmt, void *sql) {
+	(void)what;
+	(void)stmt;
+	(void)sql;
+	++*(int *)count;
+	return 0;
+}
+
+static int see_name(void *arg, struct bytes name, uint64_t cookie, const struct node *node) {
+	(void)arg;
+	(void)name;
+	(void)cookie;
+	(void)node;
+	return 0;
+}
+
+static void what_was_seen_is_not_asked_for_again(void **state) {
+	struct fixture *f = *state;
+	struct node node;
+	char path[64];
+	int statements = 0;
+	make(f, NODE_LANDING, "file", S_IFREG | 0644);
+	make(f, NODE_LANDING, "listed", S_IFREG | 0644);
+	fixture_commit(f);
+	fixture_reopen(f);
+	(void)sqlite3_trace_v2(f->db, SQLITE_TRACE_STMT, count_statement, &statements);
+	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("file"), &node)), 0);
+	assert_int_equal(statements, 1);
+	assert_int_equal(OP(f, tree_path(f->m, node.id, path, sizeof path, NULL)), 0);
+	assert_string_equal(path, "Landing/file");
+	assert_int_equal(statements, 2); /* for the name of the folder */
+	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("file"), &node)), 0);
+	assert_int_equal(OP(f, tree_path(f->m, node.id, path, sizeof path, NULL)), 0);
+	assert_int_equal(statements, 2);
+	assert_int_equal(OP(f, tree_list(f->m, NODE_LANDING, 0, 0, see_name, NULL, NULL)), 0);
+	statements = 0;
+	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("listed"), &node)), 0);
+	assert_int_equal(OP(f, tree_path(f->m, node.id, path, sizeof path, NULL)), 0);
+	assert_string_equal(path, "Landing/listed");
+	assert_int_equal(statements, 0);
+	/* That there is none is remembered, too, and who makes it is seen. */
+	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("none"), &node)), -ENOENT);
+	statements = 0;
+	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("none"), &node)), -ENOENT);
+	assert_int_equal(statements, 0);
+	make(f, NODE_LANDING, "none", S_IFREG | 0644);
+	assert_int_equal(OP(f, tree_lookup(f->m, NODE_LANDING, text("none"), &node)), 0);
+	(void)sqlite3_trace_v2(f->db, 0, NULL, NULL);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
@@ -415,6 +506,9 @@ int main(void) {
 	        TEST(orphans_are_listed_and_forgotten),
 	        TEST(an_undone_operation_leaves_no_trace),
 	        TEST(what_is_remembered_goes_with_what_is_undone),
+	        TEST(names_of_a_large_operation_go_with_it),
+	        TEST(of_several_names_the_path_is_the_same_each_time),
+	        TEST(what_was_seen_is_not_asked_for_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,19 +280,68 @@ static int step_seal(struct run *r, struct model *next) {
 	return 0;
 }
 
+/* ---- what is remembered ---- */
+
+/* In an operation: a folder's names, and those that are not there, are as the model has them. */
+static void check_names(struct run *r, struct model *model) {
+	static const char *const names[] = {"a", "b", "c", "d", "e", "\xff"};
+	uint64_t dir = random_dir(r);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		struct model_name *want = find(model, dir, names[i]);
+		struct node node = {0};
+		assert_int_equal(tree_lookup(r->f->m, dir, text(names[i]), &node), want ? 0 : -ENOENT);
+		if (want)
+			assert_int_equal(node.id, model->nodes[want->node].id);
+		if (want)
+			assert_int_equal(node.nlink, model->nodes[want->node].nlink);
+	}
+}
+
+/* A path of the node is one that the model has. */
+static void check_path(struct run *r, struct model *model) {
+	size_t at = random_below(&r->random, model->node_count);
+	struct model_node *node = &model->nodes[at];
+	char path[TREE_PATH_MAX];
+	int rc = tree_path(r->f->m, node->id, path, sizeof path, NULL);
+	assert_int_equal(rc, node->nlink > 0 ? 0 : -ENOENT);
+	if (rc < 0 || node->id == NODE_LANDING)
+		return;
+	char *slash = strrchr(path, '/');
+	assert_non_null(slash);
+	*slash = '\0';
+	struct node parent;
+	assert_int_equal(tree_resolve(r->f->m, text(path), &parent), 0);
+	struct model_name *name = find(model, parent.id, slash + 1);
+	assert_non_null(name);
+	assert_int_equal(name->node, at);
+}
+
+static void check_remembered(struct run *r, struct model *model) {
+	for (int i = 0; i < 3; i++) {
+		check_names(r, model);
+		check_path(r, model);
+	}
+}
+
 static void step(struct run *r) {
 	static int (*const steps[])(struct run *, struct model *) = {
 	        step_create, step_create, step_create, step_link, step_remove, step_rename, step_rename, step_seal};
 	static struct model next;
 	next = r->model;
 	meta_begin(r->f->m);
+	check_remembered(r, &r->model);
 	int rc = steps[random_below(&r->random, 8)](r, &next);
+	if (rc == 0)
+		check_remembered(r, &next);
 	bool undo = rc == 0 && random_below(&r->random, 8) == 0;
 	if (undo)
 		rc = -ECANCELED;
 	assert_int_equal(meta_end(r->f->m, rc), rc);
 	if (rc == 0)
 		r->model = next;
+	meta_begin(r->f->m);
+	check_remembered(r, &r->model);
+	assert_int_equal(meta_end(r->f->m, 0), 0);
 }
 
 /* ---- comparing ---- */
