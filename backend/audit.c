@@ -22,17 +22,29 @@ static int check_size(Meta *m) {
 	return 0;
 }
 
+/* The keys of the tile that is not full yet. */
+static int load_keys(Meta *m) {
+	AuditLog *log = m->audit;
+	log->keys_tile = log->frontier.size / AUDIT_TILE_HASHES;
+	int rc = audit_pending_reserve(log);
+	return rc < 0 ? rc : audit_keys_load(m, log->keys_tile * AUDIT_TILE_HASHES, log->frontier.size, log->keys);
+}
+
 int audit_log_open(Meta *m) {
 	m->audit = calloc(1, sizeof *m->audit);
 	if (!m->audit)
 		return fault(ENOMEM, "opening the audit log");
 	int rc = audit_tree_load(m);
-	return rc == 0 ? check_size(m) : rc;
+	if (rc == 0)
+		rc = check_size(m);
+	return rc == 0 ? load_keys(m) : rc;
 }
 
 void audit_log_close(Meta *m) {
-	if (m->audit)
+	if (m->audit) {
 		free(m->audit->pending);
+		free(m->audit->keys);
+	}
 	free(m->audit);
 	m->audit = NULL;
 }
@@ -52,11 +64,19 @@ int audit_pending_reserve(AuditLog *log) {
 		return 0;
 	size_t room = log->pending_room ? 2 * log->pending_room : 1024;
 	merkle_hash *grown = realloc(log->pending, room * sizeof *grown);
-	if (!grown)
+	if (grown)
+		log->pending = grown;
+	struct audit_keys *keys = realloc(log->keys, (room + AUDIT_TILE_HASHES) * sizeof *keys);
+	if (keys)
+		log->keys = keys;
+	if (!grown || !keys)
 		return fault(ENOMEM, "recording in the audit log");
-	log->pending = grown;
 	log->pending_room = room;
 	return 0;
+}
+
+struct audit_keys *audit_keys_next(AuditLog *log) {
+	return &log->keys[log->frontier.size % AUDIT_TILE_HASHES + log->pending_count];
 }
 
 /* ---- interning ---- */
@@ -208,6 +228,20 @@ static int insert(Meta *m, const struct audit_row *row, const struct interned *i
 	        v_ref(row->detail_cut));
 }
 
+static struct audit_keys keys_of(const struct audit_row *row, const struct interned *ids) {
+	return (struct audit_keys){.event = ids->event,
+	        .exe = ids->exe,
+	        .dir = ids->dir,
+	        .dir2 = ids->dir2,
+	        .node = row->node,
+	        .uid = row->uid,
+	        .gid = row->gid,
+	        .pid = row->pid,
+	        .outcome = (uint8_t)row->outcome,
+	        .has_path = row->path.set,
+	        .has_path2 = row->path2.set};
+}
+
 int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	meta_assert_running(m);
 	AuditLog *log = m->audit;
@@ -223,6 +257,7 @@ int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	if (rc < 0)
 		return rc;
 	size_t length = audit_line(&row, log->line);
+	*audit_keys_next(log) = keys_of(&row, &ids);
 	merkle_leaf(bytes_of(log->line, length), log->pending[log->pending_count++]);
 	m->state.audit_size++;
 	m->state.audit_time = row.time_ns;

@@ -79,11 +79,22 @@ struct audit_edge {
 	uint8_t hashes[AUDIT_TILE_BYTES];
 };
 
+/* What the index of audit_query.c has of a record; ids of strings as the row has them. */
+struct audit_keys {
+	uint64_t event, exe, dir, dir2, node;
+	uint32_t uid, gid;
+	int32_t pid;
+	uint8_t outcome;
+	bool has_path, has_path2;
+};
+
 struct AuditLog {
 	struct merkle_frontier frontier; /* of the sealed records */
 	merkle_hash *pending;            /* leaves recorded since, in order */
 	size_t pending_count, pending_room;
-	bool interned; /* this operation added strings */
+	struct audit_keys *keys; /* of the records since tile keys_tile began; room for a tile more than `pending` */
+	uint64_t keys_tile;      /* the last one that is not full */
+	bool interned;           /* this operation added strings */
 	struct audit_cached cache[AUDIT_CACHE_SLOTS];
 	struct audit_edge edge[AUDIT_TILE_LEVELS];
 	char line[AUDIT_LINE_MAX + 1];
@@ -91,11 +102,17 @@ struct AuditLog {
 	char detail[AUDIT_DETAIL_MAX + 1];
 };
 
-/* Room for one more leaf. */
+/* Room for one more leaf, and its keys. */
 int audit_pending_reserve(AuditLog *log);
+
+/* Where the keys of the next record go. */
+struct audit_keys *audit_keys_next(AuditLog *log);
 
 /* Loads frontier and edge. */
 int audit_tree_load(Meta *m);
 
-/* Puts the values of full tile `tile` into the index of audit_query.c. */
-int audit_index_tile(Meta *m, uint64_t tile);
+/* Puts the values of full tile `tile`, whose records have these keys, into the index of audit_query.c. */
+int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]);
+
+/* Reads the keys of records [from, end) back, at most a tile's. */
+int audit_keys_load(Meta *m, uint64_t from, uint64_t end, struct audit_keys *ret_keys);

@@ -35,8 +35,9 @@ static int take_hash(void *context, unsigned level, uint64_t index, const merkle
 	if (edge->count < AUDIT_TILE_HASHES)
 		return 0;
 	int rc = write_tile(m, level / 8, edge);
+	size_t before = (size_t)(edge->index - m->audit->keys_tile) * AUDIT_TILE_HASHES;
 	if (rc == 0 && level == 0)
-		rc = audit_index_tile(m, edge->index);
+		rc = audit_index_tile(m, edge->index, m->audit->keys + before);
 	edge->index++;
 	edge->count = 0;
 	edge->dirty = false;
@@ -56,6 +57,15 @@ static int write_edge(Meta *m) {
 	return 0;
 }
 
+/* Of the records that were sealed only those of the last tile, which is not full, are needed again. */
+static void keep_keys_of_edge(AuditLog *log) {
+	uint64_t tile = log->frontier.size / AUDIT_TILE_HASHES;
+	size_t gone = (size_t)(tile - log->keys_tile) * AUDIT_TILE_HASHES;
+	size_t left = (size_t)(log->frontier.size % AUDIT_TILE_HASHES);
+	memmove(log->keys, log->keys + gone, left * sizeof *log->keys);
+	log->keys_tile = tile;
+}
+
 int audit_seal_commit(Meta *m) {
 	AuditLog *log = m->audit;
 	if (log->pending_count == 0)
@@ -69,6 +79,7 @@ int audit_seal_commit(Meta *m) {
 		return rc;
 	log->pending_count = 0;
 	log->interned = false;
+	keep_keys_of_edge(log);
 	uint8_t packed[MERKLE_FRONTIER_BYTES_MAX];
 	size_t size = merkle_frontier_serialize(&log->frontier, packed);
 	return meta_kv_put(m, KEY_FRONTIER, bytes_of(packed, size));

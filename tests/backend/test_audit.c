@@ -387,6 +387,69 @@ static void a_filter_finds_what_a_scan_finds(void **state) {
 	assert_int_equal(OP(f, audit_query(f->m, &(struct audit_filter){.outcome = "x"}, take, NULL)), -EINVAL);
 }
 
+static int one_number(struct fixture *f, const char *sql) {
+	sqlite3_stmt *stmt = NULL;
+	assert_int_equal(sqlite3_prepare_v2(f->db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	int number = sqlite3_column_int(stmt, 0);
+	sqlite3_finalize(stmt);
+	return number;
+}
+
+/* In numbers of values that only one of the two has. */
+static void assert_index_is_that_of_the_rows(struct fixture *f, int tiles) {
+#define ROWS " FROM audit WHERE seq / 256 < (SELECT count(*) / 256 FROM audit) "
+#define WANTED                                                                                                   \
+	"SELECT 1, event, seq / 256" ROWS "UNION SELECT 2, outcome, seq / 256" ROWS "AND outcome <> 0"           \
+	" UNION SELECT 3, uid, seq / 256" ROWS "UNION SELECT 4, gid, seq / 256" ROWS "UNION SELECT 5, pid, "     \
+	"seq / 256" ROWS "UNION SELECT 6, exe, seq / 256" ROWS "UNION SELECT 7, dir, seq / 256" ROWS             \
+	"AND dir IS NOT NULL UNION SELECT 7, dir2, seq / 256" ROWS "AND dir2 IS NOT NULL UNION SELECT 8, node, " \
+	"seq / 256" ROWS "AND node <> 0"
+	assert_int_equal(one_number(f, "SELECT count(DISTINCT tile) FROM audit_value"), tiles);
+	assert_int_equal(
+	        one_number(f, "SELECT count(*) FROM (SELECT * FROM audit_value EXCEPT SELECT * FROM (" WANTED "))"), 0);
+	assert_int_equal(
+	        one_number(f, "SELECT count(*) FROM (SELECT * FROM (" WANTED ") EXCEPT SELECT * FROM audit_value)"), 0);
+#undef WANTED
+#undef ROWS
+}
+
+static void the_index_has_what_the_rows_say_across_commits_undoing_and_reopening(void **state) {
+	struct fixture *f = *state;
+	uint64_t random = 7;
+	for (int i = 0; i < 3000; i++) {
+		char path[32], path2[32], exe[16];
+		snprintf(path, sizeof path, "d%d/f", (int)random_below(&random, 40));
+		snprintf(path2, sizeof path2, random_below(&random, 2) ? "e%d/f" : "%d", (int)random_below(&random, 9));
+		snprintf(exe, sizeof exe, "x%d", (int)random_below(&random, 3));
+		struct audit_event e = event_of(random_below(&random, 3) ? "open" : "close", path);
+		e.path2 = random_below(&random, 4) ? NULL : path2;
+		e.path = random_below(&random, 20) ? path : NULL;
+		e.outcome = random_below(&random, 30) ? "ok" : "denied";
+		e.node = random_below(&random, 200);
+		e.actor.uid = (uint32_t)random_below(&random, 3) + 0xfffffffe;
+		e.actor.gid = (uint32_t)random_below(&random, 2);
+		e.actor.pid = (int32_t)random_below(&random, 50);
+		memcpy(e.actor.exe, exe, sizeof exe);
+		meta_begin(f->m);
+		int rc = random_below(&random, 10) ? 0 : -ECANCELED;
+		assert_int_equal(audit_record(f->m, &e, NULL), 0);
+		assert_int_equal(meta_end(f->m, rc), rc);
+		if (random_below(&random, 400) == 0)
+			fixture_commit(f);
+		if (random_below(&random, 700) == 0) {
+			fixture_commit(f);
+			fixture_reopen(f);
+		}
+	}
+	fixture_commit(f);
+	meta_begin(f->m);
+	int tiles = (int)(audit_size(f->m) / 256);
+	meta_end(f->m, 0);
+	assert_in_range(tiles, 9, 11);
+	assert_index_is_that_of_the_rows(f, tiles);
+}
+
 static void patterns_match_paths(void **state) {
 	(void)state;
 	static const struct {
@@ -443,6 +506,7 @@ int main(void) {
 	        TEST(the_tree_is_rfc_6962_over_the_lines_across_commits_and_reopening),
 	        TEST(what_was_changed_past_the_guards_is_found_and_named),
 	        TEST(a_filter_finds_what_a_scan_finds),
+	        TEST(the_index_has_what_the_rows_say_across_commits_undoing_and_reopening),
 	        TEST(patterns_match_paths),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
