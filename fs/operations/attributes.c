@@ -216,10 +216,19 @@ static bool defer_times(struct setattr *change) {
 	return true;
 }
 
+/* With each removal of a name the kernel sends the ctime that it gave the file. When it was the last one and nobody has
+ * the file open, nobody can ask for it any more (look_up_handle in lookup.c), and a version has times of its own: to
+ * write it would be the sixth row that a removal changes, in an operation of its own. */
+static bool is_of_no_account(const struct call *call, const struct setattr *change) {
+	uint64_t node, pinned;
+	return change->by_kernel && !change->handle && change->node.nlink == 0 &&
+	       !inode_describe(call->fs->inodes, change->ino, &node, &pinned);
+}
+
 /* Everything but the size, which is content's. */
 static int apply(struct call *call, struct setattr *change, struct node *values) {
 	change->deferred = defer_times(change);
-	if (change->deferred) {
+	if (change->deferred || is_of_no_account(call, change)) {
 		change->result = change->node;
 		change->result.mtime = ns_of(change->values->st_mtim);
 		change->result.ctime = ns_of(change->values->st_ctim);
