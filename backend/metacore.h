@@ -14,8 +14,6 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-#define METADB_NAME "meta.db"
-
 struct meta_core {
 	VaultIo *io;
 	struct meta_keys *keys;

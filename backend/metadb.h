@@ -47,6 +47,7 @@
 
 typedef struct MetaDb MetaDb;
 
+#define METADB_NAME "meta.db"
 #define METADB_KEY_BYTES 32
 #define METADB_VAULT_ID_BYTES 16
 #define METADB_PAGE_BYTES 4096

@@ -34,6 +34,7 @@ static void free_store(Store *store) {
 
 /* The collector first: it waits for commits. */
 static void stop_threads(Store *store) {
+	read_ahead_stop(steal_pointer(&store->ahead));
 	gc_close(steal_pointer(&store->gc));
 	store_committer_stop(store);
 }
@@ -81,6 +82,13 @@ static int open_io(Store *store, const struct store_options *options) {
 		store->own_io = true;
 	}
 	return vault_io_lock(store->io);
+}
+
+/* Without it all is only slower. */
+static void start_read_ahead(Store *store) {
+	uint64_t most = read_ahead_most();
+	if (most > 0)
+		(void)read_ahead_start(store->io, METADB_NAME, most, &store->ahead);
 }
 
 static int unlock(Store *store, const struct store_secret *secret) {
@@ -259,6 +267,8 @@ int store_open_keys(
 	int rc = new_store(path, options, &store);
 	if (rc == 0)
 		rc = open_io(store, options);
+	if (rc == 0 && options->read_ahead)
+		start_read_ahead(store);
 	if (rc == 0)
 		rc = unlock(store, secret);
 	if (rc < 0)

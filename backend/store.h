@@ -86,6 +86,11 @@ struct store_options {
 	void (*notice)(void *arg, const char *words);
 	void *notice_arg;
 	/*
+	 * The metadata is read into the system's page cache by a thread of its own (read_ahead.h), beginning while the
+	 * passphrase is stretched. For mounts, which go on to look things up.
+	 */
+	bool read_ahead;
+	/*
 	 * The file I/O to use instead of VAULT's own; it stays the caller's. For tests (recorder, failures). Normally
 	 * NULL.
 	 */

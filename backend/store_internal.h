@@ -7,6 +7,7 @@
 #include "backend/content_internal.h"
 #include "backend/gc.h"
 #include "backend/metadb.h"
+#include "backend/read_ahead.h"
 #include "backend/reserve.h"
 #include "backend/store.h"
 #include "backend/vault_io.h"
@@ -40,7 +41,8 @@ struct Store {
 	Meta *meta;
 	SegmentStore *segments;
 	ContentCache *cache;
-	Gc *gc; /* NULL when read-only */
+	Gc *gc;           /* NULL when read-only */
+	ReadAhead *ahead; /* NULL when not wanted */
 	uint64_t wal_limit;
 	unsigned commit_ms;
 	uint64_t mount;

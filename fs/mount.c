@@ -142,6 +142,7 @@ static void raise_descriptors(void) {
 static int open_store(struct mounting *mounting) {
 	const struct mount_options *options = mounting->options;
 	struct store_options store_options = options->store;
+	store_options.read_ahead = true;
 	for (size_t i = 0; i < options->part_count; i++)
 		if (options->parts[i].tune)
 			options->parts[i].tune(options->parts[i].state, &store_options);

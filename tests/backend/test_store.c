@@ -518,6 +518,32 @@ static void one_sync_serves_all_who_wait(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_vault_setup, test_vault_teardown)
 
+/* How often the database is opened for reading alone. */
+static int count_readers(
+        void *arg, enum faulty_call call, const char *name, uint64_t offset, size_t size, size_t *ret_written) {
+	(void)offset;
+	(void)ret_written;
+	if (call == FAULTY_OPEN && strcmp(name, "meta.db") == 0 && (size & VAULT_FILE_WRITE) == 0)
+		atomic_fetch_add((atomic_uint *)arg, 1);
+	return 0;
+}
+
+static void the_metadata_is_read_ahead_where_that_is_wanted(void **state) {
+	struct test_vault *v = *state;
+	for (unsigned wanted = 0; wanted < 2; wanted++) {
+		atomic_uint readers = 0;
+		VaultIo *io = NULL;
+		assert_rc(store_close(v->store));
+		v->store = NULL;
+		assert_rc(faulty_io_open(v->vault, count_readers, &readers, &io));
+		v->options.io = io;
+		v->options.read_ahead = wanted;
+		assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+		off_disk(v, io);
+		assert_int_equal(atomic_load(&readers), wanted);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        TEST(a_log_that_was_filled_ahead_ends_where_it_ended),
@@ -525,6 +551,7 @@ int main(void) {
 	        TEST(a_failed_init_leaves_nothing),
 	        TEST(wrong_secrets_and_wrong_places_are_told_apart),
 	        TEST(the_recovery_key_opens_too),
+	        TEST(the_metadata_is_read_ahead_where_that_is_wanted),
 	        TEST(a_clean_end_leaves_no_log_and_no_reserve),
 	        TEST(read_only_changes_no_byte),
 	        TEST(what_was_waited_for_survives_and_the_rest_vanishes_whole),
