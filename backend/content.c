@@ -65,6 +65,7 @@ void content_abandon(Content *c) {
 		return;
 	pthread_mutex_lock(&c->lock);
 	items_drop_from(c, 0, 0);
+	content_not_logged(c);
 	if (c->draft)
 		version_draft_release(store_meta(c->store), c->node);
 	pthread_mutex_unlock(&c->lock);
@@ -88,6 +89,7 @@ uint64_t content_size(Content *c) {
 void content_set_times(Content *c, int64_t mtime, int64_t ctime) {
 	pthread_mutex_lock(&c->lock);
 	c->times = (struct version_times){.mtime = mtime, .ctime = ctime};
+	c->unlogged = true;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -314,54 +316,14 @@ void content_rows_kept(Content *c) {
 	for (struct item *item = c->first; item; item = item->after) {
 		if (item->kind == ITEM_PAGE)
 			item->dirty = false;
+		item->log_end = 0;
+		item->log_counted = false;
 	}
 	c->rows = c->draft;
 	c->cut = UINT64_MAX;
 	c->size_changed = false;
-}
-
-/* Flushes; `synced` also marks the draft as one that somebody was promised. */
-static int flush(Content *c, bool synced) {
-	if (!c->draft)
-		return 0;
-	int rc = content_seal_all(c);
-	if (rc < 0)
-		return rc;
-	Meta *m = store_meta(c->store);
-	meta_begin(m);
-	rc = content_put_rows(c, m);
-	if (rc == 0 && synced && !c->synced)
-		rc = version_mark_fsynced(m, c->draft);
-	rc = meta_end(m, rc);
-	if (rc == 0) {
-		content_rows_kept(c);
-		c->synced |= synced;
-		c->reverted = false;
-	}
-	return rc;
-}
-
-int content_flush_locked(Content *c) {
-	return flush(c, false);
-}
-
-int content_flush(Content *c) {
-	pthread_mutex_lock(&c->lock);
-	int rc = flush(c, false);
-	pthread_mutex_unlock(&c->lock);
-	return rc;
-}
-
-int content_flush_synced(Content *c) {
-	pthread_mutex_lock(&c->lock);
-	int rc = flush(c, true);
-	pthread_mutex_unlock(&c->lock);
-	return rc;
-}
-
-int content_sync(Content *c) {
-	int rc = content_flush_synced(c);
-	return rc < 0 ? rc : store_commit_wait(c->store);
+	content_nothing_touched(c);
+	content_not_logged(c);
 }
 
 static void draft_ended(Content *c) {
@@ -419,12 +381,12 @@ static int drop_rows(Content *c, Meta *m, uint64_t *ret_size) {
 	return rc;
 }
 
-/* What is in memory goes; the rows hold `size` bytes. */
-static void forget_changes(Content *c, uint64_t size) {
+void content_forget_changes(Content *c, uint64_t size) {
 	items_drop_from(c, 0, 0);
 	c->size = size;
 	c->cut = UINT64_MAX;
 	c->size_changed = false;
+	content_nothing_touched(c);
 }
 
 int content_drop(Content *c) {
@@ -436,27 +398,12 @@ int content_drop(Content *c) {
 		meta_begin(m);
 		rc = meta_end(m, drop_rows(c, m, &size));
 		if (rc == 0) {
-			forget_changes(c, size);
+			content_forget_changes(c, size);
+			content_not_logged(c);
 			c->times = (struct version_times){0};
 			draft_ended(c);
 		}
 	}
-	pthread_mutex_unlock(&c->lock);
-	return rc;
-}
-
-int content_revert(Content *c) {
-	pthread_mutex_lock(&c->lock);
-	int rc = c->draft && c->synced ? 0 : -ENODATA;
-	struct version version = {0};
-	if (rc == 0) {
-		Meta *m = store_meta(c->store);
-		meta_begin(m);
-		rc = meta_end(m, version_get(m, c->draft, &version));
-		c->reverted = true;
-	}
-	if (rc == 0)
-		forget_changes(c, version.size);
 	pthread_mutex_unlock(&c->lock);
 	return rc;
 }

@@ -45,6 +45,7 @@ DEFINE_CLEANUP(Content, content_close);
 /* Frees without a word to the database, as a crash would: the draft's rows stay. For tests, and before store_abandon.
  * Accepts NULL. */
 void content_abandon(Content *c);
+DEFINE_CLEANUP(Content, content_abandon);
 
 /* Reads up to `size` bytes at `offset`; *ret_got is less only at the end of the file. -EBADMSG: the vault's bytes were
  * changed. */
@@ -72,8 +73,12 @@ int content_touch(Content *c);
 /* Bytes that read(2) reaches, what is not sealed yet included. */
 uint64_t content_size(Content *c);
 
-/* The next content_seal gives the node these times first (ns since 1970), in the same operation. */
+/* The next content_seal gives the node these times first (ns since 1970), in the same operation; so does
+ * content_sync. */
 void content_set_times(Content *c, int64_t mtime, int64_t ctime);
+
+/* Gives the node the times that wait, now: whoever sets others by himself must not be overtaken by them. */
+int content_settle_times(Content *c);
 
 /* The node this is the content of. */
 uint64_t content_node(const Content *c);
@@ -104,12 +109,21 @@ int content_next_data(Content *c, uint64_t offset, uint64_t *ret_start, uint64_t
 /* Seals the partial blocks and writes the draft's rows, in one meta operation: not durable before the next commit. */
 int content_flush(Content *c);
 
-/* As content_flush, and marks the draft so that recovery keeps it: once store_commit_wait has returned. */
-int content_flush_synced(Content *c);
-
-/* fsync: content_flush_synced, and waits until all that is durable. The rest of fsync(2) for a file without a draft,
- * too. */
+/*
+ * fsync: flush, mark the draft so that recovery keeps it, and wait until all that is durable, with the node's times as
+ * content_set_times gave them. The rest of fsync(2) for a file without a draft, too. Where a synced draft changed by a
+ * few bytes and nothing else waits for a commit, they go to the log of small fsyncs (synclog.h), and into the rows
+ * before the next commit.
+ *
+ * In two steps: begin, while whatever keeps the content from being closed is held; then wait, with nothing held that a
+ * commit may need (store.h).
+ */
+struct content_wait {
+	uint64_t log_ticket; /* 0: a commit */
+};
 int content_sync(Content *c);
+int content_sync_begin(Content *c, struct content_wait *ret_wait);
+int content_sync_wait(Store *store, const struct content_wait *wait);
 
 /*
  * Runs in the meta operation of content_seal, after the version was sealed: the audit record, the job's row, the

@@ -53,6 +53,7 @@ static int share_block(Content *src, uint64_t from, Content *dst, uint64_t to) {
 	segment_note(store_segments(dst->store), ref, 1);
 	target->refs[to % BLOCKS_PER_PAGE] = *ref;
 	target->dirty = true;
+	content_beyond_log(dst);
 	return 0;
 }
 
@@ -81,7 +82,7 @@ static int share_step(Content *src, uint64_t from, Content *dst, uint64_t to, ui
 		rc = share_block(src, from / SEGMENT_BLOCK_BYTES + i, dst, to / SEGMENT_BLOCK_BYTES + i);
 	if (rc == 0 && to + bytes > dst->size && bytes > 0) {
 		dst->size = to + bytes;
-		dst->size_changed = true;
+		content_grown(dst);
 	}
 	*ret_done = rc == 0 ? bytes : 0;
 	return rc;

@@ -17,6 +17,7 @@
 
 #include "backend/content.h"
 #include "backend/segment.h"
+#include "backend/synclog.h"
 #include "backend/version.h"
 
 #include <pthread.h>
@@ -27,8 +28,10 @@ struct item {
 	Content *owner;
 	enum item_kind kind;
 	bool dirty;
-	uint16_t plain; /* blocks: how many bytes count; the rest of data is zeros */
-	uint64_t index; /* of the block or page in the file */
+	uint16_t plain;             /* blocks: how many bytes count; the rest of data is zeros */
+	uint16_t log_from, log_end; /* dirty blocks: what changed since the last record or rows; log_end 0: nothing */
+	bool log_counted;           /* the log has something of the block since the last rows */
+	uint64_t index;             /* of the block or page in the file */
 	union {
 		uint8_t *data;          /* SEGMENT_BLOCK_BYTES */
 		struct block_ref *refs; /* MAP_PAGE_REFS */
@@ -45,8 +48,12 @@ typedef struct ContentCache {
 	size_t bucket_mask;
 	struct item *newest, *oldest;
 	size_t bytes, bound;
-	uint64_t visit; /* number of the last visit of all contents (content_refs.h) */
+	uint64_t visit;  /* number of the last visit of all contents (content_refs.h) */
+	Content *logged; /* those of which the log of small fsyncs has more than their rows */
 } ContentCache;
+
+/* More changed blocks than this are no small fsync. */
+#define CONTENT_TOUCHED_MAX SYNCLOG_PIECES_MAX
 
 struct Content {
 	Store *store;
@@ -68,6 +75,15 @@ struct Content {
 	bool reverted;                /* the draft is just that, and must outlive the content */
 	struct version_times times;   /* for the node, with the sealing; mtime 0: none */
 	uint64_t run_start, run_next; /* blocks a run of small writes in order has gone through; where it would go on */
+
+	/* For the log of small fsyncs (content_sync.c). */
+	bool unlogged;   /* something changed since the last record or rows */
+	bool beyond_log; /* among it more than bytes of dirty blocks and growth: only rows can tell it */
+	bool logged;     /* the log has what the rows don't */
+	uint64_t log_ticket;
+	uint64_t touched[CONTENT_TOUCHED_MAX]; /* the blocks that changed, some perhaps twice */
+	size_t touched_count;
+	Content *logged_before, *logged_after; /* guarded by the cache's lock */
 
 	struct item *first, *last; /* its items; guarded by the cache's lock as well */
 	size_t blocks;             /* how many of them are blocks */
@@ -120,8 +136,37 @@ int content_next_known(Content *c, uint64_t block, uint64_t *ret_block);
 /* Makes the draft if there is none. `empty`: on nothing instead of on the sealed version. Content lock held. */
 int content_ensure_draft(Content *c, bool empty);
 
+/* Puts bytes into a block's item. */
+void content_put_bytes(struct item *item, size_t in, const uint8_t *from, size_t size);
+
+/* What is in memory goes; the rows hold `size` bytes. Content lock held. */
+void content_forget_changes(Content *c, uint64_t size);
+
 /* Puts what is dirty into the draft's rows, between meta_begin and meta_end; rows_kept once that was kept. Content lock
  * held, no dirty blocks. */
 int content_put_rows(Content *c, Meta *m);
 void content_rows_kept(Content *c);
 int content_flush_locked(Content *c);
+
+/* Changes that the log of small fsyncs can tell, or can't: bytes of a block's item, the size or times; all others.
+ * Content lock held. */
+void content_touched(Content *c, struct item *item, size_t from, size_t end);
+void content_grown(Content *c);
+void content_beyond_log(Content *c);
+/* What the log has of the content is in the rows of the open transaction, or of no account any more. */
+void content_not_logged(Content *c);
+/* What changed in memory is gone. */
+void content_nothing_touched(Content *c);
+
+/* Before a commit, while the log is held: all that it has goes into the rows. Without any content's lock. */
+int content_put_logged(Store *store);
+/* After a crash: does to a draft's rows what the record says. Not between meta_begin and meta_end. */
+int content_replay(Store *store, const struct synclog_record *record);
+
+SyncLog *store_synclog(Store *store); /* NULL: there is none */
+/* Whether nothing waits for a commit but what the log has. */
+bool store_is_settled(Store *store);
+/* Room from the ballast, for what was acknowledged: 0, -ENOSPC if none is left. */
+int store_give_room(Store *store);
+/* The next commit fails, and the store with it: what was acknowledged could not be kept, and is still in the log. */
+void store_give_up(Store *store);

@@ -64,6 +64,7 @@ static int punch_in_page(Content *c, uint64_t start, uint64_t end) {
 		rc = load_kept(c, &last, &last_kept);
 	if (rc < 0)
 		return rc;
+	content_beyond_log(c);
 	for (uint64_t block = head; block <= tail; block++) {
 		struct gap gap = gap_of(block, start, end);
 		struct item *kept = block == head ? first_kept : block == tail ? last_kept : NULL;

@@ -61,6 +61,7 @@ int content_touch(Content *c) {
 static void page_set(struct item *page, uint64_t block, const struct block_ref *ref) {
 	page->refs[block % BLOCKS_PER_PAGE] = *ref;
 	page->dirty = true;
+	content_beyond_log(page->owner);
 }
 
 static struct segment_block block_of(const Content *c, uint64_t draft, uint64_t block, struct bytes plain) {
@@ -246,18 +247,19 @@ static int load_pages(Content *c, struct write_step *step) {
 	return 0;
 }
 
-static void put_bytes(struct item *item, size_t in, const uint8_t *from, size_t size) {
+void content_put_bytes(struct item *item, size_t in, const uint8_t *from, size_t size) {
 	memcpy(item->data + in, from, size);
 	if (in + size > item->plain)
 		item->plain = (uint16_t)(in + size);
 	item->dirty = true;
+	content_touched(item->owner, item, in, in + size);
 }
 
 static void apply(Content *c, struct write_step *step) {
 	size_t in = step->offset % SEGMENT_BLOCK_BYTES;
 	size_t head = SEGMENT_BLOCK_BYTES - in;
 	if (step->head)
-		put_bytes(step->head, in, step->data.data, head < step->data.size ? head : step->data.size);
+		content_put_bytes(step->head, in, step->data.data, head < step->data.size ? head : step->data.size);
 	for (size_t i = 0; i < step->whole; i++) {
 		uint64_t block = step->first_whole + i;
 		struct item *old = item_find(c, ITEM_BLOCK, block);
@@ -268,15 +270,16 @@ static void apply(Content *c, struct write_step *step) {
 	}
 	if (step->tail) {
 		size_t size = (step->offset + step->data.size) % SEGMENT_BLOCK_BYTES;
-		put_bytes(step->tail, 0, step->data.data + step->data.size - size, size);
+		content_put_bytes(step->tail, 0, step->data.data + step->data.size - size, size);
 	}
 	if (step->offset + step->data.size > c->size) {
 		c->size = step->offset + step->data.size;
-		c->size_changed = true;
+		content_grown(c);
 	}
 }
 
-/* Notes how far writes in order have come, and seals what they have filled. */
+/* Notes how far writes in order have come, and seals what they have filled; but what small fsyncs go on with waits for
+ * the next commit, as a block that is sealed needs one. */
 static int note_run(Content *c, const struct write_step *step) {
 	uint64_t end = step->offset + step->data.size;
 	if (step->offset != c->run_next)
@@ -287,6 +290,8 @@ static int note_run(Content *c, const struct write_step *step) {
 		return 0;
 	uint64_t start = c->run_start;
 	c->run_start = filled;
+	if (c->logged)
+		return 0;
 	return content_seal_range(c, start, filled - start);
 }
 
@@ -397,6 +402,7 @@ static int shrink(Content *c, uint64_t size) {
 		rc = cut_block(c, size);
 	if (rc)
 		return rc;
+	content_beyond_log(c);
 	items_drop_from(c, block, page);
 	if (edge) {
 		size_t keep = block % BLOCKS_PER_PAGE;
@@ -415,7 +421,8 @@ static int truncate_locked(Content *c, uint64_t size) {
 		rc = shrink(c, size);
 	if (rc < 0)
 		return rc;
-	c->size_changed |= size != c->size;
+	if (size != c->size)
+		content_grown(c);
 	c->size = size;
 	return 0;
 }

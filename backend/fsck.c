@@ -131,6 +131,16 @@ static int check_rows(struct fsck *f) {
 	return rc == 0 ? 0 : tell_fault(f, "meta.db", NULL, fault_while(rc, "the audit log"));
 }
 
+/* After a clean end there is none, or one put back, which says nothing. */
+static int check_synclog(struct fsck *f) {
+	Store *store = f->store;
+	uint64_t base = 0;
+	int rc = store->clean ? 0 : store_synclog_base(store, &base);
+	if (rc == 0 && !store->clean)
+		rc = synclog_read(store->io, store->keyring, header_vault_id(store->header), base, NULL, NULL, NULL);
+	return rc == 0 ? 0 : tell_fault(f, SYNCLOG_NAME, NULL, rc);
+}
+
 static int check_tables(struct fsck *f) {
 	meta_begin(f->store->meta);
 	return meta_end(f->store->meta, check_rows(f));
@@ -147,7 +157,7 @@ struct listing {
 
 /* Of what is in meta/, metadb_verify gives account. */
 static int check_root_name(void *user, const char *name, bool is_directory) {
-	static const char *const files[] = {STORE_HEADER_NAME, "meta.db", "meta.db-wal", RESERVE_NAME};
+	static const char *const files[] = {STORE_HEADER_NAME, "meta.db", "meta.db-wal", RESERVE_NAME, SYNCLOG_NAME};
 	struct listing *l = user;
 	if (is_directory && (strcmp(name, "meta") == 0 || strcmp(name, "segments") == 0))
 		return 0;
@@ -457,8 +467,9 @@ static int check_all(struct fsck *f) {
 	static const struct {
 		int (*check)(struct fsck *f);
 		const char *name;
-	} stages[] = {{check_tables, "the rows"}, {check_names, "the directory"}, {check_segments, "the segments"},
-	        {check_map, "the maps"}, {check_versions, "the versions"}};
+	} stages[] = {{check_tables, "the rows"}, {check_synclog, "the log of small fsyncs"},
+	        {check_names, "the directory"}, {check_segments, "the segments"}, {check_map, "the maps"},
+	        {check_versions, "the versions"}};
 	for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
 		int rc = soften(f, stages[i].check(f), stages[i].name);
 		if (rc < 0)
@@ -479,7 +490,7 @@ static bool is_about_bytes(int rc) {
  */
 const char *fsck_file_in_words(const char *words, const char *path, char file[static SEGMENT_NAME_BYTES]) {
 	static const char *const names[] = {
-	        STORE_HEADER_NAME, "meta.db-wal", "meta.db", "meta/", RESERVE_NAME, "segments/"};
+	        STORE_HEADER_NAME, "meta.db-wal", "meta.db", "meta/", RESERVE_NAME, SYNCLOG_NAME, "segments/"};
 	const char *own = strstr(words, path);
 	const char *from = own ? own + strlen(path) : words, *first = NULL;
 	size_t length = 0;

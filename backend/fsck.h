@@ -57,7 +57,8 @@ struct fsck_options {
 	void *progress_arg;
 	/*
 	 * fsck_repair: when the vault does not open because commits of its log are lost, or nothing says which state is
-	 * the newest, goes back to what metadb_accept_loss finds. For a person to decide.
+	 * the newest, goes back to what metadb_accept_loss finds; gives up a log of small fsyncs that is damaged. For a
+	 * person to decide.
 	 */
 	bool accept_loss;
 	VaultIo *io; /* instead of the vault's own; for tests, normally NULL */

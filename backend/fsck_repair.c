@@ -183,6 +183,22 @@ static int cut_segment(void *arg, const struct segment_row *row) {
 	return rc < 0 ? rc : add(&r->mended, name, NULL, -1, "they were cut off");
 }
 
+/* What small fsyncs acknowledged and a flipped byte hides goes only by decision; what stands before it, too. */
+static int mend_synclog(struct repair *r) {
+	Store *store = r->store;
+	uint64_t base = 0;
+	int rc = store->clean ? -ENOENT : store_synclog_base(store, &base);
+	if (rc == 0)
+		rc = synclog_read(store->io, store->keyring, header_vault_id(store->header), base, NULL, NULL, NULL);
+	if (rc != -EBADMSG)
+		return rc == -ENOENT ? 0 : rc;
+	rc = add(&r->before, SYNCLOG_NAME, NULL, -1, fault_message());
+	if (rc < 0 || !r->options->accept_loss)
+		return rc;
+	rc = synclog_remove(store->io);
+	return rc < 0 ? rc : add(&r->mended, SYNCLOG_NAME, NULL, -1, "it was given up: the last commit counts");
+}
+
 /* Only of a vault that was unmounted: after a crash the next mount does it, with its own reckoning. */
 static int cut_segments(struct repair *r) {
 	if (!r->store->clean || store_check_log(r->store) < 0)
@@ -210,6 +226,8 @@ static int record_repair(struct repair *r) {
 	        r->has_accepted ? accepted_words(r) : "");
 	meta_begin(store->meta);
 	int rc = store_record(store, "repair", 0, 0, words);
+	if (rc == 0 && !store->clean)
+		rc = store_synclog_keep_base(store);
 	if (rc == 0 && r->has_accepted && store->clean)
 		rc = mark_crashed(store);
 	return meta_commit(store->meta, rc, NULL);
@@ -220,6 +238,8 @@ static int mend_tables(struct repair *r) {
 	int rc = store_open_tables(r->store, &options);
 	if (rc == 0)
 		rc = cut_segments(r);
+	if (rc == 0)
+		rc = mend_synclog(r);
 	if (rc == 0)
 		rc = record_repair(r);
 	meta_close(steal_pointer(&r->store->meta));

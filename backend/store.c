@@ -16,6 +16,7 @@
 #define RESERVE_LEAST ((uint64_t)4 << 20)
 
 static void free_store(Store *store) {
+	synclog_close(store->synclog);
 	content_cache_free(store->cache);
 	segment_store_close(store->segments);
 	meta_close(store->meta);
@@ -218,15 +219,38 @@ int store_check_log(Store *store) {
 
 /* ---- the first and the last transaction ---- */
 
+/*
+ * What small fsyncs acknowledged of drafts. That writes segments under this mount's number, so the mark comes first, in
+ * a commit of its own; it says on which commit the log's records stand, for who might have to begin again.
+ */
+static int bring_back_logged(Store *store, uint64_t *ret_count) {
+	uint64_t base = 0, count = 0;
+	int rc = store_synclog_base(store, &base);
+	if (rc == 0)
+		rc = synclog_read(store->io, store->keyring, header_vault_id(store->header), base, NULL, NULL, &count);
+	if (rc < 0 || count == 0)
+		return rc;
+	meta_begin(store->meta);
+	rc = write_mark(store, false);
+	if (rc == 0)
+		rc = store_synclog_keep_base(store);
+	rc = store_commit_now(store, rc);
+	return rc < 0 ? rc : store_synclog_bring_back(store, base, ret_count);
+}
+
 /* Recovers, marks the vault as mounted, and makes that durable before anything is written under this mount's number. */
 static int begin_mount(Store *store, const struct store_options *options) {
-	uint64_t cut = 0, removed = 0;
-	char words[160];
+	uint64_t cut = 0, removed = 0, logged = 0;
+	char words[200];
 	int rc = segment_sweep(store->segments, store->clean ? 0 : store->mount - 1, &cut, &removed);
+	if (rc == 0)
+		rc = bring_back_logged(store, &logged);
 	if (rc < 0)
 		return rc;
 	meta_begin(store->meta);
 	rc = write_mark(store, false);
+	if (rc == 0)
+		rc = meta_kv_remove(store->meta, STORE_KV_SYNCLOG);
 	if (rc == 0)
 		rc = store_record(store, "mount", 0, 0, NULL);
 	if (rc == 0 && store->damaged > 0)
@@ -236,8 +260,9 @@ static int begin_mount(Store *store, const struct store_options *options) {
 	if (rc == 0 && !store->clean) {
 		(void)snprintf(words, sizeof words,
 		        "after a crash: %lu changes kept, %lu dropped, %lu jobs queued again, %lu bytes of segments "
-		        "cut",
-		        store->recovered_versions, store->dropped_drafts, store->requeued_jobs, cut + removed);
+		        "cut, %lu small fsyncs brought back",
+		        store->recovered_versions, store->dropped_drafts, store->requeued_jobs, cut + removed,
+		        (unsigned long)logged);
 		rc = store_record(store, "recover", 0, 0, words);
 	}
 	return store_commit_now(store, rc);
@@ -339,6 +364,8 @@ int store_open(const char *path, const struct store_secret *secret, const struct
 static int close_writable(Store *store) {
 	int rc = store->failed || meta_failed(store->meta) ? fault(EIO, "the vault had failed") : end_mount(store);
 	meta_close(steal_pointer(&store->meta));
+	if (rc == 0)
+		rc = synclog_remove(store->io);
 	if (rc < 0)
 		return rc;
 	rc = metadb_close(steal_pointer(&store->db));
@@ -376,6 +403,10 @@ Gc *store_gc(Store *store) {
 
 ContentCache *store_content_cache(Store *store) {
 	return store->cache;
+}
+
+SyncLog *store_synclog(Store *store) {
+	return store->synclog;
 }
 
 bool store_is_read_only(const Store *store) {

@@ -16,6 +16,9 @@
  *
  * A failed COMMIT or sync makes the store fail for good: what waited gets -EIO, all later changes -EROFS, reads go on.
  *
+ * What small fsyncs acknowledged is in a log of its own (synclog.h), which joins the commits: before each one all that
+ * it has goes into the rows. After a crash its records are carried out first, under a commit of the mount's mark.
+ *
  * Recovery, in one transaction with its audit records: drafts in Landing and staging that were fsynced are sealed as
  * `recovered` (and told to `arrived`, so that the gate judges them), other drafts are dropped, nodes that have no name
  * and no version any more are forgotten, running jobs are queued again, and the segments that the crashed mount left
@@ -164,7 +167,7 @@ struct store_deferral {
 	void (*resume)(void *arg, bool committed);
 	void *arg;
 };
-#define STORE_DEFERRALS_MAX 2
+#define STORE_DEFERRALS_MAX 4
 
 /* Joins and leaves. The struct is copied; leaving (by its arg) waits for a round that is under way. */
 void store_defer_join(Store *store, const struct store_deferral *deferral);

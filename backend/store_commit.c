@@ -110,6 +110,44 @@ void store_defer_leave(Store *store, const void *arg) {
 	pthread_mutex_unlock(&store->lock);
 }
 
+bool store_is_settled(Store *store) {
+	pthread_mutex_lock(&store->lock);
+	bool waits = meta_pending(store->meta) > 0;
+	for (size_t i = 0; i < STORE_DEFERRALS_MAX && !waits; i++) {
+		const struct store_deferral *other = &store->deferrals[i];
+		waits = other->arg && other->arg != store && other->waits(other->arg);
+	}
+	pthread_mutex_unlock(&store->lock);
+	return !waits;
+}
+
+/* ---- the log of small fsyncs ---- */
+
+int store_give_room(Store *store) {
+	return store->reserve ? reserve_give(store->reserve) : -ENOSPC;
+}
+
+void store_give_up(Store *store) {
+	atomic_store(&store->given_up, true);
+}
+
+static bool log_waits(void *arg) {
+	return synclog_waits(((Store *)arg)->synclog);
+}
+
+static int hold_log(void *arg) {
+	Store *store = arg;
+	synclog_hold(store->synclog);
+	if (atomic_load(&store->given_up))
+		return fault(EIO, "what was synced of a file could not be kept; the next mount brings it back");
+	return content_put_logged(store);
+}
+
+static void resume_log(void *arg, bool committed) {
+	Store *store = arg;
+	synclog_resume(store->synclog, committed, meta_commit_id(store->meta) - 1);
+}
+
 /* ---- rounds ---- */
 
 /* Most of the segments' bytes are synced before the lock is taken, so that others go on meanwhile. */
@@ -180,8 +218,21 @@ static void *committer(void *arg) {
 	return NULL;
 }
 
+/* Who has not Landing's key has no log, and commits each time. */
+static int start_log(Store *store) {
+	const struct store_deferral logged = {.waits = log_waits, .hold = hold_log, .resume = resume_log, .arg = store};
+	int rc = synclog_open(store->io, store->keyring, header_vault_id(store->header),
+	        meta_commit_id(store->meta) - 1, &store->synclog);
+	if (rc == 0)
+		store_defer_join(store, &logged);
+	return rc == -ENOKEY ? 0 : rc;
+}
+
 int store_committer_start(Store *store) {
-	int rc = pthread_create(&store->committer, NULL, committer, store);
+	int rc = start_log(store);
+	if (rc < 0)
+		return rc;
+	rc = pthread_create(&store->committer, NULL, committer, store);
 	if (rc != 0)
 		return fault_errno(rc, "starting the committer");
 	store->committing = true;

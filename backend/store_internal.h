@@ -29,6 +29,9 @@
 /* Rows of kv. */
 #define STORE_KV_MOUNT "store.mount" /* u64: number of the last mount */
 #define STORE_KV_CLEAN "store.clean" /* u8: 1 when it ended well */
+/* u64: the commit on which the records of the log of small fsyncs stand that are still to be brought back; absent: the
+ * last one. */
+#define STORE_KV_SYNCLOG "store.synclog"
 
 struct Store {
 	char *path;
@@ -43,6 +46,7 @@ struct Store {
 	ContentCache *cache;
 	Gc *gc;           /* NULL when read-only */
 	ReadAhead *ahead; /* NULL when not wanted */
+	SyncLog *synclog; /* NULL when read-only, and without Landing's key */
 	uint64_t wal_limit;
 	unsigned commit_ms;
 	uint64_t mount;
@@ -63,6 +67,7 @@ struct Store {
 	pthread_cond_t wake, served;
 	uint64_t wanted, done; /* last ticket drawn, last one served */
 	bool in_round, stop, failed;
+	_Atomic bool given_up; /* what was acknowledged can't be committed: the next round fails */
 	struct store_deferral deferrals[STORE_DEFERRALS_MAX]; /* those with an arg; not changed during a round */
 	_Atomic bool wants_checkpoint;                        /* with the next commit, whatever the log's size */
 	uint64_t durable_records;
@@ -89,6 +94,12 @@ int store_commit_now(Store *store, int rc);
 
 /* -EBADMSG when the log of a later mount than the database knows is missing. */
 int store_check_log(Store *store);
+
+/* The log of small fsyncs. base: the commit that a crash's records stand on. keep_base: a commit that is no recovery
+ * says so first, inside meta_begin. bring_back: the records go into their drafts; *ret_count is how many there were. */
+int store_synclog_base(Store *store, uint64_t *ret_base);
+int store_synclog_keep_base(Store *store);
+int store_synclog_bring_back(Store *store, uint64_t base, uint64_t *ret_count);
 
 /* All of what a crash or an unmount leaves, inside meta_begin. */
 int store_settle(Store *store, const struct store_options *options);

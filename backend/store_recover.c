@@ -112,6 +112,52 @@ static int forget_orphans(Store *store) {
 	return fault_while(rc, "forgetting files without a name");
 }
 
+/* ---- the log of small fsyncs ---- */
+
+static int kept_base(Store *store, uint64_t *ret_base) {
+	uint8_t kept[8];
+	size_t size;
+	int rc = meta_kv_get(store->meta, STORE_KV_SYNCLOG, kept, sizeof kept, &size);
+	if (rc == 0 && size != sizeof kept)
+		rc = fault(EUCLEAN, "metadata: %s is malformed", STORE_KV_SYNCLOG);
+	if (rc == 0)
+		*ret_base = le64_get(kept);
+	return rc;
+}
+
+int store_synclog_base(Store *store, uint64_t *ret_base) {
+	struct meta_committed last;
+	meta_begin(store->meta);
+	int rc = kept_base(store, ret_base);
+	if (rc == -ENOENT) {
+		rc = meta_last_commit(store->meta, &last);
+		*ret_base = last.commit;
+	}
+	return meta_end(store->meta, rc);
+}
+
+int store_synclog_keep_base(Store *store) {
+	struct meta_committed last;
+	uint8_t base[8];
+	uint64_t kept;
+	int rc = kept_base(store, &kept);
+	if (rc != -ENOENT)
+		return rc;
+	rc = meta_last_commit(store->meta, &last);
+	le64_put(base, last.commit);
+	return rc < 0 ? rc : meta_kv_put(store->meta, STORE_KV_SYNCLOG, bytes_of(base, sizeof base));
+}
+
+static int bring_back(void *arg, const struct synclog_record *record) {
+	return content_replay(arg, record);
+}
+
+int store_synclog_bring_back(Store *store, uint64_t base, uint64_t *ret_count) {
+	int rc = synclog_read(
+	        store->io, store->keyring, header_vault_id(store->header), base, bring_back, store, ret_count);
+	return fault_while(rc, "bringing back small fsyncs");
+}
+
 int store_settle(Store *store, const struct store_options *options) {
 	int rc = settle_drafts(store, options);
 	if (rc == 0)

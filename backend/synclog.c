@@ -38,7 +38,7 @@ struct SyncLog {
 	uint32_t durable; /* records of the base that are on the disk */
 	uint64_t start;   /* where what is gathered goes in the file */
 	struct gathered gathered, spare;
-	size_t pieces;       /* put on this base */
+	size_t blocks;       /* to be sealed for what was put on this base */
 	uint64_t last, done; /* tickets: the last one given, and the last one that is durable */
 	bool flushing, held;
 	bool broken; /* a write or a flush failed, or a commit: nothing is taken any more */
@@ -116,7 +116,7 @@ static bool has_room(const SyncLog *log, const struct synclog_record *record, si
 	size_t room = synclog_room(payload), end = log->gathered.used + room;
 	/* Behind the last record there is room for a mark. */
 	return end <= GATHERED_BYTES && log->start + end + SYNCLOG_HEAD_BYTES <= SYNCLOG_BYTES &&
-	       log->pieces + record->count <= SYNCLOG_PIECES_ON_BASE;
+	       log->blocks + record->blocks <= SYNCLOG_BLOCKS_ON_BASE;
 }
 
 /* Seals the record behind what is gathered. Lock held. */
@@ -132,7 +132,7 @@ static int put(SyncLog *log, const struct synclog_record *record, size_t payload
 	}
 	log->gathered.used += synclog_room(payload);
 	log->number++;
-	log->pieces += record->count;
+	log->blocks += record->blocks;
 	return 0;
 }
 
@@ -263,7 +263,7 @@ void synclog_hold(SyncLog *log) {
 static void begin_base(SyncLog *log, uint64_t base) {
 	log->base = base;
 	log->number = log->durable = 0;
-	log->pieces = 0;
+	log->blocks = 0;
 	log->start = SYNCLOG_START;
 	log->gathered.used = 0;
 }

@@ -34,9 +34,9 @@ typedef struct VaultIo VaultIo;
 typedef struct Keyring Keyring;
 
 #define SYNCLOG_NAME "synclog"
-/* Between two commits so many pieces are taken: each is a block to be sealed before the next one, whatever room there
- * is by then. */
-#define SYNCLOG_PIECES_ON_BASE 512u
+/* What is taken between two commits makes at most so many blocks that have to be sealed before the next one, whatever
+ * room there is by then. */
+#define SYNCLOG_BLOCKS_ON_BASE 512u
 
 /*
  * A log for this mount, whose records stand on commit `base`; nothing is written yet. The pointers stay the caller's

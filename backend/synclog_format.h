@@ -64,6 +64,7 @@ struct synclog_record {
 	uint64_t node, version; /* the draft */
 	uint64_t size;          /* of the file, by now */
 	int64_t mtime, ctime;   /* ns; mtime 0: as they were */
+	size_t blocks;          /* how many the next commit has to seal more for it; not in the file */
 	size_t count;
 	struct synclog_piece pieces[SYNCLOG_PIECES_MAX];
 };

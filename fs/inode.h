@@ -45,8 +45,9 @@ typedef struct Inode {
 	/* mtime and ctime that are not in the node's row yet: of the last change of content, or what the kernel sent
 	 * since; 0: nothing to write (ctime: as mtime). */
 	_Atomic int64_t written_at, changed_at;
-	atomic_bool unlinked;   /* no name is left: the draft is dropped at the last close */
-	atomic_bool privileged; /* may have set-id bits or file capabilities that a write has to clear */
+	_Atomic int64_t handed_at; /* the written_at that the content was given last */
+	atomic_bool unlinked;      /* no name is left: the draft is dropped at the last close */
+	atomic_bool privileged;    /* may have set-id bits or file capabilities that a write has to clear */
 
 	/* The table's. */
 	unsigned refs;

@@ -343,12 +343,31 @@ static void truncate_by_gate(struct call *call, const struct setattr *change) {
 	aside_run(&call->fs->verdicts, call->who.uid, answer_truncate, asked);
 }
 
+/* Times that a content was handed and has not put into the row yet must not overtake those that somebody sets now. Not
+ * for what the kernel sends with each fsync, which goes the same way. */
+static void settle_times_first(struct filesystem *fs, const struct setattr *change) {
+	int times = change->set & ~FUSE_SET_ATTR_FILE;
+	bool is_handed_on =
+	        times == (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME) && change->handle && change->handle->writable;
+	Content *content;
+	Inode *inode = is_handed_on || !(times & FUSE_SET_ATTR_MTIME) ? NULL : inode_find(fs->inodes, change->ino);
+	if (!inode)
+		return;
+	if (atomic_load(&inode->handed_at) != 0 && inode_content(fs->inodes, inode, &content) == 0) {
+		(void)content_settle_times(content); /* a database that fails will tell of the change itself, too */
+		inode_content_done(inode);
+	}
+	inode_put(fs->inodes, inode);
+}
+
 static void note_in_inode(struct call *call, const struct setattr *change) {
 	Inode *inode = inode_find(call->fs->inodes, change->ino);
 	if (!inode)
 		return;
-	if (change->set & FUSE_SET_ATTR_MTIME)
+	if (change->set & FUSE_SET_ATTR_MTIME) {
 		atomic_store(&inode->written_at, 0);
+		atomic_store(&inode->handed_at, 0);
+	}
 	if (change->result.mode & (S_ISUID | S_ISGID))
 		atomic_store(&inode->privileged, true);
 	inode_put(call->fs->inodes, inode);
@@ -375,6 +394,7 @@ void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 	struct node wished;
 	late_settle(call_filesystem(req)->late, ino);
 	struct setattr change = {.ino = ino, .set = set, .values = values, .handle = fi ? handle_of(fi) : NULL};
+	settle_times_first(call_filesystem(req), &change);
 	call_begin(&call, req, NULL); /* the kernel's own need no actor */
 	call.event.event = event_of(set);
 	if (concerns_the_past(&call, &change)) {

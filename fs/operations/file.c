@@ -154,6 +154,22 @@ void operation_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) 
 		fuse_reply_err(req, -handle_flush(fs, handle, fuse_req_ctx(req)->pid));
 }
 
+/* *ret_wait is for content_sync_wait, without the content. */
+static int begin_sync(struct filesystem *fs, Inode *inode, struct content_wait *ret_wait) {
+	Content *content;
+	int rc = inode_content(fs->inodes, inode, &content);
+	if (rc < 0)
+		return rc;
+	/* A draft that lacks a part is not sealed at close, so it is not acknowledged here. */
+	rc = -atomic_load(&inode->write_error);
+	if (rc == 0) {
+		(void)inode_hand_times(inode, content);
+		rc = content_sync_begin(content, ret_wait);
+	}
+	inode_content_done(inode);
+	return rc;
+}
+
 void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi) {
 	(void)data_only;
 	if (virtual_is(ino)) {
@@ -161,21 +177,11 @@ void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 		return;
 	}
 	struct filesystem *fs = call_filesystem(req);
-	struct handle *handle = handle_of(fi);
-	late_settle_inode(fs->late, handle->inode);
-	Content *content;
-	int rc = inode_content(fs->inodes, handle->inode, &content);
-	if (rc == 0) {
-		/* A draft that lacks a part is not sealed at close, so it is not acknowledged here. */
-		rc = -atomic_load(&handle->inode->write_error);
-		if (rc == 0)
-			rc = inode_settle_times(fs, handle->inode);
-		if (rc == 0)
-			rc = content_flush_synced(content);
-		inode_content_done(handle->inode);
-	}
+	struct content_wait wait;
+	late_settle_inode(fs->late, handle_of(fi)->inode);
+	int rc = begin_sync(fs, handle_of(fi)->inode, &wait);
 	if (rc == 0)
-		rc = store_commit_wait(fs->store);
+		rc = content_sync_wait(fs->store, &wait);
 	fuse_reply_err(req, -rc);
 }
 

@@ -80,17 +80,16 @@ int inode_settle_times(struct filesystem *fs, Inode *inode) {
 	return meta_end(fs->meta, tree_setattr(fs->meta, inode->node, &times, TREE_MTIME | TREE_CTIME, &node));
 }
 
-/* The times that wait go into the node with the version's row, and are shown from the Inode till then. */
-static int64_t hand_times(Inode *inode, Content *content) {
-	int64_t written = atomic_load(&inode->written_at), changed = atomic_exchange(&inode->changed_at, 0);
-	if (written != 0)
+int64_t inode_hand_times(Inode *inode, Content *content) {
+	int64_t written = atomic_load(&inode->written_at), changed = atomic_load(&inode->changed_at);
+	if (written != 0 && atomic_exchange(&inode->handed_at, written) != written)
 		content_set_times(content, written, changed > written ? changed : written);
 	return written;
 }
 
 static int seal_content(Inode *inode, Content *content, struct sealing *sealing) {
 	int rc = inode->version == 0 ? content_touch(content) : 0;
-	int64_t written = rc == 0 ? hand_times(inode, content) : 0;
+	int64_t written = rc == 0 ? inode_hand_times(inode, content) : 0;
 	struct version sealed;
 	if (rc == 0)
 		rc = content_seal(content, ORIGIN_WRITE, 0, NULL, after_seal, sealing, &sealed);

@@ -59,8 +59,14 @@ int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struc
  * daemon's log and the record. */
 void inode_seal_late(void *arg, Inode *inode, struct audit_event *event);
 
-/* Puts times that wait in the Inode into the node's row: before fsync, and before the version is sealed. */
+/* Puts times that wait in the Inode into the node's row, where no content's sealing will. */
 int inode_settle_times(struct filesystem *fs, Inode *inode);
+
+/*
+ * Hands times that wait in the Inode to its content, unless it has had them: they go into the node's row when it is
+ * synced or sealed, and are shown from the Inode till then. The mtime, 0: none.
+ */
+int64_t inode_hand_times(Inode *inode, Content *content);
 
 /*
  * Content changed (written or cut) by a descriptor: times are noted; set-id bits and file capabilities go when

@@ -30,7 +30,8 @@
 struct file {
 	bool there;
 	uint64_t node;
-	Content *draft; /* open while there is a synced draft */
+	Content *draft; /* open while there is a draft */
+	bool synced;    /* the draft is one that an fsync acknowledged */
 	uint8_t *bytes;
 	size_t size;
 };
@@ -41,9 +42,9 @@ struct run {
 	VaultIo *io;
 	struct file files[NAMES];
 	uint64_t random;
-	uint64_t ops;
+	uint64_t ops, records;                        /* a small fsync makes no record */
 	uint8_t expected[MOST_OPS + 1][DIGEST_BYTES]; /* after each op */
-	size_t shown, matched_later;
+	size_t shown, matched_later, logged;
 };
 
 static uint64_t draw(struct run *r, uint64_t below) {
@@ -79,22 +80,27 @@ static void model_digest(struct run *r) {
 		if (r->files[i].there)
 			digest_file(&hash, i, r->files[i].bytes, r->files[i].size);
 	}
-	digest_end(&hash, r->ops, r->expected[r->ops]);
+	digest_end(&hash, r->records, r->expected[r->ops]);
 }
 
 /* ---- the run ---- */
 
 static int record_op(Meta *m, struct run *r, const char *event) {
 	char words[32];
-	(void)snprintf(words, sizeof words, "op %lu", (unsigned long)(r->ops + 1));
+	(void)snprintf(words, sizeof words, "op %lu", (unsigned long)(r->records + 1));
 	struct audit_event e = {.event = event, .detail = words, .actor = {.exe = "crashtest"}};
 	return audit_record(m, &e, NULL);
 }
 
-static void op_done(struct run *r) {
+static void small_sync_done(struct run *r) {
 	r->ops++;
 	assert_in_range(r->ops, 1, MOST_OPS);
 	model_digest(r);
+}
+
+static void op_done(struct run *r) {
+	r->records++;
+	small_sync_done(r);
 }
 
 static int sealed(Meta *m, const struct version *version, void *arg) {
@@ -113,6 +119,7 @@ static void seal_and_close(struct run *r, struct file *f, Content *c) {
 	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, sealed, r, NULL));
 	content_close(c);
 	f->draft = NULL;
+	f->synced = false;
 	op_done(r);
 }
 
@@ -164,7 +171,7 @@ static void do_unlink(struct run *r, size_t i) {
 	assert_rc(meta_end(m, rc));
 	content_close(f->draft);
 	f->draft = NULL;
-	f->there = false;
+	f->there = f->synced = false;
 	op_done(r);
 }
 
@@ -203,7 +210,54 @@ static void do_sync(struct run *r, size_t i) {
 	assert_rc(meta_end(m, record_op(m, r, "fsync")));
 	op_done(r);
 	assert_rc(content_sync(f->draft));
+	f->synced = true;
 	recorder_mark(r->recorder, r->ops);
+}
+
+/* Little enough for the log, in one or two blocks; now and then the file only grows. */
+static void change_little(struct run *r, struct file *f) {
+	size_t pieces = draw(r, 3);
+	for (size_t n = 0; n < pieces; n++) {
+		size_t offset = draw(r, f->size < MOST_BYTES - 1000 ? f->size + 900 : MOST_BYTES - 1000),
+		       length = 1 + draw(r, 900);
+		for (size_t i = 0; i < length; i++)
+			f->bytes[offset + i] = (uint8_t)draw(r, 256);
+		f->size = offset + length > f->size ? offset + length : f->size;
+		assert_rc(content_write(f->draft, offset, bytes_of(f->bytes + offset, length)));
+	}
+	size_t more = f->size + draw(r, 100);
+	if (pieces == 0 && more <= MOST_BYTES) {
+		f->size = more;
+		assert_rc(content_truncate(f->draft, more));
+	}
+}
+
+static uint64_t last_commit(struct run *r) {
+	struct meta_committed last = {0};
+	Meta *m = store_meta(r->v.store);
+	meta_begin(m);
+	assert_rc(meta_end(m, meta_last_commit(m, &last)));
+	return last.commit;
+}
+
+static void small_sync(struct run *r, struct file *f) {
+	uint64_t before = last_commit(r);
+	change_little(r, f);
+	small_sync_done(r);
+	assert_rc(content_sync(f->draft));
+	r->logged += last_commit(r) == before;
+	recorder_mark(r->recorder, r->ops);
+}
+
+/* Mostly right after a commit, so that they go to the log. */
+static void do_small_syncs(struct run *r) {
+	for (size_t n = 3 + draw(r, 4); n > 0; n--) {
+		size_t i = draw(r, NAMES);
+		if (r->files[i].synced)
+			small_sync(r, &r->files[i]);
+		else if (r->files[i].there && !r->files[i].draft && draw(r, 3) == 0)
+			do_sync(r, i);
+	}
 }
 
 static void one_op(struct run *r) {
@@ -225,7 +279,9 @@ static void one_op(struct run *r) {
 		do_sync(r, i);
 		break;
 	case 4:
+	case 5:
 		commit(r);
+		do_small_syncs(r);
 		break;
 	default: {
 		Content *c = content_of(r, f);
@@ -248,6 +304,8 @@ static void remount(struct run *r, bool crash) {
 	for (size_t i = 0; i < NAMES && crash; i++)
 		leave_unsynced(r, &r->files[i]);
 	commit(r);
+	if (crash)
+		do_small_syncs(r);
 	for (size_t i = 0; i < NAMES; i++) {
 		struct file *f = &r->files[i];
 		if (crash)
@@ -255,6 +313,7 @@ static void remount(struct run *r, bool crash) {
 		else if (f->draft)
 			seal_and_close(r, f, f->draft);
 		f->draft = NULL;
+		f->synced = false;
 	}
 	if (crash)
 		store_abandon(r->v.store);
@@ -404,8 +463,9 @@ static void a_power_loss_at_any_moment_loses_nothing_that_was_acknowledged(void 
 	uint64_t kept = r->random;
 	record_run(r, asked ? 120 : 60);
 	int rc = recorder_each_crash_state(r->recorder, states, kept, judge, r, &shown);
-	printf("%zu calls, %lu ops, %zu crash states, %zu of them after an unacknowledged commit\n",
-	        recorder_count(r->recorder), (unsigned long)r->ops, shown, r->matched_later);
+	printf("%zu calls, %lu ops, %zu crash states, %zu of them after an unacknowledged commit, %zu small fsyncs\n",
+	        recorder_count(r->recorder), (unsigned long)r->ops, shown, r->matched_later, r->logged);
+	assert_true(r->logged > 0);
 	assert_int_equal(rc, 0);
 	assert_int_equal(shown, r->shown);
 	assert_true(shown >= states / 2);

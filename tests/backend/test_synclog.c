@@ -247,11 +247,17 @@ static void a_log_that_is_full_is_refused_until_a_commit(void **state) {
 static void so_are_more_blocks_than_there_is_room_for_at_the_next_commit(void **state) {
 	struct world *w = *state;
 	struct synclog_record record = record_of(1, 0, "x");
-	for (size_t i = 0; i < SYNCLOG_PIECES_ON_BASE; i++) {
+	record.blocks = 1;
+	for (size_t i = 0; i < SYNCLOG_BLOCKS_ON_BASE; i++) {
 		assert_rc(synclog_put(w->log, &record, &w->ticket));
 		assert_rc(synclog_wait(w->log, w->ticket));
 	}
 	assert_int_equal(synclog_put(w->log, &record, &w->ticket), -EAGAIN);
+	record.blocks = 0;
+	assert_rc(synclog_put(w->log, &record, &w->ticket));
+	commit(w, BASE + 1);
+	record.blocks = 1;
+	assert_rc(synclog_put(w->log, &record, &w->ticket));
 }
 
 static void a_record_too_large_is_refused(void **state) {

@@ -14,9 +14,9 @@
  * After a change of one segment the other files must be readable, after one of the metadata all, as packs, pages and
  * anchors vouch for each other.
  *
- * What a change of the log (meta.db-wal) may do is less: its last commits look like what a crash leaves when their end
- * is bad, and nothing tells them apart unless something later says that they were durable. Then an older state is
- * right, and is counted as `older`; other bytes than the file ever had are never right.
+ * What a change of a log (meta.db-wal, synclog) may do is less: its last commits look like what a crash leaves when
+ * their end is bad, and nothing tells them apart unless something later says that they were durable. Then an older
+ * state is right, and is counted as `older`; other bytes than the file ever had are never right.
  */
 #include "backend/content.h"
 #include "backend/fsck.h"
@@ -225,7 +225,7 @@ static struct reading read_all(void) {
 /* ---- a trial ---- */
 
 static bool is_log(const char *name) {
-	return strcmp(name, "meta.db-wal") == 0;
+	return strcmp(name, "meta.db-wal") == 0 || strcmp(name, "synclog") == 0;
 }
 
 static void complain(const char *what, const char *name, const char *words) {

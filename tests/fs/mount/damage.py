@@ -7,6 +7,7 @@ A vault is made by a real mount, with all three zones, versions, links, attribut
 are kept at two earlier times. `damage` (damage.c) works on it at rest, and on another one that was killed. A few of the
 changes are tried through a real mount.
 """
+import contextlib
 import hashlib
 import json
 import os
@@ -42,6 +43,18 @@ def fill(v, rng, stage):
         time.sleep(0.05)
     else:
         v.fault("nothing came to Trusted")
+
+
+def small_fsyncs(v):
+    """Some that go to their log: of bytes that the file has already, so that it is the same with and without them."""
+    name = v.landing("again")
+    with open(name, "rb") as file:
+        content = file.read()
+    file = os.open(name, os.O_RDWR)
+    for at in range(0, 9000, 1000):
+        os.pwrite(file, content[at:at + 1000], at)
+        os.fsync(file)
+    return file
 
 
 def regular_files(v):
@@ -252,7 +265,11 @@ def main():
         v.run("sync", v.mnt)
         manifest(v, v.path("manifest"))
         v.run("sync", v.mnt)
+        file = small_fsyncs(v)
         v.kill()
+        with contextlib.suppress(OSError):
+            os.close(file)
+        v.check(os.path.exists(os.path.join(v.vault, "synclog")), "there is no log of small fsyncs")
         damage(v, "killed", flips - flips * 3 // 4, rng)
         return v.end()
 

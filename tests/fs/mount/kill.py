@@ -182,6 +182,27 @@ class Worker:
             os.close(fd)
         self.done()
 
+    def do_patch(self):
+        """As a database does: a page in place or at the end, fsync, again and again in one open file."""
+        name = f"db{self.rng.randrange(2)}"
+        content = bytearray(self.state.get(name, b""))
+        if name not in self.state:
+            self.about(**{name: b""})
+        fd = os.open(self.path(name), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            for _ in range(self.rng.randrange(10, 200)):
+                at = 4096 * self.rng.randrange(min(len(content) // 4096 + 1, 50))
+                data = self.rng.randbytes(self.rng.choice([1, 700, 4096]))
+                content.extend(bytes(max(0, at - len(content))))
+                content[at:at + len(data)] = data
+                self.about(**{name: bytes(content)})
+                os.pwrite(fd, data, at)
+                os.fsync(fd)
+                self.acknowledged()
+        finally:
+            os.close(fd)
+        self.done()
+
     def do_unlink(self):
         name = self.pick()
         if not name:
@@ -230,6 +251,7 @@ KINDS = {
     "mixed": ["write", "replace", "overwrite", "truncate", "append", "unlink", "rename"],
     "small": ["many", "rename", "unlink", "replace"],
     "big": ["big", "overwrite", "truncate", "append"],
+    "synced": ["patch", "patch", "append"],
     "jobs": ["job"],
 }
 
@@ -346,12 +368,14 @@ def verify_trusted(v, figures):
 def one_round(v, number, rng, figures):
     base = f"r{number}"
     jobs = {}
-    for index, kind in enumerate(["mixed", "mixed", "small", "big"]):
+    # With nothing else going on, small fsyncs go to their log.
+    synced = number % 3 == 2
+    for index, kind in enumerate(["synced"] * 3 if synced else ["mixed", "mixed", "small", "big"]):
         jobs[f"{v.landing(base)}-{index}"] = kind
     for directory in jobs:
         os.mkdir(directory)
     journals = {}
-    for directory, kind in {**jobs, v.landing("jobs"): "jobs"}.items():
+    for directory in [*jobs] + ([] if synced else [v.landing("jobs")]):
         journals[directory] = v.path(f"journal-{base}-{os.path.basename(directory)}")
     v.run("sync", v.mnt)
     children = [multiprocessing.Process(target=work, args=(directory, journals[directory], rng.randrange(1 << 60),
