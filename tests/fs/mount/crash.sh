@@ -32,6 +32,38 @@ same "$T/closed" "$L/open"
 content=$(cat "$L/changing")
 check "changing is whole: $content" test "$content" = before -o "$content" = unsynced
 
+# Small fsyncs: what they said of bytes, size and time is there; a time that somebody set himself is not overtaken.
+cat >"$T/small.py" <<-'EOF'
+	import os, sys, time
+	small, touched, done = sys.argv[1:]
+	files = [os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) for name in (small, touched)]
+	def add(file, word):
+	    os.write(file, word)
+	    os.fsync(file)
+	for word in b"one ", b"two ", b"three ":
+	    for file in files:
+	        add(file, word)
+	os.utime(touched, (981173106, 981173106))
+	os.fsync(files[1])  # a commit, after which small is synced once more
+	add(files[0], b"four ")
+	with open(done, "w") as file:
+	    file.write(str(os.fstat(files[0]).st_mtime_ns))
+	time.sleep(60)
+EOF
+python3 "$T/small.py" "$L/small" "$L/touched" "$T/mtime" &
+small=$!
+for _ in $(seq 100); do [ -s "$T/mtime" ] || sleep 0.1; done
+check 'they are in their log' test -s "$V/synclog"
+crash
+kill "$small"
+content=$(cat "$L/small")
+check "small fsyncs are there: $content" test "$content" = 'one two three four '
+mtime=$(python3 -c "import os; print(os.stat('$L/small').st_mtime_ns)")
+check "with the time ($mtime)" test "$mtime" = "$(cat "$T/mtime")"
+content=$(cat "$L/touched")
+check "those before a touch, too: $content" test "$content" = 'one two three '
+check 'whose time stays' test "$(stat -c %Y "$L/touched")" -eq 981173106
+
 for round in 1 2 3; do
 	(for i in $(seq 60); do
 		cp "$T/closed" "$L/r$round.$i" && "$VAULT_PROGRAM" sync "$L/r$round.$i" && echo "r$round.$i" >>"$T/acknowledged"
