@@ -254,6 +254,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	struct call call;
 	struct node dir, node = {0};
 	char detail[64];
+	late_go_on(call_filesystem(req)->late);
 	call_begin(&call, req, "create");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
 	int rc = call_end(&call, check_create(&call, parent, name, mode, fi->flags, &dir, &node));
@@ -267,7 +268,6 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	}
 	struct fuse_entry_param entry;
 	entry_fill(&call, &dir, &node, &entry);
-	late_go_on(call.fs->late);
 	if (fuse_reply_create(req, &entry, fi) == -ENOENT)
 		handle_release(call.fs, handle_of(fi));
 }
