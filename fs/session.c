@@ -32,6 +32,8 @@
 #define SETTLE_SECONDS 5
 /* What open(2) with O_TMPFILE asks for, since Linux 6.2; newer than these headers and than libfuse 3.14. */
 #define OPCODE_TMPFILE 51
+/* What copy_file_range(2) asks for first, since Linux 6.18. */
+#define OPCODE_COPY_FILE_RANGE_64 53
 /* Interrupts the loop's wait when the session is told to exit. */
 #define WAKE_SIGNAL SIGUSR2
 
@@ -106,10 +108,17 @@ static bool asks_to_kill(const struct fuse_in_header *header, const uint8_t *bod
 	return false;
 }
 
-/* TMPFILE is laid out as CREATE, with SESSION_NAMELESS in the place of the name. */
+/*
+ * TMPFILE is laid out as CREATE, with SESSION_NAMELESS in the place of the name. COPY_FILE_RANGE_64 is COPY_FILE_RANGE,
+ * answered with 64 bits instead of 32 and 32 zeros: the same bytes where the low ones come first. Answered as unknown,
+ * the kernel falls back; but of two that ask for the first time at once the later one makes it give copying up for the
+ * whole mount, and cp writes where it would have shared.
+ */
 static void make_known(struct fuse_in_header *header) {
 	if (header->opcode == OPCODE_TMPFILE)
 		header->opcode = FUSE_CREATE;
+	if (header->opcode == OPCODE_COPY_FILE_RANGE_64 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+		header->opcode = FUSE_COPY_FILE_RANGE;
 }
 
 static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdata) {
