@@ -3,6 +3,7 @@
 
 #include "backend/audit_private.h"
 #include "backend/meta_private.h"
+#include "crypto/base/fnv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -82,10 +83,7 @@ struct audit_keys *audit_keys_next(AuditLog *log) {
 /* ---- interning ---- */
 
 static struct audit_cached *cache_slot(AuditLog *log, struct bytes text) {
-	uint64_t key = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-	for (size_t i = 0; i < text.size; i++)
-		key = (key ^ text.data[i]) * UINT64_C(0x100000001b3);
-	return &log->cache[(key ^ key >> 32) % AUDIT_CACHE_SLOTS];
+	return &log->cache[fnv1a(0, text) % AUDIT_CACHE_SLOTS];
 }
 
 static int intern_row(Meta *m, struct bytes text, uint64_t *ret_id) {

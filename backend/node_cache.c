@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "crypto/base/fault.h"
+#include "crypto/base/fnv.h"
 
 #define NODES 8192u
 #define NAMES 512u
@@ -90,10 +91,7 @@ void node_cache_put_name(NodeCache *cache, uint64_t id, uint64_t parent, struct 
 /* ---- entries ---- */
 
 static size_t place_of(uint64_t parent, struct bytes name) {
-	uint64_t key = UINT64_C(0xcbf29ce484222325) ^ parent; /* FNV-1a */
-	for (size_t i = 0; i < name.size; i++)
-		key = (key ^ name.data[i]) * UINT64_C(0x100000001b3);
-	return (key ^ key >> 32) % ENTRIES;
+	return fnv1a(parent, name) % ENTRIES;
 }
 
 bool node_cache_get_entry(const NodeCache *cache, uint64_t parent, struct bytes name, struct cached_entry *ret) {

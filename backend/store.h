@@ -147,7 +147,8 @@ void store_info(Store *store, struct store_info *ret);
 
 /*
  * fsync: returns when everything that was in the open transaction at the call is durable, together with the segments it
- * refers to. One sync serves all who wait. -EIO when that can't be said (and never will be: the store has failed).
+ * refers to. One sync serves all who wait. The caller may hold no lock that a deferral's hold takes. -EIO when that
+ * can't be said (and never will be: the store has failed).
  */
 int store_commit_wait(Store *store);
 

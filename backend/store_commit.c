@@ -11,6 +11,7 @@
  */
 #include "backend/record.h"
 #include "backend/store_internal.h"
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 
 #include <assert.h>
@@ -58,11 +59,18 @@ int store_commit_now(Store *store, int rc) {
 
 /* ---- work that was put aside ---- */
 
-static bool is_waiting(const Store *store) {
+/* Whether something is to be committed; what `but` has put aside does not count. Lock held. */
+static bool waits_but(const Store *store, const void *but) {
 	bool waits = meta_pending(store->meta) > 0;
-	for (size_t i = 0; i < STORE_DEFERRALS_MAX && !waits; i++)
-		waits = store->deferrals[i].arg && store->deferrals[i].waits(store->deferrals[i].arg);
+	for (size_t i = 0; i < STORE_DEFERRALS_MAX && !waits; i++) {
+		const struct store_deferral *one = &store->deferrals[i];
+		waits = one->arg && one->arg != but && one->waits(one->arg);
+	}
 	return waits;
+}
+
+static bool is_waiting(const Store *store) {
+	return waits_but(store, NULL);
 }
 
 static int hold_all(Store *store) {
@@ -83,10 +91,15 @@ static void resume_all(Store *store, bool committed) {
 	}
 }
 
-/* Lock held. */
-static struct store_deferral *deferral_of(Store *store, const void *arg) {
+/* Locks, with no round under way. */
+static void lock_between_rounds(Store *store) {
+	pthread_mutex_lock(&store->lock);
 	while (store->in_round)
 		pthread_cond_wait(&store->served, &store->lock);
+}
+
+/* NULL as `arg`: a free place. Lock held. */
+static struct store_deferral *deferral_of(Store *store, const void *arg) {
 	for (size_t i = 0; i < STORE_DEFERRALS_MAX; i++) {
 		if (store->deferrals[i].arg == arg)
 			return &store->deferrals[i];
@@ -95,7 +108,7 @@ static struct store_deferral *deferral_of(Store *store, const void *arg) {
 }
 
 void store_defer_join(Store *store, const struct store_deferral *deferral) {
-	pthread_mutex_lock(&store->lock);
+	lock_between_rounds(store);
 	struct store_deferral *slot = deferral_of(store, NULL);
 	assert(slot);
 	*slot = *deferral;
@@ -103,7 +116,7 @@ void store_defer_join(Store *store, const struct store_deferral *deferral) {
 }
 
 void store_defer_leave(Store *store, const void *arg) {
-	pthread_mutex_lock(&store->lock);
+	lock_between_rounds(store);
 	struct store_deferral *slot = deferral_of(store, arg);
 	if (slot)
 		*slot = (struct store_deferral){0};
@@ -112,11 +125,7 @@ void store_defer_leave(Store *store, const void *arg) {
 
 bool store_is_settled(Store *store) {
 	pthread_mutex_lock(&store->lock);
-	bool waits = meta_pending(store->meta) > 0;
-	for (size_t i = 0; i < STORE_DEFERRALS_MAX && !waits; i++) {
-		const struct store_deferral *other = &store->deferrals[i];
-		waits = other->arg && other->arg != store && other->waits(other->arg);
-	}
+	bool waits = waits_but(store, store);
 	pthread_mutex_unlock(&store->lock);
 	return !waits;
 }
@@ -161,19 +170,6 @@ static int commit_round(Store *store) {
 	return rc;
 }
 
-/* The time `ms` from now, as pthread_cond_timedwait wants it. */
-static struct timespec after_ms(unsigned ms) {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
-}
-
 /* Waits until a round is due. Lock held. */
 static void wait_for_work(Store *store) {
 	unsigned tick = store->commit_ms / TICKS + 1;
@@ -183,7 +179,7 @@ static void wait_for_work(Store *store) {
 			return;
 		/* The interval begins with the first operation, not with the last commit. */
 		ticks = waits ? ticks + 1 : 0;
-		struct timespec until = after_ms(tick);
+		struct timespec until = deadline_after_ms(tick);
 		pthread_cond_timedwait(&store->wake, &store->lock, &until);
 	}
 }
@@ -283,7 +279,10 @@ int store_space_check(Store *store) {
 }
 
 bool store_has_plenty(Store *store) {
-	return !store->read_only && !meta_failed(store->meta) && vault_io_has_plenty(store->io);
+	pthread_mutex_lock(&store->lock);
+	bool failed = store->failed;
+	pthread_mutex_unlock(&store->lock);
+	return !store->read_only && !failed && !meta_failed(store->meta) && vault_io_has_plenty(store->io);
 }
 
 uint64_t store_durable_seq(Store *store) {

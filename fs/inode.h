@@ -7,8 +7,9 @@
  * numbers are never used twice. So memory grows with the files that are open, not with those the kernel remembers, and
  * FORGET has nothing to do.
  *
- * Lock order: Inode.lock, Inode.swap, content, meta. The table's own lock is innermost and never held across a call
- * that may wait, so inode_find may be used inside a meta operation; inode_put may not, as it closes the content.
+ * Lock order: Inode.lock, Inode.swap, content, meta. None of them is held while a commit is waited for
+ * (store_commit_wait). The table's own lock is innermost and never held across a call that may wait, so inode_find may
+ * be used inside a meta operation; inode_put may not, as it closes the content.
  */
 #pragma once
 

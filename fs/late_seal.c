@@ -1,4 +1,5 @@
 #include "fs/late_seal.h"
+#include "crypto/base/deadline.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -8,7 +9,7 @@
 
 #include "crypto/base/fault.h"
 
-/* A commit waits for all of them, at some 100 us each. */
+/* A commit waits for all of them, at some 100 us each with their blocks. */
 #define LATE_MAX 256u
 /* The thread seals what has waited for one to two of these. */
 #define LATE_TICK_MS 2
@@ -26,8 +27,7 @@ struct late_seal {
 struct LateSeals {
 	Store *store;
 	InodeTable *inodes;
-	late_seal_fn *seal;
-	void *arg;
+	struct late_hooks hooks;
 	pthread_mutex_t lock; /* innermost but for the table's */
 	struct late_seal *first, *last;
 	atomic_uint count;
@@ -98,34 +98,36 @@ bool late_put(LateSeals *seals, Inode *inode, const struct audit_event *event) {
 }
 
 /* It stands in the queue until it is sealed, so that an empty queue means that nothing is left to do. */
-void late_settle_locked(LateSeals *seals, Inode *inode) {
+int late_settle_locked(LateSeals *seals, Inode *inode) {
 	struct late_seal *late = inode->late;
 	if (!late)
-		return;
-	seals->seal(seals->arg, inode, &late->event);
+		return 0;
+	int rc = seals->hooks.seal(seals->hooks.arg, inode, &late->event);
 	inode->late = NULL;
 	pthread_mutex_lock(&seals->lock);
 	take_out(seals, late);
 	pthread_mutex_unlock(&seals->lock);
 	free(late);
 	inode_put(seals->inodes, inode); /* not the last: who locks it has one */
+	return rc;
 }
 
-void late_settle_inode(LateSeals *seals, Inode *inode) {
+int late_settle_inode(LateSeals *seals, Inode *inode) {
 	if (atomic_load(&seals->count) == 0)
-		return;
+		return 0;
 	pthread_mutex_lock(&inode->lock);
-	late_settle_locked(seals, inode);
+	int rc = late_settle_locked(seals, inode);
 	pthread_mutex_unlock(&inode->lock);
+	return rc;
 }
 
-void late_settle(LateSeals *seals, uint64_t ino) {
-	if (atomic_load(&seals->count) == 0)
-		return;
-	Inode *inode = inode_find(seals->inodes, ino);
-	if (inode)
-		late_settle_inode(seals, inode);
-	inode_put(seals->inodes, inode);
+int late_settle(LateSeals *seals, uint64_t ino) {
+	Inode *inode = atomic_load(&seals->count) > 0 ? inode_find(seals->inodes, ino) : NULL;
+	if (!inode)
+		return 0;
+	int rc = late_settle_inode(seals, inode);
+	seals->hooks.put(seals->hooks.arg, inode);
+	return rc;
 }
 
 /* With the queue's lock, which is let go meanwhile. */
@@ -133,8 +135,8 @@ static void settle_first(LateSeals *seals) {
 	Inode *inode = seals->first->inode;
 	inode_hold(seals->inodes, inode);
 	pthread_mutex_unlock(&seals->lock);
-	late_settle_inode(seals, inode);
-	inode_put(seals->inodes, inode);
+	(void)late_settle_inode(seals, inode);
+	seals->hooks.put(seals->hooks.arg, inode);
 	pthread_mutex_lock(&seals->lock);
 }
 
@@ -161,13 +163,7 @@ void late_go_on(LateSeals *seals) {
 
 /* With the lock: a tick passes, or it is told to go on, or to stop. */
 static void wait_tick(LateSeals *seals) {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += LATE_TICK_MS * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	struct timespec until = deadline_after_ms(LATE_TICK_MS);
 	while (!seals->stop && !seals->now && pthread_cond_timedwait(&seals->wake, &seals->lock, &until) == 0)
 		;
 	seals->tick++;
@@ -222,14 +218,13 @@ static void destroy(LateSeals *seals) {
 	free(seals);
 }
 
-int late_seals_new(Store *store, InodeTable *inodes, late_seal_fn *seal, void *arg, LateSeals **ret) {
+int late_seals_new(Store *store, InodeTable *inodes, const struct late_hooks *hooks, LateSeals **ret) {
 	LateSeals *seals = calloc(1, sizeof *seals);
 	if (!seals)
 		return fault(ENOMEM, "the queue of closed files");
 	seals->store = store;
 	seals->inodes = inodes;
-	seals->seal = seal;
-	seals->arg = arg;
+	seals->hooks = *hooks;
 	pthread_condattr_t monotonic;
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -7,9 +7,12 @@
  *                                    └─ a commit: hold ─ all are sealed, none is put ─ COMMIT ─ resume
  *
  * A close is not durable before a commit, and no commit has what came after a close without the close (store_deferral),
- * so nobody can tell from outside, not even after a crash, that the version came late. Whoever could tell settles
- * first: see the callers. What goes wrong then can't be told by close(2), so nothing is put while the disk is nearly
- * full or the store has failed (handle.c).
+ * so nobody can tell from outside, not even after a crash, that the version came late; only in the log the record of a
+ * close may stand a few milliseconds behind where close(2) returned. Whoever could tell settles first: see the callers.
+ * What goes wrong then can't be told by close(2), so nothing is put while the disk is nearly full or the store has
+ * failed, and nothing that has much to seal, since others may have to wait for it (handle.c).
+ *
+ * Lock order: Inode.lock, the queue's, the table's.
  *
  * Why with a CREATE: the rows of a version take the database for some 60 us. Made at once, beside what the client does
  * next, they keep its next look-up waiting for as long as close(2) took before. From the answer of a CREATE until the
@@ -30,12 +33,18 @@
 
 typedef struct LateSeals LateSeals;
 
-/* Seals the inode's content with that record, which says what may go wrong; the inode's lock is held. */
-typedef void late_seal_fn(void *arg, Inode *inode, struct audit_event *event);
+struct late_hooks {
+	/* Seals the inode's content with that record, the inode's lock held; negative: it failed, and what had changed
+	 * was given up. */
+	int (*seal)(void *arg, Inode *inode, struct audit_event *event);
+	/* Gives up a reference, which may be the last; no lock is held. */
+	void (*put)(void *arg, Inode *inode);
+	void *arg;
+};
 
 /* An empty queue that joins the commits of the store, and its thread. Store and table must outlive it. -ENOMEM or what
  * the system says. */
-int late_seals_new(Store *store, InodeTable *inodes, late_seal_fn *seal, void *arg, LateSeals **ret);
+int late_seals_new(Store *store, InodeTable *inodes, const struct late_hooks *hooks, LateSeals **ret);
 /* Nothing may be in it any more: late_settle_all. Accepts NULL. */
 void late_seals_free(LateSeals *seals);
 
@@ -52,11 +61,12 @@ static inline bool late_waits(const Inode *inode) {
 }
 
 /* Seals what waits: of one inode, whose lock is held; of one that the caller has a reference of; of a number; of all
- * that were there when it was called. The last three hold no lock and no meta operation. */
-void late_settle_locked(LateSeals *seals, Inode *inode);
-void late_settle_inode(LateSeals *seals, Inode *inode);
-void late_settle(LateSeals *seals, uint64_t ino);
+ * that were there when it was called. For the last three the caller holds no lock and is in no meta operation.
+ * Negative: the seal failed, which close(2) could not say. */
+int late_settle_locked(LateSeals *seals, Inode *inode);
+int late_settle_inode(LateSeals *seals, Inode *inode);
+int late_settle(LateSeals *seals, uint64_t ino);
 void late_settle_all(LateSeals *seals);
 
-/* A good moment for the thread: who asks needs no database for a while. */
+/* A good moment for the thread: when it has woken and sealed blocks, who calls needs no database for a while. */
 void late_go_on(LateSeals *seals);

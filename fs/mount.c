@@ -166,7 +166,8 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
 	int rc = inode_table_new(fs->store, &fs->inodes);
 	if (rc == 0)
-		rc = late_seals_new(fs->store, fs->inodes, inode_seal_late, fs, &fs->late);
+		rc = late_seals_new(fs->store, fs->inodes,
+		        &(struct late_hooks){.seal = inode_seal_late, .put = inode_let_go, .arg = fs}, &fs->late);
 	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
 }
 

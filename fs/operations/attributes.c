@@ -213,12 +213,13 @@ static bool defer_times(struct setattr *change) {
 	Inode *inode = change->handle->inode;
 	atomic_store(&inode->written_at, ns_of(change->values->st_mtim));
 	atomic_store(&inode->changed_at, ns_of(change->values->st_ctim));
+	atomic_store(&inode->handed_at, 0);
 	return true;
 }
 
 /* With each removal of a name the kernel sends the ctime that it gave the file. When it was the last one and nobody has
- * the file open, nobody can ask for it any more (look_up_handle in lookup.c), and a version has times of its own: to
- * write it would be the sixth row that a removal changes, in an operation of its own. */
+ * the file open, nobody gets to it any more but by a descriptor of its path alone (O_PATH), and a version has times of
+ * its own: to write it would be the sixth row that a removal changes, in an operation of its own. */
 static bool is_of_no_account(const struct call *call, const struct setattr *change) {
 	uint64_t node, pinned;
 	return change->by_kernel && !change->handle && change->node.nlink == 0 &&

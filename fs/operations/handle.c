@@ -203,6 +203,9 @@ static bool give_up_changes(struct filesystem *fs, Inode *inode, int rc, struct 
 		inode_note_size(inode, content_size(content), false);
 		inode_content_done(inode);
 	}
+	atomic_store(&inode->written_at, 0);
+	atomic_store(&inode->changed_at, 0);
+	atomic_store(&inode->handed_at, 0);
 	atomic_store(&inode->write_error, -rc);
 	return synced;
 }
@@ -218,13 +221,29 @@ static int seal_at_release(struct filesystem *fs, Inode *inode, struct audit_eve
 	return rc == 0 ? 0 : -ENODATA;
 }
 
-void inode_seal_late(void *arg, Inode *inode, struct audit_event *event) {
+int inode_seal_late(void *arg, Inode *inode, struct audit_event *event) {
 	struct filesystem *fs = arg;
 	int rc = atomic_load(&inode->unlinked) ? -ENODATA : seal_at_release(fs, inode, event);
 	if (rc == -ENODATA)
 		rc = record_close(fs, inode, event, false);
 	if (rc < 0)
 		log_fault(rc, "closing node %" PRIu64, inode->node);
+	int error = atomic_load(&inode->write_error);
+	if (error && atomic_load(&inode->dirtiers) == 0) { /* else the RELEASE that is to come */
+		atomic_store(&inode->write_error, 0);
+		show_anew(fs, inode);
+	}
+	fault_clear(); /* of whatever file the caller is about */
+	return -error;
+}
+
+void inode_let_go(void *arg, Inode *inode) {
+	struct filesystem *fs = arg;
+	bool unlinked = atomic_load(&inode->unlinked);
+	uint64_t ino = inode->ino, node = inode->node, pinned;
+	inode_put(fs->inodes, inode);
+	if (unlinked && !inode_describe(fs->inodes, ino, &node, &pinned))
+		drop_nameless(fs, node);
 }
 
 static uint64_t bytes_moved(struct handle *handle) {
@@ -295,15 +314,23 @@ static bool has_written(struct filesystem *fs, Inode *inode) {
 	return written;
 }
 
+/* Blocks that a close put aside may have to seal: about 100 us of work. */
+#define LATE_BLOCKS 16
+
 /* Whether the version may be made after close(2) has returned, which then can't say what failed. */
-static bool may_be_late(struct filesystem *fs, const Inode *inode) {
-	return !inode->cut_off && atomic_load(&inode->write_error) == 0 && store_has_plenty(fs->store);
+static bool may_be_late(struct filesystem *fs, Inode *inode) {
+	Content *content;
+	if (atomic_load(&inode->write_error) != 0 || !store_has_plenty(fs->store) ||
+	        inode_content(fs->inodes, inode, &content) < 0)
+		return false;
+	bool is_little = content_blocks_in_memory(content) <= LATE_BLOCKS;
+	inode_content_done(inode);
+	return is_little;
 }
 
 /* With inode->lock held, and something written. */
 static int seal_at_flush(struct filesystem *fs, struct handle *handle) {
 	char detail[DETAIL_BYTES];
-	late_settle_locked(fs->late, handle->inode);
 	struct audit_event event = close_event(handle, detail);
 	if (!handle->done) {
 		handle->done = true;
@@ -322,8 +349,12 @@ static int seal_at_flush(struct filesystem *fs, struct handle *handle) {
 
 int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer) {
 	Inode *inode = handle->inode;
-	if (!handle->writable || inode->zone != ZONE_LANDING || !has_written(fs, inode))
+	if (!handle->writable || inode->zone != ZONE_LANDING)
 		return 0;
+	/* What an earlier close of another descriptor has put aside is that close's. */
+	int settled = late_settle_inode(fs->late, inode);
+	if (settled < 0 || !has_written(fs, inode))
+		return settled;
 	enum closer_word word = closer_word(&handle->actor, closer);
 	/* The last chance to say that there is no room: nobody hears what becomes of RELEASE. */
 	if (word == CLOSER_WAITS)
@@ -342,11 +373,7 @@ void handle_release(struct filesystem *fs, struct handle *handle) {
 		log_fault(rc, "closing node %" PRIu64, inode->node);
 	if (inode->zone == ZONE_STAGING && fs->gate->staged_release)
 		fs->gate->staged_release(fs->gate->gate, inode, &handle->actor);
-	bool unlinked = atomic_load(&inode->unlinked);
-	uint64_t ino = inode->ino, node = inode->node, pinned;
-	inode_put(fs->inodes, inode);
-	if (unlinked && !inode_describe(fs->inodes, ino, &node, &pinned))
-		drop_nameless(fs, node);
+	inode_let_go(fs, inode);
 	free(handle);
 }
 

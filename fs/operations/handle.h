@@ -41,8 +41,8 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi) {
 struct handle *handle_new(Inode *inode, int flags, const struct actor *actor);
 
 /*
- * A close by thread `closer`: the last writer's seals what changed, as handle_release does, or puts that aside for
- * RELEASE (fs/late_seal.h). Errors are for close(2); the draft stays then, and RELEASE tries again.
+ * A close by thread `closer`: the last writer's seals what changed, as handle_release does, or puts that aside
+ * (fs/late_seal.h). Errors are for close(2); the draft stays then, and RELEASE tries again.
  */
 int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer);
 
@@ -55,9 +55,11 @@ void handle_release(struct filesystem *fs, struct handle *handle);
 /* Seals the draft of an inode, if there is one (or no version yet), as if the last writer had closed it. */
 int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struct audit_event *event);
 
-/* Seals a close that was put aside, with its record: a late_seal_fn, whose arg is the filesystem. What fails is in the
- * daemon's log and the record. */
-void inode_seal_late(void *arg, Inode *inode, struct audit_event *event);
+/* The hooks of fs/late_seal.h, whose arg is the filesystem. seal: a close that was put aside, with its record; what
+ * fails is in the daemon's log and the record, and the kernel is told what the file is. put: and a file that has no
+ * name any more goes with its last user. */
+int inode_seal_late(void *arg, Inode *inode, struct audit_event *event);
+void inode_let_go(void *arg, Inode *inode);
 
 /* Puts times that wait in the Inode into the node's row, where no content's sealing will. */
 int inode_settle_times(struct filesystem *fs, Inode *inode);

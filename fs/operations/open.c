@@ -76,8 +76,9 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 
 /* -ESTALE: the number was given up since it was looked at. The kernel looks the name up anew, and opens what is there.
  */
-static int count_writer(Inode *inode) {
+static int count_writer(struct filesystem *fs, Inode *inode) {
 	pthread_mutex_lock(&inode->lock);
+	(void)late_settle_locked(fs->late, inode); /* nothing is put aside while there is a writer */
 	inode->shared |= ++inode->writers > 1;
 	atomic_fetch_add(&inode->dirtiers, 1);
 	int rc = inode->zone == ZONE_LANDING && inode->pinned ? -ESTALE : 0;
@@ -92,12 +93,15 @@ static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
 }
 
 /*
- * A new file's writer begins its draft with the answer to its CREATE: it needs the database, which a version made late
- * has meanwhile (fs/late_seal.h). What fails is told by the first write.
+ * A new file's writer begins its draft with its CREATE, and not with the first write, as that takes the database, which
+ * a version made late is about to need (fs/late_seal.h). What fails is told by the first write.
  */
 static void begin_draft(struct filesystem *fs, Inode *inode) {
 	Content *content;
-	if (inode_content(fs->inodes, inode, &content) < 0)
+	pthread_mutex_lock(&inode->lock);
+	bool is_new = inode->version == 0 && inode->zone == ZONE_LANDING;
+	pthread_mutex_unlock(&inode->lock);
+	if (!is_new || inode_content(fs->inodes, inode, &content) < 0)
 		return;
 	(void)content_touch(content);
 	inode_content_done(inode);
@@ -114,14 +118,13 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 		inode_put(call->fs->inodes, inode);
 		return -ENOMEM;
 	}
-	late_settle_inode(call->fs->late, inode); /* create(2) found a file there */
 	if (handle->writable)
-		rc = count_writer(inode);
+		rc = count_writer(call->fs, inode);
 	if (rc == 0 && node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
 		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
 	if (rc == 0 && fi->flags & O_TRUNC)
 		rc = inode_truncate(call->fs, inode, 0, session_kills_privileges());
-	if (rc == 0 && handle->writable && node->version == 0 && node->zone == ZONE_LANDING)
+	if (rc == 0 && handle->writable)
 		begin_draft(call->fs, inode);
 	if (rc == 0)
 		reply_opened(fi, handle);
@@ -157,7 +160,11 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	struct call call;
 	struct node node = {0};
 	char detail[64];
-	late_settle(call_filesystem(req)->late, ino);
+	int settled = late_settle(call_filesystem(req)->late, ino);
+	if (settled < 0) { /* the first who can be told that what was closed could not be kept */
+		fuse_reply_err(req, -settled);
+		return;
+	}
 	call_begin(&call, req, "open");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
 	int rc = call_end(&call, check_open(&call, ino, fi->flags, &node));

@@ -10,11 +10,12 @@ struct late {
 	LateSeals *seals;
 	Inode *inode;
 	_Atomic unsigned sealed;
+	bool fails;
 	char detail[64];
 	pthread_mutex_t gate; /* held: sealing waits */
 };
 
-static void seal(void *arg, Inode *inode, struct audit_event *event) {
+static int seal(void *arg, Inode *inode, struct audit_event *event) {
 	struct late *late = arg;
 	pthread_mutex_lock(&late->gate);
 	strncpy(late->detail, event->detail, sizeof late->detail - 1);
@@ -22,6 +23,11 @@ static void seal(void *arg, Inode *inode, struct audit_event *event) {
 		world_put_text(late->world, inode, "sealed late");
 	late->sealed++;
 	pthread_mutex_unlock(&late->gate);
+	return late->fails ? -EIO : 0;
+}
+
+static void let_go(void *arg, Inode *inode) {
+	inode_put(((struct late *)arg)->world->table, inode);
 }
 
 static int set_up(void **state) {
@@ -29,7 +35,8 @@ static int set_up(void **state) {
 	assert_non_null(late);
 	assert_int_equal(world_set_up((void **)&late->world), 0);
 	pthread_mutex_init(&late->gate, NULL);
-	assert_int_equal(late_seals_new(late->world->store, late->world->table, seal, late, &late->seals), 0);
+	const struct late_hooks hooks = {.seal = seal, .put = let_go, .arg = late};
+	assert_int_equal(late_seals_new(late->world->store, late->world->table, &hooks, &late->seals), 0);
 	assert_int_equal(inode_get(late->world->table, &late->world->node, &late->inode), 0);
 	*state = late;
 	return 0;
@@ -77,6 +84,43 @@ static void who_asks_for_the_file_settles_it_once(void **state) {
 	world_expect_text(late->world, late->inode, "sealed late");
 }
 
+static bool put_another(struct late *late, uint64_t number) {
+	struct node node = late->world->node;
+	node.ino += number;
+	Inode *inode;
+	assert_int_equal(inode_get(late->world->table, &node, &inode), 0);
+	const struct audit_event event = {.event = "close", .detail = ""};
+	pthread_mutex_lock(&inode->lock);
+	bool takes = late_put(late->seals, inode, &event);
+	pthread_mutex_unlock(&inode->lock);
+	inode_put(late->world->table, inode);
+	return takes;
+}
+
+static void who_settles_hears_that_it_failed(void **state) {
+	struct late *late = *state;
+	late->fails = true;
+	pthread_mutex_lock(&late->inode->lock); /* else the queue's thread might be first */
+	const struct audit_event event = {.event = "close", .detail = ""};
+	assert_true(late_put(late->seals, late->inode, &event));
+	assert_int_equal(late_settle_locked(late->seals, late->inode), -EIO);
+	assert_int_equal(late_settle_locked(late->seals, late->inode), 0);
+	pthread_mutex_unlock(&late->inode->lock);
+	assert_int_equal(late->sealed, 1);
+}
+
+static void only_so_many_are_put_aside(void **state) {
+	struct late *late = *state;
+	pthread_mutex_lock(&late->gate);
+	unsigned count = 0;
+	while (put_another(late, 1000 + count))
+		assert_in_range(++count, 1, 1000);
+	pthread_mutex_unlock(&late->gate);
+	assert_in_range(count, 100, 1000);
+	late_settle_all(late->seals);
+	assert_true(put_another(late, 900));
+}
+
 static void nobody_need_ask(void **state) {
 	struct late *late = *state;
 	assert_true(put(late));
@@ -105,19 +149,6 @@ static void *commit(void *arg) {
 	return (void *)(intptr_t)store_commit_wait(late->world->store);
 }
 
-static bool put_another(struct late *late, uint64_t number) {
-	struct node node = late->world->node;
-	node.ino += number;
-	Inode *inode;
-	assert_int_equal(inode_get(late->world->table, &node, &inode), 0);
-	const struct audit_event event = {.event = "close", .detail = ""};
-	pthread_mutex_lock(&inode->lock);
-	bool takes = late_put(late->seals, inode, &event);
-	pthread_mutex_unlock(&inode->lock);
-	inode_put(late->world->table, inode);
-	return takes;
-}
-
 static void a_commit_waits_for_all_and_lets_none_in(void **state) {
 	struct late *late = *state;
 	pthread_t committer;
@@ -140,6 +171,8 @@ static void a_commit_waits_for_all_and_lets_none_in(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(who_asks_for_the_file_settles_it_once, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(who_settles_hears_that_it_failed, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(only_so_many_are_put_aside, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(nobody_need_ask, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(what_waits_outlives_its_last_handle, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(a_commit_waits_for_all_and_lets_none_in, set_up, tear_down),

@@ -3,11 +3,17 @@
 ASSAYFS_LATE_ROUNDS: how often each thing is tried (default 60). (mount)
 """
 import contextlib
+import errno
 import os
+import resource
+import subprocess
 import sys
+import time
 
 from promise import Vault, count
 
+LIMIT = 2 << 20
+BLOCK = bytes(range(250)) * 40  # less than a block, so that it is sealed with the close
 ROUNDS = count("ASSAYFS_LATE_ROUNDS", 60)
 
 
@@ -66,6 +72,18 @@ def replaced_at_once(vault):
         vault.check(texts == [b"one", b"two", b"two!", b"three"], f"{name} had the versions {texts}")
 
 
+def closed_twice(vault):
+    """Duplicates that are closed one after the other: one version, one record of the close that made it."""
+    for i in range(ROUNDS):
+        fd = os.open(vault.landing(f"twice-{i}"), os.O_WRONLY | os.O_CREAT)
+        other = os.dup(fd)
+        os.write(fd, b"once")
+        os.close(fd)
+        os.close(other)
+    made = [r["path"] for r in vault.records("--event", "close") if r["path"].startswith("Landing/twice-")]
+    vault.check(sorted(made) == sorted(f"Landing/twice-{i}" for i in range(ROUNDS)), f"records of closes: {len(made)}")
+
+
 def times_at_once(vault):
     """The times that stat shows don't change when the version has come, nor with a new mount."""
     shown = {}
@@ -96,15 +114,50 @@ def killed_at_once(vault):
                 vault.check(file.read() == name.encode(), f"{name} lost what had been closed before another's fsync")
 
 
+def lost_at_once(vault, rounds):
+    """A version that could not be made after its close was: the next open is told, and nobody is shown what is not there.
+
+    The daemon may write no file beyond a size (RLIMIT_FSIZE), which statvfs(3) does not tell."""
+    vault.mount(restore_signals=False)  # SIGXFSZ stays ignored
+    resource.prlimit(vault.pid, resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+    told, shown = 0, {}
+    for i in range(LIMIT // len(BLOCK) + 20):
+        name = vault.landing(f"lost-{rounds}-{i}")
+        try:
+            write(name, BLOCK)
+            if rounds == "asked":
+                with open(name, "rb") as file:
+                    vault.check(file.read() == BLOCK, f"{name} is not what was written")
+        except OSError as error:
+            told += error.errno in (errno.EFBIG, errno.EIO)
+        time.sleep(0.02)  # what the kernel is told it has from a thread
+        shown[name] = os.stat(name).st_size if os.path.exists(name) else None
+    vault.check(told > 0 or rounds != "asked", "nobody was told of a version that could not be made")
+    records = vault.records("--event", "close")
+    failed = {record["path"] for record in records if record["outcome"] == "error" and f"/lost-{rounds}-" in record["path"]}
+    vault.check(failed, "no close is on record as failed")
+    subprocess.run(["umount", vault.mnt], check=True)
+    while subprocess.run(["pgrep", "-f", vault.mnt], capture_output=True, check=False).returncode == 0:
+        time.sleep(0.05)
+    vault.mount()
+    for name, size in shown.items():
+        there = os.stat(name).st_size if os.path.exists(name) else None
+        vault.check(size == there, f"{name} had {size} bytes to see, and has {there}")
+
+
 def main():
     with Vault() as vault:
         vault.mount()
         asked_at_once(vault)
         changed_at_once(vault)
         replaced_at_once(vault)
+        closed_twice(vault)
         times_at_once(vault)
         killed_at_once(vault)
         vault.umount()
+        for rounds in "asked", "not-asked":
+            lost_at_once(vault, rounds)
+            vault.umount()
         vault.fsck()
         return vault.end()
 

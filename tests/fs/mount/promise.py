@@ -122,8 +122,8 @@ class Vault:
                                f"{done.stdout.decode(errors='replace').strip()[:2000]}")
         return done
 
-    def mount(self, *options):
-        self.run("mount", *options, "--passfile", self.passfile, self.vault, self.mnt)
+    def mount(self, *options, **how):
+        self.run("mount", *options, "--passfile", self.passfile, self.vault, self.mnt, **how)
         self.pid = json.loads(self.run("status", "--json", self.mnt).stdout)["pid"]
 
     def umount(self):
