@@ -8,10 +8,13 @@
 #include "fs/parts.h"
 #include "fs/session.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 struct unlocking {
 	const struct invocation *call;
@@ -49,6 +52,27 @@ static char *join_options(const struct invocation *call) {
 	return list;
 }
 
+/* What is mounted there already is not looked into: its own refusal says more. */
+static bool hides_something(const char *dir) {
+	struct statfs about;
+	if (statfs(dir, &about) < 0 || about.f_type == FUSE_SUPER_MAGIC)
+		return false;
+	DIR *list = opendir(dir);
+	bool found = false;
+	for (const struct dirent *entry; list && !found && (entry = readdir(list));)
+		found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	if (list)
+		closedir(list);
+	return found;
+}
+
+static bool is_within(const char *dir, const char *vault) {
+	_cleanup_(freep) char *inner = realpath(dir, NULL);
+	_cleanup_(freep) char *outer = realpath(vault, NULL);
+	size_t length = outer ? strlen(outer) : 0;
+	return inner && length > 1 && strncmp(inner, outer, length) == 0 && (inner[length] == '/' || !inner[length]);
+}
+
 /* What can be seen to be wrong before anybody types a passphrase. */
 static int check_places(const struct invocation *call) {
 	const char *vault = command_operand(call, 0), *dir = command_operand(call, 1);
@@ -65,6 +89,15 @@ static int check_places(const struct invocation *call) {
 		                            : "");
 	if (!S_ISDIR(about.st_mode))
 		return command_fail(call, EXIT_USAGE, "mounting %s on %s: it is no directory", vault, dir);
+	if (is_within(dir, vault))
+		return command_fail(call, EXIT_USAGE,
+		        "mounting %s on %s: a vault can't be mounted on itself; choose a directory outside of it",
+		        vault, dir);
+	if (hides_something(dir))
+		return command_fail(call, EXIT_USAGE,
+		        "mounting %s on %s: it is not empty, and what is in it would be hidden; choose an empty "
+		        "directory",
+		        vault, dir);
 	return 0;
 }
 

@@ -98,6 +98,12 @@ class VaultTests(Tests):
         self.init()
         self.one_line(self.assayfs("mount", "v", "nowhere", code=1, start_new_session=True), "mkdir")
         self.one_line(self.assayfs("mount", "v", "pass", code=2, start_new_session=True), "no directory")
+        os.makedirs(self.path("full/of"))
+        self.one_line(self.assayfs("mount", "v", "full", code=2, start_new_session=True), "not empty")
+        os.mkdir(self.path("v/inside"))
+        for place in "v", "v/inside", "./v/../v":
+            self.one_line(self.assayfs("mount", "v", place, code=2, start_new_session=True), "outside of it")
+        os.rmdir(self.path("v/inside"))
 
     def test_the_passphrase_stands_in_no_argument_and_no_environment(self):
         self.write("pass", "correct horse\n")
