@@ -12,17 +12,17 @@ struct late {
 	_Atomic unsigned sealed;
 	bool fails;
 	char detail[64];
-	pthread_mutex_t gate; /* held: sealing waits */
+	_Atomic bool closed; /* sealing waits */
 };
 
 static int seal(void *arg, Inode *inode, struct audit_event *event) {
 	struct late *late = arg;
-	pthread_mutex_lock(&late->gate);
+	while (late->closed)
+		usleep(1000);
 	strncpy(late->detail, event->detail, sizeof late->detail - 1);
 	if (inode == late->inode)
 		world_put_text(late->world, inode, "sealed late");
 	late->sealed++;
-	pthread_mutex_unlock(&late->gate);
 	return late->fails ? -EIO : 0;
 }
 
@@ -34,7 +34,6 @@ static int set_up(void **state) {
 	struct late *late = calloc(1, sizeof *late);
 	assert_non_null(late);
 	assert_int_equal(world_set_up((void **)&late->world), 0);
-	pthread_mutex_init(&late->gate, NULL);
 	const struct late_hooks hooks = {.seal = seal, .put = let_go, .arg = late};
 	assert_int_equal(late_seals_new(late->world->store, late->world->table, &hooks, &late->seals), 0);
 	assert_int_equal(inode_get(late->world->table, &late->world->node, &late->inode), 0);
@@ -47,7 +46,6 @@ static int tear_down(void **state) {
 	late_settle_all(late->seals);
 	inode_put(late->world->table, late->inode);
 	late_seals_free(late->seals);
-	pthread_mutex_destroy(&late->gate);
 	void *world = late->world;
 	free(late);
 	return world_tear_down(&world);
@@ -111,11 +109,11 @@ static void who_settles_hears_that_it_failed(void **state) {
 
 static void only_so_many_are_put_aside(void **state) {
 	struct late *late = *state;
-	pthread_mutex_lock(&late->gate);
+	late->closed = true;
 	unsigned count = 0;
 	while (put_another(late, 1000 + count))
 		assert_in_range(++count, 1, 1000);
-	pthread_mutex_unlock(&late->gate);
+	late->closed = false;
 	assert_in_range(count, 100, 1000);
 	late_settle_all(late->seals);
 	assert_true(put_another(late, 900));
@@ -134,12 +132,12 @@ static void nobody_need_ask(void **state) {
 /* The file that nobody has open any more is there till then. */
 static void what_waits_outlives_its_last_handle(void **state) {
 	struct late *late = *state;
-	pthread_mutex_lock(&late->gate); /* else the queue's thread might be first */
+	late->closed = true; /* else the queue's thread might be first */
 	assert_true(put(late));
 	inode_put(late->world->table, late->inode);
 	Inode *again = inode_find(late->world->table, late->world->node.ino);
 	assert_ptr_equal(again, late->inode);
-	pthread_mutex_unlock(&late->gate);
+	late->closed = false;
 	late_settle_all(late->seals);
 	assert_int_equal(late->sealed, 1);
 }
@@ -152,7 +150,7 @@ static void *commit(void *arg) {
 static void a_commit_waits_for_all_and_lets_none_in(void **state) {
 	struct late *late = *state;
 	pthread_t committer;
-	pthread_mutex_lock(&late->gate);
+	late->closed = true;
 	assert_true(put(late));
 	assert_int_equal(pthread_create(&committer, NULL, commit, late), 0);
 	unsigned others = 0; /* until it holds */
@@ -160,7 +158,7 @@ static void a_commit_waits_for_all_and_lets_none_in(void **state) {
 		assert_in_range(++others, 1, 200); /* fewer than fit */
 		usleep(10000);
 	}
-	pthread_mutex_unlock(&late->gate);
+	late->closed = false;
 	void *rc;
 	pthread_join(committer, &rc);
 	assert_int_equal((intptr_t)rc, 0);
