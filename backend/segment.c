@@ -214,11 +214,18 @@ struct run {
 	const uint8_t *bytes;
 };
 
+/* Whether its batch has no other block: the shortest directory is before it. */
+static bool is_alone(const struct block_ref *ref) {
+	return ref->position == ref->batch + segment_batch_prefix(1);
+}
+
 static int block_read(
         SegmentStore *s, struct segment *segment, const struct block_ref *ref, const struct run *run, uint8_t *out) {
 	struct batch_key *key = NULL;
 	const uint8_t *sealed = run->bytes + (ref->position - run->start);
-	int rc = segment_batch_key_get(s, segment, ref->batch, run->start == ref->batch ? run->bytes : NULL, &key);
+	/* Between the blocks of a run lie the headers of their batches, but for the first. */
+	const uint8_t *header = ref->batch >= run->start ? run->bytes + (ref->batch - run->start) : NULL;
+	int rc = segment_batch_key_get(s, segment, ref->batch, is_alone(ref), header, &key);
 	if (rc < 0)
 		return rc;
 	size_t size = (size_t)ref->plain + SEGMENT_TAG_BYTES;
@@ -262,7 +269,7 @@ static size_t run_length(const struct block_ref *refs, size_t n) {
 static uint32_t run_start(SegmentStore *s, const struct block_ref *refs, size_t n) {
 	bool near = refs[0].position - refs[0].batch <= HEADER_NEAR_BYTES &&
 	            end_of(&refs[n - 1]) - refs[0].batch <= BUFFER_BYTES;
-	if (!near || segment_batch_key_known(s, refs[0].segment, refs[0].batch))
+	if (!near || (!is_alone(&refs[0]) && segment_batch_key_known(s, refs[0].segment, refs[0].batch)))
 		return refs[0].position;
 	return refs[0].batch;
 }

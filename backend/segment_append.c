@@ -242,10 +242,10 @@ static int append_once(SegmentStore *s, enum zone zone, const struct segment_blo
 	if (rc == 0)
 		rc = write_batch(&place, buffer);
 	rc = settle(s, &place, rc);
-	if (rc == 0)
+	if (rc == 0 && n > 1)
 		segment_batch_key_add(s, number, place.at, aead);
 	else
-		aead_free(aead);
+		aead_free(aead); /* of one block it is not kept: segment_batch_key_get */
 	return rc;
 }
 

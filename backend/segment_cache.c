@@ -118,17 +118,29 @@ bool segment_batch_key_known(SegmentStore *s, uint32_t segment, uint32_t batch) 
 	return known;
 }
 
-int segment_batch_key_get(
-        SegmentStore *s, struct segment *segment, uint32_t batch, const uint8_t *header, struct batch_key **ret_key) {
-	struct segment_cache *cache = &s->cache;
+static struct batch_key *take_known(struct segment_cache *cache, uint32_t segment, uint32_t batch) {
 	pthread_mutex_lock(&cache->lock);
-	struct batch_key *key = find(cache, segment->row.number, batch);
+	struct batch_key *key = find(cache, segment, batch);
 	if (key) {
 		key->users++;
 		unlink_lru(cache, key);
 		push_newest(cache, key);
 	}
 	pthread_mutex_unlock(&cache->lock);
+	return key;
+}
+
+/* If another thread was faster, this one lives until it is put. */
+static void keep(struct segment_cache *cache, struct batch_key *key) {
+	pthread_mutex_lock(&cache->lock);
+	if (!find(cache, key->segment, key->batch))
+		insert(cache, key);
+	pthread_mutex_unlock(&cache->lock);
+}
+
+int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t batch, bool alone, const uint8_t *header,
+        struct batch_key **ret_key) {
+	struct batch_key *key = alone ? NULL : take_known(&s->cache, segment->row.number, batch);
 	if (!key) {
 		Aead *aead = NULL;
 		int rc = load(s, segment, batch, header, &aead);
@@ -140,11 +152,8 @@ int segment_batch_key_get(
 			return fault(ENOMEM, "no memory for the key of a batch");
 		}
 		key->users = 1;
-		pthread_mutex_lock(&cache->lock);
-		/* If another thread was faster, this one lives until it is put. */
-		if (!find(cache, key->segment, key->batch))
-			insert(cache, key);
-		pthread_mutex_unlock(&cache->lock);
+		if (!alone)
+			keep(&s->cache, key);
 	}
 	*ret_key = key;
 	return 0;

@@ -116,10 +116,14 @@ void segment_adopt_file(SegmentStore *s, struct segment *segment, VaultFile *fil
 /* What the cache holds is freed by its closer; no block may be in use then. -ENOMEM. */
 int segment_cache_init(struct segment_cache *cache);
 void segment_cache_free(struct segment_cache *cache);
-/* The cipher of the batch at `batch`, from the cache or made from the batch's header: `header` (SEGMENT_BATCH_BYTES) as
- * it was read, or NULL, and then it is read from the file of the pinned segment. Give it back with put. */
-int segment_batch_key_get(
-        SegmentStore *s, struct segment *segment, uint32_t batch, const uint8_t *header, struct batch_key **ret_key);
+/*
+ * The cipher of the batch at `batch`, from the cache or made from the batch's header: `header` (SEGMENT_BATCH_BYTES) as
+ * it was read, or NULL, and then it is read from the file of the pinned segment. Give it back with put. That of a batch
+ * of one block (`alone`) is not kept: who reads the block has what it takes, and among 20,000 small files looking for
+ * it, keeping it and letting another go took as long as making it.
+ */
+int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t batch, bool alone, const uint8_t *header,
+        struct batch_key **ret_key);
 /* Whether the cache has it: a hint. */
 bool segment_batch_key_known(SegmentStore *s, uint32_t segment, uint32_t batch);
 /* Takes over a cipher that was just made for writing. Frees it if it can't be kept. */
