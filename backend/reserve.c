@@ -120,9 +120,21 @@ static int look(Reserve *reserve, uint64_t bytes) {
 	return ask(reserve);
 }
 
+/*
+ * Who was refused commits nothing, so no checkpoint comes that would refill what was given: it is done as soon as there
+ * is room for it twice, which whoever it was given for leaves over. Mutex held.
+ */
+static void refill_when_free(Reserve *reserve) {
+	if (reserve->held == reserve->wanted || ask(reserve) < 0)
+		return;
+	if (reserve->free_seen >= reserve->wanted - reserve->held + reserve->wanted)
+		(void)fill(reserve);
+}
+
 int reserve_check(Reserve *reserve, uint64_t bytes) {
 	(void)pthread_mutex_lock(&reserve->mutex);
 	int rc = 0;
+	refill_when_free(reserve);
 	if (reserve->held < reserve->wanted)
 		rc = fault(ENOSPC,
 		        "the vault's file system is full: the reserve for pending work holds %" PRIu64 " of %" PRIu64

@@ -140,6 +140,14 @@ void store_give_up(Store *store) {
 	atomic_store(&store->given_up, true);
 }
 
+/* Of the last commit; nobody commits meanwhile. */
+static uint64_t store_last_base(Store *store) {
+	struct meta_committed last = {0};
+	meta_begin(store->meta);
+	(void)meta_end(store->meta, meta_last_commit(store->meta, &last));
+	return synclog_base(last.commit, last.time_ns);
+}
+
 static bool log_waits(void *arg) {
 	return synclog_waits(((Store *)arg)->synclog);
 }
@@ -154,7 +162,7 @@ static int hold_log(void *arg) {
 
 static void resume_log(void *arg, bool committed) {
 	Store *store = arg;
-	synclog_resume(store->synclog, committed, meta_commit_id(store->meta) - 1);
+	synclog_resume(store->synclog, committed, store_last_base(store));
 }
 
 /* ---- rounds ---- */
@@ -217,8 +225,8 @@ static void *committer(void *arg) {
 /* Who has not Landing's key has no log, and commits each time. */
 static int start_log(Store *store) {
 	const struct store_deferral logged = {.waits = log_waits, .hold = hold_log, .resume = resume_log, .arg = store};
-	int rc = synclog_open(store->io, store->keyring, header_vault_id(store->header),
-	        meta_commit_id(store->meta) - 1, &store->synclog);
+	int rc = synclog_open(
+	        store->io, store->keyring, header_vault_id(store->header), store_last_base(store), &store->synclog);
 	if (rc == 0)
 		store_defer_join(store, &logged);
 	return rc == -ENOKEY ? 0 : rc;

@@ -126,14 +126,17 @@ static int kept_base(Store *store, uint64_t *ret_base) {
 }
 
 int store_synclog_base(Store *store, uint64_t *ret_base) {
-	struct meta_committed last;
+	struct meta_committed base = {0};
 	meta_begin(store->meta);
-	int rc = kept_base(store, ret_base);
-	if (rc == -ENOENT) {
-		rc = meta_last_commit(store->meta, &last);
-		*ret_base = last.commit;
-	}
-	return meta_end(store->meta, rc);
+	int rc = kept_base(store, &base.commit);
+	if (rc == 0)
+		rc = meta_commit_time(store->meta, base.commit, &base.time_ns);
+	else if (rc == -ENOENT)
+		rc = meta_last_commit(store->meta, &base);
+	rc = meta_end(store->meta, rc);
+	if (rc == 0)
+		*ret_base = synclog_base(base.commit, base.time_ns);
+	return rc;
 }
 
 int store_synclog_keep_base(Store *store) {

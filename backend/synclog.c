@@ -164,8 +164,11 @@ static int begin_file(SyncLog *log) {
 	memcpy(headers + SYNCLOG_HEADER_BYTES, headers, SYNCLOG_HEADER_BYTES);
 	if (rc == 0)
 		rc = vault_file_open(log->io, SYNCLOG_NAME, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &file);
+	/* What a crash left behind the headers must not be there while they are written: find_key. */
 	if (rc == 0)
-		rc = vault_file_size(file, &log->filled);
+		rc = vault_file_truncate(file, 0);
+	if (rc == 0)
+		rc = vault_file_sync(file);
 	if (rc == 0)
 		rc = vault_file_write_at(file, 0, bytes_of(headers, sizeof headers));
 	if (rc == 0)
@@ -393,7 +396,8 @@ int synclog_each(SyncLog *log, synclog_fn *fn, void *arg) {
 	return rc;
 }
 
-/* The key that a genuine header names. false: none was ever durable, or the mount wrote no record. */
+/* The key that a genuine header names. false: none was ever durable, so the mount wrote no record, or it was changed.
+ */
 static bool find_key(const struct reader *r, const Keyring *keyring,
         const uint8_t vault_id[static SYNCLOG_VAULT_ID_BYTES], struct secret_key *ret) {
 	for (size_t i = 0; i < SYNCLOG_HEADERS && r->size >= SYNCLOG_START; i++) {
@@ -402,6 +406,15 @@ static bool find_key(const struct reader *r, const Keyring *keyring,
 		if (synclog_header_parse(bytes, &header) == 0 &&
 		        memcmp(header.vault_id, vault_id, SYNCLOG_VAULT_ID_BYTES) == 0 &&
 		        key_of(keyring, &header, ret) == 0 && synclog_header_open(ret->bytes, bytes) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether anything was ever put behind the headers, which were durable by then. */
+static bool has_records(const struct reader *r) {
+	for (size_t at = SYNCLOG_START; at < r->size; at++) {
+		if (r->bytes[at] != 0)
 			return true;
 	}
 	return false;
@@ -422,6 +435,11 @@ int synclog_read(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[sta
 		r.key = key.bytes;
 	if (rc == 0 && find_key(&r, keyring, vault_id, &key))
 		rc = read_counting(&r, fn, arg, &count);
+	else if (rc == 0 && has_records(&r))
+		rc = fault(EBADMSG,
+		        "%s: both headers are damaged, or another vault's: what small fsyncs acknowledged "
+		        "since the last commit is lost",
+		        SYNCLOG_NAME);
 	reader_end(&r);
 	if (rc < 0 && rc != -ENOENT)
 		return rc;

@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/derive.h"
+#include "crypto/digest.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,6 +24,16 @@ void synclog_key(const uint8_t landing_key[static 32], const struct synclog_head
 	memcpy(context, header->vault_id, SYNCLOG_VAULT_ID_BYTES);
 	memcpy(context + SYNCLOG_VAULT_ID_BYTES, header->salt, SYNCLOG_SALT_BYTES);
 	derive_key(landing_key, "sync log", bytes_of(context, sizeof context), ret_key);
+}
+
+uint64_t synclog_base(uint64_t commit, int64_t time_ns) {
+	static const char domain[] = "assayfs sync log base 1"; /* with its NUL */
+	uint8_t input[sizeof domain + 16], digest[DIGEST_BYTES];
+	memcpy(input, domain, sizeof domain);
+	le64_put(input + sizeof domain, commit);
+	le64_put(input + sizeof domain + 8, (uint64_t)time_ns);
+	blake2b(bytes_of(input, sizeof input), digest);
+	return le64_get(digest);
 }
 
 /* ---- header ---- */

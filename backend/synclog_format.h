@@ -7,7 +7,7 @@
  *
  *     header  0 magic "ASSAYSYN"  8 format u16  10 zeros [2]  12 version of the key "landing" u32  16 vault id [16]
  *             32 salt [32]  64 zeros  472 nonce [24]  496 tag [16]
- *     head    0 magic "ASYN"  4 payload bytes u32 (0: a mark)  8 base u64  16 number u32  20 durable u32
+ *     head    0 magic "ASYN"  4 payload bytes u32 (0: a mark)  8 base u64 (synclog_base)  16 number u32  20 durable u32
  *             24 nonce [24]  48 tag [16]
  *     payload node u64, version u64, size of the file u64, mtime i64, ctime i64, pieces u32, zeros u32,
  *             pieces × {offset u64, length u32, zeros u32}, the pieces' bytes
@@ -49,11 +49,18 @@ struct synclog_header {
 };
 
 struct synclog_head {
-	uint64_t base;    /* the commit that the record stands on */
+	uint64_t base;    /* synclog_base of the commit that the record stands on */
 	uint32_t number;  /* of the record, from 1 on for each base; of a mark: how many stand before it */
 	uint32_t durable; /* so many records of this base were durable when this was sealed */
 	uint32_t length;  /* of the payload; 0: a mark */
 };
+
+/*
+ * The name of a commit as a base: the first 8 bytes, little-endian, of BLAKE2b-256 over "assayfs sync log base 1" with
+ * its NUL, its number u64 and its time i64 (commit_log). The number alone comes again when the database goes back to an
+ * older checkpoint (fsck --repair --accept-loss); no two commits have the same time.
+ */
+uint64_t synclog_base(uint64_t commit, int64_t time_ns);
 
 /* What one fsync made durable of one file. */
 struct synclog_piece {

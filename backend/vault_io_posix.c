@@ -119,7 +119,10 @@ static int posix_lock(void *opaque) {
 		return fault_errno(errno, "locking vault %s", vault->path);
 	long pid = lock_holder(vault->fd);
 	if (pid)
-		return fault(EBUSY, "vault %s is in use by process %ld; unmount it there first", vault->path, pid);
+		return fault(EBUSY,
+		        "vault %s is in use by process %ld; unmount it there first (assayfs umount; --force if that "
+		        "process is dead and does not go)",
+		        vault->path, pid);
 	return fault(EBUSY,
 	        "vault %s is in use by another process; unmount it there first (`fuser -v %s` may tell which)",
 	        vault->path, vault->path);

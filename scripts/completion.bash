@@ -7,7 +7,7 @@ _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
 	mount) echo "--foreground --options $_assayfs_secret" ;;
-	umount) echo '--lazy' ;;
+	umount) echo '--lazy --force' ;;
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
 	'policy suggest') echo '--output --json' ;;

@@ -28,7 +28,8 @@ struct unmounting {
 static int busy(const char *mountpoint) {
 	_cleanup_(freep) char *quoted = words_shell(mountpoint);
 	return fault(EBUSY,
-	        "files in it are open, or somebody stands there: fuser -vm %s shows who (-l waits for them)",
+	        "files in it are open, or somebody stands there: fuser -vm %s shows who (with -l the name goes at "
+	        "once, and the mount ends with the last of them)",
 	        quoted ? quoted : "DIR");
 }
 
@@ -143,11 +144,23 @@ static int end_mount(const struct invocation *call, struct unmounting *unmountin
 	return rc ? command_fault(call, rc, "unmounting %s", mount->mountpoint) : EXIT_DONE;
 }
 
-/* Absolute and without links, also when the last component is a dead mount that can't be looked at. */
-static char *real_path(const char *path) {
-	char *real = realpath(path, NULL);
-	if (real || (errno != ENOTCONN && errno != EACCES && errno != EIO))
-		return real;
+/*
+ * The process is dead or stuck: the kernel ends the connection, so that who waits for it gets an error instead. Dying,
+ * it may be held by a thread that waits for a client that waits for it; then nothing else frees them, and the vault
+ * stays locked.
+ */
+static int force_end(const struct invocation *call, const char *mountpoint) {
+	if (umount2(mountpoint, MNT_FORCE | UMOUNT_NOFOLLOW) == 0)
+		return EXIT_DONE;
+	int error = errno;
+	if (error == EBUSY && umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		return EXIT_DONE;
+	(void)fault(error, "%s%s", strerror(error), error == EPERM ? "; only root may do that" : "");
+	return command_fault(call, -error, "ending %s by force", mountpoint);
+}
+
+/* Absolute and without links but for the last component, which is not looked at: the mount may not answer. */
+static char *path_by_parent(const char *path) {
 	_cleanup_(freep) char *copy = strdup(path);
 	if (!copy)
 		return NULL;
@@ -164,10 +177,19 @@ static char *real_path(const char *path) {
 	return joined;
 }
 
+/* Absolute and without links, also when the last component is a dead mount that can't be looked at. */
+static char *real_path(const char *path) {
+	char *real = realpath(path, NULL);
+	if (real || (errno != ENOTCONN && errno != EACCES && errno != EIO))
+		return real;
+	return path_by_parent(path);
+}
+
 static int run_umount(const struct invocation *call) {
 	const char *dir = command_operand(call, 0);
 	_cleanup_(freep) struct mountinfo *mount = calloc(1, sizeof *mount);
-	_cleanup_(freep) char *real = real_path(dir);
+	bool is_forced = command_has(call, "force");
+	_cleanup_(freep) char *real = is_forced ? path_by_parent(dir) : real_path(dir);
 	if (!mount)
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	if (!real)
@@ -181,7 +203,7 @@ static int run_umount(const struct invocation *call) {
 	/* Standing in the mount would keep it busy by ourselves. */
 	if (chdir("/") < 0)
 		return command_fail(call, EXIT_UNDECIDED, "leaving the directory: %s", strerror(errno));
-	return end_mount(call, &unmounting, mount);
+	return is_forced ? force_end(call, mount->mountpoint) : end_mount(call, &unmounting, mount);
 }
 
 const struct command command_umount = {
@@ -195,7 +217,9 @@ const struct command command_umount = {
                    "be copied, checked or mounted again at once.",
         .options =
                 (const struct command_option[]){
-                        {"lazy", 'l', NULL, "take the name away now; the end comes with the last open file"}, {0}},
+                        {"lazy", 'l', NULL, "take the name away now; the end comes with the last open file"},
+                        {"force", '\0', NULL, "end a mount whose process is dead or stuck: who waits gets an error"},
+                        {0}},
         .examples = (const struct command_example[]){{"assayfs umount /mnt", "unmount"}, {0}},
         .exits = EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED),
         .run = run_umount,

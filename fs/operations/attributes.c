@@ -213,7 +213,6 @@ static bool defer_times(struct setattr *change) {
 	Inode *inode = change->handle->inode;
 	atomic_store(&inode->written_at, ns_of(change->values->st_mtim));
 	atomic_store(&inode->changed_at, ns_of(change->values->st_ctim));
-	atomic_store(&inode->handed_at, 0);
 	return true;
 }
 

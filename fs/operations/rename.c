@@ -13,6 +13,7 @@ struct rename {
 	unsigned flags;
 	struct node dir, new_dir, node, there;
 	bool has_there;
+	bool closes, closes_former; /* the new name, and the former one, stand where not everybody may look now */
 	struct renamed result;
 };
 
@@ -91,7 +92,15 @@ static int tell_gate_of_all(struct call *call, const struct rename *rename) {
 	return rc;
 }
 
+static void note_closed_names(struct call *call, struct rename *rename) {
+	bool opens = access_everybody_searches(&call->who, &rename->dir);
+	bool new_opens = access_everybody_searches(&call->who, &rename->new_dir);
+	rename->closes = opens && !new_opens;
+	rename->closes_former = (rename->flags & RENAME_EXCHANGE) && new_opens && !opens;
+}
+
 static int move(struct call *call, struct rename *rename) {
+	note_closed_names(call, rename);
 	int rc = tree_rename(call->meta, rename->dir.id, rename->name, rename->new_dir.id, rename->new_name,
 	        rename->flags, &rename->result);
 	if (rc < 0)
@@ -129,10 +138,20 @@ static int check_unjudged(struct call *call, const struct rename *rename) {
 	return gate->trusted_change(gate->gate, call->meta, &caller, GATE_MOVE, &node, call_path(call, 1), NULL);
 }
 
+/* The kernel takes along how long it may keep a name, which a folder that everybody searches had earned it. */
+static void forget_kept_names(struct call *call, const struct rename *rename) {
+	if (rename->closes)
+		notify_entry(call->fs->notifier, rename->new_dir.ino, rename->new_name);
+	if (rename->closes_former)
+		notify_entry(call->fs->notifier, rename->dir.ino, rename->name);
+}
+
 static void reply_renamed(struct call *call, const struct rename *rename, int rc) {
 	const struct node *replaced = &rename->result.replaced;
 	if (rc == 0 && replaced->id && replaced->nlink == 0)
 		inode_set_unlinked(call->fs->inodes, replaced->ino, true);
+	if (rc == 0)
+		forget_kept_names(call, rename);
 	fuse_reply_err(call->req, -rc);
 }
 

@@ -129,7 +129,10 @@ def xfstests(mounted, options):
     mounted.unmount()
     env = xfstests_environment(mounted, options)
     listed = mounted.run([check, "-fuse", "-n", "-g", "quick"], 300, cwd=options.built, env=env)
-    for case in re.findall(r"^(generic/\d+)", listed.output, re.M):
+    cases = re.findall(r"^(generic/\d+)", listed.output, re.M)
+    if not cases:
+        raise CannotRun(f"it lists no case: {listed.last_line()}")
+    for case in cases:
         if options.fits(case):
             yield xfstest(mounted, options, env, case)
 

@@ -61,6 +61,23 @@ static void a_write_on_a_full_disk_takes_from_the_ballast_step_by_step(void **st
 	reserve_abandon(reserve);
 }
 
+static void what_was_given_comes_back_as_soon_as_there_is_room(void **state) {
+	struct recorder_fixture *fixture = *state;
+	Reserve *reserve = NULL;
+	recorder_set_capacity(fixture->recorder, BALLAST + 1000);
+	assert_rc(reserve_open(fixture->io, BALLAST, &reserve));
+	assert_rc(reserve_give(reserve));
+	assert_int_equal(reserve_check(reserve, 1), -ENOSPC);
+	/* Not what whoever it was given for is about to use. */
+	recorder_set_capacity(fixture->recorder, 2 * BALLAST - 1000);
+	assert_int_equal(reserve_check(reserve, 1), -ENOSPC);
+	assert_true(reserve_held(reserve) < BALLAST);
+	recorder_set_capacity(fixture->recorder, 3 * BALLAST);
+	assert_rc(reserve_check(reserve, 1));
+	assert_int_equal(reserve_held(reserve), BALLAST);
+	reserve_abandon(reserve);
+}
+
 static void without_a_reserve_a_full_disk_is_just_full(void **state) {
 	struct recorder_fixture *fixture = *state;
 	VaultFile *file = NULL;
@@ -198,6 +215,7 @@ int main(void) {
 	        ON_DISK(operations_are_refused_before_the_ballast_is_touched),
 	        ON_DISK(promises_between_two_looks_at_the_disk_add_up),
 	        ON_DISK(a_write_on_a_full_disk_takes_from_the_ballast_step_by_step),
+	        ON_DISK(what_was_given_comes_back_as_soon_as_there_is_room),
 	        ON_DISK(without_a_reserve_a_full_disk_is_just_full),
 	        ON_DISK(a_full_disk_opens_with_what_there_is_and_refuses_operations),
 	        ON_DISK(a_clean_end_removes_the_ballast_and_a_crash_leaves_it),

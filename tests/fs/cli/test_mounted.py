@@ -465,6 +465,28 @@ s = socket.socket(socket.AF_UNIX); s.connect('/run/assayfs/{vault}')
         self.assayfs("mount", "--passfile", "pass", "v", "mnt")
         self.check(open(os.path.join(self.mnt, "Landing/a.txt"), encoding="utf-8").read() == "words", "lost")
 
+    def test_a_mount_whose_process_is_stuck_is_ended_by_force(self):
+        self.mounted()
+        self.put("Landing/a.txt", "words")
+        self.assayfs("sync", "mnt")
+        pid = self.json("status", "--json", "mnt")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        waiting = subprocess.Popen(["cat", os.path.join(self.mnt, "Landing/not-there")], stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(0.2)
+            self.check(waiting.poll() is None, "nobody waits for the process that was stopped")
+            self.assayfs("umount", "--force", "mnt", timeout=30)
+            self.check(waiting.wait(30) != 0, "who waited was told that all is well")
+        finally:
+            waiting.kill()
+            os.kill(pid, signal.SIGKILL)
+        for _ in range(200):
+            if not os.path.exists(f"/proc/{pid}"):
+                break
+            time.sleep(0.05)
+        self.assayfs("mount", "--passfile", "pass", "v", "mnt")
+        self.check(open(os.path.join(self.mnt, "Landing/a.txt"), encoding="utf-8").read() == "words", "lost")
+
     def test_the_recovery_key_opens_the_vault(self):
         self.write("pass", "correct horse\n")
         made = json.loads(self.assayfs("init", *CHEAP, "--json", "--passfile", "pass", "v").stdout)

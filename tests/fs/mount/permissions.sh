@@ -51,6 +51,19 @@ denied create Raw/x sh -c "echo y >'$M/Raw/x'"
 denied opendir .assayfs/audit ls "$M/.assayfs/audit"
 denied opendir .assayfs/versions/Landing/open/secret ls "$M/.assayfs/versions/Landing/open/secret"
 
+# What was moved to where not everybody may look is not found by the name that the kernel still had of it.
+mkdir "$L/open/tree" "$L/private"
+chmod 700 "$L/private"
+for name in open/moved open/tree/leaf private/exchanged open/exchanged; do
+	echo shown >"$L/$name"
+done
+mv "$L/open/moved" "$L/open/tree" "$L/private"
+perl -e 'syscall(316, -100, $ARGV[0], -100, $ARGV[1], 2) == 0 or die "$!\n"' "$L/open/exchanged" "$L/private/exchanged"
+sleep 0.5 # the kernel is told by a thread
+for name in moved tree tree/leaf exchanged; do
+	refused 'ermi' as stat "$L/private/$name"
+done
+
 # What the mode bits do allow.
 check 'read what others may' as grep -q readable "$L/open/readable"
 check 'write where the group may' as sh -c "echo z >'$L/group/z'"
