@@ -71,7 +71,7 @@ static int after_failure(Inode *inode, Content *content, off_t offset) {
 	return error && (uint64_t)offset > content_size(content) ? -error : 0;
 }
 
-static int write_content(struct filesystem *fs, Inode *inode, off_t offset, struct bytes data, bool kills) {
+static int write_content(struct filesystem *fs, Inode *inode, off_t offset, struct bytes data, fuse_req_t killer) {
 	Content *content;
 	int rc = inode_content(fs->inodes, inode, &content);
 	if (rc < 0)
@@ -82,7 +82,7 @@ static int write_content(struct filesystem *fs, Inode *inode, off_t offset, stru
 	if (rc == 0)
 		inode_note_size(inode, (uint64_t)offset + data.size, true);
 	inode_content_done(inode);
-	return rc < 0 ? rc : inode_changed(fs, inode, kills);
+	return rc < 0 ? rc : inode_changed(fs, inode, killer);
 }
 
 void operation_write(
@@ -94,7 +94,7 @@ void operation_write(
 	struct handle *handle = handle_of(fi);
 	late_settle_inode(call_filesystem(req)->late, handle->inode);
 	int rc = handle->writable ? write_content(call_filesystem(req), handle->inode, offset, bytes_of(data, size),
-	                                    session_kills_privileges())
+	                                    killer_of(req))
 	                          : -EBADF;
 	if (rc < 0) {
 		if (handle->writable)
@@ -232,7 +232,7 @@ void operation_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
 	if (rc == 0)
 		rc = clone_contents(fs, &range, &done);
 	if (rc == 0 && done > 0)
-		rc = inode_changed(fs, to->inode, session_kills_privileges());
+		rc = inode_changed(fs, to->inode, killer_of(req));
 	if (rc < 0) {
 		fuse_reply_err(req, -rc);
 		return;

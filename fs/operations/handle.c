@@ -377,12 +377,14 @@ void handle_release(struct filesystem *fs, struct handle *handle) {
 	free(handle);
 }
 
-static int clear_privileges(struct filesystem *fs, Inode *inode) {
+/* The kernel asks for it with the writer's own request, never with one that writes back what was cached. */
+static int clear_privileges(struct filesystem *fs, Inode *inode, fuse_req_t killer) {
 	struct node node;
+	struct actor_answers answers;
+	struct access_subject writer = actor_subject(killer, &answers);
 	meta_begin(fs->meta);
 	int rc = tree_get(fs->meta, inode->node, &node);
-	/* A write that was cached comes without its writer's groups. */
-	uint32_t mode = access_mode_after_write(node.mode, false);
+	uint32_t mode = rc == 0 ? access_mode_after_write(node.mode, access_in_group(&writer, node.gid)) : 0;
 	if (rc == 0 && mode != node.mode) {
 		struct node values = {.mode = mode};
 		rc = tree_setattr(fs->meta, inode->node, &values, TREE_MODE, &node);
@@ -391,23 +393,24 @@ static int clear_privileges(struct filesystem *fs, Inode *inode) {
 		rc = xattr_remove(fs->meta, inode->node, bytes_of_string(CAPABILITY_XATTR));
 		rc = rc == -ENODATA ? 0 : rc;
 	}
-	return meta_end(fs->meta, rc);
-}
-
-int inode_changed(struct filesystem *fs, Inode *inode, bool kills) {
-	atomic_store(&inode->changed_at, 0);
-	atomic_store(&inode->written_at, meta_now(fs->meta));
-	if (!kills || !atomic_load(&inode->privileged))
-		return 0;
-	int rc = clear_privileges(fs, inode);
-	if (rc == 0) {
-		atomic_store(&inode->privileged, false);
-		notify_inode(fs->notifier, inode->ino);
-	}
+	rc = meta_end(fs->meta, rc);
+	if (rc == 0)
+		atomic_store(&inode->privileged, (mode & (S_ISUID | S_ISGID)) != 0);
 	return rc;
 }
 
-int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, bool kills) {
+int inode_changed(struct filesystem *fs, Inode *inode, fuse_req_t killer) {
+	atomic_store(&inode->changed_at, 0);
+	atomic_store(&inode->written_at, meta_now(fs->meta));
+	if (!killer || !atomic_load(&inode->privileged))
+		return 0;
+	int rc = clear_privileges(fs, inode, killer);
+	if (rc == 0)
+		notify_inode(fs->notifier, inode->ino);
+	return rc;
+}
+
+int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer) {
 	Content *content;
 	int rc = inode_content(fs->inodes, inode, &content);
 	if (rc < 0)
@@ -421,5 +424,5 @@ int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, bool kill
 	if (rc == 0 && size == 0)
 		atomic_store(&inode->write_error, 0);
 	inode_content_done(inode);
-	return rc < 0 ? rc : inode_changed(fs, inode, kills);
+	return rc < 0 ? rc : inode_changed(fs, inode, killer);
 }

@@ -70,11 +70,16 @@ int inode_settle_times(struct filesystem *fs, Inode *inode);
  */
 int64_t inode_hand_times(Inode *inode, Content *content);
 
+/* The request, if the kernel asks with it that privileges be cleared; else NULL. In its own thread. */
+static inline fuse_req_t killer_of(fuse_req_t req) {
+	return session_kills_privileges() ? req : NULL;
+}
+
 /*
- * Content changed (written or cut) by a descriptor: times are noted; set-id bits and file capabilities go when
- * `kills` says so. In a meta operation of its own, only when there is something to clear.
+ * Content changed (written or cut) by a descriptor: times are noted; file capabilities and set-id bits go if there is a
+ * killer, whose groups count. In a meta operation of its own, only when there is something to clear.
  */
-int inode_changed(struct filesystem *fs, Inode *inode, bool kills);
+int inode_changed(struct filesystem *fs, Inode *inode, fuse_req_t killer);
 
 /* Size of a file is set, with all that goes with it. */
-int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, bool kills);
+int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer);

@@ -14,7 +14,7 @@ struct allocation {
 	Inode *inode;
 	int mode;
 	uint64_t offset, length;
-	bool kills; /* set-id bits go, as with a write: here the kernel doesn't ask for it */
+	fuse_req_t killer; /* set-id bits go, as with a write: here the kernel doesn't ask for it; NULL: they stay */
 };
 
 /* Zeros are never stored, so a range of them is a hole as well. */
@@ -25,7 +25,7 @@ static int punch(struct filesystem *fs, const struct allocation *wish) {
 		return rc;
 	rc = content_punch(content, wish->offset, wish->length);
 	inode_content_done(wish->inode);
-	return rc < 0 ? rc : inode_changed(fs, wish->inode, wish->kills);
+	return rc < 0 ? rc : inode_changed(fs, wish->inode, wish->killer);
 }
 
 static int extend(struct filesystem *fs, const struct allocation *wish) {
@@ -35,8 +35,8 @@ static int extend(struct filesystem *fs, const struct allocation *wish) {
 		return rc;
 	bool grows = content_size(content) < wish->offset + wish->length;
 	inode_content_done(wish->inode);
-	return grows ? inode_truncate(fs, wish->inode, wish->offset + wish->length, wish->kills)
-	             : inode_changed(fs, wish->inode, wish->kills);
+	return grows ? inode_truncate(fs, wish->inode, wish->offset + wish->length, wish->killer)
+	             : inode_changed(fs, wish->inode, wish->killer);
 }
 
 /* What will not fit is refused at once, though what will may have been taken by others when it is written. */
@@ -74,7 +74,7 @@ void operation_fallocate(
 	        .mode = mode,
 	        .offset = (uint64_t)offset,
 	        .length = (uint64_t)length,
-	        .kills = fuse_req_ctx(req)->uid != 0};
+	        .killer = fuse_req_ctx(req)->uid != 0 ? req : NULL};
 	int rc = handle->writable ? allocate(call_filesystem(req), &wish) : -EBADF;
 	fuse_reply_err(req, -rc);
 }

@@ -123,7 +123,7 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 	if (rc == 0 && node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
 		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
 	if (rc == 0 && fi->flags & O_TRUNC)
-		rc = inode_truncate(call->fs, inode, 0, session_kills_privileges());
+		rc = inode_truncate(call->fs, inode, 0, killer_of(call->req));
 	if (rc == 0 && handle->writable)
 		begin_draft(call->fs, inode);
 	if (rc == 0)

@@ -115,6 +115,8 @@ def fsstress(mounted, options):
 
 # ---- xfstests ----
 
+# xfstests puts words of its own in the place of these wherever they stand in what a test prints.
+XFSTESTS_VAULTS = ("vault-for-test", "vault-for-scratch")
 XFSTESTS_USERS = ("fsgqa", "123456-fsgqa", "fsgqa2")
 
 
@@ -138,7 +140,7 @@ def xfstests(mounted, options):
 
 
 def xfstests_environment(mounted, options):
-    for name in ("test", "scratch"):
+    for name in XFSTESTS_VAULTS:
         mounted.make_vault(name)
         os.mkdir(os.path.join(mounted.folder, name + ".mnt"))
     mounted.link(os.path.join(options.scripts, "mount.fuse.assayfs"), "/sbin/mount.fuse.assayfs")
@@ -149,8 +151,9 @@ def xfstests_environment(mounted, options):
         file.write("#!/bin/sh\n/bin/df \"$@\" | sed 's/fuse\\.assayfs/fuse/'\n")
     os.chmod(file.name, 0o755)
     return {"PATH": shim + ":" + os.environ["PATH"], "FSTYP": "fuse", "FUSE_SUBTYP": ".assayfs",
-            "TEST_DEV": "test", "TEST_DIR": os.path.join(mounted.folder, "test.mnt"),
-            "SCRATCH_DEV": "scratch", "SCRATCH_MNT": os.path.join(mounted.folder, "scratch.mnt"),
+            "TEST_DEV": XFSTESTS_VAULTS[0], "TEST_DIR": os.path.join(mounted.folder, XFSTESTS_VAULTS[0] + ".mnt"),
+            "SCRATCH_DEV": XFSTESTS_VAULTS[1],
+            "SCRATCH_MNT": os.path.join(mounted.folder, XFSTESTS_VAULTS[1] + ".mnt"),
             "MOUNT_OPTIONS": "-oallow_other,suid,dev", "TEST_FS_MOUNT_OPTS": "-oallow_other,suid,dev",
             "RESULT_BASE": os.path.join(mounted.outside, "results"),
             "ASSAYFS": mounted.assayfs, "ASSAYFS_VAULTS": mounted.folder}

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,9 +147,16 @@ static void set_id_bits_go_with_a_hole(void) {
 	        seteuid(65534) < 0)
 		die("capability");
 	expect("nobody may have room", fallocate(fd, 0, 0, 2 * BLOCK) == 0);
+	expect("nobody may write", pwrite(fd, "y", 1, 0) == 1 && fsync(fd) == 0);
 	if (seteuid(0) < 0 || fstat(fd, &about) < 0)
 		die("capability");
-	expect("set-gid is gone without execution", (about.st_mode & 07777) == 0666);
+	expect("set-gid without execution stays for one of the group", (about.st_mode & 07777) == 02666);
+	if (setgroups(0, NULL) < 0 || setegid(65534) < 0 || seteuid(65534) < 0)
+		die("groups");
+	expect("another may write", pwrite(fd, "z", 1, 0) == 1 && fsync(fd) == 0);
+	if (seteuid(0) < 0 || setegid(0) < 0 || fstat(fd, &about) < 0)
+		die("groups");
+	expect("and goes for another", (about.st_mode & 07777) == 0666);
 	expect("and so is the capability", fgetxattr(fd, "security.capability", NULL, 0) < 0 && errno == ENODATA);
 	close(fd);
 }
