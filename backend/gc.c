@@ -2,6 +2,7 @@
 #include "backend/gc.h"
 #include "backend/gc_internal.h"
 #include "backend/record.h"
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -40,12 +41,8 @@ int gc_open(Store *store, unsigned grace_ms, Gc **ret) {
 	Gc *gc = calloc(1, sizeof *gc);
 	if (!gc)
 		return fault(ENOMEM, "no memory for the collector");
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&gc->lock, NULL);
-	pthread_cond_init(&gc->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	deadline_cond_init(&gc->wake);
 	gc->store = store;
 	gc->grace_ns = (int64_t)(grace_ms ? grace_ms : GC_GRACE_MS_DEFAULT) * 1000000;
 	gc->share = SHARE_MOST;

@@ -4,6 +4,7 @@
 #include "backend/record.h"
 #include "backend/segment_watch.h"
 #include "backend/store_internal.h"
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
 
@@ -52,13 +53,9 @@ static int new_store(const char *path, const struct store_options *options, Stor
 	Store *store = calloc(1, sizeof *store);
 	if (!store)
 		return fault(ENOMEM, "no memory to open vault %s", path);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&store->lock, NULL);
-	pthread_cond_init(&store->wake, &monotonic);
+	deadline_cond_init(&store->wake);
 	pthread_cond_init(&store->served, NULL);
-	pthread_condattr_destroy(&monotonic);
 	store->path = strdup(path);
 	store->read_only = options->read_only;
 	store->notice = options->notice;

@@ -1,5 +1,6 @@
 #include "fs/control.h"
 
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "fs/command/words.h"
 
@@ -507,13 +508,11 @@ static void shut_all(Control *control, int how) {
 
 /* Who is being read from is interrupted at once; who is being answered has a moment to take the end. */
 static void end_connections(Control *control) {
-	struct timespec until;
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += ENDING_MS / 1000;
+	struct timespec until = deadline_after_ms(ENDING_MS);
 	pthread_mutex_lock(&control->lock);
 	shut_all(control, SHUT_RD);
 	while (control->connection_count)
-		if (pthread_cond_timedwait(&control->emptied, &control->lock, &until) == ETIMEDOUT)
+		if (pthread_cond_clockwait(&control->emptied, &control->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
 			break;
 	shut_all(control, SHUT_RDWR);
 	while (control->connection_count)

@@ -225,12 +225,8 @@ int late_seals_new(Store *store, InodeTable *inodes, const struct late_hooks *ho
 	seals->store = store;
 	seals->inodes = inodes;
 	seals->hooks = *hooks;
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&seals->lock, NULL);
-	pthread_cond_init(&seals->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	deadline_cond_init(&seals->wake);
 	int error = pthread_create(&seals->thread, NULL, settle_old, seals);
 	if (error) {
 		destroy(seals);

@@ -1,4 +1,5 @@
 #include "fs/session.h"
+#include "crypto/base/deadline.h"
 #include "fs/fuse.h"
 
 #include <errno.h>
@@ -83,14 +84,12 @@ void session_released(void) {
 }
 
 void session_settle(void) {
-	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += SETTLE_SECONDS;
+	struct timespec until = deadline_after_ms(SETTLE_SECONDS * 1000);
 	pthread_mutex_lock(&releases.lock);
 	uint64_t awaited = releases.begun;
 	int rc = 0;
 	while (releases.done < awaited && rc == 0)
-		rc = pthread_cond_timedwait(&releases.changed, &releases.lock, &until);
+		rc = pthread_cond_clockwait(&releases.changed, &releases.lock, CLOCK_MONOTONIC, &until);
 	pthread_mutex_unlock(&releases.lock);
 }
 
@@ -427,13 +426,11 @@ static void write_back(Session *session) {
 }
 
 static bool wait_for_end(Session *session, unsigned seconds) {
-	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (time_t)seconds;
+	struct timespec until = deadline_after_ms(seconds * 1000);
 	pthread_mutex_lock(&session->lock);
 	int rc = 0;
 	while (!session->ended && rc == 0)
-		rc = pthread_cond_timedwait(&session->changed, &session->lock, &until);
+		rc = pthread_cond_clockwait(&session->changed, &session->lock, CLOCK_MONOTONIC, &until);
 	bool ended = session->ended;
 	pthread_mutex_unlock(&session->lock);
 	return ended;

@@ -3,9 +3,19 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <time.h>
 
-/* The time `ms` from now, as pthread_cond_timedwait wants it of a condition variable on CLOCK_MONOTONIC. */
+/* Makes a condition variable that waits on CLOCK_MONOTONIC, which nobody sets. */
+static inline void deadline_cond_init(pthread_cond_t *cond) {
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+/* The time `ms` from now, as pthread_cond_timedwait wants it of such a variable, and pthread_cond_clockwait of any. */
 static inline struct timespec deadline_after_ms(unsigned ms) {
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
