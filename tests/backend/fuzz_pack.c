@@ -3,6 +3,7 @@
  * says what stands behind the seals of two packs: counts that do not fit, pages out of range, roots that lie.
  */
 #include "backend/pack_internal.h"
+#include "tests/backend/fuzz_input.h"
 #include "tests/backend/memory_io.h"
 
 #include <stdlib.h>
@@ -11,18 +12,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MOST_LISTED 8
 #define FILE_BYTES (PACK_HEAD_BYTES + META_RECORD_OVERHEAD + MOST_LISTED * (PACK_ENTRY_BYTES + META_PAGE_BYTES))
-
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
-static uint8_t take(struct input *input) {
-	if (input->size == 0)
-		return 0;
-	input->size--;
-	return *input->data++;
-}
 
 static void fill_head(struct input *input, struct pack_head *head, uint64_t sequence) {
 	head->sequence = sequence;

@@ -5,6 +5,7 @@
  */
 #include "backend/synclog.h"
 #include "crypto/keyring.h"
+#include "tests/backend/fuzz_input.h"
 #include "tests/backend/memory_io.h"
 
 #include <stdlib.h>
@@ -18,18 +19,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t key[32] = {1};
 static const uint8_t vault_id[SYNCLOG_VAULT_ID_BYTES] = {2};
-
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
-static uint8_t take(struct input *input) {
-	if (input->size == 0)
-		return 0;
-	input->size--;
-	return *input->data++;
-}
 
 /* Every byte is looked at, so that one too many is noticed. */
 static int use(void *arg, const struct synclog_record *record) {

@@ -4,6 +4,7 @@
  * reached too: watermarks that lie, frames that are damaged, logs of another time, anchors that know of another log.
  */
 #include "backend/wallayout.h"
+#include "tests/backend/fuzz_input.h"
 #include "tests/backend/memory_io.h"
 
 #include <stdlib.h>
@@ -13,18 +14,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define MOST_FRAMES 24
 
 static const uint8_t generation[32] = {5};
-
-struct input {
-	const uint8_t *data;
-	size_t size;
-};
-
-static uint8_t take(struct input *input) {
-	if (input->size == 0)
-		return 0;
-	input->size--;
-	return *input->data++;
-}
 
 static uint32_t take_u32(struct input *input) {
 	uint32_t small = take(input);

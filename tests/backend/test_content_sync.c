@@ -57,6 +57,25 @@ static void sync_by_commit(struct test_vault *v, Content *c) {
 	assert_int_equal(last_commit(v), before + 1);
 }
 
+/* A file "012abc6789" whose letters only the log has. */
+static Content *logged_change(struct test_vault *v, uint64_t *ret_node) {
+	Content *c = synced_draft(v, "a", "0123456789", ret_node);
+	write_text(c, 3, "abc");
+	sync_by_log(v, c);
+	return c;
+}
+
+/* A file whose version is "0123456789", and which became "xy23456789", the y by the log alone. */
+static Content *logged_beyond_a_version(struct test_vault *v, uint64_t *ret_node) {
+	Content *c = synced_draft(v, "a", "0123456789", ret_node);
+	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, NULL));
+	write_text(c, 0, "x");
+	assert_rc(content_sync(c));
+	write_text(c, 1, "y");
+	sync_by_log(v, c);
+	return c;
+}
+
 static void assert_text(struct test_vault *v, uint64_t node, const char *text) {
 	uint8_t got[512] = {0};
 	size_t n = 0;
@@ -83,9 +102,7 @@ static void commit_something(struct test_vault *v, const char *name) {
 static void a_small_fsync_needs_no_commit_and_survives_a_crash(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	write_text(c, 3, "abc");
-	sync_by_log(v, c);
+	Content *c = logged_change(v, &node);
 	write_text(c, 10, "more");
 	sync_by_log(v, c);
 	write_text(c, 0, "NEVER SYNCED");
@@ -175,9 +192,7 @@ static void commits_alone_bring_it_all_back_as_well(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
 	char log[128];
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	write_text(c, 3, "abc");
-	sync_by_log(v, c);
+	Content *c = logged_change(v, &node);
 	commit_something(v, "b");
 	content_abandon(c);
 	store_abandon(v->store);
@@ -190,9 +205,7 @@ static void commits_alone_bring_it_all_back_as_well(void **state) {
 static void a_sealed_file_crashes_as_it_was_synced_or_as_it_was_sealed(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	write_text(c, 3, "abc");
-	sync_by_log(v, c);
+	Content *c = logged_change(v, &node);
 	write_text(c, 0, "later");
 	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, NULL));
 	crash(v, c);
@@ -211,12 +224,7 @@ static void a_sealed_file_crashes_as_it_was_synced_or_as_it_was_sealed(void **st
 static void a_dropped_draft_stays_dropped(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, NULL));
-	write_text(c, 0, "x");
-	assert_rc(content_sync(c));
-	write_text(c, 1, "y");
-	sync_by_log(v, c);
+	Content *c = logged_beyond_a_version(v, &node);
 	assert_rc(content_drop(c));
 	assert_rc(store_commit_wait(v->store));
 	crash(v, c);
@@ -316,9 +324,7 @@ static void a_log_that_fails_is_done_without(void **state) {
 	assert_rc(faulty_io_open(v->vault, fail_log, &fails, &io));
 	v->options.io = io;
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	write_text(c, 3, "abc");
-	sync_by_log(v, c);
+	Content *c = logged_change(v, &node);
 	atomic_store(&fails, true);
 	write_text(c, 0, "x");
 	sync_by_commit(v, c);
@@ -338,9 +344,7 @@ static void a_log_that_fails_is_done_without(void **state) {
 static void reverting_goes_back_to_what_the_log_acknowledged(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	write_text(c, 3, "abc");
-	sync_by_log(v, c);
+	Content *c = logged_change(v, &node);
 	write_text(c, 10, "grown");
 	sync_by_log(v, c);
 	write_text(c, 0, "not synced, and longer than that");
@@ -448,9 +452,7 @@ static bool has_log(struct test_vault *v) {
 static void a_clean_end_leaves_no_log(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	write_text(c, 3, "abc");
-	sync_by_log(v, c);
+	Content *c = logged_change(v, &node);
 	assert_true(has_log(v));
 	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, NULL));
 	content_close(c);
@@ -501,9 +503,7 @@ static void change_byte(struct test_vault *v, const char *name, size_t at) {
 static void damage_of_what_was_acknowledged_is_told_and_given_up_only_by_decision(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	write_text(c, 3, "abc");
-	sync_by_log(v, c);
+	Content *c = logged_change(v, &node);
 	end_as_a_crash(v, c);
 	assert_int_equal(check(v, NULL).of_log + check(v, NULL).others, 0);
 	change_byte(v, SYNCLOG_NAME, SYNCLOG_START + 80);
@@ -523,9 +523,7 @@ static void damage_of_what_was_acknowledged_is_told_and_given_up_only_by_decisio
 static void repair_of_something_else_leaves_the_log_to_the_next_mount(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	write_text(c, 3, "abc");
-	sync_by_log(v, c);
+	Content *c = logged_change(v, &node);
 	end_as_a_crash(v, c);
 	change_byte(v, "meta/anchor-2", 100);
 	struct findings f = check(v, &(struct fsck_options){0});
@@ -538,12 +536,7 @@ static void repair_of_something_else_leaves_the_log_to_the_next_mount(void **sta
 static void a_read_only_mount_shows_the_last_commit(void **state) {
 	struct test_vault *v = *state;
 	uint64_t node;
-	Content *c = synced_draft(v, "a", "0123456789", &node);
-	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, NULL));
-	write_text(c, 0, "x");
-	assert_rc(content_sync(c));
-	write_text(c, 1, "y");
-	sync_by_log(v, c);
+	Content *c = logged_beyond_a_version(v, &node);
 	end_as_a_crash(v, c);
 	struct store_options options = {.read_only = true};
 	assert_rc(test_vault_open(v->vault, &options, &v->store));

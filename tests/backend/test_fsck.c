@@ -1,5 +1,6 @@
 /* Every kind of damage to a vault's files is found, and named. */
 #include "backend/fsck.h"
+#include "tests/backend/chance.h"
 #include "tests/backend/test_vault.h"
 
 #include <dirent.h>
@@ -163,11 +164,9 @@ static void every_changed_byte_is_found_and_its_file_named(void **state) {
 	struct test_vault *v = *state;
 	struct files files = {0};
 	struct result r;
-	const char *given = getenv("ASSAYFS_TEST_SEED"), *rounds = getenv("ASSAYFS_TAMPER_ROUNDS");
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
-	printf("seed %u\n", seed);
+	unsigned seed = (unsigned)chance_seed();
 	list(v->vault, "", &files);
-	for (size_t i = 0, n = rounds ? strtoul(rounds, NULL, 10) : 200; i < n; i++) {
+	for (size_t i = 0, n = chance_count("ASSAYFS_TAMPER_ROUNDS", 200); i < n; i++) {
 		const char *name = files.names[i % files.count];
 		char path[512];
 		full_path(v, name, path);

@@ -47,6 +47,11 @@ static void later_segment(struct test_vault *v) {
 	gc_commit(v);
 }
 
+static void collect_behind(struct test_vault *v) {
+	later_segment(v);
+	collect(v);
+}
+
 static int see_record(void *arg, const struct audit_entry *entry) {
 	if (strcmp(entry->event.event, "gc") == 0)
 		*(struct audit_event *)arg = (struct audit_event){
@@ -83,8 +88,7 @@ static void the_audit_log_says_how_much_was_removed(void **state) {
 	struct test_vault *v = *state;
 	struct audit_event seen = {0};
 	content_close(draft_in_closed_segment(v, "a", 'x'));
-	later_segment(v);
-	collect(v);
+	collect_behind(v);
 	Meta *m = store_meta(v->store);
 	meta_begin(m);
 	assert_rc(meta_end(m, audit_query(m, &(struct audit_filter){0}, see_record, &seen)));
@@ -97,8 +101,7 @@ static void a_dropped_draft_frees_its_segment(void **state) {
 	Content *c = draft_in_closed_segment(v, "a", 'x');
 	assert_rc(content_drop(c));
 	content_close(c);
-	later_segment(v);
-	collect(v);
+	collect_behind(v);
 	assert_int_equal(gc_totals_of(v).removed, 1);
 	assert_int_equal(gc_files(v, NULL), 1);
 	reopen_and_check(v);
@@ -109,8 +112,7 @@ static void a_draft_that_a_crash_left_frees_its_segment(void **state) {
 	Content *c = draft_in_closed_segment(v, "a", 'x');
 	content_abandon(c);
 	test_vault_crash(v);
-	later_segment(v);
-	collect(v);
+	collect_behind(v);
 	assert_int_equal(gc_totals_of(v).removed, 1);
 	reopen_and_check(v);
 }
@@ -134,8 +136,7 @@ static void its_number_is_not_given_to_another_segment(void **state) {
 	assert_int_equal(gc_totals_of(v).removed, 0);
 	assert_int_equal(gc_rows(v), 1);
 	reopen_and_check(v);
-	later_segment(v);
-	collect(v);
+	collect_behind(v);
 	struct segment_row row;
 	Meta *m = store_meta(v->store);
 	meta_begin(m);
@@ -177,8 +178,7 @@ static void a_reference_that_only_memory_has_keeps_its_segment(void **state) {
 	Content *c = gc_open_content(v, test_vault_create(v, NODE_LANDING, "a"));
 	gc_put_blocks(c, 0, BLOCKS, 'x');
 	gc_close_segments(v);
-	later_segment(v);
-	collect(v);
+	collect_behind(v);
 	collect(v);
 	assert_int_equal(gc_totals_of(v).condemned, 0);
 	gc_seal(c);
@@ -373,8 +373,7 @@ static void a_read_of_what_was_removed_is_an_error_that_names_the_segment(void *
 	Content *c = draft_in_closed_segment(v, "a", 'x');
 	(void)take_refs(v, c, refs, &count);
 	content_close(c);
-	later_segment(v);
-	collect(v);
+	collect_behind(v);
 	assert_int_equal(segment_read(store_segments(v->store), refs, 1, out), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "segment 1"));
 }
@@ -437,8 +436,7 @@ static void a_file_that_can_not_be_unlinked_is_unlinked_by_the_next_mount(void *
 	v->options.io = io;
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 	content_close(draft_in_closed_segment(v, "a", 'x'));
-	later_segment(v);
-	collect(v);
+	collect_behind(v);
 	assert_int_equal(refused, 1);
 	assert_int_equal(gc_rows(v), 1);
 	assert_int_equal(gc_files(v, NULL), 2);

@@ -7,6 +7,7 @@
  *                                                                     and two walks later nothing else
  */
 #include "backend/fsck.h"
+#include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
 #include "tests/backend/recorder.h"
 
@@ -34,8 +35,7 @@ struct run {
 };
 
 static uint64_t draw(struct run *r, uint64_t below) {
-	r->random = r->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (r->random >> 33) % below;
+	return chance_draw(&r->random, below);
 }
 
 static void pattern(uint8_t *bytes, size_t file, uint8_t generation) {
@@ -201,11 +201,8 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 
 static void a_power_loss_loses_no_live_block_and_leaves_nothing_for_ever(void **state) {
 	struct run *r = *state;
-	const char *asked = getenv("ASSAYFS_CRASH_STATES"), *seed = getenv("ASSAYFS_TEST_SEED");
-	size_t states = asked ? strtoul(asked, NULL, 10) : STATES_DEFAULT, shown = 0;
-	r->random = seed ? strtoul(seed, NULL, 10) : (unsigned long)time(NULL);
-	printf("seed %lu\n", (unsigned long)r->random);
-	uint64_t kept = r->random;
+	size_t states = chance_count("ASSAYFS_CRASH_STATES", STATES_DEFAULT), shown = 0;
+	uint64_t kept = r->random = chance_seed();
 	record_run(r);
 	int rc = recorder_each_crash_state(r->recorder, states, kept, judge, r, &shown);
 	printf("%zu calls, %lu ops, %zu crash states, %lu segments removed, %lu bytes moved\n",
@@ -218,9 +215,7 @@ static void a_power_loss_loses_no_live_block_and_leaves_nothing_for_ever(void **
 static int setup(void **state) {
 	struct run *r = calloc(1, sizeof *r);
 	assert_non_null(r);
-	scratch_directory(r->v.path);
-	(void)snprintf(r->v.vault, sizeof r->v.vault, "%s/vault", r->v.path);
-	assert_rc(test_vault_init(r->v.vault));
+	test_vault_make(&r->v);
 	r->v.options = (struct store_options){
 	        .reserve_bytes = 1 << 20, .commit_ms = 3600 * 1000, .gc_by_hand = true, .gc_grace_ms = 1};
 	assert_rc(test_vault_open(r->v.vault, &r->v.options, &r->v.store));

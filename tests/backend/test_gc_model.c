@@ -1,4 +1,5 @@
 /* Random histories with the collector at work in the middle of them: all bytes stay right, and what is dead leaves. */
+#include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
 
 #include <pthread.h>
@@ -35,8 +36,7 @@ struct world {
 };
 
 static uint64_t draw(struct world *w, uint64_t below) {
-	w->random = w->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (w->random >> 33) % below;
+	return chance_draw(&w->random, below);
 }
 
 static void check(struct world *w, Content *c, const uint8_t *bytes, size_t size) {
@@ -151,9 +151,7 @@ static void step(struct world *w) {
 
 static struct world *begin(struct test_vault *v, size_t cache_bytes) {
 	struct world *w = calloc(1, sizeof *w);
-	const char *given = getenv("ASSAYFS_TEST_SEED");
-	w->random = given ? strtoul(given, NULL, 10) : (unsigned long)time(NULL);
-	printf("seed %lu\n", (unsigned long)w->random);
+	w->random = chance_seed();
 	w->v = v;
 	w->scratch = malloc(MOST_BYTES);
 	w->files = calloc(FILES, sizeof *w->files);

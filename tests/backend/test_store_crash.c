@@ -11,6 +11,7 @@
 #include "backend/audit.h"
 #include "backend/fsck.h"
 #include "crypto/digest.h"
+#include "tests/backend/chance.h"
 #include "tests/backend/recorder.h"
 #include "tests/backend/test_vault.h"
 
@@ -48,8 +49,7 @@ struct run {
 };
 
 static uint64_t draw(struct run *r, uint64_t below) {
-	r->random = r->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (r->random >> 33) % below;
+	return chance_draw(&r->random, below);
 }
 
 static void name_of(size_t i, char ret_name[static 8]) {
@@ -456,12 +456,9 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 
 static void a_power_loss_at_any_moment_loses_nothing_that_was_acknowledged(void **state) {
 	struct run *r = *state;
-	const char *asked = getenv("ASSAYFS_CRASH_STATES"), *seed = getenv("ASSAYFS_TEST_SEED");
-	size_t states = asked ? strtoul(asked, NULL, 10) : STATES_DEFAULT, shown = 0;
-	r->random = seed ? strtoul(seed, NULL, 10) : (unsigned long)time(NULL);
-	printf("seed %lu\n", (unsigned long)r->random);
-	uint64_t kept = r->random;
-	record_run(r, asked ? 120 : 60);
+	size_t states = chance_count("ASSAYFS_CRASH_STATES", STATES_DEFAULT), shown = 0;
+	uint64_t kept = r->random = chance_seed();
+	record_run(r, states > STATES_DEFAULT ? 120 : 60);
 	int rc = recorder_each_crash_state(r->recorder, states, kept, judge, r, &shown);
 	printf("%zu calls, %lu ops, %zu crash states, %zu of them after an unacknowledged commit, %zu small fsyncs\n",
 	        recorder_count(r->recorder), (unsigned long)r->ops, shown, r->matched_later, r->logged);
@@ -474,9 +471,7 @@ static void a_power_loss_at_any_moment_loses_nothing_that_was_acknowledged(void 
 static int setup(void **state) {
 	struct run *r = calloc(1, sizeof *r);
 	assert_non_null(r);
-	scratch_directory(r->v.path);
-	(void)snprintf(r->v.vault, sizeof r->v.vault, "%s/vault", r->v.path);
-	assert_rc(test_vault_init(r->v.vault));
+	test_vault_make(&r->v);
 	*state = r;
 	return 0;
 }

@@ -15,13 +15,17 @@ int test_vault_open(const char *path, const struct store_options *options, Store
 	return store_open(path, &secret, options, ret_store);
 }
 
+void test_vault_make(struct test_vault *v) {
+	scratch_directory(v->path);
+	(void)snprintf(v->vault, sizeof v->vault, "%s/vault", v->path);
+	assert_rc(test_vault_init(v->vault));
+}
+
 int test_vault_setup(void **state) {
 	struct test_vault *v = calloc(1, sizeof *v);
 	assert_non_null(v);
-	scratch_directory(v->path);
-	(void)snprintf(v->vault, sizeof v->vault, "%s/vault", v->path);
 	v->options.reserve_bytes = 8 << 20;
-	assert_rc(test_vault_init(v->vault));
+	test_vault_make(v);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 	*state = v;
 	return 0;

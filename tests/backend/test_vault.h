@@ -22,6 +22,8 @@ int test_vault_teardown(void **state);
 
 /* Makes a vault in `path` with the least of Argon2id; what store_init returns. */
 int test_vault_init(const char *path);
+/* Makes one in a directory of its own: fills path and vault. */
+void test_vault_make(struct test_vault *v);
 /* What store_open returns. */
 int test_vault_open(const char *path, const struct store_options *options, Store **ret_store);
 
