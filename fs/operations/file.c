@@ -71,7 +71,7 @@ static int after_failure(Inode *inode, Content *content, off_t offset) {
 	return error && (uint64_t)offset > content_size(content) ? -error : 0;
 }
 
-static int write_content(struct filesystem *fs, Inode *inode, off_t offset, struct bytes data, fuse_req_t killer) {
+static int write_content(struct filesystem *fs, Inode *inode, off_t offset, struct bytes data) {
 	Content *content;
 	int rc = inode_content(fs->inodes, inode, &content);
 	if (rc < 0)
@@ -82,7 +82,7 @@ static int write_content(struct filesystem *fs, Inode *inode, off_t offset, stru
 	if (rc == 0)
 		inode_note_size(inode, (uint64_t)offset + data.size, true);
 	inode_content_done(inode);
-	return rc < 0 ? rc : inode_changed(fs, inode, killer);
+	return rc;
 }
 
 void operation_write(
@@ -91,11 +91,14 @@ void operation_write(
 		fuse_reply_err(req, EROFS);
 		return;
 	}
+	struct filesystem *fs = call_filesystem(req);
 	struct handle *handle = handle_of(fi);
-	late_settle_inode(call_filesystem(req)->late, handle->inode);
-	int rc = handle->writable ? write_content(call_filesystem(req), handle->inode, offset, bytes_of(data, size),
-	                                    killer_of(req))
-	                          : -EBADF;
+	late_settle_inode(fs->late, handle->inode);
+	int rc = handle->writable ? write_content(fs, handle->inode, offset, bytes_of(data, size)) : -EBADF;
+	if (rc == 0 && fi->writepage)
+		inode_written_back(fs, handle->inode);
+	else if (rc == 0)
+		rc = inode_changed(fs, handle->inode, killer_of(req));
 	if (rc < 0) {
 		if (handle->writable)
 			atomic_store(&handle->inode->write_error, -rc);
