@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "crypto/base/fault.h"
+#include "fs/mountinfo.h"
 
 #define MAX_WRITE (1u << 20)
 /* So that the kernel asks for four megabytes at a time, in four requests that as many threads serve. */
@@ -139,27 +140,19 @@ static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdat
 	return got;
 }
 
-/* Path of the mount's folder in /sys with its backing device's settings; the device number comes from mountinfo, as a
- * stat of the mount would ask ourselves. */
-static bool bdi_path(const char *mountpoint, char *path, size_t size) {
-	_cleanup_(freep) char *line = NULL;
-	size_t capacity = 0;
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	if (!file)
-		return false;
-	bool found = false;
-	while (getline(&line, &capacity, file) > 0) {
-		unsigned major, minor;
-		char where[4096];
-		if (sscanf(line, "%*d %*d %u:%u %*s %4095s", &major, &minor, where) != 3)
-			continue;
-		if (strcmp(where, mountpoint) == 0) { /* the last line is the one on top */
-			snprintf(path, size, "/sys/class/bdi/%u:%u", major, minor);
-			found = true;
-		}
-	}
-	fclose(file);
-	return found;
+/* From the table of mounts, as a stat of the mount would ask ourselves. */
+static int find_device(const char *mountpoint, unsigned *ret_major, unsigned *ret_minor) {
+	_cleanup_(freep) struct mountinfo *mount = malloc(sizeof *mount);
+	if (!mount)
+		return fault(ENOMEM, "looking for the mount: out of memory");
+	int rc = mountinfo_find(mountpoint, mount);
+	if (rc < 0)
+		return rc;
+	if (strcmp(mount->mountpoint, mountpoint) != 0)
+		return fault(ENOENT, "%s is not mounted", mountpoint);
+	*ret_major = mount->major;
+	*ret_minor = mount->minor;
+	return 0;
 }
 
 static void set_bdi(int directory, const char *name, const char *value) {
@@ -171,8 +164,10 @@ static void set_bdi(int directory, const char *name, const char *value) {
 /* Only root may; an ordinary user's mount goes without. */
 static void tune_bdi(const char *mountpoint) {
 	char path[64];
-	if (!bdi_path(mountpoint, path, sizeof path))
+	unsigned major, minor;
+	if (find_device(mountpoint, &major, &minor) < 0)
 		return;
+	snprintf(path, sizeof path, "/sys/class/bdi/%u:%u", major, minor);
 	_cleanup_(closep) int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
 		return;

@@ -1,8 +1,8 @@
 #include "fs/command/client.h"
 
 #include "crypto/base/fault.h"
-#include "fs/command/mountinfo.h"
 #include "fs/control.h"
+#include "fs/mountinfo.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 #include "tests/fs/unit.h"
 
-#include "fs/command/mountinfo.h"
+#include "fs/mountinfo.h"
 
 static const char table[] =
         "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"

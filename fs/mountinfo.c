@@ -1,4 +1,4 @@
-#include "fs/command/mountinfo.h"
+#include "fs/mountinfo.h"
 
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
