@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "crypto/base/cleanup.h"
@@ -210,4 +211,17 @@ int process_harden(void) {
 	if (rc)
 		return rc;
 	return exposed ? lock_memory(area) : 0;
+}
+
+int process_keep_only(int fd) {
+	enum { PLACE = STDERR_FILENO + 1, ABOVE = 10 };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int kept = fcntl(fd, F_DUPFD_CLOEXEC, ABOVE);
+	if (null < 0 || kept < 0)
+		return -errno;
+	for (int standard = 0; standard < PLACE; standard++)
+		if (dup2(null, standard) < 0)
+			return -errno;
+	bool is_alone = dup3(kept, PLACE, O_CLOEXEC) == PLACE && syscall(SYS_close_range, PLACE + 1u, ~0u, 0u) == 0;
+	return is_alone ? PLACE : -errno;
 }

@@ -27,6 +27,10 @@ int process_harden(void);
  * the kernel's tables can't be read. For processes that are hardened otherwise, as the workers are. */
 bool process_must_lock(void);
 
+/* For a process just forked: leaves open `fd` alone, and /dev/null as standard input, output and error, so that it
+ * holds nothing that is its parent's. Returns what `fd` is now, or -errno. */
+int process_keep_only(int fd);
+
 /* Answers whether the swap area `name` of `type` ("partition" or "file") cannot leak to a disk. */
 typedef bool process_swap_safe_fn(void *context, const char *type, const char *name);
 

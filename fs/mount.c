@@ -12,6 +12,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 #include "fs/background.h"
+#include "fs/guard.h"
 #include "fs/log.h"
 #include "fs/operations/handle.h"
 #include "fs/operations/operations.h"
@@ -23,6 +24,7 @@ struct mounting {
 	const struct mount_options *options;
 	struct background background;
 	struct filesystem fs;
+	Guard *guard;
 	char *vault;                      /* absolute: the daemon leaves its directory */
 	size_t prepared, opened, started; /* parts that have come so far */
 	sigset_t signals;
@@ -175,6 +177,16 @@ static void report_ready(void *arg) {
 	background_report(&((struct mounting *)arg)->background, 0);
 }
 
+/* Without it the mount is as good, until somebody kills it. */
+static void watch_connection(struct mounting *mounting) {
+	unsigned connection;
+	int rc = session_connection(mounting->fs.owner.session, &connection);
+	if (rc == 0)
+		rc = guard_watch(mounting->guard, connection);
+	if (rc < 0)
+		log_fault(rc, "should this process be killed, programs may wait until 'assayfs umount --force'");
+}
+
 static int mount_session(struct mounting *mounting) {
 	const struct mount_options *options = mounting->options;
 	struct session_options session = {.mountpoint = options->mountpoint,
@@ -186,6 +198,7 @@ static int mount_session(struct mounting *mounting) {
 	int rc = session_mount(&operations, &mounting->fs.owner, &session, &mounting->fs.owner.session);
 	if (rc < 0)
 		return rc;
+	watch_connection(mounting);
 	rc = notifier_new(session_fuse(mounting->fs.owner.session), mounting->fs.meta, &mounting->fs.notifier);
 	return rc < 0 ? rc : start_signal_thread(mounting);
 }
@@ -197,6 +210,8 @@ static int begin(struct mounting *mounting) {
 	int rc = options->unhardened ? 0 : process_harden();
 	if (rc == 0)
 		rc = prepare_parts(mounting);
+	if (rc == 0)
+		rc = guard_start(&mounting->guard);
 	if (rc == 0)
 		rc = open_store(mounting);
 	if (rc == 0)
@@ -229,6 +244,7 @@ static int end(struct mounting *mounting, int rc) {
 	late_seals_free(fs->late);
 	inode_table_free(fs->inodes);
 	virtual_tree_free(fs->virtual_tree);
+	guard_stop(mounting->guard);
 	int closed = store_close(fs->store);
 	if (rc < 0)
 		closed = fault(-rc, "%s", words);

@@ -3,7 +3,8 @@
  *
  * A notification takes the kernel's locks on the directory or inode, which the request now being served may hold. So
  * they are queued, and sent by a thread of their own that holds nothing. The queue is bounded; what finds it full, or
- * no memory, is left to the entries' time-outs.
+ * no memory, is left to the entries' time-outs. A daemon that is killed in the very moment of a notification could not
+ * end, since nobody gives the answer that its thread waits for: guard.h.
  */
 #pragma once
 
@@ -31,9 +32,7 @@ void notify_inode(Notifier *notifier, uint64_t ino);
 /*
  * Has the kernel write back and drop what it caches of the inode, and waits until it did. That may take reads and
  * writes, which come as requests: never in a thread that is needed to serve them, nor with a lock that they take, nor
- * before the answer to a write (its pages may be locked until it comes). A daemon that is killed in this very moment
- * can't end before `umount -f`, which aborts the connection: its thread waits in the kernel for an answer that nobody
- * gives.
+ * before the answer to a write (its pages may be locked until it comes).
  */
 void notify_write_back(Notifier *notifier, uint64_t ino);
 

@@ -361,6 +361,11 @@ int session_mount(const struct fuse_lowlevel_ops *ops, struct session_owner *use
 	return 0;
 }
 
+int session_connection(Session *session, unsigned *ret) {
+	unsigned major;
+	return find_device(session->mountpoint, &major, ret);
+}
+
 /* ---- the loop and its end ---- */
 
 static void set_ended(Session *session, bool ended) {

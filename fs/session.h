@@ -51,6 +51,9 @@ bool session_has_option(const char *list, const char *name);
 int session_mount(const struct fuse_lowlevel_ops *ops, struct session_owner *userdata,
         const struct session_options *options, Session **ret);
 
+/* The number that the kernel has given the connection: /sys/fs/fuse/connections/NUMBER. -ENOENT: it is not mounted. */
+int session_connection(Session *session, unsigned *ret);
+
 /* Serves until the file system is unmounted or session_stop was called. */
 int session_run(Session *session);
 

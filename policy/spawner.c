@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/base/ready.h"
 #include "crypto/digest.h"
+#include "crypto/process.h"
 #include "policy/sandbox.h"
 
 #include <errno.h>
@@ -248,21 +249,10 @@ static void serve(struct spawner *s) {
 	}
 }
 
-/* Keeps `control` as descriptor 3, and 0 to 2 as /dev/null. */
-static bool keep_only(int control) {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int kept = fcntl(control, F_DUPFD_CLOEXEC, 10);
-	if (null < 0 || kept < 0)
-		return false;
-	for (int fd = 0; fd < 3; fd++)
-		if (dup2(null, fd) < 0)
-			return false;
-	return dup2(kept, 3) == 3 && fcntl(3, F_SETFD, FD_CLOEXEC) == 0 && syscall(SYS_close_range, 4u, ~0u, 0u) == 0;
-}
-
 _Noreturn void spawner_main(int control, pid_t parent, check_function *check, bool lock_memory) {
 	(void)prctl(PR_SET_NAME, "assayfs-spawner", 0, 0, 0);
-	if (!keep_only(control))
+	int kept = process_keep_only(control);
+	if (kept < 0)
 		_exit(1);
 	/* What the libraries open on first use they must open now: a worker has no files. */
 	uint8_t digest[DIGEST_BYTES];
@@ -270,9 +260,9 @@ _Noreturn void spawner_main(int control, pid_t parent, check_function *check, bo
 	sha256(bytes_of(NULL, 0), digest);
 	json_object_seed(0);
 	struct spawn_hello hello = {.magic = SPAWN_MAGIC, .reached = sandbox_enter_spawner(parent, lock_memory)};
-	if (send(3, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || hello.reached < 0)
+	if (send(kept, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || hello.reached < 0)
 		_exit(1);
-	struct spawner s = {.control = 3, .pid = getpid(), .check = check};
+	struct spawner s = {.control = kept, .pid = getpid(), .check = check};
 	serve(&s);
 	for (size_t i = 0; i < s.count; i++)
 		(void)kill(s.running[i].pid, SIGKILL);

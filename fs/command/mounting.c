@@ -146,8 +146,8 @@ static int end_mount(const struct invocation *call, struct unmounting *unmountin
 
 /*
  * The process is dead or stuck: the kernel ends the connection, so that who waits for it gets an error instead. Dying,
- * it may be held by a thread that waits for a client that waits for it; then nothing else frees them, and the vault
- * stays locked.
+ * it may be held by a thread that waits for a client that waits for it; without its guard (fs/guard.h) nothing else
+ * frees them, and the vault stays locked.
  */
 static int force_end(const struct invocation *call, const char *mountpoint) {
 	if (umount2(mountpoint, MNT_FORCE | UMOUNT_NOFOLLOW) == 0)

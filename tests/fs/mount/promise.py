@@ -13,6 +13,7 @@ import tempfile
 import time
 
 ASSAYFS = os.path.abspath(sys.argv[1])
+DYING_S = 30  # what a killed process takes at most; some milliseconds on an idle machine
 CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
 PASSPHRASE = "correct horse battery staple"
 # One dataset that is judged soon after it arrives; its rules are in jobs.dqdl.
@@ -50,12 +51,22 @@ def is_mounted(path):
 
 
 def is_gone(pid):
-    """Ended, even if nobody has asked for its exit status yet."""
+    """Ended with all its threads, even if nobody has asked for its exit status yet."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] in "ZX"
+            return file.read().rpartition(")")[2].split()[0] in "ZX" and len(os.listdir(f"/proc/{pid}/task")) == 1
     except OSError:
         return True
+
+
+def wait_gone(pid):
+    """False: some thread of it can't end."""
+    deadline = time.monotonic() + DYING_S
+    while not is_gone(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
 
 
 class Vault:
@@ -133,9 +144,9 @@ class Vault:
     def kill(self):
         """kill -9 of the daemon, and the dead mount cleared away."""
         os.kill(self.pid, signal.SIGKILL)
-        while not is_gone(self.pid):
-            time.sleep(0.002)
-        subprocess.run(["umount", "-l", self.mnt], check=True)
+        if not self.check(wait_gone(self.pid), f"the killed process {self.pid} can't end"):
+            self.run("umount", "--force", self.mnt, code=None)
+        subprocess.run(["umount", "-l", self.mnt], check=not self.faults)
         self.pid = 0
 
     def records(self, *options):
