@@ -1,4 +1,4 @@
-/* Records of the audit log: normalised, interned, stored, read back. See audit.h. */
+/* Records of the audit log: normalised, interned, kept. See audit.h. */
 #include "backend/audit.h"
 
 #include "backend/audit_private.h"
@@ -11,15 +11,40 @@
 
 /* ---- opening ---- */
 
+/* Where rows end and packs do. */
+static int load_ends(Meta *m, uint64_t *ret_rows, uint64_t *ret_begin, uint64_t *ret_end) {
+	int rc = SQL_NUMBER(m, "SELECT 1 + coalesce(max(seq), -1) FROM audit WHERE seq >= ?", ret_rows, v_u64(0));
+	*ret_begin = *ret_end = *ret_rows;
+	if (rc < 0 || m->state.schema < 2)
+		return rc;
+	rc = SQL_NUMBER(m, "SELECT first FROM audit_pack WHERE first >= ? ORDER BY first LIMIT 1", ret_begin, v_u64(0));
+	if (rc == 0)
+		rc = SQL_NUMBER(m, "SELECT first + count FROM audit_pack WHERE first >= ? ORDER BY first DESC LIMIT 1",
+		        ret_end, v_u64(0));
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int check_size(Meta *m) {
-	uint64_t rows = 0;
-	int rc = SQL_NUMBER(m, "SELECT 1 + coalesce(max(seq), -1) FROM audit WHERE seq >= ?", &rows, v_u64(0));
+	uint64_t rows = 0, begin = 0, end = 0;
+	int rc = load_ends(m, &rows, &begin, &end);
 	if (rc < 0)
 		return rc;
-	if (rows != m->state.audit_size || rows != m->audit->frontier.size)
+	if (begin != rows)
+		return fault(EUCLEAN,
+		        "metadata: the audit log's rows end before record %llu, its packs begin with %llu",
+		        (unsigned long long)rows, (unsigned long long)begin);
+	if (end != m->state.audit_size || end != m->audit->frontier.size)
 		return fault(EUCLEAN, "metadata: the audit log has %llu records, its tree %llu, the counters say %llu",
-		        (unsigned long long)rows, (unsigned long long)m->audit->frontier.size,
+		        (unsigned long long)end, (unsigned long long)m->audit->frontier.size,
 		        (unsigned long long)m->state.audit_size);
+	m->audit->rows = rows;
+	m->audit->kept.first = end;
+	return 0;
+}
+
+static int load_key(void *arg, const struct audit_stored *record) {
+	AuditLog *log = arg;
+	log->keys[record->seq - log->keys_tile * AUDIT_TILE_HASHES] = audit_keys_of(record);
 	return 0;
 }
 
@@ -28,7 +53,17 @@ static int load_keys(Meta *m) {
 	AuditLog *log = m->audit;
 	log->keys_tile = log->frontier.size / AUDIT_TILE_HASHES;
 	int rc = audit_pending_reserve(log);
-	return rc < 0 ? rc : audit_keys_load(m, log->keys_tile * AUDIT_TILE_HASHES, log->frontier.size, log->keys);
+	if (rc < 0)
+		return rc;
+	return audit_each(m, log->keys_tile * AUDIT_TILE_HASHES, log->frontier.size, false, load_key, log);
+}
+
+/* Records of a database that is open for reading only would be lost with its memory. */
+static int load_mode(Meta *m) {
+	uint64_t mode = 0;
+	int rc = SQL_NUMBER(m, "SELECT query_only FROM pragma_query_only WHERE ?", &mode, v_u64(1));
+	m->audit->read_only = mode != 0;
+	return rc;
 }
 
 int audit_log_open(Meta *m) {
@@ -38,13 +73,20 @@ int audit_log_open(Meta *m) {
 	int rc = audit_tree_load(m);
 	if (rc == 0)
 		rc = check_size(m);
-	return rc == 0 ? load_keys(m) : rc;
+	if (rc == 0)
+		rc = load_mode(m);
+	if (rc == 0)
+		rc = load_keys(m);
+	m->audit->is_open = rc == 0;
+	return rc;
 }
 
 void audit_log_close(Meta *m) {
 	if (m->audit) {
 		free(m->audit->pending);
 		free(m->audit->keys);
+		free(m->audit->kept.data);
+		free(m->audit->kept.ends);
 	}
 	free(m->audit);
 	m->audit = NULL;
@@ -52,11 +94,12 @@ void audit_log_close(Meta *m) {
 
 void audit_log_undo(Meta *m) {
 	AuditLog *log = m->audit;
-	if (!log)
+	if (!log || !log->is_open)
 		return;
 	log->pending_count = (size_t)(m->state.audit_size - log->frontier.size);
+	audit_kept_cut(&log->kept, m->state.audit_size);
 	if (log->interned)
-		memset(log->cache, 0, sizeof log->cache);
+		audit_texts_forget(log);
 	log->interned = false;
 }
 
@@ -70,7 +113,10 @@ int audit_pending_reserve(AuditLog *log) {
 	struct audit_keys *keys = realloc(log->keys, (room + AUDIT_TILE_HASHES) * sizeof *keys);
 	if (keys)
 		log->keys = keys;
-	if (!grown || !keys)
+	size_t *ends = realloc(log->kept.ends, room * sizeof *ends);
+	if (ends)
+		log->kept.ends = ends;
+	if (!grown || !keys || !ends)
 		return fault(ENOMEM, "recording in the audit log");
 	log->pending_room = room;
 	return 0;
@@ -183,126 +229,79 @@ static int normalise(Meta *m, const struct audit_event *event, struct audit_row 
 	return 0;
 }
 
-/* ---- rows ---- */
+/* ---- recording ---- */
 
-struct interned {
-	uint64_t event, exe, dir, dir2;
-};
-
-static int intern_path(Meta *m, const struct audit_path *path, uint64_t *ret_dir) {
-	*ret_dir = 0;
-	return path->has_dir ? intern(m, path->dir, ret_dir) : 0;
+static int intern_path(Meta *m, const struct audit_path *path, struct audit_stored_path *ret) {
+	*ret = (struct audit_stored_path){.set = path->set, .name = path->name, .cut = path->cut};
+	return path->has_dir ? intern(m, path->dir, &ret->dir) : 0;
 }
 
-static int intern_all(Meta *m, const struct audit_row *row, struct interned *ret) {
+static int intern_all(Meta *m, const struct audit_row *row, struct audit_stored *ret) {
+	*ret = (struct audit_stored){.seq = row->seq,
+	        .time_ns = row->time_ns,
+	        .outcome = row->outcome,
+	        .err = row->err,
+	        .uid = row->uid,
+	        .gid = row->gid,
+	        .pid = row->pid,
+	        .node = row->node,
+	        .version = row->version,
+	        .bytes = row->bytes,
+	        .has_detail = row->has_detail,
+	        .detail = row->detail,
+	        .detail_cut = row->detail_cut};
 	int rc = intern(m, row->event, &ret->event);
 	if (rc == 0)
 		rc = intern(m, row->exe, &ret->exe);
 	if (rc == 0)
-		rc = intern_path(m, &row->path, &ret->dir);
+		rc = intern_path(m, &row->path, &ret->path);
 	if (rc == 0)
-		rc = intern_path(m, &row->path2, &ret->dir2);
+		rc = intern_path(m, &row->path2, &ret->path2);
 	return rc;
 }
 
-static struct sql_value dir_value(const struct audit_path *path, uint64_t dir) {
-	return path->set ? v_u64(dir) : v_null();
+struct audit_keys audit_keys_of(const struct audit_stored *record) {
+	return (struct audit_keys){.event = record->event,
+	        .exe = record->exe,
+	        .dir = record->path.dir,
+	        .dir2 = record->path2.dir,
+	        .node = record->node,
+	        .uid = record->uid,
+	        .gid = record->gid,
+	        .pid = record->pid,
+	        .outcome = (uint8_t)record->outcome,
+	        .has_path = record->path.set,
+	        .has_path2 = record->path2.set};
 }
 
-static struct sql_value name_value(const struct audit_path *path) {
-	return path->set ? v_bytes(path->name) : v_null();
-}
-
-static int insert(Meta *m, const struct audit_row *row, const struct interned *ids) {
-	static const char sql[] =
-	        "INSERT INTO audit (seq, time_ns, event, outcome, errno, uid, gid, pid, exe, dir, name, cut,"
-	        " dir2, name2, cut2, node, version, bytes, detail, detail_cut)"
-	        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-	return SQL_RUN(m, sql, v_u64(row->seq), v_i64(row->time_ns), v_u64(ids->event), v_u64(row->outcome),
-	        v_i64(row->err), v_u64(row->uid), v_u64(row->gid), v_i64(row->pid), v_u64(ids->exe),
-	        dir_value(&row->path, ids->dir), name_value(&row->path), v_ref(row->path.cut),
-	        dir_value(&row->path2, ids->dir2), name_value(&row->path2), v_ref(row->path2.cut), v_u64(row->node),
-	        v_u64(row->version), v_u64(row->bytes), row->has_detail ? v_bytes(row->detail) : v_null(),
-	        v_ref(row->detail_cut));
-}
-
-static struct audit_keys keys_of(const struct audit_row *row, const struct interned *ids) {
-	return (struct audit_keys){.event = ids->event,
-	        .exe = ids->exe,
-	        .dir = ids->dir,
-	        .dir2 = ids->dir2,
-	        .node = row->node,
-	        .uid = row->uid,
-	        .gid = row->gid,
-	        .pid = row->pid,
-	        .outcome = (uint8_t)row->outcome,
-	        .has_path = row->path.set,
-	        .has_path2 = row->path2.set};
+static int may_record(Meta *m) {
+	int rc = sql_refuse_failed(m);
+	return rc == 0 && m->audit->read_only ? fault(EROFS, "audit: the vault is open for reading only") : rc;
 }
 
 int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	meta_assert_running(m);
 	AuditLog *log = m->audit;
 	struct audit_row row;
-	struct interned ids;
-	int rc = normalise(m, event, &row);
+	struct audit_stored record;
+	int rc = may_record(m);
+	if (rc == 0)
+		rc = normalise(m, event, &row);
 	if (rc == 0)
 		rc = audit_pending_reserve(log);
 	if (rc == 0)
-		rc = intern_all(m, &row, &ids);
+		rc = intern_all(m, &row, &record);
 	if (rc == 0)
-		rc = insert(m, &row, &ids);
+		rc = audit_keep(m, &record);
 	if (rc < 0)
 		return rc;
 	size_t length = audit_line(&row, log->line);
-	*audit_keys_next(log) = keys_of(&row, &ids);
+	*audit_keys_next(log) = audit_keys_of(&record);
 	merkle_leaf(bytes_of(log->line, length), log->pending[log->pending_count++]);
 	m->state.audit_size++;
 	m->state.audit_time = row.time_ns;
 	if (ret_seq)
 		*ret_seq = row.seq;
-	return 0;
-}
-
-static int read_path(sqlite3_stmt *stmt, int first, struct audit_path *ret) {
-	*ret = (struct audit_path){.set = sqlite3_column_type(stmt, first) != SQLITE_NULL};
-	if (!ret->set)
-		return 0;
-	ret->has_dir = sqlite3_column_int64(stmt, first) != 0;
-	if (ret->has_dir && sqlite3_column_type(stmt, first + 1) == SQLITE_NULL)
-		return -EUCLEAN;
-	ret->dir = column_bytes(stmt, first + 1);
-	ret->name = column_bytes(stmt, first + 2);
-	ret->cut = column_u64(stmt, first + 3);
-	return ret->dir.size + ret->name.size + 1 > AUDIT_PATH_MAX + 1 ? -EUCLEAN : 0;
-}
-
-int audit_row_read(sqlite3_stmt *stmt, struct audit_row *ret_row) {
-	struct audit_row row = {.seq = column_u64(stmt, 0),
-	        .time_ns = sqlite3_column_int64(stmt, 1),
-	        .event = column_bytes(stmt, 2),
-	        .outcome = (unsigned)sqlite3_column_int(stmt, 3),
-	        .err = sqlite3_column_int(stmt, 4),
-	        .uid = column_u32(stmt, 5),
-	        .gid = column_u32(stmt, 6),
-	        .pid = sqlite3_column_int(stmt, 7),
-	        .exe = column_bytes(stmt, 8),
-	        .node = column_u64(stmt, 17),
-	        .version = column_u64(stmt, 18),
-	        .bytes = column_u64(stmt, 19),
-	        .has_detail = sqlite3_column_type(stmt, 20) != SQLITE_NULL,
-	        .detail = column_bytes(stmt, 20),
-	        .detail_cut = column_u64(stmt, 21)};
-	int rc = read_path(stmt, 9, &row.path);
-	if (rc == 0)
-		rc = read_path(stmt, 13, &row.path2);
-	if (row.event.size == 0 || row.event.size > AUDIT_EVENT_MAX ||
-	        row.exe.size > sizeof(((struct actor *)0)->exe) || row.detail.size > AUDIT_DETAIL_MAX ||
-	        row.outcome > AUDIT_ERROR)
-		rc = -EUCLEAN;
-	if (rc < 0)
-		return fault(EUCLEAN, "metadata: audit record %llu is malformed", (unsigned long long)row.seq);
-	*ret_row = row;
 	return 0;
 }
 
@@ -331,18 +330,21 @@ uint64_t audit_size(Meta *m) {
 	return m->state.audit_size;
 }
 
-int audit_render(Meta *m, uint64_t seq, char *ret_line, size_t capacity, size_t *ret_length) {
-	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, "SELECT " AUDIT_COLUMNS AUDIT_FROM "WHERE a.seq = ?", &stmt, v_u64(seq));
-	if (rc == 0)
-		rc = sql_step(m, stmt);
-	if (rc <= 0)
-		return rc < 0 ? rc : -ENOENT;
+static int render_one(void *arg, const struct audit_stored *record) {
+	Meta *m = arg;
 	struct audit_row row;
-	rc = audit_row_read(stmt, &row);
+	int rc = audit_row_of(m, record, &row);
 	if (rc < 0)
 		return rc;
-	size_t length = audit_line(&row, m->audit->line);
+	(void)audit_line(&row, m->audit->line);
+	return 1;
+}
+
+int audit_render(Meta *m, uint64_t seq, char *ret_line, size_t capacity, size_t *ret_length) {
+	int rc = audit_each(m, seq, seq + 1, false, render_one, m);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	size_t length = strlen(m->audit->line);
 	if (length >= capacity)
 		return -ERANGE;
 	memcpy(ret_line, m->audit->line, length + 1);
@@ -351,10 +353,16 @@ int audit_render(Meta *m, uint64_t seq, char *ret_line, size_t capacity, size_t 
 	return 0;
 }
 
+static int take_time(void *arg, const struct audit_stored *record) {
+	*(int64_t *)arg = record->time_ns;
+	return 1;
+}
+
 int audit_time(Meta *m, uint64_t seq, int64_t *ret_time_ns) {
-	uint64_t time;
-	int rc = SQL_NUMBER(m, "SELECT time_ns FROM audit WHERE seq = ?", &time, v_u64(seq));
-	if (rc == 0)
-		*ret_time_ns = (int64_t)time;
-	return rc;
+	int64_t time = 0;
+	int rc = audit_each(m, seq, seq + 1, false, take_time, &time);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	*ret_time_ns = time;
+	return 0;
 }

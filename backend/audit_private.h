@@ -1,10 +1,19 @@
 /*
  * audit_private: what the sources of the audit log share. Not for other modules.
  *
- *      audit.c        records: normalising, interning, rows, reading rows back
- *      audit_line.c   a row as its leaf
+ *      audit.c        records: normalising, interning, recording
+ *      audit_keep.c   what is not on the disk yet, and its way into packs;  audit_pack.c  their bytes
+ *      audit_read.c   records read back from wherever they are
+ *      audit_line.c   a record as its leaf
  *      audit_tree.c   leaves as tiles
  *      audit_query.c  filters;  audit_glob.c  path patterns
+ *
+ * The records of a log are one sequence in three places:
+ *
+ *      0 … rows │ … kept.first │ … audit_size
+ *      `audit`  │ `audit_pack` │ memory: what the running transaction has recorded
+ *
+ * Rows are there only in a vault that was begun with schema version 1.
  */
 #pragma once
 
@@ -13,13 +22,14 @@
 #include <stdint.h>
 
 #include "backend/audit.h"
+#include "backend/audit_pack.h"
 #include "backend/meta_private.h"
 #include "crypto/merkle.h"
 
 enum audit_outcome { AUDIT_OK = 0, AUDIT_DENIED = 1, AUDIT_ERROR = 2 };
 extern const char *const audit_outcome_names[3];
 
-/* A path as a row holds it: directory and last name, either may be absent. */
+/* A path as a record holds it: directory and last name, either may be absent. */
 struct audit_path {
 	bool set;
 	bool has_dir; /* there was a '/' */
@@ -27,7 +37,7 @@ struct audit_path {
 	uint64_t cut; /* length it had; 0: whole */
 };
 
-/* A record as its row says it: all that the leaf is made of. */
+/* A record with its texts: all that the leaf is made of. */
 struct audit_row {
 	uint64_t seq;
 	int64_t time_ns;
@@ -44,23 +54,13 @@ struct audit_row {
 	uint64_t detail_cut;
 };
 
-/* Columns of AUDIT_FROM, for audit_row_read. */
-#define AUDIT_COLUMNS                                                                                               \
-	"a.seq, a.time_ns, e.text, a.outcome, a.errno, a.uid, a.gid, a.pid, x.text, a.dir, d.text, a.name, a.cut, " \
-	"a.dir2, d2.text, a.name2, a.cut2, a.node, a.version, a.bytes, a.detail, a.detail_cut"
-#define AUDIT_FROM                                                                              \
-	" FROM audit a LEFT JOIN string e ON e.id = a.event LEFT JOIN string x ON x.id = a.exe" \
-	" LEFT JOIN string d ON d.id = a.dir LEFT JOIN string d2 ON d2.id = a.dir2 "
-/* Pointers are valid until the statement's next step. -EUCLEAN when a string is missing. */
-int audit_row_read(sqlite3_stmt *stmt, struct audit_row *ret_row);
-
 /* Writes the leaf and a NUL; returns its length. `line` holds AUDIT_LINE_MAX + 1 bytes, which every row fits. */
 size_t audit_line(const struct audit_row *row, char line[static AUDIT_LINE_MAX + 1]);
 
 /* The path as one string into `buffer` (AUDIT_PATH_MAX + 1 bytes), NULL when the row has none. */
 const char *audit_path_text(const struct audit_path *path, char buffer[static AUDIT_PATH_MAX + 1]);
 
-/* Interned strings that were used lately. Emptied when an operation that added some is undone. */
+/* Interned texts that were used lately. Forgotten when an operation that added some is undone. */
 #define AUDIT_CACHE_SLOTS 1024
 #define AUDIT_CACHE_TEXT 116
 struct audit_cached {
@@ -79,7 +79,7 @@ struct audit_edge {
 	uint8_t hashes[AUDIT_TILE_BYTES];
 };
 
-/* What the index of audit_query.c has of a record; ids of strings as the row has them. */
+/* What the index of audit_query.c has of a record; texts by their numbers. */
 struct audit_keys {
 	uint64_t event, exe, dir, dir2, node;
 	uint32_t uid, gid;
@@ -88,31 +88,67 @@ struct audit_keys {
 	bool has_path, has_path2;
 };
 
+/* Records that are not on the disk yet, as packs have them: a pack begins with the first and with each tile. */
+struct audit_kept {
+	uint64_t first; /* sequence of the first one */
+	size_t count;
+	uint8_t *data;
+	size_t size, room;
+	size_t *ends; /* where each record ends in `data`; room for as many as there are leaves */
+};
+/* What is held of records at most, and besides what one operation records: more is written before its end, although the
+ * commit comes later. A commit each 4,000 operations finds some 400 KiB. */
+#define AUDIT_KEPT_MAX ((size_t)1 << 20)
+
 struct AuditLog {
 	struct merkle_frontier frontier; /* of the sealed records */
-	merkle_hash *pending;            /* leaves recorded since, in order */
+	uint64_t rows;                   /* so many records are rows of `audit`, all others in packs */
+	bool is_open;
+	bool read_only; /* the database is */
+	struct audit_kept kept;
+	merkle_hash *pending; /* leaves recorded since, in order */
 	size_t pending_count, pending_room;
 	struct audit_keys *keys; /* of the records since tile keys_tile began; room for a tile more than `pending` */
 	uint64_t keys_tile;      /* the last one that is not full */
 	bool interned;           /* this operation added strings */
-	struct audit_cached cache[AUDIT_CACHE_SLOTS];
+	struct audit_cached cache[AUDIT_CACHE_SLOTS]; /* by text */
+	struct audit_cached texts[AUDIT_CACHE_SLOTS]; /* by number */
 	struct audit_edge edge[AUDIT_TILE_LEVELS];
+	struct audit_stored pack[AUDIT_TILE_HASHES]; /* the one that is being read */
+	char text[4][AUDIT_PATH_MAX];                /* event, exe, dir, dir2 of the record that is being read */
 	char line[AUDIT_LINE_MAX + 1];
 	char path[AUDIT_PATH_MAX + 1], path2[AUDIT_PATH_MAX + 1];
 	char detail[AUDIT_DETAIL_MAX + 1];
 };
 
-/* Room for one more leaf, and its keys. */
+/* Room for one more leaf, its keys, and the end of its record. */
 int audit_pending_reserve(AuditLog *log);
 
 /* Where the keys of the next record go. */
 struct audit_keys *audit_keys_next(AuditLog *log);
+
+/* The numbers of a record that the index has. */
+struct audit_keys audit_keys_of(const struct audit_stored *record);
+
+/* Keeps the next record in memory; audit_pending_reserve was called before. */
+int audit_keep(Meta *m, const struct audit_stored *record);
+/* Those from sequence `end` on vanish. */
+void audit_kept_cut(struct audit_kept *kept, uint64_t end);
+/* Writes all that is kept as packs, within the transaction. */
+int audit_kept_write(Meta *m);
+
+/* Gets a record; texts are valid during the call. 0 to go on; anything else ends it and is returned. */
+typedef int audit_stored_fn(void *arg, const struct audit_stored *record);
+/* All that there are of the records [first, end), in order of sequence or the other way round. Calls don't nest. */
+int audit_each(Meta *m, uint64_t first, uint64_t end, bool downwards, audit_stored_fn *fn, void *arg);
+/* The record with its texts, which are valid until the next one is asked for. -EUCLEAN when one is missing, or more
+ * than a record can have. */
+int audit_row_of(Meta *m, const struct audit_stored *record, struct audit_row *ret_row);
+/* Numbers and texts are looked up in the database again. */
+void audit_texts_forget(AuditLog *log);
 
 /* Loads frontier and edge. */
 int audit_tree_load(Meta *m);
 
 /* Puts the values of full tile `tile`, whose records have these keys, into the index of audit_query.c. */
 int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]);
-
-/* Reads the keys of records [from, end) back, at most a tile's. */
-int audit_keys_load(Meta *m, uint64_t from, uint64_t end, struct audit_keys *ret_keys);

@@ -70,7 +70,7 @@ int audit_seal_commit(Meta *m) {
 	AuditLog *log = m->audit;
 	if (log->pending_count == 0)
 		return log->frontier.size ? 0 : meta_kv_put(m, KEY_FRONTIER, bytes_of("\0\0\0\0\0\0\0", 8));
-	int rc = 0;
+	int rc = audit_kept_write(m);
 	for (size_t i = 0; rc == 0 && i < log->pending_count; i++)
 		rc = merkle_frontier_append(&log->frontier, log->pending[i], take_hash, m);
 	if (rc == 0)
@@ -216,31 +216,38 @@ static int check_hash(struct check *check, uint64_t position, const merkle_hash 
 	        (unsigned long long)tile);
 }
 
+struct check_records {
+	struct check tile;
+	uint64_t next;
+	int64_t time;
+};
+
+static int check_record(void *arg, const struct audit_stored *record) {
+	struct check_records *check = arg;
+	Meta *m = check->tile.m;
+	if (record->seq != check->next)
+		return fault(EUCLEAN, "audit: record %llu is missing", (unsigned long long)check->next);
+	if (record->time_ns < check->time)
+		return fault(
+		        EUCLEAN, "audit: record %llu is older than the one before", (unsigned long long)check->next);
+	struct audit_row row;
+	int rc = audit_row_of(m, record, &row);
+	if (rc < 0)
+		return rc;
+	check->time = record->time_ns;
+	merkle_hash leaf;
+	merkle_leaf(bytes_of(m->audit->line, audit_line(&row, m->audit->line)), leaf);
+	return check_hash(&check->tile, check->next++, leaf);
+}
+
+/* Texts as the database has them, and not as this process remembers them. */
 static int check_records(Meta *m, uint64_t from, uint64_t size, uint64_t *ret_checked) {
-	struct check check = {.m = m};
-	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, "SELECT " AUDIT_COLUMNS AUDIT_FROM "WHERE a.seq >= ? AND a.seq < ? ORDER BY a.seq", &stmt,
-	        v_u64(from), v_u64(size));
-	uint64_t next = from;
-	int64_t time = INT64_MIN;
-	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
-		struct audit_row row;
-		rc = audit_row_read(stmt, &row);
-		if (rc == 0 && row.seq != next)
-			rc = fault(EUCLEAN, "audit: record %llu is missing", (unsigned long long)next);
-		if (rc == 0 && row.time_ns < time)
-			rc = fault(
-			        EUCLEAN, "audit: record %llu is older than the one before", (unsigned long long)next);
-		if (rc < 0)
-			return rc;
-		time = row.time_ns;
-		merkle_hash leaf;
-		merkle_leaf(bytes_of(m->audit->line, audit_line(&row, m->audit->line)), leaf);
-		rc = check_hash(&check, next++, leaf);
-	}
-	if (rc == 0 && next != size)
-		rc = fault(EUCLEAN, "audit: record %llu is missing", (unsigned long long)next);
-	*ret_checked = next - from;
+	struct check_records check = {.tile = {.m = m}, .next = from, .time = INT64_MIN};
+	audit_texts_forget(m->audit);
+	int rc = audit_each(m, from, size, false, check_record, &check);
+	if (rc == 0 && check.next != size)
+		rc = fault(EUCLEAN, "audit: record %llu is missing", (unsigned long long)check.next);
+	*ret_checked = check.next - from;
 	return rc;
 }
 

@@ -144,7 +144,7 @@ static int has_schema(Meta *m, bool *ret_has) {
 	return rc;
 }
 
-static int check_schema(Meta *m) {
+static int load_schema(Meta *m, uint64_t *ret_version) {
 	bool has = false;
 	int rc = has_schema(m, &has);
 	if (rc < 0)
@@ -156,13 +156,40 @@ static int check_schema(Meta *m) {
 	rc = meta_kv_get(m, KEY_SCHEMA, number, sizeof number, &size);
 	if (rc == -ENOENT || rc == -ERANGE || (rc == 0 && size != sizeof number))
 		return fault(EUCLEAN, "metadata: the schema's version is missing");
-	if (rc == 0 && le64_get(number) != META_SCHEMA_VERSION)
+	if (rc < 0)
+		return rc;
+	uint64_t version = le64_get(number);
+	if (version < META_SCHEMA_OLDEST || version > META_SCHEMA_VERSION)
 		return fault(EPROTONOSUPPORT,
-		        "metadata: the vault has schema version %llu, this assayfs reads version %d: use the assayfs "
-		        "it was "
-		        "made with, or a newer one",
-		        (unsigned long long)le64_get(number), META_SCHEMA_VERSION);
-	return rc;
+		        "metadata: the vault has schema version %llu, this assayfs reads versions %d to %d: use the "
+		        "assayfs it was made with, or a newer one",
+		        (unsigned long long)version, META_SCHEMA_OLDEST, META_SCHEMA_VERSION);
+	*ret_version = version;
+	return 0;
+}
+
+static int store_schema(Meta *m) {
+	uint8_t number[8];
+	le64_put(number, META_SCHEMA_VERSION);
+	m->state.schema = META_SCHEMA_VERSION;
+	return meta_kv_put(m, KEY_SCHEMA, bytes_of(number, sizeof number));
+}
+
+static int make_tables(Meta *m, const char *const *statements) {
+	for (size_t i = 0; statements[i]; i++) {
+		int code = sqlite3_exec(m->db, statements[i], NULL, NULL, NULL);
+		if (code != SQLITE_OK)
+			return sql_failure(m, code, statements[i]);
+	}
+	return 0;
+}
+
+/* The number first: that opens the transaction, which the tables' statements don't. */
+int meta_raise_schema(Meta *m) {
+	if (m->state.schema == META_SCHEMA_VERSION)
+		return 0;
+	int rc = store_schema(m);
+	return rc < 0 ? rc : make_tables(m, meta_schema_2);
 }
 
 static int load_vault_id(Meta *m) {
@@ -173,11 +200,14 @@ static int load_vault_id(Meta *m) {
 }
 
 static int load(Meta *m) {
-	int rc = check_schema(m);
+	uint64_t schema = 0;
+	int rc = load_schema(m, &schema);
 	if (rc == 0)
 		rc = load_vault_id(m);
 	if (rc == 0)
 		rc = load_state(m);
+	m->state.schema = schema;
+	m->before = m->state; /* nothing has changed by that */
 	if (rc == 0)
 		rc = load_last_commit(m);
 	if (rc == 0)
@@ -240,14 +270,11 @@ static int create_fixed_node(Meta *m, const struct meta_init *init, uint64_t id,
 }
 
 static int fill(Meta *m, const struct meta_init *init) {
-	for (size_t i = 0; meta_schema[i]; i++) {
-		int code = sqlite3_exec(m->db, meta_schema[i], NULL, NULL, NULL);
-		if (code != SQLITE_OK)
-			return sql_failure(m, code, meta_schema[i]);
-	}
-	uint8_t number[8];
-	le64_put(number, META_SCHEMA_VERSION);
-	int rc = meta_kv_put(m, KEY_SCHEMA, bytes_of(number, sizeof number));
+	int rc = make_tables(m, meta_schema);
+	if (rc == 0)
+		rc = make_tables(m, meta_schema_2);
+	if (rc == 0)
+		rc = store_schema(m);
 	if (rc == 0)
 		rc = meta_kv_put(m, KEY_VAULT, init->vault_id);
 	if (rc == 0)
@@ -348,15 +375,18 @@ static void undo(Meta *m) {
 	m->in_savepoint = false;
 }
 
+/* An operation that left nothing but a record has written nothing yet. */
 static int keep(Meta *m) {
 	int rc = m->op_errno;
+	if (rc == 0)
+		rc = audit_log_spill(m);
 	if (rc < 0) {
 		undo(m);
 		return rc;
 	}
-	if (!m->in_savepoint)
+	if (!m->in_savepoint && m->state.audit_size == m->before.audit_size)
 		return 0;
-	rc = control(m, "RELEASE operation");
+	rc = m->in_savepoint ? control(m, "RELEASE operation") : 0;
 	if (rc < 0) {
 		undo(m);
 		m->failed = true;
@@ -411,8 +441,10 @@ static int end_transaction(Meta *m, struct meta_committed *next) {
 	next->audit_size = m->state.audit_size;
 	next->operations = m->pending;
 	next->changed = true;
-	m->in_savepoint = true; /* sql_start shall not open one */
-	int rc = audit_seal_commit(m);
+	int rc = m->in_transaction ? 0 : control(m, "BEGIN");
+	m->in_transaction = m->in_savepoint = true; /* sql_start shall not open one */
+	if (rc == 0)
+		rc = audit_seal_commit(m);
 	if (rc == 0)
 		rc = store_state(m);
 	if (rc == 0)
@@ -432,7 +464,7 @@ static int commit_locked(Meta *m, struct meta_committed *next) {
 	/* A transaction that the database has rolled back by itself is not there any more, and what it held was kept.
 	 */
 	bool failed_before = m->failed;
-	if (!m->in_transaction && !failed_before)
+	if (!m->in_transaction && !m->changed && !failed_before)
 		return 0;
 	int rc = 0;
 	if (failed_before)

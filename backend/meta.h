@@ -34,8 +34,10 @@ typedef struct Meta Meta;
 typedef struct MetaDb MetaDb; /* backend/metadb.h */
 struct audit_event;           /* backend/audit.h */
 
-/* The schema's version in kv; meta_open refuses any other with words. */
-#define META_SCHEMA_VERSION 1
+/* The schema's version in kv; meta_open refuses newer ones, with words. One of the oldest is raised by what it lacks
+ * when that is first needed: until then older programs read it. */
+#define META_SCHEMA_VERSION 2
+#define META_SCHEMA_OLDEST 1
 
 #define META_VAULT_ID_MAX 32
 
@@ -60,8 +62,8 @@ int meta_create(MetaDb *db, const struct meta_init *init, const struct meta_cloc
 
 /*
  * Opens the tables of a database made by meta_create. The handle stays the caller's and must outlive the Meta; nothing
- * else may run statements on it meanwhile. -EPROTONOSUPPORT for a schema of another version, -EUCLEAN when it is not
- * ours or incomplete. The handle variant is for tests (`:memory:`) and tools. clock may be NULL.
+ * else may run statements on it meanwhile. -EPROTONOSUPPORT for a schema of a version that it does not know, -EUCLEAN
+ * when it is not ours or incomplete. The handle variant is for tests (`:memory:`) and tools. clock may be NULL.
  */
 int meta_open_handle(sqlite3 *db, const struct meta_clock *clock, Meta **ret_meta);
 int meta_open(MetaDb *db, const struct meta_clock *clock, Meta **ret_meta);

@@ -34,6 +34,7 @@ struct meta_state {
 	uint64_t audit_size;
 	int64_t audit_time; /* of the last record */
 	struct tree_counts counts;
+	uint64_t schema; /* version; its own key in kv */
 };
 
 struct sql_slot {
@@ -62,7 +63,7 @@ struct Meta {
 
 	bool in_transaction;
 	bool in_savepoint;
-	bool changed; /* the transaction holds something that was kept */
+	bool changed; /* the transaction, or the audit log's memory, holds something that was kept */
 	int op_errno; /* negative: the database failed under this operation */
 	struct meta_committed last;
 	struct meta_state state, before; /* now; when the operation began */
@@ -174,8 +175,15 @@ void meta_assert_running(const Meta *m);
 int meta_open_door(Meta *m);
 int meta_close_door(Meta *m);
 
-/* schema.c */
-extern const char *const meta_schema[]; /* statements, NULL at the end */
+/* Refuses to write after a commit has failed; the operation fails with it. */
+int sql_refuse_failed(Meta *m);
+
+/* schema.c: statements, NULL at the end. meta_schema_2: what version 2 has more. */
+extern const char *const meta_schema[];
+extern const char *const meta_schema_2[];
+
+/* meta.c: makes the tables of the present schema in a vault of an older one, in the running operation. */
+int meta_raise_schema(Meta *m);
 
 /* tree.c, for history.c, rename.c, version.c */
 #define NODE_COLUMNS                                                                                               \
@@ -204,3 +212,4 @@ int tree_touch_directory(Meta *m, uint64_t dir, int64_t now, int links);
 int audit_log_open(Meta *m);
 void audit_log_close(Meta *m);
 void audit_log_undo(Meta *m); /* after state was restored */
+int audit_log_spill(Meta *m); /* before the running operation is kept: writes what is too much to hold */

@@ -1,6 +1,7 @@
 /*
- * The schema of the metadata, version 1. It is the vault's format: docs/format.md says what rows mean,
- * META_SCHEMA_VERSION rises with any change.
+ * The schema of the metadata. It is the vault's format: docs/format.md says what rows mean, META_SCHEMA_VERSION rises
+ * with any change that a program which doesn't know it would misread. A vault of version 1 is raised to 2 in the
+ * operation that first needs it (meta_raise_schema).
  *
  * Guards. Some things must not happen whatever a program above gets wrong, so the database refuses them: a version in
  * Trusted without a verdict that passed for exactly its bytes; a change of a sealed version, of its map or of a page
@@ -338,6 +339,19 @@ const char *const meta_schema[] = {
         " tile INTEGER NOT NULL,"
         " PRIMARY KEY (kind, value, tile)"
         ") STRICT, WITHOUT ROWID",
+
+        NULL,
+};
+
+const char *const meta_schema_2[] = {
+        /* Up to 256 records of one tile, as audit_pack.h has them. Those below the first pack, of a vault that was
+         * begun with version 1, are rows of `audit`. */
+        "CREATE TABLE audit_pack ("
+        " first INTEGER PRIMARY KEY CHECK (first >= 0),"
+        " count INTEGER NOT NULL CHECK (count BETWEEN 1 AND 256 - first % 256),"
+        " records BLOB NOT NULL CHECK (length(records) > 0)"
+        ") STRICT",
+        NEVER_CHANGED("audit_pack"),
 
         NULL,
 };

@@ -104,11 +104,15 @@ static int exec(Meta *m, const char *sql) {
 	return rc;
 }
 
+int sql_refuse_failed(Meta *m) {
+	if (!m->failed)
+		return 0;
+	return m->op_errno = fault(EROFS, "metadata: an earlier commit failed, so nothing is written any more");
+}
+
 static int before_writing(Meta *m) {
-	if (m->failed)
-		return m->op_errno = fault(EROFS, "metadata: an earlier commit failed, so nothing is written any more");
-	int rc = 0;
-	if (!m->in_transaction) {
+	int rc = sql_refuse_failed(m);
+	if (rc == 0 && !m->in_transaction) {
 		rc = exec(m, "BEGIN");
 		m->in_transaction = rc == 0;
 	}

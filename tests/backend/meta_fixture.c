@@ -3,10 +3,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "backend/audit_pack.h"
 
 static int64_t tick(void *arg) {
 	struct fixture *f = arg;
@@ -103,6 +106,72 @@ uint64_t make_verdict(struct fixture *f, enum verdict_outcome outcome, const uin
 
 int raw_sql(struct fixture *f, const char *sql) {
 	return sqlite3_exec(f->db, sql, NULL, NULL, NULL);
+}
+
+static void bind_path(sqlite3_stmt *stmt, int at, const struct audit_stored_path *path) {
+	if (!path->set)
+		return;
+	sqlite3_bind_int64(stmt, at, (int64_t)path->dir);
+	sqlite3_bind_blob(stmt, at + 1, path->name.size ? path->name.data : (const void *)"", (int)path->name.size,
+	        SQLITE_STATIC);
+	if (path->cut)
+		sqlite3_bind_int64(stmt, at + 2, (int64_t)path->cut);
+}
+
+static void insert_row(sqlite3_stmt *stmt, const struct audit_stored *r) {
+	const int64_t numbers[] = {(int64_t)r->seq, r->time_ns, (int64_t)r->event, r->outcome, r->err, r->uid, r->gid,
+	        r->pid, (int64_t)r->exe};
+	sqlite3_clear_bindings(stmt);
+	for (int i = 0; i < 9; i++)
+		sqlite3_bind_int64(stmt, i + 1, numbers[i]);
+	bind_path(stmt, 10, &r->path);
+	bind_path(stmt, 13, &r->path2);
+	sqlite3_bind_int64(stmt, 16, (int64_t)r->node);
+	sqlite3_bind_int64(stmt, 17, (int64_t)r->version);
+	sqlite3_bind_int64(stmt, 18, (int64_t)r->bytes);
+	if (r->has_detail)
+		sqlite3_bind_blob(stmt, 19, r->detail.size ? r->detail.data : (const void *)"", (int)r->detail.size,
+		        SQLITE_STATIC);
+	if (r->detail_cut)
+		sqlite3_bind_int64(stmt, 20, (int64_t)r->detail_cut);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
+	sqlite3_reset(stmt);
+}
+
+void unpack_audit(struct fixture *f, const char *table) {
+	static struct audit_stored records[AUDIT_TILE_HASHES];
+	sqlite3_stmt *packs = NULL, *rows = NULL;
+	char sql[200];
+	snprintf(sql, sizeof sql, "INSERT INTO %s VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	        table);
+	assert_int_equal(sqlite3_prepare_v2(f->db, sql, -1, &rows, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(f->db, "SELECT first, count, records FROM audit_pack ORDER BY first", -1,
+	                         &packs, NULL),
+	        SQLITE_OK);
+	while (sqlite3_step(packs) == SQLITE_ROW) {
+		uint64_t first = (uint64_t)sqlite3_column_int64(packs, 0),
+		         count = (uint64_t)sqlite3_column_int64(packs, 1);
+		struct bytes pack = bytes_of(sqlite3_column_blob(packs, 2), (size_t)sqlite3_column_bytes(packs, 2));
+		assert_int_equal(audit_pack_read(first, count, pack, records), 0);
+		for (uint64_t i = 0; i < count; i++)
+			insert_row(rows, &records[i]);
+	}
+	sqlite3_finalize(packs);
+	sqlite3_finalize(rows);
+}
+
+/* A row of the index for each node. */
+#define NODES_OF_FULL_TILES                                                            \
+	"INSERT INTO audit_value SELECT DISTINCT 8, node, seq / 256 FROM audit WHERE " \
+	"node <> 0 AND seq / 256 < (SELECT count(*) / 256 FROM audit)"
+
+void make_version_1(struct fixture *f) {
+	unpack_audit(f, "audit");
+	assert_int_equal(raw_sql(f, "DROP TABLE audit_pack"), SQLITE_OK);
+	assert_int_equal(raw_sql(f, "UPDATE kv SET value = x'0100000000000000' WHERE key = 'meta.schema'"), SQLITE_OK);
+	assert_int_equal(raw_sql(f, "DELETE FROM audit_value WHERE kind = 9"), SQLITE_OK);
+	assert_int_equal(raw_sql(f, NODES_OF_FULL_TILES), SQLITE_OK);
+	fixture_reopen(f);
 }
 
 uint64_t random_next(uint64_t *state) {

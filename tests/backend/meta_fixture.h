@@ -53,6 +53,13 @@ uint64_t make_verdict(struct fixture *f, enum verdict_outcome outcome, const uin
 /* Runs SQL behind the Meta's back, outside of its transaction (commit first): SQLite's result code. */
 int raw_sql(struct fixture *f, const char *sql);
 
+/* Puts the records that stand in packs as rows into `table`, which has the columns of `audit`. Commit first. */
+void unpack_audit(struct fixture *f, const char *table);
+
+/* Makes the vault one of schema version 1 and opens it again: all records are rows, the number and the index are as
+ * they were then. Commit first. */
+void make_version_1(struct fixture *f);
+
 /* A small generator, so that a seed is all that a run depends on. */
 uint64_t random_next(uint64_t *state);
 uint64_t random_below(uint64_t *state, uint64_t bound);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "backend/audit_pack.h"
 #include "crypto/base/fault.h"
 #include "crypto/merkle.h"
 #include "tests/backend/meta_fixture.h"
@@ -151,10 +152,10 @@ static void records_can_not_be_changed_or_removed_by_raw_sql(void **state) {
 	struct audit_event e = event_of("open", "Landing/a");
 	record(f, &e);
 	fixture_commit(f);
-	static const char *const forbidden[] = {"UPDATE audit SET uid = 0", "DELETE FROM audit",
+	static const char *const forbidden[] = {"UPDATE audit_pack SET first = first + 1", "DELETE FROM audit_pack",
 	        "UPDATE string SET text = x'41'", "DELETE FROM string", "UPDATE audit_tile SET hashes = zeroblob(32)",
 	        "DELETE FROM audit_tile", "UPDATE audit_tile SET hashes = zeroblob(64)",
-	        "INSERT OR REPLACE INTO audit SELECT * FROM audit"};
+	        "INSERT OR REPLACE INTO audit_pack SELECT * FROM audit_pack"};
 	assert_int_equal(raw_sql(f, "PRAGMA recursive_triggers = ON"), SQLITE_OK);
 	for (size_t i = 0; i < sizeof forbidden / sizeof forbidden[0]; i++)
 		assert_int_not_equal(raw_sql(f, forbidden[i]), SQLITE_OK);
@@ -240,33 +241,66 @@ static void fill(struct fixture *f, uint64_t count) {
 	fixture_commit(f);
 }
 
+/* Record 300 says that another user did it, in a pack that is well formed. */
+static void change_record_300(struct fixture *f) {
+	static struct audit_stored records[AUDIT_TILE_HASHES];
+	static uint8_t changed[AUDIT_TILE_HASHES * 64 + AUDIT_RECORD_BYTES_MAX];
+	sqlite3_stmt *stmt = NULL;
+	sqlite3_prepare_v2(f->db, "SELECT count, records FROM audit_pack WHERE first = 256", -1, &stmt, NULL);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	uint64_t count = (uint64_t)sqlite3_column_int64(stmt, 0);
+	struct bytes pack = bytes_of(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1));
+	assert_int_equal(audit_pack_read(256, count, pack, records), 0);
+	records[300 - 256].uid = 0;
+	size_t size = 0;
+	for (uint64_t i = 0; i < count; i++)
+		size += audit_pack_put(&records[i], i ? &records[i - 1].time_ns : NULL, changed + size);
+	sqlite3_finalize(stmt);
+	sqlite3_prepare_v2(f->db, "UPDATE audit_pack SET records = ? WHERE first = 256", -1, &stmt, NULL);
+	sqlite3_bind_blob(stmt, 1, changed, (int)size, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
+	sqlite3_finalize(stmt);
+}
+
+#define OTHER_PACK "(SELECT records FROM audit_pack WHERE first = 0)"
+
 static void what_was_changed_past_the_guards_is_found_and_named(void **state) {
 	struct fixture *f = *state;
-	static const char *const changes[] = {
-	        "UPDATE audit SET uid = 0 WHERE seq = 300",
-	        "DELETE FROM audit WHERE seq = 300",
-	        "UPDATE string SET text = x'6f70656f' WHERE text = x'6f70656e'",
-	        "UPDATE audit_tile SET hashes = zeroblob(8192) WHERE level = 0 AND idx = 0",
-	        "UPDATE audit_tile SET hashes = zeroblob(length(hashes)) WHERE level = 1",
-	        "UPDATE audit SET time_ns = time_ns - 1000000000 WHERE seq = 300",
+	static const struct {
+		const char *sql, *named;
+	} changes[] = {
+	        {"SELECT 1", "record 300 "}, /* change_record_300 */
+	        {"DELETE FROM audit_pack WHERE first = 256", "record 256 "},
+	        {"DELETE FROM audit_pack WHERE first = 512", "record 512 "},
+	        {"UPDATE audit_pack SET records = " OTHER_PACK " WHERE first = 256", "record 256 "},
+	        {"UPDATE audit_pack SET records = substr(records, 1, length(records) - 1) WHERE first = 256",
+	                "record 511 "},
+	        {"UPDATE audit_pack SET count = 255 WHERE first = 256", "record 510 "},
+	        {"UPDATE audit_pack SET first = 520 WHERE first = 512", "record 512 "},
+	        {"UPDATE string SET text = x'6f70656f' WHERE text = x'6f70656e'", "record 0 "},
+	        {"DELETE FROM string WHERE text = x'6f70656e'", "record 0 "},
+	        {"UPDATE audit_tile SET hashes = zeroblob(8192) WHERE level = 0 AND idx = 0", "record 0 "},
+	        {"UPDATE audit_tile SET hashes = zeroblob(length(hashes)) WHERE level = 1", "tile 1/0"},
 	};
 	fill(f, 600);
-	assert_int_equal(raw_sql(f, "DROP TRIGGER audit_update; DROP TRIGGER audit_delete; DROP TRIGGER string_update;"
-	                            " DROP TRIGGER audit_tile_update"),
+	assert_int_equal(raw_sql(f, "DROP TRIGGER audit_pack_update; DROP TRIGGER audit_pack_delete;"
+	                            "DROP TRIGGER string_update; DROP TRIGGER string_delete;"
+	                            "DROP TRIGGER audit_tile_update"),
 	        SQLITE_OK);
 	for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
 		assert_int_equal(raw_sql(f, "BEGIN"), SQLITE_OK);
-		assert_int_equal(raw_sql(f, changes[i]), SQLITE_OK);
+		assert_int_equal(raw_sql(f, changes[i].sql), SQLITE_OK);
+		if (i == 0)
+			change_record_300(f);
 		int rc = OP(f, audit_verify(f->m, 0, NULL));
 		assert_true(rc == -EBADMSG || rc == -EUCLEAN);
-		if (i == 0)
-			assert_non_null(strstr(fault_message(), "record 300"));
+		assert_non_null(strstr(fault_message(), changes[i].named));
 		assert_int_equal(raw_sql(f, "ROLLBACK"), SQLITE_OK);
 	}
 	assert_int_equal(OP(f, audit_verify(f->m, 0, NULL)), 0);
 	assert_int_equal(OP(f, audit_verify(f->m, 590, NULL)), 0);
-	/* The last record cut off: the counters know. */
-	assert_int_equal(raw_sql(f, "DELETE FROM audit WHERE seq = 599"), SQLITE_OK);
+	/* The last records cut off: the counters know. */
+	assert_int_equal(raw_sql(f, "DELETE FROM audit_pack WHERE first = 512"), SQLITE_OK);
 	meta_close(f->m);
 	f->m = NULL;
 	assert_int_equal(meta_open_handle(f->db, NULL, &f->m), -EUCLEAN);
@@ -325,18 +359,21 @@ static bool wanted(const struct audit_filter *filter, uint64_t i, int64_t time) 
 	               path_wanted(filter, e.path2));
 }
 
-static void a_filter_finds_what_a_scan_finds(void **state) {
-	struct fixture *f = *state;
-	static int64_t times[RECORDS];
+/* The last 200 records are not committed. Those before `rows` were made by schema version 1. */
+static void fill_for_filters(struct fixture *f, uint64_t rows, int64_t times[static RECORDS]) {
 	for (uint64_t i = 0; i < RECORDS; i++) {
 		char path[64], path2[64];
 		struct audit_event e = nth(i, path, path2);
 		record(f, &e);
 		assert_int_equal(OP(f, audit_time(f->m, i, &times[i])), 0);
-		if (i % 300 == 299)
+		if (i % 300 == 299 || i + 1 == rows)
 			fixture_commit(f);
+		if (i + 1 == rows)
+			make_version_1(f);
 	}
-	fixture_commit(f);
+}
+
+static void assert_filters_find_what_a_scan_finds(struct fixture *f, const int64_t times[static RECORDS]) {
 	const struct audit_filter filters[] = {
 	        {0},
 	        {.has_uid = true, .uid = 4242},
@@ -348,6 +385,8 @@ static void a_filter_finds_what_a_scan_finds(void **state) {
 	        {.outcome = "ok", .has_pid = true, .pid = 101},
 	        {.exe = "rsync", .event = "write"},
 	        {.has_node = true, .node = 5, .outcome = "denied"},
+	        {.has_node = true, .node = 3},
+	        {.has_node = true, .node = 1000},
 	        {.path_prefix = "Landing/dir7/"},
 	        {.path_prefix = "Landing/dir7"},
 	        {.path_prefix = "Landing/dir19/sub1/f1"},
@@ -387,6 +426,18 @@ static void a_filter_finds_what_a_scan_finds(void **state) {
 	assert_int_equal(OP(f, audit_query(f->m, &(struct audit_filter){.outcome = "x"}, take, NULL)), -EINVAL);
 }
 
+static void a_filter_finds_what_a_scan_finds(void **state) {
+	static int64_t times[RECORDS];
+	fill_for_filters(*state, 0, times);
+	assert_filters_find_what_a_scan_finds(*state, times);
+}
+
+static void a_filter_finds_what_a_scan_finds_in_rows_and_packs(void **state) {
+	static int64_t times[RECORDS];
+	fill_for_filters(*state, 1100, times);
+	assert_filters_find_what_a_scan_finds(*state, times);
+}
+
 static int one_number(struct fixture *f, const char *sql) {
 	sqlite3_stmt *stmt = NULL;
 	assert_int_equal(sqlite3_prepare_v2(f->db, sql, -1, &stmt, NULL), SQLITE_OK);
@@ -398,12 +449,14 @@ static int one_number(struct fixture *f, const char *sql) {
 
 /* In numbers of values that only one of the two has. */
 static void assert_index_is_that_of_the_rows(struct fixture *f, int tiles) {
-#define ROWS " FROM audit WHERE seq / 256 < (SELECT count(*) / 256 FROM audit) "
-#define WANTED                                                                                                   \
-	"SELECT 1, event, seq / 256" ROWS "UNION SELECT 2, outcome, seq / 256" ROWS "AND outcome <> 0"           \
-	" UNION SELECT 3, uid, seq / 256" ROWS "UNION SELECT 4, gid, seq / 256" ROWS "UNION SELECT 5, pid, "     \
-	"seq / 256" ROWS "UNION SELECT 6, exe, seq / 256" ROWS "UNION SELECT 7, dir, seq / 256" ROWS             \
-	"AND dir IS NOT NULL UNION SELECT 7, dir2, seq / 256" ROWS "AND dir2 IS NOT NULL UNION SELECT 8, node, " \
+#define ROWS " FROM unpacked WHERE seq / 256 < (SELECT count(*) / 256 FROM unpacked) "
+	assert_int_equal(raw_sql(f, "CREATE TEMP TABLE unpacked AS SELECT * FROM audit WHERE 0"), SQLITE_OK);
+	unpack_audit(f, "unpacked");
+#define WANTED                                                                                                        \
+	"SELECT 1, event, seq / 256" ROWS "UNION SELECT 2, outcome, seq / 256" ROWS "AND outcome <> 0"                \
+	" UNION SELECT 3, uid, seq / 256" ROWS "UNION SELECT 4, gid, seq / 256" ROWS "UNION SELECT 5, pid, "          \
+	"seq / 256" ROWS "UNION SELECT 6, exe, seq / 256" ROWS "UNION SELECT 7, dir, seq / 256" ROWS                  \
+	"AND dir IS NOT NULL UNION SELECT 7, dir2, seq / 256" ROWS "AND dir2 IS NOT NULL UNION SELECT 9, node / 16, " \
 	"seq / 256" ROWS "AND node <> 0"
 	assert_int_equal(one_number(f, "SELECT count(DISTINCT tile) FROM audit_value"), tiles);
 	assert_int_equal(
@@ -506,6 +559,7 @@ int main(void) {
 	        TEST(the_tree_is_rfc_6962_over_the_lines_across_commits_and_reopening),
 	        TEST(what_was_changed_past_the_guards_is_found_and_named),
 	        TEST(a_filter_finds_what_a_scan_finds),
+	        TEST(a_filter_finds_what_a_scan_finds_in_rows_and_packs),
 	        TEST(the_index_has_what_the_rows_say_across_commits_undoing_and_reopening),
 	        TEST(patterns_match_paths),
 	};

@@ -413,6 +413,8 @@ class Vault:
         self.keys = self.header.unlock(kind, secret)
         self.meta = Metadata(folder, self.header.vault, self.keys["meta", 1])
         self.db = self.meta.database()
+        self.schema = u64(self.kv("meta.schema"))
+        need(self.schema in (1, 2), f"schema {self.schema}")
         need(self.db.execute("PRAGMA integrity_check").fetchone()[0] == b"ok", "the database is not sound")
         self.segments = {}
         rows = self.db.execute("SELECT * FROM segment").fetchall()
@@ -514,9 +516,19 @@ class Vault:
 
     # ---- docs/audit-log.md ----
 
+    def audit_records(self):
+        """Rows, then packs, as rows."""
+        records = [dict(row) for row in self.db.execute("SELECT * FROM audit ORDER BY seq")]
+        packs = self.db.execute("SELECT first, count, records FROM audit_pack ORDER BY first") if self.schema == 2 else ()
+        for first, count, pack in packs:
+            need(first == len(records) and first // 256 == (first + count - 1) // 256, f"the pack of record {first}")
+            records += read_pack(first, count, pack)
+        need([record["seq"] for record in records] == list(range(len(records))), "the audit log has gaps")
+        return records
+
     def audit_lines(self):
         strings = dict(self.db.execute("SELECT id, text FROM string").fetchall())
-        return [audit_line(row, strings) for row in self.db.execute("SELECT * FROM audit ORDER BY seq")]
+        return [audit_line(record, strings) for record in self.audit_records()]
 
     def check_audit(self):
         lines = self.audit_lines()
@@ -543,6 +555,54 @@ def tree_root(leaves):
         return leaves[0] if leaves else hashlib.sha256(b"").digest()
     left = 1 << ((len(leaves) - 1).bit_length() - 1)
     return hashlib.sha256(b"\1" + tree_root(leaves[:left]) + tree_root(leaves[left:])).digest()
+
+
+class Pack:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def raw(self, size):
+        need(self.at + size <= len(self.data), "a pack is short")
+        self.at += size
+        return self.data[self.at - size:self.at]
+
+    def number(self):
+        value, shift = 0, 0
+        while True:
+            byte = self.raw(1)[0]
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                need(value < 1 << 64 and (byte or shift == 7), "a number in a pack")
+                return value
+
+    def text(self):
+        return self.raw(self.number())
+
+
+def read_pack(first, count, data):
+    pack, records, time_ns = Pack(data), [], None
+    for seq in range(first, first + count):
+        flags = int.from_bytes(pack.raw(2), "little")
+        need(flags & 3 < 3 and flags < 1 << 13, f"record {seq}: flags")
+        time_ns = int.from_bytes(pack.raw(8), "little", signed=True) if time_ns is None else time_ns + pack.number()
+        record = {"seq": seq, "time_ns": time_ns, "outcome": flags & 3}
+        for name in ("event", "exe", "uid", "gid"):
+            record[name] = pack.number()
+        for bit, name in ((2, "errno"), (3, "pid")):
+            record[name] = pack.number() if flags >> bit & 1 else 0
+        for bit, names in ((4, ("dir", "name", "cut")), (6, ("dir2", "name2", "cut2"))):
+            there = flags >> bit & 1
+            record[names[0]] = pack.number() if there else None
+            record[names[1]] = pack.text() if there else None
+            record[names[2]] = pack.number() if flags >> bit + 1 & 1 else None
+        for bit, name in ((8, "node"), (9, "version"), (10, "bytes")):
+            record[name] = pack.number() if flags >> bit & 1 else 0
+        record["detail"] = pack.text() if flags >> 11 & 1 else None
+        record["detail_cut"] = pack.number() if flags >> 12 & 1 else None
+        records.append(record)
+    need(pack.at == len(data), f"the pack of record {first} is too long")
+    return records
 
 
 def audit_text(name, value):
