@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tempfile
 
+import ended  # noqa: F401  (what it does when imported)
+
 ASSAYFS = os.path.abspath(sys.argv[1])
 SOURCE = sys.argv[2] if len(sys.argv) > 2 else "."
 

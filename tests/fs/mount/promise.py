@@ -12,6 +12,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
+import ended  # noqa: E402,F401  (what it does when imported)
+
 ASSAYFS = os.path.abspath(sys.argv[1])
 DYING_S = 30  # what a killed process takes at most; some milliseconds on an idle machine
 CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
