@@ -67,10 +67,12 @@ static int execute(MetaDb *db, const char *sql) {
 	return metadb_fault(db, code, "%s", sql);
 }
 
-/* SQLite counts its memory under a lock of its own, for nobody here: without it a create costs 5% less. Before its
- * first use in the process; later it is refused, which harms nothing. */
+/* SQLite counts its memory under a lock of its own, for nobody here: without it a create costs 5% less. Sub-journals
+ * are files from their first byte, and so memory_file's. Before its first use in the process; later it is refused,
+ * which harms nothing. */
 static void configure_sqlite(void) {
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	(void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, 0);
 }
 
 static int open_connection(MetaDb *db, int flags) {
@@ -85,8 +87,9 @@ static int open_connection(MetaDb *db, int flags) {
 	if (rc < 0)
 		return rc;
 	(void)sqlite3_extended_result_codes(db->connection, 1);
-	/* Exclusive locking comes first: without it SQLite wants shared memory for a WAL database. */
-	return execute(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA cache_spill=OFF; PRAGMA "
+	/* Exclusive locking comes first: without it SQLite wants shared memory for a WAL database. Temporary files are
+	 * in memory, as the VFS has no others: memory_file is quicker than what MEMORY would take. */
+	return execute(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=FILE; PRAGMA cache_spill=OFF; PRAGMA "
 	                   "cache_size=-32768;"
 	                   "PRAGMA mmap_size=0; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF");
 }

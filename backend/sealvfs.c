@@ -1,5 +1,7 @@
 #include "backend/sealvfs.h"
 
+#include "backend/memory_file.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -242,6 +244,12 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	struct meta_core *core = vfs_of(vfs)->core;
 	struct seal_file *seal = (struct seal_file *)(void *)file;
 	file->pMethods = NULL;
+	if (!name && (flags & SQLITE_OPEN_DELETEONCLOSE)) {
+		memory_file_open(file, flags & SQLITE_OPEN_SUBJOURNAL);
+		if (ret_flags)
+			*ret_flags = flags;
+		return SQLITE_OK;
+	}
 	seal->core = core;
 	if ((flags & SQLITE_OPEN_MAIN_DB) && name && strcmp(name, METADB_NAME) == 0 && !core->main_open) {
 		file->pMethods = &main_methods;
@@ -251,7 +259,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	if (!file->pMethods) {
 		(void)core_note(core,
 		        fault(EPERM, "SQLite wanted to open %s beside the metadata; that would leave rows unsealed",
-		                name ? name : "a temporary file"));
+		                name ? name : "a file"));
 		return SQLITE_CANTOPEN;
 	}
 	if (ret_flags)
@@ -305,11 +313,13 @@ int sealvfs_register(struct meta_core *core, SealVfs **ret_vfs) {
 		return fault(ENOMEM, "no memory for the metadata's VFS");
 	seal->core = core;
 	seal->system = sqlite3_vfs_find(NULL);
+	size_t longest =
+	        memory_file_bytes() > sizeof(struct seal_file) ? memory_file_bytes() : sizeof(struct seal_file);
 	/* The address makes the name unique among the vaults open in this process. */
 	(void)snprintf(seal->name, sizeof seal->name, "assay-%p", (void *)seal);
 	seal->vfs = (sqlite3_vfs){
 	        .iVersion = 1,
-	        .szOsFile = (int)sizeof(struct seal_file),
+	        .szOsFile = (int)longest,
 	        .mxPathname = VAULT_NAME_MAX,
 	        .zName = seal->name,
 	        .pAppData = seal,

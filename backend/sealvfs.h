@@ -1,9 +1,10 @@
 /*
  * sealvfs: the VFS through which SQLite sees the sealed database and its log as plain files. Internal to metadb.
  *
- * It knows two names, meta.db and meta.db-wal, and refuses every other file, so that no row leaves in a journal or a
- * temporary file. Locks are granted as asked: the vault's own lock keeps others out. There is no shared memory, so the
- * connection must be in exclusive locking mode before it touches a WAL database.
+ * It knows two names, meta.db and meta.db-wal, and refuses every other; temporary files, which have none, it keeps in
+ * memory (memory_file.h): so no row leaves in a journal or a temporary file. Locks are granted as asked: the vault's
+ * own lock keeps others out. There is no shared memory, so the connection must be in exclusive locking mode before it
+ * touches a WAL database.
  */
 #pragma once
 

@@ -90,7 +90,7 @@ static void the_settings_are_those_of_the_manual(void **state) {
 	assert_int_equal(number(db, "PRAGMA trusted_schema"), 0);
 	assert_int_equal(number(db, "PRAGMA synchronous"), 1);
 	assert_int_equal(number(db, "PRAGMA cache_spill"), 0);
-	assert_int_equal(number(db, "PRAGMA temp_store"), 2);
+	assert_int_equal(number(db, "PRAGMA temp_store"), 1);
 	assert_int_equal(number(db, "PRAGMA wal_autocheckpoint"), 0);
 	assert_int_equal(number(db, "PRAGMA journal_mode='wal'") | 1, 1);
 	int reserved = -1;
@@ -105,6 +105,24 @@ static int count_entry(void *user, const char *name, bool is_directory) {
 	(void)is_directory;
 	++*(int *)user;
 	return 0;
+}
+
+/* More pages in one savepoint than memory keeps of a sub-journal, then again and again a few. */
+static void a_savepoint_brings_back_what_was_before_it(void **state) {
+	struct scratch *scratch = *state;
+	MetaDb *db = create_db(scratch->io);
+	must(db, "BEGIN");
+	must(db, "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n WHERE x<4000) INSERT INTO t(b) SELECT "
+	         "zeroblob(1000) FROM n");
+	must(db, "SAVEPOINT s; UPDATE t SET b=randomblob(1000); ROLLBACK TO s; RELEASE s");
+	assert_int_equal(number(db, "SELECT count(*) FROM t WHERE b = zeroblob(1000)"), 4000);
+	for (int i = 0; i < 50; i++) {
+		must(db, "SAVEPOINT s; UPDATE t SET b=1 WHERE a % 40 = 0");
+		must(db, i % 2 ? "ROLLBACK TO s; RELEASE s" : "UPDATE t SET b=zeroblob(1000) WHERE b=1; RELEASE s");
+	}
+	must(db, "COMMIT");
+	assert_int_equal(number(db, "SELECT count(*) FROM t WHERE b = zeroblob(1000)"), 4000);
+	assert_rc(metadb_close(db));
 }
 
 /* Sorting, savepoints, big statements and sub-journals: all of it in memory, and no other file. */
@@ -363,6 +381,7 @@ int main(void) {
 	        IN_SCRATCH(a_second_creation_is_refused),
 	        IN_SCRATCH(an_empty_vault_holds_no_metadata),
 	        IN_SCRATCH(the_settings_are_those_of_the_manual),
+	        IN_SCRATCH(a_savepoint_brings_back_what_was_before_it),
 	        IN_SCRATCH(no_other_file_is_ever_made),
 	        IN_SCRATCH(a_statement_that_fails_is_told_in_words),
 	        IN_SCRATCH(a_checkpoint_waits_for_nobody_and_says_so),

@@ -1,0 +1,149 @@
+#include "backend/memory_file.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_ROOM ((size_t)64 << 10)
+
+struct memory_file {
+	sqlite3_file base;
+	bool is_journal;
+	uint8_t *data;
+	size_t size, room;
+};
+
+static struct memory_file *of(sqlite3_file *file) {
+	return (struct memory_file *)(void *)file;
+}
+
+static int make_room(struct memory_file *f, size_t end) {
+	size_t room = f->room ? f->room : FIRST_ROOM;
+	while (room < end)
+		room *= 2;
+	if (room == f->room)
+		return SQLITE_OK;
+	uint8_t *data = realloc(f->data, room);
+	if (!data)
+		return SQLITE_IOERR_NOMEM;
+	f->data = data;
+	f->room = room;
+	return SQLITE_OK;
+}
+
+static void give_back(struct memory_file *f) {
+	free(f->data);
+	f->data = NULL;
+	f->size = f->room = 0;
+}
+
+static int file_close(sqlite3_file *file) {
+	give_back(of(file));
+	file->pMethods = NULL;
+	return SQLITE_OK;
+}
+
+static int file_read(sqlite3_file *file, void *data, int amount, sqlite3_int64 offset) {
+	const struct memory_file *f = of(file);
+	size_t at = (size_t)offset, wanted = (size_t)amount;
+	size_t there = at < f->size ? f->size - at : 0;
+	size_t got = wanted < there ? wanted : there;
+	if (got)
+		memcpy(data, f->data + at, got);
+	if (got == wanted)
+		return SQLITE_OK;
+	memset((uint8_t *)data + got, 0, wanted - got);
+	return SQLITE_IOERR_SHORT_READ;
+}
+
+static int file_write(sqlite3_file *file, const void *data, int amount, sqlite3_int64 offset) {
+	struct memory_file *f = of(file);
+	size_t at = (size_t)offset, end = at + (size_t)amount;
+	if (at == 0 && f->is_journal && f->room > MEMORY_FILE_KEEP)
+		give_back(f);
+	int code = end > f->room ? make_room(f, end) : SQLITE_OK;
+	if (code != SQLITE_OK)
+		return code;
+	if (at > f->size)
+		memset(f->data + f->size, 0, at - f->size);
+	memcpy(f->data + at, data, (size_t)amount);
+	if (end > f->size)
+		f->size = end;
+	return SQLITE_OK;
+}
+
+static int file_truncate(sqlite3_file *file, sqlite3_int64 size) {
+	struct memory_file *f = of(file);
+	if ((size_t)size < f->size)
+		f->size = (size_t)size;
+	return SQLITE_OK;
+}
+
+static int file_sync(sqlite3_file *file, int flags) {
+	(void)file;
+	(void)flags;
+	return SQLITE_OK;
+}
+
+static int file_size(sqlite3_file *file, sqlite3_int64 *ret_size) {
+	*ret_size = (sqlite3_int64)of(file)->size;
+	return SQLITE_OK;
+}
+
+/* Nobody else can open it. */
+static int file_lock(sqlite3_file *file, int level) {
+	(void)file;
+	(void)level;
+	return SQLITE_OK;
+}
+
+static int file_check_reserved(sqlite3_file *file, int *ret_reserved) {
+	(void)file;
+	*ret_reserved = 0;
+	return SQLITE_OK;
+}
+
+static int file_control(sqlite3_file *file, int operation, void *argument) {
+	(void)file;
+	(void)operation;
+	(void)argument;
+	return SQLITE_NOTFOUND;
+}
+
+static int file_sector_size(sqlite3_file *file) {
+	(void)file;
+	return 4096;
+}
+
+static int file_characteristics(sqlite3_file *file) {
+	(void)file;
+	return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
+}
+
+static const sqlite3_io_methods methods = {
+        .iVersion = 1,
+        .xClose = file_close,
+        .xRead = file_read,
+        .xWrite = file_write,
+        .xTruncate = file_truncate,
+        .xSync = file_sync,
+        .xFileSize = file_size,
+        .xLock = file_lock,
+        .xUnlock = file_lock,
+        .xCheckReservedLock = file_check_reserved,
+        .xFileControl = file_control,
+        .xSectorSize = file_sector_size,
+        .xDeviceCharacteristics = file_characteristics,
+};
+
+size_t memory_file_bytes(void) {
+	return sizeof(struct memory_file);
+}
+
+void memory_file_open(sqlite3_file *file, bool is_journal) {
+	*of(file) = (struct memory_file){.base.pMethods = &methods, .is_journal = is_journal};
+}
+
+size_t memory_file_room(const sqlite3_file *file) {
+	return ((const struct memory_file *)(const void *)file)->room;
+}
