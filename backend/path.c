@@ -108,22 +108,44 @@ int tree_path(Meta *m, uint64_t id, char *ret_path, size_t capacity, size_t *ret
 	return build(m, id, bytes_of(NULL, 0), ret_path, capacity, ret_length);
 }
 
-int tree_next_path(Meta *m, uint64_t id, struct tree_name *at, char *ret_path, size_t capacity, size_t *ret_length) {
-	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m,
+static bool is_after(uint64_t parent, struct bytes name, const struct tree_name *at) {
+	if (parent != at->parent)
+		return parent > at->parent;
+	int order = memcmp(name.data, at->name, name.size < at->size ? name.size : at->size);
+	return order > 0 || (order == 0 && name.size > at->size);
+}
+
+static int take_name(struct tree_name *at, uint64_t parent, struct bytes name) {
+	if (name.size > sizeof at->name)
+		return -EUCLEAN;
+	at->parent = parent;
+	at->size = name.size;
+	memcpy(at->name, name.data, name.size);
+	return 0;
+}
+
+/* The first name of the node after *at, in the database's order. */
+static int next_name(Meta *m, uint64_t id, struct tree_name *at) {
+	static const char sql[] =
 	        "SELECT parent, name FROM entry INDEXED BY entry_node WHERE node = ?1 AND (parent, name) > (?2, ?3)"
-	        " ORDER BY parent, name LIMIT 1",
-	        &stmt, v_u64(id), v_u64(at->parent), v_blob(at->name, at->size));
+	        " ORDER BY parent, name LIMIT 1";
+	uint64_t parent;
+	struct bytes name;
+	if (is_known(m, id, false, &parent, &name))
+		return is_after(parent, name, at) ? take_name(at, parent, name) : -ENOENT;
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, sql, &stmt, v_u64(id), v_u64(at->parent), v_blob(at->name, at->size));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
-	struct bytes name = column_bytes(stmt, 1);
-	if (name.size > sizeof at->name)
-		return -EUCLEAN;
-	at->parent = column_u64(stmt, 0);
-	at->size = name.size;
-	memcpy(at->name, name.data, name.size);
+	return take_name(at, column_u64(stmt, 0), column_bytes(stmt, 1));
+}
+
+int tree_next_path(Meta *m, uint64_t id, struct tree_name *at, char *ret_path, size_t capacity, size_t *ret_length) {
+	int rc = next_name(m, id, at);
+	if (rc < 0)
+		return rc;
 	return build(m, at->parent, bytes_of(at->name, at->size), ret_path, capacity, ret_length);
 }
 

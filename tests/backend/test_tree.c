@@ -226,6 +226,30 @@ static void paths_go_both_ways(void **state) {
 	assert_int_equal(OP(f, tree_path(f->m, a.id, path, sizeof path, NULL)), -ENOENT);
 }
 
+/* Asked of the database, then from memory. */
+static void the_one_name_of_a_file_comes_once(void **state) {
+	struct fixture *f = *state;
+	struct node d = make(f, NODE_LANDING, "d", S_IFDIR | 0755), a = make(f, d.id, "a.csv", S_IFREG | 0644), node;
+	char path[TREE_PATH_MAX];
+	fixture_commit(f);
+	fixture_reopen(f);
+	for (int known = 0; known < 2; known++) {
+		struct tree_name at = {0}, before = {.parent = d.id, .name = "a.cs", .size = 4};
+		assert_int_equal(OP(f, tree_next_path(f->m, a.id, &at, path, sizeof path, NULL)), 0);
+		assert_string_equal(path, "Landing/d/a.csv");
+		assert_int_equal(OP(f, tree_next_path(f->m, a.id, &at, path, sizeof path, NULL)), -ENOENT);
+		assert_int_equal(OP(f, tree_next_path(f->m, a.id, &before, path, sizeof path, NULL)), 0);
+		assert_int_equal(OP(f, tree_lookup(f->m, d.id, text("a.csv"), &node)), 0);
+	}
+	assert_int_equal(OP(f, tree_rename(f->m, d.id, text("a.csv"), NODE_LANDING, text("0"), 0, NULL)), 0);
+	struct tree_name at = {0};
+	assert_int_equal(OP(f, tree_next_path(f->m, a.id, &at, path, sizeof path, NULL)), 0);
+	assert_string_equal(path, "Landing/0");
+	assert_int_equal(OP(f, tree_unlink(f->m, NODE_LANDING, text("0"), &node)), 0);
+	at = (struct tree_name){0};
+	assert_int_equal(OP(f, tree_next_path(f->m, a.id, &at, path, sizeof path, NULL)), -ENOENT);
+}
+
 static void attributes_are_set_one_by_one(void **state) {
 	struct fixture *f = *state;
 	struct node a = make(f, NODE_LANDING, "a", S_IFREG | 0644), node;
@@ -499,6 +523,7 @@ int main(void) {
 	        TEST(rename_keeps_posix),
 	        TEST(renaming_one_link_onto_another_does_nothing),
 	        TEST(paths_go_both_ways),
+	        TEST(the_one_name_of_a_file_comes_once),
 	        TEST(attributes_are_set_one_by_one),
 	        TEST(a_list_goes_on_where_it_stopped_whatever_changes),
 	        TEST(the_past_shows_names_and_attributes_as_they_were),
