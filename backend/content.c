@@ -305,6 +305,14 @@ static int put_draft(Content *c, Meta *m) {
 	return version_draft_put(m, &draft);
 }
 
+/* How many references of a page may be other than holes: those of blocks that the file has. */
+static size_t page_count(const Content *c, uint64_t page) {
+	uint64_t blocks = c->size / SEGMENT_BLOCK_BYTES + (c->size % SEGMENT_BLOCK_BYTES > 0);
+	uint64_t first = page * BLOCKS_PER_PAGE;
+	uint64_t left = blocks > first ? blocks - first : 0;
+	return left < BLOCKS_PER_PAGE ? (size_t)left : BLOCKS_PER_PAGE;
+}
+
 int content_put_rows(Content *c, Meta *m) {
 	bool is_new = c->rows != c->draft;
 	int rc = is_new ? put_draft(c, m) : 0;
@@ -312,7 +320,7 @@ int content_put_rows(Content *c, Meta *m) {
 		rc = version_truncate_map(m, c->draft, c->cut);
 	for (struct item *item = c->first; item && rc == 0; item = item->after) {
 		if (item->kind == ITEM_PAGE && item->dirty)
-			rc = version_map_put(m, c->draft, item->index, item->refs, MAP_PAGE_REFS);
+			rc = version_map_put(m, c->draft, item->index, item->refs, page_count(c, item->index));
 	}
 	if (rc == 0 && c->size_changed && !is_new)
 		rc = version_set_size(m, c->draft, c->size);

@@ -117,8 +117,8 @@ void item_drop(Content *c, struct item *item) {
 	c->blocks -= item->kind == ITEM_BLOCK;
 	c->cache->bytes -= payload(item->kind);
 	pthread_mutex_unlock(&c->cache->lock);
-	if (item->kind == ITEM_BLOCK)
-		secret_wipe(item->data, SEGMENT_BLOCK_BYTES);
+	if (item->kind == ITEM_BLOCK) /* behind what counts are zeros */
+		secret_wipe(item->data, item->plain);
 	free(item->data);
 	free(item);
 }

@@ -166,11 +166,11 @@ int content_block_for_write(Content *c, uint64_t block, size_t in, size_t size, 
 	const struct block_ref *ref = &page->refs[block % BLOCKS_PER_PAGE];
 	if (!block_ref_is_hole(ref) && (in > 0 || size < ref->plain)) {
 		rc = segment_read(store_segments(c->store), ref, 1, item->data);
+		item->plain = ref->plain; /* also of what failed: it is wiped */
 		if (rc < 0) {
 			item_drop(c, item);
 			return rc;
 		}
-		item->plain = ref->plain;
 	}
 	*ret_item = item;
 	return 0;
