@@ -516,12 +516,20 @@ bool meta_failed(const Meta *m) {
 	return m->failed;
 }
 
+static int64_t time_of(clockid_t clock) {
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 int64_t meta_now(const Meta *m) {
 	if (m->clock.now)
 		return m->clock.now(m->clock.arg);
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	return time_of(CLOCK_REALTIME);
+}
+
+int64_t meta_stamp(const Meta *m) {
+	return m->clock.now ? m->clock.now(m->clock.arg) : time_of(CLOCK_REALTIME_COARSE);
 }
 
 int meta_commit_at(Meta *m, int64_t time_ns, uint64_t *ret_commit) {

@@ -120,6 +120,11 @@ bool meta_failed(const Meta *m);
 /* The clock's time, ns. Any thread. */
 int64_t meta_now(const Meta *m);
 
+/* The time for a file's atime, mtime, ctime and btime: by the clock that the kernel stamps files with, which goes on
+ * some hundred times a second and so is some milliseconds behind the finer one. What was cached the kernel stamps
+ * itself: by two clocks, a file that was written after another was made would look older than that one. Any thread. */
+int64_t meta_stamp(const Meta *m);
+
 /* The last commit whose time is <= time_ns: what the tree was then. -ENOENT before the first commit. */
 int meta_commit_at(Meta *m, int64_t time_ns, uint64_t *ret_commit);
 

@@ -118,7 +118,7 @@ static int touch_directories(Meta *m, const struct move *move, int64_t now) {
 }
 
 static int apply(Meta *m, struct move *move) {
-	int64_t now = meta_now(m);
+	int64_t now = meta_stamp(m);
 	struct node *moved = &move->from.node, *replaced = &move->to.node;
 	int rc = tree_end_entry(m, &move->from, true);
 	if (rc == 0 && move->to.id)

@@ -215,7 +215,7 @@ static int check_attributes(const struct node *attrs, struct bytes target) {
 /* Fills in what the caller leaves to us, and writes the row. */
 static int insert_node(Meta *m, struct node *node, struct bytes target) {
 	bool is_link = S_ISLNK(node->mode);
-	int64_t now = meta_now(m);
+	int64_t now = meta_stamp(m);
 	node->id = node->ino = m->state.next_node;
 	node->atime = node->atime ? node->atime : now;
 	node->mtime = node->mtime ? node->mtime : now;
@@ -371,7 +371,7 @@ int tree_link(Meta *m, uint64_t id, uint64_t parent, struct bytes name, struct n
 		rc = -EMLINK;
 	if (rc == 0)
 		rc = name_exists(m, parent, name);
-	int64_t now = meta_now(m);
+	int64_t now = meta_stamp(m);
 	if (rc == 0)
 		rc = tree_insert_entry(m, parent, name, id);
 	if (rc == 0)
@@ -436,7 +436,7 @@ static int check_removable(Meta *m, const struct entry *entry, bool want_dir, bo
 
 static int remove_entry(Meta *m, struct entry *entry) {
 	bool is_dir = S_ISDIR(entry->node.mode);
-	int64_t now = meta_now(m);
+	int64_t now = meta_stamp(m);
 	int rc = tree_end_entry(m, entry, false);
 	if (rc == 0)
 		rc = add_links(m, &entry->node, is_dir ? -(int)entry->node.nlink : -1, now);
@@ -532,7 +532,7 @@ int tree_setattr(Meta *m, uint64_t id, const struct node *values, unsigned mask,
 	if (mask & TREE_CTIME)
 		node.ctime = values->ctime;
 	else if (mask & ~TREE_ATIME)
-		node.ctime = meta_now(m);
+		node.ctime = meta_stamp(m);
 	static const char sql[] = "UPDATE node SET mode = ?2, uid = ?3, gid = ?4, size = ?5, atime = ?6, mtime = ?7, "
 	                          "ctime = ?8 WHERE id = ?1";
 	node_cache_touch(m->nodes, id);
@@ -553,7 +553,7 @@ int tree_new_ino(Meta *m, uint64_t id, uint64_t *ret_ino) {
 	uint64_t ino = m->state.next_node, changed = 0;
 	node_cache_touch(m->nodes, id);
 	int rc = SQL_RUN_CHANGED(m, "UPDATE node SET ino = ?2, ctime = ?3 WHERE id = ?1", &changed, v_u64(id),
-	        v_u64(ino), v_i64(meta_now(m)));
+	        v_u64(ino), v_i64(meta_stamp(m)));
 	if (rc < 0)
 		return rc;
 	if (changed == 0)

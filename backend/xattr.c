@@ -42,7 +42,7 @@ static int exists(Meta *m, uint64_t node, struct bytes name, bool *ret_exists) {
 static int count_change(Meta *m, uint64_t node, int change) {
 	node_cache_touch(m->nodes, node);
 	return SQL_RUN(m, "UPDATE node SET xattrs = xattrs + ?2, ctime = ?3 WHERE id = ?1", v_u64(node), v_i64(change),
-	        v_i64(meta_now(m)));
+	        v_i64(meta_stamp(m)));
 }
 
 int xattr_set(Meta *m, uint64_t node, struct bytes name, struct bytes value, int flags) {

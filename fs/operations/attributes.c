@@ -189,7 +189,7 @@ static int check(struct call *call, struct setattr *change, struct node *values)
 
 static void wished_values(struct call *call, const struct setattr *change, struct node *ret) {
 	const struct stat *values = change->values;
-	int64_t now = meta_now(call->meta);
+	int64_t now = meta_stamp(call->meta);
 	*ret = (struct node){.mode = values->st_mode & 07777,
 	        .uid = values->st_uid,
 	        .gid = values->st_gid,

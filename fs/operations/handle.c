@@ -142,7 +142,7 @@ static int record_close(struct filesystem *fs, const Inode *inode, struct audit_
 	meta_begin(fs->meta);
 	if (call_node_path(fs, inode->node, path, sizeof path) == 0)
 		event->path = path;
-	int rc = was_read && !fs->read_only ? note_access_time(fs->meta, inode->node, meta_now(fs->meta)) : 0;
+	int rc = was_read && !fs->read_only ? note_access_time(fs->meta, inode->node, meta_stamp(fs->meta)) : 0;
 	if (rc == 0)
 		rc = audit_record(fs->meta, event, NULL);
 	rc = meta_end(fs->meta, rc);
@@ -401,12 +401,12 @@ static int clear_privileges(struct filesystem *fs, Inode *inode, fuse_req_t kill
 
 void inode_written_back(struct filesystem *fs, Inode *inode) {
 	int64_t none = 0;
-	(void)atomic_compare_exchange_strong(&inode->written_at, &none, meta_now(fs->meta));
+	(void)atomic_compare_exchange_strong(&inode->written_at, &none, meta_stamp(fs->meta));
 }
 
 int inode_changed(struct filesystem *fs, Inode *inode, fuse_req_t killer) {
 	atomic_store(&inode->changed_at, 0);
-	atomic_store(&inode->written_at, meta_now(fs->meta));
+	atomic_store(&inode->written_at, meta_stamp(fs->meta));
 	if (!killer || !atomic_load(&inode->privileged))
 		return 0;
 	int rc = clear_privileges(fs, inode, killer);

@@ -328,6 +328,25 @@ static void direct_and_cached_bytes_agree(void) {
 	close(cached);
 }
 
+static int is_before(struct timespec one, struct timespec other) {
+	return one.tv_sec < other.tv_sec || (one.tv_sec == other.tv_sec && one.tv_nsec < other.tv_nsec);
+}
+
+/* The mount stamps what is made, the kernel what it caches: make(1) goes by the order of the two. */
+static void what_was_written_later_does_not_look_older(void) {
+	int fd = make("later", 1), older = 0;
+	for (int i = 0; i < 200; i++) {
+		struct stat before, after;
+		if (mkdir("earlier", 0755) < 0 || pwrite(fd, "y", 1, 0) != 1 || stat("earlier", &before) < 0 ||
+		        fstat(fd, &after) < 0 || rmdir("earlier") < 0)
+			die("earlier");
+		older += is_before(after.st_mtim, before.st_mtim);
+	}
+	expect("a file written after a directory was made is not older than that", older == 0);
+	(void)close(fd);
+	(void)unlink("later");
+}
+
 int main(int argc, char **argv) {
 	if (argc < 2 || chdir(argv[1]) < 0)
 		die("usage: calls DIR");
@@ -340,6 +359,7 @@ int main(int argc, char **argv) {
 	renaming_what_is_listed_comes_to_an_end();
 	what_is_replaced_while_it_is_listed_is_not_missed();
 	direct_and_cached_bytes_agree();
+	what_was_written_later_does_not_look_older();
 	if (geteuid() == 0) {
 		a_write_into_a_set_id_file_is_answered();
 		set_id_bits_go_with_a_hole();
