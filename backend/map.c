@@ -52,6 +52,11 @@ int version_map_get(
 	return rc;
 }
 
+void map_forget_fresh(Meta *m, uint64_t version) {
+	if (m->fresh.version.id == version)
+		m->fresh.version.id = 0;
+}
+
 /* Where a page of a draft stands. */
 struct slot {
 	uint64_t page_id; /* 0: a hole */
@@ -62,6 +67,10 @@ struct slot {
 static int find_slot(Meta *m, uint64_t draft, uint64_t page, struct slot *ret_slot) {
 	if (page > MAP_PAGE_MAX)
 		return -EINVAL;
+	if (draft == m->fresh.version.id && !m->fresh.has_page) {
+		*ret_slot = (struct slot){.zone = m->fresh.version.zone};
+		return 0;
+	}
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	static const char sql[] = "SELECT v.state, v.zone, p.id, p.owner FROM version v"
 	                          " LEFT JOIN map ON map.version = v.id AND map.page = ?2"
@@ -99,6 +108,18 @@ static int set_slot(Meta *m, uint64_t draft, uint64_t page, const struct slot *s
 	return rc == 0 && slot->own ? remove_page(m, slot->page_id) : rc;
 }
 
+/* Slot found: the draft has a page more, or is no fresh one any longer. */
+static void note_page(Meta *m, uint64_t draft, uint64_t page, const uint8_t hash[static VERSION_HASH_BYTES]) {
+	struct fresh_draft *fresh = &m->fresh;
+	if (draft != fresh->version.id)
+		return;
+	if (fresh->has_page)
+		map_forget_fresh(m, draft);
+	fresh->has_page = true;
+	fresh->page = page;
+	memcpy(fresh->page_hash, hash, sizeof fresh->page_hash);
+}
+
 int version_map_put(Meta *m, uint64_t draft, uint64_t page, const struct block_ref *refs, size_t count) {
 	struct slot slot;
 	if (count > MAP_PAGE_REFS)
@@ -110,9 +131,13 @@ int version_map_put(Meta *m, uint64_t draft, uint64_t page, const struct block_r
 		m->map_put(m->map_put_arg, refs, count);
 	uint8_t stored[MAP_PAGE_BYTES], hash[VERSION_HASH_BYTES];
 	size_t size = pack(refs, count, stored);
-	if (size == 0)
+	if (size == 0) {
+		if (slot.page_id)
+			map_forget_fresh(m, draft);
 		return clear_slot(m, draft, page, &slot);
+	}
 	map_page_hash(bytes_of(stored, size), hash);
+	note_page(m, draft, page, hash);
 	if (slot.own)
 		return SQL_RUN(m, "UPDATE mappage SET refs = ?2, hash = ?3 WHERE id = ?1", v_u64(slot.page_id),
 		        v_blob(stored, size), v_blob(hash, sizeof hash));
@@ -148,6 +173,8 @@ static int freeze(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page_i
 
 int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft, uint64_t page) {
 	struct slot slot;
+	map_forget_fresh(m, draft);
+	map_forget_fresh(m, from);
 	int rc = find_slot(m, draft, page, &slot);
 	if (rc < 0)
 		return rc;
@@ -170,6 +197,7 @@ int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft
 
 /* Removes the rows of pages from `first` on, and the pages that only this version has. */
 int map_remove_from(Meta *m, uint64_t version, uint64_t first) {
+	map_forget_fresh(m, version);
 	/* One at a time, from the end: the pages' rows go after the map's, which refer to them. */
 	for (;;) {
 		_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;

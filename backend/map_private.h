@@ -10,6 +10,9 @@
 /* Of a page's references as stored. */
 void map_page_hash(struct bytes refs, uint8_t ret_hash[static VERSION_HASH_BYTES]);
 
+/* The rows of a draft that may be the fresh one (meta_private.h) change otherwise than by its first page. */
+void map_forget_fresh(Meta *m, uint64_t version);
+
 /* Removes the rows of pages from `first` on, and the pages that no other version has. */
 int map_remove_from(Meta *m, uint64_t version, uint64_t first);
 

@@ -115,6 +115,7 @@ static int load_state(Meta *m) {
 	        .audit_size = fields[5],
 	        .audit_time = (int64_t)fields[6],
 	        .counts = {fields[7], fields[8], fields[9], fields[10], fields[11]}};
+	m->first_node = m->state.next_node;
 	return 0;
 }
 
@@ -349,6 +350,7 @@ void meta_begin(Meta *m) {
 	m->holder = pthread_self();
 	m->op_errno = 0;
 	m->before = m->state;
+	m->fresh.version.id = 0;
 	node_cache_begin(m->nodes);
 }
 
@@ -363,6 +365,7 @@ static int control(Meta *m, const char *sql) {
 
 static void undo(Meta *m) {
 	m->state = m->before;
+	m->fresh.version.id = 0;
 	audit_log_undo(m);
 	node_cache_undo(m->nodes);
 	if (!m->in_savepoint)

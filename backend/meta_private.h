@@ -34,7 +34,20 @@ struct meta_state {
 	uint64_t audit_size;
 	int64_t audit_time; /* of the last record */
 	struct tree_counts counts;
-	uint64_t schema; /* version; its own key in kv */
+	uint64_t schema;     /* version; its own key in kv */
+	bool drafts_counted; /* this and the next are not written */
+	uint64_t draft_rows;
+};
+
+/*
+ * A draft on nothing whose row the running operation put; version.id 0: none. What is sealed right after need not be
+ * asked for then. Whoever changes the draft's rows otherwise than is told here forgets it.
+ */
+struct fresh_draft {
+	struct version version;
+	bool has_page; /* one page, and no other */
+	uint64_t page;
+	uint8_t page_hash[VERSION_HASH_BYTES];
 };
 
 struct sql_slot {
@@ -71,6 +84,9 @@ struct Meta {
 	AuditLog *audit;
 	NodeCache *nodes;
 	DraftSet *drafts;
+	struct fresh_draft fresh;
+	uint64_t first_node; /* nodes from here on were made since the opening */
+	bool withdrew;       /* since then a node may have versions and show none */
 	map_put_fn *map_put; /* NULL: nobody is told */
 	void *map_put_arg;
 

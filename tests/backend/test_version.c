@@ -106,6 +106,112 @@ static void a_draft_copies_a_page_only_when_it_changes_it(void **state) {
 	assert_int_equal(OP(f, version_verify_hash(f->m, second.id)), 0);
 }
 
+enum step { PUT_0, PUT_0_AGAIN, PUT_5, HOLES_0, CUT_ALL, SHARE_OWN, SHARE_OTHER, SET_SIZE, STEPS };
+
+static int take_step(struct fixture *f, enum step step, uint64_t draft, uint64_t other) {
+	struct block_ref one = ref_of(1), two = ref_of(2), hole = {0};
+	switch (step) {
+	case PUT_0:
+		return version_map_put(f->m, draft, 0, &one, 1);
+	case PUT_0_AGAIN:
+		return version_map_put(f->m, draft, 0, &two, 1);
+	case PUT_5:
+		return version_map_put(f->m, draft, 5, &one, 1);
+	case HOLES_0:
+		return version_map_put(f->m, draft, 0, &hole, 1);
+	case CUT_ALL:
+		return version_truncate_map(f->m, draft, 0);
+	case SHARE_OWN:
+		return version_map_share(f->m, draft, 0, draft, 9);
+	case SHARE_OTHER:
+		return version_map_share(f->m, other, 0, draft, 0);
+	case SET_SIZE:
+		return version_set_size(f->m, draft, 77);
+	case STEPS:
+		break;
+	}
+	return -EINVAL;
+}
+
+/* A draft that is put, changed and sealed in one operation is what it would be in several. */
+static int in_one_operation(
+        struct fixture *f, uint64_t node, const enum step *steps, uint64_t other, struct version *ret_sealed) {
+	struct version draft;
+	int rc = version_draft(f->m, node, 0, ZONE_LANDING, &draft);
+	for (size_t i = 0; i < 3 && rc == 0; i++)
+		rc = take_step(f, steps[i], draft.id, other);
+	return rc < 0 ? rc : version_seal(f->m, draft.id, ORIGIN_WRITE, 0, NULL, ret_sealed);
+}
+
+static void in_several(
+        struct fixture *f, uint64_t node, const enum step *steps, uint64_t other, struct version *ret_sealed) {
+	struct version draft;
+	assert_int_equal(OP(f, version_draft(f->m, node, 0, ZONE_LANDING, &draft)), 0);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(OP(f, take_step(f, steps[i], draft.id, other)), 0);
+	assert_int_equal(OP(f, version_seal(f->m, draft.id, ORIGIN_WRITE, 0, NULL, ret_sealed)), 0);
+}
+
+static void it_is_no_matter_whether_a_draft_lives_for_one_operation(void **state) {
+	struct fixture *f = *state;
+	struct node a = file(f, "a"), b = file(f, "b");
+	struct version other = seal_version(f, file(f, "c").id, ZONE_LANDING, 1, 3), one, several, read;
+	for (unsigned i = 0; i < STEPS * STEPS * STEPS; i++) {
+		const enum step steps[] = {i % STEPS, i / STEPS % STEPS, i / STEPS / STEPS};
+		assert_int_equal(OP(f, in_one_operation(f, a.id, steps, other.id, &one)), 0);
+		in_several(f, b.id, steps, other.id, &several);
+		assert_memory_equal(one.hash, several.hash, sizeof one.hash);
+		assert_int_equal(one.size, several.size);
+		assert_int_equal(one.number, i + 1);
+		assert_int_equal(OP(f, version_verify_hash(f->m, one.id)), 0);
+		assert_int_equal(OP(f, version_get(f->m, one.id, &read)), 0);
+		assert_same_version(&read, &one);
+	}
+}
+
+static void a_file_that_shows_nothing_any_more_goes_on_counting(void **state) {
+	struct fixture *f = *state;
+	const enum step steps[] = {HOLES_0, HOLES_0, PUT_0};
+	struct node a = file(f, "a");
+	struct version version;
+	for (uint64_t number = 1; number <= 3; number++) {
+		assert_int_equal(OP(f, in_one_operation(f, a.id, steps, 0, &version)), 0);
+		assert_int_equal(version.number, number);
+		assert_int_equal(OP(f, version_withdraw(f->m, version.id, 0)), 0);
+	}
+	fixture_commit(f);
+	fixture_reopen(f);
+	assert_int_equal(OP(f, in_one_operation(f, a.id, steps, 0, &version)), 0);
+	assert_int_equal(version.number, 4);
+}
+
+static void a_draft_that_was_left_keeps_its_file_from_another(void **state) {
+	struct fixture *f = *state;
+	struct node a = file(f, "a"), b = file(f, "b");
+	struct version draft, other;
+	assert_int_equal(OP(f, version_draft(f->m, a.id, 0, ZONE_LANDING, &draft)), 0);
+	fixture_commit(f);
+	fixture_reopen(f);
+	assert_int_equal(OP(f, version_draft(f->m, a.id, 0, ZONE_LANDING, &other)), -EEXIST);
+	assert_int_equal(OP(f, version_draft_reserve(f->m, b.id, 0, ZONE_LANDING, &other)), 0);
+	assert_int_equal(OP(f, version_draft_reserve(f->m, a.id, 0, ZONE_LANDING, &other)), -EEXIST);
+	/* Others come and go. */
+	struct node c = file(f, "c");
+	for (int i = 0; i < 3; i++) {
+		(void)seal_version(f, c.id, ZONE_LANDING, 1, 1);
+		assert_int_equal(OP(f, version_draft(f->m, c.id, 0, ZONE_LANDING, &other)), 0);
+		assert_int_equal(OP(f, version_drop(f->m, other.id, NULL)), 0);
+		assert_int_equal(OP(f, version_draft(f->m, a.id, 0, ZONE_LANDING, &other)), -EEXIST);
+	}
+	/* Undone: the row is still there. */
+	meta_begin(f->m);
+	assert_int_equal(version_drop(f->m, draft.id, NULL), 0);
+	assert_int_equal(meta_end(f->m, -EIO), -EIO);
+	assert_int_equal(OP(f, version_draft(f->m, a.id, 0, ZONE_LANDING, &other)), -EEXIST);
+	assert_int_equal(OP(f, version_drop(f->m, draft.id, NULL)), 0);
+	assert_int_equal(OP(f, version_draft(f->m, a.id, 0, ZONE_LANDING, &other)), 0);
+}
+
 static void holes_at_the_end_are_cut_and_a_page_of_holes_is_none(void **state) {
 	struct fixture *f = *state;
 	struct node a = file(f, "a");
@@ -371,6 +477,9 @@ int main(void) {
 	        TEST(a_draft_that_has_no_row_yet_counts_all_the_same),
 	        TEST(a_node_has_one_draft_and_numbers_its_versions),
 	        TEST(a_draft_copies_a_page_only_when_it_changes_it),
+	        TEST(it_is_no_matter_whether_a_draft_lives_for_one_operation),
+	        TEST(a_file_that_shows_nothing_any_more_goes_on_counting),
+	        TEST(a_draft_that_was_left_keeps_its_file_from_another),
 	        TEST(holes_at_the_end_are_cut_and_a_page_of_holes_is_none),
 	        TEST(truncating_a_draft_spares_what_others_show),
 	        TEST(a_dropped_draft_leaves_the_file_as_it_was),
