@@ -19,14 +19,13 @@ struct writer {
 static_assert(6 * (2 * AUDIT_PATH_MAX + AUDIT_DETAIL_MAX + sizeof(((struct actor *)0)->exe)) + 1200 <= AUDIT_LINE_MAX,
         "the longest record fits a line");
 
-static void put_bytes(struct writer *w, const void *data, size_t size) {
+static inline void put_bytes(struct writer *w, const void *data, size_t size) {
 	memcpy(w->at, data, size);
 	w->at += size;
 }
 
-static void put(struct writer *w, const char *text) {
-	put_bytes(w, text, strlen(text));
-}
+/* Words of ours, whose length the compiler knows. */
+#define PUT(w, words) put_bytes(w, words, sizeof words - 1)
 
 static void put_u64(struct writer *w, uint64_t value) {
 	char digits[20];
@@ -74,19 +73,19 @@ static void put_time(struct writer *w, int64_t time_ns) {
 	unsigned month, day;
 	civil(days, &year, &month, &day);
 	put_padded(w, (uint64_t)year, 4);
-	put(w, "-");
+	PUT(w, "-");
 	put_padded(w, month, 2);
-	put(w, "-");
+	PUT(w, "-");
 	put_padded(w, day, 2);
-	put(w, "T");
+	PUT(w, "T");
 	put_padded(w, (uint64_t)of_day / 3600, 2);
-	put(w, ":");
+	PUT(w, ":");
 	put_padded(w, (uint64_t)of_day / 60 % 60, 2);
-	put(w, ":");
+	PUT(w, ":");
 	put_padded(w, (uint64_t)of_day % 60, 2);
-	put(w, ".");
+	PUT(w, ".");
 	put_padded(w, (uint64_t)nanos, 9);
-	put(w, "Z");
+	PUT(w, "Z");
 }
 
 /* Length of the UTF-8 character at `data` (RFC 3629: no surrogates, no overlong forms, up to U+10FFFF); 0: none. */
@@ -105,14 +104,24 @@ static size_t utf8_character(const uint8_t *data, size_t size) {
 	return overlong || beyond ? 0 : length;
 }
 
-static bool is_utf8(struct bytes text) {
-	for (size_t i = 0; i < text.size;) {
+enum form { PLAIN, UTF8, BYTES };
+
+/* Most texts are printable ASCII without anything to escape, so that is found out first: a line of such takes 1,800
+ * instructions, 2,800 when each byte is asked what it is. */
+static enum form form_of(struct bytes text) {
+	size_t i = 0;
+	while (i < text.size && text.data[i] >= 0x20 && text.data[i] < 0x7f && text.data[i] != '"' &&
+	        text.data[i] != '\\')
+		i++;
+	if (i == text.size)
+		return PLAIN;
+	while (i < text.size) {
 		size_t length = utf8_character(text.data + i, text.size - i);
 		if (length == 0)
-			return false;
+			return BYTES;
 		i += length;
 	}
-	return true;
+	return UTF8;
 }
 
 static const char hex[] = "0123456789abcdef";
@@ -123,7 +132,7 @@ static void put_json_byte(struct writer *w, uint8_t byte) {
 		*w->at++ = '\\';
 		*w->at++ = (char)byte;
 	} else if (byte < 0x20 || byte == 0x7f) {
-		put(w, "\\u00");
+		PUT(w, "\\u00");
 		*w->at++ = hex[byte >> 4];
 		*w->at++ = hex[byte & 15];
 	} else {
@@ -135,9 +144,9 @@ static void put_json_byte(struct writer *w, uint8_t byte) {
  * which JSON then escapes once more. */
 static void put_escaped_byte(struct writer *w, uint8_t byte) {
 	if (byte == '\\') {
-		put(w, "\\\\\\\\");
+		PUT(w, "\\\\\\\\");
 	} else if (byte < 0x20 || byte >= 0x7f) {
-		put(w, "\\\\x");
+		PUT(w, "\\\\x");
 		*w->at++ = hex[byte >> 4];
 		*w->at++ = hex[byte & 15];
 	} else {
@@ -145,80 +154,98 @@ static void put_escaped_byte(struct writer *w, uint8_t byte) {
 	}
 }
 
-static void put_text(struct writer *w, struct bytes text, bool utf8) {
-	for (size_t i = 0; i < text.size; i++) {
-		if (utf8)
-			put_json_byte(w, text.data[i]);
-		else
-			put_escaped_byte(w, text.data[i]);
-	}
+static void put_text(struct writer *w, struct bytes text, enum form form) {
+	if (form == PLAIN && text.size)
+		put_bytes(w, text.data, text.size);
+	for (size_t i = 0; form == UTF8 && i < text.size; i++)
+		put_json_byte(w, text.data[i]);
+	for (size_t i = 0; form == BYTES && i < text.size; i++)
+		put_escaped_byte(w, text.data[i]);
 }
 
-/* ,"name":  or  ,"name_escaped": */
-static void put_key(struct writer *w, const char *name, bool utf8) {
-	put(w, ",\"");
-	put(w, name);
-	put(w, utf8 ? "\":" : "_escaped\":");
+/* Of a text that may be escaped:  "name":"  or  "name_escaped":"  with a comma before it. */
+#define PUT_KEY(w, name, form)                              \
+	do {                                                \
+		if ((form) == BYTES)                        \
+			PUT(w, ",\"" name "_escaped\":\""); \
+		else                                        \
+			PUT(w, ",\"" name "\":\"");         \
+	} while (0)
+
+#define PUT_STRING(w, name, text)                       \
+	do {                                            \
+		const struct bytes text_ = (text);      \
+		const enum form form_ = form_of(text_); \
+		PUT_KEY(w, name, form_);                \
+		put_text(w, text_, form_);              \
+		PUT(w, "\"");                           \
+	} while (0)
+
+#define PUT_NUMBER(w, name, value)        \
+	do {                              \
+		PUT(w, ",\"" name "\":"); \
+		put_u64(w, value);        \
+	} while (0)
+
+#define PUT_NUMBER_IF(w, name, value)               \
+	do {                                        \
+		if (value)                          \
+			PUT_NUMBER(w, name, value); \
+	} while (0)
+
+/* A '/' is ASCII, so the whole is UTF-8 exactly when both parts are. */
+static enum form form_of_path(const struct audit_path *path) {
+	enum form dir = form_of(path->dir), name = form_of(path->name);
+	return dir > name ? dir : name;
 }
 
-static void put_string(struct writer *w, const char *name, struct bytes text) {
-	bool utf8 = is_utf8(text);
-	put_key(w, name, utf8);
-	put(w, "\"");
-	put_text(w, text, utf8);
-	put(w, "\"");
-}
-
-static void put_number(struct writer *w, const char *name, uint64_t value) {
-	put_key(w, name, true);
-	put_u64(w, value);
-}
-
-static void put_number_if(struct writer *w, const char *name, uint64_t value) {
-	if (value)
-		put_number(w, name, value);
-}
-
-static void put_path(struct writer *w, const char *name, const char *cut_name, const struct audit_path *path) {
-	if (!path->set)
-		return;
-	/* A '/' is ASCII, so the whole is UTF-8 exactly when both parts are. */
-	bool utf8 = is_utf8(path->dir) && is_utf8(path->name);
-	put_key(w, name, utf8);
-	put(w, "\"");
+static void put_path(struct writer *w, const struct audit_path *path, enum form form) {
 	if (path->has_dir) {
-		put_text(w, path->dir, utf8);
-		put(w, "/");
+		put_text(w, path->dir, form);
+		PUT(w, "/");
 	}
-	put_text(w, path->name, utf8);
-	put(w, "\"");
-	put_number_if(w, cut_name, path->cut);
+	put_text(w, path->name, form);
+	PUT(w, "\"");
+}
+
+static void put_paths(struct writer *w, const struct audit_row *row) {
+	if (row->path.set) {
+		enum form form = form_of_path(&row->path);
+		PUT_KEY(w, "path", form);
+		put_path(w, &row->path, form);
+		PUT_NUMBER_IF(w, "path_bytes", row->path.cut);
+	}
+	if (row->path2.set) {
+		enum form form = form_of_path(&row->path2);
+		PUT_KEY(w, "path2", form);
+		put_path(w, &row->path2, form);
+		PUT_NUMBER_IF(w, "path2_bytes", row->path2.cut);
+	}
 }
 
 size_t audit_line(const struct audit_row *row, char line[static AUDIT_LINE_MAX + 1]) {
 	struct writer w = {line};
-	put(&w, "{\"seq\":");
+	PUT(&w, "{\"seq\":");
 	put_u64(&w, row->seq);
-	put(&w, ",\"time\":\"");
+	PUT(&w, ",\"time\":\"");
 	put_time(&w, row->time_ns);
-	put(&w, "\"");
-	put_string(&w, "event", row->event);
-	put_string(&w, "outcome", bytes_of_string(audit_outcome_names[row->outcome % 3]));
-	put_number_if(&w, "errno", (uint32_t)row->err);
-	put_number(&w, "uid", row->uid);
-	put_number(&w, "gid", row->gid);
-	put_number_if(&w, "pid", (uint32_t)row->pid);
+	PUT(&w, "\"");
+	PUT_STRING(&w, "event", row->event);
+	PUT_STRING(&w, "outcome", bytes_of_string(audit_outcome_names[row->outcome % 3]));
+	PUT_NUMBER_IF(&w, "errno", (uint32_t)row->err);
+	PUT_NUMBER(&w, "uid", row->uid);
+	PUT_NUMBER(&w, "gid", row->gid);
+	PUT_NUMBER_IF(&w, "pid", (uint32_t)row->pid);
 	if (row->exe.size)
-		put_string(&w, "exe", row->exe);
-	put_path(&w, "path", "path_bytes", &row->path);
-	put_path(&w, "path2", "path2_bytes", &row->path2);
-	put_number_if(&w, "node", row->node);
-	put_number_if(&w, "version", row->version);
-	put_number_if(&w, "bytes", row->bytes);
+		PUT_STRING(&w, "exe", row->exe);
+	put_paths(&w, row);
+	PUT_NUMBER_IF(&w, "node", row->node);
+	PUT_NUMBER_IF(&w, "version", row->version);
+	PUT_NUMBER_IF(&w, "bytes", row->bytes);
 	if (row->has_detail)
-		put_string(&w, "detail", row->detail);
-	put_number_if(&w, "detail_bytes", row->detail_cut);
-	put(&w, "}");
+		PUT_STRING(&w, "detail", row->detail);
+	PUT_NUMBER_IF(&w, "detail_bytes", row->detail_cut);
+	PUT(&w, "}");
 	*w.at = '\0';
 	assert((size_t)(w.at - line) <= AUDIT_LINE_MAX);
 	return (size_t)(w.at - line);

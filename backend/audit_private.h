@@ -97,7 +97,7 @@ struct audit_kept {
 	size_t *ends; /* where each record ends in `data`; room for as many as there are leaves */
 };
 /* What is held of records at most, and besides what one operation records: more is written before its end, although the
- * commit comes later. A commit each 4,000 operations finds some 400 KiB. */
+ * commit comes later. A commit each 4,000 operations finds some 200 KiB. */
 #define AUDIT_KEPT_MAX ((size_t)1 << 20)
 
 struct AuditLog {

@@ -25,7 +25,8 @@ enum value_kind {
 };
 
 /* Files that are made together are used together, so neighbours share their tiles: a row of the index for 16 of them
- * takes 7,000 instructions a file that is made off its records, and a search for one file reads a few tiles more. */
+ * takes 6,000 instructions off the two records of a file that is made, and a search for one file reads a few tiles
+ * more. */
 #define NODE_GROUP 16
 
 /* The values of one kind in a tile: each record has at most two. */
