@@ -95,9 +95,9 @@ void operation_write(
 	struct handle *handle = handle_of(fi);
 	late_settle_inode(fs->late, handle->inode);
 	int rc = handle->writable ? write_content(fs, handle->inode, offset, bytes_of(data, size)) : -EBADF;
-	if (rc == 0 && fi->writepage)
-		inode_written_back(fs, handle->inode);
-	else if (rc == 0)
+	/* What it had cached the kernel has stamped itself. It tells when, unless that is the time that it had from us.
+	 */
+	if (rc == 0 && !fi->writepage)
 		rc = inode_changed(fs, handle->inode, killer_of(req));
 	if (rc < 0) {
 		if (handle->writable)

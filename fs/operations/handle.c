@@ -399,11 +399,6 @@ static int clear_privileges(struct filesystem *fs, Inode *inode, fuse_req_t kill
 	return rc;
 }
 
-void inode_written_back(struct filesystem *fs, Inode *inode) {
-	int64_t none = 0;
-	(void)atomic_compare_exchange_strong(&inode->written_at, &none, meta_stamp(fs->meta));
-}
-
 int inode_changed(struct filesystem *fs, Inode *inode, fuse_req_t killer) {
 	atomic_store(&inode->changed_at, 0);
 	atomic_store(&inode->written_at, meta_stamp(fs->meta));

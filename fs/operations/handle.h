@@ -81,9 +81,5 @@ static inline fuse_req_t killer_of(fuse_req_t req) {
  */
 int inode_changed(struct filesystem *fs, Inode *inode, fuse_req_t killer);
 
-/* What the kernel had cached was written back: it tells the times of that itself, perhaps before. Ours stand till then.
- */
-void inode_written_back(struct filesystem *fs, Inode *inode);
-
 /* Size of a file is set, with all that goes with it. */
 int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer);

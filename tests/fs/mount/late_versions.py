@@ -99,7 +99,11 @@ def times_at_once(vault):
     shown = {}
     for i in range(ROUNDS):
         name = vault.landing(f"timed-{i}")
-        write(name, b"timed")
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT, 0o644)
+        os.write(fd, b"timed")
+        if i < 5:  # it comes to the mount when the clock that files are stamped by has gone on
+            time.sleep(0.02)
+        os.close(fd)
         shown[name] = os.stat(name).st_mtime_ns
     vault.umount()
     vault.mount()
