@@ -1,12 +1,14 @@
 /*
  * audit: the log of what was done and refused, as leaves of an RFC 6962 hash tree.
  *
- *      audit_record ─► row seq (dense from 0) ─► leaf: one line of JSON, the same bytes for ever
- *                                                  │ SHA-256(00 ‖ leaf)
+ *      audit_record ─► record seq (dense from 0), in memory ─► leaf: one line of JSON, the same bytes for ever
+ *                                    │                           │ SHA-256(00 ‖ leaf)
+ *                        packs of up to 256, before the commit   │
  *      commit ─► audit_seal_commit ─► audit_tile (level, index): up to 256 hashes ─► root, size
  *
- * A record is written inside the operation it tells of, so both become durable together or neither does. Rows and
- * tiles are only added: the database refuses UPDATE and DELETE on them. Times in the log never run backwards.
+ * A record belongs to the operation it tells of and is written in its transaction, so both become durable together or
+ * neither does. All calls tell of those that wait in memory, too. Packs and tiles are only added: the database refuses
+ * UPDATE and DELETE on them. Times in the log never run backwards.
  *
  * The leaf's fields and their order are in docs/audit-log.md: seq, time, event, outcome, errno, uid, gid, pid, exe,
  * path, path2, node, version, bytes, detail; those that are not set are left out. At most AUDIT_LINE_MAX bytes, without
@@ -58,8 +60,9 @@ struct audit_event {
 };
 
 /*
- * Adds a record to the running operation. -EINVAL for an event or outcome that is malformed. *ret_seq (may be NULL).
- * What was recorded vanishes with the operation when meta_end undoes it.
+ * Adds a record to the running operation. -EINVAL for an event or outcome that is malformed, -EROFS when the database
+ * is open for reading only. *ret_seq (may be NULL). What was recorded vanishes with the operation when meta_end undoes
+ * it.
  */
 int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq);
 
@@ -124,6 +127,7 @@ struct audit_entry {
 	size_t line_length;
 };
 
+/* Calls no function of this header: they share what it was given. */
 typedef int (*audit_fn)(void *arg, const struct audit_entry *entry);
 
 /*
@@ -142,7 +146,7 @@ int audit_query(Meta *m, const struct audit_filter *filter, audit_fn callback, v
 bool audit_glob_match(const char *pattern, const char *path);
 
 /*
- * Reads every row and tile of [from, size) and holds them against each other: leaves against level 0, tiles against
+ * Reads every record and tile of [from, size) and holds them against each other: leaves against level 0, tiles against
  * those below, the frontier against all. -EBADMSG with words that name the first record or tile that is not what was
  * sealed; -EUCLEAN for gaps. *ret_checked (may be NULL): records that were read. For fsck and `log verify`.
  */

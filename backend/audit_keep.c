@@ -30,7 +30,8 @@ int audit_keep(Meta *m, const struct audit_stored *record) {
 }
 
 void audit_kept_cut(struct audit_kept *kept, uint64_t end) {
-	kept->count = (size_t)(end - kept->first);
+	/* what was written already, in an operation that could not be kept after all, is gone with its savepoint */
+	kept->count = end > kept->first ? (size_t)(end - kept->first) : 0;
 	kept->size = kept->count ? kept->ends[kept->count - 1] : 0;
 }
 
@@ -59,4 +60,9 @@ int audit_kept_write(Meta *m) {
 int audit_log_spill(Meta *m) {
 	const AuditLog *log = m->audit;
 	return log && log->kept.size > AUDIT_KEPT_MAX ? audit_kept_write(m) : 0;
+}
+
+void audit_log_kept(Meta *m) {
+	if (m->audit)
+		m->audit->interned = false;
 }

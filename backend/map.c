@@ -53,7 +53,7 @@ int version_map_get(
 }
 
 void map_forget_fresh(Meta *m, uint64_t version) {
-	if (m->fresh.version.id == version)
+	if (meta_is_fresh(m, version))
 		m->fresh.version.id = 0;
 }
 
@@ -67,7 +67,7 @@ struct slot {
 static int find_slot(Meta *m, uint64_t draft, uint64_t page, struct slot *ret_slot) {
 	if (page > MAP_PAGE_MAX)
 		return -EINVAL;
-	if (draft == m->fresh.version.id && !m->fresh.has_page) {
+	if (meta_is_fresh(m, draft) && !m->fresh.has_page) {
 		*ret_slot = (struct slot){.zone = m->fresh.version.zone};
 		return 0;
 	}
@@ -111,7 +111,7 @@ static int set_slot(Meta *m, uint64_t draft, uint64_t page, const struct slot *s
 /* Slot found: the draft has a page more, or is no fresh one any longer. */
 static void note_page(Meta *m, uint64_t draft, uint64_t page, const uint8_t hash[static VERSION_HASH_BYTES]) {
 	struct fresh_draft *fresh = &m->fresh;
-	if (draft != fresh->version.id)
+	if (!meta_is_fresh(m, draft))
 		return;
 	if (fresh->has_page)
 		map_forget_fresh(m, draft);

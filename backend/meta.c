@@ -257,7 +257,7 @@ int meta_open_handle(sqlite3 *db, const struct meta_clock *clock, Meta **ret_met
 }
 
 static int create_fixed_node(Meta *m, const struct meta_init *init, uint64_t id, enum zone zone, uint32_t mode) {
-	int64_t now = meta_now(m);
+	int64_t now = meta_stamp(m);
 	static const char sql[] =
 	        "INSERT INTO node (id, ino, zone, mode, uid, gid, nlink, rdev, size, atime, mtime, ctime, "
 	        "btime, version, parent) VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?7, ?7, ?7, 0, 1)";
@@ -398,6 +398,7 @@ static int keep(Meta *m) {
 	m->in_savepoint = false;
 	m->changed = true;
 	m->pending++;
+	audit_log_kept(m);
 	return 0;
 }
 

@@ -95,6 +95,11 @@ struct Meta {
 	_Atomic bool failed;
 };
 
+/* Whether the version is the draft that the running operation put, as m->fresh has it. */
+static inline bool meta_is_fresh(const Meta *m, uint64_t version) {
+	return version != 0 && version == m->fresh.version.id;
+}
+
 struct sql_value {
 	enum { SQL_VALUE_NULL, SQL_VALUE_INTEGER, SQL_VALUE_BLOB, SQL_VALUE_TEXT, SQL_VALUE_REAL } kind;
 	union {
@@ -229,3 +234,4 @@ int audit_log_open(Meta *m);
 void audit_log_close(Meta *m);
 void audit_log_undo(Meta *m); /* after state was restored */
 int audit_log_spill(Meta *m); /* before the running operation is kept: writes what is too much to hold */
+void audit_log_kept(Meta *m); /* it was kept: undoing a later one takes no text away that it added */

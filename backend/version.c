@@ -286,7 +286,7 @@ int version_withdraw(Meta *m, uint64_t id, uint64_t fallback) {
 	}
 	if (rc == 0 && node.version == id)
 		rc = SQL_RUN(m, "UPDATE node SET version = ?2, size = ?3, ctime = ?4 WHERE id = ?1", v_u64(node.id),
-		        v_u64(fallback), v_u64(size), v_i64(meta_now(m)));
+		        v_u64(fallback), v_u64(size), v_i64(meta_stamp(m)));
 	if (rc == 0)
 		rc = SQL_RUN(m, "UPDATE version SET state = 2 WHERE id = ?", v_u64(id));
 	return rc;

@@ -217,7 +217,7 @@ int version_seal_timed(Meta *m, uint64_t draft, enum origin origin, uint64_t ver
         const struct version_times *times, struct version *ret_version) {
 	struct version version;
 	uint8_t node_zone = ZONE_NONE;
-	bool is_fresh = draft == m->fresh.version.id;
+	bool is_fresh = meta_is_fresh(m, draft);
 	int rc = is_fresh ? fresh_for_seal(m, &version, &node_zone) : read_for_seal(m, draft, &version, &node_zone);
 	if (rc < 0)
 		return rc;

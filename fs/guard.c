@@ -16,8 +16,9 @@
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 
-/* What the guard gets when the thread dies that forked it; of all signals it takes no other. */
-#define DEATH_SIGNAL SIGUSR1
+/* What the guard gets when the thread dies that forked it; of all signals it takes no other. A real-time one, which is
+ * queued: none that somebody else has sent can stand in its way. */
+#define DEATH_SIGNAL SIGRTMIN
 #define CONNECTIONS "/sys/fs/fuse/connections"
 
 struct Guard {
@@ -69,13 +70,20 @@ static int block_all_signals(void) {
 	return signalfd(-1, &death, SFD_CLOEXEC);
 }
 
-static void watch(int socket, int deaths) {
+/* The kernel signs it with the number of the process that dies; anybody else's says nothing. */
+static bool has_died(int deaths, pid_t parent) {
+	struct signalfd_siginfo death;
+	return read(deaths, &death, sizeof death) == (ssize_t)sizeof death && death.ssi_pid == (uint32_t)parent;
+}
+
+static void watch(int socket, int deaths, pid_t parent) {
 	struct pollfd polls[] = {{.fd = deaths, .events = POLLIN}, {.fd = socket, .events = POLLIN}};
 	int abort_file = -1;
 	do {
 		if (poll(polls, 2, -1) < 0 && errno != EINTR)
 			return;
-		if (polls[0].revents) { /* first: with the last thread the socket closes, too */
+		if (polls[0].revents &&
+		        has_died(deaths, parent)) { /* first: with the last thread the socket closes, too */
 			if (abort_file >= 0)
 				(void)!write(abort_file, "1", 1);
 			return;
@@ -83,13 +91,16 @@ static void watch(int socket, int deaths) {
 	} while (!polls[1].revents || take_connection(socket, &abort_file));
 }
 
+/* Out of the caller's session and process group, and of a name that `pkill assayfs` does not mean: who kills the
+ * mount's process so must not kill its guard. */
 _Noreturn static void guard_main(int socket, pid_t parent) {
-	(void)prctl(PR_SET_NAME, "assayfs-guard", 0, 0, 0);
+	(void)prctl(PR_SET_NAME, "assay-guard", 0, 0, 0);
+	(void)setsid();
 	int kept = process_keep_only(socket);
 	int deaths = block_all_signals();
 	bool is_told = prctl(PR_SET_PDEATHSIG, DEATH_SIGNAL, 0, 0, 0) == 0 && getppid() == parent;
 	if (kept >= 0 && deaths >= 0 && is_told && chdir("/") == 0)
-		watch(kept, deaths);
+		watch(kept, deaths, parent);
 	_exit(0);
 }
 

@@ -30,6 +30,7 @@ struct mounting {
 	sigset_t signals;
 	pthread_t signal_thread;
 	bool has_signal_thread;
+	atomic_bool signals_end;
 };
 
 /* ---- parts ---- */
@@ -95,8 +96,10 @@ static void *wait_for_signal(void *arg) {
 	struct mounting *mounting = arg;
 	int number;
 	while (sigwait(&mounting->signals, &number) == 0) {
-		if (number == SIGUSR1)
+		if (atomic_load(&mounting->signals_end))
 			return NULL; /* the mount has ended by itself */
+		if (number == SIGUSR1)
+			continue; /* somebody else's */
 		atomic_store(&mounting->fs.ending, true);
 		session_stop(mounting->fs.owner.session, GRACE_SECONDS);
 	}
@@ -125,6 +128,7 @@ static int start_signal_thread(struct mounting *mounting) {
 static void stop_signal_thread(struct mounting *mounting) {
 	if (!mounting->has_signal_thread)
 		return;
+	atomic_store(&mounting->signals_end, true);
 	pthread_kill(mounting->signal_thread, SIGUSR1);
 	pthread_join(mounting->signal_thread, NULL);
 	mounting->has_signal_thread = false;

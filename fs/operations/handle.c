@@ -96,6 +96,7 @@ static int seal_content(Inode *inode, Content *content, struct sealing *sealing)
 	if (rc)
 		return rc;
 	(void)atomic_compare_exchange_strong(&inode->written_at, &written, 0);
+	atomic_store(&inode->handed_at, 0); /* the next change may come within the same tick of the clock */
 	inode->version = sealed.id;
 	inode->cut_off = false;
 	return 0;

@@ -41,14 +41,19 @@ static int keep_line(void *arg, const struct audit_entry *entry) {
 	return 0;
 }
 
-/* Only what is durable: what a crash could take back is not served. */
+/* Only what is durable: what a crash could take back is not served. (0 would mean all.) */
+static uint64_t durable_end(struct filesystem *fs) {
+	uint64_t records = store_durable_seq(fs->store);
+	return records ? records : 1;
+}
+
 static struct audit_filter day_filter(struct filesystem *fs, int64_t since, uint64_t from_seq) {
 	return (struct audit_filter){.has_since = true,
 	        .has_until = true,
 	        .since = since,
 	        .until = since + VIRTUAL_DAY_NS,
 	        .from_seq = from_seq,
-	        .before_seq = store_durable_seq(fs->store) + 1};
+	        .before_seq = durable_end(fs)};
 }
 
 static int refill(struct day_reader *reader) {
@@ -133,7 +138,7 @@ static int edge(struct filesystem *fs, int64_t since, int64_t until, bool last, 
 	        .has_until = true,
 	        .since = since,
 	        .until = until,
-	        .before_seq = store_durable_seq(fs->store) + 1,
+	        .before_seq = durable_end(fs),
 	        .limit = 1,
 	        .newest_first = last};
 	int64_t time = -1;

@@ -251,7 +251,7 @@ static int restore_here(Gate *gate, Meta *m, struct restoring *r) {
 	rc = version_draft(m, node.id, r->wanted.version.id, (enum zone)r->wanted.version.zone, &draft);
 	if (rc == -EEXIST)
 		return fault(EBUSY, "%s is open for writing; close it first", r->path);
-	struct node attributes = {.mtime = meta_now(m)};
+	struct node attributes = {.mtime = meta_stamp(m)};
 	if (rc >= 0)
 		rc = tree_setattr(m, node.id, &attributes, TREE_MTIME, &node);
 	if (rc >= 0)

@@ -301,6 +301,20 @@ static void a_base_of_another_zone_is_refused(void **state) {
 	assert_int_equal(OP(f, version_draft(f->m, t.id, 999, ZONE_TRUSTED, &draft)), -ENOENT);
 }
 
+/* What is remembered of a draft that the operation put, and was forgotten, is no version 0. */
+static void there_is_no_version_zero(void **state) {
+	struct fixture *f = *state;
+	struct node a = file(f, "a");
+	struct version draft, sealed;
+	struct block_ref ref = ref_of(3);
+	meta_begin(f->m);
+	assert_int_equal(version_draft(f->m, a.id, 0, ZONE_LANDING, &draft), 0);
+	assert_int_equal(version_set_size(f->m, draft.id, 5), 0);
+	assert_int_equal(version_map_put(f->m, 0, 0, &ref, 1), -EPERM);
+	assert_int_equal(version_seal(f->m, 0, ORIGIN_WRITE, 0, NULL, &sealed), -EPERM);
+	assert_int_equal(meta_end(f->m, -EPERM), -EPERM);
+}
+
 static void what_is_sealed_can_not_be_changed_even_by_raw_sql(void **state) {
 	struct fixture *f = *state;
 	struct node a = file(f, "a");
@@ -485,6 +499,7 @@ int main(void) {
 	        TEST(a_dropped_draft_leaves_the_file_as_it_was),
 	        TEST(a_page_is_shared_with_a_clone_even_out_of_a_draft),
 	        TEST(a_base_of_another_zone_is_refused),
+	        TEST(there_is_no_version_zero),
 	        TEST(what_is_sealed_can_not_be_changed_even_by_raw_sql),
 	        TEST(a_changed_page_or_map_is_told),
 	        TEST(nothing_is_sealed_in_trusted_without_a_verdict_for_its_bytes),

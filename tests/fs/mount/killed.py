@@ -42,7 +42,7 @@ def guards(pid):
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         for child in file.read().split():
             with open(f"/proc/{child}/comm", encoding="ascii") as comm:
-                if comm.read() == "assayfs-guard\n":
+                if comm.read() == "assay-guard\n":
                     found.append(int(child))
     return found
 
@@ -76,6 +76,20 @@ def clean_end_leaves_no_guard(v):
     v.check(wait_gone(guard), "the guard stays after umount")
 
 
+def no_signal_of_others_ends_the_mount(v):
+    v.mount()
+    guard, = guards(v.pid)
+    for number in (signal.SIGUSR1, signal.SIGRTMIN, signal.SIGHUP):
+        os.kill(guard, number)
+    os.kill(v.pid, signal.SIGUSR1)
+    v.check(os.getsid(guard) == guard, "the guard dies with its caller's session")
+    time.sleep(0.1)
+    with open(v.landing("signalled"), "wb") as file:
+        file.write(b"still there")
+    v.umount()
+    v.check(wait_gone(guard), "the guard stays")
+
+
 def a_mount_without_its_guard_goes_on(v):
     v.mount()
     guard, = guards(v.pid)
@@ -107,6 +121,7 @@ def main():
                 killed_while_names_change(v, rng, number)
         if not v.faults:
             clean_end_leaves_no_guard(v)
+            no_signal_of_others_ends_the_mount(v)
             a_mount_without_its_guard_goes_on(v)
             a_stopped_guard_does_not_keep_the_mount_from_ending(v)
             v.fsck()
