@@ -37,13 +37,13 @@ static void give_back(struct memory_file *f) {
 	f->size = f->room = 0;
 }
 
-static int file_close(sqlite3_file *file) {
+int memory_file_close(sqlite3_file *file) {
 	give_back(of(file));
 	file->pMethods = NULL;
 	return SQLITE_OK;
 }
 
-static int file_read(sqlite3_file *file, void *data, int amount, sqlite3_int64 offset) {
+int memory_file_read(sqlite3_file *file, void *data, int amount, sqlite3_int64 offset) {
 	const struct memory_file *f = of(file);
 	size_t at = (size_t)offset, wanted = (size_t)amount;
 	size_t there = at < f->size ? f->size - at : 0;
@@ -56,7 +56,7 @@ static int file_read(sqlite3_file *file, void *data, int amount, sqlite3_int64 o
 	return SQLITE_IOERR_SHORT_READ;
 }
 
-static int file_write(sqlite3_file *file, const void *data, int amount, sqlite3_int64 offset) {
+int memory_file_write(sqlite3_file *file, const void *data, int amount, sqlite3_int64 offset) {
 	struct memory_file *f = of(file);
 	size_t at = (size_t)offset, end = at + (size_t)amount;
 	if (at == 0 && f->is_journal && f->room > MEMORY_FILE_KEEP)
@@ -72,76 +72,24 @@ static int file_write(sqlite3_file *file, const void *data, int amount, sqlite3_
 	return SQLITE_OK;
 }
 
-static int file_truncate(sqlite3_file *file, sqlite3_int64 size) {
+int memory_file_truncate(sqlite3_file *file, sqlite3_int64 size) {
 	struct memory_file *f = of(file);
 	if ((size_t)size < f->size)
 		f->size = (size_t)size;
 	return SQLITE_OK;
 }
 
-static int file_sync(sqlite3_file *file, int flags) {
-	(void)file;
-	(void)flags;
-	return SQLITE_OK;
-}
-
-static int file_size(sqlite3_file *file, sqlite3_int64 *ret_size) {
+int memory_file_size(sqlite3_file *file, sqlite3_int64 *ret_size) {
 	*ret_size = (sqlite3_int64)of(file)->size;
 	return SQLITE_OK;
 }
-
-/* Nobody else can open it. */
-static int file_lock(sqlite3_file *file, int level) {
-	(void)file;
-	(void)level;
-	return SQLITE_OK;
-}
-
-static int file_check_reserved(sqlite3_file *file, int *ret_reserved) {
-	(void)file;
-	*ret_reserved = 0;
-	return SQLITE_OK;
-}
-
-static int file_control(sqlite3_file *file, int operation, void *argument) {
-	(void)file;
-	(void)operation;
-	(void)argument;
-	return SQLITE_NOTFOUND;
-}
-
-static int file_sector_size(sqlite3_file *file) {
-	(void)file;
-	return 4096;
-}
-
-static int file_characteristics(sqlite3_file *file) {
-	(void)file;
-	return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
-}
-
-static const sqlite3_io_methods methods = {
-        .iVersion = 1,
-        .xClose = file_close,
-        .xRead = file_read,
-        .xWrite = file_write,
-        .xTruncate = file_truncate,
-        .xSync = file_sync,
-        .xFileSize = file_size,
-        .xLock = file_lock,
-        .xUnlock = file_lock,
-        .xCheckReservedLock = file_check_reserved,
-        .xFileControl = file_control,
-        .xSectorSize = file_sector_size,
-        .xDeviceCharacteristics = file_characteristics,
-};
 
 size_t memory_file_bytes(void) {
 	return sizeof(struct memory_file);
 }
 
 void memory_file_open(sqlite3_file *file, bool is_journal) {
-	*of(file) = (struct memory_file){.base.pMethods = &methods, .is_journal = is_journal};
+	*of(file) = (struct memory_file){.is_journal = is_journal};
 }
 
 size_t memory_file_room(const sqlite3_file *file) {

@@ -19,11 +19,20 @@
 size_t memory_file_bytes(void);
 
 /*
- * Makes an empty file at `file`; its xClose frees it. `is_journal`: it is written from its beginning anew again and
- * again, and what an earlier round left is of no account then; of a long one only MEMORY_FILE_KEEP bytes are kept.
+ * Makes an empty file at `file`, whose methods the VFS sets: the five below, and what it answers for all of its files.
+ * `is_journal`: it is written from its beginning anew again and again, and what an earlier round left is of no account
+ * then; of a long one only MEMORY_FILE_KEEP bytes are kept.
  */
 #define MEMORY_FILE_KEEP ((size_t)1 << 20)
 void memory_file_open(sqlite3_file *file, bool is_journal);
+
+/* xClose, xRead, xWrite, xTruncate and xFileSize of sqlite3_io_methods. Closing frees. Gaps are zeros; a file is never
+ * lengthened by xTruncate. SQLITE_IOERR_SHORT_READ (the rest is zeros), SQLITE_IOERR_NOMEM. */
+int memory_file_close(sqlite3_file *file);
+int memory_file_read(sqlite3_file *file, void *data, int amount, sqlite3_int64 offset);
+int memory_file_write(sqlite3_file *file, const void *data, int amount, sqlite3_int64 offset);
+int memory_file_truncate(sqlite3_file *file, sqlite3_int64 size);
+int memory_file_size(sqlite3_file *file, sqlite3_int64 *ret_size);
 
 /* How much memory it holds. */
 size_t memory_file_room(const sqlite3_file *file);

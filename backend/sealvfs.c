@@ -236,6 +236,28 @@ static const sqlite3_io_methods wal_methods = {
         .xDeviceCharacteristics = file_characteristics,
 };
 
+static int memory_sync(sqlite3_file *file, int flags) {
+	(void)file;
+	(void)flags;
+	return SQLITE_OK;
+}
+
+static const sqlite3_io_methods memory_methods = {
+        .iVersion = 1,
+        .xClose = memory_file_close,
+        .xRead = memory_file_read,
+        .xWrite = memory_file_write,
+        .xTruncate = memory_file_truncate,
+        .xSync = memory_sync,
+        .xFileSize = memory_file_size,
+        .xLock = file_lock,
+        .xUnlock = file_lock,
+        .xCheckReservedLock = file_check_reserved,
+        .xFileControl = file_control,
+        .xSectorSize = file_sector_size,
+        .xDeviceCharacteristics = file_characteristics,
+};
+
 static SealVfs *vfs_of(sqlite3_vfs *vfs) {
 	return vfs->pAppData;
 }
@@ -246,6 +268,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 	file->pMethods = NULL;
 	if (!name && (flags & SQLITE_OPEN_DELETEONCLOSE)) {
 		memory_file_open(file, flags & SQLITE_OPEN_SUBJOURNAL);
+		file->pMethods = &memory_methods;
 		if (ret_flags)
 			*ret_flags = flags;
 		return SQLITE_OK;

@@ -23,7 +23,7 @@ static sqlite3_file *opened(struct file *f, bool is_journal) {
 }
 
 static void put(sqlite3_file *file, const char *text, sqlite3_int64 offset) {
-	assert_int_equal(file->pMethods->xWrite(file, text, (int)strlen(text), offset), SQLITE_OK);
+	assert_int_equal(memory_file_write(file, text, (int)strlen(text), offset), SQLITE_OK);
 }
 
 static void what_was_written_is_read_and_gaps_and_ends_are_zeros(void **state) {
@@ -34,17 +34,17 @@ static void what_was_written_is_read_and_gaps_and_ends_are_zeros(void **state) {
 	sqlite3_file *file = opened(&f, false);
 	put(file, "words", 100000);
 	put(file, "first", 0);
-	assert_int_equal(file->pMethods->xFileSize(file, &size), SQLITE_OK);
+	assert_int_equal(memory_file_size(file, &size), SQLITE_OK);
 	assert_int_equal(size, 100005);
-	assert_int_equal(file->pMethods->xRead(file, got, 5, 0), SQLITE_OK);
+	assert_int_equal(memory_file_read(file, got, 5, 0), SQLITE_OK);
 	assert_memory_equal(got, "first", 5);
-	assert_int_equal(file->pMethods->xRead(file, got, 7, 99998), SQLITE_OK);
+	assert_int_equal(memory_file_read(file, got, 7, 99998), SQLITE_OK);
 	assert_memory_equal(got, "\0\0words", 7);
-	assert_int_equal(file->pMethods->xRead(file, got, 7, 100001), SQLITE_IOERR_SHORT_READ);
+	assert_int_equal(memory_file_read(file, got, 7, 100001), SQLITE_IOERR_SHORT_READ);
 	assert_memory_equal(got, "ords\0\0\0", 7);
-	assert_int_equal(file->pMethods->xRead(file, got, 7, 900000), SQLITE_IOERR_SHORT_READ);
+	assert_int_equal(memory_file_read(file, got, 7, 900000), SQLITE_IOERR_SHORT_READ);
 	assert_memory_equal(got, "\0\0\0\0\0\0\0", 7);
-	assert_int_equal(file->pMethods->xClose(file), SQLITE_OK);
+	assert_int_equal(memory_file_close(file), SQLITE_OK);
 }
 
 static void what_was_cut_off_does_not_come_back(void **state) {
@@ -53,12 +53,12 @@ static void what_was_cut_off_does_not_come_back(void **state) {
 	char got[8];
 	sqlite3_file *file = opened(&f, false);
 	put(file, "abcdefgh", 0);
-	assert_int_equal(file->pMethods->xTruncate(file, 2), SQLITE_OK);
-	assert_int_equal(file->pMethods->xTruncate(file, 900), SQLITE_OK); /* SQLite never lengthens so */
+	assert_int_equal(memory_file_truncate(file, 2), SQLITE_OK);
+	assert_int_equal(memory_file_truncate(file, 900), SQLITE_OK); /* SQLite never lengthens so */
 	put(file, "X", 5);
-	assert_int_equal(file->pMethods->xRead(file, got, 6, 0), SQLITE_OK);
+	assert_int_equal(memory_file_read(file, got, 6, 0), SQLITE_OK);
 	assert_memory_equal(got, "ab\0\0\0X", 6);
-	assert_int_equal(file->pMethods->xClose(file), SQLITE_OK);
+	assert_int_equal(memory_file_close(file), SQLITE_OK);
 }
 
 static void a_long_journal_gives_its_memory_back_when_it_begins_anew(void **state) {
@@ -72,11 +72,11 @@ static void a_long_journal_gives_its_memory_back_when_it_begins_anew(void **stat
 	put(other, "beginning", 0);
 	assert_true(memory_file_room(journal) <= MEMORY_FILE_KEEP);
 	char got[3];
-	assert_int_equal(journal->pMethods->xRead(journal, got, 3, 3 << 20), SQLITE_IOERR_SHORT_READ);
-	assert_int_equal(other->pMethods->xRead(other, got, 3, 3 << 20), SQLITE_OK);
+	assert_int_equal(memory_file_read(journal, got, 3, 3 << 20), SQLITE_IOERR_SHORT_READ);
+	assert_int_equal(memory_file_read(other, got, 3, 3 << 20), SQLITE_OK);
 	assert_memory_equal(got, "end", 3);
-	assert_int_equal(journal->pMethods->xClose(journal), SQLITE_OK);
-	assert_int_equal(other->pMethods->xClose(other), SQLITE_OK);
+	assert_int_equal(memory_file_close(journal), SQLITE_OK);
+	assert_int_equal(memory_file_close(other), SQLITE_OK);
 	assert_int_equal(memory_file_room(journal), 0);
 }
 

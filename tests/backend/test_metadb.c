@@ -107,13 +107,21 @@ static int count_entry(void *user, const char *name, bool is_directory) {
 	return 0;
 }
 
+/* A transaction that puts 4,000 rows, some 4 MB. */
+static void begin_filled(MetaDb *db, const char *value) {
+	char sql[200];
+	snprintf(sql, sizeof sql,
+	        "BEGIN; WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n WHERE x<4000)"
+	        " INSERT INTO t(b) SELECT %s FROM n",
+	        value);
+	must(db, sql);
+}
+
 /* More pages in one savepoint than memory keeps of a sub-journal, then again and again a few. */
 static void a_savepoint_brings_back_what_was_before_it(void **state) {
 	struct scratch *scratch = *state;
 	MetaDb *db = create_db(scratch->io);
-	must(db, "BEGIN");
-	must(db, "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n WHERE x<4000) INSERT INTO t(b) SELECT "
-	         "zeroblob(1000) FROM n");
+	begin_filled(db, "zeroblob(1000)");
 	must(db, "SAVEPOINT s; UPDATE t SET b=randomblob(1000); ROLLBACK TO s; RELEASE s");
 	assert_int_equal(number(db, "SELECT count(*) FROM t WHERE b = zeroblob(1000)"), 4000);
 	for (int i = 0; i < 50; i++) {
@@ -129,9 +137,7 @@ static void a_savepoint_brings_back_what_was_before_it(void **state) {
 static void no_other_file_is_ever_made(void **state) {
 	struct scratch *scratch = *state;
 	MetaDb *db = create_db(scratch->io);
-	must(db, "BEGIN");
-	must(db, "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n WHERE x<4000) INSERT INTO t(b) SELECT "
-	         "randomblob(1000) FROM n");
+	begin_filled(db, "randomblob(1000)");
 	must(db, "SAVEPOINT s; UPDATE t SET b=randomblob(1000); ROLLBACK TO s; RELEASE s");
 	must(db, "CREATE TEMP TABLE x AS SELECT b FROM t ORDER BY b; CREATE INDEX i ON t(b)");
 	must(db, "COMMIT");
