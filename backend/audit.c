@@ -205,33 +205,34 @@ static int check_event(const char *event) {
 	return 0;
 }
 
+/* All but the numbers of its texts. */
 static int normalise(Meta *m, const struct audit_event *event, struct audit_row *ret_row) {
-	struct audit_row row = {.seq = m->state.audit_size,
-	        .err = event->err,
-	        .uid = event->actor.uid,
-	        .gid = event->actor.gid,
-	        .pid = event->actor.pid,
+	struct audit_row row = {.stored = {.seq = m->state.audit_size,
+	                                .err = event->err,
+	                                .uid = event->actor.uid,
+	                                .gid = event->actor.gid,
+	                                .pid = event->actor.pid,
+	                                .node = event->node,
+	                                .version = event->version,
+	                                .bytes = event->bytes},
 	        .path = split(event->path),
-	        .path2 = split(event->path2),
-	        .node = event->node,
-	        .version = event->version,
-	        .bytes = event->bytes};
+	        .path2 = split(event->path2)};
 	int rc = check_event(event->event);
 	if (rc == 0)
-		rc = outcome_of(event->outcome, &row.outcome);
+		rc = outcome_of(event->outcome, &row.stored.outcome);
 	if (rc == 0 && event->err < 0)
 		rc = fault(EINVAL, "audit: an error is a positive errno");
 	if (rc < 0)
 		return rc;
 	int64_t now = meta_now(m);
-	row.time_ns = now > m->state.audit_time ? now : m->state.audit_time;
+	row.stored.time_ns = now > m->state.audit_time ? now : m->state.audit_time;
 	row.event = bytes_of_string(event->event);
 	row.exe = bytes_of(event->actor.exe, strnlen(event->actor.exe, sizeof event->actor.exe));
 	if (event->detail) {
 		size_t size = strlen(event->detail);
-		row.has_detail = true;
-		row.detail_cut = size > AUDIT_DETAIL_MAX ? size : 0;
-		row.detail = bytes_of(event->detail, size > AUDIT_DETAIL_MAX ? AUDIT_DETAIL_MAX : size);
+		row.stored.has_detail = true;
+		row.stored.detail_cut = size > AUDIT_DETAIL_MAX ? size : 0;
+		row.stored.detail = bytes_of(event->detail, size > AUDIT_DETAIL_MAX ? AUDIT_DETAIL_MAX : size);
 	}
 	*ret_row = row;
 	return 0;
@@ -244,27 +245,14 @@ static int intern_path(Meta *m, const struct audit_path *path, struct audit_stor
 	return path->has_dir ? intern(m, path->dir, &ret->dir) : 0;
 }
 
-static int intern_all(Meta *m, const struct audit_row *row, struct audit_stored *ret) {
-	*ret = (struct audit_stored){.seq = row->seq,
-	        .time_ns = row->time_ns,
-	        .outcome = row->outcome,
-	        .err = row->err,
-	        .uid = row->uid,
-	        .gid = row->gid,
-	        .pid = row->pid,
-	        .node = row->node,
-	        .version = row->version,
-	        .bytes = row->bytes,
-	        .has_detail = row->has_detail,
-	        .detail = row->detail,
-	        .detail_cut = row->detail_cut};
-	int rc = intern(m, row->event, &ret->event);
+static int intern_all(Meta *m, struct audit_row *row) {
+	int rc = intern(m, row->event, &row->stored.event);
 	if (rc == 0)
-		rc = intern(m, row->exe, &ret->exe);
+		rc = intern(m, row->exe, &row->stored.exe);
 	if (rc == 0)
-		rc = intern_path(m, &row->path, &ret->path);
+		rc = intern_path(m, &row->path, &row->stored.path);
 	if (rc == 0)
-		rc = intern_path(m, &row->path2, &ret->path2);
+		rc = intern_path(m, &row->path2, &row->stored.path2);
 	return rc;
 }
 
@@ -291,25 +279,24 @@ int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	meta_assert_running(m);
 	AuditLog *log = m->audit;
 	struct audit_row row;
-	struct audit_stored record;
 	int rc = may_record(m);
 	if (rc == 0)
 		rc = normalise(m, event, &row);
 	if (rc == 0)
 		rc = audit_pending_reserve(log);
 	if (rc == 0)
-		rc = intern_all(m, &row, &record);
+		rc = intern_all(m, &row);
 	if (rc == 0)
-		rc = audit_keep(m, &record);
+		rc = audit_keep(m, &row.stored);
 	if (rc < 0)
 		return rc;
 	size_t length = audit_line(&row, log->line);
-	*audit_keys_next(log) = audit_keys_of(&record);
+	*audit_keys_next(log) = audit_keys_of(&row.stored);
 	merkle_leaf(bytes_of(log->line, length), log->pending[log->pending_count++]);
 	m->state.audit_size++;
-	m->state.audit_time = row.time_ns;
+	m->state.audit_time = row.stored.time_ns;
 	if (ret_seq)
-		*ret_seq = row.seq;
+		*ret_seq = row.stored.seq;
 	return 0;
 }
 

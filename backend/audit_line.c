@@ -226,25 +226,25 @@ static void put_paths(struct writer *w, const struct audit_row *row) {
 size_t audit_line(const struct audit_row *row, char line[static AUDIT_LINE_MAX + 1]) {
 	struct writer w = {line};
 	PUT(&w, "{\"seq\":");
-	put_u64(&w, row->seq);
+	put_u64(&w, row->stored.seq);
 	PUT(&w, ",\"time\":\"");
-	put_time(&w, row->time_ns);
+	put_time(&w, row->stored.time_ns);
 	PUT(&w, "\"");
 	PUT_STRING(&w, "event", row->event);
-	PUT_STRING(&w, "outcome", bytes_of_string(audit_outcome_names[row->outcome % 3]));
-	PUT_NUMBER_IF(&w, "errno", (uint32_t)row->err);
-	PUT_NUMBER(&w, "uid", row->uid);
-	PUT_NUMBER(&w, "gid", row->gid);
-	PUT_NUMBER_IF(&w, "pid", (uint32_t)row->pid);
+	PUT_STRING(&w, "outcome", bytes_of_string(audit_outcome_names[row->stored.outcome % 3]));
+	PUT_NUMBER_IF(&w, "errno", (uint32_t)row->stored.err);
+	PUT_NUMBER(&w, "uid", row->stored.uid);
+	PUT_NUMBER(&w, "gid", row->stored.gid);
+	PUT_NUMBER_IF(&w, "pid", (uint32_t)row->stored.pid);
 	if (row->exe.size)
 		PUT_STRING(&w, "exe", row->exe);
 	put_paths(&w, row);
-	PUT_NUMBER_IF(&w, "node", row->node);
-	PUT_NUMBER_IF(&w, "version", row->version);
-	PUT_NUMBER_IF(&w, "bytes", row->bytes);
-	if (row->has_detail)
-		PUT_STRING(&w, "detail", row->detail);
-	PUT_NUMBER_IF(&w, "detail_bytes", row->detail_cut);
+	PUT_NUMBER_IF(&w, "node", row->stored.node);
+	PUT_NUMBER_IF(&w, "version", row->stored.version);
+	PUT_NUMBER_IF(&w, "bytes", row->stored.bytes);
+	if (row->stored.has_detail)
+		PUT_STRING(&w, "detail", row->stored.detail);
+	PUT_NUMBER_IF(&w, "detail_bytes", row->stored.detail_cut);
 	PUT(&w, "}");
 	*w.at = '\0';
 	assert((size_t)(w.at - line) <= AUDIT_LINE_MAX);

@@ -39,19 +39,9 @@ struct audit_path {
 
 /* A record with its texts: all that the leaf is made of. */
 struct audit_row {
-	uint64_t seq;
-	int64_t time_ns;
-	struct bytes event;
-	unsigned outcome;
-	int32_t err;
-	uint32_t uid, gid;
-	int32_t pid;
-	struct bytes exe;
+	struct audit_stored stored;
+	struct bytes event, exe;
 	struct audit_path path, path2;
-	uint64_t node, version, bytes;
-	bool has_detail;
-	struct bytes detail;
-	uint64_t detail_cut;
 };
 
 /* Writes the leaf and a NUL; returns its length. `line` holds AUDIT_LINE_MAX + 1 bytes, which every row fits. */
@@ -104,6 +94,7 @@ struct AuditLog {
 	struct merkle_frontier frontier; /* of the sealed records */
 	uint64_t rows;                   /* so many records are rows of `audit`, all others in packs */
 	bool is_open;
+	bool reading;   /* audit_each is under way */
 	bool read_only; /* the database is */
 	struct audit_kept kept;
 	merkle_hash *pending; /* leaves recorded since, in order */

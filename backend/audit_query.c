@@ -304,21 +304,21 @@ static int give(Meta *m, const struct audit_filter *filter, const struct audit_r
 	char event[AUDIT_EVENT_MAX + 1];
 	memcpy(event, row->event.data, row->event.size);
 	event[row->event.size] = '\0';
-	if (row->detail.size)
-		memcpy(log->detail, row->detail.data, row->detail.size);
-	log->detail[row->detail.size] = '\0';
-	struct audit_entry entry = {.seq = row->seq,
-	        .time_ns = row->time_ns,
+	if (row->stored.detail.size)
+		memcpy(log->detail, row->stored.detail.data, row->stored.detail.size);
+	log->detail[row->stored.detail.size] = '\0';
+	struct audit_entry entry = {.seq = row->stored.seq,
+	        .time_ns = row->stored.time_ns,
 	        .event = {.event = event,
-	                .actor = {.uid = row->uid, .gid = row->gid, .pid = row->pid},
+	                .actor = {.uid = row->stored.uid, .gid = row->stored.gid, .pid = row->stored.pid},
 	                .path = path,
 	                .path2 = path2,
-	                .outcome = audit_outcome_names[row->outcome],
-	                .err = row->err,
-	                .node = row->node,
-	                .version = row->version,
-	                .bytes = row->bytes,
-	                .detail = row->has_detail ? log->detail : NULL},
+	                .outcome = audit_outcome_names[row->stored.outcome],
+	                .err = row->stored.err,
+	                .node = row->stored.node,
+	                .version = row->stored.version,
+	                .bytes = row->stored.bytes,
+	                .detail = row->stored.has_detail ? log->detail : NULL},
 	        .line = log->line};
 	size_t exe = row->exe.size < sizeof entry.event.actor.exe ? row->exe.size : sizeof entry.event.actor.exe - 1;
 	if (exe)

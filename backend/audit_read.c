@@ -2,6 +2,7 @@
 #include "backend/audit_private.h"
 #include "backend/meta_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -120,10 +121,19 @@ int audit_each(Meta *m, uint64_t first, uint64_t end, bool downwards, audit_stor
 	meta_assert_running(m);
 	static int (*const places[])(const struct walk *w) = {each_row, each_pack, each_kept};
 	const size_t count = sizeof places / sizeof places[0];
-	const struct walk w = {.m = m, .first = first, .end = end, .downwards = downwards, .fn = fn, .arg = arg};
+	const struct walk w = {.m = m,
+	        .first = first,
+	        .end = m->failed && end > m->last.audit_size ? m->last.audit_size : end, /* the rest was taken back */
+	        .downwards = downwards,
+	        .fn = fn,
+	        .arg = arg};
+	AuditLog *log = m->audit;
+	assert(!log->reading); /* packs and texts are read into one place */
+	log->reading = true;
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = places[downwards ? count - 1 - i : i](&w);
+	log->reading = false;
 	return rc;
 }
 
@@ -184,19 +194,7 @@ static int path_of(Meta *m, const struct audit_stored_path *stored, char buffer[
 
 int audit_row_of(Meta *m, const struct audit_stored *record, struct audit_row *ret_row) {
 	AuditLog *log = m->audit;
-	struct audit_row row = {.seq = record->seq,
-	        .time_ns = record->time_ns,
-	        .outcome = record->outcome,
-	        .err = record->err,
-	        .uid = record->uid,
-	        .gid = record->gid,
-	        .pid = record->pid,
-	        .node = record->node,
-	        .version = record->version,
-	        .bytes = record->bytes,
-	        .has_detail = record->has_detail,
-	        .detail = record->detail,
-	        .detail_cut = record->detail_cut};
+	struct audit_row row = {.stored = *record};
 	int rc = text_of(m, record->event, AUDIT_EVENT_MAX, log->text[0], &row.event);
 	if (rc == 0)
 		rc = text_of(m, record->exe, sizeof(((struct actor *)0)->exe), log->text[1], &row.exe);
@@ -204,10 +202,10 @@ int audit_row_of(Meta *m, const struct audit_stored *record, struct audit_row *r
 		rc = path_of(m, &record->path, log->text[2], &row.path);
 	if (rc == 0)
 		rc = path_of(m, &record->path2, log->text[3], &row.path2);
-	if (row.event.size == 0 || row.detail.size > AUDIT_DETAIL_MAX || row.outcome > AUDIT_ERROR)
+	if (row.event.size == 0 || record->detail.size > AUDIT_DETAIL_MAX || record->outcome > AUDIT_ERROR)
 		rc = rc < 0 ? rc : -EUCLEAN;
 	if (rc == -EUCLEAN)
-		return fault(EUCLEAN, "metadata: audit record %llu is malformed", (unsigned long long)row.seq);
+		return fault(EUCLEAN, "metadata: audit record %llu is malformed", (unsigned long long)record->seq);
 	if (rc == 0)
 		*ret_row = row;
 	return rc;

@@ -326,6 +326,37 @@ static void an_older_vault_is_raised_where_the_records_are_written(void **state)
 	each_line_has_its_number(f, 300);
 }
 
+static int refuse(void *arg) {
+	(void)arg;
+	return 1;
+}
+
+static int count_record(void *arg, const struct audit_entry *entry) {
+	(void)entry;
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+/* The commit that was to raise the vault fails: what it wrote is gone, and what was there is told as before. */
+static void what_a_failed_commit_took_back_is_not_told(void **state) {
+	struct fixture *f = *state;
+	const struct audit_filter all = {0};
+	char line[AUDIT_LINE_MAX + 1];
+	uint64_t told = 0;
+	record_many(f, 300, NULL);
+	fixture_commit(f);
+	make_version_1(f);
+	record_many(f, 5, NULL);
+	sqlite3_commit_hook(f->db, refuse, NULL);
+	meta_begin(f->m);
+	assert_int_equal(meta_commit(f->m, 0, NULL), -EIO);
+	sqlite3_commit_hook(f->db, NULL, NULL);
+	assert_int_equal(OP(f, audit_query(f->m, &all, count_record, &told)), 0);
+	assert_int_equal(told, 300);
+	assert_int_equal(OP(f, audit_render(f->m, 299, line, sizeof line, NULL)), 0);
+	assert_int_equal(OP(f, audit_render(f->m, 300, line, sizeof line, NULL)), -ENOENT);
+}
+
 static void rows_of_version_1_are_held_against_the_tree(void **state) {
 	struct fixture *f = *state;
 	record_many(f, 300, NULL);
@@ -379,6 +410,7 @@ int main(void) {
 	        TEST(any_flipped_bit_of_a_pack_is_found),
 	        TEST(an_older_vault_goes_on_as_it_is_until_something_is_recorded),
 	        TEST(an_older_vault_is_raised_where_the_records_are_written),
+	        TEST(what_a_failed_commit_took_back_is_not_told),
 	        TEST(rows_of_version_1_are_held_against_the_tree),
 	        TEST(a_vault_that_is_read_only_records_nothing),
 	};
