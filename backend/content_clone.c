@@ -38,7 +38,7 @@ static int zone_of(Content *c, enum zone *ret_zone) {
 	return rc;
 }
 
-/* One block's reference; the pages are loaded first, so that nothing fails half-way. */
+/* One block's reference; both pages are loaded first, so that it is shared or nothing has changed. */
 static int share_block(Content *src, uint64_t from, Content *dst, uint64_t to) {
 	struct item *source, *target;
 	int rc = content_page(src, from / BLOCKS_PER_PAGE, &source);
@@ -78,8 +78,13 @@ static int share_step(Content *src, uint64_t from, Content *dst, uint64_t to, ui
 		bytes = length;
 	}
 	rc = content_seal_range(src, from / SEGMENT_BLOCK_BYTES, blocks);
-	for (uint64_t i = 0; i < blocks && rc == 0; i++)
-		rc = share_block(src, from / SEGMENT_BLOCK_BYTES + i, dst, to / SEGMENT_BLOCK_BYTES + i);
+	uint64_t shared = 0;
+	for (; shared < blocks && rc == 0; shared += rc == 0)
+		rc = share_block(src, from / SEGMENT_BLOCK_BYTES + shared, dst, to / SEGMENT_BLOCK_BYTES + shared);
+	if (shared > 0 && rc < 0) { /* no reference may lie behind the end; the next step tells what is wrong */
+		bytes = shared * SEGMENT_BLOCK_BYTES;
+		rc = 0;
+	}
 	if (rc == 0 && to + bytes > dst->size && bytes > 0) {
 		dst->size = to + bytes;
 		content_grown(dst);

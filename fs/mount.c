@@ -181,14 +181,25 @@ static void report_ready(void *arg) {
 	background_report(&((struct mounting *)arg)->background, 0);
 }
 
-/* Without it the mount is as good, until somebody kills it. */
-static void watch_connection(struct mounting *mounting) {
-	unsigned connection;
-	int rc = session_connection(mounting->fs.owner.session, &connection);
+/* The number is asked for again: it could have become another mount's before the guard opened its file. */
+static int watch_connection(Session *session, Guard *guard) {
+	unsigned connection = 0, still = 0;
+	int rc = session_connection(session, &connection);
 	if (rc == 0)
-		rc = guard_watch(mounting->guard, connection);
-	if (rc < 0)
-		log_fault(rc, "should this process be killed, programs may wait until 'assayfs umount --force'");
+		rc = guard_watch(guard, connection);
+	if (rc == 0)
+		rc = session_connection(session, &still);
+	return rc == 0 && still != connection ? fault(ENOENT, "the mount has ended already") : rc;
+}
+
+/* Without it the mount is as good, until somebody kills it. */
+static void watch_mount(struct mounting *mounting) {
+	int rc = watch_connection(mounting->fs.owner.session, mounting->guard);
+	if (rc == 0)
+		return;
+	log_fault(rc, "should this process be killed, programs may wait until 'assayfs umount --force'");
+	guard_stop(mounting->guard);
+	mounting->guard = NULL;
 }
 
 static int mount_session(struct mounting *mounting) {
@@ -202,7 +213,7 @@ static int mount_session(struct mounting *mounting) {
 	int rc = session_mount(&operations, &mounting->fs.owner, &session, &mounting->fs.owner.session);
 	if (rc < 0)
 		return rc;
-	watch_connection(mounting);
+	watch_mount(mounting);
 	rc = notifier_new(session_fuse(mounting->fs.owner.session), mounting->fs.meta, &mounting->fs.notifier);
 	return rc < 0 ? rc : start_signal_thread(mounting);
 }

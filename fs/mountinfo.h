@@ -7,6 +7,9 @@
 #include <sys/types.h>
 
 #define MOUNTINFO_PATH_MAX 4096
+/* What a mount of assayfs has as its type there. */
+#define MOUNTINFO_SUBTYPE "assayfs"
+#define MOUNTINFO_TYPE "fuse." MOUNTINFO_SUBTYPE
 
 struct mountinfo {
 	char mountpoint[MOUNTINFO_PATH_MAX];

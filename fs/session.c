@@ -148,7 +148,7 @@ static int find_device(const char *mountpoint, unsigned *ret_major, unsigned *re
 	int rc = mountinfo_find(mountpoint, mount);
 	if (rc < 0)
 		return rc;
-	if (strcmp(mount->mountpoint, mountpoint) != 0)
+	if (strcmp(mount->mountpoint, mountpoint) != 0 || strcmp(mount->type, MOUNTINFO_TYPE) != 0)
 		return fault(ENOENT, "%s is not mounted", mountpoint);
 	*ret_major = mount->major;
 	*ret_minor = mount->minor;
@@ -306,7 +306,7 @@ static int build_session(const struct fuse_lowlevel_ops *ops, struct session_own
 	char list[OPTIONS_BYTES], source[OPTIONS_BYTES];
 	bool more = options->fuse_options && options->fuse_options[0];
 	escape_option(options->source, source, sizeof source);
-	int length = snprintf(list, sizeof list, "subtype=assayfs,fsname=%s%s%s", source, more ? "," : "",
+	int length = snprintf(list, sizeof list, "subtype=" MOUNTINFO_SUBTYPE ",fsname=%s%s%s", source, more ? "," : "",
 	        more ? options->fuse_options : "");
 	if (length < 0 || (size_t)length >= sizeof list)
 		return fault(EINVAL, "the mount options are longer than %d bytes", OPTIONS_BYTES);

@@ -197,7 +197,7 @@ static int run_umount(const struct invocation *call) {
 	int rc = mountinfo_find(real, mount);
 	if (rc)
 		return command_fault(call, rc, "looking for the mount of %s", dir);
-	if (strcmp(mount->type, "fuse.assayfs") != 0)
+	if (strcmp(mount->type, MOUNTINFO_TYPE) != 0)
 		return command_fail(call, EXIT_NOT_MOUNTED, "%s is in no mounted vault; nothing to unmount", dir);
 	struct unmounting unmounting = {.mountpoint = mount->mountpoint, .is_lazy = command_has(call, "lazy")};
 	/* Standing in the mount would keep it busy by ourselves. */
