@@ -1,6 +1,7 @@
 #include "fs/session.h"
 #include "crypto/base/deadline.h"
 #include "fs/fuse.h"
+#include "fs/turn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +26,10 @@
 #define READ_AHEAD_KB "4096"
 /* Of the dirty pages that the machine may hold, in percent; FUSE's own 1 is 50 MB of 24 GB. */
 #define MAX_RATIO "10"
-/* Threads that may wait for a commit or a verdict while others go on; each has a buffer of 1 MiB while it lives. */
+/* Threads that may wait for a commit or a verdict while others go on; each has a buffer of 1 MiB. */
 #define THREADS_MAX 32
-#define THREADS_IDLE 8
+/* More than that is long to seal or to open. */
+#define QUICK_BYTES (64u << 10)
 /* libfuse's version of 3.14 gives no option a longer word. */
 #define OPTIONS_BYTES 4096
 /* Longest wait for releases under way; beyond it the answer is what is known by then. */
@@ -41,6 +43,7 @@
 
 struct Session {
 	struct fuse_session *fuse;
+	Turn *turn; /* to read the next request */
 	char *mountpoint;
 	void (*ready)(void *arg);
 	void *ready_arg;
@@ -121,9 +124,31 @@ static void make_known(struct fuse_in_header *header) {
 		header->opcode = FUSE_COPY_FILE_RANGE;
 }
 
+/* False: a flush of the disk, or more bytes to seal or to open than some blocks. */
+static bool is_quick(const struct fuse_in_header *header, const uint8_t *body, size_t size) {
+	switch (header->opcode) {
+	case FUSE_INIT:
+	case FUSE_DESTROY:
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_SYNCFS:
+	case FUSE_FALLOCATE:
+	case FUSE_LSEEK:
+	case FUSE_COPY_FILE_RANGE:
+		return false;
+	case FUSE_WRITE:
+		return size <= QUICK_BYTES;
+	case FUSE_READ:
+		return size >= sizeof(struct fuse_read_in) &&
+		       ((const struct fuse_read_in *)(const void *)body)->size <= QUICK_BYTES;
+	default:
+		return true;
+	}
+}
+
 static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdata) {
-	(void)userdata;
-	ssize_t got = read(fd, buffer, capacity);
+	Turn *turn = ((struct session_owner *)userdata)->session->turn;
+	ssize_t got = turn_read(turn, fd, buffer, capacity);
 	fault_clear(); /* a request's words are its own, not those of the last one that this thread had */
 	if (got < (ssize_t)sizeof(struct fuse_in_header))
 		return got;
@@ -131,6 +156,8 @@ static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdat
 	const struct fuse_in_header *header = buffer;
 	const uint8_t *body = (const uint8_t *)buffer + sizeof *header;
 	size_t size = (size_t)got - sizeof *header;
+	if (!is_quick(header, body, size))
+		turn_pass(turn);
 	request.kills_privileges = asks_to_kill(header, body, size);
 	if (header->opcode == FUSE_RELEASE)
 		count_release(&releases.begun);
@@ -343,6 +370,9 @@ int session_mount(const struct fuse_lowlevel_ops *ops, struct session_owner *use
 		return fault(ENOMEM, "mounting");
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->changed, NULL);
+	session->turn = turn_new(sysconf(_SC_NPROCESSORS_ONLN));
+	if (!session->turn)
+		return fault(ENOMEM, "mounting");
 	session->ready = options->ready;
 	session->ready_arg = options->ready_arg;
 	session->ended = true;
@@ -388,7 +418,7 @@ int session_run(Session *session) {
 		return fault(ENOMEM, "starting the threads of the mount");
 	fuse_loop_cfg_set_clone_fd(config, 1);
 	fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-	fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE);
+	fuse_loop_cfg_set_idle_threads(config, THREADS_MAX); /* none ends before the loop: it could have the turn */
 	set_ended(session, false);
 	int rc = fuse_session_loop_mt(session->fuse, config);
 	fuse_loop_cfg_destroy(config);
@@ -462,6 +492,7 @@ void session_close(Session *session) {
 		session_detach(session);
 		fuse_session_destroy(session->fuse);
 	}
+	turn_free(session->turn);
 	free(session->mountpoint);
 	pthread_cond_destroy(&session->changed);
 	pthread_mutex_destroy(&session->lock);
