@@ -93,13 +93,6 @@ void content_set_times(Content *c, int64_t mtime, int64_t ctime) {
 	pthread_mutex_unlock(&c->lock);
 }
 
-size_t content_blocks_in_memory(Content *c) {
-	pthread_mutex_lock(&c->lock);
-	size_t blocks = c->blocks;
-	pthread_mutex_unlock(&c->lock);
-	return blocks;
-}
-
 uint64_t content_node(const Content *c) {
 	return c->node;
 }

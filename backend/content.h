@@ -106,9 +106,6 @@ int content_clone_range(
  */
 int content_next_data(Content *c, uint64_t offset, uint64_t *ret_start, uint64_t *ret_end);
 
-/* How many blocks of the content wait in memory or are kept there: what a flush seals is no more. */
-size_t content_blocks_in_memory(Content *c);
-
 /* Seals the partial blocks and writes the draft's rows, in one meta operation: not durable before the next commit. */
 int content_flush(Content *c);
 

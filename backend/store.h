@@ -180,8 +180,5 @@ void store_defer_leave(Store *store, const void *arg);
  */
 int store_space_check(Store *store);
 
-/* Whether so much is free (VAULT_IO_PLENTY) that what was acknowledged can be done later. */
-bool store_has_plenty(Store *store);
-
 /* How many audit records are durable: those with a sequence below this may be served (audit_filter.before_seq). */
 uint64_t store_durable_seq(Store *store);

@@ -286,13 +286,6 @@ int store_space_check(Store *store) {
 	return reserve_check(store->reserve, CONTENT_STEP_BYTES);
 }
 
-bool store_has_plenty(Store *store) {
-	pthread_mutex_lock(&store->lock);
-	bool failed = store->failed;
-	pthread_mutex_unlock(&store->lock);
-	return !store->read_only && !failed && !meta_failed(store->meta) && vault_io_has_plenty(store->io);
-}
-
 uint64_t store_durable_seq(Store *store) {
 	pthread_mutex_lock(&store->lock);
 	uint64_t records = store->durable_records;

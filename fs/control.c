@@ -43,8 +43,7 @@ struct Control {
 	bool others;
 	int request_ms, answer_ms;
 	void (*denied)(void *context, const struct control_peer *peer, const char *command);
-	void (*begins)(void *context);
-	void *hooks_context;
+	void *denied_context;
 	struct handler handlers[HANDLERS_MAX];
 	size_t handler_count;
 	pthread_t acceptor;
@@ -199,8 +198,7 @@ int control_open(const struct control_options *options, Control **ret_control) {
 	control->request_ms = options->request_ms ? options->request_ms : CONTROL_REQUEST_MS;
 	control->answer_ms = options->answer_ms ? options->answer_ms : CONTROL_ANSWER_MS;
 	control->denied = options->denied;
-	control->begins = options->begins;
-	control->hooks_context = options->hooks_context;
+	control->denied_context = options->denied_context;
 	pthread_mutex_init(&control->lock, NULL);
 	pthread_cond_init(&control->emptied, NULL);
 	for (size_t i = 0; i < CONTROL_CONNECTIONS_MAX; i++)
@@ -291,7 +289,7 @@ static int require_owner(ControlReply *reply, const char *command, const char *w
 	if (reply->peer.uid == 0 || reply->peer.uid == control->owner)
 		return 0;
 	if (control->denied)
-		control->denied(control->hooks_context, &reply->peer, command);
+		control->denied(control->denied_context, &reply->peer, command);
 	return fault(EACCES, "only uid %u, who mounted the vault, and root may %s", (unsigned)control->owner, what);
 }
 
@@ -328,8 +326,6 @@ static int dispatch(ControlReply *reply, const json_t *request) {
 	int rc = handler->access == CONTROL_OWNER ? require_owner(reply, handler->name, "do this") : 0;
 	if (rc)
 		return rc;
-	if (control->begins)
-		control->begins(control->hooks_context);
 	fault_clear();
 	return handler->run(handler->context, &reply->peer, arguments, reply);
 }

@@ -76,9 +76,7 @@ struct control_options {
 	/* Called when a peer is refused what only the owner may, so that it can be recorded; a handler's own refusals
 	 * are its own to record. May be NULL. */
 	void (*denied)(void *context, const struct control_peer *peer, const char *command);
-	/* Called before each handler. May be NULL. */
-	void (*begins)(void *context);
-	void *hooks_context; /* of both */
+	void *denied_context;
 };
 
 /* Makes directory and socket, listening but not yet answering. A socket left by a dead mount is replaced; -EBUSY when

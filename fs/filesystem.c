@@ -41,6 +41,5 @@ static void seal_one(void *arg, Inode *inode) {
 }
 
 void filesystem_seal_all(struct filesystem *fs) {
-	late_settle_all(fs->late);
 	inode_for_each(fs->inodes, seal_one, fs);
 }

@@ -12,7 +12,6 @@
 #include "fs/aside.h"
 #include "fs/gate_hooks.h"
 #include "fs/inode.h"
-#include "fs/late_seal.h"
 #include "fs/notify.h"
 #include "fs/session.h"
 #include "fs/used_names.h"
@@ -23,7 +22,6 @@ struct filesystem {
 	Store *store;
 	Meta *meta;
 	InodeTable *inodes;
-	LateSeals *late; /* closes whose versions are still to be made */
 	Notifier *notifier;
 	VirtualTree *virtual_tree;
 	struct aside verdicts;         /* the closes that wait for theirs */

@@ -110,12 +110,6 @@ Inode *inode_find(InodeTable *table, uint64_t ino) {
 	return inode;
 }
 
-void inode_hold(InodeTable *table, Inode *inode) {
-	pthread_mutex_lock(&table->lock);
-	inode->refs++;
-	pthread_mutex_unlock(&table->lock);
-}
-
 static void unchain(InodeTable *table, Inode *inode) {
 	Inode **slot = bucket_of(table, inode->ino);
 	while (*slot != inode)

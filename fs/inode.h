@@ -28,12 +28,11 @@ typedef struct Inode {
 	uint64_t ino, node;
 	uint8_t zone;
 
-	pthread_mutex_t lock;   /* held by open, release and whatever seals or drops: guards the next ones */
-	unsigned writers;       /* handles open for writing whose opener has not closed them */
-	bool shared;            /* there were several writers at a time: the kernel writes back through any of them */
-	bool cut_off;           /* the last close was that of a writer whom a signal ended: its file may be a part */
-	uint64_t version;       /* of the node when the inode was opened or last sealed; 0: none yet */
-	struct late_seal *late; /* a close whose version is still to be made (fs/late_seal.h), or NULL */
+	pthread_mutex_t lock; /* held by open, release and whatever seals or drops: guards the next ones */
+	unsigned writers;     /* handles open for writing whose opener has not closed them */
+	bool shared;          /* there were several writers at a time: the kernel writes back through any of them */
+	bool cut_off;         /* the last close was that of a writer whom a signal ended: its file may be a part */
+	uint64_t version;     /* of the node when the inode was opened or last sealed; 0: none yet */
 
 	pthread_rwlock_t swap; /* held shared while `content` is in use, exclusively to open or replace it */
 	Content *content;      /* NULL until first used */
@@ -70,9 +69,6 @@ int inode_get(InodeTable *table, const struct node *node, Inode **ret);
 
 /* The Inode if that number is open, with a reference (to be put), else NULL. */
 Inode *inode_find(InodeTable *table, uint64_t ino);
-
-/* One more use of an inode that is in use. */
-void inode_hold(InodeTable *table, Inode *inode);
 
 /* Ends a use; the last one closes the content, which drops a draft that is left. Accepts NULL. */
 void inode_put(InodeTable *table, Inode *inode);

@@ -171,9 +171,6 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->owner_gid = getgid();
 	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
 	int rc = inode_table_new(fs->store, &fs->inodes);
-	if (rc == 0)
-		rc = late_seals_new(fs->store, fs->inodes,
-		        &(struct late_hooks){.seal = inode_seal_late, .put = inode_let_go, .arg = fs}, &fs->late);
 	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
 }
 
@@ -251,12 +248,11 @@ static int end(struct mounting *mounting, int rc) {
 		session_detach(fs->owner.session);
 	aside_wait(&fs->verdicts);
 	aside_wait(&fs->write_backs);
-	if (fs->late)
+	if (fs->inodes)
 		filesystem_seal_all(fs); /* the gate still takes arrivals */
 	stop_parts(mounting);
 	notifier_free(fs->notifier);
 	session_close(fs->owner.session);
-	late_seals_free(fs->late);
 	inode_table_free(fs->inodes);
 	virtual_tree_free(fs->virtual_tree);
 	guard_stop(mounting->guard);

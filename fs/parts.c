@@ -57,7 +57,7 @@ static bool is_written(void *arg, uint64_t ino) {
 	if (!inode)
 		return false;
 	pthread_mutex_lock(&inode->lock);
-	bool written = inode->writers > 0 || late_waits(inode);
+	bool written = inode->writers > 0;
 	pthread_mutex_unlock(&inode->lock);
 	inode_put(parts->fs->inodes, inode);
 	return written;
@@ -84,7 +84,6 @@ static int start(void *state, struct filesystem *fs) {
 	        .gate = parts->gate,
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
-	        .late = fs->late,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};

@@ -392,7 +392,6 @@ void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 	}
 	struct call call;
 	struct node wished;
-	late_settle(call_filesystem(req)->late, ino);
 	struct setattr change = {.ino = ino, .set = set, .values = values, .handle = fi ? handle_of(fi) : NULL};
 	settle_times_first(call_filesystem(req), &change);
 	call_begin(&call, req, NULL); /* the kernel's own need no actor */

@@ -93,7 +93,6 @@ void operation_write(
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct handle *handle = handle_of(fi);
-	late_settle_inode(fs->late, handle->inode);
 	int rc = handle->writable ? write_content(fs, handle->inode, offset, bytes_of(data, size)) : -EBADF;
 	/* What it had cached the kernel has stamped itself. It tells when, unless that is the time that it had from us.
 	 */
@@ -181,7 +180,6 @@ void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct content_wait wait;
-	late_settle_inode(fs->late, handle_of(fi)->inode);
 	int rc = begin_sync(fs, handle_of(fi)->inode, &wait);
 	if (rc == 0)
 		rc = content_sync_wait(fs->store, &wait);
@@ -223,8 +221,6 @@ void operation_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct handle *from = handle_of(fi_in), *to = handle_of(fi_out);
-	late_settle_inode(fs->late, from->inode);
-	late_settle_inode(fs->late, to->inode);
 	struct range range = {.from = from->inode,
 	        .to = to->inode,
 	        .from_offset = (uint64_t)offset_in,

@@ -222,31 +222,6 @@ static int seal_at_release(struct filesystem *fs, Inode *inode, struct audit_eve
 	return rc == 0 ? 0 : -ENODATA;
 }
 
-int inode_seal_late(void *arg, Inode *inode, struct audit_event *event) {
-	struct filesystem *fs = arg;
-	int rc = atomic_load(&inode->unlinked) ? -ENODATA : seal_at_release(fs, inode, event);
-	if (rc == -ENODATA)
-		rc = record_close(fs, inode, event, false);
-	if (rc < 0)
-		log_fault(rc, "closing node %" PRIu64, inode->node);
-	int error = atomic_load(&inode->write_error);
-	if (error && atomic_load(&inode->dirtiers) == 0) { /* else the RELEASE that is to come */
-		atomic_store(&inode->write_error, 0);
-		show_anew(fs, inode);
-	}
-	fault_clear(); /* of whatever file the caller is about */
-	return -error;
-}
-
-void inode_let_go(void *arg, Inode *inode) {
-	struct filesystem *fs = arg;
-	bool unlinked = atomic_load(&inode->unlinked);
-	uint64_t ino = inode->ino, node = inode->node, pinned;
-	inode_put(fs->inodes, inode);
-	if (unlinked && !inode_describe(fs->inodes, ino, &node, &pinned))
-		drop_nameless(fs, node);
-}
-
 static uint64_t bytes_moved(struct handle *handle) {
 	return atomic_load(&handle->bytes_read) + atomic_load(&handle->bytes_written);
 }
@@ -267,30 +242,20 @@ static struct audit_event close_event(struct handle *handle, char detail[static 
 	        .detail = detail};
 }
 
-/* With inode->lock held. Whether its version is put aside and nothing has come since: RELEASE has nothing to do. */
-static bool waits_to_be_sealed(struct handle *handle) {
-	const Inode *inode = handle->inode;
-	return late_waits(inode) && handle->told && handle->told_bytes == bytes_moved(handle) &&
-	       !atomic_load(&inode->unlinked) && atomic_load(&inode->write_error) == 0;
-}
-
 static int close_handle(struct filesystem *fs, struct handle *handle) {
 	Inode *inode = handle->inode;
 	char detail[DETAIL_BYTES];
 	pthread_mutex_lock(&inode->lock);
-	bool rests = waits_to_be_sealed(handle);
-	if (!rests)
-		late_settle_locked(fs->late, inode);
 	struct audit_event event = close_event(handle, detail);
 	if (handle->writable && !handle->done)
 		inode->writers--;
 	if (handle->writable)
 		atomic_fetch_sub(&inode->dirtiers, 1);
 	bool last_writer = handle->writable && inode->writers == 0;
-	int rc = rests ? 0 : -ENODATA;
+	int rc = -ENODATA;
 	/* O_RDONLY|O_CREAT makes a file that no writer closes. */
 	bool done = last_writer || (inode->version == 0 && inode->writers == 0);
-	if (!rests && done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
+	if (done && inode->zone == ZONE_LANDING && !atomic_load(&inode->unlinked))
 		rc = seal_at_release(fs, inode, &event);
 	if (rc == -ENODATA && last_writer)
 		(void)inode_settle_times(fs, inode); /* the record tells of a failing database, too */
@@ -315,20 +280,6 @@ static bool has_written(struct filesystem *fs, Inode *inode) {
 	return written;
 }
 
-/* Blocks that a close put aside may have to seal: about 100 us of work. */
-#define LATE_BLOCKS 16
-
-/* Whether the version may be made after close(2) has returned, which then can't say what failed. */
-static bool may_be_late(struct filesystem *fs, Inode *inode) {
-	Content *content;
-	if (atomic_load(&inode->write_error) != 0 || !store_has_plenty(fs->store) ||
-	        inode_content(fs->inodes, inode, &content) < 0)
-		return false;
-	bool is_little = content_blocks_in_memory(content) <= LATE_BLOCKS;
-	inode_content_done(inode);
-	return is_little;
-}
-
 /* With inode->lock held, and something written. */
 static int seal_at_flush(struct filesystem *fs, struct handle *handle) {
 	char detail[DETAIL_BYTES];
@@ -339,8 +290,7 @@ static int seal_at_flush(struct filesystem *fs, struct handle *handle) {
 	}
 	if (handle->inode->writers > 0)
 		return store_space_check(fs->store);
-	bool late = may_be_late(fs, handle->inode) && late_put(fs->late, handle->inode, &event);
-	int rc = late ? 0 : inode_seal(fs, handle->inode, GATE_CLOSE, &event);
+	int rc = inode_seal(fs, handle->inode, GATE_CLOSE, &event);
 	if (rc == 0) {
 		handle->told = true;
 		handle->told_bytes = bytes_moved(handle);
@@ -352,10 +302,8 @@ int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer) {
 	Inode *inode = handle->inode;
 	if (!handle->writable || inode->zone != ZONE_LANDING)
 		return 0;
-	/* What an earlier close of another descriptor has put aside is that close's. */
-	int settled = late_settle_inode(fs->late, inode);
-	if (settled < 0 || !has_written(fs, inode))
-		return settled;
+	if (!has_written(fs, inode))
+		return 0;
 	enum closer_word word = closer_word(&handle->actor, closer);
 	/* The last chance to say that there is no room: nobody hears what becomes of RELEASE. */
 	if (word == CLOSER_WAITS)
@@ -367,6 +315,15 @@ int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer) {
 	return rc;
 }
 
+/* A file that has no name any more goes with its last user. */
+static void let_go(struct filesystem *fs, Inode *inode) {
+	bool unlinked = atomic_load(&inode->unlinked);
+	uint64_t ino = inode->ino, node = inode->node, pinned;
+	inode_put(fs->inodes, inode);
+	if (unlinked && !inode_describe(fs->inodes, ino, &node, &pinned))
+		drop_nameless(fs, node);
+}
+
 void handle_release(struct filesystem *fs, struct handle *handle) {
 	Inode *inode = handle->inode;
 	int rc = close_handle(fs, handle);
@@ -374,7 +331,7 @@ void handle_release(struct filesystem *fs, struct handle *handle) {
 		log_fault(rc, "closing node %" PRIu64, inode->node);
 	if (inode->zone == ZONE_STAGING && fs->gate->staged_release)
 		fs->gate->staged_release(fs->gate->gate, inode, &handle->actor);
-	inode_let_go(fs, inode);
+	let_go(fs, inode);
 	free(handle);
 }
 

@@ -4,8 +4,7 @@
  *      OPEN, CREATE ──► handle_new ──► READ, WRITE, FSYNC … ──► FLUSH: handle_flush ──► RELEASE: handle_release
  *
  * The last writer's close makes the version: with FLUSH, which close(2) waits for, if it is the opener's, so that
- * nothing done after a close can become durable before it, and close(2) can say what failed; or, while there is plenty
- * of room, a moment later without anybody being able to tell (fs/late_seal.h). A descriptor may have many
+ * nothing done after a close can become durable before it, and close(2) can say what failed. A descriptor may have many
  * closes (duplicates, children): what is written after such a FLUSH, or through a mapping, is sealed with RELEASE,
  * which nobody waits for. So is an emptied file, since a shell's `>` closes it once before anything is written.
  */
@@ -15,7 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fs/late_seal.h"
 #include "fs/operations/call.h"
 
 #define CAPABILITY_XATTR "security.capability"
@@ -41,8 +39,8 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi) {
 struct handle *handle_new(Inode *inode, int flags, const struct actor *actor);
 
 /*
- * A close by thread `closer`: the last writer's seals what changed, as handle_release does, or puts that aside
- * (fs/late_seal.h). Errors are for close(2); the draft stays then, and RELEASE tries again.
+ * A close by thread `closer`: the last writer's seals what changed, as handle_release does. Errors are for close(2);
+ * the draft stays then, and RELEASE tries again.
  */
 int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer);
 
@@ -54,12 +52,6 @@ void handle_release(struct filesystem *fs, struct handle *handle);
 
 /* Seals the draft of an inode, if there is one (or no version yet), as if the last writer had closed it. */
 int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struct audit_event *event);
-
-/* The hooks of fs/late_seal.h, whose arg is the filesystem. seal: a close that was put aside, with its record; what
- * fails is in the daemon's log and the record, and the kernel is told what the file is. put: and a file that has no
- * name any more goes with its last user. */
-int inode_seal_late(void *arg, Inode *inode, struct audit_event *event);
-void inode_let_go(void *arg, Inode *inode);
 
 /* Puts times that wait in the Inode into the node's row, where no content's sealing will. */
 int inode_settle_times(struct filesystem *fs, Inode *inode);

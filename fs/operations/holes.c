@@ -69,7 +69,6 @@ void operation_fallocate(
 		return;
 	}
 	struct handle *handle = handle_of(fi);
-	late_settle_inode(call_filesystem(req)->late, handle->inode);
 	struct allocation wish = {.inode = handle->inode,
 	        .mode = mode,
 	        .offset = (uint64_t)offset,

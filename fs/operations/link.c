@@ -216,7 +216,6 @@ void operation_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const
 	}
 	struct call call;
 	struct node dir, node = {0};
-	late_settle_all(call_filesystem(req)->late);
 	call_begin(&call, req, "link");
 	int rc = call_end(&call, link_node(&call, ino, new_parent, new_name, &dir, &node));
 	if (rc == 0)
@@ -269,7 +268,6 @@ void operation_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	}
 	struct call call;
 	struct node node = {0};
-	late_settle_all(call_filesystem(req)->late);
 	call_begin(&call, req, "unlink");
 	int rc = call_end(&call, unlink_name(&call, parent, name, &node));
 	if (rc == 0 && node.nlink == 0)

@@ -76,9 +76,8 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 
 /* -ESTALE: the number was given up since it was looked at. The kernel looks the name up anew, and opens what is there.
  */
-static int count_writer(struct filesystem *fs, Inode *inode) {
+static int count_writer(Inode *inode) {
 	pthread_mutex_lock(&inode->lock);
-	(void)late_settle_locked(fs->late, inode); /* nothing is put aside while there is a writer */
 	inode->shared |= ++inode->writers > 1;
 	atomic_fetch_add(&inode->dirtiers, 1);
 	int rc = inode->zone == ZONE_LANDING && inode->pinned ? -ESTALE : 0;
@@ -90,21 +89,6 @@ static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
 	fi->fh = (uintptr_t)handle;
 	fi->keep_cache = 1;
 	fi->noflush = 0;
-}
-
-/*
- * A new file's writer begins its draft with its CREATE, and not with the first write, as that takes the database, which
- * a version made late is about to need (fs/late_seal.h). What fails is told by the first write.
- */
-static void begin_draft(struct filesystem *fs, Inode *inode) {
-	Content *content;
-	pthread_mutex_lock(&inode->lock);
-	bool is_new = inode->version == 0 && inode->zone == ZONE_LANDING;
-	pthread_mutex_unlock(&inode->lock);
-	if (!is_new || inode_content(fs->inodes, inode, &content) < 0)
-		return;
-	(void)content_touch(content);
-	inode_content_done(inode);
 }
 
 /* After the record: the reference becomes the handle's. */
@@ -119,13 +103,11 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 		return -ENOMEM;
 	}
 	if (handle->writable)
-		rc = count_writer(call->fs, inode);
+		rc = count_writer(inode);
 	if (rc == 0 && node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
 		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
 	if (rc == 0 && fi->flags & O_TRUNC)
 		rc = inode_truncate(call->fs, inode, 0, killer_of(call->req));
-	if (rc == 0 && handle->writable)
-		begin_draft(call->fs, inode);
 	if (rc == 0)
 		reply_opened(fi, handle);
 	else
@@ -160,11 +142,6 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	struct call call;
 	struct node node = {0};
 	char detail[64];
-	int settled = late_settle(call_filesystem(req)->late, ino);
-	if (settled < 0) { /* the first who can be told that what was closed could not be kept */
-		fuse_reply_err(req, -settled);
-		return;
-	}
 	call_begin(&call, req, "open");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
 	int rc = call_end(&call, check_open(&call, ino, fi->flags, &node));
@@ -261,7 +238,6 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	struct call call;
 	struct node dir, node = {0};
 	char detail[64];
-	late_go_on(call_filesystem(req)->late);
 	call_begin(&call, req, "create");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
 	int rc = call_end(&call, check_create(&call, parent, name, mode, fi->flags, &dir, &node));

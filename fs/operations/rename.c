@@ -223,7 +223,6 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	        .name = bytes_of_string(name),
 	        .new_name = bytes_of_string(new_name),
 	        .flags = flags};
-	late_settle_all(call_filesystem(req)->late);
 	call_begin(&call, req, "rename");
 	int rc = call_end(&call, rename_node(&call, &rename));
 	if (rc == RENAME_BY_GATE)

@@ -41,7 +41,6 @@ static int descend(struct spot *spot, const char *name) {
 }
 
 static struct spot *spot_new(struct filesystem *fs, fuse_ino_t ino, int *ret_rc) {
-	late_settle_all(fs->late); /* .assayfs tells of versions and their number */
 	struct spot *spot = calloc(1, sizeof *spot);
 	*ret_rc = !spot ? -ENOMEM : virtual_is(ino) ? virtual_path(fs->virtual_tree, ino, spot->path) : 0;
 	return spot;

@@ -134,7 +134,6 @@ void operation_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	size_t length = 0;
 	if (has_prefix(name, OWN_PREFIX))
 		session_settle(); /* the version of a file that was just closed */
-	late_settle(call_filesystem(req)->late, ino);
 	call_begin(&call, req, NULL);
 	call.event.event = "getxattr";
 	call.event.detail = name;
@@ -176,7 +175,6 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
 	struct call call;
 	struct node node;
 	struct listing listing = {.call = &call, .names = names, .capacity = size};
-	late_settle(call_filesystem(req)->late, ino);
 	call_begin(&call, req, NULL);
 	int rc = call_node(&call, ino, &node);
 	if (rc == 0 && node.xattrs > 0)
@@ -250,7 +248,6 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 	}
 	struct call call;
 	struct node node;
-	late_settle(call_filesystem(req)->late, ino);
 	call_begin(&call, req, "setxattr");
 	call.event.detail = name;
 	call.event.bytes = size;
@@ -274,7 +271,6 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) {
 	}
 	struct call call;
 	struct node node;
-	late_settle(call_filesystem(req)->late, ino);
 	call_begin(&call, req, "removexattr");
 	call.event.detail = name;
 	/* taking away one that is there from before adds no bytes */

@@ -13,7 +13,6 @@ struct Service {
 	Gate *gate;
 	Spawner *spawner;
 	Trusted *trusted;
-	LateSeals *late;
 	Control *control;
 	uid_t mounter;
 	bool is_read_only;    /* the store: nothing can be recorded */

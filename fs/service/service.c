@@ -191,12 +191,6 @@ static void record_refused(void *context, const struct control_peer *peer, const
 	service_record_denied(context, &actor, command, NULL, EACCES);
 }
 
-static void settle(void *context) {
-	Service *service = context;
-	if (service->late)
-		late_settle_all(service->late);
-}
-
 static int open_socket(Service *service, const struct service_options *options, const struct store_info *info) {
 	char id[HEX_TEXT_BYTES(STORE_VAULT_ID_BYTES)];
 	hex_encode(bytes_of(info->vault_id, sizeof info->vault_id), id);
@@ -205,8 +199,7 @@ static int open_socket(Service *service, const struct service_options *options, 
 	        .others = options->others,
 	        .directory = options->directory,
 	        .denied = record_refused,
-	        .begins = settle,
-	        .hooks_context = service};
+	        .denied_context = service};
 	int rc = control_open(&control, &service->control);
 	if (!rc)
 		rc = register_all(service);
@@ -226,7 +219,6 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->gate = options->gate;
 	service->spawner = options->spawner;
 	service->trusted = options->trusted;
-	service->late = options->late;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
 	service->refuses_changes = options->read_only || info->read_only;

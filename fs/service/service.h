@@ -16,7 +16,6 @@
 #include "backend/audit.h"
 #include "backend/store.h"
 #include "fs/control.h"
-#include "fs/late_seal.h"
 #include "fs/trusted.h"
 #include "policy/gate/gate.h"
 #include "policy/worker.h"
@@ -28,7 +27,6 @@ struct service_options {
 	Gate *gate;
 	Spawner *spawner; /* for status; may be NULL */
 	Trusted *trusted; /* for status; may be NULL */
-	LateSeals *late;  /* what was closed before a question is in the answer; may be NULL */
 	uid_t mounter;
 	bool others;    /* allow_other */
 	bool read_only; /* mounted with `ro`: nothing is changed for anybody; accesses are recorded all the same */
