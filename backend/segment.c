@@ -12,6 +12,22 @@
 /* Blocks this near to each other are read in one go: a directory between two full batches is 2,128 bytes. */
 #define RUN_GAP_BYTES 4096u
 
+/*
+ * What a version changed lies together, but in the order it was written: of a file that is read in order, blocks from
+ * all over a segment are wanted, each of them once. Waiting for one after the other is what reading it cold cost; so
+ * the disk is told of all runs of a request before the first is read, and of the whole window around a run where at
+ * least SCATTERED_RUNS of a request are short ones in one segment. A window is asked for once while the segment is
+ * open, so what nobody wants is never more than the segment. Nothing is kept here: the bytes go into the page cache.
+ *
+ * 64 MiB of which 1,000 times 4 KiB were overwritten, cold, against 64 MiB never overwritten (medians of nine in
+ * turns): 1.37 times as long without this, 1.27 with exact runs, 1.09 with windows. From the page cache 1.0 to 1.1 in
+ * all three.
+ */
+#define SHORT_RUN_BLOCKS 2u
+#define SCATTERED_RUNS 4u
+#define WINDOW_BYTES (1u << 20)
+static_assert(SEGMENT_MAX_BYTES / WINDOW_BYTES <= 64, "struct segment has a bit for each window");
+
 void segment_file_name(const uint8_t id[static SEGMENT_ID_BYTES], char ret_name[static SEGMENT_NAME_BYTES]) {
 	char hex[HEX_TEXT_BYTES(SEGMENT_ID_BYTES)];
 	hex_encode(bytes_of(id, SEGMENT_ID_BYTES), hex);
@@ -110,6 +126,7 @@ static void file_close(SegmentStore *s, struct segment *segment) {
 	lru_remove(s, segment);
 	vault_file_close(segment->file);
 	segment->file = NULL;
+	segment->windows = 0;
 	s->open_files--;
 }
 
@@ -245,12 +262,15 @@ static uint32_t end_of(const struct block_ref *ref) {
 	return ref->position + ref->plain + SEGMENT_TAG_BYTES;
 }
 
+static bool ref_is_possible(const struct block_ref *ref) {
+	return ref->plain > 0 && ref->plain <= SEGMENT_BLOCK_BYTES && ref->flags == 0 && ref->reserved == 0 &&
+	       ref->position <= SEGMENT_MAX_BYTES && ref->position >= (uint64_t)ref->batch + segment_batch_prefix(1);
+}
+
 static int ref_check(const struct block_ref *ref) {
-	if (ref->plain == 0 || ref->plain > SEGMENT_BLOCK_BYTES || ref->flags != 0 || ref->reserved != 0 ||
-	        ref->position > SEGMENT_MAX_BYTES || ref->position < (uint64_t)ref->batch + segment_batch_prefix(1))
-		return fault(EBADMSG, "an impossible reference to a block: segment %u, position %u", ref->segment,
-		        ref->position);
-	return 0;
+	return ref_is_possible(ref) ? 0
+	                            : fault(EBADMSG, "an impossible reference to a block: segment %u, position %u",
+	                                      ref->segment, ref->position);
 }
 
 /* How many of the n references, the first of which is no hole, lie near enough together for one read. */
@@ -297,8 +317,62 @@ static int run_read(SegmentStore *s, const struct block_ref *refs, size_t n, uin
 	return rc;
 }
 
+/* ---- what will be read ---- */
+
+static size_t hole_or_run(const struct block_ref *refs, size_t n) {
+	return block_ref_is_hole(&refs[0]) ? 1 : run_length(refs, n);
+}
+
+/* Whether the n references have several short runs in this segment: then the file has more of them near by. */
+static bool is_scattered_in(const struct block_ref *refs, size_t n, uint32_t segment) {
+	unsigned found = 0;
+	for (size_t i = 0, run; i < n && found < SCATTERED_RUNS; i += run) {
+		run = hole_or_run(refs + i, n - i);
+		found += !block_ref_is_hole(&refs[i]) && refs[i].segment == segment && run <= SHORT_RUN_BLOCKS;
+	}
+	return found == SCATTERED_RUNS;
+}
+
+/* Whether the window at `position` was not asked for yet; now it is. */
+static bool window_is_new(SegmentStore *s, struct segment *segment, uint32_t position) {
+	pthread_mutex_lock(&s->lock);
+	uint64_t bit = UINT64_C(1) << position / WINDOW_BYTES % 64;
+	bool is_new = !(segment->windows & bit);
+	segment->windows |= bit;
+	pthread_mutex_unlock(&s->lock);
+	return is_new;
+}
+
+/* The disk is told of a run before another one is read. Whatever is wrong with it, reading it will say. */
+static void run_expect(SegmentStore *s, const struct block_ref *refs, size_t n, bool scattered) {
+	struct segment *segment = NULL;
+	if (!ref_is_possible(&refs[0]) || segment_pin(s, refs[0].segment, &segment) < 0)
+		return;
+	uint32_t start = run_start(s, refs, n);
+	if (scattered && window_is_new(s, segment, start))
+		vault_file_expect(segment->file, start / WINDOW_BYTES * WINDOW_BYTES, WINDOW_BYTES);
+	else
+		vault_file_expect(segment->file, start, end_of(&refs[n - 1]) - start);
+	segment_unpin(s, segment);
+}
+
+/* Tells the disk of all runs but the first. */
+static void runs_expect(SegmentStore *s, const struct block_ref *refs, size_t n) {
+	bool is_first = true;
+	for (size_t i = 0, run; i < n; i += run) {
+		run = hole_or_run(refs + i, n - i);
+		if (block_ref_is_hole(&refs[i]))
+			continue;
+		if (!is_first)
+			run_expect(
+			        s, refs + i, run, run <= SHORT_RUN_BLOCKS && is_scattered_in(refs, n, refs[i].segment));
+		is_first = false;
+	}
+}
+
 int segment_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_t *out) {
 	int rc = 0;
+	runs_expect(s, refs, n);
 	for (size_t i = 0; i < n && rc == 0;) {
 		uint8_t *to = out + i * SEGMENT_BLOCK_BYTES;
 		if (block_ref_is_hole(&refs[i])) {

@@ -107,9 +107,9 @@ int segment_append(
 
 /*
  * Reads `n` blocks: block i goes to out + i * SEGMENT_BLOCK_BYTES and is filled up with zeros to SEGMENT_BLOCK_BYTES; a
- * hole is all zeros. `out` is n * SEGMENT_BLOCK_BYTES long. One read a run of neighbouring blocks. -EBADMSG: a block is
- * not what was sealed there (the words name the vault's file and the position); `out` then holds no plaintext. -ENOKEY,
- * -EIO.
+ * hole is all zeros. `out` is n * SEGMENT_BLOCK_BYTES long. One read a run of neighbouring blocks; of the later ones
+ * the disk is told before the first is read. -EBADMSG: a block is not what was sealed there (the words name the vault's
+ * file and the position); `out` then holds no plaintext. -ENOKEY, -EIO.
  */
 int segment_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_t *out);
 

@@ -34,6 +34,7 @@ struct segment {
 	struct segment *active_next;
 
 	VaultFile *file;               /* NULL: not open */
+	uint64_t windows;              /* those that the disk was asked for whole since it was opened (segment.c) */
 	unsigned users;                /* threads that use `file` */
 	struct segment *newer, *older; /* the open files, last used first */
 };

@@ -208,6 +208,11 @@ int vault_file_read_exactly(VaultFile *file, uint64_t offset, uint8_t *ret_data,
 	return 0;
 }
 
+void vault_file_expect(VaultFile *file, uint64_t offset, size_t size) {
+	if (file->io->ops->expect)
+		file->io->ops->expect(file->file, offset, size);
+}
+
 int vault_file_write_at(VaultFile *file, uint64_t offset, struct bytes data) {
 	return data.size == 0 ? 0 : file->io->ops->write_at(file->file, offset, data);
 }

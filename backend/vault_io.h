@@ -72,6 +72,7 @@ struct vault_io_ops {
 	int (*allocate)(void *file, uint64_t offset, uint64_t size);
 	int (*sync)(void *file);
 	int (*size)(void *file, uint64_t *ret_size);
+	void (*expect)(void *file, uint64_t offset, size_t size); /* NULL: nothing is done */
 };
 
 /*
@@ -152,6 +153,9 @@ int vault_file_read_at(VaultFile *file, uint64_t offset, uint8_t *ret_data, size
 
 /* As read_at, but fewer than `size` bytes are -EBADMSG ("… ends at …"). */
 int vault_file_read_exactly(VaultFile *file, uint64_t offset, uint8_t *ret_data, size_t size);
+
+/* Says that the range will be read in a moment, so that the disk may begin with it: a hint, never an error. */
+void vault_file_expect(VaultFile *file, uint64_t offset, size_t size);
 
 /* Writes all of `data` at `offset`, or fails; after a failure the range holds any mix of old and new. */
 int vault_file_write_at(VaultFile *file, uint64_t offset, struct bytes data);

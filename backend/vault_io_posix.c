@@ -346,6 +346,11 @@ static int posix_read_at(void *opaque, uint64_t offset, uint8_t *ret_data, size_
 	return 0;
 }
 
+static void posix_expect(void *opaque, uint64_t offset, size_t size) {
+	struct posix_file *file = opaque;
+	(void)posix_fadvise(file->fd, (off_t)offset, (off_t)size, POSIX_FADV_WILLNEED);
+}
+
 static int posix_write_at(void *opaque, uint64_t offset, struct bytes data) {
 	struct posix_file *file = opaque;
 	size_t done = 0;
@@ -431,4 +436,5 @@ const struct vault_io_ops vault_io_posix_ops = {
         .allocate = posix_allocate,
         .sync = posix_sync,
         .size = posix_size,
+        .expect = posix_expect,
 };

@@ -135,6 +135,15 @@ static int f_size(void *opaque, uint64_t *ret_size) {
 	return vault_file_size(((struct faulty_file *)opaque)->inner, ret_size);
 }
 
+static void f_expect(void *opaque, uint64_t offset, size_t size) {
+	struct faulty_file *file = opaque;
+	size_t written = 0;
+	if (file->faulty->fail)
+		(void)file->faulty->fail(
+		        file->faulty->arg, FAULTY_EXPECT, vault_file_name(file->inner), offset, size, &written);
+	vault_file_expect(file->inner, offset, size);
+}
+
 static const struct vault_io_ops faulty_ops = {
         .close = f_close,
         .lock = f_lock,
@@ -154,6 +163,7 @@ static const struct vault_io_ops faulty_ops = {
         .allocate = f_allocate,
         .sync = f_sync,
         .size = f_size,
+        .expect = f_expect,
 };
 
 int faulty_io_open(const char *path, faulty_fn *fail, void *arg, VaultIo **ret_io) {

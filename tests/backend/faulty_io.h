@@ -6,7 +6,15 @@
 #include "backend/vault_io.h"
 
 /* What a call is asked before it is carried out. */
-enum faulty_call { FAULTY_WRITE, FAULTY_SYNC, FAULTY_SYNC_DIR, FAULTY_TRUNCATE, FAULTY_OPEN, FAULTY_UNLINK };
+enum faulty_call {
+	FAULTY_WRITE,
+	FAULTY_SYNC,
+	FAULTY_SYNC_DIR,
+	FAULTY_TRUNCATE,
+	FAULTY_OPEN,
+	FAULTY_UNLINK,
+	FAULTY_EXPECT, /* a hint, which can't fail: the answer counts nothing */
+};
 
 /*
  * Decides over a call on file `name`: 0 lets it go on, -errno fails it with that. For FAULTY_WRITE *ret_written (preset

@@ -104,9 +104,10 @@ int __wrap_aead_seal_at(const Aead *aead, uint64_t position, struct bytes ad, st
 static int disk_fails(
         void *arg, enum faulty_call call, const char *name, uint64_t offset, size_t size, size_t *ret_written) {
 	struct segment_test *f = arg;
-	(void)offset;
 	if (strncmp(name, "segments/", 9) != 0)
 		return 0;
+	if (call == FAULTY_EXPECT)
+		f->expected[f->expects++ % 4] = offset;
 	if (call == FAULTY_SYNC && f->fail_sync)
 		return -EIO;
 	if (call != FAULTY_WRITE || (f->fail_one_in == 0 && f->fail_next == 0))

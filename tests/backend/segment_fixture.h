@@ -30,6 +30,8 @@ struct segment_test {
 	unsigned fail_next; /* that many writes from now on */
 	bool fail_sync;
 	unsigned failures;
+	unsigned expects; /* how often the disk was told of a range that will be read; where the last ones began */
+	uint64_t expected[4];
 	struct segment_row rows[4096]; /* what the database would have */
 };
 

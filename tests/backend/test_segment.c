@@ -45,6 +45,71 @@ static void a_large_append_becomes_batches_and_holes_are_zeros(void **state) {
 	free(got);
 }
 
+static void the_disk_is_told_of_scattered_blocks_before_the_first_is_read(void **state) {
+	struct segment_test *f = *state;
+	struct block_ref ref[3];
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(segment_test_append(f, ZONE_LANDING, (uint32_t)i, SEGMENT_BLOCK_BYTES, &ref[i]), 0);
+	uint8_t *got = malloc((size_t)4 * SEGMENT_BLOCK_BYTES), *want = malloc(SEGMENT_BLOCK_BYTES);
+	/* A block by itself, and three neighbours, are one read each. */
+	assert_int_equal(segment_read(f->store, &ref[1], 1, got), 0);
+	assert_int_equal(segment_read(f->store, ref, 3, got), 0);
+	assert_int_equal(f->expects, 0);
+
+	struct block_ref scattered[4] = {ref[2], ref[0], {0}, ref[1]};
+	assert_int_equal(segment_read(f->store, scattered, 4, got), 0);
+	assert_int_equal(f->expects, 2);
+	assert_int_equal(f->expected[0], ref[0].batch);
+	assert_int_equal(f->expected[1], ref[1].batch);
+	static const uint32_t seeds[] = {2, 0, 0, 1};
+	for (size_t i = 0; i < 4; i++) {
+		segment_test_fill(want, SEGMENT_BLOCK_BYTES, seeds[i]);
+		if (i != 2)
+			assert_memory_equal(got + i * SEGMENT_BLOCK_BYTES, want, SEGMENT_BLOCK_BYTES);
+	}
+
+	/* What can't be is no hint, and an error when it is read. */
+	scattered[3].position = scattered[3].batch;
+	assert_int_equal(segment_read(f->store, scattered, 4, got), -EBADMSG);
+	assert_int_equal(f->expects, 3);
+	scattered[3] = ref[1];
+	scattered[3].segment = 77;
+	assert_int_equal(segment_read(f->store, scattered, 4, got), -EBADMSG);
+	assert_int_equal(f->expects, 4);
+	free(got);
+	free(want);
+}
+
+static void scattered_blocks_bring_their_neighbourhood_once(void **state) {
+	struct segment_test *f = *state;
+	enum { N = 80, SCATTERED = 5 };
+	struct block_ref ref[N], scattered[SCATTERED];
+	for (size_t i = 0; i < N; i++)
+		assert_int_equal(segment_test_append(f, ZONE_LANDING, (uint32_t)i, SEGMENT_BLOCK_BYTES, &ref[i]), 0);
+	static const size_t wanted[SCATTERED] = {8, 6, 75, 4, 2};
+	for (size_t i = 0; i < SCATTERED; i++)
+		scattered[i] = ref[wanted[i]];
+	assert_true(ref[75].batch > 1 << 20);
+	uint8_t *got = malloc((size_t)SCATTERED * SEGMENT_BLOCK_BYTES);
+	/* Too few of them: each by itself. */
+	assert_int_equal(segment_read(f->store, scattered, 3, got), 0);
+	assert_int_equal(f->expected[0], ref[6].batch);
+	assert_int_equal(f->expected[1], ref[75].batch);
+	f->expects = 0;
+	assert_int_equal(segment_read(f->store, scattered, SCATTERED, got), 0);
+	assert_int_equal(f->expects, 4);
+	assert_int_equal(f->expected[0], 0);
+	assert_int_equal(f->expected[1], 1 << 20);
+	assert_int_equal(f->expected[2], ref[4].batch); /* its window was asked for with that of block 6 */
+	assert_int_equal(f->expected[3], ref[2].batch);
+	/* Again, all by themselves. */
+	f->expects = 0;
+	assert_int_equal(segment_read(f->store, scattered, SCATTERED, got), 0);
+	assert_int_equal(f->expected[0], ref[6].batch);
+	assert_int_equal(f->expected[1], ref[75].batch);
+	free(got);
+}
+
 static void zones_never_share_a_segment(void **state) {
 	struct segment_test *f = *state;
 	struct block_ref refs[4];
@@ -198,6 +263,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        TEST(what_was_appended_is_read_back),
 	        TEST(a_large_append_becomes_batches_and_holes_are_zeros),
+	        TEST(the_disk_is_told_of_scattered_blocks_before_the_first_is_read),
+	        TEST(scattered_blocks_bring_their_neighbourhood_once),
 	        TEST(zones_never_share_a_segment),
 	        TEST(a_segment_is_closed_when_full),
 	        TEST(only_synced_bytes_are_told),

@@ -223,6 +223,9 @@ static void allocated_room_is_real_and_reads_as_zeros(void **state) {
 	(void)snprintf(path, sizeof path, "%s/f", scratch->vault);
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(st.st_blocks * 512 >= 1 << 20);
+	vault_file_expect(file, 1 << 19, 1 << 20); /* beyond the end: a hint changes nothing */
+	assert_rc(vault_file_size(file, &size));
+	assert_int_equal(size, 1 << 20);
 	assert_rc(vault_file_truncate(file, 3));
 	assert_rc(vault_file_size(file, &size));
 	assert_int_equal(size, 3);
