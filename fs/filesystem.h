@@ -9,6 +9,7 @@
 
 #include "backend/store.h"
 #include "backend/tree.h"
+#include "fs/access_times.h"
 #include "fs/aside.h"
 #include "fs/gate_hooks.h"
 #include "fs/inode.h"
@@ -22,6 +23,7 @@ struct filesystem {
 	Store *store;
 	Meta *meta;
 	InodeTable *inodes;
+	AccessTimes *access_times;
 	Notifier *notifier;
 	VirtualTree *virtual_tree;
 	struct aside verdicts;         /* the closes that wait for theirs */

@@ -171,6 +171,8 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->owner_gid = getgid();
 	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
 	int rc = inode_table_new(fs->store, &fs->inodes);
+	if (rc == 0)
+		rc = access_times_new(fs->meta, &fs->access_times);
 	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
 }
 
@@ -237,6 +239,13 @@ static int begin(struct mounting *mounting) {
 
 /* ---- end ---- */
 
+static void write_access_times(struct filesystem *fs) {
+	int rc = fs->access_times ? access_times_write(fs->access_times) : 0;
+	if (rc < 0)
+		log_fault(rc, "the end of the mount");
+	access_times_free(fs->access_times);
+}
+
 /* What the loop can't answer any more goes first; then who uses the store; the store last. */
 static int end(struct mounting *mounting, int rc) {
 	struct filesystem *fs = &mounting->fs;
@@ -254,6 +263,7 @@ static int end(struct mounting *mounting, int rc) {
 	notifier_free(fs->notifier);
 	session_close(fs->owner.session);
 	inode_table_free(fs->inodes);
+	write_access_times(fs);
 	virtual_tree_free(fs->virtual_tree);
 	guard_stop(mounting->guard);
 	int closed = store_close(fs->store);

@@ -244,7 +244,10 @@ static int apply(struct call *call, struct setattr *change, struct node *values)
 	change->result = change->node;
 	if (mask == 0)
 		return 0;
-	return tree_setattr(call->meta, change->node.id, values, mask, &change->result);
+	int rc = tree_setattr(call->meta, change->node.id, values, mask, &change->result);
+	if (rc == 0 && mask & TREE_ATIME)
+		access_times_drop(call->fs->access_times, change->node.id);
+	return rc;
 }
 
 static const char *event_of(int set) {

@@ -208,8 +208,11 @@ static struct timespec timespec_of(int64_t ns) {
 
 void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret) {
 	struct node seen = *node;
-	if (S_ISREG(node->mode))
+	int64_t read_at = 0;
+	if (S_ISREG(node->mode)) {
 		inode_show(fs->inodes, node->ino, &seen);
+		read_at = access_times_of(fs->access_times, node->id);
+	}
 	uint64_t shown =
 	        node->zone == ZONE_STAGING && fs->gate->staged_ino ? fs->gate->staged_ino(fs->gate->gate, node->id) : 0;
 	*ret = (struct stat){
@@ -222,7 +225,7 @@ void stat_fill(struct filesystem *fs, const struct node *node, struct stat *ret)
 	        .st_size = (off_t)seen.size,
 	        .st_blksize = BLOCK_BYTES,
 	        .st_blocks = S_ISREG(node->mode) ? (blkcnt_t)((seen.size + 511) / 512) : 0,
-	        .st_atim = timespec_of(node->atime),
+	        .st_atim = timespec_of(read_at ? read_at : node->atime),
 	        .st_mtim = timespec_of(seen.mtime),
 	        .st_ctim = timespec_of(seen.ctime),
 	};

@@ -127,15 +127,18 @@ static void drop_nameless(struct filesystem *fs, uint64_t node) {
 	(void)meta_end(fs->meta, rc); /* -EBUSY: versions or past names keep it */
 }
 
-/* relatime: the last read counts when it is the first since a change, or a day old. */
-static int note_access_time(Meta *m, uint64_t id, int64_t now) {
+/* relatime: the last read counts when it is the first since a change, or a day old. In meta; *ret_due: those that wait
+ * are to be written. */
+static int note_access_time(struct filesystem *fs, uint64_t id, bool *ret_due) {
 	struct node node;
-	int rc = tree_get(m, id, &node);
+	int rc = tree_get(fs->meta, id, &node);
 	if (rc < 0)
 		return rc;
-	bool stale = node.atime <= node.mtime || node.atime <= node.ctime || now - node.atime > INT64_C(86400000000000);
-	node.atime = now;
-	return stale ? tree_setattr(m, id, &node, TREE_ATIME, &node) : 0;
+	int64_t now = meta_stamp(fs->meta), waiting = access_times_of(fs->access_times, id);
+	int64_t last = waiting ? waiting : node.atime;
+	bool stale = last <= node.mtime || last <= node.ctime || now - last > INT64_C(86400000000000);
+	*ret_due = stale && access_times_note(fs->access_times, id, now);
+	return 0;
 }
 
 static int record_close(struct filesystem *fs, const Inode *inode, struct audit_event *event, bool was_read) {
@@ -143,12 +146,13 @@ static int record_close(struct filesystem *fs, const Inode *inode, struct audit_
 	meta_begin(fs->meta);
 	if (call_node_path(fs, inode->node, path, sizeof path) == 0)
 		event->path = path;
-	int rc = was_read && !fs->read_only ? note_access_time(fs->meta, inode->node, meta_stamp(fs->meta)) : 0;
+	bool is_due = false;
+	int rc = was_read && !fs->read_only ? note_access_time(fs, inode->node, &is_due) : 0;
 	if (rc == 0)
 		rc = audit_record(fs->meta, event, NULL);
 	rc = meta_end(fs->meta, rc);
 	event->path = NULL;
-	return rc;
+	return rc == 0 && is_due ? access_times_write(fs->access_times) : rc;
 }
 
 /* Gives the node a new number, so that the kernel forgets size and pages of what could not be kept. */

@@ -27,6 +27,25 @@ check 'what was closed is there' test "$(cat "$M/Landing/kept")" = kept
 check 'what was open is there' test "$(stat -c %s "$M/Landing/open")" -eq 200000
 check 'the last mount had ended cleanly' test -z "$(records | jq -c 'select(.event == "recover")')"
 
+# Times of access: told at once although they are written later, and none is lost with a clean end. What cat(1) closed is
+# released a moment after.
+read_at() { stat --cached=never -c %X "$M/Landing/$1"; }
+was_read() { for _ in $(seq 100); do test "$(read_at "$1")" -gt 978307200 && return; sleep 0.05; done; return 1; }
+echo set >"$M/Landing/set"
+touch -a -d @978307200 "$M/Landing/kept" "$M/Landing/set"
+remount || exit 1 # what the kernel has in its cache it reads by itself
+cat "$M/Landing/kept" "$M/Landing/set" >/dev/null
+check 'stat tells when a file was read' was_read kept
+check 'of each of them' was_read set
+told=$(read_at kept)
+touch -a -d @978307201 "$M/Landing/set"
+check 'what is set after it counts' test "$(read_at set)" -eq 978307201
+touch -m -d @978307202 "$M/Landing/kept"
+check 'and another time is no matter' test "$(read_at kept)" -eq "$told"
+remount || exit 1
+check 'the next mount knows when a file was read' test "$(read_at kept)" -eq "$told"
+check 'and what was set' test "$(read_at set)" -eq 978307201
+
 # Read-only
 remount -o ro || exit 1
 refused 'Read-only file system' touch "$M/Landing/x"
