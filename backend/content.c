@@ -111,27 +111,34 @@ bool content_is_dirty(Content *c) {
 	return dirty;
 }
 
+static int load_page(Content *c, uint64_t page, struct block_ref ret_refs[static MAP_PAGE_REFS]) {
+	size_t count = 0;
+	int rc = 0;
+	if (c->rows && page < c->cut) {
+		Meta *m = store_meta(c->store);
+		meta_begin(m);
+		rc = meta_end(m, version_map_get(m, c->rows, page, ret_refs, &count));
+	}
+	if (rc == 0)
+		memset(ret_refs + count, 0, (MAP_PAGE_REFS - count) * sizeof *ret_refs);
+	return rc;
+}
+
 int content_page(Content *c, uint64_t page, struct item **ret_item) {
 	struct item *item = item_find(c, ITEM_PAGE, page);
 	if (item) {
 		*ret_item = item;
 		return 0;
 	}
-	int rc = item_add(c, ITEM_PAGE, page, &item);
-	if (rc)
+	_cleanup_(freep) struct block_ref *refs = malloc(MAP_PAGE_REFS * sizeof *refs);
+	if (!refs)
+		return fault(ENOMEM, "no memory for the map of a file");
+	int rc = load_page(c, page, refs);
+	if (rc == 0)
+		rc = item_add_data(c, ITEM_PAGE, page, (uint8_t *)refs, &item);
+	if (rc < 0)
 		return rc;
-	if (c->rows && page < c->cut) {
-		size_t count = 0;
-		Meta *m = store_meta(c->store);
-		meta_begin(m);
-		rc = meta_end(m, version_map_get(m, c->rows, page, item->refs, &count));
-		if (rc == 0)
-			memset(item->refs + count, 0, (MAP_PAGE_REFS - count) * sizeof *item->refs);
-	}
-	if (rc) {
-		item_drop(c, item);
-		return rc;
-	}
+	(void)steal_pointer(&refs);
 	*ret_item = item;
 	return 0;
 }
@@ -215,6 +222,11 @@ static int read_edge(Content *c, const struct read_step *step, size_t i) {
 		memset(step->out + to, 0, size);
 		return 0;
 	}
+	/* All of it that is more than zeros is wanted, so there is nothing to be kept for the next read. */
+	if (in == 0 && size >= step->refs[i].plain) {
+		memset(step->out + to + step->refs[i].plain, 0, size - step->refs[i].plain);
+		return segment_read_plain(store_segments(c->store), &step->refs[i], step->out + to);
+	}
 	uint8_t *block = malloc(SEGMENT_BLOCK_BYTES);
 	if (!block)
 		return fault(ENOMEM, "no memory to read a block");
@@ -253,7 +265,10 @@ static int read_blocks(Content *c, const struct read_step *step) {
 }
 
 static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, size_t *ret_got) {
-	struct read_step step = {.offset = offset, .room = room, .out = out};
+	_scratch_ struct read_step step; /* with references of 2 KiB, which read_resolve sets */
+	step.offset = offset;
+	step.room = room;
+	step.out = out;
 	SegmentStore *segments = store_segments(c->store);
 	unsigned turn = segment_use_begin(segments); /* the blocks are read without the lock, and must stay till then */
 	pthread_mutex_lock(&c->lock);
@@ -281,9 +296,9 @@ int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t 
 		int rc = read_step(c, offset + got, out + got, size - got, &n);
 		if (rc < 0)
 			return rc;
-		if (n == 0)
-			break;
 		got += n;
+		if (n < CONTENT_STEP_BYTES)
+			break; /* all that was wanted, or the end of the file */
 	}
 	*ret_got = got;
 	return 0;

@@ -252,10 +252,7 @@ static int block_read(
 	 * meant. */
 	if (rc == 0 && memcmp(sealed + ref->plain, ref->tag, SEGMENT_TAG_BYTES) != 0)
 		rc = fault(EBADMSG, "another block than the one that was written");
-	if (rc < 0)
-		return fault_while(rc, "%s: block at %u", vault_file_name(segment->file), ref->position);
-	memset(out + ref->plain, 0, SEGMENT_BLOCK_BYTES - ref->plain);
-	return 0;
+	return fault_while(rc, "%s: block at %u", vault_file_name(segment->file), ref->position);
 }
 
 static uint32_t end_of(const struct block_ref *ref) {
@@ -294,7 +291,8 @@ static uint32_t run_start(SegmentStore *s, const struct block_ref *refs, size_t 
 	return refs[0].batch;
 }
 
-static int run_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_t *out) {
+/* `fill`: with zeros behind what each block has, up to SEGMENT_BLOCK_BYTES. */
+static int run_read(SegmentStore *s, const struct block_ref *refs, size_t n, bool fill, uint8_t *out) {
 	for (size_t i = 0; i < n; i++) {
 		int rc = ref_check(&refs[i]);
 		if (rc < 0)
@@ -310,8 +308,12 @@ static int run_read(SegmentStore *s, const struct block_ref *refs, size_t n, uin
 		rc = fault(ENOMEM, "no memory to read blocks");
 	else
 		rc = vault_file_read_exactly(segment->file, run.start, buffer, end_of(&refs[n - 1]) - run.start);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = block_read(s, segment, &refs[i], &run, out + i * SEGMENT_BLOCK_BYTES);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		uint8_t *to = out + i * SEGMENT_BLOCK_BYTES;
+		rc = block_read(s, segment, &refs[i], &run, to);
+		if (rc == 0 && fill)
+			memset(to + refs[i].plain, 0, SEGMENT_BLOCK_BYTES - refs[i].plain);
+	}
 	segment_buffer_put(&s->cache, buffer);
 	segment_unpin(s, segment);
 	return rc;
@@ -381,11 +383,18 @@ int segment_read(SegmentStore *s, const struct block_ref *refs, size_t n, uint8_
 			continue;
 		}
 		size_t run = run_length(refs + i, n - i);
-		rc = run_read(s, refs + i, run, to);
+		rc = run_read(s, refs + i, run, true, to);
 		i += run;
 	}
 	if (rc < 0)
 		memset(out, 0, n * SEGMENT_BLOCK_BYTES);
+	return rc;
+}
+
+int segment_read_plain(SegmentStore *s, const struct block_ref *ref, uint8_t *out) {
+	int rc = run_read(s, ref, 1, false, out);
+	if (rc < 0)
+		memset(out, 0, ref->plain);
 	return rc;
 }
 

@@ -36,7 +36,8 @@ size_t actor_link_length(const char *link, size_t length) {
 }
 
 static bool name_from_exe(pid_t tid, char ret_exe[static 64]) {
-	char link[64], target[4096];
+	char link[64];
+	_scratch_ char target[4096];
 	snprintf(link, sizeof link, "/proc/%d/exe", tid);
 	ssize_t length = readlink(link, target, sizeof target);
 	if (length <= 0)

@@ -7,6 +7,11 @@
  *     *ret_name = steal_pointer(&name);
  *
  * A closer leaves errno as it was, and the variable empty.
+ *
+ * And one for what is large: a variable without an initialiser is cleared all the same (the build says so, lest a
+ * mistake give away what lay on the stack), which for paths of 4 KiB costs more than most of what is done with them.
+ *
+ *     _scratch_ char path[TREE_PATH_MAX];     is not; whoever reads it has written it before
  */
 #pragma once
 
@@ -15,6 +20,12 @@
 #include <unistd.h>
 
 #define _cleanup_(closer) __attribute__((cleanup(closer)))
+
+#if __has_attribute(uninitialized)
+#define _scratch_ __attribute__((uninitialized))
+#else
+#define _scratch_
+#endif
 
 /* Frees what the pointer at `pointer_to_pointer` points to; NULL is fine. */
 static inline void freep(void *pointer_to_pointer) {

@@ -30,7 +30,7 @@ void operation_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		operation_virtual_getattr(req, ino);
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node node;
 	call_begin(&call, req, NULL);
 	int rc = call_end(&call, call_node(&call, ino, &node));
@@ -42,7 +42,7 @@ void operation_access(fuse_req_t req, fuse_ino_t ino, int mask) {
 		operation_virtual_access(req, ino, mask);
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node node;
 	call_begin(&call, req, NULL);
 	call.event.event = "access";
@@ -393,7 +393,7 @@ void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 		operation_virtual_refuse(req, ino, event_of(set));
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node wished;
 	struct setattr change = {.ino = ino, .set = set, .values = values, .handle = fi ? handle_of(fi) : NULL};
 	settle_times_first(call_filesystem(req), &change);

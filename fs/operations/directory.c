@@ -74,7 +74,7 @@ void operation_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	}
 	pthread_mutex_init(&listed->lock, NULL);
 	fi->fh = (uintptr_t)listed;
-	struct call call;
+	_scratch_ struct call call;
 	call_begin(&call, req, "opendir");
 	int rc = check_opendir(&call, ino);
 	listed_begin(listed, tree_last_cookie(call.meta));
@@ -173,7 +173,7 @@ static void reply_page(
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node dir;
 	struct page page = {.call = &call, .listed = listed_of(fi), .plus = plus, .buffer = buffer, .size = size};
 	call_begin(&call, req, NULL);

@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 
 #include "backend/xattr.h"
+#include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
 #include "fs/closer.h"
 #include "fs/log.h"
@@ -30,7 +31,7 @@ struct sealing {
 	enum gate_cause cause;
 	struct audit_event *event;
 	int64_t written_at;
-	char path[TREE_PATH_MAX];
+	char *path; /* TREE_PATH_MAX */
 };
 
 /* A file of which a part could not be written, or whose writer was killed, stays, as on any file system, but does not
@@ -61,7 +62,7 @@ static int tell_gate(Meta *m, struct sealing *sealing, const struct version *sea
 /* In the meta operation of the sealing. */
 static int after_seal(Meta *m, const struct version *sealed, void *arg) {
 	struct sealing *sealing = arg;
-	if (tree_path(m, sealed->node, sealing->path, sizeof sealing->path, NULL) < 0)
+	if (tree_path(m, sealed->node, sealing->path, TREE_PATH_MAX, NULL) < 0)
 		sealing->path[0] = '\0';
 	struct audit_event *event = sealing->event;
 	event->path = sealing->path[0] ? sealing->path : NULL;
@@ -113,7 +114,8 @@ int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struc
 	if (inode->version != 0 && !content_is_dirty(content)) {
 		rc = -ENODATA;
 	} else {
-		struct sealing sealing = {.fs = fs, .inode = inode, .cause = cause, .event = event};
+		_scratch_ char path[TREE_PATH_MAX];
+		struct sealing sealing = {.fs = fs, .inode = inode, .cause = cause, .event = event, .path = path};
 		rc = seal_content(inode, content, &sealing);
 	}
 	inode_content_done(inode);
@@ -142,7 +144,7 @@ static int note_access_time(struct filesystem *fs, uint64_t id, bool *ret_due) {
 }
 
 static int record_close(struct filesystem *fs, const Inode *inode, struct audit_event *event, bool was_read) {
-	char path[TREE_PATH_MAX];
+	_scratch_ char path[TREE_PATH_MAX];
 	meta_begin(fs->meta);
 	if (call_node_path(fs, inode->node, path, sizeof path) == 0)
 		event->path = path;

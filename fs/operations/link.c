@@ -85,7 +85,7 @@ void operation_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 		operation_virtual_refuse(req, parent, "mknod");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node dir, node, wish = {.mode = mode, .rdev = rdev};
 	call_begin(&call, req, "mknod");
 	bool device = S_ISCHR(mode) || S_ISBLK(mode);
@@ -103,7 +103,7 @@ void operation_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 		operation_virtual_refuse(req, parent, "mkdir");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node dir, node, wish = {.mode = S_IFDIR | (mode & 07777)};
 	call_begin(&call, req, "mkdir");
 	int rc = call_end(&call, make(&call, parent, name, &wish, (struct bytes){0}, GATE_MKDIR, &dir, &node));
@@ -115,7 +115,7 @@ void operation_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 		operation_virtual_refuse(req, parent, "symlink");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node dir, node, wish = {.mode = S_IFLNK | 0777};
 	call_begin(&call, req, "symlink");
 	call.target = target;
@@ -129,7 +129,7 @@ void operation_readlink(fuse_req_t req, fuse_ino_t ino) {
 		operation_virtual_readlink(req, ino);
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node node;
 	char target[TREE_TARGET_MAX + 1];
 	size_t length = 0;
@@ -214,7 +214,7 @@ void operation_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const
 		operation_virtual_refuse(req, virtual_is(ino) ? ino : new_parent, "link");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node dir, node = {0};
 	call_begin(&call, req, "link");
 	int rc = call_end(&call, link_node(&call, ino, new_parent, new_name, &dir, &node));
@@ -266,7 +266,7 @@ void operation_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
 		operation_virtual_refuse(req, parent, "unlink");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node node = {0};
 	call_begin(&call, req, "unlink");
 	int rc = call_end(&call, unlink_name(&call, parent, name, &node));
@@ -280,7 +280,7 @@ void operation_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) {
 		operation_virtual_refuse(req, parent, "rmdir");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node dir, node;
 	call_begin(&call, req, "rmdir");
 	int rc = removal(&call, parent, name, &dir, &node);

@@ -66,7 +66,7 @@ void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 		operation_virtual_lookup(req, parent, name);
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node dir = {0}, node;
 	struct fuse_entry_param entry = {0};
 	call_begin(&call, req, NULL);

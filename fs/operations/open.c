@@ -139,7 +139,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 		operation_virtual_open(req, ino, fi);
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node node = {0};
 	char detail[64];
 	call_begin(&call, req, "open");
@@ -235,7 +235,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 		operation_virtual_refuse(req, parent, "create");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node dir, node = {0};
 	char detail[64];
 	call_begin(&call, req, "create");

@@ -217,7 +217,7 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 		operation_virtual_refuse(req, virtual_is(parent) ? parent : new_parent, "rename");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct rename rename = {.parent = parent,
 	        .new_parent = new_parent,
 	        .name = bytes_of_string(name),

@@ -146,7 +146,7 @@ static void forget_surplus(struct filesystem *fs) {
 }
 
 void operation_virtual_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
-	struct call call;
+	_scratch_ struct call call;
 	int rc;
 	uint64_t ino = 0;
 	call_prepare(&call, req, NULL);
@@ -182,7 +182,7 @@ void operation_virtual_getattr(fuse_req_t req, fuse_ino_t ino) {
 }
 
 void operation_virtual_access(fuse_req_t req, fuse_ino_t ino, int mask) {
-	struct call call;
+	_scratch_ struct call call;
 	int rc;
 	call_prepare(&call, req, NULL);
 	call.event.event = "access";
@@ -213,7 +213,7 @@ void operation_virtual_readlink(fuse_req_t req, fuse_ino_t ino) {
 }
 
 void operation_virtual_refuse(fuse_req_t req, fuse_ino_t ino, const char *event) {
-	struct call call;
+	_scratch_ struct call call;
 	int rc;
 	call_prepare(&call, req, event);
 	_cleanup_(freep) struct spot *spot = spot_new(call.fs, ino, &rc);
@@ -271,7 +271,7 @@ static int open_dir(struct call *call, struct spot *spot, fuse_ino_t ino, struct
 }
 
 void operation_virtual_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
-	struct call call;
+	_scratch_ struct call call;
 	int rc;
 	struct virtual_dir *dir = NULL;
 	call_prepare(&call, req, "opendir");
@@ -362,7 +362,7 @@ static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int f
 }
 
 void operation_virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
-	struct call call;
+	_scratch_ struct call call;
 	int rc;
 	struct virtual_handle *handle = NULL;
 	call_prepare(&call, req, "open");

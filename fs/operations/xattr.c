@@ -130,7 +130,7 @@ void operation_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	size_t length = 0;
 	if (has_prefix(name, OWN_PREFIX))
 		session_settle(); /* the version of a file that was just closed */
@@ -172,7 +172,7 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node node;
 	struct listing listing = {.call = &call, .names = names, .capacity = size};
 	call_begin(&call, req, NULL);
@@ -246,7 +246,7 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 		operation_virtual_refuse(req, ino, "setxattr");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node node;
 	call_begin(&call, req, "setxattr");
 	call.event.detail = name;
@@ -269,7 +269,7 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) {
 		operation_virtual_refuse(req, ino, "removexattr");
 		return;
 	}
-	struct call call;
+	_scratch_ struct call call;
 	struct node node;
 	call_begin(&call, req, "removexattr");
 	call.event.detail = name;

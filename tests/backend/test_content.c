@@ -192,6 +192,30 @@ static void a_crash_brings_back_what_was_synced_whole_although_memory_was_short(
 	content_close(c);
 }
 
+static void a_file_that_grew_behind_a_short_block_reads_zeros_there(void **state) {
+	struct test_vault *v = *state;
+	Content *c = NULL;
+	uint8_t got[100];
+	size_t n;
+	struct version sealed;
+	uint64_t node = test_vault_create(v, NODE_LANDING, "short");
+	assert_rc(content_open(v->store, node, 0, &c));
+	assert_rc(content_write(c, 0, bytes_of_string("short")));
+	assert_rc(content_seal(c, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed));
+	content_close(c);
+	assert_rc(content_open(v->store, node, 0, &c));
+	assert_rc(content_truncate(c, 50));
+	memset(got, 0x5a, sizeof got);
+	assert_rc(content_read(c, 0, got, sizeof got, &n));
+	assert_int_equal(n, 50);
+	assert_memory_equal(got, "short", 5);
+	for (size_t i = 5; i < sizeof got; i++)
+		assert_int_equal(got[i], i < 50 ? 0 : 0x5a);
+	assert_rc(content_read(c, 2, got, 3, &n));
+	assert_memory_equal(got, "ort", 3);
+	content_close(c);
+}
+
 static void an_aligned_clone_shares_the_blocks(void **state) {
 	struct test_vault *v = *state;
 	Content *a = NULL, *b = NULL;
@@ -306,6 +330,7 @@ int main(void) {
 	        TEST(a_refused_sealing_leaves_the_draft_as_it_was),
 	        TEST(a_draft_goes_back_to_what_was_synced_and_outlives_its_content),
 	        TEST(a_crash_brings_back_what_was_synced_whole_although_memory_was_short),
+	        TEST(a_file_that_grew_behind_a_short_block_reads_zeros_there),
 	        TEST(an_aligned_clone_shares_the_blocks),
 	        TEST(an_unaligned_clone_answers_short),
 	        TEST(threads_do_not_disturb_each_other),

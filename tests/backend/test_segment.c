@@ -110,6 +110,23 @@ static void scattered_blocks_bring_their_neighbourhood_once(void **state) {
 	free(got);
 }
 
+static void a_block_alone_is_read_up_to_its_end(void **state) {
+	struct segment_test *f = *state;
+	struct block_ref ref;
+	uint8_t whole[SEGMENT_BLOCK_BYTES], got[SEGMENT_BLOCK_BYTES];
+	assert_int_equal(segment_test_append(f, ZONE_LANDING, 3, 1000, &ref), 0);
+	assert_int_equal(segment_read(f->store, &ref, 1, whole), 0);
+	memset(got, 0x5a, sizeof got);
+	assert_int_equal(segment_read_plain(f->store, &ref, got), 0);
+	assert_memory_equal(got, whole, 1000);
+	for (size_t i = 1000; i < sizeof got; i++)
+		assert_int_equal(got[i], 0x5a);
+	ref.tag[0] ^= 1;
+	assert_int_equal(segment_read_plain(f->store, &ref, got), -EBADMSG);
+	for (size_t i = 0; i < sizeof got; i++)
+		assert_int_equal(got[i], i < 1000 ? 0 : 0x5a);
+}
+
 static void zones_never_share_a_segment(void **state) {
 	struct segment_test *f = *state;
 	struct block_ref refs[4];
@@ -261,6 +278,7 @@ static void a_missing_segment_is_named(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, segment_test_setup, segment_test_teardown)
 	const struct CMUnitTest tests[] = {
+	        TEST(a_block_alone_is_read_up_to_its_end),
 	        TEST(what_was_appended_is_read_back),
 	        TEST(a_large_append_becomes_batches_and_holes_are_zeros),
 	        TEST(the_disk_is_told_of_scattered_blocks_before_the_first_is_read),
