@@ -12,6 +12,8 @@
 #include "fs/filesystem.h"
 #include "fs/fuse.h"
 
+#define PROGRAM_PATH_MAX 4096
+
 static void copy_name(const char *name, size_t length, char ret_exe[static 64]) {
 	if (length > 63)
 		length = 63;
@@ -35,17 +37,21 @@ size_t actor_link_length(const char *link, size_t length) {
 	return is_deleted ? length - tail : length;
 }
 
+static void name_of_program(const char *path, size_t length, char ret_exe[static 64]) {
+	size_t end = actor_link_length(path, length);
+	const char *slash = memrchr(path, '/', end);
+	const char *name = slash ? slash + 1 : path;
+	copy_name(name, (size_t)(path + end - name), ret_exe);
+}
+
 static bool name_from_exe(pid_t tid, char ret_exe[static 64]) {
 	char link[64];
-	_scratch_ char target[4096];
+	_scratch_ char target[PROGRAM_PATH_MAX];
 	snprintf(link, sizeof link, "/proc/%d/exe", tid);
 	ssize_t length = readlink(link, target, sizeof target);
 	if (length <= 0)
 		return false;
-	size_t end = actor_link_length(target, (size_t)length);
-	const char *slash = memrchr(target, '/', end);
-	const char *name = slash ? slash + 1 : target;
-	copy_name(name, (size_t)(target + end - name), ret_exe);
+	name_of_program(target, (size_t)length, ret_exe);
 	return true;
 }
 
@@ -70,22 +76,33 @@ pid_t actor_process(pid_t tid) {
 	return pid > 0 ? (pid_t)pid : tid;
 }
 
-void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) {
+static bool kept_process(struct programs *programs, pid_t tid, struct actor *actor) {
+	_scratch_ char path[PROGRAM_PATH_MAX];
+	size_t length = programs ? programs_ask(programs, tid, &actor->pid, path, sizeof path) : 0;
+	if (length > 0)
+		name_of_program(path, length, actor->exe);
+	return length > 0;
+}
+
+void actor_of_process(struct programs *programs, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) {
 	*ret = (struct actor){.uid = uid, .gid = gid};
-	if (tid <= 0)
+	if (tid <= 0 || kept_process(programs, tid, ret))
 		return;
 	ret->pid = actor_process(tid);
 	if (!name_from_exe(tid, ret->exe))
 		name_from_comm(tid, ret->exe);
+	else if (programs)
+		programs_keep(programs, tid, ret->pid);
 }
 
 void actor_of_request(struct fuse_req *req, struct actor *ret) {
 	const struct fuse_ctx *context = fuse_req_ctx(req);
-	actor_of_process(context->uid, context->gid, context->pid, ret);
+	struct filesystem *fs = fuse_req_userdata(req);
+	actor_of_process(&fs->programs, context->uid, context->gid, context->pid, ret);
 }
 
 void actor_of_daemon(struct actor *ret) {
-	actor_of_process(getuid(), getgid(), getpid(), ret);
+	actor_of_process(NULL, getuid(), getgid(), getpid(), ret);
 }
 
 static bool contains(const gid_t *groups, int count, uint32_t gid) {

@@ -14,6 +14,7 @@
 
 #include "backend/audit.h"
 #include "fs/access.h"
+#include "fs/programs.h"
 
 struct fuse_req;
 
@@ -28,8 +29,9 @@ bool actor_read_proc(int directory, const char *path, char *ret_text, size_t siz
  * there any more (for an open file of the mount also when its look-up was found to be out of date). */
 size_t actor_link_length(const char *link, size_t length);
 
-/* Fills uid, gid, pid and exe for thread `tid` (0: nobody in particular; exe is "" then). */
-void actor_of_process(uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);
+/* Fills uid, gid, pid and exe for thread `tid` (0: nobody in particular; exe is "" then). `programs` keeps the way
+ * there for the next time; NULL: it is gone each time. */
+void actor_of_process(struct programs *programs, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);
 
 /* The actor of a running request. Valid because the caller waits for the reply: its pid can't be used anew. */
 void actor_of_request(struct fuse_req *req, struct actor *ret);

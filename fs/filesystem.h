@@ -14,6 +14,7 @@
 #include "fs/gate_hooks.h"
 #include "fs/inode.h"
 #include "fs/notify.h"
+#include "fs/programs.h"
 #include "fs/session.h"
 #include "fs/used_names.h"
 #include "fs/virtual.h"
@@ -28,6 +29,7 @@ struct filesystem {
 	VirtualTree *virtual_tree;
 	struct aside verdicts;         /* the closes that wait for theirs */
 	struct aside write_backs;      /* SEEK_DATA that waits for the kernel to write back */
+	struct programs programs;      /* of those who ask */
 	struct used_names used_names;  /* of files that have several */
 	const struct gate_hooks *gate; /* never NULL; hooks that are NULL refuse */
 	/* What .assayfs/status.json says, as `assayfs status --json` does; NULL: there is no service. */

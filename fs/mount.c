@@ -264,6 +264,7 @@ static int end(struct mounting *mounting, int rc) {
 	session_close(fs->owner.session);
 	inode_table_free(fs->inodes);
 	write_access_times(fs);
+	programs_clear(&fs->programs);
 	virtual_tree_free(fs->virtual_tree);
 	guard_stop(mounting->guard);
 	int closed = store_close(fs->store);
@@ -294,8 +295,10 @@ static int serve_and_exit(struct mounting *mounting, bool foreground) {
 }
 
 int mount_run(const struct mount_options *options) {
-	static const struct mounting beginning = {
-	        .fs.verdicts = ASIDE_INIT, .fs.write_backs = ASIDE_INIT, .fs.used_names = USED_NAMES_INIT};
+	static const struct mounting beginning = {.fs.verdicts = ASIDE_INIT,
+	        .fs.write_backs = ASIDE_INIT,
+	        .fs.used_names = USED_NAMES_INIT,
+	        .fs.programs = PROGRAMS_INIT};
 	_cleanup_(freep) struct mounting *mounting = malloc(sizeof *mounting); /* too much for the stack */
 	if (!mounting)
 		return fault(ENOMEM, "mounting: out of memory");
