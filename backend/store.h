@@ -154,7 +154,7 @@ int store_commit_wait(Store *store);
 
 /*
  * Work that is put aside: acknowledged (not as durable), and not in the database yet. Who puts work aside joins the
- * commits, so that nothing that came later becomes durable before it:
+ * commits, so that nothing that came later becomes durable before it (the log of what was synced does: synclog.h):
  *
  *     hold ─ all that was put aside is done; from now on nothing is put aside ─ COMMIT ─ sync ─ resume
  *

@@ -8,6 +8,7 @@
 
 #include <linux/fuse.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -28,8 +29,8 @@
 #define MAX_RATIO "10"
 /* Threads that may wait for a commit or a verdict while others go on; each has a buffer of 1 MiB. */
 #define THREADS_MAX 32
-/* More than that is long to seal or to open. */
-#define QUICK_BYTES (64u << 10)
+/* More than a block is long to seal or to open. */
+#define QUICK_BYTES (16u << 10)
 /* libfuse's version of 3.14 gives no option a longer word. */
 #define OPTIONS_BYTES 4096
 /* Longest wait for releases under way; beyond it the answer is what is known by then. */
@@ -124,7 +125,7 @@ static void make_known(struct fuse_in_header *header) {
 		header->opcode = FUSE_COPY_FILE_RANGE;
 }
 
-/* False: a flush of the disk, or more bytes to seal or to open than some blocks. */
+/* False: a flush of the disk, or more bytes to seal or to open than a block has. */
 static bool is_quick(const struct fuse_in_header *header, const uint8_t *body, size_t size) {
 	switch (header->opcode) {
 	case FUSE_INIT:
@@ -137,13 +138,18 @@ static bool is_quick(const struct fuse_in_header *header, const uint8_t *body, s
 	case FUSE_COPY_FILE_RANGE:
 		return false;
 	case FUSE_WRITE:
-		return size <= QUICK_BYTES;
+		return size <= sizeof(struct fuse_write_in) + QUICK_BYTES;
 	case FUSE_READ:
 		return size >= sizeof(struct fuse_read_in) &&
 		       ((const struct fuse_read_in *)(const void *)body)->size <= QUICK_BYTES;
 	default:
 		return true;
 	}
+}
+
+static int processors(void) {
+	cpu_set_t mine;
+	return sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
 }
 
 static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdata) {
@@ -370,7 +376,7 @@ int session_mount(const struct fuse_lowlevel_ops *ops, struct session_owner *use
 		return fault(ENOMEM, "mounting");
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->changed, NULL);
-	session->turn = turn_new(sysconf(_SC_NPROCESSORS_ONLN));
+	session->turn = turn_new(processors());
 	if (!session->turn)
 		return fault(ENOMEM, "mounting");
 	session->ready = options->ready;

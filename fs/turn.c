@@ -14,7 +14,7 @@
 #define POLL_NS 50000
 /* Another thread had the processor: a round of polling takes a microsecond. */
 #define YIELDED_NS 20000
-/* Polls in vain, one upon the other, until it rests; and requests until it polls again. */
+/* How many more polls in vain than others until it rests; and requests until it polls again. */
 #define VAIN_MAX 4
 #define REST_REQUESTS 64
 /* Requests after which it is looked how many of them came beside others: so many that all shall read, or shall go on
@@ -25,9 +25,8 @@
 #define STILL_MANY 24
 #define FEW 8
 #define TICK_NS 500000
-#define TICK_MAX_NS 4000000
-/* Ticks without any request after which the deputy is none. */
-#define IDLE_TICKS 32
+/* Ticks while nothing comes after which the deputy is none: the next request to be served calls for one. */
+#define IDLE_TICKS 4
 
 struct Turn {
 	pthread_mutex_t lock; /* guards all up to `until` */
@@ -41,6 +40,7 @@ struct Turn {
 	unsigned woken;     /* of those, not yet running */
 	unsigned serving;   /* threads */
 	uint64_t served;    /* requests */
+	unsigned window;    /* requests of this window */
 	unsigned beside;    /* of the requests of this window: came while others were served or waited */
 	unsigned before;    /* the same of the last window */
 
@@ -55,8 +55,11 @@ struct Turn {
 static _Thread_local char self;
 /* This thread is counted among those that serve. */
 static _Thread_local bool is_serving;
+/* This thread's descriptor does not block. (If the threads had to share one, another may have changed it: a read that
+ * blocks is none the worse, and one that does not, but should, is seen by its EAGAIN.) */
+static _Thread_local bool polls;
 
-Turn *turn_new(long processors) {
+Turn *turn_new(int processors) {
 	Turn *turn = calloc(1, sizeof *turn);
 	if (!turn)
 		return NULL;
@@ -104,9 +107,9 @@ static void wait_change(Turn *turn) {
 }
 
 /* The same for a tick at most. True: it was woken. */
-static bool wait_tick(Turn *turn, uint64_t tick_ns) {
+static bool wait_tick(Turn *turn) {
 	clock_gettime(CLOCK_MONOTONIC, &turn->until);
-	turn->until.tv_nsec += (long)tick_ns;
+	turn->until.tv_nsec += TICK_NS;
 	turn->until.tv_sec += turn->until.tv_nsec / 1000000000;
 	turn->until.tv_nsec %= 1000000000;
 	turn->waiting++;
@@ -123,17 +126,17 @@ static bool wait_tick(Turn *turn, uint64_t tick_ns) {
 /* Until the turn is free, or the holder has been at one request for a tick (then it is free), or nothing comes. */
 static void watch(Turn *turn) {
 	turn->deputy = true;
-	uint64_t tick_ns = TICK_NS;
 	for (unsigned idle = 0; turn->holder && idle < IDLE_TICKS;) {
 		uint64_t served = turn->served;
 		bool kept = turn->kept;
-		if (wait_tick(turn, tick_ns))
+		if (wait_tick(turn))
 			continue;
 		bool same = turn->served == served;
-		if (same && kept && turn->kept)
+		if (same && kept && turn->kept) {
 			turn->holder = NULL;
+			turn->kept = false;
+		}
 		idle = same ? idle + 1 : 0;
-		tick_ns = !same ? TICK_NS : tick_ns * 2 < TICK_MAX_NS ? tick_ns * 2 : TICK_MAX_NS;
 	}
 	turn->deputy = false;
 }
@@ -159,12 +162,15 @@ static bool take(Turn *turn) {
 	return taken;
 }
 
+/* Not by a thread that reads without the turn while another has it. */
 static void judge_window(Turn *turn) {
 	bool everybody = turn->parallel && turn->beside >= (turn->everybody ? STILL_MANY : MANY);
 	turn->before = turn->beside;
 	turn->beside = 0;
+	turn->window = 0;
 	if (everybody && !turn->everybody) {
 		turn->holder = NULL;
+		turn->kept = false;
 		while (turn->woken < turn->waiting)
 			wake_one(turn);
 	}
@@ -174,11 +180,13 @@ static void judge_window(Turn *turn) {
 /* From now on the deputy may take the turn; where there is none, one who waits is told to be. */
 static void begin_serving(Turn *turn) {
 	pthread_mutex_lock(&turn->lock);
-	turn->kept = turn->holder == &self;
-	turn->beside += (turn->kept && turn->at_once) || turn->serving > 0;
+	bool holds = turn->holder == &self; /* else it had begun to read when everybody did */
+	turn->kept = turn->kept || holds;
+	turn->beside += (holds && turn->at_once) || turn->serving > 0;
 	turn->serving++;
 	is_serving = true;
-	if (++turn->served % WINDOW == 0)
+	turn->served++;
+	if (++turn->window >= WINDOW && (holds || turn->everybody))
 		judge_window(turn);
 	if (turn->kept && !turn->deputy)
 		wake_one(turn);
@@ -190,6 +198,7 @@ void turn_pass(Turn *turn) {
 	bool lone = turn->before + turn->beside < FEW;
 	if (turn->holder == &self && !lone) {
 		turn->holder = NULL;
+		turn->kept = false;
 		wake_one(turn);
 	}
 	pthread_mutex_unlock(&turn->lock);
@@ -209,18 +218,26 @@ static ssize_t poll_request(Turn *turn, int fd, void *buffer, size_t capacity) {
 		now = now_ns();
 	}
 	if (got >= 0 || errno != EAGAIN) {
-		turn->vain = 0;
+		turn->vain -= turn->vain > 0;
 		return got;
 	}
-	turn->vain = now - last < YIELDED_NS ? turn->vain + 1 : VAIN_MAX;
+	turn->vain = now - last < YIELDED_NS && turn->vain < VAIN_MAX ? turn->vain + 1 : VAIN_MAX;
 	if (turn->vain >= VAIN_MAX)
 		turn->rest = REST_REQUESTS;
 	return -1;
 }
 
+static bool set_polls(int fd, bool nonblocking) {
+	int flags = fcntl(fd, F_GETFL);
+	polls = nonblocking;
+	return fcntl(fd, F_SETFL, nonblocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) == 0;
+}
+
 static ssize_t sleep_request(int fd, void *buffer, size_t capacity) {
+	if (polls)
+		(void)set_polls(fd, false);
 	ssize_t got = read(fd, buffer, capacity);
-	while (got < 0 && errno == EAGAIN && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0)
+	while (got < 0 && errno == EAGAIN && set_polls(fd, false))
 		got = read(fd, buffer, capacity);
 	return got;
 }
@@ -231,7 +248,8 @@ static ssize_t wait_request(Turn *turn, int fd, void *buffer, size_t capacity) {
 		turn->rest--;
 		return sleep_request(fd, buffer, capacity);
 	}
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	if (!polls)
+		(void)set_polls(fd, true);
 	ssize_t got = poll_request(turn, fd, buffer, capacity);
 	return got < 0 && errno == EAGAIN ? sleep_request(fd, buffer, capacity) : got;
 }

@@ -3,14 +3,14 @@
  *
  *     threads of the loop
  *        A  has the turn: reads; it polls for some 50 us before it sleeps in read(2)
- *        B  is the deputy: looks twice a millisecond, while requests come, whether A is still at the same one
+ *        B  is the deputy: looks each half millisecond, while requests come, whether A is still at the same one
  *        C, D, …  wait until the turn is passed on
  *
  * The thread that has read a request serves it and keeps the turn: it reads next. So nobody has to be woken, and mostly
  * the next request is found while polling; a program that does one thing after the other costs no sleeping and waking
  * in the daemon, which on a virtual processor is most of what a request costs. For a request that takes long
  * (turn_pass) another thread gets the turn, unless a single program has been asking lately. Whatever else waits (for a
- * lock, a commit, another request) loses the turn to the deputy after a tick.
+ * lock, a commit, another request) loses the turn to the deputy after one to two of its looks.
  *
  * Polling yields the processor at each look. If another thread had it for long, it is needed: the reader sleeps, and
  * does not poll again soon. Nor does it where requests come so seldom that polling is in vain.
@@ -33,8 +33,8 @@
 
 typedef struct Turn Turn;
 
-/* For a machine of so many processors. NULL: out of memory. */
-Turn *turn_new(long processors);
+/* For a process that may use so many processors. NULL: out of memory. */
+Turn *turn_new(int processors);
 
 /* When no thread is in a call any more, nor comes. Accepts NULL. */
 void turn_free(Turn *turn);

@@ -17,7 +17,7 @@
 #define THREADS 6
 #define FLOOD 20000
 
-enum { PLAIN, LONG, WAITS, WAKES };
+enum { PLAIN, LONG, SLOW, WAITS, WAKES };
 
 struct world {
 	Turn *turn;
@@ -26,12 +26,14 @@ struct world {
 	unsigned running;
 	sem_t served, may_go_on;
 	atomic_uint count;
-	pthread_t last; /* who served it; after `served` */
+	_Atomic pthread_t last; /* who served one */
 };
 
 static void serve(struct world *world, char request) {
 	if (request == LONG)
 		turn_pass(world->turn);
+	if (request == SLOW)
+		usleep(300);
 	if (request == WAITS)
 		sem_wait(&world->may_go_on);
 	if (request == WAKES)
@@ -64,7 +66,7 @@ static void await(struct world *world, unsigned requests) {
 		sem_wait(&world->served);
 }
 
-static int set_up_for(void **state, long processors) {
+static int set_up_for(void **state, int processors) {
 	struct world *world = calloc(1, sizeof *world);
 	int pair[2];
 	assert_non_null(world);
@@ -167,12 +169,29 @@ static void test_each_of_a_flood_is_served_once(void **state) {
 }
 
 static void test_so_it_is_where_everybody_reads(void **state) {
+	flood(*state);
+}
+
+/* Requests beside each other make everybody read, and so the threads sleep in read(2) when there is one again that
+ * has the turn. What they read meanwhile must not hide that it waits. */
+static void test_nor_are_those_in_the_way_who_read_without_the_turn(void **state) {
 	struct world *world = *state;
-	flood(world);
-	for (int i = 0; i < 20; i++) {
+	start(world, THREADS);
+	for (int round = 0; round < 30; round++) {
+		for (int i = 0; i < 192; i++)
+			ask(world, SLOW);
+		await(world, 192);
+		for (int i = 0; i < 129 + round; i++) { /* somewhere here everybody does not any more */
+			ask(world, PLAIN);
+			await(world, 1);
+		}
 		ask(world, WAITS);
+		for (int i = 0; i < 2 * THREADS; i++) {
+			usleep(100);
+			ask(world, PLAIN);
+		}
 		ask(world, WAKES);
-		await(world, 2);
+		await(world, 2 * THREADS + 2);
 	}
 }
 
@@ -198,6 +217,8 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(test_as_many_can_wait_as_there_are_threads_but_one, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_each_of_a_flood_is_served_once, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_so_it_is_where_everybody_reads, set_up_of_many, tear_down),
+	        cmocka_unit_test_setup_teardown(
+	                test_nor_are_those_in_the_way_who_read_without_the_turn, set_up_of_many, tear_down),
 	        cmocka_unit_test_setup_teardown(test_what_fails_is_told_as_read_tells_it, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@ import time
 from promise import Vault, count
 
 LIMIT = 2 << 20
+HOPELESS = 512 << 10
 BLOCK = bytes(range(250)) * 40  # less than a block, so that it is sealed with the close
 ROUNDS = count("ASSAYFS_CLOSE_ROUNDS", 60)
 
@@ -151,6 +152,18 @@ def lost_at_once(vault):
     for name in told:
         expected = "ok" if shown[name] == len(BLOCK) else "error"
         vault.check(outcomes.get(os.path.basename(name)) == expected, f"{name}: {shown[name]} bytes, its close {outcomes}")
+    hopeless = vault.landing("hopeless")  # more in one request than any file may have: RELEASE fails, too
+    resource.prlimit(vault.pid, resource.RLIMIT_FSIZE, (HOPELESS, LIMIT))
+    try:
+        write(hopeless, os.urandom(2 * HOPELESS))
+        vault.check(False, "close(2) did not say that there was no room")
+    except OSError as error:
+        vault.check(error.errno in (errno.EFBIG, errno.EIO), f"close(2) said {error}")
+    resource.prlimit(vault.pid, resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+    time.sleep(0.1)
+    shown[hopeless] = os.stat(hopeless).st_size
+    closed = [r for r in vault.records("--event", "close") if r.get("path") == "Landing/hopeless"]
+    vault.check([r["outcome"] for r in closed] == ["error"], f"the close that lost its file is on record as {closed}")
     subprocess.run(["umount", vault.mnt], check=True)
     while subprocess.run(["pgrep", "-f", vault.mnt], capture_output=True, check=False).returncode == 0:
         time.sleep(0.05)
