@@ -165,7 +165,7 @@ static int check_sizes(struct bytes ad, struct bytes message) {
 }
 
 /* Feeds `ad` and `in`; a context is told apart for sealing and opening by its last initialisation. */
-static bool gcm_pass(EVP_CIPHER_CTX *context, struct bytes ad, struct bytes in, uint8_t *out) {
+static bool pass(EVP_CIPHER_CTX *context, struct bytes ad, struct bytes in, uint8_t *out) {
 	int done = 0;
 	if (ad.size > 0 && EVP_CipherUpdate(context, NULL, &done, ad.data, (int)ad.size) != 1)
 		return false;
@@ -181,7 +181,7 @@ int aead_gcm_seal(const Aead *aead, const uint8_t nonce[static AEAD_GCM_NONCE_BY
 	int rc = context_take(aead, &context);
 	if (rc < 0)
 		return rc;
-	if (EVP_CipherInit_ex2(context, NULL, NULL, nonce, 1, NULL) != 1 || !gcm_pass(context, ad, plain, ret_cipher) ||
+	if (EVP_CipherInit_ex2(context, NULL, NULL, nonce, 1, NULL) != 1 || !pass(context, ad, plain, ret_cipher) ||
 	        EVP_CipherFinal_ex(context, rest, &none) != 1 ||
 	        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, ret_tag) != 1) {
 		EVP_CIPHER_CTX_free(context);
@@ -200,7 +200,7 @@ int aead_gcm_open(const Aead *aead, const uint8_t nonce[static AEAD_GCM_NONCE_BY
 	if (rc < 0)
 		return rc;
 	memcpy(wanted, tag, sizeof wanted);
-	if (EVP_CipherInit_ex2(context, NULL, NULL, nonce, 0, NULL) != 1 || !gcm_pass(context, ad, cipher, ret_plain) ||
+	if (EVP_CipherInit_ex2(context, NULL, NULL, nonce, 0, NULL) != 1 || !pass(context, ad, cipher, ret_plain) ||
 	        EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, wanted) != 1) {
 		EVP_CIPHER_CTX_free(context);
 		return fault(EIO, "libcrypto failed to open %zu bytes", cipher.size);
@@ -265,15 +265,68 @@ void aead_nonce_random(uint8_t ret_nonce[static AEAD_NONCE_BYTES]) {
 	randombytes_buf(ret_nonce, AEAD_NONCE_BYTES);
 }
 
+/* ---- XChaCha20-Poly1305 ---- */
+
+/* libcrypto's ChaCha20-Poly1305 under the subkey that HChaCha20 makes of key and nonce is the same function. It is set
+ * up in 1.2 us and quicker with the bytes: 4 KiB are opened in 2.7 us, by libsodium in 4.0; the two meet at 1.2 KiB. */
+#define LIBCRYPTO_PAYS ((size_t)2 << 10)
+
+static EVP_CIPHER *chacha; /* NULL: not offered */
+
+static void fetch_chacha(void) {
+	chacha = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
+}
+
+/* A context for one message; NULL, and libsodium does it, where it does not pay or can't be had. */
+static EVP_CIPHER_CTX *chacha_begin(const uint8_t key[static AEAD_KEY_BYTES],
+        const uint8_t nonce[static AEAD_NONCE_BYTES], size_t size, bool sealing) {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	if (size < LIBCRYPTO_PAYS)
+		return NULL;
+	(void)pthread_once(&once, fetch_chacha);
+	EVP_CIPHER_CTX *context = chacha ? EVP_CIPHER_CTX_new() : NULL;
+	if (!context)
+		return NULL;
+	uint8_t subkey[AEAD_KEY_BYTES], rest[12] = {0};
+	(void)crypto_core_hchacha20(subkey, nonce, key, NULL);
+	memcpy(rest + 4, nonce + crypto_core_hchacha20_INPUTBYTES, 8);
+	bool ready = EVP_CipherInit_ex2(context, chacha, subkey, rest, sealing, NULL) == 1;
+	sodium_memzero(subkey, sizeof subkey);
+	if (ready)
+		return context;
+	EVP_CIPHER_CTX_free(context);
+	return NULL;
+}
+
 int aead_page_seal(const uint8_t key[static AEAD_KEY_BYTES], const uint8_t nonce[static AEAD_NONCE_BYTES],
         struct bytes ad, struct bytes plain, uint8_t *ret_cipher, uint8_t ret_tag[static AEAD_TAG_BYTES]) {
 	crypto_ready();
 	int rc = check_sizes(ad, plain);
 	if (rc < 0)
 		return rc;
-	(void)crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
-	        ret_cipher, ret_tag, NULL, plain.data, plain.size, ad.data, ad.size, NULL, nonce, key);
-	return 0;
+	EVP_CIPHER_CTX *context = chacha_begin(key, nonce, plain.size, true);
+	if (!context) {
+		(void)crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+		        ret_cipher, ret_tag, NULL, plain.data, plain.size, ad.data, ad.size, NULL, nonce, key);
+		return 0;
+	}
+	uint8_t rest[AEAD_TAG_BYTES];
+	int none = 0;
+	bool sealed = pass(context, ad, plain, ret_cipher) && EVP_CipherFinal_ex(context, rest, &none) == 1 &&
+	              EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, AEAD_TAG_BYTES, ret_tag) == 1;
+	EVP_CIPHER_CTX_free(context);
+	return sealed ? 0 : fault(EIO, "libcrypto failed to seal %zu bytes", plain.size);
+}
+
+/* By libcrypto: the tag is asked for once the bytes are through. */
+static bool chacha_opens(EVP_CIPHER_CTX *context, struct bytes ad, struct bytes cipher,
+        const uint8_t tag[static AEAD_TAG_BYTES], uint8_t *ret_plain) {
+	uint8_t wanted[AEAD_TAG_BYTES], rest[AEAD_TAG_BYTES];
+	int none = 0;
+	memcpy(wanted, tag, sizeof wanted);
+	return pass(context, ad, cipher, ret_plain) &&
+	       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, AEAD_TAG_BYTES, wanted) == 1 &&
+	       EVP_CipherFinal_ex(context, rest, &none) == 1;
 }
 
 int aead_page_open(const uint8_t key[static AEAD_KEY_BYTES], const uint8_t nonce[static AEAD_NONCE_BYTES],
@@ -282,8 +335,15 @@ int aead_page_open(const uint8_t key[static AEAD_KEY_BYTES], const uint8_t nonce
 	int rc = check_sizes(ad, cipher);
 	if (rc < 0)
 		return rc;
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-	            ret_plain, NULL, cipher.data, cipher.size, tag, ad.data, ad.size, nonce, key) == 0)
+	bool authentic;
+	EVP_CIPHER_CTX *context = chacha_begin(key, nonce, cipher.size, false);
+	if (context) {
+		authentic = chacha_opens(context, ad, cipher, tag, ret_plain);
+		EVP_CIPHER_CTX_free(context);
+	} else
+		authentic = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+		                    ret_plain, NULL, cipher.data, cipher.size, tag, ad.data, ad.size, nonce, key) == 0;
+	if (authentic)
 		return 0;
 	if (cipher.size > 0)
 		sodium_memzero(ret_plain, cipher.size);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sodium.h>
 
 #include "crypto/aead_impl.h"
 #include "crypto/encoding.h"
@@ -150,6 +151,53 @@ static void the_nonce_is_the_position(void **state) {
 	assert_memory_equal(tag, other_tag, sizeof tag);
 }
 
+/* Pages are sealed by libcrypto or by libsodium, as their size is; what is on disk must not tell by which. */
+static void a_page_of_any_size_is_sealed_as_libsodium_does(void **state) {
+	(void)state;
+	static const size_t sizes[] = {0, 1, 2047, 2048, 2049, 4056, 4096, 70001};
+	for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+		size_t size = sizes[i / 2];
+		const struct bytes ad = i % 2 ? bytes_of_string("page 7 of this vault") : no_ad;
+		_cleanup_(freep) uint8_t *plain = malloc(size + 1), *sealed = malloc(size + 1),
+		                         *wanted = malloc(size + 1);
+		uint8_t nonce[AEAD_NONCE_BYTES], tag[AEAD_TAG_BYTES], wanted_tag[AEAD_TAG_BYTES];
+		assert_true(plain && sealed && wanted);
+		for (size_t j = 0; j < size; j++)
+			plain[j] = (uint8_t)(j * 31 + i);
+		aead_nonce_random(nonce);
+		(void)crypto_aead_xchacha20poly1305_ietf_encrypt_detached(
+		        wanted, wanted_tag, NULL, plain, size, ad.data, ad.size, NULL, nonce, key);
+		assert_int_equal(aead_page_seal(key, nonce, ad, bytes_of(plain, size), sealed, tag), 0);
+		assert_memory_equal(sealed, wanted, size);
+		assert_memory_equal(tag, wanted_tag, sizeof tag);
+		assert_int_equal(aead_page_open(key, nonce, ad, bytes_of(sealed, size), tag, sealed), 0);
+		assert_memory_equal(sealed, plain, size);
+	}
+}
+
+/* Seals a page of 4056 bytes and opens it with a byte changed of the page (at 0), the tag (1), the nonce (2), the
+ * associated data (3) or the key (4); the output must be wiped. */
+static int open_changed_page(int what) {
+	uint8_t k[AEAD_KEY_BYTES] = {9}, nonce[AEAD_NONCE_BYTES], ad[25] = {4}, tag[AEAD_TAG_BYTES], page[4056],
+	        back[4056];
+	memset(page, 0x5a, sizeof page);
+	aead_nonce_random(nonce);
+	assert_int_equal(aead_page_seal(k, nonce, bytes_of(ad, sizeof ad), bytes_of(page, sizeof page), page, tag), 0);
+	uint8_t *const changed[] = {page + 4055, tag + 15, nonce + 3, ad + 24, k + 31};
+	*changed[what] ^= 1;
+	memset(back, 1, sizeof back);
+	int rc = aead_page_open(k, nonce, bytes_of(ad, sizeof ad), bytes_of(page, sizeof page), tag, back);
+	for (size_t i = 0; i < sizeof back; i++)
+		assert_int_equal(back[i], 0);
+	return rc;
+}
+
+static void a_changed_page_does_not_open_and_is_wiped(void **state) {
+	(void)state;
+	for (int what = 0; what < 5; what++)
+		assert_int_equal(open_changed_page(what), -EBADMSG);
+}
+
 static void pages_open_only_under_their_nonce(void **state) {
 	(void)state;
 	uint8_t nonce[AEAD_NONCE_BYTES], tag[AEAD_TAG_BYTES], page[64] = {7}, sealed[64], back[64];
@@ -244,6 +292,8 @@ int main(void) {
 	        cmocka_unit_test(aes_gcm_gives_the_published_answers),
 	        cmocka_unit_test(xchacha_gives_the_published_answer),
 	        cmocka_unit_test(the_nonce_is_the_position),
+	        cmocka_unit_test(a_page_of_any_size_is_sealed_as_libsodium_does),
+	        cmocka_unit_test(a_changed_page_does_not_open_and_is_wiped),
 	        cmocka_unit_test(pages_open_only_under_their_nonce),
 	        cmocka_unit_test(names_and_numbers_of_ciphers_agree),
 	        cmocka_unit_test(a_message_too_long_is_refused_before_it_is_touched),
