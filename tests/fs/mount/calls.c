@@ -161,6 +161,25 @@ static void set_id_bits_go_with_a_hole(void) {
 	close(fd);
 }
 
+/* ls asks no more after that. Where SELinux is, the kernel answers itself. */
+static void a_label_is_told_where_one_is(void) {
+	char label[64];
+	int fd = open("labelled", O_RDWR | O_CREAT | O_TRUNC, 0644);
+	if (fd < 0)
+		die("labelled");
+	if (access("/sys/fs/selinux/enforce", F_OK) == 0)
+		goto end;
+	errno = 0;
+	expect("no label", fgetxattr(fd, "security.selinux", label, sizeof label) < 0 && errno == EOPNOTSUPP);
+	errno = 0;
+	expect("no other", fgetxattr(fd, "security.other", label, sizeof label) < 0 && errno == ENODATA);
+	expect("a label can be set", fsetxattr(fd, "security.selinux", "u:r:t", 6, 0) == 0);
+	expect("and is told",
+	        fgetxattr(fd, "security.selinux", label, sizeof label) == 6 && strcmp(label, "u:r:t") == 0);
+end:
+	close(fd);
+}
+
 static void data_that_the_kernel_still_holds_is_found(void) {
 	int fd = open("dirty", O_RDWR | O_CREAT | O_TRUNC, 0644);
 	if (fd < 0 || pwrite(fd, "data", 4, 10 * BLOCK) != 4)
@@ -354,6 +373,7 @@ int main(int argc, char **argv) {
 	a_hole_is_cut_out_of_data_that_waits_in_the_kernel();
 	zeros_may_lengthen_a_file_and_room_may_not();
 	a_mapping_sees_the_hole();
+	a_label_is_told_where_one_is();
 	data_that_the_kernel_still_holds_is_found();
 	a_file_without_a_name_gets_one_or_is_gone();
 	renaming_what_is_listed_comes_to_an_end();
