@@ -231,9 +231,9 @@ static int make_meta(sqlite3 *db, const struct meta_clock *clock, Meta **ret_met
 		meta_close(m);
 		return rc;
 	}
-	/* Clean pages in memory: up to 128 MiB, so that what a busy mount looks up is not read and unsealed again and
+	/* Clean pages in memory: up to 80 MiB, so that what a busy mount looks up is not read and unsealed again and
 	 * again (of a million files the names and nodes take 600). */
-	int code = sqlite3_exec(db, "PRAGMA foreign_keys = ON; PRAGMA cache_size = -131072", NULL, NULL, NULL);
+	int code = sqlite3_exec(db, "PRAGMA foreign_keys = ON; PRAGMA cache_size = -81920", NULL, NULL, NULL);
 	if (code != SQLITE_OK) {
 		rc = sql_failure(m, code, "preparing the connection");
 		meta_close(m);

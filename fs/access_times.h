@@ -8,8 +8,8 @@
  * A row that is changed for each file that is read is a statement and a savepoint of its own, in the order in which
  * they are read, and its page is sealed with the next commit. Here the times wait, and are written many at a time in
  * the order of the table: 27,800 instructions a close are 17,100, and 9,000 of the sweep. [measured: callgrind, 3,000
- * files of 1 KiB read cold] So a crash may cost a file the time of its last reading, as on any file system mounted with
- * lazytime; nothing else is told late, and a clean end loses none.
+ * files of 1 KiB read cold] So a crash may cost a file the time of its last reading, much as on a file system mounted
+ * with lazytime (which a sync writes, while here it does not); nothing else is told late, and a clean end loses none.
  *
  * Bounded: ACCESS_TIMES_MAX places of 16 bytes, of which memory is taken as they are used. Thread-safe. The lock is
  * innermost and never held during a statement: all but write may be called in a meta operation.
