@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import ended  # noqa: F401  (what it does when imported)
 
@@ -52,6 +53,16 @@ class Tests:
 
     def clean_up(self):
         pass
+
+    def unmount(self, mnt):
+        """In a clean-up. A program that has ended may have children that are still ending, as rsync has: asks again."""
+        for _ in range(50):
+            done = subprocess.run([ASSAYFS, "umount", mnt], capture_output=True, check=False, timeout=60)
+            if done.returncode == 0:
+                return
+            time.sleep(0.1)
+        self.faults.append(f"unmounting: {done.stderr.decode()}")
+        subprocess.run(["umount", "-l", mnt], check=False)
 
     def path(self, name):
         return os.path.join(self.directory, name)

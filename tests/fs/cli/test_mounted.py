@@ -46,10 +46,7 @@ class MountedTests(Tests):
     def clean_up(self):
         mounts = open("/proc/self/mountinfo", encoding="utf-8").read()
         if f" {self.path('mnt')} " in mounts:  # os.path.ismount says no of a mount whose process died
-            done = subprocess.run([ASSAYFS, "umount", self.path("mnt")], capture_output=True, check=False, timeout=60)
-            if done.returncode:
-                self.faults.append(f"unmounting: {done.stderr.decode()}")
-                subprocess.run(["umount", "-l", self.path("mnt")], check=False)
+            self.unmount(self.path("mnt"))
 
     def put(self, path, content):
         full = os.path.join(self.mnt, path)

@@ -156,10 +156,7 @@ class GateTests(Tests):
     def clean_up(self):
         self.stop_readers()
         if self.is_mounted():
-            done = subprocess.run([ASSAYFS, "umount", self.path("mnt")], capture_output=True, check=False, timeout=60)
-            if done.returncode:
-                self.faults.append(f"unmounting: {done.stderr.decode()}")
-                subprocess.run(["umount", "-l", self.path("mnt")], check=False)
+            self.unmount(self.path("mnt"))
 
     # ---- files
 
