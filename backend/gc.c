@@ -31,12 +31,6 @@
 #define REST_MOST_NS ((int64_t)200 * 1000000)
 #define REST_LEAST_NS ((int64_t)1000000)
 
-static int64_t monotonic_ns(void) {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 int gc_open(Store *store, unsigned grace_ms, Gc **ret) {
 	Gc *gc = calloc(1, sizeof *gc);
 	if (!gc)

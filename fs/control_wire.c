@@ -1,6 +1,7 @@
 #include "fs/control_wire.h"
 
 #include "crypto/base/cleanup.h"
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 
@@ -9,7 +10,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define FIRST_BUFFER 4096
 
@@ -55,14 +55,8 @@ int wire_parse(struct bytes text, json_t **ret) {
 
 /* ---- the socket ---- */
 
-static int64_t milliseconds(void) {
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int64_t deadline_of(int timeout_ms) {
-	return timeout_ms < 0 ? -1 : milliseconds() + timeout_ms;
+	return timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 }
 
 /* Waits until `events` or the deadline (-1: none). */
@@ -70,7 +64,7 @@ static int wait_for(int fd, short events, int64_t deadline) {
 	for (;;) {
 		int left = -1;
 		if (deadline >= 0) {
-			int64_t rest = deadline - milliseconds();
+			int64_t rest = deadline - monotonic_ms();
 			left = rest > 0 ? (int)rest : 0;
 		}
 		struct pollfd pollfd = {.fd = fd, .events = events};

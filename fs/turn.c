@@ -1,4 +1,5 @@
 #include "fs/turn.h"
+#include "crypto/base/deadline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,12 +78,6 @@ void turn_free(Turn *turn) {
 	free(turn);
 }
 
-static uint64_t now_ns(void) {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 /* ---- who has it ---- */
 
 static void wake_one(Turn *turn) {
@@ -108,10 +103,7 @@ static void wait_change(Turn *turn) {
 
 /* The same for a tick at most. True: it was woken. */
 static bool wait_tick(Turn *turn) {
-	clock_gettime(CLOCK_MONOTONIC, &turn->until);
-	turn->until.tv_nsec += TICK_NS;
-	turn->until.tv_sec += turn->until.tv_nsec / 1000000000;
-	turn->until.tv_nsec %= 1000000000;
+	turn->until = deadline_after_ns(TICK_NS);
 	turn->waiting++;
 	pthread_mutex_unlock(&turn->lock);
 	int rc;
@@ -210,12 +202,12 @@ void turn_pass(Turn *turn) {
 static ssize_t poll_request(Turn *turn, int fd, void *buffer, size_t capacity) {
 	ssize_t got = read(fd, buffer, capacity);
 	turn->at_once = got >= 0;
-	uint64_t begun = now_ns(), last = begun, now = begun;
+	int64_t begun = monotonic_ns(), last = begun, now = begun;
 	while (got < 0 && errno == EAGAIN && now - begun < POLL_NS && now - last < YIELDED_NS) {
 		sched_yield();
 		got = read(fd, buffer, capacity);
 		last = now;
-		now = now_ns();
+		now = monotonic_ns();
 	}
 	if (got >= 0 || errno != EAGAIN) {
 		turn->vain -= turn->vain > 0;

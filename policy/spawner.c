@@ -1,5 +1,6 @@
 #include "policy/spawner.h"
 
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/ready.h"
 #include "crypto/digest.h"
@@ -16,7 +17,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include <jansson.h>
 
@@ -133,12 +133,6 @@ struct spawner {
 	size_t count;
 };
 
-static int64_t now_ms(void) {
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void tell(int status, enum spawn_end end, int value) {
 	struct spawn_status message = {.magic = SPAWN_MAGIC, .end = (uint32_t)end, .value = value};
 	(void)!write(status, &message, sizeof message);
@@ -185,7 +179,7 @@ static void start(struct spawner *s, const struct spawn_request *request, const 
 	s->running[s->count++] = (struct running){.pid = pid,
 	        .pidfd = pidfd,
 	        .status = fds[SPAWN_FD_STATUS],
-	        .deadline_ms = now_ms() + (int64_t)request->seconds * 1000};
+	        .deadline_ms = monotonic_ms() + (int64_t)request->seconds * 1000};
 }
 
 static void end(struct spawner *s, size_t i) {
@@ -200,7 +194,7 @@ static void end(struct spawner *s, size_t i) {
 }
 
 static int time_left(const struct spawner *s) {
-	int64_t now = now_ms(), left = 60000;
+	int64_t now = monotonic_ms(), left = 60000;
 	for (size_t i = 0; i < s->count; i++)
 		if (!s->running[i].is_late && s->running[i].deadline_ms - now < left)
 			left = s->running[i].deadline_ms - now;
@@ -208,7 +202,7 @@ static int time_left(const struct spawner *s) {
 }
 
 static void look_after(struct spawner *s, const struct pollfd *polls) {
-	int64_t now = now_ms();
+	int64_t now = monotonic_ms();
 	/* Backwards: the place of one that has ended is taken by the last one, which has been looked at. */
 	for (size_t i = s->count; i-- > 0;) {
 		struct running *worker = &s->running[i];

@@ -1,5 +1,6 @@
 #include "policy/worker.h"
 
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
 #include "policy/sandbox.h"
@@ -290,12 +291,6 @@ static void free_job(struct job *job) {
 	free(job->answer);
 }
 
-static int64_t now_ms(void) {
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* A file's size, which costs nothing when it is all holes, must not buy a worker the machine. */
 static uint64_t half_of_memory(void) {
 	long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
@@ -446,7 +441,7 @@ static int is_interrupted(const struct job *job) {
 
 /* Moves bytes until the file is read, the worker has ended, and its answer is here. */
 static int converse(struct job *job) {
-	int64_t deadline = now_ms() + (int64_t)job->limits.seconds * 1000 + GRACE_MS;
+	int64_t deadline = monotonic_ms() + (int64_t)job->limits.seconds * 1000 + GRACE_MS;
 	for (;;) {
 		int rc = is_interrupted(job);
 		if (rc >= 0)
@@ -470,7 +465,7 @@ static int converse(struct job *job) {
 			feed(job);
 		if (polls[2].revents)
 			take_status(job);
-		if (job->status >= 0 && now_ms() > deadline) {
+		if (job->status >= 0 && monotonic_ms() > deadline) {
 			job->is_late = true;
 			closep(&job->status); /* which the spawner takes as a call to kill */
 			closep(&job->result);

@@ -1,12 +1,12 @@
 #include "fs/command/progress.h"
 
+#include "crypto/base/deadline.h"
 #include "fs/command/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NS_PER_SECOND INT64_C(1000000000)
@@ -23,12 +23,6 @@ struct Progress {
 	uint64_t done, total;
 	int64_t begun, drawn;
 };
-
-static int64_t monotonic(void) {
-	struct timespec now;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
-}
 
 Progress *progress_begin_on(
         int fd, bool is_terminal, int64_t (*now_ns)(void), const char *label, enum progress_unit unit, uint64_t total) {
@@ -49,7 +43,7 @@ Progress *progress_begin_on(
 Progress *progress_begin(const char *label, enum progress_unit unit, uint64_t total) {
 	const char *terminal = getenv("TERM");
 	bool can_draw = isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
-	return progress_begin_on(STDERR_FILENO, can_draw, monotonic, label, unit, total);
+	return progress_begin_on(STDERR_FILENO, can_draw, monotonic_ns, label, unit, total);
 }
 
 static const char *amount(const Progress *progress, uint64_t value, char buffer[static WORDS_BYTES]) {

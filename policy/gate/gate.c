@@ -1,5 +1,6 @@
 #include "policy/gate/internal.h"
 
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -99,12 +100,7 @@ static struct timespec wait_until(Gate *gate, bool for_long) {
 		if (left < wait_ns)
 			wait_ns = left > 1000000 ? left : 1000000;
 	}
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += wait_ns;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	return until;
+	return deadline_after_ns(wait_ns);
 }
 
 bool gate_is_stopping(Gate *gate) {

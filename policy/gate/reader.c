@@ -2,23 +2,17 @@
  * holes. */
 #include "policy/gate/internal.h"
 
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- is it still wanted? ---- */
 
 enum { LOOK_EVERY_MS = 500 };
-
-static int64_t now_ms(void) {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* What shows a newer version by now is still judged to the end: or a file that is appended to all the time never would
  * be. */
@@ -32,9 +26,9 @@ int gate_watch_look(void *arg) {
 	struct gate_watch *watch = arg;
 	if (gate_is_stopping(watch->gate))
 		return fault(ECANCELED, "the mount ends");
-	if (!watch->job || now_ms() < watch->next_look_ms)
+	if (!watch->job || monotonic_ms() < watch->next_look_ms)
 		return 0;
-	watch->next_look_ms = now_ms() + LOOK_EVERY_MS;
+	watch->next_look_ms = monotonic_ms() + LOOK_EVERY_MS;
 	Meta *m = store_meta(watch->gate->store);
 	meta_begin(m);
 	bool gone = is_gone(m, watch);
