@@ -147,32 +147,10 @@ void store_info(Store *store, struct store_info *ret);
 
 /*
  * fsync: returns when everything that was in the open transaction at the call is durable, together with the segments it
- * refers to. One sync serves all who wait. The caller may hold no lock that a deferral's hold takes. -EIO when that
+ * refers to. One sync serves all who wait. The caller may hold no content's lock. -EIO when that
  * can't be said (and never will be: the store has failed).
  */
 int store_commit_wait(Store *store);
-
-/*
- * Work that is put aside: acknowledged (not as durable), and not in the database yet. Who puts work aside joins the
- * commits, so that nothing that came later becomes durable before it (the log of what was synced does: synclog.h):
- *
- *     hold ─ all that was put aside is done; from now on nothing is put aside ─ COMMIT ─ sync ─ resume
- *
- * All are called from whichever thread carries out the round. No lock of the store is held during hold and resume, and
- * who waits for a commit may hold none that they take.
- */
-struct store_deferral {
-	bool (*waits)(void *arg); /* something is put aside: a commit is due as after an operation. Takes no lock */
-	/* Negative: what was put aside could not be done, and nobody else will: the store fails as if COMMIT had. */
-	int (*hold)(void *arg);
-	void (*resume)(void *arg, bool committed);
-	void *arg;
-};
-#define STORE_DEFERRALS_MAX 4
-
-/* Joins and leaves. The struct is copied; leaving (by its arg) waits for a round that is under way. */
-void store_defer_join(Store *store, const struct store_deferral *deferral);
-void store_defer_leave(Store *store, const void *arg);
 
 /*
  * Before each operation that changes something: 0; -ENOSPC while the file system has less left than the reserve; -EROFS

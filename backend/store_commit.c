@@ -14,7 +14,6 @@
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <time.h>
 
@@ -57,79 +56,6 @@ int store_commit_now(Store *store, int rc) {
 	return fault_while(rc, "committing");
 }
 
-/* ---- work that was put aside ---- */
-
-/* Whether something is to be committed; what `but` has put aside does not count. Lock held. */
-static bool waits_but(const Store *store, const void *but) {
-	bool waits = meta_pending(store->meta) > 0;
-	for (size_t i = 0; i < STORE_DEFERRALS_MAX && !waits; i++) {
-		const struct store_deferral *one = &store->deferrals[i];
-		waits = one->arg && one->arg != but && one->waits(one->arg);
-	}
-	return waits;
-}
-
-static bool is_waiting(const Store *store) {
-	return waits_but(store, NULL);
-}
-
-static int hold_all(Store *store) {
-	int rc = 0;
-	for (size_t i = 0; i < STORE_DEFERRALS_MAX; i++) {
-		if (!store->deferrals[i].arg)
-			continue;
-		int held = store->deferrals[i].hold(store->deferrals[i].arg);
-		rc = rc < 0 ? rc : held;
-	}
-	return rc;
-}
-
-static void resume_all(Store *store, bool committed) {
-	for (size_t i = 0; i < STORE_DEFERRALS_MAX; i++) {
-		if (store->deferrals[i].arg)
-			store->deferrals[i].resume(store->deferrals[i].arg, committed);
-	}
-}
-
-/* Locks, with no round under way. */
-static void lock_between_rounds(Store *store) {
-	pthread_mutex_lock(&store->lock);
-	while (store->in_round)
-		pthread_cond_wait(&store->served, &store->lock);
-}
-
-/* NULL as `arg`: a free place. Lock held. */
-static struct store_deferral *deferral_of(Store *store, const void *arg) {
-	for (size_t i = 0; i < STORE_DEFERRALS_MAX; i++) {
-		if (store->deferrals[i].arg == arg)
-			return &store->deferrals[i];
-	}
-	return NULL;
-}
-
-void store_defer_join(Store *store, const struct store_deferral *deferral) {
-	lock_between_rounds(store);
-	struct store_deferral *slot = deferral_of(store, NULL);
-	assert(slot);
-	*slot = *deferral;
-	pthread_mutex_unlock(&store->lock);
-}
-
-void store_defer_leave(Store *store, const void *arg) {
-	lock_between_rounds(store);
-	struct store_deferral *slot = deferral_of(store, arg);
-	if (slot)
-		*slot = (struct store_deferral){0};
-	pthread_mutex_unlock(&store->lock);
-}
-
-bool store_is_settled(Store *store) {
-	pthread_mutex_lock(&store->lock);
-	bool waits = waits_but(store, store);
-	pthread_mutex_unlock(&store->lock);
-	return !waits;
-}
-
 /* ---- the log of small fsyncs ---- */
 
 int store_give_room(Store *store) {
@@ -148,33 +74,46 @@ static uint64_t store_last_base(Store *store) {
 	return synclog_base(last.commit, last.time_ns);
 }
 
-static bool log_waits(void *arg) {
-	return synclog_waits(((Store *)arg)->synclog);
-}
-
-static int hold_log(void *arg) {
-	Store *store = arg;
+/*
+ * What it acknowledged is not in the database yet, and nothing that came later may be durable before it:
+ *
+ *     hold ─ all of it is put into the database; from now on nothing is logged ─ COMMIT ─ sync ─ resume
+ *
+ * No lock of the store is held during hold and resume, and who waits for a commit may hold none that they take. Who has
+ * no key of Landing has no log.
+ */
+static int hold_log(Store *store) {
+	if (!store->synclog)
+		return 0;
 	synclog_hold(store->synclog);
 	if (atomic_load(&store->given_up))
 		return fault(EIO, "what was synced of a file could not be kept; the next mount brings it back");
 	return content_put_logged(store);
 }
 
-static void resume_log(void *arg, bool committed) {
-	Store *store = arg;
-	synclog_resume(store->synclog, committed, store_last_base(store));
+static void resume_log(Store *store, bool committed) {
+	if (store->synclog)
+		synclog_resume(store->synclog, committed, store_last_base(store));
 }
 
 /* ---- rounds ---- */
 
+bool store_is_settled(Store *store) {
+	return meta_pending(store->meta) == 0;
+}
+
+static bool is_dirty(Store *store) {
+	return !store_is_settled(store) || (store->synclog && synclog_waits(store->synclog));
+}
+
 /* Most of the segments' bytes are synced before the lock is taken, so that others go on meanwhile. */
 static int commit_round(Store *store) {
-	int rc = hold_all(store);
+	int rc = hold_log(store);
 	if (rc == 0)
 		rc = segment_flush(store->segments);
 	meta_begin(store->meta);
 	rc = store_commit_now(store, rc);
-	resume_all(store, rc == 0);
+	resume_log(store, rc == 0);
 	return rc;
 }
 
@@ -182,7 +121,7 @@ static int commit_round(Store *store) {
 static void wait_for_work(Store *store) {
 	unsigned tick = store->commit_ms / TICKS + 1;
 	for (int ticks = 0; !store->stop;) {
-		bool waits = !store->failed && is_waiting(store);
+		bool waits = !store->failed && is_dirty(store);
 		if (waits && (meta_pending(store->meta) >= STORE_OPERATIONS || ticks >= TICKS - 1))
 			return;
 		/* The interval begins with the first operation, not with the last commit. */
@@ -224,11 +163,8 @@ static void *committer(void *arg) {
 
 /* Who has not Landing's key has no log, and commits each time. */
 static int start_log(Store *store) {
-	const struct store_deferral logged = {.waits = log_waits, .hold = hold_log, .resume = resume_log, .arg = store};
 	int rc = synclog_open(
 	        store->io, store->keyring, header_vault_id(store->header), store_last_base(store), &store->synclog);
-	if (rc == 0)
-		store_defer_join(store, &logged);
 	return rc == -ENOKEY ? 0 : rc;
 }
 
@@ -261,7 +197,7 @@ int store_commit_wait(Store *store) {
 		return 0;
 	pthread_mutex_lock(&store->lock);
 	/* All is durable already when nothing is pending and no round is between COMMIT and sync. */
-	if (store->in_round || is_waiting(store)) {
+	if (store->in_round || is_dirty(store)) {
 		uint64_t ticket = ++store->wanted;
 		while (store->done < ticket && !store->failed && !store->stop) {
 			if (store->in_round)

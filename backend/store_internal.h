@@ -67,9 +67,8 @@ struct Store {
 	pthread_cond_t wake, served;
 	uint64_t wanted, done; /* last ticket drawn, last one served */
 	bool in_round, stop, failed;
-	_Atomic bool given_up; /* what was acknowledged can't be committed: the next round fails */
-	struct store_deferral deferrals[STORE_DEFERRALS_MAX]; /* those with an arg; not changed during a round */
-	_Atomic bool wants_checkpoint;                        /* with the next commit, whatever the log's size */
+	_Atomic bool given_up;         /* what was acknowledged can't be committed: the next round fails */
+	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
 	uint64_t durable_records;
 };
 

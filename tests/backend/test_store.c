@@ -1,5 +1,6 @@
 /* The vault as a whole: opening, group commit, failures of the disk, crashes, clean ends. */
 #include "backend/audit.h"
+#include "backend/content_internal.h"
 #include "tests/backend/faulty_io.h"
 #include "tests/backend/recorder.h"
 #include "tests/backend/test_vault.h"
@@ -230,79 +231,13 @@ static void without_waiting_all_is_durable_after_an_interval(void **state) {
 	assert_text(v, a, "kept");
 }
 
-/* ---- work that is put aside ---- */
-
-struct put_aside {
-	struct test_vault *v;
-	bool waits, held; /* between hold and resume */
-	bool fails;
-	uint64_t node;
-	unsigned holds, commits;
-};
-
-static bool aside_waits(void *arg) {
-	return ((struct put_aside *)arg)->waits;
-}
-
-static int aside_hold(void *arg) {
-	struct put_aside *aside = arg;
-	assert_false(aside->held);
-	aside->held = true;
-	aside->holds++;
-	if (aside->fails)
-		return -EIO;
-	if (aside->waits)
-		aside->node = make_file(aside->v, "aside", "done late");
-	aside->waits = false;
-	return 0;
-}
-
-static void aside_resume(void *arg, bool committed) {
-	struct put_aside *aside = arg;
-	assert_true(aside->held);
-	aside->held = false;
-	aside->commits += committed;
-}
-
-static void join(struct put_aside *aside) {
-	store_defer_join(aside->v->store,
-	        &(struct store_deferral){
-	                .waits = aside_waits, .hold = aside_hold, .resume = aside_resume, .arg = aside});
-}
-
-static void a_commit_has_what_was_put_aside(void **state) {
+static void what_was_acknowledged_and_can_not_be_kept_fails_the_store(void **state) {
 	struct test_vault *v = *state;
-	struct put_aside aside = {.v = v, .waits = true};
 	assert_rc(store_commit_wait(v->store));
-	join(&aside);
-	assert_rc(store_commit_wait(v->store)); /* nothing else is to be committed */
-	assert_int_equal(aside.commits, 1);
-	test_vault_crash(v);
-	assert_text(v, aside.node, "done late");
-}
-
-static void who_left_is_not_asked_any_more(void **state) {
-	struct test_vault *v = *state;
-	struct put_aside aside = {.v = v, .waits = true}, other = {.v = v};
-	join(&aside);
-	join(&other);
-	store_defer_leave(v->store, &aside);
-	make_file(v, "a", "kept");
-	assert_rc(store_commit_wait(v->store));
-	assert_int_equal(aside.holds, 0);
-	assert_int_equal(other.commits, 1);
-	store_defer_leave(v->store, &other);
-}
-
-static void what_was_put_aside_and_can_not_be_done_fails_the_store(void **state) {
-	struct test_vault *v = *state;
-	struct put_aside aside = {.v = v, .waits = true, .fails = true};
 	make_file(v, "a", "not acknowledged");
-	join(&aside);
+	store_give_up(v->store);
 	assert_int_equal(store_commit_wait(v->store), -EIO);
-	assert_int_equal(aside.commits, 0);
 	assert_int_equal(store_space_check(v->store), -EROFS);
-	store_defer_leave(v->store, &aside);
 	assert_int_equal(store_close(v->store), -EIO);
 	v->store = NULL;
 }
@@ -559,9 +494,7 @@ int main(void) {
 	        TEST(a_synced_draft_becomes_a_version_and_another_is_dropped),
 	        TEST(what_a_crash_left_in_segments_is_cut),
 	        TEST(after_a_failed_sync_the_vault_only_reads),
-	        TEST(a_commit_has_what_was_put_aside),
-	        TEST(who_left_is_not_asked_any_more),
-	        TEST(what_was_put_aside_and_can_not_be_done_fails_the_store),
+	        TEST(what_was_acknowledged_and_can_not_be_kept_fails_the_store),
 	        TEST(a_full_disk_is_told_and_passes),
 	        TEST(one_sync_serves_all_who_wait),
 	};
