@@ -165,6 +165,14 @@ void inode_show(InodeTable *table, uint64_t ino, struct node *node) {
 	pthread_mutex_unlock(&table->lock);
 }
 
+void inode_access_set(InodeTable *table, uint64_t ino) {
+	pthread_mutex_lock(&table->lock);
+	Inode *inode = peek(table, ino);
+	if (inode)
+		atomic_store(&inode->is_read, false);
+	pthread_mutex_unlock(&table->lock);
+}
+
 bool inode_is_plain(InodeTable *table, uint64_t ino) {
 	pthread_mutex_lock(&table->lock);
 	const Inode *inode = peek(table, ino);

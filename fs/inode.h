@@ -46,6 +46,7 @@ typedef struct Inode {
 	 * since; 0: nothing to write (ctime: as mtime). */
 	_Atomic int64_t written_at, changed_at;
 	_Atomic int64_t handed_at; /* the written_at that the content was given last */
+	atomic_bool is_read;       /* since the time of its last access was set, if it was */
 	atomic_bool unlinked;      /* no name is left: the draft is dropped at the last close */
 	atomic_bool privileged;    /* may have set-id bits or file capabilities that a write has to clear */
 
@@ -76,6 +77,9 @@ void inode_put(InodeTable *table, Inode *inode);
 /* What stat shows of an open inode in place of its node's row: size, mtime and ctime. Changes nothing in `node` if it
  * is not open or has none of its own. */
 void inode_show(InodeTable *table, uint64_t ino, struct node *node);
+
+/* The time of the last access was set: what was read before does not count any more. */
+void inode_access_set(InodeTable *table, uint64_t ino);
 
 /* True if the number is open, and its file has neither set-id bits nor any extended attribute. */
 bool inode_is_plain(InodeTable *table, uint64_t ino);

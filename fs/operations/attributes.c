@@ -245,8 +245,10 @@ static int apply(struct call *call, struct setattr *change, struct node *values)
 	if (mask == 0)
 		return 0;
 	int rc = tree_setattr(call->meta, change->node.id, values, mask, &change->result);
-	if (rc == 0 && mask & TREE_ATIME)
+	if (rc == 0 && mask & TREE_ATIME) {
 		access_times_drop(call->fs->access_times, change->node.id);
+		inode_access_set(call->fs->inodes, change->ino);
+	}
 	return rc;
 }
 

@@ -59,7 +59,7 @@ void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 		fuse_reply_err(req, rc == -EBADMSG ? EIO : -rc);
 		return;
 	}
-	atomic_fetch_add(&handle->bytes_read, got);
+	handle_note_read(handle, got);
 	fuse_reply_buf(req, (const char *)buffer, got);
 }
 
@@ -236,7 +236,7 @@ void operation_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
 		fuse_reply_err(req, -rc);
 		return;
 	}
-	atomic_fetch_add(&from->bytes_read, done);
+	handle_note_read(from, done);
 	atomic_fetch_add(&to->bytes_written, done);
 	fuse_reply_write(req, (size_t)done);
 }

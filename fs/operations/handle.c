@@ -149,7 +149,8 @@ static int record_close(struct filesystem *fs, const Inode *inode, struct audit_
 	if (call_node_path(fs, inode->node, path, sizeof path) == 0)
 		event->path = path;
 	bool is_due = false;
-	int rc = was_read && !fs->read_only ? note_access_time(fs, inode->node, &is_due) : 0;
+	int rc = was_read && atomic_load(&inode->is_read) && !fs->read_only ? note_access_time(fs, inode->node, &is_due)
+	                                                                    : 0;
 	if (rc == 0)
 		rc = audit_record(fs->meta, event, NULL);
 	rc = meta_end(fs->meta, rc);

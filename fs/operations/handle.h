@@ -35,6 +35,13 @@ static inline struct handle *handle_of(const struct fuse_file_info *fi) {
 	return (struct handle *)(uintptr_t)fi->fh;
 }
 
+/* Of its file so many bytes were read through it. */
+static inline void handle_note_read(struct handle *handle, uint64_t bytes) {
+	atomic_fetch_add(&handle->bytes_read, bytes);
+	if (bytes > 0)
+		atomic_store(&handle->inode->is_read, true);
+}
+
 /* Makes the handle of an inode whose reference it takes over. A writer is counted. NULL without memory. */
 struct handle *handle_new(Inode *inode, int flags, const struct actor *actor);
 

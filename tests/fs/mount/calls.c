@@ -180,6 +180,31 @@ end:
 	close(fd);
 }
 
+static int64_t read_at(const char *name) {
+	struct statx about;
+	char version[32];
+	if (getxattr(name, "user.assayfs.version", version, sizeof version) < 0 || /* waits for the RELEASE */
+	        statx(AT_FDCWD, name, AT_STATX_FORCE_SYNC, STATX_ATIME, &about) < 0)
+		die(name);
+	return about.stx_atime.tv_sec;
+}
+
+static void a_time_of_access_that_was_set_stays_until_the_next_reading(void) {
+	static const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_nsec = UTIME_OMIT}};
+	_Alignas(BLOCK) static uint8_t block[BLOCK];
+	close(make("accessed", BLOCK));
+	int fd = open("accessed", O_RDONLY | O_DIRECT);
+	if (fd < 0 || read(fd, block, BLOCK) != BLOCK || futimens(fd, times) < 0)
+		die("accessed");
+	close(fd);
+	expect("what was read before does not count", read_at("accessed") == 1000000000);
+	fd = open("accessed", O_RDONLY | O_DIRECT);
+	if (fd < 0 || futimens(fd, times) < 0 || read(fd, block, BLOCK) != BLOCK)
+		die("accessed");
+	close(fd);
+	expect("what is read after it does", read_at("accessed") > 1000000000);
+}
+
 static void data_that_the_kernel_still_holds_is_found(void) {
 	int fd = open("dirty", O_RDWR | O_CREAT | O_TRUNC, 0644);
 	if (fd < 0 || pwrite(fd, "data", 4, 10 * BLOCK) != 4)
@@ -374,6 +399,7 @@ int main(int argc, char **argv) {
 	zeros_may_lengthen_a_file_and_room_may_not();
 	a_mapping_sees_the_hole();
 	a_label_is_told_where_one_is();
+	a_time_of_access_that_was_set_stays_until_the_next_reading();
 	data_that_the_kernel_still_holds_is_found();
 	a_file_without_a_name_gets_one_or_is_gone();
 	renaming_what_is_listed_comes_to_an_end();
