@@ -52,7 +52,7 @@ static int load_key(void *arg, const struct audit_stored *record) {
 static int load_keys(Meta *m) {
 	AuditLog *log = m->audit;
 	log->keys_tile = log->frontier.size / AUDIT_TILE_HASHES;
-	int rc = audit_pending_reserve(log);
+	int rc = audit_reserve(log, 0);
 	if (rc < 0)
 		return rc;
 	return audit_each(m, log->keys_tile * AUDIT_TILE_HASHES, log->frontier.size, false, load_key, log);
@@ -83,10 +83,10 @@ int audit_log_open(Meta *m) {
 
 void audit_log_close(Meta *m) {
 	if (m->audit) {
-		free(m->audit->pending);
+		free(m->audit->leaves);
 		free(m->audit->keys);
 		free(m->audit->kept.data);
-		free(m->audit->kept.ends);
+		free(m->audit->kept.marks);
 	}
 	free(m->audit);
 	m->audit = NULL;
@@ -96,34 +96,32 @@ void audit_log_undo(Meta *m) {
 	AuditLog *log = m->audit;
 	if (!log || !log->is_open)
 		return;
-	log->pending_count = (size_t)(m->state.audit_size - log->frontier.size);
+	size_t left = (size_t)(m->state.audit_size - log->frontier.size);
+	log->hashed = log->hashed < left ? log->hashed : left;
 	audit_kept_cut(&log->kept, m->state.audit_size);
+	(void)audit_count_unhashed(m);
 	if (log->interned)
 		audit_texts_forget(log);
 	log->interned = false;
 }
 
-int audit_pending_reserve(AuditLog *log) {
-	if (log->pending_count < log->pending_room)
+int audit_reserve(AuditLog *log, size_t waiting) {
+	if (waiting < log->room)
 		return 0;
-	size_t room = log->pending_room ? 2 * log->pending_room : 1024;
-	merkle_hash *grown = realloc(log->pending, room * sizeof *grown);
+	size_t room = log->room ? 2 * log->room : 1024;
+	merkle_hash *grown = realloc(log->leaves, room * sizeof *grown);
 	if (grown)
-		log->pending = grown;
+		log->leaves = grown;
 	struct audit_keys *keys = realloc(log->keys, (room + AUDIT_TILE_HASHES) * sizeof *keys);
 	if (keys)
 		log->keys = keys;
-	size_t *ends = realloc(log->kept.ends, room * sizeof *ends);
-	if (ends)
-		log->kept.ends = ends;
-	if (!grown || !keys || !ends)
+	struct audit_mark *marks = realloc(log->kept.marks, room * sizeof *marks);
+	if (marks)
+		log->kept.marks = marks;
+	if (!grown || !keys || !marks)
 		return fault(ENOMEM, "recording in the audit log");
-	log->pending_room = room;
+	log->room = room;
 	return 0;
-}
-
-struct audit_keys *audit_keys_next(AuditLog *log) {
-	return &log->keys[log->frontier.size % AUDIT_TILE_HASHES + log->pending_count];
 }
 
 /* ---- interning ---- */
@@ -278,21 +276,20 @@ static int may_record(Meta *m) {
 int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	meta_assert_running(m);
 	AuditLog *log = m->audit;
+	size_t waiting = (size_t)(m->state.audit_size - log->frontier.size);
 	struct audit_row row;
 	int rc = may_record(m);
 	if (rc == 0)
 		rc = normalise(m, event, &row);
 	if (rc == 0)
-		rc = audit_pending_reserve(log);
+		rc = audit_reserve(log, waiting);
 	if (rc == 0)
 		rc = intern_all(m, &row);
 	if (rc == 0)
 		rc = audit_keep(m, &row.stored);
 	if (rc < 0)
 		return rc;
-	size_t length = audit_line(&row, log->line);
-	*audit_keys_next(log) = audit_keys_of(&row.stored);
-	merkle_leaf(bytes_of(log->line, length), log->pending[log->pending_count++]);
+	log->keys[log->frontier.size % AUDIT_TILE_HASHES + waiting] = audit_keys_of(&row.stored);
 	m->state.audit_size++;
 	m->state.audit_time = row.stored.time_ns;
 	if (ret_seq)

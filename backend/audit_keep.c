@@ -1,5 +1,5 @@
-/* Records in memory, and their way into packs. An operation is undone by cutting them off; its records and what it did
- * are written before the same COMMIT. */
+/* Records in memory, their leaves, and their way into packs. An operation is undone by cutting them off; its records
+ * and what it did are written before the same COMMIT. */
 #include "backend/audit_private.h"
 #include "backend/meta_private.h"
 
@@ -25,25 +25,74 @@ int audit_keep(Meta *m, const struct audit_stored *record) {
 		return rc;
 	bool begins = kept->count == 0 || record->seq % AUDIT_TILE_HASHES == 0;
 	kept->size += audit_pack_put(record, begins ? NULL : &m->state.audit_time, kept->data + kept->size);
-	kept->ends[kept->count++] = kept->size;
+	kept->marks[kept->count++] = (struct audit_mark){.end = kept->size, .time_ns = record->time_ns};
 	return 0;
 }
 
 void audit_kept_cut(struct audit_kept *kept, uint64_t end) {
 	/* what was written already, in an operation that could not be kept after all, is gone with its savepoint */
 	kept->count = end > kept->first ? (size_t)(end - kept->first) : 0;
-	kept->size = kept->count ? kept->ends[kept->count - 1] : 0;
+	kept->size = kept->count ? kept->marks[kept->count - 1].end : 0;
 }
+
+/* ---- leaves ---- */
+
+/* The one after those that are hashed. */
+static int hash_next(Meta *m) {
+	AuditLog *log = m->audit;
+	const struct audit_kept *kept = &log->kept;
+	uint64_t seq = log->frontier.size + log->hashed;
+	size_t at = (size_t)(seq - kept->first);
+	const struct audit_mark *before = at ? &kept->marks[at - 1] : NULL;
+	size_t begin = before ? before->end : 0;
+	bool begins = !before || seq % AUDIT_TILE_HASHES == 0;
+	struct audit_stored record;
+	struct audit_row row;
+	int rc = audit_pack_get(seq, begins ? NULL : &before->time_ns,
+	        bytes_of(kept->data + begin, kept->marks[at].end - begin), &record);
+	if (rc == 0)
+		rc = audit_row_of(m, &record, &row);
+	if (rc == 0)
+		merkle_leaf(bytes_of(log->line, audit_line(&row, log->line)), log->leaves[log->hashed++]);
+	return rc;
+}
+
+size_t audit_count_unhashed(Meta *m) {
+	AuditLog *log = m->audit;
+	size_t unhashed = (size_t)(m->state.audit_size - log->frontier.size) - log->hashed;
+	atomic_store(&log->unhashed, unhashed);
+	return unhashed;
+}
+
+int audit_hash(Meta *m, size_t most, size_t *ret_left) {
+	meta_assert_running(m);
+	int rc = sql_refuse_failed(m);
+	size_t left = audit_count_unhashed(m);
+	for (; rc == 0 && left > 0 && most > 0; left--, most--)
+		rc = hash_next(m);
+	left = audit_count_unhashed(m);
+	if (ret_left)
+		*ret_left = left;
+	return rc;
+}
+
+size_t audit_unhashed(const Meta *m) {
+	return atomic_load(&m->audit->unhashed);
+}
+
+/* ---- packs ---- */
 
 int audit_kept_write(Meta *m) {
 	struct audit_kept *kept = &m->audit->kept;
-	int rc = kept->count ? meta_raise_schema(m) : 0;
+	int rc = audit_hash(m, SIZE_MAX, NULL);
+	if (rc == 0 && kept->count)
+		rc = meta_raise_schema(m);
 	size_t begin = 0;
 	for (size_t at = 0; rc == 0 && at < kept->count;) {
 		uint64_t first = kept->first + at;
 		size_t left = AUDIT_TILE_HASHES - (size_t)(first % AUDIT_TILE_HASHES);
 		size_t count = kept->count - at < left ? kept->count - at : left;
-		size_t end = kept->ends[at + count - 1];
+		size_t end = kept->marks[at + count - 1].end;
 		rc = SQL_RUN(m, "INSERT INTO audit_pack (first, count, records) VALUES (?, ?, ?)", v_u64(first),
 		        v_u64(count), v_blob(kept->data + begin, end - begin));
 		at += count;
@@ -63,6 +112,8 @@ int audit_log_spill(Meta *m) {
 }
 
 void audit_log_kept(Meta *m) {
-	if (m->audit)
-		m->audit->interned = false;
+	if (!m->audit)
+		return;
+	m->audit->interned = false;
+	(void)audit_count_unhashed(m);
 }

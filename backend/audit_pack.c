@@ -205,19 +205,34 @@ static void take_record(struct reader *r, const int64_t *before, struct audit_st
 	take_detail(r, flags, ret);
 }
 
+static struct reader reader_of(struct bytes bytes) {
+	return (struct reader){.at = bytes.data, .end = bytes.size ? bytes.data + bytes.size : bytes.data};
+}
+
+/* `is_last`: nothing may follow. */
+static int read_record(
+        struct reader *r, uint64_t seq, const int64_t *before, bool is_last, struct audit_stored *ret_record) {
+	*ret_record = (struct audit_stored){.seq = seq};
+	take_record(r, before, ret_record);
+	if (r->bad || (is_last && r->at != r->end))
+		return fault(EUCLEAN, "metadata: audit record %llu is malformed", (unsigned long long)seq);
+	return 0;
+}
+
+int audit_pack_get(uint64_t seq, const int64_t *before, struct bytes record, struct audit_stored *ret_record) {
+	struct reader r = reader_of(record);
+	return read_record(&r, seq, before, true, ret_record);
+}
+
 int audit_pack_read(
         uint64_t first, uint64_t count, struct bytes pack, struct audit_stored ret_records[static AUDIT_TILE_HASHES]) {
 	if (first > INT64_MAX || count == 0 || count > AUDIT_TILE_HASHES - first % AUDIT_TILE_HASHES)
 		return fault(EUCLEAN, "metadata: the pack of audit record %llu is not within a tile",
 		        (unsigned long long)first);
-	struct reader r = {.at = pack.data, .end = pack.size ? pack.data + pack.size : pack.data};
-	for (uint64_t i = 0; i < count; i++) {
-		struct audit_stored *record = &ret_records[i];
-		*record = (struct audit_stored){.seq = first + i};
-		take_record(&r, i ? &ret_records[i - 1].time_ns : NULL, record);
-		if (r.bad || (i + 1 == count && r.at != r.end))
-			return fault(
-			        EUCLEAN, "metadata: audit record %llu is malformed", (unsigned long long)(first + i));
-	}
-	return 0;
+	struct reader r = reader_of(pack);
+	int rc = 0;
+	for (uint64_t i = 0; rc == 0 && i < count; i++)
+		rc = read_record(
+		        &r, first + i, i ? &ret_records[i - 1].time_ns : NULL, i + 1 == count, &ret_records[i]);
+	return rc;
 }

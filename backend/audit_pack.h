@@ -61,6 +61,12 @@ size_t audit_pack_put(
         const struct audit_stored *record, const int64_t *before, uint8_t ret_bytes[static AUDIT_RECORD_BYTES_MAX]);
 
 /*
+ * Reads one record, of which `record` is all; `before` as it was written, texts are borrowed from `record`. -EUCLEAN as
+ * below.
+ */
+int audit_pack_get(uint64_t seq, const int64_t *before, struct bytes record, struct audit_stored *ret_record);
+
+/*
  * Reads the whole pack of `count` records that begin with `first`; texts are borrowed from `pack`. -EUCLEAN, with words
  * that name the record, for anything but what audit_pack_put wrote.
  */

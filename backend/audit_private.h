@@ -2,7 +2,7 @@
  * audit_private: what the sources of the audit log share. Not for other modules.
  *
  *      audit.c        records: normalising, interning, recording
- *      audit_keep.c   what is not on the disk yet, and its way into packs;  audit_pack.c  their bytes
+ *      audit_keep.c   what is not on the disk yet, its leaves, and its way into packs;  audit_pack.c  their bytes
  *      audit_read.c   records read back from wherever they are
  *      audit_line.c   a record as its leaf
  *      audit_tree.c   leaves as tiles
@@ -78,13 +78,18 @@ struct audit_keys {
 	bool has_path, has_path2;
 };
 
+struct audit_mark {
+	size_t end; /* of the record in the bytes that are kept */
+	int64_t time_ns;
+};
+
 /* Records that are not on the disk yet, as packs have them: a pack begins with the first and with each tile. */
 struct audit_kept {
 	uint64_t first; /* sequence of the first one */
 	size_t count;
 	uint8_t *data;
 	size_t size, room;
-	size_t *ends; /* where each record ends in `data`; room for as many as there are leaves */
+	struct audit_mark *marks; /* room for as many as there are leaves */
 };
 /* What is held of records at most, and besides what one operation records: more is written before its end, although the
  * commit comes later. A commit each 4,000 operations finds some 200 KiB. */
@@ -97,9 +102,10 @@ struct AuditLog {
 	bool reading;   /* audit_each is under way */
 	bool read_only; /* the database is */
 	struct audit_kept kept;
-	merkle_hash *pending; /* leaves recorded since, in order */
-	size_t pending_count, pending_room;
-	struct audit_keys *keys; /* of the records since tile keys_tile began; room for a tile more than `pending` */
+	merkle_hash *leaves; /* of the records since, in order: the first `hashed` of them */
+	size_t hashed, room;
+	_Atomic size_t unhashed; /* the rest of them, as any thread may know it */
+	struct audit_keys *keys; /* of the records since tile keys_tile began; room for a tile more than `leaves` */
 	uint64_t keys_tile;      /* the last one that is not full */
 	bool interned;           /* this operation added strings */
 	struct audit_cached cache[AUDIT_CACHE_SLOTS]; /* by text */
@@ -112,16 +118,16 @@ struct AuditLog {
 	char detail[AUDIT_DETAIL_MAX + 1];
 };
 
-/* Room for one more leaf, its keys, and the end of its record. */
-int audit_pending_reserve(AuditLog *log);
-
-/* Where the keys of the next record go. */
-struct audit_keys *audit_keys_next(AuditLog *log);
+/* Room for the leaf, keys and mark of one more record than so many that are not sealed. */
+int audit_reserve(AuditLog *log, size_t waiting);
 
 /* The numbers of a record that the index has. */
 struct audit_keys audit_keys_of(const struct audit_stored *record);
 
-/* Keeps the next record in memory; audit_pending_reserve was called before. */
+/* How many records have no leaf, for audit_unhashed, too. */
+size_t audit_count_unhashed(Meta *m);
+
+/* Keeps the next record in memory; audit_reserve was called before. */
 int audit_keep(Meta *m, const struct audit_stored *record);
 /* Those from sequence `end` on vanish. */
 void audit_kept_cut(struct audit_kept *kept, uint64_t end);

@@ -99,8 +99,8 @@ static int each_kept_of_tile(const struct walk *w, uint64_t tile) {
 	uint64_t first = tile * AUDIT_TILE_HASHES, end = first + AUDIT_TILE_HASHES;
 	first = first > kept->first ? first : kept->first;
 	end = end < kept->first + kept->count ? end : kept->first + kept->count;
-	size_t begins = first > kept->first ? kept->ends[first - kept->first - 1] : 0;
-	size_t ends = kept->ends[end - kept->first - 1];
+	size_t begins = first > kept->first ? kept->marks[first - kept->first - 1].end : 0;
+	size_t ends = kept->marks[end - kept->first - 1].end;
 	return each_of_pack(w, first, end - first, bytes_of(kept->data + begins, ends - begins));
 }
 

@@ -68,17 +68,18 @@ static void keep_keys_of_edge(AuditLog *log) {
 
 int audit_seal_commit(Meta *m) {
 	AuditLog *log = m->audit;
-	if (log->pending_count == 0)
+	if (m->state.audit_size == log->frontier.size)
 		return log->frontier.size ? 0 : meta_kv_put(m, KEY_FRONTIER, bytes_of("\0\0\0\0\0\0\0", 8));
 	int rc = audit_kept_write(m);
-	for (size_t i = 0; rc == 0 && i < log->pending_count; i++)
-		rc = merkle_frontier_append(&log->frontier, log->pending[i], take_hash, m);
+	for (size_t i = 0; rc == 0 && i < log->hashed; i++)
+		rc = merkle_frontier_append(&log->frontier, log->leaves[i], take_hash, m);
 	if (rc == 0)
 		rc = write_edge(m);
 	if (rc < 0)
 		return rc;
-	log->pending_count = 0;
+	log->hashed = 0;
 	log->interned = false;
+	(void)audit_count_unhashed(m);
 	keep_keys_of_edge(log);
 	uint8_t packed[MERKLE_FRONTIER_BYTES_MAX];
 	size_t size = merkle_frontier_serialize(&log->frontier, packed);

@@ -343,8 +343,7 @@ void meta_close(Meta *m) {
 
 /* ---- operations ---- */
 
-void meta_begin(Meta *m) {
-	pthread_mutex_lock(&m->lock);
+static void begin_locked(Meta *m) {
 	assert(!m->running);
 	m->running = true;
 	m->holder = pthread_self();
@@ -352,6 +351,18 @@ void meta_begin(Meta *m) {
 	m->before = m->state;
 	m->fresh.version.id = 0;
 	node_cache_begin(m->nodes);
+}
+
+void meta_begin(Meta *m) {
+	pthread_mutex_lock(&m->lock);
+	begin_locked(m);
+}
+
+bool meta_try_begin(Meta *m) {
+	bool locked = pthread_mutex_trylock(&m->lock) == 0;
+	if (locked)
+		begin_locked(m);
+	return locked;
 }
 
 static int control(Meta *m, const char *sql) {
@@ -395,6 +406,7 @@ static int keep(Meta *m) {
 		m->failed = true;
 		return rc;
 	}
+	m->pending_writes += m->in_savepoint;
 	m->in_savepoint = false;
 	m->changed = true;
 	m->pending++;
@@ -486,7 +498,7 @@ static int commit_locked(Meta *m, struct meta_committed *next) {
 	if (!sqlite3_get_autocommit(m->db))
 		(void)sqlite3_exec(m->db, "ROLLBACK", NULL, NULL, NULL);
 	m->in_transaction = m->changed = false;
-	m->pending = 0;
+	m->pending = m->pending_writes = 0;
 	return rc;
 }
 
@@ -514,6 +526,10 @@ int meta_commit(Meta *m, int rc, struct meta_committed *ret) {
 
 uint64_t meta_pending(const Meta *m) {
 	return m->pending;
+}
+
+uint64_t meta_pending_writes(const Meta *m) {
+	return m->pending_writes;
 }
 
 bool meta_failed(const Meta *m) {

@@ -75,6 +75,9 @@ DEFINE_CLEANUP(Meta, meta_close);
 /* Locks and starts an operation. Operations don't nest. */
 void meta_begin(Meta *m);
 
+/* The same, unless another one is running: false, and nothing was started. */
+bool meta_try_begin(Meta *m);
+
 /*
  * Ends the operation: rc >= 0 keeps its effects, rc < 0 undoes them (others' stay). Unlocks. Returns rc; or, when rc
  * was >= 0 but the database failed under the operation, that error, with the effects undone. Once a COMMIT or an undo
@@ -111,8 +114,10 @@ int meta_commit(Meta *m, int rc, struct meta_committed *ret);
  */
 int meta_commit_then(Meta *m, int rc, struct meta_committed *ret, int (*then)(void *arg), void *arg);
 
-/* Operations kept since the last commit that wrote something. Any thread, without the lock. */
+/* Operations kept since the last commit that wrote something; those of them that wrote more than records of the audit
+ * log. Any thread, without the lock. */
 uint64_t meta_pending(const Meta *m);
+uint64_t meta_pending_writes(const Meta *m);
 
 /* Whether the Meta has failed for good. Any thread, without the lock. */
 bool meta_failed(const Meta *m);

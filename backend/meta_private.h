@@ -90,7 +90,7 @@ struct Meta {
 	map_put_fn *map_put; /* NULL: nobody is told */
 	void *map_put_arg;
 
-	_Atomic uint64_t pending;
+	_Atomic uint64_t pending, pending_writes;
 	_Atomic uint64_t let_go; /* see version_let_go */
 	_Atomic bool failed;
 };

@@ -6,10 +6,11 @@
  *     operation  ─ …                                          ├─► one COMMIT, one sync ─► store_commit_wait returns
  *     fsync      ─ store_commit_wait ─────────────────────────┘
  *
- * The committer ends the open transaction every second while there is something to commit, at 4,000 operations, and at
- * once when somebody waits: segment_flush without the meta lock; then with it segment_flush of the rest, the segments'
- * rows, the audit tree's head, COMMIT; then without it the sync of the WAL. Then the durable sequence is published and
- * everybody who waited is woken.
+ * The committer ends the open transaction every second while there is something to commit, at 4,000 operations that
+ * wrote more than a record of the audit log, and at once when somebody waits: the leaves of records that have none,
+ * some at a time; segment_flush without the meta lock; then with it segment_flush of the rest, the segments' rows, the
+ * audit tree's head, COMMIT; then without it the sync of the WAL. Then the durable sequence is published and everybody
+ * who waited is woken.
  *
  * Damage of the metadata that other files of it make good (metadb.h) does not keep the vault from opening: each piece
  * is told to `notice`, and a mount for writing adds a record `damage`, as its checkpoints will put it right.
@@ -157,6 +158,13 @@ int store_commit_wait(Store *store);
  * for a read-only store, or one that has failed, whose changes would never become durable.
  */
 int store_space_check(Store *store);
+
+/*
+ * For a moment in which there is nothing else to do: some microseconds of what would otherwise be done in the next
+ * commit (audit_hash). Whether there is more that could be done now. Any thread; it
+ * waits for nobody.
+ */
+bool store_idle(Store *store);
 
 /* How many audit records are durable: those with a sequence below this may be served (audit_filter.before_seq). */
 uint64_t store_durable_seq(Store *store);

@@ -106,8 +106,36 @@ static bool is_dirty(Store *store) {
 	return !store_is_settled(store) || (store->synclog && synclog_waits(store->synclog));
 }
 
+/* Records: some microseconds' work, and what others may have to wait for. */
+#define LEAVES_IN_IDLE 2
+#define LEAVES_AT_ONCE 128
+
+/* Ends the operation. How many records have no leaf then; none counts where one can't be made, which the commit tells.
+ */
+static size_t hash_some(Store *store, size_t most) {
+	size_t left = 0;
+	int rc = meta_end(store->meta, audit_hash(store->meta, most, &left));
+	return rc < 0 ? 0 : left;
+}
+
+bool store_idle(Store *store) {
+	if (audit_unhashed(store->meta) == 0 || !meta_try_begin(store->meta))
+		return false;
+	return hash_some(store, LEAVES_IN_IDLE) > 0;
+}
+
+/* The commit would make the leaves that are missing, too, but all of them while everybody waits. */
+static void hash_before_commit(Store *store) {
+	size_t left = audit_unhashed(store->meta);
+	while (left > LEAVES_AT_ONCE) {
+		meta_begin(store->meta);
+		left = hash_some(store, LEAVES_AT_ONCE);
+	}
+}
+
 /* Most of the segments' bytes are synced before the lock is taken, so that others go on meanwhile. */
 static int commit_round(Store *store) {
+	hash_before_commit(store);
 	int rc = hold_log(store);
 	if (rc == 0)
 		rc = segment_flush(store->segments);
@@ -122,7 +150,7 @@ static void wait_for_work(Store *store) {
 	unsigned tick = store->commit_ms / TICKS + 1;
 	for (int ticks = 0; !store->stop;) {
 		bool waits = !store->failed && is_dirty(store);
-		if (waits && (meta_pending(store->meta) >= STORE_OPERATIONS || ticks >= TICKS - 1))
+		if (waits && (meta_pending_writes(store->meta) >= STORE_OPERATIONS || ticks >= TICKS - 1))
 			return;
 		/* The interval begins with the first operation, not with the last commit. */
 		ticks = waits ? ticks + 1 : 0;

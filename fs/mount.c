@@ -201,6 +201,10 @@ static void watch_mount(struct mounting *mounting) {
 	mounting->guard = NULL;
 }
 
+static bool use_moment(void *store) {
+	return store_idle(store);
+}
+
 static int mount_session(struct mounting *mounting) {
 	const struct mount_options *options = mounting->options;
 	struct session_options session = {.mountpoint = options->mountpoint,
@@ -208,7 +212,9 @@ static int mount_session(struct mounting *mounting) {
 	        .fuse_options = options->fuse_options,
 	        .debug = options->debug,
 	        .ready = report_ready,
-	        .ready_arg = mounting};
+	        .ready_arg = mounting,
+	        .idle = use_moment,
+	        .idle_arg = mounting->fs.store};
 	int rc = session_mount(&operations, &mounting->fs.owner, &session, &mounting->fs.owner.session);
 	if (rc < 0)
 		return rc;

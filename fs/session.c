@@ -376,7 +376,7 @@ int session_mount(const struct fuse_lowlevel_ops *ops, struct session_owner *use
 		return fault(ENOMEM, "mounting");
 	pthread_mutex_init(&session->lock, NULL);
 	pthread_cond_init(&session->changed, NULL);
-	session->turn = turn_new(processors());
+	session->turn = turn_new(processors(), options->idle, options->idle_arg);
 	if (!session->turn)
 		return fault(ENOMEM, "mounting");
 	session->ready = options->ready;

@@ -39,6 +39,10 @@ struct session_options {
 	/* Called once, in a thread of the loop, when the kernel has accepted INIT: the mount answers. May be NULL. */
 	void (*ready)(void *arg);
 	void *ready_arg;
+	/* Some microseconds' work while no request comes; whether there is more. In a thread of the loop, by none other
+	 * meanwhile. May be NULL. */
+	bool (*idle)(void *arg);
+	void *idle_arg;
 };
 
 /* Whether the list "a,b=1,c" (NULL: an empty one) has the option `name`. */

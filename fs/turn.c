@@ -46,6 +46,8 @@ struct Turn {
 	unsigned before;    /* the same of the last window */
 
 	struct timespec until; /* the deputy's tick */
+	turn_idle_fn *idle;    /* may be NULL */
+	void *arg;
 
 	/* The holder's alone. */
 	bool at_once;  /* the request was there at the first look */
@@ -60,11 +62,13 @@ static _Thread_local bool is_serving;
  * blocks is none the worse, and one that does not, but should, is seen by its EAGAIN.) */
 static _Thread_local bool polls;
 
-Turn *turn_new(int processors) {
+Turn *turn_new(int processors, turn_idle_fn *idle, void *arg) {
 	Turn *turn = calloc(1, sizeof *turn);
 	if (!turn)
 		return NULL;
 	turn->parallel = processors > 2;
+	turn->idle = idle;
+	turn->arg = arg;
 	pthread_mutex_init(&turn->lock, NULL);
 	sem_init(&turn->wake, 0, 0);
 	return turn;
@@ -198,10 +202,22 @@ void turn_pass(Turn *turn) {
 
 /* ---- how it waits ---- */
 
+/* A thread that were cancelled within could hold a lock. */
+static bool use_moment(Turn *turn) {
+	int error = errno, state;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	bool more = turn->idle(turn->arg);
+	pthread_setcancelstate(state, &state);
+	errno = error;
+	return more;
+}
+
 /* -1 with EAGAIN: nothing came while it was worth looking. */
 static ssize_t poll_request(Turn *turn, int fd, void *buffer, size_t capacity) {
 	ssize_t got = read(fd, buffer, capacity);
 	turn->at_once = got >= 0;
+	while (got < 0 && errno == EAGAIN && turn->idle && use_moment(turn))
+		got = read(fd, buffer, capacity);
 	int64_t begun = monotonic_ns(), last = begun, now = begun;
 	while (got < 0 && errno == EAGAIN && now - begun < POLL_NS && now - last < YIELDED_NS) {
 		sched_yield();

@@ -15,6 +15,8 @@
  * Polling yields the processor at each look. If another thread had it for long, it is needed: the reader sleeps, and
  * does not poll again soon. Nor does it where requests come so seldom that polling is in vain.
  *
+ * Meanwhile it does what there is to do in idle moments, some microseconds at a time, before it yields the processor.
+ *
  * Where there are more processors than two and requests come beside each other most of the time, everybody reads, in
  * the order in which the kernel wakes them, until that is over.
  *
@@ -26,6 +28,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -33,8 +36,12 @@
 
 typedef struct Turn Turn;
 
-/* For a process that may use so many processors. NULL: out of memory. */
-Turn *turn_new(int processors);
+/*
+ * For a process that may use so many processors. `idle` is called, by the thread that polls, when there was no request
+ * at a look; it returns whether there is more to do. NULL: nothing. NULL is returned: out of memory.
+ */
+typedef bool turn_idle_fn(void *arg);
+Turn *turn_new(int processors, turn_idle_fn *idle, void *arg);
 
 /* When no thread is in a call any more, nor comes. Accepts NULL. */
 void turn_free(Turn *turn);

@@ -207,14 +207,47 @@ static void a_lone_record_counts_as_an_operation_and_is_committed(void **state) 
 	struct meta_committed done;
 	record_many(f, 1, NULL);
 	assert_int_equal(meta_pending(f->m), 1);
+	assert_int_equal(meta_pending_writes(f->m), 1); /* its texts */
 	meta_begin(f->m);
 	assert_int_equal(meta_commit(f->m, 0, &done), 0);
 	assert_true(done.changed && done.audit_size == 1);
 	meta_begin(f->m);
 	assert_int_equal(meta_commit(f->m, 0, &done), 0);
 	assert_false(done.changed);
+	record_many(f, 1, NULL);
+	assert_int_equal(meta_pending(f->m), 1);
+	assert_int_equal(meta_pending_writes(f->m), 0);
+	fixture_commit(f);
 	fixture_reopen(f);
-	each_line_has_its_number(f, 1);
+	each_line_has_its_number(f, 2);
+}
+
+static void each_record_has_its_leaf_whoever_makes_it(void **state) {
+	struct fixture *f = *state;
+	uint64_t random = 11, kept = 0;
+	for (int i = 0; i < 4000; i++) {
+		char path[32];
+		size_t left, now = (size_t)random_below(&random, 5), unhashed = audit_unhashed(f->m);
+		snprintf(path, sizeof path, "d%d/f%d", (int)random_below(&random, 40), i);
+		meta_begin(f->m);
+		assert_int_equal(record_open(f, path, NULL), 0);
+		assert_int_equal(audit_hash(f->m, now, &left), 0);
+		assert_int_equal(left, now < unhashed + 1 ? unhashed + 1 - now : 0);
+		int rc = random_below(&random, 4) ? 0 : -ECANCELED;
+		assert_int_equal(meta_end(f->m, rc), rc);
+		kept += rc == 0;
+		if (random_below(&random, 300) == 0) {
+			fixture_commit(f);
+			assert_int_equal(audit_unhashed(f->m), 0);
+		}
+	}
+	assert_in_range(kept, 2500, 3500);
+	fixture_commit(f);
+	uint64_t checked = 0;
+	assert_int_equal(OP(f, audit_verify(f->m, 0, &checked)), 0);
+	assert_int_equal(checked, kept);
+	fixture_reopen(f);
+	assert_int_equal(OP(f, audit_verify(f->m, 0, NULL)), 0);
 }
 
 /* A megabyte is some 480 of these. */
@@ -406,6 +439,7 @@ int main(void) {
 	        cmocka_unit_test(a_record_in_any_other_form_is_refused),
 	        TEST(records_become_packs_of_a_tile_when_the_commit_comes),
 	        TEST(a_lone_record_counts_as_an_operation_and_is_committed),
+	        TEST(each_record_has_its_leaf_whoever_makes_it),
 	        TEST(what_is_held_in_memory_has_a_bound_and_undoing_stays_right),
 	        TEST(any_flipped_bit_of_a_pack_is_found),
 	        TEST(an_older_vault_goes_on_as_it_is_until_something_is_recorded),

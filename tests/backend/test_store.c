@@ -231,6 +231,31 @@ static void without_waiting_all_is_durable_after_an_interval(void **state) {
 	assert_text(v, a, "kept");
 }
 
+static void records_get_their_leaves_in_idle_moments(void **state) {
+	struct test_vault *v = *state;
+	v->options.commit_ms = 600000;
+	test_vault_reopen(v);
+	Meta *m = store_meta(v->store);
+	for (int i = 0; i < 700; i++) {
+		meta_begin(m);
+		assert_rc(meta_end(m, audit_record(m, &(struct audit_event){.event = "open"}, NULL)));
+	}
+	size_t unhashed = audit_unhashed(m);
+	assert_in_range(unhashed, 700, 710);
+	meta_begin(m);
+	assert_false(store_idle(v->store)); /* it does not wait for the running operation */
+	assert_int_equal(audit_unhashed(m), unhashed);
+	assert_rc(meta_end(m, 0));
+	for (int i = 0; i < 100; i++)
+		assert_true(store_idle(v->store));
+	assert_int_equal(audit_unhashed(m), unhashed - 200);
+	assert_rc(store_commit_wait(v->store)); /* and the others with the commit */
+	assert_int_equal(audit_unhashed(m), 0);
+	assert_false(store_idle(v->store));
+	meta_begin(m);
+	assert_rc(meta_end(m, audit_verify(m, 0, NULL)));
+}
+
 static void what_was_acknowledged_and_can_not_be_kept_fails_the_store(void **state) {
 	struct test_vault *v = *state;
 	assert_rc(store_commit_wait(v->store));
@@ -491,6 +516,7 @@ int main(void) {
 	        TEST(read_only_changes_no_byte),
 	        TEST(what_was_waited_for_survives_and_the_rest_vanishes_whole),
 	        TEST(without_waiting_all_is_durable_after_an_interval),
+	        TEST(records_get_their_leaves_in_idle_moments),
 	        TEST(a_synced_draft_becomes_a_version_and_another_is_dropped),
 	        TEST(what_a_crash_left_in_segments_is_cut),
 	        TEST(after_a_failed_sync_the_vault_only_reads),

@@ -27,6 +27,8 @@ struct world {
 	sem_t served, may_go_on;
 	atomic_uint count;
 	_Atomic pthread_t last; /* who served one */
+	atomic_uint moments;    /* that were used */
+	atomic_uint waiting;    /* pieces of work for such */
 };
 
 static void serve(struct world *world, char request) {
@@ -66,6 +68,16 @@ static void await(struct world *world, unsigned requests) {
 		sem_wait(&world->served);
 }
 
+/* Leaves errno as something that went wrong does. */
+static bool use_moment(void *arg) {
+	struct world *world = arg;
+	errno = ENOENT;
+	world->moments++;
+	if (world->waiting > 0)
+		world->waiting--;
+	return world->waiting > 0;
+}
+
 static int set_up_for(void **state, int processors) {
 	struct world *world = calloc(1, sizeof *world);
 	int pair[2];
@@ -75,7 +87,7 @@ static int set_up_for(void **state, int processors) {
 	world->client = pair[1];
 	sem_init(&world->served, 0, 0);
 	sem_init(&world->may_go_on, 0, 0);
-	world->turn = turn_new(processors);
+	world->turn = turn_new(processors, use_moment, world);
 	assert_non_null(world->turn);
 	*state = world;
 	return 0;
@@ -195,6 +207,27 @@ static void test_nor_are_those_in_the_way_who_read_without_the_turn(void **state
 	}
 }
 
+static void test_idle_moments_are_used(void **state) {
+	struct world *world = *state;
+	start(world, THREADS);
+	ask(world, PLAIN);
+	await(world, 1);
+	for (int i = 0; i < 200; i++) {
+		world->waiting = 5;
+		ask(world, PLAIN);
+		await(world, 1);
+	}
+	/* Where polling is in vain, it is not done for a while. */
+	for (int i = 0; i < 1000 && world->waiting > 0; i++) {
+		ask(world, PLAIN);
+		await(world, 1);
+	}
+	assert_int_equal(world->waiting, 0);
+	unsigned before = world->moments;
+	usleep(50000);
+	assert_in_range(world->moments - before, 0, 3); /* they end when there is nothing to do */
+}
+
 static void test_what_fails_is_told_as_read_tells_it(void **state) {
 	struct world *world = *state;
 	char request;
@@ -219,6 +252,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(test_so_it_is_where_everybody_reads, set_up_of_many, tear_down),
 	        cmocka_unit_test_setup_teardown(
 	                test_nor_are_those_in_the_way_who_read_without_the_turn, set_up_of_many, tear_down),
+	        cmocka_unit_test_setup_teardown(test_idle_moments_are_used, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_what_fails_is_told_as_read_tells_it, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
