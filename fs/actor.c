@@ -1,5 +1,6 @@
 #include "fs/actor.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,14 +13,7 @@
 #include "fs/filesystem.h"
 #include "fs/fuse.h"
 
-#define PROGRAM_PATH_MAX 4096
-
-static void copy_name(const char *name, size_t length, char ret_exe[static 64]) {
-	if (length > 63)
-		length = 63;
-	memcpy(ret_exe, name, length);
-	ret_exe[length] = '\0';
-}
+static_assert(sizeof(((struct actor *)0)->exe) == PROGRAM_NAME_BYTES, "");
 
 bool actor_read_proc(int directory, const char *path, char *ret_text, size_t size) {
 	_cleanup_(closep) int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
@@ -27,31 +21,6 @@ bool actor_read_proc(int directory, const char *path, char *ret_text, size_t siz
 	if (length <= 0)
 		return false;
 	ret_text[length] = '\0';
-	return true;
-}
-
-size_t actor_link_length(const char *link, size_t length) {
-	static const char deleted[] = " (deleted)";
-	size_t tail = sizeof deleted - 1;
-	bool is_deleted = length > tail && memcmp(link + length - tail, deleted, tail) == 0;
-	return is_deleted ? length - tail : length;
-}
-
-static void name_of_program(const char *path, size_t length, char ret_exe[static 64]) {
-	size_t end = actor_link_length(path, length);
-	const char *slash = memrchr(path, '/', end);
-	const char *name = slash ? slash + 1 : path;
-	copy_name(name, (size_t)(path + end - name), ret_exe);
-}
-
-static bool name_from_exe(pid_t tid, char ret_exe[static 64]) {
-	char link[64];
-	_scratch_ char target[PROGRAM_PATH_MAX];
-	snprintf(link, sizeof link, "/proc/%d/exe", tid);
-	ssize_t length = readlink(link, target, sizeof target);
-	if (length <= 0)
-		return false;
-	name_of_program(target, (size_t)length, ret_exe);
 	return true;
 }
 
@@ -76,23 +45,22 @@ pid_t actor_process(pid_t tid) {
 	return pid > 0 ? (pid_t)pid : tid;
 }
 
-static bool kept_process(struct programs *programs, pid_t tid, struct actor *actor) {
-	_scratch_ char path[PROGRAM_PATH_MAX];
-	size_t length = programs ? programs_ask(programs, tid, &actor->pid, path, sizeof path) : 0;
-	if (length > 0)
-		name_of_program(path, length, actor->exe);
-	return length > 0;
+/* Without a place to keep it. */
+static bool name_once(pid_t tid, pid_t pid, char ret_exe[static PROGRAM_NAME_BYTES]) {
+	struct programs once = PROGRAMS_INIT;
+	bool known = programs_keep(&once, tid, pid, ret_exe);
+	programs_clear(&once);
+	return known;
 }
 
 void actor_of_process(struct programs *programs, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) {
 	*ret = (struct actor){.uid = uid, .gid = gid};
-	if (tid <= 0 || kept_process(programs, tid, ret))
+	if (tid <= 0 || (programs && programs_ask(programs, tid, &ret->pid, ret->exe)))
 		return;
 	ret->pid = actor_process(tid);
-	if (!name_from_exe(tid, ret->exe))
+	bool named = programs ? programs_keep(programs, tid, ret->pid, ret->exe) : name_once(tid, ret->pid, ret->exe);
+	if (!named)
 		name_from_comm(tid, ret->exe);
-	else if (programs)
-		programs_keep(programs, tid, ret->pid);
 }
 
 void actor_of_request(struct fuse_req *req, struct actor *ret) {

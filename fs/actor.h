@@ -25,10 +25,6 @@ pid_t actor_process(pid_t tid);
  * for is left out. False when it can't be read: the process is gone, or another's. */
 bool actor_read_proc(int directory, const char *path, char *ret_text, size_t size);
 
-/* Length of a link of /proc/PID, `length` bytes, without the " (deleted)" that stands behind a path which does not lead
- * there any more (for an open file of the mount also when its look-up was found to be out of date). */
-size_t actor_link_length(const char *link, size_t length);
-
 /* Fills uid, gid, pid and exe for thread `tid` (0: nobody in particular; exe is "" then). `programs` keeps the way
  * there for the next time; NULL: it is gone each time. */
 void actor_of_process(struct programs *programs, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);

@@ -68,7 +68,7 @@ static bool is_sought(int directory, const char *fd, const struct sought *sought
 	ssize_t length = readlinkat(directory, path, link, sizeof link - 1);
 	if (length <= 0)
 		return false;
-	link[actor_link_length(link, (size_t)length)] = '\0';
+	link[program_link_length(link, (size_t)length)] = '\0';
 	const char *slash = strrchr(link, '/');
 	if (!slash || strcmp(slash + 1, sought->name) != 0)
 		return false;

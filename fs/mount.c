@@ -227,6 +227,7 @@ static int begin(struct mounting *mounting) {
 	const struct mount_options *options = mounting->options;
 	block_signals(mounting);
 	raise_descriptors();
+	programs_learn(&mounting->fs.programs);
 	int rc = options->unhardened ? 0 : process_harden();
 	if (rc == 0)
 		rc = prepare_parts(mounting);
