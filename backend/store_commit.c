@@ -124,8 +124,8 @@ bool store_idle(Store *store) {
 	return hash_some(store, LEAVES_IN_IDLE) > 0;
 }
 
-/* The commit would make the leaves that are missing, too, but all of them while everybody waits. */
-static void hash_before_commit(Store *store) {
+/* So would the commit, or who finds the log's memory full, but all of them at once and while everybody waits. */
+static void hash_most(Store *store) {
 	size_t left = audit_unhashed(store->meta);
 	while (left > LEAVES_AT_ONCE) {
 		meta_begin(store->meta);
@@ -135,7 +135,7 @@ static void hash_before_commit(Store *store) {
 
 /* Most of the segments' bytes are synced before the lock is taken, so that others go on meanwhile. */
 static int commit_round(Store *store) {
-	hash_before_commit(store);
+	hash_most(store);
 	int rc = hold_log(store);
 	if (rc == 0)
 		rc = segment_flush(store->segments);
@@ -145,7 +145,7 @@ static int commit_round(Store *store) {
 	return rc;
 }
 
-/* Waits until a round is due. Lock held. */
+/* Waits until a round is due. Lock held; it is let go meanwhile. */
 static void wait_for_work(Store *store) {
 	unsigned tick = store->commit_ms / TICKS + 1;
 	for (int ticks = 0; !store->stop;) {
@@ -156,6 +156,9 @@ static void wait_for_work(Store *store) {
 		ticks = waits ? ticks + 1 : 0;
 		struct timespec until = deadline_after_ms(tick);
 		pthread_cond_timedwait(&store->wake, &store->lock, &until);
+		pthread_mutex_unlock(&store->lock);
+		hash_most(store);
+		pthread_mutex_lock(&store->lock);
 	}
 }
 

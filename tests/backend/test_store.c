@@ -231,15 +231,33 @@ static void without_waiting_all_is_durable_after_an_interval(void **state) {
 	assert_text(v, a, "kept");
 }
 
+static void record_many(Meta *m, int count) {
+	for (int i = 0; i < count; i++) {
+		meta_begin(m);
+		assert_rc(meta_end(m, audit_record(m, &(struct audit_event){.event = "open"}, NULL)));
+	}
+}
+
+static void records_get_their_leaves_long_before_the_commit(void **state) {
+	struct test_vault *v = *state;
+	v->options.commit_ms = 20000; /* it looks each two seconds */
+	test_vault_reopen(v);
+	Meta *m = store_meta(v->store);
+	uint64_t durable = store_durable_seq(v->store);
+	record_many(m, 5000);
+	for (int i = 0; audit_unhashed(m) > 200; i++) {
+		assert_in_range(i, 0, 3000);
+		usleep(10000);
+	}
+	assert_int_equal(store_durable_seq(v->store), durable);
+}
+
 static void records_get_their_leaves_in_idle_moments(void **state) {
 	struct test_vault *v = *state;
 	v->options.commit_ms = 600000;
 	test_vault_reopen(v);
 	Meta *m = store_meta(v->store);
-	for (int i = 0; i < 700; i++) {
-		meta_begin(m);
-		assert_rc(meta_end(m, audit_record(m, &(struct audit_event){.event = "open"}, NULL)));
-	}
+	record_many(m, 700);
 	size_t unhashed = audit_unhashed(m);
 	assert_in_range(unhashed, 700, 710);
 	meta_begin(m);
@@ -517,6 +535,7 @@ int main(void) {
 	        TEST(what_was_waited_for_survives_and_the_rest_vanishes_whole),
 	        TEST(without_waiting_all_is_durable_after_an_interval),
 	        TEST(records_get_their_leaves_in_idle_moments),
+	        TEST(records_get_their_leaves_long_before_the_commit),
 	        TEST(a_synced_draft_becomes_a_version_and_another_is_dropped),
 	        TEST(what_a_crash_left_in_segments_is_cut),
 	        TEST(after_a_failed_sync_the_vault_only_reads),
