@@ -161,8 +161,8 @@ int store_space_check(Store *store);
 
 /*
  * For a moment in which there is nothing else to do: some microseconds of what would otherwise be done in the next
- * commit (audit_hash). Whether there is more that could be done now. Any thread; it
- * waits for nobody.
+ * commit (audit_hash). Whether there is more that could be done now. Any thread; it waits for no lock, but seldom a
+ * text is read from the database.
  */
 bool store_idle(Store *store);
 

@@ -124,12 +124,13 @@ bool store_idle(Store *store) {
 	return hash_some(store, LEAVES_IN_IDLE) > 0;
 }
 
-/* So would the commit, or who finds the log's memory full, but all of them at once and while everybody waits. */
+/* So would the commit, or who finds the log's memory full, but all of them at once and while everybody waits. Those
+ * that come meanwhile are left: it would never end. */
 static void hash_most(Store *store) {
-	size_t left = audit_unhashed(store->meta);
-	while (left > LEAVES_AT_ONCE) {
+	for (size_t turns = audit_unhashed(store->meta) / LEAVES_AT_ONCE; turns > 0; turns--) {
 		meta_begin(store->meta);
-		left = hash_some(store, LEAVES_AT_ONCE);
+		if (hash_some(store, LEAVES_AT_ONCE) == 0)
+			break;
 	}
 }
 

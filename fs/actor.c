@@ -48,29 +48,31 @@ pid_t actor_process(pid_t tid) {
 /* Without a place to keep it. */
 static bool name_once(pid_t tid, pid_t pid, char ret_exe[static PROGRAM_NAME_BYTES]) {
 	struct programs once = PROGRAMS_INIT;
-	bool known = programs_keep(&once, tid, pid, ret_exe);
+	bool known = programs_keep(&once, tid, pid, true, ret_exe);
 	programs_clear(&once);
 	return known;
 }
 
-void actor_of_process(struct programs *programs, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) {
+void actor_of_process(
+        struct programs *programs, bool in_operation, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) {
 	*ret = (struct actor){.uid = uid, .gid = gid};
-	if (tid <= 0 || (programs && programs_ask(programs, tid, &ret->pid, ret->exe)))
+	if (tid <= 0 || (programs && programs_ask(programs, tid, in_operation, &ret->pid, ret->exe)))
 		return;
 	ret->pid = actor_process(tid);
-	bool named = programs ? programs_keep(programs, tid, ret->pid, ret->exe) : name_once(tid, ret->pid, ret->exe);
+	bool named = programs ? programs_keep(programs, tid, ret->pid, in_operation, ret->exe)
+	                      : name_once(tid, ret->pid, ret->exe);
 	if (!named)
 		name_from_comm(tid, ret->exe);
 }
 
-void actor_of_request(struct fuse_req *req, struct actor *ret) {
+void actor_of_request(struct fuse_req *req, bool in_operation, struct actor *ret) {
 	const struct fuse_ctx *context = fuse_req_ctx(req);
 	struct filesystem *fs = fuse_req_userdata(req);
-	actor_of_process(&fs->programs, context->uid, context->gid, context->pid, ret);
+	actor_of_process(&fs->programs, in_operation, context->uid, context->gid, context->pid, ret);
 }
 
 void actor_of_daemon(struct actor *ret) {
-	actor_of_process(NULL, getuid(), getgid(), getpid(), ret);
+	actor_of_process(NULL, false, getuid(), getgid(), getpid(), ret);
 }
 
 static bool contains(const gid_t *groups, int count, uint32_t gid) {

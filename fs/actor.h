@@ -26,11 +26,12 @@ pid_t actor_process(pid_t tid);
 bool actor_read_proc(int directory, const char *path, char *ret_text, size_t size);
 
 /* Fills uid, gid, pid and exe for thread `tid` (0: nobody in particular; exe is "" then). `programs` keeps the way
- * there for the next time; NULL: it is gone each time. */
-void actor_of_process(struct programs *programs, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);
+ * there for the next time; NULL: it is gone each time. in_operation: between meta_begin and meta_end (programs.h). */
+void actor_of_process(
+        struct programs *programs, bool in_operation, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret);
 
 /* The actor of a running request. Valid because the caller waits for the reply: its pid can't be used anew. */
-void actor_of_request(struct fuse_req *req, struct actor *ret);
+void actor_of_request(struct fuse_req *req, bool in_operation, struct actor *ret);
 
 /* The daemon itself. */
 void actor_of_daemon(struct actor *ret);

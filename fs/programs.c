@@ -72,14 +72,12 @@ static pid_t parent_of(pid_t pid) {
 	return parent > 0 ? (pid_t)parent : 0;
 }
 
-/* Whether the process's memory is its own, as far as one can ask. */
+/* Whether the process's memory is its own, as far as one can ask. Memory that is gone is nobody's: a parent whose first
+ * thread has ended, while others go on, shares theirs. */
 static bool has_own_memory(pid_t pid) {
 	pid_t parent = parent_of(pid);
-	return parent > 0 && syscall(SYS_kcmp, pid, parent, KCMP_VM, 0, 0) > 0;
-}
-
-static int open_memory(const struct programs *programs, pid_t tid, pid_t pid) {
-	return programs->by_memory && has_own_memory(pid) ? open_of(tid, "pagemap", O_RDONLY) : -1;
+	_cleanup_(closep) int parents = parent > 0 ? open_of(parent, "pagemap", O_RDONLY) : -1;
+	return parents >= 0 && memory_state(parents) == 1 && syscall(SYS_kcmp, pid, parent, KCMP_VM, 0, 0) > 0;
 }
 
 /* The child waits until it is killed; should this process be, it goes, too. */
@@ -105,70 +103,120 @@ void programs_learn(struct programs *programs) {
 	programs->by_memory = shows_use && memory_state(memory) == 0;
 }
 
-/* ---- places ---- */
+/* ---- one program ---- */
 
-/* Locked. */
+static void unbind(struct program *program) {
+	closep(&program->process);
+	closep(&program->memory);
+}
+
+/* Of a process's first thread only: the number of another one may be a stranger's while its process goes on. */
+static void bind(const struct programs *programs, struct program *program) {
+	unbind(program);
+	if (!programs->by_memory || program->tid != program->pid || !has_own_memory(program->pid))
+		return;
+	program->process = (int)syscall(SYS_pidfd_open, program->pid, 0);
+	program->memory = open_of(program->tid, "pagemap", O_RDONLY);
+	if (program->process < 0 || program->memory < 0)
+		unbind(program);
+}
+
+/* The memory is opened before the name is read: should the program be another one in between, that memory is gone. */
+static bool learn_name(const struct programs *programs, struct program *program) {
+	bind(programs, program);
+	return read_name(program->link, program->name);
+}
+
+static bool is_unchanged(const struct program *program) {
+	return program->memory >= 0 && syscall(SYS_pidfd_send_signal, program->process, 0, NULL, 0) == 0 &&
+	       memory_state(program->memory) == 1;
+}
+
+/* Whether the name is that of now. */
+static bool bring_up_to_date(const struct programs *programs, bool in_operation, struct program *program) {
+	if (!in_operation && is_unchanged(program))
+		return true;
+	char before[PROGRAM_NAME_BYTES];
+	memcpy(before, program->name, sizeof before);
+	if (!read_name(program->link, program->name))
+		return false;
+	bool is_another = program->memory >= 0 || strcmp(before, program->name) != 0;
+	return in_operation || !is_another || learn_name(programs, program);
+}
+
 static void let_go(struct program *program) {
 	if (program->tid) {
 		(void)close(program->link);
-		closep(&program->memory);
+		unbind(program);
 	}
 	program->tid = 0;
 }
+
+/* ---- places ---- */
 
 static struct program *place_of(struct programs *programs, pid_t tid) {
 	return &programs->kept[(unsigned)tid % PROGRAMS];
 }
 
-/* The memory is opened before the name is read: should the program be another one in between, that memory is gone. */
-static bool renew(const struct programs *programs, struct program *program) {
-	closep(&program->memory);
-	program->memory = open_memory(programs, program->tid, program->pid);
-	return read_name(program->link, program->name);
-}
-
-/* Locked. Whether the name is that of now. */
-static bool bring_up_to_date(const struct programs *programs, struct program *program) {
-	if (program->memory >= 0)
-		return memory_state(program->memory) == 1 || renew(programs, program);
-	char name[PROGRAM_NAME_BYTES];
-	if (!read_name(program->link, name))
-		return false;
-	return strcmp(name, program->name) == 0 || renew(programs, program);
-}
-
-bool programs_ask(struct programs *programs, pid_t tid, pid_t *ret_pid, char ret_name[static PROGRAM_NAME_BYTES]) {
+/* False: it is not there, or used just now. */
+static bool take(struct programs *programs, pid_t tid, struct program *ret) {
 	pthread_mutex_lock(&programs->lock);
-	struct program *program = place_of(programs, tid);
-	bool known = tid && program->tid == tid;
-	if (known && !bring_up_to_date(programs, program)) {
-		let_go(program);
-		known = false;
-	}
-	if (known) {
-		*ret_pid = program->pid;
-		memcpy(ret_name, program->name, PROGRAM_NAME_BYTES);
+	struct program *place = place_of(programs, tid);
+	bool taken = tid && place->tid == tid && !place->taken;
+	if (taken) {
+		*ret = *place;
+		place->taken = true;
 	}
 	pthread_mutex_unlock(&programs->lock);
+	return taken;
+}
+
+static void put_back(struct programs *programs, pid_t tid, const struct program *program) {
+	pthread_mutex_lock(&programs->lock);
+	*place_of(programs, tid) = *program;
+	pthread_mutex_unlock(&programs->lock);
+}
+
+bool programs_ask(struct programs *programs, pid_t tid, bool in_operation, pid_t *ret_pid,
+        char ret_name[static PROGRAM_NAME_BYTES]) {
+	struct program program;
+	if (!take(programs, tid, &program))
+		return false;
+	bool known = bring_up_to_date(programs, in_operation, &program);
+	if (known) {
+		*ret_pid = program.pid;
+		memcpy(ret_name, program.name, PROGRAM_NAME_BYTES);
+	} else {
+		let_go(&program);
+	}
+	put_back(programs, tid, &program);
 	return known;
 }
 
-bool programs_keep(struct programs *programs, pid_t tid, pid_t pid, char ret_name[static PROGRAM_NAME_BYTES]) {
-	struct program one = {.tid = tid, .pid = pid, .memory = -1};
-	one.link = open_of(tid, "exe", O_PATH | O_NOFOLLOW);
-	if (one.link < 0)
-		return false;
-	if (!renew(programs, &one)) {
-		let_go(&one);
-		return false;
-	}
-	memcpy(ret_name, one.name, sizeof one.name);
+/* Gives what was in the place. */
+static void exchange(struct programs *programs, struct program *program) {
 	pthread_mutex_lock(&programs->lock);
-	struct program *program = place_of(programs, tid);
-	let_go(program);
-	*program = one;
+	struct program *place = place_of(programs, program->tid), before = *place;
+	if (!before.taken) {
+		*place = *program;
+		*program = before;
+	}
 	pthread_mutex_unlock(&programs->lock);
-	return true;
+}
+
+bool programs_keep(
+        struct programs *programs, pid_t tid, pid_t pid, bool in_operation, char ret_name[static PROGRAM_NAME_BYTES]) {
+	struct program program = {.tid = tid, .pid = pid, .memory = -1, .process = -1};
+	program.link = open_of(tid, "exe", O_PATH | O_NOFOLLOW);
+	if (program.link < 0)
+		return false;
+	bool named = in_operation ? read_name(program.link, program.name) : learn_name(programs, &program);
+	if (named) {
+		memcpy(ret_name, program.name, PROGRAM_NAME_BYTES);
+		exchange(programs, &program);
+	}
+	let_go(&program);
+	return named;
 }
 
 void programs_clear(struct programs *programs) {

@@ -1,24 +1,31 @@
 /*
  * programs: which program a thread runs, for those that ask again and again.
  *
- *     asked ─► the memory that the thread had then ── is still in use ─► the name that was read then    0.2 us
- *                                    └─ is gone: it runs another program, or is another thread
- *                                           └─► /proc/TID/exe, walked to once and kept                  1.0
- *                                                   └─ says nothing: all anew                          some 10
+ *     asked ─► the process is there, and the memory that it had then is in use ─► the name that was read then    0.5 us
+ *                     └─ one of both is gone: it runs another program, or is another process
+ *                             └─► /proc/TID/exe, walked to once and kept                                        0.9
+ *                                     └─ says nothing: all anew                                         some 10 to 20
  *
- * execve gives a process new memory, and so does its end; a file of /proc/TID/pagemap stands for the memory that was
- * there when it was opened, and tells so when that is gone: pread(2) of one byte, which no page table entry is, fails
- * with EINVAL while there is one, and is 0 bytes then. This is not documented, so programs_learn sees whether it is so.
- * (Also in Linux 6.1 and 6.18, fs/proc/task_mmu.c.) Memory that other processes use, too, says nothing of one of them:
- * a process that shares it with its parent, as between vfork and execve, is asked by its link each time. Two that share
- * it otherwise (clone with CLONE_VM alone, which no library does) and of which one runs another program afterwards keep
- * the old name. The process's number and user, which nobody can choose, stand in the record in any case.
+ * execve gives a process new memory, and a file of /proc/TID/pagemap stands for the memory that was there when it was
+ * opened, and tells so when that is gone: pread(2) of one byte, which no page table entry is, fails with EINVAL while
+ * there is one, and is 0 bytes then. This is not documented (it is so in Linux 6.1 and 6.18, fs/proc/task_mmu.c), so
+ * programs_learn sees whether it is, and where not, links are read.
  *
- * The descriptors stand for a process, not for its number: when that is gone they say nothing any more, and the number,
+ * Memory that others use, too, says nothing of one of them. So it is asked for first threads alone (another thread's
+ * number may be a stranger's while its process goes on), with a descriptor of the process, and not of one that has its
+ * parent's, as between vfork and execve. A program that gives its memory to a process of its own making in other ways
+ * (clone with CLONE_VM and CLONE_PARENT, or one that goes on while it runs another itself) can keep its own old name in
+ * its records: of its own program, it could as well choose the name. Number and user it can't choose.
+ *
+ * To ask by memory is to hold it for that moment. Should its process be killed just then, the last of it is cleared
+ * away by who asks, and that may write back what the process had mapped, of this very mount. So no lock is held
+ * meanwhile: who holds the metadata's (in an operation) has the link read.
+ *
+ * All descriptors stand for a process, not for its number: when that is gone they say nothing any more, and the number,
  * which may be another's by then, is looked up anew. What a thread's process is does not change while the thread is
  * there.
  *
- * Bounded: two descriptors for each of PROGRAMS places, one place for each remainder of the number. Thread-safe; the
+ * Bounded: three descriptors for each of PROGRAMS places, one place for each remainder of the number. Thread-safe; the
  * lock is innermost.
  */
 #pragma once
@@ -34,8 +41,9 @@
 
 struct program {
 	pid_t tid, pid; /* tid 0: free */
+	bool taken;     /* somebody asks by its descriptors just now */
 	int link;
-	int memory; /* -1: it can't be told by that */
+	int process, memory; /* both -1: it can't be told by them */
 	char name[PROGRAM_NAME_BYTES];
 };
 
@@ -54,13 +62,15 @@ struct programs {
  */
 void programs_learn(struct programs *programs);
 
-/* Of thread `tid` that is kept: its process, and the base name of its program. False: it is not known, or not any more.
- */
-bool programs_ask(struct programs *programs, pid_t tid, pid_t *ret_pid, char ret_name[static PROGRAM_NAME_BYTES]);
+/* Of thread `tid` that is kept: its process, and the base name of its program. False: it is not known, or not any more,
+ * or another one asks for it just now. in_operation: between meta_begin and meta_end. */
+bool programs_ask(struct programs *programs, pid_t tid, bool in_operation, pid_t *ret_pid,
+        char ret_name[static PROGRAM_NAME_BYTES]);
 
 /* Keeps thread `tid` of process `pid`, in place of another, and gives the name of its program; false, and nothing is
  * kept, when that can't be read. Both were found out while the thread waited for a reply. */
-bool programs_keep(struct programs *programs, pid_t tid, pid_t pid, char ret_name[static PROGRAM_NAME_BYTES]);
+bool programs_keep(
+        struct programs *programs, pid_t tid, pid_t pid, bool in_operation, char ret_name[static PROGRAM_NAME_BYTES]);
 
 /* Closes all. */
 void programs_clear(struct programs *programs);

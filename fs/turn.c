@@ -15,6 +15,8 @@
 #define POLL_NS 50000
 /* Another thread had the processor: a round of polling takes a microsecond. */
 #define YIELDED_NS 20000
+/* Pieces of idle work before it goes on to yield the processor: others may wait for what they take. */
+#define MOMENTS_MAX 64
 /* How many more polls in vain than others until it rests; and requests until it polls again. */
 #define VAIN_MAX 4
 #define REST_REQUESTS 64
@@ -216,7 +218,7 @@ static bool use_moment(Turn *turn) {
 static ssize_t poll_request(Turn *turn, int fd, void *buffer, size_t capacity) {
 	ssize_t got = read(fd, buffer, capacity);
 	turn->at_once = got >= 0;
-	while (got < 0 && errno == EAGAIN && turn->idle && use_moment(turn))
+	for (int i = 0; i < MOMENTS_MAX && got < 0 && errno == EAGAIN && turn->idle && use_moment(turn); i++)
 		got = read(fd, buffer, capacity);
 	int64_t begun = monotonic_ns(), last = begun, now = begun;
 	while (got < 0 && errno == EAGAIN && now - begun < POLL_NS && now - last < YIELDED_NS) {

@@ -15,9 +15,9 @@ struct filesystem *call_filesystem(fuse_req_t req) {
 	return fuse_req_userdata(req);
 }
 
-static void need_actor(struct call *call) {
+static void need_actor(struct call *call, bool in_operation) {
 	if (!call->has_actor)
-		actor_of_request(call->req, &call->event.actor);
+		actor_of_request(call->req, in_operation, &call->event.actor);
 	call->has_actor = true;
 }
 
@@ -32,7 +32,7 @@ void call_prepare(struct call *call, fuse_req_t req, const char *event) {
 	call->silent = !event;
 	call->event.event = event ? event : "lookup";
 	if (event)
-		need_actor(call);
+		need_actor(call, false);
 }
 
 void call_enter(struct call *call) {
@@ -118,7 +118,7 @@ static bool is_denial(int rc) {
 
 static int end_denied(struct call *call, int rc) {
 	fill_paths(call);
-	need_actor(call);
+	need_actor(call, true);
 	call->event.outcome = "denied";
 	call->event.err = -rc;
 	return meta_end_denied(call->meta, rc, &call->event);
@@ -130,7 +130,7 @@ int call_end(struct call *call, int rc) {
 	if (rc < 0 || call->silent)
 		return meta_end(call->meta, rc);
 	fill_paths(call);
-	need_actor(call);
+	need_actor(call, true);
 	if (call->event.path == call->paths[0] && call->node)
 		used_names_drop(&call->fs->used_names, fuse_req_ctx(call->req)->pid, call->node);
 	int recorded = audit_record(call->meta, &call->event, NULL);
@@ -138,7 +138,7 @@ int call_end(struct call *call, int rc) {
 }
 
 struct gate_caller call_caller(struct call *call) {
-	need_actor(call);
+	need_actor(call, true);
 	return (struct gate_caller){.who = &call->who, .actor = &call->event.actor};
 }
 

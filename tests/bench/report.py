@@ -86,27 +86,29 @@ def rows_of(kept):
             yield row_of(Judged(workload, kept.figures), max(peaks) if peaks else None)
 
 
-def more_of(pairs):
-    """How much more the second of each pair is: the median, and the standard error of the mean. A round's two stand beside
-    each other in time, so that what the machine does besides is mostly in both."""
-    ratios = [more / less - 1 for less, more in pairs]
-    error = statistics.stdev(ratios) / len(ratios) ** 0.5 if len(ratios) > 1 else 0
-    return statistics.median(ratios), f"{statistics.median(ratios):.1%} ± {error:.1%}"
+def more_of(less, more):
+    """How much more `more` is than `less`, figures of the same rounds: the median, and words with the standard error of the
+    mean. A round's two stand beside each other in time, so that what the machine does besides is mostly in both. None where
+    there is nothing to tell it by."""
+    if len(less) != len(more) or not all(less):
+        return None
+    ratios = [m / l - 1 for l, m in zip(less, more)]
+    error = f" ± {statistics.stdev(ratios) / len(ratios) ** 0.5:.1%}" if len(ratios) > 1 else ""
+    return statistics.median(ratios), f"{statistics.median(ratios):.1%}{error}"
 
 
 def audit_rows(kept):
     """What the audit log costs: of time, and of the daemon's processor time, which a busy machine disturbs less."""
     for name, figures in kept.figures.items():
         without, ours = figures.get("no-audit"), figures.get("assayfs")
-        if not without or not ours:
-            continue
         is_rate = WORKLOADS[name].below is None
-        cost, words = more_of(zip(ours, without) if is_rate else zip(without, ours))
+        cost = more_of(*((ours, without) if is_rate else (without, ours))) if without and ours else None
+        if not cost:
+            continue
         busy = kept.processor.get(name, {})
-        processor = more_of(zip(busy["no-audit"], busy["assayfs"]))[1] if busy.get("no-audit") else "–"
-        met = "met" if cost < AUDIT_GOAL else f"not met: < {AUDIT_GOAL:.0%}"
-        yield [name, WORKLOADS[name].unit, number(statistics.median(without)), number(statistics.median(ours)), words,
-               processor, met]
+        processor = more_of(busy.get("no-audit", []), busy.get("assayfs", [])) if busy.get("no-audit") else None
+        yield [name, WORKLOADS[name].unit, number(statistics.median(without)), number(statistics.median(ours)), cost[1],
+               processor[1] if processor else "–", "met" if cost[0] < AUDIT_GOAL else f"not met: < {AUDIT_GOAL:.0%}"]
 
 
 def report(kept):
@@ -118,5 +120,5 @@ def report(kept):
         text += f"\n\nPeak memory of assayfs: {max(peaks):.0f} MiB (goal: < {RSS_GOAL_MIB} MiB, {met})."
     rows = list(audit_rows(kept))
     if rows:
-        text += "\n\n" + table(rows, ["workload", "unit", "without audit", "assayfs", "cost", "of the processor", ""])
+        text += "\n\n" + table(rows, ["workload", "unit", "without audit", "assayfs", "cost ± error", "of the processor", ""])
     return text

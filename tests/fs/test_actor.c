@@ -25,7 +25,7 @@ static void the_daemon_knows_itself(void **state) {
 }
 
 static void *ask_as_thread(void *arg) {
-	actor_of_process(NULL, 1, 2, gettid(), arg);
+	actor_of_process(NULL, false, 1, 2, gettid(), arg);
 	return NULL;
 }
 
@@ -45,7 +45,7 @@ static void no_process_has_no_name(void **state) {
 	(void)state;
 	struct actor actor;
 	memset(&actor, 0x55, sizeof actor);
-	actor_of_process(NULL, 3, 4, 0, &actor);
+	actor_of_process(NULL, false, 3, 4, 0, &actor);
 	assert_int_equal(actor.pid, 0);
 	assert_string_equal(actor.exe, "");
 }
@@ -59,7 +59,7 @@ static void a_process_without_a_program_is_named_by_its_thread(void **state) {
 	siginfo_t info;
 	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0); /* dead, but still there */
 	struct actor actor;
-	actor_of_process(NULL, 0, 0, child, &actor);
+	actor_of_process(NULL, false, 0, 0, child, &actor);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 	assert_int_equal(actor.pid, child);
 	assert_string_equal(actor.exe, "[test_fs_actor]");
@@ -69,7 +69,7 @@ static void *ask_twice_as_thread(void *arg) {
 	struct programs *programs = arg;
 	struct actor actor;
 	for (int i = 0; i < 2; i++) {
-		actor_of_process(programs, 0, 0, gettid(), &actor);
+		actor_of_process(programs, false, 0, 0, gettid(), &actor);
 		assert_int_equal(actor.pid, getpid());
 		assert_string_equal(actor.exe, "test_fs_actor");
 	}

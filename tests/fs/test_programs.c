@@ -3,9 +3,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -46,8 +46,8 @@ static struct program *place_of(pid_t tid) {
 static void assert_program(pid_t tid, pid_t pid, const char *name) {
 	char got[PROGRAM_NAME_BYTES];
 	pid_t process = pid;
-	if (!programs_ask(&programs, tid, &process, got))
-		assert_true(programs_keep(&programs, tid, pid, got));
+	if (!programs_ask(&programs, tid, false, &process, got))
+		assert_true(programs_keep(&programs, tid, pid, false, got));
 	assert_int_equal(process, pid);
 	assert_string_equal(got, name);
 }
@@ -56,8 +56,8 @@ static bool becomes(pid_t tid, const char *name) {
 	char got[PROGRAM_NAME_BYTES] = "";
 	pid_t pid;
 	for (int i = 0; i < 1000 && strcmp(got, name) != 0; i++) {
-		if (!programs_ask(&programs, tid, &pid, got))
-			(void)programs_keep(&programs, tid, tid, got);
+		if (!programs_ask(&programs, tid, false, &pid, got))
+			(void)programs_keep(&programs, tid, tid, false, got);
 		usleep(1000);
 	}
 	return strcmp(got, name) == 0;
@@ -134,11 +134,11 @@ static void also_when_another_thread_replaces_it(void **state) {
 }
 
 /* posix_spawn, in the shape of `cat < file`: the child opens before it runs the program, and has its parent's memory
- * until then. */
+ * until then. Its parent is one of its own, of which the first thread may end. */
 struct spawning {
 	char fifo[64];
-	atomic_int parent; /* thread */
-	pid_t child;
+	pid_t parent, child;
+	int writer;
 };
 
 static void *spawn(void *arg) {
@@ -147,56 +147,174 @@ static void *spawn(void *arg) {
 	char *arguments[] = {(char[]){"sleep"}, (char[]){"60"}, NULL};
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, s->fifo, O_RDONLY, 0);
-	s->parent = gettid();
-	assert_int_equal(posix_spawnp(&s->child, "sleep", &actions, NULL, arguments, environ), 0);
-	posix_spawn_file_actions_destroy(&actions);
-	return NULL;
+	if (posix_spawnp(&s->child, "sleep", &actions, NULL, arguments, environ) == 0)
+		(void)waitpid(s->child, NULL, 0);
+	_exit(0);
 }
 
-static pid_t child_of(const struct spawning *s) {
+static pid_t child_of(pid_t parent) {
+	char command[128];
 	int pid = 0;
-	for (int i = 0; i < 5000 && pid == 0; i++, usleep(1000)) {
-		char path[64];
-		snprintf(path, sizeof path, "/proc/self/task/%d/children", s->parent);
-		FILE *file = s->parent ? fopen(path, "re") : NULL;
-		if (file && fscanf(file, "%d", &pid) != 1)
+	snprintf(command, sizeof command, "cat /proc/%d/task/*/children", parent);
+	for (int i = 0; i < 1000 && pid == 0; i++, usleep(5000)) {
+		FILE *list = popen(command, "r");
+		if (list && fscanf(list, "%d", &pid) != 1)
 			pid = 0;
-		if (file)
-			fclose(file);
+		if (list)
+			pclose(list);
 	}
-	assert_true(pid > 0);
 	return pid;
+}
+
+static void begin_spawning(struct spawning *s, bool first_thread_ends) {
+	strcpy(s->fifo, "/tmp/assayfs-programs-XXXXXX");
+	assert_non_null(mkdtemp(s->fifo));
+	strcat(s->fifo, "/f");
+	assert_int_equal(mkfifo(s->fifo, 0600), 0);
+	s->parent = fork();
+	assert_true(s->parent >= 0);
+	if (s->parent == 0) {
+		pthread_t thread;
+		if (first_thread_ends && pthread_create(&thread, NULL, spawn, s) == 0)
+			pthread_exit(NULL);
+		spawn(s);
+	}
+	s->child = child_of(s->parent);
+}
+
+static void go_on_spawning(struct spawning *s) {
+	s->writer = open(s->fifo, O_RDWR);
+	unlink(s->fifo);
+	*strrchr(s->fifo, '/') = '\0';
+	(void)rmdir(s->fifo);
+}
+
+static void end_spawning(struct spawning *s) {
+	if (s->child > 0)
+		(void)kill(s->child, SIGKILL);
+	(void)waitpid(s->parent, NULL, 0);
+	close(s->writer);
+}
+
+/* Nothing is asserted before all is cleared away. */
+static void ask_one_that_has_its_parents_memory(bool first_thread_ends) {
+	struct spawning s;
+	char before[PROGRAM_NAME_BYTES] = "", again[PROGRAM_NAME_BYTES] = "";
+	pid_t process = 0;
+	begin_spawning(&s, first_thread_ends);
+	bool kept = programs_keep(&programs, s.child, s.child, false, before);
+	bool known = programs_ask(&programs, s.child, false, &process, again);
+	int memory = place_of(s.child)->memory;
+	go_on_spawning(&s);
+	bool told = becomes(s.child, "sleep");
+	int memory_then = place_of(s.child)->memory;
+	end_spawning(&s);
+	assert_true(s.child > 0 && kept && known && told);
+	assert_string_equal(before, SELF);
+	assert_string_equal(again, SELF);
+	assert_int_equal(memory, -1);
+	/* Of a parent without a first thread it can't be told. */
+	assert_int_equal(memory_then >= 0, programs.by_memory && !first_thread_ends);
 }
 
 static void one_that_still_has_its_parents_memory_is_asked_by_its_link(void **state) {
 	(void)state;
-	struct spawning s = {.fifo = "/tmp/assayfs-programs-XXXXXX"};
+	ask_one_that_has_its_parents_memory(false);
+}
+
+static void so_is_one_whose_parents_first_thread_has_ended(void **state) {
+	(void)state;
+	ask_one_that_has_its_parents_memory(true);
+}
+
+static int linger(void *arg) {
+	(void)arg;
+	pause();
+	return 0;
+}
+
+/* The number of a process that has ended can be anybody's, though another one has its memory still. */
+static void a_process_is_gone_while_its_memory_is_in_use(void **state) {
+	(void)state;
+	static char stack[65536] __attribute__((aligned(16)));
+	char name[PROGRAM_NAME_BYTES];
+	int heir[2], go[2];
+	pid_t pid, other = 0;
+	assert_int_equal(pipe(heir), 0);
+	assert_int_equal(pipe(go), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		char byte;
+		pid = clone(linger, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL);
+		if (write(heir[1], &pid, sizeof pid) != sizeof pid || read(go[0], &byte, 1) != 1)
+			_exit(1);
+		_exit(0);
+	}
+	bool made = read(heir[0], &other, sizeof other) == sizeof other;
+	bool kept = programs_keep(&programs, child, child, false, name);
+	bool known = programs_ask(&programs, child, false, &pid, name);
+	bool told = write(go[1], "x", 1) == 1 && waitpid(child, NULL, 0) == child;
+	bool known_then = programs_ask(&programs, child, false, &pid, name);
+	(void)kill(other, SIGKILL);
+	for (int i = 0; i < 2; i++) {
+		close(heir[i]);
+		close(go[i]);
+	}
+	assert_true(made && kept && known && told);
+	assert_false(known_then);
+}
+
+static void *keep_thread(void *arg) {
+	char name[PROGRAM_NAME_BYTES];
+	pid_t *tid = arg;
+	*tid = programs_keep(&programs, gettid(), getpid(), false, name) ? gettid() : 0;
+	return NULL;
+}
+
+/* Nor is a thread there because its process is. */
+static void a_thread_is_gone_while_its_process_is_there(void **state) {
+	(void)state;
+	char name[PROGRAM_NAME_BYTES];
 	pthread_t thread;
-	assert_non_null(mkdtemp(s.fifo));
-	strcat(s.fifo, "/f");
-	assert_int_equal(mkfifo(s.fifo, 0600), 0);
-	assert_int_equal(pthread_create(&thread, NULL, spawn, &s), 0);
-	pid_t child = child_of(&s), process = 0;
-	char before[PROGRAM_NAME_BYTES] = "", again[PROGRAM_NAME_BYTES] = "";
-	bool kept = programs_keep(&programs, child, child, before);
-	bool known = programs_ask(&programs, child, &process, again);
-	int memory = place_of(child)->memory;
-	int writer = open(s.fifo, O_WRONLY); /* before anything can fail, which would wait for the child for ever */
+	pid_t pid, tid = 0;
+	assert_int_equal(pthread_create(&thread, NULL, keep_thread, &tid), 0);
 	pthread_join(thread, NULL);
-	unlink(s.fifo);
-	*strrchr(s.fifo, '/') = '\0';
-	assert_int_equal(rmdir(s.fifo), 0);
-	bool told = becomes(child, "sleep");
-	int memory_then = place_of(child)->memory;
-	assert_int_equal(kill(child, SIGKILL), 0);
-	assert_int_equal(waitpid(child, NULL, 0), child);
-	close(writer);
-	assert_int_equal(s.child, child);
-	assert_true(writer >= 0 && kept && known && told);
-	assert_string_equal(before, SELF);
-	assert_string_equal(again, SELF);
-	assert_int_equal(memory, -1);
-	assert_int_equal(memory_then >= 0, programs.by_memory);
+	assert_true(tid > 0);
+	for (int i = 0; i < 1000 && syscall(SYS_tgkill, getpid(), tid, 0) == 0; i++)
+		usleep(1000); /* joined before it is gone */
+	assert_false(programs_ask(&programs, tid, false, &pid, name));
+}
+
+/* Who holds the metadata's lock must not hold another's memory. */
+static void in_an_operation_links_are_read(void **state) {
+	(void)state;
+	char name[PROGRAM_NAME_BYTES];
+	pid_t pid = 0;
+	assert_true(programs_keep(&programs, getpid(), getpid(), true, name));
+	assert_string_equal(name, SELF);
+	assert_int_equal(place_of(getpid())->memory, -1);
+	name[0] = '\0';
+	assert_true(programs_ask(&programs, getpid(), true, &pid, name));
+	assert_string_equal(name, SELF);
+	assert_int_equal(place_of(getpid())->memory, -1);
+}
+
+/* Another request asks for it, or for one that shares its place: neither waits, and none is closed under the other. */
+static void a_place_that_is_taken_is_left_alone(void **state) {
+	(void)state;
+	char name[PROGRAM_NAME_BYTES];
+	pid_t pid;
+	assert_program(getpid(), getpid(), SELF);
+	struct program *place = place_of(getpid()), before = *place;
+	place->taken = true;
+	assert_false(programs_ask(&programs, getpid(), false, &pid, name));
+	assert_true(programs_keep(&programs, getpid(), getpid(), false, name));
+	assert_string_equal(name, SELF);
+	assert_int_equal(place->link, before.link);
+	assert_int_equal(place->memory, before.memory);
+	place->taken = false;
+	assert_true(programs_ask(&programs, getpid(), false, &pid, name));
 }
 
 static void a_process_that_is_gone_is_not_taken_for_the_next(void **state) {
@@ -205,12 +323,12 @@ static void a_process_that_is_gone_is_not_taken_for_the_next(void **state) {
 	pid_t pid;
 	struct child child = start(false);
 	assert_program(child.pid, child.pid, SELF);
-	assert_true(programs_ask(&programs, child.pid, &pid, name));
+	assert_true(programs_ask(&programs, child.pid, false, &pid, name));
 	end(&child);
 	/* The number might be somebody else's by now; what was kept says nothing of them. */
-	assert_false(programs_ask(&programs, child.pid, &pid, name));
+	assert_false(programs_ask(&programs, child.pid, false, &pid, name));
 	assert_int_equal(place_of(child.pid)->tid, 0);
-	assert_false(programs_keep(&programs, child.pid, child.pid, name));
+	assert_false(programs_keep(&programs, child.pid, child.pid, false, name));
 }
 
 static void the_place_of_one_is_taken_by_another(void **state) {
@@ -218,14 +336,15 @@ static void the_place_of_one_is_taken_by_another(void **state) {
 	char name[PROGRAM_NAME_BYTES];
 	pid_t pid;
 	assert_program(getpid(), getpid(), SELF);
-	assert_false(programs_ask(&programs, getpid() + PROGRAMS, &pid, name));
+	assert_false(programs_ask(&programs, getpid() + PROGRAMS, false, &pid, name));
 	struct program before = *place_of(getpid());
-	assert_true(programs_keep(&programs, getpid(), getpid(), name));
+	assert_true(programs_keep(&programs, getpid(), getpid(), false, name));
 	/* No descriptor is left behind: the new ones were opened before. */
 	assert_int_equal(fcntl(before.link, F_GETFD), -1);
 	assert_int_equal(fcntl(before.memory, F_GETFD), -1);
+	assert_int_equal(fcntl(before.process, F_GETFD), -1);
 	programs_clear(&programs);
-	assert_false(programs_ask(&programs, getpid(), &pid, name));
+	assert_false(programs_ask(&programs, getpid(), false, &pid, name));
 }
 
 static void a_name_is_what_the_path_ends_with(void **state) {
@@ -247,6 +366,11 @@ int main(void) {
 	        BOTH(a_program_that_is_replaced_is_told),
 	        BOTH(also_when_another_thread_replaces_it),
 	        BOTH(one_that_still_has_its_parents_memory_is_asked_by_its_link),
+	        BOTH(so_is_one_whose_parents_first_thread_has_ended),
+	        BOTH(a_process_is_gone_while_its_memory_is_in_use),
+	        BOTH(a_thread_is_gone_while_its_process_is_there),
+	        BOTH(in_an_operation_links_are_read),
+	        BOTH(a_place_that_is_taken_is_left_alone),
 	        BOTH(a_process_that_is_gone_is_not_taken_for_the_next),
 	        BOTH(the_place_of_one_is_taken_by_another),
 	        cmocka_unit_test(a_name_is_what_the_path_ends_with),

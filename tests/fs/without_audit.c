@@ -9,7 +9,7 @@
 #include "fs/fuse.h"
 
 int __wrap_audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq);
-void __wrap_actor_of_request(struct fuse_req *req, struct actor *ret);
+void __wrap_actor_of_request(struct fuse_req *req, bool in_operation, struct actor *ret);
 
 int __wrap_audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	(void)event;
@@ -19,7 +19,8 @@ int __wrap_audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_
 }
 
 /* The gate asks who it was, but never for the program's name. */
-void __wrap_actor_of_request(struct fuse_req *req, struct actor *ret) {
+void __wrap_actor_of_request(struct fuse_req *req, bool in_operation, struct actor *ret) {
+	(void)in_operation;
 	const struct fuse_ctx *context = fuse_req_ctx(req);
 	*ret = (struct actor){.uid = context->uid, .gid = context->gid, .pid = actor_process(context->pid)};
 }
