@@ -277,7 +277,7 @@ int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	meta_assert_running(m);
 	AuditLog *log = m->audit;
 	size_t waiting = (size_t)(m->state.audit_size - log->frontier.size);
-	struct audit_row row;
+	struct audit_row row = {0};
 	int rc = may_record(m);
 	if (rc == 0)
 		rc = normalise(m, event, &row);

@@ -3,6 +3,7 @@
 #include "backend/audit_private.h"
 #include "backend/meta_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -43,6 +44,7 @@ static int hash_next(Meta *m) {
 	const struct audit_kept *kept = &log->kept;
 	uint64_t seq = log->frontier.size + log->hashed;
 	size_t at = (size_t)(seq - kept->first);
+	assert(kept->marks && at < kept->count);
 	const struct audit_mark *before = at ? &kept->marks[at - 1] : NULL;
 	size_t begin = before ? before->end : 0;
 	bool begins = !before || seq % AUDIT_TILE_HASHES == 0;

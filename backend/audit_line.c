@@ -223,16 +223,20 @@ static void put_paths(struct writer *w, const struct audit_row *row) {
 	}
 }
 
+static void put_what(struct writer *w, const struct audit_row *row) {
+	PUT(w, "{\"seq\":");
+	put_u64(w, row->stored.seq);
+	PUT(w, ",\"time\":\"");
+	put_time(w, row->stored.time_ns);
+	PUT(w, "\"");
+	PUT_STRING(w, "event", row->event);
+	PUT_STRING(w, "outcome", bytes_of_string(audit_outcome_names[row->stored.outcome % 3]));
+	PUT_NUMBER_IF(w, "errno", (uint32_t)row->stored.err);
+}
+
 size_t audit_line(const struct audit_row *row, char line[static AUDIT_LINE_MAX + 1]) {
 	struct writer w = {line};
-	PUT(&w, "{\"seq\":");
-	put_u64(&w, row->stored.seq);
-	PUT(&w, ",\"time\":\"");
-	put_time(&w, row->stored.time_ns);
-	PUT(&w, "\"");
-	PUT_STRING(&w, "event", row->event);
-	PUT_STRING(&w, "outcome", bytes_of_string(audit_outcome_names[row->stored.outcome % 3]));
-	PUT_NUMBER_IF(&w, "errno", (uint32_t)row->stored.err);
+	put_what(&w, row);
 	PUT_NUMBER(&w, "uid", row->stored.uid);
 	PUT_NUMBER(&w, "gid", row->stored.gid);
 	PUT_NUMBER_IF(&w, "pid", (uint32_t)row->stored.pid);

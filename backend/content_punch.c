@@ -56,7 +56,7 @@ static struct gap gap_of(uint64_t block, uint64_t start, uint64_t end) {
 static int punch_in_page(Content *c, uint64_t start, uint64_t end) {
 	uint64_t head = start / SEGMENT_BLOCK_BYTES, tail = (end - 1) / SEGMENT_BLOCK_BYTES;
 	struct gap first = gap_of(head, start, end), last = gap_of(tail, start, end);
-	struct item *page, *first_kept, *last_kept = NULL;
+	struct item *page, *first_kept = NULL, *last_kept = NULL;
 	int rc = content_page(c, head / BLOCKS_PER_PAGE, &page);
 	if (rc == 0)
 		rc = load_kept(c, &first, &first_kept);
@@ -79,7 +79,7 @@ static int punch_in_page(Content *c, uint64_t start, uint64_t end) {
 /* With the lock: the next step of [start, end); *ret_next is where the one after it begins. */
 static int punch_step(Content *c, uint64_t start, uint64_t end, uint64_t *ret_next) {
 	const uint64_t page_bytes = (uint64_t)BLOCKS_PER_PAGE * SEGMENT_BLOCK_BYTES;
-	uint64_t known;
+	uint64_t known = 0;
 	*ret_next = end; /* the caller's: the file may have got shorter since */
 	if (end > c->size)
 		end = c->size;

@@ -247,7 +247,7 @@ int content_sync_wait(Store *store, const struct content_wait *wait) {
 }
 
 int content_sync(Content *c) {
-	struct content_wait wait;
+	struct content_wait wait = {0};
 	int rc = content_sync_begin(c, &wait);
 	return rc < 0 ? rc : content_sync_wait(c->store, &wait);
 }

@@ -288,7 +288,7 @@ static int begin_pass(Gc *gc) {
 }
 
 int gc_move(Gc *gc, bool *ret_done) {
-	struct map_owner owner;
+	struct map_owner owner = {0};
 	bool walked = false;
 	int rc = gc->mover ? 0 : begin_pass(gc);
 	if (rc < 0)

@@ -1,5 +1,6 @@
 #include "backend/memory_file.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,7 @@ int memory_file_write(sqlite3_file *file, const void *data, int amount, sqlite3_
 	int code = end > f->room ? make_room(f, end) : SQLITE_OK;
 	if (code != SQLITE_OK)
 		return code;
+	assert(f->data); /* there is room, and something to write */
 	if (at > f->size)
 		memset(f->data + f->size, 0, at - f->size);
 	memcpy(f->data + at, data, (size_t)amount);

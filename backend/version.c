@@ -233,7 +233,7 @@ void version_let_go_more(Meta *m, uint64_t bytes) {
 }
 
 int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
-	struct version version;
+	struct version version = {0};
 	int rc = version_get(m, draft, &version);
 	if (rc == -ENOENT || (rc == 0 && version.state != VERSION_DRAFT))
 		return -EPERM;

@@ -179,7 +179,7 @@ void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 		return;
 	}
 	struct filesystem *fs = call_filesystem(req);
-	struct content_wait wait;
+	struct content_wait wait = {0};
 	int rc = begin_sync(fs, handle_of(fi)->inode, &wait);
 	if (rc == 0)
 		rc = content_sync_wait(fs->store, &wait);
