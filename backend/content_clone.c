@@ -111,7 +111,7 @@ static int copy_step(Content *src, uint64_t from, Content *dst, uint64_t to, uin
 static int clone_step(
         Content *src, uint64_t from, Content *dst, uint64_t to, uint64_t length, uint64_t *ret_done, bool *ret_copied) {
 	uint64_t done = 0;
-	int rc = store_space_check(dst->store);
+	int rc = store_space_check(dst->store, length < CONTENT_STEP_BYTES ? length : CONTENT_STEP_BYTES);
 	if (rc == 0)
 		rc = content_make_room(dst->cache, true);
 	if (rc < 0)

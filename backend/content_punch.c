@@ -104,7 +104,7 @@ int content_punch(Content *c, uint64_t offset, uint64_t length) {
 	uint64_t size = content_size(c), end = offset + length < size ? offset + length : size;
 	int rc = 0;
 	for (uint64_t at = offset; at < end && rc == 0;) {
-		rc = store_space_check(c->store);
+		rc = store_space_check(c->store, 0);
 		if (rc == 0)
 			rc = content_make_room(c->cache, true);
 		if (rc < 0)

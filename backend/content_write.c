@@ -353,7 +353,7 @@ int content_write(Content *c, uint64_t offset, struct bytes data) {
 	int rc = 0;
 	for (size_t done = 0; done < data.size && rc == 0;) {
 		size_t size = data.size - done < CONTENT_STEP_BYTES ? data.size - done : CONTENT_STEP_BYTES;
-		rc = store_space_check(c->store);
+		rc = store_space_check(c->store, size);
 		if (rc == 0)
 			rc = content_make_room(c->cache, true);
 		if (rc < 0)
@@ -430,7 +430,7 @@ static int truncate_locked(Content *c, uint64_t size) {
 int content_truncate(Content *c, uint64_t size) {
 	if (size > INT64_MAX)
 		return fault(EFBIG, "a file can't be longer than %lu bytes", (unsigned long)INT64_MAX);
-	int rc = store_space_check(c->store);
+	int rc = store_space_check(c->store, 0);
 	if (rc == 0)
 		rc = content_make_room(c->cache, true);
 	if (rc < 0)

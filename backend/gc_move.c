@@ -214,7 +214,7 @@ static int move_blocks(Gc *gc, const struct map_owner *owner) {
 		mover->is_full |= mover->count + CHUNK > TABLE_MOST;
 		if (n == 0 || mover->is_full)
 			return 0;
-		int rc = store_space_check(gc->store);
+		int rc = store_space_check(gc->store, n * SEGMENT_BLOCK_BYTES);
 		if (rc == 0)
 			rc = move_chunk(gc, owner, picked, n, zone);
 		if (rc < 0)

@@ -154,10 +154,11 @@ void store_info(Store *store, struct store_info *ret);
 int store_commit_wait(Store *store);
 
 /*
- * Before each operation that changes something: 0; -ENOSPC while the file system has less left than the reserve; -EROFS
- * for a read-only store, or one that has failed, whose changes would never become durable.
+ * Before each operation that changes something: 0; -ENOSPC while the file system has less left than the reserve and
+ * what was promised lately; -EROFS for a read-only store, or one that has failed, whose changes would never become
+ * durable. `bytes`: of content that it brings; rows and what is around a change are counted besides.
  */
-int store_space_check(Store *store);
+int store_space_check(Store *store, uint64_t bytes);
 
 /*
  * For a moment in which there is nothing else to do: some microseconds of what would otherwise be done in the next

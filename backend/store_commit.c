@@ -243,7 +243,7 @@ int store_commit_wait(Store *store) {
 	return rc < 0 ? fault(EIO, "the vault has failed: what was changed last is not on the disk") : 0;
 }
 
-int store_space_check(Store *store) {
+int store_space_check(Store *store, uint64_t bytes) {
 	if (store->read_only)
 		return fault(EROFS, "the vault is open for reading only");
 	pthread_mutex_lock(&store->lock);
@@ -251,7 +251,7 @@ int store_space_check(Store *store) {
 	pthread_mutex_unlock(&store->lock);
 	if (failed || meta_failed(store->meta))
 		return fault(EROFS, "the vault has failed and takes no changes; mount it again");
-	return reserve_check(store->reserve, CONTENT_STEP_BYTES);
+	return reserve_check(store->reserve, bytes + STORE_OPERATION_BYTES);
 }
 
 uint64_t store_durable_seq(Store *store) {

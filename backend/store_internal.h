@@ -21,6 +21,9 @@
 #define STORE_WAL_BYTES ((uint64_t)16 << 20)
 /* The committer ends a transaction that has gathered so many operations. */
 #define STORE_OPERATIONS 4000u
+/* What an operation writes besides the content that it brings, at most or nearly so: the block around a byte that is
+ * changed, twice, and eight pages of rows. */
+#define STORE_OPERATION_BYTES ((uint64_t)64 << 10)
 /* Version of the "meta" key that seals the database. */
 #define STORE_META_KEY_VERSION 1u
 

@@ -296,7 +296,7 @@ static int seal_at_flush(struct filesystem *fs, struct handle *handle) {
 		handle->inode->writers--;
 	}
 	if (handle->inode->writers > 0)
-		return store_space_check(fs->store);
+		return store_space_check(fs->store, 0);
 	int rc = inode_seal(fs, handle->inode, GATE_CLOSE, &event);
 	if (rc == 0) {
 		handle->told = true;
@@ -314,7 +314,7 @@ int handle_flush(struct filesystem *fs, struct handle *handle, pid_t closer) {
 	enum closer_word word = closer_word(&handle->actor, closer);
 	/* The last chance to say that there is no room: nobody hears what becomes of RELEASE. */
 	if (word == CLOSER_WAITS)
-		return store_space_check(fs->store);
+		return store_space_check(fs->store, 0);
 	pthread_mutex_lock(&inode->lock);
 	inode->cut_off = word == CLOSER_KILLED;
 	int rc = word == CLOSER_DONE && !atomic_load(&inode->unlinked) ? seal_at_flush(fs, handle) : 0;

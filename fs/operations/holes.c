@@ -44,7 +44,7 @@ static int room_check(struct filesystem *fs, uint64_t bytes) {
 	struct statvfs about;
 	if (statvfs(fs->vault_path, &about) < 0)
 		return -errno;
-	return bytes / about.f_frsize < about.f_bavail ? store_space_check(fs->store) : -ENOSPC;
+	return bytes / about.f_frsize < about.f_bavail ? store_space_check(fs->store, 0) : -ENOSPC;
 }
 
 /* Room is not set aside (blocks are written once, elsewhere, when they are sealed): only size and zeros count. */
@@ -56,7 +56,7 @@ static int allocate(struct filesystem *fs, const struct allocation *wish) {
 		return -EOPNOTSUPP;
 	if (wish->length > INT64_MAX - wish->offset)
 		return -EFBIG;
-	int rc = what == 0 ? room_check(fs, wish->length) : store_space_check(fs->store);
+	int rc = what == 0 ? room_check(fs, wish->length) : store_space_check(fs->store, 0);
 	if (rc == 0 && what != 0)
 		rc = punch(fs, wish);
 	return rc < 0 || keeps_size ? rc : extend(fs, wish);

@@ -36,7 +36,7 @@ static int creation_dir(
 	rc = access_may_create(&call->who, ret_dir);
 	if (rc == 0)
 		rc = zone_guard(call, ret_dir, verb, NULL);
-	return rc < 0 ? rc : store_space_check(call->fs->store);
+	return rc < 0 ? rc : store_space_check(call->fs->store, 0);
 }
 
 static int make(struct call *call, fuse_ino_t parent, const char *name, const struct node *wish,

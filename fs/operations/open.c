@@ -40,7 +40,7 @@ static int check_change(struct call *call, const struct node *node, int flags) {
 	if (rc == 0 && node->zone == ZONE_RAW)
 		rc = -EPERM;
 	if (rc < 0 || node->zone == ZONE_LANDING)
-		return rc < 0 ? rc : store_space_check(call->fs->store);
+		return rc < 0 ? rc : store_space_check(call->fs->store, 0);
 	const struct gate_hooks *gate = call->fs->gate;
 	if (!gate->trusted_open)
 		return -EACCES;
@@ -157,7 +157,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 static int make_file(struct call *call, const struct node *dir, struct bytes name, mode_t mode, struct node *ret_node) {
 	int rc = access_may_create(&call->who, dir);
 	if (rc == 0)
-		rc = store_space_check(call->fs->store);
+		rc = store_space_check(call->fs->store, 0);
 	if (rc < 0)
 		return rc;
 	struct node attributes;
@@ -190,7 +190,7 @@ static int make_nameless(struct call *call, fuse_ino_t parent, mode_t mode, stru
 	if (rc == 0 && ret_dir->zone != ZONE_LANDING)
 		rc = ret_dir->zone == ZONE_TRUSTED ? -EOPNOTSUPP : -EPERM;
 	if (rc == 0)
-		rc = store_space_check(call->fs->store);
+		rc = store_space_check(call->fs->store, 0);
 	if (rc < 0)
 		return rc;
 	struct node attributes;

@@ -259,7 +259,7 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 	call.event.bytes = size;
 	int rc = check_change(&call, ino, name, GATE_SETXATTR, &node);
 	if (rc == 0)
-		rc = store_space_check(call.fs->store);
+		rc = store_space_check(call.fs->store, 0);
 	if (rc == 0)
 		rc = set(&call, &node, name, bytes_of(value, size), flags);
 	rc = call_end(&call, rc);

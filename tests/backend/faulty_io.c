@@ -67,7 +67,13 @@ static int f_stat_size(void *vault, const char *name, uint64_t *ret_size) {
 }
 
 static int f_free_space(void *vault, uint64_t *ret_bytes) {
-	return vault_io_free_space(((struct faulty *)vault)->inner, ret_bytes);
+	struct faulty *f = vault;
+	int rc = vault_io_free_space(f->inner, ret_bytes);
+	size_t told = *ret_bytes;
+	if (rc == 0 && f->fail)
+		(void)f->fail(f->arg, FAULTY_FREE, "", 0, 0, &told);
+	*ret_bytes = told;
+	return rc;
 }
 
 static int f_open(void *vault, const char *name, unsigned flags, void **ret_file) {

@@ -14,6 +14,7 @@ enum faulty_call {
 	FAULTY_OPEN,
 	FAULTY_UNLINK,
 	FAULTY_EXPECT, /* a hint, which can't fail: the answer counts nothing */
+	FAULTY_FREE,   /* how much is free: *ret_written is what is, and what will be told; nor does the answer count */
 };
 
 /*

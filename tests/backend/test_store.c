@@ -192,7 +192,7 @@ static void read_only_changes_no_byte(void **state) {
 		Content *c = open_file(v, node);
 		assert_int_equal(content_write(c, 0, bytes_of("x", 1)), -EROFS);
 		content_close(c);
-		assert_int_equal(store_space_check(v->store), -EROFS);
+		assert_int_equal(store_space_check(v->store, 0), -EROFS);
 		assert_rc(store_close(v->store));
 		v->store = NULL;
 	}
@@ -280,7 +280,7 @@ static void what_was_acknowledged_and_can_not_be_kept_fails_the_store(void **sta
 	make_file(v, "a", "not acknowledged");
 	store_give_up(v->store);
 	assert_int_equal(store_commit_wait(v->store), -EIO);
-	assert_int_equal(store_space_check(v->store), -EROFS);
+	assert_int_equal(store_space_check(v->store, 0), -EROFS);
 	assert_int_equal(store_close(v->store), -EIO);
 	v->store = NULL;
 }
@@ -360,14 +360,16 @@ struct disk {
 	atomic_size_t wal_syncs;
 	int fail_with;
 	atomic_bool full;
+	size_t free; /* 0: what there is */
 };
 
 static int judge(
         void *arg, enum faulty_call call, const char *name, uint64_t offset, size_t size, size_t *ret_written) {
 	struct disk *disk = arg;
 	(void)offset;
-	(void)ret_written;
 	(void)size;
+	if (call == FAULTY_FREE && disk->free)
+		*ret_written = disk->free;
 	if (call == FAULTY_SYNC && strcmp(name, "meta.db-wal") == 0) {
 		disk->wal_syncs++;
 		if (disk->slow)
@@ -410,7 +412,7 @@ static void after_a_failed_sync_the_vault_only_reads(void **state) {
 	assert_int_equal(store_commit_wait(v->store), -EIO);
 	disk.fail_sync = false;
 	assert_int_equal(store_commit_wait(v->store), -EIO);
-	assert_int_equal(store_space_check(v->store), -EROFS);
+	assert_int_equal(store_space_check(v->store, 0), -EROFS);
 	assert_int_equal(store_durable_seq(v->store), durable);
 	assert_text(v, a, "safe");
 	assert_text(v, b, "who knows");
@@ -424,6 +426,20 @@ static void after_a_failed_sync_the_vault_only_reads(void **state) {
 	v->store = NULL;
 	off_disk(v, io);
 	assert_text(v, a, "safe");
+}
+
+/* What was promised within some milliseconds counts until it is written: as much as it is. */
+static void a_burst_of_small_files_is_no_full_disk(void **state) {
+	struct test_vault *v = *state;
+	struct disk disk = {.free = (size_t)64 << 20};
+	VaultIo *io = on_disk(v, &disk);
+	for (int i = 0; i < 400; i++)
+		assert_rc(store_space_check(v->store, 1024));
+	int granted = 0;
+	while (granted < 100 && store_space_check(v->store, 4 << 20) == 0)
+		granted++;
+	assert_in_range(granted, 1, 60); /* 15 while the test is not kept waiting */
+	off_disk(v, io);
 }
 
 static void a_full_disk_is_told_and_passes(void **state) {
@@ -540,6 +556,7 @@ int main(void) {
 	        TEST(what_a_crash_left_in_segments_is_cut),
 	        TEST(after_a_failed_sync_the_vault_only_reads),
 	        TEST(what_was_acknowledged_and_can_not_be_kept_fails_the_store),
+	        TEST(a_burst_of_small_files_is_no_full_disk),
 	        TEST(a_full_disk_is_told_and_passes),
 	        TEST(one_sync_serves_all_who_wait),
 	};
