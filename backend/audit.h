@@ -73,10 +73,10 @@ uint64_t audit_size(Meta *m);
  * A record's leaf is made and hashed by whoever comes first: a moment in which there is nothing else to do, or the
  * commit. Half of what a record costs is that, and nobody waits for it.
  *
- * audit_hash: of at most `most` records, those of the running operation with them; *ret_left (may be NULL): how many
- * have none then. audit_unhashed: how many have none, for any thread without the lock.
+ * audit_hash: of at most `most` records, those of the running operation with them. audit_unhashed: how many have none,
+ * for any thread without the lock.
  */
-int audit_hash(Meta *m, size_t most, size_t *ret_left);
+int audit_hash(Meta *m, size_t most);
 size_t audit_unhashed(const Meta *m);
 
 /*

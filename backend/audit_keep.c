@@ -19,13 +19,18 @@ static int reserve_bytes(struct audit_kept *kept) {
 	return 0;
 }
 
+/* Of the record before the one at `at`; NULL where a pack begins. */
+static const int64_t *time_before(const struct audit_kept *kept, size_t at) {
+	bool begins = at == 0 || (kept->first + at) % AUDIT_TILE_HASHES == 0;
+	return begins ? NULL : &kept->marks[at - 1].time_ns;
+}
+
 int audit_keep(Meta *m, const struct audit_stored *record) {
 	struct audit_kept *kept = &m->audit->kept;
 	int rc = reserve_bytes(kept);
 	if (rc < 0)
 		return rc;
-	bool begins = kept->count == 0 || record->seq % AUDIT_TILE_HASHES == 0;
-	kept->size += audit_pack_put(record, begins ? NULL : &m->state.audit_time, kept->data + kept->size);
+	kept->size += audit_pack_put(record, time_before(kept, kept->count), kept->data + kept->size);
 	kept->marks[kept->count++] = (struct audit_mark){.end = kept->size, .time_ns = record->time_ns};
 	return 0;
 }
@@ -45,13 +50,11 @@ static int hash_next(Meta *m) {
 	uint64_t seq = log->frontier.size + log->hashed;
 	size_t at = (size_t)(seq - kept->first);
 	assert(kept->marks && at < kept->count);
-	const struct audit_mark *before = at ? &kept->marks[at - 1] : NULL;
-	size_t begin = before ? before->end : 0;
-	bool begins = !before || seq % AUDIT_TILE_HASHES == 0;
+	size_t begin = at ? kept->marks[at - 1].end : 0;
 	struct audit_stored record;
 	struct audit_row row;
-	int rc = audit_pack_get(seq, begins ? NULL : &before->time_ns,
-	        bytes_of(kept->data + begin, kept->marks[at].end - begin), &record);
+	int rc = audit_pack_get(
+	        seq, time_before(kept, at), bytes_of(kept->data + begin, kept->marks[at].end - begin), &record);
 	if (rc == 0)
 		rc = audit_row_of(m, &record, &row);
 	if (rc == 0)
@@ -66,15 +69,12 @@ size_t audit_count_unhashed(Meta *m) {
 	return unhashed;
 }
 
-int audit_hash(Meta *m, size_t most, size_t *ret_left) {
+int audit_hash(Meta *m, size_t most) {
 	meta_assert_running(m);
 	int rc = sql_refuse_failed(m);
-	size_t left = audit_count_unhashed(m);
-	for (; rc == 0 && left > 0 && most > 0; left--, most--)
+	for (size_t left = audit_count_unhashed(m); rc == 0 && left > 0 && most > 0; left--, most--)
 		rc = hash_next(m);
-	left = audit_count_unhashed(m);
-	if (ret_left)
-		*ret_left = left;
+	(void)audit_count_unhashed(m);
 	return rc;
 }
 
@@ -86,7 +86,7 @@ size_t audit_unhashed(const Meta *m) {
 
 int audit_kept_write(Meta *m) {
 	struct audit_kept *kept = &m->audit->kept;
-	int rc = audit_hash(m, SIZE_MAX, NULL);
+	int rc = audit_hash(m, SIZE_MAX);
 	if (rc == 0 && kept->count)
 		rc = meta_raise_schema(m);
 	size_t begin = 0;

@@ -113,9 +113,8 @@ static bool is_dirty(Store *store) {
 /* Ends the operation. How many records have no leaf then; none counts where one can't be made, which the commit tells.
  */
 static size_t hash_some(Store *store, size_t most) {
-	size_t left = 0;
-	int rc = meta_end(store->meta, audit_hash(store->meta, most, &left));
-	return rc < 0 ? 0 : left;
+	int rc = meta_end(store->meta, audit_hash(store->meta, most));
+	return rc < 0 ? 0 : audit_unhashed(store->meta);
 }
 
 bool store_idle(Store *store) {

@@ -45,22 +45,14 @@ pid_t actor_process(pid_t tid) {
 	return pid > 0 ? (pid_t)pid : tid;
 }
 
-/* Without a place to keep it. */
-static bool name_once(pid_t tid, pid_t pid, char ret_exe[static PROGRAM_NAME_BYTES]) {
-	struct programs once = PROGRAMS_INIT;
-	bool known = programs_keep(&once, tid, pid, true, ret_exe);
-	programs_clear(&once);
-	return known;
-}
-
 void actor_of_process(
         struct programs *programs, bool in_operation, uint32_t uid, uint32_t gid, pid_t tid, struct actor *ret) {
 	*ret = (struct actor){.uid = uid, .gid = gid};
 	if (tid <= 0 || (programs && programs_ask(programs, tid, in_operation, &ret->pid, ret->exe)))
 		return;
 	ret->pid = actor_process(tid);
-	bool named = programs ? programs_keep(programs, tid, ret->pid, in_operation, ret->exe)
-	                      : name_once(tid, ret->pid, ret->exe);
+	bool named =
+	        programs ? programs_keep(programs, tid, ret->pid, in_operation, ret->exe) : program_name(tid, ret->exe);
 	if (!named)
 		name_from_comm(tid, ret->exe);
 }

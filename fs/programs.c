@@ -103,6 +103,11 @@ void programs_learn(struct programs *programs) {
 	programs->by_memory = shows_use && memory_state(memory) == 0;
 }
 
+bool program_name(pid_t tid, char ret_name[static PROGRAM_NAME_BYTES]) {
+	_cleanup_(closep) int link = open_of(tid, "exe", O_PATH | O_NOFOLLOW);
+	return link >= 0 && read_name(link, ret_name);
+}
+
 /* ---- one program ---- */
 
 static void unbind(struct program *program) {

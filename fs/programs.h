@@ -72,6 +72,9 @@ bool programs_ask(struct programs *programs, pid_t tid, bool in_operation, pid_t
 bool programs_keep(
         struct programs *programs, pid_t tid, pid_t pid, bool in_operation, char ret_name[static PROGRAM_NAME_BYTES]);
 
+/* The name alone, without a place to keep it. False: it can't be read. */
+bool program_name(pid_t tid, char ret_name[static PROGRAM_NAME_BYTES]);
+
 /* Closes all. */
 void programs_clear(struct programs *programs);
 

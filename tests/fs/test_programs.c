@@ -123,13 +123,9 @@ static void replace(bool by_thread) {
 	end(&child);
 }
 
-static void a_program_that_is_replaced_is_told(void **state) {
+static void a_program_that_is_replaced_is_told_whichever_thread_does_it(void **state) {
 	(void)state;
 	replace(false);
-}
-
-static void also_when_another_thread_replaces_it(void **state) {
-	(void)state;
 	replace(true);
 }
 
@@ -220,10 +216,6 @@ static void ask_one_that_has_its_parents_memory(bool first_thread_ends) {
 static void one_that_still_has_its_parents_memory_is_asked_by_its_link(void **state) {
 	(void)state;
 	ask_one_that_has_its_parents_memory(false);
-}
-
-static void so_is_one_whose_parents_first_thread_has_ended(void **state) {
-	(void)state;
 	ask_one_that_has_its_parents_memory(true);
 }
 
@@ -399,10 +391,8 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(name, set_up_links, tear_down)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(this_kernel_tells_when_memory_is_gone, set_up, tear_down),
-	        BOTH(a_program_that_is_replaced_is_told),
-	        BOTH(also_when_another_thread_replaces_it),
+	        BOTH(a_program_that_is_replaced_is_told_whichever_thread_does_it),
 	        BOTH(one_that_still_has_its_parents_memory_is_asked_by_its_link),
-	        BOTH(so_is_one_whose_parents_first_thread_has_ended),
 	        BOTH(a_process_is_gone_while_its_memory_is_in_use),
 	        BOTH(a_thread_is_gone_while_its_process_is_there),
 	        BOTH(in_an_operation_links_are_read),
