@@ -29,18 +29,33 @@ mkdir -m 1777 "$T/sanitizer"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}:log_path=$T/sanitizer/asan"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}:log_path=$T/sanitizer/ubsan"
 
-unmount() {
+unmount_once() {
 	if [ "$(id -u)" -eq 0 ]; then umount "$@" "$M"; else fusermount3 -u "$M"; fi
+}
+
+# A process that has ended is not quite gone while another (ps, pgrep of a test beside this one) looks at its memory: what
+# it had mapped of the mount is let go then. Who is busy for longer is an error.
+unmount() {
+	for _ in $(seq 20); do
+		unmount_once "$@" 2>"$T/unmount" && return 0
+		grep -qi busy "$T/unmount" || break
+		sleep 0.1
+	done
+	cat "$T/unmount" >&2
+	return 1
 }
 
 is_mounted() {
 	grep -q " $M " /proc/self/mountinfo
 }
 
-# Waits until no process has the vault any more (umount returns before the daemon has closed it).
+# Waits until no process has the vault any more (umount returns before the daemon has closed it). One that was killed has
+# no arguments to be found by before its files are closed.
 wait_closed() {
 	for _ in $(seq 200); do
-		pgrep -f "mount .*$V $M" >/dev/null || return 0
+		if ! pgrep -f "mount .*$V $M" >/dev/null; then
+			{ [ ! -d "$V" ] || flock -n "$V" true; } && return 0
+		fi
 		sleep 0.05
 	done
 	return 1
@@ -74,8 +89,13 @@ remount() {
 	unmount_vault && mount_vault "$@"
 }
 
+# Of the processes of the mount the one that started the others. (Numbers begin anew: it need not be the lowest.)
 daemon_pid() {
-	pgrep -f "mount .*$V $M" | head -n 1
+	pids=$(pgrep -f "mount .*$V $M" | tr '\n' ' ')
+	for pid in $pids; do
+		parent=$(ps -o ppid= -p "$pid" | tr -d ' ')
+		case " $pids" in *" $parent "*) ;; *) echo "$pid" && return ;; esac
+	done
 }
 
 check() {

@@ -152,6 +152,7 @@ def lost_at_once(vault):
     for name in told:
         expected = "ok" if shown[name] == len(BLOCK) else "error"
         vault.check(outcomes.get(os.path.basename(name)) == expected, f"{name}: {shown[name]} bytes, its close {outcomes}")
+    vault.run("sync", vault.mnt)  # nothing is left to be committed while no file may grow
     hopeless = vault.landing("hopeless")  # more in one request than any file may have: RELEASE fails, too
     resource.prlimit(vault.pid, resource.RLIMIT_FSIZE, (HOPELESS, LIMIT))
     try:
