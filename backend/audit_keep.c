@@ -88,7 +88,7 @@ int audit_kept_write(Meta *m) {
 	struct audit_kept *kept = &m->audit->kept;
 	int rc = audit_hash(m, SIZE_MAX);
 	if (rc == 0 && kept->count)
-		rc = meta_raise_schema(m);
+		rc = meta_raise_schema(m, META_SCHEMA_AUDIT_PACK);
 	size_t begin = 0;
 	for (size_t at = 0; rc == 0 && at < kept->count;) {
 		uint64_t first = kept->first + at;

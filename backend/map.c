@@ -37,7 +37,8 @@ static size_t pack(const struct block_ref *refs, size_t count, uint8_t ret_store
 	return count * BLOCK_REF_BYTES;
 }
 
-int version_map_get(
+/* By a row of its own: -ENOENT when there is none. */
+static int own_map_get(
         Meta *m, uint64_t version, uint64_t page, struct block_ref ret_refs[static MAP_PAGE_REFS], size_t *ret_count) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	static const char sql[] =
@@ -47,9 +48,19 @@ int version_map_get(
 		rc = sql_step(m, stmt);
 	if (rc > 0)
 		return map_page_unpack(column_bytes(stmt, 0), ret_refs, ret_count);
-	if (rc == 0)
-		*ret_count = 0;
-	return rc;
+	return rc < 0 ? rc : -ENOENT;
+}
+
+int version_map_get(
+        Meta *m, uint64_t version, uint64_t page, struct block_ref ret_refs[static MAP_PAGE_REFS], size_t *ret_count) {
+	uint64_t base = 0;
+	*ret_count = 0;
+	int rc = own_map_get(m, version, page, ret_refs, ret_count);
+	if (rc == -ENOENT)
+		rc = map_base_get(m, version, &base);
+	if (base)
+		rc = own_map_get(m, base, page, ret_refs, ret_count);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 void map_forget_fresh(Meta *m, uint64_t version) {
@@ -57,9 +68,23 @@ void map_forget_fresh(Meta *m, uint64_t version) {
 		m->fresh.version.id = 0;
 }
 
+/* The map page that the version shows there; 0: a hole. */
+static int page_at(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page_id) {
+	static const char sql[] = "SELECT mappage FROM map WHERE version = ? AND page = ?";
+	uint64_t base = 0;
+	*ret_page_id = 0;
+	int rc = SQL_NUMBER(m, sql, ret_page_id, v_u64(version), v_u64(page));
+	if (rc == -ENOENT)
+		rc = map_base_get(m, version, &base);
+	if (base)
+		rc = SQL_NUMBER(m, sql, ret_page_id, v_u64(base), v_u64(page));
+	return rc == -ENOENT ? 0 : rc;
+}
+
 /* Where a page of a draft stands. */
 struct slot {
 	uint64_t page_id; /* 0: a hole */
+	bool has_row;     /* of its own; else it is that of the version that its map rests on */
 	bool own;         /* this draft made it and has not shared it */
 	uint8_t zone;
 };
@@ -84,8 +109,9 @@ static int find_slot(Meta *m, uint64_t draft, uint64_t page, struct slot *ret_sl
 		return -EPERM;
 	ret_slot->zone = (uint8_t)sqlite3_column_int(stmt, 1);
 	ret_slot->page_id = column_u64(stmt, 2);
-	ret_slot->own = ret_slot->page_id != 0 && column_u64(stmt, 3) == draft;
-	return 0;
+	ret_slot->has_row = ret_slot->page_id != 0;
+	ret_slot->own = ret_slot->has_row && column_u64(stmt, 3) == draft;
+	return ret_slot->has_row ? 0 : page_at(m, draft, page, &ret_slot->page_id);
 }
 
 static int remove_page(Meta *m, uint64_t page_id) {
@@ -95,12 +121,14 @@ static int remove_page(Meta *m, uint64_t page_id) {
 static int clear_slot(Meta *m, uint64_t draft, uint64_t page, const struct slot *slot) {
 	if (slot->page_id == 0)
 		return 0;
-	int rc = SQL_RUN(m, "DELETE FROM map WHERE version = ? AND page = ?", v_u64(draft), v_u64(page));
+	int rc = map_base_take_over(m, draft, INT64_MAX);
+	if (rc == 0)
+		rc = SQL_RUN(m, "DELETE FROM map WHERE version = ? AND page = ?", v_u64(draft), v_u64(page));
 	return rc == 0 && slot->own ? remove_page(m, slot->page_id) : rc;
 }
 
 static int set_slot(Meta *m, uint64_t draft, uint64_t page, const struct slot *slot, uint64_t page_id) {
-	if (slot->page_id == 0)
+	if (!slot->has_row)
 		return SQL_RUN(m, "INSERT INTO map (version, page, mappage) VALUES (?, ?, ?)", v_u64(draft),
 		        v_u64(page), v_u64(page_id));
 	int rc = SQL_RUN(m, "UPDATE map SET mappage = ?3 WHERE version = ?1 AND page = ?2", v_u64(draft), v_u64(page),
@@ -153,22 +181,13 @@ void version_watch_map(Meta *m, map_put_fn *put, void *arg) {
 }
 
 /* The page to share, not changeable from now on by the draft that may have made it. */
-static int freeze(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page_id, uint8_t *ret_zone) {
-	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	static const char sql[] = "SELECT v.state, v.zone, p.id, p.owner FROM version v"
-	                          " LEFT JOIN map ON map.version = v.id AND map.page = ?2"
-	                          " LEFT JOIN mappage p ON p.id = map.mappage WHERE v.id = ?1";
-	int rc = SQL_START(m, sql, &stmt, v_u64(version), v_u64(page));
-	if (rc == 0)
-		rc = sql_step(m, stmt);
-	if (rc <= 0)
-		return rc < 0 ? rc : -ENOENT;
-	*ret_zone = (uint8_t)sqlite3_column_int(stmt, 1);
-	*ret_page_id = column_u64(stmt, 2);
-	bool is_draft = sqlite3_column_int(stmt, 0) == VERSION_DRAFT;
-	if (is_draft && *ret_page_id && column_u64(stmt, 3) == version)
-		return SQL_RUN(m, "UPDATE mappage SET owner = 0 WHERE id = ?", v_u64(*ret_page_id));
-	return 0;
+static int freeze(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page_id) {
+	int rc = page_at(m, version, page, ret_page_id);
+	if (rc < 0 || *ret_page_id == 0)
+		return rc;
+	static const char sql[] = "UPDATE mappage SET owner = 0 WHERE id = ?1 AND owner = ?2"
+	                          " AND (SELECT state FROM version WHERE id = ?2) = 0";
+	return SQL_RUN(m, sql, v_u64(*ret_page_id), v_u64(version));
 }
 
 int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft, uint64_t page) {
@@ -185,9 +204,8 @@ int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft
 	if (rc == 0 && zone != slot.zone)
 		rc = -EXDEV;
 	uint64_t page_id = 0;
-	uint8_t from_zone;
 	if (rc == 0)
-		rc = freeze(m, from, from_page, &page_id, &from_zone);
+		rc = freeze(m, from, from_page, &page_id);
 	if (rc < 0)
 		return rc;
 	if (page_id == slot.page_id)
@@ -195,7 +213,11 @@ int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft
 	return page_id ? set_slot(m, draft, page, &slot, page_id) : clear_slot(m, draft, page, &slot);
 }
 
-/* Removes the rows of pages from `first` on, and the pages that only this version has. */
+int map_remove_unused(Meta *m, uint64_t page_id) {
+	return SQL_RUN(m, "DELETE FROM mappage WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM map WHERE mappage = ?1)",
+	        v_u64(page_id));
+}
+
 int map_remove_from(Meta *m, uint64_t version, uint64_t first) {
 	map_forget_fresh(m, version);
 	/* One at a time, from the end: the pages' rows go after the map's, which refer to them. */
@@ -212,10 +234,7 @@ int map_remove_from(Meta *m, uint64_t version, uint64_t first) {
 		sql_donep(&stmt);
 		rc = SQL_RUN(m, "DELETE FROM map WHERE version = ? AND page = ?", v_u64(version), v_u64(page));
 		if (rc == 0)
-			rc = SQL_RUN(m,
-			        "DELETE FROM mappage WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM map WHERE mappage = "
-			        "?1)",
-			        v_u64(page_id));
+			rc = map_remove_unused(m, page_id);
 		if (rc < 0)
 			return rc;
 	}
@@ -228,20 +247,41 @@ int version_truncate_map(Meta *m, uint64_t draft, uint64_t first_page) {
 		return -EPERM;
 	if (rc == 0 && first_page > MAP_PAGE_MAX)
 		return 0;
+	if (rc == 0)
+		rc = map_base_truncate(m, draft, first_page);
 	return rc == 0 ? map_remove_from(m, draft, first_page) : rc;
 }
 
-int version_map_next(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page) {
-	if (page > MAP_PAGE_MAX)
-		return -ENXIO;
+/* By a row of its own. */
+static int own_map_next(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page) {
 	int rc = SQL_NUMBER(m, "SELECT page FROM map WHERE version = ? AND page >= ? ORDER BY page LIMIT 1", ret_page,
 	        v_u64(version), v_u64(page));
 	return rc == -ENOENT ? -ENXIO : rc;
 }
 
+int version_map_next(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page) {
+	if (page > MAP_PAGE_MAX)
+		return -ENXIO;
+	uint64_t base = 0, first = UINT64_MAX, other = UINT64_MAX;
+	int rc = own_map_next(m, version, page, &first);
+	if (rc == 0 || rc == -ENXIO)
+		rc = map_base_get(m, version, &base);
+	if (rc == 0 && base)
+		rc = own_map_next(m, base, page, &other);
+	if (rc < 0 && rc != -ENXIO)
+		return rc;
+	*ret_page = first < other ? first : other;
+	return *ret_page == UINT64_MAX ? -ENXIO : 0;
+}
+
 int map_list(Meta *m, uint64_t version, map_fn callback, void *arg) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, "SELECT page, mappage FROM map WHERE version = ? ORDER BY page", &stmt, v_u64(version));
+	static const char sql[] = "SELECT page, mappage FROM map WHERE version = ?1 UNION ALL"
+	                          " SELECT b.page, b.mappage FROM map b WHERE " MAP_OF_BASE("?1", "?2") " ORDER BY 1";
+	uint64_t base = 0;
+	int rc = map_base_get(m, version, &base);
+	if (rc == 0)
+		rc = SQL_START(m, sql, &stmt, v_u64(version), v_u64(base));
 	while (rc == 0 && (rc = sql_step(m, stmt)) > 0)
 		rc = callback(arg, column_u64(stmt, 0), column_u64(stmt, 1));
 	return rc < 0 ? rc : 0;

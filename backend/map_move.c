@@ -9,25 +9,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* How many pages all the sealed versions have that show this one. */
-static int count_hashes(Meta *m, uint64_t page_id, uint64_t *ret_count) {
-	static const char sql[] = "SELECT count(*) FROM map JOIN version v ON v.id = map.version AND v.state <> 0"
-	                          " JOIN map other ON other.version = v.id WHERE map.mappage = ?";
-	return SQL_NUMBER(m, sql, ret_count, v_u64(page_id));
-}
-
 int version_map_owner(Meta *m, uint64_t page_id, struct map_owner *ret_owner) {
-	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	static const char sql[] = "SELECT v.node, v.id, map.page FROM map JOIN version v ON v.id = map.version"
-	                          " WHERE map.mappage = ? ORDER BY v.id LIMIT 1";
-	int rc = SQL_START(m, sql, &stmt, v_u64(page_id));
+	struct map_owner owner = {0};
+	int rc = map_base_user(m, page_id, 0, &owner.version, &owner.page);
 	if (rc == 0)
-		rc = sql_step(m, stmt);
-	if (rc <= 0)
-		return rc < 0 ? rc : -ENOENT;
-	struct map_owner owner = {
-	        .node = column_u64(stmt, 0), .version = column_u64(stmt, 1), .page = column_u64(stmt, 2)};
-	rc = count_hashes(m, page_id, &owner.hashes);
+		rc = SQL_NUMBER(m, "SELECT node FROM version WHERE id = ?", &owner.node, v_u64(owner.version));
+	if (rc == 0)
+		rc = map_base_count(m, page_id, &owner.hashes);
 	if (rc == 0)
 		*ret_owner = owner;
 	return rc;
@@ -53,10 +41,8 @@ static int write_page(Meta *m, uint64_t page_id, const struct block_ref *refs, s
 }
 
 static int rehash_users(Meta *m, uint64_t page_id) {
-	static const char sql[] = "SELECT map.version FROM map JOIN version v ON v.id = map.version AND v.state <> 0"
-	                          " WHERE map.mappage = ? AND map.version > ? ORDER BY map.version LIMIT 1";
-	for (uint64_t version = 0;;) {
-		int rc = SQL_NUMBER(m, sql, &version, v_u64(page_id), v_u64(version));
+	for (uint64_t version = 0, page;;) {
+		int rc = map_base_user(m, page_id, version, &version, &page);
 		if (rc == 0)
 			rc = version_rehash(m, version);
 		if (rc < 0)

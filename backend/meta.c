@@ -185,12 +185,21 @@ static int make_tables(Meta *m, const char *const *statements) {
 	return 0;
 }
 
+/* What the versions from `next` on have more than those before. */
+static int make_schemas(Meta *m, uint64_t next) {
+	int rc = 0;
+	for (; next <= META_SCHEMA_VERSION && rc == 0; next++)
+		rc = make_tables(m, meta_schemas[next - META_SCHEMA_OLDEST]);
+	return rc;
+}
+
 /* The number first: that opens the transaction, which the tables' statements don't. */
-int meta_raise_schema(Meta *m) {
-	if (m->state.schema == META_SCHEMA_VERSION)
+int meta_raise_schema(Meta *m, uint64_t needed) {
+	uint64_t present = m->state.schema;
+	if (present >= needed)
 		return 0;
 	int rc = store_schema(m);
-	return rc < 0 ? rc : make_tables(m, meta_schema_2);
+	return rc < 0 ? rc : make_schemas(m, present + 1);
 }
 
 static int load_vault_id(Meta *m) {
@@ -271,9 +280,7 @@ static int create_fixed_node(Meta *m, const struct meta_init *init, uint64_t id,
 }
 
 static int fill(Meta *m, const struct meta_init *init) {
-	int rc = make_tables(m, meta_schema);
-	if (rc == 0)
-		rc = make_tables(m, meta_schema_2);
+	int rc = make_schemas(m, META_SCHEMA_OLDEST);
 	if (rc == 0)
 		rc = store_schema(m);
 	if (rc == 0)

@@ -199,12 +199,16 @@ int meta_close_door(Meta *m);
 /* Refuses to write after a commit has failed; the operation fails with it. */
 int sql_refuse_failed(Meta *m);
 
-/* schema.c: statements, NULL at the end. meta_schema_2: what version 2 has more. */
-extern const char *const meta_schema[];
-extern const char *const meta_schema_2[];
+/* schema.c: what each version of the schema, from META_SCHEMA_OLDEST on, has more than the one before: statements,
+ * NULL at the end. */
+extern const char *const *const meta_schemas[META_SCHEMA_VERSION + 1 - META_SCHEMA_OLDEST];
 
-/* meta.c: makes the tables of the present schema in a vault of an older one, in the running operation. */
-int meta_raise_schema(Meta *m);
+/* Of the schema, since which there is */
+#define META_SCHEMA_AUDIT_PACK 2
+#define META_SCHEMA_MAP_BASE 3
+
+/* meta.c: makes what the present schema has more in a vault of one older than `needed`, in the running operation. */
+int meta_raise_schema(Meta *m, uint64_t needed);
 
 /* tree.c, for history.c, rename.c, version.c */
 #define NODE_COLUMNS                                                                                               \

@@ -1,7 +1,7 @@
 /*
  * The schema of the metadata. It is the vault's format: docs/format.md says what rows mean, META_SCHEMA_VERSION rises
- * with any change that a program which doesn't know it would misread. A vault of version 1 is raised to 2 in the
- * operation that first needs it (meta_raise_schema).
+ * with any change that a program which doesn't know it would misread. An older vault is raised in the operation
+ * that first needs what it lacks (meta_raise_schema).
  *
  * Guards. Some things must not happen whatever a program above gets wrong, so the database refuses them: a version in
  * Trusted without a verdict that passed for exactly its bytes; a change of a sealed version, of its map or of a page
@@ -24,7 +24,7 @@
 	        "CREATE TRIGGER " table "_delete BEFORE DELETE ON " table " WHEN" NO_DOOR REFUSE(          \
 	                table " rows are never removed")
 
-const char *const meta_schema[] = {
+static const char *const schema_1[] = {
         /* ---- the vault ---- */
         "CREATE TABLE kv (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
 
@@ -343,7 +343,7 @@ const char *const meta_schema[] = {
         NULL,
 };
 
-const char *const meta_schema_2[] = {
+static const char *const schema_2[] = {
         /* Up to 256 records of one tile, as audit_pack.h has them. Those below the first pack, of a vault that was
          * begun with version 1, are rows of `audit`. */
         "CREATE TABLE audit_pack ("
@@ -355,3 +355,29 @@ const char *const meta_schema_2[] = {
 
         NULL,
 };
+
+static const char *const schema_3[] = {
+        /* Where the version has no row in `map`, that of `base` counts: map_base.c. */
+        "CREATE TABLE map_base ("
+        " version INTEGER PRIMARY KEY REFERENCES version (id),"
+        " base INTEGER NOT NULL REFERENCES version (id)"
+        ") STRICT",
+        "CREATE INDEX map_base_base ON map_base (base)",
+        "CREATE TRIGGER map_base_insert BEFORE INSERT ON map_base WHEN"
+        " (SELECT state FROM version WHERE id = NEW.version) <> 0"
+        " OR coalesce((SELECT state FROM version WHERE id = NEW.base), 0) = 0"
+        " OR EXISTS (SELECT 1 FROM map_base WHERE version = NEW.base)" REFUSE(
+                "the map of a draft rests on one that is sealed and rests on none"),
+        "CREATE TRIGGER map_base_update BEFORE UPDATE ON map_base" REFUSE("what a map rests on is not changed"),
+        "CREATE TRIGGER map_base_delete BEFORE DELETE ON map_base WHEN"
+        " (SELECT state FROM version WHERE id = OLD.version) <> 0 AND" NO_DOOR REFUSE(
+                "the map of a sealed version is not changed"),
+        /* Through the door too. */
+        "CREATE TRIGGER map_lent BEFORE DELETE ON map WHEN EXISTS (SELECT 1 FROM map_base d WHERE d.base = OLD.version"
+        " AND NOT EXISTS (SELECT 1 FROM map o WHERE o.version = d.version AND o.page = OLD.page))" REFUSE(
+                "the map of another version rests on this row"),
+
+        NULL,
+};
+
+const char *const *const meta_schemas[] = {schema_1, schema_2, schema_3};

@@ -189,9 +189,7 @@ int version_draft_put(Meta *m, const struct version *draft) {
 	m->fresh.version.born = meta_commit_id(m);
 	if (draft->base) {
 		map_forget_fresh(m, draft->id);
-		rc = SQL_RUN(m,
-		        "INSERT INTO map (version, page, mappage) SELECT ?1, page, mappage FROM map WHERE version = ?2",
-		        v_u64(draft->id), v_u64(draft->base));
+		rc = map_base_begin(m, draft->id, draft->base, draft->size);
 	}
 	return rc;
 }
@@ -238,7 +236,7 @@ int version_drop(Meta *m, uint64_t draft, uint64_t *ret_node_size) {
 	if (rc == -ENOENT || (rc == 0 && version.state != VERSION_DRAFT))
 		return -EPERM;
 	if (rc == 0)
-		rc = map_remove_from(m, draft, 0);
+		rc = map_base_remove(m, draft);
 	if (rc == 0)
 		rc = SQL_RUN(m, "DELETE FROM version WHERE id = ?", v_u64(draft));
 	m->state.draft_rows -= rc == 0 ? 1 : 0;
@@ -305,11 +303,11 @@ int version_erase(Meta *m, uint64_t id) {
 	if (rc == 0)
 		rc = meta_open_door(m);
 	if (rc == 0)
-		rc = map_remove_from(m, id, 0);
-	if (rc == 0)
 		rc = SQL_RUN(m, "UPDATE version SET state = 3 WHERE id = ?", v_u64(id));
 	if (rc == 0)
 		rc = meta_close_door(m);
+	if (rc == 0)
+		rc = map_base_remove(m, id);
 	if (rc)
 		return rc;
 	m->let_go += version.size;

@@ -9,7 +9,8 @@
  *
  * A map page belongs to the draft that made it until that draft is sealed or shares it; from then on nobody changes it
  * (the database's triggers hold to that too). A missing page is a hole of 4 MiB. A new draft copies the base's map
- * *rows* (about 20 bytes for 4 MiB of file), never its pages.
+ * *rows* (about 20 bytes for 4 MiB of file), never its pages; of a large file not the rows either: what has no row of
+ * its own is the base's (map_base.c).
  *
  *      page hash    = BLAKE2b-256("assayfs map page 1" ‖ 0 ‖ references as stored, 32 bytes each)
  *      version hash = BLAKE2b-256("assayfs version 1" ‖ 0 ‖ size u64 ‖ (page index u64 ‖ page hash)*)    little-endian

@@ -40,12 +40,18 @@ static void fresh_hash(const struct fresh_draft *fresh, uint8_t ret_hash[static 
 
 /* Over the size and the pages' hashes; with `verify`, over what the pages hold now. */
 static int version_hash(Meta *m, uint64_t id, uint64_t size, bool verify, uint8_t ret_hash[static VERSION_HASH_BYTES]) {
-	static const char sql[] = "SELECT map.page, p.hash, CASE WHEN ?2 THEN p.refs END FROM map"
-	                          " LEFT JOIN mappage p ON p.id = map.mappage WHERE map.version = ?1 ORDER BY map.page";
+	static const char sql[] =
+	        "SELECT map.page, p.hash, CASE WHEN ?2 THEN p.refs END FROM map"
+	        " LEFT JOIN mappage p ON p.id = map.mappage WHERE map.version = ?1"
+	        " UNION ALL SELECT b.page, p.hash, CASE WHEN ?2 THEN p.refs END FROM map b"
+	        " LEFT JOIN mappage p ON p.id = b.mappage WHERE " MAP_OF_BASE("?1", "?3") " ORDER BY 1";
 	struct blake2b hash;
 	begin_hash(&hash, size);
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, sql, &stmt, v_u64(id), v_u64(verify));
+	uint64_t base = 0;
+	int rc = map_base_get(m, id, &base);
+	if (rc == 0)
+		rc = SQL_START(m, sql, &stmt, v_u64(id), v_u64(verify), v_u64(base));
 	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
 		uint8_t stored[VERSION_HASH_BYTES], actual[VERSION_HASH_BYTES];
 		uint64_t page = column_u64(stmt, 0);

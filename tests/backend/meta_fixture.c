@@ -165,7 +165,24 @@ void unpack_audit(struct fixture *f, const char *table) {
 	"INSERT INTO audit_value SELECT DISTINCT 8, node, seq / 256 FROM audit WHERE " \
 	"node <> 0 AND seq / 256 < (SELECT count(*) / 256 FROM audit)"
 
+uint64_t sql_value_of(struct fixture *f, const char *sql) {
+	sqlite3_stmt *stmt = NULL;
+	assert_int_equal(sqlite3_prepare_v2(f->db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	uint64_t value = (uint64_t)sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	return value;
+}
+
+void make_version_2(struct fixture *f) {
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM map_base"), 0);
+	assert_int_equal(raw_sql(f, "DROP TRIGGER map_lent; DROP TABLE map_base"), SQLITE_OK);
+	assert_int_equal(raw_sql(f, "UPDATE kv SET value = x'0200000000000000' WHERE key = 'meta.schema'"), SQLITE_OK);
+	fixture_reopen(f);
+}
+
 void make_version_1(struct fixture *f) {
+	make_version_2(f);
 	unpack_audit(f, "audit");
 	assert_int_equal(raw_sql(f, "DROP TABLE audit_pack"), SQLITE_OK);
 	assert_int_equal(raw_sql(f, "UPDATE kv SET value = x'0100000000000000' WHERE key = 'meta.schema'"), SQLITE_OK);

@@ -53,11 +53,15 @@ uint64_t make_verdict(struct fixture *f, enum verdict_outcome outcome, const uin
 /* Runs SQL behind the Meta's back, outside of its transaction (commit first): SQLite's result code. */
 int raw_sql(struct fixture *f, const char *sql);
 
+/* The number in the first column of the first row of what the SQL asks for; there must be one. */
+uint64_t sql_value_of(struct fixture *f, const char *sql);
+
 /* Puts the records that stand in packs as rows into `table`, which has the columns of `audit`. Commit first. */
 void unpack_audit(struct fixture *f, const char *table);
 
-/* Makes the vault one of schema version 1 and opens it again: all records are rows, the number and the index are as
- * they were then. Commit first. */
+/* Makes the vault one of schema version 2, or 1, as it was then, and opens it again: 2 has no map that rests on
+ * another; in 1 all records are rows, and the index of the log is another. Commit first. */
+void make_version_2(struct fixture *f);
 void make_version_1(struct fixture *f);
 
 /* A small generator, so that a seed is all that a run depends on. */

@@ -438,15 +438,6 @@ static void a_filter_finds_what_a_scan_finds_in_rows_and_packs(void **state) {
 	assert_filters_find_what_a_scan_finds(*state, times);
 }
 
-static int one_number(struct fixture *f, const char *sql) {
-	sqlite3_stmt *stmt = NULL;
-	assert_int_equal(sqlite3_prepare_v2(f->db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	int number = sqlite3_column_int(stmt, 0);
-	sqlite3_finalize(stmt);
-	return number;
-}
-
 /* In numbers of values that only one of the two has. */
 static void assert_index_is_that_of_the_rows(struct fixture *f, int tiles) {
 #define ROWS " FROM unpacked WHERE seq / 256 < (SELECT count(*) / 256 FROM unpacked) "
@@ -458,11 +449,13 @@ static void assert_index_is_that_of_the_rows(struct fixture *f, int tiles) {
 	"seq / 256" ROWS "UNION SELECT 6, exe, seq / 256" ROWS "UNION SELECT 7, dir, seq / 256" ROWS                  \
 	"AND dir IS NOT NULL UNION SELECT 7, dir2, seq / 256" ROWS "AND dir2 IS NOT NULL UNION SELECT 9, node / 16, " \
 	"seq / 256" ROWS "AND node <> 0"
-	assert_int_equal(one_number(f, "SELECT count(DISTINCT tile) FROM audit_value"), tiles);
+	assert_int_equal(sql_value_of(f, "SELECT count(DISTINCT tile) FROM audit_value"), tiles);
 	assert_int_equal(
-	        one_number(f, "SELECT count(*) FROM (SELECT * FROM audit_value EXCEPT SELECT * FROM (" WANTED "))"), 0);
+	        sql_value_of(f, "SELECT count(*) FROM (SELECT * FROM audit_value EXCEPT SELECT * FROM (" WANTED "))"),
+	        0);
 	assert_int_equal(
-	        one_number(f, "SELECT count(*) FROM (SELECT * FROM (" WANTED ") EXCEPT SELECT * FROM audit_value)"), 0);
+	        sql_value_of(f, "SELECT count(*) FROM (SELECT * FROM (" WANTED ") EXCEPT SELECT * FROM audit_value)"),
+	        0);
 #undef WANTED
 #undef ROWS
 }

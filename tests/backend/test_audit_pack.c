@@ -159,15 +159,6 @@ static void record_many(struct fixture *f, uint64_t count, const char *detail) {
 	}
 }
 
-static uint64_t number(struct fixture *f, const char *sql) {
-	sqlite3_stmt *stmt = NULL;
-	assert_int_equal(sqlite3_prepare_v2(f->db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	uint64_t value = (uint64_t)sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	return value;
-}
-
 #define PACKED "SELECT coalesce(sum(count), 0) FROM audit_pack"
 
 static void each_line_has_its_number(struct fixture *f, uint64_t count) {
@@ -184,17 +175,17 @@ static void each_line_has_its_number(struct fixture *f, uint64_t count) {
 static void records_become_packs_of_a_tile_when_the_commit_comes(void **state) {
 	struct fixture *f = *state;
 	record_many(f, 600, NULL);
-	assert_int_equal(number(f, PACKED), 0);
+	assert_int_equal(sql_value_of(f, PACKED), 0);
 	each_line_has_its_number(f, 600);
 	fixture_commit(f);
-	assert_int_equal(number(f, "SELECT count(*) FROM audit_pack"), 3);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM audit_pack"), 3);
 	record_many(f, 1, NULL);
 	fixture_commit(f);
 	record_many(f, 300, NULL);
 	fixture_commit(f);
-	assert_int_equal(number(f, "SELECT group_concat(first || '+' || count) = "
-	                           "'0+256,256+256,512+88,600+1,601+167,768+133' FROM (SELECT * FROM audit_pack "
-	                           "ORDER BY first)"),
+	assert_int_equal(sql_value_of(f, "SELECT group_concat(first || '+' || count) = "
+	                                 "'0+256,256+256,512+88,600+1,601+167,768+133' FROM (SELECT * FROM audit_pack "
+	                                 "ORDER BY first)"),
 	        1);
 	fixture_reopen(f);
 	each_line_has_its_number(f, 901);
@@ -263,20 +254,20 @@ static void what_is_held_in_memory_has_a_bound_and_undoing_stays_right(void **st
 	for (int i = 0; i < 50; i++)
 		assert_int_equal(record_open(f, "Landing/new-folder/x", detail), 0);
 	assert_int_equal(meta_end(f->m, -ECANCELED), -ECANCELED);
-	assert_int_equal(number(f, PACKED), 0);
+	assert_int_equal(sql_value_of(f, PACKED), 0);
 	/* One that is kept: all is written, its own records too. */
 	meta_begin(f->m);
 	for (int i = 0; i < 50; i++)
 		assert_int_equal(record_open(f, "Landing/new-folder/x", detail), 0);
 	assert_int_equal(meta_end(f->m, 0), 0);
-	assert_int_equal(number(f, PACKED), count + 50);
+	assert_int_equal(sql_value_of(f, PACKED), count + 50);
 	each_line_has_its_number(f, count + 50);
 	meta_begin(f->m);
 	assert_int_equal(record_open(f, "Landing/another/x", detail), 0);
 	assert_int_equal(meta_end(f->m, -ECANCELED), -ECANCELED);
 	record_many(f, 3, detail);
 	each_line_has_its_number(f, count + 53);
-	assert_int_equal(number(f, PACKED), count + 50);
+	assert_int_equal(sql_value_of(f, PACKED), count + 50);
 	fixture_commit(f);
 	fixture_reopen(f);
 	each_line_has_its_number(f, count + 53);
@@ -292,7 +283,7 @@ static void any_flipped_bit_of_a_pack_is_found(void **state) {
 	record_many(f, 20, "read 0, written 1024");
 	fixture_commit(f);
 	assert_int_equal(raw_sql(f, "DROP TRIGGER audit_pack_update"), SQLITE_OK);
-	uint64_t size = number(f, "SELECT length(records) FROM audit_pack");
+	uint64_t size = sql_value_of(f, "SELECT length(records) FROM audit_pack");
 	sqlite3_blob *blob = NULL;
 	for (uint64_t bit = 0; bit < 8 * size; bit++) {
 		uint8_t byte;
@@ -328,12 +319,12 @@ static void an_older_vault_goes_on_as_it_is_until_something_is_recorded(void **s
 	meta_begin(f->m);
 	assert_int_equal(record_open(f, "Landing/x", NULL), 0);
 	assert_int_equal(meta_end(f->m, -ECANCELED), -ECANCELED);
-	assert_int_equal(number(f, SCHEMA), 1);
+	assert_int_equal(sql_value_of(f, SCHEMA), 1);
 	record_many(f, 400, "more");
 	fixture_commit(f);
-	assert_int_equal(number(f, SCHEMA), 2);
-	assert_int_equal(number(f, "SELECT max(seq) FROM audit"), 699);
-	assert_int_equal(number(f, "SELECT min(first) FROM audit_pack"), 700);
+	assert_int_equal(sql_value_of(f, SCHEMA), META_SCHEMA_VERSION);
+	assert_int_equal(sql_value_of(f, "SELECT max(seq) FROM audit"), 699);
+	assert_int_equal(sql_value_of(f, "SELECT min(first) FROM audit_pack"), 700);
 	fixture_reopen(f);
 	each_line_has_its_number(f, 1100);
 	assert_int_equal(OP(f, audit_verify(f->m, 0, NULL)), 0);
@@ -353,9 +344,9 @@ static void an_older_vault_is_raised_where_the_records_are_written(void **state)
 	fixture_commit(f);
 	make_version_1(f);
 	record_many(f, AUDIT_KEPT_MAX / AUDIT_DETAIL_MAX + 10, detail);
-	assert_int_equal(number(f, SCHEMA), 2);
+	assert_int_equal(sql_value_of(f, SCHEMA), META_SCHEMA_VERSION);
 	fixture_reopen(f); /* not committed */
-	assert_int_equal(number(f, SCHEMA), 1);
+	assert_int_equal(sql_value_of(f, SCHEMA), 1);
 	each_line_has_its_number(f, 300);
 }
 

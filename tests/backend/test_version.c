@@ -19,15 +19,6 @@ static struct node file(struct fixture *f, const char *name) {
 	return make(f, NODE_LANDING, name, S_IFREG | 0644);
 }
 
-static uint64_t rows(struct fixture *f, const char *sql) {
-	sqlite3_stmt *stmt;
-	assert_int_equal(sqlite3_prepare_v2(f->db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	uint64_t count = (uint64_t)sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	return count;
-}
-
 static uint32_t mark_at(struct fixture *f, uint64_t version, uint64_t page) {
 	struct block_ref refs[MAP_PAGE_REFS];
 	size_t count;
@@ -85,14 +76,14 @@ static void a_draft_copies_a_page_only_when_it_changes_it(void **state) {
 	assert_int_equal(OP(f, version_draft(f->m, a.id, 0, ZONE_LANDING, &first)), 0);
 	put(f, first.id, 0, 10);
 	put(f, first.id, 7, 17);
-	assert_int_equal(rows(f, "SELECT count(*) FROM mappage"), 2);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM mappage"), 2);
 	put(f, first.id, 7, 18);
-	assert_int_equal(rows(f, "SELECT count(*) FROM mappage"), 2);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM mappage"), 2);
 	assert_int_equal(OP(f, version_seal(f->m, first.id, ORIGIN_WRITE, 0, NULL, &first)), 0);
 	assert_int_equal(OP(f, version_draft(f->m, a.id, first.id, ZONE_LANDING, &draft)), 0);
-	assert_int_equal(rows(f, "SELECT count(*) FROM mappage"), 2);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM mappage"), 2);
 	put(f, draft.id, 7, 27);
-	assert_int_equal(rows(f, "SELECT count(*) FROM mappage"), 3);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM mappage"), 3);
 	assert_int_equal(OP(f, version_seal(f->m, draft.id, ORIGIN_WRITE, 0, NULL, &second)), 0);
 	assert_int_equal(mark_at(f, first.id, 7), 18);
 	assert_int_equal(mark_at(f, second.id, 7), 27);
@@ -226,7 +217,7 @@ static void holes_at_the_end_are_cut_and_a_page_of_holes_is_none(void **state) {
 	assert_memory_equal(got, refs, 4 * sizeof refs[0]);
 	refs[3] = refs[0];
 	assert_int_equal(OP(f, version_map_put(f->m, draft.id, 2, refs, MAP_PAGE_REFS)), 0);
-	assert_int_equal(rows(f, "SELECT (SELECT count(*) FROM map) + (SELECT count(*) FROM mappage)"), 0);
+	assert_int_equal(sql_value_of(f, "SELECT (SELECT count(*) FROM map) + (SELECT count(*) FROM mappage)"), 0);
 	refs[255] = ref_of(1);
 	assert_int_equal(OP(f, version_map_put(f->m, draft.id, 2, refs, MAP_PAGE_REFS)), 0);
 	assert_int_equal(OP(f, version_map_get(f->m, draft.id, 2, got, &count)), 0);
@@ -248,7 +239,7 @@ static void truncating_a_draft_spares_what_others_show(void **state) {
 	assert_int_equal(mark_at(f, draft.id, 0), 10);
 	assert_int_equal(mark_at(f, draft.id, 1), 0);
 	assert_int_equal(mark_at(f, first.id, 3), 13);
-	assert_int_equal(rows(f, "SELECT count(*) FROM mappage"), 4);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM mappage"), 4);
 	assert_int_equal(OP(f, version_truncate_map(f->m, first.id, 1)), -EPERM);
 }
 
@@ -267,7 +258,7 @@ static void a_dropped_draft_leaves_the_file_as_it_was(void **state) {
 	assert_int_equal(OP(f, tree_get(f->m, a.id, &now)), 0);
 	assert_int_equal(now.size, 10);
 	assert_int_equal(now.version, first.id);
-	assert_int_equal(rows(f, "SELECT count(*) FROM mappage"), 1);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM mappage"), 1);
 	assert_int_equal(mark_at(f, first.id, 0), 1);
 	assert_int_equal(OP(f, version_drop(f->m, first.id, NULL)), -EPERM);
 }
@@ -282,7 +273,7 @@ static void a_page_is_shared_with_a_clone_even_out_of_a_draft(void **state) {
 	put(f, source.id, 0, 1);
 	put(f, clone.id, 5, 50);
 	assert_int_equal(OP(f, version_map_share(f->m, source.id, 0, clone.id, 5)), 0);
-	assert_int_equal(rows(f, "SELECT count(*) FROM mappage"), 1);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM mappage"), 1);
 	put(f, source.id, 0, 2);
 	assert_int_equal(mark_at(f, clone.id, 5), 1);
 	assert_int_equal(mark_at(f, source.id, 0), 2);
@@ -441,7 +432,7 @@ static void a_version_is_withdrawn_and_erased_but_its_row_stays(void **state) {
 	assert_int_equal(OP(f, version_erase(f->m, second.id)), 0);
 	assert_int_equal(OP(f, version_get(f->m, second.id, &v)), 0);
 	assert_int_equal(v.state, VERSION_ERASED);
-	assert_int_equal(rows(f, "SELECT count(*) FROM mappage"), 1);
+	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM mappage"), 1);
 	assert_int_equal(OP(f, version_verify_hash(f->m, first.id)), 0);
 	fixture_commit(f);
 	assert_int_not_equal(raw_sql(f, "UPDATE version SET state = 1"), SQLITE_OK);

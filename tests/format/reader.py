@@ -414,7 +414,7 @@ class Vault:
         self.meta = Metadata(folder, self.header.vault, self.keys["meta", 1])
         self.db = self.meta.database()
         self.schema = u64(self.kv("meta.schema"))
-        need(self.schema in (1, 2), f"schema {self.schema}")
+        need(self.schema in (1, 2, 3), f"schema {self.schema}")
         need(self.db.execute("PRAGMA integrity_check").fetchone()[0] == b"ok", "the database is not sound")
         self.segments = {}
         rows = self.db.execute("SELECT * FROM segment").fetchall()
@@ -442,14 +442,20 @@ class Vault:
         row = self.db.execute("SELECT value FROM kv WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
+    def map(self, version):
+        """Its pages, and those of the version that its map rests on where it has none."""
+        rests = self.schema >= 3 and self.db.execute("SELECT base FROM map_base WHERE version = ?", (version,)).fetchone()
+        pages = self.map(rests["base"]) if rests else {}
+        pages.update(self.db.execute("SELECT page, mappage FROM map WHERE version = ?", (version,)).fetchall())
+        return pages
+
     def content(self, version):
         """The bytes of a version, each reference, page and hash on the way checked."""
         row = self.db.execute("SELECT * FROM version WHERE id = ?", (version,)).fetchone()
         content = bytearray(row["size"])
         hashed = b"assayfs version 1\0" + struct.pack("<Q", row["size"])
-        pages = self.db.execute("SELECT map.page, p.refs, p.hash FROM map JOIN mappage p ON p.id = map.mappage"
-                                " WHERE map.version = ? ORDER BY map.page", (version,))
-        for page, refs, page_hash in pages:
+        for page, map_page in sorted(self.map(version).items()):
+            refs, page_hash = self.db.execute("SELECT refs, hash FROM mappage WHERE id = ?", (map_page,)).fetchone()
             need(blake2b(b"assayfs map page 1\0" + refs) == page_hash, f"version {version}: page {page}")
             need(refs[-32:-28] != bytes(4) and len(refs) <= 8192, f"version {version}: page {page} ends with a hole")
             hashed += struct.pack("<Q", page) + page_hash
@@ -519,7 +525,7 @@ class Vault:
     def audit_records(self):
         """Rows, then packs, as rows."""
         records = [dict(row) for row in self.db.execute("SELECT * FROM audit ORDER BY seq")]
-        packs = self.db.execute("SELECT first, count, records FROM audit_pack ORDER BY first") if self.schema == 2 else ()
+        packs = self.db.execute("SELECT first, count, records FROM audit_pack ORDER BY first") if self.schema >= 2 else ()
         for first, count, pack in packs:
             need(first == len(records) and first // 256 == (first + count - 1) // 256, f"the pack of record {first}")
             records += read_pack(first, count, pack)

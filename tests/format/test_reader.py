@@ -126,6 +126,26 @@ def check_names(vault, is_mounted):
     os.close(folder)
 
 
+LARGE, STEP = 40 << 20, 4 << 20
+
+
+def write_versions_of_a_large_file(path):
+    """Each writes a word into another page of the map; from the second on their maps rest on the first's."""
+    for number in range(12):
+        with open(path, "r+b" if number else "wb") as file:
+            for at in range(0, LARGE, STEP) if number == 0 else (number % 10 * STEP,):
+                file.seek(at)
+                file.write(b"version %2d" % number)
+
+
+def check_versions_of_a_large_file(vault):
+    resting = vault.db.execute("SELECT count(*) FROM map_base").fetchone()[0]
+    check(resting >= 9, f"{resting} maps rest on another")
+    content = vault.read("Landing/large")
+    found = [int(content[at + 8:at + 10]) for at in range(0, LARGE, STEP)]
+    check(found == [10, 11, 2, 3, 4, 5, 6, 7, 8, 9], f"the large file shows {found}")
+
+
 def read_new(directory, cipher):
     """A vault in use: the newest of it stands in the write-ahead log."""
     here = os.path.join(directory, cipher)
@@ -142,6 +162,7 @@ def read_new(directory, cipher):
         for name in ("first", "caf\udce9\n"):  # bytes that are not UTF-8 in a name, and so in the log
             with open(os.path.join(mnt, "Landing", name), "wb") as file:
                 file.write(wanted)
+        write_versions_of_a_large_file(os.path.join(mnt, "Landing", "large"))
         run("sync", mnt)
         check_names(vault, True)
         copy = os.path.join(here, "copy")
@@ -151,6 +172,7 @@ def read_new(directory, cipher):
         check(used.meta.frames > 0, "the log of a vault in use is empty: nothing of it was read")
         print(f"a vault in use, {cipher}: {used.meta.frames} frames of the log, {check_all(used)}")
         check(used.read("Landing/first") == wanted, "Landing/first")
+        check_versions_of_a_large_file(used)
         check(any(b'"path_escaped":"Landing/caf\\\\xe9\\\\x0a"' in line for line in used.audit_lines()), "an escaped path")
         refuse_log_damage(copy, secret)
     finally:
