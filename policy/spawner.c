@@ -6,6 +6,7 @@
 #include "crypto/digest.h"
 #include "crypto/process.h"
 #include "policy/sandbox.h"
+#include "policy/sql/sql.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -253,6 +254,7 @@ _Noreturn void spawner_main(int control, pid_t parent, check_function *check, bo
 	crypto_ready();
 	sha256(bytes_of(NULL, 0), digest);
 	json_object_seed(0);
+	sql_warm_up();
 	struct spawn_hello hello = {.magic = SPAWN_MAGIC, .reached = sandbox_enter_spawner(parent, lock_memory)};
 	if (send(kept, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || hello.reached < 0)
 		_exit(1);

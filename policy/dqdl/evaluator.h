@@ -1,13 +1,19 @@
 /*
- * evaluator: what evaluate.c (feeding rows) and outcome.c (settling outcomes) share. Not for others.
+ * evaluator: what evaluate.c (feeding rows), the kinds of check (kind_*.c) and outcome.c (putting outcomes together)
+ * share. Not for others.
+ *
+ *     ruleset ─▶ leaves ─▶ check ── its kind: start (columns known) ─▶ row, row … ─▶ finish ─▶ result, reason, metrics
+ *                            ├── filter  the rows that it looks at
+ *                            └── tuple   how often each value occurs, shared by all checks that ask for it
+ *
+ * A new rule type is a struct check_kind, and its line in kinds.c.
  */
 #pragma once
 
 #include "policy/dqdl/distinct.h"
 #include "policy/dqdl/evaluate.h"
 #include "policy/dqdl/predicate.h"
-
-#define MAX_METRICS 3
+#include "policy/sql/sql.h"
 
 /* The first lines of something, in the order of rows. */
 struct first_lines {
@@ -27,10 +33,20 @@ struct column {
 	struct column_kind kind;
 };
 
+/* The rows that some checks look at. */
+struct filter {
+	const char *where; /* NULL: all */
+	SqlFilter *sql;
+	char *broken;  /* why it can't be asked any longer; NULL: it can */
+	uint64_t rows; /* of them so far */
+	bool is_in;    /* the last row is one */
+};
+
 /* Counts the values of one tuple of columns, for all rules that ask for it. */
 struct tuple {
 	const size_t *columns;
 	size_t column_count;
+	const struct filter *filter;
 	Distinct *distinct;
 	uint64_t nulls;   /* rows where all columns are NULL */
 	uint64_t empties; /* rows where all are NULL or empty, and empty may mean NULL */
@@ -40,9 +56,33 @@ struct tuple {
 	struct first_lines repeats; /* lines where a value came again */
 };
 
+struct check;
+
+/* Which of a rule's parameters name columns. */
+enum kind_columns { KIND_COLUMNS_ALL, KIND_COLUMNS_NONE, KIND_COLUMNS_OR_WHOLE_ROW /* none named: every column */ };
+
+/* What a type of rule does. Functions may be NULL: nothing to do. */
+struct check_kind {
+	enum kind_columns columns;
+	bool row_level;
+	bool asks_kind; /* whether an empty cell is NULL matters to it (a predicate says so itself) */
+
+	/* The columns are found: makes ready, or settles what can't be decided. */
+	int (*start)(DqdlEvaluator *evaluator, struct check *check);
+
+	/* A row that the check looks at. `line` 0: it was fed before and is only judged: sets check->row, counts
+	 * nothing. */
+	int (*row)(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line);
+
+	/* All rows were fed: metrics, result and reason. */
+	int (*finish)(DqdlEvaluator *evaluator, struct check *check);
+};
+
 /* One rule that is no composite. */
 struct check {
 	const struct dqdl_rule *rule;
+	const struct check_kind *kind;
+	struct filter *filter;
 	size_t *columns;
 	size_t column_count;
 	bool settled; /* result and reason stand, rows need not be looked at */
@@ -51,6 +91,7 @@ struct check {
 	bool row_level;
 	Predicate *predicate;
 	struct tuple *tuple;
+	void *own;                    /* the kind's, in one allocation */
 	struct first_lines failing;   /* whatever the column is */
 	struct first_lines undecided; /* that fail if an empty cell is NULL … */
 	bool fail_if_text;            /* … or, if this is set, if it is not */
@@ -58,7 +99,7 @@ struct check {
 	double maximum;
 	bool measured;
 	enum dqdl_row_result row;
-	struct dqdl_metric metrics[MAX_METRICS];
+	struct dqdl_metric *metrics; /* names are the check's */
 	size_t metric_count;
 	uint64_t lines[DQDL_FAILING_LINES];
 	size_t line_count;
@@ -72,7 +113,9 @@ struct DqdlEvaluator {
 	struct distinct_budget budget;
 	struct column *columns;
 	size_t column_count;
-	uint64_t rows;
+	const struct table_cell *names; /* of the columns, while checks are started */
+	struct filter *filters;         /* the first one: all rows */
+	size_t filter_count;
 	struct check *checks; /* the leaves of all rules, from left to right */
 	size_t check_count;
 	size_t *first_check; /* of each rule */
@@ -86,15 +129,79 @@ struct DqdlEvaluator {
 	bool finished;
 };
 
-/* Settles a check with words. */
+/* kinds.c: what the rule's type does; NULL when it is not supported yet. */
+const struct check_kind *kind_of(const struct dqdl_rule *rule);
+
+/* kind_table.c, kind_presence.c, kind_values.c, kind_tuple.c, kind_key.c, kind_numbers.c, kind_types.c, kind_fresh.c */
+extern const struct check_kind kind_row_count, kind_column_count, kind_column_exists;
+extern const struct check_kind kind_completeness, kind_is_complete;
+extern const struct check_kind kind_column_values, kind_column_length;
+extern const struct check_kind kind_is_unique, kind_tuple_metric, kind_duplicate_row_count, kind_primary_key;
+extern const struct check_kind kind_numbers, kind_correlation;
+extern const struct check_kind kind_column_data_type, kind_data_freshness, kind_column_names;
+
+/* settle.c */
+
+/* "out of memory" in words. */
+int evaluator_out_of_memory(void);
+
+/* Settles a check, with words or without. */
 int check_settle(struct check *check, enum dqdl_result result, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+int check_pass(struct check *check);
 
-/* Does `empty` mean NULL in all of the check's columns? (Only asked under nulls: glue.) */
+/* Settles it as failed: the reason, then the first failing lines that were put into the check. */
+int check_fail_with_lines(struct check *check, const char *reason);
+
+/* Adds SUBJECT.NAME to a check's metrics, the subject being the table, a column or columns as the rule names them. */
+int check_add_metric(struct check *check, const char *name, double value);
+
+/* Adds the metric and holds it against the rule's condition. */
+int check_settle_metric(struct check *check, const char *name, double value);
+
+/* How many rows fail and the first of them, from `failing` and, as the column has turned out, `undecided`. */
+void check_count_failing(const DqdlEvaluator *evaluator, struct check *check);
+
+/* Merges two ascending lists into the check's first failing lines. */
+void check_merge_lines(struct check *check, const struct first_lines *a, const struct first_lines *b);
+
+/* Takes a number into the check's minimum and maximum. */
+void check_measure(struct check *check, double value);
+
+/* A rule of rows: counts those that fail, tells the share that conforms under that name (NULL: does not), and holds it
+ * against the threshold, or wants all. */
+int check_settle_rows(const DqdlEvaluator *evaluator, struct check *check, const char *share_metric);
+
+/* The value of a rule's tag as written, with its quotes; NULL: it has none. */
+const char *check_tag(const struct dqdl_rule *rule, const char *key);
+
+/* A number as a person would write it, and never rounder than it is. */
+void number_text(double value, char ret_text[static 32]);
+
+/* Does an empty cell mean NULL in all of the columns? (Only asked under nulls: glue.) */
 bool empty_is_null(const DqdlEvaluator *evaluator, const size_t *columns, size_t count);
 
-/* Computes a check's metrics and result when all rows have been seen. */
-int check_finish(DqdlEvaluator *evaluator, struct check *check);
+/* filter.c */
 
-/* Puts checks together to outcomes. */
+/* The filter of the check's `where`, new or shared; one that is invalid settles the check. -ENOMEM. */
+int filter_for(DqdlEvaluator *evaluator, struct check *check);
+void filter_free(struct filter *filter);
+
+/* Asks each filter whether a row is in. -ENOMEM; what else goes wrong breaks the filter. */
+int filters_ask(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);
+
+/* tuple.c */
+
+/* The tuple of the check's columns among its rows, new or shared. -ENOMEM. */
+int tuple_for(DqdlEvaluator *evaluator, struct check *check);
+void tuple_free(struct tuple *tuple);
+
+/* Counts the row's value (which has occurred `last` times then), or looks up how often it occurs in the whole table. */
+int tuple_feed(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_cell *cells, uint64_t line);
+int tuple_judge(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_cell *cells);
+
+/* Has the last row's value occurred more than once, as far as is known? */
+bool tuple_is_repeated(const DqdlEvaluator *evaluator, const struct tuple *tuple);
+
+/* outcome.c: puts checks together to outcomes. */
 int outcomes_make(DqdlEvaluator *evaluator);

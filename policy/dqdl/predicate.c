@@ -1,12 +1,10 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
-
 #include "policy/dqdl/predicate.h"
 
 #include "crypto/base/fault.h"
+#include "policy/dqdl/pattern.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
-#include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,9 +20,7 @@ struct Predicate {
 	struct table_cell *texts; /* open addressing, a power of two, at most half full; free: data NULL */
 	size_t text_mask;
 	size_t count; /* of numbers or days */
-	pcre2_code *regex;
-	pcre2_match_data *match;
-	pcre2_match_context *context;
+	Pattern *pattern;
 };
 
 static uint64_t load(const char *from, size_t size) {
@@ -121,84 +117,34 @@ static int add_operands(Predicate *predicate) {
 
 /* --- regular expressions --- */
 
-static bool is_hex(const char *text, size_t digits) {
-	return strspn(text, "0123456789abcdefABCDEF") >= digits;
+static int compile(Predicate *predicate, const char *pattern, unsigned flags) {
+	return pattern_new(pattern, flags | (predicate->options.no_jit ? PATTERN_NO_JIT : 0), &predicate->pattern);
 }
 
-/* Java's \uXXXX as PCRE2's \x{XXXX}; everything else as it is. Wrapped as the open evaluator wraps it. */
-static char *translate(const char *pattern, bool negated) {
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	if (!out)
-		return NULL;
-	(void)fputs(negated ? "^(?!\\b" : "^", out);
-	for (const char *p = pattern; *p; p++) {
-		if (p[0] == '\\' && p[1] == 'u' && is_hex(p + 2, 4)) {
-			(void)fprintf(out, "\\x{%.4s}", p + 2);
-			p += 5;
-		} else {
-			(void)fputc(*p, out);
-			if (p[0] == '\\' && p[1])
-				(void)fputc(*++p, out);
-		}
-	}
-	(void)fputs(negated ? "\\b).*$" : "$", out);
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
-static int compile(Predicate *predicate, const char *pattern, uint32_t flags) {
-	int error;
-	PCRE2_SIZE at;
-	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-	if (!context)
-		return fault(ENOMEM, "out of memory for a regular expression");
-	(void)pcre2_set_newline(context, PCRE2_NEWLINE_ANY);
-	(void)pcre2_set_parens_nest_limit(context, 100);
-	predicate->regex =
-	        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | flags, &error, &at, context);
-	pcre2_compile_context_free(context);
-	if (!predicate->regex) {
-		char words[160] = "";
-		(void)pcre2_get_error_message(error, (PCRE2_UCHAR *)words, sizeof words);
-		return fault(EINVAL, "the regular expression does not compile: %s", words);
-	}
-	if (!predicate->options.no_jit)
-		(void)pcre2_jit_compile(predicate->regex, PCRE2_JIT_COMPLETE);
-	predicate->match = pcre2_match_data_create(1, NULL);
-	predicate->context = pcre2_match_context_create(NULL);
-	if (!predicate->match || !predicate->context)
-		return fault(ENOMEM, "out of memory for a regular expression");
-	(void)pcre2_set_match_limit(predicate->context, PREDICATE_MATCH_LIMIT);
-	(void)pcre2_set_depth_limit(predicate->context, 5000);
-	(void)pcre2_set_heap_limit(predicate->context, 16384);
-	return 0;
-}
-
+/* Wrapped as the open evaluator wraps it. */
 static int compile_matches(Predicate *predicate) {
 	const struct dqdl_condition *condition = predicate->condition;
-	_cleanup_(freep) char *pattern = translate(condition->operands[0].text, condition->negated);
+	const char *before = condition->negated ? "^(?!\\b" : "^", *behind = condition->negated ? "\\b).*$" : "$";
+	_cleanup_(freep) char *pattern = pattern_translate(before, condition->operands[0].text, behind);
 	if (!pattern)
 		return fault(ENOMEM, "out of memory for a regular expression");
 	return compile(predicate, pattern, 0);
 }
 
 static enum predicate_verdict test_matches(Predicate *predicate, struct table_cell cell) {
-	int rc = pcre2_match(
-	        predicate->regex, (PCRE2_SPTR)cell.data, cell.size, 0, 0, predicate->match, predicate->context);
-	if (rc == PCRE2_ERROR_NOMATCH)
-		return PREDICATE_FAIL;
-	if (rc < 0)
+	switch (pattern_find(predicate->pattern, cell)) {
+	case PATTERN_FOUND:
+		return PREDICATE_PASS;
+	case PATTERN_OVER_LIMIT:
 		return PREDICATE_OVER_LIMIT;
-	const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(predicate->match);
-	return ends[1] > ends[0] ? PREDICATE_PASS : PREDICATE_FAIL;
+	case PATTERN_NONE:
+	case PATTERN_FOUND_EMPTY:
+	default:
+		return PREDICATE_FAIL;
+	}
 }
 
-/* Is the cell one of the texts, whatever the case? PCRE2 knows Unicode's cases; every text is one literal alternative.
+/* Is the cell one of the texts, whatever the case? Every text is one literal alternative.
  */
 static int compile_folded(Predicate *predicate) {
 	const struct dqdl_condition *condition = predicate->condition;
@@ -221,7 +167,7 @@ static int compile_folded(Predicate *predicate) {
 	}
 	if (fclose(out) != 0)
 		return fault(ENOMEM, "out of memory for a regular expression");
-	return compile(predicate, pattern, PCRE2_CASELESS | PCRE2_ANCHORED | PCRE2_ENDANCHORED);
+	return compile(predicate, pattern, PATTERN_FOLD_CASE | PATTERN_WHOLE);
 }
 
 /* --- making --- */
@@ -248,9 +194,7 @@ int predicate_new(
 void predicate_free(Predicate *predicate) {
 	if (!predicate)
 		return;
-	pcre2_code_free(predicate->regex);
-	pcre2_match_data_free(predicate->match);
-	pcre2_match_context_free(predicate->context);
+	pattern_free(predicate->pattern);
 	free(predicate->numbers);
 	free(predicate->days);
 	free(predicate->texts);
@@ -315,12 +259,11 @@ static enum predicate_verdict test_text(Predicate *predicate, struct table_cell 
 		return test_matches(predicate, cell);
 	bool holds = (predicate->names_empty && cell.size == 0) ||
 	             (predicate->names_whitespaces && is_whitespace_only(cell));
-	if (!holds && predicate->regex) {
-		int rc = pcre2_match(
-		        predicate->regex, (PCRE2_SPTR)cell.data, cell.size, 0, 0, predicate->match, predicate->context);
-		if (rc < 0 && rc != PCRE2_ERROR_NOMATCH)
+	if (!holds && predicate->pattern) {
+		enum pattern_answer answer = pattern_find(predicate->pattern, cell);
+		if (answer == PATTERN_OVER_LIMIT)
 			return PREDICATE_OVER_LIMIT;
-		holds = rc >= 0;
+		holds = answer != PATTERN_NONE;
 	} else if (!holds) {
 		holds = has_text(predicate, cell);
 	}

@@ -31,9 +31,6 @@ enum predicate_verdict {
 	PREDICATE_OVER_LIMIT, /* the regular expression took too many steps on this cell */
 };
 
-/* Steps that matching one cell may take (pcre2_set_match_limit), so that (a+)+$ ends in milliseconds. */
-#define PREDICATE_MATCH_LIMIT 200000u
-
 /* The condition must live as long. -EINVAL: the regular expression does not compile, with words; -EOPNOTSUPP: a
  * function in a number; -ENOMEM. */
 int predicate_new(

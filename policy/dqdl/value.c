@@ -124,6 +124,62 @@ bool cell_date(struct table_cell cell, int32_t *ret_days) {
 	return date_days((int32_t)(century * 100 + year), month, day, ret_days);
 }
 
+/* hh:mm[:ss[.f]] as seconds of the day; *p moves behind it. */
+static bool time_of_day(const char **p, const char *end, int64_t *ret_seconds) {
+	unsigned int hours = 0, minutes = 0, seconds = 0;
+	if (!small_number(p, end, &hours) || *p == end || **p != ':')
+		return false;
+	++*p;
+	if (!small_number(p, end, &minutes))
+		return false;
+	if (*p < end && **p == ':') {
+		++*p;
+		if (!small_number(p, end, &seconds))
+			return false;
+	}
+	if (*p < end && **p == '.')
+		for (++*p; *p < end && is_digit(**p);)
+			++*p;
+	*ret_seconds = (int64_t)hours * 3600 + (int64_t)minutes * 60 + (int64_t)seconds;
+	return hours < 24 && minutes < 60 && seconds < 60;
+}
+
+/* Z, UTC, +hh, +hhmm or +hh:mm; nothing is UTC. Seconds that the zone is ahead. */
+static bool zone_offset(const char *p, const char *end, int64_t *ret_seconds) {
+	unsigned int hours = 0, minutes = 0;
+	*ret_seconds = 0;
+	while (p < end && *p == ' ')
+		p++;
+	if (p == end || (end - p == 1 && (*p == 'Z' || *p == 'z')) || (end - p == 3 && strncasecmp(p, "UTC", 3) == 0))
+		return true;
+	char sign = *p++;
+	if ((sign != '+' && sign != '-') || !small_number(&p, end, &hours))
+		return false;
+	if (p < end && *p == ':')
+		p++;
+	if (p < end && !small_number(&p, end, &minutes))
+		return false;
+	*ret_seconds = ((int64_t)hours * 3600 + (int64_t)minutes * 60) * (sign == '-' ? -1 : 1);
+	return p == end && hours <= 18 && minutes < 60;
+}
+
+bool cell_time(struct table_cell cell, int64_t *ret_seconds) {
+	const char *p = cell.data, *end = cell.data + cell.size;
+	int32_t days;
+	int64_t seconds = 0, ahead = 0;
+	if (!cell_date(cell, &days))
+		return false;
+	while (p < end && *p != ' ' && *p != 'T')
+		p++;
+	if (p + 1 < end) {
+		p++;
+		if (!time_of_day(&p, end, &seconds) || !zone_offset(p, end, &ahead))
+			return false;
+	}
+	*ret_seconds = (int64_t)days * 86400 + seconds - ahead;
+	return true;
+}
+
 static bool is_boolean(struct table_cell cell) {
 	return (cell.size == 4 && strncasecmp(cell.data, "true", 4) == 0) ||
 	       (cell.size == 5 && strncasecmp(cell.data, "false", 5) == 0);

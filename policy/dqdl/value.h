@@ -37,6 +37,9 @@ bool cell_number(struct table_cell cell, double *ret_number);
 /* YYYY-MM-DD (or YYYY-M-D), alone or before a blank or T and a time, which is not looked at. Days since 1970-01-01. */
 bool cell_date(struct table_cell cell, int32_t *ret_days);
 
+/* A date as above, then hh:mm[:ss[.f]] if need be and a zone (Z, UTC, +hh:mm; none: UTC). Seconds since 1970 UTC. */
+bool cell_time(struct table_cell cell, int64_t *ret_seconds);
+
 /* What all values of a column so far have in common. Start with {0}. */
 struct column_kind {
 	bool seen;

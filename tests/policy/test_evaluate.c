@@ -242,16 +242,82 @@ static void composites_combine_outcomes(void **state) {
 	passes("(RowCount > 100) or (IsUnique \"id\")");
 	fails("(RowCount > 100) and (IsUnique \"id\")", "RowCount > 100: RowCount is 4");
 	passes("(RowCount > 100) or (IsUnique \"id\") and (ColumnCount = 5)");
-	assert_result(people, glue, "(IsUnique \"id\") or (Mean \"age\" > 1)", DQDL_ERROR, "Mean: not supported yet");
+	assert_result(people, glue, "(IsUnique \"id\") or (ColumnValues \"id\" > NULL)", DQDL_ERROR, "has no order");
 }
 
 static void what_cannot_be_decided_is_an_error(void **state) {
 	(void)state;
-	assert_result(people, glue, "Mean \"age\" > 1", DQDL_ERROR, "Mean: not supported yet");
-	assert_result(people, glue, "IsComplete \"id\" where \"age > 1\"", DQDL_ERROR, "not supported yet");
+	assert_result(people, glue, "ColumnNamesMatchPattern \"(\"", DQDL_ERROR, "does not compile");
 	assert_result(people, glue, "RowCount > avg(last(3))", DQDL_ERROR, "not supported yet");
 	assert_result("a,a\n1,2\n", glue, "IsComplete \"a\"", DQDL_ERROR, "2 columns are called \"a\"");
 	assert_result(people, glue, "ColumnValues \"id\" > NULL", DQDL_ERROR, "NULL has no order");
+}
+
+static void numbers_are_summed_up(void **state) {
+	(void)state;
+	passes("Mean \"age\" = 34.0"); /* NULL is left out */
+	passes("Sum \"age\" = 102");
+	passes("Range \"age\" = 34");
+	passes("Variance \"age\" between 192.6 and 192.7"); /* of the population */
+	passes("StandardDeviation \"age\" between 13.88 and 13.89");
+	fails("Mean \"city\" > 1", "line 2 has a text that is no number, so that there is no Mean");
+	passes("Mean \"age\" = 34 where \"id > 0\"");
+	passes("Sum \"age\" = 51 where \"city = 'Rome' and age > 20\"");
+	fails("Sum \"age\" = 0 where \"id > 99\"", "there is not one number");
+	passes("ColumnCorrelation \"id\" \"age\" between -0.3274 and -0.3273");
+	assert_result("a,b\n1,2\n1,3\n", glue, "ColumnCorrelation \"a\" \"b\" > -2", DQDL_FAILED, "is NaN");
+	/* Large and alike: the textbook formula would give 0 or less. */
+	assert_result("a\n1000000001\n1000000002\n1000000003\n", glue, "Variance \"a\" between 0.666666 and 0.666667",
+	        DQDL_PASSED, NULL);
+}
+
+static void a_primary_key_is_unique_and_complete(void **state) {
+	(void)state;
+	passes("IsPrimaryKey \"id\"");
+	passes("IsPrimaryKey \"id\" \"name\"");
+	fails("IsPrimaryKey \"name\"", "a value comes again; on line 5");
+	fails("IsPrimaryKey \"id\" \"age\"",
+	        "1 of 4 rows have no value in \"age\", which a primary key needs; on line 3");
+	passes("IsPrimaryKey \"name\" where \"id < 4\"");
+}
+
+static void cells_are_of_a_type(void **state) {
+	(void)state;
+	passes("ColumnDataType \"id\" = \"Integer\"");
+	fails("ColumnDataType \"age\" = \"Integer\"", "1 of 4 rows do not conform");
+	passes("ColumnDataType \"age\" = \"Integer\" with threshold > 0.7");
+	passes("ColumnDataType \"name\" != \"DATE\"");
+	fails("ColumnDataType \"id\" = \"String\"", "no data type");
+	fails("ColumnDataType \"id\" in [\"Integer\"]", "= and != alone");
+	passes("ColumnNamesMatchPattern \"[a-z]\"");
+	fails("ColumnNamesMatchPattern \"^[a-r]+$\"", "1 of 5 columns' names do not match; the first is \"city\"");
+}
+
+static void times_are_fresh(void **state) {
+	(void)state;
+	static const char log[] = "id,at\n1,2026-11-23 10:00:00\n2,2026-11-23T06:30:45-04:00\n3,\n";
+	assert_result(log, glue, "DataFreshness \"at\" <= 1 hours where \"id < 3\"", DQDL_PASSED, NULL);
+	assert_result(log, glue, "DataFreshness \"at\" <= 30 minutes where \"id = 1\"", DQDL_FAILED, "on line 2");
+	assert_result(
+	        log, glue, "DataFreshness \"at\" between 0 hours and 1 hours where \"id = 1\"", DQDL_PASSED, NULL);
+	assert_result(log, glue, "DataFreshness \"at\" < 40 days", DQDL_FAILED, "1 of 3 rows do not conform");
+	assert_result(log, glue, "DataFreshness \"at\" < 40 days where \"id > 3\"", DQDL_PASSED, "no rows matched");
+}
+
+static void a_filter_leaves_rows_out(void **state) {
+	(void)state;
+	passes("RowCount = 2 where \"city = 'Rome'\"");
+	passes("IsComplete \"age\" where \"id <> 2\"");
+	fails("IsComplete \"age\" where \"id <= 2\"", "1 of 2 rows have no value");
+	passes("IsUnique \"name\" where \"id < 4\"");
+	fails("IsUnique \"name\" where \"age > 1\"", "a value comes again; on line 5");
+	passes("DistinctValuesCount \"name\" = 3 where \"id < 4\"");
+	fails("IsComplete \"id\" where \"height > 1\"", "the where clause is invalid: no such column: height");
+	fails("IsComplete \"id\" where \"id > \"", "the where clause is invalid");
+	assert_result(people, glue,
+	        "IsComplete \"id\" where \"(with recursive n(i) as (select 1 union all select i + 1 from n) select "
+	        "count(*) from n) > 0\"",
+	        DQDL_FAILED, "where clause is invalid");
 }
 
 static void a_table_without_rows_has_no_shares(void **state) {
@@ -524,9 +590,22 @@ static void check_rows(DqdlEvaluator *evaluator, json_t *rows, json_t *expected,
 	}
 }
 
+/* Rulesets that are decided otherwise here, as docs/dqdl.md says with the reason. */
+static bool is_decided_otherwise(const char *rules) {
+	static const char *const others[] = {
+	        "Rules=[ColumnDataType \"info._1\" = \"DATE\"]", /* a column of structs: a table of texts has none */
+	};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (strcmp(rules, others[i]) == 0)
+			return true;
+	return false;
+}
+
 /* One executed case of the open evaluator's tests; false if it needs what is not supported yet. */
 static bool check_executed(json_t *test) {
 	const char *rules = json_string_value(json_object_get(test, "ruleset"));
+	if (is_decided_otherwise(rules))
+		return true;
 	json_t *data = json_object_get(test, "data");
 	json_t *rows = json_object_get(data, "rows");
 	_cleanup_(ruleset_freep) Ruleset *ruleset = parse(rules);
@@ -563,8 +642,8 @@ static void executed_cases_come_out_as_in_the_open_evaluator(void **state) {
 		json_decref(test);
 	}
 	fclose(file);
-	assert_int_equal(passed, 95);
-	assert_int_equal(unsupported, 73);
+	assert_int_equal(passed, 134);
+	assert_int_equal(unsupported, 34);
 }
 
 int main(void) {
@@ -581,6 +660,11 @@ int main(void) {
 	        cmocka_unit_test(lengths_count_characters),
 	        cmocka_unit_test(composites_combine_outcomes),
 	        cmocka_unit_test(what_cannot_be_decided_is_an_error),
+	        cmocka_unit_test(numbers_are_summed_up),
+	        cmocka_unit_test(a_primary_key_is_unique_and_complete),
+	        cmocka_unit_test(cells_are_of_a_type),
+	        cmocka_unit_test(times_are_fresh),
+	        cmocka_unit_test(a_filter_leaves_rows_out),
 	        cmocka_unit_test(a_table_without_rows_has_no_shares),
 	        cmocka_unit_test(numbers_are_short_but_no_rounder_than_they_are),
 	        cmocka_unit_test(reasons_never_hold_cells),

@@ -1,0 +1,61 @@
+/* kind_tuple: how often the values of columns occur. */
+#include "policy/dqdl/evaluator.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static int feed(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line) {
+	(void)cells;
+	(void)line;
+	check->row = tuple_is_repeated(evaluator, check->tuple) ? DQDL_ROW_FAILED : DQDL_ROW_PASSED;
+	return 0;
+}
+
+static int finish_unique(struct check *check, const struct distinct_summary *summary, double uniqueness) {
+	static const struct first_lines nothing;
+	int rc = check_add_metric(check, "Uniqueness", uniqueness);
+	check->failing_rows = summary->duplicated;
+	if (rc < 0 || summary->duplicated == 0)
+		return rc < 0 ? rc : check_pass(check);
+	char number[32];
+	char reason[200];
+	number_text(uniqueness, number);
+	check_merge_lines(check, &check->tuple->repeats, &nothing);
+	(void)snprintf(reason, sizeof reason,
+	        "%" PRIu64 " rows share their value with another (Uniqueness is %s); a value comes again",
+	        summary->duplicated, number);
+	return check_fail_with_lines(check, reason);
+}
+
+static int finish(DqdlEvaluator *evaluator, struct check *check) {
+	const struct tuple *tuple = check->tuple;
+	if (tuple->stopped)
+		return check_settle(check, DQDL_ERROR,
+		        "too many different values: counting them needs more than the limit of %zu bytes of memory",
+		        evaluator->budget.limit);
+	bool null = tuple->empties && empty_is_null(evaluator, tuple->columns, tuple->column_count);
+	uint64_t nulls = tuple->nulls + (null ? tuple->empties : 0);
+	struct distinct_summary summary = distinct_summarize(tuple->distinct, null ? 0 : tuple->empties);
+	enum dqdl_rule_id id = check->rule->id;
+	if (id == DQDL_DISTINCT_VALUES_COUNT)
+		return check_settle_metric(check, "DistinctValuesCount", (double)(summary.values + (nulls > 0)));
+	if (id == DQDL_DUPLICATE_ROW_COUNT)
+		return check_settle_metric(check, "DuplicateRowCount", (double)summary.duplicated);
+	if (summary.total == 0)
+		return check_settle(check, DQDL_FAILED, "there is not one value, so that there is no %s to tell",
+		        check->rule->type);
+	double uniqueness = (double)summary.once / (double)summary.total;
+	if (id == DQDL_UNIQUE_VALUE_RATIO)
+		return check_settle_metric(check, "UniqueValueRatio", (double)summary.once / (double)summary.values);
+	if (id == DQDL_ENTROPY)
+		return check_settle_metric(check, "Entropy", summary.entropy);
+	if (id == DQDL_UNIQUENESS)
+		return check_settle_metric(check, "Uniqueness", uniqueness);
+	return finish_unique(check, &summary, uniqueness);
+}
+
+const struct check_kind kind_is_unique = {
+        .row_level = true, .asks_kind = true, .start = tuple_for, .row = feed, .finish = finish};
+const struct check_kind kind_tuple_metric = {.asks_kind = true, .start = tuple_for, .finish = finish};
+const struct check_kind kind_duplicate_row_count = {
+        .columns = KIND_COLUMNS_OR_WHOLE_ROW, .asks_kind = true, .start = tuple_for, .finish = finish};

@@ -1,0 +1,32 @@
+/* kinds: which kind of check each type of rule is. */
+#include "policy/dqdl/evaluator.h"
+
+static const struct check_kind *const kinds[] = {
+        [DQDL_ROW_COUNT] = &kind_row_count,
+        [DQDL_COLUMN_COUNT] = &kind_column_count,
+        [DQDL_COLUMN_EXISTS] = &kind_column_exists,
+        [DQDL_COMPLETENESS] = &kind_completeness,
+        [DQDL_IS_COMPLETE] = &kind_is_complete,
+        [DQDL_COLUMN_VALUES] = &kind_column_values,
+        [DQDL_COLUMN_LENGTH] = &kind_column_length,
+        [DQDL_IS_UNIQUE] = &kind_is_unique,
+        [DQDL_UNIQUENESS] = &kind_tuple_metric,
+        [DQDL_UNIQUE_VALUE_RATIO] = &kind_tuple_metric,
+        [DQDL_DISTINCT_VALUES_COUNT] = &kind_tuple_metric,
+        [DQDL_ENTROPY] = &kind_tuple_metric,
+        [DQDL_DUPLICATE_ROW_COUNT] = &kind_duplicate_row_count,
+        [DQDL_IS_PRIMARY_KEY] = &kind_primary_key,
+        [DQDL_MEAN] = &kind_numbers,
+        [DQDL_SUM] = &kind_numbers,
+        [DQDL_STANDARD_DEVIATION] = &kind_numbers,
+        [DQDL_VARIANCE] = &kind_numbers,
+        [DQDL_RANGE] = &kind_numbers,
+        [DQDL_COLUMN_CORRELATION] = &kind_correlation,
+        [DQDL_COLUMN_DATA_TYPE] = &kind_column_data_type,
+        [DQDL_DATA_FRESHNESS] = &kind_data_freshness,
+        [DQDL_COLUMN_NAMES_MATCH_PATTERN] = &kind_column_names,
+};
+
+const struct check_kind *kind_of(const struct dqdl_rule *rule) {
+	return (size_t)rule->id < sizeof kinds / sizeof *kinds ? kinds[rule->id] : NULL;
+}

@@ -1,0 +1,103 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+
+#include "policy/dqdl/pattern.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <pcre2.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct Pattern {
+	pcre2_code *code;
+	pcre2_match_data *match;
+	pcre2_match_context *context;
+};
+
+static bool is_hex(const char *text, size_t digits) {
+	return strspn(text, "0123456789abcdefABCDEF") >= digits;
+}
+
+char *pattern_translate(const char *before, const char *java, const char *behind) {
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	if (!out)
+		return NULL;
+	(void)fputs(before, out);
+	for (const char *p = java; *p; p++) {
+		if (p[0] == '\\' && p[1] == 'u' && is_hex(p + 2, 4)) {
+			(void)fprintf(out, "\\x{%.4s}", p + 2);
+			p += 5;
+		} else {
+			(void)fputc(*p, out);
+			if (p[0] == '\\' && p[1])
+				(void)fputc(*++p, out);
+		}
+	}
+	(void)fputs(behind, out);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static int compile(Pattern *pattern, const char *text, uint32_t options) {
+	int error;
+	PCRE2_SIZE at;
+	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+	if (!context)
+		return fault(ENOMEM, "out of memory for a regular expression");
+	(void)pcre2_set_newline(context, PCRE2_NEWLINE_ANY);
+	(void)pcre2_set_parens_nest_limit(context, 100);
+	pattern->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, options, &error, &at, context);
+	pcre2_compile_context_free(context);
+	if (pattern->code)
+		return 0;
+	char words[160] = "";
+	(void)pcre2_get_error_message(error, (PCRE2_UCHAR *)words, sizeof words);
+	return fault(EINVAL, "the regular expression does not compile: %s", words);
+}
+
+int pattern_new(const char *text, unsigned flags, Pattern **ret_pattern) {
+	_cleanup_(pattern_freep) Pattern *pattern = calloc(1, sizeof *pattern);
+	if (!pattern)
+		return fault(ENOMEM, "out of memory for a regular expression");
+	uint32_t options = PCRE2_UTF | (flags & PATTERN_FOLD_CASE ? PCRE2_CASELESS : 0) |
+	                   (flags & PATTERN_WHOLE ? PCRE2_ANCHORED | PCRE2_ENDANCHORED : 0);
+	int rc = compile(pattern, text, options);
+	if (rc < 0)
+		return rc;
+	if (!(flags & PATTERN_NO_JIT))
+		(void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
+	pattern->match = pcre2_match_data_create(1, NULL);
+	pattern->context = pcre2_match_context_create(NULL);
+	if (!pattern->match || !pattern->context)
+		return fault(ENOMEM, "out of memory for a regular expression");
+	(void)pcre2_set_match_limit(pattern->context, PATTERN_MATCH_LIMIT);
+	(void)pcre2_set_depth_limit(pattern->context, 5000);
+	(void)pcre2_set_heap_limit(pattern->context, 16384);
+	*ret_pattern = steal_pointer(&pattern);
+	return 0;
+}
+
+void pattern_free(Pattern *pattern) {
+	if (!pattern)
+		return;
+	pcre2_code_free(pattern->code);
+	pcre2_match_data_free(pattern->match);
+	pcre2_match_context_free(pattern->context);
+	free(pattern);
+}
+
+enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell) {
+	int rc = pcre2_match(pattern->code, (PCRE2_SPTR)cell.data, cell.size, 0, 0, pattern->match, pattern->context);
+	if (rc == PCRE2_ERROR_NOMATCH)
+		return PATTERN_NONE;
+	if (rc < 0)
+		return PATTERN_OVER_LIMIT;
+	const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(pattern->match);
+	return ends[1] > ends[0] ? PATTERN_FOUND : PATTERN_FOUND_EMPTY;
+}

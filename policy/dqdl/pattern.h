@@ -1,0 +1,34 @@
+/*
+ * pattern: a regular expression of a rule, asked once a cell, that ends whatever cell it meets.
+ *
+ * DQDL's are Java's; PCRE2's are the closest there is in C. \uXXXX is translated; a step limit makes (a+)+$ an answer
+ * within milliseconds and not a worker that hangs.
+ */
+#pragma once
+
+#include "crypto/base/cleanup.h"
+#include "policy/table/cell.h"
+
+typedef struct Pattern Pattern;
+
+/* Steps that matching one cell may take (pcre2_set_match_limit). */
+#define PATTERN_MATCH_LIMIT 200000u
+
+enum {
+	PATTERN_FOLD_CASE = 1, /* without regard to case, as Unicode has it */
+	PATTERN_WHOLE = 2,     /* the whole cell must match */
+	PATTERN_NO_JIT = 4,    /* no machine code: where the sandbox forbids it */
+};
+
+/* `text` is in UTF-8. -EINVAL: does not compile, with words; -ENOMEM. */
+int pattern_new(const char *text, unsigned flags, Pattern **ret_pattern);
+void pattern_free(Pattern *pattern);
+DEFINE_CLEANUP(Pattern, pattern_free);
+
+enum pattern_answer { PATTERN_NONE, PATTERN_FOUND, PATTERN_FOUND_EMPTY /* of length 0 */, PATTERN_OVER_LIMIT };
+
+/* The first match in a cell of valid UTF-8. */
+enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell);
+
+/* Java's expression between `before` and `behind`, in PCRE2's words; allocated, NULL without memory. */
+char *pattern_translate(const char *before, const char *java, const char *behind);
