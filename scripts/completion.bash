@@ -14,7 +14,8 @@ _assayfs_options() {
 	check) echo '--rules --policy --as --delimiter --json' ;;
 	'quarantine list') echo '--all --json' ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
-	status | info | 'policy apply' | 'policy show' | why | run | 'quarantine show' | versions | restore | help) echo '--json' ;;
+	'policy apply') echo '--dry-run --json --keep --recheck' ;;
+	status | info | 'policy show' | why | run | 'quarantine show' | versions | restore | help) echo '--json' ;;
 	esac
 	echo '--help'
 }
@@ -22,8 +23,8 @@ _assayfs_options() {
 _assayfs_commands='init mount umount sync status info fsck policy check why run quarantine versions restore log help'
 
 _assayfs_events='access arrive attend capture chmod chown close create damage deliver gc getxattr init link lookup mkdir mknod mount open
-	opendir policy-apply policy-show publish quarantine-list quarantine-show read-log recover removexattr rename repair
-	restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why'
+	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-list quarantine-show read-log recover
+	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
 # What may follow an option; 1 when it takes no argument.
 _assayfs_argument() {

@@ -2,6 +2,7 @@
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
 #include "fs/command/command.h"
+#include "fs/command/recheck.h"
 #include "fs/command/words.h"
 
 #include "crypto/base/fault.h"
@@ -62,11 +63,80 @@ static void print_applied(const json_t *item) {
 	}
 }
 
+/* ---- what it changes ---- */
+
+static int exit_of(const struct recheck_counts *counts) {
+	return counts->lost ? EXIT_NO : counts->errors ? EXIT_UNDECIDED : EXIT_DONE;
+}
+
+static int answer_foreseen(const struct invocation *call, const struct recheck_counts *counts, json_t *list) {
+	int code = exit_of(counts);
+	if (command_has(call, "json"))
+		return command_print_json(
+		               call, json_pack("{s:I, s:I, s:I, s:I, s:O}", "files", (json_int_t)counts->total,
+		                             "would_not_pass", (json_int_t)counts->lost, "would_pass",
+		                             (json_int_t)counts->gained, "not_checked", (json_int_t)counts->errors,
+		                             "changes", list))
+		               ? EXIT_UNDECIDED
+		               : code;
+	printf("%" PRIu64 " file%s in Trusted would not pass, %" PRIu64
+	       " that %s not passed would; nothing was changed.\n",
+	        counts->lost, words_s(counts->lost), counts->gained, counts->gained == 1 ? "has" : "have");
+	return code;
+}
+
+static int foresee(const struct invocation *call, Client *client, const char *directory, const char *archive) {
+	_cleanup_(json_decrefp) json_t *list = command_has(call, "json") ? json_array() : NULL;
+	struct recheck_counts counts;
+	int rc = recheck_ask(client, archive, list, &counts);
+	if (rc == 0)
+		return answer_foreseen(call, &counts, list);
+	int code = command_fault(call, rc, "trying %s", directory);
+	return rc == -EINVAL ? EXIT_NO : code;
+}
+
+/* One request a connection: a new one. */
+static int recheck(const struct invocation *call, json_t *item) {
+	_cleanup_(client_closep) Client *client = NULL;
+	_cleanup_(json_decrefp) json_t *list = command_has(call, "json") ? json_array() : NULL;
+	struct recheck_counts counts;
+	int code = client_open_operand(call, 1, NULL, &client);
+	if (code)
+		return code;
+	int rc = recheck_ask(client, NULL, list, &counts);
+	if (rc)
+		return command_fault(call, rc, "checking what is trusted by the policy");
+	if (list)
+		json_object_update_new(item, json_pack("{s:I, s:I, s:O}", "withdrawn", (json_int_t)counts.lost,
+		                                     "not_checked", (json_int_t)counts.errors, "changes", list));
+	else
+		printf("%" PRIu64 " file%s in Trusted checked, %" PRIu64 " withdrawn%s.\n", counts.total,
+		        words_s(counts.total), counts.lost, counts.lost ? " (assayfs quarantine list)" : "");
+	return exit_of(&counts);
+}
+
+static int apply(const struct invocation *call, Client *client, const char *directory, const char *archive) {
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	int rc = client_ask(client, "policy-apply", json_pack("{s:s}", "archive", archive), &item);
+	if (rc) {
+		int code = command_fault(call, rc, "applying %s", directory);
+		return rc == -EINVAL ? EXIT_NO : code;
+	}
+	if (!command_has(call, "json"))
+		print_applied(item);
+	int code = command_has(call, "recheck") ? recheck(call, item) : EXIT_DONE;
+	if (command_has(call, "json"))
+		code = command_print_json(call, steal_pointer(&item)) ? EXIT_UNDECIDED : code;
+	return code;
+}
+
 static int run_apply(const struct invocation *call) {
 	const char *directory = command_operand(call, 0);
 	_cleanup_(freep) char *archive = NULL;
 	_cleanup_(client_closep) Client *client = NULL;
 	struct stat about;
+	if (command_has(call, "dry-run") + command_has(call, "recheck") + command_has(call, "keep") > 1)
+		return command_fail(call, EXIT_USAGE, "give one of --dry-run, --recheck and --keep");
 	if (stat(directory, &about) == 0 && !S_ISDIR(about.st_mode))
 		return command_fail(
 		        call, EXIT_USAGE, "%s is a file; give the directory that holds policy.yaml", directory);
@@ -78,19 +148,8 @@ static int run_apply(const struct invocation *call) {
 	int code = client_open_operand(call, 1, NULL, &client);
 	if (code)
 		return code;
-	_cleanup_(json_decrefp) json_t *item = NULL;
-	rc = client_ask(client, "policy-apply", json_pack("{s:s}", "archive", archive), &item);
-	if (rc == -EINVAL) {
-		(void)command_fault(call, rc, "applying %s", directory);
-		return EXIT_NO;
-	}
-	if (rc)
-		return command_fault(call, rc, "applying %s", directory);
-	if (command_has(call, "json"))
-		code = command_print_json(call, steal_pointer(&item));
-	else
-		print_applied(item);
-	return code;
+	return command_has(call, "dry-run") ? foresee(call, client, directory, archive)
+	                                    : apply(call, client, directory, archive);
 }
 
 const struct command command_policy_apply = {
@@ -103,9 +162,20 @@ const struct command command_policy_apply = {
                 "The files are checked word by word first; an error names file, line, column and what would be right, "
                 "and nothing changes. The policy is stored in the vault with a number and its hash, and the change is "
                 "in "
-                "the audit log. Stewards only; a policy under which nobody would be steward is refused.",
-        .options = (const struct command_option[]){OPTION_JSON, {0}},
-        .examples = (const struct command_example[]){{"assayfs policy apply policy/ /mnt", "from now on"}, {0}},
+                "the audit log. Stewards only; a policy under which nobody would be steward is refused.\n\n"
+                "What stands in Trusted keeps its verdict (--keep, which is what happens without an option). --recheck "
+                "checks each file there by the new policy and withdraws what does not pass: its name goes, its "
+                "versions "
+                "stay, and it is in quarantine. --dry-run says what would not pass any longer, and what would that "
+                "has not, and changes nothing. With both of these 1 is the exit code when a file in Trusted does not "
+                "pass.",
+        .options = (const struct command_option[]){{"dry-run", 'n', NULL, "say what would change, and change nothing"},
+                {"recheck", 0, NULL, "check what is trusted by it too, and withdraw what does not pass"},
+                {"keep", 0, NULL, "leave what is trusted as it is"}, OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs policy apply --dry-run policy/ /mnt",
+                                                             "which files would be decided otherwise"},
+                {"assayfs policy apply policy/ /mnt", "from now on"},
+                {"assayfs policy apply --recheck policy/ /mnt", "and for what is there already"}, {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED),
         .run = run_apply,
 };

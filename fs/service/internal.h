@@ -57,8 +57,12 @@ int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]);
 /* A JSON path of bytes that need not end with NUL. */
 json_t *service_json_path(struct bytes path);
 
+/* "archive" of the arguments: a policy bundle, allocated. */
+int service_policy_archive(const json_t *arguments, uint8_t **ret_archive, size_t *ret_size);
+
 /* Lower-case hexadecimal as JSON. */
 json_t *service_json_hex(const uint8_t *data, size_t size);
 
 control_handler service_versions, service_restore, service_log, service_status, service_policy_show,
-        service_policy_apply, service_why, service_run, service_quarantine_list, service_quarantine_show, service_sync;
+        service_policy_apply, service_policy_foresee, service_policy_recheck, service_why, service_run,
+        service_quarantine_list, service_quarantine_show, service_sync;

@@ -45,7 +45,7 @@ int service_policy_show(void *context, const struct control_peer *peer, const js
 
 /* ---- apply ---- */
 
-static int decode(const json_t *arguments, uint8_t **ret_archive, size_t *ret_size) {
+int service_policy_archive(const json_t *arguments, uint8_t **ret_archive, size_t *ret_size) {
 	const json_t *value = json_object_get(arguments, "archive");
 	const char *text = json_string_value(value);
 	if (!text)
@@ -88,7 +88,7 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 	if (!rc)
 		rc = service_require_writable(service, peer, "policy-apply", NULL);
 	if (!rc)
-		rc = decode(arguments, &archive, &size);
+		rc = service_policy_archive(arguments, &archive, &size);
 	if (rc)
 		return rc;
 	struct actor actor = service_actor(peer);

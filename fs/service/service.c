@@ -171,6 +171,8 @@ static int register_all(Service *service) {
 	        {"status", service_status},
 	        {"policy-show", service_policy_show},
 	        {"policy-apply", service_policy_apply},
+	        {"policy-foresee", service_policy_foresee},
+	        {"policy-recheck", service_policy_recheck},
 	        {"why", service_why},
 	        {"run", service_run},
 	        {"quarantine-list", service_quarantine_list},

@@ -330,11 +330,20 @@ static int decide(Gate *gate, struct arrival *a, struct judgement *j, const stru
 	memcpy(sha256, j->checked.sha256, sizeof sha256);
 	uint64_t verdict;
 	enum outcome outcome;
+	struct withdrawn withdrawn;
 	meta_begin(m);
 	int rc = judge_record(gate, m, j, place->node, place->version, &verdict, &outcome);
+	bool takes_out = rc >= 0 && outcome == OUTCOME_FAILED && a->job.kind == JOB_RECHECK && j->dataset->withdraw;
+	if (takes_out) {
+		rc = recheck_withdraw(m, j, verdict, &withdrawn);
+		takes_out = rc >= 0;
+		rc = rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+	}
 	if (rc >= 0 && outcome != OUTCOME_PASSED)
 		rc = job_finish(m, a->job.id, verdict);
 	rc = meta_end(m, rc);
+	if (rc >= 0 && takes_out)
+		recheck_withdrawn(gate, &withdrawn);
 	if (rc < 0 || outcome != OUTCOME_PASSED)
 		return rc;
 	struct publication p = {

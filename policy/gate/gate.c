@@ -70,6 +70,18 @@ static int parse_archive(struct bytes archive, Policy **ret_policy) {
 	return rc < 0 ? rc : policy_parse(bundle, ret_policy);
 }
 
+int gate_policy_of_archive(struct bytes archive, struct gate_policy **ret) {
+	Policy *policy = NULL;
+	int rc = parse_archive(archive, &policy);
+	if (rc >= 0)
+		rc = policy_check_rules(policy);
+	if (rc >= 0)
+		rc = gate_policy_wrap(policy, 0, ret);
+	if (rc < 0)
+		policy_free(policy);
+	return rc;
+}
+
 int gate_policy_load(Meta *m, struct gate_policy **ret) {
 	struct stored_policy stored = {0};
 	Policy *policy = NULL;

@@ -95,6 +95,33 @@ static inline void gate_policy_donep(struct gate_policy **slot) {
 int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
         uint64_t *ret_number, bool *ret_changed);
 
+/* ---- files that were judged before ---- */
+
+/* A file held against a policy that came after its verdict. */
+struct gate_rechecked {
+	const char *path;    /* with its zone */
+	const char *dataset; /* that governs it then; NULL: none */
+	enum outcome now;    /* what is said of it */
+	enum outcome then;   /* by that policy; OUTCOME_NONE: it says nothing of the file */
+	const char *reason;  /* NULL: it passes */
+	uint64_t done, total;
+};
+/* Called for each file, changed or not; texts are borrowed. Negative: breaks off. No lock is held. */
+typedef int gate_rechecked_fn(void *arg, const struct gate_rechecked *rechecked);
+
+/*
+ * What would change if the policy came into force: each file in Trusted, and each in Landing that has not passed, is
+ * checked by it; nothing is stored or recorded. Errors as gate_apply, or the callback's.
+ */
+int gate_foresee(Gate *gate, struct bytes archive, const struct actor *actor, gate_rechecked_fn *each, void *arg);
+
+/*
+ * Checks each file in Trusted by the policy in force. Each gets a verdict; what fails is withdrawn in the same
+ * operation: its name goes, its version is shown no longer, and stands in quarantine. A file that no dataset governs
+ * any more, or that could not be checked, stays as it is. When it is broken off, what was done is done.
+ */
+int gate_recheck(Gate *gate, const struct actor *actor, gate_rechecked_fn *each, void *arg);
+
 /* ---- arrivals ---- */
 
 /*

@@ -60,6 +60,8 @@ struct Gate {
 
 /* The policy stored in the vault, or the empty one. Inside a meta operation. */
 int gate_policy_load(Meta *m, struct gate_policy **ret);
+/* A policy that is not stored: number 0. As gate_apply would take it, roles aside. */
+int gate_policy_of_archive(struct bytes archive, struct gate_policy **ret);
 /* Takes `policy` over on success. */
 int gate_policy_wrap(Policy *policy, uint64_t number, struct gate_policy **ret);
 /* Puts it in force; takes it over. */
@@ -198,6 +200,23 @@ struct publication {
  * force since the verdict, so the file has to be judged anew. -EBUSY: the former name shows something else by now.
  */
 int publish(Gate *gate, const struct publication *p);
+
+/* ---- recheck.c ---- */
+
+/* What stood there. */
+struct withdrawn {
+	struct node directory, node;
+	char name[TREE_NAME_MAX + 1];
+};
+
+/*
+ * Takes the name Trusted/j->below away, and its version with it unless that has another name, in the running meta
+ * operation, with a record. -ENOENT: nothing stands there, or other bytes than were judged (j->checked.sha256).
+ */
+int recheck_withdraw(Meta *m, const struct judgement *j, uint64_t verdict, struct withdrawn *ret);
+
+/* Tells the kernel, after that operation. */
+void recheck_withdrawn(Gate *gate, const struct withdrawn *withdrawn);
 
 /* ---- queue.c ---- */
 

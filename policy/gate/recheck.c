@@ -1,0 +1,247 @@
+/*
+ * recheck: what stands in Trusted, held against a policy that came after its verdict: to say what would change, or to
+ * withdraw what does not pass.
+ */
+#include "policy/gate/internal.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* How often a policy may come between a file's check and its withdrawal. */
+enum { RECHECK_TURNS = 5 };
+
+struct rechecking {
+	Gate *gate;
+	struct gate_policy *policy; /* by which is judged */
+	const struct actor *actor;
+	gate_rechecked_fn *each;
+	void *arg;
+	uint64_t done, total;
+};
+
+static struct judgement judgement_of(const struct rechecking *r, const char *path, struct gate_watch *watch) {
+	const char *below = gate_below(path, NULL);
+	return (struct judgement){
+	        .path = path,
+	        .below = below,
+	        .policy = r->policy,
+	        .dataset = policy_dataset_for(r->policy->policy, below),
+	        .actor = *r->actor,
+	        .watch = watch,
+	};
+}
+
+/* What a check says, or that no dataset governs the file any more: nothing is then said of it. */
+static int judge_again(struct rechecking *r, struct judgement *j, const struct node *node, enum outcome *ret_outcome) {
+	*ret_outcome = OUTCOME_NONE;
+	if (!j->dataset)
+		return 0;
+	int rc = judge_version(r->gate, j, node->id, node->version, NULL);
+	if (rc >= 0)
+		*ret_outcome = j->checked.result->outcome;
+	return rc;
+}
+
+static int tell(struct rechecking *r, const struct judgement *j, enum outcome now, enum outcome then) {
+	static const char ungoverned[] = "no dataset governs it";
+	const struct check_result *result = j->checked.result;
+	struct gate_rechecked told = {
+	        .path = j->path,
+	        .dataset = j->dataset ? j->dataset->name : NULL,
+	        .now = now,
+	        .then = then,
+	        .reason = !j->dataset ? ungoverned
+	                  : result    ? result->reason
+	                              : NULL,
+	        .done = r->done,
+	        .total = r->total,
+	};
+	return r->each(r->arg, &told);
+}
+
+static int count_file(void *arg, const char *path, const struct node *node) {
+	struct rechecking *r = arg;
+	(void)path;
+	r->total += node->version != 0;
+	return 0;
+}
+
+/* ---- what would change ---- */
+
+static int foresee_file(void *arg, const char *path, const struct node *node) {
+	struct rechecking *r = arg;
+	struct gate_watch watch = {.gate = r->gate, .path = path};
+	Meta *m = store_meta(r->gate->store);
+	enum outcome now = OUTCOME_NONE, then = OUTCOME_NONE;
+	if (node->version == 0)
+		return 0;
+	meta_begin(m);
+	int rc = meta_end(m, gate_outcome(m, path, node, &now, NULL));
+	struct judgement j = judgement_of(r, path, &watch);
+	/* What passed in Landing stands in Trusted, and is met there. */
+	bool is_skipped = node->zone == ZONE_LANDING && (now == OUTCOME_PASSED || !j.dataset);
+	if (rc >= 0 && !is_skipped)
+		rc = judge_again(r, &j, node, &then);
+	r->done++;
+	if (rc >= 0)
+		rc = tell(r, &j, now, is_skipped ? now : then);
+	check_result_freep(&j.checked.result);
+	return rc;
+}
+
+static int walk_all(struct rechecking *r, gate_file_fn *each) {
+	int rc = gate_walk(r->gate->store, NODE_TRUSTED, zone_name(ZONE_TRUSTED), each, r);
+	return rc < 0 ? rc : gate_walk(r->gate->store, NODE_LANDING, zone_name(ZONE_LANDING), each, r);
+}
+
+int gate_foresee(Gate *gate, struct bytes archive, const struct actor *actor, gate_rechecked_fn *each, void *arg) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = NULL;
+	int rc = gate_policy_of_archive(archive, &policy);
+	struct rechecking r = {.gate = gate, .policy = policy, .actor = actor, .each = each, .arg = arg};
+	if (rc >= 0)
+		rc = walk_all(&r, count_file);
+	return rc < 0 ? rc : walk_all(&r, foresee_file);
+}
+
+/* ---- withdrawing ---- */
+
+static int find_place(Meta *m, const char *path, struct withdrawn *ret) {
+	const char *slash = strrchr(path, '/');
+	int rc = tree_resolve(m, bytes_of(path, (size_t)(slash - path)), &ret->directory);
+	snprintf(ret->name, sizeof ret->name, "%s", slash + 1);
+	return rc < 0 ? rc : tree_lookup(m, ret->directory.id, bytes_of_string(ret->name), &ret->node);
+}
+
+/* Does the name show the bytes that were judged? */
+static int shows_judged(Meta *m, const struct judgement *j, const struct node *node, bool *ret_shows) {
+	struct version version;
+	int rc = node->version == 0 || !S_ISREG(node->mode) ? -ENOENT : version_get(m, node->version, &version);
+	*ret_shows =
+	        rc >= 0 && version.has_sha256 && memcmp(version.sha256, j->checked.sha256, sizeof version.sha256) == 0;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int recheck_withdraw(Meta *m, const struct judgement *j, uint64_t verdict, struct withdrawn *ret) {
+	char path[TREE_PATH_MAX], detail[AUDIT_DETAIL_MAX];
+	struct node left;
+	bool shows = false;
+	snprintf(path, sizeof path, "Trusted/%s", j->below);
+	int rc = find_place(m, path, ret);
+	if (rc >= 0)
+		rc = shows_judged(m, j, &ret->node, &shows);
+	if (rc < 0 || !shows)
+		return rc < 0 ? rc : -ENOENT;
+	rc = tree_unlink(m, ret->directory.id, bytes_of_string(ret->name), &left);
+	if (rc >= 0 && left.nlink == 0)
+		rc = version_withdraw(m, ret->node.version, 0);
+	snprintf(detail, sizeof detail, "policy %" PRIu64 ", verdict %" PRIu64, j->policy->number, verdict);
+	struct audit_event event = {
+	        .event = "withdraw",
+	        .actor = j->actor,
+	        .path = path,
+	        .node = ret->node.id,
+	        .version = ret->node.version,
+	        .detail = detail,
+	};
+	return rc < 0 ? rc : audit_record(m, &event, NULL);
+}
+
+void recheck_withdrawn(Gate *gate, const struct withdrawn *withdrawn) {
+	if (gate->options.changed)
+		gate->options.changed(gate->options.changed_arg, withdrawn->directory.ino,
+		        bytes_of_string(withdrawn->name), withdrawn->node.ino);
+}
+
+/* -EAGAIN: another policy came in between. */
+static int still_in_force(Meta *m, const struct judgement *j) {
+	uint64_t number;
+	int rc = policy_current_number(m, &number);
+	return rc >= 0 && number != j->policy->number ? -EAGAIN : rc;
+}
+
+/* A name that shows something else by now is looked at again. */
+static int settle(Gate *gate, struct judgement *j, const struct node *node, enum outcome *ret_outcome) {
+	Meta *m = store_meta(gate->store);
+	struct withdrawn withdrawn;
+	uint64_t verdict = 0;
+	meta_begin(m);
+	int rc = still_in_force(m, j);
+	if (rc >= 0)
+		rc = judge_record(gate, m, j, node->id, node->version, &verdict, ret_outcome);
+	bool passed = *ret_outcome == OUTCOME_PASSED;
+	if (rc >= 0 && !passed)
+		rc = recheck_withdraw(m, j, verdict, &withdrawn);
+	rc = meta_end(m, rc);
+	if (rc >= 0 && !passed)
+		recheck_withdrawn(gate, &withdrawn);
+	return rc == -ENOENT || rc == -ENOTDIR ? -EAGAIN : rc;
+}
+
+static int recheck_held(struct rechecking *r, const char *path, const struct node *node) {
+	struct gate_watch watch = {.gate = r->gate, .path = path};
+	enum outcome outcome = OUTCOME_NONE;
+	struct judgement j = judgement_of(r, path, &watch);
+	int rc = judge_again(r, &j, node, &outcome);
+	_cleanup_(freep) char *reason = NULL;
+	/* What could not be decided is told and nothing else: a machine in trouble must not empty Trusted. */
+	if (rc >= 0 && j.dataset) {
+		reason = j.checked.result->reason ? strdup(j.checked.result->reason) : NULL;
+		rc = outcome == OUTCOME_ERROR ? 0 : settle(r->gate, &j, node, &outcome);
+	}
+	check_result_freep(&j.checked.result);
+	if (rc == -EAGAIN)
+		return rc;
+	struct gate_rechecked told = {
+	        .path = path,
+	        .dataset = j.dataset ? j.dataset->name : NULL,
+	        .now = OUTCOME_PASSED,
+	        .then = outcome,
+	        .reason = j.dataset ? reason : "no dataset governs it",
+	        .done = ++r->done,
+	        .total = r->total,
+	};
+	return rc < 0 ? rc : r->each(r->arg, &told);
+}
+
+/* What it shows by now, judged by the policy that is in force by now. */
+static int recheck_once(struct rechecking *r, const char *path) {
+	const char *below = gate_below(path, NULL);
+	struct node node;
+	Meta *m = store_meta(r->gate->store);
+	int rc = gate_path_take(r->gate, below);
+	if (rc < 0)
+		return rc;
+	r->policy = gate_policy(r->gate);
+	meta_begin(m);
+	rc = meta_end(m, tree_resolve(m, bytes_of_string(path), &node));
+	if (rc >= 0 && node.version != 0)
+		rc = recheck_held(r, path, &node);
+	else if (rc == -ENOENT || rc == -ENOTDIR)
+		rc = 0;
+	gate_policy_done(r->policy);
+	gate_path_done(r->gate, below);
+	return rc;
+}
+
+static int recheck_file(void *arg, const char *path, const struct node *node) {
+	struct rechecking *r = arg;
+	int rc = node->version == 0 ? 0 : -EAGAIN;
+	for (int turn = 0; rc == -EAGAIN && turn < RECHECK_TURNS; turn++) {
+		if (turn > 0) /* a policy is stored a moment before it is handed out */
+			nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+		rc = recheck_once(r, path);
+	}
+	return rc;
+}
+
+int gate_recheck(Gate *gate, const struct actor *actor, gate_rechecked_fn *each, void *arg) {
+	struct rechecking r = {.gate = gate, .actor = actor, .each = each, .arg = arg};
+	int rc = gate_walk(gate->store, NODE_TRUSTED, zone_name(ZONE_TRUSTED), count_file, &r);
+	return rc < 0 ? rc : gate_walk(gate->store, NODE_TRUSTED, zone_name(ZONE_TRUSTED), recheck_file, &r);
+}
