@@ -3,7 +3,6 @@
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
 #include "policy/check_rules.h"
-#include "policy/head.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -76,20 +75,6 @@ int check_run(check_function *check, const struct check_job *job, struct check_i
 	return 0;
 }
 
-static int check_headed(const struct check_job *job, struct head *head, struct check_result *result) {
-	if (head->size == 0)
-		return check_result_say(result, OUTCOME_FAILED, "empty: the file has no bytes");
-	const char *format = head_unsupported(head, job->file_name, job->format.type);
-	if (format)
-		return check_result_say(result, OUTCOME_ERROR,
-		        "the file is %s, a format that is not supported yet; supported is CSV (delimited text)",
-		        format);
-	struct check_input again = head_input(head);
-	return check_rules(job, &again, result);
-}
-
 int check_table(const struct check_job *job, struct check_input *input, struct check_result *result) {
-	_cleanup_(head_release) struct head head = {0};
-	int rc = head_read(input, &head);
-	return rc < 0 ? rc : check_headed(job, &head, result);
+	return check_rules(job, input, result);
 }

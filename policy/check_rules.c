@@ -2,7 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "policy/dqdl/evaluate.h"
-#include "policy/table/csv.h"
+#include "policy/table/table.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -14,12 +14,17 @@
 
 /* ---- the job, in the words of reader and evaluator ---- */
 
-static struct csv_options csv_options_of(const struct check_job *job) {
+static struct table_options table_options_of(const struct check_job *job) {
+	static const enum table_type types[] = {
+	        [POLICY_FILE_DETECT] = TABLE_DETECT, [POLICY_FILE_CSV] = TABLE_CSV, [POLICY_FILE_JSONL] = TABLE_JSONL};
 	static const enum csv_header headers[] = {[POLICY_HEADER_DETECT] = CSV_HEADER_DETECT,
 	        [POLICY_HEADER_YES] = CSV_HEADER_YES,
 	        [POLICY_HEADER_NO] = CSV_HEADER_NO};
-	return (struct csv_options){
-	        .delimiter = job->format.delimiter, .quote = job->format.quote, .header = headers[job->format.header]};
+	return (struct table_options){.type = types[job->format.type],
+	        .name = job->file_name,
+	        .csv = {.delimiter = job->format.delimiter,
+	                .quote = job->format.quote,
+	                .header = headers[job->format.header]}};
 }
 
 static struct dqdl_options dqdl_options_of(const struct check_job *job) {
@@ -35,29 +40,9 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        .no_jit = job->is_confined};
 }
 
-static int read_for_csv(void *context, void *buffer, size_t size) {
+static int read_for_table(void *context, void *buffer, size_t size) {
 	const struct check_input *input = context;
 	return (int)input->read(input->context, buffer, size < INT_MAX ? size : INT_MAX);
-}
-
-/* ---- a delimiter that can't be right ---- */
-
-/* What to tell a person about it; "" when nothing is to be told. */
-struct advice {
-	char text[200];
-};
-
-static void advise(const CsvReader *reader, struct advice *ret_advice) {
-	size_t fields;
-	char better = csv_better_delimiter(reader, &fields), given = csv_dialect_of(reader)->delimiter;
-	const char better_text[] = {better, 0}, given_text[] = {given, 0};
-	ret_advice->text[0] = '\0';
-	if (better)
-		(void)snprintf(ret_advice->text, sizeof ret_advice->text,
-		        "with the delimiter '%s' that the policy gives, the first line is one field, with '%s' it is "
-		        "%zu: perhaps format: {delimiter: \"%s\"} is meant",
-		        given == '\t' ? "\\t" : given_text, better == '\t' ? "\\t" : better_text, fields,
-		        better == '\t' ? "\\t" : better_text);
 }
 
 /* ---- the outcomes, in the words of the result ---- */
@@ -80,26 +65,25 @@ static int add_outcome(struct check_result *result, const struct dqdl_outcome *o
 
 /* One rule that can't be decided leaves the file undecided, however many others failed: what the file is worth is not
  * known. */
-static int sum_up(const struct advice *advice, struct check_result *result) {
+static int sum_up(const char *advice, struct check_result *result) {
 	enum outcome outcome = OUTCOME_PASSED;
 	for (size_t i = 0; i < result->rule_count && outcome != OUTCOME_ERROR; i++)
 		if (result->rules[i].outcome != OUTCOME_PASSED)
 			outcome = result->rules[i].outcome;
 	if (outcome == OUTCOME_PASSED) {
 		result->outcome = OUTCOME_PASSED;
-		return advice->text[0] ? check_result_warn(result, advice->text) : 0;
+		return advice[0] ? check_result_warn(result, advice) : 0;
 	}
 	_cleanup_(freep) char *summary = check_result_summary(result);
 	if (!summary)
 		return fault(ENOMEM, "no memory for a check");
-	return check_result_say(result, outcome, "%s%s%s", advice->text, advice->text[0] ? "; so " : "", summary);
+	return check_result_say(result, outcome, "%s%s%s", advice, advice[0] ? "; so " : "", summary);
 }
 
-static int take_outcomes(
-        const DqdlEvaluator *evaluator, const struct advice *advice, size_t columns, struct check_result *result) {
+static int take_outcomes(const DqdlEvaluator *evaluator, const TableReader *reader, struct check_result *result) {
 	result->has_rows = true;
 	result->rows = dqdl_evaluator_rows(evaluator);
-	result->columns = columns;
+	result->columns = table_columns(reader);
 	size_t count = dqdl_evaluator_outcomes(evaluator);
 	if (count > CHECK_RULES_MAX)
 		return check_result_say(result, OUTCOME_ERROR, "the ruleset has more than %d rules", CHECK_RULES_MAX);
@@ -108,52 +92,51 @@ static int take_outcomes(
 		if (rc < 0)
 			return rc;
 	}
-	return sum_up(advice, result);
+	return sum_up(table_advice(reader), result);
 }
 
 /* ---- the way of a table ---- */
 
-static int feed_rows(CsvReader *reader, DqdlEvaluator *evaluator) {
+static int feed_rows(TableReader *reader, DqdlEvaluator *evaluator) {
 	const struct table_cell *cells;
 	int rc;
-	while ((rc = csv_next(reader, &cells)) > 0)
-		if ((rc = dqdl_evaluator_row(evaluator, cells, csv_line(reader))) < 0)
+	while ((rc = table_next(reader, &cells)) > 0)
+		if ((rc = dqdl_evaluator_row(evaluator, cells, table_line(reader))) < 0)
 			return rc;
 	return rc;
 }
 
-/* What stands in the way is the file's: it is said with the line, and nothing is guessed. */
-static int say_unreadable(int rc, const struct advice *advice, struct check_result *result) {
+/* What stands in the way is the file's: it is said with the line, and nothing is guessed. The reader is NULL when it
+ * could not even be opened. */
+static int say_unreadable(int rc, const TableReader *reader, struct check_result *result) {
+	const char *advice = reader ? table_advice(reader) : "";
 	if (rc == -ENODATA)
-		return check_result_say(result, OUTCOME_FAILED, "empty: the file has not one row");
+		return check_result_say(result, OUTCOME_FAILED, "empty: %s", fault_message());
+	if (rc == -ENOTSUP)
+		return check_result_say(result, OUTCOME_ERROR, "%s", fault_message());
 	if (rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE || rc == -EINVAL)
 		return check_result_say(result, OUTCOME_ERROR, "the file can't be read as a table: %s%s%s",
-		        fault_message(), advice->text[0] ? "; " : "", advice->text);
+		        fault_message(), advice[0] ? "; " : "", advice);
 	return rc;
 }
 
 static int evaluate(
         const Ruleset *ruleset, const struct check_job *job, struct check_input *input, struct check_result *result) {
-	struct csv_options csv = csv_options_of(job);
+	struct table_options table = table_options_of(job);
 	struct dqdl_options dqdl = dqdl_options_of(job);
-	struct advice advice = {0};
-	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
-	int rc = csv_open(read_for_csv, input, &csv, &reader);
+	int rc = table_open(read_for_table, input, &table, &reader);
 	if (rc < 0)
-		return say_unreadable(rc, &advice, result);
-	advise(reader, &advice);
-	char dialect[128];
-	csv_dialect_text(csv_dialect_of(reader), dialect, sizeof dialect);
-	result->dialect = strdup(dialect);
+		return say_unreadable(rc, NULL, result);
+	result->dialect = strdup(table_dialect_text(reader));
 	if (!result->dialect)
 		return fault(ENOMEM, "no memory for a check");
-	size_t columns = csv_columns(reader);
 	if ((rc = dqdl_evaluator_new(ruleset, &dqdl, &evaluator)) < 0 ||
-	        (rc = dqdl_evaluator_header(evaluator, csv_header_of(reader), columns)) < 0 ||
+	        (rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader))) < 0 ||
 	        (rc = feed_rows(reader, evaluator)) < 0 || (rc = dqdl_evaluator_finish(evaluator)) < 0)
-		return say_unreadable(rc, &advice, result);
-	return take_outcomes(evaluator, &advice, columns, result);
+		return say_unreadable(rc, reader, result);
+	return take_outcomes(evaluator, reader, result);
 }
 
 static int add_warnings(const Ruleset *ruleset, const char *file, struct check_result *result) {

@@ -3,8 +3,7 @@
 #include "crypto/base/fault.h"
 #include "policy/dqdl/suggest.h"
 #include "policy/glob.h"
-#include "policy/head.h"
-#include "policy/table/csv.h"
+#include "policy/table/table.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
@@ -151,40 +150,34 @@ static int document_of(
 
 /* ---- the profile ---- */
 
-static int read_for_csv(void *context, void *buffer, size_t size) {
+static int read_for_table(void *context, void *buffer, size_t size) {
 	const struct check_input *input = context;
 	return (int)input->read(input->context, buffer, size < INT_MAX ? size : INT_MAX);
 }
 
-static int profile(struct check_input *input, struct csv_dialect *ret_dialect, char **ret_rules) {
-	static const struct csv_options options = {0};
+static int profile(TableReader *reader, char **ret_rules) {
 	static const struct dqdl_nulls nulls = {.mode = DQDL_NULLS_GLUE};
-	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	_cleanup_(dqdl_profile_freep) DqdlProfile *table = NULL;
-	int rc = csv_open(read_for_csv, input, &options, &reader);
-	if (rc < 0 || (rc = dqdl_profile_new(csv_header_of(reader), csv_columns(reader), &nulls, &table)) < 0)
-		return rc;
+	int rc = dqdl_profile_new(table_header(reader), table_columns(reader), &nulls, &table);
 	const struct table_cell *cells;
-	while ((rc = csv_next(reader, &cells)) > 0)
-		if ((rc = dqdl_profile_row(table, cells)) < 0)
-			return rc;
-	if (rc < 0 || (rc = dqdl_profile_suggest(table, ret_rules)) < 0)
-		return rc;
-	*ret_dialect = *csv_dialect_of(reader);
-	return 0;
+	while (rc >= 0 && (rc = table_next(reader, &cells)) > 0)
+		rc = dqdl_profile_row(table, cells);
+	return rc < 0 ? rc : dqdl_profile_suggest(table, ret_rules);
 }
 
-static int profile_head(const char *name, struct head *head, struct csv_dialect *ret_dialect, char **ret_rules) {
-	if (head->size == 0)
+/* The rules, and the reader for how the file is written. */
+static int profile_file(const char *name, struct check_input *input, TableReader **ret_reader, char **ret_rules) {
+	struct table_options options = {.name = name};
+	_cleanup_(table_closep) TableReader *reader = NULL;
+	int rc = table_open(read_for_table, input, &options, &reader);
+	if (rc >= 0)
+		rc = profile(reader, ret_rules);
+	if (rc == -ENODATA)
 		return fault(EINVAL, "%s is empty; rules can be made from a file with rows only", name);
-	const char *format = head_unsupported(head, name, POLICY_FILE_DETECT);
-	if (format)
-		return fault(EINVAL, "%s is %s, a format that is not supported yet; supported is CSV (delimited text)",
-		        name, format);
-	struct check_input again = head_input(head);
-	int rc = profile(&again, ret_dialect, ret_rules);
-	if (rc == -ENODATA || rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE)
+	if (rc == -ENOTSUP || rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE)
 		return fault_while(-EINVAL, "%s can't be read as a table", name);
+	if (rc >= 0)
+		*ret_reader = steal_pointer(&reader);
 	return rc;
 }
 
@@ -198,18 +191,16 @@ int policy_suggest(const char *file_name, struct check_input *input, int64_t clo
 	name_of(stem, kept, name);
 	snprintf(rules_name, sizeof rules_name, "%s.dqdl", name);
 
-	_cleanup_(head_release) struct head head = {0};
+	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(freep) char *rules = NULL, *pattern = NULL, *document = NULL;
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
-	struct csv_dialect dialect = {0};
-	int rc = head_read(input, &head);
-	if (rc < 0 || (rc = profile_head(stem, &head, &dialect, &rules)) < 0 ||
-	        (rc = pattern_of(file_name, stem, kept, suffix, &pattern)) < 0)
+	int rc = profile_file(stem, input, &reader, &rules);
+	if (rc < 0 || (rc = pattern_of(file_name, stem, kept, suffix, &pattern)) < 0)
 		return rc;
 	rc = glob_check(pattern);
 	if (rc < 0)
 		return fault_while(rc, "no pattern can be made of the name %s", file_name);
-	if ((rc = document_of(name, pattern, &dialect, clock_ns, &document)) < 0 ||
+	if ((rc = document_of(name, pattern, table_csv_dialect(reader), clock_ns, &document)) < 0 ||
 	        (rc = policy_bundle_new(&bundle)) < 0 ||
 	        (rc = policy_bundle_put(bundle, BUNDLE_POLICY, bytes_of_string(document))) < 0 ||
 	        (rc = policy_bundle_put(bundle, rules_name, bytes_of_string(rules))) < 0)

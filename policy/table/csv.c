@@ -28,7 +28,7 @@
 #define SLACK 16
 
 struct CsvReader {
-	csv_read_function *read;
+	table_read_function *read;
 	void *ctx;
 	struct csv_options options;
 	struct csv_dialect dialect;
@@ -39,8 +39,9 @@ struct CsvReader {
 	size_t capacity; /* without SLACK */
 	size_t start;
 	size_t end;
-	bool at_end; /* read() has returned 0 */
-	int error;   /* the error that stopped the reader, 0 if none */
+	uint64_t dropped; /* bytes that stood before the buffer's first */
+	bool at_end;      /* read() has returned 0 */
+	int error;        /* the error that stopped the reader, 0 if none */
 
 	uint64_t line;        /* on which the record at `start` begins */
 	uint64_t record_line; /* on which the last record returned began */
@@ -207,6 +208,7 @@ static int fill(CsvReader *reader) {
 	if (reader->start > 0) {
 		memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
 		reader->end -= reader->start;
+		reader->dropped += reader->start;
 		reader->start = 0;
 	}
 	if (reader->end == reader->capacity) {
@@ -413,7 +415,7 @@ static int check_options(const struct csv_options *options) {
 	return 0;
 }
 
-int csv_open(csv_read_function *read, void *ctx, const struct csv_options *options, CsvReader **ret_reader) {
+int csv_open(table_read_function *read, void *ctx, const struct csv_options *options, CsvReader **ret_reader) {
 	_cleanup_(csv_closep) CsvReader *reader = calloc(1, sizeof *reader);
 	if (!reader)
 		return out_of_memory();
@@ -469,13 +471,7 @@ uint64_t csv_line(const CsvReader *reader) {
 	return reader->record_line;
 }
 
-struct table_cell csv_raw(const CsvReader *reader, bool *ret_exact) {
-	struct table_cell raw = {.data = reader->buffer + reader->record_start, .size = reader->record_size};
-	bool lf = raw.size > 0 && raw.data[raw.size - 1] == '\n';
-	if (lf && reader->dialect.newline != CSV_NEWLINE_CR)
-		raw.size--;
-	if (raw.size > 0 && raw.data[raw.size - 1] == '\r' && (lf || reader->dialect.newline == CSV_NEWLINE_CR))
-		raw.size--;
-	*ret_exact = reader->doubled_count == 0;
-	return raw;
+uint64_t csv_record(const CsvReader *reader, size_t *ret_size) {
+	*ret_size = reader->record_size;
+	return reader->dropped + reader->record_start;
 }

@@ -15,6 +15,7 @@
 
 #include "crypto/base/cleanup.h"
 #include "policy/table/cell.h"
+#include "policy/table/source.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,9 +47,6 @@ struct csv_options {
 #define CSV_MAX_COLUMNS 16384u
 #define CSV_SAMPLE_BYTES (64u << 10)
 
-/* Fills up to `size` bytes; returns how many (0 at the end) or a negative errno. */
-typedef int csv_read_function(void *ctx, void *buf, size_t size);
-
 typedef struct CsvReader CsvReader;
 
 /*
@@ -56,7 +54,7 @@ typedef struct CsvReader CsvReader;
  * Errors: -ENODATA if there is not one record (an empty file, or one of blank lines), -EINVAL for options that make no
  * sense, -EBADMSG, -EILSEQ or -EMSGSIZE as csv_next(), or what `read` returned.
  */
-int csv_open(csv_read_function *read, void *ctx, const struct csv_options *options, CsvReader **ret_reader);
+int csv_open(table_read_function *read, void *ctx, const struct csv_options *options, CsvReader **ret_reader);
 
 /* Frees the reader; NULL is allowed. */
 void csv_close(CsvReader *reader);
@@ -89,6 +87,6 @@ int csv_next(CsvReader *reader, const struct table_cell **ret_cells);
 /* Line, counted from 1, on which the last record returned began; of the header before the first. */
 uint64_t csv_line(const CsvReader *reader);
 
-/* The last record's bytes as they stand in the file, without its newline. They are not valid if the row had doubled
- * quotes (`ret_exact` false): undoing those changes the buffer. */
-struct table_cell csv_raw(const CsvReader *reader, bool *ret_exact);
+/* Where the last record stands: its bytes with its newline, counted from the first one read; the byte order mark
+ * counts. */
+uint64_t csv_record(const CsvReader *reader, size_t *ret_size);

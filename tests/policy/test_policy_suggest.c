@@ -102,8 +102,8 @@ static void what_no_rules_can_be_made_for_is_refused_in_words(void **state) {
 		const char *name, *text, *words;
 	} cases[] = {
 	        {"d/a.csv", "", "a.csv is empty"},
-	        {"a.csv", "PAR1....", "a.csv is Parquet"},
-	        {"a.csv", "\n\n", "can't be read as a table"},
+	        {"a.csv", "PAR1....", "a.csv can't be read as a table: the file is Parquet"},
+	        {"a.csv", "\n\n", "a.csv is empty"},
 	        {"a.csv", "a,b\n1,2\n3\n", "line 3"},
 	        {"..", "a,b\n1,2\n", "no pattern can be made"},
 	};

@@ -1,0 +1,75 @@
+/*
+ * table: rows of cells, whatever the file is written in.
+ *
+ *     bytes ──▶ CSV or JSON Lines, told by the options, by the bytes or by the name ──▶ header, row, row, …
+ *
+ * One pass, in memory that does not grow with the file. What can't be read is an error with words that name the line;
+ * nothing is guessed. Errors:
+ *
+ *     -ENODATA   there is not one row
+ *     -ENOTSUP   a format that is known, but not read here (Parquet, xlsx, …); the words name it
+ *     -EBADMSG   what does not fit the format
+ *     -EILSEQ    bytes that are not text
+ *     -EMSGSIZE  something is over its limit
+ *     -EINVAL    options that make no sense
+ *
+ * and -ENOMEM, or what the read function returned.
+ */
+#pragma once
+
+#include "crypto/base/cleanup.h"
+#include "policy/table/cell.h"
+#include "policy/table/csv.h"
+#include "policy/table/source.h"
+
+#include <stdint.h>
+
+enum table_type { TABLE_DETECT, TABLE_CSV, TABLE_JSONL };
+
+/* All zero means: detect everything, default limits. */
+struct table_options {
+	enum table_type type;
+	const char *name; /* of the file, for its suffix; NULL: not known */
+	struct csv_options csv;
+};
+
+typedef struct TableReader TableReader;
+
+/* Looks at the first bytes, settles how the file is written and reads the header. `read` is called with `ctx` until it
+ * returns 0; texts in `options` are not needed after the call. */
+int table_open(table_read_function *read, void *ctx, const struct table_options *options, TableReader **ret_reader);
+void table_close(TableReader *reader);
+DEFINE_CLEANUP(TableReader, table_close);
+
+/* How the file is written, in words for the verdict ("delimiter ';', quote '\"', CRLF, header"). */
+const char *table_dialect_text(const TableReader *reader);
+
+/* CSV or JSON Lines. */
+enum table_type table_type_of(const TableReader *reader);
+
+/* The dialect of a CSV; NULL for any other type. */
+const struct csv_dialect *table_csv_dialect(const TableReader *reader);
+
+/* What speaks against the dialect that was given, as a sentence, "" if nothing does: a delimiter that makes one column
+ * of what another would make many of. */
+const char *table_advice(const TableReader *reader);
+
+/* Number of cells in every row, and the columns' names; they are valid until table_close(). */
+size_t table_columns(const TableReader *reader);
+const struct table_cell *table_header(const TableReader *reader);
+
+/* Reads the next row. Returns 1 with table_columns() cells that are valid until the next call, 0 at the end, or an
+ * error, at which the reader stays. */
+int table_next(TableReader *reader, const struct table_cell **ret_cells);
+
+/* Line, counted from 1, on which the last row began; of the header before the first. */
+uint64_t table_line(const TableReader *reader);
+
+/* Where a row's own bytes are in the input, its newline included: what to copy to have the row as it was written. */
+struct table_place {
+	uint64_t offset;
+	size_t size;
+};
+
+/* Of the last row. */
+struct table_place table_place(const TableReader *reader);
