@@ -14,6 +14,7 @@
 #include "crypto/base/fault.h"
 #include "policy/table/csv_dialect.h"
 #include "policy/table/utf8.h"
+#include "policy/table/window.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,24 +25,14 @@
 #include <emmintrin.h>
 #endif
 
-/* Bytes behind `end` that may be read, so that 16 can be looked at at any place. */
-#define SLACK 16
-
 struct CsvReader {
-	table_read_function *read;
-	void *ctx;
+	struct window window;
 	struct csv_options options;
 	struct csv_dialect dialect;
 	char better; /* than the delimiter that was given; 0: none */
 	size_t better_fields;
 
-	char *buffer;
-	size_t capacity; /* without SLACK */
-	size_t start;
-	size_t end;
-	uint64_t dropped; /* bytes that stood before the buffer's first */
-	bool at_end;      /* read() has returned 0 */
-	int error;        /* the error that stopped the reader, 0 if none */
+	int error; /* the error that stopped the reader, 0 if none */
 
 	uint64_t line;        /* on which the record at `start` begins */
 	uint64_t record_line; /* on which the last record returned began */
@@ -69,7 +60,7 @@ static inline const char *find_either(const char *p, const char *end, char a, ch
 		__m128i chunk = _mm_loadu_si128((const __m128i *)(const void *)p);
 		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(chunk, first), _mm_cmpeq_epi8(chunk, second));
 		unsigned int mask = (unsigned int)_mm_movemask_epi8(hit);
-		if (end - p < 16) /* what lies behind is the buffer's slack, whatever it holds */
+		if (end - p < 16) /* what lies behind is the window's slack, whatever it holds */
 			mask &= (1u << (end - p)) - 1;
 		if (mask != 0)
 			return p + __builtin_ctz(mask);
@@ -121,13 +112,13 @@ static int scan_after_quote(CsvReader *reader, const char **p, const char *end) 
 	char newline = reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
 	const char *at = *p;
 	if (at < end && *at == '\r' && newline == '\n' && (at + 1 == end || at[1] == '\n')) {
-		if (at + 1 == end && !reader->at_end)
+		if (at + 1 == end && !reader->window.at_end)
 			return SCAN_MORE;
 		at++;
 	}
 	if (at == end) {
 		*p = at;
-		return reader->at_end ? SCAN_RECORD : SCAN_MORE;
+		return reader->window.at_end ? SCAN_RECORD : SCAN_MORE;
 	}
 	*p = at + 1;
 	if (*at == newline)
@@ -147,10 +138,10 @@ static int scan_quoted(CsvReader *reader, const char **p, const char *end) {
 	bool doubled = false;
 	for (;;) {
 		at = at < end ? memchr(at, quote, (size_t)(end - at)) : NULL;
-		if (!at && reader->at_end)
+		if (!at && reader->window.at_end)
 			return fault(EBADMSG, "line %" PRIu64 ": the quote that opens field %zu is never closed",
 			        reader->line, reader->cell_count + 1);
-		if (!at || (at + 1 == end && !reader->at_end))
+		if (!at || (at + 1 == end && !reader->window.at_end))
 			return SCAN_MORE;
 		if (at + 1 == end || at[1] != quote)
 			break;
@@ -168,7 +159,7 @@ static int scan_quoted(CsvReader *reader, const char **p, const char *end) {
 
 static inline int scan_plain(CsvReader *reader, const char **p, const char *end, char delimiter, char newline) {
 	const char *at = find_either(*p, end, delimiter, newline);
-	if (at == end && !reader->at_end)
+	if (at == end && !reader->window.at_end)
 		return SCAN_MORE;
 	size_t size = (size_t)(at - *p);
 	bool ends = at == end || *at == newline;
@@ -183,8 +174,8 @@ static inline int scan_plain(CsvReader *reader, const char **p, const char *end,
 
 /* Splits the record at start. SCAN_RECORD: complete, *ret_next behind it; SCAN_MORE: more bytes are needed. */
 static int scan_record(CsvReader *reader, size_t *ret_next) {
-	const char *p = reader->buffer + reader->start;
-	const char *end = reader->buffer + reader->end;
+	const char *p = reader->window.bytes + reader->window.start;
+	const char *end = reader->window.bytes + reader->window.end;
 	char newline = reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
 	/* Without a delimiter look for the newline twice. */
 	char delimiter = reader->dialect.delimiter ? reader->dialect.delimiter : newline;
@@ -200,43 +191,23 @@ static int scan_record(CsvReader *reader, size_t *ret_next) {
 			rc = scan_plain(reader, &p, end, delimiter, newline);
 		}
 	} while (rc == SCAN_FIELD);
-	*ret_next = (size_t)(p - reader->buffer);
+	*ret_next = (size_t)(p - reader->window.bytes);
 	return rc;
 }
 
 static int fill(CsvReader *reader) {
-	if (reader->start > 0) {
-		memmove(reader->buffer, reader->buffer + reader->start, reader->end - reader->start);
-		reader->end -= reader->start;
-		reader->dropped += reader->start;
-		reader->start = 0;
-	}
-	if (reader->end == reader->capacity) {
-		if (reader->end >= reader->options.max_record_bytes)
-			return fault(EMSGSIZE,
-			        "line %" PRIu64 ": the record is longer than %zu bytes (is a quote not closed?)",
-			        reader->line, reader->options.max_record_bytes);
-		size_t capacity = reader->capacity ? reader->capacity * 2 : 2 * CSV_SAMPLE_BYTES;
-		char *buffer = realloc(reader->buffer, capacity + SLACK);
-		if (!buffer)
-			return out_of_memory();
-		memset(buffer + capacity, 0, SLACK);
-		reader->buffer = buffer;
-		reader->capacity = capacity;
-	}
-	int got = reader->read(reader->ctx, reader->buffer + reader->end, reader->capacity - reader->end);
-	if (got < 0)
-		return got;
-	reader->end += (size_t)got;
-	reader->at_end = got == 0;
-	return 0;
+	int rc = window_fill(&reader->window);
+	if (rc != -EMSGSIZE)
+		return rc;
+	return fault(EMSGSIZE, "line %" PRIu64 ": the record is longer than %zu bytes (is a quote not closed?)",
+	        reader->line, reader->window.most);
 }
 
 static uint64_t count_newlines(const CsvReader *reader, size_t from, size_t to) {
 	char newline = reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
 	uint64_t count = 0;
-	const char *p = reader->buffer + from;
-	const char *end = reader->buffer + to;
+	const char *p = reader->window.bytes + from;
+	const char *end = reader->window.bytes + to;
 	while (p < end && (p = memchr(p, newline, (size_t)(end - p)))) {
 		count++;
 		p++;
@@ -246,11 +217,11 @@ static uint64_t count_newlines(const CsvReader *reader, size_t from, size_t to) 
 
 /* Bytes that are not text: names the line they are on, not only the record's. */
 static int check_text(const CsvReader *reader, size_t from, size_t to) {
-	size_t good = utf8_valid_prefix(reader->buffer + from, to - from);
+	size_t good = utf8_valid_prefix(reader->window.bytes + from, to - from);
 	if (good == to - from)
 		return 0;
 	uint64_t line = reader->line + count_newlines(reader, from, from + good);
-	unsigned int byte = (unsigned char)reader->buffer[from + good];
+	unsigned int byte = (unsigned char)reader->window.bytes[from + good];
 	if (byte == 0)
 		return fault(EILSEQ,
 		        "line %" PRIu64 ": a NUL byte; this is not text (UTF-16 must be converted to UTF-8)", line);
@@ -262,7 +233,7 @@ static void undo_doubling(CsvReader *reader) {
 	char quote = reader->dialect.quote;
 	for (size_t i = 0; i < reader->doubled_count; i++) {
 		struct table_cell *cell = &reader->cells[reader->doubled[i]];
-		char *to = reader->buffer + (cell->data - reader->buffer);
+		char *to = reader->window.bytes + (cell->data - reader->window.bytes);
 		size_t kept = 0;
 		for (size_t j = 0; j < cell->size; j++) {
 			to[kept++] = to[j];
@@ -275,7 +246,7 @@ static void undo_doubling(CsvReader *reader) {
 
 static bool is_blank(const CsvReader *reader) {
 	return reader->cell_count == 1 && reader->cells[0].size == 0 &&
-	       (reader->record_size == 0 || reader->buffer[reader->record_start] != reader->dialect.quote);
+	       (reader->record_size == 0 || reader->window.bytes[reader->record_start] != reader->dialect.quote);
 }
 
 static int check_shape(CsvReader *reader) {
@@ -292,9 +263,9 @@ static int next_record(CsvReader *reader) {
 	size_t next;
 	int rc;
 	for (;;) {
-		if (reader->start == reader->end && reader->at_end)
+		if (reader->window.start == reader->window.end && reader->window.at_end)
 			return 0;
-		rc = reader->start == reader->end ? SCAN_MORE : scan_record(reader, &next);
+		rc = reader->window.start == reader->window.end ? SCAN_MORE : scan_record(reader, &next);
 		if (rc != SCAN_MORE)
 			break;
 		rc = fill(reader);
@@ -303,16 +274,16 @@ static int next_record(CsvReader *reader) {
 	}
 	if (rc < 0)
 		return rc;
-	size_t size = next - reader->start;
-	if (size > reader->options.max_record_bytes)
+	size_t size = next - reader->window.start;
+	if (size > reader->window.most)
 		return fault(EMSGSIZE, "line %" PRIu64 ": the record is longer than %zu bytes", reader->line,
-		        reader->options.max_record_bytes);
-	rc = check_text(reader, reader->start, next);
+		        reader->window.most);
+	rc = check_text(reader, reader->window.start, next);
 	if (rc < 0)
 		return rc;
-	reader->record_start = reader->start;
+	reader->record_start = reader->window.start;
 	reader->record_size = size;
-	reader->start = next;
+	reader->window.start = next;
 	return 1;
 }
 
@@ -375,20 +346,22 @@ static int keep_header(CsvReader *reader) {
 }
 
 static int read_sample(CsvReader *reader) {
-	while (!reader->at_end && reader->end < CSV_SAMPLE_BYTES) {
+	while (!reader->window.at_end && reader->window.end < CSV_SAMPLE_BYTES) {
 		int rc = fill(reader);
 		if (rc < 0)
 			return rc;
 	}
-	const unsigned char *bytes = (const unsigned char *)reader->buffer;
-	if (reader->end >= 2 && ((bytes[0] == 0xff && bytes[1] == 0xfe) || (bytes[0] == 0xfe && bytes[1] == 0xff)))
+	const unsigned char *bytes = (const unsigned char *)reader->window.bytes;
+	if (reader->window.end >= 2 &&
+	        ((bytes[0] == 0xff && bytes[1] == 0xfe) || (bytes[0] == 0xfe && bytes[1] == 0xff)))
 		return fault(EILSEQ, "line 1: the file is UTF-16; convert it to UTF-8");
-	reader->dialect = csv_detect(bytes_of(reader->buffer, reader->end), reader->at_end, &reader->options);
-	reader->start = reader->dialect.bom ? 3 : 0;
+	reader->dialect =
+	        csv_detect(bytes_of(reader->window.bytes, reader->window.end), reader->window.at_end, &reader->options);
+	reader->window.start = reader->dialect.bom ? 3 : 0;
 	if (reader->options.delimiter)
-		reader->better =
-		        csv_doubt_delimiter(bytes_of(reader->buffer + reader->start, reader->end - reader->start),
-		                reader->at_end, &reader->dialect, &reader->better_fields);
+		reader->better = csv_doubt_delimiter(bytes_of(reader->window.bytes + reader->window.start,
+		                                             reader->window.end - reader->window.start),
+		        reader->window.at_end, &reader->dialect, &reader->better_fields);
 	return 0;
 }
 
@@ -419,13 +392,12 @@ int csv_open(table_read_function *read, void *ctx, const struct csv_options *opt
 	_cleanup_(csv_closep) CsvReader *reader = calloc(1, sizeof *reader);
 	if (!reader)
 		return out_of_memory();
-	reader->read = read;
-	reader->ctx = ctx;
+	reader->window.source = (struct table_source){.read = read, .ctx = ctx};
 	reader->line = 1;
 	if (options)
 		reader->options = *options;
-	if (!reader->options.max_record_bytes)
-		reader->options.max_record_bytes = CSV_MAX_RECORD_BYTES;
+	reader->window.most =
+	        reader->options.max_record_bytes ? reader->options.max_record_bytes : CSV_MAX_RECORD_BYTES;
 	if (!reader->options.max_columns)
 		reader->options.max_columns = CSV_MAX_COLUMNS;
 	int rc = check_options(&reader->options);
@@ -442,7 +414,7 @@ int csv_open(table_read_function *read, void *ctx, const struct csv_options *opt
 void csv_close(CsvReader *reader) {
 	if (!reader)
 		return;
-	free(reader->buffer);
+	window_release(&reader->window);
 	free(reader->cells);
 	free(reader->doubled);
 	free(reader->names);
@@ -473,5 +445,5 @@ uint64_t csv_line(const CsvReader *reader) {
 
 uint64_t csv_record(const CsvReader *reader, size_t *ret_size) {
 	*ret_size = reader->record_size;
-	return reader->dropped + reader->record_start;
+	return reader->window.dropped + reader->record_start;
 }

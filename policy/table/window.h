@@ -1,0 +1,32 @@
+/*
+ * window: the part of a text that a reader has in memory.
+ *
+ *     bytes  [ … done … | start ── record ── … end )  slack
+ *
+ * A reader takes records from `start` on; window_fill() makes room in front of it and behind it and reads more. The
+ * window grows up to the longest record allowed. Behind `end` WINDOW_SLACK bytes may be read (and hold anything), so
+ * that a vector's width can be looked at from any place.
+ */
+#pragma once
+
+#include "policy/table/source.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WINDOW_SLACK 64
+#define WINDOW_BYTES (128u << 10) /* at first */
+
+struct window {
+	struct table_source source;
+	size_t most; /* bytes of the longest record */
+	char *bytes;
+	size_t capacity, start, end;
+	uint64_t dropped; /* bytes that stood before the first one that is here */
+	bool at_end;      /* the source has no more */
+};
+
+/* Reads some more. Pointers into the window are void afterwards. -ENOMEM and -EMSGSIZE (the record from `start` on is
+ * longer than `most`; without words), or the source's own error. */
+int window_fill(struct window *window);
+void window_release(struct window *window);
