@@ -14,6 +14,7 @@
 
 #include "crypto/base/bytes.h"
 #include "crypto/base/cleanup.h"
+#include "policy/dqdl/files.h"
 #include "policy/policy.h"
 
 #include <sys/types.h>
@@ -45,10 +46,13 @@ struct check_job {
 	enum policy_nulls nulls;
 	const char *const *null_words;
 	size_t null_word_count;
-	struct bytes rules;     /* DQDL text */
-	const char *rules_file; /* for messages */
-	int64_t clock_ns;       /* what now() means in the rules, since 1970, UTC */
-	bool is_confined;       /* set by a worker: no machine code can be made here */
+	struct bytes rules;                  /* DQDL text */
+	const char *rules_file;              /* for messages */
+	int64_t mtime_s;                     /* of the input, seconds since 1970 UTC */
+	const struct dqdl_files *file_lists; /* what stands at the paths that rules name */
+	size_t file_list_count;
+	int64_t clock_ns; /* what now() means in the rules, since 1970, UTC */
+	bool is_confined; /* set by a worker: no machine code can be made here */
 };
 
 /* The job of one dataset for one file. */

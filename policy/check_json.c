@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "policy/arena.h"
+#include "policy/check_files.h"
 
 #include <errno.h>
 #include <math.h>
@@ -240,7 +241,9 @@ struct CheckJobMemory {
 	struct arena arena;
 };
 
-#define JOB_MAX (BUNDLE_FILE_MAX * 6 + (1u << 20)) /* every byte of the rules could be written as \u00xx */
+#define JOB_MAX                                                              \
+	(BUNDLE_FILE_MAX * 6 + CHECK_FILES_TEXT * 6 + DQDL_FILES_MAX * 160 + \
+	        (1u << 20)) /* every byte of the rules could be written as \u00xx */
 
 struct check_job check_job_for(
         const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns) {
@@ -265,16 +268,19 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	json_t *name_json = json_string(name);
 	if (!name_json)
 		name_json = json_string(strrchr(name, '.') ? "name" : "");
-	bool done = object && json_object_set_new(object, "file_name", name_json) == 0 &&
-	            json_put_text(object, "dataset", job->dataset) &&
-	            json_put_text(object, "rules_file", job->rules_file) && json_put_count(object, "size", job->size) &&
-	            json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "type", job->format.type) &&
-	            json_put_int(object, "delimiter", job->format.delimiter) &&
-	            json_put_int(object, "quote", job->format.quote) &&
-	            json_put_int(object, "header", job->format.header) && json_put_int(object, "nulls", job->nulls) &&
-	            json_object_set_new(object, "null_words", texts_json(job->null_words, job->null_word_count)) == 0 &&
-	            json_object_set_new(object, "rules",
-	                    json_stringn(job->rules.size ? (const char *)job->rules.data : "", job->rules.size)) == 0;
+	bool done =
+	        object && json_object_set_new(object, "file_name", name_json) == 0 &&
+	        json_put_text(object, "dataset", job->dataset) &&
+	        json_put_text(object, "rules_file", job->rules_file) && json_put_count(object, "size", job->size) &&
+	        json_put_int(object, "mtime", job->mtime_s) &&
+	        json_object_set_new(object, "files", check_files_json(job->file_lists, job->file_list_count)) == 0 &&
+	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "type", job->format.type) &&
+	        json_put_int(object, "delimiter", job->format.delimiter) &&
+	        json_put_int(object, "quote", job->format.quote) &&
+	        json_put_int(object, "header", job->format.header) && json_put_int(object, "nulls", job->nulls) &&
+	        json_object_set_new(object, "null_words", texts_json(job->null_words, job->null_word_count)) == 0 &&
+	        json_object_set_new(object, "rules",
+	                json_stringn(job->rules.size ? (const char *)job->rules.data : "", job->rules.size)) == 0;
 	if (!done)
 		return fault(EINVAL, "the rules are not UTF-8 text, or there is no memory");
 	return json_strict_write(object, ret_json, ret_size);
@@ -343,6 +349,7 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	_cleanup_(check_job_freep) CheckJobMemory *memory = calloc(1, sizeof *memory);
 	if (!memory)
 		return fault(ENOMEM, "no memory for a job");
+	const json_t *files = NULL;
 	struct check_job job = {0};
 	int rc = json_strict_parse(json, "the job", JOB_MAX, SIZE_MAX, &object);
 	if (rc < 0 || (rc = read_arena_text(&memory->arena, object, "dataset", &job.dataset)) < 0 ||
@@ -350,6 +357,9 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	        (rc = read_arena_text(&memory->arena, object, "rules_file", &job.rules_file)) < 0 ||
 	        (rc = json_strict_count(object, "size", &job.size)) < 0 ||
 	        (rc = json_strict_int(object, "clock_ns", &job.clock_ns)) < 0 ||
+	        (rc = json_strict_int(object, "mtime", &job.mtime_s)) < 0 ||
+	        (rc = json_strict_array(object, "files", DQDL_FILES_MAX, &files)) < 0 ||
+	        (rc = check_files_read(&memory->arena, files, &job.file_lists, &job.file_list_count)) < 0 ||
 	        (rc = read_job_format(object, &job)) < 0 || (rc = read_job_lists(&memory->arena, object, &job)) < 0)
 		return rc;
 	*ret_job = job;

@@ -1,6 +1,7 @@
 #include "policy/check_rules.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/digest.h"
 #include "policy/dqdl/evaluate.h"
 #include "policy/table/table.h"
 
@@ -36,13 +37,38 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	return (struct dqdl_options){
 	        .nulls = {.mode = modes[job->nulls], .list = job->null_words, .count = job->null_word_count},
 	        .now = job->clock_ns / NS_PER_S,
+	        .file_lists = job->file_lists,
+	        .file_list_count = job->file_list_count,
 	        .memory_bytes = (size_t)memory,
 	        .no_jit = job->is_confined};
 }
 
+/* The file's bytes on their way to the reader, counted, and hashed where a rule asks for that. */
+struct own_bytes {
+	const struct check_input *input;
+	uint64_t size;
+	bool is_hashed;
+	struct sha256 hash;
+};
+
 static int read_for_table(void *context, void *buffer, size_t size) {
-	const struct check_input *input = context;
-	return (int)input->read(input->context, buffer, size < INT_MAX ? size : INT_MAX);
+	struct own_bytes *own = context;
+	ssize_t got = own->input->read(own->input->context, buffer, size < INT_MAX ? size : INT_MAX);
+	if (got > 0)
+		own->size += (uint64_t)got;
+	if (got > 0 && own->is_hashed)
+		sha256_update(&own->hash, bytes_of(buffer, (size_t)got));
+	return (int)got;
+}
+
+static void tell_own_file(DqdlEvaluator *evaluator, const struct check_job *job, struct own_bytes *own) {
+	struct dqdl_file file = {.path = job->file_name ? job->file_name : "",
+	        .size = own->size,
+	        .mtime = job->mtime_s,
+	        .has_sha256 = own->is_hashed};
+	if (own->is_hashed)
+		sha256_final(&own->hash, file.sha256);
+	dqdl_evaluator_own_file(evaluator, &file);
 }
 
 /* ---- the outcomes, in the words of the result ---- */
@@ -126,7 +152,9 @@ static int evaluate(
 	struct dqdl_options dqdl = dqdl_options_of(job);
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
-	int rc = table_open(read_for_table, input, &table, &reader);
+	struct own_bytes own = {.input = input, .is_hashed = dqdl_wants_own_sha256(ruleset)};
+	sha256_init(&own.hash);
+	int rc = table_open(read_for_table, &own, &table, &reader);
 	if (rc < 0)
 		return say_unreadable(rc, NULL, result);
 	result->dialect = strdup(table_dialect_text(reader));
@@ -134,8 +162,11 @@ static int evaluate(
 		return fault(ENOMEM, "no memory for a check");
 	if ((rc = dqdl_evaluator_new(ruleset, &dqdl, &evaluator)) < 0 ||
 	        (rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader))) < 0 ||
-	        (rc = feed_rows(reader, evaluator)) < 0 || (rc = dqdl_evaluator_finish(evaluator)) < 0)
+	        (rc = feed_rows(reader, evaluator)) < 0)
 		return say_unreadable(rc, reader, result);
+	tell_own_file(evaluator, job, &own);
+	if ((rc = dqdl_evaluator_finish(evaluator)) < 0)
+		return rc;
 	return take_outcomes(evaluator, reader, result);
 }
 

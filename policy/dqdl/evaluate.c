@@ -37,6 +37,7 @@ int dqdl_evaluator_new(const Ruleset *ruleset, const struct dqdl_options *option
 		return evaluator_out_of_memory();
 	evaluator->ruleset = ruleset;
 	evaluator->options = *options;
+	evaluator->own_file.path = "";
 	evaluator->budget.limit = options->memory_bytes ? options->memory_bytes : DQDL_MEMORY_BYTES;
 	if (options->hash_key)
 		memcpy(evaluator->key, options->hash_key, sizeof evaluator->key);
@@ -255,6 +256,10 @@ int dqdl_evaluator_judge(DqdlEvaluator *evaluator, const struct table_cell *cell
 			return rc;
 	}
 	return 0;
+}
+
+void dqdl_evaluator_own_file(DqdlEvaluator *evaluator, const struct dqdl_file *file) {
+	evaluator->own_file = *file;
 }
 
 int dqdl_evaluator_finish(DqdlEvaluator *evaluator) {

@@ -4,9 +4,8 @@
  *     new ─▶ header ─▶ row, row, … ─▶ finish ─▶ outcomes
  *             └ after each row: which row-level rules it breaks     └▶ judge(row) again, with all known
  *
- * Implemented: RowCount, ColumnCount, ColumnExists, IsComplete, Completeness, IsUnique, Uniqueness, UniqueValueRatio,
- * DistinctValuesCount, Entropy, ColumnLength, DuplicateRowCount, ColumnValues, and/or. Every other type, `where` and
- * functions in numbers (dynamic rules) give the outcome ERROR with "not supported yet" in the reason.
+ * Which rule types there are, kinds.c says; any other, and functions in numbers (dynamic rules), give the outcome ERROR
+ * with "not supported yet" in the reason.
  *
  * Metrics are those of AWS Glue:
  *   Completeness          rows that are not NULL / rows
@@ -32,6 +31,7 @@
 
 #include "crypto/base/cleanup.h"
 #include "policy/dqdl/dqdl.h"
+#include "policy/dqdl/files.h"
 #include "policy/dqdl/value.h"
 #include "policy/table/cell.h"
 
@@ -64,7 +64,9 @@ struct dqdl_options {
 	int64_t now;             /* seconds since 1970 UTC: what now() means */
 	size_t memory_bytes;     /* for counting different values; 0: DQDL_MEMORY_BYTES */
 	const uint8_t *hash_key; /* 16 secret bytes, where the system's random source is out of reach; NULL: drawn */
-	bool no_jit;             /* make no machine code of regular expressions, where the sandbox forbids it */
+	const struct dqdl_files *file_lists; /* what stands at each path that a rule names */
+	size_t file_list_count;
+	bool no_jit; /* make no machine code of regular expressions, where the sandbox forbids it */
 };
 
 typedef struct DqdlEvaluator DqdlEvaluator;
@@ -80,6 +82,10 @@ int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *nam
 
 /* Feeds a row of as many cells as the header has; `line` is where it stands in the file. -ENOMEM. */
 int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);
+
+/* Tells of the file that is checked, before finish; texts must outlive the evaluator. Without it a rule about it is
+ * held against an empty one. */
+void dqdl_evaluator_own_file(DqdlEvaluator *evaluator, const struct dqdl_file *file);
 
 /* Settles all outcomes. -ENOMEM. */
 int dqdl_evaluator_finish(DqdlEvaluator *evaluator);

@@ -113,6 +113,7 @@ struct DqdlEvaluator {
 	struct distinct_budget budget;
 	struct column *columns;
 	size_t column_count;
+	struct dqdl_file own_file;
 	const struct table_cell *names; /* of the columns, while checks are started */
 	struct filter *filters;         /* the first one: all rows */
 	size_t filter_count;
@@ -132,12 +133,14 @@ struct DqdlEvaluator {
 /* kinds.c: what the rule's type does; NULL when it is not supported yet. */
 const struct check_kind *kind_of(const struct dqdl_rule *rule);
 
-/* kind_table.c, kind_presence.c, kind_values.c, kind_tuple.c, kind_key.c, kind_numbers.c, kind_types.c, kind_fresh.c */
+/* kind_table.c, kind_presence.c, kind_values.c, kind_tuple.c, kind_key.c, kind_numbers.c, kind_types.c, kind_fresh.c,
+ * kind_files.c */
 extern const struct check_kind kind_row_count, kind_column_count, kind_column_exists;
 extern const struct check_kind kind_completeness, kind_is_complete;
 extern const struct check_kind kind_column_values, kind_column_length;
 extern const struct check_kind kind_is_unique, kind_tuple_metric, kind_duplicate_row_count, kind_primary_key;
 extern const struct check_kind kind_numbers, kind_correlation;
+extern const struct check_kind kind_file_size, kind_file_freshness, kind_file_uniqueness, kind_file_match;
 extern const struct check_kind kind_column_data_type, kind_data_freshness, kind_column_names;
 
 /* settle.c */

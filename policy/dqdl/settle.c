@@ -65,8 +65,9 @@ int check_add_metric(struct check *check, const char *name, double value) {
 		return evaluator_out_of_memory();
 	bool several =
 	        rule->parameter_count > 1 || (rule->id == DQDL_DUPLICATE_ROW_COUNT && rule->parameter_count == 1);
-	(void)fputs(rule->parameter_count == 0 ? "Dataset.*" : several ? "Multicolumn." : "Column.", out);
-	for (size_t i = 0; i < rule->parameter_count; i++)
+	bool of_dataset = rule->parameter_count == 0 || check->kind->columns == KIND_COLUMNS_NONE;
+	(void)fputs(of_dataset ? "Dataset.*" : several ? "Multicolumn." : "Column.", out);
+	for (size_t i = 0; i < rule->parameter_count && !of_dataset; i++)
 		(void)fprintf(out, "%s%s", i ? "," : "", rule->parameters[i].value);
 	(void)fprintf(out, ".%s", name);
 	if (fclose(out) != 0)

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "policy/check_files.h"
 #include "policy/gate/gate.h"
 #include "policy/verdict.h"
 
@@ -145,6 +146,7 @@ struct judgement {
 	const struct policy_dataset *dataset; /* NULL: none; then only judge_unchecked */
 	struct actor actor;
 	struct gate_watch *watch; /* NULL: it is finished whatever happens */
+	int64_t mtime_ns;         /* of the file */
 	int64_t started_ns;
 	struct check_outcome checked; /* result is taken over by the verdict */
 };
@@ -157,6 +159,9 @@ int judge_unchecked(struct judgement *j, struct check_input input, const char *w
 
 /* Of what is not read: the same, with a hash of zeros. */
 int judge_unread(Gate *gate, struct judgement *j, uint64_t size, const char *words);
+
+/* Takes the version's time of change into j, before judge_check. */
+int judge_time(Gate *gate, struct judgement *j, uint64_t version);
 
 /* One of the three on a sealed version: checked by its dataset, or (words not NULL) read alone, or not even that. */
 int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const char *words);
@@ -200,6 +205,11 @@ struct publication {
  * force since the verdict, so the file has to be judged anew. -EBUSY: the former name shows something else by now.
  */
 int publish(Gate *gate, const struct publication *p);
+
+/* ---- filelist.c ---- */
+
+/* What stands at the paths that the rules name; NULL when they are no ruleset. Begins meta operations of its own. */
+int gate_tell_files(Gate *gate, struct bytes rules, FileTellings **ret_tellings);
 
 /* ---- recheck.c ---- */
 

@@ -42,10 +42,22 @@ int judge_unread(Gate *gate, struct judgement *j, uint64_t size, const char *wor
 	return check_result_error(&j->checked.result, "%s", words);
 }
 
+int judge_time(Gate *gate, struct judgement *j, uint64_t version) {
+	Meta *m = store_meta(gate->store);
+	struct version judged;
+	meta_begin(m);
+	int rc = meta_end(m, version_get(m, version, &judged));
+	if (rc >= 0)
+		j->mtime_ns = judged.mtime;
+	return rc;
+}
+
 int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const char *words) {
 	_cleanup_(content_closep) Content *content = NULL;
 	char unfit[GATE_WORDS_BYTES];
 	int rc = content_open(gate->store, node, version, &content);
+	if (rc >= 0)
+		rc = judge_time(gate, j, version);
 	if (rc >= 0)
 		rc = gate_unfit(content, j->watch, unfit);
 	if (rc < 0)
@@ -65,7 +77,14 @@ int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint6
 	j->started_ns = meta_now(store_meta(gate->store));
 	if (j->dataset->unsupported) /* told apart from `failed` */
 		return judge_unchecked(j, input, j->dataset->unsupported);
+	_cleanup_(file_tellings_freep) FileTellings *tellings = NULL;
 	struct check_job job = check_job_for(j->dataset, last_component(j->below), size, j->started_ns);
+	int rc = gate_tell_files(gate, j->dataset->rules, &tellings);
+	if (rc < 0)
+		return rc;
+	job.mtime_s = j->mtime_ns / 1000000000;
+	if (tellings)
+		job.file_lists = file_tellings_lists(tellings, &job.file_list_count);
 	struct check_request request = {
 	        .job = &job,
 	        .input = input,
