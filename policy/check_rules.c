@@ -146,6 +146,14 @@ static int say_unreadable(int rc, const TableReader *reader, struct check_result
 	return rc;
 }
 
+static int add_reader_warnings(const TableReader *reader, struct check_result *result) {
+	const char *warning;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && (warning = table_warning(reader, i)); i++)
+		rc = check_result_warn(result, warning);
+	return rc;
+}
+
 static int evaluate(
         const Ruleset *ruleset, const struct check_job *job, struct check_input *input, struct check_result *result) {
 	struct table_options table = table_options_of(job);
@@ -165,7 +173,7 @@ static int evaluate(
 	        (rc = feed_rows(reader, evaluator)) < 0)
 		return say_unreadable(rc, reader, result);
 	tell_own_file(evaluator, job, &own);
-	if ((rc = dqdl_evaluator_finish(evaluator)) < 0)
+	if ((rc = dqdl_evaluator_finish(evaluator)) < 0 || (rc = add_reader_warnings(reader, result)) < 0)
 		return rc;
 	return take_outcomes(evaluator, reader, result);
 }

@@ -88,10 +88,8 @@ static int read_format(struct reading *r, const Node *value, void *target) {
 	if (dataset->format.delimiter && dataset->format.delimiter == dataset->format.quote)
 		return read_complain(value, "delimiter and quote can't be the same character");
 	if (dataset->format.quote == POLICY_QUOTE_NONE)
-		rc = not_yet(r, value, dataset, "quote: none");
-	if (rc == 0 && dataset->format.type == POLICY_FILE_JSONL)
-		return not_yet(r, value, dataset, "type: jsonl");
-	return rc;
+		return not_yet(r, value, dataset, "quote: none");
+	return 0;
 }
 
 /* ---- rules and references ---- */

@@ -109,6 +109,20 @@ static void put_byte(FILE *to, const char *key, char byte) {
 		fprintf(to, ", %s: \"%s%c\"", key, byte == '"' || byte == '\\' ? "\\" : "", byte);
 }
 
+/* NULL: JSON Lines. */
+static void put_format(FILE *to, const struct csv_dialect *dialect) {
+	if (!dialect) {
+		fputs("{type: jsonl}", to);
+		return;
+	}
+	fputs("{type: csv", to);
+	if (dialect->delimiter)
+		put_byte(to, "delimiter", dialect->delimiter);
+	if (dialect->quote != '"')
+		put_byte(to, "quote", dialect->quote);
+	fprintf(to, ", header: %s}", dialect->header ? "true" : "false");
+}
+
 static void put_document(
         FILE *to, const char *name, const char *pattern, const struct csv_dialect *dialect, int64_t clock_ns) {
 	time_t seconds = (time_t)(clock_ns / 1000000000);
@@ -124,12 +138,9 @@ static void put_document(
 	        day);
 	fprintf(to, "  - name: %s\n    match: ", name);
 	put_quoted(to, pattern);
-	fputs("    # below Landing; the first dataset that matches governs\n    format: {type: csv", to);
-	if (dialect->delimiter)
-		put_byte(to, "delimiter", dialect->delimiter);
-	if (dialect->quote != '"')
-		put_byte(to, "quote", dialect->quote);
-	fprintf(to, ", header: %s}\n    rules: %s.dqdl\n", dialect->header ? "true" : "false", name);
+	fputs("    # below Landing; the first dataset that matches governs\n    format: ", to);
+	put_format(to, dialect);
+	fprintf(to, "\n    rules: %s.dqdl\n", name);
 }
 
 static int document_of(

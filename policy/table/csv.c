@@ -13,7 +13,6 @@
 
 #include "crypto/base/fault.h"
 #include "policy/table/csv_dialect.h"
-#include "policy/table/utf8.h"
 #include "policy/table/window.h"
 
 #include <errno.h>
@@ -203,29 +202,8 @@ static int fill(CsvReader *reader) {
 	        reader->line, reader->window.most);
 }
 
-static uint64_t count_newlines(const CsvReader *reader, size_t from, size_t to) {
-	char newline = reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
-	uint64_t count = 0;
-	const char *p = reader->window.bytes + from;
-	const char *end = reader->window.bytes + to;
-	while (p < end && (p = memchr(p, newline, (size_t)(end - p)))) {
-		count++;
-		p++;
-	}
-	return count;
-}
-
-/* Bytes that are not text: names the line they are on, not only the record's. */
-static int check_text(const CsvReader *reader, size_t from, size_t to) {
-	size_t good = utf8_valid_prefix(reader->window.bytes + from, to - from);
-	if (good == to - from)
-		return 0;
-	uint64_t line = reader->line + count_newlines(reader, from, from + good);
-	unsigned int byte = (unsigned char)reader->window.bytes[from + good];
-	if (byte == 0)
-		return fault(EILSEQ,
-		        "line %" PRIu64 ": a NUL byte; this is not text (UTF-16 must be converted to UTF-8)", line);
-	return fault(EILSEQ, "line %" PRIu64 ": byte 0x%02x is not UTF-8; convert the file to UTF-8", line, byte);
+static char newline_of(const CsvReader *reader) {
+	return reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
 }
 
 /* Makes "" of doubled quotes one quote, in the buffer. */
@@ -278,7 +256,7 @@ static int next_record(CsvReader *reader) {
 	if (size > reader->window.most)
 		return fault(EMSGSIZE, "line %" PRIu64 ": the record is longer than %zu bytes", reader->line,
 		        reader->window.most);
-	rc = check_text(reader, reader->window.start, next);
+	rc = window_check_text(&reader->window, reader->window.start, next, reader->line, newline_of(reader));
 	if (rc < 0)
 		return rc;
 	reader->record_start = reader->window.start;
@@ -298,8 +276,8 @@ static int next_row(CsvReader *reader) {
 			return rc;
 		reader->record_line = reader->line;
 		/* Most records hold one newline, at their end. */
-		reader->line +=
-		        count_newlines(reader, reader->record_start, reader->record_start + reader->record_size);
+		reader->line += window_newlines(&reader->window, reader->record_start,
+		        reader->record_start + reader->record_size, newline_of(reader));
 		if (!blank) {
 			undo_doubling(reader);
 			return 1;

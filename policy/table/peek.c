@@ -1,13 +1,14 @@
 #include "policy/table/peek.h"
 
 #include "crypto/base/fault.h"
+#include "policy/table/window.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 int peek_fill(struct peek *peek, struct table_source below) {
 	peek->below = below;
-	peek->bytes = malloc(PEEK_BYTES);
+	peek->bytes = calloc(1, PEEK_BYTES + WINDOW_SLACK);
 	if (!peek->bytes)
 		return fault(ENOMEM, "no memory to read a file");
 	while (peek->size < PEEK_BYTES && !peek->whole) {

@@ -27,7 +27,7 @@ struct peek {
 int peek_fill(struct peek *peek, struct table_source below);
 void peek_release(struct peek *peek);
 
-/* The first bytes, at most PEEK_BYTES; they belong to `peek`. */
+/* The first bytes, at most PEEK_BYTES, with WINDOW_SLACK bytes behind them; they belong to `peek`. */
 static inline struct bytes peek_head(const struct peek *peek) {
 	return bytes_of(peek->bytes, peek->size);
 }

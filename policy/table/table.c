@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <strings.h>
 
 struct TableReader {
 	struct peek file;
@@ -20,20 +21,31 @@ static int out_of_memory(void) {
 	return fault(ENOMEM, "out of memory while reading a table");
 }
 
+static bool is_named_jsonl(const char *name) {
+	const char *dot = name ? strrchr(name, '.') : NULL;
+	return dot && (strcasecmp(dot, ".jsonl") == 0 || strcasecmp(dot, ".ndjson") == 0);
+}
+
 static int refuse(const char *format) {
-	return fault(ENOTSUP, "the file is %s, a format that is not supported yet; supported is CSV (delimited text)",
+	return fault(ENOTSUP,
+	        "the file is %s, a format that is not supported yet; supported are CSV (delimited text) and JSON Lines",
 	        format);
 }
 
-/* Its name counts only when nobody says what the type is. */
+/* What the bytes are says most; the name counts only when neither they nor the policy say what the type is. */
 static int settle_type(TableReader *reader, const struct table_options *options) {
-	const char *unsupported = unsupported_by_bytes(peek_head(&reader->file));
-	if (!unsupported && options->type == TABLE_DETECT)
-		unsupported = unsupported_by_name(options->name);
-	if (!unsupported && options->type == TABLE_JSONL)
-		unsupported = "JSON Lines";
-	reader->type = TABLE_CSV;
-	reader->format = &table_csv;
+	struct bytes head = peek_head(&reader->file);
+	const char *unsupported = unsupported_by_bytes(head);
+	reader->type = options->type;
+	if (!unsupported && reader->type == TABLE_DETECT) {
+		if (jsonl_looks_like(head, reader->file.whole) || is_named_jsonl(options->name))
+			reader->type = TABLE_JSONL;
+		else
+			unsupported = unsupported_by_name(options->name);
+	}
+	if (reader->type == TABLE_DETECT)
+		reader->type = TABLE_CSV;
+	reader->format = reader->type == TABLE_CSV ? &table_csv : &table_jsonl;
 	return unsupported ? refuse(unsupported) : 0;
 }
 
@@ -81,6 +93,11 @@ const struct csv_dialect *table_csv_dialect(const TableReader *reader) {
 
 const char *table_advice(const TableReader *reader) {
 	return reader->shape.advice;
+}
+
+const char *table_warning(const TableReader *reader, size_t i) {
+	const char *warning = i == 0 && reader->format->warning ? reader->format->warning(reader->own) : "";
+	return warning[0] ? warning : NULL;
 }
 
 size_t table_columns(const TableReader *reader) {

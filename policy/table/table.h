@@ -20,6 +20,7 @@
 #include "crypto/base/cleanup.h"
 #include "policy/table/cell.h"
 #include "policy/table/csv.h"
+#include "policy/table/jsonl.h"
 #include "policy/table/source.h"
 
 #include <stdint.h>
@@ -31,6 +32,7 @@ struct table_options {
 	enum table_type type;
 	const char *name; /* of the file, for its suffix; NULL: not known */
 	struct csv_options csv;
+	struct jsonl_options jsonl;
 };
 
 typedef struct TableReader TableReader;
@@ -53,6 +55,10 @@ const struct csv_dialect *table_csv_dialect(const TableReader *reader);
 /* What speaks against the dialect that was given, as a sentence, "" if nothing does: a delimiter that makes one column
  * of what another would make many of. */
 const char *table_advice(const TableReader *reader);
+
+/* What there is to say of the rows so far, each a sentence; NULL past the last. Rows that were read after it was asked
+ * may add some. */
+const char *table_warning(const TableReader *reader, size_t i);
 
 /* Number of cells in every row, and the columns' names; they are valid until table_close(). */
 size_t table_columns(const TableReader *reader);

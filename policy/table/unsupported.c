@@ -33,7 +33,7 @@ struct suffix {
 };
 
 static const struct suffix suffixes[] = {{".parquet", "Parquet"}, {".xlsx", "xlsx"}, {".xls", "xls"}, {".ods", "ods"},
-        {".orc", "ORC"}, {".avro", "Avro"}, {".json", "JSON"}, {".jsonl", "JSON Lines"}, {".ndjson", "JSON Lines"}};
+        {".orc", "ORC"}, {".avro", "Avro"}, {".json", "JSON"}};
 
 static bool has_control_byte(struct bytes head) {
 	for (size_t i = 0; i < head.size; i++)

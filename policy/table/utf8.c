@@ -53,3 +53,11 @@ size_t utf8_length(const char *text, size_t size) {
 		count += ((uint8_t)text[i] & 0xc0) != 0x80;
 	return count;
 }
+
+size_t utf8_cut(const char *text, size_t size, size_t most) {
+	if (size <= most)
+		return size;
+	while (most > 0 && ((uint8_t)text[most] & 0xc0) == 0x80)
+		most--;
+	return most;
+}

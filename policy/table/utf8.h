@@ -12,3 +12,6 @@ size_t utf8_valid_prefix(const char *text, size_t size);
 
 /* Number of code points in valid UTF-8. */
 size_t utf8_length(const char *text, size_t size);
+
+/* The most bytes, up to `most`, that end with a whole character of valid UTF-8. */
+size_t utf8_cut(const char *text, size_t size, size_t most);

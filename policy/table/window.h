@@ -26,7 +26,14 @@ struct window {
 	bool at_end;      /* the source has no more */
 };
 
-/* Reads some more. Pointers into the window are void afterwards. -ENOMEM and -EMSGSIZE (the record from `start` on is
+/* Reads at least as much as is there (so that who begins again at `start` reads nothing more than twice) or up to the
+ * source's end. Pointers into the window are void afterwards. -ENOMEM and -EMSGSIZE (the record from `start` on is
  * longer than `most`; without words), or the source's own error. */
 int window_fill(struct window *window);
 void window_release(struct window *window);
+
+/* How many newlines stand in a part of the window. */
+uint64_t window_newlines(const struct window *window, size_t from, size_t to, char newline);
+
+/* Is the part text? -EILSEQ with words that name the line, if `from` is on `line`. */
+int window_check_text(const struct window *window, size_t from, size_t to, uint64_t line, char newline);

@@ -118,7 +118,7 @@ static void a_format_that_is_not_supported_is_named(void **state) {
 	        {"A.XLSX", "a;b\n", 4, "xlsx"},
 	        {"a.csv.gz", "\x1f\x8b\x08", 3, "gzip"},
 	        {"a.zst", "\x28\xb5\x2f\xfd", 4, "zstd"},
-	        {"a.jsonl", "{\"a\":1}\n", 8, "JSON Lines"},
+	        {"a.json", "[{\"a\":1}]\n", 10, "JSON"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char words[64];
@@ -126,6 +126,17 @@ static void a_format_that_is_not_supported_is_named(void **state) {
 		expect(check_bytes(bytes_of(cases[i].bytes, cases[i].size), cases[i].name, "Rules = [ RowCount > 0 ]"),
 		        OUTCOME_ERROR, words);
 	}
+}
+
+static void json_lines_are_held_against_rules(void **state) {
+	(void)state;
+	static const char text[] = "{\"id\":1,\"name\":\"Ann\"}\n{\"id\":2,\"name\":null}\n{\"id\":3}\n";
+	const char *rules = "Rules = [ RowCount = 3, ColumnCount = 2, IsUnique \"id\", Completeness \"name\" < 0.4 ]";
+	struct check_result *result = check_bytes(bytes_of_string(text), "a.txt", rules);
+	assert_string_equal(result->dialect, "JSON Lines, LF");
+	expect(result, OUTCOME_PASSED, NULL);
+	expect(check_bytes(bytes_of_string("{\"a\":1}\n{\"a\":}\n"), "a.jsonl", rules), OUTCOME_ERROR,
+	        "line 2, byte 6: this is no value");
 }
 
 static void a_policy_that_says_csv_is_believed_over_the_name(void **state) {
@@ -279,6 +290,7 @@ int main(void) {
 	        cmocka_unit_test(what_is_not_decided_is_an_error_and_no_failure),
 	        cmocka_unit_test(an_empty_file_fails_as_empty),
 	        cmocka_unit_test(a_format_that_is_not_supported_is_named),
+	        cmocka_unit_test(json_lines_are_held_against_rules),
 	        cmocka_unit_test(a_policy_that_says_csv_is_believed_over_the_name),
 	        cmocka_unit_test(a_delimiter_that_does_not_fit_is_told_with_the_one_that_does),
 	        cmocka_unit_test(an_input_that_can_not_be_read_decides_nothing),

@@ -66,6 +66,14 @@ static void a_small_table_passes_what_is_suggested_for_it(void **state) {
 	policy_free(policy);
 }
 
+static void json_lines_pass_what_is_suggested_for_them(void **state) {
+	(void)state;
+	Policy *policy = suggest_and_pass(
+	        "events.jsonl", bytes_of_string("{\"id\":1,\"kind\":\"a\"}\n{\"id\":2,\"kind\":null}\n"));
+	assert_int_equal(policy_dataset(policy, 0)->format.type, POLICY_FILE_JSONL);
+	policy_free(policy);
+}
+
 static void any_name_makes_a_pattern_that_matches_it(void **state) {
 	(void)state;
 	static const char *const names[] = {"a.csv", "abcd", "2026.csv", "x/y/2026-11-23.csv", "[star]*?.csv",
@@ -137,6 +145,7 @@ static void the_city_s_file_passes_what_is_suggested_for_it(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_small_table_passes_what_is_suggested_for_it),
+	        cmocka_unit_test(json_lines_pass_what_is_suggested_for_them),
 	        cmocka_unit_test(any_name_makes_a_pattern_that_matches_it),
 	        cmocka_unit_test(dialects_are_written_down),
 	        cmocka_unit_test(what_no_rules_can_be_made_for_is_refused_in_words),

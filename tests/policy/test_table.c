@@ -108,10 +108,40 @@ static void a_column_may_be_called_like_a_format(void **state) {
 	assert_reads("ORCID,b\n1,2\n", 12, NULL, "ORCID|b\n1|2\n");
 }
 
+static const char lines[] = "{\"a\":1,\"b\":\"x\"}\n{\"b\":null}\n";
+
+static void json_lines_are_told_by_their_bytes_or_their_name(void **state) {
+	(void)state;
+	struct table_options named = {.name = "a.NDJSON"}, csv = {.type = TABLE_CSV}, json = {.name = "a.json"};
+	assert_reads(lines, sizeof lines - 1, NULL, "a|b\n1|x\n~|~\n");
+	assert_reads(lines, sizeof lines - 1, &json, "a|b\n1|x\n~|~\n");
+	assert_reads("{x},b\n1,2\n", 10, NULL, "{x}|b\n1|2\n");
+	assert_fails("a,b\n", 4, &named, EBADMSG, "line 1, byte 1: this is no JSON object");
+	assert_fails("{\n\"a\":1}\n", 10, &json, ENOTSUP, "the file is JSON");
+	assert_fails(lines, sizeof lines - 1, &csv, EBADMSG, "line 1: text after the closing quote");
+}
+
+static void keys_that_come_late_are_told_at_the_end(void **state) {
+	(void)state;
+	static const char text[] = "{\"a\":1}\n{\"b\":1}\n{\"c\":1}\n";
+	struct source source = {.data = text, .size = sizeof text - 1};
+	struct table_options options = {.jsonl.sample_bytes = 5};
+	_cleanup_(table_closep) TableReader *reader = NULL;
+	const struct table_cell *cells;
+	assert_int_equal(table_open(take, &source, &options, &reader), 0);
+	assert_null(table_warning(reader, 0));
+	while (table_next(reader, &cells) == 1)
+		;
+	assert_non_null(strstr(table_warning(reader, 0), "line 2: the key \"b\" is in none of the first lines"));
+	assert_null(table_warning(reader, 1));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_csv_is_read_with_lines_and_places),
 	        cmocka_unit_test(what_is_not_read_is_named),
+	        cmocka_unit_test(json_lines_are_told_by_their_bytes_or_their_name),
+	        cmocka_unit_test(keys_that_come_late_are_told_at_the_end),
 	        cmocka_unit_test(a_column_may_be_called_like_a_format),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
