@@ -5,6 +5,7 @@
 
 #include "policy/check_files.h"
 #include "policy/gate/gate.h"
+#include "policy/row_list.h"
 #include "policy/verdict.h"
 
 #include <pthread.h>
@@ -120,11 +121,17 @@ struct gate_watch {
 /* `arg` is a struct gate_watch; to be called often, and outside of meta operations. 0, or -ECANCELED. */
 int gate_watch_look(void *arg);
 
-/* Reads `source` front to back; `copy` (NULL: none), empty at first, becomes the same with the same holes. */
+/* Reads `source` front to back, all of it but the rows of `without`; `copy` (NULL: none), empty at first, becomes the
+ * same with the same holes. */
 struct gate_reader {
 	Content *source, *copy;
 	struct gate_watch *watch; /* may be NULL */
+	const RowList *without;   /* NULL: none is left out */
 	uint64_t offset, data_start, data_end;
+	uint64_t given; /* bytes so far: as long is the copy */
+	struct row_cursor cursor;
+	struct listed_row row; /* the next that is left out; length 0: not looked for yet */
+	bool is_behind_rows;
 };
 /* A check_read on a struct gate_reader. */
 ssize_t gate_read(void *context, void *buffer, size_t size);
@@ -149,6 +156,9 @@ struct judgement {
 	int64_t mtime_ns;         /* of the file */
 	int64_t started_ns;
 	struct check_outcome checked; /* result is taken over by the verdict */
+	/* When a part is published (judge_output): what that comes to; else it is what was checked. */
+	bool has_output;
+	struct verdict_content output;
 };
 
 /* Runs the check on what `input` yields; fills j->checked. */
@@ -165,6 +175,9 @@ int judge_time(Gate *gate, struct judgement *j, uint64_t version);
 
 /* One of the three on a sealed version: checked by its dataset, or (words not NULL) read alone, or not even that. */
 int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const char *words);
+
+/* Tells what a sealed version is without the rows: fills j->output, for the verdict. */
+int judge_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const RowList *without);
 
 /* Makes, signs and stores the verdict of j->checked about (node, version), with its audit record, in the running meta
  * operation. A refusal also puts the version into quarantine. */
@@ -190,8 +203,9 @@ struct publication {
 	uint64_t like_node; /* whose owner, mode and time it gets, when it is still there; 0: the source's */
 	const char *below;
 	uint64_t verdict;
-	uint64_t policy;       /* number of the policy that the verdict was given under */
-	const uint8_t *sha256; /* 32 bytes: what the verdict is about */
+	uint64_t policy;        /* number of the policy that the verdict was given under */
+	const RowList *without; /* rows of the source that are left out; NULL: none */
+	const uint8_t *sha256;  /* 32 bytes: what the verdict lets out, so of what is left */
 	struct actor actor;
 	const uint64_t *only_over; /* NULL, or the version that the name must show still (0: none) */
 	uint64_t from_parent;      /* 0, or a name that goes in the same operation */
@@ -201,8 +215,9 @@ struct publication {
 };
 
 /*
- * Shows the source's bytes at Trusted/below. The path must be held (gate_path_…). -EAGAIN: another policy came into
- * force since the verdict, so the file has to be judged anew. -EBUSY: the former name shows something else by now.
+ * Shows the source's bytes (but those of `without`) at Trusted/below. The path must be held (gate_path_…). -EAGAIN:
+ * another policy came into force since the verdict, so the file has to be judged anew. -EBUSY: the former name shows
+ * something else by now.
  */
 int publish(Gate *gate, const struct publication *p);
 

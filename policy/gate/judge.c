@@ -16,23 +16,43 @@ static const char *last_component(const char *path) {
 	return slash ? slash + 1 : path;
 }
 
-int judge_unchecked(struct judgement *j, struct check_input input, const char *words) {
+static int hash_all(struct check_input input, struct verdict_content *ret_content) {
 	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
 	if (!chunk)
 		return fault(ENOMEM, "reading the file to be judged");
 	crypto_hash_sha256_state sha256;
 	crypto_hash_sha256_init(&sha256);
-	uint64_t size = 0;
+	struct verdict_content content = {0};
 	ssize_t got;
 	while ((got = input.read(input.context, chunk, GATE_CHUNK_BYTES)) > 0) {
 		crypto_hash_sha256_update(&sha256, chunk, (size_t)got);
-		size += (uint64_t)got;
+		content.size += (uint64_t)got;
 	}
 	if (got < 0)
 		return (int)got;
-	crypto_hash_sha256_final(&sha256, j->checked.sha256);
-	j->checked.size = size;
+	crypto_hash_sha256_final(&sha256, content.sha256);
+	*ret_content = content;
+	return 0;
+}
+
+int judge_unchecked(struct judgement *j, struct check_input input, const char *words) {
+	struct verdict_content content;
+	int rc = hash_all(input, &content);
+	if (rc < 0)
+		return rc;
+	memcpy(j->checked.sha256, content.sha256, sizeof j->checked.sha256);
+	j->checked.size = content.size;
 	return check_result_error(&j->checked.result, "%s", words);
+}
+
+int judge_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const RowList *without) {
+	_cleanup_(content_closep) Content *content = NULL;
+	int rc = content_open(gate->store, node, version, &content);
+	struct gate_reader reader = {.source = content, .watch = j->watch, .without = without};
+	if (rc >= 0)
+		rc = hash_all((struct check_input){.read = gate_read, .context = &reader}, &j->output);
+	j->has_output = rc >= 0;
+	return fault_while(rc, "reading what is published of %s", j->path);
 }
 
 int judge_unread(Gate *gate, struct judgement *j, uint64_t size, const char *words) {
@@ -169,7 +189,7 @@ static int make_json(Gate *gate, struct judgement *j, enum outcome *ret_outcome,
 	memcpy(verdict->input.sha256, j->checked.sha256, VERDICT_HASH_BYTES);
 	verdict->has_output = *ret_outcome == OUTCOME_PASSED;
 	if (verdict->has_output)
-		verdict->output = verdict->input;
+		verdict->output = j->has_output ? j->output : verdict->input;
 	verdict->clock_ns = verdict->started_ns = j->started_ns;
 	verdict->finished_ns = meta_now(store_meta(gate->store));
 	if (verdict->check->reason && !(*ret_reason = strdup(verdict->check->reason)))
@@ -205,7 +225,8 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
 	};
 	memcpy(row.input_sha256, j->checked.sha256, sizeof row.input_sha256);
 	if (outcome == OUTCOME_PASSED)
-		memcpy(row.output_sha256, j->checked.sha256, sizeof row.output_sha256);
+		memcpy(row.output_sha256, j->has_output ? j->output.sha256 : j->checked.sha256,
+		        sizeof row.output_sha256);
 	uint64_t verdict = 0;
 	rc = verdict_put(m, &row, &verdict);
 	if (rc >= 0)

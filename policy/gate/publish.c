@@ -78,7 +78,8 @@ static int target_prepare(Meta *m, const struct publication *p, struct node *ret
 	return rc;
 }
 
-/* Copies the source, and hashes what was copied: what is published is what was judged, to the byte. */
+/* Copies the source but what is left out, and hashes what was copied: what is published is what the verdict lets out,
+ * to the byte. */
 static int copy_judged(Store *store, const struct publication *p, Content *target) {
 	_cleanup_(content_closep) Content *source = NULL;
 	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
@@ -91,7 +92,7 @@ static int copy_judged(Store *store, const struct publication *p, Content *targe
 		rc = content_touch(target);
 	crypto_hash_sha256_state sha256;
 	crypto_hash_sha256_init(&sha256);
-	struct gate_reader reader = {.source = source, .copy = target, .watch = p->watch};
+	struct gate_reader reader = {.source = source, .copy = target, .watch = p->watch, .without = p->without};
 	for (ssize_t got = 1; rc >= 0 && got > 0;) {
 		got = gate_read(&reader, chunk, GATE_CHUNK_BYTES);
 		if (got > 0)

@@ -50,29 +50,45 @@ static int find_data(struct gate_reader *r, uint64_t size) {
 
 static int read_data(struct gate_reader *r, uint8_t *buffer, size_t size, size_t *ret_got) {
 	uint64_t left = r->data_end - r->offset;
-	int rc = content_read(r->source, r->offset, buffer, size < left ? size : (size_t)left, ret_got);
-	if (rc >= 0 && r->copy && *ret_got > 0)
-		rc = content_write(r->copy, r->offset, bytes_of(buffer, *ret_got));
-	return rc;
+	return content_read(r->source, r->offset, buffer, size < left ? size : (size_t)left, ret_got);
+}
+
+/* Takes out of `got` bytes at r->offset what lies in rows that are left out, and says how many stay. Read in large
+ * pieces and squeezed: reading from row to row would unseal a block for each. */
+static size_t squeeze(struct gate_reader *r, uint8_t *buffer, size_t got) {
+	uint64_t end = r->offset + got;
+	size_t kept = 0;
+	for (uint64_t at = r->offset; at < end;) {
+		if (r->row.length == 0 && !r->is_behind_rows)
+			r->is_behind_rows = !row_list_next(r->without, &r->cursor, &r->row);
+		uint64_t row = r->is_behind_rows ? end : r->row.offset < end ? r->row.offset : end;
+		if (row > at) {
+			memmove(buffer + kept, buffer + (at - r->offset), (size_t)(row - at));
+			kept += (size_t)(row - at);
+			at = row;
+			continue;
+		}
+		uint64_t row_end = r->row.offset + r->row.length;
+		at = row_end < end ? row_end : end;
+		if (at == row_end)
+			r->row.length = 0;
+	}
+	return kept;
 }
 
 /* A hole at the end is nothing that was written. */
-static int end_copy(struct gate_reader *r, uint64_t size) {
-	return r->copy && content_size(r->copy) < size ? content_truncate(r->copy, size) : 0;
+static int end_copy(struct gate_reader *r) {
+	return r->copy && content_size(r->copy) < r->given ? content_truncate(r->copy, r->given) : 0;
 }
 
-ssize_t gate_read(void *context, void *buffer, size_t size) {
-	struct gate_reader *r = context;
-	uint64_t total = content_size(r->source);
+/* One piece, of data or of a hole; it may come to nothing when rows are left out. */
+static int read_piece(struct gate_reader *r, uint64_t total, uint8_t *buffer, size_t size, size_t *ret_kept) {
 	size_t got = 0;
-	int rc = r->watch ? gate_watch_look(r->watch) : 0;
-	if (rc >= 0 && r->offset >= total)
-		return end_copy(r, total);
-	if (rc >= 0)
-		rc = find_data(r, total);
+	int rc = find_data(r, total);
 	if (rc < 0)
 		return rc;
-	if (r->offset < r->data_start) {
+	bool is_hole = r->offset < r->data_start;
+	if (is_hole) {
 		uint64_t left = r->data_start - r->offset;
 		got = size < left ? size : (size_t)left;
 		memset(buffer, 0, got);
@@ -81,8 +97,29 @@ ssize_t gate_read(void *context, void *buffer, size_t size) {
 	}
 	if (rc < 0)
 		return rc;
+	size_t kept = r->without ? squeeze(r, buffer, got) : got;
 	r->offset += got;
-	return (ssize_t)got;
+	if (r->copy && !is_hole && kept > 0)
+		rc = content_write(r->copy, r->given, bytes_of(buffer, kept));
+	r->given += kept;
+	*ret_kept = kept;
+	return rc;
+}
+
+ssize_t gate_read(void *context, void *buffer, size_t size) {
+	struct gate_reader *r = context;
+	uint64_t total = content_size(r->source);
+	size_t kept = 0;
+	while (kept == 0) {
+		int rc = r->watch ? gate_watch_look(r->watch) : 0;
+		if (rc >= 0 && r->offset >= total)
+			return end_copy(r);
+		if (rc >= 0)
+			rc = read_piece(r, total, buffer, size, &kept);
+		if (rc < 0)
+			return rc;
+	}
+	return (ssize_t)kept;
 }
 
 /* ---- what is not read at all ---- */

@@ -1,0 +1,217 @@
+#include "policy/row_list.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEB_BYTES_MAX 10
+
+struct RowList {
+	uint8_t *packed;
+	size_t used, room;
+	size_t first; /* byte of the first row */
+	uint64_t header, count, size;
+	uint64_t end, line; /* the last row's */
+};
+
+static int no_memory(void) {
+	return fault(ENOMEM, "no memory for the rows that are withheld");
+}
+
+/* ---- numbers ---- */
+
+static size_t put_number(uint8_t *at, uint64_t number) {
+	size_t size = 0;
+	for (; number >= 0x80; number >>= 7)
+		at[size++] = (uint8_t)(number | 0x80);
+	at[size++] = (uint8_t)number;
+	return size;
+}
+
+/* False: cut off, too large, or not in the fewest bytes. */
+static bool get_number(struct bytes packed, size_t *at, uint64_t *ret_number) {
+	uint64_t number = 0;
+	for (unsigned i = 0; i < LEB_BYTES_MAX && *at < packed.size; i++) {
+		uint8_t byte = packed.data[(*at)++];
+		if ((i == LEB_BYTES_MAX - 1 && byte > 1) || (i > 0 && byte == 0))
+			return false;
+		number |= (uint64_t)(byte & 0x7f) << (7 * i);
+		if (byte < 0x80) {
+			*ret_number = number;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- making ---- */
+
+static int make_room(RowList *list, size_t more) {
+	if (list->room - list->used >= more)
+		return 0;
+	size_t room = list->room * 2 > list->used + more ? list->room * 2 : list->used + more + 256;
+	uint8_t *packed = realloc(list->packed, room);
+	if (!packed)
+		return no_memory();
+	list->packed = packed;
+	list->room = room;
+	return 0;
+}
+
+int row_list_new(uint64_t header, RowList **ret_list) {
+	_cleanup_(row_list_freep) RowList *list = calloc(1, sizeof *list);
+	if (!list)
+		return no_memory();
+	int rc = make_room(list, LEB_BYTES_MAX);
+	if (rc < 0)
+		return rc;
+	list->header = list->end = header;
+	list->used = list->first = put_number(list->packed, header);
+	*ret_list = steal_pointer(&list);
+	return 0;
+}
+
+void row_list_free(RowList *list) {
+	if (!list)
+		return;
+	free(list->packed);
+	free(list);
+}
+
+int row_list_add(RowList *list, uint64_t offset, uint64_t length, uint64_t line, const size_t *rules, size_t count) {
+	if (list->count >= ROW_LIST_ROWS_MAX)
+		return fault(E2BIG, "more than %u rows did not pass", ROW_LIST_ROWS_MAX);
+	if (offset < list->end || length == 0 || offset + length < offset || line <= list->line)
+		return fault(EINVAL, "a row does not come behind the one before");
+	int rc = make_room(list, (4 + count) * LEB_BYTES_MAX);
+	if (rc < 0)
+		return rc;
+	uint8_t *packed = list->packed;
+	size_t used = list->used;
+	used += put_number(packed + used, offset - list->end);
+	used += put_number(packed + used, length);
+	used += put_number(packed + used, line - list->line);
+	used += put_number(packed + used, count);
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0 && rules[i] <= rules[i - 1])
+			return fault(EINVAL, "the rules that a row breaks do not ascend");
+		used += put_number(packed + used, i > 0 ? rules[i] - rules[i - 1] - 1 : rules[i]);
+	}
+	if (used > ROW_LIST_BYTES_MAX)
+		return fault(E2BIG,
+		        "the list of the rows that did not pass, and of the rules that they break, would "
+		        "be larger than %u MiB",
+		        ROW_LIST_BYTES_MAX >> 20);
+	list->used = used;
+	list->end = offset + length;
+	list->line = line;
+	list->size += length;
+	list->count++;
+	return 0;
+}
+
+uint64_t row_list_header(const RowList *list) {
+	return list->header;
+}
+
+uint64_t row_list_count(const RowList *list) {
+	return list->count;
+}
+
+uint64_t row_list_size(const RowList *list) {
+	return list->size;
+}
+
+struct bytes row_list_packed(const RowList *list) {
+	return bytes_of(list->packed, list->used);
+}
+
+/* ---- what a worker says ---- */
+
+static bool read_rules(struct bytes packed, size_t *at, uint64_t count, size_t rule_count) {
+	uint64_t below = 0, gap; /* all rules below are behind us */
+	if (count > rule_count)
+		return false;
+	for (uint64_t i = 0; i < count; i++) {
+		if (!get_number(packed, at, &gap) || gap >= rule_count - below)
+			return false;
+		below += gap + 1;
+	}
+	return true;
+}
+
+static bool read_row(RowList *list, struct bytes packed, size_t *at, uint64_t size, size_t rule_count) {
+	uint64_t gap, length, lines, count;
+	if (!get_number(packed, at, &gap) || !get_number(packed, at, &length) || !get_number(packed, at, &lines) ||
+	        !get_number(packed, at, &count) || !read_rules(packed, at, count, rule_count))
+		return false;
+	/* a line has at least its end, so there are no more lines than bytes */
+	if (length == 0 || lines == 0 || lines > size + 1 - list->line || gap > size - list->end ||
+	        length > size - list->end - gap)
+		return false;
+	list->end += gap + length;
+	list->line += lines;
+	list->size += length;
+	return ++list->count <= ROW_LIST_ROWS_MAX;
+}
+
+int row_list_parse(struct bytes packed, uint64_t size, size_t rule_count, RowList **ret_list) {
+	static const char what[] = "the list of rows that did not pass";
+	_cleanup_(row_list_freep) RowList *list = calloc(1, sizeof *list);
+	size_t at = 0;
+	if (!list)
+		return no_memory();
+	if (packed.size > ROW_LIST_BYTES_MAX || !get_number(packed, &at, &list->header) || list->header > size)
+		return fault(EBADMSG, "%s is too long, or its header is", what);
+	list->first = at;
+	list->end = list->header;
+	while (at < packed.size)
+		if (!read_row(list, packed, &at, size, rule_count))
+			return fault(EBADMSG, "%s: row %" PRIu64 " is none of the file's, or not behind the one before",
+			        what, list->count + 1);
+	int rc = make_room(list, packed.size);
+	if (rc < 0)
+		return rc;
+	memcpy(list->packed, packed.data, packed.size);
+	list->used = packed.size;
+	*ret_list = steal_pointer(&list);
+	return 0;
+}
+
+/* ---- reading ---- */
+
+/* The list's own bytes, which were made or looked at here. */
+static uint64_t number_at(const RowList *list, size_t *at) {
+	uint64_t number = 0;
+	(void)get_number(row_list_packed(list), at, &number);
+	return number;
+}
+
+bool row_list_next(const RowList *list, struct row_cursor *cursor, struct listed_row *ret_row) {
+	size_t at = cursor->next ? cursor->next : list->first;
+	if (at >= list->used)
+		return false;
+	struct listed_row row = {.offset = (cursor->next ? cursor->end : list->header) + number_at(list, &at)};
+	row.length = number_at(list, &at);
+	row.line = cursor->line + number_at(list, &at);
+	row.rule_count = (size_t)number_at(list, &at);
+	row.first_byte = at;
+	for (size_t i = 0; i < row.rule_count; i++)
+		(void)number_at(list, &at);
+	*cursor = (struct row_cursor){.next = at, .end = row.offset + row.length, .line = row.line};
+	*ret_row = row;
+	return true;
+}
+
+int row_list_rules(const RowList *list, const struct listed_row *row, row_rule_fn *each, void *arg) {
+	size_t at = row->first_byte, rule = 0;
+	int rc = 0;
+	for (size_t i = 0; i < row->rule_count && rc >= 0; i++) {
+		rule += (size_t)number_at(list, &at) + (i > 0);
+		rc = each(arg, rule);
+	}
+	return rc;
+}
