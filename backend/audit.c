@@ -15,7 +15,7 @@
 static int load_ends(Meta *m, uint64_t *ret_rows, uint64_t *ret_begin, uint64_t *ret_end) {
 	int rc = SQL_NUMBER(m, "SELECT 1 + coalesce(max(seq), -1) FROM audit WHERE seq >= ?", ret_rows, v_u64(0));
 	*ret_begin = *ret_end = *ret_rows;
-	if (rc < 0 || m->state.schema < META_SCHEMA_AUDIT_PACK)
+	if (rc < 0 || !meta_has(m, META_SCHEMA_AUDIT_PACK))
 		return rc;
 	rc = SQL_NUMBER(m, "SELECT first FROM audit_pack WHERE first >= ? ORDER BY first LIMIT 1", ret_begin, v_u64(0));
 	if (rc == 0)

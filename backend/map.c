@@ -54,13 +54,13 @@ static int own_map_get(
 int version_map_get(
         Meta *m, uint64_t version, uint64_t page, struct block_ref ret_refs[static MAP_PAGE_REFS], size_t *ret_count) {
 	uint64_t base = 0;
-	*ret_count = 0;
 	int rc = own_map_get(m, version, page, ret_refs, ret_count);
-	if (rc == -ENOENT)
-		rc = map_base_get(m, version, &base);
-	if (base)
-		rc = own_map_get(m, base, page, ret_refs, ret_count);
-	return rc == -ENOENT ? 0 : rc;
+	if (rc == -ENOENT && (rc = map_base_get(m, version, &base)) == 0)
+		rc = base ? own_map_get(m, base, page, ret_refs, ret_count) : -ENOENT;
+	if (rc != -ENOENT)
+		return rc;
+	*ret_count = 0;
+	return 0;
 }
 
 void map_forget_fresh(Meta *m, uint64_t version) {
@@ -68,17 +68,29 @@ void map_forget_fresh(Meta *m, uint64_t version) {
 		m->fresh.version.id = 0;
 }
 
+static const char find_row[] = "SELECT mappage FROM map WHERE version = ? AND page = ?";
+
+/* The map page that the version on which this one's map rests has there; 0: none. */
+static int base_page_at(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page_id) {
+	uint64_t base, page_id = 0;
+	int rc = map_base_get(m, version, &base);
+	if (rc == 0 && base)
+		rc = SQL_NUMBER(m, find_row, &page_id, v_u64(base), v_u64(page));
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	*ret_page_id = page_id;
+	return 0;
+}
+
 /* The map page that the version shows there; 0: a hole. */
 static int page_at(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_page_id) {
-	static const char sql[] = "SELECT mappage FROM map WHERE version = ? AND page = ?";
-	uint64_t base = 0;
-	*ret_page_id = 0;
-	int rc = SQL_NUMBER(m, sql, ret_page_id, v_u64(version), v_u64(page));
+	uint64_t page_id = 0;
+	int rc = SQL_NUMBER(m, find_row, &page_id, v_u64(version), v_u64(page));
 	if (rc == -ENOENT)
-		rc = map_base_get(m, version, &base);
-	if (base)
-		rc = SQL_NUMBER(m, sql, ret_page_id, v_u64(base), v_u64(page));
-	return rc == -ENOENT ? 0 : rc;
+		return base_page_at(m, version, page, ret_page_id);
+	if (rc == 0)
+		*ret_page_id = page_id;
+	return rc;
 }
 
 /* Where a page of a draft stands. */
@@ -111,29 +123,42 @@ static int find_slot(Meta *m, uint64_t draft, uint64_t page, struct slot *ret_sl
 	ret_slot->page_id = column_u64(stmt, 2);
 	ret_slot->has_row = ret_slot->page_id != 0;
 	ret_slot->own = ret_slot->has_row && column_u64(stmt, 3) == draft;
-	return ret_slot->has_row ? 0 : page_at(m, draft, page, &ret_slot->page_id);
+	return ret_slot->has_row ? 0 : base_page_at(m, draft, page, &ret_slot->page_id);
 }
 
-static int remove_page(Meta *m, uint64_t page_id) {
-	return SQL_RUN(m, "DELETE FROM mappage WHERE id = ?", v_u64(page_id));
+int map_remove_unused(Meta *m, uint64_t page_id) {
+	return SQL_RUN(m, "DELETE FROM mappage WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM map WHERE mappage = ?1)",
+	        v_u64(page_id));
 }
 
+/* What the draft showed there is shown by it no longer. */
+static int let_go(Meta *m, const struct slot *slot) {
+	return slot->own ? SQL_RUN(m, "DELETE FROM mappage WHERE id = ?", v_u64(slot->page_id))
+	                 : map_remove_unused(m, slot->page_id);
+}
+
+/* Where the version that the map rests on has a page there, its rows are taken over first: a missing one shows it. */
 static int clear_slot(Meta *m, uint64_t draft, uint64_t page, const struct slot *slot) {
+	uint64_t below = slot->has_row ? 0 : slot->page_id;
 	if (slot->page_id == 0)
 		return 0;
-	int rc = map_base_take_over(m, draft, INT64_MAX);
+	int rc = slot->has_row ? base_page_at(m, draft, page, &below) : 0;
+	if (rc == 0 && below)
+		rc = map_base_take_over(m, draft, INT64_MAX);
 	if (rc == 0)
 		rc = SQL_RUN(m, "DELETE FROM map WHERE version = ? AND page = ?", v_u64(draft), v_u64(page));
-	return rc == 0 && slot->own ? remove_page(m, slot->page_id) : rc;
+	return rc == 0 ? let_go(m, slot) : rc;
 }
 
 static int set_slot(Meta *m, uint64_t draft, uint64_t page, const struct slot *slot, uint64_t page_id) {
-	if (!slot->has_row)
-		return SQL_RUN(m, "INSERT INTO map (version, page, mappage) VALUES (?, ?, ?)", v_u64(draft),
+	if (!slot->has_row) {
+		int rc = SQL_RUN(m, "INSERT INTO map (version, page, mappage) VALUES (?, ?, ?)", v_u64(draft),
 		        v_u64(page), v_u64(page_id));
+		return rc == 0 && slot->page_id ? map_base_covered(m, draft, page) : rc;
+	}
 	int rc = SQL_RUN(m, "UPDATE map SET mappage = ?3 WHERE version = ?1 AND page = ?2", v_u64(draft), v_u64(page),
 	        v_u64(page_id));
-	return rc == 0 && slot->own ? remove_page(m, slot->page_id) : rc;
+	return rc == 0 ? let_go(m, slot) : rc;
 }
 
 /* Slot found: the draft has a page more, or is no fresh one any longer. */
@@ -200,7 +225,7 @@ int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft
 	if (from == draft && from_page == page)
 		return 0;
 	uint64_t zone = 0;
-	rc = SQL_NUMBER(m, "SELECT zone FROM version WHERE id = ?", &zone, v_u64(from));
+	rc = SQL_NUMBER(m, "SELECT zone FROM version WHERE id = ? AND state <> 3", &zone, v_u64(from));
 	if (rc == 0 && zone != slot.zone)
 		rc = -EXDEV;
 	uint64_t page_id = 0;
@@ -211,11 +236,6 @@ int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft
 	if (page_id == slot.page_id)
 		return 0;
 	return page_id ? set_slot(m, draft, page, &slot, page_id) : clear_slot(m, draft, page, &slot);
-}
-
-int map_remove_unused(Meta *m, uint64_t page_id) {
-	return SQL_RUN(m, "DELETE FROM mappage WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM map WHERE mappage = ?1)",
-	        v_u64(page_id));
 }
 
 int map_remove_from(Meta *m, uint64_t version, uint64_t first) {
@@ -270,8 +290,10 @@ int version_map_next(Meta *m, uint64_t version, uint64_t page, uint64_t *ret_pag
 		rc = own_map_next(m, base, page, &other);
 	if (rc < 0 && rc != -ENXIO)
 		return rc;
+	if (first == UINT64_MAX && other == UINT64_MAX)
+		return -ENXIO;
 	*ret_page = first < other ? first : other;
-	return *ret_page == UINT64_MAX ? -ENXIO : 0;
+	return 0;
 }
 
 int map_list(Meta *m, uint64_t version, map_fn callback, void *arg) {

@@ -18,13 +18,18 @@
 
 /* So many rows are copied, and nothing rests on them: less than what a row in map_base and its index cost. */
 #define COPIED_MAX 8
+/* More rows of its own no version has that rests, however large the file. */
+#define ROWS_MAX 512
 
 int map_base_get(Meta *m, uint64_t version, uint64_t *ret_base) {
-	*ret_base = 0;
-	if (m->state.schema < META_SCHEMA_MAP_BASE)
-		return 0;
-	int rc = SQL_NUMBER(m, "SELECT base FROM map_base WHERE version = ?", ret_base, v_u64(version));
-	return rc == -ENOENT ? 0 : rc;
+	uint64_t base = 0;
+	int rc = meta_has(m, META_SCHEMA_MAP_BASE)
+	                 ? SQL_NUMBER(m, "SELECT base FROM map_base WHERE version = ?", &base, v_u64(version))
+	                 : 0;
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	*ret_base = base;
+	return 0;
 }
 
 static int copy_rows(Meta *m, uint64_t from, uint64_t draft) {
@@ -49,7 +54,7 @@ static int count_rows(Meta *m, uint64_t version, uint64_t most, uint64_t *ret_co
 /* Of a file of so many bytes: rows that a version may have before it is made full. */
 static uint64_t rows_most(uint64_t size) {
 	uint64_t pages = size / MAP_PAGE_SPAN + 1, most = COPIED_MAX;
-	while (most * most < 2 * pages)
+	while (most < ROWS_MAX && most * most < 2 * pages)
 		most++;
 	return most;
 }
@@ -60,9 +65,21 @@ static int rest_on(Meta *m, uint64_t draft, uint64_t base) {
 	              : SQL_RUN(m, "INSERT INTO map_base (version, base) VALUES (?, ?)", v_u64(draft), v_u64(base));
 }
 
+static int is_erased(Meta *m, uint64_t version, bool *ret_erased) {
+	uint64_t state = 0;
+	int rc = SQL_NUMBER(m, "SELECT state FROM version WHERE id = ?", &state, v_u64(version));
+	*ret_erased = state == VERSION_ERASED;
+	return rc;
+}
+
 int map_base_begin(Meta *m, uint64_t draft, uint64_t from, uint64_t size) {
-	uint64_t base, rows = 0;
-	int rc = map_base_get(m, from, &base);
+	uint64_t base = 0, rows = 0;
+	bool erased = false;
+	int rc = is_erased(m, from, &erased);
+	if (rc == 0 && erased) /* since the draft was reserved: its map has holes where others need no rows of it */
+		rc = fault(ESTALE, "the version that is to be changed was erased meanwhile");
+	if (rc == 0)
+		rc = map_base_get(m, from, &base);
 	uint64_t most = base ? rows_most(size) : COPIED_MAX;
 	if (rc == 0)
 		rc = count_rows(m, from, most, &rows);
@@ -78,46 +95,45 @@ int map_base_begin(Meta *m, uint64_t draft, uint64_t from, uint64_t size) {
 	return rc == 0 && !full && !few ? copy_missing(m, base, draft, INT64_MAX) : rc;
 }
 
-/* The rows of an erased version that no other rests on any longer. */
-static int sweep(Meta *m, uint64_t erased) {
-	static const char sql[] = "SELECT b.page, b.mappage FROM map b WHERE b.version = ?1 AND b.page < ?2"
-	                          " AND NOT EXISTS (SELECT 1 FROM map_base d WHERE d.base = ?1"
+/* The rows of an erased version, of pages from `first` to below `end`, that no other rests on any longer. */
+static int sweep(Meta *m, uint64_t erased, uint64_t first, uint64_t end) {
+	static const char sql[] = "SELECT b.page, b.mappage FROM map b WHERE b.version = ?1 AND b.page >= ?2"
+	                          " AND b.page < ?3 AND NOT EXISTS (SELECT 1 FROM map_base d WHERE d.base = ?1"
 	                          " AND " MAP_OF_BASE("d.version", "?1") ") ORDER BY b.page DESC LIMIT 1";
 	int rc = 0;
-	for (uint64_t below = INT64_MAX; rc == 0;) {
+	while (rc == 0) {
 		_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-		rc = SQL_START(m, sql, &stmt, v_u64(erased), v_u64(below));
+		rc = SQL_START(m, sql, &stmt, v_u64(erased), v_u64(first), v_u64(end));
 		if (rc == 0)
 			rc = sql_step(m, stmt);
 		if (rc <= 0)
 			break;
-		below = column_u64(stmt, 0);
+		end = column_u64(stmt, 0);
 		uint64_t page_id = column_u64(stmt, 1);
 		sql_donep(&stmt);
-		rc = SQL_RUN(m, "DELETE FROM map WHERE version = ? AND page = ?", v_u64(erased), v_u64(below));
+		rc = SQL_RUN(m, "DELETE FROM map WHERE version = ? AND page = ?", v_u64(erased), v_u64(end));
 		if (rc == 0)
 			rc = map_remove_unused(m, page_id);
 	}
 	return rc;
 }
 
-static int is_erased(Meta *m, uint64_t version, bool *ret_erased) {
-	uint64_t state = 0;
-	int rc = SQL_NUMBER(m, "SELECT state FROM version WHERE id = ?", &state, v_u64(version));
-	*ret_erased = state == VERSION_ERASED;
-	return rc;
-}
-
 /* Through the guards' door, as the version is no draft. */
-static int sweep_if_erased(Meta *m, uint64_t version) {
+static int sweep_if_erased(Meta *m, uint64_t version, uint64_t first, uint64_t end) {
 	bool erased = false;
 	int rc = is_erased(m, version, &erased);
 	if (rc < 0 || !erased)
 		return rc;
 	rc = meta_open_door(m);
 	if (rc == 0)
-		rc = m->state.schema < META_SCHEMA_MAP_BASE ? map_remove_from(m, version, 0) : sweep(m, version);
+		rc = meta_has(m, META_SCHEMA_MAP_BASE) ? sweep(m, version, first, end) : map_remove_from(m, version, 0);
 	return rc == 0 ? meta_close_door(m) : rc;
+}
+
+int map_base_covered(Meta *m, uint64_t draft, uint64_t page) {
+	uint64_t base;
+	int rc = map_base_get(m, draft, &base);
+	return rc == 0 && base ? sweep_if_erased(m, base, page, page + 1) : rc;
 }
 
 /* The version, which rests on `base`, does so no longer. */
@@ -130,7 +146,7 @@ static int stand_alone(Meta *m, uint64_t version, uint64_t base) {
 		rc = SQL_RUN(m, "DELETE FROM map_base WHERE version = ?", v_u64(version));
 	if (rc == 0 && erased)
 		rc = meta_close_door(m);
-	return rc == 0 ? sweep_if_erased(m, base) : rc;
+	return rc == 0 ? sweep_if_erased(m, base, 0, INT64_MAX) : rc;
 }
 
 int map_base_take_over(Meta *m, uint64_t draft, uint64_t below) {
@@ -157,7 +173,7 @@ int map_base_remove(Meta *m, uint64_t version) {
 	bool erased = false;
 	int rc = is_erased(m, version, &erased);
 	if (rc == 0)
-		rc = erased ? sweep_if_erased(m, version) : map_remove_from(m, version, 0);
+		rc = erased ? sweep_if_erased(m, version, 0, INT64_MAX) : map_remove_from(m, version, 0);
 	if (rc == 0)
 		rc = map_base_get(m, version, &base);
 	return rc == 0 && base ? stand_alone(m, version, base) : rc;
@@ -171,12 +187,13 @@ int map_base_remove(Meta *m, uint64_t version) {
 	OWN_USERS " UNION ALL SELECT d.version, b.page FROM map b JOIN map_base d ON d.base = b.version WHERE" \
 	          " b.mappage = ?1 AND " MAP_OF_BASE("d.version", "d.base")
 
-int map_base_user(Meta *m, uint64_t page_id, uint64_t after, uint64_t *ret_version, uint64_t *ret_page) {
 #define NEXT_OF(users)                                                                         \
 	"SELECT u.version, u.page FROM (" users ") u JOIN version v ON v.id = u.version WHERE" \
 	" v.state <> 3 AND u.version > ?2 ORDER BY u.version LIMIT 1"
+
+int map_base_user(Meta *m, uint64_t page_id, uint64_t after, uint64_t *ret_version, uint64_t *ret_page) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	const char *sql = m->state.schema < META_SCHEMA_MAP_BASE ? NEXT_OF(OWN_USERS) : NEXT_OF(ALL_USERS);
+	const char *sql = !meta_has(m, META_SCHEMA_MAP_BASE) ? NEXT_OF(OWN_USERS) : NEXT_OF(ALL_USERS);
 	int rc = SQL_START(m, sql, &stmt, v_u64(page_id), v_u64(after));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
@@ -187,10 +204,13 @@ int map_base_user(Meta *m, uint64_t page_id, uint64_t after, uint64_t *ret_versi
 	return 0;
 }
 
-int map_base_count(Meta *m, uint64_t page_id, uint64_t *ret_count) {
-	static const char own[] = "SELECT count(*) FROM (" OWN_USERS ") u JOIN map p ON p.version = u.version",
-	                  all[] = "SELECT (SELECT count(*) FROM (" ALL_USERS
-	                          ") u JOIN map p ON p.version = u.version) + (SELECT count(*) FROM (" ALL_USERS
-	                          ") u JOIN map_base d ON d.version = u.version JOIN map p ON p.version = d.base)";
-	return SQL_NUMBER(m, m->state.schema < META_SCHEMA_MAP_BASE ? own : all, ret_count, v_u64(page_id));
+int map_base_count(Meta *m, uint64_t page_id, uint64_t most, uint64_t *ret_count) {
+#define COUNT_OF(rows) "SELECT count(*) FROM (SELECT 1 FROM " rows " LIMIT ?2)"
+	static const char
+	        own[] = COUNT_OF("(" OWN_USERS ") u JOIN map p ON p.version = u.version"),
+	        all[] = "SELECT (" COUNT_OF("(" ALL_USERS ") u JOIN map p ON p.version = u.version") ") + (" COUNT_OF(
+	                "(" ALL_USERS
+	                ") u JOIN map_base d ON d.version = u.version JOIN map p ON p.version = d.base") ")";
+#undef COUNT_OF
+	return SQL_NUMBER(m, meta_has(m, META_SCHEMA_MAP_BASE) ? all : own, ret_count, v_u64(page_id), v_u64(most));
 }

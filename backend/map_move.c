@@ -15,7 +15,7 @@ int version_map_owner(Meta *m, uint64_t page_id, struct map_owner *ret_owner) {
 	if (rc == 0)
 		rc = SQL_NUMBER(m, "SELECT node FROM version WHERE id = ?", &owner.node, v_u64(owner.version));
 	if (rc == 0)
-		rc = map_base_count(m, page_id, &owner.hashes);
+		rc = map_base_count(m, page_id, MAP_HASHES_TOLD, &owner.hashes);
 	if (rc == 0)
 		*ret_owner = owner;
 	return rc;

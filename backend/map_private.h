@@ -38,6 +38,9 @@ int map_base_take_over(Meta *m, uint64_t draft, uint64_t below);
 /* The same when the version that the draft rests on has pages from `below` on. Its own rows there are not touched. */
 int map_base_truncate(Meta *m, uint64_t draft, uint64_t below);
 
+/* The draft has a row of its own now for a page that it showed by another's: if that is erased, its row may go. */
+int map_base_covered(Meta *m, uint64_t draft, uint64_t page);
+
 /* The map of a draft that goes, or of a version that was erased: rows and pages, but those that others rest on. */
 int map_base_remove(Meta *m, uint64_t version);
 
@@ -45,8 +48,8 @@ int map_base_remove(Meta *m, uint64_t version);
  * -ENOENT when there is none. */
 int map_base_user(Meta *m, uint64_t page_id, uint64_t after, uint64_t *ret_version, uint64_t *ret_page);
 
-/* At most so many pages have all the versions that show this one. */
-int map_base_count(Meta *m, uint64_t page_id, uint64_t *ret_count);
+/* How many pages all the versions have that show this one; counted to twice `most`. */
+int map_base_count(Meta *m, uint64_t page_id, uint64_t most, uint64_t *ret_count);
 
 /* Of a page as stored: -EUCLEAN when it is malformed. */
 int map_page_unpack(struct bytes stored, struct block_ref *ret_refs, size_t *ret_count);

@@ -169,10 +169,10 @@ static int load_schema(Meta *m, uint64_t *ret_version) {
 	return 0;
 }
 
-static int store_schema(Meta *m) {
+static int store_schema(Meta *m, uint64_t version) {
 	uint8_t number[8];
-	le64_put(number, META_SCHEMA_VERSION);
-	m->state.schema = META_SCHEMA_VERSION;
+	le64_put(number, version);
+	m->state.schema = version;
 	return meta_kv_put(m, KEY_SCHEMA, bytes_of(number, sizeof number));
 }
 
@@ -185,10 +185,10 @@ static int make_tables(Meta *m, const char *const *statements) {
 	return 0;
 }
 
-/* What the versions from `next` on have more than those before. */
-static int make_schemas(Meta *m, uint64_t next) {
+/* What the versions from `next` to `last` have more than those before. */
+static int make_schemas(Meta *m, uint64_t next, uint64_t last) {
 	int rc = 0;
-	for (; next <= META_SCHEMA_VERSION && rc == 0; next++)
+	for (; next <= last && rc == 0; next++)
 		rc = make_tables(m, meta_schemas[next - META_SCHEMA_OLDEST]);
 	return rc;
 }
@@ -198,8 +198,8 @@ int meta_raise_schema(Meta *m, uint64_t needed) {
 	uint64_t present = m->state.schema;
 	if (present >= needed)
 		return 0;
-	int rc = store_schema(m);
-	return rc < 0 ? rc : make_schemas(m, present + 1);
+	int rc = store_schema(m, needed);
+	return rc < 0 ? rc : make_schemas(m, present + 1, needed);
 }
 
 static int load_vault_id(Meta *m) {
@@ -216,7 +216,7 @@ static int load(Meta *m) {
 		rc = load_vault_id(m);
 	if (rc == 0)
 		rc = load_state(m);
-	m->state.schema = schema;
+	m->state.schema = m->committed_schema = schema;
 	m->before = m->state; /* nothing has changed by that */
 	if (rc == 0)
 		rc = load_last_commit(m);
@@ -280,9 +280,9 @@ static int create_fixed_node(Meta *m, const struct meta_init *init, uint64_t id,
 }
 
 static int fill(Meta *m, const struct meta_init *init) {
-	int rc = make_schemas(m, META_SCHEMA_OLDEST);
+	int rc = make_schemas(m, META_SCHEMA_OLDEST, META_SCHEMA_VERSION);
 	if (rc == 0)
-		rc = store_schema(m);
+		rc = store_schema(m, META_SCHEMA_VERSION);
 	if (rc == 0)
 		rc = meta_kv_put(m, KEY_VAULT, init->vault_id);
 	if (rc == 0)
@@ -501,6 +501,7 @@ static int commit_locked(Meta *m, struct meta_committed *next) {
 		node_cache_clear(m->nodes);
 	} else if (m->changed) {
 		m->last = *next;
+		m->committed_schema = m->state.schema;
 	}
 	if (!sqlite3_get_autocommit(m->db))
 		(void)sqlite3_exec(m->db, "ROLLBACK", NULL, NULL, NULL);

@@ -76,8 +76,9 @@ struct Meta {
 
 	bool in_transaction;
 	bool in_savepoint;
-	bool changed; /* the transaction, or the audit log's memory, holds something that was kept */
-	int op_errno; /* negative: the database failed under this operation */
+	uint64_t committed_schema; /* what is left when a transaction is taken back */
+	bool changed;              /* the transaction, or the audit log's memory, holds something that was kept */
+	int op_errno;              /* negative: the database failed under this operation */
 	struct meta_committed last;
 	struct meta_state state, before; /* now; when the operation began */
 	struct sql_slot slots[SQL_SLOTS];
@@ -207,7 +208,12 @@ extern const char *const *const meta_schemas[META_SCHEMA_VERSION + 1 - META_SCHE
 #define META_SCHEMA_AUDIT_PACK 2
 #define META_SCHEMA_MAP_BASE 3
 
-/* meta.c: makes what the present schema has more in a vault of one older than `needed`, in the running operation. */
+/* Has the database what came with that version of the schema? */
+static inline bool meta_has(const Meta *m, uint64_t since) {
+	return (m->failed ? m->committed_schema : m->state.schema) >= since;
+}
+
+/* meta.c: makes what `needed` and the versions before it have more than the vault's, in the running operation. */
 int meta_raise_schema(Meta *m, uint64_t needed);
 
 /* tree.c, for history.c, rename.c, version.c */

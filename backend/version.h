@@ -41,7 +41,8 @@ enum version_state {
 	VERSION_DRAFT = 0,
 	VERSION_SEALED = 1,
 	VERSION_WITHDRAWN = 2, /* kept, not shown where it was: `at` and `versions` of Trusted leave it out */
-	VERSION_ERASED = 3,    /* its map is gone by a lifecycle rule or a steward; the row stays as a witness */
+	VERSION_ERASED = 3,    /* its map is gone by a lifecycle rule or a steward; the row stays as a witness. What its
+	                          map lends to others is theirs: nothing may be read by an erased version */
 };
 
 enum origin {
@@ -85,8 +86,8 @@ int version_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone,
 /*
  * The same in two steps, for a draft that may be sealed in the operation that writes its row: version_draft_reserve
  * checks, and takes the id, which no other draft will have; version_draft_put writes the row, with *draft's size, and
- * the map of its base. From the first on, and until version_draft_release (by any thread, between operations or in
- * one), the node counts as one that has a draft.
+ * the map of its base (-ESTALE: it was erased meanwhile). From the first on, and until version_draft_release (by any
+ * thread, between operations or in one), the node counts as one that has a draft.
  */
 int version_draft_reserve(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version);
 int version_draft_put(Meta *m, const struct version *draft);
@@ -107,8 +108,8 @@ int version_map_put(Meta *m, uint64_t draft, uint64_t page, const struct block_r
 typedef void map_put_fn(void *arg, const struct block_ref *refs, size_t count);
 void version_watch_map(Meta *m, map_put_fn *put, void *arg);
 
-/* Lets a page of a draft be the very page `from_page` of version `from` (a draft or sealed, of the same zone: -EXDEV):
- * a clone of 4 MiB in one row. A hole there becomes a hole here. */
+/* Lets a page of a draft be the very page `from_page` of version `from` (a draft or sealed, of the same zone: -EXDEV;
+ * not erased: -ENOENT): a clone of 4 MiB in one row. A hole there becomes a hole here. */
 int version_map_share(Meta *m, uint64_t from, uint64_t from_page, uint64_t draft, uint64_t page);
 
 /* Drops all pages of the draft from `first_page` on. */
@@ -196,7 +197,8 @@ typedef int (*map_fn)(void *arg, uint64_t page, uint64_t page_id);
 int map_list(Meta *m, uint64_t version, map_fn callback, void *arg);
 
 /* A version that shows the map page (the first, if several do), and where; and how many pages all the sealed versions
- * together have that show it. -ENOENT: none does. */
+ * together have that show it (told up to a few times MAP_HASHES_TOLD). -ENOENT: none does. */
+#define MAP_HASHES_TOLD 4096
 struct map_owner {
 	uint64_t node, version, page;
 	uint64_t hashes;
