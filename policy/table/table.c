@@ -6,65 +6,108 @@
 #include "policy/table/unsupported.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 struct TableReader {
-	struct peek file;
+	struct peek file; /* as it is stored */
+	enum packing packing;
+	Unpacker *unpacker;
+	struct peek text; /* unpacked; not used for a file that is not packed */
 	enum table_type type;
 	const struct table_format *format;
 	void *own; /* the format's reader */
 	struct table_shape shape;
+	char dialect[TABLE_DIALECT_BYTES + 64]; /* with what the layers say */
 };
 
-static int out_of_memory(void) {
-	return fault(ENOMEM, "out of memory while reading a table");
+/* ---- what the file is ---- */
+
+/* The name without the suffix that says how it is packed. */
+static void plain_name(const char *name, char *ret_name, size_t size) {
+	static const char *const suffixes[] = {".gz", ".gzip", ".zst", ".zstd"};
+	size_t length = name ? strlen(name) : 0;
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		size_t tail = strlen(suffixes[i]);
+		if (length > tail && strcasecmp(name + length - tail, suffixes[i]) == 0) {
+			length -= tail;
+			break;
+		}
+	}
+	/* Only its end matters. */
+	size_t from = length >= size ? length - size + 1 : 0;
+	(void)snprintf(ret_name, size, "%.*s", (int)(length - from), name ? name + from : "");
 }
 
 static bool is_named_jsonl(const char *name) {
-	const char *dot = name ? strrchr(name, '.') : NULL;
+	const char *dot = strrchr(name, '.');
 	return dot && (strcasecmp(dot, ".jsonl") == 0 || strcasecmp(dot, ".ndjson") == 0);
 }
 
-static int refuse(const char *format) {
+static int refuse(const TableReader *reader, const char *format) {
 	return fault(ENOTSUP,
-	        "the file is %s, a format that is not supported yet; supported are CSV (delimited text) and JSON Lines",
-	        format);
+	        "the file is %s%s%s, a format that is not supported yet; supported are CSV (delimited text) and JSON "
+	        "Lines, alone or in gzip or zstd",
+	        format, reader->packing ? " in " : "", packing_word(reader->packing));
 }
 
 /* What the bytes are says most; the name counts only when neither they nor the policy say what the type is. */
-static int settle_type(TableReader *reader, const struct table_options *options) {
-	struct bytes head = peek_head(&reader->file);
-	const char *unsupported = unsupported_by_bytes(head);
+static int settle_type(TableReader *reader, const struct table_options *options, const struct peek *text) {
+	const char *unsupported = unsupported_by_bytes(peek_head(text));
+	char name[64];
+	plain_name(options->name, name, sizeof name);
 	reader->type = options->type;
 	if (!unsupported && reader->type == TABLE_DETECT) {
-		if (jsonl_looks_like(head, reader->file.whole) || is_named_jsonl(options->name))
+		if (jsonl_looks_like(peek_head(text), text->whole) || is_named_jsonl(name))
 			reader->type = TABLE_JSONL;
 		else
-			unsupported = unsupported_by_name(options->name);
+			unsupported = unsupported_by_name(name);
 	}
 	if (reader->type == TABLE_DETECT)
 		reader->type = TABLE_CSV;
 	reader->format = reader->type == TABLE_CSV ? &table_csv : &table_jsonl;
-	return unsupported ? refuse(unsupported) : 0;
+	return unsupported ? refuse(reader, unsupported) : 0;
+}
+
+/* ---- the layers, from the file up ---- */
+
+static int unpack(TableReader *reader, const struct unpack_limits *limits, struct peek **ret_text) {
+	reader->packing = packing_of(peek_head(&reader->file));
+	*ret_text = &reader->file;
+	if (reader->packing == PACKING_NONE)
+		return 0;
+	struct table_source file = peek_source(&reader->file);
+	int rc = unpacker_new(reader->packing, &file, limits, &reader->unpacker);
+	*ret_text = &reader->text;
+	return rc < 0 ? rc : peek_fill(&reader->text, unpacker_source(reader->unpacker));
+}
+
+static int open_layers(TableReader *reader, const struct table_options *options) {
+	struct peek *text;
+	int rc = unpack(reader, &options->unpack, &text);
+	if (rc < 0)
+		return rc;
+	if (text->size == 0)
+		return fault(ENODATA, "the file has no bytes%s%s", reader->packing ? " in its " : "",
+		        packing_word(reader->packing));
+	if ((rc = settle_type(reader, options, text)) < 0)
+		return rc;
+	struct table_source source = peek_source(text);
+	if ((rc = reader->format->open(&source, options, &reader->own, &reader->shape)) < 0)
+		return rc;
+	(void)snprintf(reader->dialect, sizeof reader->dialect, "%s%s%s", packing_word(reader->packing),
+	        reader->packing ? ", " : "", reader->shape.dialect);
+	return 0;
 }
 
 int table_open(table_read_function *read, void *ctx, const struct table_options *options, TableReader **ret_reader) {
 	static const struct table_options defaults = {0};
 	_cleanup_(table_closep) TableReader *reader = calloc(1, sizeof *reader);
 	if (!reader)
-		return out_of_memory();
-	if (!options)
-		options = &defaults;
+		return fault(ENOMEM, "out of memory while reading a table");
 	int rc = peek_fill(&reader->file, (struct table_source){.read = read, .ctx = ctx});
-	if (rc < 0)
-		return rc;
-	if (reader->file.size == 0)
-		return fault(ENODATA, "the file has no bytes");
-	if ((rc = settle_type(reader, options)) < 0)
-		return rc;
-	struct table_source source = peek_source(&reader->file);
-	if ((rc = reader->format->open(&source, options, &reader->own, &reader->shape)) < 0)
+	if (rc < 0 || (rc = open_layers(reader, options ? options : &defaults)) < 0)
 		return rc;
 	*ret_reader = steal_pointer(&reader);
 	return 0;
@@ -75,12 +118,14 @@ void table_close(TableReader *reader) {
 		return;
 	if (reader->own)
 		reader->format->close(reader->own);
+	peek_release(&reader->text);
+	unpacker_free(reader->unpacker);
 	peek_release(&reader->file);
 	free(reader);
 }
 
 const char *table_dialect_text(const TableReader *reader) {
-	return reader->shape.dialect;
+	return reader->dialect;
 }
 
 enum table_type table_type_of(const TableReader *reader) {
@@ -118,4 +163,8 @@ uint64_t table_line(const TableReader *reader) {
 
 struct table_place table_place(const TableReader *reader) {
 	return reader->format->place(reader->own);
+}
+
+bool table_is_plain(const TableReader *reader) {
+	return reader->packing == PACKING_NONE;
 }

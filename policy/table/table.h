@@ -1,7 +1,9 @@
 /*
  * table: rows of cells, whatever the file is written in.
  *
- *     bytes ──▶ CSV or JSON Lines, told by the options, by the bytes or by the name ──▶ header, row, row, …
+ *     bytes ──▶ unpacked, if they are gzip or zstd ──▶ CSV or JSON Lines ──▶ header, row, row, …
+ *
+ * What they are tell the options, the bytes or the name.
  *
  * One pass, in memory that does not grow with the file. What can't be read is an error with words that name the line;
  * nothing is guessed. Errors:
@@ -22,6 +24,7 @@
 #include "policy/table/csv.h"
 #include "policy/table/jsonl.h"
 #include "policy/table/source.h"
+#include "policy/table/unpack.h"
 
 #include <stdint.h>
 
@@ -33,6 +36,7 @@ struct table_options {
 	const char *name; /* of the file, for its suffix; NULL: not known */
 	struct csv_options csv;
 	struct jsonl_options jsonl;
+	struct unpack_limits unpack;
 };
 
 typedef struct TableReader TableReader;
@@ -71,7 +75,8 @@ int table_next(TableReader *reader, const struct table_cell **ret_cells);
 /* Line, counted from 1, on which the last row began; of the header before the first. */
 uint64_t table_line(const TableReader *reader);
 
-/* Where a row's own bytes are in the input, its newline included: what to copy to have the row as it was written. */
+/* Where a row's own bytes are, its newline included: what to copy to have the row as it was written. They are counted
+ * in the text that is read, which is the input itself if table_is_plain(). */
 struct table_place {
 	uint64_t offset;
 	size_t size;
@@ -79,3 +84,6 @@ struct table_place {
 
 /* Of the last row. */
 struct table_place table_place(const TableReader *reader);
+
+/* Is the text that is read the input's own bytes, so neither packed nor in another encoding? */
+bool table_is_plain(const TableReader *reader);
