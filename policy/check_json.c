@@ -277,6 +277,7 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "type", job->format.type) &&
 	        json_put_int(object, "delimiter", job->format.delimiter) &&
 	        json_put_int(object, "quote", job->format.quote) &&
+	        json_put_int(object, "escape", job->format.escape) &&
 	        json_put_int(object, "header", job->format.header) && json_put_int(object, "nulls", job->nulls) &&
 	        json_object_set_new(object, "null_words", texts_json(job->null_words, job->null_word_count)) == 0 &&
 	        json_object_set_new(object, "rules",
@@ -307,16 +308,18 @@ static int read_small(const json_t *object, const char *key, int64_t most, int *
 }
 
 static int read_job_format(const json_t *object, struct check_job *job) {
-	int type = 0, delimiter = 0, quote = 0, header = 0, nulls = 0;
+	int type = 0, delimiter = 0, quote = 0, escape = 0, header = 0, nulls = 0;
 	int rc = read_small(object, "type", POLICY_FILE_JSONL, &type);
 	if (rc < 0 || (rc = read_small(object, "delimiter", 127, &delimiter)) < 0 ||
 	        (rc = read_small(object, "quote", 127, &quote)) < 0 ||
+	        (rc = read_small(object, "escape", 127, &escape)) < 0 ||
 	        (rc = read_small(object, "header", POLICY_HEADER_NO, &header)) < 0 ||
 	        (rc = read_small(object, "nulls", POLICY_NULLS_WORDS, &nulls)) < 0)
 		return rc;
 	job->format = (struct policy_format){.type = (enum policy_file_type)type,
 	        .delimiter = (char)delimiter,
 	        .quote = (char)quote,
+	        .escape = (char)escape,
 	        .header = (enum policy_header)header};
 	job->nulls = (enum policy_nulls)nulls;
 	return 0;

@@ -25,6 +25,7 @@ static struct table_options table_options_of(const struct check_job *job) {
 	        .name = job->file_name,
 	        .csv = {.delimiter = job->format.delimiter,
 	                .quote = job->format.quote,
+	                .escape = job->format.escape,
 	                .header = headers[job->format.header]}};
 }
 
@@ -146,9 +147,13 @@ static int say_unreadable(int rc, const TableReader *reader, struct check_result
 	return rc;
 }
 
-static int add_reader_warnings(const TableReader *reader, struct check_result *result) {
+/* How the file is written, and what the reader has to say of it: known when the last row is read. */
+static int tell_of_reader(TableReader *reader, struct check_result *result) {
 	const char *warning;
 	int rc = 0;
+	result->dialect = strdup(table_dialect_text(reader));
+	if (!result->dialect)
+		return fault(ENOMEM, "no memory for a check");
 	for (size_t i = 0; rc == 0 && (warning = table_warning(reader, i)); i++)
 		rc = check_result_warn(result, warning);
 	return rc;
@@ -165,15 +170,15 @@ static int evaluate(
 	int rc = table_open(read_for_table, &own, &table, &reader);
 	if (rc < 0)
 		return say_unreadable(rc, NULL, result);
-	result->dialect = strdup(table_dialect_text(reader));
-	if (!result->dialect)
-		return fault(ENOMEM, "no memory for a check");
 	if ((rc = dqdl_evaluator_new(ruleset, &dqdl, &evaluator)) < 0 ||
 	        (rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader))) < 0 ||
 	        (rc = feed_rows(reader, evaluator)) < 0)
-		return say_unreadable(rc, reader, result);
-	tell_own_file(evaluator, job, &own);
-	if ((rc = dqdl_evaluator_finish(evaluator)) < 0 || (rc = add_reader_warnings(reader, result)) < 0)
+		rc = say_unreadable(rc, reader, result);
+	else
+		tell_own_file(evaluator, job, &own);
+	if (rc < 0 || (rc = tell_of_reader(reader, result)) < 0 || result->outcome == OUTCOME_ERROR)
+		return rc;
+	if ((rc = dqdl_evaluator_finish(evaluator)) < 0)
 		return rc;
 	return take_outcomes(evaluator, reader, result);
 }

@@ -28,6 +28,7 @@ struct policy_format {
 	enum policy_file_type type;
 	char delimiter; /* one ASCII byte */
 	char quote;     /* one ASCII byte; POLICY_QUOTE_NONE: the file knows no quotes */
+	char escape;    /* one ASCII byte; POLICY_QUOTE_NONE: quotes are doubled only */
 	enum policy_header header;
 };
 #define POLICY_QUOTE_NONE ((char)0x7f)

@@ -58,14 +58,23 @@ static int read_delimiter(struct reading *r, const Node *value, void *target) {
 	return read_byte(value, "delimiter", &format->delimiter);
 }
 
+static int read_byte_or_none(const Node *value, const char *what, char *ret_byte) {
+	if (value->kind != TREE_TEXT || value->is_quoted || strcmp(value->text, "none") != 0)
+		return read_byte(value, what, ret_byte);
+	*ret_byte = POLICY_QUOTE_NONE;
+	return 0;
+}
+
 static int read_quote(struct reading *r, const Node *value, void *target) {
 	(void)r;
 	struct policy_format *format = target;
-	if (value->kind == TREE_TEXT && !value->is_quoted && strcmp(value->text, "none") == 0) {
-		format->quote = POLICY_QUOTE_NONE;
-		return 0;
-	}
-	return read_byte(value, "quote", &format->quote);
+	return read_byte_or_none(value, "quote", &format->quote);
+}
+
+static int read_escape(struct reading *r, const Node *value, void *target) {
+	(void)r;
+	struct policy_format *format = target;
+	return read_byte_or_none(value, "escape", &format->escape);
 }
 
 static int read_header(struct reading *r, const Node *value, void *target) {
@@ -80,15 +89,17 @@ static int read_header(struct reading *r, const Node *value, void *target) {
 
 static int read_format(struct reading *r, const Node *value, void *target) {
 	static const struct field fields[] = {{"type", read_type, false}, {"delimiter", read_delimiter, false},
-	        {"quote", read_quote, false}, {"header", read_header, false}};
+	        {"quote", read_quote, false}, {"escape", read_escape, false}, {"header", read_header, false}};
 	struct policy_dataset *dataset = target;
 	int rc = read_fields(r, value, "a format", fields, COUNT(fields), &dataset->format);
 	if (rc < 0)
 		return rc;
 	if (dataset->format.delimiter && dataset->format.delimiter == dataset->format.quote)
 		return read_complain(value, "delimiter and quote can't be the same character");
-	if (dataset->format.quote == POLICY_QUOTE_NONE)
-		return not_yet(r, value, dataset, "quote: none");
+	char escape = dataset->format.escape;
+	if (escape && escape != POLICY_QUOTE_NONE &&
+	        (escape == '"' || escape == '\'' || escape == dataset->format.delimiter))
+		return read_complain(value, "escape can be neither a quote nor the delimiter");
 	return 0;
 }
 

@@ -120,6 +120,8 @@ static void put_format(FILE *to, const struct csv_dialect *dialect) {
 		put_byte(to, "delimiter", dialect->delimiter);
 	if (dialect->quote != '"')
 		put_byte(to, "quote", dialect->quote);
+	if (dialect->escape)
+		put_byte(to, "escape", dialect->escape);
 	fprintf(to, ", header: %s}", dialect->header ? "true" : "false");
 }
 

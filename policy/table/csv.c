@@ -39,7 +39,7 @@ struct CsvReader {
 	size_t record_size;
 
 	struct table_cell *cells;
-	size_t *doubled; /* indexes of cells with doubled quotes to undo */
+	size_t *doubled; /* indexes of cells with doubled or escaped quotes to undo */
 	size_t cell_capacity;
 	size_t cell_count;
 	size_t doubled_count;
@@ -129,28 +129,41 @@ static int scan_after_quote(CsvReader *reader, const char **p, const char *end) 
 	        reader->line, reader->cell_count);
 }
 
+/* The quote that closes the field which begins at `from`; NULL if it is not there yet. */
+static const char *find_closing(const CsvReader *reader, const char *from, const char *end, bool *ret_marked) {
+	char quote = reader->dialect.quote, escape = reader->dialect.escape;
+	bool at_end = reader->window.at_end;
+	for (const char *at = from;;) {
+		if (escape)
+			at = find_either(at, end, quote, escape);
+		else
+			at = at < end ? memchr(at, quote, (size_t)(end - at)) : end;
+		if (!at || at >= end)
+			return NULL;
+		bool is_last = at + 1 == end;
+		if (is_last && !at_end)
+			return NULL;
+		if (*at == quote && (is_last || at[1] != quote))
+			return at;
+		*ret_marked = true;
+		at += is_last ? 1 : 2;
+	}
+}
+
 /* *p stands behind an opening quote. */
 static int scan_quoted(CsvReader *reader, const char **p, const char *end) {
-	char quote = reader->dialect.quote;
 	const char *from = *p;
-	const char *at = from;
-	bool doubled = false;
-	for (;;) {
-		at = at < end ? memchr(at, quote, (size_t)(end - at)) : NULL;
-		if (!at && reader->window.at_end)
-			return fault(EBADMSG, "line %" PRIu64 ": the quote that opens field %zu is never closed",
-			        reader->line, reader->cell_count + 1);
-		if (!at || (at + 1 == end && !reader->window.at_end))
-			return SCAN_MORE;
-		if (at + 1 == end || at[1] != quote)
-			break;
-		doubled = true;
-		at += 2;
-	}
+	bool marked = false;
+	const char *at = find_closing(reader, from, end, &marked);
+	if (!at && reader->window.at_end)
+		return fault(EBADMSG, "line %" PRIu64 ": the quote that opens field %zu is never closed", reader->line,
+		        reader->cell_count + 1);
+	if (!at)
+		return SCAN_MORE;
 	int rc = add_cell(reader, from, (size_t)(at - from));
 	if (rc < 0)
 		return rc;
-	if (doubled)
+	if (marked)
 		reader->doubled[reader->doubled_count++] = reader->cell_count - 1;
 	*p = at + 1;
 	return scan_after_quote(reader, p, end);
@@ -183,7 +196,7 @@ static int scan_record(CsvReader *reader, size_t *ret_next) {
 	reader->doubled_count = 0;
 	int rc;
 	do {
-		if (p < end && *p == quote) {
+		if (p < end && *p == quote && quote) {
 			p++;
 			rc = scan_quoted(reader, &p, end);
 		} else {
@@ -194,29 +207,32 @@ static int scan_record(CsvReader *reader, size_t *ret_next) {
 	return rc;
 }
 
+static char newline_of(const CsvReader *reader) {
+	return reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
+}
+
 static int fill(CsvReader *reader) {
-	int rc = window_fill(&reader->window);
+	int rc = window_fill(&reader->window, reader->line, newline_of(reader));
 	if (rc != -EMSGSIZE)
 		return rc;
 	return fault(EMSGSIZE, "line %" PRIu64 ": the record is longer than %zu bytes (is a quote not closed?)",
 	        reader->line, reader->window.most);
 }
 
-static char newline_of(const CsvReader *reader) {
-	return reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
-}
-
-/* Makes "" of doubled quotes one quote, in the buffer. */
-static void undo_doubling(CsvReader *reader) {
-	char quote = reader->dialect.quote;
+/* Makes one quote of doubled ones and of one behind an escape, in the buffer. */
+static void undo_marks(CsvReader *reader) {
+	char quote = reader->dialect.quote, escape = reader->dialect.escape;
 	for (size_t i = 0; i < reader->doubled_count; i++) {
 		struct table_cell *cell = &reader->cells[reader->doubled[i]];
 		char *to = reader->window.bytes + (cell->data - reader->window.bytes);
 		size_t kept = 0;
 		for (size_t j = 0; j < cell->size; j++) {
+			bool has_next = j + 1 < cell->size;
+			bool escapes =
+			        has_next && escape && to[j] == escape && (to[j + 1] == quote || to[j + 1] == escape);
+			bool doubles = has_next && to[j] == quote && to[j + 1] == quote;
+			j += escapes || doubles;
 			to[kept++] = to[j];
-			if (to[j] == quote)
-				j++;
 		}
 		cell->size = kept;
 	}
@@ -279,7 +295,7 @@ static int next_row(CsvReader *reader) {
 		reader->line += window_newlines(&reader->window, reader->record_start,
 		        reader->record_start + reader->record_size, newline_of(reader));
 		if (!blank) {
-			undo_doubling(reader);
+			undo_marks(reader);
 			return 1;
 		}
 	}
@@ -358,11 +374,13 @@ static int read_header(CsvReader *reader) {
 }
 
 static int check_options(const struct csv_options *options) {
-	unsigned char delimiter = (unsigned char)options->delimiter;
+	unsigned char delimiter = (unsigned char)options->delimiter, escape = (unsigned char)options->escape;
 	if (delimiter > 0x7e || (delimiter && (strchr("\"\r\n", delimiter) || delimiter == options->quote)))
 		return fault(EINVAL, "delimiter: one ASCII character that is neither quote nor newline");
-	if (options->quote && options->quote != '"' && options->quote != '\'')
-		return fault(EINVAL, "quote: either \" or '");
+	if (options->quote && options->quote != '"' && options->quote != '\'' && options->quote != CSV_NONE)
+		return fault(EINVAL, "quote: either \" or ' or none");
+	if (escape > 0x7f || (escape && (strchr("\"'\r\n", escape) || escape == delimiter)))
+		return fault(EINVAL, "escape: one ASCII character that is neither quote, delimiter nor newline");
 	return 0;
 }
 

@@ -5,11 +5,11 @@
  *                        └─ the first 64 KiB also tell the dialect
  *
  * Memory is constant but for one record, which is bounded. What is read: UTF-8 with or without BOM; delimiter , ; tab
- * or |; quote " or ' with doubled quotes inside; LF, CRLF (also mixed with LF) or CR; newlines inside quotes. A quote
- * that does not open a field is an ordinary character. Blank lines are skipped, except in a table of one column, where
- * a blank line is an empty cell. Everything else is an error that names the line: a row with more or fewer fields than
- * the first one, text after a closing quote, an unclosed quote, bytes that are not UTF-8, NUL bytes. Nothing is guessed
- * or repaired after the first record.
+ * or |; quote " or ' (or none) with doubled quotes inside, or quotes and backslashes behind a backslash; LF, CRLF (also
+ * mixed with LF) or CR; newlines inside quotes. A quote that does not open a field is an ordinary character. Blank
+ * lines are skipped, except in a table of one column, where a blank line is an empty cell. Everything else is an error
+ * that names the line: a row with more or fewer fields than the first one, text after a closing quote, an unclosed
+ * quote, bytes that are not UTF-8, NUL bytes. Nothing is guessed or repaired after the first record.
  */
 #pragma once
 
@@ -26,7 +26,9 @@ enum csv_newline { CSV_NEWLINE_LF, CSV_NEWLINE_CRLF, CSV_NEWLINE_CR };
 /* How a file is written; detected or given, and recorded in verdicts. */
 struct csv_dialect {
 	char delimiter; /* ',', ';', '\t', '|' or another given byte; 0 if the table has one column and needs none */
-	char quote;     /* '"' or '\'' */
+	char quote;     /* '"' or '\''; 0: none */
+	char escape; /* inside quotes, before a quote or itself; before anything else it is a byte like others; 0: none
+	              */
 	enum csv_newline newline;
 	bool header; /* the first record holds the columns' names */
 	bool bom;
@@ -34,10 +36,13 @@ struct csv_dialect {
 
 enum csv_header { CSV_HEADER_DETECT, CSV_HEADER_YES, CSV_HEADER_NO };
 
+#define CSV_NONE ((char)0x7f)
+
 /* All zero means: detect everything, default limits. */
 struct csv_options {
 	char delimiter; /* 0: detect. A given one must be ASCII and neither a quote nor a newline. */
-	char quote;     /* 0: detect */
+	char quote;     /* 0: detect; CSV_NONE: the file knows no quotes */
+	char escape;    /* 0: detect; CSV_NONE: only doubled quotes; or an ASCII byte */
 	enum csv_header header;
 	size_t max_record_bytes; /* 0: CSV_MAX_RECORD_BYTES; a longer record is an error */
 	size_t max_columns;      /* 0: CSV_MAX_COLUMNS */

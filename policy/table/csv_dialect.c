@@ -11,10 +11,10 @@ struct split {
 	uint64_t fields;     /* of the first record */
 };
 
-static void split_end_record(struct split *split, uint64_t fields) {
+static void split_end_record(struct split *split, uint64_t fields, bool broken) {
 	if (split->records++ == 0)
 		split->fields = fields;
-	if (fields == split->fields)
+	if (fields == split->fields && !broken)
 		split->like_first++;
 }
 
@@ -22,31 +22,57 @@ static bool is_newline(uint8_t c) {
 	return c == '\n' || c == '\r';
 }
 
-/* Counts records and fields; a last record that the sample cuts off does not count. */
-static struct split split_sample(struct bytes sample, bool whole, uint8_t delimiter, uint8_t quote) {
+/* What stands between two delimiters. */
+enum place { AT_START, PLAIN, QUOTED, CLOSED };
+
+struct marks {
+	uint8_t delimiter, quote, escape; /* 0: none */
+};
+
+/* Where the byte behind `place` stands; *i moves over what an escape takes the meaning from. */
+static enum place step_inside(struct bytes sample, const struct marks *marks, enum place place, size_t *i) {
+	uint8_t c = sample.data[*i];
+	if (place == QUOTED && marks->escape && c == marks->escape) {
+		++*i;
+		return QUOTED;
+	}
+	if (marks->quote && c == marks->quote) {
+		if (place == QUOTED)
+			return CLOSED;
+		return place == PLAIN ? PLAIN : QUOTED; /* behind a closed one it is a doubled one */
+	}
+	return place == AT_START ? PLAIN : place;
+}
+
+/* Counts records and fields; a last record that the sample cuts off does not count. One with text behind a closing
+ * quote is like no other. */
+static struct split split_sample(struct bytes sample, bool whole, const struct marks *marks) {
 	struct split split = {0};
 	uint64_t fields = 1;
-	bool quoted = false;
-	size_t start = 0;
+	enum place place = AT_START;
+	bool broken = false;
 	size_t record = 0;
 	for (size_t i = 0; i < sample.size; i++) {
 		uint8_t c = sample.data[i];
-		if (quoted) {
-			quoted = c != quote;
-		} else if (c == quote && (i == start || (i > start && sample.data[i - 1] == quote))) {
-			quoted = true;
-		} else if (c == delimiter) {
-			fields++;
-			start = i + 1;
-		} else if (is_newline(c)) {
-			if (i > record)
-				split_end_record(&split, fields);
-			fields = 1;
-			start = record = i + 1;
+		bool ends = place != QUOTED && (c == marks->delimiter || is_newline(c));
+		if (!ends) {
+			broken |= place == CLOSED && c != marks->quote;
+			place = step_inside(sample, marks, place, &i);
+			continue;
 		}
+		place = AT_START;
+		if (c == marks->delimiter) {
+			fields++;
+			continue;
+		}
+		if (i > record)
+			split_end_record(&split, fields, broken);
+		fields = 1;
+		broken = false;
+		record = i + 1;
 	}
 	if (record < sample.size && (whole || split.records == 0))
-		split_end_record(&split, fields);
+		split_end_record(&split, fields, broken || place == QUOTED);
 	return split;
 }
 
@@ -57,31 +83,45 @@ static bool better(const struct split *a, const struct split *b) {
 	return left != right ? left > right : a->fields > b->fields;
 }
 
-static char detect_delimiter(struct bytes sample, bool whole, uint8_t quote) {
+/* Tries all delimiters with and without escapes, or those that are given. The reading found is in `marks`; without any
+ * its delimiter is 0. */
+static struct split detect_marks(
+        struct bytes sample, bool whole, struct marks *marks, bool any_delimiter, bool any_escape) {
+	const uint8_t escapes[] = {any_escape ? 0 : marks->escape, '\\'};
+	bool may_escape =
+	        any_escape && marks->quote && memmem(sample.data, sample.size, (uint8_t[]){'\\', marks->quote}, 2);
+	struct marks tried = *marks, best_marks = {.quote = marks->quote, .escape = escapes[0]};
 	struct split best = {0};
-	char found = 0;
-	for (size_t i = 0; i < sizeof delimiters; i++) {
-		struct split split = split_sample(sample, whole, (uint8_t)delimiters[i], quote);
-		if (split.fields > 1 && (!found || better(&split, &best))) {
-			best = split;
-			found = delimiters[i];
+	for (size_t e = 0; e < (may_escape ? 2 : 1); e++) {
+		tried.escape = escapes[e];
+		for (size_t i = 0; i < (any_delimiter ? sizeof delimiters : 1); i++) {
+			if (any_delimiter)
+				tried.delimiter = (uint8_t)delimiters[i];
+			struct split split = split_sample(sample, whole, &tried);
+			bool counts = split.fields > 1 || !any_delimiter;
+			if (counts && (best.records == 0 || better(&split, &best))) {
+				best = split;
+				best_marks = tried;
+			}
 		}
 	}
-	return found;
+	*marks = best_marks;
+	return best;
 }
 
 char csv_doubt_delimiter(struct bytes sample, bool whole, const struct csv_dialect *dialect, size_t *ret_fields) {
-	uint8_t quote = (uint8_t)dialect->quote;
-	struct split given = split_sample(sample, whole, (uint8_t)dialect->delimiter, quote);
-	char other = given.fields > 1 ? 0 : detect_delimiter(sample, whole, quote);
+	struct marks marks = {.delimiter = (uint8_t)dialect->delimiter,
+	        .quote = (uint8_t)dialect->quote,
+	        .escape = (uint8_t)dialect->escape};
+	struct split given = split_sample(sample, whole, &marks);
 	*ret_fields = 0;
-	if (!other)
+	if (given.fields > 1)
 		return 0;
-	struct split split = split_sample(sample, whole, (uint8_t)other, quote);
-	if (split.like_first * 10 < split.records * 9)
+	struct split split = detect_marks(sample, whole, &marks, true, false);
+	if (!marks.delimiter || split.like_first * 10 < split.records * 9)
 		return 0;
 	*ret_fields = (size_t)split.fields;
-	return other;
+	return (char)marks.delimiter;
 }
 
 static bool at_field_end(struct bytes sample, size_t i) {
@@ -110,11 +150,13 @@ static char detect_quote(struct bytes sample) {
 	return closed > 1 && open == 0 ? '\'' : '"';
 }
 
-static enum csv_newline detect_newline(struct bytes sample, uint8_t quote) {
+static enum csv_newline detect_newline(struct bytes sample, uint8_t quote, uint8_t escape) {
 	bool quoted = false;
 	for (size_t i = 0; i < sample.size; i++) {
 		uint8_t c = sample.data[i];
-		if (c == quote && (quoted || i == 0 || at_field_end(sample, i - 1)))
+		if (quoted && escape && c == escape)
+			i++;
+		else if (quote && c == quote && (quoted || i == 0 || at_field_end(sample, i - 1)))
 			quoted = !quoted;
 		else if (!quoted && c == '\n')
 			return CSV_NEWLINE_LF;
@@ -131,9 +173,15 @@ struct csv_dialect csv_detect(struct bytes sample, bool whole, const struct csv_
 		sample = bytes_of(sample.data + 3, sample.size - 3);
 	}
 	dialect.quote = options->quote ? options->quote : detect_quote(sample);
-	dialect.delimiter =
-	        options->delimiter ? options->delimiter : detect_delimiter(sample, whole, (uint8_t)dialect.quote);
-	dialect.newline = detect_newline(sample, (uint8_t)dialect.quote);
+	if (dialect.quote == CSV_NONE)
+		dialect.quote = 0;
+	struct marks marks = {.delimiter = (uint8_t)options->delimiter,
+	        .quote = (uint8_t)dialect.quote,
+	        .escape = options->escape == CSV_NONE ? 0 : (uint8_t)options->escape};
+	(void)detect_marks(sample, whole, &marks, !options->delimiter, !options->escape);
+	dialect.delimiter = (char)marks.delimiter;
+	dialect.escape = (char)marks.escape;
+	dialect.newline = detect_newline(sample, marks.quote, marks.escape);
 	return dialect;
 }
 
@@ -182,10 +230,11 @@ static void byte_text(char c, char ret_text[static 8]) {
 void csv_dialect_text(const struct csv_dialect *dialect, char *ret_text, size_t size) {
 	static const char *const newlines[] = {
 	        [CSV_NEWLINE_LF] = "LF", [CSV_NEWLINE_CRLF] = "CRLF", [CSV_NEWLINE_CR] = "CR"};
-	char delimiter[8];
-	char quote[8];
+	char delimiter[8], quote[8], escape[8];
 	byte_text(dialect->delimiter, delimiter);
 	byte_text(dialect->quote, quote);
-	(void)snprintf(ret_text, size, "delimiter %s, quote %s, %s, %s%s", delimiter, quote, newlines[dialect->newline],
+	byte_text(dialect->escape, escape);
+	(void)snprintf(ret_text, size, "delimiter %s, quote %s%s%s, %s, %s%s", delimiter, quote,
+	        dialect->escape ? ", escape " : "", dialect->escape ? escape : "", newlines[dialect->newline],
 	        dialect->header ? "header" : "no header", dialect->bom ? ", BOM" : "");
 }

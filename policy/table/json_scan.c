@@ -1,5 +1,7 @@
 #include "policy/table/json_scan.h"
 
+#include "policy/table/utf8.h"
+
 #include <stdint.h>
 
 #ifdef __SSE2__
@@ -121,26 +123,6 @@ static bool scan_string(struct json_scan *scan, struct json_value *ret_value) {
 	return true;
 }
 
-static char *put_utf8(char *to, uint32_t code) {
-	if (code < 0x80) {
-		*to++ = (char)code;
-		return to;
-	}
-	if (code < 0x800) {
-		*to++ = (char)(0xc0 | code >> 6);
-	} else {
-		if (code < 0x10000) {
-			*to++ = (char)(0xe0 | code >> 12);
-		} else {
-			*to++ = (char)(0xf0 | code >> 18);
-			*to++ = (char)(0x80 | (code >> 12 & 0x3f));
-		}
-		*to++ = (char)(0x80 | (code >> 6 & 0x3f));
-	}
-	*to++ = (char)(0x80 | (code & 0x3f));
-	return to;
-}
-
 size_t json_unescape(char *text, size_t size) {
 	const char *p = text, *end = text + size;
 	char *to = text;
@@ -151,7 +133,7 @@ size_t json_unescape(char *text, size_t size) {
 			*to++ = *p++;
 			continue;
 		}
-		to = put_utf8(to, code);
+		to += utf8_put(to, code);
 		p += length;
 	}
 	return (size_t)(to - text);

@@ -206,7 +206,7 @@ static int find_line(JsonlReader *reader, size_t *ret_size, size_t *ret_next) {
 			*ret_next = window->start + size + (newline ? 1 : 0);
 			return have > 0;
 		}
-		int rc = window_fill(window);
+		int rc = window_fill(window, reader->line, '\n');
 		if (rc == -EMSGSIZE)
 			return fault(EMSGSIZE, "line %" PRIu64 ": the line is longer than %zu bytes", reader->line,
 			        window->most);
@@ -304,7 +304,7 @@ static int read_sample(JsonlReader *reader) {
 	struct window *window = &reader->window;
 	size_t next;
 	while (window->end < 3 && !window->at_end) {
-		int rc = window_fill(window);
+		int rc = window_fill(window, reader->line, '\n');
 		if (rc < 0)
 			return rc;
 	}
@@ -312,7 +312,7 @@ static int read_sample(JsonlReader *reader) {
 	window->start = reader->bom ? 3 : 0;
 	int rc = find_first_line(reader, &next);
 	while (rc > 0 && window->end - window->start < reader->options.sample_bytes && !window->at_end)
-		if ((rc = window_fill(window)) == 0)
+		if ((rc = window_fill(window, reader->line, '\n')) == 0)
 			rc = 1;
 	if (rc <= 0)
 		return rc < 0 ? rc : fault(ENODATA, "the file is empty: it holds no object");

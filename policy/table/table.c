@@ -1,6 +1,7 @@
 #include "policy/table/table.h"
 
 #include "crypto/base/fault.h"
+#include "policy/table/encoding.h"
 #include "policy/table/peek.h"
 #include "policy/table/table_format.h"
 #include "policy/table/unsupported.h"
@@ -15,11 +16,14 @@ struct TableReader {
 	enum packing packing;
 	Unpacker *unpacker;
 	struct peek text; /* unpacked; not used for a file that is not packed */
+	Decoder *decoder;
+	struct peek decoded; /* of UTF-16 only */
 	enum table_type type;
 	const struct table_format *format;
 	void *own; /* the format's reader */
 	struct table_shape shape;
 	char dialect[TABLE_DIALECT_BYTES + 64]; /* with what the layers say */
+	char warning[128];
 };
 
 /* ---- what the file is ---- */
@@ -83,6 +87,29 @@ static int unpack(TableReader *reader, const struct unpack_limits *limits, struc
 	return rc < 0 ? rc : peek_fill(&reader->text, unpacker_source(reader->unpacker));
 }
 
+/* UTF-16 is decoded before its first characters can be looked at. */
+static int decode_utf16(TableReader *reader, struct peek **text) {
+	enum encoding encoding = encoding_of(peek_head(*text));
+	if (encoding == ENCODING_ASCII)
+		return 0;
+	struct table_source source = peek_source(*text);
+	int rc = decoder_new(encoding, &source, &reader->decoder);
+	*text = &reader->decoded;
+	if (rc >= 0)
+		rc = peek_fill(&reader->decoded, decoder_source(reader->decoder));
+	return rc == -EILSEQ ? fault_while(rc, "near line 1") : rc;
+}
+
+/* JSON Lines are UTF-8 by their definition; a CSV is whatever a program made of it. */
+static int decode_bytes(TableReader *reader, struct table_source *source) {
+	if (reader->decoder || reader->type != TABLE_CSV)
+		return 0;
+	int rc = decoder_new(ENCODING_ASCII, source, &reader->decoder);
+	if (rc >= 0)
+		*source = decoder_source(reader->decoder);
+	return rc;
+}
+
 static int open_layers(TableReader *reader, const struct table_options *options) {
 	struct peek *text;
 	int rc = unpack(reader, &options->unpack, &text);
@@ -91,14 +118,12 @@ static int open_layers(TableReader *reader, const struct table_options *options)
 	if (text->size == 0)
 		return fault(ENODATA, "the file has no bytes%s%s", reader->packing ? " in its " : "",
 		        packing_word(reader->packing));
-	if ((rc = settle_type(reader, options, text)) < 0)
+	if ((rc = decode_utf16(reader, &text)) < 0 || (rc = settle_type(reader, options, text)) < 0)
 		return rc;
 	struct table_source source = peek_source(text);
-	if ((rc = reader->format->open(&source, options, &reader->own, &reader->shape)) < 0)
+	if ((rc = decode_bytes(reader, &source)) < 0)
 		return rc;
-	(void)snprintf(reader->dialect, sizeof reader->dialect, "%s%s%s", packing_word(reader->packing),
-	        reader->packing ? ", " : "", reader->shape.dialect);
-	return 0;
+	return reader->format->open(&source, options, &reader->own, &reader->shape);
 }
 
 int table_open(table_read_function *read, void *ctx, const struct table_options *options, TableReader **ret_reader) {
@@ -118,13 +143,24 @@ void table_close(TableReader *reader) {
 		return;
 	if (reader->own)
 		reader->format->close(reader->own);
+	peek_release(&reader->decoded);
+	decoder_free(reader->decoder);
 	peek_release(&reader->text);
 	unpacker_free(reader->unpacker);
 	peek_release(&reader->file);
 	free(reader);
 }
 
-const char *table_dialect_text(const TableReader *reader) {
+/* The encoding, if it is none that is read as it is; NULL. */
+static const char *foreign_encoding(const TableReader *reader) {
+	enum encoding encoding = reader->decoder ? decoder_encoding(reader->decoder) : ENCODING_ASCII;
+	return encoding == ENCODING_ASCII || encoding == ENCODING_UTF8 ? NULL : encoding_word(encoding);
+}
+
+const char *table_dialect_text(TableReader *reader) {
+	const char *encoding = foreign_encoding(reader);
+	(void)snprintf(reader->dialect, sizeof reader->dialect, "%s%s%s%s%s", packing_word(reader->packing),
+	        reader->packing ? ", " : "", encoding ? encoding : "", encoding ? ", " : "", reader->shape.dialect);
 	return reader->dialect;
 }
 
@@ -140,7 +176,13 @@ const char *table_advice(const TableReader *reader) {
 	return reader->shape.advice;
 }
 
-const char *table_warning(const TableReader *reader, size_t i) {
+const char *table_warning(TableReader *reader, size_t i) {
+	const char *encoding = foreign_encoding(reader);
+	if (encoding && i-- == 0) {
+		(void)snprintf(reader->warning, sizeof reader->warning,
+		        "the file is written in %s; it was read as if it had been converted to UTF-8", encoding);
+		return reader->warning;
+	}
 	const char *warning = i == 0 && reader->format->warning ? reader->format->warning(reader->own) : "";
 	return warning[0] ? warning : NULL;
 }
@@ -166,5 +208,5 @@ struct table_place table_place(const TableReader *reader) {
 }
 
 bool table_is_plain(const TableReader *reader) {
-	return reader->packing == PACKING_NONE;
+	return reader->packing == PACKING_NONE && !foreign_encoding(reader);
 }

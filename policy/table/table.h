@@ -1,7 +1,7 @@
 /*
  * table: rows of cells, whatever the file is written in.
  *
- *     bytes ──▶ unpacked, if they are gzip or zstd ──▶ CSV or JSON Lines ──▶ header, row, row, …
+ *     bytes ──▶ unpacked (gzip, zstd) ──▶ decoded (UTF-16, windows-1252) ──▶ CSV or JSON Lines ──▶ header, row, …
  *
  * What they are tell the options, the bytes or the name.
  *
@@ -47,8 +47,9 @@ int table_open(table_read_function *read, void *ctx, const struct table_options 
 void table_close(TableReader *reader);
 DEFINE_CLEANUP(TableReader, table_close);
 
-/* How the file is written, in words for the verdict ("delimiter ';', quote '\"', CRLF, header"). */
-const char *table_dialect_text(const TableReader *reader);
+/* How the file is written, in words for the verdict ("gzip, windows-1252, delimiter ';', quote '\"', CRLF, header").
+ * The encoding may show as late as in the last row. */
+const char *table_dialect_text(TableReader *reader);
 
 /* CSV or JSON Lines. */
 enum table_type table_type_of(const TableReader *reader);
@@ -61,8 +62,8 @@ const struct csv_dialect *table_csv_dialect(const TableReader *reader);
 const char *table_advice(const TableReader *reader);
 
 /* What there is to say of the rows so far, each a sentence; NULL past the last. Rows that were read after it was asked
- * may add some. */
-const char *table_warning(const TableReader *reader, size_t i);
+ * may add some. Valid until the next call. */
+const char *table_warning(TableReader *reader, size_t i);
 
 /* Number of cells in every row, and the columns' names; they are valid until table_close(). */
 size_t table_columns(const TableReader *reader);
@@ -85,5 +86,5 @@ struct table_place {
 /* Of the last row. */
 struct table_place table_place(const TableReader *reader);
 
-/* Is the text that is read the input's own bytes, so neither packed nor in another encoding? */
+/* Is the text that is read the input's own bytes, so neither packed nor in another encoding? To be asked at the end. */
 bool table_is_plain(const TableReader *reader);

@@ -61,3 +61,31 @@ size_t utf8_cut(const char *text, size_t size, size_t most) {
 		most--;
 	return most;
 }
+
+size_t utf8_put(char *to, uint32_t code) {
+	if (code < 0x80) {
+		*to = (char)code;
+		return 1;
+	}
+	size_t size = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+	static const uint8_t leads[] = {0, 0, 0xc0, 0xe0, 0xf0};
+	for (size_t i = size - 1; i > 0; i--) {
+		to[i] = (char)(0x80 | (code & 0x3f));
+		code >>= 6;
+	}
+	to[0] = (char)(leads[size] | code);
+	return size;
+}
+
+size_t ascii_prefix(const char *text, size_t size) {
+	size_t i = 0;
+	uint64_t words[4];
+	for (; size - i >= sizeof words; i += sizeof words) {
+		memcpy(words, text + i, sizeof words);
+		if ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080u)
+			break;
+	}
+	while (i < size && (uint8_t)text[i] < 0x80)
+		i++;
+	return i;
+}

@@ -15,3 +15,9 @@ size_t utf8_length(const char *text, size_t size);
 
 /* The most bytes, up to `most`, that end with a whole character of valid UTF-8. */
 size_t utf8_cut(const char *text, size_t size, size_t most);
+
+/* Writes a code point, up to U+10FFFF; returns how many bytes it takes, at most 4. */
+size_t utf8_put(char *to, uint32_t code);
+
+/* Length of the longest prefix that has no byte from 0x80 on. */
+size_t ascii_prefix(const char *text, size_t size);

@@ -21,7 +21,7 @@ static int grow(struct window *window) {
 	return 0;
 }
 
-int window_fill(struct window *window) {
+int window_fill(struct window *window, uint64_t line, char newline) {
 	if (window->start > 0) {
 		memmove(window->bytes, window->bytes + window->start, window->end - window->start);
 		window->end -= window->start;
@@ -33,6 +33,9 @@ int window_fill(struct window *window) {
 		if (rc < 0)
 			return rc;
 		int got = source_take(&window->source, window->bytes + window->end, window->capacity - window->end);
+		if (got == -EILSEQ)
+			return fault_while(got, "line %" PRIu64,
+			        line + window_newlines(window, window->start, window->end, newline));
 		if (got < 0)
 			return got;
 		window->end += (size_t)got;

@@ -28,8 +28,9 @@ struct window {
 
 /* Reads at least as much as is there (so that who begins again at `start` reads nothing more than twice) or up to the
  * source's end. Pointers into the window are void afterwards. -ENOMEM and -EMSGSIZE (the record from `start` on is
- * longer than `most`; without words), or the source's own error. */
-int window_fill(struct window *window);
+ * longer than `most`; without words), or the source's own error. `line` is where `start` stands: to words about what is
+ * no text (-EILSEQ) the line where that is is added. */
+int window_fill(struct window *window, uint64_t line, char newline);
 void window_release(struct window *window);
 
 /* How many newlines stand in a part of the window. */

@@ -29,6 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct csv_options options = {.header = data[1] % 3u, .max_record_bytes = 1000, .max_columns = 50};
 	if (data[1] & 0x40)
 		options.delimiter = ';';
+	if (data[1] & 0x20)
+		options.escape = '\\';
+	if ((data[1] & 0x18) == 0x18)
+		options.quote = CSV_NONE;
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	if (csv_open(source_read, &source, &options, &reader) < 0)
 		return 0;

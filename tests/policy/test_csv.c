@@ -103,6 +103,46 @@ static void plain_and_quoted_fields_are_read(void **state) {
 	assert_reads("a,b\n1,\n,2\n,", "a|b\n1|\n|2\n|\n");
 }
 
+static void backslashes_before_quotes_are_detected_and_undone(void **state) {
+	(void)state;
+	assert_reads("a,b\n\"say \\\"hi\\\" now\",1\n\"c:\\\\\",2\n\"\\n \"\"x\"\"\",3\n",
+	        "a|b\nsay \"hi\" now|1\nc:\\|2\n\\n \"x\"|3\n");
+	assert_dialect("a,b\n\"say \\\"hi\\\" now\",1\n", "delimiter ',', quote '\"', escape '\\', LF, header");
+	assert_dialect(
+	        "a;b\n\"1, \\\"2\\\", 3, 4\";5\n\"6\";7\n", "delimiter ';', quote '\"', escape '\\', LF, header");
+	/* A backslash at a field's end says nothing while the plain reading fits. */
+	assert_dialect("a,b\n\"c:\\dir\\\",1\n", "delimiter ',', quote '\"', LF, header");
+	assert_reads("a,b\n\"c:\\dir\\\",1\n", "a|b\nc:\\dir\\|1\n");
+	assert_reads("a,b\nx\\,1\n\\N,2\n", "a|b\nx\\|1\n\\N|2\n");
+}
+
+static void an_escape_or_no_quote_can_be_given(void **state) {
+	(void)state;
+	static const struct {
+		const char *text;
+		struct csv_options options;
+		const char *expected;
+	} cases[] = {
+	        {"a,b\n\"x\\\",1\",2\n", {.escape = '\\'}, "a|b\nx\",1|2\n"},
+	        {"a,b\n\"x^\"y^^\",2\n", {.escape = '^'}, "a|b\nx\"y^|2\n"},
+	        {"a,b\n\"x\\\",2\n", {.escape = CSV_NONE}, "a|b\nx\\|2\n"},
+	        {"a,b\n\"x,2\n\"\"y,'3'\n", {.quote = CSV_NONE}, "a|b\n\"x|2\n\"\"y|'3'\n"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		for (size_t step = 0; step < 4; step++) {
+			_cleanup_(freep) char *got = NULL;
+			struct source source = source_of(cases[i].text, step);
+			if (read_all(&source, &cases[i].options, &got, NULL) < 0)
+				fail_msg("%s", fault_message());
+			assert_string_equal(got, cases[i].expected);
+		}
+	}
+	struct csv_options wrong = {.escape = '"'};
+	struct source source = source_of("a,b\n", 0);
+	_cleanup_(freep) char *none = NULL;
+	assert_int_equal(read_all(&source, &wrong, &none, NULL), -EINVAL);
+}
+
 static void every_newline_is_understood(void **state) {
 	(void)state;
 	assert_reads("a,b\r\n1,\"2\"\r\n3,4\r\n", "a|b\n1|2\n3|4\n");
@@ -280,45 +320,68 @@ static void bytes_are_counted_over_many_buffers(void **state) {
 	assert_int_equal(csv_next(reader, &cells), 0);
 }
 
-/* One case of the csv-spectrum collection: csvs/NAME.csv read as json/NAME.json. */
-static void check_spectrum(const char *data, const char *name) {
+/* Reads csvs/NAME.csv. Its lines end as the collection's attributes say, whatever they did on the way here. */
+static size_t load_spectrum(const char *data, const char *name, char text[static 8192]) {
 	char path[512];
+	(void)snprintf(path, sizeof path, "%s/csv/csv-spectrum/csvs/%s.csv", data, name);
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	bool crlf = strlen(name) > 5 && strcmp(name + strlen(name) - 5, "_crlf") == 0;
+	size_t size = 0;
+	for (int c, last = 0; (c = fgetc(file)) != EOF && size + 2 < 8192; last = c) {
+		if (crlf && c == '\n' && last != '\r')
+			text[size++] = '\r';
+		text[size++] = (char)c;
+	}
+	fclose(file);
+	return size;
+}
+
+/* The phone number of location_coordinates is another one in the collection's JSON than in its CSV. */
+static bool is_their_mistake(const char *name, const char *key) {
+	return strcmp(name, "location_coordinates") == 0 && strcmp(key, "Contact Phone Number") == 0;
+}
+
+static void compare_row(const char *name, const CsvReader *reader, const struct table_cell *cells, json_t *object) {
+	const struct table_cell *header = csv_header_of(reader);
+	assert_int_equal(json_object_size(object), csv_columns(reader));
+	for (size_t i = 0; i < csv_columns(reader); i++) {
+		char key[64];
+		(void)snprintf(key, sizeof key, "%.*s", (int)header[i].size, header[i].data);
+		json_t *value = json_object_get(object, key);
+		assert_non_null(value);
+		if (is_their_mistake(name, key))
+			assert_true(cell_equals(cells[i], "2095257564", 10));
+		else if (!cell_equals(cells[i], json_string_value(value), json_string_length(value)))
+			fail_msg("%s line %d %s: \"%.*s\"", name, (int)csv_line(reader), key, (int)cells[i].size,
+			        cells[i].data);
+	}
+}
+
+/* One case of the csv-spectrum collection: csvs/NAME.csv read as json/NAME.json, an array of rows or one row. */
+static void check_spectrum(const char *data, const char *name) {
+	char path[512], text[8192];
 	(void)snprintf(path, sizeof path, "%s/csv/csv-spectrum/json/%s.json", data, name);
 	json_t *expected = json_load_file(path, 0, NULL);
 	assert_non_null(expected);
-	(void)snprintf(path, sizeof path, "%s/csv/csv-spectrum/csvs/%s.csv", data, name);
-	char text[4096];
-	FILE *file = fopen(path, "r");
-	assert_non_null(file);
-	struct source source = {.text = text, .size = fread(text, 1, sizeof text, file)};
-	fclose(file);
+	struct source source = {.text = text, .size = load_spectrum(data, name, text)};
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
 	assert_int_equal(csv_open(source_read, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
-	const struct table_cell *header = csv_header_of(reader);
-	for (size_t row = 0; row < json_array_size(expected); row++) {
-		json_t *object = json_array_get(expected, row);
+	size_t rows = json_is_array(expected) ? json_array_size(expected) : 1;
+	for (size_t row = 0; row < rows; row++) {
 		assert_int_equal(csv_next(reader, &cells), 1);
-		assert_int_equal(json_object_size(object), csv_columns(reader));
-		for (size_t i = 0; i < csv_columns(reader); i++) {
-			char key[64];
-			(void)snprintf(key, sizeof key, "%.*s", (int)header[i].size, header[i].data);
-			json_t *value = json_object_get(object, key);
-			assert_non_null(value);
-			if (!cell_equals(cells[i], json_string_value(value), json_string_length(value)))
-				fail_msg("%s row %zu %s: \"%.*s\"", name, row, key, (int)cells[i].size, cells[i].data);
-		}
+		compare_row(name, reader, cells, json_is_array(expected) ? json_array_get(expected, row) : expected);
 	}
 	assert_int_equal(csv_next(reader, &cells), 0);
 	json_decref(expected);
 }
 
-/* Left out: location_coordinates, whose JSON holds another phone number than its CSV, and newlines_crlf, whose CSV is
- * stored with LF while its JSON has CRLF. */
 static void csv_spectrum_reads_as_its_json(void **state) {
 	(void)state;
 	static const char *const names[] = {"comma_in_quotes", "empty", "empty_crlf", "escaped_quotes", "json",
-	        "newlines", "quotes_and_newlines", "simple", "simple_crlf", "utf8"};
+	        "location_coordinates", "newlines", "newlines_crlf", "quotes_and_newlines", "simple", "simple_crlf",
+	        "utf8"};
 	const char *data = getenv("ASSAYFS_TEST_DATA");
 	char path[512];
 	(void)snprintf(path, sizeof path, "%s/csv/csv-spectrum/readme.md", data ? data : "");
@@ -333,6 +396,8 @@ static void csv_spectrum_reads_as_its_json(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(plain_and_quoted_fields_are_read),
+	        cmocka_unit_test(backslashes_before_quotes_are_detected_and_undone),
+	        cmocka_unit_test(an_escape_or_no_quote_can_be_given),
 	        cmocka_unit_test(every_newline_is_understood),
 	        cmocka_unit_test(blank_lines_are_skipped_but_in_one_column_they_are_cells),
 	        cmocka_unit_test(the_dialect_is_detected),

@@ -115,7 +115,7 @@ static void what_is_not_done_yet_is_said_and_never_ignored(void **state) {
 	policy_free(policy);
 	static const char *const unsupported[] = {"    on_failure: split\n", "    privacy: {detect: [EMAIL]}\n",
 	        "    complete: {marker: \"*.done\"}\n", "    complete: {sha256: \"*.sha256\"}\n",
-	        "    references: {r: Trusted/r.csv}\n", "    format: {quote: none}\n", "    keep: \"a = 1\"\n"};
+	        "    references: {r: Trusted/r.csv}\n", "    keep: \"a = 1\"\n"};
 	for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++) {
 		char yaml[512];
 		snprintf(yaml, sizeof yaml, DATASET "%s", unsupported[i]);
