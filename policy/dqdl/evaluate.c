@@ -62,9 +62,11 @@ int dqdl_evaluator_new(const Ruleset *ruleset, const struct dqdl_options *option
 }
 
 static void check_free(struct check *check) {
+	if (check->own && check->kind->release)
+		check->kind->release(check);
+	free(check->own);
 	free(check->columns);
 	free(check->reason);
-	free(check->own);
 	predicate_free(check->predicate);
 	for (size_t i = 0; i < check->metric_count; i++) {
 		union {
@@ -95,6 +97,8 @@ void dqdl_evaluator_free(DqdlEvaluator *evaluator) {
 	free(evaluator->checks);
 	free(evaluator->first_check);
 	free(evaluator->columns);
+	free(evaluator->names);
+	reference_free(evaluator->reference);
 	free(evaluator->scratch);
 	free(evaluator);
 }
@@ -118,23 +122,26 @@ static bool name_matches(enum match how, struct table_cell name, const char *wan
 	return at == name.size;
 }
 
-/* 0 with the column's index, or settles the check. */
-static int find_column(
-        struct check *check, const struct table_cell *names, size_t count, const char *wanted, size_t *ret_index) {
-	for (enum match how = MATCH_EXACT; how <= MATCH_CASELESS; how++) {
-		size_t found = 0;
+size_t column_find(const struct table_cell *names, size_t count, const char *wanted, size_t *ret_index) {
+	size_t found = 0;
+	for (enum match how = MATCH_EXACT; how <= MATCH_CASELESS && found == 0; how++) {
 		for (size_t i = 0; i < count; i++) {
 			if (!name_matches(how, names[i], wanted))
 				continue;
 			*ret_index = i;
 			found++;
 		}
-		if (found > 1)
-			return check_settle(check, DQDL_ERROR, "%zu columns are called \"%s\"", found, wanted);
-		if (found == 1)
-			return 0;
 	}
-	return check_settle(check, DQDL_FAILED, "the table has no column \"%s\"", wanted);
+	return found;
+}
+
+/* 0 with the column's index, or settles the check. */
+static int find_column(
+        struct check *check, const struct table_cell *names, size_t count, const char *wanted, size_t *ret_index) {
+	size_t found = column_find(names, count, wanted, ret_index);
+	if (found > 1)
+		return check_settle(check, DQDL_ERROR, "%zu columns are called \"%s\"", found, wanted);
+	return found == 1 ? 0 : check_settle(check, DQDL_FAILED, "the table has no column \"%s\"", wanted);
 }
 
 static int find_columns(struct check *check, const struct table_cell *names, size_t count) {
@@ -184,16 +191,31 @@ static int check_start(DqdlEvaluator *evaluator, struct check *check, const stru
 	return 0;
 }
 
+/* The caller's may be gone when the rows come. */
+static struct table_cell *copy_names(const struct table_cell *names, size_t count) {
+	size_t size = 0;
+	for (size_t i = 0; i < count; i++)
+		size += names[i].size;
+	struct table_cell *copy = malloc((count + 1) * sizeof *copy + size);
+	char *text = copy ? (char *)(copy + count + 1) : NULL;
+	for (size_t i = 0; copy && i < count; i++) {
+		copy[i] = (struct table_cell){.data = text, .size = names[i].size};
+		if (names[i].size > 0)
+			memcpy(text, names[i].data, names[i].size);
+		text += names[i].size;
+	}
+	return copy;
+}
+
 int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {
-	evaluator->names = names;
+	evaluator->names = copy_names(names, count);
 	evaluator->column_count = count;
 	evaluator->columns = calloc(count + 1, sizeof *evaluator->columns);
-	if (!evaluator->columns)
+	if (!evaluator->columns || !evaluator->names)
 		return evaluator_out_of_memory();
 	int rc = 0;
 	for (size_t i = 0; i < evaluator->check_count && rc == 0; i++)
-		rc = check_start(evaluator, &evaluator->checks[i], names, count);
-	evaluator->names = NULL; /* the caller's */
+		rc = check_start(evaluator, &evaluator->checks[i], evaluator->names, count);
 	return rc;
 }
 

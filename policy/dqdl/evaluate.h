@@ -1,7 +1,7 @@
 /*
  * evaluate: holds a table against a ruleset, in one pass over its rows.
  *
- *     new ─▶ header ─▶ row, row, … ─▶ finish ─▶ outcomes
+ *     new ─▶ header ─▶ (reference, its rows, its end)* ─▶ row, row, … ─▶ finish ─▶ outcomes
  *             └ after each row: which row-level rules it breaks     └▶ judge(row) again, with all known
  *
  * Which rule types there are, kinds.c says; any other, and functions in numbers (dynamic rules), give the outcome ERROR
@@ -79,6 +79,19 @@ DEFINE_CLEANUP(DqdlEvaluator, dqdl_evaluator_free);
 /* Tells the columns' names, once, before the rows. A rule that names a column that is not there fails; it is no error
  * here. -ENOMEM. */
 int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count);
+
+/*
+ * Other tables that rules name by an alias (RowCountMatch, ReferentialIntegrity …): after the header and before the
+ * first row, one after the other, each with its columns' names (which must be there until its end), its rows and its
+ * end. Rules keep of them what they need, within the memory's limit. One that was not fed is not there: the rules that
+ * name it fail. -ENOMEM.
+ */
+int dqdl_evaluator_reference(DqdlEvaluator *evaluator, const char *alias, const struct table_cell *names, size_t count);
+int dqdl_evaluator_reference_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);
+int dqdl_evaluator_reference_end(DqdlEvaluator *evaluator);
+
+/* After the header: does a rule that is not settled yet name that table? One that none names need not be fed. */
+bool dqdl_evaluator_wants(const DqdlEvaluator *evaluator, const char *alias);
 
 /* Feeds a row of as many cells as the header has; `line` is where it stands in the file. -ENOMEM. */
 int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);

@@ -61,6 +61,8 @@ struct check;
 /* Which of a rule's parameters name columns. */
 enum kind_columns { KIND_COLUMNS_ALL, KIND_COLUMNS_NONE, KIND_COLUMNS_OR_WHOLE_ROW /* none named: every column */ };
 
+struct reference;
+
 /* What a type of rule does. Functions may be NULL: nothing to do. */
 struct check_kind {
 	enum kind_columns columns;
@@ -76,6 +78,17 @@ struct check_kind {
 
 	/* All rows were fed: metrics, result and reason. */
 	int (*finish)(DqdlEvaluator *evaluator, struct check *check);
+
+	/* Of rules that look at other tables (reference.h): is that one of them? Then, before the first row, of each:
+	 * its columns are known; a row; it has ended. */
+	bool (*refers)(const struct check *check, const char *alias);
+	int (*reference)(DqdlEvaluator *evaluator, struct check *check, const struct reference *table);
+	int (*reference_row)(
+	        DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line);
+	int (*reference_end)(DqdlEvaluator *evaluator, struct check *check, const struct reference *table);
+
+	/* Frees what hangs on `own`, which may be NULL. */
+	void (*release)(struct check *check);
 };
 
 /* One rule that is no composite. */
@@ -91,7 +104,8 @@ struct check {
 	bool row_level;
 	Predicate *predicate;
 	struct tuple *tuple;
-	void *own;                    /* the kind's, in one allocation */
+	void *own;                    /* the kind's; it is freed, and what hangs on it by the kind's release */
+	bool is_reading;              /* it refers to the reference that is read */
 	struct first_lines failing;   /* whatever the column is */
 	struct first_lines undecided; /* that fail if an empty cell is NULL … */
 	bool fail_if_text;            /* … or, if this is set, if it is not */
@@ -114,14 +128,15 @@ struct DqdlEvaluator {
 	struct column *columns;
 	size_t column_count;
 	struct dqdl_file own_file;
-	const struct table_cell *names; /* of the columns, while checks are started */
-	struct filter *filters;         /* the first one: all rows */
+	struct table_cell *names; /* of the columns, with their texts in one allocation */
+	struct filter *filters;   /* the first one: all rows */
 	size_t filter_count;
 	struct check *checks; /* the leaves of all rules, from left to right */
 	size_t check_count;
 	size_t *first_check; /* of each rule */
 	struct tuple **tuples;
 	size_t tuple_count;
+	struct reference *reference; /* that is fed just now */
 	char *scratch;
 	size_t scratch_size;
 	struct dqdl_outcome *outcomes;
@@ -129,6 +144,10 @@ struct DqdlEvaluator {
 	char **reasons;              /* of composites */
 	bool finished;
 };
+
+/* evaluate.c: how many columns a rule means by that name (exactly, else without escapes, else whatever the case), and
+ * the last of them. */
+size_t column_find(const struct table_cell *names, size_t count, const char *wanted, size_t *ret_index);
 
 /* kinds.c: what the rule's type does; NULL when it is not supported yet. */
 const struct check_kind *kind_of(const struct dqdl_rule *rule);
@@ -142,6 +161,9 @@ extern const struct check_kind kind_is_unique, kind_tuple_metric, kind_duplicate
 extern const struct check_kind kind_numbers, kind_correlation;
 extern const struct check_kind kind_file_size, kind_file_freshness, kind_file_uniqueness, kind_file_match;
 extern const struct check_kind kind_column_data_type, kind_data_freshness, kind_column_names;
+/* kind_reference.c, kind_reference_keys.c, kind_reference_schema.c, kind_reference_sums.c */
+extern const struct check_kind kind_row_count_match, kind_referential_integrity, kind_dataset_match;
+extern const struct check_kind kind_schema_match, kind_aggregate_match;
 
 /* settle.c */
 
@@ -155,6 +177,9 @@ int check_pass(struct check *check);
 
 /* Settles it as failed: the reason, then the first failing lines that were put into the check. */
 int check_fail_with_lines(struct check *check, const char *reason);
+
+/* Adds a metric by its whole name, which is copied. */
+int check_add_named_metric(struct check *check, const char *name, double value);
 
 /* Adds SUBJECT.NAME to a check's metrics, the subject being the table, a column or columns as the rule names them. */
 int check_add_metric(struct check *check, const char *name, double value);
@@ -195,6 +220,9 @@ int filters_ask(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64
 
 /* tuple.c */
 
+/* Room for `size` bytes at evaluator->scratch. */
+int evaluator_room(DqdlEvaluator *evaluator, size_t size);
+
 /* The tuple of the check's columns among its rows, new or shared. -ENOMEM. */
 int tuple_for(DqdlEvaluator *evaluator, struct check *check);
 void tuple_free(struct tuple *tuple);
@@ -205,6 +233,9 @@ int tuple_judge(DqdlEvaluator *evaluator, struct tuple *tuple, const struct tabl
 
 /* Has the last row's value occurred more than once, as far as is known? */
 bool tuple_is_repeated(const DqdlEvaluator *evaluator, const struct tuple *tuple);
+
+/* reference.c; NULL is allowed */
+void reference_free(struct reference *table);
 
 /* outcome.c: puts checks together to outcomes. */
 int outcomes_make(DqdlEvaluator *evaluator);

@@ -29,6 +29,11 @@ static const struct check_kind *const kinds[] = {
         [DQDL_COLUMN_DATA_TYPE] = &kind_column_data_type,
         [DQDL_DATA_FRESHNESS] = &kind_data_freshness,
         [DQDL_COLUMN_NAMES_MATCH_PATTERN] = &kind_column_names,
+        [DQDL_ROW_COUNT_MATCH] = &kind_row_count_match,
+        [DQDL_REFERENTIAL_INTEGRITY] = &kind_referential_integrity,
+        [DQDL_DATASET_MATCH] = &kind_dataset_match,
+        [DQDL_SCHEMA_MATCH] = &kind_schema_match,
+        [DQDL_AGGREGATE_MATCH] = &kind_aggregate_match,
 };
 
 const struct check_kind *kind_of(const struct dqdl_rule *rule) {

@@ -56,6 +56,18 @@ void number_text(double value, char ret_text[static 32]) {
 	}
 }
 
+int check_add_named_metric(struct check *check, const char *name, double value) {
+	struct dqdl_metric *metrics = reallocarray(check->metrics, check->metric_count + 1, sizeof *metrics);
+	if (!metrics)
+		return evaluator_out_of_memory();
+	check->metrics = metrics;
+	char *copy = strdup(name);
+	if (!copy)
+		return evaluator_out_of_memory();
+	check->metrics[check->metric_count++] = (struct dqdl_metric){.name = copy, .value = value};
+	return 0;
+}
+
 int check_add_metric(struct check *check, const char *name, double value) {
 	const struct dqdl_rule *rule = check->rule;
 	_cleanup_(freep) char *text = NULL;
@@ -70,14 +82,7 @@ int check_add_metric(struct check *check, const char *name, double value) {
 	for (size_t i = 0; i < rule->parameter_count && !of_dataset; i++)
 		(void)fprintf(out, "%s%s", i ? "," : "", rule->parameters[i].value);
 	(void)fprintf(out, ".%s", name);
-	if (fclose(out) != 0)
-		return evaluator_out_of_memory();
-	struct dqdl_metric *metrics = reallocarray(check->metrics, check->metric_count + 1, sizeof *metrics);
-	if (!metrics)
-		return evaluator_out_of_memory();
-	check->metrics = metrics;
-	check->metrics[check->metric_count++] = (struct dqdl_metric){.name = steal_pointer(&text), .value = value};
-	return 0;
+	return fclose(out) != 0 ? evaluator_out_of_memory() : check_add_named_metric(check, text, value);
 }
 
 int check_settle_metric(struct check *check, const char *name, double value) {

@@ -32,7 +32,7 @@ void tuple_free(struct tuple *tuple) {
 	free(tuple);
 }
 
-static int room(DqdlEvaluator *evaluator, size_t size) {
+int evaluator_room(DqdlEvaluator *evaluator, size_t size) {
 	if (size <= evaluator->scratch_size)
 		return 0;
 	size_t wanted = size * 2;
@@ -56,7 +56,7 @@ static int tuple_value(DqdlEvaluator *evaluator, const struct tuple *tuple, cons
 	size_t size = 0;
 	for (size_t i = 0; i < tuple->column_count; i++)
 		size += 9 + cells[tuple->columns[i]].size;
-	int rc = room(evaluator, size);
+	int rc = evaluator_room(evaluator, size);
 	if (rc < 0)
 		return rc;
 	char *to = evaluator->scratch;

@@ -34,6 +34,22 @@ static void check_suggestion(const DqdlProfile *profile) {
 	free(text);
 }
 
+/* The table itself as the one that rules name "ref". */
+static void feed_reference(DqdlEvaluator *evaluator, struct bytes csv) {
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	const struct table_cell *cells;
+	if (!dqdl_evaluator_wants(evaluator, "ref"))
+		return;
+	if (csv_open(source_read, &csv, NULL, &reader) < 0 ||
+	        dqdl_evaluator_reference(evaluator, "ref", csv_header_of(reader), csv_columns(reader)) < 0)
+		abort();
+	while (csv_next(reader, &cells) == 1)
+		if (dqdl_evaluator_reference_row(evaluator, cells, csv_line(reader)) < 0)
+			abort();
+	if (dqdl_evaluator_reference_end(evaluator) < 0)
+		abort();
+}
+
 static void evaluate(const Ruleset *ruleset, struct bytes csv, unsigned int mode) {
 	struct dqdl_options options = {.nulls = {.mode = mode % 3}, .memory_bytes = 60000, .no_jit = mode & 4};
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
@@ -47,6 +63,7 @@ static void evaluate(const Ruleset *ruleset, struct bytes csv, unsigned int mode
 	        dqdl_evaluator_header(evaluator, csv_header_of(reader), csv_columns(reader)) < 0 ||
 	        dqdl_profile_new(csv_header_of(reader), csv_columns(reader), &options.nulls, &profile) < 0)
 		abort();
+	feed_reference(evaluator, again);
 	feed(evaluator, profile, reader);
 	if (dqdl_evaluator_finish(evaluator) < 0)
 		abort();
