@@ -37,6 +37,24 @@ int outcome_from_word(const char *word, enum outcome *ret_outcome);
 
 /* ---- what is asked ---- */
 
+/* Where a file is read from. Up to `size` bytes into `buffer`: their number, 0 at the end, -errno. */
+typedef ssize_t check_read(void *context, void *buffer, size_t size);
+struct check_input {
+	check_read *read;
+	void *context;
+};
+
+#define CHECK_REFERENCES_MAX POLICY_REFERENCES_MAX
+
+/* Another table, which rules name by its alias. */
+struct check_reference {
+	const char *alias;
+	const char *file_name; /* as the job's */
+	uint64_t size;         /* in bytes, just as many as `input` gives */
+	struct policy_format format;
+	struct check_input input; /* is read after the job's own has begun; no part of the JSON */
+};
+
 /* Borrowed: the strings belong to whoever made the job. */
 struct check_job {
 	const char *dataset;
@@ -46,8 +64,10 @@ struct check_job {
 	enum policy_nulls nulls;
 	const char *const *null_words;
 	size_t null_word_count;
-	struct bytes rules;                  /* DQDL text */
-	const char *rules_file;              /* for messages */
+	struct bytes rules;     /* DQDL text */
+	const char *rules_file; /* for messages */
+	const struct check_reference *references;
+	size_t reference_count;              /* at most CHECK_REFERENCES_MAX, with different aliases */
 	int64_t mtime_s;                     /* of the input, seconds since 1970 UTC */
 	const struct dqdl_files *file_lists; /* what stands at the paths that rules name */
 	size_t file_list_count;
@@ -59,6 +79,9 @@ struct check_job {
 struct check_job check_job_for(
         const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns);
 
+/* Bytes of the file and of its references together: what time and memory are given by. */
+uint64_t check_job_bytes(const struct check_job *job);
+
 /* The job as canonical JSON, for the worker and for hashing; allocated. And back: `ret_job` points into `ret_memory`,
  * which check_job_free frees. */
 typedef struct CheckJobMemory CheckJobMemory;
@@ -66,13 +89,6 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMemory **ret_memory);
 void check_job_free(CheckJobMemory *memory);
 DEFINE_CLEANUP(CheckJobMemory, check_job_free);
-
-/* Where the check reads the file from. Up to `size` bytes into `buffer`: their number, 0 at the end, -errno. */
-typedef ssize_t check_read(void *context, void *buffer, size_t size);
-struct check_input {
-	check_read *read;
-	void *context;
-};
 
 /* ---- what is answered ---- */
 

@@ -261,24 +261,52 @@ struct check_job check_job_for(
 	};
 }
 
+uint64_t check_job_bytes(const struct check_job *job) {
+	uint64_t bytes = job->size;
+	for (size_t i = 0; i < job->reference_count; i++)
+		if (__builtin_add_overflow(bytes, job->references[i].size, &bytes))
+			return UINT64_MAX;
+	return bytes;
+}
+
+/* Names are bytes; the worker needs the suffix only, so a name that is not UTF-8 may lose its letters. */
+static bool put_file_name(json_t *object, const char *name) {
+	json_t *text = json_string(name ? name : "");
+	if (!text)
+		text = json_string(strrchr(name, '.') ? "name" : "");
+	return json_object_set_new(object, "file_name", text) == 0;
+}
+
+static bool put_format(json_t *object, const struct policy_format *format) {
+	return json_put_int(object, "type", format->type) && json_put_int(object, "delimiter", format->delimiter) &&
+	       json_put_int(object, "quote", format->quote) && json_put_int(object, "escape", format->escape) &&
+	       json_put_int(object, "header", format->header);
+}
+
+static json_t *references_json(const struct check_job *job) {
+	_cleanup_(json_decrefp) json_t *list = json_array();
+	for (size_t i = 0; list && i < job->reference_count; i++) {
+		const struct check_reference *reference = &job->references[i];
+		_cleanup_(json_decrefp) json_t *object = json_object();
+		if (!object || !json_put_text(object, "alias", reference->alias) ||
+		        !put_file_name(object, reference->file_name) ||
+		        !json_put_count(object, "size", reference->size) || !put_format(object, &reference->format) ||
+		        json_array_append(list, object) != 0)
+			return NULL;
+	}
+	return steal_pointer(&list);
+}
+
 int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *object = json_object();
-	/* Names are bytes; the worker needs the suffix only, so a name that is not UTF-8 may lose its letters. */
-	const char *name = job->file_name ? job->file_name : "";
-	json_t *name_json = json_string(name);
-	if (!name_json)
-		name_json = json_string(strrchr(name, '.') ? "name" : "");
 	bool done =
-	        object && json_object_set_new(object, "file_name", name_json) == 0 &&
+	        object && put_file_name(object, job->file_name) && put_format(object, &job->format) &&
 	        json_put_text(object, "dataset", job->dataset) &&
 	        json_put_text(object, "rules_file", job->rules_file) && json_put_count(object, "size", job->size) &&
 	        json_put_int(object, "mtime", job->mtime_s) &&
 	        json_object_set_new(object, "files", check_files_json(job->file_lists, job->file_list_count)) == 0 &&
-	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "type", job->format.type) &&
-	        json_put_int(object, "delimiter", job->format.delimiter) &&
-	        json_put_int(object, "quote", job->format.quote) &&
-	        json_put_int(object, "escape", job->format.escape) &&
-	        json_put_int(object, "header", job->format.header) && json_put_int(object, "nulls", job->nulls) &&
+	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "nulls", job->nulls) &&
+	        json_object_set_new(object, "references", references_json(job)) == 0 &&
 	        json_object_set_new(object, "null_words", texts_json(job->null_words, job->null_word_count)) == 0 &&
 	        json_object_set_new(object, "rules",
 	                json_stringn(job->rules.size ? (const char *)job->rules.data : "", job->rules.size)) == 0;
@@ -307,21 +335,51 @@ static int read_small(const json_t *object, const char *key, int64_t most, int *
 	return 0;
 }
 
-static int read_job_format(const json_t *object, struct check_job *job) {
-	int type = 0, delimiter = 0, quote = 0, escape = 0, header = 0, nulls = 0;
+static int read_format(const json_t *object, struct policy_format *ret_format) {
+	int type = 0, delimiter = 0, quote = 0, escape = 0, header = 0;
 	int rc = read_small(object, "type", POLICY_FILE_JSONL, &type);
 	if (rc < 0 || (rc = read_small(object, "delimiter", 127, &delimiter)) < 0 ||
 	        (rc = read_small(object, "quote", 127, &quote)) < 0 ||
 	        (rc = read_small(object, "escape", 127, &escape)) < 0 ||
-	        (rc = read_small(object, "header", POLICY_HEADER_NO, &header)) < 0 ||
-	        (rc = read_small(object, "nulls", POLICY_NULLS_WORDS, &nulls)) < 0)
+	        (rc = read_small(object, "header", POLICY_HEADER_NO, &header)) < 0)
 		return rc;
-	job->format = (struct policy_format){.type = (enum policy_file_type)type,
+	*ret_format = (struct policy_format){.type = (enum policy_file_type)type,
 	        .delimiter = (char)delimiter,
 	        .quote = (char)quote,
 	        .escape = (char)escape,
 	        .header = (enum policy_header)header};
-	job->nulls = (enum policy_nulls)nulls;
+	return 0;
+}
+
+static int read_job_format(const json_t *object, struct check_job *job) {
+	int nulls = 0;
+	int rc = read_format(object, &job->format);
+	if (rc == 0 && (rc = read_small(object, "nulls", POLICY_NULLS_WORDS, &nulls)) == 0)
+		job->nulls = (enum policy_nulls)nulls;
+	return rc;
+}
+
+static int read_references(struct arena *arena, const json_t *object, struct check_job *job) {
+	const json_t *list;
+	int rc = json_strict_array(object, "references", CHECK_REFERENCES_MAX, &list);
+	if (rc < 0)
+		return rc;
+	struct check_reference *references = arena_take(arena, json_array_size(list) + 1, sizeof *references);
+	if (!references)
+		return fault(ENOMEM, "no memory for a job");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *item = json_array_get(list, i);
+		struct check_reference *reference = &references[i];
+		if ((rc = read_arena_text(arena, item, "alias", &reference->alias)) < 0 ||
+		        (rc = read_arena_text(arena, item, "file_name", &reference->file_name)) < 0 ||
+		        (rc = json_strict_count(item, "size", &reference->size)) < 0 ||
+		        (rc = read_format(item, &reference->format)) < 0)
+			return rc;
+		if (!reference->alias)
+			return fault(EBADMSG, "a reference of the job has no alias");
+	}
+	job->references = references;
+	job->reference_count = json_array_size(list);
 	return 0;
 }
 
@@ -363,7 +421,8 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	        (rc = json_strict_int(object, "mtime", &job.mtime_s)) < 0 ||
 	        (rc = json_strict_array(object, "files", DQDL_FILES_MAX, &files)) < 0 ||
 	        (rc = check_files_read(&memory->arena, files, &job.file_lists, &job.file_list_count)) < 0 ||
-	        (rc = read_job_format(object, &job)) < 0 || (rc = read_job_lists(&memory->arena, object, &job)) < 0)
+	        (rc = read_job_format(object, &job)) < 0 || (rc = read_job_lists(&memory->arena, object, &job)) < 0 ||
+	        (rc = read_references(&memory->arena, object, &job)) < 0)
 		return rc;
 	*ret_job = job;
 	*ret_memory = steal_pointer(&memory);

@@ -15,18 +15,18 @@
 
 /* ---- the job, in the words of reader and evaluator ---- */
 
-static struct table_options table_options_of(const struct check_job *job) {
+static struct table_options table_options_of(const struct policy_format *format, const char *file_name) {
 	static const enum table_type types[] = {
 	        [POLICY_FILE_DETECT] = TABLE_DETECT, [POLICY_FILE_CSV] = TABLE_CSV, [POLICY_FILE_JSONL] = TABLE_JSONL};
 	static const enum csv_header headers[] = {[POLICY_HEADER_DETECT] = CSV_HEADER_DETECT,
 	        [POLICY_HEADER_YES] = CSV_HEADER_YES,
 	        [POLICY_HEADER_NO] = CSV_HEADER_NO};
-	return (struct table_options){.type = types[job->format.type],
-	        .name = job->file_name,
-	        .csv = {.delimiter = job->format.delimiter,
-	                .quote = job->format.quote,
-	                .escape = job->format.escape,
-	                .header = headers[job->format.header]}};
+	return (struct table_options){.type = types[format->type],
+	        .name = file_name,
+	        .csv = {.delimiter = format->delimiter,
+	                .quote = format->quote,
+	                .escape = format->escape,
+	                .header = headers[format->header]}};
 }
 
 static struct dqdl_options dqdl_options_of(const struct check_job *job) {
@@ -34,7 +34,8 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        [POLICY_NULLS_EMPTY] = DQDL_NULLS_EMPTY,
 	        [POLICY_NULLS_NONE] = DQDL_NULLS_NONE,
 	        [POLICY_NULLS_WORDS] = DQDL_NULLS_LIST};
-	uint64_t memory = job->size < SIZE_MAX / 4 ? DISTINCT_BYTES + 2 * job->size : SIZE_MAX / 2;
+	uint64_t bytes = check_job_bytes(job);
+	uint64_t memory = bytes < SIZE_MAX / 4 ? DISTINCT_BYTES + 2 * bytes : SIZE_MAX / 2;
 	return (struct dqdl_options){
 	        .nulls = {.mode = modes[job->nulls], .list = job->null_words, .count = job->null_word_count},
 	        .now = job->clock_ns / NS_PER_S,
@@ -124,6 +125,44 @@ static int take_outcomes(const DqdlEvaluator *evaluator, const TableReader *read
 
 /* ---- the way of a table ---- */
 
+static int feed_reference(const struct check_reference *reference, DqdlEvaluator *evaluator) {
+	struct table_options table = table_options_of(&reference->format, reference->file_name);
+	struct check_input input = reference->input;
+	struct own_bytes bytes = {.input = &input};
+	_cleanup_(table_closep) TableReader *reader = NULL;
+	const struct table_cell *cells;
+	int rc = table_open(read_for_table, &bytes, &table, &reader);
+	if (rc == 0)
+		rc = dqdl_evaluator_reference(evaluator, reference->alias, table_header(reader), table_columns(reader));
+	if (rc < 0)
+		return rc;
+	while ((rc = table_next(reader, &cells)) > 0)
+		if ((rc = dqdl_evaluator_reference_row(evaluator, cells, table_line(reader))) < 0)
+			return rc;
+	return rc < 0 ? rc : dqdl_evaluator_reference_end(evaluator);
+}
+
+static bool is_unreadable(int rc) {
+	return rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE || rc == -EINVAL;
+}
+
+/* Those that a rule names. One that is no table leaves the file undecided: 1, and it is said. */
+static int feed_references(const struct check_job *job, DqdlEvaluator *evaluator, struct check_result *result) {
+	for (size_t i = 0; i < job->reference_count; i++) {
+		const struct check_reference *reference = &job->references[i];
+		int rc = dqdl_evaluator_wants(evaluator, reference->alias) ? feed_reference(reference, evaluator) : 0;
+		if (is_unreadable(rc) || rc == -ENODATA || rc == -ENOTSUP) {
+			rc = check_result_say(result, OUTCOME_ERROR,
+			        "the reference \"%.200s\" can't be read as a table: %s", reference->alias,
+			        fault_message());
+			return rc < 0 ? rc : 1;
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int feed_rows(TableReader *reader, DqdlEvaluator *evaluator) {
 	const struct table_cell *cells;
 	int rc;
@@ -141,7 +180,7 @@ static int say_unreadable(int rc, const TableReader *reader, struct check_result
 		return check_result_say(result, OUTCOME_FAILED, "empty: %s", fault_message());
 	if (rc == -ENOTSUP)
 		return check_result_say(result, OUTCOME_ERROR, "%s", fault_message());
-	if (rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE || rc == -EINVAL)
+	if (is_unreadable(rc))
 		return check_result_say(result, OUTCOME_ERROR, "the file can't be read as a table: %s%s%s",
 		        fault_message(), advice[0] ? "; " : "", advice);
 	return rc;
@@ -161,7 +200,7 @@ static int tell_of_reader(TableReader *reader, struct check_result *result) {
 
 static int evaluate(
         const Ruleset *ruleset, const struct check_job *job, struct check_input *input, struct check_result *result) {
-	struct table_options table = table_options_of(job);
+	struct table_options table = table_options_of(&job->format, job->file_name);
 	struct dqdl_options dqdl = dqdl_options_of(job);
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
@@ -171,8 +210,11 @@ static int evaluate(
 	if (rc < 0)
 		return say_unreadable(rc, NULL, result);
 	if ((rc = dqdl_evaluator_new(ruleset, &dqdl, &evaluator)) < 0 ||
-	        (rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader))) < 0 ||
-	        (rc = feed_rows(reader, evaluator)) < 0)
+	        (rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader))) < 0)
+		return say_unreadable(rc, reader, result);
+	if ((rc = feed_references(job, evaluator, result)) != 0)
+		return rc < 0 ? rc : 0;
+	if ((rc = feed_rows(reader, evaluator)) < 0)
 		rc = say_unreadable(rc, reader, result);
 	else
 		tell_own_file(evaluator, job, &own);

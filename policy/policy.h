@@ -36,6 +36,7 @@ struct policy_format {
 /* Which cells are null: as Glue reads a CSV, empty cells, none at all, or those with one of `words`. */
 enum policy_nulls { POLICY_NULLS_GLUE, POLICY_NULLS_EMPTY, POLICY_NULLS_NONE, POLICY_NULLS_WORDS };
 
+#define POLICY_REFERENCES_MAX 16 /* of one dataset */
 struct policy_reference {
 	const char *alias; /* how rules call it */
 	const char *path;  /* `Trusted/…` */

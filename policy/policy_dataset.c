@@ -144,6 +144,8 @@ static int read_references(struct reading *r, const Node *value, void *target) {
 	struct policy_dataset *dataset = target;
 	if (value->kind != TREE_MAP)
 		return read_complain(value, "'references' is a map (alias: Trusted/file)");
+	if (value->count > POLICY_REFERENCES_MAX)
+		return read_complain(value, "a dataset has at most %d references", POLICY_REFERENCES_MAX);
 	struct policy_reference *references = arena_take(&r->policy->memory, value->count + 1, sizeof *references);
 	if (!references)
 		return read_no_memory();
@@ -154,7 +156,7 @@ static int read_references(struct reading *r, const Node *value, void *target) {
 	}
 	dataset->references = references;
 	dataset->reference_count = value->count;
-	return value->count > 0 ? not_yet(r, value, dataset, "references") : 0;
+	return 0;
 }
 
 /* ---- privacy ---- */

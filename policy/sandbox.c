@@ -217,7 +217,9 @@ static bool load_filter(void) {
 }
 
 void sandbox_enter_worker(pid_t parent, const struct sandbox_limits *limits) {
-	if (!die_with(parent) || syscall(SYS_close_range, 2u, ~0u, 0u) < 0)
+	bool is_closed = syscall(SYS_close_range, 2u, SANDBOX_WORKER_FD - 1u, 0u) == 0 &&
+	                 syscall(SYS_close_range, SANDBOX_WORKER_FD + 1u, ~0u, 0u) == 0;
+	if (!die_with(parent) || !is_closed)
 		_exit(WORKER_EXIT_SANDBOX);
 	/* Whatever handler the daemon had is of no use here: a crash shall look like one. */
 	static const int crashes[] = {SIGPIPE, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGXCPU};

@@ -32,8 +32,11 @@ struct sandbox_limits {
 /* Exit statuses of a worker that say more than "crashed". */
 enum { WORKER_EXIT_MEMORY = 66, WORKER_EXIT_LOCK = 67, WORKER_EXIT_SANDBOX = 68, WORKER_EXIT_PIPE = 69 };
 
+/* A worker's third descriptor, behind input and output; there is no 2. */
+#define SANDBOX_WORKER_FD 3u
+
 /*
- * For a worker, as the last thing before it reads untrusted bytes; descriptors 0 and 1 stay, all others are closed.
+ * For a worker, as the last thing before it reads untrusted bytes; descriptors 0, 1 and 3 stay, all others are closed.
  * From here on it may read, write, manage memory, tell the time and exit. Any other system call ends it with SIGSYS (a
  * few that the C library tries without need get an error instead). Ends the process with one of the statuses above when
  * a step fails.

@@ -8,6 +8,7 @@
 #include "policy/sandbox.h"
 #include "policy/sql/sql.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,6 +23,10 @@
 #include <jansson.h>
 
 /* ---- the worker ---- */
+
+/* Behind standard input, output and error, of which a worker has no third. */
+enum { REFERENCES_FD = 3 };
+static_assert(REFERENCES_FD == SANDBOX_WORKER_FD, "the one that the sandbox leaves open");
 
 static bool read_exactly(int fd, void *buffer, size_t size) {
 	uint8_t *at = buffer;
@@ -60,6 +65,45 @@ static ssize_t read_input(void *context, void *buffer, size_t size) {
 	return got < 0 ? -errno : got;
 }
 
+/* The references come through one descriptor, in their order; a check may leave out any, or what is left of one. */
+struct reference_stream {
+	const struct check_job *job;
+	size_t at;
+	uint64_t taken; /* of that one */
+};
+struct reference_reader {
+	struct reference_stream *stream;
+	size_t index;
+};
+
+static ssize_t take(struct reference_stream *stream, void *buffer, size_t size) {
+	uint64_t left = stream->job->references[stream->at].size - stream->taken;
+	ssize_t got;
+	do
+		got = read(REFERENCES_FD, buffer, left < size ? (size_t)left : size);
+	while (got < 0 && errno == EINTR);
+	if (got == 0 && left > 0)
+		return fault(EIO, "a reference ended too early");
+	stream->taken += got > 0 ? (uint64_t)got : 0;
+	return got < 0 ? -errno : got;
+}
+
+static ssize_t read_reference(void *context, void *buffer, size_t size) {
+	const struct reference_reader *reader = context;
+	struct reference_stream *stream = reader->stream;
+	while (stream->at < reader->index) {
+		uint8_t skipped[4096];
+		ssize_t got = take(stream, skipped, sizeof skipped);
+		if (got < 0)
+			return got;
+		if (stream->taken == stream->job->references[stream->at].size) {
+			stream->at++;
+			stream->taken = 0;
+		}
+	}
+	return stream->at > reader->index ? 0 : take(stream, buffer, size);
+}
+
 static int answer(const struct check_result *result) {
 	_cleanup_(freep) char *json = NULL;
 	size_t size;
@@ -85,8 +129,17 @@ static int work(check_function *check) {
 	_cleanup_(check_job_freep) CheckJobMemory *memory = NULL;
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	struct check_input input = {.read = read_input};
+	struct check_reference references[CHECK_REFERENCES_MAX];
+	struct reference_reader readers[CHECK_REFERENCES_MAX];
+	struct reference_stream stream = {.job = &job};
 	int rc = check_job_from_json(bytes_of(text, length), &job, &memory);
 	job.is_confined = true;
+	for (size_t i = 0; i < job.reference_count; i++) {
+		readers[i] = (struct reference_reader){.stream = &stream, .index = i};
+		references[i] = job.references[i];
+		references[i].input = (struct check_input){.read = read_reference, .context = &readers[i]};
+	}
+	job.references = references;
 	if (rc == 0)
 		rc = check_run(check, &job, &input, NULL, &result);
 	if (rc == -ENOMEM)
@@ -108,8 +161,10 @@ static _Noreturn void worker_main(
 	        .seconds = request->seconds,
 	        .lock_memory = request->lock_memory != 0};
 	(void)prctl(PR_SET_NAME, "assayfs-check", 0, 0, 0);
-	/* The spawner holds none of 0 and 1 for itself, so these can't tread on each other. */
-	if (dup2(fds[SPAWN_FD_INPUT], 0) < 0 || dup2(fds[SPAWN_FD_RESULT], 1) < 0)
+	/* The spawner holds none of 0 and 1 for itself, so these can't tread on each other; the references' place may
+	 * be that of one of the others, so they are taken last. */
+	if (dup2(fds[SPAWN_FD_INPUT], 0) < 0 || dup2(fds[SPAWN_FD_RESULT], 1) < 0 ||
+	        (fds[SPAWN_FD_REFERENCES] != REFERENCES_FD && dup2(fds[SPAWN_FD_REFERENCES], REFERENCES_FD) < 0))
 		_exit(WORKER_EXIT_SANDBOX);
 	sandbox_enter_worker(parent, &limits);
 	int rc = work(check);
@@ -241,6 +296,7 @@ static void serve(struct spawner *s) {
 		start(s, &request, fds);
 		(void)close(fds[SPAWN_FD_INPUT]);
 		(void)close(fds[SPAWN_FD_RESULT]);
+		(void)close(fds[SPAWN_FD_REFERENCES]);
 	}
 }
 

@@ -1,9 +1,13 @@
 /*
  * spawner: the process that forks workers, and how the daemon talks to it. For worker.c only.
  *
- * A request is one packet on the control socket with three descriptors: the worker's input, its result, and where its
- * end is told. The input begins with a u32 length and that many bytes of job (JSON); then comes the file. The result is
- * a u32 length and that many bytes of JSON. All integers are the machine's own: both ends are one program.
+ * A request is one packet on the control socket with four descriptors: the worker's input, its result, its references,
+ * and where its end is told. The input begins with a u32 length and that many bytes of job (JSON); then comes the file.
+ * The references are those of the job, one behind the other and each just as long as the job says. The result is a u32
+ * length and that many bytes of JSON. All integers are the machine's own: both ends are one program.
+ *
+ * Files and references have channels of their own because the worker reads them in an order that only it knows: the
+ * file's header, however long, then the references, then the file's rows. The daemon gives each what it takes.
  */
 #pragma once
 
@@ -27,7 +31,7 @@ struct spawn_request {
 	uint32_t reserved;
 };
 
-enum { SPAWN_FDS = 3, SPAWN_FD_INPUT = 0, SPAWN_FD_RESULT = 1, SPAWN_FD_STATUS = 2 };
+enum { SPAWN_FDS = 4, SPAWN_FD_INPUT = 0, SPAWN_FD_RESULT = 1, SPAWN_FD_STATUS = 2, SPAWN_FD_REFERENCES = 3 };
 
 enum spawn_end { SPAWN_ENDED = 1, SPAWN_TIMED_OUT = 2, SPAWN_NOT_STARTED = 3 };
 

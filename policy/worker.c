@@ -3,6 +3,7 @@
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "policy/feed.h"
 #include "policy/sandbox.h"
 #include "policy/spawner.h"
 
@@ -18,8 +19,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define BLOCK_BYTES (256u << 10)
-#define SOCKET_BYTES (1 << 20)
 #define MEMORY_DEFAULT (512ull << 20)
 #define SECONDS_DEFAULT 60u
 /* The spawner keeps the time; this is for when the spawner itself hangs. */
@@ -241,7 +240,7 @@ static void give_turns(Spawner *s, struct lane *lane) {
 }
 
 static struct lane *enter_lane(Spawner *s, const struct check_request *request) {
-	struct lane *lane = request->job->size < SPAWNER_SMALL_BYTES ? &s->small : &s->large;
+	struct lane *lane = check_job_bytes(request->job) < SPAWNER_SMALL_BYTES ? &s->small : &s->large;
 	struct waiter waiter = {.user = request->user};
 	(void)pthread_mutex_lock(&s->lock);
 	*lane->last = &waiter;
@@ -268,12 +267,9 @@ static void leave_lane(Spawner *s, struct lane *lane, uint32_t user) {
 struct job {
 	const struct check_request *request;
 	struct spawn_request limits;
-	int input, result, status; /* our ends; -1 when done with */
-	uint8_t *block;            /* what is to be sent next */
-	size_t block_size, block_sent;
-	char *header; /* length and job, sent before the file */
-	size_t header_size, header_sent;
-	bool input_ended;
+	struct feed file, references;
+	struct reference_queue queue;
+	int result, status; /* our ends; -1 when done with */
 	struct sha256 hash;
 	uint64_t size;
 	uint8_t *answer;
@@ -283,11 +279,10 @@ struct job {
 };
 
 static void free_job(struct job *job) {
-	closep(&job->input);
+	feed_close(&job->file);
+	feed_close(&job->references);
 	closep(&job->result);
 	closep(&job->status);
-	free(job->block);
-	free(job->header);
 	free(job->answer);
 }
 
@@ -298,7 +293,7 @@ static uint64_t half_of_memory(void) {
 }
 
 static void set_limits(const Spawner *s, struct job *job) {
-	uint64_t size = job->request->job->size;
+	uint64_t size = check_job_bytes(job->request->job);
 	uint64_t seconds = s->options.seconds + (size >> 20);
 	uint64_t most = half_of_memory();
 	uint64_t memory = size > most / 4 ? most : s->options.memory_bytes + 4 * size;
@@ -310,22 +305,36 @@ static void set_limits(const Spawner *s, struct job *job) {
 	        .lock_memory = s->options.lock_memory};
 }
 
-static int write_header(struct job *job) {
+static ssize_t read_file(void *context, void *buffer, size_t size) {
+	struct job *job = context;
+	const struct check_input *input = &job->request->input;
+	ssize_t got = input->read(input->context, buffer, size);
+	if (got <= 0)
+		return got;
+	job->size += (uint64_t)got;
+	sha256_update(&job->hash, bytes_of(buffer, (size_t)got));
+	return got;
+}
+
+/* What comes first is the job, with its length. */
+static int begin_feeds(struct job *job) {
 	_cleanup_(freep) char *json = NULL;
 	size_t size;
 	int rc = check_job_to_json(job->request->job, &json, &size);
 	if (rc < 0)
 		return rc;
 	uint32_t length = (uint32_t)size;
-	job->header = malloc(sizeof length + size);
-	job->block = malloc(BLOCK_BYTES);
+	_cleanup_(freep) uint8_t *first = malloc(sizeof length + size);
 	job->answer = malloc(CHECK_RESULT_MAX + 8);
-	if (!job->header || !job->block || !job->answer)
+	if (!first || !job->answer)
 		return fault(ENOMEM, "no memory for a check");
-	memcpy(job->header, &length, sizeof length);
-	memcpy(job->header + sizeof length, json, size);
-	job->header_size = sizeof length + size;
-	return 0;
+	memcpy(first, &length, sizeof length);
+	memcpy(first + sizeof length, json, size);
+	job->file.is_read_whole = true; /* its hash belongs into the verdict */
+	job->queue.job = job->request->job;
+	rc = feed_begin(&job->file, bytes_of(first, sizeof length + size),
+	        (struct check_input){.read = read_file, .context = job});
+	return rc < 0 ? rc : feed_begin(&job->references, bytes_of(NULL, 0), reference_queue_input(&job->queue));
 }
 
 static int send_request(const Spawner *s, const struct job *job, const int fds[static SPAWN_FDS]) {
@@ -346,18 +355,15 @@ static int send_request(const Spawner *s, const struct job *job, const int fds[s
 	return put < 0 ? -errno : 0;
 }
 
-/* Makes the three channels and hands the worker's ends over. The input is a socket, not a pipe: writing to one whose
- * reader died needs no SIGPIPE to be blocked; and neither of them is ever swapped, as a memory file might be. */
+/* Makes the four channels and hands the worker's ends over. */
 static int open_channels(const Spawner *s, struct job *job) {
-	_cleanup_(closep) int theirs_input = -1, theirs_result = -1, theirs_status = -1;
-	int input[2], result[2], status[2];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, input) < 0)
-		return fault_errno(errno, "making a socket for a check");
-	job->input = input[0];
-	theirs_input = input[1];
-	int bytes = SOCKET_BYTES;
-	if (setsockopt(job->input, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) < 0)
-		(void)setsockopt(job->input, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+	_cleanup_(closep) int theirs_input = -1, theirs_references = -1, theirs_result = -1, theirs_status = -1;
+	int result[2], status[2];
+	int rc = feed_open(&job->file, &theirs_input);
+	if (rc == 0)
+		rc = feed_open(&job->references, &theirs_references);
+	if (rc < 0)
+		return rc;
 	if (pipe2(result, O_CLOEXEC) < 0)
 		return fault_errno(errno, "making a pipe for a check");
 	job->result = result[0];
@@ -367,49 +373,16 @@ static int open_channels(const Spawner *s, struct job *job) {
 	job->status = status[0];
 	theirs_status = status[1];
 	(void)fcntl(job->result, F_SETFL, O_NONBLOCK);
-	int fds[SPAWN_FDS] = {
-	        [SPAWN_FD_INPUT] = theirs_input, [SPAWN_FD_RESULT] = theirs_result, [SPAWN_FD_STATUS] = theirs_status};
+	int fds[SPAWN_FDS] = {[SPAWN_FD_INPUT] = theirs_input,
+	        [SPAWN_FD_RESULT] = theirs_result,
+	        [SPAWN_FD_REFERENCES] = theirs_references,
+	        [SPAWN_FD_STATUS] = theirs_status};
 	return send_request(s, job, fds);
 }
 
-/* Has the next block ready, or knows that there is none. The reader's errors are the job's. */
-static int fill_block(struct job *job) {
-	if (job->input_ended || job->block_sent < job->block_size)
-		return 0;
-	const struct check_input *input = &job->request->input;
-	ssize_t got = input->read(input->context, job->block, BLOCK_BYTES);
-	if (got < 0)
-		return (int)got;
-	job->input_ended = got == 0;
-	job->block_size = (size_t)got;
-	job->block_sent = 0;
-	job->size += (uint64_t)got;
-	sha256_update(&job->hash, bytes_of(job->block, (size_t)got));
-	if (job->input < 0)
-		job->block_sent = job->block_size; /* nobody reads it; the hash is of the whole file all the same */
-	return 0;
-}
-
 static void stop_feeding(struct job *job) {
-	closep(&job->input);
-	job->block_sent = job->block_size;
-}
-
-static void feed(struct job *job) {
-	bool is_header = job->header_sent < job->header_size;
-	const void *from = is_header ? (const uint8_t *)job->header + job->header_sent : job->block + job->block_sent;
-	size_t left = is_header ? job->header_size - job->header_sent : job->block_size - job->block_sent;
-	if (left == 0) {
-		if (job->input_ended)
-			stop_feeding(job);
-		return;
-	}
-	ssize_t put = send(job->input, from, left, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (put < 0 && errno != EAGAIN && errno != EINTR)
-		stop_feeding(job);
-	if (put <= 0)
-		return;
-	*(is_header ? &job->header_sent : &job->block_sent) += (size_t)put;
+	feed_stop(&job->file);
+	feed_stop(&job->references);
 }
 
 static void take_answer(struct job *job) {
@@ -445,24 +418,27 @@ static int converse(struct job *job) {
 	for (;;) {
 		int rc = is_interrupted(job);
 		if (rc >= 0)
-			rc = fill_block(job);
+			rc = feed_fill(&job->file);
+		if (rc >= 0)
+			rc = feed_fill(&job->references);
 		if (rc < 0)
 			return rc;
 		if (job->status < 0 && job->result >= 0) {
 			take_answer(job); /* all that will come is here */
 			continue;
 		}
-		if (job->status < 0 && job->input_ended)
+		if (job->status < 0 && job->file.has_ended)
 			return 0;
-		struct pollfd polls[] = {{.fd = job->input, .events = POLLOUT}, {.fd = job->result, .events = POLLIN},
-		        {.fd = job->status, .events = POLLIN}};
-		bool is_busy = job->input < 0 && !job->input_ended;
-		if (poll(polls, 3, is_busy ? 0 : 500) < 0 && errno != EINTR)
+		struct pollfd polls[] = {{.fd = job->file.fd, .events = POLLOUT}, {.fd = job->result, .events = POLLIN},
+		        {.fd = job->status, .events = POLLIN}, {.fd = job->references.fd, .events = POLLOUT}};
+		if (poll(polls, 4, feed_is_busy(&job->file) ? 0 : 500) < 0 && errno != EINTR)
 			return fault_errno(errno, "waiting for a check");
 		if (polls[1].revents)
 			take_answer(job);
 		if (polls[0].revents)
-			feed(job);
+			feed_send(&job->file);
+		if (polls[3].revents)
+			feed_send(&job->references);
 		if (polls[2].revents)
 			take_status(job);
 		if (job->status >= 0 && monotonic_ms() > deadline) {
@@ -550,15 +526,15 @@ static int conclude(const struct job *job, struct check_result **ret_result) {
 static int read_only(struct job *job) {
 	stop_feeding(job);
 	int rc = 0;
-	while (rc == 0 && !job->input_ended)
-		rc = fill_block(job);
+	while (rc == 0 && !job->file.has_ended)
+		rc = feed_fill(&job->file);
 	return rc;
 }
 
 static int run(Spawner *s, struct job *job, struct check_outcome *ret_outcome) {
 	set_limits(s, job);
 	sha256_init(&job->hash);
-	int rc = write_header(job);
+	int rc = begin_feeds(job);
 	if (rc < 0)
 		return rc;
 	rc = open_channels(s, job);
@@ -578,7 +554,7 @@ static int run(Spawner *s, struct job *job, struct check_outcome *ret_outcome) {
 }
 
 int spawner_check(Spawner *s, const struct check_request *request, struct check_outcome *ret_outcome) {
-	struct job job = {.request = request, .input = -1, .result = -1, .status = -1};
+	struct job job = {.request = request, .file = {.fd = -1}, .references = {.fd = -1}, .result = -1, .status = -1};
 	struct lane *lane = enter_lane(s, request);
 	int rc = run(s, &job, ret_outcome);
 	free_job(&job);

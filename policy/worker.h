@@ -2,14 +2,14 @@
  * worker: checks that run without keys, in processes that can do nothing but read one file and answer.
  *
  *     daemon (keys, threads)                spawner (no keys, one thread)         worker (one a job)
- *     spawner_check() ── job, 3 fds ──────> fork ───────────────────────────────> sandbox, check_function
- *        │  feeds plaintext ──────────────────────────────────────────────────>   input
+ *     spawner_check() ── job, 4 fds ──────> fork ───────────────────────────────> sandbox, check_function
+ *        │  feeds plaintext ──────────────────────────────────────────────────>   input, references
  *        │  reads, as hostile bytes <──────────────────────────────────────────   result (JSON)
  *        └─ status <──────────────────────── wait status, or "time is up"
  *
  * spawner_start must be called before a key is unlocked, before any thread is made and before the mount: the spawner is
  * a copy of the process as it was then. It gives up privileges, mounts, network and names space where it may, and dies
- * with its parent. A worker has descriptors 0 and 1, limits on memory, time and size, and a system call list of a
+ * with its parent. A worker has descriptors 0, 1 and 3, limits on memory, time and size, and a system call list of a
  * dozen; any other call kills it.
  *
  * Whatever happens to a worker, it ends as a result: a crash, a limit, silence or garbage is outcome `error` with words
@@ -33,11 +33,11 @@ struct spawner_options {
 	check_function *check;  /* default check_table */
 	unsigned small_workers; /* at once in the lane of small files; default 4 */
 	unsigned large_workers; /* at once in the other; default 2 */
-	uint64_t memory_bytes; /* a worker's address space for a small file; default 512 MiB, and four times the file on
-	                          top, but no more than half of the machine's memory */
-	unsigned seconds;      /* wall and processor time for a small file; default 60, and 1 s per MiB on top */
-	bool lock_memory;      /* a worker that can't lock its memory answers `error` instead of risking swap */
-	bool require_sandbox;  /* fail to start where namespaces are not to be had, instead of going without them */
+	uint64_t memory_bytes;  /* a worker's address space for a small file; default 512 MiB, and four times the file
+	                           and  its references on top, but no more than half of the machine's memory */
+	unsigned seconds;       /* wall and processor time for a small file; default 60, and 1 s per MiB on top */
+	bool lock_memory;       /* a worker that can't lock its memory answers `error` instead of risking swap */
+	bool require_sandbox;   /* fail to start where namespaces are not to be had, instead of going without them */
 };
 
 /*
@@ -59,7 +59,8 @@ pid_t spawner_pid(const Spawner *spawner);
 
 struct check_request {
 	const struct check_job *job;
-	struct check_input input; /* called in the caller's thread until it says 0 */
+	struct check_input input; /* called in the caller's thread until it says 0; so are the job's references', as far
+	                             as the worker takes what they give */
 	uint32_t user;            /* for whom: users take turns */
 	/* NULL, or asked all the time that the check takes: a negative answer ends it, and is the call's. */
 	int (*interrupted)(void *arg);

@@ -143,6 +143,31 @@ int gate_unfit(Content *content, struct gate_watch *watch, char ret_words[static
  * be. "" for nothing. Inside a meta operation. */
 int gate_blocked(Meta *m, enum zone zone, const char *below, char ret_words[static GATE_WORDS_BYTES]);
 
+/* ---- references.c ---- */
+
+/* A file that rules looked at, beside the one that is judged: the version that its path showed. */
+struct judged_reference {
+	uint64_t version;
+	uint8_t sha256[32];
+};
+
+/* The references of a check, open. */
+struct gate_references {
+	size_t count;
+	struct gate_reader readers[POLICY_REFERENCES_MAX];
+	struct check_reference asked[POLICY_REFERENCES_MAX]; /* with inputs that are the readers */
+};
+
+struct judgement;
+struct verdict;
+/* Opens what the dataset refers to, as Trusted shows it now, and notes the versions in `j`. Words, and nothing open,
+ * when one is missing or can't be read. */
+int gate_references_open(
+        Gate *gate, struct judgement *j, struct gate_references *ret_all, char ret_words[static GATE_WORDS_BYTES]);
+void gate_references_close(struct gate_references *all);
+/* Puts them into the verdict. */
+int gate_references_tell(const struct judgement *j, struct verdict *verdict);
+
 /* ---- judge.c ---- */
 
 /* What is judged, as what, for whom. */
@@ -155,7 +180,9 @@ struct judgement {
 	struct gate_watch *watch; /* NULL: it is finished whatever happens */
 	int64_t mtime_ns;         /* of the file */
 	int64_t started_ns;
-	struct check_outcome checked; /* result is taken over by the verdict */
+	struct judged_reference references[POLICY_REFERENCES_MAX]; /* as the dataset names them */
+	size_t reference_count;                                    /* 0, or all that it names */
+	struct check_outcome checked;                              /* result is taken over by the verdict */
 	/* When a part is published (judge_output): what that comes to; else it is what was checked. */
 	bool has_output;
 	struct verdict_content output;

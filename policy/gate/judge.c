@@ -98,8 +98,17 @@ int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint6
 	if (j->dataset->unsupported) /* told apart from `failed` */
 		return judge_unchecked(j, input, j->dataset->unsupported);
 	_cleanup_(file_tellings_freep) FileTellings *tellings = NULL;
+	_cleanup_(gate_references_close) struct gate_references references = {.count = 0};
+	char words[GATE_WORDS_BYTES];
+	int rc = gate_references_open(gate, j, &references, words);
+	if (rc < 0)
+		return fault_while(rc, "opening the references of %s", j->path);
+	if (words[0])
+		return judge_unchecked(j, input, words);
 	struct check_job job = check_job_for(j->dataset, last_component(j->below), size, j->started_ns);
-	int rc = gate_tell_files(gate, j->dataset->rules, &tellings);
+	job.references = references.asked;
+	job.reference_count = references.count;
+	rc = gate_tell_files(gate, j->dataset->rules, &tellings);
 	if (rc < 0)
 		return rc;
 	job.mtime_s = j->mtime_ns / 1000000000;
@@ -192,9 +201,22 @@ static int make_json(Gate *gate, struct judgement *j, enum outcome *ret_outcome,
 		verdict->output = j->has_output ? j->output : verdict->input;
 	verdict->clock_ns = verdict->started_ns = j->started_ns;
 	verdict->finished_ns = meta_now(store_meta(gate->store));
+	if ((rc = gate_references_tell(j, verdict)) < 0)
+		return rc;
 	if (verdict->check->reason && !(*ret_reason = strdup(verdict->check->reason)))
 		return fault(ENOMEM, "writing the verdict on %s", j->path);
 	return verdict_to_json(verdict, ret_json, ret_size);
+}
+
+/* What was found good came of these, too. */
+static int record_lineage(Meta *m, const struct judgement *j, uint64_t version) {
+	int rc = 0;
+	for (size_t i = 0; rc >= 0 && i < j->reference_count; i++) {
+		rc = lineage_put(m, version, j->references[i].version, LINEAGE_REFERENCE);
+		if (rc == -EEXIST) /* it was judged before, or two aliases are one file */
+			rc = 0;
+	}
+	return rc;
 }
 
 int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64_t version, uint64_t *ret_verdict,
@@ -231,8 +253,9 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
 	rc = verdict_put(m, &row, &verdict);
 	if (rc >= 0)
 		rc = record_audit(m, j, node, version, verdict, outcome, reason);
-	if (rc >= 0 && outcome != OUTCOME_PASSED)
-		rc = quarantine(m, j, node, version, verdict);
+	if (rc >= 0)
+		rc = outcome == OUTCOME_PASSED ? record_lineage(m, j, version)
+		                               : quarantine(m, j, node, version, verdict);
 	if (rc < 0)
 		return fault_while(rc, "storing the verdict on %s", j->path);
 	*ret_verdict = verdict;

@@ -12,10 +12,20 @@ static void spin(time_t seconds) {
 	while (now.tv_sec < until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec < until.tv_nsec));
 }
 
+/* Does a reference of that alias hold the very same text? */
+static bool is_in_reference(const struct check_job *job, const char *content) {
+	for (size_t i = 0; i < job->reference_count; i++) {
+		char text[256] = "";
+		struct check_input input = job->references[i].input;
+		if (input.read(input.context, text, sizeof text - 1) >= 0 && strcmp(text, content) == 0)
+			return true;
+	}
+	return job->reference_count == 0;
+}
+
 /* A toy check, run in a real worker: content with BAD fails, with CRASH kills its worker, with SLOW takes a second,
  * with AGES 20, an empty file fails. */
 static int toy_check(const struct check_job *job, struct check_input *input, struct check_result *result) {
-	(void)job;
 	static char content[4096];
 	size_t size = 0;
 	ssize_t got;
@@ -37,6 +47,8 @@ static int toy_check(const struct check_job *job, struct check_input *input, str
 		return check_result_say(result, OUTCOME_FAILED, "empty");
 	if (strstr(content, "BAD"))
 		return check_result_say(result, OUTCOME_FAILED, "it says BAD");
+	if (!is_in_reference(job, content))
+		return check_result_say(result, OUTCOME_FAILED, "it is in no reference");
 	result->outcome = OUTCOME_PASSED;
 	return check_result_add_rule(result, "RowCount > 0", OUTCOME_PASSED) ? 0 : -ENOMEM;
 }

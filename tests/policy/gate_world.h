@@ -2,7 +2,8 @@
  * gate_world: what the tests of the gate share: a vault of one's own with a toy check, and what a mount would do.
  *
  * The toy check runs in a real worker: content with BAD fails, with CRASH kills its worker, with SLOW takes a second,
- * with AGES 20, an empty file fails. A call that fails ends the test that made it.
+ * with AGES 20, an empty file fails, and one that is none of its references. A call that fails ends the test that made
+ * it.
  */
 #pragma once
 

@@ -54,6 +54,27 @@ static struct check_result *check_text(const char *text, const char *rules) {
 	return check_bytes(bytes_of_string(text), "a.csv", rules);
 }
 
+/* Held against one reference, whose text goes by the alias "ref". */
+static struct check_result *check_with(const char *text, const char *reference, const char *rules) {
+	struct source source = {.left = bytes_of_string(text), .most = 1000};
+	struct source other = {.left = bytes_of_string(reference), .most = 1000};
+	struct check_reference references[] = {{.alias = "ref",
+	        .file_name = "r.csv",
+	        .size = strlen(reference),
+	        .input = {.read = read_source, .context = &other}}};
+	struct check_job job = {.dataset = "d",
+	        .file_name = "a.csv",
+	        .size = strlen(text),
+	        .rules = bytes_of_string(rules),
+	        .references = references,
+	        .reference_count = 1};
+	struct check_input input = {.read = read_source, .context = &source};
+	struct check_result *result = NULL;
+	if (check_run(check_table, &job, &input, NULL, &result) < 0)
+		fail_msg("%s", fault_message());
+	return result;
+}
+
 static void expect(struct check_result *result, enum outcome outcome, const char *reason) {
 	if (result->outcome != outcome)
 		fail_msg("%s: %s", outcome_word(result->outcome), result->reason);
@@ -74,6 +95,49 @@ static void a_file_that_keeps_the_rules_passes(void **state) {
 	assert_string_equal(result->rules[0].metrics[0].name, "Dataset.*.RowCount");
 	assert_non_null(strstr(result->dialect, "';'"));
 	expect(result, OUTCOME_PASSED, NULL);
+}
+
+static void a_file_is_held_against_a_reference(void **state) {
+	(void)state;
+	static const char rules[] =
+	        "Rules = [ ReferentialIntegrity \"State\" \"ref.name\" = 1.0, RowCountMatch \"ref\" = 1.5 ]";
+	expect(check_with(table, "name,code\nLost,L\nFound,F\n", rules), OUTCOME_PASSED, NULL);
+	expect(check_with(table, "name,code\nLost,L\nGone,G\n", rules), OUTCOME_FAILED, "1 of 2 rules did not pass");
+}
+
+static void a_reference_that_is_no_table_leaves_the_file_undecided(void **state) {
+	(void)state;
+	static const char rules[] = "Rules = [ RowCountMatch \"ref\" > 0 ]";
+	expect(check_with(table, "a,b\n1,2,3\n", rules), OUTCOME_ERROR,
+	        "the reference \"ref\" can't be read as a table: line 2");
+	expect(check_with(table, "", rules), OUTCOME_ERROR, "the reference \"ref\" can't be read as a table");
+	expect(check_with(table, "PAR1 and so on", rules), OUTCOME_ERROR, "Parquet");
+	/* nobody asks for it */
+	expect(check_with(table, "a,b\n1,2,3\n", "Rules = [ RowCount > 0 ]"), OUTCOME_PASSED, NULL);
+}
+
+static void a_job_crosses_to_a_worker_with_its_references(void **state) {
+	(void)state;
+	struct check_reference references[] = {{.alias = "one", .file_name = "1.csv", .size = 7},
+	        {.alias = "two",
+	                .file_name = "2.csv",
+	                .size = 0,
+	                .format = {.delimiter = '|', .header = POLICY_HEADER_NO}}};
+	struct check_job job = {
+	        .rules = bytes_of_string("r"), .size = 5, .references = references, .reference_count = 2};
+	struct check_job back;
+	_cleanup_(check_job_freep) CheckJobMemory *memory = NULL;
+	char *json = NULL;
+	size_t size;
+	assert_int_equal(check_job_to_json(&job, &json, &size), 0);
+	assert_int_equal(check_job_from_json(bytes_of(json, size), &back, &memory), 0);
+	assert_int_equal(back.reference_count, 2);
+	assert_int_equal(check_job_bytes(&back), 12);
+	assert_string_equal(back.references[0].alias, "one");
+	assert_string_equal(back.references[1].file_name, "2.csv");
+	assert_int_equal(back.references[1].format.delimiter, '|');
+	assert_int_equal(back.references[1].format.header, POLICY_HEADER_NO);
+	free(json);
 }
 
 static void a_broken_rule_is_told_with_its_number_and_lines(void **state) {
@@ -315,6 +379,9 @@ static void a_regular_expression_without_end_ends(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_file_that_keeps_the_rules_passes),
+	        cmocka_unit_test(a_file_is_held_against_a_reference),
+	        cmocka_unit_test(a_reference_that_is_no_table_leaves_the_file_undecided),
+	        cmocka_unit_test(a_job_crosses_to_a_worker_with_its_references),
 	        cmocka_unit_test(a_broken_rule_is_told_with_its_number_and_lines),
 	        cmocka_unit_test(what_is_not_decided_is_an_error_and_no_failure),
 	        cmocka_unit_test(an_empty_file_fails_as_empty),

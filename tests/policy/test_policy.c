@@ -115,7 +115,7 @@ static void what_is_not_done_yet_is_said_and_never_ignored(void **state) {
 	policy_free(policy);
 	static const char *const unsupported[] = {"    on_failure: split\n", "    privacy: {detect: [EMAIL]}\n",
 	        "    complete: {marker: \"*.done\"}\n", "    complete: {sha256: \"*.sha256\"}\n",
-	        "    references: {r: Trusted/r.csv}\n", "    keep: \"a = 1\"\n"};
+	        "    keep: \"a = 1\"\n"};
 	for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++) {
 		char yaml[512];
 		snprintf(yaml, sizeof yaml, DATASET "%s", unsupported[i]);
@@ -284,6 +284,14 @@ static void each_mistake_is_told_with_line_and_column(void **state) {
 	                "policy.yaml:6:24: 'detect: E_MAIL' is not one of: EMAIL"},
 	        {DATASET "    privacy: {action: refuse}\n", "policy.yaml:6:14: 'privacy' needs 'detect:'"},
 	        {DATASET "    references: {r: Landing/r.csv}\n", "policy.yaml:6:21: a reference is a file in Trusted"},
+	        {DATASET "    references: {primary: Trusted/r.csv}\n",
+	                "policy.yaml:6:18: 'primary' is the dataset's own name"},
+	        {DATASET "    references: {a: Trusted/r, b: Trusted/r, c: Trusted/r, d: Trusted/r, e: Trusted/r, f: "
+	                 "Trusted/r, "
+	                 "g: Trusted/r, h: Trusted/r, i: Trusted/r, j: Trusted/r, k: Trusted/r, l: Trusted/r, m: "
+	                 "Trusted/r, n: "
+	                 "Trusted/r, o: Trusted/r, p: Trusted/r, q: Trusted/r}\n",
+	                "policy.yaml:6:17: a dataset has at most 16 references"},
 	        {DATASET "workflows: [{name: w, dataset: b, from: Landing, to: Trusted, on: close}]\n",
 	                "policy.yaml:6: workflow w is for a dataset 'b' that is not there"},
 	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, on: close}]\n",

@@ -47,6 +47,24 @@ static int pass(struct check_input *input, struct check_result *result) {
 	return check_rule_add_metric(rule, "Dataset.*.RowCount", (double)bytes);
 }
 
+/* Reads a little of the file, then the references but the first, then what is left: as a check of a table does. */
+static int read_references(const struct check_job *job, struct check_input *input, struct check_result *result) {
+	char few[10];
+	for (size_t i = 1; i < job->reference_count; i++) {
+		struct check_input reference = job->references[i].input;
+		uint64_t bytes;
+		if (i == 1 && input->read(input->context, few, sizeof few) < 0)
+			return -EIO;
+		int rc = count_all(&reference, &bytes);
+		if (rc < 0)
+			return rc;
+		if (bytes != job->references[i].size)
+			return check_result_say(
+			        result, OUTCOME_ERROR, "a reference has %llu bytes", (unsigned long long)bytes);
+	}
+	return pass(input, result);
+}
+
 static void raw_answer(const void *data, size_t size) {
 	(void)!write(1, data, size);
 	_exit(0);
@@ -113,6 +131,8 @@ static int misbehave(const struct check_job *job, struct check_input *input, str
 		raw_answer("\xff\xff\xff\x7f{}", 6);
 	else if (strcmp(what, "lie") == 0)
 		raw_answer("\x02\0\0\0{}garbage after it", 22);
+	else if (strcmp(what, "references") == 0)
+		return read_references(job, input, result);
 	else if (strcmp(what, "stop early") == 0)
 		return check_result_say(result, OUTCOME_FAILED, "stopped at the first byte");
 	else
@@ -192,6 +212,69 @@ static void a_file_is_read_whole_and_hashed_on_the_way(void **state) {
 	check_result_free(outcome.result);
 	expect_pass(s, 0);
 	expect_pass(s, 5000001);
+	spawner_stop(s);
+}
+
+/* Asks with references of these sizes, the last of which gives so many bytes fewer. */
+static int ask_with_references(Spawner *s, const char *what, const uint64_t *sizes, size_t count, uint64_t missing,
+        struct check_outcome *ret_outcome) {
+	struct check_reference references[CHECK_REFERENCES_MAX] = {{0}};
+	struct source sources[CHECK_REFERENCES_MAX], file = {.left = 3000000};
+	for (size_t i = 0; i < count; i++) {
+		sources[i] = (struct source){.left = i + 1 == count ? sizes[i] - missing : sizes[i]};
+		references[i] = (struct check_reference){.alias = "ref",
+		        .file_name = "r.csv",
+		        .size = sizes[i],
+		        .input = {.read = read_source, .context = &sources[i]}};
+	}
+	struct check_job job = {.dataset = "d",
+	        .file_name = "f.csv",
+	        .size = 3000000,
+	        .rules = bytes_of_string(what),
+	        .references = references,
+	        .reference_count = count};
+	struct check_request request = {.job = &job, .input = {.read = read_source, .context = &file}};
+	return spawner_check(s, &request, ret_outcome);
+}
+
+static void references_are_read_between_the_files_first_bytes_and_the_others(void **state) {
+	(void)state;
+	Spawner *s = start();
+	static const uint64_t sizes[] = {2000000, 5000000, 0, 1, 3000000};
+	struct check_outcome outcome = {0};
+	assert_int_equal(ask_with_references(s, "references", sizes, 5, 0, &outcome), 0);
+	if (outcome.result->outcome != OUTCOME_PASSED)
+		fail_msg("%s", outcome.result->reason);
+	assert_int_equal(outcome.size, 3000000);
+	assert_true(outcome.result->rows < 3000000); /* the ten bytes that were read before */
+	check_result_free(outcome.result);
+	/* a check that wants none of them */
+	assert_int_equal(ask_with_references(s, "pass", sizes, 5, 0, &outcome), 0);
+	assert_int_equal(outcome.result->outcome, OUTCOME_PASSED);
+	check_result_free(outcome.result);
+	spawner_stop(s);
+}
+
+static void a_reference_shorter_than_told_decides_nothing(void **state) {
+	(void)state;
+	Spawner *s = start();
+	static const uint64_t sizes[] = {100, 5000000};
+	struct check_outcome outcome = {0};
+	assert_int_equal(ask_with_references(s, "references", sizes, 2, 1, &outcome), -EIO);
+	assert_non_null(strstr(fault_message(), "ended after 4999999 of its 5000000 bytes"));
+	expect_pass(s, 10);
+	spawner_stop(s);
+}
+
+static void a_worker_that_dies_needs_no_references(void **state) {
+	(void)state;
+	Spawner *s = start();
+	static const uint64_t sizes[] = {5000000, 5000000};
+	struct check_outcome outcome = {0};
+	assert_int_equal(ask_with_references(s, "exit", sizes, 2, 0, &outcome), 0);
+	assert_int_equal(outcome.result->outcome, OUTCOME_ERROR);
+	assert_int_equal(outcome.size, 3000000);
+	check_result_free(outcome.result);
 	spawner_stop(s);
 }
 
@@ -467,6 +550,9 @@ static void confinement_is_told_in_words(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_file_is_read_whole_and_hashed_on_the_way),
+	        cmocka_unit_test(references_are_read_between_the_files_first_bytes_and_the_others),
+	        cmocka_unit_test(a_reference_shorter_than_told_decides_nothing),
+	        cmocka_unit_test(a_worker_that_dies_needs_no_references),
 	        cmocka_unit_test(forbidden_system_calls_end_the_worker),
 	        cmocka_unit_test(memory_can_not_be_made_to_run),
 	        cmocka_unit_test(a_worker_that_does_not_end_is_ended),
