@@ -128,6 +128,18 @@ static void put_rules(FILE *to, const struct check_result *check) {
 		fprintf(to, "  … and %zu more\n", bad - shown);
 }
 
+static void put_references(FILE *to, const struct verdict *verdict) {
+	for (size_t i = 0; i < verdict->reference_count; i++) {
+		char hex[DIGEST_HEX_BYTES];
+		digest_hex(verdict->references[i].sha256, hex);
+		fputs("  held against: ", to);
+		put_safe(to, verdict->references[i].path);
+		fputs(", as ", to);
+		put_safe(to, verdict->references[i].alias);
+		fprintf(to, ", sha256 %.16s…\n", hex);
+	}
+}
+
 static void put_origin(FILE *to, const struct verdict *verdict) {
 	char hex[DIGEST_HEX_BYTES];
 	digest_hex(verdict->input.sha256, hex);
@@ -140,6 +152,7 @@ static void put_origin(FILE *to, const struct verdict *verdict) {
 		put_safe(to, verdict->check->dialect);
 		fputc('\n', to);
 	}
+	put_references(to, verdict);
 	digest_hex(verdict->policy_sha256, hex);
 	fprintf(to, "  policy: version %" PRIu64 ", sha256 %.16s…", verdict->policy_version, hex);
 	if (verdict->ruleset_file) {
