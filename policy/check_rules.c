@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "policy/check_sample.h"
 #include "policy/dqdl/evaluate.h"
 #include "policy/table/table.h"
 
@@ -202,15 +203,22 @@ static int evaluate(
         const Ruleset *ruleset, const struct check_job *job, struct check_input *input, struct check_result *result) {
 	struct table_options table = table_options_of(&job->format, job->file_name);
 	struct dqdl_options dqdl = dqdl_options_of(job);
+	struct table_source source;
+	_cleanup_(peek_release) struct peek head = {0};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
 	struct own_bytes own = {.input = input, .is_hashed = dqdl_wants_own_sha256(ruleset)};
 	sha256_init(&own.hash);
-	int rc = table_open(read_for_table, &own, &table, &reader);
+	int rc = dqdl_evaluator_new(ruleset, &dqdl, &evaluator);
+	if (rc < 0)
+		return rc;
+	rc = check_sample(
+	        (struct table_source){.read = read_for_table, .ctx = &own}, &table, evaluator, &head, &source);
+	if (rc == 0)
+		rc = table_open(source.read, source.ctx, &table, &reader);
 	if (rc < 0)
 		return say_unreadable(rc, NULL, result);
-	if ((rc = dqdl_evaluator_new(ruleset, &dqdl, &evaluator)) < 0 ||
-	        (rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader))) < 0)
+	if ((rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader))) < 0)
 		return say_unreadable(rc, reader, result);
 	if ((rc = feed_references(job, evaluator, result)) != 0)
 		return rc < 0 ? rc : 0;
@@ -220,7 +228,7 @@ static int evaluate(
 		tell_own_file(evaluator, job, &own);
 	if (rc < 0 || (rc = tell_of_reader(reader, result)) < 0 || result->outcome == OUTCOME_ERROR)
 		return rc;
-	if ((rc = dqdl_evaluator_finish(evaluator)) < 0)
+	if ((rc = dqdl_evaluator_finish(evaluator)) < 0 || (rc = check_sample_warn(evaluator, reader, result)) < 0)
 		return rc;
 	return take_outcomes(evaluator, reader, result);
 }

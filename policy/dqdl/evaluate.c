@@ -12,6 +12,7 @@
 
 #include "crypto/base/fault.h"
 #include "policy/dqdl/evaluator.h"
+#include "policy/dqdl/sql_rules.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -96,6 +97,8 @@ void dqdl_evaluator_free(DqdlEvaluator *evaluator) {
 	free(evaluator->filters);
 	free(evaluator->checks);
 	free(evaluator->first_check);
+	custom_sql_free(evaluator->custom_sql);
+	free(evaluator->sample);
 	free(evaluator->columns);
 	free(evaluator->names);
 	reference_free(evaluator->reference);
@@ -213,7 +216,7 @@ int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *nam
 	evaluator->columns = calloc(count + 1, sizeof *evaluator->columns);
 	if (!evaluator->columns || !evaluator->names)
 		return evaluator_out_of_memory();
-	int rc = 0;
+	int rc = custom_sql_open(evaluator, names, count);
 	for (size_t i = 0; i < evaluator->check_count && rc == 0; i++)
 		rc = check_start(evaluator, &evaluator->checks[i], evaluator->names, count);
 	return rc;
@@ -239,9 +242,10 @@ static int feed_check(DqdlEvaluator *evaluator, struct check *check, const struc
 }
 
 int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
+	int rc = custom_sql_begin(evaluator);
 	see_kinds(evaluator, cells);
-	int rc = filters_ask(evaluator, cells, line);
-	if (rc < 0)
+	if (rc < 0 || (rc = filters_ask(evaluator, cells, line)) < 0 ||
+	        (rc = custom_sql_row(evaluator, cells, line)) < 0)
 		return rc;
 	for (size_t i = 0; i < evaluator->filter_count; i++)
 		evaluator->filters[i].rows += evaluator->filters[i].is_in;
@@ -285,6 +289,9 @@ void dqdl_evaluator_own_file(DqdlEvaluator *evaluator, const struct dqdl_file *f
 }
 
 int dqdl_evaluator_finish(DqdlEvaluator *evaluator) {
+	int begun = custom_sql_begin(evaluator);
+	if (begun < 0)
+		return begun;
 	for (size_t i = 0; i < evaluator->check_count; i++) {
 		struct check *check = &evaluator->checks[i];
 		int rc = check->settled ? 0 : check->kind->finish(evaluator, check);

@@ -76,6 +76,17 @@ int dqdl_evaluator_new(const Ruleset *ruleset, const struct dqdl_options *option
 void dqdl_evaluator_free(DqdlEvaluator *evaluator);
 DEFINE_CLEANUP(DqdlEvaluator, dqdl_evaluator_free);
 
+/* Shows a row ahead, before the header, so that SQL (`where`, CustomSql) knows from the start what the columns hold; it
+ * is not fed. The first some hundred will do. -ENOMEM. */
+int dqdl_evaluator_sample(DqdlEvaluator *evaluator, const struct table_cell *cells, size_t count);
+
+/* Does the ruleset ask SQL at all, so that a sample would be of use? */
+bool dqdl_evaluator_asks_sql(const DqdlEvaluator *evaluator);
+
+/* Cells so far that SQL has taken as NULL because their column holds numbers, as the sample told, and they are none:
+ * how many, and the line of the first. */
+uint64_t dqdl_evaluator_misfits(const DqdlEvaluator *evaluator, size_t column, uint64_t *ret_line);
+
 /* Tells the columns' names, once, before the rows. A rule that names a column that is not there fails; it is no error
  * here. -ENOMEM. */
 int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count);

@@ -31,6 +31,8 @@ static inline void first_lines_add(struct first_lines *lines, uint64_t line) {
 struct column {
 	bool needed; /* its kind matters to a rule */
 	struct column_kind kind;
+	uint64_t misfits; /* cells that are not what SQL takes the column for (sql_rules.h), and where */
+	uint64_t first_misfit, last_misfit;
 };
 
 /* The rows that some checks look at. */
@@ -128,8 +130,11 @@ struct DqdlEvaluator {
 	struct column *columns;
 	size_t column_count;
 	struct dqdl_file own_file;
-	struct table_cell *names; /* of the columns, with their texts in one allocation */
-	struct filter *filters;   /* the first one: all rows */
+	struct column_kind *sample; /* of the columns, in the rows that were shown before */
+	size_t sample_count;
+	struct CustomSql *custom_sql; /* NULL: no rule has a statement */
+	struct table_cell *names;     /* of the columns, with their texts in one allocation */
+	struct filter *filters;       /* the first one: all rows */
 	size_t filter_count;
 	struct check *checks; /* the leaves of all rules, from left to right */
 	size_t check_count;
@@ -164,6 +169,8 @@ extern const struct check_kind kind_column_data_type, kind_data_freshness, kind_
 /* kind_reference.c, kind_reference_keys.c, kind_reference_schema.c, kind_reference_sums.c */
 extern const struct check_kind kind_row_count_match, kind_referential_integrity, kind_dataset_match;
 extern const struct check_kind kind_schema_match, kind_aggregate_match;
+/* kind_sql.c */
+extern const struct check_kind kind_custom_sql, kind_custom_sql_rows;
 
 /* settle.c */
 

@@ -2,22 +2,27 @@
 #include "policy/dqdl/evaluator.h"
 
 #include "crypto/base/fault.h"
+#include "policy/dqdl/sql_rules.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Of what an empty cell is, and a text of digits, the column so far tells. */
 static int add_filter(DqdlEvaluator *evaluator, const char *where, struct filter **ret_filter) {
 	struct filter *filter = &evaluator->filters[evaluator->filter_count];
-	int rc = sql_filter_new(where, evaluator->names, evaluator->column_count, &filter->sql);
+	_cleanup_(freep) struct sql_column *columns =
+	        sql_columns_of(evaluator, evaluator->names, evaluator->column_count);
+	if (!columns)
+		return evaluator_out_of_memory();
+	int rc = sql_filter_new("the where clause is invalid", where, columns, evaluator->column_count, &filter->sql);
 	if (rc < 0)
 		return rc;
 	filter->where = where;
 	evaluator->filter_count++;
 	for (size_t i = 0; i < evaluator->column_count; i++)
-		evaluator->columns[i].needed = true;
+		if (sql_filter_reads(filter->sql, i))
+			sql_column_needed(evaluator, i);
 	*ret_filter = filter;
 	return 0;
 }
@@ -41,25 +46,6 @@ void filter_free(struct filter *filter) {
 	free(filter->broken);
 }
 
-struct row_values {
-	const DqdlEvaluator *evaluator;
-	const struct table_cell *cells;
-};
-
-static void give_value(void *arg, size_t column, struct sql_value *ret_value) {
-	const struct row_values *row = arg;
-	const DqdlEvaluator *evaluator = row->evaluator;
-	struct table_cell cell = row->cells[column];
-	enum cell_presence presence = cell_presence_of(&evaluator->options.nulls, cell);
-	bool is_text = column_kind_is_text(&evaluator->columns[column].kind);
-	*ret_value = (struct sql_value){.kind = SQL_NULL};
-	if (presence == CELL_NULL || (presence == CELL_EMPTY && !is_text))
-		return;
-	*ret_value = (struct sql_value){.kind = SQL_TEXT, .cell = cell};
-	if (!evaluator->columns[column].kind.no_number && cell_number(cell, &ret_value->number))
-		ret_value->kind = SQL_NUMBER;
-}
-
 /* The checks that wait for it have no answer from here on. */
 static int break_filter(DqdlEvaluator *evaluator, struct filter *filter, uint64_t line) {
 	if (asprintf(&filter->broken, "line %" PRIu64 ": %s", line, fault_message()) < 0) {
@@ -78,12 +64,12 @@ static int break_filter(DqdlEvaluator *evaluator, struct filter *filter, uint64_
 }
 
 int filters_ask(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
-	struct row_values row = {.evaluator = evaluator, .cells = cells};
+	struct sql_row row = {.evaluator = evaluator, .cells = cells, .line = line};
 	evaluator->filters[0].is_in = true;
 	for (size_t i = 1; i < evaluator->filter_count; i++) {
 		struct filter *filter = &evaluator->filters[i];
 		filter->is_in = false;
-		int rc = filter->broken ? 0 : sql_filter_test(filter->sql, give_value, &row, &filter->is_in);
+		int rc = filter->broken ? 0 : sql_filter_test(filter->sql, sql_cell_value, &row, &filter->is_in);
 		if (rc == -ENOMEM)
 			return rc;
 		if (rc < 0 && (rc = break_filter(evaluator, filter, line)) < 0)

@@ -34,8 +34,11 @@ static const struct check_kind *const kinds[] = {
         [DQDL_DATASET_MATCH] = &kind_dataset_match,
         [DQDL_SCHEMA_MATCH] = &kind_schema_match,
         [DQDL_AGGREGATE_MATCH] = &kind_aggregate_match,
+        [DQDL_CUSTOM_SQL] = &kind_custom_sql,
 };
 
 const struct check_kind *kind_of(const struct dqdl_rule *rule) {
+	if (rule->id == DQDL_CUSTOM_SQL && rule->condition.kind == DQDL_CONDITION_NONE)
+		return &kind_custom_sql_rows;
 	return (size_t)rule->id < sizeof kinds / sizeof *kinds ? kinds[rule->id] : NULL;
 }

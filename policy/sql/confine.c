@@ -3,9 +3,11 @@
 #include "crypto/base/fault.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
-#define STEPS_AT_ONCE 1000
+/* Between two looks at the budget: as few as keep what a statement takes in between small, and cost nothing yet. */
+#define STEPS_AT_ONCE 200
 
 void sql_warm_up(void) {
 	unsigned char byte;
@@ -15,7 +17,8 @@ void sql_warm_up(void) {
 static int count_steps(void *arg) {
 	struct sql_budget *budget = arg;
 	budget->steps = budget->steps > STEPS_AT_ONCE ? budget->steps - STEPS_AT_ONCE : 0;
-	return budget->steps == 0;
+	budget->is_too_large = budget->memory > 0 && sqlite3_memory_used() > budget->memory;
+	return budget->steps == 0 || budget->is_too_large;
 }
 
 static void set_limits(sqlite3 *db) {
@@ -74,16 +77,19 @@ static bool is_harmless(const char *function) {
 	return true;
 }
 
+/* Columns of tables that belong to nobody's rows are not read; a common table expression is no table. */
 static int authorize(
         void *arg, int action, const char *first, const char *second, const char *database, const char *trigger) {
-	(void)arg;
+	const struct sql_watch *watch = arg;
 	(void)database;
 	(void)trigger;
+	if (watch->is_own)
+		return SQLITE_OK;
 	switch (action) {
 	case SQLITE_SELECT:
 		return SQLITE_OK;
 	case SQLITE_READ:
-		return first && strncmp(first, "sqlite_", 7) == 0 ? SQLITE_DENY : SQLITE_OK;
+		return first && second && watch->read(watch->arg, first, second) ? SQLITE_OK : SQLITE_DENY;
 	case SQLITE_FUNCTION:
 		return second && is_harmless(second) ? SQLITE_OK : SQLITE_DENY;
 	default:
@@ -91,14 +97,43 @@ static int authorize(
 	}
 }
 
-void sql_confine(sqlite3 *db) {
-	(void)sqlite3_set_authorizer(db, authorize, NULL);
+void sql_confine(sqlite3 *db, struct sql_watch *watch) {
+	(void)sqlite3_set_authorizer(db, authorize, watch);
 }
 
-int sql_fault(sqlite3 *db, int code, const char *what) {
+int sql_prepare(
+        sqlite3 *db, const struct sql_budget *budget, const char *what, const char *sql, sqlite3_stmt **ret_statement) {
+	sqlite3_stmt *statement = NULL, *more = NULL;
+	const char *rest = NULL;
+	int code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, &rest);
+	while (code == SQLITE_OK && !more && rest[0])
+		code = sqlite3_prepare_v3(db, rest, -1, 0, &more, &rest);
+	bool is_one = statement && !more && sqlite3_stmt_isexplain(statement) == 0; /* which asks no authorizer */
+	(void)sqlite3_finalize(more);
+	if (code == SQLITE_OK && is_one) {
+		*ret_statement = statement;
+		return 0;
+	}
+	(void)sqlite3_finalize(statement);
+	return code == SQLITE_OK ? fault(EINVAL, "%s: it must be one SELECT", what) : sql_fault(db, budget, code, what);
+}
+
+/* "no such table" is the one fault that Glue has other words for. */
+int sql_fault(sqlite3 *db, const struct sql_budget *budget, int code, const char *what) {
+	static const char no_table[] = "no such table: ";
 	if (code == SQLITE_NOMEM)
 		return fault(ENOMEM, "%s: no memory", what);
+	if (code == SQLITE_INTERRUPT && budget->is_too_large)
+		return fault(EOVERFLOW, "%s: it takes too much memory", what);
 	if (code == SQLITE_INTERRUPT)
 		return fault(EOVERFLOW, "%s: it takes too many steps", what);
-	return fault(EINVAL, "%s: %s", what, sqlite3_errmsg(db));
+	const char *words = sqlite3_errmsg(db);
+	if (strncmp(words, no_table, strlen(no_table)) == 0)
+		return fault(EINVAL, "%s: the table %s is not found: there is primary, and the aliases of references",
+		        what, words + strlen(no_table));
+	return fault(EINVAL, "%s: %s", what, words);
+}
+
+bool sql_is_whole(double number) {
+	return rint(number) == number && fabs(number) < 9e15;
 }

@@ -1,9 +1,10 @@
 #include "policy/sql/row_table.h"
 
 #include "crypto/base/fault.h"
+#include "policy/sql/confine.h"
+#include "policy/sql/definition.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -91,7 +92,7 @@ static int column(sqlite3_vtab_cursor *base, sqlite3_context *context, int index
 		source->value(source->arg, (size_t)index, &value);
 	if (value.kind == SQL_TEXT)
 		sqlite3_result_text64(context, value.cell.data, value.cell.size, SQLITE_STATIC, SQLITE_UTF8);
-	else if (value.kind == SQL_NUMBER && rint(value.number) == value.number && fabs(value.number) < 9e15)
+	else if (value.kind == SQL_NUMBER && sql_is_whole(value.number))
 		sqlite3_result_int64(context, (sqlite3_int64)value.number);
 	else if (value.kind == SQL_NUMBER)
 		sqlite3_result_double(context, value.number);
@@ -126,44 +127,26 @@ static void free_definition(void *arg) {
 	free(definition);
 }
 
-/* NUMERIC: where a number is compared with a text in quotes, the text is taken as a number if it is one. */
-static char *columns_of(const struct table_cell *names, size_t count) {
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	if (!out)
-		return NULL;
-	(void)fputs("CREATE TABLE x (", out);
-	for (size_t i = 0; i < count; i++) {
-		(void)fputs(i ? ", \"" : "\"", out);
-		for (size_t k = 0; k < names[i].size; k++) {
-			(void)fputc(names[i].data[k], out);
-			if (names[i].data[k] == '"')
-				(void)fputc('"', out);
-		}
-		(void)fputs("\" NUMERIC", out);
-	}
-	(void)fputs(")", out);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
-int row_table_register(sqlite3 *db, const struct table_cell *names, size_t count, const struct row_source *source) {
+int row_table_register(sqlite3 *db, const char *name, const struct sql_column *columns, size_t count,
+        const struct row_source *source) {
 	struct definition *definition = calloc(1, sizeof *definition);
 	if (!definition)
 		return fault(ENOMEM, "no memory for a condition over rows");
 	definition->source = source;
-	definition->columns = columns_of(names, count);
+	definition->columns = sql_definition(name, columns, count, NULL);
 	if (!definition->columns) {
 		free_definition(definition);
 		return fault(ENOMEM, "no memory for a condition over rows");
 	}
 	/* Frees the definition itself when it fails. The table is made with its first use, while that is allowed. */
-	int code = sqlite3_create_module_v2(db, "row", &module, definition, free_definition);
+	int code = sqlite3_create_module_v2(db, name, &module, definition, free_definition);
+	_cleanup_(freep) char *first_use = NULL;
+	if (asprintf(&first_use, "SELECT 1 FROM \"%s\"", name) < 0) {
+		first_use = NULL;
+		return fault(ENOMEM, "no memory for a condition over rows");
+	}
 	if (code == SQLITE_OK)
-		code = sqlite3_exec(db, "SELECT 1 FROM \"row\"", NULL, NULL, NULL);
+		code = sqlite3_exec(db, first_use, NULL, NULL, NULL);
 	if (code == SQLITE_NOMEM)
 		return fault(ENOMEM, "no memory for a condition over rows");
 	return code == SQLITE_OK ? 0 : fault(EINVAL, "the columns make no table for SQL: %s", sqlite3_errmsg(db));

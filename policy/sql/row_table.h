@@ -11,5 +11,7 @@ struct row_source {
 	void *arg;
 };
 
-/* Makes the table "row" with these columns in `db`; `source` must outlive the connection. -EINVAL, -ENOMEM. */
-int row_table_register(sqlite3 *db, const struct table_cell *names, size_t count, const struct row_source *source);
+/* Makes a table with these columns in `db`; its name needs no quotes within quotes. `source` must outlive the
+ * connection. -EINVAL, -ENOMEM. */
+int row_table_register(
+        sqlite3 *db, const char *name, const struct sql_column *columns, size_t count, const struct row_source *source);

@@ -153,15 +153,39 @@ static void a_broken_rule_is_told_with_its_number_and_lines(void **state) {
 	expect(result, OUTCOME_FAILED, "1 of 2 rules did not pass");
 }
 
+#define OVERFLOWS "CustomSql \"select abs(-9223372036854775807 - 1)\" = 1"
+
 static void what_is_not_decided_is_an_error_and_no_failure(void **state) {
 	(void)state;
-	expect(check_text(table, "Rules = [ RowCount > 2, CustomSql \"select 1\" = 1 ]"), OUTCOME_ERROR,
-	        "not supported yet");
-	expect(check_text(table, "Rules = [ RowCount > 5, CustomSql \"select 1\" = 1 ]"), OUTCOME_ERROR, "rule 2");
+	expect(check_text(table, "Rules = [ RowCount > 2, " OVERFLOWS " ]"), OUTCOME_ERROR, "integer overflow");
+	expect(check_text(table, "Rules = [ RowCount > 5, " OVERFLOWS " ]"), OUTCOME_ERROR, "rule 2");
 	expect(check_text(table, "Rules = [ RowCount >> 2 ]"), OUTCOME_ERROR, "r.dqdl:1:");
 	expect(check_text(table, ""), OUTCOME_ERROR, "r.dqdl:");
 	expect(check_text(table, "Rules = [ ]"), OUTCOME_ERROR, "r.dqdl");
 	expect(check_text("a;b\n1;2\n3\n", "Rules = [ RowCount > 0 ]"), OUTCOME_ERROR, "line 3");
+}
+
+/* Types are told by the first 64 KiB; the second row's cell lies in them, the last one behind. */
+static void sql_knows_what_a_column_holds_from_the_first_rows(void **state) {
+	(void)state;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	fputs("zip;age\n02134;5\nK1A;6\n", out);
+	for (int i = 0; i < 20000; i++)
+		fputs("90210;7\n", out);
+	fputs("90210;n/a\n", out);
+	fclose(out);
+	struct check_result *result = check_text(text,
+	        "Rules = [ RowCount = 1 where \"zip = '02134'\", CustomSql \"select count(*) from primary where age > "
+	        "4\""
+	        " = 20002, CustomSql \"select zip from primary where length(zip) = 5\" with threshold > 0.9 ]");
+	assert_int_equal(result->warning_count, 1);
+	assert_non_null(strstr(result->warnings[0], "column \"age\" holds numbers"));
+	assert_non_null(
+	        strstr(result->warnings[0], "1 later cell is no number and NULL in SQL, the first on line 20004"));
+	expect(result, OUTCOME_PASSED, NULL);
+	free(text);
 }
 
 static void an_empty_file_fails_as_empty(void **state) {
@@ -384,6 +408,7 @@ int main(void) {
 	        cmocka_unit_test(a_job_crosses_to_a_worker_with_its_references),
 	        cmocka_unit_test(a_broken_rule_is_told_with_its_number_and_lines),
 	        cmocka_unit_test(what_is_not_decided_is_an_error_and_no_failure),
+	        cmocka_unit_test(sql_knows_what_a_column_holds_from_the_first_rows),
 	        cmocka_unit_test(an_empty_file_fails_as_empty),
 	        cmocka_unit_test(a_format_that_is_not_supported_is_named),
 	        cmocka_unit_test(json_lines_are_held_against_rules),

@@ -12,10 +12,14 @@
 
 #include <cmocka.h>
 
+#define WHERE "the where clause is invalid"
 #define CELL(text) ((struct table_cell){.data = (text), .size = strlen(text)})
 
-static const struct table_cell names[] = {
-        {.data = "age", .size = 3}, {.data = "my \"name", .size = 8}, {.data = "none", .size = 4}};
+#define COLUMN(text, kind) \
+	{ .name = {.data = (text), .size = sizeof(text) - 1}, .type = (kind) }
+
+static const struct sql_column columns[] = {
+        COLUMN("age", SQL_TYPE_ANY), COLUMN("my \"name", SQL_TYPE_ANY), COLUMN("none", SQL_TYPE_ANY)};
 static const struct sql_value row[] = {{.kind = SQL_NUMBER, .number = 34.5, .cell = {.data = "34.5", .size = 4}},
         {.kind = SQL_TEXT, .cell = {.data = "007", .size = 3}}, {.kind = SQL_NULL}};
 
@@ -26,7 +30,7 @@ static void give(void *arg, size_t column, struct sql_value *ret_value) {
 
 static SqlFilter *filter_of(const char *condition) {
 	SqlFilter *filter = NULL;
-	if (sql_filter_new(condition, names, 3, &filter) < 0)
+	if (sql_filter_new(WHERE, condition, columns, 3, &filter) < 0)
 		fail_msg("%s: %s", condition, fault_message());
 	return filter;
 }
@@ -64,7 +68,7 @@ static void what_is_no_condition_is_refused_with_words(void **state) {
 	        "exists (select * from pragma_database_list)", "zeroblob(1000000000) is null"};
 	for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
 		SqlFilter *filter = NULL;
-		if (sql_filter_new(conditions[i], names, 3, &filter) != -EINVAL)
+		if (sql_filter_new(WHERE, conditions[i], columns, 3, &filter) != -EINVAL)
 			fail_msg("%s", conditions[i]);
 		assert_non_null(strstr(fault_message(), "where clause is invalid"));
 	}
@@ -78,9 +82,10 @@ static void a_condition_without_end_ends(void **state) {
 	struct sql_value values[3];
 	bool is_true = true;
 	memcpy(values, row, sizeof values);
-	assert_int_equal(sql_filter_new("(with recursive n(i) as (select 1 union all select i + 1 from n)"
-	                                " select count(*) from n) > 0",
-	                         names, 3, &filter),
+	assert_int_equal(sql_filter_new(WHERE,
+	                         "(with recursive n(i) as (select 1 union all select i + 1 from n)"
+	                         " select count(*) from n) > 0",
+	                         columns, 3, &filter),
 	        -EINVAL);
 	filter = filter_of("(select sum(a.column1 * b.column1) from " TEN " a, " TEN " b, " TEN " c, " TEN " d, " TEN
 	                   " e, " TEN " f, " TEN " g, " TEN " h) > 0");
@@ -92,17 +97,17 @@ static void a_condition_without_end_ends(void **state) {
 
 static void many_and_strange_names_are_taken(void **state) {
 	(void)state;
-	static struct table_cell many[1500];
+	static struct sql_column many[1500];
 	static char text[1500][8];
 	for (size_t i = 0; i < 1500; i++) {
 		snprintf(text[i], sizeof text[i], "c%zu", i);
-		many[i] = CELL(text[i]);
+		many[i].name = CELL(text[i]);
 	}
 	SqlFilter *filter = NULL;
-	assert_int_equal(sql_filter_new("c1499 = 1", many, 1500, &filter), 0);
+	assert_int_equal(sql_filter_new(WHERE, "c1499 = 1", many, 1500, &filter), 0);
 	sql_filter_free(filter);
-	many[7] = many[6]; /* twice the same, and one without a name */
-	assert_int_equal(sql_filter_new("c1499 = 1", many, 10, &filter), -EINVAL);
+	many[7] = many[6]; /* twice the same */
+	assert_int_equal(sql_filter_new(WHERE, "c1499 = 1", many, 10, &filter), -EINVAL);
 }
 
 int main(void) {

@@ -1,0 +1,89 @@
+#include "policy/dqdl/sql_rules.h"
+
+#include "policy/dqdl/evaluator.h"
+
+#include <stdlib.h>
+
+/* What was seen of the column before the rows; one that nothing was seen of is what it has come to look like. */
+static const struct column_kind *kind_for_sql(const DqdlEvaluator *evaluator, size_t column) {
+	bool is_known = column < evaluator->sample_count && evaluator->sample[column].seen;
+	return is_known ? &evaluator->sample[column] : &evaluator->columns[column].kind;
+}
+
+static enum sql_type type_of(const DqdlEvaluator *evaluator, size_t column) {
+	if (column >= evaluator->sample_count || !evaluator->sample[column].seen)
+		return SQL_TYPE_ANY;
+	return evaluator->sample[column].no_number ? SQL_TYPE_TEXT : SQL_TYPE_NUMBER;
+}
+
+struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {
+	size_t size = 0;
+	for (size_t i = 0; i < count; i++)
+		size += names[i].size;
+	struct sql_column *columns = malloc((count + 1) * sizeof *columns + size);
+	char *text = columns ? (char *)(columns + count + 1) : NULL;
+	for (size_t i = 0; columns && i < count; i++) {
+		columns[i].name = (struct table_cell){.data = text, .size = names[i].size};
+		columns[i].type = type_of(evaluator, i);
+		if (names[i].size > 0)
+			memcpy(text, names[i].data, names[i].size);
+		text += names[i].size;
+	}
+	return columns;
+}
+
+void sql_column_needed(DqdlEvaluator *evaluator, size_t column) {
+	if (type_of(evaluator, column) == SQL_TYPE_ANY)
+		evaluator->columns[column].needed = true;
+}
+
+/* Once a row, however often it is asked for. */
+static void count_misfit(struct column *column, uint64_t line) {
+	if (line == 0 || line == column->last_misfit)
+		return;
+	if (column->misfits++ == 0)
+		column->first_misfit = line;
+	column->last_misfit = line;
+}
+
+void sql_cell_value(void *arg, size_t index, struct sql_value *ret_value) {
+	const struct sql_row *row = arg;
+	DqdlEvaluator *evaluator = row->evaluator;
+	struct table_cell cell = row->cells[index];
+	enum cell_presence presence = cell_presence_of(&evaluator->options.nulls, cell);
+	enum sql_type type = type_of(evaluator, index);
+	*ret_value = (struct sql_value){.kind = SQL_NULL};
+	if (presence == CELL_NULL || (presence == CELL_EMPTY && !column_kind_is_text(kind_for_sql(evaluator, index))))
+		return;
+	if (type != SQL_TYPE_TEXT && cell_number(cell, &ret_value->number))
+		ret_value->kind = SQL_NUMBER;
+	else if (type != SQL_TYPE_NUMBER)
+		*ret_value = (struct sql_value){.kind = SQL_TEXT, .cell = cell};
+	else if (cell.size > 0)
+		count_misfit(&evaluator->columns[index], row->line);
+}
+
+int dqdl_evaluator_sample(DqdlEvaluator *evaluator, const struct table_cell *cells, size_t count) {
+	if (!evaluator->sample) {
+		evaluator->sample = calloc(count + 1, sizeof *evaluator->sample);
+		evaluator->sample_count = evaluator->sample ? count : 0;
+	}
+	if (!evaluator->sample)
+		return evaluator_out_of_memory();
+	for (size_t i = 0; i < count && i < evaluator->sample_count; i++)
+		if (cells[i].size > 0 && cell_presence_of(&evaluator->options.nulls, cells[i]) != CELL_NULL)
+			column_kind_see(&evaluator->sample[i], cells[i]);
+	return 0;
+}
+
+uint64_t dqdl_evaluator_misfits(const DqdlEvaluator *evaluator, size_t column, uint64_t *ret_line) {
+	*ret_line = evaluator->columns[column].first_misfit;
+	return evaluator->columns[column].misfits;
+}
+
+bool dqdl_evaluator_asks_sql(const DqdlEvaluator *evaluator) {
+	for (size_t i = 0; i < evaluator->check_count; i++)
+		if (evaluator->checks[i].rule->id == DQDL_CUSTOM_SQL || evaluator->checks[i].rule->where)
+			return true;
+	return false;
+}
