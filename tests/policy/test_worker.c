@@ -539,6 +539,36 @@ static void a_worker_that_may_lock_its_memory_does_so_and_passes(void **state) {
 	spawner_stop(s);
 }
 
+static ssize_t read_text(void *context, void *buffer, size_t size) {
+	struct bytes *left = context;
+	size_t count = left->size < size ? left->size : size;
+	memcpy(buffer, left->data, count);
+	*left = bytes_of(left->data + count, left->size - count);
+	return (ssize_t)count;
+}
+
+/* SQLite must need no system call that a worker has not, for statements of all kinds. */
+static void statements_run_in_a_worker(void **state) {
+	(void)state;
+	static const char rules[] = "Rules = [ CustomSql \"select count(*) from primary\" = 3,"
+	                            " CustomSql \"select max(p.a) from primary p join primary q on p.a = q.a\" = 3,"
+	                            " CustomSql \"select a from primary where a > 0\","
+	                            " CustomSql \"select a from primary where date(b) < date('now') order by a\","
+	                            " RowCount = 1 where \"b = '2001-02-03'\" ]";
+	struct bytes file = bytes_of_string("a,b\n1,2001-02-03\n2,2001-02-04\n3,2001-02-05\n");
+	struct check_job job = {
+	        .dataset = "d", .file_name = "f.csv", .size = file.size, .rules = bytes_of_string(rules)};
+	struct check_request request = {.job = &job, .input = {.read = read_text, .context = &file}};
+	struct check_outcome outcome = {0};
+	Spawner *s = NULL;
+	assert_int_equal(spawner_start(NULL, &s), 0);
+	assert_int_equal(spawner_check(s, &request, &outcome), 0);
+	if (outcome.result->outcome != OUTCOME_PASSED)
+		fail_msg("%s", outcome.result->reason);
+	check_result_free(outcome.result);
+	spawner_stop(s);
+}
+
 static void confinement_is_told_in_words(void **state) {
 	(void)state;
 	Spawner *s = start();
@@ -569,6 +599,7 @@ int main(void) {
 	        cmocka_unit_test(a_process_with_threads_can_not_start_one),
 	        cmocka_unit_test(a_dead_parent_leaves_no_process),
 	        cmocka_unit_test(a_worker_that_may_lock_its_memory_does_so_and_passes),
+	        cmocka_unit_test(statements_run_in_a_worker),
 	        cmocka_unit_test(confinement_is_told_in_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
