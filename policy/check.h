@@ -66,6 +66,7 @@ struct check_job {
 	size_t null_word_count;
 	struct bytes rules;     /* DQDL text */
 	const char *rules_file; /* for messages */
+	const char *keep;       /* SQL condition on a row: rows of which it is not true are no rows; NULL: all are */
 	const struct check_reference *references;
 	size_t reference_count;              /* at most CHECK_REFERENCES_MAX, with different aliases */
 	int64_t mtime_s;                     /* of the input, seconds since 1970 UTC */
@@ -116,7 +117,9 @@ struct check_result {
 	uint64_t bytes_read;  /* of the input: a pass that has not read all is no pass */
 	bool has_rows;
 	uint64_t rows, columns;
-	char *dialect; /* "csv delimiter=';' quote='\"' header=yes line-end=lf encoding=utf-8 bom=no", or NULL */
+	bool has_dropped; /* the dataset keeps some rows only: */
+	uint64_t dropped; /* rows that it does not keep, which are not among `rows`, nor published */
+	char *dialect;    /* "csv delimiter=';' quote='\"' header=yes line-end=lf encoding=utf-8 bom=no", or NULL */
 	struct check_rule *rules;
 	size_t rule_count;
 	char **warnings;

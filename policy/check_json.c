@@ -90,6 +90,7 @@ json_t *check_result_json(const struct check_result *result) {
 	            json_put_count(object, "bytes_read", result->bytes_read) &&
 	            put_count_or_null(object, "rows", result->has_rows, result->rows) &&
 	            put_count_or_null(object, "columns", result->has_rows, result->columns) &&
+	            (!result->has_dropped || json_put_count(object, "dropped_rows", result->dropped)) &&
 	            json_object_set_new(object, "rules", rules_json(result)) == 0 &&
 	            json_object_set_new(object, "warnings",
 	                    texts_json((const char *const *)result->warnings, result->warning_count)) == 0;
@@ -203,6 +204,12 @@ static int check_sense(const struct check_result *result) {
 	return 0;
 }
 
+/* There only for a dataset that has a `keep`, which verdicts of before knew nothing of. */
+static int read_dropped(const json_t *object, struct check_result *result) {
+	result->has_dropped = json_object_get(object, "dropped_rows") != NULL;
+	return result->has_dropped ? json_strict_count(object, "dropped_rows", &result->dropped) : 0;
+}
+
 int check_result_read_json(const json_t *object, struct check_result **ret_result) {
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	bool has_columns = false;
@@ -214,7 +221,8 @@ int check_result_read_json(const json_t *object, struct check_result **ret_resul
 	        (rc = json_strict_count(object, "bytes_read", &result->bytes_read)) < 0 ||
 	        (rc = read_count_or_null(object, "rows", &result->has_rows, &result->rows)) < 0 ||
 	        (rc = read_count_or_null(object, "columns", &has_columns, &result->columns)) < 0 ||
-	        (rc = read_lists(object, result)) < 0 || (rc = check_sense(result)) < 0)
+	        (rc = read_dropped(object, result)) < 0 || (rc = read_lists(object, result)) < 0 ||
+	        (rc = check_sense(result)) < 0)
 		return rc;
 	*ret_result = steal_pointer(&result);
 	return 0;
@@ -257,6 +265,7 @@ struct check_job check_job_for(
 	        .null_word_count = dataset->null_word_count,
 	        .rules = dataset->rules,
 	        .rules_file = dataset->rules_file,
+	        .keep = dataset->keep,
 	        .clock_ns = clock_ns,
 	};
 }
@@ -302,8 +311,8 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	bool done =
 	        object && put_file_name(object, job->file_name) && put_format(object, &job->format) &&
 	        json_put_text(object, "dataset", job->dataset) &&
-	        json_put_text(object, "rules_file", job->rules_file) && json_put_count(object, "size", job->size) &&
-	        json_put_int(object, "mtime", job->mtime_s) &&
+	        json_put_text(object, "rules_file", job->rules_file) && json_put_text(object, "keep", job->keep) &&
+	        json_put_count(object, "size", job->size) && json_put_int(object, "mtime", job->mtime_s) &&
 	        json_object_set_new(object, "files", check_files_json(job->file_lists, job->file_list_count)) == 0 &&
 	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "nulls", job->nulls) &&
 	        json_object_set_new(object, "references", references_json(job)) == 0 &&
@@ -416,6 +425,7 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	if (rc < 0 || (rc = read_arena_text(&memory->arena, object, "dataset", &job.dataset)) < 0 ||
 	        (rc = read_arena_text(&memory->arena, object, "file_name", &job.file_name)) < 0 ||
 	        (rc = read_arena_text(&memory->arena, object, "rules_file", &job.rules_file)) < 0 ||
+	        (rc = read_arena_text(&memory->arena, object, "keep", &job.keep)) < 0 ||
 	        (rc = json_strict_count(object, "size", &job.size)) < 0 ||
 	        (rc = json_strict_int(object, "clock_ns", &job.clock_ns)) < 0 ||
 	        (rc = json_strict_int(object, "mtime", &job.mtime_s)) < 0 ||

@@ -43,6 +43,7 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        .file_lists = job->file_lists,
 	        .file_list_count = job->file_list_count,
 	        .memory_bytes = (size_t)memory,
+	        .keep = job->keep,
 	        .no_jit = job->is_confined};
 }
 
@@ -109,10 +110,15 @@ static int sum_up(const char *advice, struct check_result *result) {
 	return check_result_say(result, outcome, "%s%s%s", advice, advice[0] ? "; so " : "", summary);
 }
 
-static int take_outcomes(const DqdlEvaluator *evaluator, const TableReader *reader, struct check_result *result) {
+static int take_outcomes(const struct check_job *job, const DqdlEvaluator *evaluator, const TableReader *reader,
+        struct check_result *result) {
 	result->has_rows = true;
 	result->rows = dqdl_evaluator_rows(evaluator);
 	result->columns = table_columns(reader);
+	result->has_dropped = job->keep != NULL;
+	result->dropped = dqdl_evaluator_dropped(evaluator);
+	if (dqdl_evaluator_keep_fault(evaluator))
+		return check_result_say(result, OUTCOME_ERROR, "%s", dqdl_evaluator_keep_fault(evaluator));
 	size_t count = dqdl_evaluator_outcomes(evaluator);
 	if (count > CHECK_RULES_MAX)
 		return check_result_say(result, OUTCOME_ERROR, "the ruleset has more than %d rules", CHECK_RULES_MAX);
@@ -230,7 +236,7 @@ static int evaluate(
 		return rc;
 	if ((rc = dqdl_evaluator_finish(evaluator)) < 0 || (rc = check_sample_warn(evaluator, reader, result)) < 0)
 		return rc;
-	return take_outcomes(evaluator, reader, result);
+	return take_outcomes(job, evaluator, reader, result);
 }
 
 static int add_warnings(const Ruleset *ruleset, const char *file, struct check_result *result) {

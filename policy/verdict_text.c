@@ -147,6 +147,9 @@ static void put_origin(FILE *to, const struct verdict *verdict) {
 	if (verdict->check->has_rows)
 		fprintf(to, "  table: %" PRIu64 " row%s, %" PRIu64 " column%s\n", verdict->check->rows,
 		        plural(verdict->check->rows), verdict->check->columns, plural(verdict->check->columns));
+	if (verdict->check->has_dropped)
+		fprintf(to, "  dropped: %" PRIu64 " more row%s that the dataset's keep does not let through\n",
+		        verdict->check->dropped, plural(verdict->check->dropped));
 	if (verdict->check->dialect) {
 		fputs("  read as: ", to);
 		put_safe(to, verdict->check->dialect);

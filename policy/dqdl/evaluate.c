@@ -98,6 +98,7 @@ void dqdl_evaluator_free(DqdlEvaluator *evaluator) {
 	free(evaluator->checks);
 	free(evaluator->first_check);
 	custom_sql_free(evaluator->custom_sql);
+	keep_free(&evaluator->keep);
 	free(evaluator->sample);
 	free(evaluator->columns);
 	free(evaluator->names);
@@ -216,7 +217,9 @@ int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *nam
 	evaluator->columns = calloc(count + 1, sizeof *evaluator->columns);
 	if (!evaluator->columns || !evaluator->names)
 		return evaluator_out_of_memory();
-	int rc = custom_sql_open(evaluator, names, count);
+	int rc = keep_open(evaluator);
+	if (rc == 0)
+		rc = custom_sql_open(evaluator, names, count);
 	for (size_t i = 0; i < evaluator->check_count && rc == 0; i++)
 		rc = check_start(evaluator, &evaluator->checks[i], evaluator->names, count);
 	return rc;
@@ -242,9 +245,12 @@ static int feed_check(DqdlEvaluator *evaluator, struct check *check, const struc
 }
 
 int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
-	int rc = custom_sql_begin(evaluator);
+	int rc = keep_ask(evaluator, cells, line);
+	evaluator->keep.dropped += !evaluator->keep.is_kept;
+	if (rc < 0 || !evaluator->keep.is_kept)
+		return rc;
 	see_kinds(evaluator, cells);
-	if (rc < 0 || (rc = filters_ask(evaluator, cells, line)) < 0 ||
+	if ((rc = custom_sql_begin(evaluator)) < 0 || (rc = filters_ask(evaluator, cells, line)) < 0 ||
 	        (rc = custom_sql_row(evaluator, cells, line)) < 0)
 		return rc;
 	for (size_t i = 0; i < evaluator->filter_count; i++)
@@ -264,8 +270,8 @@ int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells,
 }
 
 int dqdl_evaluator_judge(DqdlEvaluator *evaluator, const struct table_cell *cells) {
-	int rc = filters_ask(evaluator, cells, 0);
-	if (rc < 0)
+	int rc = keep_ask(evaluator, cells, 0);
+	if (rc < 0 || !evaluator->keep.is_kept || (rc = filters_ask(evaluator, cells, 0)) < 0)
 		return rc;
 	for (size_t i = 0; i < evaluator->tuple_count; i++) {
 		rc = tuple_judge(evaluator, evaluator->tuples[i], cells);
@@ -331,5 +337,7 @@ static enum dqdl_row_result row_of(const struct dqdl_rule *rule, const struct ch
 
 enum dqdl_row_result dqdl_evaluator_row_result(const DqdlEvaluator *evaluator, size_t index) {
 	const struct check *check = &evaluator->checks[evaluator->first_check[index]];
+	if (!evaluator->keep.is_kept)
+		return DQDL_ROW_SKIPPED;
 	return row_of(ruleset_rule(evaluator->ruleset, index), &check, false);
 }

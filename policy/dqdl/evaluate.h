@@ -66,7 +66,8 @@ struct dqdl_options {
 	const uint8_t *hash_key; /* 16 secret bytes, where the system's random source is out of reach; NULL: drawn */
 	const struct dqdl_files *file_lists; /* what stands at each path that a rule names */
 	size_t file_list_count;
-	bool no_jit; /* make no machine code of regular expressions, where the sandbox forbids it */
+	const char *keep; /* SQL condition on a row: rows of which it is not true are no rows; NULL: all are */
+	bool no_jit;      /* make no machine code of regular expressions, where the sandbox forbids it */
 };
 
 typedef struct DqdlEvaluator DqdlEvaluator;
@@ -110,6 +111,16 @@ int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells,
 /* Tells of the file that is checked, before finish; texts must outlive the evaluator. Without it a rule about it is
  * held against an empty one. */
 void dqdl_evaluator_own_file(DqdlEvaluator *evaluator, const struct dqdl_file *file);
+
+/* Was the row last fed or judged one that `keep` keeps? Of one that it drops no rule says anything. */
+bool dqdl_evaluator_kept(const DqdlEvaluator *evaluator);
+
+/* Rows dropped so far; they are not among dqdl_evaluator_rows. */
+uint64_t dqdl_evaluator_dropped(const DqdlEvaluator *evaluator);
+
+/* Why rows can't be told apart by `keep`, after the header or a row; NULL: they can. From then on none is kept, and
+ * what the rules say is worth nothing. */
+const char *dqdl_evaluator_keep_fault(const DqdlEvaluator *evaluator);
 
 /* Settles all outcomes. -ENOMEM. */
 int dqdl_evaluator_finish(DqdlEvaluator *evaluator);

@@ -35,6 +35,14 @@ struct column {
 	uint64_t first_misfit, last_misfit;
 };
 
+/* Which rows the table has at all (options.keep). */
+struct keep {
+	SqlFilter *sql; /* NULL: all */
+	char *fault;    /* why it can't be asked (any longer) */
+	bool is_kept;   /* the last row is one */
+	uint64_t dropped;
+};
+
 /* The rows that some checks look at. */
 struct filter {
 	const char *where; /* NULL: all */
@@ -134,7 +142,8 @@ struct DqdlEvaluator {
 	size_t sample_count;
 	struct CustomSql *custom_sql; /* NULL: no rule has a statement */
 	struct table_cell *names;     /* of the columns, with their texts in one allocation */
-	struct filter *filters;       /* the first one: all rows */
+	struct keep keep;
+	struct filter *filters; /* the first one: all rows */
 	size_t filter_count;
 	struct check *checks; /* the leaves of all rules, from left to right */
 	size_t check_count;
@@ -221,6 +230,11 @@ bool empty_is_null(const DqdlEvaluator *evaluator, const size_t *columns, size_t
 /* The filter of the check's `where`, new or shared; one that is invalid settles the check. -ENOMEM. */
 int filter_for(DqdlEvaluator *evaluator, struct check *check);
 void filter_free(struct filter *filter);
+
+/* The dataset's own filter, when the columns are known, and of each row. -ENOMEM; what else goes wrong is its fault. */
+int keep_open(DqdlEvaluator *evaluator);
+int keep_ask(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);
+void keep_free(struct keep *keep);
 
 /* Asks each filter whether a row is in. -ENOMEM; what else goes wrong breaks the filter. */
 int filters_ask(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);

@@ -9,20 +9,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int add_filter(DqdlEvaluator *evaluator, const char *where, struct filter **ret_filter) {
-	struct filter *filter = &evaluator->filters[evaluator->filter_count];
+static int open_sql(DqdlEvaluator *evaluator, const char *what, const char *condition, SqlFilter **ret_sql) {
 	_cleanup_(freep) struct sql_column *columns =
 	        sql_columns_of(evaluator, evaluator->names, evaluator->column_count);
 	if (!columns)
 		return evaluator_out_of_memory();
-	int rc = sql_filter_new("the where clause is invalid", where, columns, evaluator->column_count, &filter->sql);
+	int rc = sql_filter_new(what, condition, columns, evaluator->column_count, ret_sql);
+	for (size_t i = 0; rc == 0 && i < evaluator->column_count; i++)
+		if (sql_filter_reads(*ret_sql, i))
+			sql_column_needed(evaluator, i);
+	return rc;
+}
+
+static int add_filter(DqdlEvaluator *evaluator, const char *where, struct filter **ret_filter) {
+	struct filter *filter = &evaluator->filters[evaluator->filter_count];
+	int rc = open_sql(evaluator, "the where clause is invalid", where, &filter->sql);
 	if (rc < 0)
 		return rc;
 	filter->where = where;
 	evaluator->filter_count++;
-	for (size_t i = 0; i < evaluator->column_count; i++)
-		if (sql_filter_reads(filter->sql, i))
-			sql_column_needed(evaluator, i);
 	*ret_filter = filter;
 	return 0;
 }
@@ -76,4 +81,52 @@ int filters_ask(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64
 			return rc;
 	}
 	return 0;
+}
+
+/* ---- keep ---- */
+
+static int break_keep(struct keep *keep, uint64_t line) {
+	int size = line ? asprintf(&keep->fault, "line %" PRIu64 ": %s", line, fault_message())
+	                : asprintf(&keep->fault, "%s", fault_message());
+	if (size >= 0)
+		return 0;
+	keep->fault = NULL;
+	return evaluator_out_of_memory();
+}
+
+int keep_open(DqdlEvaluator *evaluator) {
+	evaluator->keep.is_kept = true;
+	if (!evaluator->options.keep)
+		return 0;
+	int rc = open_sql(evaluator, "the dataset's keep is invalid", evaluator->options.keep, &evaluator->keep.sql);
+	return rc == 0 || rc == -ENOMEM ? rc : break_keep(&evaluator->keep, 0);
+}
+
+int keep_ask(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
+	struct keep *keep = &evaluator->keep;
+	struct sql_row row = {.evaluator = evaluator, .cells = cells, .line = line};
+	keep->is_kept = !keep->sql && !keep->fault;
+	if (!keep->sql || keep->fault)
+		return 0;
+	int rc = sql_filter_test(keep->sql, sql_cell_value, &row, &keep->is_kept);
+	if (rc == 0 || rc == -ENOMEM)
+		return rc;
+	return break_keep(keep, line);
+}
+
+void keep_free(struct keep *keep) {
+	sql_filter_free(keep->sql);
+	free(keep->fault);
+}
+
+bool dqdl_evaluator_kept(const DqdlEvaluator *evaluator) {
+	return evaluator->keep.is_kept;
+}
+
+uint64_t dqdl_evaluator_dropped(const DqdlEvaluator *evaluator) {
+	return evaluator->keep.dropped;
+}
+
+const char *dqdl_evaluator_keep_fault(const DqdlEvaluator *evaluator) {
+	return evaluator->keep.fault;
 }

@@ -85,5 +85,5 @@ bool dqdl_evaluator_asks_sql(const DqdlEvaluator *evaluator) {
 	for (size_t i = 0; i < evaluator->check_count; i++)
 		if (evaluator->checks[i].rule->id == DQDL_CUSTOM_SQL || evaluator->checks[i].rule->where)
 			return true;
-	return false;
+	return evaluator->options.keep != NULL;
 }

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+/* LIKE minds the case of letters, as everywhere but in SQLite. */
+#define OPENING "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA case_sensitive_like=ON"
 /* Between two looks at the budget: as few as keep what a statement takes in between small, and cost nothing yet. */
 #define STEPS_AT_ONCE 200
 
@@ -47,7 +49,7 @@ int sql_open(struct sql_budget *budget, sqlite3 **ret_db) {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX;
 	int code = sqlite3_open_v2(":memory:", &db, flags, NULL);
 	if (code == SQLITE_OK)
-		code = sqlite3_exec(db, "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF", NULL, NULL, NULL);
+		code = sqlite3_exec(db, OPENING, NULL, NULL, NULL);
 	if (code != SQLITE_OK) {
 		(void)sqlite3_close(db);
 		return fault(ENOMEM, "no memory for SQL");

@@ -264,6 +264,49 @@ static void a_later_cell_that_is_no_number_is_null_and_counted(void **state) {
 	drop(&held);
 }
 
+static void rows_that_are_not_kept_are_no_rows(void **state) {
+	(void)state;
+	const struct dqdl_options keep = {.keep = "zip <> 'K1A' and age > 20"};
+	const struct table_cell dropped[] = {{"4", 1}, {"Ann", 3}, {"17", 2}, {"1", 1}, {"x", 1}};
+	const struct table_cell kept[] = {{"4", 1}, {"Ann", 3}, {"21", 2}, {"1", 1}, {"x", 1}};
+	struct held held = hold(people, people, "ColumnValues \"id\" in [1]", keep);
+	assert_int_equal(held.outcome->failing_rows, 1);
+	assert_int_equal(dqdl_evaluator_rows(held.evaluator), 2);
+	assert_int_equal(dqdl_evaluator_dropped(held.evaluator), 2);
+	assert_null(dqdl_evaluator_keep_fault(held.evaluator));
+	assert_int_equal(dqdl_evaluator_judge(held.evaluator, dropped), 0);
+	assert_false(dqdl_evaluator_kept(held.evaluator));
+	assert_int_equal(dqdl_evaluator_row_result(held.evaluator, 0), DQDL_ROW_SKIPPED);
+	assert_int_equal(dqdl_evaluator_judge(held.evaluator, kept), 0);
+	assert_true(dqdl_evaluator_kept(held.evaluator));
+	assert_int_equal(dqdl_evaluator_row_result(held.evaluator, 0), DQDL_ROW_FAILED);
+	drop(&held);
+	assert_held(people, "CustomSql \"select max(id) from primary\" = 3", keep, DQDL_PASSED, NULL);
+	assert_held(people, "(RowCount = 2) and (IsUnique \"name\")", keep, DQDL_PASSED, NULL);
+	assert_held(people, "RowCount = 1 where \"id > 1\"", keep, DQDL_PASSED, NULL);
+	assert_held(people, "RowCount = 0", (struct dqdl_options){.keep = "NULL"}, DQDL_PASSED, NULL);
+	assert_held(people, "Completeness \"id\" > 0", (struct dqdl_options){.keep = "0"}, DQDL_FAILED, "no rows");
+}
+
+static void a_keep_that_is_none_is_told(void **state) {
+	(void)state;
+	static const char *const keeps[] = {"height > 3", "id >", "1; drop table x", "", "id = 1) union select (1",
+	        "(select count(*) from primary) > 0", "rowid = 1", "load_extension('x')"};
+	for (size_t i = 0; i < sizeof keeps / sizeof *keeps; i++) {
+		struct held held = hold(people, people, "RowCount >= 0", (struct dqdl_options){.keep = keeps[i]});
+		if (!dqdl_evaluator_keep_fault(held.evaluator))
+			fail_msg("%s", keeps[i]);
+		assert_non_null(strstr(dqdl_evaluator_keep_fault(held.evaluator), "the dataset's keep is invalid"));
+		assert_int_equal(dqdl_evaluator_rows(held.evaluator), 0);
+		drop(&held);
+	}
+	struct held held = hold(people, people, "RowCount >= 0",
+	        (struct dqdl_options){.keep = "abs(-9223372036854775807 - (id > 2)) > 0"});
+	assert_non_null(strstr(dqdl_evaluator_keep_fault(held.evaluator), "line 4: "));
+	assert_int_equal(dqdl_evaluator_rows(held.evaluator), 2);
+	drop(&held);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(one_number_is_held_against_the_condition),
@@ -275,6 +318,8 @@ int main(void) {
 	        cmocka_unit_test(rows_can_be_judged_again),
 	        cmocka_unit_test(parts_and_the_whole_come_to_the_same),
 	        cmocka_unit_test(keeping_rows_stops_at_its_memory),
+	        cmocka_unit_test(rows_that_are_not_kept_are_no_rows),
+	        cmocka_unit_test(a_keep_that_is_none_is_told),
 	        cmocka_unit_test(a_column_of_codes_is_one_of_texts),
 	        cmocka_unit_test(a_later_cell_that_is_no_number_is_null_and_counted),
 	};

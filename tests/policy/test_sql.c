@@ -53,6 +53,8 @@ static void conditions_are_those_of_sql(void **state) {
 	assert_true(holds("age between 30 and 40 and \"my \"\"name\" like '00%'"));
 	assert_true(holds("`my \"name` = '007' -- a comment"));
 	assert_true(holds("none is null"));
+	assert_true(holds("'Ann' like 'A%'"));
+	assert_false(holds("'Ann' like 'a%'"));
 	assert_false(holds("none > 1"));
 	assert_false(holds("not (none > 1)"));
 	assert_true(holds("coalesce(none, 5) = 5 and length(`my \"name`) = 3"));
