@@ -64,6 +64,8 @@ struct check_job {
 	enum policy_nulls nulls;
 	const char *const *null_words;
 	size_t null_word_count;
+	const struct column_given *types; /* of columns whose type is not to be inferred */
+	size_t type_count;
 	struct bytes rules;     /* DQDL text */
 	const char *rules_file; /* for messages */
 	const char *keep;       /* SQL condition on a row: rows of which it is not true are no rows; NULL: all are */
@@ -72,8 +74,9 @@ struct check_job {
 	int64_t mtime_s;                     /* of the input, seconds since 1970 UTC */
 	const struct dqdl_files *file_lists; /* what stands at the paths that rules name */
 	size_t file_list_count;
-	int64_t clock_ns; /* what now() means in the rules, since 1970, UTC */
-	bool is_confined; /* set by a worker: no machine code can be made here */
+	int64_t clock_ns;              /* what now() means in the rules, since 1970, UTC */
+	bool is_confined;              /* set by a worker: no machine code can be made here */
+	const struct check_rows *rows; /* who wants to know of each row, or NULL; never crosses to a worker */
 };
 
 /* The job of one dataset for one file. */
@@ -154,6 +157,26 @@ int check_result_error(struct check_result **ret_result, const char *format, ...
 /* Canonical JSON (keys sorted, compact), allocated. Back: -EBADMSG with words for anything else. */
 int check_result_to_json(const struct check_result *result, char **ret_json, size_t *ret_size);
 int check_result_from_json(struct bytes json, struct check_result **ret_result);
+
+/* ---- row by row ---- */
+
+/*
+ * What a row is worth is known when all have been seen: whether its key comes again, what an empty cell means. So a
+ * check whose job has `rows` reads its input twice; `row` is called in the second pass, for each row in their order.
+ */
+struct check_rows {
+	/* The input anew, from its first byte. An error ends the check. */
+	int (*again)(void *context, struct check_input *ret_input);
+
+	/* Row `number` of the file (from 1), unless `keep` drops it: outcomes[i] is rule i's of the result: passed,
+	 * failed, or none where the rule says nothing about single rows or could not be decided. An error ends the
+	 * check. */
+	int (*row)(void *context, uint64_t number, const struct check_result *result, const enum outcome *outcomes);
+
+	/* All rows were told, and the check has its result. */
+	int (*end)(void *context);
+	void *context;
+};
 
 /* ---- doing it ---- */
 

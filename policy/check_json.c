@@ -263,6 +263,8 @@ struct check_job check_job_for(
 	        .nulls = dataset->nulls,
 	        .null_words = dataset->null_words,
 	        .null_word_count = dataset->null_word_count,
+	        .types = dataset->types,
+	        .type_count = dataset->type_count,
 	        .rules = dataset->rules,
 	        .rules_file = dataset->rules_file,
 	        .keep = dataset->keep,
@@ -306,6 +308,14 @@ static json_t *references_json(const struct check_job *job) {
 	return steal_pointer(&list);
 }
 
+static json_t *types_json(const struct check_job *job) {
+	_cleanup_(json_decrefp) json_t *types = json_object();
+	for (size_t i = 0; types && i < job->type_count; i++)
+		if (json_object_set_new(types, job->types[i].name, json_integer(job->types[i].type)) != 0)
+			return NULL;
+	return steal_pointer(&types);
+}
+
 int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *object = json_object();
 	bool done =
@@ -317,6 +327,7 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "nulls", job->nulls) &&
 	        json_object_set_new(object, "references", references_json(job)) == 0 &&
 	        json_object_set_new(object, "null_words", texts_json(job->null_words, job->null_word_count)) == 0 &&
+	        json_object_set_new(object, "types", types_json(job)) == 0 &&
 	        json_object_set_new(object, "rules",
 	                json_stringn(job->rules.size ? (const char *)job->rules.data : "", job->rules.size)) == 0;
 	if (!done)
@@ -392,6 +403,36 @@ static int read_references(struct arena *arena, const json_t *object, struct che
 	return 0;
 }
 
+static int read_job_types(struct arena *arena, const json_t *object, struct check_job *job) {
+	const json_t *types;
+	int rc = json_strict_object(object, "types", &types);
+	if (rc < 0)
+		return rc;
+	size_t count = json_object_size(types);
+	if (count > POLICY_TYPES_MAX)
+		return fault(EBADMSG, "the job gives more than %u types", POLICY_TYPES_MAX);
+	struct column_given *list = arena_take(arena, count + 1, sizeof *list);
+	/* jansson iterates through a value that it does not change, but does not say so. */
+	json_t *mutable = (json_t *)(uintptr_t)types;
+	const char *name;
+	json_t *type;
+	if (!list)
+		return fault(ENOMEM, "no memory for a job");
+	json_object_foreach(mutable, name, type) {
+		struct column_given *given = &list[job->type_count];
+		json_int_t number = json_is_integer(type) ? json_integer_value(type) : -1;
+		if (number < COLUMN_TEXT || number > COLUMN_BOOLEAN)
+			return fault(EBADMSG, "the job gives a column a type that there is not");
+		given->type = (enum column_type)number;
+		given->name = arena_copy(arena, name, strlen(name));
+		if (!given->name)
+			return fault(ENOMEM, "no memory for a job");
+		job->type_count++;
+	}
+	job->types = list;
+	return 0;
+}
+
 static int read_job_lists(struct arena *arena, const json_t *object, struct check_job *job) {
 	const json_t *rules = json_object_get(object, "rules");
 	const json_t *words;
@@ -432,7 +473,8 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	        (rc = json_strict_array(object, "files", DQDL_FILES_MAX, &files)) < 0 ||
 	        (rc = check_files_read(&memory->arena, files, &job.file_lists, &job.file_list_count)) < 0 ||
 	        (rc = read_job_format(object, &job)) < 0 || (rc = read_job_lists(&memory->arena, object, &job)) < 0 ||
-	        (rc = read_references(&memory->arena, object, &job)) < 0)
+	        (rc = read_references(&memory->arena, object, &job)) < 0 ||
+	        (rc = read_job_types(&memory->arena, object, &job)) < 0)
 		return rc;
 	*ret_job = job;
 	*ret_memory = steal_pointer(&memory);

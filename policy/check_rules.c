@@ -44,6 +44,8 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        .file_list_count = job->file_list_count,
 	        .memory_bytes = (size_t)memory,
 	        .keep = job->keep,
+	        .types = job->types,
+	        .type_count = job->type_count,
 	        .no_jit = job->is_confined};
 }
 
@@ -185,7 +187,7 @@ static int say_unreadable(int rc, const TableReader *reader, struct check_result
 	const char *advice = reader ? table_advice(reader) : "";
 	if (rc == -ENODATA)
 		return check_result_say(result, OUTCOME_FAILED, "empty: %s", fault_message());
-	if (rc == -ENOTSUP)
+	if (rc == -ENOTSUP || rc == -ENXIO)
 		return check_result_say(result, OUTCOME_ERROR, "%s", fault_message());
 	if (is_unreadable(rc))
 		return check_result_say(result, OUTCOME_ERROR, "the file can't be read as a table: %s%s%s",
@@ -203,6 +205,49 @@ static int tell_of_reader(TableReader *reader, struct check_result *result) {
 	for (size_t i = 0; rc == 0 && (warning = table_warning(reader, i)); i++)
 		rc = check_result_warn(result, warning);
 	return rc;
+}
+
+/* ---- the second pass ---- */
+
+static int tell_row(const struct check_rows *rows, const DqdlEvaluator *evaluator, uint64_t number,
+        const struct check_result *result, enum outcome *outcomes) {
+	static const enum outcome words[] = {[DQDL_ROW_PASSED] = OUTCOME_PASSED,
+	        [DQDL_ROW_FAILED] = OUTCOME_FAILED,
+	        [DQDL_ROW_SKIPPED] = OUTCOME_NONE};
+	for (size_t i = 0; i < result->rule_count; i++)
+		outcomes[i] = words[dqdl_evaluator_row_result(evaluator, i)];
+	return rows->row(rows->context, number, result, outcomes);
+}
+
+/* Reads the table again; what could be read once can be read twice, unless somebody has written to it since. */
+static int judge_rows(const struct check_job *job, DqdlEvaluator *evaluator, const struct check_result *result) {
+	struct check_input input;
+	struct own_bytes own = {.input = &input};
+	struct table_options table = table_options_of(&job->format, job->file_name);
+	_cleanup_(table_closep) TableReader *reader = NULL;
+	_cleanup_(freep) enum outcome *outcomes = calloc(result->rule_count + 1, sizeof *outcomes);
+	if (!outcomes)
+		return fault(ENOMEM, "no memory to judge rows");
+	int rc = job->rows->again(job->rows->context, &input);
+	if (rc < 0 || (rc = table_open(read_for_table, &own, &table, &reader)) < 0)
+		return rc;
+	const struct table_cell *cells;
+	uint64_t number = 0, kept = 0;
+	bool is_same = table_columns(reader) == result->columns;
+	while (is_same && (rc = table_next(reader, &cells)) > 0) {
+		number++;
+		if ((rc = dqdl_evaluator_judge(evaluator, cells)) < 0)
+			return rc;
+		if (!dqdl_evaluator_kept(evaluator))
+			continue;
+		kept++;
+		if ((rc = tell_row(job->rows, evaluator, number, result, outcomes)) < 0)
+			return rc;
+	}
+	is_same = is_same && kept == result->rows && number - kept == result->dropped;
+	if (rc == 0 && !is_same)
+		return fault(EBUSY, "the file was changed while it was checked");
+	return rc < 0 ? rc : job->rows->end(job->rows->context);
 }
 
 static int evaluate(
@@ -236,7 +281,9 @@ static int evaluate(
 		return rc;
 	if ((rc = dqdl_evaluator_finish(evaluator)) < 0 || (rc = check_sample_warn(evaluator, reader, result)) < 0)
 		return rc;
-	return take_outcomes(job, evaluator, reader, result);
+	rc = take_outcomes(job, evaluator, reader, result);
+	bool has_all = result->rule_count == ruleset_rules(ruleset);
+	return rc < 0 || !job->rows || !has_all ? rc : judge_rows(job, evaluator, result);
 }
 
 static int add_warnings(const Ruleset *ruleset, const char *file, struct check_result *result) {

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "policy/bundle.h"
+#include "policy/dqdl/value.h"
 #include "policy/glob.h"
 
 #include <stdbool.h>
@@ -65,6 +66,8 @@ struct policy_dataset {
 	enum policy_nulls nulls;
 	const char *const *null_words;
 	size_t null_word_count;
+	const struct column_given *types; /* of columns whose type is not to be inferred */
+	size_t type_count;
 	unsigned settle_ms;          /* quiet time after the last change before an arrival is judged */
 	const char *complete_marker; /* pattern of the marker file, or NULL */
 	const char *complete_sha256; /* pattern of the checksum file, or NULL */
@@ -74,6 +77,7 @@ struct policy_dataset {
 };
 #define POLICY_SETTLE_MS_DEFAULT 1000u
 #define POLICY_SETTLE_MS_MAX 3600000u
+#define POLICY_TYPES_MAX 16384u
 
 enum policy_trigger { POLICY_ON_CLOSE, POLICY_ON_CRON, POLICY_ON_DEMAND };
 

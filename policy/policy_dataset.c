@@ -262,6 +262,35 @@ static int read_nulls(struct reading *r, const Node *value, void *target) {
 	return rc;
 }
 
+static int read_column_type(struct reading *r, const Node *key, const Node *value, struct column_given *given) {
+	int rc = read_text(r, key, "types", &given->name);
+	if (rc < 0)
+		return rc;
+	if (value->kind != TREE_TEXT || column_type_of_word(value->text, &given->type) < 0)
+		return read_complain(
+		        value, "'%.40s' takes a type: text, number, date or boolean", key->text ? key->text : "");
+	return 0;
+}
+
+static int read_types(struct reading *r, const Node *value, void *target) {
+	struct policy_dataset *dataset = target;
+	if (value->kind != TREE_MAP)
+		return read_complain(value, "'types' is a map (column: text, number, date or boolean)");
+	if (value->count > POLICY_TYPES_MAX)
+		return read_complain(value, "'types' has more than %u columns", POLICY_TYPES_MAX);
+	struct column_given *types = arena_take(&r->policy->memory, value->count + 1, sizeof *types);
+	if (!types)
+		return read_no_memory();
+	for (size_t i = 0; i < value->count; i++) {
+		int rc = read_column_type(r, value->keys[i], value->values[i], &types[i]);
+		if (rc < 0)
+			return rc;
+	}
+	dataset->types = types;
+	dataset->type_count = value->count;
+	return 0;
+}
+
 static int read_settle(struct reading *r, const Node *value, void *target) {
 	(void)r;
 	struct policy_dataset *dataset = target;
@@ -322,6 +351,7 @@ int read_dataset(struct reading *r, const Node *value, void *target) {
 	        {"on_failure", read_on_failure, false},
 	        {"on_recheck_failure", read_on_recheck, false},
 	        {"nulls", read_nulls, false},
+	        {"types", read_types, false},
 	        {"settle", read_settle, false},
 	        {"complete", read_complete, false},
 	};

@@ -11,7 +11,7 @@ _assayfs_options() {
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
 	'policy suggest') echo '--output --json' ;;
-	check) echo '--rules --policy --as --delimiter --json' ;;
+	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --rows --parse-only --json' ;;
 	'quarantine list') echo '--all --json' ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
 	'policy apply') echo '--dry-run --json --keep --recheck' ;;
@@ -29,7 +29,7 @@ _assayfs_events='access arrive attend capture chmod chown close create damage de
 # What may follow an option; 1 when it takes no argument.
 _assayfs_argument() {
 	case $1 in
-	--passfile | --recovery-key-file | --as) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
+	--passfile | --recovery-key-file | --as | --rows) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
 	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
 	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev' -- "$2")) ;;
@@ -37,6 +37,7 @@ _assayfs_argument() {
 	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
 	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
+	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
 	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
 	--extpass | --path | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define COMMAND_VALUES_MAX 32
+#define COMMAND_VALUES_MAX 256
 
 struct command_option {
 	const char *name;     /* the long name without dashes; NULL ends the list */

@@ -11,6 +11,8 @@
 
 struct Input {
 	int fd;
+	off_t begin; /* negative: it can't be read again */
+	struct timespec changed;
 	uint64_t size, done;
 	Progress *progress;
 };
@@ -29,6 +31,8 @@ int input_open(const char *path, const char *label, Input **ret_input) {
 	if (S_ISDIR(about.st_mode))
 		return fault(EISDIR, "it is a directory; give a file");
 	input->size = S_ISREG(about.st_mode) ? (uint64_t)about.st_size : 0;
+	input->begin = S_ISREG(about.st_mode) || S_ISBLK(about.st_mode) ? lseek(input->fd, 0, SEEK_CUR) : -1;
+	input->changed = about.st_mtim;
 	(void)posix_fadvise(input->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	input->progress = progress_begin(label, PROGRESS_BYTES, input->size);
 	*ret_input = steal_pointer(&input);
@@ -62,6 +66,23 @@ static ssize_t read_some(void *context, void *buffer, size_t size) {
 
 struct check_input input_source(Input *input) {
 	return (struct check_input){.read = read_some, .context = input};
+}
+
+bool input_is_lasting(const Input *input) {
+	return input->begin >= 0;
+}
+
+int input_again(Input *input, struct check_input *ret_input) {
+	struct stat about;
+	if (fstat(input->fd, &about) < 0)
+		return fault_errno(errno, "looking at it");
+	if (about.st_mtim.tv_sec != input->changed.tv_sec || about.st_mtim.tv_nsec != input->changed.tv_nsec)
+		return fault(EBUSY, "it was changed while it was checked");
+	if (lseek(input->fd, input->begin, SEEK_SET) < 0)
+		return fault_errno(errno, "reading it a second time");
+	input->done = 0;
+	*ret_input = input_source(input);
+	return 0;
 }
 
 void input_done(Input *input) {

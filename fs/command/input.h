@@ -19,5 +19,12 @@ uint64_t input_size(const Input *input);
 /* The bytes as a check reads them; valid until the input is closed. */
 struct check_input input_source(Input *input);
 
+/* Can it be read more than once? A pipe or a terminal can't. */
+bool input_is_lasting(const Input *input);
+
+/* The same bytes anew, from where they began. -EBUSY with words when somebody has written to the file since it was
+ * opened. */
+int input_again(Input *input, struct check_input *ret_input);
+
 /* All is read: takes the progress bar away. */
 void input_done(Input *input);

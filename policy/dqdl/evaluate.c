@@ -211,13 +211,32 @@ static struct table_cell *copy_names(const struct table_cell *names, size_t coun
 	return copy;
 }
 
+/* A type for a column that is not there is most likely a slip of the pen, which would leave another to be inferred. */
+static int give_types(DqdlEvaluator *evaluator) {
+	for (size_t i = 0; i < evaluator->options.type_count; i++) {
+		const struct column_given *given = &evaluator->options.types[i];
+		size_t index;
+		size_t found = column_find(evaluator->names, evaluator->column_count, given->name, &index);
+		if (found > 1)
+			return fault(ENXIO, "a type is given for \"%.200s\", and %zu columns are called so",
+			        given->name, found);
+		if (found == 0)
+			return fault(
+			        ENXIO, "a type is given for \"%.200s\", but the table has no such column", given->name);
+		evaluator->columns[index].kind = column_kind_given(given->type);
+	}
+	return 0;
+}
+
 int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {
 	evaluator->names = copy_names(names, count);
 	evaluator->column_count = count;
 	evaluator->columns = calloc(count + 1, sizeof *evaluator->columns);
 	if (!evaluator->columns || !evaluator->names)
 		return evaluator_out_of_memory();
-	int rc = keep_open(evaluator);
+	int rc = give_types(evaluator);
+	if (rc == 0)
+		rc = keep_open(evaluator);
 	if (rc == 0)
 		rc = custom_sql_open(evaluator, names, count);
 	for (size_t i = 0; i < evaluator->check_count && rc == 0; i++)
@@ -230,7 +249,7 @@ int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *nam
 static void see_kinds(DqdlEvaluator *evaluator, const struct table_cell *cells) {
 	for (size_t i = 0; i < evaluator->column_count; i++) {
 		struct column *column = &evaluator->columns[i];
-		if (column->needed && cells[i].size > 0 &&
+		if (column->needed && !column->kind.given && cells[i].size > 0 &&
 		        !(column->kind.no_number && column->kind.no_date && column->kind.no_boolean))
 			column_kind_see(&column->kind, cells[i]);
 	}

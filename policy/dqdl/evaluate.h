@@ -66,6 +66,8 @@ struct dqdl_options {
 	const uint8_t *hash_key; /* 16 secret bytes, where the system's random source is out of reach; NULL: drawn */
 	const struct dqdl_files *file_lists; /* what stands at each path that a rule names */
 	size_t file_list_count;
+	const struct column_given *types; /* of columns whose kind is not to be inferred */
+	size_t type_count;
 	const char *keep; /* SQL condition on a row: rows of which it is not true are no rows; NULL: all are */
 	bool no_jit;      /* make no machine code of regular expressions, where the sandbox forbids it */
 };
@@ -89,7 +91,7 @@ bool dqdl_evaluator_asks_sql(const DqdlEvaluator *evaluator);
 uint64_t dqdl_evaluator_misfits(const DqdlEvaluator *evaluator, size_t column, uint64_t *ret_line);
 
 /* Tells the columns' names, once, before the rows. A rule that names a column that is not there fails; it is no error
- * here. -ENOMEM. */
+ * here. -ENOMEM; -ENXIO with words for a type given to a column that is not there, or there twice. */
 int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count);
 
 /*

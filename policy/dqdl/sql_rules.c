@@ -4,16 +4,22 @@
 
 #include <stdlib.h>
 
-/* What was seen of the column before the rows; one that nothing was seen of is what it has come to look like. */
+/* Is it told what the column holds, or was something of it seen before the rows? */
+static bool is_known(const DqdlEvaluator *evaluator, size_t column) {
+	return evaluator->columns[column].kind.given ||
+	       (column < evaluator->sample_count && evaluator->sample[column].seen);
+}
+
+/* What is told, or was seen before the rows; one that nothing was seen of is what it has come to look like. */
 static const struct column_kind *kind_for_sql(const DqdlEvaluator *evaluator, size_t column) {
-	bool is_known = column < evaluator->sample_count && evaluator->sample[column].seen;
-	return is_known ? &evaluator->sample[column] : &evaluator->columns[column].kind;
+	const struct column_kind *now = &evaluator->columns[column].kind;
+	return is_known(evaluator, column) && !now->given ? &evaluator->sample[column] : now;
 }
 
 static enum sql_type type_of(const DqdlEvaluator *evaluator, size_t column) {
-	if (column >= evaluator->sample_count || !evaluator->sample[column].seen)
+	if (!is_known(evaluator, column))
 		return SQL_TYPE_ANY;
-	return evaluator->sample[column].no_number ? SQL_TYPE_TEXT : SQL_TYPE_NUMBER;
+	return kind_for_sql(evaluator, column)->no_number ? SQL_TYPE_TEXT : SQL_TYPE_NUMBER;
 }
 
 struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {

@@ -1,7 +1,9 @@
 #include "policy/dqdl/value.h"
 
+#include "crypto/base/fault.h"
 #include "policy/dqdl/calendar.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -185,9 +187,36 @@ static bool is_boolean(struct table_cell cell) {
 	       (cell.size == 5 && strncasecmp(cell.data, "false", 5) == 0);
 }
 
+int column_type_of_word(const char *word, enum column_type *ret_type) {
+	static const struct {
+		const char *word;
+		enum column_type type;
+	} words[] = {{"text", COLUMN_TEXT}, {"number", COLUMN_NUMBER}, {"date", COLUMN_DATE},
+	        {"boolean", COLUMN_BOOLEAN}, {"string", COLUMN_TEXT}, {"varchar", COLUMN_TEXT}, {"char", COLUMN_TEXT},
+	        {"byte", COLUMN_NUMBER}, {"short", COLUMN_NUMBER}, {"int", COLUMN_NUMBER}, {"integer", COLUMN_NUMBER},
+	        {"long", COLUMN_NUMBER}, {"bigint", COLUMN_NUMBER}, {"float", COLUMN_NUMBER}, {"double", COLUMN_NUMBER},
+	        {"decimal", COLUMN_NUMBER}, {"timestamp", COLUMN_DATE}, {"bool", COLUMN_BOOLEAN}};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcasecmp(word, words[i].word) == 0) {
+			*ret_type = words[i].type;
+			return 0;
+		}
+	return fault(EINVAL, "'%.40s' is no type of a column; there are text, number, date and boolean", word);
+}
+
+struct column_kind column_kind_given(enum column_type type) {
+	return (struct column_kind){.seen = true,
+	        .given = true,
+	        .no_number = type != COLUMN_NUMBER,
+	        .no_date = type != COLUMN_DATE,
+	        .no_boolean = type != COLUMN_BOOLEAN};
+}
+
 void column_kind_see(struct column_kind *kind, struct table_cell cell) {
 	double number;
 	int32_t days;
+	if (kind->given)
+		return;
 	kind->seen = true;
 	if (!kind->no_number && !cell_number(cell, &number))
 		kind->no_number = true;

@@ -40,15 +40,31 @@ bool cell_date(struct table_cell cell, int32_t *ret_days);
 /* A date as above, then hh:mm[:ss[.f]] if need be and a zone (Z, UTC, +hh:mm; none: UTC). Seconds since 1970 UTC. */
 bool cell_time(struct table_cell cell, int64_t *ret_seconds);
 
+/* What somebody says that a column holds, where it shall not be inferred. */
+enum column_type { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_DATE, COLUMN_BOOLEAN };
+
+struct column_given {
+	const char *name; /* the column's */
+	enum column_type type;
+};
+
+/* The type of a word: text, number, date, boolean, or what AWS Glue calls such a type (string, int, double, timestamp
+ * …; in any case of letters). -EINVAL with words. */
+int column_type_of_word(const char *word, enum column_type *ret_type);
+
 /* What all values of a column so far have in common. Start with {0}. */
 struct column_kind {
 	bool seen;
 	bool no_number;
 	bool no_date;
 	bool no_boolean;
+	bool given; /* its cells are not asked */
 };
 
-/* Takes one more cell into account. */
+/* The kind of a column whose type is given: it says what an empty cell is, whatever the others are. */
+struct column_kind column_kind_given(enum column_type type);
+
+/* Takes one more cell into account, if the kind is not given. */
 void column_kind_see(struct column_kind *kind, struct table_cell cell);
 
 /* Is it a column of texts? One without values is. */

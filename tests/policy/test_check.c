@@ -1,5 +1,7 @@
 #include "policy/check.h"
 
+#include "policy/check_json.h"
+
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
 #include "policy/worker.h"
@@ -284,6 +286,21 @@ static ssize_t read_error(void *context, void *buffer, size_t size) {
 	return fault(EIO, "the disk is gone");
 }
 
+static void a_result_as_a_value_is_its_text(void **state) {
+	(void)state;
+	struct check_result *result = check_text("a\n1\n", "Rules = [ RowCount = 1 ]");
+	json_t *value = check_result_json(result);
+	char *text = NULL, *same = NULL;
+	size_t size, same_size;
+	assert_int_equal(check_result_to_json(result, &text, &size), 0);
+	assert_int_equal(json_strict_write(value, &same, &same_size), 0);
+	assert_string_equal(same, text);
+	json_decref(value);
+	free(text);
+	free(same);
+	check_result_free(result);
+}
+
 static void an_input_that_can_not_be_read_decides_nothing(void **state) {
 	(void)state;
 	struct check_job job = {
@@ -414,6 +431,7 @@ int main(void) {
 	        cmocka_unit_test(json_lines_are_held_against_rules),
 	        cmocka_unit_test(a_policy_that_says_csv_is_believed_over_the_name),
 	        cmocka_unit_test(a_delimiter_that_does_not_fit_is_told_with_the_one_that_does),
+	        cmocka_unit_test(a_result_as_a_value_is_its_text),
 	        cmocka_unit_test(an_input_that_can_not_be_read_decides_nothing),
 	        cmocka_unit_test(in_a_worker_the_answer_is_the_same),
 	        cmocka_unit_test(a_packed_table_is_checked_in_a_worker_and_hashed_as_it_is),

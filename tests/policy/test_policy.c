@@ -130,7 +130,8 @@ static void a_plain_dataset_needs_nothing_more(void **state) {
 	(void)state;
 	Policy *policy = parse(
 	        DATASET "    settle: 250ms\n    on_failure: refuse\n    nulls: [NA, \"\"]\n    format: {delimiter: "
-	                "\"\\t\", quote: \"'\"}\n    on_recheck_failure: withdraw\n");
+	                "\"\\t\", quote: \"'\"}\n    on_recheck_failure: withdraw\n"
+	                "    types: {Date: date, \"the id\": text}\n");
 	const struct policy_dataset *d = policy_dataset(policy, 0);
 	assert_null(d->unsupported);
 	assert_int_equal(policy_warning_count(policy), 0);
@@ -138,6 +139,9 @@ static void a_plain_dataset_needs_nothing_more(void **state) {
 	assert_int_equal(d->nulls, POLICY_NULLS_WORDS);
 	assert_string_equal(d->null_words[0], "NA");
 	assert_string_equal(d->null_words[1], "");
+	assert_int_equal(d->type_count, 2);
+	assert_int_equal(d->types[0].type, COLUMN_DATE);
+	assert_string_equal(d->types[1].name, "the id");
 	assert_int_equal(d->format.delimiter, '\t');
 	assert_int_equal(d->format.quote, '\'');
 	assert_true(d->withdraw);
@@ -242,7 +246,7 @@ static void an_unknown_key_is_named_with_its_place_and_the_keys_there_are(void *
 	expect_refused(yaml, sizeof yaml - 1, -EINVAL,
 	        "policy.yaml:4:5: unknown key 'formt' in a dataset; there are: name, match, format, keep, rules, "
 	        "references, "
-	        "privacy, on_failure, on_recheck_failure, nulls, settle, complete");
+	        "privacy, on_failure, on_recheck_failure, nulls, types, settle, complete");
 }
 
 static void each_mistake_is_told_with_line_and_column(void **state) {
@@ -280,6 +284,10 @@ static void each_mistake_is_told_with_line_and_column(void **state) {
 	        {DATASET "    settle: 100m\n", "policy.yaml:6:13: 'settle' is a time"},
 	        {DATASET "    complete: {}\n", "policy.yaml:6:15: 'complete' takes either"},
 	        {DATASET "    nulls: perhaps\n", "policy.yaml:6:12: 'nulls: perhaps' is not one of: glue, empty, none"},
+	        {DATASET "    types: [a]\n", "policy.yaml:6:12: 'types' is a map"},
+	        {DATASET "    types: {a: texts}\n",
+	                "policy.yaml:6:16: 'a' takes a type: text, number, date or boolean"},
+	        {DATASET "    types: {a: [text]}\n", "policy.yaml:6:16: 'a' takes a type"},
 	        {DATASET "    privacy: {detect: [E_MAIL]}\n",
 	                "policy.yaml:6:24: 'detect: E_MAIL' is not one of: EMAIL"},
 	        {DATASET "    privacy: {action: refuse}\n", "policy.yaml:6:14: 'privacy' needs 'detect:'"},

@@ -164,11 +164,11 @@ class WordsTests(Tests):
         self.write("a.csv", "Breed;Color;Date;Name;Sex;State\nCat;;2024-01-01;;F;Lost\nDog;x;2024-01-02;Rex;M;Lost\n")
         checked = self.json("check", "--json", "-p", "policy", "--as", "animals/lost-and-found.csv", "a.csv", code=1)
         outcomes = [rule["outcome"] for rule in checked["rules"]]
-        self.check(outcomes == ["failed", "passed", "passed", "passed", "passed"], f"{checked['rules']}")
+        self.check(outcomes == ["Failed", "Passed", "Passed", "Passed", "Passed"], f"{checked['rules']}")
         # What it says of empty cells, held against the program.
         self.write("r.dqdl", 'Rules = [ IsComplete "Name", ColumnValues "Name" != EMPTY ]')
         checked = self.json("check", "--json", "-r", "r.dqdl", "a.csv", code=1)
-        self.check([rule["outcome"] for rule in checked["rules"]] == ["passed", "failed"], f"{checked['rules']}")
+        self.check([rule["outcome"] for rule in checked["rules"]] == ["Passed", "Failed"], f"{checked['rules']}")
 
     def test_progress_is_for_terminals_only(self):
         self.write("r.dqdl", RULES)

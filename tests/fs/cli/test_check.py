@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""`assayfs check`, as pipelines and editors use it.
+
+usage: test_check.py ASSAYFS SOURCE
+"""
+import json
+import os
+import subprocess
+import sys
+
+from cli import ASSAYFS, Tests
+
+RULES = 'Rules = [ RowCount >= 2, IsUnique "id", ColumnValues "age" > 1, ColumnLength "name" < 9 where "id = \'2\'" ]\n'
+GOOD = "id,name,age\n1,a,3\n2,b,4\n"
+BAD = "id,name,age\n1,a,3\n2,b,\n2,c,1\n"
+TEXTS = ["RowCount >= 2", 'IsUnique "id"', 'ColumnValues "age" > 1', 'ColumnLength "name" < 9 where "id = \'2\'"']
+
+
+class CheckTests(Tests):
+    def lines(self, result):
+        return [json.loads(line) for line in result.out.splitlines()]
+
+    def prepare(self):
+        self.write("r.dqdl", RULES)
+        self.write("good.csv", GOOD)
+        self.write("bad.csv", BAD)
+        self.write("torn.csv", "id,name,age\n1,a\n")
+
+    def test_of_several_files_the_worst_counts(self):
+        self.prepare()
+        self.assayfs("check", "-r", "r.dqdl", "good.csv", "good.csv")
+        self.assayfs("check", "-r", "r.dqdl", "good.csv", "bad.csv", "good.csv", code=1)
+        self.assayfs("check", "-r", "r.dqdl", "torn.csv", "bad.csv", "good.csv", code=3)
+        self.assayfs("check", "-r", "r.dqdl", "none.csv", "good.csv", code=1)
+        result = self.assayfs("check", "-r", "r.dqdl", ".", "bad.csv", code=2)
+        self.check("bad.csv: failed" in result.out, "the others are not checked")
+        self.one_line(self.assayfs("check", code=2), "which file")
+
+    def test_json_is_a_line_for_each_file_whatever_became_of_it(self):
+        self.prepare()
+        result = self.assayfs("check", "--json", "-r", "r.dqdl", "good.csv", "bad.csv", "torn.csv", "none.csv", code=3)
+        found = self.lines(result)
+        self.check([entry["file"] for entry in found] == ["good.csv", "bad.csv", "torn.csv", "none.csv"], f"{found}")
+        self.check([entry["outcome"] for entry in found] == ["passed", "failed", "error", "error"], f"{found}")
+        self.check([entry["rows"] for entry in found] == [2, 3, 0, 0], f"{found}")
+        for entry in found:
+            self.check(list(entry)[:3] == ["file", "rows", "outcome"], f"{list(entry)}")
+            for key in ("canonical", "rules", "warnings", "reason", "dialect", "bytes_read", "columns"):
+                self.check(key in entry, f"{key} is missing")
+        self.check([rule["outcome"] for rule in found[1]["rules"]] == ["Passed", "Failed", "Failed", "Passed"],
+                   f"{found[1]['rules']}")
+        self.check([rule["rule"] for rule in found[1]["rules"]] == TEXTS, f"{found[1]['rules']}")
+        self.check(found[1]["rules"][0]["metrics"] == {"Dataset.*.RowCount": 3.0}, f"{found[1]['rules'][0]}")
+        self.check(found[1]["canonical"] == "Rules = [\n    " + ",\n    ".join(TEXTS) + "\n]", found[1]["canonical"])
+        found = self.lines(self.assayfs("check", "--json", "-r", "none", "good.csv", "bad.csv", code=1))
+        self.check([(entry["file"], entry["outcome"]) for entry in found] ==
+                   [("good.csv", "error"), ("bad.csv", "error")], f"{found}")
+
+    def test_rows_are_written_whole(self):
+        self.prepare()
+        self.write("rows.jsonl", "older\n", mode=0o640)
+        self.assayfs("check", "-r", "r.dqdl", "--rows", "rows.jsonl", "bad.csv", code=1)
+        with open(self.path("rows.jsonl"), encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        count, unique, values, length = TEXTS
+        self.check(rows == [
+            {"row": 1, "result": "Passed", "pass": [unique, values], "fail": [], "skip": [count, length]},
+            {"row": 2, "result": "Failed", "pass": [length], "fail": [unique, values], "skip": [count]},
+            {"row": 3, "result": "Failed", "pass": [length], "fail": [unique, values], "skip": [count]}], f"{rows}")
+        self.check(os.stat(self.path("rows.jsonl")).st_mode & 0o777 == 0o640, "the mode has changed")
+        # What can't be judged leaves what is there.
+        self.one_line(self.assayfs("check", "-r", "r.dqdl", "--rows", "rows.jsonl", "torn.csv", code=3), "nothing")
+        self.check(len(open(self.path("rows.jsonl"), encoding="utf-8").read().splitlines()) == 3, "they are gone")
+        os.symlink("rows.jsonl", self.path("link"))
+        self.assayfs("check", "-r", "r.dqdl", "--rows", "link", "good.csv")
+        self.check(os.path.islink(self.path("link")), "the link was replaced")
+        self.check(len(open(self.path("rows.jsonl"), encoding="utf-8").read().splitlines()) == 2, "they are the old")
+        self.one_line(self.assayfs("check", "-r", "r.dqdl", "--rows", ".", "good.csv", code=2), "directory")
+        self.one_line(self.assayfs("check", "-r", "r.dqdl", "--rows", "no/x", "good.csv", code=1), "No such file")
+        self.one_line(self.assayfs("check", "-r", "r.dqdl", "--rows", "x", "good.csv", "bad.csv", code=2), "one FILE")
+        self.check(sorted(os.listdir(self.directory)) ==
+                   ["bad.csv", "good.csv", "link", "r.dqdl", "rows.jsonl", "torn.csv"], f"{os.listdir(self.directory)}")
+
+    def test_rows_of_standard_input_need_a_file_behind_it(self):
+        self.prepare()
+        result = self.assayfs("check", "-r", "r.dqdl", "--rows", "x", "-", code=3, stdin=None, input=GOOD.encode())
+        self.one_line(result, "twice")
+        with open(self.path("good.csv"), "rb") as file:
+            result = self.assayfs("check", "-r", "r.dqdl", "--rows", "-", "--json", "-", stdin=file)
+        self.check([list(line)[0] for line in self.lines(result)] == ["row", "row", "file"], result.out)
+        with open("/dev/full", "wb") as full:
+            result = subprocess.run([ASSAYFS, "check", "-r", "r.dqdl", "--rows", "/dev/full", "good.csv"],
+                                    cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        self.check(result.returncode == 3 and b"No space" in result.stderr, f"{result}")
+        self.check(os.path.exists("/dev/full"), "a device was replaced")
+
+    def test_rules_alone_are_read_without_a_file(self):
+        self.prepare()
+        self.write("all.dqdl", 'x = "select 1"\nRules = [ CustomSql $x > 0 with threshold > 0.5, '
+                               '(IsComplete "a" labels=["k"="v"]) or (IsUnique "b" where "a > 1") ]\n'
+                               'Analyzers = [ Completeness "a" ]\nRules = [ RowCount > 1 ]')
+        found = self.json("check", "--rules", "all.dqdl", "--parse-only", "--json")
+        self.check(found["valid"] is True and found["error"] is None, f"{found}")
+        self.check([rule["type"] for rule in found["rules"]] == ["CustomSql", "Composite"], f"{found}")
+        self.check(found["rules"][0]["params"] == {"CustomSqlStatement": "select 1"}, f"{found}")
+        self.check(found["rules"][0]["threshold"] == "> 0.5" and found["rules"][0]["condition"] == "> 0", f"{found}")
+        self.check(found["rules"][1]["op"] == "OR" and found["rules"][1]["nested"][1]["where"] == "a > 1", f"{found}")
+        self.check(found["analyzers"][0]["text"] == 'Completeness "a"', f"{found}")
+        self.check(found["warnings"][0]["line"] == 4 and "RowCount > 1" in found["warnings"][0]["message"], f"{found}")
+        self.check(found["canonical"].startswith("Rules = [\n    CustomSql $x > 0"), f"{found}")
+        self.write("bad.dqdl", "Rules = [\n  RowCount > ]\n")
+        found = self.json("check", "--rules", "bad.dqdl", "--parse-only", "--json", code=1)
+        self.check(found["valid"] is False and found["canonical"] is None and found["rules"] == [], f"{found}")
+        self.check((found["error"]["line"], found["error"]["column"]) == (2, 14), f"{found}")
+        self.check(found["error"]["message"].startswith("found ], expected a number"), f"{found}")
+        self.one_line(self.assayfs("check", "--rules", "bad.dqdl", "--parse-only", code=1), "bad.dqdl:2:14: found ]")
+        self.check("valid (4 rules" in self.assayfs("check", "-r", "r.dqdl", "--parse-only").out, "no sum")
+        self.one_line(self.assayfs("check", "--rules", "none", "--parse-only", "--json", code=1), "No such file")
+        self.one_line(self.assayfs("check", "--parse-only", code=2), "--rules")
+        found = self.json("check", "-r", "-", "--parse-only", "--json", code=1, stdin=None, input=b"x" * (1 << 21))
+        self.check("longer" in found["error"]["message"], f"{found}")
+
+    def test_nulls_and_types_are_given(self):
+        self.write("a.csv", "id,n,t\n1,,x\n2,5,\n3,NA,y\n")
+        self.write("r.dqdl", 'Rules = [ IsComplete "n", IsComplete "t" ]')
+
+        def outcomes(*options, code):
+            found = self.json("check", "--json", "-r", "r.dqdl", *options, "a.csv", code=code)
+            return [rule["outcome"][0] for rule in found["rules"]]
+
+        self.check(outcomes(code=0) == ["P", "P"], "glue: a column with a word is one of texts")
+        self.check(outcomes("--nulls", "empty", code=1) == ["F", "F"], "empty")
+        self.check(outcomes("--nulls", "none", code=0) == ["P", "P"], "none")
+        self.check(outcomes("--nulls", "NA", code=1) == ["F", "P"], "a word")
+        self.check(outcomes("--nulls", "-,", code=1) == ["F", "F"], "the empty word")
+        self.check(outcomes("--type", "n=number", code=1) == ["F", "P"], "a number")
+        self.check(outcomes("--type", "n=number", "--type", "t=date", code=1) == ["F", "F"], "two types")
+        self.check(outcomes("--type", "n=number", "--type", "n=text", code=0) == ["P", "P"], "the last one counts")
+        self.check(self.json("check", "--json", "-r", "r.dqdl", "--type", "x=text", "a.csv", code=3)["reason"] ==
+                   'a type is given for "x", but the table has no such column', "no words")
+        self.one_line(self.assayfs("check", "-r", "r.dqdl", "--type", "n", "a.csv", code=2), "COLUMN=TYPE")
+        self.one_line(self.assayfs("check", "-r", "r.dqdl", "--type", "n=x", "a.csv", code=2), "'x' is no type")
+
+    def test_a_policy_gives_types_and_its_dataset_is_named(self):
+        os.mkdir(self.path("policy"))
+        self.write("policy/policy.yaml", "version: 1\ndatasets:\n"
+                   "  - {name: pets, match: \"pets/*.csv\", rules: r.dqdl, types: {n: number}}\n"
+                   "  - {name: sold, match: \"sold/*.csv\", rules: r.dqdl, keep: \"n > 1\"}\n")
+        self.write("policy/r.dqdl", 'Rules = [ IsComplete "n" ]')
+        self.write("a.csv", "n,k\nx,1\n,2\n")
+        self.assayfs("check", "-p", "policy", "--dataset", "pets", "a.csv", code=1)
+        self.assayfs("check", "-p", "policy", "--dataset", "pets", "--type", "n=text", "a.csv")
+        self.one_line(self.assayfs("check", "-p", "policy", "--dataset", "cats", "a.csv", code=3), "pets, sold")
+        self.one_line(self.assayfs("check", "--dataset", "pets", "a.csv", code=2), "--policy")
+
+    def test_rules_as_they_are_found_are_read_and_named_in_a_note(self):
+        self.write("a.csv", "id\n1\n")
+        for content, words in ((b"Rules = [\r\n  RowCount = 1\r\n]\r\n", "CRLF"),
+                               (b"\xef\xbb\xbfRules = [ RowCount = 1 ]\n", "byte order mark"),
+                               (b"Rules = [ RowCount = 1 ] # the end", "comment"),
+                               (b"Rules = [ RowCount = 1 ]\nRules = [ RowCount = 2 ]\n", "Rules = [ RowCount = 2 ]"),
+                               (b"Rules = [ RowCount = 1 ]", None)):
+            self.write("r.dqdl", content)
+            result = self.assayfs("check", "-r", "r.dqdl", "a.csv")
+            found = self.json("check", "-r", "r.dqdl", "--json", "a.csv")
+            notes = [line for line in result.out.splitlines() if line.startswith("note: ")]
+            self.check(len(notes) == len(found["warnings"]) == (words is not None), f"{content}: {notes}")
+            if words:
+                self.check(words in notes[0] and "r.dqdl:" in notes[0] and words in found["warnings"][0], f"{notes}")
+
+
+sys.exit(CheckTests().run())
