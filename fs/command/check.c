@@ -128,7 +128,7 @@ const struct command command_check = {
                 {"as", 0, "PATH", "with --policy: the path that the file will have below Landing"},
                 {"dataset", 0, "NAME", "with --policy: check as this dataset, whatever the path"},
                 {"delimiter", 'd', "C", "the character between fields (default: detected; \\t is a tab)"},
-                {"nulls", 0, "glue|empty|none|WORD[,WORD…]", "which cells are NULL (default: glue)"},
+                {"nulls", 0, "WHICH", "which cells are NULL: glue (default), empty, none, or words such as NA,-"},
                 {"type", 0, "COLUMN=TYPE", "text, number, date or boolean, in place of what the cells look like"},
                 {"rows", 0, "OUT.jsonl", "write what each row passes and fails, a JSON object a row"},
                 {"parse-only", 0, NULL, "only read the rules, and say what they are or where they are wrong"},

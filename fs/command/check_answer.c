@@ -68,13 +68,15 @@ static json_t *result_json(const char *file, const struct check_result *result) 
 			return NULL;
 	}
 	/* What everybody looks for comes first; then all that there is. A file that can't be read has no row. */
-	static const char *const first[] = {"outcome", "canonical", "rules", "warnings"};
+	static const char *const first[] = {"outcome", "canonical", "rules", "analyzers", "warnings"};
 	if (json_object_set_new(object, "file", words_is_utf8(file) ? json_string(file) : json_null()) != 0 ||
 	        json_object_set_new(object, "rows", json_integer((json_int_t)result->rows)) != 0)
 		return NULL;
-	for (i = 0; i < sizeof first / sizeof *first; i++)
-		if (json_object_set(object, first[i], json_object_get(all, first[i])) != 0)
+	for (i = 0; i < sizeof first / sizeof *first; i++) {
+		value = json_object_get(all, first[i]);
+		if (json_object_set_new(object, first[i], value ? json_incref(value) : json_array()) != 0)
 			return NULL;
+	}
 	const char *key;
 	json_object_foreach(all, key, value) {
 		if (!json_object_get(object, key) && json_object_set(object, key, value) != 0)

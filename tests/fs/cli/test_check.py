@@ -45,7 +45,7 @@ class CheckTests(Tests):
         self.check([entry["rows"] for entry in found] == [2, 3, 0, 0], f"{found}")
         for entry in found:
             self.check(list(entry)[:3] == ["file", "rows", "outcome"], f"{list(entry)}")
-            for key in ("canonical", "rules", "warnings", "reason", "dialect", "bytes_read", "columns"):
+            for key in ("canonical", "rules", "analyzers", "warnings", "reason", "dialect", "bytes_read", "columns"):
                 self.check(key in entry, f"{key} is missing")
         self.check([rule["outcome"] for rule in found[1]["rules"]] == ["Passed", "Failed", "Failed", "Passed"],
                    f"{found[1]['rules']}")
