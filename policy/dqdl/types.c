@@ -285,6 +285,10 @@ const struct dqdl_type *dqdl_type_find(const char *name, size_t count) {
 	return NULL;
 }
 
+const struct dqdl_type *dqdl_type_at(size_t index) {
+	return index < TYPES ? &types[index] : NULL;
+}
+
 const struct dqdl_type *dqdl_type_named(const char *name) {
 	for (size_t i = 0; i < TYPES; i++)
 		if (strcmp(types[i].name, name) == 0)

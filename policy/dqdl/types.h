@@ -29,6 +29,9 @@ struct dqdl_type {
 /* The type called `name` that takes `count` parameters; NULL if there is none. */
 const struct dqdl_type *dqdl_type_find(const char *name, size_t count);
 
+/* Each type with each number of parameters; NULL past the last. */
+const struct dqdl_type *dqdl_type_at(size_t index);
+
 /* The first type called `name` whatever its parameters; NULL if there is none. */
 const struct dqdl_type *dqdl_type_named(const char *name);
 

@@ -351,6 +351,9 @@ static size_t check_parsed(const char *name) {
 		} else {
 			_cleanup_(ruleset_freep) Ruleset *ruleset = parse(text);
 			json_t *rules = json_object_get(expected, "rules");
+			json_t *analyzers = json_object_get(expected, "analyzers");
+			if (analyzers)
+				assert_int_equal(ruleset_analyzers(ruleset), json_array_size(analyzers));
 			assert_string_equal(
 			        dqdl_canonical(ruleset), json_string_value(json_object_get(expected, "canon")));
 			assert_int_equal(ruleset_rules(ruleset), json_array_size(rules));
