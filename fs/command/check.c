@@ -58,6 +58,7 @@ static int check_opened(
 	int rc = command_has(call, "rows") ? rows_file_new(command_value(call, "rows"), input, &rows) : 0;
 	if (rc < 0)
 		return cannot_check(call, rc, file);
+	job.mtime_s = input_mtime(input);
 	job.rows = rows ? rows_file_asks(rows) : NULL;
 	rc = run_checks(dataset, &job, input, &result);
 	if (rc < 0)

@@ -51,6 +51,10 @@ uint64_t input_size(const Input *input) {
 	return input->size;
 }
 
+int64_t input_mtime(const Input *input) {
+	return input->changed.tv_sec;
+}
+
 static ssize_t read_some(void *context, void *buffer, size_t size) {
 	Input *input = context;
 	ssize_t got;

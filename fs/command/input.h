@@ -16,6 +16,9 @@ DEFINE_CLEANUP(Input, input_close);
 /* Its size where that is known, else 0. */
 uint64_t input_size(const Input *input);
 
+/* When it was last changed, in seconds since 1970 UTC. */
+int64_t input_mtime(const Input *input);
+
 /* The bytes as a check reads them; valid until the input is closed. */
 struct check_input input_source(Input *input);
 

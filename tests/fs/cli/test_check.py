@@ -153,6 +153,14 @@ class CheckTests(Tests):
         self.one_line(self.assayfs("check", "-p", "policy", "--dataset", "cats", "a.csv", code=3), "pets, sold")
         self.one_line(self.assayfs("check", "--dataset", "pets", "a.csv", code=2), "--policy")
 
+    def test_rules_about_files_see_this_one(self):
+        self.write("a.csv", "id\n1\n")
+        self.write("r.dqdl", 'Rules = [ FileSize between 4 B and 6 B, FileFreshness > (now() - 1 days) ]')
+        self.assayfs("check", "-r", "r.dqdl", "a.csv")
+        os.utime(self.path("a.csv"), (1000000000, 1000000000))
+        result = self.assayfs("check", "-r", "r.dqdl", "a.csv", code=1)
+        self.check("failed  FileFreshness" in result.out and "passed  FileSize" in result.out, result.out)
+
     def test_rules_as_they_are_found_are_read_and_named_in_a_note(self):
         self.write("a.csv", "id\n1\n")
         for content, words in ((b"Rules = [\r\n  RowCount = 1\r\n]\r\n", "CRLF"),
