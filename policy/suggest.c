@@ -168,23 +168,24 @@ static int read_for_table(void *context, void *buffer, size_t size) {
 	return (int)input->read(input->context, buffer, size < INT_MAX ? size : INT_MAX);
 }
 
-static int profile(TableReader *reader, char **ret_rules) {
+static int profile(TableReader *reader, int64_t now, char **ret_rules) {
 	static const struct dqdl_nulls nulls = {.mode = DQDL_NULLS_GLUE};
 	_cleanup_(dqdl_profile_freep) DqdlProfile *table = NULL;
 	int rc = dqdl_profile_new(table_header(reader), table_columns(reader), &nulls, &table);
 	const struct table_cell *cells;
 	while (rc >= 0 && (rc = table_next(reader, &cells)) > 0)
 		rc = dqdl_profile_row(table, cells);
-	return rc < 0 ? rc : dqdl_profile_suggest(table, ret_rules);
+	return rc < 0 ? rc : dqdl_profile_suggest(table, now, ret_rules);
 }
 
 /* The rules, and the reader for how the file is written. */
-static int profile_file(const char *name, struct check_input *input, TableReader **ret_reader, char **ret_rules) {
+static int profile_file(
+        const char *name, struct check_input *input, int64_t now, TableReader **ret_reader, char **ret_rules) {
 	struct table_options options = {.name = name};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	int rc = table_open(read_for_table, input, &options, &reader);
 	if (rc >= 0)
-		rc = profile(reader, ret_rules);
+		rc = profile(reader, now, ret_rules);
 	if (rc == -ENODATA)
 		return fault(EINVAL, "%s is empty; rules can be made from a file with rows only", name);
 	if (rc == -ENOTSUP || rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE)
@@ -207,7 +208,7 @@ int policy_suggest(const char *file_name, struct check_input *input, int64_t clo
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(freep) char *rules = NULL, *pattern = NULL, *document = NULL;
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
-	int rc = profile_file(stem, input, &reader, &rules);
+	int rc = profile_file(stem, input, clock_ns / 1000000000, &reader, &rules);
 	if (rc < 0 || (rc = pattern_of(file_name, stem, kept, suffix, &pattern)) < 0)
 		return rc;
 	rc = glob_check(pattern);

@@ -1,54 +1,16 @@
-#include "policy/dqdl/suggest.h"
+/* suggest: looking at a table's rows. What is made of it: suggest_rules.c. */
+#include "policy/dqdl/profile.h"
 
 #include "crypto/base/fault.h"
-#include "policy/dqdl/distinct.h"
+#include "policy/dqdl/cast.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <math.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define MAX_COLUMN_RULES 10u
-#define MAX_VALUES 20u
 #define MAX_VALUE_BYTES 64u
 #define MEMORY_BYTES ((size_t)64 << 20)
-#define ENOUGH_ROWS 10u
-
-/* What a column's rule is, the strongest first. */
-enum strength { UNIQUE, VOCABULARY, DATES, NUMBERS, ONE_LENGTH, COMPLETE, PRESENT, UNNAMEABLE };
-
-struct value {
-	char *text;
-	size_t size;
-	uint64_t count;
-};
-
-struct profile_column {
-	char *name; /* as it stands between quotes in a rule; NULL if it cannot stand there */
-	uint64_t nulls;
-	uint64_t empties; /* empty, and under nulls: glue perhaps NULL */
-	uint64_t values;
-	struct column_kind kind;
-	bool no_plain_date; /* a value that is not exactly YYYY-MM-DD */
-	double least;       /* of numbers */
-	size_t shortest;
-	size_t longest;
-	struct value vocabulary[MAX_VALUES];
-	size_t vocabulary_size;
-	bool no_vocabulary;
-	Distinct *distinct; /* NULL when a value has come twice, or there are too many to count */
-};
-
-struct DqdlProfile {
-	const struct dqdl_nulls *nulls;
-	struct distinct_budget budget;
-	struct profile_column *columns;
-	size_t count;
-	uint64_t rows;
-};
 
 static int out_of_memory(void) {
 	return fault(ENOMEM, "out of memory while profiling a table");
@@ -66,7 +28,7 @@ static bool is_quotable(const char *text, size_t size) {
 	return !time && !date;
 }
 
-static char *escape(const char *text, size_t size) {
+char *profile_escape(const char *text, size_t size) {
 	char *copy = malloc(size * 2 + 1);
 	if (!copy)
 		return NULL;
@@ -88,7 +50,7 @@ static int name_column(DqdlProfile *profile, size_t index, const struct table_ce
 	for (size_t i = 0; i < profile->count && profile->count <= 4096; i++)
 		if (i != index && cell_equals(names[i], name.data, name.size))
 			return 0;
-	profile->columns[index].name = escape(name.data, name.size);
+	profile->columns[index].name = profile_escape(name.data, name.size);
 	return profile->columns[index].name ? 0 : out_of_memory();
 }
 
@@ -143,7 +105,7 @@ static int see_vocabulary(struct profile_column *column, struct table_cell cell)
 			return 0;
 		}
 	}
-	if (column->vocabulary_size == MAX_VALUES || cell.size > MAX_VALUE_BYTES ||
+	if (column->vocabulary_size == PROFILE_VALUES_MAX || cell.size > MAX_VALUE_BYTES ||
 	        !is_quotable(cell.data, cell.size)) {
 		drop_vocabulary(column);
 		return 0;
@@ -152,7 +114,8 @@ static int see_vocabulary(struct profile_column *column, struct table_cell cell)
 	if (!text)
 		return out_of_memory();
 	memcpy(text, cell.data, cell.size);
-	column->vocabulary[column->vocabulary_size++] = (struct value){.text = text, .size = cell.size, .count = 1};
+	column->vocabulary[column->vocabulary_size++] =
+	        (struct profile_value){.text = text, .size = cell.size, .count = 1};
 	return 0;
 }
 
@@ -168,8 +131,41 @@ static int see_distinct(struct profile_column *column, struct table_cell cell) {
 	return 0;
 }
 
+/* A number with a leading zero is a code, not to be taken for an amount. */
+static bool is_code(struct table_cell cell) {
+	return cell.size > 1 && cell.data[0] == '0' && cell.data[1] >= '0' && cell.data[1] <= '9';
+}
+
+/* As ColumnDataType will see it; its casts take more for an integer or a boolean than a person would. */
+static void see_types(struct profile_column *column, struct table_cell cell) {
+	static const struct cast casts[] = {[PROFILE_BOOLEAN] = {.type = CAST_BOOLEAN},
+	        [PROFILE_INTEGER] = {.type = CAST_INTEGER},
+	        [PROFILE_LONG] = {.type = CAST_LONG},
+	        [PROFILE_DOUBLE] = {.type = CAST_DOUBLE},
+	        [PROFILE_DATE] = {.type = CAST_DATE, .format = "yyyy-MM-dd"},
+	        [PROFILE_TIMESTAMP] = {.type = CAST_TIMESTAMP}};
+	bool is_code_or_no_number = column->kind.no_number || is_code(cell);
+	bool is_broken = is_code_or_no_number || memchr(cell.data, '.', cell.size);
+	column->is_no[PROFILE_BOOLEAN] |= column->kind.no_boolean;
+	column->is_no[PROFILE_INTEGER] |= is_broken;
+	column->is_no[PROFILE_LONG] |= is_broken;
+	column->is_no[PROFILE_DOUBLE] |= is_code_or_no_number;
+	column->is_no[PROFILE_DATE] |= column->kind.no_date;
+	column->is_no[PROFILE_TIMESTAMP] |= column->kind.no_date;
+	for (size_t i = 0; i < PROFILE_TEXT; i++)
+		if (!column->is_no[i])
+			column->is_no[i] = !cast_fits(&casts[i], cell);
+}
+
+static void see_time(struct profile_column *column, struct table_cell cell) {
+	int64_t seconds;
+	if (column->kind.no_date || !cell_time(cell, &seconds))
+		return;
+	column->oldest = column->values == 0 || seconds < column->oldest ? seconds : column->oldest;
+	column->newest = column->values == 0 || seconds > column->newest ? seconds : column->newest;
+}
+
 static int see_value(struct profile_column *column, struct table_cell cell) {
-	int32_t days;
 	double number;
 	size_t length = utf8_length(cell.data, cell.size);
 	column->shortest = column->values == 0 || length < column->shortest ? length : column->shortest;
@@ -177,7 +173,8 @@ static int see_value(struct profile_column *column, struct table_cell cell) {
 	if (!column->kind.no_number && cell_number(cell, &number))
 		column->least = column->values == 0 || number < column->least ? number : column->least;
 	column_kind_see(&column->kind, cell);
-	column->no_plain_date |= cell.size != 10 || column->kind.no_date || !cell_date(cell, &days);
+	see_types(column, cell);
+	see_time(column, cell);
 	column->values++;
 	int rc = column->no_vocabulary ? 0 : see_vocabulary(column, cell);
 	return rc == 0 && column->distinct ? see_distinct(column, cell) : rc;
@@ -201,177 +198,13 @@ int dqdl_profile_row(DqdlProfile *profile, const struct table_cell *cells) {
 	return 0;
 }
 
-/* --- writing --- */
-
-static uint64_t absent(const struct profile_column *column) {
-	return column->nulls + column->empties;
-}
-
-static bool has_vocabulary(const struct profile_column *column) {
-	return !column->no_vocabulary && column->vocabulary_size > 0 &&
-	       column->values >= column->vocabulary_size * (uint64_t)ENOUGH_ROWS;
-}
-
-static enum strength strength_of(const struct profile_column *column, uint64_t rows) {
-	bool complete = absent(column) == 0;
-	/* A share below a percent is no rule. */
-	bool mostly = column->values * 100 >= rows && column->values > 0;
-	if (!column->name)
-		return UNNAMEABLE;
-	if (complete && column->distinct && rows >= ENOUGH_ROWS)
-		return UNIQUE;
-	if (!mostly)
-		return PRESENT;
-	if (has_vocabulary(column))
-		return VOCABULARY;
-	if (!column->no_plain_date)
-		return DATES;
-	if (!column->kind.no_number && column->least >= 0)
-		return NUMBERS;
-	if (complete && column->shortest == column->longest && rows >= ENOUGH_ROWS)
-		return ONE_LENGTH;
-	return COMPLETE;
-}
-
-/* " with threshold >= SHARE", rounded down to hundredths or, close to 1, to tenths of that. */
-static void write_share(FILE *out, const char *before, uint64_t part, uint64_t rows) {
-	uint64_t hundredths = part * 100 / rows;
-	if (hundredths < 99)
-		(void)fprintf(out, "%s0.%02" PRIu64, before, hundredths);
-	else
-		(void)fprintf(out, "%s0.%03" PRIu64, before, part * 1000 / rows);
-}
-
-static void write_threshold(FILE *out, const struct profile_column *column, uint64_t rows) {
-	if (column->values < rows)
-		write_share(out, " with threshold >= ", column->values, rows);
-}
-
-/* Cells that are missing in fewer than a row in twenty are let through by a threshold; more of them belong to the
- * vocabulary. */
-static void write_vocabulary(FILE *out, const struct profile_column *column, uint64_t rows) {
-	bool rare = absent(column) * 20 < rows;
-	(void)fprintf(out, "    # %zu different values in %" PRIu64 " rows\n    ColumnValues \"%s\" in [",
-	        column->vocabulary_size, rows, column->name);
-	for (size_t i = 0; i < column->vocabulary_size; i++) {
-		char *text = escape(column->vocabulary[i].text, column->vocabulary[i].size);
-		(void)fprintf(out, "%s\"%s\"", i ? ", " : "", text ? text : "");
-		free(text);
-	}
-	if (!rare && column->nulls)
-		(void)fputs(", NULL", out);
-	if (!rare && column->empties)
-		(void)fputs(", EMPTY", out);
-	(void)fputc(']', out);
-	if (rare)
-		write_threshold(out, column, rows);
-}
-
-static void write_complete(FILE *out, const DqdlProfile *profile, const struct profile_column *column) {
-	uint64_t rows = profile->rows;
-	bool is_text = column_kind_is_text(&column->kind);
-	if (absent(column) == 0) {
-		/* As Glue reads a CSV, an empty cell among texts is a text: IsComplete could never fail there. */
-		bool is_never_null =
-		        profile->nulls->mode == DQDL_NULLS_NONE || (profile->nulls->mode == DQDL_NULLS_GLUE && is_text);
-		(void)fputs("    # no row is without it\n", out);
-		(void)fprintf(out, is_never_null ? "    ColumnValues \"%s\" != EMPTY" : "    IsComplete \"%s\"",
-		        column->name);
-		return;
-	}
-	(void)fprintf(out, "    # %" PRIu64 " of %" PRIu64 " rows are without it\n", absent(column), rows);
-	bool null = profile->nulls->mode == DQDL_NULLS_GLUE && !is_text;
-	if (column->empties == 0 || null) {
-		(void)fprintf(out, "    Completeness \"%s\"", column->name);
-		write_share(out, " >= ", column->values, rows);
-		return;
-	}
-	/* In a column of texts an empty cell is a text. NULL would pass != and makes the share larger, never smaller.
-	 */
-	(void)fprintf(out, "    ColumnValues \"%s\" != EMPTY", column->name);
-	write_threshold(out, column, rows);
-}
-
-static void write_column(FILE *out, const DqdlProfile *profile, const struct profile_column *column) {
-	const char *name = column->name;
-	switch (strength_of(column, profile->rows)) {
-	case UNIQUE:
-		(void)fprintf(out, "    # no value comes twice\n    IsUnique \"%s\"", name);
-		break;
-	case VOCABULARY:
-		write_vocabulary(out, column, profile->rows);
-		break;
-	case DATES:
-		(void)fprintf(out,
-		        "    # every value is a date\n    ColumnValues \"%s\" matches \"\\d{4}-\\d{2}-\\d{2}\"", name);
-		write_threshold(out, column, profile->rows);
-		break;
-	case NUMBERS:
-		(void)fprintf(
-		        out, "    # every value is a number, none is negative\n    ColumnValues \"%s\" >= 0", name);
-		write_threshold(out, column, profile->rows);
-		break;
-	case ONE_LENGTH:
-		(void)fprintf(out, "    # every value has the same length\n    ColumnLength \"%s\" = %zu", name,
-		        column->longest);
-		break;
-	case COMPLETE:
-		write_complete(out, profile, column);
-		break;
-	case PRESENT:
-	case UNNAMEABLE:
-	default:
-		(void)fprintf(out, "    # hardly ever filled\n    ColumnExists \"%s\"", name);
-		break;
-	}
-}
-
-/* The greatest number of one leading digit below `rows`: 17,628 gives 10,000. */
-static uint64_t lower_bound(uint64_t rows) {
-	uint64_t below = rows - 1;
-	uint64_t unit = 1;
-	while (below / unit >= 10)
-		unit *= 10;
-	return below / unit * unit;
-}
-
-static void write_rules(FILE *out, const DqdlProfile *profile) {
-	(void)fprintf(out,
-	        "# Suggested from a table of %" PRIu64 " rows and %zu columns. Read it, change it, make it yours.\n",
-	        profile->rows, profile->count);
-	(void)fputs("Rules = [\n", out);
-	if (profile->rows > 0)
-		(void)fprintf(out, "    # an empty or cut-off delivery is noticed\n    RowCount > %" PRIu64 ",\n",
-		        lower_bound(profile->rows));
-	(void)fprintf(out, "    # a column more or less is noticed\n    ColumnCount = %zu", profile->count);
-	/* The strongest kinds whose columns all fit; of the last kind the first columns. */
-	size_t room = MAX_COLUMN_RULES;
-	size_t taken[UNNAMEABLE + 1] = {0};
-	for (size_t i = 0; i < profile->count; i++)
-		taken[strength_of(&profile->columns[i], profile->rows)]++;
-	for (size_t kind = UNIQUE; kind <= PRESENT; kind++) {
-		taken[kind] = taken[kind] < room ? taken[kind] : room;
-		room -= taken[kind];
-	}
-	taken[UNNAMEABLE] = 0;
-	for (size_t i = 0; i < profile->count; i++) {
-		enum strength strength = strength_of(&profile->columns[i], profile->rows);
-		if (taken[strength] == 0)
-			continue;
-		taken[strength]--;
-		(void)fputs(",\n", out);
-		write_column(out, profile, &profile->columns[i]);
-	}
-	(void)fputs("\n]\n", out);
-}
-
-int dqdl_profile_suggest(const DqdlProfile *profile, char **ret_text) {
+int dqdl_profile_suggest(const DqdlProfile *profile, int64_t now, char **ret_text) {
 	_cleanup_(freep) char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 	if (!out)
 		return out_of_memory();
-	write_rules(out, profile);
+	profile_write_rules(out, profile, now);
 	bool failed = ferror(out) != 0;
 	if (fclose(out) != 0 || failed)
 		return out_of_memory();

@@ -1,17 +1,21 @@
 /*
  * suggest: looks at a table once and proposes rules that it passes and that another delivery of the same data should
- * pass too: a lower bound of rows, the number of columns, and for each column the strongest of
+ * pass too: a lower bound of rows, the number of columns, and for each column what holds of
  *
- *     IsUnique              no value comes twice, none is missing, in ten rows or more
- *     ColumnValues in […]   at most 20 different values, each ten times or more on average
- *     matches, >= 0         dates; numbers that are not negative
- *     ColumnLength          texts all of one length
+ *     IsPrimaryKey, IsUnique   no value comes twice, none is missing, in ten rows or more; the first is the key
+ *     ColumnValues in […]      at most 20 different values, each ten times or more on average
+ *     ColumnDataType           Integer, Long, Double, Boolean, Date, Timestamp
+ *     DataFreshness            dates that are all of the last month
+ *     ColumnValues >= 0        numbers that are not negative
+ *     ColumnLength             texts all of one length
  *     IsComplete, Completeness, != EMPTY with threshold
- *     ColumnExists          where nothing better is known
+ *     ColumnExists             where nothing better is known
  *
- * Shares are rounded down, so that the file itself passes. In a wide table the columns with the strongest rules are
- * taken. The text is DQDL for AWS Glue too, with a comment above each rule that says why. It holds cells only where a
- * column has few values, which are its vocabulary rather than anybody's data.
+ * A key or a vocabulary says enough alone. Shares are rounded down, so that the file itself passes. In a wide table the
+ * strongest rules are taken. The text is DQDL for AWS Glue too, with a comment above each rule that says why. It holds
+ * cells only where a column has few values, which are its vocabulary rather than anybody's data.
+ *
+ * Not proposed: Mean, Range and their like, which tell of this delivery and not of the next.
  *
  *     new ─▶ row, row, … ─▶ text
  */
@@ -32,5 +36,6 @@ DEFINE_CLEANUP(DqdlProfile, dqdl_profile_free);
 /* Looks at a row of as many cells as there are names. -ENOMEM. */
 int dqdl_profile_row(DqdlProfile *profile, const struct table_cell *cells);
 
-/* Writes the ruleset; the text is the caller's to free. -ENOMEM. */
-int dqdl_profile_suggest(const DqdlProfile *profile, char **ret_text);
+/* Writes the ruleset; the text is the caller's to free. `now`, seconds since 1970 UTC, is when the table was whole:
+ * what is fresh is told by it. -ENOMEM. */
+int dqdl_profile_suggest(const DqdlProfile *profile, int64_t now, char **ret_text);

@@ -26,12 +26,28 @@ static void feed(DqdlEvaluator *evaluator, DqdlProfile *profile, CsvReader *read
 			abort();
 }
 
-static void check_suggestion(const DqdlProfile *profile) {
-	char *text = NULL;
+/* What is suggested is DQDL, and what it was made from passes it. */
+static void check_suggestion(const DqdlProfile *profile, const struct dqdl_nulls *nulls, struct bytes csv) {
+	struct dqdl_options options = {.nulls = *nulls, .now = 1710000000, .no_jit = true};
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
-	if (dqdl_profile_suggest(profile, &text) < 0 || dqdl_parse(bytes_of_string(text), &ruleset, NULL) < 0)
+	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
+	const struct table_cell *cells;
+	if (dqdl_profile_suggest(profile, options.now, &text) < 0 ||
+	        dqdl_parse(bytes_of_string(text), &ruleset, NULL) < 0 ||
+	        csv_open(source_read, &csv, NULL, &reader) < 0 ||
+	        dqdl_evaluator_new(ruleset, &options, &evaluator) < 0 ||
+	        dqdl_evaluator_header(evaluator, csv_header_of(reader), csv_columns(reader)) < 0)
 		abort();
-	free(text);
+	while (csv_next(reader, &cells) == 1)
+		if (dqdl_evaluator_row(evaluator, cells, csv_line(reader)) < 0)
+			abort();
+	if (dqdl_evaluator_finish(evaluator) < 0)
+		abort();
+	for (size_t i = 0; i < dqdl_evaluator_outcomes(evaluator); i++)
+		if (dqdl_evaluator_outcome(evaluator, i)->result != DQDL_PASSED)
+			abort();
 }
 
 /* The table itself as the one that rules name "ref". */
@@ -67,7 +83,7 @@ static void evaluate(const Ruleset *ruleset, struct bytes csv, unsigned int mode
 	feed(evaluator, profile, reader);
 	if (dqdl_evaluator_finish(evaluator) < 0)
 		abort();
-	check_suggestion(profile);
+	check_suggestion(profile, &options.nulls, again);
 	csv_close(reader);
 	reader = NULL;
 	if (csv_open(source_read, &again, NULL, &reader) < 0)

@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,6 +143,31 @@ static void the_city_s_file_passes_what_is_suggested_for_it(void **state) {
 	free(bytes);
 }
 
+static void each_file_of_a_collection_passes_what_is_suggested_for_it(void **state) {
+	(void)state;
+	const char *data = getenv("ASSAYFS_TEST_DATA");
+	char path[512];
+	snprintf(path, sizeof path, "%s/csv/csv-spectrum/csvs", data ? data : ".");
+	DIR *directory = opendir(path);
+	if (!directory)
+		skip(); /* without the collection */
+	size_t count = 0;
+	for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+		static uint8_t bytes[1 << 16];
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "%s/csv/csv-spectrum/csvs/%s", data, entry->d_name);
+		FILE *file = fopen(path, "rb");
+		assert_non_null(file);
+		size_t size = fread(bytes, 1, sizeof bytes, file);
+		(void)fclose(file);
+		policy_free(suggest_and_pass(entry->d_name, bytes_of(bytes, size)));
+		count++;
+	}
+	(void)closedir(directory);
+	assert_true(count >= 12);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_small_table_passes_what_is_suggested_for_it),
@@ -150,6 +176,7 @@ int main(void) {
 	        cmocka_unit_test(dialects_are_written_down),
 	        cmocka_unit_test(what_no_rules_can_be_made_for_is_refused_in_words),
 	        cmocka_unit_test(the_city_s_file_passes_what_is_suggested_for_it),
+	        cmocka_unit_test(each_file_of_a_collection_passes_what_is_suggested_for_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#define NOW 1710000000 /* 2024-03-09 16:00 UTC */
+
 struct source {
 	const char *text;
 	size_t size;
@@ -38,7 +40,7 @@ static char *suggest(const char *csv, size_t size, const struct dqdl_nulls *null
 	assert_int_equal(dqdl_profile_new(csv_header_of(reader), csv_columns(reader), nulls, &profile), 0);
 	while (csv_next(reader, &cells) == 1)
 		assert_int_equal(dqdl_profile_row(profile, cells), 0);
-	assert_int_equal(dqdl_profile_suggest(profile, &text), 0);
+	assert_int_equal(dqdl_profile_suggest(profile, NOW, &text), 0);
 	return text;
 }
 
@@ -52,7 +54,8 @@ static void assert_passes(const char *csv, size_t size, const struct dqdl_nulls 
 		fail_msg("%s\n%s", fault_message(), rules);
 	assert_int_equal(ruleset_warnings(ruleset), 0);
 	assert_int_equal(csv_open(source_read, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
-	assert_int_equal(dqdl_evaluator_new(ruleset, &(struct dqdl_options){.nulls = *nulls}, &evaluator), 0);
+	assert_int_equal(
+	        dqdl_evaluator_new(ruleset, &(struct dqdl_options){.nulls = *nulls, .now = NOW}, &evaluator), 0);
 	assert_int_equal(dqdl_evaluator_header(evaluator, csv_header_of(reader), csv_columns(reader)), 0);
 	while (csv_next(reader, &cells) == 1)
 		assert_int_equal(dqdl_evaluator_row(evaluator, cells, csv_line(reader)), 0);
@@ -100,10 +103,11 @@ static void each_kind_of_column_gets_its_rule(void **state) {
 	_cleanup_(freep) char *csv = table("id,quoted,rarely,day,number,often", 200, mixed_row);
 	assert_suggests(csv, "RowCount > 100");
 	assert_suggests(csv, "ColumnCount = 6");
-	assert_suggests(csv, "IsUnique \"id\"");
+	assert_suggests(csv, "IsPrimaryKey \"id\"");
 	assert_suggests(csv, "ColumnValues \"quoted\" in [\"c\", \"a \\\"b\\\"\\\\\"]");
 	assert_suggests(csv, "ColumnValues \"rarely\" in [\"x\"] with threshold >= 0.98");
-	assert_suggests(csv, "ColumnValues \"day\" matches");
+	assert_suggests(csv, "ColumnDataType \"day\" = \"Date\" with format = \"yyyy-MM-dd\"");
+	assert_suggests(csv, "ColumnDataType \"number\" = \"Integer\"");
 	assert_suggests(csv, "ColumnValues \"number\" >= 0");
 	assert_suggests(csv, "ColumnValues \"often\" in [\"word\", EMPTY]");
 }
@@ -118,12 +122,13 @@ static void small_and_odd_tables_pass_their_rules(void **state) {
 	assert_suggests(
 	        "t,u\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n12:30,x\n",
 	        "ColumnLength \"t\" = 5");
-	assert_suggests("n,u\n-1,x\n,y\n5,z\n", "Completeness \"n\" >= 0.66");
+	assert_suggests("n,u\n-1,x\n,y\n5,z\n", "ColumnDataType \"n\" = \"Integer\" with threshold >= 0.66");
+	assert_suggests("n,u\n01,x\n,y\n005,z\n", "Completeness \"n\" >= 0.66");
 }
 
 static void a_rule_that_no_empty_cell_could_break_is_not_suggested(void **state) {
 	(void)state;
-	static const char csv[] = "id,name\n5,a\n-1,b\n3,c\n";
+	static const char csv[] = "id,name\n05,a\n1,b\n3,c\n";
 	static const char *const wanted[] = {
 	        "ColumnValues \"name\" != EMPTY", "IsComplete \"name\"", "ColumnValues \"name\" != EMPTY"};
 	for (size_t i = 0; i < 3; i++) {
@@ -132,7 +137,78 @@ static void a_rule_that_no_empty_cell_could_break_is_not_suggested(void **state)
 		assert_non_null(strstr(rules, wanted[i]));
 	}
 	_cleanup_(freep) char *rules = suggest(csv, sizeof csv - 1, &policies[0]);
-	assert_non_null(strstr(rules, "IsComplete \"id\"")); /* among numbers an empty cell is NULL */
+	assert_non_null(strstr(rules, "IsComplete \"id\"")); /* among numbers, if only codes, an empty cell is NULL */
+}
+
+static const char *typed_row(int i) {
+	static char line[300];
+	(void)snprintf(line, sizeof line, "%d,%d000000000,%d.5,-%d,%s,2024-03-0%d 1%d:00:00,%05d,%d.25,x%d", i % 37,
+	        i % 31 + 1, i % 33, i % 35,
+	        i % 3   ? "true"
+	        : i % 2 ? "False"
+	                : "",
+	        i % 8 + 1, i % 10, i % 41, i, i);
+	return line;
+}
+
+static void types_and_ranges_are_found(void **state) {
+	(void)state;
+	_cleanup_(freep) char *csv = table("int,long,double,minus,flag,time,code,amount,note", 80, typed_row);
+	assert_suggests(csv, "ColumnDataType \"int\" = \"Integer\"");
+	assert_suggests(csv, "ColumnDataType \"long\" = \"Long\"");
+	assert_suggests(csv, "ColumnDataType \"double\" = \"Double\"");
+	assert_suggests(csv, "ColumnDataType \"minus\" = \"Integer\"");
+	assert_suggests(csv, "ColumnDataType \"time\" = \"Timestamp\"");
+	assert_suggests(csv, "ColumnDataType \"amount\" = \"Double\"");
+	assert_suggests(csv, "IsPrimaryKey \"note\"");
+	_cleanup_(freep) char *rules = suggest(csv, strlen(csv), &policies[0]);
+	assert_non_null(strstr(rules, "ColumnValues \"int\" >= 0"));
+	assert_null(strstr(rules, "ColumnValues \"minus\" >= 0"));
+	assert_null(strstr(rules, "ColumnDataType \"code\""));
+	assert_null(strstr(rules, "Mean"));
+	assert_null(strstr(rules, "Range"));
+}
+
+static void few_booleans_are_told_by_their_type(void **state) {
+	(void)state;
+	assert_suggests("b,u\ntrue,x\nFALSE,y\n,z\n", "ColumnDataType \"b\" = \"Boolean\" with threshold >= 0.66");
+	_cleanup_(freep) char *rules = suggest("b,u\nt,x\nyes,y\n", 14, &policies[0]);
+	assert_null(strstr(rules, "Boolean")); /* words, though Spark casts them */
+}
+
+static int first_day; /* of March 2024, on whose ninth day it is now */
+
+static const char *dated_row(int i) {
+	static char line[100];
+	(void)snprintf(line, sizeof line, "%d,2024-03-%02d,%c", i % 5, first_day + i % 3, 'a' + i);
+	return line;
+}
+
+static char *dated_rules(int day) {
+	first_day = day;
+	_cleanup_(freep) char *csv = table("n,day,u", 20, dated_row);
+	char *rules = suggest(csv, strlen(csv), &policies[0]);
+	assert_passes(csv, strlen(csv), &policies[0], rules);
+	return rules;
+}
+
+static void what_is_of_these_days_should_stay_so(void **state) {
+	(void)state;
+	static const struct {
+		int day;
+		const char *rule;
+	} cases[] = {{7, "DataFreshness \"day\" <= 7 days"}, {2, "DataFreshness \"day\" <= 31 days"}, {11, NULL}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		_cleanup_(freep) char *rules = dated_rules(cases[i].day);
+		const char *found = strstr(rules, "DataFreshness");
+		assert_int_equal(found != NULL, cases[i].rule != NULL);
+		if (found && strncmp(found, cases[i].rule, strlen(cases[i].rule)) != 0)
+			fail_msg("%s is not in %s", cases[i].rule, rules);
+	}
+	/* Dates of long ago are no news, however few they are. */
+	_cleanup_(freep) char *csv = table("id,quoted,rarely,day,number,often", 200, mixed_row);
+	_cleanup_(freep) char *rules = suggest(csv, strlen(csv), &policies[0]);
+	assert_null(strstr(rules, "DataFreshness"));
 }
 
 static const char *wide_row(int i) {
@@ -149,7 +225,7 @@ static void a_wide_table_gets_its_strongest_rules_only(void **state) {
 	for (int c = 0; c < 30; c++)
 		(void)snprintf(header + strlen(header), sizeof header - strlen(header), "%sc%d", c ? "," : "", c);
 	_cleanup_(freep) char *csv = table(header, 100, wide_row);
-	assert_suggests(csv, "IsUnique \"c29\"");
+	assert_suggests(csv, "IsPrimaryKey \"c29\"");
 	_cleanup_(freep) char *rules = suggest(csv, strlen(csv), &policies[0]);
 	_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
 	assert_int_equal(dqdl_parse(bytes_of_string(rules), &ruleset, NULL), 0);
@@ -186,6 +262,9 @@ int main(void) {
 	        cmocka_unit_test(each_kind_of_column_gets_its_rule),
 	        cmocka_unit_test(small_and_odd_tables_pass_their_rules),
 	        cmocka_unit_test(a_rule_that_no_empty_cell_could_break_is_not_suggested),
+	        cmocka_unit_test(types_and_ranges_are_found),
+	        cmocka_unit_test(few_booleans_are_told_by_their_type),
+	        cmocka_unit_test(what_is_of_these_days_should_stay_so),
 	        cmocka_unit_test(a_wide_table_gets_its_strongest_rules_only),
 	        cmocka_unit_test(the_lost_and_found_file_passes_its_eight_rules),
 	};
