@@ -71,13 +71,13 @@ static int check_opened(
 static int check_file(const struct invocation *call, const char *file, const struct check_subject *subject) {
 	_cleanup_(input_closep) Input *input = NULL;
 	_cleanup_(freep) struct check_dataset *found = calloc(1, sizeof *found);
+	if (!found)
+		return cannot_check(call, fault(ENOMEM, "out of memory"), file);
 	/* Before anybody is asked for rules. */
-	int rc = found ? input_open(file, "checking", &input) : fault(ENOMEM, "out of memory");
+	int rc = input_open(file, "checking", &input);
 	if (rc == 0)
 		rc = check_subject_for(subject, file, found);
-	if (rc < 0)
-		return cannot_check(call, rc, file);
-	int code = check_opened(call, file, &found->dataset, input);
+	int code = rc < 0 ? cannot_check(call, rc, file) : check_opened(call, file, &found->dataset, input);
 	check_dataset_release(found);
 	return code;
 }

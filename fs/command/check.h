@@ -42,6 +42,7 @@ void check_subject_release(struct check_subject *subject);
 struct check_dataset {
 	struct policy_dataset dataset;
 	char *own;
+	struct column_given *types;
 	char own_path[4096];
 };
 

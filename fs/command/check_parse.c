@@ -27,10 +27,14 @@ static json_t *parameters_json(const struct dqdl_rule *rule) {
 	return object;
 }
 
-static json_t *pairs_json(const struct dqdl_pairs *pairs) {
+/* A tag's text without its quotes, which the tree keeps. */
+static json_t *pairs_json(const struct dqdl_pairs *pairs, bool is_quoted) {
 	json_t *object = json_object();
-	for (size_t i = 0; i < pairs->count; i++)
-		(void)put(object, pairs->pairs[i].key, json_string(pairs->pairs[i].value));
+	for (size_t i = 0; i < pairs->count; i++) {
+		const char *value = pairs->pairs[i].value;
+		size_t size = strlen(value), skipped = is_quoted && value[0] == '"' && size >= 2;
+		(void)put(object, pairs->pairs[i].key, json_stringn(value + skipped, size - 2 * skipped));
+	}
 	return object;
 }
 
@@ -55,8 +59,8 @@ static json_t *rule_json(const struct dqdl_rule *rule) {
 		(void)put(object, "threshold", condition_json(&rule->threshold));
 		(void)put(object, "where", text_or_null(rule->where));
 	}
-	(void)put(object, "tags", pairs_json(&rule->tags));
-	(void)put(object, "labels", pairs_json(&rule->labels));
+	(void)put(object, "tags", pairs_json(&rule->tags, true));
+	(void)put(object, "labels", pairs_json(&rule->labels, false));
 	return object;
 }
 

@@ -218,6 +218,27 @@ static int find_dataset(const struct check_subject *subject, const char *file, s
 	return rc;
 }
 
+/* Those of --type, then the policy's own for other columns. */
+static int merge_types(const struct check_subject *subject, struct check_dataset *found) {
+	struct policy_dataset *dataset = &found->dataset;
+	size_t count = subject->type_count;
+	found->types = calloc(count + dataset->type_count + 1, sizeof *found->types);
+	if (!found->types)
+		return fault(ENOMEM, "out of memory");
+	for (size_t i = 0; i < count; i++)
+		found->types[i] = subject->types[i];
+	for (size_t i = 0; i < dataset->type_count; i++) {
+		size_t at = 0;
+		while (at < subject->type_count && strcmp(subject->types[at].name, dataset->types[i].name) != 0)
+			at++;
+		if (at == subject->type_count)
+			found->types[count++] = dataset->types[i];
+	}
+	dataset->types = found->types;
+	dataset->type_count = count;
+	return 0;
+}
+
 int check_subject_for(const struct check_subject *subject, const char *file, struct check_dataset *ret_dataset) {
 	struct policy_dataset *dataset = &ret_dataset->dataset;
 	const char *delimiter = command_value(subject->call, "delimiter");
@@ -231,13 +252,10 @@ int check_subject_for(const struct check_subject *subject, const char *file, str
 		dataset->null_words = subject->null_words;
 		dataset->null_word_count = subject->null_word_count;
 	}
-	if (subject->type_count > 0) {
-		dataset->types = subject->types;
-		dataset->type_count = subject->type_count;
-	}
-	return 0;
+	return subject->type_count > 0 ? merge_types(subject, ret_dataset) : 0;
 }
 
 void check_dataset_release(struct check_dataset *dataset) {
 	free(dataset->own);
+	free(dataset->types);
 }

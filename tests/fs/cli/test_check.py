@@ -97,7 +97,7 @@ class CheckTests(Tests):
     def test_rules_alone_are_read_without_a_file(self):
         self.prepare()
         self.write("all.dqdl", 'x = "select 1"\nRules = [ CustomSql $x > 0 with threshold > 0.5, '
-                               '(IsComplete "a" labels=["k"="v"]) or (IsUnique "b" where "a > 1") ]\n'
+                               '(IsComplete "a" labels=["k"="v"] with t = "w") or (IsUnique "b" where "a > 1") ]\n'
                                'Analyzers = [ Completeness "a" ]\nRules = [ RowCount > 1 ]')
         found = self.json("check", "--rules", "all.dqdl", "--parse-only", "--json")
         self.check(found["valid"] is True and found["error"] is None, f"{found}")
@@ -105,6 +105,8 @@ class CheckTests(Tests):
         self.check(found["rules"][0]["params"] == {"CustomSqlStatement": "select 1"}, f"{found}")
         self.check(found["rules"][0]["threshold"] == "> 0.5" and found["rules"][0]["condition"] == "> 0", f"{found}")
         self.check(found["rules"][1]["op"] == "OR" and found["rules"][1]["nested"][1]["where"] == "a > 1", f"{found}")
+        first = found["rules"][1]["nested"][0]
+        self.check((first["labels"], first["tags"]) == ({"k": "v"}, {"t": "w"}), f"{first}")
         self.check(found["analyzers"][0]["text"] == 'Completeness "a"', f"{found}")
         self.check(found["warnings"][0]["line"] == 4 and "RowCount > 1" in found["warnings"][0]["message"], f"{found}")
         self.check(found["canonical"].startswith("Rules = [\n    CustomSql $x > 0"), f"{found}")
@@ -144,14 +146,43 @@ class CheckTests(Tests):
     def test_a_policy_gives_types_and_its_dataset_is_named(self):
         os.mkdir(self.path("policy"))
         self.write("policy/policy.yaml", "version: 1\ndatasets:\n"
-                   "  - {name: pets, match: \"pets/*.csv\", rules: r.dqdl, types: {n: number}}\n"
+                   "  - {name: pets, match: \"pets/*.csv\", rules: r.dqdl, types: {n: number, k: text}}\n"
                    "  - {name: sold, match: \"sold/*.csv\", rules: r.dqdl, keep: \"n > 1\"}\n")
         self.write("policy/r.dqdl", 'Rules = [ IsComplete "n" ]')
         self.write("a.csv", "n,k\nx,1\n,2\n")
         self.assayfs("check", "-p", "policy", "--dataset", "pets", "a.csv", code=1)
         self.assayfs("check", "-p", "policy", "--dataset", "pets", "--type", "n=text", "a.csv")
+        self.assayfs("check", "-p", "policy", "--dataset", "pets", "--type", "k=number", "a.csv", code=1)
         self.one_line(self.assayfs("check", "-p", "policy", "--dataset", "cats", "a.csv", code=3), "pets, sold")
         self.one_line(self.assayfs("check", "--dataset", "pets", "a.csv", code=2), "--policy")
+
+    def test_executed_cases_have_the_open_evaluators_rows(self):
+        path = os.path.join(os.environ.get("ASSAYFS_TEST_DATA", ""), "dqdl/eval_deequ.jsonl")
+        if not os.path.exists(path):
+            print("skipped: no dqdl/eval_deequ.jsonl under ASSAYFS_TEST_DATA")
+            return
+        cases = 0
+        with open(path, encoding="utf-8") as file:
+            for case in map(json.loads, file):
+                if "row_outcomes" not in case or case["refs"]:
+                    continue
+                rows = [case["data"]["columns"], *case["data"]["rows"]]
+                self.write("a.csv", "".join(",".join(
+                    "\\N" if cell is None else f'"{cell}"' for cell in row) + "\n" for row in rows))
+                self.write("r.dqdl", case["ruleset"])
+                result = subprocess.run([ASSAYFS, "check", "-d", ",", "-r", "r.dqdl", "--nulls", "\\N", "--rows", "rows",
+                                         "--json", "a.csv"], cwd=self.directory, capture_output=True, check=False)
+                found = json.loads(result.stdout)
+                if any("not supported" in (rule["reason"] or "") for rule in found["rules"]):
+                    continue
+                with open(self.path("rows"), encoding="utf-8") as lines:
+                    outcomes = [json.loads(line)["result"] for line in lines]
+                self.check(outcomes == case["row_outcomes"], f"{case['ruleset']}: {outcomes}")
+                metrics = {key: value for rule in found["rules"] for key, value in rule["metrics"].items()}
+                for key, value in case.get("metrics", {}).items():
+                    self.check(metrics.get(key) == value, f"{case['ruleset']}: {key} is {metrics.get(key)}")
+                cases += 1
+        self.check(cases >= 8, f"only {cases} cases")
 
     def test_rules_about_files_see_this_one(self):
         self.write("a.csv", "id\n1\n")
