@@ -55,24 +55,31 @@ static const char *glue_word(const char *word) {
 	return strcmp(word, "passed") == 0 ? "Passed" : strcmp(word, "failed") == 0 ? "Failed" : "Error";
 }
 
+static bool set_glue_words(json_t *items) {
+	json_t *item;
+	size_t i;
+	bool done = true;
+	json_array_foreach(items, i, item) {
+		const char *word = json_string_value(json_object_get(item, "outcome"));
+		done = done && word && json_object_set_new(item, "outcome", json_string(glue_word(word))) == 0;
+	}
+	return done;
+}
+
 static json_t *result_json(const char *file, const struct check_result *result) {
 	_cleanup_(json_decrefp) json_t *all = check_result_json(result);
 	_cleanup_(json_decrefp) json_t *object = json_object();
 	if (!all || !object)
 		return NULL;
-	json_t *rules = json_object_get(all, "rules"), *rule, *value;
-	size_t i;
-	json_array_foreach(rules, i, rule) {
-		const char *word = json_string_value(json_object_get(rule, "outcome"));
-		if (json_object_set_new(rule, "outcome", json_string(glue_word(word))) != 0)
-			return NULL;
-	}
+	if (!set_glue_words(json_object_get(all, "rules")) || !set_glue_words(json_object_get(all, "analyzers")))
+		return NULL;
 	/* What everybody looks for comes first; then all that there is. A file that can't be read has no row. */
 	static const char *const first[] = {"outcome", "canonical", "rules", "analyzers", "warnings"};
 	if (json_object_set_new(object, "file", words_is_utf8(file) ? json_string(file) : json_null()) != 0 ||
 	        json_object_set_new(object, "rows", json_integer((json_int_t)result->rows)) != 0)
 		return NULL;
-	for (i = 0; i < sizeof first / sizeof *first; i++) {
+	json_t *value;
+	for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
 		value = json_object_get(all, first[i]);
 		if (json_object_set_new(object, first[i], value ? json_incref(value) : json_array()) != 0)
 			return NULL;
