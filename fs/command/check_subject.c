@@ -104,6 +104,14 @@ static int read_nulls(struct check_subject *subject) {
 	return given ? read_null_words(subject, given) : 0;
 }
 
+/* Where a column's type stands among `count`, or `count`. */
+static size_t type_at(const struct column_given *types, size_t count, const char *name) {
+	size_t at = 0;
+	while (at < count && strcmp(types[at].name, name) != 0)
+		at++;
+	return at;
+}
+
 /* One --type COLUMN=TYPE; the name is cut off in place. A later one stands for an earlier one of the same name. */
 static int read_type(struct check_subject *subject, char *given) {
 	char *equals = strrchr(given, '=');
@@ -114,9 +122,7 @@ static int read_type(struct check_subject *subject, char *given) {
 	if (column_type_of_word(equals + 1, &type.type) < 0)
 		return command_fail(subject->call, EXIT_USAGE, "--type %s: %s", given, fault_message());
 	*equals = '\0';
-	size_t at = 0;
-	while (at < subject->type_count && strcmp(subject->types[at].name, type.name) != 0)
-		at++;
+	size_t at = type_at(subject->types, subject->type_count, type.name);
 	subject->types[at] = type;
 	subject->type_count += at == subject->type_count;
 	return 0;
@@ -135,9 +141,9 @@ static int read_types(struct check_subject *subject) {
 	for (size_t i = 0; i < call->value_count; i++) {
 		if (strcmp(call->values[i].option->name, "type") != 0)
 			continue;
-		char *given = strcpy(at, call->values[i].value);
-		at += strlen(given) + 1;
-		int code = read_type(subject, given);
+		size_t size = strlen(call->values[i].value) + 1;
+		int code = read_type(subject, memcpy(at, call->values[i].value, size));
+		at += size;
 		if (code)
 			return code;
 	}
@@ -228,10 +234,7 @@ static int merge_types(const struct check_subject *subject, struct check_dataset
 	for (size_t i = 0; i < count; i++)
 		found->types[i] = subject->types[i];
 	for (size_t i = 0; i < dataset->type_count; i++) {
-		size_t at = 0;
-		while (at < subject->type_count && strcmp(subject->types[at].name, dataset->types[i].name) != 0)
-			at++;
-		if (at == subject->type_count)
+		if (type_at(subject->types, subject->type_count, dataset->types[i].name) == subject->type_count)
 			found->types[count++] = dataset->types[i];
 	}
 	dataset->types = found->types;
