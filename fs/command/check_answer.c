@@ -45,6 +45,8 @@ static void print_result(const char *file, const struct check_result *result) {
 	if (result->has_rows)
 		printf(" (%" PRIu64 " row%s, %" PRIu64 " column%s)", result->rows, words_s(result->rows),
 		        result->columns, words_s(result->columns));
+	if (result->has_dropped)
+		printf("; %" PRIu64 " more row%s dropped by keep", result->dropped, words_s(result->dropped));
 	putchar('\n');
 }
 
