@@ -82,6 +82,25 @@ static void rows_are_told_with_all_known(void **state) {
 	check_result_free(result);
 }
 
+static void rows_that_keep_drops_are_not_told(void **state) {
+	(void)state;
+	struct world world = {.text = "k,n\na,1\na,2\nb,3\n"};
+	struct check_result *result =
+	        check(&world, "Rules = [ IsUnique \"k\" ]", &(struct check_job){.file_name = "a.csv", .keep = "n > 1"});
+	assert_int_equal(result->outcome, OUTCOME_PASSED);
+	assert_string_equal(world.told, "2:+ 3:+ ");
+	assert_int_equal(result->dropped, 1);
+	assert_true(world.ended);
+	check_result_free(result);
+	/* Another row is dropped now than the first time. */
+	struct world other = {.text = "k,n\na,1\na,2\nb,3\n", .later = "k,n\na,1\na,1\nb,3\n"};
+	result =
+	        check(&other, "Rules = [ IsUnique \"k\" ]", &(struct check_job){.file_name = "a.csv", .keep = "n > 1"});
+	assert_int_equal(result->outcome, OUTCOME_ERROR);
+	assert_false(other.ended);
+	check_result_free(result);
+}
+
 static void a_file_that_changes_meanwhile_is_an_error(void **state) {
 	(void)state;
 	static const char *const later[] = {"k,n\na,1\n", "k,n\na,1\nb,2\nc,3\nd,4\n", "k\na\nb\nc\n", "k,n\na\n", ""};
@@ -211,6 +230,7 @@ static void a_type_that_there_is_not_is_refused(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(rows_are_told_with_all_known),
+	        cmocka_unit_test(rows_that_keep_drops_are_not_told),
 	        cmocka_unit_test(a_file_that_changes_meanwhile_is_an_error),
 	        cmocka_unit_test(rows_that_nobody_can_take_are_an_error),
 	        cmocka_unit_test(a_file_that_is_no_table_has_no_rows),
