@@ -163,6 +163,8 @@ static void no_value_matches_nothing(void **state) {
 	FAILS("a,c\n1,\n,\n", "b,c\n1,\n,\n", rule, 0.5, "on line 3");
 	PASSES("a,c\nx,\n,\n", "b,c\nx,\n,\n", rule, 1);
 	FAILS("a,c\nx,\n,\n", "b,c\nx,\ny,\n", rule, 0.5, "on line 3");
+	/* ours is an empty text, theirs is NULL */
+	FAILS("a,c\nx,\n,\n", "b,c\n1,\n,\n", rule, 0, "on lines 2, 3");
 	/* ours turns out to be one of numbers at its end, theirs is one of texts */
 	FAILS("a,c\n,\n1,\n", "b,c\n,\n1,\nx,\n", rule, 0.5, "on line 2");
 	struct judged judged;
