@@ -229,11 +229,37 @@ const char *ruleset_additional_source(const Ruleset *ruleset, size_t index);
 /* Canonical text of a condition ("" for none) as a new string for the caller to free; NULL when memory is short. */
 char *dqdl_condition_text(const struct dqdl_condition *condition);
 
+/* A metric's earlier values, newest first. */
+struct dqdl_series {
+	const char *name; /* as dqdl_wanted_history() names it */
+	const double *values;
+	size_t count;
+};
+
+#define DQDL_HISTORY_MAX 1000u /* values that one expression looks back on */
+
 /*
  * Value of a number expression. Operators are applied from left to right, all with the same precedence. -EOPNOTSUPP
- * for a function call (dynamic rules need the metrics of earlier runs), -EINVAL for NULL.
+ * for a function call (it looks back on earlier values: dqdl_number_value_over), -EINVAL for NULL.
  */
 int dqdl_number_value(const struct dqdl_number *number, double *ret_value);
+
+/*
+ * The same with the past of a metric, NULL: none is known:
+ *
+ *     last()  last(k)                  the newest value; the k newest, or as many as there are
+ *     index(last(k), i)                the one that is i older than the newest
+ *     avg min max sum std median       of a list; std of the whole population
+ *     percentile(last(k), p)           0 to 100, between two values in proportion
+ *     abs(x)                           of a number, or of each in a list
+ *
+ * -ENODATA: there are no earlier values, or not so many; -EINVAL with words: a list where a number is wanted, a
+ * function that is not known, or arguments that it can't have; -ENOMEM.
+ */
+int dqdl_number_value_over(const struct dqdl_number *number, const struct dqdl_series *series, double *ret_value);
+
+/* On how many earlier values a condition looks back; 0: it is a condition on the present alone. */
+size_t dqdl_condition_depth(const struct dqdl_condition *condition);
 
 /* Does a metric meet a number condition? Equality is that of Java's Double.equals (NaN equals NaN, 0.0 is not -0.0).
  * -EOPNOTSUPP, -EINVAL as dqdl_number_value(), or -EINVAL for a condition of another kind. */

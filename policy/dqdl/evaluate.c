@@ -23,13 +23,42 @@ static size_t count_leaves(const struct dqdl_rule *rule) {
 	return rule->id == DQDL_COMPOSITE ? count_leaves(rule->left) + count_leaves(rule->right) : 1;
 }
 
-static void add_leaves(DqdlEvaluator *evaluator, const struct dqdl_rule *rule) {
+static int add_check(DqdlEvaluator *evaluator, const struct dqdl_rule *rule, struct check **ret_check) {
+	struct check *check = &evaluator->checks[evaluator->check_count++];
+	const struct dqdl_rule *subject = NULL;
+	int rc = rule->id == DQDL_DETECT_ANOMALIES ? anomaly_subject(evaluator->arena, rule, &subject) : 0;
+	check->rule = subject ? subject : rule;
+	check->condition = &check->rule->condition;
+	check->watches = check->measures_only = subject != NULL;
+	*ret_check = check;
+	return rc;
+}
+
+static int add_leaves(DqdlEvaluator *evaluator, const struct dqdl_rule *rule, bool is_inside) {
+	struct check *check;
 	if (rule->id == DQDL_COMPOSITE) {
-		add_leaves(evaluator, rule->left);
-		add_leaves(evaluator, rule->right);
-		return;
+		int rc = add_leaves(evaluator, rule->left, true);
+		return rc < 0 ? rc : add_leaves(evaluator, rule->right, true);
 	}
-	evaluator->checks[evaluator->check_count++].rule = rule;
+	int rc = add_check(evaluator, rule, &check);
+	check->is_inside = is_inside;
+	return rc;
+}
+
+static int add_checks(DqdlEvaluator *evaluator) {
+	const Ruleset *ruleset = evaluator->ruleset;
+	struct check *check;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < ruleset_rules(ruleset); i++) {
+		evaluator->first_check[i] = evaluator->check_count;
+		rc = add_leaves(evaluator, ruleset_rule(ruleset, i), false);
+	}
+	evaluator->first_check[ruleset_rules(ruleset)] = evaluator->check_count;
+	for (size_t i = 0; rc == 0 && i < ruleset_analyzers(ruleset); i++) {
+		rc = add_check(evaluator, ruleset_analyzer(ruleset, i), &check);
+		check->measures_only = true;
+	}
+	return rc;
 }
 
 int dqdl_evaluator_new(const Ruleset *ruleset, const struct dqdl_options *options, DqdlEvaluator **ret_evaluator) {
@@ -44,20 +73,21 @@ int dqdl_evaluator_new(const Ruleset *ruleset, const struct dqdl_options *option
 		memcpy(evaluator->key, options->hash_key, sizeof evaluator->key);
 	else
 		randombytes_buf(evaluator->key, sizeof evaluator->key);
-	size_t leaves = 0;
+	size_t leaves = ruleset_analyzers(ruleset);
 	for (size_t i = 0; i < ruleset_rules(ruleset); i++)
 		leaves += count_leaves(ruleset_rule(ruleset, i));
+	evaluator->arena = arena_new();
 	evaluator->checks = calloc(leaves + 1, sizeof *evaluator->checks);
 	evaluator->tuples = calloc(leaves + 1, sizeof(struct tuple *));
 	evaluator->filters = calloc(leaves + 1, sizeof *evaluator->filters);
 	evaluator->filter_count = 1;
 	evaluator->first_check = calloc(ruleset_rules(ruleset) + 1, sizeof *evaluator->first_check);
-	if (!evaluator->checks || !evaluator->tuples || !evaluator->filters || !evaluator->first_check)
+	if (!evaluator->arena || !evaluator->checks || !evaluator->tuples || !evaluator->filters ||
+	        !evaluator->first_check)
 		return evaluator_out_of_memory();
-	for (size_t i = 0; i < ruleset_rules(ruleset); i++) {
-		evaluator->first_check[i] = evaluator->check_count;
-		add_leaves(evaluator, ruleset_rule(ruleset, i));
-	}
+	int rc = add_checks(evaluator);
+	if (rc < 0)
+		return rc;
 	*ret_evaluator = steal_pointer(&evaluator);
 	return 0;
 }
@@ -68,6 +98,7 @@ static void check_free(struct check *check) {
 	free(check->own);
 	free(check->columns);
 	free(check->reason);
+	free(check->note);
 	predicate_free(check->predicate);
 	for (size_t i = 0; i < check->metric_count; i++) {
 		union {
@@ -93,6 +124,7 @@ void dqdl_evaluator_free(DqdlEvaluator *evaluator) {
 	free(evaluator->reasons);
 	free(evaluator->outcomes);
 	free(evaluator->metrics);
+	arena_free(evaluator->arena);
 	free(evaluator->tuples);
 	free(evaluator->filters);
 	free(evaluator->checks);
@@ -180,12 +212,16 @@ static void need_kinds(DqdlEvaluator *evaluator, const struct check *check) {
 static int check_start(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *names, size_t count) {
 	check->row = DQDL_ROW_SKIPPED;
 	check->filter = evaluator->filters;
-	check->kind = kind_of(check->rule);
+	check->kind = check->measures_only ? kind_that_measures(check->rule) : kind_of(check->rule);
+	if (!check->kind && check->measures_only && kind_of(check->rule))
+		return check_settle(check, DQDL_ERROR, "%s measures nothing without a condition", check->rule->type);
 	if (!check->kind)
 		return check_settle(check, DQDL_ERROR, "%s: not supported yet", check->rule->type);
 	int rc = find_columns(check, names, count);
 	if (rc == 0 && !check->settled)
 		rc = filter_for(evaluator, check);
+	if (rc == 0 && !check->settled)
+		rc = lookback_prepare(evaluator, check);
 	if (rc == 0 && !check->settled && check->kind->start)
 		rc = check->kind->start(evaluator, check);
 	if (rc < 0 || check->settled)
@@ -313,13 +349,22 @@ void dqdl_evaluator_own_file(DqdlEvaluator *evaluator, const struct dqdl_file *f
 	evaluator->own_file = *file;
 }
 
+static int finish_check(DqdlEvaluator *evaluator, struct check *check) {
+	bool is_open = !check->settled;
+	int rc = is_open ? check->kind->finish(evaluator, check) : 0;
+	if (rc < 0 || !is_open || check->result != DQDL_PASSED)
+		return rc;
+	if (check->note)
+		return check_settle(check, DQDL_PASSED, "%s", check->note);
+	return check->watches ? anomaly_judge(evaluator, check) : 0;
+}
+
 int dqdl_evaluator_finish(DqdlEvaluator *evaluator) {
 	int begun = custom_sql_begin(evaluator);
 	if (begun < 0)
 		return begun;
 	for (size_t i = 0; i < evaluator->check_count; i++) {
-		struct check *check = &evaluator->checks[i];
-		int rc = check->settled ? 0 : check->kind->finish(evaluator, check);
+		int rc = finish_check(evaluator, &evaluator->checks[i]);
 		if (rc < 0)
 			return rc;
 	}
@@ -337,6 +382,14 @@ size_t dqdl_evaluator_outcomes(const DqdlEvaluator *evaluator) {
 
 const struct dqdl_outcome *dqdl_evaluator_outcome(const DqdlEvaluator *evaluator, size_t index) {
 	return &evaluator->outcomes[index];
+}
+
+size_t dqdl_evaluator_analyzers(const DqdlEvaluator *evaluator) {
+	return evaluator->finished ? ruleset_analyzers(evaluator->ruleset) : 0;
+}
+
+const struct dqdl_outcome *dqdl_evaluator_analyzer(const DqdlEvaluator *evaluator, size_t index) {
+	return &evaluator->outcomes[ruleset_rules(evaluator->ruleset) + index];
 }
 
 static enum dqdl_row_result row_of(const struct dqdl_rule *rule, const struct check **check, bool inside) {

@@ -4,8 +4,10 @@
  *     new ─▶ header ─▶ (reference, its rows, its end)* ─▶ row, row, … ─▶ finish ─▶ outcomes
  *             └ after each row: which row-level rules it breaks     └▶ judge(row) again, with all known
  *
- * Which rule types there are, kinds.c says; any other, and functions in numbers (dynamic rules), give the outcome ERROR
- * with "not supported yet" in the reason.
+ * Which rule types there are, kinds.c says; any other gives the outcome ERROR with "not supported yet" in the reason.
+ *
+ * Analyzers are evaluated like rules without a condition: metrics, and no say in anything. Rules that look back on
+ * earlier values of their metric (dynamic rules, DetectAnomalies) are given them as options: lookback.c.
  *
  * Metrics are those of AWS Glue:
  *   Completeness          rows that are not NULL / rows
@@ -38,6 +40,37 @@
 #define DQDL_MEMORY_BYTES ((size_t)256 << 20)
 #define DQDL_FAILING_LINES 10u
 
+/* What DetectAnomalies goes by: see kind_anomaly.c. */
+#define DQDL_ANOMALY_WINDOW 30u /* the newest values that count */
+#define DQDL_ANOMALY_LEAST 5u   /* values before there is an opinion */
+
+#define DQDL_SERIES_NAME_MAX 500u
+
+/* A metric whose past the rules ask for: the name of its series and how many values. */
+struct dqdl_wanted {
+	char *name;
+	size_t depth;
+};
+
+/*
+ * The series that a ruleset's rules look back on, each once; *ret_wanted is the caller's, to be freed with
+ * dqdl_wanted_free(). A series is called as the metric, and where that does not tell all: NAME where "CLAUSE", NAME of
+ * "STATEMENT" (CustomSql), NAME of CONDITION (the share of rows that conform). What is longer than DQDL_SERIES_NAME_MAX
+ * ends with its hash instead. -ENOMEM.
+ */
+int dqdl_wanted_history(const Ruleset *ruleset, struct dqdl_wanted **ret_wanted, size_t *ret_count);
+void dqdl_wanted_free(struct dqdl_wanted *wanted, size_t count);
+
+/* The name of the series in which a rule's metric goes; allocated. NULL without memory. */
+char *dqdl_series_name(const struct dqdl_rule *rule, const char *metric_name);
+
+/* Is it an and/or with SQL inside, so that its metrics' names don't tell what they are about? */
+bool dqdl_metrics_are_vague(const struct dqdl_rule *rule);
+
+/* Does every rule say the same of the same table at any time? Not: now(), times of today, DataFreshness, FileFreshness,
+ * and SQL that could ask for the time. */
+bool dqdl_is_timeless(const Ruleset *ruleset);
+
 enum dqdl_result { DQDL_PASSED, DQDL_FAILED, DQDL_ERROR };
 
 struct dqdl_metric {
@@ -61,8 +94,11 @@ struct dqdl_outcome {
 /* All zero but `now`: the defaults. */
 struct dqdl_options {
 	struct dqdl_nulls nulls;
-	int64_t now;             /* seconds since 1970 UTC: what now() means */
-	size_t memory_bytes;     /* for counting different values; 0: DQDL_MEMORY_BYTES */
+	int64_t now;         /* seconds since 1970 UTC: what now() means */
+	size_t memory_bytes; /* for counting different values; 0: DQDL_MEMORY_BYTES */
+	bool knows_history;  /* `series` has all that dqdl_wanted_history() asks for, also what has no values yet */
+	const struct dqdl_series *series;
+	size_t series_count;
 	const uint8_t *hash_key; /* 16 secret bytes, where the system's random source is out of reach; NULL: drawn */
 	const struct dqdl_files *file_lists; /* what stands at each path that a rule names */
 	size_t file_list_count;
@@ -130,6 +166,10 @@ int dqdl_evaluator_finish(DqdlEvaluator *evaluator);
 /* After finish, one outcome a rule of the ruleset, in its order. */
 size_t dqdl_evaluator_outcomes(const DqdlEvaluator *evaluator);
 const struct dqdl_outcome *dqdl_evaluator_outcome(const DqdlEvaluator *evaluator, size_t index);
+
+/* And one an analyzer. It passed: it was measured, and decides nothing. */
+size_t dqdl_evaluator_analyzers(const DqdlEvaluator *evaluator);
+const struct dqdl_outcome *dqdl_evaluator_analyzer(const DqdlEvaluator *evaluator, size_t index);
 
 /* Rows seen so far. */
 uint64_t dqdl_evaluator_rows(const DqdlEvaluator *evaluator);

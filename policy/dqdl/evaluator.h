@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "policy/dqdl/arena.h"
 #include "policy/dqdl/distinct.h"
 #include "policy/dqdl/evaluate.h"
 #include "policy/dqdl/predicate.h"
@@ -78,6 +79,9 @@ struct check_kind {
 	enum kind_columns columns;
 	bool row_level;
 	bool asks_kind; /* whether an empty cell is NULL matters to it (a predicate says so itself) */
+	bool measures;  /* its metrics can be had without a condition: for analyzers, and where the past is not known */
+
+	bool names_itself; /* its metrics have names of its own, on which nothing looks back */
 
 	/* The columns are found: makes ready, or settles what can't be decided. */
 	int (*start)(DqdlEvaluator *evaluator, struct check *check);
@@ -101,9 +105,14 @@ struct check_kind {
 	void (*release)(struct check *check);
 };
 
-/* One rule that is no composite. */
+/* One rule that is no composite, or an analyzer. */
 struct check {
-	const struct dqdl_rule *rule;
+	const struct dqdl_rule *rule;           /* of DetectAnomalies: the one whose metrics it watches */
+	const struct dqdl_condition *condition; /* the rule's, with numbers in the place of what looks back */
+	bool measures_only;                     /* there is no condition to hold its metrics against */
+	bool watches;                           /* DetectAnomalies: its metrics are held against their past */
+	bool is_inside;                         /* a composite */
+	char *note;                             /* why it passes without having been compared; NULL: it has been */
 	const struct check_kind *kind;
 	struct filter *filter;
 	size_t *columns;
@@ -145,17 +154,18 @@ struct DqdlEvaluator {
 	struct keep keep;
 	struct filter *filters; /* the first one: all rows */
 	size_t filter_count;
-	struct check *checks; /* the leaves of all rules, from left to right */
+	Arena *arena;         /* what was made ready for checks */
+	struct check *checks; /* the leaves of all rules, from left to right; then the analyzers */
 	size_t check_count;
-	size_t *first_check; /* of each rule */
+	size_t *first_check; /* of each rule, and of the first analyzer */
 	struct tuple **tuples;
 	size_t tuple_count;
 	struct reference *reference; /* that is fed just now */
 	char *scratch;
 	size_t scratch_size;
-	struct dqdl_outcome *outcomes;
-	struct dqdl_metric *metrics; /* of all outcomes */
-	char **reasons;              /* of composites */
+	struct dqdl_outcome *outcomes; /* of the rules; then of the analyzers */
+	struct dqdl_metric *metrics;   /* of all outcomes */
+	char **reasons;                /* of composites */
 	bool finished;
 };
 
@@ -163,8 +173,9 @@ struct DqdlEvaluator {
  * the last of them. */
 size_t column_find(const struct table_cell *names, size_t count, const char *wanted, size_t *ret_index);
 
-/* kinds.c: what the rule's type does; NULL when it is not supported yet. */
+/* kinds.c: what the rule's type does; NULL when it is not supported yet. And what only measures for it. */
 const struct check_kind *kind_of(const struct dqdl_rule *rule);
+const struct check_kind *kind_that_measures(const struct dqdl_rule *rule);
 
 /* kind_table.c, kind_presence.c, kind_values.c, kind_tuple.c, kind_key.c, kind_numbers.c, kind_types.c, kind_fresh.c,
  * kind_files.c */
@@ -180,6 +191,7 @@ extern const struct check_kind kind_row_count_match, kind_referential_integrity,
 extern const struct check_kind kind_schema_match, kind_aggregate_match;
 /* kind_sql.c */
 extern const struct check_kind kind_custom_sql, kind_custom_sql_rows;
+extern const struct check_kind kind_extremes, kind_all_statistics, kind_unwatchable; /* kind_statistics, _anomaly */
 
 /* settle.c */
 
@@ -197,10 +209,13 @@ int check_fail_with_lines(struct check *check, const char *reason);
 /* Adds a metric by its whole name, which is copied. */
 int check_add_named_metric(struct check *check, const char *name, double value);
 
-/* Adds SUBJECT.NAME to a check's metrics, the subject being the table, a column or columns as the rule names them. */
+/* SUBJECT.NAME, the subject being the table, a column or columns as the rule names them; allocated. */
+char *metric_name(const struct dqdl_rule *rule, const char *name);
+
+/* Adds it to a check's metrics. */
 int check_add_metric(struct check *check, const char *name, double value);
 
-/* Adds the metric and holds it against the rule's condition. */
+/* Adds the metric and holds it against the rule's condition, if there is one. */
 int check_settle_metric(struct check *check, const char *name, double value);
 
 /* How many rows fail and the first of them, from `failing` and, as the column has turned out, `undecided`. */
@@ -257,6 +272,49 @@ bool tuple_is_repeated(const DqdlEvaluator *evaluator, const struct tuple *tuple
 
 /* reference.c; NULL is allowed */
 void reference_free(struct reference *table);
+/* What is known of the values in the end; *ret_nulls: rows that are NULL. */
+struct distinct_summary tuple_summary(const DqdlEvaluator *evaluator, const struct tuple *tuple, uint64_t *ret_nulls);
+
+/* Settles a check that counts values and can't any longer; false: it can. */
+bool tuple_settle_stopped(const DqdlEvaluator *evaluator, struct check *check, int *ret_rc);
+
+/* kind_numbers.c: what the numbers of a column come to. Start with {0}. */
+struct numbers {
+	uint64_t count;
+	uint64_t other_line; /* the first line with something that is no number; 0: none */
+	long double sum;
+	long double mean, squares; /* squares: the sum of (value - mean)² */
+	double least, greatest;
+};
+void numbers_add(struct numbers *numbers, double value);
+/* Of the type Sum, Mean, Variance, StandardDeviation or Range; there must be a number. */
+double numbers_metric(enum dqdl_rule_id id, const struct numbers *numbers);
+
+/* lookback.c */
+
+/* Puts numbers in the place of what looks back; where the past is not known the check only measures, and passes with a
+ * note. Settles what can't be. */
+int lookback_prepare(DqdlEvaluator *evaluator, struct check *check);
+
+/* The same for the threshold on a share. *ret_threshold: NULL, and check->note says why, when nothing can be compared.
+ */
+int lookback_threshold(const DqdlEvaluator *evaluator, struct check *check, const char *share_metric,
+        const struct dqdl_condition **ret_threshold);
+
+/* The past of a check's metric; NULL: no history was given. One that lacks this metric settles the check. */
+int lookback_series(const DqdlEvaluator *evaluator, struct check *check, const char *metric_name,
+        const struct dqdl_series **ret_series);
+
+/* kind_anomaly.c */
+
+/* What a DetectAnomalies watches, as if it were a rule; NULL when that can't be watched. -ENOMEM. */
+int anomaly_subject(Arena *arena, const struct dqdl_rule *rule, const struct dqdl_rule **ret_subject);
+
+/* Holds all metrics of a check that has passed against their past. */
+int anomaly_judge(const DqdlEvaluator *evaluator, struct check *check);
+
+/* The metrics that a type of rule gives when it only measures; NULL at the end. */
+const char *const *measured_metrics(const struct dqdl_rule *rule);
 
 /* outcome.c: puts checks together to outcomes. */
 int outcomes_make(DqdlEvaluator *evaluator);

@@ -11,21 +11,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct numbers {
-	uint64_t count;
-	uint64_t other_line; /* the first line with something that is no number; 0: none */
-	long double sum;
-	long double mean, squares; /* squares: the sum of (value - mean)² */
-	double least, greatest;
-};
-
 static int start_numbers(DqdlEvaluator *evaluator, struct check *check) {
 	(void)evaluator;
 	check->own = calloc(1, sizeof(struct numbers));
 	return check->own ? 0 : evaluator_out_of_memory();
 }
 
-static void add(struct numbers *numbers, double value) {
+void numbers_add(struct numbers *numbers, double value) {
 	if (numbers->count == 0 || value < numbers->least)
 		numbers->least = value;
 	if (numbers->count == 0 || value > numbers->greatest)
@@ -44,7 +36,7 @@ static int feed_numbers(DqdlEvaluator *evaluator, struct check *check, const str
 	if (cell_presence_of(&evaluator->options.nulls, cell) != CELL_VALUE)
 		return 0;
 	if (cell_number(cell, &value))
-		add(numbers, value);
+		numbers_add(numbers, value);
 	else if (!numbers->other_line)
 		numbers->other_line = line;
 	return 0;
@@ -61,7 +53,7 @@ static bool is_without(struct check *check, uint64_t other_line, uint64_t count,
 	return other_line || count == 0;
 }
 
-static double metric_of(enum dqdl_rule_id id, const struct numbers *numbers) {
+double numbers_metric(enum dqdl_rule_id id, const struct numbers *numbers) {
 	long double variance = numbers->squares / (long double)numbers->count;
 	switch ((int)id) {
 	case DQDL_SUM:
@@ -84,10 +76,11 @@ static int finish_numbers(DqdlEvaluator *evaluator, struct check *check) {
 	int rc = 0;
 	if (is_without(check, numbers->other_line, numbers->count, &rc))
 		return rc;
-	return check_settle_metric(check, check->rule->type, metric_of(check->rule->id, numbers));
+	return check_settle_metric(check, check->rule->type, numbers_metric(check->rule->id, numbers));
 }
 
-const struct check_kind kind_numbers = {.start = start_numbers, .row = feed_numbers, .finish = finish_numbers};
+const struct check_kind kind_numbers = {
+        .measures = true, .start = start_numbers, .row = feed_numbers, .finish = finish_numbers};
 
 /* ---- of two columns ---- */
 
@@ -141,4 +134,5 @@ static int finish_pairs(DqdlEvaluator *evaluator, struct check *check) {
 	        check, "ColumnCorrelation", (double)(pairs->products / sqrtl(pairs->squares[0] * pairs->squares[1])));
 }
 
-const struct check_kind kind_correlation = {.start = start_pairs, .row = feed_pairs, .finish = finish_pairs};
+const struct check_kind kind_correlation = {
+        .measures = true, .start = start_pairs, .row = feed_pairs, .finish = finish_pairs};

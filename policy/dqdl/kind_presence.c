@@ -34,5 +34,5 @@ static int finish(DqdlEvaluator *evaluator, struct check *check) {
 	return check_fail_with_lines(check, reason);
 }
 
-const struct check_kind kind_completeness = {.asks_kind = true, .row = feed, .finish = finish};
+const struct check_kind kind_completeness = {.asks_kind = true, .measures = true, .row = feed, .finish = finish};
 const struct check_kind kind_is_complete = {.row_level = true, .asks_kind = true, .row = feed, .finish = finish};

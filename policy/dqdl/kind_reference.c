@@ -49,6 +49,8 @@ static int finish(DqdlEvaluator *evaluator, struct check *check) {
 }
 
 const struct check_kind kind_row_count_match = {.columns = KIND_COLUMNS_NONE,
+        .measures = true,
+        .names_itself = true,
         .start = start,
         .finish = finish,
         .refers = refers,

@@ -294,6 +294,8 @@ static int finish(DqdlEvaluator *evaluator, struct check *check) {
 }
 
 const struct check_kind kind_referential_integrity = {.columns = KIND_COLUMNS_NONE,
+        .measures = true,
+        .names_itself = true,
         .row_level = true,
         .asks_kind = true,
         .start = start,
@@ -304,6 +306,8 @@ const struct check_kind kind_referential_integrity = {.columns = KIND_COLUMNS_NO
         .reference_row = feed_theirs,
         .release = release};
 const struct check_kind kind_dataset_match = {.columns = KIND_COLUMNS_NONE,
+        .measures = true,
+        .names_itself = true,
         .row_level = true,
         .asks_kind = true,
         .start = start,

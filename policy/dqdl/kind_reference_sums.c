@@ -172,6 +172,8 @@ static int finish(DqdlEvaluator *evaluator, struct check *check) {
 }
 
 const struct check_kind kind_aggregate_match = {.columns = KIND_COLUMNS_NONE,
+        .measures = true,
+        .names_itself = true,
         .start = start,
         .row = feed_ours,
         .finish = finish,

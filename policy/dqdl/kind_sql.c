@@ -68,7 +68,7 @@ static const char *statement_of(const struct check *check) {
 }
 
 static bool is_of_rows(const struct check *check) {
-	return check->rule->condition.kind == DQDL_CONDITION_NONE;
+	return check->kind == &kind_custom_sql_rows;
 }
 
 /* ---- the rows that are kept ---- */
@@ -497,7 +497,7 @@ static int finish_rows(DqdlEvaluator *evaluator, struct check *check) {
 }
 
 const struct check_kind kind_custom_sql = {
-        .columns = KIND_COLUMNS_NONE, .start = start, .finish = finish_number, .release = release};
+        .columns = KIND_COLUMNS_NONE, .measures = true, .start = start, .finish = finish_number, .release = release};
 const struct check_kind kind_custom_sql_rows = {.columns = KIND_COLUMNS_NONE,
         .row_level = true,
         .start = start,

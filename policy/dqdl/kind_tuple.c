@@ -28,14 +28,11 @@ static int finish_unique(struct check *check, const struct distinct_summary *sum
 }
 
 static int finish(DqdlEvaluator *evaluator, struct check *check) {
-	const struct tuple *tuple = check->tuple;
-	if (tuple->stopped)
-		return check_settle(check, DQDL_ERROR,
-		        "too many different values: counting them needs more than the limit of %zu bytes of memory",
-		        evaluator->budget.limit);
-	bool null = tuple->empties && empty_is_null(evaluator, tuple->columns, tuple->column_count);
-	uint64_t nulls = tuple->nulls + (null ? tuple->empties : 0);
-	struct distinct_summary summary = distinct_summarize(tuple->distinct, null ? 0 : tuple->empties);
+	uint64_t nulls = 0;
+	int rc = 0;
+	if (tuple_settle_stopped(evaluator, check, &rc))
+		return rc;
+	struct distinct_summary summary = tuple_summary(evaluator, check->tuple, &nulls);
 	enum dqdl_rule_id id = check->rule->id;
 	if (id == DQDL_DISTINCT_VALUES_COUNT)
 		return check_settle_metric(check, "DistinctValuesCount", (double)(summary.values + (nulls > 0)));
@@ -56,6 +53,9 @@ static int finish(DqdlEvaluator *evaluator, struct check *check) {
 
 const struct check_kind kind_is_unique = {
         .row_level = true, .asks_kind = true, .start = tuple_for, .row = feed, .finish = finish};
-const struct check_kind kind_tuple_metric = {.asks_kind = true, .start = tuple_for, .finish = finish};
-const struct check_kind kind_duplicate_row_count = {
-        .columns = KIND_COLUMNS_OR_WHOLE_ROW, .asks_kind = true, .start = tuple_for, .finish = finish};
+const struct check_kind kind_tuple_metric = {.asks_kind = true, .measures = true, .start = tuple_for, .finish = finish};
+const struct check_kind kind_duplicate_row_count = {.columns = KIND_COLUMNS_OR_WHOLE_ROW,
+        .asks_kind = true,
+        .measures = true,
+        .start = tuple_for,
+        .finish = finish};

@@ -21,7 +21,7 @@ static int start(DqdlEvaluator *evaluator, struct check *check) {
 	        .fold_case = has_ignore_case(check->rule),
 	        .no_jit = evaluator->options.no_jit,
 	};
-	int rc = predicate_new(&check->rule->condition, &options, &check->predicate);
+	int rc = predicate_new(check->condition, &options, &check->predicate);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc < 0)
@@ -75,7 +75,8 @@ static int add_extremes(struct check *check, const char **ret_share) {
 	bool lengths = check->rule->id == DQDL_COLUMN_LENGTH;
 	bool equal = condition->op == DQDL_EQUAL && condition->operands[0].form == DQDL_OPERAND_NUMBER &&
 	             (lengths || !condition->negated);
-	bool both = equal || (lengths && condition->op == DQDL_BETWEEN && !condition->negated);
+	bool looks_back = condition->op == DQDL_BETWEEN && dqdl_condition_depth(condition) > 0; /* on both */
+	bool both = equal || looks_back || (lengths && condition->op == DQDL_BETWEEN && !condition->negated);
 	bool number = condition->kind == DQDL_CONDITION_NUMBER;
 	bool least = number && (both || condition->op == DQDL_GREATER || condition->op == DQDL_GREATER_EQUAL);
 	bool greatest = number && (both || condition->op == DQDL_LESS || condition->op == DQDL_LESS_EQUAL);

@@ -35,10 +35,19 @@ static const struct check_kind *const kinds[] = {
         [DQDL_SCHEMA_MATCH] = &kind_schema_match,
         [DQDL_AGGREGATE_MATCH] = &kind_aggregate_match,
         [DQDL_CUSTOM_SQL] = &kind_custom_sql,
+        [DQDL_ALL_STATISTICS] = &kind_all_statistics,
+        [DQDL_DETECT_ANOMALIES] = &kind_unwatchable,
 };
 
 const struct check_kind *kind_of(const struct dqdl_rule *rule) {
 	if (rule->id == DQDL_CUSTOM_SQL && rule->condition.kind == DQDL_CONDITION_NONE)
 		return &kind_custom_sql_rows;
 	return (size_t)rule->id < sizeof kinds / sizeof *kinds ? kinds[rule->id] : NULL;
+}
+
+const struct check_kind *kind_that_measures(const struct dqdl_rule *rule) {
+	const struct check_kind *kind = rule->id == DQDL_CUSTOM_SQL ? &kind_custom_sql : kind_of(rule);
+	if (rule->id == DQDL_COLUMN_VALUES || rule->id == DQDL_COLUMN_LENGTH)
+		return &kind_extremes;
+	return kind && kind->measures ? kind : NULL;
 }

@@ -27,7 +27,7 @@ static enum dqdl_result gather(const struct dqdl_rule *rule, struct gathering *g
 	const struct check *check = gathering->check++;
 	for (size_t i = 0; i < check->metric_count; i++)
 		*gathering->metric++ = check->metrics[i];
-	if (check->reason && check->result != DQDL_PASSED) {
+	if (check->reason) {
 		(void)fprintf(gathering->reasons, "%s%s: %s", gathering->said ? "; " : "", rule->text, check->reason);
 		gathering->said = true;
 	}
@@ -47,7 +47,7 @@ static int make_composite(DqdlEvaluator *evaluator, size_t index, struct gatheri
 	outcome->result = gather(outcome->rule, gathering);
 	if (fclose(gathering->reasons) != 0)
 		return evaluator_out_of_memory();
-	if (gathering->said && outcome->result != DQDL_PASSED)
+	if (gathering->said)
 		outcome->reason = evaluator->reasons[index];
 	outcome->row_level = gathering->row_level;
 	outcome->metrics = first;
@@ -67,8 +67,8 @@ static void make_single(struct dqdl_outcome *outcome, const struct check *check)
 }
 
 int outcomes_make(DqdlEvaluator *evaluator) {
-	size_t rules = ruleset_rules(evaluator->ruleset);
-	evaluator->outcomes = calloc(rules + 1, sizeof *evaluator->outcomes);
+	size_t rules = ruleset_rules(evaluator->ruleset), analyzers = ruleset_analyzers(evaluator->ruleset);
+	evaluator->outcomes = calloc(rules + analyzers + 1, sizeof *evaluator->outcomes);
 	size_t metrics = 0;
 	for (size_t i = 0; i < evaluator->check_count; i++)
 		metrics += evaluator->checks[i].metric_count;
@@ -87,6 +87,11 @@ int outcomes_make(DqdlEvaluator *evaluator) {
 		int rc = make_composite(evaluator, i, &gathering);
 		if (rc < 0)
 			return rc;
+	}
+	for (size_t i = 0; i < analyzers; i++) {
+		struct dqdl_outcome *outcome = &evaluator->outcomes[rules + i];
+		outcome->rule = ruleset_analyzer(evaluator->ruleset, i);
+		make_single(outcome, gathering.check++);
 	}
 	return 0;
 }

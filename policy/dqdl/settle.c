@@ -68,21 +68,36 @@ int check_add_named_metric(struct check *check, const char *name, double value) 
 	return 0;
 }
 
-int check_add_metric(struct check *check, const char *name, double value) {
-	const struct dqdl_rule *rule = check->rule;
+char *metric_name(const struct dqdl_rule *rule, const char *name) {
 	_cleanup_(freep) char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 	if (!out)
-		return evaluator_out_of_memory();
+		return NULL;
 	bool several =
 	        rule->parameter_count > 1 || (rule->id == DQDL_DUPLICATE_ROW_COUNT && rule->parameter_count == 1);
-	bool of_dataset = rule->parameter_count == 0 || check->kind->columns == KIND_COLUMNS_NONE;
+	const struct check_kind *kind = kind_of(rule);
+	bool of_dataset = rule->parameter_count == 0 || (kind && kind->columns == KIND_COLUMNS_NONE);
 	(void)fputs(of_dataset ? "Dataset.*" : several ? "Multicolumn." : "Column.", out);
 	for (size_t i = 0; i < rule->parameter_count && !of_dataset; i++)
 		(void)fprintf(out, "%s%s", i ? "," : "", rule->parameters[i].value);
 	(void)fprintf(out, ".%s", name);
-	return fclose(out) != 0 ? evaluator_out_of_memory() : check_add_named_metric(check, text, value);
+	return fclose(out) == 0 ? steal_pointer(&text) : NULL;
+}
+
+int check_add_metric(struct check *check, const char *name, double value) {
+	_cleanup_(freep) char *text = metric_name(check->rule, name);
+	return text ? check_add_named_metric(check, text, value) : evaluator_out_of_memory();
+}
+
+/* "> avg(last(3)), which is > 12": what the rule says, and what that came to. Allocated; NULL without memory. */
+static char *wanted_text(const struct dqdl_condition *said, const struct dqdl_condition *meant) {
+	_cleanup_(freep) char *text = dqdl_condition_text(said);
+	if (!text || said == meant)
+		return steal_pointer(&text);
+	_cleanup_(freep) char *numbers = dqdl_condition_text(meant);
+	char *both = NULL;
+	return numbers && asprintf(&both, "%s, which is %s", text, numbers) >= 0 ? both : NULL;
 }
 
 int check_settle_metric(struct check *check, const char *name, double value) {
@@ -90,13 +105,15 @@ int check_settle_metric(struct check *check, const char *name, double value) {
 	int rc = check_add_metric(check, name, value);
 	if (rc < 0)
 		return rc;
-	if (dqdl_condition_holds(&check->rule->condition, value, &holds) < 0)
+	if (check->measures_only)
+		return check_pass(check);
+	if (dqdl_condition_holds(check->condition, value, &holds) < 0)
 		return check_settle(check, DQDL_ERROR, "%s", fault_message());
 	if (holds)
 		return check_pass(check);
 	char number[32];
 	number_text(value, number);
-	_cleanup_(freep) char *wanted = dqdl_condition_text(&check->rule->condition);
+	_cleanup_(freep) char *wanted = wanted_text(&check->rule->condition, check->condition);
 	if (!wanted)
 		return evaluator_out_of_memory();
 	return check_settle(check, DQDL_FAILED, "%s is %s; the rule wants %s", name, number, wanted);
@@ -152,8 +169,8 @@ const char *check_tag(const struct dqdl_rule *rule, const char *key) {
 	return NULL;
 }
 
-static int fail_rows(struct check *check, double share) {
-	_cleanup_(freep) char *wanted = dqdl_condition_text(&check->rule->threshold);
+static int fail_rows(struct check *check, const struct dqdl_condition *threshold, double share) {
+	_cleanup_(freep) char *wanted = wanted_text(&check->rule->threshold, threshold);
 	if (!wanted)
 		return evaluator_out_of_memory();
 	char number[32];
@@ -177,7 +194,13 @@ int check_settle_rows(const DqdlEvaluator *evaluator, struct check *check, const
 		return check_settle(check, DQDL_PASSED, "%s",
 		        check->filter->where ? "no rows matched the filter" : "the table has no rows");
 	const struct dqdl_condition *threshold = &check->rule->threshold;
+	if (dqdl_condition_depth(threshold) > 0)
+		rc = lookback_threshold(evaluator, check, share_metric, &threshold);
+	if (rc < 0 || check->settled)
+		return rc;
+	if (!threshold)
+		return check_pass(check);
 	if (threshold->kind != DQDL_CONDITION_NONE && dqdl_condition_holds(threshold, share, &holds) < 0)
 		return check_settle(check, DQDL_ERROR, "%s", fault_message());
-	return holds ? check_pass(check) : fail_rows(check, share);
+	return holds ? check_pass(check) : fail_rows(check, threshold, share);
 }

@@ -122,3 +122,17 @@ bool tuple_is_repeated(const DqdlEvaluator *evaluator, const struct tuple *tuple
 		return false;
 	return tuple->last_presence == CELL_VALUE || !empty_is_null(evaluator, tuple->columns, tuple->column_count);
 }
+
+struct distinct_summary tuple_summary(const DqdlEvaluator *evaluator, const struct tuple *tuple, uint64_t *ret_nulls) {
+	bool null = tuple->empties && empty_is_null(evaluator, tuple->columns, tuple->column_count);
+	*ret_nulls = tuple->nulls + (null ? tuple->empties : 0);
+	return distinct_summarize(tuple->distinct, null ? 0 : tuple->empties);
+}
+
+bool tuple_settle_stopped(const DqdlEvaluator *evaluator, struct check *check, int *ret_rc) {
+	if (check->tuple->stopped)
+		*ret_rc = check_settle(check, DQDL_ERROR,
+		        "too many different values: counting them needs more than the limit of %zu bytes of memory",
+		        evaluator->budget.limit);
+	return check->tuple->stopped;
+}

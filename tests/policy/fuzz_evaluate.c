@@ -67,7 +67,14 @@ static void feed_reference(DqdlEvaluator *evaluator, struct bytes csv) {
 }
 
 static void evaluate(const Ruleset *ruleset, struct bytes csv, unsigned int mode) {
-	struct dqdl_options options = {.nulls = {.mode = mode % 3}, .memory_bytes = 60000, .no_jit = mode & 4};
+	static const double rows[] = {3, 1, 2, 1e300, 5, 0};
+	static const struct dqdl_series past = {.name = "Dataset.*.RowCount", .values = rows, .count = 6};
+	struct dqdl_options options = {.nulls = {.mode = mode % 3},
+	        .memory_bytes = 60000,
+	        .no_jit = mode & 4,
+	        .knows_history = mode & 8,
+	        .series = &past,
+	        .series_count = 1};
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
 	_cleanup_(dqdl_profile_freep) DqdlProfile *profile = NULL;

@@ -248,7 +248,7 @@ static void composites_combine_outcomes(void **state) {
 static void what_cannot_be_decided_is_an_error(void **state) {
 	(void)state;
 	assert_result(people, glue, "ColumnNamesMatchPattern \"(\"", DQDL_ERROR, "does not compile");
-	assert_result(people, glue, "RowCount > avg(last(3))", DQDL_ERROR, "not supported yet");
+	assert_result(people, glue, "RowCount > ave(last(3))", DQDL_ERROR, "there is no function ave()");
 	assert_result("a,a\n1,2\n", glue, "IsComplete \"a\"", DQDL_ERROR, "2 columns are called \"a\"");
 	assert_result(people, glue, "ColumnValues \"id\" > NULL", DQDL_ERROR, "NULL has no order");
 }
