@@ -14,6 +14,7 @@
 
 #include "crypto/base/bytes.h"
 #include "crypto/base/cleanup.h"
+#include "policy/dqdl/dqdl.h"
 #include "policy/dqdl/files.h"
 #include "policy/policy.h"
 
@@ -21,12 +22,17 @@
 
 /* Bounds of a result; what is more is cut by the check and refused by the reader. */
 #define CHECK_RULES_MAX 4096
+#define CHECK_ANALYZERS_MAX 1024
 #define CHECK_METRICS_MAX 256       /* a rule */
 #define CHECK_FAILING_LINES_MAX 20  /* a rule: the first ones; the count stands in failing_rows */
 #define CHECK_TEXT_MAX (64u << 10)  /* bytes of one string */
 #define CHECK_RESULT_MAX (4u << 20) /* bytes of the JSON */
 #define CHECK_WARNINGS_MAX 256
 #define CHECK_ELEMENTS_MAX 300000 /* commas and brackets of the JSON: bounds the reader's memory */
+
+/* Bounds of a job's history: series, and values in all of them (each has at most DQDL_HISTORY_MAX). */
+#define CHECK_SERIES_MAX 8192
+#define CHECK_HISTORY_MAX 100000
 
 enum outcome { OUTCOME_NONE, OUTCOME_PENDING, OUTCOME_PASSED, OUTCOME_FAILED, OUTCOME_ERROR };
 
@@ -77,6 +83,9 @@ struct check_job {
 	int64_t clock_ns;              /* what now() means in the rules, since 1970, UTC */
 	bool is_confined;              /* set by a worker: no machine code can be made here */
 	const struct check_rows *rows; /* who wants to know of each row, or NULL; never crosses to a worker */
+	bool knows_history;            /* `history` has what dqdl_wanted_history() asks for */
+	const struct dqdl_series *history;
+	size_t history_count;
 };
 
 /* The job of one dataset for one file. */
@@ -94,6 +103,10 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 void check_job_free(CheckJobMemory *memory);
 DEFINE_CLEANUP(CheckJobMemory, check_job_free);
 
+/* SHA-256 of all that a check goes by but the file's bytes: rules, format, nulls, history, and the clock unless the
+ * rules never look at it. Two jobs of the same hash say the same of the same bytes. */
+int check_job_hash(const struct check_job *job, bool is_timeless, uint8_t ret_sha256[static 32]);
+
 /* ---- what is answered ---- */
 
 struct check_metric {
@@ -101,10 +114,11 @@ struct check_metric {
 	double value;
 };
 
+/* A rule, or an analyzer: that has metrics, no failing rows, and no say in the outcome of the file. */
 struct check_rule {
 	char *text; /* canonical */
 	enum outcome outcome;
-	char *reason; /* NULL when passed */
+	char *reason; /* NULL when passed with nothing to say */
 	struct check_metric *metrics;
 	size_t metric_count;
 	uint64_t failing_rows;
@@ -125,6 +139,8 @@ struct check_result {
 	char *dialect;    /* "csv delimiter=';' quote='\"' header=yes line-end=lf encoding=utf-8 bom=no", or NULL */
 	struct check_rule *rules;
 	size_t rule_count;
+	struct check_rule *analyzers;
+	size_t analyzer_count;
 	char **warnings;
 	size_t warning_count;
 };
@@ -142,6 +158,8 @@ int check_result_say(struct check_result *result, enum outcome outcome, const ch
 /* Adds a rule (its text is copied) and returns it for filling, NULL without memory or past CHECK_RULES_MAX. The pointer
  * is good until the next call. */
 struct check_rule *check_result_add_rule(struct check_result *result, const char *text, enum outcome outcome);
+/* The same for an analyzer, up to CHECK_ANALYZERS_MAX. */
+struct check_rule *check_result_add_analyzer(struct check_result *result, const char *text, enum outcome outcome);
 int check_rule_set_reason(struct check_rule *rule, const char *reason);
 int check_rule_add_metric(struct check_rule *rule, const char *name, double value);
 int check_rule_add_failing_line(struct check_rule *rule, uint64_t line);

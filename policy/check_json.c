@@ -1,6 +1,7 @@
 #include "policy/check_json.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/digest.h"
 #include "policy/arena.h"
 #include "policy/check_files.h"
 
@@ -73,6 +74,26 @@ static json_t *rule_json(const struct check_rule *rule) {
 	return done ? steal_pointer(&object) : NULL;
 }
 
+static json_t *analyzer_json(const struct check_rule *analyzer) {
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_put_text(object, "analyzer", analyzer->text) &&
+	            json_put_text(object, "outcome", outcome_word(analyzer->outcome)) &&
+	            json_put_text(object, "reason", analyzer->reason) &&
+	            json_object_set_new(object, "metrics", metrics_json(analyzer)) == 0;
+	return done ? steal_pointer(&object) : NULL;
+}
+
+/* Only where there are any: verdicts from before there were analyzers are canonical, too. */
+static bool put_analyzers(json_t *object, const struct check_result *result) {
+	_cleanup_(json_decrefp) json_t *analyzers = json_array();
+	if (result->analyzer_count == 0)
+		return true;
+	for (size_t i = 0; analyzers && i < result->analyzer_count; i++)
+		if (json_array_append_new(analyzers, analyzer_json(&result->analyzers[i])) != 0)
+			return false;
+	return json_object_set_new(object, "analyzers", steal_pointer(&analyzers)) == 0;
+}
+
 static json_t *rules_json(const struct check_result *result) {
 	_cleanup_(json_decrefp) json_t *rules = json_array();
 	for (size_t i = 0; rules && i < result->rule_count; i++)
@@ -91,7 +112,7 @@ json_t *check_result_json(const struct check_result *result) {
 	            put_count_or_null(object, "rows", result->has_rows, result->rows) &&
 	            put_count_or_null(object, "columns", result->has_rows, result->columns) &&
 	            (!result->has_dropped || json_put_count(object, "dropped_rows", result->dropped)) &&
-	            json_object_set_new(object, "rules", rules_json(result)) == 0 &&
+	            json_object_set_new(object, "rules", rules_json(result)) == 0 && put_analyzers(object, result) &&
 	            json_object_set_new(object, "warnings",
 	                    texts_json((const char *const *)result->warnings, result->warning_count)) == 0;
 	return done ? steal_pointer(&object) : NULL;
@@ -176,11 +197,36 @@ static int read_rule(const json_t *object, struct check_result *result) {
 	return read_metrics(object, rule);
 }
 
+static int read_analyzer(const json_t *object, struct check_result *result) {
+	_cleanup_(freep) char *text = NULL;
+	enum outcome outcome = OUTCOME_ERROR;
+	int rc = json_strict_text(object, "analyzer", &text);
+	if (rc < 0 || (rc = read_outcome(object, &outcome)) < 0)
+		return rc;
+	struct check_rule *analyzer = check_result_add_analyzer(result, text, outcome);
+	if (!analyzer)
+		return -ENOMEM;
+	rc = json_strict_text_or_null(object, "reason", &analyzer->reason);
+	return rc < 0 ? rc : read_metrics(object, analyzer);
+}
+
+static int read_analyzers(const json_t *object, struct check_result *result) {
+	const json_t *analyzers;
+	if (!json_object_get(object, "analyzers"))
+		return 0;
+	int rc = json_strict_array(object, "analyzers", CHECK_ANALYZERS_MAX, &analyzers);
+	for (size_t i = 0; rc == 0 && i < json_array_size(analyzers); i++)
+		rc = read_analyzer(json_array_get(analyzers, i), result);
+	return rc;
+}
+
 static int read_lists(const json_t *object, struct check_result *result) {
 	const json_t *rules, *warnings;
 	int rc = json_strict_array(object, "rules", CHECK_RULES_MAX, &rules);
 	for (size_t i = 0; rc == 0 && i < json_array_size(rules); i++)
 		rc = read_rule(json_array_get(rules, i), result);
+	if (rc == 0)
+		rc = read_analyzers(object, result);
 	if (rc < 0 || (rc = json_strict_array(object, "warnings", CHECK_WARNINGS_MAX, &warnings)) < 0)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < json_array_size(warnings); i++) {
@@ -249,9 +295,9 @@ struct CheckJobMemory {
 	struct arena arena;
 };
 
-#define JOB_MAX                                                              \
-	(BUNDLE_FILE_MAX * 6 + CHECK_FILES_TEXT * 6 + DQDL_FILES_MAX * 160 + \
-	        (1u << 20)) /* every byte of the rules could be written as \u00xx */
+/* Every byte of the rules could be written as \u00xx, and what they look back on has names made of them. */
+#define JOB_MAX \
+	(BUNDLE_FILE_MAX * 12 + CHECK_HISTORY_MAX * 32 + CHECK_FILES_TEXT * 6 + DQDL_FILES_MAX * 160 + (1u << 20))
 
 struct check_job check_job_for(
         const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns) {
@@ -316,6 +362,25 @@ static json_t *types_json(const struct check_job *job) {
 	return steal_pointer(&types);
 }
 
+static json_t *series_json(const struct dqdl_series *series) {
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	json_t *values = json_array();
+	bool done = object && json_object_set_new(object, "values", values) == 0 &&
+	            json_put_text(object, "name", series->name);
+	for (size_t i = 0; done && i < series->count; i++)
+		done = json_array_append_new(values, json_real(series->values[i])) == 0;
+	return done ? steal_pointer(&object) : NULL;
+}
+
+/* Not known: null, which is not the same as nothing. */
+static json_t *history_json(const struct check_job *job) {
+	_cleanup_(json_decrefp) json_t *list = job->knows_history ? json_array() : json_null();
+	for (size_t i = 0; job->knows_history && list && i < job->history_count; i++)
+		if (json_array_append_new(list, series_json(&job->history[i])) != 0)
+			return NULL;
+	return steal_pointer(&list);
+}
+
 int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *object = json_object();
 	bool done =
@@ -328,11 +393,24 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	        json_object_set_new(object, "references", references_json(job)) == 0 &&
 	        json_object_set_new(object, "null_words", texts_json(job->null_words, job->null_word_count)) == 0 &&
 	        json_object_set_new(object, "types", types_json(job)) == 0 &&
+	        json_object_set_new(object, "history", history_json(job)) == 0 &&
 	        json_object_set_new(object, "rules",
 	                json_stringn(job->rules.size ? (const char *)job->rules.data : "", job->rules.size)) == 0;
 	if (!done)
 		return fault(EINVAL, "the rules are not UTF-8 text, or there is no memory");
 	return json_strict_write(object, ret_json, ret_size);
+}
+
+int check_job_hash(const struct check_job *job, bool is_timeless, uint8_t ret_sha256[static 32]) {
+	_cleanup_(freep) char *json = NULL;
+	size_t size;
+	struct check_job hashed = *job;
+	if (is_timeless)
+		hashed.clock_ns = 0;
+	int rc = check_job_to_json(&hashed, &json, &size);
+	if (rc >= 0)
+		sha256(bytes_of(json, size), ret_sha256);
+	return rc;
 }
 
 static int read_arena_text(struct arena *arena, const json_t *object, const char *key, const char **ret_text) {
@@ -455,6 +533,48 @@ static int read_job_lists(struct arena *arena, const json_t *object, struct chec
 	return 0;
 }
 
+/* `total` counts the values of all series. */
+static int read_series(struct arena *arena, const json_t *object, struct dqdl_series *ret_series, size_t *total) {
+	const json_t *list;
+	const char *name = NULL;
+	int rc = json_strict_array(object, "values", DQDL_HISTORY_MAX, &list);
+	if (rc < 0 || (rc = read_arena_text(arena, object, "name", &name)) < 0)
+		return rc;
+	size_t count = json_array_size(list);
+	if (!name || (*total += count) > CHECK_HISTORY_MAX)
+		return fault(EBADMSG, "the job's history has no name, or is too long");
+	double *values = arena_take(arena, count + 1, sizeof *values);
+	if (!values)
+		return fault(ENOMEM, "no memory for a job");
+	for (size_t i = 0; i < count; i++) {
+		const json_t *value = json_array_get(list, i);
+		if (!json_is_real(value))
+			return fault(EBADMSG, "the job's history has what is no number");
+		values[i] = json_real_value(value);
+	}
+	*ret_series = (struct dqdl_series){.name = name, .values = values, .count = count};
+	return 0;
+}
+
+static int read_history(struct arena *arena, const json_t *object, struct check_job *job) {
+	const json_t *list;
+	size_t total = 0;
+	if (json_strict_is_null(object, "history"))
+		return 0;
+	int rc = json_strict_array(object, "history", CHECK_SERIES_MAX, &list);
+	if (rc < 0)
+		return rc;
+	struct dqdl_series *series = arena_take(arena, json_array_size(list) + 1, sizeof *series);
+	if (!series)
+		return fault(ENOMEM, "no memory for a job");
+	for (size_t i = 0; rc == 0 && i < json_array_size(list); i++)
+		rc = read_series(arena, json_array_get(list, i), &series[i], &total);
+	job->knows_history = true;
+	job->history = series;
+	job->history_count = json_array_size(list);
+	return rc;
+}
+
 int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMemory **ret_memory) {
 	_cleanup_(json_decrefp) json_t *object = NULL;
 	_cleanup_(check_job_freep) CheckJobMemory *memory = calloc(1, sizeof *memory);
@@ -474,7 +594,8 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	        (rc = check_files_read(&memory->arena, files, &job.file_lists, &job.file_list_count)) < 0 ||
 	        (rc = read_job_format(object, &job)) < 0 || (rc = read_job_lists(&memory->arena, object, &job)) < 0 ||
 	        (rc = read_references(&memory->arena, object, &job)) < 0 ||
-	        (rc = read_job_types(&memory->arena, object, &job)) < 0)
+	        (rc = read_job_types(&memory->arena, object, &job)) < 0 ||
+	        (rc = read_history(&memory->arena, object, &job)) < 0)
 		return rc;
 	*ret_job = job;
 	*ret_memory = steal_pointer(&memory);

@@ -72,9 +72,12 @@ void check_result_free(struct check_result *result) {
 		return;
 	for (size_t i = 0; i < result->rule_count; i++)
 		free_rule(&result->rules[i]);
+	for (size_t i = 0; i < result->analyzer_count; i++)
+		free_rule(&result->analyzers[i]);
 	for (size_t i = 0; i < result->warning_count; i++)
 		free(result->warnings[i]);
 	free(result->rules);
+	free(result->analyzers);
 	free(result->warnings);
 	free(result->reason);
 	free(result->canonical);
@@ -140,25 +143,33 @@ static void *room_for_one(void *items, size_t count, size_t size) {
 	return reallocarray(items, count < 4 ? 4 : count * 2, size);
 }
 
-struct check_rule *check_result_add_rule(struct check_result *result, const char *text, enum outcome outcome) {
-	if (result->rule_count >= CHECK_RULES_MAX) {
-		(void)fault(E2BIG, "a ruleset has at most %d rules", CHECK_RULES_MAX);
-		return NULL;
-	}
-	struct check_rule *grown = room_for_one(result->rules, result->rule_count, sizeof *grown);
-	if (!grown) {
-		(void)no_memory();
-		return NULL;
-	}
-	result->rules = grown;
-	char *copy = copy_text(text);
+/* One more in a list of rules or analyzers. */
+static struct check_rule *add_rule(struct check_rule **list, size_t *count, const char *text, enum outcome outcome) {
+	struct check_rule *grown = room_for_one(*list, *count, sizeof *grown);
+	if (grown)
+		*list = grown;
+	char *copy = grown ? copy_text(text) : NULL;
 	if (!copy) {
 		(void)no_memory();
 		return NULL;
 	}
-	struct check_rule *rule = &grown[result->rule_count++];
+	struct check_rule *rule = &grown[(*count)++];
 	*rule = (struct check_rule){.text = copy, .outcome = outcome};
 	return rule;
+}
+
+struct check_rule *check_result_add_rule(struct check_result *result, const char *text, enum outcome outcome) {
+	if (result->rule_count < CHECK_RULES_MAX)
+		return add_rule(&result->rules, &result->rule_count, text, outcome);
+	(void)fault(E2BIG, "a ruleset has at most %d rules", CHECK_RULES_MAX);
+	return NULL;
+}
+
+struct check_rule *check_result_add_analyzer(struct check_result *result, const char *text, enum outcome outcome) {
+	if (result->analyzer_count < CHECK_ANALYZERS_MAX)
+		return add_rule(&result->analyzers, &result->analyzer_count, text, outcome);
+	(void)fault(E2BIG, "a ruleset has at most %d analyzers", CHECK_ANALYZERS_MAX);
+	return NULL;
 }
 
 int check_rule_set_reason(struct check_rule *rule, const char *reason) {

@@ -46,6 +46,9 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        .keep = job->keep,
 	        .types = job->types,
 	        .type_count = job->type_count,
+	        .knows_history = job->knows_history,
+	        .series = job->history,
+	        .series_count = job->history_count,
 	        .no_jit = job->is_confined};
 }
 
@@ -79,15 +82,24 @@ static void tell_own_file(DqdlEvaluator *evaluator, const struct check_job *job,
 
 /* ---- the outcomes, in the words of the result ---- */
 
-static int add_outcome(struct check_result *result, const struct dqdl_outcome *outcome) {
-	static const enum outcome outcomes[] = {
-	        [DQDL_PASSED] = OUTCOME_PASSED, [DQDL_FAILED] = OUTCOME_FAILED, [DQDL_ERROR] = OUTCOME_ERROR};
-	struct check_rule *rule = check_result_add_rule(result, outcome->rule->text, outcomes[outcome->result]);
+static const enum outcome found_outcomes[] = {
+        [DQDL_PASSED] = OUTCOME_PASSED, [DQDL_FAILED] = OUTCOME_FAILED, [DQDL_ERROR] = OUTCOME_ERROR};
+
+/* Of a rule or an analyzer that was just added; NULL: there was no memory. */
+static int add_findings(struct check_rule *rule, const struct dqdl_outcome *outcome) {
 	if (!rule)
 		return -ENOMEM;
 	int rc = outcome->reason ? check_rule_set_reason(rule, outcome->reason) : 0;
 	for (size_t i = 0; rc == 0 && i < outcome->metric_count && i < CHECK_METRICS_MAX; i++)
 		rc = check_rule_add_metric(rule, outcome->metrics[i].name, outcome->metrics[i].value);
+	return rc;
+}
+
+static int add_outcome(struct check_result *result, const struct dqdl_outcome *outcome) {
+	struct check_rule *rule = check_result_add_rule(result, outcome->rule->text, found_outcomes[outcome->result]);
+	int rc = add_findings(rule, outcome);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; rc == 0 && i < outcome->line_count; i++)
 		rc = check_rule_add_failing_line(rule, outcome->lines[i]);
 	rule->has_failing_rows = outcome->row_level && outcome->rule->id != DQDL_COMPOSITE;
@@ -112,6 +124,21 @@ static int sum_up(const char *advice, struct check_result *result) {
 	return check_result_say(result, outcome, "%s%s%s", advice, advice[0] ? "; so " : "", summary);
 }
 
+/* What is past the bound is not shown, and a warning says so: no rule depends on it. */
+static int take_analyzers(const DqdlEvaluator *evaluator, struct check_result *result) {
+	size_t count = dqdl_evaluator_analyzers(evaluator);
+	int rc = count > CHECK_ANALYZERS_MAX
+	                 ? check_result_warn(result, "the ruleset has more analyzers than are shown")
+	                 : 0;
+	for (size_t i = 0; rc == 0 && i < count && i < CHECK_ANALYZERS_MAX; i++) {
+		const struct dqdl_outcome *outcome = dqdl_evaluator_analyzer(evaluator, i);
+		rc = add_findings(
+		        check_result_add_analyzer(result, outcome->rule->text, found_outcomes[outcome->result]),
+		        outcome);
+	}
+	return rc;
+}
+
 static int take_outcomes(const struct check_job *job, const DqdlEvaluator *evaluator, const TableReader *reader,
         struct check_result *result) {
 	result->has_rows = true;
@@ -124,12 +151,12 @@ static int take_outcomes(const struct check_job *job, const DqdlEvaluator *evalu
 	size_t count = dqdl_evaluator_outcomes(evaluator);
 	if (count > CHECK_RULES_MAX)
 		return check_result_say(result, OUTCOME_ERROR, "the ruleset has more than %d rules", CHECK_RULES_MAX);
-	for (size_t i = 0; i < count; i++) {
-		int rc = add_outcome(result, dqdl_evaluator_outcome(evaluator, i));
-		if (rc < 0)
-			return rc;
-	}
-	return sum_up(table_advice(reader), result);
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = add_outcome(result, dqdl_evaluator_outcome(evaluator, i));
+	if (rc == 0)
+		rc = take_analyzers(evaluator, result);
+	return rc < 0 ? rc : sum_up(table_advice(reader), result);
 }
 
 /* ---- the way of a table ---- */

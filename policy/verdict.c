@@ -169,6 +169,7 @@ static bool put_parts(json_t *object, const struct verdict *verdict) {
 	       json_object_set_new(object, "policy", policy_json(verdict)) == 0 &&
 	       json_object_set_new(object, "ruleset", ruleset_json(verdict)) == 0 &&
 	       json_object_set_new(object, "references", references_json(verdict)) == 0 &&
+	       (!verdict->has_job || json_put_hex(object, "job", verdict->job_sha256, VERDICT_HASH_BYTES)) &&
 	       json_object_set_new(object, "check", check_result_json(verdict->check)) == 0;
 }
 
@@ -264,6 +265,7 @@ static int read_fields(const json_t *object, struct verdict *verdict) {
 	if (format != VERDICT_FORMAT)
 		return fault(EBADMSG, "format %" PRId64 ", but this assayfs reads %d", format, VERDICT_FORMAT);
 	verdict->has_output = !json_strict_is_null(object, "output");
+	verdict->has_job = json_object_get(object, "job") != NULL;
 	if ((rc = json_strict_hex(object, "vault", verdict->vault, VERDICT_VAULT_ID_BYTES)) < 0 ||
 	        (rc = read_path(object, &verdict->path)) < 0 ||
 	        (rc = json_strict_text_or_null(object, "dataset", &verdict->dataset)) < 0 ||
@@ -272,6 +274,8 @@ static int read_fields(const json_t *object, struct verdict *verdict) {
 	        (rc = read_content(object, "input", &verdict->input)) < 0 ||
 	        (verdict->has_output && (rc = read_content(object, "output", &verdict->output)) < 0) ||
 	        (rc = read_references(object, verdict)) < 0 ||
+	        (verdict->has_job &&
+	                (rc = json_strict_hex(object, "job", verdict->job_sha256, VERDICT_HASH_BYTES)) < 0) ||
 	        (rc = read_time(object, "clock", &verdict->clock_ns)) < 0 ||
 	        (rc = read_time(object, "started", &verdict->started_ns)) < 0 ||
 	        (rc = read_time(object, "finished", &verdict->finished_ns)) < 0)

@@ -7,10 +7,12 @@
  *
  *     {"check":{…rules, metrics,
  * rows…},"clock":"…Z","dataset":"…","engine":"0.1.0","finished":"…Z","format":1,"input":{"sha256":"…","size":…},
- *      "outcome":"passed","output":{…}|null,"path":"Landing/…","policy":{"sha256":"…","version":…},"references":[…],
+ *      "job":"…","outcome":"passed","output":{…}|null,"path":"Landing/…","policy":{"sha256":"…","version":…},"references":[…],
  *      "ruleset":{"file":"…","sha256":"…"}|null,"started":"…Z","vault":"…"}
  *
- * A path that is not UTF-8 stands as "path_hex" instead of "path".
+ * A path that is not UTF-8 stands as "path_hex" instead of "path". "job" is check_job_hash(): what the check went by,
+ * the history that rules looked back on and, if they look at it, the clock included; verdicts from before there was a
+ * history have none. `check` has "analyzers" where there are any.
  */
 #pragma once
 
@@ -48,6 +50,8 @@ struct verdict {
 	struct verdict_content output;
 	struct verdict_reference *references;
 	size_t reference_count;
+	bool has_job;
+	uint8_t job_sha256[VERDICT_HASH_BYTES]; /* what the check went by */
 	int64_t clock_ns;
 	int64_t started_ns, finished_ns;
 	char *engine;

@@ -13,6 +13,7 @@
 /* Rules and lines past these are counted, not listed. */
 #define RULES_SHOWN 20
 #define LINES_SHOWN 10
+#define METRICS_SHOWN 20 /* of an analyzer */
 
 /* A terminal obeys control bytes, also those that a file's name or a column's brings along. */
 static void put_safe(FILE *to, const char *text) {
@@ -71,8 +72,9 @@ static void put_lines(FILE *to, const struct check_rule *rule) {
 	fputc('\n', to);
 }
 
-static void put_rule(FILE *to, const struct check_rule *rule) {
-	fprintf(to, "  %s  ", outcome_word(rule->outcome));
+/* A rule or an analyzer: what it is called, what was found, and at most so many metrics. */
+static void put_findings(FILE *to, const char *word, const struct check_rule *rule, size_t metrics) {
+	fprintf(to, "  %s  ", word);
 	put_safe(to, rule->text);
 	fputc('\n', to);
 	if (rule->reason) {
@@ -80,11 +82,15 @@ static void put_rule(FILE *to, const struct check_rule *rule) {
 		put_safe(to, rule->reason);
 		fputc('\n', to);
 	}
-	for (size_t i = 0; i < rule->metric_count && i < 4; i++) {
+	for (size_t i = 0; i < rule->metric_count && i < metrics; i++) {
 		fputs("      ", to);
 		put_safe(to, rule->metrics[i].name);
 		fprintf(to, " = %.10g\n", rule->metrics[i].value);
 	}
+}
+
+static void put_rule(FILE *to, const struct check_rule *rule) {
+	put_findings(to, outcome_word(rule->outcome), rule, 4);
 	put_lines(to, rule);
 }
 
@@ -99,6 +105,27 @@ static size_t count_rules(const struct check_result *check, enum outcome outcome
 	for (size_t i = 0; i < check->rule_count; i++)
 		count += check->rules[i].outcome == outcome;
 	return count;
+}
+
+/* Rules that passed, but with words: they had nothing to compare with yet, or no rows. */
+static void put_notes(FILE *to, const struct check_result *check) {
+	size_t shown = 0;
+	for (size_t i = 0; i < check->rule_count && shown < RULES_SHOWN; i++) {
+		const struct check_rule *rule = &check->rules[i];
+		if (rule->outcome != OUTCOME_PASSED || !rule->reason)
+			continue;
+		put_findings(to, outcome_word(rule->outcome), rule, 0);
+		shown++;
+	}
+}
+
+static void put_analyzers(FILE *to, const struct check_result *check) {
+	for (size_t i = 0; i < check->analyzer_count && i < RULES_SHOWN; i++) {
+		bool is_done = check->analyzers[i].outcome == OUTCOME_PASSED;
+		put_findings(to, is_done ? "measured" : "not measured", &check->analyzers[i], METRICS_SHOWN);
+	}
+	if (check->analyzer_count > RULES_SHOWN)
+		fprintf(to, "  … and %zu more analyzers\n", check->analyzer_count - RULES_SHOWN);
 }
 
 static void put_rules(FILE *to, const struct check_result *check) {
@@ -208,6 +235,8 @@ static void put_verdict(FILE *to, const struct verdict *verdict) {
 		fputc('\n', to);
 	}
 	put_rules(to, verdict->check);
+	put_notes(to, verdict->check);
+	put_analyzers(to, verdict->check);
 	for (size_t i = 0; i < verdict->check->warning_count; i++) {
 		fputs("  warning: ", to);
 		put_safe(to, verdict->check->warnings[i]);

@@ -417,6 +417,127 @@ static void a_regular_expression_without_end_ends(void **state) {
 	spawner_stop(spawner);
 }
 
+/* ---- analyzers, and rules that look back ---- */
+
+static void same_after_json(const struct check_result *result, const char *part) {
+	_cleanup_(freep) char *one = NULL;
+	_cleanup_(freep) char *other = NULL;
+	_cleanup_(check_result_freep) struct check_result *back = NULL;
+	size_t size;
+	assert_int_equal(check_result_to_json(result, &one, &size), 0);
+	if (!strstr(one, part))
+		fail_msg("%s is not in %s", part, one);
+	if (check_result_from_json(bytes_of(one, size), &back) < 0)
+		fail_msg("%s", fault_message());
+	assert_int_equal(check_result_to_json(back, &other, &size), 0);
+	assert_string_equal(one, other);
+}
+
+static void analyzers_tell_metrics_and_have_no_say(void **state) {
+	(void)state;
+	struct check_result *result = check_text(
+	        table, "Rules = [ RowCount = 3 ] Analyzers = [ ColumnCount, Mean \"State\", DataFreshness \"id\" ]");
+	assert_int_equal(result->rule_count, 1);
+	assert_int_equal(result->analyzer_count, 3);
+	assert_int_equal(result->analyzers[1].outcome, OUTCOME_FAILED);
+	assert_int_equal(result->analyzers[2].outcome, OUTCOME_ERROR);
+	same_after_json(result,
+	        "\"analyzers\":[{\"analyzer\":\"ColumnCount\",\"metrics\":{\"Dataset.*.ColumnCount\":2.0},"
+	        "\"outcome\":\"passed\",\"reason\":null}");
+	expect(result, OUTCOME_PASSED, NULL);
+	expect(check_text(table, "Analyzers = [ RowCount ]"), OUTCOME_ERROR, "has no rules, so nothing can pass");
+}
+
+static void results_without_analyzers_are_as_they_were(void **state) {
+	(void)state;
+	_cleanup_(check_result_freep) struct check_result *result = check_text(table, "Rules = [ RowCount = 3 ]");
+	_cleanup_(freep) char *json = NULL;
+	size_t size;
+	assert_int_equal(check_result_to_json(result, &json, &size), 0);
+	assert_null(strstr(json, "analyzers"));
+}
+
+static void hostile_analyzers_are_refused(void **state) {
+	(void)state;
+	static const char *const lists[] = {"{}", "[]", "[1]", "[{\"analyzer\":\"a\"}]",
+	        "[{\"analyzer\":\"a\",\"metrics\":{\"m\":\"x\"},\"outcome\":\"passed\",\"reason\":null}]",
+	        "[{\"analyzer\":\"a\",\"extra\":1,\"metrics\":{},\"outcome\":\"passed\",\"reason\":null}]",
+	        "[{\"analyzer\":\"a\",\"metrics\":{},\"outcome\":\"fine\",\"reason\":null}]"};
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		_cleanup_(check_result_freep) struct check_result *result = NULL;
+		_cleanup_(freep) char *json = NULL;
+		assert_true(
+		        asprintf(&json,
+		                "{\"analyzers\":%s,\"bytes_read\":1,\"canonical\":null,\"columns\":null,\"dialect\":"
+		                "null,"
+		                "\"outcome\":\"error\",\"reason\":\"r\",\"rows\":null,\"rules\":[],\"warnings\":[]}",
+		                lists[i]) > 0);
+		assert_int_equal(check_result_from_json(bytes_of_string(json), &result), -EBADMSG);
+	}
+	_cleanup_(check_result_freep) struct check_result *most = NULL;
+	assert_int_equal(check_result_new(&most), 0);
+	for (int i = 0; i < CHECK_ANALYZERS_MAX; i++)
+		assert_non_null(check_result_add_analyzer(most, "RowCount", OUTCOME_PASSED));
+	assert_null(check_result_add_analyzer(most, "RowCount", OUTCOME_PASSED));
+}
+
+static const double rows_before[] = {8, 0.1, 4e300};
+static const struct dqdl_series history[] = {
+        {"Dataset.*.RowCount", rows_before, 1}, {"\x01\"é", rows_before, 3}, {"c", NULL, 0}};
+static const struct check_job looking_back = {.dataset = "d",
+        .file_name = "a.csv",
+        .rules = {(const uint8_t *)"Rules = [ RowCount > last() * 0.5 ]", 35},
+        .clock_ns = 60,
+        .knows_history = true,
+        .history = history,
+        .history_count = 3};
+
+static void a_job_carries_its_history(void **state) {
+	(void)state;
+	struct check_job back;
+	_cleanup_(check_job_freep) CheckJobMemory *memory = NULL;
+	_cleanup_(freep) char *json = NULL;
+	size_t size;
+	assert_int_equal(check_job_to_json(&looking_back, &json, &size), 0);
+	assert_int_equal(check_job_from_json(bytes_of(json, size), &back, &memory), 0);
+	assert_true(back.knows_history);
+	assert_int_equal(back.history_count, 3);
+	assert_string_equal(back.history[1].name, history[1].name);
+	assert_int_equal(back.history[1].count, 3);
+	assert_memory_equal(back.history[1].values, rows_before, sizeof rows_before);
+	assert_int_equal(back.history[2].count, 0);
+	struct source source = {.left = bytes_of_string(table), .most = 1000};
+	struct check_input input = {.read = read_source, .context = &source};
+	struct check_result *result = NULL;
+	assert_int_equal(check_run(check_table, &back, &input, NULL, &result), 0);
+	expect(result, OUTCOME_FAILED, "1 of 1 rule did not pass");
+}
+
+/* An expected hash would only say that nothing changed: which parts count is what matters. */
+static void jobs_that_go_by_the_same_have_one_hash(void **state) {
+	(void)state;
+	uint8_t hash[32], timely[32], other[32];
+	struct check_job job = looking_back;
+	assert_int_equal(check_job_hash(&job, true, hash), 0);
+	assert_int_equal(check_job_hash(&job, false, timely), 0);
+	job.clock_ns = 120;
+	assert_int_equal(check_job_hash(&job, true, other), 0);
+	assert_memory_equal(hash, other, 32);
+	assert_int_equal(check_job_hash(&job, false, other), 0);
+	assert_memory_not_equal(timely, other, 32);
+	job.history_count = 2;
+	assert_int_equal(check_job_hash(&job, true, other), 0);
+	assert_memory_not_equal(hash, other, 32);
+	job.knows_history = false;
+	job.history_count = 0;
+	assert_int_equal(check_job_hash(&job, true, other), 0);
+	assert_memory_not_equal(hash, other, 32);
+	job = looking_back;
+	job.nulls = POLICY_NULLS_NONE;
+	assert_int_equal(check_job_hash(&job, true, other), 0);
+	assert_memory_not_equal(hash, other, 32);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_file_that_keeps_the_rules_passes),
@@ -436,6 +557,11 @@ int main(void) {
 	        cmocka_unit_test(in_a_worker_the_answer_is_the_same),
 	        cmocka_unit_test(a_packed_table_is_checked_in_a_worker_and_hashed_as_it_is),
 	        cmocka_unit_test(a_regular_expression_without_end_ends),
+	        cmocka_unit_test(analyzers_tell_metrics_and_have_no_say),
+	        cmocka_unit_test(results_without_analyzers_are_as_they_were),
+	        cmocka_unit_test(hostile_analyzers_are_refused),
+	        cmocka_unit_test(a_job_carries_its_history),
+	        cmocka_unit_test(jobs_that_go_by_the_same_have_one_hash),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

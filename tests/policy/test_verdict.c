@@ -231,6 +231,35 @@ static size_t times(const char *text, const char *words) {
 	return count;
 }
 
+static void a_person_is_told_what_was_measured_and_what_could_not_be_compared(void **state) {
+	(void)state;
+	struct verdict *verdict = a_verdict(OUTCOME_PASSED, "Landing/a.csv");
+	struct check_rule *analyzer = check_result_add_analyzer(verdict->check, "Mean \"age\"", OUTCOME_PASSED);
+	assert_int_equal(check_rule_add_metric(analyzer, "Column.age.Mean", 5.5), 0);
+	analyzer = check_result_add_analyzer(verdict->check, "Sum \"name\"", OUTCOME_FAILED);
+	assert_int_equal(check_rule_set_reason(analyzer, "line 2 has a text"), 0);
+	assert_int_equal(check_rule_set_reason(&verdict->check->rules[0], "not compared: there is no history yet"), 0);
+	verdict->has_job = true;
+	memset(verdict->job_sha256, 0xcd, sizeof verdict->job_sha256);
+	size_t size;
+	_cleanup_(freep) char *json = json_of(verdict, &size);
+	_cleanup_(verdict_freep) struct verdict *back = NULL;
+	assert_non_null(strstr(json, "\"job\":\"cdcd"));
+	if (verdict_from_json(bytes_of(json, size), &back) < 0)
+		fail_msg("%s", fault_message());
+	assert_true(back->has_job);
+	_cleanup_(freep) char *text = NULL;
+	assert_int_equal(verdict_text(back, &text), 0);
+	static const char *const parts[] = {"  all 2 rules passed\n",
+	        "  passed  RowCount > 3\n      not compared: there is no",
+	        "  measured  Mean \"age\"\n      Column.age.Mean = 5.5\n",
+	        "  not measured  Sum \"name\"\n      line 2 has a text\n"};
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (!strstr(text, parts[i]))
+			fail_msg("%s is not in:\n%s", parts[i], text);
+	verdict_free(verdict);
+}
+
 static void nothing_is_said_twice(void **state) {
 	(void)state;
 	struct verdict *verdict = a_verdict(OUTCOME_FAILED, "Landing/a.csv");
@@ -354,6 +383,7 @@ int main(void) {
 	        cmocka_unit_test(a_text_that_is_not_canonical_is_no_verdict),
 	        cmocka_unit_test(a_signature_holds_for_these_bytes_alone),
 	        cmocka_unit_test(a_person_is_told_the_rule_the_number_and_what_to_do),
+	        cmocka_unit_test(a_person_is_told_what_was_measured_and_what_could_not_be_compared),
 	        cmocka_unit_test(nothing_is_said_twice),
 	        cmocka_unit_test(a_pass_that_its_own_rules_deny_is_not_believed),
 	        cmocka_unit_test(numbers_that_are_not_finite_survive),
