@@ -85,6 +85,17 @@ int verdict_for_input(Meta *m, const uint8_t input_sha256[static 32], uint64_t p
 	        SQL_VALUES(v_blob(input_sha256, 32), v_u64(policy), v_bytes(dataset)), true, callback, arg);
 }
 
+int verdict_has_passed(
+        Meta *m, const uint8_t input_sha256[static 32], struct bytes dataset, uint64_t before, bool *ret_has_passed) {
+	static const char sql[] = "SELECT EXISTS (SELECT 1 FROM verdict INDEXED BY verdict_input WHERE input_sha256 = ?"
+	                          " AND dataset = ? AND id < ? AND outcome = 2)";
+	uint64_t has = 0;
+	int rc = SQL_NUMBER(m, sql, &has, v_blob(input_sha256, 32), v_bytes(dataset), v_u64(before));
+	if (rc == 0)
+		*ret_has_passed = has != 0;
+	return rc;
+}
+
 int verdict_list(Meta *m, struct bytes path, uint64_t after, verdict_fn callback, void *arg) {
 	if (path.size)
 		return verdicts(m, "SELECT " VERDICT_COLUMNS " FROM verdict WHERE path = ? AND id > ? ORDER BY id",

@@ -54,6 +54,9 @@ int verdict_latest_for_version(Meta *m, uint64_t version, verdict_fn callback, v
 /* The newest one with that input under that policy for that dataset: candidates for reuse. -ENOENT */
 int verdict_for_input(Meta *m, const uint8_t input_sha256[static 32], uint64_t policy, struct bytes dataset,
         verdict_fn callback, void *arg);
+/* Whether a verdict before `before` found, under any policy, that this input passed as that dataset. */
+int verdict_has_passed(
+        Meta *m, const uint8_t input_sha256[static 32], struct bytes dataset, uint64_t before, bool *ret_has_passed);
 /* All after id `after`, oldest first; path empty: of all paths. */
 int verdict_list(Meta *m, struct bytes path, uint64_t after, verdict_fn callback, void *arg);
 
@@ -141,8 +144,14 @@ int lineage_products(Meta *m, uint64_t version, lineage_fn callback, void *arg);
 
 /* ---- measured values: what rules compare with ("last 10 runs"), what metrics and alarms show ---- */
 
+/* Of each series (subject and name) the newest so many are kept: a value that is put drops what is older. */
+#define METRIC_KEPT 1000
+/* -EDOM for NaN. */
 int metric_put(Meta *m, struct bytes subject /* dataset, … */, struct bytes name, int64_t time_ns, double value,
         uint64_t verdict /* 0: none */);
+/* How many series a subject has, counted no further than `most`. And whether one is there. */
+int metric_series(Meta *m, struct bytes subject, uint64_t most, uint64_t *ret_count);
+int metric_has_series(Meta *m, struct bytes subject, struct bytes name, bool *ret_has);
 typedef int (*metric_fn)(void *arg, int64_t time_ns, double value, uint64_t verdict);
 /* Newest first, those before `before_ns`, at most `limit` (0: all). */
 int metric_list(Meta *m, struct bytes subject, struct bytes name, int64_t before_ns, size_t limit, metric_fn callback,

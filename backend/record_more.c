@@ -69,8 +69,30 @@ int metric_put(Meta *m, struct bytes subject, struct bytes name, int64_t time_ns
 	/* SQLite stores NaN as NULL, which the column refuses. */
 	if (value != value)
 		return -EDOM;
-	return SQL_RUN(m, "INSERT INTO metric (subject, name, time_ns, value, verdict) VALUES (?, ?, ?, ?, ?)",
+	int rc = SQL_RUN(m, "INSERT INTO metric (subject, name, time_ns, value, verdict) VALUES (?, ?, ?, ?, ?)",
 	        v_bytes(subject), v_bytes(name), v_i64(time_ns), v_real(value), v_u64(verdict));
+	/* Times of a vault never run backwards, so there is one too many at most. */
+	static const char sql[] = "DELETE FROM metric WHERE id = (SELECT id FROM metric INDEXED BY metric_series"
+	                          " WHERE subject = ? AND name = ? ORDER BY time_ns DESC, id DESC LIMIT 1 OFFSET ?)";
+	return rc == 0 ? SQL_RUN(m, sql, v_bytes(subject), v_bytes(name), v_u64(METRIC_KEPT)) : rc;
+}
+
+/* From name to name by the index, whatever the number of values. */
+int metric_series(Meta *m, struct bytes subject, uint64_t most, uint64_t *ret_count) {
+	static const char sql[] =
+	        "WITH RECURSIVE series (name) AS (SELECT (SELECT min(name) FROM metric WHERE subject = ?1) UNION ALL"
+	        " SELECT (SELECT min(name) FROM metric WHERE subject = ?1 AND name > series.name) FROM series"
+	        " WHERE series.name IS NOT NULL LIMIT ?2) SELECT count(name) FROM series";
+	return SQL_NUMBER(m, sql, ret_count, v_bytes(subject), v_u64(most));
+}
+
+int metric_has_series(Meta *m, struct bytes subject, struct bytes name, bool *ret_has) {
+	uint64_t has = 0;
+	int rc = SQL_NUMBER(m, "SELECT EXISTS (SELECT 1 FROM metric WHERE subject = ? AND name = ?)", &has,
+	        v_bytes(subject), v_bytes(name));
+	if (rc == 0)
+		*ret_has = has != 0;
+	return rc;
 }
 
 int metric_list(Meta *m, struct bytes subject, struct bytes name, int64_t before_ns, size_t limit, metric_fn callback,

@@ -210,6 +210,7 @@ static void verdicts_are_found_by_path_version_and_input(void **state) {
 	memcpy(row.input_sha256, input, 32);
 	assert_int_equal(OP(f, verdict_put(f->m, &row, &one)), 0);
 	row.version = 4;
+	row.outcome = VERDICT_PASSED;
 	assert_int_equal(OP(f, verdict_put(f->m, &row, &two)), 0);
 	assert_int_equal(OP(f, verdict_latest_for_path(f->m, text("Landing/a"), take_id, &found)), 0);
 	assert_int_equal(found, two);
@@ -219,6 +220,13 @@ static void verdicts_are_found_by_path_version_and_input(void **state) {
 	assert_int_equal(found, two);
 	assert_int_equal(OP(f, verdict_for_input(f->m, input, number, text("e"), take_id, &found)), -ENOENT);
 	assert_int_equal(OP(f, verdict_latest_for_path(f->m, text("Landing/b"), take_id, &found)), -ENOENT);
+	bool has;
+	assert_int_equal(OP(f, verdict_has_passed(f->m, input, text("d"), two + 1, &has)), 0);
+	assert_true(has);
+	assert_int_equal(OP(f, verdict_has_passed(f->m, input, text("d"), two, &has)), 0);
+	assert_false(has);
+	assert_int_equal(OP(f, verdict_has_passed(f->m, input, text("e"), two + 1, &has)), 0);
+	assert_false(has);
 	row.outcome = VERDICT_PENDING;
 	assert_int_equal(OP(f, verdict_put(f->m, &row, &two)), -EINVAL);
 	row.outcome = VERDICT_PASSED;
@@ -317,6 +325,56 @@ static void deliveries_lineage_and_values_are_kept(void **state) {
 	assert_true(values > 31.9 && values < 32.1);
 }
 
+struct seen_values {
+	size_t count;
+	int64_t newest, oldest;
+};
+
+static int count_values(void *arg, int64_t time_ns, double value, uint64_t verdict) {
+	struct seen_values *seen = arg;
+	(void)value;
+	assert_int_equal(verdict, 7);
+	seen->newest = seen->count++ == 0 ? time_ns : seen->newest;
+	seen->oldest = time_ns;
+	return 0;
+}
+
+static void of_a_series_the_newest_values_are_kept(void **state) {
+	struct fixture *f = *state;
+	struct seen_values seen = {0}, other = {0};
+	for (int i = 1; i <= METRIC_KEPT + 20; i++)
+		assert_int_equal(OP(f, metric_put(f->m, text("d"), text("RowCount"), i / 2, i, 7)), 0);
+	assert_int_equal(OP(f, metric_put(f->m, text("d"), text("Mean"), 1, 1, 7)), 0);
+	assert_int_equal(OP(f, metric_put(f->m, text("e"), text("RowCount"), 1, 1, 7)), 0);
+	assert_int_equal(OP(f, metric_list(f->m, text("d"), text("RowCount"), INT64_MAX, 0, count_values, &seen)), 0);
+	assert_int_equal(seen.count, METRIC_KEPT);
+	assert_int_equal(seen.newest, (METRIC_KEPT + 20) / 2);
+	assert_int_equal(seen.oldest, 10);
+	assert_int_equal(OP(f, metric_list(f->m, text("e"), text("RowCount"), INT64_MAX, 0, count_values, &other)), 0);
+	assert_int_equal(other.count, 1);
+}
+
+static void the_series_of_a_subject_are_counted(void **state) {
+	struct fixture *f = *state;
+	uint64_t count = 99;
+	bool has;
+	assert_int_equal(OP(f, metric_series(f->m, text("d"), 10, &count)), 0);
+	assert_int_equal(count, 0);
+	for (int i = 0; i < 12; i++) {
+		char name[] = {(char)('a' + i / 2), 0};
+		assert_int_equal(OP(f, metric_put(f->m, text("d"), text(name), i, i, 0)), 0);
+	}
+	assert_int_equal(OP(f, metric_put(f->m, text("e"), text("z"), 1, 1, 0)), 0);
+	assert_int_equal(OP(f, metric_series(f->m, text("d"), 100, &count)), 0);
+	assert_int_equal(count, 6);
+	assert_int_equal(OP(f, metric_series(f->m, text("d"), 4, &count)), 0);
+	assert_int_equal(count, 4);
+	assert_int_equal(OP(f, metric_has_series(f->m, text("d"), text("f"), &has)), 0);
+	assert_true(has);
+	assert_int_equal(OP(f, metric_has_series(f->m, text("d"), text("z"), &has)), 0);
+	assert_false(has);
+}
+
 /* ---- segments ---- */
 
 static int count_segments(void *arg, const struct segment_row *row) {
@@ -413,6 +471,8 @@ int main(void) {
 	        TEST(the_last_policy_is_in_force_and_none_is_changed),
 	        TEST(quarantine_is_decided_once),
 	        TEST(deliveries_lineage_and_values_are_kept),
+	        TEST(of_a_series_the_newest_values_are_kept),
+	        TEST(the_series_of_a_subject_are_counted),
 	        TEST(a_segment_only_grows_and_stays_closed),
 	        TEST(extended_attributes_follow_their_flags),
 	};
