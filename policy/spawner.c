@@ -300,6 +300,17 @@ static void serve(struct spawner *s) {
 	}
 }
 
+static int compare_bytes(const void *a, const void *b) {
+	return *(const uint8_t *)a - *(const uint8_t *)b;
+}
+
+/* The first time that the C library sorts more than a KiB it asks how much memory the machine has: a system call that
+ * no worker may make. */
+static void warm_up_sorting(void) {
+	uint8_t many[2048] = {0};
+	qsort(many, sizeof many, 1, compare_bytes);
+}
+
 _Noreturn void spawner_main(int control, pid_t parent, check_function *check, bool lock_memory) {
 	(void)prctl(PR_SET_NAME, "assayfs-spawner", 0, 0, 0);
 	int kept = process_keep_only(control);
@@ -311,6 +322,7 @@ _Noreturn void spawner_main(int control, pid_t parent, check_function *check, bo
 	sha256(bytes_of(NULL, 0), digest);
 	json_object_seed(0);
 	sql_warm_up();
+	warm_up_sorting();
 	struct spawn_hello hello = {.magic = SPAWN_MAGIC, .reached = sandbox_enter_spawner(parent, lock_memory)};
 	if (send(kept, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || hello.reached < 0)
 		_exit(1);

@@ -513,6 +513,31 @@ static void a_job_carries_its_history(void **state) {
 	expect(result, OUTCOME_FAILED, "1 of 1 rule did not pass");
 }
 
+/* Sorting a thousand values, and a result's many names, asks the machine for what a worker may not ask. */
+static void a_worker_can_sort_a_long_history(void **state) {
+	(void)state;
+	static double values[DQDL_HISTORY_MAX];
+	for (size_t i = 0; i < DQDL_HISTORY_MAX; i++)
+		values[i] = (double)(i * 7919 % DQDL_HISTORY_MAX);
+	const struct dqdl_series past = {.name = "Dataset.*.RowCount", .values = values, .count = DQDL_HISTORY_MAX};
+	Spawner *spawner = NULL;
+	assert_int_equal(spawner_start(NULL, &spawner), 0);
+	struct source source = {.left = bytes_of_string(table), .most = 1 << 20};
+	struct check_job job = looking_back;
+	job.rules = bytes_of_string("Rules = [ RowCount > median(last(1000)) ]");
+	job.history = &past;
+	job.history_count = 1;
+	struct check_request request = {.job = &job, .input = {.read = read_source, .context = &source}};
+	struct check_outcome there = {0};
+	assert_int_equal(spawner_check(spawner, &request, &there), 0);
+	spawner_stop(spawner);
+	if (there.result->rule_count != 1)
+		fail_msg("%s", there.result->reason);
+	assert_string_equal(
+	        there.result->rules[0].reason, "RowCount is 3; the rule wants > median(last(1000)), which is > 499.5");
+	expect(there.result, OUTCOME_FAILED, NULL);
+}
+
 /* An expected hash would only say that nothing changed: which parts count is what matters. */
 static void jobs_that_go_by_the_same_have_one_hash(void **state) {
 	(void)state;
@@ -561,6 +586,7 @@ int main(void) {
 	        cmocka_unit_test(results_without_analyzers_are_as_they_were),
 	        cmocka_unit_test(hostile_analyzers_are_refused),
 	        cmocka_unit_test(a_job_carries_its_history),
+	        cmocka_unit_test(a_worker_can_sort_a_long_history),
 	        cmocka_unit_test(jobs_that_go_by_the_same_have_one_hash),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
