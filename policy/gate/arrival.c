@@ -305,9 +305,11 @@ static int keep_in_raw(
 static int capture_and_check(Gate *gate, const struct arrival *a, struct judgement *j, struct raw_place *place) {
 	_cleanup_(content_closep) Content *source = NULL;
 	_cleanup_(content_closep) Content *raw = NULL;
-	int rc = content_open(gate->store, a->job.node, a->job.version, &source);
+	int rc = judge_time(gate, j, a->job.version);
+	if (rc >= 0 && a->job.kind != JOB_ARRIVE && (rc = judge_reuse(gate, j, a->job.version)) > 0)
+		return 0;
 	if (rc >= 0)
-		rc = judge_time(gate, j, a->job.version);
+		rc = content_open(gate->store, a->job.node, a->job.version, &source);
 	if (rc >= 0 && a->job.kind == JOB_ARRIVE)
 		rc = content_open(gate->store, place->node, 0, &raw);
 	if (rc >= 0 && raw)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "policy/check_files.h"
+#include "policy/dqdl/evaluate.h"
 #include "policy/gate/gate.h"
 #include "policy/row_list.h"
 #include "policy/verdict.h"
@@ -186,6 +187,9 @@ struct judgement {
 	/* When a part is published (judge_output): what that comes to; else it is what was checked. */
 	bool has_output;
 	struct verdict_content output;
+	bool is_reused; /* … and is an earlier verdict's */
+	bool has_job;
+	uint8_t job_sha256[32]; /* check_job_hash(): what the check went by */
 };
 
 /* Runs the check on what `input` yields; fills j->checked. */
@@ -210,6 +214,43 @@ int judge_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t versio
  * operation. A refusal also puts the version into quarantine. */
 int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64_t version, uint64_t *ret_verdict,
         enum outcome *ret_outcome);
+
+/* ---- history.c ---- */
+
+/* What a dataset's rules look back on, each series newest first. */
+struct gate_history {
+	struct dqdl_wanted *wanted; /* whose names the series have */
+	struct dqdl_series *series;
+	double *values;
+	size_t count;
+	bool is_timeless; /* the rules don't look at the clock */
+	bool is_too_long; /* they look back on more than a job may carry: there are no series */
+};
+void history_drop(struct gate_history *history);
+/* Inside a meta operation. Of rules that can't be parsed: nothing. */
+int history_load(Meta *m, const struct policy_dataset *dataset, struct gate_history *ret_history);
+
+/* Keeps the metrics of a verdict that passed or failed, in the operation that stores it. */
+int history_keep(Meta *m, const struct judgement *j, const struct check_result *result, uint64_t verdict);
+
+/* ---- prepare.c ---- */
+
+/* A job and what it points to; stays where it is. */
+struct prepared {
+	char words[GATE_WORDS_BYTES]; /* not empty: why it can't be asked, and there is no job */
+	struct gate_history history;
+	FileTellings *tellings;
+	struct gate_references references;
+	struct check_job job;
+};
+void prepared_drop(struct prepared *prepared);
+
+/* From zeros. Sets the judgement's references and hash, too. */
+int judge_prepare(Gate *gate, struct judgement *j, uint64_t size, struct prepared *prepared);
+
+/* Takes the result of an earlier verdict on the version's bytes over, where that is sure to be what a check would find
+ * now: 1; 0: there is none. */
+int judge_reuse(Gate *gate, struct judgement *j, uint64_t version);
 
 /* ---- staged.c ---- */
 

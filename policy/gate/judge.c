@@ -11,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *last_component(const char *path) {
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
-
 static int hash_all(struct check_input input, struct verdict_content *ret_content) {
 	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
 	if (!chunk)
@@ -85,6 +80,8 @@ int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t versi
 	uint64_t size = content_size(content);
 	if (unfit[0])
 		return judge_unread(gate, j, size, words ? words : unfit);
+	if (!words && (rc = judge_reuse(gate, j, version)) != 0)
+		return rc < 0 ? rc : 0;
 	struct gate_reader reader = {.source = content, .watch = j->watch};
 	struct check_input input = {.read = gate_read, .context = &reader};
 	if (!words)
@@ -94,28 +91,17 @@ int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t versi
 }
 
 int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint64_t size) {
+	_cleanup_(prepared_drop) struct prepared prepared = {.words = ""};
 	j->started_ns = meta_now(store_meta(gate->store));
 	if (j->dataset->unsupported) /* told apart from `failed` */
 		return judge_unchecked(j, input, j->dataset->unsupported);
-	_cleanup_(file_tellings_freep) FileTellings *tellings = NULL;
-	_cleanup_(gate_references_close) struct gate_references references = {.count = 0};
-	char words[GATE_WORDS_BYTES];
-	int rc = gate_references_open(gate, j, &references, words);
+	int rc = judge_prepare(gate, j, size, &prepared);
 	if (rc < 0)
-		return fault_while(rc, "opening the references of %s", j->path);
-	if (words[0])
-		return judge_unchecked(j, input, words);
-	struct check_job job = check_job_for(j->dataset, last_component(j->below), size, j->started_ns);
-	job.references = references.asked;
-	job.reference_count = references.count;
-	rc = gate_tell_files(gate, j->dataset->rules, &tellings);
-	if (rc < 0)
-		return rc;
-	job.mtime_s = j->mtime_ns / 1000000000;
-	if (tellings)
-		job.file_lists = file_tellings_lists(tellings, &job.file_list_count);
+		return fault_while(rc, "preparing the check of %s", j->path);
+	if (prepared.words[0])
+		return judge_unchecked(j, input, prepared.words);
 	struct check_request request = {
-	        .job = &job,
+	        .job = &prepared.job,
 	        .input = input,
 	        .user = j->actor.uid,
 	        .interrupted = j->watch ? gate_watch_look : NULL,
@@ -185,27 +171,27 @@ static int quarantine(Meta *m, const struct judgement *j, uint64_t node, uint64_
 	return quarantine_put(m, &row, &id);
 }
 
-static int make_json(Gate *gate, struct judgement *j, enum outcome *ret_outcome, char **ret_reason, char **ret_json,
-        size_t *ret_size) {
+static int make_verdict(Gate *gate, struct judgement *j, struct verdict **ret_verdict) {
 	_cleanup_(verdict_freep) struct verdict *verdict = NULL;
 	int rc = verdict_make(
 	        gate->vault_id, j->path, j->policy->policy, j->policy->number, j->dataset, j->checked.result, &verdict);
 	if (rc < 0)
 		return rc;
 	j->checked.result = NULL;
-	*ret_outcome = verdict->check->outcome;
 	verdict->input.size = j->checked.size;
 	memcpy(verdict->input.sha256, j->checked.sha256, VERDICT_HASH_BYTES);
-	verdict->has_output = *ret_outcome == OUTCOME_PASSED;
+	verdict->has_output = verdict->check->outcome == OUTCOME_PASSED;
 	if (verdict->has_output)
 		verdict->output = j->has_output ? j->output : verdict->input;
+	verdict->has_job = j->has_job;
+	memcpy(verdict->job_sha256, j->job_sha256, VERDICT_HASH_BYTES);
 	verdict->clock_ns = verdict->started_ns = j->started_ns;
 	verdict->finished_ns = meta_now(store_meta(gate->store));
-	if ((rc = gate_references_tell(j, verdict)) < 0)
+	rc = gate_references_tell(j, verdict);
+	if (rc < 0)
 		return rc;
-	if (verdict->check->reason && !(*ret_reason = strdup(verdict->check->reason)))
-		return fault(ENOMEM, "writing the verdict on %s", j->path);
-	return verdict_to_json(verdict, ret_json, ret_size);
+	*ret_verdict = steal_pointer(&verdict);
+	return 0;
 }
 
 /* What was found good came of these, too. */
@@ -221,24 +207,26 @@ static int record_lineage(Meta *m, const struct judgement *j, uint64_t version) 
 
 int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64_t version, uint64_t *ret_verdict,
         enum outcome *ret_outcome) {
+	_cleanup_(verdict_freep) struct verdict *made = NULL;
 	_cleanup_(freep) char *json = NULL;
-	_cleanup_(freep) char *reason = NULL;
 	size_t size = 0;
-	enum outcome outcome = OUTCOME_ERROR;
 	uint8_t signature[SIGN_SIGNATURE_BYTES];
 	char key_name[32];
-	int rc = make_json(gate, j, &outcome, &reason, &json, &size);
+	int rc = make_verdict(gate, j, &made);
+	if (rc >= 0)
+		rc = verdict_to_json(made, &json, &size);
 	if (rc >= 0)
 		rc = sign(gate, bytes_of(json, size), signature, key_name);
 	if (rc < 0)
 		return fault_while(rc, "writing the verdict on %s", j->path);
+	enum outcome outcome = made->check->outcome;
 	struct verdict_row row = {
 	        .time_ns = meta_now(m),
 	        .path = bytes_of_string(j->path),
 	        .node = node,
 	        .version = version,
 	        .outcome = (uint8_t)row_outcome(outcome),
-	        .fresh = true,
+	        .fresh = !j->is_reused,
 	        .dataset = bytes_of_string(j->dataset ? j->dataset->name : ""),
 	        .policy = j->policy->number,
 	        .body = bytes_of(json, size),
@@ -252,7 +240,9 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
 	uint64_t verdict = 0;
 	rc = verdict_put(m, &row, &verdict);
 	if (rc >= 0)
-		rc = record_audit(m, j, node, version, verdict, outcome, reason);
+		rc = history_keep(m, j, made->check, verdict);
+	if (rc >= 0)
+		rc = record_audit(m, j, node, version, verdict, outcome, made->check->reason);
 	if (rc >= 0)
 		rc = outcome == OUTCOME_PASSED ? record_lineage(m, j, version)
 		                               : quarantine(m, j, node, version, verdict);

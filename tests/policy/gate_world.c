@@ -64,7 +64,7 @@ static int remove_one(const char *path, const struct stat *st, int flag, struct 
 void world_open(struct world *w) {
 	struct store_secret secret = {.kind = STORE_PASSPHRASE, .bytes = passphrase};
 	struct store_options options = {.arrived = gate_recovered, .reserve_bytes = 1 << 20};
-	struct spawner_options spawner = {.check = toy_check};
+	struct spawner_options spawner = {.check = w->check ? w->check : toy_check};
 	assert_int_equal(spawner_start(&spawner, &w->spawner), 0);
 	if (store_open(w->vault, &secret, &options, &w->store) < 0)
 		fail_msg("store_open: %s", fault_message());
@@ -131,10 +131,14 @@ uint8_t *world_archive(const char *yaml, const char *rules, size_t *ret_size) {
 }
 
 void apply(struct world *w, const char *yaml) {
+	apply_rules(w, yaml, "Rules = [ RowCount > 0 ]\n");
+}
+
+void apply_rules(struct world *w, const char *yaml, const char *rules) {
 	size_t size = 0;
 	uint64_t number;
 	bool changed;
-	uint8_t *archive = world_archive(yaml, "Rules = [ RowCount > 0 ]\n", &size);
+	uint8_t *archive = world_archive(yaml, rules, &size);
 	if (gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed) < 0)
 		fail_msg("gate_apply: %s", fault_message());
 	free(archive);

@@ -33,6 +33,7 @@ struct world {
 	Store *store;
 	Gate *gate;
 	struct gate_options options; /* of the gate, from the next opening on */
+	check_function *check;       /* NULL: the toy check; from the next opening on */
 };
 
 extern const struct actor somebody;
@@ -53,6 +54,7 @@ void world_crash(struct world *w);
 /* The bundle of a policy.yaml with `rules` as its animals.dqdl; free it. And puts one into force with good rules. */
 uint8_t *world_archive(const char *yaml, const char *rules, size_t *ret_size);
 void apply(struct world *w, const char *yaml);
+void apply_rules(struct world *w, const char *yaml, const char *rules);
 
 /* The node at the path, 0 for none. */
 uint64_t resolve(struct world *w, const char *path, struct node *ret_node);
