@@ -1,5 +1,6 @@
 /* `assayfs check`: files against rules, without a vault: for pipelines and editors. */
 #include "fs/command/check.h"
+#include "fs/command/check_history.h"
 #include "fs/command/when.h"
 
 #include "crypto/base/fault.h"
@@ -53,9 +54,12 @@ static int check_opened(
         const struct invocation *call, const char *file, const struct policy_dataset *dataset, Input *input) {
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	_cleanup_(rows_file_closep) RowsFile *rows = NULL;
+	_cleanup_(history_file_freep) HistoryFile *history = NULL;
 	const char *slash = strrchr(file, '/');
 	struct check_job job = check_job_for(dataset, slash ? slash + 1 : file, input_size(input), when_now());
 	int rc = command_has(call, "rows") ? rows_file_new(command_value(call, "rows"), input, &rows) : 0;
+	if (rc >= 0)
+		rc = check_history_read(call, dataset->rules, &job, &history);
 	if (rc < 0)
 		return cannot_check(call, rc, file);
 	job.mtime_s = input_mtime(input);
@@ -132,6 +136,7 @@ const struct command command_check = {
                 {"nulls", 0, "WHICH", "which cells are NULL: glue (default), empty, none, or words such as NA,-"},
                 {"type", 0, "COLUMN=TYPE", "text, number, date or boolean, in place of what the cells look like"},
                 {"rows", 0, "OUT.jsonl", "write what each row passes and fails, a JSON object a row"},
+                {"history", 0, "FILE", "earlier metrics for rules that look back, oldest first"},
                 {"parse-only", 0, NULL, "only read the rules, and say what they are or where they are wrong"},
                 OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs check --rules animals.dqdl a.csv", "rule by rule"},

@@ -93,6 +93,19 @@ class WordsTests(Tests):
         result = self.assayfs("check", "--rules", "r2.dqdl", "good.csv", code=3)
         self.check("r2.dqdl:1:" in result.out + result.err, f"{result.out} {result.err}")
 
+    def test_check_is_given_the_history_that_rules_look_back_on(self):
+        self.write("r.dqdl", "Rules = [ RowCount > avg(last(2)) ] Analyzers = [ ColumnCount ]")
+        self.write("good.csv", GOOD)
+        first = self.assayfs("check", "-r", "r.dqdl", "good.csv").out
+        self.check("not compared: no history was given" in first and "measured  ColumnCount\n" in first, first)
+        self.write("h", "".join('{"name":"Dataset.*.RowCount","value":%d}\n' % rows for rows in (90, 2, 3)))
+        self.assayfs("check", "-r", "r.dqdl", "--history", "h", "good.csv")
+        self.write("h", '{"name":"Dataset.*.RowCount","value":9}\n')
+        failed = self.assayfs("check", "-r", "r.dqdl", "--history", "h", "good.csv", code=1).out
+        self.check("RowCount is 3; the rule wants > avg(last(2)), which is > 9" in failed, failed)
+        self.write("h", "9\n")
+        self.one_line(self.assayfs("check", "-r", "r.dqdl", "--history", "h", "good.csv", code=3), "line 1 of the history")
+
     def test_check_prints_json_with_the_same_exit_code(self):
         self.write("r.dqdl", RULES)
         self.write("good.csv", GOOD)
