@@ -16,11 +16,11 @@ static int exit_of(enum outcome outcome) {
 
 /* ---- for people ---- */
 
-static void print_rule(const struct check_rule *rule) {
+static void print_rule(const char *word, const struct check_rule *rule) {
 	/* Rules have backslashes of their own, to be read and copied as they are. */
 	_cleanup_(freep) char *text = words_line(rule->text);
 	_cleanup_(freep) char *reason = rule->reason ? words_line(rule->reason) : NULL;
-	printf("%-6s  %s\n", outcome_word(rule->outcome), text ? text : "?");
+	printf("%-6s  %s\n", word, text ? text : "?");
 	if (reason)
 		printf("        %s\n", reason);
 	for (size_t i = 0; i < rule->metric_count; i++) {
@@ -32,7 +32,9 @@ static void print_rule(const struct check_rule *rule) {
 static void print_result(const char *file, const struct check_result *result) {
 	_cleanup_(freep) char *safe = words_safe(file);
 	for (size_t i = 0; i < result->rule_count; i++)
-		print_rule(&result->rules[i]);
+		print_rule(outcome_word(result->rules[i].outcome), &result->rules[i]);
+	for (size_t i = 0; i < result->analyzer_count; i++)
+		print_rule("measured", &result->analyzers[i]);
 	for (size_t i = 0; i < result->warning_count; i++) {
 		_cleanup_(freep) char *warning = words_line(result->warnings[i]);
 		printf("note: %s\n", warning ? warning : "?");
