@@ -11,7 +11,7 @@ _assayfs_options() {
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
 	'policy suggest') echo '--output --json' ;;
-	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --rows --parse-only --history --json' ;;
+	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --parse-only --history --json' ;;
 	'quarantine list') echo '--all --json' ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
 	'policy apply') echo '--dry-run --json --keep --recheck' ;;

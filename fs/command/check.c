@@ -54,14 +54,18 @@ static int check_opened(
         const struct invocation *call, const char *file, const struct policy_dataset *dataset, Input *input) {
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	_cleanup_(rows_file_closep) RowsFile *rows = NULL;
+	_cleanup_(check_references_closep) CheckReferences *references = NULL;
 	_cleanup_(history_file_freep) HistoryFile *history = NULL;
 	const char *slash = strrchr(file, '/');
 	struct check_job job = check_job_for(dataset, slash ? slash + 1 : file, input_size(input), when_now());
 	int rc = command_has(call, "rows") ? rows_file_new(command_value(call, "rows"), input, &rows) : 0;
 	if (rc >= 0)
 		rc = check_history_read(call, dataset->rules, &job, &history);
+	if (rc == 0)
+		rc = check_references_open(call, &references);
 	if (rc < 0)
 		return cannot_check(call, rc, file);
+	check_references_ask(references, &job);
 	job.mtime_s = input_mtime(input);
 	job.rows = rows ? rows_file_asks(rows) : NULL;
 	rc = run_checks(dataset, &job, input, &result);
@@ -101,6 +105,9 @@ static int run_check(const struct invocation *call) {
 		return check_parse_only(call);
 	if (call->operand_count == 0)
 		return command_fail(call, EXIT_USAGE, "which file? Give FILE, or - for standard input");
+	int usage = check_references_usage(call);
+	if (usage != EXIT_DONE)
+		return usage;
 	struct check_subject subject;
 	int code = check_subject_read(call, &subject);
 	char why[FAULT_MESSAGE_BYTES];
@@ -132,6 +139,7 @@ const struct command command_check = {
                 {"policy", 'p', "POLICYDIR", "check as the policy in this directory would"},
                 {"as", 0, "PATH", "with --policy: the path that the file will have below Landing"},
                 {"dataset", 0, "NAME", "with --policy: check as this dataset, whatever the path"},
+                {"ref", 0, "ALIAS=FILE", "another table, which rules name by ALIAS; may be given again"},
                 {"delimiter", 'd', "C", "the character between fields (default: detected; \\t is a tab)"},
                 {"nulls", 0, "WHICH", "which cells are NULL: glue (default), empty, none, or words such as NA,-"},
                 {"type", 0, "COLUMN=TYPE", "text, number, date or boolean, in place of what the cells look like"},
@@ -144,6 +152,7 @@ const struct command command_check = {
                 {"assayfs check -r animals.dqdl --json *.csv | jq -r 'select(.outcome != \"passed\").file'",
                         "the files that do not pass"},
                 {"assayfs check -r animals.dqdl --rows rows.jsonl a.csv", "and each row's rules"},
+                {"assayfs check -r animals.dqdl --ref owners=o.csv a.csv", "with rules that look at owners"},
                 {"assayfs check -r animals.dqdl --parse-only", "are these rules?"}, {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED),
         .run = run_check,

@@ -4,6 +4,7 @@
  *     check.c          the options, and one FILE after the other
  *     check_subject.c  by which rules a FILE is checked, and how it is read: --rules, --policy, --nulls, --type …
  *     check_rows.c     --rows: a line for each row
+ *     check_references.c  --ref: the other tables that rules name
  *     check_answer.c   the result, for people or as JSON
  *     check_parse.c    --parse-only
  */
@@ -70,6 +71,21 @@ int rows_file_finish(RowsFile *file, bool *ret_done);
 /* What did not get its name is removed. */
 void rows_file_close(RowsFile *file);
 DEFINE_CLEANUP(RowsFile, rows_file_close);
+
+/* ---- check_references.c ---- */
+
+typedef struct CheckReferences CheckReferences;
+
+/* Whether the --ref options make sense. EXIT_DONE, or EXIT_USAGE after saying why not. */
+int check_references_usage(const struct invocation *call);
+
+/* Opens their files, for one FILE. -ENODATA with words when one can't be. */
+int check_references_open(const struct invocation *call, CheckReferences **ret_references);
+
+/* Puts them into the job, for as long as they are open. */
+void check_references_ask(const CheckReferences *references, struct check_job *job);
+void check_references_close(CheckReferences *references);
+DEFINE_CLEANUP(CheckReferences, check_references_close);
 
 /* ---- check_answer.c ---- */
 

@@ -56,6 +56,34 @@ class CheckTests(Tests):
         self.check([(entry["file"], entry["outcome"]) for entry in found] ==
                    [("good.csv", "error"), ("bad.csv", "error")], f"{found}")
 
+    def test_rules_see_the_references_that_are_given(self):
+        self.write("r.dqdl", 'Rules = [ ReferentialIntegrity "owner" "people.id" = 1.0, RowCountMatch "old" >= 1.0 ]\n')
+        self.write("a.csv", "name,owner\nx,1\ny,2\n")
+        self.write("b.csv", "name,owner\nx,3\ny,2\n")
+        self.write("people.csv", "id;name\n1;Ann\n2;Bob\n")
+        self.write("old.csv", "name,owner\nx,1\n")
+        given = ("check", "-r", "r.dqdl", "--ref", "people=people.csv", "--ref", "old=old.csv")
+        result = self.assayfs(*given, "--json", "a.csv", "b.csv", "a.csv", code=1)
+        found = self.lines(result)
+        self.check([entry["outcome"] for entry in found] == ["passed", "failed", "passed"], f"{found}")
+        self.check(found[1]["rules"][0]["metrics"] == {"Column.people.ReferentialIntegrity": 0.5}, f"{found[1]}")
+        self.check(found[1]["rules"][1]["metrics"] == {"Dataset.old.RowCountMatch": 2.0}, f"{found[1]}")
+        self.assayfs(*given, "--rows", "rows.jsonl", "b.csv", code=1)
+        with open(self.path("rows.jsonl"), encoding="utf-8") as file:
+            self.check([json.loads(line)["result"] for line in file] == ["Failed", "Passed"], "rows are told otherwise")
+        result = self.assayfs("check", "-r", "r.dqdl", "--ref", "people=people.csv", "a.csv", code=1)
+        self.check('"old" not found in additional data sources' in result.out, result.out)
+        result = self.assayfs("check", "-r", "r.dqdl", "--ref", "people=none.csv", "--json", "a.csv", code=3)
+        self.check("--ref people=none.csv: No such file or directory" in self.lines(result)[0]["reason"], result.out)
+        self.assayfs("check", "-r", "r.dqdl", "--ref", "people=.", "a.csv", code=3)
+        self.write("torn.csv", "a,b\n1\n")
+        result = self.assayfs("check", "-r", "r.dqdl", "--ref", "people=torn.csv", "a.csv", code=3)
+        self.check('the reference "people" can\'t be read as a table: line 2' in result.out, result.out)
+        for wrong in (["--ref", "people"], ["--ref", "=people.csv"], ["--ref", "people="], ["--ref", "primary=old.csv"],
+                      ["--ref", "a=old.csv", "--ref", "a=people.csv"],
+                      [word for i in range(17) for word in ("--ref", f"a{i}=old.csv")]):
+            self.one_line(self.assayfs("check", "-r", "r.dqdl", *wrong, "a.csv", code=2), "--ref")
+
     def test_rows_are_written_whole(self):
         self.prepare()
         self.write("rows.jsonl", "older\n", mode=0o640)
