@@ -2,7 +2,8 @@
  * kind_reference_schema: SchemaMatch, columns of the same name and type / columns; 0 if the numbers of columns differ.
  *
  * Types are what the values of a column have in common, as Spark infers them: integer, double, boolean, date, timestamp
- * or text, which a column without values is, too. An integer's width makes no difference.
+ * or text, which a column without values is, too. An integer's width makes no difference. A type that is given stands
+ * for what the values look like; a number is integer or double by its values all the same.
  */
 #include "policy/dqdl/reference.h"
 
@@ -36,7 +37,12 @@ static int start(DqdlEvaluator *evaluator, struct check *check) {
 	schemas->theirs = calloc(schemas->count + 1, sizeof *schemas->theirs);
 	schemas->ours = calloc(schemas->count + 1, sizeof *schemas->ours);
 	schemas->others = calloc(schemas->count + 1, sizeof *schemas->others);
-	return schemas->theirs && schemas->ours && schemas->others ? 0 : evaluator_out_of_memory();
+	if (!schemas->theirs || !schemas->ours || !schemas->others)
+		return evaluator_out_of_memory();
+	for (size_t i = 0; i < schemas->count; i++)
+		if (evaluator->columns[i].kind.given)
+			schemas->ours[i].kind = evaluator->columns[i].kind;
+	return 0;
 }
 
 static void release(struct check *check) {

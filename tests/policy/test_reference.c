@@ -226,6 +226,12 @@ static void schemas_are_compared_by_name_and_type(void **state) {
 	PASSES("a,b,c,d\n1,1,x,2026-01-01\n", "a,b,c,D\n1,1.5,y,2026-01-01\n", "SchemaMatch \"ref\" = 0.5", 0.5);
 	PASSES("a,b\n1,2026-01-01\n", "a,b\n1,2026-01-01 10:00:00\n", "SchemaMatch \"ref\" = 0.5", 0.5);
 	FAILS("a,b\n1,2\n", "a,b,c\n1,2,3\n", "SchemaMatch \"ref\" > 0.1", 0, "SchemaMatch is 0");
+	struct column_given types[] = {{.name = "a", .type = COLUMN_TEXT}};
+	struct dqdl_options given = {.types = types, .type_count = 1};
+	struct judged judged;
+	judge("a,b\n1,2\n", "a,b\nx,2\n", "SchemaMatch \"ref\" = 1.0", &given, &judged);
+	assert_int_equal(judged.outcome->result, DQDL_PASSED);
+	drop(&judged);
 }
 
 static void sums_and_means_are_compared(void **state) {
