@@ -116,8 +116,8 @@ static int read_match(DqdlEvaluator *evaluator, struct check *check) {
 		return check_settle(check, DQDL_FAILED, "it names no key column");
 	if (rc < 0)
 		return rc;
-	return rule->parameter_count > 2 ? compare_named(rule->parameters[2].value, match)
-	                                 : compare_all(evaluator, match);
+	const char *named = rule->parameter_count > 2 ? rule->parameters[2].value : "";
+	return named[0] ? compare_named(named, match) : compare_all(evaluator, match);
 }
 
 /* ---- the columns ---- */
@@ -137,10 +137,10 @@ static int find_side(struct check *check, const struct table_cell *names, size_t
 	if (rc < 0 || (!keys && !others))
 		return rc;
 	if (check->rule->id == DQDL_REFERENTIAL_INTEGRITY)
-		return check_settle(
-		        check, DQDL_FAILED, "in \"%s\" does not exist, or not once, the column %s", where, keys);
-	return check_settle(check, DQDL_FAILED, "in \"%s\" these %scolumns were not found, or not once: %s", where,
-	        keys ? "key " : "", keys ? keys : others);
+		return check_settle(check, DQDL_FAILED,
+		        "%s does not exist in \"%s\", or more than one column is called so", keys, where);
+	return check_settle(check, DQDL_FAILED, "these %scolumns were not found in \"%s\", or not once: %s",
+	        keys ? "key " : "", where, keys ? keys : others);
 }
 
 /* An empty key cell is NULL or a text as its column turns out, so those columns' kinds matter. */

@@ -137,7 +137,7 @@ static void values_are_looked_up_in_another_table(void **state) {
 	/* "1" and "1x" are not taken for "11" and "x" */
 	PASSES("a,b\n1,1x\n", "c,d\n11,x\n", "ReferentialIntegrity \"a,b\" \"ref.{c,d}\" = 0", 0);
 	FAILS(animals, states, "ReferentialIntegrity \"status\" \"ref.name\" > 0", NO_METRIC,
-	        "in \"primary\" does not exist, or not once, the column \"status\"");
+	        "\"status\" does not exist in \"primary\"");
 	FAILS(animals, states, "ReferentialIntegrity \"state\" \"ref.state\" > 0", NO_METRIC, "does not exist");
 	FAILS(animals, states, "ReferentialIntegrity \"state\" \"name\" > 0", NO_METRIC, "neither alias.column nor");
 	FAILS(animals, states, "ReferentialIntegrity \"id,state\" \"ref.name\" > 0", NO_METRIC,
@@ -203,9 +203,11 @@ static void rows_are_matched_by_key(void **state) {
 	PASSES(ours, "key,v\n1,a\n2,b\n3,c\n", "DatasetMatch \"ref\" \"k -> key\" \"v\" = 1.0", 1);
 	PASSES("k,v\n1,10\n", "k,v\n01,10.0\n", "DatasetMatch \"ref\" \"k\" = 1.0", 1);
 	FAILS(ours, "key,v,w\n1,a,x\n", "DatasetMatch \"ref\" \"k\" > 0", NO_METRIC,
-	        "in \"ref\" these key columns were not found, or not once: \"k\"");
+	        "these key columns were not found in \"ref\", or not once: \"k\"");
 	FAILS(ours, "k,v\n1,a\n", "DatasetMatch \"ref\" \"k\" > 0", NO_METRIC,
-	        "in \"ref\" these columns were not found, or not once: \"w\"");
+	        "these columns were not found in \"ref\", or not once: \"w\"");
+	FAILS(ours, "k,v\n1,a\n", "DatasetMatch \"ref\" \"k\" \"\" > 0", NO_METRIC,
+	        "not found in \"ref\", or not once: \"w\"");
 	FAILS(ours, "k,v\n1,a\n", "DatasetMatch \"ref\" \"k\" \"v->missing\" > 0", NO_METRIC, "not found");
 }
 
