@@ -51,7 +51,8 @@ static int run_checks(const struct policy_dataset *dataset, const struct check_j
 }
 
 static int check_opened(
-        const struct invocation *call, const char *file, const struct policy_dataset *dataset, Input *input) {
+        const struct check_subject *subject, const char *file, const struct policy_dataset *dataset, Input *input) {
+	const struct invocation *call = subject->call;
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	_cleanup_(rows_file_closep) RowsFile *rows = NULL;
 	_cleanup_(check_references_closep) CheckReferences *references = NULL;
@@ -62,7 +63,7 @@ static int check_opened(
 	if (rc >= 0)
 		rc = check_history_read(call, dataset->rules, &job, &history);
 	if (rc == 0)
-		rc = check_references_open(call, &references);
+		rc = check_references_open(subject, dataset, &references);
 	if (rc < 0)
 		return cannot_check(call, rc, file);
 	check_references_ask(references, &job);
@@ -85,7 +86,7 @@ static int check_file(const struct invocation *call, const char *file, const str
 	int rc = input_open(file, "checking", &input);
 	if (rc == 0)
 		rc = check_subject_for(subject, file, found);
-	int code = rc < 0 ? cannot_check(call, rc, file) : check_opened(call, file, &found->dataset, input);
+	int code = rc < 0 ? cannot_check(call, rc, file) : check_opened(subject, file, &found->dataset, input);
 	check_dataset_release(found);
 	return code;
 }

@@ -79,8 +79,10 @@ typedef struct CheckReferences CheckReferences;
 /* Whether the --ref options make sense. EXIT_DONE, or EXIT_USAGE after saying why not. */
 int check_references_usage(const struct invocation *call);
 
-/* Opens their files, for one FILE. -ENODATA with words when one can't be. */
-int check_references_open(const struct invocation *call, CheckReferences **ret_references);
+/* Opens their files, for one FILE that is checked as that dataset; where it has a reference of that alias, the file is
+ * read as the vault would read that. -ENODATA with words when one can't be opened. */
+int check_references_open(
+        const struct check_subject *subject, const struct policy_dataset *dataset, CheckReferences **ret_references);
 
 /* Puts them into the job, for as long as they are open. */
 void check_references_ask(const CheckReferences *references, struct check_job *job);

@@ -59,6 +59,20 @@ static ssize_t read_some(void *context, void *buffer, size_t size) {
 	return got < 0 ? fault_errno(errno, "reading a reference") : got;
 }
 
+/* As the dataset that governs the file it stands for says, where a policy says that. */
+static struct policy_format format_of(
+        const struct check_subject *subject, const struct policy_dataset *dataset, const char *alias) {
+	for (size_t i = 0; i < dataset->reference_count; i++) {
+		const struct policy_reference *reference = &dataset->references[i];
+		if (!subject->policy || strcmp(reference->alias, alias) != 0)
+			continue;
+		const char *below = reference->path + strlen("Trusted/");
+		const struct policy_dataset *its = policy_dataset_for(subject->policy, below);
+		return its ? its->format : (struct policy_format){0};
+	}
+	return (struct policy_format){0};
+}
+
 static int open_one(struct CheckReferences *all, const char *given) {
 	const char *equals = strchr(given, '='), *path = equals + 1, *slash = strrchr(path, '/');
 	size_t i = all->count;
@@ -79,7 +93,9 @@ static int open_one(struct CheckReferences *all, const char *given) {
 	return 0;
 }
 
-int check_references_open(const struct invocation *call, CheckReferences **ret_references) {
+int check_references_open(
+        const struct check_subject *subject, const struct policy_dataset *dataset, CheckReferences **ret_references) {
+	const struct invocation *call = subject->call;
 	_cleanup_(check_references_closep) CheckReferences *all = calloc(1, sizeof *all);
 	if (!all)
 		return fault(ENOMEM, "out of memory");
@@ -90,6 +106,8 @@ int check_references_open(const struct invocation *call, CheckReferences **ret_r
 		all->count++; /* what was opened in vain is closed, too */
 		if (rc < 0)
 			return rc;
+		struct check_reference *reference = &all->list[all->count - 1];
+		reference->format = format_of(subject, dataset, reference->alias);
 	}
 	*ret_references = steal_pointer(&all);
 	return 0;

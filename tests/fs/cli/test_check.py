@@ -84,6 +84,19 @@ class CheckTests(Tests):
                       [word for i in range(17) for word in ("--ref", f"a{i}=old.csv")]):
             self.one_line(self.assayfs("check", "-r", "r.dqdl", *wrong, "a.csv", code=2), "--ref")
 
+    def test_references_are_read_as_the_policy_says(self):
+        os.makedirs(self.path("policy"), exist_ok=True)
+        self.write("policy/policy.yaml", """version: 1
+datasets:
+  - {name: people, match: "people.csv", rules: r.dqdl, format: {header: false}}
+  - {name: animals, match: "*.csv", rules: r.dqdl, references: {people: Trusted/people.csv}}
+""")
+        self.write("policy/r.dqdl", 'Rules = [ ReferentialIntegrity "owner" "people.col0" = 1.0 ]\n')
+        self.write("a.csv", "name,owner\nx,id\ny,Bob\n")
+        self.write("p.csv", "id,name\nBob,x\n")
+        self.assayfs("check", "--policy", "policy", "--ref", "people=p.csv", "a.csv")
+        self.assayfs("check", "--rules", "policy/r.dqdl", "--ref", "people=p.csv", "a.csv", code=1)
+
     def test_rows_are_written_whole(self):
         self.prepare()
         self.write("rows.jsonl", "older\n", mode=0o640)
