@@ -195,11 +195,24 @@ static int profile_file(
 	return rc;
 }
 
+/* Where the suffix begins: `.csv`, and `.csv.gz` where the file is packed. A name that is all suffix has none. */
+static const char *suffix_of(const char *stem) {
+	static const char *const packed[] = {".gz", ".zst"};
+	const char *end = stem + strlen(stem);
+	const char *dot = strrchr(stem, '.');
+	const char *suffix = dot && dot > stem ? dot : end;
+	for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
+		const char *inner = strcmp(suffix, packed[i]) == 0 ? memrchr(stem, '.', (size_t)(suffix - stem)) : NULL;
+		if (inner && inner > stem)
+			return inner;
+	}
+	return suffix;
+}
+
 int policy_suggest(const char *file_name, struct check_input *input, int64_t clock_ns, PolicyBundle **ret_bundle) {
 	const char *slash = strrchr(file_name, '/');
 	const char *stem = slash ? slash + 1 : file_name;
-	const char *dot = strrchr(stem, '.');
-	const char *suffix = dot && dot > stem ? dot : stem + strlen(stem);
+	const char *suffix = suffix_of(stem);
 	size_t kept = without_number(stem, (size_t)(suffix - stem));
 	char name[NAME_BYTES], rules_name[NAME_BYTES + 8];
 	name_of(stem, kept, name);

@@ -37,10 +37,11 @@ static enum profile_type type_of(const struct profile_column *column) {
 	return column->values ? (enum profile_type)type : PROFILE_TEXT;
 }
 
-/* Amounts that happen to differ are no key. */
+/* Amounts and times that happen to differ are no key. */
 static bool is_unique(const struct writing *w, const struct profile_column *column) {
+	enum profile_type type = type_of(column);
 	return column->name && absent(column) == 0 && column->distinct && w->profile->rows >= ENOUGH_ROWS &&
-	       type_of(column) != PROFILE_DOUBLE;
+	       type != PROFILE_DOUBLE && type != PROFILE_TIMESTAMP;
 }
 
 /* Days that leave the next delivery as much time again, and a day more, as a date has no hour; 0: it is not about what

@@ -86,6 +86,21 @@ static void any_name_makes_a_pattern_that_matches_it(void **state) {
 		policy_free(suggest_and_pass(names[i], bytes_of_string("a,b\n1,x\n2,y\n")));
 }
 
+static void a_packed_file_keeps_both_its_suffixes(void **state) {
+	(void)state;
+	static const struct {
+		const char *name, *match, *dataset;
+	} cases[] = {{"pets/animals-2026-11.csv.gz", "pets/animals*.csv.gz", "animals"},
+	        {"animals.tsv.zst", "animals*.tsv.zst", "animals"}, {"animals.gz", "animals*.gz", "animals"},
+	        {".csv.gz", ".csv*.gz", "csv"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		Policy *policy = suggest_and_pass(cases[i].name, bytes_of_string("a,b\n1,x\n2,y\n"));
+		assert_string_equal(policy_dataset(policy, 0)->match, cases[i].match);
+		assert_string_equal(policy_dataset(policy, 0)->name, cases[i].dataset);
+		policy_free(policy);
+	}
+}
+
 static void dialects_are_written_down(void **state) {
 	(void)state;
 	static const struct {
@@ -173,6 +188,7 @@ int main(void) {
 	        cmocka_unit_test(a_small_table_passes_what_is_suggested_for_it),
 	        cmocka_unit_test(json_lines_pass_what_is_suggested_for_them),
 	        cmocka_unit_test(any_name_makes_a_pattern_that_matches_it),
+	        cmocka_unit_test(a_packed_file_keeps_both_its_suffixes),
 	        cmocka_unit_test(dialects_are_written_down),
 	        cmocka_unit_test(what_no_rules_can_be_made_for_is_refused_in_words),
 	        cmocka_unit_test(the_city_s_file_passes_what_is_suggested_for_it),
