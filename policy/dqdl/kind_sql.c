@@ -6,7 +6,8 @@
  * time the whole table       all others                                              rows are kept: the columns that
  * are read, within the memory's limit
  */
-#include "policy/dqdl/evaluator.h"
+#include "policy/dqdl/reference.h"
+#include "policy/dqdl/sql_reference.h"
 
 #include "crypto/base/fault.h"
 #include "policy/dqdl/sql_rules.h"
@@ -57,6 +58,14 @@ struct CustomSql {
 	char *tuple;    /* the last that was written down */
 	size_t tuple_room, tuple_size;
 	bool has_begun;
+	struct named_table *references; /* the one that is fed first */
+};
+
+/* A reference, and the check through which its rows come, of all that name it. */
+struct named_table {
+	struct named_table *next;
+	SqlReference *reference;
+	const struct check *feeder;
 };
 
 static bool is_custom_sql(const struct check *check) {
@@ -102,6 +111,12 @@ void custom_sql_free(CustomSql *sql) {
 		return;
 	sql_store_free(sql->whole.store);
 	sql_store_free(sql->part.store);
+	while (sql->references) {
+		struct named_table *next = sql->references->next;
+		sql_reference_free(sql->references->reference);
+		free(sql->references);
+		sql->references = next;
+	}
 	free(sql->columns);
 	free(sql->broken);
 	free(sql->tuple);
@@ -208,7 +223,6 @@ static void need_columns(DqdlEvaluator *evaluator, const struct own *own) {
 static int begin_check(DqdlEvaluator *evaluator, struct check *check) {
 	CustomSql *sql = evaluator->custom_sql;
 	struct own *own = check->own;
-	own->way = BY_WHOLE;
 	int rc = sql->broken ? fault(EINVAL, WHAT ": %s", sql->broken)
 	                     : sql_statement_add(sql->whole.store, statement_of(check), &own->statement);
 	if (rc == 0)
@@ -236,7 +250,7 @@ int custom_sql_begin(DqdlEvaluator *evaluator) {
 	}
 	if (sql->broken)
 		return 0;
-	int rc = sql_store_begin(sql->whole.store);
+	int rc = sql->whole.store ? sql_store_begin(sql->whole.store) : 0;
 	return rc < 0 ? rc : sql_store_begin(sql->part.store);
 }
 
@@ -338,12 +352,64 @@ int custom_sql_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uin
 	return is_full ? run_parts(evaluator) : rc;
 }
 
+/* ---- other tables ---- */
+
+static bool refers(const struct check *check, const char *alias) {
+	return sql_text_names(statement_of(check), alias);
+}
+
+/* Its rows come once, however many rules name it. */
+static int find_reference(DqdlEvaluator *evaluator, struct check *check, const struct reference *table) {
+	CustomSql *sql = evaluator->custom_sql;
+	if (sql->broken || !sql->whole.store ||
+	        (sql->references && strcmp(sql_reference_alias(sql->references->reference), table->alias) == 0))
+		return 0;
+	struct named_table *named = calloc(1, sizeof *named);
+	if (!named)
+		return evaluator_out_of_memory();
+	named->next = sql->references;
+	named->feeder = check;
+	sql->references = named;
+	return sql_reference_new(sql->whole.store, &evaluator->options.nulls, table->alias, table->names,
+	        table->column_count, &named->reference);
+}
+
+/* What is wrong with the table is so for all. */
+static int settle_reference(DqdlEvaluator *evaluator, int rc) {
+	char words[400];
+	if (rc == -ENOMEM)
+		return rc;
+	(void)snprintf(words, sizeof words, "the reference \"%.100s\": %.250s",
+	        sql_reference_alias(evaluator->custom_sql->references->reference), fault_message());
+	return rc < 0 ? give_up(evaluator, BY_WHOLE, words) : count_bytes(evaluator);
+}
+
+static int feed_reference(
+        DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line) {
+	const struct named_table *named = evaluator->custom_sql->references;
+	(void)line;
+	if (!named || named->feeder != check)
+		return 0;
+	return settle_reference(evaluator, sql_reference_row(named->reference, cells));
+}
+
+static int end_reference(DqdlEvaluator *evaluator, struct check *check, const struct reference *table) {
+	const struct named_table *named = evaluator->custom_sql->references;
+	(void)table;
+	if (!named || named->feeder != check)
+		return 0;
+	return settle_reference(evaluator, sql_reference_end(named->reference));
+}
+
 /* ---- one number ---- */
 
 static int start(DqdlEvaluator *evaluator, struct check *check) {
 	(void)evaluator;
-	check->own = calloc(1, sizeof(struct own));
-	return check->own ? 0 : evaluator_out_of_memory();
+	struct own *own = check->own = calloc(1, sizeof *own);
+	if (!own)
+		return evaluator_out_of_memory();
+	own->way = BY_WHOLE; /* until it turns out to be less */
+	return 0;
 }
 
 static void release(struct check *check) {
@@ -496,11 +562,22 @@ static int finish_rows(DqdlEvaluator *evaluator, struct check *check) {
 	return rc < 0 || check->settled ? rc : check_settle_rows(evaluator, check, "CustomSQL.Compliance");
 }
 
-const struct check_kind kind_custom_sql = {
-        .columns = KIND_COLUMNS_NONE, .measures = true, .start = start, .finish = finish_number, .release = release};
+const struct check_kind kind_custom_sql = {.columns = KIND_COLUMNS_NONE,
+        .measures = true,
+        .start = start,
+        .finish = finish_number,
+        .refers = refers,
+        .reference = find_reference,
+        .reference_row = feed_reference,
+        .reference_end = end_reference,
+        .release = release};
 const struct check_kind kind_custom_sql_rows = {.columns = KIND_COLUMNS_NONE,
         .row_level = true,
         .start = start,
         .row = feed,
         .finish = finish_rows,
+        .refers = refers,
+        .reference = find_reference,
+        .reference_row = feed_reference,
+        .reference_end = end_reference,
         .release = release};

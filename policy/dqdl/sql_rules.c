@@ -16,13 +16,15 @@ static const struct column_kind *kind_for_sql(const DqdlEvaluator *evaluator, si
 	return is_known(evaluator, column) && !now->given ? &evaluator->sample[column] : now;
 }
 
-static enum sql_type type_of(const DqdlEvaluator *evaluator, size_t column) {
-	if (!is_known(evaluator, column))
-		return SQL_TYPE_ANY;
-	return kind_for_sql(evaluator, column)->no_number ? SQL_TYPE_TEXT : SQL_TYPE_NUMBER;
+enum sql_type sql_type_of_kind(const struct column_kind *kind) {
+	return !kind->seen ? SQL_TYPE_ANY : kind->no_number ? SQL_TYPE_TEXT : SQL_TYPE_NUMBER;
 }
 
-struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {
+static enum sql_type type_of(const DqdlEvaluator *evaluator, size_t column) {
+	return is_known(evaluator, column) ? sql_type_of_kind(kind_for_sql(evaluator, column)) : SQL_TYPE_ANY;
+}
+
+struct sql_column *sql_columns_named(const struct table_cell *names, size_t count) {
 	size_t size = 0;
 	for (size_t i = 0; i < count; i++)
 		size += names[i].size;
@@ -30,11 +32,18 @@ struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator, const struct t
 	char *text = columns ? (char *)(columns + count + 1) : NULL;
 	for (size_t i = 0; columns && i < count; i++) {
 		columns[i].name = (struct table_cell){.data = text, .size = names[i].size};
-		columns[i].type = type_of(evaluator, i);
+		columns[i].type = SQL_TYPE_ANY;
 		if (names[i].size > 0)
 			memcpy(text, names[i].data, names[i].size);
 		text += names[i].size;
 	}
+	return columns;
+}
+
+struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {
+	struct sql_column *columns = sql_columns_named(names, count);
+	for (size_t i = 0; columns && i < count; i++)
+		columns[i].type = type_of(evaluator, i);
 	return columns;
 }
 
@@ -52,20 +61,26 @@ static void count_misfit(struct column *column, uint64_t line) {
 	column->last_misfit = line;
 }
 
-void sql_cell_value(void *arg, size_t index, struct sql_value *ret_value) {
-	const struct sql_row *row = arg;
-	DqdlEvaluator *evaluator = row->evaluator;
-	struct table_cell cell = row->cells[index];
-	enum cell_presence presence = cell_presence_of(&evaluator->options.nulls, cell);
-	enum sql_type type = type_of(evaluator, index);
+bool sql_value_of(const struct dqdl_nulls *nulls, const struct column_kind *kind, enum sql_type type,
+        struct table_cell cell, struct sql_value *ret_value) {
+	enum cell_presence presence = cell_presence_of(nulls, cell);
 	*ret_value = (struct sql_value){.kind = SQL_NULL};
-	if (presence == CELL_NULL || (presence == CELL_EMPTY && !column_kind_is_text(kind_for_sql(evaluator, index))))
-		return;
+	if (presence == CELL_NULL || (presence == CELL_EMPTY && !column_kind_is_text(kind)))
+		return true;
 	if (type != SQL_TYPE_TEXT && cell_number(cell, &ret_value->number))
 		ret_value->kind = SQL_NUMBER;
 	else if (type != SQL_TYPE_NUMBER)
 		*ret_value = (struct sql_value){.kind = SQL_TEXT, .cell = cell};
-	else if (cell.size > 0)
+	else
+		return cell.size == 0;
+	return true;
+}
+
+void sql_cell_value(void *arg, size_t index, struct sql_value *ret_value) {
+	const struct sql_row *row = arg;
+	DqdlEvaluator *evaluator = row->evaluator;
+	if (!sql_value_of(&evaluator->options.nulls, kind_for_sql(evaluator, index), type_of(evaluator, index),
+	            row->cells[index], ret_value))
 		count_misfit(&evaluator->columns[index], row->line);
 }
 

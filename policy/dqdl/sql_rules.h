@@ -12,7 +12,17 @@
 #include "policy/dqdl/evaluate.h"
 #include "policy/sql/sql.h"
 
-/* The columns as SQL has them, with their names copied, in one allocation; NULL without memory. */
+/* Columns of which nothing is known, with their names copied, in one allocation; NULL without memory. */
+struct sql_column *sql_columns_named(const struct table_cell *names, size_t count);
+
+/* What SQL takes a column for of which this was seen. */
+enum sql_type sql_type_of_kind(const struct column_kind *kind);
+
+/* A cell of such a column. False: it is not of the column's type, and so NULL. */
+bool sql_value_of(const struct dqdl_nulls *nulls, const struct column_kind *kind, enum sql_type type,
+        struct table_cell cell, struct sql_value *ret_value);
+
+/* The same of the table that is checked, with what is known of them. */
 struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator, const struct table_cell *names, size_t count);
 
 /* SQL will look at the column: what it is must be known. */

@@ -259,7 +259,9 @@ int sql_table_begin(SqlStore *store, size_t index) {
 	int rc = execute_on(store, "DROP TABLE", table);
 	if (rc == 0)
 		rc = execute(store, definition);
-	return rc < 0 ? rc : prepare_own(store, insertion, &table->insert);
+	if (rc == 0)
+		rc = prepare_own(store, insertion, &table->insert);
+	return rc < 0 || !sqlite3_get_autocommit(store->db) ? rc : execute(store, "BEGIN");
 }
 
 static void keep_what_is_read(SqlStore *store, size_t index) {
@@ -286,7 +288,7 @@ int sql_store_begin(SqlStore *store) {
 		rc = sql_prepare(store->db, &store->budget, WHAT, statement->sql, &statement->prepared);
 	for (size_t i = 0; i < store->table_count; i++)
 		store->tables[i].columns = NULL;
-	return rc < 0 ? rc : execute(store, "BEGIN");
+	return rc;
 }
 
 static int bind_value(sqlite3_stmt *statement, int at, const struct sql_value *value) {

@@ -112,6 +112,26 @@ char *sql_text_quote_primary(const char *sql) {
 	return NULL;
 }
 
+/* A quoted name as it stands: quotes doubled in it, or none. */
+static bool is_quoted_as(const struct sql_token *token, const char *name) {
+	char close = token->text[0] == '[' ? ']' : token->text[0];
+	const char *at = token->text + 1, *end = token->text + token->size - 1;
+	for (; at < end && *name; name++, at++) {
+		at += *at == close && close != ']';
+		if (at >= end || strncasecmp(at, name, 1) != 0)
+			return false;
+	}
+	return at == end && !*name;
+}
+
+bool sql_text_names(const char *sql, const char *name) {
+	struct sql_token token;
+	while (sql_token_next(&sql, &token))
+		if (is_word(&token, name) || (token.kind == SQL_TOKEN_QUOTED_NAME && is_quoted_as(&token, name)))
+			return true;
+	return false;
+}
+
 /* ---- shapes ---- */
 
 /* The words of a statement, one ahead. */

@@ -35,6 +35,9 @@ bool sql_token_next(const char **text, struct sql_token *ret_token);
  * SELECT, into quotes. Allocated; NULL without memory. */
 char *sql_text_quote_primary(const char *sql);
 
+/* Does a name stand anywhere in a statement, bare or in quotes, in any case of letters? */
+bool sql_text_names(const char *sql, const char *name);
+
 /* How a statement's answer over a table hangs together with its answers over parts of it. */
 enum sql_shape {
 	SQL_SHAPE_ANY, /* not known */

@@ -239,6 +239,72 @@ static void keeping_rows_stops_at_its_memory(void **state) {
 	assert_held(csv, "(CustomSql \"select max(id) from primary\" > 0) or (RowCount > 0)", small, DQDL_ERROR, NULL);
 }
 
+static void feed_reference(DqdlEvaluator *evaluator, const char *alias, const char *csv) {
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	const struct table_cell *cells;
+	assert_int_equal(csv_open(read_text, &csv, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(dqdl_evaluator_reference(evaluator, alias, csv_header_of(reader), csv_columns(reader)), 0);
+	while (csv_next(reader, &cells) == 1)
+		assert_int_equal(dqdl_evaluator_reference_row(evaluator, cells, csv_line(reader)), 0);
+	assert_int_equal(dqdl_evaluator_reference_end(evaluator), 0);
+}
+
+/* Holds rules against people, with registers of zips. */
+static struct held hold_beside(const char *registers, const char *rules, struct dqdl_options options) {
+	struct held held = {0};
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	const struct table_cell *cells;
+	const char *csv = people;
+	assert_int_equal(dqdl_parse(bytes_of_string(rules), &held.ruleset, NULL), 0);
+	assert_int_equal(dqdl_evaluator_new(held.ruleset, &options, &held.evaluator), 0);
+	pass_rows(held.evaluator, people, SAMPLE);
+	assert_int_equal(csv_open(read_text, &csv, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(dqdl_evaluator_header(held.evaluator, csv_header_of(reader), csv_columns(reader)), 0);
+	assert_true(dqdl_evaluator_wants(held.evaluator, "zips"));
+	assert_false(dqdl_evaluator_wants(held.evaluator, "nowhere"));
+	feed_reference(held.evaluator, "zips", registers);
+	while (csv_next(reader, &cells) == 1)
+		assert_int_equal(dqdl_evaluator_row(held.evaluator, cells, csv_line(reader)), 0);
+	assert_int_equal(dqdl_evaluator_finish(held.evaluator), 0);
+	held.outcome = dqdl_evaluator_outcome(held.evaluator, 0);
+	return held;
+}
+
+static void references_are_tables_by_their_alias(void **state) {
+	(void)state;
+	struct held held = hold_beside("zip,n\n02134,1\nK1A,2\n10115,30\n",
+	        "Rules = [ CustomSql \"select count(*) from primary p join zips z on p.zip = z.zip\" = 3,"
+	        " CustomSql \"select zip from primary where zip in (select zip from Zips)\","
+	        " CustomSql \"select sum(n) from zips where n > '5'\" = 30,"
+	        " CustomSql \"select count(*) from primary\" = 4, CustomSql \"select count(*) from other\" = 0 ]",
+	        glue);
+	static const enum dqdl_result expected[] = {DQDL_PASSED, DQDL_FAILED, DQDL_PASSED, DQDL_PASSED, DQDL_FAILED};
+	for (size_t i = 0; i < 5; i++)
+		if (dqdl_evaluator_outcome(held.evaluator, i)->result != expected[i])
+			fail_msg("rule %zu: %s", i + 1, dqdl_evaluator_outcome(held.evaluator, i)->reason);
+	assert_int_equal(dqdl_evaluator_outcome(held.evaluator, 1)->lines[0], 4);
+	drop(&held);
+}
+
+static void a_reference_that_makes_no_table_or_too_large_a_one_is_an_error(void **state) {
+	(void)state;
+	_cleanup_(freep) char *many = many_rows(30000);
+	const struct dqdl_options small = {.memory_bytes = 200000};
+	static const char rules[] = "Rules = [ CustomSql \"select count(*) from zips z, primary\" > 0 ]";
+	struct held held = hold_beside("a,A\n1,2\n", rules, glue);
+	assert_int_equal(held.outcome->result, DQDL_ERROR);
+	assert_non_null(strstr(held.outcome->reason, "the reference \"zips\": the columns make no table"));
+	drop(&held);
+	held = hold_beside(many, rules, small);
+	assert_int_equal(held.outcome->result, DQDL_ERROR);
+	assert_non_null(strstr(held.outcome->reason, "the limit of 200000 bytes"));
+	drop(&held);
+	held = hold_beside(many, rules, glue); /* more than wait for the columns' types */
+	assert_int_equal(held.outcome->result, DQDL_PASSED);
+	assert_true(held.outcome->metrics[0].value == 120000);
+	drop(&held);
+}
+
 static void a_column_of_codes_is_one_of_texts(void **state) {
 	(void)state;
 	passes("RowCount = 1 where \"zip = '02134'\"");
@@ -320,6 +386,8 @@ int main(void) {
 	        cmocka_unit_test(keeping_rows_stops_at_its_memory),
 	        cmocka_unit_test(rows_that_are_not_kept_are_no_rows),
 	        cmocka_unit_test(a_keep_that_is_none_is_told),
+	        cmocka_unit_test(references_are_tables_by_their_alias),
+	        cmocka_unit_test(a_reference_that_makes_no_table_or_too_large_a_one_is_an_error),
 	        cmocka_unit_test(a_column_of_codes_is_one_of_texts),
 	        cmocka_unit_test(a_later_cell_that_is_no_number_is_null_and_counted),
 	};

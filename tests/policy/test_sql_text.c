@@ -40,6 +40,18 @@ static void what_only_looks_like_the_table_stays(void **state) {
 	assert_quoted("'a\\' primary 'b'", "'a\\' \"primary\" 'b'"); /* a backslash means nothing */
 }
 
+static void names_are_found_bare_and_in_quotes(void **state) {
+	(void)state;
+	assert_true(sql_text_names("select 1 from register r", "register"));
+	assert_true(sql_text_names("select 1 from REGISTER", "register"));
+	assert_true(sql_text_names("select 1 from `the \"reg` x", "the \"reg"));
+	assert_true(sql_text_names("select 1 from \"the \"\"reg\"", "the \"reg"));
+	assert_true(sql_text_names("select 1 from [reg]", "reg"));
+	assert_false(sql_text_names("select 'register' -- register", "register"));
+	assert_false(sql_text_names("select 1 from registers, \"registe\", \"registers\", \"", "register"));
+	assert_false(sql_text_names("", "register"));
+}
+
 static void every_byte_is_in_one_word(void **state) {
 	(void)state;
 	static const char sql[] = "sélect a.b,'c''d' -- e\n/*f*/ \"g\" [h] `i` 1.5e3 ?1 \x01 /* open";
@@ -105,6 +117,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_table_is_put_into_quotes),
 	        cmocka_unit_test(what_only_looks_like_the_table_stays),
+	        cmocka_unit_test(names_are_found_bare_and_in_quotes),
 	        cmocka_unit_test(every_byte_is_in_one_word),
 	        cmocka_unit_test(sums_of_parts_are_known_by_their_form),
 	        cmocka_unit_test(selections_of_rows_are_known_by_their_form),
