@@ -17,6 +17,7 @@ struct tap {
 	bool is_hashing;
 	uint64_t total;
 	bool has_ended;
+	bool is_again; /* a second reading: neither counted nor hashed */
 	ssize_t error; /* the input's own, so that it is not taken for the check's */
 };
 
@@ -29,7 +30,7 @@ static ssize_t tap_read(void *context, void *buffer, size_t size) {
 		tap->error = got;
 	if (got == 0)
 		tap->has_ended = true;
-	if (got <= 0)
+	if (got <= 0 || tap->is_again)
 		return got;
 	tap->total += (uint64_t)got;
 	if (tap->is_hashing)
@@ -49,10 +50,25 @@ static int drain(struct tap *tap) {
 	return (int)got;
 }
 
+/* To its end first: what comes behind it is the second reading. */
+static int tap_again(void *context) {
+	struct tap *tap = context;
+	int rc = drain(tap);
+	if (rc >= 0)
+		rc = tap->input->again(tap->input->context);
+	if (rc < 0) {
+		tap->error = rc;
+		return rc;
+	}
+	tap->is_again = true;
+	tap->has_ended = false;
+	return 0;
+}
+
 int check_run(check_function *check, const struct check_job *job, struct check_input *input, uint8_t *ret_sha256,
         struct check_result **ret_result) {
 	struct tap tap = {.input = input, .is_hashing = ret_sha256 != NULL};
-	struct check_input tapped = {.read = tap_read, .context = &tap};
+	struct check_input tapped = {.read = tap_read, .context = &tap, .again = input->again ? tap_again : NULL};
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	int rc = check_result_new(&result);
 	if (rc < 0)
@@ -66,7 +82,9 @@ int check_run(check_function *check, const struct check_job *job, struct check_i
 		return rc;
 	if (rc < 0)
 		rc = check_result_say(result, OUTCOME_ERROR, "the check could not be made: %s", fault_message());
-	if (rc < 0 || (rc = drain(&tap)) < 0)
+	if (rc >= 0 && !tap.is_again)
+		rc = drain(&tap);
+	if (rc < 0)
 		return rc;
 	result->bytes_read = tap.total;
 	if (ret_sha256)

@@ -17,6 +17,7 @@
 #include "policy/dqdl/dqdl.h"
 #include "policy/dqdl/files.h"
 #include "policy/policy.h"
+#include "policy/row_list.h"
 
 #include <sys/types.h>
 
@@ -45,9 +46,12 @@ int outcome_from_word(const char *word, enum outcome *ret_outcome);
 
 /* Where a file is read from. Up to `size` bytes into `buffer`: their number, 0 at the end, -errno. */
 typedef ssize_t check_read(void *context, void *buffer, size_t size);
+/* Once it was read to its end: read gives the same bytes again, from the first. 0, -errno. */
+typedef int check_read_again(void *context);
 struct check_input {
 	check_read *read;
 	void *context;
+	check_read_again *again; /* NULL: it can be read once only, and so no rows of it be told apart (check_split) */
 };
 
 #define CHECK_REFERENCES_MAX POLICY_REFERENCES_MAX
@@ -86,6 +90,7 @@ struct check_job {
 	bool knows_history;            /* `history` has what dqdl_wanted_history() asks for */
 	const struct dqdl_series *history;
 	size_t history_count;
+	bool is_twice; /* the worker's input holds the file, and then the file again if it still reads */
 };
 
 /* The job of one dataset for one file. */
@@ -143,6 +148,9 @@ struct check_result {
 	size_t analyzer_count;
 	char **warnings;
 	size_t warning_count;
+	/* Not in the JSON: the rows to be withheld, so that the rest may pass, of a table that failed by rules on rows
+	 * alone and whose input can be read again. NULL: it fails whole. */
+	RowList *withheld;
 };
 
 /* An empty result, the caller's; freed with all that hangs on it. -ENOMEM. */

@@ -108,6 +108,7 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	        json_put_count(object, "size", job->size) && json_put_int(object, "mtime", job->mtime_s) &&
 	        json_object_set_new(object, "files", check_files_json(job->file_lists, job->file_list_count)) == 0 &&
 	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "nulls", job->nulls) &&
+	        json_put_int(object, "passes", job->is_twice ? 2 : 1) &&
 	        json_object_set_new(object, "references", references_json(job)) == 0 &&
 	        json_object_set_new(object, "null_words", check_texts_json(job->null_words, job->null_word_count)) ==
 	                0 &&
@@ -300,6 +301,7 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	if (!memory)
 		return fault(ENOMEM, "no memory for a job");
 	const json_t *files = NULL;
+	int passes = 0;
 	struct check_job job = {0};
 	int rc = json_strict_parse(json, "the job", JOB_MAX, SIZE_MAX, &object);
 	if (rc < 0 || (rc = read_arena_text(&memory->arena, object, "dataset", &job.dataset)) < 0 ||
@@ -311,11 +313,13 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	        (rc = json_strict_int(object, "mtime", &job.mtime_s)) < 0 ||
 	        (rc = json_strict_array(object, "files", DQDL_FILES_MAX, &files)) < 0 ||
 	        (rc = check_files_read(&memory->arena, files, &job.file_lists, &job.file_list_count)) < 0 ||
-	        (rc = read_job_format(object, &job)) < 0 || (rc = read_job_lists(&memory->arena, object, &job)) < 0 ||
+	        (rc = read_small(object, "passes", 2, &passes)) < 0 || (rc = read_job_format(object, &job)) < 0 ||
+	        (rc = read_job_lists(&memory->arena, object, &job)) < 0 ||
 	        (rc = read_references(&memory->arena, object, &job)) < 0 ||
 	        (rc = read_job_types(&memory->arena, object, &job)) < 0 ||
 	        (rc = read_history(&memory->arena, object, &job)) < 0)
 		return rc;
+	job.is_twice = passes == 2;
 	*ret_job = job;
 	*ret_memory = steal_pointer(&memory);
 	return 0;

@@ -79,6 +79,7 @@ void check_result_free(struct check_result *result) {
 	free(result->rules);
 	free(result->analyzers);
 	free(result->warnings);
+	row_list_free(result->withheld);
 	free(result->reason);
 	free(result->canonical);
 	free(result->dialect);

@@ -310,7 +310,9 @@ static int evaluate(
 		return rc;
 	rc = take_outcomes(job, evaluator, reader, result);
 	bool has_all = result->rule_count == ruleset_rules(ruleset);
-	return rc < 0 || !job->rows || !has_all ? rc : judge_rows(job, evaluator, result);
+	if (rc >= 0 && job->rows && has_all)
+		rc = judge_rows(job, evaluator, result);
+	return rc < 0 ? rc : check_split(input, &table, evaluator, result);
 }
 
 static int add_warnings(const Ruleset *ruleset, const char *file, struct check_result *result) {

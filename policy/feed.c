@@ -35,17 +35,21 @@ int feed_begin(struct feed *feed, struct bytes first, struct check_input input) 
 int feed_fill(struct feed *feed) {
 	if (feed->fd < 0)
 		feed->sent = feed->size; /* nobody reads it */
-	if (feed->fd < 0 && !feed->is_read_whole)
+	if (feed->fd < 0 && (!feed->is_read_whole || feed->is_again))
 		feed->has_ended = true;
 	if (feed->has_ended || feed->sent < feed->size)
 		return 0;
 	ssize_t got = feed->input.read(feed->input.context, feed->block, FEED_BLOCK_BYTES);
 	if (got < 0)
 		return (int)got;
-	feed->has_ended = got == 0;
 	feed->size = (size_t)got;
 	feed->sent = 0;
-	return 0;
+	if (got > 0)
+		return 0;
+	bool is_wanted = feed->input.again && !feed->is_again && feed->fd >= 0;
+	feed->has_ended = !is_wanted;
+	feed->is_again = is_wanted;
+	return is_wanted ? feed->input.again(feed->input.context) : 0;
 }
 
 void feed_stop(struct feed *feed) {

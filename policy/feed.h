@@ -17,6 +17,7 @@ struct feed {
 	struct check_input input;
 	bool is_read_whole; /* to the input's end, even if nobody reads any more */
 	bool has_ended;     /* the input is used up, or what is left of it is not wanted */
+	bool is_again;      /* an input that can be read again is, as long as somebody reads */
 	uint8_t *block;     /* what is to be sent next */
 	size_t size, sent;
 };

@@ -9,11 +9,14 @@
 
 #define LEB_BYTES_MAX 10
 
+enum { DIALECT_BYTES = 4, FLAG_NAMES = 1, FLAG_BOM = 2 };
+
 struct RowList {
+	struct csv_dialect dialect;
 	uint8_t *packed;
 	size_t used, room;
 	size_t first; /* byte of the first row */
-	uint64_t header, count, size;
+	uint64_t header, count, broken, size;
 	uint64_t end, line; /* the last row's */
 };
 
@@ -61,15 +64,28 @@ static int make_room(RowList *list, size_t more) {
 	return 0;
 }
 
-int row_list_new(uint64_t header, RowList **ret_list) {
+static void put_dialect(const struct csv_dialect *dialect, uint8_t *at) {
+	at[0] = (uint8_t)dialect->delimiter;
+	at[1] = (uint8_t)dialect->quote;
+	at[2] = (uint8_t)dialect->newline;
+	at[3] = (uint8_t)((dialect->header ? FLAG_NAMES : 0) | (dialect->bom ? FLAG_BOM : 0));
+}
+
+static const struct csv_dialect by_commas = {.delimiter = ',', .quote = '"'};
+
+int row_list_new(uint64_t header, const struct csv_dialect *dialect, RowList **ret_list) {
 	_cleanup_(row_list_freep) RowList *list = calloc(1, sizeof *list);
 	if (!list)
 		return no_memory();
-	int rc = make_room(list, LEB_BYTES_MAX);
+	int rc = make_room(list, LEB_BYTES_MAX + DIALECT_BYTES);
 	if (rc < 0)
 		return rc;
+	list->dialect = dialect ? *dialect : by_commas;
 	list->header = list->end = header;
-	list->used = list->first = put_number(list->packed, header);
+	list->used = put_number(list->packed, header);
+	put_dialect(&list->dialect, list->packed + list->used);
+	list->used += DIALECT_BYTES;
+	list->first = list->used;
 	*ret_list = steal_pointer(&list);
 	return 0;
 }
@@ -110,6 +126,7 @@ int row_list_add(RowList *list, uint64_t offset, uint64_t length, uint64_t line,
 	list->line = line;
 	list->size += length;
 	list->count++;
+	list->broken += count > 0;
 	return 0;
 }
 
@@ -117,8 +134,16 @@ uint64_t row_list_header(const RowList *list) {
 	return list->header;
 }
 
+const struct csv_dialect *row_list_dialect(const RowList *list) {
+	return &list->dialect;
+}
+
 uint64_t row_list_count(const RowList *list) {
 	return list->count;
+}
+
+uint64_t row_list_broken(const RowList *list) {
+	return list->broken;
 }
 
 uint64_t row_list_size(const RowList *list) {
@@ -130,6 +155,25 @@ struct bytes row_list_packed(const RowList *list) {
 }
 
 /* ---- what a worker says ---- */
+
+/* What is shown with it is made of these bytes, so they are such as a table can have. */
+static bool read_dialect(RowList *list, struct bytes packed, size_t *at) {
+	if (packed.size - *at < DIALECT_BYTES)
+		return false;
+	const uint8_t *bytes = packed.data + *at;
+	bool is_delimiter = bytes[0] == 0 || bytes[0] == '\t' || (bytes[0] >= ' ' && bytes[0] < 0x7f);
+	bool is_quote = bytes[1] == '"' || bytes[1] == '\'';
+	if (!is_delimiter || !is_quote || bytes[0] == bytes[1] || bytes[2] > CSV_NEWLINE_CR ||
+	        bytes[3] > (FLAG_NAMES | FLAG_BOM))
+		return false;
+	list->dialect = (struct csv_dialect){.delimiter = (char)bytes[0],
+	        .quote = (char)bytes[1],
+	        .newline = (enum csv_newline)bytes[2],
+	        .header = bytes[3] & FLAG_NAMES,
+	        .bom = bytes[3] & FLAG_BOM};
+	*at += DIALECT_BYTES;
+	return list->header >= (list->dialect.bom ? 3u : 0u);
+}
 
 static bool read_rules(struct bytes packed, size_t *at, uint64_t count, size_t rule_count) {
 	uint64_t below = 0, gap; /* all rules below are behind us */
@@ -155,6 +199,7 @@ static bool read_row(RowList *list, struct bytes packed, size_t *at, uint64_t si
 	list->end += gap + length;
 	list->line += lines;
 	list->size += length;
+	list->broken += count > 0;
 	return ++list->count <= ROW_LIST_ROWS_MAX;
 }
 
@@ -164,8 +209,9 @@ int row_list_parse(struct bytes packed, uint64_t size, size_t rule_count, RowLis
 	size_t at = 0;
 	if (!list)
 		return no_memory();
-	if (packed.size > ROW_LIST_BYTES_MAX || !get_number(packed, &at, &list->header) || list->header > size)
-		return fault(EBADMSG, "%s is too long, or its header is", what);
+	if (packed.size > ROW_LIST_BYTES_MAX || !get_number(packed, &at, &list->header) || list->header > size ||
+	        !read_dialect(list, packed, &at))
+		return fault(EBADMSG, "%s is too long, or its first bytes are not such as a list has", what);
 	list->first = at;
 	list->end = list->header;
 	while (at < packed.size)

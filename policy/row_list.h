@@ -10,13 +10,15 @@
  *
  * Packed (what crosses, and how it is kept: some 8 bytes a row), all numbers LEB128 in the fewest bytes:
  *
- *     header bytes | a row: bytes since the last row's end (or the header's) | length | lines since the last one's |
- *                    how many rules | the first one's index | how many are left out before the next …
+ *     header bytes | delimiter, quote, newline, flags: one byte each | a row: bytes since the last row's end (or the
+ * header's) | length | lines since the last one's | how many rules | the first one's index | how many are left out
+ * before the next …
  */
 #pragma once
 
 #include "crypto/base/bytes.h"
 #include "crypto/base/cleanup.h"
+#include "policy/table/csv.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,8 +30,9 @@
 
 typedef struct RowList RowList;
 
-/* A list without rows; they begin behind `header` bytes (with the byte order mark; 0: none). -ENOMEM. */
-int row_list_new(uint64_t header, RowList **ret_list);
+/* A list without rows; they begin behind `header` bytes (with the byte order mark; 0: none). `dialect` says how the
+ * file is written, for who shows the rows; NULL: by commas. -ENOMEM. */
+int row_list_new(uint64_t header, const struct csv_dialect *dialect, RowList **ret_list);
 void row_list_free(RowList *list);
 DEFINE_CLEANUP(RowList, row_list_free);
 
@@ -41,8 +44,11 @@ int row_list_add(RowList *list, uint64_t offset, uint64_t length, uint64_t line,
 
 /* Bytes before the first row, as row_list_new was told. */
 uint64_t row_list_header(const RowList *list);
-/* How many rows. */
+/* How the file is written; belongs to the list. */
+const struct csv_dialect *row_list_dialect(const RowList *list);
+/* How many rows; and how many of them break a rule. */
 uint64_t row_list_count(const RowList *list);
+uint64_t row_list_broken(const RowList *list);
 /* Of the file: what all rows have together. */
 uint64_t row_list_size(const RowList *list);
 

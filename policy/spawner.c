@@ -56,13 +56,30 @@ static bool write_exactly(int fd, const void *buffer, size_t size) {
 	return true;
 }
 
+/* What the socket holds: the file to its end, or, when it is there twice, that many bytes of it and then as many again.
+ */
+struct stream {
+	bool is_twice;
+	uint64_t size, left;
+};
+
 static ssize_t read_input(void *context, void *buffer, size_t size) {
-	(void)context;
+	struct stream *stream = context;
 	ssize_t got;
+	if (stream->is_twice && size > stream->left)
+		size = (size_t)stream->left;
 	do
 		got = read(0, buffer, size);
 	while (got < 0 && errno == EINTR);
+	if (got > 0 && stream->is_twice)
+		stream->left -= (uint64_t)got;
 	return got < 0 ? -errno : got;
+}
+
+static int read_input_again(void *context) {
+	struct stream *stream = context;
+	stream->left = stream->size;
+	return 0;
 }
 
 /* The references come through one descriptor, in their order; a check may leave out any, or what is left of one. */
@@ -111,7 +128,9 @@ static int answer(const struct check_result *result) {
 	if (rc < 0)
 		return rc;
 	uint32_t length = (uint32_t)size;
-	if (!write_exactly(1, &length, sizeof length) || !write_exactly(1, json, size))
+	struct bytes rows = result->withheld ? row_list_packed(result->withheld) : (struct bytes){0};
+	if (!write_exactly(1, &length, sizeof length) || !write_exactly(1, json, size) ||
+	        !write_exactly(1, rows.data, rows.size))
 		_exit(WORKER_EXIT_PIPE);
 	return 0;
 }
@@ -128,18 +147,20 @@ static int work(check_function *check) {
 	struct check_job job = {0};
 	_cleanup_(check_job_freep) CheckJobMemory *memory = NULL;
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
-	struct check_input input = {.read = read_input};
 	struct check_reference references[CHECK_REFERENCES_MAX];
 	struct reference_reader readers[CHECK_REFERENCES_MAX];
-	struct reference_stream stream = {.job = &job};
+	struct reference_stream references_stream = {.job = &job};
 	int rc = check_job_from_json(bytes_of(text, length), &job, &memory);
 	job.is_confined = true;
 	for (size_t i = 0; i < job.reference_count; i++) {
-		readers[i] = (struct reference_reader){.stream = &stream, .index = i};
+		readers[i] = (struct reference_reader){.stream = &references_stream, .index = i};
 		references[i] = job.references[i];
 		references[i].input = (struct check_input){.read = read_reference, .context = &readers[i]};
 	}
 	job.references = references;
+	struct stream stream = {.is_twice = job.is_twice, .size = job.size, .left = job.size};
+	struct check_input input = {
+	        .read = read_input, .context = &stream, .again = job.is_twice ? read_input_again : NULL};
 	if (rc == 0)
 		rc = check_run(check, &job, &input, NULL, &result);
 	if (rc == -ENOMEM)

@@ -2,9 +2,11 @@
  * spawner: the process that forks workers, and how the daemon talks to it. For worker.c only.
  *
  * A request is one packet on the control socket with four descriptors: the worker's input, its result, its references,
- * and where its end is told. The input begins with a u32 length and that many bytes of job (JSON); then comes the file.
+ * and where its end is told. The input begins with a u32 length and that many bytes of job (JSON); then comes the file;
+ * then, for a job that says so, the file again, as long as the worker reads.
  * The references are those of the job, one behind the other and each just as long as the job says. The result is a u32
- * length and that many bytes of JSON. All integers are the machine's own: both ends are one program.
+ * length and that many bytes of JSON; then, for such a job, perhaps a packed list of rows (row_list.h). All integers
+ * are the machine's own: both ends are one program.
  *
  * Files and references have channels of their own because the worker reads them in an order that only it knows: the
  * file's header, however long, then the references, then the file's rows. The daemon gives each what it takes.
@@ -12,11 +14,12 @@
 #pragma once
 
 #include "policy/check.h"
+#include "policy/lane.h"
 
 #include <sys/types.h>
 
 #define SPAWN_MAGIC 0x57415359u
-#define SPAWN_WORKERS_MAX 64
+#define SPAWN_WORKERS_MAX LANE_MOST
 
 struct spawn_hello {
 	uint32_t magic;

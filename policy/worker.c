@@ -4,13 +4,13 @@
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
 #include "policy/feed.h"
+#include "policy/lane.h"
 #include "policy/sandbox.h"
 #include "policy/spawner.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,35 +24,11 @@
 /* The spawner keeps the time; this is for when the spawner itself hangs. */
 #define GRACE_MS 10000
 
-/* Who waits, on the stack of the thread that does. */
-struct waiter {
-	struct waiter *next;
-	uint32_t user;
-	bool has_turn;
-};
-
-/* A user who has checks running, or was served not long ago. */
-struct share {
-	uint32_t user;
-	unsigned running;
-	uint64_t served; /* the lane's count of turns at the last one; 0: free */
-};
-
-/* A lane lets `most` checks run and the others wait: users in turn, of one user in the order they came. */
-struct lane {
-	unsigned running, most;
-	uint64_t turns;
-	struct waiter *first, **last;
-	struct share shares[SPAWN_WORKERS_MAX];
-};
-
 struct Spawner {
 	int control;
 	pid_t pid;
 	struct spawner_options options;
 	char confinement[128];
-	pthread_mutex_t lock; /* guards the lanes; nothing else is locked while it is held */
-	pthread_cond_t turn;
 	struct lane small, large;
 };
 
@@ -132,12 +108,8 @@ int spawner_start(const struct spawner_options *options, Spawner **ret_spawner) 
 	set_defaults(&s->options);
 	if (s->options.small_workers + s->options.large_workers > SPAWN_WORKERS_MAX)
 		return fault(EINVAL, "at most %d checks can run at once", SPAWN_WORKERS_MAX);
-	s->small.most = s->options.small_workers;
-	s->large.most = s->options.large_workers;
-	s->small.last = &s->small.first;
-	s->large.last = &s->large.first;
-	(void)pthread_mutex_init(&s->lock, NULL);
-	(void)pthread_cond_init(&s->turn, NULL);
+	lane_init(&s->small, s->options.small_workers);
+	lane_init(&s->large, s->options.large_workers);
 	rc = fork_spawner(s);
 	if (rc < 0)
 		return rc;
@@ -164,8 +136,8 @@ void spawner_stop(Spawner *s) {
 	closep(&s->control);
 	if (s->pid > 0)
 		reap(s->pid);
-	(void)pthread_mutex_destroy(&s->lock);
-	(void)pthread_cond_destroy(&s->turn);
+	lane_destroy(&s->small);
+	lane_destroy(&s->large);
 	free(s);
 }
 
@@ -182,86 +154,6 @@ pid_t spawner_pid(const Spawner *s) {
 	return s->pid;
 }
 
-/* ---- lanes ---- */
-
-/* NULL: not served of late. All of these with the lock held. */
-static struct share *share_of(struct lane *lane, uint32_t user) {
-	for (size_t i = 0; i < SPAWN_WORKERS_MAX; i++)
-		if (lane->shares[i].served > 0 && lane->shares[i].user == user)
-			return &lane->shares[i];
-	return NULL;
-}
-
-/* The place of who was served longest ago and has nothing running: there is one, as no more run than there are places.
- */
-static struct share *take_share(struct lane *lane, uint32_t user) {
-	struct share *oldest = NULL;
-	for (size_t i = 0; i < SPAWN_WORKERS_MAX; i++)
-		if (lane->shares[i].running == 0 && (!oldest || lane->shares[i].served < oldest->served))
-			oldest = &lane->shares[i];
-	*oldest = (struct share){.user = user};
-	return oldest;
-}
-
-/* Whose turn it is: of those who may have one more, who has fewest running, then who was served longest ago. */
-static struct waiter **next_waiter(struct lane *lane) {
-	static const struct share none = {.running = 0};
-	unsigned cap = lane->most > 1 ? lane->most - 1 : 1;
-	const struct share *best = NULL;
-	struct waiter **chosen = NULL;
-	for (struct waiter **slot = &lane->first; *slot; slot = &(*slot)->next) {
-		const struct share *share = share_of(lane, (*slot)->user);
-		share = share ? share : &none;
-		bool is_better = !best || share->running < best->running ||
-		                 (share->running == best->running && share->served < best->served);
-		if (share->running >= cap || !is_better)
-			continue;
-		best = share;
-		chosen = slot;
-	}
-	return chosen;
-}
-
-static void give_turns(Spawner *s, struct lane *lane) {
-	struct waiter **slot;
-	while (lane->running < lane->most && (slot = next_waiter(lane))) {
-		struct waiter *waiter = *slot;
-		struct share *share = share_of(lane, waiter->user);
-		share = share ? share : take_share(lane, waiter->user);
-		share->running++;
-		share->served = ++lane->turns;
-		lane->running++;
-		*slot = waiter->next;
-		if (!*slot)
-			lane->last = slot;
-		waiter->has_turn = true;
-	}
-	(void)pthread_cond_broadcast(&s->turn);
-}
-
-static struct lane *enter_lane(Spawner *s, const struct check_request *request) {
-	struct lane *lane = check_job_bytes(request->job) < SPAWNER_SMALL_BYTES ? &s->small : &s->large;
-	struct waiter waiter = {.user = request->user};
-	(void)pthread_mutex_lock(&s->lock);
-	*lane->last = &waiter;
-	lane->last = &waiter.next;
-	give_turns(s, lane);
-	while (!waiter.has_turn)
-		(void)pthread_cond_wait(&s->turn, &s->lock);
-	(void)pthread_mutex_unlock(&s->lock);
-	return lane;
-}
-
-static void leave_lane(Spawner *s, struct lane *lane, uint32_t user) {
-	(void)pthread_mutex_lock(&s->lock);
-	struct share *share = share_of(lane, user);
-	if (share) /* there is one for each that runs */
-		share->running--;
-	lane->running--;
-	give_turns(s, lane);
-	(void)pthread_mutex_unlock(&s->lock);
-}
-
 /* ---- one job ---- */
 
 struct job {
@@ -272,8 +164,9 @@ struct job {
 	int result, status; /* our ends; -1 when done with */
 	struct sha256 hash;
 	uint64_t size;
+	bool is_again; /* the file is read for the second time */
 	uint8_t *answer;
-	size_t answer_size;
+	size_t answer_size, answer_room;
 	struct spawn_status end;
 	bool is_late;
 };
@@ -294,7 +187,8 @@ static uint64_t half_of_memory(void) {
 
 static void set_limits(const Spawner *s, struct job *job) {
 	uint64_t size = check_job_bytes(job->request->job);
-	uint64_t seconds = s->options.seconds + (size >> 20);
+	unsigned passes = job->request->input.again ? 2 : 1;
+	uint64_t seconds = s->options.seconds + (size >> 20) * passes;
 	uint64_t most = half_of_memory();
 	uint64_t memory = size > most / 4 ? most : s->options.memory_bytes + 4 * size;
 	if (memory > most)
@@ -309,23 +203,34 @@ static ssize_t read_file(void *context, void *buffer, size_t size) {
 	struct job *job = context;
 	const struct check_input *input = &job->request->input;
 	ssize_t got = input->read(input->context, buffer, size);
-	if (got <= 0)
+	if (got <= 0 || job->is_again)
 		return got;
 	job->size += (uint64_t)got;
 	sha256_update(&job->hash, bytes_of(buffer, (size_t)got));
 	return got;
 }
 
+/* Of a file that is not as long as was said the worker could not tell where it begins again: it finds an end. */
+static int read_file_again(void *context) {
+	struct job *job = context;
+	const struct check_input *input = &job->request->input;
+	job->is_again = true;
+	return job->size == job->request->job->size ? input->again(input->context) : 0;
+}
+
 /* What comes first is the job, with its length. */
 static int begin_feeds(struct job *job) {
 	_cleanup_(freep) char *json = NULL;
 	size_t size;
-	int rc = check_job_to_json(job->request->job, &json, &size);
+	struct check_job said = *job->request->job;
+	said.is_twice = job->request->input.again != NULL;
+	int rc = check_job_to_json(&said, &json, &size);
 	if (rc < 0)
 		return rc;
+	job->answer_room = CHECK_RESULT_MAX + 8 + (said.is_twice ? ROW_LIST_BYTES_MAX : 0);
 	uint32_t length = (uint32_t)size;
 	_cleanup_(freep) uint8_t *first = malloc(sizeof length + size);
-	job->answer = malloc(CHECK_RESULT_MAX + 8);
+	job->answer = malloc(job->answer_room);
 	if (!first || !job->answer)
 		return fault(ENOMEM, "no memory for a check");
 	memcpy(first, &length, sizeof length);
@@ -333,7 +238,8 @@ static int begin_feeds(struct job *job) {
 	job->file.is_read_whole = true; /* its hash belongs into the verdict */
 	job->queue.job = job->request->job;
 	rc = feed_begin(&job->file, bytes_of(first, sizeof length + size),
-	        (struct check_input){.read = read_file, .context = job});
+	        (struct check_input){
+	                .read = read_file, .context = job, .again = said.is_twice ? read_file_again : NULL});
 	return rc < 0 ? rc : feed_begin(&job->references, bytes_of(NULL, 0), reference_queue_input(&job->queue));
 }
 
@@ -386,7 +292,7 @@ static void stop_feeding(struct job *job) {
 }
 
 static void take_answer(struct job *job) {
-	size_t room = CHECK_RESULT_MAX + 8 - job->answer_size;
+	size_t room = job->answer_room - job->answer_size;
 	ssize_t got = room > 0 ? read(job->result, job->answer + job->answer_size, room) : 0;
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -479,17 +385,37 @@ static int say_exit(const struct job *job, int status, struct check_result **ret
 	return check_result_error(ret_result, "the check ended without an answer (exit status %d)", status);
 }
 
-static int say_answer(const struct job *job, struct check_result **ret_result) {
+/* What stands behind the result: the rows that are to be withheld, of a file that was there twice and that failed. */
+static int take_rows(const struct job *job, struct bytes packed, struct check_result *result) {
+	if (packed.size == 0)
+		return 0;
+	if (!job->request->input.again || result->outcome != OUTCOME_FAILED)
+		return fault(EBADMSG, "it is longer than it says");
+	return row_list_parse(packed, job->size, result->rule_count, &result->withheld);
+}
+
+static int read_answer(const struct job *job, struct check_result **ret_result) {
 	uint32_t length;
-	if (job->answer_size < sizeof length)
-		return check_result_error(ret_result, "the check ended without an answer");
 	memcpy(&length, job->answer, sizeof length);
+	const uint8_t *json = job->answer + sizeof length;
+	size_t size = job->answer_size - sizeof length;
+	if (length > size)
+		return fault(EBADMSG, "it is not as long as it says");
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
-	int rc = -EBADMSG;
-	if (length == job->answer_size - sizeof length)
-		rc = check_result_from_json(bytes_of(job->answer + sizeof length, length), &result);
-	else
-		(void)fault(EBADMSG, "it is not as long as it says");
+	int rc = check_result_from_json(bytes_of(json, length), &result);
+	if (rc >= 0)
+		rc = take_rows(job, bytes_of(json + length, size - length), result);
+	if (rc < 0)
+		return rc;
+	*ret_result = steal_pointer(&result);
+	return 0;
+}
+
+static int say_answer(const struct job *job, struct check_result **ret_result) {
+	if (job->answer_size < sizeof(uint32_t))
+		return check_result_error(ret_result, "the check ended without an answer");
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	int rc = read_answer(job, &result);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc < 0)
@@ -555,9 +481,10 @@ static int run(Spawner *s, struct job *job, struct check_outcome *ret_outcome) {
 
 int spawner_check(Spawner *s, const struct check_request *request, struct check_outcome *ret_outcome) {
 	struct job job = {.request = request, .file = {.fd = -1}, .references = {.fd = -1}, .result = -1, .status = -1};
-	struct lane *lane = enter_lane(s, request);
+	struct lane *lane = check_job_bytes(request->job) < SPAWNER_SMALL_BYTES ? &s->small : &s->large;
+	lane_enter(lane, request->user);
 	int rc = run(s, &job, ret_outcome);
 	free_job(&job);
-	leave_lane(s, lane, request->user);
+	lane_leave(lane, request->user);
 	return rc;
 }

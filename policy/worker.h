@@ -59,9 +59,11 @@ pid_t spawner_pid(const Spawner *spawner);
 
 struct check_request {
 	const struct check_job *job;
-	struct check_input input; /* called in the caller's thread until it says 0; so are the job's references', as far
-	                             as the worker takes what they give */
-	uint32_t user;            /* for whom: users take turns */
+	/* Called in the caller's thread until it says 0; so are the job's references', as far as the worker takes what
+	 * they give. With `again`, the worker may read all of it a second time to tell rows apart, and job->size must
+	 * be how long it is; it does so for a file that fails only. */
+	struct check_input input;
+	uint32_t user; /* for whom: users take turns */
 	/* NULL, or asked all the time that the check takes: a negative answer ends it, and is the call's. */
 	int (*interrupted)(void *arg);
 	void *interrupted_arg;
@@ -69,7 +71,7 @@ struct check_request {
 
 struct check_outcome {
 	struct check_result *result; /* the caller's */
-	uint8_t sha256[32];          /* of all that the input gave */
+	uint8_t sha256[32];          /* of all that the input gave, the first time */
 	uint64_t size;
 };
 

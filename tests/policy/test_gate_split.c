@@ -11,7 +11,7 @@ static const char rest[] = "a;b\n1;good\n4;good\n";
 /* Rows 2, 3 and 5, of which the last has no newline. */
 static RowList *evil_rows(void) {
 	RowList *list = NULL;
-	assert_int_equal(row_list_new(4, &list), 0);
+	assert_int_equal(row_list_new(4, NULL, &list), 0);
 	assert_int_equal(row_list_add(list, 11, 7, 3, NULL, 0), 0);
 	assert_int_equal(row_list_add(list, 18, 7, 4, NULL, 0), 0);
 	assert_int_equal(row_list_add(list, 32, 6, 6, NULL, 0), 0);
@@ -79,7 +79,7 @@ static void a_file_is_published_without_some_rows(void **state) {
 static void a_list_without_rows_leaves_nothing_out(void **state) {
 	struct world *w = *state;
 	_cleanup_(row_list_freep) RowList *rows = NULL;
-	assert_int_equal(row_list_new(4, &rows), 0);
+	assert_int_equal(row_list_new(4, NULL, &rows), 0);
 	apply(w, policy_yaml);
 	struct node node = put_unjudged(w, "Landing/other/a.csv", table);
 	assert_int_equal(publish_without(w, &node, rows, false), 0);
@@ -112,7 +112,7 @@ static void rows_lie_across_pieces_and_holes(void **state) {
 	assert_int_equal(content_seal(content, ORIGIN_WRITE, 0, NULL, NULL, NULL, &sealed), 0);
 	assert_int_equal(content_open(w->store, make_name(w, "Landing/other/copy.csv"), 0, &copy), 0);
 	_cleanup_(row_list_freep) RowList *rows = NULL;
-	assert_int_equal(row_list_new(10, &rows), 0);
+	assert_int_equal(row_list_new(10, NULL, &rows), 0);
 	size_t size = 10;
 	memcpy(expected, whole, size);
 	for (size_t at = 10, n = 0; at < sizeof whole; n++) {

@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 static const size_t broken[] = {0, 3, 200};
+static const struct csv_dialect by_semicolons = {
+        .delimiter = ';', .quote = '\'', .newline = CSV_NEWLINE_CRLF, .header = true, .bom = true};
 
 static int note_rule(void *arg, size_t rule) {
 	size_t **to = arg;
@@ -23,7 +25,7 @@ static int note_rule(void *arg, size_t rule) {
 /* Rows at 10 (20 bytes, line 2, three rules), 30 (5 bytes, line 3, none) and 1000 (1 byte, line 70, one). */
 static RowList *three_rows(void) {
 	RowList *list = NULL;
-	assert_int_equal(row_list_new(8, &list), 0);
+	assert_int_equal(row_list_new(8, &by_semicolons, &list), 0);
 	assert_int_equal(row_list_add(list, 10, 20, 2, broken, 3), 0);
 	assert_int_equal(row_list_add(list, 30, 5, 3, NULL, 0), 0);
 	assert_int_equal(row_list_add(list, 1000, 1, 70, broken + 1, 1), 0);
@@ -35,7 +37,9 @@ static void expect_three_rows(const RowList *list) {
 	struct listed_row row;
 	size_t rules[8], *to = rules;
 	assert_int_equal(row_list_header(list), 8);
+	assert_memory_equal(row_list_dialect(list), &by_semicolons, sizeof by_semicolons);
 	assert_int_equal(row_list_count(list), 3);
+	assert_int_equal(row_list_broken(list), 2);
 	assert_int_equal(row_list_size(list), 26);
 	assert_true(row_list_next(list, &cursor, &row));
 	assert_true(row.offset == 10 && row.length == 20 && row.line == 2 && row.rule_count == 3);
@@ -74,7 +78,7 @@ static void a_list_without_rows_has_none(void **state) {
 	_cleanup_(row_list_freep) RowList *again = NULL;
 	struct row_cursor cursor = {0};
 	struct listed_row row;
-	assert_int_equal(row_list_new(300, &list), 0);
+	assert_int_equal(row_list_new(300, NULL, &list), 0);
 	assert_false(row_list_next(list, &cursor, &row));
 	assert_int_equal(row_list_parse(row_list_packed(list), 300, 0, &again), 0);
 	assert_int_equal(row_list_header(again), 300);
@@ -85,7 +89,7 @@ static void what_does_not_come_behind_the_last_row_is_not_added(void **state) {
 	(void)state;
 	_cleanup_(row_list_freep) RowList *list = NULL;
 	static const size_t twice[] = {4, 4};
-	assert_int_equal(row_list_new(8, &list), 0);
+	assert_int_equal(row_list_new(8, &by_semicolons, &list), 0);
 	assert_int_equal(row_list_add(list, 7, 2, 1, NULL, 0), -EINVAL); /* the header's */
 	assert_int_equal(row_list_add(list, 8, 0, 1, NULL, 0), -EINVAL);
 	assert_int_equal(row_list_add(list, 8, UINT64_MAX, 1, NULL, 0), -EINVAL);
@@ -102,29 +106,39 @@ static int parse(const void *packed, size_t size, uint64_t file, size_t rules) {
 	row_list_free(list);
 	return rc;
 }
+#define DIALECT ';', '"', 0, 1
 #define PARSE(file, rules, ...) \
 	parse((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), file, rules)
 
 static void a_worker_is_not_believed(void **state) {
 	(void)state;
-	assert_int_equal(PARSE(100, 2, 8, 2, 10, 1, 1, 1), 0);
-	assert_int_equal(PARSE(20, 2, 8, 2, 10, 1, 1, 1), 0);         /* to the file's last byte */
-	assert_int_equal(PARSE(19, 2, 8, 2, 10, 1, 1, 1), -EBADMSG);  /* and one more */
-	assert_int_equal(PARSE(100, 2, 101), -EBADMSG);               /* a header longer than the file */
-	assert_int_equal(PARSE(100, 2, 8, 2, 0, 1, 0), -EBADMSG);     /* a row of nothing */
-	assert_int_equal(PARSE(100, 2, 8, 2, 10, 0, 0), -EBADMSG);    /* two rows on one line */
-	assert_int_equal(PARSE(100, 2, 8, 2, 10, 102, 0), -EBADMSG);  /* more lines than bytes */
-	assert_int_equal(PARSE(100, 2, 8, 2, 10, 1, 1, 2), -EBADMSG); /* a rule that there is not */
-	assert_int_equal(PARSE(100, 2, 8, 2, 10, 1, 2, 0, 1), -EBADMSG);
-	assert_int_equal(PARSE(100, 2, 8, 2, 10, 1, 3, 0, 0, 0), -EBADMSG); /* more rules than there are */
-	assert_int_equal(PARSE(100, 2, 8, 2, 10, 1), -EBADMSG);             /* cut off */
-	assert_int_equal(PARSE(100, 2, 8, 2, 10, 1, 1), -EBADMSG);
-	assert_int_equal(PARSE(100, 2, 8, 0x82, 0, 10, 1, 0), -EBADMSG); /* 2 in more bytes than it needs */
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 10, 1, 1, 1), 0);
+	assert_int_equal(PARSE(20, 2, 8, DIALECT, 2, 10, 1, 1, 1), 0);         /* to the file's last byte */
+	assert_int_equal(PARSE(19, 2, 8, DIALECT, 2, 10, 1, 1, 1), -EBADMSG);  /* and one more */
+	assert_int_equal(PARSE(100, 2, 101, DIALECT), -EBADMSG);               /* a header longer than the file */
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 0, 1, 0), -EBADMSG);     /* a row of nothing */
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 10, 0, 0), -EBADMSG);    /* two rows on one line */
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 10, 102, 0), -EBADMSG);  /* more lines than bytes */
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 10, 1, 1, 2), -EBADMSG); /* a rule that there is not */
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 10, 1, 2, 0, 1), -EBADMSG);
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 10, 1, 3, 0, 0, 0), -EBADMSG); /* more rules than there are */
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 10, 1), -EBADMSG);             /* cut off */
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 2, 10, 1, 1), -EBADMSG);
+	assert_int_equal(PARSE(100, 2, 8, DIALECT, 0x82, 0, 10, 1, 0), -EBADMSG); /* 2 in more bytes than it needs */
 	assert_int_equal(parse("", 0, 100, 2), -EBADMSG);
+	assert_int_equal(PARSE(100, 2, 8, ';', '"', 0), -EBADMSG); /* no whole dialect, or none that a table has */
+	assert_int_equal(PARSE(100, 2, 8, '\n', '"', 0, 0), -EBADMSG);
+	assert_int_equal(PARSE(100, 2, 8, '"', '"', 0, 0), -EBADMSG);
+	assert_int_equal(PARSE(100, 2, 8, ';', 'x', 0, 0), -EBADMSG);
+	assert_int_equal(PARSE(100, 2, 8, ';', '"', 3, 0), -EBADMSG);
+	assert_int_equal(PARSE(100, 2, 8, ';', '"', 0, 4), -EBADMSG);
+	assert_int_equal(PARSE(100, 2, 2, ';', '"', 0, 2), -EBADMSG); /* a byte order mark of two bytes */
 	/* 2^64, and a gap that wraps around */
 	assert_int_equal(PARSE(100, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2), -EBADMSG);
-	assert_int_equal(PARSE(100, 2, 8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 10, 1, 0), -EBADMSG);
-	assert_int_equal(PARSE(100, 2, 8, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, 0), -EBADMSG);
+	assert_int_equal(
+	        PARSE(100, 2, 8, DIALECT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 10, 1, 0), -EBADMSG);
+	assert_int_equal(
+	        PARSE(100, 2, 8, DIALECT, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1, 0), -EBADMSG);
 }
 
 static void the_list_has_an_end(void **state) {
@@ -132,7 +146,7 @@ static void the_list_has_an_end(void **state) {
 	_cleanup_(row_list_freep) RowList *list = NULL;
 	_cleanup_(row_list_freep) RowList *again = NULL;
 	uint64_t at = 0;
-	assert_int_equal(row_list_new(0, &list), 0);
+	assert_int_equal(row_list_new(0, NULL, &list), 0);
 	for (; at < ROW_LIST_ROWS_MAX; at++)
 		if (row_list_add(list, 2 * at, 1, at + 1, NULL, 0) < 0)
 			fail_msg("row %u: %s", (unsigned)at, fault_message());
@@ -148,7 +162,7 @@ static void many_rules_fill_it_too(void **state) {
 	int rc = 0;
 	for (size_t i = 0; i < 4096; i++)
 		all[i] = i;
-	assert_int_equal(row_list_new(0, &list), 0);
+	assert_int_equal(row_list_new(0, NULL, &list), 0);
 	for (uint64_t at = 0; rc == 0 && at < ROW_LIST_ROWS_MAX; at++)
 		rc = row_list_add(list, at, 1, at + 1, all, 4096);
 	assert_int_equal(rc, -E2BIG);
