@@ -213,6 +213,7 @@ static int read_keep(struct reading *r, const Node *value, void *target) {
 }
 
 static int read_on_failure(struct reading *r, const Node *value, void *target) {
+	(void)r;
 	static const char *const words[] = {"refuse", "split", NULL};
 	struct policy_dataset *dataset = target;
 	unsigned choice;
@@ -220,7 +221,7 @@ static int read_on_failure(struct reading *r, const Node *value, void *target) {
 	if (rc < 0)
 		return rc;
 	dataset->on_failure = choice == 0 ? POLICY_REFUSE : POLICY_SPLIT;
-	return choice == 0 ? 0 : not_yet(r, value, dataset, "on_failure: split");
+	return 0;
 }
 
 static int read_on_recheck(struct reading *r, const Node *value, void *target) {

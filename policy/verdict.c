@@ -38,7 +38,24 @@ void verdict_free(struct verdict *verdict) {
 	free(verdict->ruleset_file);
 	free(verdict->engine);
 	check_result_free(verdict->check);
+	verdict_split_free(verdict->split);
+	verdict_waiver_free(verdict->waiver);
 	free(verdict);
+}
+
+void verdict_split_free(struct verdict_split *split) {
+	if (!split)
+		return;
+	check_result_free(split->check);
+	free(split);
+}
+
+void verdict_waiver_free(struct verdict_waiver *waiver) {
+	if (!waiver)
+		return;
+	free(waiver->reason);
+	free(waiver->by);
+	free(waiver);
 }
 
 static int copy_dataset(struct verdict *verdict, const struct policy_dataset *dataset) {
@@ -162,6 +179,32 @@ static json_t *references_json(const struct verdict *verdict) {
 	return steal_pointer(&list);
 }
 
+static json_t *split_json(const struct verdict_split *split) {
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_object_set_new(object, "check", check_result_json(split->check)) == 0 &&
+	            json_object_set_new(object, "quarantine", content_json(&split->quarantine)) == 0 &&
+	            json_put_count(object, "rows_in", split->rows_in) &&
+	            json_put_count(object, "rows_out", split->rows_out) &&
+	            json_put_count(object, "rows_quarantined", split->rows_quarantined);
+	return done ? steal_pointer(&object) : NULL;
+}
+
+static json_t *waiver_json(const struct verdict_waiver *waiver) {
+	_cleanup_(json_decrefp) json_t *object = json_object();
+	bool done = object && json_put_text(object, "by", waiver->by) &&
+	            json_put_count(object, "quarantine", waiver->quarantine) &&
+	            json_put_text(object, "reason", waiver->reason) && json_put_count(object, "uid", waiver->uid) &&
+	            put_time(object, "until", waiver->until_ns);
+	return done ? steal_pointer(&object) : NULL;
+}
+
+/* Keys that are there only when there is something to say: older verdicts stay the bytes that they are. */
+static bool put_more(json_t *object, const struct verdict *verdict) {
+	if (verdict->split && json_object_set_new(object, "split", split_json(verdict->split)) != 0)
+		return false;
+	return !verdict->waiver || json_object_set_new(object, "waiver", waiver_json(verdict->waiver)) == 0;
+}
+
 static bool put_parts(json_t *object, const struct verdict *verdict) {
 	json_t *output = verdict->has_output ? content_json(&verdict->output) : json_null();
 	return json_object_set_new(object, "output", output) == 0 &&
@@ -180,7 +223,8 @@ int verdict_to_json(const struct verdict *verdict, char **ret_json, size_t *ret_
 	            put_path(object, verdict->path) && json_put_text(object, "dataset", verdict->dataset) &&
 	            json_put_text(object, "engine", verdict->engine) &&
 	            json_put_text(object, "outcome", verdict_word(verdict)) && put_parts(object, verdict) &&
-	            put_time(object, "clock", verdict->clock_ns) && put_time(object, "started", verdict->started_ns) &&
+	            put_more(object, verdict) && put_time(object, "clock", verdict->clock_ns) &&
+	            put_time(object, "started", verdict->started_ns) &&
 	            put_time(object, "finished", verdict->finished_ns);
 	if (!done)
 		return fault(EINVAL,
@@ -257,6 +301,56 @@ static int read_check(const json_t *object, struct verdict *verdict) {
 	return rc < 0 ? rc : check_result_read_json(check, &verdict->check);
 }
 
+static int read_split(const json_t *object, struct verdict *verdict) {
+	const json_t *split, *check;
+	if (!json_object_get(object, "split"))
+		return 0;
+	struct verdict_split *to = verdict->split = calloc(1, sizeof *to);
+	if (!to)
+		return no_memory();
+	int rc = json_strict_object(object, "split", &split);
+	if (rc < 0 || (rc = json_strict_object(split, "check", &check)) < 0 ||
+	        (rc = check_result_read_json(check, &to->check)) < 0 ||
+	        (rc = read_content(split, "quarantine", &to->quarantine)) < 0 ||
+	        (rc = json_strict_count(split, "rows_in", &to->rows_in)) < 0 ||
+	        (rc = json_strict_count(split, "rows_out", &to->rows_out)) < 0)
+		return rc;
+	return json_strict_count(split, "rows_quarantined", &to->rows_quarantined);
+}
+
+static int read_waiver(const json_t *object, struct verdict *verdict) {
+	const json_t *waiver;
+	uint64_t uid;
+	if (!json_object_get(object, "waiver"))
+		return 0;
+	struct verdict_waiver *to = verdict->waiver = calloc(1, sizeof *to);
+	if (!to)
+		return no_memory();
+	int rc = json_strict_object(object, "waiver", &waiver);
+	if (rc < 0 || (rc = json_strict_text(waiver, "by", &to->by)) < 0 ||
+	        (rc = json_strict_count(waiver, "quarantine", &to->quarantine)) < 0 ||
+	        (rc = json_strict_text(waiver, "reason", &to->reason)) < 0 ||
+	        (rc = json_strict_count(waiver, "uid", &uid)) < 0)
+		return rc;
+	if (uid > UINT32_MAX)
+		return fault(EBADMSG, "the waiver's uid is none");
+	to->uid = (uint32_t)uid;
+	return read_time(waiver, "until", &to->until_ns);
+}
+
+/* What speaks against itself is no verdict. */
+static int check_more(const struct verdict *verdict) {
+	const struct verdict_split *split = verdict->split;
+	if (split && (verdict->check->outcome != OUTCOME_PASSED || split->check->outcome != OUTCOME_FAILED ||
+	                     !verdict->has_output || split->rows_quarantined == 0 ||
+	                     split->rows_quarantined > split->rows_in ||
+	                     split->rows_out != split->rows_in - split->rows_quarantined))
+		return fault(EBADMSG, "what it says of withheld rows does not add up");
+	if (verdict->waiver && (verdict->check->outcome == OUTCOME_PASSED || !verdict->has_output || split))
+		return fault(EBADMSG, "it waives what needs no waiver, or lets nothing out");
+	return 0;
+}
+
 static int read_fields(const json_t *object, struct verdict *verdict) {
 	int64_t format;
 	int rc = json_strict_int(object, "format", &format);
@@ -280,7 +374,10 @@ static int read_fields(const json_t *object, struct verdict *verdict) {
 	        (rc = read_time(object, "started", &verdict->started_ns)) < 0 ||
 	        (rc = read_time(object, "finished", &verdict->finished_ns)) < 0)
 		return rc;
-	return read_check(object, verdict);
+	if ((rc = read_check(object, verdict)) < 0 || (rc = read_split(object, verdict)) < 0 ||
+	        (rc = read_waiver(object, verdict)) < 0)
+		return rc;
+	return check_more(verdict);
 }
 
 int verdict_from_json(struct bytes json, struct verdict **ret_verdict) {
@@ -292,7 +389,7 @@ int verdict_from_json(struct bytes json, struct verdict **ret_verdict) {
 	int rc = verdict_new(&verdict);
 	if (rc < 0)
 		return rc;
-	if ((rc = json_strict_parse(json, what, VERDICT_JSON_MAX, CHECK_ELEMENTS_MAX + 1000, &object)) < 0 ||
+	if ((rc = json_strict_parse(json, what, VERDICT_JSON_MAX, 2 * CHECK_ELEMENTS_MAX + 1000, &object)) < 0 ||
 	        (rc = read_fields(object, verdict)) < 0 || (rc = verdict_to_json(verdict, &again, &size)) < 0 ||
 	        (rc = json_strict_same(json, again, size, what)) < 0)
 		return rc == -ENOMEM ? rc : fault_while(-EBADMSG, "%s", what);
@@ -341,5 +438,7 @@ int verdict_verify(struct bytes json, const uint8_t signature[static SIGN_SIGNAT
 const char *verdict_word(const struct verdict *verdict) {
 	if (!verdict || !verdict->check)
 		return outcome_word(OUTCOME_NONE);
+	if (verdict->waiver)
+		return "waived";
 	return outcome_word(verdict->check->outcome);
 }

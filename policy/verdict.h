@@ -13,6 +13,16 @@
  * A path that is not UTF-8 stands as "path_hex" instead of "path". "job" is check_job_hash(): what the check went by,
  * the history that rules looked back on and, if they look at it, the clock included; verdicts from before there was a
  * history have none. `check` has "analyzers" where there are any.
+ *
+ * Two further keys stand only where there is something to say. Of a file of which rows were withheld, `check` is about
+ * what was published (so it passed), and
+ *
+ *     "split":{"check":{…of all rows: failed},"quarantine":{"sha256":"…","size":…},"rows_in":100,"rows_out":97,
+ *              "rows_quarantined":3}
+ *
+ * Of a file that a steward let pass, `check` is what it came to (failed or error), "outcome" is "waived", and
+ *
+ *     "waiver":{"by":"anna","quarantine":7,"reason":"…","uid":1000,"until":"…Z"}
  */
 #pragma once
 
@@ -22,7 +32,7 @@
 #define VERDICT_FORMAT 1
 #define VERDICT_HASH_BYTES 32
 #define VERDICT_VAULT_ID_BYTES 16
-#define VERDICT_JSON_MAX (CHECK_RESULT_MAX + (1u << 20))
+#define VERDICT_JSON_MAX (2 * CHECK_RESULT_MAX + (1u << 20))
 #define VERDICT_REFERENCES_MAX 64
 
 struct verdict_content {
@@ -34,6 +44,22 @@ struct verdict_reference {
 	char *alias;
 	char *path;
 	uint8_t sha256[VERDICT_HASH_BYTES];
+};
+
+/* Some rows were withheld. */
+struct verdict_split {
+	struct check_result *check; /* of all rows; owned */
+	uint64_t rows_in, rows_out, rows_quarantined;
+	struct verdict_content quarantine; /* the CSV with the rows withheld */
+};
+
+/* A steward answers for it. Texts are owned. */
+struct verdict_waiver {
+	char *reason;
+	char *by; /* the steward's name, as it was known */
+	uint32_t uid;
+	uint64_t quarantine; /* where it was held */
+	int64_t until_ns;
 };
 
 /* Owns all it points to. Times are nanoseconds since 1970, UTC; written with microseconds. */
@@ -55,7 +81,9 @@ struct verdict {
 	int64_t clock_ns;
 	int64_t started_ns, finished_ns;
 	char *engine;
-	struct check_result *check; /* outcome, reason, rules, metrics */
+	struct check_result *check;    /* outcome, reason, rules, metrics */
+	struct verdict_split *split;   /* NULL: published whole, or not */
+	struct verdict_waiver *waiver; /* NULL: none */
 };
 
 /* An empty verdict, the caller's; freed with the result that it holds. -ENOMEM. */
@@ -63,6 +91,10 @@ int verdict_new(struct verdict **ret_verdict);
 void verdict_free(struct verdict *verdict);
 typedef struct verdict Verdict;
 DEFINE_CLEANUP(Verdict, verdict_free);
+
+/* Both accept NULL. */
+void verdict_split_free(struct verdict_split *split);
+void verdict_waiver_free(struct verdict_waiver *waiver);
 
 /* Copies what the policy and the dataset say into a new verdict; `result` is taken over on success. */
 int verdict_make(const uint8_t vault[static VERDICT_VAULT_ID_BYTES], const char *path, const Policy *policy,
@@ -86,5 +118,5 @@ int verdict_verify(struct bytes json, const uint8_t signature[static SIGN_SIGNAT
  */
 int verdict_text(const struct verdict *verdict, char **ret_text);
 
-/* One word: none, pending, passed, failed, error. A missing verdict (NULL) is none. */
+/* One word: none, pending, passed, failed, error, or waived. A missing verdict (NULL) is none. */
 const char *verdict_word(const struct verdict *verdict);

@@ -6,6 +6,7 @@
  *                 ▼
  *     read Landing ──┬─► Raw's draft ─► same bytes as Raw has: a delivery; else a version
  *                    └─► worker ──────► verdict ─► publish or quarantine ─► job_finish
+ *                                  └──► some rows ─► split.c: quarantine ─► publish the rest ─► job_finish
  *
  * A crash anywhere leaves the job `running`, which recovery queues again; doing all of it twice ends the same.
  */
@@ -317,8 +318,11 @@ static int capture_and_check(Gate *gate, const struct arrival *a, struct judgeme
 	if (rc >= 0 && raw)
 		rc = content_touch(raw);
 	struct gate_reader reader = {.source = source, .copy = raw, .watch = j->watch};
+	struct check_input input = {.read = gate_read,
+	        .context = &reader,
+	        .again = j->dataset->on_failure == POLICY_SPLIT ? gate_read_again : NULL};
 	if (rc >= 0)
-		rc = judge_check(gate, j, (struct check_input){.read = gate_read, .context = &reader}, a->size);
+		rc = judge_check(gate, j, input, a->size);
 	if (rc >= 0 && raw)
 		rc = keep_in_raw(gate, a, place, raw, j->checked.sha256);
 	if (rc < 0 && raw)
@@ -328,26 +332,37 @@ static int capture_and_check(Gate *gate, const struct arrival *a, struct judgeme
 
 /* ---- the whole job ---- */
 
-static int decide(Gate *gate, struct arrival *a, struct judgement *j, const struct raw_place *place) {
+/* Stores the verdict; a refusal ends the job. */
+static int record(Gate *gate, const struct arrival *a, struct judgement *j, const struct raw_place *place,
+        uint64_t *ret_verdict, enum outcome *ret_outcome) {
 	Meta *m = store_meta(gate->store);
-	uint8_t sha256[32];
-	memcpy(sha256, j->checked.sha256, sizeof sha256);
-	uint64_t verdict;
-	enum outcome outcome;
 	struct withdrawn withdrawn;
 	meta_begin(m);
-	int rc = judge_record(gate, m, j, place->node, place->version, &verdict, &outcome);
-	bool takes_out = rc >= 0 && outcome == OUTCOME_FAILED && a->job.kind == JOB_RECHECK && j->dataset->withdraw;
+	int rc = judge_record(gate, m, j, place->node, place->version, ret_verdict, ret_outcome);
+	bool takes_out =
+	        rc >= 0 && *ret_outcome == OUTCOME_FAILED && a->job.kind == JOB_RECHECK && j->dataset->withdraw;
 	if (takes_out) {
-		rc = recheck_withdraw(m, j, verdict, &withdrawn);
+		rc = recheck_withdraw(m, j, *ret_verdict, &withdrawn);
 		takes_out = rc >= 0;
 		rc = rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
 	}
-	if (rc >= 0 && outcome != OUTCOME_PASSED)
-		rc = job_finish(m, a->job.id, verdict);
+	if (rc >= 0 && *ret_outcome != OUTCOME_PASSED)
+		rc = job_finish(m, a->job.id, *ret_verdict);
 	rc = meta_end(m, rc);
 	if (rc >= 0 && takes_out)
 		recheck_withdrawn(gate, &withdrawn);
+	return rc;
+}
+
+static int decide(Gate *gate, struct arrival *a, struct judgement *j, const struct raw_place *place) {
+	_cleanup_(split_release) struct split part = {0};
+	uint8_t sha256[32];
+	uint64_t verdict = 0;
+	enum outcome outcome = OUTCOME_PASSED;
+	memcpy(sha256, j->checked.sha256, sizeof sha256);
+	int rc = j->checked.result->withheld ? split(gate, j, place->node, place->version, &part) : 0;
+	if (rc >= 0 && !part.without)
+		rc = record(gate, a, j, place, &verdict, &outcome);
 	if (rc < 0 || outcome != OUTCOME_PASSED)
 		return rc;
 	struct publication p = {
@@ -355,9 +370,10 @@ static int decide(Gate *gate, struct arrival *a, struct judgement *j, const stru
 	        .source_version = place->version,
 	        .like_node = a->job.node, /* Raw's mode says that nobody writes there */
 	        .below = a->below,
-	        .verdict = verdict,
+	        .verdict = part.without ? part.verdict : verdict,
 	        .policy = j->policy->number,
-	        .sha256 = sha256,
+	        .without = part.without,
+	        .sha256 = part.without ? part.sha256 : sha256,
 	        .actor = a->actor,
 	        .job = a->job.id,
 	        .watch = j->watch,
@@ -435,7 +451,7 @@ static int run(Gate *gate, struct arrival *a) {
 	int rc = find_hindrance(gate, a, &watch, words);
 	if (rc >= 0)
 		rc = words[0] ? refuse_unread(gate, a, &j, words) : check_and_decide(gate, a, &j);
-	check_result_freep(&j.checked.result);
+	judgement_release(&j);
 	return rc;
 }
 

@@ -136,6 +136,8 @@ struct gate_reader {
 };
 /* A check_read on a struct gate_reader. */
 ssize_t gate_read(void *context, void *buffer, size_t size);
+/* A check_read_again on it: without the copy, which is whole by then. */
+int gate_read_again(void *context);
 
 #define GATE_WORDS_BYTES 512
 /* Why the content is not even read: what a few bytes on disk would make of gigabytes of work. "" when it is. */
@@ -189,8 +191,14 @@ struct judgement {
 	struct verdict_content output;
 	bool is_reused; /* … and is an earlier verdict's */
 	bool has_job;
-	uint8_t job_sha256[32]; /* check_job_hash(): what the check went by */
+	uint8_t job_sha256[32];        /* check_job_hash(): what the check went by */
+	struct verdict_split *split;   /* which part that is; taken over by the verdict; NULL: all */
+	struct verdict_waiver *waiver; /* it is let pass whatever the check says; taken over by the verdict; NULL */
+	bool is_held;                  /* it lies in quarantine already: a refusal puts it there no second time */
 };
+
+/* Frees what no verdict has taken over. */
+void judgement_release(struct judgement *j);
 
 /* Runs the check on what `input` yields; fills j->checked. */
 int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint64_t size);
@@ -263,6 +271,38 @@ int staged_published(Meta *m, uint64_t node);
 int staged_recover(Gate *gate);
 /* Runs a job of that. */
 int staged_run(Gate *gate, const struct job *job, const char *path, const struct actor *actor);
+
+/* ---- split.c ---- */
+
+/* A file that is published without some of its rows. */
+struct split {
+	RowList *without; /* NULL: it is not split */
+	uint64_t verdict;
+	uint8_t sha256[32]; /* of the rest */
+};
+void split_release(struct split *split);
+
+/*
+ * What j->checked says of a sealed version that fails by some of its rows: the rest is checked by itself, as if the
+ * rows had never been there, and if it passes, the rows are put into quarantine as a CSV, together with the verdict
+ * that lets the rest out: durable when this returns, so that nothing is published whose other part could be lost. The
+ * same split of the same version under the same policy is done once, however often it is asked for: a crash after it
+ * changes nothing.
+ *
+ * *ret_split->without NULL: nothing was stored, the file is to be refused whole, and j->checked says why. Otherwise
+ * the caller publishes; and releases.
+ */
+int split(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, struct split *ret_split);
+
+/* ---- partial.c ---- */
+
+/*
+ * Writes the rows of a sealed version as a CSV into a new content of the staging zone, not sealed yet: their line, the
+ * rules (of `result`) that they break, and the row as it stands, in the file's own dialect. Rows of another format than
+ * CSV stand in one cell each.
+ */
+int partial_write(Gate *gate, const struct judgement *j, uint64_t node, uint64_t version, const RowList *rows,
+        Content **ret_partial, struct verdict_content *ret_content);
 
 /* ---- publish.c ---- */
 

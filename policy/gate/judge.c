@@ -137,6 +137,20 @@ static enum verdict_outcome row_outcome(enum outcome outcome) {
 	return VERDICT_ERROR;
 }
 
+/* In a few words, for the audit log; NULL where the outcome says all. */
+static int summarise(const struct verdict *verdict, char **ret_words) {
+	const char *reason = verdict->check->reason;
+	int length = 0;
+	if (verdict->split)
+		length = asprintf(ret_words, "%" PRIu64 " of %" PRIu64 " rows withheld, in quarantine",
+		        verdict->split->rows_quarantined, verdict->split->rows_in);
+	else if (verdict->waiver)
+		length = asprintf(ret_words, "waived: %s; %s", verdict->waiver->reason, reason ? reason : "");
+	else if (reason)
+		length = (*ret_words = strdup(reason)) ? 0 : -1;
+	return length < 0 ? fault(ENOMEM, "writing the verdict on %s", verdict->path) : 0;
+}
+
 static int record_audit(Meta *m, const struct judgement *j, uint64_t node, uint64_t version, uint64_t verdict,
         enum outcome outcome, const char *reason) {
 	char detail[AUDIT_DETAIL_MAX];
@@ -171,6 +185,28 @@ static int quarantine(Meta *m, const struct judgement *j, uint64_t node, uint64_
 	return quarantine_put(m, &row, &id);
 }
 
+void judgement_release(struct judgement *j) {
+	check_result_freep(&j->checked.result);
+	verdict_split_free(j->split);
+	verdict_waiver_free(j->waiver);
+	j->split = NULL;
+	j->waiver = NULL;
+}
+
+/* What it comes to: a waiver lets pass what did not. */
+static enum outcome decided_by(const struct verdict *verdict) {
+	return verdict->waiver ? OUTCOME_PASSED : verdict->check->outcome;
+}
+
+/* What lets the file, or a part of it, out. */
+static void fill_output(struct verdict *verdict, const struct judgement *j, enum outcome outcome) {
+	verdict->input.size = j->checked.size;
+	memcpy(verdict->input.sha256, j->checked.sha256, VERDICT_HASH_BYTES);
+	verdict->has_output = outcome == OUTCOME_PASSED;
+	if (verdict->has_output)
+		verdict->output = j->has_output ? j->output : verdict->input;
+}
+
 static int make_verdict(Gate *gate, struct judgement *j, struct verdict **ret_verdict) {
 	_cleanup_(verdict_freep) struct verdict *verdict = NULL;
 	int rc = verdict_make(
@@ -178,11 +214,9 @@ static int make_verdict(Gate *gate, struct judgement *j, struct verdict **ret_ve
 	if (rc < 0)
 		return rc;
 	j->checked.result = NULL;
-	verdict->input.size = j->checked.size;
-	memcpy(verdict->input.sha256, j->checked.sha256, VERDICT_HASH_BYTES);
-	verdict->has_output = verdict->check->outcome == OUTCOME_PASSED;
-	if (verdict->has_output)
-		verdict->output = j->has_output ? j->output : verdict->input;
+	verdict->split = steal_pointer(&j->split);
+	verdict->waiver = steal_pointer(&j->waiver);
+	fill_output(verdict, j, decided_by(verdict));
 	verdict->has_job = j->has_job;
 	memcpy(verdict->job_sha256, j->job_sha256, VERDICT_HASH_BYTES);
 	verdict->clock_ns = verdict->started_ns = j->started_ns;
@@ -209,17 +243,20 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
         enum outcome *ret_outcome) {
 	_cleanup_(verdict_freep) struct verdict *made = NULL;
 	_cleanup_(freep) char *json = NULL;
+	_cleanup_(freep) char *reason = NULL;
 	size_t size = 0;
 	uint8_t signature[SIGN_SIGNATURE_BYTES];
 	char key_name[32];
 	int rc = make_verdict(gate, j, &made);
+	if (rc >= 0)
+		rc = summarise(made, &reason);
 	if (rc >= 0)
 		rc = verdict_to_json(made, &json, &size);
 	if (rc >= 0)
 		rc = sign(gate, bytes_of(json, size), signature, key_name);
 	if (rc < 0)
 		return fault_while(rc, "writing the verdict on %s", j->path);
-	enum outcome outcome = made->check->outcome;
+	enum outcome outcome = decided_by(made);
 	struct verdict_row row = {
 	        .time_ns = meta_now(m),
 	        .path = bytes_of_string(j->path),
@@ -242,10 +279,11 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
 	if (rc >= 0)
 		rc = history_keep(m, j, made->check, verdict);
 	if (rc >= 0)
-		rc = record_audit(m, j, node, version, verdict, outcome, made->check->reason);
-	if (rc >= 0)
-		rc = outcome == OUTCOME_PASSED ? record_lineage(m, j, version)
-		                               : quarantine(m, j, node, version, verdict);
+		rc = record_audit(m, j, node, version, verdict, outcome, reason);
+	if (rc >= 0 && outcome == OUTCOME_PASSED)
+		rc = record_lineage(m, j, version);
+	else if (rc >= 0 && !j->is_held)
+		rc = quarantine(m, j, node, version, verdict);
 	if (rc < 0)
 		return fault_while(rc, "storing the verdict on %s", j->path);
 	*ret_verdict = verdict;

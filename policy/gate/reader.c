@@ -122,6 +122,12 @@ ssize_t gate_read(void *context, void *buffer, size_t size) {
 	return (ssize_t)kept;
 }
 
+int gate_read_again(void *context) {
+	struct gate_reader *r = context;
+	*r = (struct gate_reader){.source = r->source, .watch = r->watch, .without = r->without};
+	return 0;
+}
+
 /* ---- what is not read at all ---- */
 
 int gate_unfit(Content *content, struct gate_watch *watch, char ret_words[static GATE_WORDS_BYTES]) {

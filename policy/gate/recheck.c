@@ -91,7 +91,7 @@ static int foresee_file(void *arg, const char *path, const struct node *node) {
 	r->done++;
 	if (rc >= 0)
 		rc = tell(r, &j, now, is_skipped ? now : then);
-	check_result_freep(&j.checked.result);
+	judgement_release(&j);
 	return rc;
 }
 
@@ -194,7 +194,7 @@ static int recheck_held(struct rechecking *r, const char *path, const struct nod
 		reason = j.checked.result->reason ? strdup(j.checked.result->reason) : NULL;
 		rc = outcome == OUTCOME_ERROR ? 0 : settle(r->gate, &j, node, &outcome);
 	}
-	check_result_freep(&j.checked.result);
+	judgement_release(&j);
 	if (rc == -EAGAIN)
 		return rc;
 	struct gate_rechecked told = {

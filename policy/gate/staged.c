@@ -251,7 +251,7 @@ static int keep_unpublished(Gate *gate, struct judgement *j, const struct job *j
 			rc = gate_staged_forget(m, job->node);
 		rc = meta_end(m, rc);
 	}
-	check_result_freep(&j->checked.result);
+	judgement_release(j);
 	return rc;
 }
 

@@ -93,7 +93,7 @@ static int judge_once(Gate *gate, const struct asked *asked, const char *below, 
 	if (rc < 0)
 		return rc;
 	rc = judge_and_publish(gate, &j, asked);
-	check_result_freep(&j.checked.result);
+	judgement_release(&j);
 	gate_path_done(gate, below);
 	return rc;
 }
@@ -165,7 +165,7 @@ int gate_refuse_staged(Gate *gate, Content *staged, const char *below, const str
 			rc = gate_staged_forget(m, sealed.node);
 		rc = meta_end(m, rc);
 	}
-	check_result_freep(&j.checked.result);
+	judgement_release(&j);
 	return rc;
 }
 

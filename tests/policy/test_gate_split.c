@@ -142,12 +142,323 @@ static void rows_lie_across_pieces_and_holes(void **state) {
 	assert_memory_equal(got, expected, size);
 }
 
+/* ---- files that arrive ---- */
+
+static const char split_yaml[] = "version: 1\n"
+                                 "datasets:\n"
+                                 "  - name: animals\n"
+                                 "    match: \"animals/*\"\n"
+                                 "    rules: animals.dqdl\n"
+                                 "    on_failure: split\n"
+                                 "    settle: 0s\n";
+static const char strict[] =
+        "Rules = [ RowCount > 2, IsUnique \"id\", ColumnValues \"State\" in [\"Lost\",\"Found\"] ]";
+
+#define ARRIVED "id;State\n1;Lost\n2;Found\n3;\"g\"\"one\"\n2;Lost\n4;Found\n5;Lost\n"
+#define THE_GOOD "id;State\n1;Lost\n4;Found\n5;Lost\n"
+#define THE_BAD                                                                             \
+	"line;rules;id;State\n"                                                             \
+	"3;\"IsUnique \"\"id\"\"\";2;Found\n"                                               \
+	"4;\"ColumnValues \"\"State\"\" in [\"\"Lost\"\",\"\"Found\"\"]\";3;\"g\"\"one\"\n" \
+	"5;\"IsUnique \"\"id\"\"\";2;Lost\n"
+
+static void apply_rules(struct world *w, const char *rules) {
+	size_t size = 0;
+	uint64_t number;
+	bool changed;
+	uint8_t *archive = world_archive(split_yaml, rules, &size);
+	if (gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed) < 0)
+		fail_msg("gate_apply: %s", fault_message());
+	free(archive);
+}
+
+static void open_with_real_check(struct world *w, const char *rules) {
+	world_close(w);
+	w->check = check_table;
+	world_open(w);
+	apply_rules(w, rules);
+}
+
+struct rows {
+	struct quarantine_row row[8];
+	size_t count;
+};
+
+static int keep_row(void *arg, const struct quarantine_row *row) {
+	struct rows *rows = arg;
+	assert_true(rows->count < 8);
+	rows->row[rows->count++] = *row;
+	return 0;
+}
+
+static struct rows quarantine_of(struct world *w, bool only_held) {
+	struct rows rows = {0};
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, quarantine_list(m, 0, only_held, keep_row, &rows)), 0);
+	return rows;
+}
+
+static void holds(struct world *w, const struct quarantine_row *row, const char *expected) {
+	_cleanup_(content_closep) Content *content = NULL;
+	char text[4096] = "";
+	size_t got = 0;
+	assert_int_equal(content_open(w->store, row->node, row->version, &content), 0);
+	assert_int_equal(content_read(content, 0, (uint8_t *)text, sizeof text - 1, &got), 0);
+	assert_string_equal(text, expected);
+}
+
+static struct verdict *verdict_on(struct world *w, uint64_t id) {
+	struct verdict *verdict = NULL;
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, verdict_get(m, id, keep_verdict, &verdict)), 0);
+	return verdict;
+}
+
+static void expect_split_once(struct world *w) {
+	shows(w, "Raw/animals/a.csv", ARRIVED);
+	shows(w, "Trusted/animals/a.csv", THE_GOOD);
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_PASSED);
+	struct rows rows = quarantine_of(w, false);
+	assert_int_equal(rows.count, 1);
+	assert_true(rows.row[0].partial);
+	holds(w, &rows.row[0], THE_BAD);
+}
+
+static void rows_that_fail_are_held_and_the_rest_is_published(void **state) {
+	struct world *w = *state;
+	open_with_real_check(w, strict);
+	put(w, "Landing/animals/a.csv", ARRIVED);
+	settle(w);
+	expect_split_once(w);
+	_cleanup_(verdict_freep) struct verdict *verdict = verdict_on(w, quarantine_of(w, true).row[0].verdict);
+	assert_string_equal(verdict_word(verdict), "passed");
+	assert_non_null(verdict->split);
+	assert_int_equal(verdict->split->rows_in, 6);
+	assert_int_equal(verdict->split->rows_out, 3);
+	assert_int_equal(verdict->split->rows_quarantined, 3);
+	assert_int_equal(verdict->split->quarantine.size, sizeof THE_BAD - 1);
+	assert_int_equal(verdict->split->check->outcome, OUTCOME_FAILED);
+	assert_int_equal(verdict->check->rows, 3);
+	assert_int_equal(verdict->input.size, sizeof ARRIVED - 1);
+	assert_int_equal(verdict->output.size, sizeof THE_GOOD - 1);
+}
+
+static void a_good_file_is_published_whole(void **state) {
+	struct world *w = *state;
+	open_with_real_check(w, strict);
+	put(w, "Landing/animals/a.csv", THE_GOOD);
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", THE_GOOD);
+	assert_int_equal(quarantine_of(w, false).count, 0);
+}
+
+/* The file has seven rows, and what would be left of it has four. */
+static void a_rest_that_does_not_pass_by_itself_is_not_published(void **state) {
+	struct world *w = *state;
+	open_with_real_check(w, "Rules = [ RowCount > 4, IsUnique \"id\" ]");
+	put(w, "Landing/animals/a.csv", ARRIVED);
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", NULL);
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_FAILED);
+	struct rows rows = quarantine_of(w, true);
+	assert_int_equal(rows.count, 1);
+	assert_false(rows.row[0].partial);
+	_cleanup_(verdict_freep) struct verdict *verdict = verdict_on(w, rows.row[0].verdict);
+	assert_null(verdict->split);
+	if (!strstr(verdict->check->reason, "refused whole: without the 2 rows that did not pass"))
+		fail_msg("%s", verdict->check->reason);
+}
+
+static void a_rule_on_the_whole_refuses_it_whole(void **state) {
+	struct world *w = *state;
+	open_with_real_check(w, "Rules = [ RowCount > 100, IsUnique \"id\" ]");
+	put(w, "Landing/animals/a.csv", ARRIVED);
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", NULL);
+	assert_int_equal(quarantine_of(w, true).count, 1);
+	assert_false(quarantine_of(w, true).row[0].partial);
+}
+
+static void a_write_into_trusted_is_never_split(void **state) {
+	struct world *w = *state;
+	open_with_real_check(w, strict);
+	assert_int_equal(staged(w, "animals/a.csv", ARRIVED), -EPERM);
+	shows(w, "Trusted/animals/a.csv", NULL);
+	assert_false(quarantine_of(w, true).row[0].partial);
+}
+
+static void the_same_bytes_again_are_not_held_twice(void **state) {
+	struct world *w = *state;
+	open_with_real_check(w, strict);
+	put(w, "Landing/animals/a.csv", ARRIVED);
+	settle(w);
+	put(w, "Landing/animals/a.csv", ARRIVED);
+	settle(w);
+	expect_split_once(w);
+	assert_int_equal(versions_of(w, "Trusted/animals/a.csv"), 1);
+}
+
+/* ---- crashes between the steps ---- */
+
+/* What a job does with a version that stands in Landing already, up to the publication. */
+static uint64_t check_and_split(struct world *w, const struct node *node) {
+	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(w->gate);
+	_cleanup_(content_closep) Content *content = NULL;
+	struct judgement j = {.path = "Landing/other/a.csv",
+	        .below = "animals/a.csv",
+	        .policy = policy,
+	        .dataset = policy_dataset_for(policy->policy, "animals/a.csv"),
+	        .actor = somebody};
+	_cleanup_(split_release) struct split part = {0};
+	assert_int_equal(content_open(w->store, node->id, node->version, &content), 0);
+	struct gate_reader reader = {.source = content};
+	struct check_input input = {.read = gate_read, .context = &reader, .again = gate_read_again};
+	assert_int_equal(judge_check(w->gate, &j, input, content_size(content)), 0);
+	if (split(w->gate, &j, node->id, node->version, &part) < 0)
+		fail_msg("%s", fault_message());
+	assert_non_null(part.without);
+	judgement_release(&j);
+	return part.verdict;
+}
+
+static void after_a_crash_what_was_held_is_not_held_again(void **state) {
+	struct world *w = *state;
+	open_with_real_check(w, strict);
+	struct node node = put_unjudged(w, "Landing/other/a.csv", ARRIVED);
+	uint64_t verdict = check_and_split(w, &node);
+	world_crash(w); /* it was durable before anything could be published */
+	struct rows rows = quarantine_of(w, false);
+	assert_int_equal(rows.count, 1);
+	assert_int_equal(rows.row[0].verdict, verdict);
+	holds(w, &rows.row[0], THE_BAD);
+	assert_int_equal(check_and_split(w, &node), verdict);
+	assert_int_equal(quarantine_of(w, false).count, 1);
+}
+
+static void a_crash_before_it_was_sealed_leaves_nothing(void **state) {
+	struct world *w = *state;
+	_cleanup_(row_list_freep) RowList *rows = evil_rows();
+	Content *partial = NULL;
+	struct verdict_content written;
+	struct check_result result = {.rule_count = 0};
+	struct judgement j = {.path = "x", .checked.result = &result};
+	apply(w, policy_yaml);
+	struct node node = put_unjudged(w, "Landing/other/a.csv", table);
+	assert_int_equal(partial_write(w->gate, &j, node.id, node.version, rows, &partial, &written), 0);
+	uint64_t left = content_node(partial);
+	assert_int_equal(store_commit_wait(w->store), 0);
+	content_abandon(partial);
+	world_crash(w);
+	assert_int_equal(quarantine_of(w, false).count, 0);
+	Meta *m = store_meta(w->store);
+	struct node found;
+	meta_begin(m);
+	int rc = meta_end(m, tree_get(m, left, &found));
+	assert_true(rc == -ESTALE || (rc == 0 && found.version == 0));
+}
+
+static void under_a_new_policy_the_rows_are_held_anew_in_place_of_the_former(void **state) {
+	struct world *w = *state;
+	open_with_real_check(w, strict);
+	struct node node = put_unjudged(w, "Landing/other/a.csv", ARRIVED);
+	uint64_t verdict = check_and_split(w, &node);
+	apply_rules(w, "Rules = [ IsUnique \"id\" ]");
+	uint64_t again = check_and_split(w, &node);
+	assert_int_not_equal(again, verdict);
+	struct rows all = quarantine_of(w, false);
+	assert_int_equal(all.count, 2);
+	assert_int_equal(all.row[0].state, QUARANTINE_DROPPED);
+	assert_int_equal(all.row[1].state, QUARANTINE_HELD);
+	assert_int_equal(all.row[1].verdict, again);
+}
+
+/* ---- the CSV of what is held ---- */
+
+static void write_partial(
+        struct world *w, const char *text, const RowList *rows, size_t columns, const char *expected) {
+	_cleanup_(content_closep) Content *partial = NULL;
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	struct verdict_content written;
+	apply(w, policy_yaml);
+	assert_int_equal(check_result_new(&result), 0);
+	result->columns = columns;
+	assert_non_null(check_result_add_rule(result, "IsComplete 'a'", OUTCOME_FAILED));
+	assert_non_null(check_result_add_rule(result, "RowCount > 0", OUTCOME_PASSED));
+	struct judgement j = {.path = "x", .checked.result = result};
+	struct node node = put_unjudged(w, "Landing/other/a.csv", text);
+	if (partial_write(w->gate, &j, node.id, node.version, rows, &partial, &written) < 0)
+		fail_msg("%s", fault_message());
+	char got[4096] = "";
+	size_t size;
+	assert_int_equal(content_read(partial, 0, (uint8_t *)got, sizeof got - 1, &size), 0);
+	assert_string_equal(got, expected);
+	assert_int_equal(written.size, size);
+	(void)content_drop(partial);
+}
+
+static const size_t both[] = {0, 1};
+
+static void rows_stand_in_the_dialect_of_their_file(void **state) {
+	struct world *w = *state;
+	_cleanup_(row_list_freep) RowList *rows = NULL;
+	const struct csv_dialect dialect = {
+	        .delimiter = '\t', .quote = '\'', .newline = CSV_NEWLINE_CRLF, .header = true, .bom = true};
+	assert_int_equal(row_list_new(8, &dialect, &rows), 0);
+	assert_int_equal(row_list_add(rows, 8, 5, 2, both, 2), 0);
+	assert_int_equal(row_list_add(rows, 18, 3, 4, both, 1), 0);
+	write_partial(w,
+	        "\xef\xbb\xbf"
+	        "a\tb\r\n1\tx\r\n2\ty\r\n3\tz",
+	        rows, 2,
+	        "line\trules\ta\tb\r\n"
+	        "2\t'IsComplete ''a''; RowCount > 0'\t1\tx\r\n"
+	        "4\t'IsComplete ''a'''\t3\tz\r\n");
+}
+
+static void columns_without_names_are_numbered(void **state) {
+	struct world *w = *state;
+	_cleanup_(row_list_freep) RowList *rows = NULL;
+	const struct csv_dialect dialect = {.delimiter = '|', .quote = '"', .newline = CSV_NEWLINE_CR};
+	assert_int_equal(row_list_new(0, &dialect, &rows), 0);
+	assert_int_equal(row_list_add(rows, 0, 4, 1, both, 1), 0);
+	write_partial(w, "1|x\r2|y\r", rows, 2, "line|rules|col0|col1\r1|\"IsComplete 'a'\"|1|x\r");
+}
+
+static void what_has_no_delimiter_stands_in_one_cell(void **state) {
+	struct world *w = *state;
+	_cleanup_(row_list_freep) RowList *rows = NULL;
+	const struct csv_dialect dialect = {.quote = '"', .header = true};
+	assert_int_equal(row_list_new(2, &dialect, &rows), 0);
+	assert_int_equal(row_list_add(rows, 2, 8, 2, both, 1), 0);
+	assert_int_equal(row_list_add(rows, 10, 9, 3, both, 1), 0);
+	assert_int_equal(row_list_add(rows, 19, 1, 4, both, 1), 0);
+	write_partial(w, "a\n{\"k\",1}\n\"qu,ote\"\n\n", rows, 1,
+	        "line,rules,\"a\"\n"
+	        "2,\"IsComplete 'a'\",\"{\"\"k\"\",1}\"\n"
+	        "3,\"IsComplete 'a'\",\"qu,ote\"\n"
+	        "4,\"IsComplete 'a'\",\"\"\n");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_file_is_published_without_some_rows),
 	        WORLD(a_list_without_rows_leaves_nothing_out),
 	        WORLD(other_bytes_than_the_verdicts_are_not_published),
 	        WORLD(rows_lie_across_pieces_and_holes),
+	        WORLD(rows_that_fail_are_held_and_the_rest_is_published),
+	        WORLD(a_good_file_is_published_whole),
+	        WORLD(a_rest_that_does_not_pass_by_itself_is_not_published),
+	        WORLD(a_rule_on_the_whole_refuses_it_whole),
+	        WORLD(a_write_into_trusted_is_never_split),
+	        WORLD(the_same_bytes_again_are_not_held_twice),
+	        WORLD(after_a_crash_what_was_held_is_not_held_again),
+	        WORLD(a_crash_before_it_was_sealed_leaves_nothing),
+	        WORLD(under_a_new_policy_the_rows_are_held_anew_in_place_of_the_former),
+	        WORLD(rows_stand_in_the_dialect_of_their_file),
+	        WORLD(columns_without_names_are_numbered),
+	        WORLD(what_has_no_delimiter_stands_in_one_cell),
 	};
 	return cmocka_run_group_tests_name("gate_split", tests, NULL, NULL);
 }
