@@ -167,6 +167,27 @@ static void put_references(FILE *to, const struct verdict *verdict) {
 	}
 }
 
+/* What became of which rows, and what the whole file came to. */
+static void put_split(FILE *to, const struct verdict_split *split) {
+	fprintf(to,
+	        "  %" PRIu64 " of %" PRIu64 " rows published; %" PRIu64 " that broke a rule %s in quarantine "
+	        "(assayfs quarantine list)\n",
+	        split->rows_out, split->rows_in, split->rows_quarantined, split->rows_quarantined == 1 ? "is" : "are");
+	put_rules(to, split->check);
+	fputs("  what was published, checked by itself:\n", to);
+}
+
+static void put_waiver(FILE *to, const struct verdict_waiver *waiver) {
+	bool is_over = waiver->until_ns / 1000000000 <= (int64_t)time(NULL);
+	fprintf(to, is_over ? "  WAIVER EXPIRED on " : "  it did not pass, and is let through until ");
+	put_time(to, waiver->until_ns);
+	fputs(", by ", to);
+	put_safe(to, waiver->by);
+	fprintf(to, " (quarantine %" PRIu64 "): ", waiver->quarantine);
+	put_safe(to, waiver->reason);
+	fputc('\n', to);
+}
+
 static void put_origin(FILE *to, const struct verdict *verdict) {
 	char hex[DIGEST_HEX_BYTES];
 	digest_hex(verdict->input.sha256, hex);
@@ -195,6 +216,13 @@ static void put_origin(FILE *to, const struct verdict *verdict) {
 }
 
 static void put_next(FILE *to, const struct verdict *verdict) {
+	if (verdict->waiver) {
+		fputs("next: before the waiver ends, correct the file and copy it in again; or a steward releases it "
+		      "anew "
+		      "(assayfs quarantine release)\n",
+		        to);
+		return;
+	}
 	const char *rules = verdict->ruleset_file ? verdict->ruleset_file : "the rules";
 	switch (verdict->check->outcome) {
 	case OUTCOME_FAILED:
@@ -229,6 +257,10 @@ static void put_verdict(FILE *to, const struct verdict *verdict) {
 		fputs(", no dataset governs it", to);
 	}
 	fputc('\n', to);
+	if (verdict->waiver)
+		put_waiver(to, verdict->waiver);
+	if (verdict->split)
+		put_split(to, verdict->split);
 	if (verdict->check->reason && !reason_is_listed(verdict->check)) {
 		fputs("  reason: ", to);
 		put_safe(to, verdict->check->reason);

@@ -13,9 +13,12 @@ _assayfs_options() {
 	'policy suggest') echo '--output --json' ;;
 	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --parse-only --history --json' ;;
 	'quarantine list') echo '--all --json' ;;
+	'quarantine show') echo '--rows --json' ;;
+	'quarantine release') echo '--reason --waiver-until --json' ;;
+	'quarantine drop') echo '--reason --json' ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
 	'policy apply') echo '--dry-run --json --keep --recheck' ;;
-	status | info | 'policy show' | why | run | 'quarantine show' | versions | restore | help) echo '--json' ;;
+	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
 	esac
 	echo '--help'
 }
@@ -23,7 +26,7 @@ _assayfs_options() {
 _assayfs_commands='init mount umount sync status info fsck policy check why run quarantine versions restore log help'
 
 _assayfs_events='access arrive attend capture chmod chown close create damage deliver gc getxattr init link lookup mkdir mknod mount open
-	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-list quarantine-show read-log recover
+	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
 # What may follow an option; 1 when it takes no argument.
@@ -57,7 +60,7 @@ _assayfs() {
 	policy | quarantine)
 		if ((COMP_CWORD == 2)); then
 			[[ $command == policy ]] && COMPREPLY=($(compgen -W 'apply show suggest' -- "$cur"))
-			[[ $command == quarantine ]] && COMPREPLY=($(compgen -W 'list show' -- "$cur"))
+			[[ $command == quarantine ]] && COMPREPLY=($(compgen -W 'list show release drop' -- "$cur"))
 			return
 		fi
 		command="$command ${COMP_WORDS[2]}"

@@ -132,6 +132,26 @@ static void print_work(const json_t *item) {
 		        words_size(reclaimable, size));
 }
 
+/* Files that did not pass and stand in Trusted on a steward's word. */
+static void print_waivers(const json_t *item) {
+	const json_t *waived = json_object_get(item, "waived");
+	uint64_t count = answer_number(waived, "count"), expired = answer_number(waived, "expired");
+	size_t i;
+	json_t *file;
+	if (count == 0)
+		return;
+	printf("Waived in Trusted: %" PRIu64 " file%s", count, words_s(count));
+	if (expired > 0)
+		printf(", %" PRIu64 " EXPIRED (assayfs policy apply --recheck withdraws what still fails)", expired);
+	putchar('\n');
+	json_array_foreach(json_object_get(waived, "files"), i, file) {
+		char path[ANSWER_PATH_BYTES], time[WORDS_BYTES];
+		_cleanup_(freep) char *safe = words_safe(answer_path(file, "path", path));
+		printf("  %s %s  %s\n", answer_flag(file, "expired") ? "expired" : "until  ",
+		        words_time(answer_time(file, "until_ns"), time), safe ? safe : "?");
+	}
+}
+
 static void print_failures(const json_t *item) {
 	size_t i;
 	json_t *failure;
@@ -163,6 +183,7 @@ static int run_status(const struct invocation *call) {
 	print_zones(item);
 	print_ungoverned(item);
 	print_work(item);
+	print_waivers(item);
 	print_failures(item);
 	return EXIT_DONE;
 }

@@ -16,6 +16,8 @@ const struct command *const command_table[] = {
         &command_run,
         &command_quarantine_list,
         &command_quarantine_show,
+        &command_quarantine_release,
+        &command_quarantine_drop,
         &command_versions,
         &command_restore,
         &command_log,

@@ -1,8 +1,9 @@
-/* `assayfs why`, `run` and `quarantine`: what the gate decided, and having it decide again. */
+/* `assayfs why`, `run` and `quarantine`: what the gate decided, and having it or a steward decide again. */
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
+#include "fs/command/when.h"
 #include "fs/command/words.h"
 
 #include "crypto/base/fault.h"
@@ -11,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXITS_OF_MOUNT \
 	(EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED))
@@ -19,6 +21,8 @@
  * with files that passed. */
 static int exit_of_outcome(const char *outcome) {
 	if (strcmp(outcome, "passed") == 0)
+		return EXIT_DONE;
+	if (strcmp(outcome, "waived") == 0) /* while it lasts; then it is "expired" */
 		return EXIT_DONE;
 	return strcmp(outcome, "failed") == 0 ? EXIT_NO : EXIT_UNDECIDED;
 }
@@ -66,7 +70,8 @@ const struct command command_why = {
         .most = 1,
         .summary = "explain the verdict on a file: which rule, which number, what to do",
         .details = "Works for files in any zone, for paths that were refused and so do not exist, and for files of "
-                   "Landing that no dataset governs. Exits with 0 when the file passed, 1 when it failed or is not "
+                   "Landing that no dataset governs. Exits with 0 when the file passed or is waived, 1 when it failed "
+                   "or is not "
                    "there, 3 when it is not decided: the check could not be done, is under way, or nothing checks "
                    "the file.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
@@ -225,17 +230,48 @@ static void print_held(const json_t *item) {
 	print_lines(answer_text(item, "text"));
 }
 
-static int run_quarantine_show(const struct invocation *call) {
+static int read_id(const struct invocation *call, unsigned long long *ret_id) {
 	char *end = NULL;
 	errno = 0;
-	unsigned long long id = strtoull(call->operands[0], &end, 10);
+	*ret_id = strtoull(call->operands[0], &end, 10);
 	if (errno || end == call->operands[0] || *end || call->operands[0][0] < '0' || call->operands[0][0] > '9')
 		return command_fail(
 		        call, EXIT_USAGE, "%s: give an id as 'assayfs quarantine list' shows it", call->operands[0]);
-	_cleanup_(client_closep) Client *client = NULL;
-	int code = client_open_operand(call, 1, NULL, &client);
+	return 0;
+}
+
+/* As they are for a program, and for a person's terminal with control bytes escaped. A line may come in two pieces;
+ * then the second is escaped by itself. */
+static int take_rows(void *context, const json_t *item) {
+	const char *text = answer_text(item, "text");
+	(void)context;
+	if (isatty(STDOUT_FILENO))
+		print_lines(text);
+	else
+		fputs(text, stdout);
+	return 0;
+}
+
+static int show_rows(const struct invocation *call, Client *client, unsigned long long id) {
+	if (command_has(call, "json"))
+		return command_fail(call, EXIT_USAGE, "--rows prints a CSV, so it does not go with --json");
+	int rc = client_call(client, "quarantine-rows", json_pack("{s:I}", "id", (json_int_t)id), take_rows, NULL);
+	if (rc)
+		return command_fault(call, rc, "reading the rows of quarantine %llu", id);
+	return fflush(stdout) == 0 ? EXIT_DONE : command_fail(call, EXIT_UNDECIDED, "stdout can't be written");
+}
+
+static int run_quarantine_show(const struct invocation *call) {
+	unsigned long long id;
+	int code = read_id(call, &id);
 	if (code)
 		return code;
+	_cleanup_(client_closep) Client *client = NULL;
+	code = client_open_operand(call, 1, NULL, &client);
+	if (code)
+		return code;
+	if (command_has(call, "rows"))
+		return show_rows(call, client, id);
 	_cleanup_(json_decrefp) json_t *item = NULL;
 	int rc = client_ask(client, "quarantine-show", json_pack("{s:I}", "id", (json_int_t)id), &item);
 	if (rc)
@@ -252,9 +288,127 @@ const struct command command_quarantine_show = {
         .operands = "ID [DIR]",
         .least = 1,
         .most = 2,
-        .summary = "show why something is held",
-        .options = (const struct command_option[]){OPTION_JSON, {0}},
-        .examples = (const struct command_example[]){{"assayfs quarantine show 7", "its verdict, rule by rule"}, {0}},
+        .summary = "show why something is held, or the rows that are",
+        .details =
+                "Of a file that was split, --rows prints the rows that were withheld as a CSV: the line on which each "
+                "stood, the rules that it breaks, and the file's own columns. Who looks at them is recorded. "
+                "Stewards only.",
+        .options = (const struct command_option[]){{"rows", 'r', NULL, "print the rows that are held, as a CSV"},
+                OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs quarantine show 7", "its verdict, rule by rule"},
+                {"assayfs quarantine show --rows 7 >to-mend.csv", "what was withheld of a file"}, {0}},
         .exits = EXITS_OF_MOUNT,
         .run = run_quarantine_show,
+};
+
+/* ---- a steward's decisions ---- */
+
+/* The last moment of what is written: until 2026-12-31 means that whole day. */
+static int add_waiver(const struct invocation *call, json_t *arguments) {
+	const char *text = command_value(call, "waiver-until");
+	struct when when;
+	if (!text)
+		return 0;
+	int64_t now = when_now();
+	if (when_parse(text, now, &when) < 0)
+		return command_fail(call, EXIT_USAGE, "--waiver-until %s: %s", text, fault_message());
+	if (when.last <= now)
+		return command_fail(
+		        call, EXIT_USAGE, "--waiver-until %s: that is over; give a date to come, as 2027-01-31", text);
+	json_object_set_new(arguments, "waiver_until_ns", json_integer((json_int_t)when.last));
+	return 0;
+}
+
+/* Asks for the decision; the answer is the caller's to print. An exit code. */
+static int ask_decision(const struct invocation *call, const char *command, const char *doing, json_t **ret_item) {
+	unsigned long long id;
+	const char *reason = command_value(call, "reason");
+	int code = read_id(call, &id);
+	if (!code && (!reason || !*reason))
+		code = command_fail(call, EXIT_USAGE, "--reason TEXT is needed; it stands in the audit log");
+	if (code)
+		return code;
+	_cleanup_(json_decrefp) json_t *arguments = json_pack("{s:I, s:s}", "id", (json_int_t)id, "reason", reason);
+	if (!arguments)
+		return command_fail(call, EXIT_USAGE, "--reason must be UTF-8 text");
+	_cleanup_(client_closep) Client *client = NULL;
+	code = add_waiver(call, arguments);
+	if (!code)
+		code = client_open_operand(call, 1, NULL, &client);
+	if (code)
+		return code;
+	int rc = client_ask(client, command, json_incref(arguments), ret_item);
+	if (rc == -EALREADY || rc == -EPERM || rc == -EBUSY) /* it could be decided, and the answer is no */
+		return command_fail(call, EXIT_NO, "%s quarantine %llu: %s", doing, id, fault_message());
+	return rc ? command_fault(call, rc, "%s quarantine %llu", doing, id) : EXIT_DONE;
+}
+
+static int run_quarantine_release(const struct invocation *call) {
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	char path[ANSWER_PATH_BYTES], words[WORDS_BYTES];
+	int code = ask_decision(call, "quarantine-release", "releasing", &item);
+	if (code || command_has(call, "json"))
+		return code ? code : command_print_json(call, steal_pointer(&item));
+	_cleanup_(freep) char *safe = words_safe(answer_path(item, "path", path));
+	if (answer_flag(item, "waived"))
+		printf("%s is in Trusted, waived until %s.\n", safe ? safe : "?",
+		        words_time(answer_time(item, "waiver_until_ns"), words));
+	else
+		printf("%s passes now and is in Trusted.\n", safe ? safe : "?");
+	return EXIT_DONE;
+}
+
+static int run_quarantine_drop(const struct invocation *call) {
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	char path[ANSWER_PATH_BYTES];
+	int code = ask_decision(call, "quarantine-drop", "dropping", &item);
+	if (code || command_has(call, "json"))
+		return code ? code : command_print_json(call, steal_pointer(&item));
+	_cleanup_(freep) char *safe = words_safe(answer_path(item, "path", path));
+	printf("%s is not waited for any longer.\n", safe ? safe : "?");
+	return EXIT_DONE;
+}
+
+#define OPTION_REASON \
+	{ "reason", 0, "TEXT", "why, as the audit log keeps it; needed" }
+
+const struct command command_quarantine_release = {
+        .words = "quarantine release",
+        .operands = "ID [DIR]",
+        .least = 1,
+        .most = 2,
+        .summary = "let out what is held, if it passes now or with a waiver",
+        .details =
+                "Checks the file again by the policy now in force, and publishes it if it passes. If it does not, it "
+                "is let through only with --waiver-until: the file then has a signed verdict that names the steward, "
+                "the reason and the date, and 'assayfs why' and 'assayfs status' say so; after that date they say that "
+                "the waiver has expired, and the next 'assayfs policy apply --recheck' withdraws the file if it still "
+                "fails. Of a file that was split, the whole file is released. What is in Trusted and newer is never "
+                "replaced. Stewards only; each attempt is recorded.",
+        .options = (const struct command_option[]){OPTION_REASON,
+                {"waiver-until", 0, "DATE", "let it through although it fails, until the end of that day"}, OPTION_JSON,
+                {0}},
+        .examples = (const struct command_example[]){{"assayfs quarantine release 7 --reason 'rule 3 was wrong'",
+                                                             "after a corrected policy"},
+                {"assayfs quarantine release 7 --reason 'register is late' --waiver-until 2027-01-31",
+                        "on the steward's word"},
+                {0}},
+        .exits = EXITS_OF_MOUNT,
+        .run = run_quarantine_release,
+};
+
+const struct command command_quarantine_drop = {
+        .words = "quarantine drop",
+        .operands = "ID [DIR]",
+        .least = 1,
+        .most = 2,
+        .summary = "decide that something held is not waited for any longer",
+        .details = "It goes from the list; --all still shows it. Its bytes stay, as every version does. Stewards only; "
+                   "recorded with the reason.",
+        .options = (const struct command_option[]){OPTION_REASON, OPTION_JSON, {0}},
+        .examples =
+                (const struct command_example[]){
+                        {"assayfs quarantine drop 7 --reason 'a test file'", "nobody will ask for it"}, {0}},
+        .exits = EXITS_OF_MOUNT,
+        .run = run_quarantine_drop,
 };

@@ -23,6 +23,9 @@ struct Service {
 /* Who asks, as a record of the log names the peer. */
 struct actor service_actor(const struct control_peer *peer);
 
+/* The user's name as it is known now, "" for none; points into the buffer. */
+const char *service_user_name(uid_t uid, char *buffer, size_t size);
+
 /* Whether the peer's roles allow `access` to `place`. */
 bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
         enum policy_place place, enum policy_access access);
@@ -65,4 +68,5 @@ json_t *service_json_hex(const uint8_t *data, size_t size);
 
 control_handler service_versions, service_restore, service_log, service_status, service_policy_show,
         service_policy_apply, service_policy_foresee, service_policy_recheck, service_why, service_run,
-        service_quarantine_list, service_quarantine_show, service_sync;
+        service_quarantine_list, service_quarantine_show, service_quarantine_rows, service_quarantine_release,
+        service_quarantine_drop, service_sync;

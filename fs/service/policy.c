@@ -7,7 +7,6 @@
 #include "crypto/encoding.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,11 +59,6 @@ int service_policy_archive(const json_t *arguments, uint8_t **ret_archive, size_
 	return 0;
 }
 
-static const char *name_of(uid_t uid, char *buffer, size_t size) {
-	struct passwd entry, *found = NULL;
-	return getpwuid_r(uid, &entry, buffer, size, &found) == 0 && found ? found->pw_name : "";
-}
-
 static json_t *applied_json(Service *service, uint64_t number, bool is_changed, uint64_t queued) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	const Policy *policy = held->policy;
@@ -92,8 +86,8 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 	if (rc)
 		return rc;
 	struct actor actor = service_actor(peer);
-	rc = gate_apply(service->gate, bytes_of(archive, size), &actor, name_of(peer->uid, memory, sizeof memory),
-	        &number, &is_changed);
+	rc = gate_apply(service->gate, bytes_of(archive, size), &actor,
+	        service_user_name(peer->uid, memory, sizeof memory), &number, &is_changed);
 	if (!rc && service->trusted)
 		trusted_policy_changed(service->trusted);
 	if (!rc) /* durable before the command says that it is in force */

@@ -6,6 +6,7 @@
 #include "fs/access.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,11 @@ struct actor service_actor(const struct control_peer *peer) {
 	struct actor actor = {.uid = peer->uid, .gid = peer->gid, .pid = peer->pid};
 	memcpy(actor.exe, peer->exe, sizeof actor.exe);
 	return actor;
+}
+
+const char *service_user_name(uid_t uid, char *buffer, size_t size) {
+	struct passwd entry, *found = NULL;
+	return getpwuid_r(uid, &entry, buffer, size, &found) == 0 && found ? found->pw_name : "";
 }
 
 bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
@@ -177,6 +183,9 @@ static int register_all(Service *service) {
 	        {"run", service_run},
 	        {"quarantine-list", service_quarantine_list},
 	        {"quarantine-show", service_quarantine_show},
+	        {"quarantine-rows", service_quarantine_rows},
+	        {"quarantine-release", service_quarantine_release},
+	        {"quarantine-drop", service_quarantine_drop},
 	        {"sync", service_sync},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

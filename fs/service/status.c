@@ -278,6 +278,35 @@ static int add_tables(Service *service, bool tells_names, json_t *item) {
 	return 0;
 }
 
+/* ---- waivers ---- */
+
+struct waivers {
+	json_t *list; /* NULL: names are not told */
+	int64_t now_ns;
+	uint64_t count, expired;
+};
+
+static int take_waiver(void *arg, const char *path, int64_t until_ns) {
+	struct waivers *waivers = arg;
+	bool is_over = until_ns <= waivers->now_ns;
+	waivers->count++;
+	waivers->expired += is_over;
+	if (waivers->list && json_array_size(waivers->list) < NAMED_MAX)
+		json_array_append_new(waivers->list, json_pack("{s:o, s:I, s:b}", "path", wire_path(path), "until_ns",
+		                                             (json_int_t)until_ns, "expired", (int)is_over));
+	return 0;
+}
+
+static int add_waivers(Service *service, bool tells_names, json_t *item) {
+	struct waivers waivers = {.list = tells_names ? json_array() : NULL, .now_ns = meta_now(service->meta)};
+	meta_begin(service->meta);
+	int rc = meta_end(service->meta, gate_waivers(service->meta, take_waiver, &waivers));
+	json_object_set_new(item, "waived",
+	        json_pack("{s:I, s:I, s:o*}", "count", (json_int_t)waivers.count, "expired",
+	                (json_int_t)waivers.expired, "files", waivers.list));
+	return rc;
+}
+
 /* ---- the whole ---- */
 
 struct policy_facts {
@@ -358,6 +387,8 @@ static int make_status(Service *service, bool tells_names, ControlReply *reply, 
 	}
 	if (!rc)
 		rc = add_tables(service, tells_names, item);
+	if (!rc)
+		rc = add_waivers(service, tells_names, item);
 	drop_walk(&walk);
 	if (!rc)
 		*ret_item = steal_pointer(&item);

@@ -4,6 +4,7 @@
 #include "backend/job.h"
 #include "backend/record.h"
 #include "crypto/base/fault.h"
+#include "fs/command/when.h"
 #include "fs/command/words.h"
 #include "policy/verdict.h"
 
@@ -44,6 +45,19 @@ static int verdict_words(const struct kept *kept, char **ret_text) {
 	rc = verdict_text(verdict, ret_text);
 	verdict_free(verdict);
 	return rc;
+}
+
+/* What is said of a file that passed only because a steward answers for it: "waived", and "expired" when that is over.
+ */
+static const char *outcome_of(const struct kept *kept, enum outcome outcome) {
+	struct verdict *verdict = NULL;
+	const char *word = outcome_word(outcome);
+	if (outcome != OUTCOME_PASSED || !kept->body || verdict_from_json(bytes_of(kept->body, kept->size), &verdict))
+		return word;
+	if (verdict->waiver)
+		word = verdict->waiver->until_ns > when_now() ? "waived" : "expired";
+	verdict_free(verdict);
+	return word;
 }
 
 /* The item: outcome, words, and the verdict itself as it was signed. */
@@ -220,7 +234,8 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 	if (!rc)
 		rc = explain(service, why, &text);
 	if (!rc)
-		rc = control_send(reply, verdict_json(why->path, outcome_word(why->outcome), text, &why->kept));
+		rc = control_send(
+		        reply, verdict_json(why->path, outcome_of(&why->kept, why->outcome), text, &why->kept));
 	free(why->kept.body);
 	return rc;
 }
@@ -272,7 +287,9 @@ static int read_held(Service *service, const struct held *held, struct kept *kep
 	if (rc && rc != -ENOENT)
 		return rc;
 	_cleanup_(json_decrefp) json_t *body = kept->body ? json_loadb(kept->body, kept->size, 0, NULL) : NULL;
-	const char *reason = json_string_value(json_object_get(json_object_get(body, "check"), "reason"));
+	const json_t *split = json_object_get(body, "split"); /* its rows are held because of the whole file */
+	const char *reason =
+	        json_string_value(json_object_get(json_object_get(split ? split : body, "check"), "reason"));
 	*ret_item = json_pack("{s:I, s:I, s:o, s:I, s:I, s:s, s:b, s:s}", "id", (json_int_t)held->row.id, "time_ns",
 	        (json_int_t)held->row.time_ns, "path", wire_path(held->path), "size", (json_int_t)version.size, "uid",
 	        (json_int_t)held->row.uid, "state", state_word(held->row.state), "partial", held->row.partial, "reason",

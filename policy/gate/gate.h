@@ -220,6 +220,40 @@ typedef int gate_restore_allow(void *arg, Meta *m, const struct version *version
 int gate_restore(Gate *gate, const char *path, uint64_t ordinal, const struct actor *actor, gate_restore_allow *allow,
         void *allow_arg, uint64_t *ret_ordinal);
 
+/* ---- what is held in quarantine ---- */
+
+#define GATE_REASON_BYTES_MAX 1000
+
+/* What a steward decides about a row of the quarantine; the caller has made sure that it is one. */
+struct gate_decision {
+	uint64_t id;
+	const char *reason;      /* needed: UTF-8, no longer than GATE_REASON_BYTES_MAX */
+	const char *by;          /* the steward's name, as a person reads it */
+	int64_t waiver_until_ns; /* 0: it has to pass; later than now: it may go without */
+	struct actor actor;
+};
+
+/*
+ * Lets out what is held, if its dataset lets it pass by the policy now in force, or with a waiver: then whatever the
+ * check says, with a verdict of its own that says so, and until when. Of a file that was split the whole file is let
+ * out. *ret_waived: it did not pass, and the waiver was needed. The row is released in the operation that publishes.
+ * -EPERM: it does not pass (the words say why; recorded), its dataset is gone, or it was never read. -EBUSY: Trusted
+ * shows something newer than what is held. -EALREADY: decided before. -EINVAL: no reason, or a time that is over.
+ * -ENOENT.
+ */
+int gate_release(Gate *gate, const struct gate_decision *decision, bool *ret_waived);
+
+/* Decides that it is not waited for any longer. The bytes stay a version, which no command erases. Errors as above. */
+int gate_drop(Gate *gate, const struct gate_decision *decision);
+
+/* Until when the version in Trusted is waived; 0: it is not. Between meta_begin and meta_end. */
+int gate_waived_until(Meta *m, uint64_t version, int64_t *ret_until_ns);
+
+/* Calls `each` for every waived file that Trusted shows, also when its time is over. Between meta_begin and meta_end.
+ */
+typedef int gate_waiver_fn(void *arg, const char *path, int64_t until_ns);
+int gate_waivers(Meta *m, gate_waiver_fn *each, void *arg);
+
 /* ---- what is known of a file ---- */
 
 /*

@@ -304,6 +304,17 @@ int split(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, stru
 int partial_write(Gate *gate, const struct judgement *j, uint64_t node, uint64_t version, const RowList *rows,
         Content **ret_partial, struct verdict_content *ret_content);
 
+/* ---- release.c ---- */
+
+struct release {
+	const struct gate_decision *decision;
+	const char *path; /* the row's */
+	bool is_waived;
+};
+
+/* In the operation that publishes it by `verdict`. */
+int release_record(Meta *m, const struct release *release, uint64_t verdict);
+
 /* ---- publish.c ---- */
 
 struct publication {
@@ -318,8 +329,9 @@ struct publication {
 	const uint64_t *only_over; /* NULL, or the version that the name must show still (0: none) */
 	uint64_t from_parent;      /* 0, or a name that goes in the same operation */
 	struct bytes from_name;
-	uint64_t job;             /* 0, or a job that is done with it */
-	struct gate_watch *watch; /* may be NULL */
+	uint64_t job;                  /* 0, or a job that is done with it */
+	const struct release *release; /* NULL, or what of the quarantine is let out with it */
+	struct gate_watch *watch;      /* may be NULL */
 };
 
 /*
@@ -344,7 +356,8 @@ struct withdrawn {
 
 /*
  * Takes the name Trusted/j->below away, and its version with it unless that has another name, in the running meta
- * operation, with a record. -ENOENT: nothing stands there, or other bytes than were judged (j->checked.sha256).
+ * operation, with a record. -ENOENT: nothing stands there, other bytes than were judged (j->checked.sha256), or what a
+ * waiver lets stand.
  */
 int recheck_withdraw(Meta *m, const struct judgement *j, uint64_t verdict, struct withdrawn *ret);
 

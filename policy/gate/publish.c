@@ -123,6 +123,8 @@ static int record(
 	int rc = audit_record(m, &event, NULL);
 	if (rc >= 0)
 		rc = staged_published(m, p->source_node);
+	if (rc >= 0 && p->release)
+		rc = release_record(m, p->release, p->verdict);
 	if (rc >= 0 && p->job != 0)
 		rc = job_finish(m, p->job, p->verdict);
 	return rc;

@@ -376,6 +376,104 @@ static void an_answer_made_to_eat_memory_is_refused_before_it_is_read(void **sta
 	free(bomb);
 }
 
+static struct verdict *a_split_verdict(void) {
+	struct verdict *verdict = a_verdict(OUTCOME_PASSED, "Landing/a.csv");
+	verdict->split = calloc(1, sizeof *verdict->split);
+	assert_non_null(verdict->split);
+	verdict->split->check = a_result(OUTCOME_FAILED);
+	verdict->split->rows_in = 6;
+	verdict->split->rows_out = 4;
+	verdict->split->rows_quarantined = 2;
+	verdict->split->quarantine.size = 99;
+	return verdict;
+}
+
+static struct verdict *a_waived_verdict(void) {
+	struct verdict *verdict = a_verdict(OUTCOME_FAILED, "Landing/a.csv");
+	verdict->has_output = true;
+	verdict->output = verdict->input;
+	verdict->waiver = calloc(1, sizeof *verdict->waiver);
+	assert_non_null(verdict->waiver);
+	*verdict->waiver = (struct verdict_waiver){.reason = strdup("it is late\x1b["),
+	        .by = strdup("anna"),
+	        .uid = 1000,
+	        .quarantine = 7,
+	        .until_ns = verdict->clock_ns};
+	return verdict;
+}
+
+/* The text of a verdict that is written, read back and shown; the verdict is freed. */
+static char *shown_again(struct verdict *verdict) {
+	struct verdict *back = NULL;
+	size_t size;
+	char *json = json_of(verdict, &size), *text = NULL;
+	if (verdict_from_json(bytes_of(json, size), &back) < 0)
+		fail_msg("%s", fault_message());
+	assert_string_equal(verdict_word(back), verdict_word(verdict));
+	assert_int_equal(verdict_text(back, &text), 0);
+	free(json);
+	verdict_free(back);
+	verdict_free(verdict);
+	return text;
+}
+
+static void has(const char *text, const char *words) {
+	if (!strstr(text, words))
+		fail_msg("'%s' is not in: %s", words, text);
+}
+
+static void withheld_rows_are_told_with_what_the_whole_came_to(void **state) {
+	(void)state;
+	_cleanup_(freep) char *text = shown_again(a_split_verdict());
+	has(text, "Landing/a.csv: passed");
+	has(text, "4 of 6 rows published; 2 that broke a rule are in quarantine");
+	has(text, "failed  IsComplete \"State\"");
+	has(text, "all 2 rules passed");
+}
+
+static void a_waiver_is_no_pass_and_says_whose_it_is(void **state) {
+	(void)state;
+	_cleanup_(freep) char *text = shown_again(a_waived_verdict());
+	has(text, "Landing/a.csv: waived");
+	has(text, "WAIVER EXPIRED on 2026-11-23 16:00:00 UTC, by anna (quarantine 7): it is late\\x1b[");
+	has(text, "failed  IsComplete \"State\"");
+	struct verdict *verdict = a_waived_verdict();
+	verdict->waiver->until_ns = INT64_C(7000000000) * 1000000000;
+	_cleanup_(freep) char *later = shown_again(verdict);
+	has(later, "it did not pass, and is let through until 2191-");
+}
+
+static void what_speaks_against_itself_is_no_verdict(void **state) {
+	(void)state;
+	for (int i = 0; i < 7; i++) {
+		struct verdict *verdict = i < 4 ? a_split_verdict() : a_waived_verdict(), *back = NULL;
+		if (i == 0)
+			verdict->split->rows_out = 5;
+		if (i == 1)
+			verdict->split->rows_quarantined = 0;
+		if (i == 2)
+			verdict->has_output = false;
+		if (i == 3)
+			verdict->split->check->outcome = OUTCOME_ERROR;
+		if (i == 4)
+			verdict->has_output = false;
+		if (i == 5) {
+			check_result_free(verdict->check);
+			verdict->check = a_result(OUTCOME_PASSED);
+		}
+		if (i == 6)
+			verdict->split = calloc(1, sizeof *verdict->split);
+		if (i == 6)
+			verdict->split->check = a_result(OUTCOME_FAILED);
+		size_t size;
+		char *json = json_of(verdict, &size);
+		if (verdict_from_json(bytes_of(json, size), &back) != -EBADMSG)
+			fail_msg("case %d was believed: %s", i, json);
+		free(json);
+		verdict_free(verdict);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_canonical_form_is_this_to_the_byte),
@@ -389,6 +487,9 @@ int main(void) {
 	        cmocka_unit_test(numbers_that_are_not_finite_survive),
 	        cmocka_unit_test(a_text_from_outside_is_made_fit_for_json),
 	        cmocka_unit_test(an_answer_made_to_eat_memory_is_refused_before_it_is_read),
+	        cmocka_unit_test(withheld_rows_are_told_with_what_the_whole_came_to),
+	        cmocka_unit_test(a_waiver_is_no_pass_and_says_whose_it_is),
+	        cmocka_unit_test(what_speaks_against_itself_is_no_verdict),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
