@@ -67,6 +67,33 @@ class CrashTests(GateTests):
         self.assayfs("umount", "mnt")
         self.fsck()
 
+    def test_of_a_file_that_is_split(self):
+        """Whenever the daemon dies, the bad rows are held once, and Trusted shows what is left, or nothing yet."""
+        good, _ = vancouver()
+        rules = 'Rules = [ RowCount > 100, ColumnValues "State" in ["Lost", "Matched", "Found", NULL] ]\n'
+        self.mounted(policy=POLICY.replace("settle", "on_failure: split, settle"), rules=rules)
+        rng = random.Random(SEED + 2)
+        for i in range(ROUNDS):
+            path = f"animals/split{i}.csv"
+            mixed = spoil(good, seed=i)
+            lines = mixed.split(b"\r\n")
+            rest = b"\r\n".join(line for line in lines if not line.rpartition(b";")[2].startswith(b"#"))
+            self.put("Landing/" + path, mixed)
+            self.assayfs("sync", "mnt")
+            time.sleep(rng.random() * 1.2)
+            self.crash()
+            shown = self.get("Trusted/" + path)
+            held = [row for row in self.json("quarantine", "list", "--json", "mnt") if row["path"] == "Landing/" + path]
+            self.check(shown is None or (shown == rest and len(held) == 1), f"round {i}: published without what is held: {held}")
+            self.wait_for("Trusted/" + path, rest)
+            self.idle()
+            held = [row for row in self.json("quarantine", "list", "--all", "--json", "mnt") if row["path"] == "Landing/" + path]
+            self.check([(row["partial"], row["state"]) for row in held] == [(True, "held")], f"round {i}: {held}")
+            rows = self.get(f".assayfs/quarantine/{held[0]['id']}/content") if held else b""
+            self.check(rows.count(b"\r\n") == sum(b";#" in line for line in lines) + 1, f"round {i}: {rows[:200]}")
+        self.assayfs("umount", "mnt")
+        self.fsck()
+
     def fsck(self):
         done = subprocess.run([ASSAYFS, "fsck", "--passfile", self.path("pass"), self.path("v")], capture_output=True,
                               check=False, stdin=subprocess.DEVNULL, timeout=120)

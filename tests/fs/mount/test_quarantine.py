@@ -74,6 +74,15 @@ class QuarantineTests(GateTests):
                    "who read what is held left no record")
         self.assayfs("quarantine", "show", "--rows", "--json", "1", "mnt", code=2)
 
+    def test_json_lines_are_split_too(self):
+        lines = [b'{"id":1,"kind":"cat"}\n', b'{"id":2,"kind":"wolf, grey"}\n', b'{"id":3,"kind":"dog"}\n', b'{"id":4,"kind":"cat"}']
+        self.mounted(POLICY.replace("animals/*.csv", "animals/*"), RULES)
+        self.put("Landing/animals/a.jsonl", b"".join(lines))
+        self.wait_for("Trusted/animals/a.jsonl", lines[0] + lines[2] + lines[3])
+        rows = self.assayfs("quarantine", "show", "--rows", "1", "mnt")
+        self.check(rows.stdout == b'line,rules,row\n2,"ColumnValues ""kind"" in [""cat"",""dog""]",'
+                   b'"{""id"":2,""kind"":""wolf, grey""}"\n', f"rows: {rows.stdout}")
+
     def test_what_is_not_split(self):
         """A rule on the whole, a rest that fails by itself, a file of which no row passes, a write into Trusted."""
         self.mounted(POLICY, RULES)
