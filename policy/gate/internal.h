@@ -356,7 +356,7 @@ struct withdrawn {
 
 /*
  * Takes the name Trusted/j->below away, and its version with it unless that has another name, in the running meta
- * operation, with a record. -ENOENT: nothing stands there, other bytes than were judged (j->checked.sha256), or what a
+ * operation, with a record. -ENOENT: nothing stands there, what was not made of what was judged, or what a
  * waiver lets stand.
  */
 int recheck_withdraw(Meta *m, const struct judgement *j, uint64_t verdict, struct withdrawn *ret);

@@ -118,6 +118,33 @@ static int find_place(Meta *m, const char *path, struct withdrawn *ret) {
 	return rc < 0 ? rc : tree_lookup(m, ret->directory.id, bytes_of_string(ret->name), &ret->node);
 }
 
+struct made {
+	uint64_t source;
+	bool is_of_it;
+};
+
+static int take_judged(void *arg, const struct verdict_row *row) {
+	((struct made *)arg)->source = row->version;
+	return 0;
+}
+
+static int seek_judged(void *arg, uint64_t version, uint64_t source, enum lineage_role role) {
+	struct made *made = arg;
+	(void)version;
+	made->is_of_it |= role == LINEAGE_INPUT && source == made->source;
+	return 0;
+}
+
+/* Of a file that was split, what is left of it is what stands there. */
+static int shows_made_of_judged(Meta *m, uint64_t verdict, const struct node *node, bool *ret_shows) {
+	struct made made = {0};
+	int rc = verdict_get(m, verdict, take_judged, &made);
+	if (rc >= 0 && made.source != 0)
+		rc = lineage_sources(m, node->version, seek_judged, &made);
+	*ret_shows = rc >= 0 && made.is_of_it;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 /* Does the name show the bytes that were judged? */
 static int shows_judged(Meta *m, const struct judgement *j, const struct node *node, bool *ret_shows) {
 	struct version version;
@@ -135,6 +162,8 @@ int recheck_withdraw(Meta *m, const struct judgement *j, uint64_t verdict, struc
 	int rc = find_place(m, path, ret);
 	if (rc >= 0)
 		rc = shows_judged(m, j, &ret->node, &shows);
+	if (rc >= 0 && !shows && ret->node.version != 0)
+		rc = shows_made_of_judged(m, verdict, &ret->node, &shows);
 	int64_t waived_ns = 0;
 	if (rc >= 0 && shows)
 		rc = gate_waived_until(m, ret->node.version, &waived_ns);

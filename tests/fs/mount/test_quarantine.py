@@ -74,6 +74,19 @@ class QuarantineTests(GateTests):
                    "who read what is held left no record")
         self.assayfs("quarantine", "show", "--rows", "--json", "1", "mnt", code=2)
 
+    def test_what_is_left_of_a_split_file_is_withdrawn_with_it(self):
+        policy = POLICY.replace("on_failure: split}", "on_failure: split, on_recheck_failure: withdraw}") + """workflows:
+  - {name: arrive, dataset: animals, from: Landing, to: Trusted, on: close}
+  - {name: again, dataset: animals, from: Raw, to: Trusted, on: demand}
+"""
+        self.split(policy)
+        self.assayfs("run", "again", "mnt")
+        self.check(self.get("Trusted/animals/a.csv") == GOOD and len(self.held()) == 1, "a run that changes nothing did")
+        self.policy(policy, "Rules = [ RowCount > 100 ]\n")
+        self.idle()
+        self.assayfs("run", "again", "mnt", code=1)
+        self.check(self.get("Trusted/animals/a.csv") is None, "it is still there")
+
     def test_json_lines_are_split_too(self):
         lines = [b'{"id":1,"kind":"cat"}\n', b'{"id":2,"kind":"wolf, grey"}\n', b'{"id":3,"kind":"dog"}\n', b'{"id":4,"kind":"cat"}']
         self.mounted(POLICY.replace("animals/*.csv", "animals/*"), RULES)
