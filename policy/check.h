@@ -148,8 +148,9 @@ struct check_result {
 	size_t analyzer_count;
 	char **warnings;
 	size_t warning_count;
-	/* Not in the JSON: the rows to be withheld, so that the rest may pass, of a table that failed by rules on rows
-	 * alone and whose input can be read again. NULL: it fails whole. */
+	/* Not in the JSON: the rows to be withheld. Of a table that failed by rules on rows alone and whose input can
+	 * be read again, those that break one, so that the rest may pass (NULL: it fails whole); those that keep drops
+	 * are there, too, without a rule. Of one that passed, these alone. */
 	RowList *withheld;
 };
 

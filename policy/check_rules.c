@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "policy/check_keep.h"
 #include "policy/check_sample.h"
 #include "policy/dqdl/evaluate.h"
 #include "policy/table/table.h"
@@ -199,12 +200,14 @@ static int feed_references(const struct check_job *job, DqdlEvaluator *evaluator
 	return 0;
 }
 
-static int feed_rows(TableReader *reader, DqdlEvaluator *evaluator) {
+static int feed_rows(TableReader *reader, DqdlEvaluator *evaluator, struct dropped_rows *dropped) {
 	const struct table_cell *cells;
-	int rc;
-	while ((rc = table_next(reader, &cells)) > 0)
-		if ((rc = dqdl_evaluator_row(evaluator, cells, table_line(reader))) < 0)
-			return rc;
+	int rc = check_list_begin(reader, &dropped->list);
+	while (rc >= 0 && (rc = table_next(reader, &cells)) > 0) {
+		rc = dqdl_evaluator_row(evaluator, cells, table_line(reader));
+		if (rc == 0 && !dqdl_evaluator_kept(evaluator))
+			rc = check_drop_row(dropped, reader);
+	}
 	return rc;
 }
 
@@ -283,6 +286,7 @@ static int evaluate(
 	struct dqdl_options dqdl = dqdl_options_of(job);
 	struct table_source source;
 	_cleanup_(peek_release) struct peek head = {0};
+	_cleanup_(dropped_release) struct dropped_rows dropped = {0};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
 	struct own_bytes own = {.input = input, .is_hashed = dqdl_wants_own_sha256(ruleset)};
@@ -300,7 +304,7 @@ static int evaluate(
 		return say_unreadable(rc, reader, result);
 	if ((rc = feed_references(job, evaluator, result)) != 0)
 		return rc < 0 ? rc : 0;
-	if ((rc = feed_rows(reader, evaluator)) < 0)
+	if ((rc = feed_rows(reader, evaluator, &dropped)) < 0)
 		rc = say_unreadable(rc, reader, result);
 	else
 		tell_own_file(evaluator, job, &own);
@@ -308,9 +312,11 @@ static int evaluate(
 		return rc;
 	if ((rc = dqdl_evaluator_finish(evaluator)) < 0 || (rc = check_sample_warn(evaluator, reader, result)) < 0)
 		return rc;
-	rc = take_outcomes(job, evaluator, reader, result);
+	if ((rc = take_outcomes(job, evaluator, reader, result)) < 0 ||
+	        (rc = check_drop_take(&dropped, reader, result)) < 0)
+		return rc;
 	bool has_all = result->rule_count == ruleset_rules(ruleset);
-	if (rc >= 0 && job->rows && has_all)
+	if (job->rows && has_all)
 		rc = judge_rows(job, evaluator, result);
 	return rc < 0 ? rc : check_split(input, &table, evaluator, result);
 }

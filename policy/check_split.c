@@ -1,6 +1,7 @@
 #include "policy/check_rules.h"
 
 #include "crypto/base/fault.h"
+#include "policy/check_keep.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -44,27 +45,13 @@ static int judge_row(
 	               : row_list_add(list, place.offset, place.size, table_line(reader), rules, count);
 }
 
-/* Rows that nothing could be set beside as they stand (of another format than CSV, without quotes, or with escapes, by
- * which a rule's text would mean something else) are shown whole, each as one cell. */
-static int begin_list(const TableReader *reader, RowList **ret_list) {
-	const struct csv_dialect *dialect = table_csv_dialect(reader);
-	struct csv_dialect shown = dialect ? *dialect : (struct csv_dialect){.quote = '"'};
-	if (!shown.quote || shown.escape)
-		shown.delimiter = 0;
-	if (!shown.quote)
-		shown.quote = '"';
-	shown.escape = 0;
-	struct table_place names = table_place(reader);
-	return row_list_new(shown.header ? names.offset + names.size : shown.bom ? 3 : 0, &shown, ret_list);
-}
-
 static int list_rows(TableReader *reader, DqdlEvaluator *evaluator, RowList **ret_list) {
 	_cleanup_(row_list_freep) RowList *list = NULL;
 	_cleanup_(freep) size_t *rules = calloc(dqdl_evaluator_outcomes(evaluator) + 1, sizeof *rules);
 	const struct table_cell *cells;
 	if (!rules)
 		return fault(ENOMEM, "no memory for a check");
-	int rc = begin_list(reader, &list);
+	int rc = check_list_begin(reader, &list);
 	while (rc >= 0 && (rc = table_next(reader, &cells)) > 0)
 		rc = judge_row(reader, evaluator, cells, rules, list);
 	if (rc < 0)

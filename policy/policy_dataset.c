@@ -208,8 +208,7 @@ static int read_privacy(struct reading *r, const Node *value, void *target) {
 
 static int read_keep(struct reading *r, const Node *value, void *target) {
 	struct policy_dataset *dataset = target;
-	int rc = read_text(r, value, "keep", &dataset->keep);
-	return rc < 0 ? rc : not_yet(r, value, dataset, "keep");
+	return read_text(r, value, "keep", &dataset->keep);
 }
 
 static int read_on_failure(struct reading *r, const Node *value, void *target) {

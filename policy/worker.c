@@ -227,7 +227,7 @@ static int begin_feeds(struct job *job) {
 	int rc = check_job_to_json(&said, &json, &size);
 	if (rc < 0)
 		return rc;
-	job->answer_room = CHECK_RESULT_MAX + 8 + (said.is_twice ? ROW_LIST_BYTES_MAX : 0);
+	job->answer_room = CHECK_RESULT_MAX + 8 + (said.is_twice || said.keep ? ROW_LIST_BYTES_MAX : 0);
 	uint32_t length = (uint32_t)size;
 	_cleanup_(freep) uint8_t *first = malloc(sizeof length + size);
 	job->answer = malloc(job->answer_room);
@@ -385,13 +385,21 @@ static int say_exit(const struct job *job, int status, struct check_result **ret
 	return check_result_error(ret_result, "the check ended without an answer (exit status %d)", status);
 }
 
-/* What stands behind the result: the rows that are to be withheld, of a file that was there twice and that failed. */
+/* What stands behind the result: the rows that are to be withheld, of a file that was there twice and that failed, or
+ * that passed without those that its dataset does not keep. */
 static int take_rows(const struct job *job, struct bytes packed, struct check_result *result) {
+	bool may_split = job->request->input.again && result->outcome == OUTCOME_FAILED;
+	bool drops = result->outcome == OUTCOME_PASSED && result->dropped > 0;
+	if (result->has_dropped && !job->request->job->keep)
+		return fault(EBADMSG, "it drops rows, and nobody asked for that");
 	if (packed.size == 0)
-		return 0;
-	if (!job->request->input.again || result->outcome != OUTCOME_FAILED)
+		return drops ? fault(EBADMSG, "it does not say which rows are dropped") : 0;
+	if (!may_split && !drops)
 		return fault(EBADMSG, "it is longer than it says");
-	return row_list_parse(packed, job->size, result->rule_count, &result->withheld);
+	int rc = row_list_parse(packed, job->size, result->rule_count, &result->withheld);
+	if (rc == 0 && drops && row_list_broken(result->withheld) > 0)
+		return fault(EBADMSG, "it passed, and names rows that did not");
+	return rc;
 }
 
 static int read_answer(const struct job *job, struct check_result **ret_result) {

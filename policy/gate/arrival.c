@@ -354,15 +354,25 @@ static int record(Gate *gate, const struct arrival *a, struct judgement *j, cons
 	return rc;
 }
 
+/* Rows that the dataset does not keep are left out of what passed; what that comes to stands in the verdict. */
+static int leave_out(Gate *gate, struct judgement *j, const struct raw_place *place, struct split *part) {
+	part->without = steal_pointer(&j->checked.result->withheld);
+	int rc = judge_output(gate, j, place->node, place->version, part->without);
+	memcpy(part->sha256, j->output.sha256, sizeof part->sha256);
+	return rc;
+}
+
 static int decide(Gate *gate, struct arrival *a, struct judgement *j, const struct raw_place *place) {
 	_cleanup_(split_release) struct split part = {0};
 	uint8_t sha256[32];
-	uint64_t verdict = 0;
 	enum outcome outcome = OUTCOME_PASSED;
 	memcpy(sha256, j->checked.sha256, sizeof sha256);
-	int rc = j->checked.result->withheld ? split(gate, j, place->node, place->version, &part) : 0;
-	if (rc >= 0 && !part.without)
-		rc = record(gate, a, j, place, &verdict, &outcome);
+	int rc = 0;
+	bool passed = j->checked.result->outcome == OUTCOME_PASSED;
+	if (j->checked.result->withheld)
+		rc = passed ? leave_out(gate, j, place, &part) : split(gate, j, place->node, place->version, &part);
+	if (rc >= 0 && (passed || !part.without))
+		rc = record(gate, a, j, place, &part.verdict, &outcome);
 	if (rc < 0 || outcome != OUTCOME_PASSED)
 		return rc;
 	struct publication p = {
@@ -370,7 +380,7 @@ static int decide(Gate *gate, struct arrival *a, struct judgement *j, const stru
 	        .source_version = place->version,
 	        .like_node = a->job.node, /* Raw's mode says that nobody writes there */
 	        .below = a->below,
-	        .verdict = part.without ? part.verdict : verdict,
+	        .verdict = part.verdict,
 	        .policy = j->policy->number,
 	        .without = part.without,
 	        .sha256 = part.without ? part.sha256 : sha256,
@@ -442,6 +452,7 @@ static int run(Gate *gate, struct arrival *a) {
 	        .dataset = policy_dataset_for(policy->policy, a->below),
 	        .actor = a->actor,
 	        .watch = &watch,
+	        .leaves_out = true,
 	};
 	if (!j.dataset) {
 		meta_begin(m);

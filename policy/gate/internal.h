@@ -194,6 +194,7 @@ struct judgement {
 	uint8_t job_sha256[32];        /* check_job_hash(): what the check went by */
 	struct verdict_split *split;   /* which part that is; taken over by the verdict; NULL: all */
 	struct verdict_waiver *waiver; /* it is let pass whatever the check says; taken over by the verdict; NULL */
+	bool leaves_out;               /* rows that keep drops are left out; else a file that has such is refused */
 	bool is_held;                  /* it lies in quarantine already: a refusal puts it there no second time */
 };
 

@@ -90,6 +90,18 @@ int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t versi
 	return judge_unchecked(j, input, words);
 }
 
+/* What is to be published as it stands can have no rows that the dataset does not keep. */
+static int refuse_dropped(struct judgement *j) {
+	struct check_result *result = j->checked.result;
+	if (j->leaves_out || !result->withheld || result->outcome != OUTCOME_PASSED)
+		return 0;
+	row_list_freep(&result->withheld);
+	return check_result_say(result, OUTCOME_FAILED,
+	        "the dataset's keep drops %" PRIu64 " of its rows; a file is published without them that comes by way "
+	        "of Landing",
+	        result->dropped);
+}
+
 int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint64_t size) {
 	_cleanup_(prepared_drop) struct prepared prepared = {.words = ""};
 	j->started_ns = meta_now(store_meta(gate->store));
@@ -107,7 +119,8 @@ int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint6
 	        .interrupted = j->watch ? gate_watch_look : NULL,
 	        .interrupted_arg = j->watch,
 	};
-	return fault_while(spawner_check(gate->spawner, &request, &j->checked), "checking %s", j->path);
+	rc = spawner_check(gate->spawner, &request, &j->checked);
+	return rc < 0 ? fault_while(rc, "checking %s", j->path) : refuse_dropped(j);
 }
 
 static int sign(Gate *gate, struct bytes json, uint8_t ret_signature[static SIGN_SIGNATURE_BYTES],
@@ -146,6 +159,9 @@ static int summarise(const struct verdict *verdict, char **ret_words) {
 		        verdict->split->rows_quarantined, verdict->split->rows_in);
 	else if (verdict->waiver)
 		length = asprintf(ret_words, "waived: %s; %s", verdict->waiver->reason, reason ? reason : "");
+	else if (verdict->check->outcome == OUTCOME_PASSED && verdict->check->dropped > 0)
+		length = asprintf(
+		        ret_words, "published without %" PRIu64 " rows that keep drops", verdict->check->dropped);
 	else if (reason)
 		length = (*ret_words = strdup(reason)) ? 0 : -1;
 	return length < 0 ? fault(ENOMEM, "writing the verdict on %s", verdict->path) : 0;

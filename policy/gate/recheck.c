@@ -34,6 +34,7 @@ static struct judgement judgement_of(const struct rechecking *r, const char *pat
 	        .dataset = policy_dataset_for(r->policy->policy, below),
 	        .actor = *r->actor,
 	        .watch = watch,
+	        .leaves_out = strncmp(path, "Landing/", 8) == 0,
 	};
 }
 

@@ -41,6 +41,7 @@ static int check_rest(struct splitting *s, const RowList *without) {
 	_cleanup_(content_closep) Content *content = NULL;
 	struct judgement rest = *s->j;
 	rest.checked = (struct check_outcome){0};
+	rest.leaves_out = false; /* what keep drops is out of it already */
 	int rc = content_open(s->gate->store, s->node, s->version, &content);
 	struct gate_reader reader = {.source = content, .watch = s->j->watch, .without = without};
 	if (rc >= 0)
@@ -153,6 +154,7 @@ static int say_split(struct splitting *s, const RowList *without, const struct v
 	split->quarantine = *partial;
 	j->split = split;
 	j->checked.result = steal_pointer(&s->rest.result);
+	j->checked.result->dropped = split->check->dropped;
 	j->has_output = true;
 	j->output.size = s->rest.size;
 	memcpy(j->output.sha256, s->rest.sha256, sizeof j->output.sha256);
