@@ -90,7 +90,7 @@ int history_file_line(HistoryFile *history, struct bytes line) {
 	int rc =
 	        is_right
 	                ? keep(history, name, json_number_value(value))
-	                : fault(EINVAL,
+	                : fault(EBADMSG,
 	                          "line %llu of the history is not like {\"name\":\"Dataset.*.RowCount\",\"value\":12}",
 	                          (unsigned long long)history->line);
 	json_decref(object);

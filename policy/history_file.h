@@ -20,7 +20,7 @@ int history_file_new(struct bytes rules, HistoryFile **ret_history);
 void history_file_free(HistoryFile *history);
 DEFINE_CLEANUP(HistoryFile, history_file_free);
 
-/* Takes the next line, without its end; an empty one is none. -EINVAL with words that name the line. */
+/* Takes the next line, without its end; an empty one is none. -EBADMSG with words that name the line. */
 int history_file_line(HistoryFile *history, struct bytes line);
 
 /* Gives the job its history, which is the HistoryFile's. */
