@@ -162,7 +162,7 @@ static const char strict[] =
 	"4;\"ColumnValues \"\"State\"\" in [\"\"Lost\"\",\"\"Found\"\"]\";3;\"g\"\"one\"\n" \
 	"5;\"IsUnique \"\"id\"\"\";2;Lost\n"
 
-static void apply_rules(struct world *w, const char *rules) {
+static void apply_splitting(struct world *w, const char *rules) {
 	size_t size = 0;
 	uint64_t number;
 	bool changed;
@@ -176,7 +176,7 @@ static void open_with_real_check(struct world *w, const char *rules) {
 	world_close(w);
 	w->check = check_table;
 	world_open(w);
-	apply_rules(w, rules);
+	apply_splitting(w, rules);
 }
 
 struct rows {
@@ -364,7 +364,7 @@ static void under_a_new_policy_the_rows_are_held_anew_in_place_of_the_former(voi
 	open_with_real_check(w, strict);
 	struct node node = put_unjudged(w, "Landing/other/a.csv", ARRIVED);
 	uint64_t verdict = check_and_split(w, &node);
-	apply_rules(w, "Rules = [ IsUnique \"id\" ]");
+	apply_splitting(w, "Rules = [ IsUnique \"id\" ]");
 	uint64_t again = check_and_split(w, &node);
 	assert_int_not_equal(again, verdict);
 	struct rows all = quarantine_of(w, false);
