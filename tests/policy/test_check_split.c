@@ -177,7 +177,7 @@ static void a_rule_on_the_whole_never_splits(void **state) {
 
 static void nothing_undecided_is_split(void **state) {
 	(void)state;
-	expect_whole(STATES, "Rules = [ IsUnique \"id\", ColumnValues \"State\" > last(3) ]", OUTCOME_ERROR, NULL);
+	expect_whole(STATES, "Rules = [ IsUnique \"id\", ColumnValues \"State\" > NULL ]", OUTCOME_ERROR, NULL);
 	expect_whole("a;b\n1;2\n3\n", "Rules = [ IsUnique \"a\" ]", OUTCOME_ERROR, "line 3");
 	expect_whole("", "Rules = [ IsUnique \"a\" ]", OUTCOME_FAILED, "empty");
 }
