@@ -200,9 +200,21 @@ static int feed_references(const struct check_job *job, DqdlEvaluator *evaluator
 	return 0;
 }
 
+/* Cells that no rule looks at are not even made. */
+static int want_needed(TableReader *reader, const DqdlEvaluator *evaluator) {
+	_cleanup_(freep) bool *needed = calloc(table_columns(reader) + 1, sizeof *needed);
+	if (!needed)
+		return fault(ENOMEM, "no memory for a check");
+	dqdl_evaluator_needs(evaluator, needed);
+	table_want(reader, needed);
+	return 0;
+}
+
 static int feed_rows(TableReader *reader, DqdlEvaluator *evaluator, struct dropped_rows *dropped) {
 	const struct table_cell *cells;
-	int rc = check_list_begin(reader, &dropped->list);
+	int rc = want_needed(reader, evaluator);
+	if (rc == 0)
+		rc = check_list_begin(reader, &dropped->list);
 	while (rc >= 0 && (rc = table_next(reader, &cells)) > 0) {
 		rc = dqdl_evaluator_row(evaluator, cells, table_line(reader));
 		if (rc == 0 && !dqdl_evaluator_kept(evaluator))

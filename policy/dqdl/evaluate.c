@@ -81,6 +81,8 @@ int dqdl_evaluator_new(const Ruleset *ruleset, const struct dqdl_options *option
 	evaluator->tuples = calloc(leaves + 1, sizeof(struct tuple *));
 	evaluator->filters = calloc(leaves + 1, sizeof *evaluator->filters);
 	evaluator->filter_count = 1;
+	if (evaluator->filters)
+		evaluator->filters[0].is_in = true;
 	evaluator->first_check = calloc(ruleset_rules(ruleset) + 1, sizeof *evaluator->first_check);
 	if (!evaluator->arena || !evaluator->checks || !evaluator->tuples || !evaluator->filters ||
 	        !evaluator->first_check)
@@ -280,15 +282,49 @@ int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *nam
 	return rc;
 }
 
+/* Does a rule of this kind look at no cells but those of its columns? What is not listed may look at any. */
+static bool keeps_to_its_columns(const struct check *check) {
+	static const struct check_kind *const kinds[] = {&kind_row_count, &kind_column_count, &kind_column_exists,
+	        &kind_column_names, &kind_completeness, &kind_is_complete, &kind_column_values, &kind_column_length,
+	        &kind_is_unique, &kind_tuple_metric, &kind_duplicate_row_count, &kind_primary_key, &kind_numbers,
+	        &kind_correlation, &kind_column_data_type, &kind_data_freshness};
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (check->kind == kinds[i])
+			return true;
+	return false;
+}
+
+void dqdl_evaluator_needs(const DqdlEvaluator *evaluator, bool *ret_columns) {
+	bool all = evaluator->options.keep || evaluator->custom_sql || evaluator->filter_count > 1;
+	for (size_t i = 0; i < evaluator->column_count; i++)
+		ret_columns[i] = evaluator->columns[i].needed;
+	for (size_t i = 0; i < evaluator->check_count; i++) {
+		const struct check *check = &evaluator->checks[i];
+		if (check->settled)
+			continue;
+		all |= !keeps_to_its_columns(check);
+		for (size_t j = 0; j < check->column_count; j++)
+			ret_columns[check->columns[j]] = true;
+	}
+	for (size_t i = 0; all && i < evaluator->column_count; i++)
+		ret_columns[i] = true;
+}
+
 /* --- rows --- */
 
+/* Until all columns whose kind matters have turned out to be text, which nothing changes. */
 static void see_kinds(DqdlEvaluator *evaluator, const struct table_cell *cells) {
+	bool open = false;
 	for (size_t i = 0; i < evaluator->column_count; i++) {
 		struct column *column = &evaluator->columns[i];
-		if (column->needed && !column->kind.given && cells[i].size > 0 &&
-		        !(column->kind.no_number && column->kind.no_date && column->kind.no_boolean))
+		const struct column_kind *kind = &column->kind;
+		if (!column->needed || kind->given || (kind->no_number && kind->no_date && kind->no_boolean))
+			continue;
+		open = true;
+		if (cells[i].size > 0)
 			column_kind_see(&column->kind, cells[i]);
 	}
+	evaluator->kinds_known = !open;
 }
 
 /* A row that its filter leaves out it says nothing about. */
@@ -304,8 +340,10 @@ int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells,
 	evaluator->keep.dropped += !evaluator->keep.is_kept;
 	if (rc < 0 || !evaluator->keep.is_kept)
 		return rc;
-	see_kinds(evaluator, cells);
-	if ((rc = custom_sql_begin(evaluator)) < 0 || (rc = filters_ask(evaluator, cells, line)) < 0 ||
+	if (!evaluator->kinds_known)
+		see_kinds(evaluator, cells);
+	if ((rc = custom_sql_begin(evaluator)) < 0 ||
+	        (evaluator->filter_count > 1 && (rc = filters_ask(evaluator, cells, line)) < 0) ||
 	        (rc = custom_sql_row(evaluator, cells, line)) < 0)
 		return rc;
 	for (size_t i = 0; i < evaluator->filter_count; i++)

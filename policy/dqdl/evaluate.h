@@ -143,6 +143,9 @@ int dqdl_evaluator_reference_end(DqdlEvaluator *evaluator);
 /* After the header: does a rule that is not settled yet name that table? One that none names need not be fed. */
 bool dqdl_evaluator_wants(const DqdlEvaluator *evaluator, const char *alias);
 
+/* After the header: which columns' cells rules look at, one flag a column. Rows may have anything in the others. */
+void dqdl_evaluator_needs(const DqdlEvaluator *evaluator, bool *ret_columns);
+
 /* Feeds a row of as many cells as the header has; `line` is where it stands in the file. -ENOMEM. */
 int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);
 

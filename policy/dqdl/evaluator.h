@@ -146,6 +146,7 @@ struct DqdlEvaluator {
 	struct distinct_budget budget;
 	struct column *columns;
 	size_t column_count;
+	bool kinds_known; /* no row changes what a column is any more */
 	struct dqdl_file own_file;
 	struct column_kind *sample; /* of the columns, in the rows that were shown before */
 	size_t sample_count;

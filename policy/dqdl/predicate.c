@@ -2,11 +2,18 @@
 
 #include "crypto/base/fault.h"
 #include "policy/dqdl/pattern.h"
+#include "policy/dqdl/text_key.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* A text of a list; free: data NULL. */
+struct listed {
+	struct text_key key;
+	struct table_cell text;
+};
 
 struct Predicate {
 	const struct dqdl_condition *condition;
@@ -17,32 +24,20 @@ struct Predicate {
 	bool only_null; /* nothing but NULL is named: what an empty cell is depends on its column */
 	double *numbers;
 	int32_t *days;
-	struct table_cell *texts; /* open addressing, a power of two, at most half full; free: data NULL */
+	struct listed *texts; /* open addressing, a power of two, at most half full */
 	size_t text_mask;
 	size_t count; /* of numbers or days */
 	Pattern *pattern;
 };
 
-static uint64_t load(const char *from, size_t size) {
-	uint64_t word = 0;
-	memcpy(&word, from, size);
-	return word;
-}
-
-/* A quick hash for tables whose content the policy's author wrote; cells only look things up in them. */
-static size_t text_hash(const char *text, size_t size) {
-	uint64_t head = load(text, size < 8 ? size : 8);
-	uint64_t tail = size > 8 ? load(text + size - 8, 8) : 0;
-	uint64_t hash = (head ^ tail * 0x9e3779b97f4a7c15u ^ size) * 0xff51afd7ed558ccdu;
-	return (size_t)(hash ^ hash >> 32);
-}
-
 static bool has_text(const Predicate *predicate, struct table_cell cell) {
-	size_t i = text_hash(cell.data, cell.size) & predicate->text_mask;
-	while (predicate->texts[i].data) {
-		if (cell_equals(predicate->texts[i], cell.data, cell.size))
+	struct text_key key = text_key_of(cell);
+	size_t i = text_key_hash(key, cell.size) & predicate->text_mask;
+	for (; predicate->texts[i].text.data; i = (i + 1) & predicate->text_mask) {
+		const struct listed *listed = &predicate->texts[i];
+		if (listed->text.size == cell.size && text_key_equals(listed->key, key) &&
+		        (cell.size <= TEXT_KEY_WHOLE || cell_equals(listed->text, cell.data, cell.size)))
 			return true;
-		i = (i + 1) & predicate->text_mask;
 	}
 	return false;
 }
@@ -60,11 +55,12 @@ static int add_texts(Predicate *predicate) {
 		const char *value = condition->operands[k].value;
 		if (condition->operands[k].form != DQDL_OPERAND_TEXT)
 			continue;
-		size_t size = strlen(value);
-		size_t i = text_hash(value, size) & predicate->text_mask;
-		while (predicate->texts[i].data)
+		struct table_cell text = {.data = value, .size = strlen(value)};
+		struct text_key key = text_key_of(text);
+		size_t i = text_key_hash(key, text.size) & predicate->text_mask;
+		while (predicate->texts[i].text.data)
 			i = (i + 1) & predicate->text_mask;
-		predicate->texts[i] = (struct table_cell){.data = value, .size = size};
+		predicate->texts[i] = (struct listed){.key = key, .text = text};
 	}
 	return 0;
 }

@@ -9,23 +9,11 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum cell_presence cell_presence_of(const struct dqdl_nulls *nulls, struct table_cell cell) {
-	if (!cell.data)
-		return CELL_NULL;
-	switch (nulls->mode) {
-	case DQDL_NULLS_GLUE:
-		return cell.size == 0 ? CELL_EMPTY : CELL_VALUE;
-	case DQDL_NULLS_EMPTY:
-		return cell.size == 0 ? CELL_NULL : CELL_VALUE;
-	case DQDL_NULLS_LIST:
-		for (size_t i = 0; i < nulls->count; i++)
-			if (cell_equals(cell, nulls->list[i], strlen(nulls->list[i])))
-				return CELL_NULL;
-		return CELL_VALUE;
-	case DQDL_NULLS_NONE:
-	default:
-		return CELL_VALUE;
-	}
+bool cell_is_listed(const struct dqdl_nulls *nulls, struct table_cell cell) {
+	for (size_t i = 0; i < nulls->count; i++)
+		if (cell_equals(cell, nulls->list[i], strlen(nulls->list[i])))
+			return true;
+	return false;
 }
 
 static locale_t c_locale;

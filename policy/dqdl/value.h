@@ -28,7 +28,19 @@ struct dqdl_nulls {
 
 enum cell_presence { CELL_VALUE, CELL_NULL, CELL_EMPTY };
 
-enum cell_presence cell_presence_of(const struct dqdl_nulls *nulls, struct table_cell cell);
+/* Is it one of the policy's words? */
+bool cell_is_listed(const struct dqdl_nulls *nulls, struct table_cell cell);
+
+/* What the policy makes of a cell. Here, as it is asked of every cell that a rule looks at. */
+static inline enum cell_presence cell_presence_of(const struct dqdl_nulls *nulls, struct table_cell cell) {
+	if (!cell.data)
+		return CELL_NULL;
+	if (nulls->mode == DQDL_NULLS_LIST)
+		return cell_is_listed(nulls, cell) ? CELL_NULL : CELL_VALUE;
+	if (cell.size > 0 || nulls->mode == DQDL_NULLS_NONE)
+		return CELL_VALUE;
+	return nulls->mode == DQDL_NULLS_EMPTY ? CELL_NULL : CELL_EMPTY;
+}
 
 /* A decimal number: sign, digits, one point, exponent; blanks around it are allowed. Correctly rounded. Neither NaN nor
  * infinity nor hexadecimal. */

@@ -81,6 +81,10 @@ size_t csv_columns(const CsvReader *reader);
 /* The columns' names: the header's cells or, without a header, col0, col1, … Valid until csv_close(). */
 const struct table_cell *csv_header_of(const CsvReader *reader);
 
+/* Says which columns' cells are looked at, one flag a column; all, if it is not said. The cells of others hold nothing
+ * of use. */
+void csv_want(CsvReader *reader, const bool *columns);
+
 /*
  * Reads the next row. Returns 1 with csv_columns() cells that are valid until the next call, 0 at the end, or: -EBADMSG
  * for a record that does not fit the dialect, -EILSEQ for bytes that are not text, -EMSGSIZE for a record over the

@@ -195,6 +195,11 @@ const struct table_cell *table_header(const TableReader *reader) {
 	return reader->shape.header;
 }
 
+void table_want(TableReader *reader, const bool *columns) {
+	if (reader->format->want)
+		reader->format->want(reader->own, columns);
+}
+
 int table_next(TableReader *reader, const struct table_cell **ret_cells) {
 	return reader->format->next(reader->own, ret_cells);
 }

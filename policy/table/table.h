@@ -69,6 +69,10 @@ const char *table_warning(TableReader *reader, size_t i);
 size_t table_columns(const TableReader *reader);
 const struct table_cell *table_header(const TableReader *reader);
 
+/* Says which columns' cells are looked at, one flag a column; all, if it is not said. What the others hold is nothing
+ * to look at; every row's shape is checked all the same. */
+void table_want(TableReader *reader, const bool *columns);
+
 /* Reads the next row. Returns 1 with table_columns() cells that are valid until the next call, 0 at the end, or an
  * error, at which the reader stays. */
 int table_next(TableReader *reader, const struct table_cell **ret_cells);

@@ -49,5 +49,9 @@ static struct table_place place(const void *reader) {
 	return place;
 }
 
+static void want(void *reader, const bool *columns) {
+	csv_want(reader, columns);
+}
+
 const struct table_format table_csv = {
-        .open = open_csv, .close = close_csv, .next = next, .line = line, .place = place};
+        .open = open_csv, .close = close_csv, .next = next, .line = line, .place = place, .want = want};

@@ -23,7 +23,8 @@ struct table_format {
 	int (*next)(void *reader, const struct table_cell **ret_cells);
 	uint64_t (*line)(const void *reader);
 	struct table_place (*place)(const void *reader);
-	const char *(*warning)(const void *reader); /* "": nothing to say; may be NULL */
+	void (*want)(void *reader, const bool *columns); /* NULL: all are made anyway */
+	const char *(*warning)(const void *reader);      /* "": nothing to say; may be NULL */
 };
 
 /* table_csv.c, table_jsonl.c */

@@ -47,11 +47,19 @@ size_t utf8_valid_prefix(const char *text, size_t size) {
 	return size;
 }
 
+/* Eight bytes at a time: a byte that continues a character has its top bit set and the next one not. */
 size_t utf8_length(const char *text, size_t size) {
-	size_t count = 0;
-	for (size_t i = 0; i < size; i++)
-		count += ((uint8_t)text[i] & 0xc0) != 0x80;
-	return count;
+	size_t continued = 0, i = 0;
+	for (; size - i >= 8; i += 8) {
+		uint64_t word;
+		memcpy(&word, text + i, sizeof word);
+		uint64_t top = word & 0x8080808080808080u;
+		if (top)
+			continued += (size_t)__builtin_popcountll(top & ~(word << 1));
+	}
+	for (; i < size; i++)
+		continued += ((uint8_t)text[i] & 0xc0) == 0x80;
+	return size - continued;
 }
 
 size_t utf8_cut(const char *text, size_t size, size_t most) {

@@ -320,6 +320,77 @@ static void bytes_are_counted_over_many_buffers(void **state) {
 	assert_int_equal(csv_next(reader, &cells), 0);
 }
 
+/* By the index where there are no quotes, byte by byte where there are. */
+static void long_tables_are_read_alike_however_the_bytes_come(void **state) {
+	(void)state;
+	static const char *const fields[] = {
+	        "", "x", "\xc3\xa9t\xc3\xa9", "\"q;\"\"\n\"", "5\" disk", "a longer field of text"};
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *expected = NULL;
+	size_t size, expected_size;
+	FILE *out = open_memstream(&text, &size), *rows = open_memstream(&expected, &expected_size);
+	fputs("a;b;c\r\n", out);
+	fputs("a|b|c\n", rows);
+	uint32_t random = 1;
+	for (int i = 0; i < 30000; i++) {
+		for (int k = 0; k < 3; k++) {
+			random = random * 1664525 + 1013904223;
+			/* Long stretches without quotes, and others with many. */
+			size_t pick = (random >> 16) % (i / 1000 % 2 ? 6 : 3);
+			bool is_quoted = fields[pick][0] == '"';
+			fprintf(out, "%s%s", k ? ";" : "", fields[pick]);
+			fprintf(rows, "%s%s", k ? "|" : "",
+			        is_quoted             ? "q;\"\n"
+			        : pick == 6 && k == 2 ? "\r"
+			                              : fields[pick]);
+		}
+		fputs(i % 3 ? "\r\n" : i % 2 ? "\n" : "\r\n\r\n", out);
+		fputc('\n', rows);
+	}
+	fclose(out);
+	fclose(rows);
+	for (size_t step = 0; step < 100000; step = step * 3 + 997) {
+		_cleanup_(freep) char *got = NULL;
+		struct source source = source_of(text, step);
+		if (read_all(&source, NULL, &got, NULL) < 0)
+			fail_msg("%s", fault_message());
+		assert_string_equal(got, expected);
+	}
+}
+
+static void an_error_far_inside_names_its_line(void **state) {
+	(void)state;
+	static const char *const broken[] = {"1;2;3\n", "1\n", "1;\xff\n", "1;\"2\n"};
+	static const char *const words[] = {"line 9002: expected 2 fields as in the first line, found 3",
+	        "line 9002: expected 2 fields as in the first line, found 1", "line 9002: byte 0xff",
+	        "line 9002: the quote that opens field 2 is never closed"};
+	_cleanup_(freep) char *text = malloc(40100);
+	for (size_t i = 0; i < 4; i++) {
+		memcpy(text, "a;b\n", 4);
+		for (size_t row = 0; row < 9000; row++)
+			memcpy(text + 4 + row * 4, "1;2\n", 4);
+		memcpy(text + 36004, broken[i], strlen(broken[i]) + 1);
+		if (i < 3)
+			strcat(text + 36004, "1;2\n1;2\n");
+		assert_fails(text, i == 2 ? EILSEQ : EBADMSG, words[i]);
+	}
+}
+
+static void only_what_is_wanted_is_made_and_shapes_are_checked_all_the_same(void **state) {
+	(void)state;
+	static const bool wanted[] = {false, true, false}, none[] = {false, false, false};
+	struct source source = source_of("a,b,c\n1,2,3\n4,5,6\n7,8\n", 0);
+	_cleanup_(csv_closep) CsvReader *reader = NULL;
+	const struct table_cell *cells;
+	assert_int_equal(csv_open(source_read, &source, NULL, &reader), 0);
+	csv_want(reader, wanted);
+	assert_int_equal(csv_next(reader, &cells), 1);
+	assert_true(cell_equals(cells[1], "2", 1));
+	csv_want(reader, none);
+	assert_int_equal(csv_next(reader, &cells), 1);
+	assert_int_equal(csv_next(reader, &cells), -EBADMSG);
+}
+
 /* Reads csvs/NAME.csv. Its lines end as the collection's attributes say, whatever they did on the way here. */
 static size_t load_spectrum(const char *data, const char *name, char text[static 8192]) {
 	char path[512];
@@ -412,6 +483,9 @@ int main(void) {
 	        cmocka_unit_test(a_failed_read_comes_through),
 	        cmocka_unit_test(a_row_knows_its_line_and_its_bytes_in_the_file),
 	        cmocka_unit_test(bytes_are_counted_over_many_buffers),
+	        cmocka_unit_test(long_tables_are_read_alike_however_the_bytes_come),
+	        cmocka_unit_test(an_error_far_inside_names_its_line),
+	        cmocka_unit_test(only_what_is_wanted_is_made_and_shapes_are_checked_all_the_same),
 	        cmocka_unit_test(csv_spectrum_reads_as_its_json),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

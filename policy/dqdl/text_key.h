@@ -1,0 +1,54 @@
+/*
+ * text_key: a text's first and last eight bytes as two words: with the size, all of a text of up to 16 bytes, so that
+ * short texts are compared without looking at them again; and what a longer one is hashed by.
+ */
+#pragma once
+
+#include "policy/table/cell.h"
+
+#include <stdint.h>
+
+#define TEXT_KEY_WHOLE 16u
+
+struct text_key {
+	uint64_t head, tail;
+};
+
+/* Up to eight bytes as a word, without a branch a byte: a copy of a size that is not known costs a call. */
+static inline uint64_t text_word(const char *text, size_t size) {
+	uint64_t word = 0;
+	if (size >= 8) {
+		memcpy(&word, text, 8);
+	} else if (size >= 4) {
+		uint32_t first, last;
+		memcpy(&first, text, 4);
+		memcpy(&last, text + size - 4, 4);
+		word = first | (uint64_t)last << 32;
+	} else if (size > 0) {
+		word = (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[size / 2] << 8 |
+		       (uint64_t)(uint8_t)text[size - 1] << 16;
+	}
+	return word;
+}
+
+/* The key of a cell that is not NULL. */
+static inline struct text_key text_key_of(struct table_cell cell) {
+	size_t behind = cell.size > 8 ? cell.size - 8 : 0;
+	struct text_key key = {.head = text_word(cell.data, cell.size)};
+	if (behind >= 8)
+		key.tail = text_word(cell.data + cell.size - 8, 8);
+	else if (behind > 0)
+		key.tail = text_word(cell.data + 8, behind);
+	return key;
+}
+
+/* A quick hash: the tables that use it hold what a policy's author wrote, or forget what they held. */
+static inline size_t text_key_hash(struct text_key key, size_t size) {
+	uint64_t hash = (key.head ^ key.tail * 0x9e3779b97f4a7c15u ^ size) * 0xff51afd7ed558ccdu;
+	return (size_t)(hash ^ hash >> 32);
+}
+
+/* Of texts of one size: are they the same, as far as keys tell? */
+static inline bool text_key_equals(struct text_key a, struct text_key b) {
+	return ((a.head ^ b.head) | (a.tail ^ b.tail)) == 0;
+}
