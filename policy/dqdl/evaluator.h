@@ -158,6 +158,8 @@ struct DqdlEvaluator {
 	Arena *arena;         /* what was made ready for checks */
 	struct check *checks; /* the leaves of all rules, from left to right; then the analyzers */
 	size_t check_count;
+	struct check **fed; /* those that look at rows */
+	size_t fed_count;
 	size_t *first_check; /* of each rule, and of the first analyzer */
 	struct tuple **tuples;
 	size_t tuple_count;

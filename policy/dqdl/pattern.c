@@ -3,6 +3,7 @@
 #include "policy/dqdl/pattern.h"
 
 #include "crypto/base/fault.h"
+#include "policy/dqdl/pattern_fixed.h"
 #include "policy/dqdl/text_key.h"
 
 #include <errno.h>
@@ -10,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What was last answered on short texts: columns that a pattern is asked of are mostly dates, codes and numbers that
- * come again, and a match costs 45 ns with machine code (150 without), this 3. */
+/* What was last answered on short texts: columns that a pattern is asked of are often codes that come again. It does
+ * nothing for a column with more different values than entries, in no order: of 6,700 dates two thirds missed 2,048. */
 #define MEMO_ENTRIES 256u
 
 struct memo {
@@ -24,6 +25,7 @@ struct Pattern {
 	pcre2_code *code;
 	pcre2_match_data *match;
 	pcre2_match_context *context;
+	struct fixed_pattern fixed;
 	struct memo memo[MEMO_ENTRIES];
 };
 
@@ -82,6 +84,8 @@ int pattern_new(const char *text, unsigned flags, Pattern **ret_pattern) {
 	int rc = compile(pattern, text, options);
 	if (rc < 0)
 		return rc;
+	if (flags == 0 || flags == PATTERN_NO_JIT)
+		fixed_pattern_parse(text, &pattern->fixed);
 	if (!(flags & PATTERN_NO_JIT))
 		(void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
 	pattern->match = pcre2_match_data_create(1, NULL);
@@ -115,6 +119,9 @@ static enum pattern_answer find(Pattern *pattern, struct table_cell cell) {
 }
 
 enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell) {
+	enum fixed_answer fixed = pattern->fixed.size ? fixed_pattern_test(&pattern->fixed, cell) : FIXED_UNKNOWN;
+	if (fixed != FIXED_UNKNOWN)
+		return fixed == FIXED_YES ? PATTERN_FOUND : PATTERN_NONE;
 	if (cell.size > TEXT_KEY_WHOLE)
 		return find(pattern, cell);
 	struct text_key key = text_key_of(cell);

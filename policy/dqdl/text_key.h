@@ -45,6 +45,7 @@ static inline struct text_key text_key_of(struct table_cell cell) {
 /* A quick hash: the tables that use it hold what a policy's author wrote, or forget what they held. */
 static inline size_t text_key_hash(struct text_key key, size_t size) {
 	uint64_t hash = (key.head ^ key.tail * 0x9e3779b97f4a7c15u ^ size) * 0xff51afd7ed558ccdu;
+	hash = (hash ^ hash >> 32) * 0xc4ceb9fe1a85ec53u; /* or the months of dates would not tell in the low bits */
 	return (size_t)(hash ^ hash >> 32);
 }
 

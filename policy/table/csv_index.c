@@ -1,10 +1,8 @@
 /*
  * csv_index: see csv_index.h.
  *
- * Measured (tests/policy/bench_table.c by processor time, gcc 12 -O2, one core of a busy Xeon virtual machine with
- * AVX2, rows of 51 bytes and 6 fields from memory, UTF-8 check included): reading by this index 1.5 to 1.9 GB/s, 30 to
- * 37 million rows a second; field by field, 16 bytes at a time, as records with quotes are read, 0.8 GB/s. Writing
- * marks one at a time instead of eight had it at half of that: each block's last turn of the loop was foreseen wrongly.
+ * Measured (tests/policy/bench_table.c by processor time, gcc 12 -O2, one core of a Xeon virtual machine with AVX2 that
+ * others kept busy, rows of 51 bytes and 6 fields from memory, UTF-8 check included): reading 1.2 to 1.9 GB/s.
  */
 #include "policy/table/csv_index.h"
 
