@@ -287,6 +287,8 @@ int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *nam
 	for (size_t i = 0; i < evaluator->check_count && rc == 0; i++)
 		if (!evaluator->checks[i].settled && evaluator->checks[i].kind->row)
 			evaluator->fed[evaluator->fed_count++] = &evaluator->checks[i];
+	const struct keep *keep = &evaluator->keep;
+	evaluator->has_sql = keep->sql || keep->fault || evaluator->custom_sql || evaluator->filter_count > 1;
 	return rc;
 }
 
@@ -343,7 +345,9 @@ static int feed_check(DqdlEvaluator *evaluator, struct check *check, const struc
 	return check->filter->is_in ? check->kind->row(evaluator, check, cells, line) : 0;
 }
 
-int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
+/* Whether the row is one at all, what a `where` says of it, and what statements are to see of it. Most rulesets have
+ * nothing of all that, and asking would cost as much as a rule. */
+static int ask_sql(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
 	int rc = keep_ask(evaluator, cells, line);
 	evaluator->keep.dropped += !evaluator->keep.is_kept;
 	if (rc < 0 || !evaluator->keep.is_kept)
@@ -351,8 +355,18 @@ int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells,
 	if (!evaluator->kinds_known)
 		see_kinds(evaluator, cells);
 	if ((rc = custom_sql_begin(evaluator)) < 0 ||
-	        (evaluator->filter_count > 1 && (rc = filters_ask(evaluator, cells, line)) < 0) ||
-	        (rc = custom_sql_row(evaluator, cells, line)) < 0)
+	        (evaluator->filter_count > 1 && (rc = filters_ask(evaluator, cells, line)) < 0))
+		return rc;
+	return custom_sql_row(evaluator, cells, line);
+}
+
+int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
+	int rc = 0;
+	if (evaluator->has_sql)
+		rc = ask_sql(evaluator, cells, line);
+	else if (!evaluator->kinds_known)
+		see_kinds(evaluator, cells);
+	if (rc < 0 || !evaluator->keep.is_kept)
 		return rc;
 	for (size_t i = 0; i < evaluator->filter_count; i++)
 		evaluator->filters[i].rows += evaluator->filters[i].is_in;

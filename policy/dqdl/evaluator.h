@@ -153,6 +153,7 @@ struct DqdlEvaluator {
 	struct CustomSql *custom_sql; /* NULL: no rule has a statement */
 	struct table_cell *names;     /* of the columns, with their texts in one allocation */
 	struct keep keep;
+	bool has_sql;           /* keep, a where, or a statement */
 	struct filter *filters; /* the first one: all rows */
 	size_t filter_count;
 	Arena *arena;         /* what was made ready for checks */
