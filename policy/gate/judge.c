@@ -1,6 +1,7 @@
 #include "policy/gate/internal.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/digest.h"
 #include "crypto/keyring.h"
 #include "crypto/sign.h"
 
@@ -15,17 +16,17 @@ static int hash_all(struct check_input input, struct verdict_content *ret_conten
 	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
 	if (!chunk)
 		return fault(ENOMEM, "reading the file to be judged");
-	crypto_hash_sha256_state sha256;
-	crypto_hash_sha256_init(&sha256);
+	struct sha256 sha256;
+	sha256_init(&sha256);
 	struct verdict_content content = {0};
 	ssize_t got;
 	while ((got = input.read(input.context, chunk, GATE_CHUNK_BYTES)) > 0) {
-		crypto_hash_sha256_update(&sha256, chunk, (size_t)got);
+		sha256_update(&sha256, bytes_of(chunk, (size_t)got));
 		content.size += (uint64_t)got;
 	}
 	if (got < 0)
 		return (int)got;
-	crypto_hash_sha256_final(&sha256, content.sha256);
+	sha256_final(&sha256, content.sha256);
 	*ret_content = content;
 	return 0;
 }

@@ -2,11 +2,11 @@
 #include "policy/gate/internal.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/digest.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,7 @@ struct partial {
 	uint8_t *out; /* what is to be written next */
 	size_t out_size;
 	uint64_t written;
-	crypto_hash_sha256_state sha256;
+	struct sha256 sha256;
 
 	uint8_t *in; /* a window on the source */
 	uint64_t in_offset;
@@ -41,7 +41,7 @@ struct partial {
 
 static int flush(struct partial *p) {
 	int rc = content_write(p->to, p->written, bytes_of(p->out, p->out_size));
-	crypto_hash_sha256_update(&p->sha256, p->out, p->out_size);
+	sha256_update(&p->sha256, bytes_of(p->out, p->out_size));
 	p->written += p->out_size;
 	p->out_size = 0;
 	return rc;
@@ -308,7 +308,7 @@ int partial_write(Gate *gate, const struct judgement *j, uint64_t node, uint64_t
 	        .newline = newlines[dialect->newline],
 	        .is_one_cell = dialect->delimiter == 0};
 	uint64_t to = 0;
-	crypto_hash_sha256_init(&p.sha256);
+	sha256_init(&p.sha256);
 	int rc = take_rules(&p);
 	if (rc >= 0)
 		rc = make_node(gate, node, &to);
@@ -319,7 +319,7 @@ int partial_write(Gate *gate, const struct judgement *j, uint64_t node, uint64_t
 	if (rc >= 0) {
 		*ret_partial = steal_pointer(&p.to);
 		ret_content->size = p.written;
-		crypto_hash_sha256_final(&p.sha256, ret_content->sha256);
+		sha256_final(&p.sha256, ret_content->sha256);
 	}
 	release(&p);
 	if (rc < 0 && to != 0)

@@ -2,10 +2,10 @@
 
 #include "backend/acl.h"
 #include "crypto/base/fault.h"
+#include "crypto/digest.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,17 +90,17 @@ static int copy_judged(Store *store, const struct publication *p, Content *targe
 		rc = content_truncate(target, 0);
 	if (rc >= 0)
 		rc = content_touch(target);
-	crypto_hash_sha256_state sha256;
-	crypto_hash_sha256_init(&sha256);
+	struct sha256 sha256;
+	sha256_init(&sha256);
 	struct gate_reader reader = {.source = source, .copy = target, .watch = p->watch, .without = p->without};
 	for (ssize_t got = 1; rc >= 0 && got > 0;) {
 		got = gate_read(&reader, chunk, GATE_CHUNK_BYTES);
 		if (got > 0)
-			crypto_hash_sha256_update(&sha256, chunk, (size_t)got);
+			sha256_update(&sha256, bytes_of(chunk, (size_t)got));
 		rc = (int)got;
 	}
 	uint8_t hash[32];
-	crypto_hash_sha256_final(&sha256, hash);
+	sha256_final(&sha256, hash);
 	if (rc >= 0 && memcmp(hash, p->sha256, sizeof hash) != 0)
 		rc = fault(EBADMSG, "the bytes read for Trusted/%s are not those that were judged", p->below);
 	return rc;
