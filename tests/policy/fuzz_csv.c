@@ -4,28 +4,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tests/policy/pieces.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct source {
-	const uint8_t *data;
-	size_t size;
-	size_t step;
-};
-
-static int source_read(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t take = source->size < source->step ? source->size : source->step;
-	take = take < size ? take : size;
-	memcpy(buf, source->data, take);
-	source->data += take;
-	source->size -= take;
-	return (int)take;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	if (size < 2)
 		return 0;
-	struct source source = {.data = data + 2, .size = size - 2, .step = (size_t)data[0] + 1};
+	struct pieces source = {.data = data + 2, .size = size - 2, .step = (size_t)data[0] + 1};
 	struct csv_options options = {.header = data[1] % 3u, .max_record_bytes = 1000, .max_columns = 50};
 	if (data[1] & 0x40)
 		options.delimiter = ';';
@@ -34,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	if ((data[1] & 0x18) == 0x18)
 		options.quote = CSV_NONE;
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
-	if (csv_open(source_read, &source, &options, &reader) < 0)
+	if (csv_open(pieces_take, &source, &options, &reader) < 0)
 		return 0;
 	const struct table_cell *cells = csv_header_of(reader);
 	volatile size_t sum = 0;

@@ -11,23 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/policy/pieces.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct source {
-	const uint8_t *data;
-	size_t size, step;
-};
-
-static int take(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t count = source->size < size ? source->size : size;
-	count = source->step < count ? source->step : count;
-	if (count > 0)
-		memcpy(buf, source->data, count);
-	source->data += count;
-	source->size -= count;
-	return (int)count;
-}
 
 /* The cell as JSON reads it. */
 static json_t *value_of(struct table_cell cell, const json_t *like) {
@@ -67,8 +53,8 @@ static void hold_against(
 }
 
 static void read_lines(const uint8_t *data, size_t size, size_t step) {
-	struct source source = {.data = data, .size = size, .step = step};
-	struct table_source below = {.read = take, .ctx = &source};
+	struct pieces source = {.data = data, .size = size, .step = step};
+	struct table_source below = {.read = pieces_take, .ctx = &source};
 	struct jsonl_options options = {.max_line_bytes = 3000, .max_columns = 50, .sample_bytes = 1000};
 	_cleanup_(jsonl_closep) JsonlReader *reader = NULL;
 	const struct table_cell *cells;
@@ -92,8 +78,8 @@ static void read_lines(const uint8_t *data, size_t size, size_t step) {
 static void compare_line(const uint8_t *data, size_t size) {
 	const uint8_t *newline = size ? memchr(data, '\n', size) : NULL;
 	size = newline ? (size_t)(newline - data) : size;
-	struct source source = {.data = data, .size = size, .step = size + 1};
-	struct table_source below = {.read = take, .ctx = &source};
+	struct pieces source = {.data = data, .size = size, .step = size + 1};
+	struct table_source below = {.read = pieces_take, .ctx = &source};
 	_cleanup_(jsonl_closep) JsonlReader *reader = NULL;
 	const struct table_cell *cells = NULL;
 	if (size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0)

@@ -4,34 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/policy/pieces.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct source {
-	const uint8_t *data;
-	size_t size, step;
-};
-
-static int take(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t count = source->size < size ? source->size : size;
-	count = source->step < count ? source->step : count;
-	if (count > 0)
-		memcpy(buf, source->data, count);
-	source->data += count;
-	source->size -= count;
-	return (int)count;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	if (size < 1)
 		return 0;
-	struct source source = {.data = data + 1, .size = size - 1, .step = (size_t)data[0] * 4 + 1};
+	struct pieces source = {.data = data + 1, .size = size - 1, .step = (size_t)data[0] * 4 + 1};
 	struct table_options options = {.csv = {.max_record_bytes = 3000, .max_columns = 50},
 	        .jsonl = {.max_line_bytes = 3000, .max_columns = 50},
 	        .unpack = {.max_bytes = 1u << 20, .max_ratio = 50, .free_bytes = 1000}};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	const struct table_cell *cells;
-	if (table_open(take, &source, &options, &reader) < 0)
+	if (table_open(pieces_take, &source, &options, &reader) < 0)
 		return 0;
 	volatile size_t sum = 0;
 	while (table_next(reader, &cells) == 1) {

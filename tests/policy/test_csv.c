@@ -14,31 +14,15 @@
 
 #include <cmocka.h>
 
-/* A text that is handed out `step` bytes at a time, so that every boundary is tried. */
-struct source {
-	const char *text;
-	size_t size;
-	size_t step;
-	size_t at;
-};
-
-static int source_read(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t left = source->size - source->at;
-	size_t take = source->step && source->step < left ? source->step : left;
-	take = take < size ? take : size;
-	memcpy(buf, source->text + source->at, take);
-	source->at += take;
-	return (int)take;
-}
+#include "tests/policy/pieces.h"
 
 /* Reads it all into "a|b|c\n…" with the header first; returns csv_open's or csv_next's error. */
 static int read_all(
-        struct source *source, const struct csv_options *options, char **ret_text, struct csv_dialect *ret_dialect) {
+        struct pieces *source, const struct csv_options *options, char **ret_text, struct csv_dialect *ret_dialect) {
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	_cleanup_(freep) char *text = NULL;
 	size_t size;
-	int rc = csv_open(source_read, source, options, &reader);
+	int rc = csv_open(pieces_take, source, options, &reader);
 	if (rc < 0)
 		return rc;
 	FILE *out = open_memstream(&text, &size);
@@ -57,14 +41,14 @@ static int read_all(
 	return rc;
 }
 
-static struct source source_of(const char *text, size_t step) {
-	return (struct source){.text = text, .size = strlen(text), .step = step};
+static struct pieces source_of(const char *text, size_t step) {
+	return (struct pieces){.data = text, .size = strlen(text), .step = step};
 }
 
 static void assert_reads(const char *text, const char *expected) {
 	for (size_t step = 0; step < 4; step++) {
 		_cleanup_(freep) char *got = NULL;
-		struct source source = source_of(text, step);
+		struct pieces source = source_of(text, step);
 		int rc = read_all(&source, NULL, &got, NULL);
 		if (rc != 0)
 			print_error("%s\n", fault_message());
@@ -76,7 +60,7 @@ static void assert_reads(const char *text, const char *expected) {
 static void assert_fails(const char *text, int errnum, const char *words) {
 	for (size_t step = 0; step < 3; step++) {
 		_cleanup_(freep) char *got = NULL;
-		struct source source = source_of(text, step);
+		struct pieces source = source_of(text, step);
 		assert_int_equal(read_all(&source, NULL, &got, NULL), -errnum);
 		if (!strstr(fault_message(), words))
 			fail_msg("\"%s\" does not say \"%s\"", fault_message(), words);
@@ -87,7 +71,7 @@ static void assert_dialect(const char *text, const char *expected) {
 	_cleanup_(freep) char *got = NULL;
 	char words[128];
 	struct csv_dialect dialect;
-	struct source source = source_of(text, 0);
+	struct pieces source = source_of(text, 0);
 	assert_int_equal(read_all(&source, NULL, &got, &dialect), 0);
 	csv_dialect_text(&dialect, words, sizeof words);
 	assert_string_equal(words, expected);
@@ -131,14 +115,14 @@ static void an_escape_or_no_quote_can_be_given(void **state) {
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		for (size_t step = 0; step < 4; step++) {
 			_cleanup_(freep) char *got = NULL;
-			struct source source = source_of(cases[i].text, step);
+			struct pieces source = source_of(cases[i].text, step);
 			if (read_all(&source, &cases[i].options, &got, NULL) < 0)
 				fail_msg("%s", fault_message());
 			assert_string_equal(got, cases[i].expected);
 		}
 	}
 	struct csv_options wrong = {.escape = '"'};
-	struct source source = source_of("a,b\n", 0);
+	struct pieces source = source_of("a,b\n", 0);
 	_cleanup_(freep) char *none = NULL;
 	assert_int_equal(read_all(&source, &wrong, &none, NULL), -EINVAL);
 }
@@ -186,12 +170,12 @@ static void without_a_header_columns_get_names_and_no_row_is_lost(void **state) 
 static void a_given_dialect_wins(void **state) {
 	(void)state;
 	_cleanup_(freep) char *got = NULL;
-	struct source source = source_of("a,b;c\n1,2;3\n", 0);
+	struct pieces source = source_of("a,b;c\n1,2;3\n", 0);
 	struct csv_options options = {.delimiter = ';', .header = CSV_HEADER_NO};
 	assert_int_equal(read_all(&source, &options, &got, NULL), 0);
 	assert_string_equal(got, "col0|col1\na,b|c\n1,2|3\n");
 	options.delimiter = '"';
-	source.at = 0;
+	source = source_of("a,b;c\n1,2;3\n", 0);
 	_cleanup_(freep) char *none = NULL;
 	assert_int_equal(read_all(&source, &options, &none, NULL), -EINVAL);
 }
@@ -216,7 +200,7 @@ static void what_is_not_text_is_named(void **state) {
 	assert_fails("\xff\xfe"
 	             "ab",
 	        EILSEQ, "UTF-16");
-	struct source source = {.text = "a,b\n\0,1\n", .size = 8};
+	struct pieces source = {.data = "a,b\n\0,1\n", .size = 8};
 	_cleanup_(freep) char *got = NULL;
 	assert_int_equal(read_all(&source, NULL, &got, NULL), -EILSEQ);
 	assert_non_null(strstr(fault_message(), "line 2: a NUL byte"));
@@ -237,11 +221,11 @@ static void limits_end_a_hostile_record(void **state) {
 	memcpy(text, "a,b\n\"", 5);
 	text[size] = '\0';
 	struct csv_options options = {.max_record_bytes = 100000, .max_columns = 3};
-	struct source source = source_of(text, 0);
+	struct pieces source = source_of(text, 0);
 	_cleanup_(freep) char *got = NULL;
 	assert_int_equal(read_all(&source, &options, &got, NULL), -EMSGSIZE);
 	assert_non_null(strstr(fault_message(), "line 2: the record is longer than 100000 bytes"));
-	struct source wide = source_of("a,b,c,d\n", 0);
+	struct pieces wide = source_of("a,b,c,d\n", 0);
 	_cleanup_(freep) char *none = NULL;
 	assert_int_equal(read_all(&wide, &options, &none, NULL), -EMSGSIZE);
 	assert_non_null(strstr(fault_message(), "more than 3 fields"));
@@ -249,10 +233,10 @@ static void limits_end_a_hostile_record(void **state) {
 
 static void an_error_stays(void **state) {
 	(void)state;
-	struct source source = source_of("a,b\n1\n2,3\n", 0);
+	struct pieces source = source_of("a,b\n1\n2,3\n", 0);
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(csv_open(source_read, &source, NULL, &reader), 0);
+	assert_int_equal(csv_open(pieces_take, &source, NULL, &reader), 0);
 	assert_int_equal(csv_next(reader, &cells), -EBADMSG);
 	assert_int_equal(csv_next(reader, &cells), -EBADMSG);
 }
@@ -282,10 +266,10 @@ static void a_row_knows_its_line_and_its_bytes_in_the_file(void **state) {
 	static const char text[] = "\xef\xbb\xbf"
 	                           "a,b\r\n1,\"x\ny\"\r\n\r\n\"\"\"\",2\r\n3,4";
 	for (size_t step = 0; step < 4; step++) {
-		struct source source = source_of(text, step);
+		struct pieces source = source_of(text, step);
 		_cleanup_(csv_closep) CsvReader *reader = NULL;
 		const struct table_cell *cells;
-		assert_int_equal(csv_open(source_read, &source, NULL, &reader), 0);
+		assert_int_equal(csv_open(pieces_take, &source, NULL, &reader), 0);
 		assert_int_equal(csv_line(reader), 1);
 		assert_int_equal(csv_next(reader, &cells), 1);
 		assert_int_equal(csv_line(reader), 2);
@@ -307,10 +291,10 @@ static void bytes_are_counted_over_many_buffers(void **state) {
 	for (int i = 0; i < 100000; i++)
 		fprintf(out, "%d,%d\n", i, i);
 	fclose(out);
-	struct source source = source_of(text, 1000);
+	struct pieces source = source_of(text, 1000);
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(csv_open(source_read, &source, NULL, &reader), 0);
+	assert_int_equal(csv_open(pieces_take, &source, NULL, &reader), 0);
 	for (int i = 0; i < 100000; i++) {
 		char record[32];
 		(void)snprintf(record, sizeof record, "%d,%d\n", i, i);
@@ -351,7 +335,7 @@ static void long_tables_are_read_alike_however_the_bytes_come(void **state) {
 	fclose(rows);
 	for (size_t step = 0; step < 100000; step = step * 3 + 997) {
 		_cleanup_(freep) char *got = NULL;
-		struct source source = source_of(text, step);
+		struct pieces source = source_of(text, step);
 		if (read_all(&source, NULL, &got, NULL) < 0)
 			fail_msg("%s", fault_message());
 		assert_string_equal(got, expected);
@@ -379,10 +363,10 @@ static void an_error_far_inside_names_its_line(void **state) {
 static void only_what_is_wanted_is_made_and_shapes_are_checked_all_the_same(void **state) {
 	(void)state;
 	static const bool wanted[] = {false, true, false}, none[] = {false, false, false};
-	struct source source = source_of("a,b,c\n1,2,3\n4,5,6\n7,8\n", 0);
+	struct pieces source = source_of("a,b,c\n1,2,3\n4,5,6\n7,8\n", 0);
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(csv_open(source_read, &source, NULL, &reader), 0);
+	assert_int_equal(csv_open(pieces_take, &source, NULL, &reader), 0);
 	csv_want(reader, wanted);
 	assert_int_equal(csv_next(reader, &cells), 1);
 	assert_true(cell_equals(cells[1], "2", 1));
@@ -435,10 +419,10 @@ static void check_spectrum(const char *data, const char *name) {
 	(void)snprintf(path, sizeof path, "%s/csv/csv-spectrum/json/%s.json", data, name);
 	json_t *expected = json_load_file(path, 0, NULL);
 	assert_non_null(expected);
-	struct source source = {.text = text, .size = load_spectrum(data, name, text)};
+	struct pieces source = {.data = text, .size = load_spectrum(data, name, text)};
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(csv_open(source_read, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(csv_open(pieces_take, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
 	size_t rows = json_is_array(expected) ? json_array_size(expected) : 1;
 	for (size_t row = 0; row < rows; row++) {
 		assert_int_equal(csv_next(reader, &cells), 1);

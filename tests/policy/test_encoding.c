@@ -15,26 +15,12 @@
 
 #include <cmocka.h>
 
-struct source {
-	const char *data;
-	size_t size, step;
-};
-
-static int take(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t count = source->size < size ? source->size : size;
-	count = source->step && source->step < count ? source->step : count;
-	if (count > 0)
-		memcpy(buf, source->data, count);
-	source->data += count;
-	source->size -= count;
-	return (int)count;
-}
+#include "tests/policy/pieces.h"
 
 /* Decodes all, `step` bytes in and out at a time; 0 or the error. */
 static int decode(const char *data, size_t size, size_t step, char *ret_text, enum encoding *ret_encoding) {
-	struct source source = {.data = data, .size = size, .step = step};
-	struct table_source below = {.read = take, .ctx = &source};
+	struct pieces source = {.data = data, .size = size, .step = step};
+	struct table_source below = {.read = pieces_take, .ctx = &source};
 	_cleanup_(decoder_freep) Decoder *decoder = NULL;
 	assert_int_equal(decoder_new(encoding_of(bytes_of(data, size)), &below, &decoder), 0);
 	struct table_source text = decoder_source(decoder);
@@ -149,11 +135,11 @@ static void half_a_character_is_named(void **state) {
 /* Reads a table; its dialect or error, and its last cell. */
 static int read_table(
         const char *data, size_t size, const char *name, char ret_words[static 200], char ret_last[static 50]) {
-	struct source source = {.data = data, .size = size, .step = 5};
+	struct pieces source = {.data = data, .size = size, .step = 5};
 	struct table_options options = {.name = name};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	const struct table_cell *cells;
-	int rc = table_open(take, &source, &options, &reader);
+	int rc = table_open(pieces_take, &source, &options, &reader);
 	while (rc >= 0 && (rc = table_next(reader, &cells)) == 1) {
 		struct table_cell last = cells[table_columns(reader) - 1];
 		(void)snprintf(ret_last, 50, "%.*s", (int)last.size, last.data);

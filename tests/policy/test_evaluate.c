@@ -15,22 +15,10 @@
 
 #include <cmocka.h>
 
+#include "tests/policy/pieces.h"
+
 /* 2026-11-23 10:30:45 UTC */
 #define NOW 1795429845
-
-struct source {
-	const char *text;
-	size_t size;
-};
-
-static int source_read(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t take = source->size < size ? source->size : size;
-	memcpy(buf, source->text, take);
-	source->text += take;
-	source->size -= take;
-	return (int)take;
-}
 
 static Ruleset *parse(const char *rules) {
 	Ruleset *ruleset = NULL;
@@ -47,10 +35,10 @@ static DqdlEvaluator *start(const Ruleset *ruleset, struct dqdl_options options)
 }
 
 static void feed_csv(DqdlEvaluator *evaluator, const char *csv, size_t size) {
-	struct source source = {.text = csv, .size = size};
+	struct pieces source = {.data = csv, .size = size};
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(csv_open(source_read, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(csv_open(pieces_take, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
 	assert_int_equal(dqdl_evaluator_header(evaluator, csv_header_of(reader), csv_columns(reader)), 0);
 	int rc;
 	while ((rc = csv_next(reader, &cells)) == 1)

@@ -15,29 +15,15 @@
 
 #include <cmocka.h>
 
-struct source {
-	const char *text;
-	size_t size, step;
-};
+#include "tests/policy/pieces.h"
 
-static int take(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t count = source->size < size ? source->size : size;
-	count = source->step && source->step < count ? source->step : count;
-	if (count > 0)
-		memcpy(buf, source->text, count);
-	source->text += count;
-	source->size -= count;
-	return (int)count;
-}
-
-static int open_text(struct source *source, const struct jsonl_options *options, JsonlReader **ret_reader) {
-	struct table_source below = {.read = take, .ctx = source};
+static int open_text(struct pieces *source, const struct jsonl_options *options, JsonlReader **ret_reader) {
+	struct table_source below = {.read = pieces_take, .ctx = source};
 	return jsonl_open(&below, options, ret_reader);
 }
 
 /* Reads it all into "a|b|c\n…" with the keys first, NULL as "~". */
-static int read_all(struct source source, const struct jsonl_options *options, char **ret_text) {
+static int read_all(struct pieces source, const struct jsonl_options *options, char **ret_text) {
 	_cleanup_(jsonl_closep) JsonlReader *reader = NULL;
 	_cleanup_(freep) char *text = NULL;
 	size_t size;
@@ -62,7 +48,7 @@ static int read_all(struct source source, const struct jsonl_options *options, c
 static void assert_reads(const char *text, const char *expected) {
 	for (size_t step = 0; step < 4; step++) {
 		_cleanup_(freep) char *got = NULL;
-		int rc = read_all((struct source){.text = text, .size = strlen(text), .step = step}, NULL, &got);
+		int rc = read_all((struct pieces){.data = text, .size = strlen(text), .step = step}, NULL, &got);
 		if (rc != 0)
 			fail_msg("%s: %s", text, fault_message());
 		assert_string_equal(got, expected);
@@ -72,7 +58,7 @@ static void assert_reads(const char *text, const char *expected) {
 static void assert_fails_with(const char *text, const struct jsonl_options *options, int errnum, const char *words) {
 	for (size_t step = 0; step < 3; step++) {
 		_cleanup_(freep) char *got = NULL;
-		int rc = read_all((struct source){.text = text, .size = strlen(text), .step = step}, options, &got);
+		int rc = read_all((struct pieces){.data = text, .size = strlen(text), .step = step}, options, &got);
 		if (rc == 0)
 			fail_msg("%s is read as %s", text, got);
 		assert_int_equal(rc, -errnum);
@@ -110,7 +96,7 @@ static void escapes_are_undone(void **state) {
 static void blank_lines_bom_and_crlf_are_understood(void **state) {
 	(void)state;
 	assert_reads("\xef\xbb\xbf\r\n{\"a\":1}\r\n\n  \t\n{\"a\":2}\r\n\r\n", "a\n1\n2\n");
-	struct source source = {.text = "\xef\xbb\xbf{\"a\":1}\r\n", .size = 12};
+	struct pieces source = {.data = "\xef\xbb\xbf{\"a\":1}\r\n", .size = 12};
 	_cleanup_(jsonl_closep) JsonlReader *reader = NULL;
 	char words[64];
 	assert_int_equal(open_text(&source, NULL, &reader), 0);
@@ -173,7 +159,7 @@ static void limits_end_a_hostile_file(void **state) {
 	deep[69] = ' ';
 	deep[70] = ' ';
 	_cleanup_(freep) char *got = NULL;
-	assert_int_equal(read_all((struct source){.text = deep, .size = strlen(deep)}, NULL, &got), 0);
+	assert_int_equal(read_all((struct pieces){.data = deep, .size = strlen(deep)}, NULL, &got), 0);
 }
 
 static void many_keys_out_of_turn_are_found(void **state) {
@@ -187,7 +173,7 @@ static void many_keys_out_of_turn_are_found(void **state) {
 		fputs("}\n", out);
 	}
 	fclose(out);
-	struct source source = {.text = text, .size = size};
+	struct pieces source = {.data = text, .size = size};
 	_cleanup_(jsonl_closep) JsonlReader *reader = NULL;
 	const struct table_cell *cells;
 	assert_int_equal(open_text(&source, NULL, &reader), 0);
@@ -203,7 +189,7 @@ static void a_line_longer_than_the_sample_has_all_its_keys(void **state) {
 	(void)state;
 	struct jsonl_options options = {.sample_bytes = 4};
 	_cleanup_(freep) char *got = NULL;
-	struct source source = {.text = "{\"abc\":1,\"d\":2}\n{\"e\":3,\"d\":4}\n", .size = 30, .step = 1};
+	struct pieces source = {.data = "{\"abc\":1,\"d\":2}\n{\"e\":3,\"d\":4}\n", .size = 30, .step = 1};
 	assert_int_equal(read_all(source, &options, &got), 0);
 	assert_string_equal(got, "abc|d\n1|2\n~|4\n");
 }
@@ -211,7 +197,7 @@ static void a_line_longer_than_the_sample_has_all_its_keys(void **state) {
 static void a_row_knows_its_line_and_its_bytes(void **state) {
 	(void)state;
 	static const char text[] = "\n{\"a\":\"\\u0041\"}\n\n{\"a\":2}";
-	struct source source = {.text = text, .size = sizeof text - 1};
+	struct pieces source = {.data = text, .size = sizeof text - 1};
 	_cleanup_(jsonl_closep) JsonlReader *reader = NULL;
 	const struct table_cell *cells;
 	size_t size;
@@ -230,7 +216,7 @@ static void a_row_knows_its_line_and_its_bytes(void **state) {
 
 static void an_error_stays(void **state) {
 	(void)state;
-	struct source source = {.text = "{\"a\":1}\nx\n{\"a\":2}\n", .size = 18};
+	struct pieces source = {.data = "{\"a\":1}\nx\n{\"a\":2}\n", .size = 18};
 	_cleanup_(jsonl_closep) JsonlReader *reader = NULL;
 	const struct table_cell *cells;
 	assert_int_equal(open_text(&source, NULL, &reader), 0);

@@ -13,30 +13,15 @@
 
 #include <cmocka.h>
 
-/* Bytes that are handed out `step` at a time (0: as many as are asked for). */
-struct source {
-	const char *data;
-	size_t size, step;
-};
-
-static int take(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t count = source->size < size ? source->size : size;
-	count = source->step && source->step < count ? source->step : count;
-	if (count > 0)
-		memcpy(buf, source->data, count);
-	source->data += count;
-	source->size -= count;
-	return (int)count;
-}
+#include "tests/policy/pieces.h"
 
 /* Reads a table into "a|b\n1|2\n" with the header first, NULL cells as "~". */
 static int read_all(const char *data, size_t size, size_t step, const struct table_options *options, char **ret_text) {
-	struct source source = {.data = data, .size = size, .step = step};
+	struct pieces source = {.data = data, .size = size, .step = step};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(freep) char *text = NULL;
 	size_t length;
-	int rc = table_open(take, &source, options, &reader);
+	int rc = table_open(pieces_take, &source, options, &reader);
 	if (rc < 0)
 		return rc;
 	FILE *out = open_memstream(&text, &length);
@@ -74,10 +59,10 @@ static void assert_fails(
 static void a_csv_is_read_with_lines_and_places(void **state) {
 	(void)state;
 	static const char text[] = "a,b\n1,2\n\n3,4\n";
-	struct source source = {.data = text, .size = sizeof text - 1};
+	struct pieces source = {.data = text, .size = sizeof text - 1};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(table_open(take, &source, NULL, &reader), 0);
+	assert_int_equal(table_open(pieces_take, &source, NULL, &reader), 0);
 	assert_int_equal(table_type_of(reader), TABLE_CSV);
 	assert_int_equal(table_csv_dialect(reader)->delimiter, ',');
 	assert_string_equal(table_dialect_text(reader), "delimiter ',', quote '\"', LF, header");
@@ -124,11 +109,11 @@ static void json_lines_are_told_by_their_bytes_or_their_name(void **state) {
 static void keys_that_come_late_are_told_at_the_end(void **state) {
 	(void)state;
 	static const char text[] = "{\"a\":1}\n{\"b\":1}\n{\"c\":1}\n";
-	struct source source = {.data = text, .size = sizeof text - 1};
+	struct pieces source = {.data = text, .size = sizeof text - 1};
 	struct table_options options = {.jsonl.sample_bytes = 5};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(table_open(take, &source, &options, &reader), 0);
+	assert_int_equal(table_open(pieces_take, &source, &options, &reader), 0);
 	assert_null(table_warning(reader, 0));
 	while (table_next(reader, &cells) == 1)
 		;

@@ -15,28 +15,13 @@
 #include <cmocka.h>
 
 #include "tests/policy/packed.h"
-
-struct source {
-	const uint8_t *data;
-	size_t size, step;
-};
-
-static int take(void *ctx, void *buf, size_t size) {
-	struct source *source = ctx;
-	size_t count = source->size < size ? source->size : size;
-	count = source->step && source->step < count ? source->step : count;
-	if (count > 0)
-		memcpy(buf, source->data, count);
-	source->data += count;
-	source->size -= count;
-	return (int)count;
-}
+#include "tests/policy/pieces.h"
 
 /* Unpacks all, in pieces of `step` in and out; 0 and the text, or the error. */
 static int unpack_all(
         const struct packed *packed, size_t step, const struct unpack_limits *limits, struct packed *ret_text) {
-	struct source source = {.data = packed->data, .size = packed->size, .step = step};
-	struct table_source below = {.read = take, .ctx = &source};
+	struct pieces source = {.data = packed->data, .size = packed->size, .step = step};
+	struct table_source below = {.read = pieces_take, .ctx = &source};
 	_cleanup_(unpacker_freep) Unpacker *unpacker = NULL;
 	uint8_t buffer[4096];
 	assert_int_equal(unpacker_new(packing_of(bytes_of(packed->data, packed->size)), &below, limits, &unpacker), 0);
@@ -187,11 +172,11 @@ static void a_failed_read_comes_through(void **state) {
 
 /* Reads a table from packed bytes; its words: dialect or error. */
 static int open_table(const struct packed *packed, const char *name, char ret_words[static 200]) {
-	struct source source = {.data = packed->data, .size = packed->size, .step = 3};
+	struct pieces source = {.data = packed->data, .size = packed->size, .step = 3};
 	struct table_options options = {.name = name};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	const struct table_cell *cells;
-	int rc = table_open(take, &source, &options, &reader);
+	int rc = table_open(pieces_take, &source, &options, &reader);
 	while (rc >= 0 && (rc = table_next(reader, &cells)) == 1)
 		;
 	(void)snprintf(ret_words, 200, "%s", rc < 0 ? fault_message() : table_dialect_text(reader));

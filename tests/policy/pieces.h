@@ -1,0 +1,23 @@
+/* pieces: bytes in memory as what a reader reads from, handed out a few at a time. */
+#pragma once
+
+#include <stddef.h>
+#include <string.h>
+
+struct pieces {
+	const void *data;
+	size_t size;
+	size_t step; /* bytes at a time; 0: as many as are asked for */
+};
+
+/* As csv_read_function and table_source want it. */
+static inline int pieces_take(void *context, void *buffer, size_t size) {
+	struct pieces *pieces = context;
+	size_t count = pieces->size < size ? pieces->size : size;
+	count = pieces->step && pieces->step < count ? pieces->step : count;
+	if (count > 0)
+		memcpy(buffer, pieces->data, count);
+	pieces->data = (const char *)pieces->data + count;
+	pieces->size -= count;
+	return (int)count;
+}
