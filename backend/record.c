@@ -176,9 +176,8 @@ int quarantine_put(Meta *m, const struct quarantine_row *row, uint64_t *ret_id) 
 	return rc;
 }
 
-static int quarantined(Meta *m, const char *sql, uint64_t id, bool must, quarantine_fn callback, void *arg) {
+static int quarantined(Meta *m, const char *sql, uint64_t id, quarantine_fn callback, void *arg) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	bool given = false;
 	int rc = sql_start(m, sql, SQL_VALUES(v_u64(id)), &stmt);
 	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
 		struct quarantine_row row = {.id = column_u64(stmt, 0),
@@ -192,21 +191,39 @@ static int quarantined(Meta *m, const char *sql, uint64_t id, bool must, quarant
 		        .uid = column_u32(stmt, 8),
 		        .decided_ns = sqlite3_column_int64(stmt, 9),
 		        .decided_uid = column_u32(stmt, 10)};
-		given = true;
 		rc = callback(arg, &row);
 	}
-	return rc < 0 ? rc : must && !given ? -ENOENT : 0;
+	return rc < 0 ? rc : 0;
 }
 
-int quarantine_get(Meta *m, uint64_t id, quarantine_fn callback, void *arg) {
-	return quarantined(m, "SELECT " QUARANTINE_COLUMNS " FROM quarantine WHERE id = ?", id, true, callback, arg);
+struct one_quarantined {
+	struct quarantine_row *row;
+	char *path;
+};
+
+static int keep_quarantined(void *arg, const struct quarantine_row *row) {
+	struct one_quarantined *one = arg;
+	size_t size = row->path.size < TREE_PATH_MAX ? row->path.size : TREE_PATH_MAX - 1;
+	memcpy(one->path, row->path.data, size);
+	one->path[size] = '\0';
+	*one->row = *row;
+	one->row->path = bytes_of(one->path, size);
+	return 0;
+}
+
+int quarantine_get(Meta *m, uint64_t id, struct quarantine_row *ret_row, char ret_path[static TREE_PATH_MAX]) {
+	static const char sql[] = "SELECT " QUARANTINE_COLUMNS " FROM quarantine WHERE id = ?";
+	struct one_quarantined one = {.row = ret_row, .path = ret_path};
+	ret_row->id = 0;
+	int rc = quarantined(m, sql, id, keep_quarantined, &one);
+	return rc < 0 ? rc : ret_row->id ? 0 : -ENOENT;
 }
 
 int quarantine_list(Meta *m, uint64_t after, bool only_held, quarantine_fn callback, void *arg) {
 	static const char all[] = "SELECT " QUARANTINE_COLUMNS " FROM quarantine WHERE id > ? ORDER BY id";
 	static const char held[] = "SELECT " QUARANTINE_COLUMNS " FROM quarantine INDEXED BY quarantine_held"
 	                           " WHERE state = 0 AND id > ? ORDER BY id";
-	return quarantined(m, only_held ? held : all, after, false, callback, arg);
+	return quarantined(m, only_held ? held : all, after, callback, arg);
 }
 
 int quarantine_decide(Meta *m, uint64_t id, enum quarantine_state state, uint32_t uid) {

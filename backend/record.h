@@ -14,6 +14,7 @@
 
 #include "backend/block_ref.h"
 #include "backend/meta.h"
+#include "backend/tree.h"
 #include "crypto/base/bytes.h"
 
 /* ---- verdicts ---- */
@@ -104,7 +105,8 @@ struct quarantine_row {
 /* id, state, decided_… are given by the database. verdict must exist. */
 int quarantine_put(Meta *m, const struct quarantine_row *row, uint64_t *ret_id);
 typedef int (*quarantine_fn)(void *arg, const struct quarantine_row *row);
-int quarantine_get(Meta *m, uint64_t id, quarantine_fn callback, void *arg); /* -ENOENT */
+/* One row, whose path is put into ret_path, with a NUL behind it. -ENOENT. */
+int quarantine_get(Meta *m, uint64_t id, struct quarantine_row *ret_row, char ret_path[static TREE_PATH_MAX]);
 /* After id `after`; only_held. */
 int quarantine_list(Meta *m, uint64_t after, bool only_held, quarantine_fn callback, void *arg);
 /* From held to released or dropped, once: -EALREADY. */

@@ -16,21 +16,9 @@
 #define CHUNK_BYTES (256u << 10)
 
 struct held {
-	uint64_t node, version;
-	bool partial;
-	char path[WIRE_PATH_MAX];
+	struct quarantine_row row;
+	char path[TREE_PATH_MAX];
 };
-
-static int take_row(void *arg, const struct quarantine_row *row) {
-	struct held *held = arg;
-	held->node = row->node;
-	held->version = row->version;
-	held->partial = row->partial;
-	size_t size = row->path.size < sizeof held->path ? row->path.size : sizeof held->path - 1;
-	memcpy(held->path, row->path.data, size);
-	held->path[size] = '\0';
-	return 0;
-}
 
 static int read_id(const json_t *arguments, uint64_t *ret_id) {
 	json_int_t id = json_integer_value(json_object_get(arguments, "id"));
@@ -55,7 +43,7 @@ static int send_rows(Service *service, const struct held *held, ControlReply *re
 	_cleanup_(freep) uint8_t *chunk = malloc(CHUNK_BYTES);
 	if (!chunk)
 		return fault(ENOMEM, "reading the quarantine: out of memory");
-	int rc = content_open(service->store, held->node, held->version, &content);
+	int rc = content_open(service->store, held->row.node, held->row.version, &content);
 	uint64_t size = rc < 0 ? 0 : content_size(content);
 	for (uint64_t offset = 0; rc >= 0 && offset < size;) {
 		size_t got, sent = 0;
@@ -74,8 +62,8 @@ static int record_reading(Service *service, const struct control_peer *peer, uin
 	const struct audit_event event = {.event = "quarantine-show",
 	        .actor = service_actor(peer),
 	        .path = held->path,
-	        .node = held->node,
-	        .version = held->version,
+	        .node = held->row.node,
+	        .version = held->row.version,
 	        .detail = detail};
 	if (service->is_read_only)
 		return 0;
@@ -94,10 +82,10 @@ int service_quarantine_rows(
 	if (rc < 0)
 		return rc;
 	meta_begin(service->meta);
-	rc = meta_end(service->meta, quarantine_get(service->meta, id, take_row, held));
+	rc = meta_end(service->meta, quarantine_get(service->meta, id, &held->row, held->path));
 	if (rc == -ENOENT)
 		return fault(ENOENT, "there is no such id; 'assayfs quarantine list --all' shows them");
-	if (rc >= 0 && !held->partial)
+	if (rc >= 0 && !held->row.partial)
 		return fault(
 		        EINVAL, "it is a whole file, not rows of one: .assayfs/quarantine/%" PRIu64 "/content", id);
 	if (rc >= 0)
@@ -131,7 +119,7 @@ static int send_decided(Service *service, const struct gate_decision *decision, 
 		return fault(ENOMEM, "deciding: out of memory");
 	int rc = store_commit_wait(service->store); /* durable before the command says so */
 	meta_begin(service->meta);
-	int got = quarantine_get(service->meta, decision->id, take_row, held);
+	int got = quarantine_get(service->meta, decision->id, &held->row, held->path);
 	rc = meta_end(service->meta, rc < 0 ? rc : got);
 	return rc < 0 ? rc
 	              : control_send(reply, json_pack("{s:I, s:o, s:b, s:I}", "id", (json_int_t)decision->id, "path",

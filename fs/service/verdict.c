@@ -322,20 +322,22 @@ int service_quarantine_list(
 int service_quarantine_show(
         void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
-	struct holding holding = {0};
+	_cleanup_(freep) struct held *held = calloc(1, sizeof *held);
 	struct kept kept = {0};
 	_cleanup_(freep) char *text = NULL;
 	json_t *item = NULL;
 	json_int_t id = json_integer_value(json_object_get(arguments, "id"));
 	int rc = service_require(service, peer, PLACE_QUARANTINE, POLICY_READ, "quarantine-show", NULL);
+	if (!rc && !held)
+		rc = fault(ENOMEM, "reading the quarantine: out of memory");
 	if (rc)
 		return rc;
 	meta_begin(service->meta);
-	rc = meta_end(service->meta, quarantine_get(service->meta, (uint64_t)id, take_held, &holding));
+	rc = meta_end(service->meta, quarantine_get(service->meta, (uint64_t)id, &held->row, held->path));
 	if (rc == -ENOENT)
 		rc = fault(ENOENT, "there is no such id; 'assayfs quarantine list --all' shows them");
 	if (!rc)
-		rc = read_held(service, &holding.rows[0], &kept, &item);
+		rc = read_held(service, held, &kept, &item);
 	if (!rc && kept.body)
 		rc = verdict_words(&kept, &text);
 	if (!rc && text) {
@@ -347,6 +349,5 @@ int service_quarantine_show(
 	else
 		rc = control_send(reply, item);
 	free(kept.body);
-	free(holding.rows);
 	return rc;
 }

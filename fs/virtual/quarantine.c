@@ -16,22 +16,12 @@
 #define VERDICT_NAME "verdict.json"
 
 struct held {
-	uint64_t node, version, verdict, size;
-	int64_t time_ns;
-	uint8_t state;
+	struct quarantine_row row;
+	char path[TREE_PATH_MAX]; /* the row's */
+	uint64_t size;
 	char *text; /* the verdict's body, when asked for */
 	size_t text_size;
 };
-
-static int take_row(void *arg, const struct quarantine_row *row) {
-	struct held *held = arg;
-	held->node = row->node;
-	held->version = row->version;
-	held->verdict = row->verdict;
-	held->time_ns = row->time_ns;
-	held->state = row->state;
-	return 0;
-}
 
 static int take_body(void *arg, const struct verdict_row *row) {
 	struct held *held = arg;
@@ -54,14 +44,14 @@ static int find(struct filesystem *fs, const char *path, bool with_body, struct 
 	Meta *m = fs->meta;
 	struct version version = {0};
 	meta_begin(m);
-	int rc = quarantine_get(m, id, take_row, held);
-	if (rc == 0 && held->state != QUARANTINE_HELD)
+	int rc = quarantine_get(m, id, &held->row, held->path);
+	if (rc == 0 && held->row.state != QUARANTINE_HELD)
 		rc = -ENOENT;
 	if (rc == 0)
-		rc = version_get(m, held->version, &version);
+		rc = version_get(m, held->row.version, &version);
 	held->size = version.size;
 	if (rc == 0 && with_body)
-		rc = verdict_get(m, held->verdict, take_body, held);
+		rc = verdict_get(m, held->row.verdict, take_body, held);
 	return meta_end(m, rc);
 }
 
@@ -72,7 +62,7 @@ static int stat_quarantine(struct filesystem *fs, const char *path, struct node 
 	struct held held = {0};
 	const char *file;
 	int rc = find(fs, path, false, &held, &file);
-	ret->mtime = ret->ctime = held.time_ns;
+	ret->mtime = ret->ctime = held.row.time_ns;
 	if (rc < 0 || file[0] == '\0')
 		return rc;
 	ret->mode = S_IFREG | 0400;
@@ -125,7 +115,7 @@ static int open_quarantine(struct filesystem *fs, const char *path, struct virtu
 	free(held.text);
 	if (rc < 0)
 		return rc;
-	return strcmp(file, CONTENT_NAME) == 0 ? content_open(fs->store, held.node, held.version, &ret->content)
+	return strcmp(file, CONTENT_NAME) == 0 ? content_open(fs->store, held.row.node, held.row.version, &ret->content)
 	                                       : -EISDIR;
 }
 

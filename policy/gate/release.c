@@ -25,29 +25,12 @@ enum { KEY_BYTES = 40 };
 
 /* What is held, and where it would go. */
 struct held {
+	struct quarantine_row row;
 	uint64_t node, version; /* of the whole file */
-	uint64_t verdict;
-	int64_t time_ns;
-	uint8_t state;
-	bool partial;
 	char path[TREE_PATH_MAX];
 	const char *below;
 	uint64_t shown; /* what Trusted/below shows; 0: nothing */
 };
-
-static int take_row(void *arg, const struct quarantine_row *row) {
-	struct held *held = arg;
-	held->node = row->node;
-	held->version = row->version;
-	held->verdict = row->verdict;
-	held->time_ns = row->time_ns;
-	held->state = row->state;
-	held->partial = row->partial;
-	size_t size = row->path.size < sizeof held->path ? row->path.size : sizeof held->path - 1;
-	memcpy(held->path, row->path.data, size);
-	held->path[size] = '\0';
-	return 0;
-}
 
 static int take_source(void *arg, const struct verdict_row *row) {
 	struct held *held = arg;
@@ -57,11 +40,14 @@ static int take_source(void *arg, const struct verdict_row *row) {
 }
 
 static int get_held(Meta *m, uint64_t id, struct held *held) {
-	int rc = quarantine_get(m, id, take_row, held);
+	int rc = quarantine_get(m, id, &held->row, held->path);
 	if (rc == -ENOENT)
 		return fault(ENOENT, "there is no such id; 'assayfs quarantine list --all' shows them");
-	if (rc >= 0 && held->state != QUARANTINE_HELD)
-		return fault(EALREADY, "it was %s before", held->state == QUARANTINE_RELEASED ? "released" : "dropped");
+	if (rc >= 0 && held->row.state != QUARANTINE_HELD)
+		return fault(
+		        EALREADY, "it was %s before", held->row.state == QUARANTINE_RELEASED ? "released" : "dropped");
+	held->node = held->row.node;
+	held->version = held->row.version;
 	return rc;
 }
 
@@ -246,16 +232,16 @@ static int check_shown(Meta *m, struct held *held) {
 		rc = version_get(m, node.version, &version);
 	if (rc < 0 || node.version == 0)
 		return rc;
-	bool is_own = held->partial && version.verdict == held->verdict;
-	return is_own || version.sealed_time <= held->time_ns
+	bool is_own = held->row.partial && version.verdict == held->row.verdict;
+	return is_own || version.sealed_time <= held->row.time_ns
 	               ? 0
 	               : fault(EBUSY, "%s shows something newer than what is held; drop this one", path);
 }
 
 static int find_held(Meta *m, uint64_t id, struct held *held) {
 	int rc = get_held(m, id, held);
-	if (rc >= 0 && held->partial)
-		rc = verdict_get(m, held->verdict, take_source, held);
+	if (rc >= 0 && held->row.partial)
+		rc = verdict_get(m, held->row.verdict, take_source, held);
 	if (rc < 0)
 		return rc;
 	held->below = gate_below(held->path, NULL);

@@ -271,6 +271,14 @@ static void quarantine_is_decided_once(void **state) {
 	uint64_t none;
 	assert_int_equal(OP(f, quarantine_put(f->m, &row, &none)), -EINVAL);
 	size_t held = 0;
+	struct quarantine_row got;
+	char path[TREE_PATH_MAX];
+	assert_int_equal(OP(f, quarantine_get(f->m, id, &got, path)), 0);
+	assert_string_equal(path, "Trusted/a");
+	assert_int_equal(got.id, id);
+	assert_int_equal(got.verdict, verdict);
+	assert_ptr_equal(got.path.data, path);
+	assert_int_equal(OP(f, quarantine_get(f->m, id + 1, &got, path)), -ENOENT);
 	assert_int_equal(OP(f, quarantine_list(f->m, 0, true, count_held, &held)), 0);
 	assert_int_equal(held, 1);
 	assert_int_equal(OP(f, quarantine_decide(f->m, id, QUARANTINE_HELD, 1)), -EINVAL);
