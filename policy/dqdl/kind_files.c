@@ -6,6 +6,7 @@
  * FileUniqueness look at names instead of contents; timeZone (UTC or +hh:mm) says where a date or a time of day is
  * meant. hashAlgorithm may say SHA-256, which is what a vault keeps of its files.
  */
+#include "policy/dqdl/compare.h"
 #include "policy/dqdl/evaluator.h"
 
 #include "crypto/base/fault.h"
@@ -140,35 +141,6 @@ static int settle_share(struct check *check, const char *metric, size_t conformi
 	return check_settle(check, DQDL_FAILED, "%zu of %zu files do not conform", count - conforming, count);
 }
 
-/* Holds a number against a condition whose operands are `operands`, as many as it has. */
-static bool meets(const struct dqdl_condition *condition, const double *operands, double value) {
-	bool found = false;
-	switch (condition->op) {
-	case DQDL_BETWEEN:
-		found = value > operands[0] && value < operands[1];
-		break;
-	case DQDL_GREATER:
-		found = value > operands[0];
-		break;
-	case DQDL_GREATER_EQUAL:
-		found = value >= operands[0];
-		break;
-	case DQDL_LESS:
-		found = value < operands[0];
-		break;
-	case DQDL_LESS_EQUAL:
-		found = value <= operands[0];
-		break;
-	case DQDL_EQUAL:
-	case DQDL_IN:
-	case DQDL_MATCHES:
-	default:
-		for (size_t i = 0; i < condition->operand_count; i++)
-			found |= value == operands[i];
-	}
-	return found != condition->negated;
-}
-
 /* ---- FileSize ---- */
 
 /* A bare number is bytes. */
@@ -211,7 +183,8 @@ static int finish_each(
 		return rc;
 	size_t conforming = 0;
 	for (size_t i = 0; i < chosen.count; i++)
-		conforming += meets(condition, operands, value(chosen.files[i]));
+		conforming += dqdl_compare(condition->op, operands, condition->operand_count, value(chosen.files[i])) !=
+		              condition->negated;
 	return settle_share(check, metric, conforming, chosen.count);
 }
 

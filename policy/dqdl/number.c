@@ -2,6 +2,7 @@
 #include "policy/dqdl/dqdl.h"
 
 #include "crypto/base/fault.h"
+#include "policy/dqdl/compare.h"
 
 #include <errno.h>
 #include <math.h>
@@ -314,41 +315,19 @@ static int find(const struct dqdl_condition *condition, double metric, bool *ret
 int dqdl_condition_holds(const struct dqdl_condition *condition, double metric, bool *ret_holds) {
 	if (condition->kind != DQDL_CONDITION_NUMBER || condition->operand_count == 0)
 		return fault(EINVAL, "a metric needs a condition on numbers");
-	double value;
-	double upper = 0;
-	bool found = false;
-	int rc = dqdl_number_value(condition->operands[0].number, &value);
+	if (condition->op == DQDL_MATCHES)
+		return fault(EINVAL, "a number cannot be held against a pattern");
+	double operands[2] = {0};
+	bool holds = false;
+	int rc = dqdl_number_value(condition->operands[0].number, &operands[0]);
 	if (rc == 0 && condition->op == DQDL_BETWEEN)
-		rc = dqdl_number_value(condition->operands[1].number, &upper);
+		rc = dqdl_number_value(condition->operands[1].number, &operands[1]);
 	if (rc == 0)
-		rc = find(condition, metric, &found);
+		rc = find(condition, metric, &holds);
 	if (rc)
 		return rc;
-	bool holds = false;
-	switch (condition->op) {
-	case DQDL_BETWEEN:
-		holds = metric > value && metric < upper;
-		break;
-	case DQDL_GREATER:
-		holds = metric > value;
-		break;
-	case DQDL_GREATER_EQUAL:
-		holds = metric >= value;
-		break;
-	case DQDL_LESS:
-		holds = metric < value;
-		break;
-	case DQDL_LESS_EQUAL:
-		holds = metric <= value;
-		break;
-	case DQDL_EQUAL:
-	case DQDL_IN:
-		holds = found;
-		break;
-	case DQDL_MATCHES:
-	default:
-		return fault(EINVAL, "a number cannot be held against a pattern");
-	}
+	if (condition->op != DQDL_EQUAL && condition->op != DQDL_IN)
+		holds = dqdl_compare(condition->op, operands, 2, metric);
 	*ret_holds = holds != condition->negated;
 	return 0;
 }

@@ -1,6 +1,7 @@
 #include "policy/dqdl/predicate.h"
 
 #include "crypto/base/fault.h"
+#include "policy/dqdl/compare.h"
 #include "policy/dqdl/pattern.h"
 #include "policy/dqdl/text_key.h"
 #include "policy/table/utf8.h"
@@ -21,12 +22,11 @@ struct Predicate {
 	bool names_null;
 	bool names_empty;
 	bool names_whitespaces;
-	bool only_null; /* nothing but NULL is named: what an empty cell is depends on its column */
-	double *numbers;
-	int32_t *days;
+	bool only_null;       /* nothing but NULL is named: what an empty cell is depends on its column */
+	double *numbers;      /* or days */
 	struct listed *texts; /* open addressing, a power of two, at most half full */
 	size_t text_mask;
-	size_t count; /* of numbers or days */
+	size_t count; /* of numbers */
 	Pattern *pattern;
 };
 
@@ -86,8 +86,7 @@ static int32_t operand_days(const struct dqdl_operand *operand, int64_t now) {
 static int add_operands(Predicate *predicate) {
 	const struct dqdl_condition *condition = predicate->condition;
 	predicate->numbers = calloc(condition->operand_count, sizeof *predicate->numbers);
-	predicate->days = calloc(condition->operand_count, sizeof *predicate->days);
-	if (!predicate->numbers || !predicate->days)
+	if (!predicate->numbers)
 		return fault(ENOMEM, "out of memory for a rule's condition");
 	for (size_t i = 0; i < condition->operand_count; i++) {
 		const struct dqdl_operand *operand = &condition->operands[i];
@@ -102,7 +101,7 @@ static int add_operands(Predicate *predicate) {
 			if (rc < 0)
 				return rc;
 		} else if (condition->kind == DQDL_CONDITION_DATE) {
-			predicate->days[predicate->count++] = operand_days(operand, predicate->options.now);
+			predicate->numbers[predicate->count++] = operand_days(operand, predicate->options.now);
 		}
 	}
 	bool ordered = condition->op != DQDL_EQUAL && condition->op != DQDL_IN && condition->op != DQDL_MATCHES;
@@ -192,7 +191,6 @@ void predicate_free(Predicate *predicate) {
 		return;
 	pattern_free(predicate->pattern);
 	free(predicate->numbers);
-	free(predicate->days);
 	free(predicate->texts);
 	free(predicate);
 }
@@ -203,44 +201,12 @@ bool predicate_needs_kind(const Predicate *predicate) {
 	return predicate->only_null;
 }
 
-static bool compare(const Predicate *predicate, const double *operands, double value) {
-	bool found = false;
-	switch (predicate->condition->op) {
-	case DQDL_BETWEEN:
-		return value > operands[0] && value < operands[1];
-	case DQDL_GREATER:
-		return value > operands[0];
-	case DQDL_GREATER_EQUAL:
-		return value >= operands[0];
-	case DQDL_LESS:
-		return value < operands[0];
-	case DQDL_LESS_EQUAL:
-		return value <= operands[0];
-	case DQDL_EQUAL:
-	case DQDL_IN:
-	case DQDL_MATCHES:
-	default:
-		for (size_t i = 0; i < predicate->count; i++)
-			found |= value == operands[i];
-		return found;
-	}
-}
-
 static enum predicate_verdict verdict(const Predicate *predicate, bool holds) {
 	return holds != predicate->condition->negated ? PREDICATE_PASS : PREDICATE_FAIL;
 }
 
-static bool compare_days(const Predicate *predicate, int32_t days) {
-	double operands[2] = {0};
-	if (predicate->condition->op != DQDL_EQUAL && predicate->condition->op != DQDL_IN) {
-		operands[0] = predicate->days[0];
-		operands[1] = predicate->count > 1 ? predicate->days[1] : 0;
-		return compare(predicate, operands, days);
-	}
-	bool found = false;
-	for (size_t i = 0; i < predicate->count; i++)
-		found |= days == predicate->days[i];
-	return found;
+static enum predicate_verdict test_number(const Predicate *predicate, double number) {
+	return verdict(predicate, dqdl_compare(predicate->condition->op, predicate->numbers, predicate->count, number));
 }
 
 static bool is_whitespace_only(struct table_cell cell) {
@@ -281,7 +247,7 @@ static enum predicate_verdict test_length(
 	double length = presence == CELL_NULL ? 0 : (double)utf8_length(cell.data, cell.size);
 	if (ret_number && presence != CELL_NULL)
 		*ret_number = length;
-	return verdict(predicate, compare(predicate, predicate->numbers, length));
+	return test_number(predicate, length);
 }
 
 enum predicate_verdict predicate_test(
@@ -299,7 +265,7 @@ enum predicate_verdict predicate_test(
 	case DQDL_CONDITION_STRING:
 		return test_text(predicate, cell);
 	case DQDL_CONDITION_DATE:
-		return cell_date(cell, &days) ? verdict(predicate, compare_days(predicate, days)) : PREDICATE_FAIL;
+		return cell_date(cell, &days) ? test_number(predicate, days) : PREDICATE_FAIL;
 	case DQDL_CONDITION_NONE:
 	case DQDL_CONDITION_NUMBER:
 	case DQDL_CONDITION_DURATION:
@@ -311,6 +277,6 @@ enum predicate_verdict predicate_test(
 			return PREDICATE_FAIL;
 		if (ret_number)
 			*ret_number = number;
-		return verdict(predicate, compare(predicate, predicate->numbers, number));
+		return test_number(predicate, number);
 	}
 }
