@@ -239,21 +239,6 @@ static int check_start(DqdlEvaluator *evaluator, struct check *check, const stru
 }
 
 /* The caller's may be gone when the rows come. */
-static struct table_cell *copy_names(const struct table_cell *names, size_t count) {
-	size_t size = 0;
-	for (size_t i = 0; i < count; i++)
-		size += names[i].size;
-	struct table_cell *copy = malloc((count + 1) * sizeof *copy + size);
-	char *text = copy ? (char *)(copy + count + 1) : NULL;
-	for (size_t i = 0; copy && i < count; i++) {
-		copy[i] = (struct table_cell){.data = text, .size = names[i].size};
-		if (names[i].size > 0)
-			memcpy(text, names[i].data, names[i].size);
-		text += names[i].size;
-	}
-	return copy;
-}
-
 /* A type for a column that is not there is most likely a slip of the pen, which would leave another to be inferred. */
 static int give_types(DqdlEvaluator *evaluator) {
 	for (size_t i = 0; i < evaluator->options.type_count; i++) {
@@ -272,7 +257,7 @@ static int give_types(DqdlEvaluator *evaluator) {
 }
 
 int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {
-	evaluator->names = copy_names(names, count);
+	evaluator->names = cells_copy(names, count);
 	evaluator->column_count = count;
 	evaluator->columns = calloc(count + 1, sizeof *evaluator->columns);
 	if (!evaluator->columns || !evaluator->names)
@@ -281,7 +266,7 @@ int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *nam
 	if (rc == 0)
 		rc = keep_open(evaluator);
 	if (rc == 0)
-		rc = custom_sql_open(evaluator, names, count);
+		rc = custom_sql_open(evaluator);
 	for (size_t i = 0; i < evaluator->check_count && rc == 0; i++)
 		rc = check_start(evaluator, &evaluator->checks[i], evaluator->names, count);
 	for (size_t i = 0; i < evaluator->check_count && rc == 0; i++)

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 
 static int open_sql(DqdlEvaluator *evaluator, const char *what, const char *condition, SqlFilter **ret_sql) {
-	_cleanup_(freep) struct sql_column *columns =
-	        sql_columns_of(evaluator, evaluator->names, evaluator->column_count);
+	_cleanup_(freep) struct sql_column *columns = sql_columns_of(evaluator);
 	if (!columns)
 		return evaluator_out_of_memory();
 	int rc = sql_filter_new(what, condition, columns, evaluator->column_count, ret_sql);

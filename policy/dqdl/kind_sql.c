@@ -87,16 +87,16 @@ static int open_store(CustomSql *sql, struct kept_rows *kept) {
 	return rc < 0 ? rc : sql_table_add(kept->store, PRIMARY, sql->columns, sql->column_count, &kept->table);
 }
 
-int custom_sql_open(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {
+int custom_sql_open(DqdlEvaluator *evaluator) {
 	bool is_needed = false;
 	for (size_t i = 0; i < evaluator->check_count; i++)
 		is_needed |= is_custom_sql(&evaluator->checks[i]);
 	if (!is_needed)
 		return 0;
 	CustomSql *sql = evaluator->custom_sql = calloc(1, sizeof *sql);
-	if (!sql || !(sql->columns = sql_columns_of(evaluator, names, count)))
+	if (!sql || !(sql->columns = sql_columns_of(evaluator)))
 		return evaluator_out_of_memory();
-	sql->column_count = count;
+	sql->column_count = evaluator->column_count;
 	int rc = open_store(sql, &sql->whole);
 	if (rc == 0)
 		rc = open_store(sql, &sql->part);

@@ -13,6 +13,7 @@ struct SqlReference {
 	SqlStore *store;
 	const struct dqdl_nulls *nulls;
 	char *alias;
+	struct table_cell *names;
 	struct sql_column *columns;
 	struct column_kind *kinds;
 	struct table_cell *cells; /* room for a row */
@@ -37,7 +38,8 @@ int sql_reference_new(SqlStore *store, const struct dqdl_nulls *nulls, const cha
 	reference->nulls = nulls;
 	reference->count = count;
 	reference->alias = strdup(alias);
-	reference->columns = sql_columns_named(names, count);
+	reference->names = cells_copy(names, count);
+	reference->columns = reference->names ? sql_columns_named(reference->names, count) : NULL;
 	reference->kinds = calloc(count + 1, sizeof *reference->kinds);
 	reference->cells = calloc(count + 1, sizeof *reference->cells);
 	if (!reference->alias || !reference->columns || !reference->kinds || !reference->cells)
@@ -51,6 +53,7 @@ void sql_reference_free(SqlReference *reference) {
 		return;
 	free(reference->alias);
 	free(reference->columns);
+	free(reference->names);
 	free(reference->kinds);
 	free(reference->cells);
 	free(reference->waiting);

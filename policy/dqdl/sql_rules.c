@@ -25,24 +25,15 @@ static enum sql_type type_of(const DqdlEvaluator *evaluator, size_t column) {
 }
 
 struct sql_column *sql_columns_named(const struct table_cell *names, size_t count) {
-	size_t size = 0;
-	for (size_t i = 0; i < count; i++)
-		size += names[i].size;
-	struct sql_column *columns = malloc((count + 1) * sizeof *columns + size);
-	char *text = columns ? (char *)(columns + count + 1) : NULL;
-	for (size_t i = 0; columns && i < count; i++) {
-		columns[i].name = (struct table_cell){.data = text, .size = names[i].size};
-		columns[i].type = SQL_TYPE_ANY;
-		if (names[i].size > 0)
-			memcpy(text, names[i].data, names[i].size);
-		text += names[i].size;
-	}
+	struct sql_column *columns = calloc(count + 1, sizeof *columns);
+	for (size_t i = 0; columns && i < count; i++)
+		columns[i] = (struct sql_column){.name = names[i], .type = SQL_TYPE_ANY};
 	return columns;
 }
 
-struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator, const struct table_cell *names, size_t count) {
-	struct sql_column *columns = sql_columns_named(names, count);
-	for (size_t i = 0; columns && i < count; i++)
+struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator) {
+	struct sql_column *columns = sql_columns_named(evaluator->names, evaluator->column_count);
+	for (size_t i = 0; columns && i < evaluator->column_count; i++)
 		columns[i].type = type_of(evaluator, i);
 	return columns;
 }

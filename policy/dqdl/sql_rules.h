@@ -12,7 +12,7 @@
 #include "policy/dqdl/evaluate.h"
 #include "policy/sql/sql.h"
 
-/* Columns of which nothing is known, with their names copied, in one allocation; NULL without memory. */
+/* Columns of which nothing is known, whose names stay the caller's; to be freed; NULL without memory. */
 struct sql_column *sql_columns_named(const struct table_cell *names, size_t count);
 
 /* What SQL takes a column for of which this was seen. */
@@ -23,7 +23,7 @@ bool sql_value_of(const struct dqdl_nulls *nulls, const struct column_kind *kind
         struct table_cell cell, struct sql_value *ret_value);
 
 /* The same of the table that is checked, with what is known of them. */
-struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator, const struct table_cell *names, size_t count);
+struct sql_column *sql_columns_of(const DqdlEvaluator *evaluator);
 
 /* SQL will look at the column: what it is must be known. */
 void sql_column_needed(DqdlEvaluator *evaluator, size_t column);
@@ -39,15 +39,16 @@ sql_value_fn sql_cell_value;
 /*
  * The statements of CustomSql and the rows that are kept for them, for all rules together.
  *
- *     open ─▶ (tables of references) ─▶ begin ─▶ row, row …      the statements are made ready when all tables are
- * there
+ *     open ─▶ (tables of references) ─▶ begin ─▶ row, row …
+ *
+ * Statements are made ready when all tables are there.
  *
  * All do nothing where no rule needs them. -ENOMEM.
  */
 typedef struct CustomSql CustomSql;
 
-/* Before checks are started: a table of these columns, if there is a rule with a statement. */
-int custom_sql_open(DqdlEvaluator *evaluator, const struct table_cell *names, size_t count);
+/* Before checks are started: a table of the evaluator's columns, if there is a rule with a statement. */
+int custom_sql_open(DqdlEvaluator *evaluator);
 
 /* Before the first row, or where there is none at the end; again: nothing. Settles checks whose statement is none. */
 int custom_sql_begin(DqdlEvaluator *evaluator);

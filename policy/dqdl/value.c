@@ -9,6 +9,21 @@
 #include <stdlib.h>
 #include <strings.h>
 
+struct table_cell *cells_copy(const struct table_cell *cells, size_t count) {
+	size_t size = 0;
+	for (size_t i = 0; i < count; i++)
+		size += cells[i].size;
+	struct table_cell *copy = malloc((count + 1) * sizeof *copy + size);
+	char *text = copy ? (char *)(copy + count + 1) : NULL;
+	for (size_t i = 0; copy && i < count; i++) {
+		copy[i] = (struct table_cell){.data = cells[i].data ? text : NULL, .size = cells[i].size};
+		if (cells[i].size > 0)
+			memcpy(text, cells[i].data, cells[i].size);
+		text += cells[i].size;
+	}
+	return copy;
+}
+
 bool cell_is_listed(const struct dqdl_nulls *nulls, struct table_cell cell) {
 	for (size_t i = 0; i < nulls->count; i++)
 		if (cell_equals(cell, nulls->list[i], strlen(nulls->list[i])))

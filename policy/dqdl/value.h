@@ -28,6 +28,9 @@ struct dqdl_nulls {
 
 enum cell_presence { CELL_VALUE, CELL_NULL, CELL_EMPTY };
 
+/* A copy of cells and of their texts, in one allocation, to be freed by the caller; NULL without memory. */
+struct table_cell *cells_copy(const struct table_cell *cells, size_t count);
+
 /* Is it one of the policy's words? */
 bool cell_is_listed(const struct dqdl_nulls *nulls, struct table_cell cell);
 
