@@ -18,30 +18,16 @@
 #include <cmocka.h>
 
 #include "tests/policy/packed.h"
-
-struct source {
-	struct bytes left;
-	size_t most; /* bytes a read */
-};
-
-static ssize_t read_source(void *context, void *buffer, size_t size) {
-	struct source *source = context;
-	size_t count = source->left.size < size ? source->left.size : size;
-	count = count < source->most ? count : source->most;
-	if (count > 0)
-		memcpy(buffer, source->left.data, count);
-	source->left = bytes_of(source->left.data + count, source->left.size - count);
-	return (ssize_t)count;
-}
+#include "tests/policy/pieces.h"
 
 static struct check_result *check_bytes(struct bytes file, const char *name, const char *rules) {
-	struct source source = {.left = file, .most = 1000};
+	struct pieces source = pieces_of(file, 1000);
 	struct check_job job = {.dataset = "d",
 	        .file_name = name,
 	        .size = file.size,
 	        .rules = bytes_of_string(rules),
 	        .rules_file = "r.dqdl"};
-	struct check_input input = {.read = read_source, .context = &source};
+	struct check_input input = {.read = pieces_read, .context = &source};
 	struct check_result *result = NULL;
 	uint8_t digest[32], expected[32];
 	if (check_run(check_table, &job, &input, digest, &result) < 0)
@@ -58,19 +44,19 @@ static struct check_result *check_text(const char *text, const char *rules) {
 
 /* Held against one reference, whose text goes by the alias "ref". */
 static struct check_result *check_with(const char *text, const char *reference, const char *rules) {
-	struct source source = {.left = bytes_of_string(text), .most = 1000};
-	struct source other = {.left = bytes_of_string(reference), .most = 1000};
+	struct pieces source = pieces_of(bytes_of_string(text), 1000);
+	struct pieces other = pieces_of(bytes_of_string(reference), 1000);
 	struct check_reference references[] = {{.alias = "ref",
 	        .file_name = "r.csv",
 	        .size = strlen(reference),
-	        .input = {.read = read_source, .context = &other}}};
+	        .input = {.read = pieces_read, .context = &other}}};
 	struct check_job job = {.dataset = "d",
 	        .file_name = "a.csv",
 	        .size = strlen(text),
 	        .rules = bytes_of_string(rules),
 	        .references = references,
 	        .reference_count = 1};
-	struct check_input input = {.read = read_source, .context = &source};
+	struct check_input input = {.read = pieces_read, .context = &source};
 	struct check_result *result = NULL;
 	if (check_run(check_table, &job, &input, NULL, &result) < 0)
 		fail_msg("%s", fault_message());
@@ -232,26 +218,26 @@ static void json_lines_are_held_against_rules(void **state) {
 
 static void a_policy_that_says_csv_is_believed_over_the_name(void **state) {
 	(void)state;
-	struct source source = {.left = bytes_of_string(table), .most = 7};
+	struct pieces source = pieces_of(bytes_of_string(table), 7);
 	struct check_job job = {.dataset = "d",
 	        .file_name = "table.json",
 	        .size = sizeof table - 1,
 	        .format.type = POLICY_FILE_CSV,
 	        .rules = bytes_of_string("Rules = [ RowCount = 3 ]")};
-	struct check_input input = {.read = read_source, .context = &source};
+	struct check_input input = {.read = pieces_read, .context = &source};
 	struct check_result *result = NULL;
 	assert_int_equal(check_run(check_table, &job, &input, NULL, &result), 0);
 	expect(result, OUTCOME_PASSED, NULL);
 }
 
 static struct check_result *check_with_delimiter(const char *text, char delimiter, const char *rules) {
-	struct source source = {.left = bytes_of_string(text), .most = 7};
+	struct pieces source = pieces_of(bytes_of_string(text), 7);
 	struct check_job job = {.dataset = "d",
 	        .file_name = "a.csv",
 	        .size = strlen(text),
 	        .format.delimiter = delimiter,
 	        .rules = bytes_of_string(rules)};
-	struct check_input input = {.read = read_source, .context = &source};
+	struct check_input input = {.read = pieces_read, .context = &source};
 	struct check_result *result = NULL;
 	assert_int_equal(check_run(check_table, &job, &input, NULL, &result), 0);
 	return result;
@@ -341,11 +327,11 @@ static uint8_t *read_city_file(size_t *ret_size) {
 static struct check_outcome check_in_worker(struct bytes file, const char *rules) {
 	Spawner *spawner = NULL;
 	assert_int_equal(spawner_start(NULL, &spawner), 0);
-	struct source source = {.left = file, .most = 1 << 20};
+	struct pieces source = pieces_of(file, 1 << 20);
 	struct check_job job = {
 	        .dataset = "d", .file_name = "a.csv", .size = file.size, .rules = bytes_of_string(rules)};
 	job.rules_file = "r.dqdl";
-	struct check_request request = {.job = &job, .input = {.read = read_source, .context = &source}};
+	struct check_request request = {.job = &job, .input = {.read = pieces_read, .context = &source}};
 	struct check_outcome outcome = {0};
 	assert_int_equal(spawner_check(spawner, &request, &outcome), 0);
 	spawner_stop(spawner);
@@ -406,10 +392,10 @@ static void a_regular_expression_without_end_ends(void **state) {
 	char text[200] = "a\n";
 	memset(text + 2, 'a', 100);
 	strcpy(text + 102, "!\n");
-	struct source source = {.left = bytes_of_string(text), .most = 1000};
+	struct pieces source = pieces_of(bytes_of_string(text), 1000);
 	struct check_job job = {.dataset = "d", .file_name = "a.csv", .size = strlen(text)};
 	job.rules = bytes_of_string("Rules = [ ColumnValues \"a\" matches \"(a+)+$\" ]");
-	struct check_request request = {.job = &job, .input = {.read = read_source, .context = &source}};
+	struct check_request request = {.job = &job, .input = {.read = pieces_read, .context = &source}};
 	struct check_outcome outcome = {0};
 	assert_int_equal(spawner_check(spawner, &request, &outcome), 0);
 	print_message("%s\n", outcome.result->reason);
@@ -506,8 +492,8 @@ static void a_job_carries_its_history(void **state) {
 	assert_int_equal(back.history[1].count, 3);
 	assert_memory_equal(back.history[1].values, rows_before, sizeof rows_before);
 	assert_int_equal(back.history[2].count, 0);
-	struct source source = {.left = bytes_of_string(table), .most = 1000};
-	struct check_input input = {.read = read_source, .context = &source};
+	struct pieces source = pieces_of(bytes_of_string(table), 1000);
+	struct check_input input = {.read = pieces_read, .context = &source};
 	struct check_result *result = NULL;
 	assert_int_equal(check_run(check_table, &back, &input, NULL, &result), 0);
 	expect(result, OUTCOME_FAILED, "1 of 1 rule did not pass");
@@ -522,12 +508,12 @@ static void a_worker_can_sort_a_long_history(void **state) {
 	const struct dqdl_series past = {.name = "Dataset.*.RowCount", .values = values, .count = DQDL_HISTORY_MAX};
 	Spawner *spawner = NULL;
 	assert_int_equal(spawner_start(NULL, &spawner), 0);
-	struct source source = {.left = bytes_of_string(table), .most = 1 << 20};
+	struct pieces source = pieces_of(bytes_of_string(table), 1 << 20);
 	struct check_job job = looking_back;
 	job.rules = bytes_of_string("Rules = [ RowCount > median(last(1000)) ]");
 	job.history = &past;
 	job.history_count = 1;
-	struct check_request request = {.job = &job, .input = {.read = read_source, .context = &source}};
+	struct check_request request = {.job = &job, .input = {.read = pieces_read, .context = &source}};
 	struct check_outcome there = {0};
 	assert_int_equal(spawner_check(spawner, &request, &there), 0);
 	spawner_stop(spawner);

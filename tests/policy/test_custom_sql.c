@@ -14,13 +14,7 @@
 
 #include <cmocka.h>
 
-static int read_text(void *ctx, void *buf, size_t size) {
-	const char **text = ctx;
-	size_t take = strnlen(*text, size);
-	memcpy(buf, *text, take);
-	*text += take;
-	return (int)take;
-}
+#include "tests/policy/pieces.h"
 
 /* A table held against one rule, and what came of it. */
 struct held {
@@ -37,9 +31,10 @@ static void drop(struct held *held) {
 enum pass { SAMPLE, FEED };
 
 static void pass_rows(DqdlEvaluator *evaluator, const char *csv, enum pass pass) {
+	struct pieces source = pieces_of(bytes_of_string(csv), 0);
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(csv_open(read_text, &csv, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(csv_open(pieces_take, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
 	size_t columns = csv_columns(reader);
 	if (pass == FEED)
 		assert_int_equal(dqdl_evaluator_header(evaluator, csv_header_of(reader), columns), 0);
@@ -240,9 +235,10 @@ static void keeping_rows_stops_at_its_memory(void **state) {
 }
 
 static void feed_reference(DqdlEvaluator *evaluator, const char *alias, const char *csv) {
+	struct pieces source = pieces_of(bytes_of_string(csv), 0);
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
-	assert_int_equal(csv_open(read_text, &csv, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(csv_open(pieces_take, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
 	assert_int_equal(dqdl_evaluator_reference(evaluator, alias, csv_header_of(reader), csv_columns(reader)), 0);
 	while (csv_next(reader, &cells) == 1)
 		assert_int_equal(dqdl_evaluator_reference_row(evaluator, cells, csv_line(reader)), 0);
@@ -254,11 +250,11 @@ static struct held hold_beside(const char *registers, const char *rules, struct 
 	struct held held = {0};
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	const struct table_cell *cells;
-	const char *csv = people;
+	struct pieces source = pieces_of(bytes_of_string(people), 0);
 	assert_int_equal(dqdl_parse(bytes_of_string(rules), &held.ruleset, NULL), 0);
 	assert_int_equal(dqdl_evaluator_new(held.ruleset, &options, &held.evaluator), 0);
 	pass_rows(held.evaluator, people, SAMPLE);
-	assert_int_equal(csv_open(read_text, &csv, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
+	assert_int_equal(csv_open(pieces_take, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
 	assert_int_equal(dqdl_evaluator_header(held.evaluator, csv_header_of(reader), csv_columns(reader)), 0);
 	assert_true(dqdl_evaluator_wants(held.evaluator, "zips"));
 	assert_false(dqdl_evaluator_wants(held.evaluator, "nowhere"));

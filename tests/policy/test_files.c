@@ -16,23 +16,13 @@
 
 #include <cmocka.h>
 
+#include "tests/policy/pieces.h"
+
 /* 2026-11-23 10:30:45 UTC */
 #define NOW INT64_C(1795429845)
 #define HOUR 3600
 
 static const char csv[] = "a\n1\n";
-
-struct source {
-	size_t at;
-};
-
-static ssize_t give_csv(void *context, void *buffer, size_t size) {
-	struct source *source = context;
-	size_t left = sizeof csv - 1 - source->at, take = left < size ? left : size;
-	memcpy(buffer, csv + source->at, take);
-	source->at += take;
-	return (ssize_t)take;
-}
 
 static void add(FileTellings *tellings, const char *path, uint64_t size, int64_t mtime, const char *content) {
 	struct dqdl_file file = {.path = path, .size = size, .mtime = mtime, .has_sha256 = content != NULL};
@@ -67,8 +57,8 @@ static void assert_result(const char *rule, enum outcome expected, const char *w
 	_cleanup_(freep) char *rules = NULL;
 	_cleanup_(freep) char *json = NULL;
 	size_t size;
-	struct source source = {0};
-	struct check_input input = {.read = give_csv, .context = &source};
+	struct pieces source = pieces_of(bytes_of_string(csv), 0);
+	struct check_input input = {.read = pieces_read, .context = &source};
 	assert_true(asprintf(&rules, "Rules = [ %s ]", rule) > 0);
 	struct check_job job = {.dataset = "d",
 	                         .file_name = "own.csv",

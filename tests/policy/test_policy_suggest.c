@@ -14,19 +14,12 @@
 
 #include <cmocka.h>
 
-static ssize_t read_bytes(void *context, void *buffer, size_t size) {
-	struct bytes *left = context;
-	size_t count = left->size < size ? left->size : size;
-	if (count > 0)
-		memcpy(buffer, left->data, count);
-	*left = bytes_of(left->data + count, left->size - count);
-	return (ssize_t)count;
-}
+#include "tests/policy/pieces.h"
 
 /* Suggests for the file, parses what was suggested, and holds the file against it. */
 static Policy *suggest_and_pass(const char *name, struct bytes file) {
-	struct bytes left = file;
-	struct check_input input = {.read = read_bytes, .context = &left};
+	struct pieces left = pieces_of(file, 0);
+	struct check_input input = {.read = pieces_read, .context = &left};
 	PolicyBundle *bundle = NULL;
 	Policy *policy = NULL;
 	if (policy_suggest(name, &input, 1795449600000000000, &bundle) < 0 || policy_parse(bundle, &policy) < 0)
@@ -40,7 +33,7 @@ static Policy *suggest_and_pass(const char *name, struct bytes file) {
 	assert_int_equal(policy_warning_count(policy), 0);
 	struct check_job job = check_job_for(dataset, name, file.size, 1795449600000000000);
 	struct check_result *result = NULL;
-	left = file;
+	left = pieces_of(file, 0);
 	assert_int_equal(check_run(check_table, &job, &input, NULL, &result), 0);
 	if (result->outcome != OUTCOME_PASSED) {
 		for (size_t i = 0; i < result->rule_count; i++)
@@ -132,8 +125,8 @@ static void what_no_rules_can_be_made_for_is_refused_in_words(void **state) {
 	        {"..", "a,b\n1,2\n", "no pattern can be made"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct bytes left = bytes_of_string(cases[i].text);
-		struct check_input input = {.read = read_bytes, .context = &left};
+		struct pieces left = pieces_of(bytes_of_string(cases[i].text), 0);
+		struct check_input input = {.read = pieces_read, .context = &left};
 		PolicyBundle *bundle = NULL;
 		assert_int_equal(policy_suggest(cases[i].name, &input, 1795449600000000000, &bundle), -EINVAL);
 		assert_null(bundle);

@@ -13,25 +13,18 @@
 
 #include <cmocka.h>
 
-static int source_read(void *ctx, void *buf, size_t size) {
-	struct bytes *source = ctx;
-	size_t take = source->size < size ? source->size : size;
-	if (take > 0)
-		memcpy(buf, source->data, take);
-	*source = bytes_of(source->data + take, source->size - take);
-	return (int)take;
-}
+#include "tests/policy/pieces.h"
 
-static CsvReader *open_text(struct bytes *source) {
+static CsvReader *open_text(struct pieces *source) {
 	CsvReader *reader = NULL;
 	struct csv_options options = {.header = CSV_HEADER_YES, .delimiter = ','};
-	if (csv_open(source_read, source, &options, &reader) < 0)
+	if (csv_open(pieces_take, source, &options, &reader) < 0)
 		fail_msg("%s", fault_message());
 	return reader;
 }
 
 static void feed_reference(DqdlEvaluator *evaluator, const char *alias, const char *text) {
-	struct bytes source = bytes_of_string(text);
+	struct pieces source = pieces_of(bytes_of_string(text), 0);
 	_cleanup_(csv_closep) CsvReader *reader = open_text(&source);
 	const struct table_cell *cells;
 	assert_int_equal(dqdl_evaluator_reference(evaluator, alias, csv_header_of(reader), csv_columns(reader)), 0);
@@ -62,7 +55,7 @@ static void judge(const char *primary, const char *reference, const char *rule, 
 		fail_msg("%s in %s", fault_message(), rules);
 	assert_int_equal(dqdl_evaluator_new(judged.ruleset, options, &judged.evaluator), 0);
 	for (int again = 0; again < 2; again++) {
-		struct bytes source = bytes_of_string(primary);
+		struct pieces source = pieces_of(bytes_of_string(primary), 0);
 		_cleanup_(csv_closep) CsvReader *reader = open_text(&source);
 		const struct table_cell *cells;
 		if (!again)
