@@ -108,6 +108,14 @@ int world_tear_down(void **state) {
 	return 0;
 }
 
+const char split_yaml[] = "version: 1\n"
+                          "datasets:\n"
+                          "  - name: animals\n"
+                          "    match: \"animals/*\"\n"
+                          "    rules: animals.dqdl\n"
+                          "    on_failure: split\n"
+                          "    settle: 0s\n";
+
 const char policy_yaml[] = "version: 1\n"
                            "datasets:\n"
                            "  - name: animals\n"

@@ -40,6 +40,8 @@ extern const struct actor somebody;
 
 /* Datasets `animals` (Landing/animals/…csv) and `later` (which asks for what is not built); rules in animals.dqdl. */
 extern const char policy_yaml[];
+/* Dataset `animals` alone, which is split. */
+extern const char split_yaml[];
 
 /* cmocka's: *state is a struct world, opened. */
 int world_set_up(void **state);

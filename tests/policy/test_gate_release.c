@@ -287,13 +287,6 @@ static void when_it_is_over_a_recheck_withdraws_it(void **state) {
 
 static void a_split_file_is_released_whole(void **state) {
 	struct world *w = *state;
-	static const char split_yaml[] = "version: 1\n"
-	                                 "datasets:\n"
-	                                 "  - name: animals\n"
-	                                 "    match: \"animals/*\"\n"
-	                                 "    rules: animals.dqdl\n"
-	                                 "    on_failure: split\n"
-	                                 "    settle: 0s\n";
 	struct gate_decision d = decide("both are right");
 	bool is_waived;
 	size_t size;

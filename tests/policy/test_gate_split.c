@@ -144,13 +144,6 @@ static void rows_lie_across_pieces_and_holes(void **state) {
 
 /* ---- files that arrive ---- */
 
-static const char split_yaml[] = "version: 1\n"
-                                 "datasets:\n"
-                                 "  - name: animals\n"
-                                 "    match: \"animals/*\"\n"
-                                 "    rules: animals.dqdl\n"
-                                 "    on_failure: split\n"
-                                 "    settle: 0s\n";
 static const char strict[] =
         "Rules = [ RowCount > 2, IsUnique \"id\", ColumnValues \"State\" in [\"Lost\",\"Found\"] ]";
 
