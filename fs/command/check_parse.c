@@ -95,14 +95,7 @@ static json_t *error_json(const struct dqdl_diagnostic *at) {
 
 static void print_ruleset(const char *path, const Ruleset *ruleset) {
 	_cleanup_(freep) char *safe = words_safe(path);
-	const char *rest = dqdl_canonical(ruleset);
-	while (*rest) {
-		size_t length = strcspn(rest, "\n");
-		_cleanup_(freep) char *copy = strndup(rest, length);
-		_cleanup_(freep) char *line = copy ? words_line(copy) : NULL;
-		puts(line ? line : "?");
-		rest += length + (rest[length] == '\n');
-	}
+	words_print_lines(dqdl_canonical(ruleset));
 	for (size_t i = 0; i < ruleset_warnings(ruleset); i++) {
 		const struct dqdl_diagnostic *at = ruleset_warning(ruleset, i);
 		_cleanup_(freep) char *message = words_line(at->message);

@@ -27,17 +27,6 @@ static int exit_of_outcome(const char *outcome) {
 	return strcmp(outcome, "failed") == 0 ? EXIT_NO : EXIT_UNDECIDED;
 }
 
-/* Text of several lines from the mount, names in it escaped already: each line made safe by itself. */
-static void print_lines(const char *text) {
-	while (*text) {
-		size_t length = strcspn(text, "\n");
-		_cleanup_(freep) char *line = strndup(text, length);
-		_cleanup_(freep) char *safe = line ? words_line(line) : NULL;
-		puts(safe ? safe : "?");
-		text += length + (text[length] == '\n');
-	}
-}
-
 /* ---- why ---- */
 
 static int run_why(const struct invocation *call) {
@@ -58,7 +47,7 @@ static int run_why(const struct invocation *call) {
 		int printed = command_print_json(call, steal_pointer(&item));
 		code = printed ? printed : code;
 	} else {
-		print_lines(answer_text(item, "text"));
+		words_print_lines(answer_text(item, "text"));
 	}
 	return code;
 }
@@ -227,7 +216,7 @@ static void print_held(const json_t *item) {
 	        words_time(answer_time(item, "time_ns"), words));
 	printf("%s%s\n\n", words_size(answer_number(item, "size"), words),
 	        answer_flag(item, "partial") ? ", the rows that did not pass" : "");
-	print_lines(answer_text(item, "text"));
+	words_print_lines(answer_text(item, "text"));
 }
 
 static int read_id(const struct invocation *call, unsigned long long *ret_id) {
@@ -246,7 +235,7 @@ static int take_rows(void *context, const json_t *item) {
 	const char *text = answer_text(item, "text");
 	(void)context;
 	if (isatty(STDOUT_FILENO))
-		print_lines(text);
+		words_print_lines(text);
 	else
 		fputs(text, stdout);
 	return 0;

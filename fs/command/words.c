@@ -95,6 +95,16 @@ char *words_line(const char *text) {
 	return escape(text, "");
 }
 
+void words_print_lines(const char *text) {
+	while (*text) {
+		size_t length = strcspn(text, "\n");
+		_cleanup_(freep) char *line = strndup(text, length);
+		_cleanup_(freep) char *safe = line ? words_line(line) : NULL;
+		puts(safe ? safe : "?");
+		text += length + (text[length] == '\n');
+	}
+}
+
 /* No shell gives these, or the bytes of a letter beyond ASCII, a meaning of its own within a word. */
 static bool needs_quotes(const char *text) {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./@%+=:,-";

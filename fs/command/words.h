@@ -21,6 +21,9 @@ char *words_safe(const char *text);
 /* The same, but a backslash stays: for a line that was put together from safe words already. */
 char *words_line(const char *text);
 
+/* Prints text of several lines that was put together from safe words, each line by words_line(). */
+void words_print_lines(const char *text);
+
 /* `text` as one word of a shell's command line, for commands that a person copies: as it is where no quotes are needed,
  * else in '…', or in $'…' when it holds what a terminal should not get. The caller frees it. NULL when memory is out.
  */

@@ -191,7 +191,7 @@ extern const struct check_kind kind_numbers, kind_correlation;
 extern const struct check_kind kind_file_size, kind_file_freshness, kind_file_uniqueness, kind_file_match;
 extern const struct check_kind kind_column_data_type, kind_data_freshness, kind_column_names;
 /* kind_reference.c, kind_reference_keys.c, kind_reference_schema.c, kind_reference_sums.c */
-extern const struct check_kind kind_row_count_match, kind_referential_integrity, kind_dataset_match;
+extern const struct check_kind kind_row_count_match, kind_reference_keys;
 extern const struct check_kind kind_schema_match, kind_aggregate_match;
 /* kind_sql.c */
 extern const struct check_kind kind_custom_sql, kind_custom_sql_rows;

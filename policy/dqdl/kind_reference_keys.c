@@ -293,19 +293,7 @@ static int finish(DqdlEvaluator *evaluator, struct check *check) {
 	return reference_settle(check, subject, (double)(rows - check->failing_rows) / (double)rows);
 }
 
-const struct check_kind kind_referential_integrity = {.columns = KIND_COLUMNS_NONE,
-        .measures = true,
-        .names_itself = true,
-        .row_level = true,
-        .asks_kind = true,
-        .start = start,
-        .row = feed_ours,
-        .finish = finish,
-        .refers = refers,
-        .reference = find,
-        .reference_row = feed_theirs,
-        .release = release};
-const struct check_kind kind_dataset_match = {.columns = KIND_COLUMNS_NONE,
+const struct check_kind kind_reference_keys = {.columns = KIND_COLUMNS_NONE,
         .measures = true,
         .names_itself = true,
         .row_level = true,

@@ -152,6 +152,13 @@ void apply_rules(struct world *w, const char *yaml, const char *rules) {
 	free(archive);
 }
 
+void world_split_by_rules(struct world *w, const char *rules) {
+	world_close(w);
+	w->check = check_table;
+	world_open(w);
+	apply_rules(w, split_yaml, rules);
+}
+
 /* ---- what a mount would do ---- */
 
 struct arriving {

@@ -58,6 +58,9 @@ uint8_t *world_archive(const char *yaml, const char *rules, size_t *ret_size);
 void apply(struct world *w, const char *yaml);
 void apply_rules(struct world *w, const char *yaml, const char *rules);
 
+/* Opens again with the check of tables in the place of the toy, and splits by these rules. */
+void world_split_by_rules(struct world *w, const char *rules);
+
 /* The node at the path, 0 for none. */
 uint64_t resolve(struct world *w, const char *path, struct node *ret_node);
 /* Gives the name (and one directory above it) a node. */

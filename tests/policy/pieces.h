@@ -3,6 +3,7 @@
 
 #include "crypto/base/bytes.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/types.h>
@@ -27,6 +28,14 @@ static inline int pieces_take(void *context, void *buffer, size_t size) {
 	pieces->data = (const char *)pieces->data + count;
 	pieces->size -= count;
 	return (int)count;
+}
+
+/* Nothing can be read. */
+static inline int pieces_fail(void *ctx, void *buf, size_t size) {
+	(void)ctx;
+	(void)buf;
+	(void)size;
+	return -EIO;
 }
 
 /* As check_input wants it. */

@@ -45,12 +45,17 @@ static void expect_error(struct world *w, const char *path, const char *words) {
 	assert_int_equal(verdict->reference_count, 0);
 }
 
-static void rules_see_what_trusted_shows(void **state) {
-	struct world *w = *state;
+/* The policy, and the two files that it refers to. */
+static void apply_with_registers(struct world *w) {
 	apply(w, yaml);
 	put(w, "Landing/register/r.csv", "first");
 	put(w, "Landing/register/s.csv", "second");
 	settle(w);
+}
+
+static void rules_see_what_trusted_shows(void **state) {
+	struct world *w = *state;
+	apply_with_registers(w);
 	put(w, "Landing/animals/a.csv", "second");
 	put(w, "Landing/animals/b.csv", "third");
 	settle(w);
@@ -81,13 +86,10 @@ static void a_missing_reference_is_an_error_that_names_it(void **state) {
 
 static void a_verdict_names_the_versions_that_it_rests_on(void **state) {
 	struct world *w = *state;
-	apply(w, yaml);
 	uint8_t first[32], changed[32];
 	sha256(bytes_of_string("first"), first);
 	sha256(bytes_of_string("changed"), changed);
-	put(w, "Landing/register/r.csv", "first");
-	put(w, "Landing/register/s.csv", "second");
-	settle(w);
+	apply_with_registers(w);
 	put(w, "Landing/animals/a.csv", "first");
 	settle(w);
 	_cleanup_(verdict_freep) Verdict *old = verdict_of(w, "Raw/animals/a.csv");
@@ -108,10 +110,7 @@ static void a_verdict_names_the_versions_that_it_rests_on(void **state) {
 /* The same bytes again, under the same policy, with another reference: nothing of the former verdict is taken over. */
 static void the_same_bytes_are_judged_anew_by_other_references(void **state) {
 	struct world *w = *state;
-	apply(w, yaml);
-	put(w, "Landing/register/r.csv", "first");
-	put(w, "Landing/register/s.csv", "second");
-	settle(w);
+	apply_with_registers(w);
 	put(w, "Landing/animals/a.csv", "first");
 	settle(w);
 	put(w, "Landing/register/r.csv", "changed");

@@ -289,14 +289,7 @@ static void a_split_file_is_released_whole(void **state) {
 	struct world *w = *state;
 	struct gate_decision d = decide("both are right");
 	bool is_waived;
-	size_t size;
-	uint64_t number;
-	world_close(w);
-	w->check = check_table;
-	world_open(w);
-	uint8_t *archive = world_archive(split_yaml, "Rules = [ IsUnique \"id\" ]", &size);
-	assert_int_equal(gate_apply(w->gate, bytes_of(archive, size), &steward, "anna", &number, &is_waived), 0);
-	free(archive);
+	world_split_by_rules(w, "Rules = [ IsUnique \"id\" ]");
 	put(w, "Landing/animals/a.csv", "id;b\n1;x\n2;y\n1;z\n");
 	settle(w);
 	shows(w, "Trusted/animals/a.csv", "id;b\n2;y\n");

@@ -155,23 +155,6 @@ static const char strict[] =
 	"4;\"ColumnValues \"\"State\"\" in [\"\"Lost\"\",\"\"Found\"\"]\";3;\"g\"\"one\"\n" \
 	"5;\"IsUnique \"\"id\"\"\";2;Lost\n"
 
-static void apply_splitting(struct world *w, const char *rules) {
-	size_t size = 0;
-	uint64_t number;
-	bool changed;
-	uint8_t *archive = world_archive(split_yaml, rules, &size);
-	if (gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed) < 0)
-		fail_msg("gate_apply: %s", fault_message());
-	free(archive);
-}
-
-static void open_with_real_check(struct world *w, const char *rules) {
-	world_close(w);
-	w->check = check_table;
-	world_open(w);
-	apply_splitting(w, rules);
-}
-
 struct rows {
 	struct quarantine_row row[8];
 	size_t count;
@@ -221,7 +204,7 @@ static void expect_split_once(struct world *w) {
 
 static void rows_that_fail_are_held_and_the_rest_is_published(void **state) {
 	struct world *w = *state;
-	open_with_real_check(w, strict);
+	world_split_by_rules(w, strict);
 	put(w, "Landing/animals/a.csv", ARRIVED);
 	settle(w);
 	expect_split_once(w);
@@ -240,7 +223,7 @@ static void rows_that_fail_are_held_and_the_rest_is_published(void **state) {
 
 static void a_good_file_is_published_whole(void **state) {
 	struct world *w = *state;
-	open_with_real_check(w, strict);
+	world_split_by_rules(w, strict);
 	put(w, "Landing/animals/a.csv", THE_GOOD);
 	settle(w);
 	shows(w, "Trusted/animals/a.csv", THE_GOOD);
@@ -250,7 +233,7 @@ static void a_good_file_is_published_whole(void **state) {
 /* The file has seven rows, and what would be left of it has four. */
 static void a_rest_that_does_not_pass_by_itself_is_not_published(void **state) {
 	struct world *w = *state;
-	open_with_real_check(w, "Rules = [ RowCount > 4, IsUnique \"id\" ]");
+	world_split_by_rules(w, "Rules = [ RowCount > 4, IsUnique \"id\" ]");
 	put(w, "Landing/animals/a.csv", ARRIVED);
 	settle(w);
 	shows(w, "Trusted/animals/a.csv", NULL);
@@ -266,7 +249,7 @@ static void a_rest_that_does_not_pass_by_itself_is_not_published(void **state) {
 
 static void a_rule_on_the_whole_refuses_it_whole(void **state) {
 	struct world *w = *state;
-	open_with_real_check(w, "Rules = [ RowCount > 100, IsUnique \"id\" ]");
+	world_split_by_rules(w, "Rules = [ RowCount > 100, IsUnique \"id\" ]");
 	put(w, "Landing/animals/a.csv", ARRIVED);
 	settle(w);
 	shows(w, "Trusted/animals/a.csv", NULL);
@@ -276,7 +259,7 @@ static void a_rule_on_the_whole_refuses_it_whole(void **state) {
 
 static void a_write_into_trusted_is_never_split(void **state) {
 	struct world *w = *state;
-	open_with_real_check(w, strict);
+	world_split_by_rules(w, strict);
 	assert_int_equal(staged(w, "animals/a.csv", ARRIVED), -EPERM);
 	shows(w, "Trusted/animals/a.csv", NULL);
 	assert_false(quarantine_of(w, true).row[0].partial);
@@ -284,7 +267,7 @@ static void a_write_into_trusted_is_never_split(void **state) {
 
 static void the_same_bytes_again_are_not_held_twice(void **state) {
 	struct world *w = *state;
-	open_with_real_check(w, strict);
+	world_split_by_rules(w, strict);
 	put(w, "Landing/animals/a.csv", ARRIVED);
 	settle(w);
 	put(w, "Landing/animals/a.csv", ARRIVED);
@@ -318,7 +301,7 @@ static uint64_t check_and_split(struct world *w, const struct node *node) {
 
 static void after_a_crash_what_was_held_is_not_held_again(void **state) {
 	struct world *w = *state;
-	open_with_real_check(w, strict);
+	world_split_by_rules(w, strict);
 	struct node node = put_unjudged(w, "Landing/other/a.csv", ARRIVED);
 	uint64_t verdict = check_and_split(w, &node);
 	world_crash(w); /* it was durable before anything could be published */
@@ -354,10 +337,10 @@ static void a_crash_before_it_was_sealed_leaves_nothing(void **state) {
 
 static void under_a_new_policy_the_rows_are_held_anew_in_place_of_the_former(void **state) {
 	struct world *w = *state;
-	open_with_real_check(w, strict);
+	world_split_by_rules(w, strict);
 	struct node node = put_unjudged(w, "Landing/other/a.csv", ARRIVED);
 	uint64_t verdict = check_and_split(w, &node);
-	apply_splitting(w, "Rules = [ IsUnique \"id\" ]");
+	apply_rules(w, split_yaml, "Rules = [ IsUnique \"id\" ]");
 	uint64_t again = check_and_split(w, &node);
 	assert_int_not_equal(again, verdict);
 	struct rows all = quarantine_of(w, false);

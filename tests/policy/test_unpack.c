@@ -153,16 +153,9 @@ static void a_window_too_large_is_refused(void **state) {
 	packed_free(&packed);
 }
 
-static int failing_read(void *ctx, void *buf, size_t size) {
-	(void)ctx;
-	(void)buf;
-	(void)size;
-	return -EIO;
-}
-
 static void a_failed_read_comes_through(void **state) {
 	(void)state;
-	struct table_source below = {.read = failing_read};
+	struct table_source below = {.read = pieces_fail};
 	_cleanup_(unpacker_freep) Unpacker *unpacker = NULL;
 	char buffer[10];
 	assert_int_equal(unpacker_new(PACKING_GZIP, &below, &no_limits, &unpacker), 0);
