@@ -1,15 +1,4 @@
-/*
- * evaluate: see evaluate.h. Here rules are made ready and rows are fed.
- *
- * Measured (the whole `assayfs check` by processor time, 200 MB of the city's file repeated, 51 bytes and 6 fields a
- * row, from the page cache; gcc 12 -O2, one core of a Xeon virtual machine that others kept busy, so that runs lie
- * apart):
- *
- *     RowCount alone                                                           14 to 20 M rows/s    740 to 1000 MB/s
- *     eight rules (counts, completeness, a pattern, two lists, a length)         4 to 8 M rows/s    220 to 430 MB/s
- *
- * By instructions, that noise does not touch: eight rules 1,680 a row, 1,910 before pattern_fixed.h.
- */
+/* evaluate: see evaluate.h. Here rules are made ready, and rows are judged again. */
 #include "policy/dqdl/evaluate.h"
 
 #include "crypto/base/fault.h"
@@ -142,7 +131,6 @@ void dqdl_evaluator_free(DqdlEvaluator *evaluator) {
 	free(evaluator->columns);
 	free(evaluator->names);
 	reference_free(evaluator->reference);
-	free(evaluator->scratch);
 	free(evaluator);
 }
 
@@ -305,69 +293,7 @@ void dqdl_evaluator_needs(const DqdlEvaluator *evaluator, bool *ret_columns) {
 		ret_columns[i] = true;
 }
 
-/* --- rows --- */
-
-/* Until all columns whose kind matters have turned out to be text, which nothing changes. */
-static void see_kinds(DqdlEvaluator *evaluator, const struct table_cell *cells) {
-	bool open = false;
-	for (size_t i = 0; i < evaluator->column_count; i++) {
-		struct column *column = &evaluator->columns[i];
-		const struct column_kind *kind = &column->kind;
-		if (!column->needed || kind->given || (kind->no_number && kind->no_date && kind->no_boolean))
-			continue;
-		open = true;
-		if (cells[i].size > 0)
-			column_kind_see(&column->kind, cells[i]);
-	}
-	evaluator->kinds_known = !open;
-}
-
-/* A row that its filter leaves out it says nothing about. */
-static int feed_check(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line) {
-	if (check->settled)
-		return 0;
-	check->row = DQDL_ROW_SKIPPED;
-	return check->filter->is_in ? check->kind->row(evaluator, check, cells, line) : 0;
-}
-
-/* Whether the row is one at all, what a `where` says of it, and what statements are to see of it. Most rulesets have
- * nothing of all that, and asking would cost as much as a rule. */
-static int ask_sql(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
-	int rc = keep_ask(evaluator, cells, line);
-	evaluator->keep.dropped += !evaluator->keep.is_kept;
-	if (rc < 0 || !evaluator->keep.is_kept)
-		return rc;
-	if (!evaluator->kinds_known)
-		see_kinds(evaluator, cells);
-	if ((rc = custom_sql_begin(evaluator)) < 0 ||
-	        (evaluator->filter_count > 1 && (rc = filters_ask(evaluator, cells, line)) < 0))
-		return rc;
-	return custom_sql_row(evaluator, cells, line);
-}
-
-int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
-	int rc = 0;
-	if (evaluator->has_sql)
-		rc = ask_sql(evaluator, cells, line);
-	else if (!evaluator->kinds_known)
-		see_kinds(evaluator, cells);
-	if (rc < 0 || !evaluator->keep.is_kept)
-		return rc;
-	for (size_t i = 0; i < evaluator->filter_count; i++)
-		evaluator->filters[i].rows += evaluator->filters[i].is_in;
-	for (size_t i = 0; i < evaluator->tuple_count; i++) {
-		struct tuple *tuple = evaluator->tuples[i];
-		rc = tuple->filter->is_in ? tuple_feed(evaluator, tuple, cells, line) : 0;
-		if (rc < 0)
-			return rc;
-	}
-	for (size_t i = 0; i < evaluator->fed_count; i++) {
-		rc = feed_check(evaluator, evaluator->fed[i], cells, line ? line : 1);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
+/* --- judging rows again --- */
 
 int dqdl_evaluator_judge(DqdlEvaluator *evaluator, const struct table_cell *cells) {
 	int rc = keep_ask(evaluator, cells, 0);
@@ -417,7 +343,7 @@ int dqdl_evaluator_finish(DqdlEvaluator *evaluator) {
 	return outcomes_make(evaluator);
 }
 
-uint64_t dqdl_evaluator_rows(const DqdlEvaluator *evaluator) {
+uint64_t dqdl_evaluator_row_count(const DqdlEvaluator *evaluator) {
 	return evaluator->filters[0].rows;
 }
 

@@ -35,7 +35,7 @@
 #include "policy/dqdl/dqdl.h"
 #include "policy/dqdl/files.h"
 #include "policy/dqdl/value.h"
-#include "policy/table/cell.h"
+#include "policy/table/rows.h"
 
 #define DQDL_MEMORY_BYTES ((size_t)256 << 20)
 #define DQDL_FAILING_LINES 10u
@@ -149,6 +149,19 @@ void dqdl_evaluator_needs(const DqdlEvaluator *evaluator, bool *ret_columns);
 /* Feeds a row of as many cells as the header has; `line` is where it stands in the file. -ENOMEM. */
 int dqdl_evaluator_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line);
 
+/* Feeds many, in their order; each rule takes them all before the next one does. -ENOMEM. */
+int dqdl_evaluator_rows(DqdlEvaluator *evaluator, const struct table_rows *rows);
+
+/*
+ * The same in parts, for more threads than one: after the header, for each lot of rows, every part from 0 on is to be
+ * fed once. Parts have nothing in common, so that they may be fed in any order and at the same time; of one part the
+ * lots must come one after the other. dqdl_evaluator_count() takes the lot's rows into account, before or behind its
+ * parts. -ENOMEM.
+ */
+size_t dqdl_evaluator_parts(const DqdlEvaluator *evaluator);
+int dqdl_evaluator_part(DqdlEvaluator *evaluator, size_t part, const struct table_rows *rows);
+void dqdl_evaluator_count(DqdlEvaluator *evaluator, const struct table_rows *rows);
+
 /* Tells of the file that is checked, before finish; texts must outlive the evaluator. Without it a rule about it is
  * held against an empty one. */
 void dqdl_evaluator_own_file(DqdlEvaluator *evaluator, const struct dqdl_file *file);
@@ -175,16 +188,14 @@ size_t dqdl_evaluator_analyzers(const DqdlEvaluator *evaluator);
 const struct dqdl_outcome *dqdl_evaluator_analyzer(const DqdlEvaluator *evaluator, size_t index);
 
 /* Rows seen so far. */
-uint64_t dqdl_evaluator_rows(const DqdlEvaluator *evaluator);
+uint64_t dqdl_evaluator_row_count(const DqdlEvaluator *evaluator);
 
 enum dqdl_row_result { DQDL_ROW_PASSED, DQDL_ROW_FAILED, DQDL_ROW_SKIPPED };
 
-/*
- * The rule's result for the row last fed or judged. SKIPPED: the rule says nothing about single rows, or could not be
- * decided. While rows are first fed, two things are not known yet: whether a value will come again (IsUnique takes the
- * first as unique), and, with nulls: glue, whether an empty cell is NULL (taken as the column looks so far).
+/* The rule's result for the row last judged. SKIPPED: the rule says nothing about single rows, or could not be decided.
  */
 enum dqdl_row_result dqdl_evaluator_row_result(const DqdlEvaluator *evaluator, size_t index);
 
-/* After finish: judges a row of the same table again, with all known, so that row_result is exact. Counts nothing. */
+/* After finish: judges a row of the same table again, with all known, so that row_result is exact: whether a value
+ * comes again, whether an empty cell is NULL. Counts nothing. */
 int dqdl_evaluator_judge(DqdlEvaluator *evaluator, const struct table_cell *cells);

@@ -53,6 +53,12 @@ struct filter {
 	bool is_in;    /* the last row is one */
 };
 
+/* Bytes that grow as they are needed. */
+struct room {
+	char *bytes;
+	size_t size;
+};
+
 /* Counts the values of one tuple of columns, for all rules that ask for it. */
 struct tuple {
 	const size_t *columns;
@@ -65,6 +71,7 @@ struct tuple {
 	uint64_t last;    /* how often the last row's value has occurred */
 	enum cell_presence last_presence;
 	struct first_lines repeats; /* lines where a value came again */
+	struct room room;           /* for a value of several columns */
 };
 
 struct check;
@@ -87,8 +94,13 @@ struct check_kind {
 	int (*start)(DqdlEvaluator *evaluator, struct check *check);
 
 	/* A row that the check looks at. `line` 0: it was fed before and is only judged: sets check->row, counts
-	 * nothing. */
+	 * nothing; else check->row does not matter. */
 	int (*row)(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line);
+
+	/* The same for many rows that the check looks at, none of which is judged, and that lie in one text; NULL:
+	 * `row` is called for each. What
+	 * either touches while rows are fed is the check's own: other checks are fed at the same time. */
+	int (*rows)(DqdlEvaluator *evaluator, struct check *check, const struct table_rows *rows);
 
 	/* All rows were fed: metrics, result and reason. */
 	int (*finish)(DqdlEvaluator *evaluator, struct check *check);
@@ -164,9 +176,7 @@ struct DqdlEvaluator {
 	size_t *first_check; /* of each rule, and of the first analyzer */
 	struct tuple **tuples;
 	size_t tuple_count;
-	struct reference *reference; /* that is fed just now */
-	char *scratch;
-	size_t scratch_size;
+	struct reference *reference;   /* that is fed just now */
 	struct dqdl_outcome *outcomes; /* of the rules; then of the analyzers */
 	struct dqdl_metric *metrics;   /* of all outcomes */
 	char **reasons;                /* of composites */
@@ -260,8 +270,8 @@ int filters_ask(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64
 
 /* tuple.c */
 
-/* Room for `size` bytes at evaluator->scratch. */
-int evaluator_room(DqdlEvaluator *evaluator, size_t size);
+/* Sees to `size` bytes; what stood there stays. -ENOMEM. */
+int room_for(struct room *room, size_t size);
 
 /* The tuple of the check's columns among its rows, new or shared. -ENOMEM. */
 int tuple_for(DqdlEvaluator *evaluator, struct check *check);

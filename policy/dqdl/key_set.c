@@ -33,6 +33,7 @@ void key_set_drop(struct key_set *set) {
 	free(set->theirs);
 	free(set->kinds);
 	free(set->numeric);
+	free(set->room.bytes);
 	*set = (struct key_set){0};
 }
 
@@ -78,15 +79,15 @@ static enum mark mark_of(enum cell_presence presence) {
 }
 
 /* The first `count` of the columns; `numeric` NULL: as texts. *ret_odd: a number is not as it stands in the cell. */
-static int write_tuple(DqdlEvaluator *evaluator, const size_t *columns, size_t count, const bool *numeric,
-        const struct table_cell *cells, struct table_cell *ret_tuple, bool *ret_odd) {
+static int write_tuple(const DqdlEvaluator *evaluator, struct room *room, const size_t *columns, size_t count,
+        const bool *numeric, const struct table_cell *cells, struct table_cell *ret_tuple, bool *ret_odd) {
 	size_t size = 0;
 	for (size_t i = 0; i < count; i++)
 		size += CELL_OVERHEAD + cells[columns[i]].size;
-	int rc = evaluator_room(evaluator, size + 1);
+	int rc = room_for(room, size + 1);
 	if (rc < 0)
 		return rc;
-	char *to = evaluator->scratch;
+	char *to = room->bytes;
 	bool odd = false;
 	for (size_t i = 0; i < count; i++) {
 		struct table_cell cell = cells[columns[i]];
@@ -101,25 +102,25 @@ static int write_tuple(DqdlEvaluator *evaluator, const size_t *columns, size_t c
 		}
 	}
 	*ret_odd = odd;
-	*ret_tuple = (struct table_cell){.data = evaluator->scratch, .size = (size_t)(to - evaluator->scratch)};
+	*ret_tuple = (struct table_cell){.data = room->bytes, .size = (size_t)(to - room->bytes)};
 	return 0;
 }
 
 /* The same behind the mark of the columns that are numbers. */
-static int mark_tuple(DqdlEvaluator *evaluator, const struct key_set *set, struct table_cell *tuple) {
+static int mark_tuple(struct key_set *set, struct table_cell *tuple) {
 	size_t size = tuple->size;
-	int rc = evaluator_room(evaluator, size + set->count);
+	int rc = room_for(&set->room, size + set->count);
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < set->count; i++)
-		evaluator->scratch[size + i] = set->numeric[i] ? 'n' : 't';
-	*tuple = (struct table_cell){.data = evaluator->scratch, .size = size + set->count};
+		set->room.bytes[size + i] = set->numeric[i] ? 'n' : 't';
+	*tuple = (struct table_cell){.data = set->room.bytes, .size = size + set->count};
 	return 0;
 }
 
 /* ---- adding and finding ---- */
 
-static void see_kinds(DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells) {
+static void see_kinds(const DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells) {
 	for (size_t i = 0; i < set->count; i++) {
 		struct column_kind *kind = &set->kinds[i];
 		struct table_cell cell = cells[set->theirs[i]];
@@ -144,20 +145,22 @@ static bool has_null_key(const DqdlEvaluator *evaluator, const struct key_set *s
 	return false;
 }
 
-int key_set_add(DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells) {
+int key_set_add(const DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells) {
 	struct table_cell tuple;
 	bool odd = false;
 	see_kinds(evaluator, set, cells);
 	if (set->stopped || has_null_key(evaluator, set, cells))
 		return 0;
-	int rc = write_tuple(evaluator, set->theirs, set->count, NULL, cells, &tuple, &odd);
+	int rc = write_tuple(evaluator, &set->room, set->theirs, set->count, NULL, cells, &tuple, &odd);
 	if (rc == 0)
 		rc = add_tuple(set, tuple);
 	if (rc < 0 || set->stopped ||
-	        (rc = write_tuple(evaluator, set->theirs, set->count, set->numeric, cells, &tuple, &odd)) < 0 || !odd)
+	        (rc = write_tuple(evaluator, &set->room, set->theirs, set->count, set->numeric, cells, &tuple, &odd)) <
+	                0 ||
+	        !odd)
 		return rc;
 	set->has_odd = true;
-	rc = mark_tuple(evaluator, set, &tuple);
+	rc = mark_tuple(set, &tuple);
 	return rc < 0 ? rc : add_tuple(set, tuple);
 }
 
@@ -175,7 +178,7 @@ static enum key_match look_at_keys(
 	return match;
 }
 
-int key_set_find(DqdlEvaluator *evaluator, const struct key_set *set, const struct table_cell *cells,
+int key_set_find(const DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells,
         enum key_match *ret_match) {
 	struct table_cell tuple;
 	bool odd;
@@ -183,12 +186,12 @@ int key_set_find(DqdlEvaluator *evaluator, const struct key_set *set, const stru
 	*ret_match = KEY_ABSENT;
 	if (match == KEY_ABSENT || set->stopped)
 		return 0;
-	int rc = write_tuple(evaluator, set->ours, set->count, set->numeric, cells, &tuple, &odd);
+	int rc = write_tuple(evaluator, &set->room, set->ours, set->count, set->numeric, cells, &tuple, &odd);
 	if (rc < 0)
 		return rc;
 	uint64_t times = distinct_count(set->distinct, tuple.data, tuple.size);
 	if (times == 0 && set->has_odd) {
-		rc = mark_tuple(evaluator, set, &tuple);
+		rc = mark_tuple(set, &tuple);
 		times = rc == 0 ? distinct_count(set->distinct, tuple.data, tuple.size) : 0;
 	}
 	if (times > 0)
@@ -196,13 +199,13 @@ int key_set_find(DqdlEvaluator *evaluator, const struct key_set *set, const stru
 	return rc;
 }
 
-int key_set_count_key(DqdlEvaluator *evaluator, const struct key_set *set, bool is_ours, Distinct *keys,
+int key_set_count_key(const DqdlEvaluator *evaluator, struct key_set *set, bool is_ours, Distinct *keys,
         const struct table_cell *cells, bool *ret_again) {
 	struct table_cell tuple;
 	bool odd;
 	uint64_t times;
-	int rc = write_tuple(
-	        evaluator, is_ours ? set->ours : set->theirs, set->key_count, set->numeric, cells, &tuple, &odd);
+	int rc = write_tuple(evaluator, &set->room, is_ours ? set->ours : set->theirs, set->key_count, set->numeric,
+	        cells, &tuple, &odd);
 	if (rc < 0)
 		return rc;
 	rc = distinct_add(keys, tuple.data, tuple.size, &times);

@@ -17,14 +17,15 @@ static int start(DqdlEvaluator *evaluator, struct check *check) {
 
 static int feed(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line) {
 	struct absent *absent = check->own;
-	bool failed = tuple_is_repeated(evaluator, check->tuple);
+	bool failed = !line && tuple_is_repeated(evaluator, check->tuple);
 	for (size_t i = 0; i < check->column_count; i++) {
 		enum cell_presence presence = cell_presence_of(&evaluator->options.nulls, cells[check->columns[i]]);
 		if (presence == CELL_VALUE)
 			continue;
-		failed |= presence == CELL_NULL || empty_is_null(evaluator, &check->columns[i], 1);
 		if (line)
 			first_lines_add(presence == CELL_NULL ? &absent[i].null : &absent[i].empty, line);
+		else
+			failed |= presence == CELL_NULL || empty_is_null(evaluator, &check->columns[i], 1);
 	}
 	check->row = failed ? DQDL_ROW_FAILED : DQDL_ROW_PASSED;
 	return 0;

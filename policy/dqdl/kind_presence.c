@@ -9,10 +9,18 @@ static int feed(DqdlEvaluator *evaluator, struct check *check, const struct tabl
 	check->row = DQDL_ROW_PASSED;
 	if (presence == CELL_VALUE)
 		return 0;
-	if (presence == CELL_NULL || empty_is_null(evaluator, check->columns, 1))
-		check->row = DQDL_ROW_FAILED;
 	if (line)
 		first_lines_add(presence == CELL_NULL ? &check->failing : &check->undecided, line);
+	else if (presence == CELL_NULL || empty_is_null(evaluator, check->columns, 1))
+		check->row = DQDL_ROW_FAILED;
+	return 0;
+}
+
+static int feed_rows(DqdlEvaluator *evaluator, struct check *check, const struct table_rows *rows) {
+	const struct dqdl_nulls *nulls = &evaluator->options.nulls;
+	for (size_t i = 0; i < rows->count; i++)
+		if (cell_presence_of(nulls, rows_at(rows, i)[check->columns[0]]) != CELL_VALUE)
+			(void)feed(evaluator, check, rows_at(rows, i), rows->lines[i]);
 	return 0;
 }
 
@@ -34,5 +42,7 @@ static int finish(DqdlEvaluator *evaluator, struct check *check) {
 	return check_fail_with_lines(check, reason);
 }
 
-const struct check_kind kind_completeness = {.asks_kind = true, .measures = true, .row = feed, .finish = finish};
-const struct check_kind kind_is_complete = {.row_level = true, .asks_kind = true, .row = feed, .finish = finish};
+const struct check_kind kind_completeness = {
+        .asks_kind = true, .measures = true, .row = feed, .rows = feed_rows, .finish = finish};
+const struct check_kind kind_is_complete = {
+        .row_level = true, .asks_kind = true, .row = feed, .rows = feed_rows, .finish = finish};

@@ -245,11 +245,12 @@ static int feed_ours(DqdlEvaluator *evaluator, struct check *check, const struct
 	int rc = key_set_find(evaluator, &match->set, cells, &found);
 	if (rc < 0)
 		return rc;
-	bool passes =
-	        found == KEY_PRESENT || (found == KEY_PRESENT_IF_TEXT && empties_are_texts(evaluator, check, cells));
-	check->row = passes ? DQDL_ROW_PASSED : DQDL_ROW_FAILED;
-	if (!line)
+	if (!line) {
+		bool passes = found == KEY_PRESENT ||
+		              (found == KEY_PRESENT_IF_TEXT && empties_are_texts(evaluator, check, cells));
+		check->row = passes ? DQDL_ROW_PASSED : DQDL_ROW_FAILED;
 		return 0;
+	}
 	if (found == KEY_ABSENT)
 		first_lines_add(&check->failing, line);
 	else if (found == KEY_PRESENT_IF_TEXT)

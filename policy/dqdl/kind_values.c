@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "policy/dqdl/pattern.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,14 +32,8 @@ static int start(DqdlEvaluator *evaluator, struct check *check) {
 	return 0;
 }
 
-static int feed(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line) {
-	struct table_cell cell = cells[check->columns[0]];
-	enum cell_presence presence = cell_presence_of(&evaluator->options.nulls, cell);
-	double none = __builtin_nan("");
-	double number = none;
-	enum predicate_verdict verdict = predicate_test(check->predicate, cell, presence, &number);
-	if (line && number == number)
-		check_measure(check, number);
+/* A cell's verdict for the check; `line` 0: for the row alone. */
+static int take_verdict(DqdlEvaluator *evaluator, struct check *check, enum predicate_verdict verdict, uint64_t line) {
 	switch (verdict) {
 	case PREDICATE_PASS:
 		check->row = DQDL_ROW_PASSED;
@@ -50,11 +45,12 @@ static int feed(DqdlEvaluator *evaluator, struct check *check, const struct tabl
 		return 0;
 	case PREDICATE_PASS_IF_NULL:
 	case PREDICATE_FAIL_IF_NULL:
-		check->row = empty_is_null(evaluator, check->columns, 1) == (verdict == PREDICATE_PASS_IF_NULL)
-		                     ? DQDL_ROW_PASSED
-		                     : DQDL_ROW_FAILED;
 		if (line)
 			first_lines_add(&check->undecided, line);
+		else
+			check->row = empty_is_null(evaluator, check->columns, 1) == (verdict == PREDICATE_PASS_IF_NULL)
+			                     ? DQDL_ROW_PASSED
+			                     : DQDL_ROW_FAILED;
 		return 0;
 	case PREDICATE_OVER_LIMIT:
 	default:
@@ -66,6 +62,70 @@ static int feed(DqdlEvaluator *evaluator, struct check *check, const struct tabl
 		        "repetition",
 		        (unsigned long long)line, PATTERN_MATCH_LIMIT);
 	}
+}
+
+static int feed(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line) {
+	struct table_cell cell = cells[check->columns[0]];
+	enum cell_presence presence = cell_presence_of(&evaluator->options.nulls, cell);
+	double number = __builtin_nan("");
+	enum predicate_verdict verdict = predicate_test(check->predicate, cell, presence, &number);
+	if (line && number == number)
+		check_measure(check, number);
+	return take_verdict(evaluator, check, verdict, line);
+}
+
+enum { LOT = 256 };
+
+/* Numbers that are none change nothing. */
+static void measure(struct check *check, const double *numbers, size_t count) {
+	double least = check->measured ? check->minimum : __builtin_inf();
+	double greatest = check->measured ? check->maximum : -__builtin_inf();
+	bool measured = false;
+	for (size_t i = 0; i < count; i++) {
+		least = numbers[i] < least ? numbers[i] : least;
+		greatest = numbers[i] > greatest ? numbers[i] : greatest;
+		measured |= numbers[i] == numbers[i];
+	}
+	check->measured |= measured;
+	check->minimum = least;
+	check->maximum = greatest;
+}
+
+/* Most pass, so eight are looked at at once. */
+static int take_verdicts(DqdlEvaluator *evaluator, struct check *check, const uint8_t verdicts[static LOT],
+        const uint64_t *lines, size_t count) {
+	int rc = 0;
+	for (size_t i = 0; i < count && rc == 0 && !check->settled; i++) {
+		uint64_t eight;
+		memcpy(&eight, verdicts + (i & ~(size_t)7), sizeof eight);
+		if (eight == 0 && i % 8 == 0)
+			i += 7;
+		else if (verdicts[i] != PREDICATE_PASS)
+			rc = take_verdict(evaluator, check, verdicts[i], lines[i]);
+	}
+	return rc;
+}
+
+static int feed_lot(
+        DqdlEvaluator *evaluator, struct check *check, const struct table_rows *rows, size_t from, size_t count) {
+	static_assert(PREDICATE_PASS == 0, "eight at once");
+	uint8_t verdicts[LOT] = {0};
+	double numbers[LOT];
+	struct predicate_cells cells = {.first = rows_at(rows, from) + check->columns[0],
+	        .stride = rows->columns,
+	        .count = count,
+	        .nulls = &evaluator->options.nulls};
+	predicate_test_many(check->predicate, &cells, verdicts, numbers);
+	if (predicate_finds_numbers(check->predicate))
+		measure(check, numbers, count);
+	return take_verdicts(evaluator, check, verdicts, rows->lines + from, count);
+}
+
+static int feed_rows(DqdlEvaluator *evaluator, struct check *check, const struct table_rows *rows) {
+	int rc = 0;
+	for (size_t i = 0; i < rows->count && rc == 0 && !check->settled; i += LOT)
+		rc = feed_lot(evaluator, check, rows, i, rows->count - i < LOT ? rows->count - i : LOT);
+	return rc;
 }
 
 /* The metrics a condition is told by: the least or greatest number for comparisons, else the share that conforms, whose
@@ -99,5 +159,7 @@ static int finish(DqdlEvaluator *evaluator, struct check *check) {
 	return rc < 0 ? rc : check_settle_rows(evaluator, check, share);
 }
 
-const struct check_kind kind_column_values = {.row_level = true, .start = start, .row = feed, .finish = finish};
-const struct check_kind kind_column_length = {.row_level = true, .start = start, .row = feed, .finish = finish};
+const struct check_kind kind_column_values = {
+        .row_level = true, .start = start, .row = feed, .rows = feed_rows, .finish = finish};
+const struct check_kind kind_column_length = {
+        .row_level = true, .start = start, .row = feed, .rows = feed_rows, .finish = finish};

@@ -3,7 +3,6 @@
 #include "policy/dqdl/pattern.h"
 
 #include "crypto/base/fault.h"
-#include "policy/dqdl/pattern_fixed.h"
 #include "policy/dqdl/text_key.h"
 
 #include <errno.h>
@@ -131,4 +130,12 @@ enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell) {
 		return memo->answer;
 	*memo = (struct memo){.key = key, .size = size, .answer = find(pattern, cell)};
 	return memo->answer;
+}
+
+enum fixed_answer pattern_try(const Pattern *pattern, struct table_cell cell) {
+	if (pattern->fixed.size == 0)
+		return FIXED_UNKNOWN;
+	if (pattern->fixed.has_ranges && cell.size == pattern->fixed.size)
+		return fixed_pattern_test_key(&pattern->fixed, text_key_near(cell));
+	return fixed_pattern_test(&pattern->fixed, cell);
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "crypto/base/cleanup.h"
+#include "policy/dqdl/pattern_fixed.h"
 #include "policy/table/cell.h"
 
 typedef struct Pattern Pattern;
@@ -29,6 +30,10 @@ enum pattern_answer { PATTERN_NONE, PATTERN_FOUND, PATTERN_FOUND_EMPTY /* of len
 
 /* The first match in a cell of valid UTF-8. */
 enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell);
+
+/* The same of a cell from whose start 16 bytes can be read, if it is answered without the engine; FIXED_UNKNOWN: it is
+ * not, ask pattern_find. */
+enum fixed_answer pattern_try(const Pattern *pattern, struct table_cell cell);
 
 /* Java's expression between `before` and `behind`, in PCRE2's words; allocated, NULL without memory. */
 char *pattern_translate(const char *before, const char *java, const char *behind);

@@ -106,6 +106,32 @@ static bool parse(const char *p, struct fixed_pattern *pattern, struct kinds *ki
 	return *p == '$';
 }
 
+/* The one range of ASCII that a place's bytes are; false: they are no such. */
+static bool find_range(const struct fixed_pattern *pattern, uint8_t bit, char *ret_least, char *ret_most) {
+	int least = -1, most = -1, count = 0;
+	for (int c = 0; c < 256; c++) {
+		if (!(pattern->kinds_of[c] & bit))
+			continue;
+		least = least < 0 ? c : least;
+		most = c;
+		count++;
+	}
+	*ret_least = (char)least;
+	*ret_most = (char)most;
+	return most < 0x80 && count == most - least + 1;
+}
+
+static void find_ranges(struct fixed_pattern *pattern) {
+	char least[TEXT_KEY_WHOLE] = {0}, most[TEXT_KEY_WHOLE] = {0};
+	pattern->has_ranges = pattern->size > 0 && pattern->size <= TEXT_KEY_WHOLE;
+	for (size_t i = 0; i < pattern->size && pattern->has_ranges; i++)
+		pattern->has_ranges = find_range(pattern, pattern->kind[i], &least[i], &most[i]);
+	if (!pattern->has_ranges)
+		return;
+	pattern->least = text_key_of((struct table_cell){.data = least, .size = pattern->size});
+	pattern->most = text_key_of((struct table_cell){.data = most, .size = pattern->size});
+}
+
 void fixed_pattern_parse(const char *text, struct fixed_pattern *ret_pattern) {
 	struct fixed_pattern pattern = {0};
 	struct kinds kinds = {.count = 0};
@@ -114,6 +140,7 @@ void fixed_pattern_parse(const char *text, struct fixed_pattern *ret_pattern) {
 	for (unsigned i = 0; i < kinds.count; i++)
 		for (unsigned c = 0; c < 256; c++)
 			pattern.kinds_of[c] |= (uint8_t)(kinds.members[i][c] << i);
+	find_ranges(&pattern);
 	*ret_pattern = pattern;
 }
 

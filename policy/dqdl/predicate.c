@@ -3,18 +3,12 @@
 #include "crypto/base/fault.h"
 #include "policy/dqdl/compare.h"
 #include "policy/dqdl/pattern.h"
-#include "policy/dqdl/text_key.h"
+#include "policy/dqdl/text_set.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/* A text of a list; free: data NULL. */
-struct listed {
-	struct text_key key;
-	struct table_cell text;
-};
 
 struct Predicate {
 	const struct dqdl_condition *condition;
@@ -22,47 +16,25 @@ struct Predicate {
 	bool names_null;
 	bool names_empty;
 	bool names_whitespaces;
-	bool only_null;       /* nothing but NULL is named: what an empty cell is depends on its column */
-	double *numbers;      /* or days */
-	struct listed *texts; /* open addressing, a power of two, at most half full */
-	size_t text_mask;
-	size_t count; /* of numbers */
+	bool only_null;  /* nothing but NULL is named: what an empty cell is depends on its column */
+	double *numbers; /* or days */
+	size_t count;
+	struct text_set texts;
 	Pattern *pattern;
 };
 
-static bool has_text(const Predicate *predicate, struct table_cell cell) {
-	struct text_key key = text_key_of(cell);
-	size_t i = text_key_hash(key, cell.size) & predicate->text_mask;
-	for (; predicate->texts[i].text.data; i = (i + 1) & predicate->text_mask) {
-		const struct listed *listed = &predicate->texts[i];
-		if (listed->text.size == cell.size && text_key_equals(listed->key, key) &&
-		        (cell.size <= TEXT_KEY_WHOLE || cell_equals(listed->text, cell.data, cell.size)))
-			return true;
-	}
-	return false;
-}
-
 static int add_texts(Predicate *predicate) {
 	const struct dqdl_condition *condition = predicate->condition;
-	size_t capacity = 2;
-	while (capacity < condition->operand_count * 2)
-		capacity *= 2;
-	predicate->texts = calloc(capacity, sizeof *predicate->texts);
-	if (!predicate->texts)
+	_cleanup_(freep) struct table_cell *texts = calloc(condition->operand_count + 1, sizeof *texts);
+	size_t count = 0;
+	if (!texts)
 		return fault(ENOMEM, "out of memory for a rule's list");
-	predicate->text_mask = capacity - 1;
 	for (size_t k = 0; k < condition->operand_count; k++) {
 		const char *value = condition->operands[k].value;
-		if (condition->operands[k].form != DQDL_OPERAND_TEXT)
-			continue;
-		struct table_cell text = {.data = value, .size = strlen(value)};
-		struct text_key key = text_key_of(text);
-		size_t i = text_key_hash(key, text.size) & predicate->text_mask;
-		while (predicate->texts[i].text.data)
-			i = (i + 1) & predicate->text_mask;
-		predicate->texts[i] = (struct listed){.key = key, .text = text};
+		if (condition->operands[k].form == DQDL_OPERAND_TEXT)
+			texts[count++] = (struct table_cell){.data = value, .size = strlen(value)};
 	}
-	return 0;
+	return text_set_init(&predicate->texts, texts, count);
 }
 
 static int32_t floor_days(int64_t minutes) {
@@ -126,7 +98,7 @@ static int compile_matches(Predicate *predicate) {
 	return compile(predicate, pattern, 0);
 }
 
-static enum predicate_verdict test_matches(Predicate *predicate, struct table_cell cell) {
+static enum predicate_verdict test_matches(const Predicate *predicate, struct table_cell cell) {
 	switch (pattern_find(predicate->pattern, cell)) {
 	case PATTERN_FOUND:
 		return PREDICATE_PASS;
@@ -191,7 +163,7 @@ void predicate_free(Predicate *predicate) {
 		return;
 	pattern_free(predicate->pattern);
 	free(predicate->numbers);
-	free(predicate->texts);
+	text_set_release(&predicate->texts);
 	free(predicate);
 }
 
@@ -216,7 +188,7 @@ static bool is_whitespace_only(struct table_cell cell) {
 	return cell.size > 0;
 }
 
-static enum predicate_verdict test_text(Predicate *predicate, struct table_cell cell) {
+static enum predicate_verdict test_text(const Predicate *predicate, struct table_cell cell) {
 	if (predicate->condition->op == DQDL_MATCHES)
 		return test_matches(predicate, cell);
 	bool holds = (predicate->names_empty && cell.size == 0) ||
@@ -227,7 +199,7 @@ static enum predicate_verdict test_text(Predicate *predicate, struct table_cell 
 			return PREDICATE_OVER_LIMIT;
 		holds = answer != PATTERN_NONE;
 	} else if (!holds) {
-		holds = has_text(predicate, cell);
+		holds = text_set_has(&predicate->texts, cell, text_key_of(cell));
 	}
 	return verdict(predicate, holds);
 }
@@ -251,7 +223,7 @@ static enum predicate_verdict test_length(
 }
 
 enum predicate_verdict predicate_test(
-        Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number) {
+        const Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number) {
 	double number;
 	int32_t days;
 	if (predicate->options.lengths)
@@ -279,4 +251,88 @@ enum predicate_verdict predicate_test(
 			*ret_number = number;
 		return test_number(predicate, number);
 	}
+}
+
+/* --- asking of many --- */
+
+static struct table_cell cell_at(const struct predicate_cells *cells, size_t i) {
+	return cells->first[i * cells->stride];
+}
+
+static uint8_t test_one(const Predicate *predicate, const struct predicate_cells *cells, size_t i, double *ret_number) {
+	struct table_cell cell = cell_at(cells, i);
+	*ret_number = __builtin_nan("");
+	return (uint8_t)predicate_test(predicate, cell, cell_presence_of(cells->nulls, cell), ret_number);
+}
+
+static void test_each(
+        const Predicate *predicate, const struct predicate_cells *cells, uint8_t *ret_verdicts, double *ret_numbers) {
+	for (size_t i = 0; i < cells->count; i++)
+		ret_verdicts[i] = test_one(predicate, cells, i, &ret_numbers[i]);
+}
+
+static void test_each_listed(
+        const Predicate *predicate, const struct predicate_cells *cells, uint8_t *ret_verdicts, double *ret_numbers) {
+	bool negated = predicate->condition->negated;
+	for (size_t i = 0; i < cells->count; i++) {
+		struct table_cell cell = cell_at(cells, i);
+		if (cell_presence_of(cells->nulls, cell) == CELL_NULL) {
+			ret_verdicts[i] = test_one(predicate, cells, i, &ret_numbers[i]);
+			continue;
+		}
+		bool holds = text_set_has(&predicate->texts, cell, text_key_near(cell)) |
+		             (predicate->names_empty & (cell.size == 0));
+		ret_verdicts[i] = holds == negated ? PREDICATE_FAIL : PREDICATE_PASS;
+	}
+}
+
+static void test_each_pattern(
+        const Predicate *predicate, const struct predicate_cells *cells, uint8_t *ret_verdicts, double *ret_numbers) {
+	for (size_t i = 0; i < cells->count; i++) {
+		struct table_cell cell = cell_at(cells, i);
+		bool is_null = cell_presence_of(cells->nulls, cell) == CELL_NULL;
+		enum fixed_answer answer = is_null ? FIXED_UNKNOWN : pattern_try(predicate->pattern, cell);
+		if (answer == FIXED_UNKNOWN)
+			ret_verdicts[i] = test_one(predicate, cells, i, &ret_numbers[i]);
+		else
+			ret_verdicts[i] = answer == FIXED_YES ? PREDICATE_PASS : PREDICATE_FAIL;
+	}
+}
+
+/* First the lengths of all, then what the condition says of them. */
+static void test_each_length(
+        const Predicate *predicate, const struct predicate_cells *cells, uint8_t *ret_verdicts, double *ret_numbers) {
+	for (size_t i = 0; i < cells->count; i++) {
+		struct table_cell cell = cell_at(cells, i);
+		if (cell_presence_of(cells->nulls, cell) == CELL_NULL) {
+			ret_numbers[i] = 0;
+			continue;
+		}
+		struct text_key key = text_key_near(cell);
+		bool is_plain = cell.size <= TEXT_KEY_WHOLE && !((key.head | key.tail) & 0x8080808080808080u);
+		ret_numbers[i] = (double)(is_plain ? cell.size : utf8_length(cell.data, cell.size));
+	}
+	for (size_t i = 0; i < cells->count; i++)
+		ret_verdicts[i] = (uint8_t)test_number(predicate, ret_numbers[i]);
+	for (size_t i = 0; i < cells->count; i++)
+		if (cell_presence_of(cells->nulls, cell_at(cells, i)) == CELL_NULL)
+			ret_numbers[i] = __builtin_nan(""); /* it counts as 0, and is no length that was found */
+}
+
+void predicate_test_many(
+        const Predicate *predicate, const struct predicate_cells *cells, uint8_t *ret_verdicts, double *ret_numbers) {
+	bool is_text = predicate->condition->kind == DQDL_CONDITION_STRING && !predicate->only_null;
+	bool matches = predicate->condition->op == DQDL_MATCHES;
+	if (predicate->options.lengths)
+		test_each_length(predicate, cells, ret_verdicts, ret_numbers);
+	else if (is_text && matches)
+		test_each_pattern(predicate, cells, ret_verdicts, ret_numbers);
+	else if (is_text && !predicate->pattern && !predicate->names_whitespaces)
+		test_each_listed(predicate, cells, ret_verdicts, ret_numbers);
+	else
+		test_each(predicate, cells, ret_verdicts, ret_numbers);
+}
+
+bool predicate_finds_numbers(const Predicate *predicate) {
+	return predicate->options.lengths || predicate->condition->kind == DQDL_CONDITION_NUMBER;
 }

@@ -43,4 +43,19 @@ bool predicate_needs_kind(const Predicate *predicate);
 
 /* *ret_number, if not NULL, is set to the cell as a number (or its length) where there is one, else left alone. */
 enum predicate_verdict predicate_test(
-        Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number);
+        const Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number);
+
+/* Cells of one column, `stride` cells apart. From the start of each that is not NULL 16 bytes can be read, whatever its
+ * size is. */
+struct predicate_cells {
+	const struct table_cell *first;
+	size_t stride, count;
+	const struct dqdl_nulls *nulls; /* what their presence is told by */
+};
+
+/* The same of all of them: a verdict each, and where the predicate finds numbers one each, NaN: none. */
+void predicate_test_many(
+        const Predicate *predicate, const struct predicate_cells *cells, uint8_t *ret_verdicts, double *ret_numbers);
+
+/* Is it one of numbers or lengths? */
+bool predicate_finds_numbers(const Predicate *predicate);

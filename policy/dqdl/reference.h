@@ -60,6 +60,7 @@ struct key_set {
 	bool *numeric;             /* theirs had nothing but numbers so far */
 	bool has_odd;              /* something was kept twice */
 	bool stopped;              /* over the memory's limit */
+	struct room room;
 };
 
 /* Room for so many columns; ours and theirs are then to be set. */
@@ -68,13 +69,13 @@ int key_set_start(DqdlEvaluator *evaluator, struct key_set *set);
 void key_set_drop(struct key_set *set);
 
 /* Adds a row of the reference. */
-int key_set_add(DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells);
+int key_set_add(const DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells);
 
 /* IF_TEXT: if the empty cells of its keys are texts and not NULL. */
 enum key_match { KEY_ABSENT, KEY_PRESENT, KEY_PRESENT_IF_TEXT };
 int key_set_find(
-        DqdlEvaluator *evaluator, const struct key_set *set, const struct table_cell *cells, enum key_match *ret_match);
+        const DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells, enum key_match *ret_match);
 
 /* Counts the key alone of a row, of ours or of theirs: *ret_again when it was there before. -ENOSPC over the limit. */
-int key_set_count_key(DqdlEvaluator *evaluator, const struct key_set *set, bool is_ours, Distinct *keys,
+int key_set_count_key(const DqdlEvaluator *evaluator, struct key_set *set, bool is_ours, Distinct *keys,
         const struct table_cell *cells, bool *ret_again);

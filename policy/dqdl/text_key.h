@@ -1,6 +1,6 @@
 /*
- * text_key: a text's first and last eight bytes as two words: with the size, all of a text of up to 16 bytes, so that
- * short texts are compared without looking at them again; and what a longer one is hashed by.
+ * text_key: a text as two words: up to 16 bytes all of it, the rest zeros, so that with the size short texts are
+ * compared without looking at them again; of a longer one the first and the last eight bytes, by which it is hashed.
  */
 #pragma once
 
@@ -14,7 +14,8 @@ struct text_key {
 	uint64_t head, tail;
 };
 
-/* Up to eight bytes as a word, without a branch a byte: a copy of a size that is not known costs a call. */
+/* Up to eight bytes as a word, the first one lowest, without a branch a byte: a copy of a size that is not known costs
+ * a call. */
 static inline uint64_t text_word(const char *text, size_t size) {
 	uint64_t word = 0;
 	if (size >= 8) {
@@ -23,10 +24,10 @@ static inline uint64_t text_word(const char *text, size_t size) {
 		uint32_t first, last;
 		memcpy(&first, text, 4);
 		memcpy(&last, text + size - 4, 4);
-		word = first | (uint64_t)last << 32;
+		word = first | (uint64_t)last << 8 * (size - 4);
 	} else if (size > 0) {
-		word = (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[size / 2] << 8 |
-		       (uint64_t)(uint8_t)text[size - 1] << 16;
+		word = (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[size / 2] << 8 * (size / 2) |
+		       (uint64_t)(uint8_t)text[size - 1] << 8 * (size - 1);
 	}
 	return word;
 }
@@ -39,6 +40,22 @@ static inline struct text_key text_key_of(struct table_cell cell) {
 		key.tail = text_word(cell.data + cell.size - 8, 8);
 	else if (behind > 0)
 		key.tail = text_word(cell.data + 8, behind);
+	return key;
+}
+
+/* The bytes that a text of that size has in a word. */
+static inline uint64_t text_word_mask(size_t size) {
+	return size >= 8 ? ~UINT64_C(0) : (UINT64_C(1) << 8 * size) - 1;
+}
+
+/* The same without a branch, for cells from whose start TEXT_KEY_WHOLE bytes can be read, whatever their size is. */
+static inline struct text_key text_key_near(struct table_cell cell) {
+	struct text_key key;
+	size_t rest = cell.size > 8 ? cell.size - 8 : 0, behind = rest > 8 ? rest : 8;
+	memcpy(&key.head, cell.data, 8);
+	memcpy(&key.tail, cell.data + behind, 8);
+	key.head &= text_word_mask(cell.size);
+	key.tail &= text_word_mask(rest);
 	return key;
 }
 

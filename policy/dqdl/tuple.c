@@ -29,23 +29,23 @@ int tuple_for(DqdlEvaluator *evaluator, struct check *check) {
 
 void tuple_free(struct tuple *tuple) {
 	distinct_free(tuple->distinct);
+	free(tuple->room.bytes);
 	free(tuple);
 }
 
-int evaluator_room(DqdlEvaluator *evaluator, size_t size) {
-	if (size <= evaluator->scratch_size)
+int room_for(struct room *room, size_t size) {
+	if (size <= room->size)
 		return 0;
 	size_t wanted = size * 2;
-	char *scratch = realloc(evaluator->scratch, wanted);
-	if (!scratch)
+	char *bytes = realloc(room->bytes, wanted);
+	if (!bytes)
 		return evaluator_out_of_memory();
-	evaluator->scratch = scratch;
-	evaluator->scratch_size = wanted;
+	*room = (struct room){.bytes = bytes, .size = wanted};
 	return 0;
 }
 
 /* A tuple as one value: each part as its presence, its length and its bytes, so that no two tuples are alike. */
-static int tuple_value(DqdlEvaluator *evaluator, const struct tuple *tuple, const struct table_cell *cells,
+static int tuple_value(const DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_cell *cells,
         struct table_cell *ret_value, enum cell_presence *ret_presence) {
 	const struct dqdl_nulls *nulls = &evaluator->options.nulls;
 	if (tuple->column_count == 1) {
@@ -56,10 +56,10 @@ static int tuple_value(DqdlEvaluator *evaluator, const struct tuple *tuple, cons
 	size_t size = 0;
 	for (size_t i = 0; i < tuple->column_count; i++)
 		size += 9 + cells[tuple->columns[i]].size;
-	int rc = evaluator_room(evaluator, size);
+	int rc = room_for(&tuple->room, size);
 	if (rc < 0)
 		return rc;
-	char *to = evaluator->scratch;
+	char *to = tuple->room.bytes;
 	*ret_presence = CELL_NULL;
 	for (size_t i = 0; i < tuple->column_count; i++) {
 		struct table_cell cell = cells[tuple->columns[i]];
@@ -74,7 +74,7 @@ static int tuple_value(DqdlEvaluator *evaluator, const struct tuple *tuple, cons
 			memcpy(to, cell.data, length);
 		to += length;
 	}
-	*ret_value = (struct table_cell){.data = evaluator->scratch, .size = (size_t)(to - evaluator->scratch)};
+	*ret_value = (struct table_cell){.data = tuple->room.bytes, .size = (size_t)(to - tuple->room.bytes)};
 	return 0;
 }
 

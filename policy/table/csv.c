@@ -1,5 +1,5 @@
 /*
- * csv: see csv.h.
+ * csv: reading records; see csv.h.
  *
  * The window holds [start, end); the record that is being read begins at start. There are two ways of reading it:
  * take_indexed() takes records from an index of some 300 (csv_index.h), as long as no quote stands among them;
@@ -8,13 +8,11 @@
  * other, that knows what to say. A record that is not complete is read again from its start when as many bytes more
  * have come.
  */
-#include "policy/table/csv.h"
+#include "policy/table/csv_reader.h"
 
 #include "crypto/base/fault.h"
 #include "policy/table/csv_dialect.h"
-#include "policy/table/csv_index.h"
 #include "policy/table/utf8.h"
-#include "policy/table/window.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,41 +22,6 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
-
-struct CsvReader {
-	struct window window;
-	struct csv_options options;
-	struct csv_dialect dialect;
-	char better; /* than the delimiter that was given; 0: none */
-	size_t better_fields;
-
-	int error; /* the error that stopped the reader, 0 if none */
-
-	struct csv_index index;
-	size_t index_at;     /* in the window, where the text begins that is indexed */
-	size_t index_next;   /* the next of its records */
-	size_t index_expect; /* in the window, where that record begins: elsewhere the index says nothing */
-	unsigned index_wait; /* records to be read without trying to index, as quotes stand close by */
-	unsigned index_failures;
-	size_t *wanted; /* columns whose cells are looked at */
-	size_t wanted_count;
-
-	uint64_t line;        /* on which the record at `start` begins */
-	uint64_t record_line; /* on which the last record returned began */
-	size_t record_start;
-	size_t record_size;
-
-	struct table_cell *cells;
-	size_t *doubled; /* indexes of cells with doubled or escaped quotes to undo */
-	size_t cell_capacity;
-	size_t cell_count;
-	size_t doubled_count;
-	size_t columns; /* 0 until the first record is read */
-
-	char *names; /* the header's bytes */
-	struct table_cell *header;
-	bool first_is_row; /* without a header the first record, read by csv_open(), is still to be returned */
-};
 
 /* Finds the first of two bytes in [p, end), or end. */
 static inline const char *find_either(const char *p, const char *end, char a, char b) {
@@ -83,10 +46,6 @@ static inline const char *find_either(const char *p, const char *end, char a, ch
 #endif
 }
 
-static int out_of_memory(void) {
-	return fault(ENOMEM, "out of memory while reading a table");
-}
-
 static int grow_cells(CsvReader *reader) {
 	if (reader->cell_count >= reader->options.max_columns)
 		return fault(
@@ -94,11 +53,11 @@ static int grow_cells(CsvReader *reader) {
 	size_t capacity = reader->cell_capacity ? reader->cell_capacity * 2 : 16;
 	struct table_cell *cells = reallocarray(reader->cells, capacity, sizeof *cells);
 	if (!cells)
-		return out_of_memory();
+		return csv_out_of_memory();
 	reader->cells = cells;
 	size_t *doubled = reallocarray(reader->doubled, capacity, sizeof *doubled);
 	if (!doubled)
-		return out_of_memory();
+		return csv_out_of_memory();
 	reader->doubled = doubled;
 	reader->cell_capacity = capacity;
 	return 0;
@@ -217,12 +176,8 @@ static int scan_record(CsvReader *reader, size_t *ret_next) {
 	return rc;
 }
 
-static char newline_of(const CsvReader *reader) {
-	return reader->dialect.newline == CSV_NEWLINE_CR ? '\r' : '\n';
-}
-
-static int fill(CsvReader *reader) {
-	int rc = window_fill(&reader->window, reader->line, newline_of(reader));
+int csv_fill(CsvReader *reader) {
+	int rc = window_fill(&reader->window, reader->line, csv_newline_of(reader));
 	if (rc != -EMSGSIZE)
 		return rc;
 	return fault(EMSGSIZE, "line %" PRIu64 ": the record is longer than %zu bytes (is a quote not closed?)",
@@ -272,7 +227,7 @@ static int next_record(CsvReader *reader) {
 		rc = reader->window.start == reader->window.end ? SCAN_MORE : scan_record(reader, &next);
 		if (rc != SCAN_MORE)
 			break;
-		rc = fill(reader);
+		rc = csv_fill(reader);
 		if (rc < 0)
 			return rc;
 	}
@@ -282,7 +237,7 @@ static int next_record(CsvReader *reader) {
 	if (size > reader->window.most)
 		return fault(EMSGSIZE, "line %" PRIu64 ": the record is longer than %zu bytes", reader->line,
 		        reader->window.most);
-	rc = window_check_text(&reader->window, reader->window.start, next, reader->line, newline_of(reader));
+	rc = window_check_text(&reader->window, reader->window.start, next, reader->line, csv_newline_of(reader));
 	if (rc < 0)
 		return rc;
 	reader->record_start = reader->window.start;
@@ -291,7 +246,7 @@ static int next_record(CsvReader *reader) {
 	return 1;
 }
 
-static int next_row(CsvReader *reader) {
+int csv_next_row(CsvReader *reader) {
 	for (;;) {
 		int rc = next_record(reader);
 		if (rc <= 0)
@@ -303,7 +258,7 @@ static int next_row(CsvReader *reader) {
 		reader->record_line = reader->line;
 		/* Most records hold one newline, at their end. */
 		reader->line += window_newlines(&reader->window, reader->record_start,
-		        reader->record_start + reader->record_size, newline_of(reader));
+		        reader->record_start + reader->record_size, csv_newline_of(reader));
 		if (!blank) {
 			undo_marks(reader);
 			return 1;
@@ -325,7 +280,7 @@ static bool renew_index(CsvReader *reader) {
 		return false;
 	}
 	const char *text = window->bytes + window->start;
-	csv_index_fill(index, text, window->end - window->start, reader->dialect.delimiter, newline_of(reader),
+	csv_index_fill(index, text, window->end - window->start, reader->dialect.delimiter, csv_newline_of(reader),
 	        reader->dialect.quote);
 	if (index->record_count > 0 && !index->is_ascii && utf8_valid_prefix(text, index->size) < index->size)
 		index->record_count = 0; /* the slow way names the line */
@@ -337,11 +292,10 @@ static bool renew_index(CsvReader *reader) {
 }
 
 /* Makes the cells that are wanted of the record at the window's start, whose fields' ends are given. */
-static inline void cut_cells(CsvReader *reader, const uint32_t *ends) {
+static inline void cut_cells(const CsvReader *reader, const uint32_t *ends, struct table_cell *cells) {
 	const char *text = reader->window.bytes + reader->index_at, *from = reader->window.bytes + reader->window.start;
 	size_t last = reader->columns - 1;
 	if (reader->wanted_count == reader->columns) {
-		struct table_cell *cells = reader->cells;
 		for (size_t i = 0; i <= last; i++) {
 			const char *end = text + ends[i];
 			cells[i].data = from;
@@ -352,23 +306,25 @@ static inline void cut_cells(CsvReader *reader, const uint32_t *ends) {
 		for (size_t i = 0; i < reader->wanted_count; i++) {
 			size_t column = reader->wanted[i];
 			const char *at = column ? text + ends[column - 1] + 1 : from;
-			reader->cells[column] =
-			        (struct table_cell){.data = at, .size = (size_t)(text + ends[column] - at)};
+			cells[column] = (struct table_cell){.data = at, .size = (size_t)(text + ends[column] - at)};
 		}
 	}
-	struct table_cell *cell = &reader->cells[last];
+	struct table_cell *cell = &cells[last];
 	if (reader->wanted[reader->wanted_count - 1] == last && cell->size > 0 && cell->data[cell->size - 1] == '\r' &&
-	        newline_of(reader) == '\n')
+	        csv_newline_of(reader) == '\n')
 		cell->size--;
 }
 
-/* Takes the next record from the index, if it has one that is a row as expected. */
-static bool take_indexed(CsvReader *reader) {
+/* Is the window's start in the index? */
+static bool has_indexed(CsvReader *reader) {
+	bool has_one = reader->index_next < reader->index.record_count && reader->index_expect == reader->window.start;
+	return has_one || renew_index(reader);
+}
+
+/* Takes the next record from the index, which has one, if it is a row as expected. */
+static inline bool take_indexed(CsvReader *reader, struct table_cell *cells) {
 	const struct csv_index *index = &reader->index;
 	struct window *window = &reader->window;
-	bool has_one = reader->index_next < index->record_count && reader->index_expect == window->start;
-	if (!has_one && !renew_index(reader))
-		return false;
 	size_t first = reader->index_next ? index->records[reader->index_next - 1] : 0;
 	size_t end = index->records[reader->index_next];
 	size_t next = reader->index_at + index->fields[end - 1] + 1;
@@ -376,13 +332,17 @@ static bool take_indexed(CsvReader *reader) {
 	if (end - first != reader->columns || size > window->most)
 		return false;
 	if (reader->wanted_count > 0)
-		cut_cells(reader, index->fields + first);
+		cut_cells(reader, index->fields + first, cells);
 	reader->record_line = reader->line++;
 	reader->record_start = window->start;
 	reader->record_size = size;
 	reader->index_next++;
 	window->start = reader->index_expect = next;
 	return true;
+}
+
+static bool may_be_fast(const CsvReader *reader) {
+	return !reader->error && !reader->first_is_row;
 }
 
 void csv_want(CsvReader *reader, const bool *columns) {
@@ -394,7 +354,7 @@ void csv_want(CsvReader *reader, const bool *columns) {
 }
 
 int csv_next(CsvReader *reader, const struct table_cell **ret_cells) {
-	if (!reader->error && !reader->first_is_row && take_indexed(reader)) {
+	if (may_be_fast(reader) && has_indexed(reader) && take_indexed(reader, reader->cells)) {
 		*ret_cells = reader->cells;
 		return 1;
 	}
@@ -405,7 +365,7 @@ int csv_next(CsvReader *reader, const struct table_cell **ret_cells) {
 		*ret_cells = reader->cells;
 		return 1;
 	}
-	int rc = next_row(reader);
+	int rc = csv_next_row(reader);
 	if (rc < 0)
 		reader->error = rc;
 	if (rc > 0)
@@ -413,139 +373,45 @@ int csv_next(CsvReader *reader, const struct table_cell **ret_cells) {
 	return rc;
 }
 
-/* Copies the names out of the buffer, or makes them up. */
-static int keep_header(CsvReader *reader) {
-	size_t total = 0;
-	for (size_t i = 0; i < reader->columns; i++)
-		total += reader->dialect.header ? reader->cells[i].size : 24;
-	reader->header = calloc(reader->columns, sizeof *reader->header);
-	reader->names = malloc(total + 1);
-	if (!reader->header || !reader->names)
-		return out_of_memory();
-	char *to = reader->names;
-	for (size_t i = 0; i < reader->columns; i++) {
-		size_t size = reader->cells[i].size;
-		if (reader->dialect.header)
-			memcpy(to, reader->cells[i].data, size);
-		else
-			size = (size_t)snprintf(to, 24, "col%zu", i);
-		reader->header[i] = (struct table_cell){.data = to, .size = size};
-		to += size;
-	}
-	return 0;
+/* Room for many rows: as many as a piece of text that is indexed may well have, but no more cells than the caches hold.
+ */
+static int make_room(CsvReader *reader) {
+	enum { ROWS = 512, CELLS = 4096 };
+	size_t rows = CELLS / reader->columns;
+	reader->many_most = rows > ROWS ? ROWS : rows > 0 ? rows : 1;
+	reader->many = calloc(reader->many_most * reader->columns, sizeof *reader->many);
+	reader->many_lines = calloc(reader->many_most, sizeof *reader->many_lines);
+	return reader->many && reader->many_lines ? 0 : csv_out_of_memory();
 }
 
-static int read_sample(CsvReader *reader) {
-	while (!reader->window.at_end && reader->window.end < CSV_SAMPLE_BYTES) {
-		int rc = fill(reader);
-		if (rc < 0)
-			return rc;
-	}
-	const unsigned char *bytes = (const unsigned char *)reader->window.bytes;
-	if (reader->window.end >= 2 &&
-	        ((bytes[0] == 0xff && bytes[1] == 0xfe) || (bytes[0] == 0xfe && bytes[1] == 0xff)))
-		return fault(EILSEQ, "line 1: the file is UTF-16; convert it to UTF-8");
-	reader->dialect =
-	        csv_detect(bytes_of(reader->window.bytes, reader->window.end), reader->window.at_end, &reader->options);
-	reader->window.start = reader->dialect.bom ? 3 : 0;
-	if (reader->options.delimiter)
-		reader->better = csv_doubt_delimiter(bytes_of(reader->window.bytes + reader->window.start,
-		                                             reader->window.end - reader->window.start),
-		        reader->window.at_end, &reader->dialect, &reader->better_fields);
-	return 0;
+/* All that the index has of rows as expected; none when it is not that easy. */
+static size_t take_many(CsvReader *reader) {
+	size_t count = 0;
+	while (count < reader->many_most && reader->index_next < reader->index.record_count &&
+	        take_indexed(reader, reader->many + count * reader->columns))
+		reader->many_lines[count++] = reader->record_line;
+	return count;
 }
 
-static int read_header(CsvReader *reader) {
-	int rc = next_row(reader);
-	if (rc == 0)
-		return fault(ENODATA, "the file is empty: it holds no record");
+int csv_rows(CsvReader *reader, struct table_rows *ret_rows) {
+	int rc = reader->many_lines ? 0 : make_room(reader);
 	if (rc < 0)
 		return rc;
-	reader->columns = reader->cell_count;
-	reader->dialect.header = reader->options.header == CSV_HEADER_DETECT
-	                                 ? csv_looks_like_header(reader->cells, reader->columns)
-	                                 : reader->options.header == CSV_HEADER_YES;
-	reader->first_is_row = !reader->dialect.header;
-	reader->wanted_count = reader->columns;
-	reader->wanted = calloc(reader->columns, sizeof *reader->wanted);
-	if (!reader->wanted)
-		return out_of_memory();
-	for (size_t i = 0; i < reader->columns; i++)
-		reader->wanted[i] = i;
-	return keep_header(reader);
-}
-
-static int check_options(const struct csv_options *options) {
-	unsigned char delimiter = (unsigned char)options->delimiter, escape = (unsigned char)options->escape;
-	if (delimiter > 0x7e || (delimiter && (strchr("\"\r\n", delimiter) || delimiter == options->quote)))
-		return fault(EINVAL, "delimiter: one ASCII character that is neither quote nor newline");
-	if (options->quote && options->quote != '"' && options->quote != '\'' && options->quote != CSV_NONE)
-		return fault(EINVAL, "quote: either \" or ' or none");
-	if (escape > 0x7f || (escape && (strchr("\"'\r\n", escape) || escape == delimiter)))
-		return fault(EINVAL, "escape: one ASCII character that is neither quote, delimiter nor newline");
-	return 0;
-}
-
-int csv_open(table_read_function *read, void *ctx, const struct csv_options *options, CsvReader **ret_reader) {
-	_cleanup_(csv_closep) CsvReader *reader = calloc(1, sizeof *reader);
-	if (!reader)
-		return out_of_memory();
-	reader->window.source = (struct table_source){.read = read, .ctx = ctx};
-	reader->line = 1;
-	if (options)
-		reader->options = *options;
-	reader->window.most =
-	        reader->options.max_record_bytes ? reader->options.max_record_bytes : CSV_MAX_RECORD_BYTES;
-	if (!reader->options.max_columns)
-		reader->options.max_columns = CSV_MAX_COLUMNS;
-	int rc = check_options(&reader->options);
-	if (rc == 0)
-		rc = csv_index_init(&reader->index);
-	if (rc == 0)
-		rc = read_sample(reader);
-	if (rc == 0)
-		rc = read_header(reader);
-	if (rc < 0)
-		return rc;
-	*ret_reader = steal_pointer(&reader);
-	return 0;
-}
-
-void csv_close(CsvReader *reader) {
-	if (!reader)
-		return;
-	window_release(&reader->window);
-	free(reader->cells);
-	free(reader->doubled);
-	free(reader->wanted);
-	csv_index_release(&reader->index);
-	free(reader->names);
-	free(reader->header);
-	free(reader);
-}
-
-const struct csv_dialect *csv_dialect_of(const CsvReader *reader) {
-	return &reader->dialect;
-}
-
-char csv_better_delimiter(const CsvReader *reader, size_t *ret_fields) {
-	*ret_fields = reader->better_fields;
-	return reader->better;
-}
-
-size_t csv_columns(const CsvReader *reader) {
-	return reader->columns;
-}
-
-const struct table_cell *csv_header_of(const CsvReader *reader) {
-	return reader->header;
-}
-
-uint64_t csv_line(const CsvReader *reader) {
-	return reader->record_line;
-}
-
-uint64_t csv_record(const CsvReader *reader, size_t *ret_size) {
-	*ret_size = reader->record_size;
-	return reader->window.dropped + reader->record_start;
+	size_t start = reader->window.start, count = 0;
+	if (may_be_fast(reader) && has_indexed(reader))
+		count = take_many(reader);
+	*ret_rows = (struct table_rows){.count = count,
+	        .columns = reader->columns,
+	        .cells = reader->many,
+	        .lines = reader->many_lines,
+	        .text = reader->window.bytes + start,
+	        .size = reader->window.start - start};
+	if (count > 0)
+		return 1;
+	ret_rows->count = 1;
+	ret_rows->lines = &reader->record_line;
+	rc = csv_next(reader, &ret_rows->cells);
+	ret_rows->text = reader->window.bytes + reader->record_start;
+	ret_rows->size = reader->record_size;
+	return rc;
 }

@@ -15,6 +15,7 @@
 
 #include "crypto/base/cleanup.h"
 #include "policy/table/cell.h"
+#include "policy/table/rows.h"
 #include "policy/table/source.h"
 
 #include <stdbool.h>
@@ -92,6 +93,9 @@ void csv_want(CsvReader *reader, const bool *columns);
  * reader stays at it: the same error is returned again.
  */
 int csv_next(CsvReader *reader, const struct table_cell **ret_cells);
+
+/* The same for some rows at once, one at least when it returns 1; the two may be called in turn. */
+int csv_rows(CsvReader *reader, struct table_rows *ret_rows);
 
 /* Line, counted from 1, on which the last record returned began; of the header before the first. */
 uint64_t csv_line(const CsvReader *reader);

@@ -22,6 +22,7 @@ struct TableReader {
 	const struct table_format *format;
 	void *own; /* the format's reader */
 	struct table_shape shape;
+	uint64_t line;                          /* of table_next_rows() where the format reads one by one */
 	char dialect[TABLE_DIALECT_BYTES + 64]; /* with what the layers say */
 	char warning[128];
 };
@@ -202,6 +203,15 @@ void table_want(TableReader *reader, const bool *columns) {
 
 int table_next(TableReader *reader, const struct table_cell **ret_cells) {
 	return reader->format->next(reader->own, ret_cells);
+}
+
+int table_next_rows(TableReader *reader, struct table_rows *ret_rows) {
+	if (reader->format->rows)
+		return reader->format->rows(reader->own, ret_rows);
+	*ret_rows = (struct table_rows){.count = 1, .columns = reader->shape.columns, .lines = &reader->line};
+	int rc = table_next(reader, &ret_rows->cells);
+	reader->line = table_line(reader);
+	return rc;
 }
 
 uint64_t table_line(const TableReader *reader) {

@@ -23,6 +23,7 @@
 #include "policy/table/cell.h"
 #include "policy/table/csv.h"
 #include "policy/table/jsonl.h"
+#include "policy/table/rows.h"
 #include "policy/table/source.h"
 #include "policy/table/unpack.h"
 
@@ -76,6 +77,10 @@ void table_want(TableReader *reader, const bool *columns);
 /* Reads the next row. Returns 1 with table_columns() cells that are valid until the next call, 0 at the end, or an
  * error, at which the reader stays. */
 int table_next(TableReader *reader, const struct table_cell **ret_cells);
+
+/* The same for some rows at once: as many as are easily had, one at least when it returns 1. The two may be called in
+ * turn. */
+int table_next_rows(TableReader *reader, struct table_rows *ret_rows);
 
 /* Line, counted from 1, on which the last row began; of the header before the first. */
 uint64_t table_line(const TableReader *reader);

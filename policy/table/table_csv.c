@@ -39,6 +39,10 @@ static int next(void *reader, const struct table_cell **ret_cells) {
 	return csv_next(reader, ret_cells);
 }
 
+static int rows(void *reader, struct table_rows *ret_rows) {
+	return csv_rows(reader, ret_rows);
+}
+
 static uint64_t line(const void *reader) {
 	return csv_line(reader);
 }
@@ -54,4 +58,4 @@ static void want(void *reader, const bool *columns) {
 }
 
 const struct table_format table_csv = {
-        .open = open_csv, .close = close_csv, .next = next, .line = line, .place = place, .want = want};
+        .open = open_csv, .close = close_csv, .next = next, .rows = rows, .line = line, .place = place, .want = want};

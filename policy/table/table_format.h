@@ -21,6 +21,7 @@ struct table_format {
 	        struct table_shape *ret_shape);
 	void (*close)(void *reader);
 	int (*next)(void *reader, const struct table_cell **ret_cells);
+	int (*rows)(void *reader, struct table_rows *ret_rows); /* NULL: one by one */
 	uint64_t (*line)(const void *reader);
 	struct table_place (*place)(const void *reader);
 	void (*want)(void *reader, const bool *columns); /* NULL: all are made anyway */

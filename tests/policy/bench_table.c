@@ -67,14 +67,14 @@ static void run(const char *what, const char *text, const struct table *table, u
 	Ruleset *ruleset = NULL;
 	DqdlEvaluator *evaluator = NULL;
 	TableReader *reader = NULL;
-	const struct table_cell *cells;
+	struct table_rows rows;
 	double start = now();
 	if (table_open(source_read, &source, NULL, &reader) < 0 ||
 	        dqdl_parse(bytes_of_string(text ? text : nothing), &ruleset, NULL) < 0 ||
 	        dqdl_evaluator_new(ruleset, &(struct dqdl_options){0}, &evaluator) < 0 ||
 	        dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader)) < 0)
 		abort();
-	uint64_t rows = 0;
+	uint64_t count = 0;
 	int rc;
 	bool *needed = calloc(table_columns(reader), sizeof *needed);
 	if (!needed)
@@ -82,13 +82,13 @@ static void run(const char *what, const char *text, const struct table *table, u
 	dqdl_evaluator_needs(evaluator, needed);
 	if (text)
 		table_want(reader, needed);
-	for (; (rc = table_next(reader, &cells)) == 1; rows++)
-		if (text && dqdl_evaluator_row(evaluator, cells, table_line(reader)) < 0)
+	for (; (rc = table_next_rows(reader, &rows)) == 1; count += rows.count)
+		if (text && dqdl_evaluator_rows(evaluator, &rows) < 0)
 			abort();
 	if (rc < 0 || dqdl_evaluator_finish(evaluator) < 0)
 		abort();
 	double seconds = now() - start;
-	printf("%-12s %6.2f M rows/s %6.0f MB/s\n", what, (double)rows / seconds / 1e6, (double)size / seconds / 1e6);
+	printf("%-12s %6.2f M rows/s %6.0f MB/s\n", what, (double)count / seconds / 1e6, (double)size / seconds / 1e6);
 	free(needed);
 	dqdl_evaluator_free(evaluator);
 	ruleset_free(ruleset);

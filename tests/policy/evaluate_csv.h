@@ -34,12 +34,12 @@ static inline DqdlEvaluator *start(const Ruleset *ruleset, struct dqdl_options o
 static inline void feed_csv(DqdlEvaluator *evaluator, const char *csv, size_t size) {
 	struct pieces source = {.data = csv, .size = size};
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
-	const struct table_cell *cells;
+	struct table_rows rows;
 	assert_int_equal(csv_open(pieces_take, &source, &(struct csv_options){.header = CSV_HEADER_YES}, &reader), 0);
 	assert_int_equal(dqdl_evaluator_header(evaluator, csv_header_of(reader), csv_columns(reader)), 0);
 	int rc;
-	while ((rc = csv_next(reader, &cells)) == 1)
-		assert_int_equal(dqdl_evaluator_row(evaluator, cells, csv_line(reader)), 0);
+	while ((rc = csv_rows(reader, &rows)) == 1)
+		assert_int_equal(dqdl_evaluator_rows(evaluator, &rows), 0);
 	assert_int_equal(rc, 0);
 	assert_int_equal(dqdl_evaluator_finish(evaluator), 0);
 }

@@ -20,10 +20,14 @@ static int source_read(void *ctx, void *buf, size_t size) {
 }
 
 static void feed(DqdlEvaluator *evaluator, DqdlProfile *profile, CsvReader *reader) {
-	const struct table_cell *cells;
-	while (csv_next(reader, &cells) == 1)
-		if (dqdl_evaluator_row(evaluator, cells, csv_line(reader)) < 0 || dqdl_profile_row(profile, cells) < 0)
+	struct table_rows rows;
+	while (csv_rows(reader, &rows) == 1) {
+		if (dqdl_evaluator_rows(evaluator, &rows) < 0)
 			abort();
+		for (size_t i = 0; i < rows.count; i++)
+			if (dqdl_profile_row(profile, rows_at(&rows, i)) < 0)
+				abort();
+	}
 }
 
 /* What is suggested is DQDL, and what it was made from passes it. */

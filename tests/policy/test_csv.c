@@ -16,9 +16,48 @@
 
 #include "tests/policy/pieces.h"
 
+static void print_row(FILE *out, const struct table_cell *cells, size_t columns) {
+	for (size_t i = 0; i < columns; i++)
+		fprintf(out, "%s%.*s", i ? "|" : "", (int)cells[i].size, cells[i].data);
+	fputc('\n', out);
+}
+
+static int print_one_by_one(FILE *out, CsvReader *reader) {
+	const struct table_cell *cells;
+	int rc;
+	while ((rc = csv_next(reader, &cells)) == 1)
+		print_row(out, cells, csv_columns(reader));
+	return rc;
+}
+
+/* Cells lie in the text that is told, and lines grow. */
+static int print_many(FILE *out, CsvReader *reader) {
+	struct table_rows rows;
+	uint64_t line = 0;
+	int rc;
+	while ((rc = csv_rows(reader, &rows)) == 1) {
+		assert_true(rows.count > 0 && rows.columns == csv_columns(reader));
+		for (size_t i = 0; i < rows.count; i++) {
+			print_row(out, rows_at(&rows, i), rows.columns);
+			assert_true(rows.lines[i] > line);
+			line = rows.lines[i];
+			for (size_t k = 0; k < rows.columns; k++) {
+				struct table_cell cell = rows_at(&rows, i)[k];
+				assert_true(cell.data >= rows.text && cell.data + cell.size <= rows.text + rows.size);
+				char behind[ROWS_SLACK];
+				memcpy(behind, cell.data, sizeof behind); /* can be read, says the sanitizer */
+			}
+		}
+	}
+	assert_true(line <= csv_line(reader));
+	return rc;
+}
+
+typedef int print_function(FILE *out, CsvReader *reader);
+
 /* Reads it all into "a|b|c\n…" with the header first; returns csv_open's or csv_next's error. */
-static int read_all(
-        struct pieces *source, const struct csv_options *options, char **ret_text, struct csv_dialect *ret_dialect) {
+static int read_by(print_function *print, struct pieces *source, const struct csv_options *options, char **ret_text,
+        struct csv_dialect *ret_dialect) {
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	_cleanup_(freep) char *text = NULL;
 	size_t size;
@@ -27,17 +66,24 @@ static int read_all(
 		return rc;
 	FILE *out = open_memstream(&text, &size);
 	assert_non_null(out);
-	const struct table_cell *cells = csv_header_of(reader);
-	do {
-		for (size_t i = 0; i < csv_columns(reader); i++)
-			fprintf(out, "%s%.*s", i ? "|" : "", (int)cells[i].size, cells[i].data);
-		fputc('\n', out);
-		rc = csv_next(reader, &cells);
-	} while (rc == 1);
+	print_row(out, csv_header_of(reader), csv_columns(reader));
+	rc = print(out, reader);
 	fclose(out);
 	if (ret_dialect)
 		*ret_dialect = *csv_dialect_of(reader);
 	*ret_text = steal_pointer(&text);
+	return rc;
+}
+
+/* One row after the other and many at once, which is the same. */
+static int read_all(
+        struct pieces *source, const struct csv_options *options, char **ret_text, struct csv_dialect *ret_dialect) {
+	struct pieces again = *source;
+	_cleanup_(freep) char *many = NULL;
+	int of_many = read_by(print_many, &again, options, &many, NULL);
+	int rc = read_by(print_one_by_one, source, options, ret_text, ret_dialect);
+	assert_int_equal(of_many, rc);
+	assert_string_equal(many ? many : "", *ret_text ? *ret_text : "");
 	return rc;
 }
 

@@ -333,7 +333,7 @@ static void rows_that_are_not_kept_are_no_rows(void **state) {
 	const struct table_cell kept[] = {{"4", 1}, {"Ann", 3}, {"21", 2}, {"1", 1}, {"x", 1}};
 	struct held held = hold(people, people, "ColumnValues \"id\" in [1]", keep);
 	assert_int_equal(held.outcome->failing_rows, 1);
-	assert_int_equal(dqdl_evaluator_rows(held.evaluator), 2);
+	assert_int_equal(dqdl_evaluator_row_count(held.evaluator), 2);
 	assert_int_equal(dqdl_evaluator_dropped(held.evaluator), 2);
 	assert_null(dqdl_evaluator_keep_fault(held.evaluator));
 	assert_int_equal(dqdl_evaluator_judge(held.evaluator, dropped), 0);
@@ -359,13 +359,13 @@ static void a_keep_that_is_none_is_told(void **state) {
 		if (!dqdl_evaluator_keep_fault(held.evaluator))
 			fail_msg("%s", keeps[i]);
 		assert_non_null(strstr(dqdl_evaluator_keep_fault(held.evaluator), "the dataset's keep is invalid"));
-		assert_int_equal(dqdl_evaluator_rows(held.evaluator), 0);
+		assert_int_equal(dqdl_evaluator_row_count(held.evaluator), 0);
 		drop(&held);
 	}
 	struct held held = hold(people, people, "RowCount >= 0",
 	        (struct dqdl_options){.keep = "abs(-9223372036854775807 - (id > 2)) > 0"});
 	assert_non_null(strstr(dqdl_evaluator_keep_fault(held.evaluator), "line 4: "));
-	assert_int_equal(dqdl_evaluator_rows(held.evaluator), 2);
+	assert_int_equal(dqdl_evaluator_row_count(held.evaluator), 2);
 	drop(&held);
 }
 

@@ -312,7 +312,6 @@ static void at_most_ten_lines_are_named(void **state) {
 	assert_int_equal(outcome->lines[9], 11);
 }
 
-/* Feeds one row at a time and returns the rule's result for the row, fed or judged again. */
 static void rows_know_which_rules_they_break(void **state) {
 	(void)state;
 	_cleanup_(ruleset_freep) Ruleset *ruleset =
@@ -324,21 +323,17 @@ static void rows_know_which_rules_they_break(void **state) {
 	const enum dqdl_row_result P = DQDL_ROW_PASSED;
 	const enum dqdl_row_result F = DQDL_ROW_FAILED;
 	const enum dqdl_row_result S = DQDL_ROW_SKIPPED;
-	const enum dqdl_row_result fed[][5] = {{P, P, S, P, P}, {P, F, S, F, F}, {F, F, S, F, P}};
 	const enum dqdl_row_result judged[][5] = {{F, P, S, F, P}, {P, F, S, F, F}, {F, F, S, F, P}};
 	assert_int_equal(dqdl_evaluator_header(evaluator, header, 2), 0);
-	for (size_t row = 0; row < 3; row++) {
+	for (size_t row = 0; row < 3; row++)
 		assert_int_equal(dqdl_evaluator_row(evaluator, rows[row], row + 2), 0);
-		for (size_t i = 0; i < 5; i++)
-			assert_int_equal(dqdl_evaluator_row_result(evaluator, i), fed[row][i]);
-	}
 	assert_int_equal(dqdl_evaluator_finish(evaluator), 0);
 	for (size_t row = 0; row < 3; row++) {
 		assert_int_equal(dqdl_evaluator_judge(evaluator, rows[row]), 0);
 		for (size_t i = 0; i < 5; i++)
 			assert_int_equal(dqdl_evaluator_row_result(evaluator, i), judged[row][i]);
 	}
-	assert_int_equal(dqdl_evaluator_rows(evaluator), 3);
+	assert_int_equal(dqdl_evaluator_row_count(evaluator), 3);
 	assert_true(dqdl_evaluator_outcome(evaluator, 3)->row_level);
 	assert_false(dqdl_evaluator_outcome(evaluator, 2)->row_level);
 }
