@@ -86,6 +86,7 @@ struct check_job {
 	size_t file_list_count;
 	int64_t clock_ns;              /* what now() means in the rules, since 1970, UTC */
 	bool is_confined;              /* set by a worker: no machine code can be made here */
+	struct Crew *crew;             /* who helps, or NULL; never crosses to a worker */
 	const struct check_rows *rows; /* who wants to know of each row, or NULL; never crosses to a worker */
 	bool knows_history;            /* `history` has what dqdl_wanted_history() asks for */
 	const struct dqdl_series *history;

@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "policy/check_feed.h"
 #include "policy/check_keep.h"
 #include "policy/check_sample.h"
 #include "policy/dqdl/evaluate.h"
@@ -210,23 +211,15 @@ static int want_needed(TableReader *reader, const DqdlEvaluator *evaluator) {
 	return 0;
 }
 
-static int feed_many(TableReader *reader, DqdlEvaluator *evaluator) {
-	struct table_rows rows;
-	int rc;
-	while ((rc = table_next_rows(reader, &rows)) > 0)
-		if ((rc = dqdl_evaluator_rows(evaluator, &rows)) < 0)
-			return rc;
-	return rc;
-}
-
 /* One by one where rows may be dropped: each that is is noted with its place. */
-static int feed_rows(TableReader *reader, DqdlEvaluator *evaluator, bool drops, struct dropped_rows *dropped) {
+static int feed_rows(
+        const struct check_job *job, TableReader *reader, DqdlEvaluator *evaluator, struct dropped_rows *dropped) {
 	const struct table_cell *cells;
 	int rc = want_needed(reader, evaluator);
 	if (rc == 0)
 		rc = check_list_begin(reader, &dropped->list);
-	if (rc >= 0 && !drops)
-		return feed_many(reader, evaluator);
+	if (rc >= 0 && !job->keep)
+		return check_feed(reader, evaluator, job->crew);
 	while (rc >= 0 && (rc = table_next(reader, &cells)) > 0) {
 		rc = dqdl_evaluator_row(evaluator, cells, table_line(reader));
 		if (rc == 0 && !dqdl_evaluator_kept(evaluator))
@@ -328,7 +321,7 @@ static int evaluate(
 		return say_unreadable(rc, reader, result);
 	if ((rc = feed_references(job, evaluator, result)) != 0)
 		return rc < 0 ? rc : 0;
-	if ((rc = feed_rows(reader, evaluator, job->keep, &dropped)) < 0)
+	if ((rc = feed_rows(job, reader, evaluator, &dropped)) < 0)
 		rc = say_unreadable(rc, reader, result);
 	else
 		tell_own_file(evaluator, job, &own);

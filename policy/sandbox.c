@@ -206,9 +206,11 @@ static bool load_filter(void) {
 	        SCMP_SYS(gettimeofday), SCMP_SYS(getrandom), SCMP_SYS(restart_syscall)};
 	static const int sanitizer_calls[] = {SCMP_SYS(sched_yield), SCMP_SYS(sigaltstack)};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	/* Of all threads: a worker makes those that help before it comes here, and none later. */
 	bool loaded =
-	        filter && allow(filter, calls, sizeof calls / sizeof *calls) && allow_memory(filter) &&
-	        allow_abort(filter) && refuse_questions(filter) &&
+	        filter && seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
+	        allow(filter, calls, sizeof calls / sizeof *calls) && allow_memory(filter) && allow_abort(filter) &&
+	        refuse_questions(filter) &&
 	        (!IS_SANITIZED || allow(filter, sanitizer_calls, sizeof sanitizer_calls / sizeof *sanitizer_calls)) &&
 	        seccomp_load(filter) == 0;
 	if (filter)

@@ -5,12 +5,14 @@
 #include "crypto/base/ready.h"
 #include "crypto/digest.h"
 #include "crypto/process.h"
+#include "policy/crew.h"
 #include "policy/sandbox.h"
 #include "policy/sql/sql.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -135,7 +137,7 @@ static int answer(const struct check_result *result) {
 	return 0;
 }
 
-static int work(check_function *check) {
+static int work(check_function *check, Crew *crew) {
 	uint32_t length;
 	if (!read_exactly(0, &length, sizeof length))
 		_exit(WORKER_EXIT_PIPE);
@@ -152,6 +154,7 @@ static int work(check_function *check) {
 	struct reference_stream references_stream = {.job = &job};
 	int rc = check_job_from_json(bytes_of(text, length), &job, &memory);
 	job.is_confined = true;
+	job.crew = crew;
 	for (size_t i = 0; i < job.reference_count; i++) {
 		readers[i] = (struct reference_reader){.stream = &references_stream, .index = i};
 		references[i] = job.references[i];
@@ -187,8 +190,13 @@ static _Noreturn void worker_main(
 	if (dup2(fds[SPAWN_FD_INPUT], 0) < 0 || dup2(fds[SPAWN_FD_RESULT], 1) < 0 ||
 	        (fds[SPAWN_FD_REFERENCES] != REFERENCES_FD && dup2(fds[SPAWN_FD_REFERENCES], REFERENCES_FD) < 0))
 		_exit(WORKER_EXIT_SANDBOX);
+	/* One heap for all threads: another would take a share of the addresses that the limit allows. */
+	(void)mallopt(M_ARENA_MAX, 1);
+	Crew *crew = NULL;
+	if (request->helpers > 0 && crew_new(request->helpers, &crew) < 0)
+		crew = NULL; /* it is done alone */
 	sandbox_enter_worker(parent, &limits);
-	int rc = work(check);
+	int rc = work(check, crew);
 	_exit(rc == -ENOMEM ? WORKER_EXIT_MEMORY : rc < 0 ? WORKER_EXIT_PIPE : 0);
 }
 
@@ -227,8 +235,9 @@ static int receive(int control, struct spawn_request *ret_request, int ret_fds[s
 	if (got <= 0)
 		return 0;
 	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	if (got != sizeof *ret_request || ret_request->magic != SPAWN_MAGIC || !header ||
-	        header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(SPAWN_FDS * sizeof(int)))
+	if (got != sizeof *ret_request || ret_request->magic != SPAWN_MAGIC ||
+	        ret_request->helpers > SPAWN_HELPERS_MAX || !header || header->cmsg_type != SCM_RIGHTS ||
+	        header->cmsg_len != CMSG_LEN(SPAWN_FDS * sizeof(int)))
 		return 0;
 	memcpy(ret_fds, CMSG_DATA(header), SPAWN_FDS * sizeof(int));
 	return 1;

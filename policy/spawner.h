@@ -26,12 +26,14 @@ struct spawn_hello {
 	int32_t reached; /* bits of sandbox.h, or -errno */
 };
 
+#define SPAWN_HELPERS_MAX 3
+
 struct spawn_request {
 	uint32_t magic;
 	uint32_t seconds; /* wall and processor */
 	uint64_t memory_bytes;
 	uint32_t lock_memory;
-	uint32_t reserved;
+	uint32_t helpers; /* threads beside the first one, at most SPAWN_HELPERS_MAX */
 };
 
 enum { SPAWN_FDS = 4, SPAWN_FD_INPUT = 0, SPAWN_FD_RESULT = 1, SPAWN_FD_STATUS = 2, SPAWN_FD_REFERENCES = 3 };

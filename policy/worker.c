@@ -3,6 +3,7 @@
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "policy/crew.h"
 #include "policy/feed.h"
 #include "policy/lane.h"
 #include "policy/sandbox.h"
@@ -196,7 +197,8 @@ static void set_limits(const Spawner *s, struct job *job) {
 	job->limits = (struct spawn_request){.magic = SPAWN_MAGIC,
 	        .seconds = seconds > 7 * 24 * 3600 ? 7 * 24 * 3600 : (uint32_t)seconds,
 	        .memory_bytes = memory,
-	        .lock_memory = s->options.lock_memory};
+	        .lock_memory = s->options.lock_memory,
+	        .helpers = crew_useful(size)};
 }
 
 static ssize_t read_file(void *context, void *buffer, size_t size) {

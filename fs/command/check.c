@@ -4,6 +4,7 @@
 #include "fs/command/when.h"
 
 #include "crypto/base/fault.h"
+#include "policy/crew.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -56,6 +57,7 @@ static int check_opened(
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	_cleanup_(rows_file_closep) RowsFile *rows = NULL;
 	_cleanup_(check_references_closep) CheckReferences *references = NULL;
+	_cleanup_(crew_freep) Crew *crew = NULL;
 	_cleanup_(history_file_freep) HistoryFile *history = NULL;
 	const char *slash = strrchr(file, '/');
 	struct check_job job = check_job_for(dataset, slash ? slash + 1 : file, input_size(input), when_now());
@@ -64,10 +66,13 @@ static int check_opened(
 		rc = check_history_read(call, dataset->rules, &job, &history);
 	if (rc == 0)
 		rc = check_references_open(subject, dataset, &references);
+	if (rc == 0)
+		rc = crew_new(crew_useful(input_size(input)), &crew);
 	if (rc < 0)
 		return cannot_check(call, rc, file);
 	check_references_ask(references, &job);
 	job.mtime_s = input_mtime(input);
+	job.crew = crew;
 	job.rows = rows ? rows_file_asks(rows) : NULL;
 	rc = run_checks(dataset, &job, input, &result);
 	if (rc < 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define FIRST_SLOTS 1024u
@@ -35,7 +36,7 @@ Distinct *distinct_new(const uint8_t key[static DISTINCT_KEY_BYTES], struct dist
 void distinct_free(Distinct *distinct) {
 	if (!distinct)
 		return;
-	distinct->budget->used -= distinct->capacity * sizeof *distinct->slots;
+	atomic_fetch_sub(&distinct->budget->used, distinct->capacity * sizeof *distinct->slots);
 	free(distinct->slots);
 	free(distinct);
 }
@@ -59,12 +60,13 @@ static int grow(Distinct *distinct) {
 	size_t capacity = distinct->capacity ? distinct->capacity * 2 : FIRST_SLOTS;
 	size_t bytes = capacity * sizeof *distinct->slots;
 	struct distinct_budget *budget = distinct->budget;
-	/* While values move, both tables are there. */
-	if (bytes > budget->limit || budget->used > budget->limit - bytes)
-		return -ENOSPC;
-	struct slot *slots = calloc(capacity, sizeof *slots);
-	if (!slots)
-		return -ENOMEM;
+	/* While values move, both tables are there. What is asked for is taken first: another may be asking, too. */
+	size_t used = atomic_fetch_add(&budget->used, bytes);
+	struct slot *slots = NULL;
+	if (bytes > budget->limit || used > budget->limit - bytes || !(slots = calloc(capacity, sizeof *slots))) {
+		atomic_fetch_sub(&budget->used, bytes);
+		return slots || bytes > budget->limit || used > budget->limit - bytes ? -ENOSPC : -ENOMEM;
+	}
 	struct slot *old = distinct->slots;
 	size_t old_capacity = distinct->capacity;
 	distinct->slots = slots;
@@ -73,7 +75,7 @@ static int grow(Distinct *distinct) {
 		if (old[i].count)
 			*find(distinct, old[i].hash) = old[i];
 	free(old);
-	budget->used += bytes - old_capacity * sizeof *slots;
+	atomic_fetch_sub(&budget->used, old_capacity * sizeof *slots);
 	return 0;
 }
 

@@ -5,7 +5,7 @@
  *
  * The hash is SipHash-2-4-128 under a key of this run, so no file can be made to collide, and two values are taken for
  * one with probability 2^-64 only after 2^32 values. The table starts small and doubles; all tables of a run share one
- * budget of memory, and one that would exceed it stops counting.
+ * budget of memory, and one that would exceed it stops counting. Two tables may be used by two threads at once.
  */
 #pragma once
 
@@ -19,7 +19,7 @@
 
 struct distinct_budget {
 	size_t limit; /* bytes */
-	size_t used;
+	_Atomic size_t used;
 };
 
 typedef struct Distinct Distinct;

@@ -1,9 +1,13 @@
 #include "tests/policy/misbehave.h"
 
+#include "policy/crew.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -80,6 +84,36 @@ static void jump_to_nowhere(void) {
 	nowhere();
 }
 
+/* ---- with a crew ---- */
+
+struct meeting {
+	pthread_t first; /* the worker's own thread */
+	atomic_uint come;
+	bool opens; /* whoever else comes tries what a worker may not do */
+};
+
+/* Ends when both have come, which one thread alone can't bring about: then the worker's time does. */
+static int meet(void *context, size_t part) {
+	struct meeting *meeting = context;
+	(void)part;
+	atomic_fetch_add(&meeting->come, 1);
+	while (atomic_load(&meeting->come) < 2)
+		;
+	if (meeting->opens && !pthread_equal(pthread_self(), meeting->first))
+		(void)open("/etc/passwd", O_RDONLY);
+	return 0;
+}
+
+static int work_as_crew(
+        const struct check_job *job, struct check_input *input, struct check_result *result, bool opens) {
+	struct meeting meeting = {.first = pthread_self(), .opens = opens};
+	if (!job->crew)
+		return check_result_say(result, OUTCOME_ERROR, "there is no crew");
+	crew_begin(job->crew, meet, &meeting, 2);
+	int rc = crew_end(job->crew);
+	return rc < 0 ? rc : pass(input, result);
+}
+
 int misbehave(const struct check_job *job, struct check_input *input, struct check_result *result) {
 	const char *what = (const char *)job->rules.data;
 	if (strcmp(what, "open") == 0)
@@ -117,6 +151,8 @@ int misbehave(const struct check_job *job, struct check_input *input, struct che
 		raw_answer("\x02\0\0\0{}garbage after it", 22);
 	else if (strcmp(what, "references") == 0)
 		return read_references(job, input, result);
+	else if (strcmp(what, "crew") == 0 || strcmp(what, "crew opens") == 0)
+		return work_as_crew(job, input, result, what[4] != 0);
 	else if (strcmp(what, "stop early") == 0)
 		return check_result_say(result, OUTCOME_FAILED, "stopped at the first byte");
 	else

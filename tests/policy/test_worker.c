@@ -2,6 +2,7 @@
 #include "tests/policy/misbehave.h"
 
 #include "crypto/digest.h"
+#include "policy/crew.h"
 #include "tests/policy/pieces.h"
 
 #include <errno.h>
@@ -96,6 +97,26 @@ static void forbidden_system_calls_end_the_worker(void **state) {
 	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
 		expect_error(s, calls[i], "may not do");
 	expect_pass(s, 10);
+	spawner_stop(s);
+}
+
+/* A second thread is there for large files where there is a second processor, and is as confined as the first. */
+static void a_large_file_has_two_threads_in_one_cage(void **state) {
+	(void)state;
+	enum { LARGE = 3000000 };
+	struct check_outcome outcome = {0};
+	if (crew_useful(LARGE) == 0)
+		skip();
+	Spawner *s = start();
+	assert_int_equal(ask(s, "crew", LARGE, 0, &outcome), 0);
+	if (outcome.result->outcome != OUTCOME_PASSED)
+		fail_msg("%s", outcome.result->reason);
+	check_result_free(outcome.result);
+	assert_int_equal(ask(s, "crew opens", LARGE, 0, &outcome), 0);
+	assert_int_equal(outcome.result->outcome, OUTCOME_ERROR);
+	assert_non_null(strstr(outcome.result->reason, "may not do"));
+	check_result_free(outcome.result);
+	expect_error(s, "crew", "there is no crew"); /* a small one */
 	spawner_stop(s);
 }
 
@@ -220,6 +241,7 @@ int main(void) {
 	        cmocka_unit_test(a_reference_shorter_than_told_decides_nothing),
 	        cmocka_unit_test(a_worker_that_dies_needs_no_references),
 	        cmocka_unit_test(forbidden_system_calls_end_the_worker),
+	        cmocka_unit_test(a_large_file_has_two_threads_in_one_cage),
 	        cmocka_unit_test(memory_can_not_be_made_to_run),
 	        cmocka_unit_test(a_worker_that_does_not_end_is_ended),
 	        cmocka_unit_test(a_worker_that_eats_memory_is_ended),
