@@ -68,6 +68,8 @@ static int opened(void *state, struct filesystem *fs) {
 	const struct gate_options options = {
 	        .changed = changed, .changed_arg = parts, .is_written = is_written, .mounter = fs->owner_uid};
 	parts->fs = fs;
+	if (spawner_spill_into(parts->spawner, fs->vault_path) < 0)
+		log_words("%s", fault_message());
 	int rc = gate_start(fs->store, parts->spawner, &options, &parts->gate);
 	if (rc == 0)
 		rc = trusted_new(parts->gate, fs->store, &parts->trusted);

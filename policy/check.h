@@ -16,6 +16,7 @@
 #include "crypto/base/cleanup.h"
 #include "policy/dqdl/dqdl.h"
 #include "policy/dqdl/files.h"
+#include "policy/dqdl/spill.h"
 #include "policy/policy.h"
 #include "policy/row_list.h"
 
@@ -87,6 +88,7 @@ struct check_job {
 	int64_t clock_ns;              /* what now() means in the rules, since 1970, UTC */
 	bool is_confined;              /* set by a worker: no machine code can be made here */
 	struct Crew *crew;             /* who helps, or NULL; never crosses to a worker */
+	Spill *spill;                  /* for what does not fit into memory, or NULL; never crosses to a worker */
 	const struct check_rows *rows; /* who wants to know of each row, or NULL; never crosses to a worker */
 	bool knows_history;            /* `history` has what dqdl_wanted_history() asks for */
 	const struct dqdl_series *history;
@@ -97,6 +99,9 @@ struct check_job {
 /* The job of one dataset for one file. */
 struct check_job check_job_for(
         const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns);
+
+/* Can it be that counts of the file's values do not fit into a check's memory? Then it is worth having a spill. */
+bool check_job_may_spill(const struct check_job *job);
 
 /* Bytes of the file and of its references together: what time and memory are given by. */
 uint64_t check_job_bytes(const struct check_job *job);

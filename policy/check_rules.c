@@ -13,8 +13,16 @@
 #include <stdio.h>
 
 #define NS_PER_S 1000000000LL
-/* What may be used for telling different values apart: the worker's limit grows with the file twice as fast. */
+/* What may be used for telling different values apart. With a spill it is all; without, and for what rules keep of
+ * references and for SQL, it grows with the files, and the worker's limit twice as fast. */
 #define DISTINCT_BYTES (256ull << 20)
+/* A value has two bytes at least, a sixteenth of that packed; and takes a slot of 24 in a table that has just doubled,
+ * at most, with the old one beside it. */
+#define FILE_BYTES_NEVER_OVER (DISTINCT_BYTES / 64 / 16)
+
+bool check_job_may_spill(const struct check_job *job) {
+	return job->size > FILE_BYTES_NEVER_OVER;
+}
 
 /* ---- the job, in the words of reader and evaluator ---- */
 
@@ -45,6 +53,8 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        .file_lists = job->file_lists,
 	        .file_list_count = job->file_list_count,
 	        .memory_bytes = (size_t)memory,
+	        .spill = job->spill,
+	        .count_bytes = DISTINCT_BYTES,
 	        .keep = job->keep,
 	        .types = job->types,
 	        .type_count = job->type_count,

@@ -134,8 +134,8 @@ static bool set_limits(const struct sandbox_limits *limits) {
 	if (!IS_SANITIZED && !limit(RLIMIT_AS, limits->memory_bytes, limits->memory_bytes))
 		return false;
 	return limit(RLIMIT_CPU, limits->seconds, limits->seconds + 2) && limit(RLIMIT_CORE, 0, 0) &&
-	       limit(RLIMIT_FSIZE, 0, 0) && limit(RLIMIT_NPROC, 0, 0) && limit(RLIMIT_NOFILE, 0, 0) &&
-	       limit(RLIMIT_MSGQUEUE, 0, 0);
+	       limit(RLIMIT_FSIZE, limits->spill_bytes, limits->spill_bytes) && limit(RLIMIT_NPROC, 0, 0) &&
+	       limit(RLIMIT_NOFILE, 0, 0) && limit(RLIMIT_MSGQUEUE, 0, 0);
 }
 
 #if IS_SANITIZED
@@ -190,6 +190,16 @@ static bool allow_abort(scmp_filter_ctx filter) {
 	               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0), SCMP_A2(SCMP_CMP_EQ, SIGABRT, 0)) == 0;
 }
 
+/* Of the temporary file alone. */
+static bool allow_spill(scmp_filter_ctx filter) {
+	static const int calls[] = {SCMP_SYS(pread64), SCMP_SYS(pwrite64)};
+	for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+		if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 1, SCMP_A0(SCMP_CMP_EQ, SANDBOX_SPILL_FD, 0)) <
+		        0)
+			return false;
+	return true;
+}
+
 /* What stdio asks about a descriptor it will read anyway. */
 static bool refuse_questions(scmp_filter_ctx filter) {
 	static const int calls[] = {
@@ -200,17 +210,16 @@ static bool refuse_questions(scmp_filter_ctx filter) {
 	return true;
 }
 
-static bool load_filter(void) {
+static bool load_filter(const struct sandbox_limits *limits) {
 	static const int calls[] = {SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk),
 	        SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(clock_gettime),
 	        SCMP_SYS(gettimeofday), SCMP_SYS(getrandom), SCMP_SYS(restart_syscall)};
 	static const int sanitizer_calls[] = {SCMP_SYS(sched_yield), SCMP_SYS(sigaltstack)};
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	/* Of all threads: a worker makes those that help before it comes here, and none later. */
 	bool loaded =
-	        filter && seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
-	        allow(filter, calls, sizeof calls / sizeof *calls) && allow_memory(filter) && allow_abort(filter) &&
-	        refuse_questions(filter) &&
+	        filter && seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, limits->has_helpers) == 0 &&
+	        allow(filter, calls, sizeof calls / sizeof *calls) && allow_memory(filter) &&
+	        (limits->spill_bytes == 0 || allow_spill(filter)) && allow_abort(filter) && refuse_questions(filter) &&
 	        (!IS_SANITIZED || allow(filter, sanitizer_calls, sizeof sanitizer_calls / sizeof *sanitizer_calls)) &&
 	        seccomp_load(filter) == 0;
 	if (filter)
@@ -219,18 +228,20 @@ static bool load_filter(void) {
 }
 
 void sandbox_enter_worker(pid_t parent, const struct sandbox_limits *limits) {
+	unsigned last = limits->spill_bytes ? SANDBOX_SPILL_FD : SANDBOX_WORKER_FD;
 	bool is_closed = syscall(SYS_close_range, 2u, SANDBOX_WORKER_FD - 1u, 0u) == 0 &&
-	                 syscall(SYS_close_range, SANDBOX_WORKER_FD + 1u, ~0u, 0u) == 0;
+	                 syscall(SYS_close_range, last + 1u, ~0u, 0u) == 0;
 	if (!die_with(parent) || !is_closed)
 		_exit(WORKER_EXIT_SANDBOX);
 	/* Whatever handler the daemon had is of no use here: a crash shall look like one. */
 	static const int crashes[] = {SIGPIPE, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGXCPU};
 	for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++)
 		(void)signal(crashes[i], SIG_DFL);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a temporary file over its limit is an error that is told */
 	if (limits->lock_memory && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
 		_exit(WORKER_EXIT_LOCK);
 	if (!set_limits(limits) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || !load_filter())
+	        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || !load_filter(limits))
 		_exit(WORKER_EXIT_SANDBOX);
 	watch_allocator(limits->memory_bytes);
 }

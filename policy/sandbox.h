@@ -27,18 +27,23 @@ struct sandbox_limits {
 	uint64_t memory_bytes; /* address space */
 	unsigned seconds;      /* of processor time */
 	bool lock_memory;
+	uint64_t spill_bytes; /* the most that its temporary file may have; 0: it has none */
+	bool has_helpers; /* threads that were made before, and are confined with the one that asks; none is made later
+	                   */
 };
 
 /* Exit statuses of a worker that say more than "crashed". */
 enum { WORKER_EXIT_MEMORY = 66, WORKER_EXIT_LOCK = 67, WORKER_EXIT_SANDBOX = 68, WORKER_EXIT_PIPE = 69 };
 
-/* A worker's third descriptor, behind input and output; there is no 2. */
+/* A worker's third descriptor, behind input and output; there is no 2. And the fourth, which it may read and write at
+ * any place, where it has one. */
 #define SANDBOX_WORKER_FD 3u
+#define SANDBOX_SPILL_FD 4u
 
 /*
- * For a worker, as the last thing before it reads untrusted bytes; descriptors 0, 1 and 3 stay, all others are closed.
- * From here on it may read, write, manage memory, tell the time and exit. Any other system call ends it with SIGSYS (a
- * few that the C library tries without need get an error instead). Ends the process with one of the statuses above when
- * a step fails.
+ * For a worker, as the last thing before it reads untrusted bytes; descriptors 0, 1, 3 and the spill's stay, all others
+ * are closed. From here on it may read, write, manage memory, tell the time and exit. Any other system call ends it
+ * with SIGSYS (a few that the C library tries without need get an error instead). Ends the process with one of the
+ * statuses above when a step fails.
  */
 void sandbox_enter_worker(pid_t parent, const struct sandbox_limits *limits);

@@ -6,10 +6,10 @@
 #include "crypto/digest.h"
 #include "crypto/process.h"
 #include "policy/crew.h"
+#include "policy/dqdl/spill.h"
 #include "policy/sandbox.h"
 #include "policy/sql/sql.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -27,8 +27,11 @@
 /* ---- the worker ---- */
 
 /* Behind standard input, output and error, of which a worker has no third. */
-enum { REFERENCES_FD = 3 };
-static_assert(REFERENCES_FD == SANDBOX_WORKER_FD, "the one that the sandbox leaves open");
+enum { REFERENCES_FD = SANDBOX_WORKER_FD, SPILL_FD = SANDBOX_SPILL_FD };
+
+static size_t fds_of(const struct spawn_request *request) {
+	return request->spill_bytes ? SPAWN_FDS : SPAWN_FDS - 1;
+}
 
 static bool read_exactly(int fd, void *buffer, size_t size) {
 	uint8_t *at = buffer;
@@ -137,7 +140,7 @@ static int answer(const struct check_result *result) {
 	return 0;
 }
 
-static int work(check_function *check, Crew *crew) {
+static int work(check_function *check, Crew *crew, Spill *spill) {
 	uint32_t length;
 	if (!read_exactly(0, &length, sizeof length))
 		_exit(WORKER_EXIT_PIPE);
@@ -155,6 +158,7 @@ static int work(check_function *check, Crew *crew) {
 	int rc = check_job_from_json(bytes_of(text, length), &job, &memory);
 	job.is_confined = true;
 	job.crew = crew;
+	job.spill = spill;
 	for (size_t i = 0; i < job.reference_count; i++) {
 		readers[i] = (struct reference_reader){.stream = &references_stream, .index = i};
 		references[i] = job.references[i];
@@ -179,24 +183,43 @@ static int work(check_function *check, Crew *crew) {
 	return rc < 0 ? rc : answer(result);
 }
 
+/* Where each belongs. They are moved out of the way first, as one's place may be that of another. */
+static bool place_descriptors(const int fds[static SPAWN_FDS], size_t count) {
+	static const int places[SPAWN_FDS] = {[SPAWN_FD_INPUT] = 0,
+	        [SPAWN_FD_RESULT] = 1,
+	        [SPAWN_FD_STATUS] = -1, /* the spawner's alone */
+	        [SPAWN_FD_REFERENCES] = REFERENCES_FD,
+	        [SPAWN_FD_SPILL] = SPILL_FD};
+	int moved[SPAWN_FDS];
+	for (size_t i = 0; i < count; i++)
+		if ((moved[i] = fcntl(fds[i], F_DUPFD, SPILL_FD + 1)) < 0)
+			return false;
+	for (size_t i = 0; i < count; i++)
+		if (places[i] >= 0 && dup2(moved[i], places[i]) < 0)
+			return false;
+	return true;
+}
+
 static _Noreturn void worker_main(
         const int fds[static SPAWN_FDS], pid_t parent, const struct spawn_request *request, check_function *check) {
 	struct sandbox_limits limits = {.memory_bytes = request->memory_bytes,
 	        .seconds = request->seconds,
-	        .lock_memory = request->lock_memory != 0};
+	        .lock_memory = request->lock_memory != 0,
+	        .spill_bytes = request->spill_bytes};
 	(void)prctl(PR_SET_NAME, "assayfs-check", 0, 0, 0);
-	/* The spawner holds none of 0 and 1 for itself, so these can't tread on each other; the references' place may
-	 * be that of one of the others, so they are taken last. */
-	if (dup2(fds[SPAWN_FD_INPUT], 0) < 0 || dup2(fds[SPAWN_FD_RESULT], 1) < 0 ||
-	        (fds[SPAWN_FD_REFERENCES] != REFERENCES_FD && dup2(fds[SPAWN_FD_REFERENCES], REFERENCES_FD) < 0))
+	if (!place_descriptors(fds, fds_of(request)))
 		_exit(WORKER_EXIT_SANDBOX);
 	/* One heap for all threads: another would take a share of the addresses that the limit allows. */
 	(void)mallopt(M_ARENA_MAX, 1);
 	Crew *crew = NULL;
 	if (request->helpers > 0 && crew_new(request->helpers, &crew) < 0)
 		crew = NULL; /* it is done alone */
+	limits.has_helpers = crew != NULL;
 	sandbox_enter_worker(parent, &limits);
-	int rc = work(check, crew);
+	Spill *spill = NULL;
+	int rc = request->spill_bytes ? spill_new(SPILL_FD, &spill) : 0;
+	if (rc == 0)
+		rc = work(check, crew, spill);
 	_exit(rc == -ENOMEM ? WORKER_EXIT_MEMORY : rc < 0 ? WORKER_EXIT_PIPE : 0);
 }
 
@@ -237,9 +260,9 @@ static int receive(int control, struct spawn_request *ret_request, int ret_fds[s
 	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	if (got != sizeof *ret_request || ret_request->magic != SPAWN_MAGIC ||
 	        ret_request->helpers > SPAWN_HELPERS_MAX || !header || header->cmsg_type != SCM_RIGHTS ||
-	        header->cmsg_len != CMSG_LEN(SPAWN_FDS * sizeof(int)))
+	        header->cmsg_len != CMSG_LEN(fds_of(ret_request) * sizeof(int)))
 		return 0;
-	memcpy(ret_fds, CMSG_DATA(header), SPAWN_FDS * sizeof(int));
+	memcpy(ret_fds, CMSG_DATA(header), fds_of(ret_request) * sizeof(int));
 	return 1;
 }
 
@@ -327,6 +350,8 @@ static void serve(struct spawner *s) {
 		(void)close(fds[SPAWN_FD_INPUT]);
 		(void)close(fds[SPAWN_FD_RESULT]);
 		(void)close(fds[SPAWN_FD_REFERENCES]);
+		if (request.spill_bytes)
+			(void)close(fds[SPAWN_FD_SPILL]);
 	}
 }
 
@@ -352,6 +377,7 @@ _Noreturn void spawner_main(int control, pid_t parent, check_function *check, bo
 	sha256(bytes_of(NULL, 0), digest);
 	json_object_seed(0);
 	sql_warm_up();
+	spill_warm_up();
 	warm_up_sorting();
 	struct spawn_hello hello = {.magic = SPAWN_MAGIC, .reached = sandbox_enter_spawner(parent, lock_memory)};
 	if (send(kept, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || hello.reached < 0)

@@ -1,12 +1,12 @@
 /*
  * spawner: the process that forks workers, and how the daemon talks to it. For worker.c only.
  *
- * A request is one packet on the control socket with four descriptors: the worker's input, its result, its references,
- * and where its end is told. The input begins with a u32 length and that many bytes of job (JSON); then comes the file;
- * then, for a job that says so, the file again, as long as the worker reads.
- * The references are those of the job, one behind the other and each just as long as the job says. The result is a u32
- * length and that many bytes of JSON; then, for such a job, perhaps a packed list of rows (row_list.h). All integers
- * are the machine's own: both ends are one program.
+ * A request is one packet on the control socket with descriptors: the worker's input, its result, its references,
+ * where its end is told, and of large files a temporary file (dqdl/spill.h). The input begins with a u32 length and
+ * that many bytes of job (JSON); then comes the file; then, for a job that says so, the file again, as long as the
+ * worker reads. The references are those of the job, one behind the other and each just as long as the job says. The
+ * result is a u32 length and that many bytes of JSON; then, for such a job, perhaps a packed list of rows (row_list.h).
+ * All integers are the machine's own: both ends are one program.
  *
  * Files and references have channels of their own because the worker reads them in an order that only it knows: the
  * file's header, however long, then the references, then the file's rows. The daemon gives each what it takes.
@@ -33,10 +33,18 @@ struct spawn_request {
 	uint32_t seconds; /* wall and processor */
 	uint64_t memory_bytes;
 	uint32_t lock_memory;
-	uint32_t helpers; /* threads beside the first one, at most SPAWN_HELPERS_MAX */
+	uint32_t helpers;     /* threads beside the first one, at most SPAWN_HELPERS_MAX */
+	uint64_t spill_bytes; /* the most for its temporary file, whose descriptor is the last; 0: there is none */
 };
 
-enum { SPAWN_FDS = 4, SPAWN_FD_INPUT = 0, SPAWN_FD_RESULT = 1, SPAWN_FD_STATUS = 2, SPAWN_FD_REFERENCES = 3 };
+enum {
+	SPAWN_FD_INPUT = 0,
+	SPAWN_FD_RESULT = 1,
+	SPAWN_FD_STATUS = 2,
+	SPAWN_FD_REFERENCES = 3,
+	SPAWN_FD_SPILL = 4,
+	SPAWN_FDS = 5, /* one fewer without a spill */
+};
 
 enum spawn_end { SPAWN_ENDED = 1, SPAWN_TIMED_OUT = 2, SPAWN_NOT_STARTED = 3 };
 

@@ -22,6 +22,9 @@
 
 #define MEMORY_DEFAULT (512ull << 20)
 #define SECONDS_DEFAULT 60u
+/* The most that a check may put aside on the disk: a count takes 32 bytes. */
+#define SPILL_BYTES (1ull << 30)
+#define SPILL_TIMES 64
 /* The spawner keeps the time; this is for when the spawner itself hangs. */
 #define GRACE_MS 10000
 
@@ -30,16 +33,18 @@ struct Spawner {
 	pid_t pid;
 	struct spawner_options options;
 	char confinement[128];
+	int spill_folder; /* -1: checks have no temporary files */
 	struct lane small, large;
 };
 
 /* ---- starting and stopping ---- */
 
-/* Links of a directory with so many in it: ThreadSanitizer has a thread of its own from the first that is made on. */
+/* Links of a directory with so many in it: ThreadSanitizer has a thread of its own from the first that is made on; and
+ * no thread can be made in a process that was forked while it was there. */
 #ifdef ASSAYFS_SANITIZED_THREADS
-enum { LINKS_OF_ONE_THREAD = 2 + 2 };
+enum { LINKS_OF_ONE_THREAD = 2 + 2, HAS_CREW = 0 };
 #else
-enum { LINKS_OF_ONE_THREAD = 2 + 1 };
+enum { LINKS_OF_ONE_THREAD = 2 + 1, HAS_CREW = 1 };
 #endif
 
 static int check_single_thread(void) {
@@ -102,7 +107,7 @@ int spawner_start(const struct spawner_options *options, Spawner **ret_spawner) 
 	_cleanup_(spawner_stopp) Spawner *s = calloc(1, sizeof *s);
 	if (!s)
 		return fault(ENOMEM, "no memory for the spawner");
-	s->control = -1;
+	s->control = s->spill_folder = -1;
 	s->pid = -1;
 	if (options)
 		s->options = *options;
@@ -135,6 +140,7 @@ void spawner_stop(Spawner *s) {
 	if (!s)
 		return;
 	closep(&s->control);
+	closep(&s->spill_folder);
 	if (s->pid > 0)
 		reap(s->pid);
 	lane_destroy(&s->small);
@@ -149,6 +155,12 @@ const char *spawner_confinement(const Spawner *s) {
 bool spawner_alive(Spawner *s) {
 	struct pollfd fd = {.fd = s->control, .events = POLLIN};
 	return poll(&fd, 1, 0) == 0;
+}
+
+int spawner_spill_into(Spawner *s, const char *folder) {
+	closep(&s->spill_folder);
+	s->spill_folder = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return s->spill_folder < 0 ? fault_errno(errno, "opening %s for temporary files of checks", folder) : 0;
 }
 
 pid_t spawner_pid(const Spawner *s) {
@@ -198,7 +210,8 @@ static void set_limits(const Spawner *s, struct job *job) {
 	        .seconds = seconds > 7 * 24 * 3600 ? 7 * 24 * 3600 : (uint32_t)seconds,
 	        .memory_bytes = memory,
 	        .lock_memory = s->options.lock_memory,
-	        .helpers = crew_useful(size)};
+	        .helpers = HAS_CREW ? crew_useful(size) : 0,
+	        .spill_bytes = 0};
 }
 
 static ssize_t read_file(void *context, void *buffer, size_t size) {
@@ -245,17 +258,31 @@ static int begin_feeds(struct job *job) {
 	return rc < 0 ? rc : feed_begin(&job->references, bytes_of(NULL, 0), reference_queue_input(&job->queue));
 }
 
+/* Of a file that may need one. A check that has none passes and fails as any other, as long as it fits into memory; so
+ * that none can be made is no reason not to begin. */
+static int open_spill(const Spawner *s, struct job *job) {
+	const struct check_job *said = job->request->job;
+	if (s->spill_folder < 0 || !check_job_may_spill(said))
+		return -1;
+	int fd = spill_open_file(s->spill_folder);
+	job->limits.spill_bytes = fd >= 0 ? SPILL_BYTES + SPILL_TIMES * said->size : 0;
+	return fd;
+}
+
 static int send_request(const Spawner *s, const struct job *job, const int fds[static SPAWN_FDS]) {
 	_Alignas(struct cmsghdr) char space[CMSG_SPACE(SPAWN_FDS * sizeof(int))] = {0};
 	struct spawn_request request = job->limits;
+	size_t count = request.spill_bytes ? SPAWN_FDS : SPAWN_FDS - 1;
 	struct iovec part = {.iov_base = &request, .iov_len = sizeof request};
-	struct msghdr message = {
-	        .msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+	struct msghdr message = {.msg_iov = &part,
+	        .msg_iovlen = 1,
+	        .msg_control = space,
+	        .msg_controllen = CMSG_SPACE(count * sizeof(int))};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(SPAWN_FDS * sizeof(int));
-	memcpy(CMSG_DATA(header), fds, SPAWN_FDS * sizeof(int));
+	header->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(header), fds, count * sizeof(int));
 	ssize_t put;
 	do
 		put = sendmsg(s->control, &message, MSG_NOSIGNAL);
@@ -263,9 +290,10 @@ static int send_request(const Spawner *s, const struct job *job, const int fds[s
 	return put < 0 ? -errno : 0;
 }
 
-/* Makes the four channels and hands the worker's ends over. */
+/* Makes the channels and hands the worker's ends over. */
 static int open_channels(const Spawner *s, struct job *job) {
 	_cleanup_(closep) int theirs_input = -1, theirs_references = -1, theirs_result = -1, theirs_status = -1;
+	_cleanup_(closep) int theirs_spill = open_spill(s, job);
 	int result[2], status[2];
 	int rc = feed_open(&job->file, &theirs_input);
 	if (rc == 0)
@@ -284,7 +312,8 @@ static int open_channels(const Spawner *s, struct job *job) {
 	int fds[SPAWN_FDS] = {[SPAWN_FD_INPUT] = theirs_input,
 	        [SPAWN_FD_RESULT] = theirs_result,
 	        [SPAWN_FD_REFERENCES] = theirs_references,
-	        [SPAWN_FD_STATUS] = theirs_status};
+	        [SPAWN_FD_STATUS] = theirs_status,
+	        [SPAWN_FD_SPILL] = theirs_spill};
 	return send_request(s, job, fds);
 }
 

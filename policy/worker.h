@@ -48,6 +48,10 @@ int spawner_start(const struct spawner_options *options, Spawner **ret_spawner);
 void spawner_stop(Spawner *spawner);
 DEFINE_CLEANUP(Spawner, spawner_stop);
 
+/* Lets checks of large files put aside in that folder, in files without a name, what does not fit into their memory;
+ * till then they say that they can't. Before the first check. -errno with words. */
+int spawner_spill_into(Spawner *spawner, const char *folder);
+
 /* What confines the workers here, in words ("user, mount and network namespaces, seccomp, limits"), for status. */
 const char *spawner_confinement(const Spawner *spawner);
 

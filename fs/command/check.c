@@ -7,6 +7,7 @@
 #include "policy/crew.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,17 @@ static int run_checks(const struct policy_dataset *dataset, const struct check_j
 	return rc;
 }
 
+/* In the user's own folder for such files; where none can be made, what does not fit into memory is an error then. */
+static int open_spill(const struct check_job *job, const Input *input, int *ret_fd, Spill **ret_spill) {
+	const char *folder = getenv("TMPDIR");
+	_cleanup_(closep) int at = -1;
+	bool is_small = input_is_lasting(input) && !check_job_may_spill(job);
+	if (is_small || (at = open(folder && folder[0] ? folder : "/var/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+	        (*ret_fd = spill_open_file(at)) < 0)
+		return 0;
+	return spill_new(*ret_fd, ret_spill);
+}
+
 static int check_opened(
         const struct check_subject *subject, const char *file, const struct policy_dataset *dataset, Input *input) {
 	const struct invocation *call = subject->call;
@@ -58,6 +70,8 @@ static int check_opened(
 	_cleanup_(rows_file_closep) RowsFile *rows = NULL;
 	_cleanup_(check_references_closep) CheckReferences *references = NULL;
 	_cleanup_(crew_freep) Crew *crew = NULL;
+	_cleanup_(closep) int spill_fd = -1;
+	_cleanup_(spill_freep) Spill *spill = NULL;
 	_cleanup_(history_file_freep) HistoryFile *history = NULL;
 	const char *slash = strrchr(file, '/');
 	struct check_job job = check_job_for(dataset, slash ? slash + 1 : file, input_size(input), when_now());
@@ -68,11 +82,14 @@ static int check_opened(
 		rc = check_references_open(subject, dataset, &references);
 	if (rc == 0)
 		rc = crew_new(crew_useful(input_size(input)), &crew);
+	if (rc == 0)
+		rc = open_spill(&job, input, &spill_fd, &spill);
 	if (rc < 0)
 		return cannot_check(call, rc, file);
 	check_references_ask(references, &job);
 	job.mtime_s = input_mtime(input);
 	job.crew = crew;
+	job.spill = spill;
 	job.rows = rows ? rows_file_asks(rows) : NULL;
 	rc = run_checks(dataset, &job, input, &result);
 	if (rc < 0)

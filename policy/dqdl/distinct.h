@@ -4,12 +4,15 @@
  *     slot:  | 128-bit keyed hash of the value | count |      24 bytes; open addressing, at most 3/4 full
  *
  * The hash is SipHash-2-4-128 under a key of this run, so no file can be made to collide, and two values are taken for
- * one with probability 2^-64 only after 2^32 values. The table starts small and doubles; all tables of a run share one
- * budget of memory, and one that would exceed it stops counting. Two tables may be used by two threads at once.
+ * one with probability 2^-64 only after 2^32 values. The table starts small and doubles, within a budget of memory that
+ * tables may share. One that would exceed it stops counting; or, if it has a spill, puts its counts there (spilled.h)
+ * and begins anew, and the counts are brought together at the end, share by share. Two tables may be used by two
+ * threads at once.
  */
 #pragma once
 
 #include "crypto/base/cleanup.h"
+#include "policy/dqdl/spill.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,24 +27,41 @@ struct distinct_budget {
 
 typedef struct Distinct Distinct;
 
-/* `budget` must outlive it. NULL when memory is short. */
-Distinct *distinct_new(const uint8_t key[static DISTINCT_KEY_BYTES], struct distinct_budget *budget);
+/* `budget` must outlive it, and so must `spill`, which may be NULL. NULL when memory is short. */
+Distinct *distinct_new(const uint8_t key[static DISTINCT_KEY_BYTES], struct distinct_budget *budget, Spill *spill);
 void distinct_free(Distinct *distinct);
 DEFINE_CLEANUP(Distinct, distinct_free);
 
-/* Counts a value once more; *ret_count is how often it has occurred now. -ENOSPC over the budget, -ENOMEM. */
-int distinct_add(Distinct *distinct, const void *value, size_t size, uint64_t *ret_count);
+/* Counts a value once more; *ret_count is how often it has occurred now, as far as that is in memory: after a spill a
+ * value that occurred before may be 1 again. `line` is where it stands. -ENOSPC over the budget, -ENOMEM; what the
+ * spill says, with words. */
+int distinct_add(Distinct *distinct, const void *value, size_t size, uint64_t line, uint64_t *ret_count);
 
-/* How often a value has occurred. */
-uint64_t distinct_count(const Distinct *distinct, const void *value, size_t size);
+/* Has the value occurred? Of one that has no spill. */
+bool distinct_has(const Distinct *distinct, const void *value, size_t size);
 
-struct distinct_summary {
+/* How often a value has occurred. After a spill, of one that has occurred, and not before distinct_total(). -E2BIG with
+ * words: so many values occurred more than once that it can't be told any more. */
+int distinct_count(const Distinct *distinct, const void *value, size_t size, uint64_t *ret_count);
+
+/* What all counts come to. */
+struct distinct_totals {
 	uint64_t total;      /* of all counts */
 	uint64_t values;     /* different ones */
 	uint64_t once;       /* values that occur once */
 	uint64_t duplicated; /* occurrences of values that occur more than once */
-	double entropy;      /* natural logarithm, over `total` + `others` */
+	long double logs;    /* the sum of c ln c over all counts c */
 };
 
-/* `others`: occurrences of one more value that was counted elsewhere (0: none); it is part of the summary. */
-struct distinct_summary distinct_summarize(const Distinct *distinct, uint64_t others);
+/* Told, in no order, the lines on which a value came again that seemed to be new when it was counted. */
+typedef void distinct_again(void *context, uint64_t line);
+
+/* Brings all together; nothing can be counted afterwards. -ENOSPC: a share does not fit into the budget; -ENOMEM; the
+ * spill's errors. */
+int distinct_total(Distinct *distinct, distinct_again *again, void *context, struct distinct_totals *ret_totals);
+
+/* One more value that was counted elsewhere, so often. */
+void distinct_totals_add(struct distinct_totals *totals, uint64_t count);
+
+/* The entropy of the values' distribution, natural logarithm; there must be one. */
+double distinct_entropy(const struct distinct_totals *totals);

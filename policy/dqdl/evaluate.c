@@ -260,6 +260,7 @@ int dqdl_evaluator_header(DqdlEvaluator *evaluator, const struct table_cell *nam
 	for (size_t i = 0; i < evaluator->check_count && rc == 0; i++)
 		if (!evaluator->checks[i].settled && evaluator->checks[i].kind->row)
 			evaluator->fed[evaluator->fed_count++] = &evaluator->checks[i];
+	tuples_share_memory(evaluator);
 	const struct keep *keep = &evaluator->keep;
 	evaluator->has_sql = keep->sql || keep->fault || evaluator->custom_sql || evaluator->filter_count > 1;
 	return rc;
@@ -332,7 +333,7 @@ static int finish_check(DqdlEvaluator *evaluator, struct check *check) {
 
 int dqdl_evaluator_finish(DqdlEvaluator *evaluator) {
 	int begun = custom_sql_begin(evaluator);
-	if (begun < 0)
+	if (begun < 0 || (begun = tuples_total(evaluator)) < 0)
 		return begun;
 	for (size_t i = 0; i < evaluator->check_count; i++) {
 		int rc = finish_check(evaluator, &evaluator->checks[i]);

@@ -34,6 +34,7 @@
 #include "crypto/base/cleanup.h"
 #include "policy/dqdl/dqdl.h"
 #include "policy/dqdl/files.h"
+#include "policy/dqdl/spill.h"
 #include "policy/dqdl/value.h"
 #include "policy/table/rows.h"
 
@@ -95,7 +96,9 @@ struct dqdl_outcome {
 struct dqdl_options {
 	struct dqdl_nulls nulls;
 	int64_t now;         /* seconds since 1970 UTC: what now() means */
-	size_t memory_bytes; /* for counting different values; 0: DQDL_MEMORY_BYTES */
+	size_t memory_bytes; /* for what rules keep of tables; 0: DQDL_MEMORY_BYTES */
+	Spill *spill;        /* where counts of different values go that do not fit into memory; NULL: they must fit */
+	size_t count_bytes;  /* with a spill: for those counts in memory, shared out among the columns */
 	bool knows_history;  /* `series` has all that dqdl_wanted_history() asks for, also what has no values yet */
 	const struct dqdl_series *series;
 	size_t series_count;

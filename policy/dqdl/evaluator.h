@@ -65,12 +65,16 @@ struct tuple {
 	size_t column_count;
 	const struct filter *filter;
 	Distinct *distinct;
-	uint64_t nulls;   /* rows where all columns are NULL */
-	uint64_t empties; /* rows where all are NULL or empty, and empty may mean NULL */
-	bool stopped;     /* over the memory's limit */
-	uint64_t last;    /* how often the last row's value has occurred */
+	uint64_t nulls;                /* rows where all columns are NULL */
+	uint64_t empties;              /* rows where all are NULL or empty, and empty may mean NULL */
+	struct distinct_budget budget; /* its share, where it may spill */
+	bool is_totalled;
+	char *why;                     /* it can't be counted any longer; NULL: it can */
+	struct distinct_totals totals; /* in the end, without the empties */
+	uint64_t last;                 /* how often the value of the row last judged occurs */
 	enum cell_presence last_presence;
-	struct first_lines repeats; /* lines where a value came again */
+	struct first_lines repeats; /* lines where a value came again, ascending */
+	struct first_lines late;    /* and those that turned out to be such in the end, ascending */
 	struct room room;           /* for a value of several columns */
 };
 
@@ -277,7 +281,8 @@ int room_for(struct room *room, size_t size);
 int tuple_for(DqdlEvaluator *evaluator, struct check *check);
 void tuple_free(struct tuple *tuple);
 
-/* Counts the row's value (which has occurred `last` times then), or looks up how often it occurs in the whole table. */
+/* Counts the row's value, or looks up how often it occurs in the whole table: -E2BIG with words when that is not known.
+ */
 int tuple_feed(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_cell *cells, uint64_t line);
 int tuple_judge(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_cell *cells);
 
@@ -287,10 +292,15 @@ bool tuple_is_repeated(const DqdlEvaluator *evaluator, const struct tuple *tuple
 /* reference.c; NULL is allowed */
 void reference_free(struct reference *table);
 /* What is known of the values in the end; *ret_nulls: rows that are NULL. */
-struct distinct_summary tuple_summary(const DqdlEvaluator *evaluator, const struct tuple *tuple, uint64_t *ret_nulls);
+struct distinct_totals tuple_totals(const DqdlEvaluator *evaluator, const struct tuple *tuple, uint64_t *ret_nulls);
+
+/* Shares the memory out among the tuples, when all are known; and brings each one's counts together, when all rows were
+ * fed. -ENOMEM. */
+void tuples_share_memory(DqdlEvaluator *evaluator);
+int tuples_total(DqdlEvaluator *evaluator);
 
 /* Settles a check that counts values and can't any longer; false: it can. */
-bool tuple_settle_stopped(const DqdlEvaluator *evaluator, struct check *check, int *ret_rc);
+bool tuple_settle_stopped(struct check *check, int *ret_rc);
 
 /* kind_numbers.c: what the numbers of a column come to. Start with {0}. */
 struct numbers {

@@ -23,7 +23,7 @@ int key_set_init(struct key_set *set, size_t count, size_t key_count) {
 }
 
 int key_set_start(DqdlEvaluator *evaluator, struct key_set *set) {
-	set->distinct = distinct_new(evaluator->key, &evaluator->budget);
+	set->distinct = distinct_new(evaluator->key, &evaluator->budget, NULL);
 	return set->distinct ? 0 : evaluator_out_of_memory();
 }
 
@@ -133,7 +133,7 @@ static void see_kinds(const DqdlEvaluator *evaluator, struct key_set *set, const
 
 static int add_tuple(struct key_set *set, struct table_cell tuple) {
 	uint64_t times;
-	int rc = distinct_add(set->distinct, tuple.data, tuple.size, &times);
+	int rc = distinct_add(set->distinct, tuple.data, tuple.size, 0, &times);
 	set->stopped = rc == -ENOSPC;
 	return rc == 0 || set->stopped ? 0 : evaluator_out_of_memory();
 }
@@ -189,12 +189,10 @@ int key_set_find(const DqdlEvaluator *evaluator, struct key_set *set, const stru
 	int rc = write_tuple(evaluator, &set->room, set->ours, set->count, set->numeric, cells, &tuple, &odd);
 	if (rc < 0)
 		return rc;
-	uint64_t times = distinct_count(set->distinct, tuple.data, tuple.size);
-	if (times == 0 && set->has_odd) {
-		rc = mark_tuple(set, &tuple);
-		times = rc == 0 ? distinct_count(set->distinct, tuple.data, tuple.size) : 0;
-	}
-	if (times > 0)
+	bool found = distinct_has(set->distinct, tuple.data, tuple.size);
+	if (!found && set->has_odd && (rc = mark_tuple(set, &tuple)) == 0)
+		found = distinct_has(set->distinct, tuple.data, tuple.size);
+	if (found)
 		*ret_match = match;
 	return rc;
 }
@@ -208,7 +206,7 @@ int key_set_count_key(const DqdlEvaluator *evaluator, struct key_set *set, bool 
 	        cells, &tuple, &odd);
 	if (rc < 0)
 		return rc;
-	rc = distinct_add(keys, tuple.data, tuple.size, &times);
+	rc = distinct_add(keys, tuple.data, tuple.size, 0, &times);
 	*ret_again = rc == 0 && times > 1;
 	return rc < 0 && rc != -ENOSPC ? evaluator_out_of_memory() : rc;
 }

@@ -106,8 +106,8 @@ static int read_match(DqdlEvaluator *evaluator, struct check *check) {
 	struct match *match = check->own;
 	const struct dqdl_rule *rule = check->rule;
 	match->alias = strdup(rule->parameters[0].value);
-	match->ours = distinct_new(evaluator->key, &evaluator->budget);
-	match->theirs = distinct_new(evaluator->key, &evaluator->budget);
+	match->ours = distinct_new(evaluator->key, &evaluator->budget, NULL);
+	match->theirs = distinct_new(evaluator->key, &evaluator->budget, NULL);
 	if (!match->alias || !match->ours || !match->theirs)
 		return evaluator_out_of_memory();
 	int rc = column_pairs_read(text_cell(rule->parameters[1].value), &match->pairs);

@@ -191,7 +191,7 @@ static int start_rows(DqdlEvaluator *evaluator, struct check *check, struct own 
 		return rc;
 	if (sql_text_shape(statement_of(check)) == SQL_SHAPE_ROWS && reads_its_columns_alone(sql, own))
 		return ask_each_row(sql, check, own);
-	own->answers = distinct_new(evaluator->key, &evaluator->budget);
+	own->answers = distinct_new(evaluator->key, &evaluator->budget, NULL);
 	for (size_t i = 0; i < own->column_count; i++)
 		sql_table_keep(sql->whole.store, sql->whole.table, own->columns[i]);
 	return own->answers ? 0 : evaluator_out_of_memory();
@@ -507,7 +507,7 @@ static int feed(DqdlEvaluator *evaluator, struct check *check, const struct tabl
 		int rc = write_tuple(sql, values, own->column_count);
 		if (rc < 0)
 			return rc;
-		conforms = distinct_count(own->answers, sql->tuple, sql->tuple_size) > 0;
+		conforms = distinct_has(own->answers, sql->tuple, sql->tuple_size);
 	}
 	check->row = conforms ? DQDL_ROW_PASSED : DQDL_ROW_FAILED;
 	if (!conforms && line)
@@ -526,14 +526,14 @@ static int add_answer(void *arg, uint64_t line, const struct sql_value *values, 
 	uint64_t times;
 	(void)line;
 	int rc = write_tuple(looking->sql, values, count);
-	return rc < 0 ? rc : distinct_add(own->answers, looking->sql->tuple, looking->sql->tuple_size, &times);
+	return rc < 0 ? rc : distinct_add(own->answers, looking->sql->tuple, looking->sql->tuple_size, 0, &times);
 }
 
 static int look_up_row(void *arg, uint64_t line, const struct sql_value *values, size_t count) {
 	const struct looking *looking = arg;
 	const struct own *own = looking->check->own;
 	int rc = write_tuple(looking->sql, values, count);
-	if (rc == 0 && distinct_count(own->answers, looking->sql->tuple, looking->sql->tuple_size) == 0)
+	if (rc == 0 && !distinct_has(own->answers, looking->sql->tuple, looking->sql->tuple_size))
 		first_lines_add(&looking->check->failing, line);
 	return rc;
 }

@@ -90,13 +90,13 @@ static int add_metrics(struct check *check, const struct dqdl_metric *metrics, s
 
 static int add_shares(const DqdlEvaluator *evaluator, struct check *check) {
 	uint64_t rows = check->filter->rows, nulls = 0;
-	struct distinct_summary values = tuple_summary(evaluator, check->tuple, &nulls);
+	struct distinct_totals values = tuple_totals(evaluator, check->tuple, &nulls);
 	const struct dqdl_metric metrics[] = {
 	        {"Completeness", (double)(rows - nulls) / (double)rows},
 	        {"DistinctValuesCount", (double)(values.values + (nulls > 0))},
 	        {"Uniqueness", (double)values.once / (double)values.total},
 	        {"UniqueValueRatio", (double)values.once / (double)values.values},
-	        {"Entropy", values.entropy},
+	        {"Entropy", values.total > 0 ? distinct_entropy(&values) : 0},
 	};
 	if (rows == 0)
 		return 0;
@@ -118,7 +118,7 @@ static int add_numbers(struct check *check) {
 
 static int finish_all(DqdlEvaluator *evaluator, struct check *check) {
 	int rc = 0;
-	if (tuple_settle_stopped(evaluator, check, &rc))
+	if (tuple_settle_stopped(check, &rc))
 		return rc;
 	if ((rc = check_add_named_metric(check, "Dataset.*.RowCount", (double)check->filter->rows)) < 0 ||
 	        (rc = check_add_named_metric(check, "Dataset.*.ColumnCount", (double)evaluator->column_count)) < 0 ||

@@ -71,7 +71,7 @@ int dqdl_profile_new(
 		int rc = name_column(profile, i, names);
 		if (rc < 0)
 			return rc;
-		profile->columns[i].distinct = distinct_new(key, &profile->budget);
+		profile->columns[i].distinct = distinct_new(key, &profile->budget, NULL);
 		if (!profile->columns[i].distinct)
 			return out_of_memory();
 	}
@@ -121,7 +121,7 @@ static int see_vocabulary(struct profile_column *column, struct table_cell cell)
 
 static int see_distinct(struct profile_column *column, struct table_cell cell) {
 	uint64_t count = 0;
-	int rc = distinct_add(column->distinct, cell.data, cell.size, &count);
+	int rc = distinct_add(column->distinct, cell.data, cell.size, 0, &count);
 	if (rc == -ENOMEM)
 		return out_of_memory();
 	if (rc < 0 || count > 1) {

@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 int tuple_for(DqdlEvaluator *evaluator, struct check *check) {
@@ -23,12 +24,14 @@ int tuple_for(DqdlEvaluator *evaluator, struct check *check) {
 	tuple->filter = check->filter;
 	evaluator->tuples[evaluator->tuple_count++] = tuple;
 	check->tuple = tuple;
-	tuple->distinct = distinct_new(evaluator->key, &evaluator->budget);
+	Spill *spill = evaluator->options.spill;
+	tuple->distinct = distinct_new(evaluator->key, spill ? &tuple->budget : &evaluator->budget, spill);
 	return tuple->distinct ? 0 : evaluator_out_of_memory();
 }
 
 void tuple_free(struct tuple *tuple) {
 	distinct_free(tuple->distinct);
+	free(tuple->why);
 	free(tuple->room.bytes);
 	free(tuple);
 }
@@ -78,29 +81,43 @@ static int tuple_value(const DqdlEvaluator *evaluator, struct tuple *tuple, cons
 	return 0;
 }
 
+/* What can't be counted any longer is said once; -ENOMEM stays. */
+static int stop(const DqdlEvaluator *evaluator, struct tuple *tuple, int rc) {
+	int size = 0;
+	if (rc == -ENOMEM)
+		return evaluator_out_of_memory();
+	if (rc == -ENOSPC && !evaluator->options.spill)
+		size = asprintf(&tuple->why,
+		        "too many different values: counting them needs more than the limit of %zu bytes of memory",
+		        evaluator->budget.limit);
+	else if (rc == -ENOSPC && tuple->is_totalled)
+		size = asprintf(&tuple->why,
+		        "too many different values to bring their counts together in %zu bytes of memory",
+		        tuple->budget.limit);
+	else if (rc < 0)
+		size = asprintf(&tuple->why, "there are many different values, and their counts can't be kept: %s",
+		        fault_message());
+	tuple->why = size < 0 ? NULL : tuple->why;
+	return size < 0 ? evaluator_out_of_memory() : 0;
+}
+
 int tuple_feed(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_cell *cells, uint64_t line) {
 	struct table_cell value;
-	if (tuple->stopped)
+	uint64_t times = 0;
+	if (tuple->why)
 		return 0;
-	int rc = tuple_value(evaluator, tuple, cells, &value, &tuple->last_presence);
+	enum cell_presence presence;
+	int rc = tuple_value(evaluator, tuple, cells, &value, &presence);
 	if (rc < 0)
 		return rc;
-	if (tuple->last_presence == CELL_NULL) {
-		tuple->nulls++;
+	tuple->nulls += presence == CELL_NULL;
+	tuple->empties += presence == CELL_EMPTY;
+	if (presence != CELL_VALUE)
 		return 0;
-	}
-	if (tuple->last_presence == CELL_EMPTY) {
-		tuple->last = ++tuple->empties;
-		return 0;
-	}
-	rc = distinct_add(tuple->distinct, value.data, value.size, &tuple->last);
-	if (rc == -ENOSPC) {
-		tuple->stopped = true;
-		return 0;
-	}
-	if (rc == 0 && tuple->last > 1)
+	rc = distinct_add(tuple->distinct, value.data, value.size, line, &times);
+	if (times > 1)
 		first_lines_add(&tuple->repeats, line);
-	return rc < 0 ? evaluator_out_of_memory() : 0;
+	return stop(evaluator, tuple, rc);
 }
 
 /* NULLs, however many, repeat nothing. */
@@ -111,8 +128,8 @@ int tuple_judge(DqdlEvaluator *evaluator, struct tuple *tuple, const struct tabl
 		return rc;
 	tuple->last = 0;
 	if (tuple->last_presence == CELL_VALUE)
-		tuple->last = distinct_count(tuple->distinct, value.data, value.size);
-	else if (tuple->last_presence == CELL_EMPTY && !empty_is_null(evaluator, tuple->columns, tuple->column_count))
+		return tuple->why ? 0 : distinct_count(tuple->distinct, value.data, value.size, &tuple->last);
+	if (tuple->last_presence == CELL_EMPTY && !empty_is_null(evaluator, tuple->columns, tuple->column_count))
 		tuple->last = tuple->empties;
 	return 0;
 }
@@ -123,16 +140,48 @@ bool tuple_is_repeated(const DqdlEvaluator *evaluator, const struct tuple *tuple
 	return tuple->last_presence == CELL_VALUE || !empty_is_null(evaluator, tuple->columns, tuple->column_count);
 }
 
-struct distinct_summary tuple_summary(const DqdlEvaluator *evaluator, const struct tuple *tuple, uint64_t *ret_nulls) {
-	bool null = tuple->empties && empty_is_null(evaluator, tuple->columns, tuple->column_count);
-	*ret_nulls = tuple->nulls + (null ? tuple->empties : 0);
-	return distinct_summarize(tuple->distinct, null ? 0 : tuple->empties);
+/* ---- when all rows were fed ---- */
+
+void tuples_share_memory(DqdlEvaluator *evaluator) {
+	for (size_t i = 0; i < evaluator->tuple_count; i++)
+		evaluator->tuples[i]->budget.limit = evaluator->options.count_bytes / evaluator->tuple_count;
 }
 
-bool tuple_settle_stopped(const DqdlEvaluator *evaluator, struct check *check, int *ret_rc) {
-	if (check->tuple->stopped)
-		*ret_rc = check_settle(check, DQDL_ERROR,
-		        "too many different values: counting them needs more than the limit of %zu bytes of memory",
-		        evaluator->budget.limit);
-	return check->tuple->stopped;
+/* Keeps the least lines, ascending. */
+static void note_late(void *context, uint64_t line) {
+	struct first_lines *late = context;
+	size_t held = late->count < DQDL_FAILING_LINES ? (size_t)late->count : DQDL_FAILING_LINES;
+	late->count++;
+	if (held == DQDL_FAILING_LINES && late->lines[held - 1] < line)
+		return;
+	size_t at = held < DQDL_FAILING_LINES ? held : held - 1;
+	for (; at > 0 && late->lines[at - 1] > line; at--)
+		late->lines[at] = late->lines[at - 1];
+	late->lines[at] = line;
+}
+
+int tuples_total(DqdlEvaluator *evaluator) {
+	int rc = 0;
+	for (size_t i = 0; i < evaluator->tuple_count && rc == 0; i++) {
+		struct tuple *tuple = evaluator->tuples[i];
+		if (tuple->why)
+			continue;
+		tuple->is_totalled = true;
+		rc = stop(evaluator, tuple, distinct_total(tuple->distinct, note_late, &tuple->late, &tuple->totals));
+	}
+	return rc;
+}
+
+struct distinct_totals tuple_totals(const DqdlEvaluator *evaluator, const struct tuple *tuple, uint64_t *ret_nulls) {
+	bool null = tuple->empties && empty_is_null(evaluator, tuple->columns, tuple->column_count);
+	struct distinct_totals totals = tuple->totals;
+	*ret_nulls = tuple->nulls + (null ? tuple->empties : 0);
+	distinct_totals_add(&totals, null ? 0 : tuple->empties);
+	return totals;
+}
+
+bool tuple_settle_stopped(struct check *check, int *ret_rc) {
+	if (check->tuple->why)
+		*ret_rc = check_settle(check, DQDL_ERROR, "%s", check->tuple->why);
+	return check->tuple->why != NULL;
 }

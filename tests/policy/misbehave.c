@@ -114,6 +114,23 @@ static int work_as_crew(
 	return rc < 0 ? rc : pass(input, result);
 }
 
+/* Puts blocks aside and takes them back. */
+static int put_aside(const struct check_job *job, struct check_input *input, struct check_result *result) {
+	uint8_t block[SPILL_BLOCK_BYTES], back[SPILL_BLOCK_BYTES];
+	uint64_t number;
+	if (!job->spill)
+		return check_result_say(result, OUTCOME_ERROR, "there is no spill");
+	for (int i = 0; i < 300; i++) {
+		memset(block, i, sizeof block);
+		int rc = spill_put(job->spill, block, &number);
+		if (rc < 0 || (rc = spill_get(job->spill, number, back)) < 0)
+			return rc;
+		if (memcmp(block, back, sizeof block) != 0)
+			return fault(EIO, "block %d is another", i);
+	}
+	return pass(input, result);
+}
+
 int misbehave(const struct check_job *job, struct check_input *input, struct check_result *result) {
 	const char *what = (const char *)job->rules.data;
 	if (strcmp(what, "open") == 0)
@@ -153,6 +170,10 @@ int misbehave(const struct check_job *job, struct check_input *input, struct che
 		return read_references(job, input, result);
 	else if (strcmp(what, "crew") == 0 || strcmp(what, "crew opens") == 0)
 		return work_as_crew(job, input, result, what[4] != 0);
+	else if (strcmp(what, "spill") == 0)
+		return put_aside(job, input, result);
+	else if (strcmp(what, "write elsewhere") == 0)
+		(void)pwrite(1, "x", 1, 0);
 	else if (strcmp(what, "stop early") == 0)
 		return check_result_say(result, OUTCOME_FAILED, "stopped at the first byte");
 	else

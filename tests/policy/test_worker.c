@@ -6,6 +6,7 @@
 #include "tests/policy/pieces.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -105,6 +106,9 @@ static void a_large_file_has_two_threads_in_one_cage(void **state) {
 	(void)state;
 	enum { LARGE = 3000000 };
 	struct check_outcome outcome = {0};
+#ifdef ASSAYFS_SANITIZED_THREADS /* where a worker can make no thread */
+	skip();
+#endif
 	if (crew_useful(LARGE) == 0)
 		skip();
 	Spawner *s = start();
@@ -118,6 +122,30 @@ static void a_large_file_has_two_threads_in_one_cage(void **state) {
 	check_result_free(outcome.result);
 	expect_error(s, "crew", "there is no crew"); /* a small one */
 	spawner_stop(s);
+}
+
+/* What of a large file does not fit into memory goes into a file that only the worker has, and only there. */
+static void a_large_file_has_a_place_to_put_things_aside(void **state) {
+	(void)state;
+	enum { LARGE = 2000000 };
+	char folder[] = "/tmp/assayfs-test-worker-XXXXXX";
+	struct check_outcome outcome = {0};
+	Spawner *s = start();
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(ask(s, "spill", LARGE, 0, &outcome), 0);
+	assert_string_equal(outcome.result->reason, "there is no spill");
+	check_result_free(outcome.result);
+	assert_int_equal(spawner_spill_into(s, folder), 0);
+	assert_int_equal(ask(s, "spill", LARGE, 0, &outcome), 0);
+	if (outcome.result->outcome != OUTCOME_PASSED)
+		fail_msg("%s", outcome.result->reason);
+	check_result_free(outcome.result);
+	assert_int_equal(ask(s, "write elsewhere", LARGE, 0, &outcome), 0);
+	assert_non_null(strstr(outcome.result->reason, "may not do"));
+	check_result_free(outcome.result);
+	expect_error(s, "spill", "there is no spill"); /* a small one */
+	spawner_stop(s);
+	assert_int_equal(rmdir(folder), 0);
 }
 
 static void memory_can_not_be_made_to_run(void **state) {
@@ -242,6 +270,7 @@ int main(void) {
 	        cmocka_unit_test(a_worker_that_dies_needs_no_references),
 	        cmocka_unit_test(forbidden_system_calls_end_the_worker),
 	        cmocka_unit_test(a_large_file_has_two_threads_in_one_cage),
+	        cmocka_unit_test(a_large_file_has_a_place_to_put_things_aside),
 	        cmocka_unit_test(memory_can_not_be_made_to_run),
 	        cmocka_unit_test(a_worker_that_does_not_end_is_ended),
 	        cmocka_unit_test(a_worker_that_eats_memory_is_ended),
