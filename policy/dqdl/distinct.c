@@ -152,22 +152,31 @@ static int make_room(Distinct *distinct) {
 
 /* ---- counting ---- */
 
-int distinct_add(Distinct *distinct, const void *value, size_t size, uint64_t line, uint64_t *ret_count) {
-	uint64_t hash[2];
+struct distinct_hash distinct_look(const Distinct *distinct, const void *value, size_t size) {
+	struct distinct_hash hash;
+	hash_value(distinct, value, size, hash.words);
+	if (distinct->capacity > 0)
+		__builtin_prefetch(&distinct->slots[hash.words[0] & (distinct->capacity - 1)], 1);
+	return hash;
+}
+
+int distinct_add_looked(Distinct *distinct, struct distinct_hash hash, uint64_t line, uint64_t *ret_count) {
 	int rc = make_room(distinct);
 	if (rc < 0)
 		return rc;
-	hash_value(distinct, value, size, hash);
-	struct slot *slot = find(distinct, hash);
+	struct slot *slot = find(distinct, hash.words);
 	if (slot->count == 0) {
-		slot->hash[0] = hash[0];
-		slot->hash[1] = hash[1];
+		memcpy(slot->hash, hash.words, sizeof slot->hash);
 		distinct->used++;
 		if (distinct->lines)
 			distinct->lines[slot - distinct->slots] = line;
 	}
 	*ret_count = ++slot->count;
 	return 0;
+}
+
+int distinct_add(Distinct *distinct, const void *value, size_t size, uint64_t line, uint64_t *ret_count) {
+	return distinct_add_looked(distinct, distinct_look(distinct, value, size), line, ret_count);
 }
 
 bool distinct_has(const Distinct *distinct, const void *value, size_t size) {

@@ -37,6 +37,13 @@ DEFINE_CLEANUP(Distinct, distinct_free);
  * spill says, with words. */
 int distinct_add(Distinct *distinct, const void *value, size_t size, uint64_t line, uint64_t *ret_count);
 
+/* The same in two steps, so that the places of many values are fetched at once: most lie in no cache. */
+struct distinct_hash {
+	uint64_t words[2];
+};
+struct distinct_hash distinct_look(const Distinct *distinct, const void *value, size_t size);
+int distinct_add_looked(Distinct *distinct, struct distinct_hash hash, uint64_t line, uint64_t *ret_count);
+
 /* Has the value occurred? Of one that has no spill. */
 bool distinct_has(const Distinct *distinct, const void *value, size_t size);
 

@@ -281,9 +281,9 @@ int room_for(struct room *room, size_t size);
 int tuple_for(DqdlEvaluator *evaluator, struct check *check);
 void tuple_free(struct tuple *tuple);
 
-/* Counts the row's value, or looks up how often it occurs in the whole table: -E2BIG with words when that is not known.
- */
-int tuple_feed(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_cell *cells, uint64_t line);
+/* Counts the values of rows; or looks up how often a row's occurs in the whole table: -E2BIG with words when that is
+ * not known. */
+int tuple_feed(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_rows *rows);
 int tuple_judge(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_cell *cells);
 
 /* Has the last row's value occurred more than once, as far as is known? */

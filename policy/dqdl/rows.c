@@ -43,7 +43,9 @@ static int ask_sql(DqdlEvaluator *evaluator, const struct table_cell *cells, uin
 }
 
 /* Those that look at all rows are counted with the lot. */
-static int feed_row(DqdlEvaluator *evaluator, const struct table_cell *cells, uint64_t line) {
+static int feed_row(DqdlEvaluator *evaluator, const struct table_rows *one) {
+	const struct table_cell *cells = one->cells;
+	uint64_t line = one->lines[0];
 	int rc = ask_sql(evaluator, cells, line);
 	if (rc < 0 || !evaluator->keep.is_kept)
 		return rc;
@@ -51,7 +53,7 @@ static int feed_row(DqdlEvaluator *evaluator, const struct table_cell *cells, ui
 		evaluator->filters[i].rows += evaluator->filters[i].is_in;
 	for (size_t i = 0; i < evaluator->tuple_count && rc == 0; i++)
 		if (evaluator->tuples[i]->filter->is_in)
-			rc = tuple_feed(evaluator, evaluator->tuples[i], cells, line);
+			rc = tuple_feed(evaluator, evaluator->tuples[i], one);
 	for (size_t i = 0; i < evaluator->fed_count && rc == 0; i++) {
 		struct check *check = evaluator->fed[i];
 		if (!check->settled && check->filter->is_in)
@@ -62,19 +64,15 @@ static int feed_row(DqdlEvaluator *evaluator, const struct table_cell *cells, ui
 
 static int feed_row_by_row(DqdlEvaluator *evaluator, const struct table_rows *rows) {
 	int rc = 0;
-	for (size_t i = 0; i < rows->count && rc == 0; i++)
-		rc = feed_row(evaluator, rows_at(rows, i), rows->lines[i]);
+	for (size_t i = 0; i < rows->count && rc == 0; i++) {
+		const struct table_rows one = {
+		        .count = 1, .columns = rows->columns, .cells = rows_at(rows, i), .lines = rows->lines + i};
+		rc = feed_row(evaluator, &one);
+	}
 	return rc;
 }
 
 /* ---- rule by rule ---- */
-
-static int feed_tuple(DqdlEvaluator *evaluator, struct tuple *tuple, const struct table_rows *rows) {
-	int rc = 0;
-	for (size_t i = 0; i < rows->count && rc == 0; i++)
-		rc = tuple_feed(evaluator, tuple, rows_at(rows, i), rows->lines[i]);
-	return rc;
-}
 
 static int feed_check(DqdlEvaluator *evaluator, struct check *check, const struct table_rows *rows) {
 	if (check->kind->rows && rows->text)
@@ -100,7 +98,7 @@ int dqdl_evaluator_part(DqdlEvaluator *evaluator, size_t part, const struct tabl
 	}
 	part--;
 	if (part < evaluator->tuple_count)
-		return feed_tuple(evaluator, evaluator->tuples[part], rows);
+		return tuple_feed(evaluator, evaluator->tuples[part], rows);
 	return feed_check(evaluator, evaluator->fed[part - evaluator->tuple_count], rows);
 }
 
