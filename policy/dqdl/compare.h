@@ -27,3 +27,14 @@ static inline bool dqdl_compare(enum dqdl_operator op, const double *operands, s
 		return found;
 	}
 }
+
+/* How far a number that does not conform is from one that does: from the nearest of the operands, each of which bounds
+ * what conforms or is all that does. NaN is infinitely far. */
+static inline double dqdl_distance(const double *operands, size_t count, double value) {
+	double distance = __builtin_inf();
+	for (size_t i = 0; i < count; i++) {
+		double away = value < operands[i] ? operands[i] - value : value - operands[i];
+		distance = away < distance ? away : distance;
+	}
+	return distance;
+}

@@ -29,6 +29,15 @@ static inline void first_lines_add(struct first_lines *lines, uint64_t line) {
 	lines->count++;
 }
 
+/* Lines whose values are farthest from what a rule wants, the farthest first; of equal ones the first. */
+struct worst_lines {
+	size_t count; /* at most DQDL_FAILING_LINES */
+	struct {
+		double by;
+		uint64_t line;
+	} lines[DQDL_FAILING_LINES];
+};
+
 struct column {
 	bool needed; /* its kind matters to a rule */
 	struct column_kind kind;
@@ -143,6 +152,7 @@ struct check {
 	bool is_reading;              /* it refers to the reference that is read */
 	struct first_lines failing;   /* whatever the column is */
 	struct first_lines undecided; /* that fail if an empty cell is NULL … */
+	struct worst_lines worst;     /* of those that fail, where the rule is about numbers */
 	bool fail_if_text;            /* … or, if this is set, if it is not */
 	double minimum;
 	double maximum;
@@ -241,6 +251,9 @@ void check_count_failing(const DqdlEvaluator *evaluator, struct check *check);
 
 /* Merges two ascending lists into the check's first failing lines. */
 void check_merge_lines(struct check *check, const struct first_lines *a, const struct first_lines *b);
+
+/* Takes a line among the worst if it is one. */
+void worst_lines_add(struct worst_lines *worst, double by, uint64_t line);
 
 /* Takes a number into the check's minimum and maximum. */
 void check_measure(struct check *check, double value);

@@ -4,7 +4,8 @@
  *
  * Tags: uriRegex keeps the files whose path it is found in, then recentFiles the newest so many; matchFileName lets
  * FileUniqueness look at names instead of contents; timeZone (UTC or +hh:mm) says where a date or a time of day is
- * meant. hashAlgorithm may say SHA-256, which is what a vault keeps of its files.
+ * meant. Contents are told apart by SHA-256, which is what a vault keeps of its files; where hashAlgorithm says MD5 or
+ * SHA-1 the question is the same, whether two files are alike, and so is the answer but for files made to collide.
  */
 #include "policy/dqdl/compare.h"
 #include "policy/dqdl/evaluator.h"
@@ -254,13 +255,19 @@ const struct check_kind kind_file_freshness = {.columns = KIND_COLUMNS_NONE, .fi
 
 /* ---- contents ---- */
 
+static bool is_algorithm(const char *word) {
+	static const char *const words[] = {"MD5", "SHA-1", "SHA1", "SHA-256", "SHA256"};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcasecmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Settles a check that can't be decided, as the digest of a file is not known or another one is asked for. */
 static int need_sha256(struct check *check, const struct chosen *chosen) {
 	char algorithm[32];
-	if (tag_text(check, "hashAlgorithm", algorithm, sizeof algorithm) && strcasecmp(algorithm, "SHA-256") != 0 &&
-	        strcasecmp(algorithm, "SHA256") != 0)
-		return check_settle(
-		        check, DQDL_ERROR, "hashAlgorithm %.30s: of a vault's files SHA-256 is known", algorithm);
+	if (tag_text(check, "hashAlgorithm", algorithm, sizeof algorithm) && !is_algorithm(algorithm))
+		return check_settle(check, DQDL_ERROR, "hashAlgorithm %.30s: give MD5, SHA-1 or SHA-256", algorithm);
 	for (size_t i = 0; i < chosen->count; i++)
 		if (!chosen->files[i]->has_sha256)
 			return check_settle(check, DQDL_ERROR,
@@ -330,6 +337,13 @@ static int match_list(DqdlEvaluator *evaluator, struct check *check) {
 	int rc = choose(evaluator, check, 0, &chosen);
 	if (rc == 0 && !check->settled)
 		rc = need_sha256(check, &chosen);
+	char algorithm[32];
+	if (rc == 0 && !check->settled && tag_text(check, "hashAlgorithm", algorithm, sizeof algorithm) &&
+	        !strcasestr(algorithm, "256"))
+		return check_settle(check, DQDL_ERROR,
+		        "digests are held against the SHA-256 of a file, which is what a vault keeps: give those, not "
+		        "%.30s",
+		        algorithm);
 	if (rc < 0 || check->settled)
 		return rc;
 	size_t conforming = 0;

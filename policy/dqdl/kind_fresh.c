@@ -31,16 +31,19 @@ static bool is_fresh(const struct check *check, double hours) {
 static int feed(DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells, uint64_t line) {
 	struct table_cell cell = cells[check->columns[0]];
 	int64_t seconds = 0;
+	double hours = __builtin_nan("");
 	bool fresh = false;
 	if (cell_presence_of(&evaluator->options.nulls, cell) == CELL_VALUE && cell_time(cell, &seconds)) {
-		double hours = round((double)(evaluator->options.now - seconds) / 36.0) / 100.0;
+		hours = round((double)(evaluator->options.now - seconds) / 36.0) / 100.0;
 		fresh = is_fresh(check, hours);
 		if (line)
 			check_measure(check, hours);
 	}
 	check->row = fresh ? DQDL_ROW_PASSED : DQDL_ROW_FAILED;
-	if (!fresh && line)
-		first_lines_add(&check->failing, line);
+	if (fresh || !line)
+		return 0;
+	first_lines_add(&check->failing, line);
+	worst_lines_add(&check->worst, dqdl_distance(check->own, check->rule->condition.operand_count, hours), line);
 	return 0;
 }
 

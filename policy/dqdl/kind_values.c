@@ -32,16 +32,20 @@ static int start(DqdlEvaluator *evaluator, struct check *check) {
 	return 0;
 }
 
-/* A cell's verdict for the check; `line` 0: for the row alone. */
-static int take_verdict(DqdlEvaluator *evaluator, struct check *check, enum predicate_verdict verdict, uint64_t line) {
+/* A cell's verdict for the check, and the number that it is (NaN: none); `line` 0: for the row alone. */
+static int take_verdict(
+        DqdlEvaluator *evaluator, struct check *check, enum predicate_verdict verdict, double number, uint64_t line) {
 	switch (verdict) {
 	case PREDICATE_PASS:
 		check->row = DQDL_ROW_PASSED;
 		return 0;
 	case PREDICATE_FAIL:
 		check->row = DQDL_ROW_FAILED;
-		if (line)
-			first_lines_add(&check->failing, line);
+		if (!line)
+			return 0;
+		first_lines_add(&check->failing, line);
+		if (predicate_finds_numbers(check->predicate))
+			worst_lines_add(&check->worst, predicate_misses_by(check->predicate, number), line);
 		return 0;
 	case PREDICATE_PASS_IF_NULL:
 	case PREDICATE_FAIL_IF_NULL:
@@ -71,7 +75,7 @@ static int feed(DqdlEvaluator *evaluator, struct check *check, const struct tabl
 	enum predicate_verdict verdict = predicate_test(check->predicate, cell, presence, &number);
 	if (line && number == number)
 		check_measure(check, number);
-	return take_verdict(evaluator, check, verdict, line);
+	return take_verdict(evaluator, check, verdict, number, line);
 }
 
 enum { LOT = 256 };
@@ -93,7 +97,7 @@ static void measure(struct check *check, const double *numbers, size_t count) {
 
 /* Most pass, so eight are looked at at once. */
 static int take_verdicts(DqdlEvaluator *evaluator, struct check *check, const uint8_t verdicts[static LOT],
-        const uint64_t *lines, size_t count) {
+        const double numbers[static LOT], const uint64_t *lines, size_t count) {
 	int rc = 0;
 	for (size_t i = 0; i < count && rc == 0 && !check->settled; i++) {
 		uint64_t eight;
@@ -101,7 +105,7 @@ static int take_verdicts(DqdlEvaluator *evaluator, struct check *check, const ui
 		if (eight == 0 && i % 8 == 0)
 			i += 7;
 		else if (verdicts[i] != PREDICATE_PASS)
-			rc = take_verdict(evaluator, check, verdicts[i], lines[i]);
+			rc = take_verdict(evaluator, check, verdicts[i], numbers[i], lines[i]);
 	}
 	return rc;
 }
@@ -118,7 +122,7 @@ static int feed_lot(
 	predicate_test_many(check->predicate, &cells, verdicts, numbers);
 	if (predicate_finds_numbers(check->predicate))
 		measure(check, numbers, count);
-	return take_verdicts(evaluator, check, verdicts, rows->lines + from, count);
+	return take_verdicts(evaluator, check, verdicts, numbers, rows->lines + from, count);
 }
 
 static int feed_rows(DqdlEvaluator *evaluator, struct check *check, const struct table_rows *rows) {

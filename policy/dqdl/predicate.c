@@ -237,7 +237,11 @@ enum predicate_verdict predicate_test(
 	case DQDL_CONDITION_STRING:
 		return test_text(predicate, cell);
 	case DQDL_CONDITION_DATE:
-		return cell_date(cell, &days) ? test_number(predicate, days) : PREDICATE_FAIL;
+		if (!cell_date(cell, &days))
+			return PREDICATE_FAIL;
+		if (ret_number)
+			*ret_number = days;
+		return test_number(predicate, days);
 	case DQDL_CONDITION_NONE:
 	case DQDL_CONDITION_NUMBER:
 	case DQDL_CONDITION_DURATION:
@@ -334,5 +338,10 @@ void predicate_test_many(
 }
 
 bool predicate_finds_numbers(const Predicate *predicate) {
-	return predicate->options.lengths || predicate->condition->kind == DQDL_CONDITION_NUMBER;
+	enum dqdl_condition_kind kind = predicate->condition->kind;
+	return predicate->options.lengths || kind == DQDL_CONDITION_NUMBER || kind == DQDL_CONDITION_DATE;
+}
+
+double predicate_misses_by(const Predicate *predicate, double number) {
+	return dqdl_distance(predicate->numbers, predicate->count, number);
 }

@@ -41,7 +41,8 @@ DEFINE_CLEANUP(Predicate, predicate_free);
 /* Does the verdict on CELL_EMPTY depend on what the column is? Only where nothing but NULL is named. */
 bool predicate_needs_kind(const Predicate *predicate);
 
-/* *ret_number, if not NULL, is set to the cell as a number (or its length) where there is one, else left alone. */
+/* *ret_number, if not NULL, is set to the cell as a number (its length, its days) where there is one, else left alone.
+ */
 enum predicate_verdict predicate_test(
         const Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number);
 
@@ -57,5 +58,8 @@ struct predicate_cells {
 void predicate_test_many(
         const Predicate *predicate, const struct predicate_cells *cells, uint8_t *ret_verdicts, double *ret_numbers);
 
-/* Is it one of numbers or lengths? */
+/* Is it one of numbers, lengths or dates? */
 bool predicate_finds_numbers(const Predicate *predicate);
+
+/* How far a number that fails is from one that passes; infinitely, if there is none (NaN). */
+double predicate_misses_by(const Predicate *predicate, double number);

@@ -130,6 +130,27 @@ void check_merge_lines(struct check *check, const struct first_lines *a, const s
 	}
 }
 
+void worst_lines_add(struct worst_lines *worst, double by, uint64_t line) {
+	size_t at = worst->count;
+	if (at == DQDL_FAILING_LINES && worst->lines[at - 1].by >= by)
+		return;
+	at = at < DQDL_FAILING_LINES ? worst->count++ : at - 1;
+	for (; at > 0 && worst->lines[at - 1].by < by; at--)
+		worst->lines[at] = worst->lines[at - 1];
+	worst->lines[at].by = by;
+	worst->lines[at].line = line;
+}
+
+/* Where more rows fail than the first that are named, and not all as far. */
+static void put_worst(FILE *out, const struct check *check) {
+	const struct worst_lines *worst = &check->worst;
+	if (check->failing_rows <= check->line_count || worst->count == 0 ||
+	        worst->lines[0].by == worst->lines[worst->count - 1].by)
+		return;
+	for (size_t i = 0; i < worst->count; i++)
+		(void)fprintf(out, "%s%" PRIu64, i == 0 ? "; farthest off on lines " : ", ", worst->lines[i].line);
+}
+
 /* ": first on lines 3, 9, …" behind a reason. */
 int check_fail_with_lines(struct check *check, const char *reason) {
 	_cleanup_(freep) char *text = NULL;
@@ -141,6 +162,7 @@ int check_fail_with_lines(struct check *check, const char *reason) {
 	for (size_t i = 0; i < check->line_count; i++)
 		(void)fprintf(out, "%s%" PRIu64,
 		        i == 0 ? check->line_count > 1 ? "; first on lines " : "; on line " : ", ", check->lines[i]);
+	put_worst(out, check);
 	if (fclose(out) != 0)
 		return evaluator_out_of_memory();
 	return check_settle(check, DQDL_FAILED, "%s", text);

@@ -312,6 +312,40 @@ static void at_most_ten_lines_are_named(void **state) {
 	assert_int_equal(outcome->lines[9], 11);
 }
 
+/* Where more fail than are named: also those that are farthest off, text that is no number before all. */
+static void the_worst_lines_are_named_too(void **state) {
+	(void)state;
+	static const struct {
+		const char *rule, *words;
+	} cases[] = {{"ColumnValues \"n\" < 5",
+	                     "; first on lines 7, 8, 9, 10, 11, 12, 13, 14, 15, 16; farthest off on lines 31, "
+	                     "41, 40, 39, 38, 37, 36, 35, 34, 33"},
+	        {"ColumnValues \"n\" between 17 and 20", "; farthest off on lines 31, 41, 40, 2, 39, 3, 38, 4, 37, 5"},
+	        {"ColumnLength \"t\" <= 10", "; farthest off on lines 41, 40, 39, 38, 37, 36, 35, 34, 33, 32"},
+	        {"ColumnValues \"d\" > \"2024-01-20\"", "; farthest off on lines 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"}};
+	char csv[4000] = "n,t,d\n";
+	for (int i = 0; i < 40; i++) {
+		char n[20];
+		(void)snprintf(n, sizeof n, i == 29 ? "none" : "%d", i);
+		(void)snprintf(csv + strlen(csv), sizeof csv - strlen(csv), "%s,%.*s,2024-01-%02d\n", n, i,
+		        "0123456789012345678901234567890123456789", i < 30 ? i + 1 : 30);
+	}
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[200];
+		(void)snprintf(text, sizeof text, "Rules = [ %s ]", cases[i].rule);
+		_cleanup_(ruleset_freep) Ruleset *ruleset = parse(text);
+		_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = start(ruleset, glue);
+		feed_csv(evaluator, csv, strlen(csv));
+		const char *reason = dqdl_evaluator_outcome(evaluator, 0)->reason;
+		if (!strstr(reason, cases[i].words))
+			fail_msg("%s: %s", cases[i].rule, reason);
+	}
+	_cleanup_(ruleset_freep) Ruleset *alike = parse("Rules = [ ColumnValues \"d\" != \"2024-01-30\" ]");
+	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = start(alike, glue);
+	feed_csv(evaluator, csv, strlen(csv));
+	assert_null(strstr(dqdl_evaluator_outcome(evaluator, 0)->reason, "farthest"));
+}
+
 static void rows_know_which_rules_they_break(void **state) {
 	(void)state;
 	_cleanup_(ruleset_freep) Ruleset *ruleset =
@@ -379,6 +413,7 @@ int main(void) {
 	        cmocka_unit_test(numbers_are_short_but_no_rounder_than_they_are),
 	        cmocka_unit_test(reasons_never_hold_cells),
 	        cmocka_unit_test(at_most_ten_lines_are_named),
+	        cmocka_unit_test(the_worst_lines_are_named_too),
 	        cmocka_unit_test(rows_know_which_rules_they_break),
 	        cmocka_unit_test(metrics_have_glues_names),
 	};

@@ -135,7 +135,12 @@ static void contents_are_told_apart_by_their_digest(void **state) {
 	is_error("FileUniqueness \"Landing/new\" > 0", "is not known");
 	passes("FileMatch \"Raw/in/\" \"Raw/copy\"");
 	fails("FileMatch \"Raw/in/\" \"Raw/copy\" with recentFiles = 1", "the contents of 1 files");
-	is_error("FileMatch \"Raw/in/\" \"Raw/elsewhere\" with hashAlgorithm = \"MD5\"", "");
+	is_error("FileMatch \"Raw/in/\" \"Raw/copy\" with hashAlgorithm = \"CRC32\"", "MD5, SHA-1 or SHA-256");
+	passes("FileMatch \"Raw/in/\" \"Raw/copy\" with hashAlgorithm = \"MD5\"");
+	fails("FileMatch \"Raw/in/\" \"Raw/copy\" with hashAlgorithm = \"sha-1\" with recentFiles = 1",
+	        "the contents of 1 files");
+	is_error("FileMatch in [\"900150983cd24fb0d6963f7d28e17f72\"] with hashAlgorithm = \"MD5\"",
+	        "give those, not MD5");
 	/* SHA-256 of csv, "one" and "two" */
 	passes("FileMatch in [\"x\", \"309b0e45a73d3fc5325e2b6ed0a01ef8b9cde6b05a5633c1f893f970d52bfddc\"]");
 }
