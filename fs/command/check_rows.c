@@ -62,8 +62,8 @@ static int open_output(RowsFile *file, const char *path) {
 		return fault(ENAMETOOLONG, "the path %s is too long", path);
 	if (is_there && S_ISDIR(about.st_mode))
 		return fault(EISDIR, "%s is a directory; give a file", path);
-	bool is_open = strcmp(path, "-") == 0 || strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
-	if (is_open || (is_there && !S_ISREG(about.st_mode)))
+	bool is_open = is_there && (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0);
+	if (is_open || strcmp(path, "-") == 0 || (is_there && !S_ISREG(about.st_mode)))
 		return open_in_place(file, path);
 	mode_t mask = umask(0);
 	(void)umask(mask);
