@@ -14,6 +14,7 @@
 
 #include "crypto/base/bytes.h"
 #include "crypto/base/cleanup.h"
+#include "policy/crew.h"
 #include "policy/dqdl/dqdl.h"
 #include "policy/dqdl/files.h"
 #include "policy/dqdl/spill.h"
@@ -87,7 +88,7 @@ struct check_job {
 	size_t file_list_count;
 	int64_t clock_ns;              /* what now() means in the rules, since 1970, UTC */
 	bool is_confined;              /* set by a worker: no machine code can be made here */
-	struct Crew *crew;             /* who helps, or NULL; never crosses to a worker */
+	Crew *crew;                    /* who helps, or NULL; never crosses to a worker */
 	Spill *spill;                  /* for what does not fit into memory, or NULL; never crosses to a worker */
 	const struct check_rows *rows; /* who wants to know of each row, or NULL; never crosses to a worker */
 	bool knows_history;            /* `history` has what dqdl_wanted_history() asks for */
@@ -100,7 +101,8 @@ struct check_job {
 struct check_job check_job_for(
         const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns);
 
-/* Can it be that counts of the file's values do not fit into a check's memory? Then it is worth having a spill. */
+/* Is the file so large that counts of its values may well not fit into a check's memory? Then it is worth having a
+ * spill. */
 bool check_job_may_spill(const struct check_job *job);
 
 /* Bytes of the file and of its references together: what time and memory are given by. */

@@ -13,15 +13,15 @@
 #include <stdio.h>
 
 #define NS_PER_S 1000000000LL
-/* What may be used for telling different values apart. With a spill it is all; without, and for what rules keep of
- * references and for SQL, it grows with the files, and the worker's limit twice as fast. */
-#define DISTINCT_BYTES (256ull << 20)
-/* A value has two bytes at least, a sixteenth of that packed; and takes a slot of 24 in a table that has just doubled,
- * at most, with the old one beside it. */
-#define FILE_BYTES_NEVER_OVER (DISTINCT_BYTES / 64 / 16)
+/* What may be used for counting different values, with a spill; and for that without one, for what rules keep of
+ * references, and for SQL, together with twice the files. The worker's limit grows with four times the files. */
+#define COUNT_BYTES (256ull << 20)
+/* A guess: of a value of two bytes, packed to a sixteenth, a slot of 24 in a table that has just doubled, with the old
+ * one beside it. Where it is wrong, a rule is an error that says so. */
+#define SMALL_FILE_BYTES (COUNT_BYTES / 64 / 16)
 
 bool check_job_may_spill(const struct check_job *job) {
-	return job->size > FILE_BYTES_NEVER_OVER;
+	return job->size > SMALL_FILE_BYTES;
 }
 
 /* ---- the job, in the words of reader and evaluator ---- */
@@ -46,7 +46,7 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        [POLICY_NULLS_NONE] = DQDL_NULLS_NONE,
 	        [POLICY_NULLS_WORDS] = DQDL_NULLS_LIST};
 	uint64_t bytes = check_job_bytes(job);
-	uint64_t memory = bytes < SIZE_MAX / 4 ? DISTINCT_BYTES + 2 * bytes : SIZE_MAX / 2;
+	uint64_t memory = bytes < SIZE_MAX / 4 ? COUNT_BYTES + 2 * bytes : SIZE_MAX / 2;
 	return (struct dqdl_options){
 	        .nulls = {.mode = modes[job->nulls], .list = job->null_words, .count = job->null_word_count},
 	        .now = job->clock_ns / NS_PER_S,
@@ -54,7 +54,7 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        .file_list_count = job->file_list_count,
 	        .memory_bytes = (size_t)memory,
 	        .spill = job->spill,
-	        .count_bytes = DISTINCT_BYTES,
+	        .count_bytes = COUNT_BYTES,
 	        .keep = job->keep,
 	        .types = job->types,
 	        .type_count = job->type_count,

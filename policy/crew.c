@@ -126,7 +126,9 @@ int crew_end(Crew *crew) {
 	return rc;
 }
 
-unsigned crew_useful(uint64_t bytes) {
+Crew *crew_for(uint64_t bytes) {
 	cpu_set_t set;
-	return bytes >= WORTH_BYTES && sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1 ? 1 : 0;
+	Crew *crew = NULL;
+	bool is_useful = bytes >= WORTH_BYTES && sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
+	return is_useful && crew_new(1, &crew) == 0 ? crew : NULL;
 }

@@ -34,6 +34,6 @@ void crew_begin(Crew *crew, crew_function *function, void *context, size_t count
 /* Waits until all are done. The first error of any, with its words. */
 int crew_end(Crew *crew);
 
-/* How many helpers are of use for a check of so many bytes: one, where two processors or more may be used and the work
- * is not done before a thread has begun. */
-unsigned crew_useful(uint64_t bytes);
+/* One with a helper for a check of so many bytes; NULL where that is of no use (one processor, or work that is done
+ * before a thread has begun) or can't be had: then it is done alone. */
+Crew *crew_for(uint64_t bytes);

@@ -129,13 +129,22 @@ static bool limit(int resource, rlim_t soft, rlim_t hard) {
 	return setrlimit((__rlimit_resource_t)resource, &limit) == 0;
 }
 
+/* No more than was inherited: a limit can't be raised. */
+static bool limit_file(rlim_t most) {
+	struct rlimit inherited;
+	if (getrlimit(RLIMIT_FSIZE, &inherited) < 0)
+		return false;
+	most = inherited.rlim_max < most ? inherited.rlim_max : most;
+	return limit(RLIMIT_FSIZE, most, most);
+}
+
 static bool set_limits(const struct sandbox_limits *limits) {
 	/* AddressSanitizer reserves terabytes of addresses; there the allocator's own count stands in (below). */
 	if (!IS_SANITIZED && !limit(RLIMIT_AS, limits->memory_bytes, limits->memory_bytes))
 		return false;
 	return limit(RLIMIT_CPU, limits->seconds, limits->seconds + 2) && limit(RLIMIT_CORE, 0, 0) &&
-	       limit(RLIMIT_FSIZE, limits->spill_bytes, limits->spill_bytes) && limit(RLIMIT_NPROC, 0, 0) &&
-	       limit(RLIMIT_NOFILE, 0, 0) && limit(RLIMIT_MSGQUEUE, 0, 0);
+	       limit_file(limits->spill_bytes) && limit(RLIMIT_NPROC, 0, 0) && limit(RLIMIT_NOFILE, 0, 0) &&
+	       limit(RLIMIT_MSGQUEUE, 0, 0);
 }
 
 #if IS_SANITIZED

@@ -209,11 +209,10 @@ static _Noreturn void worker_main(
 	(void)prctl(PR_SET_NAME, "assayfs-check", 0, 0, 0);
 	if (!place_descriptors(fds, fds_of(request)))
 		_exit(WORKER_EXIT_SANDBOX);
-	/* One heap for all threads: another would take a share of the addresses that the limit allows. */
+	/* One heap for all threads: another would take a share of the addresses that the limit allows, and would be
+	 * made after asking how many processors there are, which opens files. */
 	(void)mallopt(M_ARENA_MAX, 1);
-	Crew *crew = NULL;
-	if (request->helpers > 0 && crew_new(request->helpers, &crew) < 0)
-		crew = NULL; /* it is done alone */
+	Crew *crew = request->may_have_crew ? crew_for(request->bytes) : NULL;
 	limits.has_helpers = crew != NULL;
 	sandbox_enter_worker(parent, &limits);
 	Spill *spill = NULL;
@@ -258,9 +257,8 @@ static int receive(int control, struct spawn_request *ret_request, int ret_fds[s
 	if (got <= 0)
 		return 0;
 	const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	if (got != sizeof *ret_request || ret_request->magic != SPAWN_MAGIC ||
-	        ret_request->helpers > SPAWN_HELPERS_MAX || !header || header->cmsg_type != SCM_RIGHTS ||
-	        header->cmsg_len != CMSG_LEN(fds_of(ret_request) * sizeof(int)))
+	if (got != sizeof *ret_request || ret_request->magic != SPAWN_MAGIC || !header ||
+	        header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(fds_of(ret_request) * sizeof(int)))
 		return 0;
 	memcpy(ret_fds, CMSG_DATA(header), fds_of(ret_request) * sizeof(int));
 	return 1;

@@ -26,15 +26,14 @@ struct spawn_hello {
 	int32_t reached; /* bits of sandbox.h, or -errno */
 };
 
-#define SPAWN_HELPERS_MAX 3
-
 struct spawn_request {
 	uint32_t magic;
 	uint32_t seconds; /* wall and processor */
 	uint64_t memory_bytes;
 	uint32_t lock_memory;
-	uint32_t helpers;     /* threads beside the first one, at most SPAWN_HELPERS_MAX */
-	uint64_t spill_bytes; /* the most for its temporary file, whose descriptor is the last; 0: there is none */
+	uint32_t may_have_crew; /* where one is of use */
+	uint64_t bytes;         /* of the file */
+	uint64_t spill_bytes;   /* the most for its temporary file, whose descriptor is the last; 0: there is none */
 };
 
 enum {

@@ -3,7 +3,6 @@
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
-#include "policy/crew.h"
 #include "policy/feed.h"
 #include "policy/lane.h"
 #include "policy/sandbox.h"
@@ -17,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -210,7 +210,8 @@ static void set_limits(const Spawner *s, struct job *job) {
 	        .seconds = seconds > 7 * 24 * 3600 ? 7 * 24 * 3600 : (uint32_t)seconds,
 	        .memory_bytes = memory,
 	        .lock_memory = s->options.lock_memory,
-	        .helpers = HAS_CREW ? crew_useful(size) : 0,
+	        .may_have_crew = HAS_CREW,
+	        .bytes = size,
 	        .spill_bytes = 0};
 }
 
@@ -258,6 +259,16 @@ static int begin_feeds(struct job *job) {
 	return rc < 0 ? rc : feed_begin(&job->references, bytes_of(NULL, 0), reference_queue_input(&job->queue));
 }
 
+/* A check that puts much aside must leave room for others: a quarter of what is free. */
+static uint64_t spill_limit(int fd, uint64_t size) {
+	struct statvfs about;
+	uint64_t most = size < UINT64_MAX / 2 / SPILL_TIMES ? SPILL_BYTES + SPILL_TIMES * size : UINT64_MAX / 2;
+	if (fstatvfs(fd, &about) < 0)
+		return most;
+	uint64_t quarter = (uint64_t)about.f_bavail * about.f_frsize / 4;
+	return most < quarter ? most : quarter;
+}
+
 /* Of a file that may need one. A check that has none passes and fails as any other, as long as it fits into memory; so
  * that none can be made is no reason not to begin. */
 static int open_spill(const Spawner *s, struct job *job) {
@@ -265,7 +276,9 @@ static int open_spill(const Spawner *s, struct job *job) {
 	if (s->spill_folder < 0 || !check_job_may_spill(said))
 		return -1;
 	int fd = spill_open_file(s->spill_folder);
-	job->limits.spill_bytes = fd >= 0 ? SPILL_BYTES + SPILL_TIMES * said->size : 0;
+	job->limits.spill_bytes = fd >= 0 ? spill_limit(fd, said->size) : 0;
+	if (job->limits.spill_bytes == 0)
+		closep(&fd);
 	return fd;
 }
 

@@ -2,15 +2,15 @@
  * worker: checks that run without keys, in processes that can do nothing but read one file and answer.
  *
  *     daemon (keys, threads)                spawner (no keys, one thread)         worker (one a job)
- *     spawner_check() ── job, 4 fds ──────> fork ───────────────────────────────> sandbox, check_function
+ *     spawner_check() ── job, descriptors ─> fork ───────────────────────────────> sandbox, check_function
  *        │  feeds plaintext ──────────────────────────────────────────────────>   input, references
  *        │  reads, as hostile bytes <──────────────────────────────────────────   result (JSON)
  *        └─ status <──────────────────────── wait status, or "time is up"
  *
  * spawner_start must be called before a key is unlocked, before any thread is made and before the mount: the spawner is
  * a copy of the process as it was then. It gives up privileges, mounts, network and names space where it may, and dies
- * with its parent. A worker has descriptors 0, 1 and 3, limits on memory, time and size, and a system call list of a
- * dozen; any other call kills it.
+ * with its parent. A worker has descriptors 0, 1 and 3, of a large file also that of a temporary file
+ * (spawner_spill_into), limits on memory, time and size, and a system call list of a dozen; any other call kills it.
  *
  * Whatever happens to a worker, it ends as a result: a crash, a limit, silence or garbage is outcome `error` with words
  * that say which. If the spawner itself is gone, checks fail closed: `error`, "… mount again"; it is not started anew,
@@ -48,8 +48,9 @@ int spawner_start(const struct spawner_options *options, Spawner **ret_spawner);
 void spawner_stop(Spawner *spawner);
 DEFINE_CLEANUP(Spawner, spawner_stop);
 
-/* Lets checks of large files put aside in that folder, in files without a name, what does not fit into their memory;
- * till then they say that they can't. Before the first check. -errno with words. */
+/* Lets checks of large files put aside in that folder, in files without a name, what does not fit into their memory: up
+ * to 1 GiB and 64 times the file, but no more than a quarter of what is free there. Till then they say that they can't.
+ * Before the first check. -errno with words. */
 int spawner_spill_into(Spawner *spawner, const char *folder);
 
 /* What confines the workers here, in words ("user, mount and network namespaces, seccomp, limits"), for status. */

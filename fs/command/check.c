@@ -55,12 +55,14 @@ static int run_checks(const struct policy_dataset *dataset, const struct check_j
 /* In the user's own folder for such files; where none can be made, what does not fit into memory is an error then. */
 static int open_spill(const struct check_job *job, const Input *input, int *ret_fd, Spill **ret_spill) {
 	const char *folder = getenv("TMPDIR");
-	_cleanup_(closep) int at = -1;
-	bool is_small = input_is_lasting(input) && !check_job_may_spill(job);
-	if (is_small || (at = open(folder && folder[0] ? folder : "/var/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-	        (*ret_fd = spill_open_file(at)) < 0)
+	if (input_is_lasting(input) && !check_job_may_spill(job))
 		return 0;
-	return spill_new(*ret_fd, ret_spill);
+	_cleanup_(closep) int at = open(folder && folder[0] ? folder : "/var/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = at < 0 ? -1 : spill_open_file(at);
+	if (fd < 0)
+		return 0;
+	*ret_fd = fd;
+	return spill_new(fd, ret_spill);
 }
 
 static int check_opened(
@@ -69,7 +71,7 @@ static int check_opened(
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	_cleanup_(rows_file_closep) RowsFile *rows = NULL;
 	_cleanup_(check_references_closep) CheckReferences *references = NULL;
-	_cleanup_(crew_freep) Crew *crew = NULL;
+	_cleanup_(crew_freep) Crew *crew = crew_for(input_size(input));
 	_cleanup_(closep) int spill_fd = -1;
 	_cleanup_(spill_freep) Spill *spill = NULL;
 	_cleanup_(history_file_freep) HistoryFile *history = NULL;
@@ -80,8 +82,6 @@ static int check_opened(
 		rc = check_history_read(call, dataset->rules, &job, &history);
 	if (rc == 0)
 		rc = check_references_open(subject, dataset, &references);
-	if (rc == 0)
-		rc = crew_new(crew_useful(input_size(input)), &crew);
 	if (rc == 0)
 		rc = open_spill(&job, input, &spill_fd, &spill);
 	if (rc < 0)

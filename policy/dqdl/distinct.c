@@ -75,13 +75,18 @@ static struct slot *find(const Distinct *distinct, const uint64_t hash[static 2]
 	return &distinct->slots[i];
 }
 
-/* What is asked for is taken first: another table may be asking at the same time. */
+/* Another table may be asking at the same time. */
 static bool take_budget(struct distinct_budget *budget, size_t bytes) {
-	size_t used = atomic_fetch_add(&budget->used, bytes);
-	bool fits = bytes <= budget->limit && used <= budget->limit - bytes;
-	if (!fits)
-		atomic_fetch_sub(&budget->used, bytes);
-	return fits;
+	size_t used = atomic_load(&budget->used);
+	do
+		if (bytes > budget->limit || used > budget->limit - bytes)
+			return false;
+	while (!atomic_compare_exchange_weak(&budget->used, &used, used + bytes));
+	return true;
+}
+
+static bool is_full(const Distinct *distinct) {
+	return distinct->used >= distinct->capacity / 4 * 3;
 }
 
 /* While values move, both tables are there. */
@@ -89,7 +94,7 @@ static int grow(Distinct *distinct) {
 	size_t capacity = distinct->capacity ? distinct->capacity * 2 : FIRST_SLOTS;
 	size_t bytes = capacity * sizeof *distinct->slots;
 	if (!take_budget(distinct->budget, bytes))
-		return -ENOSPC;
+		return -E2BIG;
 	struct slot *slots = calloc(capacity, sizeof *slots);
 	if (!slots) {
 		atomic_fetch_sub(&distinct->budget->used, bytes);
@@ -127,27 +132,23 @@ static int spill_slots(Distinct *distinct) {
 	return 0;
 }
 
-static int out_of_memory(void) {
-	return fault(ENOMEM, "no memory for a check");
-}
-
 static int begin_spilling(Distinct *distinct) {
-	distinct->spilled = spilled_new(distinct->spill);
+	distinct->spilled = spilled_new(distinct->spill, distinct->budget->limit / 4);
 	if (!distinct->spilled)
-		return out_of_memory();
+		return spill_out_of_memory();
 	int rc = spill_slots(distinct); /* whose lines nobody asks for: there is no run before */
 	distinct->lines = rc == 0 ? calloc(distinct->capacity, sizeof *distinct->lines) : NULL;
-	return rc == 0 && !distinct->lines ? out_of_memory() : rc;
+	return rc == 0 && !distinct->lines ? spill_out_of_memory() : rc;
 }
 
 /* Room for one more. */
 static int make_room(Distinct *distinct) {
-	if (distinct->used < distinct->capacity / 4 * 3)
+	if (!is_full(distinct))
 		return 0;
 	if (distinct->spilled)
 		return spill_slots(distinct);
 	int rc = grow(distinct);
-	return rc == -ENOSPC && distinct->spill && distinct->capacity > 0 ? begin_spilling(distinct) : rc;
+	return rc == -E2BIG && distinct->spill && distinct->capacity > 0 ? begin_spilling(distinct) : rc;
 }
 
 /* ---- counting ---- */
@@ -226,7 +227,7 @@ struct share_sum {
 };
 
 static int add_hash(Distinct *distinct, const uint64_t hash[static 2], uint64_t count, bool *ret_is_new) {
-	if (distinct->used >= distinct->capacity / 4 * 3) {
+	if (is_full(distinct)) {
 		int rc = grow(distinct);
 		if (rc < 0)
 			return rc;
@@ -249,11 +250,11 @@ static int add_spilled(void *context, const struct spilled_count *count) {
 
 /* Values that occur more than once are kept in the slots, as long as they leave most of the memory to the shares. */
 static int keep_repeated(Distinct *distinct, const struct slot *slot) {
-	bool is_full = distinct->used >= distinct->capacity / 4 * 3, is_new;
+	bool is_new;
 	size_t doubled = distinct->capacity * 2 * sizeof *slot;
 	if (slot->count < 2 || distinct->is_lost)
 		return 0;
-	if (is_full && distinct->capacity > 0 && doubled > distinct->budget->limit / 4) {
+	if (is_full(distinct) && distinct->capacity > 0 && doubled > distinct->budget->limit / 4) {
 		drop_slots(distinct);
 		distinct->is_lost = true;
 		return 0;
@@ -266,7 +267,7 @@ static int total_share(
 	_cleanup_(distinct_freep) Distinct *counts = distinct_new(distinct->key, distinct->budget, NULL);
 	struct share_sum sum = {.counts = counts, .again = again, .context = context};
 	if (!counts)
-		return out_of_memory();
+		return spill_out_of_memory();
 	int rc = spilled_each(distinct->spilled, share, add_spilled, &sum);
 	for (size_t i = 0; rc == 0 && i < counts->capacity; i++) {
 		distinct_totals_add(totals, counts->slots[i].count);

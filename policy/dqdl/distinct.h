@@ -7,7 +7,7 @@
  * one with probability 2^-64 only after 2^32 values. The table starts small and doubles, within a budget of memory that
  * tables may share. One that would exceed it stops counting; or, if it has a spill, puts its counts there (spilled.h)
  * and begins anew, and the counts are brought together at the end, share by share. Two tables may be used by two
- * threads at once.
+ * threads at once; of those that share a budget it is then chance which one gets the last of it.
  */
 #pragma once
 
@@ -33,8 +33,8 @@ void distinct_free(Distinct *distinct);
 DEFINE_CLEANUP(Distinct, distinct_free);
 
 /* Counts a value once more; *ret_count is how often it has occurred now, as far as that is in memory: after a spill a
- * value that occurred before may be 1 again. `line` is where it stands. -ENOSPC over the budget, -ENOMEM; what the
- * spill says, with words. */
+ * value that occurred before may be 1 again. `line` is where it stands. -E2BIG over the budget, -ENOMEM; what the
+ * spill says, with words. After any error it can but be freed. */
 int distinct_add(Distinct *distinct, const void *value, size_t size, uint64_t line, uint64_t *ret_count);
 
 /* The same in two steps, so that the places of many values are fetched at once: most lie in no cache. */
@@ -63,7 +63,7 @@ struct distinct_totals {
 /* Told, in no order, the lines on which a value came again that seemed to be new when it was counted. */
 typedef void distinct_again(void *context, uint64_t line);
 
-/* Brings all together; nothing can be counted afterwards. -ENOSPC: a share does not fit into the budget; -ENOMEM; the
+/* Brings all together; nothing can be counted afterwards. -E2BIG: a share does not fit into the budget; -ENOMEM; the
  * spill's errors. */
 int distinct_total(Distinct *distinct, distinct_again *again, void *context, struct distinct_totals *ret_totals);
 

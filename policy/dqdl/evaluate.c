@@ -222,11 +222,12 @@ static int check_start(DqdlEvaluator *evaluator, struct check *check, const stru
 	if (rc < 0 || check->settled)
 		return rc;
 	check->row_level = check->kind->row_level;
+	if (check->tuple)
+		check->tuple->is_judged |= check->row_level;
 	need_kinds(evaluator, check);
 	return 0;
 }
 
-/* The caller's may be gone when the rows come. */
 /* A type for a column that is not there is most likely a slip of the pen, which would leave another to be inferred. */
 static int give_types(DqdlEvaluator *evaluator) {
 	for (size_t i = 0; i < evaluator->options.type_count; i++) {
@@ -301,7 +302,7 @@ int dqdl_evaluator_judge(DqdlEvaluator *evaluator, const struct table_cell *cell
 	if (rc < 0 || !evaluator->keep.is_kept || (rc = filters_ask(evaluator, cells, 0)) < 0)
 		return rc;
 	for (size_t i = 0; i < evaluator->tuple_count; i++) {
-		rc = tuple_judge(evaluator, evaluator->tuples[i], cells);
+		rc = evaluator->tuples[i]->is_judged ? tuple_judge(evaluator, evaluator->tuples[i], cells) : 0;
 		if (rc < 0)
 			return rc;
 	}

@@ -2,7 +2,7 @@
  * evaluate: holds a table against a ruleset, in one pass over its rows.
  *
  *     new ─▶ header ─▶ (reference, its rows, its end)* ─▶ row, row, … ─▶ finish ─▶ outcomes
- *             └ after each row: which row-level rules it breaks     └▶ judge(row) again, with all known
+ *                                          (or many rows at once)   └▶ judge(row) again: which rules it breaks
  *
  * Which rule types there are, kinds.c says; any other gives the outcome ERROR with "not supported yet" in the reason.
  *
@@ -25,9 +25,10 @@
  *
  * Reasons name numbers and lines, never cells: they may be personal data.
  *
- * Memory does not grow with the rows, but for what counts different values (24 bytes a value, bounded by an option).
+ * Memory does not grow with the rows, but for what counts different values: 24 bytes a value up to a limit, and past it
+ * an error, or a temporary file where there is one (options.spill).
  *
- * Measured: see evaluate.c.
+ * Measured: see rows.c.
  */
 #pragma once
 
@@ -98,7 +99,8 @@ struct dqdl_options {
 	int64_t now;         /* seconds since 1970 UTC: what now() means */
 	size_t memory_bytes; /* for what rules keep of tables; 0: DQDL_MEMORY_BYTES */
 	Spill *spill;        /* where counts of different values go that do not fit into memory; NULL: they must fit */
-	size_t count_bytes;  /* with a spill: for those counts in memory, shared out among the columns */
+	size_t count_bytes;  /* with a spill: for those counts in memory, shared out among the columns; 0:
+	                        DQDL_MEMORY_BYTES */
 	bool knows_history;  /* `series` has all that dqdl_wanted_history() asks for, also what has no values yet */
 	const struct dqdl_series *series;
 	size_t series_count;
@@ -172,7 +174,7 @@ void dqdl_evaluator_own_file(DqdlEvaluator *evaluator, const struct dqdl_file *f
 /* Was the row last fed or judged one that `keep` keeps? Of one that it drops no rule says anything. */
 bool dqdl_evaluator_kept(const DqdlEvaluator *evaluator);
 
-/* Rows dropped so far; they are not among dqdl_evaluator_rows. */
+/* Rows dropped so far; they are not among dqdl_evaluator_row_count. */
 uint64_t dqdl_evaluator_dropped(const DqdlEvaluator *evaluator);
 
 /* Why rows can't be told apart by `keep`, after the header or a row; NULL: they can. From then on none is kept, and

@@ -1,6 +1,6 @@
 /*
- * evaluator: what evaluate.c (feeding rows), the kinds of check (kind_*.c) and outcome.c (putting outcomes together)
- * share. Not for others.
+ * evaluator: what evaluate.c (making ready, judging rows), rows.c (feeding them), the kinds of check (kind_*.c) and
+ * outcome.c (putting outcomes together) share. Not for others.
  *
  *     ruleset ─▶ leaves ─▶ check ── its kind: start (columns known) ─▶ row, row … ─▶ finish ─▶ result, reason, metrics
  *                            ├── filter  the rows that it looks at
@@ -77,7 +77,7 @@ struct tuple {
 	uint64_t nulls;                /* rows where all columns are NULL */
 	uint64_t empties;              /* rows where all are NULL or empty, and empty may mean NULL */
 	struct distinct_budget budget; /* its share, where it may spill */
-	bool is_totalled;
+	bool is_judged;                /* a rule about rows asks for it */
 	char *why;                     /* it can't be counted any longer; NULL: it can */
 	struct distinct_totals totals; /* in the end, without the empties */
 	uint64_t last;                 /* how often the value of the row last judged occurs */
@@ -302,8 +302,6 @@ int tuple_judge(DqdlEvaluator *evaluator, struct tuple *tuple, const struct tabl
 /* Has the last row's value occurred more than once, as far as is known? */
 bool tuple_is_repeated(const DqdlEvaluator *evaluator, const struct tuple *tuple);
 
-/* reference.c; NULL is allowed */
-void reference_free(struct reference *table);
 /* What is known of the values in the end; *ret_nulls: rows that are NULL. */
 struct distinct_totals tuple_totals(const DqdlEvaluator *evaluator, const struct tuple *tuple, uint64_t *ret_nulls);
 
@@ -314,6 +312,9 @@ int tuples_total(DqdlEvaluator *evaluator);
 
 /* Settles a check that counts values and can't any longer; false: it can. */
 bool tuple_settle_stopped(struct check *check, int *ret_rc);
+
+/* reference.c; NULL is allowed */
+void reference_free(struct reference *table);
 
 /* kind_numbers.c: what the numbers of a column come to. Start with {0}. */
 struct numbers {

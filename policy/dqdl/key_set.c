@@ -124,8 +124,7 @@ static void see_kinds(const DqdlEvaluator *evaluator, struct key_set *set, const
 	for (size_t i = 0; i < set->count; i++) {
 		struct column_kind *kind = &set->kinds[i];
 		struct table_cell cell = cells[set->theirs[i]];
-		bool is_settled = kind->no_number && kind->no_date && kind->no_boolean;
-		if (!is_settled && cell_presence_of(&evaluator->options.nulls, cell) == CELL_VALUE)
+		if (!column_kind_is_settled(kind) && cell_presence_of(&evaluator->options.nulls, cell) == CELL_VALUE)
 			column_kind_see(kind, cell);
 		set->numeric[i] = kind->seen && !kind->no_number;
 	}
@@ -134,7 +133,7 @@ static void see_kinds(const DqdlEvaluator *evaluator, struct key_set *set, const
 static int add_tuple(struct key_set *set, struct table_cell tuple) {
 	uint64_t times;
 	int rc = distinct_add(set->distinct, tuple.data, tuple.size, 0, &times);
-	set->stopped = rc == -ENOSPC;
+	set->stopped = rc == -E2BIG;
 	return rc == 0 || set->stopped ? 0 : evaluator_out_of_memory();
 }
 
@@ -208,5 +207,5 @@ int key_set_count_key(const DqdlEvaluator *evaluator, struct key_set *set, bool 
 		return rc;
 	rc = distinct_add(keys, tuple.data, tuple.size, 0, &times);
 	*ret_again = rc == 0 && times > 1;
-	return rc < 0 && rc != -ENOSPC ? evaluator_out_of_memory() : rc;
+	return rc < 0 && rc != -E2BIG ? evaluator_out_of_memory() : rc;
 }

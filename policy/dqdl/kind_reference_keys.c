@@ -204,7 +204,7 @@ static int count_key(DqdlEvaluator *evaluator, struct match *match, bool is_ours
 	int rc = key_set_count_key(
 	        evaluator, &match->set, is_ours, is_ours ? match->ours : match->theirs, cells, &again);
 	*(is_ours ? &match->our_rows_again : &match->their_rows_again) += again;
-	match->stopped = rc == -ENOSPC;
+	match->stopped = rc == -E2BIG;
 	return match->stopped ? 0 : rc;
 }
 

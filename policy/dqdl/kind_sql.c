@@ -1,10 +1,10 @@
 /*
  * kind_sql: CustomSql: a statement's one number held against a condition, or rows that are among a statement's rows.
  *
- *     a row alone tells     SELECT columns FROM primary WHERE (of those columns)    asked of each row, nothing is kept
- *     the sum of parts      SELECT count|sum|total(…) FROM primary WHERE …          asked of some thousand rows at a
- * time the whole table       all others                                              rows are kept: the columns that
- * are read, within the memory's limit
+ *     a row alone tells    SELECT columns FROM primary WHERE (of those columns)   asked of each row, nothing is kept
+ *     the sum of parts     SELECT count|sum|total(…) FROM primary WHERE …         asked of some thousand rows at once
+ *     the whole table      all others                                             keeps rows: the columns that are
+ * read, within the memory's limit
  */
 #include "policy/dqdl/reference.h"
 #include "policy/dqdl/sql_reference.h"
@@ -544,7 +544,7 @@ static int find_rows(DqdlEvaluator *evaluator, struct check *check) {
 	struct looking looking = {.sql = evaluator->custom_sql, .check = check};
 	int rc = sql_statement_run(
 	        kept->store, own->statement, memory_left(evaluator), own->types, add_answer, &looking);
-	if (rc == -ENOSPC)
+	if (rc == -E2BIG)
 		return check_settle(check, DQDL_ERROR,
 		        "the statement gives so many different rows that keeping them takes more than the limit of %zu "
 		        "bytes of memory",

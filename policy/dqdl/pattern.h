@@ -31,8 +31,8 @@ enum pattern_answer { PATTERN_NONE, PATTERN_FOUND, PATTERN_FOUND_EMPTY /* of len
 /* The first match in a cell of valid UTF-8. */
 enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell);
 
-/* The same of a cell from whose start 16 bytes can be read, if it is answered without the engine; FIXED_UNKNOWN: it is
- * not, ask pattern_find. */
+/* The same of a cell from whose start ROWS_SLACK bytes can be read, if it is answered without the engine;
+ * FIXED_UNKNOWN: it is not, ask pattern_find. */
 enum fixed_answer pattern_try(const Pattern *pattern, struct table_cell cell);
 
 /* Java's expression between `before` and `behind`, in PCRE2's words; allocated, NULL without memory. */

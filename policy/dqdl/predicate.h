@@ -46,8 +46,7 @@ bool predicate_needs_kind(const Predicate *predicate);
 enum predicate_verdict predicate_test(
         const Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number);
 
-/* Cells of one column, `stride` cells apart. From the start of each that is not NULL 16 bytes can be read, whatever its
- * size is. */
+/* Cells of one column, `stride` cells apart. From the start of each that is not NULL ROWS_SLACK bytes can be read. */
 struct predicate_cells {
 	const struct table_cell *first;
 	size_t stride, count;

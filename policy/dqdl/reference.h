@@ -76,6 +76,6 @@ enum key_match { KEY_ABSENT, KEY_PRESENT, KEY_PRESENT_IF_TEXT };
 int key_set_find(
         const DqdlEvaluator *evaluator, struct key_set *set, const struct table_cell *cells, enum key_match *ret_match);
 
-/* Counts the key alone of a row, of ours or of theirs: *ret_again when it was there before. -ENOSPC over the limit. */
+/* Counts the key alone of a row, of ours or of theirs: *ret_again when it was there before. -E2BIG over the limit. */
 int key_set_count_key(const DqdlEvaluator *evaluator, struct key_set *set, bool is_ours, Distinct *keys,
         const struct table_cell *cells, bool *ret_again);

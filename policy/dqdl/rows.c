@@ -10,6 +10,12 @@
  */
 #include "policy/dqdl/evaluator.h"
 #include "policy/dqdl/sql_rules.h"
+#include "policy/dqdl/text_key.h"
+#include "policy/table/window.h"
+
+#include <assert.h>
+
+static_assert(ROWS_SLACK >= TEXT_KEY_WHOLE && WINDOW_SLACK >= ROWS_SLACK, "what is read behind a cell is there");
 
 /* ---- row by row ---- */
 
@@ -19,7 +25,7 @@ static void see_kinds(DqdlEvaluator *evaluator, const struct table_cell *cells) 
 	for (size_t i = 0; i < evaluator->column_count; i++) {
 		struct column *column = &evaluator->columns[i];
 		const struct column_kind *kind = &column->kind;
-		if (!column->needed || kind->given || (kind->no_number && kind->no_date && kind->no_boolean))
+		if (!column->needed || column_kind_is_settled(kind))
 			continue;
 		open = true;
 		if (cells[i].size > 0)

@@ -3,6 +3,7 @@
 #include "crypto/aead.h"
 #include "crypto/base/fault.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -11,19 +12,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define STORED_BYTES (SPILL_BLOCK_BYTES + AEAD_TAG_BYTES)
-
 struct Spill {
 	int fd;
 	Aead *aead;
-	_Atomic uint64_t count;
+	_Atomic uint64_t end; /* of what was written */
 };
 
 int spill_new(int fd, Spill **ret_spill) {
 	_cleanup_(spill_freep) Spill *spill = calloc(1, sizeof *spill);
 	uint8_t key[AEAD_KEY_BYTES];
 	if (!spill)
-		return fault(ENOMEM, "no memory for a check");
+		return spill_out_of_memory();
 	spill->fd = fd;
 	randombytes_buf(key, sizeof key);
 	int rc = aead_new(aead_best(), key, &spill->aead);
@@ -71,30 +70,34 @@ static int read_all(int fd, uint8_t *bytes, size_t size, off_t at) {
 	return 0;
 }
 
-int spill_put(Spill *spill, const void *block, uint64_t *ret_number) {
-	uint8_t stored[STORED_BYTES];
-	uint64_t number = atomic_fetch_add(&spill->count, 1);
-	int rc = aead_seal_at(spill->aead, number, bytes_of(NULL, 0), bytes_of(block, SPILL_BLOCK_BYTES), stored,
-	        stored + SPILL_BLOCK_BYTES);
+int spill_put(Spill *spill, struct bytes block, uint64_t *ret_at) {
+	uint8_t stored[SPILL_BLOCK_MAX + AEAD_TAG_BYTES];
+	assert(block.size <= SPILL_BLOCK_MAX);
+	uint64_t at = atomic_fetch_add(&spill->end, block.size + AEAD_TAG_BYTES);
+	int rc = aead_seal_at(spill->aead, at, bytes_of(NULL, 0), block, stored, stored + block.size);
 	if (rc < 0)
 		return rc;
-	*ret_number = number;
-	return write_all(spill->fd, stored, sizeof stored, (off_t)(number * STORED_BYTES));
+	*ret_at = at;
+	return write_all(spill->fd, stored, block.size + AEAD_TAG_BYTES, (off_t)at);
 }
 
-int spill_get(Spill *spill, uint64_t number, void *ret_block) {
-	uint8_t stored[STORED_BYTES];
-	int rc = read_all(spill->fd, stored, sizeof stored, (off_t)(number * STORED_BYTES));
+int spill_get(Spill *spill, uint64_t at, void *ret_block, size_t size) {
+	uint8_t stored[SPILL_BLOCK_MAX + AEAD_TAG_BYTES];
+	assert(size <= SPILL_BLOCK_MAX);
+	int rc = read_all(spill->fd, stored, size + AEAD_TAG_BYTES, (off_t)at);
 	if (rc < 0)
 		return rc;
-	rc = aead_open_at(spill->aead, number, bytes_of(NULL, 0), bytes_of(stored, SPILL_BLOCK_BYTES),
-	        stored + SPILL_BLOCK_BYTES, ret_block);
+	rc = aead_open_at(spill->aead, at, bytes_of(NULL, 0), bytes_of(stored, size), stored + size, ret_block);
 	return rc == -EBADMSG ? fault(EBADMSG, "a check's temporary file was changed by somebody else") : rc;
+}
+
+int spill_out_of_memory(void) {
+	return fault(ENOMEM, "no memory for a check");
 }
 
 void spill_warm_up(void) {
 	_cleanup_(spill_freep) Spill *spill = NULL;
-	uint8_t block[SPILL_BLOCK_BYTES] = {0}, tag[AEAD_TAG_BYTES];
+	uint8_t block[SPILL_BLOCK_MAX] = {0}, tag[AEAD_TAG_BYTES];
 	if (spill_new(-1, &spill) < 0)
 		return;
 	if (aead_seal_at(spill->aead, 0, bytes_of(NULL, 0), bytes_of(block, sizeof block), block, tag) == 0)

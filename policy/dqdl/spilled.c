@@ -1,29 +1,30 @@
 #include "policy/dqdl/spilled.h"
 
-#include "crypto/base/fault.h"
-
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define BLOCK_COUNTS (SPILL_BLOCK_BYTES / sizeof(struct spilled_count))
+#define MOST_COUNTS (SPILL_BLOCK_MAX / sizeof(struct spilled_count))
+#define LEAST_COUNTS 4u
 
 struct share {
 	struct spilled_count *open; /* the block that is being filled; NULL until it is needed */
 	size_t used;
-	uint64_t *blocks; /* the full ones' numbers */
+	uint64_t *blocks; /* the full ones */
 	size_t block_count, block_room;
 };
 
 struct Spilled {
 	Spill *spill;
+	size_t block_counts; /* of a full block */
 	struct share shares[SPILLED_SHARES];
 };
 
-Spilled *spilled_new(Spill *spill) {
+Spilled *spilled_new(Spill *spill, size_t memory_bytes) {
 	Spilled *spilled = calloc(1, sizeof *spilled);
-	if (spilled)
-		spilled->spill = spill;
+	size_t counts = memory_bytes / SPILLED_SHARES / sizeof(struct spilled_count);
+	if (!spilled)
+		return NULL;
+	spilled->spill = spill;
+	spilled->block_counts = counts > MOST_COUNTS ? MOST_COUNTS : counts < LEAST_COUNTS ? LEAST_COUNTS : counts;
 	return spilled;
 }
 
@@ -37,20 +38,17 @@ void spilled_free(Spilled *spilled) {
 	free(spilled);
 }
 
-static int out_of_memory(void) {
-	return fault(ENOMEM, "no memory for a check");
-}
-
 static int flush(Spilled *spilled, struct share *share) {
 	if (share->block_count == share->block_room) {
 		size_t room = share->block_room ? share->block_room * 2 : 16;
 		uint64_t *blocks = reallocarray(share->blocks, room, sizeof *blocks);
 		if (!blocks)
-			return out_of_memory();
+			return spill_out_of_memory();
 		share->blocks = blocks;
 		share->block_room = room;
 	}
-	int rc = spill_put(spilled->spill, share->open, &share->blocks[share->block_count]);
+	int rc = spill_put(spilled->spill, bytes_of(share->open, spilled->block_counts * sizeof *share->open),
+	        &share->blocks[share->block_count]);
 	if (rc < 0)
 		return rc;
 	share->block_count++;
@@ -60,23 +58,22 @@ static int flush(Spilled *spilled, struct share *share) {
 
 int spilled_add(Spilled *spilled, const struct spilled_count *count) {
 	struct share *share = &spilled->shares[count->hash[1] >> 56];
-	if (!share->open && !(share->open = calloc(BLOCK_COUNTS, sizeof *share->open)))
-		return out_of_memory();
+	if (!share->open && !(share->open = calloc(spilled->block_counts, sizeof *share->open)))
+		return spill_out_of_memory();
+	int rc = share->used == spilled->block_counts ? flush(spilled, share) : 0;
+	if (rc < 0)
+		return rc;
 	share->open[share->used++] = *count;
-	return share->used == BLOCK_COUNTS ? flush(spilled, share) : 0;
-}
-
-uint64_t spilled_size(const Spilled *spilled, unsigned share) {
-	return spilled->shares[share].block_count * BLOCK_COUNTS + spilled->shares[share].used;
+	return 0;
 }
 
 int spilled_each(Spilled *spilled, unsigned share_number, spilled_function *function, void *context) {
 	const struct share *share = &spilled->shares[share_number];
-	struct spilled_count block[BLOCK_COUNTS];
+	struct spilled_count block[MOST_COUNTS];
 	int rc = 0;
 	for (size_t i = 0; i < share->block_count && rc >= 0; i++) {
-		rc = spill_get(spilled->spill, share->blocks[i], block);
-		for (size_t k = 0; k < BLOCK_COUNTS && rc >= 0; k++)
+		rc = spill_get(spilled->spill, share->blocks[i], block, spilled->block_counts * sizeof *block);
+		for (size_t k = 0; k < spilled->block_counts && rc >= 0; k++)
 			rc = function(context, &block[k]);
 	}
 	for (size_t k = 0; k < share->used && rc >= 0; k++)

@@ -23,16 +23,13 @@ struct spilled_count {
 
 typedef struct Spilled Spilled;
 
-/* NULL without memory. The spill must outlive it. */
-Spilled *spilled_new(Spill *spill);
+/* It keeps no more than `memory_bytes` of blocks that are not full. NULL without memory. The spill must outlive it. */
+Spilled *spilled_new(Spill *spill, size_t memory_bytes);
 void spilled_free(Spilled *spilled);
 DEFINE_CLEANUP(Spilled, spilled_free);
 
-/* Adds one. spill_put's errors, -ENOMEM. */
+/* Adds one. spill_put's errors, -ENOMEM; after any, it can but be freed. */
 int spilled_add(Spilled *spilled, const struct spilled_count *count);
-
-/* How many were added to a share. */
-uint64_t spilled_size(const Spilled *spilled, unsigned share);
 
 /* Calls for each of a share in the order in which they were added, until it returns a negative value, which is then
  * returned. spill_get's errors. */

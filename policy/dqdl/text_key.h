@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "crypto/base/bytes.h"
 #include "policy/table/cell.h"
 
 #include <stdint.h>
@@ -19,11 +20,9 @@ struct text_key {
 static inline uint64_t text_word(const char *text, size_t size) {
 	uint64_t word = 0;
 	if (size >= 8) {
-		memcpy(&word, text, 8);
+		word = le64_get((const uint8_t *)text);
 	} else if (size >= 4) {
-		uint32_t first, last;
-		memcpy(&first, text, 4);
-		memcpy(&last, text + size - 4, 4);
+		uint32_t first = le32_get((const uint8_t *)text), last = le32_get((const uint8_t *)text + size - 4);
 		word = first | (uint64_t)last << 8 * (size - 4);
 	} else if (size > 0) {
 		word = (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[size / 2] << 8 * (size / 2) |
@@ -50,13 +49,10 @@ static inline uint64_t text_word_mask(size_t size) {
 
 /* The same without a branch, for cells from whose start TEXT_KEY_WHOLE bytes can be read, whatever their size is. */
 static inline struct text_key text_key_near(struct table_cell cell) {
-	struct text_key key;
+	const uint8_t *text = (const uint8_t *)cell.data;
 	size_t rest = cell.size > 8 ? cell.size - 8 : 0, behind = rest > 8 ? rest : 8;
-	memcpy(&key.head, cell.data, 8);
-	memcpy(&key.tail, cell.data + behind, 8);
-	key.head &= text_word_mask(cell.size);
-	key.tail &= text_word_mask(rest);
-	return key;
+	return (struct text_key){.head = le64_get(text) & text_word_mask(cell.size),
+	        .tail = le64_get(text + behind) & text_word_mask(rest)};
 }
 
 /* A quick hash: the tables that use it hold what a policy's author wrote, or forget what they held. */

@@ -86,13 +86,13 @@ static int stop(const DqdlEvaluator *evaluator, struct tuple *tuple, int rc) {
 	int size = 0;
 	if (rc == -ENOMEM)
 		return evaluator_out_of_memory();
-	if (rc == -ENOSPC && !evaluator->options.spill)
+	if (rc == -E2BIG && !evaluator->options.spill)
 		size = asprintf(&tuple->why,
 		        "too many different values: counting them needs more than the limit of %zu bytes of memory",
 		        evaluator->budget.limit);
-	else if (rc == -ENOSPC && tuple->is_totalled)
+	else if (rc == -E2BIG)
 		size = asprintf(&tuple->why,
-		        "too many different values to bring their counts together in %zu bytes of memory",
+		        "too many different values: bringing their counts together needs more than %zu bytes of memory",
 		        tuple->budget.limit);
 	else if (rc < 0)
 		size = asprintf(&tuple->why, "there are many different values, and their counts can't be kept: %s",
@@ -167,8 +167,9 @@ bool tuple_is_repeated(const DqdlEvaluator *evaluator, const struct tuple *tuple
 /* ---- when all rows were fed ---- */
 
 void tuples_share_memory(DqdlEvaluator *evaluator) {
+	size_t all = evaluator->options.count_bytes ? evaluator->options.count_bytes : DQDL_MEMORY_BYTES;
 	for (size_t i = 0; i < evaluator->tuple_count; i++)
-		evaluator->tuples[i]->budget.limit = evaluator->options.count_bytes / evaluator->tuple_count;
+		evaluator->tuples[i]->budget.limit = all / evaluator->tuple_count;
 }
 
 /* Keeps the least lines, ascending. */
@@ -190,7 +191,6 @@ int tuples_total(DqdlEvaluator *evaluator) {
 		struct tuple *tuple = evaluator->tuples[i];
 		if (tuple->why)
 			continue;
-		tuple->is_totalled = true;
 		rc = stop(evaluator, tuple, distinct_total(tuple->distinct, note_late, &tuple->late, &tuple->totals));
 	}
 	return rc;

@@ -79,6 +79,11 @@ struct column_kind {
 /* The kind of a column whose type is given: it says what an empty cell is, whatever the others are. */
 struct column_kind column_kind_given(enum column_type type);
 
+/* Is it known for good, whatever comes? */
+static inline bool column_kind_is_settled(const struct column_kind *kind) {
+	return kind->given || (kind->no_number && kind->no_date && kind->no_boolean);
+}
+
 /* Takes one more cell into account, if the kind is not given. */
 void column_kind_see(struct column_kind *kind, struct table_cell cell);
 

@@ -26,8 +26,8 @@ bool batch_fits(const struct batch *batch, const struct table_rows *rows) {
 }
 
 /* Of an empty batch: what is there need not be kept. */
-static int make_room(void **memory, size_t *room, size_t wanted, size_t most, size_t each, size_t slack) {
-	wanted = wanted > most ? wanted : most;
+static int make_room(void **memory, size_t *room, size_t wanted, size_t least, size_t each, size_t slack) {
+	wanted = wanted > least ? wanted : least;
 	if (*memory && wanted <= *room)
 		return 0;
 	free(*memory);

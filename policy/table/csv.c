@@ -353,11 +353,8 @@ void csv_want(CsvReader *reader, const bool *columns) {
 	reader->wanted_count = count;
 }
 
-int csv_next(CsvReader *reader, const struct table_cell **ret_cells) {
-	if (may_be_fast(reader) && has_indexed(reader) && take_indexed(reader, reader->cells)) {
-		*ret_cells = reader->cells;
-		return 1;
-	}
+/* The next row, without trying the index. */
+static int next_slow(CsvReader *reader, const struct table_cell **ret_cells) {
 	if (reader->error)
 		return fault(-reader->error, "line %" PRIu64 ": reading stopped here before", reader->line);
 	if (reader->first_is_row) {
@@ -371,6 +368,13 @@ int csv_next(CsvReader *reader, const struct table_cell **ret_cells) {
 	if (rc > 0)
 		*ret_cells = reader->cells;
 	return rc;
+}
+
+int csv_next(CsvReader *reader, const struct table_cell **ret_cells) {
+	if (!may_be_fast(reader) || !has_indexed(reader) || !take_indexed(reader, reader->cells))
+		return next_slow(reader, ret_cells);
+	*ret_cells = reader->cells;
+	return 1;
 }
 
 /* Room for many rows: as many as a piece of text that is indexed may well have, but no more cells than the caches hold.
@@ -410,7 +414,7 @@ int csv_rows(CsvReader *reader, struct table_rows *ret_rows) {
 		return 1;
 	ret_rows->count = 1;
 	ret_rows->lines = &reader->record_line;
-	rc = csv_next(reader, &ret_rows->cells);
+	rc = next_slow(reader, &ret_rows->cells);
 	ret_rows->text = reader->window.bytes + reader->record_start;
 	ret_rows->size = reader->record_size;
 	return rc;

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-/* From the start of any cell so many bytes can be read. */
+/* From the start of any cell that lies in a text so many bytes can be read, whatever its size is. */
 #define ROWS_SLACK 16
 
 struct table_rows {

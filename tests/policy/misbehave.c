@@ -116,14 +116,14 @@ static int work_as_crew(
 
 /* Puts blocks aside and takes them back. */
 static int put_aside(const struct check_job *job, struct check_input *input, struct check_result *result) {
-	uint8_t block[SPILL_BLOCK_BYTES], back[SPILL_BLOCK_BYTES];
+	uint8_t block[SPILL_BLOCK_MAX], back[SPILL_BLOCK_MAX];
 	uint64_t number;
 	if (!job->spill)
 		return check_result_say(result, OUTCOME_ERROR, "there is no spill");
 	for (int i = 0; i < 300; i++) {
 		memset(block, i, sizeof block);
-		int rc = spill_put(job->spill, block, &number);
-		if (rc < 0 || (rc = spill_get(job->spill, number, back)) < 0)
+		int rc = spill_put(job->spill, bytes_of(block, sizeof block), &number);
+		if (rc < 0 || (rc = spill_get(job->spill, number, back, sizeof back)) < 0)
 			return rc;
 		if (memcmp(block, back, sizeof block) != 0)
 			return fault(EIO, "block %d is another", i);

@@ -106,7 +106,7 @@ static void nothing_to_do_is_done_at_once(void **state) {
 	assert_int_equal(crew_end(crew), 0);
 	crew_free(crew);
 	crew_free(NULL);
-	assert_int_equal(crew_useful(10), 0);
+	assert_null(crew_for(10));
 }
 
 int main(void) {
