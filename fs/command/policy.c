@@ -32,6 +32,8 @@ static int read_policy(const char *directory, char **ret_archive) {
 	if (!rc)
 		rc = policy_check_rules(policy);
 	if (!rc)
+		rc = policy_lint_rules(policy);
+	if (!rc)
 		rc = policy_bundle_serialise(bundle, &archive, &size);
 	if (rc)
 		return rc;
@@ -117,7 +119,8 @@ static int recheck(const struct invocation *call, json_t *item) {
 
 static int apply(const struct invocation *call, Client *client, const char *directory, const char *archive) {
 	_cleanup_(json_decrefp) json_t *item = NULL;
-	int rc = client_ask(client, "policy-apply", json_pack("{s:s}", "archive", archive), &item);
+	int rc = client_ask(client, "policy-apply",
+	        json_pack("{s:s, s:b}", "archive", archive, "hand_over", (int)command_has(call, "hand-over")), &item);
 	if (rc) {
 		int code = command_fault(call, rc, "applying %s", directory);
 		return rc == -EINVAL ? EXIT_NO : code;
@@ -162,7 +165,8 @@ const struct command command_policy_apply = {
                 "The files are checked word by word first; an error names file, line, column and what would be right, "
                 "and nothing changes. The policy is stored in the vault with a number and its hash, and the change is "
                 "in "
-                "the audit log. Stewards only; a policy under which nobody would be steward is refused.\n\n"
+                "the audit log. Stewards only; a policy under which nobody would be steward is refused, and without "
+                "--hand-over one under which you would not.\n\n"
                 "What stands in Trusted keeps its verdict (--keep, which is what happens without an option). --recheck "
                 "checks each file there by the new policy and withdraws what does not pass: its name goes, its "
                 "versions "
@@ -171,7 +175,8 @@ const struct command command_policy_apply = {
                 "pass.",
         .options = (const struct command_option[]){{"dry-run", 'n', NULL, "say what would change, and change nothing"},
                 {"recheck", 0, NULL, "check what is trusted by it too, and withdraw what does not pass"},
-                {"keep", 0, NULL, "leave what is trusted as it is"}, OPTION_JSON, {0}},
+                {"keep", 0, NULL, "leave what is trusted as it is"},
+                {"hand-over", 0, NULL, "also when you would not be a steward any more"}, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs policy apply --dry-run policy/ /mnt",
                                                              "which files would be decided otherwise"},
                 {"assayfs policy apply policy/ /mnt", "from now on"},

@@ -26,6 +26,9 @@ struct actor service_actor(const struct control_peer *peer);
 /* The user's name as it is known now, "" for none; points into the buffer. */
 const char *service_user_name(uid_t uid, char *buffer, size_t size);
 
+/* Who asks, as roles see it. Borrows the peer's groups. */
+struct policy_actor service_policy_actor(const Service *service, const struct control_peer *peer);
+
 /* Whether the peer's roles allow `access` to `place`. */
 bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
         enum policy_place place, enum policy_access access);

@@ -86,8 +86,10 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 	if (rc)
 		return rc;
 	struct actor actor = service_actor(peer);
+	struct policy_actor steward = service_policy_actor(service, peer);
 	rc = gate_apply(service->gate, bytes_of(archive, size), &actor,
-	        service_user_name(peer->uid, memory, sizeof memory), &number, &is_changed);
+	        service_user_name(peer->uid, memory, sizeof memory),
+	        json_is_true(json_object_get(arguments, "hand_over")) ? NULL : &steward, &number, &is_changed);
 	if (!rc && service->trusted)
 		trusted_policy_changed(service->trusted);
 	if (!rc) /* durable before the command says that it is in force */

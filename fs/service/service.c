@@ -23,13 +23,17 @@ const char *service_user_name(uid_t uid, char *buffer, size_t size) {
 	return getpwuid_r(uid, &entry, buffer, size, &found) == 0 && found ? found->pw_name : "";
 }
 
-bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
-        enum policy_place place, enum policy_access access) {
-	struct policy_actor actor = {.uid = peer->uid,
+struct policy_actor service_policy_actor(const Service *service, const struct control_peer *peer) {
+	return (struct policy_actor){.uid = peer->uid,
 	        .gid = peer->gid,
 	        .groups = peer->groups,
 	        .group_count = peer->group_count,
 	        .is_mounter = peer->uid == service->mounter};
+}
+
+bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
+        enum policy_place place, enum policy_access access) {
+	struct policy_actor actor = service_policy_actor(service, peer);
 	return policy_permits(policy, place, access, &actor);
 }
 

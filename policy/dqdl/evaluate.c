@@ -18,6 +18,7 @@ static int add_check(DqdlEvaluator *evaluator, const struct dqdl_rule *rule, str
 	struct check *check = &evaluator->checks[evaluator->check_count++];
 	const struct dqdl_rule *subject = NULL;
 	int rc = rule->id == DQDL_DETECT_ANOMALIES ? anomaly_subject(evaluator->arena, rule, &subject) : 0;
+	check->source = rule;
 	check->rule = subject ? subject : rule;
 	check->condition = &check->rule->condition;
 	check->watches = check->measures_only = subject != NULL;

@@ -132,6 +132,7 @@ struct check_kind {
 
 /* One rule that is no composite, or an analyzer. */
 struct check {
+	const struct dqdl_rule *source;         /* as it stands in the ruleset */
 	const struct dqdl_rule *rule;           /* of DetectAnomalies: the one whose metrics it watches */
 	const struct dqdl_condition *condition; /* the rule's, with numbers in the place of what looks back */
 	bool measures_only;                     /* there is no condition to hold its metrics against */

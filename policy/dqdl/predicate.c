@@ -170,7 +170,7 @@ void predicate_free(Predicate *predicate) {
 /* --- asking --- */
 
 bool predicate_needs_kind(const Predicate *predicate) {
-	return predicate->only_null;
+	return predicate->only_null || predicate->options.lengths;
 }
 
 static enum predicate_verdict verdict(const Predicate *predicate, bool holds) {
@@ -217,7 +217,7 @@ static enum predicate_verdict test_null(const Predicate *predicate) {
 static enum predicate_verdict test_length(
         const Predicate *predicate, struct table_cell cell, enum cell_presence presence, double *ret_number) {
 	double length = presence == CELL_NULL ? 0 : (double)utf8_length(cell.data, cell.size);
-	if (ret_number && presence != CELL_NULL)
+	if (ret_number && presence == CELL_VALUE)
 		*ret_number = length;
 	return test_number(predicate, length);
 }
@@ -319,8 +319,8 @@ static void test_each_length(
 	for (size_t i = 0; i < cells->count; i++)
 		ret_verdicts[i] = (uint8_t)test_number(predicate, ret_numbers[i]);
 	for (size_t i = 0; i < cells->count; i++)
-		if (cell_presence_of(cells->nulls, cell_at(cells, i)) == CELL_NULL)
-			ret_numbers[i] = __builtin_nan(""); /* it counts as 0, and is no length that was found */
+		if (cell_presence_of(cells->nulls, cell_at(cells, i)) != CELL_VALUE)
+			ret_numbers[i] = __builtin_nan(""); /* it counts as 0, and may be no length that was found */
 }
 
 void predicate_test_many(

@@ -89,11 +89,11 @@ static inline void gate_policy_donep(struct gate_policy **slot) {
 /*
  * Puts a policy in force: the bundle's archive is parsed, roles resolved, stored and audited in one operation; governed
  * files in Landing that have not passed yet arrive anew. The same bundle as the one in force changes nothing
- * (*ret_changed false). -EINVAL with the file and line at fault; -EPERM when it would leave no steward. `actor_name` is
- * who applied it, as a person reads it.
+ * (*ret_changed false). -EINVAL with the file and line at fault; -EPERM when it would leave no steward, or take the
+ * role from `stays_steward` (NULL: from whom it will). `actor_name` is who applied it, as a person reads it.
  */
 int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
-        uint64_t *ret_number, bool *ret_changed);
+        const struct policy_actor *stays_steward, uint64_t *ret_number, bool *ret_changed);
 
 /* ---- files that were judged before ---- */
 

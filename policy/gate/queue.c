@@ -250,12 +250,18 @@ static int queue_unpassed(void *arg, const char *path, const struct node *node) 
 	return rc < 0 ? rc : 0;
 }
 
-static int check_steward(const Policy *policy) {
-	if (!policy_has_roles(policy) || policy_role_is_given(policy, ROLE_STEWARD))
+static int check_steward(const Policy *policy, const struct policy_actor *stays) {
+	if (!policy_has_roles(policy))
 		return 0;
-	return fault(EPERM,
-	        "policy.yaml: roles name no steward, so nobody could change the policy again; name at least "
-	        "one user or group under roles.steward");
+	if (!policy_role_is_given(policy, ROLE_STEWARD))
+		return fault(EPERM,
+		        "policy.yaml: roles name no steward, so nobody could change the policy again; name at least "
+		        "one user or group under roles.steward");
+	if (stays && !policy_role_holds(policy, ROLE_STEWARD, stays))
+		return fault(EPERM,
+		        "policy.yaml: under these roles you would not be a steward any more, and could not take it "
+		        "back; name yourself or your group under roles.steward, or say --hand-over");
+	return 0;
 }
 
 static int store_policy(Gate *gate, const PolicyBundle *bundle, const Policy *policy, const struct actor *actor,
@@ -283,7 +289,7 @@ static int store_policy(Gate *gate, const PolicyBundle *bundle, const Policy *po
 
 /* One at a time: the policy stored last is the one that is in force. */
 static int apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
-        uint64_t *ret_number, bool *ret_changed) {
+        const struct policy_actor *stays_steward, uint64_t *ret_number, bool *ret_changed) {
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
 	_cleanup_(policy_freep) Policy *asked = NULL;
 	_cleanup_(policy_freep) Policy *policy = NULL;
@@ -294,11 +300,13 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 	if (rc >= 0)
 		rc = policy_check_rules(asked);
 	if (rc >= 0)
+		rc = policy_lint_rules(asked);
+	if (rc >= 0)
 		rc = policy_resolve_roles(asked, bundle);
 	if (rc >= 0)
 		rc = policy_parse(bundle, &policy);
 	if (rc >= 0)
-		rc = check_steward(policy);
+		rc = check_steward(policy, stays_steward);
 	if (rc < 0)
 		return rc;
 	*ret_changed = former->number == 0 || memcmp(policy_sha256(policy), policy_sha256(former->policy), 32) != 0;
@@ -327,9 +335,9 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 }
 
 int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
-        uint64_t *ret_number, bool *ret_changed) {
+        const struct policy_actor *stays_steward, uint64_t *ret_number, bool *ret_changed) {
 	pthread_mutex_lock(&gate->applying);
-	int rc = apply(gate, archive, actor, actor_name, ret_number, ret_changed);
+	int rc = apply(gate, archive, actor, actor_name, stays_steward, ret_number, ret_changed);
 	pthread_mutex_unlock(&gate->applying);
 	return rc;
 }

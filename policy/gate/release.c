@@ -187,6 +187,7 @@ struct same {
 	Meta *meta;
 	const struct version *version;
 	uint64_t found;
+	bool is_part; /* of what it was made of */
 };
 
 static int take_same(void *arg, uint64_t version, uint64_t source, enum lineage_role role) {
@@ -195,9 +196,12 @@ static int take_same(void *arg, uint64_t version, uint64_t source, enum lineage_
 	(void)version;
 	if (role != LINEAGE_INPUT || version_get(same->meta, source, &candidate) < 0)
 		return 0;
-	if (candidate.state == VERSION_SEALED && candidate.has_sha256 && same->version->has_sha256 &&
-	        memcmp(candidate.sha256, same->version->sha256, sizeof candidate.sha256) == 0)
+	if (candidate.state != VERSION_SEALED || !candidate.has_sha256 || !same->version->has_sha256)
+		return 0;
+	if (memcmp(candidate.sha256, same->version->sha256, sizeof candidate.sha256) == 0)
 		same->found = source;
+	else
+		same->is_part = true;
 	return 0;
 }
 
@@ -210,7 +214,11 @@ static int find_readable(Meta *m, struct held *held) {
 	struct same same = {.meta = m, .version = &version};
 	rc = lineage_sources(m, version.id, take_same, &same);
 	if (rc >= 0 && same.found == 0)
-		return fault(ESTALE, "its version was withdrawn; copy the file in again");
+		return fault(ESTALE, same.is_part
+		                             ? "what was withdrawn is a part of a file, without the rows that were "
+		                               "left out of it; 'assayfs run' of its workflow judges the whole "
+		                               "file in Raw again"
+		                             : "its version was withdrawn; copy the file in again");
 	if (rc >= 0)
 		rc = version_get(m, same.found, &version);
 	held->node = version.node;
@@ -312,9 +320,15 @@ static int judge_and_let_out(
 	int rc = judge_version(gate, j, held->node, held->version, NULL);
 	if (rc < 0)
 		return rc;
-	bool passes = j->checked.result->outcome == OUTCOME_PASSED;
+	const struct check_result *result = j->checked.result;
+	bool passes = result->outcome == OUTCOME_PASSED;
 	if (!passes && d->waiver_until_ns == 0)
 		return refuse(gate, j, held, d);
+	if (!passes && result->dropped > 0)
+		return fault(EPERM,
+		        "a waiver lets a file out as it stands, and the dataset's keep drops %" PRIu64
+		        " of its rows; take those out and copy the file in again",
+		        result->dropped);
 	if (!passes)
 		rc = add_waiver(gate, j, d);
 	if (rc >= 0)

@@ -207,6 +207,11 @@ static int find_version(Meta *m, struct restoring *r) {
 	rc = version_list_path(m, parent.id, r->name, pick_version, &r->wanted);
 	if (rc < 0)
 		return rc;
+	if (r->wanted.version.id != 0 && r->wanted.version.state == VERSION_WITHDRAWN)
+		return fault(ENOENT,
+		        "version %" PRIu64 " of %s was withdrawn from Trusted, and comes back by passing again: "
+		        "'assayfs quarantine release', or 'assayfs run' of its workflow",
+		        r->wanted.ordinal, r->path);
 	if (r->wanted.version.id == 0 || r->wanted.version.state != VERSION_SEALED)
 		return fault(ENOENT, "%s has no version %" PRIu64 "%s; assayfs versions '%s' lists them", r->path,
 		        r->wanted.ordinal, r->wanted.version.id ? " any more" : "", r->path);

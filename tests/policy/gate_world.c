@@ -147,7 +147,7 @@ void apply_rules(struct world *w, const char *yaml, const char *rules) {
 	uint64_t number;
 	bool changed;
 	uint8_t *archive = world_archive(yaml, rules, &size);
-	if (gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed) < 0)
+	if (gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", NULL, &number, &changed) < 0)
 		fail_msg("gate_apply: %s", fault_message());
 	free(archive);
 }

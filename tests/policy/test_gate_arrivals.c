@@ -194,7 +194,8 @@ static void a_policy_that_does_not_parse_changes_nothing(void **state) {
 	assert_int_equal(policy_bundle_new(&bundle), 0);
 	assert_int_equal(policy_bundle_put(bundle, "policy.yaml", bytes_of_string("version: 1\ndatasetz: []\n")), 0);
 	assert_int_equal(policy_bundle_serialise(bundle, &archive, &size), 0);
-	assert_int_equal(gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed), -EINVAL);
+	assert_int_equal(
+	        gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", NULL, &number, &changed), -EINVAL);
 	assert_non_null(strstr(fault_message(), "policy.yaml:2:"));
 	free(archive);
 	put(w, "Landing/animals/a.csv", "good");
@@ -243,7 +244,7 @@ static void rules_that_do_not_parse_change_nothing(void **state) {
 		uint64_t number = 0;
 		bool changed = false;
 		uint8_t *archive = world_archive(policy_yaml, wrong[i].rules, &size);
-		int rc = gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed);
+		int rc = gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", NULL, &number, &changed);
 		free(archive);
 		assert_int_equal(rc, -EINVAL);
 		assert_false(changed);

@@ -20,7 +20,7 @@ static void open_with(struct world *w, const char *yaml, const char *rules) {
 	world_close(w);
 	w->check = check_table;
 	world_open(w);
-	if (gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", &number, &changed) < 0)
+	if (gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", NULL, &number, &changed) < 0)
 		fail_msg("gate_apply: %s", fault_message());
 	free(archive);
 }
