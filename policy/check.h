@@ -87,7 +87,6 @@ struct check_job {
 	const struct dqdl_files *file_lists; /* what stands at the paths that rules name */
 	size_t file_list_count;
 	int64_t clock_ns;              /* what now() means in the rules, since 1970, UTC */
-	bool is_confined;              /* set by a worker: no machine code can be made here */
 	Crew *crew;                    /* who helps, or NULL; never crosses to a worker */
 	Spill *spill;                  /* for what does not fit into memory, or NULL; never crosses to a worker */
 	const struct check_rows *rows; /* who wants to know of each row, or NULL; never crosses to a worker */

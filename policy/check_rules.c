@@ -60,8 +60,7 @@ static struct dqdl_options dqdl_options_of(const struct check_job *job) {
 	        .type_count = job->type_count,
 	        .knows_history = job->knows_history,
 	        .series = job->history,
-	        .series_count = job->history_count,
-	        .no_jit = job->is_confined};
+	        .series_count = job->history_count};
 }
 
 /* The file's bytes on their way to the reader, counted, and hashed where a rule asks for that. */
@@ -343,8 +342,8 @@ static int evaluate(
 	        (rc = check_drop_take(&dropped, reader, result)) < 0)
 		return rc;
 	bool has_all = result->rule_count == ruleset_rules(ruleset);
-	if (job->rows && has_all)
-		rc = judge_rows(job, evaluator, result);
+	if (job->rows && has_all && (rc = judge_rows(job, evaluator, result)) == -E2BIG)
+		rc = check_result_warn(result, fault_message()); /* the verdict stands, row by row it is not known */
 	return rc < 0 ? rc : check_split(input, &table, evaluator, result);
 }
 

@@ -122,8 +122,8 @@ int policy_parse(const PolicyBundle *bundle, Policy **ret_policy);
  */
 int policy_check_rules(const Policy *policy);
 
-/* Can rules and `keep` be decided at all (dqdl/lint.h)? For a policy that is to come into force: one that is stays as it
- * is. -EINVAL with words; -ENOMEM. */
+/* Can rules and `keep` be decided at all (dqdl/lint.h)? For a policy that is to come into force: one that is stays as
+ * it is. -EINVAL with words; -ENOMEM. */
 int policy_lint_rules(const Policy *policy);
 
 /* The policy of a vault that has none yet: governs nothing, the mounting user holds every role. */

@@ -156,7 +156,6 @@ static int work(check_function *check, Crew *crew, Spill *spill) {
 	struct reference_reader readers[CHECK_REFERENCES_MAX];
 	struct reference_stream references_stream = {.job = &job};
 	int rc = check_job_from_json(bytes_of(text, length), &job, &memory);
-	job.is_confined = true;
 	job.crew = crew;
 	job.spill = spill;
 	for (size_t i = 0; i < job.reference_count; i++) {

@@ -110,7 +110,6 @@ struct dqdl_options {
 	const struct column_given *types; /* of columns whose kind is not to be inferred */
 	size_t type_count;
 	const char *keep; /* SQL condition on a row: rows of which it is not true are no rows; NULL: all are */
-	bool no_jit;      /* make no machine code of regular expressions, where the sandbox forbids it */
 };
 
 typedef struct DqdlEvaluator DqdlEvaluator;

@@ -73,12 +73,12 @@ static void keep_recent(const struct check *check, struct chosen *chosen) {
 		chosen->count = most;
 }
 
-static int keep_matching(const DqdlEvaluator *evaluator, struct check *check, struct chosen *chosen) {
+static int keep_matching(struct check *check, struct chosen *chosen) {
 	_cleanup_(pattern_freep) Pattern *pattern = NULL;
 	char regex[1024];
 	if (!tag_text(check, "uriRegex", regex, sizeof regex))
 		return 0;
-	int rc = pattern_new(regex, evaluator->options.no_jit ? PATTERN_NO_JIT : 0, &pattern);
+	int rc = pattern_new(regex, 0, &pattern);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc < 0)
@@ -114,7 +114,7 @@ static int choose(const DqdlEvaluator *evaluator, struct check *check, size_t pa
 	ret_chosen->count = files->count;
 	for (size_t i = 0; i < files->count; i++)
 		ret_chosen->files[i] = &files->files[i];
-	rc = keep_matching(evaluator, check, ret_chosen);
+	rc = keep_matching(check, ret_chosen);
 	if (rc < 0 || check->settled)
 		return rc;
 	keep_recent(check, ret_chosen);

@@ -64,8 +64,7 @@ const struct check_kind kind_column_data_type = {
 static int start_names(DqdlEvaluator *evaluator, struct check *check) {
 	_cleanup_(pattern_freep) Pattern *pattern = NULL;
 	_cleanup_(freep) char *text = pattern_translate("", check->rule->parameters[0].value, "");
-	int rc = text ? pattern_new(text, evaluator->options.no_jit ? PATTERN_NO_JIT : 0, &pattern)
-	              : evaluator_out_of_memory();
+	int rc = text ? pattern_new(text, 0, &pattern) : evaluator_out_of_memory();
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc < 0)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 static bool has_ignore_case(const struct dqdl_rule *rule) {
@@ -15,12 +16,20 @@ static bool has_ignore_case(const struct dqdl_rule *rule) {
 	return value && strcasecmp(value, "\"true\"") == 0;
 }
 
+/* Of lengths: that of an empty cell is measured, if it turns out to be a text. */
+struct seen {
+	bool is_length, has_empty;
+};
+
 static int start(DqdlEvaluator *evaluator, struct check *check) {
+	struct seen *seen = check->own = calloc(1, sizeof *seen);
+	if (!seen)
+		return evaluator_out_of_memory();
+	seen->is_length = check->rule->id == DQDL_COLUMN_LENGTH;
 	struct predicate_options options = {
 	        .now = evaluator->options.now,
 	        .lengths = check->rule->id == DQDL_COLUMN_LENGTH,
 	        .fold_case = has_ignore_case(check->rule),
-	        .no_jit = evaluator->options.no_jit,
 	};
 	int rc = predicate_new(check->condition, &options, &check->predicate);
 	if (rc == -ENOMEM)
@@ -30,6 +39,19 @@ static int start(DqdlEvaluator *evaluator, struct check *check) {
 	const struct dqdl_condition *condition = &check->rule->condition;
 	check->fail_if_text = !condition->negated;
 	return 0;
+}
+
+/* What has no length is taken as 0 long. */
+static double misses_by(const struct check *check, double number) {
+	const struct seen *seen = check->own;
+	return predicate_misses_by(check->predicate, seen->is_length && number != number ? 0 : number);
+}
+
+static void note_empties(const DqdlEvaluator *evaluator, struct check *check, const struct table_cell *cells,
+        size_t stride, size_t count) {
+	struct seen *seen = check->own;
+	for (size_t i = 0; seen->is_length && !seen->has_empty && i < count; i++)
+		seen->has_empty = cell_presence_of(&evaluator->options.nulls, cells[i * stride]) == CELL_EMPTY;
 }
 
 /* A cell's verdict for the check, and the number that it is (NaN: none); `line` 0: for the row alone. */
@@ -45,7 +67,7 @@ static int take_verdict(
 			return 0;
 		first_lines_add(&check->failing, line);
 		if (predicate_finds_numbers(check->predicate))
-			worst_lines_add(&check->worst, predicate_misses_by(check->predicate, number), line);
+			worst_lines_add(&check->worst, misses_by(check, number), line);
 		return 0;
 	case PREDICATE_PASS_IF_NULL:
 	case PREDICATE_FAIL_IF_NULL:
@@ -75,6 +97,8 @@ static int feed(DqdlEvaluator *evaluator, struct check *check, const struct tabl
 	enum predicate_verdict verdict = predicate_test(check->predicate, cell, presence, &number);
 	if (line && number == number)
 		check_measure(check, number);
+	if (line)
+		note_empties(evaluator, check, &cell, 1, 1);
 	return take_verdict(evaluator, check, verdict, number, line);
 }
 
@@ -120,6 +144,7 @@ static int feed_lot(
 	        .count = count,
 	        .nulls = &evaluator->options.nulls};
 	predicate_test_many(check->predicate, &cells, verdicts, numbers);
+	note_empties(evaluator, check, cells.first, cells.stride, count);
 	if (predicate_finds_numbers(check->predicate))
 		measure(check, numbers, count);
 	return take_verdicts(evaluator, check, verdicts, numbers, rows->lines + from, count);
@@ -158,7 +183,10 @@ static int add_extremes(struct check *check, const char **ret_share) {
 }
 
 static int finish(DqdlEvaluator *evaluator, struct check *check) {
+	const struct seen *seen = check->own;
 	const char *share;
+	if (seen->has_empty && !empty_is_null(evaluator, check->columns, 1))
+		check_measure(check, 0);
 	int rc = add_extremes(check, &share);
 	return rc < 0 ? rc : check_settle_rows(evaluator, check, share);
 }

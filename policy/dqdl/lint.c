@@ -128,8 +128,7 @@ int dqdl_lint(const Ruleset *ruleset, const char *keep, struct dqdl_diagnostic *
 	struct dqdl_options options = {.knows_history = true,
 	        .series = pretended.series,
 	        .series_count = pretended.series_count,
-	        .keep = keep,
-	        .no_jit = true};
+	        .keep = keep};
 	if (rc == 0)
 		rc = dqdl_evaluator_new(ruleset, &options, &evaluator);
 	if (rc == 0)

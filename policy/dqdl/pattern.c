@@ -83,17 +83,16 @@ int pattern_new(const char *text, unsigned flags, Pattern **ret_pattern) {
 	int rc = compile(pattern, text, options);
 	if (rc < 0)
 		return rc;
-	if (flags == 0 || flags == PATTERN_NO_JIT)
+	if (flags == 0)
 		fixed_pattern_parse(text, &pattern->fixed);
-	if (!(flags & PATTERN_NO_JIT))
-		(void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
 	pattern->match = pcre2_match_data_create(1, NULL);
 	pattern->context = pcre2_match_context_create(NULL);
 	if (!pattern->match || !pattern->context)
 		return fault(ENOMEM, "out of memory for a regular expression");
 	(void)pcre2_set_match_limit(pattern->context, PATTERN_MATCH_LIMIT);
-	(void)pcre2_set_depth_limit(pattern->context, 5000);
-	(void)pcre2_set_heap_limit(pattern->context, 16384);
+	/* Only steps end it: no deeper than there are steps, and no more than what that takes, in KiB. */
+	(void)pcre2_set_depth_limit(pattern->context, PATTERN_MATCH_LIMIT);
+	(void)pcre2_set_heap_limit(pattern->context, 128u << 10);
 	*ret_pattern = steal_pointer(&pattern);
 	return 0;
 }

@@ -2,7 +2,8 @@
  * pattern: a regular expression of a rule, asked once a cell, that ends whatever cell it meets.
  *
  * DQDL's are Java's; PCRE2's are the closest there is in C. \uXXXX is translated; a step limit makes (a+)+$ an answer
- * within milliseconds and not a worker that hangs.
+ * within milliseconds and not a worker that hangs. No machine code is made of them, which a worker may not run: what is
+ * an answer in one place shall not be an error in another.
  */
 #pragma once
 
@@ -18,7 +19,6 @@ typedef struct Pattern Pattern;
 enum {
 	PATTERN_FOLD_CASE = 1, /* without regard to case, as Unicode has it */
 	PATTERN_WHOLE = 2,     /* the whole cell must match */
-	PATTERN_NO_JIT = 4,    /* no machine code: where the sandbox forbids it */
 };
 
 /* `text` is in UTF-8. -EINVAL: does not compile, with words; -ENOMEM. */

@@ -85,7 +85,7 @@ static int add_operands(Predicate *predicate) {
 /* --- regular expressions --- */
 
 static int compile(Predicate *predicate, const char *pattern, unsigned flags) {
-	return pattern_new(pattern, flags | (predicate->options.no_jit ? PATTERN_NO_JIT : 0), &predicate->pattern);
+	return pattern_new(pattern, flags, &predicate->pattern);
 }
 
 /* Wrapped as the open evaluator wraps it. */

@@ -20,7 +20,6 @@ struct predicate_options {
 	int64_t now;    /* seconds since 1970 UTC, for now() */
 	bool lengths;   /* the number condition is on the cell's length in code points, NULL's being 0 */
 	bool fold_case; /* strings are compared without regard to case */
-	bool no_jit;    /* compile no machine code for regular expressions */
 };
 
 enum predicate_verdict {

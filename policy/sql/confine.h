@@ -7,7 +7,9 @@
 
 /* What a statement may take. */
 struct sql_budget {
-	uint64_t steps; /* counted down */
+	uint64_t steps; /* counted down; time that a function takes counts as the steps that could have been made in it
+	                 */
+	int64_t looked_ns; /* of the thread's processor time, at the last look; 0: there was none */
 	int64_t memory; /* bytes that SQLite may hold in this process (sqlite3_memory_used); 0: as many as there are */
 	bool is_too_large; /* it was stopped because of its memory */
 };

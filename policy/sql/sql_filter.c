@@ -49,7 +49,7 @@ static int open_filter(
 	filter->table = table;
 	filter->columns = columns;
 	filter->count = count;
-	filter->budget.steps = SQL_ROW_STEPS;
+	filter->budget = (struct sql_budget){.steps = SQL_ROW_STEPS};
 	filter->watch = (struct sql_watch){.read = may_read, .arg = filter};
 	int rc = sql_open(&filter->budget, &filter->db);
 	if (rc == 0)
@@ -114,7 +114,7 @@ bool sql_filter_reads(const SqlFilter *filter, size_t column) {
 
 int sql_filter_test(SqlFilter *filter, sql_value_fn *value, void *arg, bool *ret_true) {
 	filter->source = (struct row_source){.value = value, .arg = arg};
-	filter->budget.steps = SQL_ROW_STEPS;
+	filter->budget = (struct sql_budget){.steps = SQL_ROW_STEPS};
 	int code = sqlite3_step(filter->statement);
 	bool is_there = code == SQLITE_ROW, is_done = is_there || (filter->is_select && code == SQLITE_DONE);
 	int rc = is_done ? 0 : sql_fault(filter->db, &filter->budget, code, filter->what);

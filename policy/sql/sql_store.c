@@ -70,7 +70,7 @@ int sql_store_new(SqlStore **ret_store) {
 	_cleanup_(sql_store_freep) SqlStore *store = calloc(1, sizeof *store);
 	if (!store)
 		return no_memory();
-	store->budget.steps = SQL_RUN_STEPS;
+	store->budget = (struct sql_budget){.steps = SQL_RUN_STEPS};
 	store->watch = (struct sql_watch){.read = may_read, .arg = store};
 	int rc = sql_open(&store->budget, &store->db);
 	if (rc < 0)

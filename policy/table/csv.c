@@ -138,6 +138,18 @@ static int scan_quoted(CsvReader *reader, const char **p, const char *end) {
 	return scan_after_quote(reader, p, end);
 }
 
+/* Where other programs see a newline, and this dialect has none. */
+static int check_stray(const CsvReader *reader, const char *from, size_t size, char newline) {
+	const char *stray = memchr(from, newline == '\n' ? '\r' : '\n', size);
+	if (!stray)
+		return 0;
+	return fault(EBADMSG,
+	        "line %" PRIu64 ": %s in field %zu, outside quotes, in a file whose lines end with %s; some programs "
+	        "would end the row there",
+	        reader->line, newline == '\n' ? "a carriage return" : "a line feed", reader->cell_count + 1,
+	        newline == '\n' ? "line feeds" : "carriage returns");
+}
+
 static inline int scan_plain(CsvReader *reader, const char **p, const char *end, char delimiter, char newline) {
 	const char *at = find_either(*p, end, delimiter, newline);
 	if (at == end && !reader->window.at_end)
@@ -146,7 +158,9 @@ static inline int scan_plain(CsvReader *reader, const char **p, const char *end,
 	bool ends = at == end || *at == newline;
 	if (ends && newline == '\n' && size > 0 && at[-1] == '\r')
 		size--;
-	int rc = add_cell(reader, *p, size);
+	int rc = check_stray(reader, *p, size, newline);
+	if (rc == 0)
+		rc = add_cell(reader, *p, size);
 	if (rc < 0)
 		return rc;
 	*p = at == end ? at : at + 1;

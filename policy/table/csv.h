@@ -9,7 +9,8 @@
  * mixed with LF) or CR; newlines inside quotes. A quote that does not open a field is an ordinary character. Blank
  * lines are skipped, except in a table of one column, where a blank line is an empty cell. Everything else is an error
  * that names the line: a row with more or fewer fields than the first one, text after a closing quote, an unclosed
- * quote, bytes that are not UTF-8, NUL bytes. Nothing is guessed or repaired after the first record.
+ * quote, outside quotes a carriage return that ends no line (where lines end with LF or CRLF) or a line feed (where
+ * they end with CR), bytes that are not UTF-8, NUL bytes. Nothing is guessed or repaired after the first record.
  */
 #pragma once
 

@@ -32,11 +32,12 @@ void csv_index_release(struct csv_index *index) {
 /* The bytes that are looked for. Where there is no delimiter it is the newline, where there is no quote NUL. */
 struct needles {
 	char delimiter, newline, quote;
+	char stray; /* the other newline, which may stand before the first one alone, if it is CR */
 };
 
 /* What a block has where, a bit for each byte. */
 struct block {
-	uint64_t delimiters, newlines, quotes;
+	uint64_t delimiters, newlines, quotes, strays;
 	uint64_t odd; /* above 0x7f, or NUL */
 };
 
@@ -52,6 +53,7 @@ ALWAYS_INLINE void add_sse2(struct block *block, const char *text, const struct 
 	block->delimiters |= bits16(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(needles->delimiter)), at);
 	block->newlines |= bits16(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(needles->newline)), at);
 	block->quotes |= bits16(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(needles->quote)), at);
+	block->strays |= bits16(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(needles->stray)), at);
 	block->odd |= bits16(_mm_or_si128(bytes, _mm_cmpeq_epi8(bytes, _mm_setzero_si128())), at);
 }
 
@@ -75,6 +77,7 @@ AVX2 static inline void add_avx2(struct block *block, const char *text, const st
 	block->delimiters |= bits32(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(needles->delimiter)), at);
 	block->newlines |= bits32(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(needles->newline)), at);
 	block->quotes |= bits32(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(needles->quote)), at);
+	block->strays |= bits32(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(needles->stray)), at);
 	block->odd |= bits32(_mm256_or_si256(bytes, _mm256_cmpeq_epi8(bytes, _mm256_setzero_si256())), at);
 }
 
@@ -91,6 +94,7 @@ static struct block classify_plain(const char *text, const struct needles *needl
 		block.delimiters |= (uint64_t)(text[i] == needles->delimiter) << i;
 		block.newlines |= (uint64_t)(text[i] == needles->newline) << i;
 		block.quotes |= (uint64_t)(text[i] == needles->quote) << i;
+		block.strays |= (uint64_t)(text[i] == needles->stray) << i;
 		block.odd |= (uint64_t)(text[i] == 0 || (unsigned char)text[i] > 0x7f) << i;
 	}
 	return block;
@@ -123,6 +127,14 @@ ALWAYS_INLINE void write_marks(uint32_t *to, uint64_t marks, uint32_t at) {
 	} while (marks);
 }
 
+/* Of the other newlines those that are no part of one: of CR before LF the last bit needs the next block's first byte,
+ * which is there, or slack. */
+ALWAYS_INLINE uint64_t stray_of(const struct block *block, const struct needles *needles, const char *text) {
+	uint64_t ended =
+	        needles->stray == '\r' ? block->newlines >> 1 | (uint64_t)(text[BLOCK] == '\n') << (BLOCK - 1) : 0;
+	return block->strays & ~ended;
+}
+
 ALWAYS_INLINE void fill_blocks(struct csv_index *index, const char *text, size_t size, const struct needles *needles,
         classify_function *classify) {
 	size_t fields = 0, records = 0, end = 0;
@@ -131,8 +143,9 @@ ALWAYS_INLINE void fill_blocks(struct csv_index *index, const char *text, size_t
 	for (size_t at = 0; at < size && !stops; at += BLOCK) {
 		struct block block = classify(text + at, needles);
 		uint64_t valid = size - at < BLOCK ? (UINT64_C(1) << (size - at)) - 1 : ~UINT64_C(0);
-		if (block.quotes & valid) {
-			valid &= below(block.quotes);
+		uint64_t ends = block.quotes | stray_of(&block, needles, text + at);
+		if (ends & valid) {
+			valid &= below(ends);
 			stops = true;
 		}
 		uint64_t newlines = block.newlines & valid;
@@ -165,7 +178,10 @@ AVX2 static void fill_avx2(struct csv_index *index, const char *text, size_t siz
 #endif
 
 void csv_index_fill(struct csv_index *index, const char *text, size_t size, char delimiter, char newline, char quote) {
-	struct needles needles = {.delimiter = delimiter ? delimiter : newline, .newline = newline, .quote = quote};
+	struct needles needles = {.delimiter = delimiter ? delimiter : newline,
+	        .newline = newline,
+	        .quote = quote,
+	        .stray = newline == '\n' ? '\r' : '\n'};
 	if (size > CSV_INDEX_BYTES)
 		size = CSV_INDEX_BYTES;
 #ifdef __SSE2__

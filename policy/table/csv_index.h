@@ -27,6 +27,7 @@ struct csv_index {
 int csv_index_init(struct csv_index *index);
 void csv_index_release(struct csv_index *index);
 
-/* Indexes the first bytes of a text, at most CSV_INDEX_BYTES and up to its first quote. Behind the text 64 bytes can be
+/* Indexes the first bytes of a text, at most CSV_INDEX_BYTES and up to its first quote or newline of the other kind
+ * (a CR before LF is none). Behind the text 64 bytes can be
  * read, whatever they hold. */
 void csv_index_fill(struct csv_index *index, const char *text, size_t size, char delimiter, char newline, char quote);

@@ -32,7 +32,7 @@ static void feed(DqdlEvaluator *evaluator, DqdlProfile *profile, CsvReader *read
 
 /* What is suggested is DQDL, and what it was made from passes it. */
 static void check_suggestion(const DqdlProfile *profile, const struct dqdl_nulls *nulls, struct bytes csv) {
-	struct dqdl_options options = {.nulls = *nulls, .now = 1710000000, .no_jit = true};
+	struct dqdl_options options = {.nulls = *nulls, .now = 1710000000};
 	_cleanup_(freep) char *text = NULL;
 	_cleanup_(csv_closep) CsvReader *reader = NULL;
 	_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
@@ -75,7 +75,6 @@ static void evaluate(const Ruleset *ruleset, struct bytes csv, unsigned int mode
 	static const struct dqdl_series past = {.name = "Dataset.*.RowCount", .values = rows, .count = 6};
 	struct dqdl_options options = {.nulls = {.mode = mode % 3},
 	        .memory_bytes = 60000,
-	        .no_jit = mode & 4,
 	        .knows_history = mode & 8,
 	        .series = &past,
 	        .series_count = 1};

@@ -238,6 +238,35 @@ static void broken_quotes_are_named(void **state) {
 	assert_fails("a,b\n\"1\"x,2\n", EBADMSG, "line 2: text after the closing quote of field 1");
 }
 
+/* Other programs would end a row there, and read other rows than the rules have seen. */
+static void a_newline_of_the_other_kind_is_an_error_outside_quotes(void **state) {
+	(void)state;
+	assert_fails("a,b,c\nok,1,1\nok2,5\rBAD,2\nok3,1,1\n", EBADMSG, "line 3: a carriage return in field 2");
+	assert_fails("a,b,c\r\nok,1,1\r\nok2,5\rBAD,2\r\n", EBADMSG, "line 3: a carriage return in field 2");
+	assert_fails("a,b\nx,1\r\r\n", EBADMSG, "line 2: a carriage return in field 2");
+	assert_fails("a,b\n\rx,1\n", EBADMSG, "line 2: a carriage return in field 1");
+	assert_reads("a,b\nx,\"1\r2\"\n", "a|b\nx|1\r2\n");
+	assert_reads("a,b\r\nx,1\ny,2\r", "a|b\nx|1\ny|2\n");
+	char text[600] = "a,b\r\n";
+	for (size_t i = 0; strlen(text) < 400; i++) /* at all places of a block */
+		(void)snprintf(text + strlen(text), sizeof text - strlen(text), "%.*s,1\r\n", (int)(i % 5), "xxxxx");
+	struct pieces source = source_of(text, 0);
+	_cleanup_(freep) char *got = NULL;
+	assert_int_equal(read_all(&source, NULL, &got, NULL), 0);
+	assert_null(strchr(got, '\r'));
+	for (size_t i = 100; i < 350; i++) {
+		char bad[600];
+		strcpy(bad, text);
+		if (bad[i] != 'x')
+			continue;
+		bad[i] = '\r';
+		struct pieces again = source_of(bad, i % 7 * 50);
+		_cleanup_(freep) char *nothing = NULL;
+		assert_int_equal(read_all(&again, NULL, &nothing, NULL), -EBADMSG);
+		assert_non_null(strstr(fault_message(), "a carriage return"));
+	}
+}
+
 static void what_is_not_text_is_named(void **state) {
 	(void)state;
 	assert_fails("a,b\nx,y\n\"p\nq\xe9\",y\n", EILSEQ, "line 4: byte 0xe9 is not UTF-8");
@@ -499,6 +528,7 @@ int main(void) {
 	        cmocka_unit_test(a_given_dialect_wins),
 	        cmocka_unit_test(a_ragged_row_names_line_and_numbers),
 	        cmocka_unit_test(broken_quotes_are_named),
+	        cmocka_unit_test(a_newline_of_the_other_kind_is_an_error_outside_quotes),
 	        cmocka_unit_test(what_is_not_text_is_named),
 	        cmocka_unit_test(an_empty_file_says_so),
 	        cmocka_unit_test(limits_end_a_hostile_record),

@@ -150,10 +150,13 @@ static void patterns_match_as_java_has_it(void **state) {
 static void a_catastrophic_pattern_ends_as_an_error(void **state) {
 	(void)state;
 	const char *csv = "a,b\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!,1\n";
-	struct dqdl_options interpreted = {.no_jit = true};
 	assert_result(
 	        csv, glue, "ColumnValues \"a\" matches \"(a+)+\"", DQDL_ERROR, "line 2: the regular expression takes");
-	assert_result(csv, interpreted, "ColumnValues \"a\" matches \"(a+)+\"", DQDL_ERROR, "more than");
+	/* Long cells are no reason, only steps are. */
+	char tall[60000] = "a,b\n";
+	memset(tall + 4, 'a', 20000);
+	strcpy(tall + 20004, ",1\n");
+	assert_result(tall, glue, "ColumnValues \"a\" matches \"(a|ba)*\"", DQDL_PASSED, NULL);
 }
 
 static void dates_are_compared(void **state) {
