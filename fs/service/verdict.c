@@ -78,6 +78,7 @@ struct why {
 	char mountpoint[WIRE_PATH_MAX]; /* as the client sees it, for commands to copy; "" when it doesn't say */
 	bool is_there;
 	enum outcome outcome;
+	enum outcome newer; /* of something that came after what Trusted shows; NONE: there is nothing */
 	struct kept kept;
 };
 
@@ -191,9 +192,25 @@ static char *words_without_verdict(const struct why *why, const Policy *policy, 
 	return length < 0 ? NULL : text;
 }
 
+/* Who asks why Trusted does not show the new data is told of the new data. */
+static int add_newer(const struct why *why, char **text) {
+	_cleanup_(freep) char *shown = words_safe(below_zone(why->path));
+	_cleanup_(freep) char *before = *text;
+	bool is_pending = why->newer == OUTCOME_PENDING;
+	*text = NULL;
+	if (!shown || asprintf(text, "%s\nnewer: something that came after it %s: assayfs why Landing/%s", before,
+	                      is_pending ? "is being checked" : "did not pass", shown) < 0) {
+		*text = NULL;
+		return fault(ENOMEM, "explaining: out of memory");
+	}
+	return 0;
+}
+
 static int explain(Service *service, const struct why *why, char **ret_text) {
-	if (why->kept.body)
-		return verdict_words(&why->kept, ret_text);
+	if (why->kept.body) {
+		int rc = verdict_words(&why->kept, ret_text);
+		return rc || why->newer == OUTCOME_NONE ? rc : add_newer(why, ret_text);
+	}
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	*ret_text = words_without_verdict(why, held->policy, held->number > 0);
 	return *ret_text ? 0 : fault(ENOMEM, "explaining: out of memory");
@@ -225,7 +242,10 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 	if (rc)
 		return rc;
 	meta_begin(service->meta);
-	rc = meta_end(service->meta, find_verdict(service->meta, peer, why));
+	rc = find_verdict(service->meta, peer, why);
+	if (!rc && why->is_there && service_place(why->path) == PLACE_TRUSTED)
+		rc = gate_newer(service->meta, below_zone(why->path), &why->newer);
+	rc = meta_end(service->meta, rc);
 	struct actor actor = service_actor(peer);
 	if (rc == -EACCES)
 		service_record_denied(service, &actor, "why", why->path, EACCES);
@@ -233,9 +253,12 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 		rc = fault(ENOENT, "no file has this name, and none was refused under it");
 	if (!rc)
 		rc = explain(service, why, &text);
-	if (!rc)
-		rc = control_send(
-		        reply, verdict_json(why->path, outcome_of(&why->kept, why->outcome), text, &why->kept));
+	if (!rc) {
+		json_t *item = verdict_json(why->path, outcome_of(&why->kept, why->outcome), text, &why->kept);
+		if (item && why->newer != OUTCOME_NONE)
+			json_object_set_new(item, "newer", json_string(outcome_word(why->newer)));
+		rc = control_send(reply, item);
+	}
 	free(why->kept.body);
 	return rc;
 }

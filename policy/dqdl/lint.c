@@ -5,6 +5,7 @@
 #include "policy/dqdl/sql_rules.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -107,6 +108,17 @@ static int say(struct dqdl_diagnostic *ret_at, const struct dqdl_rule *rule, con
 	return fault(EINVAL, "%s", ret_at->message);
 }
 
+/* 1/0 is less than nothing and more than anything: nobody means that. */
+static bool has_infinite(const struct dqdl_condition *condition) {
+	for (size_t i = 0; condition->kind == DQDL_CONDITION_NUMBER && i < condition->operand_count; i++) {
+		double value;
+		if (condition->operands[i].form == DQDL_OPERAND_NUMBER &&
+		        dqdl_number_value(condition->operands[i].number, &value) == 0 && !isfinite(value))
+			return true;
+	}
+	return false;
+}
+
 static int look(const DqdlEvaluator *evaluator, struct dqdl_diagnostic *ret_at) {
 	const char *keep_fault = evaluator->keep.fault;
 	if (is_bad_sql(keep_fault))
@@ -114,6 +126,8 @@ static int look(const DqdlEvaluator *evaluator, struct dqdl_diagnostic *ret_at) 
 	for (size_t i = 0; i < evaluator->check_count; i++) {
 		const struct check *check = &evaluator->checks[i];
 		const struct dqdl_rule *rule = check->source;
+		if (has_infinite(&rule->condition) || has_infinite(&rule->threshold))
+			return say(ret_at, rule, rule->text ? rule->text : rule->type, "a number in it is not finite");
 		if (is_hopeless(check))
 			return say(
 			        ret_at, rule, rule->text ? rule->text : rule->type, check->reason ? check->reason : "");

@@ -366,6 +366,38 @@ static int sections_parse(struct parser *parser, Ruleset *ruleset) {
 	return rc < 0 ? rc : rules_and_analyzers(parser, ruleset);
 }
 
+/* Tags that a rule goes by here, in any case of letters. */
+static bool is_known_tag(const char *key) {
+	static const char *const known[] = {
+	        "format", "ignoreCase", "uriRegex", "recentFiles", "hashAlgorithm", "timeZone", "matchFileName"};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcasecmp(key, known[i]) == 0)
+			return true;
+	return false;
+}
+
+/* AWS Glue takes any; one that is misspelt would change nothing, unseen. */
+static int warn_of_tags(struct parser *parser, Ruleset *ruleset, const struct dqdl_rule *rule) {
+	if (rule->id == DQDL_COMPOSITE) {
+		int rc = warn_of_tags(parser, ruleset, rule->left);
+		return rc < 0 ? rc : warn_of_tags(parser, ruleset, rule->right);
+	}
+	for (size_t i = 0; i < rule->tags.count; i++) {
+		if (is_known_tag(rule->tags.pairs[i].key))
+			continue;
+		int rc = warn(parser, ruleset, 0,
+		        "the tag \"%.60s\" of %s changes nothing here; there are threshold, format, ignoreCase, "
+		        "uriRegex, recentFiles, hashAlgorithm, timeZone and matchFileName",
+		        rule->tags.pairs[i].key, rule->type);
+		if (rc < 0)
+			return rc;
+		struct dqdl_diagnostic *warning = &ruleset->warnings[ruleset->warning_count - 1];
+		warning->line = rule->line;
+		warning->column = rule->column;
+	}
+	return 0;
+}
+
 static int add_warnings(struct parser *parser, Ruleset *ruleset) {
 	const struct token *token = &parser->token;
 	struct bytes text = parser->lexer.text;
@@ -380,6 +412,8 @@ static int add_warnings(struct parser *parser, Ruleset *ruleset) {
 	if (rc == 0 && token->kind != TOKEN_END)
 		rc = warn(parser, ruleset, token->start, "ignored, as it stands behind the last bracket: %.*s", shown,
 		        (const char *)text.data + token->start);
+	for (size_t i = 0; rc == 0 && i < ruleset->rule_count; i++)
+		rc = warn_of_tags(parser, ruleset, ruleset->rules[i]);
 	return rc;
 }
 

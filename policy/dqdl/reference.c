@@ -74,8 +74,10 @@ int dqdl_evaluator_reference_end(DqdlEvaluator *evaluator) {
 
 int reference_missing(struct check *check, const char *alias) {
 	bool of_columns = check->rule->id != DQDL_ROW_COUNT_MATCH && check->rule->id != DQDL_SCHEMA_MATCH;
-	return check_settle(
-	        check, DQDL_FAILED, "\"%s\" not found in additional %ssources", alias, of_columns ? "" : "data ");
+	return check_settle(check, DQDL_FAILED,
+	        "\"%s\" not found in additional %ssources; give it with --ref ALIAS=FILE, or under references in "
+	        "policy.yaml",
+	        alias, of_columns ? "" : "data ");
 }
 
 int reference_settle(struct check *check, const char *subject, double value) {

@@ -11,7 +11,7 @@ static void advise(const CsvReader *reader, char *ret_advice, size_t size) {
 	ret_advice[0] = '\0';
 	if (better)
 		(void)snprintf(ret_advice, size,
-		        "with the delimiter '%s' that the policy gives, the first line is one field, with '%s' it is "
+		        "with the delimiter '%s' that was given, the first line is one field, with '%s' it is "
 		        "%zu: perhaps format: {delimiter: \"%s\"} is meant",
 		        given == '\t' ? "\\t" : given_text, better == '\t' ? "\\t" : better_text, fields,
 		        better == '\t' ? "\\t" : better_text);

@@ -246,7 +246,7 @@ static struct check_result *check_with_delimiter(const char *text, char delimite
 static void a_delimiter_that_does_not_fit_is_told_with_the_one_that_does(void **state) {
 	(void)state;
 	static const char text[] = "name,kind,age\na,cat,1\nb,dog,2\n";
-	static const char advice[] = "with the delimiter ';' that the policy gives, the first line is one field, with "
+	static const char advice[] = "with the delimiter ';' that was given, the first line is one field, with "
 	                             "',' it is 3: perhaps format: {delimiter: \",\"} is meant";
 	expect(check_with_delimiter(text, ';', "Rules = [ IsComplete \"kind\" ]"), OUTCOME_FAILED, advice);
 	expect(check_with_delimiter(text, ';', "Rules = [ RowCount > 5 ]"), OUTCOME_FAILED, advice);

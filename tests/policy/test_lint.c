@@ -45,8 +45,9 @@ static void what_never_can_is_named_with_its_place(void **state) {
 	static const struct {
 		const char *rule, *words;
 	} cases[] = {{"RowCount > average(last(2))", "average"}, {"RowCount > last(3)", "one number is wanted"},
-	        {"RowCount > index(last(3), 3)", ""}, {"ColumnValues \"a\" matches \"[0-9\"", "does not compile"},
-	        {"DetectAnomalies \"Foo\"", ""}, {"CustomSql \"selct 1\" > 0", "syntax error"},
+	        {"Sum \"a\" < 1/0", "not finite"}, {"RowCount > index(last(3), 3)", ""},
+	        {"ColumnValues \"a\" matches \"[0-9\"", "does not compile"}, {"DetectAnomalies \"Foo\"", ""},
+	        {"CustomSql \"selct 1\" > 0", "syntax error"},
 	        {"CustomSql \"select nothere(1) from primary\" > 0", "no such function"},
 	        {"IsComplete \"a\" where \"b >\"", ""}, {"ColumnNamesMatchPattern \"(\"", "does not compile"},
 	        {"(RowCount > 0) or ((IsUnique \"a\") and (ColumnValues \"a\" matches \"(\"))", "does not compile"}};
