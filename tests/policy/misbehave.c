@@ -89,7 +89,8 @@ static void jump_to_nowhere(void) {
 struct meeting {
 	pthread_t first; /* the worker's own thread */
 	atomic_uint come;
-	bool opens; /* whoever else comes tries what a worker may not do */
+	bool opens;   /* whoever else comes tries what a worker may not do */
+	Spill *spill; /* or puts something aside, if it is not NULL */
 };
 
 /* Ends when both have come, which one thread alone can't bring about: then the worker's time does. */
@@ -101,12 +102,13 @@ static int meet(void *context, size_t part) {
 		;
 	if (meeting->opens && !pthread_equal(pthread_self(), meeting->first))
 		(void)open("/etc/passwd", O_RDONLY);
-	return 0;
+	uint64_t at;
+	return meeting->spill ? spill_put(meeting->spill, bytes_of("aside", 5), &at) : 0;
 }
 
 static int work_as_crew(
         const struct check_job *job, struct check_input *input, struct check_result *result, bool opens) {
-	struct meeting meeting = {.first = pthread_self(), .opens = opens};
+	struct meeting meeting = {.first = pthread_self(), .opens = opens, .spill = job->spill};
 	if (!job->crew)
 		return check_result_say(result, OUTCOME_ERROR, "there is no crew");
 	crew_begin(job->crew, meet, &meeting, 2);
@@ -173,7 +175,7 @@ int misbehave(const struct check_job *job, struct check_input *input, struct che
 	else if (strcmp(what, "spill") == 0)
 		return put_aside(job, input, result);
 	else if (strcmp(what, "write elsewhere") == 0)
-		(void)pwrite(1, "x", 1, 0);
+		(void)!pwrite(1, "x", 1, 0);
 	else if (strcmp(what, "stop early") == 0)
 		return check_result_say(result, OUTCOME_FAILED, "stopped at the first byte");
 	else

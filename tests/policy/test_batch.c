@@ -99,9 +99,24 @@ static void one_row_of_any_size_fits_into_an_empty_one(void **state) {
 	}
 }
 
+/* Cells of columns that nobody wants hold anything. */
+static void cells_that_nobody_wants_do_no_harm(void **state) {
+	(void)state;
+	_cleanup_(batch_release) struct batch batch = {0};
+	char text[40] = "1,two,3\n";
+	const struct table_cell cells[COLUMNS] = {{text, 1}, {(const char *)(uintptr_t)0x1234567, 99}, {text + 6, 1}};
+	const uint64_t line = 2;
+	struct table_rows rows = {
+	        .count = 1, .columns = COLUMNS, .cells = cells, .lines = &line, .text = text, .size = 8};
+	assert_int_equal(batch_add(&batch, &rows), 0);
+	assert_true(cell_equals(rows_at(&batch.rows, 0)[0], "1", 1));
+	assert_true(cell_equals(rows_at(&batch.rows, 0)[2], "3", 1));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(rows_are_held_until_it_is_full_and_then_again),
+	        cmocka_unit_test(cells_that_nobody_wants_do_no_harm),
 	        cmocka_unit_test(one_row_of_any_size_fits_into_an_empty_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

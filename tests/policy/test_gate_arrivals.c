@@ -236,7 +236,9 @@ static void rules_that_do_not_parse_change_nothing(void **state) {
 	struct world *w = *state;
 	static const struct {
 		const char *rules, *words;
-	} wrong[] = {{"Rules = [\n  RowCount >\n]\n", "animals.dqdl:3:1"}, {"Rules = [ ]\n", "animals.dqdl"},
+	} wrong[] = {{"Rules = [\n  RowCount > average(last(3))\n]\n", "animals.dqdl:2:3"},
+	        {"Rules = [ ColumnValues \"a\" matches \"(\" ]\n", "does not compile"},
+	        {"Rules = [\n  RowCount >\n]\n", "animals.dqdl:3:1"}, {"Rules = [ ]\n", "animals.dqdl"},
 	        {"", "animals.dqdl"}, {"Rules = [ RowCount > 0 ", "animals.dqdl:1:"}};
 	apply(w, policy_yaml);
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -257,6 +259,31 @@ static void rules_that_do_not_parse_change_nothing(void **state) {
 	put(w, "Landing/animals/a.csv", "good");
 	settle(w);
 	shows(w, "Trusted/animals/a.csv", "good");
+}
+
+static int apply_staying(struct world *w, const char *yaml, const struct policy_actor *stays) {
+	size_t size;
+	uint64_t number;
+	bool changed = false;
+	uint8_t *archive = world_archive(yaml, "Rules = [ RowCount > 0 ]\n", &size);
+	int rc = gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", stays, &number, &changed);
+	free(archive);
+	assert_int_equal(changed, rc == 0);
+	return rc;
+}
+
+/* Who applies a policy without himself among its stewards could not take it back. */
+static void nobody_stops_being_steward_unseen(void **state) {
+	struct world *w = *state;
+	char yaml[1024];
+	const struct policy_actor root = {.uid = 0, .is_mounter = true};
+	snprintf(yaml, sizeof yaml, "%sroles: {steward: {users: [nobody]}}\n", policy_yaml);
+	apply(w, policy_yaml);
+	assert_int_equal(apply_staying(w, yaml, &root), -EPERM);
+	assert_non_null(strstr(fault_message(), "--hand-over"));
+	assert_int_equal(apply_staying(w, yaml, NULL), 0);
+	snprintf(yaml, sizeof yaml, "%sroles: {steward: {users: [nobody, root]}}\n", policy_yaml);
+	assert_int_equal(apply_staying(w, yaml, &root), 0);
 }
 
 static void a_workflow_by_hand_judges_raw_again(void **state) {
@@ -533,6 +560,7 @@ int main(void) {
 	        WORLD(a_policy_that_does_not_parse_changes_nothing),
 	        WORLD(an_arrival_is_judged_anew_under_a_policy_that_came_meanwhile),
 	        WORLD(rules_that_do_not_parse_change_nothing),
+	        WORLD(nobody_stops_being_steward_unseen),
 	        WORLD(a_workflow_by_hand_judges_raw_again),
 	        WORLD(a_job_that_can_not_be_looked_at_holds_up_no_other),
 	        WORLD(a_users_many_slow_files_do_not_hold_up_anothers_one),

@@ -196,9 +196,29 @@ static void a_worker_that_drops_as_it_likes_is_not_believed(void **state) {
 	}
 }
 
+/* A waiver lets a file out as it stands: not with rows that the dataset does not keep. */
+static void a_waiver_lets_no_dropped_row_out(void **state) {
+	struct world *w = *state;
+	bool waived = false;
+	open_with(w, YAML("State <> 'Found'", ""), "Rules = [ RowCount > 100 ]");
+	put(w, "Landing/animals/a.csv", ARRIVED);
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", NULL);
+	Meta *m = store_meta(w->store);
+	struct gate_decision d = {.id = 1,
+	        .reason = "late",
+	        .by = "anna",
+	        .actor = somebody,
+	        .waiver_until_ns = meta_now(m) + INT64_C(3600000000000)};
+	assert_int_equal(gate_release(w->gate, &d, &waived), -EPERM);
+	assert_non_null(strstr(fault_message(), "keep drops 3 of its rows"));
+	shows(w, "Trusted/animals/a.csv", NULL);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_file_is_published_without_the_rows_that_are_dropped),
+	        WORLD(a_waiver_lets_no_dropped_row_out),
 	        WORLD(a_file_of_which_all_rows_are_kept_is_published_whole),
 	        WORLD(a_rule_that_the_kept_rows_break_refuses_the_file),
 	        WORLD(a_keep_that_can_not_be_asked_lets_nothing_through),
