@@ -78,12 +78,23 @@ struct why {
 	char mountpoint[WIRE_PATH_MAX]; /* as the client sees it, for commands to copy; "" when it doesn't say */
 	bool is_there;
 	enum outcome outcome;
+	uint32_t attempts;  /* at a check that is pending */
 	enum outcome newer; /* of something that came after what Trusted shows; NONE: there is nothing */
 	struct kept kept;
 };
 
+/* Checks of a path that are to be made, and how often the most tried of them was begun. */
+struct waiting {
+	bool is_there;
+	uint32_t attempts;
+};
+
 static int note_job(void *arg, const struct job *job) {
-	*(bool *)arg = *(bool *)arg || job->kind == JOB_ARRIVE || job->kind == JOB_RECHECK;
+	struct waiting *waiting = arg;
+	if (job->kind != JOB_ARRIVE && job->kind != JOB_RECHECK)
+		return 0;
+	waiting->is_there = true;
+	waiting->attempts = job->attempts > waiting->attempts ? job->attempts : waiting->attempts;
 	return 0;
 }
 
@@ -111,13 +122,14 @@ static int find_verdict(Meta *m, const struct control_peer *peer, struct why *wh
 		return fault(EACCES, "its mode lets your user neither read nor write it");
 	if (why->is_there && S_ISDIR(node.mode))
 		return fault(EISDIR, "it is a directory; verdicts are on files ('assayfs status' counts them)");
+	struct waiting waiting = {0};
 	if (why->is_there)
 		rc = gate_outcome(m, why->path, &node, &why->outcome, &verdict);
-	else {
-		bool is_pending = false;
-		rc = job_list_path(m, path, note_job, &is_pending);
-		why->outcome = is_pending ? OUTCOME_PENDING : OUTCOME_NONE;
-	}
+	if (!rc)
+		rc = job_list_path(m, path, note_job, &waiting);
+	if (!why->is_there)
+		why->outcome = waiting.is_there ? OUTCOME_PENDING : OUTCOME_NONE;
+	why->attempts = waiting.attempts;
 	if (rc || why->outcome == OUTCOME_PENDING)
 		return rc;
 	bool is_passed = why->is_there && why->outcome == OUTCOME_PASSED;
@@ -174,7 +186,12 @@ static char *words_without_verdict(const struct why *why, const Policy *policy, 
 	const struct policy_dataset *dataset = policy_dataset_for(policy, path);
 	char *text = NULL;
 	int length;
-	if (why->outcome == OUTCOME_PENDING)
+	if (why->outcome == OUTCOME_PENDING && why->attempts > 1)
+		length = asprintf(&text,
+		        "%s: pending. Its check was begun %" PRIu32
+		        " times and came to no end; it is tried again. Why it did not end: assayfs log --event arrive",
+		        shown, why->attempts);
+	else if (why->outcome == OUTCOME_PENDING)
 		length = asprintf(&text, "%s: pending. Its check is queued or running; ask again.", shown);
 	else if (!has_policy)
 		return words_without_policy(why, shown);

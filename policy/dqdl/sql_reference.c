@@ -115,6 +115,8 @@ static int add_row(SqlReference *reference, const struct table_cell *cells) {
 
 static int add_waiting(SqlReference *reference) {
 	int rc = 0;
+	if (reference->used == 0)
+		return 0;
 	for (const char *at = reference->waiting, *end = at + reference->used; rc == 0 && at < end;) {
 		for (size_t i = 0; i < reference->count; i++) {
 			size_t size;
