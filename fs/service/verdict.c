@@ -123,8 +123,7 @@ static int find_verdict(Meta *m, const struct control_peer *peer, struct why *wh
 	if (why->is_there && S_ISDIR(node.mode))
 		return fault(EISDIR, "it is a directory; verdicts are on files ('assayfs status' counts them)");
 	struct waiting waiting = {0};
-	if (why->is_there)
-		rc = gate_outcome(m, why->path, &node, &why->outcome, &verdict);
+	rc = why->is_there ? gate_outcome(m, why->path, &node, &why->outcome, &verdict) : 0;
 	if (!rc)
 		rc = job_list_path(m, path, note_job, &waiting);
 	if (!why->is_there)

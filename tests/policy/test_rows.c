@@ -161,6 +161,19 @@ static void a_set_has_what_was_put_into_it_and_nothing_else(void **state) {
 	}
 }
 
+/* Of the same size, beginning and end. */
+static void long_texts_are_told_apart_by_their_middle(void **state) {
+	(void)state;
+	const struct table_cell texts[] = {{"beginning one the end", 21}, {"beginning two the end", 21}};
+	const struct table_cell other = {"beginning tow the end", 21};
+	struct text_set set;
+	assert_int_equal(text_set_init(&set, texts, 2), 0);
+	for (size_t i = 0; i < 2; i++)
+		assert_true(text_set_has(&set, texts[i], text_key_of(texts[i])));
+	assert_false(text_set_has(&set, other, text_key_of(other)));
+	text_set_release(&set);
+}
+
 static void an_empty_text_and_one_named_twice_are_members(void **state) {
 	(void)state;
 	const struct table_cell texts[] = {{"", 0}, {"a", 1}, {"a", 1}};
@@ -176,6 +189,7 @@ int main(void) {
 	        cmocka_unit_test(many_rows_say_the_same_as_one_after_the_other),
 	        cmocka_unit_test(a_key_is_the_same_read_near_or_with_care),
 	        cmocka_unit_test(a_set_has_what_was_put_into_it_and_nothing_else),
+	        cmocka_unit_test(long_texts_are_told_apart_by_their_middle),
 	        cmocka_unit_test(an_empty_text_and_one_named_twice_are_members),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

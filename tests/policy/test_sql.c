@@ -97,6 +97,19 @@ static void a_condition_without_end_ends(void **state) {
 	sql_filter_free(filter);
 }
 
+/* One function may take as long as a million steps. */
+static void time_inside_functions_counts_as_steps(void **state) {
+	(void)state;
+	struct sql_value values[3];
+	bool is_true = true;
+	memcpy(values, row, sizeof values);
+	SqlFilter *filter = filter_of("(select count(*) from " TEN " a, " TEN " b, " TEN " c, " TEN
+	                              " d where length(printf('%.*c', 30000000 + d.column1, 'x')) > a.column1) > 0");
+	assert_int_equal(sql_filter_test(filter, give, values, &is_true), -EOVERFLOW);
+	assert_non_null(strstr(fault_message(), "too many steps"));
+	sql_filter_free(filter);
+}
+
 static void many_and_strange_names_are_taken(void **state) {
 	(void)state;
 	static struct sql_column many[1500];
@@ -118,6 +131,7 @@ int main(void) {
 	        cmocka_unit_test(conditions_are_those_of_sql),
 	        cmocka_unit_test(what_is_no_condition_is_refused_with_words),
 	        cmocka_unit_test(a_condition_without_end_ends),
+	        cmocka_unit_test(time_inside_functions_counts_as_steps),
 	        cmocka_unit_test(many_and_strange_names_are_taken),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
