@@ -104,7 +104,7 @@ static void time_inside_functions_counts_as_steps(void **state) {
 	bool is_true = true;
 	memcpy(values, row, sizeof values);
 	SqlFilter *filter = filter_of("(select count(*) from " TEN " a, " TEN " b, " TEN " c, " TEN
-	                              " d where length(printf('%.*c', 30000000 + d.column1, 'x')) > a.column1) > 0");
+	                              " d where length(printf('%.*c', 3000000 + d.column1, 'x')) > a.column1) > 0");
 	assert_int_equal(sql_filter_test(filter, give, values, &is_true), -EOVERFLOW);
 	assert_non_null(strstr(fault_message(), "too many steps"));
 	sql_filter_free(filter);
