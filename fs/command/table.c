@@ -12,6 +12,7 @@ const struct command *const command_table[] = {
         &command_policy_show,
         &command_policy_suggest,
         &command_check,
+        &command_scan,
         &command_why,
         &command_run,
         &command_quarantine_list,

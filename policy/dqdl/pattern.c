@@ -106,14 +106,23 @@ void pattern_free(Pattern *pattern) {
 	free(pattern);
 }
 
-static enum pattern_answer find(Pattern *pattern, struct table_cell cell) {
-	int rc = pcre2_match(pattern->code, (PCRE2_SPTR)cell.data, cell.size, 0, 0, pattern->match, pattern->context);
+enum pattern_answer pattern_find_from(
+        Pattern *pattern, struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end) {
+	int rc =
+	        pcre2_match(pattern->code, (PCRE2_SPTR)cell.data, cell.size, from, 0, pattern->match, pattern->context);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return PATTERN_NONE;
 	if (rc < 0)
 		return PATTERN_OVER_LIMIT;
 	const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(pattern->match);
+	*ret_start = ends[0];
+	*ret_end = ends[1];
 	return ends[1] > ends[0] ? PATTERN_FOUND : PATTERN_FOUND_EMPTY;
+}
+
+static enum pattern_answer find(Pattern *pattern, struct table_cell cell) {
+	size_t start, end;
+	return pattern_find_from(pattern, cell, 0, &start, &end);
 }
 
 enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell) {

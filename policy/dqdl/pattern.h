@@ -31,6 +31,11 @@ enum pattern_answer { PATTERN_NONE, PATTERN_FOUND, PATTERN_FOUND_EMPTY /* of len
 /* The first match in a cell of valid UTF-8. */
 enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell);
 
+/* The first match from that byte on, which begins a character: *ret_start and *ret_end are its bytes, where there is
+ * one. */
+enum pattern_answer pattern_find_from(
+        Pattern *pattern, struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end);
+
 /* The same of a cell from whose start ROWS_SLACK bytes can be read, if it is answered without the engine;
  * FIXED_UNKNOWN: it is not, ask pattern_find. */
 enum fixed_answer pattern_try(const Pattern *pattern, struct table_cell cell);

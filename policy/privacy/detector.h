@@ -1,0 +1,32 @@
+/*
+ * detector: what personal data looks like: a pattern, a validator, and the words that stand around it.
+ *
+ *     text ─▶ pattern (PCRE2) ─▶ validator ─▶ score, in percent ─▶ with a word of its context near by: 35 more, 40 at
+ * least
+ *
+ * Entities are named as AWS Glue names them, where it does. The scores follow one rule: 90 and more, when a check digit
+ * or a form that nothing else has makes chance impossible or all but; 50 to 89, when the form is its own but no digit
+ * checks it; below 50, when numbers of other kinds look the same, so that context must decide.
+ */
+#pragma once
+
+#include "policy/privacy/validate.h"
+
+struct detector {
+	const char *entity;
+	const char *hint;    /* what is in every match, for Vectorscan; NULL: the pattern itself */
+	const char *pattern; /* PCRE2; nothing of it may stand right before or behind that would make it longer */
+	validate_function *validate; /* NULL: the pattern says all */
+	unsigned score;              /* of what fits and is valid */
+	bool needs_context;          /* without a word near by it is nothing */
+	const char *context;         /* words, in lower case, between blanks; NULL: none help */
+};
+
+/* One a pattern, several of an entity; the last has no entity. */
+extern const struct detector detectors[];
+
+/* The next entity's name behind `entity` (NULL: the first), in alphabetical order; NULL behind the last. */
+const char *detector_next_entity(const char *entity);
+
+/* Is there such an entity? */
+bool detector_is_entity(const char *entity);

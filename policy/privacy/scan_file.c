@@ -1,0 +1,183 @@
+#include "policy/privacy/scan_file.h"
+
+#include "crypto/base/fault.h"
+#include "policy/table/batch.h"
+#include "policy/table/encoding.h"
+#include "policy/table/utf8.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* A longer line is looked at in pieces of so many bytes. */
+#define LINE_BYTES (1u << 20)
+#define BLOCK_BYTES (2 * LINE_BYTES)
+
+static bool is_named_table(const char *name) {
+	static const char *const suffixes[] = {".csv", ".tsv", ".jsonl", ".ndjson"};
+	static const char *const packed[] = {"", ".gz", ".gzip", ".zst", ".zstd"};
+	size_t size = name ? strlen(name) : 0;
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+		for (size_t k = 0; k < sizeof packed / sizeof *packed; k++) {
+			size_t tail = strlen(suffixes[i]) + strlen(packed[k]);
+			if (size > tail && strncasecmp(name + size - tail, suffixes[i], strlen(suffixes[i])) == 0 &&
+			        strcasecmp(name + size - strlen(packed[k]), packed[k]) == 0)
+				return true;
+		}
+	return false;
+}
+
+/* ---- tables ---- */
+
+/* Cells that do not lie in one text are brought together. */
+static int scan_rows(
+        Scanner *scanner, const struct table_rows *rows, struct batch *batch, scan_found *found, void *context) {
+	if (rows->text)
+		return scanner_rows(scanner, rows, found, context);
+	batch_clear(batch);
+	int rc = batch_add(batch, rows);
+	return rc < 0 ? rc : scanner_rows(scanner, &batch->rows, found, context);
+}
+
+static int scan_table(Scanner *scanner, const struct scan_file *file, const struct table_source *source,
+        scan_found *found, void *context, struct scan_about *about) {
+	_cleanup_(table_closep) TableReader *reader = NULL;
+	_cleanup_(batch_release) struct batch batch = {0};
+	struct table_options options = file->table;
+	struct table_rows rows;
+	options.name = file->name;
+	int rc = table_open(source->read, source->ctx, &options, &reader);
+	if (rc == -ENODATA)
+		return 0; /* nothing is in it */
+	if (rc < 0)
+		return rc;
+	about->is_table = true;
+	about->names = table_header(reader);
+	about->columns = table_columns(reader);
+	rc = scanner_columns(scanner, about->names, about->columns);
+	while (rc >= 0 && (rc = table_next_rows(reader, &rows)) > 0) {
+		rc = scan_rows(scanner, &rows, &batch, found, context);
+		about->rows += rows.count;
+	}
+	about->names = NULL;
+	return rc;
+}
+
+/* ---- text ---- */
+
+struct lines {
+	char *bytes;
+	size_t end;
+	uint64_t line;
+	struct table_cell *cells;
+	uint64_t *numbers;
+	size_t room;
+};
+
+static void lines_release(struct lines *lines) {
+	free(lines->bytes);
+	free(lines->cells);
+	free(lines->numbers);
+}
+
+static int out_of_memory(void) {
+	return fault(ENOMEM, "no memory to look for personal data");
+}
+
+static int add_line(struct lines *lines, size_t count, const char *from, size_t size) {
+	if (count == lines->room) {
+		size_t room = lines->room ? lines->room * 2 : 1024;
+		struct table_cell *cells = reallocarray(lines->cells, room, sizeof *cells);
+		lines->cells = cells ? cells : lines->cells;
+		uint64_t *numbers = reallocarray(lines->numbers, room, sizeof *numbers);
+		lines->numbers = numbers ? numbers : lines->numbers;
+		if (!cells || !numbers)
+			return out_of_memory();
+		lines->room = room;
+	}
+	lines->cells[count] = (struct table_cell){.data = from, .size = size};
+	lines->numbers[count] = lines->line;
+	return 0;
+}
+
+/* Of the bytes that are there those up to the last newline, or all of them; *ret_used of them were looked at. */
+static int scan_block(
+        Scanner *scanner, struct lines *lines, bool at_end, scan_found *found, void *context, size_t *ret_used) {
+	size_t count = 0, at = 0;
+	int rc = 0;
+	while (at < lines->end && rc == 0) {
+		const char *from = lines->bytes + at;
+		const char *newline = memchr(from, '\n', lines->end - at);
+		size_t left = lines->end - at, size = newline ? (size_t)(newline - from) : left;
+		if (!newline && !at_end && left < LINE_BYTES)
+			break;
+		bool is_cut = size > LINE_BYTES;
+		size = is_cut ? utf8_cut(from, size, LINE_BYTES) : size;
+		rc = add_line(lines, count++, from, size);
+		at += size + (newline && !is_cut);
+		lines->line += newline && !is_cut;
+	}
+	const struct table_rows rows = {.count = count,
+	        .columns = 1,
+	        .cells = lines->cells,
+	        .lines = lines->numbers,
+	        .text = lines->bytes,
+	        .size = at};
+	*ret_used = at;
+	return rc < 0 || count == 0 ? rc : scanner_rows(scanner, &rows, found, context);
+}
+
+static int fill(struct lines *lines, const struct table_source *source, bool *ret_at_end) {
+	while (lines->end < BLOCK_BYTES && !*ret_at_end) {
+		int got = source_take(source, lines->bytes + lines->end, BLOCK_BYTES - lines->end);
+		if (got < 0)
+			return got == -EILSEQ ? fault_while(got, "behind line %" PRIu64, lines->line) : got;
+		*ret_at_end = got == 0;
+		lines->end += (size_t)got;
+	}
+	return 0;
+}
+
+static int check_text(const struct lines *lines, size_t size) {
+	size_t good = utf8_valid_prefix(lines->bytes, size);
+	if (good == size)
+		return 0;
+	return fault(EILSEQ, "behind line %" PRIu64 ": %s; this is no text", lines->line,
+	        lines->bytes[good] ? "bytes that are neither UTF-8 nor windows-1252" : "a NUL byte");
+}
+
+static int scan_text(Scanner *scanner, const struct table_source *source, scan_found *found, void *context,
+        struct scan_about *about) {
+	_cleanup_(lines_release) struct lines lines = {.bytes = calloc(1, BLOCK_BYTES + ROWS_SLACK), .line = 1};
+	_cleanup_(decoder_freep) Decoder *decoder = NULL;
+	bool at_end = false;
+	if (!lines.bytes)
+		return out_of_memory();
+	int rc = decoder_new(ENCODING_ASCII, source, &decoder);
+	if (rc == 0)
+		rc = scanner_columns(scanner, NULL, 0);
+	struct table_source text = rc == 0 ? decoder_source(decoder) : *source;
+	while (rc == 0 && !(at_end && lines.end == 0)) {
+		size_t used = 0;
+		rc = fill(&lines, &text, &at_end);
+		size_t whole =
+		        at_end ? lines.end : utf8_cut(lines.bytes, lines.end, lines.end - (lines.end > 4 ? 4 : 0));
+		if (rc == 0)
+			rc = check_text(&lines, whole);
+		if (rc == 0)
+			rc = scan_block(scanner, &lines, at_end, found, context, &used);
+		memmove(lines.bytes, lines.bytes + used, lines.end - used);
+		lines.end -= used;
+		about->rows = lines.line - 1;
+	}
+	return rc;
+}
+
+int scan_file(Scanner *scanner, const struct scan_file *file, struct table_source source, scan_found *found,
+        void *context, struct scan_about *ret_about) {
+	*ret_about = (struct scan_about){0};
+	bool is_table = file->form == SCAN_DETECT ? is_named_table(file->name) : file->form == SCAN_TABLE;
+	return is_table ? scan_table(scanner, file, &source, found, context, ret_about)
+	                : scan_text(scanner, &source, found, context, ret_about);
+}

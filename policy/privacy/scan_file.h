@@ -1,0 +1,33 @@
+/*
+ * scan_file: personal data in a whole file, from a source of bytes, in one pass.
+ *
+ *     a table (CSV, JSON Lines, packed or not)   cells; their columns' names are context
+ *     anything else                              lines of text, in UTF-8 or windows-1252
+ */
+#pragma once
+
+#include "policy/privacy/scanner.h"
+#include "policy/table/table.h"
+
+enum scan_form { SCAN_DETECT, SCAN_TABLE, SCAN_TEXT };
+
+struct scan_file {
+	enum scan_form form; /* DETECT: by the name's suffix */
+	const char *name;    /* of the file; NULL: not known, so that it is text */
+	struct table_options table;
+};
+
+/* What it was: valid in `found` already. */
+struct scan_about {
+	bool is_table;
+	const struct table_cell *names; /* of a table's columns */
+	size_t columns;
+	uint64_t rows; /* or lines, so far */
+};
+
+/*
+ * Reads to the end and calls `found` for each finding, which may look at *ret_about. Its value, the source's errors,
+ * the table's (-EBADMSG, -EILSEQ … with words that name the line), scanner_rows'. -EILSEQ: no text (a NUL byte).
+ */
+int scan_file(Scanner *scanner, const struct scan_file *file, struct table_source source, scan_found *found,
+        void *context, struct scan_about *ret_about);
