@@ -40,7 +40,7 @@ static int print_finding(void *context, const struct scan_finding *finding) {
 	scanning->found++;
 	if (command_has(scanning->call, "json")) {
 		json_t *object = finding_json(scanning, finding);
-		int rc = object ? json_dumpf(object, stdout, JSON_COMPACT) : -1;
+		int rc = object ? json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(3)) : -1;
 		json_decref(object);
 		putchar('\n');
 		return rc < 0 ? fault(ENOMEM, "printing JSON: out of memory") : 0;

@@ -14,12 +14,15 @@
 
 struct detector {
 	const char *entity;
-	const char *hint;    /* what is in every match, for Vectorscan; NULL: the pattern itself */
+	const char *hint;    /* what is in every match, for Hyperscan; NULL: the pattern itself */
 	const char *pattern; /* PCRE2; nothing of it may stand right before or behind that would make it longer */
 	validate_function *validate; /* NULL: the pattern says all */
 	unsigned score;              /* of what fits and is valid */
 	bool needs_context;          /* without a word near by it is nothing */
 	const char *context;         /* words, in lower case, between blanks; NULL: none help */
+	struct {
+		unsigned char digits, letters, uppers, size;
+	} needs; /* what a text with a match has at least (features.h), in bytes; without a hint this is the hint */
 };
 
 /* One a pattern, several of an entity; the last has no entity. */

@@ -1,7 +1,7 @@
 /*
  * scanner: finds personal data in cells of text.
  *
- *     rows' text ──▶ Vectorscan, all patterns at once ──▶ cells in which one may be ──▶ PCRE2, validator, context
+ *     rows' text ──▶ Hyperscan, all patterns at once  ──▶ cells in which one may be ──▶ PCRE2, validator, context
  *                    (nothing in most texts)              (few)                          └▶ finding: entity, place,
  * score
  *
@@ -26,7 +26,7 @@ struct scan_options {
 	size_t entity_count;
 };
 
-/* -EINVAL with words for an entity that there is not; -ENOMEM. */
+/* -EINVAL with words for an entity that there is not; -EIO with words: the library misses what is there; -ENOMEM. */
 int scanner_new(const struct scan_options *options, Scanner **ret_scanner);
 void scanner_free(Scanner *scanner);
 DEFINE_CLEANUP(Scanner, scanner_free);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* From the start of any cell that lies in a text so many bytes can be read, whatever its size is. */
-#define ROWS_SLACK 16
+#define ROWS_SLACK 64
 
 struct table_rows {
 	size_t count, columns;

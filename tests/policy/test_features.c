@@ -1,0 +1,42 @@
+/* Digits and letters of any piece of a text. */
+#include "policy/privacy/features.h"
+
+#include <ctype.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void any_piece_is_counted(void **state) {
+	(void)state;
+	enum { SIZE = 300 };
+	char text[SIZE + 64] = "";
+	struct features features = {0};
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (char)(i * 89 + i / 7 * 31);
+	for (size_t size = 0; size <= SIZE; size += 50) {
+		assert_int_equal(features_look(&features, text, size), 0);
+		for (size_t start = 0; start <= size; start++) {
+			unsigned digits = 0, letters = 0, uppers = 0;
+			for (size_t end = start; end <= size; end++) {
+				assert_int_equal(features_count(features.digits, start, end), digits);
+				assert_int_equal(features_count(features.letters, start, end), letters);
+				assert_int_equal(features_count(features.uppers, start, end), uppers);
+				assert_int_equal(
+				        features_any(features.digits, start, end), end - start > 64 || digits > 0);
+				unsigned char c = (unsigned char)text[end];
+				digits += c >= '0' && c <= '9';
+				letters += c < 0x80 && isalpha(c);
+				uppers += c < 0x80 && isupper(c);
+			}
+		}
+	}
+	features_release(&features);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {cmocka_unit_test(any_piece_is_counted)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
