@@ -2,6 +2,7 @@
 
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
+#include "crypto/base/spelling.h"
 #include "fs/command/words.h"
 
 #include <errno.h>
@@ -57,43 +58,12 @@ const struct command *command_find(int argc, char **argv, int *ret_used) {
 	return found;
 }
 
-static size_t smallest(size_t a, size_t b, size_t c) {
-	size_t least = a < b ? a : b;
-	return least < c ? least : c;
-}
-
-/* Levenshtein's distance, on words of up to 63 bytes; longer ones are as far away as they are long. */
-static size_t distance(const char *a, const char *b) {
-	size_t row[64];
-	size_t length = strlen(b);
-	if (length >= 64 || strlen(a) >= 64)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= length; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t corner = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= length; j++) {
-			size_t above = row[j];
-			row[j] = smallest(above + 1, row[j - 1] + 1, corner + (a[i - 1] != b[j - 1]));
-			corner = above;
-		}
-	}
-	return row[length];
-}
-
 const char *command_nearest(const char *typed) {
-	const char *nearest = NULL;
-	size_t best = SIZE_MAX;
-	for (size_t i = 0; command_table[i]; i++) {
-		size_t away = distance(typed, command_table[i]->words);
-		if (away < best) {
-			best = away;
-			nearest = command_table[i]->words;
-		}
-	}
-	size_t limit = strlen(typed) / 3 + 1; /* one slip for every three letters */
-	return best <= limit ? nearest : NULL;
+	const char *words[COMMANDS_MOST];
+	size_t count = 0;
+	for (; command_table[count] && count < COMMANDS_MOST; count++)
+		words[count] = command_table[count]->words;
+	return spelling_nearest(typed, words, count);
 }
 
 /* ---- reading its options ---- */

@@ -21,6 +21,8 @@
 #include <stdio.h>
 
 #define COMMAND_VALUES_MAX 256
+/* More than there are in command_table. */
+#define COMMANDS_MOST 64
 
 struct command_option {
 	const char *name;     /* the long name without dashes; NULL ends the list */

@@ -111,9 +111,10 @@ static int find_type(
 		*ret_type = type;
 		return 0;
 	}
+	const char *nearest = named ? NULL : dqdl_type_nearest(rule->type);
 	if (!named)
-		return parser_error(
-		        parser, at, "found %.60s, expected a rule type such as RowCount or IsComplete", rule->type);
+		return parser_error(parser, at, "found %.60s, expected a rule type such as %s", rule->type,
+		        nearest ? nearest : "RowCount or IsComplete");
 	if (parser->token.kind == TOKEN_BAD)
 		return parser_unexpected(parser, "a parameter in double quotes or a condition");
 	for (size_t i = 1; i < rule->parameter_count; i++)

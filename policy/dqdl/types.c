@@ -1,5 +1,7 @@
 #include "policy/dqdl/types.h"
 
+#include "crypto/base/spelling.h"
+
 #include <string.h>
 
 static const struct dqdl_type types[] = {
@@ -294,6 +296,13 @@ const struct dqdl_type *dqdl_type_named(const char *name) {
 		if (strcmp(types[i].name, name) == 0)
 			return &types[i];
 	return NULL;
+}
+
+const char *dqdl_type_nearest(const char *written) {
+	const char *names[TYPES];
+	for (size_t i = 0; i < TYPES; i++)
+		names[i] = types[i].name;
+	return spelling_nearest(written, names, TYPES);
 }
 
 bool dqdl_type_is_boolean(const struct dqdl_type *type) {

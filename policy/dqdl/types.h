@@ -35,5 +35,8 @@ const struct dqdl_type *dqdl_type_at(size_t index);
 /* The first type called `name` whatever its parameters; NULL if there is none. */
 const struct dqdl_type *dqdl_type_named(const char *name);
 
+/* The type whose name is nearest to what was written; NULL: none is near. */
+const char *dqdl_type_nearest(const char *written);
+
 /* Can the type only be true or false, so that it is no analyzer? */
 bool dqdl_type_is_boolean(const struct dqdl_type *type);
