@@ -59,13 +59,9 @@ static int print_finding(void *context, const struct scan_finding *finding) {
 
 /* ---- files ---- */
 
-struct reading {
-	struct check_input input;
-};
-
 static int read_input(void *context, void *buffer, size_t size) {
-	const struct reading *reading = context;
-	return (int)reading->input.read(reading->input.context, buffer, size < INT_MAX ? size : INT_MAX);
+	const struct check_input *input = context;
+	return (int)input->read(input->context, buffer, size < INT_MAX ? size : INT_MAX);
 }
 
 static int scan_one(const struct invocation *call, Scanner *scanner, const char *path, uint64_t *found) {
@@ -78,8 +74,8 @@ static int scan_one(const struct invocation *call, Scanner *scanner, const char 
 	int rc = input_open(path, "looking for personal data", &input);
 	if (rc < 0)
 		return command_fault(call, rc, "%s", path);
-	struct reading reading = {.input = input_source(input)};
-	rc = scan_file(scanner, &file, (struct table_source){.read = read_input, .ctx = &reading}, print_finding,
+	struct check_input source = input_source(input);
+	rc = scan_file(scanner, &file, (struct table_source){.read = read_input, .ctx = &source}, print_finding,
 	        &scanning, &scanning.about);
 	input_done(input);
 	*found += scanning.found;
