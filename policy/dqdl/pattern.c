@@ -71,7 +71,7 @@ static int compile(Pattern *pattern, const char *text, uint32_t options) {
 		return 0;
 	char words[160] = "";
 	(void)pcre2_get_error_message(error, (PCRE2_UCHAR *)words, sizeof words);
-	return fault(EINVAL, "the regular expression does not compile: %s", words);
+	return fault(EINVAL, "the regular expression does not compile: %s (behind byte %zu)", words, at);
 }
 
 int pattern_new(const char *text, unsigned flags, Pattern **ret_pattern) {
@@ -97,6 +97,11 @@ int pattern_new(const char *text, unsigned flags, Pattern **ret_pattern) {
 	return 0;
 }
 
+bool pattern_may_be_empty(const Pattern *pattern) {
+	uint32_t may = 1;
+	return pcre2_pattern_info(pattern->code, PCRE2_INFO_MATCHEMPTY, &may) < 0 || may;
+}
+
 void pattern_free(Pattern *pattern) {
 	if (!pattern)
 		return;
@@ -108,8 +113,10 @@ void pattern_free(Pattern *pattern) {
 
 enum pattern_answer pattern_find_from(
         Pattern *pattern, struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end) {
-	int rc =
-	        pcre2_match(pattern->code, (PCRE2_SPTR)cell.data, cell.size, from, 0, pattern->match, pattern->context);
+	/* The cell was looked at when it was asked from its start on: each time again would take its square. */
+	uint32_t options = from > 0 ? PCRE2_NO_UTF_CHECK : 0;
+	int rc = pcre2_match(
+	        pattern->code, (PCRE2_SPTR)cell.data, cell.size, from, options, pattern->match, pattern->context);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return PATTERN_NONE;
 	if (rc < 0)

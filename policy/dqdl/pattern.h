@@ -32,9 +32,12 @@ enum pattern_answer { PATTERN_NONE, PATTERN_FOUND, PATTERN_FOUND_EMPTY /* of len
 enum pattern_answer pattern_find(Pattern *pattern, struct table_cell cell);
 
 /* The first match from that byte on, which begins a character: *ret_start and *ret_end are its bytes, where there is
- * one. */
+ * one. It is asked of a cell from its start on first. */
 enum pattern_answer pattern_find_from(
         Pattern *pattern, struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end);
+
+/* Is there a text in which it matches no character? Of an expression that calls itself that is always said. */
+bool pattern_may_be_empty(const Pattern *pattern);
 
 /* The same of a cell from whose start ROWS_SLACK bytes can be read, if it is answered without the engine;
  * FIXED_UNKNOWN: it is not, ask pattern_find. */

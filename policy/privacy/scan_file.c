@@ -14,6 +14,8 @@
 #define LINE_BYTES (1u << 20)
 #define BLOCK_BYTES (2 * LINE_BYTES)
 
+#define SAMPLE_ROWS 1000u
+
 static bool is_named_table(const char *name) {
 	static const char *const suffixes[] = {".csv", ".tsv", ".jsonl", ".ndjson"};
 	static const char *const packed[] = {"", ".gz", ".gzip", ".zst", ".zstd"};
@@ -40,6 +42,31 @@ static int scan_rows(
 	return rc < 0 ? rc : scanner_rows(scanner, &batch->rows, found, context);
 }
 
+/* What columns consist of is told by the first rows, before any is looked at. 1: there may be more. */
+static int scan_first(Scanner *scanner, TableReader *reader, struct batch *batch, scan_found *found, void *context,
+        struct scan_about *about) {
+	struct table_rows rows = {0};
+	bool fits = true;
+	int end = 1;
+	while (fits && batch->rows.count < SAMPLE_ROWS && (end = table_next_rows(reader, &rows)) > 0) {
+		fits = batch_fits(batch, &rows);
+		int rc = fits ? batch_add(batch, &rows) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	if (batch->rows.count == 0)
+		return end;
+	int rc = scanner_sample(scanner, &batch->rows);
+	if (rc == 0)
+		rc = scanner_rows(scanner, &batch->rows, found, context);
+	about->rows += batch->rows.count;
+	if (rc == 0 && !fits) {
+		rc = scan_rows(scanner, &rows, batch, found, context);
+		about->rows += rows.count;
+	}
+	return rc < 0 ? rc : end;
+}
+
 static int scan_table(Scanner *scanner, const struct scan_file *file, const struct table_source *source,
         scan_found *found, void *context, struct scan_about *about) {
 	_cleanup_(table_closep) TableReader *reader = NULL;
@@ -56,9 +83,13 @@ static int scan_table(Scanner *scanner, const struct scan_file *file, const stru
 	about->names = table_header(reader);
 	about->columns = table_columns(reader);
 	rc = scanner_columns(scanner, about->names, about->columns);
-	while (rc >= 0 && (rc = table_next_rows(reader, &rows)) > 0) {
+	if (rc == 0)
+		rc = scan_first(scanner, reader, &batch, found, context, about);
+	bool goes_on = rc > 0;
+	while (goes_on && (rc = table_next_rows(reader, &rows)) > 0) {
 		rc = scan_rows(scanner, &rows, &batch, found, context);
 		about->rows += rows.count;
+		goes_on = rc == 0;
 	}
 	about->names = NULL;
 	return rc;

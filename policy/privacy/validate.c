@@ -96,6 +96,13 @@ bool validate_card(struct table_cell match) {
 
 /* ---- IBAN ---- */
 
+/* What is left of a number divided by 97 when a digit is written behind it, or a letter as 10 to 35. */
+static unsigned add_to_rest(unsigned rest, char c) {
+	unsigned value =
+	        isdigit((unsigned char)c) ? (unsigned)(c - '0') : (unsigned)(toupper((unsigned char)c) - 'A' + 10);
+	return (rest * (value > 9 ? 100 : 10) + value) % 97;
+}
+
 static size_t iban_length(const char country[static 2]) {
 	static const char lengths[] =
 	        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 "
@@ -122,13 +129,9 @@ bool validate_iban(struct table_cell match) {
 	}
 	if (count < 15 || iban_length(text) != count)
 		return false;
-	unsigned rest = 0; /* of the number that the rearranged text makes, letters being 10 to 35 */
-	for (size_t i = 0; i < count; i++) {
-		char c = text[(i + 4) % count];
-		unsigned value = isdigit((unsigned char)c) ? (unsigned)(c - '0')
-		                                           : (unsigned)(toupper((unsigned char)c) - 'A' + 10);
-		rest = (rest * (value > 9 ? 100 : 10) + value) % 97;
-	}
+	unsigned rest = 0;
+	for (size_t i = 0; i < count; i++)
+		rest = add_to_rest(rest, text[(i + 4) % count]);
 	return rest == 1;
 }
 
@@ -220,6 +223,8 @@ bool validate_nhs(struct table_cell match) {
 
 bool validate_nino(struct table_cell match) {
 	static const char never[] = "BG GB KN NK NT TN ZZ ";
+	if (match.size < 2)
+		return false;
 	char two[3] = {(char)toupper((unsigned char)match.data[0]), (char)toupper((unsigned char)match.data[1])};
 	return strstr(never, two) == NULL;
 }
@@ -405,4 +410,53 @@ bool validate_coordinates(struct table_cell match) {
 	end += strspn(end, ",; \t");
 	double longitude = strtod(end, NULL);
 	return fabs(latitude) <= 90 && fabs(longitude) <= 180 && (latitude != 0 || longitude != 0);
+}
+
+/* ---- checks alone ---- */
+
+bool validate_luhn(struct table_cell match) {
+	uint8_t digits[MOST_DIGITS];
+	size_t count = take_digits(match, digits);
+	return count > 1 && !are_all_alike(digits, count) && has_luhn(digits, count);
+}
+
+bool validate_mod97(struct table_cell match) {
+	unsigned rest = 0;
+	for (size_t i = 0; i < match.size; i++)
+		if (isalnum((unsigned char)match.data[i]))
+			rest = add_to_rest(rest, match.data[i]);
+	return rest == 1;
+}
+
+/* ---- by name ---- */
+
+static const struct {
+	const char *name;
+	validate_function *validate;
+} named[] = {{"aadhaar", validate_aadhaar}, {"bitcoin", validate_bitcoin}, {"card", validate_card},
+        {"coordinates", validate_coordinates}, {"date", validate_date}, {"email", validate_email},
+        {"host", validate_host}, {"iban", validate_iban}, {"ipv4", validate_ipv4}, {"ipv6", validate_ipv6},
+        {"itin", validate_itin}, {"luhn", validate_luhn}, {"mac", validate_mac}, {"mod97", validate_mod97},
+        {"nhs", validate_nhs}, {"nino", validate_nino}, {"ohip", validate_ohip}, {"phn", validate_phn},
+        {"phone", validate_phone}, {"ramq", validate_ramq}, {"segwit", validate_segwit}, {"sin", validate_sin},
+        {"ssn", validate_ssn}, {"tfn", validate_tfn}, {"url", validate_url}};
+
+const char *validate_name(size_t i) {
+	return i < sizeof named / sizeof *named ? named[i].name : NULL;
+}
+
+validate_function *validate_named(const char *name) {
+	for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+		if (strcmp(named[i].name, name) == 0)
+			return named[i].validate;
+	return NULL;
+}
+
+bool validate_has_check_digit(validate_function *validate) {
+	static validate_function *const all[] = {
+	        validate_sin, validate_phn, validate_ohip, validate_nhs, validate_aadhaar, validate_tfn};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (all[i] == validate)
+			return true;
+	return false;
 }

@@ -12,6 +12,7 @@
  *     Base58Check, Bech32      Bitcoin addresses (BIP 13, BIP 173, BIP 350)
  *     SSN, ITIN                structure: SSA POMS RM 10201, IRS
  *     host names               the last label is in the Public Suffix List (libpsl)
+ *     luhn, mod97              the check alone, of any number or text (mod 97 as in ISO 7064, without moving anything)
  */
 #pragma once
 
@@ -23,4 +24,14 @@ typedef bool validate_function(struct table_cell match);
 validate_function validate_card, validate_iban, validate_ssn, validate_itin, validate_sin, validate_phn, validate_ohip,
         validate_ramq, validate_nhs, validate_nino, validate_aadhaar, validate_tfn, validate_bitcoin, validate_segwit,
         validate_ipv4, validate_ipv6, validate_mac, validate_phone, validate_host, validate_email, validate_url,
-        validate_date, validate_coordinates;
+        validate_date, validate_coordinates, validate_luhn, validate_mod97;
+
+/* One by its name, which is the function's without "validate_"; NULL: there is none. */
+validate_function *validate_named(const char *name);
+
+/* The i-th name, in alphabetical order; NULL behind the last. */
+const char *validate_name(size_t i);
+
+/* Does a check digit decide, so that of other numbers of its length one in ten or so would pass? NULL does not. Those
+ * are left out that have ranges or lengths besides. */
+bool validate_has_check_digit(validate_function *validate);

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Bytes of all cells, where they don't lie in one text. */
+/* Bytes of all cells with a newline behind each, so that no two make one word, where they don't lie in one text. */
 static size_t loose_size(const struct table_rows *rows) {
 	size_t size = 0;
 	for (size_t i = 0; i < rows->count * rows->columns; i++)
-		size += rows->cells[i].size;
+		size += rows->cells[i].data ? rows->cells[i].size + 1 : 0;
 	return size;
 }
 
@@ -70,7 +70,8 @@ static void copy_cells(struct table_cell *to, const struct table_rows *rows, cha
 		to[i].data = text;
 		if (to[i].size > 0)
 			memcpy(text, rows->cells[i].data, to[i].size);
-		text += to[i].size;
+		text[to[i].size] = '\n';
+		text += to[i].size + 1;
 	}
 }
 

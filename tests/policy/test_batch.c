@@ -49,6 +49,8 @@ static void assert_holds(const struct table_rows *rows, size_t first, bool is_lo
 		assert_true(cell_equals(cells[0], number, strlen(number)));
 		assert_true(cell_equals(cells[1], text, strlen(text)));
 		assert_true(is_loose ? !cells[2].data : cell_equals(cells[2], "", 0));
+		assert_true(
+		        !is_loose || (cells[0].data[cells[0].size] == '\n' && cells[1].data[cells[1].size] == '\n'));
 		assert_int_equal(rows->lines[i], first + i + 2);
 		char behind[ROWS_SLACK];
 		memcpy(behind, cells[1].data, sizeof behind);

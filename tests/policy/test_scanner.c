@@ -1,7 +1,4 @@
 /* Personal data in texts: what is found, where, and what is not. */
-#include "policy/privacy/scanner.h"
-
-#include "crypto/base/fault.h"
 #include "policy/privacy/detector.h"
 
 #include <errno.h>
@@ -15,34 +12,7 @@
 
 #include <cmocka.h>
 
-struct spans {
-	const char *entity; /* NULL: all */
-	char text[1000];
-};
-
-static int take(void *context, const struct scan_finding *finding) {
-	struct spans *spans = context;
-	size_t used = strlen(spans->text);
-	if (!spans->entity)
-		(void)snprintf(spans->text + used, sizeof spans->text - used, "%s%s %zu-%zu", used ? ";" : "",
-		        finding->entity, finding->start, finding->end);
-	else if (strcmp(finding->entity, spans->entity) == 0)
-		(void)snprintf(spans->text + used, sizeof spans->text - used, "%s%zu-%zu", used ? ";" : "",
-		        finding->start, finding->end);
-	return 0;
-}
-
-static void scan(Scanner *scanner, const char *text, size_t size, struct spans *spans) {
-	char room[3000] = "";
-	memcpy(room, text, size);
-	const struct table_cell cell = {.data = room, .size = size};
-	const uint64_t line = 1;
-	const struct table_rows rows = {
-	        .count = 1, .columns = 1, .cells = &cell, .lines = &line, .text = room, .size = size};
-	spans->text[0] = '\0';
-	if (scanner_rows(scanner, &rows, take, spans) < 0)
-		fail_msg("%s: %s", text, fault_message());
-}
+#include "tests/policy/scanned.h"
 
 /* ---- the cases of others ---- */
 
@@ -113,16 +83,8 @@ static void cases_of_presidio_are_found(void **state) {
 
 /* ---- evidence ---- */
 
-static Scanner *scanner_of(enum scan_sensitivity sensitivity, const char *const *entities, size_t count) {
-	Scanner *scanner = NULL;
-	const struct scan_options options = {.sensitivity = sensitivity, .entities = entities, .entity_count = count};
-	if (scanner_new(&options, &scanner) < 0)
-		fail_msg("%s", fault_message());
-	return scanner;
-}
-
 static void assert_finds(enum scan_sensitivity sensitivity, const char *text, const char *expected) {
-	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(sensitivity, NULL, 0);
+	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(&(struct scan_options){.sensitivity = sensitivity});
 	struct spans spans = {0};
 	scan(scanner, text, strlen(text), &spans);
 	if (strcmp(spans.text, expected) != 0)
@@ -154,7 +116,7 @@ static void secrets_are_found(void **state) {
 /* A column's name is context for its cells alone. */
 static void columns_names_are_context(void **state) {
 	(void)state;
-	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(SCAN_LOW, NULL, 0);
+	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(&(struct scan_options){.sensitivity = SCAN_LOW});
 	const struct table_cell names[] = {{"id", 2}, {"customerPhone", 13}, {"sin_number", 10}};
 	char text[] = "6045550199,6045550199,435418165, behind it stands more";
 	const struct table_cell cells[] = {{text, 10}, {text + 11, 10}, {text + 22, 9}};
@@ -163,17 +125,18 @@ static void columns_names_are_context(void **state) {
 	        .count = 1, .columns = 3, .cells = cells, .lines = &line, .text = text, .size = 31};
 	struct spans spans = {.entity = "CANADA_SIN"};
 	assert_int_equal(scanner_columns(scanner, names, 3), 0);
-	assert_int_equal(scanner_rows(scanner, &rows, take, &spans), 0);
+	assert_int_equal(scanner_rows(scanner, &rows, take_span, &spans), 0);
 	assert_string_equal(spans.text, "0-9");
 	spans = (struct spans){.entity = "PHONE_NUMBER"};
-	assert_int_equal(scanner_rows(scanner, &rows, take, &spans), 0);
+	assert_int_equal(scanner_rows(scanner, &rows, take_span, &spans), 0);
 	assert_string_equal(spans.text, "0-10"); /* of the column that says so, not of the first */
 }
 
 static void only_what_is_asked_for_is_found(void **state) {
 	(void)state;
 	static const char *const entities[] = {"EMAIL", "SECRET"}, *const wrong[] = {"EMAIL", "EMAILS"};
-	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(SCAN_HIGH, entities, 2);
+	_cleanup_(scanner_freep) Scanner *scanner =
+	        scanner_of(&(struct scan_options){.sensitivity = SCAN_HIGH, .entities = entities, .entity_count = 2});
 	struct spans spans = {0};
 	static const char text[] = "ann@example.com 604-555-0199 4012888888881881";
 	scan(scanner, text, sizeof text - 1, &spans);
@@ -230,7 +193,7 @@ static int count_finding(void *context, const struct scan_finding *finding) {
 /* Less than one in a thousand cells, all detectors together. */
 static void business_numbers_are_not_personal_data(void **state) {
 	(void)state;
-	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(SCAN_LOW, NULL, 0);
+	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(&(struct scan_options){.sensitivity = SCAN_LOW});
 	enum { LOT = 1000 };
 	static char text[LOT * 64 + ROWS_SLACK];
 	static struct table_cell cells[LOT];
@@ -273,7 +236,7 @@ static void detectors_are_listed(void **state) {
 
 static void many_matches_and_long_cells_end(void **state) {
 	(void)state;
-	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(SCAN_HIGH, NULL, 0);
+	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(&(struct scan_options){.sensitivity = SCAN_HIGH});
 	enum { SIZE = 1 << 20 };
 	static char text[SIZE + ROWS_SLACK];
 	static const char *const parts[] = {

@@ -60,6 +60,8 @@ static const struct expected all[] = {
         {validate_date, {"2001-02-28", "28/02/2001", "2.28.2001"}, {"2001-13-32", "1801-01-01", "00/00/2001", "1.2.3"}},
         {validate_coordinates, {"49.2827, -123.1207", "49.2827 -123.1207"},
                 {"99.2827, -123.1207", "0.0000, 0.0000", "49.28, 200.1"}},
+        {validate_luhn, {"18", "1-8", "79927398713"}, {"79927398714", "0000", "0", ""}},
+        {validate_mod97, {"98", "12A57", "12-a5 7"}, {"99", "", "-"}},
 };
 
 static void each_says_what_can_be_and_what_can_not(void **state) {
@@ -98,8 +100,25 @@ static void one_wrong_digit_is_noticed(void **state) {
 	}
 }
 
+static void each_has_a_name(void **state) {
+	(void)state;
+	assert_ptr_equal(validate_named("card"), validate_card);
+	assert_ptr_equal(validate_named("mod97"), validate_mod97);
+	assert_null(validate_named("cards"));
+	size_t count = 0;
+	for (; validate_name(count); count++) {
+		assert_non_null(validate_named(validate_name(count)));
+		assert_true(count == 0 || strcmp(validate_name(count - 1), validate_name(count)) < 0);
+	}
+	assert_int_equal(count, sizeof all / sizeof *all);
+	assert_true(validate_has_check_digit(validate_sin));
+	assert_false(validate_has_check_digit(validate_card)); /* ranges and lengths besides */
+	assert_false(validate_has_check_digit(NULL));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(each_has_a_name),
 	        cmocka_unit_test(each_says_what_can_be_and_what_can_not),
 	        cmocka_unit_test(one_wrong_digit_is_noticed),
 	};

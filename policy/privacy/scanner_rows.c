@@ -1,0 +1,257 @@
+/* Looking at rows: hints, matches, what is told of them. */
+#include "policy/privacy/scanner_internal.h"
+
+#include "crypto/base/fault.h"
+#include "policy/privacy/words.h"
+#include "policy/table/utf8.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum {
+	CONTEXT_BONUS = 35, /* percent */
+	CONTEXT_LEAST = 50,
+	CONTEXT_BYTES = 40, /* before and behind a match */
+	LONG_MATCH =
+	        256 /* bytes; if it is not valid, none that begins within it is looked for: that takes its square */
+};
+
+/* ---- matches ---- */
+
+/* Words that begin or end farther away are none. */
+static bool is_near(const struct use *use, struct table_cell cell, size_t start, size_t end) {
+	size_t distance = use->own ? use->own->distance : CONTEXT_BYTES;
+	size_t from = start > distance ? start - distance : 0;
+	size_t to = cell.size - end > distance ? end + distance : cell.size;
+	while (from < start && words_go_on(cell.data, from))
+		from++;
+	while (to > end && to < cell.size && words_go_on(cell.data, to))
+		to--;
+	return scanner_has_context(use, cell.data + from, start - from) ||
+	       scanner_has_context(use, cell.data + end, to - end);
+}
+
+static int put_match(Scanner *scanner, const struct match *match) {
+	if (scanner->match_count == scanner->match_room) {
+		size_t room = scanner->match_room ? scanner->match_room * 2 : 16;
+		struct match *matches = reallocarray(scanner->matches, room, sizeof *matches);
+		if (!matches)
+			return scanner_no_memory();
+		scanner->matches = matches;
+		scanner->match_room = room;
+	}
+	scanner->matches[scanner->match_count++] = *match;
+	return 0;
+}
+
+static unsigned score_of(
+        const Scanner *scanner, size_t use, size_t column, struct table_cell cell, size_t start, size_t end) {
+	const struct detector *detector = scanner->uses[use].detector;
+	bool is_named = column < scanner->columns && scanner->has_context[use * scanner->columns + column];
+	if (!is_named && !is_near(&scanner->uses[use], cell, start, end))
+		return detector->needs_context ? 0 : detector->score;
+	unsigned score = detector->score + CONTEXT_BONUS;
+	return score < CONTEXT_LEAST ? CONTEXT_LEAST : score > 100 ? 100 : score;
+}
+
+static bool is_text(struct table_cell cell, const char *text) {
+	return strlen(text) == cell.size && strncasecmp(text, cell.data, cell.size) == 0;
+}
+
+static bool is_ignored(const struct use *use, struct table_cell match) {
+	for (size_t i = 0; use->own && i < use->own->ignore_count; i++)
+		if (is_text(match, use->own->ignore[i]))
+			return true;
+	return false;
+}
+
+static size_t next_character(struct table_cell cell, size_t at) {
+	while (at < cell.size && ((unsigned char)cell.data[at] & 0xc0) == 0x80)
+		at++;
+	return at;
+}
+
+/* All that one expression finds; where one match is not valid, another may begin within it. */
+static int look_for(Scanner *scanner, size_t use, struct table_cell cell, uint64_t line, size_t column) {
+	const struct detector *detector = scanner->uses[use].detector;
+	unsigned least = scanner->sensitivity == SCAN_LOW ? SCANNER_LEAST_LOW : 1;
+	size_t start, end;
+	int rc = 0;
+	for (size_t from = 0; from < cell.size && rc == 0;) {
+		rc = scanner_find(scanner, use, cell, line, from, &start, &end);
+		if (rc <= 0)
+			return rc;
+		struct table_cell match = {.data = cell.data + start, .size = end - start};
+		bool is_valid = end > start && (!detector->validate || detector->validate(match));
+		unsigned score = is_valid && !is_ignored(&scanner->uses[use], match)
+		                         ? score_of(scanner, use, column, cell, start, end)
+		                         : 0;
+		from = next_character(cell, is_valid || match.size > LONG_MATCH ? end : start + 1);
+		struct match found = {.use = use,
+		        .finding = {.entity = detector->entity,
+		                .line = line,
+		                .column = column,
+		                .from = start,
+		                .to = end,
+		                .score = score}};
+		rc = score >= least ? put_match(scanner, &found) : 0;
+	}
+	return rc;
+}
+
+/* ---- what is told ---- */
+
+/* In the order of places; of one entity only what no better or longer one covers. */
+static int compare_matches(const void *one, const void *other) {
+	const struct scan_finding *a = &((const struct match *)one)->finding;
+	const struct scan_finding *b = &((const struct match *)other)->finding;
+	if (a->from != b->from)
+		return a->from < b->from ? -1 : 1;
+	return a->to != b->to ? (a->to > b->to ? -1 : 1) : strcmp(a->entity, b->entity);
+}
+
+/* Does it take the other's place, which stands before it or behind it in their order? */
+static bool is_better(const struct match *match, const struct match *other, bool is_before) {
+	const struct scan_finding *a = &match->finding, *b = &other->finding;
+	bool overlaps = a->from < b->to && b->from < a->to;
+	return a->entity == b->entity && overlaps && (a->score > b->score || (a->score == b->score && is_before));
+}
+
+/* Matches of one use do not overlap: of those before it the last one of each can, of those behind what begins in it. */
+static bool is_covered(const Scanner *scanner, size_t i) {
+	const struct match *match = &scanner->matches[i];
+	for (size_t use = 0; use < scanner->use_count; use++)
+		if (scanner->last[use] && is_better(&scanner->matches[scanner->last[use] - 1], match, true))
+			return true;
+	for (size_t k = i + 1; k < scanner->match_count && scanner->matches[k].finding.from < match->finding.to; k++)
+		if (is_better(&scanner->matches[k], match, false))
+			return true;
+	return false;
+}
+
+static bool is_allowed(Scanner *scanner, struct table_cell text) {
+	for (size_t i = 0; i < scanner->allow_count; i++) {
+		Pattern *pattern = scanner->allow_patterns[i];
+		if (pattern ? pattern_find(pattern, text) != PATTERN_FOUND : !is_text(text, scanner->allow[i].text))
+			continue;
+		scanner->allowed[i]++;
+		return true;
+	}
+	return false;
+}
+
+uint64_t scanner_allowed(const Scanner *scanner, size_t i) {
+	return scanner->allowed[i];
+}
+
+static int tell(Scanner *scanner, struct table_cell cell, scan_found *found, void *context) {
+	int rc = 0;
+	size_t at = 0, characters = 0; /* so many up to that byte */
+	if (scanner->match_count > 1)
+		qsort(scanner->matches, scanner->match_count, sizeof *scanner->matches, compare_matches);
+	memset(scanner->last, 0, scanner->use_count * sizeof *scanner->last);
+	for (size_t i = 0; i < scanner->match_count && rc >= 0; i++) {
+		bool is_told = scanner->match_count == 1 || !is_covered(scanner, i);
+		scanner->last[scanner->matches[i].use] = i + 1;
+		struct scan_finding finding = scanner->matches[i].finding;
+		size_t size = finding.to - finding.from;
+		if (!is_told ||
+		        is_allowed(scanner, (struct table_cell){.data = cell.data + finding.from, .size = size}))
+			continue;
+		characters += utf8_length(cell.data + at, finding.from - at);
+		at = finding.from;
+		finding.start = characters;
+		finding.end = characters + utf8_length(cell.data + at, size);
+		rc = found(context, &finding);
+	}
+	scanner->match_count = 0;
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- rows ---- */
+
+/* Looks into a cell for those expressions whose hints end in it, from the i-th on; *ret_next is the first behind. */
+static int scan_cell(Scanner *scanner, const struct hints *hints, size_t i, size_t *ret_next, const char *text,
+        struct table_cell cell, uint64_t line, size_t column) {
+	size_t end = (size_t)(cell.data - text) + cell.size;
+	int rc = 0;
+	for (; i < hints->count && hints->list[i].end <= end && rc == 0; i++) {
+		bool is_done = false; /* a longer match of the same, or another one of it, was there before */
+		for (size_t k = i; k-- > 0 && hints->list[k].end > (size_t)(cell.data - text) && !is_done;)
+			is_done = hints->list[k].id == hints->list[i].id;
+		const struct use *use = &scanner->uses[hints->list[i].id];
+		if (!is_done && (use->by_context || cell.size >= use->detector->needs.size))
+			rc = look_for(scanner, hints->list[i].id, cell, line, column);
+	}
+	*ret_next = i;
+	return rc;
+}
+
+/* What the column's name says enough of, and what must be asked of each cell. */
+static int scan_asked(Scanner *scanner, struct table_cell cell, uint64_t line, size_t column) {
+	bool is_asked = column < scanner->columns && scanner->is_asked[column];
+	int rc = 0;
+	if (!is_asked && !scanner->asks_everywhere)
+		return 0;
+	for (size_t use = 0; use < scanner->use_count && rc == 0; use++)
+		if (scanner->uses[use].everywhere || (is_asked && scanner->uses[use].by_context &&
+		                                             scanner->has_context[use * scanner->columns + column]))
+			rc = look_for(scanner, use, cell, line, column);
+	return rc;
+}
+
+/* What is told by digits and letters. Most cells have no digit; most that have have no letter, and too few. */
+static int scan_featured(Scanner *scanner, const char *text, struct table_cell cell, uint64_t line, size_t column) {
+	const struct features *features = &scanner->features;
+	size_t start = (size_t)(cell.data - text), end = start + cell.size;
+	if (!features_any(features->digits, start, end))
+		return 0;
+	unsigned digits = features_count(features->digits, start, end);
+	if (digits < scanner->least_digits[features_any(features->letters, start, end)])
+		return 0;
+	unsigned letters = features_count(features->letters, start, end);
+	unsigned uppers = features_count(features->uppers, start, end);
+	int rc = 0;
+	for (size_t i = 0; i < scanner->use_count && rc == 0; i++) {
+		const struct detector *detector = scanner->uses[i].detector;
+		if (scanner->uses[i].by_features && digits >= detector->needs.digits &&
+		        letters >= detector->needs.letters && uppers >= detector->needs.uppers &&
+		        cell.size >= detector->needs.size)
+			rc = look_for(scanner, i, cell, line, column);
+	}
+	return rc;
+}
+
+static int scan_row(Scanner *scanner, const struct table_rows *rows, size_t row, const struct hints *hints, size_t *i,
+        scan_found *found, void *context) {
+	const struct table_cell *cells = rows_at(rows, row);
+	int rc = 0;
+	for (size_t column = 0; column < rows->columns && rc == 0; column++) {
+		struct table_cell cell = cells[column];
+		if (!cell.data || cell.size == 0)
+			continue;
+		size_t start = (size_t)(cell.data - rows->text);
+		while (*i < hints->count && hints->list[*i].end <= start)
+			++*i; /* it ends before the cell: across a delimiter */
+		rc = scan_cell(scanner, hints, *i, i, rows->text, cell, rows->lines[row], column);
+		if (rc == 0)
+			rc = scan_asked(scanner, cell, rows->lines[row], column);
+		if (rc == 0)
+			rc = scan_featured(scanner, rows->text, cell, rows->lines[row], column);
+		if (rc == 0 && scanner->match_count > 0)
+			rc = tell(scanner, cell, found, context);
+	}
+	return rc;
+}
+
+int scanner_rows(Scanner *scanner, const struct table_rows *rows, scan_found *found, void *context) {
+	scanner->match_count = 0;
+	int rc = hints_find(scanner->finder, rows->text, rows->size, &scanner->hints);
+	if (rc == 0)
+		rc = features_look(&scanner->features, rows->text, rows->size);
+	size_t i = 0;
+	for (size_t row = 0; row < rows->count && rc == 0; row++)
+		rc = scan_row(scanner, rows, row, &scanner->hints, &i, found, context);
+	return rc;
+}
