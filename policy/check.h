@@ -18,6 +18,7 @@
 #include "policy/dqdl/dqdl.h"
 #include "policy/dqdl/files.h"
 #include "policy/dqdl/spill.h"
+#include "policy/edit_list.h"
 #include "policy/policy.h"
 #include "policy/row_list.h"
 
@@ -31,6 +32,7 @@
 #define CHECK_TEXT_MAX (64u << 10)  /* bytes of one string */
 #define CHECK_RESULT_MAX (4u << 20) /* bytes of the JSON */
 #define CHECK_WARNINGS_MAX 256
+#define CHECK_FINDINGS_MAX 4096
 #define CHECK_ELEMENTS_MAX 300000 /* commas and brackets of the JSON: bounds the reader's memory */
 
 /* Bounds of a job's history: series, and values in all of them (each has at most DQDL_HISTORY_MAX). */
@@ -53,7 +55,8 @@ typedef int check_read_again(void *context);
 struct check_input {
 	check_read *read;
 	void *context;
-	check_read_again *again; /* NULL: it can be read once only, and so no rows of it be told apart (check_split) */
+	check_read_again
+	        *again; /* NULL: it can be read once only, and so neither be split nor changed (check_second) */
 };
 
 #define CHECK_REFERENCES_MAX POLICY_REFERENCES_MAX
@@ -93,7 +96,15 @@ struct check_job {
 	bool knows_history;            /* `history` has what dqdl_wanted_history() asks for */
 	const struct dqdl_series *history;
 	size_t history_count;
-	bool is_twice; /* the worker's input holds the file, and then the file again if it still reads */
+	bool is_twice;  /* the worker's input holds the file, and then the file again if it still reads */
+	bool may_split; /* of a file that fails by some rows, tell which */
+	const struct privacy *privacy; /* NULL: nobody asks for personal data */
+	int64_t allowed_at_s;          /* what is allowed no longer by then does not get to the worker */
+	const struct privacy_groups *groups;
+	size_t group_count;
+	/* The file is what is to be published of one that was changed: no rules are asked, but nothing of what was to
+	 * be treated may be left, and groups are counted. */
+	bool is_output;
 };
 
 /* The job of one dataset for one file. */
@@ -139,6 +150,36 @@ struct check_rule {
 	size_t failing_line_count;
 };
 
+/* What was found of one entity in one column, or one column that is treated as a whole. Never what stands there. */
+struct check_finding {
+	char *entity;   /* or CHECK_ENTITY_COLUMN */
+	char *column;   /* NULL: of a text, that has none */
+	bool of_column; /* the treatment is the column's, not the entity's */
+	enum privacy_action action;
+	bool acts;               /* false: fewer cells than the threshold says, so it is reported alone */
+	uint64_t matches, cells; /* and in how many cells, or lines */
+	uint64_t *lines;         /* the first ones */
+	size_t line_count;
+	unsigned score; /* the highest, in percent */
+};
+#define CHECK_ENTITY_COLUMN "COLUMN"
+
+/* What an entry of the allow list let pass. */
+struct check_allowed {
+	char *owner; /* NULL: nobody was named */
+	uint64_t count;
+};
+
+struct check_privacy_result {
+	enum scan_sensitivity sensitivity;
+	double threshold;
+	uint64_t dropped; /* rows that are left out */
+	struct check_finding *findings;
+	size_t finding_count;
+	struct check_allowed *allowed;
+	size_t allowed_count;
+};
+
 struct check_result {
 	enum outcome outcome; /* passed, failed or error */
 	char *reason;         /* NULL when passed; for failed and error one sentence */
@@ -155,10 +196,15 @@ struct check_result {
 	size_t analyzer_count;
 	char **warnings;
 	size_t warning_count;
+	bool has_privacy; /* personal data was looked for */
+	struct check_privacy_result privacy;
 	/* Not in the JSON: the rows to be withheld. Of a table that failed by rules on rows alone and whose input can
 	 * be read again, those that break one, so that the rest may pass (NULL: it fails whole); those that keep drops
-	 * are there, too, without a rule. Of one that passed, these alone. */
+	 * are there, too, without a rule. Of one that passed, these and those that a privacy action drops. Rules in it
+	 * are counted through: first `rules`, then `privacy.findings`. */
 	RowList *withheld;
+	/* The places that are published otherwise, of what is left without those rows; NULL: none. */
+	EditList *edits;
 };
 
 /* An empty result, the caller's; freed with all that hangs on it. -ENOMEM. */
@@ -180,6 +226,18 @@ int check_rule_set_reason(struct check_rule *rule, const char *reason);
 int check_rule_add_metric(struct check_rule *rule, const char *name, double value);
 int check_rule_add_failing_line(struct check_rule *rule, uint64_t line);
 int check_result_warn(struct check_result *result, const char *warning);
+
+/* Adds a finding without a place yet (texts are copied; `column` may be NULL), or what was allowed, and returns it for
+ * filling; NULL without memory, or past CHECK_FINDINGS_MAX. Good until the next call. */
+struct check_finding *check_result_add_finding(struct check_result *result, const char *entity, const char *column);
+struct check_allowed *check_result_add_allowed(struct check_result *result, const char *owner);
+int check_finding_add_line(struct check_finding *finding, uint64_t line);
+
+/* A finding in words: `EMAIL in "contact"`; allocated, NULL without memory. */
+char *check_finding_text(const struct check_finding *finding);
+
+/* Rules and findings together: what a row list may name. */
+size_t check_result_reasons(const struct check_result *result);
 
 /* The sentence that sums the rules up: how many failed, or the first that could not be decided; allocated, NULL when
  * all passed or without memory. The `reason` of a table that could be read. */
@@ -220,8 +278,8 @@ struct check_rows {
  */
 typedef int check_function(const struct check_job *job, struct check_input *input, struct check_result *result);
 
-/* The check of assayfs: a delimited table against DQDL. An empty file fails: "empty"; a format that it can't read is an
- * error that names it. */
+/* The check of assayfs: a table against DQDL and what its dataset says of personal data; of a dataset without rules
+ * also a text. An empty file fails: "empty"; a format that it can't read is an error that names it. */
 check_function check_table;
 
 /* Runs `check` in this process, for files that need no vault; the input is read to its end whatever the check does, and

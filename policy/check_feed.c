@@ -5,11 +5,15 @@
 
 #include <stdio.h>
 
-static int feed_alone(TableReader *reader, DqdlEvaluator *evaluator) {
+static int show(const struct check_feed_also *also, const struct table_rows *rows) {
+	return also->rows && rows->count > 0 ? also->rows(also->context, rows) : 0;
+}
+
+static int feed_alone(TableReader *reader, DqdlEvaluator *evaluator, const struct check_feed_also *also) {
 	struct table_rows rows;
 	int rc;
 	while ((rc = table_next_rows(reader, &rows)) > 0)
-		if ((rc = dqdl_evaluator_rows(evaluator, &rows)) < 0)
+		if ((rc = dqdl_evaluator_rows(evaluator, &rows)) < 0 || (rc = show(also, &rows)) < 0)
 			return rc;
 	return rc;
 }
@@ -19,6 +23,7 @@ static int feed_alone(TableReader *reader, DqdlEvaluator *evaluator) {
 struct feeding {
 	TableReader *reader;
 	DqdlEvaluator *evaluator;
+	const struct check_feed_also *also;
 	struct table_rows next; /* what was read, but did not fit into the batch before; count 0: nothing */
 	struct batch batches[2];
 	const struct batch *fed; /* one of them */
@@ -64,7 +69,8 @@ static int feed_with(Crew *crew, struct feeding *feeding) {
 	for (size_t i = 0; rc > 0; i = 1 - i) {
 		struct batch *batch = &feeding->batches[i];
 		rc = fill(feeding, batch);
-		if ((rc = end(crew, rc)) < 0)
+		int shown = rc >= 0 ? show(feeding->also, &batch->rows) : 0;
+		if ((rc = end(crew, shown < 0 ? shown : rc)) < 0)
 			return rc;
 		feeding->fed = batch;
 		dqdl_evaluator_count(feeding->evaluator, &batch->rows);
@@ -73,7 +79,7 @@ static int feed_with(Crew *crew, struct feeding *feeding) {
 	return end(crew, rc);
 }
 
-int check_feed(TableReader *reader, DqdlEvaluator *evaluator, Crew *crew) {
-	_cleanup_(feeding_release) struct feeding feeding = {.reader = reader, .evaluator = evaluator};
-	return crew ? feed_with(crew, &feeding) : feed_alone(reader, evaluator);
+int check_feed(TableReader *reader, DqdlEvaluator *evaluator, Crew *crew, const struct check_feed_also *also) {
+	_cleanup_(feeding_release) struct feeding feeding = {.reader = reader, .evaluator = evaluator, .also = also};
+	return crew ? feed_with(crew, &feeding) : feed_alone(reader, evaluator, also);
 }

@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "policy/arena.h"
 #include "policy/check_files.h"
+#include "policy/privacy_job.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,8 +15,9 @@ struct CheckJobMemory {
 };
 
 /* Every byte of the rules could be written as \u00xx, and what they look back on has names made of them. */
+#define NS_PER_S 1000000000LL
 #define JOB_MAX \
-	(BUNDLE_FILE_MAX * 12 + CHECK_HISTORY_MAX * 32 + CHECK_FILES_TEXT * 6 + DQDL_FILES_MAX * 160 + (1u << 20))
+	(BUNDLE_FILE_MAX * 24 + CHECK_HISTORY_MAX * 32 + CHECK_FILES_TEXT * 6 + DQDL_FILES_MAX * 160 + (1u << 20))
 
 struct check_job check_job_for(
         const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns) {
@@ -32,6 +34,10 @@ struct check_job check_job_for(
 	        .rules = dataset->rules,
 	        .rules_file = dataset->rules_file,
 	        .keep = dataset->keep,
+	        .privacy = dataset->privacy,
+	        .allowed_at_s = clock_ns / NS_PER_S,
+	        .groups = dataset->groups,
+	        .group_count = dataset->group_count,
 	        .clock_ns = clock_ns,
 	};
 }
@@ -109,6 +115,10 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	        json_object_set_new(object, "files", check_files_json(job->file_lists, job->file_list_count)) == 0 &&
 	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "nulls", job->nulls) &&
 	        json_put_int(object, "passes", job->is_twice ? 2 : 1) &&
+	        json_put_int(object, "may_split", job->may_split) &&
+	        json_put_int(object, "is_output", job->is_output) &&
+	        json_object_set_new(object, "privacy", privacy_job_json(job->privacy, job->allowed_at_s)) == 0 &&
+	        json_object_set_new(object, "groups", privacy_groups_json(job->groups, job->group_count)) == 0 &&
 	        json_object_set_new(object, "references", references_json(job)) == 0 &&
 	        json_object_set_new(object, "null_words", check_texts_json(job->null_words, job->null_word_count)) ==
 	                0 &&
@@ -155,7 +165,7 @@ static int read_small(const json_t *object, const char *key, int64_t most, int *
 
 static int read_format(const json_t *object, struct policy_format *ret_format) {
 	int type = 0, delimiter = 0, quote = 0, escape = 0, header = 0;
-	int rc = read_small(object, "type", POLICY_FILE_JSONL, &type);
+	int rc = read_small(object, "type", POLICY_FILE_TEXT, &type);
 	if (rc < 0 || (rc = read_small(object, "delimiter", 127, &delimiter)) < 0 ||
 	        (rc = read_small(object, "quote", 127, &quote)) < 0 ||
 	        (rc = read_small(object, "escape", 127, &escape)) < 0 ||
@@ -301,7 +311,7 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	if (!memory)
 		return fault(ENOMEM, "no memory for a job");
 	const json_t *files = NULL;
-	int passes = 0;
+	int passes = 0, may_split = 0, is_output = 0;
 	struct check_job job = {0};
 	int rc = json_strict_parse(json, "the job", JOB_MAX, SIZE_MAX, &object);
 	if (rc < 0 || (rc = read_arena_text(&memory->arena, object, "dataset", &job.dataset)) < 0 ||
@@ -313,13 +323,19 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	        (rc = json_strict_int(object, "mtime", &job.mtime_s)) < 0 ||
 	        (rc = json_strict_array(object, "files", DQDL_FILES_MAX, &files)) < 0 ||
 	        (rc = check_files_read(&memory->arena, files, &job.file_lists, &job.file_list_count)) < 0 ||
-	        (rc = read_small(object, "passes", 2, &passes)) < 0 || (rc = read_job_format(object, &job)) < 0 ||
+	        (rc = read_small(object, "passes", 2, &passes)) < 0 ||
+	        (rc = read_small(object, "may_split", 1, &may_split)) < 0 ||
+	        (rc = read_small(object, "is_output", 1, &is_output)) < 0 || (rc = read_job_format(object, &job)) < 0 ||
+	        (rc = privacy_job_read(&memory->arena, object, "privacy", &job.privacy)) < 0 ||
+	        (rc = privacy_groups_read(&memory->arena, object, "groups", &job.groups, &job.group_count)) < 0 ||
 	        (rc = read_job_lists(&memory->arena, object, &job)) < 0 ||
 	        (rc = read_references(&memory->arena, object, &job)) < 0 ||
 	        (rc = read_job_types(&memory->arena, object, &job)) < 0 ||
 	        (rc = read_history(&memory->arena, object, &job)) < 0)
 		return rc;
 	job.is_twice = passes == 2;
+	job.may_split = may_split == 1;
+	job.is_output = is_output == 1;
 	*ret_job = job;
 	*ret_memory = steal_pointer(&memory);
 	return 0;

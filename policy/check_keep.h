@@ -1,5 +1,6 @@
 /*
- * check_keep: the rows that a dataset's keep drops, as ranges of the file's bytes; for check_rules.c and check_split.c.
+ * check_keep: the rows that a dataset's keep drops, as ranges of the file's bytes; for check_rules.c and
+ * check_second.c.
  *
  *     row  row  ┌row  row┐ row  ┌row┐         rows that follow one another are one range, without rules
  */

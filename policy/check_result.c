@@ -67,6 +67,18 @@ static void free_rule(struct check_rule *rule) {
 	free(rule->reason);
 }
 
+static void free_privacy(struct check_privacy_result *privacy) {
+	for (size_t i = 0; i < privacy->finding_count; i++) {
+		free(privacy->findings[i].entity);
+		free(privacy->findings[i].column);
+		free(privacy->findings[i].lines);
+	}
+	for (size_t i = 0; i < privacy->allowed_count; i++)
+		free(privacy->allowed[i].owner);
+	free(privacy->findings);
+	free(privacy->allowed);
+}
+
 void check_result_free(struct check_result *result) {
 	if (!result)
 		return;
@@ -80,6 +92,8 @@ void check_result_free(struct check_result *result) {
 	free(result->analyzers);
 	free(result->warnings);
 	row_list_free(result->withheld);
+	edit_list_free(result->edits);
+	free_privacy(&result->privacy);
 	free(result->reason);
 	free(result->canonical);
 	free(result->dialect);
@@ -219,4 +233,65 @@ int check_result_warn(struct check_result *result, const char *warning) {
 		return no_memory();
 	grown[result->warning_count++] = copy;
 	return 0;
+}
+
+/* ---- personal data ---- */
+
+struct check_finding *check_result_add_finding(struct check_result *result, const char *entity, const char *column) {
+	struct check_privacy_result *privacy = &result->privacy;
+	if (privacy->finding_count >= CHECK_FINDINGS_MAX) {
+		(void)fault(E2BIG, "personal data is found in more than %d columns", CHECK_FINDINGS_MAX);
+		return NULL;
+	}
+	struct check_finding *grown = room_for_one(privacy->findings, privacy->finding_count, sizeof *grown);
+	if (grown)
+		privacy->findings = grown;
+	_cleanup_(freep) char *entity_copy = grown ? copy_text(entity) : NULL;
+	char *column_copy = entity_copy && column ? copy_text(column) : NULL;
+	if (!entity_copy || (column && !column_copy)) {
+		(void)no_memory();
+		return NULL;
+	}
+	struct check_finding *finding = &grown[privacy->finding_count++];
+	*finding = (struct check_finding){.entity = steal_pointer(&entity_copy), .column = column_copy, .acts = true};
+	return finding;
+}
+
+struct check_allowed *check_result_add_allowed(struct check_result *result, const char *owner) {
+	struct check_privacy_result *privacy = &result->privacy;
+	struct check_allowed *grown = room_for_one(privacy->allowed, privacy->allowed_count, sizeof *grown);
+	if (grown)
+		privacy->allowed = grown;
+	char *copy = grown && owner ? copy_text(owner) : NULL;
+	if (!grown || (owner && !copy)) {
+		(void)no_memory();
+		return NULL;
+	}
+	struct check_allowed *allowed = &grown[privacy->allowed_count++];
+	*allowed = (struct check_allowed){.owner = copy};
+	return allowed;
+}
+
+int check_finding_add_line(struct check_finding *finding, uint64_t line) {
+	if (finding->line_count >= CHECK_FAILING_LINES_MAX)
+		return 0;
+	uint64_t *grown = room_for_one(finding->lines, finding->line_count, sizeof *grown);
+	if (!grown)
+		return no_memory();
+	finding->lines = grown;
+	grown[finding->line_count++] = line;
+	return 0;
+}
+
+char *check_finding_text(const struct check_finding *finding) {
+	char *text = NULL;
+	bool is_column = strcmp(finding->entity, CHECK_ENTITY_COLUMN) == 0;
+	int length = !finding->column ? asprintf(&text, "%s", finding->entity)
+	             : is_column      ? asprintf(&text, "the column \"%s\"", finding->column)
+	                              : asprintf(&text, "%s in \"%s\"", finding->entity, finding->column);
+	return length < 0 ? NULL : text;
+}
+
+size_t check_result_reasons(const struct check_result *result) {
+	return result->rule_count + result->privacy.finding_count;
 }

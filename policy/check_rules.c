@@ -4,7 +4,9 @@
 #include "crypto/digest.h"
 #include "policy/check_feed.h"
 #include "policy/check_keep.h"
+#include "policy/check_privacy.h"
 #include "policy/check_sample.h"
+#include "policy/check_second.h"
 #include "policy/dqdl/evaluate.h"
 #include "policy/table/table.h"
 
@@ -27,8 +29,10 @@ bool check_job_may_spill(const struct check_job *job) {
 /* ---- the job, in the words of reader and evaluator ---- */
 
 static struct table_options table_options_of(const struct policy_format *format, const char *file_name) {
-	static const enum table_type types[] = {
-	        [POLICY_FILE_DETECT] = TABLE_DETECT, [POLICY_FILE_CSV] = TABLE_CSV, [POLICY_FILE_JSONL] = TABLE_JSONL};
+	static const enum table_type types[] = {[POLICY_FILE_DETECT] = TABLE_DETECT,
+	        [POLICY_FILE_CSV] = TABLE_CSV,
+	        [POLICY_FILE_JSONL] = TABLE_JSONL,
+	        [POLICY_FILE_TEXT] = TABLE_DETECT};
 	static const enum csv_header headers[] = {[POLICY_HEADER_DETECT] = CSV_HEADER_DETECT,
 	        [POLICY_HEADER_YES] = CSV_HEADER_YES,
 	        [POLICY_HEADER_NO] = CSV_HEADER_NO};
@@ -210,8 +214,10 @@ static int feed_references(const struct check_job *job, DqdlEvaluator *evaluator
 	return 0;
 }
 
-/* Cells that no rule looks at are not even made. */
-static int want_needed(TableReader *reader, const DqdlEvaluator *evaluator) {
+/* Cells that no rule looks at are not even made; who looks for personal data looks at all. */
+static int want_needed(TableReader *reader, const DqdlEvaluator *evaluator, const CheckPrivacy *privacy) {
+	if (privacy)
+		return 0;
 	_cleanup_(freep) bool *needed = calloc(table_columns(reader) + 1, sizeof *needed);
 	if (!needed)
 		return fault(ENOMEM, "no memory for a check");
@@ -220,21 +226,40 @@ static int want_needed(TableReader *reader, const DqdlEvaluator *evaluator) {
 	return 0;
 }
 
-/* One by one where rows may be dropped: each that is is noted with its place. */
-static int feed_rows(
-        const struct check_job *job, TableReader *reader, DqdlEvaluator *evaluator, struct dropped_rows *dropped) {
+static int see_rows(void *context, const struct table_rows *rows) {
+	return check_privacy_rows(context, rows);
+}
+
+/* One by one where rows may be dropped: each that is is noted with its place, and nobody else sees it. */
+static int feed_kept(
+        TableReader *reader, DqdlEvaluator *evaluator, CheckPrivacy *privacy, struct dropped_rows *dropped) {
 	const struct table_cell *cells;
-	int rc = want_needed(reader, evaluator);
-	if (rc == 0)
-		rc = check_list_begin(reader, &dropped->list);
-	if (rc >= 0 && !job->keep)
-		return check_feed(reader, evaluator, job->crew);
-	while (rc >= 0 && (rc = table_next(reader, &cells)) > 0) {
-		rc = dqdl_evaluator_row(evaluator, cells, table_line(reader));
+	int rc;
+	while ((rc = table_next(reader, &cells)) > 0) {
+		uint64_t line = table_line(reader);
+		const struct table_rows one = {
+		        .count = 1, .columns = table_columns(reader), .cells = cells, .lines = &line};
+		rc = dqdl_evaluator_row(evaluator, cells, line);
 		if (rc == 0 && !dqdl_evaluator_kept(evaluator))
 			rc = check_drop_row(dropped, reader);
+		else if (rc == 0 && privacy)
+			rc = check_privacy_rows(privacy, &one);
+		if (rc < 0)
+			return rc;
 	}
 	return rc;
+}
+
+static int feed_rows(const struct check_job *job, TableReader *reader, DqdlEvaluator *evaluator, CheckPrivacy *privacy,
+        struct dropped_rows *dropped) {
+	const struct check_feed_also also = {.rows = privacy ? see_rows : NULL, .context = privacy};
+	int rc = want_needed(reader, evaluator, privacy);
+	if (rc == 0)
+		rc = check_list_begin(reader, &dropped->list);
+	if (rc < 0)
+		return rc;
+	return job->keep ? feed_kept(reader, evaluator, privacy, dropped)
+	                 : check_feed(reader, evaluator, job->crew, &also);
 }
 
 /* What stands in the way is the file's: it is said with the line, and nothing is guessed. The reader is NULL when it
@@ -306,6 +331,32 @@ static int judge_rows(const struct check_job *job, DqdlEvaluator *evaluator, con
 	return rc < 0 ? rc : job->rows->end(job->rows->context);
 }
 
+/* The rules' outcome first; what personal data says comes behind. */
+static int settle(const struct check_job *job, TableReader *reader, DqdlEvaluator *evaluator, CheckPrivacy *privacy,
+        struct dropped_rows *dropped, struct check_result *result) {
+	int rc = dqdl_evaluator_finish(evaluator);
+	if (rc >= 0)
+		rc = check_sample_warn(evaluator, reader, result);
+	if (rc >= 0)
+		rc = take_outcomes(job, evaluator, reader, result);
+	if (rc >= 0 && privacy && result->outcome != OUTCOME_ERROR)
+		rc = check_privacy_end(privacy);
+	return rc < 0 ? rc : check_drop_take(dropped, reader, result);
+}
+
+/* All that is asked of a table is made ready when its columns are known. */
+static int begin(const struct check_job *job, const TableReader *reader, DqdlEvaluator *evaluator,
+        struct check_result *result, CheckPrivacy **ret_privacy) {
+	int rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader));
+	if (rc < 0)
+		return say_unreadable(rc, reader, result);
+	if (job->privacy || job->group_count > 0)
+		rc = check_privacy_new(job, result, ret_privacy);
+	if (rc >= 0 && *ret_privacy)
+		rc = check_privacy_header(*ret_privacy, table_header(reader), table_columns(reader));
+	return rc;
+}
+
 static int evaluate(
         const Ruleset *ruleset, const struct check_job *job, struct check_input *input, struct check_result *result) {
 	struct table_options table = table_options_of(&job->format, job->file_name);
@@ -315,6 +366,7 @@ static int evaluate(
 	_cleanup_(dropped_release) struct dropped_rows dropped = {0};
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(dqdl_evaluator_freep) DqdlEvaluator *evaluator = NULL;
+	_cleanup_(check_privacy_freep) CheckPrivacy *privacy = NULL;
 	struct own_bytes own = {.input = input, .is_hashed = dqdl_wants_own_sha256(ruleset)};
 	sha256_init(&own.hash);
 	int rc = dqdl_evaluator_new(ruleset, &dqdl, &evaluator);
@@ -326,25 +378,22 @@ static int evaluate(
 		rc = table_open(source.read, source.ctx, &table, &reader);
 	if (rc < 0)
 		return say_unreadable(rc, NULL, result);
-	if ((rc = dqdl_evaluator_header(evaluator, table_header(reader), table_columns(reader))) < 0)
-		return say_unreadable(rc, reader, result);
+	if ((rc = begin(job, reader, evaluator, result, &privacy)) < 0 || result->outcome != OUTCOME_NONE)
+		return rc;
 	if ((rc = feed_references(job, evaluator, result)) != 0)
 		return rc < 0 ? rc : 0;
-	if ((rc = feed_rows(job, reader, evaluator, &dropped)) < 0)
+	if ((rc = feed_rows(job, reader, evaluator, privacy, &dropped)) < 0)
 		rc = say_unreadable(rc, reader, result);
 	else
 		tell_own_file(evaluator, job, &own);
 	if (rc < 0 || (rc = tell_of_reader(reader, result)) < 0 || result->outcome == OUTCOME_ERROR)
 		return rc;
-	if ((rc = dqdl_evaluator_finish(evaluator)) < 0 || (rc = check_sample_warn(evaluator, reader, result)) < 0)
+	if ((rc = settle(job, reader, evaluator, privacy, &dropped, result)) < 0)
 		return rc;
-	if ((rc = take_outcomes(job, evaluator, reader, result)) < 0 ||
-	        (rc = check_drop_take(&dropped, reader, result)) < 0)
-		return rc;
-	bool has_all = result->rule_count == ruleset_rules(ruleset);
+	bool has_all = result->rule_count == ruleset_rules(ruleset) + job->group_count;
 	if (job->rows && has_all && (rc = judge_rows(job, evaluator, result)) == -E2BIG)
 		rc = check_result_warn(result, fault_message()); /* the verdict stands, row by row it is not known */
-	return rc < 0 ? rc : check_split(input, &table, evaluator, result);
+	return rc < 0 ? rc : check_second(job, input, &table, evaluator, privacy, result);
 }
 
 static int add_warnings(const Ruleset *ruleset, const char *file, struct check_result *result) {
@@ -358,7 +407,7 @@ static int add_warnings(const Ruleset *ruleset, const char *file, struct check_r
 	return rc;
 }
 
-int check_rules(const struct check_job *job, struct check_input *input, struct check_result *result) {
+static int read_rules(const struct check_job *job, struct check_result *result, Ruleset **ret_ruleset) {
 	const char *file = job->rules_file ? job->rules_file : "the rules";
 	_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
 	struct dqdl_diagnostic at = {0};
@@ -374,5 +423,14 @@ int check_rules(const struct check_job *job, struct check_input *input, struct c
 	if (ruleset_rules(ruleset) == 0)
 		return check_result_say(result, OUTCOME_ERROR, "%.200s has no rules, so nothing can pass them", file);
 	rc = add_warnings(ruleset, file, result);
-	return rc < 0 ? rc : evaluate(ruleset, job, input, result);
+	*ret_ruleset = steal_pointer(&ruleset);
+	return rc;
+}
+
+/* A dataset may have none, and what is to be published its rules let pass already. */
+int check_rules(const struct check_job *job, struct check_input *input, struct check_result *result) {
+	bool has_rules = !job->is_output && (job->rules.size > 0 || !job->privacy);
+	_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
+	int rc = has_rules ? read_rules(job, result, &ruleset) : ruleset_none(&ruleset);
+	return rc < 0 || !ruleset ? rc : evaluate(ruleset, job, input, result);
 }

@@ -14,13 +14,14 @@
 #include "policy/bundle.h"
 #include "policy/dqdl/value.h"
 #include "policy/glob.h"
+#include "policy/privacy/privacy.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 typedef struct Policy Policy;
 
-enum policy_file_type { POLICY_FILE_DETECT, POLICY_FILE_CSV, POLICY_FILE_JSONL };
+enum policy_file_type { POLICY_FILE_DETECT, POLICY_FILE_CSV, POLICY_FILE_JSONL, POLICY_FILE_TEXT };
 enum policy_header { POLICY_HEADER_DETECT, POLICY_HEADER_YES, POLICY_HEADER_NO };
 enum policy_on_failure { POLICY_REFUSE, POLICY_SPLIT };
 
@@ -44,24 +45,18 @@ struct policy_reference {
 	unsigned line;
 };
 
-struct policy_privacy {
-	const char *const *detect; /* detector names, as AWS Glue names them */
-	size_t detect_count;
-	const char *action;       /* refuse, redact, … */
-	const char *const *allow; /* values that are no finding */
-	size_t allow_count;
-};
-
 struct policy_dataset {
 	const char *name;
 	const char *match;      /* a pattern of policy/glob.h, below a zone */
-	const char *rules_file; /* its name in the bundle; NULL: no rules, so nothing passes */
+	const char *rules_file; /* its name in the bundle; NULL: no rules, and then `privacy` is there */
 	struct bytes rules;     /* its text */
 	struct policy_format format;
 	const char *keep; /* SQL expression over one row, or NULL */
 	const struct policy_reference *references;
 	size_t reference_count;
-	const struct policy_privacy *privacy; /* NULL: none */
+	const struct privacy *privacy; /* NULL: none */
+	const struct privacy_groups *groups;
+	size_t group_count;
 	enum policy_on_failure on_failure;
 	enum policy_nulls nulls;
 	const char *const *null_words;

@@ -9,16 +9,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* What AWS Glue calls them, and ours in the same spelling. */
-static const char *const detectors[] = {"EMAIL", "PHONE_NUMBER", "CREDIT_CARD", "IBAN", "IP_ADDRESS", "MAC_ADDRESS",
-        "URL", "USA_SSN", "USA_ITIN", "USA_PASSPORT_NUMBER", "USA_DRIVING_LICENSE", "BANK_ACCOUNT", "CANADA_SIN",
-        "CANADA_BC_PHN", "CANADA_OHIP", "CANADA_QUEBEC_HIN", "CANADA_PASSPORT_NUMBER", "CANADA_DRIVERS_LICENSE",
-        "CANADA_POSTAL_CODE", "UK_NHS_NUMBER", "UK_NINO", "IN_AADHAAR", "AU_TFN", "DATE_OF_BIRTH", "CRYPTO_WALLET",
-        "SECRET", "PERSON_NAME", "STREET_ADDRESS", "GPS_COORDINATES", NULL};
-
-static const char *const privacy_actions[] = {
-        "refuse", "redact", "mask", "hash", "drop_column", "drop_row", "generalise", "report", NULL};
-
 /* Marks the dataset as one that this version can't decide. The first reason stands. */
 static int not_yet(struct reading *r, const Node *at, struct policy_dataset *dataset, const char *words) {
 	if (dataset->unsupported)
@@ -31,12 +21,13 @@ static int not_yet(struct reading *r, const Node *at, struct policy_dataset *dat
 
 static int read_type(struct reading *r, const Node *value, void *target) {
 	(void)r;
-	static const char *const words[] = {"csv", "jsonl", NULL};
+	static const char *const words[] = {"csv", "jsonl", "text", NULL};
+	static const enum policy_file_type types[] = {POLICY_FILE_CSV, POLICY_FILE_JSONL, POLICY_FILE_TEXT};
 	struct policy_format *format = target;
 	unsigned choice;
 	int rc = read_choice(value, "type", words, &choice);
 	if (rc == 0)
-		format->type = choice == 0 ? POLICY_FILE_CSV : POLICY_FILE_JSONL;
+		format->type = types[choice];
 	return rc;
 }
 
@@ -157,51 +148,6 @@ static int read_references(struct reading *r, const Node *value, void *target) {
 	dataset->references = references;
 	dataset->reference_count = value->count;
 	return 0;
-}
-
-/* ---- privacy ---- */
-
-static int read_detect(struct reading *r, const Node *value, void *target) {
-	struct policy_privacy *privacy = target;
-	const Node *const *items = value->kind == TREE_LIST ? value->values : &value;
-	size_t count = value->kind == TREE_LIST ? value->count : 1;
-	for (size_t i = 0; i < count; i++) {
-		unsigned which;
-		int rc = read_choice(items[i], "detect", detectors, &which);
-		if (rc < 0)
-			return rc;
-	}
-	return read_texts(r, value, "detect", &privacy->detect, &privacy->detect_count);
-}
-
-static int read_action(struct reading *r, const Node *value, void *target) {
-	(void)r;
-	struct policy_privacy *privacy = target;
-	unsigned which;
-	int rc = read_choice(value, "action", privacy_actions, &which);
-	if (rc == 0)
-		privacy->action = privacy_actions[which];
-	return rc;
-}
-
-static int read_allow(struct reading *r, const Node *value, void *target) {
-	struct policy_privacy *privacy = target;
-	return read_texts(r, value, "allow", &privacy->allow, &privacy->allow_count);
-}
-
-static int read_privacy(struct reading *r, const Node *value, void *target) {
-	static const struct field fields[] = {
-	        {"detect", read_detect, true}, {"action", read_action, false}, {"allow", read_allow, false}};
-	struct policy_dataset *dataset = target;
-	struct policy_privacy *privacy = arena_take(&r->policy->memory, 1, sizeof *privacy);
-	if (!privacy)
-		return read_no_memory();
-	privacy->action = privacy_actions[0];
-	int rc = read_fields(r, value, "'privacy'", fields, COUNT(fields), privacy);
-	if (rc < 0)
-		return rc;
-	dataset->privacy = privacy;
-	return not_yet(r, value, dataset, "privacy");
 }
 
 /* ---- when, and what then ---- */
@@ -339,15 +285,32 @@ static int read_match(struct reading *r, const Node *value, void *target) {
 	return read_pattern(r, value, "match", &dataset->match);
 }
 
+/* What says nothing lets nothing pass; and what only a table has can't be asked of a text. */
+static int check_dataset(const Node *at, const struct policy_dataset *dataset) {
+	if (!dataset->rules_file && !dataset->privacy)
+		return read_complain(at, "a dataset needs 'rules:', or 'privacy:', or both");
+	if (dataset->format.type != POLICY_FILE_TEXT)
+		return 0;
+	const char *what = dataset->rules_file                   ? "rules"
+	                   : dataset->keep                       ? "keep"
+	                   : dataset->group_count > 0            ? "k_anonymity"
+	                   : dataset->on_failure == POLICY_SPLIT ? "on_failure: split"
+	                   : dataset->privacy->column_count > 0  ? "privacy: columns"
+	                                                         : NULL;
+	return what ? read_complain(at, "'%s' is for tables, and the format's type is text", what) : 0;
+}
+
 int read_dataset(struct reading *r, const Node *value, void *target) {
 	static const struct field fields[] = {
 	        {"name", read_name, true},
 	        {"match", read_match, true},
 	        {"format", read_format, false},
 	        {"keep", read_keep, false},
-	        {"rules", read_rules, true},
+	        {"rules", read_rules, false},
 	        {"references", read_references, false},
 	        {"privacy", read_privacy, false},
+	        {"k_anonymity", read_k_anonymity, false},
+	        {"l_diversity", read_l_diversity, false},
 	        {"on_failure", read_on_failure, false},
 	        {"on_recheck_failure", read_on_recheck, false},
 	        {"nulls", read_nulls, false},
@@ -357,5 +320,6 @@ int read_dataset(struct reading *r, const Node *value, void *target) {
 	};
 	struct policy_dataset *dataset = target;
 	*dataset = (struct policy_dataset){.settle_ms = POLICY_SETTLE_MS_DEFAULT, .line = value->line};
-	return read_fields(r, value, "a dataset", fields, COUNT(fields), dataset);
+	int rc = read_fields(r, value, "a dataset", fields, COUNT(fields), dataset);
+	return rc < 0 ? rc : check_dataset(value, dataset);
 }

@@ -5,6 +5,7 @@
 #include "policy/glob.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -169,6 +170,16 @@ int read_number(const Node *value, const char *what, unsigned most, unsigned *re
 	if (value->is_quoted || value->text[digits] != '\0' || digits == 0 || digits >= 10 || number > most)
 		return read_complain(value, "'%s: %.40s' must be a whole number from 0 to %u", what, value->text, most);
 	*ret_number = (unsigned)number;
+	return 0;
+}
+
+int read_real(const Node *value, const char *what, double *ret_number) {
+	const char *text = value->kind == TREE_TEXT ? value->text : "";
+	char *end = NULL;
+	double number = text[strspn(text, "0123456789.-")] == '\0' ? strtod(text, &end) : 0;
+	if (!end || end == text || *end != '\0' || value->is_quoted || !isfinite(number))
+		return read_complain(value, "'%s' takes a number like 38 or 0.5", what);
+	*ret_number = number;
 	return 0;
 }
 

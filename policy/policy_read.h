@@ -78,6 +78,7 @@ int read_texts(
         struct reading *r, const Node *value, const char *what, const char *const **ret_texts, size_t *ret_count);
 int read_pattern(struct reading *r, const Node *value, const char *what, const char **ret_pattern);
 int read_number(const Node *value, const char *what, unsigned most, unsigned *ret_number);
+int read_real(const Node *value, const char *what, double *ret_number);
 int read_flag(const Node *value, const char *what, bool *ret_flag);
 
 /* Which of the words (NULL at the end) it is; the error names them all. */
@@ -91,6 +92,7 @@ int read_warn(struct reading *r, const Node *at, const char *words);
 
 /* The sections of the document. */
 read_value read_dataset;
+read_value read_privacy, read_k_anonymity, read_l_diversity; /* of a dataset, into it */
 read_value read_workflow;
 read_value read_lifecycle;
 read_value read_alarm;

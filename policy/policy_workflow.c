@@ -219,16 +219,6 @@ int read_lifecycle(struct reading *r, const Node *value, void *target) {
 
 /* ---- alarms ---- */
 
-static int read_real(const Node *value, const char *what, double *ret_number) {
-	const char *text = value->kind == TREE_TEXT ? value->text : "";
-	char *end = NULL;
-	double number = text[strspn(text, "0123456789.-")] == '\0' ? strtod(text, &end) : 0;
-	if (!end || end == text || *end != '\0' || value->is_quoted || !isfinite(number))
-		return read_complain(value, "'%s' takes a number like 38 or 0.5", what);
-	*ret_number = number;
-	return 0;
-}
-
 static int read_alarm_name(struct reading *r, const Node *value, void *target) {
 	return read_text(r, value, "name", &((struct policy_alarm *)target)->name);
 }

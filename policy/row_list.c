@@ -1,13 +1,12 @@
 #include "policy/row_list.h"
 
 #include "crypto/base/fault.h"
+#include "policy/leb.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LEB_BYTES_MAX 10
 
 enum { DIALECT_BYTES = 4, FLAG_NAMES = 1, FLAG_BOM = 2 };
 
@@ -22,32 +21,6 @@ struct RowList {
 
 static int no_memory(void) {
 	return fault(ENOMEM, "no memory for the rows that are withheld");
-}
-
-/* ---- numbers ---- */
-
-static size_t put_number(uint8_t *at, uint64_t number) {
-	size_t size = 0;
-	for (; number >= 0x80; number >>= 7)
-		at[size++] = (uint8_t)(number | 0x80);
-	at[size++] = (uint8_t)number;
-	return size;
-}
-
-/* False: cut off, too large, or not in the fewest bytes. */
-static bool get_number(struct bytes packed, size_t *at, uint64_t *ret_number) {
-	uint64_t number = 0;
-	for (unsigned i = 0; i < LEB_BYTES_MAX && *at < packed.size; i++) {
-		uint8_t byte = packed.data[(*at)++];
-		if ((i == LEB_BYTES_MAX - 1 && byte > 1) || (i > 0 && byte == 0))
-			return false;
-		number |= (uint64_t)(byte & 0x7f) << (7 * i);
-		if (byte < 0x80) {
-			*ret_number = number;
-			return true;
-		}
-	}
-	return false;
 }
 
 /* ---- making ---- */
@@ -82,7 +55,7 @@ int row_list_new(uint64_t header, const struct csv_dialect *dialect, RowList **r
 		return rc;
 	list->dialect = dialect ? *dialect : by_commas;
 	list->header = list->end = header;
-	list->used = put_number(list->packed, header);
+	list->used = leb_put(list->packed, header);
 	put_dialect(&list->dialect, list->packed + list->used);
 	list->used += DIALECT_BYTES;
 	list->first = list->used;
@@ -107,14 +80,14 @@ int row_list_add(RowList *list, uint64_t offset, uint64_t length, uint64_t line,
 		return rc;
 	uint8_t *packed = list->packed;
 	size_t used = list->used;
-	used += put_number(packed + used, offset - list->end);
-	used += put_number(packed + used, length);
-	used += put_number(packed + used, line - list->line);
-	used += put_number(packed + used, count);
+	used += leb_put(packed + used, offset - list->end);
+	used += leb_put(packed + used, length);
+	used += leb_put(packed + used, line - list->line);
+	used += leb_put(packed + used, count);
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0 && rules[i] <= rules[i - 1])
 			return fault(EINVAL, "the rules that a row breaks do not ascend");
-		used += put_number(packed + used, i > 0 ? rules[i] - rules[i - 1] - 1 : rules[i]);
+		used += leb_put(packed + used, i > 0 ? rules[i] - rules[i - 1] - 1 : rules[i]);
 	}
 	if (used > ROW_LIST_BYTES_MAX)
 		return fault(E2BIG,
@@ -180,7 +153,7 @@ static bool read_rules(struct bytes packed, size_t *at, uint64_t count, size_t r
 	if (count > rule_count)
 		return false;
 	for (uint64_t i = 0; i < count; i++) {
-		if (!get_number(packed, at, &gap) || gap >= rule_count - below)
+		if (!leb_get(packed, at, &gap) || gap >= rule_count - below)
 			return false;
 		below += gap + 1;
 	}
@@ -189,8 +162,8 @@ static bool read_rules(struct bytes packed, size_t *at, uint64_t count, size_t r
 
 static bool read_row(RowList *list, struct bytes packed, size_t *at, uint64_t size, size_t rule_count) {
 	uint64_t gap, length, lines, count;
-	if (!get_number(packed, at, &gap) || !get_number(packed, at, &length) || !get_number(packed, at, &lines) ||
-	        !get_number(packed, at, &count) || !read_rules(packed, at, count, rule_count))
+	if (!leb_get(packed, at, &gap) || !leb_get(packed, at, &length) || !leb_get(packed, at, &lines) ||
+	        !leb_get(packed, at, &count) || !read_rules(packed, at, count, rule_count))
 		return false;
 	/* a line has at least its end, so there are no more lines than bytes */
 	if (length == 0 || lines == 0 || lines > size + 1 - list->line || gap > size - list->end ||
@@ -209,7 +182,7 @@ int row_list_parse(struct bytes packed, uint64_t size, size_t rule_count, RowLis
 	size_t at = 0;
 	if (!list)
 		return no_memory();
-	if (packed.size > ROW_LIST_BYTES_MAX || !get_number(packed, &at, &list->header) || list->header > size ||
+	if (packed.size > ROW_LIST_BYTES_MAX || !leb_get(packed, &at, &list->header) || list->header > size ||
 	        !read_dialect(list, packed, &at))
 		return fault(EBADMSG, "%s is too long, or its first bytes are not such as a list has", what);
 	list->first = at;
@@ -232,7 +205,7 @@ int row_list_parse(struct bytes packed, uint64_t size, size_t rule_count, RowLis
 /* The list's own bytes, which were made or looked at here. */
 static uint64_t number_at(const RowList *list, size_t *at) {
 	uint64_t number = 0;
-	(void)get_number(row_list_packed(list), at, &number);
+	(void)leb_get(row_list_packed(list), at, &number);
 	return number;
 }
 

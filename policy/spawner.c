@@ -132,10 +132,12 @@ static int answer(const struct check_result *result) {
 	int rc = check_result_to_json(result, &json, &size);
 	if (rc < 0)
 		return rc;
-	uint32_t length = (uint32_t)size;
 	struct bytes rows = result->withheld ? row_list_packed(result->withheld) : (struct bytes){0};
-	if (!write_exactly(1, &length, sizeof length) || !write_exactly(1, json, size) ||
-	        !write_exactly(1, rows.data, rows.size))
+	struct bytes edits = result->edits ? edit_list_packed(result->edits) : (struct bytes){0};
+	const struct spawn_lengths lengths = {
+	        .json = (uint32_t)size, .rows = (uint32_t)rows.size, .edits = (uint32_t)edits.size};
+	if (!write_exactly(1, &lengths, sizeof lengths) || !write_exactly(1, json, size) ||
+	        !write_exactly(1, rows.data, rows.size) || !write_exactly(1, edits.data, edits.size))
 		_exit(WORKER_EXIT_PIPE);
 	return 0;
 }

@@ -5,8 +5,8 @@
  * where its end is told, and of large files a temporary file (dqdl/spill.h). The input begins with a u32 length and
  * that many bytes of job (JSON); then comes the file; then, for a job that says so, the file again, as long as the
  * worker reads. The references are those of the job, one behind the other and each just as long as the job says. The
- * result is a u32 length and that many bytes of JSON; then, for such a job, perhaps a packed list of rows (row_list.h).
- * All integers are the machine's own: both ends are one program.
+ * result is three u32 lengths and that many bytes: JSON, a packed list of rows (row_list.h), one of edits
+ * (edit_list.h); of each list perhaps none. All integers are the machine's own: both ends are one program.
  *
  * Files and references have channels of their own because the worker reads them in an order that only it knows: the
  * file's header, however long, then the references, then the file's rows. The daemon gives each what it takes.
@@ -43,6 +43,11 @@ enum {
 	SPAWN_FD_REFERENCES = 3,
 	SPAWN_FD_SPILL = 4,
 	SPAWN_FDS = 5, /* one fewer without a spill */
+};
+
+/* What an answer begins with. */
+struct spawn_lengths {
+	uint32_t json, rows, edits;
 };
 
 enum spawn_end { SPAWN_ENDED = 1, SPAWN_TIMED_OUT = 2, SPAWN_NOT_STARTED = 3 };

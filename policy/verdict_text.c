@@ -155,6 +155,55 @@ static void put_rules(FILE *to, const struct check_result *check) {
 		fprintf(to, "  … and %zu more\n", bad - shown);
 }
 
+/* ---- personal data ---- */
+
+static const char *const done_words[PRIVACY_ACTIONS] = {[PRIVACY_REFUSE] = "refused",
+        [PRIVACY_REDACT] = "redacted",
+        [PRIVACY_MASK] = "masked",
+        [PRIVACY_HASH] = "hashed",
+        [PRIVACY_DROP_COLUMN] = "left out",
+        [PRIVACY_DROP_ROW] = "left out with its row",
+        [PRIVACY_GENERALISE] = "generalised",
+        [PRIVACY_REPORT] = "reported"};
+
+static void put_finding(FILE *to, const struct check_finding *finding) {
+	_cleanup_(freep) char *name = check_finding_text(finding);
+	size_t shown = finding->line_count < LINES_SHOWN ? finding->line_count : LINES_SHOWN;
+	fputs("    ", to);
+	put_safe(to, name ? name : finding->entity);
+	if (finding->column)
+		fprintf(to, ": %" PRIu64 " cell%s", finding->cells, plural(finding->cells));
+	else
+		fprintf(to, ": on %" PRIu64 " line%s", finding->cells, plural(finding->cells));
+	if (finding->matches > finding->cells)
+		fprintf(to, " (%" PRIu64 " times)", finding->matches);
+	fprintf(to, ", %s", finding->acts ? done_words[finding->action] : "fewer than the threshold, so only reported");
+	for (size_t i = 0; i < shown; i++)
+		fprintf(to, "%s%" PRIu64,
+		        i > 0                     ? ", "
+		        : finding->line_count > 1 ? "; first on lines "
+		                                  : "; on line ",
+		        finding->lines[i]);
+	fputc('\n', to);
+}
+
+static void put_privacy(FILE *to, const struct check_result *check) {
+	const struct check_privacy_result *privacy = &check->privacy;
+	uint64_t allowed = 0;
+	if (!check->has_privacy || (check->outcome == OUTCOME_ERROR && privacy->finding_count == 0))
+		return;
+	for (size_t i = 0; i < privacy->allowed_count; i++)
+		allowed += privacy->allowed[i].count;
+	fprintf(to, "  personal data (sensitivity %s):%s\n", privacy->sensitivity == SCAN_LOW ? "low" : "high",
+	        privacy->finding_count == 0 ? " none found" : "");
+	for (size_t i = 0; i < privacy->finding_count && i < RULES_SHOWN; i++)
+		put_finding(to, &privacy->findings[i]);
+	if (privacy->finding_count > RULES_SHOWN)
+		fprintf(to, "    … and %zu more\n", privacy->finding_count - RULES_SHOWN);
+	if (allowed > 0)
+		fprintf(to, "    %" PRIu64 " that the policy allows\n", allowed);
+}
+
 static void put_references(FILE *to, const struct verdict *verdict) {
 	for (size_t i = 0; i < verdict->reference_count; i++) {
 		char hex[DIGEST_HEX_BYTES];
@@ -174,6 +223,7 @@ static void put_split(FILE *to, const struct verdict_split *split) {
 	        "(assayfs quarantine list)\n",
 	        split->rows_out, split->rows_in, split->rows_quarantined, split->rows_quarantined == 1 ? "is" : "are");
 	put_rules(to, split->check);
+	put_privacy(to, split->check);
 	fputs("  what was published, checked by itself:\n", to);
 }
 
@@ -198,6 +248,9 @@ static void put_origin(FILE *to, const struct verdict *verdict) {
 	if (verdict->check->has_dropped)
 		fprintf(to, "  dropped: %" PRIu64 " more row%s that the dataset's keep does not let through\n",
 		        verdict->check->dropped, plural(verdict->check->dropped));
+	if (verdict->check->privacy.dropped > 0)
+		fprintf(to, "  left out: %" PRIu64 " of the rows, for their personal data\n",
+		        verdict->check->privacy.dropped);
 	if (verdict->check->dialect) {
 		fputs("  read as: ", to);
 		put_safe(to, verdict->check->dialect);
@@ -223,7 +276,7 @@ static void put_next(FILE *to, const struct verdict *verdict) {
 		        to);
 		return;
 	}
-	const char *rules = verdict->ruleset_file ? verdict->ruleset_file : "the rules";
+	const char *rules = verdict->ruleset_file ? verdict->ruleset_file : "policy.yaml";
 	switch (verdict->check->outcome) {
 	case OUTCOME_FAILED:
 		fputs("next: correct the file and copy it in again; or, if a rule is wrong, a steward changes ", to);
@@ -269,6 +322,7 @@ static void put_verdict(FILE *to, const struct verdict *verdict) {
 	put_rules(to, verdict->check);
 	put_notes(to, verdict->check);
 	put_analyzers(to, verdict->check);
+	put_privacy(to, verdict->check);
 	for (size_t i = 0; i < verdict->check->warning_count; i++) {
 		fputs("  warning: ", to);
 		put_safe(to, verdict->check->warnings[i]);

@@ -3,6 +3,7 @@
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "policy/edit_reader.h"
 #include "policy/feed.h"
 #include "policy/lane.h"
 #include "policy/sandbox.h"
@@ -22,6 +23,7 @@
 
 #define MEMORY_DEFAULT (512ull << 20)
 #define SECONDS_DEFAULT 60u
+#define ANSWER_BYTES (64u << 10) /* at first */
 /* The most that a check may put aside on the disk: a count takes 32 bytes. */
 #define SPILL_BYTES (1ull << 30)
 #define SPILL_TIMES 64
@@ -179,7 +181,7 @@ struct job {
 	uint64_t size;
 	bool is_again; /* the file is read for the second time */
 	uint8_t *answer;
-	size_t answer_size, answer_room;
+	size_t answer_size, answer_room, answer_most;
 	struct spawn_status end;
 	bool is_late;
 };
@@ -243,11 +245,12 @@ static int begin_feeds(struct job *job) {
 	int rc = check_job_to_json(&said, &json, &size);
 	if (rc < 0)
 		return rc;
-	job->answer_room = CHECK_RESULT_MAX + 8 + (said.is_twice || said.keep ? ROW_LIST_BYTES_MAX : 0);
+	bool is_changed = said.is_twice || privacy_may_change(said.privacy);
+	job->answer_most = sizeof(struct spawn_lengths) + CHECK_RESULT_MAX +
+	                   (is_changed || said.keep ? ROW_LIST_BYTES_MAX : 0) + (is_changed ? EDIT_LIST_BYTES_MAX : 0);
 	uint32_t length = (uint32_t)size;
 	_cleanup_(freep) uint8_t *first = malloc(sizeof length + size);
-	job->answer = malloc(job->answer_room);
-	if (!first || !job->answer)
+	if (!first)
 		return fault(ENOMEM, "no memory for a check");
 	memcpy(first, &length, sizeof length);
 	memcpy(first + sizeof length, json, size);
@@ -335,15 +338,33 @@ static void stop_feeding(struct job *job) {
 	feed_stop(&job->references);
 }
 
-static void take_answer(struct job *job) {
+/* Grows with what comes: most answers are small, and what a daemon has is locked in memory. */
+static int make_room(struct job *job) {
+	if (job->answer_size < job->answer_room || job->answer_room == job->answer_most)
+		return 0;
+	size_t room = job->answer_room ? 2 * job->answer_room : ANSWER_BYTES;
+	room = room < job->answer_most ? room : job->answer_most;
+	uint8_t *answer = realloc(job->answer, room);
+	if (!answer)
+		return fault(ENOMEM, "no memory for the answer of a check");
+	job->answer = answer;
+	job->answer_room = room;
+	return 0;
+}
+
+static int take_answer(struct job *job) {
+	int rc = make_room(job);
 	size_t room = job->answer_room - job->answer_size;
+	if (rc < 0)
+		return rc;
 	ssize_t got = room > 0 ? read(job->result, job->answer + job->answer_size, room) : 0;
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return 0;
 	if (got <= 0)
 		closep(&job->result);
 	else
 		job->answer_size += (size_t)got;
+	return 0;
 }
 
 static void take_status(struct job *job) {
@@ -374,7 +395,8 @@ static int converse(struct job *job) {
 		if (rc < 0)
 			return rc;
 		if (job->status < 0 && job->result >= 0) {
-			take_answer(job); /* all that will come is here */
+			if ((rc = take_answer(job)) < 0) /* all that will come is here */
+				return rc;
 			continue;
 		}
 		if (job->status < 0 && job->file.has_ended)
@@ -383,8 +405,8 @@ static int converse(struct job *job) {
 		        {.fd = job->status, .events = POLLIN}, {.fd = job->references.fd, .events = POLLOUT}};
 		if (poll(polls, 4, feed_is_busy(&job->file) ? 0 : 500) < 0 && errno != EINTR)
 			return fault_errno(errno, "waiting for a check");
-		if (polls[1].revents)
-			take_answer(job);
+		if (polls[1].revents && (rc = take_answer(job)) < 0)
+			return rc;
 		if (polls[0].revents)
 			feed_send(&job->file);
 		if (polls[3].revents)
@@ -429,34 +451,68 @@ static int say_exit(const struct job *job, int status, struct check_result **ret
 	return check_result_error(ret_result, "the check ended without an answer (exit status %d)", status);
 }
 
-/* What stands behind the result: the rows that are to be withheld, of a file that was there twice and that failed, or
- * that passed without those that its dataset does not keep. */
+/* What stands behind the result: the rows that are to be withheld, of a file that may be split and failed, or that
+ * passed without those that its dataset does not keep, or drops. */
 static int take_rows(const struct job *job, struct bytes packed, struct check_result *result) {
-	bool may_split = job->request->input.again && result->outcome == OUTCOME_FAILED;
-	bool drops = result->outcome == OUTCOME_PASSED && result->dropped > 0;
-	if (result->has_dropped && !job->request->job->keep)
+	const struct check_job *asked = job->request->job;
+	bool may_split = asked->may_split && result->outcome == OUTCOME_FAILED;
+	bool may_drop = privacy_may_change(asked->privacy) && job->request->input.again;
+	bool drops = result->outcome == OUTCOME_PASSED && (result->dropped > 0 || result->privacy.dropped > 0);
+	if ((result->has_dropped && !asked->keep) || (result->privacy.dropped > 0 && !may_drop))
 		return fault(EBADMSG, "it drops rows, and nobody asked for that");
 	if (packed.size == 0)
 		return drops ? fault(EBADMSG, "it does not say which rows are dropped") : 0;
 	if (!may_split && !drops)
 		return fault(EBADMSG, "it is longer than it says");
-	int rc = row_list_parse(packed, job->size, result->rule_count, &result->withheld);
+	int rc = row_list_parse(packed, job->size, check_result_reasons(result), &result->withheld);
 	if (rc == 0 && drops && row_list_broken(result->withheld) > 0)
 		return fault(EBADMSG, "it passed, and names rows that did not");
 	return rc;
 }
 
+/* Must there be places that are published otherwise? */
+static bool is_edited(const struct check_result *result) {
+	const struct check_privacy_result *privacy = &result->privacy;
+	for (size_t i = 0; i < privacy->finding_count; i++) {
+		const struct check_finding *finding = &privacy->findings[i];
+		if (finding->acts && finding->matches > 0 && privacy_takes_column(finding->action))
+			return true;
+	}
+	return false;
+}
+
+/* They are counted without those rows; rows that are dropped may have held them all. */
+static int take_edits(const struct job *job, struct bytes packed, struct check_result *result) {
+	uint64_t out = result->withheld ? row_list_size(result->withheld) : 0;
+	bool is_missing = packed.size == 0 && result->outcome == OUTCOME_PASSED && !job->request->job->is_output &&
+	                  is_edited(result) && result->privacy.dropped == 0;
+	if (is_missing)
+		return fault(EBADMSG, "it does not say where personal data is to be changed");
+	if (packed.size == 0)
+		return 0;
+	if (!privacy_may_change(job->request->job->privacy) || !job->request->input.again ||
+	        result->outcome != OUTCOME_PASSED)
+		return fault(EBADMSG, "it changes the file, and nobody asked for that");
+	_cleanup_(freep) struct edit_meaning *meanings = NULL;
+	int rc = edit_meanings(job->request->job->privacy, &result->privacy, &meanings);
+	return rc < 0 ? rc : edit_list_parse(packed, job->size - out, result->privacy.finding_count, &result->edits);
+}
+
 static int read_answer(const struct job *job, struct check_result **ret_result) {
-	uint32_t length;
-	memcpy(&length, job->answer, sizeof length);
-	const uint8_t *json = job->answer + sizeof length;
-	size_t size = job->answer_size - sizeof length;
-	if (length > size)
+	struct spawn_lengths lengths;
+	memcpy(&lengths, job->answer, sizeof lengths);
+	const uint8_t *json = job->answer + sizeof lengths;
+	size_t size = job->answer_size - sizeof lengths;
+	if ((uint64_t)lengths.json + lengths.rows + lengths.edits != size)
 		return fault(EBADMSG, "it is not as long as it says");
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
-	int rc = check_result_from_json(bytes_of(json, length), &result);
+	int rc = check_result_from_json(bytes_of(json, lengths.json), &result);
+	if (rc >= 0 && result->has_privacy != (job->request->job->privacy != NULL) && result->outcome == OUTCOME_PASSED)
+		rc = fault(EBADMSG, "it does not say what personal data was found");
 	if (rc >= 0)
-		rc = take_rows(job, bytes_of(json + length, size - length), result);
+		rc = take_rows(job, bytes_of(json + lengths.json, lengths.rows), result);
+	if (rc >= 0)
+		rc = take_edits(job, bytes_of(json + lengths.json + lengths.rows, lengths.edits), result);
 	if (rc < 0)
 		return rc;
 	*ret_result = steal_pointer(&result);
@@ -464,7 +520,7 @@ static int read_answer(const struct job *job, struct check_result **ret_result) 
 }
 
 static int say_answer(const struct job *job, struct check_result **ret_result) {
-	if (job->answer_size < sizeof(uint32_t))
+	if (job->answer_size < sizeof(struct spawn_lengths))
 		return check_result_error(ret_result, "the check ended without an answer");
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	int rc = read_answer(job, &result);

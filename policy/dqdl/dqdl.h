@@ -204,6 +204,9 @@ typedef struct Ruleset Ruleset;
  */
 int dqdl_parse(struct bytes text, Ruleset **ret_ruleset, struct dqdl_diagnostic *ret_diagnostic);
 
+/* A ruleset without rules, which no text says: for who asks a table for something else. -ENOMEM. */
+int ruleset_none(Ruleset **ret_ruleset);
+
 void ruleset_free(Ruleset *ruleset);
 DEFINE_CLEANUP(Ruleset, ruleset_free);
 

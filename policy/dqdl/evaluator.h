@@ -15,6 +15,7 @@
 #include "policy/dqdl/evaluate.h"
 #include "policy/dqdl/predicate.h"
 #include "policy/sql/sql.h"
+#include "policy/table/column_names.h"
 
 /* The first lines of something, in the order of rows. */
 struct first_lines {
@@ -197,10 +198,6 @@ struct DqdlEvaluator {
 	char **reasons;                /* of composites */
 	bool finished;
 };
-
-/* evaluate.c: how many columns a rule means by that name (exactly, else without escapes, else whatever the case), and
- * the last of them. */
-size_t column_find(const struct table_cell *names, size_t count, const char *wanted, size_t *ret_index);
 
 /* kinds.c: what the rule's type does; NULL when it is not supported yet. And what only measures for it. */
 const struct check_kind *kind_of(const struct dqdl_rule *rule);

@@ -506,6 +506,17 @@ void ruleset_free(Ruleset *ruleset) {
 	free(ruleset);
 }
 
+int ruleset_none(Ruleset **ret_ruleset) {
+	_cleanup_(ruleset_freep) Ruleset *ruleset = calloc(1, sizeof *ruleset);
+	if (!ruleset || !(ruleset->arena = arena_new()))
+		return parser_out_of_memory();
+	int rc = make_text(ruleset);
+	if (rc < 0)
+		return rc;
+	*ret_ruleset = steal_pointer(&ruleset);
+	return 0;
+}
+
 const char *dqdl_canonical(const Ruleset *ruleset) {
 	return ruleset->text;
 }

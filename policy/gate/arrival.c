@@ -318,9 +318,10 @@ static int capture_and_check(Gate *gate, const struct arrival *a, struct judgeme
 	if (rc >= 0 && raw)
 		rc = content_touch(raw);
 	struct gate_reader reader = {.source = source, .copy = raw, .watch = j->watch};
-	struct check_input input = {.read = gate_read,
-	        .context = &reader,
-	        .again = j->dataset->on_failure == POLICY_SPLIT ? gate_read_again : NULL};
+	j->may_split = j->dataset->on_failure == POLICY_SPLIT;
+	bool is_read_twice = j->may_split || privacy_may_change(j->dataset->privacy);
+	struct check_input input = {
+	        .read = gate_read, .context = &reader, .again = is_read_twice ? gate_read_again : NULL};
 	if (rc >= 0)
 		rc = judge_check(gate, j, input, a->size);
 	if (rc >= 0 && raw)
@@ -354,10 +355,18 @@ static int record(Gate *gate, const struct arrival *a, struct judgement *j, cons
 	return rc;
 }
 
-/* Rows that the dataset does not keep are left out of what passed; what that comes to stands in the verdict. */
-static int leave_out(Gate *gate, struct judgement *j, const struct raw_place *place, struct split *part) {
-	part->without = steal_pointer(&j->checked.result->withheld);
-	int rc = judge_output(gate, j, place->node, place->version, part->without);
+/* What passed is published altered; what that comes to stands in the verdict. Where places were changed, or rows left
+ * out that rules have seen, it has to be such as may be published. */
+static int alter(Gate *gate, struct judgement *j, const struct raw_place *place, struct split *part) {
+	struct check_result *result = j->checked.result;
+	bool passes = true;
+	int rc = altered_take(gate, j, result, &part->altered);
+	if (rc >= 0 && (part->altered.edits || result->privacy.dropped > 0)) {
+		rc = altered_check(gate, j, result, place->node, place->version, &part->altered, &j->output, &passes);
+		j->has_output = rc >= 0 && passes;
+	} else if (rc >= 0) {
+		rc = judge_output(gate, j, place->node, place->version, &part->altered);
+	}
 	memcpy(part->sha256, j->output.sha256, sizeof part->sha256);
 	return rc;
 }
@@ -369,9 +378,10 @@ static int decide(Gate *gate, struct arrival *a, struct judgement *j, const stru
 	memcpy(sha256, j->checked.sha256, sizeof sha256);
 	int rc = 0;
 	bool passed = j->checked.result->outcome == OUTCOME_PASSED;
-	if (j->checked.result->withheld)
-		rc = passed ? leave_out(gate, j, place, &part) : split(gate, j, place->node, place->version, &part);
-	if (rc >= 0 && (passed || !part.without))
+	if (j->checked.result->withheld || j->checked.result->edits)
+		rc = passed ? alter(gate, j, place, &part) : split(gate, j, place->node, place->version, &part);
+	bool is_altered = altered_is_any(&part.altered);
+	if (rc >= 0 && (passed || !is_altered))
 		rc = record(gate, a, j, place, &part.verdict, &outcome);
 	if (rc < 0 || outcome != OUTCOME_PASSED)
 		return rc;
@@ -382,8 +392,8 @@ static int decide(Gate *gate, struct arrival *a, struct judgement *j, const stru
 	        .below = a->below,
 	        .verdict = part.verdict,
 	        .policy = j->policy->number,
-	        .without = part.without,
-	        .sha256 = part.without ? part.sha256 : sha256,
+	        .altered = &part.altered,
+	        .sha256 = is_altered ? part.sha256 : sha256,
 	        .actor = a->actor,
 	        .job = a->job.id,
 	        .watch = j->watch,

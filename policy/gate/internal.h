@@ -5,6 +5,7 @@
 
 #include "policy/check_files.h"
 #include "policy/dqdl/evaluate.h"
+#include "policy/edit_reader.h"
 #include "policy/gate/gate.h"
 #include "policy/row_list.h"
 #include "policy/verdict.h"
@@ -195,6 +196,8 @@ struct judgement {
 	struct verdict_split *split;   /* which part that is; taken over by the verdict; NULL: all */
 	struct verdict_waiver *waiver; /* it is let pass whatever the check says; taken over by the verdict; NULL */
 	bool leaves_out;               /* rows that keep drops are left out; else a file that has such is refused */
+	bool may_split;                /* of one that fails by some rows, tell which */
+	bool is_output;                /* what is to be published of one that is altered: see check_job */
 	bool is_held;                  /* it lies in quarantine already: a refusal puts it there no second time */
 };
 
@@ -216,8 +219,9 @@ int judge_time(Gate *gate, struct judgement *j, uint64_t version);
 /* One of the three on a sealed version: checked by its dataset, or (words not NULL) read alone, or not even that. */
 int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const char *words);
 
-/* Tells what a sealed version is without the rows: fills j->output, for the verdict. */
-int judge_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const RowList *without);
+struct altered;
+/* Tells what a sealed version is when altered: fills j->output, for the verdict. */
+int judge_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const struct altered *altered);
 
 /* Makes, signs and stores the verdict of j->checked about (node, version), with its audit record, in the running meta
  * operation. A refusal also puts the version into quarantine. */
@@ -273,13 +277,44 @@ int staged_recover(Gate *gate);
 /* Runs a job of that. */
 int staged_run(Gate *gate, const struct job *job, const char *path, const struct actor *actor);
 
+/* ---- altered.c ---- */
+
+/* A file that is published without some of its rows, or otherwise in some places. All zero: as it is. */
+struct altered {
+	RowList *without;
+	EditList *edits; /* of what is left without those rows */
+	struct edit_meaning *meanings;
+	struct treat_key key;
+};
+void altered_release(struct altered *altered);
+bool altered_is_any(const struct altered *altered);
+
+/* Takes over what a result says of it; from zeros. -EBADMSG for what the policy does not ask for. `j`'s policy must
+ * live as long. */
+int altered_take(Gate *gate, const struct judgement *j, struct check_result *result, struct altered *ret_altered);
+
+/* Reads a version as altered; it stays where it is. `altered` and `source` must live as long. */
+struct altered_reader {
+	struct gate_reader rows;
+	struct edit_reader edits;
+};
+void altered_begin(
+        struct altered_reader *reader, const struct altered *altered, Content *source, struct gate_watch *watch);
+struct check_input altered_input(struct altered_reader *reader);
+void altered_end(struct altered_reader *reader);
+
+/* Holds what would be published against what the dataset says of personal data, and says in `result` when it does not
+ * pass; what it is goes to *ret_output. */
+int altered_check(Gate *gate, struct judgement *j, struct check_result *result, uint64_t node, uint64_t version,
+        const struct altered *altered, struct verdict_content *ret_output, bool *ret_passes);
+
 /* ---- split.c ---- */
 
-/* A file that is published without some of its rows. */
+/* A file that is not published as it is. */
 struct split {
-	RowList *without; /* NULL: it is not split */
+	struct altered altered; /* nothing: it is not split */
 	uint64_t verdict;
-	uint8_t sha256[32]; /* of the rest */
+	uint8_t sha256[32]; /* of what is published */
 };
 void split_release(struct split *split);
 
@@ -290,8 +325,8 @@ void split_release(struct split *split);
  * same split of the same version under the same policy is done once, however often it is asked for: a crash after it
  * changes nothing.
  *
- * *ret_split->without NULL: nothing was stored, the file is to be refused whole, and j->checked says why. Otherwise
- * the caller publishes; and releases.
+ * *ret_split altered in nothing: nothing was stored, the file is to be refused whole, and j->checked says why.
+ * Otherwise the caller publishes; and releases.
  */
 int split(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, struct split *ret_split);
 
@@ -323,9 +358,9 @@ struct publication {
 	uint64_t like_node; /* whose owner, mode and time it gets, when it is still there; 0: the source's */
 	const char *below;
 	uint64_t verdict;
-	uint64_t policy;        /* number of the policy that the verdict was given under */
-	const RowList *without; /* rows of the source that are left out; NULL: none */
-	const uint8_t *sha256;  /* 32 bytes: what the verdict lets out, so of what is left */
+	uint64_t policy;               /* number of the policy that the verdict was given under */
+	const struct altered *altered; /* NULL: it is published as it is */
+	const uint8_t *sha256;         /* 32 bytes: what the verdict lets out, so of what is left */
 	struct actor actor;
 	const uint64_t *only_over; /* NULL, or the version that the name must show still (0: none) */
 	uint64_t from_parent;      /* 0, or a name that goes in the same operation */
@@ -336,7 +371,7 @@ struct publication {
 };
 
 /*
- * Shows the source's bytes (but those of `without`) at Trusted/below. The path must be held (gate_path_…). -EAGAIN:
+ * Shows the source's bytes, altered or as they are, at Trusted/below. The path must be held (gate_path_…). -EAGAIN:
  * another policy came into force since the verdict, so the file has to be judged anew. -EBUSY: the former name shows
  * something else by now.
  */

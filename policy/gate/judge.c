@@ -41,12 +41,14 @@ int judge_unchecked(struct judgement *j, struct check_input input, const char *w
 	return check_result_error(&j->checked.result, "%s", words);
 }
 
-int judge_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const RowList *without) {
+int judge_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, const struct altered *altered) {
 	_cleanup_(content_closep) Content *content = NULL;
+	_cleanup_(altered_end) struct altered_reader reader = {0};
 	int rc = content_open(gate->store, node, version, &content);
-	struct gate_reader reader = {.source = content, .watch = j->watch, .without = without};
-	if (rc >= 0)
-		rc = hash_all((struct check_input){.read = gate_read, .context = &reader}, &j->output);
+	if (rc >= 0) {
+		altered_begin(&reader, altered, content, j->watch);
+		rc = hash_all(altered_input(&reader), &j->output);
+	}
 	j->has_output = rc >= 0;
 	return fault_while(rc, "reading what is published of %s", j->path);
 }
@@ -84,7 +86,9 @@ int judge_version(Gate *gate, struct judgement *j, uint64_t node, uint64_t versi
 	if (!words && (rc = judge_reuse(gate, j, version)) != 0)
 		return rc < 0 ? rc : 0;
 	struct gate_reader reader = {.source = content, .watch = j->watch};
-	struct check_input input = {.read = gate_read, .context = &reader};
+	bool is_altered = j->leaves_out && privacy_may_change(j->dataset ? j->dataset->privacy : NULL);
+	struct check_input input = {
+	        .read = gate_read, .context = &reader, .again = is_altered ? gate_read_again : NULL};
 	if (!words)
 		return judge_check(gate, j, input, size);
 	j->started_ns = meta_now(store_meta(gate->store));
@@ -151,6 +155,28 @@ static enum verdict_outcome row_outcome(enum outcome outcome) {
 	return VERDICT_ERROR;
 }
 
+/* How it differs from what came; 0 and nothing where it does not. */
+static int summarise_altered(const struct verdict *verdict, char **ret_words) {
+	const struct check_result *check = verdict->check;
+	uint64_t changed = 0;
+	for (size_t i = 0; i < check->privacy.finding_count; i++) {
+		const struct check_finding *finding = &check->privacy.findings[i];
+		changed += finding->acts && privacy_takes_column(finding->action) ? finding->cells : 0;
+	}
+	if (check->dropped == 0 && check->privacy.dropped == 0 && changed == 0)
+		return 0;
+	char rows[80] = "", dropped[80] = "", cells[80] = "";
+	if (check->dropped > 0)
+		snprintf(rows, sizeof rows, " without %" PRIu64 " rows that keep drops", check->dropped);
+	if (check->privacy.dropped > 0)
+		snprintf(dropped, sizeof dropped, " without %" PRIu64 " rows with personal data",
+		        check->privacy.dropped);
+	if (changed > 0)
+		snprintf(cells, sizeof cells, " with personal data changed in %" PRIu64 " cells", changed);
+	return asprintf(ret_words, "published%s%s%s%s%s", rows, rows[0] && dropped[0] ? "," : "", dropped,
+	        (rows[0] || dropped[0]) && cells[0] ? "," : "", cells);
+}
+
 /* In a few words, for the audit log; NULL where the outcome says all. */
 static int summarise(const struct verdict *verdict, char **ret_words) {
 	const char *reason = verdict->check->reason;
@@ -160,9 +186,8 @@ static int summarise(const struct verdict *verdict, char **ret_words) {
 		        verdict->split->rows_quarantined, verdict->split->rows_in);
 	else if (verdict->waiver)
 		length = asprintf(ret_words, "waived: %s; %s", verdict->waiver->reason, reason ? reason : "");
-	else if (verdict->check->outcome == OUTCOME_PASSED && verdict->check->dropped > 0)
-		length = asprintf(
-		        ret_words, "published without %" PRIu64 " rows that keep drops", verdict->check->dropped);
+	else if (verdict->check->outcome == OUTCOME_PASSED && verdict->has_output)
+		length = summarise_altered(verdict, ret_words);
 	else if (reason)
 		length = (*ret_words = strdup(reason)) ? 0 : -1;
 	return length < 0 ? fault(ENOMEM, "writing the verdict on %s", verdict->path) : 0;

@@ -245,15 +245,24 @@ static char *rule_cell(const char *text, char quote) {
 	return cell;
 }
 
+/* Rules first, then what of personal data is refused. */
+static char *reason_cell(const struct check_result *result, size_t i, char quote) {
+	if (i < result->rule_count)
+		return rule_cell(result->rules[i].text, quote);
+	_cleanup_(freep) char *text = check_finding_text(&result->privacy.findings[i - result->rule_count]);
+	return text ? rule_cell(text, quote) : NULL;
+}
+
 static int take_rules(struct partial *p) {
 	const struct check_result *result = p->j->checked.result;
-	p->rules = calloc(result->rule_count + 1, sizeof *p->rules);
-	for (; p->rules && p->rule_count < result->rule_count; p->rule_count++)
-		if (!(p->rules[p->rule_count] = rule_cell(result->rules[p->rule_count].text, p->quote)))
+	size_t count = check_result_reasons(result);
+	p->rules = calloc(count + 1, sizeof *p->rules);
+	for (; p->rules && p->rule_count < count; p->rule_count++)
+		if (!(p->rules[p->rule_count] = reason_cell(result, p->rule_count, p->quote)))
 			break;
 	p->in = malloc(GATE_CHUNK_BYTES);
 	p->out = malloc(GATE_CHUNK_BYTES);
-	bool is_whole = p->rules && p->rule_count == result->rule_count && p->in && p->out;
+	bool is_whole = p->rules && p->rule_count == count && p->in && p->out;
 	return is_whole ? 0 : fault(ENOMEM, "writing the rows that did not pass");
 }
 

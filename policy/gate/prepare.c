@@ -50,6 +50,12 @@ int judge_prepare(Gate *gate, struct judgement *j, uint64_t size, struct prepare
 	struct check_job *job = &prepared->job;
 	const char *slash = strrchr(j->below, '/');
 	j->has_job = false;
+	if (j->is_output) {
+		*job = check_job_for(j->dataset, slash ? slash + 1 : j->below, size, j->started_ns);
+		job->keep = NULL; /* what it drops is out of it */
+		job->is_output = true;
+		return 0;
+	}
 	int rc = gate_references_open(gate, j, &prepared->references, prepared->words);
 	if (rc >= 0 && !prepared->words[0])
 		rc = load_history(gate, j, prepared);
@@ -62,6 +68,7 @@ int judge_prepare(Gate *gate, struct judgement *j, uint64_t size, struct prepare
 	job->history = prepared->history.series;
 	job->history_count = prepared->history.count;
 	job->mtime_s = j->mtime_ns / 1000000000;
+	job->may_split = j->may_split;
 	rc = gate_tell_files(gate, j->dataset->rules, &prepared->tellings);
 	if (rc < 0)
 		return rc;
@@ -88,7 +95,8 @@ static bool says_the_same(const struct judgement *j, const struct verdict *verdi
 
 /* Of a file whose rows are published in part, which rows these are does not stand in its verdict. */
 static bool is_reusable(const struct policy_dataset *dataset, const struct version *version) {
-	return version->has_sha256 && !dataset->unsupported && !dataset->keep && dataset->on_failure == POLICY_REFUSE;
+	return version->has_sha256 && !dataset->unsupported && !dataset->keep && dataset->on_failure == POLICY_REFUSE &&
+	       !privacy_may_change(dataset->privacy);
 }
 
 int judge_reuse(Gate *gate, struct judgement *j, uint64_t version) {

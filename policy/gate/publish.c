@@ -78,11 +78,41 @@ static int target_prepare(Meta *m, const struct publication *p, struct node *ret
 	return rc;
 }
 
-/* Copies the source but what is left out, and hashes what was copied: what is published is what the verdict lets out,
- * to the byte. */
+/* Holes stay holes in what is published as it is. */
+static int copy_as_it_is(const struct publication *p, Content *source, Content *target, uint8_t *chunk, uint8_t *hash) {
+	struct gate_reader reader = {.source = source, .copy = target, .watch = p->watch};
+	struct sha256 sha256;
+	ssize_t got;
+	sha256_init(&sha256);
+	while ((got = gate_read(&reader, chunk, GATE_CHUNK_BYTES)) > 0)
+		sha256_update(&sha256, bytes_of(chunk, (size_t)got));
+	sha256_final(&sha256, hash);
+	return (int)got;
+}
+
+static int copy_altered(const struct publication *p, Content *source, Content *target, uint8_t *chunk, uint8_t *hash) {
+	_cleanup_(altered_end) struct altered_reader reader = {0};
+	struct sha256 sha256;
+	uint64_t written = 0;
+	altered_begin(&reader, p->altered, source, p->watch);
+	struct check_input input = altered_input(&reader);
+	ssize_t got = 1;
+	int rc = 0;
+	sha256_init(&sha256);
+	while (rc >= 0 && (got = input.read(input.context, chunk, GATE_CHUNK_BYTES)) > 0) {
+		sha256_update(&sha256, bytes_of(chunk, (size_t)got));
+		rc = content_write(target, written, bytes_of(chunk, (size_t)got));
+		written += (size_t)got;
+	}
+	sha256_final(&sha256, hash);
+	return rc < 0 ? rc : (int)got;
+}
+
+/* Copies what is published and hashes what was copied: it is what the verdict lets out, to the byte. */
 static int copy_judged(Store *store, const struct publication *p, Content *target) {
 	_cleanup_(content_closep) Content *source = NULL;
 	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
+	uint8_t hash[32];
 	if (!chunk)
 		return fault(ENOMEM, "copying the judged file");
 	int rc = content_open(store, p->source_node, p->source_version, &source);
@@ -90,17 +120,9 @@ static int copy_judged(Store *store, const struct publication *p, Content *targe
 		rc = content_truncate(target, 0);
 	if (rc >= 0)
 		rc = content_touch(target);
-	struct sha256 sha256;
-	sha256_init(&sha256);
-	struct gate_reader reader = {.source = source, .copy = target, .watch = p->watch, .without = p->without};
-	for (ssize_t got = 1; rc >= 0 && got > 0;) {
-		got = gate_read(&reader, chunk, GATE_CHUNK_BYTES);
-		if (got > 0)
-			sha256_update(&sha256, bytes_of(chunk, (size_t)got));
-		rc = (int)got;
-	}
-	uint8_t hash[32];
-	sha256_final(&sha256, hash);
+	if (rc >= 0)
+		rc = p->altered && altered_is_any(p->altered) ? copy_altered(p, source, target, chunk, hash)
+		                                              : copy_as_it_is(p, source, target, chunk, hash);
 	if (rc >= 0 && memcmp(hash, p->sha256, sizeof hash) != 0)
 		rc = fault(EBADMSG, "the bytes read for Trusted/%s are not those that were judged", p->below);
 	return rc;

@@ -38,12 +38,99 @@ static struct judgement judgement_of(const struct rechecking *r, const char *pat
 	};
 }
 
+/* ---- what was published otherwise than it came ---- */
+
+/* The version that was judged, when what stands there was made of it. */
+struct made_of {
+	uint64_t version, node;
+	bool is_altered;
+};
+
+static int take_judged_version(void *arg, const struct verdict_row *row) {
+	struct made_of *origin = arg;
+	origin->version = row->version;
+	origin->node = row->node;
+	origin->is_altered = row->outcome == VERDICT_PASSED &&
+	                     memcmp(row->input_sha256, row->output_sha256, sizeof row->input_sha256) != 0;
+	return 0;
+}
+
+static int find_origin(Meta *m, const struct node *node, struct made_of *ret_origin) {
+	struct version shown, source;
+	*ret_origin = (struct made_of){0};
+	int rc = version_get(m, node->version, &shown);
+	if (rc >= 0 && shown.verdict != 0)
+		rc = verdict_get(m, shown.verdict, take_judged_version, ret_origin);
+	if (rc >= 0 && ret_origin->is_altered)
+		rc = version_get(m, ret_origin->version, &source);
+	if (rc >= 0 && ret_origin->is_altered)
+		ret_origin->is_altered = source.state == VERSION_SEALED;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* Would it be published now as it stands there? */
+static int compare_output(
+        struct rechecking *r, struct judgement *j, const struct made_of *origin, const struct node *node) {
+	_cleanup_(altered_release) struct altered altered = {0};
+	struct check_result *result = j->checked.result;
+	struct verdict_content output = {.size = j->checked.size};
+	struct version shown;
+	bool passes = true;
+	Meta *m = store_meta(r->gate->store);
+	memcpy(output.sha256, j->checked.sha256, sizeof output.sha256);
+	int rc = altered_take(r->gate, j, result, &altered);
+	if (rc >= 0 && altered_is_any(&altered))
+		rc = altered_check(r->gate, j, result, origin->node, origin->version, &altered, &output, &passes);
+	if (rc < 0 || !passes)
+		return rc;
+	meta_begin(m);
+	rc = meta_end(m, version_get(m, node->version, &shown));
+	bool is_same = rc >= 0 && shown.has_sha256 && memcmp(shown.sha256, output.sha256, sizeof output.sha256) == 0;
+	j->has_output = is_same;
+	j->output = output;
+	if (rc < 0 || is_same)
+		return rc;
+	return check_result_say(result, OUTCOME_FAILED,
+	        "by this policy it would be published otherwise than it stands there; 'assayfs run' of its workflow "
+	        "does it anew");
+}
+
+/* Rules speak of what came, not of what was left of it: so that is judged again, and altered again. */
+static int judge_origin(
+        struct rechecking *r, struct judgement *j, const struct made_of *origin, const struct node *node) {
+	j->leaves_out = true;
+	int rc = judge_version(r->gate, j, origin->node, origin->version, NULL);
+	if (rc < 0 || j->checked.result->outcome == OUTCOME_PASSED)
+		return rc < 0 ? rc : compare_output(r, j, origin, node);
+	if (j->checked.result->outcome == OUTCOME_FAILED && j->dataset->on_failure == POLICY_SPLIT)
+		return check_result_say(j->checked.result, OUTCOME_ERROR,
+		        "rows were withheld of it, and others changed, so it is not judged as it stands there; "
+		        "'assayfs "
+		        "run' of its workflow does it anew");
+	return 0;
+}
+
 /* What a check says, or that no dataset governs the file any more: nothing is then said of it. */
-static int judge_again(struct rechecking *r, struct judgement *j, const struct node *node, enum outcome *ret_outcome) {
+static int judge_again(struct rechecking *r, struct judgement *j, const struct node *node, struct node *ret_judged,
+        enum outcome *ret_outcome) {
+	struct made_of origin = {0};
+	Meta *m = store_meta(r->gate->store);
+	int rc = 0;
 	*ret_outcome = OUTCOME_NONE;
+	*ret_judged = *node;
 	if (!j->dataset)
 		return 0;
-	int rc = judge_version(r->gate, j, node->id, node->version, NULL);
+	if (node->zone == ZONE_TRUSTED && privacy_may_change(j->dataset->privacy)) {
+		meta_begin(m);
+		rc = meta_end(m, find_origin(m, node, &origin));
+	}
+	if (rc >= 0 && origin.is_altered) {
+		ret_judged->id = origin.node;
+		ret_judged->version = origin.version;
+	}
+	if (rc >= 0)
+		rc = origin.is_altered ? judge_origin(r, j, &origin, node)
+		                       : judge_version(r->gate, j, node->id, node->version, NULL);
 	if (rc >= 0)
 		*ret_outcome = j->checked.result->outcome;
 	return rc;
@@ -80,6 +167,7 @@ static int foresee_file(void *arg, const char *path, const struct node *node) {
 	struct gate_watch watch = {.gate = r->gate, .path = path};
 	Meta *m = store_meta(r->gate->store);
 	enum outcome now = OUTCOME_NONE, then = OUTCOME_NONE;
+	struct node judged;
 	if (node->version == 0)
 		return 0;
 	meta_begin(m);
@@ -88,7 +176,7 @@ static int foresee_file(void *arg, const char *path, const struct node *node) {
 	/* What passed in Landing stands in Trusted, and is met there. */
 	bool is_skipped = node->zone == ZONE_LANDING && (now == OUTCOME_PASSED || !j.dataset);
 	if (rc >= 0 && !is_skipped)
-		rc = judge_again(r, &j, node, &then);
+		rc = judge_again(r, &j, node, &judged, &then);
 	r->done++;
 	if (rc >= 0)
 		rc = tell(r, &j, now, is_skipped ? now : then);
@@ -234,13 +322,14 @@ static int tell_waived(struct rechecking *r, const char *path) {
 static int recheck_held(struct rechecking *r, const char *path, const struct node *node) {
 	struct gate_watch watch = {.gate = r->gate, .path = path};
 	enum outcome outcome = OUTCOME_NONE;
+	struct node judged;
 	struct judgement j = judgement_of(r, path, &watch);
-	int rc = judge_again(r, &j, node, &outcome);
+	int rc = judge_again(r, &j, node, &judged, &outcome);
 	_cleanup_(freep) char *reason = NULL;
 	/* What could not be decided is told and nothing else: a machine in trouble must not empty Trusted. */
 	if (rc >= 0 && j.dataset) {
 		reason = j.checked.result->reason ? strdup(j.checked.result->reason) : NULL;
-		rc = outcome == OUTCOME_ERROR ? 0 : settle(r->gate, &j, node, &outcome);
+		rc = outcome == OUTCOME_ERROR ? 0 : settle(r->gate, &j, &judged, &outcome);
 	}
 	judgement_release(&j);
 	if (rc == -EAGAIN)

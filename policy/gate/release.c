@@ -315,6 +315,17 @@ static int let_out(
 	return rc < 0 ? rc : publish(gate, &p);
 }
 
+/* What a dataset does with personal data nobody waives by letting the file out as it stands; of one that could not be
+ * read it is not known what it holds. */
+static bool is_to_be_changed(const struct policy_dataset *dataset, const struct check_result *result) {
+	bool may = privacy_may_change(dataset->privacy), is = result->outcome == OUTCOME_ERROR || !result->has_privacy;
+	for (size_t i = 0; i < result->privacy.finding_count; i++) {
+		const struct check_finding *finding = &result->privacy.findings[i];
+		is = is || (finding->acts && privacy_changes(finding->action) && finding->matches > 0);
+	}
+	return may && is;
+}
+
 static int judge_and_let_out(
         Gate *gate, struct judgement *j, const struct held *held, const struct gate_decision *d, bool *ret_waived) {
 	int rc = judge_version(gate, j, held->node, held->version, NULL);
@@ -324,6 +335,10 @@ static int judge_and_let_out(
 	bool passes = result->outcome == OUTCOME_PASSED;
 	if (!passes && d->waiver_until_ns == 0)
 		return refuse(gate, j, held, d);
+	if (!passes && is_to_be_changed(j->dataset, result))
+		return fault(EPERM,
+		        "a waiver lets a file out as it stands, and the dataset's privacy would change what it holds; "
+		        "mend it, and copy it in again");
 	if (!passes && result->dropped > 0)
 		return fault(EPERM,
 		        "a waiver lets a file out as it stands, and the dataset's keep drops %" PRIu64

@@ -27,12 +27,13 @@ struct splitting {
 	struct judgement *j;
 	uint64_t node, version;
 	struct check_outcome rest;
+	struct altered altered;        /* what is published: without the rows, and perhaps changed */
+	struct verdict_content output; /* what that comes to */
 	uint64_t verdict;
 };
 
 void split_release(struct split *split) {
-	row_list_free(split->without);
-	split->without = NULL;
+	altered_release(&split->altered);
 }
 
 /* ---- the rest, as if it had come so ---- */
@@ -41,12 +42,14 @@ static int check_rest(struct splitting *s, const RowList *without) {
 	_cleanup_(content_closep) Content *content = NULL;
 	struct judgement rest = *s->j;
 	rest.checked = (struct check_outcome){0};
-	rest.leaves_out = false; /* what keep drops is out of it already */
+	rest.leaves_out = rest.may_split = false; /* what keep drops is out of it already */
 	int rc = content_open(s->gate->store, s->node, s->version, &content);
 	struct gate_reader reader = {.source = content, .watch = s->j->watch, .without = without};
+	bool is_altered = privacy_may_change(rest.dataset->privacy);
+	struct check_input input = {
+	        .read = gate_read, .context = &reader, .again = is_altered ? gate_read_again : NULL};
 	if (rc >= 0)
-		rc = judge_check(s->gate, &rest, (struct check_input){.read = gate_read, .context = &reader},
-		        s->j->checked.size - row_list_size(without));
+		rc = judge_check(s->gate, &rest, input, s->j->checked.size - row_list_size(without));
 	s->rest = rest.checked;
 	/* the verdict lets the rest out, so it names what the rest was held against */
 	memcpy(s->j->references, rest.references, sizeof rest.references);
@@ -79,7 +82,7 @@ static int take_former(void *arg, const struct verdict_row *row) {
 	former->is_split = row->outcome == VERDICT_PASSED &&
 	                   memcmp(row->input_sha256, row->output_sha256, sizeof row->input_sha256) != 0;
 	former->is_same = former->is_split && row->policy == s->j->policy->number && s->j->reference_count == 0 &&
-	                  memcmp(row->output_sha256, s->rest.sha256, sizeof row->output_sha256) == 0;
+	                  memcmp(row->output_sha256, s->output.sha256, sizeof row->output_sha256) == 0;
 	return 0;
 }
 
@@ -156,8 +159,7 @@ static int say_split(struct splitting *s, const RowList *without, const struct v
 	j->checked.result = steal_pointer(&s->rest.result);
 	j->checked.result->dropped = split->check->dropped;
 	j->has_output = true;
-	j->output.size = s->rest.size;
-	memcpy(j->output.sha256, s->rest.sha256, sizeof j->output.sha256);
+	j->output = s->output;
 	return 0;
 }
 
@@ -193,6 +195,19 @@ static int hold_once(struct splitting *s, const RowList *without) {
 	return rc < 0 ? rc : store_commit_wait(s->gate->store);
 }
 
+/* The rest may have to be changed, too; then what is published is what must pass. */
+static int alter_rest(struct splitting *s, RowList *without, bool *ret_passes) {
+	struct check_result *result = s->rest.result;
+	s->output.size = s->rest.size;
+	memcpy(s->output.sha256, s->rest.sha256, sizeof s->output.sha256);
+	row_list_freep(&result->withheld);
+	int rc = altered_take(s->gate, s->j, result, &s->altered);
+	s->altered.without = without;
+	if (rc >= 0 && s->altered.edits)
+		rc = altered_check(s->gate, s->j, result, s->node, s->version, &s->altered, &s->output, ret_passes);
+	return rc;
+}
+
 int split(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, struct split *ret_split) {
 	struct splitting s = {.gate = gate, .j = j, .node = node, .version = version};
 	_cleanup_(row_list_freep) RowList *without = steal_pointer(&j->checked.result->withheld);
@@ -202,15 +217,19 @@ int split(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, stru
 		        j->checked.result, OUTCOME_ERROR, "the check withholds more rows than there are");
 	int rc = check_rest(&s, without);
 	bool passes = rc >= 0 && s.rest.result->outcome == OUTCOME_PASSED;
+	if (passes)
+		rc = alter_rest(&s, steal_pointer(&without), &passes);
 	if (rc >= 0 && !passes)
 		rc = refuse_whole(j, s.rest.result, count);
 	else if (rc >= 0)
-		rc = hold_once(&s, without);
+		rc = hold_once(&s, s.altered.without);
 	check_result_free(s.rest.result);
-	if (rc < 0 || !passes)
-		return fault_while(rc, "splitting %s", j->path);
-	ret_split->without = steal_pointer(&without);
-	ret_split->verdict = s.verdict;
-	memcpy(ret_split->sha256, s.rest.sha256, sizeof ret_split->sha256);
-	return 0;
+	if (rc >= 0 && passes) {
+		ret_split->altered = s.altered;
+		s.altered = (struct altered){0};
+		ret_split->verdict = s.verdict;
+		memcpy(ret_split->sha256, s.output.sha256, sizeof ret_split->sha256);
+	}
+	altered_release(&s.altered);
+	return fault_while(rc, "splitting %s", j->path);
 }

@@ -16,7 +16,7 @@
 
 #define SAMPLE_ROWS 1000u
 
-static bool is_named_table(const char *name) {
+bool scan_is_named_table(const char *name) {
 	static const char *const suffixes[] = {".csv", ".tsv", ".jsonl", ".ndjson"};
 	static const char *const packed[] = {"", ".gz", ".gzip", ".zst", ".zstd"};
 	size_t size = name ? strlen(name) : 0;
@@ -133,8 +133,8 @@ static int add_line(struct lines *lines, size_t count, const char *from, size_t 
 }
 
 /* Of the bytes that are there those up to the last newline, or all of them; *ret_used of them were looked at. */
-static int scan_block(
-        Scanner *scanner, struct lines *lines, bool at_end, scan_found *found, void *context, size_t *ret_used) {
+static int scan_block(Scanner *scanner, struct lines *lines, bool at_end, scan_found *found, void *context,
+        struct scan_about *about, size_t *ret_used) {
 	size_t count = 0, at = 0;
 	int rc = 0;
 	while (at < lines->end && rc == 0) {
@@ -155,7 +155,8 @@ static int scan_block(
 	        .lines = lines->numbers,
 	        .text = lines->bytes,
 	        .size = at};
-	*ret_used = at;
+	*ret_used = about->text_size = at;
+	about->text = lines->bytes;
 	return rc < 0 || count == 0 ? rc : scanner_rows(scanner, &rows, found, context);
 }
 
@@ -197,18 +198,21 @@ static int scan_text(Scanner *scanner, const struct table_source *source, scan_f
 		if (rc == 0)
 			rc = check_text(&lines, whole);
 		if (rc == 0)
-			rc = scan_block(scanner, &lines, at_end, found, context, &used);
+			rc = scan_block(scanner, &lines, at_end, found, context, about, &used);
 		memmove(lines.bytes, lines.bytes + used, lines.end - used);
 		lines.end -= used;
 		about->rows = lines.line - 1;
+		about->text_offset += used;
+		about->text_size = 0;
 	}
+	about->is_plain = decoder && decoder_encoding(decoder) <= ENCODING_UTF8;
 	return rc;
 }
 
 int scan_file(Scanner *scanner, const struct scan_file *file, struct table_source source, scan_found *found,
         void *context, struct scan_about *ret_about) {
 	*ret_about = (struct scan_about){0};
-	bool is_table = file->form == SCAN_DETECT ? is_named_table(file->name) : file->form == SCAN_TABLE;
+	bool is_table = file->form == SCAN_DETECT ? scan_is_named_table(file->name) : file->form == SCAN_TABLE;
 	return is_table ? scan_table(scanner, file, &source, found, context, ret_about)
 	                : scan_text(scanner, &source, found, context, ret_about);
 }

@@ -23,7 +23,15 @@ struct scan_about {
 	const struct table_cell *names; /* of a table's columns */
 	size_t columns;
 	uint64_t rows; /* or lines, so far */
+	/* Of a text: the bytes in which findings' cells lie, and where the first of them stands in it. */
+	const char *text;
+	size_t text_size;
+	uint64_t text_offset;
+	bool is_plain; /* at the end: the text is the file's own bytes, in no other encoding than UTF-8 */
 };
+
+/* Does the name say that it is a table? */
+bool scan_is_named_table(const char *name);
 
 /*
  * Reads to the end and calls `found` for each finding, which may look at *ret_about. Its value, the source's errors,

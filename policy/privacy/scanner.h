@@ -8,7 +8,7 @@
  * What Hyperscan says is a hint that misses nothing (hints.h): a finding is what the detector's own expression finds in
  * the cell. Expressions are compiled once, in scanner_new().
  *
- * Findings never hold what was found, only where it stands.
+ * Findings say where it stands; what stands there is the rows', and to be kept nowhere.
  */
 #pragma once
 
@@ -39,12 +39,13 @@ void scanner_free(Scanner *scanner);
 DEFINE_CLEANUP(Scanner, scanner_free);
 
 struct scan_finding {
-	const char *entity; /* static, or the pattern's name */
-	uint64_t line;      /* on which the row begins */
-	size_t column;      /* the cell's, from 0 */
-	size_t start, end;  /* in code points of the cell, half-open */
-	size_t from, to;    /* the same in bytes */
-	unsigned score;     /* in percent */
+	const char *entity;     /* static, or the pattern's name */
+	uint64_t line;          /* on which the row begins */
+	size_t column;          /* the cell's, from 0 */
+	size_t start, end;      /* in code points of the cell, half-open */
+	size_t from, to;        /* the same in bytes */
+	struct table_cell cell; /* in which it stands; the caller's rows */
+	unsigned score;         /* in percent */
 };
 
 /* Called for each, in a cell by their places; a negative value ends the scan and is returned. */

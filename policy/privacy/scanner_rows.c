@@ -163,6 +163,7 @@ static int tell(Scanner *scanner, struct table_cell cell, scan_found *found, voi
 		at = finding.from;
 		finding.start = characters;
 		finding.end = characters + utf8_length(cell.data + at, size);
+		finding.cell = cell;
 		rc = found(context, &finding);
 	}
 	scanner->match_count = 0;

@@ -139,6 +139,13 @@ size_t json_unescape(char *text, size_t size) {
 	return (size_t)(to - text);
 }
 
+size_t json_escape_size(const char *at, const char *end, size_t *ret_bytes) {
+	uint32_t code = 0;
+	size_t length = at < end && *at == '\\' ? escape_at(at, end, &code) : 0;
+	*ret_bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+	return length;
+}
+
 /* ---- the other values ---- */
 
 static const char *skip_digits(const char *p, const char *end) {

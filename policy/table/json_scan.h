@@ -40,3 +40,7 @@ bool json_scan_key(struct json_scan *scan, struct json_value *ret_key);
 
 /* Undoes the escapes of a string that was scanned, in place; returns its length, which is never more. */
 size_t json_unescape(char *text, size_t size);
+
+/* Of the escape at `at` of a string that was scanned: its length, and how many bytes it stands for; 0: none is there.
+ */
+size_t json_escape_size(const char *at, const char *end, size_t *ret_bytes);

@@ -125,7 +125,7 @@ const char policy_yaml[] = "version: 1\n"
                            "  - name: later\n"
                            "    match: \"later/*.csv\"\n"
                            "    rules: animals.dqdl\n"
-                           "    privacy: {detect: [EMAIL]}\n"
+                           "    complete: {marker: \"*.done\"}\n"
                            "    settle: 0s\n";
 
 uint8_t *world_archive(const char *yaml, const char *rules, size_t *ret_size) {

@@ -163,11 +163,11 @@ int misbehave(const struct check_job *job, struct check_input *input, struct che
 	else if (strcmp(what, "silent") == 0)
 		_exit(0);
 	else if (strcmp(what, "garbage") == 0)
-		raw_answer("\x0f\0\0\0{\"outcome\":1.5}", 19);
+		raw_answer("\x0f\0\0\0\0\0\0\0\0\0\0\0{\"outcome\":1.5}", 27);
 	else if (strcmp(what, "too long") == 0)
-		raw_answer("\xff\xff\xff\x7f{}", 6);
+		raw_answer("\xff\xff\xff\x7f\0\0\0\0\0\0\0\0{}", 14);
 	else if (strcmp(what, "lie") == 0)
-		raw_answer("\x02\0\0\0{}garbage after it", 22);
+		raw_answer("\x02\0\0\0\0\0\0\0\0\0\0\0{}garbage after it", 30);
 	else if (strcmp(what, "references") == 0)
 		return read_references(job, input, result);
 	else if (strcmp(what, "crew") == 0 || strcmp(what, "crew opens") == 0)

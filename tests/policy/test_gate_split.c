@@ -27,7 +27,8 @@ static struct node put_unjudged(struct world *w, const char *path, const char *t
 }
 
 /* Judges by decree, and publishes without the rows: `spoilt` and the verdict is about other bytes. */
-static int publish_without(struct world *w, const struct node *node, const RowList *rows, bool spoilt) {
+static int publish_without(struct world *w, const struct node *node, RowList *rows, bool spoilt) {
+	const struct altered altered = {.without = rows};
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(w->gate);
 	struct judgement j = {.path = "Landing/other/a.csv",
 	        .below = "animals/a.csv",
@@ -38,13 +39,13 @@ static int publish_without(struct world *w, const struct node *node, const RowLi
 	        .source_version = node->version,
 	        .below = j.below,
 	        .policy = policy->number,
-	        .without = rows,
+	        .altered = &altered,
 	        .sha256 = j.output.sha256,
 	        .actor = somebody};
 	enum outcome outcome;
 	Meta *m = store_meta(w->store);
 	assert_int_equal(judge_version(w->gate, &j, node->id, node->version, NULL), 0);
-	assert_int_equal(judge_output(w->gate, &j, node->id, node->version, rows), 0);
+	assert_int_equal(judge_output(w->gate, &j, node->id, node->version, &altered), 0);
 	j.output.sha256[0] ^= spoilt;
 	meta_begin(m);
 	assert_int_equal(meta_end(m, judge_record(w->gate, m, &j, node->id, node->version, &p.verdict, &outcome)), 0);
@@ -286,7 +287,8 @@ static uint64_t check_and_split(struct world *w, const struct node *node) {
 	        .below = "animals/a.csv",
 	        .policy = policy,
 	        .dataset = policy_dataset_for(policy->policy, "animals/a.csv"),
-	        .actor = somebody};
+	        .actor = somebody,
+	        .may_split = true};
 	_cleanup_(split_release) struct split part = {0};
 	assert_int_equal(content_open(w->store, node->id, node->version, &content), 0);
 	struct gate_reader reader = {.source = content};
@@ -294,7 +296,7 @@ static uint64_t check_and_split(struct world *w, const struct node *node) {
 	assert_int_equal(judge_check(w->gate, &j, input, content_size(content)), 0);
 	if (split(w->gate, &j, node->id, node->version, &part) < 0)
 		fail_msg("%s", fault_message());
-	assert_non_null(part.without);
+	assert_non_null(part.altered.without);
 	judgement_release(&j);
 	return part.verdict;
 }

@@ -194,7 +194,7 @@ class CrashTests(GateTests):
         """The daemon dies while it judges: a good file is published then, a bad one refused; over something newer, no."""
         import threading
         good, _ = vancouver()
-        large = good + good.split(b"\r\n", 1)[1] * 40  # its check takes long enough to be met
+        large = good + good.split(b"\r\n", 1)[1] * 120  # its check takes long enough to be met
         self.mounted(policy=POLICY)
         os.makedirs(self.at("Trusted/animals"))
         closers = []
