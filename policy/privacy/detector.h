@@ -10,7 +10,19 @@
  */
 #pragma once
 
+#include "policy/privacy/features.h"
 #include "policy/privacy/validate.h"
+
+/* What pattern and validator can't say. */
+struct closer_look {
+	/* May a cell have a match? Asked of each in the place of hints; NULL: it is asked where the column says so. */
+	bool (*may)(const struct features *features, const char *text, size_t start, size_t end);
+	/* Narrows a match to what it is and says its score; 0: it is none. NULL: the detector's. */
+	unsigned (*rate)(struct table_cell *match);
+	/* Do the columns' names tell that one holds something else? Then half the score is left. NULL: never. */
+	bool (*is_other)(const struct table_cell *columns, size_t count, size_t column);
+	bool by_column; /* only a column's name is context */
+};
 
 struct detector {
 	const char *entity;
@@ -23,6 +35,7 @@ struct detector {
 	struct {
 		unsigned char digits, letters, uppers, size;
 	} needs; /* what a text with a match has at least (features.h), in bytes; without a hint this is the hint */
+	const struct closer_look *closer; /* NULL: none is needed */
 };
 
 /* One a pattern, several of an entity; the last has no entity. */

@@ -13,6 +13,7 @@
 
 struct features {
 	uint64_t *digits, *letters, *uppers; /* ASCII's; of 64 bytes each */
+	uint64_t *others;                    /* bytes of characters beyond ASCII */
 	size_t room;
 };
 
@@ -28,13 +29,17 @@ static inline unsigned features_bits(uint64_t word) {
 	return (unsigned)(word * 0x0101010101010101u >> 56);
 }
 
+/* The 64 bits from `start` on. */
+static inline uint64_t features_from(const uint64_t *bits, size_t start) {
+	return bits[start / 64] >> start % 64 | (start % 64 ? bits[start / 64 + 1] << (64 - start % 64) : 0);
+}
+
 /* Is a bit set from `start` up to `end`? Which is no more than 64 behind, or it may be. */
 static inline int features_any(const uint64_t *bits, size_t start, size_t end) {
 	if (end - start > 64)
 		return 1;
-	uint64_t from = bits[start / 64] >> start % 64;
-	uint64_t more = start % 64 ? bits[start / 64 + 1] << (64 - start % 64) : 0;
-	return ((from | more) & (end - start < 64 ? (UINT64_C(1) << (end - start)) - 1 : ~UINT64_C(0))) != 0;
+	uint64_t bits_from = features_from(bits, start);
+	return (bits_from & (end - start < 64 ? (UINT64_C(1) << (end - start)) - 1 : ~UINT64_C(0))) != 0;
 }
 
 /* How many bits are set from `start` up to `end`. */

@@ -1,6 +1,7 @@
 #include "policy/privacy/scanner_internal.h"
 
 #include "crypto/base/fault.h"
+#include "policy/privacy/names.h"
 #include "policy/privacy/words.h"
 
 #include <ctype.h>
@@ -46,6 +47,9 @@ static int add_use(Scanner *scanner, const struct detector *detector, const stru
 	use->own = own;
 	use->by_context = !own && (detector->needs_context ||
 	                                  (scanner->sensitivity == SCAN_LOW && detector->score < SCANNER_LEAST_LOW));
+	use->by_look = !own && detector->closer && detector->closer->may;
+	if (use->by_look)
+		scanner->looks[scanner->look_count++] = scanner->use_count - 1;
 	use->by_features = !own && !use->by_context && !detector->hint && detector->needs.digits > 0;
 	if (use->by_features)
 		note_needs(scanner, detector);
@@ -79,8 +83,9 @@ static int add_uses(Scanner *scanner, const struct scan_options *options) {
 		count++;
 	scanner->uses = calloc(count + options->pattern_count, sizeof *scanner->uses);
 	scanner->last = calloc(count + options->pattern_count, sizeof *scanner->last);
+	scanner->looks = calloc(count, sizeof *scanner->looks);
 	scanner->own = calloc(options->pattern_count + 1, sizeof *scanner->own);
-	if (!scanner->uses || !scanner->last || !scanner->own)
+	if (!scanner->uses || !scanner->last || !scanner->looks || !scanner->own)
 		return scanner_no_memory();
 	for (size_t i = 0; i < count && rc == 0; i++)
 		if (is_wanted(options, detectors[i].entity))
@@ -138,7 +143,7 @@ static int expression_of(struct use *use, struct hint_expression *expression) {
 		expression->flags = HINT_WIDE | HINT_CHARACTERS;
 		return rc;
 	}
-	if (use->by_features)
+	if (use->by_features || use->by_look || (detector->closer && detector->closer->by_column))
 		return 0;
 	expression->flags = detector->hint ? 0 : HINT_WIDE;
 	expression->text = use->by_context ? words_expression(detector->context)
@@ -170,6 +175,7 @@ int scanner_new(const struct scan_options *options, Scanner **ret_scanner) {
 	_cleanup_(scanner_freep) Scanner *scanner = calloc(1, sizeof *scanner);
 	if (!scanner)
 		return scanner_no_memory();
+	names_ready();
 	scanner->sensitivity = options->sensitivity;
 	scanner->least_digits[0] = scanner->least_digits[1] = UINT_MAX;
 	int rc = check_entities(options);
@@ -200,9 +206,11 @@ void scanner_free(Scanner *scanner) {
 	free(scanner->allow_patterns);
 	free(scanner->allowed);
 	free(scanner->has_context);
+	free(scanner->is_other);
 	free(scanner->is_asked);
 	free(scanner->matches);
 	free(scanner->last);
+	free(scanner->looks);
 	free(scanner);
 }
 
@@ -224,16 +232,23 @@ void scanner_note_context(Scanner *scanner, size_t use, size_t column) {
 
 int scanner_columns(Scanner *scanner, const struct table_cell *names, size_t count) {
 	free(scanner->has_context);
+	free(scanner->is_other);
 	free(scanner->is_asked);
 	scanner->columns = count;
+	scanner->is_other = calloc(count * scanner->use_count + 1, sizeof *scanner->is_other);
 	scanner->has_context = calloc(count * scanner->use_count + 1, sizeof *scanner->has_context);
 	scanner->is_asked = calloc(count + 1, sizeof *scanner->is_asked);
-	if (!scanner->has_context || !scanner->is_asked)
+	if (!scanner->has_context || !scanner->is_other || !scanner->is_asked)
 		return scanner_no_memory();
-	for (size_t use = 0; use < scanner->use_count; use++)
-		for (size_t i = 0; i < count; i++)
+	for (size_t use = 0; use < scanner->use_count; use++) {
+		const struct closer_look *closer = scanner->uses[use].detector->closer;
+		for (size_t i = 0; i < count; i++) {
 			if (scanner_has_context(&scanner->uses[use], names[i].data, names[i].size))
 				scanner_note_context(scanner, use, i);
+			scanner->is_other[use * count + i] =
+			        closer && closer->is_other && closer->is_other(names, count, i);
+		}
+	}
 	return 0;
 }
 

@@ -45,14 +45,28 @@ static int put_match(Scanner *scanner, const struct match *match) {
 	return 0;
 }
 
-static unsigned score_of(
-        const Scanner *scanner, size_t use, size_t column, struct table_cell cell, size_t start, size_t end) {
+/* Of a match whose own score is known: what the words around it and the columns' names make of it. */
+static unsigned score_of(const Scanner *scanner, size_t use, size_t column, struct table_cell cell,
+        struct table_cell match, unsigned own) {
 	const struct detector *detector = scanner->uses[use].detector;
-	bool is_named = column < scanner->columns && scanner->has_context[use * scanner->columns + column];
-	if (!is_named && !is_near(&scanner->uses[use], cell, start, end))
-		return detector->needs_context ? 0 : detector->score;
-	unsigned score = detector->score + CONTEXT_BONUS;
+	size_t start = (size_t)(match.data - cell.data);
+	bool is_column = column < scanner->columns;
+	bool has_context = (is_column && scanner->has_context[use * scanner->columns + column]) ||
+	                   (!(detector->closer && detector->closer->by_column) &&
+	                           is_near(&scanner->uses[use], cell, start, start + match.size));
+	if (is_column && scanner->is_other[use * scanner->columns + column])
+		own /= 2;
+	if (!has_context)
+		return detector->needs_context ? 0 : own;
+	unsigned score = own + CONTEXT_BONUS;
 	return score < CONTEXT_LEAST ? CONTEXT_LEAST : score > 100 ? 100 : score;
+}
+
+/* The score of a match alone, which may be narrowed; 0: it is none. */
+static unsigned rate(const struct detector *detector, struct table_cell *match) {
+	if (match->size == 0 || (detector->validate && !detector->validate(*match)))
+		return 0;
+	return detector->closer && detector->closer->rate ? detector->closer->rate(match) : detector->score;
 }
 
 static bool is_text(struct table_cell cell, const char *text) {
@@ -83,11 +97,15 @@ static int look_for(Scanner *scanner, size_t use, struct table_cell cell, uint64
 		if (rc <= 0)
 			return rc;
 		struct table_cell match = {.data = cell.data + start, .size = end - start};
-		bool is_valid = end > start && (!detector->validate || detector->validate(match));
-		unsigned score = is_valid && !is_ignored(&scanner->uses[use], match)
-		                         ? score_of(scanner, use, column, cell, start, end)
+		unsigned own = rate(detector, &match);
+		unsigned score = own && !is_ignored(&scanner->uses[use], match)
+		                         ? score_of(scanner, use, column, cell, match, own)
 		                         : 0;
-		from = next_character(cell, is_valid || match.size > LONG_MATCH ? end : start + 1);
+		if (own > 0) {
+			start = (size_t)(match.data - cell.data);
+			end = start + match.size;
+		}
+		from = next_character(cell, own > 0 || match.size > LONG_MATCH ? end : start + 1);
 		struct match found = {.use = use,
 		        .finding = {.entity = detector->entity,
 		                .line = line,
@@ -202,6 +220,18 @@ static int scan_asked(Scanner *scanner, struct table_cell cell, uint64_t line, s
 	return rc;
 }
 
+/* What is told by a detector's own first look. */
+static int scan_looked(Scanner *scanner, const char *text, struct table_cell cell, uint64_t line, size_t column) {
+	size_t start = (size_t)(cell.data - text);
+	int rc = 0;
+	for (size_t i = 0; i < scanner->look_count && rc == 0; i++) {
+		size_t use = scanner->looks[i];
+		if (scanner->uses[use].detector->closer->may(&scanner->features, text, start, start + cell.size))
+			rc = look_for(scanner, use, cell, line, column);
+	}
+	return rc;
+}
+
 /* What is told by digits and letters. Most cells have no digit; most that have have no letter, and too few. */
 static int scan_featured(Scanner *scanner, const char *text, struct table_cell cell, uint64_t line, size_t column) {
 	const struct features *features = &scanner->features;
@@ -238,6 +268,8 @@ static int scan_row(Scanner *scanner, const struct table_rows *rows, size_t row,
 		rc = scan_cell(scanner, hints, *i, i, rows->text, cell, rows->lines[row], column);
 		if (rc == 0)
 			rc = scan_asked(scanner, cell, rows->lines[row], column);
+		if (rc == 0)
+			rc = scan_looked(scanner, rows->text, cell, rows->lines[row], column);
 		if (rc == 0)
 			rc = scan_featured(scanner, rows->text, cell, rows->lines[row], column);
 		if (rc == 0 && scanner->match_count > 0)

@@ -24,40 +24,53 @@ static struct word next_word(const char *text, size_t size, size_t *at) {
 	return (struct word){.text = text + from, .size = *at - from};
 }
 
-static bool is_listed(const char *list, struct word word) {
-	for (const char *at = list; at && *at;) {
-		size_t length = strcspn(at, " ");
-		if (length == word.size && strncasecmp(at, word.text, length) == 0)
+/* Do a phrase's words stand in the text from a byte on? Then *at is behind them. */
+static bool takes_phrase(const char *phrase, size_t length, const char *text, size_t size, size_t *at) {
+	size_t of_phrase = 0, from = *at;
+	for (;;) {
+		struct word wanted = next_word(phrase, length, &of_phrase);
+		if (wanted.size == 0)
 			return true;
-		at += length + strspn(at + length, " ");
+		struct word word = next_word(text, size, at);
+		if (word.size == wanted.size && strncasecmp(word.text, wanted.text, word.size) == 0)
+			continue;
+		*at = from;
+		return false;
+	}
+}
+
+/* Most words of a list begin with another letter. */
+static bool may_begin(const char *phrase, char c) {
+	return ((*phrase ^ c) & ~0x20) == 0;
+}
+
+static bool takes_any(const char *list, const char *text, size_t size, size_t at) {
+	while (at < size && !is_part(text[at]))
+		at++;
+	for (const char *item = list; at < size && *item;) {
+		size_t length = strcspn(item, " "), to = at;
+		bool is_whole = *item == '=';
+		if (may_begin(item + is_whole, text[at]) && takes_phrase(item, length, text, size, &to) &&
+		        (!is_whole || !words_are_there(text + to, size - to)))
+			return true;
+		item += length + strspn(item + length, " ");
 	}
 	return false;
 }
 
 bool words_have_any(const char *list, const char *text, size_t size) {
-	size_t at = 0;
-	for (struct word word = next_word(text, size, &at); word.size > 0; word = next_word(text, size, &at))
-		if (is_listed(list, word))
+	for (size_t at = 0; list && at < size; (void)next_word(text, size, &at))
+		if (takes_any(list, text, size, at))
 			return true;
 	return false;
 }
 
-static bool begins_with(const char *phrase, const char *text, size_t size, size_t at) {
-	size_t length = strlen(phrase), of_phrase = 0;
-	for (;;) {
-		struct word wanted = next_word(phrase, length, &of_phrase);
-		if (wanted.size == 0)
-			return true;
-		struct word word = next_word(text, size, &at);
-		if (word.size != wanted.size || strncasecmp(word.text, wanted.text, word.size) != 0)
-			return false;
-	}
-}
-
 bool words_have_phrase(const char *phrase, const char *text, size_t size) {
-	for (size_t at = 0; at < size; (void)next_word(text, size, &at))
-		if (begins_with(phrase, text, size, at))
+	for (size_t at = 0; at < size; (void)next_word(text, size, &at)) {
+		size_t to = at;
+		if (takes_phrase(phrase, strlen(phrase), text, size, &to))
 			return true;
+	}
 	return false;
 }
 

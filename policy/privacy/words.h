@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Is one of the text's words in the list, whose words stand between blanks? NULL: there is none in it. */
+/* Does one of a list stand in the text? They stand between blanks, several words that make one joined by '_'; "=name"
+ * is there only where it is all there is. NULL: there are none in the list. */
 bool words_have_any(const char *list, const char *text, size_t size);
 
 /* Do all of a phrase's words, of which it has one at least, stand in the text one behind another? */
