@@ -9,6 +9,9 @@
 /* Of digits with separators: nor a separator and a digit, which would make another number of it. */
 #define NUMBER(expression) "(?<![\\w])(?<![\\d][-. ])(?:" expression ")(?![\\w])(?![-. ]\\d)"
 
+/* No decimals of a number. */
+#define NO_DECIMALS "(?<!\\d\\.)"
+
 #define OCTET "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
 #define IPV4 OCTET "(?:\\." OCTET "){3}"
 #define LABEL "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -65,7 +68,8 @@ const struct detector detectors[] = {
         {"CANADA_SIN", NULL, NUMBER("\\d{3}([ -])\\d{3}\\1\\d{3}"), validate_sin, 70, false, "sin social insurance nas",
                 {9, 0, 0, 11}, NULL},
         {"CANADA_SIN", NULL, NUMBER("\\d{9}"), validate_sin, 15, false, "sin social insurance nas", {9, 0, 0, 0}, NULL},
-        {"CREDIT_CARD", NULL, ALONE("\\d{4}([- ]?)\\d{4}\\1\\d{4}\\1\\d{1,7}|\\d{4}([- ])\\d{6}\\2\\d{4,5}|\\d{12,19}"),
+        {"CREDIT_CARD", NULL,
+                NO_DECIMALS ALONE("\\d{4}([- ]?)\\d{4}\\1\\d{4}\\1\\d{1,7}|\\d{4}([- ])\\d{6}\\2\\d{4,5}|\\d{12,19}"),
                 validate_card, 95, false, "card credit visa mastercard amex cc", {12, 0, 0, 0}, NULL},
         {"CRYPTO_WALLET", NULL, ALONE("[13][1-9A-HJ-NP-Za-km-z]{25,34}"), validate_bitcoin, 99, false,
                 "wallet bitcoin btc", {1, 1, 0, 26}, NULL},
@@ -148,8 +152,8 @@ const struct detector detectors[] = {
                 NULL},
         {"USA_SSN", NULL, NUMBER("\\d{3}([ .])\\d{2}\\1\\d{4}"), validate_ssn, 30, false, "ssn social security",
                 {9, 0, 0, 0}, NULL},
-        {"USA_SSN", NULL, ALONE("\\d{9}|\\d{3}-\\d{6}|\\d{5}-\\d{4}"), validate_ssn, 5, false, "ssn social security",
-                {9, 0, 0, 0}, NULL},
+        {"USA_SSN", NULL, NO_DECIMALS ALONE("\\d{9}|\\d{3}-\\d{6}|\\d{5}-\\d{4}"), validate_ssn, 5, false,
+                "ssn social security", {9, 0, 0, 0}, NULL},
         {0},
 };
 
