@@ -20,7 +20,7 @@ static int check_rules(const struct policy_dataset *dataset) {
 static int lint(const struct policy_dataset *dataset) {
 	_cleanup_(ruleset_freep) Ruleset *ruleset = NULL;
 	struct dqdl_diagnostic at;
-	int rc = dqdl_parse(dataset->rules, &ruleset, NULL);
+	int rc = dataset->rules_file ? dqdl_parse(dataset->rules, &ruleset, NULL) : ruleset_none(&ruleset);
 	if (rc < 0 || (rc = dqdl_lint(ruleset, dataset->keep, &at)) != -EINVAL)
 		return rc;
 	if (at.line == 0)
@@ -32,8 +32,7 @@ static int lint(const struct policy_dataset *dataset) {
 int policy_lint_rules(const Policy *policy) {
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < policy_dataset_count(policy); i++)
-		if (policy_dataset(policy, i)->rules_file)
-			rc = lint(policy_dataset(policy, i));
+		rc = lint(policy_dataset(policy, i));
 	return rc;
 }
 

@@ -154,7 +154,7 @@ enum { CELLS = 1000000 };
 /* Numbers and texts as business tables have them: order numbers, times, versions, coordinates, codes, digests. */
 static size_t make_cell(unsigned i, uint64_t chance, char text[static 64]) {
 	unsigned a = (unsigned)chance, b = (unsigned)(chance >> 32);
-	switch (i % 12) {
+	switch (i % 14) {
 	case 0:
 		return (size_t)snprintf(text, 64, "%010u", a);
 	case 1:
@@ -179,6 +179,11 @@ static size_t make_cell(unsigned i, uint64_t chance, char text[static 64]) {
 		        text, 64, "%08x-%04x-4%03x-a%03x-%08x%04x", a, b & 0xffff, a >> 20, b >> 20, b, a & 0xffff);
 	case 10:
 		return (size_t)snprintf(text, 64, "%c%c-%05u/%02u", 'A' + a % 26, 'A' + b % 26, a % 100000, b % 100);
+	case 11:
+		return (size_t)snprintf(text, 64, "%u.%08u%08u", a % 100, b % 100000000, a % 100000000);
+	case 12:
+		return (size_t)snprintf(text, 64, "-%u.%07u%05u;%u.%08u%08u", a % 180, b % 10000000, a % 100000, b % 90, a,
+		        b % 100000000);
 	default:
 		return (size_t)snprintf(text, 64, "%u %u x %u cm, %u kg", a % 1000, b % 300, a % 300, b % 90);
 	}
