@@ -182,8 +182,8 @@ static size_t make_cell(unsigned i, uint64_t chance, char text[static 64]) {
 	case 11:
 		return (size_t)snprintf(text, 64, "%u.%08u%08u", a % 100, b % 100000000, a % 100000000);
 	case 12:
-		return (size_t)snprintf(text, 64, "-%u.%07u%05u;%u.%08u%08u", a % 180, b % 10000000, a % 100000, b % 90, a,
-		        b % 100000000);
+		return (size_t)snprintf(text, 64, "-%u.%07u%05u;%u.%08u%08u", a % 180, b % 10000000, a % 100000, b % 90,
+		        a, b % 100000000);
 	default:
 		return (size_t)snprintf(text, 64, "%u %u x %u cm, %u kg", a % 1000, b % 300, a % 300, b % 90);
 	}
