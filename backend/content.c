@@ -45,6 +45,7 @@ int content_open(Store *store, uint64_t node, uint64_t version, Content **ret) {
 	c->frozen = version != 0 || store_is_read_only(store);
 	c->cut = UINT64_MAX;
 	Meta *m = store_meta(store);
+	c->erasures = version_erasures(m);
 	meta_begin(m);
 	int rc = meta_end(m, look_up(m, node, version, c));
 	if (rc < 0)
@@ -109,6 +110,28 @@ bool content_is_dirty(Content *c) {
 	bool dirty = c->draft != 0;
 	pthread_mutex_unlock(&c->lock);
 	return dirty;
+}
+
+static int look_for_base(Content *c) {
+	struct version version = {0};
+	Meta *m = store_meta(c->store);
+	meta_begin(m);
+	int rc = meta_end(m, version_get(m, c->base, &version));
+	if (rc == 0 && version.state == VERSION_ERASED) {
+		items_drop_from(c, 0, 0);
+		c->is_erased = true;
+	}
+	return rc;
+}
+
+/* A draft is of its own: no version under one is erased (erase.h), but one that the daemon writes on nothing. */
+int content_check_erased(Content *c) {
+	uint64_t erasures = version_erasures(store_meta(c->store));
+	bool is_due = c->erasures != erasures && !c->draft && !c->is_erased;
+	int rc = is_due && c->base ? look_for_base(c) : 0;
+	if (is_due && rc == 0)
+		c->erasures = erasures;
+	return rc == 0 && c->is_erased && !c->draft ? fault(ESTALE, "the file was erased") : rc;
 }
 
 static int load_page(Content *c, uint64_t page, struct block_ref ret_refs[static MAP_PAGE_REFS]) {
@@ -279,7 +302,9 @@ static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, siz
 	step.first = offset / SEGMENT_BLOCK_BYTES;
 	uint64_t end = (offset + step.size + SEGMENT_BLOCK_BYTES - 1) / SEGMENT_BLOCK_BYTES;
 	step.count = step.size ? (size_t)(end - step.first) : 0;
-	int rc = read_resolve(c, &step);
+	int rc = content_check_erased(c);
+	if (rc == 0)
+		rc = read_resolve(c, &step);
 	pthread_mutex_unlock(&c->lock);
 	if (rc == 0)
 		rc = read_blocks(c, &step);
@@ -377,6 +402,7 @@ int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t
 	if (rc == 0) {
 		content_rows_kept(c);
 		c->base = version.id;
+		c->is_erased = false;
 		c->times = (struct version_times){0};
 		draft_ended(c);
 	}

@@ -34,7 +34,7 @@ typedef struct Content Content;
 /*
  * Opens the content of `node`. version 0: the node's current version (an empty file if it has none yet), and it may be
  * changed. Any other: that version of the node, as it was; changes get -EROFS. -ENOENT: no such node or version.
- * -ESTALE: the version was withdrawn.
+ * -ESTALE: the version was erased.
  */
 int content_open(Store *store, uint64_t node, uint64_t version, Content **ret);
 
@@ -48,7 +48,7 @@ void content_abandon(Content *c);
 DEFINE_CLEANUP(Content, content_abandon);
 
 /* Reads up to `size` bytes at `offset`; *ret_got is less only at the end of the file. -EBADMSG: the vault's bytes were
- * changed. */
+ * changed. -ESTALE: the version was erased since it was opened; so for changes and as the source of a clone. */
 int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got);
 
 /*

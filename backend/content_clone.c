@@ -64,7 +64,9 @@ static int share_block(Content *src, uint64_t from, Content *dst, uint64_t to) {
 static int share_step(Content *src, uint64_t from, Content *dst, uint64_t to, uint64_t length, uint64_t *ret_done) {
 	enum zone zone = ZONE_NONE;
 	*ret_done = 0;
-	int rc = content_ensure_draft(dst, false);
+	int rc = content_check_erased(src);
+	if (rc == 0)
+		rc = content_ensure_draft(dst, false);
 	if (rc == 0)
 		rc = zone_of(src, &zone);
 	if (rc < 0 || zone != dst->zone)

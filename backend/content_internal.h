@@ -71,6 +71,8 @@ struct Content {
 	uint64_t cut; /* map pages from here on are still in the draft's rows, but no longer in the file; UINT64_MAX:
 	                 none */
 	bool size_changed;
+	uint64_t erasures;            /* version_erasures() when `base` was last known to be there */
+	bool is_erased;               /* … and it is not any more */
 	bool synced;                  /* content_sync acknowledged the draft as its rows are */
 	bool reverted;                /* the draft is just that, and must outlive the content */
 	struct version_times times;   /* for the node, with the sealing; mtime 0: none */
@@ -132,6 +134,10 @@ int content_block_for_write(Content *c, uint64_t block, size_t in, size_t size, 
 
 /* The first block at or after `block` in a map page that anything is known of; UINT64_MAX: none. */
 int content_next_known(Content *c, uint64_t block, uint64_t *ret_block);
+
+/* 0, or -ESTALE: the version that the content shows was erased since it was opened. Nothing of it is in memory then.
+ * Content lock held. */
+int content_check_erased(Content *c);
 
 /* Makes the draft if there is none. `empty`: on nothing instead of on the sealed version. Content lock held. */
 int content_ensure_draft(Content *c, bool empty);

@@ -35,8 +35,9 @@ static void unpin(ContentCache *cache, Content *c) {
 }
 
 static int visit(Content *c, content_refs_fn *fn, void *arg) {
-	int rc = 0;
 	pthread_mutex_lock(&c->lock);
+	int rc = content_check_erased(c);
+	rc = rc == -ESTALE ? 0 : rc; /* which lets go of what it had in memory */
 	for (struct item *item = c->first; item && rc >= 0; item = item->after) {
 		if (item->kind == ITEM_PAGE)
 			rc = fn(arg, item->refs);

@@ -4,7 +4,7 @@
  * A visit goes to each content that has map pages in memory, under that content's lock, a few contents at a time. All
  * that a content did before it was visited is seen; what is copied between contents afterwards is noted by who copies
  * (segment_note). Takes content locks, one at a time: not between meta_begin and meta_end, nor with a content locked.
- * Closing a content waits while its few are visited.
+ * Closing a content waits while its few are visited. What was erased has nothing in memory any more.
  */
 #pragma once
 

@@ -30,6 +30,9 @@ int content_ensure_draft(Content *c, bool empty) {
 		return 0;
 	if (c->frozen)
 		return fault(EROFS, "this version of the file can't be changed");
+	int gone = empty ? 0 : content_check_erased(c);
+	if (gone < 0)
+		return gone;
 	struct version version = {0};
 	Meta *m = store_meta(c->store);
 	meta_begin(m);

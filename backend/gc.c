@@ -56,6 +56,7 @@ void gc_close(Gc *gc) {
 		pthread_join(gc->thread, NULL);
 	}
 	free(gc->segments);
+	free(gc->wanted);
 	gc_mover_free(gc->mover);
 	pthread_cond_destroy(&gc->wake);
 	pthread_mutex_destroy(&gc->lock);
@@ -85,6 +86,13 @@ static void let_go(Gc *gc) {
 	gc->stage = GC_IDLE;
 }
 
+static uint64_t count_stuck(const Gc *gc) {
+	uint64_t stuck = 0;
+	for (size_t i = 0; i < gc->wanted_count; i++)
+		stuck += gc_is_stuck(gc, gc->wanted[i]);
+	return stuck;
+}
+
 /* A walk has ended well. */
 static int finish(Gc *gc) {
 	struct segment_sums sums;
@@ -93,6 +101,8 @@ static int finish(Gc *gc) {
 		return rc;
 	gc->stored = sums.bytes;
 	pthread_mutex_lock(&gc->lock);
+	gc->stuck_wanted = count_stuck(gc);
+	gc->failed_words[0] = '\0';
 	gc->totals.walks++;
 	gc->totals.condemned = gc->condemned;
 	gc->totals.dead = gc->dead;
@@ -111,11 +121,15 @@ static int begin(Gc *gc, bool *ret_done) {
 	gc->changed = changed_bytes(gc);
 	gc->uncounted = 0;
 	*ret_done = true;
-	return gc_mark_begin(gc);
+	pthread_mutex_lock(&gc->lock);
+	gc->purge_asked = false;
+	pthread_mutex_unlock(&gc->lock);
+	return 0;
 }
 
 static int take_step(Gc *gc) {
 	static int (*const steps[])(Gc * gc, bool *ret_done) = {[GC_IDLE] = begin,
+	        [GC_SEEK] = gc_seek,
 	        [GC_MEMORY] = gc_mark_memory,
 	        [GC_ROWS] = gc_mark_rows,
 	        [GC_JUDGE] = gc_judge,
@@ -135,10 +149,11 @@ int gc_step(Gc *gc, enum gc_stage *ret_stage) {
 	int rc = take_step(gc);
 	if (rc < 0 && rc != -EAGAIN) {
 		let_go(gc);
+		rc = fault_while(rc, "looking for segments that nobody needs any more");
 		pthread_mutex_lock(&gc->lock);
 		gc->totals.failures++;
+		(void)snprintf(gc->failed_words, sizeof gc->failed_words, "%s", fault_message());
 		pthread_mutex_unlock(&gc->lock);
-		rc = fault_while(rc, "looking for segments that nobody needs any more");
 	}
 	if (ret_stage)
 		*ret_stage = gc->stage;
@@ -160,10 +175,17 @@ static bool is_short(Gc *gc) {
 	return vault_io_free_space(gc->store->io, &free_bytes) == 0 && free_bytes < SHORT_BYTES;
 }
 
+static bool is_purge_asked(Gc *gc) {
+	pthread_mutex_lock(&gc->lock);
+	bool asked = gc->purge_asked;
+	pthread_mutex_unlock(&gc->lock);
+	return asked;
+}
+
 static bool may_pay(Gc *gc, int64_t now) {
 	uint64_t fresh = gc->uncounted + changed_bytes(gc) - gc->changed;
 	uint64_t part = gc->stored / gc->share;
-	if (now >= gc->again_ns || fresh >= (part > LEAST_BYTES ? part : LEAST_BYTES))
+	if (is_purge_asked(gc) || now >= gc->again_ns || fresh >= (part > LEAST_BYTES ? part : LEAST_BYTES))
 		return true;
 	return fresh >= SHORT_LEAST_BYTES && now >= gc->last_ns + SHORT_PAUSE_NS && is_short(gc);
 }
@@ -193,7 +215,10 @@ static void plan(Gc *gc, int rc) {
 		tell_failure(gc, rc);
 		return;
 	}
-	if (gc->again) /* also a commit later: the committer's interval is a second */
+	bool is_waited_for = gc->wanted_count > gc->stuck_wanted;
+	if (is_waited_for && gc->moved) /* what was moved out of is found dead at once */
+		gc->again_ns = now;
+	else if (gc->again || is_waited_for) /* also a commit later: the committer's interval is a second */
 		gc->again_ns = now + gc->grace_ns + (int64_t)gc->store->commit_ms * 2 * 1000000;
 	bool is_hardly = gc->dead < (gc->dead + gc->live) / HARDLY;
 	gc->share = !is_hardly ? SHARE_MOST : gc->share > 1 ? gc->share / 2 : 1;
@@ -233,7 +258,8 @@ static bool walk_resting(Gc *gc) {
 static void *collect(void *arg) {
 	Gc *gc = arg;
 	while (rest(gc, (int64_t)LOOK_MS * 1000000)) {
-		if (meta_failed(gc->store->meta) || (gc->failed && monotonic_ns() < gc->again_ns))
+		bool is_put_off = gc->failed && monotonic_ns() < gc->again_ns && !is_purge_asked(gc);
+		if (meta_failed(gc->store->meta) || is_put_off)
 			continue;
 		if (may_pay(gc, monotonic_ns()) && !walk_resting(gc))
 			break;
@@ -251,6 +277,14 @@ int gc_start(Gc *gc) {
 	gc->last_ns = monotonic_ns();
 	if (sums.segments - sums.counted >= LEAST_SEGMENTS)
 		gc->again_ns = gc->last_ns;
+	struct gc_purging purging;
+	rc = gc_purging(gc, &purging);
+	if (rc < 0)
+		return rc;
+	if (purging.wanted > 0 || purging.is_seeking) {
+		gc->purge_asked = true;
+		gc->store->wants_scrub = true;
+	}
 	int error = pthread_create(&gc->thread, NULL, collect, gc);
 	if (error != 0)
 		return fault_errno(error, "starting the collector");

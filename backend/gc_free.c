@@ -104,6 +104,9 @@ static int remove_row(Gc *gc, const struct segment_row *row) {
 	condemned_key(row->number, key);
 	if (rc == 0)
 		rc = meta_kv_remove(m, key);
+	gc_purge_key(row->number, key);
+	if (rc == 0)
+		rc = meta_kv_remove(m, key);
 	le64_put(value, row->bytes);
 	unlink_key(row->id, key);
 	return rc < 0 ? rc : meta_kv_put(m, key, bytes_of(value, sizeof value));
@@ -173,6 +176,8 @@ static int unlink_files(Gc *gc, const struct leaving *leaving) {
 static void count_removed(Gc *gc, const struct leaving *leaving) {
 	gc->condemned -= leaving->count;
 	pthread_mutex_lock(&gc->lock);
+	for (size_t i = 0; i < leaving->count; i++)
+		gc->totals.purged += leaving->segments[i]->wanted;
 	gc->totals.removed += leaving->count;
 	gc->totals.freed += leaving->bytes;
 	pthread_mutex_unlock(&gc->lock);

@@ -11,8 +11,11 @@
 
 #include <pthread.h>
 
-/* Rows of kv: condemned, by number: commit u64, time u64; unlink, by id in hexadecimal: bytes u64. */
+/* Rows of kv: condemned, by number: commit u64, time u64; unlink, by id in hexadecimal: bytes u64; purge, by number:
+ * time u64; seek: how often that was asked for u64. */
 #define GC_KV_CONDEMNED "gc.condemned."
+#define GC_KV_PURGE "gc.purge."
+#define GC_KV_SEEK "gc.seek"
 #define GC_KV_UNLINK "gc.unlink."
 #define GC_KEY_BYTES 96
 
@@ -35,6 +38,7 @@ struct gc_segment {
 	bool live;                 /* something refers to it */
 	bool doomed;               /* dead for the second time */
 	bool victim;               /* what is alive of it is moved out */
+	bool wanted;               /* it must go, whatever is alive of it (gc_purge.c) */
 	uint64_t starts[GC_WORDS]; /* a bit for GC_GRAIN: a live block begins there */
 };
 
@@ -49,6 +53,9 @@ struct Gc {
 	pthread_cond_t wake;
 	bool stop;
 	struct gc_totals totals;
+	bool purge_asked;                       /* since the last walk began */
+	uint64_t stuck_wanted;                  /* segments that must go and can't */
+	char failed_words[FAULT_MESSAGE_BYTES]; /* of the last walk, "" when it went well */
 
 	/* Of the walk: the stepping thread's alone. */
 	enum gc_stage stage;
@@ -62,10 +69,16 @@ struct Gc {
 	size_t at;              /* segments up to here were judged, or removed */
 	uint64_t condemned;     /* and still are */
 	uint64_t dead, live;
+	uint32_t *wanted; /* numbers of segments that must go, ascending */
+	size_t wanted_count, wanted_room;
+	uint32_t seek_at;              /* segments up to here were looked into */
+	uint64_t seek_round;           /* 0: none is under way */
+	enum zone seek_zone;           /* of the segment that is looked into */
 	uint32_t stuck[GC_STUCK_MOST]; /* segments out of which something can't be moved */
 	size_t stuck_count;
 	struct gc_mover *mover; /* NULL: no pass is under way */
 	bool has_waited;        /* for what was under way at T0 */
+	bool moved;             /* blocks, in this walk */
 	bool again;             /* something was condemned that was not before, or moved: another walk is due */
 
 	/* When to walk: the thread's alone. Monotonic times. */
@@ -79,6 +92,10 @@ struct Gc {
 	char told[FAULT_MESSAGE_BYTES];
 };
 
+/* gc_purge.c */
+int gc_seek(Gc *gc, bool *ret_done);
+void gc_purge_key(uint32_t number, char ret_key[static GC_KEY_BYTES]);
+
 /* gc_mark.c */
 int gc_mark_begin(Gc *gc);
 int gc_mark_memory(Gc *gc, bool *ret_done);
@@ -91,7 +108,8 @@ uint64_t gc_live_bytes(const struct gc_segment *segment);
 int gc_judge(Gc *gc, bool *ret_done);
 int gc_free(Gc *gc, bool *ret_done);
 
-/* gc_move.c. choose: whether a pass pays. */
+/* gc_move.c. choose: whether a pass pays. stuck: nothing more is moved out of the segment, by this mount. */
 bool gc_move_choose(Gc *gc);
+bool gc_is_stuck(const Gc *gc, uint32_t number);
 int gc_move(Gc *gc, bool *ret_done);
 void gc_mover_free(struct gc_mover *mover);

@@ -63,8 +63,8 @@ void gc_mover_free(struct gc_mover *mover) {
 
 /* ---- victims ---- */
 
-static bool is_stuck(const Gc *gc, uint32_t number) {
-	bool stuck = gc->stuck_count == GC_STUCK_MOST;
+bool gc_is_stuck(const Gc *gc, uint32_t number) {
+	bool stuck = false;
 	for (size_t i = 0; i < gc->stuck_count && !stuck; i++)
 		stuck = gc->stuck[i] == number;
 	return stuck;
@@ -72,21 +72,32 @@ static bool is_stuck(const Gc *gc, uint32_t number) {
 
 static bool is_nearly_dead(const Gc *gc, const struct gc_segment *segment) {
 	return segment->live && gc_live_bytes(segment) < segment->row.bytes / NEARLY_DEAD &&
-	       !is_stuck(gc, segment->row.number);
+	       gc->stuck_count < GC_STUCK_MOST && !gc_is_stuck(gc, segment->row.number);
+}
+
+/* Those that must go, whatever it costs. */
+static size_t choose_wanted(Gc *gc) {
+	size_t victims = 0;
+	for (size_t i = 0; i < gc->count && victims < VICTIMS_MOST; i++) {
+		struct gc_segment *segment = &gc->segments[i];
+		segment->victim = segment->wanted && segment->live && !gc_is_stuck(gc, segment->row.number);
+		victims += segment->victim;
+	}
+	return victims;
 }
 
 bool gc_move_choose(Gc *gc) {
 	uint64_t dead = 0;
-	size_t victims = 0;
+	size_t wanted = choose_wanted(gc), victims = wanted;
 	for (size_t i = 0; i < gc->count && victims < VICTIMS_MOST; i++) {
 		struct gc_segment *segment = &gc->segments[i];
-		segment->victim = is_nearly_dead(gc, segment);
-		if (segment->victim) {
+		if (!segment->wanted && is_nearly_dead(gc, segment)) {
+			segment->victim = true;
 			dead += segment->row.bytes - gc_live_bytes(segment);
 			victims++;
 		}
 	}
-	return victims > 0 && dead >= PAYS_BYTES;
+	return wanted > 0 || (victims > 0 && dead >= PAYS_BYTES);
 }
 
 static struct gc_segment *victim_of(Gc *gc, const struct block_ref *ref) {
@@ -229,9 +240,20 @@ static int change_page(Gc *gc) {
 	return meta_end(m, version_map_forward(m, gc->mover->page, forward, gc, &changed));
 }
 
-/* A block that can't be read, or a page that too many versions show: they stay where they are. */
+static bool leads_to_wanted(Gc *gc, const struct gc_mover *mover) {
+	bool leads = false;
+	for (size_t i = 0; i < mover->ref_count && !leads; i++) {
+		const struct gc_segment *segment = victim_of(gc, &mover->refs[i]);
+		leads = segment && segment->wanted;
+	}
+	return leads;
+}
+
+/* A block that can't be read, or a page that too many versions show: they stay where they are. What must go waits for
+ * no hashes: of a page that a million rows show that is a second, in which nobody else comes to the database. */
 static int move_page(Gc *gc, const struct map_owner *owner) {
-	int rc = owner->hashes > HASHES_MOST ? -EFBIG : move_blocks(gc, owner);
+	bool is_cheap = owner->hashes <= HASHES_MOST || leads_to_wanted(gc, gc->mover);
+	int rc = is_cheap ? move_blocks(gc, owner) : -EFBIG;
 	if (rc == 0)
 		rc = change_page(gc);
 	if (rc == -ENOSPC) {
@@ -269,7 +291,8 @@ static int end_pass(Gc *gc, bool *ret_done) {
 	int rc = content_visit_some(gc->store->cache, change_memory, gc, ret_done);
 	if (rc < 0 || !*ret_done)
 		return rc;
-	gc->again |= gc->mover->blocks > 0;
+	gc->moved = gc->mover->blocks > 0;
+	gc->again |= gc->moved;
 	pthread_mutex_lock(&gc->lock);
 	gc->totals.moved += gc->mover->bytes;
 	pthread_mutex_unlock(&gc->lock);

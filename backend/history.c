@@ -112,6 +112,8 @@ struct candidate {
 struct search {
 	size_t tried;
 	uint64_t found, ended;
+	tree_past_fn each; /* NULL: the first one is wanted */
+	void *arg;
 };
 
 static int candidates(Meta *m, uint64_t parent, struct bytes name, struct candidate **ret_list, size_t *ret_count) {
@@ -145,6 +147,10 @@ static int candidates(Meta *m, uint64_t parent, struct bytes name, struct candid
  * their slash. */
 static int search(Meta *m, uint64_t parent, struct bytes path, uint64_t ended, struct search *s) {
 	struct bytes name = tree_next_component(&path);
+	if (name.size == 0 && s->each) {
+		int rc = s->each(s->arg, parent);
+		return rc == 0 ? -ENOENT : rc;
+	}
 	if (name.size == 0) {
 		s->found = parent;
 		s->ended = ended;
@@ -178,4 +184,14 @@ int tree_resolve_past(Meta *m, struct bytes path, struct node *ret_node, uint64_
 	if (rc == 0 && ret_ended)
 		*ret_ended = s.ended;
 	return rc;
+}
+
+int tree_each_past(Meta *m, struct bytes path, tree_past_fn each, void *arg) {
+	if (path.size >= TREE_PATH_MAX)
+		return -ENAMETOOLONG;
+	struct search s = {.each = each, .arg = arg};
+	int rc = search(m, NODE_ROOT, path, 0, &s);
+	if (rc == -ENOENT && s.tried > CANDIDATES_MAX)
+		return fault(E2BIG, "the path was borne by more than %d files and directories", CANDIDATES_MAX);
+	return rc == -ENOENT || rc > 0 ? 0 : rc;
 }

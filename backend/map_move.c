@@ -21,6 +21,11 @@ int version_map_owner(Meta *m, uint64_t page_id, struct map_owner *ret_owner) {
 	return rc;
 }
 
+int version_map_next_user(Meta *m, uint64_t page_id, uint64_t after, uint64_t *ret_version) {
+	uint64_t page;
+	return map_base_user(m, page_id, after, ret_version, &page);
+}
+
 static int read_page(Meta *m, uint64_t page_id, struct block_ref ret_refs[static MAP_PAGE_REFS], size_t *ret_count) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	int rc = SQL_START(m, "SELECT refs FROM mappage WHERE id = ?", &stmt, v_u64(page_id));

@@ -93,6 +93,7 @@ struct Meta {
 
 	_Atomic uint64_t pending, pending_writes;
 	_Atomic uint64_t let_go; /* see version_let_go */
+	_Atomic uint64_t erasures;
 	_Atomic bool failed;
 };
 

@@ -108,6 +108,35 @@ int tree_path(Meta *m, uint64_t id, char *ret_path, size_t capacity, size_t *ret
 	return build(m, id, bytes_of(NULL, 0), ret_path, capacity, ret_length);
 }
 
+static int prepend_former_of(Meta *m, char *buffer, size_t *at, size_t end, uint64_t *id) {
+	static const char sql[] = "SELECT parent, name FROM entry_past INDEXED BY entry_past_node WHERE node = ?"
+	                          " ORDER BY ended DESC, id DESC LIMIT 1";
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	int rc = SQL_START(m, sql, &stmt, v_u64(*id));
+	if (rc == 0)
+		rc = sql_step(m, stmt);
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	*id = column_u64(stmt, 0);
+	return prepend(buffer, at, end, column_bytes(stmt, 1));
+}
+
+int tree_last_path(Meta *m, uint64_t id, char *ret_path, size_t capacity) {
+	meta_assert_running(m);
+	size_t end = capacity - 1, at = end;
+	int rc = capacity > 0 ? 0 : -ERANGE;
+	for (bool is_directory = false; rc == 0 && id != NODE_ROOT; is_directory = true) {
+		rc = prepend_entry_of(m, ret_path, &at, end, &id, is_directory);
+		if (rc == -ENOENT)
+			rc = prepend_former_of(m, ret_path, &at, end, &id);
+	}
+	if (rc < 0)
+		return rc;
+	memmove(ret_path, ret_path + at, end - at);
+	ret_path[end - at] = '\0';
+	return 0;
+}
+
 static bool is_after(uint64_t parent, struct bytes name, const struct tree_name *at) {
 	if (parent != at->parent)
 		return parent > at->parent;

@@ -133,6 +133,9 @@ int segment_take_changes(SegmentStore *s, int (*row)(const struct segment_row *r
 /* Closes all segments that are being written: the next append begins a new one. Before the last commit of a mount. */
 void segment_finish(SegmentStore *s);
 
+/* The same with one segment; whether it was being written. */
+bool segment_close(SegmentStore *s, uint32_t number);
+
 /*
  * After a crash, before any append: cuts each segment that the last mount left open to its committed length and calls
  * it closed (a change to be taken), and removes segment files that no row names and whose authenticated header says
@@ -172,6 +175,19 @@ struct segment_finding {
 	uint64_t node, version, offset;
 	const char *wrong; /* NULL: sound. Otherwise what is wrong, in words */
 };
+
+/* Who wrote a block, as the directory of its batch says. */
+struct segment_owner {
+	uint64_t node, version;
+};
+
+/*
+ * Calls `owners` for each batch of a segment with those of its blocks, also of blocks that nothing refers to any more;
+ * of one that is being written, for what was written by now. Reads directories alone. A result other than 0 ends the
+ * walk and is returned. -EBADMSG: a header or directory is damaged, and what comes behind it was not told; -ENOKEY.
+ */
+typedef int segment_owners_fn(void *arg, const struct segment_owner *owners, size_t n);
+int segment_owners(SegmentStore *s, uint32_t number, segment_owners_fn *owners, void *arg);
 
 /*
  * Holds every byte of a segment's file to account: header, batch headers, directories, all blocks, and that nothing

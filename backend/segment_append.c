@@ -366,6 +366,20 @@ int segment_flush(SegmentStore *s) {
 	return rc;
 }
 
+bool segment_close(SegmentStore *s, uint32_t number) {
+	bool was_open = false;
+	pthread_mutex_lock(&s->lock);
+	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {
+		struct segment *segment = s->writer[zone];
+		if (!segment || segment->row.number != number)
+			continue;
+		writer_end(s, segment, SEGMENT_CLOSED);
+		was_open = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return was_open;
+}
+
 void segment_finish(SegmentStore *s) {
 	pthread_mutex_lock(&s->lock);
 	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {

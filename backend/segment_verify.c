@@ -182,6 +182,80 @@ int segment_verify(
 	return rc;
 }
 
+/* ---- who wrote what ---- */
+
+/* What one read gets of a batch at most: its header and the longest directory. */
+#define PREFIX_BYTES (SEGMENT_BATCH_BYTES + SEGMENT_BATCH_BLOCKS * SEGMENT_ENTRY_BYTES + SEGMENT_TAG_BYTES)
+
+struct owners_walk {
+	SegmentStore *s;
+	struct segment *segment; /* pinned */
+	struct secret_key key;
+	uint32_t end;
+	segment_owners_fn *owners;
+	void *arg;
+};
+
+static int tell_owners(const struct owners_walk *walk, const struct segment_entry *entries, size_t n) {
+	struct segment_owner owners[SEGMENT_BATCH_BLOCKS];
+	for (size_t i = 0; i < n; i++)
+		owners[i] = (struct segment_owner){.node = entries[i].node, .version = entries[i].version};
+	return walk->owners(walk->arg, owners, n);
+}
+
+/* The batch at `at`, whose first bytes are `bytes`; 1 when `owners` wants no more. */
+static int owners_of_batch(const struct owners_walk *walk, uint32_t at, struct bytes bytes, uint32_t *ret_length) {
+	const uint8_t *id = walk->segment->row.id;
+	struct segment_entry entries[SEGMENT_BATCH_BLOCKS];
+	struct segment_batch header;
+	_cleanup_(aead_freep) Aead *aead = NULL;
+	int rc = segment_batch_parse(bytes, &header);
+	if (rc == 0)
+		rc = segment_batch_cipher(walk->s->cipher, walk->key.bytes, header.salt, &aead);
+	if (rc == 0)
+		rc = segment_batch_open(aead, id, at, bytes.data);
+	if (rc == 0 && (header.length > walk->end - at || segment_batch_prefix(header.blocks) > bytes.size))
+		rc = fault(EBADMSG, "a batch reaches past the segment's end");
+	if (rc == 0)
+		rc = segment_directory_open(aead, id, at + SEGMENT_BATCH_BYTES, bytes.data + SEGMENT_BATCH_BYTES,
+		        header.blocks, header.length, entries);
+	if (rc < 0)
+		return fault_while(rc, "%s: the batch at %u", vault_file_name(walk->segment->file), at);
+	*ret_length = header.length;
+	return tell_owners(walk, entries, header.blocks);
+}
+
+static int walk_owners(const struct owners_walk *walk) {
+	uint8_t bytes[PREFIX_BYTES];
+	for (uint32_t at = SEGMENT_HEADER_BYTES, length; at < walk->end; at += length) {
+		size_t size = walk->end - at < sizeof bytes ? walk->end - at : sizeof bytes;
+		int rc = size < SEGMENT_BATCH_BYTES ? fault(EBADMSG, "a segment ends inside the header of a batch") : 0;
+		if (rc == 0)
+			rc = vault_file_read_exactly(walk->segment->file, at, bytes, size);
+		if (rc == 0)
+			rc = owners_of_batch(walk, at, bytes_of(bytes, size), &length);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+int segment_owners(SegmentStore *s, uint32_t number, segment_owners_fn *owners, void *arg) {
+	struct owners_walk walk = {.s = s, .owners = owners, .arg = arg};
+	int rc = segment_pin(s, number, &walk.segment);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&s->lock);
+	walk.end = walk.segment->done;
+	pthread_mutex_unlock(&s->lock);
+	rc = segment_key_of(s, walk.segment, &walk.key);
+	if (rc == 0)
+		rc = walk_owners(&walk);
+	secret_key_wipe(&walk.key);
+	segment_unpin(s, walk.segment);
+	return rc;
+}
+
 /* ---- after a crash ---- */
 
 /* Cuts a known segment to its committed length and calls it closed. */

@@ -56,6 +56,16 @@ bool segment_is_known(SegmentStore *s, uint32_t number) {
 	return known;
 }
 
+uint32_t segment_next(SegmentStore *s, uint32_t number) {
+	pthread_mutex_lock(&s->lock);
+	uint32_t next = number < UINT32_MAX ? number + 1 : s->table_size;
+	while (next < s->table_size && !s->table[next])
+		next++;
+	next = next < s->table_size ? next : 0;
+	pthread_mutex_unlock(&s->lock);
+	return next;
+}
+
 /* ---- notes ---- */
 
 void segment_watch_begin(SegmentStore *s) {

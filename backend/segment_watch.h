@@ -27,6 +27,9 @@ int segment_closed_list(SegmentStore *s, struct segment_row **ret_rows, size_t *
 /* Whether there is a segment of that number. */
 bool segment_is_known(SegmentStore *s, uint32_t number);
 
+/* The segment with the next number above; 0: there is none. */
+uint32_t segment_next(SegmentStore *s, uint32_t number);
+
 /* From now on, and until watch_end, references are noted; earlier notes are forgotten. */
 void segment_watch_begin(SegmentStore *s);
 void segment_watch_end(SegmentStore *s);

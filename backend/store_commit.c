@@ -92,6 +92,9 @@ static int hold_log(Store *store) {
 }
 
 static void resume_log(Store *store, bool committed) {
+	if (store->synclog && committed && atomic_exchange(&store->wants_scrub, false) &&
+	        synclog_scrub(store->synclog) < 0)
+		atomic_store(&store->wants_scrub, true);
 	if (store->synclog)
 		synclog_resume(store->synclog, committed, store_last_base(store));
 }

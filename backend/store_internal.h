@@ -72,6 +72,7 @@ struct Store {
 	bool in_round, stop, failed;
 	_Atomic bool given_up;         /* what was acknowledged can't be committed: the next round fails */
 	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
+	_Atomic bool wants_scrub;      /* what was erased may stand in the log of small fsyncs: after the next commit */
 	uint64_t durable_records;
 };
 

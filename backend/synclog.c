@@ -285,6 +285,16 @@ void synclog_resume(SyncLog *log, bool committed, uint64_t base) {
 	pthread_mutex_unlock(&log->lock);
 }
 
+/* Nobody flushes while it is held, so that the file is the caller's. One of an earlier mount, which this one has not
+ * begun anew, goes. */
+int synclog_scrub(SyncLog *log) {
+	if (!log->file)
+		return synclog_remove(log->io);
+	int rc = vault_file_truncate(log->file, SYNCLOG_START);
+	log->filled = 0;
+	return rc < 0 ? rc : vault_file_sync(log->file);
+}
+
 /* ---- reading ---- */
 
 struct reader {

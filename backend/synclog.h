@@ -78,6 +78,12 @@ void synclog_hold(SyncLog *log);
  */
 void synclog_resume(SyncLog *log, bool committed, uint64_t base);
 
+/*
+ * Cuts off what earlier records left in the file behind the headers. For who holds the log, after the commit that has
+ * all that it says: nothing that counts is in it then.
+ */
+int synclog_scrub(SyncLog *log);
+
 /* Gets a record, its data only during the call; a negative result ends the reading and is returned. */
 typedef int synclog_fn(void *arg, const struct synclog_record *record);
 

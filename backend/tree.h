@@ -192,3 +192,10 @@ int tree_resolve_at(Meta *m, struct bytes path, uint64_t commit, struct node *re
  * path ended, 0 when it still stands.
  */
 int tree_resolve_past(Meta *m, struct bytes path, struct node *ret_node, uint64_t *ret_ended);
+
+/* Each node that bears the path or ever did, the newest first; one that bore it several times is met as often. */
+typedef int (*tree_past_fn)(void *arg, uint64_t node);
+int tree_each_past(Meta *m, struct bytes path, tree_past_fn each, void *arg);
+
+/* The path of the node, as tree_path; else the last one that it had. -ENOENT: it never had any. */
+int tree_last_path(Meta *m, uint64_t id, char *ret_path, size_t capacity);

@@ -133,17 +133,25 @@ static int has_draft_row(Meta *m, uint64_t node, bool *ret_has) {
 	return rc == -ENOENT ? 0 : rc;
 }
 
+int version_has_draft(Meta *m, uint64_t node, bool *ret_has) {
+	bool has = draft_set_has(m->drafts, node);
+	int rc = has ? 0 : has_draft_row(m, node, &has);
+	if (rc == 0)
+		*ret_has = has;
+	return rc;
+}
+
 /* All that a draft needs but its row. */
 static int new_draft(Meta *m, uint64_t node, uint64_t base_version, enum zone zone, struct version *ret_version) {
 	if (!zone_key_name(zone))
 		return -EINVAL;
 	struct node of;
-	bool exists = draft_set_has(m->drafts, node);
+	bool exists = false;
 	int rc = tree_get(m, node, &of);
 	if (rc == 0 && !S_ISREG(of.mode))
 		return S_ISDIR(of.mode) ? -EISDIR : -EINVAL;
-	if (rc == 0 && !exists)
-		rc = has_draft_row(m, node, &exists);
+	if (rc == 0)
+		rc = version_has_draft(m, node, &exists);
 	if (rc < 0)
 		return rc;
 	if (exists)
@@ -311,8 +319,23 @@ int version_erase(Meta *m, uint64_t id) {
 	if (rc)
 		return rc;
 	m->let_go += version.size;
+	m->erasures++;
 	m->state.counts.bytes -= version.size < m->state.counts.bytes ? version.size : m->state.counts.bytes;
 	return 0;
+}
+
+uint64_t version_erasures(const Meta *m) {
+	return m->erasures;
+}
+
+int version_any_erased(Meta *m, uint64_t node, bool *ret_any) {
+	uint64_t any = 0;
+	int rc = SQL_NUMBER(m,
+	        "SELECT EXISTS (SELECT 1 FROM version WHERE node = ? AND number IS NOT NULL AND state = 3)", &any,
+	        v_u64(node));
+	if (rc == 0)
+		*ret_any = any != 0;
+	return rc;
 }
 
 /* ---- what a name showed ---- */

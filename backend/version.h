@@ -182,6 +182,16 @@ int version_withdraw(Meta *m, uint64_t id, uint64_t fallback);
  * other version has are removed. For lifecycle rules and a steward's audited erasure. */
 int version_erase(Meta *m, uint64_t id);
 
+/* Grows with each version that is erased, perhaps in an operation that is undone. Who finds it grown looks whether what
+ * he has open still is. Any thread, without the lock. */
+uint64_t version_erasures(const Meta *m);
+
+/* Whether any version of the node was erased. */
+int version_any_erased(Meta *m, uint64_t node, bool *ret_any);
+
+/* Whether the node has a draft, also one without rows. */
+int version_has_draft(Meta *m, uint64_t node, bool *ret_has);
+
 /* Computes the hash of a sealed version from its pages anew. -EBADMSG with words when a page's references do not match
  * the page's hash, or the pages the version's; -EUCLEAN when rows are missing or malformed. */
 int version_verify_hash(Meta *m, uint64_t id);
@@ -204,6 +214,9 @@ struct map_owner {
 	uint64_t hashes;
 };
 int version_map_owner(Meta *m, uint64_t page_id, struct map_owner *ret_owner);
+
+/* The next version after `after`, by id, that shows the map page; erased ones are left out. -ENOENT: none does. */
+int version_map_next_user(Meta *m, uint64_t page_id, uint64_t after, uint64_t *ret_version);
 
 /*
  * Lets `forward` replace references of a page by others that lead to the same bytes (true: it did), whoever shows it,

@@ -221,7 +221,9 @@ static int capture_show(Meta *m, const struct version *sealed, void *arg) {
 	struct node source, node;
 	uint64_t parent;
 	struct bytes name;
-	int rc = tree_get(m, c->a->job.node, &source);
+	int rc = gate_check_there(m, c->a->job.version);
+	if (rc >= 0)
+		rc = tree_get(m, c->a->job.node, &source);
 	if (rc >= 0)
 		rc = gate_make_parents(m, ZONE_RAW, c->a->below, &source, &parent, &name);
 	if (rc < 0)
@@ -230,7 +232,10 @@ static int capture_show(Meta *m, const struct version *sealed, void *arg) {
 	place->name[name.size] = '\0';
 	rc = tree_get(m, parent, &node);
 	place->parent_ino = node.ino;
-	if (rc >= 0 && place->is_new)
+	struct node raw = {0};
+	if (rc >= 0)
+		rc = tree_get(m, place->node, &raw);
+	if (rc >= 0 && raw.nlink == 0) /* new, or its name ended as what it showed was erased meanwhile */
 		rc = tree_link(m, place->node, parent, name, &node);
 	else if (rc >= 0) {
 		uint64_t ino;
@@ -274,7 +279,11 @@ static int record_delivery(Gate *gate, const struct arrival *a, const struct raw
 	meta_begin(m);
 	row.time_ns = meta_now(m);
 	uint64_t id;
-	int rc = delivery_put(m, &row, &id);
+	int rc = gate_check_there(m, a->job.version);
+	if (rc >= 0)
+		rc = gate_check_there(m, place->version);
+	if (rc >= 0)
+		rc = delivery_put(m, &row, &id);
 	if (rc >= 0)
 		rc = lineage_put(m, place->version, a->job.version, LINEAGE_INPUT);
 	if (rc == -EEXIST)

@@ -49,6 +49,10 @@ struct gate_policy {
  */
 typedef void gate_changed_fn(void *arg, uint64_t parent_ino, struct bytes name, uint64_t old_ino);
 
+/* The same after a file was erased: nothing that was read of inode `ino` may be shown any more. `name` of size 0: it
+ * had none, but somebody may have it open. */
+typedef void gate_erased_fn(void *arg, uint64_t parent_ino, struct bytes name, uint64_t ino);
+
 /* What is longer, or has more bytes in holes, is not read: its verdict is `error`. A hole costs its writer nothing, and
  * everybody else the time in which it is read as zeros. */
 #define GATE_FILE_BYTES_MAX (UINT64_C(64) << 30)
@@ -56,6 +60,7 @@ typedef void gate_changed_fn(void *arg, uint64_t parent_ino, struct bytes name, 
 
 struct gate_options {
 	gate_changed_fn *changed; /* may be NULL */
+	gate_erased_fn *erased;   /* may be NULL; its argument is changed_arg */
 	void *changed_arg;
 	/* Whether somebody has the inode open for writing; no lock held. May be NULL: nobody. Argument: changed_arg. */
 	bool (*is_written)(void *arg, uint64_t ino);
@@ -243,7 +248,7 @@ struct gate_decision {
  */
 int gate_release(Gate *gate, const struct gate_decision *decision, bool *ret_waived);
 
-/* Decides that it is not waited for any longer. The bytes stay a version, which no command erases. Errors as above. */
+/* Decides that it is not waited for any longer. The bytes stay a version, until gate_erase. Errors as above. */
 int gate_drop(Gate *gate, const struct gate_decision *decision);
 
 /* Until when the version in Trusted is waived; 0: it is not. Between meta_begin and meta_end. */
@@ -253,6 +258,80 @@ int gate_waived_until(Meta *m, uint64_t version, int64_t *ret_until_ns);
  */
 typedef int gate_waiver_fn(void *arg, const char *path, int64_t until_ns);
 int gate_waivers(Meta *m, gate_waiver_fn *each, void *arg);
+
+/* ---- erasing ---- */
+
+/*
+ * A file is erased as what it is in all zones, under all names, with all that was made of it:
+ *
+ *      Landing ── the whole node: what is written over a file is a version of the same file
+ *         │ capture                         ▲ restore
+ *         ▼                                 │
+ *      Raw ─── publication ─► Trusted       └─ by lineage, to and fro, version by version
+ *         └─── quarantine: what was refused, and the rows that were withheld of it
+ *
+ * A name that shows an erased version ends. Of a name in Raw or Trusted that showed other files as well, the versions
+ * made of those stay (`kept`), and come back by a restore or the next arrival.
+ *
+ * Not the same file, and told instead: what shares blocks with it (GATE_SHARES: a copy by copy_file_range, which keeps
+ * its bytes), what stands under its name in another zone and was not made of it (GATE_LEFT: perhaps to be named too),
+ * and verdicts for which a rule looked at it (`referrers`; they hold its SHA-256).
+ */
+
+/* A set of versions, the caller's; all zero: none. */
+struct gate_versions {
+	uint64_t *ids; /* ascending */
+	size_t count, room;
+};
+int gate_versions_add(struct gate_versions *set, uint64_t id);
+void gate_versions_free(struct gate_versions *set);
+
+/*
+ * Adds all versions of every file that bears the path, or ever did: of a zone, or ".assayfs/quarantine/ID" with
+ * anything below it. -ENOENT: none ever did. -EISDIR.
+ */
+int gate_versions_of_path(Gate *gate, const char *path, struct gate_versions *set);
+
+enum gate_place_kind {
+	GATE_GOES,   /* loses versions */
+	GATE_SHARES, /* keeps bytes that it shares with one that goes */
+	GATE_LEFT,   /* stands under the same name in another zone, made of something else */
+};
+
+struct gate_place {
+	enum gate_place_kind kind;
+	const char *path; /* with its zone, the last one if it has none now; of what is held, where it came from; "" */
+	enum zone zone;   /* that it lies in; ZONE_STAGING: what is held, or was written for Trusted */
+	uint64_t quarantine;      /* id of what is held or was; 0: it is not */
+	bool is_shown;            /* its name ends */
+	uint64_t versions, bytes; /* that go */
+	uint64_t kept;            /* versions that it keeps */
+};
+/* Texts are borrowed; no lock is held. Negative: nothing more is told; what was erased is. */
+typedef int gate_place_fn(void *arg, const struct gate_place *place);
+
+struct gate_erasure {
+	const struct gate_versions *versions; /* and all that belongs to them */
+	const char *reason;                   /* as of struct gate_decision */
+	struct actor actor;
+	bool is_dry; /* tells, and changes nothing; needs no reason */
+};
+
+struct gate_erased {
+	uint64_t versions, bytes, names;
+	uint64_t jobs;      /* checks that were queued, and are not any more */
+	uint64_t sharers;   /* files that keep bytes */
+	uint64_t referrers; /* versions that were judged by looking at it */
+};
+
+/*
+ * Erases (backend/erase.h), in one operation with a record `erase` for each place that loses versions; what is held of
+ * it is dropped, checks that are queued are not made, and one that is under way comes to nothing: no version is made of
+ * what was erased. The caller has made sure that it is a steward who asks. When the erasure is committed, checks that
+ * were under way have ended and the collector has begun (gc_purging tells how far it is), calls `each` for every place.
+ * -EBUSY: it is open for writing; the words name it. -EINVAL: no reason. -ENOENT: nothing is left of it.
+ */
+int gate_erase(Gate *gate, const struct gate_erasure *erasure, gate_place_fn *each, void *arg, struct gate_erased *ret);
 
 /* ---- what is known of a file ---- */
 

@@ -340,7 +340,48 @@ int split(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, stru
 int partial_write(Gate *gate, const struct judgement *j, uint64_t node, uint64_t version, const RowList *rows,
         Content **ret_partial, struct verdict_content *ret_content);
 
+/* ---- erase_plan.c ---- */
+
+/* A row of the quarantine, kept. */
+struct plan_held {
+	struct quarantine_row row; /* without its path, which is */
+	char *path;
+	uint64_t source; /* version that rows were withheld of; 0: it is no part */
+	bool goes;
+};
+
+/* What belongs to some versions, and is to go. */
+struct erase_plan {
+	struct gate_versions versions; /* sealed and withdrawn ones */
+	struct gate_versions nodes;    /* theirs */
+	struct gate_versions referrers;
+	struct gate_versions seen, whole; /* versions that were followed; nodes that go with all their versions */
+	uint64_t *queue;                  /* to be followed */
+	size_t queue_count, queue_room;
+	struct plan_held *held; /* all rows */
+	size_t held_count, held_room;
+};
+bool gate_versions_has(const struct gate_versions *set, uint64_t id);
+/* Room for one more element of `size` bytes in a list that has `count`. -ENOMEM. */
+int erase_plan_room(void **list, size_t *room, size_t count, size_t size);
+
+/* In a meta operation; from zeros. */
+int erase_plan_make(Meta *m, const struct gate_versions *start, struct erase_plan *plan);
+void erase_plan_free(struct erase_plan *plan);
+
+/* The row that holds a version of the node; NULL: none that goes does. */
+const struct plan_held *erase_plan_held(const struct erase_plan *plan, uint64_t version);
+
+/* ---- erase.c ---- */
+
+/* -ECANCELED, with words, when the version was erased: nothing is made of it, and nothing said of it, any more. In the
+ * operation that would. */
+int gate_check_there(Meta *m, uint64_t version);
+
 /* ---- release.c ---- */
+
+/* What a steward gives as reason: -EINVAL with words if it is none. */
+int release_check_reason(const char *reason);
 
 struct release {
 	const struct gate_decision *decision;

@@ -289,7 +289,9 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
 	size_t size = 0;
 	uint8_t signature[SIGN_SIGNATURE_BYTES];
 	char key_name[32];
-	int rc = make_verdict(gate, j, &made);
+	int rc = gate_check_there(m, version);
+	if (rc >= 0)
+		rc = make_verdict(gate, j, &made);
 	if (rc >= 0)
 		rc = summarise(made, &reason);
 	if (rc >= 0)

@@ -166,10 +166,13 @@ static int remove_former_name(Meta *m, const struct publication *p) {
 	return tree_unlink(m, p->from_parent, p->from_name, &gone);
 }
 
-/* A verdict counts under the policy that it was given under; one that was stored meanwhile wants its own. */
+/* A verdict counts under the policy that it was given under; one that was stored meanwhile wants its own. And what was
+ * erased is published by none. */
 static int check_policy(Meta *m, const struct publication *p) {
 	uint64_t number;
-	int rc = policy_current_number(m, &number);
+	int rc = gate_check_there(m, p->source_version);
+	if (rc >= 0)
+		rc = policy_current_number(m, &number);
 	if (rc < 0 || number == p->policy)
 		return rc;
 	return fault(EAGAIN, "policy %" PRIu64 " came into force while Trusted/%s was judged under policy %" PRIu64,

@@ -51,11 +51,11 @@ static int get_held(Meta *m, uint64_t id, struct held *held) {
 	return rc;
 }
 
-static int check_reason(const struct gate_decision *d) {
-	size_t size = strlen(d->reason);
-	if (size == 0 || strspn(d->reason, " \t\n") == size)
+int release_check_reason(const char *reason) {
+	size_t size = strlen(reason);
+	if (size == 0 || strspn(reason, " \t\n") == size)
 		return fault(EINVAL, "a reason is needed; it stands in the audit log");
-	if (size > GATE_REASON_BYTES_MAX || utf8_valid_prefix(d->reason, size) < size)
+	if (size > GATE_REASON_BYTES_MAX || utf8_valid_prefix(reason, size) < size)
 		return fault(EINVAL, "the reason must be UTF-8 text of at most %d bytes", GATE_REASON_BYTES_MAX);
 	return 0;
 }
@@ -73,7 +73,7 @@ int gate_drop(Gate *gate, const struct gate_decision *d) {
 	char detail[AUDIT_DETAIL_MAX];
 	if (!held)
 		return fault(ENOMEM, "dropping from quarantine");
-	int rc = check_reason(d);
+	int rc = release_check_reason(d->reason);
 	if (rc < 0)
 		return rc;
 	snprintf(detail, sizeof detail, "quarantine %" PRIu64 ": %s", d->id, d->reason);
@@ -378,7 +378,7 @@ int gate_release(Gate *gate, const struct gate_decision *d, bool *ret_waived) {
 	char below[TREE_PATH_MAX];
 	if (!held)
 		return fault(ENOMEM, "releasing from quarantine");
-	int rc = check_reason(d);
+	int rc = release_check_reason(d->reason);
 	if (rc < 0)
 		return rc;
 	meta_begin(m);

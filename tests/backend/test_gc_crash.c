@@ -1,15 +1,20 @@
 /*
- * Power loss while segments are condemned, moved out of and removed. A run is recorded; every moment of it (and a
- * sample of what the disk may have made of it) is opened as a vault of its own, read, collected once more and checked:
+ * Power loss while segments are condemned, moved out of and removed, and while versions are erased. A run is recorded;
+ * every moment of it (and a sample of what the disk may have made of it) is opened as a vault of its own, read,
+ * collected once more and checked. What an erased version wrote stands in no segment then.
  *
  *     seal ── garbage ── seal ── walk ── commit ═ mark k ── walk: row out ── commit ── checkpoint ── unlink ── row out
  *                                                                  ╰─ a crash here: all that stood after op k is there,
  *                                                                     and two walks later nothing else
  */
+#include "backend/erase.h"
 #include "backend/fsck.h"
+#include "backend/record.h"
 #include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
 #include "tests/backend/recorder.h"
+
+#include <errno.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,9 +63,36 @@ static void garbage(struct run *r, Content *c) {
 	}
 }
 
+struct ids {
+	uint64_t list[MOST_OPS];
+	size_t count;
+};
+
+static int take_id(void *arg, const struct version *version) {
+	struct ids *ids = arg;
+	ids->list[ids->count++] = version->id;
+	return 0;
+}
+
+/* All that the file ever was; what is written to it later counts from 1 again. */
+static void erase(struct run *r, size_t file) {
+	struct ids ids = {0};
+	struct erased erased;
+	Meta *m = store_meta(r->v.store);
+	meta_begin(m);
+	assert_rc(version_list(m, r->nodes[file], take_id, &ids));
+	assert_rc(meta_end(m, erase_versions(r->v.store, ids.list, ids.count, NULL, NULL, &erased)));
+	memcpy(r->generations[r->ops + 1], r->generations[r->ops], FILES);
+	r->generations[++r->ops][file] = 0;
+}
+
 static void one_op(struct run *r) {
 	static uint8_t bytes[FILE_BYTES];
 	size_t file = draw(r, FILES);
+	if (draw(r, 5) == 0) {
+		erase(r, file);
+		return;
+	}
 	Content *c = gc_open_content(&r->v, r->nodes[file]);
 	garbage(r, c);
 	if (draw(r, 4) == 0) {
@@ -174,6 +206,49 @@ static int expect_no_leavings(struct test_vault *v) {
 	return files == rows ? 0 : fault(EIO, "%zu files for %zu segments", files, rows);
 }
 
+struct owned {
+	Store *store;
+	uint64_t version; /* erased, and still in a segment */
+};
+
+static int look_at_owners(void *arg, const struct segment_owner *owners, size_t n) {
+	struct owned *owned = arg;
+	struct version version;
+	Meta *m = store_meta(owned->store);
+	meta_begin(m);
+	for (size_t i = 0; i < n && owned->version == 0; i++) {
+		if (version_get(m, owners[i].version, &version) == 0 && version.state == VERSION_ERASED)
+			owned->version = version.id;
+	}
+	meta_end(m, 0);
+	return 0;
+}
+
+struct numbers {
+	uint32_t list[256];
+	size_t count;
+};
+
+static int take_number(void *arg, const struct segment_row *row) {
+	struct numbers *numbers = arg;
+	numbers->list[numbers->count++] = row->number;
+	return numbers->count == 256;
+}
+
+static int expect_nothing_erased(struct test_vault *v) {
+	struct numbers numbers = {0};
+	struct owned owned = {.store = v->store};
+	Meta *m = store_meta(v->store);
+	meta_begin(m);
+	int rc = meta_end(m, segment_row_list(m, take_number, &numbers));
+	for (size_t i = 0; i < numbers.count && rc == 0; i++)
+		rc = segment_owners(store_segments(v->store), numbers.list[i], look_at_owners, &owned);
+	if (rc == 0 && owned.version != 0)
+		rc = fault(
+		        EIO, "a segment holds what version %lu wrote, which was erased", (unsigned long)owned.version);
+	return rc;
+}
+
 static int judge(void *user, const char *directory, uint64_t acknowledged) {
 	struct run *r = user;
 	struct test_vault v = {.options = r->v.options};
@@ -184,10 +259,12 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 		rc = test_vault_open(directory, &v.options, &v.store);
 	if (rc == 0)
 		rc = expect_state(r, v.store, acknowledged);
-	for (int i = 0; i < 2 && rc == 0; i++)
+	for (int i = 0; i < 3 && rc == 0; i++) /* what has to go is moved out of first */
 		gc_walk_and_wait(&v);
 	if (rc == 0)
 		rc = expect_no_leavings(&v);
+	if (rc == 0)
+		rc = expect_nothing_erased(&v);
 	if (rc == 0)
 		rc = expect_state(r, v.store, acknowledged);
 	int close_rc = store_close(v.store);
@@ -205,9 +282,10 @@ static void a_power_loss_loses_no_live_block_and_leaves_nothing_for_ever(void **
 	uint64_t kept = r->random = chance_seed();
 	record_run(r);
 	int rc = recorder_each_crash_state(r->recorder, states, kept, judge, r, &shown);
-	printf("%zu calls, %lu ops, %zu crash states, %lu segments removed, %lu bytes moved\n",
+	printf("%zu calls, %lu ops, %zu crash states, %lu segments removed (%lu as something was erased), %lu bytes "
+	       "moved\n",
 	        recorder_count(r->recorder), (unsigned long)r->ops, shown, (unsigned long)r->done.removed,
-	        (unsigned long)r->done.moved);
+	        (unsigned long)r->done.purged, (unsigned long)r->done.moved);
 	assert_int_equal(rc, 0);
 	assert_true(r->done.removed > 0);
 }
