@@ -30,9 +30,9 @@ bool altered_is_any(const struct altered *altered) {
 }
 
 /* Of Trusted's key: who can read what is published may come to know what its hashes were made with, and nobody else. */
-static int take_key(Gate *gate, struct treat_key *ret_key) {
+int gate_privacy_key(Gate *gate, uint32_t version, struct treat_key *ret_key) {
 	uint8_t parent[KEYRING_KEY_BYTES];
-	int rc = keyring_get(store_keyring(gate->store), zone_key_name(ZONE_TRUSTED), 0, parent, &ret_key->version);
+	int rc = keyring_get(store_keyring(gate->store), zone_key_name(ZONE_TRUSTED), version, parent, &ret_key->version);
 	if (rc >= 0)
 		derive_key(parent, "privacy hash", bytes_of(gate->vault_id, sizeof gate->vault_id), ret_key->bytes);
 	sodium_memzero(parent, sizeof parent);
@@ -45,7 +45,7 @@ int altered_take(Gate *gate, const struct judgement *j, struct check_result *res
 	if (!ret_altered->edits)
 		return 0;
 	int rc = edit_meanings(j->dataset->privacy, &result->privacy, &ret_altered->meanings);
-	return rc < 0 ? rc : take_key(gate, &ret_altered->key);
+	return rc < 0 ? rc : gate_privacy_key(gate, 0, &ret_altered->key);
 }
 
 /* ---- reading ---- */

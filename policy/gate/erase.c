@@ -174,6 +174,7 @@ static int note_all_left(Meta *m, struct erasing *e) {
 }
 
 static int make_plan(Meta *m, struct erasing *e) {
+	e->plan.is_exact = e->asked->is_exact;
 	int rc = erase_plan_make(m, e->asked->versions, &e->plan);
 	e->sum = (struct gate_erased){.referrers = e->plan.referrers.count};
 	for (size_t i = 0; rc >= 0 && i < e->plan.versions.count; i++)
@@ -286,7 +287,7 @@ static int record_all(Meta *m, const struct erasing *e) {
 
 /* -EAGAIN: it is more by now than what was looked at. */
 static int check_same(Meta *m, const struct erasing *e) {
-	struct erase_plan now = {0};
+	struct erase_plan now = {.is_exact = e->asked->is_exact};
 	const struct gate_versions *old = &e->plan.versions;
 	int rc = erase_plan_make(m, e->asked->versions, &now);
 	if (rc >= 0 && (now.versions.count != old->count ||

@@ -125,8 +125,9 @@ static int follow(Meta *m, struct erase_plan *plan, uint64_t id) {
 		rc = gate_versions_add(&plan->versions, id);
 	if (rc >= 0 && version.state != VERSION_ERASED)
 		rc = gate_versions_add(&plan->nodes, version.node);
-	if (rc >= 0)
-		rc = follow_node(m, plan, &version);
+	if (rc < 0 || plan->is_exact)
+		return rc;
+	rc = follow_node(m, plan, &version);
 	if (rc >= 0)
 		rc = lineage_sources(m, id, take_source, plan);
 	return rc < 0 ? rc : lineage_products(m, id, take_product, plan);
@@ -168,14 +169,20 @@ static int read_held(Meta *m, struct erase_plan *plan) {
 	return rc;
 }
 
+static bool is_met(const struct erase_plan *plan, const struct plan_held *held) {
+	bool is_of_it = held->source && !plan->is_exact && gate_versions_has(&plan->seen, held->source);
+	return is_of_it || gate_versions_has(&plan->seen, held->row.version);
+}
+
 /* Rows that hold something of it, that were not met yet: both what they hold and what that is a part of go. */
 static int push_held(struct erase_plan *plan) {
 	for (size_t i = 0; i < plan->held_count; i++) {
 		struct plan_held *held = &plan->held[i];
-		if (held->goes || (!gate_versions_has(&plan->seen, held->row.version) &&
-		                          (!held->source || !gate_versions_has(&plan->seen, held->source))))
+		if (held->goes || !is_met(plan, held))
 			continue;
 		held->goes = true;
+		if (plan->is_exact)
+			continue;
 		int rc = push(plan, held->row.version);
 		if (rc >= 0)
 			rc = push(plan, held->source);

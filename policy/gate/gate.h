@@ -312,6 +312,7 @@ typedef int gate_place_fn(void *arg, const struct gate_place *place);
 
 struct gate_erasure {
 	const struct gate_versions *versions; /* and all that belongs to them */
+	bool is_exact;                        /* these alone */
 	const char *reason;                   /* as of struct gate_decision */
 	struct actor actor;
 	bool is_dry; /* tells, and changes nothing; needs no reason */
@@ -332,6 +333,40 @@ struct gate_erased {
  * -EBUSY: it is open for writing; the words name it. -EINVAL: no reason. -ENOENT: nothing is left of it.
  */
 int gate_erase(Gate *gate, const struct gate_erasure *erasure, gate_place_fn *each, void *arg, struct gate_erased *ret);
+
+/* ---- where a person's data is ---- */
+
+/* A version in which it occurs, once for each column; or how far the search has come (path "", nothing found). */
+struct gate_subject {
+	const char *path; /* with its zone, the last one if it has none now; of what is held, where it came from */
+	enum zone zone;
+	uint64_t version, number; /* id, and within its file; 0: this is no finding */
+	uint64_t quarantine;      /* id of what is held or was; 0 */
+	bool is_current;          /* its name shows it */
+	bool is_found;
+	bool is_in_name;    /* it occurs in the path itself */
+	bool is_bytes;      /* it is neither a table nor text (or too long), so its bytes were searched alone, or, if it
+	                       is not found, may hold it in a form that was not understood */
+	const char *column; /* NULL: of a text */
+	uint64_t cells;     /* or lines */
+	const uint64_t *lines;
+	size_t line_count;
+	uint64_t done, total;
+};
+/* Texts are borrowed, no lock is held. Negative: breaks off. */
+typedef int gate_subject_fn(void *arg, const struct gate_subject *subject);
+
+struct gate_subjects {
+	uint64_t done, total; /* versions */
+};
+
+/*
+ * Looks for a text in each version that the vault keeps, of all zones and what is held, withdrawn or has no name any
+ * more, and in names; what is open and was not closed yet is not met. Recorded, with a keyed hash of the text. The
+ * caller has made sure that it is a steward who asks. -EINVAL with words: no text to look for.
+ */
+int gate_find_subject(Gate *gate, const char *value, const struct actor *actor, gate_subject_fn *each, void *arg,
+        struct gate_subjects *ret);
 
 /* ---- what is known of a file ---- */
 

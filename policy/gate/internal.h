@@ -303,6 +303,9 @@ void altered_begin(
 struct check_input altered_input(struct altered_reader *reader);
 void altered_end(struct altered_reader *reader);
 
+/* The key that hashes personal data, of a version of Trusted's key; 0: the present one. -ENOKEY. */
+int gate_privacy_key(Gate *gate, uint32_t version, struct treat_key *ret_key);
+
 /* Holds what would be published against what the dataset says of personal data, and says in `result` when it does not
  * pass; what it is goes to *ret_output. */
 int altered_check(Gate *gate, struct judgement *j, struct check_result *result, uint64_t node, uint64_t version,
@@ -352,6 +355,7 @@ struct plan_held {
 
 /* What belongs to some versions, and is to go. */
 struct erase_plan {
+	bool is_exact;                 /* nothing is followed; set before it is made */
 	struct gate_versions versions; /* sealed and withdrawn ones */
 	struct gate_versions nodes;    /* theirs */
 	struct gate_versions referrers;
