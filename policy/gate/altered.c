@@ -32,7 +32,8 @@ bool altered_is_any(const struct altered *altered) {
 /* Of Trusted's key: who can read what is published may come to know what its hashes were made with, and nobody else. */
 int gate_privacy_key(Gate *gate, uint32_t version, struct treat_key *ret_key) {
 	uint8_t parent[KEYRING_KEY_BYTES];
-	int rc = keyring_get(store_keyring(gate->store), zone_key_name(ZONE_TRUSTED), version, parent, &ret_key->version);
+	int rc = keyring_get(
+	        store_keyring(gate->store), zone_key_name(ZONE_TRUSTED), version, parent, &ret_key->version);
 	if (rc >= 0)
 		derive_key(parent, "privacy hash", bytes_of(gate->vault_id, sizeof gate->vault_id), ret_key->bytes);
 	sodium_memzero(parent, sizeof parent);
