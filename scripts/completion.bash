@@ -12,6 +12,7 @@ _assayfs_options() {
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
 	'policy suggest') echo '--output --json' ;;
 	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --parse-only --history --json' ;;
+	find-subject) echo '--json' ;;
 	scan) echo '--detect --sensitivity --table --text --list --json' ;;
 	'quarantine list') echo '--all --json' ;;
 	'quarantine show') echo '--rows --json' ;;
@@ -24,9 +25,9 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore log help'
+_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore find-subject log help'
 
-_assayfs_events='access arrive attend capture chmod chown close create damage deliver gc getxattr init link lookup mkdir mknod mount open
+_assayfs_events='access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
