@@ -245,7 +245,8 @@ int check_privacy_count(
 	if (rc < 0)
 		return rc;
 	*ret_acts = action != PRIVACY_REPORT;
-	*ret_place = (struct check_place){.column = found->column,
+	*ret_place = (struct check_place){.line = found->line,
+	        .column = found->column,
 	        .from = found->from,
 	        .to = found->to,
 	        .finding = (size_t)(finding - p->result->privacy.findings),
@@ -431,7 +432,8 @@ static int place_finding(void *context, const struct scan_finding *found) {
 	const struct check_finding *finding = &p->result->privacy.findings[slot - 1];
 	if (!finding->acts || finding->action == PRIVACY_REPORT)
 		return 0;
-	const struct check_place place = {.column = found->column,
+	const struct check_place place = {.line = found->line,
+	        .column = found->column,
 	        .from = found->from,
 	        .to = found->to,
 	        .finding = slot - 1,

@@ -34,6 +34,7 @@ bool check_privacy_changes(const CheckPrivacy *privacy);
 
 /* Something in a row that acts; bytes of its cell. */
 struct check_place {
+	uint64_t line; /* of the row */
 	size_t column, from, to;
 	size_t finding; /* of the result */
 	enum privacy_action action;

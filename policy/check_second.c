@@ -25,7 +25,15 @@ struct second {
 	struct check_changes changes;
 	struct tail tail;
 	struct spans spans;
-	struct batch row; /* the one that is looked at */
+	struct table_place at; /* the row that is worked on */
+	struct batch batch;    /* rows that are looked at together */
+	struct row {
+		struct table_place place;
+		bool is_kept;
+	} * rows; /* what is known of them */
+	size_t row_room;
+	struct check_place *found; /* in all of them, by rows */
+	size_t found_count, found_room;
 };
 
 /* Why it is not split, behind why it failed. */
@@ -87,21 +95,10 @@ static size_t find_reasons(struct second *s) {
 	return count;
 }
 
-static int find_places(struct second *s, const struct table_cell *cells) {
-	uint64_t line = table_line(s->reader);
-	const struct table_rows one = {.count = 1, .columns = table_columns(s->reader), .cells = cells, .lines = &line};
-	s->changes.count = 0;
-	if (!s->privacy)
-		return 0;
-	batch_clear(&s->row);
-	int rc = batch_add(&s->row, &one);
-	return rc < 0 ? rc : check_privacy_places(s->privacy, &s->row.rows, changes_add_place, &s->changes);
-}
-
 /* ---- places ---- */
 
 static int edit(struct second *s, size_t from, size_t to, size_t finding, unsigned flags) {
-	return changes_edit(&s->changes, table_place(s->reader).offset + from, to - from, finding, flags);
+	return changes_edit(&s->changes, s->at.offset + from, to - from, finding, flags);
 }
 
 /* A column goes with the delimiter before it, or, where all before it go, with the one behind. */
@@ -159,10 +156,9 @@ static int edit_places(struct second *s, const struct span *span, struct bytes r
 }
 
 static int find_spans(struct second *s, struct bytes *ret_raw) {
-	struct table_place place = table_place(s->reader);
 	const struct csv_dialect *dialect = table_csv_dialect(s->reader);
 	size_t columns = table_columns(s->reader);
-	int rc = tail_take(&s->tail, place.offset, place.size, ret_raw);
+	int rc = tail_take(&s->tail, s->at.offset, s->at.size, ret_raw);
 	if (rc < 0)
 		return rc;
 	return dialect ? spans_of_csv(&s->spans, dialect, *ret_raw, columns)
@@ -189,33 +185,89 @@ static int edit_row(struct second *s, const struct table_cell *cells) {
 			rc = edit_places(s, span, raw, cells[span->column]);
 		has_kept = has_kept || !goes;
 	}
-	return rc == -E2BIG ? fault_while(rc, "line %" PRIu64, table_line(s->reader)) : rc;
+	return rc;
+}
+
+/* ---- rows, many at once ---- */
+
+static int take_place(void *context, const struct check_place *place) {
+	struct second *s = context;
+	if (s->found_count == s->found_room) {
+		size_t room = s->found_room ? s->found_room * 2 : 256;
+		struct check_place *found = reallocarray(s->found, room, sizeof *found);
+		if (!found)
+			return fault(ENOMEM, "no memory to change a file");
+		s->found = found;
+		s->found_room = room;
+	}
+	s->found[s->found_count++] = *place;
+	return 0;
+}
+
+static int leave_out(struct second *s, uint64_t line, size_t reasons) {
+	return changes_leave_out(&s->changes, s->at.offset, s->at.size, line, s->reasons, reasons);
+}
+
+/* Its places are in s->changes; of a split what the evaluator said of it is still to be had. */
+static int decide_row(struct second *s, const struct table_cell *cells, uint64_t line, bool is_kept) {
+	if (!is_kept)
+		return leave_out(s, line, 0);
+	size_t reasons = s->splits ? find_reasons(s) : 0;
+	if (reasons > 0 || changes_drop_row(&s->changes)) {
+		s->changes.dropped += reasons == 0;
+		return leave_out(s, line, reasons);
+	}
+	changes_merge(&s->changes);
+	int rc = s->splits ? 0 : edit_row(s, cells);
+	return rc == -E2BIG ? fault_while(rc, "line %" PRIu64, line) : rc;
+}
+
+static int work_off(struct second *s) {
+	const struct table_rows *rows = &s->batch.rows;
+	size_t next = 0;
+	s->found_count = 0;
+	int rc = s->privacy && rows->count > 0 ? check_privacy_places(s->privacy, rows, take_place, s) : 0;
+	for (size_t i = 0; i < rows->count && rc == 0; i++) {
+		s->changes.count = 0;
+		for (; next < s->found_count && s->found[next].line == rows->lines[i] && rc == 0; next++)
+			rc = changes_add_place(&s->changes, &s->found[next]);
+		s->at = s->rows[i].place;
+		if (rc == 0)
+			rc = decide_row(s, rows_at(rows, i), rows->lines[i], s->rows[i].is_kept);
+	}
+	batch_clear(&s->batch);
+	return rc;
+}
+
+static int note_row(struct second *s, bool is_kept) {
+	size_t count = s->batch.rows.count;
+	if (count == s->row_room) {
+		size_t room = s->row_room ? s->row_room * 2 : 256;
+		struct row *rows = reallocarray(s->rows, room, sizeof *rows);
+		if (!rows)
+			return fault(ENOMEM, "no memory to change a file");
+		s->rows = rows;
+		s->row_room = room;
+	}
+	s->rows[count] = (struct row){.place = table_place(s->reader), .is_kept = is_kept};
+	return 0;
 }
 
 /* ---- the reading ---- */
 
-static int leave_out(struct second *s, size_t reasons) {
-	struct table_place place = table_place(s->reader);
-	return changes_leave_out(&s->changes, place.offset, place.size, table_line(s->reader), s->reasons, reasons);
-}
-
+/* What rules say of a row is known until the next is judged: so those of a split are worked off one by one. */
 static int judge_row(struct second *s, const struct table_cell *cells) {
 	bool is_judged = s->splits || s->job->keep;
+	uint64_t line = table_line(s->reader);
+	const struct table_rows one = {.count = 1, .columns = table_columns(s->reader), .cells = cells, .lines = &line};
 	int rc = is_judged ? dqdl_evaluator_judge(s->evaluator, cells) : 0;
+	if (rc == 0 && !batch_fits(&s->batch, &one))
+		rc = work_off(s);
 	if (rc == 0)
-		rc = find_places(s, cells);
-	if (rc < 0)
-		return rc;
-	if (is_judged && !dqdl_evaluator_kept(s->evaluator))
-		return leave_out(s, 0);
-	size_t reasons = s->splits ? find_reasons(s) : 0;
-	bool is_dropped = changes_drop_row(&s->changes);
-	if (reasons > 0 || is_dropped) {
-		s->changes.dropped += reasons == 0;
-		return leave_out(s, reasons);
-	}
-	changes_merge(&s->changes);
-	return s->splits ? 0 : edit_row(s, cells);
+		rc = note_row(s, !is_judged || dqdl_evaluator_kept(s->evaluator));
+	if (rc == 0)
+		rc = batch_add(&s->batch, &one);
+	return rc < 0 || !s->splits ? rc : work_off(s);
 }
 
 /* Is there a column that stays? And can what is written be told from what stands between cells? */
@@ -243,6 +295,7 @@ static int begin_edits(struct second *s) {
 	int rc = check_shape(s);
 	if (rc == 0)
 		rc = edit_list_new(&edits, &s->changes.edits);
+	s->at = table_place(s->reader);
 	return rc < 0 || !dialect || !dialect->header ? rc : edit_row(s, NULL);
 }
 
@@ -253,7 +306,7 @@ static int read_rows(struct second *s) {
 		rc = begin_edits(s);
 	while (rc >= 0 && (rc = table_next(s->reader, &cells)) > 0)
 		rc = judge_row(s, cells);
-	return rc;
+	return rc < 0 ? rc : work_off(s);
 }
 
 static int take_split(struct second *s) {
@@ -302,7 +355,9 @@ static void release(struct second *s) {
 	changes_release(&s->changes);
 	tail_release(&s->tail);
 	spans_release(&s->spans);
-	batch_release(&s->row);
+	batch_release(&s->batch);
+	free(s->rows);
+	free(s->found);
 	free(s->reasons);
 }
 

@@ -123,8 +123,8 @@ static ssize_t give_as_it_is(struct edit_reader *r, void *buffer, size_t size) {
 	return (ssize_t)given;
 }
 
-ssize_t edit_read(void *context, void *buffer, size_t size) {
-	struct edit_reader *r = context;
+/* Some bytes more: 0 at the end. */
+static ssize_t read_some(struct edit_reader *r, void *buffer, size_t size) {
 	for (;;) {
 		if (r->out.size > 0)
 			return give(r, buffer, size);
@@ -140,6 +140,15 @@ ssize_t edit_read(void *context, void *buffer, size_t size) {
 		if (rc < 0)
 			return rc;
 	}
+}
+
+/* As much as there is room for: places may be many, and what lies between them short. */
+ssize_t edit_read(void *context, void *buffer, size_t size) {
+	size_t total = 0;
+	ssize_t got = 1;
+	while (total < size && (got = read_some(context, (char *)buffer + total, size - total)) > 0)
+		total += (size_t)got;
+	return got < 0 ? got : (ssize_t)total;
 }
 
 int edit_read_again(void *context) {

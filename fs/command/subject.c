@@ -106,7 +106,8 @@ static void print_subject(struct finding_subject *finding, const json_t *item) {
 	_cleanup_(freep) char *safe = words_safe(answer_path(item, "path", path));
 	progress_hide(finding->progress);
 	if (answer_number(item, "quarantine"))
-		printf(".assayfs/quarantine/%" PRIu64 " (of %s): ", answer_number(item, "quarantine"), safe ? safe : "?");
+		printf(".assayfs/quarantine/%" PRIu64 " (of %s): ", answer_number(item, "quarantine"),
+		        safe ? safe : "?");
 	else
 		printf("%s, version %" PRIu64 "%s: ", safe && *safe ? safe : "a file without a name",
 		        answer_number(item, "number"), answer_flag(item, "current") ? "" : " (not shown)");
@@ -132,8 +133,8 @@ static int take_answer(void *context, const json_t *item) {
 static int conclude(const struct invocation *call, struct finding_subject *finding) {
 	int code = finding->found > 0 ? EXIT_DONE : finding->unclear > 0 ? EXIT_UNDECIDED : EXIT_NO;
 	if (finding->list) {
-		int printed = command_print_json(call, json_pack("{s:O, s:I}", "places", finding->list, "versions",
-		                                               (json_int_t)finding->versions));
+		int printed = command_print_json(call,
+		        json_pack("{s:O, s:I}", "places", finding->list, "versions", (json_int_t)finding->versions));
 		return printed ? printed : code;
 	}
 	if (finding->found == 0)
@@ -166,23 +167,23 @@ const struct command command_find_subject = {
         .least = 0,
         .most = 1,
         .summary = "list where a person's data is, in all versions of all files",
-        .details = "Reads one line from standard input, never an argument: an e-mail address, a number, a name. All that "
-                   "the vault keeps is looked through: each version of all zones, what is held in quarantine, what was "
-                   "withdrawn or removed, and the names of files. The case of letters does not matter, nor which blanks "
-                   "stand between words, nor what stands between the digits of a number; a keyed hash that a policy "
-                   "wrote in its place is found, too. Tables and texts are read as such (packed ones as well); of other "
-                   "files the bytes are searched, and where it is not found there that is said: it may stand there in a "
-                   "form that is not understood. Only a steward may; the audit log gets a keyed hash of what was looked "
-                   "for.\n"
-                   "Exits with 0 when it occurs, 1 when it does not, 3 when it was not found and not everything could be "
-                   "understood.",
+        .details =
+                "Reads one line from standard input, never an argument: an e-mail address, a number, a name. All that "
+                "the vault keeps is looked through: each version of all zones, what is held in quarantine, what was "
+                "withdrawn or removed, and the names of files. The case of letters does not matter, nor which blanks "
+                "stand between words, nor what stands between the digits of a number; a keyed hash that a policy "
+                "wrote in its place is found, too. Tables and texts are read as such (packed ones as well); of other "
+                "files the bytes are searched, and where it is not found there that is said: it may stand there in a "
+                "form that is not understood. Only a steward may; the audit log gets a keyed hash of what was looked "
+                "for.\n"
+                "Exits with 0 when it occurs, 1 when it does not, 3 when it was not found and not everything could be "
+                "understood.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
-        .examples =
-                (const struct command_example[]){
-                        {"assayfs find-subject mnt < address.txt", "where does this person occur?"},
-                        {"printf %s \"$ADDRESS\" | assayfs find-subject --json mnt | jq -r '.places[].path' | sort -u",
-                                "in which files"},
-                        {0}},
+        .examples = (const struct command_example[]){{"assayfs find-subject mnt < address.txt",
+                                                             "where does this person occur?"},
+                {"printf %s \"$ADDRESS\" | assayfs find-subject --json mnt | jq -r '.places[].path' | sort -u",
+                        "in which files"},
+                {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED),
         .run = run_find_subject,
 };

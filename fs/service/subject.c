@@ -30,12 +30,11 @@ static int send_one(void *arg, const struct gate_subject *subject) {
 		return control_send(reply, subject_json(subject));
 	if (subject->done % TOLD_EVERY != 0 && subject->done != subject->total)
 		return 0;
-	return control_send(reply, json_pack("{s:I, s:I}", "done", (json_int_t)subject->done, "total",
-	                                   (json_int_t)subject->total));
+	return control_send(
+	        reply, json_pack("{s:I, s:I}", "done", (json_int_t)subject->done, "total", (json_int_t)subject->total));
 }
 
-int service_find_subject(
-        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+int service_find_subject(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	const char *value = json_string_value(json_object_get(arguments, "value"));
 	struct gate_subjects sum;

@@ -54,7 +54,8 @@ static void cases_of_presidio_are_found(void **state) {
 		skip();
 	(void)snprintf(path, sizeof path, "%s/pii/cases.tsv", data);
 	FILE *file = fopen(path, "re");
-	assert_non_null(file);
+	if (!file)
+		skip();
 	Scanner *scanner = NULL;
 	assert_int_equal(scanner_new(&(struct scan_options){.sensitivity = SCAN_HIGH}, &scanner), 0);
 	size_t total = 0, missed = 0;
