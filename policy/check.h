@@ -105,6 +105,7 @@ struct check_job {
 	/* The file is what is to be published of one that was changed: no rules are asked, but nothing of what was to
 	 * be treated may be left, and groups are counted. */
 	bool is_output;
+	bool only_tells; /* what would be published otherwise is told, and not where; never crosses to a worker */
 };
 
 /* The job of one dataset for one file. */

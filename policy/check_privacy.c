@@ -18,6 +18,10 @@
 
 enum { REASONS_SHOWN = 3 };
 
+const char check_only_by_landing[] =
+        "it holds personal data that is to be changed, and only a file that comes by way of "
+        "Landing is published otherwise than it came";
+
 struct CheckPrivacy {
 	const struct check_job *job;
 	struct check_result *result;

@@ -27,6 +27,9 @@ int check_privacy_rows(CheckPrivacy *privacy, const struct table_rows *rows);
 /* All rows were there: says in the result what it comes to. */
 int check_privacy_end(CheckPrivacy *privacy);
 
+/* Why what would be changed is not, where there is nobody to do it. */
+extern const char check_only_by_landing[];
+
 /* Is something to be published otherwise? */
 bool check_privacy_changes(const CheckPrivacy *privacy);
 

@@ -366,7 +366,7 @@ int check_second(const struct check_job *job, struct check_input *input, const s
 	_cleanup_(release) struct second s = {.job = job, .result = result, .evaluator = evaluator, .privacy = privacy};
 	bool changes = result->outcome == OUTCOME_PASSED && privacy && check_privacy_changes(privacy);
 	s.splits = result->outcome == OUTCOME_FAILED && job->may_split;
-	if ((!s.splits && !changes) || (s.splits && !input->again))
+	if ((!s.splits && !changes) || (s.splits && !input->again) || job->only_tells)
 		return 0;
 	const char *aggregate = s.splits ? find_aggregate(&s) : NULL;
 	if (aggregate) {
@@ -375,8 +375,6 @@ int check_second(const struct check_job *job, struct check_input *input, const s
 		return refuse_whole(result, words);
 	}
 	if (!input->again)
-		return check_result_say(result, OUTCOME_FAILED,
-		        "it holds personal data that is to be changed, and only a file that comes by way of Landing is "
-		        "published otherwise than it came");
+		return check_result_say(result, OUTCOME_FAILED, "%s", check_only_by_landing);
 	return read_again(&s, input, options);
 }

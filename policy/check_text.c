@@ -16,6 +16,7 @@
 
 struct texting {
 	const struct check_job *job;
+	const struct check_input *input;
 	struct check_result *result;
 	CheckPrivacy *privacy;
 	struct scan_about about;
@@ -104,8 +105,11 @@ static int conclude(struct texting *t) {
 		return fault(ENOMEM, "no memory for a check");
 	if (rc == 0)
 		rc = check_privacy_end(t->privacy);
-	if (rc < 0 || t->result->outcome != OUTCOME_PASSED || !check_privacy_changes(t->privacy))
+	bool changes = t->result->outcome == OUTCOME_PASSED && check_privacy_changes(t->privacy);
+	if (rc < 0 || !changes || t->job->only_tells)
 		return rc;
+	if (!t->input->again)
+		return check_result_say(t->result, OUTCOME_FAILED, "%s", check_only_by_landing);
 	if (t->is_too_much || !t->about.is_plain)
 		return check_result_say(t->result, OUTCOME_ERROR,
 		        "it holds personal data that is to be changed, and can't be: %s",
@@ -120,7 +124,7 @@ static void release(struct texting *t) {
 }
 
 int check_text(const struct check_job *job, struct check_input *input, struct check_result *result) {
-	_cleanup_(release) struct texting t = {.job = job, .result = result};
+	_cleanup_(release) struct texting t = {.job = job, .input = input, .result = result};
 	const struct scan_file file = {.form = SCAN_TEXT, .name = job->file_name};
 	int rc = begin(&t);
 	if (rc < 0)

@@ -3,7 +3,8 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
-#include "policy/table/utf8.h"
+#include "policy/privacy_text.h"
+#include "policy/safe_text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,26 +15,6 @@
 #define RULES_SHOWN 20
 #define LINES_SHOWN 10
 #define METRICS_SHOWN 20 /* of an analyzer */
-
-/* A terminal obeys control bytes, also those that a file's name or a column's brings along. */
-static void put_safe(FILE *to, const char *text) {
-	for (size_t size = strlen(text); size > 0;) {
-		unsigned char c = (unsigned char)*text;
-		size_t valid = c < 0x80 ? 1 : 0;
-		for (size_t length = 2; valid == 0 && length <= 4 && length <= size; length++)
-			if (utf8_valid_prefix(text, length) == length)
-				valid = length;
-		bool is_c1 = valid == 2 && c == 0xc2 && (unsigned char)text[1] < 0xa0;
-		if (valid == 0 || is_c1 || c < ' ' || c == 0x7f) {
-			fprintf(to, "\\x%02x", c);
-			valid = 1;
-		} else {
-			fwrite(text, 1, valid, to);
-		}
-		text += valid;
-		size -= valid;
-	}
-}
 
 static void put_time(FILE *to, int64_t ns) {
 	time_t seconds = (time_t)(ns / 1000000000);
@@ -75,16 +56,16 @@ static void put_lines(FILE *to, const struct check_rule *rule) {
 /* A rule or an analyzer: what it is called, what was found, and at most so many metrics. */
 static void put_findings(FILE *to, const char *word, const struct check_rule *rule, size_t metrics) {
 	fprintf(to, "  %s  ", word);
-	put_safe(to, rule->text);
+	safe_text_put(to, rule->text);
 	fputc('\n', to);
 	if (rule->reason) {
 		fputs("      ", to);
-		put_safe(to, rule->reason);
+		safe_text_put(to, rule->reason);
 		fputc('\n', to);
 	}
 	for (size_t i = 0; i < rule->metric_count && i < metrics; i++) {
 		fputs("      ", to);
-		put_safe(to, rule->metrics[i].name);
+		safe_text_put(to, rule->metrics[i].name);
 		fprintf(to, " = %.10g\n", rule->metrics[i].value);
 	}
 }
@@ -155,63 +136,14 @@ static void put_rules(FILE *to, const struct check_result *check) {
 		fprintf(to, "  … and %zu more\n", bad - shown);
 }
 
-/* ---- personal data ---- */
-
-static const char *const done_words[PRIVACY_ACTIONS] = {[PRIVACY_REFUSE] = "refused",
-        [PRIVACY_REDACT] = "redacted",
-        [PRIVACY_MASK] = "masked",
-        [PRIVACY_HASH] = "hashed",
-        [PRIVACY_DROP_COLUMN] = "left out",
-        [PRIVACY_DROP_ROW] = "left out with its row",
-        [PRIVACY_GENERALISE] = "generalised",
-        [PRIVACY_REPORT] = "reported"};
-
-static void put_finding(FILE *to, const struct check_finding *finding) {
-	_cleanup_(freep) char *name = check_finding_text(finding);
-	size_t shown = finding->line_count < LINES_SHOWN ? finding->line_count : LINES_SHOWN;
-	fputs("    ", to);
-	put_safe(to, name ? name : finding->entity);
-	if (finding->column)
-		fprintf(to, ": %" PRIu64 " cell%s", finding->cells, plural(finding->cells));
-	else
-		fprintf(to, ": on %" PRIu64 " line%s", finding->cells, plural(finding->cells));
-	if (finding->matches > finding->cells)
-		fprintf(to, " (%" PRIu64 " times)", finding->matches);
-	fprintf(to, ", %s", finding->acts ? done_words[finding->action] : "fewer than the threshold, so only reported");
-	for (size_t i = 0; i < shown; i++)
-		fprintf(to, "%s%" PRIu64,
-		        i > 0                     ? ", "
-		        : finding->line_count > 1 ? "; first on lines "
-		                                  : "; on line ",
-		        finding->lines[i]);
-	fputc('\n', to);
-}
-
-static void put_privacy(FILE *to, const struct check_result *check) {
-	const struct check_privacy_result *privacy = &check->privacy;
-	uint64_t allowed = 0;
-	if (!check->has_privacy || (check->outcome == OUTCOME_ERROR && privacy->finding_count == 0))
-		return;
-	for (size_t i = 0; i < privacy->allowed_count; i++)
-		allowed += privacy->allowed[i].count;
-	fprintf(to, "  personal data (sensitivity %s):%s\n", privacy->sensitivity == SCAN_LOW ? "low" : "high",
-	        privacy->finding_count == 0 ? " none found" : "");
-	for (size_t i = 0; i < privacy->finding_count && i < RULES_SHOWN; i++)
-		put_finding(to, &privacy->findings[i]);
-	if (privacy->finding_count > RULES_SHOWN)
-		fprintf(to, "    … and %zu more\n", privacy->finding_count - RULES_SHOWN);
-	if (allowed > 0)
-		fprintf(to, "    %" PRIu64 " that the policy allows\n", allowed);
-}
-
 static void put_references(FILE *to, const struct verdict *verdict) {
 	for (size_t i = 0; i < verdict->reference_count; i++) {
 		char hex[DIGEST_HEX_BYTES];
 		digest_hex(verdict->references[i].sha256, hex);
 		fputs("  held against: ", to);
-		put_safe(to, verdict->references[i].path);
+		safe_text_put(to, verdict->references[i].path);
 		fputs(", as ", to);
-		put_safe(to, verdict->references[i].alias);
+		safe_text_put(to, verdict->references[i].alias);
 		fprintf(to, ", sha256 %.16s…\n", hex);
 	}
 }
@@ -223,7 +155,7 @@ static void put_split(FILE *to, const struct verdict_split *split) {
 	        "(assayfs quarantine list)\n",
 	        split->rows_out, split->rows_in, split->rows_quarantined, split->rows_quarantined == 1 ? "is" : "are");
 	put_rules(to, split->check);
-	put_privacy(to, split->check);
+	privacy_text_put(to, split->check);
 	fputs("  what was published, checked by itself:\n", to);
 }
 
@@ -232,9 +164,9 @@ static void put_waiver(FILE *to, const struct verdict_waiver *waiver) {
 	fprintf(to, is_over ? "  WAIVER EXPIRED on " : "  it did not pass, and is let through until ");
 	put_time(to, waiver->until_ns);
 	fputs(", by ", to);
-	put_safe(to, waiver->by);
+	safe_text_put(to, waiver->by);
 	fprintf(to, " (quarantine %" PRIu64 "): ", waiver->quarantine);
-	put_safe(to, waiver->reason);
+	safe_text_put(to, waiver->reason);
 	fputc('\n', to);
 }
 
@@ -253,7 +185,7 @@ static void put_origin(FILE *to, const struct verdict *verdict) {
 		        verdict->check->privacy.dropped);
 	if (verdict->check->dialect) {
 		fputs("  read as: ", to);
-		put_safe(to, verdict->check->dialect);
+		safe_text_put(to, verdict->check->dialect);
 		fputc('\n', to);
 	}
 	put_references(to, verdict);
@@ -261,7 +193,7 @@ static void put_origin(FILE *to, const struct verdict *verdict) {
 	fprintf(to, "  policy: version %" PRIu64 ", sha256 %.16s…", verdict->policy_version, hex);
 	if (verdict->ruleset_file) {
 		fputs(", rules ", to);
-		put_safe(to, verdict->ruleset_file);
+		safe_text_put(to, verdict->ruleset_file);
 	}
 	fputs("\n  judged: ", to);
 	put_time(to, verdict->finished_ns);
@@ -280,7 +212,7 @@ static void put_next(FILE *to, const struct verdict *verdict) {
 	switch (verdict->check->outcome) {
 	case OUTCOME_FAILED:
 		fputs("next: correct the file and copy it in again; or, if a rule is wrong, a steward changes ", to);
-		put_safe(to, rules);
+		safe_text_put(to, rules);
 		fputs(" and runs `assayfs policy apply POLICYDIR`\n", to);
 		break;
 	case OUTCOME_ERROR:
@@ -301,11 +233,11 @@ static void put_next(FILE *to, const struct verdict *verdict) {
 }
 
 static void put_verdict(FILE *to, const struct verdict *verdict) {
-	put_safe(to, verdict->path);
+	safe_text_put(to, verdict->path);
 	fprintf(to, ": %s", verdict_word(verdict));
 	if (verdict->dataset) {
 		fputs(", dataset ", to);
-		put_safe(to, verdict->dataset);
+		safe_text_put(to, verdict->dataset);
 	} else {
 		fputs(", no dataset governs it", to);
 	}
@@ -316,16 +248,16 @@ static void put_verdict(FILE *to, const struct verdict *verdict) {
 		put_split(to, verdict->split);
 	if (verdict->check->reason && !reason_is_listed(verdict->check)) {
 		fputs("  reason: ", to);
-		put_safe(to, verdict->check->reason);
+		safe_text_put(to, verdict->check->reason);
 		fputc('\n', to);
 	}
 	put_rules(to, verdict->check);
 	put_notes(to, verdict->check);
 	put_analyzers(to, verdict->check);
-	put_privacy(to, verdict->check);
+	privacy_text_put(to, verdict->check);
 	for (size_t i = 0; i < verdict->check->warning_count; i++) {
 		fputs("  warning: ", to);
-		put_safe(to, verdict->check->warnings[i]);
+		safe_text_put(to, verdict->check->warnings[i]);
 		fputc('\n', to);
 	}
 	put_origin(to, verdict);

@@ -88,6 +88,7 @@ static int check_opened(
 		return cannot_check(call, rc, file);
 	check_references_ask(references, &job);
 	job.mtime_s = input_mtime(input);
+	job.only_tells = true;
 	job.crew = crew;
 	job.spill = spill;
 	job.rows = rows ? rows_file_asks(rows) : NULL;

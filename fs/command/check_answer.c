@@ -5,6 +5,7 @@
 
 #include "crypto/base/fault.h"
 #include "policy/check_json.h"
+#include "policy/privacy_text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ static void print_result(const char *file, const struct check_result *result) {
 		print_rule(outcome_word(result->rules[i].outcome), &result->rules[i]);
 	for (size_t i = 0; i < result->analyzer_count; i++)
 		print_rule("measured", &result->analyzers[i]);
+	privacy_text_put(stdout, result);
 	for (size_t i = 0; i < result->warning_count; i++) {
 		_cleanup_(freep) char *warning = words_line(result->warnings[i]);
 		printf("note: %s\n", warning ? warning : "?");
