@@ -15,8 +15,8 @@
 
 /* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
 const char *const log_events[] = {"access", "arrive", "attend", "capture", "chmod", "chown", "close", "create",
-        "damage", "deliver", "gc", "getxattr", "init", "link", "lookup", "mkdir", "mknod", "mount", "open", "opendir",
-        "policy-apply", "policy-foresee", "policy-recheck", "policy-show", "publish", "quarantine-drop",
+        "damage", "deliver", "erase", "gc", "getxattr", "init", "link", "lookup", "mkdir", "mknod", "mount", "open",
+        "opendir", "policy-apply", "policy-foresee", "policy-recheck", "policy-show", "publish", "quarantine-drop",
         "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover", "removexattr", "rename",
         "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount",
         "utimes", "verdict", "versions", "why", "withdraw", NULL};

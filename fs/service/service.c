@@ -190,6 +190,7 @@ static int register_all(Service *service) {
 	        {"quarantine-rows", service_quarantine_rows},
 	        {"quarantine-release", service_quarantine_release},
 	        {"quarantine-drop", service_quarantine_drop},
+	        {"erase", service_erase},
 	        {"sync", service_sync},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
