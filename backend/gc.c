@@ -102,7 +102,8 @@ static int finish(Gc *gc) {
 	gc->stored = sums.bytes;
 	pthread_mutex_lock(&gc->lock);
 	gc->stuck_wanted = count_stuck(gc);
-	gc->failed_words[0] = '\0';
+	(void)snprintf(gc->failed_words, sizeof gc->failed_words, "%s",
+	        gc->no_room ? "there is no room to move what else they hold" : "");
 	gc->totals.walks++;
 	gc->totals.condemned = gc->condemned;
 	gc->totals.dead = gc->dead;

@@ -2,7 +2,7 @@
  * gc: frees the disk space of blocks that nobody can reach any more.
  *
  * Such blocks are those that a draft wrote and overwrote before it was sealed, those of drafts that were dropped, and
- * (once something erases versions) those of versions that are gone. A block is alive when a map page of the database
+ * those of versions that were erased. A block is alive when a map page of the database
  * refers to it, or the memory of an open content. A segment is removed as a whole, when no block of it is alive; from
  * one that has little alive the rest is moved out first (gc_move.c).
  *

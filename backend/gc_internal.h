@@ -78,6 +78,7 @@ struct Gc {
 	size_t stuck_count;
 	struct gc_mover *mover; /* NULL: no pass is under way */
 	bool has_waited;        /* for what was under way at T0 */
+	bool no_room;           /* to move something that must go */
 	bool moved;             /* blocks, in this walk */
 	bool again;             /* something was condemned that was not before, or moved: another walk is due */
 

@@ -27,7 +27,7 @@ int gc_mark_begin(Gc *gc) {
 	gc->page = gc->at = 0;
 	gc->other = 0;
 	gc->condemned = gc->dead = gc->live = 0;
-	gc->again = gc->moved = gc->has_waited = false;
+	gc->again = gc->moved = gc->no_room = gc->has_waited = false;
 	segment_watch_begin(gc->store->segments);
 	content_visit_begin(gc->store->cache);
 	meta_begin(m);

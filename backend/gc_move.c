@@ -258,6 +258,7 @@ static int move_page(Gc *gc, const struct map_owner *owner) {
 		rc = change_page(gc);
 	if (rc == -ENOSPC) {
 		gc->mover->is_full = true;
+		gc->no_room = leads_to_wanted(gc, gc->mover);
 		return 0;
 	}
 	if (rc != -EBADMSG && rc != -EFBIG)

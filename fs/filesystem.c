@@ -26,6 +26,14 @@ void filesystem_changed(struct filesystem *fs, uint64_t parent_ino, struct bytes
 	notify_inode(fs->notifier, parent_ino);
 }
 
+void filesystem_erased(struct filesystem *fs, uint64_t parent_ino, struct bytes name, uint64_t ino) {
+	if (name.size > 0) {
+		notify_entry(fs->notifier, parent_ino, name);
+		notify_inode(fs->notifier, parent_ino);
+	}
+	notify_inode(fs->notifier, ino);
+}
+
 static void seal_one(void *arg, Inode *inode) {
 	struct filesystem *fs = arg;
 	struct audit_event event = {.event = "close", .detail = "at the end of the mount"};

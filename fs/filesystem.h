@@ -48,5 +48,9 @@ struct filesystem {
  */
 void filesystem_changed(struct filesystem *fs, uint64_t parent_ino, struct bytes name, uint64_t old_ino);
 
+/* The same after a file was erased, whose inode was `ino`; `name` of size 0: it had none. Nothing that was read of it
+ * is shown any more: who has it open reads anew, and is told ESTALE. */
+void filesystem_erased(struct filesystem *fs, uint64_t parent_ino, struct bytes name, uint64_t ino);
+
 /* Seals what open files hold unsealed: at the end of the mount, when their RELEASE will not come any more. */
 void filesystem_seal_all(struct filesystem *fs);

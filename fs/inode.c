@@ -200,11 +200,22 @@ void inode_set_unlinked(InodeTable *table, uint64_t ino, bool unlinked) {
 	pthread_mutex_unlock(&table->lock);
 }
 
+/* An inode that had a version and now has none was erased: the kernel knows its size, and would show zeros for an empty
+ * file. (Nobody changes `version` while there is no content.) */
+static int check_erased(Inode *inode) {
+	if (inode->version == 0 || content_version(inode->content) != 0)
+		return 0;
+	content_close(steal_pointer(&inode->content));
+	return fault(ESTALE, "the file was erased");
+}
+
 static int open_content(InodeTable *table, Inode *inode) {
 	pthread_rwlock_wrlock(&inode->swap);
 	int rc = 0;
-	if (!inode->content)
+	if (!inode->content) {
 		rc = content_open(table->store, inode->node, inode->pinned, &inode->content);
+		rc = rc < 0 ? rc : check_erased(inode);
+	}
 	if (rc == 0)
 		inode_note_size(inode, content_size(inode->content), false);
 	pthread_rwlock_unlock(&inode->swap);

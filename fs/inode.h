@@ -91,7 +91,8 @@ bool inode_describe(InodeTable *table, uint64_t ino, uint64_t *ret_node, uint64_
 void inode_set_unlinked(InodeTable *table, uint64_t ino, bool unlinked);
 
 /*
- * Opens the content if need be and holds it: until inode_content_done nobody replaces it. Errors of content_open.
+ * Opens the content if need be and holds it: until inode_content_done nobody replaces it. Errors of content_open;
+ * -ESTALE when it was erased since the inode was opened.
  */
 int inode_content(InodeTable *table, Inode *inode, Content **ret);
 void inode_content_done(Inode *inode);

@@ -51,6 +51,12 @@ static void changed(void *arg, uint64_t parent_ino, struct bytes name, uint64_t 
 		filesystem_changed(parts->fs, parent_ino, name, old_ino);
 }
 
+static void erased(void *arg, uint64_t parent_ino, struct bytes name, uint64_t ino) {
+	Parts *parts = arg;
+	if (atomic_load(&parts->is_mounted))
+		filesystem_erased(parts->fs, parent_ino, name, ino);
+}
+
 static bool is_written(void *arg, uint64_t ino) {
 	Parts *parts = arg;
 	Inode *inode = inode_find(parts->fs->inodes, ino);
@@ -65,8 +71,11 @@ static bool is_written(void *arg, uint64_t ino) {
 
 static int opened(void *state, struct filesystem *fs) {
 	Parts *parts = state;
-	const struct gate_options options = {
-	        .changed = changed, .changed_arg = parts, .is_written = is_written, .mounter = fs->owner_uid};
+	const struct gate_options options = {.changed = changed,
+	        .erased = erased,
+	        .changed_arg = parts,
+	        .is_written = is_written,
+	        .mounter = fs->owner_uid};
 	parts->fs = fs;
 	if (spawner_spill_into(parts->spawner, fs->vault_path) < 0)
 		log_words("%s", fault_message());

@@ -18,6 +18,7 @@ _assayfs_options() {
 	'quarantine show') echo '--rows --json' ;;
 	'quarantine release') echo '--reason --waiver-until --json' ;;
 	'quarantine drop') echo '--reason --json' ;;
+	erase) echo '--reason --dry-run --no-wait --json' ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
@@ -25,7 +26,7 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore find-subject log help'
+_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log help'
 
 _assayfs_events='access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover

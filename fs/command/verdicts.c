@@ -392,8 +392,8 @@ const struct command command_quarantine_drop = {
         .least = 1,
         .most = 2,
         .summary = "decide that something held is not waited for any longer",
-        .details = "It goes from the list; --all still shows it. Its bytes stay, as every version does. Stewards only; "
-                   "recorded with the reason.",
+        .details = "It goes from the list; --all still shows it. Its bytes stay, as every version does, until they "
+                   "are erased (assayfs erase). Stewards only; recorded with the reason.",
         .options = (const struct command_option[]){OPTION_REASON, OPTION_JSON, {0}},
         .examples =
                 (const struct command_example[]){

@@ -42,9 +42,9 @@ static int check_name(const struct call *call, const struct node *node, const ch
 
 /* ---- our own: answered by name, never listed, never set ---- */
 
-static int answer_vault(const struct call *call, char *text, size_t capacity) {
+static int answer_vault(const struct filesystem *fs, char *text, size_t capacity) {
 	struct store_info info;
-	store_info(call->fs->store, &info);
+	store_info(fs->store, &info);
 	if (capacity < HEX_TEXT_BYTES(STORE_VAULT_ID_BYTES))
 		return -ERANGE;
 	hex_encode(bytes_of(info.vault_id, sizeof info.vault_id), text);
@@ -62,7 +62,7 @@ static int answer_version(const struct call *call, const struct node *node, char
 /* The length of the answer, or -errno. In a meta operation. */
 static int answer(struct call *call, const struct node *node, const char *name, char *text, size_t capacity) {
 	if (strcmp(name, "vault") == 0)
-		return answer_vault(call, text, capacity);
+		return answer_vault(call->fs, text, capacity);
 	if (strcmp(name, "version") == 0)
 		return answer_version(call, node, text, capacity);
 	if (strcmp(name, "path") == 0) {
@@ -121,9 +121,29 @@ static void reply_value(fuse_req_t req, int rc, const void *value, size_t asked,
 		fuse_reply_buf(req, value, length);
 }
 
+/* Below .assayfs: where it lies, for the commands that are given such a path. */
+static int answer_virtual(struct filesystem *fs, fuse_ino_t ino, const char *name, char *text, size_t capacity) {
+	char path[VIRTUAL_PATH_MAX];
+	if (strcmp(name, OWN_PREFIX "vault") == 0)
+		return answer_vault(fs, text, capacity);
+	if (strcmp(name, OWN_PREFIX "path") != 0)
+		return -ENODATA;
+	int rc = virtual_path(fs->virtual_tree, ino, path);
+	return rc < 0 ? rc : snprintf(text, capacity, "%s%s%s", VIRTUAL_ROOT_NAME, path[0] ? "/" : "", path);
+}
+
+static void getxattr_virtual(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size) {
+	enum { TEXT_BYTES = VIRTUAL_PATH_MAX + sizeof VIRTUAL_ROOT_NAME + 1 };
+	_cleanup_(freep) char *text = malloc(TEXT_BYTES);
+	int rc = text ? answer_virtual(call_filesystem(req), ino, name, text, TEXT_BYTES) : -ENOMEM;
+	if (rc > 0 && size > 0 && (size_t)rc > size)
+		rc = -ERANGE;
+	reply_value(req, rc, text, size, rc > 0 ? (size_t)rc : 0);
+}
+
 void operation_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size) {
 	if (virtual_is(ino)) {
-		fuse_reply_err(req, ENODATA);
+		getxattr_virtual(req, ino, name, size);
 		return;
 	}
 	/* The kernel asks once for each file that is written to. */

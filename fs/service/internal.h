@@ -72,4 +72,4 @@ json_t *service_json_hex(const uint8_t *data, size_t size);
 control_handler service_versions, service_restore, service_log, service_status, service_policy_show,
         service_policy_apply, service_policy_foresee, service_policy_recheck, service_why, service_run,
         service_quarantine_list, service_quarantine_show, service_quarantine_rows, service_quarantine_release,
-        service_quarantine_drop, service_find_subject, service_sync;
+        service_quarantine_drop, service_erase, service_find_subject, service_sync;

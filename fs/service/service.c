@@ -190,6 +190,7 @@ static int register_all(Service *service) {
 	        {"quarantine-rows", service_quarantine_rows},
 	        {"quarantine-release", service_quarantine_release},
 	        {"quarantine-drop", service_quarantine_drop},
+	        {"erase", service_erase},
 	        {"find-subject", service_find_subject},
 	        {"sync", service_sync},
 	};

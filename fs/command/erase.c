@@ -1,0 +1,208 @@
+/* `assayfs erase`: a file gone for good, from all zones and from the disk. */
+#include "fs/command/answer.h"
+#include "fs/command/client.h"
+#include "fs/command/command.h"
+#include "fs/command/progress.h"
+#include "fs/command/words.h"
+
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of one request: what its JSON has room for. */
+#define PATHS_MOST 2000
+
+struct erasing {
+	json_t *goes, *shares, *left;
+	Table *table;
+	Progress *progress;
+	bool is_dry, has_sum, is_gone;
+	uint64_t versions, bytes, names, referrers, segments;
+};
+
+/* ---- what the mount says ---- */
+
+static const char *words_of_place(const json_t *item, char *words, size_t size) {
+	uint64_t held = answer_number(item, "quarantine"), kept = answer_number(item, "kept");
+	size_t used = 0;
+	words[0] = '\0';
+	if (held)
+		used = (size_t)snprintf(words, size, "quarantine %" PRIu64, held);
+	if (answer_flag(item, "shown"))
+		used += (size_t)snprintf(words + used, size - used, "%sthe name ends", used ? ", " : "");
+	if (kept)
+		snprintf(words + used, size - used, "%skeeps %" PRIu64 " version%s of other files", used ? ", " : "",
+		        kept, kept == 1 ? "" : "s");
+	return words;
+}
+
+static void add_row(struct erasing *e, const json_t *item) {
+	char path[ANSWER_PATH_BYTES], words[WORDS_BYTES], about[128];
+	answer_path(item, "path", path);
+	table_cell(e->table, path[0] ? path : "(written for Trusted)");
+	table_cellf(e->table, "%" PRIu64, answer_number(item, "versions"));
+	table_cell(e->table, words_size(answer_number(item, "bytes"), words));
+	table_cell(e->table, words_of_place(item, about, sizeof about));
+}
+
+static void take_sum(struct erasing *e, const json_t *item) {
+	e->has_sum = true;
+	e->versions = answer_number(item, "versions");
+	e->bytes = answer_number(item, "bytes");
+	e->names = answer_number(item, "names");
+	e->referrers = answer_number(item, "referrers");
+}
+
+static int take_item(void *context, const json_t *item) {
+	struct erasing *e = context;
+	const char *kind = answer_text(item, "kind");
+	json_t *list = strcmp(kind, "goes") == 0     ? e->goes
+	               : strcmp(kind, "shares") == 0 ? e->shares
+	               : strcmp(kind, "left") == 0   ? e->left
+	                                             : NULL;
+	if (list == e->goes && list)
+		add_row(e, item);
+	if (list)
+		return json_array_append(list, (json_t *)(uintptr_t)item) ? -ENOMEM : 0;
+	if (strcmp(kind, "sum") == 0)
+		take_sum(e, item);
+	if (strcmp(kind, "progress") == 0)
+		progress_set(e->progress, answer_number(item, "total") - answer_number(item, "left"),
+		        answer_number(item, "total"));
+	if (strcmp(kind, "rewritten") == 0) {
+		e->is_gone = true;
+		e->segments = answer_number(item, "segments");
+	}
+	return 0;
+}
+
+/* ---- what is said of it ---- */
+
+static void print_paths(const json_t *list, const char *words) {
+	size_t count = json_array_size(list);
+	if (count > 0)
+		printf("%s\n", words);
+	for (size_t i = 0; i < count; i++) {
+		char path[ANSWER_PATH_BYTES];
+		_cleanup_(freep) char *safe = words_safe(answer_path(json_array_get(list, i), "path", path));
+		printf("  %s\n", safe ? safe : "?");
+	}
+}
+
+static void print_all(struct erasing *e) {
+	char size[WORDS_BYTES];
+	(void)table_print(e->table, stdout);
+	print_paths(e->shares, "These files share bytes with it, by a copy made inside the vault, and keep them:");
+	print_paths(e->left, "The same name, but not made of it, stays (name it, too, if it is meant):");
+	if (e->referrers)
+		printf("%" PRIu64 " version%s of other files judged by looking at it; the verdicts hold its SHA-256.\n",
+		        e->referrers, e->referrers == 1 ? " was" : "s were");
+	printf("%" PRIu64 " version%s of %" PRIu64 " name%s, %s, %s", e->versions, e->versions == 1 ? "" : "s",
+	        e->names, e->names == 1 ? "" : "s", words_size(e->bytes, size),
+	        e->is_dry ? "would be erased" : "erased");
+	if (e->is_gone)
+		printf("; %" PRIu64 " segment%s rewritten", e->segments, e->segments == 1 ? "" : "s");
+	printf(".\n");
+}
+
+static int print_json(const struct invocation *call, struct erasing *e) {
+	json_t *all = json_pack("{s:b, s:O, s:O, s:O, s:I, s:I, s:I, s:I}", "dry_run", (int)e->is_dry, "erased",
+	        e->goes, "shares", e->shares, "left", e->left, "versions", (json_int_t)e->versions, "bytes",
+	        (json_int_t)e->bytes, "names", (json_int_t)e->names, "referrers", (json_int_t)e->referrers);
+	if (all && e->is_gone)
+		json_object_set_new(all, "segments_rewritten", json_integer((json_int_t)e->segments));
+	return command_print_json(call, all);
+}
+
+/* ---- asking ---- */
+
+/* The paths as the vault has them; all of one mount. An exit code. */
+static int locate_all(const struct invocation *call, const struct client_place *first, json_t *paths) {
+	_cleanup_(freep) struct client_place *place = calloc(1, sizeof *place);
+	if (!place)
+		return command_fail(call, EXIT_UNDECIDED, "out of memory");
+	for (int i = 0; i < call->operand_count; i++) {
+		int rc = client_locate(call->operands[i], place);
+		if (rc)
+			return command_fault(call, rc, "finding the vault of %s", call->operands[i]);
+		if (strcmp(place->vault_id, first->vault_id) != 0)
+			return command_fail(
+			        call, EXIT_USAGE, "%s lies in another vault; one vault at a time", call->operands[i]);
+		json_array_append_new(paths, wire_path(place->path));
+	}
+	return EXIT_DONE;
+}
+
+static int ask(const struct invocation *call, struct erasing *e) {
+	const char *reason = command_value(call, "reason");
+	struct client_place place;
+	_cleanup_(client_closep) Client *client = NULL;
+	_cleanup_(json_decrefp) json_t *paths = json_array();
+	int code = client_open_operand(call, 0, &place, &client);
+	if (!code)
+		code = locate_all(call, &place, paths);
+	if (code)
+		return code;
+	json_t *arguments = json_pack("{s:O, s:s, s:b, s:b}", "paths", paths, "reason", reason ? reason : "", "dry_run",
+	        (int)e->is_dry, "wait", (int)!command_has(call, "no-wait"));
+	if (!arguments)
+		return command_fail(call, EXIT_USAGE, "--reason must be UTF-8 text");
+	int rc = client_call(client, "erase", arguments, take_item, e);
+	progress_hide(e->progress);
+	return rc ? command_fault(call, rc, "erasing %s%s", call->operands[0], call->operand_count > 1 ? " …" : "")
+	          : EXIT_DONE;
+}
+
+static int run_erase(const struct invocation *call) {
+	_cleanup_(table_freep) Table *table = table_new("Path|>Versions|>Size|");
+	_cleanup_(json_decrefp) json_t *goes = json_array();
+	_cleanup_(json_decrefp) json_t *shares = json_array();
+	_cleanup_(json_decrefp) json_t *left = json_array();
+	bool is_dry = command_has(call, "dry-run");
+	const char *reason = command_value(call, "reason");
+	if (!is_dry && (!reason || !*reason))
+		return command_fail(call, EXIT_USAGE, "--reason TEXT is needed; it stands in the audit log");
+	if (!table || !goes || !shares || !left)
+		return command_fail(call, EXIT_UNDECIDED, "out of memory");
+	_cleanup_(progress_endp) Progress *progress = progress_begin("emptying segments", PROGRESS_COUNT, 0);
+	struct erasing e = {
+	        .goes = goes, .shares = shares, .left = left, .table = table, .progress = progress, .is_dry = is_dry};
+	int code = ask(call, &e);
+	/* What was erased is said even when the rest did not go well. */
+	if (e.has_sum && command_has(call, "json"))
+		code = print_json(call, &e) ? EXIT_UNDECIDED : code;
+	else if (e.has_sum)
+		print_all(&e);
+	return code;
+}
+
+const struct command command_erase = {
+        .words = "erase",
+        .operands = "PATH…",
+        .least = 1,
+        .most = PATHS_MOST,
+        .summary = "erase a file for good: all versions, from all zones and from the disk",
+        .details = "A path in Landing, Raw or Trusted, also of a file that was removed, or .assayfs/quarantine/ID. All "
+                   "that "
+                   "it ever showed goes, and what was made of it: the captured versions in Raw, what was published in "
+                   "Trusted, what is held in quarantine, rows that were withheld. It cannot be undone. --dry-run lists "
+                   "what "
+                   "would go and changes nothing; look at it first.\n"
+                   "The command waits, about half a minute, until the segments that held the bytes are emptied and "
+                   "removed; "
+                   "what else they held is kept. That goes on when the command is broken off, or at the next mount. A "
+                   "file "
+                   "that is open for writing is not erased. Stewards only; recorded with the reason.",
+        .options = (const struct command_option[]){{"reason", 0, "TEXT", "why, as the audit log keeps it; needed"},
+                {"dry-run", 0, NULL, "list what would go, and change nothing"},
+                {"no-wait", 0, NULL, "return when it is erased, before its segments are gone"}, OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs erase --dry-run Landing/customers.csv",
+                                                             "what there is of it"},
+                {"assayfs erase Landing/customers.csv --reason 'request 2026-17'", "gone"}, {0}},
+        .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_NOT_MOUNTED) |
+                 EXIT_BIT(EXIT_DENIED),
+        .run = run_erase,
+};

@@ -1,0 +1,146 @@
+/*
+ * What `assayfs erase` asks: files gone for good.
+ *
+ *     request ─► places, one item each ─► the sum ─► {"left", "total"} … until the old segments are gone ─►
+ * {"rewritten"}
+ */
+#include "fs/service/internal.h"
+
+#include "backend/gc.h"
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_MS 250
+/* How long files may wait to be unlinked once nothing else is to be done. */
+#define UNLINK_LOOKS 120
+
+struct erasing {
+	Service *service;
+	ControlReply *reply;
+};
+
+static int send_place(void *arg, const struct gate_place *place) {
+	static const char *const kinds[] = {[GATE_GOES] = "goes", [GATE_SHARES] = "shares", [GATE_LEFT] = "left"};
+	const struct erasing *e = arg;
+	json_t *item = json_pack("{s:s, s:o, s:s, s:b, s:I, s:I, s:I}", "kind", kinds[place->kind], "path",
+	        wire_path(place->path), "zone", zone_name(place->zone), "shown", (int)place->is_shown, "versions",
+	        (json_int_t)place->versions, "bytes", (json_int_t)place->bytes, "kept", (json_int_t)place->kept);
+	if (item && place->quarantine)
+		json_object_set_new(item, "quarantine", json_integer((json_int_t)place->quarantine));
+	return control_send(e->reply, item);
+}
+
+static int send_sum(const struct erasing *e, const struct gate_erased *sum) {
+	return control_send(e->reply, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", "sum", "versions",
+	                                      (json_int_t)sum->versions, "bytes", (json_int_t)sum->bytes, "names",
+	                                      (json_int_t)sum->names, "checks_ended", (json_int_t)sum->jobs, "sharers",
+	                                      (json_int_t)sum->sharers, "referrers", (json_int_t)sum->referrers));
+}
+
+/* ---- which ---- */
+
+static int add_path(Service *service, const json_t *value, struct gate_versions *versions) {
+	char path[WIRE_PATH_MAX];
+	int rc = wire_vault_path_get(value, path);
+	return rc < 0 ? rc : gate_versions_of_path(service->gate, path, versions);
+}
+
+static int read_paths(Service *service, const json_t *paths, struct gate_versions *versions) {
+	size_t count = json_array_size(paths);
+	int rc = count > 0 ? 0 : fault(EINVAL, "say what is to be erased");
+	for (size_t i = 0; rc >= 0 && i < count; i++)
+		rc = add_path(service, json_array_get(paths, i), versions);
+	return rc;
+}
+
+/* A denial has a record for each path that was asked for. */
+static int check_rights(Service *service, const struct control_peer *peer, const json_t *paths, bool is_dry) {
+	char path[WIRE_PATH_MAX];
+	size_t count = json_array_size(paths);
+	int rc = 0;
+	for (size_t i = 0; i < count; i++) {
+		int one = wire_vault_path_get(json_array_get(paths, i), path);
+		if (one >= 0)
+			one = service_require(service, peer, PLACE_QUARANTINE, POLICY_WRITE, "erase", path);
+		if (one >= 0 && !is_dry)
+			one = service_require_writable(service, peer, "erase", path);
+		rc = rc < 0 ? rc : one;
+	}
+	return rc;
+}
+
+/* ---- until it is gone ---- */
+
+static int say_rest(const struct gc_purging *purging) {
+	if (purging->trouble[0])
+		return fault(EIO, "it is erased, but %lu old segment%s still there: %s; it goes on by itself",
+		        (unsigned long)purging->wanted, purging->wanted == 1 ? " is" : "s are", purging->trouble);
+	if (purging->stuck > 0)
+		return fault(EBADMSG,
+		        "it is erased, but %lu old segment%s blocks of other files that can't be read, and stay%s: "
+		        "'assayfs fsck' names them",
+		        (unsigned long)purging->stuck, purging->stuck == 1 ? " holds" : "s hold",
+		        purging->stuck == 1 ? "s" : "");
+	return fault(EIO, "it is erased, but the file of an old segment could not be removed; the next mount does it");
+}
+
+static int wait_gone(const struct erasing *e, uint64_t before) {
+	struct gc_purging purging;
+	uint64_t most = 0;
+	Gc *gc = store_gc(e->service->store);
+	for (unsigned idle = 0; idle < UNLINK_LOOKS; idle++) {
+		int rc = gc_purging(gc, &purging);
+		if (rc < 0)
+			return rc;
+		bool is_done = purging.wanted == purging.stuck && !purging.is_seeking;
+		if (purging.trouble[0] || (is_done && (purging.stuck > 0 || purging.unlinking == 0)))
+			break;
+		most = purging.wanted > most ? purging.wanted : most;
+		idle = is_done ? idle : 0;
+		rc = control_send(e->reply, json_pack("{s:s, s:I, s:I}", "kind", "progress", "left",
+		                                    (json_int_t)purging.wanted, "total", (json_int_t)most));
+		if (rc >= 0)
+			rc = control_wait(e->reply, LOOK_MS);
+		if (rc < 0)
+			return rc;
+	}
+	int rc = control_send(e->reply,
+	        json_pack("{s:s, s:I}", "kind", "rewritten", "segments", (json_int_t)(purging.removed - before)));
+	bool is_gone = purging.wanted == 0 && purging.unlinking == 0 && !purging.trouble[0];
+	return rc < 0 || is_gone ? rc : say_rest(&purging);
+}
+
+/* ---- erasing ---- */
+
+static int erase(const struct erasing *e, const struct gate_erasure *erasure, bool waits) {
+	struct gate_erased sum = {0};
+	struct gc_totals totals = {0};
+	Gc *gc = store_gc(e->service->store);
+	if (gc)
+		gc_totals(gc, &totals);
+	int rc = gate_erase(e->service->gate, erasure, send_place, (void *)(uintptr_t)e, &sum);
+	if (rc >= 0)
+		rc = send_sum(e, &sum);
+	return rc < 0 || erasure->is_dry || !waits ? rc : wait_gone(e, totals.purged);
+}
+
+int service_erase(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	const struct erasing e = {.service = context, .reply = reply};
+	struct gate_versions versions = {0};
+	const char *reason = json_string_value(json_object_get(arguments, "reason"));
+	const json_t *paths = json_object_get(arguments, "paths");
+	struct gate_erasure erasure = {.versions = &versions,
+	        .reason = reason ? reason : "",
+	        .actor = service_actor(peer),
+	        .is_dry = json_is_true(json_object_get(arguments, "dry_run"))};
+	int rc = check_rights(context, peer, paths, erasure.is_dry);
+	if (rc >= 0)
+		rc = read_paths(context, paths, &versions);
+	if (rc >= 0)
+		rc = erase(&e, &erasure, json_is_true(json_object_get(arguments, "wait")));
+	gate_versions_free(&versions);
+	return rc;
+}
