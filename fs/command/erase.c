@@ -3,6 +3,7 @@
 #include "fs/command/client.h"
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
+#include "fs/command/subject.h"
 #include "fs/command/words.h"
 
 #include "crypto/base/fault.h"
@@ -17,9 +18,10 @@
 
 struct erasing {
 	json_t *goes, *shares, *left;
+	json_t *unclear, *names_left; /* of a subject: what was not understood, and names that hold it */
 	Table *table;
 	Progress *progress;
-	bool is_dry, has_sum, is_gone;
+	bool is_dry, is_subject, has_sum, is_gone;
 	uint64_t versions, bytes, names, referrers, segments;
 };
 
@@ -59,16 +61,20 @@ static void take_sum(struct erasing *e, const json_t *item) {
 static int take_item(void *context, const json_t *item) {
 	struct erasing *e = context;
 	const char *kind = answer_text(item, "kind");
-	json_t *list = strcmp(kind, "goes") == 0     ? e->goes
-	               : strcmp(kind, "shares") == 0 ? e->shares
-	               : strcmp(kind, "left") == 0   ? e->left
-	                                             : NULL;
+	json_t *list = strcmp(kind, "goes") == 0      ? e->goes
+	               : strcmp(kind, "shares") == 0  ? e->shares
+	               : strcmp(kind, "left") == 0    ? e->left
+	               : strcmp(kind, "unclear") == 0 ? e->unclear
+	               : strcmp(kind, "name") == 0    ? e->names_left
+	                                              : NULL;
 	if (list == e->goes && list)
 		add_row(e, item);
 	if (list)
 		return json_array_append(list, (json_t *)(uintptr_t)item) ? -ENOMEM : 0;
 	if (strcmp(kind, "sum") == 0)
 		take_sum(e, item);
+	if (strcmp(kind, "search") == 0)
+		progress_set(e->progress, answer_number(item, "done"), answer_number(item, "total"));
 	if (strcmp(kind, "progress") == 0)
 		progress_set(e->progress, answer_number(item, "total") - answer_number(item, "left"),
 		        answer_number(item, "total"));
@@ -96,7 +102,12 @@ static void print_all(struct erasing *e) {
 	char size[WORDS_BYTES];
 	(void)table_print(e->table, stdout);
 	print_paths(e->shares, "These files share bytes with it, by a copy made inside the vault, and keep them:");
-	print_paths(e->left, "The same name, but not made of it, stays (name it, too, if it is meant):");
+	print_paths(e->left, e->is_subject
+	                             ? "These have the same names and do not hold it, so they stay:"
+	                             : "The same name, but not made of it, stays (name it, too, if it is meant):");
+	print_paths(
+	        e->unclear, "Not understood, so that it may stand there still (neither tables nor text, or too long):");
+	print_paths(e->names_left, "It stands in these names, which the log and the list of versions keep:");
 	if (e->referrers)
 		printf("%" PRIu64 " version%s of other files judged by looking at it; the verdicts hold its SHA-256.\n",
 		        e->referrers, e->referrers == 1 ? " was" : "s were");
@@ -109,9 +120,10 @@ static void print_all(struct erasing *e) {
 }
 
 static int print_json(const struct invocation *call, struct erasing *e) {
-	json_t *all = json_pack("{s:b, s:O, s:O, s:O, s:I, s:I, s:I, s:I}", "dry_run", (int)e->is_dry, "erased",
-	        e->goes, "shares", e->shares, "left", e->left, "versions", (json_int_t)e->versions, "bytes",
-	        (json_int_t)e->bytes, "names", (json_int_t)e->names, "referrers", (json_int_t)e->referrers);
+	json_t *all = json_pack("{s:b, s:O, s:O, s:O, s:O, s:O, s:I, s:I, s:I, s:I}", "dry_run", (int)e->is_dry,
+	        "erased", e->goes, "shares", e->shares, "left", e->left, "unclear", e->unclear, "in_names",
+	        e->names_left, "versions", (json_int_t)e->versions, "bytes", (json_int_t)e->bytes, "names",
+	        (json_int_t)e->names, "referrers", (json_int_t)e->referrers);
 	if (all && e->is_gone)
 		json_object_set_new(all, "segments_rewritten", json_integer((json_int_t)e->segments));
 	return command_print_json(call, all);
@@ -136,53 +148,87 @@ static int locate_all(const struct invocation *call, const struct client_place *
 	return EXIT_DONE;
 }
 
-static int ask(const struct invocation *call, struct erasing *e) {
+/* What is asked for: paths, or whom. NULL with *ret_code where that makes no sense. */
+static json_t *make_request(
+        const struct invocation *call, const struct erasing *e, const struct client_place *place, int *ret_code) {
 	const char *reason = command_value(call, "reason");
+	_cleanup_(json_decrefp) json_t *paths = json_array();
+	_cleanup_(subject_wipep) char *value = NULL;
+	int rc = e->is_subject ? subject_read(&value) : 0;
+	*ret_code = rc < 0 ? command_fault(call, rc, "reading whom it is about") : EXIT_DONE;
+	if (!*ret_code && !e->is_subject)
+		*ret_code = locate_all(call, place, paths);
+	if (*ret_code)
+		return NULL;
+	json_t *request = json_pack("{s:s, s:b, s:b}", "reason", reason ? reason : "", "dry_run", (int)e->is_dry,
+	        "wait", (int)!command_has(call, "no-wait"));
+	bool done = request && (value ? json_object_set_new(request, "subject", json_string(value))
+	                              : json_object_set(request, "paths", paths)) == 0;
+	if (!done)
+		*ret_code = command_fail(call, EXIT_USAGE, "--reason, and whom it is about, must be UTF-8 text");
+	if (!done)
+		json_decref(request);
+	return done ? request : NULL;
+}
+
+static int ask(const struct invocation *call, struct erasing *e) {
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
-	_cleanup_(json_decrefp) json_t *paths = json_array();
 	int code = client_open_operand(call, 0, &place, &client);
-	if (!code)
-		code = locate_all(call, &place, paths);
+	json_t *request = code ? NULL : make_request(call, e, &place, &code);
 	if (code)
 		return code;
-	json_t *arguments = json_pack("{s:O, s:s, s:b, s:b}", "paths", paths, "reason", reason ? reason : "", "dry_run",
-	        (int)e->is_dry, "wait", (int)!command_has(call, "no-wait"));
-	if (!arguments)
-		return command_fail(call, EXIT_USAGE, "--reason must be UTF-8 text");
-	int rc = client_call(client, "erase", arguments, take_item, e);
+	int rc = client_call(client, "erase", request, take_item, e);
 	progress_hide(e->progress);
+	if (rc && e->is_subject)
+		return command_fault(call, rc, "erasing what holds it");
 	return rc ? command_fault(call, rc, "erasing %s%s", call->operands[0], call->operand_count > 1 ? " …" : "")
 	          : EXIT_DONE;
 }
 
+static int check_usage(const struct invocation *call, const struct erasing *e) {
+	const char *reason = command_value(call, "reason");
+	if (!e->is_dry && (!reason || !*reason))
+		return command_fail(call, EXIT_USAGE, "--reason TEXT is needed; it stands in the audit log");
+	if (e->is_subject && call->operand_count > 1)
+		return command_fail(call, EXIT_USAGE, "with --subject the only operand is DIR, a path in the vault");
+	if (!e->is_subject && call->operand_count == 0)
+		return command_fail(call, EXIT_USAGE, "which file? Give PATH, or --subject");
+	return EXIT_DONE;
+}
+
 static int run_erase(const struct invocation *call) {
 	_cleanup_(table_freep) Table *table = table_new("Path|>Versions|>Size|");
-	_cleanup_(json_decrefp) json_t *goes = json_array();
-	_cleanup_(json_decrefp) json_t *shares = json_array();
-	_cleanup_(json_decrefp) json_t *left = json_array();
-	bool is_dry = command_has(call, "dry-run");
-	const char *reason = command_value(call, "reason");
-	if (!is_dry && (!reason || !*reason))
-		return command_fail(call, EXIT_USAGE, "--reason TEXT is needed; it stands in the audit log");
-	if (!table || !goes || !shares || !left)
+	_cleanup_(json_decrefp) json_t *lists = json_pack("[[],[],[],[],[]]");
+	struct erasing e = {.table = table,
+	        .goes = json_array_get(lists, 0),
+	        .shares = json_array_get(lists, 1),
+	        .left = json_array_get(lists, 2),
+	        .unclear = json_array_get(lists, 3),
+	        .names_left = json_array_get(lists, 4),
+	        .is_dry = command_has(call, "dry-run"),
+	        .is_subject = command_has(call, "subject")};
+	int code = check_usage(call, &e);
+	if (code)
+		return code;
+	if (!table || !lists)
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
-	_cleanup_(progress_endp) Progress *progress = progress_begin("emptying segments", PROGRESS_COUNT, 0);
-	struct erasing e = {
-	        .goes = goes, .shares = shares, .left = left, .table = table, .progress = progress, .is_dry = is_dry};
-	int code = ask(call, &e);
+	_cleanup_(progress_endp) Progress *progress =
+	        progress_begin(e.is_subject ? "looking through versions" : "emptying segments", PROGRESS_COUNT, 0);
+	e.progress = progress;
+	code = ask(call, &e);
 	/* What was erased is said even when the rest did not go well. */
 	if (e.has_sum && command_has(call, "json"))
 		code = print_json(call, &e) ? EXIT_UNDECIDED : code;
 	else if (e.has_sum)
 		print_all(&e);
-	return code;
+	return code == EXIT_DONE && json_array_size(e.unclear) > 0 ? EXIT_UNDECIDED : code;
 }
 
 const struct command command_erase = {
         .words = "erase",
-        .operands = "PATH…",
-        .least = 1,
+        .operands = "PATH… | --subject [DIR]",
+        .least = 0,
         .most = PATHS_MOST,
         .summary = "erase a file for good: all versions, from all zones and from the disk",
         .details = "A path in Landing, Raw or Trusted, also of a file that was removed, or .assayfs/quarantine/ID. All "
@@ -195,13 +241,19 @@ const struct command command_erase = {
                    "removed; "
                    "what else they held is kept. That goes on when the command is broken off, or at the next mount. A "
                    "file "
-                   "that is open for writing is not erased. Stewards only; recorded with the reason.",
-        .options = (const struct command_option[]){{"reason", 0, "TEXT", "why, as the audit log keeps it; needed"},
+                   "that is open for writing is not erased. Stewards only; recorded with the reason.\n"
+                   "With --subject, one line is read from standard input and looked for as find-subject does; the "
+                   "versions that hold it go, and no others: of a table from which somebody was taken out the newer "
+                   "version stays. Files that could not be understood are named, and the exit code is 3.",
+        .options = (const struct command_option[]){{"subject", 0, NULL,
+                                                           "the versions that hold what stands on standard input"},
+                {"reason", 0, "TEXT", "why, as the audit log keeps it; needed"},
                 {"dry-run", 0, NULL, "list what would go, and change nothing"},
                 {"no-wait", 0, NULL, "return when it is erased, before its segments are gone"}, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs erase --dry-run Landing/customers.csv",
                                                              "what there is of it"},
-                {"assayfs erase Landing/customers.csv --reason 'request 2026-17'", "gone"}, {0}},
+                {"assayfs erase Landing/customers.csv --reason 'request 2026-17'", "gone"},
+                {"assayfs erase --subject --dry-run mnt < address.txt", "what holds this person's address"}, {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_NOT_MOUNTED) |
                  EXIT_BIT(EXIT_DENIED),
         .run = run_erase,

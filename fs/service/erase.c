@@ -1,7 +1,8 @@
 /*
  * What `assayfs erase` asks: files gone for good.
  *
- *     request ─► places, one item each ─► the sum ─► {"left", "total"} … until the old segments are gone ─►
+ *     request ─► (of a subject: {"done", "total"} …, names and files that were not understood) ─► places, one item each
+ * ─► the sum ─► {"left", "total"} … until the old segments are gone ─►
  * {"rewritten"}
  */
 #include "fs/service/internal.h"
@@ -56,20 +57,56 @@ static int read_paths(Service *service, const json_t *paths, struct gate_version
 	return rc;
 }
 
+static int check_right(Service *service, const struct control_peer *peer, const char *path, bool is_dry) {
+	int rc = service_require(service, peer, PLACE_QUARANTINE, POLICY_WRITE, "erase", path);
+	return rc < 0 || is_dry ? rc : service_require_writable(service, peer, "erase", path);
+}
+
 /* A denial has a record for each path that was asked for. */
 static int check_rights(Service *service, const struct control_peer *peer, const json_t *paths, bool is_dry) {
 	char path[WIRE_PATH_MAX];
 	size_t count = json_array_size(paths);
-	int rc = 0;
+	int rc = count > 0 ? 0 : check_right(service, peer, NULL, is_dry);
 	for (size_t i = 0; i < count; i++) {
 		int one = wire_vault_path_get(json_array_get(paths, i), path);
 		if (one >= 0)
-			one = service_require(service, peer, PLACE_QUARANTINE, POLICY_WRITE, "erase", path);
-		if (one >= 0 && !is_dry)
-			one = service_require_writable(service, peer, "erase", path);
+			one = check_right(service, peer, path, is_dry);
 		rc = rc < 0 ? rc : one;
 	}
 	return rc;
+}
+
+/* ---- whom ---- */
+
+struct subject_search {
+	const struct erasing *e;
+	struct gate_versions *versions;
+};
+
+/* What was not understood, and a name, can't be erased so: it is told. */
+static int take_subject(void *arg, const struct gate_subject *subject) {
+	struct subject_search *search = arg;
+	const char *kind = subject->version == 0 ? "search"
+	                   : subject->is_in_name ? "name"
+	                   : subject->is_found   ? NULL
+	                                         : "unclear";
+	if (!kind)
+		return gate_versions_add(search->versions, subject->version);
+	if (subject->version == 0)
+		return control_send(
+		        search->e->reply, json_pack("{s:s, s:I, s:I}", "kind", kind, "done", (json_int_t)subject->done,
+		                                  "total", (json_int_t)subject->total));
+	return control_send(
+	        search->e->reply, json_pack("{s:s, s:o, s:s, s:I}", "kind", kind, "path", wire_path(subject->path),
+	                                  "zone", zone_name(subject->zone), "number", (json_int_t)subject->number));
+}
+
+static int find_subject(
+        const struct erasing *e, const char *value, const struct actor *actor, struct gate_versions *versions) {
+	struct subject_search search = {.e = e, .versions = versions};
+	struct gate_subjects sum;
+	int rc = gate_find_subject(e->service->gate, value, actor, take_subject, &search, &sum);
+	return rc < 0 || versions->count > 0 ? rc : fault(ENOENT, "it occurs in no version that could be understood");
 }
 
 /* ---- until it is gone ---- */
@@ -131,14 +168,17 @@ int service_erase(void *context, const struct control_peer *peer, const json_t *
 	const struct erasing e = {.service = context, .reply = reply};
 	struct gate_versions versions = {0};
 	const char *reason = json_string_value(json_object_get(arguments, "reason"));
-	const json_t *paths = json_object_get(arguments, "paths");
+	const char *subject = json_string_value(json_object_get(arguments, "subject"));
+	const json_t *paths = subject ? NULL : json_object_get(arguments, "paths");
 	struct gate_erasure erasure = {.versions = &versions,
+	        .is_exact = subject != NULL,
 	        .reason = reason ? reason : "",
 	        .actor = service_actor(peer),
 	        .is_dry = json_is_true(json_object_get(arguments, "dry_run"))};
 	int rc = check_rights(context, peer, paths, erasure.is_dry);
 	if (rc >= 0)
-		rc = read_paths(context, paths, &versions);
+		rc = subject ? find_subject(&e, subject, &erasure.actor, &versions)
+		             : read_paths(context, paths, &versions);
 	if (rc >= 0)
 		rc = erase(&e, &erasure, json_is_true(json_object_get(arguments, "wait")));
 	gate_versions_free(&versions);

@@ -193,6 +193,42 @@ class PrivacyTests(GateTests):
         self.assayfs("run", "again", "mnt")
         self.check(b"[PHONE_NUMBER]" in self.get("Trusted/people/a.csv"), "not by the new policy")
 
+    def find(self, text, code=0):
+        done = self.assayfs("find-subject", "--json", "mnt", stdin=None, input=text.encode(), code=code)
+        return {(p["path"], p["number"]) for p in json.loads(done.stdout or b'{"places": []}')["places"] if p["found"]}
+
+    def test_a_person_is_found_and_erased(self):
+        self.setting()
+        with_her = f"id;contact;notes\n1;{MAILS[0]};\n2;{MAILS[1]};\n".encode()
+        without = f"id;contact;notes\n2;{MAILS[1]};\n".encode()
+        self.put("Landing/people/a.csv", with_her)
+        self.outcome("Landing/people/a.csv", "passed")
+        self.put("Landing/people/a.csv", without)
+        self.put("Landing/strict/b.csv", with_her)
+        self.outcome("Landing/strict/b.csv", "failed")
+        self.put("Landing/gone.txt", f"write to {MAILS[0].upper()}".encode())
+        os.unlink(self.at("Landing/gone.txt"))
+        self.idle()
+        wanted = {("Landing/people/a.csv", 1), ("Raw/people/a.csv", 1), ("Landing/strict/b.csv", 1), ("Raw/strict/b.csv", 1),
+                  ("Landing/gone.txt", 1)}
+        self.check(self.find(" " + MAILS[0] + "\n") == wanted, f"{self.find(MAILS[0])}")
+        self.find("nobody@example.net", code=1)
+        self.assayfs("find-subject", "mnt", code=2)  # nothing on standard input
+        self.assayfs("erase", "--subject", "mnt", stdin=None, input=MAILS[0].encode(), code=2)  # no reason
+        self.assayfs("erase", "--subject", "--dry-run", "mnt", stdin=None, input=MAILS[0].encode())
+        self.check(self.find(MAILS[0]) == wanted, "a dry run erased something")
+        done = self.assayfs("erase", "--subject", "--reason", "her right", "--json", "mnt", stdin=None, input=MAILS[0].encode())
+        self.check(json.loads(done.stdout)["versions"] == 5, done.out)
+        self.check(self.find(MAILS[0], code=1) == set(), "it is still there")
+        self.check(self.get("Landing/people/a.csv") == without and self.get("Raw/people/a.csv") == without, "more went")
+        self.check(self.get("Landing/strict/b.csv") is None, "a file that shows it is there")
+        self.check(self.get(".assayfs/versions/Landing/people/a.csv/1") is None, "the old version is readable")
+        self.nothing_is_told()
+        self.assayfs("umount", "mnt")
+        self.assayfs("fsck", "--passfile", "pass", "v")
+        self.mount()
+        self.check(self.find(MAILS[0], code=1) == set(), "it came back")
+
     def test_the_lost_and_found_file_passes_as_it_is(self):
         content, _ = vancouver()
         self.mounted(POLICY, RULES)
