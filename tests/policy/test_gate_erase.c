@@ -373,6 +373,25 @@ static void a_refusal_that_comes_later_holds_nothing(void **state) {
 	expect_all_erased(w, 1);
 }
 
+/* What nobody breaks off (a restore, a write into Trusted) is judged to its end, and makes nothing then. */
+static void what_is_judged_to_its_end_is_not_published(void **state) {
+	struct world *w = *state;
+	pthread_t thread;
+	struct node node;
+	apply(w, policy_yaml);
+	put(w, "Landing/loose.csv", "SLOW");
+	struct slow slow = {.w = w, .node = resolve(w, "Landing/loose.csv", &node), .below = "animals/a.csv"};
+	slow.version = node.version;
+	assert_int_equal(pthread_create(&thread, NULL, judge_slowly, &slow), 0);
+	usleep(500000); /* it was read, and is thought about */
+	(void)erase(w, "Landing/loose.csv");
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(slow.rc, -ECANCELED);
+	shows(w, "Trusted/animals/a.csv", NULL);
+	assert_int_equal(quarantined(w), 0);
+	expect_all_erased(w, 1);
+}
+
 static void after_a_crash_all_of_it_is_erased(void **state) {
 	struct world *w = *state;
 	apply(w, policy_yaml);
@@ -403,6 +422,7 @@ int main(void) {
 	        WORLD(a_check_that_is_queued_is_not_made),
 	        WORLD(of_a_file_that_is_erased_while_it_is_checked_nothing_is_made),
 	        WORLD(a_refusal_that_comes_later_holds_nothing),
+	        WORLD(what_is_judged_to_its_end_is_not_published),
 	        WORLD(after_a_crash_all_of_it_is_erased),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
