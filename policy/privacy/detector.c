@@ -39,23 +39,24 @@
 	"passenger "                                                                                              \
 	"author mr mrs ms miss dr mme monsieur madame sir dear signed"
 
-static const struct closer_look person_known = {.may = person_may_be, .rate = person_rate, .is_other = person_is_thing};
-static const struct closer_look person_unknown = {.rate = person_rate_unknown, .by_column = true};
+static const struct closer_look person_known = {
+        .hint = person_hint, .find = person_find, .rate = person_rate, .is_other = person_is_thing};
+static const struct closer_look person_unknown = {.find = person_find, .rate = person_rate_unknown, .by_column = true};
 static const struct closer_look person_single = {.by_column = true};
 
 const struct detector detectors[] = {
         {"AU_TFN", NULL, NUMBER("\\d{3}([ -]?)\\d{3}\\1\\d{3}"), validate_tfn, 10, false,
                 "tfn tax australian australia", {9, 0, 0, 0}, NULL},
         {"BANK_ACCOUNT", NULL, NUMBER("\\d{7,17}"), NULL, 10, true,
-                "account bank acct iban routing transit savings checking", NO_NEEDS, NULL},
+                "account bank acct iban routing transit savings checking", {7, 0, 0, 7}, NULL},
         {"CANADA_BC_PHN", NULL, NUMBER("9\\d{3}([ -]?)\\d{3}\\1\\d{3}"), validate_phn, 35, false,
                 "phn health msp carecard personal", {10, 0, 0, 0}, NULL},
         {"CANADA_DRIVERS_LICENSE", NULL, NUMBER("\\d{7}"), NULL, 5, true,
-                "driver driver's drivers licence license dl icbc", NO_NEEDS, NULL},
+                "driver driver's drivers licence license dl icbc", {7, 0, 0, 7}, NULL},
         {"CANADA_OHIP", NULL, NUMBER("\\d{4}([ -]?)\\d{3}\\1\\d{3}(?:[ -]?[A-Z]{2})?"), validate_ohip, 15, false,
                 "ohip health ontario card", {10, 0, 0, 0}, NULL},
         {"CANADA_PASSPORT_NUMBER", NULL, ALONE("[A-Z]{2}\\d{6}|[A-Z]\\d{6}[A-Z]{2}"), NULL, 10, true,
-                "passport passeport", NO_NEEDS, NULL},
+                "passport passeport", {6, 2, 2, 8}, NULL},
         {"CANADA_POSTAL_CODE", NULL, ALONE("(?i)[abceghj-nprstvxy]\\d[abceghj-nprstv-z][ -]\\d[abceghj-nprstv-z]\\d"),
                 NULL, 60, false, "postal code address", {3, 3, 0, 7}, NULL},
         {"CANADA_POSTAL_CODE", NULL, ALONE("[ABCEGHJ-NPRSTVXY]\\d[ABCEGHJ-NPRSTV-Z]\\d[ABCEGHJ-NPRSTV-Z]\\d"), NULL, 40,
@@ -75,7 +76,7 @@ const struct detector detectors[] = {
                 {1, 1, 0, 42}, NULL},
         {"DATE_OF_BIRTH", NULL,
                 NUMBER("(?:19|20)\\d{2}[-/.]\\d{1,2}[-/.]\\d{1,2}|\\d{1,2}[-/.]\\d{1,2}[-/.](?:19|20)\\d{2}"),
-                validate_date, 25, true, "birth born birthday birthdate dob bday", NO_NEEDS, NULL},
+                validate_date, 25, true, "birth born birthday birthdate dob bday", {6, 0, 0, 8}, NULL},
         {"EMAIL", "@[A-Za-z0-9]",
                 "(?i)(?<![\\w.+-])[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" HOST
                 "(?![a-z0-9-])",
@@ -89,7 +90,7 @@ const struct detector detectors[] = {
                 {12, 0, 0, 0}, NULL},
         {"IN_AADHAAR", NULL, NUMBER("\\d{12}"), validate_aadhaar, 15, false, "aadhaar uidai", {12, 0, 0, 0}, NULL},
         {"IP_ADDRESS", "\\d\\.\\d", "(?<![\\w.:])" IPV4 "(?:/\\d{1,2}(?!\\d))?(?![\\w:])(?!\\.\\d)", validate_ipv4, 45,
-                false, "ip ipv4 address host server client remote", NO_NEEDS, NULL},
+                false, "ip ipv4 address host server client remote", {4, 0, 0, 7}, NULL},
         {"IP_ADDRESS", ":[0-9A-Fa-f]{0,4}:",
                 "(?i)(?<![\\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:" IPV4 "|[0-9a-f]{0,4})(?:%[a-z0-9]+)?(?:/\\d{1,3})?"
                 "(?![\\w:])(?!\\.\\w)",
@@ -140,10 +141,10 @@ const struct detector detectors[] = {
                 "(?i)(?<![\\w@./:-])(?!www\\.[^.\\s]+(?![\\w.]))" HOST "(?::\\d{1,5})?(?:/[^\\s\"'<>]*)?(?![\\w@-])",
                 validate_url, 20, false, "url website link site domain", NO_NEEDS, NULL},
         {"USA_DRIVING_LICENSE", NULL, ALONE("[A-Z]\\d{7,8}|[A-Z]\\d{12}|[A-Z]{1,2}\\d{5,6}"), NULL, 5, true,
-                "driver driver's drivers licence license driving dl", NO_NEEDS, NULL},
+                "driver driver's drivers licence license driving dl", {5, 1, 1, 6}, NULL},
         {"USA_ITIN", NULL, NUMBER("9\\d{2}([- ]?)\\d{2}\\1\\d{4}"), validate_itin, 40, false,
                 "itin taxpayer tax individual", {9, 0, 0, 0}, NULL},
-        {"USA_PASSPORT_NUMBER", NULL, ALONE("[A-Z]\\d{8}"), NULL, 10, true, "passport travel", NO_NEEDS, NULL},
+        {"USA_PASSPORT_NUMBER", NULL, ALONE("[A-Z]\\d{8}"), NULL, 10, true, "passport travel", {8, 1, 1, 9}, NULL},
         {"USA_SSN", NULL, NUMBER("\\d{3}-\\d{2}-\\d{4}"), validate_ssn, 55, false, "ssn social security", {9, 0, 0, 0},
                 NULL},
         {"USA_SSN", NULL, NUMBER("\\d{3}([ .])\\d{2}\\1\\d{4}"), validate_ssn, 30, false, "ssn social security",

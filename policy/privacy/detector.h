@@ -11,12 +11,15 @@
 #pragma once
 
 #include "policy/privacy/features.h"
+#include "policy/privacy/hints.h"
 #include "policy/privacy/validate.h"
 
 /* What pattern and validator can't say. */
 struct closer_look {
-	/* May a cell have a match? Asked of each in the place of hints; NULL: it is asked where the column says so. */
-	bool (*may)(const struct features *features, const char *text, size_t start, size_t end);
+	/* Hints at matches in a text, as an expression's do (hints.h); NULL: the expression's hint. */
+	int (*hint)(const struct features *features, const char *text, size_t size, struct hints *hints, unsigned id);
+	/* The expression's first match from a byte on: 1, 0; -1: the expression must say it. NULL: it always must. */
+	int (*find)(struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end);
 	/* Narrows a match to what it is and says its score; 0: it is none. NULL: the detector's. */
 	unsigned (*rate)(struct table_cell *match);
 	/* Do the columns' names tell that one holds something else? Then half the score is left. NULL: never. */

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@ static void any_piece_is_counted(void **state) {
 	char text[SIZE + 64] = "";
 	struct features features = {0};
 	for (size_t i = 0; i < sizeof text; i++)
-		text[i] = (char)(i * 89 + i / 7 * 31);
+		text[i] = i % 4 == 2 ? ' ' : (char)(i * 89 + i / 7 * 31);
 	for (size_t size = 0; size <= SIZE; size += 50) {
 		assert_int_equal(features_look(&features, text, size), 0);
 		for (size_t start = 0; start <= size; start++) {
@@ -34,6 +35,13 @@ static void any_piece_is_counted(void **state) {
 				others += c >= 0x80;
 			}
 		}
+	}
+	assert_int_equal(features_look(&features, text, SIZE), 0);
+	for (size_t i = 2; i < SIZE; i++) {
+		unsigned char c = (unsigned char)text[i], before = (unsigned char)text[i - 2];
+		bool is_joint = before >= 0x80 || isalpha(before) || before == '.' || before == ',';
+		bool is_pair = (c >= 0x80 || isupper(c)) && text[i - 1] == ' ' && is_joint;
+		assert_int_equal(features_count(features.pairs, i, i + 1), is_pair);
 	}
 	features_release(&features);
 }
