@@ -12,6 +12,7 @@
 
 #include "policy/privacy/features.h"
 #include "policy/privacy/hints.h"
+#include "policy/privacy/shapes.h"
 #include "policy/privacy/validate.h"
 
 /* What pattern and validator can't say. */
@@ -37,12 +38,16 @@ struct detector {
 	const char *context;         /* words, in lower case, between blanks; NULL: none help */
 	struct {
 		unsigned char digits, letters, uppers, size;
-	} needs; /* what a text with a match has at least (features.h), in bytes; without a hint this is the hint */
+		unsigned short shape;
+	} needs; /* what a text with a match has at least (shapes.h), in bytes; without a hint this is the hint */
 	const struct closer_look *closer; /* NULL: none is needed */
 };
 
 /* One a pattern, several of an entity; the last has no entity. */
 extern const struct detector detectors[];
+
+/* May what looks like that have a match, as far as the needs say? */
+bool detector_may_match(const struct detector *detector, const struct shapes *shapes);
 
 /* The next entity's name behind `entity` (NULL: the first), in alphabetical order; NULL behind the last. */
 const char *detector_next_entity(const char *entity);

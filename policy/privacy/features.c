@@ -17,8 +17,10 @@ static int make_room(struct features *features, size_t words) {
 	features->letters = calloc(words, sizeof *features->letters);
 	features->uppers = calloc(words, sizeof *features->uppers);
 	features->others = calloc(words, sizeof *features->others);
+	features->numerals = calloc(words, sizeof *features->numerals);
 	features->pairs = calloc(words, sizeof *features->pairs);
-	if (!features->digits || !features->letters || !features->uppers || !features->others || !features->pairs)
+	if (!features->digits || !features->letters || !features->uppers || !features->others || !features->numerals ||
+	        !features->pairs)
 		return fault(ENOMEM, "no memory to look for personal data");
 	features->room = words;
 	return 0;
@@ -26,7 +28,7 @@ static int make_room(struct features *features, size_t words) {
 
 /* What 64 bytes are. */
 struct kinds {
-	uint64_t digits, letters, uppers, others, blanks, points;
+	uint64_t digits, letters, uppers, others, numerals, blanks, points;
 };
 
 #ifdef __SSE2__
@@ -51,6 +53,7 @@ static inline struct kinds look(const char *text) {
 		kinds.uppers |= in_range(bytes, 'A', 25, at);
 		kinds.letters |= in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 25, at);
 		kinds.others |= (uint64_t)(uint32_t)_mm_movemask_epi8(bytes) << at;
+		kinds.numerals |= in_range(bytes, ' ', '9' - ' ', at) | is_one_of(bytes, ';', ';', at);
 		kinds.blanks |= is_one_of(bytes, ' ', ' ', at);
 		kinds.points |= is_one_of(bytes, '.', ',', at);
 	}
@@ -65,6 +68,7 @@ static inline struct kinds look(const char *text) {
 		kinds.uppers |= (uint64_t)(c >= 'A' && c <= 'Z') << at;
 		kinds.letters |= (uint64_t)(lower >= 'a' && lower <= 'z') << at;
 		kinds.others |= (uint64_t)(c >= 0x80) << at;
+		kinds.numerals |= (uint64_t)((c >= ' ' && c <= '9') || c == ';') << at;
 		kinds.blanks |= (uint64_t)(c == ' ') << at;
 		kinds.points |= (uint64_t)(c == '.' || c == ',') << at;
 	}
@@ -82,6 +86,7 @@ int features_look(struct features *features, const char *text, size_t size) {
 		features->letters[i] = kinds.letters;
 		features->uppers[i] = kinds.uppers;
 		features->others[i] = kinds.others;
+		features->numerals[i] = kinds.numerals;
 		uint64_t joint = kinds.letters | kinds.others | kinds.points;
 		features->pairs[i] = (kinds.uppers | kinds.others) & (kinds.blanks << 1 | blanks >> 63) &
 		                     (joint << 2 | joints >> 62);
@@ -96,6 +101,7 @@ void features_release(struct features *features) {
 	free(features->letters);
 	free(features->uppers);
 	free(features->others);
+	free(features->numerals);
 	free(features->pairs);
 	*features = (struct features){0};
 }

@@ -223,12 +223,6 @@ static int scan_asked(Scanner *scanner, struct table_cell cell, uint64_t line, s
 	return rc;
 }
 
-static bool has_needs(
-        const struct detector *detector, unsigned digits, unsigned letters, unsigned uppers, size_t size) {
-	return digits >= detector->needs.digits && letters >= detector->needs.letters &&
-	       uppers >= detector->needs.uppers && size >= detector->needs.size;
-}
-
 /* What is told by digits and letters, or by digits and a word. Most cells have no digit; most that have have no letter,
  * and too few. */
 static int scan_featured(Scanner *scanner, const char *text, struct table_cell cell, uint64_t line, size_t column) {
@@ -241,18 +235,15 @@ static int scan_featured(Scanner *scanner, const char *text, struct table_cell c
 	bool may_trigger = has_letters && digits >= scanner->triggering_digits;
 	if (digits < scanner->least_digits[has_letters] && !may_trigger)
 		return 0;
-	unsigned letters = features_count(features->letters, start, end);
-	unsigned uppers = features_count(features->uppers, start, end);
+	const struct shapes shapes = shapes_of(features, start, end);
 	int rc = 0;
 	for (size_t i = 0; i < scanner->use_count && rc == 0; i++)
-		if (scanner->uses[i].by_features &&
-		        has_needs(scanner->uses[i].detector, digits, letters, uppers, cell.size))
+		if (scanner->uses[i].by_features && detector_may_match(scanner->uses[i].detector, &shapes))
 			rc = look_for(scanner, i, cell, line, column);
 	uint64_t triggers = may_trigger ? triggers_in(&scanner->triggers, cell.data, cell.size) : 0;
 	for (; triggers && rc == 0; triggers &= triggers - 1) {
 		size_t use = scanner->triggered[__builtin_ctzll(triggers)];
-		if (has_needs(scanner->uses[use].detector, digits, letters, uppers, cell.size) &&
-		        !is_asked_of(scanner, use, column))
+		if (detector_may_match(scanner->uses[use].detector, &shapes) && !is_asked_of(scanner, use, column))
 			rc = look_for(scanner, use, cell, line, column);
 	}
 	return rc;

@@ -20,12 +20,13 @@ static void any_piece_is_counted(void **state) {
 	for (size_t size = 0; size <= SIZE; size += 50) {
 		assert_int_equal(features_look(&features, text, size), 0);
 		for (size_t start = 0; start <= size; start++) {
-			unsigned digits = 0, letters = 0, uppers = 0, others = 0;
+			unsigned digits = 0, letters = 0, uppers = 0, others = 0, numerals = 0;
 			for (size_t end = start; end <= size; end++) {
 				assert_int_equal(features_count(features.digits, start, end), digits);
 				assert_int_equal(features_count(features.letters, start, end), letters);
 				assert_int_equal(features_count(features.uppers, start, end), uppers);
 				assert_int_equal(features_count(features.others, start, end), others);
+				assert_int_equal(features_count(features.numerals, start, end), numerals);
 				assert_int_equal(
 				        features_any(features.digits, start, end), end - start > 64 || digits > 0);
 				unsigned char c = (unsigned char)text[end];
@@ -33,6 +34,7 @@ static void any_piece_is_counted(void **state) {
 				letters += c < 0x80 && isalpha(c);
 				uppers += c < 0x80 && isupper(c);
 				others += c >= 0x80;
+				numerals += (c >= ' ' && c <= '9') || c == ';';
 			}
 		}
 	}
