@@ -4,8 +4,11 @@
 #include "crypto/base/fault.h"
 #include "policy/dqdl/pattern.h"
 #include "policy/privacy/features.h"
+#include "policy/privacy/scanner.h"
 #include "policy/table/utf8.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,7 +127,61 @@ static void needs_and_hints_miss_nothing(void **state) {
 	features_release(&features);
 }
 
+enum { TOGETHER = 40 };
+
+static int write_finding(void *context, const struct scan_finding *finding) {
+	return fprintf(context, "%" PRIu64 " %s %zu-%zu %zu-%zu %u\n", finding->line, finding->entity, finding->start,
+	               finding->end, finding->from, finding->to, finding->score) < 0
+	               ? -EIO
+	               : 0;
+}
+
+static void scan_some(Scanner *scanner, const char *text, const struct table_cell *cells, const uint64_t *lines,
+        size_t count, FILE *out) {
+	const struct table_rows rows = {.count = count,
+	        .columns = 1,
+	        .cells = cells,
+	        .lines = lines,
+	        .text = text,
+	        .size = (size_t)(cells[count - 1].data - text) + cells[count - 1].size};
+	if (scanner_rows(scanner, &rows, write_finding, out) < 0)
+		fail_msg("%s", fault_message());
+}
+
+/* Where cells stand in a text makes no difference to what is found in them. */
+static void cells_together_are_as_cells_alone(void **state) {
+	(void)state;
+	_cleanup_(scanner_freep) Scanner *scanner = NULL;
+	assert_int_equal(scanner_new(&(struct scan_options){.sensitivity = SCAN_HIGH}, &scanner), 0);
+	for (unsigned round = 0; round < 300; round++) {
+		static char text[TOGETHER * 400 + ROWS_SLACK];
+		char *said[2] = {NULL, NULL};
+		size_t used = 0, size[2];
+		struct table_cell cells[TOGETHER];
+		uint64_t lines[TOGETHER];
+		FILE *together = open_memstream(&said[0], &size[0]), *alone = open_memstream(&said[1], &size[1]);
+		for (unsigned i = 0; i < TOGETHER; i++) {
+			cells[i] = (struct table_cell){.data = text + used, .size = make_cell(text + used)};
+			if (utf8_valid_prefix(cells[i].data, cells[i].size) < cells[i].size)
+				cells[i].size = 0;
+			lines[i] = i;
+			used += cells[i].size;
+			text[used++] = '\n';
+		}
+		scan_some(scanner, text, cells, lines, TOGETHER, together);
+		for (unsigned i = 0; i < TOGETHER; i++)
+			scan_some(scanner, cells[i].data, &cells[i], &lines[i], 1, alone);
+		assert_true(fclose(together) == 0 && fclose(alone) == 0);
+		assert_string_equal(said[0], said[1]);
+		free(said[0]);
+		free(said[1]);
+	}
+}
+
 int main(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(needs_and_hints_miss_nothing)};
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(needs_and_hints_miss_nothing),
+	        cmocka_unit_test(cells_together_are_as_cells_alone),
+	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
