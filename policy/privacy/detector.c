@@ -19,7 +19,7 @@
 
 /* The hint, or the context, is enough. */
 #define NO_NEEDS \
-	{ 0, 0, 0, 0 }
+	{ 0, 0, 0, 0, 0 }
 
 /* Whose names say that they hold persons' names, parts of these among them, and those which persons stand in. */
 #define PERSON_PARTS                                                                                              \
@@ -42,65 +42,83 @@
 	"passenger "                                                                                              \
 	"author mr mrs ms miss dr mme monsieur madame sir dear signed"
 
-static const struct closer_look person_known = {.may = person_may_be, .rate = person_rate, .is_other = person_is_thing};
-static const struct closer_look person_unknown = {.rate = person_rate_unknown, .by_column = true};
+static const struct closer_look person_known = {
+        .hint = person_hint, .find = person_find, .rate = person_rate, .is_other = person_is_thing};
+static const struct closer_look person_unknown = {.find = person_find, .rate = person_rate_unknown, .by_column = true};
 static const struct closer_look person_single = {.by_column = true};
+
+/* An address has "::", or six colons at least, which a time has not: with "::" or six as Hyperscan's hint all of the
+ * lost-and-found file takes a fifth longer. */
+static int find_ipv6(struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end) {
+	unsigned colons = 0;
+	*ret_start = *ret_end = from;
+	for (size_t at = from; at < cell.size; at++) {
+		colons += cell.data[at] == ':';
+		if (colons == 6 || (cell.data[at] == ':' && at > from && cell.data[at - 1] == ':'))
+			return -1;
+	}
+	return 0;
+}
+
+static const struct closer_look address_ipv6 = {.find = find_ipv6};
 
 const struct detector detectors[] = {
         {"AU_TFN", NULL, NUMBER("\\d{3}([ -]?)\\d{3}\\1\\d{3}"), validate_tfn, 10, false,
-                "tfn tax australian australia", {9, 0, 0, 0}, NULL},
+                "tfn tax australian australia", {9, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {"BANK_ACCOUNT", NULL, NUMBER("\\d{7,17}"), NULL, 10, true,
-                "account bank acct iban routing transit savings checking", NO_NEEDS, NULL},
+                "account bank acct iban routing transit savings checking", {7, 0, 0, 7, SHAPE_NUMBER}, NULL},
         {"CANADA_BC_PHN", NULL, NUMBER("9\\d{3}([ -]?)\\d{3}\\1\\d{3}"), validate_phn, 35, false,
-                "phn health msp carecard personal", {10, 0, 0, 0}, NULL},
+                "phn health msp carecard personal", {10, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {"CANADA_DRIVERS_LICENSE", NULL, NUMBER("\\d{7}"), NULL, 5, true,
-                "driver driver's drivers licence license dl icbc", NO_NEEDS, NULL},
+                "driver driver's drivers licence license dl icbc", {7, 0, 0, 7, SHAPE_NUMBER}, NULL},
         {"CANADA_OHIP", NULL, NUMBER("\\d{4}([ -]?)\\d{3}\\1\\d{3}(?:[ -]?[A-Z]{2})?"), validate_ohip, 15, false,
-                "ohip health ontario card", {10, 0, 0, 0}, NULL},
+                "ohip health ontario card", {10, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {"CANADA_PASSPORT_NUMBER", NULL, ALONE("[A-Z]{2}\\d{6}|[A-Z]\\d{6}[A-Z]{2}"), NULL, 10, true,
-                "passport passeport", NO_NEEDS, NULL},
+                "passport passeport", {6, 2, 2, 8, 0}, NULL},
         {"CANADA_POSTAL_CODE", NULL, ALONE("(?i)[abceghj-nprstvxy]\\d[abceghj-nprstv-z][ -]\\d[abceghj-nprstv-z]\\d"),
-                NULL, 60, false, "postal code address", {3, 3, 0, 7}, NULL},
+                NULL, 60, false, "postal code address", {3, 3, 0, 7, SHAPE_POSTAL}, NULL},
         {"CANADA_POSTAL_CODE", NULL, ALONE("[ABCEGHJ-NPRSTVXY]\\d[ABCEGHJ-NPRSTV-Z]\\d[ABCEGHJ-NPRSTV-Z]\\d"), NULL, 40,
-                false, "postal code address", {3, 3, 3, 6}, NULL},
+                false, "postal code address", {3, 3, 3, 6, SHAPE_POSTAL}, NULL},
         {"CANADA_QUEBEC_HIN", NULL, ALONE("[A-Z]{4}[ -]?\\d{4}[ -]?\\d{4}"), validate_ramq, 60, false,
-                "ramq nam health santé maladie", {8, 4, 4, 12}, NULL},
+                "ramq nam health santé maladie", {8, 4, 4, 12, SHAPE_HIN}, NULL},
         {"CANADA_SIN", NULL, NUMBER("\\d{3}([ -])\\d{3}\\1\\d{3}"), validate_sin, 70, false, "sin social insurance nas",
-                {9, 0, 0, 11}, NULL},
-        {"CANADA_SIN", NULL, NUMBER("\\d{9}"), validate_sin, 15, false, "sin social insurance nas", {9, 0, 0, 0}, NULL},
+                {9, 0, 0, 11, SHAPE_NUMBER | SHAPE_333}, NULL},
+        {"CANADA_SIN", NULL, NUMBER("\\d{9}"), validate_sin, 15, false, "sin social insurance nas",
+                {9, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {"CREDIT_CARD", NULL,
                 NO_DECIMALS ALONE("\\d{4}([- ]?)\\d{4}\\1\\d{4}\\1\\d{1,7}|\\d{4}([- ])\\d{6}\\2\\d{4,5}|\\d{12,19}"),
-                validate_card, 95, false, "card credit visa mastercard amex cc", {12, 0, 0, 0}, NULL},
+                validate_card, 95, false, "card credit visa mastercard amex cc", {12, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {"CRYPTO_WALLET", NULL, ALONE("[13][1-9A-HJ-NP-Za-km-z]{25,34}"), validate_bitcoin, 99, false,
-                "wallet bitcoin btc", {1, 1, 0, 26}, NULL},
+                "wallet bitcoin btc", {1, 1, 0, 26, SHAPE_LONG}, NULL},
         {"CRYPTO_WALLET", "[bB][cC]1", ALONE("(?i)bc1[02-9ac-hj-np-z]{11,87}"), validate_segwit, 99, false,
-                "wallet bitcoin btc", {1, 2, 0, 14}, NULL},
+                "wallet bitcoin btc", {1, 2, 0, 14, 0}, NULL},
         {"CRYPTO_WALLET", "0x", ALONE("0x[0-9a-fA-F]{40}"), NULL, 60, false, "wallet ethereum eth address",
-                {1, 1, 0, 42}, NULL},
+                {1, 1, 0, 42, 0}, NULL},
         {"DATE_OF_BIRTH", NULL,
                 NUMBER("(?:19|20)\\d{2}[-/.]\\d{1,2}[-/.]\\d{1,2}|\\d{1,2}[-/.]\\d{1,2}[-/.](?:19|20)\\d{2}"),
-                validate_date, 25, true, "birth born birthday birthdate dob bday", NO_NEEDS, NULL},
+                validate_date, 25, true, "birth born birthday birthdate dob bday", {6, 0, 0, 8, SHAPE_NUMBER}, NULL},
         {"EMAIL", "@[A-Za-z0-9]",
                 "(?i)(?<![\\w.+-])[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" HOST
                 "(?![a-z0-9-])",
                 validate_email, 95, false, "email e-mail mail", NO_NEEDS, NULL},
         {"GPS_COORDINATES", NULL, "(?<![\\w.])-?\\d{1,2}\\.\\d{4,}[,; ]{1,2}-?\\d{1,3}\\.\\d{4,}(?![\\w.])",
                 validate_coordinates, 30, false, "gps latitude longitude lat lon coordinates location geo",
-                {10, 0, 0, 0}, NULL},
+                {10, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {"IBAN", NULL, "(?<![A-Za-z0-9])[A-Z]{2}\\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?(?![A-Za-z0-9])",
-                validate_iban, 99, false, "iban bank account transaction", {7, 2, 2, 15}, NULL},
+                validate_iban, 99, false, "iban bank account transaction", {7, 2, 2, 15, SHAPE_IBAN}, NULL},
         {"IN_AADHAAR", NULL, NUMBER("\\d{4}([ -])\\d{4}\\1\\d{4}"), validate_aadhaar, 60, false, "aadhaar uidai",
-                {12, 0, 0, 0}, NULL},
-        {"IN_AADHAAR", NULL, NUMBER("\\d{12}"), validate_aadhaar, 15, false, "aadhaar uidai", {12, 0, 0, 0}, NULL},
+                {12, 0, 0, 14, SHAPE_NUMBER | SHAPE_444}, NULL},
+        {"IN_AADHAAR", NULL, NUMBER("\\d{12}"), validate_aadhaar, 15, false, "aadhaar uidai",
+                {12, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {"IP_ADDRESS", "\\d\\.\\d", "(?<![\\w.:])" IPV4 "(?:/\\d{1,2}(?!\\d))?(?![\\w:])(?!\\.\\d)", validate_ipv4, 45,
-                false, "ip ipv4 address host server client remote", NO_NEEDS, NULL},
+                false, "ip ipv4 address host server client remote", {4, 0, 0, 7, SHAPE_NUMBER}, NULL},
         {"IP_ADDRESS", ":[0-9A-Fa-f]{0,4}:",
                 "(?i)(?<![\\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:" IPV4 "|[0-9a-f]{0,4})(?:%[a-z0-9]+)?(?:/\\d{1,3})?"
                 "(?![\\w:])(?!\\.\\w)",
-                validate_ipv6, 60, false, "ip ipv6 address host server client remote", NO_NEEDS, NULL},
+                validate_ipv6, 60, false, "ip ipv6 address host server client remote", NO_NEEDS, &address_ipv6},
         {"MAC_ADDRESS", "[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]",
                 "(?i)(?<![\\w:-])[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\\1[0-9a-f]{2}){4}(?![\\w:-])", validate_mac, 80,
-                false, "mac ethernet hardware wifi", {0, 0, 0, 17}, NULL},
+                false, "mac ethernet hardware wifi", {0, 0, 0, 17, 0}, NULL},
         {"PERSON_NAME", NULL, PERSON_RUN, NULL, 60, false, PERSON_COLUMNS PERSON_ROLES, NO_NEEDS, &person_known},
         {"PERSON_NAME", NULL, PERSON_RUN, NULL, 20, true, PERSON_COLUMNS, NO_NEEDS, &person_unknown},
         {"PERSON_NAME", NULL, PERSON_SINGLE, NULL, 25, true, PERSON_PARTS, NO_NEEDS, &person_single},
@@ -108,9 +126,10 @@ const struct detector detectors[] = {
                 false, "phone telephone tel mobile cell fax call", NO_NEEDS, NULL},
         {"PHONE_NUMBER", NULL,
                 "(?<![\\w+.(-])(?:\\d{1,3}[-. ])?(?:\\(\\d{3}\\) ?|\\d{3}[-. ])\\d{3}[-. ]\\d{4}(?![\\w-])",
-                validate_phone, 60, false, "phone telephone tel mobile cell fax call", {10, 0, 0, 0}, NULL},
+                validate_phone, 60, false, "phone telephone tel mobile cell fax call",
+                {10, 0, 0, 12, SHAPE_NUMBER | SHAPE_34}, NULL},
         {"PHONE_NUMBER", NULL, NUMBER("[2-9]\\d{2}[2-9]\\d{6}"), validate_phone, 10, false,
-                "phone telephone tel mobile cell fax call", {10, 0, 0, 0}, NULL},
+                "phone telephone tel mobile cell fax call", {10, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {"SECRET", "AKIA|ASIA", ALONE("A(?:KIA|SIA)[0-9A-Z]{16}"), NULL, 95, false, "key aws secret access", NO_NEEDS,
                 NULL},
         {"SECRET", "gh[pousr]_|github_pat_|glpat-",
@@ -133,10 +152,11 @@ const struct detector detectors[] = {
                       "Drive|Dr|Lane|Ln|Crescent|Cres|Court|Ct|Way|Place|Pl|Highway|Hwy)"),
                 NULL, 60, false, "address street lives residence", NO_NEEDS, NULL},
         {"UK_NHS_NUMBER", NULL, NUMBER("\\d{3}([ -])\\d{3}\\1\\d{4}"), validate_nhs, 60, false, "nhs health",
-                {10, 0, 0, 0}, NULL},
-        {"UK_NHS_NUMBER", NULL, NUMBER("\\d{10}"), validate_nhs, 15, false, "nhs health", {10, 0, 0, 0}, NULL},
+                {10, 0, 0, 12, SHAPE_NUMBER | SHAPE_334}, NULL},
+        {"UK_NHS_NUMBER", NULL, NUMBER("\\d{10}"), validate_nhs, 15, false, "nhs health", {10, 0, 0, 0, SHAPE_NUMBER},
+                NULL},
         {"UK_NINO", NULL, ALONE("(?i)[abceghj-prstw-z][abceghj-nprstw-z] ?\\d{2} ?\\d{2} ?\\d{2} ?[a-d]"),
-                validate_nino, 60, false, "nino national insurance", {6, 3, 0, 9}, NULL},
+                validate_nino, 60, false, "nino national insurance", {6, 3, 0, 9, SHAPE_NINO}, NULL},
         {"URL", "://",
                 "(?i)(?<![\\w@])(?:https?|ftps?|wss?)://(?:" HOST "|" IPV4 ")(?::\\d{1,5})?(?:[/?#][^\\s\"'<>]*)?",
                 validate_url, 60, false, "url website link", NO_NEEDS, NULL},
@@ -144,16 +164,16 @@ const struct detector detectors[] = {
                 "(?i)(?<![\\w@./:-])(?!www\\.[^.\\s]+(?![\\w.]))" HOST "(?::\\d{1,5})?(?:/[^\\s\"'<>]*)?(?![\\w@-])",
                 validate_url, 20, false, "url website link site domain", NO_NEEDS, NULL},
         {"USA_DRIVING_LICENSE", NULL, ALONE("[A-Z]\\d{7,8}|[A-Z]\\d{12}|[A-Z]{1,2}\\d{5,6}"), NULL, 5, true,
-                "driver driver's drivers licence license driving dl", NO_NEEDS, NULL},
+                "driver driver's drivers licence license driving dl", {5, 1, 1, 6, 0}, NULL},
         {"USA_ITIN", NULL, NUMBER("9\\d{2}([- ]?)\\d{2}\\1\\d{4}"), validate_itin, 40, false,
-                "itin taxpayer tax individual", {9, 0, 0, 0}, NULL},
-        {"USA_PASSPORT_NUMBER", NULL, ALONE("[A-Z]\\d{8}"), NULL, 10, true, "passport travel", NO_NEEDS, NULL},
-        {"USA_SSN", NULL, NUMBER("\\d{3}-\\d{2}-\\d{4}"), validate_ssn, 55, false, "ssn social security", {9, 0, 0, 0},
-                NULL},
+                "itin taxpayer tax individual", {9, 0, 0, 0, SHAPE_NUMBER}, NULL},
+        {"USA_PASSPORT_NUMBER", NULL, ALONE("[A-Z]\\d{8}"), NULL, 10, true, "passport travel", {8, 1, 1, 9, 0}, NULL},
+        {"USA_SSN", NULL, NUMBER("\\d{3}-\\d{2}-\\d{4}"), validate_ssn, 55, false, "ssn social security",
+                {9, 0, 0, 11, SHAPE_NUMBER | SHAPE_324}, NULL},
         {"USA_SSN", NULL, NUMBER("\\d{3}([ .])\\d{2}\\1\\d{4}"), validate_ssn, 30, false, "ssn social security",
-                {9, 0, 0, 0}, NULL},
+                {9, 0, 0, 11, SHAPE_NUMBER | SHAPE_324}, NULL},
         {"USA_SSN", NULL, NO_DECIMALS ALONE("\\d{9}|\\d{3}-\\d{6}|\\d{5}-\\d{4}"), validate_ssn, 5, false,
-                "ssn social security", {9, 0, 0, 0}, NULL},
+                "ssn social security", {9, 0, 0, 0, SHAPE_NUMBER}, NULL},
         {0},
 };
 
@@ -170,4 +190,12 @@ bool detector_is_entity(const char *entity) {
 		if (strcmp(detector->entity, entity) == 0)
 			return true;
 	return false;
+}
+
+bool detector_may_match(const struct detector *detector, const struct shapes *shapes) {
+	unsigned digits = detector->needs.shape & SHAPE_NUMBER ? shapes->number : shapes->digits;
+	unsigned code = detector->needs.shape & ~(unsigned)SHAPE_NUMBER;
+	return digits >= detector->needs.digits && shapes->letters >= detector->needs.letters &&
+	       shapes->uppers >= detector->needs.uppers && shapes->size >= detector->needs.size &&
+	       (shapes->codes & code) == code;
 }

@@ -11,12 +11,16 @@
 #pragma once
 
 #include "policy/privacy/features.h"
+#include "policy/privacy/hints.h"
+#include "policy/privacy/shapes.h"
 #include "policy/privacy/validate.h"
 
 /* What pattern and validator can't say. */
 struct closer_look {
-	/* May a cell have a match? Asked of each in the place of hints; NULL: it is asked where the column says so. */
-	bool (*may)(const struct features *features, const char *text, size_t start, size_t end);
+	/* Hints at matches in a text, as an expression's do (hints.h); NULL: the expression's hint. */
+	int (*hint)(const struct features *features, const char *text, size_t size, struct hints *hints, unsigned id);
+	/* The expression's first match from a byte on: 1, 0; -1: the expression must say it. NULL: it always must. */
+	int (*find)(struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end);
 	/* Narrows a match to what it is and says its score; 0: it is none. NULL: the detector's. */
 	unsigned (*rate)(struct table_cell *match);
 	/* Do the columns' names tell that one holds something else? Then half the score is left. NULL: never. */
@@ -34,12 +38,16 @@ struct detector {
 	const char *context;         /* words, in lower case, between blanks; NULL: none help */
 	struct {
 		unsigned char digits, letters, uppers, size;
-	} needs; /* what a text with a match has at least (features.h), in bytes; without a hint this is the hint */
+		unsigned short shape;
+	} needs; /* what a text with a match has at least (shapes.h), in bytes; without a hint this is the hint */
 	const struct closer_look *closer; /* NULL: none is needed */
 };
 
 /* One a pattern, several of an entity; the last has no entity. */
 extern const struct detector detectors[];
+
+/* May what looks like that have a match, as far as the needs say? */
+bool detector_may_match(const struct detector *detector, const struct shapes *shapes);
 
 /* The next entity's name behind `entity` (NULL: the first), in alphabetical order; NULL behind the last. */
 const char *detector_next_entity(const char *entity);

@@ -14,6 +14,8 @@
 struct features {
 	uint64_t *digits, *letters, *uppers; /* ASCII's; of 64 bytes each */
 	uint64_t *others;                    /* bytes of characters beyond ASCII */
+	uint64_t *numerals;                  /* digits, and what stands between them: blanks, brackets, - + . , / ; */
+	uint64_t *pairs; /* a capital (or one of these) behind a blank that a letter, full stop or comma is before */
 	size_t room;
 };
 

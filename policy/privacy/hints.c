@@ -129,34 +129,25 @@ void hints_free(HintFinder *finder) {
 
 /* ---- finding ---- */
 
+int hints_add(struct hints *hints, unsigned id, size_t end) {
+	if (hints->count == hints->room) {
+		size_t room = hints->room ? hints->room * 2 : 256;
+		struct hint *list = reallocarray(hints->list, room, sizeof *list);
+		if (!list)
+			return out_of_memory();
+		hints->list = list;
+		hints->room = room;
+	}
+	hints->list[hints->count++] = (struct hint){.id = id, .end = end};
+	return 0;
+}
+
 static int take_hint(unsigned id, unsigned long long from, unsigned long long to, unsigned flags, void *context) {
 	struct hints *hints = context;
 	(void)from;
 	(void)flags;
-	if (hints->count == hints->room) {
-		size_t room = hints->room ? hints->room * 2 : 256;
-		struct hint *list = reallocarray(hints->list, room, sizeof *list);
-		hints->is_out_of_memory = !list;
-		if (!list)
-			return 1;
-		hints->list = list;
-		hints->room = room;
-	}
-	hints->list[hints->count++] = (struct hint){.id = id, .end = (size_t)to};
-	return 0;
-}
-
-static int compare_hints(const void *one, const void *other) {
-	const struct hint *a = one, *b = other;
-	return a->end != b->end ? (a->end < b->end ? -1 : 1) : a->id < b->id ? -1 : a->id > b->id;
-}
-
-/* They mostly are. */
-static bool is_sorted(const struct hints *hints) {
-	for (size_t i = 1; i < hints->count; i++)
-		if (hints->list[i].end < hints->list[i - 1].end)
-			return false;
-	return true;
+	hints->is_out_of_memory = hints_add(hints, id, (size_t)to) < 0;
+	return hints->is_out_of_memory;
 }
 
 int hints_find(HintFinder *finder, const char *text, size_t size, struct hints *hints) {
@@ -166,10 +157,44 @@ int hints_find(HintFinder *finder, const char *text, size_t size, struct hints *
 	hs_error_t code = hs_scan(finder->database, text, (unsigned)size, 0, finder->scratch, take_hint, hints);
 	if (hints->is_out_of_memory)
 		return out_of_memory();
-	if (code != HS_SUCCESS)
-		return fault(EIO, "looking for personal data: Hyperscan says %d", code);
-	if (!is_sorted(hints))
-		qsort(hints->list, hints->count, sizeof *hints->list, compare_hints);
+	return code == HS_SUCCESS ? 0 : fault(EIO, "looking for personal data: Hyperscan says %d", code);
+}
+
+static int compare_hints(const void *one, const void *other) {
+	const struct hint *a = one, *b = other;
+	return a->end != b->end ? (a->end < b->end ? -1 : 1) : a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* Behind the last that is not before the one ahead of it. */
+static size_t sorted_up_to(const struct hints *hints, size_t from) {
+	size_t i = from + 1;
+	while (i < hints->count && hints->list[i].end >= hints->list[i - 1].end)
+		i++;
+	return i < hints->count ? i : hints->count;
+}
+
+/* What begins at `middle` goes between what is before it. */
+static int merge(struct hints *hints, size_t middle) {
+	_cleanup_(freep) struct hint *first = calloc(middle, sizeof *first);
+	if (!first)
+		return out_of_memory();
+	memcpy(first, hints->list, middle * sizeof *first);
+	size_t from = 0, next = middle;
+	for (size_t to = 0; from < middle; to++)
+		hints->list[to] = next == hints->count || first[from].end <= hints->list[next].end
+		                          ? first[from++]
+		                          : hints->list[next++];
+	return 0;
+}
+
+/* They mostly are, or are two lots. */
+int hints_sort(struct hints *hints) {
+	size_t middle = sorted_up_to(hints, 0);
+	if (middle == hints->count)
+		return 0;
+	if (sorted_up_to(hints, middle) == hints->count)
+		return merge(hints, middle);
+	qsort(hints->list, hints->count, sizeof *hints->list, compare_hints);
 	return 0;
 }
 

@@ -33,7 +33,7 @@ struct hint {
 };
 
 struct hints {
-	struct hint *list; /* ascending by their ends */
+	struct hint *list;
 	size_t count, room;
 	bool is_out_of_memory;
 };
@@ -44,8 +44,14 @@ int hints_new(const struct hint_expression *expressions, size_t count, HintFinde
 void hints_free(HintFinder *finder);
 DEFINE_CLEANUP(HintFinder, hints_free);
 
-/* Replaces what is in *hints. -ENOMEM; -EIO with words. */
+/* Replaces what is in *hints, in no order. -ENOMEM; -EIO with words. */
 int hints_find(HintFinder *finder, const char *text, size_t size, struct hints *hints);
+
+/* One more, which ends there. -ENOMEM. */
+int hints_add(struct hints *hints, unsigned id, size_t end);
+
+/* Ascending by their ends. -ENOMEM. */
+int hints_sort(struct hints *hints);
 
 /* Of an expression that PCRE2 takes: one that hints at all its matches in a cell, whatever stands around the cell, to
  * be used with both flags; allocated. *ret_wide is NULL, when there is none. -ENOMEM. */

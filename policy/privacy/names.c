@@ -131,20 +131,26 @@ static const char *const of_things[] = {
         "school services shepherd society solutions spaniel square st station street systems terrace terrier",
         "town university valley village way"};
 
+/* Those of PERSON_PARTICLE with more than a letter. */
+static const char *const particles[] = {
+        "al bin bint da das de del della den der des di dis do dos du dus el ibn la le van von"};
+
 /* ---- the table ---- */
 
 enum {
-	SLOTS = 4096,      /* open addressing; a name is where its hash says or behind that */
-	NAMES_MOST = 2048, /* more than there are */
-	SIZE_MOST = 15
+	SLOTS = 4096,        /* open addressing; a name is where its hash says or behind that */
+	NAMES_MOST = 2048,   /* more than there are */
+	TELLING_BITS = 32768 /* of which one in thirty is set: they stay in the nearest cache */
 };
 
 static struct entry {
-	char text[SIZE_MOST + 1]; /* in lower case */
+	char text[NAMES_SIZE_MOST + 1]; /* in lower case */
 	unsigned char size, kind;
 } entries[NAMES_MOST];
 static size_t entry_count;
 static struct slot { uint16_t tag, number; /* of the entry, from 1; 0: free */ } slots[SLOTS];
+
+static uint64_t telling[TELLING_BITS / 64]; /* a bit a hash of those that tell */
 
 /* The first eight bytes, as lower case letters: the rest of them is zero. */
 static uint64_t first_of(const char *word, size_t size) {
@@ -188,6 +194,9 @@ static void add(const char *word, size_t size, unsigned kind) {
 		entry->size = (unsigned char)size;
 	}
 	entries[slot->number - 1].kind |= (unsigned char)kind;
+	uint64_t bit = hash_of(entry->text, size) >> 49;
+	if (kind & (NAME_GIVEN | NAME_SURNAME | NAME_PARTICLE))
+		telling[bit / 64] |= UINT64_C(1) << bit % 64;
 }
 
 static void add_all(const char *const lines[], size_t count, unsigned kind) {
@@ -205,6 +214,7 @@ static void make(void) {
 	add_all(given_too, sizeof given_too / sizeof *given_too, NAME_GIVEN_TOO);
 	add_all(surnames_too, sizeof surnames_too / sizeof *surnames_too, NAME_SURNAME_TOO);
 	add_all(of_things, sizeof of_things / sizeof *of_things, NAME_OF_THINGS);
+	add_all(particles, sizeof particles / sizeof *particles, NAME_PARTICLE);
 }
 
 void names_ready(void) {
@@ -213,10 +223,16 @@ void names_ready(void) {
 }
 
 unsigned names_kind(const char *word, size_t size) {
-	if (size < 2 || size > SIZE_MOST)
+	if (size < 2 || size > NAMES_SIZE_MOST)
 		return 0;
 	const struct slot *slot = slot_of(word, size);
 	return slot->number ? entries[slot->number - 1].kind : 0;
+}
+
+bool names_tell(const char *word, size_t size) {
+	uint64_t bit = hash_of(word, size) >> 49;
+	return (telling[bit / 64] >> bit % 64 & 1) &&
+	       (names_kind(word, size) & (NAME_GIVEN | NAME_SURNAME | NAME_PARTICLE));
 }
 
 /* ---- letters with marks ---- */
@@ -248,7 +264,7 @@ static char without_mark(uint32_t code) {
 }
 
 unsigned names_kind_of(const char *word, size_t size) {
-	char whole[SIZE_MOST + NAMES_BYTES_READ];
+	char whole[NAMES_SIZE_MOST + NAMES_BYTES_READ];
 	size_t length = 0, part = 0; /* where the part in hand begins */
 	unsigned kind = 0;
 	for (size_t at = 0; at < size;) {
@@ -261,7 +277,7 @@ unsigned names_kind_of(const char *word, size_t size) {
 		if (code >= 0x300 && code <= 0x36f) /* a mark on its own */
 			continue;
 		char letter = without_mark(code);
-		if (!letter || length == SIZE_MOST)
+		if (!letter || length == NAMES_SIZE_MOST)
 			return 0;
 		whole[length++] = letter;
 	}

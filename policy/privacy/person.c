@@ -11,43 +11,159 @@ enum {
 	ONE_KNOWN = 30,
 	NONE_KNOWN = 20,
 	WORDS_MOST = 24, /* of a run, particles among them */
-	NAME_WORDS = 4
+	NAME_WORDS = 4,
+	LONGEST_JOINT = 16 /* bytes: a comma, particles, blanks */
 };
+
+static bool is_particle(const char *word, size_t size) {
+	return (size == 1 && (*word == 'e' || *word == 'y')) || (names_kind(word, size) & NAME_PARTICLE);
+}
 
 /* ---- the first look ---- */
 
-/* Is one of the words that begin in these 64 bytes known? One that goes on behind them, or that a table of ASCII's
- * letters can't say, may be. */
-static bool has_known(const char *text, uint64_t capitals, uint64_t letters, uint64_t others) {
-	for (; capitals; capitals &= capitals - 1) {
-		unsigned first = (unsigned)__builtin_ctzll(capitals);
-		uint64_t rest = ~letters >> first;
-		unsigned size = rest ? (unsigned)__builtin_ctzll(rest) : 64;
-		if (first + size >= 64 || (others >> first & ((UINT64_C(1) << size) - 1)) ||
-		        text[first + size] == '-' || (names_kind(text + first, size) & (NAME_GIVEN | NAME_SURNAME)))
-			return true;
-	}
-	return false;
+/* A word among ASCII's letters, up to 64 bytes of it. */
+struct reach {
+	size_t start, size;
+	bool is_odd; /* other characters are in it, or a hyphen or apostrophe beside it makes it a part of one */
+};
+
+static bool is_hyphen(char c) {
+	return c == '-' || c == '\'';
 }
 
-/* A capital begins a word where no letter stands before; characters beyond ASCII may be anything. */
-bool person_may_be(const struct features *features, const char *text, size_t start, size_t end) {
-	unsigned words = 0;
-	bool is_known = false;
-	uint64_t before = 0; /* 1: a letter */
-	for (size_t at = start; at < end; at += 64) {
-		uint64_t others = features_from(features->others, at);
-		uint64_t letters = features_from(features->letters, at) | others;
-		uint64_t capitals = (features_from(features->uppers, at) | others) & ~(letters << 1 | before);
-		if (end - at < 64)
-			capitals &= (UINT64_C(1) << (end - at)) - 1;
-		before = letters >> 63;
-		words += features_bits(capitals);
-		if (words < 2 && end - at <= 64)
+static struct reach reach_from(const struct features *features, const char *text, size_t start) {
+	uint64_t others = features_from(features->others, start);
+	uint64_t rest = ~(features_from(features->letters, start) | others);
+	size_t size = rest ? (size_t)__builtin_ctzll(rest) : 64;
+	bool is_odd = size > NAMES_SIZE_MOST || (others & ((UINT64_C(1) << size % 64) - 1));
+	return (struct reach){.start = start, .size = size, .is_odd = is_odd || is_hyphen(text[start + size])};
+}
+
+/* At the text's beginning everything is odd. */
+static struct reach reach_back(const struct features *features, const char *text, size_t end) {
+	if (end < 64)
+		return (struct reach){.is_odd = true};
+	uint64_t others = features_from(features->others, end - 64);
+	uint64_t rest = ~(features_from(features->letters, end - 64) | others);
+	size_t size = rest ? (size_t)__builtin_clzll(rest) : 64;
+	bool is_odd = size == 0 || size > NAMES_SIZE_MOST || (others && others >> (64 - size));
+	return (struct reach){.start = end - size, .size = size, .is_odd = is_odd || is_hyphen(text[end - size - 1])};
+}
+
+/* The word that a capital begins, and the one before it. */
+static bool is_hint(const struct features *features, const char *text, size_t capital) {
+	struct reach word = reach_from(features, text, capital);
+	if (word.is_odd || names_tell(text + capital, word.size))
+		return true;
+	size_t end = capital - 1;
+	word = reach_back(features, text, end - (text[end - 1] == '.' || text[end - 1] == ','));
+	return word.is_odd || names_tell(text + word.start, word.size) || text[word.start] == 'e' ||
+	       text[word.start] == 'y';
+}
+
+int person_hint(const struct features *features, const char *text, size_t size, struct hints *hints, unsigned id) {
+	for (size_t i = 0; i * 64 < size; i++)
+		for (uint64_t pairs = features->pairs[i]; pairs; pairs &= pairs - 1) {
+			size_t capital = i * 64 + (unsigned)__builtin_ctzll(pairs);
+			if (capital >= size || !is_hint(features, text, capital))
+				continue;
+			int rc = hints_add(hints, id, capital + 1);
+			if (rc < 0)
+				return rc;
+		}
+	return 0;
+}
+
+/* ---- PERSON_RUN, without an engine ---- */
+
+static bool is_upper(char c) {
+	return c >= 'A' && c <= 'Z';
+}
+
+static bool is_letter(char c) {
+	return is_upper((char)(c & ~0x20));
+}
+
+static bool is_letter_at(struct table_cell cell, size_t at) {
+	return at < cell.size && is_letter(cell.data[at]);
+}
+
+static bool is_other(struct table_cell cell, size_t at) {
+	return at < cell.size && (unsigned char)cell.data[at] >= 0x80;
+}
+
+/* Of what neither may stand before a run nor behind it. */
+static bool is_of_word(char c) {
+	return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '@';
+}
+
+static bool may_begin(struct table_cell cell, size_t at) {
+	if (!is_upper(cell.data[at]) || at == 0)
+		return is_upper(cell.data[at]);
+	char before = cell.data[at - 1];
+	return !is_of_word(before) && before != '.' && before != '-' &&
+	       !(before == '\'' && at > 1 && is_letter(cell.data[at - 2]));
+}
+
+/* Behind the word that a capital begins. */
+static size_t word_end(struct table_cell cell, size_t at) {
+	if (at + 1 < cell.size && cell.data[at + 1] == '.')
+		return at + 2;
+	for (at++; is_letter_at(cell, at) || (at < cell.size && is_hyphen(cell.data[at]) && is_letter_at(cell, at + 1));
+	        at++)
+		;
+	return at;
+}
+
+/* A blank, perhaps behind a comma, perhaps particles, and a word. */
+static bool take_word(struct table_cell cell, size_t *at) {
+	size_t to = *at + (*at < cell.size && cell.data[*at] == ',');
+	if (to >= cell.size || cell.data[to++] != ' ')
+		return false;
+	for (unsigned i = 0; i < 2; i++) {
+		size_t end = to;
+		while (is_letter_at(cell, end) && !is_upper(cell.data[end]))
+			end++;
+		if (end == to || end == cell.size || cell.data[end] != ' ' || !is_particle(cell.data + to, end - to))
 			break;
-		is_known = is_known || has_known(text + at, capitals, letters, others);
+		to = end + 1;
 	}
-	return is_known && words > 1;
+	if (to >= cell.size || !is_upper(cell.data[to]))
+		return false;
+	*at = word_end(cell, to);
+	return true;
+}
+
+/* Behind the longest run from a place on; 0: none begins there. */
+static size_t run_end(struct table_cell cell, size_t at) {
+	size_t longest = 0;
+	at = word_end(cell, at);
+	for (unsigned i = 0; i < 7 && take_word(cell, &at); i++) {
+		if (at == cell.size || !is_of_word(cell.data[at]))
+			longest = at;
+		else if (cell.data[at - 1] == '.')
+			longest = at - 1;
+	}
+	return longest;
+}
+
+int person_find(struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end) {
+	if (from > 0 && is_other(cell, from - 1))
+		return -1;
+	for (size_t at = from; at < cell.size; at++) {
+		if (is_other(cell, at))
+			return -1;
+		size_t end = may_begin(cell, at) ? run_end(cell, at) : 0;
+		if (end == 0)
+			continue;
+		*ret_start = at;
+		*ret_end = end;
+		for (size_t i = end; i < end + LONGEST_JOINT; i++)
+			if (is_other(cell, i)) /* the run may go on with it */
+				return -1;
+		return 1;
+	}
+	return 0;
 }
 
 /* ---- words of a run ---- */

@@ -41,19 +41,32 @@ static void note_needs(Scanner *scanner, const struct detector *detector) {
 			scanner->least_digits[with_letters] = detector->needs.digits;
 }
 
+/* A word and so many digits are looked for together, if they can be. */
+static int add_triggered(Scanner *scanner, struct use *use) {
+	const struct detector *detector = use->detector;
+	if (!use->by_context || detector->needs.digits == 0 || scanner->triggered_count == TRIGGERS_MOST)
+		return 0;
+	use->by_trigger = true;
+	if (detector->needs.digits < scanner->triggering_digits)
+		scanner->triggering_digits = detector->needs.digits;
+	scanner->triggered[scanner->triggered_count] = (size_t)(use - scanner->uses);
+	return triggers_add(&scanner->triggers, detector->context, scanner->triggered_count++);
+}
+
 static int add_use(Scanner *scanner, const struct detector *detector, const struct scan_pattern *own) {
 	struct use *use = &scanner->uses[scanner->use_count++];
 	use->detector = detector;
 	use->own = own;
 	use->by_context = !own && (detector->needs_context ||
 	                                  (scanner->sensitivity == SCAN_LOW && detector->score < SCANNER_LEAST_LOW));
-	use->by_look = !own && detector->closer && detector->closer->may;
+	use->by_look = !own && detector->closer && detector->closer->hint;
 	if (use->by_look)
 		scanner->looks[scanner->look_count++] = scanner->use_count - 1;
 	use->by_features = !own && !use->by_context && !detector->hint && detector->needs.digits > 0;
 	if (use->by_features)
 		note_needs(scanner, detector);
-	return pattern_new(detector->pattern, 0, &use->pattern);
+	int rc = add_triggered(scanner, use);
+	return rc < 0 ? rc : pattern_new(detector->pattern, 0, &use->pattern);
 }
 
 /* Of one name there is one address. */
@@ -143,7 +156,7 @@ static int expression_of(struct use *use, struct hint_expression *expression) {
 		expression->flags = HINT_WIDE | HINT_CHARACTERS;
 		return rc;
 	}
-	if (use->by_features || use->by_look || (detector->closer && detector->closer->by_column))
+	if (use->by_features || use->by_trigger || use->by_look || (detector->closer && detector->closer->by_column))
 		return 0;
 	expression->flags = detector->hint ? 0 : HINT_WIDE;
 	expression->text = use->by_context ? words_expression(detector->context)
@@ -177,6 +190,7 @@ int scanner_new(const struct scan_options *options, Scanner **ret_scanner) {
 		return scanner_no_memory();
 	names_ready();
 	scanner->sensitivity = options->sensitivity;
+	scanner->triggering_digits = UINT_MAX;
 	scanner->least_digits[0] = scanner->least_digits[1] = UINT_MAX;
 	int rc = check_entities(options);
 	if (rc == 0)
@@ -201,6 +215,7 @@ void scanner_free(Scanner *scanner) {
 	hints_free(scanner->finder);
 	hints_release(&scanner->hints);
 	features_release(&scanner->features);
+	triggers_release(&scanner->triggers);
 	free(scanner->uses);
 	free(scanner->own);
 	free(scanner->allow_patterns);
@@ -254,6 +269,10 @@ int scanner_columns(Scanner *scanner, const struct table_cell *names, size_t cou
 
 int scanner_find(Scanner *scanner, size_t use, struct table_cell cell, uint64_t line, size_t from, size_t *ret_start,
         size_t *ret_end) {
+	const struct closer_look *closer = scanner->uses[use].detector->closer;
+	int rc = closer && closer->find ? closer->find(cell, from, ret_start, ret_end) : -1;
+	if (rc >= 0)
+		return rc;
 	enum pattern_answer answer = pattern_find_from(scanner->uses[use].pattern, cell, from, ret_start, ret_end);
 	if (answer == PATTERN_OVER_LIMIT)
 		return fault(EOVERFLOW, "line %" PRIu64 ": the expression for %s takes too many steps", line,

@@ -7,6 +7,7 @@
 #include "policy/privacy/detector.h"
 #include "policy/privacy/features.h"
 #include "policy/privacy/hints.h"
+#include "policy/privacy/triggers.h"
 
 #define SCANNER_LEAST_LOW 50u /* percent, at low sensitivity */
 
@@ -15,7 +16,8 @@ struct use {
 	const struct scan_pattern *own; /* which the detector was made of; NULL: built in */
 	Pattern *pattern;
 	bool by_context;  /* without a word of its context it is nothing, so that words are looked for in its stead */
-	bool by_look;     /* its own first look is */
+	bool by_trigger;  /* its number and a word of its context are looked for */
+	bool by_look;     /* it hints itself */
 	bool by_features; /* what its needs say is all that is looked for */
 	bool everywhere;  /* no hint can be had: all cells are asked */
 };
@@ -34,10 +36,14 @@ struct Scanner {
 	HintFinder *finder;
 	struct hints hints;
 	bool asks_everywhere;      /* a use does */
-	size_t *looks, look_count; /* the uses that have a look of their own */
-	bool *has_context;         /* of each use and column: the column's name is one, or what was seen of it */
-	bool *is_other;            /* of each use and column: it is known to hold something else */
-	bool *is_asked;            /* of each column: a use that goes by context is asked of all its cells */
+	size_t *looks, look_count; /* the uses that hint themselves */
+	struct triggers triggers;
+	size_t triggered[TRIGGERS_MOST]; /* the uses that are, by their bits */
+	unsigned triggered_count;
+	unsigned triggering_digits; /* with fewer none of them has a match */
+	bool *has_context;          /* of each use and column: the column's name is one, or what was seen of it */
+	bool *is_other;             /* of each use and column: it is known to hold something else */
+	bool *is_asked;             /* of each column: a use that goes by context is asked of all its cells */
 	size_t columns;
 	struct match {
 		struct scan_finding finding; /* its place in bytes alone */

@@ -207,6 +207,11 @@ static int scan_cell(Scanner *scanner, const struct hints *hints, size_t i, size
 	return rc;
 }
 
+static bool is_asked_of(const Scanner *scanner, size_t use, size_t column) {
+	return column < scanner->columns && scanner->uses[use].by_context &&
+	       scanner->has_context[use * scanner->columns + column];
+}
+
 /* What the column's name says enough of, and what must be asked of each cell. */
 static int scan_asked(Scanner *scanner, struct table_cell cell, uint64_t line, size_t column) {
 	bool is_asked = column < scanner->columns && scanner->is_asked[column];
@@ -214,42 +219,33 @@ static int scan_asked(Scanner *scanner, struct table_cell cell, uint64_t line, s
 	if (!is_asked && !scanner->asks_everywhere)
 		return 0;
 	for (size_t use = 0; use < scanner->use_count && rc == 0; use++)
-		if (scanner->uses[use].everywhere || (is_asked && scanner->uses[use].by_context &&
-		                                             scanner->has_context[use * scanner->columns + column]))
+		if (scanner->uses[use].everywhere || (is_asked && is_asked_of(scanner, use, column)))
 			rc = look_for(scanner, use, cell, line, column);
 	return rc;
 }
 
-/* What is told by a detector's own first look. */
-static int scan_looked(Scanner *scanner, const char *text, struct table_cell cell, uint64_t line, size_t column) {
-	size_t start = (size_t)(cell.data - text);
-	int rc = 0;
-	for (size_t i = 0; i < scanner->look_count && rc == 0; i++) {
-		size_t use = scanner->looks[i];
-		if (scanner->uses[use].detector->closer->may(&scanner->features, text, start, start + cell.size))
-			rc = look_for(scanner, use, cell, line, column);
-	}
-	return rc;
-}
-
-/* What is told by digits and letters. Most cells have no digit; most that have have no letter, and too few. */
+/* What is told by digits and letters, or by digits and a word. Most cells have no digit; most that have have no letter,
+ * and too few. */
 static int scan_featured(Scanner *scanner, const char *text, struct table_cell cell, uint64_t line, size_t column) {
 	const struct features *features = &scanner->features;
 	size_t start = (size_t)(cell.data - text), end = start + cell.size;
 	if (!features_any(features->digits, start, end))
 		return 0;
 	unsigned digits = features_count(features->digits, start, end);
-	if (digits < scanner->least_digits[features_any(features->letters, start, end)])
+	bool has_letters = features_any(features->letters, start, end);
+	bool may_trigger = has_letters && digits >= scanner->triggering_digits;
+	if (digits < scanner->least_digits[has_letters] && !may_trigger)
 		return 0;
-	unsigned letters = features_count(features->letters, start, end);
-	unsigned uppers = features_count(features->uppers, start, end);
+	const struct shapes shapes = shapes_of(features, start, end);
 	int rc = 0;
-	for (size_t i = 0; i < scanner->use_count && rc == 0; i++) {
-		const struct detector *detector = scanner->uses[i].detector;
-		if (scanner->uses[i].by_features && digits >= detector->needs.digits &&
-		        letters >= detector->needs.letters && uppers >= detector->needs.uppers &&
-		        cell.size >= detector->needs.size)
+	for (size_t i = 0; i < scanner->use_count && rc == 0; i++)
+		if (scanner->uses[i].by_features && detector_may_match(scanner->uses[i].detector, &shapes))
 			rc = look_for(scanner, i, cell, line, column);
+	uint64_t triggers = may_trigger ? triggers_in(&scanner->triggers, cell.data, cell.size) : 0;
+	for (; triggers && rc == 0; triggers &= triggers - 1) {
+		size_t use = scanner->triggered[__builtin_ctzll(triggers)];
+		if (detector_may_match(scanner->uses[use].detector, &shapes) && !is_asked_of(scanner, use, column))
+			rc = look_for(scanner, use, cell, line, column);
 	}
 	return rc;
 }
@@ -269,8 +265,6 @@ static int scan_row(Scanner *scanner, const struct table_rows *rows, size_t row,
 		if (rc == 0)
 			rc = scan_asked(scanner, cell, rows->lines[row], column);
 		if (rc == 0)
-			rc = scan_looked(scanner, rows->text, cell, rows->lines[row], column);
-		if (rc == 0)
 			rc = scan_featured(scanner, rows->text, cell, rows->lines[row], column);
 		if (rc == 0 && scanner->match_count > 0)
 			rc = tell(scanner, cell, found, context);
@@ -278,11 +272,21 @@ static int scan_row(Scanner *scanner, const struct table_rows *rows, size_t row,
 	return rc;
 }
 
+/* Where in the rows' text anything may be. */
+static int look_at_text(Scanner *scanner, const char *text, size_t size) {
+	int rc = hints_find(scanner->finder, text, size, &scanner->hints);
+	if (rc == 0)
+		rc = features_look(&scanner->features, text, size);
+	for (size_t i = 0; i < scanner->look_count && rc == 0; i++) {
+		unsigned use = (unsigned)scanner->looks[i];
+		rc = scanner->uses[use].detector->closer->hint(&scanner->features, text, size, &scanner->hints, use);
+	}
+	return rc == 0 ? hints_sort(&scanner->hints) : rc;
+}
+
 int scanner_rows(Scanner *scanner, const struct table_rows *rows, scan_found *found, void *context) {
 	scanner->match_count = 0;
-	int rc = hints_find(scanner->finder, rows->text, rows->size, &scanner->hints);
-	if (rc == 0)
-		rc = features_look(&scanner->features, rows->text, rows->size);
+	int rc = look_at_text(scanner, rows->text, rows->size);
 	size_t i = 0;
 	for (size_t row = 0; row < rows->count && rc == 0; row++)
 		rc = scan_row(scanner, rows, row, &scanner->hints, &i, found, context);

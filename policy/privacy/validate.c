@@ -417,7 +417,7 @@ bool validate_coordinates(struct table_cell match) {
 bool validate_luhn(struct table_cell match) {
 	uint8_t digits[MOST_DIGITS];
 	size_t count = take_digits(match, digits);
-	return count > 1 && !are_all_alike(digits, count) && has_luhn(digits, count);
+	return !are_all_alike(digits, count) && has_luhn(digits, count);
 }
 
 bool validate_mod97(struct table_cell match) {

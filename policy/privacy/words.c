@@ -13,15 +13,25 @@ static bool is_part(char c) {
 	return isalnum((unsigned char)c) || c == '\'' || (unsigned char)c >= 0x80;
 }
 
+/* Does a word begin within letters, as in customerPhone? */
+static bool is_hump(const char *text, size_t at) {
+	return isupper((unsigned char)text[at]) && islower((unsigned char)text[at - 1]);
+}
+
 /* The next word from *at on, behind which *at is then; of no size: there is none. */
 static struct word next_word(const char *text, size_t size, size_t *at) {
 	while (*at < size && !is_part(text[*at]))
 		++*at;
 	size_t from = *at;
-	while (*at < size && is_part(text[*at]) &&
-	        !(*at > from && isupper((unsigned char)text[*at]) && islower((unsigned char)text[*at - 1])))
+	while (*at < size && is_part(text[*at]) && !(*at > from && is_hump(text, *at)))
 		++*at;
 	return (struct word){.text = text + from, .size = *at - from};
+}
+
+size_t words_next(const char *text, size_t size, size_t *at, size_t *ret_start) {
+	struct word word = next_word(text, size, at);
+	*ret_start = (size_t)(word.text - text);
+	return word.size;
 }
 
 /* Do a phrase's words stand in the text from a byte on? Then *at is behind them. */
@@ -80,5 +90,5 @@ bool words_are_there(const char *text, size_t size) {
 }
 
 bool words_go_on(const char *text, size_t at) {
-	return at > 0 && is_part(text[at - 1]) && is_part(text[at]);
+	return at > 0 && is_part(text[at - 1]) && is_part(text[at]) && !is_hump(text, at);
 }

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The next word from *at on, behind which *at is then, begins at *ret_start: its size; 0: there is none. */
+size_t words_next(const char *text, size_t size, size_t *at, size_t *ret_start);
+
 /* Does one of a list stand in the text? They stand between blanks, several words that make one joined by '_'; "=name"
  * is there only where it is all there is. NULL: there are none in the list. */
 bool words_have_any(const char *list, const char *text, size_t size);

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,16 +16,17 @@ static void any_piece_is_counted(void **state) {
 	char text[SIZE + 64] = "";
 	struct features features = {0};
 	for (size_t i = 0; i < sizeof text; i++)
-		text[i] = (char)(i * 89 + i / 7 * 31);
+		text[i] = i % 4 == 2 ? ' ' : (char)(i * 89 + i / 7 * 31);
 	for (size_t size = 0; size <= SIZE; size += 50) {
 		assert_int_equal(features_look(&features, text, size), 0);
 		for (size_t start = 0; start <= size; start++) {
-			unsigned digits = 0, letters = 0, uppers = 0, others = 0;
+			unsigned digits = 0, letters = 0, uppers = 0, others = 0, numerals = 0;
 			for (size_t end = start; end <= size; end++) {
 				assert_int_equal(features_count(features.digits, start, end), digits);
 				assert_int_equal(features_count(features.letters, start, end), letters);
 				assert_int_equal(features_count(features.uppers, start, end), uppers);
 				assert_int_equal(features_count(features.others, start, end), others);
+				assert_int_equal(features_count(features.numerals, start, end), numerals);
 				assert_int_equal(
 				        features_any(features.digits, start, end), end - start > 64 || digits > 0);
 				unsigned char c = (unsigned char)text[end];
@@ -32,8 +34,16 @@ static void any_piece_is_counted(void **state) {
 				letters += c < 0x80 && isalpha(c);
 				uppers += c < 0x80 && isupper(c);
 				others += c >= 0x80;
+				numerals += (c >= ' ' && c <= '9') || c == ';';
 			}
 		}
+	}
+	assert_int_equal(features_look(&features, text, SIZE), 0);
+	for (size_t i = 2; i < SIZE; i++) {
+		unsigned char c = (unsigned char)text[i], before = (unsigned char)text[i - 2];
+		bool is_joint = before >= 0x80 || isalpha(before) || before == '.' || before == ',';
+		bool is_pair = (c >= 0x80 || isupper(c)) && text[i - 1] == ' ' && is_joint;
+		assert_int_equal(features_count(features.pairs, i, i + 1), is_pair);
 	}
 	features_release(&features);
 }

@@ -132,10 +132,31 @@ static void made_up_expressions_miss_nothing(void **state) {
 	assert_true(widened > 300 && matches > 5000);
 }
 
+/* Of one lot, of two, of many. */
+static void hints_are_put_in_order(void **state) {
+	(void)state;
+	for (unsigned lots = 1; lots < 5; lots++) {
+		_cleanup_(hints_release) struct hints hints = {0};
+		size_t sum = 0;
+		for (unsigned lot = 0; lot < lots; lot++)
+			for (size_t end = draw(9); end < 3000; end += draw(9)) {
+				assert_int_equal(hints_add(&hints, lot, end), 0);
+				sum += end * (lot + 1);
+			}
+		assert_int_equal(hints_sort(&hints), 0);
+		for (size_t i = 0; i < hints.count; i++) {
+			assert_true(i == 0 || hints.list[i].end >= hints.list[i - 1].end);
+			sum -= hints.list[i].end * (hints.list[i].id + 1);
+		}
+		assert_int_equal(sum, 0);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(what_is_known_to_be_wide_enough_misses_nothing),
 	        cmocka_unit_test(what_is_not_read_alike_is_not_widened),
+	        cmocka_unit_test(hints_are_put_in_order),
 	        cmocka_unit_test(made_up_expressions_miss_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,7 @@ static void keywords_must_stand_near_by(void **state) {
 	assert_spans(scanner, "number of staff: 123456", "");
 	assert_spans(scanner, "unemployee 123456", "");
 	assert_spans(scanner, "employee, here it comes: 123456", "");
-	assert_spans(scanner, "an Xemployee ... 123456", ""); /* cut at 15 bytes it would be the word */
+	assert_spans(scanner, "an Xemployee, isa: 123456", ""); /* cut at 15 bytes it would be the word */
 	const struct table_cell name = {"staffNumber", 11};
 	assert_int_equal(scanner_columns(scanner, &name, 1), 0);
 	assert_spans(scanner, "123456", "STAFF 0-6");
