@@ -41,15 +41,15 @@ struct erased {
  * that shows one of them ends, in Raw too; its node keeps versions that are not among them, and shows none. `ended`
  * (may be NULL) is called for each name before the operation is kept: to be told to the kernel once it was.
  * -EBUSY: one of the nodes, in Landing or staging, has a draft (the words name it). -ENOENT, -EPERM: no such version,
- * or a draft. Between meta_begin and meta_end; takes 30 us for 4 MiB of each version.
+ * or a draft. Between meta_begin and meta_end, and for long: less than 70 ms for 2 GiB (measured, commit included).
  */
 int erase_versions(
         Store *store, const uint64_t *versions, size_t count, erased_name_fn *ended, void *arg, struct erased *ret);
 
 /*
  * Calls `sharer` once for each node that has a version or a flushed draft beside the given ones (ascending) that refers
- * to one of their blocks. Walks all map pages of the vault: 10 ms for each GiB of it. References that only the memory
- * of a file open for writing has are not met. Not between meta_begin and meta_end.
+ * to one of their blocks. Walks all map pages of the vault, in slices: 1.5 s for 160 GiB. References that only the
+ * memory of a file open for writing has are not met. Not between meta_begin and meta_end.
  */
 typedef int erase_sharer_fn(void *arg, uint64_t node);
 int erase_sharers(Store *store, const uint64_t *versions, size_t count, erase_sharer_fn *sharer, void *arg);

@@ -126,8 +126,8 @@ int gc_walk(Gc *gc);
 void gc_totals(Gc *gc, struct gc_totals *ret);
 
 /*
- * The segments that hold blocks of these versions are to go: in the operation that erases them, before it does. Takes
- * 10 us for 4 MiB of each version.
+ * The segments that hold blocks of these versions are to go: in the operation that erases them, before it does. Reads
+ * each map page of each version.
  */
 int gc_purge_want(Store *store, Meta *m, const uint64_t *versions, size_t count);
 
