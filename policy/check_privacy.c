@@ -124,6 +124,15 @@ void check_privacy_free(CheckPrivacy *p) {
 	free(p);
 }
 
+static size_t detect_of(const CheckPrivacy *p, const char *entity) {
+	const struct privacy *privacy = p->job->privacy;
+	size_t i = 0;
+	while (i < privacy->detect_count && privacy->detects[i].entity != entity &&
+	        strcmp(privacy->detects[i].entity, entity) != 0)
+		i++;
+	return i;
+}
+
 /* ---- columns ---- */
 
 /* A column's name as a verdict shows it: of an own allocation; a text has none. */
@@ -164,6 +173,31 @@ static int treat_column(CheckPrivacy *p, const struct privacy_column *given) {
 	return 0;
 }
 
+/* ---- names ---- */
+
+static int refuse_name(void *context, const struct scan_finding *found) {
+	CheckPrivacy *p = context;
+	size_t detect = detect_of(p, found->entity);
+	const struct privacy_treatment *treated = p->treated[found->column];
+	if (detect == p->job->privacy->detect_count || (treated && treated->action == PRIVACY_DROP_COLUMN) ||
+	        p->job->privacy->detects[detect].treatment.action == PRIVACY_REPORT)
+		return 0;
+	return check_result_say(p->result, p->job->is_output ? OUTCOME_ERROR : OUTCOME_FAILED,
+	        "personal data: %s in the name of column %zu, which no action changes", found->entity,
+	        found->column + 1);
+}
+
+/* What a column is called is published, too. */
+static int look_at_names(CheckPrivacy *p, const struct table_cell *names, size_t columns) {
+	const uint64_t line = 1;
+	const struct table_rows row = {.count = 1, .columns = columns, .cells = names, .lines = &line};
+	int rc = batch_add(&p->batch, &row);
+	if (rc == 0)
+		rc = scanner_rows(p->scanner, &p->batch.rows, refuse_name, p);
+	batch_clear(&p->batch);
+	return rc;
+}
+
 int check_privacy_header(CheckPrivacy *p, const struct table_cell *names, size_t columns) {
 	const struct privacy *privacy = p->job->privacy;
 	int rc = 0;
@@ -182,19 +216,12 @@ int check_privacy_header(CheckPrivacy *p, const struct table_cell *names, size_t
 		return no_memory();
 	for (size_t i = 0; i < privacy->column_count && rc == 0; i++)
 		rc = treat_column(p, &privacy->columns[i]);
-	return rc < 0 ? rc : scanner_columns(p->scanner, names, names ? columns : 0);
+	if (rc == 0)
+		rc = scanner_columns(p->scanner, names, names ? columns : 0);
+	return rc < 0 || !names ? rc : look_at_names(p, names, columns);
 }
 
 /* ---- findings ---- */
-
-static size_t detect_of(const CheckPrivacy *p, const char *entity) {
-	const struct privacy *privacy = p->job->privacy;
-	size_t i = 0;
-	while (i < privacy->detect_count && privacy->detects[i].entity != entity &&
-	        strcmp(privacy->detects[i].entity, entity) != 0)
-		i++;
-	return i;
-}
 
 /* Of a column that is treated as a whole nothing is found; but in what is to be published nothing may be left of it. */
 static bool is_treated_already(const CheckPrivacy *p, const struct scan_finding *found, enum privacy_action action) {

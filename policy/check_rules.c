@@ -339,6 +339,11 @@ static int settle(const struct check_job *job, TableReader *reader, DqdlEvaluato
 		rc = check_sample_warn(evaluator, reader, result);
 	if (rc >= 0)
 		rc = take_outcomes(job, evaluator, reader, result);
+	/* what no cell shows nobody has looked through */
+	if (rc >= 0 && job->privacy && table_left_out(reader)[0])
+		rc = check_result_say(result, OUTCOME_ERROR,
+		        "not all of it can be looked through for personal data: %s; put an object with all keys first",
+		        table_left_out(reader));
 	if (rc >= 0 && privacy && result->outcome != OUTCOME_ERROR)
 		rc = check_privacy_end(privacy);
 	return rc < 0 ? rc : check_drop_take(dropped, reader, result);

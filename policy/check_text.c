@@ -136,6 +136,11 @@ int check_text(const struct check_job *job, struct check_input *input, struct ch
 		        result, OUTCOME_ERROR, "the file is neither a table nor text: %s", fault_message());
 	if (rc < 0)
 		return rc;
+	if (t.about.cut_line != 0)
+		return check_result_say(result, OUTCOME_ERROR,
+		        "line %" PRIu64
+		        " is longer than %u MiB, so not all of it can be looked through for personal data",
+		        t.about.cut_line, SCAN_LINE_MAX >> 20);
 	if (t.about.text_offset + t.about.text_size == 0)
 		return check_result_say(result, OUTCOME_FAILED, "empty: the file has no bytes");
 	return conclude(&t);

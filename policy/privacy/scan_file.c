@@ -7,12 +7,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-/* A longer line is looked at in pieces of so many bytes. */
-#define LINE_BYTES (1u << 20)
-#define BLOCK_BYTES (2 * LINE_BYTES)
+#define BLOCK_BYTES (2 * SCAN_LINE_MAX)
 
 #define SAMPLE_ROWS 1000u
 
@@ -92,6 +91,7 @@ static int scan_table(Scanner *scanner, const struct scan_file *file, const stru
 		goes_on = rc == 0;
 	}
 	about->names = NULL;
+	(void)snprintf(about->left_out, sizeof about->left_out, "%s", table_left_out(reader));
 	return rc;
 }
 
@@ -141,10 +141,12 @@ static int scan_block(Scanner *scanner, struct lines *lines, bool at_end, scan_f
 		const char *from = lines->bytes + at;
 		const char *newline = memchr(from, '\n', lines->end - at);
 		size_t left = lines->end - at, size = newline ? (size_t)(newline - from) : left;
-		if (!newline && !at_end && left < LINE_BYTES)
+		if (!newline && !at_end && left < SCAN_LINE_MAX)
 			break;
-		bool is_cut = size > LINE_BYTES;
-		size = is_cut ? utf8_cut(from, size, LINE_BYTES) : size;
+		bool is_cut = size > SCAN_LINE_MAX || (!newline && !at_end);
+		if (is_cut && about->cut_line == 0)
+			about->cut_line = lines->line;
+		size = is_cut ? utf8_cut(from, size, SCAN_LINE_MAX) : size;
 		rc = add_line(lines, count++, from, size);
 		at += size + (newline && !is_cut);
 		lines->line += newline && !is_cut;

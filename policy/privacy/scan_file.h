@@ -17,6 +17,9 @@ struct scan_file {
 	struct table_options table;
 };
 
+/* Of a text: what stands across the end of so many bytes of a line is not found. */
+#define SCAN_LINE_MAX (1u << 20)
+
 /* What it was: valid in `found` already. */
 struct scan_about {
 	bool is_table;
@@ -27,7 +30,9 @@ struct scan_about {
 	const char *text;
 	size_t text_size;
 	uint64_t text_offset;
-	bool is_plain; /* at the end: the text is the file's own bytes, in no other encoding than UTF-8 */
+	char left_out[240]; /* of a table, at the end: what of it stood in no cell; "": nothing */
+	uint64_t cut_line;  /* one that was looked at in pieces, as it is longer than SCAN_LINE_MAX; 0: none was */
+	bool is_plain;      /* at the end: the text is the file's own bytes, in no other encoding than UTF-8 */
 };
 
 /* Does the name say that it is a table? */

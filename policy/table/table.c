@@ -177,6 +177,10 @@ const char *table_advice(const TableReader *reader) {
 	return reader->shape.advice;
 }
 
+const char *table_left_out(const TableReader *reader) {
+	return reader->format->left_out ? reader->format->left_out(reader->own) : "";
+}
+
 const char *table_warning(TableReader *reader, size_t i) {
 	const char *encoding = foreign_encoding(reader);
 	if (encoding && i-- == 0) {
@@ -184,8 +188,8 @@ const char *table_warning(TableReader *reader, size_t i) {
 		        "the file is written in %s; it was read as if it had been converted to UTF-8", encoding);
 		return reader->warning;
 	}
-	const char *warning = i == 0 && reader->format->warning ? reader->format->warning(reader->own) : "";
-	return warning[0] ? warning : NULL;
+	const char *left_out = i == 0 ? table_left_out(reader) : "";
+	return left_out[0] ? left_out : NULL;
 }
 
 size_t table_columns(const TableReader *reader) {

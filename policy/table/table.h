@@ -66,6 +66,9 @@ const char *table_advice(const TableReader *reader);
  * may add some. Valid until the next call. */
 const char *table_warning(TableReader *reader, size_t i);
 
+/* What of the rows so far stands in no cell (keys of JSON Lines that are no columns), as a sentence; "": nothing. */
+const char *table_left_out(const TableReader *reader);
+
 /* Number of cells in every row, and the columns' names; they are valid until table_close(). */
 size_t table_columns(const TableReader *reader);
 const struct table_cell *table_header(const TableReader *reader);

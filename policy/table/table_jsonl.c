@@ -32,9 +32,9 @@ static struct table_place place(const void *reader) {
 	return place;
 }
 
-static const char *warning(const void *reader) {
+static const char *left_out(const void *reader) {
 	return jsonl_warning(reader);
 }
 
 const struct table_format table_jsonl = {
-        .open = open_jsonl, .close = close_jsonl, .next = next, .line = line, .place = place, .warning = warning};
+        .open = open_jsonl, .close = close_jsonl, .next = next, .line = line, .place = place, .left_out = left_out};

@@ -374,6 +374,36 @@ static void a_file_that_is_not_as_the_policy_thinks_is_not_published(void **stat
 	        "a,b\n\xe9t\xe9,bob@example.com\n", OUTCOME_ERROR, "another encoding than UTF-8");
 }
 
+/* What stands where nobody looks gets nothing through. */
+static void what_can_not_be_looked_through_does_not_pass(void **state) {
+	(void)state;
+	enum { MANY = 3 << 20 };
+	const struct asked redact = {.yaml = "    privacy: {detect: EMAIL, action: redact}\n"};
+	const struct asked lines = {.yaml = redact.yaml, .name = "a.jsonl"},
+	                   words = {.yaml = redact.yaml, .name = "a.txt"};
+	expect_not(&redact, "id,bob@example.com\n1,x\n", OUTCOME_FAILED, "EMAIL in the name of column 2");
+	expect(&(struct asked){.yaml = "    privacy: {detect: EMAIL, columns: {bob@example.com: drop_column}}\n"},
+	        "id,bob@example.com\n1,x\n", "id\n1\n");
+	expect_not(&lines, "{\"bob@example.com\": 1}\n", OUTCOME_FAILED, "EMAIL in the name of column 1");
+	_cleanup_(freep) char *text = malloc(MANY + 100);
+	assert_non_null(text);
+	size_t size = 0;
+	while (size < 100000)
+		size += (size_t)sprintf(text + size, "{\"a\": 1}\n");
+	sprintf(text + size, "{\"a\": 1, \"b\": \"bob@example.com\"}\n");
+	expect_not(&lines, text, OUTCOME_ERROR, "put an object with all keys first");
+	memset(text, ' ', MANY);
+	memcpy(text + (1 << 20) - 5, "bob@example.com", 15);
+	text[MANY] = '\0';
+	expect_not(&words, text, OUTCOME_ERROR, "line 1 is longer than 1 MiB");
+	text[1 << 20] = '\n';
+	text[2 << 20] = '\n';
+	text[(3 << 20) - 1] = '\n';
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	_cleanup_(freep) char *published = publish(&words, text, MANY, &result);
+	assert_int_equal(result->outcome, OUTCOME_PASSED);
+}
+
 static void what_is_allowed_is_so_until_its_day_ends(void **state) {
 	(void)state;
 	struct asked asked = {.yaml = "    privacy: {detect: EMAIL, allow: [{regex: '.*@vancouver\\.ca', owner: anna, "
@@ -462,6 +492,7 @@ int main(void) {
 	        cmocka_unit_test(what_is_refused_is_named_by_column_and_line_and_never_shown),
 	        cmocka_unit_test(rows_with_what_is_refused_are_withheld_when_split),
 	        cmocka_unit_test(a_file_that_is_not_as_the_policy_thinks_is_not_published),
+	        cmocka_unit_test(what_can_not_be_looked_through_does_not_pass),
 	        cmocka_unit_test(what_is_allowed_is_so_until_its_day_ends),
 	        cmocka_unit_test(rows_must_be_like_others),
 	        cmocka_unit_test(groups_are_counted_when_columns_are_generalised),
