@@ -94,9 +94,9 @@ static int add_uses(Scanner *scanner, const struct scan_options *options) {
 	int rc = 0;
 	while (detectors[count].entity)
 		count++;
-	scanner->uses = calloc(count + options->pattern_count, sizeof *scanner->uses);
-	scanner->last = calloc(count + options->pattern_count, sizeof *scanner->last);
-	scanner->looks = calloc(count, sizeof *scanner->looks);
+	scanner->uses = calloc(count + options->pattern_count + 1, sizeof *scanner->uses);
+	scanner->last = calloc(count + options->pattern_count + 1, sizeof *scanner->last);
+	scanner->looks = calloc(count + 1, sizeof *scanner->looks);
 	scanner->own = calloc(options->pattern_count + 1, sizeof *scanner->own);
 	if (!scanner->uses || !scanner->last || !scanner->looks || !scanner->own)
 		return scanner_no_memory();

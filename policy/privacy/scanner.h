@@ -1,12 +1,12 @@
 /*
  * scanner: finds personal data in cells of text.
  *
- *     rows' text ──▶ Hyperscan, all patterns at once  ──▶ cells in which one may be ──▶ PCRE2, validator, context
- *                    (nothing in most texts)              (few)                          └▶ finding: entity, place,
- * score
+ *     rows' text ──▶ Hyperscan, all hints at once       ──▶ cells in which    ──▶ PCRE2, validator, context
+ *                    pairs of capitals (person.h)           one may be            └▶ finding: entity, place, score
+ *     cells      ──▶ digits, shapes (shapes.h)              (few)
  *
- * What Hyperscan says is a hint that misses nothing (hints.h): a finding is what the detector's own expression finds in
- * the cell. Expressions are compiled once, in scanner_new().
+ * What is on the left misses nothing: a finding is what the detector's own expression finds in the cell. Expressions
+ * are compiled once, in scanner_new().
  *
  * Findings say where it stands; what stands there is the rows', and to be kept nowhere.
  */

@@ -19,16 +19,9 @@
 
 #include <cmocka.h>
 
+#include "tests/policy/chance.h"
+
 enum { CELLS = 60000, DETECTORS_MOST = 100 };
-
-static uint64_t chance = 88172645463325252u;
-
-static unsigned draw(unsigned below) {
-	chance ^= chance << 13;
-	chance ^= chance >> 7;
-	chance ^= chance << 17;
-	return (unsigned)(chance >> 20) % below;
-}
 
 /* Such as are found, and what stands around them in cells. */
 static const char *const samples[] = {"123 456 782", "123456782", "9876543218", "9876 543 218", "1234567897",

@@ -14,16 +14,9 @@
 
 #include <cmocka.h>
 
+#include "tests/policy/chance.h"
+
 enum { CELLS = 40, LONGEST = 30 };
-
-static uint64_t chance = 88172645463325252u;
-
-static unsigned draw(unsigned below) {
-	chance ^= chance << 13;
-	chance ^= chance >> 7;
-	chance ^= chance << 17;
-	return (unsigned)(chance >> 20) % below;
-}
 
 /* Cells of pieces that expressions are made of, with nothing between them. */
 static void make_cells(char *text, struct table_cell cells[static CELLS]) {

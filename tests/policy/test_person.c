@@ -5,6 +5,7 @@
 #include "policy/privacy/names.h"
 #include "policy/table/utf8.h"
 
+#include "tests/policy/chance.h"
 #include "tests/policy/scanned.h"
 
 static void names_are_known_in_any_case_and_with_marks(void **state) {
@@ -122,14 +123,6 @@ static void names_of_animals_are_less_sure(void **state) {
 	assert_int_equal(scanner_columns(scanner, people, 3), 0);
 	assert_int_equal(scanner_rows(scanner, &rows, take_span, &spans), 0);
 	assert_string_equal(spans.text, "0-12;0-10");
-}
-
-static unsigned draw(unsigned below) {
-	static uint64_t chance = 88172645463325252u;
-	chance ^= chance << 13;
-	chance ^= chance >> 7;
-	chance ^= chance << 17;
-	return (unsigned)(chance >> 20) % below;
 }
 
 /* What finds runs without the engine finds what the engine finds. */
