@@ -25,7 +25,7 @@ struct table_format {
 	uint64_t (*line)(const void *reader);
 	struct table_place (*place)(const void *reader);
 	void (*want)(void *reader, const bool *columns); /* NULL: all are made anyway */
-	const char *(*left_out)(const void *reader);     /* "", or what of rows so far is in no cell; NULL: nothing ever */
+	const char *(*left_out)(const void *reader); /* "", or what of rows so far is in no cell; NULL: nothing ever */
 };
 
 /* table_csv.c, table_jsonl.c */

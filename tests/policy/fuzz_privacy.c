@@ -1,6 +1,6 @@
 /*
- * Any bytes as a file of a dataset that changes personal data: what the check says of it is read as a worker's answer is,
- * and what would be published is made of it, of which nothing is refused.
+ * Any bytes as a file of a dataset that changes personal data: what the check says of it is read as a worker's answer
+ * is, and what would be published is made of it, of which nothing is refused.
  */
 #include "crypto/base/fault.h"
 #include "policy/edit_reader.h"
