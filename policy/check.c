@@ -4,7 +4,6 @@
 #include "crypto/digest.h"
 #include "policy/check_rules.h"
 #include "policy/check_text.h"
-#include "policy/privacy/scan_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -96,8 +95,5 @@ int check_run(check_function *check, const struct check_job *job, struct check_i
 }
 
 int check_table(const struct check_job *job, struct check_input *input, struct check_result *result) {
-	bool is_text = job->format.type == POLICY_FILE_TEXT ||
-	               (job->format.type == POLICY_FILE_DETECT && job->rules.size == 0 && !job->keep &&
-	                       job->group_count == 0 && !scan_is_named_table(job->file_name));
-	return job->privacy && is_text ? check_text(job, input, result) : check_rules(job, input, result);
+	return job->privacy && job->is_text ? check_text(job, input, result) : check_rules(job, input, result);
 }

@@ -76,6 +76,7 @@ struct check_job {
 	const char *file_name; /* last component, for naming a format by its suffix */
 	uint64_t size;         /* of the input, in bytes */
 	struct policy_format format;
+	bool is_text; /* no table: looked at line by line */
 	enum policy_nulls nulls;
 	const char *const *null_words;
 	size_t null_word_count;

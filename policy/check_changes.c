@@ -5,6 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+const char check_only_by_landing[] =
+        "it holds personal data that is to be changed, and only a file that comes by way of "
+        "Landing is published otherwise than it came";
+
 void changes_release(struct check_changes *changes) {
 	row_list_free(changes->without);
 	edit_list_free(changes->edits);
@@ -21,7 +25,8 @@ int changes_add_place(void *context, const struct check_place *place) {
 		changes->places = places;
 		changes->room = room;
 	}
-	changes->places[changes->count++] = *place;
+	changes->places[changes->count] = *place;
+	changes->places[changes->count++].cell = (struct table_cell){0};
 	return 0;
 }
 

@@ -4,6 +4,9 @@
 
 #include "policy/check_privacy.h"
 
+/* Why what would be changed is not, where there is nobody to do it. */
+extern const char check_only_by_landing[];
+
 /* All zero: nothing yet. Places of edits are of what is left without the rows that are dropped. */
 struct check_changes {
 	RowList *without;

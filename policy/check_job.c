@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "policy/arena.h"
 #include "policy/check_files.h"
+#include "policy/privacy/scan_file.h"
 #include "policy/privacy_job.h"
 
 #include <errno.h>
@@ -19,6 +20,14 @@ struct CheckJobMemory {
 #define JOB_MAX \
 	(BUNDLE_FILE_MAX * 24 + CHECK_HISTORY_MAX * 32 + CHECK_FILES_TEXT * 6 + DQDL_FILES_MAX * 160 + (1u << 20))
 
+/* What asks for columns or rows makes a table of a file; else its format or its name says. */
+static bool is_text(const struct policy_dataset *dataset, const char *file_name) {
+	bool is_table = dataset->rules.size > 0 || dataset->keep || dataset->group_count > 0 || !dataset->privacy ||
+	                dataset->privacy->column_count > 0;
+	return dataset->format.type == POLICY_FILE_TEXT ||
+	       (dataset->format.type == POLICY_FILE_DETECT && !is_table && !scan_is_named_table(file_name));
+}
+
 struct check_job check_job_for(
         const struct policy_dataset *dataset, const char *file_name, uint64_t size, int64_t clock_ns) {
 	return (struct check_job){
@@ -26,6 +35,7 @@ struct check_job check_job_for(
 	        .file_name = file_name,
 	        .size = size,
 	        .format = dataset->format,
+	        .is_text = is_text(dataset, file_name),
 	        .nulls = dataset->nulls,
 	        .null_words = dataset->null_words,
 	        .null_word_count = dataset->null_word_count,
@@ -115,7 +125,7 @@ int check_job_to_json(const struct check_job *job, char **ret_json, size_t *ret_
 	        json_object_set_new(object, "files", check_files_json(job->file_lists, job->file_list_count)) == 0 &&
 	        json_put_int(object, "clock_ns", job->clock_ns) && json_put_int(object, "nulls", job->nulls) &&
 	        json_put_int(object, "passes", job->is_twice ? 2 : 1) &&
-	        json_put_int(object, "may_split", job->may_split) &&
+	        json_put_int(object, "is_text", job->is_text) && json_put_int(object, "may_split", job->may_split) &&
 	        json_put_int(object, "is_output", job->is_output) &&
 	        json_object_set_new(object, "privacy", privacy_job_json(job->privacy, job->allowed_at_s)) == 0 &&
 	        json_object_set_new(object, "groups", privacy_groups_json(job->groups, job->group_count)) == 0 &&
@@ -311,7 +321,7 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	if (!memory)
 		return fault(ENOMEM, "no memory for a job");
 	const json_t *files = NULL;
-	int passes = 0, may_split = 0, is_output = 0;
+	int passes = 0, may_split = 0, is_output = 0, is_text = 0;
 	struct check_job job = {0};
 	int rc = json_strict_parse(json, "the job", JOB_MAX, SIZE_MAX, &object);
 	if (rc < 0 || (rc = read_arena_text(&memory->arena, object, "dataset", &job.dataset)) < 0 ||
@@ -325,6 +335,7 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	        (rc = check_files_read(&memory->arena, files, &job.file_lists, &job.file_list_count)) < 0 ||
 	        (rc = read_small(object, "passes", 2, &passes)) < 0 ||
 	        (rc = read_small(object, "may_split", 1, &may_split)) < 0 ||
+	        (rc = read_small(object, "is_text", 1, &is_text)) < 0 ||
 	        (rc = read_small(object, "is_output", 1, &is_output)) < 0 || (rc = read_job_format(object, &job)) < 0 ||
 	        (rc = privacy_job_read(&memory->arena, object, "privacy", &job.privacy)) < 0 ||
 	        (rc = privacy_groups_read(&memory->arena, object, "groups", &job.groups, &job.group_count)) < 0 ||
@@ -334,6 +345,7 @@ int check_job_from_json(struct bytes json, struct check_job *ret_job, CheckJobMe
 	        (rc = read_history(&memory->arena, object, &job)) < 0)
 		return rc;
 	job.is_twice = passes == 2;
+	job.is_text = is_text == 1;
 	job.may_split = may_split == 1;
 	job.is_output = is_output == 1;
 	*ret_job = job;

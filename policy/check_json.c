@@ -365,10 +365,14 @@ static int read_privacy(const json_t *object, struct check_result *result) {
 	if (rc < 0 || (rc = json_strict_text(item, "sensitivity", &word)) < 0)
 		return rc;
 	privacy->sensitivity = strcmp(word, "high") == 0 ? SCAN_HIGH : SCAN_LOW;
+	if (privacy->sensitivity == SCAN_LOW && strcmp(word, "low") != 0)
+		return fault(EBADMSG, "a sensitivity is neither low nor high");
 	threshold = json_object_get(item, "threshold");
 	if (!json_is_real(threshold))
 		return fault(EBADMSG, "a threshold is no number");
 	privacy->threshold = json_real_value(threshold);
+	if (!(privacy->threshold >= 0 && privacy->threshold <= 1))
+		return fault(EBADMSG, "a threshold is no share");
 	rc = json_strict_count(item, "dropped_rows", &privacy->dropped);
 	return rc < 0 ? rc : read_privacy_lists(item, result);
 }

@@ -18,10 +18,6 @@
 
 enum { REASONS_SHOWN = 3 };
 
-const char check_only_by_landing[] =
-        "it holds personal data that is to be changed, and only a file that comes by way of "
-        "Landing is published otherwise than it came";
-
 struct CheckPrivacy {
 	const struct check_job *job;
 	struct check_result *result;
@@ -38,8 +34,8 @@ struct CheckPrivacy {
 	uint32_t *column_finding;                 /* of a column that is treated as a whole: finding + 1 */
 	uint32_t *slots;                          /* of detector and column: finding + 1 */
 	uint64_t *filled;                         /* cells of a column that are not empty */
-	uint64_t last_line;                       /* of what was counted last: to count cells, not findings */
-	size_t last_column, last_finding;
+	uint64_t *last_lines;                     /* of each finding: to count cells, not matches */
+	bool *is_hidden;                          /* columns whose names are personal data: told by their numbers */
 
 	check_place_fn *each; /* in the second pass */
 	void *each_context;
@@ -92,18 +88,12 @@ int check_privacy_new(const struct check_job *job, struct check_result *result, 
 		return no_memory();
 	p->job = job;
 	p->result = result;
-	p->last_line = UINT64_MAX;
 	int rc = job->privacy ? make_scanner(p, job->privacy) : 0;
 	if (rc == 0 && job->group_count > 0)
 		rc = groups_new(job->groups, job->group_count, GROUP_BYTES, &p->groups);
 	if (rc < 0)
 		return rc;
 	p->is_sampled = !job->privacy || job->privacy->sample == 0;
-	if (job->privacy) {
-		result->has_privacy = true;
-		result->privacy.sensitivity = job->privacy->sensitivity;
-		result->privacy.threshold = job->privacy->threshold;
-	}
 	*ret_privacy = steal_pointer(&p);
 	return 0;
 }
@@ -121,6 +111,8 @@ void check_privacy_free(CheckPrivacy *p) {
 	free(p->column_finding);
 	free(p->slots);
 	free(p->filled);
+	free(p->last_lines);
+	free(p->is_hidden);
 	free(p);
 }
 
@@ -137,7 +129,10 @@ static size_t detect_of(const CheckPrivacy *p, const char *entity) {
 
 /* A column's name as a verdict shows it: of an own allocation; a text has none. */
 static char *column_name(const CheckPrivacy *p, size_t column) {
-	return p->names ? strndup(p->names[column].data, p->names[column].size) : NULL;
+	char *name = NULL;
+	if (!p->names || !p->is_hidden || !p->is_hidden[column])
+		return p->names ? strndup(p->names[column].data, p->names[column].size) : NULL;
+	return asprintf(&name, "column %zu", column + 1) < 0 ? NULL : name;
 }
 
 static int add_finding(CheckPrivacy *p, const char *entity, size_t column, uint32_t *ret_slot) {
@@ -146,7 +141,13 @@ static int add_finding(CheckPrivacy *p, const char *entity, size_t column, uint3
 		return no_memory();
 	if (!check_result_add_finding(p->result, entity, name))
 		return p->result->privacy.finding_count < CHECK_FINDINGS_MAX ? -ENOMEM : -E2BIG;
-	*ret_slot = (uint32_t)p->result->privacy.finding_count;
+	size_t count = p->result->privacy.finding_count;
+	uint64_t *lines = reallocarray(p->last_lines, count, sizeof *lines);
+	if (!lines)
+		return no_memory();
+	p->last_lines = lines;
+	lines[count - 1] = UINT64_MAX;
+	*ret_slot = (uint32_t)count;
 	return 0;
 }
 
@@ -171,54 +172,6 @@ static int treat_column(CheckPrivacy *p, const struct privacy_column *given) {
 	finding->action = given->treatment.action;
 	finding->score = 100;
 	return 0;
-}
-
-/* ---- names ---- */
-
-static int refuse_name(void *context, const struct scan_finding *found) {
-	CheckPrivacy *p = context;
-	size_t detect = detect_of(p, found->entity);
-	const struct privacy_treatment *treated = p->treated[found->column];
-	if (detect == p->job->privacy->detect_count || (treated && treated->action == PRIVACY_DROP_COLUMN) ||
-	        p->job->privacy->detects[detect].treatment.action == PRIVACY_REPORT)
-		return 0;
-	return check_result_say(p->result, p->job->is_output ? OUTCOME_ERROR : OUTCOME_FAILED,
-	        "personal data: %s in the name of column %zu, which no action changes", found->entity,
-	        found->column + 1);
-}
-
-/* What a column is called is published, too. */
-static int look_at_names(CheckPrivacy *p, const struct table_cell *names, size_t columns) {
-	const uint64_t line = 1;
-	const struct table_rows row = {.count = 1, .columns = columns, .cells = names, .lines = &line};
-	int rc = batch_add(&p->batch, &row);
-	if (rc == 0)
-		rc = scanner_rows(p->scanner, &p->batch.rows, refuse_name, p);
-	batch_clear(&p->batch);
-	return rc;
-}
-
-int check_privacy_header(CheckPrivacy *p, const struct table_cell *names, size_t columns) {
-	const struct privacy *privacy = p->job->privacy;
-	int rc = 0;
-	p->columns = columns;
-	if (names && !(p->names = cells_copy(names, columns)))
-		return no_memory();
-	if (p->groups)
-		rc = groups_header(p->groups, names, columns);
-	if (rc < 0 || !privacy)
-		return rc;
-	p->treated = calloc(columns + 1, sizeof *p->treated);
-	p->column_finding = calloc(columns + 1, sizeof *p->column_finding);
-	p->filled = calloc(columns + 1, sizeof *p->filled);
-	p->slots = calloc(privacy->detect_count * columns + 1, sizeof *p->slots);
-	if (!p->treated || !p->column_finding || !p->filled || !p->slots)
-		return no_memory();
-	for (size_t i = 0; i < privacy->column_count && rc == 0; i++)
-		rc = treat_column(p, &privacy->columns[i]);
-	if (rc == 0)
-		rc = scanner_columns(p->scanner, names, names ? columns : 0);
-	return rc < 0 || !names ? rc : look_at_names(p, names, columns);
 }
 
 /* ---- findings ---- */
@@ -246,17 +199,14 @@ static int finding_of(
 	return 0;
 }
 
-/* Two of one kind in one cell, one behind the other, are one cell. */
+/* A finding is of one column, and each row begins on a line of its own: so its lines tell cells apart. */
 static int count(CheckPrivacy *p, struct check_finding *finding, const struct scan_finding *found) {
 	size_t index = (size_t)(finding - p->result->privacy.findings);
-	bool is_same_cell = p->last_line == found->line && p->last_column == found->column && p->last_finding == index;
 	finding->matches++;
 	finding->score = found->score > finding->score ? found->score : finding->score;
-	p->last_line = found->line;
-	p->last_column = found->column;
-	p->last_finding = index;
-	if (is_same_cell)
+	if (p->last_lines[index] == found->line)
 		return 0;
+	p->last_lines[index] = found->line;
 	finding->cells++;
 	return check_finding_add_line(finding, found->line);
 }
@@ -291,6 +241,61 @@ static int take_finding(void *context, const struct scan_finding *found) {
 	struct check_place place;
 	bool acts;
 	return check_privacy_count(context, found, &acts, &place);
+}
+
+/* ---- names ---- */
+
+/* What is only reported counts as found in line 1; whatever else is to be done with it, names are not changed. */
+static int take_name(void *context, const struct scan_finding *found) {
+	CheckPrivacy *p = context;
+	size_t detect = detect_of(p, found->entity);
+	const struct privacy_treatment *treated = p->treated[found->column];
+	if (detect == p->job->privacy->detect_count || (treated && treated->action == PRIVACY_DROP_COLUMN))
+		return 0;
+	p->is_hidden[found->column] = true;
+	if (p->job->privacy->detects[detect].treatment.action == PRIVACY_REPORT)
+		return take_finding(p, found);
+	return check_result_say(p->result, p->job->is_output ? OUTCOME_ERROR : OUTCOME_FAILED,
+	        "personal data: %s in the name of column %zu, and no action changes names (of a table without names "
+	        "say 'format: {header: false}')",
+	        found->entity, found->column + 1);
+}
+
+/* What a column is called is published, too. */
+static int look_at_names(CheckPrivacy *p, const struct table_cell *names, size_t columns) {
+	const uint64_t line = 1;
+	const struct table_rows row = {.count = 1, .columns = columns, .cells = names, .lines = &line};
+	int rc = batch_add(&p->batch, &row);
+	if (rc == 0)
+		rc = scanner_rows(p->scanner, &p->batch.rows, take_name, p);
+	batch_clear(&p->batch);
+	return rc;
+}
+
+int check_privacy_header(CheckPrivacy *p, const struct table_cell *names, size_t columns) {
+	const struct privacy *privacy = p->job->privacy;
+	int rc = 0;
+	p->columns = columns;
+	if (names && !(p->names = cells_copy(names, columns)))
+		return no_memory();
+	if (p->groups)
+		rc = groups_header(p->groups, names, columns);
+	if (rc < 0 || !privacy)
+		return rc;
+	if (!names && privacy->column_count > 0)
+		return fault(EINVAL, "privacy names columns, and the file has none");
+	p->treated = calloc(columns + 1, sizeof *p->treated);
+	p->is_hidden = calloc(columns + 1, sizeof *p->is_hidden);
+	p->column_finding = calloc(columns + 1, sizeof *p->column_finding);
+	p->filled = calloc(columns + 1, sizeof *p->filled);
+	p->slots = calloc(privacy->detect_count * columns + 1, sizeof *p->slots);
+	if (!p->treated || !p->is_hidden || !p->column_finding || !p->filled || !p->slots)
+		return no_memory();
+	for (size_t i = 0; i < privacy->column_count && rc == 0; i++)
+		rc = treat_column(p, &privacy->columns[i]);
+	if (rc == 0)
+		rc = scanner_columns(p->scanner, names, names ? columns : 0);
+	return rc < 0 || !names ? rc : look_at_names(p, names, columns);
 }
 
 /* ---- rows ---- */
@@ -374,18 +379,38 @@ static bool is_left(const struct check_finding *finding) {
 static void settle_thresholds(CheckPrivacy *p) {
 	struct check_privacy_result *privacy = &p->result->privacy;
 	double threshold = p->job->privacy->threshold;
-	for (size_t detect = 0; p->names && detect < p->job->privacy->detect_count; detect++)
+	for (size_t detect = 0; p->names && detect < p->job->privacy->detect_count && threshold > 0; detect++)
 		for (size_t column = 0; column < p->columns; column++) {
 			uint32_t slot = p->slots[detect * p->columns + column];
-			if (slot == NO_SLOT || threshold <= 0)
+			if (slot == NO_SLOT)
 				continue;
 			struct check_finding *finding = &privacy->findings[slot - 1];
 			finding->acts = (double)finding->cells >= threshold * (double)p->filled[column];
 		}
-	for (size_t column = 0; column < p->columns; column++)
-		if (p->column_finding[column] != NO_SLOT)
-			privacy->findings[p->column_finding[column] - 1].cells =
-			        privacy->findings[p->column_finding[column] - 1].matches = p->filled[column];
+}
+
+/* What drops the column: the finding + 1, or NO_SLOT. */
+static uint32_t find_dropping(const CheckPrivacy *p, size_t column) {
+	const struct check_privacy_result *privacy = &p->result->privacy;
+	for (size_t detect = 0; p->names && detect < p->job->privacy->detect_count; detect++) {
+		uint32_t slot = p->slots[detect * p->columns + column];
+		if (slot != NO_SLOT && privacy->findings[slot - 1].acts &&
+		        privacy->findings[slot - 1].action == PRIVACY_DROP_COLUMN)
+			return slot;
+	}
+	return NO_SLOT;
+}
+
+/* Columns that are treated as a whole: because the policy names them, or because of what is in them. */
+static void settle_columns(CheckPrivacy *p) {
+	struct check_privacy_result *privacy = &p->result->privacy;
+	for (size_t column = 0; column < p->columns; column++) {
+		uint32_t slot = p->column_finding[column];
+		if (slot != NO_SLOT)
+			privacy->findings[slot - 1].cells = privacy->findings[slot - 1].matches = p->filled[column];
+		else
+			p->column_finding[column] = find_dropping(p, column);
+	}
 }
 
 /* Behind what rules said. */
@@ -412,7 +437,7 @@ static int settle_findings(CheckPrivacy *p) {
 	                         : say(p, OUTCOME_FAILED, "personal data: ", names);
 }
 
-static int settle_groups(CheckPrivacy *p) {
+int check_privacy_settle_groups(CheckPrivacy *p) {
 	int rc = 0;
 	bool has_failed = p->result->outcome == OUTCOME_FAILED;
 	for (size_t i = 0; p->groups && i < p->job->group_count && rc == 0; i++) {
@@ -431,22 +456,37 @@ static int settle_groups(CheckPrivacy *p) {
 	return rc;
 }
 
-int check_privacy_end(CheckPrivacy *p) {
-	int rc = look_at_waiting(p);
-	if (rc == 0 && p->scanner) {
-		settle_thresholds(p);
-		rc = settle_findings(p);
-	}
-	/* what is published otherwise is counted as it is published */
-	return rc < 0 || check_privacy_changes(p) ? rc : settle_groups(p);
+/* A column that goes goes with its name, also when all its cells are empty. */
+static bool is_to_be_changed(const struct check_finding *finding) {
+	bool is_there = finding->matches > 0 || finding->action == PRIVACY_DROP_COLUMN;
+	return finding->acts && privacy_changes(finding->action) && is_there;
 }
 
 bool check_privacy_changes(const CheckPrivacy *p) {
 	const struct check_privacy_result *privacy = &p->result->privacy;
 	for (size_t i = 0; i < privacy->finding_count; i++)
-		if (privacy->findings[i].acts && privacy_changes(privacy->findings[i].action) && !p->job->is_output)
+		if (is_to_be_changed(&privacy->findings[i]) && !p->job->is_output)
 			return true;
 	return false;
+}
+
+static const char asked_of_output[] =
+        "k_anonymity and l_diversity are asked of what is published, which is changed, so "
+        "they are not decided here";
+
+int check_privacy_end(CheckPrivacy *p) {
+	int rc = look_at_waiting(p);
+	if (rc == 0 && p->scanner) {
+		p->result->has_privacy = true;
+		p->result->privacy.sensitivity = p->job->privacy->sensitivity;
+		p->result->privacy.threshold = p->job->privacy->threshold;
+		settle_thresholds(p);
+		settle_columns(p);
+		rc = settle_findings(p);
+	}
+	if (rc < 0 || !check_privacy_changes(p))
+		return rc < 0 ? rc : check_privacy_settle_groups(p);
+	return p->job->only_tells && p->groups ? check_result_warn(p->result, asked_of_output) : 0;
 }
 
 /* ---- the second pass ---- */

@@ -24,11 +24,12 @@ int check_privacy_header(CheckPrivacy *privacy, const struct table_cell *names, 
 /* Looks at rows. -EOVERFLOW with words that name the line, -ENOMEM. */
 int check_privacy_rows(CheckPrivacy *privacy, const struct table_rows *rows);
 
-/* All rows were there: says in the result what it comes to. */
+/* All rows were there: says in the result what it comes to. Rules on groups are about what is published: where that is
+ * something else, it says nothing of them. */
 int check_privacy_end(CheckPrivacy *privacy);
 
-/* Why what would be changed is not, where there is nobody to do it. */
-extern const char check_only_by_landing[];
+/* They are, after all: nothing was changed. */
+int check_privacy_settle_groups(CheckPrivacy *privacy);
 
 /* Is something to be published otherwise? */
 bool check_privacy_changes(const CheckPrivacy *privacy);
@@ -42,7 +43,7 @@ struct check_place {
 	size_t finding; /* of the result */
 	enum privacy_action action;
 	unsigned score;
-	struct table_cell cell; /* as the scanner had it; for the call */
+	struct table_cell cell; /* as the scanner had it; none after the call */
 };
 typedef int check_place_fn(void *context, const struct check_place *place);
 

@@ -295,8 +295,9 @@ static int tell_row(const struct check_rows *rows, const DqdlEvaluator *evaluato
 	static const enum outcome words[] = {[DQDL_ROW_PASSED] = OUTCOME_PASSED,
 	        [DQDL_ROW_FAILED] = OUTCOME_FAILED,
 	        [DQDL_ROW_SKIPPED] = OUTCOME_NONE};
-	for (size_t i = 0; i < result->rule_count; i++)
-		outcomes[i] = words[dqdl_evaluator_row_result(evaluator, i)];
+	size_t count = dqdl_evaluator_outcomes(evaluator);
+	for (size_t i = 0; i < result->rule_count; i++) /* those on groups of rows are behind */
+		outcomes[i] = i < count ? words[dqdl_evaluator_row_result(evaluator, i)] : OUTCOME_NONE;
 	return rows->row(rows->context, number, result, outcomes);
 }
 
@@ -395,7 +396,7 @@ static int evaluate(
 		return rc;
 	if ((rc = settle(job, reader, evaluator, privacy, &dropped, result)) < 0)
 		return rc;
-	bool has_all = result->rule_count == ruleset_rules(ruleset) + job->group_count;
+	bool has_all = result->rule_count >= ruleset_rules(ruleset);
 	if (job->rows && has_all && (rc = judge_rows(job, evaluator, result)) == -E2BIG)
 		rc = check_result_warn(result, fault_message()); /* the verdict stands, row by row it is not known */
 	return rc < 0 ? rc : check_second(job, input, &table, evaluator, privacy, result);

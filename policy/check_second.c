@@ -25,12 +25,9 @@ struct second {
 	struct check_changes changes;
 	struct tail tail;
 	struct spans spans;
-	struct table_place at; /* the row that is worked on */
-	struct batch batch;    /* rows that are looked at together */
-	struct row {
-		struct table_place place;
-		bool is_kept;
-	} * rows; /* what is known of them */
+	struct table_place at;    /* the row that is worked on */
+	struct batch batch;       /* rows that are looked at together */
+	struct table_place *rows; /* where they stand */
 	size_t row_room;
 	struct check_place *found; /* in all of them, by rows */
 	size_t found_count, found_room;
@@ -116,41 +113,57 @@ static int edit_cell(struct second *s, const struct span *span, struct table_cel
 	return edit(s, span->from, span->to, finding, is_bare ? EDIT_QUOTED : 0);
 }
 
-/* Of a nested value only what stands within one of its strings can be changed by itself. */
-static bool is_in_string(struct table_cell cell, size_t from, size_t to) {
-	bool inside = false;
-	for (size_t i = 0; i < from; i++) {
-		if (cell.data[i] == '\\' && inside)
-			i++;
-		else if (cell.data[i] == '"')
-			inside = !inside;
+/* The places of a column; they are in the order of columns. */
+static const struct check_place *places_of(const struct second *s, size_t column, size_t *ret_count) {
+	const struct check_place *places = s->changes.places;
+	size_t low = 0, high = s->changes.count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (places[middle].column < column)
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return inside && !memchr(cell.data + from, '"', to - from);
+	size_t end = low;
+	while (end < s->changes.count && places[end].column == column)
+		end++;
+	*ret_count = end - low;
+	return places + low;
 }
 
-/* Has the value to be changed as a whole? */
-static bool is_bare(const struct second *s, const struct span *span, struct table_cell cell) {
-	for (size_t i = 0; i < s->changes.count && span->kind == SPAN_NESTED; i++) {
-		const struct check_place *place = &s->changes.places[i];
-		if (place->column == span->column && !is_in_string(cell, place->from, place->to))
-			return true;
+/* Of a nested value only what stands within its strings can be changed by itself. */
+static bool are_in_strings(struct table_cell cell, const struct check_place *places, size_t count) {
+	bool inside = false;
+	size_t at = 0;
+	for (size_t i = 0; i < count; i++) {
+		for (; at < places[i].from; at++) {
+			if (cell.data[at] == '\\' && inside)
+				at++;
+			else if (cell.data[at] == '"')
+				inside = !inside;
+		}
+		if (!inside || memchr(cell.data + places[i].from, '"', places[i].to - places[i].from))
+			return false;
 	}
-	return span->kind == SPAN_VALUE;
+	return true;
 }
 
 static int edit_places(struct second *s, const struct span *span, struct bytes raw, struct table_cell cell) {
-	bool is_whole = is_bare(s, span, cell);
+	struct span_walk walk = {0};
+	size_t count;
+	const struct check_place *places = places_of(s, span->column, &count);
+	bool is_whole = span->kind == SPAN_VALUE || (span->kind == SPAN_NESTED && !are_in_strings(cell, places, count));
 	int rc = 0;
-	for (size_t i = 0; i < s->changes.count && rc == 0; i++) {
-		const struct check_place *place = &s->changes.places[i];
+	if (count == 0)
+		return 0;
+	if (is_whole)
+		return edit_cell(s, span, cell, places[0].finding);
+	for (size_t i = 0; i < count && rc == 0; i++) {
 		size_t from, to;
-		if (place->column != span->column)
-			continue;
-		if (is_whole)
-			return edit_cell(s, span, cell, place->finding);
-		rc = spans_place(span, table_csv_dialect(s->reader), raw, cell, place->from, place->to, &from, &to);
+		rc = spans_place(
+		        span, table_csv_dialect(s->reader), raw, cell, places[i].from, places[i].to, &walk, &from, &to);
 		if (rc == 0)
-			rc = edit(s, from, to, place->finding, 0);
+			rc = edit(s, from, to, places[i].finding, 0);
 	}
 	return rc;
 }
@@ -204,14 +217,15 @@ static int take_place(void *context, const struct check_place *place) {
 	return 0;
 }
 
+/* Its bytes need not be kept any longer. */
 static int leave_out(struct second *s, uint64_t line, size_t reasons) {
-	return changes_leave_out(&s->changes, s->at.offset, s->at.size, line, s->reasons, reasons);
+	struct bytes ignored;
+	int rc = s->splits ? 0 : tail_take(&s->tail, s->at.offset + s->at.size, 0, &ignored);
+	return rc < 0 ? rc : changes_leave_out(&s->changes, s->at.offset, s->at.size, line, s->reasons, reasons);
 }
 
 /* Its places are in s->changes; of a split what the evaluator said of it is still to be had. */
-static int decide_row(struct second *s, const struct table_cell *cells, uint64_t line, bool is_kept) {
-	if (!is_kept)
-		return leave_out(s, line, 0);
+static int decide_row(struct second *s, const struct table_cell *cells, uint64_t line) {
 	size_t reasons = s->splits ? find_reasons(s) : 0;
 	if (reasons > 0 || changes_drop_row(&s->changes)) {
 		s->changes.dropped += reasons == 0;
@@ -231,25 +245,25 @@ static int work_off(struct second *s) {
 		s->changes.count = 0;
 		for (; next < s->found_count && s->found[next].line == rows->lines[i] && rc == 0; next++)
 			rc = changes_add_place(&s->changes, &s->found[next]);
-		s->at = s->rows[i].place;
+		s->at = s->rows[i];
 		if (rc == 0)
-			rc = decide_row(s, rows_at(rows, i), rows->lines[i], s->rows[i].is_kept);
+			rc = decide_row(s, rows_at(rows, i), rows->lines[i]);
 	}
 	batch_clear(&s->batch);
-	return rc;
+	return rc == 0 && next < s->found_count ? fault(EBADMSG, "personal data that stands in no row") : rc;
 }
 
-static int note_row(struct second *s, bool is_kept) {
+static int note_row(struct second *s) {
 	size_t count = s->batch.rows.count;
 	if (count == s->row_room) {
 		size_t room = s->row_room ? s->row_room * 2 : 256;
-		struct row *rows = reallocarray(s->rows, room, sizeof *rows);
+		struct table_place *rows = reallocarray(s->rows, room, sizeof *rows);
 		if (!rows)
 			return fault(ENOMEM, "no memory to change a file");
 		s->rows = rows;
 		s->row_room = room;
 	}
-	s->rows[count] = (struct row){.place = table_place(s->reader), .is_kept = is_kept};
+	s->rows[count] = table_place(s->reader);
 	return 0;
 }
 
@@ -261,10 +275,15 @@ static int judge_row(struct second *s, const struct table_cell *cells) {
 	uint64_t line = table_line(s->reader);
 	const struct table_rows one = {.count = 1, .columns = table_columns(s->reader), .cells = cells, .lines = &line};
 	int rc = is_judged ? dqdl_evaluator_judge(s->evaluator, cells) : 0;
-	if (rc == 0 && !batch_fits(&s->batch, &one))
+	bool is_kept = !is_judged || dqdl_evaluator_kept(s->evaluator);
+	if (rc == 0 && (!is_kept || !batch_fits(&s->batch, &one)))
 		rc = work_off(s);
+	if (rc == 0 && !is_kept) {
+		s->at = table_place(s->reader);
+		return leave_out(s, line, 0);
+	}
 	if (rc == 0)
-		rc = note_row(s, !is_judged || dqdl_evaluator_kept(s->evaluator));
+		rc = note_row(s);
 	if (rc == 0)
 		rc = batch_add(&s->batch, &one);
 	return rc < 0 || !s->splits ? rc : work_off(s);
@@ -323,7 +342,8 @@ static int take_changes(struct second *s) {
 		return check_result_say(
 		        s->result, OUTCOME_FAILED, "there is personal data in each of its rows, so that none is left");
 	changes_take(&s->changes, s->result);
-	return 0;
+	bool is_as_it_was = !s->result->edits && s->changes.dropped == 0;
+	return is_as_it_was ? check_privacy_settle_groups(s->privacy) : 0;
 }
 
 static int read_for_tail(void *context, void *buffer, size_t size) {
@@ -338,7 +358,8 @@ static int read_again(struct second *s, struct check_input *input, const struct 
 		return fault(ENOMEM, "no memory for a check");
 	int rc = input->again(input->context);
 	if (rc >= 0)
-		rc = table_open(tail_read, &s->tail, options, &s->reader);
+		rc = s->splits ? table_open(read_for_tail, input, options, &s->reader)
+		               : table_open(tail_read, &s->tail, options, &s->reader);
 	if (rc >= 0)
 		rc = read_rows(s);
 	/* of what is packed or written otherwise places are none of the file's, and rows none of its bytes */

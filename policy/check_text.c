@@ -21,7 +21,7 @@ struct texting {
 	CheckPrivacy *privacy;
 	struct scan_about about;
 	struct check_changes changes;
-	bool is_too_much; /* to be published, and why */
+	bool is_too_much; /* to be published so, and why */
 	char words[FAULT_MESSAGE_BYTES];
 	uint64_t line; /* whose places wait */
 	uint64_t line_from, line_to;
@@ -77,6 +77,10 @@ static int take_finding(void *context, const struct scan_finding *found) {
 	int rc = check_privacy_count(t->privacy, found, &acts, &place);
 	if (rc < 0 || !acts || !privacy_changes(place.action) || t->job->is_output)
 		return rc;
+	if (place.action == PRIVACY_DROP_COLUMN && !t->is_too_much) {
+		t->is_too_much = true;
+		(void)snprintf(t->words, sizeof t->words, "a text has no columns that could be left out");
+	}
 	uint64_t offset = t->about.text_offset + (uint64_t)(place.cell.data - t->about.text);
 	if (t->changes.count > 0 && t->line_from != offset)
 		rc = end_line(t);

@@ -285,6 +285,13 @@ static int read_match(struct reading *r, const Node *value, void *target) {
 	return read_pattern(r, value, "match", &dataset->match);
 }
 
+static bool drops_columns(const struct privacy *privacy) {
+	for (size_t i = 0; i < privacy->detect_count; i++)
+		if (privacy->detects[i].treatment.action == PRIVACY_DROP_COLUMN)
+			return true;
+	return false;
+}
+
 /* What says nothing lets nothing pass; and what only a table has can't be asked of a text. */
 static int check_dataset(const Node *at, const struct policy_dataset *dataset) {
 	if (!dataset->rules_file && !dataset->privacy)
@@ -296,6 +303,7 @@ static int check_dataset(const Node *at, const struct policy_dataset *dataset) {
 	                   : dataset->group_count > 0            ? "k_anonymity"
 	                   : dataset->on_failure == POLICY_SPLIT ? "on_failure: split"
 	                   : dataset->privacy->column_count > 0  ? "privacy: columns"
+	                   : drops_columns(dataset->privacy)     ? "action: drop_column"
 	                                                         : NULL;
 	return what ? read_complain(at, "'%s' is for tables, and the format's type is text", what) : 0;
 }

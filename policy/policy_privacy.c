@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -171,6 +172,16 @@ static int read_column(struct reading *r, const Node *key, const Node *value, st
 	return rc < 0 ? rc : check_treatment(value, &column->treatment);
 }
 
+/* Names that differ in case alone would be one column's in a table that has it in a third. */
+static int check_names(const Node *value, const struct privacy *privacy) {
+	for (size_t i = 0; i < privacy->column_count; i++)
+		for (size_t k = 0; k < i; k++)
+			if (strcasecmp(privacy->columns[i].name, privacy->columns[k].name) == 0)
+				return read_complain(value->keys[i], "'%.80s' is there already, as '%.80s'",
+				        privacy->columns[i].name, privacy->columns[k].name);
+	return 0;
+}
+
 static int read_columns(struct reading *r, const Node *value, void *target) {
 	struct privacy *privacy = &((struct reading_privacy *)target)->privacy;
 	if (value->kind != TREE_MAP)
@@ -182,8 +193,8 @@ static int read_columns(struct reading *r, const Node *value, void *target) {
 	for (size_t i = 0; i < value->count && rc == 0; i++)
 		rc = read_column(r, value->keys[i], value->values[i], &columns[i]);
 	privacy->columns = columns;
-	privacy->column_count = value->count;
-	return rc;
+	privacy->column_count = rc == 0 ? value->count : 0;
+	return rc < 0 ? rc : check_names(value, privacy);
 }
 
 /* ---- allow ---- */
@@ -252,6 +263,14 @@ struct reading_pattern {
 	struct privacy_treatment treatment;
 };
 
+/* As many as a worker takes. */
+static int read_some_texts(
+        struct reading *r, const Node *value, const char *what, const char *const **ret_texts, size_t *ret_count) {
+	if (value->kind == TREE_LIST && value->count > PRIVACY_TEXTS_MAX)
+		return read_complain(value, "'%s' has more than %d", what, PRIVACY_TEXTS_MAX);
+	return read_texts(r, value, what, ret_texts, ret_count);
+}
+
 /* It stands in verdicts and in files, so it is such as those of the detectors. */
 static int read_pattern_name(struct reading *r, const Node *value, void *target) {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
@@ -280,7 +299,7 @@ static int read_pattern_validator(struct reading *r, const Node *value, void *ta
 
 static int read_pattern_keywords(struct reading *r, const Node *value, void *target) {
 	struct scan_pattern *pattern = &((struct reading_pattern *)target)->pattern;
-	return read_texts(r, value, "keywords", &pattern->keywords, &pattern->keyword_count);
+	return read_some_texts(r, value, "keywords", &pattern->keywords, &pattern->keyword_count);
 }
 
 static int read_pattern_distance(struct reading *r, const Node *value, void *target) {
@@ -290,7 +309,7 @@ static int read_pattern_distance(struct reading *r, const Node *value, void *tar
 
 static int read_pattern_ignore(struct reading *r, const Node *value, void *target) {
 	struct scan_pattern *pattern = &((struct reading_pattern *)target)->pattern;
-	return read_texts(r, value, "ignore", &pattern->ignore, &pattern->ignore_count);
+	return read_some_texts(r, value, "ignore", &pattern->ignore, &pattern->ignore_count);
 }
 
 static int read_pattern_score(struct reading *r, const Node *value, void *target) {
@@ -404,7 +423,7 @@ int read_privacy(struct reading *r, const Node *value, void *target) {
 
 static int read_group_columns(struct reading *r, const Node *value, void *target) {
 	struct privacy_groups *groups = target;
-	return read_texts(r, value, "columns", &groups->columns, &groups->column_count);
+	return read_some_texts(r, value, "columns", &groups->columns, &groups->column_count);
 }
 
 static int read_count(const Node *value, const char *what, uint64_t *ret_count) {

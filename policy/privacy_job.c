@@ -5,9 +5,6 @@
 
 #include <errno.h>
 
-/* Of one pattern, or one group of columns. */
-enum { TEXTS_MAX = 1000 };
-
 /* ---- writing ---- */
 
 static bool put_treatment(json_t *object, const struct privacy_treatment *treatment) {
@@ -152,21 +149,23 @@ static unsigned take_number(struct reader *r, const json_t *object, const char *
 	return is_well(r) ? (unsigned)number : 0;
 }
 
-static const json_t *take_list(
-        struct reader *r, const json_t *object, const char *key, size_t most, size_t size, void *ret_items) {
-	const json_t *list = NULL;
+/* Zeroed room for as many items as the list has. */
+static void *take_list(
+        struct reader *r, const json_t *object, const char *key, size_t most, size_t size, const json_t **ret_list) {
+	*ret_list = NULL;
 	if (is_well(r))
-		r->rc = json_strict_array(object, key, most, &list);
-	void *items = is_well(r) ? arena_take(r->arena, json_array_size(list) + 1, size) : NULL;
+		r->rc = json_strict_array(object, key, most, ret_list);
+	void *items = is_well(r) ? arena_take(r->arena, json_array_size(*ret_list) + 1, size) : NULL;
 	if (is_well(r) && !items)
 		r->rc = fault(ENOMEM, "no memory for a job");
-	*(void **)ret_items = items;
-	return is_well(r) ? list : NULL;
+	if (!items)
+		*ret_list = NULL;
+	return items;
 }
 
 static size_t take_texts(struct reader *r, const json_t *object, const char *key, const char *const **ret_texts) {
-	const char **texts;
-	const json_t *list = take_list(r, object, key, TEXTS_MAX, sizeof *texts, &texts);
+	const json_t *list;
+	const char **texts = take_list(r, object, key, PRIVACY_TEXTS_MAX, sizeof *texts, &list);
 	size_t count = json_array_size(list);
 	for (size_t i = 0; i < count && is_well(r); i++) {
 		const char *text = json_string_value(json_array_get(list, i));
@@ -186,8 +185,8 @@ static struct privacy_treatment take_treatment(struct reader *r, const json_t *o
 }
 
 static void take_detects(struct reader *r, const json_t *object, struct privacy *privacy) {
-	struct privacy_detect *detects;
-	const json_t *list = take_list(r, object, "detect", PRIVACY_DETECTS_MAX, sizeof *detects, &detects);
+	const json_t *list;
+	struct privacy_detect *detects = take_list(r, object, "detect", PRIVACY_DETECTS_MAX, sizeof *detects, &list);
 	for (size_t i = 0; i < json_array_size(list) && is_well(r); i++) {
 		const json_t *item = json_array_get(list, i);
 		detects[i] = (struct privacy_detect){
@@ -198,8 +197,8 @@ static void take_detects(struct reader *r, const json_t *object, struct privacy 
 }
 
 static void take_columns(struct reader *r, const json_t *object, struct privacy *privacy) {
-	struct privacy_column *columns;
-	const json_t *list = take_list(r, object, "columns", PRIVACY_COLUMNS_MAX, sizeof *columns, &columns);
+	const json_t *list;
+	struct privacy_column *columns = take_list(r, object, "columns", PRIVACY_COLUMNS_MAX, sizeof *columns, &list);
 	for (size_t i = 0; i < json_array_size(list) && is_well(r); i++) {
 		const json_t *item = json_array_get(list, i);
 		columns[i] = (struct privacy_column){
@@ -210,8 +209,8 @@ static void take_columns(struct reader *r, const json_t *object, struct privacy 
 }
 
 static void take_allows(struct reader *r, const json_t *object, struct privacy *privacy) {
-	struct privacy_allow *allows;
-	const json_t *list = take_list(r, object, "allow", PRIVACY_ALLOWS_MAX, sizeof *allows, &allows);
+	const json_t *list;
+	struct privacy_allow *allows = take_list(r, object, "allow", PRIVACY_ALLOWS_MAX, sizeof *allows, &list);
 	for (size_t i = 0; i < json_array_size(list) && is_well(r); i++) {
 		const json_t *item = json_array_get(list, i);
 		allows[i] = (struct privacy_allow){.text = take_some_text(r, item, "text"),
@@ -223,8 +222,8 @@ static void take_allows(struct reader *r, const json_t *object, struct privacy *
 }
 
 static void take_patterns(struct reader *r, const json_t *object, struct privacy *privacy) {
-	struct scan_pattern *patterns;
-	const json_t *list = take_list(r, object, "patterns", PRIVACY_PATTERNS_MAX, sizeof *patterns, &patterns);
+	const json_t *list;
+	struct scan_pattern *patterns = take_list(r, object, "patterns", PRIVACY_PATTERNS_MAX, sizeof *patterns, &list);
 	for (size_t i = 0; i < json_array_size(list) && is_well(r); i++) {
 		const json_t *item = json_array_get(list, i);
 		struct scan_pattern *pattern = &patterns[i];
@@ -274,8 +273,8 @@ int privacy_job_read(struct arena *arena, const json_t *object, const char *key,
 int privacy_groups_read(struct arena *arena, const json_t *object, const char *key,
         const struct privacy_groups **ret_groups, size_t *ret_count) {
 	struct reader r = {.arena = arena};
-	struct privacy_groups *groups;
-	const json_t *list = take_list(&r, object, key, PRIVACY_GROUPS_MAX, sizeof *groups, &groups);
+	const json_t *list;
+	struct privacy_groups *groups = take_list(&r, object, key, PRIVACY_GROUPS_MAX, sizeof *groups, &list);
 	for (size_t i = 0; i < json_array_size(list) && is_well(&r); i++) {
 		const json_t *item = json_array_get(list, i);
 		groups[i].column_count = take_texts(&r, item, "columns", &groups[i].columns);

@@ -341,10 +341,12 @@ static int read_waiver(const json_t *object, struct verdict *verdict) {
 /* What speaks against itself is no verdict. */
 static int check_more(const struct verdict *verdict) {
 	const struct verdict_split *split = verdict->split;
-	if (split && (verdict->check->outcome != OUTCOME_PASSED || split->check->outcome != OUTCOME_FAILED ||
-	                     !verdict->has_output || split->rows_quarantined == 0 ||
-	                     split->rows_quarantined > split->rows_in ||
-	                     split->rows_out != split->rows_in - split->rows_quarantined))
+	if (split &&
+	        (verdict->check->outcome != OUTCOME_PASSED || split->check->outcome != OUTCOME_FAILED ||
+	                !verdict->has_output || split->rows_quarantined == 0 ||
+	                split->rows_quarantined > split->rows_in ||
+	                split->check->privacy.dropped > split->rows_in - split->rows_quarantined ||
+	                split->rows_out != split->rows_in - split->rows_quarantined - split->check->privacy.dropped))
 		return fault(EBADMSG, "what it says of withheld rows does not add up");
 	if (verdict->waiver && (verdict->check->outcome == OUTCOME_PASSED || !verdict->has_output || split))
 		return fault(EBADMSG, "it waives what needs no waiver, or lets nothing out");

@@ -3,11 +3,11 @@
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
-#include "policy/edit_reader.h"
 #include "policy/feed.h"
 #include "policy/lane.h"
 #include "policy/sandbox.h"
 #include "policy/spawner.h"
+#include "policy/worker_answer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -451,79 +451,13 @@ static int say_exit(const struct job *job, int status, struct check_result **ret
 	return check_result_error(ret_result, "the check ended without an answer (exit status %d)", status);
 }
 
-/* What stands behind the result: the rows that are to be withheld, of a file that may be split and failed, or that
- * passed without those that its dataset does not keep, or drops. */
-static int take_rows(const struct job *job, struct bytes packed, struct check_result *result) {
-	const struct check_job *asked = job->request->job;
-	bool may_split = asked->may_split && result->outcome == OUTCOME_FAILED;
-	bool may_drop = privacy_may_change(asked->privacy) && job->request->input.again;
-	bool drops = result->outcome == OUTCOME_PASSED && (result->dropped > 0 || result->privacy.dropped > 0);
-	if ((result->has_dropped && !asked->keep) || (result->privacy.dropped > 0 && !may_drop))
-		return fault(EBADMSG, "it drops rows, and nobody asked for that");
-	if (packed.size == 0)
-		return drops ? fault(EBADMSG, "it does not say which rows are dropped") : 0;
-	if (!may_split && !drops)
-		return fault(EBADMSG, "it is longer than it says");
-	int rc = row_list_parse(packed, job->size, check_result_reasons(result), &result->withheld);
-	if (rc == 0 && drops && row_list_broken(result->withheld) > 0)
-		return fault(EBADMSG, "it passed, and names rows that did not");
-	return rc;
-}
-
-/* Must there be places that are published otherwise? */
-static bool is_edited(const struct check_result *result) {
-	const struct check_privacy_result *privacy = &result->privacy;
-	for (size_t i = 0; i < privacy->finding_count; i++) {
-		const struct check_finding *finding = &privacy->findings[i];
-		if (finding->acts && finding->matches > 0 && privacy_takes_column(finding->action))
-			return true;
-	}
-	return false;
-}
-
-/* They are counted without those rows; rows that are dropped may have held them all. */
-static int take_edits(const struct job *job, struct bytes packed, struct check_result *result) {
-	uint64_t out = result->withheld ? row_list_size(result->withheld) : 0;
-	bool is_missing = packed.size == 0 && result->outcome == OUTCOME_PASSED && !job->request->job->is_output &&
-	                  is_edited(result) && result->privacy.dropped == 0;
-	if (is_missing)
-		return fault(EBADMSG, "it does not say where personal data is to be changed");
-	if (packed.size == 0)
-		return 0;
-	if (!privacy_may_change(job->request->job->privacy) || !job->request->input.again ||
-	        result->outcome != OUTCOME_PASSED)
-		return fault(EBADMSG, "it changes the file, and nobody asked for that");
-	_cleanup_(freep) struct edit_meaning *meanings = NULL;
-	int rc = edit_meanings(job->request->job->privacy, &result->privacy, &meanings);
-	return rc < 0 ? rc : edit_list_parse(packed, job->size - out, result->privacy.finding_count, &result->edits);
-}
-
-static int read_answer(const struct job *job, struct check_result **ret_result) {
-	struct spawn_lengths lengths;
-	memcpy(&lengths, job->answer, sizeof lengths);
-	const uint8_t *json = job->answer + sizeof lengths;
-	size_t size = job->answer_size - sizeof lengths;
-	if ((uint64_t)lengths.json + lengths.rows + lengths.edits != size)
-		return fault(EBADMSG, "it is not as long as it says");
-	_cleanup_(check_result_freep) struct check_result *result = NULL;
-	int rc = check_result_from_json(bytes_of(json, lengths.json), &result);
-	if (rc >= 0 && result->has_privacy != (job->request->job->privacy != NULL) && result->outcome == OUTCOME_PASSED)
-		rc = fault(EBADMSG, "it does not say what personal data was found");
-	if (rc >= 0)
-		rc = take_rows(job, bytes_of(json + lengths.json, lengths.rows), result);
-	if (rc >= 0)
-		rc = take_edits(job, bytes_of(json + lengths.json + lengths.rows, lengths.edits), result);
-	if (rc < 0)
-		return rc;
-	*ret_result = steal_pointer(&result);
-	return 0;
-}
-
 static int say_answer(const struct job *job, struct check_result **ret_result) {
 	if (job->answer_size < sizeof(struct spawn_lengths))
 		return check_result_error(ret_result, "the check ended without an answer");
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
-	int rc = read_answer(job, &result);
+	const struct check_request *request = job->request;
+	int rc = worker_answer_read(request->job, request->input.again != NULL, job->size,
+	        bytes_of(job->answer, job->answer_size), &result);
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc < 0)

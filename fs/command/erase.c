@@ -227,7 +227,7 @@ static int run_erase(const struct invocation *call) {
 
 const struct command command_erase = {
         .words = "erase",
-        .operands = "PATH… | --subject [DIR]",
+        .operands = "[PATH… | DIR]",
         .least = 0,
         .most = PATHS_MOST,
         .summary = "erase a file for good: all versions, from all zones and from the disk",

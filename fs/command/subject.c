@@ -171,7 +171,8 @@ const struct command command_find_subject = {
                 "Reads one line from standard input, never an argument: an e-mail address, a number, a name. All that "
                 "the vault keeps is looked through: each version of all zones, what is held in quarantine, what was "
                 "withdrawn or removed, and the names of files. The case of letters does not matter, nor which blanks "
-                "stand between words, nor what stands between the digits of a number; a keyed hash that a policy "
+                "stand between words, nor what stands between the digits of a number; a keyed hash (of the spelling "
+                "given, of small letters, or of the digits alone) that a policy "
                 "wrote in its place is found, too. Tables and texts are read as such (packed ones as well); of other "
                 "files the bytes are searched, and where it is not found there that is said: it may stand there in a "
                 "form that is not understood. Only a steward may; the audit log gets a keyed hash of what was looked "
@@ -181,7 +182,8 @@ const struct command command_find_subject = {
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs find-subject mnt < address.txt",
                                                              "where does this person occur?"},
-                {"printf %s \"$ADDRESS\" | assayfs find-subject --json mnt | jq -r '.places[].path' | sort -u",
+                {"printf %s \"$ADDRESS\" | assayfs find-subject --json mnt | jq -r '.places[] | select(.found).path' | "
+                 "sort -u",
                         "in which files"},
                 {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED),

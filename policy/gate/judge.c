@@ -101,6 +101,10 @@ static int refuse_dropped(struct judgement *j) {
 	if (j->leaves_out || !result->withheld || result->outcome != OUTCOME_PASSED)
 		return 0;
 	row_list_freep(&result->withheld);
+	if (result->privacy.dropped > 0)
+		return check_result_say(result, OUTCOME_FAILED,
+		        "%" PRIu64 " of its rows would have to be left out for their personal data",
+		        result->privacy.dropped);
 	return check_result_say(result, OUTCOME_FAILED,
 	        "the dataset's keep drops %" PRIu64 " of its rows; a file is published without them that comes by way "
 	        "of Landing",

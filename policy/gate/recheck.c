@@ -43,7 +43,7 @@ static struct judgement judgement_of(const struct rechecking *r, const char *pat
 /* The version that was judged, when what stands there was made of it. */
 struct made_of {
 	uint64_t version, node;
-	bool is_altered;
+	bool is_altered, is_gone;
 };
 
 static int take_judged_version(void *arg, const struct verdict_row *row) {
@@ -63,8 +63,7 @@ static int find_origin(Meta *m, const struct node *node, struct made_of *ret_ori
 		rc = verdict_get(m, shown.verdict, take_judged_version, ret_origin);
 	if (rc >= 0 && ret_origin->is_altered)
 		rc = version_get(m, ret_origin->version, &source);
-	if (rc >= 0 && ret_origin->is_altered)
-		ret_origin->is_altered = source.state == VERSION_SEALED;
+	ret_origin->is_gone = rc == -ENOENT || (rc >= 0 && ret_origin->is_altered && source.state != VERSION_SEALED);
 	return rc == -ENOENT ? 0 : rc;
 }
 
@@ -99,6 +98,9 @@ static int compare_output(
 static int judge_origin(
         struct rechecking *r, struct judgement *j, const struct made_of *origin, const struct node *node) {
 	j->leaves_out = true;
+	if (origin->is_gone)
+		return judge_version(r->gate, j, node->id, node->version,
+		        "what it was made of was erased, so it can't be judged again; it stays as it is");
 	int rc = judge_version(r->gate, j, origin->node, origin->version, NULL);
 	if (rc < 0 || j->checked.result->outcome == OUTCOME_PASSED)
 		return rc < 0 ? rc : compare_output(r, j, origin, node);
@@ -124,7 +126,7 @@ static int judge_again(struct rechecking *r, struct judgement *j, const struct n
 		meta_begin(m);
 		rc = meta_end(m, find_origin(m, node, &origin));
 	}
-	if (rc >= 0 && origin.is_altered) {
+	if (rc >= 0 && origin.is_altered && !origin.is_gone) {
 		ret_judged->id = origin.node;
 		ret_judged->version = origin.version;
 	}

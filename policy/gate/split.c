@@ -153,11 +153,12 @@ static int say_split(struct splitting *s, const RowList *without, const struct v
 	split->check = j->checked.result;
 	split->rows_in = split->check->rows;
 	split->rows_quarantined = row_list_broken(without);
-	split->rows_out = split->rows_in - split->rows_quarantined;
+	split->rows_out = split->rows_in - split->rows_quarantined - split->check->privacy.dropped;
 	split->quarantine = *partial;
 	j->split = split;
 	j->checked.result = steal_pointer(&s->rest.result);
 	j->checked.result->dropped = split->check->dropped;
+	j->checked.result->privacy.dropped = split->check->privacy.dropped;
 	j->has_output = true;
 	j->output = s->output;
 	return 0;
@@ -200,7 +201,12 @@ static int alter_rest(struct splitting *s, RowList *without, bool *ret_passes) {
 	struct check_result *result = s->rest.result;
 	s->output.size = s->rest.size;
 	memcpy(s->output.sha256, s->rest.sha256, sizeof s->output.sha256);
-	row_list_freep(&result->withheld);
+	if (result->withheld || result->privacy.dropped > 0) {
+		row_list_free(without);
+		*ret_passes = false;
+		return check_result_say(result, OUTCOME_ERROR,
+		        "with those rows gone, further ones would have to be left out for their personal data");
+	}
 	int rc = altered_take(s->gate, s->j, result, &s->altered);
 	s->altered.without = without;
 	if (rc >= 0 && s->altered.edits)

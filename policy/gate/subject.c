@@ -110,6 +110,28 @@ static int put_hashes(Gate *gate, FILE *to, const char *value) {
 	return rc;
 }
 
+/* A hash tells how the text was spelt: besides the spelling that is given, small letters, and a number's digits alone.
+ */
+static int put_spellings(Gate *gate, FILE *to, const char *value) {
+	_cleanup_(freep) char *spelling = strdup(value);
+	if (!spelling)
+		return fault(ENOMEM, "no memory to look for a subject");
+	int rc = put_hashes(gate, to, value);
+	for (char *at = spelling; *at; at++)
+		*at = (char)tolower((unsigned char)*at);
+	if (rc >= 0 && strcmp(spelling, value) != 0)
+		rc = put_hashes(gate, to, spelling);
+	char *end = spelling;
+	for (const char *at = value; *at; at++)
+		if (isdigit((unsigned char)*at))
+			*end++ = *at;
+	*end = '\0';
+	if (rc >= 0 && is_number(value) && strcmp(spelling, value) != 0)
+		rc = put_hashes(gate, to, spelling);
+	sodium_memzero(spelling, strlen(value));
+	return rc;
+}
+
 static int make_regex(struct finding_subject *s) {
 	size_t size;
 	FILE *to = open_memstream(&s->regex, &size);
@@ -119,7 +141,7 @@ static int make_regex(struct finding_subject *s) {
 		put_number(to, s->value);
 	else
 		put_words(to, s->value);
-	int rc = put_hashes(s->gate, to, s->value);
+	int rc = put_spellings(s->gate, to, s->value);
 	if (fclose(to) != 0 && rc >= 0)
 		rc = fault(ENOMEM, "no memory to look for a subject");
 	return rc;
@@ -283,7 +305,7 @@ static int take_held(void *arg, const struct quarantine_row *row) {
 /* Where it stands, or stood; of what never had a name, what is held of which file. */
 static int name_version(
         Meta *m, const struct version *version, struct held_version *held, struct gate_subject *ret_subject) {
-	struct node node;
+	struct node node = {0};
 	*held = (struct held_version){.version = version->id};
 	int rc = tree_get(m, version->node, &node);
 	if (rc >= 0)

@@ -81,6 +81,10 @@ __attribute__((format(printf, 3, 4))) static void end(
 	va_start(list, format);
 	counted->is_ended = true;
 	counted->is_failed = is_failed;
+	distinct_freep(&counted->rows); /* the others may need what it took */
+	distinct_freep(&counted->pairs);
+	distinct_freep(&counted->values);
+	counted->rows = counted->pairs = counted->values = NULL;
 	(void)vsnprintf(counted->words, sizeof counted->words, format, list);
 	va_end(list);
 }

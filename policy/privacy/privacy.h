@@ -3,7 +3,7 @@
  *
  *     privacy: {detect: [EMAIL, {entity: PHONE_NUMBER, action: mask, keep_last: 4}], columns: {notes: redact}, …}
  *
- * Plain data: policy_privacy.c reads it from the policy, privacy_json.c carries it to the worker, check_privacy.h looks
+ * Plain data: policy_privacy.c reads it from the policy, privacy_job.c carries it to the worker, check_privacy.h looks
  * for it, and treat.h writes what stands in its place.
  */
 #pragma once
@@ -87,13 +87,14 @@ struct privacy {
 };
 
 #define PRIVACY_SAMPLE_DEFAULT 1000u
-#define PRIVACY_SAMPLE_MAX 10000u
+#define PRIVACY_SAMPLE_MAX 1000u /* as many as scanner_sample() looks at */
 /* Bounds of a policy, and of what a worker takes. */
 #define PRIVACY_DETECTS_MAX 200
 #define PRIVACY_COLUMNS_MAX 1000
 #define PRIVACY_PATTERNS_MAX 100
 #define PRIVACY_ALLOWS_MAX 10000
 #define PRIVACY_GROUPS_MAX 16
+#define PRIVACY_TEXTS_MAX 1000 /* of one pattern, or columns of one group */
 
 /* Does any treatment change what is published? NULL: none does. */
 bool privacy_may_change(const struct privacy *privacy);

@@ -8,6 +8,7 @@
 
 void spans_release(struct spans *spans) {
 	free(spans->list);
+	free(spans->by_name);
 	*spans = (struct spans){0};
 }
 
@@ -81,13 +82,47 @@ int spans_of_csv(struct spans *spans, const struct csv_dialect *dialect, struct 
 
 /* ---- JSON ---- */
 
-static size_t column_of(struct table_cell key, const struct table_cell *names, size_t columns, size_t guess) {
-	if (guess < columns && cell_equals(names[guess], key.data, key.size))
-		return guess;
+static int compare_names(const struct table_cell *one, const struct table_cell *other) {
+	size_t size = one->size < other->size ? one->size : other->size;
+	int order = size > 0 ? memcmp(one->data, other->data, size) : 0;
+	return order != 0 ? order : (one->size > other->size) - (one->size < other->size);
+}
+
+static int compare_columns(const void *one, const void *other, void *names) {
+	const struct table_cell *cells = names;
+	return compare_names(&cells[*(const size_t *)one], &cells[*(const size_t *)other]);
+}
+
+static int sort_names(struct spans *spans, const struct table_cell *names, size_t columns) {
+	spans->by_name = calloc(columns + 1, sizeof *spans->by_name);
+	if (!spans->by_name)
+		return fault(ENOMEM, "no memory to find cells");
 	for (size_t i = 0; i < columns; i++)
-		if (cell_equals(names[i], key.data, key.size))
-			return i;
-	return SPAN_NO_COLUMN;
+		spans->by_name[i] = i;
+	qsort_r(spans->by_name, columns, sizeof *spans->by_name, compare_columns, (void *)(uintptr_t)names);
+	return 0;
+}
+
+/* Mostly the next one; a file that mixes them up must not be slow for it. */
+static int column_of(struct spans *spans, struct table_cell key, const struct table_cell *names, size_t columns,
+        size_t guess, size_t *ret_column) {
+	*ret_column = guess;
+	if (guess < columns && cell_equals(names[guess], key.data, key.size))
+		return 0;
+	int rc = spans->by_name ? 0 : sort_names(spans, names, columns);
+	if (rc < 0)
+		return rc;
+	size_t low = 0, high = columns;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (compare_names(&names[spans->by_name[middle]], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	bool is_there = low < columns && cell_equals(names[spans->by_name[low]], key.data, key.size);
+	*ret_column = is_there ? spans->by_name[low] : SPAN_NO_COLUMN;
+	return 0;
 }
 
 /* A key as it is meant; `copy` holds one that has escapes. */
@@ -130,13 +165,14 @@ int spans_of_json(struct spans *spans, struct bytes raw, const struct table_cell
 		if ((rc = key_of(&key, &copy, &name)) < 0)
 			return rc;
 		struct span span = {.kind = kind_of(&value),
-		        .column = column_of(name, names, columns, guess),
 		        .from = (size_t)(value.text.data - text),
 		        .to = (size_t)(value.text.data - text) + value.text.size,
 		        .whole_from = (size_t)(key.text.data - text) - 1,
 		        .whole_to = (size_t)(scan.at - text)};
+		rc = column_of(spans, name, names, columns, guess, &span.column);
 		guess = span.column == SPAN_NO_COLUMN ? guess : span.column + 1;
-		rc = add(spans, &span);
+		if (rc == 0)
+			rc = add(spans, &span);
 	} while (rc == 0 && json_scan_take(&scan, ','));
 	return rc < 0 || json_scan_take(&scan, '}') ? rc : is_none();
 }
@@ -170,11 +206,11 @@ static bool is_same(const struct span *span, const char *at, size_t size, struct
 }
 
 int spans_place(const struct span *span, const struct csv_dialect *dialect, struct bytes raw, struct table_cell cell,
-        size_t from, size_t to, size_t *ret_from, size_t *ret_to) {
-	const char *text = (const char *)raw.data, *at = text + span->from, *end = text + span->to;
-	size_t i = 0;
-	bool has_from = false, has_to = false;
-	while (at < end) {
+        size_t from, size_t to, struct span_walk *walk, size_t *ret_from, size_t *ret_to) {
+	const char *text = (const char *)raw.data, *at = text + span->from + walk->written, *end = text + span->to;
+	size_t i = walk->bytes;
+	bool has_from = false;
+	while (at < end && i < to) {
 		size_t bytes, size = unit(span, dialect, at, end, &bytes);
 		if (!is_same(span, at, size, cell, i))
 			return is_none();
@@ -184,10 +220,8 @@ int spans_place(const struct span *span, const struct csv_dialect *dialect, stru
 		}
 		at += size;
 		i += bytes;
-		if (!has_to && i >= to) {
-			*ret_to = (size_t)(at - text);
-			has_to = true;
-		}
 	}
-	return i == cell.size && has_from && has_to ? 0 : is_none();
+	*ret_to = (size_t)(at - text);
+	*walk = (struct span_walk){.written = (size_t)(at - text) - span->from, .bytes = i};
+	return has_from && i >= to ? 0 : is_none();
 }

@@ -34,6 +34,7 @@ struct span {
 struct spans {
 	struct span *list;
 	size_t count, room;
+	size_t *by_name; /* a table's columns, ascending by their names, once they were asked for out of their order */
 };
 void spans_release(struct spans *spans);
 
@@ -42,10 +43,15 @@ void spans_release(struct spans *spans);
 int spans_of_csv(struct spans *spans, const struct csv_dialect *dialect, struct bytes raw, size_t columns);
 int spans_of_json(struct spans *spans, struct bytes raw, const struct table_cell *names, size_t columns);
 
+/* How far one has come in a cell; all zero: at its start. */
+struct span_walk {
+	size_t written, bytes; /* of its text, and of the cell */
+};
+
 /*
- * Where bytes `from` to `to` (half-open) of a cell are written: *ret_from and *ret_to in `raw`. `cell` is what the
- * reader handed out for it: -EBADMSG where it is not what is written there. A part that begins or ends within an escape
- * takes all of it. `dialect` is a CSV's.
+ * Where bytes `from` to `to` (half-open) of a cell are written: *ret_from and *ret_to in `raw`. Parts of one cell are
+ * asked for in their order, with one walk. `cell` is what the reader handed out for it: -EBADMSG where it is not what
+ * is written up to there. A part that begins or ends within an escape takes all of it. `dialect` is a CSV's.
  */
 int spans_place(const struct span *span, const struct csv_dialect *dialect, struct bytes raw, struct table_cell cell,
-        size_t from, size_t to, size_t *ret_from, size_t *ret_to);
+        size_t from, size_t to, struct span_walk *walk, size_t *ret_from, size_t *ret_to);

@@ -13,7 +13,8 @@ static void use(const Policy *policy) {
 	(void)policy_dataset_closest(policy, "animals/lost-and-found.csv", NULL);
 	(void)policy_permits(policy, PLACE_TRUSTED, POLICY_READ, &actor);
 	for (size_t i = 0; i < policy_dataset_count(policy); i++)
-		if (!policy_dataset(policy, i)->rules_file || !policy_dataset(policy, i)->match)
+		if ((!policy_dataset(policy, i)->rules_file && !policy_dataset(policy, i)->privacy) ||
+		        !policy_dataset(policy, i)->match)
 			abort();
 }
 

@@ -218,6 +218,10 @@ static void each_action_changes_what_it_should_and_no_byte_more(void **state) {
 	                "a;gps\n1;49.28,-123.12\n"},
 	        {"{columns: {b: drop_column}}", "a,b,c\n1,\"x,y\",3\n4,,6\n", "a,c\n1,3\n4,6\n"},
 	        {"{columns: {a: drop_column, b: drop_column}}", "a,b,c\n1,2,3\n", "c\n3\n"},
+	        {"{detect: EMAIL, action: drop_column}", "id,mail,b\n1,,\n2,bob@example.com,x\n3,y,\n",
+	                "id,b\n1,\n2,x\n3,\n"},
+	        {"{columns: {b: {action: mask, keep_last: 3}}}", "B,b\nBobinger,Bobinger\n",
+	                "B,b\nBobinger,*****ger\n"},
 	        {"{columns: {c: drop_column}}", "a,b,c\r\n1,2,3\r\n4,5,6", "a,b\r\n1,2\r\n4,5"},
 	        {"{columns: {b: redact, A: {action: mask, keep_first: 1}}}", "a,b\nxyz,\"q\"\"r\"\n,\n",
 	                "a,b\nx**,\"[REDACTED]\"\n,\n"},
@@ -404,6 +408,56 @@ static void what_can_not_be_looked_through_does_not_pass(void **state) {
 	assert_int_equal(result->outcome, OUTCOME_PASSED);
 }
 
+/* What keep drops holds what nobody else does. */
+static void rows_that_are_not_kept_are_not_looked_at(void **state) {
+	(void)state;
+	expect(&(struct asked){.yaml = "    keep: \"id <> 2\"\n    privacy: {detect: EMAIL, action: redact}\n"},
+	        "id,mail,b\n1,bob@example.com,x\n2,,ann@example.org\n3,,y\n", "id,mail,b\n1,[EMAIL],x\n3,,y\n");
+}
+
+/* Kinds that take turns in a cell are one cell each. */
+static void cells_are_counted_once(void **state) {
+	(void)state;
+	static const char text[] = "a,b\nann@example.org 604-555-0199 bob@example.com 604-555-0142,x\n";
+	const struct asked asked = {.yaml = "    privacy: {detect: [EMAIL, PHONE_NUMBER], action: report}\n"};
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	_cleanup_(freep) char *published = publish(&asked, text, strlen(text), &result);
+	assert_int_equal(result->privacy.finding_count, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(result->privacy.findings[i].matches, 2);
+		assert_int_equal(result->privacy.findings[i].cells, 1);
+	}
+}
+
+/* Thousands in one cell, and keys in any order: in time that grows with the file. */
+static void long_cells_and_mixed_keys_are_worked_off_quickly(void **state) {
+	(void)state;
+	enum { MANY = 20000, KEYS = 4000 };
+	char *text = malloc(MANY * 40), *to = text;
+	assert_non_null(text);
+	to += sprintf(to, "a,b\n1,\"");
+	for (unsigned i = 0; i < MANY; i++)
+		to += sprintf(to, "u%05u@example.com \"\"", i);
+	(void)sprintf(to, "\"\n");
+	const struct asked csv = {.yaml = "    privacy: {detect: EMAIL, action: redact}\n"};
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	_cleanup_(freep) char *published = publish(&csv, text, strlen(text), &result);
+	assert_non_null(published);
+	assert_null(strchr(published, '@'));
+	to = text;
+	for (unsigned row = 0; row < 2; row++) {
+		for (unsigned i = 0; i < KEYS; i++)
+			to += sprintf(to, "%c\"k%u\":1", i ? ',' : '{', row ? KEYS - 1 - i : i);
+		to += sprintf(to, "}\n");
+	}
+	const struct asked lines = {.yaml = "    privacy: {columns: {k7: drop_column}}\n", .name = "a.jsonl"};
+	_cleanup_(check_result_freep) struct check_result *other = NULL;
+	_cleanup_(freep) char *rest = publish(&lines, text, strlen(text), &other);
+	assert_non_null(rest);
+	assert_null(strstr(rest, "\"k7\""));
+	free(text);
+}
+
 static void what_is_allowed_is_so_until_its_day_ends(void **state) {
 	(void)state;
 	struct asked asked = {.yaml = "    privacy: {detect: EMAIL, allow: [{regex: '.*@vancouver\\.ca', owner: anna, "
@@ -441,6 +495,10 @@ static void groups_are_counted_when_columns_are_generalised(void **state) {
 	expect(&(struct asked){.yaml = "    privacy: {columns: {born: generalise, mail: drop_column}}\n"
 	                               "    k_anonymity: {columns: [born], k: 2}\n"},
 	        text, "born\n1980\n1980\n");
+	/* what was to be changed and was not there changes nothing of it */
+	expect_not(&(struct asked){.yaml = "    privacy: {columns: {note: redact}}\n"
+	                                   "    k_anonymity: {columns: [born], k: 2}\n"},
+	        "born,note\n1980,\n1981,\n", OUTCOME_FAILED, "2 of 2 groups have fewer than 2 rows");
 	expect_not(&(struct asked){.yaml = "    privacy: {columns: {mail: drop_column}}\n"
 	                                   "    k_anonymity: {columns: [born], k: 2}\n"},
 	        text, OUTCOME_FAILED, "2 of 2 groups have fewer than 2 rows");
@@ -465,6 +523,8 @@ static void mistakes_in_a_policy_are_told(void **state) {
 	        {"    privacy: {patterns: [{name: X, regex: a, validator: nix}]}\n", "pattern X"},
 	        {"    privacy: {detect: EMAIL, threshold: 2}\n", "'threshold' is a share"},
 	        {"    privacy: {}\n", "'privacy' needs 'detect:'"},
+	        {"    privacy: {columns: {a: redact, A: hash}}\n", "'A' is there already, as 'a'"},
+	        {"    privacy: {detect: EMAIL, sample: 1001}\n", "from 0 to 1000"},
 	        {"    k_anonymity: {columns: [a], k: 1}\n", "'k' is 2 at least"},
 	        {"    format: {type: text}\n", "'rules' is for tables"},
 	};
@@ -493,6 +553,9 @@ int main(void) {
 	        cmocka_unit_test(rows_with_what_is_refused_are_withheld_when_split),
 	        cmocka_unit_test(a_file_that_is_not_as_the_policy_thinks_is_not_published),
 	        cmocka_unit_test(what_can_not_be_looked_through_does_not_pass),
+	        cmocka_unit_test(rows_that_are_not_kept_are_not_looked_at),
+	        cmocka_unit_test(cells_are_counted_once),
+	        cmocka_unit_test(long_cells_and_mixed_keys_are_worked_off_quickly),
 	        cmocka_unit_test(what_is_allowed_is_so_until_its_day_ends),
 	        cmocka_unit_test(rows_must_be_like_others),
 	        cmocka_unit_test(groups_are_counted_when_columns_are_generalised),

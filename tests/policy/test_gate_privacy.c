@@ -127,6 +127,50 @@ static void a_waiver_does_not_let_out_what_would_be_changed(void **state) {
 	shows(w, "Trusted/animals/a.csv", NULL);
 }
 
+/* Who renames a column does not get it past by a waiver either. */
+static void a_waiver_does_not_let_out_what_was_not_looked_through(void **state) {
+	struct world *w = *state;
+	open_with(w, YAML("{detect: EMAIL, action: redact, columns: {notes: redact}}", ""), "Rules = [ RowCount > 0 ]");
+	put(w, "Landing/animals/a.csv", ARRIVED);
+	settle(w);
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_FAILED);
+	struct gate_decision decision = {.id = 1,
+	        .reason = "urgent",
+	        .by = "anna",
+	        .waiver_until_ns = meta_now(store_meta(w->store)) + INT64_C(3600000000000),
+	        .actor = somebody};
+	bool waived;
+	assert_int_equal(gate_release(w->gate, &decision, &waived), -EPERM);
+	shows(w, "Trusted/animals/a.csv", NULL);
+}
+
+/* A share that is under the threshold of the whole is over it when rows are gone. */
+static void rows_of_the_rest_are_not_lost_between_two_checks(void **state) {
+	struct world *w = *state;
+	open_with(w, YAML("{detect: EMAIL, action: drop_row, threshold: 0.5}", "    on_failure: split\n"),
+	        "Rules = [ ColumnValues \"State\" != \"bad\" ]");
+	put(w, "Landing/animals/a.csv", "id,mail,State\n1,a@example.com,ok\n2,x,bad\n3,x,bad\n4,x,ok\n");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", NULL);
+	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_FAILED);
+	_cleanup_(verdict_freep) struct verdict *verdict = verdict_on(w, "Raw/animals/a.csv");
+	assert_non_null(strstr(verdict->check->reason, "1 of its rows would have to be left out"));
+}
+
+static void rows_that_are_dropped_are_not_among_those_published(void **state) {
+	struct world *w = *state;
+	open_with(w, YAML("{detect: EMAIL, action: drop_row}", "    on_failure: split\n"),
+	        "Rules = [ ColumnValues \"State\" != \"bad\" ]");
+	put(w, "Landing/animals/a.csv", "id,mail,State\n1,a@example.com,ok\n2,x,bad\n3,x,ok\n");
+	settle(w);
+	shows(w, "Trusted/animals/a.csv", "id,mail,State\n3,x,ok\n");
+	_cleanup_(verdict_freep) struct verdict *verdict = verdict_on(w, "Raw/animals/a.csv");
+	assert_int_equal(verdict->split->rows_in, 3);
+	assert_int_equal(verdict->split->rows_quarantined, 1);
+	assert_int_equal(verdict->split->rows_out, 1);
+	assert_int_equal(verdict->check->privacy.dropped, 1);
+}
+
 /* ---- judged again ---- */
 
 static int take_rechecked(void *arg, const struct gate_rechecked *rechecked) {
@@ -245,6 +289,9 @@ int main(void) {
 	        WORLD(rows_that_are_dropped_and_places_that_are_changed_do_not_get_mixed_up),
 	        WORLD(a_write_into_trusted_is_not_changed_but_refused),
 	        WORLD(a_waiver_does_not_let_out_what_would_be_changed),
+	        WORLD(a_waiver_does_not_let_out_what_was_not_looked_through),
+	        WORLD(rows_of_the_rest_are_not_lost_between_two_checks),
+	        WORLD(rows_that_are_dropped_are_not_among_those_published),
 	        WORLD(what_stands_there_changed_is_judged_by_what_it_was_made_of),
 	        WORLD(a_worker_that_lies_gets_nothing_published),
 	};

@@ -95,17 +95,19 @@ static void parts_of_a_cell_are_found_where_they_are_written(void **state) {
 		struct table_cell cell = {.data = cases[i].cell, .size = strlen(cases[i].cell)};
 		size_t at = (size_t)(strstr(cases[i].cell, cases[i].part) - cases[i].cell);
 		struct bytes raw = bytes_of(cases[i].written, size);
+		struct span_walk walk = {0};
 		assert_int_equal(
-		        spans_place(&span, &dialect, raw, cell, at, at + strlen(cases[i].part), &from, &to), 0);
+		        spans_place(&span, &dialect, raw, cell, at, at + strlen(cases[i].part), &walk, &from, &to), 0);
 		assert_int_equal(to - from, strlen(cases[i].expected));
 		assert_memory_equal(cases[i].written + from, cases[i].expected, to - from);
-		cell.size--; /* which is another cell than what is written */
-		assert_int_equal(spans_place(&span, &dialect, raw, cell, 0, 1, &from, &to), -EBADMSG);
+		walk = (struct span_walk){0};
+		cell.size = 0; /* which is another cell than what is written */
+		assert_int_equal(spans_place(&span, &dialect, raw, cell, 0, 1, &walk, &from, &to), -EBADMSG);
 	}
 	const struct span span = {.kind = SPAN_PLAIN, .to = 3};
 	size_t from, to;
-	assert_int_equal(
-	        spans_place(&span, &dialect, bytes_of("abc", 3), (struct table_cell){"abd", 3}, 0, 1, &from, &to),
+	assert_int_equal(spans_place(&span, &dialect, bytes_of("abc", 3), (struct table_cell){"abd", 3}, 0, 3,
+	                         &(struct span_walk){0}, &from, &to),
 	        -EBADMSG);
 }
 

@@ -85,8 +85,9 @@ static void what_is_generalised_is_told_less_exactly(void **state) {
 	        {"203.0.113.0/24", "203.0.113.0/24"}, {"10.0.0.0/8", "10.0.0.0/8"},
 	        {"2001:db8:1:2::5", "2001:db8:1::/48"}, {"fe80::1%eth0", "fe80::/48"},
 	        {"49.28273,-123.1207", "49.28,-123.12"}, {"49.9999; 8.1234", "49.99; 8.12"}, {"12345", "[NAME]"},
-	        {"12345678", "[NAME]"}, {"anything", "[NAME]"}, {"1.2.3.4.5", "[NAME]"},
-	        {"1980-05-12 in Rome", "[NAME]"}};
+	        {"536-22-1234", "[NAME]"}, {"4111-1111-1111-1111", "[NAME]"}, {"1980-13-32", "[NAME]"},
+	        {"0999", "[NAME]"}, {"1980-05/12", "[NAME]"}, {"5.12.1980", "1980"}, {"12345678", "[NAME]"},
+	        {"anything", "[NAME]"}, {"1.2.3.4.5", "[NAME]"}, {"1980-05-12 in Rome", "[NAME]"}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		expect(&text, ACTION(PRIVACY_GENERALISE), 0, cases[i][0], cases[i][1]);
 		struct table_cell general = {.data = cases[i][1], .size = strlen(cases[i][1])};

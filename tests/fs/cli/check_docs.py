@@ -23,7 +23,7 @@ def fault(words):
 def man_sections():
     """The text of each command's entry: from its `.It Nm Cm words` to the next."""
     sections = {}
-    starts = list(re.finditer(r"^\.It Nm Cm ([a-z ]+?)(?: (?:Oo|Op|Ar|Fl)\b.*)?$", page, re.M))
+    starts = list(re.finditer(r"^\.It Nm Cm ([a-z -]+?)(?: (?:Oo|Op|Ar|Fl)\b.*)?$", page, re.M))
     for i, start in enumerate(starts):
         end = starts[i + 1].start() if i + 1 < len(starts) else page.index(".Sh PASSPHRASES")
         sections[start.group(1).strip()] = page[start.start():end]
