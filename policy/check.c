@@ -83,6 +83,12 @@ int check_run(check_function *check, const struct check_job *job, struct check_i
 		return rc;
 	if (rc < 0)
 		rc = check_result_say(result, OUTCOME_ERROR, "the check could not be made: %s", fault_message());
+	if (result->outcome == OUTCOME_ERROR) { /* nothing is published of it */
+		row_list_freep(&result->withheld);
+		edit_list_freep(&result->edits);
+		result->withheld = NULL;
+		result->edits = NULL;
+	}
 	if (rc >= 0 && !tap.is_again)
 		rc = drain(&tap);
 	if (rc < 0)

@@ -78,7 +78,8 @@ static int make_scanner(CheckPrivacy *p, const struct privacy *privacy) {
 	        .patterns = privacy->patterns,
 	        .pattern_count = privacy->pattern_count,
 	        .allow = p->allow,
-	        .allow_count = privacy->allow_count};
+	        .allow_count = privacy->allow_count,
+	        .is_treated = p->job->is_output};
 	return scanner_new(&options, &p->scanner);
 }
 
@@ -484,6 +485,12 @@ int check_privacy_end(CheckPrivacy *p) {
 		settle_columns(p);
 		rc = settle_findings(p);
 	}
+	if (rc == 0 && p->scanner && scanner_unclear_line(p->scanner) > 0)
+		rc = check_result_say(p->result, OUTCOME_ERROR,
+		        "line %" PRIu64
+		        ": plain characters are written as escapes of JSON (\\u0040 for @), which are not "
+		        "looked through for personal data",
+		        scanner_unclear_line(p->scanner));
 	if (rc < 0 || !check_privacy_changes(p))
 		return rc < 0 ? rc : check_privacy_settle_groups(p);
 	return p->job->only_tells && p->groups ? check_result_warn(p->result, asked_of_output) : 0;

@@ -109,8 +109,8 @@ static int drop_cell(struct second *s, size_t i, bool has_kept, size_t finding) 
 static int edit_cell(struct second *s, const struct span *span, struct table_cell cell, size_t finding) {
 	if (!cell.data || cell.size == 0)
 		return 0;
-	bool is_bare = span->kind == SPAN_VALUE || span->kind == SPAN_NESTED;
-	return edit(s, span->from, span->to, finding, is_bare ? EDIT_QUOTED : 0);
+	bool is_bare = span->kind == SPAN_VALUE || span->kind == SPAN_NESTED || span->kind == SPAN_PLAIN;
+	return edit(s, span->from, span->to, finding, is_bare ? EDIT_BARE : 0);
 }
 
 /* The places of a column; they are in the order of columns. */
@@ -163,7 +163,7 @@ static int edit_places(struct second *s, const struct span *span, struct bytes r
 		rc = spans_place(
 		        span, table_csv_dialect(s->reader), raw, cell, places[i].from, places[i].to, &walk, &from, &to);
 		if (rc == 0)
-			rc = edit(s, from, to, places[i].finding, 0);
+			rc = edit(s, from, to, places[i].finding, span->kind == SPAN_PLAIN ? EDIT_BARE : 0);
 	}
 	return rc;
 }

@@ -45,8 +45,10 @@ static int note_too_much(struct texting *t, int rc) {
 static int end_line(struct texting *t) {
 	struct check_changes *changes = &t->changes;
 	int rc = 0;
-	if (changes->count == 0 || t->is_too_much)
+	if (changes->count == 0 || t->is_too_much) {
+		changes->count = 0;
 		return 0;
+	}
 	if (changes_drop_row(changes)) {
 		changes->dropped++;
 		rc = changes_leave_out(changes, t->line_from, t->line_to - t->line_from, t->line, NULL, 0);

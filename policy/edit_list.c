@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "policy/leb.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -119,9 +120,10 @@ static bool read_dialect(struct bytes packed, struct edit_dialect *ret_dialect) 
 		return false;
 	*ret_dialect = (struct edit_dialect){
 	        .form = (enum edit_form)packed.data[0], .quote = (char)packed.data[1], .escape = (char)packed.data[2]};
-	bool is_csv = ret_dialect->form == EDIT_CSV;
-	return packed.data[1] < 0x80 && packed.data[2] < 0x80 &&
-	       (is_csv || (ret_dialect->quote == 0 && ret_dialect->escape == 0));
+	char quote = ret_dialect->quote, escape = ret_dialect->escape;
+	bool is_quote = quote == 0 || quote == '"' || quote == '\'';
+	bool is_escape = escape == 0 || (ispunct((unsigned char)escape) && escape != quote && !strchr(",;|", escape));
+	return is_quote && is_escape && (ret_dialect->form == EDIT_CSV || (quote == 0 && escape == 0));
 }
 
 int edit_list_parse(struct bytes packed, uint64_t size, size_t findings, EditList **ret_list) {

@@ -25,8 +25,9 @@
 #define EDIT_LENGTH_MAX (1u << 20)
 
 enum edit_flags {
-	EDIT_QUOTED = 1, /* in JSON, a value without quotes: what stands for it is a string */
-	EDIT_WHOLE = 2   /* left out without a trace, of any length */
+	EDIT_BARE = 1, /* in no quotes: of JSON, so that what stands for it gets some; of CSV, where one stands for
+	                  itself */
+	EDIT_WHOLE = 2 /* left out without a trace, of any length */
 };
 
 struct edit {

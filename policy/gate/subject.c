@@ -11,6 +11,7 @@
 #include "policy/gate/internal.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/derive.h"
 #include "crypto/digest.h"
 #include "policy/table/utf8.h"
 
@@ -161,13 +162,15 @@ static int make_pattern(struct finding_subject *s) {
 	return scanner_check_pattern(&s->pattern);
 }
 
-/* The same text is the same hash in the log; who has no key can't try texts out. */
+/* The same text is the same hash in the log, and another than in what is published: who reads the one learns nothing of
+ * the other; who has no key can't try texts out. */
 static int make_hash(struct finding_subject *s) {
 	struct treat_key key;
 	uint8_t digest[DIGEST_BYTES];
 	int rc = gate_privacy_key(s->gate, 0, &key);
 	if (rc < 0)
 		return rc;
+	derive_key(key.bytes, "find-subject record", bytes_of(NULL, 0), key.bytes);
 	blake2b_keyed(key.bytes, bytes_of_string(s->value), digest);
 	sodium_memzero(&key, sizeof key);
 	digest_hex(digest, s->hash);
@@ -231,23 +234,24 @@ static int tell(struct finding_subject *s, struct gate_subject *subject, const s
 	return rc;
 }
 
-/* As a table, else as text, else its bytes: what can't be understood is not passed over in silence. */
+/* As a table, else as text; where neither finds it, its bytes. What can't be understood is not passed over in silence.
+ */
 static int search(struct finding_subject *s, Content *content, struct gate_subject *subject) {
 	_cleanup_(check_result_freep) struct check_result *table = NULL, *text = NULL;
 	bool found = false;
 	int rc = ask_worker(s, content, subject->path, POLICY_FILE_DETECT, &table);
 	if (rc < 0)
 		return rc;
-	bool is_empty = table->outcome == OUTCOME_FAILED;
-	if (table->outcome == OUTCOME_PASSED || is_empty)
-		return tell(s, subject, table);
-	rc = ask_worker(s, content, subject->path, POLICY_FILE_TEXT, &text);
-	if (rc < 0)
-		return rc;
-	if (text->outcome == OUTCOME_PASSED && text->privacy.finding_count > 0)
-		return tell(s, subject, text);
-	rc = text->outcome == OUTCOME_PASSED ? 0 : read_through(s, content, &found);
-	if (rc < 0 || (text->outcome == OUTCOME_PASSED && !found))
+	const struct check_result *read = table;
+	if (table->outcome == OUTCOME_ERROR) {
+		rc = ask_worker(s, content, subject->path, POLICY_FILE_TEXT, &text);
+		read = text;
+	}
+	if (rc >= 0 && read->privacy.finding_count > 0)
+		return tell(s, subject, read);
+	if (rc >= 0)
+		rc = read_through(s, content, &found);
+	if (rc < 0 || (read->outcome != OUTCOME_ERROR && !found))
 		return rc;
 	subject->is_bytes = true;
 	subject->is_found = found;

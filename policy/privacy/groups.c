@@ -152,13 +152,21 @@ static int count_row(Groups *groups, struct counted *counted, const struct table
 			note(counted, now, rule->k);
 		return rc;
 	}
+	struct table_cell sensitive = cells[counted->columns[rule->column_count]];
 	size_t group = size;
-	if ((rc = put_cell(groups, &size, cells[counted->columns[rule->column_count]])) < 0 ||
+	rc = distinct_add(counted->rows, groups->text, group, line, &now);
+	if (rc == 0 && now == 1) { /* without a value so far */
+		counted->count++;
+		counted->small++;
+	}
+	if (rc < 0 || !sensitive.data || sensitive.size == 0)
+		return rc;
+	if ((rc = put_cell(groups, &size, sensitive)) < 0 ||
 	        (rc = distinct_add(counted->pairs, groups->text, size, line, &now)) < 0 || now > 1)
 		return rc;
 	rc = distinct_add(counted->values, groups->text, group, line, &now);
-	if (rc == 0)
-		note(counted, now, rule->l);
+	if (rc == 0 && now == rule->l)
+		counted->small--;
 	return rc;
 }
 

@@ -190,6 +190,7 @@ int scanner_new(const struct scan_options *options, Scanner **ret_scanner) {
 		return scanner_no_memory();
 	names_ready();
 	scanner->sensitivity = options->sensitivity;
+	scanner->is_treated = options->is_treated;
 	scanner->triggering_digits = UINT_MAX;
 	scanner->least_digits[0] = scanner->least_digits[1] = UINT_MAX;
 	int rc = check_entities(options);
@@ -213,6 +214,7 @@ void scanner_free(Scanner *scanner) {
 	for (size_t i = 0; i < scanner->allow_count; i++)
 		pattern_free(scanner->allow_patterns[i]);
 	hints_free(scanner->finder);
+	shadow_release(&scanner->shadow);
 	hints_release(&scanner->hints);
 	features_release(&scanner->features);
 	triggers_release(&scanner->triggers);

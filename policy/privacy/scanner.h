@@ -30,6 +30,7 @@ struct scan_options {
 	size_t pattern_count;
 	const struct scan_allow *allow; /* findings that are not told */
 	size_t allow_count;
+	bool is_treated; /* the rows are such as treat.h writes: "[EMAIL]" is no context */
 };
 
 /* -EINVAL with words for an entity that there is not, a pattern or an allowed text that makes no sense; -EIO with
@@ -67,6 +68,10 @@ int scanner_sample(Scanner *scanner, const struct table_rows *rows);
 /* Looks at rows of valid UTF-8 with as many columns as were named (any, if none were). The callback's value, -ENOMEM;
  * -EOVERFLOW with words that name the line: an expression takes too many steps on a cell. */
 int scanner_rows(Scanner *scanner, const struct table_rows *rows, scan_found *found, void *context);
+
+/* The line of the first cell so far in which plain characters are written as escapes of JSON, so that it was not looked
+ * through; 0: none was (shadow.h). */
+uint64_t scanner_unclear_line(const Scanner *scanner);
 
 /* How many findings were not told so far because of the i-th of `allow`. Where two fit it is the first. */
 uint64_t scanner_allowed(const Scanner *scanner, size_t i);

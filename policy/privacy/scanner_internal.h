@@ -7,6 +7,7 @@
 #include "policy/privacy/detector.h"
 #include "policy/privacy/features.h"
 #include "policy/privacy/hints.h"
+#include "policy/privacy/shadow.h"
 #include "policy/privacy/triggers.h"
 
 #define SCANNER_LEAST_LOW 50u /* percent, at low sensitivity */
@@ -34,6 +35,9 @@ struct Scanner {
 	Pattern **allow_patterns; /* NULL for a text */
 	uint64_t *allowed;
 	HintFinder *finder;
+	struct shadow shadow;
+	const char *original; /* text of the rows in hand */
+	bool is_treated;      /* placeholders are no context */
 	struct hints hints;
 	bool asks_everywhere;      /* a use does */
 	size_t *looks, look_count; /* the uses that hint themselves */

@@ -266,6 +266,7 @@ static int scan_row(Scanner *scanner, const struct table_rows *rows, size_t row,
 			rc = scan_asked(scanner, cell, rows->lines[row], column);
 		if (rc == 0)
 			rc = scan_featured(scanner, rows->text, cell, rows->lines[row], column);
+		cell.data = scanner->original + start;
 		if (rc == 0 && scanner->match_count > 0)
 			rc = tell(scanner, cell, found, context);
 	}
@@ -284,11 +285,29 @@ static int look_at_text(Scanner *scanner, const char *text, size_t size) {
 	return rc == 0 ? hints_sort(&scanner->hints) : rc;
 }
 
+static bool is_placeholder(const void *context, const char *word, size_t size) {
+	const Scanner *scanner = context;
+	for (size_t i = 0; i < scanner->use_count; i++) {
+		const char *entity = scanner->uses[i].detector->entity;
+		if (strncmp(entity, word, size) == 0 && entity[size] == '\0')
+			return true;
+	}
+	return size == 8 && memcmp(word, "REDACTED", size) == 0;
+}
+
+uint64_t scanner_unclear_line(const Scanner *scanner) {
+	return scanner->shadow.unclear_line;
+}
+
 int scanner_rows(Scanner *scanner, const struct table_rows *rows, scan_found *found, void *context) {
+	const struct table_rows *shadow = rows;
 	scanner->match_count = 0;
-	int rc = look_at_text(scanner, rows->text, rows->size);
+	int rc = shadow_of(&scanner->shadow, rows, scanner->is_treated ? is_placeholder : NULL, scanner, &shadow);
+	if (rc == 0)
+		rc = look_at_text(scanner, shadow->text, shadow->size);
+	scanner->original = rows->text;
 	size_t i = 0;
 	for (size_t row = 0; row < rows->count && rc == 0; row++)
-		rc = scan_row(scanner, rows, row, &scanner->hints, &i, found, context);
+		rc = scan_row(scanner, shadow, row, &scanner->hints, &i, found, context);
 	return rc;
 }

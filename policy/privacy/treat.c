@@ -103,18 +103,19 @@ static int write_json(const char *text, size_t size, struct treated *to) {
 }
 
 static int read_raw(const struct edit_dialect *dialect, const struct edit *edit, struct bytes raw, struct treated *to) {
-	if (dialect->form == EDIT_JSON && !(edit->flags & EDIT_QUOTED))
+	if (dialect->form == EDIT_JSON && !(edit->flags & EDIT_BARE))
 		return read_json(raw, to);
-	return dialect->form == EDIT_CSV ? read_csv(dialect, raw, to) : put(to, (const char *)raw.data, raw.size);
+	bool is_quoted = dialect->form == EDIT_CSV && !(edit->flags & EDIT_BARE);
+	return is_quoted ? read_csv(dialect, raw, to) : put(to, (const char *)raw.data, raw.size);
 }
 
 static int write_raw(
         const struct edit_dialect *dialect, const struct edit *edit, const struct treated *text, struct treated *to) {
-	if (dialect->form == EDIT_CSV)
+	if (dialect->form == EDIT_CSV && !(edit->flags & EDIT_BARE))
 		return write_csv(dialect, text->text, text->size, to);
-	if (dialect->form == EDIT_TEXT)
+	if (dialect->form != EDIT_JSON)
 		return put(to, text->text, text->size);
-	size_t quotes = edit->flags & EDIT_QUOTED ? 1 : 0;
+	size_t quotes = edit->flags & EDIT_BARE ? 1 : 0;
 	int rc = put(to, "\"", quotes);
 	if (rc == 0)
 		rc = write_json(text->text, text->size, to);
@@ -230,26 +231,29 @@ static size_t general_network(const char *text, char *ret) {
 	return (size_t)snprintf(ret, GENERAL_MAX, "%s/%ld", written, prefix);
 }
 
-/* Decimals are cut, not rounded: the place stays in the square that it is in. */
+/* One of two numbers, with its decimals cut: not rounded, so that the place stays in the square that it is in. */
+static size_t cut_decimals(const char **at, double most, char *ret, size_t room) {
+	char *end = NULL;
+	size_t integer = (size_t)(**at == '-') + strspn(*at + (**at == '-'), "0123456789");
+	size_t decimals = (*at)[integer] == '.' ? strspn(*at + integer + 1, "0123456789") : 0;
+	double number = strtod(*at, &end);
+	if (decimals == 0 || integer > 4 || number > most || number < -most || end != *at + integer + 1 + decimals)
+		return 0;
+	size_t kept = integer + 1 + (decimals < DECIMALS ? decimals : DECIMALS);
+	(void)snprintf(ret, room, "%.*s", (int)kept, *at);
+	*at = end;
+	return kept;
+}
+
 static size_t general_place(const char *text, char *ret) {
-	size_t used = 0, numbers = 0;
 	const char *at = text;
-	while (*at && used < GENERAL_MAX - 1) {
-		size_t integer = strspn(at, "-0123456789"), decimals;
-		if (integer > 0 && at[integer] == '.') {
-			decimals = strspn(at + integer + 1, "0123456789");
-			size_t kept = integer + 1 + (decimals < DECIMALS ? decimals : DECIMALS);
-			used += (size_t)snprintf(ret + used, GENERAL_MAX - used, "%.*s", (int)kept, at);
-			at += integer + 1 + decimals;
-			numbers++;
-		} else if (strchr(",; ", *at)) {
-			ret[used++] = *at++;
-			ret[used] = '\0';
-		} else {
-			return 0;
-		}
-	}
-	return numbers == 2 && !*at && used < GENERAL_MAX ? used : 0;
+	size_t used = cut_decimals(&at, 90, ret, GENERAL_MAX), between = strspn(at, ",; ");
+	if (used == 0 || between == 0 || between > 3)
+		return 0;
+	memcpy(ret + used, at, between);
+	at += between;
+	size_t second = cut_decimals(&at, 180, ret + used + between, GENERAL_MAX - used - between);
+	return second > 0 && *at == '\0' ? used + between + second : 0;
 }
 
 /* 0: nothing of it can be told in general. */

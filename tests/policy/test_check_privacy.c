@@ -408,6 +408,29 @@ static void what_can_not_be_looked_through_does_not_pass(void **state) {
 	assert_int_equal(result->outcome, OUTCOME_PASSED);
 }
 
+/* JSON in texts and inside of values hides nothing behind its escapes, and what is left of it is JSON. */
+static void json_inside_of_others_is_looked_through(void **state) {
+	(void)state;
+	const struct asked lines = {
+	        .yaml = "    privacy: {detect: [PHONE_NUMBER, CREDIT_CARD], action: redact}\n", .name = "a.jsonl"};
+	const struct asked mails = {.yaml = "    privacy: {detect: EMAIL, action: redact}\n", .name = "a.jsonl"};
+	const struct asked text = {.yaml = mails.yaml, .name = "a.json"}, table = {.yaml = mails.yaml};
+	expect(&lines, "{\"a\":{\"m\":\"call\\n604-555-0142\\n4111111111111111\"}}\n",
+	        "{\"a\":{\"m\":\"call\\n[PHONE_NUMBER]\\n[CREDIT_CARD]\"}}\n");
+	expect(&text, "{\"a\":\"hi\\nbob.smith@example.com\"}", "{\"a\":\"hi\\n[EMAIL]\"}");
+	expect(&table, "id,m\n1,\"{\"\"a\"\":\"\"hi\\nbob.smith@example.com\"\"}\"\n",
+	        "id,m\n1,\"{\"\"a\"\":\"\"hi\\n[EMAIL]\"\"}\"\n");
+	expect_not(&mails, "{\"a\":1}\n{\"a\":[\"bob\\u0040example.com\"]}\n", OUTCOME_ERROR, "line 2");
+	expect_not(&text, "{\"a\":\n\"bob\\u0040example.com\"}", OUTCOME_ERROR, "line 2");
+}
+
+/* What stands for one thing makes nothing else of what stands beside it. */
+static void placeholders_are_no_context(void **state) {
+	(void)state;
+	const struct asked asked = {.yaml = "    privacy: {detect: all, action: redact}\n", .name = "a.txt"};
+	expect(&asked, "GB82WEST12345698765432 12345678\n", "[IBAN] 12345678\n");
+}
+
 /* What keep drops holds what nobody else does. */
 static void rows_that_are_not_kept_are_not_looked_at(void **state) {
 	(void)state;
@@ -553,6 +576,8 @@ int main(void) {
 	        cmocka_unit_test(rows_with_what_is_refused_are_withheld_when_split),
 	        cmocka_unit_test(a_file_that_is_not_as_the_policy_thinks_is_not_published),
 	        cmocka_unit_test(what_can_not_be_looked_through_does_not_pass),
+	        cmocka_unit_test(json_inside_of_others_is_looked_through),
+	        cmocka_unit_test(placeholders_are_no_context),
 	        cmocka_unit_test(rows_that_are_not_kept_are_not_looked_at),
 	        cmocka_unit_test(cells_are_counted_once),
 	        cmocka_unit_test(long_cells_and_mixed_keys_are_worked_off_quickly),

@@ -25,7 +25,7 @@ static EditList *list_of(const struct edit *edits, size_t count) {
 
 static const struct edit three[] = {{.offset = 0, .length = 3, .finding = 2},
         {.offset = 3, .length = EDIT_LENGTH_MAX + 5, .flags = EDIT_WHOLE},
-        {.offset = 5000000, .length = 1, .finding = 1, .flags = EDIT_QUOTED}};
+        {.offset = 5000000, .length = 1, .finding = 1, .flags = EDIT_BARE}};
 
 static void places_are_read_as_they_were_added(void **state) {
 	(void)state;
@@ -59,9 +59,10 @@ static void what_no_list_is_is_refused(void **state) {
 		edit_list_freep(&back);
 		back = NULL;
 	}
-	static const uint8_t wrong[][8] = {{3, 0, 0}, {EDIT_TEXT, '"', 0}, {EDIT_CSV, 0x80, 0}, {EDIT_CSV, '"', 0x80},
-	        {EDIT_TEXT, 0, 0, 0, 0, 0}, {EDIT_TEXT, 0, 0, 0, 1, 3}};
-	static const size_t sizes[] = {3, 3, 3, 3, 6, 6};
+	static const uint8_t wrong[][8] = {{3, 0, 0}, {EDIT_CSV, 'A', 0}, {EDIT_CSV, '"', ','}, {EDIT_CSV, '"', '\n'},
+	        {EDIT_TEXT, '"', 0}, {EDIT_CSV, 0x80, 0}, {EDIT_CSV, '"', 0x80}, {EDIT_TEXT, 0, 0, 0, 0, 0},
+	        {EDIT_TEXT, 0, 0, 0, 1, 3}};
+	static const size_t sizes[] = {3, 3, 3, 3, 3, 3, 3, 6, 6};
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
 		assert_int_equal(edit_list_parse(bytes_of(wrong[i], sizes[i]), 100, 3, &back), -EBADMSG);
 }

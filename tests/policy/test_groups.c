@@ -69,6 +69,7 @@ static void values_of_a_group_are_counted_once_each(void **state) {
 	add(groups, "1980", "V6B", "b");
 	assert_true(outcome_of(groups, 0).has_passed);
 	add(groups, "1981", "V6B", "b");
+	add(groups, "1981", "V6B", ""); /* which is no value */
 	assert_int_equal(outcome_of(groups, 0).small, 1);
 	assert_int_equal(outcome_of(groups, 0).groups, 2);
 }

@@ -51,16 +51,17 @@ static void what_is_masked_shows_its_ends_and_never_all(void **state) {
 	expect(&text, MASK(1, 2), 0, "abc", "***");
 	expect(&text, MASK(2, 2), 0, "abc", "***");
 	expect(&csv, MASK(0, 1), 0, "ab\"\"", "**\"\"");
+	expect(&csv, MASK(3, 0), EDIT_BARE, "a\"bcd", "a\"b**");
 	expect(&escaped, MASK(0, 1), 0, "ab\\\"", "**\\\"");
 	expect(&json, MASK(0, 1), 0, "ab\\u0041", "**A");
 	expect(&json, MASK(0, 1), 0, "ab\\\\", "**\\\\");
-	expect(&json, MASK(0, 1), EDIT_QUOTED, "123", "\"**3\"");
+	expect(&json, MASK(0, 1), EDIT_BARE, "123", "\"**3\"");
 }
 
 static void what_is_redacted_says_what_it_was(void **state) {
 	(void)state;
 	expect(&text, ACTION(PRIVACY_REDACT), 0, "abc", "[NAME]");
-	expect(&json, ACTION(PRIVACY_REDACT), EDIT_QUOTED, "{\"a\":[1]}", "\"[NAME]\"");
+	expect(&json, ACTION(PRIVACY_REDACT), EDIT_BARE, "{\"a\":[1]}", "\"[NAME]\"");
 	expect(&csv, ACTION(PRIVACY_DROP_COLUMN), EDIT_WHOLE, "abc", "");
 	expect(&csv, ACTION(PRIVACY_REPORT), 0, "abc", "");
 }
@@ -86,8 +87,9 @@ static void what_is_generalised_is_told_less_exactly(void **state) {
 	        {"2001:db8:1:2::5", "2001:db8:1::/48"}, {"fe80::1%eth0", "fe80::/48"},
 	        {"49.28273,-123.1207", "49.28,-123.12"}, {"49.9999; 8.1234", "49.99; 8.12"}, {"12345", "[NAME]"},
 	        {"536-22-1234", "[NAME]"}, {"4111-1111-1111-1111", "[NAME]"}, {"1980-13-32", "[NAME]"},
-	        {"0999", "[NAME]"}, {"1980-05/12", "[NAME]"}, {"5.12.1980", "1980"}, {"12345678", "[NAME]"},
-	        {"anything", "[NAME]"}, {"1.2.3.4.5", "[NAME]"}, {"1980-05-12 in Rome", "[NAME]"}};
+	        {"0999", "[NAME]"}, {"1980-05/12", "[NAME]"}, {"5.12.1980", "1980"}, {"604-555-0199.0 1.0", "[NAME]"},
+	        {"12345678.1 4.5", "[NAME]"}, {"-49.2,181.5", "[NAME]"}, {"12345678", "[NAME]"}, {"anything", "[NAME]"},
+	        {"1.2.3.4.5", "[NAME]"}, {"1980-05-12 in Rome", "[NAME]"}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		expect(&text, ACTION(PRIVACY_GENERALISE), 0, cases[i][0], cases[i][1]);
 		struct table_cell general = {.data = cases[i][1], .size = strlen(cases[i][1])};
