@@ -9,6 +9,9 @@ const char check_only_by_landing[] =
         "it holds personal data that is to be changed, and only a file that comes by way of "
         "Landing is published otherwise than it came";
 
+const char check_not_plain[] =
+        "it is compressed, or in another encoding than UTF-8, so nothing can be left out of it or changed";
+
 void changes_release(struct check_changes *changes) {
 	row_list_free(changes->without);
 	edit_list_free(changes->edits);

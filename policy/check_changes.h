@@ -6,6 +6,7 @@
 
 /* Why what would be changed is not, where there is nobody to do it. */
 extern const char check_only_by_landing[];
+extern const char check_not_plain[];
 
 /* All zero: nothing yet. Places of edits are of what is left without the rows that are dropped. */
 struct check_changes {

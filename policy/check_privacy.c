@@ -463,6 +463,11 @@ static bool is_to_be_changed(const struct check_finding *finding) {
 	return finding->acts && privacy_changes(finding->action) && is_there;
 }
 
+int check_privacy_say_unseen(struct check_result *result, const char *what, const char *remedy) {
+	return check_result_say(
+	        result, OUTCOME_ERROR, "not all of it can be looked through for personal data: %s; %s", what, remedy);
+}
+
 bool check_privacy_changes(const CheckPrivacy *p) {
 	const struct check_privacy_result *privacy = &p->result->privacy;
 	for (size_t i = 0; i < privacy->finding_count; i++)

@@ -28,7 +28,8 @@ bool check_job_may_spill(const struct check_job *job) {
 
 /* ---- the job, in the words of reader and evaluator ---- */
 
-static struct table_options table_options_of(const struct policy_format *format, const char *file_name) {
+static struct table_options table_options_of(
+        const struct policy_format *format, const char *file_name, bool hides_keys) {
 	static const enum table_type types[] = {[POLICY_FILE_DETECT] = TABLE_DETECT,
 	        [POLICY_FILE_CSV] = TABLE_CSV,
 	        [POLICY_FILE_JSONL] = TABLE_JSONL,
@@ -38,6 +39,7 @@ static struct table_options table_options_of(const struct policy_format *format,
 	        [POLICY_HEADER_NO] = CSV_HEADER_NO};
 	return (struct table_options){.type = types[format->type],
 	        .name = file_name,
+	        .jsonl = {.hides_keys = hides_keys},
 	        .csv = {.delimiter = format->delimiter,
 	                .quote = format->quote,
 	                .escape = format->escape,
@@ -177,7 +179,7 @@ static int take_outcomes(const struct check_job *job, const DqdlEvaluator *evalu
 /* ---- the way of a table ---- */
 
 static int feed_reference(const struct check_reference *reference, DqdlEvaluator *evaluator) {
-	struct table_options table = table_options_of(&reference->format, reference->file_name);
+	struct table_options table = table_options_of(&reference->format, reference->file_name, false);
 	struct check_input input = reference->input;
 	struct own_bytes bytes = {.input = &input};
 	_cleanup_(table_closep) TableReader *reader = NULL;
@@ -305,7 +307,7 @@ static int tell_row(const struct check_rows *rows, const DqdlEvaluator *evaluato
 static int judge_rows(const struct check_job *job, DqdlEvaluator *evaluator, const struct check_result *result) {
 	struct check_input input;
 	struct own_bytes own = {.input = &input};
-	struct table_options table = table_options_of(&job->format, job->file_name);
+	struct table_options table = table_options_of(&job->format, job->file_name, job->privacy != NULL);
 	_cleanup_(table_closep) TableReader *reader = NULL;
 	_cleanup_(freep) enum outcome *outcomes = calloc(result->rule_count + 1, sizeof *outcomes);
 	if (!outcomes)
@@ -342,9 +344,9 @@ static int settle(const struct check_job *job, TableReader *reader, DqdlEvaluato
 		rc = take_outcomes(job, evaluator, reader, result);
 	/* what no cell shows nobody has looked through */
 	if (rc >= 0 && job->privacy && table_left_out(reader)[0])
-		rc = check_result_say(result, OUTCOME_ERROR,
-		        "not all of it can be looked through for personal data: %s; put an object with all keys first",
-		        table_left_out(reader));
+		rc = check_privacy_say_unseen(result, table_left_out(reader), "put an object with all keys first");
+	if (rc >= 0 && job->privacy && table_aside(reader, job->file_name)[0])
+		rc = check_privacy_say_unseen(result, table_aside(reader, job->file_name), CHECK_PACK_AGAIN);
 	if (rc >= 0 && privacy && result->outcome != OUTCOME_ERROR)
 		rc = check_privacy_end(privacy);
 	return rc < 0 ? rc : check_drop_take(dropped, reader, result);
@@ -365,7 +367,7 @@ static int begin(const struct check_job *job, const TableReader *reader, DqdlEva
 
 static int evaluate(
         const Ruleset *ruleset, const struct check_job *job, struct check_input *input, struct check_result *result) {
-	struct table_options table = table_options_of(&job->format, job->file_name);
+	struct table_options table = table_options_of(&job->format, job->file_name, job->privacy != NULL);
 	struct dqdl_options dqdl = dqdl_options_of(job);
 	struct table_source source;
 	_cleanup_(peek_release) struct peek head = {0};

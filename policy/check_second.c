@@ -50,9 +50,6 @@ static int say_why_not(const struct second *s, const char *why) {
 	return s->splits ? refuse_whole(s->result, why) : not_as_it_is(s->result, why);
 }
 
-static const char is_not_plain[] = "it is compressed, or in another encoding than UTF-8, so nothing can be left out of "
-                                   "it or changed";
-
 /* ---- rows ---- */
 
 /* The first rule that failed and says nothing of single rows; NULL: there is none. */
@@ -367,7 +364,7 @@ static int read_again(struct second *s, struct check_input *input, const struct 
 	if (rc == -ENOMEM || (rc < 0 && rc != -E2BIG && rc != -ENOTSUP && rc != -EBADMSG))
 		return rc;
 	if (rc < 0 || is_foreign)
-		return say_why_not(s, is_foreign ? is_not_plain : fault_message());
+		return say_why_not(s, is_foreign ? check_not_plain : fault_message());
 	return s->splits ? take_split(s) : take_changes(s);
 }
 

@@ -106,7 +106,7 @@ static int begin(struct texting *t) {
 static int conclude(struct texting *t) {
 	int rc = end_line(t);
 	t->result->outcome = OUTCOME_PASSED;
-	t->result->dialect = strdup(t->about.is_plain ? "text" : "text, in another encoding than UTF-8");
+	t->result->dialect = strdup(t->about.is_plain ? "text" : "text, packed or in another encoding than UTF-8");
 	if (!t->result->dialect)
 		return fault(ENOMEM, "no memory for a check");
 	if (rc == 0)
@@ -119,7 +119,7 @@ static int conclude(struct texting *t) {
 	if (t->is_too_much || !t->about.is_plain)
 		return check_result_say(t->result, OUTCOME_ERROR,
 		        "it holds personal data that is to be changed, and can't be: %s",
-		        t->is_too_much ? t->words : "it is in another encoding than UTF-8");
+		        t->is_too_much ? t->words : check_not_plain);
 	changes_take(&t->changes, t->result);
 	return 0;
 }
@@ -140,13 +140,18 @@ int check_text(const struct check_job *job, struct check_input *input, struct ch
 	if (rc == -EILSEQ)
 		return check_result_say(
 		        result, OUTCOME_ERROR, "the file is neither a table nor text: %s", fault_message());
+	if (rc == -EBADMSG || rc == -EMSGSIZE)
+		return check_result_say(result, OUTCOME_ERROR, "the file can't be read: %s", fault_message());
 	if (rc < 0)
 		return rc;
-	if (t.about.cut_line != 0)
-		return check_result_say(result, OUTCOME_ERROR,
-		        "line %" PRIu64
-		        " is longer than %u MiB, so not all of it can be looked through for personal data",
-		        t.about.cut_line, SCAN_LINE_MAX >> 20);
+	if (t.about.aside[0])
+		return check_privacy_say_unseen(result, t.about.aside, CHECK_PACK_AGAIN);
+	if (t.about.cut_line != 0) {
+		char words[64];
+		(void)snprintf(words, sizeof words, "line %" PRIu64 " is longer than %u MiB", t.about.cut_line,
+		        SCAN_LINE_MAX >> 20);
+		return check_privacy_say_unseen(result, words, "break it");
+	}
 	if (t.about.text_offset + t.about.text_size == 0)
 		return check_result_say(result, OUTCOME_FAILED, "empty: the file has no bytes");
 	return conclude(&t);

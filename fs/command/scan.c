@@ -81,6 +81,8 @@ static int scan_one(const struct invocation *call, Scanner *scanner, const char 
 	*found += scanning.found;
 	if (rc == 0 && scanning.about.left_out[0])
 		command_note(call, "%s: not looked at: %s", path, scanning.about.left_out);
+	if (rc == 0 && scanning.about.aside[0])
+		command_note(call, "%s: not looked at: %s", path, scanning.about.aside);
 	if (rc == 0 && scanning.about.cut_line)
 		command_note(call, "%s: line %" PRIu64 " is longer than %u MiB, and was looked at in pieces", path,
 		        scanning.about.cut_line, SCAN_LINE_MAX >> 20);

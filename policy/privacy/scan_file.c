@@ -3,6 +3,8 @@
 #include "crypto/base/fault.h"
 #include "policy/table/batch.h"
 #include "policy/table/encoding.h"
+#include "policy/table/plain.h"
+#include "policy/table/unsupported.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
@@ -92,6 +94,7 @@ static int scan_table(Scanner *scanner, const struct scan_file *file, const stru
 	}
 	about->names = NULL;
 	(void)snprintf(about->left_out, sizeof about->left_out, "%s", table_left_out(reader));
+	(void)snprintf(about->aside, sizeof about->aside, "%s", table_aside(reader, file->name));
 	return rc;
 }
 
@@ -173,25 +176,50 @@ static int fill(struct lines *lines, const struct table_source *source, bool *re
 	return 0;
 }
 
+/* One that no text has: BEL, BS, TAB, LF, VT, FF, CR and ESC some have. */
+static bool has_control_byte(const char *bytes, size_t size) {
+	unsigned found = 0;
+	for (size_t i = 0; i < size; i++) {
+		unsigned c = (unsigned char)bytes[i];
+		found |= (unsigned)(c < 7) | ((unsigned)(c > 13) & (unsigned)(c < 32) & (unsigned)(c != 27)) |
+		         (unsigned)(c == 127);
+	}
+	return found != 0;
+}
+
 static int check_text(const struct lines *lines, size_t size) {
 	size_t good = utf8_valid_prefix(lines->bytes, size);
-	if (good == size)
+	if (good == size && !has_control_byte(lines->bytes, size))
 		return 0;
+	if (good == size)
+		return fault(EILSEQ, "behind line %" PRIu64 ": a control byte; this is no text", lines->line);
 	return fault(EILSEQ, "behind line %" PRIu64 ": %s; this is no text", lines->line,
 	        lines->bytes[good] ? "bytes that are neither UTF-8 nor windows-1252" : "a NUL byte");
 }
 
-static int scan_text(Scanner *scanner, const struct table_source *source, scan_found *found, void *context,
-        struct scan_about *about) {
+/* Its text, unpacked; what is known to be something else is none, whatever its bytes are. */
+static int open_text(struct plain *plain, const struct table_source *source) {
+	int rc = plain_open(plain, *source, NULL);
+	const char *other = rc == 0 ? unsupported_by_bytes(peek_head(plain_peek(plain))) : NULL;
+	return other ? fault(EILSEQ, "it is %s", other) : rc;
+}
+
+static int scan_text(Scanner *scanner, const struct scan_file *file, const struct table_source *source,
+        scan_found *found, void *context, struct scan_about *about) {
 	_cleanup_(lines_release) struct lines lines = {.bytes = calloc(1, BLOCK_BYTES + ROWS_SLACK), .line = 1};
+	_cleanup_(plain_release) struct plain plain = {0};
 	_cleanup_(decoder_freep) Decoder *decoder = NULL;
 	bool at_end = false;
 	if (!lines.bytes)
 		return out_of_memory();
-	int rc = decoder_new(ENCODING_ASCII, source, &decoder);
+	int rc = open_text(&plain, source);
+	struct table_source text = peek_source(plain_peek(&plain));
+	if (rc == 0)
+		rc = decoder_new(ENCODING_ASCII, &text, &decoder);
 	if (rc == 0)
 		rc = scanner_columns(scanner, NULL, 0);
-	struct table_source text = rc == 0 ? decoder_source(decoder) : *source;
+	if (rc == 0)
+		text = decoder_source(decoder);
 	while (rc == 0 && !(at_end && lines.end == 0)) {
 		size_t used = 0;
 		rc = fill(&lines, &text, &at_end);
@@ -207,7 +235,8 @@ static int scan_text(Scanner *scanner, const struct table_source *source, scan_f
 		about->text_offset += used;
 		about->text_size = 0;
 	}
-	about->is_plain = decoder && decoder_encoding(decoder) <= ENCODING_UTF8;
+	about->is_plain = decoder && decoder_encoding(decoder) <= ENCODING_UTF8 && plain.packing == PACKING_NONE;
+	(void)snprintf(about->aside, sizeof about->aside, "%s", plain_aside(&plain, file->name));
 	return rc;
 }
 
@@ -216,5 +245,5 @@ int scan_file(Scanner *scanner, const struct scan_file *file, struct table_sourc
 	*ret_about = (struct scan_about){0};
 	bool is_table = file->form == SCAN_DETECT ? scan_is_named_table(file->name) : file->form == SCAN_TABLE;
 	return is_table ? scan_table(scanner, file, &source, found, context, ret_about)
-	                : scan_text(scanner, &source, found, context, ret_about);
+	                : scan_text(scanner, file, &source, found, context, ret_about);
 }

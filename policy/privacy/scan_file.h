@@ -2,7 +2,7 @@
  * scan_file: personal data in a whole file, from a source of bytes, in one pass.
  *
  *     a table (CSV, JSON Lines, packed or not)   cells; their columns' names are context
- *     anything else                              lines of text, in UTF-8 or windows-1252
+ *     anything else                              lines of text, packed or not, in UTF-8 or windows-1252
  */
 #pragma once
 
@@ -31,8 +31,9 @@ struct scan_about {
 	size_t text_size;
 	uint64_t text_offset;
 	char left_out[240]; /* of a table, at the end: what of it stood in no cell; "": nothing */
+	char aside[64];     /* at the end: what of a packed file stood in no text; "": nothing */
 	uint64_t cut_line;  /* one that was looked at in pieces, as it is longer than SCAN_LINE_MAX; 0: none was */
-	bool is_plain;      /* at the end: the text is the file's own bytes, in no other encoding than UTF-8 */
+	bool is_plain; /* at the end: the text is the file's own bytes, not packed, in no other encoding than UTF-8 */
 };
 
 /* Does the name say that it is a table? */
@@ -40,7 +41,8 @@ bool scan_is_named_table(const char *name);
 
 /*
  * Reads to the end and calls `found` for each finding, which may look at *ret_about. Its value, the source's errors,
- * the table's (-EBADMSG, -EILSEQ … with words that name the line), scanner_rows'. -EILSEQ: no text (a NUL byte).
+ * the table's (-EBADMSG, -EILSEQ … with words that name the line), scanner_rows', the
+ * unpacker's. -EILSEQ: no text (a NUL or another control byte, a format that is known to be another).
  */
 int scan_file(Scanner *scanner, const struct scan_file *file, struct table_source source, scan_found *found,
         void *context, struct scan_about *ret_about);

@@ -134,12 +134,22 @@ static struct table_cell text_of(const JsonlReader *reader, const struct json_va
 	return text;
 }
 
+/* A key as messages show it. */
+static const char *word_of(const JsonlReader *reader, struct table_cell key, char (*ret_word)[KEY_SHOWN + 16]) {
+	if (reader->options.hides_keys)
+		return "a key";
+	(void)snprintf(*ret_word, sizeof *ret_word, "the key \"%.*s\"", (int)utf8_cut(key.data, key.size, KEY_SHOWN),
+	        key.data);
+	return *ret_word;
+}
+
 static void note_other(JsonlReader *reader, struct table_cell key) {
+	char word[KEY_SHOWN + 16];
 	if (!reader->warning[0])
 		(void)snprintf(reader->warning, sizeof reader->warning,
-		        "line %" PRIu64 ": the key \"%.*s\" is in none of the first lines, so it is no column; it is "
-		        "left out, and so are others later",
-		        reader->line, (int)utf8_cut(key.data, key.size, KEY_SHOWN), key.data);
+		        "line %" PRIu64 ": %s is in none of the first lines, so it is no column; it is left out, and "
+		        "so are others later",
+		        reader->line, word_of(reader, key, &word));
 }
 
 static int take_member(
@@ -153,8 +163,8 @@ static int take_member(
 	if (rc < 0)
 		return rc;
 	if (reader->seen[column] == reader->rows)
-		return fault(EBADMSG, "line %" PRIu64 ": the key \"%.*s\" stands twice in the object", reader->line,
-		        (int)utf8_cut(key.data, key.size, KEY_SHOWN), key.data);
+		return fault(EBADMSG, "line %" PRIu64 ": %s stands twice in the object", reader->line,
+		        word_of(reader, key, &(char[KEY_SHOWN + 16]){0}));
 	reader->seen[column] = reader->rows;
 	*expected = column + 1;
 	if (value->kind == JSON_KIND_STRING && !is_sample)

@@ -32,6 +32,7 @@ struct jsonl_options {
 	size_t max_line_bytes; /* 0: JSONL_MAX_LINE_BYTES; a longer line is an error */
 	size_t max_columns;    /* 0: JSONL_MAX_COLUMNS; more keys are an error */
 	size_t sample_bytes;   /* 0: JSONL_SAMPLE_BYTES */
+	bool hides_keys;       /* in warnings and errors: they may be personal data */
 };
 
 typedef struct JsonlReader JsonlReader;

@@ -2,7 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "policy/table/encoding.h"
-#include "policy/table/peek.h"
+#include "policy/table/plain.h"
 #include "policy/table/table_format.h"
 #include "policy/table/unsupported.h"
 
@@ -12,10 +12,7 @@
 #include <strings.h>
 
 struct TableReader {
-	struct peek file; /* as it is stored */
-	enum packing packing;
-	Unpacker *unpacker;
-	struct peek text; /* unpacked; not used for a file that is not packed */
+	struct plain plain; /* as it is stored, unpacked */
 	Decoder *decoder;
 	struct peek decoded; /* of UTF-16 only */
 	enum table_type type;
@@ -54,7 +51,7 @@ static int refuse(const TableReader *reader, const char *format) {
 	return fault(ENOTSUP,
 	        "the file is %s%s%s, a format that is not supported yet; supported are CSV (delimited text) and JSON "
 	        "Lines, alone or in gzip or zstd",
-	        format, reader->packing ? " in " : "", packing_word(reader->packing));
+	        format, reader->plain.packing ? " in " : "", packing_word(reader->plain.packing));
 }
 
 /* What the bytes are says most; the name counts only when neither they nor the policy say what the type is. */
@@ -76,17 +73,6 @@ static int settle_type(TableReader *reader, const struct table_options *options,
 }
 
 /* ---- the layers, from the file up ---- */
-
-static int unpack(TableReader *reader, const struct unpack_limits *limits, struct peek **ret_text) {
-	reader->packing = packing_of(peek_head(&reader->file));
-	*ret_text = &reader->file;
-	if (reader->packing == PACKING_NONE)
-		return 0;
-	struct table_source file = peek_source(&reader->file);
-	int rc = unpacker_new(reader->packing, &file, limits, &reader->unpacker);
-	*ret_text = &reader->text;
-	return rc < 0 ? rc : peek_fill(&reader->text, unpacker_source(reader->unpacker));
-}
 
 /* UTF-16 is decoded before its first characters can be looked at. */
 static int decode_utf16(TableReader *reader, struct peek **text) {
@@ -111,14 +97,14 @@ static int decode_bytes(TableReader *reader, struct table_source *source) {
 	return rc;
 }
 
-static int open_layers(TableReader *reader, const struct table_options *options) {
-	struct peek *text;
-	int rc = unpack(reader, &options->unpack, &text);
+static int open_layers(TableReader *reader, const struct table_source *file, const struct table_options *options) {
+	int rc = plain_open(&reader->plain, *file, &options->unpack);
 	if (rc < 0)
 		return rc;
+	struct peek *text = plain_peek(&reader->plain);
 	if (text->size == 0)
-		return fault(ENODATA, "the file has no bytes%s%s", reader->packing ? " in its " : "",
-		        packing_word(reader->packing));
+		return fault(ENODATA, "the file has no bytes%s%s", reader->plain.packing ? " in its " : "",
+		        packing_word(reader->plain.packing));
 	if ((rc = decode_utf16(reader, &text)) < 0 || (rc = settle_type(reader, options, text)) < 0)
 		return rc;
 	struct table_source source = peek_source(text);
@@ -132,8 +118,9 @@ int table_open(table_read_function *read, void *ctx, const struct table_options 
 	_cleanup_(table_closep) TableReader *reader = calloc(1, sizeof *reader);
 	if (!reader)
 		return fault(ENOMEM, "out of memory while reading a table");
-	int rc = peek_fill(&reader->file, (struct table_source){.read = read, .ctx = ctx});
-	if (rc < 0 || (rc = open_layers(reader, options ? options : &defaults)) < 0)
+	const struct table_source file = {.read = read, .ctx = ctx};
+	int rc = open_layers(reader, &file, options ? options : &defaults);
+	if (rc < 0)
 		return rc;
 	*ret_reader = steal_pointer(&reader);
 	return 0;
@@ -146,9 +133,7 @@ void table_close(TableReader *reader) {
 		reader->format->close(reader->own);
 	peek_release(&reader->decoded);
 	decoder_free(reader->decoder);
-	peek_release(&reader->text);
-	unpacker_free(reader->unpacker);
-	peek_release(&reader->file);
+	plain_release(&reader->plain);
 	free(reader);
 }
 
@@ -160,8 +145,9 @@ static const char *foreign_encoding(const TableReader *reader) {
 
 const char *table_dialect_text(TableReader *reader) {
 	const char *encoding = foreign_encoding(reader);
-	(void)snprintf(reader->dialect, sizeof reader->dialect, "%s%s%s%s%s", packing_word(reader->packing),
-	        reader->packing ? ", " : "", encoding ? encoding : "", encoding ? ", " : "", reader->shape.dialect);
+	(void)snprintf(reader->dialect, sizeof reader->dialect, "%s%s%s%s%s", packing_word(reader->plain.packing),
+	        reader->plain.packing ? ", " : "", encoding ? encoding : "", encoding ? ", " : "",
+	        reader->shape.dialect);
 	return reader->dialect;
 }
 
@@ -179,6 +165,10 @@ const char *table_advice(const TableReader *reader) {
 
 const char *table_left_out(const TableReader *reader) {
 	return reader->format->left_out ? reader->format->left_out(reader->own) : "";
+}
+
+const char *table_aside(const TableReader *reader, const char *name) {
+	return plain_aside(&reader->plain, name);
 }
 
 const char *table_warning(TableReader *reader, size_t i) {
@@ -227,5 +217,5 @@ struct table_place table_place(const TableReader *reader) {
 }
 
 bool table_is_plain(const TableReader *reader) {
-	return reader->packing == PACKING_NONE && !foreign_encoding(reader);
+	return reader->plain.packing == PACKING_NONE && !foreign_encoding(reader);
 }

@@ -69,6 +69,9 @@ const char *table_warning(TableReader *reader, size_t i);
 /* What of the rows so far stands in no cell (keys of JSON Lines that are no columns), as a sentence; "": nothing. */
 const char *table_left_out(const TableReader *reader);
 
+/* What of a packed file so far stands in no text (unpacker_aside()); "": nothing. `name` is the file's. */
+const char *table_aside(const TableReader *reader, const char *name);
+
 /* Number of cells in every row, and the columns' names; they are valid until table_close(). */
 size_t table_columns(const TableReader *reader);
 const struct table_cell *table_header(const TableReader *reader);

@@ -13,6 +13,12 @@
 
 #define IN_BYTES (64u << 10)
 #define ZSTD_WINDOW_LOG 27
+/* Longer than a file's name may be, so what is cut off is none. */
+#define HEADER_NAME_BYTES 512
+/* RFC 8878, 3.1.2. */
+#define SKIPPABLE_MAGIC 0x184d2a50u
+#define SKIPPABLE_MASK 0xfffffff0u
+#define MAGIC_BYTES 4u
 
 struct Unpacker {
 	struct table_source below;
@@ -29,6 +35,12 @@ struct Unpacker {
 	uint64_t in, out;
 	uint8_t *input;
 	size_t used, filled;
+	/* What is no part of the text. */
+	gz_header header; /* of the member that is read */
+	char header_name[HEADER_NAME_BYTES], header_comment[2];
+	char name[HEADER_NAME_BYTES]; /* the first that a header had */
+	bool has_names;               /* and others */
+	const char *aside;            /* anything else, in words */
 };
 
 /* ---- what it is ---- */
@@ -72,6 +84,53 @@ static int check_limits(const Unpacker *unpacker) {
 	return 0;
 }
 
+/* ---- what is no part of the text ---- */
+
+/* To be called before a member: its header is told when it was read. The extra field's size is told without a buffer
+ * for it, which some versions of zlib wrote past (CVE-2022-37434). */
+static bool expect_header(Unpacker *unpacker) {
+	memset(unpacker->header_name, 0, sizeof unpacker->header_name);
+	unpacker->header = (gz_header){.name = (Bytef *)unpacker->header_name,
+	        .name_max = sizeof unpacker->header_name - 1,
+	        .comment = (Bytef *)unpacker->header_comment,
+	        .comm_max = sizeof unpacker->header_comment};
+	return inflateGetHeader(&unpacker->stream.gzip, &unpacker->header) == Z_OK;
+}
+
+static void look_at_header(Unpacker *unpacker) {
+	gz_header *header = &unpacker->header;
+	if (header->done != 1)
+		return;
+	if (header->comment && !unpacker->aside)
+		unpacker->aside = "a gzip header has a comment";
+	if (header->extra_len > 0 && !unpacker->aside)
+		unpacker->aside = "a gzip header has an extra field";
+	if (header->name && unpacker->header_name[0] && !unpacker->name[0])
+		memcpy(unpacker->name, unpacker->header_name, sizeof unpacker->name);
+	else if (header->name && strcmp(unpacker->name, unpacker->header_name) != 0)
+		unpacker->has_names = true;
+	header->done = 0; /* once */
+}
+
+/* At a frame's begin, with its first bytes at hand. */
+static void look_at_frame(Unpacker *unpacker) {
+	const uint8_t *at = unpacker->input + unpacker->used;
+	if (unpacker->filled - unpacker->used < MAGIC_BYTES)
+		return;
+	uint32_t magic = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+	if ((magic & SKIPPABLE_MASK) == SKIPPABLE_MAGIC)
+		unpacker->aside = "a skippable frame of zstd is in it";
+}
+
+const char *unpacker_aside(const Unpacker *unpacker, const char *name) {
+	if (unpacker->aside)
+		return unpacker->aside;
+	bool is_own = name && strncmp(name, unpacker->name, strlen(unpacker->name)) == 0;
+	if (unpacker->has_names || (unpacker->name[0] && !is_own))
+		return "a gzip header has another name than the file's";
+	return "";
+}
+
 /* ---- the two ---- */
 
 /* Each unpacks some into `buf`, from input that is not empty: sets *ret_made, or returns a negative errno. */
@@ -93,14 +152,17 @@ static int unpack_gzip(Unpacker *unpacker, void *buf, size_t size, size_t *ret_m
 	unpacker->used = unpacker->filled - stream->avail_in;
 	*ret_made = size - stream->avail_out;
 	unpacker->between = rc == Z_STREAM_END;
-	if (rc == Z_STREAM_END)
-		rc = inflateReset(stream);
+	look_at_header(unpacker);
+	if (rc == Z_STREAM_END && (rc = inflateReset(stream)) == Z_OK && !expect_header(unpacker))
+		rc = Z_STREAM_ERROR;
 	if (rc == Z_MEM_ERROR)
 		return fault(ENOMEM, "no memory to unpack a file");
 	return rc == Z_OK || rc == Z_BUF_ERROR ? 0 : damaged(unpacker, stream->msg ? stream->msg : "no gzip member");
 }
 
 static int unpack_zstd(Unpacker *unpacker, void *buf, size_t size, size_t *ret_made) {
+	if (unpacker->between)
+		look_at_frame(unpacker);
 	ZSTD_inBuffer in = {.src = unpacker->input, .size = unpacker->filled, .pos = unpacker->used};
 	ZSTD_outBuffer out = {.dst = buf, .size = size};
 	size_t rc = ZSTD_decompressStream(unpacker->stream.zstd, &out, &in);
@@ -121,24 +183,36 @@ static int unpack_zstd(Unpacker *unpacker, void *buf, size_t size, size_t *ret_m
 
 /* ---- reading ---- */
 
+/* Behind what is left of the input. */
 static int fill(Unpacker *unpacker) {
-	int got = source_take(&unpacker->below, unpacker->input, IN_BYTES);
+	size_t left = unpacker->filled - unpacker->used;
+	memmove(unpacker->input, unpacker->input + unpacker->used, left);
+	unpacker->used = 0;
+	unpacker->filled = left;
+	int got = source_take(&unpacker->below, unpacker->input + left, IN_BYTES - left);
 	if (got < 0)
 		return got;
-	unpacker->used = 0;
-	unpacker->filled = (size_t)got;
+	unpacker->filled += (size_t)got;
 	unpacker->in += (uint64_t)got;
 	unpacker->ended = got == 0;
 	return 0;
+}
+
+/* What a frame begins with is looked at in one piece. */
+static bool needs_input(const Unpacker *unpacker) {
+	size_t left = unpacker->filled - unpacker->used;
+	bool begins = unpacker->packing == PACKING_ZSTD && unpacker->between;
+	return !unpacker->ended && left < (begins ? MAGIC_BYTES : 1);
 }
 
 static int unpack_some(Unpacker *unpacker, void *buf, size_t size) {
 	size_t made = 0;
 	for (int rc = 0; made == 0;) {
 		/* What is still inside the library comes out without input, too. */
-		if (unpacker->used == unpacker->filled && !unpacker->ended && (rc = fill(unpacker)) < 0)
-			return rc;
-		if (unpacker->ended && unpacker->between)
+		while (needs_input(unpacker))
+			if ((rc = fill(unpacker)) < 0)
+				return rc;
+		if (unpacker->ended && unpacker->between && unpacker->used == unpacker->filled)
 			return 0;
 		size_t before = unpacker->used;
 		rc = unpacker->packing == PACKING_GZIP ? unpack_gzip(unpacker, buf, size, &made)
@@ -171,7 +245,7 @@ struct table_source unpacker_source(Unpacker *unpacker) {
 
 static bool start(Unpacker *unpacker) {
 	if (unpacker->packing == PACKING_GZIP)
-		return inflateInit2(&unpacker->stream.gzip, 15 + 16) == Z_OK;
+		return inflateInit2(&unpacker->stream.gzip, 15 + 16) == Z_OK && expect_header(unpacker);
 	unpacker->stream.zstd = ZSTD_createDStream();
 	return unpacker->stream.zstd &&
 	       !ZSTD_isError(ZSTD_DCtx_setParameter(unpacker->stream.zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG));

@@ -8,6 +8,7 @@
 
 #include "crypto/base/fault.h"
 #include "policy/edit_reader.h"
+#include "tests/policy/packed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -424,6 +425,78 @@ static void json_inside_of_others_is_looked_through(void **state) {
 	expect_not(&text, "{\"a\":\n\"bob\\u0040example.com\"}", OUTCOME_ERROR, "line 2");
 }
 
+static void expect_packed(
+        const struct asked *asked, const struct packed *packed, enum outcome outcome, const char *words) {
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	_cleanup_(freep) char *published = publish(asked, (const char *)packed->data, packed->size, &result);
+	assert_int_equal(result->outcome, outcome);
+	if (result->reason && !strstr(result->reason, words))
+		fail_msg("said '%s', not '%s'", result->reason, words);
+	assert_true(outcome == OUTCOME_PASSED || !published);
+}
+
+/* Packed files are looked through unpacked, and what is in them beside their text does not pass. */
+static void packed_files_hide_nothing(void **state) {
+	(void)state;
+	static Bytef name[] = "bob@example.com", frame[] = "\x50\x2a\x4d\x18\x0f\0\0\0"
+	                                                   "bob@example.com";
+	static const char *const names[] = {"a.txt.gz", "a.csv.gz"}, *const texts[] = {"nothing\n", "a,b\n1,2\n"};
+	static const enum packing packings[] = {PACKING_GZIP, PACKING_ZSTD};
+	for (size_t i = 0; i < 4; i++) {
+		const struct asked asked = {
+		        .yaml = "    privacy: {detect: EMAIL, action: redact}\n", .name = names[i / 2]};
+		enum packing packing = packings[i % 2];
+		const char *text = texts[i / 2];
+		_cleanup_(packed_free) struct packed clean = {0}, found = {0}, aside = {0}, cut = {0};
+		add_packed(&clean, packing, text, strlen(text));
+		expect_packed(&asked, &clean, OUTCOME_PASSED, "");
+		add_packed(&found, packing, "a,b\n1,bob@example.com\n", 22);
+		expect_packed(&asked, &found, OUTCOME_ERROR, "it is compressed, or in another encoding than UTF-8");
+		add_packed(&aside, packing, text, strlen(text));
+		if (packing == PACKING_GZIP)
+			add_gzip(&aside, &(gz_header){.name = name}, "3,4\n", 4);
+		else
+			add_bytes(&aside, frame, sizeof frame - 1);
+		expect_packed(&asked, &aside, OUTCOME_ERROR, "not all of it can be looked through");
+		add_bytes(&cut, clean.data, clean.size - 2);
+		expect_packed(&asked, &cut, OUTCOME_ERROR, "can't be read");
+	}
+}
+
+/* Formats whose bytes may happen to be those of a text, and bytes that no text has. */
+static void what_is_no_text_does_not_pass(void **state) {
+	(void)state;
+	const struct asked asked = {.yaml = "    privacy: {detect: EMAIL, action: report}\n", .name = "a"};
+	expect(&asked, "\a\b\t\v\f\033[1mloud\r\n", "\a\b\t\v\f\033[1mloud\r\n");
+	expect_not(&asked, "a\nb\001\n", OUTCOME_ERROR, "a control byte");
+	expect_not(&asked, "a\nb\177\n", OUTCOME_ERROR, "a control byte");
+	expect_not(&asked, "%PDF-1.4 and more", OUTCOME_ERROR, "it is PDF");
+}
+
+/* A key may be somebody's address. */
+static void keys_are_not_shown(void **state) {
+	(void)state;
+	const struct asked asked = {.yaml = "    privacy: {detect: EMAIL, action: report}\n", .name = "a.jsonl"};
+	enum { MANY = 100000 };
+	_cleanup_(freep) char *text = calloc(1, MANY + 100);
+	assert_non_null(text);
+	size_t size = 0;
+	while (size < MANY)
+		size += (size_t)sprintf(text + size, "{\"a\": 1}\n");
+	sprintf(text + size, "{\"a\": 1, \"bob@example.com\": 1}\n");
+	const char *const texts[] = {text, "{\"a\": 1, \"bob@example.com\": 1, \"bob@example.com\": 2}\n"};
+	for (size_t i = 0; i < 2; i++) {
+		_cleanup_(check_result_freep) struct check_result *result = NULL;
+		_cleanup_(freep) char *published = publish(&asked, texts[i], strlen(texts[i]), &result);
+		assert_null(published);
+		assert_int_equal(result->outcome, OUTCOME_ERROR);
+		assert_non_null(strstr(result->reason, "a key"));
+		assert_null(strstr(result->reason, "bob"));
+		for (size_t k = 0; k < result->warning_count; k++)
+			assert_null(strstr(result->warnings[k], "bob"));
+	}
+}
+
 /* What stands for one thing makes nothing else of what stands beside it. */
 static void placeholders_are_no_context(void **state) {
 	(void)state;
@@ -578,6 +651,9 @@ int main(void) {
 	        cmocka_unit_test(what_can_not_be_looked_through_does_not_pass),
 	        cmocka_unit_test(json_inside_of_others_is_looked_through),
 	        cmocka_unit_test(placeholders_are_no_context),
+	        cmocka_unit_test(packed_files_hide_nothing),
+	        cmocka_unit_test(what_is_no_text_does_not_pass),
+	        cmocka_unit_test(keys_are_not_shown),
 	        cmocka_unit_test(rows_that_are_not_kept_are_not_looked_at),
 	        cmocka_unit_test(cells_are_counted_once),
 	        cmocka_unit_test(long_cells_and_mixed_keys_are_worked_off_quickly),

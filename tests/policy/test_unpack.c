@@ -17,6 +17,9 @@
 #include "tests/policy/packed.h"
 #include "tests/policy/pieces.h"
 
+/* Of what is said of the last that was unpacked. */
+static char aside[64];
+
 /* Unpacks all, in pieces of `step` in and out; 0 and the text, or the error. */
 static int unpack_all(
         const struct packed *packed, size_t step, const struct unpack_limits *limits, struct packed *ret_text) {
@@ -30,6 +33,7 @@ static int unpack_all(
 	while ((got = source_take(&text, buffer, step && step < sizeof buffer ? step : sizeof buffer)) > 0)
 		add_bytes(ret_text, buffer, (size_t)got);
 	assert_int_equal(source_take(&text, buffer, sizeof buffer), got);
+	(void)snprintf(aside, sizeof aside, "%s", unpacker_aside(unpacker, "a.csv.gz"));
 	return got;
 }
 
@@ -128,6 +132,59 @@ static void something_else_behind_it_is_an_error(void **state) {
 	}
 }
 
+static void assert_aside(const struct packed *packed, const char *expected) {
+	static const size_t steps[] = {0, 1, 3, 7};
+	for (size_t i = 0; i < 4; i++) {
+		_cleanup_(packed_free) struct packed text = {0};
+		assert_int_equal(unpack_all(packed, steps[i], &no_limits, &text), 0);
+		assert_int_equal(text.size, 8);
+		assert_string_equal(aside, expected);
+	}
+}
+
+static void what_a_header_holds_besides_is_told(void **state) {
+	(void)state;
+	static Bytef own[] = "a.csv", other[] = "bob@example.com", extra[] = "bob";
+	static const struct {
+		gz_header header;
+		const char *expected;
+	} cases[] = {
+	        {{.os = 3}, ""},
+	        {{.name = own}, ""},
+	        {{.name = other}, "a gzip header has another name than the file's"},
+	        {{.name = own, .comment = other}, "a gzip header has a comment"},
+	        {{.extra = extra, .extra_len = 3}, "a gzip header has an extra field"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		gz_header header = cases[i].header;
+		_cleanup_(packed_free) struct packed alone = {0}, second = {0}, first = {0};
+		add_gzip(&alone, &header, "a,b\n1,2\n", 8);
+		assert_aside(&alone, cases[i].expected);
+		add_gzip(&second, &(gz_header){.name = own}, "a,b\n", 4);
+		add_gzip(&second, &header, "1,2\n", 4);
+		assert_aside(&second, cases[i].expected);
+		add_gzip(&first, &header, "a,b\n", 4);
+		add_gzip(&first, NULL, "1,2\n", 4);
+		assert_aside(&first, cases[i].expected);
+	}
+}
+
+static void skippable_frames_are_told(void **state) {
+	(void)state;
+	static const char frame[] = "\x5e\x2a\x4d\x18\x0f\0\0\0"
+	                            "bob@example.com";
+	for (size_t where = 0; where < 3; where++) {
+		_cleanup_(packed_free) struct packed packed = {0};
+		add_packed(&packed, PACKING_ZSTD, "a,b\n", 4);
+		if (where == 1)
+			add_bytes(&packed, frame, sizeof frame - 1);
+		add_packed(&packed, PACKING_ZSTD, "1,2\n", 4);
+		if (where == 2)
+			add_bytes(&packed, frame, sizeof frame - 1);
+		assert_aside(&packed, where == 0 ? "" : "a skippable frame of zstd is in it");
+	}
+}
+
 static void a_bomb_ends_at_its_limit(void **state) {
 	(void)state;
 	size_t size = 3u << 20;
@@ -212,6 +269,8 @@ int main(void) {
 	        cmocka_unit_test(every_cut_is_found),
 	        cmocka_unit_test(every_flipped_byte_of_a_gzip_is_found_or_means_nothing),
 	        cmocka_unit_test(something_else_behind_it_is_an_error),
+	        cmocka_unit_test(what_a_header_holds_besides_is_told),
+	        cmocka_unit_test(skippable_frames_are_told),
 	        cmocka_unit_test(a_bomb_ends_at_its_limit),
 	        cmocka_unit_test(a_window_too_large_is_refused),
 	        cmocka_unit_test(a_failed_read_comes_through),
