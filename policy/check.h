@@ -245,6 +245,10 @@ size_t check_result_reasons(const struct check_result *result);
  * all passed or without memory. The `reason` of a table that could be read. */
 char *check_result_summary(const struct check_result *result);
 
+/* Takes over what a check of the output (struct check_job) says: rules on groups of rows are about what is published,
+ * and what does not pass is not. */
+int check_result_take_output(struct check_result *result, const struct check_result *output);
+
 /* A result that is `error` with these words. */
 int check_result_error(struct check_result **ret_result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -136,6 +136,19 @@ char *check_result_summary(const struct check_result *result) {
 	return length < 0 ? NULL : summary;
 }
 
+int check_result_take_output(struct check_result *result, const struct check_result *output) {
+	int rc = 0;
+	for (size_t i = 0; i < output->rule_count && rc == 0; i++) {
+		const struct check_rule *from = &output->rules[i];
+		struct check_rule *rule = check_result_add_rule(result, from->text, from->outcome);
+		if (!rule)
+			return -ENOMEM;
+		rc = from->reason ? check_rule_set_reason(rule, from->reason) : 0;
+	}
+	bool passes = output->outcome == OUTCOME_PASSED;
+	return rc < 0 || passes ? rc : check_result_say(result, output->outcome, "%s", output->reason);
+}
+
 int check_result_error(struct check_result **ret_result, const char *format, ...) {
 	char text[2048];
 	va_list list;

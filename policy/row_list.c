@@ -225,6 +225,28 @@ bool row_list_next(const RowList *list, struct row_cursor *cursor, struct listed
 	return true;
 }
 
+/* Read in large pieces and squeezed: reading from row to row would ask for many small ones. */
+size_t row_rest_squeeze(struct row_rest *rest, uint64_t offset, uint8_t *buffer, size_t got) {
+	uint64_t end = offset + got;
+	size_t kept = 0;
+	for (uint64_t at = offset; at < end && rest->without;) {
+		if (rest->row.length == 0 && !rest->is_behind_rows)
+			rest->is_behind_rows = !row_list_next(rest->without, &rest->cursor, &rest->row);
+		uint64_t row = rest->is_behind_rows ? end : rest->row.offset < end ? rest->row.offset : end;
+		if (row > at) {
+			memmove(buffer + kept, buffer + (at - offset), (size_t)(row - at));
+			kept += (size_t)(row - at);
+			at = row;
+			continue;
+		}
+		uint64_t row_end = rest->row.offset + rest->row.length;
+		at = row_end < end ? row_end : end;
+		if (at == row_end)
+			rest->row.length = 0;
+	}
+	return rest->without ? kept : got;
+}
+
 int row_list_rules(const RowList *list, const struct listed_row *row, row_rule_fn *each, void *arg) {
 	size_t at = row->first_byte, rule = 0;
 	int rc = 0;

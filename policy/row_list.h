@@ -75,6 +75,18 @@ struct row_cursor {
 /* False: there are no more. */
 bool row_list_next(const RowList *list, struct row_cursor *cursor, struct listed_row *ret_row);
 
+/* Reading all but the rows of a list. All zero but the list: before the first byte. */
+struct row_rest {
+	const RowList *without; /* NULL: all is left */
+	struct row_cursor cursor;
+	struct listed_row row; /* the next that is left out; length 0: not looked for yet */
+	bool is_behind_rows;
+};
+
+/* Takes out of `got` bytes, those of the file from `offset` on, what lies in rows of the list, and says how many stay:
+ * the first of `buffer`. To be called for the file's bytes from front to back. */
+size_t row_rest_squeeze(struct row_rest *rest, uint64_t offset, uint8_t *buffer, size_t got);
+
 /* Calls `each` with the index of every rule that the row breaks; a negative answer ends it. */
 typedef int row_rule_fn(void *arg, size_t rule);
 int row_list_rules(const RowList *list, const struct listed_row *row, row_rule_fn *each, void *arg);

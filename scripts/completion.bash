@@ -11,7 +11,7 @@ _assayfs_options() {
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
 	'policy suggest') echo '--output --json' ;;
-	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --parse-only --history --json' ;;
+	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --output --parse-only --history --json' ;;
 	find-subject) echo '--json' ;;
 	scan) echo '--detect --sensitivity --table --text --list --json' ;;
 	'quarantine list') echo '--all --json' ;;

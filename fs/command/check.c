@@ -41,15 +41,28 @@ static int finish_rows(const struct invocation *call, RowsFile *rows) {
 	return EXIT_DONE;
 }
 
-/* A dataset that asks for what is not done yet lets nothing pass, as in a vault. */
-static int run_checks(const struct policy_dataset *dataset, const struct check_job *job, Input *input,
-        struct check_result **ret_result) {
-	struct check_input source = input_source(input);
-	if (dataset->unsupported)
-		return check_result_error(ret_result, "%s", dataset->unsupported);
-	int rc = check_run(check_table, job, &source, NULL, ret_result);
+static int check_and_answer(
+        const struct invocation *call, const char *file, const struct check_job *job, Input *input, RowsFile *rows) {
+	_cleanup_(preview_freep) Preview *preview = NULL;
+	const struct check_input source = input_source(input);
+	int rc = preview_new(job, &source, &preview);
 	input_done(input);
-	return rc;
+	if (rc < 0)
+		return cannot_check(call, rc, file);
+	int code = rows ? finish_rows(call, rows) : EXIT_DONE;
+	int written = command_has(call, "output") ? check_write_output(call, preview) : EXIT_DONE;
+	bool is_taken = command_has(call, "output") && strcmp(command_value(call, "output"), "-") == 0;
+	bool is_written = is_taken && preview_result(preview)->outcome == OUTCOME_PASSED;
+	int answered = is_written ? EXIT_DONE : check_answer(call, file, preview_result(preview));
+	code = code > written ? code : written;
+	return code > answered ? code : answered;
+}
+
+/* A dataset that asks for what is not done yet lets nothing pass, as in a vault. */
+static int answer_unsupported(const struct invocation *call, const char *file, const char *why) {
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	int rc = check_result_error(&result, "%s", why);
+	return rc < 0 ? cannot_check(call, rc, file) : check_answer(call, file, result);
 }
 
 /* In the user's own folder for such files; where none can be made, what does not fit into memory is an error then. */
@@ -68,7 +81,6 @@ static int open_spill(const struct check_job *job, const Input *input, int *ret_
 static int check_opened(
         const struct check_subject *subject, const char *file, const struct policy_dataset *dataset, Input *input) {
 	const struct invocation *call = subject->call;
-	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	_cleanup_(rows_file_closep) RowsFile *rows = NULL;
 	_cleanup_(check_references_closep) CheckReferences *references = NULL;
 	_cleanup_(crew_freep) Crew *crew = crew_for(input_size(input));
@@ -76,6 +88,8 @@ static int check_opened(
 	_cleanup_(spill_freep) Spill *spill = NULL;
 	_cleanup_(history_file_freep) HistoryFile *history = NULL;
 	const char *slash = strrchr(file, '/');
+	if (dataset->unsupported)
+		return answer_unsupported(call, file, dataset->unsupported);
 	struct check_job job = check_job_for(dataset, slash ? slash + 1 : file, input_size(input), when_now());
 	int rc = command_has(call, "rows") ? rows_file_new(command_value(call, "rows"), input, &rows) : 0;
 	if (rc >= 0)
@@ -88,16 +102,11 @@ static int check_opened(
 		return cannot_check(call, rc, file);
 	check_references_ask(references, &job);
 	job.mtime_s = input_mtime(input);
-	job.only_tells = true;
+	job.may_split = dataset->on_failure == POLICY_SPLIT;
 	job.crew = crew;
 	job.spill = spill;
 	job.rows = rows ? rows_file_asks(rows) : NULL;
-	rc = run_checks(dataset, &job, input, &result);
-	if (rc < 0)
-		return cannot_check(call, rc, file);
-	int code = rows ? finish_rows(call, rows) : EXIT_DONE;
-	int answered = check_answer(call, file, result);
-	return code > answered ? code : answered;
+	return check_and_answer(call, file, &job, input, rows);
 }
 
 static int check_file(const struct invocation *call, const char *file, const struct check_subject *subject) {
@@ -130,6 +139,8 @@ static int run_check(const struct invocation *call) {
 	if (call->operand_count == 0)
 		return command_fail(call, EXIT_USAGE, "which file? Give FILE, or - for standard input");
 	int usage = check_references_usage(call);
+	if (usage == EXIT_DONE)
+		usage = check_output_usage(call);
 	if (usage != EXIT_DONE)
 		return usage;
 	struct check_subject subject;
@@ -157,7 +168,9 @@ const struct command command_check = {
                 "standard input.\n"
                 "Exits with 0 when all passed, 1 when a file failed or is not there, 3 when one could not be checked; "
                 "of several files the worst counts. With --json each FILE is an object in a line of its own. "
-                "--rows writes for each row of the FILE which rules it passes, fails, and which say nothing about it.",
+                "--rows writes for each row of the FILE which rules it passes, fails, and which say nothing about it.\n"
+                "What the dataset's privacy would change is changed and looked through again, as before it is "
+                "published, and --output writes it; its hashes are those of no vault.",
         .options = (const struct command_option[]){{"rules", 'r', "RULES.dqdl",
                                                            "check by these rules (- is standard input)"},
                 {"policy", 'p', "POLICYDIR", "check as the policy in this directory would"},
@@ -168,6 +181,7 @@ const struct command command_check = {
                 {"nulls", 0, "WHICH", "which cells are NULL: glue (default), empty, none, or words such as NA,-"},
                 {"type", 0, "COLUMN=TYPE", "text, number, date or boolean, in place of what the cells look like"},
                 {"rows", 0, "OUT.jsonl", "write what each row passes and fails, a JSON object a row"},
+                {"output", 'o', "FILE", "write what would be published: without what is left out, and changed"},
                 {"history", 0, "FILE", "earlier metrics for rules that look back, oldest first"},
                 {"parse-only", 0, NULL, "only read the rules, and say what they are or where they are wrong"},
                 OPTION_JSON, {0}},

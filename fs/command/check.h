@@ -4,6 +4,7 @@
  *     check.c          the options, and one FILE after the other
  *     check_subject.c  by which rules a FILE is checked, and how it is read: --rules, --policy, --nulls, --type …
  *     check_rows.c     --rows: a line for each row
+ *     check_output.c   --output: what would be published
  *     check_references.c  --ref: the other tables that rules name
  *     check_answer.c   the result, for people or as JSON
  *     check_parse.c    --parse-only
@@ -16,6 +17,7 @@
 #include "policy/bundle.h"
 #include "policy/check.h"
 #include "policy/policy.h"
+#include "policy/preview.h"
 
 /* ---- check_subject.c ---- */
 
@@ -71,6 +73,14 @@ int rows_file_finish(RowsFile *file, bool *ret_done);
 /* What did not get its name is removed. */
 void rows_file_close(RowsFile *file);
 DEFINE_CLEANUP(RowsFile, rows_file_close);
+
+/* ---- check_output.c ---- */
+
+/* Whether --output makes sense with what else is asked. EXIT_DONE, or EXIT_USAGE after saying why not. */
+int check_output_usage(const struct invocation *call);
+
+/* Writes what would be published where --output says, or notes that nothing would be. Returns an exit code. */
+int check_write_output(const struct invocation *call, Preview *preview);
 
 /* ---- check_references.c ---- */
 

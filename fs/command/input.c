@@ -68,8 +68,14 @@ static ssize_t read_some(void *context, void *buffer, size_t size) {
 	return got;
 }
 
+static int again(void *context) {
+	struct check_input input;
+	return input_again(context, &input);
+}
+
 struct check_input input_source(Input *input) {
-	return (struct check_input){.read = read_some, .context = input};
+	return (struct check_input){
+	        .read = read_some, .context = input, .again = input_is_lasting(input) ? again : NULL};
 }
 
 bool input_is_lasting(const Input *input) {

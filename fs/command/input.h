@@ -19,7 +19,7 @@ uint64_t input_size(const Input *input);
 /* When it was last changed, in seconds since 1970 UTC. */
 int64_t input_mtime(const Input *input);
 
-/* The bytes as a check reads them; valid until the input is closed. */
+/* The bytes as a check reads them, again if it is lasting; valid until the input is closed. */
 struct check_input input_source(Input *input);
 
 /* Can it be read more than once? A pipe or a terminal can't. */

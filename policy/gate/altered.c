@@ -52,7 +52,7 @@ int altered_take(Gate *gate, const struct judgement *j, struct check_result *res
 /* ---- reading ---- */
 
 void altered_begin(struct altered_reader *r, const struct altered *altered, Content *source, struct gate_watch *watch) {
-	*r = (struct altered_reader){.rows = {.source = source, .watch = watch, .without = altered->without}};
+	*r = (struct altered_reader){.rows = {.source = source, .watch = watch, .rest.without = altered->without}};
 	r->edits = (struct edit_reader){.from = {.read = gate_read, .context = &r->rows, .again = gate_read_again},
 	        .list = altered->edits,
 	        .meanings = altered->meanings,
@@ -70,19 +70,6 @@ struct check_input altered_input(struct altered_reader *r) {
 }
 
 /* ---- is it as it should be? ---- */
-
-/* What rules on groups of rows come to is told by what is published. */
-static int take_groups(struct check_result *result, const struct check_result *output) {
-	int rc = 0;
-	for (size_t i = 0; i < output->rule_count && rc == 0; i++) {
-		const struct check_rule *from = &output->rules[i];
-		struct check_rule *rule = check_result_add_rule(result, from->text, from->outcome);
-		if (!rule)
-			return -ENOMEM;
-		rc = from->reason ? check_rule_set_reason(rule, from->reason) : 0;
-	}
-	return rc;
-}
 
 int altered_check(Gate *gate, struct judgement *j, struct check_result *result, uint64_t node, uint64_t version,
         const struct altered *altered, struct verdict_content *ret_output, bool *ret_passes) {
@@ -105,9 +92,7 @@ int altered_check(Gate *gate, struct judgement *j, struct check_result *result, 
 	*ret_passes = found->outcome == OUTCOME_PASSED;
 	ret_output->size = output.checked.size;
 	memcpy(ret_output->sha256, output.checked.sha256, sizeof ret_output->sha256);
-	rc = take_groups(result, found);
-	if (rc >= 0 && !*ret_passes)
-		rc = check_result_say(result, found->outcome, "%s", found->reason);
+	rc = check_result_take_output(result, found);
 	check_result_free(output.checked.result);
 	return rc;
 }

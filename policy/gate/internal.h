@@ -123,17 +123,14 @@ struct gate_watch {
 /* `arg` is a struct gate_watch; to be called often, and outside of meta operations. 0, or -ECANCELED. */
 int gate_watch_look(void *arg);
 
-/* Reads `source` front to back, all of it but the rows of `without`; `copy` (NULL: none), empty at first, becomes the
- * same with the same holes. */
+/* Reads `source` front to back, all of it but the rows that `rest` leaves out; `copy` (NULL: none), empty at first,
+ * becomes the same with the same holes. */
 struct gate_reader {
 	Content *source, *copy;
 	struct gate_watch *watch; /* may be NULL */
-	const RowList *without;   /* NULL: none is left out */
+	struct row_rest rest;     /* without which rows */
 	uint64_t offset, data_start, data_end;
 	uint64_t given; /* bytes so far: as long is the copy */
-	struct row_cursor cursor;
-	struct listed_row row; /* the next that is left out; length 0: not looked for yet */
-	bool is_behind_rows;
 };
 /* A check_read on a struct gate_reader. */
 ssize_t gate_read(void *context, void *buffer, size_t size);

@@ -53,29 +53,6 @@ static int read_data(struct gate_reader *r, uint8_t *buffer, size_t size, size_t
 	return content_read(r->source, r->offset, buffer, size < left ? size : (size_t)left, ret_got);
 }
 
-/* Takes out of `got` bytes at r->offset what lies in rows that are left out, and says how many stay. Read in large
- * pieces and squeezed: reading from row to row would unseal a block for each. */
-static size_t squeeze(struct gate_reader *r, uint8_t *buffer, size_t got) {
-	uint64_t end = r->offset + got;
-	size_t kept = 0;
-	for (uint64_t at = r->offset; at < end;) {
-		if (r->row.length == 0 && !r->is_behind_rows)
-			r->is_behind_rows = !row_list_next(r->without, &r->cursor, &r->row);
-		uint64_t row = r->is_behind_rows ? end : r->row.offset < end ? r->row.offset : end;
-		if (row > at) {
-			memmove(buffer + kept, buffer + (at - r->offset), (size_t)(row - at));
-			kept += (size_t)(row - at);
-			at = row;
-			continue;
-		}
-		uint64_t row_end = r->row.offset + r->row.length;
-		at = row_end < end ? row_end : end;
-		if (at == row_end)
-			r->row.length = 0;
-	}
-	return kept;
-}
-
 /* A hole at the end is nothing that was written. */
 static int end_copy(struct gate_reader *r) {
 	return r->copy && content_size(r->copy) < r->given ? content_truncate(r->copy, r->given) : 0;
@@ -97,7 +74,7 @@ static int read_piece(struct gate_reader *r, uint64_t total, uint8_t *buffer, si
 	}
 	if (rc < 0)
 		return rc;
-	size_t kept = r->without ? squeeze(r, buffer, got) : got;
+	size_t kept = row_rest_squeeze(&r->rest, r->offset, buffer, got);
 	r->offset += got;
 	if (r->copy && !is_hole && kept > 0)
 		rc = content_write(r->copy, r->given, bytes_of(buffer, kept));
@@ -124,7 +101,7 @@ ssize_t gate_read(void *context, void *buffer, size_t size) {
 
 int gate_read_again(void *context) {
 	struct gate_reader *r = context;
-	*r = (struct gate_reader){.source = r->source, .watch = r->watch, .without = r->without};
+	*r = (struct gate_reader){.source = r->source, .watch = r->watch, .rest.without = r->rest.without};
 	return 0;
 }
 

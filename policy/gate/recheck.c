@@ -67,19 +67,29 @@ static int find_origin(Meta *m, const struct node *node, struct made_of *ret_ori
 	return rc == -ENOENT ? 0 : rc;
 }
 
+/* What passed, as it would be published: which may not pass, and then the result says so. */
+static int make_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t version,
+        struct verdict_content *ret_output, bool *ret_passes) {
+	_cleanup_(altered_release) struct altered altered = {0};
+	struct check_result *result = j->checked.result;
+	*ret_output = (struct verdict_content){.size = j->checked.size};
+	memcpy(ret_output->sha256, j->checked.sha256, sizeof ret_output->sha256);
+	*ret_passes = true;
+	int rc = altered_take(gate, j, result, &altered);
+	if (rc < 0 || !altered_is_any(&altered))
+		return rc;
+	return altered_check(gate, j, result, node, version, &altered, ret_output, ret_passes);
+}
+
 /* Would it be published now as it stands there? */
 static int compare_output(
         struct rechecking *r, struct judgement *j, const struct made_of *origin, const struct node *node) {
-	_cleanup_(altered_release) struct altered altered = {0};
 	struct check_result *result = j->checked.result;
-	struct verdict_content output = {.size = j->checked.size};
+	struct verdict_content output;
 	struct version shown;
-	bool passes = true;
+	bool passes;
 	Meta *m = store_meta(r->gate->store);
-	memcpy(output.sha256, j->checked.sha256, sizeof output.sha256);
-	int rc = altered_take(r->gate, j, result, &altered);
-	if (rc >= 0 && altered_is_any(&altered))
-		rc = altered_check(r->gate, j, result, origin->node, origin->version, &altered, &output, &passes);
+	int rc = make_output(r->gate, j, origin->node, origin->version, &output, &passes);
 	if (rc < 0 || !passes)
 		return rc;
 	meta_begin(m);
@@ -112,6 +122,15 @@ static int judge_origin(
 	return 0;
 }
 
+/* Of what stands in Landing: rows that keep drops are out of what is published, and nobody asks about that again. */
+static int foresee_output(Gate *gate, struct judgement *j, const struct node *node) {
+	const struct check_result *result = j->checked.result;
+	struct verdict_content output;
+	bool passes;
+	bool is_asked_again = result->edits || result->privacy.dropped > 0;
+	return is_asked_again ? make_output(gate, j, node->id, node->version, &output, &passes) : 0;
+}
+
 /* What a check says, or that no dataset governs the file any more: nothing is then said of it. */
 static int judge_again(struct rechecking *r, struct judgement *j, const struct node *node, struct node *ret_judged,
         enum outcome *ret_outcome) {
@@ -133,6 +152,9 @@ static int judge_again(struct rechecking *r, struct judgement *j, const struct n
 	if (rc >= 0)
 		rc = origin.is_altered ? judge_origin(r, j, &origin, node)
 		                       : judge_version(r->gate, j, node->id, node->version, NULL);
+	bool is_to_be_made = rc >= 0 && node->zone == ZONE_LANDING && j->checked.result->outcome == OUTCOME_PASSED;
+	if (is_to_be_made)
+		rc = foresee_output(r->gate, j, node);
 	if (rc >= 0)
 		*ret_outcome = j->checked.result->outcome;
 	return rc;

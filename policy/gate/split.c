@@ -44,7 +44,7 @@ static int check_rest(struct splitting *s, const RowList *without) {
 	rest.checked = (struct check_outcome){0};
 	rest.leaves_out = rest.may_split = false; /* what keep drops is out of it already */
 	int rc = content_open(s->gate->store, s->node, s->version, &content);
-	struct gate_reader reader = {.source = content, .watch = s->j->watch, .without = without};
+	struct gate_reader reader = {.source = content, .watch = s->j->watch, .rest.without = without};
 	bool is_altered = privacy_may_change(rest.dataset->privacy);
 	struct check_input input = {
 	        .read = gate_read, .context = &reader, .again = is_altered ? gate_read_again : NULL};

@@ -201,7 +201,7 @@ static int check_text(const struct lines *lines, size_t size) {
 static int open_text(struct plain *plain, const struct table_source *source) {
 	int rc = plain_open(plain, *source, NULL);
 	const char *other = rc == 0 ? unsupported_by_bytes(peek_head(plain_peek(plain))) : NULL;
-	return other ? fault(EILSEQ, "it is %s", other) : rc;
+	return other ? fault(EILSEQ, "it is %s; this is no text", other) : rc;
 }
 
 static int scan_text(Scanner *scanner, const struct scan_file *file, const struct table_source *source,

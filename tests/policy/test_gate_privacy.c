@@ -199,6 +199,33 @@ static void what_stands_there_changed_is_judged_by_what_it_was_made_of(void **st
 	shows(w, "Trusted/animals/a.csv", NULL);
 }
 
+/* A dry run tells what would become of a held file, with what comes behind its check. */
+static void what_would_be_published_is_foreseen(void **state) {
+	struct world *w = *state;
+	static const struct {
+		const char *yaml;
+		enum outcome then;
+	} cases[] = {
+	        {redact, OUTCOME_PASSED},
+	        {YAML("{detect: EMAIL, action: mask, keep_last: 16}", ""), OUTCOME_ERROR},
+	        {YAML("{detect: EMAIL, action: redact}", "    k_anonymity: {columns: [State], k: 2}\n"),
+	                OUTCOME_FAILED},
+	        {YAML("{columns: {State: redact}}", "    k_anonymity: {columns: [State], k: 2}\n"), OUTCOME_PASSED},
+	};
+	open_with(w, YAML("{detect: EMAIL}", ""), anything);
+	put(w, "Landing/animals/a.csv", "id;mail;State\n1;robert.smith@example.com;Lost\n2;ann@example.org;Found\n");
+	settle(w);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		size_t size = 0;
+		enum outcome then = OUTCOME_NONE;
+		uint8_t *archive = world_archive(cases[i].yaml, anything, &size);
+		assert_int_equal(gate_foresee(w->gate, bytes_of(archive, size), &somebody, take_rechecked, &then), 0);
+		free(archive);
+		assert_int_equal(then, cases[i].then);
+		assert_int_equal(quarantined(w), 1);
+	}
+}
+
 /* ---- a worker that lies ---- */
 
 static int read_all(struct check_input *input) {
@@ -293,6 +320,7 @@ int main(void) {
 	        WORLD(rows_of_the_rest_are_not_lost_between_two_checks),
 	        WORLD(rows_that_are_dropped_are_not_among_those_published),
 	        WORLD(what_stands_there_changed_is_judged_by_what_it_was_made_of),
+	        WORLD(what_would_be_published_is_foreseen),
 	        WORLD(a_worker_that_lies_gets_nothing_published),
 	};
 	return cmocka_run_group_tests_name("gate_privacy", tests, NULL, NULL);

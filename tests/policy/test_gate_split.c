@@ -127,7 +127,7 @@ static void rows_lie_across_pieces_and_holes(void **state) {
 		}
 		at += length;
 	}
-	struct gate_reader reader = {.source = content, .copy = copy, .without = rows};
+	struct gate_reader reader = {.source = content, .copy = copy, .rest.without = rows};
 	uint8_t piece[PIECE];
 	ssize_t read;
 	size_t total = 0;

@@ -72,6 +72,32 @@ static void a_packed_list_comes_back_the_same(void **state) {
 	assert_int_equal(row_list_packed(again).size, row_list_packed(list).size);
 }
 
+/* In pieces of any size, what is left is the same. */
+static void the_rest_is_what_no_row_is(void **state) {
+	(void)state;
+	_cleanup_(row_list_freep) RowList *list = three_rows();
+	uint8_t file[1200], expected[1200], left[1200];
+	size_t size = 0;
+	for (size_t i = 0; i < sizeof file; i++) {
+		file[i] = (uint8_t)(i % 251);
+		if ((i < 10 || i >= 35) && i != 1000)
+			expected[size++] = file[i];
+	}
+	static const size_t pieces[] = {1, 3, 7, 25, 1000, 1200};
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		struct row_rest rest = {.without = list}, all = {0};
+		size_t kept = 0;
+		for (size_t at = 0; at < sizeof file; at += pieces[i]) {
+			size_t got = sizeof file - at < pieces[i] ? sizeof file - at : pieces[i];
+			memcpy(left + kept, file + at, got);
+			assert_int_equal(row_rest_squeeze(&all, at, left + kept, got), got);
+			kept += row_rest_squeeze(&rest, at, left + kept, got);
+		}
+		assert_int_equal(kept, size);
+		assert_memory_equal(left, expected, size);
+	}
+}
+
 static void a_list_without_rows_has_none(void **state) {
 	(void)state;
 	_cleanup_(row_list_freep) RowList *list = NULL;
@@ -173,6 +199,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(rows_are_read_as_they_were_added),
 	        cmocka_unit_test(a_packed_list_comes_back_the_same),
+	        cmocka_unit_test(the_rest_is_what_no_row_is),
 	        cmocka_unit_test(a_list_without_rows_has_none),
 	        cmocka_unit_test(what_does_not_come_behind_the_last_row_is_not_added),
 	        cmocka_unit_test(a_worker_is_not_believed),

@@ -122,6 +122,31 @@ datasets:
         self.check(sorted(os.listdir(self.directory)) ==
                    ["bad.csv", "good.csv", "link", "r.dqdl", "rows.jsonl", "torn.csv"], f"{os.listdir(self.directory)}")
 
+    def test_what_would_be_published_is_made_and_looked_through(self):
+        os.makedirs(self.path("policy"), exist_ok=True)
+        self.write("policy/policy.yaml", """version: 1
+datasets:
+  - name: people
+    match: "*.csv"
+    privacy: {detect: EMAIL, action: redact, columns: {born: generalise}}
+    k_anonymity: {columns: [born], k: 2}
+  - {name: letters, match: "*.txt", privacy: {detect: EMAIL, action: mask, keep_last: 16}}
+""")
+        self.write("a.csv", "id,mail,born\n1,bob@example.com,1980-01-02\n2,,1980-05-06\n")
+        self.write("a.txt", "write to robert.smith@example.com\n")
+        expected = "id,mail,born\n1,[EMAIL],1980\n2,,1980\n"
+        result = self.assayfs("check", "-p", "policy", "--output", "out.csv", "a.csv")
+        self.check("passed  k_anonymity" in result.out, result.out)
+        self.check(open(self.path("out.csv"), encoding="utf-8").read() == expected, "it is otherwise")
+        self.check(self.assayfs("check", "-p", "policy", "-o", "-", "a.csv").out == expected, "standard output has more")
+        self.one_line(self.assayfs("check", "-p", "policy", "-o", "out.txt", "a.txt", code=3), "nothing was written")
+        self.check(not os.path.exists(self.path("out.txt")), "it was written")
+        self.one_line(self.assayfs("check", "-p", "policy", "-o", "x", "a.csv", "a.txt", code=2), "one FILE")
+        self.one_line(self.assayfs("check", "-p", "policy", "-o", "-", "--json", "a.csv", code=2), "standard output")
+        result = self.assayfs("check", "-p", "policy", "--as", "b.csv", "-", stdin=None,
+                              input=open(self.path("a.csv"), "rb").read())
+        self.check("it can be read once only" in result.out, result.out)
+
     def test_rows_of_standard_input_need_a_file_behind_it(self):
         self.prepare()
         result = self.assayfs("check", "-r", "r.dqdl", "--rows", "x", "-", code=3, stdin=None, input=GOOD.encode())
