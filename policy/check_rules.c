@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
 #include "policy/check_feed.h"
+#include "policy/check_hide.h"
 #include "policy/check_keep.h"
 #include "policy/check_privacy.h"
 #include "policy/check_sample.h"
@@ -349,6 +350,8 @@ static int settle(const struct check_job *job, TableReader *reader, DqdlEvaluato
 		rc = check_privacy_say_unseen(result, table_aside(reader, job->file_name), CHECK_PACK_AGAIN);
 	if (rc >= 0 && privacy && result->outcome != OUTCOME_ERROR)
 		rc = check_privacy_end(privacy);
+	if (rc >= 0 && job->privacy)
+		rc = check_hide_numbers(job->privacy, result);
 	return rc < 0 ? rc : check_drop_take(dropped, reader, result);
 }
 

@@ -473,6 +473,24 @@ static void what_is_no_text_does_not_pass(void **state) {
 	expect_not(&asked, "%PDF-1.4 and more", OUTCOME_ERROR, "it is PDF");
 }
 
+/* Numbers that rules come to are what stands in a column, too. */
+static void numbers_that_rules_come_to_are_not_shown(void **state) {
+	(void)state;
+	static const char text[] = "x,phone\n1,6045550142\n2,6045550142\n";
+	const struct asked asked = {.yaml = "    privacy: {detect: PHONE_NUMBER, action: redact}\n",
+	        .rules = "Rules = [ ColumnValues \"phone\" > 1, Mean \"phone\" < 5, "
+	                 "CustomSql \"select max(phone) from primary\" < 3, Sum \"x\" < 1 ] "
+	                 "Analyzers = [ AllStatistics \"phone\" ]"};
+	_cleanup_(check_result_freep) struct check_result *result = NULL;
+	_cleanup_(freep) char *published = publish(&asked, text, sizeof text - 1, &result), *json = NULL;
+	size_t size;
+	assert_int_equal(result->outcome, OUTCOME_FAILED);
+	assert_int_equal(check_result_to_json(result, &json, &size), 0);
+	assert_null(memmem(json, size, "60455501", 8));
+	assert_null(memmem(json, size, "1209110", 7));
+	assert_non_null(memmem(json, size, "Sum is 3", 8));
+}
+
 /* A key may be somebody's address. */
 static void keys_are_not_shown(void **state) {
 	(void)state;
@@ -653,6 +671,7 @@ int main(void) {
 	        cmocka_unit_test(placeholders_are_no_context),
 	        cmocka_unit_test(packed_files_hide_nothing),
 	        cmocka_unit_test(what_is_no_text_does_not_pass),
+	        cmocka_unit_test(numbers_that_rules_come_to_are_not_shown),
 	        cmocka_unit_test(keys_are_not_shown),
 	        cmocka_unit_test(rows_that_are_not_kept_are_not_looked_at),
 	        cmocka_unit_test(cells_are_counted_once),
