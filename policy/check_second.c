@@ -125,7 +125,7 @@ static const struct check_place *places_of(const struct second *s, size_t column
 	while (end < s->changes.count && places[end].column == column)
 		end++;
 	*ret_count = end - low;
-	return places + low;
+	return end > low ? places + low : NULL; /* there may be none at all */
 }
 
 /* Of a nested value only what stands within its strings can be changed by itself. */

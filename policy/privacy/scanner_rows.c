@@ -289,7 +289,7 @@ static bool is_placeholder(const void *context, const char *word, size_t size) {
 	const Scanner *scanner = context;
 	for (size_t i = 0; i < scanner->use_count; i++) {
 		const char *entity = scanner->uses[i].detector->entity;
-		if (strncmp(entity, word, size) == 0 && entity[size] == '\0')
+		if (strlen(entity) == size && memcmp(entity, word, size) == 0)
 			return true;
 	}
 	return size == 8 && memcmp(word, "REDACTED", size) == 0;
