@@ -86,6 +86,14 @@ class RecheckTests(GateTests):
         # It comes back as any file does: by passing.
         self.put("Landing/animals/small.csv", LARGE + b"5\n")
         self.wait_for("Trusted/animals/small.csv", LARGE + b"5\n")
+        self.idle()
+        why = self.why("Trusted/animals/small.csv")
+        self.check(why.get("outcome") == "passed" and why["verdict"]["path"] == "Landing/animals/small.csv",
+                   f"why tells of the withdrawal yet: {why}")
+        # What comes after it and is refused is what who asks wants to know.
+        self.put("Landing/animals/small.csv", SMALL)
+        self.outcome("Landing/animals/small.csv", "failed")
+        self.check(self.why("Trusted/animals/small.csv").get("newer") == "failed", "why does not tell of what is newer")
         self.unmount(self.mnt)
         self.assayfs("fsck", "--passfile", "pass", "v")
         self.mount()
