@@ -125,6 +125,10 @@ static void a_waiver_does_not_let_out_what_would_be_changed(void **state) {
 	assert_int_equal(gate_release(w->gate, &decision, &waived), -EPERM);
 	assert_non_null(strstr(fault_message(), "the dataset's privacy would change what it holds"));
 	shows(w, "Trusted/animals/a.csv", NULL);
+	decision.waiver_until_ns = 0; /* nor is one advised */
+	assert_int_equal(gate_release(w->gate, &decision, &waived), -EPERM);
+	assert_null(strstr(fault_message(), "--waiver-until"));
+	assert_non_null(strstr(fault_message(), "copy it into Landing again"));
 }
 
 /* Who renames a column does not get it past by a waiver either. */
@@ -173,8 +177,12 @@ static void rows_that_are_dropped_are_not_among_those_published(void **state) {
 
 /* ---- judged again ---- */
 
+static char recheck_reason[512];
+
 static int take_rechecked(void *arg, const struct gate_rechecked *rechecked) {
 	*(enum outcome *)arg = rechecked->then;
+	if (rechecked->reason)
+		(void)snprintf(recheck_reason, sizeof recheck_reason, "%s", rechecked->reason);
 	return 0;
 }
 
@@ -187,8 +195,15 @@ static void what_stands_there_changed_is_judged_by_what_it_was_made_of(void **st
 	assert_int_equal(gate_recheck(w->gate, &somebody, take_rechecked, &then), 0);
 	assert_int_equal(then, OUTCOME_PASSED);
 	shows(w, "Trusted/animals/a.csv", REDACTED);
-	/* a policy by which it would look otherwise */
+	/* a policy by which it would look otherwise, with a way to have that, and without one */
 	size_t size = 0;
+	uint8_t *with_workflow = world_archive(YAML("{detect: EMAIL, action: drop_row}",
+	                                               "workflows:\n  - {name: again, dataset: animals, from: Raw, to: "
+	                                               "Trusted, on: demand}\n"),
+	        anything, &size);
+	assert_int_equal(gate_foresee(w->gate, bytes_of(with_workflow, size), &somebody, take_rechecked, &then), 0);
+	free(with_workflow);
+	assert_non_null(strstr(recheck_reason, "; 'assayfs run again' publishes it anew"));
 	uint8_t *archive = world_archive(YAML("{detect: EMAIL, action: drop_row}", ""), anything, &size);
 	assert_int_equal(gate_foresee(w->gate, bytes_of(archive, size), &somebody, take_rechecked, &then), 0);
 	free(archive);
@@ -196,6 +211,7 @@ static void what_stands_there_changed_is_judged_by_what_it_was_made_of(void **st
 	settle(w);
 	assert_int_equal(gate_recheck(w->gate, &somebody, take_rechecked, &then), 0);
 	assert_int_equal(then, OUTCOME_FAILED);
+	assert_non_null(strstr(recheck_reason, "; copy the file, which Raw has, into Landing again"));
 	shows(w, "Trusted/animals/a.csv", NULL);
 }
 
