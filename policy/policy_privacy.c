@@ -239,6 +239,7 @@ static int read_allow(struct reading *r, const Node *value, void *target) {
 	static const struct field fields[] = {{"value", read_allow_value, false}, {"regex", read_allow_regex, false},
 	        {"owner", read_allow_owner, true}, {"until", read_allow_until, true}};
 	struct privacy_allow *allow = target;
+	allow->line = value->line;
 	if (value->kind == TREE_TEXT)
 		return read_text(r, value, "allow", &allow->text);
 	int rc = read_fields(r, value, "what is allowed", fields, COUNT(fields), allow);
