@@ -451,8 +451,12 @@ int check_privacy_settle_groups(CheckPrivacy *p) {
 		struct check_rule *rule = text ? check_result_add_rule(p->result, text, outcome) : NULL;
 		if (!rule)
 			return no_memory();
-		if (outcome != OUTCOME_PASSED && (rc = check_rule_set_reason(rule, found.words)) == 0 && !has_failed)
+		if (outcome == OUTCOME_PASSED)
+			continue;
+		rc = check_rule_set_reason(rule, found.words);
+		if (rc == 0 && (!has_failed || outcome == OUTCOME_ERROR))
 			rc = check_result_say(p->result, outcome, "%s: %s", text, found.words);
+		has_failed = has_failed || outcome == OUTCOME_FAILED;
 	}
 	return rc;
 }

@@ -503,6 +503,10 @@ static void rows_must_be_like_others(void **state) {
 	expect_not(&k, few, OUTCOME_FAILED,
 	        "k_anonymity \"year\" \"fsa\" k = 2: 1 of 2 groups have fewer than 2 rows, 1 rows together");
 	expect(&k, enough, enough);
+	expect_not(&(struct asked){.yaml = "    privacy: {detect: EMAIL}\n"
+	                                   "    k_anonymity: {columns: [year, fsa], k: 2}\n"
+	                                   "    l_diversity: {columns: [year, fsa], sensitive: ill, l: 2}\n"},
+	        few, OUTCOME_FAILED, "k_anonymity \"year\" \"fsa\" k = 2: 1 of 2"); /* the first of two */
 	expect_not(&(struct asked){.yaml = "    privacy: {detect: EMAIL}\n    l_diversity: {columns: [year, fsa], "
 	                                   "sensitive: ill, l: 2}\n"},
 	        enough, OUTCOME_FAILED, "1 of 2 groups of rows have fewer than 2 values of \"ill\"");

@@ -50,9 +50,28 @@ static void a_file_is_published_with_what_was_found_redacted(void **state) {
 	assert_int_equal(verdict->input.size, sizeof ARRIVED - 1);
 	assert_int_equal(verdict->output.size, sizeof REDACTED - 1);
 	assert_memory_not_equal(verdict->input.sha256, verdict->output.sha256, 32);
+	_cleanup_(freep) char *text = NULL;
+	assert_int_equal(verdict_text(verdict, &text), 0);
+	const char *published = strstr(text, "\n  published: 66 bytes, sha256 ");
+	if (sizeof REDACTED - 1 != 66 || !published || !strstr(text, "\n  file: 82 bytes, sha256 "))
+		fail_msg("%zu bytes were published:\n%s", sizeof REDACTED - 1, text);
 	put(w, "Landing/animals/a.csv", ARRIVED); /* the same again changes nothing */
 	settle(w);
 	assert_int_equal(versions_of(w, "Trusted/animals/a.csv"), 1);
+}
+
+/* Rules on groups of rows are counted as others are, also of a file that is changed. */
+static void groups_that_are_as_they_should_be_are_among_the_rules(void **state) {
+	struct world *w = *state;
+	open_with(w, YAML("{detect: EMAIL, action: redact}", "    k_anonymity: {columns: [State], k: 2}\n"), anything);
+	put(w, "Landing/animals/a.csv", "id,mail,State\n1,bob@example.com,Lost\n2,a@b,Lost\n3,c@d,Lost\n");
+	settle(w);
+	_cleanup_(verdict_freep) struct verdict *verdict = verdict_on(w, "Raw/animals/a.csv");
+	_cleanup_(freep) char *text = NULL;
+	assert_int_equal(verdict_text(verdict, &text), 0);
+	assert_non_null(strstr(text, "all 3 rules passed"));
+	assert_string_equal(verdict->check->rules[2].text, "k_anonymity \"State\" k = 2");
+	assert_int_equal(verdict->check->rules[2].outcome, OUTCOME_PASSED);
 }
 
 static void what_is_refused_does_not_get_there(void **state) {
@@ -300,6 +319,7 @@ static void a_worker_that_lies_gets_nothing_published(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_file_is_published_with_what_was_found_redacted),
+	        WORLD(groups_that_are_as_they_should_be_are_among_the_rules),
 	        WORLD(what_is_refused_does_not_get_there),
 	        WORLD(rows_are_withheld_and_the_others_changed),
 	        WORLD(rows_that_are_dropped_and_places_that_are_changed_do_not_get_mixed_up),

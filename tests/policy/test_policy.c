@@ -125,7 +125,7 @@ static void what_is_not_done_yet_is_said_and_never_ignored(void **state) {
 }
 
 static void note_words(void *context, const char *words) {
-	char (*all)[1000] = context;
+	char(*all)[1000] = context;
 	strncat(strncat(*all, words, 400), "\n", 2);
 }
 
