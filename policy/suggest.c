@@ -3,7 +3,7 @@
 #include "crypto/base/fault.h"
 #include "policy/dqdl/suggest.h"
 #include "policy/glob.h"
-#include "policy/suggest_privacy.h"
+#include "policy/personal_data.h"
 #include "policy/table/table.h"
 #include "policy/table/utf8.h"
 
@@ -131,14 +131,14 @@ struct suggestion {
 	char name[NAME_BYTES];
 	char *pattern, *rules;
 	TableReader *reader; /* for how the file is written */
-	SuggestPrivacy *privacy;
+	PersonalData *privacy;
 	int64_t clock_ns;
 };
 
 static void suggestion_release(struct suggestion *s) {
 	free(s->pattern);
 	free(s->rules);
-	suggest_privacy_free(s->privacy);
+	personal_data_free(s->privacy);
 	table_close(s->reader);
 }
 
@@ -159,7 +159,7 @@ static void put_document(FILE *to, const struct suggestion *s) {
 	fputs("    # below Landing; the first dataset that matches governs\n    format: ", to);
 	put_format(to, table_csv_dialect(s->reader));
 	fprintf(to, "\n    rules: %s.dqdl\n", s->name);
-	suggest_privacy_write(s->privacy, to);
+	personal_data_write(s->privacy, to);
 }
 
 static int document_of(const struct suggestion *s, char **ret_text) {
@@ -192,11 +192,11 @@ static int profile_rows(DqdlProfile *table, const struct table_rows *rows) {
 }
 
 /* What is somebody's stands in no rule. */
-static void hide_columns(DqdlProfile *table, const SuggestPrivacy *privacy, size_t columns) {
+static void hide_columns(DqdlProfile *table, const PersonalData *privacy, size_t columns) {
 	for (size_t i = 0; i < columns; i++) {
-		if (suggest_privacy_in_column(privacy, i))
+		if (personal_data_in_column(privacy, i))
 			dqdl_profile_hide(table, i, DQDL_HIDE_VALUES);
-		if (suggest_privacy_in_name(privacy, i))
+		if (personal_data_in_name(privacy, i))
 			dqdl_profile_hide(table, i, DQDL_HIDE_COLUMN);
 	}
 }
@@ -209,14 +209,14 @@ static int profile(struct suggestion *s) {
 	struct table_rows rows;
 	int rc = dqdl_profile_new(names, columns, &nulls, &table);
 	if (rc >= 0)
-		rc = suggest_privacy_new(names, columns, &s->privacy);
+		rc = personal_data_new(names, columns, &s->privacy);
 	while (rc >= 0 && (rc = table_next_rows(s->reader, &rows)) > 0) {
-		rc = suggest_privacy_rows(s->privacy, &rows);
+		rc = personal_data_rows(s->privacy, &rows);
 		if (rc >= 0)
 			rc = profile_rows(table, &rows);
 	}
 	if (rc >= 0)
-		rc = suggest_privacy_end(s->privacy);
+		rc = personal_data_end(s->privacy);
 	if (rc < 0)
 		return rc;
 	hide_columns(table, s->privacy, columns);
@@ -272,5 +272,5 @@ int policy_suggest(const char *file_name, struct check_input *input, int64_t clo
 	        (rc = policy_bundle_put(bundle, rules_name, bytes_of_string(s.rules))) < 0)
 		return rc;
 	*ret_bundle = steal_pointer(&bundle);
-	return suggest_privacy_is_any(s.privacy);
+	return personal_data_is_any(s.privacy);
 }

@@ -1,4 +1,4 @@
-#include "policy/suggest_privacy.h"
+#include "policy/personal_data.h"
 
 #include "crypto/base/fault.h"
 #include "policy/privacy/scanner.h"
@@ -24,7 +24,7 @@ struct tally {
 	unsigned best;
 };
 
-struct SuggestPrivacy {
+struct PersonalData {
 	Scanner *scanner;
 	const struct table_cell *names;
 	size_t columns;
@@ -42,7 +42,7 @@ static int no_memory(void) {
 /* ---- looking ---- */
 
 static int take_finding(void *context, const struct scan_finding *finding) {
-	SuggestPrivacy *p = context;
+	PersonalData *p = context;
 	size_t i = 0;
 	p->in_column[finding->column] = true;
 	while (i < p->tally_count && strcmp(p->tallies[i].entity, finding->entity) != 0)
@@ -58,12 +58,12 @@ static int take_finding(void *context, const struct scan_finding *finding) {
 }
 
 static int take_name(void *context, const struct scan_finding *finding) {
-	((SuggestPrivacy *)context)->in_name[finding->column] = true;
+	((PersonalData *)context)->in_name[finding->column] = true;
 	return 0;
 }
 
 /* Cells that do not lie in one text are brought together. */
-static int scan(SuggestPrivacy *p, const struct table_rows *rows, scan_found *found) {
+static int scan(PersonalData *p, const struct table_rows *rows, scan_found *found) {
 	if (rows->text)
 		return scanner_rows(p->scanner, rows, found, p);
 	int rc = batch_add(&p->batch, rows);
@@ -73,10 +73,10 @@ static int scan(SuggestPrivacy *p, const struct table_rows *rows, scan_found *fo
 	return rc;
 }
 
-int suggest_privacy_new(const struct table_cell *names, size_t columns, SuggestPrivacy **ret_privacy) {
+int personal_data_new(const struct table_cell *names, size_t columns, PersonalData **ret_privacy) {
 	static const uint64_t line = 1;
 	const struct table_rows row = {.count = 1, .columns = columns, .cells = names, .lines = &line};
-	_cleanup_(suggest_privacy_freep) SuggestPrivacy *p = calloc(1, sizeof *p);
+	_cleanup_(personal_data_freep) PersonalData *p = calloc(1, sizeof *p);
 	if (!p)
 		return no_memory();
 	p->names = names;
@@ -95,7 +95,7 @@ int suggest_privacy_new(const struct table_cell *names, size_t columns, SuggestP
 	return rc;
 }
 
-void suggest_privacy_free(SuggestPrivacy *p) {
+void personal_data_free(PersonalData *p) {
 	if (!p)
 		return;
 	scanner_free(p->scanner);
@@ -106,7 +106,7 @@ void suggest_privacy_free(SuggestPrivacy *p) {
 }
 
 /* What columns consist of is told by the first rows, before any is looked at. */
-static int scan_sample(SuggestPrivacy *p) {
+static int scan_sample(PersonalData *p) {
 	if (p->is_sampled)
 		return 0;
 	p->is_sampled = true;
@@ -117,14 +117,14 @@ static int scan_sample(SuggestPrivacy *p) {
 	return rc;
 }
 
-int suggest_privacy_rows(SuggestPrivacy *p, const struct table_rows *rows) {
+int personal_data_rows(PersonalData *p, const struct table_rows *rows) {
 	if (!p->is_sampled && p->batch.rows.count < SAMPLE_ROWS && batch_fits(&p->batch, rows))
 		return batch_add(&p->batch, rows);
 	int rc = scan_sample(p);
 	return rc < 0 ? rc : scan(p, rows, take_finding);
 }
 
-int suggest_privacy_end(SuggestPrivacy *p) {
+int personal_data_end(PersonalData *p) {
 	int rc = scan_sample(p);
 	p->is_unclear = scanner_unclear_line(p->scanner) > 0;
 	return rc;
@@ -132,22 +132,22 @@ int suggest_privacy_end(SuggestPrivacy *p) {
 
 /* ---- telling ---- */
 
-bool suggest_privacy_is_any(const SuggestPrivacy *p) {
+bool personal_data_is_any(const PersonalData *p) {
 	bool is = p->tally_count > 0;
 	for (size_t i = 0; i < p->columns; i++)
 		is = is || p->in_name[i];
 	return is;
 }
 
-bool suggest_privacy_in_column(const SuggestPrivacy *p, size_t column) {
+bool personal_data_in_column(const PersonalData *p, size_t column) {
 	return p->in_column[column] || p->is_unclear;
 }
 
-bool suggest_privacy_in_name(const SuggestPrivacy *p, size_t column) {
+bool personal_data_in_name(const PersonalData *p, size_t column) {
 	return p->in_name[column];
 }
 
-static void put_tally(FILE *to, const SuggestPrivacy *p, const struct tally *tally) {
+static void put_tally(FILE *to, const PersonalData *p, const struct tally *tally) {
 	struct table_cell name = p->names[tally->column];
 	char shown[NAME_SHOWN + 1];
 	fprintf(to, "    #    - %-22s # %" PRIu64 " time%s, first in line %" PRIu64, tally->entity, tally->count,
@@ -163,7 +163,7 @@ static void put_tally(FILE *to, const SuggestPrivacy *p, const struct tally *tal
 	fputs(tally->best < LEAST_LOW ? "; at high sensitivity only\n" : "\n", to);
 }
 
-void suggest_privacy_write(const SuggestPrivacy *p, FILE *to) {
+void personal_data_write(const PersonalData *p, FILE *to) {
 	bool is_high = true;
 	if (p->tally_count == 0)
 		return;
