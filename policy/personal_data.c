@@ -169,11 +169,10 @@ void personal_data_write(const PersonalData *p, FILE *to) {
 		return;
 	for (size_t i = 0; i < p->tally_count; i++)
 		is_high = is_high && p->tallies[i].best < LEAST_LOW;
-	fputs("    # Personal data was found in this file, and as this policy stands it is published as it came. Take "
-	      "the\n"
-	      "    # first # off each of these lines, and say what becomes of each: refuse (then this very file does "
-	      "not\n"
-	      "    # pass), redact, mask, hash, generalise, drop_row, drop_column or report.\n"
+	fputs("    # What may be personal data was found in this file; as this policy stands, it is published as it "
+	      "came.\n"
+	      "    # Take the first # off each of these lines, and say what becomes of each: refuse (then this very\n"
+	      "    # file does not pass), redact, mask, hash, generalise, drop_row, drop_column or report.\n"
 	      "    #privacy:\n",
 	        to);
 	fputs(is_high ? "    #  sensitivity: high\n" : "", to);

@@ -141,8 +141,8 @@ static int run_suggest(const struct invocation *call) {
 	if (rc > 0)
 		command_note(call,
 		        "what may be personal data was found in %s: no rule holds any of it, and policy.yaml has a "
-		        "draft of what "
-		        "to do with it, as a comment (assayfs scan --sensitivity high says where it is)",
+		        "draft "
+		        "of what to do with it, as a comment (assayfs scan --sensitivity high says where it is)",
 		        file);
 	return present(call, bundle, place);
 }
