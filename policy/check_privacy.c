@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "policy/dqdl/value.h"
+#include "policy/personal_data.h"
 #include "policy/privacy/groups.h"
 #include "policy/privacy/treat.h"
 #include "policy/table/batch.h"
@@ -16,7 +17,7 @@
 #define GROUP_BYTES (256u << 20)
 #define NO_SLOT 0u
 
-enum { REASONS_SHOWN = 3 };
+enum { REASONS_SHOWN = 3, COLUMNS_SHOWN = 12, NAME_SHOWN = 60 };
 
 struct CheckPrivacy {
 	const struct check_job *job;
@@ -153,15 +154,39 @@ static int add_finding(CheckPrivacy *p, const char *entity, size_t column, uint3
 }
 
 /* A treatment that the policy gives to a column. */
+/* Which columns there are, for who mistyped one. Not those whose names may be somebody's: of a table without names the
+ * first row is taken for them. */
+static int say_columns(CheckPrivacy *p, const char *missing) {
+	_cleanup_(personal_data_freep) PersonalData *personal = NULL;
+	_cleanup_(freep) char *text = NULL;
+	size_t size, shown = 0;
+	int rc = personal_data_new(p->names, p->columns, &personal);
+	FILE *out = rc < 0 ? NULL : open_memstream(&text, &size);
+	if (!out)
+		return rc < 0 ? rc : no_memory();
+	for (size_t i = 0; i < p->columns && shown < COLUMNS_SHOWN; i++) {
+		struct table_cell name = p->names[i];
+		if (name.size > 0 && name.size <= NAME_SHOWN && !personal_data_in_name(personal, i))
+			(void)fprintf(out, "%s\"%.*s\"", shown++ > 0 ? ", " : "", (int)name.size, name.data);
+	}
+	if (shown < p->columns)
+		(void)fprintf(
+		        out, "%s%zu %s", shown > 0 ? " and " : "", p->columns - shown, shown > 0 ? "more" : "others");
+	if (fclose(out) != 0)
+		return no_memory();
+	return check_result_say(p->result, OUTCOME_FAILED,
+	        "privacy names the column \"%.200s\", and the table has none of that name; it has %s", missing, text);
+}
+
 static int treat_column(CheckPrivacy *p, const struct privacy_column *given) {
 	size_t column = 0, found = column_find(p->names, p->columns, given->name, &column);
 	if (found == 0 && p->job->is_output)
 		return 0; /* it was dropped */
+	if (found == 0)
+		return say_columns(p, given->name);
 	if (found != 1)
 		return check_result_say(p->result, OUTCOME_FAILED,
-		        found == 0 ? "privacy names the column \"%.200s\", and the table has none of that name"
-		                   : "privacy names the column \"%.200s\", and several are called so",
-		        given->name);
+		        "privacy names the column \"%.200s\", and several are called so", given->name);
 	p->treated[column] = &given->treatment;
 	if (!privacy_takes_column(given->treatment.action) || p->job->is_output)
 		return 0;
@@ -345,8 +370,9 @@ int check_privacy_rows(CheckPrivacy *p, const struct table_rows *rows) {
 /* ---- what it comes to ---- */
 
 /* The names of those that act so, as many as are told in a sentence. */
-static char *name_findings(const struct check_result *result, bool (*is_meant)(const struct check_finding *)) {
-	const struct check_privacy_result *privacy = &result->privacy;
+static char *name_findings(const CheckPrivacy *p, bool (*is_meant)(const struct check_finding *)) {
+	const struct check_privacy_result *privacy = &p->result->privacy;
+	const char *what = p->names ? "cell" : "line";
 	char *text = NULL;
 	size_t size, shown = 0, meant = 0;
 	FILE *out = open_memstream(&text, &size);
@@ -357,8 +383,8 @@ static char *name_findings(const struct check_result *result, bool (*is_meant)(c
 		if (!is_meant(finding) || ++meant > REASONS_SHOWN)
 			continue;
 		_cleanup_(freep) char *name = check_finding_text(finding);
-		(void)fprintf(out, "%s%.200s (%" PRIu64 "%s, first in line %" PRIu64 ")", shown++ > 0 ? ", " : "",
-		        name ? name : finding->entity, finding->cells, finding->cells == 1 ? " cell" : " cells",
+		(void)fprintf(out, "%s%.200s (%" PRIu64 " %s%s, first in line %" PRIu64 ")", shown++ > 0 ? ", " : "",
+		        name ? name : finding->entity, finding->cells, what, finding->cells == 1 ? "" : "s",
 		        finding->line_count > 0 ? finding->lines[0] : 0);
 	}
 	if (meant > REASONS_SHOWN)
@@ -431,7 +457,7 @@ static int settle_findings(CheckPrivacy *p) {
 		any = any || is_meant(&privacy->findings[i]);
 	if (!any)
 		return 0;
-	_cleanup_(freep) char *names = name_findings(p->result, is_meant);
+	_cleanup_(freep) char *names = name_findings(p, is_meant);
 	if (!names)
 		return no_memory();
 	return p->job->is_output ? say(p, OUTCOME_ERROR, "what would be published still shows personal data: ", names)
@@ -451,8 +477,12 @@ int check_privacy_settle_groups(CheckPrivacy *p) {
 		struct check_rule *rule = text ? check_result_add_rule(p->result, text, outcome) : NULL;
 		if (!rule)
 			return no_memory();
-		if (outcome != OUTCOME_PASSED && (rc = check_rule_set_reason(rule, found.words)) == 0 && !has_failed)
+		if (outcome == OUTCOME_PASSED)
+			continue;
+		rc = check_rule_set_reason(rule, found.words);
+		if (rc == 0 && (!has_failed || outcome == OUTCOME_ERROR))
 			rc = check_result_say(p->result, outcome, "%s: %s", text, found.words);
+		has_failed = has_failed || outcome == OUTCOME_FAILED;
 	}
 	return rc;
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -289,4 +290,24 @@ size_t policy_warning_count(const Policy *policy) {
 
 const char *policy_warning(const Policy *policy, size_t i) {
 	return i < policy->warning_count ? policy->warnings[i] : NULL;
+}
+
+static void note_ended(const struct privacy_allow *allow, policy_ended_fn *each, void *context) {
+	char day[32] = "?", words[512];
+	time_t last = (time_t)(allow->until_s - 1);
+	struct tm tm;
+	if (gmtime_r(&last, &tm))
+		(void)strftime(day, sizeof day, "%Y-%m-%d", &tm);
+	(void)snprintf(words, sizeof words, BUNDLE_POLICY ":%u: the allow entry of %.200s ended %s", allow->line,
+	        allow->owner ? allow->owner : "nobody", day);
+	each(context, words);
+}
+
+void policy_ended(const Policy *policy, int64_t now_s, policy_ended_fn *each, void *context) {
+	for (size_t i = 0; i < policy_dataset_count(policy); i++) {
+		const struct privacy *privacy = policy_dataset(policy, i)->privacy;
+		for (size_t k = 0; privacy && k < privacy->allow_count; k++)
+			if (privacy->allows[k].until_s != 0 && privacy->allows[k].until_s <= now_s)
+				note_ended(&privacy->allows[k], each, context);
+	}
 }

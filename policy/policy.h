@@ -182,6 +182,11 @@ const struct policy_alarm *policy_alarm(const Policy *policy, size_t i);
 size_t policy_warning_count(const Policy *policy);
 const char *policy_warning(const Policy *policy, size_t i);
 
+/* Tells what in the document counts no more at `now_s` (seconds since 1970, UTC): entries of `allow` whose day is past.
+ * A sentence each, with file and line, valid in the call. */
+typedef void policy_ended_fn(void *context, const char *words);
+void policy_ended(const Policy *policy, int64_t now_s, policy_ended_fn *each, void *context);
+
 /* ---- roles ---- */
 
 enum policy_role { ROLE_STEWARD, ROLE_INGESTER, ROLE_ANALYST, ROLE_AUDITOR, ROLE_COUNT };

@@ -239,6 +239,7 @@ static int read_allow(struct reading *r, const Node *value, void *target) {
 	static const struct field fields[] = {{"value", read_allow_value, false}, {"regex", read_allow_regex, false},
 	        {"owner", read_allow_owner, true}, {"until", read_allow_until, true}};
 	struct privacy_allow *allow = target;
+	allow->line = value->line;
 	if (value->kind == TREE_TEXT)
 		return read_text(r, value, "allow", &allow->text);
 	int rc = read_fields(r, value, "what is allowed", fields, COUNT(fields), allow);
@@ -343,8 +344,7 @@ static int read_own_pattern(
 	if (rc == 0)
 		rc = check_treatment(value, &own.treatment);
 	if (rc == 0 && scanner_check_pattern(&own.pattern) < 0)
-		rc = fault_while(
-		        -EINVAL, BUNDLE_POLICY ":%u:%u: pattern %s", value->line, value->column, own.pattern.name);
+		rc = fault_while(-EINVAL, BUNDLE_POLICY ":%u:%u", value->line, value->column);
 	if (rc == 0)
 		rc = add_detect(
 		        value, all, (struct privacy_detect){.entity = own.pattern.name, .treatment = own.treatment});
@@ -428,9 +428,7 @@ static int read_group_columns(struct reading *r, const Node *value, void *target
 
 static int read_count(const Node *value, const char *what, uint64_t *ret_count) {
 	unsigned number;
-	int rc = read_number(value, what, 1000000, &number);
-	if (rc == 0 && number < 2)
-		return read_complain(value, "'%s' is 2 at least", what);
+	int rc = read_number_from(value, what, 2, 1000000, &number);
 	*ret_count = rc == 0 ? number : 0;
 	return rc;
 }

@@ -162,13 +162,19 @@ int read_pattern(struct reading *r, const Node *value, const char *what, const c
 }
 
 int read_number(const Node *value, const char *what, unsigned most, unsigned *ret_number) {
+	return read_number_from(value, what, 0, most, ret_number);
+}
+
+int read_number_from(const Node *value, const char *what, unsigned least, unsigned most, unsigned *ret_number) {
 	int rc = need_text(value, what);
 	if (rc < 0)
 		return rc;
 	size_t digits = strspn(value->text, "0123456789");
 	unsigned long number = digits > 0 && digits < 10 ? strtoul(value->text, NULL, 10) : 0;
-	if (value->is_quoted || value->text[digits] != '\0' || digits == 0 || digits >= 10 || number > most)
-		return read_complain(value, "'%s: %.40s' must be a whole number from 0 to %u", what, value->text, most);
+	if (value->is_quoted || value->text[digits] != '\0' || digits == 0 || digits >= 10 || number < least ||
+	        number > most)
+		return read_complain(
+		        value, "'%s: %.40s' must be a whole number from %u to %u", what, value->text, least, most);
 	*ret_number = (unsigned)number;
 	return 0;
 }

@@ -78,6 +78,7 @@ int read_texts(
         struct reading *r, const Node *value, const char *what, const char *const **ret_texts, size_t *ret_count);
 int read_pattern(struct reading *r, const Node *value, const char *what, const char **ret_pattern);
 int read_number(const Node *value, const char *what, unsigned most, unsigned *ret_number);
+int read_number_from(const Node *value, const char *what, unsigned least, unsigned most, unsigned *ret_number);
 int read_real(const Node *value, const char *what, double *ret_number);
 int read_flag(const Node *value, const char *what, bool *ret_flag);
 

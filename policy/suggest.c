@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "policy/dqdl/suggest.h"
 #include "policy/glob.h"
+#include "policy/personal_data.h"
 #include "policy/table/table.h"
 #include "policy/table/utf8.h"
 
@@ -125,9 +126,24 @@ static void put_format(FILE *to, const struct csv_dialect *dialect) {
 	fprintf(to, ", header: %s}", dialect->header ? "true" : "false");
 }
 
-static void put_document(
-        FILE *to, const char *name, const char *pattern, const struct csv_dialect *dialect, int64_t clock_ns) {
-	time_t seconds = (time_t)(clock_ns / 1000000000);
+/* What the document is made of. */
+struct suggestion {
+	char name[NAME_BYTES];
+	char *pattern, *rules;
+	TableReader *reader; /* for how the file is written */
+	PersonalData *privacy;
+	int64_t clock_ns;
+};
+
+static void suggestion_release(struct suggestion *s) {
+	free(s->pattern);
+	free(s->rules);
+	personal_data_free(s->privacy);
+	table_close(s->reader);
+}
+
+static void put_document(FILE *to, const struct suggestion *s) {
+	time_t seconds = (time_t)(s->clock_ns / 1000000000);
 	struct tm tm = {0};
 	char day[32] = "";
 	if (gmtime_r(&seconds, &tm))
@@ -138,21 +154,21 @@ static void put_document(
 	        "version: 1\n"
 	        "datasets:\n",
 	        day);
-	fprintf(to, "  - name: %s\n    match: ", name);
-	put_quoted(to, pattern);
+	fprintf(to, "  - name: %s\n    match: ", s->name);
+	put_quoted(to, s->pattern);
 	fputs("    # below Landing; the first dataset that matches governs\n    format: ", to);
-	put_format(to, dialect);
-	fprintf(to, "\n    rules: %s.dqdl\n", name);
+	put_format(to, table_csv_dialect(s->reader));
+	fprintf(to, "\n    rules: %s.dqdl\n", s->name);
+	personal_data_write(s->privacy, to);
 }
 
-static int document_of(
-        const char *name, const char *pattern, const struct csv_dialect *dialect, int64_t clock_ns, char **ret_text) {
+static int document_of(const struct suggestion *s, char **ret_text) {
 	size_t size = 0;
 	char *text = NULL;
 	FILE *to = open_memstream(&text, &size);
 	if (!to)
 		return fault(ENOMEM, "no memory for a suggestion");
-	put_document(to, name, pattern, dialect, clock_ns);
+	put_document(to, s);
 	if (fclose(to) != 0) {
 		free(text);
 		return fault(ENOMEM, "no memory for a suggestion");
@@ -168,30 +184,54 @@ static int read_for_table(void *context, void *buffer, size_t size) {
 	return (int)input->read(input->context, buffer, size < INT_MAX ? size : INT_MAX);
 }
 
-static int profile(TableReader *reader, int64_t now, char **ret_rules) {
-	static const struct dqdl_nulls nulls = {.mode = DQDL_NULLS_GLUE};
-	_cleanup_(dqdl_profile_freep) DqdlProfile *table = NULL;
-	int rc = dqdl_profile_new(table_header(reader), table_columns(reader), &nulls, &table);
-	const struct table_cell *cells;
-	while (rc >= 0 && (rc = table_next(reader, &cells)) > 0)
-		rc = dqdl_profile_row(table, cells);
-	return rc < 0 ? rc : dqdl_profile_suggest(table, now, ret_rules);
+static int profile_rows(DqdlProfile *table, const struct table_rows *rows) {
+	int rc = 0;
+	for (size_t i = 0; i < rows->count && rc == 0; i++)
+		rc = dqdl_profile_row(table, rows_at(rows, i));
+	return rc;
 }
 
-/* The rules, and the reader for how the file is written. */
-static int profile_file(
-        const char *name, struct check_input *input, int64_t now, TableReader **ret_reader, char **ret_rules) {
-	struct table_options options = {.name = name};
-	_cleanup_(table_closep) TableReader *reader = NULL;
-	int rc = table_open(read_for_table, input, &options, &reader);
+/* What is somebody's stands in no rule. */
+static void hide_columns(DqdlProfile *table, const PersonalData *privacy, size_t columns) {
+	for (size_t i = 0; i < columns; i++) {
+		if (personal_data_in_column(privacy, i))
+			dqdl_profile_hide(table, i, DQDL_HIDE_VALUES);
+		if (personal_data_in_name(privacy, i))
+			dqdl_profile_hide(table, i, DQDL_HIDE_COLUMN);
+	}
+}
+
+static int profile(struct suggestion *s) {
+	static const struct dqdl_nulls nulls = {.mode = DQDL_NULLS_GLUE};
+	_cleanup_(dqdl_profile_freep) DqdlProfile *table = NULL;
+	const struct table_cell *names = table_header(s->reader);
+	size_t columns = table_columns(s->reader);
+	struct table_rows rows;
+	int rc = dqdl_profile_new(names, columns, &nulls, &table);
 	if (rc >= 0)
-		rc = profile(reader, now, ret_rules);
+		rc = personal_data_new(names, columns, &s->privacy);
+	while (rc >= 0 && (rc = table_next_rows(s->reader, &rows)) > 0) {
+		rc = personal_data_rows(s->privacy, &rows);
+		if (rc >= 0)
+			rc = profile_rows(table, &rows);
+	}
+	if (rc >= 0)
+		rc = personal_data_end(s->privacy);
+	if (rc < 0)
+		return rc;
+	hide_columns(table, s->privacy, columns);
+	return dqdl_profile_suggest(table, s->clock_ns / 1000000000, &s->rules);
+}
+
+static int profile_file(struct suggestion *s, const char *name, struct check_input *input) {
+	struct table_options options = {.name = name};
+	int rc = table_open(read_for_table, input, &options, &s->reader);
+	if (rc >= 0)
+		rc = profile(s);
 	if (rc == -ENODATA)
 		return fault(EINVAL, "%s is empty; rules can be made from a file with rows only", name);
 	if (rc == -ENOTSUP || rc == -EBADMSG || rc == -EILSEQ || rc == -EMSGSIZE)
 		return fault_while(-EINVAL, "%s can't be read as a table", name);
-	if (rc >= 0)
-		*ret_reader = steal_pointer(&reader);
 	return rc;
 }
 
@@ -214,24 +254,23 @@ int policy_suggest(const char *file_name, struct check_input *input, int64_t clo
 	const char *stem = slash ? slash + 1 : file_name;
 	const char *suffix = suffix_of(stem);
 	size_t kept = without_number(stem, (size_t)(suffix - stem));
-	char name[NAME_BYTES], rules_name[NAME_BYTES + 8];
-	name_of(stem, kept, name);
-	snprintf(rules_name, sizeof rules_name, "%s.dqdl", name);
+	char rules_name[NAME_BYTES + 8];
+	_cleanup_(suggestion_release) struct suggestion s = {.clock_ns = clock_ns};
+	name_of(stem, kept, s.name);
+	snprintf(rules_name, sizeof rules_name, "%s.dqdl", s.name);
 
-	_cleanup_(table_closep) TableReader *reader = NULL;
-	_cleanup_(freep) char *rules = NULL, *pattern = NULL, *document = NULL;
+	_cleanup_(freep) char *document = NULL;
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
-	int rc = profile_file(stem, input, clock_ns / 1000000000, &reader, &rules);
-	if (rc < 0 || (rc = pattern_of(file_name, stem, kept, suffix, &pattern)) < 0)
+	int rc = profile_file(&s, stem, input);
+	if (rc < 0 || (rc = pattern_of(file_name, stem, kept, suffix, &s.pattern)) < 0)
 		return rc;
-	rc = glob_check(pattern);
+	rc = glob_check(s.pattern);
 	if (rc < 0)
 		return fault_while(rc, "no pattern can be made of the name %s", file_name);
-	if ((rc = document_of(name, pattern, table_csv_dialect(reader), clock_ns, &document)) < 0 ||
-	        (rc = policy_bundle_new(&bundle)) < 0 ||
+	if ((rc = document_of(&s, &document)) < 0 || (rc = policy_bundle_new(&bundle)) < 0 ||
 	        (rc = policy_bundle_put(bundle, BUNDLE_POLICY, bytes_of_string(document))) < 0 ||
-	        (rc = policy_bundle_put(bundle, rules_name, bytes_of_string(rules))) < 0)
+	        (rc = policy_bundle_put(bundle, rules_name, bytes_of_string(s.rules))) < 0)
 		return rc;
 	*ret_bundle = steal_pointer(&bundle);
-	return 0;
+	return personal_data_is_any(s.privacy);
 }

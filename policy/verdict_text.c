@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 /* Rules and lines past these are counted, not listed. */
@@ -170,10 +171,18 @@ static void put_waiver(FILE *to, const struct verdict_waiver *waiver) {
 	fputc('\n', to);
 }
 
+static void put_content(FILE *to, const char *what, const struct verdict_content *content) {
+	char hex[DIGEST_HEX_BYTES];
+	digest_hex(content->sha256, hex);
+	fprintf(to, "  %s: %" PRIu64 " byte%s, sha256 %s\n", what, content->size, plural(content->size), hex);
+}
+
 static void put_origin(FILE *to, const struct verdict *verdict) {
 	char hex[DIGEST_HEX_BYTES];
-	digest_hex(verdict->input.sha256, hex);
-	fprintf(to, "  file: %" PRIu64 " byte%s, sha256 %s\n", verdict->input.size, plural(verdict->input.size), hex);
+	put_content(to, "file", &verdict->input);
+	if (verdict->has_output &&
+	        memcmp(verdict->output.sha256, verdict->input.sha256, sizeof verdict->output.sha256) != 0)
+		put_content(to, "published", &verdict->output);
 	if (verdict->check->has_rows)
 		fprintf(to, "  table: %" PRIu64 " row%s, %" PRIu64 " column%s\n", verdict->check->rows,
 		        plural(verdict->check->rows), verdict->check->columns, plural(verdict->check->columns));

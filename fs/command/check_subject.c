@@ -1,5 +1,6 @@
 /* What a FILE is checked by: the rules' text or a policy's dataset, and what the options put over it. */
 #include "fs/command/check.h"
+#include "fs/command/when.h"
 
 #include "crypto/base/fault.h"
 
@@ -179,6 +180,16 @@ static int exit_of_error(int rc, int code) {
 	return rc == -ENOENT || rc == -ENOTDIR || rc == -EISDIR ? code : EXIT_UNDECIDED;
 }
 
+static bool has_dataset(const struct check_subject *subject) {
+	struct policy_dataset found;
+	return dataset_named(subject, command_value(subject->call, "dataset"), &found) == 0;
+}
+
+static void note_ended(void *context, const char *words) {
+	const struct invocation *const *call = context;
+	command_note(*call, "%s", words);
+}
+
 int check_subject_read(const struct invocation *call, struct check_subject *ret_subject) {
 	*ret_subject = (struct check_subject){.call = call};
 	const char *policy = command_value(call, "policy"), *rules = command_value(call, "rules");
@@ -190,7 +201,13 @@ int check_subject_read(const struct invocation *call, struct check_subject *ret_
 		rc = policy_parse(ret_subject->bundle, &ret_subject->policy);
 	else if (rules)
 		rc = check_read_rules(rules, &ret_subject->rules, &ret_subject->rules_size);
-	return rc < 0 ? exit_of_error(rc, command_fault(call, rc, "checking")) : 0;
+	if (rc < 0)
+		return exit_of_error(rc, command_fault(call, rc, "checking"));
+	if (ret_subject->policy && command_has(call, "dataset") && !has_dataset(ret_subject))
+		return command_fail(call, EXIT_USAGE, "%s", fault_message());
+	if (ret_subject->policy)
+		policy_ended(ret_subject->policy, when_now() / 1000000000, note_ended, &call);
+	return 0;
 }
 
 void check_subject_release(struct check_subject *subject) {

@@ -2,6 +2,7 @@
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
 #include "fs/command/command.h"
+#include "fs/command/policy_notes.h"
 #include "fs/command/recheck.h"
 #include "fs/command/words.h"
 
@@ -21,7 +22,7 @@
 /* ---- apply ---- */
 
 /* Reads and checks the directory here, where its files can be named, before anything goes to the mount. */
-static int read_policy(const char *directory, char **ret_archive) {
+static int read_policy(const char *directory, char **ret_archive, json_t **ret_notes) {
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
 	_cleanup_(policy_freep) Policy *policy = NULL;
 	_cleanup_(freep) uint8_t *archive = NULL;
@@ -42,7 +43,16 @@ static int read_policy(const char *directory, char **ret_archive) {
 		return fault(ENOMEM, "out of memory");
 	base64_encode(bytes_of(archive, size), text);
 	*ret_archive = text;
+	*ret_notes = policy_notes(policy);
 	return 0;
+}
+
+static void print_notes(const json_t *notes) {
+	for (size_t i = 0; i < json_array_size(notes); i++) {
+		const char *note = json_string_value(json_array_get(notes, i));
+		_cleanup_(freep) char *safe = words_safe(note ? note : "");
+		printf("note: %s\n", safe ? safe : "");
+	}
 }
 
 static void print_applied(const json_t *item) {
@@ -57,12 +67,7 @@ static void print_applied(const json_t *item) {
 	if (arrivals)
 		printf("%" PRIu64 " file%s in Landing already %s being checked (assayfs status).\n", arrivals,
 		        arrivals == 1 ? " that was" : "s that were", arrivals == 1 ? "is" : "are");
-	size_t i;
-	json_t *warning;
-	json_array_foreach(json_object_get(item, "warnings"), i, warning) {
-		_cleanup_(freep) char *safe = words_safe(json_string_value(warning) ? json_string_value(warning) : "");
-		printf("note: %s\n", safe ? safe : "");
-	}
+	print_notes(json_object_get(item, "warnings"));
 }
 
 /* ---- what it changes ---- */
@@ -71,28 +76,31 @@ static int exit_of(const struct recheck_counts *counts) {
 	return counts->lost ? EXIT_NO : counts->errors ? EXIT_UNDECIDED : EXIT_DONE;
 }
 
-static int answer_foreseen(const struct invocation *call, const struct recheck_counts *counts, json_t *list) {
+static int answer_foreseen(
+        const struct invocation *call, const struct recheck_counts *counts, json_t *list, json_t *notes) {
 	int code = exit_of(counts);
 	if (command_has(call, "json"))
 		return command_print_json(
-		               call, json_pack("{s:I, s:I, s:I, s:I, s:O}", "files", (json_int_t)counts->total,
+		               call, json_pack("{s:I, s:I, s:I, s:I, s:O, s:O}", "files", (json_int_t)counts->total,
 		                             "would_not_pass", (json_int_t)counts->lost, "would_pass",
 		                             (json_int_t)counts->gained, "not_checked", (json_int_t)counts->errors,
-		                             "changes", list))
+		                             "changes", list, "warnings", notes))
 		               ? EXIT_UNDECIDED
 		               : code;
 	printf("%" PRIu64 " file%s in Trusted would not pass, %" PRIu64
 	       " that %s not passed would; nothing was changed.\n",
 	        counts->lost, words_s(counts->lost), counts->gained, counts->gained == 1 ? "has" : "have");
+	print_notes(notes);
 	return code;
 }
 
-static int foresee(const struct invocation *call, Client *client, const char *directory, const char *archive) {
+static int foresee(
+        const struct invocation *call, Client *client, const char *directory, const char *archive, json_t *notes) {
 	_cleanup_(json_decrefp) json_t *list = command_has(call, "json") ? json_array() : NULL;
 	struct recheck_counts counts;
 	int rc = recheck_ask(client, archive, list, &counts);
 	if (rc == 0)
-		return answer_foreseen(call, &counts, list);
+		return answer_foreseen(call, &counts, list, notes);
 	int code = command_fault(call, rc, "trying %s", directory);
 	return rc == -EINVAL ? EXIT_NO : code;
 }
@@ -136,6 +144,7 @@ static int apply(const struct invocation *call, Client *client, const char *dire
 static int run_apply(const struct invocation *call) {
 	const char *directory = command_operand(call, 0);
 	_cleanup_(freep) char *archive = NULL;
+	_cleanup_(json_decrefp) json_t *notes = NULL;
 	_cleanup_(client_closep) Client *client = NULL;
 	struct stat about;
 	if (command_has(call, "dry-run") + command_has(call, "recheck") + command_has(call, "keep") > 1)
@@ -143,7 +152,7 @@ static int run_apply(const struct invocation *call) {
 	if (stat(directory, &about) == 0 && !S_ISDIR(about.st_mode))
 		return command_fail(
 		        call, EXIT_USAGE, "%s is a file; give the directory that holds policy.yaml", directory);
-	int rc = read_policy(directory, &archive);
+	int rc = read_policy(directory, &archive, &notes);
 	if (rc) {
 		(void)command_fault(call, rc, "%s", directory);
 		return rc == -EINVAL || rc == -ENOENT || rc == -EFBIG ? EXIT_NO : EXIT_UNDECIDED;
@@ -151,7 +160,7 @@ static int run_apply(const struct invocation *call) {
 	int code = client_open_operand(call, 1, NULL, &client);
 	if (code)
 		return code;
-	return command_has(call, "dry-run") ? foresee(call, client, directory, archive)
+	return command_has(call, "dry-run") ? foresee(call, client, directory, archive, notes)
 	                                    : apply(call, client, directory, archive);
 }
 

@@ -134,10 +134,16 @@ static int run_suggest(const struct invocation *call) {
 	struct check_input source = input_source(input);
 	rc = policy_suggest(name_of(file, place), &source, when_now(), &bundle);
 	input_done(input);
-	if (rc) {
+	if (rc < 0) {
 		(void)command_fault(call, rc, "suggesting a policy for %s", file);
 		return rc == -EINVAL ? EXIT_NO : EXIT_UNDECIDED;
 	}
+	if (rc > 0)
+		command_note(call,
+		        "what may be personal data was found in %s: no rule holds any of it, and policy.yaml has a "
+		        "draft "
+		        "of what to do with it, as a comment (assayfs scan --sensitivity high says where it is)",
+		        file);
 	return present(call, bundle, place);
 }
 

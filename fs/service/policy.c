@@ -5,6 +5,7 @@
 #include "backend/record.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
+#include "fs/command/policy_notes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -62,13 +63,10 @@ int service_policy_archive(const json_t *arguments, uint8_t **ret_archive, size_
 static json_t *applied_json(Service *service, uint64_t number, bool is_changed, uint64_t queued) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	const Policy *policy = held->policy;
-	json_t *warnings = json_array();
-	for (size_t i = 0; i < policy_warning_count(policy); i++)
-		json_array_append_new(warnings, json_string(policy_warning(policy, i)));
 	return json_pack("{s:I, s:o, s:i, s:i, s:I, s:b, s:o}", "number", (json_int_t)number, "sha256",
 	        service_json_hex(policy_sha256(policy), BUNDLE_HASH_BYTES), "datasets",
 	        (int)policy_dataset_count(policy), "workflows", (int)policy_workflow_count(policy), "arrivals",
-	        (json_int_t)queued, "unchanged", (int)!is_changed, "warnings", warnings);
+	        (json_int_t)queued, "unchanged", (int)!is_changed, "warnings", policy_notes(policy));
 }
 
 int service_policy_apply(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {

@@ -6,6 +6,8 @@
  */
 #include "fs/service/internal.h"
 
+#include "fs/command/policy_notes.h"
+
 #include "backend/gc.h"
 #include "backend/job.h"
 #include "backend/record.h"
@@ -327,15 +329,12 @@ static void add_policy(Service *service, const Policy *policy, uint64_t number, 
 		json_object_set_new(item, "policy", json_null());
 		return;
 	}
-	json_t *warnings = json_array();
-	for (size_t i = 0; i < policy_warning_count(policy); i++)
-		json_array_append_new(warnings, json_string(policy_warning(policy, i)));
 	json_object_set_new(item, "policy",
 	        json_pack("{s:I, s:I, s:I, s:o, s:i, s:i, s:o}", "number", (json_int_t)number, "time_ns",
 	                (json_int_t)facts.time_ns, "uid", (json_int_t)facts.uid, "sha256",
 	                service_json_hex(policy_sha256(policy), BUNDLE_HASH_BYTES), "datasets",
 	                (int)policy_dataset_count(policy), "workflows", (int)policy_workflow_count(policy), "warnings",
-	                warnings));
+	                policy_notes(policy)));
 }
 
 static void add_mount(Service *service, json_t *item) {

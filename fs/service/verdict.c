@@ -105,8 +105,17 @@ static int take_last(Meta *m, struct bytes path, struct why *why) {
 	return rc == -ENOENT ? 0 : rc;
 }
 
+/* The verdict with which what is shown was published, in place of an older one on the path: a withdrawal, say. */
+static int take_shown(Meta *m, uint64_t verdict, struct why *why) {
+	free(why->kept.body);
+	why->kept = (struct kept){0};
+	why->outcome = OUTCOME_PASSED;
+	return verdict_get(m, verdict, keep_verdict, &why->kept);
+}
+
 /* The verdict on what the path shows now; else the last one on the path: what Trusted refused was never there. For a
- * file of Trusted with something newer that was refused, that refusal: it is what the person asks about. */
+ * file of Trusted with something newer that was refused, that refusal: it is what the person asks about. Verdicts are
+ * numbered as they are given. */
 static int find_verdict(Meta *m, const struct control_peer *peer, struct why *why) {
 	struct node node;
 	struct bytes path = bytes_of_string(why->path);
@@ -135,7 +144,7 @@ static int find_verdict(Meta *m, const struct control_peer *peer, struct why *wh
 	if (verdict && (!is_passed || strncmp(why->path, "Trusted/", 8) != 0))
 		return verdict_get(m, verdict, keep_verdict, &why->kept);
 	rc = take_last(m, path, why);
-	return !rc && !why->kept.body && verdict ? verdict_get(m, verdict, keep_verdict, &why->kept) : rc;
+	return !rc && verdict > why->kept.id ? take_shown(m, verdict, why) : rc;
 }
 
 static const char *below_zone(const char *path) {

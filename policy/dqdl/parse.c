@@ -526,7 +526,7 @@ size_t ruleset_rules(const Ruleset *ruleset) {
 }
 
 const struct dqdl_rule *ruleset_rule(const Ruleset *ruleset, size_t index) {
-	return ruleset->rules[index];
+	return index < ruleset->rule_count ? ruleset->rules[index] : NULL;
 }
 
 size_t ruleset_analyzers(const Ruleset *ruleset) {
@@ -534,7 +534,7 @@ size_t ruleset_analyzers(const Ruleset *ruleset) {
 }
 
 const struct dqdl_rule *ruleset_analyzer(const Ruleset *ruleset, size_t index) {
-	return ruleset->analyzers[index];
+	return index < ruleset->analyzer_count ? ruleset->analyzers[index] : NULL;
 }
 
 size_t ruleset_warnings(const Ruleset *ruleset) {

@@ -41,6 +41,7 @@ struct profile_column {
 	struct profile_value vocabulary[PROFILE_VALUES_MAX];
 	size_t vocabulary_size;
 	bool no_vocabulary;
+	bool is_hidden;     /* no rule tells of its values */
 	Distinct *distinct; /* NULL when a value has come twice, or there are too many to count */
 };
 

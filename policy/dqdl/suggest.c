@@ -198,6 +198,15 @@ int dqdl_profile_row(DqdlProfile *profile, const struct table_cell *cells) {
 	return 0;
 }
 
+void dqdl_profile_hide(DqdlProfile *profile, size_t column, enum dqdl_hide what) {
+	drop_vocabulary(&profile->columns[column]);
+	profile->columns[column].is_hidden = true;
+	if (what == DQDL_HIDE_COLUMN) {
+		free(profile->columns[column].name);
+		profile->columns[column].name = NULL;
+	}
+}
+
 int dqdl_profile_suggest(const DqdlProfile *profile, int64_t now, char **ret_text) {
 	_cleanup_(freep) char *text = NULL;
 	size_t size;

@@ -13,7 +13,9 @@
  *
  * A key or a vocabulary says enough alone. Shares are rounded down, so that the file itself passes. In a wide table the
  * strongest rules are taken. The text is DQDL for AWS Glue too, with a comment above each rule that says why. It holds
- * cells only where a column has few values, which are its vocabulary rather than anybody's data.
+ * cells only where a column has few values, which are its vocabulary rather than anybody's data: not where they are
+ * sentences, most of them come only once, or the column's name says that people write there what they like; nor where
+ * the column is hidden.
  *
  * Not proposed: Mean, Range and their like, which tell of this delivery and not of the next.
  *
@@ -35,6 +37,10 @@ DEFINE_CLEANUP(DqdlProfile, dqdl_profile_free);
 
 /* Looks at a row of as many cells as there are names. -ENOMEM. */
 int dqdl_profile_row(DqdlProfile *profile, const struct table_cell *cells);
+
+/* What is left out of rules about a column: whatever tells of its values, or the whole column, its name too. */
+enum dqdl_hide { DQDL_HIDE_VALUES, DQDL_HIDE_COLUMN };
+void dqdl_profile_hide(DqdlProfile *profile, size_t column, enum dqdl_hide what);
 
 /* Writes the ruleset; the text is the caller's to free. `now`, seconds since 1970 UTC, is when the table was whole:
  * what is fresh is told by it. -ENOMEM. */

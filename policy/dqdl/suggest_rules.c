@@ -6,6 +6,7 @@
 
 #define MAX_COLUMN_RULES 10u
 #define ENOUGH_ROWS 10u
+#define SENTENCE_WORDS 5u
 #define DAY_SECONDS 86400
 
 /* What a rule of a column says, the strongest first. A column may have some. */
@@ -24,9 +25,36 @@ static uint64_t absent(const struct profile_column *column) {
 	return column->nulls + column->empties;
 }
 
+/* Of five words or more: somebody wrote a sentence. */
+static bool is_sentence(const struct profile_value *value) {
+	size_t words = 0;
+	for (size_t i = 0; i < value->size; i++)
+		words += value->text[i] != ' ' && (i == 0 || value->text[i - 1] == ' ');
+	return words >= SENTENCE_WORDS;
+}
+
+static bool is_named_free_text(const char *name) {
+	static const char *const words[] = {"note", "comment", "remark", "descri", "message", "memo", "free_text",
+	        "freetext", "free text", "narrative", "commentaire", "remarque"};
+	bool is = false;
+	for (size_t i = 0; name && i < sizeof words / sizeof *words; i++)
+		is = is || strcasestr(name, words[i]);
+	return is;
+}
+
+/* What people write as they like, or what hardly comes twice, is no vocabulary, however few values there are. */
+static bool is_free_text(const struct profile_column *column) {
+	size_t once = 0, sentences = 0;
+	for (size_t i = 0; i < column->vocabulary_size; i++) {
+		once += column->vocabulary[i].count == 1;
+		sentences += is_sentence(&column->vocabulary[i]);
+	}
+	return sentences > 0 || 2 * once > column->vocabulary_size || is_named_free_text(column->name);
+}
+
 static bool has_vocabulary(const struct profile_column *column) {
 	return !column->no_vocabulary && column->vocabulary_size > 0 &&
-	       column->values >= column->vocabulary_size * (uint64_t)ENOUGH_ROWS;
+	       column->values >= column->vocabulary_size * (uint64_t)ENOUGH_ROWS && !is_free_text(column);
 }
 
 /* The narrowest; one that only looks so because there is next to nothing is none. */
@@ -66,13 +94,13 @@ static unsigned sayings_of(const struct writing *w, const struct profile_column 
 	enum profile_type type = type_of(column);
 	/* A share below a percent is no rule. */
 	bool mostly = column->values * 100 >= w->profile->rows && column->values > 0;
-	bool complete = absent(column) == 0;
+	bool complete = absent(column) == 0, is_hidden = column->is_hidden;
 	unsigned set = 0;
 	if (!column->name)
 		return 0;
 	if (is_unique(w, column))
 		set |= 1U << (column == w->key ? KEY : UNIQUE);
-	if (mostly && is_time(type) && fresh_days(w, column))
+	if (mostly && !is_hidden && is_time(type) && fresh_days(w, column))
 		set |= 1U << FRESH;
 	if (set & (1U << KEY | 1U << UNIQUE))
 		return set;
@@ -82,7 +110,7 @@ static unsigned sayings_of(const struct writing *w, const struct profile_column 
 		return set | 1U << VOCABULARY;
 	if (type != PROFILE_TEXT)
 		set |= 1U << TYPE;
-	if (type >= PROFILE_INTEGER && type <= PROFILE_DOUBLE && column->least >= 0)
+	if (!is_hidden && type >= PROFILE_INTEGER && type <= PROFILE_DOUBLE && column->least >= 0)
 		set |= 1U << NOT_NEGATIVE;
 	if (set)
 		return set;

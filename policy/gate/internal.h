@@ -450,6 +450,11 @@ int queue_names(Gate *gate, uint64_t node, const struct actor *actor);
 /* Queues the arrival of every governed file below a directory of Landing. */
 int queue_below(Gate *gate, uint64_t directory, const char *path, const struct actor *actor);
 
+/* How a file of the dataset is published anew, as half a sentence: by a workflow from Raw, if the policy has one. */
+#define QUEUE_ANEW_BYTES 200
+void queue_anew_words(const struct gate_policy *policy, const struct policy_dataset *dataset,
+        char ret_words[static QUEUE_ANEW_BYTES]);
+
 /* ---- trusted.c ---- */
 
 /* gate_judge_version, with what the name must show still: NULL for whatever, or -EBUSY when it is another version. */

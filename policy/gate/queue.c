@@ -219,6 +219,18 @@ int gate_run(Gate *gate, const char *workflow, const struct actor *actor, uint64
 	return rc;
 }
 
+void queue_anew_words(const struct gate_policy *policy, const struct policy_dataset *dataset,
+        char ret_words[static QUEUE_ANEW_BYTES]) {
+	for (size_t i = 0; i < policy_workflow_count(policy->policy); i++) {
+		const struct policy_workflow *workflow = policy_workflow(policy->policy, i);
+		if (strcmp(workflow->dataset, dataset->name) != 0 || strcmp(workflow->from, zone_name(ZONE_RAW)) != 0)
+			continue;
+		(void)snprintf(ret_words, QUEUE_ANEW_BYTES, "'assayfs run %.100s' publishes it anew", workflow->name);
+		return;
+	}
+	(void)snprintf(ret_words, QUEUE_ANEW_BYTES, "copy the file, which Raw has, into Landing again");
+}
+
 /* ---- a directory's new name ---- */
 
 static int queue_moved(void *arg, const char *path, const struct node *node) {

@@ -81,10 +81,15 @@ static int make_output(Gate *gate, struct judgement *j, uint64_t node, uint64_t 
 	return altered_check(gate, j, result, node, version, &altered, ret_output, ret_passes);
 }
 
+static int say_anew(const struct rechecking *r, const struct judgement *j, enum outcome outcome, const char *reason) {
+	char anew[QUEUE_ANEW_BYTES];
+	queue_anew_words(r->policy, j->dataset, anew);
+	return check_result_say(j->checked.result, outcome, "%s; %s", reason, anew);
+}
+
 /* Would it be published now as it stands there? */
 static int compare_output(
         struct rechecking *r, struct judgement *j, const struct made_of *origin, const struct node *node) {
-	struct check_result *result = j->checked.result;
 	struct verdict_content output;
 	struct version shown;
 	bool passes;
@@ -99,9 +104,7 @@ static int compare_output(
 	j->output = output;
 	if (rc < 0 || is_same)
 		return rc;
-	return check_result_say(result, OUTCOME_FAILED,
-	        "by this policy it would be published otherwise than it stands there; 'assayfs run' of its workflow "
-	        "does it anew");
+	return say_anew(r, j, OUTCOME_FAILED, "by this policy it would be published otherwise than it stands there");
 }
 
 /* Rules speak of what came, not of what was left of it: so that is judged again, and altered again. */
@@ -115,10 +118,8 @@ static int judge_origin(
 	if (rc < 0 || j->checked.result->outcome == OUTCOME_PASSED)
 		return rc < 0 ? rc : compare_output(r, j, origin, node);
 	if (j->checked.result->outcome == OUTCOME_FAILED && j->dataset->on_failure == POLICY_SPLIT)
-		return check_result_say(j->checked.result, OUTCOME_ERROR,
-		        "rows were withheld of it, and others changed, so it is not judged as it stands there; "
-		        "'assayfs "
-		        "run' of its workflow does it anew");
+		return say_anew(r, j, OUTCOME_ERROR,
+		        "rows were withheld of it, and others changed, so it is not judged as it stands there");
 	return 0;
 }
 

@@ -216,8 +216,8 @@ static int find_readable(Meta *m, struct held *held) {
 	if (rc >= 0 && same.found == 0)
 		return fault(ESTALE, same.is_part
 		                             ? "what was withdrawn is a part of a file, without the rows that were "
-		                               "left out of it; 'assayfs run' of its workflow judges the whole "
-		                               "file in Raw again"
+		                               "left out of it; copy the whole file, which Raw has, into "
+		                               "Landing again"
 		                             : "its version was withdrawn; copy the file in again");
 	if (rc >= 0)
 		rc = version_get(m, same.found, &version);
@@ -288,9 +288,11 @@ static int refuse(Gate *gate, struct judgement *j, const struct held *held, cons
 	event.err = EPERM;
 	meta_begin(m);
 	int rc = meta_end(m, audit_record(m, &event, NULL));
+	bool is_waivable = !privacy_may_change(j->dataset->privacy) && j->checked.result->dropped == 0;
 	return rc < 0 ? rc
-	              : fault(EPERM, "it still does not pass: %s; --waiver-until DATE lets it through on your word",
-	                        reason ? reason : "no reason given");
+	              : fault(EPERM, "it still does not pass: %s; %s", reason ? reason : "no reason given",
+	                        is_waivable ? "--waiver-until DATE lets it through on your word"
+	                                    : "copy it into Landing again, corrected where a rule is broken");
 }
 
 static int let_out(
@@ -338,7 +340,7 @@ static int judge_and_let_out(
 	if (!passes && is_to_be_changed(j->dataset, result))
 		return fault(EPERM,
 		        "a waiver lets a file out as it stands, and the dataset's privacy would change what it holds; "
-		        "mend it, and copy it in again");
+		        "copy it into Landing again, corrected where a rule is broken");
 	if (!passes && result->dropped > 0)
 		return fault(EPERM,
 		        "a waiver lets a file out as it stands, and the dataset's keep drops %" PRIu64

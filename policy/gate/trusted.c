@@ -210,7 +210,7 @@ static int find_version(Meta *m, struct restoring *r) {
 	if (r->wanted.version.id != 0 && r->wanted.version.state == VERSION_WITHDRAWN)
 		return fault(ENOENT,
 		        "version %" PRIu64 " of %s was withdrawn from Trusted, and comes back by passing again: "
-		        "'assayfs quarantine release', or 'assayfs run' of its workflow",
+		        "'assayfs quarantine release', or copy the file into Landing again",
 		        r->wanted.ordinal, r->path);
 	if (r->wanted.version.id == 0 || r->wanted.version.state != VERSION_SEALED)
 		return fault(ENOENT, "%s has no version %" PRIu64 "%s; assayfs versions '%s' lists them", r->path,

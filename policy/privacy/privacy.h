@@ -59,6 +59,7 @@ struct privacy_allow {
 	bool is_regex;
 	const char *owner; /* who answers for it; NULL: nobody was named */
 	int64_t until_s;   /* seconds since 1970, UTC: from then on it counts no more; 0: it always does */
+	unsigned line;     /* where it stands in policy.yaml */
 };
 
 /* Each row is like as many others in the columns, which together might tell who it is; and with that, what stands in

@@ -287,7 +287,7 @@ static void a_text_is_changed_line_by_line(void **state) {
 	               .name = "a.csv"},
 	        "a,b\n\"bob@example.com", "a,b\n\"[EMAIL]");
 	expect_not(&(struct asked){.yaml = "    privacy: {detect: EMAIL}\n", .name = "a.txt"}, text, OUTCOME_FAILED,
-	        "personal data: EMAIL (2 cells, first in line 1)");
+	        "personal data: EMAIL (2 lines, first in line 1)");
 	_cleanup_(check_result_freep) struct check_result *result = NULL;
 	const struct asked binary = {.yaml = "    privacy: {detect: EMAIL}\n", .name = "a.bin"};
 	_cleanup_(freep) char *published = publish(&binary, "a\0b", 3, &result);
@@ -354,6 +354,8 @@ static void a_file_that_is_not_as_the_policy_thinks_is_not_published(void **stat
 		const char *words;
 	} cases[] = {
 	        {"{columns: {c: redact}}", "a,b\n1,2\n", OUTCOME_FAILED, "names the column \"c\""},
+	        {"{columns: {c: redact}}", "b,ann@example.org\n1,2\n", OUTCOME_FAILED,
+	                "names the column \"c\", and the table has none of that name; it has \"b\" and 1 more"},
 	        {"{columns: {a: drop_column, b: drop_column}}", "a,b\n1,2\n", OUTCOME_ERROR, "no column would be left"},
 	        {"{detect: EMAIL, action: drop_row}", "a\nbob@example.com\n", OUTCOME_FAILED, "none is left"},
 	        {"{detect: EMAIL, action: mask, keep_last: 12}", "a,b\n1,bobby@example.com\n", OUTCOME_ERROR,
@@ -594,6 +596,10 @@ static void rows_must_be_like_others(void **state) {
 	expect_not(&k, few, OUTCOME_FAILED,
 	        "k_anonymity \"year\" \"fsa\" k = 2: 1 of 2 groups have fewer than 2 rows, 1 rows together");
 	expect(&k, enough, enough);
+	expect_not(&(struct asked){.yaml = "    privacy: {detect: EMAIL}\n"
+	                                   "    k_anonymity: {columns: [year, fsa], k: 2}\n"
+	                                   "    l_diversity: {columns: [year, fsa], sensitive: ill, l: 2}\n"},
+	        few, OUTCOME_FAILED, "k_anonymity \"year\" \"fsa\" k = 2: 1 of 2"); /* the first of two */
 	expect_not(&(struct asked){.yaml = "    privacy: {detect: EMAIL}\n    l_diversity: {columns: [year, fsa], "
 	                                   "sensitive: ill, l: 2}\n"},
 	        enough, OUTCOME_FAILED, "1 of 2 groups of rows have fewer than 2 values of \"ill\"");
@@ -633,13 +639,15 @@ static void mistakes_in_a_policy_are_told(void **state) {
 	        {"    privacy: {detect: EMAIL, allow: [{regex: '(', owner: a, until: 2027-01-01}]}\n", "'regex: ('"},
 	        {"    privacy: {patterns: [{name: x, regex: a}]}\n", "of capital letters"},
 	        {"    privacy: {patterns: [{name: EMAIL, regex: a}]}\n", "is a detector's name"},
-	        {"    privacy: {patterns: [{name: X, regex: '('}]}\n", "pattern X"},
-	        {"    privacy: {patterns: [{name: X, regex: a, validator: nix}]}\n", "pattern X"},
+	        {"    privacy: {patterns: [{name: X, regex: '('}]}\n", "policy.yaml:6:26: pattern 'X': the regular"},
+	        {"    privacy: {patterns: [{name: X, regex: a, validator: nix}]}\n",
+	                "policy.yaml:6:26: pattern 'X': there is no"},
 	        {"    privacy: {detect: EMAIL, threshold: 2}\n", "'threshold' is a share"},
 	        {"    privacy: {}\n", "'privacy' needs 'detect:'"},
 	        {"    privacy: {columns: {a: redact, A: hash}}\n", "'A' is there already, as 'a'"},
 	        {"    privacy: {detect: EMAIL, sample: 1001}\n", "from 0 to 1000"},
-	        {"    k_anonymity: {columns: [a], k: 1}\n", "'k' is 2 at least"},
+	        {"    k_anonymity: {columns: [a], k: 1}\n", "'k: 1' must be a whole number from 2 to 1000000"},
+	        {"    k_anonymity: {columns: [a], k: five}\n", "'k: five' must be a whole number from 2 to 1000000"},
 	        {"    format: {type: text}\n", "'rules' is for tables"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

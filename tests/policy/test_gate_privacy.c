@@ -50,9 +50,28 @@ static void a_file_is_published_with_what_was_found_redacted(void **state) {
 	assert_int_equal(verdict->input.size, sizeof ARRIVED - 1);
 	assert_int_equal(verdict->output.size, sizeof REDACTED - 1);
 	assert_memory_not_equal(verdict->input.sha256, verdict->output.sha256, 32);
+	_cleanup_(freep) char *text = NULL;
+	assert_int_equal(verdict_text(verdict, &text), 0);
+	const char *published = strstr(text, "\n  published: 66 bytes, sha256 ");
+	if (sizeof REDACTED - 1 != 66 || !published || !strstr(text, "\n  file: 82 bytes, sha256 "))
+		fail_msg("%zu bytes were published:\n%s", sizeof REDACTED - 1, text);
 	put(w, "Landing/animals/a.csv", ARRIVED); /* the same again changes nothing */
 	settle(w);
 	assert_int_equal(versions_of(w, "Trusted/animals/a.csv"), 1);
+}
+
+/* Rules on groups of rows are counted as others are, also of a file that is changed. */
+static void groups_that_are_as_they_should_be_are_among_the_rules(void **state) {
+	struct world *w = *state;
+	open_with(w, YAML("{detect: EMAIL, action: redact}", "    k_anonymity: {columns: [State], k: 2}\n"), anything);
+	put(w, "Landing/animals/a.csv", "id,mail,State\n1,bob@example.com,Lost\n2,a@b,Lost\n3,c@d,Lost\n");
+	settle(w);
+	_cleanup_(verdict_freep) struct verdict *verdict = verdict_on(w, "Raw/animals/a.csv");
+	_cleanup_(freep) char *text = NULL;
+	assert_int_equal(verdict_text(verdict, &text), 0);
+	assert_non_null(strstr(text, "all 3 rules passed"));
+	assert_string_equal(verdict->check->rules[2].text, "k_anonymity \"State\" k = 2");
+	assert_int_equal(verdict->check->rules[2].outcome, OUTCOME_PASSED);
 }
 
 static void what_is_refused_does_not_get_there(void **state) {
@@ -125,6 +144,10 @@ static void a_waiver_does_not_let_out_what_would_be_changed(void **state) {
 	assert_int_equal(gate_release(w->gate, &decision, &waived), -EPERM);
 	assert_non_null(strstr(fault_message(), "the dataset's privacy would change what it holds"));
 	shows(w, "Trusted/animals/a.csv", NULL);
+	decision.waiver_until_ns = 0; /* nor is one advised */
+	assert_int_equal(gate_release(w->gate, &decision, &waived), -EPERM);
+	assert_null(strstr(fault_message(), "--waiver-until"));
+	assert_non_null(strstr(fault_message(), "copy it into Landing again"));
 }
 
 /* Who renames a column does not get it past by a waiver either. */
@@ -173,8 +196,12 @@ static void rows_that_are_dropped_are_not_among_those_published(void **state) {
 
 /* ---- judged again ---- */
 
+static char recheck_reason[512];
+
 static int take_rechecked(void *arg, const struct gate_rechecked *rechecked) {
 	*(enum outcome *)arg = rechecked->then;
+	if (rechecked->reason)
+		(void)snprintf(recheck_reason, sizeof recheck_reason, "%s", rechecked->reason);
 	return 0;
 }
 
@@ -187,8 +214,15 @@ static void what_stands_there_changed_is_judged_by_what_it_was_made_of(void **st
 	assert_int_equal(gate_recheck(w->gate, &somebody, take_rechecked, &then), 0);
 	assert_int_equal(then, OUTCOME_PASSED);
 	shows(w, "Trusted/animals/a.csv", REDACTED);
-	/* a policy by which it would look otherwise */
+	/* a policy by which it would look otherwise, with a way to have that, and without one */
 	size_t size = 0;
+	uint8_t *with_workflow = world_archive(YAML("{detect: EMAIL, action: drop_row}",
+	                                               "workflows:\n  - {name: again, dataset: animals, from: Raw, to: "
+	                                               "Trusted, on: demand}\n"),
+	        anything, &size);
+	assert_int_equal(gate_foresee(w->gate, bytes_of(with_workflow, size), &somebody, take_rechecked, &then), 0);
+	free(with_workflow);
+	assert_non_null(strstr(recheck_reason, "; 'assayfs run again' publishes it anew"));
 	uint8_t *archive = world_archive(YAML("{detect: EMAIL, action: drop_row}", ""), anything, &size);
 	assert_int_equal(gate_foresee(w->gate, bytes_of(archive, size), &somebody, take_rechecked, &then), 0);
 	free(archive);
@@ -196,6 +230,7 @@ static void what_stands_there_changed_is_judged_by_what_it_was_made_of(void **st
 	settle(w);
 	assert_int_equal(gate_recheck(w->gate, &somebody, take_rechecked, &then), 0);
 	assert_int_equal(then, OUTCOME_FAILED);
+	assert_non_null(strstr(recheck_reason, "; copy the file, which Raw has, into Landing again"));
 	shows(w, "Trusted/animals/a.csv", NULL);
 }
 
@@ -311,6 +346,7 @@ static void a_worker_that_lies_gets_nothing_published(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_file_is_published_with_what_was_found_redacted),
+	        WORLD(groups_that_are_as_they_should_be_are_among_the_rules),
 	        WORLD(what_is_refused_does_not_get_there),
 	        WORLD(rows_are_withheld_and_the_others_changed),
 	        WORLD(rows_that_are_dropped_and_places_that_are_changed_do_not_get_mixed_up),

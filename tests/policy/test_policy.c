@@ -124,6 +124,24 @@ static void what_is_not_done_yet_is_said_and_never_ignored(void **state) {
 	}
 }
 
+static void note_words(void *context, const char *words) {
+	char(*all)[1000] = context;
+	strncat(strncat(*all, words, 400), "\n", 2);
+}
+
+static void what_is_allowed_no_longer_is_told(void **state) {
+	(void)state;
+	Policy *policy = parse(DATASET "    privacy:\n      detect: EMAIL\n      allow:\n        - always@example.org\n"
+	                               "        - {value: a@example.org, owner: anna, until: 2025-03-31}\n"
+	                               "        - {value: b@example.org, owner: bob, until: 2027-03-31}\n");
+	char all[1000] = "";
+	policy_ended(policy, 1743465599, note_words, &all); /* the last second of 2025-03-31 */
+	assert_string_equal(all, "");
+	policy_ended(policy, 1743465600, note_words, &all);
+	assert_string_equal(all, "policy.yaml:10: the allow entry of anna ended 2025-03-31\n");
+	policy_free(policy);
+}
+
 static void a_plain_dataset_needs_nothing_more(void **state) {
 	(void)state;
 	Policy *policy = parse(
@@ -472,6 +490,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_example_of_the_design_is_read_whole),
 	        cmocka_unit_test(what_is_not_done_yet_is_said_and_never_ignored),
+	        cmocka_unit_test(what_is_allowed_no_longer_is_told),
 	        cmocka_unit_test(a_plain_dataset_needs_nothing_more),
 	        cmocka_unit_test(the_first_dataset_that_matches_governs),
 	        cmocka_unit_test(what_keeps_a_file_from_its_dataset_is_said),

@@ -135,6 +135,121 @@ static void what_no_rules_can_be_made_for_is_refused_in_words(void **state) {
 	}
 }
 
+/* ---- personal data ---- */
+
+static const char *const planted[] = {"604-555-0182", "Zelda Quux", "604-683-1234", "512 454 281", "ann@example.org",
+        "Kelly Nguyen", "1980-05-12", "1969-01-30"};
+
+/* Few values in each column, each often enough to be a vocabulary. */
+static char *with_personal_data(const char *header) {
+	static const char *const sins[] = {"512 454 281", "130 692 544", "193 456 787"};
+	static const char *const mails[] = {"ann@example.org", "bob@example.org", ""};
+	static const char *const who[] = {"Kelly Nguyen", "Maria Garcia", "\"Zelda Quux, tel 604-683-1234\""};
+	static const char *const born[] = {"1980-05-12", "1969-01-30", "1980-05-13"};
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	fprintf(out, "%s\n", header);
+	for (int i = 0; i < 90; i++)
+		fprintf(out, "%d,%s,%s,%s,%s,%s,%s\n", i, sins[i % 3], mails[i % 3], who[i % 3], born[i % 3],
+		        i % 2 ? "called 604-555-0182" : "call", i % 2 ? "Open" : "Closed");
+	(void)fclose(out);
+	return text;
+}
+
+static PolicyBundle *suggest_for(const char *text, int expected) {
+	struct pieces left = pieces_of(bytes_of_string(text), 0);
+	struct check_input input = {.read = pieces_read, .context = &left};
+	PolicyBundle *bundle = NULL;
+	int rc = policy_suggest("people.csv", &input, 1795449600000000000, &bundle);
+	if (rc != expected)
+		fail_msg("%d: %s", rc, rc < 0 ? fault_message() : "no error");
+	return bundle;
+}
+
+static void assert_nowhere(const PolicyBundle *bundle, const char *value) {
+	for (size_t i = 0; i < policy_bundle_count(bundle); i++) {
+		struct bytes content;
+		assert_int_equal(policy_bundle_get(bundle, policy_bundle_name(bundle, i), &content), 0);
+		if (memmem(content.data, content.size, value, strlen(value)))
+			fail_msg("%s stands in\n%.*s", value, (int)content.size, (const char *)content.data);
+	}
+}
+
+static void assert_somewhere(const PolicyBundle *bundle, const char *name, const char *words) {
+	struct bytes content;
+	assert_int_equal(policy_bundle_get(bundle, name, &content), 0);
+	if (!memmem(content.data, content.size, words, strlen(words)))
+		fail_msg("%s is not in\n%.*s", words, (int)content.size, (const char *)content.data);
+}
+
+static void personal_data_stands_in_no_rule(void **state) {
+	(void)state;
+	char *text = with_personal_data("id,sin,mail,owner,born,log,state");
+	policy_free(suggest_and_pass("people.csv", bytes_of_string(text)));
+	PolicyBundle *bundle = suggest_for(text, 1);
+	for (size_t i = 0; i < sizeof planted / sizeof *planted; i++)
+		assert_nowhere(bundle, planted[i]);
+	assert_somewhere(bundle, "people.dqdl", "ColumnValues \"state\" in [\"Closed\", \"Open\"]");
+	assert_somewhere(bundle, "policy.yaml", "CANADA_SIN             # 90 times, first in line 2, column \"sin\"\n");
+	policy_bundle_free(bundle);
+	free(text);
+}
+
+/* A file without a header whose first row was taken for one. */
+static void a_column_with_a_personal_name_has_no_rule(void **state) {
+	(void)state;
+	char *text = with_personal_data("id,512 454 281,ann@example.org,owner,born,log,Zelda Quux 604-683-1234");
+	policy_free(suggest_and_pass("people.csv", bytes_of_string(text)));
+	PolicyBundle *bundle = suggest_for(text, 1);
+	for (size_t i = 0; i < sizeof planted / sizeof *planted; i++)
+		assert_nowhere(bundle, planted[i]);
+	policy_bundle_free(bundle);
+	free(text);
+}
+
+static void the_draft_of_privacy_refuses_the_file_once_it_is_none(void **state) {
+	(void)state;
+	char *text = with_personal_data("id,sin,mail,owner,born,log,state"), document[4000];
+	PolicyBundle *bundle = suggest_for(text, 1), *in_force;
+	struct bytes content, rules;
+	size_t size = 0;
+	assert_int_equal(policy_bundle_get(bundle, "policy.yaml", &content), 0);
+	assert_int_equal(policy_bundle_get(bundle, "people.dqdl", &rules), 0);
+	bool is_draft = false;
+	for (size_t i = 0; i < content.size && size < sizeof document; i++) {
+		is_draft = is_draft || (content.size - i > 9 && memcmp(content.data + i, "#privacy:", 9) == 0);
+		if (!(is_draft && content.data[i] == '#' && memcmp(content.data + i - 5, "\n    ", 5) == 0))
+			document[size++] = (char)content.data[i];
+	}
+	assert_true(is_draft);
+	assert_int_equal(policy_bundle_new(&in_force), 0);
+	assert_int_equal(policy_bundle_put(in_force, "policy.yaml", bytes_of(document, size)), 0);
+	assert_int_equal(policy_bundle_put(in_force, "people.dqdl", rules), 0);
+	Policy *policy = NULL;
+	if (policy_parse(in_force, &policy) < 0)
+		fail_msg("%s\n%.*s", fault_message(), (int)size, document);
+	struct check_job job =
+	        check_job_for(policy_dataset(policy, 0), "people.csv", strlen(text), 1795449600000000000);
+	struct pieces left = pieces_of(bytes_of_string(text), 0);
+	struct check_input input = {.read = pieces_read, .context = &left};
+	struct check_result *result = NULL;
+	assert_int_equal(check_run(check_table, &job, &input, NULL, &result), 0);
+	assert_int_equal(result->outcome, OUTCOME_FAILED);
+	check_result_free(result);
+	policy_free(policy);
+	policy_bundle_free(in_force);
+	policy_bundle_free(bundle);
+	free(text);
+}
+
+static void a_table_without_personal_data_gets_no_draft(void **state) {
+	(void)state;
+	PolicyBundle *bundle = suggest_for("id,state\n1,Open\n2,Closed\n", 0);
+	assert_nowhere(bundle, "privacy");
+	policy_bundle_free(bundle);
+}
+
 static void the_city_s_file_passes_what_is_suggested_for_it(void **state) {
 	(void)state;
 	static const char name[] = "animal-control-inventory-lost-and-found.csv";
@@ -184,6 +299,10 @@ int main(void) {
 	        cmocka_unit_test(a_packed_file_keeps_both_its_suffixes),
 	        cmocka_unit_test(dialects_are_written_down),
 	        cmocka_unit_test(what_no_rules_can_be_made_for_is_refused_in_words),
+	        cmocka_unit_test(personal_data_stands_in_no_rule),
+	        cmocka_unit_test(a_column_with_a_personal_name_has_no_rule),
+	        cmocka_unit_test(the_draft_of_privacy_refuses_the_file_once_it_is_none),
+	        cmocka_unit_test(a_table_without_personal_data_gets_no_draft),
 	        cmocka_unit_test(the_city_s_file_passes_what_is_suggested_for_it),
 	        cmocka_unit_test(each_file_of_a_collection_passes_what_is_suggested_for_it),
 	};

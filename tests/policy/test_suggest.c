@@ -233,6 +233,22 @@ static void a_wide_table_gets_its_strongest_rules_only(void **state) {
 	assert_int_equal(ruleset_rules(ruleset), 12);
 }
 
+static const char *worded_row(int i) {
+	static char line[200];
+	(void)snprintf(line, sizeof line, "%d,%s,%s,%s,%c", i % 7, i % 2 ? "call back" : "seen",
+	        i % 3 ? "he came to us on foot" : "nothing", i % 2 ? "cat" : "dog", i < 190 ? 'a' : 'a' + i - 189);
+	return line;
+}
+
+static void what_people_write_as_they_like_is_no_vocabulary(void **state) {
+	(void)state;
+	_cleanup_(freep) char *csv = table("n,Notes,said,kind,rare", 200, worded_row);
+	assert_suggests(csv, "ColumnValues \"kind\" in [\"dog\", \"cat\"]");
+	assert_suggests(csv, "ColumnValues \"Notes\" != EMPTY"); /* as the column is called */
+	assert_suggests(csv, "ColumnValues \"said\" != EMPTY");  /* sentences */
+	assert_suggests(csv, "ColumnLength \"rare\" = 1");       /* most values come once */
+}
+
 static void the_lost_and_found_file_passes_its_eight_rules(void **state) {
 	(void)state;
 	const char *data = getenv("ASSAYFS_TEST_DATA");
@@ -267,6 +283,7 @@ int main(void) {
 	        cmocka_unit_test(few_booleans_are_told_by_their_type),
 	        cmocka_unit_test(what_is_of_these_days_should_stay_so),
 	        cmocka_unit_test(a_wide_table_gets_its_strongest_rules_only),
+	        cmocka_unit_test(what_people_write_as_they_like_is_no_vocabulary),
 	        cmocka_unit_test(the_lost_and_found_file_passes_its_eight_rules),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,8 +219,17 @@ datasets:
         self.assayfs("check", "-p", "policy", "--dataset", "pets", "a.csv", code=1)
         self.assayfs("check", "-p", "policy", "--dataset", "pets", "--type", "n=text", "a.csv")
         self.assayfs("check", "-p", "policy", "--dataset", "pets", "--type", "k=number", "a.csv", code=1)
-        self.one_line(self.assayfs("check", "-p", "policy", "--dataset", "cats", "a.csv", code=3), "pets, sold")
+        self.one_line(self.assayfs("check", "-p", "policy", "--dataset", "cats", "a.csv", code=2), "pets, sold")
         self.one_line(self.assayfs("check", "--dataset", "pets", "a.csv", code=2), "--policy")
+
+    def test_what_a_policy_allows_no_longer_is_noted(self):
+        os.mkdir(self.path("policy"))
+        self.write("policy/policy.yaml", "version: 1\ndatasets:\n"
+                   "  - {name: pets, match: \"*.csv\", privacy: {detect: EMAIL, allow: [\n"
+                   "      {value: a@example.org, owner: anna, until: 2025-03-31}]}}\n")
+        self.write("a.csv", "n,k\nx,1\n")
+        self.one_line(self.assayfs("check", "-p", "policy", "a.csv"),
+                      "policy.yaml:4: the allow entry of anna ended 2025-03-31")
 
     def test_executed_cases_have_the_open_evaluators_rows(self):
         path = os.path.join(os.environ.get("ASSAYFS_TEST_DATA", ""), "dqdl/eval_deequ.jsonl")

@@ -86,10 +86,30 @@ class RecheckTests(GateTests):
         # It comes back as any file does: by passing.
         self.put("Landing/animals/small.csv", LARGE + b"5\n")
         self.wait_for("Trusted/animals/small.csv", LARGE + b"5\n")
+        self.idle()
+        why = self.why("Trusted/animals/small.csv")
+        self.check(why.get("outcome") == "passed" and why["verdict"]["path"] == "Landing/animals/small.csv",
+                   f"why tells of the withdrawal yet: {why}")
+        # What comes after it and is refused is what who asks wants to know.
+        self.put("Landing/animals/small.csv", SMALL)
+        self.outcome("Landing/animals/small.csv", "failed")
+        self.check(self.why("Trusted/animals/small.csv").get("newer") == "failed", "why does not tell of what is newer")
         self.unmount(self.mnt)
         self.assayfs("fsck", "--passfile", "pass", "v")
         self.mount()
         self.check(self.get("Trusted/animals/small.csv") == LARGE + b"5\n", "after a new mount it is another")
+
+    def test_what_is_allowed_no_longer_is_said(self):
+        ended = POLICY.replace("settle: 0s}", "settle: 0s, privacy: {detect: EMAIL, allow: [\n"
+                               "      {value: a@example.org, owner: anna, until: 2025-03-31}]}}")
+        words = "policy.yaml:4: the allow entry of anna ended 2025-03-31"
+        self.begun()
+        name = self.named("ended", at_least(2), ended)
+        self.check("note: " + words in self.assayfs("policy", "apply", "--dry-run", name, "mnt").out, "a dry run is silent")
+        dry = self.json("policy", "apply", "--dry-run", "--json", name, "mnt")
+        self.check(dry["warnings"] == [words], f"a dry run says {dry}")
+        self.check("note: " + words in self.assayfs("policy", "apply", name, "mnt").out, "it is applied in silence")
+        self.check(self.json("status", "--json", "mnt")["policy"]["warnings"] == [words], "status does not say it")
 
     def test_what_can_not_be_checked_stays(self):
         self.begun()
