@@ -123,12 +123,12 @@ static void reply_value(fuse_req_t req, int rc, const void *value, size_t asked,
 
 /* Below .assayfs: where it lies, for the commands that are given such a path. */
 static int answer_virtual(struct filesystem *fs, fuse_ino_t ino, const char *name, char *text, size_t capacity) {
-	char path[VIRTUAL_PATH_MAX];
 	if (strcmp(name, OWN_PREFIX "vault") == 0)
 		return answer_vault(fs, text, capacity);
 	if (strcmp(name, OWN_PREFIX "path") != 0)
 		return -ENODATA;
-	int rc = virtual_path(fs->virtual_tree, ino, path);
+	_cleanup_(freep) char *path = malloc(VIRTUAL_PATH_MAX);
+	int rc = path ? virtual_path(fs->virtual_tree, ino, path) : -ENOMEM;
 	return rc < 0 ? rc : snprintf(text, capacity, "%s%s%s", VIRTUAL_ROOT_NAME, path[0] ? "/" : "", path);
 }
 
