@@ -17,6 +17,14 @@
 #define LABEL "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 #define HOST "(?:" LABEL "\\.)+(?:[a-z]{2,24}|xn--[a-z0-9-]{2,59})"
 
+/* Parts of a date with a month's name; which names there are the validator knows. Behind one stands nothing that would
+ * make another number of the year, or a time. */
+#define DATE_ALONE(expression) "(?<![\\w])(?<![\\d][-./])(?i:" expression ")(?![\\w])(?![-./:]\\d)"
+#define DAY "\\d{1,2}(?:st|nd|rd|th|er|re|e)?"
+#define MONTH "[jfmasond][\\p{L}\\p{M}]{2,9}"
+#define YEAR "(?:\\d{4}|\\d{2})"
+#define BIRTH "birth born birthday birthdate dob bday naissance né née nÉ nÉe nee_le nee_en ddn anniversaire"
+
 /* The hint, or the context, is enough. */
 #define NO_NEEDS \
 	{ 0, 0, 0, 0, 0 }
@@ -96,7 +104,13 @@ const struct detector detectors[] = {
                 {1, 1, 0, 42, 0}, NULL},
         {"DATE_OF_BIRTH", NULL,
                 NUMBER("(?:19|20)\\d{2}[-/.]\\d{1,2}[-/.]\\d{1,2}|\\d{1,2}[-/.]\\d{1,2}[-/.](?:19|20)\\d{2}"),
-                validate_date, 25, true, "birth born birthday birthdate dob bday", {6, 0, 0, 8, SHAPE_NUMBER}, NULL},
+                validate_date, 25, true, BIRTH, {6, 0, 0, 8, SHAPE_NUMBER}, NULL},
+        {"DATE_OF_BIRTH", NULL, DATE_ALONE("\\d{1,2}([-/.])\\d{1,2}\\1\\d{2}"), validate_date, 20, true, BIRTH,
+                {4, 0, 0, 6, SHAPE_NUMBER}, NULL},
+        {"DATE_OF_BIRTH", NULL,
+                DATE_ALONE(DAY "[-./ ]{0,2}(?:of )?" MONTH "[-./, ']{0,3}" YEAR "|" MONTH "[-./ ]{0,2}" DAY
+                               "[-./, ']{1,3}" YEAR "|\\d{4}[-./ ]{0,2}" MONTH "[-./ ]{0,2}\\d{1,2}"),
+                validate_date, 25, true, BIRTH, {3, 3, 0, 6, 0}, NULL},
         {"EMAIL", "@[A-Za-z0-9]",
                 "(?i)(?<![\\w.+-])[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" HOST
                 "(?![a-z0-9-])",

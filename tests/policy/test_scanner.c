@@ -106,6 +106,32 @@ static void words_near_by_decide_where_digits_do_not(void **state) {
 	assert_finds(SCAN_LOW, "V6B 1A1", "CANADA_POSTAL_CODE 0-7");
 }
 
+/* English and French, however the month is written; only what can be a day, and only beside a word that says so. */
+static void days_of_birth_have_months_with_names(void **state) {
+	(void)state;
+	static const char *const found[][2] = {{"born 12 May 1980", "5-16"}, {"date of birth: May 12, 1980", "15-27"},
+	        {"dob: 12-May-1980", "5-16"}, {"DOB 05/12/80", "4-12"}, {"née le 12 mai 1980", "7-18"},
+	        {"né le 1er janvier 1975", "6-22"}, {"Née le 1ER FÉVR. 1975", "7-21"}, {"born 12th May 1980", "5-18"},
+	        {"born on the 12th of May, 1980", "12-29"}, {"born 12.Mai 1980", "5-16"}, {"dob 12MAY1980", "4-13"},
+	        {"date de naissance : 3 déc. 1999", "20-31"}, {"date de naissance 3 decembre 99", "18-31"},
+	        {"dob Sept. 5 1961", "4-16"}, {"born 29 Feb 1984", "5-16"}, {"born 7 août '61", "5-15"},
+	        {"NÉE LE 31 JUIL. 1970", "7-20"}, {"birthday 1980-May-12", "9-20"}, {"dob: 80-05-12", "5-13"},
+	        {"dob 12 de\u0301c. 1980", "4-17"}};
+	static const char *const none[] = {"born 31 June 1980", "born 29 February 1981", "born 0 May 1980",
+	        "born 12 May 1880", "born 12 men 1980", "born 12 Maybe 1980", "dob 40/40/80", "DOB 05/12/80/3",
+	        "dob 1/05/12/80", "born 12 May 10:30", "met on 12 May 1980", "05/12/80", "12 mai 1980", "1.2.30",
+	        "the 12th of May, 1980", "born 12 May 198", "born X12 May 1980"};
+	for (size_t i = 0; i < sizeof found / sizeof *found; i++) {
+		char expected[40];
+		(void)snprintf(expected, sizeof expected, "DATE_OF_BIRTH %s", found[i][1]);
+		assert_finds(SCAN_LOW, found[i][0], expected);
+	}
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		assert_finds(SCAN_LOW, none[i], "");
+		assert_finds(SCAN_HIGH, none[i], "");
+	}
+}
+
 static void secrets_are_found(void **state) {
 	(void)state;
 	assert_finds(SCAN_LOW, "AKIAIOSFODNN7EXAMPLE", "SECRET 0-20");
@@ -265,6 +291,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(cases_of_presidio_are_found),
 	        cmocka_unit_test(words_near_by_decide_where_digits_do_not),
+	        cmocka_unit_test(days_of_birth_have_months_with_names),
 	        cmocka_unit_test(secrets_are_found),
 	        cmocka_unit_test(columns_names_are_context),
 	        cmocka_unit_test(only_what_is_asked_for_is_found),
