@@ -70,6 +70,15 @@ static int find_ipv6(struct table_cell cell, size_t from, size_t *ret_start, siz
 
 static const struct closer_look address_ipv6 = {.find = find_ipv6};
 
+/* Three, three and four digits with hyphens are how North America writes telephone numbers, and one of these in eleven
+ * passes for an NHS number: what can be such a one needs a word beside it. */
+static unsigned rate_nhs(struct table_cell *match) {
+	bool is_phone = memchr(match->data, '-', match->size) && validate_phone(*match);
+	return is_phone ? 40 : 60;
+}
+
+static const struct closer_look health_number = {.rate = rate_nhs};
+
 const struct detector detectors[] = {
         {"AU_TFN", NULL, NUMBER("\\d{3}([ -]?)\\d{3}\\1\\d{3}"), validate_tfn, 10, false,
                 "tfn tax australian australia", {9, 0, 0, 0, SHAPE_NUMBER}, NULL},
@@ -103,14 +112,16 @@ const struct detector detectors[] = {
         {"CRYPTO_WALLET", "0x", ALONE("0x[0-9a-fA-F]{40}"), NULL, 60, false, "wallet ethereum eth address",
                 {1, 1, 0, 42, 0}, NULL},
         {"DATE_OF_BIRTH", NULL,
-                NUMBER("(?:19|20)\\d{2}[-/.]\\d{1,2}[-/.]\\d{1,2}|\\d{1,2}[-/.]\\d{1,2}[-/.](?:19|20)\\d{2}"),
+                "(?<![\\w])(?<![\\d][-. ])"
+                "(?:(?:19|20)\\d{2}[-/.]\\d{1,2}[-/.]\\d{1,2}|\\d{1,2}[-/.]\\d{1,2}[-/.](?:19|20)\\d{2})"
+                "(?:(?=[T ]\\d{2}:\\d{2})|(?![\\w])(?![-. ]\\d))",
                 validate_date, 25, true, BIRTH, {6, 0, 0, 8, SHAPE_NUMBER}, NULL},
         {"DATE_OF_BIRTH", NULL, DATE_ALONE("\\d{1,2}([-/.])\\d{1,2}\\1\\d{2}"), validate_date, 20, true, BIRTH,
                 {4, 0, 0, 6, SHAPE_NUMBER}, NULL},
         {"DATE_OF_BIRTH", NULL,
                 DATE_ALONE(DAY "[-./ ]{0,2}(?:of )?" MONTH "[-./, ']{0,3}" YEAR "|" MONTH "[-./ ]{0,2}" DAY
                                "[-./, ']{1,3}" YEAR "|\\d{4}[-./ ]{0,2}" MONTH "[-./ ]{0,2}\\d{1,2}"),
-                validate_date, 25, true, BIRTH, {3, 3, 0, 6, 0}, NULL},
+                validate_date, 25, true, BIRTH, {3, 2, 0, 6, 0}, NULL},
         {"EMAIL", "@[A-Za-z0-9]",
                 "(?i)(?<![\\w.+-])[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" HOST
                 "(?![a-z0-9-])",
@@ -166,7 +177,7 @@ const struct detector detectors[] = {
                       "Drive|Dr|Lane|Ln|Crescent|Cres|Court|Ct|Way|Place|Pl|Highway|Hwy)"),
                 NULL, 60, false, "address street lives residence", NO_NEEDS, NULL},
         {"UK_NHS_NUMBER", NULL, NUMBER("\\d{3}([ -])\\d{3}\\1\\d{4}"), validate_nhs, 60, false, "nhs health",
-                {10, 0, 0, 12, SHAPE_NUMBER | SHAPE_334}, NULL},
+                {10, 0, 0, 12, SHAPE_NUMBER | SHAPE_334}, &health_number},
         {"UK_NHS_NUMBER", NULL, NUMBER("\\d{10}"), validate_nhs, 15, false, "nhs health", {10, 0, 0, 0, SHAPE_NUMBER},
                 NULL},
         {"UK_NINO", NULL, ALONE("(?i)[abceghj-prstw-z][abceghj-nprstw-z] ?\\d{2} ?\\d{2} ?\\d{2} ?[a-d]"),

@@ -114,9 +114,10 @@ static void days_of_birth_have_months_with_names(void **state) {
 	        {"né le 1er janvier 1975", "6-22"}, {"Née le 1ER FÉVR. 1975", "7-21"}, {"born 12th May 1980", "5-18"},
 	        {"born on the 12th of May, 1980", "12-29"}, {"born 12.Mai 1980", "5-16"}, {"dob 12MAY1980", "4-13"},
 	        {"date de naissance : 3 déc. 1999", "20-31"}, {"date de naissance 3 decembre 99", "18-31"},
-	        {"dob Sept. 5 1961", "4-16"}, {"born 29 Feb 1984", "5-16"}, {"born 7 août '61", "5-15"},
-	        {"NÉE LE 31 JUIL. 1970", "7-20"}, {"birthday 1980-May-12", "9-20"}, {"dob: 80-05-12", "5-13"},
-	        {"dob 12 de\u0301c. 1980", "4-17"}};
+	        {"dob Sept. 5 1961", "4-16"}, {"dob 3 déc 99", "4-12"}, {"dob 1fév80", "4-10"},
+	        {"born 29 Feb 1984", "5-16"}, {"born 7 août '61", "5-15"}, {"NÉE LE 31 JUIL. 1970", "7-20"},
+	        {"birthday 1980-May-12", "9-20"}, {"dob: 80-05-12", "5-13"}, {"dob 12 de\u0301c. 1980", "4-17"},
+	        {"dob 1980-05-12 00:00:00", "4-14"}, {"dob 1980-05-12T00:00:00Z", "4-14"}};
 	static const char *const none[] = {"born 31 June 1980", "born 29 February 1981", "born 0 May 1980",
 	        "born 12 May 1880", "born 12 men 1980", "born 12 Maybe 1980", "dob 40/40/80", "DOB 05/12/80/3",
 	        "dob 1/05/12/80", "born 12 May 10:30", "met on 12 May 1980", "05/12/80", "12 mai 1980", "1.2.30",
@@ -130,6 +131,32 @@ static void days_of_birth_have_months_with_names(void **state) {
 		assert_finds(SCAN_LOW, none[i], "");
 		assert_finds(SCAN_HIGH, none[i], "");
 	}
+}
+
+/* A tenth of telephone numbers pass the NHS's check digit. */
+static void a_telephone_number_is_no_health_number(void **state) {
+	(void)state;
+	char text[40], expected[40];
+	unsigned valid = 0;
+	for (unsigned i = 0; i < 60; i++) {
+		(void)snprintf(text, sizeof text, "604-555-%04u", 180 + i);
+		struct table_cell cell = {.data = text, .size = strlen(text)};
+		valid += validate_nhs(cell);
+		assert_finds(SCAN_LOW, text, "PHONE_NUMBER 0-12");
+		if (!validate_nhs(cell))
+			continue;
+		(void)snprintf(text, sizeof text, "call 604-555-%04u now", 180 + i);
+		assert_finds(SCAN_LOW, text, "PHONE_NUMBER 5-17");
+		(void)snprintf(text, sizeof text, "nhs 604-555-%04u", 180 + i);
+		assert_finds(SCAN_LOW, text, "PHONE_NUMBER 4-16;UK_NHS_NUMBER 4-16");
+		(void)snprintf(text, sizeof text, "(604) 555-%04u", 180 + i);
+		(void)snprintf(expected, sizeof expected, "PHONE_NUMBER 0-14");
+		assert_finds(SCAN_LOW, text, expected);
+	}
+	assert_true(valid >= 4);
+	assert_finds(SCAN_LOW, "943-476-5919", "PHONE_NUMBER 0-12");
+	assert_finds(SCAN_LOW, "401-023-2137", "UK_NHS_NUMBER 0-12"); /* no exchange begins with 0 */
+	assert_finds(SCAN_LOW, "943 476 5919", "PHONE_NUMBER 0-12;UK_NHS_NUMBER 0-12");
 }
 
 static void secrets_are_found(void **state) {
@@ -292,6 +319,7 @@ int main(void) {
 	        cmocka_unit_test(cases_of_presidio_are_found),
 	        cmocka_unit_test(words_near_by_decide_where_digits_do_not),
 	        cmocka_unit_test(days_of_birth_have_months_with_names),
+	        cmocka_unit_test(a_telephone_number_is_no_health_number),
 	        cmocka_unit_test(secrets_are_found),
 	        cmocka_unit_test(columns_names_are_context),
 	        cmocka_unit_test(only_what_is_asked_for_is_found),
