@@ -30,7 +30,7 @@ static bool is_wanted(const struct scan_options *options, const char *entity) {
 static int check_entities(const struct scan_options *options) {
 	for (size_t i = 0; options->entities && i < options->entity_count; i++)
 		if (!detector_is_entity(options->entities[i]))
-			return fault(EINVAL, "there is no detector '%.60s'; assayfs scan --help names them",
+			return fault(EINVAL, "there is no detector '%.60s'; assayfs scan --list names them",
 			        options->entities[i]);
 	return 0;
 }

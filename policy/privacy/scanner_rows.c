@@ -285,14 +285,20 @@ static int look_at_text(Scanner *scanner, const char *text, size_t size) {
 	return rc == 0 ? hints_sort(&scanner->hints) : rc;
 }
 
+static bool is_word(const char *word, size_t size, const char *name) {
+	return strncmp(name, word, size) == 0 && name[size] == '\0';
+}
+
+/* What was written in the place of other entities than those that are asked for is no context either. */
 static bool is_placeholder(const void *context, const char *word, size_t size) {
 	const Scanner *scanner = context;
-	for (size_t i = 0; i < scanner->use_count; i++) {
-		const char *entity = scanner->uses[i].detector->entity;
-		if (strncmp(entity, word, size) == 0 && entity[size] == '\0')
+	for (size_t i = 0; i < scanner->use_count; i++)
+		if (is_word(word, size, scanner->uses[i].detector->entity))
 			return true;
-	}
-	return size == 8 && memcmp(word, "REDACTED", size) == 0;
+	for (const struct detector *detector = detectors; detector->entity; detector++)
+		if (is_word(word, size, detector->entity))
+			return true;
+	return is_word(word, size, "REDACTED");
 }
 
 uint64_t scanner_unclear_line(const Scanner *scanner) {
