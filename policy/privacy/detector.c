@@ -25,6 +25,11 @@
 #define YEAR "(?:\\d{4}|\\d{2})"
 #define BIRTH "birth born birthday birthdate dob bday naissance né née nÉ nÉe nee_le nee_en ddn anniversaire"
 
+/* Letters beyond ASCII of scripts whose words stand between blanks: of others a sentence would be taken for a name. */
+#define WIDE "a-z0-9\\p{Latin}\\p{Greek}\\p{Cyrillic}\\p{Mn}"
+#define WIDE_LABEL "[" WIDE "](?:[" WIDE "-]{0,61}[" WIDE "])?"
+#define WIDE_LOCAL "[" WIDE "!#$%&'*+/=?^_`{|}~-]+"
+
 /* The hint, or the context, is enough. */
 #define NO_NEEDS \
 	{ 0, 0, 0, 0, 0 }
@@ -69,6 +74,17 @@ static int find_ipv6(struct table_cell cell, size_t from, size_t *ret_start, siz
 }
 
 static const struct closer_look address_ipv6 = {.find = find_ipv6};
+
+/* Addresses in ASCII alone are found without. */
+static int find_wide(struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end) {
+	*ret_start = *ret_end = from;
+	for (size_t at = from; at < cell.size; at++)
+		if ((unsigned char)cell.data[at] >= 0x80)
+			return -1;
+	return 0;
+}
+
+static const struct closer_look wide_address = {.find = find_wide};
 
 /* Three, three and four digits with hyphens are how North America writes telephone numbers, and one of these in eleven
  * passes for an NHS number: what can be such a one needs a word beside it. */
@@ -126,6 +142,10 @@ const struct detector detectors[] = {
                 "(?i)(?<![\\w.+-])[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" HOST
                 "(?![a-z0-9-])",
                 validate_email, 95, false, "email e-mail mail", NO_NEEDS, NULL},
+        {"EMAIL", "@[^\\x00-/:-@\\[-`{-\\x7f]",
+                "(?i)(?<![" WIDE "_.+-])(?=[^\\s,;:<>\"()]{0,255}?[^\\x00-\\x7f])" WIDE_LOCAL "(?:\\." WIDE_LOCAL
+                ")*@(?:" WIDE_LABEL "\\.)+[" WIDE "-]{2,63}(?![" WIDE "-])",
+                validate_email, 95, false, "email e-mail mail", NO_NEEDS, &wide_address},
         {"GPS_COORDINATES", NULL, "(?<![\\w.])-?\\d{1,2}\\.\\d{4,}[,; ]{1,2}-?\\d{1,3}\\.\\d{4,}(?![\\w.])",
                 validate_coordinates, 30, false, "gps latitude longitude lat lon coordinates location geo",
                 {10, 0, 0, 0, SHAPE_NUMBER}, NULL},

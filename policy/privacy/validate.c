@@ -352,7 +352,7 @@ bool validate_host(struct table_cell match) {
 	if (size == 0 || size >= sizeof host)
 		return false;
 	for (size_t i = 0; i < size; i++)
-		host[i] = (char)tolower((unsigned char)match.data[i]);
+		host[i] = match.data[i] >= 'A' && match.data[i] <= 'Z' ? (char)(match.data[i] | 0x20) : match.data[i];
 	host[size] = '\0';
 	const char *dot = strrchr(host, '.');
 	return dot && dot > host &&

@@ -159,6 +159,19 @@ static void a_telephone_number_is_no_health_number(void **state) {
 	assert_finds(SCAN_LOW, "943 476 5919", "PHONE_NUMBER 0-12;UK_NHS_NUMBER 0-12");
 }
 
+static void addresses_have_letters_of_all_languages(void **state) {
+	(void)state;
+	assert_finds(SCAN_LOW, "à jean-françois.côté@ville.québec.ca, svp", "EMAIL 2-36");
+	assert_finds(SCAN_LOW, "françois@example.com", "EMAIL 0-20"); /* not of its end alone */
+	assert_finds(SCAN_LOW, "ann@montréal.ca", "EMAIL 0-15");
+	assert_finds(SCAN_LOW, "José@Example.com ann@example.com é", "EMAIL 0-16;EMAIL 17-32");
+	assert_finds(SCAN_LOW, "Jose\u0301@example.com", "EMAIL 0-17");
+	assert_finds(SCAN_LOW, "иван@почта.рф", "EMAIL 0-13");
+	assert_finds(SCAN_LOW, "联系我们ann@example.com谢谢", "EMAIL 4-19");
+	assert_finds(SCAN_LOW, "ann@example.comé", "EMAIL 0-15");
+	assert_finds(SCAN_HIGH, "prix @été, côté@bord.éé", "");
+}
+
 static void secrets_are_found(void **state) {
 	(void)state;
 	assert_finds(SCAN_LOW, "AKIAIOSFODNN7EXAMPLE", "SECRET 0-20");
@@ -320,6 +333,7 @@ int main(void) {
 	        cmocka_unit_test(words_near_by_decide_where_digits_do_not),
 	        cmocka_unit_test(days_of_birth_have_months_with_names),
 	        cmocka_unit_test(a_telephone_number_is_no_health_number),
+	        cmocka_unit_test(addresses_have_letters_of_all_languages),
 	        cmocka_unit_test(secrets_are_found),
 	        cmocka_unit_test(columns_names_are_context),
 	        cmocka_unit_test(only_what_is_asked_for_is_found),
