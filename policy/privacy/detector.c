@@ -55,8 +55,12 @@
 	"passenger "                                                                                              \
 	"author mr mrs ms miss dr mme monsieur madame sir dear signed"
 
-static const struct closer_look person_known = {
-        .hint = person_hint, .find = person_find, .rate = person_rate, .is_other = person_is_thing};
+static const struct closer_look person_known = {.hint = person_hint,
+        .find = person_find,
+        .rate = person_rate,
+        .is_other = person_is_thing,
+        .is_keyed = person_is_keyed,
+        .no_keys = PERSON_THINGS};
 static const struct closer_look person_unknown = {.find = person_find, .rate = person_rate_unknown, .by_column = true};
 static const struct closer_look person_single = {.by_column = true};
 

@@ -224,6 +224,7 @@ void scanner_free(Scanner *scanner) {
 	free(scanner->allowed);
 	free(scanner->has_context);
 	free(scanner->is_other);
+	free(scanner->has_no_keys);
 	free(scanner->is_asked);
 	free(scanner->matches);
 	free(scanner->last);
@@ -250,12 +251,14 @@ void scanner_note_context(Scanner *scanner, size_t use, size_t column) {
 int scanner_columns(Scanner *scanner, const struct table_cell *names, size_t count) {
 	free(scanner->has_context);
 	free(scanner->is_other);
+	free(scanner->has_no_keys);
 	free(scanner->is_asked);
 	scanner->columns = count;
 	scanner->is_other = calloc(count * scanner->use_count + 1, sizeof *scanner->is_other);
 	scanner->has_context = calloc(count * scanner->use_count + 1, sizeof *scanner->has_context);
+	scanner->has_no_keys = calloc(count * scanner->use_count + 1, sizeof *scanner->has_no_keys);
 	scanner->is_asked = calloc(count + 1, sizeof *scanner->is_asked);
-	if (!scanner->has_context || !scanner->is_other || !scanner->is_asked)
+	if (!scanner->has_context || !scanner->is_other || !scanner->has_no_keys || !scanner->is_asked)
 		return scanner_no_memory();
 	for (size_t use = 0; use < scanner->use_count; use++) {
 		const struct closer_look *closer = scanner->uses[use].detector->closer;
@@ -264,6 +267,8 @@ int scanner_columns(Scanner *scanner, const struct table_cell *names, size_t cou
 				scanner_note_context(scanner, use, i);
 			scanner->is_other[use * count + i] =
 			        closer && closer->is_other && closer->is_other(names, count, i);
+			scanner->has_no_keys[use * count + i] =
+			        closer && words_have_any(closer->no_keys, names[i].data, names[i].size);
 		}
 	}
 	return 0;

@@ -45,6 +45,15 @@ static int put_match(Scanner *scanner, const struct match *match) {
 	return 0;
 }
 
+static bool is_keyed(
+        const Scanner *scanner, size_t use, size_t column, struct table_cell cell, size_t start, size_t end) {
+	const struct closer_look *closer = scanner->uses[use].detector->closer;
+	if (!closer || !closer->is_keyed)
+		return false;
+	bool may_be = column >= scanner->columns || !scanner->has_no_keys[use * scanner->columns + column];
+	return may_be && closer->is_keyed(cell, start, end);
+}
+
 /* Of a match whose own score is known: what the words around it and the columns' names make of it. */
 static unsigned score_of(const Scanner *scanner, size_t use, size_t column, struct table_cell cell,
         struct table_cell match, unsigned own) {
@@ -53,7 +62,8 @@ static unsigned score_of(const Scanner *scanner, size_t use, size_t column, stru
 	bool is_column = column < scanner->columns;
 	bool has_context = (is_column && scanner->has_context[use * scanner->columns + column]) ||
 	                   (!(detector->closer && detector->closer->by_column) &&
-	                           is_near(&scanner->uses[use], cell, start, start + match.size));
+	                           is_near(&scanner->uses[use], cell, start, start + match.size)) ||
+	                   is_keyed(scanner, use, column, cell, start, start + match.size);
 	if (is_column && scanner->is_other[use * scanner->columns + column])
 		own /= 2;
 	if (!has_context)

@@ -172,6 +172,35 @@ static void addresses_have_letters_of_all_languages(void **state) {
 	assert_finds(SCAN_HIGH, "prix @été, côté@bord.éé", "");
 }
 
+/* What is nested has no column's name, but a key. */
+static void keys_of_json_are_context(void **state) {
+	(void)state;
+	assert_finds(SCAN_LOW, "{\"name\": \"Mary Qwertz\"}", "PERSON_NAME 10-21");
+	assert_finds(SCAN_LOW, "{\"id\":7,\"name\":\"Mary Qwertz\",\"x\":1}", "PERSON_NAME 16-27");
+	assert_finds(SCAN_LOW, "{\"full_name\": \"Mary Qwertz\"}", "PERSON_NAME 15-26");
+	assert_finds(SCAN_LOW, "{\"x\": {\"sku\": 1}, \"user\": {\"name\": \"Mary Qwertz\"}}", "PERSON_NAME 36-47");
+	assert_finds(SCAN_LOW, "{\"sin\":\"130692544\"}", "CANADA_SIN 8-17");
+	assert_finds(SCAN_LOW, "{\"customerSin\": 130692544}", "CANADA_SIN 16-25");
+	assert_finds(SCAN_LOW, "{\"dateOfBirth\": \"12 May 1980\"}", "DATE_OF_BIRTH 17-28");
+	assert_finds(SCAN_LOW, "{\"phone\": \"6045550199\"}", "PHONE_NUMBER 11-21");
+	assert_finds(SCAN_LOW, "{\"title\": \"Mary Qwertz\"}", "");
+	assert_finds(SCAN_LOW, "{\"file_name\": \"Mary Qwertz\"}", "");
+	assert_finds(SCAN_LOW, "{\"name\": \"x\", \"y\": \"Mary Qwertz\"}", "");
+	assert_finds(SCAN_LOW, "{\"name\": \"Mary Qwertz\", \"breed\": \"Poodle\"}", "");
+	assert_finds(SCAN_LOW, "{\"product\": {\"name\": \"Mary Qwertz\"}}", "");
+	assert_finds(SCAN_LOW, "name: Mary Qwertz", "");
+	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(&(struct scan_options){.sensitivity = SCAN_LOW});
+	static const char text[] = "{\"name\": \"Mary Qwertz\"}";
+	const struct table_cell names[] = {{"user", 4}, {"product", 7}};
+	struct spans spans = {0};
+	assert_int_equal(scanner_columns(scanner, &names[0], 1), 0);
+	scan(scanner, text, sizeof text - 1, &spans);
+	assert_string_equal(spans.text, "PERSON_NAME 10-21");
+	assert_int_equal(scanner_columns(scanner, &names[1], 1), 0);
+	scan(scanner, text, sizeof text - 1, &spans);
+	assert_string_equal(spans.text, "");
+}
+
 static void secrets_are_found(void **state) {
 	(void)state;
 	assert_finds(SCAN_LOW, "AKIAIOSFODNN7EXAMPLE", "SECRET 0-20");
@@ -334,6 +363,7 @@ int main(void) {
 	        cmocka_unit_test(days_of_birth_have_months_with_names),
 	        cmocka_unit_test(a_telephone_number_is_no_health_number),
 	        cmocka_unit_test(addresses_have_letters_of_all_languages),
+	        cmocka_unit_test(keys_of_json_are_context),
 	        cmocka_unit_test(secrets_are_found),
 	        cmocka_unit_test(columns_names_are_context),
 	        cmocka_unit_test(only_what_is_asked_for_is_found),
