@@ -137,11 +137,11 @@ const struct detector detectors[] = {
                 "(?:(?=[T ]\\d{2}:\\d{2})|(?![\\w])(?![-. ]\\d))",
                 validate_date, 25, true, BIRTH, {6, 0, 0, 8, SHAPE_NUMBER}, NULL},
         {"DATE_OF_BIRTH", NULL, DATE_ALONE("\\d{1,2}([-/.])\\d{1,2}\\1\\d{2}"), validate_date, 20, true, BIRTH,
-                {4, 0, 0, 6, SHAPE_NUMBER}, NULL},
+                {4, 0, 0, 6, SHAPE_NUMBER | SHAPE_NUMBERS}, NULL},
         {"DATE_OF_BIRTH", NULL,
                 DATE_ALONE(DAY "[-./ ]{0,2}(?:of )?" MONTH "[-./, ']{0,3}" YEAR "|" MONTH "[-./ ]{0,2}" DAY
                                "[-./, ']{1,3}" YEAR "|\\d{4}[-./ ]{0,2}" MONTH "[-./ ]{0,2}\\d{1,2}"),
-                validate_date, 25, true, BIRTH, {3, 2, 0, 6, 0}, NULL},
+                validate_date, 25, true, BIRTH, {3, 2, 0, 6, SHAPE_NUMBERS}, NULL},
         {"EMAIL", "@[A-Za-z0-9]",
                 "(?i)(?<![\\w.+-])[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" HOST
                 "(?![a-z0-9-])",

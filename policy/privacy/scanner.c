@@ -47,8 +47,9 @@ static int add_triggered(Scanner *scanner, struct use *use) {
 	if (!use->by_context || detector->needs.digits == 0 || scanner->triggered_count == TRIGGERS_MOST)
 		return 0;
 	use->by_trigger = true;
-	if (detector->needs.digits < scanner->triggering_digits)
-		scanner->triggering_digits = detector->needs.digits;
+	for (unsigned has_two = detector->needs.shape & SHAPE_NUMBERS ? 1 : 0; has_two < 2; has_two++)
+		if (detector->needs.digits < scanner->triggering_digits[has_two])
+			scanner->triggering_digits[has_two] = detector->needs.digits;
 	scanner->triggered[scanner->triggered_count] = (size_t)(use - scanner->uses);
 	return triggers_add(&scanner->triggers, detector->context, scanner->triggered_count++);
 }
@@ -191,7 +192,7 @@ int scanner_new(const struct scan_options *options, Scanner **ret_scanner) {
 	names_ready();
 	scanner->sensitivity = options->sensitivity;
 	scanner->is_treated = options->is_treated;
-	scanner->triggering_digits = UINT_MAX;
+	scanner->triggering_digits[0] = scanner->triggering_digits[1] = UINT_MAX;
 	scanner->least_digits[0] = scanner->least_digits[1] = UINT_MAX;
 	int rc = check_entities(options);
 	if (rc == 0)

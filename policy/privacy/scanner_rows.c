@@ -243,7 +243,8 @@ static int scan_featured(Scanner *scanner, const char *text, struct table_cell c
 		return 0;
 	unsigned digits = features_count(features->digits, start, end);
 	bool has_letters = features_any(features->letters, start, end);
-	bool may_trigger = has_letters && digits >= scanner->triggering_digits;
+	bool has_two = features_two(features->digits, start, end);
+	bool may_trigger = has_letters && digits >= scanner->triggering_digits[has_two];
 	if (digits < scanner->least_digits[has_letters] && !may_trigger)
 		return 0;
 	const struct shapes shapes = shapes_of(features, start, end);
