@@ -13,7 +13,7 @@ _assayfs_options() {
 	'policy suggest') echo '--output --json' ;;
 	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --output --parse-only --history --json' ;;
 	find-subject) echo '--json' ;;
-	scan) echo '--detect --sensitivity --table --text --list --json' ;;
+	scan) echo '--detect --sensitivity --table --text --summary --list --json' ;;
 	'quarantine list') echo '--all --json' ;;
 	'quarantine show') echo '--rows --json' ;;
 	'quarantine release') echo '--reason --waiver-until --json' ;;

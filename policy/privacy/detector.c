@@ -17,6 +17,19 @@
 #define LABEL "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 #define HOST "(?:" LABEL "\\.)+(?:[a-z]{2,24}|xn--[a-z0-9-]{2,59})"
 
+/* Parts of a date with a month's name; which names there are the validator knows. Behind one stands nothing that would
+ * make another number of the year, or a time. */
+#define DATE_ALONE(expression) "(?<![\\w])(?<![\\d][-./])(?i:" expression ")(?![\\w])(?![-./:]\\d)"
+#define DAY "\\d{1,2}(?:st|nd|rd|th|er|re|e)?"
+#define MONTH "[jfmasond][\\p{L}\\p{M}]{2,9}"
+#define YEAR "(?:\\d{4}|\\d{2})"
+#define BIRTH "birth born birthday birthdate dob bday naissance né née nÉ nÉe nee_le nee_en ddn anniversaire"
+
+/* Letters beyond ASCII of scripts whose words stand between blanks: of others a sentence would be taken for a name. */
+#define WIDE "a-z0-9\\p{Latin}\\p{Greek}\\p{Cyrillic}\\p{Mn}"
+#define WIDE_LABEL "[" WIDE "](?:[" WIDE "-]{0,61}[" WIDE "])?"
+#define WIDE_LOCAL "[" WIDE "!#$%&'*+/=?^_`{|}~-]+"
+
 /* The hint, or the context, is enough. */
 #define NO_NEEDS \
 	{ 0, 0, 0, 0, 0 }
@@ -42,8 +55,12 @@
 	"passenger "                                                                                              \
 	"author mr mrs ms miss dr mme monsieur madame sir dear signed"
 
-static const struct closer_look person_known = {
-        .hint = person_hint, .find = person_find, .rate = person_rate, .is_other = person_is_thing};
+static const struct closer_look person_known = {.hint = person_hint,
+        .find = person_find,
+        .rate = person_rate,
+        .is_other = person_is_thing,
+        .is_keyed = person_is_keyed,
+        .no_keys = PERSON_THINGS};
 static const struct closer_look person_unknown = {.find = person_find, .rate = person_rate_unknown, .by_column = true};
 static const struct closer_look person_single = {.by_column = true};
 
@@ -61,6 +78,26 @@ static int find_ipv6(struct table_cell cell, size_t from, size_t *ret_start, siz
 }
 
 static const struct closer_look address_ipv6 = {.find = find_ipv6};
+
+/* Addresses in ASCII alone are found without. */
+static int find_wide(struct table_cell cell, size_t from, size_t *ret_start, size_t *ret_end) {
+	*ret_start = *ret_end = from;
+	for (size_t at = from; at < cell.size; at++)
+		if ((unsigned char)cell.data[at] >= 0x80)
+			return -1;
+	return 0;
+}
+
+static const struct closer_look wide_address = {.find = find_wide};
+
+/* Three, three and four digits with hyphens are how North America writes telephone numbers, and one of these in eleven
+ * passes for an NHS number: what can be such a one needs a word beside it. */
+static unsigned rate_nhs(struct table_cell *match) {
+	bool is_phone = memchr(match->data, '-', match->size) && validate_phone(*match);
+	return is_phone ? 40 : 60;
+}
+
+static const struct closer_look health_number = {.rate = rate_nhs};
 
 const struct detector detectors[] = {
         {"AU_TFN", NULL, NUMBER("\\d{3}([ -]?)\\d{3}\\1\\d{3}"), validate_tfn, 10, false,
@@ -95,12 +132,24 @@ const struct detector detectors[] = {
         {"CRYPTO_WALLET", "0x", ALONE("0x[0-9a-fA-F]{40}"), NULL, 60, false, "wallet ethereum eth address",
                 {1, 1, 0, 42, 0}, NULL},
         {"DATE_OF_BIRTH", NULL,
-                NUMBER("(?:19|20)\\d{2}[-/.]\\d{1,2}[-/.]\\d{1,2}|\\d{1,2}[-/.]\\d{1,2}[-/.](?:19|20)\\d{2}"),
-                validate_date, 25, true, "birth born birthday birthdate dob bday", {6, 0, 0, 8, SHAPE_NUMBER}, NULL},
+                "(?<![\\w])(?<![\\d][-. ])"
+                "(?:(?:19|20)\\d{2}[-/.]\\d{1,2}[-/.]\\d{1,2}|\\d{1,2}[-/.]\\d{1,2}[-/.](?:19|20)\\d{2})"
+                "(?:(?=[T ]\\d{2}:\\d{2})|(?![\\w])(?![-. ]\\d))",
+                validate_date, 25, true, BIRTH, {6, 0, 0, 8, SHAPE_NUMBER}, NULL},
+        {"DATE_OF_BIRTH", NULL, DATE_ALONE("\\d{1,2}([-/.])\\d{1,2}\\1\\d{2}"), validate_date, 20, true, BIRTH,
+                {4, 0, 0, 6, SHAPE_NUMBER | SHAPE_NUMBERS}, NULL},
+        {"DATE_OF_BIRTH", NULL,
+                DATE_ALONE(DAY "[-./ ]{0,2}(?:of )?" MONTH "[-./, ']{0,3}" YEAR "|" MONTH "[-./ ]{0,2}" DAY
+                               "[-./, ']{1,3}" YEAR "|\\d{4}[-./ ]{0,2}" MONTH "[-./ ]{0,2}\\d{1,2}"),
+                validate_date, 25, true, BIRTH, {3, 2, 0, 6, SHAPE_NUMBERS}, NULL},
         {"EMAIL", "@[A-Za-z0-9]",
                 "(?i)(?<![\\w.+-])[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" HOST
                 "(?![a-z0-9-])",
                 validate_email, 95, false, "email e-mail mail", NO_NEEDS, NULL},
+        {"EMAIL", "@[^\\x00-/:-@\\[-`{-\\x7f]",
+                "(?i)(?<![" WIDE "_.+-])(?=[^\\s,;:<>\"()]{0,255}?[^\\x00-\\x7f])" WIDE_LOCAL "(?:\\." WIDE_LOCAL
+                ")*@(?:" WIDE_LABEL "\\.)+[" WIDE "-]{2,63}(?![" WIDE "-])",
+                validate_email, 95, false, "email e-mail mail", NO_NEEDS, &wide_address},
         {"GPS_COORDINATES", NULL, "(?<![\\w.])-?\\d{1,2}\\.\\d{4,}[,; ]{1,2}-?\\d{1,3}\\.\\d{4,}(?![\\w.])",
                 validate_coordinates, 30, false, "gps latitude longitude lat lon coordinates location geo",
                 {10, 0, 0, 0, SHAPE_NUMBER}, NULL},
@@ -152,7 +201,7 @@ const struct detector detectors[] = {
                       "Drive|Dr|Lane|Ln|Crescent|Cres|Court|Ct|Way|Place|Pl|Highway|Hwy)"),
                 NULL, 60, false, "address street lives residence", NO_NEEDS, NULL},
         {"UK_NHS_NUMBER", NULL, NUMBER("\\d{3}([ -])\\d{3}\\1\\d{4}"), validate_nhs, 60, false, "nhs health",
-                {10, 0, 0, 12, SHAPE_NUMBER | SHAPE_334}, NULL},
+                {10, 0, 0, 12, SHAPE_NUMBER | SHAPE_334}, &health_number},
         {"UK_NHS_NUMBER", NULL, NUMBER("\\d{10}"), validate_nhs, 15, false, "nhs health", {10, 0, 0, 0, SHAPE_NUMBER},
                 NULL},
         {"UK_NINO", NULL, ALONE("(?i)[abceghj-prstw-z][abceghj-nprstw-z] ?\\d{2} ?\\d{2} ?\\d{2} ?[a-d]"),

@@ -25,7 +25,10 @@ struct closer_look {
 	unsigned (*rate)(struct table_cell *match);
 	/* Do the columns' names tell that one holds something else? Then half the score is left. NULL: never. */
 	bool (*is_other)(const struct table_cell *columns, size_t count, size_t column);
-	bool by_column; /* only a column's name is context */
+	/* Does the key before a match, which stands in a cell of JSON, say what it is? NULL: words near by do alone. */
+	bool (*is_keyed)(struct table_cell cell, size_t start, size_t end);
+	const char *no_keys; /* words of columns in which no key says so */
+	bool by_column;      /* only a column's name is context */
 };
 
 struct detector {

@@ -44,6 +44,16 @@ static inline int features_any(const uint64_t *bits, size_t start, size_t end) {
 	return (bits_from & (end - start < 64 ? (UINT64_C(1) << (end - start)) - 1 : ~UINT64_C(0))) != 0;
 }
 
+/* Are there bits in two places at least, between which one is not set? If `end` is more than 64 behind, it may be. */
+static inline int features_two(const uint64_t *bits, size_t start, size_t end) {
+	if (end - start > 64)
+		return 1;
+	uint64_t row =
+	        features_from(bits, start) & (end - start < 64 ? (UINT64_C(1) << (end - start)) - 1 : ~UINT64_C(0));
+	uint64_t begins = row & ~(row << 1);
+	return (begins & (begins - 1)) != 0;
+}
+
 /* How many bits are set from `start` up to `end`. */
 static inline unsigned features_count(const uint64_t *bits, size_t start, size_t end) {
 	size_t first = start / 64, last = end / 64;

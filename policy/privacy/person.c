@@ -12,7 +12,9 @@ enum {
 	NONE_KNOWN = 20,
 	WORDS_MOST = 24, /* of a run, particles among them */
 	NAME_WORDS = 4,
-	LONGEST_JOINT = 16 /* bytes: a comma, particles, blanks */
+	LONGEST_JOINT = 16, /* bytes: a comma, particles, blanks */
+	BEFORE_NAME = 40,   /* bytes of a string of JSON */
+	OBJECT_SIDE = 256   /* bytes of an object, before a name and behind */
 };
 
 static bool is_particle(const char *word, size_t size) {
@@ -280,14 +282,53 @@ unsigned person_rate_unknown(struct table_cell *match) {
 	return NONE_KNOWN;
 }
 
+/* ---- JSON ---- */
+
+/* Back over blanks and one such character; false: another stands there. */
+static bool step_back(struct table_cell cell, size_t *at, char wanted) {
+	while (*at > 0 && (cell.data[*at - 1] == ' ' || cell.data[*at - 1] == '\t'))
+		--*at;
+	bool is_there = *at > 0 && cell.data[*at - 1] == wanted;
+	*at -= is_there;
+	return is_there;
+}
+
+/* Back to behind one of such characters, or so far as is looked. */
+static size_t back_to(struct table_cell cell, size_t at, const char *stops, size_t most) {
+	size_t least = at > most ? at - most : 0;
+	while (at > least && !(cell.data[at - 1] && strchr(stops, cell.data[at - 1])))
+		at--;
+	return at;
+}
+
+/* The key before the string in which a place lies; of no size: there is none. */
+static struct table_cell key_before(struct table_cell cell, size_t place) {
+	struct table_cell none = {.data = cell.data, .size = 0};
+	size_t at = back_to(cell, place, "\"", BEFORE_NAME);
+	if (!step_back(cell, &at, '"') || !step_back(cell, &at, ':') || !step_back(cell, &at, '"'))
+		return none;
+	size_t from = back_to(cell, at, "\"", BEFORE_NAME);
+	return (struct table_cell){.data = cell.data + from, .size = at - from};
+}
+
+bool person_is_keyed(struct table_cell cell, size_t start, size_t end) {
+	struct table_cell key = key_before(cell, start);
+	if (key.size != 4 || strncasecmp(key.data, "name", 4) != 0)
+		return false;
+	size_t from = back_to(cell, start, "{", OBJECT_SIDE), to = end;
+	from = back_to(cell, from > 0 ? from - 1 : 0, "{},", BEFORE_NAME); /* the object's own key */
+	while (to < cell.size && to - end < OBJECT_SIDE && cell.data[to] != '}')
+		to++;
+	return !words_have_any(PERSON_THINGS, cell.data + from, to - from);
+}
+
 /* ---- columns ---- */
 
 bool person_is_thing(const struct table_cell *columns, size_t count, size_t column) {
 	if (!words_have_any("=name", columns[column].data, columns[column].size))
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (words_have_any(
-		            "breed species pet animal product sku brand model item", columns[i].data, columns[i].size))
+		if (words_have_any(PERSON_THINGS, columns[i].data, columns[i].size))
 			return true;
 	return false;
 }

@@ -37,5 +37,11 @@ unsigned person_rate(struct table_cell *match);
 /* The same without known parts, in a column of names. */
 unsigned person_rate_unknown(struct table_cell *match);
 
+/* Words that say of what is called "name" beside them that it is an animal's or a product's. */
+#define PERSON_THINGS "breed species pet animal product sku brand model item"
+
+/* Is the match in a string of JSON whose key is "name", and does nothing in its object tell that it is a thing's? */
+bool person_is_keyed(struct table_cell cell, size_t start, size_t end);
+
 /* Is a column's name just "name", and do other columns tell that it is an animal's or a product's? */
 bool person_is_thing(const struct table_cell *columns, size_t count, size_t column);

@@ -30,7 +30,7 @@ static bool is_wanted(const struct scan_options *options, const char *entity) {
 static int check_entities(const struct scan_options *options) {
 	for (size_t i = 0; options->entities && i < options->entity_count; i++)
 		if (!detector_is_entity(options->entities[i]))
-			return fault(EINVAL, "there is no detector '%.60s'; assayfs scan --help names them",
+			return fault(EINVAL, "there is no detector '%.60s'; assayfs scan --list names them",
 			        options->entities[i]);
 	return 0;
 }
@@ -47,8 +47,9 @@ static int add_triggered(Scanner *scanner, struct use *use) {
 	if (!use->by_context || detector->needs.digits == 0 || scanner->triggered_count == TRIGGERS_MOST)
 		return 0;
 	use->by_trigger = true;
-	if (detector->needs.digits < scanner->triggering_digits)
-		scanner->triggering_digits = detector->needs.digits;
+	for (unsigned has_two = detector->needs.shape & SHAPE_NUMBERS ? 1 : 0; has_two < 2; has_two++)
+		if (detector->needs.digits < scanner->triggering_digits[has_two])
+			scanner->triggering_digits[has_two] = detector->needs.digits;
 	scanner->triggered[scanner->triggered_count] = (size_t)(use - scanner->uses);
 	return triggers_add(&scanner->triggers, detector->context, scanner->triggered_count++);
 }
@@ -191,7 +192,7 @@ int scanner_new(const struct scan_options *options, Scanner **ret_scanner) {
 	names_ready();
 	scanner->sensitivity = options->sensitivity;
 	scanner->is_treated = options->is_treated;
-	scanner->triggering_digits = UINT_MAX;
+	scanner->triggering_digits[0] = scanner->triggering_digits[1] = UINT_MAX;
 	scanner->least_digits[0] = scanner->least_digits[1] = UINT_MAX;
 	int rc = check_entities(options);
 	if (rc == 0)
@@ -224,6 +225,7 @@ void scanner_free(Scanner *scanner) {
 	free(scanner->allowed);
 	free(scanner->has_context);
 	free(scanner->is_other);
+	free(scanner->has_no_keys);
 	free(scanner->is_asked);
 	free(scanner->matches);
 	free(scanner->last);
@@ -250,12 +252,14 @@ void scanner_note_context(Scanner *scanner, size_t use, size_t column) {
 int scanner_columns(Scanner *scanner, const struct table_cell *names, size_t count) {
 	free(scanner->has_context);
 	free(scanner->is_other);
+	free(scanner->has_no_keys);
 	free(scanner->is_asked);
 	scanner->columns = count;
 	scanner->is_other = calloc(count * scanner->use_count + 1, sizeof *scanner->is_other);
 	scanner->has_context = calloc(count * scanner->use_count + 1, sizeof *scanner->has_context);
+	scanner->has_no_keys = calloc(count * scanner->use_count + 1, sizeof *scanner->has_no_keys);
 	scanner->is_asked = calloc(count + 1, sizeof *scanner->is_asked);
-	if (!scanner->has_context || !scanner->is_other || !scanner->is_asked)
+	if (!scanner->has_context || !scanner->is_other || !scanner->has_no_keys || !scanner->is_asked)
 		return scanner_no_memory();
 	for (size_t use = 0; use < scanner->use_count; use++) {
 		const struct closer_look *closer = scanner->uses[use].detector->closer;
@@ -264,6 +268,8 @@ int scanner_columns(Scanner *scanner, const struct table_cell *names, size_t cou
 				scanner_note_context(scanner, use, i);
 			scanner->is_other[use * count + i] =
 			        closer && closer->is_other && closer->is_other(names, count, i);
+			scanner->has_no_keys[use * count + i] =
+			        closer && words_have_any(closer->no_keys, names[i].data, names[i].size);
 		}
 	}
 	return 0;

@@ -44,10 +44,11 @@ struct Scanner {
 	struct triggers triggers;
 	size_t triggered[TRIGGERS_MOST]; /* the uses that are, by their bits */
 	unsigned triggered_count;
-	unsigned triggering_digits; /* with fewer none of them has a match */
-	bool *has_context;          /* of each use and column: the column's name is one, or what was seen of it */
-	bool *is_other;             /* of each use and column: it is known to hold something else */
-	bool *is_asked;             /* of each column: a use that goes by context is asked of all its cells */
+	unsigned triggering_digits[2]; /* with fewer none of them has a match: in one place, in several */
+	bool *has_context;             /* of each use and column: the column's name is one, or what was seen of it */
+	bool *is_other;                /* of each use and column: it is known to hold something else */
+	bool *has_no_keys;             /* of each use and column: keys of JSON in it say nothing of the use */
+	bool *is_asked;                /* of each column: a use that goes by context is asked of all its cells */
 	size_t columns;
 	struct match {
 		struct scan_finding finding; /* its place in bytes alone */

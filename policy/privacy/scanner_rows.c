@@ -45,6 +45,15 @@ static int put_match(Scanner *scanner, const struct match *match) {
 	return 0;
 }
 
+static bool is_keyed(
+        const Scanner *scanner, size_t use, size_t column, struct table_cell cell, size_t start, size_t end) {
+	const struct closer_look *closer = scanner->uses[use].detector->closer;
+	if (!closer || !closer->is_keyed)
+		return false;
+	bool may_be = column >= scanner->columns || !scanner->has_no_keys[use * scanner->columns + column];
+	return may_be && closer->is_keyed(cell, start, end);
+}
+
 /* Of a match whose own score is known: what the words around it and the columns' names make of it. */
 static unsigned score_of(const Scanner *scanner, size_t use, size_t column, struct table_cell cell,
         struct table_cell match, unsigned own) {
@@ -53,7 +62,8 @@ static unsigned score_of(const Scanner *scanner, size_t use, size_t column, stru
 	bool is_column = column < scanner->columns;
 	bool has_context = (is_column && scanner->has_context[use * scanner->columns + column]) ||
 	                   (!(detector->closer && detector->closer->by_column) &&
-	                           is_near(&scanner->uses[use], cell, start, start + match.size));
+	                           is_near(&scanner->uses[use], cell, start, start + match.size)) ||
+	                   is_keyed(scanner, use, column, cell, start, start + match.size);
 	if (is_column && scanner->is_other[use * scanner->columns + column])
 		own /= 2;
 	if (!has_context)
@@ -233,7 +243,8 @@ static int scan_featured(Scanner *scanner, const char *text, struct table_cell c
 		return 0;
 	unsigned digits = features_count(features->digits, start, end);
 	bool has_letters = features_any(features->letters, start, end);
-	bool may_trigger = has_letters && digits >= scanner->triggering_digits;
+	bool has_two = features_two(features->digits, start, end);
+	bool may_trigger = has_letters && digits >= scanner->triggering_digits[has_two];
 	if (digits < scanner->least_digits[has_letters] && !may_trigger)
 		return 0;
 	const struct shapes shapes = shapes_of(features, start, end);
@@ -285,14 +296,20 @@ static int look_at_text(Scanner *scanner, const char *text, size_t size) {
 	return rc == 0 ? hints_sort(&scanner->hints) : rc;
 }
 
+static bool is_word(const char *word, size_t size, const char *name) {
+	return strlen(name) == size && memcmp(name, word, size) == 0;
+}
+
+/* What was written in the place of other entities than those that are asked for is no context either. */
 static bool is_placeholder(const void *context, const char *word, size_t size) {
 	const Scanner *scanner = context;
-	for (size_t i = 0; i < scanner->use_count; i++) {
-		const char *entity = scanner->uses[i].detector->entity;
-		if (strlen(entity) == size && memcmp(entity, word, size) == 0)
+	for (size_t i = 0; i < scanner->use_count; i++)
+		if (is_word(word, size, scanner->uses[i].detector->entity))
 			return true;
-	}
-	return size == 8 && memcmp(word, "REDACTED", size) == 0;
+	for (const struct detector *detector = detectors; detector->entity; detector++)
+		if (is_word(word, size, detector->entity))
+			return true;
+	return is_word(word, size, "REDACTED");
 }
 
 uint64_t scanner_unclear_line(const Scanner *scanner) {

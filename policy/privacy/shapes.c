@@ -95,6 +95,7 @@ struct shapes shapes_of(const struct features *features, size_t start, size_t en
 	        .uppers = features_count(features->uppers, start, end),
 	        .size = end - start};
 	shapes.number = longest_number(features, start, end);
+	shapes.codes = features_two(features->digits, start, end) ? SHAPE_NUMBERS : 0;
 	for (size_t at = start; at < end; at += STEP) {
 		struct window window = window_at(features, start, at, end);
 		shapes.codes |= groups_in(&window);

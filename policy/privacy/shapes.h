@@ -24,7 +24,8 @@ enum {
 	SHAPE_334 = 128,
 	SHAPE_324 = 256,
 	SHAPE_444 = 512,
-	SHAPE_34 = 1024
+	SHAPE_34 = 1024,
+	SHAPE_NUMBERS = 2048 /* digits in two places */
 };
 
 struct shapes {

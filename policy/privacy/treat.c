@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "policy/privacy/dates.h"
 #include "policy/table/json_scan.h"
 #include "policy/table/window.h"
 
@@ -163,42 +164,16 @@ static int hash(const struct treat_key *key, const struct treated *from, struct 
 
 /* ---- generalising: each answers with the general text, or 0 where it is not of that kind ---- */
 
-/* A number of at most four digits at *at, which is moved behind it; *ret_digits 0: none. */
-static unsigned take_number(const char **at, size_t *ret_digits) {
-	unsigned number = 0;
-	*ret_digits = strspn(*at, "0123456789");
-	for (size_t i = 0; i < *ret_digits && i < 5; i++)
-		number = number * 10 + (unsigned)((*at)[i] - '0');
-	*at += *ret_digits;
-	return number;
-}
-
-static bool is_day(const unsigned *parts, bool year_first) {
-	unsigned one = year_first ? parts[1] : parts[0], other = year_first ? parts[2] : parts[1];
-	return one >= 1 && other >= 1 && one <= 31 && other <= 31 && (one <= 12 || other <= 12);
-}
-
-/* A year, or a day in one of the usual orders, perhaps with a time behind it: nothing else has a year to be told. */
+/* A year, or a day with all of it, perhaps with a time behind: nothing else has a year to be told. */
 static size_t general_year(const char *text, char *ret) {
-	unsigned parts[3] = {0};
-	size_t digits[3] = {0};
-	const char *at = text;
-	char separator = 0;
-	for (size_t i = 0; i < 3; i++) {
-		parts[i] = take_number(&at, &digits[i]);
-		if (i == 0 && *at == '\0')
-			break;
-		if (digits[i] == 0 || (i < 2 && (!*at || !strchr("-/.", *at) || (separator && *at != separator))))
-			return 0;
-		separator = i < 2 ? *at++ : separator;
-	}
-	bool is_year = digits[0] == 4 && digits[1] == 0, is_first = digits[0] == 4;
-	bool is_last = digits[2] == 4 && digits[0] <= 2 && digits[1] <= 2;
-	unsigned year = is_last ? parts[2] : parts[0];
-	bool has_time = (*at == 'T' || *at == ' ') && at[1 + strspn(at + 1, "0123456789:.+-Z")] == '\0';
-	bool is_date = is_year || ((is_last || (is_first && digits[1] <= 2 && digits[2] <= 2)) &&
-	                                  is_day(parts, !is_last) && (*at == '\0' || has_time));
-	if (!is_date || year < 1800 || year > 2200)
+	struct date date = {0};
+	size_t size = strlen(text);
+	const char *behind = text + dates_read((struct table_cell){.data = text, .size = size}, &date);
+	bool is_year = size == 4 && strspn(text, "0123456789") == size;
+	bool has_time = (*behind == 'T' || *behind == ' ') && behind[1 + strspn(behind + 1, "0123456789:.+-Z")] == '\0';
+	bool is_date = behind > text && !date.is_short && !date.is_mixed && (*behind == '\0' || has_time);
+	unsigned year = is_year ? (unsigned)strtoul(text, NULL, 10) : date.year;
+	if ((!is_year && !is_date) || year < 1800 || year > 2200)
 		return 0;
 	return (size_t)snprintf(ret, GENERAL_MAX, "%04u", year);
 }

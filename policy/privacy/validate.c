@@ -1,6 +1,7 @@
 #include "policy/privacy/validate.h"
 
 #include "crypto/digest.h"
+#include "policy/privacy/dates.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -351,7 +352,7 @@ bool validate_host(struct table_cell match) {
 	if (size == 0 || size >= sizeof host)
 		return false;
 	for (size_t i = 0; i < size; i++)
-		host[i] = (char)tolower((unsigned char)match.data[i]);
+		host[i] = match.data[i] >= 'A' && match.data[i] <= 'Z' ? (char)(match.data[i] | 0x20) : match.data[i];
 	host[size] = '\0';
 	const char *dot = strrchr(host, '.');
 	return dot && dot > host &&
@@ -380,24 +381,11 @@ bool validate_url(struct table_cell match) {
 
 /* ---- dates and places ---- */
 
-/* A day that a person alive may have been born on, in any of the usual orders. */
+/* A day that a person alive may have been born on, in any of the usual orders; of a year of two digits, any. */
 bool validate_date(struct table_cell match) {
-	uint8_t digits[MOST_DIGITS];
-	size_t count = take_digits(match, digits);
-	unsigned parts[3] = {0};
-	size_t part = 0, lengths[3] = {0};
-	for (size_t i = 0; i < match.size && part < 3; i++) {
-		if (isdigit((unsigned char)match.data[i])) {
-			parts[part] = parts[part] * 10 + (unsigned)(match.data[i] - '0');
-			lengths[part]++;
-		} else {
-			part++;
-		}
-	}
-	unsigned year = lengths[0] == 4 ? parts[0] : parts[2];
-	unsigned one = lengths[0] == 4 ? parts[1] : parts[0], other = lengths[0] == 4 ? parts[2] : parts[1];
-	return count >= 6 && year >= 1900 && year <= 2100 && one >= 1 && other >= 1 && one <= 31 && other <= 31 &&
-	       (one <= 12 || other <= 12);
+	struct date date;
+	return match.size > 0 && dates_read(match, &date) == match.size &&
+	       (date.is_short || (date.year >= 1900 && date.year <= 2100));
 }
 
 bool validate_coordinates(struct table_cell match) {

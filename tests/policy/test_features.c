@@ -20,7 +20,7 @@ static void any_piece_is_counted(void **state) {
 	for (size_t size = 0; size <= SIZE; size += 50) {
 		assert_int_equal(features_look(&features, text, size), 0);
 		for (size_t start = 0; start <= size; start++) {
-			unsigned digits = 0, letters = 0, uppers = 0, others = 0, numerals = 0;
+			unsigned digits = 0, letters = 0, uppers = 0, others = 0, numerals = 0, runs = 0;
 			for (size_t end = start; end <= size; end++) {
 				assert_int_equal(features_count(features.digits, start, end), digits);
 				assert_int_equal(features_count(features.letters, start, end), letters);
@@ -29,8 +29,13 @@ static void any_piece_is_counted(void **state) {
 				assert_int_equal(features_count(features.numerals, start, end), numerals);
 				assert_int_equal(
 				        features_any(features.digits, start, end), end - start > 64 || digits > 0);
+				assert_int_equal(
+				        features_two(features.digits, start, end), end - start > 64 || runs > 1);
 				unsigned char c = (unsigned char)text[end];
-				digits += c >= '0' && c <= '9';
+				bool is_digit = c >= '0' && c <= '9',
+				     goes_on = end > start && isdigit((unsigned char)text[end - 1]);
+				digits += is_digit;
+				runs += is_digit && !goes_on;
 				letters += c < 0x80 && isalpha(c);
 				uppers += c < 0x80 && isupper(c);
 				others += c >= 0x80;

@@ -106,6 +106,101 @@ static void words_near_by_decide_where_digits_do_not(void **state) {
 	assert_finds(SCAN_LOW, "V6B 1A1", "CANADA_POSTAL_CODE 0-7");
 }
 
+/* English and French, however the month is written; only what can be a day, and only beside a word that says so. */
+static void days_of_birth_have_months_with_names(void **state) {
+	(void)state;
+	static const char *const found[][2] = {{"born 12 May 1980", "5-16"}, {"date of birth: May 12, 1980", "15-27"},
+	        {"dob: 12-May-1980", "5-16"}, {"DOB 05/12/80", "4-12"}, {"née le 12 mai 1980", "7-18"},
+	        {"né le 1er janvier 1975", "6-22"}, {"Née le 1ER FÉVR. 1975", "7-21"}, {"born 12th May 1980", "5-18"},
+	        {"born on the 12th of May, 1980", "12-29"}, {"born 12.Mai 1980", "5-16"}, {"dob 12MAY1980", "4-13"},
+	        {"date de naissance : 3 déc. 1999", "20-31"}, {"date de naissance 3 decembre 99", "18-31"},
+	        {"dob Sept. 5 1961", "4-16"}, {"dob 3 déc 99", "4-12"}, {"dob 1fév80", "4-10"},
+	        {"born 29 Feb 1984", "5-16"}, {"born 7 août '61", "5-15"}, {"NÉE LE 31 JUIL. 1970", "7-20"},
+	        {"birthday 1980-May-12", "9-20"}, {"dob: 80-05-12", "5-13"}, {"dob 12 de\u0301c. 1980", "4-17"},
+	        {"dob 1980-05-12 00:00:00", "4-14"}, {"dob 1980-05-12T00:00:00Z", "4-14"}};
+	static const char *const none[] = {"born 31 June 1980", "born 29 February 1981", "born 0 May 1980",
+	        "born 12 May 1880", "born 12 men 1980", "born 12 Maybe 1980", "dob 40/40/80", "DOB 05/12/80/3",
+	        "dob 1/05/12/80", "born 12 May 10:30", "met on 12 May 1980", "05/12/80", "12 mai 1980", "1.2.30",
+	        "the 12th of May, 1980", "born 12 May 198", "born X12 May 1980"};
+	for (size_t i = 0; i < sizeof found / sizeof *found; i++) {
+		char expected[40];
+		(void)snprintf(expected, sizeof expected, "DATE_OF_BIRTH %s", found[i][1]);
+		assert_finds(SCAN_LOW, found[i][0], expected);
+	}
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		assert_finds(SCAN_LOW, none[i], "");
+		assert_finds(SCAN_HIGH, none[i], "");
+	}
+}
+
+/* A tenth of telephone numbers pass the NHS's check digit. */
+static void a_telephone_number_is_no_health_number(void **state) {
+	(void)state;
+	char text[40], expected[40];
+	unsigned valid = 0;
+	for (unsigned i = 0; i < 60; i++) {
+		(void)snprintf(text, sizeof text, "604-555-%04u", 180 + i);
+		struct table_cell cell = {.data = text, .size = strlen(text)};
+		valid += validate_nhs(cell);
+		assert_finds(SCAN_LOW, text, "PHONE_NUMBER 0-12");
+		if (!validate_nhs(cell))
+			continue;
+		(void)snprintf(text, sizeof text, "call 604-555-%04u now", 180 + i);
+		assert_finds(SCAN_LOW, text, "PHONE_NUMBER 5-17");
+		(void)snprintf(text, sizeof text, "nhs 604-555-%04u", 180 + i);
+		assert_finds(SCAN_LOW, text, "PHONE_NUMBER 4-16;UK_NHS_NUMBER 4-16");
+		(void)snprintf(text, sizeof text, "(604) 555-%04u", 180 + i);
+		(void)snprintf(expected, sizeof expected, "PHONE_NUMBER 0-14");
+		assert_finds(SCAN_LOW, text, expected);
+	}
+	assert_true(valid >= 4);
+	assert_finds(SCAN_LOW, "943-476-5919", "PHONE_NUMBER 0-12");
+	assert_finds(SCAN_LOW, "401-023-2137", "UK_NHS_NUMBER 0-12"); /* no exchange begins with 0 */
+	assert_finds(SCAN_LOW, "943 476 5919", "PHONE_NUMBER 0-12;UK_NHS_NUMBER 0-12");
+}
+
+static void addresses_have_letters_of_all_languages(void **state) {
+	(void)state;
+	assert_finds(SCAN_LOW, "à jean-françois.côté@ville.québec.ca, svp", "EMAIL 2-36");
+	assert_finds(SCAN_LOW, "françois@example.com", "EMAIL 0-20"); /* not of its end alone */
+	assert_finds(SCAN_LOW, "ann@montréal.ca", "EMAIL 0-15");
+	assert_finds(SCAN_LOW, "José@Example.com ann@example.com é", "EMAIL 0-16;EMAIL 17-32");
+	assert_finds(SCAN_LOW, "Jose\u0301@example.com", "EMAIL 0-17");
+	assert_finds(SCAN_LOW, "иван@почта.рф", "EMAIL 0-13");
+	assert_finds(SCAN_LOW, "联系我们ann@example.com谢谢", "EMAIL 4-19");
+	assert_finds(SCAN_LOW, "ann@example.comé", "EMAIL 0-15");
+	assert_finds(SCAN_HIGH, "prix @été, côté@bord.éé", "");
+}
+
+/* What is nested has no column's name, but a key. */
+static void keys_of_json_are_context(void **state) {
+	(void)state;
+	assert_finds(SCAN_LOW, "{\"name\": \"Mary Qwertz\"}", "PERSON_NAME 10-21");
+	assert_finds(SCAN_LOW, "{\"id\":7,\"name\":\"Mary Qwertz\",\"x\":1}", "PERSON_NAME 16-27");
+	assert_finds(SCAN_LOW, "{\"full_name\": \"Mary Qwertz\"}", "PERSON_NAME 15-26");
+	assert_finds(SCAN_LOW, "{\"x\": {\"sku\": 1}, \"user\": {\"name\": \"Mary Qwertz\"}}", "PERSON_NAME 36-47");
+	assert_finds(SCAN_LOW, "{\"sin\":\"130692544\"}", "CANADA_SIN 8-17");
+	assert_finds(SCAN_LOW, "{\"customerSin\": 130692544}", "CANADA_SIN 16-25");
+	assert_finds(SCAN_LOW, "{\"dateOfBirth\": \"12 May 1980\"}", "DATE_OF_BIRTH 17-28");
+	assert_finds(SCAN_LOW, "{\"phone\": \"6045550199\"}", "PHONE_NUMBER 11-21");
+	assert_finds(SCAN_LOW, "{\"title\": \"Mary Qwertz\"}", "");
+	assert_finds(SCAN_LOW, "{\"file_name\": \"Mary Qwertz\"}", "");
+	assert_finds(SCAN_LOW, "{\"name\": \"x\", \"y\": \"Mary Qwertz\"}", "");
+	assert_finds(SCAN_LOW, "{\"name\": \"Mary Qwertz\", \"breed\": \"Poodle\"}", "");
+	assert_finds(SCAN_LOW, "{\"product\": {\"name\": \"Mary Qwertz\"}}", "");
+	assert_finds(SCAN_LOW, "name: Mary Qwertz", "");
+	_cleanup_(scanner_freep) Scanner *scanner = scanner_of(&(struct scan_options){.sensitivity = SCAN_LOW});
+	static const char text[] = "{\"name\": \"Mary Qwertz\"}";
+	const struct table_cell names[] = {{"user", 4}, {"product", 7}};
+	struct spans spans = {0};
+	assert_int_equal(scanner_columns(scanner, &names[0], 1), 0);
+	scan(scanner, text, sizeof text - 1, &spans);
+	assert_string_equal(spans.text, "PERSON_NAME 10-21");
+	assert_int_equal(scanner_columns(scanner, &names[1], 1), 0);
+	scan(scanner, text, sizeof text - 1, &spans);
+	assert_string_equal(spans.text, "");
+}
+
 static void secrets_are_found(void **state) {
 	(void)state;
 	assert_finds(SCAN_LOW, "AKIAIOSFODNN7EXAMPLE", "SECRET 0-20");
@@ -265,6 +360,10 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(cases_of_presidio_are_found),
 	        cmocka_unit_test(words_near_by_decide_where_digits_do_not),
+	        cmocka_unit_test(days_of_birth_have_months_with_names),
+	        cmocka_unit_test(a_telephone_number_is_no_health_number),
+	        cmocka_unit_test(addresses_have_letters_of_all_languages),
+	        cmocka_unit_test(keys_of_json_are_context),
 	        cmocka_unit_test(secrets_are_found),
 	        cmocka_unit_test(columns_names_are_context),
 	        cmocka_unit_test(only_what_is_asked_for_is_found),

@@ -89,7 +89,10 @@ static void what_is_generalised_is_told_less_exactly(void **state) {
 	        {"536-22-1234", "[NAME]"}, {"4111-1111-1111-1111", "[NAME]"}, {"1980-13-32", "[NAME]"},
 	        {"0999", "[NAME]"}, {"1980-05/12", "[NAME]"}, {"5.12.1980", "1980"}, {"604-555-0199.0 1.0", "[NAME]"},
 	        {"12345678.1 4.5", "[NAME]"}, {"-49.2,181.5", "[NAME]"}, {"12345678", "[NAME]"}, {"anything", "[NAME]"},
-	        {"1.2.3.4.5", "[NAME]"}, {"1980-05-12 in Rome", "[NAME]"}};
+	        {"1.2.3.4.5", "[NAME]"}, {"1980-05-12 in Rome", "[NAME]"}, {"12 May 1980", "1980"},
+	        {"May 12th, 1980", "1980"}, {"1er févr. 1975", "1975"}, {"12-MAY-1980", "1980"},
+	        {"12-MAY-80", "[NAME]"}, {"05/12/80", "[NAME]"}, {"31 June 1980", "[NAME]"}, {"12 May", "[NAME]"},
+	        {"1980-02-30", "[NAME]"}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		expect(&text, ACTION(PRIVACY_GENERALISE), 0, cases[i][0], cases[i][1]);
 		struct table_cell general = {.data = cases[i][1], .size = strlen(cases[i][1])};

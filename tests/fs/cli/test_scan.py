@@ -7,9 +7,10 @@ import gzip
 import json
 import os
 import re
+import subprocess
 import sys
 
-from cli import SOURCE, Tests
+from cli import ASSAYFS, SOURCE, Tests
 
 TABLE = 'name,email,note\nAnn,ann@example.com,call 604-555-0199\nBob,,"card 4012 8888 8888 1881, é"\n'
 
@@ -53,12 +54,13 @@ class ScanTests(Tests):
         self.write("binary", b"PK\3\4\0\0ann@example.com\0")
         self.assayfs("scan", "none.csv")
         self.assayfs("scan", "none.csv", "t.csv", code=1)
-        self.check("--text" in self.assayfs("scan", "t.csv", "torn.csv", code=3).err, "no way out is named")
+        lines = self.assayfs("scan", "t.csv", "torn.csv", code=3).err.splitlines()
+        self.check(lines[-1].startswith("assayfs scan: hint: with --text "), f"no way out is named: {lines}")
         self.one_line(self.assayfs("scan", "binary", code=3), "no text")
         self.one_line(self.assayfs("scan", "not there", code=1), "No such file")
         self.one_line(self.assayfs("scan", code=2), "which file")
         self.one_line(self.assayfs("scan", "--sensitivity", "some", "t.csv", code=2), "low or high")
-        self.one_line(self.assayfs("scan", "--detect", "EMAIL,NOSE", "t.csv", code=2), "'NOSE'")
+        self.one_line(self.assayfs("scan", "--detect", "EMAIL,NOSE", "t.csv", code=2), "'NOSE'", "--list")
         self.write("empty.csv", "")
         self.assayfs("scan", "empty.csv")
 
@@ -70,8 +72,48 @@ class ScanTests(Tests):
         self.assayfs("scan", "weak.csv")
         self.assayfs("scan", "--sensitivity", "high", "weak.csv", code=1)
 
+    def test_a_summary_has_a_line_for_each_entity_and_column(self):
+        self.write("t.csv", "mail,note\nann@example.com,x\nbob@example.com,y\n,eve@example.com and IP 10.1.2.3\n")
+        self.write("notes", "nothing\nann@example.com\nann@example.com bob@example.com\n")
+        summary = self.assayfs("scan", "--summary", "t.csv", "notes", code=1).out.splitlines()
+        self.check(summary == ['t.csv: EMAIL in column "mail", 2 times, first on line 2',
+                               't.csv: EMAIL in column "note", 1 time, first on line 4',
+                               't.csv: IP_ADDRESS in column "note", 1 time, first on line 4',
+                               "notes: EMAIL, 3 times, first on line 2"], f"{summary}")
+        found = self.found("--summary", "t.csv", "notes")
+        self.check(found[0] == {"file": "t.csv", "entity": "EMAIL", "column": "mail", "count": 2, "first_line": 2} and
+                   found[3] == {"file": "notes", "entity": "EMAIL", "column": None, "count": 3, "first_line": 2} and
+                   len(found) == 4, f"{found}")
+        self.write("torn.csv", "mail,n\n" + "ann@example.com,1\n" * 3000 + "a\n")
+        torn = self.assayfs("scan", "--summary", "torn.csv", code=3)
+        self.check("EMAIL" in torn.out, "what was found until it failed is not told")
+        self.write("none", "nothing\n")
+        self.check(self.assayfs("scan", "--summary", "none").out == "", "of nothing there is a line")
+
+    def test_what_is_redacted_has_nothing_new(self):
+        self.write("redacted", "[PERSON_NAME] met Quentin Smith\n[STREET_ADDRESS], release 2.14.0.7\n"
+                   "[PHONE_NUMBER] regarding order 6047831299\n[CANADA_SIN] 130692544 [REDACTED]\n")
+        self.assayfs("scan", "redacted")
+        self.assayfs("scan", "--detect", "BANK_ACCOUNT", "redacted")
+        self.write("iban", "[IBAN] 12345678\n")
+        self.assayfs("scan", "--detect", "BANK_ACCOUNT", "iban")
+        self.write("not", "patient Quentin Smith\nphone 6047831299\n[see] phone 6047831299\n")
+        self.check([f["line"] for f in self.found("not")] == [1, 2, 3], "words without brackets are no context")
+
+    def test_what_write_says_is_told(self):
+        self.write("t.csv", "mail\n" + "ann@example.com\n" * 1000)
+        self.write("few.csv", "mail\nann@example.com\n")
+        for arguments in (["--json"], [], ["--summary"], ["--summary", "--json"]):
+            for name in "t.csv", "few.csv":
+                with open("/dev/full", "wb") as full:
+                    result = subprocess.run([ASSAYFS, "scan", *arguments, self.path(name), self.path(name)], stdout=full,
+                                            stderr=subprocess.PIPE, check=False)
+                self.check(result.returncode == 3 and result.stderr.count(b"\n") == 1 and
+                           b"No space left on device" in result.stderr, f"{arguments} {name}: {result}")
+
     def test_documents_list_the_detectors(self):
         listed = self.assayfs("scan", "--list").out.split()
+        self.check(self.json("scan", "--list", "--json") == {"detectors": listed}, "as JSON the list is another")
         self.check(listed == sorted(listed) and len(listed) >= 26, f"{listed}")
         with open(os.path.join(SOURCE, "docs", "privacy.md"), encoding="utf-8") as file:
             told = re.findall(r"^\| `([A-Z_]+)` \|", file.read(), re.M)
