@@ -153,8 +153,8 @@ static json_t *make_request(
         const struct invocation *call, const struct erasing *e, const struct client_place *place, int *ret_code) {
 	const char *reason = command_value(call, "reason");
 	_cleanup_(json_decrefp) json_t *paths = json_array();
-	_cleanup_(subject_wipep) char *value = NULL;
-	int rc = e->is_subject ? subject_read(&value) : 0;
+	_cleanup_(subject_release) struct subject_lines lines = {0};
+	int rc = e->is_subject ? subject_read(&lines) : 0;
 	*ret_code = rc < 0 ? command_fault(call, rc, "reading whom it is about") : EXIT_DONE;
 	if (!*ret_code && !e->is_subject)
 		*ret_code = locate_all(call, place, paths);
@@ -162,8 +162,8 @@ static json_t *make_request(
 		return NULL;
 	json_t *request = json_pack("{s:s, s:b, s:b}", "reason", reason ? reason : "", "dry_run", (int)e->is_dry,
 	        "wait", (int)!command_has(call, "no-wait"));
-	bool done = request && (value ? json_object_set_new(request, "subject", json_string(value))
-	                              : json_object_set(request, "paths", paths)) == 0;
+	bool done = request && (e->is_subject ? json_object_set_new(request, "subject", subject_json(&lines))
+	                                      : json_object_set(request, "paths", paths)) == 0;
 	if (!done)
 		*ret_code = command_fail(call, EXIT_USAGE, "--reason, and whom it is about, must be UTF-8 text");
 	if (!done)
@@ -242,8 +242,9 @@ const struct command command_erase = {
                    "what else they held is kept. That goes on when the command is broken off, or at the next mount. A "
                    "file "
                    "that is open for writing is not erased. Stewards only; recorded with the reason.\n"
-                   "With --subject, one line is read from standard input and looked for as find-subject does; the "
-                   "versions that hold it go, and no others: of a table from which somebody was taken out the newer "
+                   "With --subject, each line of standard input is looked for as find-subject does; the "
+                   "versions that hold any of them go, and no others: of a table from which somebody was taken out the "
+                   "newer "
                    "version stays. Files that could not be understood are named, and the exit code is 3.",
         .options = (const struct command_option[]){{"subject", 0, NULL,
                                                            "the versions that hold what stands on standard input"},

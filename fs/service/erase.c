@@ -81,6 +81,7 @@ static int check_rights(Service *service, const struct control_peer *peer, const
 struct subject_search {
 	const struct erasing *e;
 	struct gate_versions *versions;
+	uint64_t names;
 };
 
 /* What was not understood, and a name, can't be erased so: it is told. */
@@ -90,6 +91,7 @@ static int take_subject(void *arg, const struct gate_subject *subject) {
 	                   : subject->is_in_name ? "name"
 	                   : subject->is_found   ? NULL
 	                                         : "unclear";
+	search->names += subject->version != 0 && subject->is_in_name;
 	if (!kind)
 		return gate_versions_add(search->versions, subject->version);
 	if (subject->version == 0)
@@ -102,11 +104,17 @@ static int take_subject(void *arg, const struct gate_subject *subject) {
 }
 
 static int find_subject(
-        const struct erasing *e, const char *value, const struct actor *actor, struct gate_versions *versions) {
+        const struct erasing *e, const json_t *values, const struct actor *actor, struct gate_versions *versions) {
 	struct subject_search search = {.e = e, .versions = versions};
+	struct service_subjects whom = {.count = 0};
 	struct gate_subjects sum;
-	int rc = gate_find_subject(e->service->gate, value, actor, take_subject, &search, &sum);
-	return rc < 0 || versions->count > 0 ? rc : fault(ENOENT, "it occurs in no version that could be understood");
+	int rc = service_subject_values(values, &whom);
+	if (rc >= 0)
+		rc = gate_find_subject(e->service->gate, whom.values, whom.count, actor, take_subject, &search, &sum);
+	if (rc < 0 || versions->count > 0)
+		return rc;
+	return search.names > 0 ? fault(ENOENT, "it stands in names alone, and in no version that could be understood")
+	                        : fault(ENOENT, "it occurs in no version that could be understood");
 }
 
 /* ---- until it is gone ---- */
@@ -168,7 +176,7 @@ int service_erase(void *context, const struct control_peer *peer, const json_t *
 	const struct erasing e = {.service = context, .reply = reply};
 	struct gate_versions versions = {0};
 	const char *reason = json_string_value(json_object_get(arguments, "reason"));
-	const char *subject = json_string_value(json_object_get(arguments, "subject"));
+	const json_t *subject = json_object_get(arguments, "subject");
 	const json_t *paths = subject ? NULL : json_object_get(arguments, "paths");
 	struct gate_erasure erasure = {.versions = &versions,
 	        .is_exact = subject != NULL,

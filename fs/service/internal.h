@@ -69,6 +69,13 @@ int service_policy_archive(const json_t *arguments, uint8_t **ret_archive, size_
 /* Lower-case hexadecimal as JSON. */
 json_t *service_json_hex(const uint8_t *data, size_t size);
 
+/* "values" or "subject" of the arguments: what is looked for. Borrows from the list. -EPROTO. */
+struct service_subjects {
+	const char *values[GATE_SUBJECTS_MAX];
+	size_t count;
+};
+int service_subject_values(const json_t *list, struct service_subjects *ret);
+
 control_handler service_versions, service_restore, service_log, service_status, service_policy_show,
         service_policy_apply, service_policy_foresee, service_policy_recheck, service_why, service_run,
         service_quarantine_list, service_quarantine_show, service_quarantine_rows, service_quarantine_release,

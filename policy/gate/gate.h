@@ -336,13 +336,18 @@ int gate_erase(Gate *gate, const struct gate_erasure *erasure, gate_place_fn *ea
 
 /* ---- where a person's data is ---- */
 
-/* A version in which it occurs, once for each column; or how far the search has come (path "", nothing found). */
+/* Texts that are looked for at once: the identifiers of one person. */
+#define GATE_SUBJECTS_MAX 16
+
+/* A version in which one of them occurs, once for each column; or how far the search has come (path "", nothing found).
+ */
 struct gate_subject {
 	const char *path; /* with its zone, the last one if it has none now; of what is held, where it came from */
 	enum zone zone;
-	uint64_t version, number; /* id, and within its file; 0: this is no finding */
-	uint64_t quarantine;      /* id of what is held or was; 0 */
-	bool is_current;          /* its name shows it */
+	uint64_t version;    /* id; 0: this is no finding */
+	uint64_t number;     /* as `assayfs versions` counts what the path showed; 0: the path never showed it */
+	uint64_t quarantine; /* id of what is held or was; 0 */
+	bool is_current;     /* its name shows it */
 	bool is_found;
 	bool is_in_name;    /* it occurs in the path itself */
 	bool is_bytes;      /* it is neither a table nor text (or too long), so its bytes were searched alone, or, if it
@@ -361,12 +366,13 @@ struct gate_subjects {
 };
 
 /*
- * Looks for a text in each version that the vault keeps, of all zones and what is held, withdrawn or has no name any
- * more, and in names; what is open and was not closed yet is not met. Recorded, with a keyed hash of the text. The
- * caller has made sure that it is a steward who asks. -EINVAL with words: no text to look for.
+ * Looks for texts (any of them) in each version that the vault keeps, of all zones and what is held, withdrawn or has
+ * no name any more, and in names; what is open and was not closed yet is not met. Recorded for each text, with a keyed
+ * hash of it. The caller has made sure that it is a steward who asks. -EINVAL with words: one is no text to look for,
+ * or there are none or more than GATE_SUBJECTS_MAX.
  */
-int gate_find_subject(Gate *gate, const char *value, const struct actor *actor, gate_subject_fn *each, void *arg,
-        struct gate_subjects *ret);
+int gate_find_subject(Gate *gate, const char *const *values, size_t count, const struct actor *actor,
+        gate_subject_fn *each, void *arg, struct gate_subjects *ret);
 
 /* ---- what is known of a file ---- */
 

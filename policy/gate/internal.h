@@ -343,6 +343,12 @@ int split(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, stru
 int partial_write(Gate *gate, const struct judgement *j, uint64_t node, uint64_t version, const RowList *rows,
         Content **ret_partial, struct verdict_content *ret_content);
 
+/* ---- subject.c ---- */
+
+/* The number by which `assayfs versions` knows a version of what the path showed; 0: the path never showed it. In a
+ * meta operation. */
+int gate_path_number(Meta *m, const char *path, uint64_t version, uint64_t *ret_number);
+
 /* ---- erase_plan.c ---- */
 
 /* A row of the quarantine, kept. */

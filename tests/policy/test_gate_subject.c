@@ -51,13 +51,17 @@ static int take_subject(void *arg, const struct gate_subject *subject) {
 	return subject->is_found && !subject->is_in_name ? gate_versions_add(&found->versions, subject->version) : 0;
 }
 
-static void find(struct world *w, const char *value, struct found *ret) {
+static void find_any(struct world *w, const char *const *values, size_t count, struct found *ret) {
 	struct gate_subjects sum;
 	*ret = (struct found){0};
-	if (gate_find_subject(w->gate, value, &somebody, take_subject, ret, &sum) < 0)
+	if (gate_find_subject(w->gate, values, count, &somebody, take_subject, ret, &sum) < 0)
 		fail_msg("%s", fault_message());
 	assert_int_equal(sum.done, sum.total);
 	assert_int_equal(ret->told, sum.total);
+}
+
+static void find(struct world *w, const char *value, struct found *ret) {
+	find_any(w, &value, 1, ret);
 }
 
 static void expect(struct world *w, const char *value, const char *const *parts, size_t count) {
@@ -98,6 +102,21 @@ static void a_text_is_found_however_it_is_written_and_wherever_it_stands(void **
 	EXPECT(w, "nobody@example.net", "Landing/other/e.bin@1 - ?|");
 }
 
+/* A person has several addresses and numbers; each stands somewhere else. */
+static void any_of_several_texts_is_found(void **state) {
+	struct world *w = *state;
+	struct found found;
+	open_vault(w);
+	put(w, "Landing/other/a.csv", "m;p\nbob@example.com;1\nx@example.org;604-555-0199\nBOB@home.example;2\n");
+	put(w, "Landing/other/b.bin", "\xff\xfe\x81 bob@home.example \x81");
+	put(w, "Landing/other/Bob Lee.txt", "nothing");
+	const char *const whom[] = {"bob@example.com", "6045550199", "bob lee", "bob@home.example"};
+	find_any(w, whom, 4, &found);
+	assert_string_equal(found.words, "Landing/other/a.csv@1 m 2,4|Landing/other/a.csv@1 p 3|"
+	                                 "Landing/other/b.bin@1 - bytes|Landing/other/Bob Lee.txt@1 - name|");
+	gate_versions_free(&found.versions);
+}
+
 static void a_number_is_found_with_any_separators(void **state) {
 	struct world *w = *state;
 	open_vault(w);
@@ -113,6 +132,21 @@ static void words_are_found_with_any_blanks(void **state) {
 	put(w, "Landing/other/a.txt", "Ann  LEE\nJoann Lee\nann lee2\nAnn Lee.\n");
 	put(w, "Landing/other/b.csv", "n\n\"Ann\nLee\"\n");
 	EXPECT(w, "ann lee", "Landing/other/a.txt@1 - 1,4|", "Landing/other/b.csv@1 n 2|");
+}
+
+/* Editors put a new file in the place of the old one: what `assayfs versions` lists is more than one file. */
+static void versions_are_numbered_as_the_name_showed_them(void **state) {
+	struct world *w = *state;
+	open_vault(w);
+	put(w, "Landing/other/a.txt", "nothing");
+	put(w, "Landing/other/a.txt", "bob@example.com");
+	Meta *m = store_meta(w->store);
+	struct node directory, node;
+	assert_int_not_equal(resolve(w, "Landing/other", &directory), 0);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, tree_unlink(m, directory.id, bytes_of_string("a.txt"), &node)), 0);
+	put(w, "Landing/other/a.txt", "again bob@example.com");
+	EXPECT(w, "bob@example.com", "Landing/other/a.txt@2 past - 1|", "Landing/other/a.txt@3 - 1|");
 }
 
 static void what_is_past_is_found_too(void **state) {
@@ -158,25 +192,38 @@ static void what_was_found_is_erased_and_nothing_else(void **state) {
 	assert_int_equal(quarantined(w), 0);
 }
 
+struct records {
+	unsigned count;
+	char details[4][128];
+};
+
 static int look_for_value(void *arg, const struct audit_entry *entry) {
-	bool *has_record = arg;
+	struct records *records = arg;
 	assert_null(memmem(entry->line, entry->line_length, "bob", 3));
-	*has_record |=
-	        strcmp(entry->event.event, "find-subject") == 0 && strstr(entry->event.detail, "subject ") != NULL;
+	assert_null(memmem(entry->line, entry->line_length, "555", 3));
+	if (strcmp(entry->event.event, "find-subject") != 0)
+		return 0;
+	assert_non_null(strstr(entry->event.detail, "subject "));
+	assert_true(records->count < 4);
+	snprintf(records->details[records->count++], 128, "%s", entry->event.detail);
 	return 0;
 }
 
 static void the_record_does_not_hold_what_was_looked_for(void **state) {
 	struct world *w = *state;
 	struct found found;
-	bool has_record = false;
+	struct records records = {0};
 	open_vault(w);
 	find(w, "bob@example.com", &found);
+	const char *const whom[] = {"604-555-0199", "bob@example.com"};
+	find_any(w, whom, 2, &found);
 	struct audit_filter all = {0};
 	Meta *m = store_meta(w->store);
 	meta_begin(m);
-	assert_int_equal(meta_end(m, audit_query(m, &all, look_for_value, &has_record)), 0);
-	assert_true(has_record);
+	assert_int_equal(meta_end(m, audit_query(m, &all, look_for_value, &records)), 0);
+	assert_int_equal(records.count, 3); /* one for each text, the same text alike */
+	assert_string_equal(records.details[0], records.details[2]);
+	assert_string_not_equal(records.details[0], records.details[1]);
 }
 
 static void what_is_no_text_is_refused(void **state) {
@@ -188,14 +235,25 @@ static void what_is_no_text_is_refused(void **state) {
 	long_one[sizeof long_one - 1] = '\0';
 	const char *const wrong[] = {"", "ab", "  a  ", "\xff\xff\xff\xff", long_one};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-		assert_int_equal(gate_find_subject(w->gate, wrong[i], &somebody, take_subject, NULL, &sum), -EINVAL);
+		assert_int_equal(
+		        gate_find_subject(w->gate, &wrong[i], 1, &somebody, take_subject, NULL, &sum), -EINVAL);
+	const char *const half_wrong[] = {"bob@example.com", "ab"};
+	assert_int_equal(gate_find_subject(w->gate, half_wrong, 2, &somebody, take_subject, NULL, &sum), -EINVAL);
+	const char *many[GATE_SUBJECTS_MAX + 1];
+	for (size_t i = 0; i <= GATE_SUBJECTS_MAX; i++)
+		many[i] = "bob@example.com";
+	assert_int_equal(
+	        gate_find_subject(w->gate, many, GATE_SUBJECTS_MAX + 1, &somebody, take_subject, NULL, &sum), -EINVAL);
+	assert_int_equal(gate_find_subject(w->gate, many, 0, &somebody, take_subject, NULL, &sum), -EINVAL);
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(a_text_is_found_however_it_is_written_and_wherever_it_stands),
+	        WORLD(any_of_several_texts_is_found),
 	        WORLD(a_number_is_found_with_any_separators),
 	        WORLD(words_are_found_with_any_blanks),
+	        WORLD(versions_are_numbered_as_the_name_showed_them),
 	        WORLD(what_is_past_is_found_too),
 	        WORLD(what_was_found_is_erased_and_nothing_else),
 	        WORLD(the_record_does_not_hold_what_was_looked_for),

@@ -213,6 +213,9 @@ class PrivacyTests(GateTests):
                   ("Landing/gone.txt", 1)}
         self.check(self.find(" " + MAILS[0] + "\n") == wanted, f"{self.find(MAILS[0])}")
         self.find("nobody@example.net", code=1)
+        # one person, several lines: none is passed over
+        self.check(self.find(f"nobody@example.net\n\n{MAILS[0]}\n") == wanted, "the second line was not looked for")
+        self.find("a b c\n" * 17, code=2)
         self.assayfs("find-subject", "mnt", code=2)  # nothing on standard input
         self.assayfs("erase", "--subject", "mnt", stdin=None, input=MAILS[0].encode(), code=2)  # no reason
         self.assayfs("erase", "--subject", "--dry-run", "mnt", stdin=None, input=MAILS[0].encode())
