@@ -24,13 +24,16 @@ struct erasing {
 };
 
 static int send_place(void *arg, const struct gate_place *place) {
-	static const char *const kinds[] = {[GATE_GOES] = "goes", [GATE_SHARES] = "shares", [GATE_LEFT] = "left"};
+	static const char *const kinds[] = {
+	        [GATE_GOES] = "goes", [GATE_SHARES] = "shares", [GATE_LEFT] = "left", [GATE_MADE] = "made"};
 	const struct erasing *e = arg;
 	json_t *item = json_pack("{s:s, s:o, s:s, s:b, s:I, s:I, s:I}", "kind", kinds[place->kind], "path",
 	        wire_path(place->path), "zone", zone_name(place->zone), "shown", (int)place->is_shown, "versions",
 	        (json_int_t)place->versions, "bytes", (json_int_t)place->bytes, "kept", (json_int_t)place->kept);
 	if (item && place->quarantine)
 		json_object_set_new(item, "quarantine", json_integer((json_int_t)place->quarantine));
+	if (item && place->kind == GATE_MADE)
+		json_object_set_new(item, "number", json_integer((json_int_t)place->number));
 	return control_send(e->reply, item);
 }
 
@@ -180,6 +183,7 @@ int service_erase(void *context, const struct control_peer *peer, const json_t *
 	const json_t *paths = subject ? NULL : json_object_get(arguments, "paths");
 	struct gate_erasure erasure = {.versions = &versions,
 	        .is_exact = subject != NULL,
+	        .takes_made = json_is_true(json_object_get(arguments, "derived")),
 	        .reason = reason ? reason : "",
 	        .actor = service_actor(peer),
 	        .is_dry = json_is_true(json_object_get(arguments, "dry_run"))};

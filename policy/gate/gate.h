@@ -276,6 +276,9 @@ int gate_waivers(Meta *m, gate_waiver_fn *each, void *arg);
  * Not the same file, and told instead: what shares blocks with it (GATE_SHARES: a copy by copy_file_range, which keeps
  * its bytes), what stands under its name in another zone and was not made of it (GATE_LEFT: perhaps to be named too),
  * and verdicts for which a rule looked at it (`referrers`; they hold its SHA-256).
+ *
+ * An exact erasure takes the versions that are given and follows nothing, or downwards alone (takes_made): a redacted
+ * text in Trusted need not hold what was looked for, and may tell of the same person by other words.
  */
 
 /* A set of versions, the caller's; all zero: none. */
@@ -296,6 +299,7 @@ enum gate_place_kind {
 	GATE_GOES,   /* loses versions */
 	GATE_SHARES, /* keeps bytes that it shares with one that goes */
 	GATE_LEFT,   /* stands under the same name in another zone, made of something else */
+	GATE_MADE,   /* one version, made of one that goes, and stays as the erasure is exact */
 };
 
 struct gate_place {
@@ -306,13 +310,15 @@ struct gate_place {
 	bool is_shown;            /* its name ends */
 	uint64_t versions, bytes; /* that go */
 	uint64_t kept;            /* versions that it keeps */
+	uint64_t number;          /* of GATE_MADE: as of struct gate_subject */
 };
 /* Texts are borrowed; no lock is held. Negative: nothing more is told; what was erased is. */
 typedef int gate_place_fn(void *arg, const struct gate_place *place);
 
 struct gate_erasure {
 	const struct gate_versions *versions; /* and all that belongs to them */
-	bool is_exact;                        /* these alone */
+	bool is_exact;                        /* these alone; what was made of them is told (GATE_MADE) */
+	bool takes_made;                      /* of an exact one: what was made of them, too */
 	const char *reason;                   /* as of struct gate_decision */
 	struct actor actor;
 	bool is_dry; /* tells, and changes nothing; needs no reason */

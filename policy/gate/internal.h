@@ -362,6 +362,7 @@ struct plan_held {
 /* What belongs to some versions, and is to go. */
 struct erase_plan {
 	bool is_exact;                 /* nothing is followed; set before it is made */
+	bool takes_made;               /* of an exact one: what was made of them is */
 	struct gate_versions versions; /* sealed and withdrawn ones */
 	struct gate_versions nodes;    /* theirs */
 	struct gate_versions referrers;

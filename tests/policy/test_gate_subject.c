@@ -164,6 +164,61 @@ static void what_is_past_is_found_too(void **state) {
 	EXPECT(w, "bob@example.com", "Landing/other/a.txt@1 past - 1|", "Landing/other/b.txt@1 past - 1|");
 }
 
+/* "Trusted/a.txt@1|" for what was made of it and stays, "Raw/a.txt stays|" for what has its name. */
+static int note_made(void *arg, const struct gate_place *place) {
+	char *words = arg;
+	size_t used = strlen(words);
+	if (place->kind == GATE_MADE)
+		snprintf(words + used, 4096 - used, "%s%s@%d%s|", place->path, place->quarantine ? " held" : "",
+		        (int)place->number, place->is_shown ? "" : " past");
+	if (place->kind == GATE_LEFT)
+		snprintf(words + used, 4096 - used, "%s stays|", place->path);
+	return 0;
+}
+
+/* What a policy made of it does not hold it any more, and may tell of the same person still. */
+static void what_was_made_of_it_is_told_and_taken_if_asked_for(void **state) {
+	struct world *w = *state;
+	struct found found;
+	struct gate_erased erased;
+	char made[4096] = "";
+	open_vault(w);
+	put(w, "Landing/people/a.txt", "nothing");
+	settle(w);
+	put(w, "Landing/people/a.txt", "Zelda Quux of Elm Street, bob@example.com");
+	settle(w);
+	put(w, "Landing/people/b.txt", "bob@example.com");
+	settle(w);
+	put(w, "Landing/people/b.txt", "nobody");
+	settle(w);
+	find(w, "elm street, bob@example.com", &found);
+	assert_int_equal(found.versions.count, 2);
+	struct gate_erasure erasure = {.versions = &found.versions,
+	        .is_exact = true,
+	        .reason = "a person's right",
+	        .actor = somebody,
+	        .is_dry = true};
+	if (gate_erase(w->gate, &erasure, note_made, made, &erased) < 0)
+		fail_msg("%s", fault_message());
+	assert_string_equal(made, "Trusted/people/a.txt@2|");
+	assert_int_equal(erased.versions, 2);
+	made[0] = '\0';
+	erasure.takes_made = true;
+	erasure.is_dry = false;
+	if (gate_erase(w->gate, &erasure, note_made, made, &erased) < 0)
+		fail_msg("%s", fault_message());
+	assert_string_equal(made, "");
+	assert_int_equal(erased.versions, 3);
+	gate_versions_free(&found.versions);
+	/* neither upwards, nor to other versions of the file */
+	shows(w, "Trusted/people/a.txt", NULL);
+	shows(w, "Landing/people/b.txt", "nobody");
+	find(w, "nothing", &found);
+	assert_string_equal(found.words, "Landing/people/a.txt@1 past - 1|Raw/people/a.txt@1 past - 1|"
+	                                 "Trusted/people/a.txt@1 past - 1|");
+	gate_versions_free(&found.versions);
+}
+
 /* Only the versions that hold it: who was taken out of a table is not to take the table along. */
 static void what_was_found_is_erased_and_nothing_else(void **state) {
 	struct world *w = *state;
@@ -179,9 +234,14 @@ static void what_was_found_is_erased_and_nothing_else(void **state) {
 	find(w, "bob@example.com", &found);
 	const struct gate_erasure erasure = {
 	        .versions = &found.versions, .is_exact = true, .reason = "a person's right", .actor = somebody};
-	if (gate_erase(w->gate, &erasure, NULL, NULL, &erased) < 0)
+	const struct gate_erasure dry = {
+	        .versions = &found.versions, .is_exact = true, .actor = somebody, .is_dry = true};
+	char made[2][4096] = {"", ""};
+	if (gate_erase(w->gate, &dry, note_made, made[0], &erased) < 0 ||
+	        gate_erase(w->gate, &erasure, note_made, made[1], &erased) < 0)
 		fail_msg("%s", fault_message());
 	assert_int_equal(erased.versions, found.versions.count);
+	assert_string_equal(made[0], made[1]);
 	gate_versions_free(&found.versions);
 	find(w, "bob@example.com", &found);
 	assert_string_equal(found.words, "");
@@ -256,6 +316,7 @@ int main(void) {
 	        WORLD(versions_are_numbered_as_the_name_showed_them),
 	        WORLD(what_is_past_is_found_too),
 	        WORLD(what_was_found_is_erased_and_nothing_else),
+	        WORLD(what_was_made_of_it_is_told_and_taken_if_asked_for),
 	        WORLD(the_record_does_not_hold_what_was_looked_for),
 	        WORLD(what_is_no_text_is_refused),
 	};

@@ -63,7 +63,7 @@ class EraseTests(GateTests):
         reader = os.open(self.at(PATH), os.O_RDONLY)
         self.check(os.pread(reader, 3, 0) == GOOD[:3], "it can't be read before")
         done = self.erase(self.at(PATH))
-        self.check("3 versions of 3 names, 60 B, erased; " in done.out and "segments rewritten" in done.out, done.out)
+        self.check("3 versions in 3 places, 60 B, erased; 3 names ended; " in done.out and "segments rewritten" in done.out, done.out)
         self.check_gone()
         self.check(self.get(f".assayfs/at/{moment}/{PATH}") is None, "it is there as it was then")
         try:
@@ -94,7 +94,7 @@ class EraseTests(GateTests):
         dry = self.json("erase", "--dry-run", "--json", self.at(".assayfs/quarantine/1/content"))
         self.check(sorted(row.get("quarantine", 0) for row in dry["erased"]) == [0, 0, 0, 1], f"{dry}")
         done = self.erase("--no-wait", self.at(PATH), self.at(".assayfs/quarantine/2"))
-        self.check("6 versions of 5 names" in done.out, done.out)
+        self.check("6 versions in 6 places" in done.out, done.out)
         self.check(self.json("quarantine", "list", "--json", "mnt") == [], "it is held still")
         for held in ("1", "2"):
             self.check(self.get(f".assayfs/quarantine/{held}/content") is None, f"the rows of {held} are shown")
