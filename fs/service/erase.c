@@ -120,6 +120,35 @@ static int find_subject(
 	                        : fault(ENOENT, "it occurs in no version that could be understood");
 }
 
+/* ---- what was erased before ---- */
+
+struct seeking {
+	const char *path;
+	struct service_erasure *found;
+};
+
+/* "3 versions: REASON" */
+static int take_record(void *arg, const struct audit_entry *entry) {
+	struct seeking *seeking = arg;
+	const struct audit_event *event = &entry->event;
+	const char *reason = event->detail ? strstr(event->detail, ": ") : NULL;
+	if (!event->path || strcmp(event->path, seeking->path) != 0)
+		return 0;
+	seeking->found->time_ns = entry->time_ns;
+	seeking->found->node = event->node;
+	seeking->found->uid = event->actor.uid;
+	snprintf(seeking->found->reason, sizeof seeking->found->reason, "%s", reason ? reason + 2 : "");
+	return 1;
+}
+
+int service_last_erasure(Meta *m, const char *path, struct service_erasure *ret) {
+	const struct audit_filter filter = {
+	        .event = "erase", .outcome = "ok", .path_prefix = path, .newest_first = true};
+	struct seeking seeking = {.path = path, .found = ret};
+	*ret = (struct service_erasure){.time_ns = 0};
+	return audit_query(m, &filter, take_record, &seeking);
+}
+
 /* ---- until it is gone ---- */
 
 static int say_rest(const struct gc_purging *purging) {
