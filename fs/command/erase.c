@@ -18,7 +18,7 @@
 
 struct erasing {
 	json_t *goes, *shares, *left, *made;
-	json_t *unclear, *names_left; /* of a subject: what was not understood, and names that hold it */
+	json_t *unclear, *names_left, *policies; /* of a subject: what was not understood, and names that hold it */
 	Table *table;
 	Progress *progress;
 	bool is_dry, is_subject, has_sum, is_gone;
@@ -79,6 +79,7 @@ static int take_item(void *context, const json_t *item) {
 	               : strcmp(kind, "made") == 0    ? e->made
 	               : strcmp(kind, "unclear") == 0 ? e->unclear
 	               : strcmp(kind, "name") == 0    ? e->names_left
+	               : strcmp(kind, "policy") == 0  ? e->policies
 	                                              : NULL;
 	if (list == e->goes && list)
 		add_row(e, item);
@@ -140,6 +141,12 @@ static void print_rest(const struct erasing *e) {
 	print_paths(e->names_left,
 	        "It stands in these names ('assayfs erase PATH' takes the whole file with its name; the "
 	        "log and the list of versions keep the name):");
+	if (json_array_size(e->policies) > 0)
+		printf("It stands in these policies, which are kept (apply one without it):\n");
+	for (size_t i = 0; i < json_array_size(e->policies); i++) {
+		printf("  ");
+		subject_print_policy(json_array_get(e->policies, i));
+	}
 }
 
 static void print_all(struct erasing *e) {
@@ -165,10 +172,10 @@ static void print_all(struct erasing *e) {
 }
 
 static int print_json(const struct invocation *call, struct erasing *e) {
-	json_t *all = json_pack("{s:b, s:O, s:O, s:O, s:O, s:O, s:O, s:I, s:I, s:I, s:I}", "dry_run", (int)e->is_dry,
-	        "erased", e->goes, "shares", e->shares, "left", e->left, "made", e->made, "unclear", e->unclear,
-	        "in_names", e->names_left, "versions", (json_int_t)e->versions, "bytes", (json_int_t)e->bytes, "names",
-	        (json_int_t)e->names, "referrers", (json_int_t)e->referrers);
+	json_t *all = json_pack("{s:b, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:I, s:I, s:I, s:I}", "dry_run",
+	        (int)e->is_dry, "erased", e->goes, "shares", e->shares, "left", e->left, "made", e->made, "unclear",
+	        e->unclear, "in_names", e->names_left, "in_policies", e->policies, "versions", (json_int_t)e->versions,
+	        "bytes", (json_int_t)e->bytes, "names", (json_int_t)e->names, "referrers", (json_int_t)e->referrers);
 	if (all && e->is_gone)
 		json_object_set_new(all, "segments_rewritten", json_integer((json_int_t)e->segments));
 	return command_print_json(call, all);
@@ -246,12 +253,12 @@ static int check_usage(const struct invocation *call, const struct erasing *e) {
 }
 
 static bool has_rest(const struct erasing *e) {
-	return json_array_size(e->unclear) + json_array_size(e->names_left) > 0;
+	return json_array_size(e->unclear) + json_array_size(e->names_left) + json_array_size(e->policies) > 0;
 }
 
 static int run_erase(const struct invocation *call) {
 	_cleanup_(table_freep) Table *table = table_new("Path|>Versions|>Size|");
-	_cleanup_(json_decrefp) json_t *lists = json_pack("[[],[],[],[],[],[]]");
+	_cleanup_(json_decrefp) json_t *lists = json_pack("[[],[],[],[],[],[],[]]");
 	struct erasing e = {.table = table,
 	        .goes = json_array_get(lists, 0),
 	        .shares = json_array_get(lists, 1),
@@ -259,6 +266,7 @@ static int run_erase(const struct invocation *call) {
 	        .unclear = json_array_get(lists, 3),
 	        .names_left = json_array_get(lists, 4),
 	        .made = json_array_get(lists, 5),
+	        .policies = json_array_get(lists, 6),
 	        .is_dry = command_has(call, "dry-run"),
 	        .is_subject = command_has(call, "subject")};
 	int code = check_usage(call, &e);

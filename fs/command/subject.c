@@ -103,7 +103,7 @@ json_t *subject_json(const struct subject_lines *lines) {
 /* ---- the answer ---- */
 
 struct finding_subject {
-	json_t *list; /* NULL: printed */
+	json_t *list, *policies; /* NULL: printed */
 	Progress *progress;
 	uint64_t found, unclear, versions;
 };
@@ -141,7 +141,7 @@ static void print_version(const json_t *item, const char *path) {
 	uint64_t number = answer_number(item, "number");
 	if (number)
 		printf("%s, version %" PRIu64 "%s: ", path, number, answer_flag(item, "current") ? "" : " (not shown)");
-	else /* written over, or held, before it had this name, or any */
+	else /* written over before it had this name */
 		printf("%s, a version that no name shows: ", path);
 }
 
@@ -152,10 +152,31 @@ static void print_subject(struct finding_subject *finding, const json_t *item) {
 	if (answer_number(item, "quarantine"))
 		printf(".assayfs/quarantine/%" PRIu64 " (of %s): ", answer_number(item, "quarantine"),
 		        safe ? safe : "?");
+	else if (safe && *safe)
+		print_version(item, safe);
 	else
-		print_version(item, safe && *safe ? safe : "a file without a name");
+		printf("%s: ", strcmp(answer_text(item, "zone"), "staging") == 0 ? "(written for Trusted)"
+		                                                                 : "a file without a name");
 	print_place(item);
 	putchar('\n');
+}
+
+void subject_print_policy(const json_t *item) {
+	_cleanup_(freep) char *file = words_safe(answer_text(item, "file"));
+	uint64_t lines = answer_number(item, "count");
+	printf("policy %" PRIu64 ", file %s: %" PRIu64 " line%s", answer_number(item, "policy"), file ? file : "?",
+	        lines, lines == 1 ? "" : "s");
+	print_lines(item);
+	putchar('\n');
+}
+
+static int take_policy(struct finding_subject *finding, const json_t *item) {
+	finding->found++;
+	if (finding->policies)
+		return json_array_append(finding->policies, (json_t *)(uintptr_t)item) ? -ENOMEM : 0;
+	progress_hide(finding->progress);
+	subject_print_policy(item);
+	return 0;
 }
 
 static int take_answer(void *context, const json_t *item) {
@@ -165,6 +186,8 @@ static int take_answer(void *context, const json_t *item) {
 		progress_set(finding->progress, answer_number(item, "done"), finding->versions);
 		return 0;
 	}
+	if (json_object_get(item, "policy"))
+		return take_policy(finding, item);
 	finding->found += answer_flag(item, "found");
 	finding->unclear += !answer_flag(item, "found");
 	if (finding->list)
@@ -176,8 +199,9 @@ static int take_answer(void *context, const json_t *item) {
 static int conclude(const struct invocation *call, struct finding_subject *finding) {
 	int code = finding->found > 0 ? EXIT_DONE : finding->unclear > 0 ? EXIT_UNDECIDED : EXIT_NO;
 	if (finding->list) {
-		int printed = command_print_json(call,
-		        json_pack("{s:O, s:I}", "places", finding->list, "versions", (json_int_t)finding->versions));
+		int printed =
+		        command_print_json(call, json_pack("{s:O, s:O, s:I}", "places", finding->list, "policies",
+		                                         finding->policies, "versions", (json_int_t)finding->versions));
 		return printed ? printed : code;
 	}
 	if (finding->found == 0)
@@ -200,10 +224,12 @@ static int run_find_subject(const struct invocation *call) {
 	_cleanup_(progress_endp) Progress *progress = progress_begin("looking through versions", PROGRESS_COUNT, 0);
 	struct finding_subject finding = {
 	        .list = command_has(call, "json") ? json_array() : NULL, .progress = progress};
+	finding.policies = finding.list ? json_array() : NULL;
 	rc = client_call(client, "find-subject", json_pack("{s:o}", "values", values), take_answer, &finding);
 	progress_hide(progress);
 	code = rc ? command_fault(call, rc, "looking for it") : conclude(call, &finding);
 	json_decref(finding.list);
+	json_decref(finding.policies);
 	return code;
 }
 
@@ -217,7 +243,9 @@ const struct command command_find_subject = {
                 "Reads standard input, never an argument: an e-mail address, a number, a name. Of one person there may "
                 "be several, one a line (16 at most); a version is listed that holds any of them. All that "
                 "the vault keeps is looked through: each version of all zones, what is held in quarantine, what was "
-                "withdrawn or removed, and the names of files. The case of letters does not matter, nor which blanks "
+                "withdrawn or removed, the names of files, and all policies that were ever in force (there as it is "
+                "typed). "
+                "The case of letters does not matter, nor which blanks "
                 "stand between words, nor what stands between the digits of a number; a keyed hash (of the spelling "
                 "given, of small letters, or of the digits alone) that a policy "
                 "wrote in its place is found, too. Tables and texts are read as such (packed ones as well); of other "

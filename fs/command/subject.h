@@ -27,5 +27,8 @@ int subject_read(struct subject_lines *ret);
 /* Overwrites and frees; for _cleanup_. All zero is fine. */
 void subject_release(struct subject_lines *lines);
 
+/* Prints where a stored policy holds it, as the mount told it. */
+void subject_print_policy(const json_t *item);
+
 /* A list for the mount; NULL where a line is no UTF-8. */
 json_t *subject_json(const struct subject_lines *lines);

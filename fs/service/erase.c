@@ -84,12 +84,16 @@ static int check_rights(Service *service, const struct control_peer *peer, const
 struct subject_search {
 	const struct erasing *e;
 	struct gate_versions *versions;
-	uint64_t names;
+	uint64_t names, policies;
 };
 
-/* What was not understood, and a name, can't be erased so: it is told. */
+/* What was not understood, a name, and a policy can't be erased so: it is told. */
 static int take_subject(void *arg, const struct gate_subject *subject) {
 	struct subject_search *search = arg;
+	if (subject->policy != 0) {
+		search->policies++;
+		return control_send(search->e->reply, service_subject_policy(subject));
+	}
 	const char *kind = subject->version == 0 ? "search"
 	                   : subject->is_in_name ? "name"
 	                   : subject->is_found   ? NULL
@@ -116,8 +120,10 @@ static int find_subject(
 		rc = gate_find_subject(e->service->gate, whom.values, whom.count, actor, take_subject, &search, &sum);
 	if (rc < 0 || versions->count > 0)
 		return rc;
-	return search.names > 0 ? fault(ENOENT, "it stands in names alone, and in no version that could be understood")
-	                        : fault(ENOENT, "it occurs in no version that could be understood");
+	if (search.names + search.policies > 0)
+		return fault(
+		        ENOENT, "it stands in names or policies alone, and in no version that could be understood");
+	return fault(ENOENT, "it occurs in no version that could be understood");
 }
 
 /* ---- what was erased before ---- */

@@ -24,8 +24,15 @@ static json_t *subject_json(const struct gate_subject *subject) {
 	        lines_json(subject));
 }
 
+json_t *service_subject_policy(const struct gate_subject *subject) {
+	return json_pack("{s:s, s:I, s:s, s:I, s:o}", "kind", "policy", "policy", (json_int_t)subject->policy, "file",
+	        subject->path, "count", (json_int_t)subject->cells, "lines", lines_json(subject));
+}
+
 static int send_one(void *arg, const struct gate_subject *subject) {
 	ControlReply *reply = arg;
+	if (subject->policy != 0)
+		return control_send(reply, service_subject_policy(subject));
 	if (subject->version != 0)
 		return control_send(reply, subject_json(subject));
 	if (subject->done % TOLD_EVERY != 0 && subject->done != subject->total)

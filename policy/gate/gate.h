@@ -345,12 +345,13 @@ int gate_erase(Gate *gate, const struct gate_erasure *erasure, gate_place_fn *ea
 /* Texts that are looked for at once: the identifiers of one person. */
 #define GATE_SUBJECTS_MAX 16
 
-/* A version in which one of them occurs, once for each column; or how far the search has come (path "", nothing found).
- */
+/* A version in which one of them occurs, once for each column; a file of a stored policy (version 0, and its number);
+ * or how far the search has come (path "", nothing found). */
 struct gate_subject {
 	const char *path; /* with its zone, the last one if it has none now; of what is held, where it came from */
 	enum zone zone;
-	uint64_t version;    /* id; 0: this is no finding */
+	uint64_t policy;     /* number of the stored policy that has the file `path`; 0: none */
+	uint64_t version;    /* id; 0: none */
 	uint64_t number;     /* as `assayfs versions` counts what the path showed; 0: the path never showed it */
 	uint64_t quarantine; /* id of what is held or was; 0 */
 	bool is_current;     /* its name shows it */
@@ -373,7 +374,8 @@ struct gate_subjects {
 
 /*
  * Looks for texts (any of them) in each version that the vault keeps, of all zones and what is held, withdrawn or has
- * no name any more, and in names; what is open and was not closed yet is not met. Recorded for each text, with a keyed
+ * no name any more, in names, and (as it is typed, in any case of letters) in all stored policies; what is open and was
+ * not closed yet is not met. Recorded for each text, with a keyed
  * hash of it. The caller has made sure that it is a steward who asks. -EINVAL with words: one is no text to look for,
  * or there are none or more than GATE_SUBJECTS_MAX.
  */

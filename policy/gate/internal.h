@@ -349,6 +349,11 @@ int partial_write(Gate *gate, const struct judgement *j, uint64_t node, uint64_t
  * meta operation. */
 int gate_path_number(Meta *m, const char *path, uint64_t version, uint64_t *ret_number);
 
+/* ---- subject_policy.c ---- */
+
+/* Calls `each` for each file of a stored policy in which one of the texts stands. Not in a meta operation. */
+int subject_search_policies(Gate *gate, const char *const *values, size_t count, gate_subject_fn *each, void *arg);
+
 /* ---- erase_plan.c ---- */
 
 /* A row of the quarantine, kept. */

@@ -492,7 +492,9 @@ int gate_find_subject(Gate *gate, const char *const *values, size_t count, const
 	if (rc >= 0)
 		rc = make_pattern(s);
 	if (rc >= 0) {
-		rc = search_all(s);
+		rc = subject_search_policies(gate, (const char *const *)s->values, s->value_count, each, arg);
+		if (rc >= 0)
+			rc = search_all(s);
 		int recorded = record_search(s, rc);
 		rc = rc < 0 ? rc : recorded;
 		*ret = s->sum;

@@ -32,6 +32,12 @@ struct found {
 static int take_subject(void *arg, const struct gate_subject *subject) {
 	struct found *found = arg;
 	char words[512], lines[200] = "";
+	if (subject->policy != 0) {
+		snprintf(words, sizeof words, "policy %d %s %d|", (int)subject->policy, subject->path,
+		        (int)subject->lines[0]);
+		strcat(found->words, words);
+		return 0;
+	}
 	if (subject->version == 0) {
 		found->told = subject->done;
 		return 0;
@@ -132,6 +138,15 @@ static void words_are_found_with_any_blanks(void **state) {
 	put(w, "Landing/other/a.txt", "Ann  LEE\nJoann Lee\nann lee2\nAnn Lee.\n");
 	put(w, "Landing/other/b.csv", "n\n\"Ann\nLee\"\n");
 	EXPECT(w, "ann lee", "Landing/other/a.txt@1 - 1,4|", "Landing/other/b.csv@1 n 2|");
+}
+
+/* A steward may have written it, and every policy is kept. */
+static void policies_are_looked_through(void **state) {
+	struct world *w = *state;
+	open_vault(w);
+	apply_rules(w, yaml, "# of bob\nRules = [ ColumnValues \"m\" in [\"Bob@Example.com\"] ]\n");
+	apply_rules(w, yaml, "Rules = [ RowCount > 0 ]\n");
+	EXPECT(w, "bob@example.com", "policy 2 animals.dqdl 2|");
 }
 
 /* Editors put a new file in the place of the old one: what `assayfs versions` lists is more than one file. */
@@ -313,6 +328,7 @@ int main(void) {
 	        WORLD(any_of_several_texts_is_found),
 	        WORLD(a_number_is_found_with_any_separators),
 	        WORLD(words_are_found_with_any_blanks),
+	        WORLD(policies_are_looked_through),
 	        WORLD(versions_are_numbered_as_the_name_showed_them),
 	        WORLD(what_is_past_is_found_too),
 	        WORLD(what_was_found_is_erased_and_nothing_else),

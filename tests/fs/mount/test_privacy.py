@@ -262,6 +262,25 @@ class PrivacyTests(GateTests):
         self.check("keeps 1 version that does not hold it" in dry and "of other files" not in dry, dry)
         self.check("2 versions in 2 places" in dry and "would be erased; 0 names would end" in dry, dry)
 
+    def test_a_policy_that_holds_it_is_told(self):
+        self.setting()
+        self.policy(POLICY, f'# {MAILS[1]}\n' + RULES)
+        done = self.assayfs("find-subject", "mnt", stdin=None, input=MAILS[1].encode())
+        self.check("policy 2, file animals.dqdl: 1 line, line 1\n" in done.out, done.out)
+        done = json.loads(self.assayfs("find-subject", "--json", "mnt", stdin=None, input=MAILS[1].encode()).stdout)
+        self.check([(p["policy"], p["file"], p["lines"]) for p in done["policies"]] == [(2, "animals.dqdl", [1])], f"{done}")
+        done = self.erase(MAILS[1], "--dry-run", code=1)
+        self.check("It stands in these policies" in done.out and "policy 2, file animals.dqdl" in done.out, done.out)
+
+    def test_what_was_written_for_trusted_is_found(self):
+        self.setting()
+        self.outside("direct.csv", b"id;place\n1;zebra crossing\n")
+        os.makedirs(self.at("Trusted/strict"))
+        subprocess.run(["cp", "direct.csv", "mnt/Trusted/strict/b.csv"], cwd=self.directory, check=True)
+        self.idle()
+        out = self.assayfs("find-subject", "mnt", stdin=None, input=b"zebra crossing").out
+        self.check("(written for Trusted): " in out and "Trusted/strict/b.csv, version 1: " in out, out)
+
     def test_where_only_a_name_holds_it_is_told(self):
         self.setting()
         self.put(f"Landing/{MAILS[0]}.txt", b"nothing\n")
@@ -269,7 +288,7 @@ class PrivacyTests(GateTests):
         self.idle()
         done = self.erase(MAILS[0], "--reason", "her right", code=1)
         self.check("assayfs erase PATH" in done.out and done.out.count(f"  Landing/{MAILS[0]}.txt\n") == 1, done.out)
-        self.check("in names alone" in done.err, done.err)
+        self.check("in names or policies alone" in done.err, done.err)
         done = json.loads(self.erase(MAILS[0], "--dry-run", "--json", code=1).stdout)
         self.check([p["path"] for p in done["in_names"]] == [f"Landing/{MAILS[0]}.txt"] and done["versions"] == 0, f"{done}")
 
