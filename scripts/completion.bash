@@ -18,7 +18,7 @@ _assayfs_options() {
 	'quarantine show') echo '--rows --json' ;;
 	'quarantine release') echo '--reason --waiver-until --json' ;;
 	'quarantine drop') echo '--reason --json' ;;
-	erase) echo '--subject --reason --dry-run --no-wait --json' ;;
+	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;

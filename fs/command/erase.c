@@ -17,8 +17,8 @@
 #define PATHS_MOST 2000
 
 struct erasing {
-	json_t *goes, *shares, *left;
-	json_t *unclear, *names_left; /* of a subject: what was not understood, and names that hold it */
+	json_t *goes, *shares, *left, *made;
+	json_t *unclear, *names_left, *policies; /* of a subject: what was not understood, and names that hold it */
 	Table *table;
 	Progress *progress;
 	bool is_dry, is_subject, has_sum, is_gone;
@@ -27,7 +27,8 @@ struct erasing {
 
 /* ---- what the mount says ---- */
 
-static const char *words_of_place(const json_t *item, char *words, size_t size) {
+/* Of a subject, a version that stays may be the corrected one of the same file; of a path it never is. */
+static const char *words_of_place(const json_t *item, bool is_subject, char *words, size_t size) {
 	uint64_t held = answer_number(item, "quarantine"), kept = answer_number(item, "kept");
 	size_t used = 0;
 	words[0] = '\0';
@@ -36,8 +37,11 @@ static const char *words_of_place(const json_t *item, char *words, size_t size) 
 	if (answer_flag(item, "shown"))
 		used += (size_t)snprintf(words + used, size - used, "%sthe name ends", used ? ", " : "");
 	if (kept)
-		snprintf(words + used, size - used, "%skeeps %" PRIu64 " version%s of other files", used ? ", " : "",
-		        kept, kept == 1 ? "" : "s");
+		snprintf(words + used, size - used, "%skeeps %" PRIu64 " version%s %s", used ? ", " : "", kept,
+		        kept == 1 ? "" : "s",
+		        !is_subject ? "of other files"
+		        : kept == 1 ? "that does not hold it"
+		                    : "that do not hold it");
 	return words;
 }
 
@@ -47,7 +51,7 @@ static void add_row(struct erasing *e, const json_t *item) {
 	table_cell(e->table, path[0] ? path : "(written for Trusted)");
 	table_cellf(e->table, "%" PRIu64, answer_number(item, "versions"));
 	table_cell(e->table, words_size(answer_number(item, "bytes"), words));
-	table_cell(e->table, words_of_place(item, about, sizeof about));
+	table_cell(e->table, words_of_place(item, e->is_subject, about, sizeof about));
 }
 
 static void take_sum(struct erasing *e, const json_t *item) {
@@ -58,17 +62,29 @@ static void take_sum(struct erasing *e, const json_t *item) {
 	e->referrers = answer_number(item, "referrers");
 }
 
+/* A name is told once for each version that it shows. */
+static bool is_in(const json_t *list, const json_t *item) {
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (json_equal(json_object_get(json_array_get(list, i), "path"), json_object_get(item, "path")))
+			return true;
+	return false;
+}
+
 static int take_item(void *context, const json_t *item) {
 	struct erasing *e = context;
 	const char *kind = answer_text(item, "kind");
 	json_t *list = strcmp(kind, "goes") == 0      ? e->goes
 	               : strcmp(kind, "shares") == 0  ? e->shares
 	               : strcmp(kind, "left") == 0    ? e->left
+	               : strcmp(kind, "made") == 0    ? e->made
 	               : strcmp(kind, "unclear") == 0 ? e->unclear
 	               : strcmp(kind, "name") == 0    ? e->names_left
+	               : strcmp(kind, "policy") == 0  ? e->policies
 	                                              : NULL;
 	if (list == e->goes && list)
 		add_row(e, item);
+	if (list && list == e->names_left && is_in(list, item))
+		return 0;
 	if (list)
 		return json_array_append(list, (json_t *)(uintptr_t)item) ? -ENOMEM : 0;
 	if (strcmp(kind, "sum") == 0)
@@ -98,32 +114,68 @@ static void print_paths(const json_t *list, const char *words) {
 	}
 }
 
+/* Where one looks at what was made of it: by a path and the number of `assayfs versions`. */
+static void print_made(const json_t *list) {
+	size_t count = json_array_size(list);
+	if (count > 0)
+		printf("Made of what is erased, and stay (look whom they tell of; --derived takes them, too):\n");
+	for (size_t i = 0; i < count; i++) {
+		const json_t *item = json_array_get(list, i);
+		char path[ANSWER_PATH_BYTES];
+		_cleanup_(freep) char *safe = words_safe(answer_path(item, "path", path));
+		uint64_t held = answer_number(item, "quarantine"), number = answer_number(item, "number");
+		if (held)
+			printf("  .assayfs/quarantine/%" PRIu64 " (of %s)\n", held, safe ? safe : "?");
+		else if (number)
+			printf("  %s, version %" PRIu64 "%s\n", safe ? safe : "?", number,
+			        answer_flag(item, "shown") ? "" : " (not shown)");
+		else
+			printf("  %s, a version that no name shows\n", safe && *safe ? safe : "(written for Trusted)");
+	}
+}
+
+/* What an erasure of versions can't take away, or could not look through. */
+static void print_rest(const struct erasing *e) {
+	print_paths(
+	        e->unclear, "Not understood, so that it may stand there still (neither tables nor text, or too long):");
+	print_paths(e->names_left,
+	        "It stands in these names ('assayfs erase PATH' takes the whole file with its name; the "
+	        "log and the list of versions keep the name):");
+	if (json_array_size(e->policies) > 0)
+		printf("It stands in these policies, which are kept (apply one without it):\n");
+	for (size_t i = 0; i < json_array_size(e->policies); i++) {
+		printf("  ");
+		subject_print_policy(json_array_get(e->policies, i));
+	}
+}
+
 static void print_all(struct erasing *e) {
 	char size[WORDS_BYTES];
 	(void)table_print(e->table, stdout);
+	print_made(e->made);
 	print_paths(e->shares, "These files share bytes with it, by a copy made inside the vault, and keep them:");
 	print_paths(e->left, e->is_subject
 	                             ? "These have the same names and do not hold it, so they stay:"
 	                             : "The same name, but not made of it, stays (name it, too, if it is meant):");
-	print_paths(
-	        e->unclear, "Not understood, so that it may stand there still (neither tables nor text, or too long):");
-	print_paths(e->names_left, "It stands in these names, which the log and the list of versions keep:");
+	print_rest(e);
 	if (e->referrers)
 		printf("%" PRIu64 " version%s of other files judged by looking at it; the verdicts hold its SHA-256.\n",
 		        e->referrers, e->referrers == 1 ? " was" : "s were");
-	printf("%" PRIu64 " version%s of %" PRIu64 " name%s, %s, %s", e->versions, e->versions == 1 ? "" : "s",
-	        e->names, e->names == 1 ? "" : "s", words_size(e->bytes, size),
-	        e->is_dry ? "would be erased" : "erased");
+	size_t rows = json_array_size(e->goes);
+	printf("%" PRIu64 " version%s in %zu place%s, %s, %s; %" PRIu64 " name%s", e->versions,
+	        e->versions == 1 ? "" : "s", rows, rows == 1 ? "" : "s", words_size(e->bytes, size),
+	        e->is_dry ? "would be erased" : "erased", e->names, e->names == 1 ? "" : "s");
+	printf(e->is_dry ? " would end" : " ended");
 	if (e->is_gone)
 		printf("; %" PRIu64 " segment%s rewritten", e->segments, e->segments == 1 ? "" : "s");
 	printf(".\n");
 }
 
 static int print_json(const struct invocation *call, struct erasing *e) {
-	json_t *all = json_pack("{s:b, s:O, s:O, s:O, s:O, s:O, s:I, s:I, s:I, s:I}", "dry_run", (int)e->is_dry,
-	        "erased", e->goes, "shares", e->shares, "left", e->left, "unclear", e->unclear, "in_names",
-	        e->names_left, "versions", (json_int_t)e->versions, "bytes", (json_int_t)e->bytes, "names",
-	        (json_int_t)e->names, "referrers", (json_int_t)e->referrers);
+	json_t *all = json_pack("{s:b, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:I, s:I, s:I, s:I}", "dry_run",
+	        (int)e->is_dry, "erased", e->goes, "shares", e->shares, "left", e->left, "made", e->made, "unclear",
+	        e->unclear, "in_names", e->names_left, "in_policies", e->policies, "versions", (json_int_t)e->versions,
+	        "bytes", (json_int_t)e->bytes, "names", (json_int_t)e->names, "referrers", (json_int_t)e->referrers);
 	if (all && e->is_gone)
 		json_object_set_new(all, "segments_rewritten", json_integer((json_int_t)e->segments));
 	return command_print_json(call, all);
@@ -153,17 +205,17 @@ static json_t *make_request(
         const struct invocation *call, const struct erasing *e, const struct client_place *place, int *ret_code) {
 	const char *reason = command_value(call, "reason");
 	_cleanup_(json_decrefp) json_t *paths = json_array();
-	_cleanup_(subject_wipep) char *value = NULL;
-	int rc = e->is_subject ? subject_read(&value) : 0;
+	_cleanup_(subject_release) struct subject_lines lines = {0};
+	int rc = e->is_subject ? subject_read(&lines) : 0;
 	*ret_code = rc < 0 ? command_fault(call, rc, "reading whom it is about") : EXIT_DONE;
 	if (!*ret_code && !e->is_subject)
 		*ret_code = locate_all(call, place, paths);
 	if (*ret_code)
 		return NULL;
-	json_t *request = json_pack("{s:s, s:b, s:b}", "reason", reason ? reason : "", "dry_run", (int)e->is_dry,
-	        "wait", (int)!command_has(call, "no-wait"));
-	bool done = request && (value ? json_object_set_new(request, "subject", json_string(value))
-	                              : json_object_set(request, "paths", paths)) == 0;
+	json_t *request = json_pack("{s:s, s:b, s:b, s:b}", "reason", reason ? reason : "", "dry_run", (int)e->is_dry,
+	        "wait", (int)!command_has(call, "no-wait"), "derived", (int)command_has(call, "derived"));
+	bool done = request && (e->is_subject ? json_object_set_new(request, "subject", subject_json(&lines))
+	                                      : json_object_set(request, "paths", paths)) == 0;
 	if (!done)
 		*ret_code = command_fail(call, EXIT_USAGE, "--reason, and whom it is about, must be UTF-8 text");
 	if (!done)
@@ -192,20 +244,29 @@ static int check_usage(const struct invocation *call, const struct erasing *e) {
 		return command_fail(call, EXIT_USAGE, "--reason TEXT is needed; it stands in the audit log");
 	if (e->is_subject && call->operand_count > 1)
 		return command_fail(call, EXIT_USAGE, "with --subject the only operand is DIR, a path in the vault");
+	if (!e->is_subject && command_has(call, "derived"))
+		return command_fail(
+		        call, EXIT_USAGE, "--derived goes with --subject; a PATH always takes what was made of it");
 	if (!e->is_subject && call->operand_count == 0)
 		return command_fail(call, EXIT_USAGE, "which file? Give PATH, or --subject");
 	return EXIT_DONE;
 }
 
+static bool has_rest(const struct erasing *e) {
+	return json_array_size(e->unclear) + json_array_size(e->names_left) + json_array_size(e->policies) > 0;
+}
+
 static int run_erase(const struct invocation *call) {
 	_cleanup_(table_freep) Table *table = table_new("Path|>Versions|>Size|");
-	_cleanup_(json_decrefp) json_t *lists = json_pack("[[],[],[],[],[]]");
+	_cleanup_(json_decrefp) json_t *lists = json_pack("[[],[],[],[],[],[],[]]");
 	struct erasing e = {.table = table,
 	        .goes = json_array_get(lists, 0),
 	        .shares = json_array_get(lists, 1),
 	        .left = json_array_get(lists, 2),
 	        .unclear = json_array_get(lists, 3),
 	        .names_left = json_array_get(lists, 4),
+	        .made = json_array_get(lists, 5),
+	        .policies = json_array_get(lists, 6),
 	        .is_dry = command_has(call, "dry-run"),
 	        .is_subject = command_has(call, "subject")};
 	int code = check_usage(call, &e);
@@ -217,11 +278,13 @@ static int run_erase(const struct invocation *call) {
 	        progress_begin(e.is_subject ? "looking through versions" : "emptying segments", PROGRESS_COUNT, 0);
 	e.progress = progress;
 	code = ask(call, &e);
-	/* What was erased is said even when the rest did not go well. */
-	if (e.has_sum && command_has(call, "json"))
+	/* What was erased is said even when the rest did not go well; and where it stands when nothing was. */
+	if ((e.has_sum || has_rest(&e)) && command_has(call, "json"))
 		code = print_json(call, &e) ? EXIT_UNDECIDED : code;
 	else if (e.has_sum)
 		print_all(&e);
+	else
+		print_rest(&e);
 	return code == EXIT_DONE && json_array_size(e.unclear) > 0 ? EXIT_UNDECIDED : code;
 }
 
@@ -242,11 +305,14 @@ const struct command command_erase = {
                    "what else they held is kept. That goes on when the command is broken off, or at the next mount. A "
                    "file "
                    "that is open for writing is not erased. Stewards only; recorded with the reason.\n"
-                   "With --subject, one line is read from standard input and looked for as find-subject does; the "
-                   "versions that hold it go, and no others: of a table from which somebody was taken out the newer "
-                   "version stays. Files that could not be understood are named, and the exit code is 3.",
+                   "With --subject, each line of standard input is looked for as find-subject does; the "
+                   "versions that hold any of them go, and no others: of a table from which somebody was taken out the "
+                   "newer version stays. What was made of them and does not hold it, as a redacted text in Trusted, is "
+                   "listed and stays, unless --derived is given. Files that could not be understood are named, and the "
+                   "exit code is 3.",
         .options = (const struct command_option[]){{"subject", 0, NULL,
                                                            "the versions that hold what stands on standard input"},
+                {"derived", 0, NULL, "with --subject: also what was made of these versions"},
                 {"reason", 0, "TEXT", "why, as the audit log keeps it; needed"},
                 {"dry-run", 0, NULL, "list what would go, and change nothing"},
                 {"no-wait", 0, NULL, "return when it is erased, before its segments are gone"}, OPTION_JSON, {0}},

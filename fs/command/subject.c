@@ -18,56 +18,92 @@
 
 enum { LINES_SHOWN = 10 };
 
-/* ---- the value ---- */
+/* ---- whom ---- */
 
-static int read_line(char *line, size_t *ret_size) {
-	ssize_t got = 1;
+/* Bytes of standard input. */
+enum { TEXT_MAX = SUBJECT_LINES_MAX * (SUBJECT_LINE_MAX + 2) };
+
+static int read_text(char *text, size_t *ret_size) {
+	ssize_t got;
 	*ret_size = 0;
-	while (*ret_size < SUBJECT_LINE_MAX && (got = read(STDIN_FILENO, line + *ret_size, 1)) != 0) {
+	while ((got = read(STDIN_FILENO, text + *ret_size, TEXT_MAX + 1 - *ret_size)) != 0) {
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			return fault_errno(errno, "reading standard input");
-		if (line[*ret_size] == '\n')
-			return 0;
-		++*ret_size;
+		*ret_size += (size_t)got;
+		if (*ret_size > TEXT_MAX)
+			return fault(EINVAL, "standard input is longer than %d bytes", TEXT_MAX);
 	}
-	return got == 0 ? 0 : fault(EINVAL, "the line on standard input is longer than %d bytes", SUBJECT_LINE_MAX);
+	return memchr(text, '\0', *ret_size) ? fault(EINVAL, "what stands on standard input is no text") : 0;
 }
 
-int subject_read(char **ret_value) {
-	char *line = calloc(1, SUBJECT_LINE_MAX + 1);
-	size_t size = 0;
-	if (!line)
-		return fault(ENOMEM, "no memory for what to look for");
-	if (isatty(STDIN_FILENO))
-		(void)fputs("what to look for (one line): ", stderr);
-	int rc = read_line(line, &size);
-	line[size] = '\0';
-	if (rc == 0 && strlen(line) < size)
-		rc = fault(EINVAL, "what stands on standard input is no text");
-	if (rc == 0 && size == 0)
-		rc = fault(EINVAL, "standard input is empty: write what to look for there, as in "
-		                   "'assayfs find-subject < file'");
-	if (rc < 0) {
-		subject_wipep(&line);
-		return rc;
-	}
-	*ret_value = line;
+static int add_line(struct subject_lines *lines, const char *line) {
+	if (line[strspn(line, " \t\r")] == '\0')
+		return 0;
+	if (strlen(line) > SUBJECT_LINE_MAX)
+		return fault(EINVAL, "a line on standard input is longer than %d bytes", SUBJECT_LINE_MAX);
+	if (lines->count == SUBJECT_LINES_MAX)
+		return fault(EINVAL,
+		        "standard input has more than %d lines; look for so many at once, then for the others",
+		        SUBJECT_LINES_MAX);
+	lines->lines[lines->count++] = line;
 	return 0;
 }
 
-void subject_wipep(char **value) {
-	if (*value)
-		sodium_memzero(*value, SUBJECT_LINE_MAX + 1);
-	free(*value);
-	*value = NULL;
+static int split(struct subject_lines *lines) {
+	int rc = 0;
+	for (char *at = lines->text; rc == 0 && at;) {
+		char *end = strchr(at, '\n');
+		if (end)
+			*end = '\0';
+		rc = add_line(lines, at);
+		at = end ? end + 1 : NULL;
+	}
+	if (rc == 0 && lines->count == 0)
+		rc = fault(EINVAL, "standard input is empty: write what to look for there, as in "
+		                   "'assayfs find-subject < file'");
+	return rc;
+}
+
+int subject_read(struct subject_lines *ret) {
+	struct subject_lines lines = {.text = calloc(1, TEXT_MAX + 2)};
+	size_t size = 0;
+	if (!lines.text)
+		return fault(ENOMEM, "no memory for what to look for");
+	if (isatty(STDIN_FILENO))
+		(void)fputs("what to look for (one a line, then Ctrl-D):\n", stderr);
+	int rc = read_text(lines.text, &size);
+	if (rc == 0)
+		rc = split(&lines);
+	if (rc < 0)
+		subject_release(&lines);
+	else
+		*ret = lines;
+	return rc;
+}
+
+void subject_release(struct subject_lines *lines) {
+	if (lines->text)
+		sodium_memzero(lines->text, TEXT_MAX + 2);
+	free(lines->text);
+	*lines = (struct subject_lines){0};
+}
+
+json_t *subject_json(const struct subject_lines *lines) {
+	json_t *list = json_array();
+	for (size_t i = 0; list && i < lines->count; i++)
+		if (json_array_append_new(list, json_string(lines->lines[i])) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
 }
 
 /* ---- the answer ---- */
 
 struct finding_subject {
-	json_t *list; /* NULL: printed */
+	json_t *list, *policies; /* NULL: printed */
 	Progress *progress;
 	uint64_t found, unclear, versions;
 };
@@ -101,6 +137,14 @@ static void print_place(const json_t *item) {
 	print_lines(item);
 }
 
+static void print_version(const json_t *item, const char *path) {
+	uint64_t number = answer_number(item, "number");
+	if (number)
+		printf("%s, version %" PRIu64 "%s: ", path, number, answer_flag(item, "current") ? "" : " (not shown)");
+	else /* written over before it had this name */
+		printf("%s, a version that no name shows: ", path);
+}
+
 static void print_subject(struct finding_subject *finding, const json_t *item) {
 	char path[ANSWER_PATH_BYTES];
 	_cleanup_(freep) char *safe = words_safe(answer_path(item, "path", path));
@@ -108,11 +152,31 @@ static void print_subject(struct finding_subject *finding, const json_t *item) {
 	if (answer_number(item, "quarantine"))
 		printf(".assayfs/quarantine/%" PRIu64 " (of %s): ", answer_number(item, "quarantine"),
 		        safe ? safe : "?");
+	else if (safe && *safe)
+		print_version(item, safe);
 	else
-		printf("%s, version %" PRIu64 "%s: ", safe && *safe ? safe : "a file without a name",
-		        answer_number(item, "number"), answer_flag(item, "current") ? "" : " (not shown)");
+		printf("%s: ", strcmp(answer_text(item, "zone"), "staging") == 0 ? "(written for Trusted)"
+		                                                                 : "a file without a name");
 	print_place(item);
 	putchar('\n');
+}
+
+void subject_print_policy(const json_t *item) {
+	_cleanup_(freep) char *file = words_safe(answer_text(item, "file"));
+	uint64_t lines = answer_number(item, "count");
+	printf("policy %" PRIu64 ", file %s: %" PRIu64 " line%s", answer_number(item, "policy"), file ? file : "?",
+	        lines, lines == 1 ? "" : "s");
+	print_lines(item);
+	putchar('\n');
+}
+
+static int take_policy(struct finding_subject *finding, const json_t *item) {
+	finding->found++;
+	if (finding->policies)
+		return json_array_append(finding->policies, (json_t *)(uintptr_t)item) ? -ENOMEM : 0;
+	progress_hide(finding->progress);
+	subject_print_policy(item);
+	return 0;
 }
 
 static int take_answer(void *context, const json_t *item) {
@@ -122,6 +186,8 @@ static int take_answer(void *context, const json_t *item) {
 		progress_set(finding->progress, answer_number(item, "done"), finding->versions);
 		return 0;
 	}
+	if (json_object_get(item, "policy"))
+		return take_policy(finding, item);
 	finding->found += answer_flag(item, "found");
 	finding->unclear += !answer_flag(item, "found");
 	if (finding->list)
@@ -133,8 +199,9 @@ static int take_answer(void *context, const json_t *item) {
 static int conclude(const struct invocation *call, struct finding_subject *finding) {
 	int code = finding->found > 0 ? EXIT_DONE : finding->unclear > 0 ? EXIT_UNDECIDED : EXIT_NO;
 	if (finding->list) {
-		int printed = command_print_json(call,
-		        json_pack("{s:O, s:I}", "places", finding->list, "versions", (json_int_t)finding->versions));
+		int printed =
+		        command_print_json(call, json_pack("{s:O, s:O, s:I}", "places", finding->list, "policies",
+		                                         finding->policies, "versions", (json_int_t)finding->versions));
 		return printed ? printed : code;
 	}
 	if (finding->found == 0)
@@ -144,20 +211,25 @@ static int conclude(const struct invocation *call, struct finding_subject *findi
 
 static int run_find_subject(const struct invocation *call) {
 	_cleanup_(client_closep) Client *client = NULL;
-	_cleanup_(subject_wipep) char *value = NULL;
+	_cleanup_(subject_release) struct subject_lines lines = {0};
 	int code = client_open_operand(call, 0, NULL, &client);
 	if (code)
 		return code;
-	int rc = subject_read(&value);
+	int rc = subject_read(&lines);
 	if (rc < 0)
 		return command_fault(call, rc, "reading what to look for");
+	json_t *values = subject_json(&lines);
+	if (!values)
+		return command_fail(call, EXIT_USAGE, "what to look for must be UTF-8 text");
 	_cleanup_(progress_endp) Progress *progress = progress_begin("looking through versions", PROGRESS_COUNT, 0);
 	struct finding_subject finding = {
 	        .list = command_has(call, "json") ? json_array() : NULL, .progress = progress};
-	rc = client_call(client, "find-subject", json_pack("{s:s}", "value", value), take_answer, &finding);
+	finding.policies = finding.list ? json_array() : NULL;
+	rc = client_call(client, "find-subject", json_pack("{s:o}", "values", values), take_answer, &finding);
 	progress_hide(progress);
 	code = rc ? command_fault(call, rc, "looking for it") : conclude(call, &finding);
 	json_decref(finding.list);
+	json_decref(finding.policies);
 	return code;
 }
 
@@ -168,15 +240,18 @@ const struct command command_find_subject = {
         .most = 1,
         .summary = "list where a person's data is, in all versions of all files",
         .details =
-                "Reads one line from standard input, never an argument: an e-mail address, a number, a name. All that "
+                "Reads standard input, never an argument: an e-mail address, a number, a name. Of one person there may "
+                "be several, one a line (16 at most); a version is listed that holds any of them. All that "
                 "the vault keeps is looked through: each version of all zones, what is held in quarantine, what was "
-                "withdrawn or removed, and the names of files. The case of letters does not matter, nor which blanks "
+                "withdrawn or removed, the names of files, and all policies that were ever in force (there as it is "
+                "typed). "
+                "The case of letters does not matter, nor which blanks "
                 "stand between words, nor what stands between the digits of a number; a keyed hash (of the spelling "
                 "given, of small letters, or of the digits alone) that a policy "
                 "wrote in its place is found, too. Tables and texts are read as such (packed ones as well); of other "
                 "files the bytes are searched, and where it is not found there that is said: it may stand there in a "
-                "form that is not understood. Only a steward may; the audit log gets a keyed hash of what was looked "
-                "for.\n"
+                "form that is not understood. Only a steward may; the audit log gets a keyed hash of each line "
+                "that was looked for. Versions are numbered as assayfs versions does.\n"
                 "Exits with 0 when it occurs, 1 when it does not, 3 when it was not found and not everything could be "
                 "understood.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},

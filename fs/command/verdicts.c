@@ -24,7 +24,7 @@ static int exit_of_outcome(const char *outcome) {
 		return EXIT_DONE;
 	if (strcmp(outcome, "waived") == 0) /* while it lasts; then it is "expired" */
 		return EXIT_DONE;
-	return strcmp(outcome, "failed") == 0 ? EXIT_NO : EXIT_UNDECIDED;
+	return strcmp(outcome, "failed") == 0 || strcmp(outcome, "erased") == 0 ? EXIT_NO : EXIT_UNDECIDED;
 }
 
 /* ---- why ---- */
@@ -61,7 +61,8 @@ const struct command command_why = {
         .details = "Works for files in any zone, for paths that were refused and so do not exist, and for files of "
                    "Landing that no dataset governs. Exits with 0 when the file passed or is waived, 1 when it failed "
                    "or is not "
-                   "there, 3 when it is not decided: the check could not be done, is under way, or nothing checks "
+                   "there (of what was erased it says when, by whom and why), 3 when it is not decided: the check "
+                   "could not be done, is under way, or nothing checks "
                    "the file.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples =
@@ -199,8 +200,8 @@ const struct command command_quarantine_list = {
         .operands = "[DIR]",
         .most = 1,
         .summary = "list what did not pass and is held",
-        .options = (const struct command_option[]){{"all", 'a', NULL, "also what was released or dropped"}, OPTION_JSON,
-                {0}},
+        .options = (const struct command_option[]){{"all", 'a', NULL, "also what was released, dropped or erased"},
+                OPTION_JSON, {0}},
         .examples =
                 (const struct command_example[]){{"assayfs quarantine list /mnt", "what waits for a decision"}, {0}},
         .exits = EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED),

@@ -24,13 +24,16 @@ struct erasing {
 };
 
 static int send_place(void *arg, const struct gate_place *place) {
-	static const char *const kinds[] = {[GATE_GOES] = "goes", [GATE_SHARES] = "shares", [GATE_LEFT] = "left"};
+	static const char *const kinds[] = {
+	        [GATE_GOES] = "goes", [GATE_SHARES] = "shares", [GATE_LEFT] = "left", [GATE_MADE] = "made"};
 	const struct erasing *e = arg;
 	json_t *item = json_pack("{s:s, s:o, s:s, s:b, s:I, s:I, s:I}", "kind", kinds[place->kind], "path",
 	        wire_path(place->path), "zone", zone_name(place->zone), "shown", (int)place->is_shown, "versions",
 	        (json_int_t)place->versions, "bytes", (json_int_t)place->bytes, "kept", (json_int_t)place->kept);
 	if (item && place->quarantine)
 		json_object_set_new(item, "quarantine", json_integer((json_int_t)place->quarantine));
+	if (item && place->kind == GATE_MADE)
+		json_object_set_new(item, "number", json_integer((json_int_t)place->number));
 	return control_send(e->reply, item);
 }
 
@@ -81,15 +84,21 @@ static int check_rights(Service *service, const struct control_peer *peer, const
 struct subject_search {
 	const struct erasing *e;
 	struct gate_versions *versions;
+	uint64_t names, policies;
 };
 
-/* What was not understood, and a name, can't be erased so: it is told. */
+/* What was not understood, a name, and a policy can't be erased so: it is told. */
 static int take_subject(void *arg, const struct gate_subject *subject) {
 	struct subject_search *search = arg;
+	if (subject->policy != 0) {
+		search->policies++;
+		return control_send(search->e->reply, service_subject_policy(subject));
+	}
 	const char *kind = subject->version == 0 ? "search"
 	                   : subject->is_in_name ? "name"
 	                   : subject->is_found   ? NULL
 	                                         : "unclear";
+	search->names += subject->version != 0 && subject->is_in_name;
 	if (!kind)
 		return gate_versions_add(search->versions, subject->version);
 	if (subject->version == 0)
@@ -102,11 +111,48 @@ static int take_subject(void *arg, const struct gate_subject *subject) {
 }
 
 static int find_subject(
-        const struct erasing *e, const char *value, const struct actor *actor, struct gate_versions *versions) {
+        const struct erasing *e, const json_t *values, const struct actor *actor, struct gate_versions *versions) {
 	struct subject_search search = {.e = e, .versions = versions};
+	struct service_subjects whom = {.count = 0};
 	struct gate_subjects sum;
-	int rc = gate_find_subject(e->service->gate, value, actor, take_subject, &search, &sum);
-	return rc < 0 || versions->count > 0 ? rc : fault(ENOENT, "it occurs in no version that could be understood");
+	int rc = service_subject_values(values, &whom);
+	if (rc >= 0)
+		rc = gate_find_subject(e->service->gate, whom.values, whom.count, actor, take_subject, &search, &sum);
+	if (rc < 0 || versions->count > 0)
+		return rc;
+	if (search.names + search.policies > 0)
+		return fault(
+		        ENOENT, "it stands in names or policies alone, and in no version that could be understood");
+	return fault(ENOENT, "it occurs in no version that could be understood");
+}
+
+/* ---- what was erased before ---- */
+
+struct seeking {
+	const char *path;
+	struct service_erasure *found;
+};
+
+/* "3 versions: REASON" */
+static int take_record(void *arg, const struct audit_entry *entry) {
+	struct seeking *seeking = arg;
+	const struct audit_event *event = &entry->event;
+	const char *reason = event->detail ? strstr(event->detail, ": ") : NULL;
+	if (!event->path || strcmp(event->path, seeking->path) != 0)
+		return 0;
+	seeking->found->time_ns = entry->time_ns;
+	seeking->found->node = event->node;
+	seeking->found->uid = event->actor.uid;
+	snprintf(seeking->found->reason, sizeof seeking->found->reason, "%s", reason ? reason + 2 : "");
+	return 1;
+}
+
+int service_last_erasure(Meta *m, const char *path, struct service_erasure *ret) {
+	const struct audit_filter filter = {
+	        .event = "erase", .outcome = "ok", .path_prefix = path, .newest_first = true};
+	struct seeking seeking = {.path = path, .found = ret};
+	*ret = (struct service_erasure){.time_ns = 0};
+	return audit_query(m, &filter, take_record, &seeking);
 }
 
 /* ---- until it is gone ---- */
@@ -168,10 +214,11 @@ int service_erase(void *context, const struct control_peer *peer, const json_t *
 	const struct erasing e = {.service = context, .reply = reply};
 	struct gate_versions versions = {0};
 	const char *reason = json_string_value(json_object_get(arguments, "reason"));
-	const char *subject = json_string_value(json_object_get(arguments, "subject"));
+	const json_t *subject = json_object_get(arguments, "subject");
 	const json_t *paths = subject ? NULL : json_object_get(arguments, "paths");
 	struct gate_erasure erasure = {.versions = &versions,
 	        .is_exact = subject != NULL,
+	        .takes_made = json_is_true(json_object_get(arguments, "derived")),
 	        .reason = reason ? reason : "",
 	        .actor = service_actor(peer),
 	        .is_dry = json_is_true(json_object_get(arguments, "dry_run"))};

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "backend/audit.h"
 #include "backend/tree.h"
 #include "backend/version.h"
 #include "fs/service/service.h"
@@ -68,6 +69,25 @@ int service_policy_archive(const json_t *arguments, uint8_t **ret_archive, size_
 
 /* Lower-case hexadecimal as JSON. */
 json_t *service_json_hex(const uint8_t *data, size_t size);
+
+/* The last erasure that a path knew, from its record. time_ns 0: none. In an operation. */
+struct service_erasure {
+	int64_t time_ns;
+	uint64_t node; /* that lost versions */
+	uint32_t uid;
+	char reason[AUDIT_DETAIL_MAX];
+};
+int service_last_erasure(Meta *m, const char *path, struct service_erasure *ret);
+
+/* "values" or "subject" of the arguments: what is looked for. Borrows from the list. -EPROTO. */
+struct service_subjects {
+	const char *values[GATE_SUBJECTS_MAX];
+	size_t count;
+};
+int service_subject_values(const json_t *list, struct service_subjects *ret);
+
+/* What is told of a stored policy that holds one of them. */
+json_t *service_subject_policy(const struct gate_subject *subject);
 
 control_handler service_versions, service_restore, service_log, service_status, service_policy_show,
         service_policy_apply, service_policy_foresee, service_policy_recheck, service_why, service_run,

@@ -1,4 +1,4 @@
-/* What `assayfs find-subject` asks: where a text occurs. The text is in no answer, and in no record. */
+/* What `assayfs find-subject` asks: where texts occur. No text is in an answer, nor in a record. */
 #include "fs/service/internal.h"
 
 #include "crypto/base/fault.h"
@@ -24,8 +24,15 @@ static json_t *subject_json(const struct gate_subject *subject) {
 	        lines_json(subject));
 }
 
+json_t *service_subject_policy(const struct gate_subject *subject) {
+	return json_pack("{s:s, s:I, s:s, s:I, s:o}", "kind", "policy", "policy", (json_int_t)subject->policy, "file",
+	        subject->path, "count", (json_int_t)subject->cells, "lines", lines_json(subject));
+}
+
 static int send_one(void *arg, const struct gate_subject *subject) {
 	ControlReply *reply = arg;
+	if (subject->policy != 0)
+		return control_send(reply, service_subject_policy(subject));
 	if (subject->version != 0)
 		return control_send(reply, subject_json(subject));
 	if (subject->done % TOLD_EVERY != 0 && subject->done != subject->total)
@@ -34,15 +41,26 @@ static int send_one(void *arg, const struct gate_subject *subject) {
 	        reply, json_pack("{s:I, s:I}", "done", (json_int_t)subject->done, "total", (json_int_t)subject->total));
 }
 
+int service_subject_values(const json_t *list, struct service_subjects *ret) {
+	size_t count = json_array_size(list);
+	if (count == 0 || count > GATE_SUBJECTS_MAX)
+		return fault(EPROTO, "what to look for is missing, or too much");
+	for (size_t i = 0; i < count; i++)
+		if (!(ret->values[i] = json_string_value(json_array_get(list, i))))
+			return fault(EPROTO, "what to look for is no text");
+	ret->count = count;
+	return 0;
+}
+
 int service_find_subject(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
-	const char *value = json_string_value(json_object_get(arguments, "value"));
+	struct service_subjects whom = {.count = 0};
 	struct gate_subjects sum;
 	int rc = service_require(service, peer, PLACE_QUARANTINE, POLICY_WRITE, "find-subject", NULL);
 	if (rc == 0)
 		rc = service_require_writable(service, peer, "find-subject", NULL);
-	if (rc == 0 && !value)
-		rc = fault(EPROTO, "what to look for is missing");
+	if (rc == 0)
+		rc = service_subject_values(json_object_get(arguments, "values"), &whom);
 	struct actor actor = service_actor(peer);
-	return rc < 0 ? rc : gate_find_subject(service->gate, value, &actor, send_one, reply, &sum);
+	return rc < 0 ? rc : gate_find_subject(service->gate, whom.values, whom.count, &actor, send_one, reply, &sum);
 }

@@ -15,7 +15,7 @@
 
 /* A verdict's row, kept beyond the operation. */
 struct kept {
-	uint64_t id;
+	uint64_t id, version;
 	int64_t time_ns;
 	uint8_t outcome;
 	char *body;
@@ -25,6 +25,7 @@ struct kept {
 static int keep_verdict(void *arg, const struct verdict_row *row) {
 	struct kept *kept = arg;
 	kept->id = row->id;
+	kept->version = row->version;
 	kept->time_ns = row->time_ns;
 	kept->outcome = row->outcome;
 	kept->body = malloc(row->body.size + 1);
@@ -80,6 +81,8 @@ struct why {
 	enum outcome outcome;
 	uint32_t attempts;  /* at a check that is pending */
 	enum outcome newer; /* of something that came after what Trusted shows; NONE: there is nothing */
+	bool is_erased;     /* what was judged, or what last bore the name; then by whom, if that is known: */
+	struct service_erasure erasure;
 	struct kept kept;
 };
 
@@ -145,6 +148,45 @@ static int find_verdict(Meta *m, const struct control_peer *peer, struct why *wh
 		return verdict_get(m, verdict, keep_verdict, &why->kept);
 	rc = take_last(m, path, why);
 	return !rc && verdict > why->kept.id ? take_shown(m, verdict, why) : rc;
+}
+
+/* Of what is not there: whether it was erased. What the verdict says to do about it is beside the point then. */
+static int look_erased(Meta *m, struct why *why) {
+	struct version version = {0};
+	struct node last = {0};
+	if (why->is_there || why->outcome == OUTCOME_PENDING)
+		return 0;
+	int rc = service_last_erasure(m, why->path, &why->erasure);
+	if (rc >= 0 && why->kept.body)
+		rc = version_get(m, why->kept.version, &version);
+	else if (rc >= 0 && why->erasure.time_ns)
+		rc = tree_resolve_past(m, bytes_of_string(why->path), &last, NULL);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	why->is_erased =
+	        why->kept.body ? version.state == VERSION_ERASED : last.id != 0 && last.id == why->erasure.node;
+	return 0;
+}
+
+static char *words_erased(const struct why *why) {
+	char when[WORDS_BYTES], memory[4096], *text = NULL;
+	_cleanup_(freep) char *shown = words_safe(why->path), *reason = words_safe(why->erasure.reason);
+	const char *user = service_user_name(why->erasure.uid, memory, sizeof memory);
+	int length = -1;
+	if (!shown || !reason)
+		return NULL;
+	words_time_utc(why->erasure.time_ns, when); /* "2026-11-23T09:15:02.123456789Z" */
+	if (why->erasure.time_ns)
+		length = asprintf(&text, "%s: erased on %.10s %.8s UTC by %s (uid %" PRIu32 "): %s", shown, when,
+		        when + 11, *user ? user : "a user without a name", why->erasure.uid, reason);
+	else
+		length = asprintf(&text, "%s: erased. By whom, and why: assayfs log --event erase", shown);
+	return length < 0 ? NULL : text;
+}
+
+static json_t *erasure_json(const struct why *why) {
+	return json_pack("{s:I, s:I, s:s}", "time_ns", (json_int_t)why->erasure.time_ns, "uid",
+	        (json_int_t)why->erasure.uid, "reason", why->erasure.reason);
 }
 
 static const char *below_zone(const char *path) {
@@ -232,6 +274,10 @@ static int add_newer(const struct why *why, char **text) {
 }
 
 static int explain(Service *service, const struct why *why, char **ret_text) {
+	if (why->is_erased) {
+		*ret_text = words_erased(why);
+		return *ret_text ? 0 : fault(ENOMEM, "explaining: out of memory");
+	}
 	if (why->kept.body) {
 		int rc = verdict_words(&why->kept, ret_text);
 		return rc || why->newer == OUTCOME_NONE ? rc : add_newer(why, ret_text);
@@ -268,18 +314,23 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 		return rc;
 	meta_begin(service->meta);
 	rc = find_verdict(service->meta, peer, why);
+	if (!rc)
+		rc = look_erased(service->meta, why);
 	if (!rc && why->is_there && service_place(why->path) == PLACE_TRUSTED)
 		rc = gate_newer(service->meta, below_zone(why->path), &why->newer);
 	rc = meta_end(service->meta, rc);
 	struct actor actor = service_actor(peer);
 	if (rc == -EACCES)
 		service_record_denied(service, &actor, "why", why->path, EACCES);
-	if (!rc && !why->is_there && !why->kept.body && why->outcome != OUTCOME_PENDING)
+	if (!rc && !why->is_there && !why->kept.body && !why->is_erased && why->outcome != OUTCOME_PENDING)
 		rc = fault(ENOENT, "no file has this name, and none was refused under it");
 	if (!rc)
 		rc = explain(service, why, &text);
 	if (!rc) {
-		json_t *item = verdict_json(why->path, outcome_of(&why->kept, why->outcome), text, &why->kept);
+		const char *outcome = why->is_erased ? "erased" : outcome_of(&why->kept, why->outcome);
+		json_t *item = verdict_json(why->path, outcome, text, &why->kept);
+		if (item && why->is_erased && why->erasure.time_ns)
+			json_object_set_new(item, "erased", erasure_json(why));
 		if (item && why->newer != OUTCOME_NONE)
 			json_object_set_new(item, "newer", json_string(outcome_word(why->newer)));
 		rc = control_send(reply, item);
@@ -318,8 +369,11 @@ static int take_held(void *arg, const struct quarantine_row *row) {
 	return 0;
 }
 
-static const char *state_word(uint8_t state) {
+/* Of what an erasure took the decision that went with it says nothing. */
+static const char *state_word(uint8_t state, const struct version *version) {
 	static const char *const words[] = {"held", "released", "dropped"};
+	if (version->state == VERSION_ERASED)
+		return "erased";
 	return state < sizeof words / sizeof words[0] ? words[state] : "?";
 }
 
@@ -340,8 +394,8 @@ static int read_held(Service *service, const struct held *held, struct kept *kep
 	        json_string_value(json_object_get(json_object_get(split ? split : body, "check"), "reason"));
 	*ret_item = json_pack("{s:I, s:I, s:o, s:I, s:I, s:s, s:b, s:s}", "id", (json_int_t)held->row.id, "time_ns",
 	        (json_int_t)held->row.time_ns, "path", wire_path(held->path), "size", (json_int_t)version.size, "uid",
-	        (json_int_t)held->row.uid, "state", state_word(held->row.state), "partial", held->row.partial, "reason",
-	        reason ? reason : "");
+	        (json_int_t)held->row.uid, "state", state_word(held->row.state, &version), "partial", held->row.partial,
+	        "reason", reason ? reason : "");
 	return *ret_item ? 0 : fault(ENOMEM, "reading the quarantine: out of memory");
 }
 

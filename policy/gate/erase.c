@@ -81,7 +81,7 @@ static int add_place(struct erasing *e, const struct place *place, const char *p
 
 static struct place *place_of(struct erasing *e, uint64_t node) {
 	for (size_t i = e->place_count; i-- > 0;)
-		if (e->places[i].node == node)
+		if (e->places[i].node == node && e->places[i].told.kind != GATE_MADE)
 			return &e->places[i];
 	return NULL;
 }
@@ -144,6 +144,51 @@ static int note_version(Meta *m, struct erasing *e, uint64_t id) {
 	return 0;
 }
 
+/* ---- what was made of it, and stays ---- */
+
+static int note_one_made(Meta *m, struct erasing *e, const struct erase_plan *wide, uint64_t id) {
+	char path[TREE_PATH_MAX] = "";
+	const struct plan_held *held = erase_plan_held(wide, id);
+	struct version version;
+	struct node node = {0};
+	struct place place = {.told = {.kind = GATE_MADE, .versions = 1}};
+	int rc = version_get(m, id, &version);
+	if (rc >= 0)
+		rc = tree_get(m, version.node, &node);
+	if (rc >= 0)
+		rc = tree_last_path(m, version.node, path, sizeof path);
+	if (rc == -ENOENT || rc == -ERANGE)
+		rc = 0;
+	if (rc >= 0 && path[0])
+		rc = gate_path_number(m, path, id, &place.told.number);
+	place.node = version.node;
+	place.told.zone = (enum zone)version.zone;
+	place.told.bytes = version.size;
+	place.told.quarantine = held ? held->row.id : 0;
+	place.told.is_shown = node.nlink > 0 && node.version == id;
+	return rc < 0 ? rc : add_place(e, &place, path[0] || !held ? path : held->path);
+}
+
+/* Of an exact erasure: what a wider one would take along. */
+static int note_made(Meta *m, struct erasing *e) {
+	struct erase_plan wide = {.is_exact = true, .takes_made = true};
+	if (!e->asked->is_exact || e->asked->takes_made)
+		return 0;
+	int rc = erase_plan_make(m, e->asked->versions, &wide);
+	for (size_t i = 0; rc >= 0 && i < wide.versions.count; i++)
+		if (!goes(e, wide.versions.ids[i]))
+			rc = note_one_made(m, e, &wide, wide.versions.ids[i]);
+	erase_plan_free(&wide);
+	return rc;
+}
+
+static bool is_made(const struct erasing *e, const struct node *node) {
+	for (size_t i = 0; i < e->place_count; i++)
+		if (e->places[i].told.kind == GATE_MADE && e->places[i].told.is_shown && e->places[i].node == node->id)
+			return true;
+	return false;
+}
+
 /* Whether something else shows under the path. */
 static int note_left(Meta *m, struct erasing *e, enum zone zone, const char *below) {
 	char path[TREE_PATH_MAX + 8];
@@ -152,7 +197,8 @@ static int note_left(Meta *m, struct erasing *e, enum zone zone, const char *bel
 	int rc = tree_resolve(m, bytes_of_string(path), &node);
 	if (rc == -ENOENT || rc == -ENOTDIR)
 		return 0;
-	if (rc < 0 || !S_ISREG(node.mode) || node.version == 0 || goes(e, node.version) || place_of(e, node.id))
+	if (rc < 0 || !S_ISREG(node.mode) || node.version == 0 || goes(e, node.version) || place_of(e, node.id) ||
+	        is_made(e, &node))
 		return rc < 0 ? rc : 0;
 	struct place place = {.told = {.kind = GATE_LEFT, .zone = zone, .versions = 0}, .node = node.id};
 	return add_place(e, &place, path);
@@ -175,10 +221,13 @@ static int note_all_left(Meta *m, struct erasing *e) {
 
 static int make_plan(Meta *m, struct erasing *e) {
 	e->plan.is_exact = e->asked->is_exact;
+	e->plan.takes_made = e->asked->takes_made;
 	int rc = erase_plan_make(m, e->asked->versions, &e->plan);
 	e->sum = (struct gate_erased){.referrers = e->plan.referrers.count};
 	for (size_t i = 0; rc >= 0 && i < e->plan.versions.count; i++)
 		rc = note_version(m, e, e->plan.versions.ids[i]);
+	if (rc >= 0)
+		rc = note_made(m, e);
 	if (rc >= 0)
 		rc = note_all_left(m, e);
 	return rc;
@@ -287,7 +336,7 @@ static int record_all(Meta *m, const struct erasing *e) {
 
 /* -EAGAIN: it is more by now than what was looked at. */
 static int check_same(Meta *m, const struct erasing *e) {
-	struct erase_plan now = {.is_exact = e->asked->is_exact};
+	struct erase_plan now = {.is_exact = e->asked->is_exact, .takes_made = e->asked->takes_made};
 	const struct gate_versions *old = &e->plan.versions;
 	int rc = erase_plan_make(m, e->asked->versions, &now);
 	if (rc >= 0 && (now.versions.count != old->count ||
@@ -378,7 +427,7 @@ static int erase_in_turns(struct erasing *e) {
 /* Before an erasure it is not known which names end. */
 static void count_names(struct erasing *e) {
 	for (size_t i = 0; i < e->place_count; i++)
-		e->sum.names += e->places[i].told.is_shown;
+		e->sum.names += e->places[i].told.kind == GATE_GOES && e->places[i].told.is_shown;
 }
 
 int gate_erase(

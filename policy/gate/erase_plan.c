@@ -6,6 +6,8 @@
  *                                      └─ what was judged by looking at it: only counted
  *      … and when the queue is empty: rows of the quarantine that hold one of them, or rows of one ─► queue
  *
+ * An exact plan follows nothing, or what was made of a version and its withheld rows alone.
+ *
  * Lists gather and call nothing of the database, so each is read into memory first.
  */
 #include "policy/gate/internal.h"
@@ -116,6 +118,10 @@ static int follow_node(Meta *m, struct erase_plan *plan, const struct version *v
 	return rc < 0 ? rc : version_list(m, version->node, take_version, plan);
 }
 
+static bool goes_down(const struct erase_plan *plan) {
+	return !plan->is_exact || plan->takes_made;
+}
+
 static int follow(Meta *m, struct erase_plan *plan, uint64_t id) {
 	struct version version;
 	int rc = version_get(m, id, &version);
@@ -125,12 +131,11 @@ static int follow(Meta *m, struct erase_plan *plan, uint64_t id) {
 		rc = gate_versions_add(&plan->versions, id);
 	if (rc >= 0 && version.state != VERSION_ERASED)
 		rc = gate_versions_add(&plan->nodes, version.node);
-	if (rc < 0 || plan->is_exact)
-		return rc;
-	rc = follow_node(m, plan, &version);
-	if (rc >= 0)
+	if (rc >= 0 && !plan->is_exact)
+		rc = follow_node(m, plan, &version);
+	if (rc >= 0 && !plan->is_exact)
 		rc = lineage_sources(m, id, take_source, plan);
-	return rc < 0 ? rc : lineage_products(m, id, take_product, plan);
+	return rc < 0 || !goes_down(plan) ? rc : lineage_products(m, id, take_product, plan);
 }
 
 static int follow_all(Meta *m, struct erase_plan *plan) {
@@ -170,7 +175,7 @@ static int read_held(Meta *m, struct erase_plan *plan) {
 }
 
 static bool is_met(const struct erase_plan *plan, const struct plan_held *held) {
-	bool is_of_it = held->source && !plan->is_exact && gate_versions_has(&plan->seen, held->source);
+	bool is_of_it = held->source && goes_down(plan) && gate_versions_has(&plan->seen, held->source);
 	return is_of_it || gate_versions_has(&plan->seen, held->row.version);
 }
 
@@ -181,10 +186,8 @@ static int push_held(struct erase_plan *plan) {
 		if (held->goes || !is_met(plan, held))
 			continue;
 		held->goes = true;
-		if (plan->is_exact)
-			continue;
-		int rc = push(plan, held->row.version);
-		if (rc >= 0)
+		int rc = goes_down(plan) ? push(plan, held->row.version) : 0;
+		if (rc >= 0 && !plan->is_exact)
 			rc = push(plan, held->source);
 		if (rc < 0)
 			return rc;

@@ -276,6 +276,9 @@ int gate_waivers(Meta *m, gate_waiver_fn *each, void *arg);
  * Not the same file, and told instead: what shares blocks with it (GATE_SHARES: a copy by copy_file_range, which keeps
  * its bytes), what stands under its name in another zone and was not made of it (GATE_LEFT: perhaps to be named too),
  * and verdicts for which a rule looked at it (`referrers`; they hold its SHA-256).
+ *
+ * An exact erasure takes the versions that are given and follows nothing, or downwards alone (takes_made): a redacted
+ * text in Trusted need not hold what was looked for, and may tell of the same person by other words.
  */
 
 /* A set of versions, the caller's; all zero: none. */
@@ -296,6 +299,7 @@ enum gate_place_kind {
 	GATE_GOES,   /* loses versions */
 	GATE_SHARES, /* keeps bytes that it shares with one that goes */
 	GATE_LEFT,   /* stands under the same name in another zone, made of something else */
+	GATE_MADE,   /* one version, made of one that goes, and stays as the erasure is exact */
 };
 
 struct gate_place {
@@ -306,13 +310,15 @@ struct gate_place {
 	bool is_shown;            /* its name ends */
 	uint64_t versions, bytes; /* that go */
 	uint64_t kept;            /* versions that it keeps */
+	uint64_t number;          /* of GATE_MADE: as of struct gate_subject */
 };
 /* Texts are borrowed; no lock is held. Negative: nothing more is told; what was erased is. */
 typedef int gate_place_fn(void *arg, const struct gate_place *place);
 
 struct gate_erasure {
 	const struct gate_versions *versions; /* and all that belongs to them */
-	bool is_exact;                        /* these alone */
+	bool is_exact;                        /* these alone; what was made of them is told (GATE_MADE) */
+	bool takes_made;                      /* of an exact one: what was made of them, too */
 	const char *reason;                   /* as of struct gate_decision */
 	struct actor actor;
 	bool is_dry; /* tells, and changes nothing; needs no reason */
@@ -336,13 +342,19 @@ int gate_erase(Gate *gate, const struct gate_erasure *erasure, gate_place_fn *ea
 
 /* ---- where a person's data is ---- */
 
-/* A version in which it occurs, once for each column; or how far the search has come (path "", nothing found). */
+/* Texts that are looked for at once: the identifiers of one person. */
+#define GATE_SUBJECTS_MAX 16
+
+/* A version in which one of them occurs, once for each column; a file of a stored policy (version 0, and its number);
+ * or how far the search has come (path "", nothing found). */
 struct gate_subject {
 	const char *path; /* with its zone, the last one if it has none now; of what is held, where it came from */
 	enum zone zone;
-	uint64_t version, number; /* id, and within its file; 0: this is no finding */
-	uint64_t quarantine;      /* id of what is held or was; 0 */
-	bool is_current;          /* its name shows it */
+	uint64_t policy;     /* number of the stored policy that has the file `path`; 0: none */
+	uint64_t version;    /* id; 0: none */
+	uint64_t number;     /* as `assayfs versions` counts what the path showed; 0: the path never showed it */
+	uint64_t quarantine; /* id of what is held or was; 0 */
+	bool is_current;     /* its name shows it */
 	bool is_found;
 	bool is_in_name;    /* it occurs in the path itself */
 	bool is_bytes;      /* it is neither a table nor text (or too long), so its bytes were searched alone, or, if it
@@ -361,12 +373,14 @@ struct gate_subjects {
 };
 
 /*
- * Looks for a text in each version that the vault keeps, of all zones and what is held, withdrawn or has no name any
- * more, and in names; what is open and was not closed yet is not met. Recorded, with a keyed hash of the text. The
- * caller has made sure that it is a steward who asks. -EINVAL with words: no text to look for.
+ * Looks for texts (any of them) in each version that the vault keeps, of all zones and what is held, withdrawn or has
+ * no name any more, in names, and (as it is typed, in any case of letters) in all stored policies; what is open and was
+ * not closed yet is not met. Recorded for each text, with a keyed
+ * hash of it. The caller has made sure that it is a steward who asks. -EINVAL with words: one is no text to look for,
+ * or there are none or more than GATE_SUBJECTS_MAX.
  */
-int gate_find_subject(Gate *gate, const char *value, const struct actor *actor, gate_subject_fn *each, void *arg,
-        struct gate_subjects *ret);
+int gate_find_subject(Gate *gate, const char *const *values, size_t count, const struct actor *actor,
+        gate_subject_fn *each, void *arg, struct gate_subjects *ret);
 
 /* ---- what is known of a file ---- */
 

@@ -340,6 +340,17 @@ int split(Gate *gate, struct judgement *j, uint64_t node, uint64_t version, stru
 int partial_write(Gate *gate, const struct judgement *j, uint64_t node, uint64_t version, const RowList *rows,
         Content **ret_partial, struct verdict_content *ret_content);
 
+/* ---- subject.c ---- */
+
+/* The number by which `assayfs versions` knows a version of what the path showed; 0: the path never showed it. In a
+ * meta operation. */
+int gate_path_number(Meta *m, const char *path, uint64_t version, uint64_t *ret_number);
+
+/* ---- subject_policy.c ---- */
+
+/* Calls `each` for each file of a stored policy in which one of the texts stands. Not in a meta operation. */
+int subject_search_policies(Gate *gate, const char *const *values, size_t count, gate_subject_fn *each, void *arg);
+
 /* ---- erase_plan.c ---- */
 
 /* A row of the quarantine, kept. */
@@ -353,6 +364,7 @@ struct plan_held {
 /* What belongs to some versions, and is to go. */
 struct erase_plan {
 	bool is_exact;                 /* nothing is followed; set before it is made */
+	bool takes_made;               /* of an exact one: what was made of them is */
 	struct gate_versions versions; /* sealed and withdrawn ones */
 	struct gate_versions nodes;    /* theirs */
 	struct gate_versions referrers;

@@ -1,12 +1,12 @@
 /*
- * subject: where a text occurs in all that the vault keeps.
+ * subject: where texts occur (the identifiers of one person) in all that the vault keeps.
  *
  *     all versions ─► each read by a worker: as a table, or as text ── neither ─► its bytes, here
- *                          one pattern, made of the text                 │
+ *                          one pattern, made of all texts                │
  *                          └─► lines and columns ◄───────────────────────┘ yes or no
  *
- * The text is looked for whatever its case, with any blanks between its words; a number with any separators between its
- * digits; and its hash, which stands where a policy hashes. Nothing of it is kept: the record has a keyed hash.
+ * Each is looked for whatever its case, with any blanks between its words; a number with any separators between its
+ * digits; and its hash, which stands where a policy hashes. Nothing of it is kept: its record has a keyed hash.
  */
 #include "policy/gate/internal.h"
 
@@ -32,7 +32,8 @@ enum { LOT = 256 };
 
 struct finding_subject {
 	Gate *gate;
-	const char *value; /* without blanks around it */
+	char *values[GATE_SUBJECTS_MAX]; /* without blanks around them */
+	size_t value_count;
 	char *regex;
 	struct scan_pattern pattern;
 	struct privacy_detect detect;
@@ -44,7 +45,7 @@ struct finding_subject {
 	struct version lot[LOT];
 	size_t lot_count;
 	struct gate_subjects sum;
-	char hash[DIGEST_HEX_BYTES];
+	char hashes[GATE_SUBJECTS_MAX][DIGEST_HEX_BYTES];
 };
 
 /* ---- what is looked for ---- */
@@ -138,11 +139,16 @@ static int make_regex(struct finding_subject *s) {
 	FILE *to = open_memstream(&s->regex, &size);
 	if (!to)
 		return fault(ENOMEM, "no memory to look for a subject");
-	if (is_number(s->value))
-		put_number(to, s->value);
-	else
-		put_words(to, s->value);
-	int rc = put_spellings(s->gate, to, s->value);
+	int rc = 0;
+	for (size_t i = 0; rc >= 0 && i < s->value_count; i++) {
+		if (i > 0)
+			(void)fputc('|', to);
+		if (is_number(s->values[i]))
+			put_number(to, s->values[i]);
+		else
+			put_words(to, s->values[i]);
+		rc = put_spellings(s->gate, to, s->values[i]);
+	}
 	if (fclose(to) != 0 && rc >= 0)
 		rc = fault(ENOMEM, "no memory to look for a subject");
 	return rc;
@@ -164,24 +170,70 @@ static int make_pattern(struct finding_subject *s) {
 
 /* The same text is the same hash in the log, and another than in what is published: who reads the one learns nothing of
  * the other; who has no key can't try texts out. */
-static int make_hash(struct finding_subject *s) {
+static int make_hashes(struct finding_subject *s) {
 	struct treat_key key;
 	uint8_t digest[DIGEST_BYTES];
 	int rc = gate_privacy_key(s->gate, 0, &key);
 	if (rc < 0)
 		return rc;
 	derive_key(key.bytes, "find-subject record", bytes_of(NULL, 0), key.bytes);
-	blake2b_keyed(key.bytes, bytes_of_string(s->value), digest);
+	for (size_t i = 0; i < s->value_count; i++) {
+		blake2b_keyed(key.bytes, bytes_of_string(s->values[i]), digest);
+		digest_hex(digest, s->hashes[i]);
+		s->hashes[i][32] = '\0';
+	}
 	sodium_memzero(&key, sizeof key);
-	digest_hex(digest, s->hash);
-	s->hash[32] = '\0';
 	return 0;
 }
 
 /* ---- one version ---- */
 
+struct counting {
+	uint64_t version, number;
+};
+
+static int take_number(void *arg, uint64_t ordinal, const struct version *version) {
+	struct counting *counting = arg;
+	if (version->id == counting->version)
+		counting->number = ordinal;
+	return counting->number != 0;
+}
+
+int gate_path_number(Meta *m, const char *path, uint64_t version, uint64_t *ret_number) {
+	struct counting counting = {.version = version};
+	const char *slash = strrchr(path, '/');
+	struct node parent;
+	int rc = slash ? tree_resolve_past(m, bytes_of(path, (size_t)(slash - path)), &parent, NULL) : -ENOENT;
+	if (rc >= 0)
+		rc = version_list_path(m, parent.id, bytes_of_string(slash + 1), take_number, &counting);
+	*ret_number = counting.number;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* With the number that the person knows the version by. */
+static int say(struct finding_subject *s, struct gate_subject *subject) {
+	Meta *m = store_meta(s->gate->store);
+	meta_begin(m);
+	int rc = meta_end(m, gate_path_number(m, subject->path, subject->version, &subject->number));
+	return rc < 0 ? rc : s->each(s->arg, subject);
+}
+
+static bool holds_any(const struct finding_subject *s, const uint8_t *bytes, size_t size) {
+	for (size_t i = 0; i < s->value_count; i++)
+		if (memmem(bytes, size, s->values[i], strlen(s->values[i])))
+			return true;
+	return false;
+}
+
+static bool names_any(const struct finding_subject *s, const char *path) {
+	for (size_t i = 0; i < s->value_count; i++)
+		if (strcasestr(path, s->values[i]))
+			return true;
+	return false;
+}
+
 static int read_through(struct finding_subject *s, Content *content, bool *ret_found) {
-	size_t length = strlen(s->value), kept = 0;
+	size_t kept = 0;
 	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES + SUBJECT_BYTES_MAX);
 	struct gate_reader reader = {.source = content, .watch = &s->watch};
 	ssize_t got;
@@ -190,8 +242,8 @@ static int read_through(struct finding_subject *s, Content *content, bool *ret_f
 	*ret_found = false;
 	while ((got = gate_read(&reader, chunk + kept, GATE_CHUNK_BYTES)) > 0) {
 		size_t size = kept + (size_t)got;
-		*ret_found = *ret_found || memmem(chunk, size, s->value, length) != NULL;
-		kept = size < length - 1 ? size : length - 1;
+		*ret_found = *ret_found || holds_any(s, chunk, size);
+		kept = size < SUBJECT_BYTES_MAX - 1 ? size : SUBJECT_BYTES_MAX - 1;
 		memmove(chunk, chunk + size - kept, kept);
 	}
 	return (int)got;
@@ -229,7 +281,7 @@ static int tell(struct finding_subject *s, struct gate_subject *subject, const s
 		subject->cells = finding->cells;
 		subject->lines = finding->lines;
 		subject->line_count = finding->line_count;
-		rc = s->each(s->arg, subject);
+		rc = say(s, subject);
 	}
 	return rc;
 }
@@ -255,7 +307,7 @@ static int search(struct finding_subject *s, Content *content, struct gate_subje
 		return rc;
 	subject->is_bytes = true;
 	subject->is_found = found;
-	return s->each(s->arg, subject);
+	return say(s, subject);
 }
 
 static int search_version(struct finding_subject *s, const struct version *version, struct gate_subject *subject) {
@@ -272,7 +324,7 @@ static int search_version(struct finding_subject *s, const struct version *versi
 		return search(s, content, subject);
 	subject->is_bytes = true;
 	subject->is_found = false;
-	return s->each(s->arg, subject);
+	return say(s, subject);
 }
 
 /* ---- all versions ---- */
@@ -321,7 +373,6 @@ static int name_version(
 	*ret_subject = (struct gate_subject){.path = held->path,
 	        .zone = (enum zone)version->zone,
 	        .version = version->id,
-	        .number = version->number,
 	        .quarantine = held->id,
 	        .is_current = node.version == version->id && node.nlink > 0};
 	return rc < 0 ? rc : 0;
@@ -337,9 +388,9 @@ static int search_lot(struct finding_subject *s) {
 		rc = meta_end(m, name_version(m, &s->lot[i], held, &subject));
 		subject.done = ++s->sum.done;
 		subject.total = s->sum.total;
-		subject.is_found = subject.is_in_name = strcasestr(held->path, s->value) != NULL;
+		subject.is_found = subject.is_in_name = names_any(s, held->path);
 		if (rc >= 0 && subject.is_in_name)
-			rc = s->each(s->arg, &subject);
+			rc = say(s, &subject);
 		subject.is_in_name = false;
 		subject.is_found = true;
 		if (rc >= 0)
@@ -369,18 +420,26 @@ static int search_all(struct finding_subject *s) {
 	return rc < 0 ? rc : 0;
 }
 
-static int record_search(struct finding_subject *s, int outcome) {
-	Meta *m = store_meta(s->gate->store);
+static int record_one(Meta *m, const struct finding_subject *s, const char *hash, int outcome) {
 	char detail[128];
-	snprintf(detail, sizeof detail, "subject %s: %" PRIu64 " of %" PRIu64 " versions looked through", s->hash,
+	snprintf(detail, sizeof detail, "subject %s: %" PRIu64 " of %" PRIu64 " versions looked through", hash,
 	        s->sum.done, s->sum.total);
 	struct audit_event event = {.event = "find-subject",
 	        .actor = *s->actor,
 	        .detail = detail,
 	        .outcome = outcome < 0 ? "error" : NULL,
 	        .err = outcome < 0 ? -outcome : 0};
+	return audit_record(m, &event, NULL);
+}
+
+/* A record for each text: whoever looks for one of them again sees by its hash that it was asked for. */
+static int record_search(const struct finding_subject *s, int outcome) {
+	Meta *m = store_meta(s->gate->store);
+	int rc = 0;
 	meta_begin(m);
-	return meta_end(m, audit_record(m, &event, NULL));
+	for (size_t i = 0; rc >= 0 && i < s->value_count; i++)
+		rc = record_one(m, s, s->hashes[i], outcome);
+	return meta_end(m, rc);
 }
 
 /* Blanks around it are the shell's, or a form's. */
@@ -396,27 +455,50 @@ static int check_value(const char *value, char **ret_copy) {
 	return *ret_copy ? 0 : fault(ENOMEM, "no memory to look for a subject");
 }
 
-int gate_find_subject(Gate *gate, const char *value, const struct actor *actor, gate_subject_fn *each, void *arg,
-        struct gate_subjects *ret) {
-	_cleanup_(freep) char *copy = NULL;
-	_cleanup_(freep) struct finding_subject *s = calloc(1, sizeof *s);
-	int rc = s ? check_value(value, &copy) : fault(ENOMEM, "no memory to look for a subject");
-	if (rc < 0)
-		return rc;
-	*s = (struct finding_subject){.gate = gate, .value = copy, .actor = actor, .each = each, .arg = arg};
-	s->watch = (struct gate_watch){.gate = gate};
-	rc = make_hash(s);
-	if (rc >= 0)
-		rc = make_pattern(s);
-	if (rc >= 0) {
-		rc = search_all(s);
-		int recorded = record_search(s, rc);
-		rc = rc < 0 ? rc : recorded;
+static int take_values(struct finding_subject *s, const char *const *values, size_t count) {
+	if (count == 0 || count > GATE_SUBJECTS_MAX)
+		return fault(EINVAL, "1 to %d texts are looked for at once", GATE_SUBJECTS_MAX);
+	int rc = 0;
+	for (size_t i = 0; rc >= 0 && i < count; i++) {
+		rc = check_value(values[i], &s->values[i]);
+		if (rc < 0 && count > 1)
+			rc = fault_while(rc, "text %zu of %zu", i + 1, count);
+		s->value_count += rc >= 0;
 	}
-	*ret = s->sum;
-	sodium_memzero(copy, strlen(copy));
+	return rc;
+}
+
+static void forget(struct finding_subject *s) {
+	for (size_t i = 0; i < s->value_count; i++) {
+		sodium_memzero(s->values[i], strlen(s->values[i]));
+		free(s->values[i]);
+	}
 	if (s->regex)
 		sodium_memzero(s->regex, strlen(s->regex));
 	free(s->regex);
+	free(s);
+}
+
+int gate_find_subject(Gate *gate, const char *const *values, size_t count, const struct actor *actor,
+        gate_subject_fn *each, void *arg, struct gate_subjects *ret) {
+	struct finding_subject *s = calloc(1, sizeof *s);
+	if (!s)
+		return fault(ENOMEM, "no memory to look for a subject");
+	*s = (struct finding_subject){.gate = gate, .actor = actor, .each = each, .arg = arg};
+	s->watch = (struct gate_watch){.gate = gate};
+	int rc = take_values(s, values, count);
+	if (rc >= 0)
+		rc = make_hashes(s);
+	if (rc >= 0)
+		rc = make_pattern(s);
+	if (rc >= 0) {
+		rc = subject_search_policies(gate, (const char *const *)s->values, s->value_count, each, arg);
+		if (rc >= 0)
+			rc = search_all(s);
+		int recorded = record_search(s, rc);
+		rc = rc < 0 ? rc : recorded;
+		*ret = s->sum;
+	}
+	forget(s);
 	return rc;
 }

@@ -17,39 +17,68 @@ static void type(const char *text, size_t size) {
 	(void)close(ends[1]);
 }
 
-static void a_line_is_read_without_its_end(void **state) {
-	(void)state;
-	static const char *const texts[] = {"bob@example.com\nand more\n", "bob@example.com"};
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-		char *value = NULL;
-		type(texts[i], strlen(texts[i]));
-		assert_int_equal(subject_read(&value), 0);
-		assert_string_equal(value, "bob@example.com");
-		subject_wipep(&value);
-		assert_null(value);
-	}
+static void expect_lines(const char *text, const char *const *expected, size_t count) {
+	struct subject_lines lines = {0};
+	type(text, strlen(text));
+	assert_int_equal(subject_read(&lines), 0);
+	assert_int_equal(lines.count, count);
+	for (size_t i = 0; i < count; i++)
+		assert_string_equal(lines.lines[i], expected[i]);
+	subject_release(&lines);
+	assert_null(lines.text);
 }
 
-static void what_is_no_line_of_text_is_refused(void **state) {
+static void a_line_is_read_without_its_end(void **state) {
+	(void)state;
+	static const char *const expected[] = {"bob@example.com"};
+	expect_lines("bob@example.com\n", expected, 1);
+	expect_lines("bob@example.com", expected, 1);
+}
+
+static void each_line_is_read_and_blank_ones_are_left_out(void **state) {
+	(void)state;
+	static const char *const expected[] = {"bob@example.com", "604-555-0199", "Bob Lee"};
+	expect_lines("\nbob@example.com\n \t\r\n604-555-0199\nBob Lee", expected, 3);
+}
+
+static void more_lines_than_are_looked_for_are_refused(void **state) {
+	(void)state;
+	char text[4 * (SUBJECT_LINES_MAX + 2)] = "";
+	struct subject_lines lines = {0};
+	for (size_t i = 0; i < SUBJECT_LINES_MAX; i++)
+		strcat(text, "bob\n");
+	type(text, strlen(text));
+	assert_int_equal(subject_read(&lines), 0);
+	assert_int_equal(lines.count, SUBJECT_LINES_MAX);
+	subject_release(&lines);
+	strcat(text, "bob\n");
+	type(text, strlen(text));
+	assert_int_equal(subject_read(&lines), -EINVAL);
+	assert_null(lines.text);
+}
+
+static void what_is_no_text_is_refused(void **state) {
 	(void)state;
 	static char long_line[SUBJECT_LINE_MAX + 10];
 	memset(long_line, 'a', sizeof long_line);
 	static const struct {
 		const char *text;
 		size_t size;
-	} cases[] = {{"", 0}, {"\n", 1}, {"a\0b\n", 4}, {long_line, sizeof long_line}};
+	} cases[] = {{"", 0}, {"\n", 1}, {" \n\n", 3}, {"a\0b\n", 4}, {"bob\nb\0b", 7}, {long_line, sizeof long_line}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		char *value = NULL;
+		struct subject_lines lines = {0};
 		type(cases[i].text, cases[i].size);
-		assert_int_equal(subject_read(&value), -EINVAL);
-		assert_null(value);
+		assert_int_equal(subject_read(&lines), -EINVAL);
+		assert_null(lines.text);
 	}
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_line_is_read_without_its_end),
-	        cmocka_unit_test(what_is_no_line_of_text_is_refused),
+	        cmocka_unit_test(each_line_is_read_and_blank_ones_are_left_out),
+	        cmocka_unit_test(more_lines_than_are_looked_for_are_refused),
+	        cmocka_unit_test(what_is_no_text_is_refused),
 	};
 	return cmocka_run_group_tests_name("subject", tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ class EraseTests(GateTests):
         reader = os.open(self.at(PATH), os.O_RDONLY)
         self.check(os.pread(reader, 3, 0) == GOOD[:3], "it can't be read before")
         done = self.erase(self.at(PATH))
-        self.check("3 versions of 3 names, 60 B, erased; " in done.out and "segments rewritten" in done.out, done.out)
+        self.check("3 versions in 3 places, 60 B, erased; 3 names ended; " in done.out and "segments rewritten" in done.out, done.out)
         self.check_gone()
         self.check(self.get(f".assayfs/at/{moment}/{PATH}") is None, "it is there as it was then")
         try:
@@ -75,10 +75,16 @@ class EraseTests(GateTests):
         self.check_other()
         self.check([(r["path"], r["outcome"], "request 17" in r["detail"]) for r in self.records("--event", "erase")]
                    == [(f"{zone}/animals/a.csv", "ok", True) for zone in ("Landing", "Raw", "Trusted")], "records")
+        for zone in ("Landing", "Raw", "Trusted"):
+            why = self.assayfs("why", self.at(f"{zone}/animals/a.csv"), code=1).out
+            self.check(f"{zone}/animals/a.csv: erased on {time.strftime('%Y-%m-', time.gmtime())}" in why and f"(uid {os.getuid()}): request 17" in why and "passed" not in why, why)
+        why = self.json("why", "--json", self.at(PATH), code=1)
+        self.check((why["outcome"], why["erased"]["reason"], why["erased"]["uid"]) == ("erased", "request 17", os.getuid()), f"{why}")
         self.erase(self.at(PATH), code=1)
         # The name is free, and the next mount finds all in order.
         self.put(PATH, GOOD + b"6;dog\n")
         self.wait_for("Trusted/animals/a.csv", GOOD + b"6;dog\n")
+        self.check("passed" in self.assayfs("why", self.at(PATH)).out, "the new file is said to be erased")
         self.unmount(self.mnt)
         self.assayfs("fsck", "--passfile", "pass", "v")
         self.mount()
@@ -94,8 +100,12 @@ class EraseTests(GateTests):
         dry = self.json("erase", "--dry-run", "--json", self.at(".assayfs/quarantine/1/content"))
         self.check(sorted(row.get("quarantine", 0) for row in dry["erased"]) == [0, 0, 0, 1], f"{dry}")
         done = self.erase("--no-wait", self.at(PATH), self.at(".assayfs/quarantine/2"))
-        self.check("6 versions of 5 names" in done.out, done.out)
+        self.check("6 versions in 6 places" in done.out, done.out)
         self.check(self.json("quarantine", "list", "--json", "mnt") == [], "it is held still")
+        states = [row["state"] for row in self.json("quarantine", "list", "--all", "--json", "mnt")]
+        self.check(states == ["erased", "erased"], f"{states}")
+        why = self.assayfs("why", self.at("Landing/plants/b.csv"), code=1).out
+        self.check("erased on 2" in why and "copy the file" not in why, why)
         for held in ("1", "2"):
             self.check(self.get(f".assayfs/quarantine/{held}/content") is None, f"the rows of {held} are shown")
         self.assayfs("quarantine", "show", "--rows", "1", "mnt", code=3)

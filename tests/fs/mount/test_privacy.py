@@ -213,6 +213,9 @@ class PrivacyTests(GateTests):
                   ("Landing/gone.txt", 1)}
         self.check(self.find(" " + MAILS[0] + "\n") == wanted, f"{self.find(MAILS[0])}")
         self.find("nobody@example.net", code=1)
+        # one person, several lines: none is passed over
+        self.check(self.find(f"nobody@example.net\n\n{MAILS[0]}\n") == wanted, "the second line was not looked for")
+        self.find("a b c\n" * 17, code=2)
         self.assayfs("find-subject", "mnt", code=2)  # nothing on standard input
         self.assayfs("erase", "--subject", "mnt", stdin=None, input=MAILS[0].encode(), code=2)  # no reason
         self.assayfs("erase", "--subject", "--dry-run", "mnt", stdin=None, input=MAILS[0].encode())
@@ -228,6 +231,66 @@ class PrivacyTests(GateTests):
         self.assayfs("fsck", "--passfile", "pass", "v")
         self.mount()
         self.check(self.find(MAILS[0], code=1) == set(), "it came back")
+
+    def erase(self, text, *words, code=0):
+        return self.assayfs("erase", "--subject", *words, "mnt", stdin=None, input=text.encode(), code=code)
+
+    def test_what_was_made_of_what_is_erased_is_told(self):
+        self.setting()
+        self.put("Landing/letters/a.txt", f"Zelda Quux of Elm Street, {MAILS[0]}\n".encode())
+        self.outcome("Landing/letters/a.txt", "passed")
+        self.idle()
+        dry = self.erase(MAILS[0], "--dry-run").out
+        self.check("Made of what is erased, and stay" in dry and "  Trusted/letters/a.txt, version 1\n" in dry, dry)
+        self.check("have the same names" not in dry, dry)
+        dry = json.loads(self.erase(MAILS[0], "--dry-run", "--json").stdout)
+        self.check([(m["path"], m["number"], m["shown"]) for m in dry["made"]] == [("Trusted/letters/a.txt", 1, True)], f"{dry}")
+        self.check((dry["versions"], dry["left"]) == (2, []), f"{dry}")
+        dry = json.loads(self.erase(MAILS[0], "--dry-run", "--derived", "--json").stdout)
+        self.check((dry["versions"], dry["made"]) == (3, []), f"{dry}")
+        self.assayfs("erase", "--derived", "--dry-run", self.at("Landing/letters/a.txt"), code=2)
+        self.erase(MAILS[0], "--derived", "--reason", "her right")
+        self.check(self.get("Trusted/letters/a.txt") is None, "what was made of it is there")
+
+    def test_a_corrected_version_is_not_called_another_file(self):
+        self.setting()
+        self.put("Landing/letters/a.txt", f"to {MAILS[0]}\n".encode())
+        self.outcome("Landing/letters/a.txt", "passed")
+        self.put("Landing/letters/a.txt", b"to nobody\n")
+        self.idle()
+        dry = self.erase(MAILS[0], "--dry-run").out
+        self.check("keeps 1 version that does not hold it" in dry and "of other files" not in dry, dry)
+        self.check("2 versions in 2 places" in dry and "would be erased; 0 names would end" in dry, dry)
+
+    def test_a_policy_that_holds_it_is_told(self):
+        self.setting()
+        self.policy(POLICY, f'# {MAILS[1]}\n' + RULES)
+        done = self.assayfs("find-subject", "mnt", stdin=None, input=MAILS[1].encode())
+        self.check("policy 2, file animals.dqdl: 1 line, line 1\n" in done.out, done.out)
+        done = json.loads(self.assayfs("find-subject", "--json", "mnt", stdin=None, input=MAILS[1].encode()).stdout)
+        self.check([(p["policy"], p["file"], p["lines"]) for p in done["policies"]] == [(2, "animals.dqdl", [1])], f"{done}")
+        done = self.erase(MAILS[1], "--dry-run", code=1)
+        self.check("It stands in these policies" in done.out and "policy 2, file animals.dqdl" in done.out, done.out)
+
+    def test_what_was_written_for_trusted_is_found(self):
+        self.setting()
+        self.outside("direct.csv", b"id;place\n1;zebra crossing\n")
+        os.makedirs(self.at("Trusted/strict"))
+        subprocess.run(["cp", "direct.csv", "mnt/Trusted/strict/b.csv"], cwd=self.directory, check=True)
+        self.idle()
+        out = self.assayfs("find-subject", "mnt", stdin=None, input=b"zebra crossing").out
+        self.check("(written for Trusted): " in out and "Trusted/strict/b.csv, version 1: " in out, out)
+
+    def test_where_only_a_name_holds_it_is_told(self):
+        self.setting()
+        self.put(f"Landing/{MAILS[0]}.txt", b"nothing\n")
+        self.put(f"Landing/{MAILS[0]}.txt", b"again nothing\n")
+        self.idle()
+        done = self.erase(MAILS[0], "--reason", "her right", code=1)
+        self.check("assayfs erase PATH" in done.out and done.out.count(f"  Landing/{MAILS[0]}.txt\n") == 1, done.out)
+        self.check("in names or policies alone" in done.err, done.err)
+        done = json.loads(self.erase(MAILS[0], "--dry-run", "--json", code=1).stdout)
+        self.check([p["path"] for p in done["in_names"]] == [f"Landing/{MAILS[0]}.txt"] and done["versions"] == 0, f"{done}")
 
     def test_the_lost_and_found_file_passes_as_it_is(self):
         content, _ = vancouver()
