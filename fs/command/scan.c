@@ -137,6 +137,11 @@ static int scan_one(const struct invocation *call, Scanner *scanner, const char 
 	if (rc == 0 && scanning.about.cut_line)
 		command_note(call, "%s: line %" PRIu64 " is longer than %u MiB, and was looked at in pieces", path,
 		        scanning.about.cut_line, SCAN_LINE_MAX >> 20);
+	if (rc == 0 && scanner_unclear_line(scanner) > 0)
+		command_note(call,
+		        "%s: line %" PRIu64
+		        " writes plain characters as escapes of JSON (as u0040 for @), which are not looked at",
+		        path, scanner_unclear_line(scanner));
 	if (rc == 0)
 		return scanning.found ? EXIT_NO : EXIT_DONE;
 	(void)command_fault(call, rc, "%s", path);

@@ -125,7 +125,9 @@ static void look_at_frame(Unpacker *unpacker) {
 const char *unpacker_aside(const Unpacker *unpacker, const char *name) {
 	if (unpacker->aside)
 		return unpacker->aside;
-	bool is_own = name && strncmp(name, unpacker->name, strlen(unpacker->name)) == 0;
+	const char *slash = name ? strrchr(name, '/') : NULL;
+	const char *own = slash ? slash + 1 : name;
+	bool is_own = own && strncmp(own, unpacker->name, strlen(unpacker->name)) == 0;
 	if (unpacker->has_names || (unpacker->name[0] && !is_own))
 		return "a gzip header has another name than the file's";
 	return "";

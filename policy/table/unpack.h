@@ -53,5 +53,6 @@ struct table_source unpacker_source(Unpacker *unpacker);
 
 /* What of the bytes so far is no part of the text, though somebody can read it: a comment, an extra field or another
  * name than the file's in a gzip member's header, a skippable frame of zstd. In words ("a gzip header has a comment");
- * "": nothing. `name` is the file's; a name that it begins with is its own (a.csv in a.csv.gz); NULL: none is. */
+ * "": nothing. `name` is the file's, a path or not; a name that it begins with is its own (a.csv in a.csv.gz); NULL:
+ * none is. */
 const char *unpacker_aside(const Unpacker *unpacker, const char *name);

@@ -100,6 +100,17 @@ class ScanTests(Tests):
         self.write("not", "patient Quentin Smith\nphone 6047831299\n[see] phone 6047831299\n")
         self.check([f["line"] for f in self.found("not")] == [1, 2, 3], "words without brackets are no context")
 
+    def test_what_is_not_looked_at_is_said(self):
+        os.makedirs(self.path("d"), exist_ok=True)
+        self.write("d/a.csv", "a,b\n1,2\n")
+        subprocess.run(["gzip", "-k", self.path("d/a.csv")], check=True)
+        self.check(self.assayfs("scan", "d/a.csv.gz").err == "", "its own name is something")
+        os.rename(self.path("d/a.csv.gz"), self.path("d/b.csv.gz"))
+        self.one_line(self.assayfs("scan", "d/b.csv.gz"), "another name than the file's")
+        self.write("escaped", '\n{"a": "bob\\u0040example.com"}\n')
+        result = self.assayfs("scan", "escaped", "d/a.csv")
+        self.one_line(result, "escaped: line 2 writes plain characters as escapes of JSON (as u0040 for @)")
+
     def test_what_write_says_is_told(self):
         self.write("t.csv", "mail\n" + "ann@example.com\n" * 1000)
         self.write("few.csv", "mail\nann@example.com\n")
