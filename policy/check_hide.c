@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char hidden[] =
         "the number does not meet the rule; it is not told, as there is personal data where it comes from";
@@ -11,11 +12,11 @@ static bool is_personal(
 	const struct check_privacy_result *found = &result->privacy;
 	for (size_t i = 0; i < found->finding_count; i++) {
 		const char *column = found->findings[i].column;
-		if (column && strlen(column) == size && memcmp(column, name, size) == 0)
+		if (column && strlen(column) == size && strncasecmp(column, name, size) == 0)
 			return true;
 	}
 	for (size_t i = 0; i < privacy->column_count; i++)
-		if (strlen(privacy->columns[i].name) == size && memcmp(privacy->columns[i].name, name, size) == 0)
+		if (strlen(privacy->columns[i].name) == size && strncasecmp(privacy->columns[i].name, name, size) == 0)
 			return true;
 	return false;
 }
@@ -23,9 +24,12 @@ static bool is_personal(
 /* Does a metric of that name tell a value, and of a column with personal data? */
 static bool tells(const struct privacy *privacy, const struct check_result *result, const char *metric) {
 	static const char of_column[] = "Column.";
-	static const char *const numbers[] = {".Minimum", ".Maximum", ".Mean", ".Sum"};
+	static const char *const numbers[] = {".Minimum", ".Maximum", ".Mean", ".Sum", ".StandardDeviation",
+	        ".Variance", ".Range", ".DataFreshness.MaximumHours"};
 	size_t size = strlen(metric), prefix = sizeof of_column - 1;
-	if (strcmp(metric, "Dataset.*.CustomSQL") == 0)
+	const char *last = strrchr(metric, '.');
+	bool is_of_any = strcmp(metric, "Dataset.*.CustomSQL") == 0 || (last && strcmp(last, ".AggregateMatch") == 0);
+	if (is_of_any)
 		return !result->has_privacy || result->privacy.finding_count > 0 || privacy->column_count > 0;
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
 		size_t tail = strlen(numbers[i]);

@@ -3,8 +3,9 @@
  *
  *     Column.phone.Minimum = 6045550142        a telephone number
  *
- * Shares, counts and lengths stay; the least, greatest, average and summed up number go, and what a statement of SQL
- * came to where anything was found in the file. A reason that may have such a number says that it is not told.
+ * Shares, counts and lengths stay; the least, greatest, average and summed up number go, what is computed of such, and
+ * what a statement of SQL or a comparison of sums came to where anything was found in the file. A reason that may have
+ * such a number says that it is not told.
  */
 #pragma once
 

@@ -523,8 +523,8 @@ int check_privacy_end(CheckPrivacy *p) {
 	if (rc == 0 && p->scanner && scanner_unclear_line(p->scanner) > 0)
 		rc = check_result_say(p->result, OUTCOME_ERROR,
 		        "line %" PRIu64
-		        ": plain characters are written as escapes of JSON (\\u0040 for @), which are not "
-		        "looked through for personal data",
+		        ": there is personal data with escapes of JSON in its midst (\\u00e9 for a letter, \\/ for /), "
+		        "which are not changed in their place: write the characters themselves",
 		        scanner_unclear_line(p->scanner));
 	if (rc < 0 || !check_privacy_changes(p))
 		return rc < 0 ? rc : check_privacy_settle_groups(p);

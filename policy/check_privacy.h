@@ -31,8 +31,7 @@ int check_privacy_end(CheckPrivacy *privacy);
 /* They are, after all: nothing was changed. */
 int check_privacy_settle_groups(CheckPrivacy *privacy);
 
-/* What nobody has looked through does not pass: says in the result what it is, and what helps. Before
- * check_privacy_end(), or in its stead. */
+/* What nobody has looked through does not pass: says in the result what it is, and what helps. */
 int check_privacy_say_unseen(struct check_result *result, const char *what, const char *remedy);
 #define CHECK_PACK_AGAIN "pack it again, as gzip -n does"
 

@@ -343,13 +343,13 @@ static int settle(const struct check_job *job, TableReader *reader, DqdlEvaluato
 		rc = check_sample_warn(evaluator, reader, result);
 	if (rc >= 0)
 		rc = take_outcomes(job, evaluator, reader, result);
-	/* what no cell shows nobody has looked through */
+	if (rc >= 0 && privacy && result->outcome != OUTCOME_ERROR)
+		rc = check_privacy_end(privacy);
+	/* what no cell shows nobody has looked through; what was found stays told */
 	if (rc >= 0 && job->privacy && table_left_out(reader)[0])
 		rc = check_privacy_say_unseen(result, table_left_out(reader), "put an object with all keys first");
 	if (rc >= 0 && job->privacy && table_aside(reader, job->file_name)[0])
 		rc = check_privacy_say_unseen(result, table_aside(reader, job->file_name), CHECK_PACK_AGAIN);
-	if (rc >= 0 && privacy && result->outcome != OUTCOME_ERROR)
-		rc = check_privacy_end(privacy);
 	if (rc >= 0 && job->privacy)
 		rc = check_hide_numbers(job->privacy, result);
 	return rc < 0 ? rc : check_drop_take(dropped, reader, result);

@@ -124,6 +124,18 @@ static int conclude(struct texting *t) {
 	return 0;
 }
 
+/* What was found stays told. */
+static int say_unseen(struct texting *t) {
+	char words[64];
+	if (t->about.aside[0])
+		return check_privacy_say_unseen(t->result, t->about.aside, CHECK_PACK_AGAIN);
+	if (t->about.cut_line == 0)
+		return 0;
+	(void)snprintf(
+	        words, sizeof words, "line %" PRIu64 " is longer than %u MiB", t->about.cut_line, SCAN_LINE_MAX >> 20);
+	return check_privacy_say_unseen(t->result, words, "break it");
+}
+
 static void release(struct texting *t) {
 	check_privacy_free(t->privacy);
 	changes_release(&t->changes);
@@ -144,15 +156,8 @@ int check_text(const struct check_job *job, struct check_input *input, struct ch
 		return check_result_say(result, OUTCOME_ERROR, "the file can't be read: %s", fault_message());
 	if (rc < 0)
 		return rc;
-	if (t.about.aside[0])
-		return check_privacy_say_unseen(result, t.about.aside, CHECK_PACK_AGAIN);
-	if (t.about.cut_line != 0) {
-		char words[64];
-		(void)snprintf(words, sizeof words, "line %" PRIu64 " is longer than %u MiB", t.about.cut_line,
-		        SCAN_LINE_MAX >> 20);
-		return check_privacy_say_unseen(result, words, "break it");
-	}
 	if (t.about.text_offset + t.about.text_size == 0)
 		return check_result_say(result, OUTCOME_FAILED, "empty: the file has no bytes");
-	return conclude(&t);
+	rc = conclude(&t);
+	return rc < 0 ? rc : say_unseen(&t);
 }

@@ -24,6 +24,10 @@ struct Preview {
 	struct edit_reader edits;
 };
 
+static const char not_made[] =
+        "it can be read once only, so what would be published was not made and not looked through: "
+        "give a file, not a pipe";
+
 static ssize_t read_left(void *context, void *buffer, size_t size) {
 	struct left *left = context;
 	ssize_t got;
@@ -44,6 +48,8 @@ static int read_left_again(void *context) {
 }
 
 int preview_input(Preview *preview, struct check_input *ret_input) {
+	if (!preview->left.from.again)
+		return fault(ESPIPE, "%s", not_made);
 	bool has_edits = preview->result->edits;
 	*ret_input = has_edits ? (struct check_input){.read = edit_read, .context = &preview->edits}
 	                       : (struct check_input){.read = read_left, .context = &preview->left};
@@ -90,10 +96,6 @@ static int tell_of_split(struct check_result *result) {
 	        broken, result->rows);
 	return check_result_warn(result, words);
 }
-
-static const char not_made[] =
-        "it can be read once only, so what would be published was not made and not looked through: "
-        "give a file, not a pipe";
 
 /* Nothing can be made of what is read once. */
 static int check_once(Preview *p, const struct check_job *job, const struct check_input *input) {

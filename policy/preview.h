@@ -22,5 +22,5 @@ DEFINE_CLEANUP(Preview, preview_free);
 struct check_result *preview_result(const Preview *preview);
 
 /* Of a file that passed and can be read again: what would be published, from its first byte; one at a time. The input's
- * errors, edit_read()'s. */
+ * errors, edit_read()'s; -ESPIPE with words of one that can't. */
 int preview_input(Preview *preview, struct check_input *ret_input);

@@ -37,12 +37,15 @@ int check_write_output(const struct invocation *call, Preview *preview) {
 		command_note(call, "--output: nothing was written to %s, as it would not be published", path);
 		return EXIT_DONE;
 	}
-	int rc = output_file_open(path, &file);
+	int rc = preview_input(preview, &input);
 	if (rc >= 0)
-		rc = preview_input(preview, &input);
+		rc = output_file_open(path, &file);
 	if (rc >= 0)
 		rc = copy(&input, output_file_stream(file));
 	if (rc >= 0)
 		rc = output_file_finish(file);
-	return rc < 0 ? command_fault(call, rc, "--output") : EXIT_DONE;
+	if (rc >= 0)
+		return EXIT_DONE;
+	(void)command_fault(call, rc, "--output"); /* whatever became of the FILE */
+	return EXIT_UNDECIDED;
 }

@@ -54,7 +54,9 @@ static int open_output(OutputFile *file, const char *path) {
 		return fault(ENAMETOOLONG, "the path %s is too long", path);
 	if (is_there && S_ISDIR(about.st_mode))
 		return fault(EISDIR, "%s is a directory; give a file", path);
-	bool is_open = is_there && (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0);
+	/* what is open already, by a name of it */
+	bool is_open = is_there && (strncmp(path, "/dev/std", 8) == 0 || strncmp(path, "/dev/fd/", 8) == 0 ||
+	                                   strncmp(path, "/proc/", 6) == 0);
 	if (is_open || strcmp(path, "-") == 0 || (is_there && !S_ISREG(about.st_mode)))
 		return open_in_place(file, path);
 	mode_t mask = umask(0);

@@ -139,8 +139,9 @@ static int scan_one(const struct invocation *call, Scanner *scanner, const char 
 		        scanning.about.cut_line, SCAN_LINE_MAX >> 20);
 	if (rc == 0 && scanner_unclear_line(scanner) > 0)
 		command_note(call,
-		        "%s: line %" PRIu64
-		        " writes plain characters as escapes of JSON (as u0040 for @), which are not looked at",
+		        "%s: line %" PRIu64 " has personal data with escapes of JSON in its midst (as u00e9 for a "
+		        "letter), of which not all is "
+		        "told",
 		        path, scanner_unclear_line(scanner));
 	if (rc == 0)
 		return scanning.found ? EXIT_NO : EXIT_DONE;

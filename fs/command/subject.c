@@ -52,8 +52,10 @@ static int add_line(struct subject_lines *lines, const char *line) {
 }
 
 static int split(struct subject_lines *lines) {
+	static const char mark[] = "\xef\xbb\xbf"; /* that some editors begin a file with */
+	bool is_marked = strncmp(lines->text, mark, sizeof mark - 1) == 0;
 	int rc = 0;
-	for (char *at = lines->text; rc == 0 && at;) {
+	for (char *at = lines->text + (is_marked ? sizeof mark - 1 : 0); rc == 0 && at;) {
 		char *end = strchr(at, '\n');
 		if (end)
 			*end = '\0';

@@ -67,7 +67,7 @@ static void put_number(FILE *to, const char *value) {
 	for (const char *at = value; *at; at++) {
 		if (!isdigit((unsigned char)*at))
 			continue;
-		(void)fprintf(to, "%s%c", is_first ? "" : "[-. ()/]{0,3}", *at);
+		(void)fprintf(to, "%s%c", is_first ? "" : "[-. ()/\\p{Zs}\\p{Pd}]{0,3}", *at);
 		is_first = false;
 	}
 	(void)fputs("(?![0-9])", to);
@@ -79,7 +79,7 @@ static void put_words(FILE *to, const char *value) {
 		unsigned char c = (unsigned char)*at;
 		if (isspace(c)) {
 			at += strspn(at, " \t\r\n\f\v") - 1;
-			(void)fputs("[ \\t\\r\\n]{1,10}", to);
+			(void)fputs("[\\p{Zs}\\t\\r\\n]{1,10}", to);
 		} else if (c >= 0x80 || isalnum(c)) {
 			(void)fputc(c, to);
 		} else {

@@ -255,7 +255,7 @@ int scanner_columns(Scanner *scanner, const struct table_cell *names, size_t cou
 	free(scanner->has_no_keys);
 	free(scanner->is_asked);
 	scanner->columns = count;
-	scanner->shadow.unclear_line = 0;
+	scanner->unclear_line = 0;
 	scanner->is_other = calloc(count * scanner->use_count + 1, sizeof *scanner->is_other);
 	scanner->has_context = calloc(count * scanner->use_count + 1, sizeof *scanner->has_context);
 	scanner->has_no_keys = calloc(count * scanner->use_count + 1, sizeof *scanner->has_no_keys);

@@ -69,8 +69,8 @@ int scanner_sample(Scanner *scanner, const struct table_rows *rows);
  * -EOVERFLOW with words that name the line: an expression takes too many steps on a cell. */
 int scanner_rows(Scanner *scanner, const struct table_rows *rows, scan_found *found, void *context);
 
-/* The line of the first cell since scanner_columns() in which plain characters are written as escapes of JSON, so that
- * it was not looked through; 0: none was (shadow.h). */
+/* The line of the first row since scanner_columns() in which more is found where escapes of JSON are undone (shadow.h),
+ * so that what was told is not all; 0: there was none. */
 uint64_t scanner_unclear_line(const Scanner *scanner);
 
 /* How many findings were not told so far because of the i-th of `allow`. Where two fit it is the first. */

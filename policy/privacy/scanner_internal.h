@@ -36,8 +36,10 @@ struct Scanner {
 	uint64_t *allowed;
 	HintFinder *finder;
 	struct shadow shadow;
-	const char *original; /* text of the rows in hand */
-	bool is_treated;      /* placeholders are no context */
+	uint64_t unclear_line; /* 0: none so far */
+	bool is_trial;         /* nothing that is found now counts */
+	const char *original;  /* text of the rows in hand */
+	bool is_treated;       /* placeholders are no context */
 	struct hints hints;
 	bool asks_everywhere;      /* a use does */
 	size_t *looks, look_count; /* the uses that hint themselves */

@@ -163,7 +163,7 @@ static bool is_allowed(Scanner *scanner, struct table_cell text) {
 		Pattern *pattern = scanner->allow_patterns[i];
 		if (pattern ? pattern_find(pattern, text) != PATTERN_FOUND : !is_text(text, scanner->allow[i].text))
 			continue;
-		scanner->allowed[i]++;
+		scanner->allowed[i] += !scanner->is_trial;
 		return true;
 	}
 	return false;
@@ -313,18 +313,71 @@ static bool is_placeholder(const void *context, const char *word, size_t size) {
 }
 
 uint64_t scanner_unclear_line(const Scanner *scanner) {
-	return scanner->shadow.unclear_line;
+	return scanner->unclear_line;
+}
+
+static int scan_all(Scanner *scanner, const struct table_rows *rows, scan_found *found, void *context) {
+	size_t i = 0;
+	int rc = look_at_text(scanner, rows->text, rows->size);
+	for (size_t row = 0; row < rows->count && rc == 0; row++)
+		rc = scan_row(scanner, rows, row, &scanner->hints, &i, found, context);
+	return rc;
+}
+
+/* ---- what escapes hide ---- */
+
+/* What was found in some cells. */
+struct counted {
+	uint64_t count, characters;
+};
+
+struct counting {
+	struct counted *rows;
+	const struct table_rows *of;
+	size_t at;
+};
+
+static int count_finding(void *context, const struct scan_finding *finding) {
+	struct counting *counting = context;
+	while (counting->at + 1 < counting->of->count && counting->of->lines[counting->at] != finding->line)
+		counting->at++;
+	counting->rows[counting->at].count++;
+	counting->rows[counting->at].characters += finding->end - finding->start;
+	return 0;
+}
+
+static int count_in(Scanner *scanner, const struct table_rows *rows, struct counted *counted) {
+	struct counting counting = {.rows = counted, .of = rows};
+	scanner->original = rows->text;
+	return scan_all(scanner, rows, count_finding, &counting);
+}
+
+/* More than blanks leave, or something longer, stands where escapes are undone. */
+static int look_behind_escapes(Scanner *scanner) {
+	const struct shadow *shadow = &scanner->shadow;
+	size_t count = shadow->rows.count;
+	_cleanup_(freep) struct counted *counted = calloc(2 * count, sizeof *counted);
+	if (!counted)
+		return scanner_no_memory();
+	scanner->is_trial = true;
+	int rc = count_in(scanner, &shadow->blanked, counted);
+	if (rc == 0)
+		rc = count_in(scanner, &shadow->undone, counted + count);
+	scanner->is_trial = false;
+	for (size_t i = 0; i < count && rc == 0 && scanner->unclear_line == 0; i++) {
+		const struct counted *blanked = &counted[i], *undone = &counted[count + i];
+		if (undone->count > blanked->count || undone->characters > blanked->characters)
+			scanner->unclear_line = shadow->rows.lines[i];
+	}
+	return rc;
 }
 
 int scanner_rows(Scanner *scanner, const struct table_rows *rows, scan_found *found, void *context) {
 	const struct table_rows *shadow = rows;
 	scanner->match_count = 0;
 	int rc = shadow_of(&scanner->shadow, rows, scanner->is_treated ? is_placeholder : NULL, scanner, &shadow);
-	if (rc == 0)
-		rc = look_at_text(scanner, shadow->text, shadow->size);
 	scanner->original = rows->text;
-	size_t i = 0;
-	for (size_t row = 0; row < rows->count && rc == 0; row++)
-		rc = scan_row(scanner, shadow, row, &scanner->hints, &i, found, context);
-	return rc;
+	if (rc == 0)
+		rc = scan_all(scanner, shadow, found, context);
+	return rc == 0 && scanner->shadow.has_undone ? look_behind_escapes(scanner) : rc;
 }

@@ -6,8 +6,8 @@
  *     looked at      {"m": "call  604-555-0142"}             12345678     in what was treated already
  *
  * Escapes are those of JSON, in cells (or lines) with a quote in them, whatever they are written in: JSON stands in
- * texts and in tables, too. An escape of a plain character (\u0040 for @) can't be undone in its place: that there is
- * one is told. Who writes JSON escapes no such characters.
+ * texts and in tables, too. An escape in the midst of a word (\u00e9 for é, \/ for /) can't be undone in its place:
+ * such cells are there once more, undone, for who wants to know whether blanks hide anything in them.
  */
 #pragma once
 
@@ -21,7 +21,13 @@ struct shadow {
 	char *text;
 	struct table_cell *cells;
 	size_t text_room, cell_room;
-	uint64_t unclear_line; /* of the first cell with an escape of a plain character, of all rows so far; 0: none */
+	/* Cells with such escapes, as they are looked at and undone; both have the rows' shape, and their other cells
+	 * are none. */
+	struct table_rows blanked, undone;
+	bool has_undone;
+	char *undone_text;
+	struct table_cell *undone_cells; /* those of both, one behind the other */
+	size_t undone_room, undone_cell_room;
 };
 
 /* Is a word between brackets one that treating writes? */

@@ -118,6 +118,24 @@ void sql_confine(sqlite3 *db, struct sql_watch *watch) {
 	(void)sqlite3_set_authorizer(db, authorize, watch);
 }
 
+/* "no such table" is the one fault that Glue has other words for. */
+static int say_fault(sqlite3 *db, const struct sql_budget *budget, int code, const char *what, bool is_running) {
+	static const char no_table[] = "no such table: ";
+	if (code == SQLITE_NOMEM)
+		return fault(ENOMEM, "%s: no memory", what);
+	if (code == SQLITE_INTERRUPT && budget->is_too_large)
+		return fault(EOVERFLOW, "%s: it takes too much memory", what);
+	if (code == SQLITE_INTERRUPT)
+		return fault(EOVERFLOW, "%s: it takes too many steps", what);
+	const char *words = sqlite3_errmsg(db);
+	if (strncmp(words, no_table, strlen(no_table)) == 0)
+		return fault(EINVAL, "%s: the table %s is not found: there is primary, and the aliases of references",
+		        what, words + strlen(no_table));
+	/* of a statement that runs, what is quoted is a cell's */
+	int shown = is_running ? (int)strcspn(words, "'\"") : (int)strlen(words);
+	return fault(EINVAL, "%s: %.*s%s", what, shown, words, words[shown] ? "…" : "");
+}
+
 int sql_prepare(
         sqlite3 *db, const struct sql_budget *budget, const char *what, const char *sql, sqlite3_stmt **ret_statement) {
 	sqlite3_stmt *statement = NULL, *more = NULL;
@@ -132,23 +150,12 @@ int sql_prepare(
 		return 0;
 	}
 	(void)sqlite3_finalize(statement);
-	return code == SQLITE_OK ? fault(EINVAL, "%s: it must be one SELECT", what) : sql_fault(db, budget, code, what);
+	return code == SQLITE_OK ? fault(EINVAL, "%s: it must be one SELECT", what)
+	                         : say_fault(db, budget, code, what, false);
 }
 
-/* "no such table" is the one fault that Glue has other words for. */
 int sql_fault(sqlite3 *db, const struct sql_budget *budget, int code, const char *what) {
-	static const char no_table[] = "no such table: ";
-	if (code == SQLITE_NOMEM)
-		return fault(ENOMEM, "%s: no memory", what);
-	if (code == SQLITE_INTERRUPT && budget->is_too_large)
-		return fault(EOVERFLOW, "%s: it takes too much memory", what);
-	if (code == SQLITE_INTERRUPT)
-		return fault(EOVERFLOW, "%s: it takes too many steps", what);
-	const char *words = sqlite3_errmsg(db);
-	if (strncmp(words, no_table, strlen(no_table)) == 0)
-		return fault(EINVAL, "%s: the table %s is not found: there is primary, and the aliases of references",
-		        what, words + strlen(no_table));
-	return fault(EINVAL, "%s: %s", what, words);
+	return say_fault(db, budget, code, what, true);
 }
 
 bool sql_is_whole(double number) {

@@ -33,6 +33,9 @@ static void a_line_is_read_without_its_end(void **state) {
 	static const char *const expected[] = {"bob@example.com"};
 	expect_lines("bob@example.com\n", expected, 1);
 	expect_lines("bob@example.com", expected, 1);
+	expect_lines("\xef\xbb\xbf"
+	             "bob@example.com",
+	        expected, 1); /* as some editors write it */
 }
 
 static void each_line_is_read_and_blank_ones_are_left_out(void **state) {

@@ -44,6 +44,10 @@ static void numbers_of_columns_with_findings_are_not_told(void **state) {
 	expect(&detects, "phone", "Column.phone.Maximum", true);
 	expect(&detects, "phone", "Column.phone.Mean", true);
 	expect(&detects, "phone", "Column.phone.Sum", true);
+	expect(&detects, "phone", "Column.PHONE.Sum", true); /* as the rule spells it */
+	expect(&detects, "born", "Column.born.DataFreshness.MaximumHours", true);
+	expect(&detects, "phone", "Column.phone.StandardDeviation", true);
+	expect(&detects, "phone", "Column.phone,k.AggregateMatch", true);
 	expect(&detects, "phone", "Dataset.*.CustomSQL", true);
 	expect(&treats, NULL, "Column.born.on.Minimum", true);
 	expect(&treats, NULL, "Dataset.*.CustomSQL", true);

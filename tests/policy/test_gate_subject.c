@@ -126,18 +126,20 @@ static void any_of_several_texts_is_found(void **state) {
 static void a_number_is_found_with_any_separators(void **state) {
 	struct world *w = *state;
 	open_vault(w);
-	put(w, "Landing/other/a.csv", "n\n046454286\n046 454 286\n046-454-286\n1046454286\n0464542867\n");
+	put(w, "Landing/other/a.csv",
+	        "n\n046454286\n046 454 286\n046-454-286\n1046454286\n0464542867\n"
+	        "046\u00a0454\u2011286\n");
 	put(w, "Landing/other/b.jsonl", "{\"n\": 46454286, \"s\": \"046.454.286\"}\n");
 	settle(w);
-	EXPECT(w, "046-454-286", "Landing/other/a.csv@1 n 2,3,4|", "Landing/other/b.jsonl@1 s 1|");
+	EXPECT(w, "046-454-286", "Landing/other/a.csv@1 n 2,3,4,7|", "Landing/other/b.jsonl@1 s 1|");
 }
 
 static void words_are_found_with_any_blanks(void **state) {
 	struct world *w = *state;
 	open_vault(w);
-	put(w, "Landing/other/a.txt", "Ann  LEE\nJoann Lee\nann lee2\nAnn Lee.\n");
+	put(w, "Landing/other/a.txt", "Ann  LEE\nJoann Lee\nann lee2\nAnn Lee.\nAnn\u00a0Lee\n");
 	put(w, "Landing/other/b.csv", "n\n\"Ann\nLee\"\n");
-	EXPECT(w, "ann lee", "Landing/other/a.txt@1 - 1,4|", "Landing/other/b.csv@1 n 2|");
+	EXPECT(w, "ann lee", "Landing/other/a.txt@1 - 1,4,5|", "Landing/other/b.csv@1 n 2|");
 }
 
 /* A steward may have written it, and every policy is kept. */

@@ -125,6 +125,10 @@ static void it_is_looked_through_again(void **state) {
 
 static void what_is_not_made_is_said(void **state) {
 	(void)state;
+	_cleanup_(release) struct previewed p;
+	struct check_input input;
+	assert_int_equal(open_preview(&p, "    rules: r.dqdl\n", "id,a\n2,x\n", true, 0), 0);
+	assert_int_equal(preview_input(p.preview, &input), -ESPIPE);
 	expect_not("    privacy: {detect: EMAIL, action: redact}\n", "id,mail\n1,bob@example.com\n", true,
 	        OUTCOME_PASSED, "it can be read once only");
 	expect_not("    privacy: {detect: EMAIL, action: redact}\n", "id,mail\n1,x\n", true, OUTCOME_PASSED, "");

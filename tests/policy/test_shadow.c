@@ -45,8 +45,9 @@ static bool is_email(const void *context, const char *word, size_t size) {
 	return size == 5 && memcmp(word, "EMAIL", 5) == 0;
 }
 
-/* Both the text and the cell that lies in it. */
-static void expect(const char *text, bool is_treated, const char *expected, uint64_t unclear_line) {
+/* Both the text and the cell that lies in it; `undone` are the cells with escapes within words, a line each; NULL:
+ * none. */
+static void expect(const char *text, bool is_treated, const char *expected, const char *undone) {
 	struct shadow shadow = {0};
 	struct lines lines;
 	const struct table_rows *rows = lines_of(&lines, text), *seen = NULL;
@@ -58,7 +59,14 @@ static void expect(const char *text, bool is_treated, const char *expected, uint
 		assert_ptr_equal(seen->cells[i].data, seen->text + (rows->cells[i].data - rows->text));
 		assert_int_equal(seen->lines[i], rows->lines[i]);
 	}
-	assert_int_equal(shadow.unclear_line, unclear_line);
+	assert_int_equal(shadow.has_undone, undone != NULL);
+	if (undone) {
+		assert_int_equal(shadow.undone.size, strlen(undone));
+		assert_memory_equal(shadow.undone.text, undone, shadow.undone.size);
+		assert_int_equal(shadow.undone.count, rows->count);
+	}
+	for (size_t i = 0; i < rows->count && undone; i++)
+		assert_int_equal(shadow.blanked.cells[i].data != NULL, shadow.undone.cells[i].data != NULL);
 	/* nothing is written into what others look at, too */
 	assert_memory_equal(rows->text, text, rows->size);
 	shadow_release(&shadow);
@@ -66,29 +74,34 @@ static void expect(const char *text, bool is_treated, const char *expected, uint
 
 static void escapes_of_json_are_blank(void **state) {
 	(void)state;
-	expect("{\"m\":\"a\\n604\\t5\\\"x\\\\y\\/\"}", false, "{\"m\":\"a  604  5  x  y  \"}", 0);
-	expect("{\"m\":\"\\u00e9\\u000a1\"}", false, "{\"m\":\"            1\"}", 0);
+	expect("{\"m\":\"a\\n604\\t5\\\"x\"}", false, "{\"m\":\"a  604  5  x\"}", NULL);
+	expect("{\"m\":\"\\u0022\\u000a1\"}", false, "{\"m\":\"            1\"}", NULL);
 	/* not of JSON: a path of Windows, and what is no escape */
-	expect("C:\\new\\tab", false, "C:\\new\\tab", 0);
-	expect("\"\\q\\u12\"", false, "\"\\q\\u12\"", 0);
-	expect("\"a\\", false, "\"a\\", 0);
-	expect("\"a\\\\", false, "\"a  ", 0);
+	expect("C:\\new\\tab", false, "C:\\new\\tab", NULL);
+	expect("\"\\q\\u12\"", false, "\"\\q\\u12\"", NULL);
+	expect("\"a\\", false, "\"a\\", NULL);
 }
 
-static void an_escape_of_a_plain_character_is_told_with_its_line(void **state) {
+static void escapes_within_words_are_undone_beside(void **state) {
 	(void)state;
-	expect("plain\n\"bob\\u0040example.com\"", false, "plain\n\"bob      example.com\"", 11);
-	expect("\"\\u0034\"\n\"\\u0041\"", false, "\"      \"\n\"      \"", 10);
-	/* by its backslash it is none */
-	expect("\"\\\\u0040\"", false, "\"  u0040\"", 0);
-	expect("bob\\u0040example.com", false, "bob\\u0040example.com", 0);
+	expect("plain\n\"bob\\u0040example.com\"", false, "plain\n\"bob      example.com\"", "\"bob@example.com\"\n");
+	expect("\"\\u0034\"\n\"c\\u00f4t\\u00e9 \\u20ac\"", false, "\"      \"\n\"c      t             \"",
+	        "\"4\"\n\"côté €\"\n");
+	expect("\"12\\/05\\/1980\"", false, "\"12  05  1980\"", "\"12/05/1980\"\n");
+	expect("\"4111\\u00201111\"", false, "\"4111      1111\"", "\"4111 1111\"\n");
+	/* half of a character, and a string in a string */
+	expect("\"\\ud83d\\ude00\"", false, "\"            \"", "\"?\?\"\n");
+	expect("\"{\\\"m\\\":\\\"a\\\\u0040b\\\"}\"", false, "\"{  m  :  a  u0040b  }\"", "\"{\"m\":\"a@b\"}\"\n");
+	expect("\"a\\\\", false, "\"a  ", "\"a\\\n");
+	expect("bob\\u0040example.com", false, "bob\\u0040example.com", NULL);
 }
 
 static void words_that_treating_writes_are_blank(void **state) {
 	(void)state;
-	expect("[EMAIL] 12 [OTHER] [EMAIL", true, "        12 [OTHER] [EMAIL", 0);
-	expect("[[EMAIL]]", true, "[       ]", 0);
-	expect("[EMAIL]", false, "[EMAIL]", 0);
+	expect("[EMAIL] 12 [OTHER] [EMAIL", true, "        12 [OTHER] [EMAIL", NULL);
+	expect("[[EMAIL]]", true, "[       ]", NULL);
+	expect("[EMAIL]", false, "[EMAIL]", NULL);
+	expect("[EMAIL] \"\\u00e9\"", true, "        \"      \"", "        \"é\"\n");
 }
 
 static void what_has_nothing_to_blank_is_not_copied(void **state) {
@@ -121,7 +134,7 @@ static void rooms_grow(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(escapes_of_json_are_blank),
-	        cmocka_unit_test(an_escape_of_a_plain_character_is_told_with_its_line),
+	        cmocka_unit_test(escapes_within_words_are_undone_beside),
 	        cmocka_unit_test(words_that_treating_writes_are_blank),
 	        cmocka_unit_test(what_has_nothing_to_blank_is_not_copied),
 	        cmocka_unit_test(rooms_grow),

@@ -146,6 +146,11 @@ datasets:
         result = self.assayfs("check", "-p", "policy", "--as", "b.csv", "-", stdin=None,
                               input=open(self.path("a.csv"), "rb").read())
         self.check("it can be read once only" in result.out, result.out)
+        result = self.assayfs("check", "-p", "policy", "--as", "b.csv", "-o", "piped", "-", code=3, stdin=None,
+                              input=b"id,mail,born\n1,,1980\n2,,1980\n")
+        self.one_line(result, "--output", "read once only")
+        self.check(not [name for name in os.listdir(self.directory) if name.startswith("piped")], "something is left")
+        self.one_line(self.assayfs("check", "-p", "policy", "-o", "no/x", "a.csv", code=3), "--output")
 
     def test_rows_of_standard_input_need_a_file_behind_it(self):
         self.prepare()

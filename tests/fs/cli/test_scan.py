@@ -109,7 +109,7 @@ class ScanTests(Tests):
         self.one_line(self.assayfs("scan", "d/b.csv.gz"), "another name than the file's")
         self.write("escaped", '\n{"a": "bob\\u0040example.com"}\n')
         result = self.assayfs("scan", "escaped", "d/a.csv")
-        self.one_line(result, "escaped: line 2 writes plain characters as escapes of JSON (as u0040 for @)")
+        self.one_line(result, "escaped: line 2 has personal data with escapes of JSON in its midst")
 
     def test_what_write_says_is_told(self):
         self.write("t.csv", "mail\n" + "ann@example.com\n" * 1000)
