@@ -153,7 +153,6 @@ static int add_finding(CheckPrivacy *p, const char *entity, size_t column, uint3
 	return 0;
 }
 
-/* A treatment that the policy gives to a column. */
 /* Which columns there are, for who mistyped one. Not those whose names may be somebody's: of a table without names the
  * first row is taken for them. */
 static int say_columns(CheckPrivacy *p, const char *missing) {
@@ -178,6 +177,7 @@ static int say_columns(CheckPrivacy *p, const char *missing) {
 	        "privacy names the column \"%.200s\", and the table has none of that name; it has %s", missing, text);
 }
 
+/* A treatment that the policy gives to a column. */
 static int treat_column(CheckPrivacy *p, const struct privacy_column *given) {
 	size_t column = 0, found = column_find(p->names, p->columns, given->name, &column);
 	if (found == 0 && p->job->is_output)
