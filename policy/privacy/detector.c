@@ -2,6 +2,7 @@
 
 #include "policy/privacy/person.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* No letter, digit or underscore before or behind. */
@@ -99,6 +100,23 @@ static unsigned rate_nhs(struct table_cell *match) {
 
 static const struct closer_look health_number = {.rate = rate_nhs};
 
+/* A host that the Public Suffix List does not end is one within a network (corp.local, hq.internal), or a sentence
+ * without a blank behind its full stop: that begins with a capital, and the address ends before it. */
+static unsigned rate_email(struct table_cell *match) {
+	struct table_cell address = *match;
+	while (!validate_email(address)) {
+		const char *dot = memrchr(address.data, '.', address.size);
+		bool is_sentence = dot && isupper((unsigned char)dot[1]) && !isupper((unsigned char)dot[-1]);
+		if (!is_sentence)
+			return 40;
+		address.size = (size_t)(dot - address.data);
+	}
+	*match = address;
+	return 95;
+}
+
+static const struct closer_look address_email = {.rate = rate_email};
+
 const struct detector detectors[] = {
         {"AU_TFN", NULL, NUMBER("\\d{3}([ -]?)\\d{3}\\1\\d{3}"), validate_tfn, 10, false,
                 "tfn tax australian australia", {9, 0, 0, 0, SHAPE_NUMBER}, NULL},
@@ -145,7 +163,7 @@ const struct detector detectors[] = {
         {"EMAIL", "@[A-Za-z0-9]",
                 "(?i)(?<![\\w.+-])[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" HOST
                 "(?![a-z0-9-])",
-                validate_email, 95, false, "email e-mail mail", NO_NEEDS, NULL},
+                NULL, 95, false, "email e-mail mail", NO_NEEDS, &address_email},
         {"EMAIL", "@[^\\x00-/:-@\\[-`{-\\x7f]",
                 "(?i)(?<![" WIDE "_.+-])(?=[^\\s,;:<>\"()]{0,255}?[^\\x00-\\x7f])" WIDE_LOCAL "(?:\\." WIDE_LOCAL
                 ")*@(?:" WIDE_LABEL "\\.)+[" WIDE "-]{2,63}(?![" WIDE "-])",

@@ -164,6 +164,12 @@ static void addresses_have_letters_of_all_languages(void **state) {
 	assert_finds(SCAN_LOW, "à jean-françois.côté@ville.québec.ca, svp", "EMAIL 2-36");
 	assert_finds(SCAN_LOW, "françois@example.com", "EMAIL 0-20"); /* not of its end alone */
 	assert_finds(SCAN_LOW, "ann@montréal.ca", "EMAIL 0-15");
+	/* of a network's own hosts, which no public list has */
+	assert_finds(SCAN_LOW, "ann@corp.local", "");
+	assert_finds(SCAN_HIGH, "ann@corp.local", "EMAIL 0-14");
+	assert_finds(SCAN_LOW, "mail ann@corp.local", "EMAIL 5-19");
+	assert_finds(SCAN_LOW, "ann@example.com.Thanks", "EMAIL 0-15");
+	assert_finds(SCAN_LOW, "ann@localhost, a@b", "");
 	assert_finds(SCAN_LOW, "José@Example.com ann@example.com é", "EMAIL 0-16;EMAIL 17-32");
 	assert_finds(SCAN_LOW, "Jose\u0301@example.com", "EMAIL 0-17");
 	assert_finds(SCAN_LOW, "иван@почта.рф", "EMAIL 0-13");
