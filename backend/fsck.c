@@ -4,6 +4,7 @@
 #include "backend/record.h"
 #include "backend/store_internal.h"
 #include "backend/tree.h"
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
 
@@ -174,14 +175,10 @@ static int gather_directory(void *user, const char *name, bool is_directory) {
 	(void)snprintf(file, sizeof file, "segments/%s", name);
 	if (!is_directory || strlen(name) != 2)
 		return tell(l->f, file, NULL, "this does not belong to the segments");
-	if (l->count == l->room) {
-		size_t room = l->room ? l->room * 2 : 256;
-		void *grown = realloc(l->directories, room * sizeof *l->directories);
-		if (!grown)
-			return fault(ENOMEM, "no memory to list the segments");
-		l->directories = grown;
-		l->room = room;
-	}
+	void *grown = array_room(l->directories, &l->room, l->count + 1, sizeof *l->directories);
+	if (!grown)
+		return fault(ENOMEM, "no memory to list the segments");
+	l->directories = grown;
 	memcpy(l->directories[l->count++], file, strlen("segments/ab") + 1);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* Holding segment files to account: segment_verify for fsck, segment_sweep after a crash. */
 #include "backend/segment_internal.h"
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "crypto/secret.h"
@@ -364,14 +365,10 @@ static int gather(void *user, const char *name, bool is_directory) {
 		return 0;
 	if (is_directory == (strchr(sweep->directory, '/') != NULL))
 		return 0;
-	if (sweep->count == sweep->room) {
-		size_t room = sweep->room ? sweep->room * 2 : 64;
-		void *names = realloc(sweep->names, room * sizeof *sweep->names);
-		if (!names)
-			return fault(ENOMEM, "no memory to list the segments");
-		sweep->names = names;
-		sweep->room = room;
-	}
+	void *names = array_room(sweep->names, &sweep->room, sweep->count + 1, sizeof *sweep->names);
+	if (!names)
+		return fault(ENOMEM, "no memory to list the segments");
+	sweep->names = names;
 	(void)snprintf(sweep->names[sweep->count++], SEGMENT_NAME_BYTES, "%s/%s", sweep->directory, name);
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "policy/check_changes.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -20,14 +21,10 @@ void changes_release(struct check_changes *changes) {
 
 int changes_add_place(void *context, const struct check_place *place) {
 	struct check_changes *changes = context;
-	if (changes->count == changes->room) {
-		size_t room = changes->room ? changes->room * 2 : 16;
-		struct check_place *places = reallocarray(changes->places, room, sizeof *places);
-		if (!places)
-			return fault(ENOMEM, "no memory to change a file");
-		changes->places = places;
-		changes->room = room;
-	}
+	struct check_place *places = array_room(changes->places, &changes->room, changes->count + 1, sizeof *places);
+	if (!places)
+		return fault(ENOMEM, "no memory to change a file");
+	changes->places = places;
 	changes->places[changes->count] = *place;
 	changes->places[changes->count++].cell = (struct table_cell){0};
 	return 0;

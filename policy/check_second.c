@@ -1,5 +1,6 @@
 #include "policy/check_second.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "policy/check_changes.h"
 #include "policy/check_keep.h"
@@ -202,14 +203,10 @@ static int edit_row(struct second *s, const struct table_cell *cells) {
 
 static int take_place(void *context, const struct check_place *place) {
 	struct second *s = context;
-	if (s->found_count == s->found_room) {
-		size_t room = s->found_room ? s->found_room * 2 : 256;
-		struct check_place *found = reallocarray(s->found, room, sizeof *found);
-		if (!found)
-			return fault(ENOMEM, "no memory to change a file");
-		s->found = found;
-		s->found_room = room;
-	}
+	struct check_place *found = array_room(s->found, &s->found_room, s->found_count + 1, sizeof *found);
+	if (!found)
+		return fault(ENOMEM, "no memory to change a file");
+	s->found = found;
 	s->found[s->found_count++] = *place;
 	return 0;
 }
@@ -252,14 +249,10 @@ static int work_off(struct second *s) {
 
 static int note_row(struct second *s) {
 	size_t count = s->batch.rows.count;
-	if (count == s->row_room) {
-		size_t room = s->row_room ? s->row_room * 2 : 256;
-		struct table_place *rows = reallocarray(s->rows, room, sizeof *rows);
-		if (!rows)
-			return fault(ENOMEM, "no memory to change a file");
-		s->rows = rows;
-		s->row_room = room;
-	}
+	struct table_place *rows = array_room(s->rows, &s->row_room, count + 1, sizeof *rows);
+	if (!rows)
+		return fault(ENOMEM, "no memory to change a file");
+	s->rows = rows;
 	s->rows[count] = table_place(s->reader);
 	return 0;
 }

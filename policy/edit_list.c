@@ -1,5 +1,6 @@
 #include "policy/edit_list.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "policy/leb.h"
 
@@ -23,14 +24,10 @@ static int no_memory(void) {
 }
 
 static int make_room(EditList *list, size_t more) {
-	if (list->room - list->used >= more)
-		return 0;
-	size_t room = list->room * 2 > list->used + more ? list->room * 2 : list->used + more + 256;
-	uint8_t *packed = realloc(list->packed, room);
+	uint8_t *packed = array_room(list->packed, &list->room, list->used + more, 1);
 	if (!packed)
 		return no_memory();
 	list->packed = packed;
-	list->room = room;
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "fs/command/scan_summary.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -33,14 +34,10 @@ static size_t place_of(const struct scan_summary *summary, const struct scan_fin
 }
 
 static int make_place(struct scan_summary *summary, size_t place) {
-	if (summary->count == summary->room) {
-		size_t room = summary->room ? summary->room * 2 : 16;
-		struct scan_count *counts = reallocarray(summary->counts, room, sizeof *counts);
-		if (!counts)
-			return fault(ENOMEM, "no memory to count what is found");
-		summary->counts = counts;
-		summary->room = room;
-	}
+	struct scan_count *counts = array_room(summary->counts, &summary->room, summary->count + 1, sizeof *counts);
+	if (!counts)
+		return fault(ENOMEM, "no memory to count what is found");
+	summary->counts = counts;
 	memmove(summary->counts + place + 1, summary->counts + place,
 	        (summary->count - place) * sizeof *summary->counts);
 	summary->counts[place] = (struct scan_count){0};

@@ -1,5 +1,6 @@
 #include "policy/dqdl/lint.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "policy/dqdl/evaluator.h"
 #include "policy/dqdl/sql_rules.h"
@@ -32,14 +33,10 @@ static int add_name(struct pretended *p, const char *text) {
 	for (size_t i = 0; i < p->count; i++)
 		if (cell_equals(p->names[i], text, size))
 			return 0;
-	if (p->count == p->room) {
-		size_t room = p->room ? p->room * 2 : 16;
-		struct table_cell *names = reallocarray(p->names, room, sizeof *names);
-		if (!names)
-			return evaluator_out_of_memory();
-		p->names = names;
-		p->room = room;
-	}
+	struct table_cell *names = array_room(p->names, &p->room, p->count + 1, sizeof *names);
+	if (!names)
+		return evaluator_out_of_memory();
+	p->names = names;
 	p->names[p->count++] = (struct table_cell){.data = text, .size = size};
 	return 0;
 }

@@ -1,5 +1,7 @@
 #include "policy/dqdl/spilled.h"
 
+#include "crypto/base/array.h"
+
 #include <stdlib.h>
 
 #define MOST_COUNTS (SPILL_BLOCK_MAX / sizeof(struct spilled_count))
@@ -39,14 +41,10 @@ void spilled_free(Spilled *spilled) {
 }
 
 static int flush(Spilled *spilled, struct share *share) {
-	if (share->block_count == share->block_room) {
-		size_t room = share->block_room ? share->block_room * 2 : 16;
-		uint64_t *blocks = reallocarray(share->blocks, room, sizeof *blocks);
-		if (!blocks)
-			return spill_out_of_memory();
-		share->blocks = blocks;
-		share->block_room = room;
-	}
+	uint64_t *blocks = array_room(share->blocks, &share->block_room, share->block_count + 1, sizeof *blocks);
+	if (!blocks)
+		return spill_out_of_memory();
+	share->blocks = blocks;
 	int rc = spill_put(spilled->spill, bytes_of(share->open, spilled->block_counts * sizeof *share->open),
 	        &share->blocks[share->block_count]);
 	if (rc < 0)

@@ -1,5 +1,6 @@
 #include "policy/privacy/hints.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "policy/privacy/widen.h"
 
@@ -130,14 +131,10 @@ void hints_free(HintFinder *finder) {
 /* ---- finding ---- */
 
 int hints_add(struct hints *hints, unsigned id, size_t end) {
-	if (hints->count == hints->room) {
-		size_t room = hints->room ? hints->room * 2 : 256;
-		struct hint *list = reallocarray(hints->list, room, sizeof *list);
-		if (!list)
-			return out_of_memory();
-		hints->list = list;
-		hints->room = room;
-	}
+	struct hint *list = array_room(hints->list, &hints->room, hints->count + 1, sizeof *list);
+	if (!list)
+		return out_of_memory();
+	hints->list = list;
 	hints->list[hints->count++] = (struct hint){.id = id, .end = end};
 	return 0;
 }

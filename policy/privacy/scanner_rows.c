@@ -1,6 +1,7 @@
 /* Looking at rows: hints, matches, what is told of them. */
 #include "policy/privacy/scanner_internal.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "policy/privacy/words.h"
 #include "policy/table/utf8.h"
@@ -33,14 +34,11 @@ static bool is_near(const struct use *use, struct table_cell cell, size_t start,
 }
 
 static int put_match(Scanner *scanner, const struct match *match) {
-	if (scanner->match_count == scanner->match_room) {
-		size_t room = scanner->match_room ? scanner->match_room * 2 : 16;
-		struct match *matches = reallocarray(scanner->matches, room, sizeof *matches);
-		if (!matches)
-			return scanner_no_memory();
-		scanner->matches = matches;
-		scanner->match_room = room;
-	}
+	struct match *matches =
+	        array_room(scanner->matches, &scanner->match_room, scanner->match_count + 1, sizeof *matches);
+	if (!matches)
+		return scanner_no_memory();
+	scanner->matches = matches;
 	scanner->matches[scanner->match_count++] = *match;
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "policy/privacy/treat.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
 #include "policy/privacy/dates.h"
@@ -23,14 +24,10 @@ void treated_release(struct treated *treated) {
 static int put(struct treated *to, const char *text, size_t size) {
 	if (size == 0)
 		return 0;
-	if (to->room - to->size < size) {
-		size_t room = to->room * 2 > to->size + size ? to->room * 2 : to->size + size + 64;
-		char *grown = realloc(to->text, room);
-		if (!grown)
-			return fault(ENOMEM, "no memory to treat personal data");
-		to->text = grown;
-		to->room = room;
-	}
+	char *grown = array_room(to->text, &to->room, to->size + size, 1);
+	if (!grown)
+		return fault(ENOMEM, "no memory to treat personal data");
+	to->text = grown;
 	memcpy(to->text + to->size, text, size);
 	to->size += size;
 	return 0;

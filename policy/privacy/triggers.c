@@ -1,5 +1,6 @@
 #include "policy/privacy/triggers.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "policy/privacy/words.h"
 
@@ -13,14 +14,10 @@ static unsigned initial_of(const char *word) {
 }
 
 static int add_word(struct triggers *triggers, const char *word, size_t size, unsigned bit) {
-	if (triggers->count == triggers->room) {
-		size_t room = triggers->room ? triggers->room * 2 : 64;
-		struct trigger *list = reallocarray(triggers->list, room, sizeof *list);
-		if (!list)
-			return fault(ENOMEM, "no memory to look for personal data");
-		triggers->list = list;
-		triggers->room = room;
-	}
+	struct trigger *list = array_room(triggers->list, &triggers->room, triggers->count + 1, sizeof *list);
+	if (!list)
+		return fault(ENOMEM, "no memory to look for personal data");
+	triggers->list = list;
 	unsigned *first = &triggers->first[initial_of(word)];
 	triggers->list[triggers->count++] =
 	        (struct trigger){.text = word, .size = size, .bits = UINT64_C(1) << bit, .next = *first};

@@ -1,5 +1,6 @@
 #include "policy/table/spans.h"
 
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "policy/table/json_scan.h"
 
@@ -13,14 +14,10 @@ void spans_release(struct spans *spans) {
 }
 
 static int add(struct spans *spans, const struct span *span) {
-	if (spans->count == spans->room) {
-		size_t room = spans->room ? spans->room * 2 : 16;
-		struct span *list = reallocarray(spans->list, room, sizeof *list);
-		if (!list)
-			return fault(ENOMEM, "no memory to find cells");
-		spans->list = list;
-		spans->room = room;
-	}
+	struct span *list = array_room(spans->list, &spans->room, spans->count + 1, sizeof *list);
+	if (!list)
+		return fault(ENOMEM, "no memory to find cells");
+	spans->list = list;
 	spans->list[spans->count++] = *span;
 	return 0;
 }

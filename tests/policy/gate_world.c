@@ -1,4 +1,5 @@
 #include "tests/policy/gate_world.h"
+#include "policy/verdict.h"
 
 #include <ftw.h>
 
@@ -312,4 +313,28 @@ void *judge_slowly(void *arg) {
 	slow->rc = gate_judge_version(slow->w->gate, slow->node, slow->version, slow->below, &somebody,
 	        slow->from_parent, slow->from_name ? bytes_of_string(slow->from_name) : (struct bytes){0});
 	return NULL;
+}
+
+void open_with(struct world *w, const char *yaml, const char *rules) {
+	world_close(w);
+	w->check = check_table;
+	world_open(w);
+	apply_rules(w, yaml, rules);
+}
+
+static int take_verdict(void *arg, const struct verdict_row *row) {
+	struct verdict **to = arg;
+	verdict_free(*to);
+	assert_int_equal(verdict_from_json(row->body, to), 0);
+	return 0;
+}
+
+struct verdict *verdict_on(struct world *w, const char *path) {
+	struct node node;
+	struct verdict *verdict = NULL;
+	Meta *m = store_meta(w->store);
+	assert_int_not_equal(resolve(w, path, &node), 0);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, verdict_latest_for_version(m, node.version, take_verdict, &verdict)), 0);
+	return verdict;
 }

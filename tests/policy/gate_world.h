@@ -87,3 +87,9 @@ struct slow {
 	int rc;
 };
 void *judge_slowly(void *slow);
+
+/* Opens it anew, with the check of assayfs, and applies the policy. */
+void open_with(struct world *w, const char *yaml, const char *rules);
+
+/* The last verdict on what a path shows; the caller's. */
+struct verdict *verdict_on(struct world *w, const char *path);

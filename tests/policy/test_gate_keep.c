@@ -12,36 +12,6 @@
 	"\xef\xbb\xbfid;State\r\n1;Lost\r\n2;\"Fo;\"\"und\"\r\n3;Found\n4;Found\r\n\r\n5;Lost\r\n6;Gone\r\n7;Found"
 #define THE_KEPT "\xef\xbb\xbfid;State\r\n1;Lost\r\n2;\"Fo;\"\"und\"\r\n\r\n5;Lost\r\n6;Gone\r\n"
 
-static void open_with(struct world *w, const char *yaml, const char *rules) {
-	size_t size = 0;
-	uint64_t number;
-	bool changed;
-	uint8_t *archive = world_archive(yaml, rules, &size);
-	world_close(w);
-	w->check = check_table;
-	world_open(w);
-	if (gate_apply(w->gate, bytes_of(archive, size), &somebody, "tester", NULL, &number, &changed) < 0)
-		fail_msg("gate_apply: %s", fault_message());
-	free(archive);
-}
-
-static int take_verdict(void *arg, const struct verdict_row *row) {
-	struct verdict **to = arg;
-	verdict_free(*to);
-	assert_int_equal(verdict_from_json(row->body, to), 0);
-	return 0;
-}
-
-static struct verdict *verdict_on(struct world *w, const char *path) {
-	struct node node;
-	struct verdict *verdict = NULL;
-	Meta *m = store_meta(w->store);
-	assert_int_not_equal(resolve(w, path, &node), 0);
-	meta_begin(m);
-	assert_int_equal(meta_end(m, verdict_latest_for_version(m, node.version, take_verdict, &verdict)), 0);
-	return verdict;
-}
-
 static int count_row(void *arg, const struct quarantine_row *row) {
 	struct quarantine_row *last = arg;
 	*last = *row;

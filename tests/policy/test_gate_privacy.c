@@ -12,30 +12,6 @@
 static const char redact[] = YAML("{detect: EMAIL, action: redact}", "");
 static const char anything[] = "Rules = [ RowCount > 0, ColumnValues \"mail\" matches \".*@.*\" with threshold > 0.5 ]";
 
-static void open_with(struct world *w, const char *yaml, const char *rules) {
-	world_close(w);
-	w->check = check_table;
-	world_open(w);
-	apply_rules(w, yaml, rules);
-}
-
-static int take_verdict(void *arg, const struct verdict_row *row) {
-	struct verdict **to = arg;
-	verdict_free(*to);
-	assert_int_equal(verdict_from_json(row->body, to), 0);
-	return 0;
-}
-
-static struct verdict *verdict_on(struct world *w, const char *path) {
-	struct node node;
-	struct verdict *verdict = NULL;
-	Meta *m = store_meta(w->store);
-	assert_int_not_equal(resolve(w, path, &node), 0);
-	meta_begin(m);
-	assert_int_equal(meta_end(m, verdict_latest_for_version(m, node.version, take_verdict, &verdict)), 0);
-	return verdict;
-}
-
 /* Rules are asked of what came: what stands in its place would not meet them. */
 static void a_file_is_published_with_what_was_found_redacted(void **state) {
 	struct world *w = *state;

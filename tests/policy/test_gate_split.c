@@ -185,7 +185,7 @@ static void holds(struct world *w, const struct quarantine_row *row, const char 
 	assert_string_equal(text, expected);
 }
 
-static struct verdict *verdict_on(struct world *w, uint64_t id) {
+static struct verdict *verdict_of(struct world *w, uint64_t id) {
 	struct verdict *verdict = NULL;
 	Meta *m = store_meta(w->store);
 	meta_begin(m);
@@ -209,7 +209,7 @@ static void rows_that_fail_are_held_and_the_rest_is_published(void **state) {
 	put(w, "Landing/animals/a.csv", ARRIVED);
 	settle(w);
 	expect_split_once(w);
-	_cleanup_(verdict_freep) struct verdict *verdict = verdict_on(w, quarantine_of(w, true).row[0].verdict);
+	_cleanup_(verdict_freep) struct verdict *verdict = verdict_of(w, quarantine_of(w, true).row[0].verdict);
 	assert_string_equal(verdict_word(verdict), "passed");
 	assert_non_null(verdict->split);
 	assert_int_equal(verdict->split->rows_in, 6);
@@ -242,7 +242,7 @@ static void a_rest_that_does_not_pass_by_itself_is_not_published(void **state) {
 	struct rows rows = quarantine_of(w, true);
 	assert_int_equal(rows.count, 1);
 	assert_false(rows.row[0].partial);
-	_cleanup_(verdict_freep) struct verdict *verdict = verdict_on(w, rows.row[0].verdict);
+	_cleanup_(verdict_freep) struct verdict *verdict = verdict_of(w, rows.row[0].verdict);
 	assert_null(verdict->split);
 	if (!strstr(verdict->check->reason, "refused whole: without the 2 rows that did not pass"))
 		fail_msg("%s", verdict->check->reason);
