@@ -4,8 +4,8 @@
 #include "policy/dqdl/value.h"
 #include "policy/personal_data.h"
 #include "policy/privacy/groups.h"
+#include "policy/privacy/scan_rows.h"
 #include "policy/privacy/treat.h"
-#include "policy/table/batch.h"
 #include "policy/table/column_names.h"
 
 #include <errno.h>
@@ -26,8 +26,7 @@ struct CheckPrivacy {
 	struct scan_allow *allow;
 	const char **entities;
 	Groups *groups;
-	struct batch batch; /* rows that wait: for the sample to be whole, or to lie in one text */
-	bool is_sampled;
+	struct scan_rows rows;
 
 	size_t columns;                           /* of a text: 1 */
 	struct table_cell *names;                 /* NULL: a text */
@@ -47,6 +46,8 @@ static int no_memory(void) {
 }
 
 /* ---- making ---- */
+
+static int look(void *context, const struct table_rows *rows);
 
 /* The detectors among what is to be found; patterns are always used. */
 static size_t take_entities(const struct privacy *privacy, const char **ret_entities) {
@@ -95,7 +96,8 @@ int check_privacy_new(const struct check_job *job, struct check_result *result, 
 		rc = groups_new(job->groups, job->group_count, GROUP_BYTES, &p->groups);
 	if (rc < 0)
 		return rc;
-	p->is_sampled = !job->privacy || job->privacy->sample == 0;
+	p->rows = (struct scan_rows){
+	        .scanner = p->scanner, .sample = job->privacy ? job->privacy->sample : 0, .look = look, .context = p};
 	*ret_privacy = steal_pointer(&p);
 	return 0;
 }
@@ -105,7 +107,7 @@ void check_privacy_free(CheckPrivacy *p) {
 		return;
 	scanner_free(p->scanner);
 	groups_free(p->groups);
-	batch_release(&p->batch);
+	scan_rows_release(&p->rows);
 	free(p->allow);
 	free(p->entities);
 	free(p->names);
@@ -287,17 +289,6 @@ static int take_name(void *context, const struct scan_finding *found) {
 	        found->entity, found->column + 1);
 }
 
-/* What a column is called is published, too. */
-static int look_at_names(CheckPrivacy *p, const struct table_cell *names, size_t columns) {
-	const uint64_t line = 1;
-	const struct table_rows row = {.count = 1, .columns = columns, .cells = names, .lines = &line};
-	int rc = batch_add(&p->batch, &row);
-	if (rc == 0)
-		rc = scanner_rows(p->scanner, &p->batch.rows, take_name, p);
-	batch_clear(&p->batch);
-	return rc;
-}
-
 int check_privacy_header(CheckPrivacy *p, const struct table_cell *names, size_t columns) {
 	const struct privacy *privacy = p->job->privacy;
 	int rc = 0;
@@ -321,7 +312,8 @@ int check_privacy_header(CheckPrivacy *p, const struct table_cell *names, size_t
 		rc = treat_column(p, &privacy->columns[i]);
 	if (rc == 0)
 		rc = scanner_columns(p->scanner, names, names ? columns : 0);
-	return rc < 0 || !names ? rc : look_at_names(p, names, columns);
+	/* what a column is called is published, too */
+	return rc < 0 || !names ? rc : scan_names(p->scanner, names, columns, 1, take_name, p);
 }
 
 /* ---- rows ---- */
@@ -338,33 +330,16 @@ static int count_filled(CheckPrivacy *p, const struct table_rows *rows) {
 	return 0;
 }
 
-static int look(CheckPrivacy *p, const struct table_rows *rows) {
+static int look(void *context, const struct table_rows *rows) {
+	CheckPrivacy *p = context;
 	int rc = p->groups ? groups_rows(p->groups, rows) : 0;
 	if (rc == 0 && p->scanner)
 		rc = count_filled(p, rows);
 	return rc < 0 || !p->scanner ? rc : scanner_rows(p->scanner, rows, take_finding, p);
 }
 
-static int look_at_waiting(CheckPrivacy *p) {
-	int rc = 0;
-	if (!p->is_sampled && p->scanner && p->batch.rows.count > 0)
-		rc = scanner_sample(p->scanner, &p->batch.rows);
-	p->is_sampled = true;
-	if (rc == 0 && p->batch.rows.count > 0)
-		rc = look(p, &p->batch.rows);
-	batch_clear(&p->batch);
-	return rc;
-}
-
 int check_privacy_rows(CheckPrivacy *p, const struct table_rows *rows) {
-	bool is_sample_whole = !p->is_sampled && p->batch.rows.count >= p->job->privacy->sample;
-	bool goes_first = p->is_sampled && rows->text && p->batch.rows.count > 0;
-	int rc = 0;
-	if (is_sample_whole || goes_first || !batch_fits(&p->batch, rows))
-		rc = look_at_waiting(p);
-	if (rc < 0)
-		return rc;
-	return !p->is_sampled || !rows->text ? batch_add(&p->batch, rows) : look(p, rows);
+	return scan_rows_add(&p->rows, rows);
 }
 
 /* ---- what it comes to ---- */
@@ -511,7 +486,7 @@ static const char asked_of_output[] =
         "they are not decided here";
 
 int check_privacy_end(CheckPrivacy *p) {
-	int rc = look_at_waiting(p);
+	int rc = scan_rows_end(&p->rows);
 	if (rc == 0 && p->scanner) {
 		p->result->has_privacy = true;
 		p->result->privacy.sensitivity = p->job->privacy->sensitivity;

@@ -1,9 +1,8 @@
 #include "policy/personal_data.h"
 
 #include "crypto/base/fault.h"
-#include "policy/privacy/scanner.h"
+#include "policy/privacy/scan_rows.h"
 #include "policy/safe_text.h"
-#include "policy/table/batch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,8 +30,8 @@ struct PersonalData {
 	bool *in_column, *in_name;
 	struct tally tallies[ENTITIES_MAX];
 	size_t tally_count;
-	struct batch batch;
-	bool is_sampled, is_unclear;
+	struct scan_rows rows;
+	bool is_unclear;
 };
 
 static int no_memory(void) {
@@ -62,20 +61,12 @@ static int take_name(void *context, const struct scan_finding *finding) {
 	return 0;
 }
 
-/* Cells that do not lie in one text are brought together. */
-static int scan(PersonalData *p, const struct table_rows *rows, scan_found *found) {
-	if (rows->text)
-		return scanner_rows(p->scanner, rows, found, p);
-	int rc = batch_add(&p->batch, rows);
-	if (rc == 0)
-		rc = scanner_rows(p->scanner, &p->batch.rows, found, p);
-	batch_clear(&p->batch);
-	return rc;
+static int look(void *context, const struct table_rows *rows) {
+	PersonalData *p = context;
+	return scanner_rows(p->scanner, rows, take_finding, p);
 }
 
 int personal_data_new(const struct table_cell *names, size_t columns, PersonalData **ret_privacy) {
-	static const uint64_t line = 1;
-	const struct table_rows row = {.count = 1, .columns = columns, .cells = names, .lines = &line};
 	_cleanup_(personal_data_freep) PersonalData *p = calloc(1, sizeof *p);
 	if (!p)
 		return no_memory();
@@ -87,9 +78,10 @@ int personal_data_new(const struct table_cell *names, size_t columns, PersonalDa
 		return no_memory();
 	int rc = scanner_new(&(struct scan_options){.sensitivity = SCAN_HIGH}, &p->scanner);
 	if (rc == 0 && columns > 0)
-		rc = scan(p, &row, take_name);
+		rc = scan_names(p->scanner, names, columns, 1, take_name, p);
 	if (rc == 0)
 		rc = scanner_columns(p->scanner, names, columns);
+	p->rows = (struct scan_rows){.scanner = p->scanner, .sample = SAMPLE_ROWS, .look = look, .context = p};
 	if (rc == 0)
 		*ret_privacy = steal_pointer(&p);
 	return rc;
@@ -99,33 +91,18 @@ void personal_data_free(PersonalData *p) {
 	if (!p)
 		return;
 	scanner_free(p->scanner);
-	batch_release(&p->batch);
+	scan_rows_release(&p->rows);
 	free(p->in_column);
 	free(p->in_name);
 	free(p);
 }
 
-/* What columns consist of is told by the first rows, before any is looked at. */
-static int scan_sample(PersonalData *p) {
-	if (p->is_sampled)
-		return 0;
-	p->is_sampled = true;
-	int rc = p->batch.rows.count > 0 ? scanner_sample(p->scanner, &p->batch.rows) : 0;
-	if (rc == 0 && p->batch.rows.count > 0)
-		rc = scanner_rows(p->scanner, &p->batch.rows, take_finding, p);
-	batch_clear(&p->batch);
-	return rc;
-}
-
 int personal_data_rows(PersonalData *p, const struct table_rows *rows) {
-	if (!p->is_sampled && p->batch.rows.count < SAMPLE_ROWS && batch_fits(&p->batch, rows))
-		return batch_add(&p->batch, rows);
-	int rc = scan_sample(p);
-	return rc < 0 ? rc : scan(p, rows, take_finding);
+	return scan_rows_add(&p->rows, rows);
 }
 
 int personal_data_end(PersonalData *p) {
-	int rc = scan_sample(p);
+	int rc = scan_rows_end(&p->rows);
 	p->is_unclear = scanner_unclear_line(p->scanner) > 0;
 	return rc;
 }

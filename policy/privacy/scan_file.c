@@ -1,7 +1,7 @@
 #include "policy/privacy/scan_file.h"
 
 #include "crypto/base/fault.h"
-#include "policy/table/batch.h"
+#include "policy/privacy/scan_rows.h"
 #include "policy/table/encoding.h"
 #include "policy/table/plain.h"
 #include "policy/table/unsupported.h"
@@ -16,6 +16,7 @@
 #define BLOCK_BYTES (2 * SCAN_LINE_MAX)
 
 #define SAMPLE_ROWS 1000u
+#define NAME_BYTES 32 /* of "column 12" */
 
 bool scan_is_named_table(const char *name) {
 	static const char *const suffixes[] = {".csv", ".tsv", ".jsonl", ".ndjson"};
@@ -31,68 +32,77 @@ bool scan_is_named_table(const char *name) {
 	return false;
 }
 
-/* ---- tables ---- */
-
-/* Cells that do not lie in one text are brought together. */
-static int scan_rows(
-        Scanner *scanner, const struct table_rows *rows, struct batch *batch, scan_found *found, void *context) {
-	if (rows->text)
-		return scanner_rows(scanner, rows, found, context);
-	batch_clear(batch);
-	int rc = batch_add(batch, rows);
-	return rc < 0 ? rc : scanner_rows(scanner, &batch->rows, found, context);
+static int out_of_memory(void) {
+	return fault(ENOMEM, "no memory to look for personal data");
 }
 
-/* What columns consist of is told by the first rows, before any is looked at. 1: there may be more. */
-static int scan_first(Scanner *scanner, TableReader *reader, struct batch *batch, scan_found *found, void *context,
-        struct scan_about *about) {
-	struct table_rows rows = {0};
-	bool fits = true;
-	int end = 1;
-	while (fits && batch->rows.count < SAMPLE_ROWS && (end = table_next_rows(reader, &rows)) > 0) {
-		fits = batch_fits(batch, &rows);
-		int rc = fits ? batch_add(batch, &rows) : 0;
-		if (rc < 0)
-			return rc;
-	}
-	if (batch->rows.count == 0)
-		return end;
-	int rc = scanner_sample(scanner, &batch->rows);
-	if (rc == 0)
-		rc = scanner_rows(scanner, &batch->rows, found, context);
-	about->rows += batch->rows.count;
-	if (rc == 0 && !fits) {
-		rc = scan_rows(scanner, &rows, batch, found, context);
-		about->rows += rows.count;
-	}
-	return rc < 0 ? rc : end;
+/* ---- tables ---- */
+
+struct scanned_table {
+	Scanner *scanner;
+	scan_found *found;
+	void *context;
+	struct scan_about *about;
+	struct table_cell *names; /* as they are told */
+	char (*numbers)[NAME_BYTES];
+};
+
+static void scanned_table_release(struct scanned_table *t) {
+	free(t->names);
+	free(t->numbers);
+}
+
+/* The findings of a name come one after the other, so that the first calls the column otherwise for all that follow. */
+static int take_name(void *context, const struct scan_finding *finding) {
+	struct scanned_table *t = context;
+	char *number = t->numbers[finding->column];
+	(void)snprintf(number, NAME_BYTES, "column %zu", finding->column + 1);
+	t->names[finding->column] = (struct table_cell){.data = number, .size = strlen(number)};
+	return t->found(t->context, finding);
+}
+
+static int look_at_header(struct scanned_table *t, const TableReader *reader) {
+	size_t columns = table_columns(reader);
+	t->names = calloc(columns + 1, sizeof *t->names);
+	t->numbers = calloc(columns + 1, sizeof *t->numbers);
+	if (!t->names || !t->numbers)
+		return out_of_memory();
+	memcpy(t->names, table_header(reader), columns * sizeof *t->names);
+	t->about->is_table = true;
+	t->about->names = t->names;
+	t->about->columns = columns;
+	int rc = scanner_columns(t->scanner, table_header(reader), columns);
+	return rc < 0 ? rc : scan_names(t->scanner, table_header(reader), columns, table_line(reader), take_name, t);
+}
+
+static int look(void *context, const struct table_rows *rows) {
+	struct scanned_table *t = context;
+	t->about->rows += rows->count;
+	return scanner_rows(t->scanner, rows, t->found, t->context);
 }
 
 static int scan_table(Scanner *scanner, const struct scan_file *file, const struct table_source *source,
         scan_found *found, void *context, struct scan_about *about) {
 	_cleanup_(table_closep) TableReader *reader = NULL;
-	_cleanup_(batch_release) struct batch batch = {0};
+	_cleanup_(scanned_table_release) struct scanned_table t = {
+	        .scanner = scanner, .found = found, .context = context, .about = about};
+	_cleanup_(scan_rows_release) struct scan_rows scan = {
+	        .scanner = scanner, .sample = SAMPLE_ROWS, .look = look, .context = &t};
 	struct table_options options = file->table;
 	struct table_rows rows;
 	options.name = file->name;
 	int rc = table_open(source->read, source->ctx, &options, &reader);
 	if (rc == -ENODATA)
 		return 0; /* nothing is in it */
-	if (rc < 0)
-		return rc;
-	about->is_table = true;
-	about->names = table_header(reader);
-	about->columns = table_columns(reader);
-	rc = scanner_columns(scanner, about->names, about->columns);
 	if (rc == 0)
-		rc = scan_first(scanner, reader, &batch, found, context, about);
-	bool goes_on = rc > 0;
-	while (goes_on && (rc = table_next_rows(reader, &rows)) > 0) {
-		rc = scan_rows(scanner, &rows, &batch, found, context);
-		about->rows += rows.count;
-		goes_on = rc == 0;
-	}
+		rc = look_at_header(&t, reader);
+	while (rc == 0 && (rc = table_next_rows(reader, &rows)) > 0)
+		rc = scan_rows_add(&scan, &rows);
+	if (rc == 0)
+		rc = scan_rows_end(&scan);
 	about->names = NULL;
+	if (!reader)
+		return rc;
 	(void)snprintf(about->left_out, sizeof about->left_out, "%s", table_left_out(reader));
 	(void)snprintf(about->aside, sizeof about->aside, "%s", table_aside(reader, file->name));
 	return rc;
@@ -113,10 +123,6 @@ static void lines_release(struct lines *lines) {
 	free(lines->bytes);
 	free(lines->cells);
 	free(lines->numbers);
-}
-
-static int out_of_memory(void) {
-	return fault(ENOMEM, "no memory to look for personal data");
 }
 
 static int add_line(struct lines *lines, size_t count, const char *from, size_t size) {

@@ -1,7 +1,7 @@
 /*
  * scan_file: personal data in a whole file, from a source of bytes, in one pass.
  *
- *     a table (CSV, JSON Lines, packed or not)   cells; their columns' names are context
+ *     a table (CSV, JSON Lines, packed or not)   names of columns, and cells, of which these are context
  *     anything else                              lines of text, packed or not, in UTF-8 or windows-1252
  */
 #pragma once
@@ -23,7 +23,7 @@ struct scan_file {
 /* What it was: valid in `found` already. */
 struct scan_about {
 	bool is_table;
-	const struct table_cell *names; /* of a table's columns */
+	const struct table_cell *names; /* of a table's columns; one in which something was found: "column 2" */
 	size_t columns;
 	uint64_t rows; /* or lines, so far */
 	/* Of a text: the bytes in which findings' cells lie, and where the first of them stands in it. */

@@ -100,6 +100,16 @@ class ScanTests(Tests):
         self.write("not", "patient Quentin Smith\nphone 6047831299\n[see] phone 6047831299\n")
         self.check([f["line"] for f in self.found("not")] == [1, 2, 3], "words without brackets are no context")
 
+    def test_names_of_columns_are_looked_at(self):
+        self.write("nameless.csv", "bob@example.com;x\nann@example.org;y\n")
+        result = self.assayfs("scan", "nameless.csv", code=1)
+        self.check("bob@" not in result.out, result.out)
+        found = self.found("nameless.csv")
+        self.check([(f["entity"], f["line"], f["column"]) for f in found] == [
+            ("EMAIL", 1, "column 1"), ("EMAIL", 2, "column 1")], f"{found}")
+        result = self.assayfs("scan", "--summary", "nameless.csv", code=1)
+        self.check("bob@" not in result.out and 'EMAIL in column "column 1", 2 times' in result.out, result.out)
+
     def test_what_is_not_looked_at_is_said(self):
         os.makedirs(self.path("d"), exist_ok=True)
         self.write("d/a.csv", "a,b\n1,2\n")
