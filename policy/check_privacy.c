@@ -2,7 +2,6 @@
 
 #include "crypto/base/fault.h"
 #include "policy/dqdl/value.h"
-#include "policy/personal_data.h"
 #include "policy/privacy/groups.h"
 #include "policy/privacy/scan_rows.h"
 #include "policy/privacy/treat.h"
@@ -17,7 +16,7 @@
 #define GROUP_BYTES (256u << 20)
 #define NO_SLOT 0u
 
-enum { REASONS_SHOWN = 3, COLUMNS_SHOWN = 12, NAME_SHOWN = 60 };
+enum { REASONS_SHOWN = 3 };
 
 struct CheckPrivacy {
 	const struct check_job *job;
@@ -155,37 +154,16 @@ static int add_finding(CheckPrivacy *p, const char *entity, size_t column, uint3
 	return 0;
 }
 
-/* Which columns there are, for who mistyped one. Not those whose names may be somebody's: of a table without names the
- * first row is taken for them. */
-static int say_columns(CheckPrivacy *p, const char *missing) {
-	_cleanup_(personal_data_freep) PersonalData *personal = NULL;
-	_cleanup_(freep) char *text = NULL;
-	size_t size, shown = 0;
-	int rc = personal_data_new(p->names, p->columns, &personal);
-	FILE *out = rc < 0 ? NULL : open_memstream(&text, &size);
-	if (!out)
-		return rc < 0 ? rc : no_memory();
-	for (size_t i = 0; i < p->columns && shown < COLUMNS_SHOWN; i++) {
-		struct table_cell name = p->names[i];
-		if (name.size > 0 && name.size <= NAME_SHOWN && !personal_data_in_name(personal, i))
-			(void)fprintf(out, "%s\"%.*s\"", shown++ > 0 ? ", " : "", (int)name.size, name.data);
-	}
-	if (shown < p->columns)
-		(void)fprintf(
-		        out, "%s%zu %s", shown > 0 ? " and " : "", p->columns - shown, shown > 0 ? "more" : "others");
-	if (fclose(out) != 0)
-		return no_memory();
-	return check_result_say(p->result, OUTCOME_FAILED,
-	        "privacy names the column \"%.200s\", and the table has none of that name; it has %s", missing, text);
-}
-
 /* A treatment that the policy gives to a column. */
 static int treat_column(CheckPrivacy *p, const struct privacy_column *given) {
 	size_t column = 0, found = column_find(p->names, p->columns, given->name, &column);
 	if (found == 0 && p->job->is_output)
 		return 0; /* it was dropped */
 	if (found == 0)
-		return say_columns(p, given->name);
+		/* not which it has: of a table without names they are the first row */
+		return check_result_say(p->result, OUTCOME_FAILED,
+		        "privacy names the column \"%.200s\", and the table has none of that name among its %zu",
+		        given->name, p->columns);
 	if (found != 1)
 		return check_result_say(p->result, OUTCOME_FAILED,
 		        "privacy names the column \"%.200s\", and several are called so", given->name);

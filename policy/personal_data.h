@@ -5,8 +5,8 @@
  *     new ─▶ rows, rows, … ─▶ end ─▶ in which columns, and a draft of a dataset's privacy
  *      └───▶ in whose names
  *
- * For what is written into rules (suggest.c) or verdicts (check_privacy.c), and stands there for ever: every row is
- * looked at, by all detectors at high sensitivity. It keeps where things stand, and never what was found.
+ * For what is written into rules (suggest.c), and stands there for ever: every row is looked at, by all detectors at
+ * high sensitivity. It keeps where things stand, and never what was found.
  */
 #pragma once
 
