@@ -348,6 +348,9 @@ int gate_path_number(Meta *m, const char *path, uint64_t version, uint64_t *ret_
 
 /* ---- subject_policy.c ---- */
 
+/* Does any of the values stand in a text, in any case of ASCII letters? */
+bool subject_stands_in(const char *text, const char *const *values, size_t count);
+
 /* Calls `each` for each file of a stored policy in which one of the texts stands. Not in a meta operation. */
 int subject_search_policies(Gate *gate, const char *const *values, size_t count, gate_subject_fn *each, void *arg);
 

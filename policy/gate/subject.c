@@ -225,13 +225,6 @@ static bool holds_any(const struct finding_subject *s, const uint8_t *bytes, siz
 	return false;
 }
 
-static bool names_any(const struct finding_subject *s, const char *path) {
-	for (size_t i = 0; i < s->value_count; i++)
-		if (strcasestr(path, s->values[i]))
-			return true;
-	return false;
-}
-
 static int read_through(struct finding_subject *s, Content *content, bool *ret_found) {
 	size_t kept = 0;
 	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES + SUBJECT_BYTES_MAX);
@@ -388,7 +381,8 @@ static int search_lot(struct finding_subject *s) {
 		rc = meta_end(m, name_version(m, &s->lot[i], held, &subject));
 		subject.done = ++s->sum.done;
 		subject.total = s->sum.total;
-		subject.is_found = subject.is_in_name = names_any(s, held->path);
+		subject.is_found = subject.is_in_name =
+		        subject_stands_in(held->path, (const char *const *)s->values, s->value_count);
 		if (rc >= 0 && subject.is_in_name)
 			rc = say(s, &subject);
 		subject.is_in_name = false;

@@ -30,9 +30,9 @@ static int keep_bundle(void *arg, const struct policy_row *row) {
 	return policy_bundle_parse(row->bundle, arg);
 }
 
-static bool holds_any(const struct reading_policy *p, const char *line) {
-	for (size_t i = 0; i < p->value_count; i++)
-		if (strcasestr(line, p->values[i]))
+bool subject_stands_in(const char *text, const char *const *values, size_t count) {
+	for (size_t i = 0; i < count; i++)
+		if (strcasestr(text, values[i]))
 			return true;
 	return false;
 }
@@ -46,7 +46,7 @@ static int search_text(const struct reading_policy *p, const char *name, char *t
 		if (end)
 			*end = '\0';
 		number++;
-		if (holds_any(p, at)) {
+		if (subject_stands_in(at, p->values, p->value_count)) {
 			if (found.line_count < LINES_TOLD)
 				lines[found.line_count++] = number;
 			found.cells++;
