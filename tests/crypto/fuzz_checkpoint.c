@@ -1,11 +1,11 @@
 /*
- * Notes, keys and paths of tiles from outside. A path that is read is spelled the same again, a key too; nothing that
- * comes here is signed by the key, so no note may open.
+ * Notes, keys, proofs and paths of tiles from outside. A path that is read is spelled the same again, a key too;
+ * nothing that comes here is signed by the key, so no note may open.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/checkpoint.h"
+#include "crypto/tlog_proof.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,6 +30,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct note_key key;
 	struct checkpoint checkpoint;
 	if (note_key_make("log", public_key, &key) < 0 || checkpoint_open(bytes_of(data, size), &key, &checkpoint) == 0)
+		abort();
+	struct tlog_proof proof;
+	uint8_t entry[256];
+	size_t entry_size;
+	if (tlog_proof_parse(bytes_of(data, size), &proof) == 0 &&
+	        tlog_proof_entry(&proof, entry, sizeof entry, &entry_size) == 0 &&
+	        tlog_proof_verify(&proof, bytes_of(entry, entry_size), &key, &checkpoint) == 0)
 		abort();
 	char *text = strndup(size ? (const char *)data : "", size);
 	if (text)
