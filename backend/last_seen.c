@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,6 +85,20 @@ static int replace(const char *path, struct bytes note, bool durable) {
 	return rc < 0 ? fault_errno(-rc, "writing %s", path) : 0;
 }
 
+/* With those above it, as far as they are missing. */
+static int make_directories(const char *directory) {
+	char path[PATH_MAX];
+	(void)snprintf(path, sizeof path, "%s", directory);
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0700);
+		*slash = '/';
+	}
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return fault_errno(errno, "making %s", path);
+	return 0;
+}
+
 static int sync_directory(const char *directory) {
 	_cleanup_(closep) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 || fsync(fd) < 0 ? fault_errno(errno, "syncing %s", directory) : 0;
@@ -94,8 +109,9 @@ int last_seen_write(const char *directory, struct bytes vault_id, struct bytes n
 	int rc = last_seen_path(directory, vault_id, path, sizeof path);
 	if (rc < 0)
 		return rc;
-	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-		return fault_errno(errno, "making %s", directory);
+	rc = make_directories(directory);
+	if (rc < 0)
+		return rc;
 	rc = replace(path, note, durable);
 	return rc < 0 || !durable ? rc : sync_directory(directory);
 }

@@ -158,3 +158,18 @@ unsigned tile_width(uint64_t size, unsigned level, uint64_t index) {
 		return 0;
 	return hashes - first < TILE_WIDTH ? (unsigned)(hashes - first) : TILE_WIDTH;
 }
+
+struct tile_span tile_span_of(unsigned level, uint64_t index) {
+	size_t width = (size_t)1 << (level % 8), spans = TILE_WIDTH / width;
+	return (struct tile_span){
+	        .level = level / 8, .index = index / spans, .first = (size_t)(index % spans) * width, .width = width};
+}
+
+void tile_join(const uint8_t *hashes, size_t width, merkle_hash ret_hash) {
+	merkle_hash joined[TILE_WIDTH / 2];
+	memcpy(joined, hashes, width * MERKLE_HASH_BYTES);
+	for (; width > 1; width /= 2)
+		for (size_t i = 0; i < width / 2; i++)
+			merkle_node(joined[2 * i], joined[2 * i + 1], joined[i]);
+	memcpy(ret_hash, joined[0], MERKLE_HASH_BYTES);
+}

@@ -71,5 +71,15 @@ struct tile {
 void tile_path(const struct tile *tile, char ret_path[static TILE_PATH_BYTES]);
 bool tile_path_parse(const char *text, struct tile *ret);
 
+/* Where the hash of the complete subtree (level, index) of merkle.h comes from: `width` neighbours (1 to 128) of a tile
+ * of hashes, from `first` on. tile_join makes it of them. */
+struct tile_span {
+	unsigned level;
+	uint64_t index;
+	size_t first, width;
+};
+struct tile_span tile_span_of(unsigned level, uint64_t index);
+void tile_join(const uint8_t *hashes, size_t width, merkle_hash ret_hash);
+
 /* How many hashes (or entries) tile `index` of `level` has in a tree of `size` leaves: 0 to 256. */
 unsigned tile_width(uint64_t size, unsigned level, uint64_t index);

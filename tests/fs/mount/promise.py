@@ -79,6 +79,7 @@ class Vault:
         if not os.path.exists("/dev/fuse"):
             skip("/dev/fuse is missing")
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="assayfs-promise-"))
+        os.environ["STATE_DIRECTORY"] = os.path.join(self.directory, "state")
         os.chmod(self.directory, 0o755)
         self.vault = os.path.join(inside, "vault") if inside else self.path("vault")
         self.mnt = self.path("mnt")
