@@ -130,6 +130,25 @@ struct bundle {
 	unsigned count;
 };
 
+static int count_entry(void *arg, const struct audit_entry *entry) {
+	*(uint64_t *)arg += entry->line_length + 2;
+	return 0;
+}
+
+/* Programs that copy believe a size that is not 0, and some believe 0, too. */
+static int stat_tile(struct filesystem *fs, const struct tile *tile, struct node *ret) {
+	uint64_t first = tile->index * TILE_WIDTH;
+	const struct audit_filter filter = {.from_seq = first, .before_seq = first + tile->width};
+	if (!is_there(tile, tlog_size(fs)))
+		return -ENOENT;
+	ret->size = (uint64_t)tile->width * AUDIT_HASH_BYTES;
+	if (!tile->is_entries)
+		return 0;
+	ret->size = 0;
+	meta_begin(fs->meta);
+	return meta_end(fs->meta, audit_query(fs->meta, &filter, count_entry, &ret->size));
+}
+
 /* An entry is its length (u16, big-endian), then its bytes. */
 static int put_entry(void *arg, const struct audit_entry *entry) {
 	struct bundle *bundle = arg;
@@ -180,7 +199,8 @@ struct folder {
 	uint64_t hashes; /* of the level */
 };
 
-/* A folder's path is what tiles' paths begin with: so one is made of it and read. */
+/* A folder's path is what tiles' paths begin with: so one is made of it and read. That of a tile's parts stays when it
+ * is full: whoever began to read the log before still asks for one. */
 static bool folder_parse(const char *path, uint64_t size, struct folder *ret) {
 	char text[VIRTUAL_PATH_MAX + 8];
 	struct tile tile;
@@ -196,10 +216,7 @@ static bool folder_parse(const char *path, uint64_t size, struct folder *ret) {
 	ret->level = tile.level;
 	ret->prefix = ret->is_part ? tile.index : tile.index / 1000;
 	ret->hashes = size >> (8 * tile.level);
-	uint64_t tiles = (ret->hashes + TILE_WIDTH - 1) / TILE_WIDTH;
-	if (ret->is_part)
-		return tile.index < tiles && tile_width(size, tile.level, tile.index) < TILE_WIDTH;
-	return tile.index < tiles;
+	return tile_width(size, tile.level, tile.index) > 0;
 }
 
 /* The number with at least so many digits between the two words. */
@@ -240,8 +257,10 @@ int tlog_list(struct filesystem *fs, const char *path, virtual_emit_fn emit, voi
 		return -ENOENT;
 	if (folder.is_top)
 		return list_levels(size, emit, arg);
-	if (folder.is_part)
-		return emit_number(emit, arg, "", 1, tile_width(size, folder.level, folder.prefix), "", S_IFREG);
+	if (folder.is_part) {
+		unsigned width = tile_width(size, folder.level, folder.prefix);
+		return emit_number(emit, arg, "", 1, width < TILE_WIDTH ? width : width - 1, "", S_IFREG);
+	}
 	return list_folder(&folder, emit, arg);
 }
 
@@ -255,6 +274,14 @@ int tlog_list_names(struct filesystem *fs, virtual_emit_fn emit, void *arg) {
 }
 
 /* ---- all of it ---- */
+
+static int stat_key(struct filesystem *fs, struct node *ret) {
+	struct virtual_file file = {0};
+	int rc = open_key(fs, &file);
+	ret->size = file.text_size;
+	free(file.text);
+	return rc;
+}
 
 static int stat_head(struct filesystem *fs, struct node *ret) {
 	struct audit_head head;
@@ -274,10 +301,12 @@ int tlog_stat(struct filesystem *fs, const char *path, struct node *ret) {
 	ret->mode = S_IFREG | 0400;
 	if (strcmp(path, NAME_CHECKPOINT) == 0)
 		return stat_head(fs, ret);
-	if (strcmp(path, NAME_CHECKPOINTS) == 0 || strcmp(path, NAME_KEY) == 0)
+	if (strcmp(path, NAME_KEY) == 0)
+		return stat_key(fs, ret);
+	if (strcmp(path, NAME_CHECKPOINTS) == 0)
 		return 0;
 	if (tile_path_parse(path, &tile))
-		return is_there(&tile, size) ? 0 : -ENOENT;
+		return stat_tile(fs, &tile, ret);
 	ret->mode = S_IFDIR | 0500;
 	return folder_parse(path, size, &folder) ? 0 : -ENOENT;
 }
