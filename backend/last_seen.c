@@ -52,7 +52,7 @@ int last_seen_read(const char *directory, struct bytes vault_id, char **ret_note
 		return rc;
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
 	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : fault_errno(errno, "opening %s", path);
+		return errno == ENOENT ? -ENOENT : fault_errno(errno, "opening the log's last head, %s", path);
 	return read_all(fd, path, ret_note, ret_size);
 }
 

@@ -15,8 +15,8 @@
  * Damage of the metadata that other files of it make good (metadb.h) does not keep the vault from opening: each piece
  * is told to `notice`, and a mount for writing adds a record `damage`, as its checkpoints will put it right.
  *
- * The audit log's head is signed (audit_head.h) in a commit, at least every interval while there is something new and at
- * the end.
+ * The audit log's head is signed (audit_head.h) in a commit, at least every interval while there is something new and
+ * at the end.
  *
  * A failed COMMIT or sync makes the store fail for good: what waited gets -EIO, all later changes -EROFS, reads go on.
  *

@@ -122,7 +122,7 @@ static int compare(Store *store, const struct checkpoint *seen) {
 	if (rc == 0 && memcmp(root, seen->root, sizeof root) != 0)
 		rc = fault(ESTALE,
 		        "the first %" PRIu64 " records of this vault's audit log are others than when it was last "
-		                             "mounted here: an older copy "
+		        "mounted here: an older copy "
 		        "was put back and used, or the log was changed",
 		        seen->size);
 	return rc;
@@ -147,11 +147,12 @@ int store_head_check(Store *store) {
 	if (!store->state_directory)
 		return 0;
 	int rc = last_seen_read(store->state_directory, vault_id(store), &note, &size);
-	if (rc == -ENOENT)
-		return 0;
-	if (rc == 0)
-		rc = judge(store, bytes_of(note, size));
-	if (rc == 0 || rc == -EIO || rc == -ENOMEM)
+	if (rc < 0)
+		return rc == -ENOENT || rc == -ENOTDIR
+		               ? 0
+		               : rc; /* none was kept; else, whether there is one is not known */
+	rc = judge(store, bytes_of(note, size));
+	if (rc != -ESTALE)
 		return rc;
 	(void)snprintf(store->restored, sizeof store->restored, "%s", fault_message());
 	if (store->accept_restore)

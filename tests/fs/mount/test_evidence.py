@@ -152,7 +152,7 @@ def check_refusals(v):
     v.run("log", "verify", "--from", v.path("pass"), v.mnt, code=2)
     v.run("log", "verify", "--from", v.path("missing"), v.mnt, code=1)
     v.run("log", "verify", v.directory, code=5)
-    for name in ("tile/0/1", "tile/9/000", "tile/0/x000/000", "tile/0/000.p/0", "tile/0/999", "tile/entries/x999/999"):
+    for name in ("tile/0/1", "tile/9/000", "tile/0/x000/000", "tile/0/000.p/0", "tile/0/x999/999", "tile/entries/x999/999"):
         v.check(not os.path.exists(os.path.join(audit(v), name)), f"{name} is there")
     v.umount()
 
