@@ -89,6 +89,48 @@ int checkpoint_open(struct bytes note, const struct note_key *key, struct checkp
 	return 0;
 }
 
+/* ---- heads in a list ---- */
+
+void checkpoint_line(const struct note_key *key, const struct checkpoint *checkpoint,
+        const uint8_t signature[static SIGN_SIGNATURE_BYTES], char ret_line[static CHECKPOINT_LINE_BYTES]) {
+	uint8_t blob[NOTE_ID_BYTES + SIGN_SIGNATURE_BYTES];
+	char root[BASE64_TEXT_BYTES(MERKLE_HASH_BYTES)], base64[BASE64_TEXT_BYTES(sizeof blob)];
+	memcpy(blob, key->id, NOTE_ID_BYTES);
+	memcpy(blob + NOTE_ID_BYTES, signature, SIGN_SIGNATURE_BYTES);
+	base64_encode(bytes_of(checkpoint->root, MERKLE_HASH_BYTES), root);
+	base64_encode(bytes_of(blob, sizeof blob), base64);
+	snprintf(ret_line, CHECKPOINT_LINE_BYTES, "%" PRIu64 " %s %s", checkpoint->size, root, base64);
+}
+
+/* The next word of a line, up to a blank, its end or a newline; false when it has no room. */
+static bool take_word(const char **line, char *room, size_t size) {
+	size_t length = strcspn(*line, " \n");
+	if (length == 0 || length >= size)
+		return false;
+	memcpy(room, *line, length);
+	room[length] = '\0';
+	*line += length + ((*line)[length] == ' ');
+	return true;
+}
+
+bool checkpoint_line_parse(const char *line, const struct note_key *key, struct checkpoint *ret,
+        uint8_t ret_signature[static SIGN_SIGNATURE_BYTES]) {
+	uint8_t blob[NOTE_ID_BYTES + SIGN_SIGNATURE_BYTES];
+	char word[BASE64_TEXT_BYTES(sizeof blob)];
+	size_t size;
+	if (!take_word(&line, word, sizeof word) || !read_number(word, word + strlen(word), &ret->size) ||
+	        ret->size > MERKLE_SIZE_MAX)
+		return false;
+	if (!take_word(&line, word, sizeof word) || base64_decode(word, MERKLE_HASH_BYTES, ret->root, &size) < 0 ||
+	        size != MERKLE_HASH_BYTES)
+		return false;
+	if (!take_word(&line, word, sizeof word) || base64_decode(word, sizeof blob, blob, &size) < 0 ||
+	        size != sizeof blob)
+		return false;
+	memcpy(ret_signature, blob + NOTE_ID_BYTES, SIGN_SIGNATURE_BYTES);
+	return memcmp(blob, key->id, NOTE_ID_BYTES) == 0;
+}
+
 /* ---- tiles ---- */
 
 void tile_path(const struct tile *tile, char ret_path[static TILE_PATH_BYTES]) {
@@ -172,4 +214,15 @@ void tile_join(const uint8_t *hashes, size_t width, merkle_hash ret_hash) {
 		for (size_t i = 0; i < width / 2; i++)
 			merkle_node(joined[2 * i], joined[2 * i + 1], joined[i]);
 	memcpy(ret_hash, joined[0], MERKLE_HASH_BYTES);
+}
+
+int tile_entries(struct bytes data, unsigned width, struct bytes ret_entries[static TILE_WIDTH]) {
+	for (unsigned i = 0; i < width && i < TILE_WIDTH; i++) {
+		size_t size = data.size >= 2 ? (size_t)data.data[0] << 8 | data.data[1] : 0;
+		if (data.size < 2 || data.size - 2 < size)
+			return fault(EBADMSG, "it ends within entry %u", i);
+		ret_entries[i] = bytes_of(data.data + 2, size);
+		data = bytes_of(data.data + 2 + size, data.size - 2 - size);
+	}
+	return data.size == 0 ? 0 : fault(EBADMSG, "it has bytes behind its last entry");
 }

@@ -50,6 +50,17 @@ void checkpoint_note(const struct note_key *key, const struct checkpoint *checkp
  * name; -ENOKEY, -EBADMSG as note_open. Lines behind the root are taken and left alone. */
 int checkpoint_open(struct bytes note, const struct note_key *key, struct checkpoint *ret);
 
+/*
+ * A head on one line, for lists of them: SIZE ROOT BASE64, the last of them id and signature as in a note. parse: false
+ * for anything but that, or when the id is not the key's; what stands behind another blank is left alone.
+ */
+#define CHECKPOINT_LINE_BYTES \
+	(20 + 1 + BASE64_TEXT_BYTES(MERKLE_HASH_BYTES) + BASE64_TEXT_BYTES(NOTE_ID_BYTES + SIGN_SIGNATURE_BYTES))
+void checkpoint_line(const struct note_key *key, const struct checkpoint *checkpoint,
+        const uint8_t signature[static SIGN_SIGNATURE_BYTES], char ret_line[static CHECKPOINT_LINE_BYTES]);
+bool checkpoint_line_parse(const char *line, const struct note_key *key, struct checkpoint *ret,
+        uint8_t ret_signature[static SIGN_SIGNATURE_BYTES]);
+
 /* ---- tiles ---- */
 
 #define TILE_WIDTH 256
@@ -80,6 +91,10 @@ struct tile_span {
 };
 struct tile_span tile_span_of(unsigned level, uint64_t index);
 void tile_join(const uint8_t *hashes, size_t width, merkle_hash ret_hash);
+
+/* The entries of a bundle, `width` of them, which borrow from `data`. -EBADMSG with words: there are not just as many.
+ */
+int tile_entries(struct bytes data, unsigned width, struct bytes ret_entries[static TILE_WIDTH]);
 
 /* How many hashes (or entries) tile `index` of `level` has in a tree of `size` leaves: 0 to 256. */
 unsigned tile_width(uint64_t size, unsigned level, uint64_t index);

@@ -262,8 +262,7 @@ int command_exit_of(int rc) {
 		return EXIT_DENIED;
 	case ENOENT: /* what was named is not there */
 	case ENOTDIR:
-	case EROFS:  /* refused: the vault is mounted read-only */
-	case ESTALE: /* refused: the vault is an older copy */
+	case EROFS: /* refused: the vault is mounted read-only */
 		return EXIT_NO;
 	case EISDIR: /* a directory where a file is meant */
 	case EINVAL:

@@ -163,15 +163,8 @@ int evidence_entries(Evidence *evidence, const struct tile *tile, struct bytes r
 	tile_path(tile, path);
 	if (got < 0)
 		return (int)got;
-	const uint8_t *at = evidence->entries, *end = at + got;
-	for (unsigned i = 0; i < tile->width; i++) {
-		size_t size = end - at >= 2 ? (size_t)at[0] << 8 | at[1] : 0;
-		if (end - at < 2 || (size_t)(end - at - 2) < size)
-			return fault(EBADMSG, "%s ends within entry %u", path, i);
-		ret_entries[i] = bytes_of(at + 2, size);
-		at += 2 + size;
-	}
-	return at == end ? 0 : fault(EBADMSG, "%s has bytes behind its last entry", path);
+	return fault_while(
+	        tile_entries(bytes_of(evidence->entries, (size_t)got), tile->width, ret_entries), "%s", path);
 }
 
 void evidence_set_size(Evidence *evidence, uint64_t size) {
@@ -218,27 +211,6 @@ static int open_heads(Evidence *evidence) {
 	return 0;
 }
 
-/* SIZE ROOT ID-AND-SIGNATURE TIME. */
-static bool read_head(char *line, const struct note_key *key, struct checkpoint *ret_head,
-        uint8_t ret_signature[static SIGN_SIGNATURE_BYTES]) {
-	char *rest = NULL, *end = NULL;
-	const char *size = strtok_r(line, " \n", &rest), *root = strtok_r(NULL, " \n", &rest);
-	const char *signature = strtok_r(NULL, " \n", &rest);
-	uint8_t blob[NOTE_ID_BYTES + SIGN_SIGNATURE_BYTES];
-	size_t length;
-	if (!size || !root || !signature || *size < '0' || *size > '9')
-		return false;
-	errno = 0;
-	ret_head->size = strtoull(size, &end, 10);
-	if (errno || *end || base64_decode(root, MERKLE_HASH_BYTES, ret_head->root, &length) < 0 ||
-	        length != MERKLE_HASH_BYTES)
-		return false;
-	if (base64_decode(signature, sizeof blob, blob, &length) < 0 || length != sizeof blob)
-		return false;
-	memcpy(ret_signature, blob + NOTE_ID_BYTES, SIGN_SIGNATURE_BYTES);
-	return memcmp(blob, key->id, NOTE_ID_BYTES) == 0;
-}
-
 int evidence_next_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head,
         uint8_t ret_signature[static SIGN_SIGNATURE_BYTES]) {
 	int rc = evidence->heads || evidence->has_no_heads ? 0 : open_heads(evidence);
@@ -249,7 +221,7 @@ int evidence_next_head(Evidence *evidence, const struct note_key *key, struct ch
 	if (length < 0)
 		return errno ? fault_errno(errno, "reading the log's checkpoints") : 0;
 	evidence->heads_line++;
-	if (!read_head(evidence->line, key, ret_head, ret_signature))
+	if (!checkpoint_line_parse(evidence->line, key, ret_head, ret_signature))
 		return fault(EBADMSG, "line %" PRIu64 " of checkpoints is none by the key %s", evidence->heads_line,
 		        key->name);
 	return 1;

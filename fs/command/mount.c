@@ -136,6 +136,9 @@ static int mount_vault(const struct invocation *call, const char *list, const ch
 	                .accept_restore = command_has(call, "accept-restore")}};
 	int rc = mount_run(&options);
 	wipe(&unlocking);
+	if (rc == -ESTALE) /* refused: an older copy */
+		return command_fail(
+		        call, EXIT_NO, "mounting %s on %s: %s", options.vault, options.mountpoint, fault_message());
 	return rc ? command_fault(call, rc, "mounting %s on %s", options.vault, options.mountpoint) : EXIT_DONE;
 }
 

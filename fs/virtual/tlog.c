@@ -62,7 +62,6 @@ static int open_key(struct filesystem *fs, struct virtual_file *ret) {
 	return text_of(text, strlen(text), ret);
 }
 
-#define HEAD_LINE_BYTES 400
 struct heads {
 	struct filesystem *fs;
 	struct lines *lines;
@@ -71,15 +70,9 @@ struct heads {
 	struct note_key key;
 };
 
-/* What the line of a signature has behind the name. */
-static const char *signature_of(const char *line) {
-	return strrchr(line, ' ') + 1;
-}
-
 static int put_head(void *arg, const struct audit_head *head) {
 	struct heads *heads = arg;
-	char root[BASE64_TEXT_BYTES(MERKLE_HASH_BYTES)], line[NOTE_LINE_BYTES], time[VIRTUAL_TIME_BYTES];
-	char text[HEAD_LINE_BYTES];
+	char line[CHECKPOINT_LINE_BYTES], time[VIRTUAL_TIME_BYTES], text[sizeof line + 1 + sizeof time];
 	if (heads->version != head->key_version) {
 		int rc = audit_head_key(
 		        heads->fs->meta, store_keyring(heads->fs->store), head->key_version, &heads->key);
@@ -87,12 +80,9 @@ static int put_head(void *arg, const struct audit_head *head) {
 			return rc;
 		heads->version = head->key_version;
 	}
-	base64_encode(bytes_of(head->checkpoint.root, MERKLE_HASH_BYTES), root);
-	note_line(&heads->key, head->signature, line);
-	line[strlen(line) - 1] = '\0';
+	checkpoint_line(&heads->key, &head->checkpoint, head->signature, line);
 	virtual_time_name(head->time_ns, time);
-	int length = snprintf(
-	        text, sizeof text, "%" PRIu64 " %s %s %s", head->checkpoint.size, root, signature_of(line), time);
+	int length = snprintf(text, sizeof text, "%s %s", line, time);
 	if (!lines_put(heads->lines, text, (size_t)length))
 		return 1;
 	*heads->position = head->checkpoint.size;

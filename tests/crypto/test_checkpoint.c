@@ -80,6 +80,45 @@ static void what_is_signed_and_no_checkpoint_is_refused(void **state) {
 	assert_non_null(strstr(fault_message(), "the log other"));
 }
 
+static void a_line_of_a_list_is_read_as_it_was_written(void **state) {
+	(void)state;
+	struct note_key key = key_named("log"), other = key_named("other");
+	struct checkpoint made = {.size = 70000, .root = {1, 2}}, back;
+	uint8_t signature[SIGN_SIGNATURE_BYTES], got[SIGN_SIGNATURE_BYTES];
+	char line[CHECKPOINT_LINE_BYTES + 32];
+	checkpoint_sign(&key, seed, &made, signature);
+	checkpoint_line(&key, &made, signature, line);
+	assert_true(checkpoint_line_parse(line, &key, &back, got));
+	assert_int_equal(back.size, made.size);
+	assert_memory_equal(back.root, made.root, sizeof back.root);
+	assert_memory_equal(got, signature, sizeof got);
+	assert_false(checkpoint_line_parse(line, &other, &back, got));
+	strcat(line, " 2026-11-28T00:00:00Z\n");
+	assert_true(checkpoint_line_parse(line, &key, &back, got));
+	for (size_t i = 0; i < strlen(line) - 22; i++) {
+		char cut = line[i];
+		line[i] = '\0';
+		assert_false(checkpoint_line_parse(line, &key, &back, got));
+		line[i] = cut;
+	}
+	assert_false(checkpoint_line_parse("-1 a b", &key, &back, got));
+	assert_false(checkpoint_line_parse("  ", &key, &back, got));
+}
+
+static void a_bundle_has_just_its_entries(void **state) {
+	(void)state;
+	static const uint8_t data[] = {0, 1, 'a', 0, 0, 0, 2, 'b', 'c'};
+	struct bytes entries[TILE_WIDTH];
+	assert_int_equal(tile_entries(bytes_of(data, sizeof data), 3, entries), 0);
+	assert_int_equal(entries[1].size, 0);
+	assert_memory_equal(entries[2].data, "bc", 2);
+	assert_int_equal(tile_entries(bytes_of(data, sizeof data), 2, entries), -EBADMSG);
+	assert_int_equal(tile_entries(bytes_of(data, sizeof data), 4, entries), -EBADMSG);
+	for (size_t size = 0; size < sizeof data; size++)
+		assert_int_equal(tile_entries(bytes_of(data, size), 3, entries), -EBADMSG);
+	assert_int_equal(tile_entries(bytes_of(NULL, 0), 0, entries), 0);
+}
+
 /* Those of the specification, and edges. */
 static void paths_of_tiles_go_both_ways(void **state) {
 	(void)state;
@@ -136,6 +175,8 @@ int main(void) {
 	        cmocka_unit_test(a_checkpoint_is_opened_as_it_was_signed),
 	        cmocka_unit_test(its_body_is_that_of_the_specification),
 	        cmocka_unit_test(what_is_signed_and_no_checkpoint_is_refused),
+	        cmocka_unit_test(a_line_of_a_list_is_read_as_it_was_written),
+	        cmocka_unit_test(a_bundle_has_just_its_entries),
 	        cmocka_unit_test(paths_of_tiles_go_both_ways),
 	        cmocka_unit_test(no_other_spelling_is_a_tile),
 	        cmocka_unit_test(tiles_are_as_wide_as_the_tree_has_grown),

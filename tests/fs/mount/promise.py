@@ -141,6 +141,10 @@ class Vault:
         self.run("mount", *options, "--passfile", self.passfile, self.vault, self.mnt, **how)
         self.pid = json.loads(self.run("status", "--json", self.mnt).stdout)["pid"]
 
+    def forget(self):
+        """What is kept outside of the vault: a copy of it that was put in its place is mounted as by another machine."""
+        shutil.rmtree(self.path("state"), ignore_errors=True)
+
     def umount(self):
         self.run("umount", self.mnt)
         self.pid = 0
