@@ -228,7 +228,7 @@ static int owners_of_batch(const struct owners_walk *walk, uint32_t at, struct b
 
 static int walk_owners(const struct owners_walk *walk) {
 	uint8_t bytes[PREFIX_BYTES];
-	for (uint32_t at = SEGMENT_HEADER_BYTES, length; at < walk->end; at += length) {
+	for (uint32_t at = SEGMENT_HEADER_BYTES, length = 0; at < walk->end; at += length) {
 		size_t size = walk->end - at < sizeof bytes ? walk->end - at : sizeof bytes;
 		int rc = size < SEGMENT_BATCH_BYTES ? fault(EBADMSG, "a segment ends inside the header of a batch") : 0;
 		if (rc == 0)

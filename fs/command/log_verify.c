@@ -224,7 +224,7 @@ static int run_check_proof(const struct invocation *call) {
 	struct note_key key;
 	struct tlog_proof proof;
 	struct checkpoint head;
-	size_t size, entry_size = 0;
+	size_t size = 0, entry_size = 0;
 	if (!command_value(call, "key"))
 		return command_fail(
 		        call, EXIT_USAGE, "give the log's verifier key with --key ('assayfs log key' prints it)");
