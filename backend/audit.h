@@ -151,7 +151,7 @@ typedef int (*audit_fn)(void *arg, const struct audit_entry *entry);
  * backwards), found by bisection. All else but the end of a path is looked up in an index that tells which tiles of 256
  * records hold such a value at all; only those that hold all that is wanted are read. So what is rare is found at once
  * in a log of any length, what is frequent costs what it yields, and values that are frequent but never meet cost a
- * look at each record where they could. [measured: tests/backend/bench_audit.c] A callback's positive answer ends it.
+ * look at each record where they could. [measured: tests/fs/bench_audit.c] A callback's positive answer ends it.
  */
 int audit_query(Meta *m, const struct audit_filter *filter, audit_fn callback, void *arg);
 

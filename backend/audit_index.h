@@ -11,7 +11,7 @@
  * turn out to be everywhere costs more than it saves; it is then left to whoever looks at the records.
  *
  * Why tiles and not records: a tenth of the rows and a fraction of the time that an index on each column would take,
- * and what is rare is found as fast. [measured: tests/backend/bench_meta.c, bench_audit.c]
+ * and what is rare is found as fast. [measured: tests/backend/bench_meta.c, tests/fs/bench_audit.c]
  *
  * All calls are made between meta_begin and meta_end, but for those that have no Meta.
  */

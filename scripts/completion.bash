@@ -19,7 +19,8 @@ _assayfs_options() {
 	'quarantine release') echo '--reason --waiver-until --json' ;;
 	'quarantine drop') echo '--reason --json' ;;
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
-	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
+	log) echo '--since --until --user --group --path --event --outcome --exe --pid --node --limit --follow --format --json' ;;
+	'log summary') echo '--since --until --user --group --path --event --outcome --exe --pid --node --top --timezone --json' ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
 	esac
@@ -41,12 +42,13 @@ _assayfs_argument() {
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev' -- "$2")) ;;
 	--cipher) COMPREPLY=($(compgen -W 'aes-256-gcm xchacha20-poly1305' -- "$2")) ;;
 	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
+	--group) COMPREPLY=($(compgen -g -- "$2")) ;;
 	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
-	--format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
+	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
 	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--extpass | --path | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--extpass | --path | --exe | --pid | --node | --top | --timezone | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }
@@ -68,6 +70,14 @@ _assayfs() {
 		fi
 		command="$command ${COMP_WORDS[2]}"
 		first=3
+		;;
+	log)
+		if ((COMP_CWORD == 2)) && [[ $cur != -* ]]; then
+			compopt -o filenames
+			COMPREPLY=($(compgen -W 'summary' -- "$cur") $(compgen -f -- "$cur"))
+			return
+		fi
+		[[ ${COMP_WORDS[2]} == summary ]] && command='log summary' first=3
 		;;
 	help)
 		COMPREPLY=($(compgen -W "$_assayfs_commands --json" -- "$cur"))

@@ -1,5 +1,5 @@
 /*
- * How long a filter over a long audit log takes: bench_audit DIRECTORY [RECORDS [NAME]].
+ * How long a filter over a long audit log takes: bench_audit DIRECTORY [RECORDS [NAME]]; NAME may also be "summary".
  *
  * DIRECTORY gets a sealed database with RECORDS records (10,000,000 unless told otherwise) when it has none; it is
  * kept, so that the next run measures at once. NAME: that filter only. The records are those of 30 days of 40 users, on
@@ -21,6 +21,7 @@
 #include "backend/meta.h"
 #include "backend/metadb.h"
 #include "crypto/base/fault.h"
+#include "fs/audit_summary.h"
 #include "tests/backend/chance.h"
 
 #define USERS 40
@@ -203,6 +204,30 @@ static void measure(Meta *m, const struct named *named) {
 	fflush(stdout);
 }
 
+static int sum_up(void *arg, const struct audit_entry *entry) {
+	return audit_summary_add(arg, entry);
+}
+
+/* What `assayfs log summary` does over everything. */
+static void measure_summary(Meta *m) {
+	const struct audit_filter all = {.without_line = true};
+	AuditSummary *summary = audit_summary_new(NULL, 0);
+	AuditSearch *search = NULL;
+	double start = seconds();
+	int rc = audit_search_new(&all, &search);
+	while (rc == 0) {
+		meta_begin(m);
+		rc = meta_end(m, audit_search_next(m, search, AUDIT_SLICE_NS, sum_up, summary));
+	}
+	must(rc, "summary");
+	json_t *json = audit_summary_json(summary, 10);
+	printf("%-38s whole %8.1f ms, %zu users\n", "summary", (seconds() - start) * 1e3,
+	        json_array_size(json_object_get(json, "users")));
+	json_decref(json);
+	audit_search_free(search);
+	audit_summary_free(summary);
+}
+
 static const struct named filters[] = {
         {"an hour", {.has_since = true,
                             .since = BEGIN + 10 * DAY + 10 * 3600 * SECOND,
@@ -256,6 +281,8 @@ int main(int argc, char **argv) {
 	for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
 		if (argc < 4 || strcmp(argv[3], filters[i].name) == 0)
 			measure(m, &filters[i]);
+	if (argc < 4 || strcmp(argv[3], "summary") == 0)
+		measure_summary(m);
 	meta_close(m);
 	must(metadb_close(db), "close");
 	vault_io_close(io);
