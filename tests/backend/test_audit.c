@@ -462,6 +462,7 @@ static void assert_filters_find_what_a_scan_finds(struct fixture *f, const int64
 	        {.path_at = "Landing"},
 	        {.path_at = "Trusted/1"},
 	        {.path_at = "Land"},
+	        {.path_at = "nowhere/Landing"},
 	        {.path_at = ""},
 	        {.path_at = "Trusted", .outcome = "denied", .has_gid = true, .gid = 100},
 	        {.path_at = "Landing/dir7", .path_glob = "**/f1?.csv"},
@@ -493,6 +494,34 @@ static void assert_filters_find_what_a_scan_finds(struct fixture *f, const int64
 		assert_slices_find_the_same(f, &filters[i], &up);
 	}
 	assert_int_equal(OP(f, audit_query(f->m, &(struct audit_filter){.outcome = "x"}, take, NULL)), -EINVAL);
+}
+
+static int count_entry(void *arg, const struct audit_entry *entry) {
+	(void)entry;
+	++*(size_t *)arg;
+	return 0;
+}
+
+/* One whose time is up goes on by a tile. */
+static void a_slice_ends_when_its_time_is_up(void **state) {
+	static int64_t times[RECORDS];
+	fill_for_filters(*state, 0, times);
+	struct fixture *f = *state;
+	for (int down = 0; down < 2; down++) {
+		const struct audit_filter filter = {.newest_first = down};
+		AuditSearch *search = NULL;
+		size_t count = 0, slices = 0;
+		assert_int_equal(audit_search_new(&filter, &search), 0);
+		for (int rc = 0; rc == 0; slices++) {
+			size_t before = count;
+			rc = OP(f, audit_search_next(f->m, search, 1, count_entry, &count));
+			assert_true(count > before && count - before <= AUDIT_TILE_HASHES);
+		}
+		audit_search_free(search);
+		assert_int_equal(slices, (RECORDS + AUDIT_TILE_HASHES - 1) / AUDIT_TILE_HASHES);
+		assert_int_equal(count, RECORDS);
+	}
+	audit_search_free(NULL);
 }
 
 static void a_filter_finds_what_a_scan_finds(void **state) {
@@ -621,6 +650,7 @@ int main(void) {
 	        TEST(the_tree_is_rfc_6962_over_the_lines_across_commits_and_reopening),
 	        TEST(what_was_changed_past_the_guards_is_found_and_named),
 	        TEST(a_filter_finds_what_a_scan_finds),
+	        TEST(a_slice_ends_when_its_time_is_up),
 	        TEST(a_filter_finds_what_a_scan_finds_in_rows_and_packs),
 	        TEST(the_index_has_what_the_rows_say_across_commits_undoing_and_reopening),
 	        TEST(patterns_match_paths),
