@@ -6,7 +6,7 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file'
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --options $_assayfs_secret" ;;
+	mount) echo "--foreground --accept-restore --state-dir --options $_assayfs_secret" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
@@ -21,6 +21,9 @@ _assayfs_options() {
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
 	log) echo '--since --until --user --group --path --event --outcome --exe --pid --node --limit --follow --format --json' ;;
 	'log summary') echo '--since --until --user --group --path --event --outcome --exe --pid --node --top --timezone --json' ;;
+	'log verify') echo '--key --from --json' ;;
+	'log key') echo '--json' ;;
+	'log prove' | 'log check-proof') echo '--key' ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
 	esac
@@ -29,7 +32,7 @@ _assayfs_options() {
 
 _assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log help'
 
-_assayfs_events='access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
+_assayfs_events='accept-restore access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
@@ -37,6 +40,8 @@ _assayfs_events='access arrive attend capture chmod chown close create damage de
 _assayfs_argument() {
 	case $1 in
 	--passfile | --recovery-key-file | --as | --rows) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
+	--from) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
+	--state-dir) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
 	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev' -- "$2")) ;;
@@ -48,7 +53,7 @@ _assayfs_argument() {
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
 	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--extpass | --path | --exe | --pid | --node | --top | --timezone | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }
@@ -72,12 +77,16 @@ _assayfs() {
 		first=3
 		;;
 	log)
-		if ((COMP_CWORD == 2)) && [[ $cur != -* ]]; then
-			compopt -o filenames
-			COMPREPLY=($(compgen -W 'summary' -- "$cur") $(compgen -f -- "$cur"))
-			return
-		fi
-		[[ ${COMP_WORDS[2]} == summary ]] && command='log summary' first=3
+		case ${COMP_WORDS[2]} in
+		summary | verify | key | prove | check-proof)
+			if ((COMP_CWORD > 2)); then
+				command="$command ${COMP_WORDS[2]}"
+				first=3
+			fi
+			;;
+		esac
+		((COMP_CWORD == 2)) && [[ $cur != -* ]] && COMPREPLY=($(compgen -W 'summary verify key prove check-proof' -- "$cur"))
+		((${#COMPREPLY[@]})) && return
 		;;
 	help)
 		COMPREPLY=($(compgen -W "$_assayfs_commands --json" -- "$cur"))

@@ -65,7 +65,8 @@ static void all_conditions_must_hold_in_each_window(void **state) {
 			uint64_t end = (first / AUDIT_INDEX_WINDOW + 1) * AUDIT_INDEX_WINDOW;
 			end = end < TILES ? end : TILES;
 			size_t calls = load(f, index, first, end, late ? NOW : NEVER);
-			assert_true(late ? calls > 10 : calls == 1); /* some 8,192, 4,096 and 1,170 rows, 256 at a time */
+			assert_true(
+			        late ? calls > 10 : calls == 1); /* some 8,192, 4,096 and 1,170 rows, 256 at a time */
 			for (uint64_t tile = first; tile < end; tile++)
 				assert_int_equal(audit_index_names(index, tile), tile % 14 == 0);
 			first = end;
