@@ -27,6 +27,7 @@
 
 #include "backend/meta.h"
 #include "crypto/base/bytes.h"
+#include "crypto/base/cleanup.h"
 
 /* Longest leaf in bytes, all of it escaped: below the 65535 that an entry of a tlog-tiles bundle may have. */
 #define AUDIT_LINE_MAX 64000
@@ -114,26 +115,31 @@ struct audit_filter {
 	bool has_uid, has_gid, has_pid;
 	uint32_t uid, gid;
 	int32_t pid;
+	const char *path_at; /* path or path2 is this one or below it, as "a/b" has "a/b" and "a/b/c" but not "a/bc" */
 	const char *path_prefix; /* path or path2 begins with these bytes */
 	const char *path_glob;   /* path or path2 matches: '*' and '?' within a name, '**' across '/', [a-z] and [!a-z];
 	                            see   audit_glob_match */
 	const char *event;       /* exactly */
-	const char *outcome;     /* exactly */
-	const char *exe;         /* exactly */
+	const char *const *events; /* one of these (or `event`), so many; 0: any */
+	size_t event_count;
+	const char *outcome; /* exactly */
+	const char *exe;     /* exactly */
 	bool has_node;
 	uint64_t node;
 	uint64_t from_seq;   /* first sequence that counts */
 	uint64_t before_seq; /* first that does not, e.g. the durable sequence; 0: to the end */
 	size_t limit;        /* at most so many; 0: all */
 	bool newest_first;
+	bool without_line; /* entries have no `line`, which takes most of an entry's time */
 };
+#define AUDIT_FILTER_EVENTS_MAX 64
 
 /* A record as it stands: for formats other than the leaf. Pointers are valid during the call. */
 struct audit_entry {
 	uint64_t seq;
 	int64_t time_ns;
 	struct audit_event event; /* outcome never NULL; path, path2, detail as kept, possibly cut */
-	const char *line;         /* the leaf */
+	const char *line;         /* the leaf; NULL when the filter has without_line */
 	size_t line_length;
 };
 
@@ -142,11 +148,31 @@ typedef int (*audit_fn)(void *arg, const struct audit_entry *entry);
 
 /*
  * Gives the records that the filter wants, in order of sequence. Time is a range of sequences (times never run
- * backwards), found by bisection. uid, event, exe, outcome and the path's literal start are looked up in an index that
- * tells which tiles of 256 records hold such a value at all; only those are read. So what is rare is found at once in a
- * log of any length, what is frequent costs what it yields.
+ * backwards), found by bisection. All else but the end of a path is looked up in an index that tells which tiles of 256
+ * records hold such a value at all; only those that hold all that is wanted are read. So what is rare is found at once
+ * in a log of any length, what is frequent costs what it yields, and values that are frequent but never meet cost a
+ * look at each record where they could. [measured: tests/fs/bench_audit.c] A callback's positive answer ends it.
  */
 int audit_query(Meta *m, const struct audit_filter *filter, audit_fn callback, void *arg);
+
+/*
+ * The same in slices, so that over a long log the lock is not held for long: each audit_search_next is made in an
+ * operation of its own. What is to be searched is settled in the first (before_seq 0: the records of that moment).
+ *
+ * `filter` is copied, its strings are borrowed until audit_search_free.
+ */
+typedef struct AuditSearch AuditSearch;
+int audit_search_new(const struct audit_filter *filter, AuditSearch **ret_search);
+void audit_search_free(AuditSearch *search);
+DEFINE_CLEANUP(AuditSearch, audit_search_free);
+
+/* Goes on for some slice_ns (0: to the end), at least by a tile. A callback's positive answer ends the slice behind
+ * that record. 1: all was given; 0: call again; -errno. */
+#define AUDIT_SLICE_NS INT64_C(5000000)
+int audit_search_next(Meta *m, AuditSearch *search, int64_t slice_ns, audit_fn callback, void *arg);
+
+/* How many records are behind it, of how many; 0 of 0 before the first slice. */
+void audit_search_progress(const AuditSearch *search, uint64_t *ret_done, uint64_t *ret_all);
 
 /*
  * Whether a path matches a pattern of audit_filter. In linear time times the number of stars (no recursion): '*' any

@@ -104,7 +104,7 @@ static uint64_t fail(struct reader *r) {
 	return 0;
 }
 
-static uint64_t take_number(struct reader *r) {
+static uint64_t take_any_number(struct reader *r) {
 	uint64_t value = 0;
 	for (unsigned shift = 0; shift < 64 && r->at < r->end; shift += 7) {
 		uint8_t byte = *r->at++;
@@ -116,6 +116,27 @@ static uint64_t take_number(struct reader *r) {
 			return value;
 	}
 	return fail(r);
+}
+
+/* One of two to eight bytes at once: what stands in seven bits of each is moved together. */
+static uint64_t take_long_number(struct reader *r) {
+	uint64_t word = r->end - r->at >= 8 ? le64_get(r->at) : UINT64_MAX;
+	uint64_t ends = ~word & UINT64_C(0x8080808080808080);
+	if (ends == 0)
+		return take_any_number(r);
+	word &= ends ^ (ends - 1); /* up to the first byte without bit 7 */
+	size_t size = (size_t)__builtin_ctzll(ends) / 8 + 1;
+	if (r->at[size - 1] == 0)
+		return fail(r); /* longer than it need be, as it is not of one byte */
+	r->at += size;
+	word = (word & UINT64_C(0x7f007f007f007f00)) >> 1 | (word & UINT64_C(0x007f007f007f007f));
+	word = (word & UINT64_C(0x3fff00003fff0000)) >> 2 | (word & UINT64_C(0x00003fff00003fff));
+	return (word & UINT64_C(0x0fffffff00000000)) >> 4 | (word & UINT64_C(0x000000000fffffff));
+}
+
+/* Most are of one byte; a search through all records spent a fifth of its time here. */
+static inline uint64_t take_number(struct reader *r) {
+	return r->at < r->end && *r->at < 0x80 ? *r->at++ : take_long_number(r);
 }
 
 static uint32_t take_u32(struct reader *r) {

@@ -6,7 +6,7 @@
  *      audit_read.c   records read back from wherever they are
  *      audit_line.c   a record as its leaf
  *      audit_tree.c   leaves as tiles
- *      audit_query.c  filters;  audit_glob.c  path patterns
+ *      audit_query.c  filters;  audit_index.h  which tiles to look at;  audit_glob.c  path patterns
  *
  * The records of a log are one sequence in three places:
  *
@@ -69,7 +69,7 @@ struct audit_edge {
 	uint8_t hashes[AUDIT_TILE_BYTES];
 };
 
-/* What the index of audit_query.c has of a record; texts by their numbers. */
+/* What the index (audit_index.h) has of a record; texts by their numbers. */
 struct audit_keys {
 	uint64_t event, exe, dir, dir2, node;
 	uint32_t uid, gid;
@@ -147,6 +147,3 @@ void audit_texts_forget(AuditLog *log);
 
 /* Loads frontier and edge. */
 int audit_tree_load(Meta *m);
-
-/* Puts the values of full tile `tile`, whose records have these keys, into the index of audit_query.c. */
-int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]);

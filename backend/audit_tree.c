@@ -8,6 +8,7 @@
  * C2SP's tlog-tiles serves these rows as they are. The frontier (merkle.h) stands in kv and spares reading tiles to
  * append.
  */
+#include "backend/audit_index.h"
 #include "backend/audit_private.h"
 #include "backend/meta_private.h"
 #include "crypto/checkpoint.h"

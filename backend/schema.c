@@ -332,7 +332,7 @@ static const char *const schema_1[] = {
         " OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes" REFUSE("tiles of the audit tree only grow"),
         "CREATE TRIGGER audit_tile_delete BEFORE DELETE ON audit_tile WHEN" NO_DOOR REFUSE("tiles are never removed"),
 
-        /* Which values occur in a full tile of 256 records at all; kinds in audit_query.c. */
+        /* Which values occur in a full tile of 256 records at all; kinds in audit_index.h. */
         "CREATE TABLE audit_value ("
         " kind INTEGER NOT NULL,"
         " value INTEGER NOT NULL,"

@@ -19,7 +19,8 @@ _assayfs_options() {
 	'quarantine release') echo '--reason --waiver-until --json' ;;
 	'quarantine drop') echo '--reason --json' ;;
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
-	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
+	log) echo '--since --until --user --group --path --event --outcome --exe --pid --node --limit --follow --format --json' ;;
+	'log summary') echo '--since --until --user --group --path --event --outcome --exe --pid --node --top --timezone --json' ;;
 	'log verify') echo '--key --from --json' ;;
 	'log key') echo '--json' ;;
 	'log prove' | 'log check-proof') echo '--key' ;;
@@ -46,12 +47,13 @@ _assayfs_argument() {
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev' -- "$2")) ;;
 	--cipher) COMPREPLY=($(compgen -W 'aes-256-gcm xchacha20-poly1305' -- "$2")) ;;
 	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
+	--group) COMPREPLY=($(compgen -g -- "$2")) ;;
 	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
-	--format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
+	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
 	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--extpass | --key | -k | --path | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }
@@ -76,14 +78,14 @@ _assayfs() {
 		;;
 	log)
 		case ${COMP_WORDS[2]} in
-		verify | key | prove | check-proof)
+		summary | verify | key | prove | check-proof)
 			if ((COMP_CWORD > 2)); then
 				command="$command ${COMP_WORDS[2]}"
 				first=3
 			fi
 			;;
 		esac
-		((COMP_CWORD == 2)) && [[ $cur != -* ]] && COMPREPLY=($(compgen -W 'verify key prove check-proof' -- "$cur"))
+		((COMP_CWORD == 2)) && [[ $cur != -* ]] && COMPREPLY=($(compgen -W 'summary verify key prove check-proof' -- "$cur"))
 		((${#COMPREPLY[@]})) && return
 		;;
 	help)

@@ -89,7 +89,7 @@ int service_subject_values(const json_t *list, struct service_subjects *ret);
 /* What is told of a stored policy that holds one of them. */
 json_t *service_subject_policy(const struct gate_subject *subject);
 
-control_handler service_versions, service_restore, service_log, service_status, service_policy_show,
-        service_policy_apply, service_policy_foresee, service_policy_recheck, service_why, service_run,
-        service_quarantine_list, service_quarantine_show, service_quarantine_rows, service_quarantine_release,
-        service_quarantine_drop, service_erase, service_find_subject, service_sync;
+control_handler service_versions, service_restore, service_log, service_log_summary, service_status,
+        service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck, service_why,
+        service_run, service_quarantine_list, service_quarantine_show, service_quarantine_rows,
+        service_quarantine_release, service_quarantine_drop, service_erase, service_find_subject, service_sync;

@@ -178,6 +178,7 @@ static int register_all(Service *service) {
 	        {"versions", service_versions},
 	        {"restore", service_restore},
 	        {"log", service_log},
+	        {"log-summary", service_log_summary},
 	        {"status", service_status},
 	        {"policy-show", service_policy_show},
 	        {"policy-apply", service_policy_apply},

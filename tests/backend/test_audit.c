@@ -316,6 +316,8 @@ struct found {
 static int take(void *arg, const struct audit_entry *entry) {
 	struct found *found = arg;
 	found->seqs[found->count++] = entry->seq;
+	if (!entry->line)
+		return 0;
 	char seq[32];
 	snprintf(seq, sizeof seq, "{\"seq\":%" PRIu64 ",", entry->seq);
 	assert_int_equal(strncmp(entry->line, seq, strlen(seq)), 0);
@@ -333,6 +335,7 @@ static struct audit_event nth(uint64_t i, char path[static 64], char path2[stati
 	e.path2 = i % 40 ? NULL : path2;
 	e.outcome = i % 333 ? "ok" : "denied";
 	e.actor.uid = i == 700 ? 4242 : (uint32_t)(i % 4);
+	e.actor.gid = (uint32_t)(i % 7 == 3 ? 50 : 100);
 	e.actor.pid = (int32_t)(i / 10 + 1);
 	e.node = i % 11;
 	if (i % 2)
@@ -340,8 +343,23 @@ static struct audit_event nth(uint64_t i, char path[static 64], char path2[stati
 	return e;
 }
 
+static bool is_at(const char *path, const char *wanted) {
+	size_t size = strlen(wanted);
+	while (size && wanted[size - 1] == '/')
+		size--;
+	return size == 0 || (strncmp(path, wanted, size) == 0 && (path[size] == '\0' || path[size] == '/'));
+}
+
+static bool event_wanted(const struct audit_filter *filter, const char *event) {
+	bool found = filter->event && strcmp(event, filter->event) == 0;
+	for (size_t i = 0; i < filter->event_count; i++)
+		found |= strcmp(event, filter->events[i]) == 0;
+	return found || (!filter->event && filter->event_count == 0);
+}
+
 static bool path_wanted(const struct audit_filter *filter, const char *path) {
-	return path && (!filter->path_prefix || strncmp(path, filter->path_prefix, strlen(filter->path_prefix)) == 0) &&
+	return path && (!filter->path_at || is_at(path, filter->path_at)) &&
+	       (!filter->path_prefix || strncmp(path, filter->path_prefix, strlen(filter->path_prefix)) == 0) &&
 	       (!filter->path_glob || audit_glob_match(filter->path_glob, path));
 }
 
@@ -350,12 +368,11 @@ static bool wanted(const struct audit_filter *filter, uint64_t i, int64_t time) 
 	struct audit_event e = nth(i, path, path2);
 	return (!filter->has_since || time >= filter->since) && (!filter->has_until || time < filter->until) &&
 	       (!filter->has_uid || e.actor.uid == filter->uid) && (!filter->has_pid || e.actor.pid == filter->pid) &&
-	       (!filter->has_node || e.node == filter->node) &&
-	       (!filter->event || strcmp(e.event, filter->event) == 0) &&
-	       (!filter->outcome || strcmp(e.outcome, filter->outcome) == 0) &&
+	       (!filter->has_node || e.node == filter->node) && (!filter->has_gid || e.actor.gid == filter->gid) &&
+	       event_wanted(filter, e.event) && (!filter->outcome || strcmp(e.outcome, filter->outcome) == 0) &&
 	       (!filter->exe || strcmp(e.actor.exe, filter->exe) == 0) && i >= filter->from_seq &&
 	       (!filter->before_seq || i < filter->before_seq) &&
-	       ((!filter->path_prefix && !filter->path_glob) || path_wanted(filter, e.path) ||
+	       ((!filter->path_at && !filter->path_prefix && !filter->path_glob) || path_wanted(filter, e.path) ||
 	               path_wanted(filter, e.path2));
 }
 
@@ -370,6 +387,38 @@ static void fill_for_filters(struct fixture *f, uint64_t rows, int64_t times[sta
 			fixture_commit(f);
 		if (i + 1 == rows)
 			make_version_1(f);
+	}
+}
+
+static int take_and_stop_at_some(void *arg, const struct audit_entry *entry) {
+	return take(arg, entry) == 0 && entry->seq % 3 == 0;
+}
+
+/* As short as can be, upwards and downwards; every third record ends one, too. */
+static void assert_slices_find_the_same(
+        struct fixture *f, const struct audit_filter *filter, const struct found *want) {
+	for (int down = 0; down < 2; down++) {
+		static struct found found;
+		found.count = 0;
+		struct audit_filter sliced = *filter;
+		sliced.newest_first = down;
+		AuditSearch *search = NULL;
+		uint64_t done = 0, all = 0, before = 0;
+		size_t slices = 0;
+		assert_int_equal(audit_search_new(&sliced, &search), 0);
+		int rc = 0;
+		for (; rc == 0; slices++, before = done) {
+			rc = OP(f, audit_search_next(f->m, search, 1, take_and_stop_at_some, &found));
+			audit_search_progress(search, &done, &all);
+			assert_true(done >= before && done <= all && slices < 3 * RECORDS);
+		}
+		audit_search_free(search);
+		assert_int_equal(rc, 1);
+		assert_int_equal(done, all);
+		assert_true(slices > 1 || want->count < 256);
+		assert_int_equal(found.count, want->count);
+		for (size_t i = 0; i < want->count; i++)
+			assert_int_equal(found.seqs[i], want->seqs[down ? want->count - 1 - i : i]);
 	}
 }
 
@@ -401,6 +450,26 @@ static void assert_filters_find_what_a_scan_finds(struct fixture *f, const int64
 	        {.has_since = true, .since = times[500], .has_until = true, .until = times[510]},
 	        {.has_since = true, .since = times[1999] + 1},
 	        {.from_seq = 255, .before_seq = 258},
+	        {.has_gid = true, .gid = 50},
+	        {.has_gid = true, .gid = 50, .event = "write", .has_uid = true, .uid = 2},
+	        {.has_uid = true, .uid = 1, .event = "write", .exe = "rsync", .outcome = "ok"},
+	        {.events = (const char *const[]){"write", "nothing-like-it", "open"}, .event_count = 3},
+	        {.events = (const char *const[]){"nothing-like-it", "nor-this"}, .event_count = 2},
+	        {.path_at = "Landing/dir7"},
+	        {.path_at = "Landing/dir7/sub1/"},
+	        {.path_at = "Landing/dir7/sub1/f1"},
+	        {.path_at = "Landing/dir7/sub1/f1.csv"},
+	        {.path_at = "Landing"},
+	        {.path_at = "Trusted/1"},
+	        {.path_at = "Land"},
+	        {.path_at = "nowhere/Landing"},
+	        {.path_at = ""},
+	        {.path_at = "Trusted", .outcome = "denied", .has_gid = true, .gid = 100},
+	        {.path_at = "Landing/dir7", .path_glob = "**/f1?.csv"},
+	        {.path_glob = "Landing/**/sub[!0]/f1[0-4].csv"},
+	        {.path_glob = "**"},
+	        {.path_glob = "*/1*"},
+	        {.without_line = true, .has_uid = true, .uid = 3},
 	        {.from_seq = 100, .before_seq = 1900, .has_uid = true, .uid = 1, .event = "write"},
 	};
 	for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
@@ -422,8 +491,37 @@ static void assert_filters_find_what_a_scan_finds(struct fixture *f, const int64
 		assert_int_equal(down.count, want < 7 ? want : 7);
 		for (size_t k = 0; k < down.count; k++)
 			assert_int_equal(down.seqs[k], up.seqs[up.count - 1 - k]);
+		assert_slices_find_the_same(f, &filters[i], &up);
 	}
 	assert_int_equal(OP(f, audit_query(f->m, &(struct audit_filter){.outcome = "x"}, take, NULL)), -EINVAL);
+}
+
+static int count_entry(void *arg, const struct audit_entry *entry) {
+	(void)entry;
+	++*(size_t *)arg;
+	return 0;
+}
+
+/* One whose time is up goes on by a tile. */
+static void a_slice_ends_when_its_time_is_up(void **state) {
+	static int64_t times[RECORDS];
+	fill_for_filters(*state, 0, times);
+	struct fixture *f = *state;
+	for (int down = 0; down < 2; down++) {
+		const struct audit_filter filter = {.newest_first = down};
+		AuditSearch *search = NULL;
+		size_t count = 0, slices = 0;
+		assert_int_equal(audit_search_new(&filter, &search), 0);
+		for (int rc = 0; rc == 0; slices++) {
+			size_t before = count;
+			rc = OP(f, audit_search_next(f->m, search, 1, count_entry, &count));
+			assert_true(count > before && count - before <= AUDIT_TILE_HASHES);
+		}
+		audit_search_free(search);
+		assert_int_equal(slices, (RECORDS + AUDIT_TILE_HASHES - 1) / AUDIT_TILE_HASHES);
+		assert_int_equal(count, RECORDS);
+	}
+	audit_search_free(NULL);
 }
 
 static void a_filter_finds_what_a_scan_finds(void **state) {
@@ -552,6 +650,7 @@ int main(void) {
 	        TEST(the_tree_is_rfc_6962_over_the_lines_across_commits_and_reopening),
 	        TEST(what_was_changed_past_the_guards_is_found_and_named),
 	        TEST(a_filter_finds_what_a_scan_finds),
+	        TEST(a_slice_ends_when_its_time_is_up),
 	        TEST(a_filter_finds_what_a_scan_finds_in_rows_and_packs),
 	        TEST(the_index_has_what_the_rows_say_across_commits_undoing_and_reopening),
 	        TEST(patterns_match_paths),

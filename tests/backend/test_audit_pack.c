@@ -118,16 +118,19 @@ static void a_record_in_any_other_form_is_refused(void **state) {
 		bool good;
 	} cases[] = {
 	        {{0, 0, TIME, 1, 1, 0, 0}, 14, true},
-	        {{3, 0, TIME, 1, 1, 0, 0}, 14, false},                               /* no such outcome */
-	        {{0, 0x20, TIME, 1, 1, 0, 0}, 14, false},                            /* no such flag */
-	        {{0, 0, TIME, 0x81, 0, 1, 0, 0}, 15, false},                         /* 1 in two bytes */
-	        {{0, 0, TIME, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x1f, 0}, 18, false},    /* uid above 32 bits */
-	        {{0, 1, TIME, 1, 1, 0, 0, 0}, 15, false},                            /* node 0 named */
-	        {{0, 1, TIME, 1, 1, 0, 0, 1}, 15, true},                             /* node 1 */
-	        {{4, 0, TIME, 1, 1, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f}, 19, false}, /* a negative errno */
-	        {{0x20, 0, TIME, 1, 1, 0, 0, 1}, 15, false},                         /* a cut without a path */
-	        {{0, 0x10, TIME, 1, 1, 0, 0, 1}, 15, false},                         /* a cut without a detail */
-	        {{0x10, 0, TIME, 1, 1, 0, 0, 0, 0x81, 0x20}, 17, false},             /* a name of 4,097 bytes */
+	        {{3, 0, TIME, 1, 1, 0, 0}, 14, false},       /* no such outcome */
+	        {{0, 0x20, TIME, 1, 1, 0, 0}, 14, false},    /* no such flag */
+	        {{0, 0, TIME, 0x81, 0, 1, 0, 0}, 15, false}, /* 1 in two bytes */
+	        {{0, 8, TIME, 0x81, 0, 1, 0, 0, 6, 'a', 'b', 'c', 'd', 'e', 'f'}, 22,
+	                false}, /* the same, with more behind it */
+	        {{0, 8, TIME, 0x81, 1, 1, 0, 0, 6, 'a', 'b', 'c', 'd', 'e', 'f'}, 22, true}, /* 129 */
+	        {{0, 0, TIME, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x1f, 0}, 18, false},            /* uid above 32 bits */
+	        {{0, 1, TIME, 1, 1, 0, 0, 0}, 15, false},                                    /* node 0 named */
+	        {{0, 1, TIME, 1, 1, 0, 0, 1}, 15, true},                                     /* node 1 */
+	        {{4, 0, TIME, 1, 1, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f}, 19, false},         /* a negative errno */
+	        {{0x20, 0, TIME, 1, 1, 0, 0, 1}, 15, false},                                 /* a cut without a path */
+	        {{0, 0x10, TIME, 1, 1, 0, 0, 1}, 15, false},             /* a cut without a detail */
+	        {{0x10, 0, TIME, 1, 1, 0, 0, 0, 0x81, 0x20}, 17, false}, /* a name of 4,097 bytes */
 	        {{0, 1, TIME, 1, 1, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2}, 24, false},
 	        {{0, 1, TIME, 1, 1, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1}, 24, true},
 	};

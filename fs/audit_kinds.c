@@ -1,0 +1,69 @@
+#include "fs/audit_kinds.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define OPEN AUDIT_KIND_OPEN
+#define CHANGE AUDIT_KIND_CHANGE
+#define OTHER AUDIT_KIND_OTHER
+
+static const struct audit_event_kind kinds[] = {
+        {"access", OTHER, AUDIT_ACTIVITY_GET_SECURITY, AUDIT_FILE_UNKNOWN, NULL},
+        {"capture", OTHER, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_REGULAR, "CopyObject"},
+        {"chmod", CHANGE, AUDIT_ACTIVITY_SET_SECURITY, AUDIT_FILE_UNKNOWN, "PutObjectAcl"},
+        {"chown", CHANGE, AUDIT_ACTIVITY_SET_SECURITY, AUDIT_FILE_UNKNOWN, "PutObjectAcl"},
+        {"close", OTHER, AUDIT_ACTIVITY_OTHER, AUDIT_FILE_REGULAR, NULL},
+        {"create", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_REGULAR, NULL},
+        {"erase", CHANGE, AUDIT_ACTIVITY_DELETE, AUDIT_FILE_REGULAR, "DeleteObject"},
+        {"getxattr", OTHER, AUDIT_ACTIVITY_GET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, NULL},
+        {"link", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_UNKNOWN, NULL},
+        {"lookup", OTHER, AUDIT_ACTIVITY_GET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, "HeadObject"},
+        {"mkdir", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_FOLDER, NULL},
+        {"mknod", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_UNKNOWN, NULL},
+        {"mount", OTHER, AUDIT_ACTIVITY_MOUNT, AUDIT_FILE_UNKNOWN, NULL},
+        {"open", OPEN, AUDIT_ACTIVITY_OPEN, AUDIT_FILE_REGULAR, NULL},
+        {"opendir", OPEN, AUDIT_ACTIVITY_OPEN, AUDIT_FILE_FOLDER, "ListObjects"},
+        {"publish", OTHER, AUDIT_ACTIVITY_UPDATE, AUDIT_FILE_REGULAR, "CopyObject"},
+        {"removexattr", CHANGE, AUDIT_ACTIVITY_SET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, NULL},
+        {"rename", CHANGE, AUDIT_ACTIVITY_RENAME, AUDIT_FILE_UNKNOWN, "RenameObject"},
+        {"restore", CHANGE, AUDIT_ACTIVITY_UPDATE, AUDIT_FILE_REGULAR, "CopyObject"},
+        {"rmdir", CHANGE, AUDIT_ACTIVITY_DELETE, AUDIT_FILE_FOLDER, NULL},
+        {"setxattr", CHANGE, AUDIT_ACTIVITY_SET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, NULL},
+        {"symlink", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_SYMLINK, NULL},
+        {"truncate", CHANGE, AUDIT_ACTIVITY_UPDATE, AUDIT_FILE_REGULAR, NULL},
+        {"unlink", CHANGE, AUDIT_ACTIVITY_DELETE, AUDIT_FILE_UNKNOWN, "DeleteObject"},
+        {"unmount", OTHER, AUDIT_ACTIVITY_UNMOUNT, AUDIT_FILE_UNKNOWN, NULL},
+        {"utimes", CHANGE, AUDIT_ACTIVITY_SET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, NULL},
+        {"withdraw", OTHER, AUDIT_ACTIVITY_DELETE, AUDIT_FILE_REGULAR, "DeleteObject"},
+};
+
+const struct audit_event_kind *audit_event_kind(const char *event) {
+	static const struct audit_event_kind other = {"", OTHER, AUDIT_ACTIVITY_OTHER, AUDIT_FILE_UNKNOWN, NULL};
+	size_t low = 0, high = sizeof kinds / sizeof kinds[0];
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = strcmp(kinds[middle].event, event);
+		if (order == 0)
+			return &kinds[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return &other;
+}
+
+struct audit_event_kind audit_record_kind(const char *event, const char *detail, bool is_denied, bool has_version) {
+	struct audit_event_kind kind = *audit_event_kind(event);
+	bool is_to_write = detail && strncmp(detail, "write", strlen("write")) == 0;
+	if (strcmp(event, "open") == 0 && !is_to_write)
+		kind.api = "GetObject";
+	if (is_denied && (strcmp(event, "create") == 0 || (strcmp(event, "open") == 0 && is_to_write)))
+		kind.api = "PutObject";
+	if (strcmp(event, "close") == 0 && has_version) {
+		kind.kind = CHANGE;
+		kind.activity = AUDIT_ACTIVITY_UPDATE;
+		kind.api = "PutObject";
+	}
+	return kind;
+}

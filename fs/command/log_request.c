@@ -1,0 +1,162 @@
+#include "fs/command/log_request.h"
+
+#include "fs/command/client.h"
+#include "fs/command/when.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int add_time(const struct invocation *call, json_t *arguments, const char *option, bool is_until) {
+	const char *text = command_value(call, option);
+	if (!text)
+		return 0;
+	struct when when;
+	int rc = when_parse(text, when_now(), &when);
+	if (rc) {
+		(void)command_fault(call, rc, "reading --%s", option);
+		return EXIT_USAGE;
+	}
+	json_object_set_new(arguments, option, json_integer(is_until ? when.last + 1 : when.first));
+	return 0;
+}
+
+/* A uid or gid that was typed as a number. */
+static bool read_id(const char *text, json_t *arguments, const char *name) {
+	char *end = NULL;
+	errno = 0;
+	unsigned long id = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' || errno || id >= UINT32_MAX)
+		return false;
+	json_object_set_new(arguments, name, json_integer((json_int_t)id));
+	return true;
+}
+
+static int add_user(const struct invocation *call, json_t *arguments) {
+	const char *text = command_value(call, "user");
+	if (!text || read_id(text, arguments, "uid"))
+		return 0;
+	const struct passwd *entry = getpwnam(text);
+	if (!entry)
+		return command_fail(call, EXIT_USAGE, "there is no user '%s'; give a name or a uid", text);
+	json_object_set_new(arguments, "uid", json_integer(entry->pw_uid));
+	return 0;
+}
+
+static int add_group(const struct invocation *call, json_t *arguments) {
+	const char *text = command_value(call, "group");
+	if (!text || read_id(text, arguments, "gid"))
+		return 0;
+	const struct group *entry = getgrnam(text);
+	if (!entry)
+		return command_fail(call, EXIT_USAGE, "there is no group '%s'; give a name or a gid", text);
+	json_object_set_new(arguments, "gid", json_integer(entry->gr_gid));
+	return 0;
+}
+
+static int add_number(const struct invocation *call, json_t *arguments, const char *name, unsigned long long most) {
+	unsigned long long number = 0;
+	int code = command_number(call, name, 1, most, &number);
+	if (!code && number)
+		json_object_set_new(arguments, name, json_integer((json_int_t)number));
+	return code;
+}
+
+/* A path of the file system is turned into the vault's; a pattern or a vault's path stays as it is. */
+static int add_path(const struct invocation *call, json_t *arguments) {
+	const char *text = command_value(call, "path");
+	if (!text)
+		return 0;
+	struct client_place place;
+	if (*text == '/' || strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0) {
+		int rc = client_locate(text, &place);
+		if (rc)
+			return command_fault(call, rc, "finding the vault of --path %s", text);
+		text = place.path;
+	}
+	json_object_set_new(arguments, "path", wire_path(text));
+	return 0;
+}
+
+static int add_words(const struct invocation *call, json_t *arguments) {
+	static const char *const names[] = {"outcome", "exe"};
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const char *text = command_value(call, names[i]);
+		if (!text)
+			continue;
+		json_t *value = json_string(text);
+		if (!value)
+			return command_fail(call, EXIT_USAGE, "--%s %s is not UTF-8", names[i], text);
+		json_object_set_new(arguments, names[i], value);
+	}
+	return 0;
+}
+
+static int list_events(const struct invocation *call, const char *typed, size_t size) {
+	char names[2048] = "";
+	for (size_t i = 0, used = 0; log_events[i] && used < sizeof names; i++)
+		used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", log_events[i]);
+	return command_fail(call, EXIT_USAGE, "--event %.*s: the events are %s", (int)size, typed, names);
+}
+
+static bool is_event(const char *typed, size_t size) {
+	for (size_t i = 0; log_events[i]; i++)
+		if (strlen(log_events[i]) == size && memcmp(typed, log_events[i], size) == 0)
+			return true;
+	return false;
+}
+
+/* A slip here would look as if nothing had happened. */
+static int add_events(const struct invocation *call, json_t *arguments) {
+	const char *typed = command_value(call, "event");
+	if (!typed)
+		return 0;
+	json_t *events = json_array();
+	json_object_set_new(arguments, "event", events);
+	for (bool goes_on = true; goes_on;) {
+		size_t size = strcspn(typed, ",");
+		if (!is_event(typed, size))
+			return list_events(call, typed, size);
+		if (json_array_append_new(events, json_stringn(typed, size)))
+			return command_fail(call, EXIT_UNDECIDED, "out of memory");
+		goes_on = typed[size] == ',';
+		typed += size + goes_on;
+	}
+	return 0;
+}
+
+static int check_outcome(const struct invocation *call) {
+	const char *typed = command_value(call, "outcome");
+	if (!typed || strcmp(typed, "ok") == 0 || strcmp(typed, "denied") == 0 || strcmp(typed, "error") == 0)
+		return 0;
+	return command_fail(call, EXIT_USAGE, "--outcome %s: the outcomes are ok, denied and error", typed);
+}
+
+int log_request_build(const struct invocation *call, json_t *arguments) {
+	int code = add_events(call, arguments);
+	if (!code)
+		code = check_outcome(call);
+	if (!code)
+		code = add_time(call, arguments, "since", false);
+	if (!code)
+		code = add_time(call, arguments, "until", true);
+	if (!code)
+		code = add_user(call, arguments);
+	if (!code)
+		code = add_group(call, arguments);
+	if (!code)
+		code = add_path(call, arguments);
+	if (!code)
+		code = add_words(call, arguments);
+	if (!code)
+		code = add_number(call, arguments, "pid", INT32_MAX);
+	if (!code)
+		code = add_number(call, arguments, "node", INT64_MAX);
+	if (!code)
+		code = add_number(call, arguments, "limit", 1000000000);
+	if (!code && command_has(call, "follow"))
+		json_object_set_new(arguments, "follow", json_true());
+	return code;
+}
