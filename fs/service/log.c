@@ -216,11 +216,8 @@ static int follow(Service *service, struct question *question, ControlReply *rep
 
 /* Reading the log is an access, too. */
 static int record_reading(Service *service, const struct control_peer *peer) {
-	if (service->is_read_only)
-		return 0;
 	const struct audit_event event = {.event = "read-log", .actor = service_actor(peer)};
-	meta_begin(service->meta);
-	return meta_end(service->meta, audit_record(service->meta, &event, NULL));
+	return service_record(service, &event);
 }
 
 int service_log(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
