@@ -157,6 +157,10 @@ static int open_store(struct mounting *mounting) {
 	if (rc < 0)
 		return rc;
 	rc = store_open(mounting->vault, &secret, &store_options, &mounting->fs.store);
+	if (rc == -EROFS)
+		rc = fault(EROFS,
+		        "vault %s is on a medium that can't be written, so no access could be recorded; mount a copy",
+		        mounting->vault);
 	if (options->wipe)
 		options->wipe(options->unlock_arg);
 	return rc;
