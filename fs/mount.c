@@ -174,6 +174,7 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->owner_uid = getuid();
 	fs->owner_gid = getgid();
 	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
+	fs->audit_strict = mounting->options->store.audit_strict;
 	int rc = inode_table_new(fs->store, &fs->inodes);
 	if (rc == 0)
 		rc = access_times_new(fs->meta, &fs->access_times);

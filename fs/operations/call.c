@@ -153,6 +153,8 @@ int call_end(struct call *call, int rc) {
 	int ended = refused < 0 ? meta_end(call->meta, refused)
 	            : denied    ? end_denied(call, rc)
 	                        : end_recorded(call, rc);
+	if (refused == 0 && call->fs->audit_strict)
+		session_waits(call->fs->owner.session);
 	if (refused == 0)
 		refused = ended == rc ? store_audit_wait(store) : store_audit_refuse(store, ended);
 	if (refused < 0)

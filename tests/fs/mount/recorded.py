@@ -20,15 +20,13 @@ import sys
 import time
 
 from promise import ASSAYFS, Vault, skip
-from recorded_doings import CUSTOM, GOOD, WORKFLOWS, act_as, commands, daemon
+from recorded_doings import ACL, CUSTOM, GOOD, WORKFLOWS, acl, act_as, commands, daemon
 from recorded_table import ALWAYS, read_tables
 
 USER, ANALYST, NOBODY, GROUP = 64001, 64002, 64003, 64001
 EXE = os.path.basename(os.path.realpath(sys.executable))
-NONE = 0xFFFFFFFF
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD, RENAME_EXCHANGE, PUNCH_HOLE = -100, 2, 3
-ACL = "system.posix_acl_access"
 POLICY = """version: 1
 datasets:
   - {name: data, match: "*.csv", rules: data.dqdl, settle: 100ms}
@@ -37,13 +35,6 @@ datasets:
 ROLES = f'roles: {{steward: {{users: [root]}}, ingester: {{users: ["{USER}"]}}, analyst: {{users: ["{ANALYST}"]}}}}\n'
 SPLIT_RULES = 'Rules = [ ColumnValues "name" != EMPTY ]\n'
 RULES = "Rules = [ RowCount > 2 ]\n"
-
-
-def acl(other, user, mask=7):
-    """As the kernel hands it on: all may do what the mode says, but USER only `user`."""
-    entries = [(1, 7, NONE), (2, user, USER), (4, other, NONE), (16, mask, NONE), (32, other, NONE)]
-    return b"\2\0\0\0" + b"".join(tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + who.to_bytes(4, "little")
-                                  for tag, bits, who in entries)
 
 
 def call(function, *arguments):

@@ -12,6 +12,8 @@ import time
 from promise import ASSAYFS, is_gone
 from recorded_table import ALWAYS
 
+ACL = "system.posix_acl_access"
+NONE = 0xFFFFFFFF  # in an entry of an ACL that names nobody
 STEWARD, INGESTER, NOBODY = 0, 64001, 64003
 GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
 WORKFLOWS = """workflows:
@@ -19,6 +21,13 @@ WORKFLOWS = """workflows:
   - {name: again, dataset: data, from: Landing, to: Trusted, on: demand}
 """
 BAD = b"name,kind\n"
+
+
+def acl(other, user, mask=7):
+    """As the kernel hands it on: all may do what the mode says, but INGESTER only `user`."""
+    entries = [(1, 7, NONE), (2, user, INGESTER), (4, other, NONE), (16, mask, NONE), (32, other, NONE)]
+    return b"\2\0\0\0" + b"".join(tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + who.to_bytes(4, "little")
+                                  for tag, bits, who in entries)
 
 
 def act_as(uid, action):
