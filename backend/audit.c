@@ -39,6 +39,7 @@ static int check_size(Meta *m) {
 		        (unsigned long long)m->state.audit_size);
 	m->audit->rows = rows;
 	m->audit->kept.first = end;
+	m->recorded = end;
 	return 0;
 }
 

@@ -81,6 +81,13 @@ int audit_hash(Meta *m, size_t most);
 size_t audit_unhashed(const Meta *m);
 
 /*
+ * For any thread without the lock. audit_recorded: how many records were kept by operations that have ended.
+ * audit_waits_since: when the first of them came that no COMMIT has written, ns by CLOCK_MONOTONIC; 0: there is none.
+ */
+uint64_t audit_recorded(const Meta *m);
+int64_t audit_waits_since(const Meta *m);
+
+/*
  * Takes the leaves recorded since the last call into the tree's rows. Called by meta_commit; nobody else needs to.
  */
 int audit_seal_commit(Meta *m);

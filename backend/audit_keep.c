@@ -2,6 +2,7 @@
  * and what it did are written before the same COMMIT. */
 #include "backend/audit_private.h"
 #include "backend/meta_private.h"
+#include "crypto/base/deadline.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -118,4 +119,17 @@ void audit_log_kept(Meta *m) {
 		return;
 	m->audit->interned = false;
 	(void)audit_count_unhashed(m);
+	if (m->state.audit_size == m->recorded)
+		return;
+	m->recorded = m->state.audit_size;
+	if (m->recorded_since == 0)
+		m->recorded_since = monotonic_ns();
+}
+
+uint64_t audit_recorded(const Meta *m) {
+	return m->recorded;
+}
+
+int64_t audit_waits_since(const Meta *m) {
+	return m->recorded_since;
 }

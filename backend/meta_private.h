@@ -94,7 +94,9 @@ struct Meta {
 	void *map_put_arg;
 
 	_Atomic uint64_t pending, pending_writes;
-	_Atomic uint64_t let_go; /* see version_let_go */
+	_Atomic uint64_t recorded;      /* see audit_recorded */
+	_Atomic int64_t recorded_since; /* see audit_waits_since */
+	_Atomic uint64_t let_go;        /* see version_let_go */
 	_Atomic uint64_t erasures;
 	_Atomic bool failed;
 };

@@ -152,6 +152,15 @@ int reserve_check(Reserve *reserve, uint64_t bytes) {
 	return rc;
 }
 
+bool reserve_is_low(Reserve *reserve) {
+	(void)pthread_mutex_lock(&reserve->mutex);
+	if (reserve->held < reserve->wanted / 2)
+		refill_when_free(reserve);
+	bool is_low = reserve->held < reserve->wanted / 2;
+	(void)pthread_mutex_unlock(&reserve->mutex);
+	return is_low;
+}
+
 int reserve_give(Reserve *reserve) {
 	(void)pthread_mutex_lock(&reserve->mutex);
 	int rc = 0;

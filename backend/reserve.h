@@ -55,6 +55,10 @@ DEFINE_CLEANUP(Reserve, reserve_abandon);
  */
 int reserve_check(Reserve *reserve, uint64_t bytes);
 
+/* Whether less than half of the ballast is left, and there is no room to fill it up: what may still be written then is
+ * what was acknowledged. As cheap as reserve_check. */
+bool reserve_is_low(Reserve *reserve);
+
 /* Gives one step of the ballast up. 0 if there was one, -ENOSPC if nothing is left. */
 int reserve_give(Reserve *reserve);
 

@@ -64,6 +64,7 @@ static int new_store(const char *path, const struct store_options *options, Stor
 	store->notice = options->notice;
 	store->notice_arg = options->notice_arg;
 	store->commit_ms = options->commit_ms ? options->commit_ms : 1000;
+	store->audit_strict = options->audit_strict;
 	if (!store->path || (options->state_directory && !store->state_directory)) {
 		free_store(store);
 		return fault(ENOMEM, "no memory to open vault %s", path);

@@ -18,7 +18,8 @@
  * The audit log's head is signed (audit_head.h) in a commit, at least every interval while there is something new and
  * at the end.
  *
- * A failed COMMIT or sync makes the store fail for good: what waited gets -EIO, all later changes -EROFS, reads go on.
+ * A failed COMMIT or sync makes the store fail for good: what waited gets -EIO, all later changes -EROFS; so do
+ * accesses that would leave a record (store_audit_check: -EIO). What is open already may be read on.
  *
  * What small fsyncs acknowledged is in a log of its own (synclog.h), which joins the commits: before each one all that
  * it has goes into the rows. After a crash its records are carried out first, under a commit of the mount's mark.
@@ -71,6 +72,7 @@ struct store_secret {
 };
 
 struct store_options {
+	bool audit_strict;  /* store_audit_wait waits */
 	bool read_only;     /* nothing is written, no recovery: a vault that was not unmounted shows its last commit */
 	size_t cache_bytes; /* bound for blocks and map pages in memory; 0: 64 MiB */
 	/* Kept free for database and commits; 0: about 64 MiB, but not more than an eighth of what is free. */
@@ -168,6 +170,35 @@ int store_commit_wait(Store *store);
  * durable. `bytes`: of content that it brings; rows and what is around a change are counted besides.
  */
 int store_space_check(Store *store, uint64_t bytes);
+
+/*
+ * The audit log's promise: no access without a record. Whoever is about to grant or to refuse one calls
+ *
+ *     store_audit_check ─ audit_record ─ meta_end ─ store_audit_wait ─ the answer
+ *
+ * store_audit_check (any lock of the meta may be held): whether a record made now will become durable. -EIO: never, the
+ * vault has failed; -ENOSPC: the disk is full and half of what was set aside for such a time is used. Either with words
+ * for who is refused. 0 on a read-only store, which records nothing.
+ *
+ * store_audit_wait (no content's lock, not between meta_begin and meta_end): with audit_strict it returns when all that
+ * was recorded before the call is durable, in a commit shared by all who wait; else at once. -EIO, with words: it is
+ * not and will not be, so the access is not to be granted.
+ */
+int store_audit_check(Store *store);
+int store_audit_wait(Store *store);
+
+/* The answer when the record could not be made, which `rc` says why: -ENOSPC or -EIO with such words. Counts it. */
+int store_audit_refuse(Store *store, int rc);
+
+/* The window of the log: what a crash would take of it now. */
+struct store_audit_window {
+	bool is_strict;
+	uint64_t records;  /* that are not durable yet */
+	int64_t oldest_ns; /* how long the first of them has waited; 0: none does */
+	int64_t most_ns;   /* the longest that one has waited since the mount began */
+	uint64_t refused;  /* accesses refused because their record could not be written */
+};
+void store_audit_window(Store *store, struct store_audit_window *ret);
 
 /*
  * For a moment in which there is nothing else to do: some microseconds of what would otherwise be done in the next

@@ -34,12 +34,27 @@ static int checkpoint(void *arg) {
 	return rc;
 }
 
+static int64_t larger(int64_t a, int64_t b) {
+	return a > b ? a : b;
+}
+
+/* Within the operation that commits: no record comes in between. */
+static void note_window(Store *store) {
+	pthread_mutex_lock(&store->lock);
+	store->committing_since = audit_waits_since(store->meta);
+	pthread_mutex_unlock(&store->lock);
+}
+
 static void publish(Store *store, int rc, uint64_t records) {
 	pthread_mutex_lock(&store->lock);
-	if (rc < 0)
+	if (rc < 0) {
 		store->failed = true;
-	else
+	} else {
+		int64_t waited = store->committing_since ? monotonic_ns() - store->committing_since : 0;
+		store->longest_wait_ns = larger(store->longest_wait_ns, waited);
+		store->committing_since = 0;
 		store->durable_records = records;
+	}
 	pthread_mutex_unlock(&store->lock);
 }
 
@@ -49,6 +64,7 @@ int store_commit_now(Store *store, int rc) {
 		rc = segment_flush(store->segments);
 	if (rc == 0)
 		rc = segment_take_changes(store->segments, segment_row_put, store->meta);
+	note_window(store);
 	rc = meta_commit_then(store->meta, rc, &committed, checkpoint, store);
 	if (rc == 0)
 		rc = metadb_sync(store->db);
@@ -258,6 +274,60 @@ int store_space_check(Store *store, uint64_t bytes) {
 	if (failed || meta_failed(store->meta))
 		return fault(EROFS, "the vault has failed and takes no changes; mount it again");
 	return reserve_check(store->reserve, bytes + STORE_OPERATION_BYTES);
+}
+
+/* ---- the audit log ---- */
+
+int store_audit_refuse(Store *store, int rc) {
+	atomic_fetch_add(&store->unrecorded, 1);
+	if (rc == -ENOSPC)
+		return fault(ENOSPC,
+		        "refused, since the audit log has no room for the record of this access: the disk that "
+		        "the vault is on is full");
+	return fault(EIO, "refused, since the record of this access can't be written to the audit log: the vault has "
+	                  "failed; unmount it, look into the system's log, and mount it again");
+}
+
+int store_audit_check(Store *store) {
+	if (store->read_only)
+		return 0;
+	pthread_mutex_lock(&store->lock);
+	bool failed = store->failed;
+	pthread_mutex_unlock(&store->lock);
+	if (failed || meta_failed(store->meta))
+		return store_audit_refuse(store, -EIO);
+	return reserve_is_low(store->reserve) ? store_audit_refuse(store, -ENOSPC) : 0;
+}
+
+/* By records, not by tickets: a round that is under way may have them already. */
+int store_audit_wait(Store *store) {
+	if (store->read_only)
+		return 0;
+	uint64_t records = audit_recorded(store->meta);
+	pthread_mutex_lock(&store->lock);
+	while (store->audit_strict && store->durable_records < records && !store->failed && !store->stop) {
+		if (store->in_round)
+			pthread_cond_wait(&store->served, &store->lock);
+		else
+			serve_tickets(store);
+	}
+	bool lost = store->failed || (store->audit_strict && store->durable_records < records);
+	pthread_mutex_unlock(&store->lock);
+	return lost ? store_audit_refuse(store, -EIO) : 0;
+}
+
+void store_audit_window(Store *store, struct store_audit_window *ret) {
+	struct store_audit_window window = {.is_strict = store->audit_strict, .refused = store->unrecorded};
+	uint64_t records = audit_recorded(store->meta);
+	pthread_mutex_lock(&store->lock);
+	int64_t since = store->committing_since ? store->committing_since : audit_waits_since(store->meta);
+	window.records = records > store->durable_records ? records - store->durable_records : 0;
+	window.most_ns = store->longest_wait_ns;
+	pthread_mutex_unlock(&store->lock);
+	if (since && window.records > 0)
+		window.oldest_ns = larger(monotonic_ns() - since, 0);
+	window.most_ns = larger(window.most_ns, window.oldest_ns);
+	*ret = window;
 }
 
 uint64_t store_durable_seq(Store *store) {

@@ -54,6 +54,7 @@ struct Store {
 	SyncLog *synclog; /* NULL when read-only, and without Landing's key */
 	uint64_t wal_limit;
 	unsigned commit_ms;
+	bool audit_strict;
 	uint64_t mount;
 	bool clean; /* the last mount ended well */
 	uint64_t recovered_versions, dropped_drafts, requeued_jobs;
@@ -76,6 +77,10 @@ struct Store {
 	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
 	_Atomic bool wants_scrub;      /* what was erased may stand in the log of small fsyncs: after the next commit */
 	uint64_t durable_records;
+	/* Of the records that a commit is writing: since when the first has waited; 0: there is none. The longest wait
+	 * of all that became durable. */
+	int64_t committing_since, longest_wait_ns;
+	_Atomic uint64_t unrecorded; /* accesses refused for want of a record */
 
 	/* The log's signed heads (store_head.c). Whoever carries out a round has them, but for what is atomic. */
 	char *state_directory;              /* NULL: nothing is remembered outside of the vault */

@@ -38,7 +38,9 @@ struct filesystem {
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */
 	bool read_only;
-	atomic_bool ending; /* the mount was told to: nothing new may wait for the kernel to write back */
+	bool audit_strict;
+	atomic_bool told_unrecorded; /* the operator: that the audit log can't be written */
+	atomic_bool ending;          /* the mount was told to: nothing new may wait for the kernel to write back */
 };
 
 /*

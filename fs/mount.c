@@ -157,6 +157,10 @@ static int open_store(struct mounting *mounting) {
 	if (rc < 0)
 		return rc;
 	rc = store_open(mounting->vault, &secret, &store_options, &mounting->fs.store);
+	if (rc == -EROFS)
+		rc = fault(EROFS,
+		        "vault %s is on a medium that can't be written, so no access could be recorded; mount a copy",
+		        mounting->vault);
 	if (options->wipe)
 		options->wipe(options->unlock_arg);
 	return rc;
@@ -170,6 +174,7 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->owner_uid = getuid();
 	fs->owner_gid = getgid();
 	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
+	fs->audit_strict = mounting->options->store.audit_strict;
 	int rc = inode_table_new(fs->store, &fs->inodes);
 	if (rc == 0)
 		rc = access_times_new(fs->meta, &fs->access_times);

@@ -397,6 +397,10 @@ int session_mount(const struct fuse_lowlevel_ops *ops, struct session_owner *use
 	return 0;
 }
 
+void session_waits(Session *session) {
+	turn_pass(session->turn);
+}
+
 int session_connection(Session *session, unsigned *ret) {
 	unsigned major;
 	return find_device(session->mountpoint, &major, ret);

@@ -91,5 +91,8 @@ bool session_kills_privileges(void);
  * they seal versions. For requests that tell of versions. */
 void session_settle(void);
 
+/* The request that this thread serves is about to wait for the disk: another thread reads the next one. */
+void session_waits(Session *session);
+
 /* The RELEASE that this thread served is done. */
 void session_released(void);

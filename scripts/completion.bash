@@ -6,7 +6,7 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file'
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --accept-restore --state-dir --options $_assayfs_secret" ;;
+	mount) echo "--foreground --accept-restore --state-dir --options --audit $_assayfs_secret" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
@@ -44,7 +44,8 @@ _assayfs_argument() {
 	--state-dir) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
 	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
-	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev' -- "$2")) ;;
+	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev audit=strict' -- "$2")) ;;
+	--audit) COMPREPLY=($(compgen -W 'strict batched' -- "$2")) ;;
 	--cipher) COMPREPLY=($(compgen -W 'aes-256-gcm xchacha20-poly1305' -- "$2")) ;;
 	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
 	--group) COMPREPLY=($(compgen -g -- "$2")) ;;

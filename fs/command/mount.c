@@ -55,6 +55,46 @@ static char *join_options(const struct invocation *call) {
 	return list;
 }
 
+/* ---- --audit ---- */
+
+#define AUDIT_OPTION "audit="
+
+/* Takes `audit=…` out of the list, which libfuse does not know. The last one; NULL: there was none. */
+static char *take_audit_option(char *list) {
+	char *found = NULL, *at = list, *to = list;
+	while (*at) {
+		size_t length = strcspn(at, ",");
+		if (strncmp(at, AUDIT_OPTION, strlen(AUDIT_OPTION)) == 0) {
+			free(found);
+			found = strndup(at + strlen(AUDIT_OPTION), length - strlen(AUDIT_OPTION));
+		} else if (length > 0) {
+			if (to > list)
+				*to++ = ',';
+			memmove(to, at, length);
+			to += length;
+		}
+		at += length + (at[length] == ',');
+	}
+	*to = '\0';
+	return found;
+}
+
+/* `list` is that of -o. */
+static int read_audit(const struct invocation *call, char *list, bool *ret_strict) {
+	_cleanup_(freep) char *listed = take_audit_option(list);
+	const char *given = command_value(call, "audit");
+	const char *mode = given ? given : listed ? listed : "batched";
+	if (given && listed && strcmp(given, listed) != 0)
+		return command_fail(call, EXIT_USAGE, "--audit=%s and -o audit=%s: which of them?", given, listed);
+	*ret_strict = strcmp(mode, "strict") == 0;
+	if (*ret_strict || strcmp(mode, "batched") == 0)
+		return 0;
+	return command_fail(call, EXIT_USAGE,
+	        "--audit=%s: it is strict (a record is durable before its access is granted) or batched (within a "
+	        "second)",
+	        mode);
+}
+
 /* What is mounted there already is not looked into: its own refusal says more. */
 static bool hides_something(const char *dir) {
 	struct statfs about;
@@ -120,7 +160,8 @@ static int find_state(const struct invocation *call, char *ret_path, size_t size
 	return EXIT_DONE;
 }
 
-static int mount_vault(const struct invocation *call, const char *list, const char *state, Parts *parts) {
+static int mount_vault(
+        const struct invocation *call, const char *list, const struct store_options *store, Parts *parts) {
 	struct unlocking unlocking = {.call = call};
 	const struct mount_part row = parts_row(parts);
 	const struct mount_options options = {.vault = command_operand(call, 0),
@@ -132,8 +173,7 @@ static int mount_vault(const struct invocation *call, const char *list, const ch
 	        .unlock_arg = &unlocking,
 	        .parts = &row,
 	        .part_count = 1,
-	        .store = {.state_directory = *state ? state : NULL,
-	                .accept_restore = command_has(call, "accept-restore")}};
+	        .store = *store};
 	int rc = mount_run(&options);
 	wipe(&unlocking);
 	if (rc == -ESTALE) /* refused: an older copy */
@@ -145,8 +185,11 @@ static int mount_vault(const struct invocation *call, const char *list, const ch
 static int run_mount(const struct invocation *call) {
 	_cleanup_(freep) char *list = join_options(call);
 	_cleanup_(parts_freep) Parts *parts = NULL;
-	char state[PATH_MAX];
+	char state[PATH_MAX] = "";
+	bool is_strict = false;
 	int code = secrets_check(call);
+	if (!code && list)
+		code = read_audit(call, list, &is_strict);
 	if (!code)
 		code = find_state(call, state, sizeof state);
 	if (!code)
@@ -155,7 +198,10 @@ static int run_mount(const struct invocation *call) {
 		return code;
 	if (!list || parts_new(session_has_option(list, "allow_other"), &parts))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
-	return mount_vault(call, list, state, parts);
+	const struct store_options store = {.state_directory = *state ? state : NULL,
+	        .accept_restore = command_has(call, "accept-restore"),
+	        .audit_strict = is_strict};
+	return mount_vault(call, list, &store, parts);
 }
 
 const struct command command_mount = {
@@ -177,9 +223,14 @@ const struct command command_mount = {
                 {"accept-restore", 0, NULL,
                         "mount a vault that was put back to an older copy; the audit log will say so"},
                 {"state-dir", 0, "DIR", "where the head of the audit log is kept outside of the vault"},
-                {"options", 'o', "OPTION[,OPTION…]", "mount options: allow_other, ro, noexec, …"}, OPTIONS_SECRET, {0}},
+                {"options", 'o', "OPTION[,OPTION…]", "mount options: allow_other, ro, noexec, audit=strict, …"},
+                {"audit", 0, "MODE",
+                        "strict: the record of an access is durable before the access is granted, also for reading; "
+                        "batched, the default: within a second"},
+                OPTIONS_SECRET, {0}},
         .examples = (const struct command_example[]){{"assayfs mount /srv/vault /mnt", "asks for the passphrase"},
                 {"assayfs mount -o allow_other --passfile /root/pass /srv/vault /mnt", "for all users, by their roles"},
+                {"assayfs mount --audit=strict /srv/vault /mnt", "no power cut takes a record of what was opened"},
                 {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_NOT_MOUNTED) |
                  EXIT_BIT(EXIT_DENIED) | EXIT_BIT(EXIT_NOT_A_VAULT) | EXIT_BIT(EXIT_PASSPHRASE),

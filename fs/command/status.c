@@ -18,8 +18,8 @@ static void print_head(const json_t *item, const struct client_place *place) {
 	        words_duration(when_now() - answer_time(item, "mounted_ns"), since), answer_user(item, "mounter", user),
 	        answer_flag(item, "read_only") ? ", read-only" : "");
 	if (answer_flag(item, "failed"))
-		printf("!! A commit failed: nothing more is written. Read the system's log, then unmount and run "
-		       "assayfs fsck.\n");
+		printf("!! A commit failed: nothing more is written, and what would leave a record in the audit log is "
+		       "refused. Read the system's log, then unmount and run assayfs fsck.\n");
 	if (answer_flag(item, "recovered"))
 		printf("The last mount had not ended cleanly: %" PRIu64 " synced file%s recovered, %" PRIu64
 		       " unfinished dropped, %" PRIu64 " check%s queued again.\n",
@@ -29,6 +29,23 @@ static void print_head(const json_t *item, const struct client_place *place) {
 	if (json_is_false(json_object_get(item, "checks_alive")))
 		printf("!! The process that runs checks is gone: every check ends as error until the vault is mounted "
 		       "again.\n");
+}
+
+static void print_audit(const json_t *item) {
+	const json_t *audit = json_object_get(item, "audit");
+	double oldest = json_number_value(json_object_get(audit, "oldest_ms"));
+	double most = json_number_value(json_object_get(audit, "most_ms"));
+	uint64_t waiting = answer_number(audit, "not_durable"), refused = answer_number(audit, "refused");
+	if (!json_is_object(audit))
+		return;
+	printf("Audit log: %s, %" PRIu64 " records durable", answer_text(audit, "mode"),
+	        answer_number(audit, "durable"));
+	if (waiting > 0)
+		printf(", %" PRIu64 " not yet (the oldest for %.0f ms)", waiting, oldest);
+	printf("; none has waited longer than %.0f ms\n", most);
+	if (refused > 0)
+		printf("!! %" PRIu64 " access%s refused since the record could not be written to the audit log.\n",
+		        refused, refused == 1 ? " was" : "es were");
 }
 
 /* ---- policy: for a newcomer the way to one ---- */
@@ -179,6 +196,7 @@ static int run_status(const struct invocation *call) {
 	if (command_has(call, "json"))
 		return command_print_json(call, steal_pointer(&item));
 	print_head(item, &place);
+	print_audit(item);
 	print_policy(item, place.mountpoint);
 	print_zones(item);
 	print_ungoverned(item);

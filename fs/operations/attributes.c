@@ -1,6 +1,8 @@
 #include "fs/operations/operations.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -260,6 +262,22 @@ static const char *event_of(int set) {
 	return set & FUSE_SET_ATTR_MODE ? "chmod" : "utimes";
 }
 
+/* What it was changed to. */
+static const char *describe(int set, const struct stat *values, char *text, size_t size) {
+	if (set & FUSE_SET_ATTR_SIZE)
+		snprintf(text, size, "to %" PRId64 " bytes", (int64_t)values->st_size);
+	else if ((set & FUSE_SET_ATTR_UID) && (set & FUSE_SET_ATTR_GID))
+		snprintf(text, size, "to user %u, group %u", values->st_uid, values->st_gid);
+	else if (set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		snprintf(text, size, set & FUSE_SET_ATTR_UID ? "to user %u" : "to group %u",
+		        set & FUSE_SET_ATTR_UID ? values->st_uid : values->st_gid);
+	else if (set & FUSE_SET_ATTR_MODE)
+		snprintf(text, size, "to %04o", values->st_mode & 07777);
+	else
+		return NULL;
+	return text;
+}
+
 /* truncate(2) by path makes a version at once when nobody has the file open for writing. */
 static int seal_truncated(struct call *call, Inode *inode, const struct setattr *change) {
 	if (change->handle || inode->zone != ZONE_LANDING)
@@ -392,15 +410,17 @@ static int reload(struct call *call, struct setattr *change) {
 
 void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int set, struct fuse_file_info *fi) {
 	if (virtual_is(ino)) {
-		operation_virtual_refuse(req, ino, event_of(set));
+		operation_virtual_refuse(req, ino, NULL, event_of(set));
 		return;
 	}
 	_scratch_ struct call call;
 	struct node wished;
+	char detail[48];
 	struct setattr change = {.ino = ino, .set = set, .values = values, .handle = fi ? handle_of(fi) : NULL};
 	settle_times_first(call_filesystem(req), &change);
 	call_begin(&call, req, NULL); /* the kernel's own need no actor */
 	call.event.event = event_of(set);
+	call.event.detail = describe(set, values, detail, sizeof detail);
 	if (concerns_the_past(&call, &change)) {
 		reply_attributes(&call, call_end(&call, 0), &change.result);
 		return;

@@ -3,6 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "crypto/base/fault.h"
+#include "fs/log.h"
+#include "fs/tell.h"
+
 /*
  * How long the kernel may keep a name or attributes without asking, in seconds. Names only below directories that
  * everybody may search: what the kernel answers by itself is neither checked nor recorded. Attributes carry no
@@ -124,17 +128,38 @@ static int end_denied(struct call *call, int rc) {
 	return meta_end_denied(call->meta, rc, &call->event);
 }
 
-int call_end(struct call *call, int rc) {
-	if (is_denial(rc))
-		return end_denied(call, rc);
-	if (rc < 0 || call->silent)
-		return meta_end(call->meta, rc);
+static int end_recorded(struct call *call, int rc) {
 	fill_paths(call);
 	need_actor(call, true);
 	if (call->event.path == call->paths[0] && call->node)
 		used_names_drop(&call->fs->used_names, fuse_req_ctx(call->req)->pid, call->node);
 	int recorded = audit_record(call->meta, &call->event, NULL);
 	return meta_end(call->meta, recorded < 0 ? recorded : rc);
+}
+
+/* For whoever runs the program, who else sees an errno, and once for the operator. */
+static void tell_unrecorded(struct call *call, int rc) {
+	tell_process(fuse_req_ctx(call->req)->pid, fault_message());
+	if (!atomic_exchange(&call->fs->told_unrecorded, true))
+		log_fault(rc, "the audit log can't be written, so accesses are refused");
+}
+
+int call_end(struct call *call, int rc) {
+	Store *store = call->fs->store;
+	bool denied = is_denial(rc);
+	if (!denied && (rc < 0 || call->silent))
+		return meta_end(call->meta, rc);
+	int refused = store_audit_check(store);
+	int ended = refused < 0 ? meta_end(call->meta, refused)
+	            : denied    ? end_denied(call, rc)
+	                        : end_recorded(call, rc);
+	if (refused == 0 && call->fs->audit_strict)
+		session_waits(call->fs->owner.session);
+	if (refused == 0)
+		refused = ended == rc ? store_audit_wait(store) : store_audit_refuse(store, ended);
+	if (refused < 0)
+		tell_unrecorded(call, refused);
+	return refused < 0 ? refused : rc;
 }
 
 struct gate_caller call_caller(struct call *call) {

@@ -9,7 +9,9 @@
  *     fuse_reply_…
  *
  * Denials (EACCES, EPERM, EROFS) undo the operation and keep a record with outcome "denied". Other errors changed
- * nothing and leave none. An effect whose record can't be written is undone and answered with that error.
+ * nothing and leave none. An effect whose record can't be written is undone and answered with -EIO (-ENOSPC: for want
+ * of room), and so is a denial; the program's user is told why. With --audit=strict call_end returns when the record is
+ * durable, so it is called with no content's lock held.
  */
 #pragma once
 

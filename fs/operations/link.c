@@ -82,7 +82,7 @@ static int make_regular(struct call *call, struct node *node) {
 
 void operation_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev) {
 	if (virtual_is(parent)) {
-		operation_virtual_refuse(req, parent, "mknod");
+		operation_virtual_refuse(req, parent, name, "mknod");
 		return;
 	}
 	_scratch_ struct call call;
@@ -100,7 +100,7 @@ void operation_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 void operation_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode) {
 	if (virtual_is(parent)) {
-		operation_virtual_refuse(req, parent, "mkdir");
+		operation_virtual_refuse(req, parent, name, "mkdir");
 		return;
 	}
 	_scratch_ struct call call;
@@ -112,7 +112,7 @@ void operation_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 void operation_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name) {
 	if (virtual_is(parent)) {
-		operation_virtual_refuse(req, parent, "symlink");
+		operation_virtual_refuse(req, parent, name, "symlink");
 		return;
 	}
 	_scratch_ struct call call;
@@ -211,7 +211,8 @@ static void forget_first_name(struct call *call, const struct node *node) {
 
 void operation_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name) {
 	if (virtual_is(ino) || virtual_is(new_parent)) {
-		operation_virtual_refuse(req, virtual_is(ino) ? ino : new_parent, "link");
+		operation_virtual_refuse(
+		        req, virtual_is(ino) ? ino : new_parent, virtual_is(ino) ? NULL : new_name, "link");
 		return;
 	}
 	_scratch_ struct call call;
@@ -263,7 +264,7 @@ static int unlink_name(struct call *call, fuse_ino_t parent, const char *name, s
 
 void operation_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	if (virtual_is(parent)) {
-		operation_virtual_refuse(req, parent, "unlink");
+		operation_virtual_refuse(req, parent, name, "unlink");
 		return;
 	}
 	_scratch_ struct call call;
@@ -277,7 +278,7 @@ void operation_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
 
 void operation_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	if (virtual_is(parent)) {
-		operation_virtual_refuse(req, parent, "rmdir");
+		operation_virtual_refuse(req, parent, name, "rmdir");
 		return;
 	}
 	_scratch_ struct call call;

@@ -6,6 +6,10 @@
 #include "fs/intent.h"
 #include "fs/operations/call.h"
 
+/* How long the kernel may keep it that a name is not there, as a share of what it may keep one that is: a second. When a
+ * directory is closed it is told to forget the names in it, and nobody can list those that are not. */
+#define KEEP_NONE_SHARE (1.0 / 60)
+
 int call_find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node) {
 	const struct gate_hooks *gate = call->fs->gate;
 	if (dir->zone == ZONE_TRUSTED && gate->trusted_lookup) {
@@ -76,10 +80,10 @@ void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	if (is_asked && rc == 0)
 		rc = check_intent(&call, &dir, name, &node);
 	if (rc == -ENOENT && dir.zone == ZONE_LANDING) {
-		/* A name that is not there may be remembered as long as one that is. */
 		struct node none = {.zone = ZONE_LANDING};
 		entry_fill(&call, &dir, &none, &entry);
 		entry.ino = 0;
+		entry.entry_timeout *= KEEP_NONE_SHARE;
 		fuse_reply_entry(req, &entry);
 	} else if (rc < 0) {
 		fuse_reply_err(req, -rc);

@@ -232,7 +232,7 @@ static int check_create(struct call *call, fuse_ino_t parent, const char *name, 
 
 void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi) {
 	if (virtual_is(parent)) {
-		operation_virtual_refuse(req, parent, "create");
+		operation_virtual_refuse(req, parent, name, "create");
 		return;
 	}
 	_scratch_ struct call call;

@@ -80,5 +80,5 @@ void operation_virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_inf
 void operation_virtual_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 void operation_virtual_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi);
 void operation_virtual_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-/* Every change there: EROFS, with its record. */
-void operation_virtual_refuse(fuse_req_t req, fuse_ino_t ino, const char *event);
+/* Every change there, of `name` in directory `ino` or (NULL) of what `ino` is: EROFS, with its record. */
+void operation_virtual_refuse(fuse_req_t req, fuse_ino_t ino, const char *name, const char *event);

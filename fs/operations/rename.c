@@ -214,7 +214,8 @@ static void rename_by_gate(struct call *call, const struct rename *rename) {
 void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
         unsigned flags) {
 	if (virtual_is(parent) || virtual_is(new_parent)) {
-		operation_virtual_refuse(req, virtual_is(parent) ? parent : new_parent, "rename");
+		operation_virtual_refuse(
+		        req, virtual_is(parent) ? parent : new_parent, virtual_is(parent) ? name : new_name, "rename");
 		return;
 	}
 	_scratch_ struct call call;

@@ -127,9 +127,10 @@ static int look_up(struct call *call, struct spot *spot, fuse_ino_t parent, cons
 		rc = look(call->fs, spot, parent);
 		if (rc == 0)
 			rc = check_spot(call, spot, ACCESS_EXEC);
-		if (rc < 0)
-			return rc == -EACCES ? record(call, spot, rc) : rc;
-		rc = descend(spot, name);
+		int named = descend(spot, name);
+		if (rc == -EACCES)
+			return record(call, spot, rc);
+		rc = rc < 0 ? rc : named;
 	}
 	if (rc == 0)
 		rc = look(call->fs, spot, 0);
@@ -212,11 +213,13 @@ void operation_virtual_readlink(fuse_req_t req, fuse_ino_t ino) {
 	fuse_reply_readlink(req, target);
 }
 
-void operation_virtual_refuse(fuse_req_t req, fuse_ino_t ino, const char *event) {
+void operation_virtual_refuse(fuse_req_t req, fuse_ino_t ino, const char *name, const char *event) {
 	_scratch_ struct call call;
 	int rc;
 	call_prepare(&call, req, event);
 	_cleanup_(freep) struct spot *spot = spot_new(call.fs, ino, &rc);
+	if (rc == 0 && name)
+		rc = descend(spot, name);
 	if (rc == 0)
 		rc = record(&call, spot, -EROFS);
 	fuse_reply_err(req, -rc);

@@ -269,7 +269,7 @@ static void note_privileged(struct filesystem *fs, fuse_ino_t ino) {
 
 void operation_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags) {
 	if (virtual_is(ino)) {
-		operation_virtual_refuse(req, ino, "setxattr");
+		operation_virtual_refuse(req, ino, NULL, "setxattr");
 		return;
 	}
 	_scratch_ struct call call;
@@ -292,7 +292,7 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 
 void operation_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name) {
 	if (virtual_is(ino)) {
-		operation_virtual_refuse(req, ino, "removexattr");
+		operation_virtual_refuse(req, ino, NULL, "removexattr");
 		return;
 	}
 	_scratch_ struct call call;

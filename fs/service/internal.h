@@ -55,6 +55,9 @@ struct node service_as_it_was(const struct version *version);
  * -EACCES. In an operation. */
 int service_may_reach(Meta *m, const char *path, const struct control_peer *peer);
 
+/* Records an access that is about to be granted: 0 when it may be (see store_audit_wait), else -errno with words. */
+int service_record(Service *service, const struct audit_event *event);
+
 /* Records that something was refused, alone. Nothing on a read-only vault. */
 void service_record_denied(Service *service, const struct actor *actor, const char *event, const char *path, int error);
 

@@ -171,13 +171,10 @@ void log_question_words(const struct log_question *question, char ret_words[stat
 
 static int record_reading(Service *service, const struct control_peer *peer, const struct log_question *question) {
 	char words[AUDIT_DETAIL_MAX + 1];
-	if (service->is_read_only)
-		return 0;
 	log_question_words(question, words);
 	const struct audit_event event = {
 	        .event = "read-log", .actor = service_actor(peer), .detail = *words ? words : NULL};
-	meta_begin(service->meta);
-	return meta_end(service->meta, audit_record(service->meta, &event, NULL));
+	return service_record(service, &event);
 }
 
 int log_question_admit(

@@ -65,10 +65,7 @@ static int record_reading(Service *service, const struct control_peer *peer, uin
 	        .node = held->row.node,
 	        .version = held->row.version,
 	        .detail = detail};
-	if (service->is_read_only)
-		return 0;
-	meta_begin(service->meta);
-	return meta_end(service->meta, audit_record(service->meta, &event, NULL));
+	return service_record(service, &event);
 }
 
 int service_quarantine_rows(

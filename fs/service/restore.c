@@ -92,6 +92,8 @@ int service_restore(void *context, const struct control_peer *peer, const json_t
 	rc = gate_restore(service->gate, path, (uint64_t)number, &actor, allow, &asking, &made);
 	if (rc == -EACCES)
 		service_record_denied(service, &actor, "restore", path, EACCES);
+	if (rc == 0)
+		rc = store_audit_wait(service->store);
 	if (rc)
 		return rc;
 	enum outcome outcome = OUTCOME_NONE;

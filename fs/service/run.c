@@ -149,6 +149,8 @@ int service_run(void *context, const struct control_peer *peer, const json_t *ar
 	(void)meta_end(service->meta, 0);
 	if (!rc)
 		rc = gate_run(service->gate, running.workflow, &actor, &count);
+	if (!rc)
+		rc = store_audit_wait(service->store);
 	if (rc)
 		return rc;
 	rc = find_jobs(service, &running);

@@ -37,6 +37,17 @@ bool service_permits(const Service *service, const Policy *policy, const struct 
 	return policy_permits(policy, place, access, &actor);
 }
 
+int service_record(Service *service, const struct audit_event *event) {
+	if (service->is_read_only)
+		return 0;
+	int rc = store_audit_check(service->store);
+	if (rc < 0)
+		return rc;
+	meta_begin(service->meta);
+	rc = meta_end(service->meta, audit_record(service->meta, event, NULL));
+	return rc < 0 ? store_audit_refuse(service->store, rc) : store_audit_wait(service->store);
+}
+
 void service_record_denied(
         Service *service, const struct actor *actor, const char *event, const char *path, int error) {
 	if (service->is_read_only)
@@ -51,6 +62,7 @@ void service_record_denied(
 	memcpy(words, fault_message(), sizeof words);
 	meta_begin(service->meta);
 	(void)meta_end_denied(service->meta, -error, &record);
+	(void)store_audit_wait(service->store); /* it is refused either way */
 	(void)fault(error, "%s", words);
 }
 

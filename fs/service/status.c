@@ -360,6 +360,16 @@ static void add_mount(Service *service, json_t *item) {
 	}
 }
 
+static void add_audit(Service *service, json_t *item) {
+	struct store_audit_window window;
+	store_audit_window(service->store, &window);
+	json_object_set_new(item, "audit",
+	        json_pack("{s:s, s:I, s:I, s:I, s:f, s:f}", "mode", window.is_strict ? "strict" : "batched", "durable",
+	                (json_int_t)store_durable_seq(service->store), "not_durable", (json_int_t)window.records,
+	                "refused", (json_int_t)window.refused, "oldest_ms", (double)window.oldest_ns / 1e6, "most_ms",
+	                (double)window.most_ns / 1e6));
+}
+
 static void drop_walk(struct walk *walk) {
 	json_decref(walk->ungoverned);
 	json_decref(walk->example);
@@ -381,6 +391,7 @@ static int make_status(Service *service, bool tells_names, ControlReply *reply, 
 		rc = fault(ENOMEM, "asking for the status: out of memory");
 	if (!rc) {
 		add_mount(service, item);
+		add_audit(service, item);
 		add_policy(service, policy, held->number, item);
 		rc = add_zones(&walk, item, reply);
 	}

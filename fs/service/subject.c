@@ -62,5 +62,7 @@ int service_find_subject(void *context, const struct control_peer *peer, const j
 	if (rc == 0)
 		rc = service_subject_values(json_object_get(arguments, "values"), &whom);
 	struct actor actor = service_actor(peer);
-	return rc < 0 ? rc : gate_find_subject(service->gate, whom.values, whom.count, &actor, send_one, reply, &sum);
+	if (rc == 0)
+		rc = gate_find_subject(service->gate, whom.values, whom.count, &actor, send_one, reply, &sum);
+	return rc < 0 ? rc : store_audit_wait(service->store);
 }

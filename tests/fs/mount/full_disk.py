@@ -14,25 +14,9 @@ import sys
 import time
 
 from promise import JOBS_POLICY, Vault, is_mounted, seed, skip
+from small_disk import Disk
 
 ROWS = b"name,kind\n" + b"somebody,cat\n" * 20000
-
-
-class Disk:
-    def __init__(self, path, size):
-        self.path = path
-        os.mkdir(path)
-        self.size(size, "mount", "-t", "tmpfs", "tmpfs", path)
-
-    def size(self, size, *command):
-        command = command or ("mount", self.path)
-        done = subprocess.run([command[0], "-o", ("" if len(command) > 2 else "remount,") + f"size={size}", *command[1:]],
-                              capture_output=True, check=False)
-        if done.returncode:
-            skip(f"no tmpfs here: {done.stderr.decode().strip()}")
-
-    def end(self):
-        subprocess.run(["umount", "-l", self.path], check=False)
 
 
 def write(path, content, acknowledged):

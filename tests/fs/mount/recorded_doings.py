@@ -1,0 +1,296 @@
+"""The cases of recorded.py that are no system calls: .assayfs, the commands, and what the daemon does by itself."""
+import contextlib
+import errno
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+from promise import ASSAYFS, is_gone
+from recorded_table import ALWAYS
+
+ACL = "system.posix_acl_access"
+NONE = 0xFFFFFFFF  # in an entry of an ACL that names nobody
+STEWARD, INGESTER, NOBODY = 0, 64001, 64003
+GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
+WORKFLOWS = """workflows:
+  - {name: arrive, dataset: data, from: Landing, to: Trusted, on: close}
+  - {name: again, dataset: data, from: Landing, to: Trusted, on: demand}
+"""
+BAD = b"name,kind\n"
+
+
+def acl(other, user, mask=7):
+    """As the kernel hands it on: all may do what the mode says, but INGESTER only `user`."""
+    entries = [(1, 7, NONE), (2, user, INGESTER), (4, other, NONE), (16, mask, NONE), (32, other, NONE)]
+    return b"\2\0\0\0" + b"".join(tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + who.to_bytes(4, "little")
+                                  for tag, bits, who in entries)
+
+
+def act_as(uid, action):
+    """(pid, errno or 0) of what a process of that user does."""
+    pid = os.fork()
+    if pid == 0:
+        code = 255
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            action()
+            code = 0
+        except OSError as error:
+            code = error.errno
+        finally:
+            os._exit(code)
+    return pid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def ask(address, command, **arguments):
+    """One request as the command sends it; a refusal is raised."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(address)
+        text = json.dumps({"command": command, "arguments": arguments}).encode()
+        s.sendall(struct.pack("<I", len(text)) + text)
+        with s.makefile("rb") as file:
+            while True:
+                answer = json.loads(file.read(struct.unpack("<I", file.read(4))[0]))
+                if "end" in answer:
+                    break
+    if answer["end"] < 0:
+        raise OSError(-answer["end"], answer.get("words", ""))
+
+
+# Row: command on the socket, its arguments (ID: of something in quarantine), and whether the record has their path.
+COMMANDS = {
+    "assayfs log": ("log", {}),
+    "assayfs status": ("status", {}),
+    "assayfs sync": ("sync", {}),
+    "assayfs versions": ("versions", {"path": "Landing/kept.csv"}),
+    "assayfs why": ("why", {"path": "Landing/kept.csv"}),
+    "assayfs restore": ("restore", {"path": "Landing/plain", "number": 1}),
+    "assayfs run": ("run", {"workflow": "again"}),
+    "assayfs policy show": ("policy-show", {}),
+    "assayfs policy apply": ("policy-apply", {}),
+    "assayfs policy apply --dry-run": ("policy-foresee", {}),
+    "assayfs policy apply --recheck": ("policy-recheck", {}),
+    "assayfs quarantine list": ("quarantine-list", {}),
+    "assayfs quarantine show": ("quarantine-show", {"id": "ID"}),
+    "assayfs quarantine show --rows": ("quarantine-rows", {"id": "ID"}),
+    "assayfs quarantine drop": ("quarantine-drop", {"id": "ID", "reason": "a test"}),
+    "assayfs quarantine release": ("quarantine-release", {"id": "ID", "reason": "a test", "waiver_until_ns": time.time_ns() + 10**12}),
+    "assayfs find-subject": ("find-subject", {"values": ["somebody else"]}),
+    "assayfs erase": ("erase", {"paths": ["Landing/plain"], "reason": "a test"}),
+}
+# What the record of a bundle is tried with: the command itself makes it.
+BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", "apply", "--dry-run"]}
+# What is judged then bears the name of who asked.
+JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
+VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
+DAEMON = ["init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw",
+          "close at the end of the mount", "gc", "damage", "repair"]
+CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON]
+
+
+def run_as_steward(v, *arguments):
+    """(pid, exit code) of the command itself."""
+    with subprocess.Popen([ASSAYFS, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=v.directory) as done:
+        return done.pid, done.wait(60)
+
+
+def put(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def hold(v):
+    """Three in quarantine: {name: id}."""
+    put(v.landing("plain"), b"plain")
+    os.mkdir(v.landing("parts"))
+    names = {"bad1.csv": BAD, "bad2.csv": BAD + BAD, "parts/a.csv": b"name,kind\na,cat\n,dog\nc,cat\n"}
+    for name, content in names.items():
+        put(v.landing(name), content)
+    held = []
+    deadline = time.monotonic() + 60
+    while len(held) < len(names) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        held = json.loads(v.run("quarantine", "list", "--json", v.mnt).stdout)
+    return {os.path.basename(row["path"]): row["id"] for row in held}
+
+
+def commands(test):
+    v = test.v
+    address = "/run/assayfs/" + json.loads(v.run("status", "--json", v.mnt).stdout)["vault"]
+    ids = hold(v)
+    of_row = {"show": ids["bad1.csv"], "--rows": ids["a.csv"], "drop": ids["bad1.csv"], "release": ids["bad2.csv"]}
+    for row, (command, arguments) in COMMANDS.items():
+        arguments = {key: of_row[row.split()[-1]] if value == "ID" else value for key, value in arguments.items()}
+        path = arguments.get("path", arguments.get("paths", [None])[0])
+        has_path = {"path": path} if path else {}
+        allowed = not test.rows[row]["refused"]
+        pid, code = act_as(NOBODY, lambda: ask(address, command, **arguments))
+        v.check(code == (0 if allowed else errno.EACCES), f"{row}: for who has no role {code}")
+        test.expect(row, "refused by role", pid, test.denial(row, NOBODY, pid, path, errno.EACCES), False)
+        exe, wanted = test.exe, 0
+        if command in BY_COMMAND:
+            exe = "assayfs"
+            put(v.path("policy/data.dqdl"), b"Rules = [ RowCount > 1 ]\n")
+            pid, code = run_as_steward(v, *BY_COMMAND[command], "policy", v.mnt)
+        else:
+            pid, code = act_as(STEWARD, lambda: ask(address, command, **arguments))
+        v.check(code == wanted, f"{row}: for a steward {code}")
+        about = {"outcome": "ok", "uid": 0, "gid": 0, "pid": pid, "exe": exe}
+        own = [{**about, **has_path, "event": event} for event in test.rows[row]["granted"]]
+        test.expect(row, "granted", pid, own, besides=JUDGED)
+    by_mode(test, address)
+    below_assayfs(test)
+
+
+def by_mode(test, address):
+    """An ingester, whose role would let him, meets another's file."""
+    os.chmod(test.v.landing("kept.csv"), 0o600)
+    for row, arguments in ("assayfs versions", {}), ("assayfs restore", {"number": 1}):
+        pid, code = act_as(INGESTER, lambda: ask(address, row.split()[1], path="Landing/kept.csv", **arguments))
+        test.v.check(code == errno.EACCES, f"{row}: refused by mode, but {code}")
+        test.expect(row, "refused by mode", pid, test.denial(row, INGESTER, pid, "Landing/kept.csv", errno.EACCES), False)
+
+
+def below_assayfs(test):
+    v = test.v
+    own = ".assayfs/versions/Landing/kept.csv"
+    tries = [  # row, who, path, what is done, errno
+        ("open below .assayfs", STEWARD, own + "/1", read, 0),
+        ("open below .assayfs", STEWARD, ".assayfs/status.json", write, errno.EROFS),
+        ("opendir below .assayfs", STEWARD, ".assayfs/audit", os.listdir, 0),
+        ("opendir below .assayfs", NOBODY, ".assayfs/audit", os.listdir, errno.EACCES),
+        ("opendir below .assayfs", INGESTER, own, os.listdir, errno.EACCES),
+        ("look-up below .assayfs", STEWARD, own + "/1", os.stat, 0),
+        ("look-up below .assayfs", INGESTER, own + "/1", os.stat, errno.EACCES),
+        ("change below .assayfs", STEWARD, ".assayfs/status.json", os.unlink, errno.EROFS),
+    ]
+    for row, uid, path, act, wanted in tries:
+        pid, code = act_as(uid, lambda: act(os.path.join(v.mnt, path)))
+        v.check(code == wanted, f"{row}: {path} by {uid}: {code}")
+        about = {"outcome": "ok", "uid": uid, "gid": uid, "pid": pid, "exe": test.exe, "path": path}
+        granted = [{**about, "event": event} for event in test.rows[row]["granted"]]
+        test.expect(row, f"{path} by {uid}", pid, granted if wanted == 0 else test.denial(row, uid, pid, path, wanted), wanted == 0)
+
+
+def write(path):
+    os.close(os.open(path, os.O_WRONLY))
+
+
+def read(path):
+    with open(path, "rb") as file:
+        file.read()
+
+
+# ---- what the daemon does by itself ----
+
+class Daemon:
+    """Its records bear the name of whoever gave it the occasion, or of its own process."""
+
+    def __init__(self, test):
+        self.test, self.v = test, test.v
+
+    def put_as(self, *contents):
+        """The pid of an ingester's process that writes them one after the other."""
+        def action():
+            for content in contents:
+                put(self.v.landing("way.csv"), content)
+        return act_as(INGESTER, action)[0]
+
+    def wait_for(self, pid, event, times=1):
+        deadline = time.monotonic() + 60
+        records = []
+        while time.monotonic() < deadline:
+            records = [record for record in self.v.records() if record.get("pid") == pid]
+            if [record["event"] for record in records].count(event) >= times:
+                break
+            time.sleep(0.1)
+        return records
+
+    def check(self, what, records, events, exe=None):
+        """Exactly these, in this order; each as its row says."""
+        events = [event for event in events]
+        if not self.v.check([r["event"] for r in records] == events, f"{what}: {[r['event'] for r in records]}, not {events}"):
+            return
+        for record in records:
+            row = self.test.rows.get(record["event"])
+            has = set(record) - ALWAYS
+            self.v.check(ALWAYS <= set(record) and (exe is None or record["exe"] == exe), f"{what}: {record}")
+            if row and record["event"] in DAEMON:
+                self.v.check(row["granted"] == [record["event"]] and has == row["fields"][0] | (has & {"bytes"}),
+                             f"{what}: {record['event']} has {sorted(has)}, the table says {row}")
+
+    def arrivals(self):
+        judged = ["capture", "verdict", "publish"]
+        exe = self.test.exe
+        pid = self.put_as(GOOD)
+        self.check("arrival", self.wait_for(pid, "publish"), ["create", "close", *judged], exe)
+        pid = self.put_as(GOOD)
+        self.check("the same again", self.wait_for(pid, "publish"), ["open", "close", "deliver", "verdict", "publish"], exe)
+        pid = self.put_as(GOOD + b"d,cat\n", GOOD + b"e,cat\n")
+        self.check("twice", self.wait_for(pid, "publish"), ["open", "close", "open", "supersede", "close", *judged], exe)
+
+    def decisions(self):
+        put(self.v.path("policy/data.dqdl"), b"Rules = [ RowCount > 4 ]\n")
+        pid, _ = run_as_steward(self.v, "policy", "apply", "--recheck", "policy", self.v.mnt)
+        records = [r for r in self.wait_for(pid, "withdraw") if r.get("path") == "Trusted/way.csv"]
+        self.check("recheck", records, ["verdict", "withdraw"], "assayfs")
+        pid, _ = run_as_steward(self.v, "erase", self.v.landing("way.csv"), "--reason", "a test")
+        self.wait_for(pid, "erase", 3)
+        gone = self.wait_for(self.v.pid, "gc", 2)
+        self.v.check({"bytes", "detail"} == set(gone[-1]) - ALWAYS, f"gc: {gone[-1]}")
+
+    def mounts(self):
+        v = self.v
+        with open(v.landing("left"), "wb", buffering=0) as left:
+            left.write(b"left")
+            pids = [v.pid]
+            v.run("sync", v.mnt)
+            os.kill(v.pid, signal.SIGTERM)
+            deadline = time.monotonic() + 60
+            while not is_gone(v.pid) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            with contextlib.suppress(OSError):
+                left.close()
+        v.mount("-o", "allow_other")
+        pids.append(v.pid)
+        v.kill()
+        v.mount("-o", "allow_other")
+        pids.append(v.pid)
+        v.umount()
+        flip(os.path.join(v.vault, "meta.db"), 5)
+        pids.append(run_as_steward(v, "fsck", "--repair", "--passfile", v.passfile, v.vault)[0])
+        flip(os.path.join(v.vault, "meta/anchor-1"), 0)
+        v.mount("-o", "allow_other")
+        pids.append(v.pid)
+        records = v.records()
+        self.check("init", records[:1], ["init"], "assayfs")
+        of = [[r for r in records if r.get("pid") == pid and r["event"] not in {*JUDGED, "gc"}] for pid in pids]
+        # To have what is cached written back, it opens its own root.
+        ends = [["mount", "opendir", "close", "unmount"], ["mount"], ["mount", "recover", "unmount"], ["repair"], ["mount", "damage"]]
+        for number, (found, events) in enumerate(zip(of, ends)):
+            self.check(f"process {number} of the vault", found, events, "assayfs")
+        row = self.test.rows["close at the end of the mount"]
+        closes = [set(r) - ALWAYS for r in of[0] if r["event"] == "close"]
+        self.v.check(row["granted"] == ["close"] and closes == row["fields"], f"close: {closes}, the table says {row}")
+        v.umount()
+
+
+def flip(path, page):
+    with open(path, "r+b") as file:
+        file.seek(4096 * page + 100)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def daemon(test):
+    own = Daemon(test)
+    own.arrivals()
+    own.decisions()
+    own.mounts()
