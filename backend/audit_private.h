@@ -7,11 +7,12 @@
  *      audit_line.c   a record as its leaf
  *      audit_tree.c   leaves as tiles
  *      audit_query.c  filters;  audit_glob.c  path patterns
+ *      audit_prune.c  records that are in archives only
  *
  * The records of a log are one sequence in three places:
  *
- *      0 … rows │ … kept.first │ … audit_size
- *      `audit`  │ `audit_pack` │ memory: what the running transaction has recorded
+ *      0 … pruned │ … rows  │ … kept.first │ … audit_size
+ *      archives   │ `audit` │ `audit_pack` │ memory: what the running transaction has recorded
  *
  * Rows are there only in a vault that was begun with schema version 1.
  */
@@ -150,3 +151,8 @@ int audit_tree_load(Meta *m);
 
 /* Puts the values of full tile `tile`, whose records have these keys, into the index of audit_query.c. */
 int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]);
+/* Takes them out again, so far as tiles of this version of the schema have them. */
+int audit_unindex_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]);
+
+/* audit_prune.c: reads what was pruned; before the sizes are checked. */
+int audit_prune_load(Meta *m);

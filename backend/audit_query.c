@@ -87,27 +87,37 @@ static int compare_values(const void *one, const void *other) {
 	return (a > b) - (a < b);
 }
 
-/* In order, so that the rows go into the index side by side. */
-static int put_values(Meta *m, uint64_t tile, struct values *values) {
+/* In order, so that the rows lie in the index side by side. */
+static int run_values(Meta *m, const char *sql, uint64_t tile, struct values *values) {
 	qsort(values->at, values->count, sizeof values->at[0], compare_values);
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < values->count; i++)
 		if (i == 0 || values->at[i] != values->at[i - 1])
-			rc = SQL_RUN(m, "INSERT OR IGNORE INTO audit_value (kind, value, tile) VALUES (?, ?, ?)",
-			        v_i64(values->kind), v_i64(values->at[i]), v_u64(tile));
+			rc = SQL_RUN(m, sql, v_i64(values->kind), v_i64(values->at[i]), v_u64(tile));
 	return rc;
 }
 
-/* From memory: to have SQLite find them among the rows took 500 us a tile, with the metadata locked. */
-int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]) {
+static int run_tile(Meta *m, const char *sql, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]) {
 	int rc = 0;
 	for (enum value_kind kind = VALUE_EVENT; rc == 0 && kind <= VALUE_NODE_GROUP; kind++) {
 		struct values values = {.kind = kind};
 		for (size_t i = 0; i < AUDIT_TILE_HASHES; i++)
 			collect(&values, &keys[i]);
-		rc = put_values(m, tile, &values);
+		rc = run_values(m, sql, tile, &values);
 	}
 	return rc;
+}
+
+/* From memory: to have SQLite find them among the rows took 500 us a tile, with the metadata locked. */
+int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]) {
+	static const char sql[] = "INSERT OR IGNORE INTO audit_value (kind, value, tile) VALUES (?, ?, ?)";
+	return run_tile(m, sql, tile, keys);
+}
+
+/* By its values too: a search for the tile would go through the whole index. */
+int audit_unindex_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]) {
+	static const char sql[] = "DELETE FROM audit_value WHERE kind = ? AND value = ? AND tile = ?";
+	return run_tile(m, sql, tile, keys);
 }
 
 /* ---- what a filter wants, in numbers ---- */
@@ -145,9 +155,9 @@ static int outcome_value(const char *name, struct sql_value *ret_value) {
 	return fault(EINVAL, "audit: no outcome is called '%.40s': ok, denied and error are", name);
 }
 
-/* The first sequence whose time is >= time_ns: bisection, as times never run backwards. */
-static int first_since(Meta *m, int64_t time_ns, uint64_t *ret_seq) {
-	uint64_t low = 0, high = m->state.audit_size;
+/* Times never run backwards. */
+int audit_first_since(Meta *m, int64_t time_ns, uint64_t *ret_seq) {
+	uint64_t low = audit_pruned(m), high = m->state.audit_size;
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2;
 		int64_t time = 0;
@@ -170,9 +180,11 @@ static int range(Meta *m, const struct audit_filter *filter, uint64_t *ret_first
 	if (filter->before_seq && filter->before_seq < end)
 		end = filter->before_seq;
 	int rc = 0;
-	if (filter->has_since && (rc = first_since(m, filter->since, &bound)) == 0 && bound > first)
+	if (first < audit_pruned(m))
+		first = audit_pruned(m);
+	if (filter->has_since && (rc = audit_first_since(m, filter->since, &bound)) == 0 && bound > first)
 		first = bound;
-	if (rc == 0 && filter->has_until && (rc = first_since(m, filter->until, &bound)) == 0 && bound < end)
+	if (rc == 0 && filter->has_until && (rc = audit_first_since(m, filter->until, &bound)) == 0 && bound < end)
 		end = bound;
 	*ret_first = first;
 	*ret_end = end;

@@ -34,8 +34,9 @@ struct meta_state {
 	uint64_t audit_size;
 	int64_t audit_time; /* of the last record */
 	struct tree_counts counts;
-	uint64_t schema;     /* version; its own key in kv */
-	bool drafts_counted; /* this and the next are not written */
+	uint64_t schema;       /* version; its own key in kv */
+	uint64_t audit_pruned; /* the same: the records below are in archives only */
+	bool drafts_counted;   /* this and the next are not written */
 	uint64_t draft_rows;
 };
 

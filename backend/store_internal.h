@@ -74,6 +74,8 @@ struct Store {
 	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
 	_Atomic bool wants_scrub;      /* what was erased may stand in the log of small fsyncs: after the next commit */
 	uint64_t durable_records;
+
+	pthread_mutex_t retaining; /* one archiving or pruning of the log at a time; taken before all others */
 };
 
 /*

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "backend/audit.h"
+#include "backend/audit_retain.h"
 #include "backend/store.h"
 #include "crypto/base/fault.h"
 #include "tests/backend/chance.h"
@@ -222,6 +223,30 @@ static void query_all(Store *store, int64_t begin) {
 	        &(struct audit_filter){.has_uid = true, .uid = 1007, .newest_first = true, .limit = 1000});
 }
 
+/* All whole tiles; then, as if they had been copied elsewhere, they are pruned. */
+static void archive_all(Store *store) {
+	struct audit_archived archived;
+	const struct actor actor = {.exe = "bench"};
+	uint64_t bytes = 0, records = 0;
+	double start = seconds(), longest = 0;
+	int rc;
+	while ((rc = audit_retain_archive(store, INT64_MAX, &actor, &archived)) > 0) {
+		bytes += archived.bytes;
+		records += archived.end - archived.first;
+		CHECK(audit_retain_shipped(store, archived.first, archived.sha256, "/elsewhere", &actor));
+	}
+	CHECK(rc);
+	printf("archive_s %.2f\narchive_bytes %" PRIu64 "\narchived %" PRIu64 "\n", seconds() - start, bytes, records);
+	start = seconds();
+	for (double before = start; (rc = audit_retain_prune(store, INT64_MAX, &actor, &archived)) > 0;) {
+		double took = seconds() - before;
+		longest = took > longest ? took : longest;
+		before += took;
+	}
+	CHECK(rc);
+	printf("prune_s %.2f\nprune_longest_ms %.0f\n", seconds() - start, longest * 1e3);
+}
+
 /* Spread over the day. */
 static void bench_week(const char *path, uint64_t records) {
 	Store *store = make_store(path);
@@ -243,6 +268,7 @@ static void bench_week(const char *path, uint64_t records) {
 	CHECK(audit_verify(store_meta(store), 0, NULL));
 	(void)meta_end(store_meta(store), 0);
 	printf("verify_s %.2f\n", seconds() - start);
+	archive_all(store);
 	CHECK(store_close(store));
 }
 
