@@ -110,8 +110,8 @@ static int get_archived(Meta *m, uint64_t *ret) {
 /* ---- recording ---- */
 
 /* "records 0 to 65535 (2026-11-20T10:00:00Z to …), audit/0000000000000000, 2100000 bytes, sha256 …" and more words. */
-static int record(Meta *m, const char *event, const struct audit_archived *a, const struct actor *actor,
-        const char *more, const char *place) {
+static int record(
+        Meta *m, struct audit_event event, const struct audit_archived *a, const char *more, const char *place) {
 	char detail[AUDIT_DETAIL_MAX], name[AUDIT_RETAIN_NAME_BYTES], hex[DIGEST_HEX_BYTES], times[2][32];
 	const int64_t ns[] = {a->oldest, a->newest};
 	for (int i = 0; i < 2; i++) {
@@ -125,8 +125,8 @@ static int record(Meta *m, const char *event, const struct audit_archived *a, co
 	(void)snprintf(detail, sizeof detail,
 	        "records %" PRIu64 " to %" PRIu64 " (%s to %s), %s, %" PRIu64 " bytes, sha256 %s%s%s", a->first,
 	        a->end - 1, times[0], times[1], name, a->bytes, hex, more, place);
-	struct audit_event event_of = {.event = event, .actor = *actor, .detail = detail};
-	return audit_record(m, &event_of, NULL);
+	event.detail = detail;
+	return audit_record(m, &event, NULL);
 }
 
 /* ---- archiving ---- */
@@ -294,7 +294,7 @@ static int note_archived(Store *store, const struct audit_archived *a, const str
 	if (rc == 0)
 		rc = meta_kv_put(store->meta, KEY_ARCHIVED, bytes_of(end, sizeof end));
 	if (rc == 0)
-		rc = record(store->meta, "log-archive", a, actor, "", "");
+		rc = record(store->meta, (struct audit_event){.event = "log-archive", .actor = *actor}, a, "", "");
 	rc = meta_end(store->meta, rc);
 	return rc == 0 ? store_commit_wait(store) : rc;
 }
@@ -343,7 +343,9 @@ static int note_shipped(Store *store, uint64_t first, const uint8_t sha256_there
 	a.shipped_ns = meta_now(store->meta);
 	(void)snprintf(a.place, sizeof a.place, "%s", place);
 	rc = put_row(store->meta, &a);
-	return rc == 0 ? record(store->meta, "log-ship", &a, actor, ", to ", place) : rc;
+	return rc == 0 ? record(store->meta, (struct audit_event){.event = "log-ship", .actor = *actor}, &a, ", to ",
+	                         place)
+	               : rc;
 }
 
 int audit_retain_shipped(Store *store, uint64_t first, const uint8_t sha256_there[static DIGEST_BYTES],
@@ -382,7 +384,8 @@ static int prune_next(Store *store, int64_t before_ns, const struct actor *actor
 	meta_begin(store->meta);
 	rc = audit_prune(store->meta, a.end);
 	if (rc == 0)
-		rc = record(store->meta, "log-prune", &a, actor, ", shipped to ", a.place);
+		rc = record(store->meta, (struct audit_event){.event = "log-prune", .actor = *actor}, &a,
+		        ", shipped to ", a.place);
 	rc = meta_end(store->meta, rc);
 	if (rc == 0)
 		rc = store_commit_wait(store);

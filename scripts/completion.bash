@@ -19,6 +19,8 @@ _assayfs_options() {
 	'quarantine release') echo '--reason --waiver-until --json' ;;
 	'quarantine drop') echo '--reason --json' ;;
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
+	'log archive') echo '--before --to --prune --list --json' ;;
+	'log open') echo "--verify --json $_assayfs_secret" ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
@@ -28,7 +30,7 @@ _assayfs_options() {
 
 _assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log help'
 
-_assayfs_events='access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
+_assayfs_events='access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
@@ -36,6 +38,7 @@ _assayfs_events='access arrive attend capture chmod chown close create damage de
 _assayfs_argument() {
 	case $1 in
 	--passfile | --recovery-key-file | --as | --rows) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
+	--to) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
 	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev' -- "$2")) ;;
@@ -45,7 +48,7 @@ _assayfs_argument() {
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
-	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
+	--since | --until | --before | --prune) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
 	--extpass | --path | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
@@ -68,6 +71,15 @@ _assayfs() {
 		fi
 		command="$command ${COMP_WORDS[2]}"
 		first=3
+		;;
+	log)
+		if ((COMP_CWORD == 2)) && [[ $cur != -* ]]; then
+			COMPREPLY=($(compgen -W 'archive open' -- "$cur") $(compgen -d -- "$cur"))
+			return
+		fi
+		case ${COMP_WORDS[2]} in
+		archive | open) command="log ${COMP_WORDS[2]}" first=3 ;;
+		esac
 		;;
 	help)
 		COMPREPLY=($(compgen -W "$_assayfs_commands --json" -- "$cur"))

@@ -15,11 +15,12 @@
 
 /* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
 const char *const log_events[] = {"access", "arrive", "attend", "capture", "chmod", "chown", "close", "create",
-        "damage", "deliver", "erase", "find-subject", "gc", "getxattr", "init", "link", "lookup", "mkdir", "mknod",
-        "mount", "open", "opendir", "policy-apply", "policy-foresee", "policy-recheck", "policy-show", "publish",
-        "quarantine-drop", "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover",
-        "removexattr", "rename", "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate",
-        "unlink", "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
+        "damage", "deliver", "erase", "find-subject", "gc", "getxattr", "init", "link", "log-archive", "log-prune",
+        "log-ship", "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply", "policy-foresee",
+        "policy-recheck", "policy-show", "publish", "quarantine-drop", "quarantine-list", "quarantine-release",
+        "quarantine-show", "read-log", "recover", "removexattr", "rename", "repair", "restore", "rmdir", "run",
+        "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount", "utimes", "verdict", "versions", "why",
+        "withdraw", NULL};
 
 /* ---- what is asked for ---- */
 
@@ -194,6 +195,7 @@ static void print_text(const json_t *record) {
 }
 
 struct printing {
+	const struct invocation *call;
 	bool is_json, is_following;
 	uint64_t count;
 };
@@ -212,6 +214,10 @@ static int print_line(const struct printing *printing, const char *line) {
 
 static int take_lines(void *context, const json_t *item) {
 	struct printing *printing = context;
+	char time[WORDS_BYTES];
+	if (json_object_get(item, "pruned_before"))
+		command_note(printing->call, "records from before %s are in archives only (assayfs log archive --list)",
+		        words_time(answer_time(item, "pruned_before"), time));
 	size_t i;
 	json_t *line;
 	json_array_foreach(json_object_get(item, "lines"), i, line) {
@@ -236,7 +242,7 @@ static int wanted_format(const struct invocation *call, bool *ret_is_json) {
 }
 
 static int run_log(const struct invocation *call) {
-	struct printing printing = {.is_following = command_has(call, "follow")};
+	struct printing printing = {.call = call, .is_following = command_has(call, "follow")};
 	int code = wanted_format(call, &printing.is_json);
 	if (code)
 		return code;

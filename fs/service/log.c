@@ -234,8 +234,13 @@ int service_log(void *context, const struct control_peer *peer, const json_t *ar
 	if (!rc && !service->is_read_only)
 		rc = store_commit_wait(service->store); /* what was done before the question is in the answer */
 	uint64_t before = durable(service);
+	json_t *pruned = NULL;
 	if (!rc)
 		rc = record_reading(service, peer);
+	if (!rc && !question->limit)
+		rc = service_log_pruned(service, question->filter.has_since, question->filter.since, &pruned);
+	if (!rc && pruned)
+		rc = control_send(reply, pruned);
 	if (!rc && question->limit && before)
 		rc = find_tail(service, question, before);
 	if (!rc)
