@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,8 +211,12 @@ static void query_all(Store *store, int64_t begin) {
 	                .until = day3 + DAY_NS,
 	                .outcome = "denied"});
 	query(store, "rare_user_week", &(struct audit_filter){.has_uid = true, .uid = 1000 + USERS - 1});
-	query(store, "rare_file_week",
-	        &(struct audit_filter){.path_prefix = "Trusted/department-19/project-499/measurements-19999.csv"});
+	uint32_t rarest = 0;
+	for (size_t i = 0; i < DRAWS; i++)
+		rarest = file_draws[i] > rarest ? file_draws[i] : rarest;
+	char path[96];
+	path_of(rarest, path);
+	query(store, "rare_file_week", &(struct audit_filter){.path_prefix = path});
 	query(store, "node_of_a_day",
 	        &(struct audit_filter){.has_since = true,
 	                .since = day3,
@@ -221,30 +226,6 @@ static void query_all(Store *store, int64_t begin) {
 	                .node = 1000 + 5000});
 	query(store, "user_newest_1000",
 	        &(struct audit_filter){.has_uid = true, .uid = 1007, .newest_first = true, .limit = 1000});
-}
-
-/* All whole tiles; then, as if they had been copied elsewhere, they are pruned. */
-static void archive_all(Store *store) {
-	struct audit_archived archived;
-	const struct actor actor = {.exe = "bench"};
-	uint64_t bytes = 0, records = 0;
-	double start = seconds(), longest = 0;
-	int rc;
-	while ((rc = audit_retain_archive(store, INT64_MAX, &actor, &archived)) > 0) {
-		bytes += archived.bytes;
-		records += archived.end - archived.first;
-		CHECK(audit_retain_shipped(store, archived.first, archived.sha256, "/elsewhere", &actor));
-	}
-	CHECK(rc);
-	printf("archive_s %.2f\narchive_bytes %" PRIu64 "\narchived %" PRIu64 "\n", seconds() - start, bytes, records);
-	start = seconds();
-	for (double before = start; (rc = audit_retain_prune(store, INT64_MAX, &actor, &archived)) > 0;) {
-		double took = seconds() - before;
-		longest = took > longest ? took : longest;
-		before += took;
-	}
-	CHECK(rc);
-	printf("prune_s %.2f\nprune_longest_ms %.0f\n", seconds() - start, longest * 1e3);
 }
 
 /* Spread over the day. */
@@ -268,22 +249,87 @@ static void bench_week(const char *path, uint64_t records) {
 	CHECK(audit_verify(store_meta(store), 0, NULL));
 	(void)meta_end(store_meta(store), 0);
 	printf("verify_s %.2f\n", seconds() - start);
-	archive_all(store);
+	CHECK(store_close(store));
+}
+
+/* ---- archiving ---- */
+
+/* Somebody who asks for something each millisecond, and how long he waits at most. */
+struct bystander {
+	Store *store;
+	_Atomic bool is_done;
+	double longest;
+};
+
+static void *stand_by(void *arg) {
+	struct bystander *b = arg;
+	while (!atomic_load(&b->is_done)) {
+		double start = seconds();
+		meta_begin(store_meta(b->store));
+		(void)meta_end(store_meta(b->store), 0);
+		double took = seconds() - start;
+		b->longest = took > b->longest ? took : b->longest;
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	return NULL;
+}
+
+static int archive_next(Store *store, struct audit_archived *ret) {
+	const struct actor actor = {.exe = "bench"};
+	int rc = audit_retain_archive(store, INT64_MAX, &actor, ret);
+	if (rc > 0)
+		CHECK(audit_retain_shipped(store, ret->first, ret->sha256, "/elsewhere", &actor));
+	return rc;
+}
+
+static int prune_next(Store *store, struct audit_archived *ret) {
+	const struct actor actor = {.exe = "bench"};
+	return audit_retain_prune(store, INT64_MAX, &actor, ret);
+}
+
+static void do_all(Store *store, const char *name, int (*next)(Store *store, struct audit_archived *ret)) {
+	struct bystander bystander = {.store = store};
+	struct audit_archived archived;
+	uint64_t bytes = 0, records = 0;
+	pthread_t thread;
+	pthread_create(&thread, NULL, stand_by, &bystander);
+	double start = seconds();
+	int rc;
+	while ((rc = next(store, &archived)) > 0) {
+		bytes += archived.bytes;
+		records += archived.end - archived.first;
+	}
+	CHECK(rc);
+	printf("%s_s %.2f\n%s_bytes %" PRIu64 "\n%s_records %" PRIu64 "\n", name, seconds() - start, name, bytes, name,
+	        records);
+	atomic_store(&bystander.is_done, true);
+	pthread_join(thread, NULL);
+	printf("%s_waited_ms %.1f\n", name, bystander.longest * 1e3);
+}
+
+/* All whole tiles of the vault that is there; then, as if they had been copied elsewhere, they are pruned. */
+static void bench_archive(const char *path) {
+	Store *store = open_store(path);
+	do_all(store, "archive", archive_next);
+	do_all(store, "prune", prune_next);
 	CHECK(store_close(store));
 }
 
 int main(int argc, char **argv) {
-	if (argc < 4) {
-		fprintf(stderr, "usage: bench_audit_append DIR append|strict|week RECORDS [THREADS]\n");
+	bool is_archive = argc == 3 && strcmp(argv[2], "archive") == 0;
+	if (argc < 4 && !is_archive) {
+		fprintf(stderr, "usage: bench_audit_append DIR append|strict|week|archive [RECORDS [THREADS]]\n");
 		return 2;
 	}
-	uint64_t random = 7, records = strtoull(argv[3], NULL, 0);
+	uint64_t random = 7, records = is_archive ? 0 : strtoull(argv[3], NULL, 0);
 	size_t threads = argc > 4 ? strtoul(argv[4], NULL, 0) : 1;
 	char path[4096];
 	snprintf(path, sizeof path, "%s/vault", argv[1]);
 	draw_all(user_draws, USERS, &random);
 	draw_all(file_draws, FILES, &random);
-	if (strcmp(argv[2], "week") == 0)
+	if (is_archive)
+		bench_archive(path);
+	else if (strcmp(argv[2], "week") == 0)
 		bench_week(path, records);
 	else
 		bench_append(path, records, threads ? threads : 1, strcmp(argv[2], "strict") == 0);
