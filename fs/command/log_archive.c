@@ -6,7 +6,7 @@
 #include "fs/command/words.h"
 
 #include "backend/audit_archive.h"
-#include "backend/vault_io.h"
+#include "backend/audit_ship.h"
 #include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
@@ -14,9 +14,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct work {
 	const struct invocation *call;
@@ -76,60 +76,41 @@ static int take_piece(void *context, const json_t *item) {
 	return 0;
 }
 
-/* Written, synced, and read back. */
-static int copy_to(
-        VaultIo *directory, const char *name, const struct content *content, char ret_hex[static DIGEST_HEX_BYTES]) {
-	_cleanup_(freep) uint8_t *again = NULL;
-	size_t size = 0;
-	uint8_t digest[DIGEST_BYTES];
-	int rc = vault_io_replace(directory, name, bytes_of(content->data, content->size));
-	if (!rc)
-		rc = vault_io_read_all(directory, name, AUDIT_ARCHIVE_BYTES_MAX, &again, &size);
-	if (rc)
-		return rc;
-	sha256(bytes_of(again, size), digest);
-	digest_hex(digest, ret_hex);
-	return 0;
-}
-
-static int ship(const struct work *w, VaultIo *directory, const char *path, const json_t *archive) {
+static int ship(const struct work *w, const json_t *archive) {
 	uint64_t first = answer_number(archive, "first"), last = answer_number(archive, "last");
-	char name[VAULT_NAME_MAX + 1], place[PATH_MAX + VAULT_NAME_MAX + 2], hex[DIGEST_HEX_BYTES];
+	char place[AUDIT_SHIP_PLACE_BYTES], hex[DIGEST_HEX_BYTES];
+	uint8_t digest[DIGEST_BYTES];
 	struct content content = {0};
-	snprintf(name, sizeof name, "assayfs-log-%.40s-%012" PRIu64 "-%012" PRIu64 ".sealed", w->place.vault_id, first,
-	        last);
-	snprintf(place, sizeof place, "%s/%s", path, name);
 	int rc = ask(w, "log-archive-read", json_pack("{s:I}", "first", (json_int_t)first), take_piece, &content);
 	if (!rc)
-		rc = copy_to(directory, name, &content, hex);
+		rc = audit_ship(command_value(w->call, "to"), w->place.vault_id, first, last,
+		        bytes_of(content.data, content.size), place, digest);
 	free(content.data);
-	if (!rc)
-		rc = ask(w, "log-ship",
-		        json_pack("{s:I, s:s, s:o}", "first", (json_int_t)first, "sha256", hex, "place",
-		                wire_path(place)),
-		        keep_item, w->shipped);
-	json_t *item = rc ? NULL
-	                  : json_pack("{s:I, s:I, s:o}", "first", (json_int_t)first, "last", (json_int_t)last, "place",
-	                            wire_path(place));
-	return rc ? fault_while(rc, "records %" PRIu64 " to %" PRIu64, first, last)
-	          : json_array_append_new(w->shipped, item);
+	if (rc)
+		return fault_while(rc, "records %" PRIu64 " to %" PRIu64, first, last);
+	digest_hex(digest, hex);
+	rc = ask(w, "log-ship",
+	        json_pack("{s:I, s:s, s:o}", "first", (json_int_t)first, "sha256", hex, "place", wire_path(place)),
+	        keep_item, w->shipped);
+	if (rc)
+		return rc;
+	json_t *item = json_pack(
+	        "{s:I, s:I, s:o}", "first", (json_int_t)first, "last", (json_int_t)last, "place", wire_path(place));
+	return json_array_append_new(w->shipped, item) ? fault(ENOMEM, "out of memory") : 0;
 }
 
 /* All that was not yet; in order, so that what is broken off goes on from there. */
 static int ship_all(const struct work *w) {
 	_cleanup_(json_decrefp) json_t *list = json_array();
-	_cleanup_(vault_io_closep) VaultIo *directory = NULL;
-	_cleanup_(freep) char *path = realpath(command_value(w->call, "to"), NULL);
-	if (!path)
+	struct stat about;
+	if (stat(command_value(w->call, "to"), &about) < 0)
 		return fault_errno(errno, "finding %s", command_value(w->call, "to"));
-	int rc = vault_io_open(path, &directory);
-	if (!rc)
-		rc = list ? ask(w, "log-archives", json_object(), keep_item, list) : fault(ENOMEM, "out of memory");
+	int rc = list ? ask(w, "log-archives", json_object(), keep_item, list) : fault(ENOMEM, "out of memory");
 	size_t i;
 	json_t *archive;
 	json_array_foreach(list, i, archive) {
 		if (!rc && !json_object_get(archive, "shipped"))
-			rc = ship(w, directory, path, archive);
+			rc = ship(w, archive);
 	}
 	return rc;
 }
