@@ -8,14 +8,14 @@
 #define KEY_PRUNED "audit.pruned" /* u64: so many records, from 0 on */
 
 uint64_t audit_pruned(const Meta *m) {
-	return m->state.audit_pruned;
+	return m->failed ? m->committed_pruned : m->state.audit_pruned;
 }
 
 int audit_prune_load(Meta *m) {
 	uint8_t packed[8];
 	size_t size;
 	int rc = meta_kv_get(m, KEY_PRUNED, packed, sizeof packed, &size);
-	m->state.audit_pruned = rc == 0 && size == sizeof packed ? le64_get(packed) : 0;
+	m->state.audit_pruned = m->committed_pruned = rc == 0 && size == sizeof packed ? le64_get(packed) : 0;
 	if (rc == -ENOENT)
 		return 0;
 	bool is_right = rc == 0 && size == sizeof packed && m->state.audit_pruned % AUDIT_TILE_HASHES == 0 &&

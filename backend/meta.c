@@ -502,6 +502,7 @@ static int commit_locked(Meta *m, struct meta_committed *next) {
 	} else if (m->changed) {
 		m->last = *next;
 		m->committed_schema = m->state.schema;
+		m->committed_pruned = m->state.audit_pruned;
 	}
 	if (!sqlite3_get_autocommit(m->db))
 		(void)sqlite3_exec(m->db, "ROLLBACK", NULL, NULL, NULL);

@@ -77,9 +77,10 @@ struct Meta {
 
 	bool in_transaction;
 	bool in_savepoint;
-	uint64_t committed_schema; /* what is left when a transaction is taken back */
-	bool changed;              /* the transaction, or the audit log's memory, holds something that was kept */
-	int op_errno;              /* negative: the database failed under this operation */
+	uint64_t committed_schema; /* what is left when a transaction is taken back; and of the log: */
+	uint64_t committed_pruned;
+	bool changed; /* the transaction, or the audit log's memory, holds something that was kept */
+	int op_errno; /* negative: the database failed under this operation */
 	struct meta_committed last;
 	struct meta_state state, before; /* now; when the operation began */
 	struct sql_slot slots[SQL_SLOTS];

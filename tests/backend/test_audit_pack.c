@@ -401,6 +401,26 @@ static void what_a_failed_commit_took_back_is_not_told(void **state) {
 	assert_int_equal(OP(f, audit_render(f->m, 300, line, sizeof line, NULL)), -ENOENT);
 }
 
+static void what_a_failed_commit_was_to_prune_is_there(void **state) {
+	struct fixture *f = *state;
+	const struct audit_filter all = {0};
+	uint64_t told = 0;
+	record_many(f, 600, NULL);
+	fixture_commit(f);
+	assert_int_equal(OP(f, audit_prune(f->m, 256)), 0);
+	fixture_commit(f);
+	assert_int_equal(OP(f, audit_prune(f->m, 512)), 0);
+	assert_int_equal(OP(f, audit_query(f->m, &all, count_record, &told)), 0);
+	assert_int_equal(told, 600 - 512);
+	sqlite3_commit_hook(f->db, refuse, NULL);
+	meta_begin(f->m);
+	assert_int_equal(meta_commit(f->m, 0, NULL), -EIO);
+	sqlite3_commit_hook(f->db, NULL, NULL);
+	told = 0;
+	assert_int_equal(OP(f, audit_query(f->m, &all, count_record, &told)), 0);
+	assert_int_equal(told, 600 - 256);
+}
+
 static void rows_of_version_1_are_held_against_the_tree(void **state) {
 	struct fixture *f = *state;
 	record_many(f, 300, NULL);
@@ -457,6 +477,7 @@ int main(void) {
 	        TEST(an_older_vault_is_raised_where_the_records_are_written),
 	        TEST(rows_of_version_1_are_pruned_too),
 	        TEST(what_a_failed_commit_took_back_is_not_told),
+	        TEST(what_a_failed_commit_was_to_prune_is_there),
 	        TEST(rows_of_version_1_are_held_against_the_tree),
 	        TEST(a_vault_that_is_read_only_records_nothing),
 	};

@@ -20,6 +20,7 @@ if not os.path.exists("/dev/fuse"):
 CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
 ROLES = """version: 1
 roles: {steward: {users: [root]}, auditor: {users: ["65534"]}}
+audit: {archive_after_days: 1, ship: /srv/logs, keep_days: 30}
 """
 
 
