@@ -29,10 +29,12 @@ static int check_size(Meta *m) {
 	int rc = load_ends(m, &rows, &begin, &end);
 	if (rc < 0)
 		return rc;
-	if (begin != rows)
+	uint64_t expected = rows > m->state.audit_pruned ? rows : m->state.audit_pruned;
+	if (begin != expected)
 		return fault(EUCLEAN,
-		        "metadata: the audit log's rows end before record %llu, its packs begin with %llu",
-		        (unsigned long long)rows, (unsigned long long)begin);
+		        "metadata: the audit log's rows, or what was pruned, end before record %llu, its packs begin "
+		        "with %llu",
+		        (unsigned long long)expected, (unsigned long long)begin);
 	if (end != m->state.audit_size || end != m->audit->frontier.size)
 		return fault(EUCLEAN, "metadata: the audit log has %llu records, its tree %llu, the counters say %llu",
 		        (unsigned long long)end, (unsigned long long)m->audit->frontier.size,
@@ -72,6 +74,8 @@ int audit_log_open(Meta *m) {
 	if (!m->audit)
 		return fault(ENOMEM, "opening the audit log");
 	int rc = audit_tree_load(m);
+	if (rc == 0)
+		rc = audit_prune_load(m);
 	if (rc == 0)
 		rc = check_size(m);
 	if (rc == 0)

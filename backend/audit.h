@@ -27,7 +27,7 @@
 
 #include "backend/meta.h"
 #include "crypto/base/bytes.h"
-#include "crypto/base/cleanup.h"
+#include "crypto/merkle.h"
 
 /* Longest leaf in bytes, all of it escaped: below the 65535 that an entry of a tlog-tiles bundle may have. */
 #define AUDIT_LINE_MAX 64000
@@ -112,6 +112,22 @@ int audit_tile(Meta *m, unsigned level, uint64_t index, uint8_t ret_hashes[stati
  * buffer is short (AUDIT_LINE_MAX + 1 always is enough). *ret_length (may be NULL) is without the NUL. */
 int audit_render(Meta *m, uint64_t seq, char *ret_line, size_t capacity, size_t *ret_length);
 
+/*
+ * Retention (audit_retain.h): the records below audit_pruned are in archives only; their hashes in the tree stay, so
+ * that it goes on to be verified and to prove. audit_prune takes those below `end` away, which is a multiple of
+ * AUDIT_TILE_HASHES, sealed, and not below what was pruned already (-EINVAL). The one caller has held their archive
+ * against the tree before.
+ */
+uint64_t audit_pruned(const Meta *m);
+int audit_prune(Meta *m, uint64_t end);
+
+/* The frontier that the tree had at an earlier size: from there on leaves lead to its later roots. -EINVAL: it is not
+ * that large. */
+int audit_frontier_at(Meta *m, uint64_t size, struct merkle_frontier *ret_frontier);
+
+/* The first record whose time is >= time_ns; audit_size when there is none. By bisection. */
+int audit_first_since(Meta *m, int64_t time_ns, uint64_t *ret_seq);
+
 /* The time of record `seq`, ns. -ENOENT. */
 int audit_time(Meta *m, uint64_t seq, int64_t *ret_time_ns);
 
@@ -191,6 +207,7 @@ bool audit_glob_match(const char *pattern, const char *path);
 /*
  * Reads every record and tile of [from, size) and holds them against each other: leaves against level 0, tiles against
  * those below, the frontier against all. -EBADMSG with words that name the first record or tile that is not what was
- * sealed; -EUCLEAN for gaps. *ret_checked (may be NULL): records that were read. For fsck and `log verify`.
+ * sealed; -EUCLEAN for gaps, other than of what was pruned. *ret_checked (may be NULL): records that were read. For
+ * fsck and `log verify`.
  */
 int audit_verify(Meta *m, uint64_t from, uint64_t *ret_checked);

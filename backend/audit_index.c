@@ -68,27 +68,37 @@ static int compare_values(const void *one, const void *other) {
 	return (a > b) - (a < b);
 }
 
-/* In order, so that the rows go into the index side by side. */
-static int put_values(Meta *m, uint64_t tile, struct values *values) {
+/* In order, so that the rows lie in the index side by side. */
+static int run_values(Meta *m, const char *sql, uint64_t tile, struct values *values) {
 	qsort(values->at, values->count, sizeof values->at[0], compare_values);
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < values->count; i++)
 		if (i == 0 || values->at[i] != values->at[i - 1])
-			rc = SQL_RUN(m, "INSERT OR IGNORE INTO audit_value (kind, value, tile) VALUES (?, ?, ?)",
-			        v_i64(values->kind), v_i64(values->at[i]), v_u64(tile));
+			rc = SQL_RUN(m, sql, v_i64(values->kind), v_i64(values->at[i]), v_u64(tile));
 	return rc;
 }
 
-/* From memory: to have SQLite find them among the rows took 500 us a tile, with the metadata locked. */
-int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]) {
+static int run_tile(Meta *m, const char *sql, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]) {
 	int rc = 0;
 	for (enum audit_value_kind kind = AUDIT_VALUE_EVENT; rc == 0 && kind <= AUDIT_VALUE_NODE_GROUP; kind++) {
 		struct values values = {.kind = kind};
 		for (size_t i = 0; i < AUDIT_TILE_HASHES; i++)
 			collect(&values, &keys[i]);
-		rc = put_values(m, tile, &values);
+		rc = run_values(m, sql, tile, &values);
 	}
 	return rc;
+}
+
+/* From memory: to have SQLite find them among the rows took 500 us a tile, with the metadata locked. */
+int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]) {
+	static const char sql[] = "INSERT OR IGNORE INTO audit_value (kind, value, tile) VALUES (?, ?, ?)";
+	return run_tile(m, sql, tile, keys);
+}
+
+/* By its values too: a search for the tile would go through the whole index. */
+int audit_unindex_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]) {
+	static const char sql[] = "DELETE FROM audit_value WHERE kind = ? AND value = ? AND tile = ?";
+	return run_tile(m, sql, tile, keys);
 }
 
 /* ---- reading ---- */

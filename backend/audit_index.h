@@ -42,6 +42,8 @@ enum audit_value_kind {
 
 /* Puts the values of full tile `tile`, whose records have these keys, into the index. */
 int audit_index_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]);
+/* Takes them out again, so far as tiles of this version of the schema have them. */
+int audit_unindex_tile(Meta *m, uint64_t tile, const struct audit_keys keys[static AUDIT_TILE_HASHES]);
 
 #define AUDIT_INDEX_WINDOW 8192
 

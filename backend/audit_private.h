@@ -7,11 +7,12 @@
  *      audit_line.c   a record as its leaf
  *      audit_tree.c   leaves as tiles
  *      audit_query.c  filters;  audit_index.h  which tiles to look at;  audit_glob.c  path patterns
+ *      audit_prune.c  records that are in archives only
  *
  * The records of a log are one sequence in three places:
  *
- *      0 … rows │ … kept.first │ … audit_size
- *      `audit`  │ `audit_pack` │ memory: what the running transaction has recorded
+ *      0 … pruned │ … rows  │ … kept.first │ … audit_size
+ *      archives   │ `audit` │ `audit_pack` │ memory: what the running transaction has recorded
  *
  * Rows are there only in a vault that was begun with schema version 1.
  */
@@ -147,3 +148,6 @@ void audit_texts_forget(AuditLog *log);
 
 /* Loads frontier and edge. */
 int audit_tree_load(Meta *m);
+
+/* audit_prune.c: reads what was pruned; before the sizes are checked. */
+int audit_prune_load(Meta *m);

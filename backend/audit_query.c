@@ -268,9 +268,9 @@ static int want_paths(AuditSearch *s, Meta *m) {
 
 /* ---- the range of sequences ---- */
 
-/* The first sequence whose time is >= time_ns: bisection, as times never run backwards. */
-static int first_since(Meta *m, int64_t time_ns, uint64_t *ret_seq) {
-	uint64_t low = 0, high = m->state.audit_size;
+/* Times never run backwards. */
+int audit_first_since(Meta *m, int64_t time_ns, uint64_t *ret_seq) {
+	uint64_t low = audit_pruned(m), high = m->state.audit_size;
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2;
 		int64_t time = 0;
@@ -294,9 +294,11 @@ static int want_range(AuditSearch *s, Meta *m) {
 	if (filter->before_seq && filter->before_seq < end)
 		end = filter->before_seq;
 	int rc = 0;
-	if (filter->has_since && (rc = first_since(m, filter->since, &bound)) == 0 && bound > first)
+	if (first < audit_pruned(m))
+		first = audit_pruned(m);
+	if (filter->has_since && (rc = audit_first_since(m, filter->since, &bound)) == 0 && bound > first)
 		first = bound;
-	if (rc == 0 && filter->has_until && (rc = first_since(m, filter->until, &bound)) == 0 && bound < end)
+	if (rc == 0 && filter->has_until && (rc = audit_first_since(m, filter->until, &bound)) == 0 && bound < end)
 		end = bound;
 	s->first = first;
 	s->end = end > first ? end : first;

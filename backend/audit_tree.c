@@ -182,6 +182,19 @@ int audit_root_at(Meta *m, uint64_t size, uint8_t ret_root[static AUDIT_HASH_BYT
 	return merkle_root(size, audit_fetch, m, ret_root);
 }
 
+int audit_frontier_at(Meta *m, uint64_t size, struct merkle_frontier *ret_frontier) {
+	if (size > m->audit->frontier.size)
+		return -EINVAL;
+	struct merkle_frontier frontier = {.size = size};
+	int rc = 0;
+	for (unsigned level = 0; rc == 0 && level < MERKLE_LEVELS; level++)
+		if (size >> level & 1)
+			rc = audit_fetch(m, level, (size >> level) - 1, frontier.hash[level]);
+	if (rc == 0)
+		*ret_frontier = frontier;
+	return rc;
+}
+
 /* ---- verifying ---- */
 
 struct check {
@@ -238,12 +251,13 @@ static int check_record(void *arg, const struct audit_stored *record) {
 
 /* Texts as the database has them, and not as this process remembers them. */
 static int check_records(Meta *m, uint64_t from, uint64_t size, uint64_t *ret_checked) {
-	struct check_records check = {.tile = {.m = m}, .next = from, .time = INT64_MIN};
+	uint64_t first = from > audit_pruned(m) ? from : audit_pruned(m);
+	struct check_records check = {.tile = {.m = m}, .next = first, .time = INT64_MIN};
 	audit_texts_forget(m->audit);
 	int rc = audit_each(m, from, size, false, check_record, &check);
 	if (rc == 0 && check.next != size)
 		rc = fault(EUCLEAN, "audit: record %llu is missing", (unsigned long long)check.next);
-	*ret_checked = check.next - from;
+	*ret_checked = check.next - first;
 	return rc;
 }
 

@@ -1,5 +1,6 @@
 #include "backend/fsck.h"
 #include "backend/audit.h"
+#include "backend/audit_retain.h"
 #include "backend/gc.h"
 #include "backend/record.h"
 #include "backend/store_internal.h"
@@ -162,7 +163,7 @@ struct listing {
 static int check_root_name(void *user, const char *name, bool is_directory) {
 	static const char *const files[] = {STORE_HEADER_NAME, "meta.db", "meta.db-wal", RESERVE_NAME, SYNCLOG_NAME};
 	struct listing *l = user;
-	if (is_directory && (strcmp(name, "meta") == 0 || strcmp(name, "segments") == 0))
+	if (is_directory && (strcmp(name, "meta") == 0 || strcmp(name, "segments") == 0 || strcmp(name, "audit") == 0))
 		return 0;
 	for (size_t i = 0; i < sizeof files / sizeof *files && !is_directory; i++) {
 		if (strcmp(name, files[i]) == 0)
@@ -224,6 +225,16 @@ static int check_names(struct fsck *f) {
 	}
 	free(l.directories);
 	return rc;
+}
+
+static int archive_finding(void *arg, const char *file, int rc) {
+	struct fsck *f = arg;
+	f->sum->left_over += rc == 0;
+	return rc == 0 ? 0 : tell_fault(f, file, NULL, rc);
+}
+
+static int check_archives(struct fsck *f) {
+	return audit_retain_check(f->store, archive_finding, f);
 }
 
 /* ---- segments ---- */
@@ -467,8 +478,8 @@ static int check_all(struct fsck *f) {
 		int (*check)(struct fsck *f);
 		const char *name;
 	} stages[] = {{check_tables, "the rows"}, {check_synclog, "the log of small fsyncs"},
-	        {check_names, "the directory"}, {check_segments, "the segments"}, {check_map, "the maps"},
-	        {check_versions, "the versions"}};
+	        {check_names, "the directory"}, {check_archives, "the log's archives"},
+	        {check_segments, "the segments"}, {check_map, "the maps"}, {check_versions, "the versions"}};
 	for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
 		int rc = soften(f, stages[i].check(f), stages[i].name);
 		if (rc < 0)

@@ -6,6 +6,7 @@
  *     meta.db, -wal, meta/  every page, frame and pack                metadb_verify
  *     reserve               zeros                                     reserve_verify
  *     segments/ab/…         every batch, block, byte behind the end   segment_verify
+ *     audit/…               archives of the log, against its tree     audit_retain_check
  *     anything else         named as unknown
  *     map pages             each reference leads to the very block that was written; pages and versions have their
  * hashes rows                  foreign keys, the database's own structure, counters, the audit log's tree

@@ -505,6 +505,7 @@ static int commit_locked(Meta *m, struct meta_committed *next) {
 		m->last = *next;
 		m->committed_schema = m->state.schema;
 		m->recorded_since = 0;
+		m->committed_pruned = m->state.audit_pruned;
 	}
 	if (!sqlite3_get_autocommit(m->db))
 		(void)sqlite3_exec(m->db, "ROLLBACK", NULL, NULL, NULL);

@@ -34,8 +34,9 @@ struct meta_state {
 	uint64_t audit_size;
 	int64_t audit_time; /* of the last record */
 	struct tree_counts counts;
-	uint64_t schema;     /* version; its own key in kv */
-	bool drafts_counted; /* this and the next are not written */
+	uint64_t schema;       /* version; its own key in kv */
+	uint64_t audit_pruned; /* the same: the records below are in archives only */
+	bool drafts_counted;   /* this and the next are not written */
 	uint64_t draft_rows;
 };
 
@@ -76,9 +77,10 @@ struct Meta {
 
 	bool in_transaction;
 	bool in_savepoint;
-	uint64_t committed_schema; /* what is left when a transaction is taken back */
-	bool changed;              /* the transaction, or the audit log's memory, holds something that was kept */
-	int op_errno;              /* negative: the database failed under this operation */
+	uint64_t committed_schema; /* what is left when a transaction is taken back; and of the log: */
+	uint64_t committed_pruned;
+	bool changed; /* the transaction, or the audit log's memory, holds something that was kept */
+	int op_errno; /* negative: the database failed under this operation */
 	struct meta_committed last;
 	struct meta_state state, before; /* now; when the operation began */
 	struct sql_slot slots[SQL_SLOTS];

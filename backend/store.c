@@ -29,6 +29,7 @@ static void free_store(Store *store) {
 		vault_io_close(store->io);
 	pthread_cond_destroy(&store->served);
 	pthread_cond_destroy(&store->wake);
+	pthread_mutex_destroy(&store->retaining);
 	pthread_mutex_destroy(&store->lock);
 	free(store->state_directory);
 	free(store->path);
@@ -55,6 +56,7 @@ static int new_store(const char *path, const struct store_options *options, Stor
 	if (!store)
 		return fault(ENOMEM, "no memory to open vault %s", path);
 	pthread_mutex_init(&store->lock, NULL);
+	pthread_mutex_init(&store->retaining, NULL);
 	deadline_cond_init(&store->wake);
 	pthread_cond_init(&store->served, NULL);
 	store->path = strdup(path);

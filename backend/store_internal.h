@@ -92,6 +92,8 @@ struct Store {
 	bool head_wanted;                   /* the next commit signs, whenever the last one did */
 	int64_t head_at_ms;                 /* when, by the monotonic clock; 0: never */
 	_Atomic bool head_waits;            /* records are durable that no head has */
+
+	pthread_mutex_t retaining; /* one archiving or pruning of the log at a time; taken before all others */
 };
 
 /*

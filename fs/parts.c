@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 #include "fs/log.h"
+#include "fs/retention.h"
 #include "fs/service/service.h"
 #include "fs/trusted.h"
 #include "policy/gate/gate.h"
@@ -21,6 +22,7 @@ struct Parts {
 	Gate *gate;
 	Trusted *trusted;
 	Service *service;
+	Retention *retention;
 };
 
 static int prepare(void *state) {
@@ -89,6 +91,23 @@ static int opened(void *state, struct filesystem *fs) {
 	return 0;
 }
 
+static void tell_retention(void *arg, struct retention_rules *ret) {
+	Parts *parts = arg;
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(parts->gate);
+	const struct policy_audit *audit = policy_audit(held->policy);
+	*ret = (struct retention_rules){0};
+	if (!audit)
+		return;
+	ret->archive_after_days = audit->archive_after_days;
+	ret->keep_days = audit->keep_days;
+	(void)snprintf(ret->ship, sizeof ret->ship, "%s", audit->ship ? audit->ship : "");
+}
+
+static int start_retention(Parts *parts, const struct filesystem *fs) {
+	const struct retention_options options = {.store = fs->store, .rules = tell_retention, .arg = parts};
+	return fs->read_only ? 0 : retention_start(&options, &parts->retention);
+}
+
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
 	const struct service_options options = {.store = fs->store,
@@ -100,6 +119,8 @@ static int start(void *state, struct filesystem *fs) {
 	        .read_only = fs->read_only};
 	atomic_store(&parts->is_mounted, true);
 	int rc = service_start(&options, &parts->service);
+	if (rc == 0)
+		rc = start_retention(parts, fs);
 	if (rc == 0) {
 		fs->status_arg = parts->service;
 		fs->status = service_status_text;
@@ -111,6 +132,7 @@ static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
 	service_stop(parts->service);
+	retention_stop(steal_pointer(&parts->retention));
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;

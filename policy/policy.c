@@ -102,6 +102,7 @@ static int read_document(struct reading *r, const Node *root) {
 	        {"workflows", read_workflows, false},
 	        {"roles", read_roles, false},
 	        {"lifecycle", read_lifecycles, false},
+	        {"audit", read_audit, false},
 	        {"alarms", read_alarms, false},
 	        {"ignore", read_ignore, false},
 	};

@@ -93,6 +93,14 @@ struct policy_lifecycle {
 	unsigned line;
 };
 
+/* What becomes of old records of the audit log (fs/retention.h). */
+struct policy_audit {
+	unsigned archive_after_days; /* sealed in archives when older than so many days, from 1 */
+	const char *ship;            /* the directory that these are copied to, an absolute path; NULL: none */
+	unsigned keep_days;          /* 0: all stay in the log; else pruned when older, and shipped */
+	unsigned line;
+};
+
 struct policy_alarm {
 	const char *name;
 	const char *metric;
@@ -175,6 +183,9 @@ bool policy_runs_on_arrival(const Policy *policy, const struct policy_dataset *d
 /* Rules and alarms that the document names, in its order; NULL past the last. */
 size_t policy_lifecycle_count(const Policy *policy);
 const struct policy_lifecycle *policy_lifecycle(const Policy *policy, size_t i);
+
+/* `audit` of the document; NULL: it has none, and nothing is archived by itself. */
+const struct policy_audit *policy_audit(const Policy *policy);
 size_t policy_alarm_count(const Policy *policy);
 const struct policy_alarm *policy_alarm(const Policy *policy, size_t i);
 

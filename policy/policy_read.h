@@ -36,6 +36,7 @@ struct Policy {
 	size_t lifecycle_count;
 	struct policy_alarm *alarms;
 	size_t alarm_count;
+	struct policy_audit audit; /* line 0: not given */
 	struct role_members roles[ROLE_COUNT];
 	const char **ignore;
 	size_t ignore_count;
@@ -96,6 +97,7 @@ read_value read_dataset;
 read_value read_privacy, read_k_anonymity, read_l_diversity; /* of a dataset, into it */
 read_value read_workflow;
 read_value read_lifecycle;
+read_value read_audit; /* into the policy */
 read_value read_alarm;
 read_value read_roles;
 

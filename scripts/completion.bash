@@ -24,6 +24,8 @@ _assayfs_options() {
 	'log verify') echo '--key --from --json' ;;
 	'log key') echo '--json' ;;
 	'log prove' | 'log check-proof') echo '--key' ;;
+	'log archive') echo '--before --to --prune --list --json' ;;
+	'log open') echo "--verify --json $_assayfs_secret" ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
 	esac
@@ -32,7 +34,7 @@ _assayfs_options() {
 
 _assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log help'
 
-_assayfs_events='accept-restore access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
+_assayfs_events='accept-restore access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
@@ -42,6 +44,7 @@ _assayfs_argument() {
 	--passfile | --recovery-key-file | --as | --rows) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
 	--from) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
 	--state-dir) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
+	--to) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
 	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev audit=strict' -- "$2")) ;;
@@ -53,7 +56,7 @@ _assayfs_argument() {
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
-	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
+	--since | --until | --before | --prune) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
 	--extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
@@ -79,14 +82,15 @@ _assayfs() {
 		;;
 	log)
 		case ${COMP_WORDS[2]} in
-		summary | verify | key | prove | check-proof)
+		summary | verify | key | prove | check-proof | archive | open)
 			if ((COMP_CWORD > 2)); then
 				command="$command ${COMP_WORDS[2]}"
 				first=3
 			fi
 			;;
 		esac
-		((COMP_CWORD == 2)) && [[ $cur != -* ]] && COMPREPLY=($(compgen -W 'summary verify key prove check-proof' -- "$cur"))
+		((COMP_CWORD == 2)) && [[ $cur != -* ]] &&
+			COMPREPLY=($(compgen -W 'summary verify key prove check-proof archive open' -- "$cur"))
 		((${#COMPREPLY[@]})) && return
 		;;
 	help)

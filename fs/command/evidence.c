@@ -136,6 +136,21 @@ int evidence_head(Evidence *evidence, const struct note_key *key, struct checkpo
 	return fault_while(rc, "the log's checkpoint");
 }
 
+int evidence_pruned(Evidence *evidence, uint64_t *ret_pruned) {
+	_cleanup_(freep) char *text = NULL;
+	char *end = NULL;
+	size_t size;
+	*ret_pruned = 0;
+	int rc = evidence_text(evidence, "pruned", &text, &size);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	errno = 0;
+	*ret_pruned = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || strcmp(end, "\n") != 0 || errno || *ret_pruned % TILE_WIDTH != 0)
+		return fault(EBADMSG, "'pruned' does not say how many records are in archives only");
+	return 0;
+}
+
 /* ---- tiles ---- */
 
 static ssize_t read_tile(const Evidence *evidence, const struct tile *tile, void *room, size_t size) {

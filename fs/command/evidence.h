@@ -36,6 +36,9 @@ int evidence_key(const struct invocation *call, Evidence *evidence, struct note_
 /* The head that the log shows, verified. *ret_note (may be NULL) is allocated. */
 int evidence_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head, char **ret_note);
 
+/* So many records, from 0 on, are in archives and no entries here; 0 where nothing says so. Whole tiles. -EBADMSG. */
+int evidence_pruned(Evidence *evidence, uint64_t *ret_pruned);
+
 /* Hashes of a tile: `tile->width` of them. -EBADMSG with words: it is missing or of another length. */
 int evidence_hashes(Evidence *evidence, const struct tile *tile, uint8_t ret_hashes[static TILE_HASHES_BYTES]);
 

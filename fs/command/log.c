@@ -1,8 +1,10 @@
 /* `assayfs log`: the audit log, in one of its forms. */
+#include "fs/command/answer.h"
 #include "fs/command/client.h"
 #include "fs/command/command.h"
 #include "fs/command/log_format.h"
 #include "fs/command/log_request.h"
+#include "fs/command/words.h"
 
 #include "crypto/base/fault.h"
 
@@ -12,13 +14,15 @@
 
 /* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
 const char *const log_events[] = {"accept-restore", "access", "arrive", "attend", "capture", "chmod", "chown", "close",
-        "create", "damage", "deliver", "erase", "find-subject", "gc", "getxattr", "init", "link", "lookup", "mkdir",
-        "mknod", "mount", "open", "opendir", "policy-apply", "policy-foresee", "policy-recheck", "policy-show",
-        "publish", "quarantine-drop", "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover",
-        "removexattr", "rename", "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate",
-        "unlink", "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
+        "create", "damage", "deliver", "erase", "find-subject", "gc", "getxattr", "init", "link", "log-archive",
+        "log-prune", "log-ship", "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply",
+        "policy-foresee", "policy-recheck", "policy-show", "publish", "quarantine-drop", "quarantine-list",
+        "quarantine-release", "quarantine-show", "read-log", "recover", "removexattr", "rename", "repair", "restore",
+        "rmdir", "run", "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount", "utimes", "verdict",
+        "versions", "why", "withdraw", NULL};
 
 struct printing {
+	const struct invocation *call;
 	const struct log_format *format;
 	struct log_sheet sheet;
 	bool is_following;
@@ -26,6 +30,10 @@ struct printing {
 
 static int take_lines(void *context, const json_t *item) {
 	struct printing *printing = context;
+	char time[WORDS_BYTES];
+	if (json_object_get(item, "pruned_before"))
+		command_note(printing->call, "records from before %s are in archives only (assayfs log archive --list)",
+		        words_time(answer_time(item, "pruned_before"), time));
 	size_t i;
 	json_t *line;
 	json_array_foreach(json_object_get(item, "lines"), i, line) {
@@ -74,7 +82,8 @@ static int print_all(const struct invocation *call, Client *client, json_t *argu
 }
 
 static int run_log(const struct invocation *call) {
-	struct printing printing = {.is_following = command_has(call, "follow"), .sheet = {.out = stdout}};
+	struct printing printing = {
+	        .call = call, .is_following = command_has(call, "follow"), .sheet = {.out = stdout}};
 	int code = choose_format(call, &printing.format);
 	if (code)
 		return code;

@@ -21,7 +21,7 @@ struct check {
 	struct merkle_frontier frontier;
 	struct checkpoint next; /* the next head that was signed; size 0: none */
 	uint8_t next_signature[SIGN_SIGNATURE_BYTES];
-	uint64_t heads;
+	uint64_t heads, pruned;
 	struct level levels[TILE_LEVELS];
 	struct bytes entries[TILE_WIDTH];
 };
@@ -124,14 +124,32 @@ static int check_entries(struct check *check, const struct tile *tile) {
 	return rc;
 }
 
+/* Of records that are in archives only: their hashes. */
+static int check_leaves(struct check *check, const struct tile *tile) {
+	const struct tile leaves = {.index = tile->index, .width = tile->width};
+	uint8_t hashes[TILE_HASHES_BYTES];
+	int rc = evidence_hashes(check->evidence, &leaves, hashes);
+	for (unsigned i = 0; rc == 0 && i < tile->width; i++) {
+		rc = merkle_frontier_append(
+		        &check->frontier, hashes + (size_t)i * MERKLE_HASH_BYTES, compare_hash, check);
+		if (rc == 0)
+			rc = compare_heads(check);
+	}
+	return rc;
+}
+
 static int check_all(struct check *check, Progress *progress) {
 	int rc = check->older && check->older->size > check->head->size
 	                 ? fault(EBADMSG, "the log has %" PRIu64 " records, the checkpoint that was given has %" PRIu64,
 	                           check->head->size, check->older->size)
 	                 : take_next_head(check);
 	struct tile tile = {.is_entries = true};
+	if (rc == 0)
+		rc = evidence_pruned(check->evidence, &check->pruned);
+	if (rc == 0 && check->pruned > check->head->size)
+		rc = fault(EBADMSG, "%" PRIu64 " records are said to be in archives, the log has fewer", check->pruned);
 	while (rc == 0 && (tile.width = tile_width(check->head->size, 0, tile.index)) > 0) {
-		rc = check_entries(check, &tile);
+		rc = tile.index * TILE_WIDTH < check->pruned ? check_leaves(check, &tile) : check_entries(check, &tile);
 		tile.index++;
 		progress_set(progress, check->frontier.size, check->head->size);
 	}
@@ -145,7 +163,8 @@ int log_check(Evidence *evidence, const struct note_key *key, const struct check
 		return fault(ENOMEM, "no memory to verify the log");
 	*check = (struct check){.evidence = evidence, .key = key, .head = head, .older = older};
 	int rc = check_all(check, progress);
-	*ret = (struct log_check_result){.records = check->frontier.size, .heads = check->heads};
+	*ret = (struct log_check_result){
+	        .records = check->frontier.size, .heads = check->heads, .pruned = check->pruned};
 	if (older)
 		ret->older = *older;
 	return rc;

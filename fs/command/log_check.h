@@ -13,6 +13,7 @@
 
 struct log_check_result {
 	uint64_t records;
+	uint64_t pruned;         /* of them: in archives only, so that their hashes alone were held against the tree */
 	uint64_t heads;          /* that were signed and fit */
 	struct checkpoint older; /* the one that was given; size 0: none */
 };

@@ -62,13 +62,17 @@ static int say_verified(const struct invocation *call, const struct note_key *ke
 	note_key_format(key, vkey);
 	base64_encode(bytes_of(head->root, MERKLE_HASH_BYTES), root);
 	if (command_has(call, "json"))
-		return command_print_json(
-		        call, json_pack("{s:b, s:I, s:I, s:s, s:s, s:b, s:o}", "verified", 1, "records",
-		                      (json_int_t)result->records, "heads", (json_int_t)result->heads, "root", root,
-		                      "key", vkey, "key_was_given", is_given, "from",
-		                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
+		return command_print_json(call,
+		        json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:o}", "verified", 1, "records",
+		                (json_int_t)result->records, "pruned", (json_int_t)result->pruned, "heads",
+		                (json_int_t)result->heads, "root", root, "key", vkey, "key_was_given", is_given, "from",
+		                result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
 	printf("%" PRIu64 " record%s, as %" PRIu64 " signed head%s say.\n", result->records, words_s(result->records),
 	        result->heads, words_s(result->heads));
+	if (result->pruned)
+		printf("Of the first %" PRIu64
+		       " there are hashes only: those records are in archives (assayfs log open).\n",
+		        result->pruned);
 	if (result->older.size)
 		printf("The checkpoint that was given, of %" PRIu64 " records, is where it came from.\n",
 		        result->older.size);

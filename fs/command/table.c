@@ -29,6 +29,8 @@ const struct command *const command_table[] = {
         &command_log_key,
         &command_log_prove,
         &command_log_check_proof,
+        &command_log_archive,
+        &command_log_open,
         &command_help_row,
         NULL,
 };

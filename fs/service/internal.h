@@ -92,6 +92,12 @@ int service_subject_values(const json_t *list, struct service_subjects *ret);
 /* What is told of a stored policy that holds one of them. */
 json_t *service_subject_policy(const struct gate_subject *subject);
 
+/* What a question of the log should know: when records from before `since` (or any, without one) are in archives only,
+ * an item that says so; else NULL. */
+int service_log_pruned(Service *service, bool has_since, int64_t since, json_t **ret_item);
+
+control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
+        service_log_ship;
 control_handler service_versions, service_restore, service_log, service_log_summary, service_status,
         service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck, service_why,
         service_run, service_quarantine_list, service_quarantine_show, service_quarantine_rows,

@@ -98,6 +98,11 @@ int service_log(void *context, const struct control_peer *peer, const json_t *ar
 	int rc = log_question_read(arguments, question);
 	if (!rc)
 		rc = log_question_admit(service, peer, question, &before);
+	json_t *pruned = NULL;
+	if (!rc && !question->limit)
+		rc = service_log_pruned(service, question->filter.has_since, question->filter.since, &pruned);
+	if (!rc && pruned)
+		rc = control_send(reply, pruned);
 	if (!rc && question->limit && before)
 		rc = find_tail(service, question, before);
 	if (!rc)

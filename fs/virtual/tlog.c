@@ -17,6 +17,7 @@
 #define NAME_CHECKPOINT "checkpoint"
 #define NAME_CHECKPOINTS "checkpoints"
 #define NAME_KEY "key"
+#define NAME_PRUNED "pruned"
 #define NAME_TILE "tile"
 
 uint64_t tlog_size(struct filesystem *fs) {
@@ -98,9 +99,24 @@ static int more_heads(struct filesystem *fs, int64_t arg, uint64_t *position, st
 
 /* ---- tiles ---- */
 
-/* Whether the log is long enough by now. */
-static bool is_there(const struct tile *tile, uint64_t size) {
-	return tile->width <= tile_width(size, tile->is_entries ? 0 : tile->level, tile->index);
+static uint64_t pruned(struct filesystem *fs) {
+	meta_begin(fs->meta);
+	uint64_t count = audit_pruned(fs->meta);
+	(void)meta_end(fs->meta, 0);
+	return count;
+}
+
+static int open_pruned(struct filesystem *fs, struct virtual_file *ret) {
+	char text[24];
+	int length = snprintf(text, sizeof text, "%" PRIu64 "\n", pruned(fs));
+	return text_of(text, (size_t)length, ret);
+}
+
+/* Whether the log is long enough by now, and has the records still. Whole tiles are pruned. */
+static bool is_there(struct filesystem *fs, const struct tile *tile) {
+	if (tile->width > tile_width(tlog_size(fs), tile->is_entries ? 0 : tile->level, tile->index))
+		return false;
+	return !tile->is_entries || tile->index >= pruned(fs) / TILE_WIDTH;
 }
 
 static int open_hashes(struct filesystem *fs, const struct tile *tile, struct virtual_file *ret) {
@@ -129,7 +145,7 @@ static int count_entry(void *arg, const struct audit_entry *entry) {
 static int stat_tile(struct filesystem *fs, const struct tile *tile, struct node *ret) {
 	uint64_t first = tile->index * TILE_WIDTH;
 	const struct audit_filter filter = {.from_seq = first, .before_seq = first + tile->width};
-	if (!is_there(tile, tlog_size(fs)))
+	if (!is_there(fs, tile))
 		return -ENOENT;
 	ret->size = (uint64_t)tile->width * AUDIT_HASH_BYTES;
 	if (!tile->is_entries)
@@ -186,6 +202,7 @@ struct folder {
 	bool is_entries;
 	unsigned level;
 	uint64_t prefix; /* the groups of digits on the way, as a number; of a part the tile's index */
+	uint64_t first;  /* tile that is there */
 	uint64_t hashes; /* of the level */
 };
 
@@ -230,7 +247,7 @@ static int list_folder(const struct folder *folder, virtual_emit_fn emit, void *
 	int rc = 0;
 	for (unsigned digit = 0; rc == 0 && digit < 1000; digit++) {
 		uint64_t index = folder->prefix * 1000 + digit;
-		if (index < full)
+		if (index >= folder->first && index < full)
 			rc = emit_number(emit, arg, "", 3, digit, "", S_IFREG);
 		else if (index < tiles)
 			rc = emit_number(emit, arg, "", 3, digit, ".p", S_IFDIR);
@@ -245,6 +262,7 @@ int tlog_list(struct filesystem *fs, const char *path, virtual_emit_fn emit, voi
 	uint64_t size = tlog_size(fs);
 	if (!folder_parse(path, size, &folder))
 		return -ENOENT;
+	folder.first = folder.is_entries ? pruned(fs) / TILE_WIDTH : 0;
 	if (folder.is_top)
 		return list_levels(size, emit, arg);
 	if (folder.is_part) {
@@ -255,7 +273,7 @@ int tlog_list(struct filesystem *fs, const char *path, virtual_emit_fn emit, voi
 }
 
 int tlog_list_names(struct filesystem *fs, virtual_emit_fn emit, void *arg) {
-	static const char *const files[] = {NAME_CHECKPOINT, NAME_CHECKPOINTS, NAME_KEY};
+	static const char *const files[] = {NAME_CHECKPOINT, NAME_CHECKPOINTS, NAME_KEY, NAME_PRUNED};
 	int rc = 0;
 	(void)fs;
 	for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++)
@@ -265,9 +283,9 @@ int tlog_list_names(struct filesystem *fs, virtual_emit_fn emit, void *arg) {
 
 /* ---- all of it ---- */
 
-static int stat_key(struct filesystem *fs, struct node *ret) {
+static int stat_text(int (*open)(struct filesystem *, struct virtual_file *), struct filesystem *fs, struct node *ret) {
 	struct virtual_file file = {0};
-	int rc = open_key(fs, &file);
+	int rc = open(fs, &file);
 	ret->size = file.text_size;
 	free(file.text);
 	return rc;
@@ -292,7 +310,9 @@ int tlog_stat(struct filesystem *fs, const char *path, struct node *ret) {
 	if (strcmp(path, NAME_CHECKPOINT) == 0)
 		return stat_head(fs, ret);
 	if (strcmp(path, NAME_KEY) == 0)
-		return stat_key(fs, ret);
+		return stat_text(open_key, fs, ret);
+	if (strcmp(path, NAME_PRUNED) == 0)
+		return stat_text(open_pruned, fs, ret);
 	if (strcmp(path, NAME_CHECKPOINTS) == 0)
 		return 0;
 	if (tile_path_parse(path, &tile))
@@ -309,7 +329,9 @@ int tlog_open(struct filesystem *fs, const char *path, struct virtual_file *ret)
 		return lines_open(fs, more_heads, 0, ret);
 	if (strcmp(path, NAME_KEY) == 0)
 		return open_key(fs, ret);
-	if (!tile_path_parse(path, &tile) || !is_there(&tile, tlog_size(fs)))
+	if (strcmp(path, NAME_PRUNED) == 0)
+		return open_pruned(fs, ret);
+	if (!tile_path_parse(path, &tile) || !is_there(fs, &tile))
 		return -ENOENT;
 	return tile.is_entries ? open_entries(fs, &tile, ret) : open_hashes(fs, &tile, ret);
 }

@@ -4,6 +4,7 @@
  *     .assayfs/audit/checkpoint            the last signed head
  *     .assayfs/audit/checkpoints           all of them, a line each: SIZE ROOT ID-AND-SIGNATURE TIME
  *     .assayfs/audit/key                   the verifier key
+ *     .assayfs/audit/pruned                so many records, from 0 on, are in archives only: they have no tile/entries
  *     .assayfs/audit/tile/L/N[.p/W]        hashes;  tile/entries/N[.p/W]  records
  *
  * All of it is made from the database as it is asked for. What is served was durable before. These are the functions of

@@ -353,6 +353,26 @@ static void an_older_vault_is_raised_where_the_records_are_written(void **state)
 	each_line_has_its_number(f, 300);
 }
 
+static void rows_of_version_1_are_pruned_too(void **state) {
+	struct fixture *f = *state;
+	uint64_t checked = 0;
+	record_many(f, 600, NULL);
+	fixture_commit(f);
+	make_version_1(f);
+	record_many(f, 300, NULL);
+	fixture_commit(f);
+	for (uint64_t end = 512; end <= 768; end += 256) {
+		assert_int_equal(OP(f, audit_prune(f->m, end)), 0);
+		fixture_commit(f);
+		fixture_reopen(f);
+		assert_int_equal(OP(f, audit_verify(f->m, 0, &checked)), 0);
+		assert_int_equal(checked, 900 - end);
+		assert_int_equal(sql_value_of(f, "SELECT count(*) FROM audit"), end == 512 ? 600 - 512 : 0);
+		assert_int_equal(sql_value_of(f, PACKED), end == 512 ? 300 : 900 - 768);
+	}
+	assert_int_not_equal(raw_sql(f, "DELETE FROM audit_pack"), SQLITE_OK);
+}
+
 static int refuse(void *arg) {
 	(void)arg;
 	return 1;
@@ -382,6 +402,26 @@ static void what_a_failed_commit_took_back_is_not_told(void **state) {
 	assert_int_equal(told, 300);
 	assert_int_equal(OP(f, audit_render(f->m, 299, line, sizeof line, NULL)), 0);
 	assert_int_equal(OP(f, audit_render(f->m, 300, line, sizeof line, NULL)), -ENOENT);
+}
+
+static void what_a_failed_commit_was_to_prune_is_there(void **state) {
+	struct fixture *f = *state;
+	const struct audit_filter all = {0};
+	uint64_t told = 0;
+	record_many(f, 600, NULL);
+	fixture_commit(f);
+	assert_int_equal(OP(f, audit_prune(f->m, 256)), 0);
+	fixture_commit(f);
+	assert_int_equal(OP(f, audit_prune(f->m, 512)), 0);
+	assert_int_equal(OP(f, audit_query(f->m, &all, count_record, &told)), 0);
+	assert_int_equal(told, 600 - 512);
+	sqlite3_commit_hook(f->db, refuse, NULL);
+	meta_begin(f->m);
+	assert_int_equal(meta_commit(f->m, 0, NULL), -EIO);
+	sqlite3_commit_hook(f->db, NULL, NULL);
+	told = 0;
+	assert_int_equal(OP(f, audit_query(f->m, &all, count_record, &told)), 0);
+	assert_int_equal(told, 600 - 256);
 }
 
 static void rows_of_version_1_are_held_against_the_tree(void **state) {
@@ -438,7 +478,9 @@ int main(void) {
 	        TEST(any_flipped_bit_of_a_pack_is_found),
 	        TEST(an_older_vault_goes_on_as_it_is_until_something_is_recorded),
 	        TEST(an_older_vault_is_raised_where_the_records_are_written),
+	        TEST(rows_of_version_1_are_pruned_too),
 	        TEST(what_a_failed_commit_took_back_is_not_told),
+	        TEST(what_a_failed_commit_was_to_prune_is_there),
 	        TEST(rows_of_version_1_are_held_against_the_tree),
 	        TEST(a_vault_that_is_read_only_records_nothing),
 	};

@@ -1,7 +1,7 @@
 """Reads a vault from docs/format.md and docs/audit-log.md alone: shares no line with the program, so that what the
 documents say is held against what stands on the disk. Any byte that does not fit raises Damage.
 
-The primitives come from libsodium through ctypes (BLAKE2b and SHA-256 from hashlib); SQLite reads the unsealed database.
+The primitives come from libsodium and libzstd through ctypes (BLAKE2b and SHA-256 from hashlib); SQLite reads the unsealed database.
 """
 import base64
 import ctypes
@@ -14,6 +14,7 @@ import tempfile
 import time
 
 sodium = ctypes.CDLL("libsodium.so.23")
+zstd = ctypes.CDLL("libzstd.so.1")
 if sodium.sodium_init() < 0:
     raise OSError("libsodium does not begin")
 
@@ -411,6 +412,7 @@ class Vault:
         with open(os.path.join(folder, "vault.json"), "rb") as file:
             self.header = Header(file.read())
         self.keys = self.header.unlock(kind, secret)
+        self.folder = folder
         self.meta = Metadata(folder, self.header.vault, self.keys["meta", 1])
         self.db = self.meta.database()
         self.schema = u64(self.kv("meta.schema"))
@@ -565,6 +567,64 @@ class Vault:
             check_signature(public, text.encode(), head["signature"], f"the head of {head['size']} records")
         is_closed = self.kv("store.clean") == b"\1"
         need(not heads or not is_closed or heads[-1]["size"] == len(leaves), "the last head of a vault that was closed")
+
+
+    def archives(self):
+        """Each archive of the log: its first record and its lines, all of it held against the whole log's tree."""
+        leaves = [hashlib.sha256(b"\0" + line).digest() for line in self.audit_lines()]
+        following, found = 0, []
+        for key, row in self.kv_all("audit.archive."):
+            with open(os.path.join(self.folder, "audit", key[-16:].decode()), "rb") as file:
+                data = file.read()
+            head, lines = self.read_archive(data)
+            need(int(key[-16:], 16) == head["first"] == following, "archives follow one another")
+            need((u64(row), u64(row, 24), row[32:64]) == (head["end"], len(data), hashlib.sha256(data).digest()), "the archive's row")
+            need(row[8:24] == data[80:96], "the archive's times")
+            need([hashlib.sha256(b"\0" + line).digest() for line in lines] == leaves[head["first"]:head["end"]], "its lines")
+            need(head["root"] == tree_root(leaves[:head["size"]]), "its root")
+            before, at = [], 0
+            for bit in range(63, -1, -1):
+                if head["first"] >> bit & 1:
+                    before.append(tree_root(leaves[at:at + (1 << bit)]))
+                    at += 1 << bit
+            need(head["before"] == before, "its hashes before")
+            need(head["behind"] == consistency(head["end"], leaves[:head["size"]], True), "its proof")
+            following = head["end"]
+            found.append((head["first"], lines))
+        archived = self.kv("audit.archived") if found else bytes(8)
+        need(u64(archived) == following, "audit.archived")
+        return found
+
+    def read_archive(self, data):
+        need(data[:8] == b"ASSAYLOG" and u16(data, 8) == 1 and data[16:32] == self.header.vault, "the head of an archive")
+        counts, chunks, at = (u16(data, 136), u16(data, 138)), u32(data, 140), 144
+        hashes = [data[at + 32 * i:at + 32 * i + 32] for i in range(sum(counts))]
+        at += 32 * sum(counts)
+        key = derive(self.keys["meta", u32(data, 12)], "audit log archive", data[16:64])
+        associated, lines = blake2b(data[:at]), []
+        for number in range(chunks):
+            records, size, packed = u32(data, at), u32(data, at + 4), u32(data, at + 8)
+            sealed = data[at + 32:at + 32 + packed]
+            plain = segment_open(u16(data, 10), key, number, data[at + 16:at + 32], sealed, associated + data[at:at + 16], "an archive")
+            text = ctypes.create_string_buffer(size)
+            need(zstd.ZSTD_decompress(text, ctypes.c_size_t(size), plain, ctypes.c_size_t(packed)) == size, "how an archive is packed")
+            more = text.raw.split(b"\n")
+            need(more.pop() == b"" and len(more) == records, "the lines of a chunk")
+            lines += more
+            at += 32 + packed
+        need(at == len(data), "the end of an archive")
+        return {"first": u64(data, 64), "end": u64(data, 72), "size": u64(data, 96), "root": data[104:136],
+                "before": hashes[:counts[0]], "behind": hashes[counts[0]:]}, lines
+
+
+def consistency(size, leaves, is_whole):
+    """RFC 6962, 2.1.2: SUBPROOF."""
+    if size == len(leaves):
+        return [] if is_whole else [tree_root(leaves)]
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    if size <= half:
+        return consistency(size, leaves[:half], is_whole) + [tree_root(leaves[half:])]
+    return consistency(size - half, leaves[half:], False) + [tree_root(leaves[:half])]
 
 
 def tree_root(leaves):

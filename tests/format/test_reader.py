@@ -19,7 +19,7 @@ import reader
 
 FIXTURE = os.path.abspath(sys.argv[1])
 ASSAYFS = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
-KNOWN_NAMES = r"vault\.json|meta\.db(?:-wal)?|meta/[1-9][0-9]*|meta/anchor-[12]|segments/([0-9a-f]{2})/\1[0-9a-f]{62}"
+KNOWN_NAMES = r"vault\.json|meta\.db(?:-wal)?|meta/[1-9][0-9]*|meta/anchor-[12]|audit/[0-9a-f]{16}|segments/([0-9a-f]{2})/\1[0-9a-f]{62}"
 PASSPHRASE = b"a vault kept as it was"
 faults = []
 
@@ -163,6 +163,12 @@ def read_new(directory, cipher):
             with open(os.path.join(mnt, "Landing", name), "wb") as file:
                 file.write(wanted)
         write_versions_of_a_large_file(os.path.join(mnt, "Landing", "large"))
+        for number in range(300):
+            with open(os.path.join(mnt, "Landing", f"f{number}"), "wb"):
+                pass
+            if number == 150:
+                run("log", "archive", "--before", "now", mnt)
+        run("log", "archive", "--before", "now", mnt)
         run("sync", mnt)
         check_names(vault, True)
         copy = os.path.join(here, "copy")
@@ -173,6 +179,8 @@ def read_new(directory, cipher):
         print(f"a vault in use, {cipher}: {used.meta.frames} frames of the log, {check_all(used)}")
         check(used.read("Landing/first") == wanted, "Landing/first")
         check_versions_of_a_large_file(used)
+        archives = used.archives()
+        check(len(archives) == 2 and sum(len(lines) for _, lines in archives) % 256 == 0, f"{len(archives)} archives")
         check(any(b'"path_escaped":"Landing/caf\\\\xe9\\\\x0a"' in line for line in used.audit_lines()), "an escaped path")
         refuse_log_damage(copy, secret)
     finally:

@@ -102,6 +102,23 @@ static void the_example_of_the_design_is_read_whole(void **state) {
 	policy_free(policy);
 }
 
+static void what_becomes_of_old_records_is_read(void **state) {
+	(void)state;
+	Policy *policy = parse("version: 1\naudit: {archive_after_days: 7, ship: /srv/logs, keep_days: 365}\n");
+	assert_int_equal(policy_audit(policy)->archive_after_days, 7);
+	assert_string_equal(policy_audit(policy)->ship, "/srv/logs");
+	assert_int_equal(policy_audit(policy)->keep_days, 365);
+	policy_free(policy);
+	policy = parse("version: 1\naudit: {}\n");
+	assert_int_equal(policy_audit(policy)->archive_after_days, 1);
+	assert_null(policy_audit(policy)->ship);
+	assert_int_equal(policy_audit(policy)->keep_days, 0);
+	policy_free(policy);
+	policy = parse("version: 1\n");
+	assert_null(policy_audit(policy));
+	policy_free(policy);
+}
+
 static void what_is_not_done_yet_is_said_and_never_ignored(void **state) {
 	(void)state;
 	Policy *policy = parse(example);
@@ -340,6 +357,13 @@ static void each_mistake_is_told_with_line_and_column(void **state) {
 	        {"version: 1\nroles: {ingester: {users: [root]}}\n", "policy.yaml:2:8: 'roles' without a steward"},
 	        {"version: 1\nroles: {king: {users: [root]}}\n",
 	                "policy.yaml:2:9: unknown key 'king' in 'roles'; there are: steward"},
+	        {"version: 1\naudit: {ship: logs}\n", "policy.yaml:2:15: 'ship' is a directory of this machine"},
+	        {"version: 1\naudit: {keep_days: 365}\n", "policy.yaml:2:8: 'keep_days' needs 'ship'"},
+	        {"version: 1\naudit: {archive_after_days: 7, ship: /srv/logs, keep_days: 6}\n",
+	                "policy.yaml:2:8: 'keep_days' is at least 'archive_after_days', here 7"},
+	        {"version: 1\naudit: {archive_after_days: 0}\n", "policy.yaml:2:29: 'archive_after_days: 0' must be"},
+	        {"version: 1\naudit: {keep: 6}\n", "policy.yaml:2:9: unknown key 'keep' in 'audit'"},
+	        {"version: 1\naudit: [7]\n", "policy.yaml:2:8: 'audit'"},
 	        {"version: 1\nlifecycle: [{zone: Landing, keep_versions: many}]\n",
 	                "policy.yaml:2:44: 'keep_versions: many' must be a whole number"},
 	        {"version: 1\nalarms: [{name: a, metric: m, notify: []}]\n",
@@ -489,6 +513,7 @@ static void a_forged_table_of_ids_is_refused(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_example_of_the_design_is_read_whole),
+	        cmocka_unit_test(what_becomes_of_old_records_is_read),
 	        cmocka_unit_test(what_is_not_done_yet_is_said_and_never_ignored),
 	        cmocka_unit_test(what_is_allowed_no_longer_is_told),
 	        cmocka_unit_test(a_plain_dataset_needs_nothing_more),
