@@ -249,7 +249,7 @@ static int list_folder(const struct folder *folder, virtual_emit_fn emit, void *
 		uint64_t index = folder->prefix * 1000 + digit;
 		if (index >= folder->first && index < full)
 			rc = emit_number(emit, arg, "", 3, digit, "", S_IFREG);
-		else if (index < tiles)
+		else if (index >= full && index < tiles)
 			rc = emit_number(emit, arg, "", 3, digit, ".p", S_IFDIR);
 		if (rc == 0 && index > 0 && index * 1000 < tiles)
 			rc = emit_number(emit, arg, "x", 3, digit, "", S_IFDIR);

@@ -146,13 +146,35 @@ def check_proofs(v, verifiers):
     v.umount()
 
 
+def check_pruned(v, verifiers, older):
+    """Records that are in archives only: their hashes hold the tree together, and all others are proved as before."""
+    v.mount()
+    os.mkdir(v.path("shipped"))
+    v.run("log", "archive", "--before", "now", "--to", v.path("shipped"), "--prune", "now", v.mnt)
+    answer = json.loads(v.run("log", "verify", "--json", "--key", verifiers.key, "--from", older[2], v.mnt).stdout)
+    v.check(answer["pruned"] >= 69000 and answer["records"] > answer["pruned"], f"after pruning: {answer}")
+    v.check(not os.path.exists(os.path.join(audit(v), "tile/entries/000")), "what was pruned is served")
+    v.check("000" not in os.listdir(os.path.join(audit(v), "tile/entries")), "what was pruned is listed")
+    v.run("log", "prove", "0", "--key", verifiers.key, v.mnt, code=1)
+    v.run("log", "prove", str(answer["pruned"]), "--key", verifiers.key, v.mnt)
+    subprocess.run(["cp", "-r", audit(v), v.path("lie")], check=True)
+    for number, code in ((answer["pruned"] + 256, 0), (answer["records"] // 256 * 256 + 512, 1), (7, 1)):
+        with open(v.path("lie/pruned"), "w", encoding="ascii") as file:
+            file.write(f"{number}\n")
+        v.run("log", "verify", "--key", verifiers.key, v.path("lie"), code=code)
+    with open(v.path("lie/pruned"), "w", encoding="ascii") as file:
+        file.write("0\n")
+    v.run("log", "verify", "--key", verifiers.key, v.path("lie"), code=1)
+    v.umount()
+
+
 def check_refusals(v):
     v.mount()
     v.run("log", "verify", "--key", "nonsense", v.mnt, code=2)
     v.run("log", "verify", "--from", v.path("pass"), v.mnt, code=2)
     v.run("log", "verify", "--from", v.path("missing"), v.mnt, code=1)
     v.run("log", "verify", v.directory, code=5)
-    for name in ("tile/0/1", "tile/9/000", "tile/0/x000/000", "tile/0/000.p/0", "tile/0/x999/999", "tile/entries/x999/999"):
+    for name in ("tile/0/1", "tile/9/000", "tile/0/x000/000", "tile/0/000.p/0", "tile/entries/000", "tile/0/x999/999", "tile/entries/x999/999"):
         v.check(not os.path.exists(os.path.join(audit(v), name)), f"{name} is there")
     v.umount()
 
@@ -167,6 +189,7 @@ def main():
         check_forgeries(v, verifiers, older)
         check_other_key(v, verifiers)
         check_proofs(v, verifiers)
+        check_pruned(v, verifiers, older)
         check_refusals(v)
         check_fork(v, verifiers, older)
         return v.end()
