@@ -158,7 +158,7 @@ def check_pruned(v, verifiers, older):
     v.run("log", "prove", "0", "--key", verifiers.key, v.mnt, code=1)
     v.run("log", "prove", str(answer["pruned"]), "--key", verifiers.key, v.mnt)
     subprocess.run(["cp", "-r", audit(v), v.path("lie")], check=True)
-    for number, code in ((answer["pruned"] + 256, 0), (answer["records"] // 256 * 256 + 512, 1), (7, 1)):
+    for number, code in ((answer["pruned"], 0), (answer["pruned"] - 256, 1), (answer["records"] // 256 * 256 + 512, 1), (7, 1)):
         with open(v.path("lie/pruned"), "w", encoding="ascii") as file:
             file.write(f"{number}\n")
         v.run("log", "verify", "--key", verifiers.key, v.path("lie"), code=code)
