@@ -41,13 +41,19 @@ struct refusal {
 	char event[AUDIT_EVENT_MAX + 1], reason[REASON_BYTES];
 };
 
-/* A refusal's key. */
-struct refused {
+/* What a user did at a path. */
+struct touch {
+	int64_t last_ns;
+	uint64_t changes;
+};
+
+/* A key: of that user and path, of the path's length. */
+struct meeting {
 	uint32_t uid;
 	uint8_t has_path;
 	char path[AUDIT_PATH_MAX + 1];
 };
-#define REFUSED_BYTES(length) (offsetof(struct refused, path) + (length))
+#define MEETING_BYTES(length) (offsetof(struct meeting, path) + (length))
 
 struct AuditSummary {
 	struct audit_summary_zone *zones;
@@ -57,7 +63,7 @@ struct AuditSummary {
 	struct user *users; /* USER_SLOTS, open addressing */
 	size_t user_count;
 	uint64_t others_records;
-	Frequent *paths, *refusals;
+	Frequent *paths, *touches, *refusals;
 };
 
 /* ---- life ---- */
@@ -69,8 +75,9 @@ AuditSummary *audit_summary_new(const struct audit_summary_zone *zones, size_t z
 	s->users = calloc(USER_SLOTS, sizeof *s->users);
 	s->zones = calloc(zone_count + 1, sizeof *s->zones);
 	s->paths = frequent_new(AUDIT_SUMMARY_PATHS, 0);
+	s->touches = frequent_new(AUDIT_SUMMARY_TOUCHES, sizeof(struct touch));
 	s->refusals = frequent_new(AUDIT_SUMMARY_REFUSALS, sizeof(struct refusal));
-	if (!s->users || !s->zones || !s->paths || !s->refusals) {
+	if (!s->users || !s->zones || !s->paths || !s->touches || !s->refusals) {
 		audit_summary_free(s);
 		return NULL;
 	}
@@ -84,6 +91,7 @@ void audit_summary_free(AuditSummary *summary) {
 	if (!summary)
 		return;
 	frequent_free(summary->paths);
+	frequent_free(summary->touches);
 	frequent_free(summary->refusals);
 	free(summary->users);
 	free(summary->zones);
@@ -123,15 +131,14 @@ static void count_bytes(struct user *user, const struct audit_event *event) {
 	}
 }
 
-static void count_user(AuditSummary *s, const struct audit_entry *entry, bool is_denied) {
+static void count_user(AuditSummary *s, const struct audit_entry *entry, enum audit_kind kind) {
 	const struct audit_event *event = &entry->event;
 	struct user *user = user_of(s, event->actor.uid, event->actor.pid == 0);
 	if (!user) {
 		s->others_records++;
 		return;
 	}
-	bool is_ok = strcmp(event->outcome, "ok") == 0;
-	enum audit_kind kind = audit_record_kind(event->event, event->detail, is_denied, event->version != 0).kind;
+	bool is_ok = strcmp(event->outcome, "ok") == 0, is_denied = strcmp(event->outcome, "denied") == 0;
 	user->first_ns = user->records++ ? user->first_ns : entry->time_ns;
 	user->last_ns = entry->time_ns;
 	user->opens += is_ok && kind == AUDIT_KIND_OPEN;
@@ -144,13 +151,18 @@ static void count_user(AuditSummary *s, const struct audit_entry *entry, bool is
 	hour->last_ns = entry->time_ns;
 }
 
+/* The value of user and path; NULL: no memory. */
+static void *meet(Frequent *frequent, uint32_t uid, const char *path) {
+	struct meeting key = {.uid = uid, .has_path = path != NULL};
+	size_t length = path ? strnlen(path, AUDIT_PATH_MAX) : 0;
+	if (length)
+		memcpy(key.path, path, length);
+	return frequent_add(frequent, bytes_of(&key, MEETING_BYTES(length)));
+}
+
 static int count_refusal(AuditSummary *s, const struct audit_entry *entry) {
 	const struct audit_event *event = &entry->event;
-	struct refused key = {.uid = event->actor.uid, .has_path = event->path != NULL};
-	size_t length = event->path ? strnlen(event->path, AUDIT_PATH_MAX) : 0;
-	if (length)
-		memcpy(key.path, event->path, length);
-	struct refusal *refusal = frequent_add(s->refusals, bytes_of(&key, REFUSED_BYTES(length)));
+	struct refusal *refusal = meet(s->refusals, event->actor.uid, event->path);
 	if (!refusal)
 		return fault(ENOMEM, "summing up the log: out of memory");
 	refusal->last_ns = entry->time_ns;
@@ -164,20 +176,31 @@ static int count_refusal(AuditSummary *s, const struct audit_entry *entry) {
 	return 0;
 }
 
-static int count_path(AuditSummary *s, const char *path) {
-	return !path || frequent_add(s->paths, bytes_of_string(path))
-	               ? 0
-	               : fault(ENOMEM, "summing up the log: out of memory");
+/* What the mount does by itself at a path touches it, too, but nobody did it. */
+static int count_path(AuditSummary *s, const struct audit_entry *entry, const char *path, bool is_change) {
+	if (!path)
+		return 0;
+	bool is_itself = entry->event.actor.pid == 0;
+	struct touch *touch = is_itself ? NULL : meet(s->touches, entry->event.actor.uid, path);
+	if (!frequent_add(s->paths, bytes_of_string(path)) || (!touch && !is_itself))
+		return fault(ENOMEM, "summing up the log: out of memory");
+	if (touch) {
+		touch->last_ns = entry->time_ns;
+		touch->changes += is_change;
+	}
+	return 0;
 }
 
 int audit_summary_add(AuditSummary *summary, const struct audit_entry *entry) {
-	bool is_denied = strcmp(entry->event.outcome, "denied") == 0;
+	const struct audit_event *event = &entry->event;
+	bool is_denied = strcmp(event->outcome, "denied") == 0, is_ok = strcmp(event->outcome, "ok") == 0;
+	enum audit_kind kind = audit_record_kind(event->event, event->detail, is_denied, event->version != 0).kind;
 	summary->first_ns = summary->records++ ? summary->first_ns : entry->time_ns;
 	summary->last_ns = entry->time_ns;
-	count_user(summary, entry, is_denied);
-	int rc = count_path(summary, entry->event.path);
+	count_user(summary, entry, kind);
+	int rc = count_path(summary, entry, event->path, is_ok && kind == AUDIT_KIND_CHANGE);
 	if (rc == 0)
-		rc = count_path(summary, entry->event.path2);
+		rc = count_path(summary, entry, event->path2, is_ok && kind == AUDIT_KIND_CHANGE);
 	return rc == 0 && is_denied ? count_refusal(summary, entry) : rc;
 }
 
@@ -248,9 +271,18 @@ static json_t *path_item(const struct frequent_item *item) {
 	        (json_int_t)item->count, "over", (json_int_t)item->error);
 }
 
+static json_t *touch_item(const struct frequent_item *item) {
+	const struct touch *touch = item->value;
+	struct meeting key = {0};
+	memcpy(&key, item->key.data, item->key.size);
+	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I}", "uid", (json_int_t)key.uid, "path",
+	        path_json(key.path, item->key.size - MEETING_BYTES(0)), "records", (json_int_t)item->count, "over",
+	        (json_int_t)item->error, "changes", (json_int_t)touch->changes, "last_ns", (json_int_t)touch->last_ns);
+}
+
 static json_t *refusal_item(const struct frequent_item *item) {
 	const struct refusal *refusal = item->value;
-	struct refused key = {0};
+	struct meeting key = {0};
 	memcpy(&key, item->key.data, item->key.size);
 	_cleanup_(freep) char *safe = words_is_utf8(refusal->reason) ? NULL : words_safe(refusal->reason);
 	json_t *object = json_pack("{s:I, s:I, s:I, s:I, s:s, s:s}", "uid", (json_int_t)key.uid, "records",
@@ -260,7 +292,7 @@ static json_t *refusal_item(const struct frequent_item *item) {
 	        : words_is_utf8(refusal->reason) ? refusal->reason
 	                                         : "?");
 	if (object && key.has_path)
-		(void)json_object_set_new(object, "path", path_json(key.path, item->key.size - REFUSED_BYTES(0)));
+		(void)json_object_set_new(object, "path", path_json(key.path, item->key.size - MEETING_BYTES(0)));
 	return object;
 }
 
@@ -287,6 +319,7 @@ json_t *audit_summary_json(AuditSummary *summary, size_t top) {
 	        (json_int_t)summary->first_ns, "last_ns", (json_int_t)summary->last_ns);
 	if (!object || put_users(summary, object, top) ||
 	        put_frequent(object, "paths", summary->paths, top, path_item) ||
+	        put_frequent(object, "touches", summary->touches, top, touch_item) ||
 	        put_frequent(object, "refusals", summary->refusals, top, refusal_item)) {
 		json_decref(object);
 		return NULL;

@@ -4,6 +4,7 @@
  *
  *      record ─► its user: counts, bytes, 24 hours of the day    of at most AUDIT_SUMMARY_USERS, the others in one
  *             ─► its paths                                       the most frequent: frequent.h
+ *             ─► its user at each of its paths                   the same
  *             ─► user and path of a refusal, with the last one   the same
  *
  * An hour of the day is unusual for a user in whose records over at least 14 days and 100 records it has less than one
@@ -21,6 +22,7 @@
 
 #define AUDIT_SUMMARY_USERS 4096
 #define AUDIT_SUMMARY_PATHS 4096
+#define AUDIT_SUMMARY_TOUCHES 8192
 #define AUDIT_SUMMARY_REFUSALS 2048
 #define AUDIT_SUMMARY_TOP_MOST 1000
 
@@ -43,13 +45,14 @@ int audit_summary_add(AuditSummary *summary, const struct audit_entry *entry);
 /*
  * What was found; at most `top` of users, paths, refusals, those with the most records first. Ends the counting. NULL
  * when memory is out. Times are ns since 1970, paths as control_wire.h has them; `over`: how many records fewer it may
- * be, of what came later than AUDIT_SUMMARY_PATHS others did.
+ * be, where more different ones have come than are held.
  *
  *      {"records", "first_ns", "last_ns",
  *       "users": [{"uid", "itself", "records", "opens", "changes", "denials", "errors", "read_bytes", "written_bytes",
  *                  "first_ns", "last_ns", "hours": "known"|"assumed", "unusual": [{"hour", "records", "last_ns"}]}],
  *       "users_more", "users_more_records",
  *       "paths": [{"path", "records", "over"}], "paths_more", "paths_exact",
+ *       "touches": [{"uid", "path", "records", "over", "changes", "last_ns"}], "touches_more", "touches_exact",
  *       "refusals": [{"uid", "path" (missing: none), "records", "over", "last_ns", "event", "reason"}],
  *       "refusals_more", "refusals_exact"}
  */

@@ -89,14 +89,21 @@ static int put_parameters(json_t *event, const json_t *record) {
 	return rc | json_object_set(event, "resources", resources);
 }
 
-static int put_errors(json_t *event, const json_t *record) {
-	if (log_outcome_is(record, "ok"))
-		return 0;
+/* "Permission denied (write)"; of a verdict its words alone. */
+static json_t *error_message(const json_t *record) {
 	bool is_escaped;
 	const char *words = log_text(record, "detail", &is_escaped);
 	int error = (int)answer_number(record, "errno");
+	if (error && words)
+		return json_sprintf("%s (%s)", strerror(error), words);
+	return json_string(words ? words : strerror(error ? error : EPERM));
+}
+
+static int put_errors(json_t *event, const json_t *record) {
+	if (log_outcome_is(record, "ok"))
+		return 0;
 	int rc = json_object_set_new(event, "errorCode", json_string(error_code(record)));
-	return rc | json_object_set_new(event, "errorMessage", json_string(words ? words : strerror(error)));
+	return rc | json_object_set_new(event, "errorMessage", error_message(record));
 }
 
 /* What CloudTrail has no place for is there as the leaf has it; so is what is escaped, under its own name. */

@@ -135,6 +135,15 @@ static void add_path(Table *table, const json_t *item) {
 	table_cell(table, answer_path(item, "path", path));
 }
 
+static void add_touch(Table *table, const json_t *item) {
+	char path[ANSWER_PATH_BYTES], name[ANSWER_NAME_BYTES];
+	count_cell(table, item);
+	table_cellf(table, "%" PRIu64, answer_number(item, "changes"));
+	table_cell(table, name_of(item, name));
+	table_cell(table, answer_path(item, "path", path));
+	time_cell(table, item, "last_ns");
+}
+
 static void add_refusal(Table *table, const json_t *item) {
 	char path[ANSWER_PATH_BYTES], name[ANSWER_NAME_BYTES];
 	count_cell(table, item);
@@ -197,6 +206,10 @@ static int print_summary(const json_t *summary) {
 	if (rc == 0)
 		rc = print_part("What", ">Records|Path", json_object_get(summary, "paths"), add_path);
 	print_more(summary, "paths", answer_flag(summary, "paths_exact") ? "" : ", or more");
+	if (rc == 0)
+		rc = print_part("Who touched what", ">Records|>Changes|User|Path|Last",
+		        json_object_get(summary, "touches"), add_touch);
+	print_more(summary, "touches", answer_flag(summary, "touches_exact") ? "" : ", or more");
 	if (rc == 0)
 		rc = print_part("Refused", ">Times|User|Path|Last|Event|Why", json_object_get(summary, "refusals"),
 		        add_refusal);
@@ -261,7 +274,8 @@ const struct command command_log_summary = {
         .summary = "sum up the audit log: who touched what, how often, what was refused, and at what hours",
         .details =
                 "Of the records that the options name (as those of assayfs log do), all by default: each user's opens, "
-                "changes, refusals and bytes; the paths that were touched most; refusals by user and path with the "
+                "changes, refusals and bytes; the paths that were touched most, and by whom; refusals by user and path "
+                "with the "
                 "last "
                 "reason; and hours of the day at which a user was active but seldom is.\n"
                 "An hour is unusual when less than one in a hundred of the user's records are in it, over at least 14 "

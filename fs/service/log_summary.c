@@ -100,6 +100,7 @@ int service_log_summary(void *context, const struct control_peer *peer, const js
 	if (rc)
 		return rc;
 	put_names(json_object_get(answer, "users"));
+	put_names(json_object_get(answer, "touches"));
 	put_names(json_object_get(answer, "refusals"));
 	return control_send(reply, answer ? json_pack("{s:o}", "summary", answer) : NULL);
 }

@@ -58,7 +58,7 @@ static void each_users_doings_are_counted(void **state) {
 	e = entry_of(1000, MIDNIGHT + 11, "open", "Landing/a");
 	e.event.outcome = "error";
 	add(s, &e);
-	e = entry_of(1000, MIDNIGHT + 12, "gc", NULL);
+	e = entry_of(1000, MIDNIGHT + 12, "gc", "Landing/gone"); /* touched by nobody */
 	e.event.actor.pid = 0;
 	add(s, &e);
 	e = entry_of(7, MIDNIGHT + 13, "open", "Landing/a");
@@ -85,6 +85,17 @@ static void each_users_doings_are_counted(void **state) {
 	assert_string_equal(json_string_value(json_object_get(nth(json, "paths", 0), "path")), "Landing/a");
 	assert_int_equal(number(nth(json, "paths", 0), "records"), 8);
 	assert_int_equal(number(nth(json, "paths", 1), "records"), 1);
+	const json_t *touch = nth(json, "touches", 0);
+	assert_int_equal(json_array_size(json_object_get(json, "touches")), 3);
+	assert_string_equal(json_string_value(json_object_get(touch, "path")), "Landing/a");
+	static const struct {
+		const char *name;
+		json_int_t want;
+	} touched[] = {{"uid", 1000}, {"records", 7}, {"over", 0}, {"changes", 3}, {"last_ns", MIDNIGHT + 11}};
+	for (size_t i = 0; i < sizeof touched / sizeof touched[0]; i++)
+		assert_int_equal(number(touch, touched[i].name), touched[i].want);
+	assert_int_equal(number(nth(json, "touches", 1), "uid"), 7);
+	assert_int_equal(number(nth(json, "touches", 2), "changes"), 1); /* the new name of the rename */
 	const json_t *refusal = nth(json, "refusals", 0);
 	assert_int_equal(number(refusal, "uid"), 7);
 	assert_string_equal(json_string_value(json_object_get(refusal, "reason")), "Permission denied (write)");
@@ -191,6 +202,9 @@ static void memory_is_bounded_and_the_rest_is_counted(void **state) {
 	assert_int_equal(number(nth(json, "paths", 0), "records"), 51);
 	assert_int_equal(number(json, "paths_more"), AUDIT_SUMMARY_PATHS - 2);
 	assert_true(json_is_false(json_object_get(json, "paths_exact")));
+	assert_int_equal(number(nth(json, "touches", 0), "uid"), 3);
+	assert_int_equal(number(json, "touches_more"), AUDIT_SUMMARY_USERS + 10 - 2);
+	assert_true(json_is_true(json_object_get(json, "touches_exact")));
 	assert_int_equal(number(nth(json, "refusals", 0), "uid"), 3);
 	assert_int_equal(number(json, "refusals_more"), AUDIT_SUMMARY_REFUSALS - 2);
 	json_decref(json);

@@ -184,6 +184,48 @@ static void cloudtrail_has_the_nearest_call(void **state) {
 	}
 }
 
+static void cloudtrail_says_why(void **state) {
+	(void)state;
+	static const struct {
+		const char *line, *message;
+	} rows[] = {
+	        {"\"open\",\"outcome\":\"denied\",\"errno\":13,\"detail\":\"write\"", "Permission denied (write)"},
+	        {"\"open\",\"outcome\":\"error\",\"errno\":2", "No such file or directory"},
+	        {"\"verdict\",\"outcome\":\"denied\",\"detail\":\"failed: 1 rule\"", "failed: 1 rule"},
+	        {"\"open\",\"outcome\":\"denied\"", "Operation not permitted"},
+	        {"\"open\",\"outcome\":\"ok\",\"detail\":\"read\"", ""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char line[256];
+		snprintf(line, sizeof line, HEAD "%s," BY "}", rows[i].line);
+		json_t *value = parsed(&log_format_cloudtrail, line);
+		assert_string_equal(member(value, "Records.0.errorMessage"), rows[i].message);
+		json_decref(value);
+	}
+}
+
+/* The longest line that there is: 10,000 bytes that are escaped twice. */
+static void the_longest_texts_are_whole_in_each_form(void **state) {
+	(void)state;
+	static const struct log_format *const formats[] = {&log_format_csv, &log_format_cloudtrail, &log_format_ocsf};
+	static char line[64001], text[60001];
+	for (size_t i = 0; i + 5 < sizeof text; i += 5)
+		memcpy(text + i, "\\\\xe9", 5);
+	snprintf(line, sizeof line, HEAD "\"open\",\"outcome\":\"ok\"," BY ",\"path_escaped\":\"%s\"}", text);
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+		int rc;
+		char *out = whole(formats[i], line, &rc);
+		assert_int_equal(rc, 0);
+		const char *first = strstr(out, "xe9");
+		assert_non_null(first);
+		size_t count = 0;
+		for (const char *at = first; at && count < 20000; at = strstr(at + 1, "xe9"))
+			count++;
+		assert_true(count >= (sizeof text - 1) / 5 - 1);
+		free(out);
+	}
+}
+
 static void cloudtrail_counts_bytes_and_names_a_rename(void **state) {
 	(void)state;
 	json_t *value = parsed(&log_format_cloudtrail,
@@ -286,6 +328,8 @@ int main(void) {
 	        cmocka_unit_test(cloudtrail_without_records_is_an_empty_list),
 	        cmocka_unit_test(cloudtrail_that_breaks_off_is_well_formed),
 	        cmocka_unit_test(cloudtrail_has_the_nearest_call),
+	        cmocka_unit_test(cloudtrail_says_why),
+	        cmocka_unit_test(the_longest_texts_are_whole_in_each_form),
 	        cmocka_unit_test(cloudtrail_counts_bytes_and_names_a_rename),
 	        cmocka_unit_test(an_identifier_is_the_records_in_its_vault),
 	        cmocka_unit_test(ocsf_has_what_is_required),

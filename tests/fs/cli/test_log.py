@@ -240,13 +240,18 @@ class LogTests(Tests):
         got = {(bytes.fromhex(i["path"]["hex"]) if isinstance(i["path"], dict) else i["path"].encode()): i["records"]
                for i in summary["paths"]}
         self.check(got == paths and summary["paths_exact"], f"{got}, not {paths}")
+        touched = collections.Counter((r["uid"], p) for r in records if "pid" in r
+                                      for p in (field(r, "path"), field(r, "path2")) if p is not None)
+        got = {(i["uid"], bytes.fromhex(i["path"]["hex"]) if isinstance(i["path"], dict) else i["path"].encode()): i["records"]
+               for i in summary["touches"]}
+        self.check(got == touched, f"{got}, not {touched}")
         refused = collections.Counter((r["uid"], r.get("path")) for r in records if r["outcome"] == "denied")
         got = {(i["uid"], i.get("path")): i["records"] for i in summary["refusals"]}
         self.check(got == refused and refused, f"{got}, not {refused}")
         only = self.json("log", "summary", "--json", "--until", last, "--user", str(OTHER), "--outcome", "denied", "mnt")
         self.check(only["records"] == sum(n for (uid, _), n in refused.items() if uid == OTHER), f"{only}")
         words = self.assayfs("log", "summary", "--until", last, "--top", "2", "--timezone", "Asia/Kolkata", "mnt").out
-        for part in ("Who\n", "What\n", "Refused\n", f"{len(records)} records", " IST", "and 1 other (", "Permission denied"):
+        for part in ("Who\n", "What\n", "Who touched what\n", "Refused\n", f"{len(records)} records", " IST", "and 1 other (", "Permission denied"):
             self.check(part in words, f"{part!r} is not in {words}")
         self.check(self.assayfs("log", "summary", "--user", "12345", "mnt").out == "No record is so.\n", "not none")
 
