@@ -6,8 +6,8 @@
 #include "fs/intent.h"
 #include "fs/operations/call.h"
 
-/* How long the kernel may keep it that a name is not there, as a share of what it may keep one that is: a second. When a
- * directory is closed it is told to forget the names in it, and nobody can list those that are not. */
+/* How long the kernel may keep it that a name is not there, as a share of what it may keep one that is: a second. When
+ * a directory is closed it is told to forget the names in it, and nobody can list those that are not. */
 #define KEEP_NONE_SHARE (1.0 / 60)
 
 int call_find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node) {
