@@ -153,20 +153,33 @@ int evidence_pruned(Evidence *evidence, uint64_t *ret_pruned) {
 
 /* ---- tiles ---- */
 
-static ssize_t read_tile(const Evidence *evidence, const struct tile *tile, void *room, size_t size) {
+/*
+ * A log that grows has the last tile of a level in other widths by and by, and a copy of it may have only the one that
+ * was there when the copy came to it: any that is at least as wide will do. *found is the one that was read.
+ */
+static ssize_t read_tile(
+        const Evidence *evidence, const struct tile *tile, void *room, size_t size, struct tile *found) {
 	char path[TILE_PATH_BYTES];
-	tile_path(tile, path);
-	ssize_t got = read_file(evidence, path, room, size);
-	if (got == -ENOENT || got == -ENOTDIR)
+	ssize_t got = -ENOENT;
+	*found = *tile;
+	for (; found->width <= TILE_WIDTH && (got == -ENOENT || got == -ENOTDIR); found->width++) {
+		tile_path(found, path);
+		got = read_file(evidence, path, room, size);
+	}
+	found->width--;
+	if (got == -ENOENT || got == -ENOTDIR) {
+		tile_path(tile, path);
 		return fault(EBADMSG, "%s is missing", path);
+	}
 	return got == -EFBIG ? fault(EBADMSG, "%s is longer than it can be", path) : got;
 }
 
 int evidence_hashes(Evidence *evidence, const struct tile *tile, uint8_t ret_hashes[static TILE_HASHES_BYTES]) {
 	char path[TILE_PATH_BYTES];
-	size_t wanted = (size_t)tile->width * MERKLE_HASH_BYTES;
-	ssize_t got = read_tile(evidence, tile, ret_hashes, wanted);
-	tile_path(tile, path);
+	struct tile found;
+	ssize_t got = read_tile(evidence, tile, ret_hashes, TILE_HASHES_BYTES, &found);
+	size_t wanted = (size_t)found.width * MERKLE_HASH_BYTES;
+	tile_path(&found, path);
 	if (got < 0)
 		return (int)got;
 	return (size_t)got == wanted ? 0 : fault(EBADMSG, "%s has %zd bytes instead of %zu", path, got, wanted);
@@ -174,12 +187,13 @@ int evidence_hashes(Evidence *evidence, const struct tile *tile, uint8_t ret_has
 
 int evidence_entries(Evidence *evidence, const struct tile *tile, struct bytes ret_entries[static TILE_WIDTH]) {
 	char path[TILE_PATH_BYTES];
-	ssize_t got = read_tile(evidence, tile, evidence->entries, sizeof evidence->entries);
-	tile_path(tile, path);
+	struct tile found;
+	ssize_t got = read_tile(evidence, tile, evidence->entries, sizeof evidence->entries, &found);
+	tile_path(&found, path);
 	if (got < 0)
 		return (int)got;
 	return fault_while(
-	        tile_entries(bytes_of(evidence->entries, (size_t)got), tile->width, ret_entries), "%s", path);
+	        tile_entries(bytes_of(evidence->entries, (size_t)got), found.width, ret_entries), "%s", path);
 }
 
 void evidence_set_size(Evidence *evidence, uint64_t size) {

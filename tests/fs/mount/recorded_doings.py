@@ -67,6 +67,7 @@ def ask(address, command, **arguments):
 COMMANDS = {
     "assayfs log": ("log", {}),
     "assayfs status": ("status", {}),
+    "assayfs umount": ("attend", {}),
     "assayfs sync": ("sync", {}),
     "assayfs versions": ("versions", {"path": "Landing/kept.csv"}),
     "assayfs why": ("why", {"path": "Landing/kept.csv"}),
@@ -133,6 +134,8 @@ def commands(test):
         pid, code = act_as(NOBODY, lambda: ask(address, command, **arguments))
         v.check(code == (0 if allowed else errno.EACCES), f"{row}: for who has no role {code}")
         test.expect(row, "refused by role", pid, test.denial(row, NOBODY, pid, path, errno.EACCES), False)
+        if command == "attend":
+            continue  # granted, it waits for the end, of which the daemon's rows tell
         exe, wanted = test.exe, 0
         if command in BY_COMMAND:
             exe = "assayfs"
