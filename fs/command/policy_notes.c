@@ -2,8 +2,25 @@
 
 #include "fs/command/when.h"
 
+#include <stdio.h>
+#include <sys/stat.h>
+
 static void add_note(void *context, const char *words) {
 	json_array_append_new(context, json_string(words));
+}
+
+/* Found at once, and not a day later in the log. */
+static void note_ship(json_t *notes, const struct policy_audit *audit) {
+	char words[512];
+	struct stat about;
+	if (!audit || !audit->ship || (stat(audit->ship, &about) == 0 && S_ISDIR(about.st_mode)))
+		return;
+	snprintf(words, sizeof words,
+	        BUNDLE_POLICY
+	        ":%u: 'ship: %.300s' is no directory of this machine: until it is there, records of the log "
+	        "are sealed, and neither shipped nor taken out",
+	        audit->line, audit->ship);
+	add_note(notes, words);
 }
 
 json_t *policy_notes(const Policy *policy) {
@@ -12,6 +29,7 @@ json_t *policy_notes(const Policy *policy) {
 		return NULL;
 	for (size_t i = 0; i < policy_warning_count(policy); i++)
 		add_note(notes, policy_warning(policy, i));
+	note_ship(notes, policy_audit(policy));
 	policy_ended(policy, when_now() / 1000000000, add_note, notes);
 	return notes;
 }

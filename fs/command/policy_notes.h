@@ -5,5 +5,6 @@
 
 #include <jansson.h>
 
-/* An array of sentences: what is not run yet, and what counts no more by now. NULL when memory is out. */
+/* An array of sentences: what is not run yet, and what counts no more by now, and whether the directory for records of
+ * the log is there. NULL when memory is out. */
 json_t *policy_notes(const Policy *policy);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -33,7 +34,35 @@ static void what_is_not_run_and_what_has_ended_is_noted(void **state) {
 	policy_bundle_free(bundle);
 }
 
+static size_t notes_of(const char *yaml, const char *words) {
+	PolicyBundle *bundle = NULL;
+	Policy *policy = NULL;
+	assert_int_equal(policy_bundle_new(&bundle), 0);
+	assert_int_equal(policy_bundle_put(bundle, BUNDLE_POLICY, bytes_of_string(yaml)), 0);
+	if (policy_parse(bundle, &policy) < 0)
+		fail_msg("%s", fault_message());
+	json_t *notes = policy_notes(policy);
+	size_t count = json_array_size(notes);
+	for (size_t i = 0; i < count; i++)
+		assert_non_null(strstr(json_string_value(json_array_get(notes, i)), words));
+	json_decref(notes);
+	policy_free(policy);
+	policy_bundle_free(bundle);
+	return count;
+}
+
+static void a_place_for_records_that_is_not_there_is_noted(void **state) {
+	(void)state;
+	assert_int_equal(notes_of("version: 1\naudit: {ship: /tmp}\n", ""), 0);
+	assert_int_equal(notes_of("version: 1\naudit: {}\n", ""), 0);
+	assert_int_equal(notes_of("version: 1\naudit: {ship: /nowhere/logs}\n",
+	                         "policy.yaml:2: 'ship: /nowhere/logs' is no directory of this machine"),
+	        1);
+	assert_int_equal(notes_of("version: 1\naudit: {ship: /dev/null}\n", "is no directory"), 1);
+}
+
 int main(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_not_run_and_what_has_ended_is_noted)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_not_run_and_what_has_ended_is_noted),
+	        cmocka_unit_test(a_place_for_records_that_is_not_there_is_noted)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
