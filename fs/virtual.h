@@ -20,6 +20,7 @@
 
 #include "backend/content.h"
 #include "backend/tree.h"
+#include "policy/policy.h"
 
 struct filesystem;
 typedef struct VirtualTree VirtualTree;
@@ -88,6 +89,9 @@ size_t virtual_count(VirtualTree *tree);
 
 /* The path of a number into a buffer of VIRTUAL_PATH_MAX. -ESTALE. */
 int virtual_path(VirtualTree *tree, uint64_t ino, char ret_path[static VIRTUAL_PATH_MAX]);
+
+/* What lies in no zone and asks for a role of its own; PLACE_COUNT: nothing such. */
+enum policy_place virtual_place(const char *path);
 
 /* The three calls of the provider that a path belongs to. */
 int virtual_stat(struct filesystem *fs, const char *path, struct node *ret);

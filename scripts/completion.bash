@@ -19,6 +19,8 @@ _assayfs_options() {
 	'quarantine release') echo '--reason --waiver-until --json' ;;
 	'quarantine drop') echo '--reason --json' ;;
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
+	grant) echo '--reason --for --role --path --write --user --list --revoke --json' ;;
+	access) echo '--user --json' ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
@@ -26,9 +28,9 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log help'
+_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log grant access help'
 
-_assayfs_events='access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
+_assayfs_events='access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init link lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
@@ -42,11 +44,12 @@ _assayfs_argument() {
 	--cipher) COMPREPLY=($(compgen -W 'aes-256-gcm xchacha20-poly1305' -- "$2")) ;;
 	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
 	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
+	--role) COMPREPLY=($(compgen -W 'steward ingester analyst auditor' -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
 	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--extpass | --path | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--extpass | --path | --exe | --reason | --for | --revoke | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }

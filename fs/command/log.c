@@ -2,6 +2,7 @@
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
 #include "fs/command/command.h"
+#include "fs/command/user.h"
 #include "fs/command/when.h"
 #include "fs/command/words.h"
 
@@ -9,17 +10,16 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
 const char *const log_events[] = {"access", "arrive", "attend", "capture", "chmod", "chown", "close", "create",
-        "damage", "deliver", "erase", "find-subject", "gc", "getxattr", "init", "link", "lookup", "mkdir", "mknod",
-        "mount", "open", "opendir", "policy-apply", "policy-foresee", "policy-recheck", "policy-show", "publish",
-        "quarantine-drop", "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover",
-        "removexattr", "rename", "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate",
-        "unlink", "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
+        "damage", "deliver", "erase", "find-subject", "gc", "getxattr", "grant", "grant-revoke", "init", "link",
+        "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply", "policy-foresee", "policy-recheck",
+        "policy-show", "publish", "quarantine-drop", "quarantine-list", "quarantine-release", "quarantine-show",
+        "read-log", "recover", "removexattr", "rename", "repair", "restore", "rmdir", "run", "setxattr", "supersede",
+        "symlink", "truncate", "unlink", "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
 
 /* ---- what is asked for ---- */
 
@@ -41,18 +41,11 @@ static int add_user(const struct invocation *call, json_t *arguments) {
 	const char *text = command_value(call, "user");
 	if (!text)
 		return 0;
-	char *end = NULL;
-	errno = 0;
-	unsigned long uid = strtoul(text, &end, 10);
-	if (*text >= '0' && *text <= '9' && *end == '\0' && !errno && uid < UINT32_MAX) {
+	uid_t uid;
+	int code = user_find(call, text, &uid);
+	if (!code)
 		json_object_set_new(arguments, "uid", json_integer((json_int_t)uid));
-		return 0;
-	}
-	const struct passwd *entry = getpwnam(text);
-	if (!entry)
-		return command_fail(call, EXIT_USAGE, "there is no user '%s'; give a name or a uid", text);
-	json_object_set_new(arguments, "uid", json_integer(entry->pw_uid));
-	return 0;
+	return code;
 }
 
 /* A path of the file system is turned into the vault's; a pattern or a vault's path stays as it is. */

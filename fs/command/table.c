@@ -24,6 +24,8 @@ const struct command *const command_table[] = {
         &command_erase,
         &command_find_subject,
         &command_log,
+        &command_grant,
+        &command_access,
         &command_help_row,
         NULL,
 };

@@ -9,7 +9,8 @@
  *     fuse_reply_…
  *
  * Denials (EACCES, EPERM, EROFS) undo the operation and keep a record with outcome "denied". Other errors changed
- * nothing and leave none. An effect whose record can't be written is undone and answered with that error.
+ * nothing and leave none. An effect whose record can't be written is undone and answered with that error. What only a
+ * grant allowed says so: its detail ends with "by grant N".
  */
 #pragma once
 
@@ -71,8 +72,8 @@ int call_node(struct call *call, fuse_ino_t ino, struct node *ret);
 /* What the caller meets under the name: also what it has staged there itself (Trusted). -ENOENT. */
 int call_find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node);
 
-/* The directory `ino`, which the caller may search: -ENOTDIR, -EACCES. */
-int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir);
+/* The directory `ino`, which the caller may search for the name (empty: for any): -ENOTDIR, -EACCES. */
+int call_search(struct call *call, fuse_ino_t ino, struct bytes name, struct node *ret_dir);
 
 /* In meta: notes of a directory that was found otherwise whether everybody may search it. */
 void call_note_directory(struct call *call, const struct node *dir);

@@ -309,6 +309,16 @@ static int add_waivers(Service *service, bool tells_names, json_t *item) {
 	return rc;
 }
 
+/* ---- grants ---- */
+
+/* A warning as long as one counts; whose and what, for those who read the log. */
+static void add_grants(Service *service, bool tells_all, json_t *item) {
+	_cleanup_(json_decrefp) json_t *list = service_lent_json(service, NULL);
+	json_object_set_new(item, "grants",
+	        json_pack(
+	                "{s:I, s:O*}", "count", (json_int_t)json_array_size(list), "active", tells_all ? list : NULL));
+}
+
 /* ---- the whole ---- */
 
 struct policy_facts {
@@ -367,7 +377,7 @@ static void drop_walk(struct walk *walk) {
 }
 
 /* `reply` NULL: nobody who could go away meanwhile. */
-static int make_status(Service *service, bool tells_names, ControlReply *reply, json_t **ret_item) {
+static int make_status(Service *service, bool tells_names, bool tells_grants, ControlReply *reply, json_t **ret_item) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	const Policy *policy = held->policy;
 	struct walk walk = {.service = service,
@@ -388,6 +398,7 @@ static int make_status(Service *service, bool tells_names, ControlReply *reply, 
 		rc = add_tables(service, tells_names, item);
 	if (!rc)
 		rc = add_waivers(service, tells_names, item);
+	add_grants(service, tells_grants, item);
 	drop_walk(&walk);
 	if (!rc)
 		*ret_item = steal_pointer(&item);
@@ -400,14 +411,15 @@ int service_status(void *context, const struct control_peer *peer, const json_t 
 	(void)arguments;
 	struct gate_policy *held = gate_policy(service->gate);
 	bool tells_names = service_permits(service, held->policy, peer, PLACE_LANDING, POLICY_READ);
+	bool tells_grants = service_permits(service, held->policy, peer, PLACE_AUDIT, POLICY_READ);
 	gate_policy_done(held);
-	int rc = make_status(service, tells_names, reply, &item);
+	int rc = make_status(service, tells_names, tells_grants, reply, &item);
 	return rc ? rc : control_send(reply, item);
 }
 
 int service_status_text(void *service, bool tells_names, char **ret_text, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *item = NULL;
-	int rc = make_status(service, tells_names, NULL, &item);
+	int rc = make_status(service, tells_names, false, NULL, &item);
 	if (rc)
 		return rc;
 	_cleanup_(freep) char *text = json_dumps(item, JSON_INDENT(2));
