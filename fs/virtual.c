@@ -252,10 +252,10 @@ int virtual_list(struct filesystem *fs, const char *path, virtual_emit_fn emit, 
 	return provider->list ? provider->list(fs, rest, emit, arg) : 0;
 }
 
-int virtual_open(struct filesystem *fs, const char *path, bool reads_landing, struct virtual_file *ret) {
+int virtual_open(struct filesystem *fs, const char *path, struct virtual_reader reader, struct virtual_file *ret) {
 	const char *rest;
 	const struct virtual_provider *provider = provider_of(path, &rest);
-	*ret = (struct virtual_file){.reads_landing = reads_landing};
+	*ret = (struct virtual_file){.reader = reader};
 	return provider ? provider->open(fs, rest, ret) : -ENOENT;
 }
 

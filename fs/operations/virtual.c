@@ -134,8 +134,10 @@ static int check_spot(struct call *call, struct spot *spot, const char *name, un
 }
 
 /* Who mounted holds all roles while none are named. */
-static bool reads_landing(struct call *call) {
-	return has_roles(call) ? holds_role(call, PLACE_LANDING) : call->who.uid == call->fs->owner_uid;
+static struct virtual_reader reader_of(struct call *call) {
+	bool is_owner = call->who.uid == call->fs->owner_uid, asks = has_roles(call);
+	return (struct virtual_reader){.landing = asks ? holds_role(call, PLACE_LANDING) : is_owner,
+	        .log = asks ? holds_role(call, PLACE_AUDIT) : is_owner};
 }
 
 /* The record of an access below .assayfs, granted (rc 0, unless silent) or denied. */
@@ -383,7 +385,7 @@ static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int f
 		return -ENOMEM;
 	pthread_mutex_init(&handle->lock, NULL);
 	handle->size = spot->node.size;
-	rc = virtual_open(call->fs, spot->path, reads_landing(call), &handle->file);
+	rc = virtual_open(call->fs, spot->path, reader_of(call), &handle->file);
 	if (rc < 0) {
 		free_handle(handle);
 		return rc;

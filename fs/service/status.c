@@ -377,12 +377,12 @@ static void drop_walk(struct walk *walk) {
 }
 
 /* `reply` NULL: nobody who could go away meanwhile. */
-static int make_status(Service *service, bool tells_names, bool tells_grants, ControlReply *reply, json_t **ret_item) {
+static int make_status(Service *service, struct virtual_reader reader, ControlReply *reply, json_t **ret_item) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	const Policy *policy = held->policy;
 	struct walk walk = {.service = service,
 	        .policy = policy,
-	        .tells_names = tells_names,
+	        .tells_names = reader.landing,
 	        .ungoverned = json_array(),
 	        .entries = calloc(WALK_BATCH, sizeof *walk.entries)};
 	_cleanup_(json_decrefp) json_t *item = json_object();
@@ -395,10 +395,10 @@ static int make_status(Service *service, bool tells_names, bool tells_grants, Co
 		rc = add_zones(&walk, item, reply);
 	}
 	if (!rc)
-		rc = add_tables(service, tells_names, item);
+		rc = add_tables(service, reader.landing, item);
 	if (!rc)
-		rc = add_waivers(service, tells_names, item);
-	add_grants(service, tells_grants, item);
+		rc = add_waivers(service, reader.landing, item);
+	add_grants(service, reader.log, item);
 	drop_walk(&walk);
 	if (!rc)
 		*ret_item = steal_pointer(&item);
@@ -410,16 +410,17 @@ int service_status(void *context, const struct control_peer *peer, const json_t 
 	json_t *item = NULL;
 	(void)arguments;
 	struct gate_policy *held = gate_policy(service->gate);
-	bool tells_names = service_permits(service, held->policy, peer, PLACE_LANDING, POLICY_READ);
-	bool tells_grants = service_permits(service, held->policy, peer, PLACE_AUDIT, POLICY_READ);
+	struct virtual_reader reader = {
+	        .landing = service_permits(service, held->policy, peer, PLACE_LANDING, POLICY_READ),
+	        .log = service_permits(service, held->policy, peer, PLACE_AUDIT, POLICY_READ)};
 	gate_policy_done(held);
-	int rc = make_status(service, tells_names, tells_grants, reply, &item);
+	int rc = make_status(service, reader, reply, &item);
 	return rc ? rc : control_send(reply, item);
 }
 
-int service_status_text(void *service, bool tells_names, char **ret_text, size_t *ret_size) {
+int service_status_text(void *service, struct virtual_reader reader, char **ret_text, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *item = NULL;
-	int rc = make_status(service, tells_names, false, NULL, &item);
+	int rc = make_status(service, reader, NULL, &item);
 	if (rc)
 		return rc;
 	_cleanup_(freep) char *text = json_dumps(item, JSON_INDENT(2));

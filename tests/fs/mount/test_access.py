@@ -124,6 +124,7 @@ MATRIX = [
     ("a version of Landing", reads, f".assayfs/versions/Landing/{A}/1", {"steward": OK, "ingester": OK}),
     ("Trusted as it was", reads, f".assayfs/at/2200-01-01/Trusted/{A}", {"steward": OK, "analyst": OK}),
     ("Raw as it was", reads, f".assayfs/at/2200-01-01/Raw/{A}", {"steward": OK}),
+    ("a verdict of what is gone", reads, ".assayfs/verdicts/Landing/animals/gone.csv.json", {}),  # for who mounted, with a role
     ("a verdict of Trusted", reads, f".assayfs/verdicts/Trusted/{A}.json", {"steward": OK, "analyst": OK}),
 ]
 # Words, command, who may. What a steward is let do may still find nothing to do (exit 1): it is not refused.
@@ -224,8 +225,10 @@ class AccessTests(GateTests):
         self.put("Landing/" + A, GOOD)
         self.put("Landing/" + B, GOOD)
         self.put("Landing/plants/p.csv", GOOD)
-        for path in (A, B, "plants/p.csv"):
+        self.put("Landing/animals/gone.csv", GOOD)
+        for path in (A, B, "plants/p.csv", "animals/gone.csv"):
             self.wait_for("Trusted/" + path, GOOD)
+        os.unlink(self.at("Landing/animals/gone.csv"))
         self.idle()
         for path in ("Trusted/animals", "Trusted/plants"):
             os.chmod(self.at(path), 0o777)
