@@ -565,6 +565,11 @@ int64_t meta_now(const Meta *m) {
 	return time_of(CLOCK_REALTIME);
 }
 
+int64_t meta_now_after_commit(const Meta *m) {
+	int64_t now = meta_now(m);
+	return now > m->last.time_ns ? now : m->last.time_ns;
+}
+
 int64_t meta_stamp(const Meta *m) {
 	return m->clock.now ? m->clock.now(m->clock.arg) : time_of(CLOCK_REALTIME_COARSE);
 }

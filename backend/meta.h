@@ -132,6 +132,9 @@ bool meta_failed(const Meta *m);
 /* The clock's time, ns. Any thread. */
 int64_t meta_now(const Meta *m);
 
+/* The same, or the time of the last commit where the clock was set back behind it. In an operation. */
+int64_t meta_now_after_commit(const Meta *m);
+
 /* The time for a file's atime, mtime, ctime and btime: by the clock that the kernel stamps files with, which goes on
  * some hundred times a second and so is some milliseconds behind the finer one. What was cached the kernel stamps
  * itself: by two clocks, a file that was written after another was made would look older than that one. Any thread. */

@@ -22,13 +22,22 @@ static int check_root(const struct node *node, unsigned mask) {
 	return executes && !(node->mode & 0111) ? -EACCES : 0;
 }
 
-static int check_roles(const struct access_subject *who, const struct node *node, unsigned mask) {
+static int check_roles(const struct access_subject *who, const struct node *node, struct bytes name, unsigned mask) {
 	if (!who->permits || node->zone == ZONE_NONE)
 		return 0;
-	bool reads = mask & (ACCESS_READ | ACCESS_EXEC), writes = mask & ACCESS_WRITE;
-	bool allowed = (!reads || who->permits(who->arg, node->zone, false)) &&
-	               (!writes || who->permits(who->arg, node->zone, true));
+	bool is_dir = S_ISDIR(node->mode);
+	bool searches = (mask & ACCESS_EXEC) && is_dir;
+	bool lists = (mask & ACCESS_READ) && is_dir;
+	bool reads = (mask & (ACCESS_READ | ACCESS_EXEC)) && !is_dir;
+	bool allowed = (!searches || who->permits(who->arg, node, name, POLICY_REACH_SEARCH)) &&
+	               (!lists || who->permits(who->arg, node, name, POLICY_REACH_LIST)) &&
+	               (!reads || who->permits(who->arg, node, name, POLICY_REACH_READ)) &&
+	               (!(mask & ACCESS_WRITE) || who->permits(who->arg, node, name, POLICY_REACH_WRITE));
 	return allowed ? 0 : -EACCES;
+}
+
+int access_check_roles(const struct access_subject *who, const struct node *node, unsigned mask) {
+	return check_roles(who, node, (struct bytes){0}, mask);
 }
 
 /* 0, -ENODATA or an error that denies. */
@@ -60,8 +69,12 @@ static bool mode_permits(const struct access_subject *who, const struct node *no
 }
 
 int access_check(const struct access_subject *who, const struct node *node, unsigned mask) {
+	return access_check_name(who, node, (struct bytes){0}, mask);
+}
+
+int access_check_name(const struct access_subject *who, const struct node *node, struct bytes name, unsigned mask) {
 	const struct acl *acl;
-	if (check_roles(who, node, mask) < 0)
+	if (check_roles(who, node, name, mask) < 0)
 		return -EACCES;
 	if (is_root(who))
 		return check_root(node, mask);
@@ -81,12 +94,13 @@ bool access_everybody_searches(const struct access_subject *who, const struct no
 	return rc == 0 ? acl_allows_everybody(acl, dir->mode, ACCESS_EXEC) : rc == -ENODATA;
 }
 
-int access_may_create(const struct access_subject *who, const struct node *dir) {
-	return access_check(who, dir, ACCESS_WRITE | ACCESS_EXEC);
+int access_may_create(const struct access_subject *who, const struct node *dir, struct bytes name) {
+	return access_check_name(who, dir, name, ACCESS_WRITE | ACCESS_EXEC);
 }
 
-int access_may_remove(const struct access_subject *who, const struct node *dir, const struct node *victim) {
-	int rc = access_check(who, dir, ACCESS_WRITE | ACCESS_EXEC);
+int access_may_remove(
+        const struct access_subject *who, const struct node *dir, struct bytes name, const struct node *victim) {
+	int rc = access_check_name(who, dir, name, ACCESS_WRITE | ACCESS_EXEC);
 	if (rc < 0)
 		return rc;
 	bool sticky = (dir->mode & S_ISVTX) && who->uid != dir->uid && !is_owner(who, victim);
@@ -94,6 +108,8 @@ int access_may_remove(const struct access_subject *who, const struct node *dir, 
 }
 
 int access_may_link(const struct access_subject *who, const struct node *node) {
+	if (access_check_roles(who, node, ACCESS_READ | ACCESS_WRITE) < 0)
+		return -EACCES;
 	if (is_owner(who, node))
 		return 0;
 	bool lends = (node->mode & S_ISUID) || (node->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
@@ -143,7 +159,10 @@ static uint32_t mode_after_chown(const struct node *node) {
 
 int access_may_change(const struct access_subject *who, const struct node *node, const struct access_change *change,
         uint32_t *ret_mode) {
-	int rc = check_roles(who, node, ACCESS_WRITE);
+	/* ftruncate(2): a descriptor stays what it was opened for. */
+	bool by_descriptor = change->open_writable && (change->mask & TREE_SIZE) &&
+	                     !(change->mask & (TREE_MODE | TREE_UID | TREE_GID));
+	int rc = by_descriptor ? 0 : access_check_roles(who, node, ACCESS_WRITE);
 	if (rc == 0 && (change->mask & TREE_MODE) && !is_owner(who, node))
 		rc = -EPERM;
 	if (rc == 0 && (change->mask & (TREE_UID | TREE_GID)))
@@ -192,7 +211,7 @@ int access_may_set_acl(
         const struct access_subject *who, const struct node *node, enum acl_type type, bool *ret_keeps_set_gid) {
 	if (S_ISLNK(node->mode))
 		return -EOPNOTSUPP;
-	if (check_roles(who, node, ACCESS_WRITE) < 0 || (type == ACL_TYPE_DEFAULT && !S_ISDIR(node->mode)))
+	if (access_check_roles(who, node, ACCESS_WRITE) < 0 || (type == ACL_TYPE_DEFAULT && !S_ISDIR(node->mode)))
 		return -EACCES;
 	if (!is_owner(who, node))
 		return -EPERM;

@@ -22,19 +22,21 @@
 
 #include "backend/acl.h"
 #include "backend/tree.h"
+#include "policy/policy.h"
 
 enum { ACCESS_EXEC = 1, ACCESS_WRITE = 2, ACCESS_READ = 4 };
 
 /*
  * Who asks. in_group may be NULL: only `gid` counts then. `acl` gives a node's access ACL, valid until it is asked
  * again: 0, -ENODATA when there is none; other errors deny. NULL: nothing has one. `permits` says what the caller's
- * roles allow in a zone (enum zone), before any mode bit and for root as well; NULL: no role is asked for.
+ * roles and grants let him reach, before any mode bit and for root as well: the node itself, or (a name that is not
+ * empty) what has or is to have that name in the directory `node`; NULL: no role is asked for.
  */
 struct access_subject {
 	uint32_t uid, gid;
 	bool (*in_group)(void *arg, uint32_t gid);
 	int (*acl)(void *arg, const struct node *node, const struct acl **ret);
-	bool (*permits)(void *arg, uint8_t zone, bool write);
+	bool (*permits)(void *arg, const struct node *node, struct bytes name, enum policy_reach reach);
 	void *arg;
 };
 
@@ -45,14 +47,22 @@ bool access_in_group(const struct access_subject *who, uint32_t gid);
  * VERSION_MODE_ACL whose node has no ACL any more gives only the owner something. */
 int access_check(const struct access_subject *who, const struct node *node, unsigned mask);
 
+/* The same of a directory, for one of its names: who has a grant of the name alone may search for it. */
+int access_check_name(const struct access_subject *who, const struct node *dir, struct bytes name, unsigned mask);
+
+/* What roles and grants say alone. */
+int access_check_roles(const struct access_subject *who, const struct node *node, unsigned mask);
+
 /* A name is to be made in `dir`: write and search. */
-int access_may_create(const struct access_subject *who, const struct node *dir);
+int access_may_create(const struct access_subject *who, const struct node *dir, struct bytes name);
 
 /* The name of `victim` in `dir` is to be removed, moved away or replaced: write and search, and the sticky rule. */
-int access_may_remove(const struct access_subject *who, const struct node *dir, const struct node *victim);
+int access_may_remove(
+        const struct access_subject *who, const struct node *dir, struct bytes name, const struct node *victim);
 
 /* A file is to get a further name where sysctl fs.protected_hardlinks is on: its owner may, and who may read and write
- * it, unless it would lend out set-id bits; -EPERM for others. The kernel leaves that to us (see call in link.c). */
+ * it, unless it would lend out set-id bits; -EPERM for others. The kernel leaves that to us (see call in link.c).
+ * -EACCES for who has no role or grant to read and write it where it is, its owner as well: by another name he may. */
 int access_may_link(const struct access_subject *who, const struct node *node);
 
 /* A directory is to get another parent: its ".." changes, so it must be writable too, unless it stays where it is. */

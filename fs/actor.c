@@ -83,14 +83,19 @@ static bool in_many_groups(const struct actor_answers *answers, uint32_t gid) {
 	return contains(many, got < answers->group_count ? got : answers->group_count, gid);
 }
 
+#define GROUPS_ROOM ((int)(sizeof((struct actor_answers *)0)->groups / sizeof((struct actor_answers *)0)->groups[0]))
+
+static void need_groups(struct actor_answers *answers) {
+	if (answers->group_count >= 0)
+		return;
+	int count = fuse_req_getgroups(answers->req, GROUPS_ROOM, answers->groups);
+	answers->group_count = count < 0 ? 0 : count;
+}
+
 static bool request_in_group(void *arg, uint32_t gid) {
 	struct actor_answers *answers = arg;
-	const int room = sizeof answers->groups / sizeof answers->groups[0];
-	if (answers->group_count < 0) {
-		int count = fuse_req_getgroups(answers->req, room, answers->groups);
-		answers->group_count = count < 0 ? 0 : count;
-	}
-	if (answers->group_count > room)
+	need_groups(answers);
+	if (answers->group_count > GROUPS_ROOM)
 		return in_many_groups(answers, gid);
 	return contains(answers->groups, answers->group_count, gid);
 }
@@ -116,18 +121,86 @@ gid_t *actor_groups(struct fuse_req *req, size_t *ret_count) {
 	return groups;
 }
 
-/* Groups are asked for only when the caller's own ids don't suffice. */
-static bool request_permits(void *arg, uint8_t zone, bool write) {
-	struct fuse_req *req = ((struct actor_answers *)arg)->req;
-	const struct fuse_ctx *context = fuse_req_ctx(req);
-	const struct filesystem *fs = fuse_req_userdata(req);
-	const struct gate_hooks *gate = fs->gate;
-	struct gate_member member = {.uid = context->uid, .gid = context->gid};
-	if (!gate->permits || gate->permits(gate->gate, &member, zone, write))
+/* ---- roles and grants ---- */
+
+struct asking {
+	const struct gate_hooks *gate;
+	struct gate_member member;
+	struct gate_wish wish;
+	struct gate_permit permit;
+};
+
+static bool ask(struct asking *asking) {
+	return asking->gate->permits(asking->gate->gate, &asking->member, &asking->wish, &asking->permit);
+}
+
+/* The path of a name in the directory, or (an empty name) of the node; of a staged file the one that it is meant for.
+ */
+static int path_of(const struct filesystem *fs, const struct node *node, struct bytes name, char path[TREE_PATH_MAX]) {
+	if (name.size > 0)
+		return tree_path_of(fs->meta, node->id, name, path, TREE_PATH_MAX, NULL);
+	int rc = tree_path(fs->meta, node->id, path, TREE_PATH_MAX, NULL);
+	return rc < 0 && fs->gate->staged_path
+	               ? fs->gate->staged_path(fs->gate->gate, fs->meta, node->id, path, TREE_PATH_MAX)
+	               : rc;
+}
+
+/* By any of its names: that which is used is not always known. */
+static bool ask_by_names(const struct filesystem *fs, const struct node *node, struct asking *asking) {
+	char path[TREE_PATH_MAX];
+	struct tree_name at = {0};
+	asking->wish.path = path;
+	while (tree_next_path(fs->meta, node->id, &at, path, sizeof path, NULL) == 0)
+		if (ask(asking))
+			return true;
+	return false;
+}
+
+/* In a meta operation, unless the path is given. */
+static bool ask_by_path(const struct actor_answers *answers, const struct filesystem *fs, const struct node *node,
+        struct bytes name, struct asking *asking) {
+	char path[TREE_PATH_MAX];
+	if (answers->path) {
+		asking->wish.path = answers->path;
+		return ask(asking);
+	}
+	if (name.size == 0 && !S_ISDIR(node->mode) && node->nlink > 1)
+		return ask_by_names(fs, node, asking);
+	asking->wish.path = path;
+	return path_of(fs, node, name, path) >= 0 && ask(asking);
+}
+
+/* All of the caller's, read once for a request where there is room for them; else they are *ret_many, to be freed. */
+static const gid_t *all_groups(struct actor_answers *answers, gid_t **ret_many, size_t *ret_count) {
+	need_groups(answers);
+	*ret_count = (size_t)answers->group_count;
+	if (answers->group_count <= GROUPS_ROOM)
+		return answers->groups;
+	*ret_many = actor_groups(answers->req, ret_count);
+	return *ret_many;
+}
+
+/* Groups are asked for only when the caller's own ids don't suffice, and a path only where there are grants. */
+static bool request_permits(void *arg, const struct node *node, struct bytes name, enum policy_reach reach) {
+	struct actor_answers *answers = arg;
+	const struct fuse_ctx *context = fuse_req_ctx(answers->req);
+	const struct filesystem *fs = fuse_req_userdata(answers->req);
+	struct asking asking = {.gate = fs->gate,
+	        .member = {.uid = context->uid, .gid = context->gid},
+	        .wish = {.zone = node->zone, .reach = reach}};
+	if (!fs->gate->permits)
 		return true;
-	_cleanup_(freep) gid_t *groups = actor_groups(req, &member.group_count);
-	member.groups = groups;
-	return member.group_count > 0 && gate->permits(gate->gate, &member, zone, write);
+	_cleanup_(freep) gid_t *many = NULL;
+	bool allowed = ask(&asking);
+	if (!allowed)
+		asking.member.groups = all_groups(answers, &many, &asking.member.group_count);
+	if (!allowed && asking.member.group_count > 0)
+		allowed = ask(&asking);
+	if (!allowed && fs->gate->has_grants && fs->gate->has_grants(fs->gate->gate))
+		allowed = ask_by_path(answers, fs, node, name, &asking);
+	if (allowed && (asking.permit.grant || asking.permit.line))
+		answers->permit = asking.permit;
+	return allowed;
 }
 
 struct access_subject actor_subject(struct fuse_req *req, struct actor_answers *answers) {
@@ -135,6 +208,8 @@ struct access_subject actor_subject(struct fuse_req *req, struct actor_answers *
 	answers->req = req;
 	answers->group_count = -1;
 	answers->acl_node = 0;
+	answers->path = NULL;
+	answers->permit = (struct gate_permit){0};
 	return (struct access_subject){.uid = context->uid,
 	        .gid = context->gid,
 	        .in_group = request_in_group,

@@ -14,6 +14,7 @@
 
 #include "backend/audit.h"
 #include "fs/access.h"
+#include "fs/gate_hooks.h"
 #include "fs/programs.h"
 
 struct fuse_req;
@@ -45,7 +46,9 @@ struct actor_answers {
 	struct fuse_req *req;
 	uint64_t acl_node; /* whose ACL was asked for last, and the answer; 0: nobody's */
 	int acl_rc;
-	int group_count; /* of all that there are; -1: not asked yet */
+	const char *path;          /* by which a node is asked for that none of its names shows; NULL: by its names */
+	struct gate_permit permit; /* the last by which a grant let pass what no role did */
+	int group_count;           /* of all that there are; -1: not asked yet */
 	gid_t groups[64];
 };
 

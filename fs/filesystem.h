@@ -33,7 +33,7 @@ struct filesystem {
 	struct used_names used_names;  /* of files that have several */
 	const struct gate_hooks *gate; /* never NULL; hooks that are NULL refuse */
 	/* What .assayfs/status.json says, as `assayfs status --json` does; NULL: there is no service. */
-	int (*status)(void *arg, bool tells_names, char **ret_text, size_t *ret_size);
+	int (*status)(void *arg, struct virtual_reader reader, char **ret_text, size_t *ret_size);
 	void *status_arg;
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */

@@ -81,15 +81,35 @@ struct gate_member {
 	size_t group_count;
 };
 
+/* What somebody wants to reach. */
+struct gate_wish {
+	uint8_t zone; /* enum zone */
+	enum policy_reach reach;
+	const char *path; /* with its zone; NULL: not known, then roles alone are asked */
+};
+
+/* By what it is allowed. */
+struct gate_permit {
+	enum policy_role role; /* ROLE_COUNT: by no role */
+	uint64_t grant;        /* the number of a grant (policy/gate/grant.h), perhaps of that role; 0: none */
+	unsigned line;         /* of the grant in policy.yaml; 0: none */
+	int64_t until_ns;      /* of the grant */
+};
+
 struct gate_hooks {
 	void *gate; /* first argument of all */
 
-	/* Anywhere, also in meta. Whether the roles of the policy in force let the member read or write in the zone;
-	 * true while the policy names no roles. NULL: no role is asked for. */
-	bool (*permits)(void *gate, const struct gate_member *member, uint8_t zone, bool write);
+	/* Anywhere, also in meta. Whether the roles of the policy in force, or a grant, let the member have it; true
+	 * while the policy names no roles. NULL: no role is asked for. */
+	bool (*permits)(void *gate, const struct gate_member *member, const struct gate_wish *wish,
+	        struct gate_permit *ret_permit);
+
+	/* Anywhere. Whether there are any grants, so that a path is worth its finding. NULL: no. */
+	bool (*has_grants)(void *gate);
 
 	/* The same for what lies in no zone: the audit log, quarantine, the policy; reading only. NULL: mode bits. */
-	bool (*permits_place)(void *gate, const struct gate_member *member, enum policy_place place);
+	bool (*permits_place)(
+	        void *gate, const struct gate_member *member, enum policy_place place, struct gate_permit *ret_permit);
 
 	/* Whether the policy in force names roles: then the kernel must ask for each name. NULL: no. */
 	bool (*has_roles)(void *gate);

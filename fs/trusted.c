@@ -382,12 +382,18 @@ static bool trusted_has_roles(void *gate) {
 	return roles_are_named(((Trusted *)gate)->gate);
 }
 
-static bool trusted_permits(void *gate, const struct gate_member *member, uint8_t zone, bool write) {
-	return roles_permit_zone(((Trusted *)gate)->gate, member, zone, write);
+static bool trusted_has_grants(void *gate) {
+	return roles_have_grants(((Trusted *)gate)->gate);
 }
 
-static bool trusted_permits_place(void *gate, const struct gate_member *member, enum policy_place place) {
-	return roles_permit_place(((Trusted *)gate)->gate, member, place);
+static bool trusted_permits(
+        void *gate, const struct gate_member *member, const struct gate_wish *wish, struct gate_permit *ret_permit) {
+	return roles_permit(((Trusted *)gate)->gate, member, wish, ret_permit);
+}
+
+static bool trusted_permits_place(
+        void *gate, const struct gate_member *member, enum policy_place place, struct gate_permit *ret_permit) {
+	return roles_permit_place(((Trusted *)gate)->gate, member, place, POLICY_READ, ret_permit);
 }
 
 /* ---- life ---- */
@@ -406,6 +412,7 @@ int trusted_new(Gate *gate, Store *store, Trusted **ret_trusted) {
 	        .permits = trusted_permits,
 	        .permits_place = trusted_permits_place,
 	        .has_roles = trusted_has_roles,
+	        .has_grants = trusted_has_grants,
 	        .arrived = trusted_arrived,
 	        .trusted_lookup = trusted_lookup,
 	        .trusted_create = trusted_create,

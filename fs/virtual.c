@@ -210,6 +210,18 @@ static const struct virtual_provider *provider_of(const char *path, const char *
 	return NULL;
 }
 
+enum policy_place virtual_place(const char *path) {
+	static const struct {
+		const char *name;
+		enum policy_place place;
+	} places[] = {{"audit", PLACE_AUDIT}, {"quarantine", PLACE_QUARANTINE}, {"policy", PLACE_POLICY}};
+	size_t length = strcspn(path, "/");
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+		if (strlen(places[i].name) == length && memcmp(places[i].name, path, length) == 0)
+			return places[i].place;
+	return PLACE_COUNT;
+}
+
 int virtual_stat(struct filesystem *fs, const char *path, struct node *ret) {
 	if (path[0] == '\0') {
 		*ret = (struct node){.mode = S_IFDIR | 0555, .uid = fs->owner_uid, .gid = fs->owner_gid};
@@ -240,10 +252,10 @@ int virtual_list(struct filesystem *fs, const char *path, virtual_emit_fn emit, 
 	return provider->list ? provider->list(fs, rest, emit, arg) : 0;
 }
 
-int virtual_open(struct filesystem *fs, const char *path, bool reads_landing, struct virtual_file *ret) {
+int virtual_open(struct filesystem *fs, const char *path, struct virtual_reader reader, struct virtual_file *ret) {
 	const char *rest;
 	const struct virtual_provider *provider = provider_of(path, &rest);
-	*ret = (struct virtual_file){.reads_landing = reads_landing};
+	*ret = (struct virtual_file){.reader = reader};
 	return provider ? provider->open(fs, rest, ret) : -ENOENT;
 }
 

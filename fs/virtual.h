@@ -20,6 +20,7 @@
 
 #include "backend/content.h"
 #include "backend/tree.h"
+#include "policy/policy.h"
 
 struct filesystem;
 typedef struct VirtualTree VirtualTree;
@@ -34,10 +35,15 @@ static inline bool virtual_is(uint64_t ino) {
 	return ino & VIRTUAL_INO_BIT;
 }
 
+/* What else one may read who opens a file of the tree: Landing, where names of files stand, and the log. */
+struct virtual_reader {
+	bool landing, log;
+};
+
 /* What an opened file of the tree gives: one of text, content, or read. */
 struct virtual_file {
-	bool reads_landing; /* in: whether who opens it may read Landing, for what tells names of files */
-	char *text;         /* from malloc; becomes the caller's */
+	struct virtual_reader reader; /* in: who opens it, for what tells of files or users */
+	char *text;                   /* from malloc; becomes the caller's */
 	size_t text_size;
 	Content *content; /* becomes the caller's */
 	/* As content_read; state is closed once. One call at a time. */
@@ -89,9 +95,12 @@ size_t virtual_count(VirtualTree *tree);
 /* The path of a number into a buffer of VIRTUAL_PATH_MAX. -ESTALE. */
 int virtual_path(VirtualTree *tree, uint64_t ino, char ret_path[static VIRTUAL_PATH_MAX]);
 
+/* What lies in no zone and asks for a role of its own; PLACE_COUNT: nothing such. */
+enum policy_place virtual_place(const char *path);
+
 /* The three calls of the provider that a path belongs to. */
 int virtual_stat(struct filesystem *fs, const char *path, struct node *ret);
 int virtual_list(struct filesystem *fs, const char *path, virtual_emit_fn emit, void *arg);
-int virtual_open(struct filesystem *fs, const char *path, bool reads_landing, struct virtual_file *ret);
+int virtual_open(struct filesystem *fs, const char *path, struct virtual_reader reader, struct virtual_file *ret);
 int virtual_readlink(struct filesystem *fs, const char *path, char *ret_target, size_t capacity, size_t *ret_length);
 void virtual_file_close(struct virtual_file *file);

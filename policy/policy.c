@@ -101,6 +101,8 @@ static int read_document(struct reading *r, const Node *root) {
 	        {"datasets", read_datasets, false},
 	        {"workflows", read_workflows, false},
 	        {"roles", read_roles, false},
+	        {"grants", read_grants, false},
+	        {"break_glass", read_break_glass, false},
 	        {"lifecycle", read_lifecycles, false},
 	        {"audit", read_audit, false},
 	        {"alarms", read_alarms, false},
@@ -293,14 +295,18 @@ const char *policy_warning(const Policy *policy, size_t i) {
 	return i < policy->warning_count ? policy->warnings[i] : NULL;
 }
 
-static void note_ended(const struct privacy_allow *allow, policy_ended_fn *each, void *context) {
-	char day[32] = "?", words[512];
-	time_t last = (time_t)(allow->until_s - 1);
+const char *policy_day_before(int64_t until_s, char ret_day[static DAY_BYTES]) {
+	time_t last = (time_t)(until_s - 1);
 	struct tm tm;
-	if (gmtime_r(&last, &tm))
-		(void)strftime(day, sizeof day, "%Y-%m-%d", &tm);
+	if (!gmtime_r(&last, &tm) || strftime(ret_day, DAY_BYTES, "%Y-%m-%d", &tm) == 0)
+		(void)snprintf(ret_day, DAY_BYTES, "?");
+	return ret_day;
+}
+
+static void note_ended(const struct privacy_allow *allow, policy_ended_fn *each, void *context) {
+	char day[DAY_BYTES], words[512];
 	(void)snprintf(words, sizeof words, BUNDLE_POLICY ":%u: the allow entry of %.200s ended %s", allow->line,
-	        allow->owner ? allow->owner : "nobody", day);
+	        allow->owner ? allow->owner : "nobody", policy_day_before(allow->until_s, day));
 	each(context, words);
 }
 
@@ -311,4 +317,5 @@ void policy_ended(const Policy *policy, int64_t now_s, policy_ended_fn *each, vo
 			if (privacy->allows[k].until_s != 0 && privacy->allows[k].until_s <= now_s)
 				note_ended(&privacy->allows[k], each, context);
 	}
+	policy_grants_ended(policy, now_s, each, context);
 }

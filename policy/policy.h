@@ -193,8 +193,8 @@ const struct policy_alarm *policy_alarm(const Policy *policy, size_t i);
 size_t policy_warning_count(const Policy *policy);
 const char *policy_warning(const Policy *policy, size_t i);
 
-/* Tells what in the document counts no more at `now_s` (seconds since 1970, UTC): entries of `allow` whose day is past.
- * A sentence each, with file and line, valid in the call. */
+/* Tells what in the document counts no more at `now_s` (seconds since 1970, UTC): entries of `allow`, and grants, whose
+ * day is past. A sentence each, with file and line, valid in the call. */
 typedef void policy_ended_fn(void *context, const char *words);
 void policy_ended(const Policy *policy, int64_t now_s, policy_ended_fn *each, void *context);
 
@@ -210,13 +210,14 @@ struct policy_actor {
 	const gid_t *groups; /* supplementary */
 	size_t group_count;
 	bool is_mounter;
+	unsigned lent; /* bits 1 << role: roles that a grant lends for a while, in a policy that names roles */
 };
 
 /*
- * Names in `roles` mean the ids they had when the policy was applied, so that a later change of /etc/passwd moves no
- * role. policy_resolve_roles looks each name up on this machine (unknown: -EINVAL naming the line), and puts the table
- * into the bundle as BUNDLE_IDS, from where policy_parse takes it. Call it before the bundle is stored; the bundle's
- * hash changes with it. Does nothing when the document has no roles.
+ * Names in `roles`, `grants` and `break_glass` mean the ids they had when the policy was applied, so that a later
+ * change of /etc/passwd moves no role. policy_resolve_roles looks each name up on this machine (unknown: -EINVAL naming
+ * the line), and puts the table into the bundle as BUNDLE_IDS, from where policy_parse takes it. Call it before the
+ * bundle is stored; the bundle's hash changes with it. Does nothing when the document has no roles.
  */
 int policy_resolve_roles(const Policy *policy, PolicyBundle *bundle);
 
@@ -244,3 +245,45 @@ enum policy_place {
 enum policy_access { POLICY_READ, POLICY_WRITE };
 bool policy_permits(
         const Policy *policy, enum policy_place place, enum policy_access access, const struct policy_actor *actor);
+
+/* As policy_permits; *ret_role is the role that lets the actor, ROLE_COUNT when none does or none is named. */
+bool policy_permitting_role(const Policy *policy, enum policy_place place, enum policy_access access,
+        const struct policy_actor *actor, enum policy_role *ret_role);
+
+/* ---- grants: what some may reach beside their roles, until a day ---- */
+
+/* How a path is reached. Where only a directory's names below it are granted it is searched for them and not listed. */
+enum policy_reach {
+	POLICY_REACH_SEARCH, /* of a directory, for the path: what is granted, or leads there */
+	POLICY_REACH_LIST,   /* of a directory, all its names */
+	POLICY_REACH_READ,
+	POLICY_REACH_WRITE,
+};
+
+struct policy_grant {
+	const char *dataset; /* its files in Trusted; NULL: see path */
+	const char *path;    /* a pattern of policy/glob.h behind the name of a zone; NULL: see dataset */
+	bool write;
+	int64_t until_s; /* the first second after it */
+	const char *reason;
+	unsigned line;
+};
+#define POLICY_GRANTS_MAX 1000
+
+/* As datasets. */
+size_t policy_grant_count(const Policy *policy);
+const struct policy_grant *policy_grant(const Policy *policy, size_t i);
+
+/* The first grant that gives the actor `reach` of `path` (with its zone) at that time; NULL: none. */
+const struct policy_grant *policy_granted(const Policy *policy, const struct policy_actor *actor, const char *path,
+        enum policy_reach reach, int64_t now_s);
+
+/* Is the grant this actor's, whatever it is of and however long? */
+bool policy_grant_is_of(const Policy *policy, size_t i, const struct policy_actor *actor);
+
+/* Whom it names, for a person: "bo, anna, group ingest". Returns `ret_words`. */
+#define POLICY_GRANTEES_BYTES 256
+const char *policy_grant_words(const Policy *policy, size_t i, char ret_words[static POLICY_GRANTEES_BYTES]);
+
+/* May the actor lend himself a role or a path when nobody who could do it is there (`break_glass`)? */
+bool policy_breaks_glass(const Policy *policy, const struct policy_actor *actor);

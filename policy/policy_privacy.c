@@ -219,19 +219,9 @@ static int read_allow_owner(struct reading *r, const Node *value, void *target) 
 	return read_text(r, value, "owner", &((struct privacy_allow *)target)->owner);
 }
 
-/* The day that is named is the last one. */
 static int read_allow_until(struct reading *r, const Node *value, void *target) {
 	(void)r;
-	struct privacy_allow *allow = target;
-	const char *text = value->kind == TREE_TEXT ? value->text : "";
-	unsigned year = 0, month = 0, day = 0;
-	int end = 0;
-	int32_t days;
-	bool is_date = strlen(text) == 10 && sscanf(text, "%4u-%2u-%2u%n", &year, &month, &day, &end) == 3 && end == 10;
-	if (!is_date || !date_days((int32_t)year, month, day, &days))
-		return read_complain(value, "'until' is the last day on which it is allowed, like 2027-03-31");
-	allow->until_s = ((int64_t)days + 1) * 86400;
-	return 0;
+	return read_until(value, "allowed", &((struct privacy_allow *)target)->until_s);
 }
 
 /* One that nobody answers for, or that never ends, is found years later, and nobody knows why it is there. */

@@ -2,6 +2,7 @@
 #include "policy/policy_read.h"
 
 #include "crypto/base/fault.h"
+#include "policy/dqdl/calendar.h"
 #include "policy/glob.h"
 
 #include <errno.h>
@@ -216,4 +217,17 @@ int read_flag(const Node *value, const char *what, bool *ret_flag) {
 	if (rc == 0)
 		*ret_flag = choice % 2 == 1;
 	return rc;
+}
+
+/* The day that is named is the last one. */
+int read_until(const Node *value, const char *what, int64_t *ret_until_s) {
+	const char *text = value->kind == TREE_TEXT ? value->text : "";
+	unsigned year = 0, month = 0, day = 0;
+	int end = 0;
+	int32_t days;
+	bool is_date = strlen(text) == 10 && sscanf(text, "%4u-%2u-%2u%n", &year, &month, &day, &end) == 3 && end == 10;
+	if (!is_date || !date_days((int32_t)year, month, day, &days))
+		return read_complain(value, "'until' is the last day on which it is %s, like 2027-03-31", what);
+	*ret_until_s = ((int64_t)days + 1) * 86400;
+	return 0;
 }

@@ -38,6 +38,10 @@ struct Policy {
 	size_t alarm_count;
 	struct policy_audit audit; /* line 0: not given */
 	struct role_members roles[ROLE_COUNT];
+	struct role_members break_glass;
+	struct policy_grant *grants;
+	struct role_members *grantees; /* of each grant */
+	size_t grant_count;
 	const char **ignore;
 	size_t ignore_count;
 	const char **warnings;
@@ -99,7 +103,22 @@ read_value read_workflow;
 read_value read_lifecycle;
 read_value read_audit; /* into the policy */
 read_value read_alarm;
-read_value read_roles;
+read_value read_roles, read_break_glass;
+read_value read_grants; /* behind datasets and roles */
+/* Who has a role or a grant: into a struct role_members. */
+read_value read_member_users, read_member_groups;
+/* A last day, into the int64_t second at which it is over; `what` is allowed until then. */
+int read_until(const Node *value, const char *what, int64_t *ret_until_s);
+
+/* Whether the actor is one of them, or in a group that is. Names that were not found are nobody's. */
+bool role_members_hold(const struct role_members *members, const struct policy_actor *actor);
+
+/* A day in words, for what ended then. */
+#define DAY_BYTES 32
+const char *policy_day_before(int64_t until_s, char ret_day[static DAY_BYTES]);
+
+/* Tells the grants whose day is past, as policy_ended does. */
+void policy_grants_ended(const Policy *policy, int64_t now_s, policy_ended_fn *each, void *context);
 
 /* roles.ids of the bundle, if it has one. */
 int read_role_ids(Policy *policy, const PolicyBundle *bundle);

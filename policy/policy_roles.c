@@ -56,17 +56,27 @@ static int add_members(
 	return 0;
 }
 
-static int read_users(struct reading *r, const Node *value, void *target) {
+int read_member_users(struct reading *r, const Node *value, void *target) {
 	return add_members(r, value, "users", false, target);
 }
 
-static int read_groups(struct reading *r, const Node *value, void *target) {
+int read_member_groups(struct reading *r, const Node *value, void *target) {
 	return add_members(r, value, "groups", true, target);
 }
 
+static const struct field member_fields[] = {
+        {"users", read_member_users, false}, {"groups", read_member_groups, false}};
+
 static int read_role(struct reading *r, const Node *value, enum policy_role which) {
-	static const struct field fields[] = {{"users", read_users, false}, {"groups", read_groups, false}};
-	return read_fields(r, value, "a role", fields, COUNT(fields), &r->policy->roles[which]);
+	return read_fields(r, value, "a role", member_fields, COUNT(member_fields), &r->policy->roles[which]);
+}
+
+int read_break_glass(struct reading *r, const Node *value, void *target) {
+	(void)target;
+	if (!r->policy->has_roles)
+		return read_complain(value, "'break_glass' without 'roles': who mounts holds all roles as long as none "
+		                            "is named, so there is none to take; name roles, or leave it out");
+	return read_fields(r, value, "'break_glass'", member_fields, COUNT(member_fields), &r->policy->break_glass);
 }
 
 static int read_steward(struct reading *r, const Node *value, void *target) {
@@ -137,6 +147,27 @@ static int write_member(FILE *to, const struct role_member *member) {
 	                                                                                            : 0;
 }
 
+/* The i-th list of members: of the roles, of break_glass, of the grants; NULL past the last. */
+static const struct role_members *members_at(const Policy *policy, size_t i) {
+	if (i < ROLE_COUNT)
+		return &policy->roles[i];
+	if (i == ROLE_COUNT)
+		return &policy->break_glass;
+	i -= ROLE_COUNT + 1;
+	return i < policy->grant_count ? &policy->grantees[i] : NULL;
+}
+
+/* Whether an earlier member of the same name was written already. */
+static bool is_written(const Policy *policy, size_t list, size_t at) {
+	const struct role_member *member = &members_at(policy, list)->members[at];
+	for (size_t i = ROLE_COUNT; i <= list && list >= ROLE_COUNT; i++)
+		for (size_t k = 0; k < members_at(policy, i)->count && (i < list || k < at); k++)
+			if (members_at(policy, i)->members[k].is_group == member->is_group &&
+			        strcmp(members_at(policy, i)->members[k].name, member->name) == 0)
+				return true;
+	return false;
+}
+
 int policy_resolve_roles(const Policy *policy, PolicyBundle *bundle) {
 	if (!policy->has_roles)
 		return 0;
@@ -146,18 +177,21 @@ int policy_resolve_roles(const Policy *policy, PolicyBundle *bundle) {
 	if (!to)
 		return read_no_memory();
 	int rc = 0;
-	for (size_t role = 0; rc == 0 && role < ROLE_COUNT; role++)
-		for (size_t i = 0; rc == 0 && i < policy->roles[role].count; i++)
-			rc = write_member(to, &policy->roles[role].members[i]);
+	const struct role_members *list;
+	for (size_t at = 0; rc == 0 && (list = members_at(policy, at)); at++)
+		for (size_t i = 0; rc == 0 && i < list->count; i++)
+			if (!is_written(policy, at, i))
+				rc = write_member(to, &list->members[i]);
 	if (fclose(to) != 0 && rc == 0)
 		rc = read_no_memory();
 	return rc < 0 ? rc : policy_bundle_put(bundle, BUNDLE_IDS, bytes_of(text, size));
 }
 
 static void give_id(Policy *policy, bool is_group, const char *name, uint32_t id) {
-	for (size_t role = 0; role < ROLE_COUNT; role++)
-		for (size_t i = 0; i < policy->roles[role].count; i++) {
-			struct role_member *member = &policy->roles[role].members[i];
+	const struct role_members *list;
+	for (size_t at = 0; (list = members_at(policy, at)); at++)
+		for (size_t i = 0; i < list->count; i++) {
+			struct role_member *member = &list->members[i];
 			if (member->is_group == is_group && strcmp(member->name, name) == 0) {
 				member->id = id;
 				member->is_resolved = true;
@@ -213,13 +247,9 @@ static bool is_in_group(const struct policy_actor *actor, uint32_t gid) {
 	return false;
 }
 
-bool policy_role_holds(const Policy *policy, enum policy_role role, const struct policy_actor *actor) {
-	if (!policy->has_roles)
-		return actor->is_mounter;
-	if ((unsigned)role >= ROLE_COUNT)
-		return false;
-	for (size_t i = 0; i < policy->roles[role].count; i++) {
-		const struct role_member *member = &policy->roles[role].members[i];
+bool role_members_hold(const struct role_members *members, const struct policy_actor *actor) {
+	for (size_t i = 0; i < members->count; i++) {
+		const struct role_member *member = &members->members[i];
 		if (!member->is_resolved)
 			continue;
 		if (member->is_group ? is_in_group(actor, member->id) : actor->uid == member->id)
@@ -230,8 +260,26 @@ bool policy_role_holds(const Policy *policy, enum policy_role role, const struct
 
 #define BIT(role) (1u << (role))
 
+bool policy_role_holds(const Policy *policy, enum policy_role role, const struct policy_actor *actor) {
+	if (!policy->has_roles)
+		return actor->is_mounter;
+	if ((unsigned)role >= ROLE_COUNT)
+		return false;
+	return (actor->lent & BIT(role)) || role_members_hold(&policy->roles[role], actor);
+}
+
+bool policy_breaks_glass(const Policy *policy, const struct policy_actor *actor) {
+	return role_members_hold(&policy->break_glass, actor);
+}
+
 bool policy_permits(
         const Policy *policy, enum policy_place place, enum policy_access access, const struct policy_actor *actor) {
+	enum policy_role role;
+	return policy_permitting_role(policy, place, access, actor, &role);
+}
+
+bool policy_permitting_role(const Policy *policy, enum policy_place place, enum policy_access access,
+        const struct policy_actor *actor, enum policy_role *ret_role) {
 	static const unsigned readers[PLACE_COUNT] = {
 	        [PLACE_LANDING] = BIT(ROLE_STEWARD) | BIT(ROLE_INGESTER),
 	        [PLACE_RAW] = BIT(ROLE_STEWARD),
@@ -248,12 +296,15 @@ bool policy_permits(
 	        [PLACE_POLICY] = BIT(ROLE_STEWARD),
 	        [PLACE_KEYS] = BIT(ROLE_STEWARD),
 	};
+	*ret_role = ROLE_COUNT;
 	if ((unsigned)place >= PLACE_COUNT)
 		return false;
 	unsigned allowed = access == POLICY_WRITE ? writers[place] : readers[place];
 	for (enum policy_role role = ROLE_STEWARD; role < ROLE_COUNT; role++)
-		if ((allowed & BIT(role)) && policy_role_holds(policy, role, actor))
+		if ((allowed & BIT(role)) && policy_role_holds(policy, role, actor)) {
+			*ret_role = policy->has_roles ? role : ROLE_COUNT;
 			return true;
+		}
 	return false;
 }
 

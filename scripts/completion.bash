@@ -19,6 +19,8 @@ _assayfs_options() {
 	'quarantine release') echo '--reason --waiver-until --json' ;;
 	'quarantine drop') echo '--reason --json' ;;
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
+	grant) echo '--reason --for --role --path --write --user --list --revoke --json' ;;
+	access) echo '--user --json' ;;
 	log) echo '--since --until --user --group --path --event --outcome --exe --pid --node --limit --follow --format --json' ;;
 	'log summary') echo '--since --until --user --group --path --event --outcome --exe --pid --node --top --timezone --json' ;;
 	'log verify') echo '--key --from --json' ;;
@@ -32,9 +34,9 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log help'
+_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log grant access help'
 
-_assayfs_events='accept-restore access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link log-archive log-prune log-ship lookup mkdir mknod mount open
+_assayfs_events='accept-restore access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
@@ -53,11 +55,12 @@ _assayfs_argument() {
 	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
 	--group) COMPREPLY=($(compgen -g -- "$2")) ;;
 	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
+	--role) COMPREPLY=($(compgen -W 'steward ingester analyst auditor' -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
 	--since | --until | --before | --prune) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --reason | --for | --revoke | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }

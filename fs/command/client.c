@@ -158,6 +158,28 @@ int client_locate(const char *path, struct client_place *ret_place) {
 	return rc;
 }
 
+int client_inside(const char *text, char ret_path[static WIRE_PATH_MAX]) {
+	static const char *const tops[] = {"Landing", "Raw", "Trusted", ".assayfs"};
+	size_t top = strcspn(text, "/"), length = strlen(text);
+	while (length > top && text[length - 1] == '/')
+		length--;
+	if (length >= WIRE_PATH_MAX)
+		return fault(ENAMETOOLONG, "the path is too long");
+	for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++)
+		if (strlen(tops[i]) == top && strncmp(text, tops[i], top) == 0) {
+			memcpy(ret_path, text, length);
+			ret_path[length] = '\0';
+			return 0;
+		}
+	_cleanup_(freep) struct client_place *place = calloc(1, sizeof *place);
+	if (!place)
+		return fault(ENOMEM, "out of memory");
+	int rc = client_locate(text, place);
+	if (rc == 0)
+		snprintf(ret_path, WIRE_PATH_MAX, "%s", place->path);
+	return rc;
+}
+
 /* ---- the connection ---- */
 
 void client_close(Client *client) {

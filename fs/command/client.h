@@ -29,6 +29,10 @@ struct client_place {
  */
 int client_locate(const char *path, struct client_place *ret_place);
 
+/* Of `text`, a path of the file system or one of the vault (which begins with Landing, Raw, Trusted or .assayfs and
+ * need not be seen from here), the path in the vault. */
+int client_inside(const char *text, char ret_path[static WIRE_PATH_MAX]);
+
 /* Connects to the mount at `place`. -ENOTCONN when no process serves it any more; -EPERM when a stranger's does. */
 int client_connect(const struct client_place *place, Client **ret_client);
 

@@ -1,11 +1,11 @@
 #include "fs/command/log_request.h"
 
 #include "fs/command/client.h"
+#include "fs/command/user.h"
 #include "fs/command/when.h"
 
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,13 +36,13 @@ static bool read_id(const char *text, json_t *arguments, const char *name) {
 
 static int add_user(const struct invocation *call, json_t *arguments) {
 	const char *text = command_value(call, "user");
-	if (!text || read_id(text, arguments, "uid"))
+	if (!text)
 		return 0;
-	const struct passwd *entry = getpwnam(text);
-	if (!entry)
-		return command_fail(call, EXIT_USAGE, "there is no user '%s'; give a name or a uid", text);
-	json_object_set_new(arguments, "uid", json_integer(entry->pw_uid));
-	return 0;
+	uid_t uid;
+	int code = user_find(call, text, &uid);
+	if (!code)
+		json_object_set_new(arguments, "uid", json_integer((json_int_t)uid));
+	return code;
 }
 
 static int add_group(const struct invocation *call, json_t *arguments) {

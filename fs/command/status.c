@@ -2,6 +2,7 @@
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
 #include "fs/command/command.h"
+#include "fs/command/grant.h"
 #include "fs/command/when.h"
 #include "fs/command/words.h"
 
@@ -169,6 +170,18 @@ static void print_waivers(const json_t *item) {
 	}
 }
 
+/* What is lent beside the roles, as long as it counts. */
+static void print_grants(const json_t *item) {
+	const json_t *grants = json_object_get(item, "grants");
+	uint64_t count = answer_number(grants, "count");
+	size_t i;
+	json_t *grant;
+	if (count == 0)
+		return;
+	printf("!! %" PRIu64 " grant%s beside the roles (assayfs grant --list)\n", count, words_s(count));
+	json_array_foreach(json_object_get(grants, "active"), i, grant) grant_print(grant);
+}
+
 static void print_failures(const json_t *item) {
 	size_t i;
 	json_t *failure;
@@ -202,6 +215,7 @@ static int run_status(const struct invocation *call) {
 	print_ungoverned(item);
 	print_work(item);
 	print_waivers(item);
+	print_grants(item);
 	print_failures(item);
 	return EXIT_DONE;
 }

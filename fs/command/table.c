@@ -31,6 +31,8 @@ const struct command *const command_table[] = {
         &command_log_check_proof,
         &command_log_archive,
         &command_log_open,
+        &command_grant,
+        &command_access,
         &command_help_row,
         NULL,
 };

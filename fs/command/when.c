@@ -97,6 +97,15 @@ static int parse_duration(const char *text, int64_t now_ns, struct when *ret_whe
 	return 0;
 }
 
+int when_duration(const char *text, int64_t *ret_ns) {
+	struct when when;
+	bool is_span = *text >= '0' && *text <= '9' && !strcasestr(text, "ago");
+	if (!is_span || parse_duration(text, INT64_MAX, &when) < 0)
+		return fault(EINVAL, "'%.60s' is no span of time; write it like 90m, 1h or 2d", text);
+	*ret_ns = INT64_MAX - when.first;
+	return 0;
+}
+
 /* ---- dates ---- */
 
 enum precision { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND, FRACTION };

@@ -20,5 +20,8 @@ struct when {
  * years 1970 to 2261. Uses the process's time zone. Thread-safe. */
 int when_parse(const char *text, int64_t now_ns, struct when *ret_when);
 
+/* Reads how long something shall last: "90m", "1h", "2 days". -EINVAL with words. */
+int when_duration(const char *text, int64_t *ret_ns);
+
 /* The current time in nanoseconds since 1970 UTC. */
 int64_t when_now(void);

@@ -322,6 +322,7 @@ struct judged_truncate {
 	fuse_ino_t ino;
 	uint64_t size;
 	struct node node;
+	struct gate_permit permit; /* by which it was let pass so far */
 	struct call call;
 };
 
@@ -339,6 +340,7 @@ static void answer_truncate(void *arg) {
 	struct call *call = &asked->call;
 	struct node after;
 	call_prepare(call, asked->req, "truncate");
+	call->answers.permit = asked->permit;
 	struct gate_caller caller = call_caller(call);
 	const struct gate_hooks *gate = call->fs->gate;
 	int rc = gate->trusted_truncate ? gate->trusted_truncate(gate->gate, &caller, &asked->node, asked->size)
@@ -363,6 +365,7 @@ static void truncate_by_gate(struct call *call, const struct setattr *change) {
 	asked->ino = change->ino;
 	asked->size = (uint64_t)change->values->st_size;
 	asked->node = change->node;
+	asked->permit = call->answers.permit;
 	aside_run(&call->fs->verdicts, call->who.uid, answer_truncate, asked);
 }
 

@@ -1,10 +1,12 @@
 #include "fs/operations/call.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "crypto/base/fault.h"
 #include "fs/log.h"
+#include "fs/roles.h"
 #include "fs/tell.h"
 
 /*
@@ -128,12 +130,28 @@ static int end_denied(struct call *call, int rc) {
 	return meta_end_denied(call->meta, rc, &call->event);
 }
 
+/* Says by which grant, if no role allowed it. The text is `words` or what stood there. */
+static void add_grant(struct call *call, char *words, size_t size) {
+	char grant[ROLES_WORDS_BYTES];
+	const char *detail = call->event.detail ? call->event.detail : "";
+	if (!*roles_grant_words(&call->answers.permit, grant))
+		return;
+	/* What stood there may be cut; by which grant is said all the same. */
+	int room = (int)(size - strlen(grant) - sizeof ", ");
+	snprintf(words, size, "%.*s%s%s", room, detail, *detail ? ", " : "", grant);
+	call->event.detail = words;
+}
+
 static int end_recorded(struct call *call, int rc) {
+	char words[AUDIT_DETAIL_MAX];
 	fill_paths(call);
 	need_actor(call, true);
 	if (call->event.path == call->paths[0] && call->node)
 		used_names_drop(&call->fs->used_names, fuse_req_ctx(call->req)->pid, call->node);
+	add_grant(call, words, sizeof words);
 	int recorded = audit_record(call->meta, &call->event, NULL);
+	if (call->event.detail == words)
+		call->event.detail = NULL; /* gone with this call */
 	return meta_end(call->meta, recorded < 0 ? recorded : rc);
 }
 
@@ -184,13 +202,13 @@ int call_node(struct call *call, fuse_ino_t ino, struct node *ret) {
 	return rc == -ESTALE ? stale_node(call, ino, ret) : rc;
 }
 
-int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir) {
+int call_search(struct call *call, fuse_ino_t ino, struct bytes name, struct node *ret_dir) {
 	*ret_dir = (struct node){0};
 	int rc = call_node(call, ino, ret_dir);
 	if (rc == 0 && !S_ISDIR(ret_dir->mode))
 		rc = -ENOTDIR;
 	if (rc == 0)
-		rc = access_check(&call->who, ret_dir, ACCESS_EXEC);
+		rc = access_check_name(&call->who, ret_dir, name, ACCESS_EXEC);
 	if (rc == 0)
 		call_note_directory(call, ret_dir);
 	return rc;

@@ -9,9 +9,10 @@
  *     fuse_reply_…
  *
  * Denials (EACCES, EPERM, EROFS) undo the operation and keep a record with outcome "denied". Other errors changed
- * nothing and leave none. An effect whose record can't be written is undone and answered with -EIO (-ENOSPC: for want
- * of room), and so is a denial; the program's user is told why. With --audit=strict call_end returns when the record is
- * durable, so it is called with no content's lock held.
+ * nothing and leave none. What only a grant allowed says so: its detail ends with "by grant N". An effect whose record
+ * can't be written is undone and answered with -EIO (-ENOSPC: for want of room), and so is a denial; the program's user
+ * is told why. With --audit=strict call_end returns when the record is durable, so it is called with no content's lock
+ * held.
  */
 #pragma once
 
@@ -73,8 +74,8 @@ int call_node(struct call *call, fuse_ino_t ino, struct node *ret);
 /* What the caller meets under the name: also what it has staged there itself (Trusted). -ENOENT. */
 int call_find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node);
 
-/* The directory `ino`, which the caller may search: -ENOTDIR, -EACCES. */
-int call_search(struct call *call, fuse_ino_t ino, struct node *ret_dir);
+/* The directory `ino`, which the caller may search for the name (empty: for any): -ENOTDIR, -EACCES. */
+int call_search(struct call *call, fuse_ino_t ino, struct bytes name, struct node *ret_dir);
 
 /* In meta: notes of a directory that was found otherwise whether everybody may search it. */
 void call_note_directory(struct call *call, const struct node *dir);

@@ -21,7 +21,7 @@ static void reply_entry(struct call *call, int rc, const struct node *dir, const
 /* The directory in which a name is to be made, with everything that speaks against it. */
 static int creation_dir(
         struct call *call, fuse_ino_t parent, const char *name, enum gate_verb verb, struct node *ret_dir) {
-	int rc = call_search(call, parent, ret_dir);
+	int rc = call_search(call, parent, bytes_of_string(name), ret_dir);
 	call_names(call, ret_dir->id, bytes_of_string(name));
 	if (rc == 0)
 		rc = call_writable(call);
@@ -33,7 +33,7 @@ static int creation_dir(
 		return -EEXIST; /* before permissions, as the kernel's own file systems have it: mkdir -p goes by it */
 	if (rc != -ENOENT)
 		return rc;
-	rc = access_may_create(&call->who, ret_dir);
+	rc = access_may_create(&call->who, ret_dir, bytes_of_string(name));
 	if (rc == 0)
 		rc = zone_guard(call, ret_dir, verb, NULL);
 	return rc < 0 ? rc : store_space_check(call->fs->store, 0);
@@ -169,7 +169,7 @@ static bool hardlinks_are_protected(void) {
 /* The kernel's own check asks for permissions that it leaves to us, and finds that all is allowed. */
 static int may_link(struct call *call, const struct node *node) {
 	int rc = access_may_link(&call->who, node);
-	return rc < 0 && !hardlinks_are_protected() ? 0 : rc;
+	return rc == -EPERM && !hardlinks_are_protected() ? 0 : rc;
 }
 
 static int link_node(struct call *call, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name,
@@ -229,7 +229,7 @@ void operation_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const
 /* unlink and rmdir up to the removal itself. */
 static int removal(
         struct call *call, fuse_ino_t parent, const char *name, struct node *ret_dir, struct node *ret_node) {
-	int rc = call_search(call, parent, ret_dir);
+	int rc = call_search(call, parent, bytes_of_string(name), ret_dir);
 	call_names(call, ret_dir->id, bytes_of_string(name));
 	if (rc == 0)
 		rc = call_find(call, ret_dir, bytes_of_string(name), ret_node);
@@ -237,7 +237,7 @@ static int removal(
 		return rc;
 	call->event.node = ret_node->id;
 	rc = call_writable(call);
-	return rc < 0 ? rc : access_may_remove(&call->who, ret_dir, ret_node);
+	return rc < 0 ? rc : access_may_remove(&call->who, ret_dir, bytes_of_string(name), ret_node);
 }
 
 static int ask_gate_unlink(struct call *call, const struct node *dir, struct bytes name, const struct node *node) {

@@ -34,12 +34,13 @@ static int look_up(
         struct call *call, fuse_ino_t parent, const char *name, struct node *ret_dir, struct node *ret_node) {
 	if (strcmp(name, ".") == 0)
 		return look_up_handle(call, parent, ret_dir, ret_node);
-	int rc = call_search(call, parent, ret_dir);
+	bool is_up = strcmp(name, "..") == 0;
+	int rc = call_search(call, parent, is_up ? (struct bytes){0} : bytes_of_string(name), ret_dir);
 	if (rc < 0) {
 		call_names(call, ret_dir->id, bytes_of_string(name));
 		return rc;
 	}
-	if (strcmp(name, "..") == 0)
+	if (is_up)
 		return tree_get(call->meta, ret_dir->parent, ret_node);
 	rc = call_find(call, ret_dir, bytes_of_string(name), ret_node);
 	if (rc == 0)

@@ -155,7 +155,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 }
 
 static int make_file(struct call *call, const struct node *dir, struct bytes name, mode_t mode, struct node *ret_node) {
-	int rc = access_may_create(&call->who, dir);
+	int rc = access_may_create(&call->who, dir, name);
 	if (rc == 0)
 		rc = store_space_check(call->fs->store, 0);
 	if (rc < 0)
@@ -180,12 +180,12 @@ static int make_file(struct call *call, const struct node *dir, struct bytes nam
 
 /* O_TMPFILE: linkat(2) may give it a name later; else it is gone with its last descriptor, or after a crash. */
 static int make_nameless(struct call *call, fuse_ino_t parent, mode_t mode, struct node *ret_dir, struct node *ret) {
-	int rc = call_search(call, parent, ret_dir);
+	int rc = call_search(call, parent, (struct bytes){0}, ret_dir);
 	call->node = ret_dir->id; /* the record's path: it has none itself */
 	if (rc == 0)
 		rc = call_writable(call);
 	if (rc == 0)
-		rc = access_may_create(&call->who, ret_dir);
+		rc = access_may_create(&call->who, ret_dir, (struct bytes){0});
 	/* In Trusted a name is what a file is judged by: programs fall back on one. */
 	if (rc == 0 && ret_dir->zone != ZONE_LANDING)
 		rc = ret_dir->zone == ZONE_TRUSTED ? -EOPNOTSUPP : -EPERM;
@@ -210,7 +210,7 @@ static int check_create(struct call *call, fuse_ino_t parent, const char *name, 
 	struct bytes bytes = bytes_of_string(name);
 	if (strcmp(name, SESSION_NAMELESS) == 0)
 		return make_nameless(call, parent, mode, ret_dir, ret_node);
-	int rc = call_search(call, parent, ret_dir);
+	int rc = call_search(call, parent, bytes, ret_dir);
 	call_names(call, ret_dir->id, bytes);
 	if (rc == 0)
 		rc = call_writable(call);

@@ -18,10 +18,10 @@ struct rename {
 };
 
 static int find_all(struct call *call, struct rename *rename) {
-	int rc = call_search(call, rename->parent, &rename->dir);
+	int rc = call_search(call, rename->parent, rename->name, &rename->dir);
 	call_names(call, rename->dir.id, rename->name);
 	if (rc == 0)
-		rc = call_search(call, rename->new_parent, &rename->new_dir);
+		rc = call_search(call, rename->new_parent, rename->new_name, &rename->new_dir);
 	call_renames(call, rename->new_dir.id, rename->new_name);
 	if (rc == 0)
 		rc = call_writable(call);
@@ -37,11 +37,11 @@ static int find_all(struct call *call, struct rename *rename) {
 
 static int check_permissions(struct call *call, const struct rename *rename) {
 	bool moves = rename->dir.id != rename->new_dir.id;
-	int rc = access_may_remove(&call->who, &rename->dir, &rename->node);
+	int rc = access_may_remove(&call->who, &rename->dir, rename->name, &rename->node);
 	if (rc == 0 && rename->has_there)
-		rc = access_may_remove(&call->who, &rename->new_dir, &rename->there);
+		rc = access_may_remove(&call->who, &rename->new_dir, rename->new_name, &rename->there);
 	else if (rc == 0)
-		rc = access_may_create(&call->who, &rename->new_dir);
+		rc = access_may_create(&call->who, &rename->new_dir, rename->new_name);
 	if (rc == 0 && moves)
 		rc = access_may_reparent(&call->who, &rename->node);
 	if (rc == 0 && moves && (rename->flags & RENAME_EXCHANGE) && rename->has_there)
@@ -158,6 +158,7 @@ static void reply_renamed(struct call *call, const struct rename *rename, int rc
 struct judged_rename {
 	fuse_req_t req;
 	struct rename rename;
+	struct gate_permit permit;                                 /* by which it was let pass so far */
 	char name[TREE_NAME_MAX + 1], new_name[TREE_NAME_MAX + 1]; /* the request's own are gone by then */
 	struct call call;
 };
@@ -174,6 +175,7 @@ static void answer_rename(void *arg) {
 	        .new_name = rename->new_name,
 	        .flags = rename->flags};
 	call_prepare(call, judged->req, "rename");
+	call->answers.permit = judged->permit;
 	struct gate_caller caller = call_caller(call);
 	const struct gate_hooks *gate = call->fs->gate;
 	int rc = gate->trusted_rename(gate->gate, &caller, &asked);
@@ -206,6 +208,7 @@ static void rename_by_gate(struct call *call, const struct rename *rename) {
 	}
 	judged->req = call->req;
 	judged->rename = *rename;
+	judged->permit = call->answers.permit;
 	judged->rename.name = keep_name(rename->name, judged->name);
 	judged->rename.new_name = keep_name(rename->new_name, judged->new_name);
 	aside_run(&call->fs->verdicts, call->who.uid, answer_rename, judged);

@@ -11,6 +11,7 @@
 struct spot {
 	char path[VIRTUAL_PATH_MAX];
 	char record_path[VIRTUAL_PATH_MAX + sizeof VIRTUAL_ROOT_NAME + 1];
+	char asked[2 * VIRTUAL_PATH_MAX]; /* which path of a zone it is about, for grants */
 	struct node node;
 };
 
@@ -58,53 +59,85 @@ static bool begins_with(const char *path, const char *name) {
 	return strncmp(path, name, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
-/* What lies in no zone and asks for a role of its own; PLACE_COUNT: nothing such. */
-static enum policy_place place_of(const char *path) {
-	if (begins_with(path, "audit"))
-		return PLACE_AUDIT;
-	if (begins_with(path, "quarantine"))
-		return PLACE_QUARANTINE;
-	return begins_with(path, "policy") ? PLACE_POLICY : PLACE_COUNT;
+static bool has_roles(const struct call *call) {
+	const struct gate_hooks *gate = call->fs->gate;
+	return gate->permits_place && gate->has_roles && gate->has_roles(gate->gate);
 }
 
 static bool holds_role(struct call *call, enum policy_place place) {
 	const struct gate_hooks *gate = call->fs->gate;
 	struct gate_member member = {.uid = call->who.uid, .gid = call->who.gid};
-	if (gate->permits_place(gate->gate, &member, place))
-		return true;
-	_cleanup_(freep) gid_t *groups = actor_groups(call->req, &member.group_count);
+	struct gate_permit permit;
+	bool holds = gate->permits_place(gate->gate, &member, place, &permit);
+	_cleanup_(freep) gid_t *groups = holds ? NULL : actor_groups(call->req, &member.group_count);
 	member.groups = groups;
-	return member.group_count > 0 && gate->permits_place(gate->gate, &member, place);
+	if (!holds && member.group_count > 0)
+		holds = gate->permits_place(gate->gate, &member, place, &permit);
+	if (holds && permit.grant)
+		call->answers.permit = permit;
+	return holds;
+}
+
+static void drop_last(char *path) {
+	char *slash = strrchr(path, '/');
+	*(slash ? slash : path) = '\0';
+}
+
+/* Which path of a zone the spot is about: a grant is of what the name shows or showed, whatever became of the file
+ * since. "versions/P", "versions/P/N", "at/TIME/P", "verdicts/P.json"; `name`: one that is looked for in it, "" none.
+ */
+static void note_asked(struct spot *spot, const char *name) {
+	const struct node *node = &spot->node;
+	bool is_file = S_ISREG(node->mode), stands_for_file = node->version == VIRTUAL_STANDS_FOR_FILE;
+	const char *path = spot->path + strcspn(spot->path, "/");
+	path += *path == '/';
+	if (begins_with(spot->path, "at")) {
+		path += strcspn(path, "/");
+		path += *path == '/';
+	}
+	bool adds = *name && !(S_ISDIR(node->mode) && stands_for_file);
+	snprintf(spot->asked, sizeof spot->asked, "%s%s%s", path, adds && *path ? "/" : "", adds ? name : "");
+	if (is_file && begins_with(spot->path, "versions"))
+		drop_last(spot->asked);
+	size_t length = strlen(spot->asked), suffix = sizeof ".json" - 1;
+	bool is_verdict = begins_with(spot->path, "verdicts") && (is_file || adds);
+	if (is_verdict && length > suffix && strcmp(spot->asked + length - suffix, ".json") == 0)
+		spot->asked[length - suffix] = '\0';
 }
 
 /* Mode bits, and the ACL of the node that is shown. */
 static int check_node(struct call *call, const struct node *node, unsigned mask) {
+	struct node shown = *node;
 	bool stands_for_file = S_ISDIR(node->mode) && node->version == VIRTUAL_STANDS_FOR_FILE;
+	if (stands_for_file)
+		shown.mode = S_IFREG | (node->mode & ~(uint32_t)S_IFMT); /* also for grants, which are of the file */
 	if (stands_for_file && (mask & ACCESS_EXEC))
 		mask = (mask & ~(unsigned)ACCESS_EXEC) | ACCESS_READ;
-	if (node->xattrs == 0)
-		return access_check(&call->who, node, mask);
+	if (shown.xattrs == 0)
+		return access_check(&call->who, &shown, mask);
 	call_enter(call);
-	int rc = access_check(&call->who, node, mask);
+	int rc = access_check(&call->who, &shown, mask);
 	(void)meta_end(call->meta, 0);
 	return rc;
 }
 
-/* These places show the mode bits of who mounted; where the policy names roles, the roles decide instead. */
-static int check_spot(struct call *call, const struct spot *spot, unsigned mask) {
-	const struct gate_hooks *gate = call->fs->gate;
-	enum policy_place place = place_of(spot->path);
-	if (place == PLACE_COUNT || !gate->permits_place || !gate->has_roles || !gate->has_roles(gate->gate))
-		return check_node(call, &spot->node, mask);
-	return (mask & ACCESS_WRITE) || !holds_role(call, place) ? -EACCES : 0;
+/* These places are who mounted's; where the policy names roles, the roles decide instead. */
+static int check_spot(struct call *call, struct spot *spot, const char *name, unsigned mask) {
+	enum policy_place place = virtual_place(spot->path);
+	if (place != PLACE_COUNT && has_roles(call))
+		return (mask & ACCESS_WRITE) || !holds_role(call, place) ? -EACCES : 0;
+	if (place != PLACE_COUNT && call->who.uid != call->fs->owner_uid)
+		return -EACCES; /* also root: the bits would let him */
+	note_asked(spot, name);
+	call->answers.path = spot->asked;
+	return check_node(call, &spot->node, mask);
 }
 
 /* Who mounted holds all roles while none are named. */
-static bool reads_landing(struct call *call) {
-	const struct gate_hooks *gate = call->fs->gate;
-	if (!gate->permits_place || !gate->has_roles || !gate->has_roles(gate->gate))
-		return call->who.uid == call->fs->owner_uid;
-	return holds_role(call, PLACE_LANDING);
+static struct virtual_reader reader_of(struct call *call) {
+	bool is_owner = call->who.uid == call->fs->owner_uid, asks = has_roles(call);
+	return (struct virtual_reader){.landing = asks ? holds_role(call, PLACE_LANDING) : is_owner,
+	        .log = asks ? holds_role(call, PLACE_AUDIT) : is_owner};
 }
 
 /* The record of an access below .assayfs, granted (rc 0, unless silent) or denied. */
@@ -126,7 +159,7 @@ static int look_up(struct call *call, struct spot *spot, fuse_ino_t parent, cons
 	if (virtual_is(parent)) {
 		rc = look(call->fs, spot, parent);
 		if (rc == 0)
-			rc = check_spot(call, spot, ACCESS_EXEC);
+			rc = check_spot(call, spot, name, ACCESS_EXEC);
 		int named = descend(spot, name);
 		if (rc == -EACCES)
 			return record(call, spot, rc);
@@ -191,7 +224,7 @@ void operation_virtual_access(fuse_req_t req, fuse_ino_t ino, int mask) {
 	if (rc == 0)
 		rc = look(call.fs, spot, ino);
 	if (rc == 0)
-		rc = mask & W_OK ? -EROFS : check_spot(&call, spot, (unsigned)mask & 7);
+		rc = mask & W_OK ? -EROFS : check_spot(&call, spot, "", (unsigned)mask & 7);
 	if (rc == -EACCES || rc == -EROFS)
 		rc = record(&call, spot, rc);
 	fuse_reply_err(req, -rc);
@@ -254,7 +287,7 @@ static int open_dir(struct call *call, struct spot *spot, fuse_ino_t ino, struct
 	int rc = look(call->fs, spot, ino);
 	if (rc < 0)
 		return rc;
-	rc = record(call, spot, check_spot(call, spot, ACCESS_READ));
+	rc = record(call, spot, check_spot(call, spot, "", ACCESS_READ));
 	if (rc < 0)
 		return rc;
 	struct virtual_dir *dir = calloc(1, sizeof *dir);
@@ -346,7 +379,7 @@ static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int f
 	if (rc < 0)
 		return rc;
 	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
-	rc = writes ? -EROFS : check_spot(call, spot, ACCESS_READ);
+	rc = writes ? -EROFS : check_spot(call, spot, "", ACCESS_READ);
 	rc = record(call, spot, rc);
 	if (rc < 0)
 		return rc;
@@ -355,7 +388,7 @@ static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int f
 		return -ENOMEM;
 	pthread_mutex_init(&handle->lock, NULL);
 	handle->size = spot->node.size;
-	rc = virtual_open(call->fs, spot->path, reads_landing(call), &handle->file);
+	rc = virtual_open(call->fs, spot->path, reader_of(call), &handle->file);
 	if (rc < 0) {
 		free_handle(handle);
 		return rc;

@@ -26,6 +26,8 @@ static bool has_prefix(const char *name, const char *prefix) {
 static int check_kind(const struct call *call, const struct node *node, const char *name, bool write) {
 	if (has_prefix(name, "user."))
 		return access_xattr(&call->who, node, write);
+	if (write && access_check_roles(&call->who, node, ACCESS_WRITE) < 0)
+		return -EACCES; /* what is root's below is so by his capabilities, which no role needs */
 	if (has_prefix(name, "security."))
 		return write && call->who.uid != 0 ? -EPERM : 0;
 	if (has_prefix(name, "trusted."))

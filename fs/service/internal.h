@@ -27,19 +27,26 @@ struct actor service_actor(const struct control_peer *peer);
 /* The user's name as it is known now, "" for none; points into the buffer. */
 const char *service_user_name(uid_t uid, char *buffer, size_t size);
 
-/* Who asks, as roles see it. Borrows the peer's groups. */
+/* Who asks, as roles see it, with the roles that are lent to him. Borrows the peer's groups. */
 struct policy_actor service_policy_actor(const Service *service, const struct control_peer *peer);
 
 /* Whether the peer's roles allow `access` to `place`. */
 bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
         enum policy_place place, enum policy_access access);
 
-/* The same as 0 or -EACCES; a denial is recorded as `event` on `path` (NULL: none). */
+/* The same as 0 or -EACCES, where `place` is a zone also by a grant of the path; a denial is recorded as `event` on
+ * `path` (NULL: none). */
 int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
         enum policy_access access, const char *event, const char *path);
 
 /* -EROFS with words, recorded as a denied `event` on `path` (NULL: none), on a mount that changes nothing; else 0. */
 int service_require_writable(Service *service, const struct control_peer *peer, const char *event, const char *path);
+
+/* What is lent now, `uid` NULL: to everybody. NULL: no memory. */
+json_t *service_lent_json(Service *service, const uid_t *uid);
+
+/* The zone that a path of the vault lies in. */
+uint8_t service_zone(const char *path);
 
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
@@ -97,7 +104,7 @@ json_t *service_subject_policy(const struct gate_subject *subject);
 int service_log_pruned(Service *service, bool has_since, int64_t since, json_t **ret_item);
 
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
-        service_log_ship;
+        service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
 control_handler service_versions, service_restore, service_log, service_log_summary, service_status,
         service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck, service_why,
         service_run, service_quarantine_list, service_quarantine_show, service_quarantine_rows,

@@ -85,6 +85,7 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 		return rc;
 	struct actor actor = service_actor(peer);
 	struct policy_actor steward = service_policy_actor(service, peer);
+	steward.lent = 0; /* what is lent ends, and he could not take it back then */
 	rc = gate_apply(service->gate, bytes_of(archive, size), &actor,
 	        service_user_name(peer->uid, memory, sizeof memory),
 	        json_is_true(json_object_get(arguments, "hand_over")) ? NULL : &steward, &number, &is_changed);

@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "fs/access.h"
+#include "fs/roles.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -28,6 +29,7 @@ struct policy_actor service_policy_actor(const Service *service, const struct co
 	        .gid = peer->gid,
 	        .groups = peer->groups,
 	        .group_count = peer->group_count,
+	        .lent = gate_lent_roles(service->gate, peer->uid),
 	        .is_mounter = peer->uid == service->mounter};
 }
 
@@ -66,10 +68,25 @@ void service_record_denied(
 	(void)fault(error, "%s", words);
 }
 
+/* While no roles are named commands are who mounted's alone, and there are no grants. */
+static bool grant_permits(Service *service, const Policy *policy, const struct control_peer *peer, const char *path,
+        enum policy_access access) {
+	struct gate_member member = {
+	        .uid = peer->uid, .gid = peer->gid, .groups = peer->groups, .group_count = peer->group_count};
+	struct gate_wish wish = {.zone = service_zone(path),
+	        .reach = access == POLICY_WRITE ? POLICY_REACH_WRITE : POLICY_REACH_READ,
+	        .path = path};
+	struct gate_permit permit;
+	return policy_has_roles(policy) && roles_permit(service->gate, &member, &wish, &permit);
+}
+
 int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
         enum policy_access access, const char *event, const char *path) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	if (place < PLACE_COUNT && service_permits(service, held->policy, peer, place, access))
+		return 0;
+	if (path && place < PLACE_COUNT && place == service_place(path) &&
+	        grant_permits(service, held->policy, peer, path, access))
 		return 0;
 	(void)fault(EACCES, "your user has no role that allows it; a steward can give one in policy.yaml, under roles");
 	struct actor actor = service_actor(peer);
@@ -86,16 +103,20 @@ int service_require_writable(Service *service, const struct control_peer *peer, 
 	return -EROFS;
 }
 
-enum policy_place service_place(const char *path) {
+uint8_t service_zone(const char *path) {
 	static const struct {
 		const char *name;
-		enum policy_place place;
-	} zones[] = {{"Landing", PLACE_LANDING}, {"Raw", PLACE_RAW}, {"Trusted", PLACE_TRUSTED}};
+		enum zone zone;
+	} zones[] = {{"Landing", ZONE_LANDING}, {"Raw", ZONE_RAW}, {"Trusted", ZONE_TRUSTED}};
 	size_t length = strcspn(path, "/");
 	for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++)
 		if (strlen(zones[i].name) == length && strncmp(path, zones[i].name, length) == 0)
-			return zones[i].place;
-	return PLACE_COUNT;
+			return (uint8_t)zones[i].zone;
+	return ZONE_NONE;
+}
+
+enum policy_place service_place(const char *path) {
+	return roles_place_of(service_zone(path));
 }
 
 struct asker {
@@ -211,6 +232,10 @@ static int register_all(Service *service) {
 	        {"erase", service_erase},
 	        {"find-subject", service_find_subject},
 	        {"sync", service_sync},
+	        {"grant", service_grant},
+	        {"grant-list", service_grant_list},
+	        {"grant-revoke", service_grant_revoke},
+	        {"access", service_access},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		int rc = control_register(service->control, rows[i].name, CONTROL_ANY, rows[i].handler, service);

@@ -17,6 +17,7 @@
 #include "backend/store.h"
 #include "fs/control.h"
 #include "fs/trusted.h"
+#include "fs/virtual.h"
 #include "policy/gate/gate.h"
 #include "policy/worker.h"
 
@@ -37,8 +38,8 @@ struct service_options {
 int service_start(const struct service_options *options, Service **ret_service);
 
 /* The status as JSON text, allocated: what `assayfs status --json` and .assayfs/status.json show. `service` is a
- * Service; names of files are told only with `tells_names`. Until service_stop. */
-int service_status_text(void *service, bool tells_names, char **ret_text, size_t *ret_size);
+ * Service; names of files and grants are told only to whom `reader` lets know them. Until service_stop. */
+int service_status_text(void *service, struct virtual_reader reader, char **ret_text, size_t *ret_size);
 
 /* Answers nothing more but how the mount ended (service_end). NULL is fine. */
 void service_stop(Service *service);

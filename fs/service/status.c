@@ -309,6 +309,16 @@ static int add_waivers(Service *service, bool tells_names, json_t *item) {
 	return rc;
 }
 
+/* ---- grants ---- */
+
+/* A warning as long as one counts; whose and what, for those who read the log. */
+static void add_grants(Service *service, bool tells_all, json_t *item) {
+	_cleanup_(json_decrefp) json_t *list = service_lent_json(service, NULL);
+	json_object_set_new(item, "grants",
+	        json_pack(
+	                "{s:I, s:O*}", "count", (json_int_t)json_array_size(list), "active", tells_all ? list : NULL));
+}
+
 /* ---- the whole ---- */
 
 struct policy_facts {
@@ -377,12 +387,12 @@ static void drop_walk(struct walk *walk) {
 }
 
 /* `reply` NULL: nobody who could go away meanwhile. */
-static int make_status(Service *service, bool tells_names, ControlReply *reply, json_t **ret_item) {
+static int make_status(Service *service, struct virtual_reader reader, ControlReply *reply, json_t **ret_item) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	const Policy *policy = held->policy;
 	struct walk walk = {.service = service,
 	        .policy = policy,
-	        .tells_names = tells_names,
+	        .tells_names = reader.landing,
 	        .ungoverned = json_array(),
 	        .entries = calloc(WALK_BATCH, sizeof *walk.entries)};
 	_cleanup_(json_decrefp) json_t *item = json_object();
@@ -396,9 +406,10 @@ static int make_status(Service *service, bool tells_names, ControlReply *reply, 
 		rc = add_zones(&walk, item, reply);
 	}
 	if (!rc)
-		rc = add_tables(service, tells_names, item);
+		rc = add_tables(service, reader.landing, item);
 	if (!rc)
-		rc = add_waivers(service, tells_names, item);
+		rc = add_waivers(service, reader.landing, item);
+	add_grants(service, reader.log, item);
 	drop_walk(&walk);
 	if (!rc)
 		*ret_item = steal_pointer(&item);
@@ -410,15 +421,17 @@ int service_status(void *context, const struct control_peer *peer, const json_t 
 	json_t *item = NULL;
 	(void)arguments;
 	struct gate_policy *held = gate_policy(service->gate);
-	bool tells_names = service_permits(service, held->policy, peer, PLACE_LANDING, POLICY_READ);
+	struct virtual_reader reader = {
+	        .landing = service_permits(service, held->policy, peer, PLACE_LANDING, POLICY_READ),
+	        .log = service_permits(service, held->policy, peer, PLACE_AUDIT, POLICY_READ)};
 	gate_policy_done(held);
-	int rc = make_status(service, tells_names, reply, &item);
+	int rc = make_status(service, reader, reply, &item);
 	return rc ? rc : control_send(reply, item);
 }
 
-int service_status_text(void *service, bool tells_names, char **ret_text, size_t *ret_size) {
+int service_status_text(void *service, struct virtual_reader reader, char **ret_text, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *item = NULL;
-	int rc = make_status(service, tells_names, NULL, &item);
+	int rc = make_status(service, reader, NULL, &item);
 	if (rc)
 		return rc;
 	_cleanup_(freep) char *text = json_dumps(item, JSON_INDENT(2));

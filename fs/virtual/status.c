@@ -17,7 +17,7 @@ static int stat_status(struct filesystem *fs, const char *path, struct node *ret
 static int open_status(struct filesystem *fs, const char *path, struct virtual_file *ret) {
 	if (path[0] != '\0')
 		return -ENOTDIR;
-	return fs->status ? fs->status(fs->status_arg, ret->reads_landing, &ret->text, &ret->text_size) : -ENOENT;
+	return fs->status ? fs->status(fs->status_arg, ret->reader, &ret->text, &ret->text_size) : -ENOENT;
 }
 
 const struct virtual_provider virtual_status = {.name = "status.json", .stat = stat_status, .open = open_status};

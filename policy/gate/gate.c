@@ -229,7 +229,10 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 		return fault(-rc, "starting the gate");
 	Meta *m = store_meta(store);
 	meta_begin(m);
-	rc = meta_end(m, gate_policy_load(m, &gate->in_force));
+	rc = gate_policy_load(m, &gate->in_force);
+	if (rc >= 0)
+		rc = grants_load(m, &gate->grants);
+	rc = meta_end(m, rc);
 	if (rc >= 0 && !info.read_only) {
 		meta_begin(m);
 		rc = meta_end(m, job_prepare_turns(m));
@@ -257,6 +260,7 @@ void gate_stop(Gate *gate) {
 		pthread_join(gate->threads[i], NULL);
 	if (gate->in_force)
 		gate_policy_done(gate->in_force);
+	grants_free(gate->grants);
 	pthread_cond_destroy(&gate->wake);
 	pthread_mutex_destroy(&gate->applying);
 	pthread_mutex_destroy(&gate->lock);

@@ -7,6 +7,7 @@
 #include "policy/dqdl/evaluate.h"
 #include "policy/edit_reader.h"
 #include "policy/gate/gate.h"
+#include "policy/gate/grant.h"
 #include "policy/row_list.h"
 #include "policy/verdict.h"
 
@@ -50,6 +51,7 @@ struct Gate {
 	int64_t last_uid;       /* served last; -1: nobody yet */
 	bool stopping;
 	int64_t next_prune_ns;
+	struct grants *grants; /* that are kept in the vault */
 
 	/* Held by gate_apply from the first look at the policy in force to its end. Outermost: taken with no other
 	 * lock, and nothing that publishes or judges ever takes it. */
@@ -74,6 +76,12 @@ void gate_policy_install(Gate *gate, struct gate_policy *policy);
 enum { GATE_IDLE_MS = 500 };
 void gate_wake(Gate *gate);
 bool gate_is_stopping(Gate *gate);
+
+/* ---- grant.c ---- */
+
+/* What the vault keeps of grants, in a meta operation at the start; and its end, NULL is fine. */
+int grants_load(Meta *m, struct grants **ret);
+void grants_free(struct grants *grants);
 
 /* ---- turns.c ---- */
 

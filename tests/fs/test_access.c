@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -91,7 +92,7 @@ static void a_sticky_directory_lets_only_owners_remove(void **state) {
 		struct access_subject who = subject(&uid);
 		struct node dir = {.mode = S_IFDIR | rows[i].dir_mode, .uid = rows[i].dir_owner, .gid = 1};
 		struct node victim = {.mode = S_IFREG | 0644, .uid = rows[i].file_owner, .gid = 1};
-		if (access_may_remove(&who, &dir, &victim) != rows[i].rc)
+		if (access_may_remove(&who, &dir, bytes_of_string("x"), &victim) != rows[i].rc)
 			fail_msg("row %zu", i);
 	}
 }
@@ -236,6 +237,55 @@ static void only_directories_open_to_all_are_kept_by_the_kernel(void **state) {
 	struct node open = file(S_IFDIR | 0711), closed = file(S_IFDIR | 0750);
 	assert_true(access_everybody_searches(&who, &open));
 	assert_false(access_everybody_searches(&who, &closed));
+}
+
+/* ---- roles and grants ---- */
+
+static char asked[512];
+
+static bool note_question(void *arg, const struct node *node, struct bytes name, enum policy_reach reach) {
+	static const char *const words[] = {"search", "list", "read", "write"};
+	size_t used = strlen(asked);
+	(void)arg;
+	snprintf(asked + used, sizeof asked - used, "%s%s %u %.*s", used ? "; " : "", words[reach], (unsigned)node->id,
+	        (int)name.size, name.size ? (const char *)name.data : "");
+	return reach != POLICY_REACH_WRITE;
+}
+
+static void roles_are_asked_for_what_is_reached_before_any_mode_bit(void **state) {
+	(void)state;
+	uint32_t uid = ROOT, mode;
+	struct bytes name = bytes_of_string("x");
+	struct access_subject who = subject(&uid);
+	struct node dir = file(S_IFDIR | 0777), regular = file(S_IFREG | 0777), nowhere = file(S_IFREG | 0777);
+	struct access_change size = {.mask = TREE_SIZE}, chmod = {.mask = TREE_MODE},
+	                     open = {.mask = TREE_SIZE, .open_writable = true};
+	who.permits = note_question;
+	dir.zone = regular.zone = ZONE_LANDING;
+	const struct {
+		int rc, wanted;
+		const char *questions; /* that it makes */
+	} rows[] = {
+	        {access_check(&who, &nowhere, ACCESS_WRITE), 0, ""},
+	        {access_check(&who, &regular, ACCESS_READ | ACCESS_EXEC), 0, "read 9 "},
+	        {access_check(&who, &regular, ACCESS_WRITE), -EACCES, "write 9 "},
+	        {access_check(&who, &dir, ACCESS_READ), 0, "list 9 "},
+	        {access_check_name(&who, &dir, name, ACCESS_EXEC), 0, "search 9 x"},
+	        {access_may_create(&who, &dir, name), -EACCES, "search 9 x; write 9 x"},
+	        {access_may_remove(&who, &dir, name, &regular), -EACCES, "search 9 x; write 9 x"},
+	        {access_may_link(&who, &regular), -EACCES, "read 9 ; write 9 "},
+	        {access_may_change(&who, &regular, &chmod, &mode), -EACCES, "write 9 "},
+	        {access_may_change(&who, &regular, &size, &mode), -EACCES, "write 9 "},
+	        {access_may_change(&who, &regular, &open, &mode), 0, ""}, /* it was opened for that */
+	};
+	/* Each was asked in turn while the rows were made. */
+	static const char all[] =
+	        "read 9 ; write 9 ; list 9 ; search 9 x; search 9 x; write 9 x; search 9 x; write 9 x; read 9 ; "
+	        "write 9 ; write 9 ; write 9 ";
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].rc != rows[i].wanted)
+			fail_msg("row %zu, %s: %d", i, rows[i].questions, rows[i].rc);
+	assert_string_equal(asked, all);
 }
 
 /* ---- ACLs ---- */
@@ -394,6 +444,7 @@ int main(void) {
 	        cmocka_unit_test(others_link_only_what_they_may_change),
 	        cmocka_unit_test(a_directory_that_moves_must_be_writable),
 	        cmocka_unit_test(only_directories_open_to_all_are_kept_by_the_kernel),
+	        cmocka_unit_test(roles_are_asked_for_what_is_reached_before_any_mode_bit),
 	        cmocka_unit_test(an_acl_decides_for_all_but_root_and_the_owner),
 	        cmocka_unit_test(an_acl_that_cannot_be_read_denies),
 	        cmocka_unit_test(a_version_whose_acl_is_gone_is_its_owners_alone),

@@ -125,8 +125,24 @@ static void times_are_shown_local_with_zone_and_read_back(void **state) {
 	assert_span(words, NOW, NOW);
 }
 
+static void a_span_is_how_long_something_lasts(void **state) {
+	(void)state;
+	static const struct {
+		const char *text;
+		int64_t seconds; /* 0: refused */
+	} rows[] = {{"90m", 5400}, {"1h", 3600}, {"2 days", 172800}, {"30 s", 30}, {"1w", 604800}, {"-1h", 0},
+	        {"1h ago", 0}, {"1", 0}, {"h", 0}, {"yesterday", 0}, {"2026-11-22", 0}, {"", 0}, {"9999999999999h", 0}};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		int64_t ns = 0;
+		int rc = when_duration(rows[i].text, &ns);
+		if (rc != (rows[i].seconds ? 0 : -EINVAL) || ns != rows[i].seconds * 1000000000)
+			fail_msg("'%s': %d, %lld", rows[i].text, rc, (long long)ns);
+	}
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_span_is_how_long_something_lasts),
 	        cmocka_unit_test(now_is_the_instant_given),
 	        cmocka_unit_test(durations_count_back_from_now),
 	        cmocka_unit_test(a_day_is_local_and_whole),

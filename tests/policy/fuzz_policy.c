@@ -12,6 +12,14 @@ static void use(const Policy *policy) {
 	(void)policy_dataset_for(policy, "animals/lost-and-found.csv");
 	(void)policy_dataset_closest(policy, "animals/lost-and-found.csv", NULL);
 	(void)policy_permits(policy, PLACE_TRUSTED, POLICY_READ, &actor);
+	const char *const paths[] = {"Trusted/animals/lost-and-found.csv", "Landing/drop", ""};
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+		for (enum policy_reach reach = POLICY_REACH_SEARCH; reach <= POLICY_REACH_WRITE; reach++)
+			(void)policy_granted(policy, &actor, paths[i], reach, 0);
+	char who[POLICY_GRANTEES_BYTES];
+	for (size_t i = 0; i < policy_grant_count(policy); i++)
+		if (!policy_grant(policy, i)->reason || !*policy_grant_words(policy, i, who))
+			abort();
 	for (size_t i = 0; i < policy_dataset_count(policy); i++)
 		if ((!policy_dataset(policy, i)->rules_file && !policy_dataset(policy, i)->privacy) ||
 		        !policy_dataset(policy, i)->match)

@@ -1,0 +1,561 @@
+#!/usr/bin/env python3
+"""Who may do what, run for real as each user, each followed by a look at its record: roles, grants, and broken glass.
+
+usage: test_access.py ASSAYFS SOURCE
+"""
+import errno
+import json
+import os
+import pwd
+import subprocess
+import sys
+import time
+
+from gate import ASSAYFS, GateTests
+
+if os.getuid() != 0:
+    print("skipped: needs root, to act as several users")
+    sys.exit(77)
+
+RULES = 'Rules = [ RowCount > 2 ]\n'
+GOOD = b"name;kind\r\na;cat\r\nb;dog\r\nc;cat\r\n"
+BAD = b"name;kind\r\na;cat\r\n"
+A, B = "animals/a.csv", "animals/b.csv"
+# uid, gid, supplementary groups. The steward is an account that Debian has; root mounts, and has no role.
+WHO = {"root": (0, 0, []), "steward": (1, 1, []), "ingester": (5, 60, []), "analyst": (33, 33, [64012]), "auditor": (34, 34, []),
+       "nobody": (65534, 65534, [])}
+HEAD = """version: 1
+datasets:
+  - {name: animals, match: "animals/*.csv", rules: animals.dqdl}
+  - {name: plants, match: "plants/*.csv", rules: animals.dqdl}
+"""
+ROLES = """roles:
+  steward: {users: [daemon]}
+  ingester: {users: [games]}
+  analyst: {groups: ["64012"]}
+  auditor: {users: [backup]}
+"""
+OK = 0
+
+
+# ---- what is tried: functions that raise OSError, run as the user in a process of their own
+
+def reads(path):
+    with open(path, "rb") as file:
+        file.read()
+
+
+def lists(path):
+    os.listdir(path)
+
+
+def appends(path):
+    with open(path, "ab") as file:
+        file.write(b"x")
+
+
+def writes(content):
+    def write(path):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        os.write(fd, content)
+        os.close(fd)
+    return write
+
+
+def makes_and_removes(path):
+    os.mkdir(path)
+    os.rmdir(path)
+
+
+def renames(path):
+    os.rename(path, path + ".moved")
+    os.rename(path + ".moved", path)
+
+
+def touches_and_unlinks(path):
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    os.unlink(path)
+
+
+def chmods(path):
+    os.chmod(path, os.stat(path).st_mode & 0o7777)
+
+
+def sets_attribute(path):
+    os.setxattr(path, "user.note", b"x")
+
+
+def gets_attribute(path):
+    try:
+        os.getxattr(path, "user.none")
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
+
+
+def unlinks(path):
+    os.unlink(path)
+
+
+# Words, what, path, {role: errno}; roles that are not named get EACCES.
+MATRIX = [
+    ("list Landing", lists, "Landing", {"steward": OK, "ingester": OK}),
+    ("read Landing", reads, "Landing/" + A, {"steward": OK, "ingester": OK}),
+    ("write Landing", appends, "Landing/mine.txt", {"steward": OK, "ingester": OK}),
+    ("create, unlink in Landing", touches_and_unlinks, "Landing/new.txt", {"steward": OK, "ingester": OK}),
+    ("mkdir in Landing", makes_and_removes, "Landing/folder", {"steward": OK, "ingester": OK}),
+    ("rename in Landing", renames, "Landing/mine.txt", {"steward": OK, "ingester": OK}),
+    ("chmod in Landing", chmods, "Landing/mine.txt", {"steward": errno.EPERM, "ingester": OK, "root": errno.EACCES}),
+    ("set xattr in Landing", sets_attribute, "Landing/mine.txt", {"steward": OK, "ingester": OK}),
+    ("list Raw", lists, "Raw", {"steward": OK}),
+    ("read Raw", reads, "Raw/" + A, {"steward": OK}),
+    ("write Raw", appends, "Raw/" + A, {}),  # a steward meets mode bits there; root as one gets EPERM: test_roles.py
+    ("unlink in Raw", unlinks, "Raw/" + A, {}),
+    ("list Trusted", lists, "Trusted/animals", {"steward": OK, "analyst": OK}),
+    ("read Trusted", reads, "Trusted/" + A, {"steward": OK, "analyst": OK}),
+    ("get xattr in Trusted", gets_attribute, "Trusted/" + A, {"steward": OK, "analyst": OK}),
+    ("write Trusted", writes(GOOD), "Trusted/" + B, {"steward": OK}),
+    ("mkdir in Trusted", makes_and_removes, "Trusted/folder", {"steward": OK}),
+    ("set xattr in Trusted", sets_attribute, "Trusted/" + A, {"steward": errno.EPERM}),
+    ("list the audit log", lists, ".assayfs/audit", {"steward": OK, "auditor": OK}),
+    ("list quarantine", lists, ".assayfs/quarantine", {"steward": OK}),
+    ("list the policy", lists, ".assayfs/policy", {"steward": OK}),
+    ("a version of Trusted", reads, f".assayfs/versions/Trusted/{A}/1", {"steward": OK, "analyst": OK}),
+    ("a version of Landing", reads, f".assayfs/versions/Landing/{A}/1", {"steward": OK, "ingester": OK}),
+    ("Trusted as it was", reads, f".assayfs/at/2200-01-01/Trusted/{A}", {"steward": OK, "analyst": OK}),
+    ("Raw as it was", reads, f".assayfs/at/2200-01-01/Raw/{A}", {"steward": OK}),
+    ("a verdict of what is gone", reads, ".assayfs/verdicts/Landing/animals/gone.csv.json", {}),  # for who mounted, with a role
+    ("a verdict of Trusted", reads, f".assayfs/verdicts/Trusted/{A}.json", {"steward": OK, "analyst": OK}),
+]
+# Words, command, who may. What a steward is let do may still find nothing to do (exit 1): it is not refused.
+COMMANDS = [
+    ("policy show", ["policy", "show", "mnt"], ["steward"]),
+    ("policy apply", ["policy", "apply", "policy", "mnt"], ["steward"]),
+    ("log", ["log", "--limit", "1", "mnt"], ["steward", "auditor"]),
+    ("versions", ["versions", "mnt/Landing/" + A], ["steward", "ingester"]),
+    ("restore", ["restore", "mnt/Landing/mine.txt@1"], ["steward", "ingester"]),
+    ("quarantine list", ["quarantine", "list", "mnt"], ["steward"]),
+    ("quarantine release", ["quarantine", "release", "1", "--reason", "x", "mnt"], ["steward"]),
+    ("quarantine drop", ["quarantine", "drop", "1", "--reason", "x", "mnt"], ["steward"]),
+    ("erase", ["erase", "--no-wait", "--reason", "x", "mnt/Landing/gone.txt"], ["steward"]),
+    ("grant to another", ["grant", "--reason", "x", "--for", "1s", "--role", "analyst", "--user", "64999", "mnt"], ["steward"]),
+    ("access of another", ["access", "Trusted/" + A, "--user", "64999", "mnt"], ["steward", "auditor"]),
+]
+EVENTS = {"policy show": "policy-show", "policy apply": "policy-apply", "log": "read-log", "grant to another": "grant",
+          "access of another": "access"}
+
+
+class AccessTests(GateTests):
+    # ---- as whom
+
+    def as_who(self, who, what, path):
+        """The errno that the user gets, 0 for none."""
+        uid, gid, groups = WHO[who] if isinstance(who, str) else who
+        pid = os.fork()
+        if pid == 0:
+            code = 255
+            try:
+                os.setgroups(groups)
+                os.setgid(gid)
+                os.setuid(uid)
+                os.umask(0)
+                what(self.at(path))
+                code = 0
+            except OSError as error:
+                code = error.errno
+            finally:
+                os._exit(code)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def command(self, who, *arguments, code=None):
+        uid, gid, groups = WHO[who]
+        return self.assayfs(*arguments, code=code, user=uid, group=gid, extra_groups=groups, env={**os.environ, "HOME": "/"})
+
+    def expect(self, who, what, path, wanted, words):
+        got = self.as_who(who, what, path)
+        self.check(got == wanted, f"{words}: {who} gets {errno.errorcode.get(got, got)}, not {errno.errorcode.get(wanted, wanted)}")
+        return got
+
+    # ---- the log, which a steward reads
+
+    def log_of(self, uid, *options):
+        self.command("steward", "sync", "mnt", code=0)
+        done = self.command("steward", "log", "--json", "--user", str(uid), *options, "mnt", code=0)
+        return [json.loads(line) for line in done.out.splitlines()]
+
+    seen = 0
+
+    def fresh(self, uid):
+        """The user's records since it was last asked, of whomever."""
+        fresh = [r for r in self.log_of(uid, "--since", "-1 min") if r["seq"] > self.seen]
+        self.seen = max([self.seen] + [r["seq"] for r in fresh])
+        return fresh
+
+    def record_of(self, who, path, wanted, words):
+        """The record of what was tried: of the path, or (denied) of a directory on the way or a name in it."""
+        outcome = "denied" if wanted in (errno.EACCES, errno.EPERM) else "ok"
+        fresh = self.fresh(WHO[who][0])
+        found = [r for r in fresh if r["outcome"] == outcome and self.is_about(r, path)
+                 and (outcome == "ok" or r["errno"] == wanted)]
+        self.check(found, f"{words}: no record '{outcome}' of {who} on {path}: "
+                          f"{[(r['event'], r['outcome'], r.get('path')) for r in fresh]}")
+        return found[-1] if found else {}
+
+    @staticmethod
+    def is_about(record, path):
+        named = record.get("path") or ""
+        return named == path or path.startswith(named + "/") or named.startswith(path)
+
+    # ---- the world
+
+    def world(self, more=""):
+        self.seen = 0
+        os.chmod(self.directory, 0o755)
+        self.mounted(policy=None, options=("-o", "allow_other"))
+        os.umask(0o000)  # mode bits let everybody: what is refused is refused by roles
+        for zone in ("Landing", "Trusted"):
+            os.chmod(self.at(zone), 0o777)
+        os.makedirs(self.at("Landing/animals"))
+        self.put("Landing/mine.txt", b"one\n")
+        os.chown(self.at("Landing/mine.txt"), 5, 60)
+        self.put("Landing/gone.txt", b"gone\n")
+        self.put("Landing/own.txt", b"own\n")
+        os.chown(self.at("Landing/own.txt"), 33, 33)
+        self.policy(HEAD, RULES)
+        self.put("Landing/" + A, GOOD)
+        self.put("Landing/" + B, GOOD)
+        self.put("Landing/plants/p.csv", GOOD)
+        self.put("Landing/animals/gone.csv", GOOD)
+        for path in (A, B, "plants/p.csv", "animals/gone.csv"):
+            self.wait_for("Trusted/" + path, GOOD)
+        os.unlink(self.at("Landing/animals/gone.csv"))
+        self.idle()
+        for path in ("Trusted/animals", "Trusted/plants"):
+            os.chmod(self.at(path), 0o777)
+        os.umask(0o022)
+        self.hand_over(more)
+
+    def hand_over(self, more=""):
+        """From here on root, who mounted, has no role."""
+        os.makedirs(self.path("policy"), exist_ok=True)
+        self.write("policy/policy.yaml", HEAD + ROLES + more, mode=0o644)
+        self.write("policy/animals.dqdl", RULES, mode=0o644)
+        os.chmod(self.path("policy"), 0o755)
+        self.assayfs("policy", "apply", "--hand-over", "policy", "mnt")
+        self.command("steward", "sync", "mnt", code=0)
+        time.sleep(0.2)  # what the kernel kept of names goes with a notice of its own
+
+    def apply(self, more):
+        self.write("policy/policy.yaml", HEAD + ROLES + more, mode=0o644)
+        self.command("steward", "policy", "apply", "policy", "mnt", code=0)
+
+    # ---- the matrix
+
+    def test_each_role_does_what_the_matrix_says_and_each_leaves_its_record(self):
+        self.world()
+        rows = 0
+        for words, what, path, allowed in MATRIX:
+            for who in WHO:
+                wanted = allowed.get(who, errno.EACCES)
+                self.expect(who, what, path, wanted, words)
+                is_silent = wanted == OK and what == gets_attribute  # reading one is no open
+                record = {} if is_silent else self.record_of(who, path, wanted, words)
+                print(f"{who:9} {words:26} {'allowed' if wanted == OK else errno.errorcode[wanted]:8} "
+                      f"{record.get('event', '?'):9} {record.get('outcome', '?'):7} {record.get('path', '?')}")
+                rows += 1
+        self.check(rows >= 40, f"{rows} rows")
+
+    def test_each_command_asks_for_the_role_and_not_for_the_socket(self):
+        self.world()
+        for words, arguments, allowed in COMMANDS:
+            for who in WHO:
+                done = self.command(who, *arguments)
+                refused = done.returncode == 6
+                self.check(refused == (who not in allowed), f"{words}: {who} ends with {done.returncode}: {done.err.strip()}")
+                denied = [r for r in self.fresh(WHO[who][0]) if r["outcome"] == "denied" and
+                          r["event"] == EVENTS.get(words, words.replace(" ", "-"))]
+                self.check(bool(denied) == refused, f"{words}: {who}: {denied}")
+                print(f"{who:9} {words:26} {'EACCES' if refused else 'allowed':8} {denied[-1]['event'] if denied else ''}")
+
+    def test_who_mounts_without_a_role_can_still_unmount(self):
+        self.world()
+        self.expect("root", lists, "Landing", errno.EACCES, "list Landing")
+        self.assayfs("umount", "mnt")
+        self.check(not self.is_mounted(), "it is still mounted")
+
+    def test_without_roles_mode_bits_say_what_others_reach_and_commands_are_who_mounted_s(self):
+        os.chmod(self.directory, 0o755)
+        self.mounted(policy=None, options=("-o", "allow_other"))
+        self.put("Landing/open.txt", b"x")
+        os.chmod(self.at("Landing/open.txt"), 0o644)
+        self.put("Landing/closed.txt", b"x")
+        os.chmod(self.at("Landing/closed.txt"), 0o600)
+        self.assayfs("sync", "mnt")
+        self.expect("nobody", reads, "Landing/open.txt", OK, "an open file")
+        self.expect("nobody", reads, "Landing/closed.txt", errno.EACCES, "a closed file")
+        self.expect("nobody", touches_and_unlinks, "Landing/new.txt", errno.EACCES, "a directory that is another's")
+        for place in ("audit", "quarantine", "policy"):
+            self.expect("nobody", lists, ".assayfs/" + place, errno.EACCES, place)
+        for words, arguments, _ in COMMANDS[:3]:
+            if words != "policy apply":
+                done = self.command("nobody", *arguments)
+                self.check(done.returncode == 6, f"{words}: {done.returncode} {done.err}")
+        denied = {r["event"] for r in self.records("--outcome", "denied", "--user", "65534")}
+        self.check({"open", "opendir", "create", "policy-show", "read-log"} <= denied, f"{denied}")
+
+    # ---- grants of the policy
+
+    GRANTS = """grants:
+  - {users: [nobody], path: "Trusted/animals/a.csv", access: read, until: 2199-12-31, reason: audit of 2026}
+  - {users: [www-data], path: "Landing/drop/**", access: write, until: 2199-12-31, reason: feed}
+  - {groups: ["64050"], dataset: plants, access: write, until: 2199-12-31, reason: plants by hand}
+  - {users: [man], path: "Trusted/**", access: read, until: 2001-12-31, reason: long ago}
+"""
+
+    def test_a_grant_gives_what_it_names_and_nothing_beside_it(self):
+        self.world(self.GRANTS)
+        self.expect("nobody", reads, "Trusted/" + A, OK, "what is granted")
+        opened = [r for r in self.log_of(65534) if r["event"] == "open" and r["outcome"] == "ok"]
+        self.check(opened and "by the grant in policy.yaml:11" in opened[-1].get("detail", ""), f"{opened}")
+        for words, what, path in (("list on the way", lists, "Trusted"), ("list the folder", lists, "Trusted/animals"),
+                                  ("a sibling", reads, "Trusted/" + B), ("a sibling's stat", os.stat, "Trusted/" + B),
+                                  ("a name that is not there", os.stat, "Trusted/animals/none.csv"),
+                                  ("another folder", os.stat, "Trusted/plants"), ("write", appends, "Trusted/" + A),
+                                  ("unlink", unlinks, "Trusted/" + A), ("rename", renames, "Trusted/" + A),
+                                  ("chmod", chmods, "Trusted/" + A), ("xattr", sets_attribute, "Trusted/" + A),
+                                  ("Landing", reads, "Landing/" + A), ("Raw", reads, "Raw/" + A),
+                                  ("the sibling's versions", reads, f".assayfs/versions/Trusted/{B}/1"),
+                                  ("the sibling as it was", reads, f".assayfs/at/2200-01-01/Trusted/{B}"),
+                                  ("the sibling's verdict", reads, f".assayfs/verdicts/Trusted/{B}.json"),
+                                  ("the folder's versions", lists, ".assayfs/versions/Trusted/animals"),
+                                  ("Landing's versions", reads, f".assayfs/versions/Landing/{A}/1")):
+            self.expect("nobody", what, path, errno.EACCES, words)
+            self.record_of("nobody", path, errno.EACCES, words)
+        for path in (f".assayfs/versions/Trusted/{A}/1", f".assayfs/at/2200-01-01/Trusted/{A}", f".assayfs/verdicts/Trusted/{A}.json"):
+            self.expect("nobody", reads, path, OK, path)
+        self.expect("nobody", lists, f".assayfs/versions/Trusted/{A}", OK, "its versions")
+        self.check(self.command("nobody", "versions", "mnt/Trusted/" + A).returncode == 0, "versions of it by command")
+        self.check(self.command("nobody", "why", "mnt/Trusted/" + A).returncode == 0, "why by command")
+        self.check(self.command("nobody", "versions", "mnt/Trusted/" + B).returncode == 6, "versions of a sibling by command")
+        self.expect((6, 12, []), reads, "Trusted/" + A, errno.EACCES, "one that is over")
+        shown = self.command("steward", "policy", "show", "mnt").out + self.command("steward", "status", "mnt").out
+        self.check("policy.yaml:14: the grant of Trusted/** ended 2001-12-31" in shown, shown)
+
+    def test_a_grant_of_write_covers_what_is_made_below_it_later(self):
+        self.world(self.GRANTS)
+        writer = "analyst"  # www-data
+        os.umask(0)
+        self.expect("steward", os.mkdir, "Landing/drop", OK, "its folder")
+        self.expect("steward", lambda p: os.chmod(p, 0o777), "Landing/drop", OK, "open to all")
+        self.expect(writer, os.mkdir, "Landing/drop/x", OK, "mkdir")
+        self.expect(writer, os.mkdir, "Landing/drop/x/y", OK, "mkdir in what was just made")
+        self.expect(writer, writes(b"1"), "Landing/drop/x/y/f", OK, "create")
+        self.expect(writer, renames, "Landing/drop/x/y/f", OK, "rename")
+        self.expect(writer, lists, "Landing/drop", OK, "list")
+        self.expect(writer, chmods, "Landing/drop/x/y/f", OK, "chmod")
+        self.expect(writer, lists, "Landing", errno.EACCES, "list the zone")
+        self.expect(writer, os.rmdir, "Landing/drop", errno.EACCES, "the folder itself")
+        self.expect(writer, lambda p: os.rename(p, os.path.dirname(os.path.dirname(p)) + "/out"), "Landing/drop/x",
+                    errno.EACCES, "rename out of it")
+        os.umask(0o022)
+        self.expect("ingester", lambda p: os.link(p, os.path.dirname(p) + "/drop/x/in"), "Landing/mine.txt", OK, "a role links")
+        self.expect((5, 60, []), unlinks, "Landing/drop/x/in", OK, "and unlinks")
+        self.expect(writer, lambda p: os.link(p, os.path.dirname(p) + "/drop/in"), "Landing/own.txt", errno.EACCES,
+                    "link into it what is his, and not granted")
+        self.expect("steward", lambda p: os.chown(p, 1, 1), "Landing/drop/x/y/f", errno.EPERM, "a steward is no root")
+        self.expect(writer, unlinks, "Landing/drop/x/y/f", OK, "unlink")
+        self.expect(writer, writes(b"1"), "Landing/elsewhere.txt", errno.EACCES, "create beside it")
+
+    def test_what_a_grant_lets_write_into_trusted_is_checked(self):
+        self.world(self.GRANTS)
+        bo = (64051, 64051, [64050])
+        self.expect(bo, writes(BAD), "Trusted/plants/p.csv", errno.EPERM, "a bad file")
+        self.check(self.as_who((1, 1, []), reads, "Trusted/plants/p.csv") == OK, "the former is there")
+        self.expect(bo, writes(GOOD + b"d;cow\r\n"), "Trusted/plants/p.csv", OK, "a good file")
+        self.expect(bo, writes(GOOD), "Trusted/plants/q.csv", OK, "a new good file")
+        self.expect(bo, writes(GOOD), "Trusted/" + A, errno.EACCES, "another dataset")
+        self.expect(bo, lists, "Trusted/plants", errno.EACCES, "plants/*.csv are not all names")
+        opened = [r for r in self.log_of(64051) if r["event"] in ("open", "create") and r["outcome"] == "ok"]
+        self.check(opened and all("by the grant in policy.yaml:13" in r["detail"] for r in opened), f"{opened}")
+
+    def test_the_policy_refuses_grants_that_make_no_sense(self):
+        self.world()
+        for line, words in (
+                ('{users: [nobody], path: "Raw/**", access: write, until: 2199-12-31, reason: x}', "nobody writes into Raw"),
+                ('{users: [nobody], path: "**", access: read, until: 2199-12-31, reason: x}', "must begin with Landing/"),
+                ('{users: [nobody], path: "Trusted/**", access: read, reason: x}', "needs 'until:'"),
+                ('{users: [nobody], path: "Trusted/**", access: read, until: 2199-12-31}', "needs 'reason:'"),
+                ('{path: "Trusted/**", access: read, until: 2199-12-31, reason: x}', "whom it is for"),
+                ('{users: [nobody], dataset: none, access: read, until: 2199-12-31, reason: x}', "no dataset 'none'"),
+                ('{users: [no-such-account], dataset: animals, access: read, until: 2199-12-31, reason: x}', "no user"),
+                ('{users: [nobody], dataset: animals, access: read, until: 2199-12-31, reason: x, more: 1}', "unknown key 'more'")):
+            self.write("policy/policy.yaml", HEAD + ROLES + "grants:\n  - " + line + "\n", mode=0o644)
+            done = self.command("steward", "policy", "apply", "policy", "mnt")
+            self.check(done.returncode == 1 and words in done.err and "policy.yaml:11" in done.err, f"{line}: {done.err}")
+
+    # ---- lent for hours
+
+    def grant(self, who, *options, code=0):
+        done = self.command(who, "grant", "--json", "--reason", "ticket 4711", *options, "mnt", code=code)
+        return json.loads(done.out)["number"] if done.returncode == 0 else None
+
+    def test_a_lent_path_counts_until_it_ends_and_says_so_in_the_log(self):
+        self.world()
+        self.expect("nobody", reads, "Trusted/" + A, errno.EACCES, "before")
+        number = self.grant("steward", "--for", "4s", "--path", "Trusted/animals", "--user", "nobody")
+        begin = time.monotonic()
+        self.expect("nobody", reads, "Trusted/" + A, OK, "while it counts")
+        self.expect("nobody", lists, "Trusted/animals", OK, "a folder with all below it")
+        self.expect("nobody", lists, "Trusted", errno.EACCES, "the folder above")
+        self.expect("nobody", reads, "Trusted/plants/p.csv", errno.EACCES, "beside it")
+        self.expect("nobody", writes(GOOD), "Trusted/" + A, errno.EACCES, "reading is not writing")
+        self.check(f"grant {number}" in self.command("steward", "access", "Trusted/" + A, "--user", "nobody", "mnt").out, "access")
+        status = json.loads(self.command("steward", "status", "--json", "mnt").out)
+        self.check([g["number"] for g in status["grants"]["active"]] == [number], f"{status.get('grants')}")
+        self.check("!! 1 grant beside the roles" in self.command("auditor", "status", "mnt").out, "status warns")
+        self.check(time.monotonic() - begin < 4, "the machine was too slow for what follows to mean something")
+        time.sleep(max(0, begin + 4.2 - time.monotonic()))
+        self.expect("nobody", reads, "Trusted/" + A, errno.EACCES, "after")
+        self.check(json.loads(self.command("steward", "status", "--json", "mnt").out)["grants"]["count"] == 0, "it is over")
+        log = self.log_of(65534)
+        opened = [r for r in log if r["event"] == "open" and r["outcome"] == "ok"]
+        self.check(len(opened) == 1 and opened[0]["detail"].endswith(f"by grant {number}"), f"{opened}")
+        given = [r for r in self.log_of(1) if r["event"] == "grant"]
+        self.check(len(given) == 1 and "ticket 4711" in given[0]["detail"] and "until 2" in given[0]["detail"] and
+                   given[0]["path"] == "Trusted/animals", f"{given}")
+
+    def test_a_revoked_grant_opens_nothing_more_and_what_is_open_stays_open(self):
+        self.world()
+        number = self.grant("steward", "--for", "1h", "--path", "Trusted/" + A, "--user", "nobody")
+        ready, go = os.pipe(), os.pipe()
+
+        def holds(path):
+            fd = os.open(path, os.O_RDONLY)
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+            if os.pread(fd, 100, 0) != GOOD:
+                raise OSError(errno.EIO, "")
+            try:
+                os.open(path, os.O_RDONLY)
+            except PermissionError:
+                return
+            raise OSError(errno.EEXIST, "")
+        pid = os.fork()
+        if pid == 0:
+            os._exit(self.as_who("nobody", holds, "Trusted/" + A))
+        os.read(ready[0], 1)
+        self.command("steward", "grant", "--revoke", str(number), "mnt", code=0)
+        os.write(go[1], b"x")
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self.check(code == 0, f"the open file, and opening it anew: {errno.errorcode.get(code, code)}")
+        self.expect("nobody", os.stat, "Trusted/" + A, errno.EACCES, "its name")
+        self.check([r["event"] for r in self.log_of(1) if r["event"].startswith("grant")] == ["grant", "grant-revoke"], "the log")
+        self.command("steward", "grant", "--revoke", str(number), "mnt", code=1)
+
+    def test_a_descriptor_keeps_what_it_was_opened_for_and_attributes_of_root_need_the_right_to_write(self):
+        self.world()
+        number = self.grant("steward", "--for", "1h", "--path", "Landing/own.txt", "--write", "--user", "www-data")
+        ready, go = os.pipe(), os.pipe()
+
+        def changes(path):
+            fd = os.open(path, os.O_RDWR)
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)
+            os.ftruncate(fd, 1)
+            if os.pread(fd, 10, 0) != b"o":
+                raise OSError(errno.EIO, "")
+            os.pwrite(fd, b"xy", 0)
+            os.close(fd)
+            for what in (lambda p: os.truncate(p, 0), chmods, os.stat):
+                try:
+                    what(path)
+                except PermissionError:
+                    continue
+                raise OSError(errno.EEXIST, "")
+        pid = os.fork()
+        if pid == 0:
+            os._exit(self.as_who("analyst", changes, "Landing/own.txt"))
+        os.read(ready[0], 1)
+        self.command("steward", "grant", "--revoke", str(number), "mnt", code=0)
+        os.write(go[1], b"x")
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self.check(code == 0, f"what was open, and then by its name: {errno.errorcode.get(code, code)}")
+        self.grant("steward", "--for", "1h", "--path", "Landing/own.txt", "--user", "root")
+        self.expect("root", reads, "Landing/own.txt", OK, "root, by a grant")
+        for name in ("security.note", "trusted.note", "user.note"):
+            self.expect("root", lambda p, n=name: os.setxattr(p, n, b"x"), "Landing/own.txt", errno.EACCES, name)
+
+    def test_glass_is_broken_by_those_who_may_and_survives_a_remount(self):
+        self.world("break_glass: {users: [nobody]}\n")
+        self.expect("nobody", lists, "Landing", errno.EACCES, "before")
+        self.command("nobody", "policy", "show", "mnt", code=6)
+        self.check(self.grant("ingester", "--for", "1h", "--role", "steward", code=6) is None, "who is not listed")
+        self.check(self.grant("nobody", "--for", "1h", "--role", "steward", "--user", "games", code=6) is None, "for another")
+        denied = [r for who in (5, 65534) for r in self.log_of(who) if r["event"] == "grant"]
+        self.check([r["outcome"] for r in denied] == ["denied", "denied"], f"{denied}")
+        number = self.grant("nobody", "--for", "1h", "--role", "steward")
+        self.expect("nobody", lists, "Landing", OK, "with the lent role")
+        self.command("nobody", "policy", "show", "mnt", code=0)
+        self.check(any("by himself" in r.get("detail", "") for r in self.log_of(65534)), "it is said in the log")
+        listed = self.command("auditor", "grant", "--list", "mnt").out
+        self.check("role steward to nobody" in listed and "ticket 4711" in listed, listed)
+        # A lent role is none that could take the policy back: as it ends, he would have none.
+        self.write("policy/policy.yaml", HEAD + ROLES.replace("daemon", "nobody"), mode=0o644)
+        self.command("nobody", "policy", "apply", "policy", "mnt", code=0)
+        self.write("policy/policy.yaml", HEAD + ROLES, mode=0o644)
+        self.command("nobody", "policy", "apply", "policy", "mnt", code=6)
+        self.command("nobody", "policy", "apply", "--hand-over", "policy", "mnt", code=0)
+        self.assayfs("umount", "mnt")
+        self.mount("-o", "allow_other")
+        self.expect("nobody", lists, "Landing", OK, "after a remount")
+        opened = [r for r in self.log_of(65534) if r["event"] == "opendir" and r["outcome"] == "ok"]
+        self.check(opened and opened[-1].get("detail", "").endswith(f"by grant {number}"), f"{opened}")
+        self.command("nobody", "grant", "--revoke", str(number), "mnt", code=0)
+        self.expect("nobody", lists, "Landing", errno.EACCES, "given back")
+        # Who mounted has the passphrase: he may, too.
+        self.assayfs("grant", "--reason", "nobody is here", "--for", "1m", "--role", "auditor", "mnt")
+        self.expect("root", lists, ".assayfs/audit", OK, "root, lent")
+        self.expect("root", lists, "Landing", errno.EACCES, "an auditor")
+
+    def test_a_grant_needs_a_reason_and_an_end(self):
+        self.world()
+        for options, words in ((["--reason", " ", "--for", "1h", "--role", "analyst"], "--reason"),
+                               (["--reason", "x", "--role", "analyst"], "--for"),
+                               (["--reason", "x", "--for", "8d", "--role", "analyst"], "7 days"),
+                               (["--reason", "x", "--for", "0h", "--role", "analyst"], "time"),
+                               (["--reason", "x", "--for", "-1h", "--role", "analyst"], "span of time"),
+                               (["--reason", "x", "--for", "1h"], "--role"),
+                               (["--reason", "x", "--for", "1h", "--role", "king"], "no role 'king'"),
+                               (["--reason", "x", "--for", "1h", "--path", "Raw/" + A, "--write"], "Raw")):
+            done = self.command("steward", "grant", *options, "mnt", code=2)
+            self.check(words in done.err, f"{options}: {done.err}")
+        self.check(json.loads(self.command("steward", "grant", "--list", "--json", "mnt").out) == {"grants": []}, "none was made")
+
+    # ---- why
+
+    def test_access_says_what_the_mount_does(self):
+        self.world(self.GRANTS)
+        paths = ["Landing", "Landing/" + A, "Raw/" + A, "Trusted", "Trusted/" + A, "Trusted/" + B, "Trusted/plants"]
+        names = {"steward": "daemon", "ingester": "games", "auditor": "backup", "nobody": "nobody", "root": "root"}
+        for who, name in names.items():
+            for path in paths:
+                really = self.as_who(who, lists if path in ("Landing", "Trusted", "Trusted/plants") else reads, path)
+                said = self.command("steward", "access", path, "--user", name, "--json", "mnt")
+                answer = json.loads(said.out)
+                self.check(answer["read"]["allowed"] == (really == 0) == (said.returncode == 0), f"{who}, {path}: {really}, {answer}")
+                self.check(answer["read"]["why"], f"{who}, {path}: no words")
+        self.check(pwd.getpwnam("nobody").pw_gid in answer["groups"] or answer["user"] == "root", f"{answer}")
+        stopped = json.loads(self.command("steward", "access", "Landing/" + A, "--user", "nobody", "--json", "mnt").out)
+        self.check(stopped["stopped_at"] == "Landing" and "ingester" in stopped["read"]["why"], f"{stopped}")
+        self.expect("ingester", lambda p: os.chmod(p, 0o600), "Landing/mine.txt", OK, "chmod")
+        closed = json.loads(self.command("auditor", "access", "Landing/mine.txt", "--user", "daemon", "--json", "mnt").out)
+        self.check(not closed["read"]["allowed"] and "mode 0600" in closed["read"]["why"], f"{closed}")
+        self.check(self.command("analyst", "access", "Trusted/" + A, "mnt").returncode == 0, "about oneself, by a group")
+        self.command("ingester", "access", "Trusted/" + A, "--user", "nobody", "mnt", code=6)
+        self.command("nobody", "access", ".assayfs/audit", "mnt", code=1)
+        self.command("auditor", "access", ".assayfs/audit", "mnt", code=0)
+
+
+if __name__ == "__main__":
+    subprocess.run([ASSAYFS, "--version"], check=True, stdout=subprocess.DEVNULL)
+    sys.exit(AccessTests().run())
