@@ -46,7 +46,7 @@ static int send_range(Service *service, struct log_question *question, uint64_t 
 		struct batch batch = {.lines = json_array()};
 		if (!batch.lines)
 			return fault(ENOMEM, "reading the log: out of memory");
-		rc = log_question_slice(service, search, take_record, &batch);
+		rc = log_question_slice(service, search, take_record, &batch, reply);
 		if (rc < 0) {
 			json_decref(batch.lines);
 			return rc;
@@ -64,7 +64,7 @@ static int keep_first(void *arg, const struct audit_entry *entry) {
 }
 
 /* Where the last `limit` records that are wanted begin. */
-static int find_tail(Service *service, struct log_question *question, uint64_t before) {
+static int find_tail(Service *service, struct log_question *question, uint64_t before, ControlReply *reply) {
 	_cleanup_(audit_search_freep) AuditSearch *search = NULL;
 	struct audit_filter filter = question->filter;
 	uint64_t first = before;
@@ -73,7 +73,7 @@ static int find_tail(Service *service, struct log_question *question, uint64_t b
 	filter.newest_first = filter.without_line = true;
 	int rc = audit_search_new(&filter, &search);
 	while (!rc)
-		rc = log_question_slice(service, search, keep_first, &first);
+		rc = log_question_slice(service, search, keep_first, &first, reply);
 	if (rc > 0)
 		question->filter.from_seq = first;
 	return rc < 0 ? rc : 0;
@@ -104,7 +104,7 @@ int service_log(void *context, const struct control_peer *peer, const json_t *ar
 	if (!rc && pruned)
 		rc = control_send(reply, pruned);
 	if (!rc && question->limit && before)
-		rc = find_tail(service, question, before);
+		rc = find_tail(service, question, before, reply);
 	if (!rc)
 		rc = send_range(service, question, before, reply);
 	if (!rc && question->is_following)

@@ -1,5 +1,6 @@
 #include "fs/service/log_question.h"
 
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "fs/command/words.h"
 
@@ -9,9 +10,10 @@
 #include <time.h>
 
 #define LIMIT_MAX 1000000000
-/* The lock is free for so long between slices: a thread that takes it again at once would leave those asleep who wait
- * for it. */
+/* The lock is free for so long after a slice that was not short: a thread that takes it again at once would leave those
+ * asleep who wait for it. */
 #define PAUSE_NS 100000
+#define SHORT_NS 1000000
 
 /* ---- the request ---- */
 
@@ -190,11 +192,14 @@ int log_question_admit(
 	return rc;
 }
 
-int log_question_slice(Service *service, AuditSearch *search, audit_fn take, void *context) {
-	uint64_t done, all;
-	audit_search_progress(search, &done, &all);
-	if (all)
-		nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+int log_question_slice(Service *service, AuditSearch *search, audit_fn take, void *context, ControlReply *reply) {
+	int gone = control_wait(reply, 0);
+	if (gone)
+		return gone;
 	meta_begin(service->meta);
-	return meta_end(service->meta, audit_search_next(service->meta, search, AUDIT_SLICE_NS, take, context));
+	int64_t start = monotonic_ns();
+	int rc = meta_end(service->meta, audit_search_next(service->meta, search, AUDIT_SLICE_NS, take, context));
+	if (rc == 0 && monotonic_ns() - start > SHORT_NS)
+		nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+	return rc;
 }

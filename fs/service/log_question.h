@@ -33,5 +33,6 @@ void log_question_words(const struct log_question *question, char ret_words[stat
 int log_question_admit(
         Service *service, const struct control_peer *peer, const struct log_question *question, uint64_t *ret_before);
 
-/* One slice of a search, as audit_search_next, in an operation of its own. Others get at the lock in between. */
-int log_question_slice(Service *service, AuditSearch *search, audit_fn take, void *context);
+/* One slice of a search, as audit_search_next, in an operation of its own. Others get at the lock in between. As
+ * control_wait when nobody waits for the answer any more. */
+int log_question_slice(Service *service, AuditSearch *search, audit_fn take, void *context, ControlReply *reply);

@@ -53,7 +53,7 @@ static int sum_up(Service *service, struct log_question *question, AuditSummary 
 	_cleanup_(audit_search_freep) AuditSearch *search = NULL;
 	int rc = audit_search_new(&question->filter, &search);
 	for (unsigned slice = 1; !rc; slice++) {
-		rc = log_question_slice(service, search, take_record, summary);
+		rc = log_question_slice(service, search, take_record, summary, reply);
 		uint64_t done, total;
 		audit_search_progress(search, &done, &total);
 		int sent = rc == 0 && slice % SLICES_A_NEWS == 0
