@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ void evidence_close(Evidence *evidence) {
 }
 
 static bool is_log(const char *directory) {
-	char path[WIRE_PATH_MAX + 16];
+	char path[PATH_MAX + 16];
 	struct stat about;
 	(void)snprintf(path, sizeof path, "%s/checkpoint", directory);
 	if (stat(path, &about) < 0 || !S_ISREG(about.st_mode))
@@ -60,19 +61,23 @@ static bool is_log(const char *directory) {
 	return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
+/* Of the mount that the operand is in. */
+static int open_mounted(const char *operand, Evidence **ret) {
+	_cleanup_(freep) struct client_place *place = malloc(sizeof *place);
+	_cleanup_(freep) char *path = NULL;
+	if (!place)
+		return fault(ENOMEM, "no memory to find the log");
+	int rc = client_locate(operand, place);
+	if (rc)
+		return rc;
+	if (asprintf(&path, "%s/.assayfs/audit", place->mountpoint) < 0)
+		return fault(ENOMEM, "no memory to find the log");
+	return evidence_open(path, ret);
+}
+
 int evidence_open_operand(const struct invocation *call, int n, Evidence **ret) {
 	const char *operand = command_operand(call, n);
-	char path[2 * WIRE_PATH_MAX];
-	struct client_place place;
-	int rc = 0;
-	if (operand && is_log(operand)) {
-		(void)snprintf(path, sizeof path, "%s", operand);
-	} else {
-		rc = client_locate(operand, &place);
-		(void)snprintf(path, sizeof path, "%s/.assayfs/audit", rc ? "" : place.mountpoint);
-	}
-	if (rc == 0)
-		rc = evidence_open(path, ret);
+	int rc = operand && is_log(operand) ? evidence_open(operand, ret) : open_mounted(operand, ret);
 	return rc ? command_fault(call, rc, "finding the log of %s", operand ? operand : "this directory") : EXIT_DONE;
 }
 

@@ -85,9 +85,9 @@ static int say_verified(const struct invocation *call, const struct note_key *ke
 /* The checkpoint in a file that the auditor kept. */
 static int read_older(const struct invocation *call, const struct note_key *key, struct checkpoint *ret) {
 	const char *path = command_value(call, "from");
-	char note[NOTE_BYTES_MAX];
+	_cleanup_(freep) char *note = malloc(NOTE_BYTES_MAX);
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	ssize_t size = fd < 0 ? -1 : read(fd, note, sizeof note);
+	ssize_t size = fd < 0 || !note ? -1 : read(fd, note, NOTE_BYTES_MAX);
 	if (size < 0)
 		return command_fail(call, command_exit_of(-errno), "reading --from %s: %s", path, strerror(errno));
 	int rc = checkpoint_open(bytes_of(note, (size_t)size), key, ret);
