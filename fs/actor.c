@@ -83,14 +83,19 @@ static bool in_many_groups(const struct actor_answers *answers, uint32_t gid) {
 	return contains(many, got < answers->group_count ? got : answers->group_count, gid);
 }
 
+#define GROUPS_ROOM ((int)(sizeof((struct actor_answers *)0)->groups / sizeof((struct actor_answers *)0)->groups[0]))
+
+static void need_groups(struct actor_answers *answers) {
+	if (answers->group_count >= 0)
+		return;
+	int count = fuse_req_getgroups(answers->req, GROUPS_ROOM, answers->groups);
+	answers->group_count = count < 0 ? 0 : count;
+}
+
 static bool request_in_group(void *arg, uint32_t gid) {
 	struct actor_answers *answers = arg;
-	const int room = sizeof answers->groups / sizeof answers->groups[0];
-	if (answers->group_count < 0) {
-		int count = fuse_req_getgroups(answers->req, room, answers->groups);
-		answers->group_count = count < 0 ? 0 : count;
-	}
-	if (answers->group_count > room)
+	need_groups(answers);
+	if (answers->group_count > GROUPS_ROOM)
 		return in_many_groups(answers, gid);
 	return contains(answers->groups, answers->group_count, gid);
 }
@@ -165,6 +170,16 @@ static bool ask_by_path(const struct actor_answers *answers, const struct filesy
 	return path_of(fs, node, name, path) >= 0 && ask(asking);
 }
 
+/* All of the caller's, read once for a request where there is room for them; else they are *ret_many, to be freed. */
+static const gid_t *all_groups(struct actor_answers *answers, gid_t **ret_many, size_t *ret_count) {
+	need_groups(answers);
+	*ret_count = (size_t)answers->group_count;
+	if (answers->group_count <= GROUPS_ROOM)
+		return answers->groups;
+	*ret_many = actor_groups(answers->req, ret_count);
+	return *ret_many;
+}
+
 /* Groups are asked for only when the caller's own ids don't suffice, and a path only where there are grants. */
 static bool request_permits(void *arg, const struct node *node, struct bytes name, enum policy_reach reach) {
 	struct actor_answers *answers = arg;
@@ -175,9 +190,10 @@ static bool request_permits(void *arg, const struct node *node, struct bytes nam
 	        .wish = {.zone = node->zone, .reach = reach}};
 	if (!fs->gate->permits)
 		return true;
+	_cleanup_(freep) gid_t *many = NULL;
 	bool allowed = ask(&asking);
-	_cleanup_(freep) gid_t *groups = allowed ? NULL : actor_groups(answers->req, &asking.member.group_count);
-	asking.member.groups = groups;
+	if (!allowed)
+		asking.member.groups = all_groups(answers, &many, &asking.member.group_count);
 	if (!allowed && asking.member.group_count > 0)
 		allowed = ask(&asking);
 	if (!allowed && fs->gate->has_grants && fs->gate->has_grants(fs->gate->gate))
