@@ -140,7 +140,7 @@ static void add_grant(struct call *call, char *words, size_t size) {
 }
 
 int call_end(struct call *call, int rc) {
-	char words[AUDIT_DETAIL_MAX];
+	_scratch_ char words[AUDIT_DETAIL_MAX];
 	if (is_denial(rc))
 		return end_denied(call, rc);
 	if (rc < 0 || call->silent)
