@@ -147,7 +147,7 @@ static int path_of(const struct filesystem *fs, const struct node *node, struct 
 
 /* By any of its names: that which is used is not always known. */
 static bool ask_by_names(const struct filesystem *fs, const struct node *node, struct asking *asking) {
-	char path[TREE_PATH_MAX];
+	_scratch_ char path[TREE_PATH_MAX];
 	struct tree_name at = {0};
 	asking->wish.path = path;
 	while (tree_next_path(fs->meta, node->id, &at, path, sizeof path, NULL) == 0)
@@ -159,7 +159,7 @@ static bool ask_by_names(const struct filesystem *fs, const struct node *node, s
 /* In a meta operation, unless the path is given. */
 static bool ask_by_path(const struct actor_answers *answers, const struct filesystem *fs, const struct node *node,
         struct bytes name, struct asking *asking) {
-	char path[TREE_PATH_MAX];
+	_scratch_ char path[TREE_PATH_MAX];
 	if (answers->path) {
 		asking->wish.path = answers->path;
 		return ask(asking);

@@ -143,7 +143,7 @@ static void add_grant(struct call *call, char *words, size_t size) {
 }
 
 static int end_recorded(struct call *call, int rc) {
-	char words[AUDIT_DETAIL_MAX];
+	_scratch_ char words[AUDIT_DETAIL_MAX];
 	fill_paths(call);
 	need_actor(call, true);
 	if (call->event.path == call->paths[0] && call->node)

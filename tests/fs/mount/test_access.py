@@ -134,6 +134,7 @@ COMMANDS = [
     ("log", ["log", "--limit", "1", "mnt"], ["steward", "auditor"]),
     ("versions", ["versions", "mnt/Landing/" + A], ["steward", "ingester"]),
     ("restore", ["restore", "mnt/Landing/mine.txt@1"], ["steward", "ingester"]),
+    ("run", ["run", "none", "mnt"], ["steward"]),
     ("quarantine list", ["quarantine", "list", "mnt"], ["steward"]),
     ("quarantine release", ["quarantine", "release", "1", "--reason", "x", "mnt"], ["steward"]),
     ("quarantine drop", ["quarantine", "drop", "1", "--reason", "x", "mnt"], ["steward"]),
