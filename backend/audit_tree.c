@@ -10,6 +10,7 @@
  */
 #include "backend/audit_private.h"
 #include "backend/meta_private.h"
+#include "crypto/checkpoint.h"
 
 #include <errno.h>
 #include <string.h>
@@ -163,22 +164,15 @@ int audit_tile(Meta *m, unsigned level, uint64_t index, uint8_t ret_hashes[stati
 int audit_fetch(void *meta, unsigned level, uint64_t index, uint8_t ret_hash[static AUDIT_HASH_BYTES]) {
 	if (level >= 8 * AUDIT_TILE_LEVELS)
 		return -ENOENT;
-	/* 2^(level % 8) neighbouring hashes of one tile are the leaves of the subtree. */
 	uint8_t tile[AUDIT_TILE_BYTES];
-	size_t width = (size_t)1 << (level % 8), count = 0;
-	size_t first = (size_t)(index % (AUDIT_TILE_HASHES / width)) * width;
-	int rc = read_tile(meta, level / 8, index / (AUDIT_TILE_HASHES / width), tile, &count);
-	if (rc == 0 && first + width > count)
+	size_t count = 0;
+	struct tile_span span = tile_span_of(level, index);
+	int rc = read_tile(meta, span.level, span.index, tile, &count);
+	if (rc == 0 && span.first + span.width > count)
 		rc = -ENOENT;
-	if (rc < 0)
-		return rc;
-	uint8_t *hashes = tile + first * AUDIT_HASH_BYTES;
-	for (; width > 1; width /= 2)
-		for (size_t i = 0; i < width / 2; i++)
-			merkle_node(hashes + 2 * i * AUDIT_HASH_BYTES, hashes + (2 * i + 1) * AUDIT_HASH_BYTES,
-			        hashes + i * AUDIT_HASH_BYTES);
-	memcpy(ret_hash, hashes, AUDIT_HASH_BYTES);
-	return 0;
+	if (rc == 0)
+		tile_join(tile + span.first * AUDIT_HASH_BYTES, span.width, ret_hash);
+	return rc;
 }
 
 int audit_root_at(Meta *m, uint64_t size, uint8_t ret_root[static AUDIT_HASH_BYTES]) {

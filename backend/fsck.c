@@ -129,6 +129,8 @@ static int check_rows(struct fsck *f) {
 	if (rc < 0)
 		return rc;
 	rc = audit_verify(m, 0, &f->sum->records);
+	if (rc == 0)
+		rc = audit_head_verify(m, f->store->keyring, &f->sum->heads);
 	return rc == 0 ? 0 : tell_fault(f, "meta.db", NULL, fault_while(rc, "the audit log"));
 }
 

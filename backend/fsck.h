@@ -40,7 +40,7 @@ struct fsck_summary {
 	uint64_t findings;                /* that are still so */
 	uint64_t repaired;                /* that are no more; not counted in findings */
 	uint64_t segments, blocks, bytes; /* of segments that were read, and the bytes of their files */
-	uint64_t versions, map_pages, references, records;
+	uint64_t versions, map_pages, references, records, heads;
 	bool unclean;        /* the last mount did not end well: mounting recovers it */
 	uint64_t left_over;  /* files that the next mount removes */
 	bool could_not_open; /* the finding says why; nothing else was looked at */

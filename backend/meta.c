@@ -468,6 +468,8 @@ static int end_transaction(Meta *m, struct meta_committed *next) {
 	m->in_transaction = m->in_savepoint = true; /* sql_start shall not open one */
 	if (rc == 0)
 		rc = audit_seal_commit(m);
+	if (rc == 0 && m->sealed)
+		rc = m->sealed(m->sealed_arg, next->time_ns);
 	if (rc == 0)
 		rc = store_state(m);
 	if (rc == 0)
@@ -529,6 +531,11 @@ int meta_commit_then(Meta *m, int rc, struct meta_committed *ret, int (*then)(vo
 
 int meta_commit(Meta *m, int rc, struct meta_committed *ret) {
 	return meta_commit_then(m, rc, ret, NULL, NULL);
+}
+
+void meta_on_seal(Meta *m, int (*sealed)(void *arg, int64_t time_ns), void *arg) {
+	m->sealed = sealed;
+	m->sealed_arg = arg;
 }
 
 /* ---- questions ---- */

@@ -36,7 +36,7 @@ struct audit_event;           /* backend/audit.h */
 
 /* The schema's version in kv; meta_open refuses newer ones, with words. One of the oldest is raised by what it lacks
  * when that is first needed: until then older programs read it. */
-#define META_SCHEMA_VERSION 3
+#define META_SCHEMA_VERSION 4
 #define META_SCHEMA_OLDEST 1
 
 #define META_VAULT_ID_MAX 32
@@ -113,6 +113,13 @@ int meta_commit(Meta *m, int rc, struct meta_committed *ret);
  * moment for a checkpoint. What it returns is returned.
  */
 int meta_commit_then(Meta *m, int rc, struct meta_committed *ret, int (*then)(void *arg), void *arg);
+
+/*
+ * Calls `sealed` within each commit's transaction, once the audit tree has all its records, with the commit's time: the
+ * moment to sign its head, which is then as durable as they are. What it writes belongs to the commit; an error fails
+ * it. NULL: nobody. To be told before there are threads.
+ */
+void meta_on_seal(Meta *m, int (*sealed)(void *arg, int64_t time_ns), void *arg);
 
 /* Operations kept since the last commit that wrote something; those of them that wrote more than records of the audit
  * log. Any thread, without the lock. */

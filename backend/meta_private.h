@@ -86,8 +86,10 @@ struct Meta {
 	NodeCache *nodes;
 	DraftSet *drafts;
 	struct fresh_draft fresh;
-	uint64_t first_node; /* nodes from here on were made since the opening */
-	bool withdrew;       /* since then a node may have versions and show none */
+	uint64_t first_node;                       /* nodes from here on were made since the opening */
+	bool withdrew;                             /* since then a node may have versions and show none */
+	int (*sealed)(void *arg, int64_t time_ns); /* of meta_on_seal; NULL: nobody is told */
+	void *sealed_arg;
 	map_put_fn *map_put; /* NULL: nobody is told */
 	void *map_put_arg;
 
@@ -210,6 +212,7 @@ extern const char *const *const meta_schemas[META_SCHEMA_VERSION + 1 - META_SCHE
 /* Of the schema, since which there is */
 #define META_SCHEMA_AUDIT_PACK 2
 #define META_SCHEMA_MAP_BASE 3
+#define META_SCHEMA_AUDIT_HEAD 4
 
 /* Has the database what came with that version of the schema? */
 static inline bool meta_has(const Meta *m, uint64_t since) {

@@ -380,4 +380,20 @@ static const char *const schema_3[] = {
         NULL,
 };
 
-const char *const *const meta_schemas[] = {schema_1, schema_2, schema_3};
+static const char *const schema_4[] = {
+        /* The signed heads of the audit log: audit_head.h. */
+        "CREATE TABLE audit_head ("
+        " size INTEGER PRIMARY KEY CHECK (size > 0),"
+        " root BLOB NOT NULL CHECK (length(root) = 32),"
+        " time_ns INTEGER NOT NULL,"
+        " key INTEGER NOT NULL CHECK (key > 0),"
+        " signature BLOB NOT NULL CHECK (length(signature) = 64)"
+        ") STRICT",
+        "CREATE TRIGGER audit_head_order BEFORE INSERT ON audit_head"
+        " WHEN NEW.size <= (SELECT max(size) FROM audit_head)" REFUSE("heads of the log go forwards"),
+        NEVER_CHANGED("audit_head"),
+
+        NULL,
+};
+
+const char *const *const meta_schemas[] = {schema_1, schema_2, schema_3, schema_4};

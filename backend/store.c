@@ -30,6 +30,7 @@ static void free_store(Store *store) {
 	pthread_cond_destroy(&store->served);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->lock);
+	free(store->state_directory);
 	free(store->path);
 	free(store);
 }
@@ -57,12 +58,14 @@ static int new_store(const char *path, const struct store_options *options, Stor
 	deadline_cond_init(&store->wake);
 	pthread_cond_init(&store->served, NULL);
 	store->path = strdup(path);
+	store->state_directory = options->state_directory ? strdup(options->state_directory) : NULL;
+	store->accept_restore = options->accept_restore;
 	store->read_only = options->read_only;
 	store->notice = options->notice;
 	store->notice_arg = options->notice_arg;
 	store->commit_ms = options->commit_ms ? options->commit_ms : 1000;
 	store->audit_strict = options->audit_strict;
-	if (!store->path) {
+	if (!store->path || (options->state_directory && !store->state_directory)) {
 		free_store(store);
 		return fault(ENOMEM, "no memory to open vault %s", path);
 	}
@@ -254,6 +257,8 @@ static int begin_mount(Store *store, const struct store_options *options) {
 	if (rc == 0 && store->damaged > 0)
 		rc = store_record(store, "damage", 0, 0, store->damage);
 	if (rc == 0)
+		rc = store_head_record_restore(store);
+	if (rc == 0)
 		rc = store_settle(store, options);
 	if (rc == 0 && !store->clean) {
 		(void)snprintf(words, sizeof words,
@@ -275,6 +280,7 @@ static int end_mount(Store *store) {
 		rc = store_record(store, "unmount", 0, 0, NULL);
 	if (rc == 0)
 		rc = write_mark(store, true);
+	store->head_wanted = true;
 	return store_commit_now(store, rc);
 }
 
@@ -314,6 +320,8 @@ int store_open_files(
 
 int store_open_tables(Store *store, const struct store_options *options) {
 	int rc = meta_open(store->db, NULL, &store->meta);
+	if (rc == 0 && !store->read_only)
+		meta_on_seal(store->meta, store_head_sealed, store);
 	if (rc == 0)
 		rc = know_segments(store);
 	if (rc == 0)
@@ -348,6 +356,8 @@ int store_open(const char *path, const struct store_secret *secret, const struct
 		rc = store_open_tables(store, options);
 	if (rc == 0)
 		rc = store_check_log(store);
+	if (rc == 0)
+		rc = store_head_check(store);
 	if (rc == 0 && !store->read_only)
 		rc = in_database_words(store, begin_mount(store, options));
 	if (rc == 0 && !store->read_only)

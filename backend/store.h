@@ -15,6 +15,9 @@
  * Damage of the metadata that other files of it make good (metadb.h) does not keep the vault from opening: each piece
  * is told to `notice`, and a mount for writing adds a record `damage`, as its checkpoints will put it right.
  *
+ * The audit log's head is signed (audit_head.h) in a commit, at least every interval while there is something new and
+ * at the end.
+ *
  * A failed COMMIT or sync makes the store fail for good: what waited gets -EIO, all later changes -EROFS; so do
  * accesses that would leave a record (store_audit_check: -EIO). What is open already may be read on.
  *
@@ -97,6 +100,12 @@ struct store_options {
 	 */
 	bool read_ahead;
 	/*
+	 * Where the log's signed head is kept outside of the vault (last_seen.h), so that an older copy of all of it is
+	 * noticed: -ESTALE, unless it is to be taken (accept_restore), which is recorded. NULL: nowhere.
+	 */
+	const char *state_directory;
+	bool accept_restore;
+	/*
 	 * The file I/O to use instead of VAULT's own; it stays the caller's. For tests (recorder, failures). Normally
 	 * NULL.
 	 */
@@ -106,7 +115,7 @@ struct store_options {
 /*
  * Opens the vault in directory `path`. `secret`'s bytes are not kept. -ENOENT: no vault there; -EBUSY: mounted already
  * (the words name the process); -EKEYREJECTED: wrong passphrase; -EBADMSG: bytes of the vault were changed; -EROFS:
- * needs recovery, and the medium is read-only.
+ * needs recovery, and the medium is read-only; -ESTALE: the vault is an older copy of what was mounted here before.
  */
 int store_open(const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret);
 

@@ -69,6 +69,8 @@ int store_commit_now(Store *store, int rc) {
 	if (rc == 0)
 		rc = metadb_sync(store->db);
 	publish(store, rc, committed.audit_size);
+	if (rc == 0)
+		store_head_remember(store, store->head_wanted);
 	return fault_while(rc, "committing");
 }
 
@@ -159,6 +161,8 @@ static int commit_round(Store *store) {
 	if (rc == 0)
 		rc = segment_flush(store->segments);
 	meta_begin(store->meta);
+	if (rc == 0)
+		rc = store_head_sign_waiting(store);
 	rc = store_commit_now(store, rc);
 	resume_log(store, rc == 0);
 	return rc;
@@ -168,7 +172,7 @@ static int commit_round(Store *store) {
 static void wait_for_work(Store *store) {
 	unsigned tick = store->commit_ms / TICKS + 1;
 	for (int ticks = 0; !store->stop;) {
-		bool waits = !store->failed && is_dirty(store);
+		bool waits = !store->failed && (is_dirty(store) || atomic_load(&store->head_waits));
 		if (waits && (meta_pending_writes(store->meta) >= STORE_OPERATIONS || ticks >= TICKS - 1))
 			return;
 		/* The interval begins with the first operation, not with the last commit. */

@@ -4,8 +4,10 @@
 #pragma once
 
 #include "backend/audit.h"
+#include "backend/audit_head.h"
 #include "backend/content_internal.h"
 #include "backend/gc.h"
+#include "backend/last_seen.h"
 #include "backend/metadb.h"
 #include "backend/read_ahead.h"
 #include "backend/reserve.h"
@@ -79,6 +81,17 @@ struct Store {
 	 * of all that became durable. */
 	int64_t committing_since, longest_wait_ns;
 	_Atomic uint64_t unrecorded; /* accesses refused for want of a record */
+
+	/* The log's signed heads (store_head.c). Whoever carries out a round has them, but for what is atomic. */
+	char *state_directory;              /* NULL: nothing is remembered outside of the vault */
+	bool accept_restore;                /* an older copy is taken */
+	char restored[FAULT_MESSAGE_BYTES]; /* why it is one; "": it is none */
+	struct audit_head head;             /* the last that was signed */
+	bool head_is_new;                   /* it is not remembered outside yet */
+	bool head_forgotten;                /* it could not be, and that was told */
+	bool head_wanted;                   /* the next commit signs, whenever the last one did */
+	int64_t head_at_ms;                 /* when, by the monotonic clock; 0: never */
+	_Atomic bool head_waits;            /* records are durable that no head has */
 };
 
 /*
@@ -111,6 +124,20 @@ int store_synclog_bring_back(Store *store, uint64_t base, uint64_t *ret_count);
 
 /* All of what a crash or an unmount leaves, inside meta_begin. */
 int store_settle(Store *store, const struct store_options *options);
+
+/*
+ * The log's signed heads. sealed: for meta_on_seal. sign_waiting: a commit that has nothing else, inside meta_begin,
+ * where a head waits and its time has come. remember: outside of the vault, after the sync.
+ */
+bool store_head_is_due(const Store *store);
+int store_head_sealed(void *arg, int64_t time_ns);
+int store_head_sign_waiting(Store *store);
+void store_head_remember(Store *store, bool durable);
+
+/* Whether the log goes on from what is remembered outside: 0; -ESTALE with words. Where an older copy is to be taken it
+ * is 0, and record_restore says so in the log, inside meta_begin. */
+int store_head_check(Store *store);
+int store_head_record_restore(Store *store);
 
 /* Adds a record of the daemon's own: the event's actor and path are filled in. In short: node and version may be 0,
  * detail NULL. */

@@ -6,7 +6,7 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file'
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --options --audit $_assayfs_secret" ;;
+	mount) echo "--foreground --accept-restore --state-dir --options --audit $_assayfs_secret" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
@@ -20,6 +20,9 @@ _assayfs_options() {
 	'quarantine drop') echo '--reason --json' ;;
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
 	log) echo '--since --until --user --path --event --outcome --exe --limit --follow --format --json' ;;
+	'log verify') echo '--key --from --json' ;;
+	'log key') echo '--json' ;;
+	'log prove' | 'log check-proof') echo '--key' ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
 	esac
@@ -28,7 +31,7 @@ _assayfs_options() {
 
 _assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log help'
 
-_assayfs_events='access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
+_assayfs_events='accept-restore access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr init link lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
@@ -36,6 +39,8 @@ _assayfs_events='access arrive attend capture chmod chown close create damage de
 _assayfs_argument() {
 	case $1 in
 	--passfile | --recovery-key-file | --as | --rows) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
+	--from) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
+	--state-dir) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
 	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev audit=strict' -- "$2")) ;;
@@ -47,7 +52,7 @@ _assayfs_argument() {
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json' -- "$2")) ;;
 	--since | --until) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--extpass | --path | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--extpass | --key | -k | --path | --exe | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }
@@ -69,6 +74,18 @@ _assayfs() {
 		fi
 		command="$command ${COMP_WORDS[2]}"
 		first=3
+		;;
+	log)
+		case ${COMP_WORDS[2]} in
+		verify | key | prove | check-proof)
+			if ((COMP_CWORD > 2)); then
+				command="$command ${COMP_WORDS[2]}"
+				first=3
+			fi
+			;;
+		esac
+		((COMP_CWORD == 2)) && [[ $cur != -* ]] && COMPREPLY=($(compgen -W 'verify key prove check-proof' -- "$cur"))
+		((${#COMPREPLY[@]})) && return
 		;;
 	help)
 		COMPREPLY=($(compgen -W "$_assayfs_commands --json" -- "$cur"))

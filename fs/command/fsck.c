@@ -72,12 +72,12 @@ static int show_finding(void *arg, const struct fsck_finding *finding) {
 }
 
 static json_t *summary_json(const struct fsck_summary *sum, json_t *findings) {
-	return json_pack("{s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "clean", sum->findings == 0,
-	        "findings", (json_int_t)sum->findings, "repaired", (json_int_t)sum->repaired, "list", findings,
-	        "segments", (json_int_t)sum->segments, "bytes", (json_int_t)sum->bytes, "blocks",
+	return json_pack("{s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "clean",
+	        sum->findings == 0, "findings", (json_int_t)sum->findings, "repaired", (json_int_t)sum->repaired,
+	        "list", findings, "segments", (json_int_t)sum->segments, "bytes", (json_int_t)sum->bytes, "blocks",
 	        (json_int_t)sum->blocks, "versions", (json_int_t)sum->versions, "references",
-	        (json_int_t)sum->references, "records", (json_int_t)sum->records, "needs_recovery", (int)sum->unclean,
-	        "left_over", (json_int_t)sum->left_over);
+	        (json_int_t)sum->references, "records", (json_int_t)sum->records, "heads", (json_int_t)sum->heads,
+	        "needs_recovery", (int)sum->unclean, "left_over", (json_int_t)sum->left_over);
 }
 
 static void print_summary(const struct fsck_summary *sum, bool is_repair) {

@@ -7,14 +7,17 @@
 #include "fs/mount.h"
 #include "fs/parts.h"
 #include "fs/session.h"
+#include "fs/state_directory.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 struct unlocking {
 	const struct invocation *call;
@@ -141,7 +144,24 @@ static int check_places(const struct invocation *call) {
 	return 0;
 }
 
-static int mount_vault(const struct invocation *call, const char *list, bool is_strict, Parts *parts) {
+/* Without one the mount is as good, but for what it can't notice; a mount for reading leaves nothing there. */
+static int find_state(const struct invocation *call, char *ret_path, size_t size) {
+	const char *given = command_value(call, "state-dir");
+	if (given && given[0] != '/')
+		return command_fail(call, EXIT_USAGE, "--state-dir %s: give an absolute path", given);
+	int length = given ? snprintf(ret_path, size, "%s", given) : 0;
+	if (length >= (int)size)
+		return command_fail(call, EXIT_USAGE, "--state-dir is too long");
+	if (!given && state_directory(geteuid(), ret_path, size) < 0) {
+		command_note(call, "%s; until then an older copy of the vault put in its place is not noticed",
+		        fault_message());
+		*ret_path = '\0';
+	}
+	return EXIT_DONE;
+}
+
+static int mount_vault(
+        const struct invocation *call, const char *list, bool is_strict, const char *state, Parts *parts) {
 	struct unlocking unlocking = {.call = call};
 	const struct mount_part row = parts_row(parts);
 	const struct mount_options options = {.vault = command_operand(call, 0),
@@ -153,9 +173,14 @@ static int mount_vault(const struct invocation *call, const char *list, bool is_
 	        .unlock_arg = &unlocking,
 	        .parts = &row,
 	        .part_count = 1,
-	        .store.audit_strict = is_strict};
+	        .store = {.audit_strict = is_strict,
+	                .state_directory = *state ? state : NULL,
+	                .accept_restore = command_has(call, "accept-restore")}};
 	int rc = mount_run(&options);
 	wipe(&unlocking);
+	if (rc == -ESTALE) /* refused: an older copy */
+		return command_fail(
+		        call, EXIT_NO, "mounting %s on %s: %s", options.vault, options.mountpoint, fault_message());
 	return rc ? command_fault(call, rc, "mounting %s on %s", options.vault, options.mountpoint) : EXIT_DONE;
 }
 
@@ -163,16 +188,19 @@ static int run_mount(const struct invocation *call) {
 	_cleanup_(freep) char *list = join_options(call);
 	_cleanup_(parts_freep) Parts *parts = NULL;
 	bool is_strict = false;
+	char state[PATH_MAX];
 	int code = secrets_check(call);
 	if (!code && list)
 		code = read_audit(call, list, &is_strict);
+	if (!code)
+		code = find_state(call, state, sizeof state);
 	if (!code)
 		code = check_places(call);
 	if (code)
 		return code;
 	if (!list || parts_new(session_has_option(list, "allow_other"), &parts))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
-	return mount_vault(call, list, is_strict, parts);
+	return mount_vault(call, list, is_strict, state, parts);
 }
 
 const struct command command_mount = {
@@ -181,11 +209,19 @@ const struct command command_mount = {
         .least = 2,
         .most = 2,
         .summary = "mount a vault on a directory",
-        .details = "Returns when the mount is there; a failure shows in the exit code. Works as root, and as an "
-                   "ordinary user "
-                   "through fusermount3. SIGTERM ends the mount as umount does.",
+        .details =
+                "Returns when the mount is there; a failure shows in the exit code. Works as root, and as an "
+                "ordinary user "
+                "through fusermount3. SIGTERM ends the mount as umount does.\n"
+                "The signed head of the audit log is also kept outside of the vault (/var/lib/assayfs for root, else "
+                "~/.local/state/assayfs), so that a vault that was put back to an older copy is noticed and refused. "
+                "If "
+                "that was meant (a backup was restored), --accept-restore mounts it all the same.",
         .options = (const struct command_option[]){{"foreground", 'f', NULL,
                                                            "stay in the foreground until it is unmounted"},
+                {"accept-restore", 0, NULL,
+                        "mount a vault that was put back to an older copy; the audit log will say so"},
+                {"state-dir", 0, "DIR", "where the head of the audit log is kept outside of the vault"},
                 {"options", 'o', "OPTION[,OPTION…]", "mount options: allow_other, ro, noexec, audit=strict, …"},
                 {"audit", 0, "MODE",
                         "strict: the record of an access is durable before the access is granted, also for reading; "

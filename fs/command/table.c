@@ -24,6 +24,10 @@ const struct command *const command_table[] = {
         &command_erase,
         &command_find_subject,
         &command_log,
+        &command_log_verify,
+        &command_log_key,
+        &command_log_prove,
+        &command_log_check_proof,
         &command_help_row,
         NULL,
 };

@@ -11,7 +11,8 @@ extern const struct virtual_provider virtual_versions;
 /* at/TIME/PATH: the tree as it was at TIME: 2026-11-22T10:00:00Z, 2026-11-22 (its start, UTC) or @SECONDS. */
 extern const struct virtual_provider virtual_at;
 
-/* audit/YYYY-MM-DD.jsonl: the durable records of that day (UTC), one a line; for the user who mounted. */
+/* audit/YYYY-MM-DD.jsonl: the durable records of that day (UTC), one a line; beside them what tlog.h tells of. For the
+ * user who mounted. */
 extern const struct virtual_provider virtual_audit;
 
 /* status.json: how the vault stands, the same document as `assayfs status --json` gives. */

@@ -85,9 +85,17 @@ bool virtual_parse_time(const char *text, int64_t *ret) {
 	return true;
 }
 
-void virtual_day_name(int64_t time_ns, char ret_name[static 16]) {
+static void name_time(int64_t time_ns, bool day_only, char *ret_name, size_t size) {
 	time_t seconds = (time_t)(time_ns / SECOND_NS);
 	struct tm parts;
 	gmtime_r(&seconds, &parts);
-	strftime(ret_name, 16, "%Y-%m-%d", &parts);
+	strftime(ret_name, size, day_only ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+void virtual_day_name(int64_t time_ns, char ret_name[static 16]) {
+	name_time(time_ns, true, ret_name, 16);
+}
+
+void virtual_time_name(int64_t time_ns, char ret_name[static VIRTUAL_TIME_BYTES]) {
+	name_time(time_ns, false, ret_name, VIRTUAL_TIME_BYTES);
 }

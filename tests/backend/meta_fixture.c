@@ -176,7 +176,7 @@ uint64_t sql_value_of(struct fixture *f, const char *sql) {
 
 void make_version_2(struct fixture *f) {
 	assert_int_equal(sql_value_of(f, "SELECT count(*) FROM map_base"), 0);
-	assert_int_equal(raw_sql(f, "DROP TRIGGER map_lent; DROP TABLE map_base"), SQLITE_OK);
+	assert_int_equal(raw_sql(f, "DROP TABLE audit_head; DROP TRIGGER map_lent; DROP TABLE map_base"), SQLITE_OK);
 	assert_int_equal(raw_sql(f, "UPDATE kv SET value = x'0200000000000000' WHERE key = 'meta.schema'"), SQLITE_OK);
 	fixture_reopen(f);
 }

@@ -414,7 +414,7 @@ class Vault:
         self.meta = Metadata(folder, self.header.vault, self.keys["meta", 1])
         self.db = self.meta.database()
         self.schema = u64(self.kv("meta.schema"))
-        need(self.schema in (1, 2, 3), f"schema {self.schema}")
+        need(self.schema in (1, 2, 3, 4), f"schema {self.schema}")
         need(self.db.execute("PRAGMA integrity_check").fetchone()[0] == b"ok", "the database is not sound")
         self.segments = {}
         rows = self.db.execute("SELECT * FROM segment").fetchall()
@@ -552,7 +552,19 @@ class Vault:
                 wanted += tree_root(leaves[at:at + (1 << bit)])
                 at += 1 << bit
         need(frontier[8:] == wanted, "the audit log's frontier")
+        self.check_heads(leaves)
         return len(lines)
+
+    def check_heads(self, leaves):
+        heads = self.db.execute("SELECT * FROM audit_head ORDER BY size").fetchall() if self.schema >= 4 else []
+        name = f"assayfs/{self.header.vault.hex()}"
+        for head in heads:
+            need(head["root"] == tree_root(leaves[:head["size"]]), f"the root of the head of {head['size']} records")
+            text = f"{name}\n{head['size']}\n{base64.b64encode(head['root']).decode()}\n"
+            public = public_of_seed(self.keys["audit", head["key"]])
+            check_signature(public, text.encode(), head["signature"], f"the head of {head['size']} records")
+        is_closed = self.kv("store.clean") == b"\1"
+        need(not heads or not is_closed or heads[-1]["size"] == len(leaves), "the last head of a vault that was closed")
 
 
 def tree_root(leaves):

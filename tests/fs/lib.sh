@@ -22,6 +22,7 @@ skip() {
 T=$(mktemp -d "${TMPDIR:-/tmp}/assayfs-test.XXXXXX")
 V=$T/vault
 M=$T/mnt
+export STATE_DIRECTORY=$T/state
 mkdir "$M"
 chmod 755 "$T"
 # A daemon in the background has no standard error: what a sanitizer finds there is a failure, too.

@@ -34,6 +34,7 @@ class Tests:
         names = [name for name in dir(self) if name.startswith("test_")]
         for name in names:
             self.directory = tempfile.mkdtemp(prefix="assayfs-cli-")
+            os.environ["STATE_DIRECTORY"] = os.path.join(self.directory, "state")
             self.faults = []
             try:
                 getattr(self, name)()

@@ -95,6 +95,7 @@ def through_a_mount(v, rng, wanted, rounds):
     for _ in range(rounds):
         v.vault = v.path("changed")
         shutil.copytree(sound, v.vault)
+        v.forget()
         names = [os.path.join(d, n) for d, _, files in os.walk(v.vault) for n in files
                  if n == "meta.db" or "segments" in d]
         name = rng.choice(names)
@@ -166,6 +167,7 @@ def mended(v, wanted):
     for words in harms(v):
         v.vault = v.path("changed")
         shutil.copytree(sound, v.vault)
+        v.forget()
         harms(v)[words]()
         done = v.run("mount", "--passfile", v.passfile, v.vault, v.mnt)
         said = [line for line in done.stderr.decode().splitlines() if "fsck --repair" in line]
@@ -180,6 +182,7 @@ def mended(v, wanted):
         v.umount()
         shutil.rmtree(v.vault)
         shutil.copytree(sound, v.vault)
+        v.forget()
         harms(v)[words]()
         done = v.run("fsck", "--repair", "--json", "--passfile", v.passfile, v.vault, code=None)
         found = json.loads(done.stdout)
@@ -200,6 +203,7 @@ def blocks_are_named(v, wanted):
     sound = v.vault
     v.vault = v.path("changed")
     shutil.copytree(sound, v.vault)
+    v.forget()
     segment = max((os.path.join(d, n) for d, _, names in os.walk(os.path.join(v.vault, "segments")) for n in names),
                   key=os.path.getsize)
     flip(segment, os.path.getsize(segment) // 2)
@@ -227,6 +231,7 @@ def a_log_taken_away(v):
     sound = v.vault
     v.vault = v.path("changed")
     shutil.copytree(sound, v.vault)
+    v.forget()
     v.mount()
     os.mkdir(v.landing("made"))
     v.run("sync", v.mnt)
@@ -260,6 +265,7 @@ def main():
         mended(v, wanted)
         blocks_are_named(v, wanted)
         a_log_taken_away(v)
+        v.forget()
         v.mount()
         fill(v, rng, 3)
         v.run("sync", v.mnt)

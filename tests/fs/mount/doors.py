@@ -57,7 +57,7 @@ def ordinary_user(v):
     def as_user(*command, code=0):
         done = subprocess.run(["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups", *command],
                               capture_output=True, check=False, cwd=home, timeout=60,
-                              env={**os.environ, "HOME": home, "XDG_RUNTIME_DIR": home})
+                              env={**os.environ, "HOME": home, "XDG_RUNTIME_DIR": home, "STATE_DIRECTORY": ""})
         v.check(done.returncode == code, f"{command} as an ordinary user: exit {done.returncode}: "
                                          f"{done.stderr.decode()} {done.stdout.decode()[:300]}")
         return done
@@ -66,6 +66,7 @@ def ordinary_user(v):
     as_user(assayfs, "init", *promise.CHEAP, "--passfile", "pass", "vault")
     as_user(assayfs, "mount", "--passfile", "pass", "vault", "mnt")
     try:
+        v.check(len(os.listdir(home + "/.local/state/assayfs")) == 1, "the log's head is not kept outside of the vault")
         as_user("sh", "-c", "echo words > mnt/Landing/a && cat mnt/Landing/a")
         status = json.loads(as_user(assayfs, "status", "--json", "mnt").stdout or b"{}")
         v.check(status.get("mounter") == USER, f"{status}")

@@ -87,6 +87,7 @@ class Office:
 
     def __init__(self):
         self.directory = tempfile.mkdtemp(prefix="assayfs-office-")
+        os.environ["STATE_DIRECTORY"] = os.path.join(self.directory, "state")
         name = os.path.basename(self.directory)
         self.program = subprocess.Popen(
             ["soffice", "--headless", "--norestore", "--nologo", f"-env:UserInstallation=file://{self.directory}/profile",

@@ -79,6 +79,7 @@ class Vault:
         if not os.path.exists("/dev/fuse"):
             skip("/dev/fuse is missing")
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="assayfs-promise-"))
+        os.environ["STATE_DIRECTORY"] = os.path.join(self.directory, "state")
         os.chmod(self.directory, 0o755)
         self.vault = os.path.join(inside, "vault") if inside else self.path("vault")
         self.mnt = self.path("mnt")
@@ -139,6 +140,10 @@ class Vault:
     def mount(self, *options, **how):
         self.run("mount", *options, "--passfile", self.passfile, self.vault, self.mnt, **how)
         self.pid = json.loads(self.run("status", "--json", self.mnt).stdout)["pid"]
+
+    def forget(self):
+        """What is kept outside of the vault: a copy of it that was put in its place is mounted as by another machine."""
+        shutil.rmtree(self.path("state"), ignore_errors=True)
 
     def umount(self):
         self.run("umount", self.mnt)

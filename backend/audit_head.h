@@ -1,0 +1,50 @@
+/*
+ * audit_head: the signed heads of the audit log, each a C2SP checkpoint (crypto/checkpoint.h).
+ *
+ *     operations' records ─► audit_seal_commit ─► size, root ─► audit_head_sign ─► a row, in the same transaction
+ *
+ * A head is signed within the transaction that makes its tree durable, so a crash takes back both or neither: no
+ * signature that was ever seen tells of records that are gone. Whoever serves heads asks for one up to the durable
+ * sequence (store_durable_seq). All that were ever signed stay: who verifies the log holds it against each.
+ *
+ * The log's name, and that of its key, is "assayfs/" and the vault's id in hexadecimal. The key is `audit` of the
+ * keyring; after a rotation the older versions verify what they signed. Calls are made between meta_begin and meta_end.
+ */
+#pragma once
+
+#include "backend/meta.h"
+#include "crypto/checkpoint.h"
+#include "crypto/keyring.h"
+
+struct audit_head {
+	struct checkpoint checkpoint;
+	int64_t time_ns;      /* when it was signed */
+	uint32_t key_version; /* of the keyring's `audit` */
+	uint8_t signature[SIGN_SIGNATURE_BYTES];
+};
+
+/* The verifier key of that version; 0: the present one. -ENOKEY: the keyring has none. */
+int audit_head_key(Meta *m, const Keyring *keyring, uint32_t version, struct note_key *ret_key);
+
+/*
+ * Signs the head of all records that are sealed (audit_root), and keeps it. 1: done, *ret_head is it; 0: there is
+ * nothing that the last head does not have. -ENOKEY; errors of the database.
+ */
+int audit_head_sign(Meta *m, const Keyring *keyring, int64_t time_ns, struct audit_head *ret_head);
+
+/* The last one of at most `most` records. -ENOENT. */
+int audit_head_last(Meta *m, uint64_t most, struct audit_head *ret_head);
+
+/* Of those that have more than `after` records and at most `most`, each in the order of size. */
+typedef int audit_head_fn(void *arg, const struct audit_head *head);
+int audit_head_list(Meta *m, uint64_t after, uint64_t most, audit_head_fn *each, void *arg);
+
+/* A head as the signed note that others read. -ENOKEY. */
+int audit_head_note(
+        Meta *m, const Keyring *keyring, const struct audit_head *head, char ret_note[static CHECKPOINT_NOTE_BYTES]);
+
+/*
+ * Holds each head against the tree and its signature: -EBADMSG with words that name the first one that does not fit.
+ * *ret_checked (may be NULL): how many there are.
+ */
+int audit_head_verify(Meta *m, const Keyring *keyring, uint64_t *ret_checked);

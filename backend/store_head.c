@@ -1,0 +1,168 @@
+/*
+ * The log's signed heads: when they are signed, and what is remembered of them outside of the vault.
+ *
+ *     COMMIT's transaction ─ store_head_sign ─┐            ┌─► store_head_remember: the state directory
+ *                                             └─ sync ─────┤
+ *                                                          └─► may be served
+ *
+ * What stands outside was durable here before it was written there. So a vault whose log is shorter, or another, was
+ * put back to an older copy, or lost what its disk had said to have.
+ */
+#include "backend/store_internal.h"
+#include "crypto/base/deadline.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- signing ---- */
+
+/* Half the committer's interval, so that each of its own commits signs, and those that come more often don't. */
+bool store_head_is_due(const Store *store) {
+	return store->head_at_ms == 0 || monotonic_ms() - store->head_at_ms >= store->commit_ms / 2;
+}
+
+/* In a transaction whose records are sealed. Who has not the log's key goes on without. */
+static int sign(Store *store, int64_t time_ns) {
+	struct audit_head head;
+	int rc = audit_head_sign(store->meta, store->keyring, time_ns, &head);
+	if (rc == -ENOKEY)
+		rc = 0;
+	if (rc < 0)
+		return rc;
+	if (rc > 0) {
+		store->head = head;
+		store->head_is_new = true;
+		store->head_at_ms = monotonic_ms();
+	}
+	return 0;
+}
+
+int store_head_sealed(void *arg, int64_t time_ns) {
+	Store *store = arg;
+	bool signs = store->head_wanted || store_head_is_due(store);
+	atomic_store(&store->head_waits, !signs);
+	return signs ? sign(store, time_ns) : 0;
+}
+
+int store_head_sign_waiting(Store *store) {
+	if (!atomic_load(&store->head_waits) || meta_pending(store->meta) > 0 || !store_head_is_due(store))
+		return 0;
+	atomic_store(&store->head_waits, false);
+	return sign(store, meta_now(store->meta));
+}
+
+/* ---- the memory outside ---- */
+
+static struct bytes vault_id(const Store *store) {
+	return bytes_of(header_vault_id(store->header), HEADER_ID_BYTES);
+}
+
+/* Told once: the vault is as good as without that memory until it can be written again. */
+static void note_forgotten(Store *store, int rc) {
+	char line[FAULT_MESSAGE_BYTES + 200];
+	if (!store->head_forgotten && store->notice) {
+		(void)snprintf(line, sizeof line,
+		        "the head of the audit log can't be kept outside of the vault, so an older copy put in its "
+		        "place "
+		        "would not be noticed: %s",
+		        fault_message());
+		store->notice(store->notice_arg, line);
+	}
+	store->head_forgotten = rc < 0;
+}
+
+void store_head_remember(Store *store, bool durable) {
+	char note[CHECKPOINT_NOTE_BYTES];
+	if (!store->head_is_new || !store->state_directory)
+		return;
+	store->head_is_new = false;
+	meta_begin(store->meta);
+	int rc = meta_end(store->meta, audit_head_note(store->meta, store->keyring, &store->head, note));
+	if (rc == 0)
+		rc = last_seen_write(store->state_directory, vault_id(store), bytes_of_string(note), durable);
+	if (rc < 0)
+		note_forgotten(store, rc);
+	else
+		store->head_forgotten = false;
+}
+
+/* By whichever version of the log's key it was signed. In an operation. */
+static int open_seen(Store *store, struct bytes note, struct checkpoint *ret) {
+	_cleanup_(secret_key_wipe) struct secret_key seed;
+	struct note_key key;
+	uint32_t version = 0;
+	int rc = keyring_get(store->keyring, "audit", 0, seed.bytes, &version);
+	if (rc < 0)
+		return rc;
+	do {
+		rc = audit_head_key(store->meta, store->keyring, version, &key);
+		if (rc == 0)
+			rc = checkpoint_open(note, &key, ret);
+	} while (rc == -ENOKEY && --version > 0);
+	return rc;
+}
+
+/* 0: the log goes on from there. -ESTALE with words: it does not. In an operation. */
+static int compare(Store *store, const struct checkpoint *seen) {
+	uint64_t size = audit_size(store->meta);
+	merkle_hash root;
+	if (seen->size > size)
+		return fault(ESTALE,
+		        "this vault's audit log has %" PRIu64 " records, but had %" PRIu64
+		        " when it was last mounted here: the vault was put back to an older copy, or lost what had "
+		        "been "
+		        "written",
+		        size, seen->size);
+	int rc = audit_root_at(store->meta, seen->size, root);
+	if (rc == 0 && memcmp(root, seen->root, sizeof root) != 0)
+		rc = fault(ESTALE,
+		        "the first %" PRIu64 " records of this vault's audit log are others than when it was last "
+		        "mounted here: an older copy "
+		        "was put back and used, or the log was changed",
+		        seen->size);
+	return rc;
+}
+
+static int judge(Store *store, struct bytes note) {
+	struct checkpoint seen;
+	meta_begin(store->meta);
+	int rc = open_seen(store, note, &seen);
+	if (rc < 0 && rc != -EIO && rc != -ENOMEM)
+		rc = fault(ESTALE, "what was kept of this vault's audit log is not what the vault has signed (%s)",
+		        fault_message());
+	if (rc == 0)
+		rc = compare(store, &seen);
+	return meta_end(store->meta, rc);
+}
+
+int store_head_check(Store *store) {
+	_cleanup_(freep) char *note = NULL;
+	char path[4096] = "?";
+	size_t size = 0;
+	if (!store->state_directory)
+		return 0;
+	int rc = last_seen_read(store->state_directory, vault_id(store), &note, &size);
+	if (rc < 0)
+		return rc == -ENOENT || rc == -ENOTDIR
+		               ? 0
+		               : rc; /* none was kept; else, whether there is one is not known */
+	rc = judge(store, bytes_of(note, size));
+	if (rc != -ESTALE)
+		return rc;
+	(void)snprintf(store->restored, sizeof store->restored, "%s", fault_message());
+	if (store->accept_restore)
+		return 0;
+	(void)last_seen_path(store->state_directory, vault_id(store), path, sizeof path);
+	return fault(ESTALE,
+	        "%s (it was kept in %s). If that is meant, mount it with --accept-restore; the log will say so",
+	        store->restored, path);
+}
+
+int store_head_record_restore(Store *store) {
+	return store->restored[0] ? store_record(store, "accept-restore", 0, 0, store->restored) : 0;
+}

@@ -1,0 +1,228 @@
+#include "fs/command/evidence.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crypto/base/fault.h"
+#include "fs/command/client.h"
+
+struct Evidence {
+	int directory;
+	uint64_t size; /* of the tree, for evidence_fetch */
+	FILE *heads;
+	uint64_t heads_line;
+	char *line; /* of getline */
+	size_t line_room;
+	bool has_no_heads;
+	struct tile cached; /* whose hashes `hashes` are; width 0: none */
+	uint8_t hashes[TILE_HASHES_BYTES];
+	uint8_t entries[TILE_ENTRIES_BYTES];
+};
+
+/* ---- opening ---- */
+
+int evidence_open(const char *directory, Evidence **ret) {
+	Evidence *evidence = calloc(1, sizeof *evidence);
+	if (!evidence)
+		return fault(ENOMEM, "no memory to read a log");
+	evidence->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (evidence->directory < 0) {
+		free(evidence);
+		return fault_errno(errno, "opening %s", directory);
+	}
+	*ret = evidence;
+	return 0;
+}
+
+void evidence_close(Evidence *evidence) {
+	if (!evidence)
+		return;
+	closep(&evidence->directory);
+	if (evidence->heads)
+		(void)fclose(evidence->heads);
+	free(evidence->line);
+	free(evidence);
+}
+
+static bool is_log(const char *directory) {
+	char path[WIRE_PATH_MAX + 16];
+	struct stat about;
+	(void)snprintf(path, sizeof path, "%s/checkpoint", directory);
+	if (stat(path, &about) < 0 || !S_ISREG(about.st_mode))
+		return false;
+	(void)snprintf(path, sizeof path, "%s/tile", directory);
+	return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+int evidence_open_operand(const struct invocation *call, int n, Evidence **ret) {
+	const char *operand = command_operand(call, n);
+	char path[2 * WIRE_PATH_MAX];
+	struct client_place place;
+	int rc = 0;
+	if (operand && is_log(operand)) {
+		(void)snprintf(path, sizeof path, "%s", operand);
+	} else {
+		rc = client_locate(operand, &place);
+		(void)snprintf(path, sizeof path, "%s/.assayfs/audit", rc ? "" : place.mountpoint);
+	}
+	if (rc == 0)
+		rc = evidence_open(path, ret);
+	return rc ? command_fault(call, rc, "finding the log of %s", operand ? operand : "this directory") : EXIT_DONE;
+}
+
+/* ---- files ---- */
+
+/* Reads a file into `room`: how many bytes, at most `size`. -EFBIG: it is longer. */
+static ssize_t read_file(const Evidence *evidence, const char *name, void *room, size_t size) {
+	_cleanup_(closep) int fd = openat(evidence->directory, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	uint8_t *at = room, more;
+	size_t used = 0;
+	ssize_t got = 1;
+	if (fd < 0)
+		return fault_errno(errno, "%s", name);
+	while (got != 0 && used < size) {
+		got = read(fd, at + used, size - used);
+		if (got < 0 && errno != EINTR)
+			return fault_errno(errno, "reading %s", name);
+		used += got > 0 ? (size_t)got : 0;
+	}
+	if (used == size && read(fd, &more, 1) > 0)
+		return fault(EFBIG, "%s is longer than it can be", name);
+	return (ssize_t)used;
+}
+
+int evidence_text(Evidence *evidence, const char *name, char **ret_text, size_t *ret_size) {
+	_cleanup_(freep) char *text = malloc(NOTE_BYTES_MAX + 1);
+	if (!text)
+		return fault(ENOMEM, "no memory to read a log");
+	ssize_t size = read_file(evidence, name, text, NOTE_BYTES_MAX);
+	if (size < 0)
+		return (int)size;
+	text[size] = '\0';
+	*ret_size = (size_t)size;
+	*ret_text = steal_pointer(&text);
+	return 0;
+}
+
+int evidence_key(const struct invocation *call, Evidence *evidence, struct note_key *ret_key, bool *ret_is_given) {
+	const char *given = command_value(call, "key");
+	_cleanup_(freep) char *text = NULL;
+	size_t size;
+	*ret_is_given = given != NULL;
+	if (given)
+		return note_key_parse(given, ret_key) ? command_fault(call, -EINVAL, "reading --key") : EXIT_DONE;
+	int rc = evidence_text(evidence, "key", &text, &size);
+	if (rc == 0) {
+		text[strcspn(text, "\n")] = '\0';
+		rc = note_key_parse(text, ret_key);
+	}
+	return rc ? command_fault(call, rc, "reading the log's key") : EXIT_DONE;
+}
+
+int evidence_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head, char **ret_note) {
+	_cleanup_(freep) char *note = NULL;
+	size_t size;
+	int rc = evidence_text(evidence, "checkpoint", &note, &size);
+	if (rc == 0)
+		rc = checkpoint_open(bytes_of(note, size), key, ret_head);
+	if (rc == 0 && ret_note)
+		*ret_note = steal_pointer(&note);
+	return fault_while(rc, "the log's checkpoint");
+}
+
+/* ---- tiles ---- */
+
+static ssize_t read_tile(const Evidence *evidence, const struct tile *tile, void *room, size_t size) {
+	char path[TILE_PATH_BYTES];
+	tile_path(tile, path);
+	ssize_t got = read_file(evidence, path, room, size);
+	if (got == -ENOENT || got == -ENOTDIR)
+		return fault(EBADMSG, "%s is missing", path);
+	return got == -EFBIG ? fault(EBADMSG, "%s is longer than it can be", path) : got;
+}
+
+int evidence_hashes(Evidence *evidence, const struct tile *tile, uint8_t ret_hashes[static TILE_HASHES_BYTES]) {
+	char path[TILE_PATH_BYTES];
+	size_t wanted = (size_t)tile->width * MERKLE_HASH_BYTES;
+	ssize_t got = read_tile(evidence, tile, ret_hashes, wanted);
+	tile_path(tile, path);
+	if (got < 0)
+		return (int)got;
+	return (size_t)got == wanted ? 0 : fault(EBADMSG, "%s has %zd bytes instead of %zu", path, got, wanted);
+}
+
+int evidence_entries(Evidence *evidence, const struct tile *tile, struct bytes ret_entries[static TILE_WIDTH]) {
+	char path[TILE_PATH_BYTES];
+	ssize_t got = read_tile(evidence, tile, evidence->entries, sizeof evidence->entries);
+	tile_path(tile, path);
+	if (got < 0)
+		return (int)got;
+	return fault_while(
+	        tile_entries(bytes_of(evidence->entries, (size_t)got), tile->width, ret_entries), "%s", path);
+}
+
+void evidence_set_size(Evidence *evidence, uint64_t size) {
+	evidence->size = size;
+	evidence->cached.width = 0;
+}
+
+/* The tile of the last question is kept: a proof asks for neighbours. */
+static int load_tile(Evidence *evidence, unsigned level, uint64_t index) {
+	struct tile tile = {.level = level, .index = index, .width = tile_width(evidence->size, level, index)};
+	if (tile.width == 0)
+		return -ENOENT;
+	if (evidence->cached.width == tile.width && evidence->cached.level == level && evidence->cached.index == index)
+		return 0;
+	int rc = evidence_hashes(evidence, &tile, evidence->hashes);
+	evidence->cached = tile;
+	if (rc < 0)
+		evidence->cached.width = 0;
+	return rc;
+}
+
+int evidence_fetch(void *context, unsigned level, uint64_t index, merkle_hash ret_hash) {
+	Evidence *evidence = context;
+	struct tile_span span = tile_span_of(level, index);
+	int rc = load_tile(evidence, span.level, span.index);
+	if (rc == 0 && span.first + span.width > evidence->cached.width)
+		rc = -ENOENT;
+	if (rc == 0)
+		tile_join(evidence->hashes + span.first * MERKLE_HASH_BYTES, span.width, ret_hash);
+	return rc;
+}
+
+/* ---- the heads that were signed ---- */
+
+static int open_heads(Evidence *evidence) {
+	int fd = openat(evidence->directory, "checkpoints", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0 && errno == ENOENT) {
+		evidence->has_no_heads = true;
+		return 0;
+	}
+	evidence->heads = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!evidence->heads)
+		return fault_errno(errno, "opening the log's checkpoints");
+	return 0;
+}
+
+int evidence_next_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head,
+        uint8_t ret_signature[static SIGN_SIGNATURE_BYTES]) {
+	int rc = evidence->heads || evidence->has_no_heads ? 0 : open_heads(evidence);
+	if (rc < 0 || evidence->has_no_heads)
+		return rc;
+	errno = 0;
+	ssize_t length = getline(&evidence->line, &evidence->line_room, evidence->heads);
+	if (length < 0)
+		return errno ? fault_errno(errno, "reading the log's checkpoints") : 0;
+	evidence->heads_line++;
+	if (!checkpoint_line_parse(evidence->line, key, ret_head, ret_signature))
+		return fault(EBADMSG, "line %" PRIu64 " of checkpoints is none by the key %s", evidence->heads_line,
+		        key->name);
+	return 1;
+}

@@ -1,0 +1,52 @@
+/*
+ * evidence: an audit log as its files (C2SP's tlog-tiles): those below .assayfs/audit of a mount, or a copy of them.
+ *
+ *     DIRECTORY/checkpoint  checkpoints  key  tile/…
+ *
+ * Nothing here believes the mount: whoever reads a log so computes all hashes again. Not thread-safe.
+ */
+#pragma once
+
+#include "crypto/base/cleanup.h"
+#include "crypto/checkpoint.h"
+#include "fs/command/command.h"
+
+typedef struct Evidence Evidence;
+
+/*
+ * The log of operand `n`: the directory itself where it has a `checkpoint` and a `tile`, else that of the mount which
+ * the operand (none: the working directory) is in. 0, or the exit code after saying why not.
+ */
+int evidence_open_operand(const struct invocation *call, int n, Evidence **ret);
+
+/* A directory of such files. -ENOENT. */
+int evidence_open(const char *directory, Evidence **ret);
+void evidence_close(Evidence *evidence);
+DEFINE_CLEANUP(Evidence, evidence_close);
+
+/* A file of it as text, allocated with a NUL behind it; at most NOTE_BYTES_MAX. -ENOENT, -EFBIG and others, in words.
+ */
+int evidence_text(Evidence *evidence, const char *name, char **ret_text, size_t *ret_size);
+
+/* The key by which to verify: option --key, or else the log's own word for it (*ret_is_given false). 0 or the exit
+ * code.
+ */
+int evidence_key(const struct invocation *call, Evidence *evidence, struct note_key *ret_key, bool *ret_is_given);
+
+/* The head that the log shows, verified. *ret_note (may be NULL) is allocated. */
+int evidence_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head, char **ret_note);
+
+/* Hashes of a tile: `tile->width` of them. -EBADMSG with words: it is missing or of another length. */
+int evidence_hashes(Evidence *evidence, const struct tile *tile, uint8_t ret_hashes[static TILE_HASHES_BYTES]);
+
+/* Entries of a tile: tile->width of them, which stay until the next call. -EBADMSG with words as above. */
+int evidence_entries(Evidence *evidence, const struct tile *tile, struct bytes ret_entries[static TILE_WIDTH]);
+
+/* Once set, a merkle_fetch_fn with an Evidence as context: hashes of the tree of so many entries. */
+void evidence_set_size(Evidence *evidence, uint64_t size);
+int evidence_fetch(void *evidence, unsigned level, uint64_t index, merkle_hash ret_hash);
+
+/* The lines of `checkpoints`, in turn. 1: *ret_head and *ret_signature are the next one's; 0: there are no more (or the
+ * log has no such file); -EBADMSG: no such line. `key` tells what signatures begin with. */
+int evidence_next_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head,
+        uint8_t ret_signature[static SIGN_SIGNATURE_BYTES]);

@@ -1,0 +1,25 @@
+/*
+ * log_check: an audit log held against all that was ever signed of it.
+ *
+ *     entries ─► leaves ─┬─► tiles of hashes: each is what the ones below make it
+ *                        └─► roots: those of each signed head, of the checkpoint, of an older checkpoint that is given
+ *
+ * Reads each entry and each tile once. Memory does not grow with the log.
+ */
+#pragma once
+
+#include "fs/command/evidence.h"
+#include "fs/command/progress.h"
+
+struct log_check_result {
+	uint64_t records;
+	uint64_t heads;          /* that were signed and fit */
+	struct checkpoint older; /* the one that was given; size 0: none */
+};
+
+/*
+ * Checks the log's first `head->size` records. `older` (may be NULL) is a checkpoint of it that somebody kept. -EBADMSG
+ * with words that name the first thing that is not as it was signed; errors of files. `progress` may be NULL.
+ */
+int log_check(Evidence *evidence, const struct note_key *key, const struct checkpoint *head,
+        const struct checkpoint *older, Progress *progress, struct log_check_result *ret);

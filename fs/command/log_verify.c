@@ -1,0 +1,317 @@
+/* `assayfs log verify`, `log key`, `log prove`: the audit log as evidence. */
+#include "fs/command/client.h"
+#include "fs/command/evidence.h"
+#include "fs/command/log_check.h"
+#include "fs/command/words.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/tlog_proof.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define OPTION_KEY \
+	{ "key", 'k', "KEY", "the log's verifier key, as you keep it; without it the mount's own word counts" }
+#define LOG_EXITS (EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED))
+
+/* ---- log key ---- */
+
+static int run_key(const struct invocation *call) {
+	_cleanup_(evidence_closep) Evidence *evidence = NULL;
+	struct note_key key;
+	char text[NOTE_VKEY_BYTES];
+	bool is_given;
+	int code = evidence_open_operand(call, 0, &evidence);
+	if (!code)
+		code = evidence_key(call, evidence, &key, &is_given);
+	if (code)
+		return code;
+	note_key_format(&key, text);
+	if (command_has(call, "json"))
+		return command_print_json(call, json_pack("{s:s, s:s}", "key", text, "origin", key.name));
+	puts(text);
+	return EXIT_DONE;
+}
+
+/* ---- log verify ---- */
+
+/* What does not fit is an answer; what can't be read is none. */
+static int exit_of(int rc) {
+	return rc == -EBADMSG || rc == -ENOKEY || rc == -EINVAL ? EXIT_NO : command_exit_of(rc);
+}
+
+static int say_not_verified(const struct invocation *call, int rc) {
+	int code = exit_of(rc);
+	char words[FAULT_MESSAGE_BYTES];
+	(void)snprintf(words, sizeof words, "%s", fault_message());
+	if (command_has(call, "json") && code == EXIT_NO &&
+	        command_print_json(call, json_pack("{s:b, s:s}", "verified", 0, "reason", words)) != EXIT_DONE)
+		return EXIT_UNDECIDED;
+	return command_fail(
+	        call, code, "%s: %s", code == EXIT_NO ? "the log is not as it was signed" : "reading the log", words);
+}
+
+static int say_verified(const struct invocation *call, const struct note_key *key, bool is_given,
+        const struct checkpoint *head, const struct log_check_result *result) {
+	char vkey[NOTE_VKEY_BYTES], root[BASE64_TEXT_BYTES(MERKLE_HASH_BYTES)];
+	note_key_format(key, vkey);
+	base64_encode(bytes_of(head->root, MERKLE_HASH_BYTES), root);
+	if (command_has(call, "json"))
+		return command_print_json(
+		        call, json_pack("{s:b, s:I, s:I, s:s, s:s, s:b, s:o}", "verified", 1, "records",
+		                      (json_int_t)result->records, "heads", (json_int_t)result->heads, "root", root,
+		                      "key", vkey, "key_was_given", is_given, "from",
+		                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
+	printf("%" PRIu64 " record%s, as %" PRIu64 " signed head%s say.\n", result->records, words_s(result->records),
+	        result->heads, words_s(result->heads));
+	if (result->older.size)
+		printf("The checkpoint that was given, of %" PRIu64 " records, is where it came from.\n",
+		        result->older.size);
+	printf("root  %s\nkey   %s\n", root, vkey);
+	if (!is_given)
+		puts("The key is the mount's own word: keep it elsewhere, and give it with --key the next time.");
+	return EXIT_DONE;
+}
+
+/* The checkpoint in a file that the auditor kept. */
+static int read_older(const struct invocation *call, const struct note_key *key, struct checkpoint *ret) {
+	const char *path = command_value(call, "from");
+	char note[NOTE_BYTES_MAX];
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	ssize_t size = fd < 0 ? -1 : read(fd, note, sizeof note);
+	if (size < 0)
+		return command_fail(call, command_exit_of(-errno), "reading --from %s: %s", path, strerror(errno));
+	int rc = checkpoint_open(bytes_of(note, (size_t)size), key, ret);
+	if (rc == 0 && ret->size == 0)
+		rc = fault(EINVAL, "it is of no records");
+	return rc ? command_fail(call, rc == -EINVAL ? EXIT_USAGE : EXIT_NO, "--from %s: %s", path, fault_message())
+	          : EXIT_DONE;
+}
+
+static int verify(const struct invocation *call, Evidence *evidence, const struct note_key *key, bool is_given,
+        const struct checkpoint *older) {
+	struct checkpoint head;
+	struct log_check_result result;
+	int rc = evidence_head(evidence, key, &head, NULL);
+	if (rc < 0)
+		return say_not_verified(call, rc);
+	Progress *progress = progress_begin("verifying records", PROGRESS_COUNT, head.size);
+	rc = log_check(evidence, key, &head, older, progress, &result);
+	progress_end(progress);
+	return rc < 0 ? say_not_verified(call, rc) : say_verified(call, key, is_given, &head, &result);
+}
+
+static int run_verify(const struct invocation *call) {
+	_cleanup_(evidence_closep) Evidence *evidence = NULL;
+	struct note_key key;
+	struct checkpoint older;
+	bool is_given, has_older = command_value(call, "from") != NULL;
+	int code = evidence_open_operand(call, 0, &evidence);
+	if (!code)
+		code = evidence_key(call, evidence, &key, &is_given);
+	if (!code && has_older)
+		code = read_older(call, &key, &older);
+	return code ? code : verify(call, evidence, &key, is_given, has_older ? &older : NULL);
+}
+
+/* ---- log prove ---- */
+
+static int read_sequence(const struct invocation *call, uint64_t *ret) {
+	const char *text = command_operand(call, 0);
+	char *end = NULL;
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno)
+		return command_fail(call, EXIT_USAGE, "'%s' is no number of a record (its \"seq\")", text);
+	return EXIT_DONE;
+}
+
+/* The record's bytes are put into `evidence`'s room. */
+static int find_entry(Evidence *evidence, uint64_t size, uint64_t sequence, struct bytes *ret) {
+	struct bytes entries[TILE_WIDTH];
+	const struct tile tile = {.is_entries = true,
+	        .index = sequence / TILE_WIDTH,
+	        .width = tile_width(size, 0, sequence / TILE_WIDTH)};
+	int rc = evidence_entries(evidence, &tile, entries);
+	if (rc == 0)
+		*ret = entries[sequence % TILE_WIDTH];
+	return rc;
+}
+
+/* What is printed is held against the key first. */
+static int make_proof(Evidence *evidence, const struct note_key *key, uint64_t sequence, char **ret_text) {
+	_cleanup_(freep) char *note = NULL;
+	_cleanup_(freep) char *text = NULL;
+	struct checkpoint head;
+	struct merkle_proof path;
+	struct tlog_proof proof;
+	struct bytes entry;
+	size_t size = 0;
+	int rc = evidence_head(evidence, key, &head, &note);
+	if (rc == 0 && sequence >= head.size)
+		return fault(ENOENT, "there is no record %" PRIu64 ": the log has %" PRIu64 " that are signed",
+		        sequence, head.size);
+	if (rc == 0)
+		rc = find_entry(evidence, head.size, sequence, &entry);
+	if (rc < 0)
+		return rc;
+	evidence_set_size(evidence, head.size);
+	rc = merkle_inclusion_prove(sequence, head.size, evidence_fetch, evidence, &path);
+	FILE *to = rc == 0 ? open_memstream(&text, &size) : NULL;
+	if (!to)
+		return rc < 0 ? rc : fault(ENOMEM, "no memory for the proof");
+	tlog_proof_write(to, entry, sequence, &path, note);
+	if (fclose(to) != 0)
+		return fault(ENOMEM, "no memory for the proof");
+	rc = tlog_proof_parse(bytes_of(text, size), &proof);
+	if (rc == 0)
+		rc = tlog_proof_verify(&proof, entry, key, &head);
+	if (rc == 0)
+		*ret_text = steal_pointer(&text);
+	return rc;
+}
+
+static int run_prove(const struct invocation *call) {
+	_cleanup_(evidence_closep) Evidence *evidence = NULL;
+	_cleanup_(freep) char *text = NULL;
+	struct note_key key;
+	uint64_t sequence;
+	bool is_given;
+	int code = read_sequence(call, &sequence);
+	if (!code)
+		code = evidence_open_operand(call, 1, &evidence);
+	if (!code)
+		code = evidence_key(call, evidence, &key, &is_given);
+	if (code)
+		return code;
+	int rc = make_proof(evidence, &key, sequence, &text);
+	if (rc < 0)
+		return command_fail(call, exit_of(rc), "proving record %" PRIu64 ": %s", sequence, fault_message());
+	fputs(text, stdout);
+	return EXIT_DONE;
+}
+
+/* ---- log check-proof ---- */
+
+static int read_proof(const struct invocation *call, char **ret_text, size_t *ret_size) {
+	const char *path = command_operand(call, 0);
+	bool is_standard = strcmp(path, "-") == 0;
+	_cleanup_(freep) char *text = malloc(TLOG_PROOF_BYTES_MAX + 1);
+	FILE *from = !text ? NULL : is_standard ? stdin : fopen(path, "re");
+	if (!from)
+		return command_fail(call, command_exit_of(-errno), "reading %s: %s", path, strerror(errno));
+	*ret_size = fread(text, 1, TLOG_PROOF_BYTES_MAX + 1, from);
+	int failed = ferror(from);
+	if (!is_standard)
+		(void)fclose(from);
+	if (failed)
+		return command_fail(call, EXIT_UNDECIDED, "reading %s failed", path);
+	if (*ret_size > TLOG_PROOF_BYTES_MAX)
+		return command_fail(call, EXIT_NO, "%s is longer than a proof can be", path);
+	*ret_text = steal_pointer(&text);
+	return EXIT_DONE;
+}
+
+/* Prints the record that the proof holds, which is what was proved. */
+static int run_check_proof(const struct invocation *call) {
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) uint8_t *entry = malloc(TILE_ENTRY_MAX);
+	struct note_key key;
+	struct tlog_proof proof;
+	struct checkpoint head;
+	size_t size, entry_size = 0;
+	if (!command_value(call, "key"))
+		return command_fail(
+		        call, EXIT_USAGE, "give the log's verifier key with --key ('assayfs log key' prints it)");
+	if (!entry || note_key_parse(command_value(call, "key"), &key))
+		return command_fault(call, -EINVAL, "reading --key");
+	int code = read_proof(call, &text, &size);
+	if (code)
+		return code;
+	int rc = tlog_proof_parse(bytes_of(text, size), &proof);
+	if (rc == 0)
+		rc = tlog_proof_entry(&proof, entry, TILE_ENTRY_MAX, &entry_size);
+	if (rc == -ENODATA)
+		rc = fault(EINVAL, "the proof does not hold the record ('extra')");
+	if (rc == 0)
+		rc = tlog_proof_verify(&proof, bytes_of(entry, entry_size), &key, &head);
+	if (rc < 0)
+		return command_fail(call, exit_of(rc), "%s: %s", command_operand(call, 0), fault_message());
+	printf("%.*s\n", (int)entry_size, (const char *)entry);
+	return EXIT_DONE;
+}
+
+/* ---- rows ---- */
+
+const struct command command_log_verify = {
+        .words = "log verify",
+        .operands = "[DIR]",
+        .most = 1,
+        .summary = "check that the audit log is what was signed: every record, hash and signature",
+        .details =
+                "Believes nothing of what the mount says: reads all records and all hashes from .assayfs/audit, "
+                "computes "
+                "the tree anew, and holds it against every head that was ever signed. DIR may also be a copy of that "
+                "directory (cp -r DIR/.assayfs/audit COPY), so that it can be checked elsewhere, or later.\n"
+                "An auditor keeps two things where nobody else can change them: the key ('assayfs log key') and, from "
+                "time to time, .assayfs/audit/checkpoint. With --key and --from, nothing up to that checkpoint can "
+                "have "
+                "been changed, removed or added unnoticed, by whoever.",
+        .options = (const struct command_option[]){OPTION_KEY,
+                {"from", 0, "CHECKPOINT", "a file with an earlier checkpoint that the log must go on from"},
+                OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs log verify /mnt", "all of it"},
+                {"assayfs log verify --key \"$(cat key)\" --from last-month.checkpoint /mnt", "as an auditor does"},
+                {0}},
+        .exits = LOG_EXITS,
+        .run = run_verify,
+};
+
+const struct command command_log_key = {
+        .words = "log key",
+        .operands = "[DIR]",
+        .most = 1,
+        .summary = "print the audit log's verifier key",
+        .details = "One line, as C2SP's signed-note and Go's sumdb/note have it. The name in it is that of the log.",
+        .options = (const struct command_option[]){OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs log key /mnt >key", "to be kept elsewhere"}, {0}},
+        .exits = LOG_EXITS,
+        .run = run_key,
+};
+
+const struct command command_log_prove = {
+        .words = "log prove",
+        .operands = "SEQ [DIR]",
+        .least = 1,
+        .most = 2,
+        .summary = "prove that a record is in the audit log, to somebody who has only its key",
+        .details =
+                "Prints a proof as C2SP's tlog-proof has it, with the record in it; check-proof and others' programs "
+                "verify it without the log.",
+        .options = (const struct command_option[]){OPTION_KEY, {0}},
+        .examples =
+                (const struct command_example[]){
+                        {"assayfs log prove 42 /mnt >42.tlog-proof", "for record \"seq\":42"}, {0}},
+        .exits = LOG_EXITS,
+        .run = run_prove,
+};
+
+const struct command command_log_check_proof = {
+        .words = "log check-proof",
+        .operands = "FILE",
+        .least = 1,
+        .most = 1,
+        .summary = "verify what log prove has printed, and print the record",
+        .details = "Needs no vault. FILE may be - for standard input.",
+        .options = (const struct command_option[]){OPTION_KEY, {0}},
+        .examples = (const struct command_example[]){{"assayfs log check-proof --key \"$(cat key)\" 42.tlog-proof",
+                                                             "exit code 1: it proves nothing"},
+                {0}},
+        .exits = LOG_EXITS,
+        .run = run_check_proof,
+};
