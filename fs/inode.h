@@ -45,6 +45,8 @@ typedef struct Inode {
 	/* mtime and ctime that are not in the node's row yet: of the last change of content, or what the kernel sent
 	 * since; 0: nothing to write (ctime: as mtime). */
 	_Atomic int64_t written_at, changed_at;
+	_Atomic uint64_t
+	        emptied_by;        /* uid + 1 of who opened it with O_RDONLY|O_TRUNC, until the kernel sent the times */
 	_Atomic int64_t handed_at; /* the written_at that the content was given last */
 	atomic_bool is_read;       /* since the time of its last access was set, if it was */
 	atomic_bool unlinked;      /* no name is left: the draft is dropped at the last close */

@@ -87,7 +87,7 @@ struct setattr {
 	const struct stat *values;
 	struct handle *handle; /* through a descriptor, or NULL */
 	struct node node, result;
-	bool by_kernel;
+	bool by_kernel, follows_truncation;
 	bool deferred; /* the times wait in the Inode for the version's sealing */
 };
 
@@ -111,6 +111,20 @@ static bool sent_by_kernel(const struct setattr *change) {
 	const struct node *node = &change->node;
 	bool rests = node->zone == ZONE_RAW || (node->zone == ZONE_TRUSTED && node->nlink > 0);
 	return S_ISREG(node->mode) && !rests && ns_of(change->values->st_mtim) == node->mtime;
+}
+
+/* So it does before a file is closed that was opened with O_RDONLY|O_TRUNC, and without a descriptor, as none is open
+ * for writing. Who opened it so was permitted to write, and so to set a time of now. Not inside an operation. */
+static bool follows_truncation(const struct filesystem *fs, const struct setattr *change, uint32_t uid) {
+	int times = change->set & ~FUSE_SET_ATTR_FILE;
+	int64_t off = ns_of(change->values->st_mtim) - meta_now(fs->meta);
+	if (times != (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME) || off < -NOW_SLACK_NS || off > NOW_SLACK_NS)
+		return false;
+	Inode *inode = inode_find(fs->inodes, change->ino);
+	uint64_t caller = uid + UINT64_C(1);
+	bool follows = inode && atomic_compare_exchange_strong(&inode->emptied_by, &caller, 0);
+	inode_put(fs->inodes, inode);
+	return follows;
 }
 
 /*
@@ -170,7 +184,7 @@ static int check(struct call *call, struct setattr *change, struct node *values)
 	if (rc < 0)
 		return rc;
 	call_about(call, &change->node);
-	change->by_kernel = sent_by_kernel(change);
+	change->by_kernel = change->follows_truncation || sent_by_kernel(change);
 	call->silent = change->by_kernel; /* it belongs to a write, which has its record */
 	if (change->by_kernel)
 		return 0;
@@ -421,6 +435,7 @@ void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 	char detail[48];
 	struct setattr change = {.ino = ino, .set = set, .values = values, .handle = fi ? handle_of(fi) : NULL};
 	settle_times_first(call_filesystem(req), &change);
+	change.follows_truncation = follows_truncation(call_filesystem(req), &change, fuse_req_ctx(req)->uid);
 	call_begin(&call, req, NULL); /* the kernel's own need no actor */
 	call.event.event = event_of(set);
 	call.event.detail = describe(set, values, detail, sizeof detail);

@@ -108,6 +108,8 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
 	if (rc == 0 && fi->flags & O_TRUNC)
 		rc = inode_truncate(call->fs, inode, 0, killer_of(call->req));
+	if (rc == 0 && fi->flags & O_TRUNC && !handle->writable)
+		atomic_store(&inode->emptied_by, call->who.uid + UINT64_C(1));
 	if (rc == 0)
 		reply_opened(fi, handle);
 	else
