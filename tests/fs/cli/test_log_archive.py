@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 from cli import ASSAYFS, Tests
 
@@ -75,6 +76,30 @@ class ArchiveTests(Tests):
                        for name in os.listdir(self.ship)), "the log does not say where they are")
         self.assayfs("umount", "mnt")
         self.assayfs("fsck", "--passfile", "pass", "v")
+
+    def test_what_was_signed_before_holds_for_the_pruned_log(self):
+        self.mounted()
+        self.assayfs("sync", "mnt")
+        key = self.assayfs("log", "key", "mnt").out.strip().splitlines()[-1]
+        for _ in range(100):
+            checkpoint = open(os.path.join(self.mnt, ".assayfs/audit/checkpoint"), encoding="utf-8").read()
+            if int(checkpoint.splitlines()[1]) > 600:
+                break
+            time.sleep(0.1)
+        self.write("old", checkpoint)
+        self.assayfs("log", "archive", "--before", "now", "--to", "ship", "--prune", "now", "mnt")
+        verified = self.json("log", "verify", "--json", "--key", key, "--from", "old", "mnt")
+        self.check(verified["pruned"] == 512 and verified["records"] > 600, f"{verified}")
+        self.check("in archives" in self.assayfs("log", "verify", "mnt").out, "verify does not say what it did not see")
+        # where the pruned records' hashes are not those that were signed, it is noticed
+        shutil.copytree(os.path.join(self.mnt, ".assayfs/audit"), self.path("copy"))
+        tile = self.path("copy/tile/0/000")
+        os.chmod(tile, 0o600)
+        with open(tile, "r+b") as file:
+            byte = file.read(1)
+            file.seek(0)
+            file.write(bytes([byte[0] ^ 1]))
+        self.assayfs("log", "verify", "--key", key, "copy", code=1)
 
     def test_a_question_about_what_is_pruned_is_told_where_it_is(self):
         self.mounted()
