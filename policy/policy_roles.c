@@ -159,11 +159,14 @@ static const struct role_members *members_at(const Policy *policy, size_t i) {
 
 /* Whether an earlier member of the same name was written already. */
 static bool is_written(const Policy *policy, size_t list, size_t at) {
-	const struct role_member *member = &members_at(policy, list)->members[at];
-	for (size_t i = ROLE_COUNT; i <= list && list >= ROLE_COUNT; i++)
-		for (size_t k = 0; k < members_at(policy, i)->count && (i < list || k < at); k++)
-			if (members_at(policy, i)->members[k].is_group == member->is_group &&
-			        strcmp(members_at(policy, i)->members[k].name, member->name) == 0)
+	const struct role_members *own = members_at(policy, list), *others;
+	if (!own)
+		return false;
+	const struct role_member *member = &own->members[at];
+	for (size_t i = ROLE_COUNT; i <= list && (others = members_at(policy, i)); i++)
+		for (size_t k = 0; k < others->count && (i < list || k < at); k++)
+			if (others->members[k].is_group == member->is_group &&
+			        strcmp(others->members[k].name, member->name) == 0)
 				return true;
 	return false;
 }

@@ -37,10 +37,11 @@ static void print_answer(const json_t *item) {
 }
 
 /* PATH lies in a mount; with DIR it may be as the vault has it, and need not be seen from here. */
-static int find_path(const struct invocation *call, struct client_place *place, Client **ret_client,
-        char path[static WIRE_PATH_MAX]) {
+static int find_path(const struct invocation *call, Client **ret_client, char path[static WIRE_PATH_MAX]) {
+	_cleanup_(freep) struct client_place *place = malloc(sizeof *place);
 	bool has_dir = command_operand(call, 1) != NULL;
-	int code = client_open_operand(call, has_dir ? 1 : 0, place, ret_client);
+	int code = place ? client_open_operand(call, has_dir ? 1 : 0, place, ret_client)
+	                 : command_fail(call, EXIT_UNDECIDED, "out of memory");
 	if (code)
 		return code;
 	if (!has_dir) {
@@ -52,7 +53,6 @@ static int find_path(const struct invocation *call, struct client_place *place, 
 }
 
 static int run_access(const struct invocation *call) {
-	struct client_place place;
 	char path[WIRE_PATH_MAX];
 	uid_t uid = 0;
 	const char *user = command_value(call, "user");
@@ -60,7 +60,7 @@ static int run_access(const struct invocation *call) {
 	_cleanup_(json_decrefp) json_t *item = NULL;
 	int code = user ? user_find(call, user, &uid) : EXIT_DONE;
 	if (!code)
-		code = find_path(call, &place, &client, path);
+		code = find_path(call, &client, path);
 	if (code)
 		return code;
 	json_t *request = json_pack("{s:o}", "path", wire_path(path));
