@@ -156,10 +156,18 @@ static int make_proof(Evidence *evidence, const struct note_key *key, uint64_t s
 	struct tlog_proof proof;
 	struct bytes entry;
 	size_t size = 0;
+	uint64_t pruned = 0;
 	int rc = evidence_head(evidence, key, &head, &note);
 	if (rc == 0 && sequence >= head.size)
 		return fault(ENOENT, "there is no record %" PRIu64 ": the log has %" PRIu64 " that are signed",
 		        sequence, head.size);
+	if (rc == 0)
+		rc = evidence_pruned(evidence, &pruned);
+	if (rc == 0 && sequence < pruned)
+		return fault(ENOENT,
+		        "it is in an archive only, as are all before %" PRIu64
+		        " (assayfs log archive --list, log open)",
+		        pruned);
 	if (rc == 0)
 		rc = find_entry(evidence, head.size, sequence, &entry);
 	if (rc < 0)

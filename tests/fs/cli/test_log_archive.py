@@ -91,6 +91,8 @@ class ArchiveTests(Tests):
         verified = self.json("log", "verify", "--json", "--key", key, "--from", "old", "mnt")
         self.check(verified["pruned"] == 512 and verified["records"] > 600, f"{verified}")
         self.check("in archives" in self.assayfs("log", "verify", "mnt").out, "verify does not say what it did not see")
+        self.one_line(self.assayfs("log", "prove", "5", "mnt", code=1), "record 5", "in an archive only", "before 512")
+        self.assayfs("log", "prove", "512", "mnt")
         # where the pruned records' hashes are not those that were signed, it is noticed
         shutil.copytree(os.path.join(self.mnt, ".assayfs/audit"), self.path("copy"))
         tile = self.path("copy/tile/0/000")
