@@ -387,6 +387,7 @@ static int prune_next(Store *store, int64_t before_ns, const struct actor *actor
 		rc = record(store->meta, (struct audit_event){.event = "log-prune", .actor = *actor}, &a,
 		        ", shipped to ", a.place);
 	rc = meta_end(store->meta, rc);
+	store_head_want(store); /* what is missing from now on a signed record tells of */
 	if (rc == 0)
 		rc = store_commit_wait(store);
 	if (rc < 0)

@@ -282,7 +282,8 @@ static int end_mount(Store *store) {
 		rc = store_record(store, "unmount", 0, 0, NULL);
 	if (rc == 0)
 		rc = write_mark(store, true);
-	store->head_wanted = true;
+	store->is_ending = true;
+	store_head_want(store);
 	return store_commit_now(store, rc);
 }
 

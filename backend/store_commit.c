@@ -70,7 +70,7 @@ int store_commit_now(Store *store, int rc) {
 		rc = metadb_sync(store->db);
 	publish(store, rc, committed.audit_size);
 	if (rc == 0)
-		store_head_remember(store, store->head_wanted);
+		store_head_remember(store, store->is_ending);
 	return fault_while(rc, "committing");
 }
 

@@ -42,9 +42,13 @@ static int sign(Store *store, int64_t time_ns) {
 	return 0;
 }
 
+void store_head_want(Store *store) {
+	atomic_store(&store->head_wanted, true);
+}
+
 int store_head_sealed(void *arg, int64_t time_ns) {
 	Store *store = arg;
-	bool signs = store->head_wanted || store_head_is_due(store);
+	bool signs = atomic_exchange(&store->head_wanted, false) || store_head_is_due(store);
 	atomic_store(&store->head_waits, !signs);
 	return signs ? sign(store, time_ns) : 0;
 }

@@ -89,7 +89,8 @@ struct Store {
 	struct audit_head head;             /* the last that was signed */
 	bool head_is_new;                   /* it is not remembered outside yet */
 	bool head_forgotten;                /* it could not be, and that was told */
-	bool head_wanted;                   /* the next commit signs, whenever the last one did */
+	bool is_ending;                     /* what is remembered outside is synced there, too */
+	_Atomic bool head_wanted;           /* the next commit signs, whenever the last one did */
 	int64_t head_at_ms;                 /* when, by the monotonic clock; 0: never */
 	_Atomic bool head_waits;            /* records are durable that no head has */
 
@@ -128,10 +129,12 @@ int store_synclog_bring_back(Store *store, uint64_t base, uint64_t *ret_count);
 int store_settle(Store *store, const struct store_options *options);
 
 /*
- * The log's signed heads. sealed: for meta_on_seal. sign_waiting: a commit that has nothing else, inside meta_begin,
- * where a head waits and its time has come. remember: outside of the vault, after the sync.
+ * The log's signed heads. want: the next commit signs, whenever the last one did. sealed: for meta_on_seal.
+ * sign_waiting: a commit that has nothing else, inside meta_begin, where a head waits and its time has come. remember:
+ * outside of the vault, after the sync.
  */
 bool store_head_is_due(const Store *store);
+void store_head_want(Store *store);
 int store_head_sealed(void *arg, int64_t time_ns);
 int store_head_sign_waiting(Store *store);
 void store_head_remember(Store *store, bool durable);

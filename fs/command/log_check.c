@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "crypto/base/fault.h"
+#include "fs/command/answer.h"
 
 /* A tile of a level, as the log has it. */
 struct level {
@@ -22,6 +23,7 @@ struct check {
 	struct checkpoint next; /* the next head that was signed; size 0: none */
 	uint8_t next_signature[SIGN_SIGNATURE_BYTES];
 	uint64_t heads, pruned;
+	uint64_t recorded; /* so many records were archived, by the last record that says so */
 	struct level levels[TILE_LEVELS];
 	struct bytes entries[TILE_WIDTH];
 };
@@ -110,6 +112,22 @@ static int compare_number(struct bytes entry, uint64_t number) {
 	return fault(EBADMSG, "record %" PRIu64 " says that it is another one", number);
 }
 
+/* "records FIRST to LAST (…" of a record log-prune; others are passed over. */
+static int note_pruning(struct check *check, struct bytes entry) {
+	static const char word[] = "\"event\":\"log-prune\"";
+	unsigned long long first, last;
+	if (!memmem(entry.data, entry.size, word, sizeof word - 1))
+		return 0;
+	_cleanup_(json_decrefp) json_t *record = json_loadb((const char *)entry.data, entry.size, 0, NULL);
+	if (strcmp(answer_text(record, "event"), "log-prune") != 0 || strcmp(answer_text(record, "outcome"), "ok") != 0)
+		return 0;
+	if (sscanf(answer_text(record, "detail"), "records %llu to %llu ", &first, &last) != 2)
+		return fault(EBADMSG, "record %" PRIu64 " does not say what was pruned", check->frontier.size - 1);
+	if (last + 1 > check->recorded)
+		check->recorded = last + 1;
+	return 0;
+}
+
 static int check_entries(struct check *check, const struct tile *tile) {
 	int rc = evidence_entries(check->evidence, tile, check->entries);
 	for (unsigned i = 0; rc == 0 && i < tile->width; i++) {
@@ -118,6 +136,8 @@ static int check_entries(struct check *check, const struct tile *tile) {
 		rc = merkle_frontier_append(&check->frontier, leaf, compare_hash, check);
 		if (rc == 0)
 			rc = compare_number(check->entries[i], check->frontier.size - 1);
+		if (rc == 0)
+			rc = note_pruning(check, check->entries[i]);
 		if (rc == 0)
 			rc = compare_heads(check);
 	}
@@ -153,6 +173,12 @@ static int check_all(struct check *check, Progress *progress) {
 		tile.index++;
 		progress_set(progress, check->frontier.size, check->head->size);
 	}
+	/* Whoever takes records away may say that they were pruned; the log says what was. */
+	if (rc == 0 && check->pruned > check->recorded)
+		rc = fault(EBADMSG,
+		        "records from %" PRIu64 " to %" PRIu64
+		        " are missing, and no record says that they were archived",
+		        check->recorded, check->pruned - 1);
 	return rc;
 }
 

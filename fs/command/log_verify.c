@@ -56,17 +56,25 @@ static int say_not_verified(const struct invocation *call, int rc) {
 	        call, code, "%s: %s", code == EXIT_NO ? "the log is not as it was signed" : "reading the log", words);
 }
 
-static int say_verified(const struct invocation *call, const struct note_key *key, bool is_given,
-        const struct checkpoint *head, const struct log_check_result *result) {
+struct verification {
+	struct note_key key;
+	bool key_is_given, has_older;
+	struct checkpoint older, head;
+	struct log_check_result result;
+};
+
+static int say_verified(const struct invocation *call, const struct verification *v) {
+	const struct log_check_result *result = &v->result;
 	char vkey[NOTE_VKEY_BYTES], root[BASE64_TEXT_BYTES(MERKLE_HASH_BYTES)];
-	note_key_format(key, vkey);
-	base64_encode(bytes_of(head->root, MERKLE_HASH_BYTES), root);
+	note_key_format(&v->key, vkey);
+	base64_encode(bytes_of(v->head.root, MERKLE_HASH_BYTES), root);
 	if (command_has(call, "json"))
-		return command_print_json(call,
-		        json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:o}", "verified", 1, "records",
-		                (json_int_t)result->records, "pruned", (json_int_t)result->pruned, "heads",
-		                (json_int_t)result->heads, "root", root, "key", vkey, "key_was_given", is_given, "from",
-		                result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
+		return command_print_json(
+		        call, json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:o}", "verified", 1, "records",
+		                      (json_int_t)result->records, "pruned", (json_int_t)result->pruned, "heads",
+		                      (json_int_t)result->heads, "root", root, "key", vkey, "key_was_given",
+		                      v->key_is_given, "from",
+		                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
 	printf("%" PRIu64 " record%s, as %" PRIu64 " signed head%s say.\n", result->records, words_s(result->records),
 	        result->heads, words_s(result->heads));
 	if (result->pruned)
@@ -77,7 +85,7 @@ static int say_verified(const struct invocation *call, const struct note_key *ke
 		printf("The checkpoint that was given, of %" PRIu64 " records, is where it came from.\n",
 		        result->older.size);
 	printf("root  %s\nkey   %s\n", root, vkey);
-	if (!is_given)
+	if (!v->key_is_given)
 		puts("The key is the mount's own word: keep it elsewhere, and give it with --key the next time.");
 	return EXIT_DONE;
 }
@@ -97,30 +105,47 @@ static int read_older(const struct invocation *call, const struct note_key *key,
 	          : EXIT_DONE;
 }
 
-static int verify(const struct invocation *call, Evidence *evidence, const struct note_key *key, bool is_given,
-        const struct checkpoint *older) {
-	struct checkpoint head;
-	struct log_check_result result;
-	int rc = evidence_head(evidence, key, &head, NULL);
+static int verify_once(Evidence *evidence, struct verification *v) {
+	int rc = evidence_head(evidence, &v->key, &v->head, NULL);
 	if (rc < 0)
-		return say_not_verified(call, rc);
-	Progress *progress = progress_begin("verifying records", PROGRESS_COUNT, head.size);
-	rc = log_check(evidence, key, &head, older, progress, &result);
+		return rc;
+	Progress *progress = progress_begin("verifying records", PROGRESS_COUNT, v->head.size);
+	rc = log_check(evidence, &v->key, &v->head, v->has_older ? &v->older : NULL, progress, &v->result);
 	progress_end(progress);
-	return rc < 0 ? say_not_verified(call, rc) : say_verified(call, key, is_given, &head, &result);
+	return rc;
+}
+
+/* Records may be pruned while they are verified; the next head tells of it. What is wrong is so by that one, too. */
+static int verify(const struct invocation *call, Evidence **evidence, struct verification *v) {
+	struct checkpoint now;
+	int rc = verify_once(*evidence, v);
+	while (rc == -EBADMSG) {
+		char words[FAULT_MESSAGE_BYTES];
+		(void)snprintf(words, sizeof words, "%s", fault_message());
+		if (evidence_head(*evidence, &v->key, &now, NULL) < 0 || now.size == v->head.size)
+			return fault(EBADMSG, "%s", words);
+		evidence_close(steal_pointer(evidence));
+		if (evidence_open_operand(call, 0, evidence))
+			return fault(EBADMSG, "%s", words);
+		rc = verify_once(*evidence, v);
+		if (rc == -EBADMSG && strcmp(words, fault_message()) == 0)
+			break;
+	}
+	return rc;
 }
 
 static int run_verify(const struct invocation *call) {
 	_cleanup_(evidence_closep) Evidence *evidence = NULL;
-	struct note_key key;
-	struct checkpoint older;
-	bool is_given, has_older = command_value(call, "from") != NULL;
+	struct verification v = {.has_older = command_value(call, "from") != NULL};
 	int code = evidence_open_operand(call, 0, &evidence);
 	if (!code)
-		code = evidence_key(call, evidence, &key, &is_given);
-	if (!code && has_older)
-		code = read_older(call, &key, &older);
-	return code ? code : verify(call, evidence, &key, is_given, has_older ? &older : NULL);
+		code = evidence_key(call, evidence, &v.key, &v.key_is_given);
+	if (!code && v.has_older)
+		code = read_older(call, &v.key, &v.older);
+	if (code)
+		return code;
+	int rc = verify(call, &evidence, &v);
+	return rc < 0 ? say_not_verified(call, rc) : say_verified(call, &v);
 }
 
 /* ---- log prove ---- */

@@ -165,6 +165,12 @@ def check_pruned(v, verifiers, older):
     with open(v.path("lie/pruned"), "w", encoding="ascii") as file:
         file.write("0\n")
     v.run("log", "verify", "--key", verifiers.key, v.path("lie"), code=1)
+    shutil.copytree(v.path("log-70000"), v.path("taken"))
+    os.remove(v.path("taken/tile/entries/000"))
+    with open(v.path("taken/pruned"), "w", encoding="ascii") as file:
+        file.write("256\n")
+    done = v.run("log", "verify", "--key", verifiers.key, v.path("taken"), code=1)
+    v.check(b"no record says" in done.stderr, f"taken away and said to be pruned: {done.stderr.decode()}")
     v.umount()
 
 
