@@ -528,11 +528,20 @@ static int tell_unopened(struct fsck *f, const char *path, int rc) {
 	return tell(f, fsck_file_in_words(words, path, file), NULL, words);
 }
 
+/* Held against what is kept outside. */
+static int check_older(struct fsck *f) {
+	int rc = store_head_check(f->store);
+	if (rc == -ESTALE)
+		(void)snprintf(f->sum->older, sizeof f->sum->older, "%s", f->store->restored);
+	return rc == -ESTALE ? 0 : rc;
+}
+
 int fsck_run_with(const char *path, const struct store_secret *secret, const struct fsck_options *given, fsck_fn *found,
         void *arg, struct fsck_summary *ret) {
 	static const struct fsck_options defaults;
 	struct fsck f = {.found = found, .options = given ? given : &defaults, .arg = arg, .sum = ret};
-	struct store_options options = {.read_only = true, .io = f.options->io};
+	struct store_options options = {
+	        .read_only = true, .io = f.options->io, .state_directory = f.options->state_directory};
 	memset(ret, 0, sizeof *ret);
 	int rc = store_open_files(path, secret, &options, &f.store);
 	if (rc < 0)
@@ -545,6 +554,8 @@ int fsck_run_with(const char *path, const struct store_secret *secret, const str
 		} else {
 			ret->unclean = !f.store->clean;
 			rc = check_all(&f);
+			if (rc == 0)
+				rc = check_older(&f);
 		}
 	}
 	free(f.bad);

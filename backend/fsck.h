@@ -33,6 +33,7 @@ struct fsck_finding {
 /* Valid during the call. A negative result ends the check and is returned. */
 typedef int fsck_fn(void *arg, const struct fsck_finding *finding);
 
+#define FSCK_OLDER_BYTES 1024
 struct fsck_summary;
 /* How far it has come; called after each segment. */
 typedef void fsck_progress_fn(void *arg, const struct fsck_summary *now);
@@ -45,6 +46,9 @@ struct fsck_summary {
 	bool unclean;        /* the last mount did not end well: mounting recovers it */
 	uint64_t left_over;  /* files that the next mount removes */
 	bool could_not_open; /* the finding says why; nothing else was looked at */
+	/* Not "": the log does not go on from the head that is kept outside of the vault (store.h), and how. No damage:
+	 * all of it may be whole, and older. */
+	char older[FSCK_OLDER_BYTES];
 };
 
 /*
@@ -62,7 +66,8 @@ struct fsck_options {
 	 * person to decide.
 	 */
 	bool accept_loss;
-	VaultIo *io; /* instead of the vault's own; for tests, normally NULL */
+	const char *state_directory; /* where the log's head is kept outside of the vault; NULL: nowhere */
+	VaultIo *io;                 /* instead of the vault's own; for tests, normally NULL */
 };
 
 /* As fsck_run. `options` may be NULL. */

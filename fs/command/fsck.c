@@ -8,6 +8,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 #include "fs/control_wire.h"
+#include "fs/state_directory.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -72,12 +73,13 @@ static int show_finding(void *arg, const struct fsck_finding *finding) {
 }
 
 static json_t *summary_json(const struct fsck_summary *sum, json_t *findings) {
-	return json_pack("{s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I}", "clean",
-	        sum->findings == 0, "findings", (json_int_t)sum->findings, "repaired", (json_int_t)sum->repaired,
-	        "list", findings, "segments", (json_int_t)sum->segments, "bytes", (json_int_t)sum->bytes, "blocks",
-	        (json_int_t)sum->blocks, "versions", (json_int_t)sum->versions, "references",
-	        (json_int_t)sum->references, "records", (json_int_t)sum->records, "heads", (json_int_t)sum->heads,
-	        "needs_recovery", (int)sum->unclean, "left_over", (json_int_t)sum->left_over);
+	return json_pack("{s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:o}", "clean",
+	        sum->findings == 0 && !sum->older[0], "findings", (json_int_t)sum->findings, "repaired",
+	        (json_int_t)sum->repaired, "list", findings, "segments", (json_int_t)sum->segments, "bytes",
+	        (json_int_t)sum->bytes, "blocks", (json_int_t)sum->blocks, "versions", (json_int_t)sum->versions,
+	        "references", (json_int_t)sum->references, "records", (json_int_t)sum->records, "heads",
+	        (json_int_t)sum->heads, "needs_recovery", (int)sum->unclean, "left_over", (json_int_t)sum->left_over,
+	        "older_copy", sum->older[0] ? json_string(sum->older) : json_null());
 }
 
 static void print_summary(const struct fsck_summary *sum, bool is_repair) {
@@ -92,7 +94,8 @@ static void print_summary(const struct fsck_summary *sum, bool is_repair) {
 	if (sum->repaired)
 		printf("%" PRIu64 " problem%s repaired.\n", sum->repaired, words_s(sum->repaired));
 	if (!sum->findings)
-		printf("Clean: every byte is accounted for.\n");
+		puts(sum->older[0] ? "Every byte is accounted for, but they are older ones:"
+		                   : "Clean: every byte is accounted for.");
 	else if (is_repair)
 		printf("%" PRIu64
 		       " problem%s left: nothing here vouches for what was there. Bring the named files of the "
@@ -102,6 +105,8 @@ static void print_summary(const struct fsck_summary *sum, bool is_repair) {
 	else
 		printf("%" PRIu64 " problem%s found. 'assayfs fsck --repair' puts right what has a second copy.\n",
 		        sum->findings, words_s(sum->findings));
+	if (sum->older[0])
+		printf("%s. If that is meant: assayfs mount --accept-restore.\n", sum->older);
 }
 
 static int check_vault(const struct invocation *call, const struct store_secret *secret) {
@@ -109,8 +114,12 @@ static int check_vault(const struct invocation *call, const struct store_secret 
 	_cleanup_(progress_endp) Progress *progress = NULL;
 	struct fsck_summary sum;
 	struct check check = {.total = segment_bytes(vault), .is_repair = command_has(call, "repair")};
-	const struct fsck_options options = {
-	        .progress = show_progress, .progress_arg = &check, .accept_loss = command_has(call, "accept-loss")};
+	char state[PATH_MAX];
+	bool has_state = state_directory(geteuid(), state, sizeof state) == 0;
+	const struct fsck_options options = {.progress = show_progress,
+	        .progress_arg = &check,
+	        .accept_loss = command_has(call, "accept-loss"),
+	        .state_directory = has_state ? state : NULL};
 	if (command_has(call, "json") && !(check.findings = json_array()))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	check.progress = progress = progress_begin("checking segments", PROGRESS_BYTES, check.total);
@@ -120,7 +129,7 @@ static int check_vault(const struct invocation *call, const struct store_secret 
 		json_decref(check.findings);
 		return command_fault(call, rc, "%s", vault);
 	}
-	int code = sum.findings ? EXIT_NO : EXIT_DONE;
+	int code = sum.findings || (sum.older[0] && !options.accept_loss) ? EXIT_NO : EXIT_DONE;
 	if (!check.findings) {
 		print_summary(&sum, check.is_repair);
 		return code;

@@ -114,10 +114,13 @@ def check_fork(v, verifiers, older):
     v.vault, kept = v.path("vault-300"), v.vault
     done = v.run("mount", "--passfile", v.passfile, v.vault, v.mnt, code=1)
     v.check(b"--accept-restore" in done.stderr and b"older copy" in done.stderr, f"an older copy: {done.stderr.decode()}")
+    checked = v.run("fsck", "--json", "--passfile", v.passfile, v.vault, code=1)
+    v.check("older copy" in (json.loads(checked.stdout)["older_copy"] or ""), f"fsck of an older copy: {checked.stdout}")
     v.mount("--accept-restore")
     accepted = v.records("--event", "accept-restore")
     v.check(len(accepted) == 1 and "had" in accepted[0]["detail"], f"accepting is recorded: {accepted}")
     v.umount()
+    v.fsck("once it was accepted")
     grow(v, 70000)
     evidence.copy(audit(v), v.path("forked"), 70000)
     verifiers.expect(True, "a fork by itself", v.path("forked"), *older[:2])
