@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,10 @@ struct Notifier {
 	pthread_mutex_t lock; /* guards the rest; innermost */
 	pthread_cond_t filled;
 	struct note *first, **last;
+	const struct note *sending; /* by the thread; NULL: none */
 	size_t count;
 	bool stop;
+	_Atomic size_t forgetting; /* notes of CHILDREN that are not through */
 };
 
 struct children {
@@ -104,8 +107,18 @@ static struct note *next_note(Notifier *notifier) {
 			notifier->last = &notifier->first;
 		notifier->count--;
 	}
+	notifier->sending = note;
 	pthread_mutex_unlock(&notifier->lock);
 	return note;
+}
+
+static void note_done(Notifier *notifier, struct note *note) {
+	pthread_mutex_lock(&notifier->lock);
+	notifier->sending = NULL;
+	if (note->kind == CHILDREN)
+		notifier->forgetting--;
+	pthread_mutex_unlock(&notifier->lock);
+	free(note);
 }
 
 static void *run(void *arg) {
@@ -113,7 +126,7 @@ static void *run(void *arg) {
 	struct note *note;
 	while ((note = next_note(notifier))) {
 		send_note(notifier, note);
-		free(note);
+		note_done(notifier, note);
 	}
 	return NULL;
 }
@@ -170,6 +183,7 @@ static void enqueue(Notifier *notifier, enum kind kind, uint64_t ino, uint64_t n
 		*notifier->last = note;
 		notifier->last = &note->next;
 		notifier->count++;
+		notifier->forgetting += kind == CHILDREN;
 		pthread_cond_signal(&notifier->filled);
 	}
 	pthread_mutex_unlock(&notifier->lock);
@@ -195,4 +209,21 @@ void notify_attributes(Notifier *notifier, uint64_t ino) {
 
 void notify_children(Notifier *notifier, uint64_t dir_node, uint64_t dir_ino) {
 	enqueue(notifier, CHILDREN, dir_ino, dir_node, (struct bytes){0});
+}
+
+bool notify_forgets_any(const Notifier *notifier) {
+	return atomic_load(&notifier->forgetting) > 0;
+}
+
+static bool is_of(const struct note *note, uint64_t dir_node) {
+	return note && note->kind == CHILDREN && note->node == dir_node;
+}
+
+bool notify_is_forgetting(Notifier *notifier, uint64_t dir_node) {
+	pthread_mutex_lock(&notifier->lock);
+	bool found = is_of(notifier->sending, dir_node);
+	for (const struct note *note = notifier->first; note && !found; note = note->next)
+		found = is_of(note, dir_node);
+	pthread_mutex_unlock(&notifier->lock);
+	return found;
 }

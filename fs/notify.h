@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "backend/meta.h"
@@ -42,3 +43,8 @@ void notify_attributes(Notifier *notifier, uint64_t ino);
 
 /* All names in the directory are to be asked for anew: not everybody may search it any more. */
 void notify_children(Notifier *notifier, uint64_t dir_node, uint64_t dir_ino);
+
+/* Whether the kernel may still know names of that directory which it is to be told to forget by notify_children; of any
+ * directory, for which no lock is taken. */
+bool notify_is_forgetting(Notifier *notifier, uint64_t dir_node);
+bool notify_forgets_any(const Notifier *notifier);

@@ -49,6 +49,8 @@ void operation_access(fuse_req_t req, fuse_ino_t ino, int mask) {
 	call_begin(&call, req, NULL);
 	call.event.event = "access";
 	int rc = call_node(&call, ino, &node);
+	if (rc == 0)
+		rc = call_reached(&call, &node);
 	if (rc == 0) {
 		call_about(&call, &node);
 		rc = access_check(&call.who, &node, (unsigned)mask & 7);
@@ -188,6 +190,9 @@ static int check(struct call *call, struct setattr *change, struct node *values)
 	call->silent = change->by_kernel; /* it belongs to a write, which has its record */
 	if (change->by_kernel)
 		return 0;
+	rc = change->handle ? 0 : call_reached(call, &change->node);
+	if (rc < 0)
+		return rc;
 	rc = call_writable(call);
 	if (rc == 0 && (change->set & FUSE_SET_ATTR_SIZE) && !S_ISREG(change->node.mode))
 		rc = S_ISDIR(change->node.mode) ? -EISDIR : -EINVAL;

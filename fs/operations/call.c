@@ -202,11 +202,27 @@ int call_node(struct call *call, fuse_ino_t ino, struct node *ret) {
 	return rc == -ESTALE ? stale_node(call, ino, ret) : rc;
 }
 
+int call_reached(struct call *call, const struct node *node) {
+	char path[TREE_PATH_MAX];
+	struct node dir;
+	size_t length = 0;
+	if (!notify_forgets_any(call->fs->notifier) || tree_path(call->meta, node->id, path, sizeof path, &length) < 0)
+		return 0;
+	for (const char *slash = path; (slash = strchr(slash, '/')); slash++)
+		if (tree_resolve(call->meta, bytes_of(path, (size_t)(slash - path)), &dir) == 0 &&
+		        notify_is_forgetting(call->fs->notifier, dir.id) &&
+		        access_check(&call->who, &dir, ACCESS_EXEC) < 0)
+			return -ESTALE;
+	return 0;
+}
+
 int call_search(struct call *call, fuse_ino_t ino, struct bytes name, struct node *ret_dir) {
 	*ret_dir = (struct node){0};
 	int rc = call_node(call, ino, ret_dir);
 	if (rc == 0 && !S_ISDIR(ret_dir->mode))
 		rc = -ENOTDIR;
+	if (rc == 0)
+		rc = call_reached(call, ret_dir);
 	if (rc == 0)
 		rc = access_check_name(&call->who, ret_dir, name, ACCESS_EXEC);
 	if (rc == 0)

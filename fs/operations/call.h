@@ -74,6 +74,14 @@ int call_node(struct call *call, fuse_ino_t ino, struct node *ret);
 /* What the caller meets under the name: also what it has staged there itself (Trusted). -ENOENT. */
 int call_find(struct call *call, const struct node *dir, struct bytes name, struct node *ret_node);
 
+/*
+ * When the kernel is being told to forget the names in a directory that not everybody may search any more, it still
+ * knows them for a moment, and who may not search it any more can come by them. -ESTALE for such a caller has the
+ * kernel ask for each name on the way anew, where it is refused as ever (path_openat and its kin try again with
+ * LOOKUP_REVAL). To be asked of a node that was reached by its name and not through a handle.
+ */
+int call_reached(struct call *call, const struct node *node);
+
 /* The directory `ino`, which the caller may search for the name (empty: for any): -ENOTDIR, -EACCES. */
 int call_search(struct call *call, fuse_ino_t ino, struct bytes name, struct node *ret_dir);
 

@@ -59,7 +59,8 @@ static int check_opendir(struct call *call, fuse_ino_t ino) {
 	call_about(call, &dir);
 	if (!S_ISDIR(dir.mode))
 		return -ENOTDIR;
-	return access_check(&call->who, &dir, ACCESS_READ);
+	rc = call_reached(call, &dir);
+	return rc < 0 ? rc : access_check(&call->who, &dir, ACCESS_READ);
 }
 
 void operation_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {

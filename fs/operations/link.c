@@ -136,6 +136,8 @@ void operation_readlink(fuse_req_t req, fuse_ino_t ino) {
 	call_begin(&call, req, NULL);
 	int rc = call_node(&call, ino, &node);
 	if (rc == 0)
+		rc = call_reached(&call, &node);
+	if (rc == 0)
 		rc = tree_readlink(call.meta, node.id, target, TREE_TARGET_MAX, &length);
 	rc = call_end(&call, rc);
 	if (rc < 0) {
@@ -177,6 +179,8 @@ static int link_node(struct call *call, fuse_ino_t ino, fuse_ino_t new_parent, c
 	struct node node;
 	int rc = call_node(call, ino, &node);
 	struct node target;
+	if (rc == 0)
+		rc = call_reached(call, &node);
 	if (rc == 0)
 		rc = call_node(call, new_parent, &target);
 	if (rc)

@@ -60,6 +60,8 @@ static int check_reach(struct call *call, const struct node *node, int flags) {
 
 static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node *ret_node) {
 	int rc = call_node(call, ino, ret_node);
+	if (rc == 0)
+		rc = call_reached(call, ret_node);
 	if (rc < 0)
 		return rc;
 	call_about(call, ret_node);

@@ -88,6 +88,8 @@ static int answer(struct call *call, const struct node *node, const char *name, 
 static int get(struct call *call, fuse_ino_t ino, const char *name, void *value, size_t size, size_t *ret_size) {
 	struct node node;
 	int rc = call_node(call, ino, &node);
+	if (rc == 0)
+		rc = call_reached(call, &node);
 	if (rc < 0)
 		return rc;
 	call_about(call, &node);
@@ -226,6 +228,8 @@ static bool takes_capability(const char *name, enum gate_verb verb) {
 static int check_change(
         struct call *call, fuse_ino_t ino, const char *name, enum gate_verb verb, struct node *ret_node) {
 	int rc = call_node(call, ino, ret_node);
+	if (rc == 0)
+		rc = call_reached(call, ret_node);
 	if (rc < 0)
 		return rc;
 	call_about(call, ret_node);
