@@ -46,17 +46,6 @@ static int read_role(const json_t *arguments, enum policy_role *ret_role) {
 	return 0;
 }
 
-static int read_uid(const json_t *arguments, uid_t self, uid_t *ret_uid) {
-	const json_t *value = json_object_get(arguments, "uid");
-	*ret_uid = self;
-	if (!value)
-		return 0;
-	if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= UINT32_MAX)
-		return fault(EPROTO, "'uid' is no user's number");
-	*ret_uid = (uid_t)json_integer_value(value);
-	return 0;
-}
-
 static json_t *grant_json(const struct grant *grant) {
 	json_t *item = json_pack("{s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "number", (json_int_t)grant->number, "uid",
 	        (json_int_t)grant->uid, "by", (json_int_t)grant->by, "made_ns", (json_int_t)grant->made_ns, "until_ns",
@@ -76,7 +65,7 @@ int service_grant(void *context, const struct control_peer *peer, const json_t *
 	        .reason = reason ? reason : "",
 	        .until_ns = json_integer_value(json_object_get(arguments, "for_ns")),
 	        .write = json_is_true(json_object_get(arguments, "write"))};
-	int rc = read_uid(arguments, peer->uid, &grant.uid);
+	int rc = service_uid(arguments, peer->uid, &grant.uid);
 	if (!rc)
 		rc = read_role(arguments, &grant.role);
 	if (!rc && json_object_get(arguments, "path"))
