@@ -316,11 +316,11 @@ int gate_grant(Gate *gate, const struct grant *wish, const struct actor *actor, 
 	pthread_mutex_unlock(&gate->grants->changing);
 	if (rc < 0)
 		return rc;
-	(void)steal_pointer(&path); /* the list's by now */
+	(void)steal_pointer(&path); /* the list's by now, which another thread may forget at once */
 	(void)steal_pointer(&reason);
+	grant.path = wish->path; /* which stays as long as the caller wants */
+	grant.reason = wish->reason;
 	*ret_grant = grant;
-	ret_grant->path = wish->path; /* which stays as long as the caller wants */
-	ret_grant->reason = wish->reason;
 	return 0;
 }
 
