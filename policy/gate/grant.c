@@ -1,6 +1,7 @@
 #include "policy/gate/internal.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/encoding.h"
 #include "policy/json_strict.h"
 
 #include <errno.h>
@@ -62,29 +63,31 @@ static const char *role_word(enum policy_role role) {
 	return role < ROLE_COUNT ? policy_role_name(role) : "";
 }
 
+/* A path is bytes, so it is kept as hexadecimal. */
 static int pack(const struct grant *grant, char **ret_text, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *row = json_object();
-	bool done = row && json_put_count(row, "uid", grant->uid) && json_put_count(row, "by", grant->by) &&
+	const struct bytes path = bytes_of_string(grant->path);
+	_cleanup_(freep) char *hex = malloc(HEX_TEXT_BYTES(path.size));
+	if (hex)
+		hex_encode(path, hex);
+	bool done = row && hex && json_put_count(row, "uid", grant->uid) && json_put_count(row, "by", grant->by) &&
 	            json_put_int(row, "made_ns", grant->made_ns) && json_put_int(row, "until_ns", grant->until_ns) &&
 	            json_put_text(row, "role", role_word(grant->role)) && json_put_count(row, "write", grant->write) &&
-	            json_put_hex(row, "path", (const uint8_t *)grant->path, strlen(grant->path)) &&
-	            json_put_text(row, "reason", grant->reason);
+	            json_put_text(row, "path", hex) && json_put_text(row, "reason", grant->reason);
 	return done ? json_strict_write(row, ret_text, ret_size) : fault(ENOMEM, "keeping a grant");
 }
 
-/* A path is bytes, so it is kept as hexadecimal. */
 static int unpack_path(const json_t *row, char **ret_path) {
 	const char *hex = json_string_value(json_object_get(row, "path"));
 	size_t size = hex ? strlen(hex) / 2 : 0;
-	char *path = hex && size < TREE_PATH_MAX ? calloc(1, size + 1) : NULL;
+	if (!hex || size >= TREE_PATH_MAX)
+		return fault(EBADMSG, "reading the vault's grants: a path is missing or too long");
+	_cleanup_(freep) char *path = calloc(1, size + 1);
 	if (!path)
-		return fault(hex ? ENOMEM : EBADMSG, "reading the vault's grants");
-	int rc = json_strict_hex(row, "path", (uint8_t *)path, size);
-	if (rc < 0) {
-		free(path);
-		return rc;
-	}
-	*ret_path = path;
+		return fault(ENOMEM, "reading the vault's grants");
+	if (hex_decode(hex, size, (uint8_t *)path) < 0 || strlen(path) != size)
+		return fault(EBADMSG, "reading the vault's grants: a path is malformed");
+	*ret_path = steal_pointer(&path);
 	return 0;
 }
 
