@@ -36,10 +36,7 @@ static int may_give(Service *service, const struct control_peer *peer, uid_t to,
 
 static int read_role(const json_t *arguments, enum policy_role *ret_role) {
 	const char *word = json_string_value(json_object_get(arguments, "role"));
-	*ret_role = ROLE_COUNT;
-	for (enum policy_role role = 0; word && role < ROLE_COUNT; role++)
-		if (strcmp(policy_role_name(role), word) == 0)
-			*ret_role = role;
+	*ret_role = word ? policy_role_named(word) : ROLE_COUNT;
 	if (word && *ret_role == ROLE_COUNT)
 		return fault(
 		        EINVAL, "there is no role '%.40s'; there are steward, ingester, analyst and auditor", word);

@@ -92,13 +92,10 @@ static int unpack_path(const json_t *row, char **ret_path) {
 }
 
 static int role_of(const char *word, enum policy_role *ret_role) {
-	for (enum policy_role role = 0; role < ROLE_COUNT; role++)
-		if (strcmp(policy_role_name(role), word) == 0) {
-			*ret_role = role;
-			return 0;
-		}
-	*ret_role = ROLE_COUNT;
-	return *word ? fault(EBADMSG, "reading the vault's grants: no role '%.40s'", word) : 0;
+	*ret_role = policy_role_named(word);
+	if (*ret_role == ROLE_COUNT && *word)
+		return fault(EBADMSG, "reading the vault's grants: no role '%.40s'", word);
+	return 0;
 }
 
 static int unpack(struct bytes packed, struct grant *ret_grant) {
