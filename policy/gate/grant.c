@@ -133,6 +133,14 @@ static int unpack(struct bytes packed, struct grant *ret_grant) {
 	return 0;
 }
 
+/* Rows come in the order of their keys, where 10 stands before 2. */
+static void insert_by_number(struct grants *g, const struct grant *grant) {
+	size_t at = g->count++;
+	for (; at > 0 && g->kept[at - 1].number > grant->number; at--)
+		g->kept[at] = g->kept[at - 1];
+	g->kept[at] = *grant;
+}
+
 static int load_rows(Meta *m, struct grants *g) {
 	char key[KEY_BYTES] = KEY_PREFIX;
 	_cleanup_(freep) uint8_t *packed = malloc(PACKED_MAX);
@@ -146,7 +154,7 @@ static int load_rows(Meta *m, struct grants *g) {
 		if (rc < 0)
 			break;
 		grant.number = strtoull(key + strlen(KEY_PREFIX), NULL, 10);
-		g->kept[g->count++] = grant;
+		insert_by_number(g, &grant);
 	}
 	return rc == -ENOENT ? 0 : rc;
 }

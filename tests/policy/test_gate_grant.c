@@ -134,6 +134,23 @@ static void a_path_of_any_length_is_kept(void **state) {
 	assert_int_equal(lent(w, 8, path, POLICY_REACH_READ), number);
 }
 
+static int expect_next(void *arg, const struct grant *grant) {
+	assert_int_equal(grant->number, ++*(uint64_t *)arg);
+	return 0;
+}
+
+static void the_oldest_comes_first_also_after_a_mount(void **state) {
+	struct world *w = *state;
+	uint64_t last = 0;
+	apply(w, with_roles);
+	for (int i = 0; i < 12; i++)
+		give(w, a_role(ROLE_ANALYST));
+	assert_int_equal(store_commit_wait(w->store), 0);
+	world_crash(w);
+	assert_int_equal(gate_grants(w->gate, expect_next, &last), 0);
+	assert_int_equal(last, 12);
+}
+
 /* The list's own go as soon as it has ended. */
 static void what_is_told_has_the_texts_of_the_wish(void **state) {
 	struct world *w = *state;
@@ -208,6 +225,7 @@ int main(void) {
 	        WORLD(no_more_count_at_a_time_than_there_is_room_for),
 	        WORLD(it_is_kept_over_a_crash_and_so_is_its_end),
 	        WORLD(a_path_of_any_length_is_kept),
+	        WORLD(the_oldest_comes_first_also_after_a_mount),
 	        WORLD(what_is_told_has_the_texts_of_the_wish),
 	        WORLD(a_clock_that_is_set_back_prolongs_nothing),
 	        WORLD(time_goes_on_while_the_clock_stands_still),
