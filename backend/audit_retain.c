@@ -386,8 +386,10 @@ static int prune_next(Store *store, int64_t before_ns, const struct actor *actor
 	if (rc == 0)
 		rc = record(store->meta, (struct audit_event){.event = "log-prune", .actor = *actor}, &a,
 		        ", shipped to ", a.place);
+	/* What is missing from now on a signed record tells of; within the operation, so that no commit comes between.
+	 */
+	store_head_want(store);
 	rc = meta_end(store->meta, rc);
-	store_head_want(store); /* what is missing from now on a signed record tells of */
 	if (rc == 0)
 		rc = store_commit_wait(store);
 	if (rc < 0)

@@ -37,6 +37,8 @@ static int read_all(int fd, const char *path, char **ret_note, size_t *ret_size)
 			return fault_errno(errno, "reading %s", path);
 		used += got > 0 ? (size_t)got : 0;
 	}
+	if (used == 0)
+		return -ENOENT;
 	if (used > NOTE_BYTES_MAX)
 		return fault(EFBIG, "%s is too long for the head of a log", path);
 	note[used] = '\0';

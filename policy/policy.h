@@ -203,6 +203,9 @@ void policy_ended(const Policy *policy, int64_t now_s, policy_ended_fn *each, vo
 enum policy_role { ROLE_STEWARD, ROLE_INGESTER, ROLE_ANALYST, ROLE_AUDITOR, ROLE_COUNT };
 const char *policy_role_name(enum policy_role role);
 
+/* And back; ROLE_COUNT: no role has the name. */
+enum policy_role policy_role_named(const char *name);
+
 /* Who asks. `is_mounter`: this uid made the mount; it holds all roles as long as the policy names none. */
 struct policy_actor {
 	uid_t uid;

@@ -17,6 +17,13 @@ const char *policy_role_name(enum policy_role role) {
 	return (unsigned)role < ROLE_COUNT ? role_names[role] : "?";
 }
 
+enum policy_role policy_role_named(const char *name) {
+	enum policy_role role = 0;
+	while (role < ROLE_COUNT && strcmp(role_names[role], name) != 0)
+		role++;
+	return role;
+}
+
 /* ---- reading ---- */
 
 /* A name of digits is an id; account names can't be. */

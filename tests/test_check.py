@@ -53,6 +53,7 @@ BAD = [
     ({"tests/crypto/test_good.c": "", "backend/user.c": ""}, "crypto/good.h:1: no test includes it"),
     ({"crypto/good.c": "static int a;\n" * 1000}, "1000 lines"),
     ({"crypto/good.c": "int good_make(void) {\n" + "\tgood_make();\n" * 200 + "\treturn 0;\n}\n"}, "a function of 202 lines"),
+    ({"crypto/good.c": "int good_make(\n        void) {\n" + "\tgood_make();\n" * 200 + "\treturn 0;\n}\n"}, "a function of 202 lines"),
     ({"scripts/good": "#!/bin/sh\nif\n"}, "scripts/good:1:"),
 ]
 

@@ -360,9 +360,10 @@ int service_access(void *context, const struct control_peer *peer, const json_t 
 	char path[WIRE_PATH_MAX];
 	_cleanup_(freep) gid_t *groups = NULL;
 	_cleanup_(freep) struct inquiry *q = calloc(1, sizeof *q);
-	const json_t *asked = json_object_get(arguments, "uid");
-	uid_t uid = json_is_integer(asked) ? (uid_t)json_integer_value(asked) : peer->uid;
+	uid_t uid = 0;
 	int rc = q ? service_path(arguments, path) : fault(ENOMEM, "explaining: out of memory");
+	if (!rc)
+		rc = service_uid(arguments, peer->uid, &uid);
 	if (!rc)
 		rc = may_ask(service, peer, uid, path);
 	if (rc)
@@ -370,7 +371,7 @@ int service_access(void *context, const struct control_peer *peer, const json_t 
 	q->service = service;
 	q->is_mounter = uid == service->mounter;
 	q->has_roles = roles_are_named(service->gate);
-	if (asked)
+	if (json_object_get(arguments, "uid"))
 		rc = find_user(q, uid, &groups);
 	else
 		be_oneself(q, peer);

@@ -36,24 +36,10 @@ static int may_give(Service *service, const struct control_peer *peer, uid_t to,
 
 static int read_role(const json_t *arguments, enum policy_role *ret_role) {
 	const char *word = json_string_value(json_object_get(arguments, "role"));
-	*ret_role = ROLE_COUNT;
-	for (enum policy_role role = 0; word && role < ROLE_COUNT; role++)
-		if (strcmp(policy_role_name(role), word) == 0)
-			*ret_role = role;
+	*ret_role = word ? policy_role_named(word) : ROLE_COUNT;
 	if (word && *ret_role == ROLE_COUNT)
 		return fault(
 		        EINVAL, "there is no role '%.40s'; there are steward, ingester, analyst and auditor", word);
-	return 0;
-}
-
-static int read_uid(const json_t *arguments, uid_t self, uid_t *ret_uid) {
-	const json_t *value = json_object_get(arguments, "uid");
-	*ret_uid = self;
-	if (!value)
-		return 0;
-	if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) >= UINT32_MAX)
-		return fault(EPROTO, "'uid' is no user's number");
-	*ret_uid = (uid_t)json_integer_value(value);
 	return 0;
 }
 
@@ -76,7 +62,7 @@ int service_grant(void *context, const struct control_peer *peer, const json_t *
 	        .reason = reason ? reason : "",
 	        .until_ns = json_integer_value(json_object_get(arguments, "for_ns")),
 	        .write = json_is_true(json_object_get(arguments, "write"))};
-	int rc = read_uid(arguments, peer->uid, &grant.uid);
+	int rc = service_uid(arguments, peer->uid, &grant.uid);
 	if (!rc)
 		rc = read_role(arguments, &grant.role);
 	if (!rc && json_object_get(arguments, "path"))

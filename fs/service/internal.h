@@ -71,6 +71,9 @@ void service_record_denied(Service *service, const struct actor *actor, const ch
 /* "path" of the arguments. */
 int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]);
 
+/* "uid" of the arguments, or `self` where there is none. -EPROTO: it is no user's number. */
+int service_uid(const json_t *arguments, uid_t self, uid_t *ret_uid);
+
 /* A JSON path of bytes that need not end with NUL. */
 json_t *service_json_path(struct bytes path);
 

@@ -174,6 +174,15 @@ int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]) {
 	return wire_vault_path_get(json_object_get(arguments, "path"), ret_path);
 }
 
+int service_uid(const json_t *arguments, uid_t self, uid_t *ret_uid) {
+	const json_t *value = json_object_get(arguments, "uid");
+	if (value && (!json_is_integer(value) || json_integer_value(value) < 0 ||
+	                     json_integer_value(value) >= UINT32_MAX)) /* (uid_t)-1 is nobody's */
+		return fault(EPROTO, "'uid' is no user's number");
+	*ret_uid = value ? (uid_t)json_integer_value(value) : self;
+	return 0;
+}
+
 json_t *service_json_path(struct bytes path) {
 	char text[WIRE_PATH_MAX];
 	size_t size = path.size < sizeof text ? path.size : sizeof text - 1;

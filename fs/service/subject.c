@@ -60,6 +60,8 @@ int service_find_subject(void *context, const struct control_peer *peer, const j
 	if (rc == 0)
 		rc = service_require_writable(service, peer, "find-subject", NULL);
 	if (rc == 0)
+		rc = store_audit_check(service->store); /* what is found is told before its record is made */
+	if (rc == 0)
 		rc = service_subject_values(json_object_get(arguments, "values"), &whom);
 	struct actor actor = service_actor(peer);
 	if (rc == 0)

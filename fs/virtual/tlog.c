@@ -112,11 +112,17 @@ static int open_pruned(struct filesystem *fs, struct virtual_file *ret) {
 	return text_of(text, (size_t)length, ret);
 }
 
-/* Whether the log is long enough by now, and has the records still. Whole tiles are pruned. */
+/* Whether the log is long enough by now. */
 static bool is_there(struct filesystem *fs, const struct tile *tile) {
-	if (tile->width > tile_width(tlog_size(fs), tile->is_entries ? 0 : tile->level, tile->index))
-		return false;
-	return !tile->is_entries || tile->index >= pruned(fs) / TILE_WIDTH;
+	return tile->width <= tile_width(tlog_size(fs), tile->is_entries ? 0 : tile->level, tile->index);
+}
+
+/* -ENOENT: they were pruned, as whole tiles are. One operation, so that none is pruned meanwhile. */
+static int each_entry(struct filesystem *fs, const struct tile *tile, audit_fn fn, void *arg) {
+	uint64_t first = tile->index * TILE_WIDTH;
+	const struct audit_filter filter = {.from_seq = first, .before_seq = first + tile->width};
+	meta_begin(fs->meta);
+	return meta_end(fs->meta, first < audit_pruned(fs->meta) ? -ENOENT : audit_query(fs->meta, &filter, fn, arg));
 }
 
 static int open_hashes(struct filesystem *fs, const struct tile *tile, struct virtual_file *ret) {
@@ -143,16 +149,13 @@ static int count_entry(void *arg, const struct audit_entry *entry) {
 
 /* Programs that copy believe a size that is not 0, and some believe 0, too. */
 static int stat_tile(struct filesystem *fs, const struct tile *tile, struct node *ret) {
-	uint64_t first = tile->index * TILE_WIDTH;
-	const struct audit_filter filter = {.from_seq = first, .before_seq = first + tile->width};
 	if (!is_there(fs, tile))
 		return -ENOENT;
 	ret->size = (uint64_t)tile->width * AUDIT_HASH_BYTES;
 	if (!tile->is_entries)
 		return 0;
 	ret->size = 0;
-	meta_begin(fs->meta);
-	return meta_end(fs->meta, audit_query(fs->meta, &filter, count_entry, &ret->size));
+	return each_entry(fs, tile, count_entry, &ret->size);
 }
 
 /* An entry is its length (u16, big-endian), then its bytes. */
@@ -179,9 +182,7 @@ static int put_entry(void *arg, const struct audit_entry *entry) {
 static int open_entries(struct filesystem *fs, const struct tile *tile, struct virtual_file *ret) {
 	struct bundle bundle = {0};
 	uint64_t first = tile->index * TILE_WIDTH;
-	const struct audit_filter filter = {.from_seq = first, .before_seq = first + tile->width};
-	meta_begin(fs->meta);
-	int rc = meta_end(fs->meta, audit_query(fs->meta, &filter, put_entry, &bundle));
+	int rc = each_entry(fs, tile, put_entry, &bundle);
 	if (rc == 0 && bundle.count != tile->width)
 		rc = fault(EUCLEAN, "audit: of the records %" PRIu64 " to %" PRIu64 " there are %u", first,
 		        first + tile->width - 1, bundle.count);

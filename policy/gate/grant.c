@@ -1,6 +1,7 @@
 #include "policy/gate/internal.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/encoding.h"
 #include "policy/json_strict.h"
 
 #include <errno.h>
@@ -62,40 +63,39 @@ static const char *role_word(enum policy_role role) {
 	return role < ROLE_COUNT ? policy_role_name(role) : "";
 }
 
+/* A path is bytes, so it is kept as hexadecimal. */
 static int pack(const struct grant *grant, char **ret_text, size_t *ret_size) {
 	_cleanup_(json_decrefp) json_t *row = json_object();
-	bool done = row && json_put_count(row, "uid", grant->uid) && json_put_count(row, "by", grant->by) &&
+	const struct bytes path = bytes_of_string(grant->path);
+	_cleanup_(freep) char *hex = malloc(HEX_TEXT_BYTES(path.size));
+	if (hex)
+		hex_encode(path, hex);
+	bool done = row && hex && json_put_count(row, "uid", grant->uid) && json_put_count(row, "by", grant->by) &&
 	            json_put_int(row, "made_ns", grant->made_ns) && json_put_int(row, "until_ns", grant->until_ns) &&
 	            json_put_text(row, "role", role_word(grant->role)) && json_put_count(row, "write", grant->write) &&
-	            json_put_hex(row, "path", (const uint8_t *)grant->path, strlen(grant->path)) &&
-	            json_put_text(row, "reason", grant->reason);
+	            json_put_text(row, "path", hex) && json_put_text(row, "reason", grant->reason);
 	return done ? json_strict_write(row, ret_text, ret_size) : fault(ENOMEM, "keeping a grant");
 }
 
-/* A path is bytes, so it is kept as hexadecimal. */
 static int unpack_path(const json_t *row, char **ret_path) {
 	const char *hex = json_string_value(json_object_get(row, "path"));
 	size_t size = hex ? strlen(hex) / 2 : 0;
-	char *path = hex && size < TREE_PATH_MAX ? calloc(1, size + 1) : NULL;
+	if (!hex || size >= TREE_PATH_MAX)
+		return fault(EBADMSG, "reading the vault's grants: a path is missing or too long");
+	_cleanup_(freep) char *path = calloc(1, size + 1);
 	if (!path)
-		return fault(hex ? ENOMEM : EBADMSG, "reading the vault's grants");
-	int rc = json_strict_hex(row, "path", (uint8_t *)path, size);
-	if (rc < 0) {
-		free(path);
-		return rc;
-	}
-	*ret_path = path;
+		return fault(ENOMEM, "reading the vault's grants");
+	if (hex_decode(hex, size, (uint8_t *)path) < 0 || strlen(path) != size)
+		return fault(EBADMSG, "reading the vault's grants: a path is malformed");
+	*ret_path = steal_pointer(&path);
 	return 0;
 }
 
 static int role_of(const char *word, enum policy_role *ret_role) {
-	for (enum policy_role role = 0; role < ROLE_COUNT; role++)
-		if (strcmp(policy_role_name(role), word) == 0) {
-			*ret_role = role;
-			return 0;
-		}
-	*ret_role = ROLE_COUNT;
-	return *word ? fault(EBADMSG, "reading the vault's grants: no role '%.40s'", word) : 0;
+	*ret_role = policy_role_named(word);
+	if (*ret_role == ROLE_COUNT && *word)
+		return fault(EBADMSG, "reading the vault's grants: no role '%.40s'", word);
+	return 0;
 }
 
 static int unpack(struct bytes packed, struct grant *ret_grant) {
@@ -133,6 +133,14 @@ static int unpack(struct bytes packed, struct grant *ret_grant) {
 	return 0;
 }
 
+/* Rows come in the order of their keys, where 10 stands before 2. */
+static void insert_by_number(struct grants *g, const struct grant *grant) {
+	size_t at = g->count++;
+	for (; at > 0 && g->kept[at - 1].number > grant->number; at--)
+		g->kept[at] = g->kept[at - 1];
+	g->kept[at] = *grant;
+}
+
 static int load_rows(Meta *m, struct grants *g) {
 	char key[KEY_BYTES] = KEY_PREFIX;
 	_cleanup_(freep) uint8_t *packed = malloc(PACKED_MAX);
@@ -146,7 +154,7 @@ static int load_rows(Meta *m, struct grants *g) {
 		if (rc < 0)
 			break;
 		grant.number = strtoull(key + strlen(KEY_PREFIX), NULL, 10);
-		g->kept[g->count++] = grant;
+		insert_by_number(g, &grant);
 	}
 	return rc == -ENOENT ? 0 : rc;
 }
@@ -316,11 +324,11 @@ int gate_grant(Gate *gate, const struct grant *wish, const struct actor *actor, 
 	pthread_mutex_unlock(&gate->grants->changing);
 	if (rc < 0)
 		return rc;
-	(void)steal_pointer(&path); /* the list's by now */
+	(void)steal_pointer(&path); /* the list's by now, which another thread may forget at once */
 	(void)steal_pointer(&reason);
+	grant.path = wish->path; /* which stays as long as the caller wants */
+	grant.reason = wish->reason;
 	*ret_grant = grant;
-	ret_grant->path = wish->path; /* which stays as long as the caller wants */
-	ret_grant->reason = wish->reason;
 	return 0;
 }
 

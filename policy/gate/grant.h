@@ -29,9 +29,10 @@ struct grant {
 };
 
 /*
- * Gives it: of `wish`, number, by and made_ns are set here, and until_ns is how long it shall last. Recorded as event
- * `grant`. -EINVAL with words: no reason, no time or too long a one, a path in no zone, writing into Raw, no roles that
- * something could be lent beside. -E2BIG: too many at a time. Not durable yet.
+ * Gives it: of `wish`, number, by and made_ns are set here, and until_ns is how long it shall last. *ret_grant, which
+ * may be the wish itself, has the wish's texts. Recorded as event `grant`. -EINVAL with words: no reason, no time or
+ * too long a one, a path in no zone, writing into Raw, no roles that something could be lent beside. -E2BIG: too many
+ * at a time. Not durable yet.
  */
 int gate_grant(Gate *gate, const struct grant *wish, const struct actor *actor, struct grant *ret_grant);
 

@@ -122,6 +122,47 @@ static void it_is_kept_over_a_crash_and_so_is_its_end(void **state) {
 	assert_int_equal(give(w, a_role(ROLE_AUDITOR)), gone + 1);
 }
 
+static void a_path_of_any_length_is_kept(void **state) {
+	struct world *w = *state;
+	static char path[TREE_PATH_MAX] = "Trusted/";
+	for (size_t at = strlen(path); at < sizeof path - 1; at++)
+		path[at] = at % 200 == 0 ? '/' : (char)('a' + at % 26);
+	apply(w, with_roles);
+	uint64_t number = give(w, a_path(path, false));
+	assert_int_equal(store_commit_wait(w->store), 0);
+	world_crash(w);
+	assert_int_equal(lent(w, 8, path, POLICY_REACH_READ), number);
+}
+
+static int expect_next(void *arg, const struct grant *grant) {
+	assert_int_equal(grant->number, ++*(uint64_t *)arg);
+	return 0;
+}
+
+static void the_oldest_comes_first_also_after_a_mount(void **state) {
+	struct world *w = *state;
+	uint64_t last = 0;
+	apply(w, with_roles);
+	for (int i = 0; i < 12; i++)
+		give(w, a_role(ROLE_ANALYST));
+	assert_int_equal(store_commit_wait(w->store), 0);
+	world_crash(w);
+	assert_int_equal(gate_grants(w->gate, expect_next, &last), 0);
+	assert_int_equal(last, 12);
+}
+
+/* The list's own go as soon as it has ended. */
+static void what_is_told_has_the_texts_of_the_wish(void **state) {
+	struct world *w = *state;
+	static const char path[] = "Trusted/a", reason[] = "ill";
+	apply(w, with_roles);
+	struct grant grant = a_path(path, false);
+	grant.reason = reason;
+	assert_int_equal(gate_grant(w->gate, &grant, &steward, &grant), 0);
+	assert_ptr_equal(grant.path, path);
+	assert_ptr_equal(grant.reason, reason);
+}
+
 static int64_t clock_ns;
 
 static int64_t tell(void *arg) {
@@ -183,6 +224,9 @@ int main(void) {
 	        WORLD(what_makes_no_sense_is_refused),
 	        WORLD(no_more_count_at_a_time_than_there_is_room_for),
 	        WORLD(it_is_kept_over_a_crash_and_so_is_its_end),
+	        WORLD(a_path_of_any_length_is_kept),
+	        WORLD(the_oldest_comes_first_also_after_a_mount),
+	        WORLD(what_is_told_has_the_texts_of_the_wish),
 	        WORLD(a_clock_that_is_set_back_prolongs_nothing),
 	        WORLD(time_goes_on_while_the_clock_stands_still),
 	        WORLD(a_mount_begins_no_earlier_than_the_last_commit),
