@@ -52,9 +52,13 @@ int last_seen_read(const char *directory, struct bytes vault_id, char **ret_note
 	int rc = last_seen_path(directory, vault_id, path, sizeof path);
 	if (rc < 0)
 		return rc;
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+	/* A pipe that somebody has put there must not be waited for. */
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+	struct stat about;
 	if (fd < 0)
 		return errno == ENOENT ? -ENOENT : fault_errno(errno, "opening the log's last head, %s", path);
+	if (fstat(fd, &about) < 0 || !S_ISREG(about.st_mode))
+		return fault(EUCLEAN, "the log's last head, %s, is no regular file", path);
 	return read_all(fd, path, ret_note, ret_size);
 }
 
@@ -69,16 +73,18 @@ static int write_all(int fd, struct bytes note) {
 	return 0;
 }
 
-/* The new one beside the old one, then in its place. */
-static int replace(const char *path, struct bytes note, bool durable) {
+/* The new one beside the old one, then in its place. Its bytes come first: a power cut that kept the name alone would
+ * lock an honest vault out. */
+static int replace(const char *path, struct bytes note) {
 	char temporary[PATH_MAX + 8];
 	(void)snprintf(temporary, sizeof temporary, "%s.new", path);
-	_cleanup_(closep) int fd =
-	        open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	if (unlink(temporary) < 0 && errno != ENOENT)
+		return fault_errno(errno, "removing %s", temporary);
+	_cleanup_(closep) int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fault_errno(errno, "making %s", temporary);
 	int rc = write_all(fd, note);
-	if (rc == 0 && durable && fsync(fd) < 0)
+	if (rc == 0 && fdatasync(fd) < 0)
 		rc = -errno;
 	if (rc == 0 && rename(temporary, path) < 0)
 		rc = -errno;
@@ -114,6 +120,6 @@ int last_seen_write(const char *directory, struct bytes vault_id, struct bytes n
 	rc = make_directories(directory);
 	if (rc < 0)
 		return rc;
-	rc = replace(path, note, durable);
+	rc = replace(path, note);
 	return rc < 0 || !durable ? rc : sync_directory(directory);
 }

@@ -24,5 +24,6 @@ int last_seen_path(const char *directory, struct bytes vault_id, char *ret_path,
  * be; other errors of the file, in words. */
 int last_seen_read(const char *directory, struct bytes vault_id, char **ret_note, size_t *ret_size);
 
-/* Replaces the note. Makes the directory (0700) and those above it. durable: also synced. Errors in words. */
+/* Replaces the note. Makes the directory (0700) and those above it. Its bytes are synced; durable: its name, too.
+ * Errors in words. */
 int last_seen_write(const char *directory, struct bytes vault_id, struct bytes note, bool durable);

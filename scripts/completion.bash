@@ -23,7 +23,7 @@ _assayfs_options() {
 	access) echo '--user --json' ;;
 	log) echo '--since --until --user --group --path --event --outcome --exe --pid --node --limit --follow --format --json' ;;
 	'log summary') echo '--since --until --user --group --path --event --outcome --exe --pid --node --top --timezone --json' ;;
-	'log verify') echo '--key --from --json' ;;
+	'log verify') echo '--key --from --print --json' ;;
 	'log key') echo '--json' ;;
 	'log prove' | 'log check-proof') echo '--key' ;;
 	'log archive') echo '--before --to --prune --list --json' ;;

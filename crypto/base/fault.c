@@ -16,10 +16,10 @@ static size_t append(size_t used, const char *text) {
 }
 
 __attribute__((format(printf, 1, 0))) static size_t write_words(const char *format, va_list words) {
-	int length = vsnprintf(message, sizeof message, format, words);
-	if (length < 0)
+	char fresh[FAULT_MESSAGE_BYTES]; /* what stands in `message` may be among the words */
+	if (vsnprintf(fresh, sizeof fresh, format, words) < 0)
 		return append(0, format);
-	return (size_t)length < sizeof message ? (size_t)length : sizeof message - 1;
+	return append(0, fresh);
 }
 
 int(fault)(int errnum, const char *format, ...) {

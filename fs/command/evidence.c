@@ -18,8 +18,7 @@ struct Evidence {
 	uint64_t size; /* of the tree, for evidence_fetch */
 	FILE *heads;
 	uint64_t heads_line;
-	char *line; /* of getline */
-	size_t line_room;
+	char line[2 * CHECKPOINT_LINE_BYTES];
 	bool has_no_heads;
 	struct tile cached; /* whose hashes `hashes` are; width 0: none */
 	uint8_t hashes[TILE_HASHES_BYTES];
@@ -47,7 +46,6 @@ void evidence_close(Evidence *evidence) {
 	closep(&evidence->directory);
 	if (evidence->heads)
 		(void)fclose(evidence->heads);
-	free(evidence->line);
 	free(evidence);
 }
 
@@ -83,14 +81,27 @@ int evidence_open_operand(const struct invocation *call, int n, Evidence **ret) 
 
 /* ---- files ---- */
 
+/* A pipe is not waited for, and a device has no end. */
+static int open_regular(const Evidence *evidence, const char *name) {
+	struct stat about;
+	int fd = openat(evidence->directory, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return fault_errno(errno, "%s", name);
+	if (fstat(fd, &about) == 0 && S_ISREG(about.st_mode))
+		return fd;
+	closep(&fd);
+	return fault(EBADMSG, "%s is no regular file", name);
+}
+
 /* Reads a file into `room`: how many bytes, at most `size`. -EFBIG: it is longer. */
 static ssize_t read_file(const Evidence *evidence, const char *name, void *room, size_t size) {
-	_cleanup_(closep) int fd = openat(evidence->directory, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int opened = open_regular(evidence, name);
+	if (opened < 0)
+		return opened;
+	_cleanup_(closep) int fd = opened;
 	uint8_t *at = room, more;
 	size_t used = 0;
 	ssize_t got = 1;
-	if (fd < 0)
-		return fault_errno(errno, "%s", name);
 	while (got != 0 && used < size) {
 		got = read(fd, at + used, size - used);
 		if (got < 0 && errno != EINTR)
@@ -234,15 +245,21 @@ int evidence_fetch(void *context, unsigned level, uint64_t index, merkle_hash re
 /* ---- the heads that were signed ---- */
 
 static int open_heads(Evidence *evidence) {
-	int fd = openat(evidence->directory, "checkpoints", O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0 && errno == ENOENT) {
+	int fd = open_regular(evidence, "checkpoints");
+	if (fd == -ENOENT) {
 		evidence->has_no_heads = true;
 		return 0;
 	}
-	evidence->heads = fd < 0 ? NULL : fdopen(fd, "r");
+	if (fd < 0)
+		return fd;
+	evidence->heads = fdopen(fd, "r");
 	if (!evidence->heads)
 		return fault_errno(errno, "opening the log's checkpoints");
 	return 0;
+}
+
+bool evidence_has_heads(const Evidence *evidence) {
+	return !evidence->has_no_heads;
 }
 
 int evidence_next_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head,
@@ -250,10 +267,8 @@ int evidence_next_head(Evidence *evidence, const struct note_key *key, struct ch
 	int rc = evidence->heads || evidence->has_no_heads ? 0 : open_heads(evidence);
 	if (rc < 0 || evidence->has_no_heads)
 		return rc;
-	errno = 0;
-	ssize_t length = getline(&evidence->line, &evidence->line_room, evidence->heads);
-	if (length < 0)
-		return errno ? fault_errno(errno, "reading the log's checkpoints") : 0;
+	if (!fgets(evidence->line, sizeof evidence->line, evidence->heads))
+		return ferror(evidence->heads) ? fault_errno(EIO, "reading the log's checkpoints") : 0;
 	evidence->heads_line++;
 	if (!checkpoint_line_parse(evidence->line, key, ret_head, ret_signature))
 		return fault(EBADMSG, "line %" PRIu64 " of checkpoints is none by the key %s", evidence->heads_line,

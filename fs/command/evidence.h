@@ -49,6 +49,9 @@ int evidence_entries(Evidence *evidence, const struct tile *tile, struct bytes r
 void evidence_set_size(Evidence *evidence, uint64_t size);
 int evidence_fetch(void *evidence, unsigned level, uint64_t index, merkle_hash ret_hash);
 
+/* Whether the log has such a file. Known once a line was asked for. */
+bool evidence_has_heads(const Evidence *evidence);
+
 /* The lines of `checkpoints`, in turn. 1: *ret_head and *ret_signature are the next one's; 0: there are no more (or the
  * log has no such file); -EBADMSG: no such line. `key` tells what signatures begin with. */
 int evidence_next_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head,

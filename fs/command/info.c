@@ -34,7 +34,7 @@ static int open_header(const char *vault) {
 	char path[PATH_MAX];
 	if (snprintf(path, sizeof path, "%s/vault.json", vault) >= (int)sizeof path)
 		return fault(ENAMETOOLONG, "the path is too long");
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe is not waited for */
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
 		struct stat about;
 		bool is_there = stat(vault, &about) == 0;

@@ -23,7 +23,10 @@ struct check {
 	struct checkpoint next; /* the next head that was signed; size 0: none */
 	uint8_t next_signature[SIGN_SIGNATURE_BYTES];
 	uint64_t heads, pruned;
-	uint64_t recorded; /* so many records were archived, by the last record that says so */
+	log_check_fn *each;
+	void *arg;
+	uint64_t last_head; /* size of the last one that fits */
+	uint64_t recorded;  /* so many records were archived, by the last record that says so */
 	struct level levels[TILE_LEVELS];
 	struct bytes entries[TILE_WIDTH];
 };
@@ -84,6 +87,7 @@ static int compare_next_head(struct check *check) {
 	if (checkpoint_verify(check->key, &check->next, check->next_signature) < 0)
 		return fault(EBADMSG, "the signature of the head of %" PRIu64 " records does not verify", size);
 	check->heads++;
+	check->last_head = size;
 	return take_next_head(check);
 }
 
@@ -121,7 +125,9 @@ static int note_pruning(struct check *check, struct bytes entry) {
 	_cleanup_(json_decrefp) json_t *record = json_loadb((const char *)entry.data, entry.size, 0, NULL);
 	if (strcmp(answer_text(record, "event"), "log-prune") != 0 || strcmp(answer_text(record, "outcome"), "ok") != 0)
 		return 0;
-	if (sscanf(answer_text(record, "detail"), "records %llu to %llu ", &first, &last) != 2)
+	const char *detail = answer_text(record, "detail"); /* or, where the place has no UTF-8 name, escaped */
+	if (sscanf(*detail ? detail : answer_text(record, "detail_escaped"), "records %llu to %llu ", &first, &last) !=
+	        2)
 		return fault(EBADMSG, "record %" PRIu64 " does not say what was pruned", check->frontier.size - 1);
 	if (last + 1 > check->recorded)
 		check->recorded = last + 1;
@@ -138,6 +144,8 @@ static int check_entries(struct check *check, const struct tile *tile) {
 			rc = compare_number(check->entries[i], check->frontier.size - 1);
 		if (rc == 0)
 			rc = note_pruning(check, check->entries[i]);
+		if (rc == 0 && check->each)
+			check->each(check->arg, check->entries[i]);
 		if (rc == 0)
 			rc = compare_heads(check);
 	}
@@ -173,6 +181,12 @@ static int check_all(struct check *check, Progress *progress) {
 		tile.index++;
 		progress_set(progress, check->frontier.size, check->head->size);
 	}
+	/* Some programs copy nothing of a file whose size they don't know; and a list may be cut. */
+	if (rc == 0 && evidence_has_heads(check->evidence) && check->last_head != check->head->size)
+		rc = fault(EBADMSG,
+		        "'checkpoints' does not have the head of %" PRIu64
+		        " records that 'checkpoint' is; copy a log by cp -r",
+		        check->head->size);
 	/* Whoever takes records away may say that they were pruned; the log says what was. */
 	if (rc == 0 && check->pruned > check->recorded)
 		rc = fault(EBADMSG,
@@ -183,11 +197,13 @@ static int check_all(struct check *check, Progress *progress) {
 }
 
 int log_check(Evidence *evidence, const struct note_key *key, const struct checkpoint *head,
-        const struct checkpoint *older, Progress *progress, struct log_check_result *ret) {
+        const struct checkpoint *older, Progress *progress, log_check_fn *each, void *arg,
+        struct log_check_result *ret) {
 	_cleanup_(freep) struct check *check = calloc(1, sizeof *check);
 	if (!check)
 		return fault(ENOMEM, "no memory to verify the log");
-	*check = (struct check){.evidence = evidence, .key = key, .head = head, .older = older};
+	*check = (struct check){
+	        .evidence = evidence, .key = key, .head = head, .older = older, .each = each, .arg = arg};
 	int rc = check_all(check, progress);
 	*ret = (struct log_check_result){
 	        .records = check->frontier.size, .heads = check->heads, .pruned = check->pruned};

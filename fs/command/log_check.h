@@ -18,9 +18,14 @@ struct log_check_result {
 	struct checkpoint older; /* the one that was given; size 0: none */
 };
 
+/* Gets each record as it was held against its hash; what was signed of it is known at the end. */
+typedef void log_check_fn(void *arg, struct bytes record);
+
 /*
  * Checks the log's first `head->size` records. `older` (may be NULL) is a checkpoint of it that somebody kept. -EBADMSG
- * with words that name the first thing that is not as it was signed; errors of files. `progress` may be NULL.
+ * with words that name the first thing that is not as it was signed; errors of files. `progress` and `each` may be
+ * NULL.
  */
 int log_check(Evidence *evidence, const struct note_key *key, const struct checkpoint *head,
-        const struct checkpoint *older, Progress *progress, struct log_check_result *ret);
+        const struct checkpoint *older, Progress *progress, log_check_fn *each, void *arg,
+        struct log_check_result *ret);

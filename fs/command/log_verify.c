@@ -94,7 +94,7 @@ static int say_verified(const struct invocation *call, const struct verification
 static int read_older(const struct invocation *call, const struct note_key *key, struct checkpoint *ret) {
 	const char *path = command_value(call, "from");
 	_cleanup_(freep) char *note = malloc(NOTE_BYTES_MAX);
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	ssize_t size = fd < 0 || !note ? -1 : read(fd, note, NOTE_BYTES_MAX);
 	if (size < 0)
 		return command_fail(call, command_exit_of(-errno), "reading --from %s: %s", path, strerror(errno));
@@ -110,7 +110,7 @@ static int verify_once(Evidence *evidence, struct verification *v) {
 	if (rc < 0)
 		return rc;
 	Progress *progress = progress_begin("verifying records", PROGRESS_COUNT, v->head.size);
-	rc = log_check(evidence, &v->key, &v->head, v->has_older ? &v->older : NULL, progress, &v->result);
+	rc = log_check(evidence, &v->key, &v->head, v->has_older ? &v->older : NULL, progress, NULL, NULL, &v->result);
 	progress_end(progress);
 	return rc;
 }
@@ -138,6 +138,22 @@ static int verify(const struct invocation *call, Evidence **evidence, struct ver
 	return rc;
 }
 
+static void print_record(void *arg, struct bytes record) {
+	(void)arg;
+	(void)fwrite(record.data, 1, record.size, stdout);
+	putchar('\n');
+}
+
+/* Once all of it is known to be right, the same again; what somebody changed in between ends it. */
+static int print_records(const struct invocation *call, Evidence **evidence, struct verification *v) {
+	evidence_close(steal_pointer(evidence));
+	int code = evidence_open_operand(call, 0, evidence);
+	if (code)
+		return code;
+	int rc = log_check(*evidence, &v->key, &v->head, NULL, NULL, print_record, NULL, &v->result);
+	return rc < 0 ? say_not_verified(call, rc) : EXIT_DONE;
+}
+
 static int run_verify(const struct invocation *call) {
 	_cleanup_(evidence_closep) Evidence *evidence = NULL;
 	struct verification v = {.has_older = command_value(call, "from") != NULL};
@@ -146,10 +162,15 @@ static int run_verify(const struct invocation *call) {
 		code = evidence_key(call, evidence, &v.key, &v.key_is_given);
 	if (!code && v.has_older)
 		code = read_older(call, &v.key, &v.older);
+	if (!code && command_has(call, "print") && command_has(call, "json"))
+		code = command_fail(
+		        call, EXIT_USAGE, "--print gives records, which are JSON already: leave --json out");
 	if (code)
 		return code;
 	int rc = verify(call, &evidence, &v);
-	return rc < 0 ? say_not_verified(call, rc) : say_verified(call, &v);
+	if (rc < 0)
+		return say_not_verified(call, rc);
+	return command_has(call, "print") ? print_records(call, &evidence, &v) : say_verified(call, &v);
 }
 
 /* ---- log prove ---- */
@@ -300,14 +321,16 @@ const struct command command_log_verify = {
                 "Believes nothing of what the mount says: reads all records and all hashes from .assayfs/audit, "
                 "computes "
                 "the tree anew, and holds it against every head that was ever signed. DIR may also be a copy of that "
-                "directory (cp -r DIR/.assayfs/audit COPY), so that it can be checked elsewhere, or later.\n"
+                "directory (cp -r DIR/.assayfs/audit COPY), so that it can be checked elsewhere, or later; the day "
+                "files in it (.jsonl) are for reading and are not looked "
+                "at: --print gives the records that were verified.\n"
                 "An auditor keeps two things where nobody else can change them: the key ('assayfs log key') and, from "
                 "time to time, .assayfs/audit/checkpoint. With --key and --from, nothing up to that checkpoint can "
                 "have "
                 "been changed, removed or added unnoticed, by whoever.",
         .options = (const struct command_option[]){OPTION_KEY,
                 {"from", 0, "CHECKPOINT", "a file with an earlier checkpoint that the log must go on from"},
-                OPTION_JSON, {0}},
+                {"print", 0, NULL, "once it is verified, print its records, a line each"}, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs log verify /mnt", "all of it"},
                 {"assayfs log verify --key \"$(cat key)\" --from last-month.checkpoint /mnt", "as an auditor does"},
                 {0}},
@@ -351,7 +374,7 @@ const struct command command_log_check_proof = {
         .most = 1,
         .summary = "verify what log prove has printed, and print the record",
         .details = "Needs no vault. FILE may be - for standard input.",
-        .options = (const struct command_option[]){OPTION_KEY, {0}},
+        .options = (const struct command_option[]){{"key", 'k', "KEY", "the log's verifier key; needed"}, {0}},
         .examples = (const struct command_example[]){{"assayfs log check-proof --key \"$(cat key)\" 42.tlog-proof",
                                                              "exit code 1: it proves nothing"},
                 {0}},

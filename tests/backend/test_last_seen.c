@@ -69,6 +69,29 @@ static void what_cannot_be_one_is_said_to_be_none(void **state) {
 	scratch_remove(top);
 }
 
+/* Whoever may write there could have the mount wait for ever, or write elsewhere. */
+static void no_pipe_is_waited_for_and_nothing_else_written(void **state) {
+	(void)state;
+	char top[64], path[160], new[168], other[160], *note = NULL;
+	size_t size;
+	scratch_directory(top);
+	assert_rc(last_seen_path(top, ID, path, sizeof path));
+	(void)snprintf(new, sizeof new, "%s.new", path);
+	assert_rc(mkfifo(path, 0600));
+	assert_int_equal(last_seen_read(top, ID, &note, &size), -EUCLEAN);
+	assert_rc(mkfifo(new, 0600));
+	assert_rc(last_seen_write(top, ID, bytes_of_string("x\n"), false));
+	expect(top, "x\n");
+	scratch_write(top, "precious", "y", 1);
+	(void)snprintf(other, sizeof other, "%s/precious", top);
+	assert_rc(link(other, new));
+	assert_rc(last_seen_write(top, ID, bytes_of_string("z\n"), false));
+	uint8_t *data = scratch_read(top, "precious", &size);
+	assert_int_equal(size, 1);
+	free(data);
+	scratch_remove(top);
+}
+
 static void a_place_that_is_none_is_named(void **state) {
 	(void)state;
 	assert_int_equal(last_seen_write("/dev/null/x", ID, bytes_of_string("x"), false), -ENOTDIR);
@@ -82,6 +105,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(what_was_written_is_read_again),
 	        cmocka_unit_test(what_cannot_be_one_is_said_to_be_none),
+	        cmocka_unit_test(no_pipe_is_waited_for_and_nothing_else_written),
 	        cmocka_unit_test(a_place_that_is_none_is_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

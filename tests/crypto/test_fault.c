@@ -28,6 +28,15 @@ static void callers_put_what_they_were_about_in_front(void **state) {
 	assert_string_equal(fault_message(), "reading 7: inner");
 }
 
+static void words_that_stand_may_be_among_the_new_ones(void **state) {
+	(void)state;
+	(void)fault(EIO, "inner");
+	assert_int_equal(fault(ESTALE, "outer (%s), again %s", fault_message(), fault_message()), -ESTALE);
+	assert_string_equal(fault_message(), "outer (inner), again inner");
+	(void)fault_errno(ENOENT, "%s", fault_message());
+	assert_string_equal(fault_message(), "outer (inner), again inner: No such file or directory");
+}
+
 static void success_adds_no_words(void **state) {
 	(void)state;
 	fault_clear();
@@ -57,6 +66,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(words_and_number_come_from_one_call),
 	        cmocka_unit_test(a_failed_call_says_why),
+	        cmocka_unit_test(words_that_stand_may_be_among_the_new_ones),
 	        cmocka_unit_test(callers_put_what_they_were_about_in_front),
 	        cmocka_unit_test(success_adds_no_words),
 	        cmocka_unit_test(a_long_message_is_cut_and_terminated),

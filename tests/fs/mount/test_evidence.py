@@ -152,8 +152,9 @@ def check_proofs(v, verifiers):
 def check_pruned(v, verifiers, older):
     """Records that are in archives only: their hashes hold the tree together, and all others are proved as before."""
     v.mount()
-    os.mkdir(v.path("shipped"))
-    v.run("log", "archive", "--before", "now", "--to", v.path("shipped"), "--prune", "now", v.mnt)
+    shipped = os.fsencode(v.path("shipped")) + b"\xe9"
+    os.mkdir(shipped)
+    v.run("log", "archive", "--before", "now", "--to", shipped, "--prune", "now", v.mnt)
     answer = json.loads(v.run("log", "verify", "--json", "--key", verifiers.key, "--from", older[2], v.mnt).stdout)
     v.check(answer["pruned"] >= 69000 and answer["records"] > answer["pruned"], f"after pruning: {answer}")
     v.check(not os.path.exists(os.path.join(audit(v), "tile/entries/000")), "what was pruned is served")
@@ -177,6 +178,38 @@ def check_pruned(v, verifiers, older):
     v.umount()
 
 
+def check_prints(v, verifiers):
+    """What is printed is what was verified, and nothing of what was not."""
+    copied = v.path("log-300")
+    printed = v.run("log", "verify", "--print", "--key", verifiers.key, copied).stdout.splitlines()
+    v.check(printed == evidence.read_entries(copied, 300), f"{len(printed)} records are printed")
+    v.run("log", "verify", "--print", "--json", copied, code=2)
+    shutil.copytree(copied, v.path("changed"))
+    evidence.edited(v.path("changed"), 300)
+    done = v.run("log", "verify", "--print", "--key", verifiers.key, v.path("changed"), code=1)
+    v.check(not done.stdout, f"of a changed log is printed: {done.stdout[:200]}")
+
+
+def check_odd_files(v, verifiers):
+    """A list of heads that was cut, and what is no file at all: an answer, and no waiting."""
+    for name, words in (("checkpoints", b"does not have the head"), ("tile/0/000", b"0 bytes"), ("key", b"")):
+        odd = v.path("odd")
+        shutil.copytree(v.path("log-300"), odd)
+        path = os.path.join(odd, name)
+        open(path, "w", encoding="ascii").close()
+        key = ["--key", verifiers.key] if name != "key" else []
+        done = v.run("log", "verify", *key, odd, code=1 if key else 2, timeout=20)
+        v.check(words in done.stderr, f"{name} empty: {done.stderr.decode()}")
+        os.remove(path)
+        os.mkfifo(path)
+        done = v.run("log", "verify", *key, odd, code=None, timeout=20)
+        v.check(done.returncode != 0, f"{name} a pipe: verified")
+        v.check(b"no regular file" in done.stderr, f"{name} a pipe: {done.stderr.decode()}")
+        shutil.rmtree(odd)
+    os.mkfifo(v.path("pipe"))
+    v.run("log", "verify", "--key", verifiers.key, "--from", v.path("pipe"), v.path("log-300"), code=2, timeout=20)
+
+
 def check_refusals(v):
     v.mount()
     v.run("log", "verify", "--key", "nonsense", v.mnt, code=2)
@@ -198,6 +231,8 @@ def main():
         check_forgeries(v, verifiers, older)
         check_other_key(v, verifiers)
         check_proofs(v, verifiers)
+        check_prints(v, verifiers)
+        check_odd_files(v, verifiers)
         check_pruned(v, verifiers, older)
         check_refusals(v)
         check_fork(v, verifiers, older)
