@@ -1,4 +1,5 @@
 #include "fs/retention.h"
+#include "fs/ship_place.h"
 
 #include "backend/audit.h"
 #include "backend/audit_retain.h"
@@ -93,6 +94,8 @@ int retention_round(Store *store, const struct retention_rules *rules, int64_t n
 	int rc = 1;
 	while (rc > 0 && !is_stopped(stop))
 		rc = audit_retain_archive(store, today - (rules->archive_after_days - 1) * DAY_NS, &actor, &done);
+	if (rc >= 0 && rules->ship[0])
+		rc = fault_while(ship_place_check(rules->ship), "shipping records of the log");
 	if (rc >= 0 && rules->ship[0])
 		rc = ship_all(store, rules->ship, &actor, stop);
 	if (rc < 0 || rules->keep_days == 0)

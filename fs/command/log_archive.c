@@ -4,6 +4,7 @@
 #include "fs/command/command.h"
 #include "fs/command/when.h"
 #include "fs/command/words.h"
+#include "fs/ship_place.h"
 
 #include "backend/audit_archive.h"
 #include "backend/audit_ship.h"
@@ -102,10 +103,10 @@ static int ship(const struct work *w, const json_t *archive) {
 /* All that was not yet; in order, so that what is broken off goes on from there. */
 static int ship_all(const struct work *w) {
 	_cleanup_(json_decrefp) json_t *list = json_array();
-	struct stat about;
-	if (stat(command_value(w->call, "to"), &about) < 0)
-		return fault_errno(errno, "finding %s", command_value(w->call, "to"));
-	int rc = list ? ask(w, "log-archives", json_object(), keep_item, list) : fault(ENOMEM, "out of memory");
+	int rc = ship_place_check(command_value(w->call, "to"));
+	if (rc < 0)
+		return rc;
+	rc = list ? ask(w, "log-archives", json_object(), keep_item, list) : fault(ENOMEM, "out of memory");
 	size_t i;
 	json_t *archive;
 	json_array_foreach(list, i, archive) {

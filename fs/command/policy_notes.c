@@ -1,7 +1,11 @@
 #include "fs/command/policy_notes.h"
 
 #include "fs/command/when.h"
+#include "fs/ship_place.h"
 
+#include "crypto/base/fault.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -13,7 +17,16 @@ static void add_note(void *context, const char *words) {
 static void note_ship(json_t *notes, const struct policy_audit *audit) {
 	char words[512];
 	struct stat about;
-	if (!audit || !audit->ship || (stat(audit->ship, &about) == 0 && S_ISDIR(about.st_mode)))
+	if (!audit || !audit->ship)
+		return;
+	if (ship_place_check(audit->ship) == -EINVAL) {
+		snprintf(words, sizeof words,
+		        BUNDLE_POLICY ":%u: 'ship': %.400s; until then nothing is shipped or taken out", audit->line,
+		        fault_message());
+		add_note(notes, words);
+		return;
+	}
+	if (stat(audit->ship, &about) == 0 && S_ISDIR(about.st_mode))
 		return;
 	snprintf(words, sizeof words,
 	        BUNDLE_POLICY
