@@ -178,7 +178,7 @@ class ArchiveTests(Tests):
     def test_nothing_is_shipped_into_a_vault(self):
         self.mounted()
         self.assayfs("log", "archive", "--before", "now", "mnt")
-        for place in ("vault", "vault/segments", "mnt/Landing"):
+        for place in ("v", "v/segments", "mnt/Landing"):
             self.one_line(self.assayfs("log", "archive", "--to", place, "mnt", code=2), "lies in a vault")
         listed = self.json("log", "archive", "--list", "--json", "mnt")["archives"]
         self.check(listed and not any("shipped" in row for row in listed), f"{listed}")
