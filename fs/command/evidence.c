@@ -132,7 +132,9 @@ int evidence_key(const struct invocation *call, Evidence *evidence, struct note_
 	size_t size;
 	*ret_is_given = given != NULL;
 	if (given)
-		return note_key_parse(given, ret_key) ? command_fault(call, -EINVAL, "reading --key") : EXIT_DONE;
+		return note_key_parse(given, ret_key)
+		               ? command_fault(call, -EINVAL, "reading --key (the key itself, not a file with it)")
+		               : EXIT_DONE;
 	int rc = evidence_text(evidence, "key", &text, &size);
 	if (rc == 0) {
 		text[strcspn(text, "\n")] = '\0';

@@ -202,6 +202,9 @@ static int work_all(const struct work *w) {
 	code = rc == -ESTALE ? command_fail(w->call, EXIT_NO, "%s (--to PLACE ships them)", fault_message())
 	       : rc          ? command_fault(w->call, rc, "archiving the log")
 	                     : EXIT_DONE;
+	bool is_something = json_array_size(w->archived) || json_array_size(w->shipped) || json_array_size(w->pruned);
+	if (code && !is_something)
+		return code;
 	if (!command_has(w->call, "json")) {
 		print_work(w);
 		return code;
