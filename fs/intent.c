@@ -22,6 +22,12 @@
 #define PF_IO_WORKER 0x00000010ul
 #define PF_KTHREAD 0x00200000ul
 
+#ifdef __x86_64__
+/* Those of 32-bit programs, which are none by which a 64-bit one looks a name up. */
+#define I386_INOTIFY_ADD_WATCH 292
+#define I386_FANOTIFY_MARK 339
+#endif
+
 /* Calls that need nothing of a special file. Some machines lack the older ones. */
 static const long harmless[] = {
 #ifdef SYS_stat
@@ -86,13 +92,13 @@ static const long harmless[] = {
         SYS_umount2,
 };
 
-static const struct intent everything = {.mask = ACCESS_READ | ACCESS_WRITE, .words = "not known how"};
+static const struct intent everything = {.mask = ACCESS_READ | ACCESS_WRITE, .words = "not known how", .lasts = true};
 static const struct intent nothing = {.mask = 0, .words = "not opened"};
 
 static struct intent intent_of_open(uint64_t argument) {
 	int flags = (int)(uint32_t)argument;
 	if (flags & O_PATH)
-		return (struct intent){.mask = everything.mask, .words = "path"};
+		return (struct intent){.mask = everything.mask, .words = "path", .lasts = true};
 	bool fails_anyway = (flags & O_DIRECTORY) || ((flags & O_CREAT) && (flags & O_EXCL));
 	if (fails_anyway)
 		return nothing;
@@ -123,7 +129,12 @@ struct intent intent_of_call(long number, const uint64_t arguments[static 6]) {
 	case SYS_sendmmsg:
 		return (struct intent){.mask = ACCESS_WRITE, .words = "connect"};
 	case SYS_inotify_add_watch:
-		return (struct intent){.mask = ACCESS_READ, .words = "watch"};
+	case SYS_fanotify_mark:
+#ifdef __x86_64__
+	case I386_INOTIFY_ADD_WATCH:
+	case I386_FANOTIFY_MARK:
+#endif
+		return (struct intent){.mask = ACCESS_READ, .words = "watch", .watches = true};
 	default:
 		break;
 	}

@@ -204,7 +204,9 @@ static int check(struct call *call, struct setattr *change, struct node *values)
 	        .gid = values->gid,
 	        .times_are_now = times_are_now(change, meta_now(call->meta)),
 	        .open_writable = change->handle && change->handle->writable};
-	rc = access_may_change(&call->who, &change->node, &wish, &values->mode);
+	rc = call_may_change_root(call, &change->node);
+	if (rc == 0)
+		rc = access_may_change(&call->who, &change->node, &wish, &values->mode);
 	return rc < 0 ? rc : check_zone(call, change);
 }
 
@@ -266,6 +268,8 @@ static int apply(struct call *call, struct setattr *change, struct node *values)
 	if (mask == 0)
 		return 0;
 	int rc = tree_setattr(call->meta, change->node.id, values, mask, &change->result);
+	if (rc == 0 && mask & TREE_MODE)
+		call_forget_unlisted(call, &change->node, &change->result);
 	if (rc == 0 && mask & TREE_ATIME) {
 		access_times_drop(call->fs->access_times, change->node.id);
 		inode_access_set(call->fs->inodes, change->ino);
