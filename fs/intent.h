@@ -49,6 +49,10 @@ struct intent {
  * have to wait for the thread to have gone to sleep, some milliseconds at the worst. */
 struct intent intent_of_thread(pid_t tid);
 
+/* Whether the thread is setting a file's times; false also when it is not told. As above. */
+bool intent_sets_times(pid_t tid);
+bool intent_call_sets_times(long number);
+
 /* What a call of this machine's own number asks for, by its arguments in registers. */
 struct intent intent_of_call(long number, const uint64_t arguments[static 6]);
 

@@ -97,6 +97,19 @@ static void watches_and_descriptors_of_paths_are_told_apart(void **state) {
 	}
 }
 
+static void calls_that_set_times_are_known(void **state) {
+	(void)state;
+	assert_true(intent_call_sets_times(SYS_utimensat));
+#ifdef SYS_utimes
+	assert_true(intent_call_sets_times(SYS_utimes));
+#endif
+	static const long others[] = {
+	        SYS_fsync, SYS_close, SYS_sync, SYS_munmap, SYS_unlinkat, SYS_exit_group, SYS_write};
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		assert_false(intent_call_sets_times(others[i]));
+	assert_false(intent_sets_times(0));
+}
+
 static void a_line_of_proc_is_read_as_it_is(void **state) {
 	(void)state;
 	long number = 0;
@@ -202,6 +215,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_call_needs_what_it_opens_for),
 	        cmocka_unit_test(watches_and_descriptors_of_paths_are_told_apart),
+	        cmocka_unit_test(calls_that_set_times_are_known),
 	        cmocka_unit_test(a_line_of_proc_is_read_as_it_is),
 	        cmocka_unit_test(a_thread_that_waits_in_open_tells_what_for),
 	        cmocka_unit_test(who_cannot_be_seen_needs_everything),

@@ -156,6 +156,50 @@ def by_handle(u, numbers):
     u.allows(0, lambda path: os.getxattr(path, "user.assayfs.vault"), "Landing")
 
 
+class Timespec(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("ns", ctypes.c_long)]
+
+
+def only_mtime(ns):
+    return (Timespec * 2)(Timespec(0, UTIME_OMIT), Timespec(ns // 10**9, ns % 10**9))
+
+
+def set_mtime(path):
+    call(LIBC.utimensat, AT_FDCWD, path.encode(), only_mtime(10**18), 0)
+
+
+def times(u):
+    """To set the mtime that a file has looks like what the kernel sends when only the ctime changed."""
+    v = u.v
+    path = v.landing("shown")
+    with open(path, "wb") as file:
+        file.write(b"x")
+    os.chmod(path, 0o644)
+    os.utime(path, ns=(10**18, 10**18))
+    before = os.stat(path)
+    u.refuses(NOBODY, set_mtime, "Landing/shown", event="utimes", code=errno.EPERM)
+    v.check(os.stat(path).st_ctime_ns == before.st_ctime_ns, "who may only read set the ctime")
+    os.chmod(path, 0o666)
+    before = os.stat(path)
+
+    def by_writer(path):
+        call(LIBC.futimens, os.open(path, os.O_WRONLY), only_mtime(5 * 10**17))
+    u.refuses(NOBODY, by_writer, "Landing/shown", event="utimes", code=errno.EPERM)
+    v.check(os.stat(path).st_mtime_ns == before.st_mtime_ns, "who may only write set the mtime")
+
+    def writes(path):
+        with open(path, "r+b") as file:
+            file.write(b"other")
+            file.flush()
+            time.sleep(2.5)  # longer ago than what counts as now
+    u.allows(NOBODY, writes, "Landing/shown")
+    v.check(os.stat(path).st_mtime_ns > before.st_mtime_ns, "what a write sets")
+    os.chmod(path, 0o600)  # the kernel has a ctime to send, which another's sync may do
+    os.link(path, path + "2")
+    pid, code = act_as(NOBODY, os.sync)
+    v.check(code == 0 and not [r for r in v.records("--outcome", "denied") if r["pid"] == pid], "sync by another was refused")
+
+
 def the_root_itself(u):
     for what, event in ((lambda path: os.chmod(path, 0o700), "chmod"), (lambda path: os.chown(path, 1, 1), "chown"),
                         (lambda path: os.utime(path, (1, 1)), "utimes"),
@@ -175,6 +219,7 @@ def main():
         os.chmod(v.mnt, 0o755)
         os.chmod(v.landing(), 0o777)
         by_mode_bits(u)
+        times(u)
         os.mkdir(v.landing("feed"))
         with open(v.landing("secret"), "wb") as file:
             file.write(b"secret")
