@@ -40,6 +40,12 @@ int access_check_roles(const struct access_subject *who, const struct node *node
 	return check_roles(who, node, (struct bytes){0}, mask);
 }
 
+int access_check_reach(const struct access_subject *who, const struct node *node) {
+	if (!who->permits || node->zone == ZONE_NONE)
+		return 0;
+	return who->permits(who->arg, node, (struct bytes){0}, POLICY_REACH_SEARCH) ? 0 : -EACCES;
+}
+
 /* 0, -ENODATA or an error that denies. */
 static int find_acl(const struct access_subject *who, const struct node *node, const struct acl **ret) {
 	return node->xattrs > 0 && who->acl ? who->acl(who->arg, node, ret) : -ENODATA;

@@ -53,6 +53,9 @@ int access_check_name(const struct access_subject *who, const struct node *dir, 
 /* What roles and grants say alone. */
 int access_check_roles(const struct access_subject *who, const struct node *node, unsigned mask);
 
+/* Whether they let the caller come to the node at all, as by its name: -EACCES. */
+int access_check_reach(const struct access_subject *who, const struct node *node);
+
 /* A name is to be made in `dir`: write and search. */
 int access_may_create(const struct access_subject *who, const struct node *dir, struct bytes name);
 
@@ -113,4 +116,9 @@ bool access_everybody_searches(const struct access_subject *who, const struct no
 /* The same by its mode alone: false says that not everybody may, true that everybody may unless it has an ACL. */
 static inline bool access_mode_opens(const struct node *dir) {
 	return (dir->mode & 0111) == 0111;
+}
+
+/* Everybody may list the directory for all that its mode says, and (no attributes) by an ACL as well. */
+static inline bool access_mode_lists(const struct node *dir) {
+	return (dir->mode & 0444) == 0444 && dir->xattrs == 0;
 }

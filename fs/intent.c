@@ -22,6 +22,12 @@
 #define PF_IO_WORKER 0x00000010ul
 #define PF_KTHREAD 0x00200000ul
 
+#ifdef __x86_64__
+/* Those of 32-bit programs, which are none by which a 64-bit one looks a name up. */
+#define I386_INOTIFY_ADD_WATCH 292
+#define I386_FANOTIFY_MARK 339
+#endif
+
 /* Calls that need nothing of a special file. Some machines lack the older ones. */
 static const long harmless[] = {
 #ifdef SYS_stat
@@ -86,13 +92,32 @@ static const long harmless[] = {
         SYS_umount2,
 };
 
-static const struct intent everything = {.mask = ACCESS_READ | ACCESS_WRITE, .words = "not known how"};
+/* Calls that set a file's times. */
+static const long sets_times[] = {
+#ifdef SYS_utime
+        SYS_utime,
+        SYS_utimes,
+        SYS_futimesat,
+#endif
+        SYS_utimensat,
+#ifdef __x86_64__
+        /* utime, utimes, futimesat, utimensat and utimensat_time64 of 32-bit programs: in the calls that have these
+         * numbers here the kernel writes no file back. */
+        30,
+        271,
+        299,
+        320,
+        412,
+#endif
+};
+
+static const struct intent everything = {.mask = ACCESS_READ | ACCESS_WRITE, .words = "not known how", .lasts = true};
 static const struct intent nothing = {.mask = 0, .words = "not opened"};
 
 static struct intent intent_of_open(uint64_t argument) {
 	int flags = (int)(uint32_t)argument;
 	if (flags & O_PATH)
-		return (struct intent){.mask = everything.mask, .words = "path"};
+		return (struct intent){.mask = everything.mask, .words = "path", .lasts = true};
 	bool fails_anyway = (flags & O_DIRECTORY) || ((flags & O_CREAT) && (flags & O_EXCL));
 	if (fails_anyway)
 		return nothing;
@@ -123,7 +148,12 @@ struct intent intent_of_call(long number, const uint64_t arguments[static 6]) {
 	case SYS_sendmmsg:
 		return (struct intent){.mask = ACCESS_WRITE, .words = "connect"};
 	case SYS_inotify_add_watch:
-		return (struct intent){.mask = ACCESS_READ, .words = "watch"};
+	case SYS_fanotify_mark:
+#ifdef __x86_64__
+	case I386_INOTIFY_ADD_WATCH:
+	case I386_FANOTIFY_MARK:
+#endif
+		return (struct intent){.mask = ACCESS_READ, .words = "watch", .watches = true};
 	default:
 		break;
 	}
@@ -157,20 +187,38 @@ static bool has_own_calls(pid_t tid) {
 	       !(flags & (PF_IO_WORKER | PF_KTHREAD));
 }
 
-struct intent intent_of_thread(pid_t tid) {
+/* The call that it waits in. False: not told. */
+static bool read_call(pid_t tid, long *ret_number, uint64_t ret_arguments[static 6]) {
 	char path[64], line[256];
-	long number;
-	uint64_t arguments[6];
 	if (tid <= 0 || !has_own_calls(tid))
-		return everything;
+		return false;
 	snprintf(path, sizeof path, "/proc/%d/syscall", tid);
 	for (int turn = 0; turn < TURNS; turn++) {
 		if (!actor_read_proc(AT_FDCWD, path, line, sizeof line))
-			return everything;
-		if (intent_parse(line, &number, arguments))
-			return intent_of_call(number, arguments);
+			return false;
+		if (intent_parse(line, ret_number, ret_arguments))
+			return true;
 		const struct timespec pause = {.tv_nsec = TURN_NS};
 		nanosleep(&pause, NULL);
 	}
-	return everything;
+	return false;
+}
+
+struct intent intent_of_thread(pid_t tid) {
+	long number;
+	uint64_t arguments[6];
+	return read_call(tid, &number, arguments) ? intent_of_call(number, arguments) : everything;
+}
+
+bool intent_call_sets_times(long number) {
+	for (size_t i = 0; i < sizeof sets_times / sizeof sets_times[0]; i++)
+		if (sets_times[i] == number)
+			return true;
+	return false;
+}
+
+bool intent_sets_times(pid_t tid) {
+	long number;
+	uint64_t arguments[6];
+	return read_call(tid, &number, arguments) && intent_call_sets_times(number);
 }

@@ -1,5 +1,5 @@
 /*
- * intent: what a thread that looks a special file up is about to do with it.
+ * intent: what a thread that looks a name up is about to do with it, where that is asked for nowhere else.
  *
  * Pipes, sockets and devices are opened by the kernel: it asks the daemon for the name (LOOKUP) and for nothing more,
  * as permissions are the daemon's (no default_permissions). So the look-up is where they are given. It is made in the
@@ -11,9 +11,13 @@
  *
  * The kernel keeps no name of a special file (entry_fill), so that each walk to one is a look-up.
  *
+ * Nor does it ask for anything else when somebody watches a directory (inotify, fanotify), which tells him its names as
+ * others use them, or takes a descriptor of its path alone, from which he may. It keeps no names of directories that
+ * not everybody may list, and none at all while roles are named.
+ *
  *      open, openat, creat                       what their flags ask for
  *      connect, sendto, sendmsg, sendmmsg        write
- *      inotify_add_watch                         read
+ *      inotify_add_watch, fanotify_mark          read; a watch
  *      stat, access, unlink, rename, link,       nothing: what they need of the file itself is asked for elsewhere, or
  *      chmod, chown, utimes, xattr, …            is nothing
  *      all else                                  read and write: descriptors that may be opened anew through /proc
@@ -37,11 +41,17 @@
 struct intent {
 	unsigned mask;     /* ACCESS_READ, ACCESS_WRITE: what it needs of the file */
 	const char *words; /* what it does, for the record; of static lifetime */
+	bool watches;      /* it will be told what others do there */
+	bool lasts;        /* it may get a descriptor of the path alone, or what it does is not known */
 };
 
 /* What the thread is doing. It must be waiting for the daemon's answer. Not to be called in a meta operation: it may
  * have to wait for the thread to have gone to sleep, some milliseconds at the worst. */
 struct intent intent_of_thread(pid_t tid);
+
+/* Whether the thread is setting a file's times; false also when it is not told. As above. */
+bool intent_sets_times(pid_t tid);
+bool intent_call_sets_times(long number);
 
 /* What a call of this machine's own number asks for, by its arguments in registers. */
 struct intent intent_of_call(long number, const uint64_t arguments[static 6]);

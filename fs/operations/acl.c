@@ -5,7 +5,9 @@
 
 static int check(
         struct call *call, const struct node *node, enum acl_type type, enum gate_verb verb, bool *ret_keeps_set_gid) {
-	int rc = access_may_set_acl(&call->who, node, type, ret_keeps_set_gid);
+	int rc = call_may_change_root(call, node);
+	if (rc == 0)
+		rc = access_may_set_acl(&call->who, node, type, ret_keeps_set_gid);
 	bool is_room = node->id <= NODE_TRUSTED; /* as with chmod: its owner may open or close a whole zone */
 	if (rc < 0 || node->zone == ZONE_LANDING || (is_room && type == ACL_TYPE_ACCESS))
 		return rc;
@@ -48,8 +50,10 @@ static int change_access(struct call *call, const struct node *node, const struc
 	rc = acl_set(call->meta, node->id, ACL_TYPE_ACCESS, is_mode ? NULL : acl);
 	if (rc == 0)
 		rc = tree_setattr(call->meta, node->id, &values, TREE_MODE, &after);
-	if (rc == 0)
+	if (rc == 0) {
 		note_closed_directory(call, node, acl, permissions);
+		call_forget_unlisted(call, node, &after);
+	}
 	return rc;
 }
 

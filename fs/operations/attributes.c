@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "backend/xattr.h"
+#include "fs/intent.h"
 #include "fs/operations/handle.h"
 
 #define SET_TIMES (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)
@@ -90,7 +91,8 @@ struct setattr {
 	struct handle *handle; /* through a descriptor, or NULL */
 	struct node node, result;
 	bool by_kernel, follows_truncation;
-	bool deferred; /* the times wait in the Inode for the version's sealing */
+	bool is_doubtful, by_user; /* the kernel's or an imitation: to be asked for; it is one */
+	bool deferred;             /* the times wait in the Inode for the version's sealing */
 };
 
 static int64_t ns_of(struct timespec time) {
@@ -100,9 +102,10 @@ static int64_t ns_of(struct timespec time) {
 /*
  * With the writeback cache the kernel keeps mtime and ctime of files and sends both when it writes back, in the name of
  * whoever happens to be running. It looks like utimensat by that process, but for: a descriptor open for writing, or an
- * mtime that is what we have (only ctime had changed). The latter a user's call may imitate; so it is believed only
- * where the kernel has a reason, which is a change of names or attributes that we allowed: never in Raw, and of a
- * published file when its name went.
+ * mtime that is what we have (only ctime had changed). The latter a user's call may imitate (futimens(2) comes
+ * without its descriptor); so it is believed only where the kernel has a reason, which is a change of names or
+ * attributes that we allowed: never in Raw, and of a published file when its name went. And of whoever may not set
+ * these times it is asked what call he is in.
  */
 static bool sent_by_kernel(const struct setattr *change) {
 	int times = change->set & ~FUSE_SET_ATTR_FILE;
@@ -171,6 +174,17 @@ static bool times_are_now(const struct setattr *change, int64_t now) {
 	return S_ISREG(change->node.mode) && off > -NOW_SLACK_NS && off < NOW_SLACK_NS;
 }
 
+static int check_change(struct call *call, const struct setattr *change, struct node *values) {
+	struct access_change wish = {.mask = tree_mask(change),
+	        .mode = values->mode,
+	        .uid = values->uid,
+	        .gid = values->gid,
+	        .times_are_now = times_are_now(change, meta_now(call->meta)),
+	        .open_writable = change->handle && change->handle->writable};
+	int rc = call_may_change_root(call, &change->node);
+	return rc < 0 ? rc : access_may_change(&call->who, &change->node, &wish, &values->mode);
+}
+
 static int check_zone(struct call *call, const struct setattr *change) {
 	const struct node *node = &change->node;
 	bool is_room = node->id <= NODE_TRUSTED; /* its owner may open or close a whole zone */
@@ -186,10 +200,13 @@ static int check(struct call *call, struct setattr *change, struct node *values)
 	if (rc < 0)
 		return rc;
 	call_about(call, &change->node);
-	change->by_kernel = change->follows_truncation || sent_by_kernel(change);
+	bool was_asked = change->is_doubtful;
+	bool is_known = change->follows_truncation || change->handle || was_asked;
+	change->by_kernel = change->follows_truncation || (!change->by_user && sent_by_kernel(change));
+	change->is_doubtful = change->by_kernel && !is_known && check_change(call, change, values) < 0;
 	call->silent = change->by_kernel; /* it belongs to a write, which has its record */
 	if (change->by_kernel)
-		return 0;
+		return change->is_doubtful ? -EAGAIN : 0;
 	rc = change->handle ? 0 : call_reached(call, &change->node);
 	if (rc < 0)
 		return rc;
@@ -198,13 +215,7 @@ static int check(struct call *call, struct setattr *change, struct node *values)
 		rc = S_ISDIR(change->node.mode) ? -EISDIR : -EINVAL;
 	if (rc < 0)
 		return rc;
-	struct access_change wish = {.mask = tree_mask(change),
-	        .mode = values->mode,
-	        .uid = values->uid,
-	        .gid = values->gid,
-	        .times_are_now = times_are_now(change, meta_now(call->meta)),
-	        .open_writable = change->handle && change->handle->writable};
-	rc = access_may_change(&call->who, &change->node, &wish, &values->mode);
+	rc = check_change(call, change, values);
 	return rc < 0 ? rc : check_zone(call, change);
 }
 
@@ -217,6 +228,19 @@ static void wished_values(struct call *call, const struct setattr *change, struc
 	        .atime = change->set & FUSE_SET_ATTR_ATIME_NOW ? now : ns_of(values->st_atim),
 	        .mtime = change->set & FUSE_SET_ATTR_MTIME_NOW ? now : ns_of(values->st_mtim),
 	        .ctime = ns_of(values->st_ctim)};
+}
+
+/* What call the thread is in is asked for outside of the operation. */
+static int check_asking(struct call *call, struct setattr *change, struct node *ret_values) {
+	wished_values(call, change, ret_values);
+	int rc = check(call, change, ret_values);
+	if (!change->is_doubtful)
+		return rc;
+	(void)call_end(call, -EAGAIN);
+	change->by_user = intent_sets_times(fuse_req_ctx(call->req)->pid);
+	call_enter(call);
+	wished_values(call, change, ret_values);
+	return check(call, change, ret_values);
 }
 
 /* chown(2) takes file capabilities away; the kernel leaves that to us (FUSE_HANDLE_KILLPRIV_V2). */
@@ -266,6 +290,8 @@ static int apply(struct call *call, struct setattr *change, struct node *values)
 	if (mask == 0)
 		return 0;
 	int rc = tree_setattr(call->meta, change->node.id, values, mask, &change->result);
+	if (rc == 0 && mask & TREE_MODE)
+		call_forget_unlisted(call, &change->node, &change->result);
 	if (rc == 0 && mask & TREE_ATIME) {
 		access_times_drop(call->fs->access_times, change->node.id);
 		inode_access_set(call->fs->inodes, change->ino);
@@ -448,8 +474,7 @@ void operation_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *values, int 
 		reply_attributes(&call, call_end(&call, 0), &change.result);
 		return;
 	}
-	wished_values(&call, &change, &wished);
-	int rc = check(&call, &change, &wished);
+	int rc = check_asking(&call, &change, &wished);
 	bool is_judged = rc == 0 && (set & FUSE_SET_ATTR_SIZE) && change.node.zone == ZONE_TRUSTED;
 	call.silent = call.silent || is_judged;
 	if (rc == 0 && !is_judged)

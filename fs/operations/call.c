@@ -294,9 +294,46 @@ double attributes_timeout(const struct node *node) {
 	return node->zone == ZONE_LANDING ? KEEP_SECONDS : 0.0;
 }
 
-/* Below a zone, what the kernel answers by itself would be answered to whoever lacks the role, too. */
-static bool asks_for_roles(const struct filesystem *fs, const struct node *dir) {
-	return dir->id != NODE_ROOT && fs->gate->has_roles && fs->gate->has_roles(fs->gate->gate);
+/* In order: by one's own ids, then by groups, which cost a read of /proc. */
+bool call_holds(struct call *call, enum policy_place place) {
+	const struct gate_hooks *gate = call->fs->gate;
+	struct gate_member member = {.uid = call->who.uid, .gid = call->who.gid};
+	struct gate_permit permit;
+	bool holds = gate->permits_place(gate->gate, &member, place, &permit);
+	_cleanup_(freep) gid_t *groups = holds ? NULL : actor_groups(call->req, &member.group_count);
+	member.groups = groups;
+	if (!holds && member.group_count > 0)
+		holds = gate->permits_place(gate->gate, &member, place, &permit);
+	if (holds && permit.grant)
+		call->answers.permit = permit;
+	return holds;
+}
+
+int call_may_change_root(struct call *call, const struct node *node) {
+	if (node->id != NODE_ROOT || !call_names_roles(call))
+		return 0;
+	return call_holds(call, PLACE_POLICY) ? 0 : -EACCES;
+}
+
+bool call_names_roles(const struct call *call) {
+	const struct gate_hooks *gate = call->fs->gate;
+	return gate->permits_place && gate->has_roles && gate->has_roles(gate->gate);
+}
+
+/* Who may not list a directory may not watch it either, which only its look-up tells of. */
+static bool is_closed(const struct node *node) {
+	return S_ISDIR(node->mode) && !access_mode_lists(node);
+}
+
+void call_forget_unlisted(struct call *call, const struct node *before, const struct node *after) {
+	char path[TREE_PATH_MAX];
+	struct node parent;
+	if (!S_ISDIR(before->mode) || is_closed(before) || !is_closed(after) || before->id == NODE_ROOT ||
+	        tree_get(call->meta, before->parent, &parent) < 0 ||
+	        tree_path(call->meta, before->id, path, sizeof path, NULL) < 0)
+		return;
+	const char *slash = strrchr(path, '/');
+	notify_entry(call->fs->notifier, parent.ino, bytes_of_string(slash ? slash + 1 : path));
 }
 
 void entry_fill(
@@ -305,8 +342,9 @@ void entry_fill(
 	*ret = (struct fuse_entry_param){.ino = node->ino};
 	stat_fill(fs, node, &ret->attr);
 	bool stays = dir->id == NODE_ROOT || (node->zone == ZONE_LANDING && dir->zone == ZONE_LANDING);
-	bool keep =
-	        stays && !has_names(node) && !is_special(node) && call->everybody_searches && !asks_for_roles(fs, dir);
+	/* With roles, what the kernel answers by itself would be answered to whoever lacks the role, too. */
+	bool keep = stays && !has_names(node) && !is_special(node) && !is_closed(node) && call->everybody_searches &&
+	            !call_names_roles(call);
 	ret->entry_timeout = keep ? KEEP_SECONDS : 0.0;
 	ret->attr_timeout = attributes_timeout(node);
 }

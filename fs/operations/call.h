@@ -85,6 +85,18 @@ int call_reached(struct call *call, const struct node *node);
 /* The directory `ino`, which the caller may search for the name (empty: for any): -ENOTDIR, -EACCES. */
 int call_search(struct call *call, fuse_ino_t ino, struct bytes name, struct node *ret_dir);
 
+/* Whether one of the caller's roles, or a lent one, is for what lies in no zone. Where the gate has permits_place. */
+bool call_holds(struct call *call, enum policy_place place);
+
+/* The mount's own directory lies in no zone, and while roles are named it is a steward's: -EACCES. Others: 0. */
+int call_may_change_root(struct call *call, const struct node *node);
+
+/* Whether the policy in force names roles. */
+bool call_names_roles(const struct call *call);
+
+/* In meta, after a change: a directory that not everybody may list any more is to be asked for by its name anew. */
+void call_forget_unlisted(struct call *call, const struct node *before, const struct node *after);
+
 /* In meta: notes of a directory that was found otherwise whether everybody may search it. */
 void call_note_directory(struct call *call, const struct node *dir);
 

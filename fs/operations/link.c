@@ -137,6 +137,10 @@ void operation_readlink(fuse_req_t req, fuse_ino_t ino) {
 	int rc = call_node(&call, ino, &node);
 	if (rc == 0)
 		rc = call_reached(&call, &node);
+	if (rc == 0) {
+		call_about(&call, &node);
+		rc = access_check_reach(&call.who, &node);
+	}
 	if (rc == 0)
 		rc = tree_readlink(call.meta, node.id, target, TREE_TARGET_MAX, &length);
 	rc = call_end(&call, rc);

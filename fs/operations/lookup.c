@@ -20,14 +20,18 @@ int call_find(struct call *call, const struct node *dir, struct bytes name, stru
 }
 
 /* What a file handle leads to: a directory or a file. Only the kernel asks so (open_by_handle_at, NFS), for callers who
- * may pass over the directories on the way; what they may do with the file is another question. */
+ * may pass over the directories on the way, as to mode bits, but whose roles reach it; what they may do with the file
+ * is another question. */
 static int look_up_handle(struct call *call, fuse_ino_t ino, struct node *ret_dir, struct node *ret_node) {
 	uint64_t node, pinned;
 	int rc = call_node(call, ino, ret_node);
 	*ret_dir = *ret_node;
 	if (rc == 0 && ret_node->nlink == 0 && !inode_describe(call->fs->inodes, ino, &node, &pinned))
 		rc = -ESTALE; /* removed: only its history is left */
-	return rc;
+	if (rc < 0)
+		return rc;
+	call_about(call, ret_node);
+	return access_check_reach(&call->who, ret_node);
 }
 
 static int look_up(
@@ -48,22 +52,33 @@ static int look_up(
 	return rc;
 }
 
-/* In meta: the name was found. Who may both read and write a special file need not be asked what it is for. */
-static bool needs_intent(struct call *call, const struct node *node) {
-	return is_special(node) && access_check(&call->who, node, ACCESS_READ | ACCESS_WRITE) < 0;
+/* In meta: the name was found. Who may do all with it that is asked for here need not be asked what it is for. */
+static bool needs_intent(struct call *call, const char *name, const struct node *node) {
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || S_ISLNK(node->mode))
+		return false;
+	unsigned all = is_special(node) ? ACCESS_READ | ACCESS_WRITE : ACCESS_READ;
+	return access_check(&call->who, node, all) < 0;
 }
 
-/* The look-up was answered with 0 in its operation. Its open is refused here or nowhere. */
+/* A directory or a file: opening it is asked for elsewhere. A descriptor of the path alone is for who may search. */
+static int check_watch(const struct call *call, const struct node *node, const struct intent *intent) {
+	if (intent->watches)
+		return access_check(&call->who, node, ACCESS_READ);
+	return intent->lasts && S_ISDIR(node->mode) ? access_check_roles(&call->who, node, ACCESS_EXEC) : 0;
+}
+
+/* The look-up was answered with 0 in its operation. What it is for is refused here or nowhere. */
 static int check_intent(struct call *call, const struct node *dir, const char *name, const struct node *node) {
 	struct intent intent = intent_of_thread(fuse_req_ctx(call->req)->pid);
 	if (intent.mask == 0)
 		return 0;
 	call_enter(call);
-	call->event.event = "open";
+	call->event.event = is_special(node) ? "open" : "lookup";
 	call->event.detail = intent.words;
 	call->event.node = node->id;
 	call_names(call, dir->id, bytes_of_string(name));
-	return call_end(call, access_check(&call->who, node, intent.mask));
+	return call_end(call,
+	        is_special(node) ? access_check(&call->who, node, intent.mask) : check_watch(call, node, &intent));
 }
 
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
@@ -76,7 +91,7 @@ void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 	struct fuse_entry_param entry = {0};
 	call_begin(&call, req, NULL);
 	int rc = look_up(&call, parent, name, &dir, &node);
-	bool is_asked = rc == 0 && needs_intent(&call, &node);
+	bool is_asked = rc == 0 && needs_intent(&call, name, &node);
 	rc = call_end(&call, rc);
 	if (is_asked && rc == 0)
 		rc = check_intent(&call, &dir, name, &node);

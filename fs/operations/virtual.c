@@ -59,25 +59,6 @@ static bool begins_with(const char *path, const char *name) {
 	return strncmp(path, name, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
-static bool has_roles(const struct call *call) {
-	const struct gate_hooks *gate = call->fs->gate;
-	return gate->permits_place && gate->has_roles && gate->has_roles(gate->gate);
-}
-
-static bool holds_role(struct call *call, enum policy_place place) {
-	const struct gate_hooks *gate = call->fs->gate;
-	struct gate_member member = {.uid = call->who.uid, .gid = call->who.gid};
-	struct gate_permit permit;
-	bool holds = gate->permits_place(gate->gate, &member, place, &permit);
-	_cleanup_(freep) gid_t *groups = holds ? NULL : actor_groups(call->req, &member.group_count);
-	member.groups = groups;
-	if (!holds && member.group_count > 0)
-		holds = gate->permits_place(gate->gate, &member, place, &permit);
-	if (holds && permit.grant)
-		call->answers.permit = permit;
-	return holds;
-}
-
 static void drop_last(char *path) {
 	char *slash = strrchr(path, '/');
 	*(slash ? slash : path) = '\0';
@@ -124,8 +105,8 @@ static int check_node(struct call *call, const struct node *node, unsigned mask)
 /* These places are who mounted's; where the policy names roles, the roles decide instead. */
 static int check_spot(struct call *call, struct spot *spot, const char *name, unsigned mask) {
 	enum policy_place place = virtual_place(spot->path);
-	if (place != PLACE_COUNT && has_roles(call))
-		return (mask & ACCESS_WRITE) || !holds_role(call, place) ? -EACCES : 0;
+	if (place != PLACE_COUNT && call_names_roles(call))
+		return (mask & ACCESS_WRITE) || !call_holds(call, place) ? -EACCES : 0;
 	if (place != PLACE_COUNT && call->who.uid != call->fs->owner_uid)
 		return -EACCES; /* also root: the bits would let him */
 	note_asked(spot, name);
@@ -135,9 +116,9 @@ static int check_spot(struct call *call, struct spot *spot, const char *name, un
 
 /* Who mounted holds all roles while none are named. */
 static struct virtual_reader reader_of(struct call *call) {
-	bool is_owner = call->who.uid == call->fs->owner_uid, asks = has_roles(call);
-	return (struct virtual_reader){.landing = asks ? holds_role(call, PLACE_LANDING) : is_owner,
-	        .log = asks ? holds_role(call, PLACE_AUDIT) : is_owner};
+	bool is_owner = call->who.uid == call->fs->owner_uid, asks = call_names_roles(call);
+	return (struct virtual_reader){.landing = asks ? call_holds(call, PLACE_LANDING) : is_owner,
+	        .log = asks ? call_holds(call, PLACE_AUDIT) : is_owner};
 }
 
 /* The record of an access below .assayfs, granted (rc 0, unless silent) or denied. */

@@ -332,12 +332,12 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 	if (rc < 0)
 		return fault_while(rc, "storing the policy");
 	bool names_roles_now = policy_has_roles(policy) && !policy_has_roles(former->policy);
+	static const enum zone kept[] = {ZONE_LANDING, ZONE_RAW, ZONE_TRUSTED};
 	policy = NULL;
 	gate_policy_install(gate, fresh);
-	if (names_roles_now &&
-	        gate->options.changed) /* what the kernel keeps of it, it keeps for who has no role, too */
-		gate->options.changed(
-		        gate->options.changed_arg, NODE_ROOT, bytes_of_string(zone_name(ZONE_LANDING)), 0);
+	/* What the kernel keeps of it, it keeps for who has no role, too. */
+	for (size_t i = 0; names_roles_now && gate->options.changed && i < sizeof kept / sizeof kept[0]; i++)
+		gate->options.changed(gate->options.changed_arg, NODE_ROOT, bytes_of_string(zone_name(kept[i])), 0);
 	struct gate_policy *held = gate_policy(gate);
 	struct queueing q = {.gate = gate, .policy = held, .actor = actor};
 	rc = gate_walk(gate->store, NODE_LANDING, zone_name(ZONE_LANDING), queue_unpassed, &q);

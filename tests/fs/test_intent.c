@@ -43,6 +43,7 @@ static void a_call_needs_what_it_opens_for(void **state) {
 	        {SYS_sendmsg, 0, W},
 	        {SYS_sendmmsg, 0, W},
 	        {SYS_inotify_add_watch, 0, R},
+	        {SYS_fanotify_mark, 0, R},
 	        {437, 0, R | W}, /* openat2 */
 	        {428, 0, R | W}, /* open_tree */
 	        {SYS_mount, 0, R | W},
@@ -66,6 +67,47 @@ static void a_call_needs_what_it_opens_for(void **state) {
 		if (intent.mask != rows[i].mask || !intent.words)
 			fail_msg("row %zu: call %ld: %u", i, rows[i].number, intent.mask);
 	}
+}
+
+static void watches_and_descriptors_of_paths_are_told_apart(void **state) {
+	(void)state;
+	static const struct {
+		long number;
+		uint64_t third;
+		bool watches, lasts;
+	} rows[] = {
+	        {SYS_inotify_add_watch, 0, true, false},
+	        {SYS_fanotify_mark, 0, true, false},
+#ifdef __x86_64__
+	        {292, 0, true, false}, /* a 32-bit program's */
+	        {339, 0, true, false},
+#endif
+	        {SYS_openat, O_PATH | O_DIRECTORY, false, true},
+	        {SYS_openat, O_RDONLY | O_DIRECTORY, false, false},
+	        {437, 0, false, true},
+	        {SYS_mount, 0, false, true},
+	        {SYS_statx, 0, false, false},
+	        {SYS_chdir, 0, false, false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const uint64_t arguments[6] = {77, 77, rows[i].third, 77, 77, 77};
+		struct intent intent = intent_of_call(rows[i].number, arguments);
+		if (intent.watches != rows[i].watches || intent.lasts != rows[i].lasts)
+			fail_msg("row %zu: call %ld", i, rows[i].number);
+	}
+}
+
+static void calls_that_set_times_are_known(void **state) {
+	(void)state;
+	assert_true(intent_call_sets_times(SYS_utimensat));
+#ifdef SYS_utimes
+	assert_true(intent_call_sets_times(SYS_utimes));
+#endif
+	static const long others[] = {
+	        SYS_fsync, SYS_close, SYS_sync, SYS_munmap, SYS_unlinkat, SYS_exit_group, SYS_write};
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		assert_false(intent_call_sets_times(others[i]));
+	assert_false(intent_sets_times(0));
 }
 
 static void a_line_of_proc_is_read_as_it_is(void **state) {
@@ -172,6 +214,8 @@ static void who_cannot_be_seen_needs_everything(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_call_needs_what_it_opens_for),
+	        cmocka_unit_test(watches_and_descriptors_of_paths_are_told_apart),
+	        cmocka_unit_test(calls_that_set_times_are_known),
 	        cmocka_unit_test(a_line_of_proc_is_read_as_it_is),
 	        cmocka_unit_test(a_thread_that_waits_in_open_tells_what_for),
 	        cmocka_unit_test(who_cannot_be_seen_needs_everything),

@@ -167,13 +167,13 @@ class Vault:
                                          f"{done.stdout.decode()[:3000]}")
         return done
 
-    def policy(self, text, **files):
+    def policy(self, text, options=(), **files):
         directory = self.path("policy")
         os.makedirs(directory, exist_ok=True)
         for name, content in {"policy.yaml": text, **files}.items():
             with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
                 file.write(content)
-        self.run("policy", "apply", directory, self.mnt)
+        self.run("policy", "apply", *options, directory, self.mnt)
 
     def end(self):
         """The test's last word: its exit code."""
