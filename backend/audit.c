@@ -165,15 +165,15 @@ static int intern(Meta *m, struct bytes text, uint64_t *ret_id) {
 
 /* ---- normalising ---- */
 
-static struct audit_path split(const char *text) {
+/* `whole`: how long it is, where `text` is only its beginning. */
+static struct audit_path split(const char *text, uint64_t whole) {
 	if (!text)
 		return (struct audit_path){0};
 	struct audit_path path = {.set = true};
 	size_t size = strlen(text);
-	if (size > AUDIT_PATH_MAX) {
-		path.cut = size;
+	path.cut = whole > size ? whole : size > AUDIT_PATH_MAX ? size : 0;
+	if (size > AUDIT_PATH_MAX)
 		size = AUDIT_PATH_MAX;
-	}
 	const char *slash = memrchr(text, '/', size);
 	size_t dir = slash ? (size_t)(slash - text) : 0;
 	size_t start = slash ? dir + 1 : 0;
@@ -218,8 +218,8 @@ static int normalise(Meta *m, const struct audit_event *event, struct audit_row 
 	                                .node = event->node,
 	                                .version = event->version,
 	                                .bytes = event->bytes},
-	        .path = split(event->path),
-	        .path2 = split(event->path2)};
+	        .path = split(event->path, event->path_bytes),
+	        .path2 = split(event->path2, event->path2_bytes)};
 	int rc = check_event(event->event);
 	if (rc == 0)
 		rc = outcome_of(event->outcome, &row.stored.outcome);

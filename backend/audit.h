@@ -51,8 +51,10 @@ struct audit_event {
 	                      verdict, publish, refuse, restore, policy-apply, mount, unmount, recover, damage, repair,
 	                      gc; at most AUDIT_EVENT_MAX bytes */
 	struct actor actor;
-	const char *path;    /* bytes, as tree_path gives them */
-	const char *path2;   /* rename, link: the other one */
+	const char *path;  /* bytes, as tree_path gives them */
+	const char *path2; /* rename, link: the other one */
+	uint64_t path_bytes,
+	        path2_bytes; /* whole length of one that is given by its first AUDIT_PATH_MAX bytes; else 0 */
 	const char *outcome; /* "ok", "denied" or "error"; NULL: ok */
 	int err;             /* errno given to the caller, positive; 0: none */
 	uint64_t node, version;

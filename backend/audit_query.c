@@ -407,6 +407,8 @@ static int give(AuditSearch *s, const struct audit_row *row, bool *ret_given) {
 	                .actor = {.uid = row->stored.uid, .gid = row->stored.gid, .pid = row->stored.pid},
 	                .path = path,
 	                .path2 = path2,
+	                .path_bytes = row->path.cut,
+	                .path2_bytes = row->path2.cut,
 	                .outcome = audit_outcome_names[row->stored.outcome],
 	                .err = row->stored.err,
 	                .node = row->stored.node,

@@ -44,15 +44,28 @@ int tree_resolve_at(Meta *m, struct bytes path, uint64_t commit, struct node *re
 	return walk(m, path, &commit, ret_node);
 }
 
-/* Puts "name" or "name/" before what stands from `*at` on. */
-static int prepend(char *buffer, size_t *at, size_t end, struct bytes name) {
-	size_t need = name.size + (*at < end ? 1 : 0);
-	if (need > *at)
+/* A path that is built from its end: it stands from `at` to `end`, of which the first `room` bytes are kept. */
+struct building {
+	char *buffer;
+	size_t room, at, end;
+};
+
+static void keep(const struct building *path, const void *data, size_t size) {
+	if (path->at < path->room)
+		memcpy(path->buffer + path->at, data, size < path->room - path->at ? size : path->room - path->at);
+}
+
+/* Puts "name" or "name/" before what stands there. */
+static int prepend(struct building *path, struct bytes name) {
+	bool has_more = path->at < path->end;
+	if (name.size + has_more > path->at)
 		return -ERANGE;
-	if (*at < end)
-		buffer[--*at] = '/';
-	*at -= name.size;
-	memcpy(buffer + *at, name.data, name.size);
+	if (has_more) {
+		path->at--;
+		keep(path, "/", 1);
+	}
+	path->at -= name.size;
+	keep(path, name.data, name.size);
 	return 0;
 }
 
@@ -65,10 +78,10 @@ static bool is_known(Meta *m, uint64_t id, bool is_directory, uint64_t *ret_pare
 	       node_cache_get_name_of(m->nodes, id, ret_parent, ret_name);
 }
 
-static int prepend_entry_of(Meta *m, char *buffer, size_t *at, size_t end, uint64_t *id, bool is_directory) {
+static int prepend_entry_of(Meta *m, struct building *path, uint64_t *id, bool is_directory) {
 	struct bytes name;
 	if (is_known(m, *id, is_directory, id, &name))
-		return prepend(buffer, at, end, name);
+		return prepend(path, name);
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	int rc = SQL_START(m, "SELECT parent, name, id, born FROM entry WHERE node = ? LIMIT 1", &stmt, v_u64(*id));
 	if (rc == 0)
@@ -82,33 +95,63 @@ static int prepend_entry_of(Meta *m, char *buffer, size_t *at, size_t end, uint6
 	struct cached_entry known = {.id = column_u64(stmt, 2), .born = column_u64(stmt, 3), .node = *id};
 	node_cache_put_entry(m->nodes, parent, name, &known);
 	*id = parent;
-	return prepend(buffer, at, end, name);
+	return prepend(path, name);
 }
 
-/* The path of `id`, then "/" and `name` when that is not empty, built from the end. */
-static int build(Meta *m, uint64_t id, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length) {
+/* The path of `id`, then "/" and `name` when that is not empty. */
+static int build(Meta *m, uint64_t id, struct bytes name, struct building *path) {
 	meta_assert_running(m);
-	if (capacity == 0)
-		return -ERANGE;
-	size_t end = capacity - 1, at = end;
-	int rc = name.size ? prepend(ret_path, &at, end, name) : 0;
+	int rc = name.size ? prepend(path, name) : 0;
 	/* What something lies in is a directory, which has one name. */
 	for (bool is_directory = name.size > 0; rc == 0 && id != NODE_ROOT; is_directory = true)
-		rc = prepend_entry_of(m, ret_path, &at, end, &id, is_directory);
+		rc = prepend_entry_of(m, path, &id, is_directory);
+	return rc;
+}
+
+static struct building whole_in(char *buffer, size_t capacity) {
+	return (struct building){.buffer = buffer, .room = capacity - 1, .at = capacity - 1, .end = capacity - 1};
+}
+
+static size_t to_front(const struct building *path) {
+	size_t length = path->end - path->at;
+	memmove(path->buffer, path->buffer + path->at, length);
+	path->buffer[length] = '\0';
+	return length;
+}
+
+static int build_whole(Meta *m, uint64_t id, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length) {
+	if (capacity == 0)
+		return -ERANGE;
+	struct building path = whole_in(ret_path, capacity);
+	int rc = build(m, id, name, &path);
+	size_t length = rc < 0 ? 0 : to_front(&path);
+	if (rc == 0 && ret_length)
+		*ret_length = length;
+	return rc;
+}
+
+int tree_path_start(Meta *m, uint64_t id, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length) {
+	if (capacity == 0)
+		return -ERANGE;
+	struct building counted = {.at = TREE_PATH_LONGEST, .end = TREE_PATH_LONGEST};
+	int rc = build(m, id, name, &counted);
 	if (rc < 0)
 		return rc;
-	memmove(ret_path, ret_path + at, end - at);
-	ret_path[end - at] = '\0';
-	if (ret_length)
-		*ret_length = end - at;
+	size_t length = counted.end - counted.at;
+	struct building path = {.buffer = ret_path, .room = capacity - 1, .at = length, .end = length};
+	rc = build(m, id, name, &path);
+	if (rc < 0)
+		return rc;
+	ret_path[length < capacity ? length : capacity - 1] = '\0';
+	*ret_length = length;
 	return 0;
 }
 
 int tree_path(Meta *m, uint64_t id, char *ret_path, size_t capacity, size_t *ret_length) {
-	return build(m, id, bytes_of(NULL, 0), ret_path, capacity, ret_length);
+	return build_whole(m, id, bytes_of(NULL, 0), ret_path, capacity, ret_length);
 }
 
-static int prepend_former_of(Meta *m, char *buffer, size_t *at, size_t end, uint64_t *id) {
+static int prepend_former_of(Meta *m, struct building *path, uint64_t *id) {
 	static const char sql[] = "SELECT parent, name FROM entry_past INDEXED BY entry_past_node WHERE node = ?"
 	                          " ORDER BY ended DESC, id DESC LIMIT 1";
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
@@ -118,23 +161,23 @@ static int prepend_former_of(Meta *m, char *buffer, size_t *at, size_t end, uint
 	if (rc <= 0)
 		return rc < 0 ? rc : -ENOENT;
 	*id = column_u64(stmt, 0);
-	return prepend(buffer, at, end, column_bytes(stmt, 1));
+	return prepend(path, column_bytes(stmt, 1));
 }
 
 int tree_last_path(Meta *m, uint64_t id, char *ret_path, size_t capacity) {
 	meta_assert_running(m);
-	size_t end = capacity - 1, at = end;
-	int rc = capacity > 0 ? 0 : -ERANGE;
+	if (capacity == 0)
+		return -ERANGE;
+	struct building path = whole_in(ret_path, capacity);
+	int rc = 0;
 	for (bool is_directory = false; rc == 0 && id != NODE_ROOT; is_directory = true) {
-		rc = prepend_entry_of(m, ret_path, &at, end, &id, is_directory);
+		rc = prepend_entry_of(m, &path, &id, is_directory);
 		if (rc == -ENOENT)
-			rc = prepend_former_of(m, ret_path, &at, end, &id);
+			rc = prepend_former_of(m, &path, &id);
 	}
-	if (rc < 0)
-		return rc;
-	memmove(ret_path, ret_path + at, end - at);
-	ret_path[end - at] = '\0';
-	return 0;
+	if (rc == 0)
+		(void)to_front(&path);
+	return rc;
 }
 
 static bool is_after(uint64_t parent, struct bytes name, const struct tree_name *at) {
@@ -175,9 +218,9 @@ int tree_next_path(Meta *m, uint64_t id, struct tree_name *at, char *ret_path, s
 	int rc = next_name(m, id, at);
 	if (rc < 0)
 		return rc;
-	return build(m, at->parent, bytes_of(at->name, at->size), ret_path, capacity, ret_length);
+	return build_whole(m, at->parent, bytes_of(at->name, at->size), ret_path, capacity, ret_length);
 }
 
 int tree_path_of(Meta *m, uint64_t parent, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length) {
-	return build(m, parent, name, ret_path, capacity, ret_length);
+	return build_whole(m, parent, name, ret_path, capacity, ret_length);
 }

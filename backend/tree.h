@@ -154,6 +154,14 @@ int tree_next_path(Meta *m, uint64_t id, struct tree_name *at, char *ret_path, s
 /* The path that `name` below `parent` has or would have. */
 int tree_path_of(Meta *m, uint64_t parent, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length);
 
+/*
+ * Of a path of any length, as a program makes them that goes down step by step, the first capacity - 1 bytes and, in
+ * *ret_length, its whole length: of the node, or (a name that is not empty) of the name below it. Walks twice, so ask
+ * only what tree_path has no room for. -ERANGE above TREE_PATH_LONGEST, so that no request takes arbitrarily long.
+ */
+#define TREE_PATH_LONGEST ((size_t)1 << 20)
+int tree_path_start(Meta *m, uint64_t id, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length);
+
 /* Walks a path as tree_path gives it; repeated, leading and trailing slashes are allowed, symlinks not followed. */
 int tree_resolve(Meta *m, struct bytes path, struct node *ret_node); /* -ENOENT, -ENOTDIR */
 

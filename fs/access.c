@@ -128,6 +128,11 @@ int access_may_reparent(const struct access_subject *who, const struct node *mov
 	return S_ISDIR(moved->mode) ? access_check(who, moved, ACCESS_WRITE) : 0;
 }
 
+int access_may_move_below(const struct access_subject *who, const struct node *dir, struct bytes name) {
+	bool is_asked = who->permits && dir->zone != ZONE_NONE;
+	return is_asked && !who->permits(who->arg, dir, name, POLICY_REACH_BELOW) ? -EACCES : 0;
+}
+
 /* The owner may give the file to a group he is in, and to himself, which changes nothing; all else is root's. */
 static int may_chown(const struct access_subject *who, const struct node *node, const struct access_change *change) {
 	if (is_root(who))

@@ -71,6 +71,10 @@ int access_may_link(const struct access_subject *who, const struct node *node);
 /* A directory is to get another parent: its ".." changes, so it must be writable too, unless it stays where it is. */
 int access_may_reparent(const struct access_subject *who, const struct node *moved);
 
+/* A directory that is not empty is to get, or to give up, the name in `dir`: by it, all that is below it is reached.
+ * Who has only grants there needs them for whatever may be below the name. */
+int access_may_move_below(const struct access_subject *who, const struct node *dir, struct bytes name);
+
 /* What setattr asks for; bits as in `mask` of tree_setattr. */
 struct access_change {
 	unsigned mask;      /* TREE_MODE, TREE_UID, TREE_GID, TREE_SIZE, TREE_ATIME, TREE_MTIME */

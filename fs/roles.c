@@ -69,9 +69,9 @@ bool roles_permit(
 	*ret_permit = (struct gate_permit){.role = ROLE_COUNT};
 	if (!policy_has_roles(held->policy))
 		return true;
-	if (asked.zone == ZONE_RAW && asked.reach == POLICY_REACH_WRITE)
+	if (asked.zone == ZONE_RAW && policy_reach_writes(asked.reach))
 		asked.reach = POLICY_REACH_READ;
-	enum policy_access access = asked.reach == POLICY_REACH_WRITE ? POLICY_WRITE : POLICY_READ;
+	enum policy_access access = policy_reach_writes(asked.reach) ? POLICY_WRITE : POLICY_READ;
 	if (permits_place(gate, held->policy, &actor, roles_place_of(asked.zone), access, ret_permit))
 		return true;
 	return asked.path && permits_path(gate, held->policy, &actor, &asked, ret_permit);

@@ -261,7 +261,13 @@ enum policy_reach {
 	POLICY_REACH_LIST,   /* of a directory, all its names */
 	POLICY_REACH_READ,
 	POLICY_REACH_WRITE,
+	POLICY_REACH_BELOW, /* of a directory, whatever is below it at any depth, to write: to give it another name */
 };
+
+/* Whether a grant to read does not do. */
+static inline bool policy_reach_writes(enum policy_reach reach) {
+	return reach == POLICY_REACH_WRITE || reach == POLICY_REACH_BELOW;
+}
 
 struct policy_grant {
 	const char *dataset; /* its files in Trusted; NULL: see path */

@@ -150,12 +150,21 @@ static bool takes_all_names(const char *pattern, const char *dir) {
 	return strcmp(slash, "/*") == 0 && glob_match(above, dir);
 }
 
+/* Whether the pattern takes all that is or may come below the directory. A pattern that does so without `**` at its end
+ * is taken not to. */
+static bool takes_all_below(const char *pattern, const char *dir) {
+	const char *slash = strrchr(pattern, '/');
+	return slash && strcmp(slash, "/**") == 0 && takes_all_names(pattern, dir);
+}
+
 static bool pattern_gives(const char *pattern, const char *path, enum policy_reach reach) {
 	switch (reach) {
 	case POLICY_REACH_LIST:
 		return takes_all_names(pattern, path);
 	case POLICY_REACH_SEARCH:
 		return glob_match(pattern, path) || glob_reaches_below(pattern, path);
+	case POLICY_REACH_BELOW:
+		return takes_all_below(pattern, path);
 	case POLICY_REACH_READ:
 	case POLICY_REACH_WRITE:
 		break;
@@ -182,6 +191,8 @@ static bool dataset_gives(const Policy *policy, const char *name, const char *pa
 	const char *below = path + strlen(zone);
 	if (reach == POLICY_REACH_LIST)
 		return takes_all_names(dataset->match, below) && !is_shared(policy, dataset, below);
+	if (reach == POLICY_REACH_BELOW)
+		return takes_all_below(dataset->match, below) && !is_shared(policy, dataset, below);
 	if (reach == POLICY_REACH_SEARCH && glob_reaches_below(dataset->match, below))
 		return true;
 	return policy_dataset_for(policy, below) == dataset;
@@ -191,7 +202,7 @@ const struct policy_grant *policy_granted(const Policy *policy, const struct pol
         enum policy_reach reach, int64_t now_s) {
 	for (size_t i = 0; i < policy->grant_count; i++) {
 		const struct policy_grant *grant = &policy->grants[i];
-		if (grant->until_s <= now_s || (reach == POLICY_REACH_WRITE && !grant->write) ||
+		if (grant->until_s <= now_s || (policy_reach_writes(reach) && !grant->write) ||
 		        !role_members_hold(&policy->grantees[i], actor))
 			continue;
 		if (grant->dataset ? dataset_gives(policy, grant->dataset, path, reach)

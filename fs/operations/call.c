@@ -55,6 +55,24 @@ static bool has_names(const struct node *node) {
 	return node->zone == ZONE_LANDING && S_ISREG(node->mode) && node->nlink > 1;
 }
 
+/* Of a path that is too long for others: what a record bears of it. */
+static int long_path(
+        Meta *m, uint64_t id, struct bytes name, char ret_path[static AUDIT_PATH_MAX + 1], uint64_t *ret_bytes) {
+	size_t length;
+	int rc = tree_path_start(m, id, name, ret_path, AUDIT_PATH_MAX + 1, &length);
+	*ret_bytes = rc == 0 && length > AUDIT_PATH_MAX ? length : 0;
+	return rc;
+}
+
+/* The path of the name, or (an empty one) of the node, as a record bears it. */
+static int path_for_record(struct filesystem *fs, uint64_t id, struct bytes name,
+        char ret_path[static AUDIT_PATH_MAX + 1], uint64_t *ret_bytes) {
+	int rc = name.size ? tree_path_of(fs->meta, id, name, ret_path, TREE_PATH_MAX, NULL)
+	                   : call_node_path(fs, id, ret_path, TREE_PATH_MAX);
+	*ret_bytes = 0;
+	return rc == -ERANGE ? long_path(fs->meta, id, name, ret_path, ret_bytes) : rc;
+}
+
 static void find_used_name(struct call *call, const struct node *node) {
 	struct tree_name name;
 	struct node there;
@@ -63,7 +81,7 @@ static void find_used_name(struct call *call, const struct node *node) {
 	struct bytes bytes = bytes_of(name.name, name.size);
 	if (tree_lookup(call->meta, name.parent, bytes, &there) < 0 || there.id != node->id)
 		return; /* renamed or removed since */
-	if (tree_path_of(call->meta, name.parent, bytes, call->paths[0], sizeof call->paths[0], NULL) == 0)
+	if (path_for_record(call->fs, name.parent, bytes, call->paths[0], &call->event.path_bytes) == 0)
 		call->event.path = call->paths[0];
 }
 
@@ -91,31 +109,42 @@ void call_renames(struct call *call, uint64_t parent, struct bytes name) {
 
 int call_node_path(struct filesystem *fs, uint64_t node, char *ret_path, size_t capacity) {
 	int rc = tree_path(fs->meta, node, ret_path, capacity, NULL);
-	if (rc < 0 && fs->gate->staged_path)
+	if (rc < 0 && rc != -ERANGE && fs->gate->staged_path)
 		rc = fs->gate->staged_path(fs->gate->gate, fs->meta, node, ret_path, capacity);
 	return rc;
 }
 
-const char *call_path(struct call *call, int which) {
+int call_record_path(
+        struct filesystem *fs, uint64_t node, char ret_path[static AUDIT_PATH_MAX + 1], uint64_t *ret_bytes) {
+	return path_for_record(fs, node, (struct bytes){0}, ret_path, ret_bytes);
+}
+
+static const char *record_path(struct call *call, int which, uint64_t *ret_bytes) {
 	int rc = -ENOENT;
 	char *path = call->paths[which];
-	if (call->event.path == path)
-		return path; /* the name that was used */
 	if (call->parents[which])
-		rc = tree_path_of(
-		        call->meta, call->parents[which], call->names[which], path, sizeof call->paths[which], NULL);
+		rc = path_for_record(call->fs, call->parents[which], call->names[which], path, ret_bytes);
 	else if (which == 0 && call->node)
-		rc = call_node_path(call->fs, call->node, path, sizeof call->paths[0]);
+		rc = call_record_path(call->fs, call->node, path, ret_bytes);
 	if (rc < 0)
 		path[0] = '\0';
 	return path;
 }
 
+const char *call_path(struct call *call, int which) {
+	uint64_t bytes = 0;
+	bool is_used = call->event.path == call->paths[which]; /* the name that was used */
+	const char *path = is_used ? call->event.path : record_path(call, which, &bytes);
+	if (is_used)
+		bytes = call->event.path_bytes;
+	return bytes > 0 || strnlen(path, TREE_PATH_MAX) == TREE_PATH_MAX ? "" : path;
+}
+
 static void fill_paths(struct call *call) {
 	if (!call->event.path && (call->parents[0] || call->node))
-		call->event.path = call_path(call, 0);
+		call->event.path = record_path(call, 0, &call->event.path_bytes);
 	if (!call->event.path2 && call->parents[1])
-		call->event.path2 = call_path(call, 1);
+		call->event.path2 = record_path(call, 1, &call->event.path2_bytes);
 }
 
 static bool is_denial(int rc) {

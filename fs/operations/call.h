@@ -39,7 +39,7 @@ struct call {
 	uint64_t parents[2];
 	struct bytes names[2];
 	bool everybody_searches; /* the directory that call_search found last: entry_fill goes by it */
-	char paths[2][TREE_PATH_MAX];
+	char paths[2][AUDIT_PATH_MAX + 1];
 	struct actor_answers answers;
 };
 
@@ -59,11 +59,17 @@ void call_found(struct call *call, const struct node *dir, struct bytes name, co
 void call_names(struct call *call, uint64_t parent, struct bytes name);
 void call_renames(struct call *call, uint64_t parent, struct bytes name);
 
-/* The path that the record will bear (of name `which`), computed now; "" when there is none. */
+/* The path that the record will bear (of name `which`), computed now; "" when there is none, or one of TREE_PATH_MAX
+ * bytes or more, of which the record bears the beginning. */
 const char *call_path(struct call *call, int which);
 
 /* In meta: the path of a node, or of the name that a staged one is meant for. */
 int call_node_path(struct filesystem *fs, uint64_t node, char *ret_path, size_t capacity);
+
+/* In meta: the same as a record bears it: of a path above AUDIT_PATH_MAX bytes its beginning and, in *ret_bytes, its
+ * length; else *ret_bytes is 0. */
+int call_record_path(
+        struct filesystem *fs, uint64_t node, char ret_path[static AUDIT_PATH_MAX + 1], uint64_t *ret_bytes);
 
 /* The caller for the gate's hooks. */
 struct gate_caller call_caller(struct call *call);

@@ -31,7 +31,7 @@ struct sealing {
 	enum gate_cause cause;
 	struct audit_event *event;
 	int64_t written_at;
-	char *path; /* TREE_PATH_MAX */
+	char *path; /* AUDIT_PATH_MAX + 1 */
 };
 
 /* A file of which a part could not be written, or whose writer was killed, stays, as on any file system, but does not
@@ -49,7 +49,7 @@ static int tell_gate(Meta *m, struct sealing *sealing, const struct version *sea
 		sealing->event->err = error;
 		return 0;
 	}
-	if (!gate->arrived || sealing->inode->zone != ZONE_LANDING || !sealing->path[0])
+	if (!gate->arrived || sealing->inode->zone != ZONE_LANDING || !sealing->event->path)
 		return 0;
 	struct gate_arrival arrival = {.cause = sealing->cause,
 	        .node = sealed->node,
@@ -62,10 +62,9 @@ static int tell_gate(Meta *m, struct sealing *sealing, const struct version *sea
 /* In the meta operation of the sealing. */
 static int after_seal(Meta *m, const struct version *sealed, void *arg) {
 	struct sealing *sealing = arg;
-	if (tree_path(m, sealed->node, sealing->path, TREE_PATH_MAX, NULL) < 0)
-		sealing->path[0] = '\0';
 	struct audit_event *event = sealing->event;
-	event->path = sealing->path[0] ? sealing->path : NULL;
+	int found = call_record_path(sealing->fs, sealed->node, sealing->path, &event->path_bytes);
+	event->path = found < 0 ? NULL : sealing->path;
 	event->node = sealed->node;
 	event->version = sealed->id;
 	int rc = tell_gate(m, sealing, sealed);
@@ -114,7 +113,7 @@ int inode_seal(struct filesystem *fs, Inode *inode, enum gate_cause cause, struc
 	if (inode->version != 0 && !content_is_dirty(content)) {
 		rc = -ENODATA;
 	} else {
-		_scratch_ char path[TREE_PATH_MAX];
+		_scratch_ char path[AUDIT_PATH_MAX + 1];
 		struct sealing sealing = {.fs = fs, .inode = inode, .cause = cause, .event = event, .path = path};
 		rc = seal_content(inode, content, &sealing);
 	}
@@ -144,9 +143,9 @@ static int note_access_time(struct filesystem *fs, uint64_t id, bool *ret_due) {
 }
 
 static int record_close(struct filesystem *fs, const Inode *inode, struct audit_event *event, bool was_read) {
-	_scratch_ char path[TREE_PATH_MAX];
+	_scratch_ char path[AUDIT_PATH_MAX + 1];
 	meta_begin(fs->meta);
-	if (call_node_path(fs, inode->node, path, sizeof path) == 0)
+	if (call_record_path(fs, inode->node, path, &event->path_bytes) == 0)
 		event->path = path;
 	bool is_due = false;
 	int rc = was_read && atomic_load(&inode->is_read) && !fs->read_only ? note_access_time(fs, inode->node, &is_due)

@@ -35,6 +35,25 @@ static int find_all(struct call *call, struct rename *rename) {
 	return rc == -ENOENT ? 0 : rc;
 }
 
+/* What is below a directory goes along: from what the caller may reach by grants alone into what he may, or out of it,
+ * unless both names are granted with all below them. */
+static int check_below(struct call *call, const struct rename *rename, const struct node *moved) {
+	if (!S_ISDIR(moved->mode) ||
+	        (access_may_move_below(&call->who, &rename->dir, rename->name) == 0 &&
+	                access_may_move_below(&call->who, &rename->new_dir, rename->new_name) == 0))
+		return 0;
+	bool is_empty;
+	int rc = tree_is_empty(call->meta, moved->id, &is_empty);
+	return rc == 0 && !is_empty ? -EACCES : rc;
+}
+
+static int check_all_below(struct call *call, const struct rename *rename) {
+	int rc = check_below(call, rename, &rename->node);
+	if (rc == 0 && (rename->flags & RENAME_EXCHANGE) && rename->has_there)
+		rc = check_below(call, rename, &rename->there);
+	return rc;
+}
+
 static int check_permissions(struct call *call, const struct rename *rename) {
 	bool moves = rename->dir.id != rename->new_dir.id;
 	int rc = access_may_remove(&call->who, &rename->dir, rename->name, &rename->node);
@@ -70,12 +89,13 @@ static int check_zones(struct call *call, const struct rename *rename) {
 static int tell_gate(struct call *call, enum gate_cause cause, const struct node *node, int to, int from) {
 	/* A file without a version is still being written: it arrives when it is closed. */
 	bool can_arrive = S_ISDIR(node->mode) || (S_ISREG(node->mode) && node->version != 0);
-	if (!call->fs->gate->arrived || !can_arrive)
-		return 0;
+	const char *path = call->fs->gate->arrived && can_arrive ? call_path(call, to) : "";
+	if (!*path)
+		return 0; /* one that is too long is no dataset's */
 	struct gate_arrival arrival = {.cause = cause,
 	        .node = node->id,
 	        .version = S_ISREG(node->mode) ? node->version : 0,
-	        .path = call_path(call, to),
+	        .path = path,
 	        .former_path = call_path(call, from),
 	        .actor = &call->event.actor};
 	return call->fs->gate->arrived(call->fs->gate->gate, call->meta, &arrival);
@@ -121,7 +141,10 @@ static int rename_node(struct call *call, struct rename *rename) {
 	rc = check_permissions(call, rename);
 	if (rc == 0)
 		rc = check_zones(call, rename);
-	return rc != 0 ? rc : move(call, rename);
+	int below = rc < 0 ? 0 : check_all_below(call, rename);
+	if (rc != 0 || below != 0)
+		return below < 0 ? below : rc;
+	return move(call, rename);
 }
 
 /* What moves unjudged must still be what the gate let go: since it was asked, the name may have changed hands, and an
@@ -185,6 +208,8 @@ static void answer_rename(void *arg) {
 	call->event.node = rename->node.id;
 	if (rc == 0)
 		rc = check_unjudged(call, rename);
+	if (rc == 0)
+		rc = check_all_below(call, rename);
 	if (rc == 0)
 		rc = move(call, rename);
 	rc = call_end(call, rc < 0 ? rc : 0);

@@ -63,20 +63,21 @@ static int answer_version(const struct call *call, const struct node *node, char
 
 /* The length of the answer, or -errno. In a meta operation. */
 static int answer(struct call *call, const struct node *node, const char *name, char *text, size_t capacity) {
+	const char *used = call->event.path_bytes ? NULL : call->event.path;
 	if (strcmp(name, "vault") == 0)
 		return answer_vault(call->fs, text, capacity);
 	if (strcmp(name, "version") == 0)
 		return answer_version(call, node, text, capacity);
 	if (strcmp(name, "path") == 0) {
 		size_t length;
-		if (call->event.path) /* the name that was used, of several */
-			return snprintf(text, capacity, "%s", call->event.path);
+		if (used) /* the name that was used, of several */
+			return snprintf(text, capacity, "%s", used);
 		int rc = tree_path(call->meta, node->id, text, capacity, &length);
 		return rc < 0 ? rc : (int)length;
 	}
 	const struct gate_hooks *gate = call->fs->gate;
 	if (gate->attribute) {
-		int length = gate->attribute(gate->gate, call->meta, node, call->event.path, name, text, capacity);
+		int length = gate->attribute(gate->gate, call->meta, node, used, name, text, capacity);
 		if (length != -ENODATA)
 			return length;
 	}

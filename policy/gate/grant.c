@@ -428,7 +428,7 @@ static int take_path(void *arg, const struct grant *grant) {
 		return 0;
 	bool covers = is_at_or_below(lending->path, grant->path);
 	bool leads = lending->reach == POLICY_REACH_SEARCH && is_at_or_below(grant->path, lending->path);
-	if ((covers || leads) && (grant->write || lending->reach != POLICY_REACH_WRITE))
+	if ((covers || leads) && (grant->write || !policy_reach_writes(lending->reach)))
 		take(lending, grant);
 	return 0;
 }

@@ -108,6 +108,22 @@ static void the_longest_record_fits_an_entry_of_a_bundle(void **state) {
 	assert_non_null(strstr(line, "\"detail_bytes\":4999"));
 }
 
+static void of_a_path_its_beginning_and_length_will_do(void **state) {
+	struct fixture *f = *state;
+	struct audit_event e = event_of("rename", "Landing/beg");
+	e.path2 = "Landing/whole";
+	e.path_bytes = 9000;
+	record(f, &e);
+	assert_non_null(
+	        strstr(line_of(f, 0), "\"path\":\"Landing/beg\",\"path_bytes\":9000,\"path2\":\"Landing/whole\""));
+	assert_null(strstr(line_of(f, 0), "path2_bytes"));
+	e.path_bytes = 0;
+	e.path2_bytes = 9001;
+	record(f, &e);
+	assert_null(strstr(line_of(f, 1), "path_bytes"));
+	assert_non_null(strstr(line_of(f, 1), "\"path2_bytes\":9001"));
+}
+
 static void malformed_events_are_refused(void **state) {
 	struct fixture *f = *state;
 	static const char *const bad[] = {NULL, "", "Open", "a b", "-a", "abcdefghijklmnopqrstuvwxyz-abcdef"};
@@ -643,6 +659,7 @@ int main(void) {
 	        TEST(the_bytes_of_a_leaf_are_pinned),
 	        TEST(every_path_comes_back_as_it_was),
 	        TEST(the_longest_record_fits_an_entry_of_a_bundle),
+	        TEST(of_a_path_its_beginning_and_length_will_do),
 	        TEST(malformed_events_are_refused),
 	        TEST(a_record_vanishes_with_its_operation_and_a_denial_stays_alone),
 	        TEST(records_can_not_be_changed_or_removed_by_raw_sql),

@@ -226,6 +226,35 @@ static void paths_go_both_ways(void **state) {
 	assert_int_equal(OP(f, tree_path(f->m, a.id, path, sizeof path, NULL)), -ENOENT);
 }
 
+/* Made as a program makes it that goes down step by step. */
+static void a_path_of_any_length_has_a_beginning(void **state) {
+	struct fixture *f = *state;
+	static char whole[8192], path[TREE_PATH_MAX + 1];
+	char name[201];
+	struct node dir = {.id = NODE_LANDING};
+	size_t length, size = (size_t)snprintf(whole, sizeof whole, "Landing");
+	for (int level = 0; level < 30; level++) {
+		snprintf(name, sizeof name, "%0200d", level);
+		dir = make(f, dir.id, name, S_IFDIR | 0755);
+		size += (size_t)snprintf(whole + size, sizeof whole - size, "/%s", name);
+	}
+	assert_int_equal(OP(f, tree_path(f->m, dir.id, path, sizeof path, NULL)), -ERANGE);
+	assert_int_equal(OP(f, tree_path_start(f->m, dir.id, text(""), path, sizeof path, &length)), 0);
+	assert_int_equal(length, size);
+	assert_int_equal(strlen(path), sizeof path - 1);
+	assert_memory_equal(path, whole, sizeof path - 1);
+	assert_int_equal(OP(f, tree_path_start(f->m, dir.id, text("new"), path, 1, &length)), 0);
+	assert_int_equal(length, size + 4);
+	assert_string_equal(path, "");
+	assert_int_equal(OP(f, tree_path_start(f->m, NODE_LANDING, text("new"), path, 12, &length)), 0);
+	assert_string_equal(path, "Landing/new"); /* just fits */
+	assert_int_equal(length, 11);
+	assert_int_equal(OP(f, tree_path_start(f->m, NODE_LANDING, text("new"), path, 11, &length)), 0);
+	assert_string_equal(path, "Landing/ne");
+	assert_int_equal(length, 11);
+	assert_int_equal(OP(f, tree_path_start(f->m, dir.id, text("x"), path, 0, &length)), -ERANGE);
+}
+
 /* Asked of the database, then from memory. */
 static void the_one_name_of_a_file_comes_once(void **state) {
 	struct fixture *f = *state;
@@ -523,6 +552,7 @@ int main(void) {
 	        TEST(rename_keeps_posix),
 	        TEST(renaming_one_link_onto_another_does_nothing),
 	        TEST(paths_go_both_ways),
+	        TEST(a_path_of_any_length_has_a_beginning),
 	        TEST(the_one_name_of_a_file_comes_once),
 	        TEST(attributes_are_set_one_by_one),
 	        TEST(a_list_goes_on_where_it_stopped_whatever_changes),

@@ -244,12 +244,12 @@ static void only_directories_open_to_all_are_kept_by_the_kernel(void **state) {
 static char asked[512];
 
 static bool note_question(void *arg, const struct node *node, struct bytes name, enum policy_reach reach) {
-	static const char *const words[] = {"search", "list", "read", "write"};
+	static const char *const words[] = {"search", "list", "read", "write", "below"};
 	size_t used = strlen(asked);
 	(void)arg;
 	snprintf(asked + used, sizeof asked - used, "%s%s %u %.*s", used ? "; " : "", words[reach], (unsigned)node->id,
 	        (int)name.size, name.size ? (const char *)name.data : "");
-	return reach != POLICY_REACH_WRITE;
+	return !policy_reach_writes(reach);
 }
 
 static void roles_are_asked_for_what_is_reached_before_any_mode_bit(void **state) {
@@ -274,6 +274,7 @@ static void roles_are_asked_for_what_is_reached_before_any_mode_bit(void **state
 	        {access_may_create(&who, &dir, name), -EACCES, "search 9 x; write 9 x"},
 	        {access_may_remove(&who, &dir, name, &regular), -EACCES, "search 9 x; write 9 x"},
 	        {access_may_link(&who, &regular), -EACCES, "read 9 ; write 9 "},
+	        {access_may_move_below(&who, &dir, name), -EACCES, "below 9 x"},
 	        {access_may_change(&who, &regular, &chmod, &mode), -EACCES, "write 9 "},
 	        {access_may_change(&who, &regular, &size, &mode), -EACCES, "write 9 "},
 	        {access_may_change(&who, &regular, &open, &mode), 0, ""}, /* it was opened for that */
@@ -281,7 +282,7 @@ static void roles_are_asked_for_what_is_reached_before_any_mode_bit(void **state
 	/* Each was asked in turn while the rows were made. */
 	static const char all[] =
 	        "read 9 ; write 9 ; list 9 ; search 9 x; search 9 x; write 9 x; search 9 x; write 9 x; read 9 ; "
-	        "write 9 ; write 9 ; write 9 ";
+	        "write 9 ; below 9 x; write 9 ; write 9 ";
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (rows[i].rc != rows[i].wanted)
 			fail_msg("row %zu, %s: %d", i, rows[i].questions, rows[i].rc);

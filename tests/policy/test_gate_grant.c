@@ -68,6 +68,8 @@ static void a_path_is_lent_with_all_below_it(void **state) {
 	assert_int_equal(gate_lent_roles(w->gate, 8), 0);
 	uint64_t writing = give(w, a_path("Landing", true));
 	assert_int_equal(lent(w, 8, "Landing/new", POLICY_REACH_WRITE), writing);
+	assert_int_equal(lent(w, 8, "Landing/new", POLICY_REACH_BELOW), writing);
+	assert_int_equal(lent(w, 8, "Trusted/a", POLICY_REACH_BELOW), 0); /* it is to read */
 	assert_int_not_equal(writing, number);
 }
 

@@ -57,6 +57,9 @@ static const char granting[] =
         "  - {groups: [30], path: \"Landing/drop/**\", access: write, until: 2026-12-31, reason: x}\n"
         "  - {users: [4], dataset: animals, access: write, until: 2026-12-31, reason: x}\n"
         "  - {users: [5], dataset: plants, access: read, until: 2026-12-31, reason: x}\n"
+        "  - {users: [7], path: \"Landing/**/in/*\", access: write, until: 2026-12-31, reason: x}\n"
+        "  - {users: [7], path: \"Landing/**/all/**\", access: write, until: 2026-12-31, reason: x}\n"
+        "  - {users: [7], path: \"Landing/a/only/**\", access: read, until: 2026-12-31, reason: x}\n"
         "break_glass: {users: [6]}\n";
 #define LAST_SECOND INT64_C(1798761599) /* of 2026-12-31 */
 
@@ -66,7 +69,8 @@ static void a_grant_gives_what_its_pattern_names_until_its_day_is_over(void **st
 		SEARCH = POLICY_REACH_SEARCH,
 		LIST = POLICY_REACH_LIST,
 		READ = POLICY_REACH_READ,
-		WRITE = POLICY_REACH_WRITE
+		WRITE = POLICY_REACH_WRITE,
+		BELOW = POLICY_REACH_BELOW
 	};
 	static const struct {
 		uid_t uid;
@@ -94,6 +98,10 @@ static void a_grant_gives_what_its_pattern_names_until_its_day_is_over(void **st
 	        {3, "Landing/drop/x", LIST, 9},
 	        {3, "Landing", LIST, 0},
 	        {3, "Landing/drop", WRITE, 0},
+	        {3, "Landing/drop", BELOW, 9},
+	        {3, "Landing/drop/x", BELOW, 9},
+	        {3, "Landing", BELOW, 0},
+	        {3, "Landing/dropped", BELOW, 0},
 	        {3, "Landing/dropped", WRITE, 0},
 	        {3, "Landing/drop", SEARCH, 9},
 	        {4, "Trusted/animals/a.csv", WRITE, 10},
@@ -108,6 +116,14 @@ static void a_grant_gives_what_its_pattern_names_until_its_day_is_over(void **st
 	        {5, "Trusted/plants", LIST, 11},
 	        {5, "Trusted/plants/p", READ, 11},
 	        {5, "Trusted/plants/p", WRITE, 0},
+	        {2, "Trusted/a", BELOW, 0},
+	        {4, "Trusted/animals", BELOW, 0},
+	        {4, "Trusted/animals/x", BELOW, 0}, /* `*` is of one folder */
+	        {7, "Landing/a/in", BELOW, 0},      /* it may be written, and what is in it, but nothing deeper */
+	        {7, "Landing/a/in/x", WRITE, 12},
+	        {7, "Landing/a/in/x", BELOW, 0},
+	        {7, "Landing/a/all/x", BELOW, 13},
+	        {7, "Landing/a/only", BELOW, 0}, /* to read */
 	        {6, "Trusted/a/b.csv", READ, 0},
 	        {1, "Trusted/a/b.csv", READ, 0},
 	};
@@ -145,7 +161,7 @@ static void grants_that_are_over_are_told(void **state) {
 	policy_ended(policy, LAST_SECOND, count_words, &count);
 	assert_int_equal(count, 0);
 	policy_ended(policy, LAST_SECOND + 1, count_words, &count);
-	assert_int_equal(count, 4);
+	assert_int_equal(count, 7);
 	policy_free(policy);
 }
 

@@ -3,6 +3,7 @@
 
 usage: test_access.py ASSAYFS SOURCE
 """
+import ctypes
 import errno
 import json
 import os
@@ -36,6 +37,8 @@ ROLES = """roles:
   auditor: {users: [backup]}
 """
 OK = 0
+LIBC = ctypes.CDLL(None, use_errno=True)
+RENAME_EXCHANGE = 2
 
 
 # ---- what is tried: functions that raise OSError, run as the user in a process of their own
@@ -366,6 +369,51 @@ class AccessTests(GateTests):
         self.expect("steward", lambda p: os.chown(p, 1, 1), "Landing/drop/x/y/f", errno.EPERM, "a steward is no root")
         self.expect(writer, unlinks, "Landing/drop/x/y/f", OK, "unlink")
         self.expect(writer, writes(b"1"), "Landing/elsewhere.txt", errno.EACCES, "create beside it")
+
+    MOVES = """grants:
+  - {users: [www-data], path: "Landing/deep/**/in/*", access: write, until: 2199-12-31, reason: a feed of folders}
+  - {users: [www-data], path: "Landing/feed/*", access: write, until: 2199-12-31, reason: a feed}
+  - {users: [www-data], path: "Landing/mine/**", access: write, until: 2199-12-31, reason: his own}
+  - {users: [www-data], path: "Landing/too/**", access: write, until: 2199-12-31, reason: his own as well}
+"""
+
+    def test_a_renamed_directory_takes_nothing_along_into_a_grant(self):
+        self.world()
+        writer = "analyst"  # www-data
+        os.umask(0)
+
+        def make(path):
+            os.makedirs(path + "/deep/in/sub")
+            for folder in ("feed/sub", "feed/none", "mine/sub", "mine/all/x", "too"):
+                os.makedirs(f"{path}/{folder}")
+            for file in ("deep/in/sub/secret", "feed/sub/secret", "mine/all/x/f"):
+                os.close(os.open(f"{path}/{file}", os.O_WRONLY | os.O_CREAT, 0o666))
+
+        def moves(to, flags=0):
+            def move(path):
+                if LIBC.renameat2(-100, os.fsencode(path), -100, os.fsencode(self.at("Landing/" + to)), flags):
+                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            return move
+
+        self.expect("steward", make, "Landing", OK, "the folders")
+        os.umask(0o022)
+        self.apply(self.MOVES)
+        time.sleep(0.2)
+        for words, name, what in (("into the pattern's own folder", "deep/in/sub", moves("deep/in/in")),
+                                  ("into what is his", "feed/sub", moves("mine/new")),
+                                  ("over what is his", "feed/sub", moves("mine/sub")),
+                                  ("out of what is his", "mine/all", moves("feed/all")),
+                                  ("by exchange", "mine/sub", moves("feed/sub", RENAME_EXCHANGE)),
+                                  ("by exchange the other way", "feed/sub", moves("mine/sub", RENAME_EXCHANGE))):
+            self.expect(writer, what, "Landing/" + name, errno.EACCES, words)
+            record = self.record_of(writer, "Landing/" + name, errno.EACCES, words)
+            self.check(record.get("event") == "rename", f"{words}: {record}")
+        self.expect(writer, reads, "Landing/feed/sub/secret", errno.EACCES, "what is not granted")
+        self.expect(writer, moves("mine/none"), "Landing/feed/none", OK, "an empty one")
+        self.expect(writer, moves("feed/none"), "Landing/mine/none", OK, "and back")
+        self.expect(writer, moves("too/all"), "Landing/mine/all", OK, "from what is his into what is his")
+        self.expect(writer, reads, "Landing/too/all/x/f", OK, "and all is there")
+        self.expect("ingester", moves("mine/new"), "Landing/feed/sub", OK, "a role renames as ever")
 
     def test_what_a_grant_lets_write_into_trusted_is_checked(self):
         self.world(self.GRANTS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a name in Trusted may come to: governed by a rename above it, by another policy, by way of a link; and what may
-stand beside its bytes.
+"""What a name in Trusted may come to: governed by a rename above it, by another policy, by way of a link; what may
+stand beside its bytes; and paths that are longer than a path may be.
 
 usage: test_names.py ASSAYFS SOURCE
 """
@@ -123,6 +123,28 @@ class NameTests(GateTests):
         self.check(os.stat(path).st_ctime_ns == before.st_ctime_ns, "ctime has moved")
         denied = [record for record in self.records("--outcome", "denied") if record.get("path") == "Raw/jobs/x.csv"]
         self.check(len(denied) == 1, f"{denied}")
+
+    def test_a_path_of_any_length_is_in_its_records(self):
+        self.mounted(JOBS, RULES)
+        level, levels = "x" * 203, 25
+        whole = "Landing/" + "/".join([level] * levels)
+        program = (f"import os\nos.chdir({self.at('Landing')!r})\n"
+                   f"for i in range({levels}):\n os.mkdir({level!r}); os.chdir({level!r})\n"
+                   "open('old', 'w').write('x'); os.rename('old', 'new'); open('new').read(); os.link('new', 'too')\n"
+                   "open('new', 'w').write('y'); os.unlink('new'); os.mkdir('d'); os.rename('d', 'e')\n"
+                   "os.chmod('..', 0o500); os.setresuid(65534, 65534, 65534)\ntry: open('none', 'w')\nexcept OSError: pass\n")
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+        self.check(done.returncode == 0, done.stderr)
+        met = set()
+        for record in self.records():
+            if record.get("node", 1) != 1:  # the mount itself
+                self.check(record.get("path") != "", f"no path: {record}")
+            for field, name in (("path", "old"), ("path2", "new"), ("path", "new"), ("path", "too"), ("path", "d"), ("path2", "e"), ("path", "none")):
+                if record.get(field + "_bytes") == len(whole) + 1 + len(name):
+                    self.check(record[field] == (whole + "/" + name)[:4096], f"another path: {record}")
+                    met.add((record["event"], field))
+        self.check({("create", "path"), ("close", "path"), ("rename", "path"), ("rename", "path2"), ("open", "path"),
+                    ("link", "path"), ("link", "path2"), ("unlink", "path"), ("mkdir", "path")} <= met, f"{met}")
 
 
 if __name__ == "__main__":
