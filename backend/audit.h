@@ -199,6 +199,9 @@ int audit_search_next(Meta *m, AuditSearch *search, int64_t slice_ns, audit_fn c
 /* How many records are behind it, of how many; 0 of 0 before the first slice. */
 void audit_search_progress(const AuditSearch *search, uint64_t *ret_done, uint64_t *ret_all);
 
+/* The next record that a search with the oldest first looks at; 0 before the first slice. */
+uint64_t audit_search_at(const AuditSearch *search);
+
 /*
  * Whether a path matches a pattern of audit_filter. In linear time times the number of stars (no recursion): '*' any
  * bytes but '/', '?' one byte but '/', "**" any bytes, [abc], [a-z], [!a-z] one byte but '/', '\' makes the next one

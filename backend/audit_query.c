@@ -579,6 +579,10 @@ void audit_search_progress(const AuditSearch *search, uint64_t *ret_done, uint64
 	*ret_all = search->size;
 }
 
+uint64_t audit_search_at(const AuditSearch *search) {
+	return search->first;
+}
+
 int audit_query(Meta *m, const struct audit_filter *filter, audit_fn callback, void *arg) {
 	_cleanup_(audit_search_freep) AuditSearch *search = NULL;
 	int rc = audit_search_new(filter, &search);

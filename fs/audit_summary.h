@@ -55,5 +55,7 @@ int audit_summary_add(AuditSummary *summary, const struct audit_entry *entry);
  *       "touches": [{"uid", "path", "records", "over", "changes", "last_ns"}], "touches_more", "touches_exact",
  *       "refusals": [{"uid", "path" (missing: none), "records", "over", "last_ns", "event", "reason"}],
  *       "refusals_more", "refusals_exact"}
+ *
+ * The mount adds "pruned" and "pruned_before" (a time), when records that were asked for are in archives only.
  */
 json_t *audit_summary_json(AuditSummary *summary, size_t top);

@@ -33,7 +33,8 @@ static void print_answer(const json_t *item) {
 	}
 	print_one(item, "read");
 	print_one(item, "write");
-	print_one(item, "search");
+	if (!json_is_false(json_object_get(item, "is_directory"))) /* of a file it would mean to execute it */
+		print_one(item, "search");
 }
 
 /* PATH lies in a mount; with DIR it may be as the vault has it, and need not be seen from here. */

@@ -40,10 +40,9 @@ void grant_print(const json_t *grant) {
 		printf("  policy.yaml:%" PRIu64 "  ", answer_number(grant, "line"));
 	print_what(grant);
 	printf(" to %s, until %s", who ? who : "?", words_time(answer_time(grant, "until_ns"), until));
-	if (number && answer_number(grant, "by") == answer_number(grant, "uid"))
-		printf(", broken by himself");
-	else if (number)
-		printf(", by %s", answer_user(grant, "by", by));
+	if (number)
+		printf(", by %s%s", answer_user(grant, "by", by),
+		        answer_number(grant, "by") == answer_number(grant, "uid") ? " himself" : "");
 	printf(": %s\n", reason ? reason : "");
 }
 
@@ -78,7 +77,8 @@ static int take_back(const struct invocation *call, Client *client) {
 		return command_fault(call, rc, "revoking grant %llu", number);
 	if (command_has(call, "json"))
 		return command_print_json(call, steal_pointer(&item));
-	printf("Grant %llu counts no more. What was opened by it stays open until it is closed.\n", number);
+	printf("It counts no more; what was opened by it stays open until it is closed:\n");
+	grant_print(item);
 	return EXIT_DONE;
 }
 
@@ -165,7 +165,8 @@ const struct command command_grant = {
         .most = 1,
         .summary = "lend a user a role or a path for some time, or break the glass",
         .details = "Beside the roles of the policy, for 7 days at most, with a reason; the policy's 'grants:' are for "
-                   "longer. A steward lends to anybody. Who is listed under 'break_glass:' in the policy, and who "
+                   "longer. A steward by the policy lends to anybody; a role that is only lent gives no right to lend. "
+                   "Who is listed under 'break_glass:' in the policy, and who "
                    "mounted, may lend himself something when nobody else is there: that is breaking the glass. It is "
                    "recorded as event 'grant', stands in 'assayfs status' as long as it counts, and every access that "
                    "only it allowed says so in the log ('by grant N').\n"

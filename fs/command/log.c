@@ -30,10 +30,7 @@ struct printing {
 
 static int take_lines(void *context, const json_t *item) {
 	struct printing *printing = context;
-	char time[WORDS_BYTES];
-	if (json_object_get(item, "pruned_before"))
-		command_note(printing->call, "records from before %s are in archives only (assayfs log archive --list)",
-		        words_time(answer_time(item, "pruned_before"), time));
+	log_request_note_pruned(printing->call, item);
 	size_t i;
 	json_t *line;
 	json_array_foreach(json_object_get(item, "lines"), i, line) {

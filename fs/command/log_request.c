@@ -1,8 +1,10 @@
 #include "fs/command/log_request.h"
 
+#include "fs/command/answer.h"
 #include "fs/command/client.h"
 #include "fs/command/user.h"
 #include "fs/command/when.h"
+#include "fs/command/words.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -134,6 +136,25 @@ static int check_outcome(const struct invocation *call) {
 	return command_fail(call, EXIT_USAGE, "--outcome %s: the outcomes are ok, denied and error", typed);
 }
 
+void log_request_note_pruned(const struct invocation *call, const json_t *item) {
+	char time[WORDS_BYTES];
+	if (json_object_get(item, "pruned_before"))
+		command_note(call, "records from before %s are in archives only (assayfs log archive --list)",
+		        words_time(answer_time(item, "pruned_before"), time));
+}
+
+/* What no record can be in would look as if nothing had happened. */
+static int check_times(const struct invocation *call, const json_t *arguments) {
+	const json_t *since = json_object_get(arguments, "since"), *until = json_object_get(arguments, "until");
+	if (until && command_has(call, "follow"))
+		return command_fail(call, EXIT_USAGE,
+		        "--follow goes on with new records, --until ends with old ones; give one of them");
+	if (since && until && json_integer_value(since) >= json_integer_value(until))
+		return command_fail(call, EXIT_USAGE, "--since %s is later than --until %s; give the earlier one first",
+		        command_value(call, "since"), command_value(call, "until"));
+	return 0;
+}
+
 int log_request_build(const struct invocation *call, json_t *arguments) {
 	int code = add_events(call, arguments);
 	if (!code)
@@ -142,6 +163,8 @@ int log_request_build(const struct invocation *call, json_t *arguments) {
 		code = add_time(call, arguments, "since", false);
 	if (!code)
 		code = add_time(call, arguments, "until", true);
+	if (!code)
+		code = check_times(call, arguments);
 	if (!code)
 		code = add_user(call, arguments);
 	if (!code)

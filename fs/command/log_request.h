@@ -25,3 +25,6 @@
 /* Fills `arguments`, an object, from those options, and --limit and --follow where the command has them. 0, or the exit
  * code after saying what is wrong. */
 int log_request_build(const struct invocation *call, json_t *arguments);
+
+/* Notes on stderr what an item or a summary says of records that were pruned ("pruned_before"), if it does. */
+void log_request_note_pruned(const struct invocation *call, const json_t *item);

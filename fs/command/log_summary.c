@@ -261,6 +261,7 @@ static int run_summary(const struct invocation *call) {
 		code = ask(call, steal_pointer(&arguments), &summary);
 	if (code)
 		return code;
+	log_request_note_pruned(call, summary);
 	if (command_has(call, "json"))
 		return command_print_json(call, steal_pointer(&summary));
 	int rc = print_summary(summary);

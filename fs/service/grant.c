@@ -19,17 +19,30 @@ static bool breaks_glass(const Service *service, const Policy *policy, const str
 	return actor.is_mounter || policy_breaks_glass(policy, &actor);
 }
 
-static int may_give(Service *service, const struct control_peer *peer, uid_t to, const char *path) {
-	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
-	bool is_steward = service_permits(service, held->policy, peer, PLACE_POLICY, POLICY_WRITE);
-	if (is_steward || (to == peer->uid && breaks_glass(service, held->policy, peer)))
-		return service_require_writable(service, peer, "grant", path);
-	(void)fault(EACCES,
-	        "stewards grant; who is listed under break_glass in policy.yaml, and who mounted, may grant "
-	        "himself something (without --user)");
+/* With all that was wished: who reads of it later has nothing else. */
+static int refuse_giving(Service *service, const struct control_peer *peer, const struct grant *wish, int error) {
+	char detail[AUDIT_DETAIL_MAX];
 	struct actor actor = service_actor(peer);
-	service_record_denied(service, &actor, "grant", path, EACCES);
-	return -EACCES;
+	gate_grant_words(wish, detail, sizeof detail);
+	service_record_denied_detail(service, &actor, "grant", *wish->path ? wish->path : NULL, detail, error);
+	return -error;
+}
+
+/* A lent role gives no right to lend: else it could be renewed for ever, and what was lent by it would outlive it. */
+static int may_give(Service *service, const struct control_peer *peer, const struct grant *wish) {
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
+	bool may = service_is_steward(service, held->policy, peer) ||
+	           (wish->uid == peer->uid && breaks_glass(service, held->policy, peer));
+	if (!may) {
+		(void)fault(EACCES,
+		        "stewards by the policy grant, a lent role does not; who is listed under break_glass in "
+		        "policy.yaml, and who mounted, may grant himself something (without --user)");
+		return refuse_giving(service, peer, wish, EACCES);
+	}
+	if (!service->refuses_changes)
+		return 0;
+	(void)fault(EROFS, "the vault is mounted read-only (-o ro)");
+	return refuse_giving(service, peer, wish, EROFS);
 }
 
 /* ---- giving ---- */
@@ -68,7 +81,7 @@ int service_grant(void *context, const struct control_peer *peer, const json_t *
 	if (!rc && json_object_get(arguments, "path"))
 		rc = service_path(arguments, path);
 	if (!rc)
-		rc = may_give(service, peer, grant.uid, *path ? path : NULL);
+		rc = may_give(service, peer, &grant);
 	if (rc)
 		return rc;
 	struct actor actor = service_actor(peer);
@@ -140,29 +153,57 @@ int service_grant_list(void *context, const struct control_peer *peer, const jso
 
 struct finding {
 	uint64_t number;
-	uid_t uid;
+	uid_t uid; /* of whom it is, when there is one */
+	json_t *item;
+	char words[AUDIT_DETAIL_MAX];
 };
 
-static int is_his(void *arg, const struct grant *grant) {
-	const struct finding *finding = arg;
-	return grant->number == finding->number && grant->uid == finding->uid;
+static int find_number(void *arg, const struct grant *grant) {
+	struct finding *finding = arg;
+	if (grant->number != finding->number)
+		return 0;
+	finding->uid = grant->uid;
+	finding->item = grant_json(grant);
+	size_t used = strlen(finding->words);
+	snprintf(finding->words + used, sizeof finding->words - used, ": ");
+	gate_grant_words(grant, finding->words + used + 2, sizeof finding->words - used - 2);
+	return 1;
+}
+
+static int refuse_revoking(
+        Service *service, const struct control_peer *peer, const struct finding *finding, int error) {
+	struct actor actor = service_actor(peer);
+	service_record_denied_detail(service, &actor, "grant-revoke", NULL, finding->words, error);
+	return -error;
+}
+
+static int may_revoke(Service *service, const struct control_peer *peer, const struct finding *finding) {
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
+	bool may = (finding->item && finding->uid == peer->uid) ||
+	           service_permits(service, held->policy, peer, PLACE_POLICY, POLICY_WRITE);
+	if (!may) {
+		(void)fault(EACCES, "a steward revokes, or whose grant it is");
+		return refuse_revoking(service, peer, finding, EACCES);
+	}
+	if (!service->refuses_changes)
+		return 0;
+	(void)fault(EROFS, "the vault is mounted read-only (-o ro)");
+	return refuse_revoking(service, peer, finding, EROFS);
 }
 
 /* A steward, and who gives up his own. */
 int service_grant_revoke(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	json_int_t number = json_integer_value(json_object_get(arguments, "number"));
-	struct finding finding = {.number = number > 0 ? (uint64_t)number : 0, .uid = peer->uid};
-	int rc = 0;
-	if (gate_grants(service->gate, is_his, &finding) == 0)
-		rc = service_require(service, peer, PLACE_POLICY, POLICY_WRITE, "grant-revoke", NULL);
-	if (!rc)
-		rc = service_require_writable(service, peer, "grant-revoke", NULL);
-	if (rc)
-		return rc;
+	struct finding finding = {.number = number > 0 ? (uint64_t)number : 0};
+	snprintf(finding.words, sizeof finding.words, "grant %" PRIu64, finding.number);
+	(void)gate_grants(service->gate, find_number, &finding);
+	_cleanup_(json_decrefp) json_t *item = finding.item;
 	struct actor actor = service_actor(peer);
-	rc = gate_grant_revoke(service->gate, finding.number, &actor);
+	int rc = may_revoke(service, peer, &finding);
+	if (!rc)
+		rc = gate_grant_revoke(service->gate, finding.number, &actor);
 	if (!rc)
 		rc = store_commit_wait(service->store);
-	return rc ? rc : control_send(reply, json_pack("{s:I}", "number", number));
+	return rc ? rc : control_send(reply, item ? json_incref(item) : json_pack("{s:I}", "number", number));
 }

@@ -34,8 +34,11 @@ struct policy_actor service_policy_actor(const Service *service, const struct co
 bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
         enum policy_place place, enum policy_access access);
 
-/* The same as 0 or -EACCES, where `place` is a zone also by a grant of the path; a denial is recorded as `event` on
- * `path` (NULL: none). */
+/* Whether the peer is a steward by the policy itself: what is lent does not count. */
+bool service_is_steward(const Service *service, const Policy *policy, const struct control_peer *peer);
+
+/* service_permits as 0 or -EACCES; where `place` is a zone also by a grant of the path. A denial is recorded as `event`
+ * on `path` (NULL: none). */
 int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
         enum policy_access access, const char *event, const char *path);
 
@@ -67,6 +70,10 @@ int service_record(Service *service, const struct audit_event *event);
 
 /* Records that something was refused, alone. Nothing on a read-only vault. */
 void service_record_denied(Service *service, const struct actor *actor, const char *event, const char *path, int error);
+
+/* The same with a detail of its own, that is cut at AUDIT_DETAIL_MAX. */
+void service_record_denied_detail(Service *service, const struct actor *actor, const char *event, const char *path,
+        const char *detail, int error);
 
 /* "path" of the arguments. */
 int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]);
@@ -102,9 +109,9 @@ int service_subject_values(const json_t *list, struct service_subjects *ret);
 /* What is told of a stored policy that holds one of them. */
 json_t *service_subject_policy(const struct gate_subject *subject);
 
-/* What a question of the log should know: when records from before `since` (or any, without one) are in archives only,
- * an item that says so; else NULL. */
-int service_log_pruned(Service *service, bool has_since, int64_t since, json_t **ret_item);
+/* What a question of the log should know: when records that it wants from `next` on (by its filter's `since`, the rest
+ * is not asked) are in archives only, an item that says so; else NULL. */
+int service_log_pruned(Service *service, const struct audit_filter *filter, uint64_t next, json_t **ret_item);
 
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;

@@ -35,12 +35,26 @@ static int send_batch(ControlReply *reply, struct batch *batch) {
 	return control_send(reply, json_pack("{s:o}", "lines", batch->lines));
 }
 
+/* The records from `next` on, which were about to be looked at, may have been pruned meanwhile: says so, once. */
+static int tell_pruned(Service *service, struct log_question *question, uint64_t next, ControlReply *reply) {
+	json_t *item = NULL;
+	int rc = service_log_pruned(service, &question->filter, next, &item);
+	json_int_t pruned = json_integer_value(json_object_get(item, "pruned"));
+	if (rc || !item || pruned == question->told_pruned) {
+		json_decref(item);
+		return rc;
+	}
+	question->told_pruned = pruned;
+	return control_send(reply, item);
+}
+
 /* Everything from filter.from_seq up to `before`. What a slice found is sent at once. */
 static int send_range(Service *service, struct log_question *question, uint64_t before, ControlReply *reply) {
 	_cleanup_(audit_search_freep) AuditSearch *search = NULL;
 	if (question->filter.from_seq >= before)
 		return 0;
 	question->filter.before_seq = before;
+	uint64_t next = question->filter.from_seq;
 	int rc = audit_search_new(&question->filter, &search);
 	while (!rc) {
 		struct batch batch = {.lines = json_array()};
@@ -51,8 +65,13 @@ static int send_range(Service *service, struct log_question *question, uint64_t 
 			json_decref(batch.lines);
 			return rc;
 		}
-		int sent = send_batch(reply, &batch);
+		int sent = tell_pruned(service, question, next, reply);
+		if (sent)
+			json_decref(batch.lines);
+		else
+			sent = send_batch(reply, &batch);
 		rc = sent ? sent : rc;
+		next = audit_search_at(search);
 	}
 	question->filter.from_seq = before;
 	return rc < 0 ? rc : 0;
@@ -79,9 +98,13 @@ static int find_tail(Service *service, struct log_question *question, uint64_t b
 	return rc < 0 ? rc : 0;
 }
 
-static int follow(Service *service, struct log_question *question, ControlReply *reply) {
+/* Who may not read the log any more (another policy, the end of what was lent) is told so, and it is recorded. */
+static int follow(
+        Service *service, const struct control_peer *peer, struct log_question *question, ControlReply *reply) {
 	for (;;) {
 		int rc = control_wait(reply, FOLLOW_MS);
+		if (!rc)
+			rc = service_require(service, peer, PLACE_AUDIT, POLICY_READ, "read-log", NULL);
 		if (!rc)
 			rc = send_range(service, question, store_durable_seq(service->store), reply);
 		if (rc)
@@ -98,16 +121,11 @@ int service_log(void *context, const struct control_peer *peer, const json_t *ar
 	int rc = log_question_read(arguments, question);
 	if (!rc)
 		rc = log_question_admit(service, peer, question, &before);
-	json_t *pruned = NULL;
-	if (!rc && !question->limit)
-		rc = service_log_pruned(service, question->filter.has_since, question->filter.since, &pruned);
-	if (!rc && pruned)
-		rc = control_send(reply, pruned);
 	if (!rc && question->limit && before)
 		rc = find_tail(service, question, before, reply);
 	if (!rc)
 		rc = send_range(service, question, before, reply);
 	if (!rc && question->is_following)
-		rc = follow(service, question, reply);
+		rc = follow(service, peer, question, reply);
 	return rc;
 }

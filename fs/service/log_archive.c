@@ -139,13 +139,13 @@ int service_log_ship(void *context, const struct control_peer *peer, const json_
 	return rc ? rc : audit_retain_shipped(service->store, (uint64_t)first, digest, place, &actor);
 }
 
-int service_log_pruned(Service *service, bool has_since, int64_t since, json_t **ret_item) {
+int service_log_pruned(Service *service, const struct audit_filter *filter, uint64_t next, json_t **ret_item) {
 	int64_t time = 0;
 	*ret_item = NULL;
 	meta_begin(service->meta);
 	uint64_t pruned = audit_pruned(service->meta);
 	int rc = meta_end(service->meta, pruned ? audit_time(service->meta, pruned, &time) : 0);
-	if (!rc && pruned && (!has_since || since < time))
+	if (!rc && next < pruned && (!filter->has_since || filter->since < time))
 		*ret_item = json_pack("{s:I, s:I}", "pruned", (json_int_t)pruned, "pruned_before", (json_int_t)time);
 	return rc == -ENOENT ? 0 : rc;
 }

@@ -15,6 +15,7 @@ struct log_question {
 	char path[WIRE_PATH_MAX + 4];
 	bool is_following, is_summary;
 	uint64_t limit;
+	json_int_t told_pruned; /* that records before this one are in archives only */
 };
 
 /* -EPROTO with words for anything that is malformed. `ret` is all zero before. */

@@ -35,6 +35,13 @@ static int read_zones(const json_t *arguments, struct audit_summary_zone zones[s
 	return 0;
 }
 
+/* What is not in the sums, as it was pruned before or while they were made. */
+static int put_pruned(Service *service, const struct log_question *question, json_t *answer) {
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	int rc = service_log_pruned(service, &question->filter, question->filter.from_seq, &item);
+	return !rc && item && json_object_update(answer, item) ? fault(ENOMEM, "summing up the log") : rc;
+}
+
 static int begin_summary(const json_t *arguments, size_t *ret_top, AuditSummary **ret_summary) {
 	struct audit_summary_zone zones[ZONES_MOST];
 	size_t count;
@@ -96,11 +103,13 @@ int service_log_summary(void *context, const struct control_peer *peer, const js
 	question->filter.without_line = true;
 	if (!rc && before)
 		rc = sum_up(service, question, summary, reply);
-	json_t *answer = rc ? NULL : audit_summary_json(summary, top);
+	_cleanup_(json_decrefp) json_t *answer = rc ? NULL : audit_summary_json(summary, top);
+	if (!rc && answer)
+		rc = put_pruned(service, question, answer);
 	if (rc)
 		return rc;
 	put_names(json_object_get(answer, "users"));
 	put_names(json_object_get(answer, "touches"));
 	put_names(json_object_get(answer, "refusals"));
-	return control_send(reply, answer ? json_pack("{s:o}", "summary", answer) : NULL);
+	return control_send(reply, answer ? json_pack("{s:O}", "summary", answer) : NULL);
 }

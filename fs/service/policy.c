@@ -89,6 +89,8 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 	rc = gate_apply(service->gate, bytes_of(archive, size), &actor,
 	        service_user_name(peer->uid, memory, sizeof memory),
 	        json_is_true(json_object_get(arguments, "hand_over")) ? NULL : &steward, &number, &is_changed);
+	if (rc == -EPERM) /* roles under which nobody, or not he, would be a steward */
+		service_record_denied(service, &actor, "policy-apply", NULL, EPERM);
 	if (!rc && service->trusted)
 		trusted_policy_changed(service->trusted);
 	if (!rc) /* durable before the command says that it is in force */

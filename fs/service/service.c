@@ -33,6 +33,12 @@ struct policy_actor service_policy_actor(const Service *service, const struct co
 	        .is_mounter = peer->uid == service->mounter};
 }
 
+bool service_is_steward(const Service *service, const Policy *policy, const struct control_peer *peer) {
+	struct policy_actor actor = service_policy_actor(service, peer);
+	actor.lent = 0;
+	return policy_permits(policy, PLACE_POLICY, POLICY_WRITE, &actor);
+}
+
 bool service_permits(const Service *service, const Policy *policy, const struct control_peer *peer,
         enum policy_place place, enum policy_access access) {
 	struct policy_actor actor = service_policy_actor(service, peer);
@@ -52,14 +58,15 @@ int service_record(Service *service, const struct audit_event *event) {
 
 void service_record_denied(
         Service *service, const struct actor *actor, const char *event, const char *path, int error) {
+	service_record_denied_detail(service, actor, event, path, "by command", error);
+}
+
+void service_record_denied_detail(Service *service, const struct actor *actor, const char *event, const char *path,
+        const char *detail, int error) {
 	if (service->is_read_only)
 		return;
-	const struct audit_event record = {.event = event,
-	        .actor = *actor,
-	        .path = path,
-	        .outcome = "denied",
-	        .err = error,
-	        .detail = "by command"};
+	const struct audit_event record = {
+	        .event = event, .actor = *actor, .path = path, .outcome = "denied", .err = error, .detail = detail};
 	char words[FAULT_MESSAGE_BYTES];
 	memcpy(words, fault_message(), sizeof words);
 	meta_begin(service->meta);

@@ -227,14 +227,20 @@ static void words_of_time(int64_t time_ns, char ret_words[static 40]) {
 		snprintf(ret_words, 40, "@%" PRId64, (int64_t)seconds);
 }
 
+static const char *what_word(const struct grant *grant) {
+	return grant->role < ROLE_COUNT ? "role " : grant->write ? "reading and writing" : "reading";
+}
+
+void gate_grant_words(const struct grant *grant, char *ret_words, size_t size) {
+	snprintf(ret_words, size, "%s%s to uid %" PRIu32 " for %" PRId64 "s: %s", what_word(grant),
+	        role_word(grant->role), grant->uid, (grant->until_ns - grant->made_ns) / 1000000000, grant->reason);
+}
+
 static int record(Meta *m, const struct grant *grant, const char *event_name, const struct actor *actor) {
 	char detail[AUDIT_DETAIL_MAX], until[40];
 	words_of_time(grant->until_ns, until);
 	snprintf(detail, sizeof detail, "grant %" PRIu64 ": %s%s to uid %" PRIu32 "%s, until %s: %s", grant->number,
-	        grant->role < ROLE_COUNT ? "role "
-	        : grant->write           ? "reading and writing"
-	                                 : "reading",
-	        role_word(grant->role), grant->uid,
+	        what_word(grant), role_word(grant->role), grant->uid,
 	        grant->uid == actor->uid && grant->by == grant->uid ? " by himself" : "", until, grant->reason);
 	struct audit_event event = {
 	        .event = event_name, .actor = *actor, .path = grant->path[0] ? grant->path : NULL, .detail = detail};
@@ -291,16 +297,38 @@ static void install(struct grants *g, const struct grant *grant) {
 }
 
 /* With `changing` held, which whoever writes the list holds, so it may be read. */
+static int check_room(const struct grants *g, const struct grant *grant) {
+	size_t active = 0, selves = 0, his = 0;
+	for (size_t i = 0; i < g->count; i++) {
+		const struct grant *other = &g->kept[i];
+		bool counts = other->until_ns > grant->made_ns, is_own = counts && other->by == other->uid;
+		active += counts;
+		selves += is_own;
+		his += is_own && other->by == grant->by;
+	}
+	bool is_own = grant->by == grant->uid;
+	if (active >= GRANTS_MAX)
+		return fault(E2BIG, "%d grants count already; revoke one (assayfs grant --list)", GRANTS_MAX);
+	if (is_own && his >= GRANTS_HIMSELF_MAX)
+		return fault(E2BIG, "nobody grants himself more than %d at a time; revoke one (assayfs grant --list)",
+		        GRANTS_HIMSELF_MAX);
+	if (is_own && selves >= GRANTS_SELVES_MAX)
+		return fault(E2BIG,
+		        "%d grants count already that users gave themselves; the other places are for what stewards "
+		        "lend to others",
+		        GRANTS_SELVES_MAX);
+	return 0;
+}
+
+/* With `changing` held. */
 static int give(Gate *gate, struct grant *grant, const struct actor *actor) {
 	struct grants *g = gate->grants;
 	Meta *m = store_meta(gate->store);
-	size_t active = 0;
-	for (size_t i = 0; i < g->count; i++)
-		active += g->kept[i].until_ns > grant->made_ns;
-	if (active == GRANTS_MAX)
-		return fault(E2BIG, "%d grants count already; revoke one (assayfs grant --list)", GRANTS_MAX);
+	int rc = check_room(g, grant);
+	if (rc < 0)
+		return rc;
 	meta_begin(m);
-	int rc = meta_end(m, put_row(m, g, grant, actor));
+	rc = meta_end(m, put_row(m, g, grant, actor));
 	if (rc >= 0)
 		install(g, grant);
 	return rc < 0 ? rc : 0;

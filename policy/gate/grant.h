@@ -5,6 +5,8 @@
  *     kv "grant.N" ─► JSON: who, what, until when, why                    kept until a later one is made
  *     kv "grant" ─► the last N, so that no number means two in the log
  *
+ * A lent role gives no right to lend, so what is lent ends for good (the caller sees to that, too).
+ *
  * Time: a grant ends by the clock, but not later because the clock was set back: while the vault is mounted time goes
  * on at least as fast as the machine runs, and a mount begins no earlier than the last commit before it.
  *
@@ -14,7 +16,9 @@
 
 #include "policy/gate/gate.h"
 
-#define GRANTS_MAX 64 /* at a time */
+#define GRANTS_MAX 64        /* at a time */
+#define GRANTS_HIMSELF_MAX 8 /* of these, that one user gave himself */
+#define GRANTS_SELVES_MAX 32 /* and all users themselves, so that stewards keep places */
 #define GRANT_LONGEST_NS (INT64_C(7) * 24 * 3600 * 1000000000)
 
 struct grant {
@@ -32,9 +36,13 @@ struct grant {
  * Gives it: of `wish`, number, by and made_ns are set here, and until_ns is how long it shall last. *ret_grant, which
  * may be the wish itself, has the wish's texts. Recorded as event `grant`. -EINVAL with words: no reason, no time or
  * too long a one, a path in no zone, writing into Raw, no roles that something could be lent beside. -E2BIG: too many
- * at a time. Not durable yet.
+ * at a time, of all, or of those that users gave themselves. Not durable yet.
  */
 int gate_grant(Gate *gate, const struct grant *wish, const struct actor *actor, struct grant *ret_grant);
+
+/* What, to whom, for how long and why, of a wish or of a grant: "role steward to uid 8 for 7200s: ill". Cut at `size`,
+ * at least 1. */
+void gate_grant_words(const struct grant *grant, char *ret_words, size_t size);
 
 /* Ends it, recorded as event `grant-revoke`; -ENOENT when there is none, or no more. */
 int gate_grant_revoke(Gate *gate, uint64_t number, const struct actor *actor);

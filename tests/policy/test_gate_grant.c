@@ -107,6 +107,26 @@ static void no_more_count_at_a_time_than_there_is_room_for(void **state) {
 	assert_int_equal(gate_grant_revoke(w->gate, 3, &steward), -ENOENT);
 }
 
+static void what_users_give_themselves_leaves_places_for_others(void **state) {
+	struct world *w = *state;
+	struct grant given, wish = a_role(ROLE_ANALYST);
+	apply(w, with_roles);
+	for (uint32_t uid = 100; uid < 100 + GRANTS_SELVES_MAX / GRANTS_HIMSELF_MAX; uid++) {
+		const struct actor himself = {.uid = uid, .gid = 7, .pid = 43, .exe = "test"};
+		wish.uid = uid;
+		for (int i = 0; i < GRANTS_HIMSELF_MAX; i++)
+			assert_int_equal(gate_grant(w->gate, &wish, &himself, &given), 0);
+		assert_int_equal(gate_grant(w->gate, &wish, &himself, &given), -E2BIG);
+	}
+	const struct actor another = {.uid = 99, .gid = 7, .pid = 43, .exe = "test"};
+	wish.uid = 99;
+	assert_int_equal(gate_grant(w->gate, &wish, &another, &given), -E2BIG);
+	for (int i = 0; i < GRANTS_MAX - GRANTS_SELVES_MAX; i++)
+		give(w, a_role(ROLE_ANALYST));
+	assert_int_equal(gate_grant_revoke(w->gate, 1, &steward), 0); /* a place of those */
+	assert_int_equal(gate_grant(w->gate, &wish, &another, &given), 0);
+}
+
 static void it_is_kept_over_a_crash_and_so_is_its_end(void **state) {
 	struct world *w = *state;
 	int64_t until;
@@ -225,6 +245,7 @@ int main(void) {
 	        WORLD(a_path_is_lent_with_all_below_it),
 	        WORLD(what_makes_no_sense_is_refused),
 	        WORLD(no_more_count_at_a_time_than_there_is_room_for),
+	        WORLD(what_users_give_themselves_leaves_places_for_others),
 	        WORLD(it_is_kept_over_a_crash_and_so_is_its_end),
 	        WORLD(a_path_of_any_length_is_kept),
 	        WORLD(the_oldest_comes_first_also_after_a_mount),

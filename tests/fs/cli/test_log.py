@@ -153,6 +153,9 @@ class LogTests(Tests):
                                    (["--event", "open,"], "the events are"), (["--event", ""], "the events are"),
                                    (["--outcome", "refused"], "ok, denied and error")):
                 self.one_line(self.assayfs(*command, *options, "mnt", code=2), words)
+            self.one_line(self.assayfs(*command, "--since", "@2000", "--until", "@1000", "mnt", code=2), "--since @2000 is later")
+        self.one_line(self.assayfs("log", "--follow", "--until", "today", "mnt", code=2), "--follow goes on with new records")
+        self.assayfs("log", "--since", "today", "--until", "today", "mnt")
         self.one_line(self.assayfs("log", "--format", "xml", "mnt", code=2), "text, json, csv, cloudtrail and ocsf")
         self.one_line(self.assayfs("log", "--format", "csv", "--json", "mnt", code=2), "--json is --format json")
         self.one_line(self.assayfs("log", "--format", "cloudtrail", "-f", "mnt", code=2), "--follow")

@@ -8,6 +8,7 @@ tests: fs/service/log_archive, fs/command/log_archive, fs/command/log_open
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -110,6 +111,34 @@ class ArchiveTests(Tests):
         self.one_line(self.assayfs("log", "mnt"), "are in archives only (assayfs log archive --list)")
         self.check(self.assayfs("log", "-n", "1", "mnt").err == "", "told of what was not asked for")
         self.check(self.assayfs("log", "--since", "now", "mnt").err == "", "told of what was not asked for")
+
+        self.one_line(self.assayfs("log", "summary", "mnt"), "are in archives only (assayfs log archive --list)")
+        summary = self.json("log", "summary", "--json", "mnt")
+        self.check(summary["pruned"] >= 256 and summary["pruned_before"] <= summary["first_ns"], f"{summary}")
+        self.check("pruned" not in self.json("log", "summary", "--json", "--since", "now", "mnt"), "told of what was not asked for")
+
+    def test_who_follows_is_told_of_what_was_pruned_before_he_read_it(self):
+        self.mounted()
+        with subprocess.Popen([ASSAYFS, "log", "--follow", "--json", self.mnt], stdout=subprocess.PIPE,
+                              stderr=open(self.path("notes"), "wb")) as follower:
+            first = json.loads(follower.stdout.readline())
+            follower.send_signal(signal.SIGSTOP)
+            self.use(3000)  # more than what waits on the way to him
+            self.assayfs("sync", "mnt")
+            self.assayfs("log", "archive", "--before", "now", "--to", "ship", "--prune", "now", "mnt")
+            before = self.lines()[-1]
+            follower.send_signal(signal.SIGCONT)
+            read = [first["seq"]]
+            for line in follower.stdout:
+                read.append(json.loads(line)["seq"])
+                if read[-1] >= json.loads(before)["seq"]:
+                    break
+            follower.terminate()
+        gaps = [a for a, b in zip(read, read[1:]) if b != a + 1]
+        with open(self.path("notes"), encoding="utf-8") as notes:
+            told = notes.read().count("are in archives only")
+        self.check(gaps, "nothing was pruned before it was read: the test shows nothing")
+        self.check(told == 1, f"{gaps}, told {told} times")
 
     def test_what_was_not_shipped_is_not_pruned(self):
         self.mounted()

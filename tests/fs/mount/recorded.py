@@ -11,6 +11,7 @@ Root only.
 import ctypes
 import errno
 import fcntl
+import json
 import mmap
 import os
 import shutil
@@ -21,7 +22,7 @@ import time
 
 from promise import ASSAYFS, Vault, skip
 from recorded_doings import ACL, CUSTOM, GOOD, WORKFLOWS, acl, act_as, commands, daemon
-from recorded_table import ALWAYS, read_tables
+from recorded_table import ALWAYS, named_events, read_tables
 
 USER, ANALYST, NOBODY, GROUP = 64001, 64002, 64003, 64001
 EXE = os.path.basename(os.path.realpath(sys.executable))
@@ -249,7 +250,7 @@ class Scene:
                 os.chmod(self.closed, 0o777)  # it is the owner's, whatever the mode says
         else:
             os.setxattr(self.closed, ACL, acl(7, 7 if case.code == errno.EPERM else lacks))
-        if case.kind == "withinlink":
+        if case.kind in ("within", "withinlink"):
             time.sleep(0.3)  # the kernel answers by itself until it was told to forget the name (threat-model.md)
 
     def end(self):
@@ -393,7 +394,8 @@ def roles(test):
 def main():
     if os.getuid() != 0:
         skip("needs root, to be several users")
-    rows = read_tables(os.path.join(os.path.abspath(sys.argv[2]), "docs/audit-log.md"))
+    page = os.path.join(os.path.abspath(sys.argv[2]), "docs/audit-log.md")
+    rows = read_tables(page)
     with Vault() as v:
         v.mount("-o", "allow_other")
         os.mkdir(v.landing("cases"))
@@ -403,6 +405,8 @@ def main():
         known = set(CASES) | set(CUSTOM)
         for name in sorted(known ^ set(rows)):
             v.fault(f"{name}: {'no row in docs/audit-log.md' if name in known else 'a row without a case'}")
+        for event in sorted(set(json.loads(v.run("help", "--json").stdout)["events"]) - named_events(page)):
+            v.fault(f"{event}: an event that no row of docs/audit-log.md names")
         operations(test)
         roles(test)
         commands(test)

@@ -3,6 +3,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -66,6 +67,12 @@ def ask(address, command, **arguments):
 # Row: command on the socket, its arguments (ID: of something in quarantine), and whether the record has their path.
 COMMANDS = {
     "assayfs log": ("log", {}),
+    "assayfs log summary": ("log-summary", {}),
+    "assayfs log archive --list": ("log-archives", {}),
+    "assayfs grant": ("grant", {"path": "Trusted/kept.csv", "reason": "a test", "for_ns": 10**12, "uid": 64009}),
+    "assayfs grant --list": ("grant-list", {}),
+    "assayfs grant --revoke": ("grant-revoke", {"number": 1}),
+    "assayfs access": ("access", {"path": "Landing/kept.csv", "uid": 64009}),
     "assayfs status": ("status", {}),
     "assayfs umount": ("attend", {}),
     "assayfs sync": ("sync", {}),
@@ -91,8 +98,9 @@ BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", 
 JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
 DAEMON = ["init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw",
-          "close at the end of the mount", "gc", "damage", "repair"]
-CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON]
+          "close at the end of the mount", "gc", "damage", "repair", "accept-restore"]
+VERIFY, ARCHIVE = "assayfs log verify, key, prove", "assayfs log archive"
+CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE]
 
 
 def run_as_steward(v, *arguments):
@@ -148,6 +156,12 @@ def commands(test):
         own = [{**about, **has_path, "event": event} for event in test.rows[row]["granted"]]
         test.expect(row, "granted", pid, own, besides=JUDGED)
     by_mode(test, address)
+    verifying(test)
+    for command in ("log-archive", "log-ship", "log-prune"):  # what is granted comes at the end: it takes records away
+        pid, code = act_as(NOBODY, lambda: ask(address, command))
+        v.check(code == errno.EACCES, f"{command}: for who has no role {code}")
+        wanted = test.denial(ARCHIVE, NOBODY, pid, None, errno.EACCES)
+        test.expect(ARCHIVE, f"{command} refused", pid, [{**record, "event": command} for record in wanted], False)
     below_assayfs(test)
 
 
@@ -158,6 +172,24 @@ def by_mode(test, address):
         pid, code = act_as(INGESTER, lambda: ask(address, row.split()[1], path="Landing/kept.csv", **arguments))
         test.v.check(code == errno.EACCES, f"{row}: refused by mode, but {code}")
         test.expect(row, "refused by mode", pid, test.denial(row, INGESTER, pid, "Landing/kept.csv", errno.EACCES), False)
+
+
+def verifying(test):
+    """They read files, some of them twice: no other records, and of no others."""
+    v = test.v
+    row = test.rows[VERIFY]
+    v.run("sync", v.mnt)
+    for command in (["verify"], ["key"], ["prove", "0"]):
+        pid, code = run_as_steward(v, "log", *command, v.mnt)
+        found = [r for r in v.records() if r.get("pid") == pid]
+        v.check(code == 0 and {r["event"] for r in found} == set(row["granted"]), f"log {command[0]}: {code}, {found}")
+        for r in found:
+            v.check(set(r) - ALWAYS == row["fields"][0] and (r["path"] + "/").startswith(".assayfs/audit/"), f"log {command[0]}: {r}")
+        pid, _ = act_as(NOBODY, lambda: os.execv(ASSAYFS, [ASSAYFS, "log", command[0], *command[1:], v.mnt]))
+        v.run("sync", v.mnt)
+        found = [r for r in v.records() if r.get("pid") == pid]
+        v.check(found and all([r["event"]] == row["refused"] and r["outcome"] == "denied" for r in found),
+                f"log {command[0]} of who has no role: {found}")
 
 
 def below_assayfs(test):
@@ -284,6 +316,28 @@ class Daemon:
         v.umount()
 
 
+    def restored(self):
+        """An older copy in the vault's place."""
+        v = self.v
+        shutil.copytree(v.vault, v.path("older"))
+        v.mount("-o", "allow_other")
+        put(v.landing("newer"), b"newer")
+        v.umount()
+        shutil.rmtree(v.vault)
+        os.rename(v.path("older"), v.vault)
+        v.mount("-o", "allow_other", "--accept-restore")
+        self.check("restored", [r for r in v.records() if r.get("pid") == v.pid], ["mount", "accept-restore"], "assayfs")
+
+    def archived(self):
+        v = self.v
+        os.mkdir(v.path("ship"))
+        pid, code = run_as_steward(v, "log", "archive", "--before", "now", "--to", "ship", "--prune", "now", v.mnt)
+        row = self.test.rows[ARCHIVE]
+        records = [r for r in v.records() if r.get("pid") == pid]
+        v.check(code == 0 and [r["event"] for r in records] == row["granted"] and [set(r) - ALWAYS for r in records] == row["fields"],
+                f"log archive: {code}, {records}, the table says {row}")
+
+
 def flip(path, page):
     with open(path, "r+b") as file:
         file.seek(4096 * page + 100)
@@ -297,3 +351,5 @@ def daemon(test):
     own.arrivals()
     own.decisions()
     own.mounts()
+    own.restored()
+    own.archived()

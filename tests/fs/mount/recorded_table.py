@@ -14,14 +14,22 @@ def words(cell):
     return [] if cell in ("–", "") else [word for word in re.split(r"[ ,]+", cell) if word]
 
 
+def table_lines(page):
+    with open(page, encoding="utf-8") as file:
+        part = file.read().split("\n## What is recorded\n", 1)[1].split("\n## ", 1)[0]
+    return [line for line in part.splitlines() if line.startswith("|")]
+
+
+def named_events(page):
+    """What any row names, also among its remarks."""
+    return set(re.findall("`([a-z-]+)`", "\n".join(table_lines(page))))
+
+
 def read_tables(page):
     """{operation: {granted: [event], refused: [event], only_role, fields: [of each that is granted: {name}]}} of all tables below the heading."""
-    with open(page, encoding="utf-8") as file:
-        text = file.read()
-    part = text.split("\n## What is recorded\n", 1)[1].split("\n## ", 1)[0]
     rows = {}
-    for line in part.splitlines():
-        if not line.startswith("|") or line.startswith("| ---") or line.startswith("| operation"):
+    for line in table_lines(page):
+        if line.startswith("| ---") or line.startswith("| operation"):
             continue
         operation, granted, refused, fields = (cell.replace("\0", "|") for cell in cells(line)[:4])
         if operation in rows:

@@ -566,6 +566,79 @@ class AccessTests(GateTests):
         self.expect("root", lists, ".assayfs/audit", OK, "root, lent")
         self.expect("root", lists, "Landing", errno.EACCES, "an auditor")
 
+    def test_a_lent_role_lends_nothing_so_what_is_lent_ends_for_good(self):
+        self.world("break_glass: {users: [nobody]}\n")
+        number = self.grant("steward", "--for", "1h", "--role", "steward", "--user", "games")
+        own = self.grant("nobody", "--for", "1h", "--role", "steward")
+        self.command("ingester", "policy", "show", "mnt", code=0)
+        for who, to in (("ingester", "games"), ("ingester", "backup"), ("nobody", "games")):
+            self.grant(who, "--for", "7d", "--role", "steward", "--user", to, code=6)
+        listed = self.command("auditor", "grant", "--list", "mnt").out
+        self.check(", by daemon: ticket 4711" in listed and ", by nobody himself: ticket 4711" in listed and
+                   listed.count("\n") == 2, listed)
+        denied = [r for r in self.log_of(5) if r["event"] == "grant"]
+        self.check([(r["outcome"], r["errno"], r["detail"]) for r in denied] ==
+                   [("denied", errno.EACCES, f"role steward to uid {uid} for 604800s: ticket 4711") for uid in (5, 34)], f"{denied}")
+        # What he may not give he may not take either; who gave it is told.
+        self.command("auditor", "grant", "--revoke", str(number), "mnt", code=6)
+        denied = [r for r in self.log_of(34) if r["event"] == "grant-revoke"]
+        self.check([r["detail"] for r in denied] == [f"grant {number}: role steward to uid 5 for 3600s: ticket 4711"], f"{denied}")
+        said = self.command("steward", "grant", "--revoke", str(number), "mnt", code=0).out
+        self.check("role steward to games" in said and ", by daemon: ticket 4711" in said, said)
+        self.command("ingester", "policy", "show", "mnt", code=6)
+        self.command("nobody", "grant", "--revoke", str(own), "mnt", code=0)
+
+    def test_who_breaks_the_glass_leaves_places_for_stewards(self):
+        self.world("break_glass: {users: [nobody]}\n")
+        for _ in range(8):
+            self.grant("nobody", "--for", "1h", "--role", "auditor")
+        refused = self.command("nobody", "grant", "--reason", "x", "--for", "1h", "--role", "auditor", "mnt")
+        self.check(refused.returncode != 0 and "nobody grants himself more than 8 at a time" in refused.err, refused.err)
+        self.grant("steward", "--for", "1h", "--role", "analyst", "--user", "nobody")
+
+    def test_a_policy_that_takes_the_role_from_who_applies_it_is_refused_and_recorded(self):
+        self.world()
+        self.write("policy/policy.yaml", HEAD + ROLES.replace("daemon", "nobody"), mode=0o644)
+        self.command("steward", "policy", "apply", "policy", "mnt", code=6)
+        denied = [(r["outcome"], r["errno"]) for r in self.log_of(1) if r["event"] == "policy-apply"]
+        self.check(denied == [("denied", errno.EPERM)], f"{denied}")
+
+    # ---- who follows the log
+
+    def follower(self, who):
+        uid, gid, groups = WHO[who]
+        follower = subprocess.Popen([ASSAYFS, "log", "--follow", "--json", "mnt"], cwd=self.directory, user=uid, group=gid,
+                                    extra_groups=groups, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 20
+        while not self.read_log(uid, "ok") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return follower
+
+    def read_log(self, uid, outcome):
+        return [r for r in self.log_of(uid) if r["event"] == "read-log" and r["outcome"] == outcome]
+
+    def expect_end(self, follower, uid, words):
+        try:
+            code = follower.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            follower.kill()
+            code = None
+        error = follower.communicate()[1]
+        self.check(code == 6 and "no role" in error, f"{words}: he ends with {code}: {error}")
+        denied = self.read_log(uid, "denied")
+        self.check(len(denied) == 1 and denied[0]["errno"] == errno.EACCES, f"{words}: {denied}")
+
+    def test_who_follows_the_log_does_so_no_longer_than_he_may_read_it(self):
+        self.world()
+        auditor = self.follower("auditor")
+        self.grant("steward", "--for", "8s", "--role", "auditor", "--user", "nobody")
+        lent = self.follower("nobody")
+        self.check(lent.poll() is None and auditor.poll() is None, "they ended too early")
+        self.write("policy/policy.yaml", HEAD + ROLES.replace("  auditor: {users: [backup]}\n", ""), mode=0o644)
+        self.command("steward", "policy", "apply", "policy", "mnt", code=0)
+        self.expect_end(auditor, 34, "another policy")
+        self.expect_end(lent, 65534, "the end of what was lent")
+
     def test_a_grant_needs_a_reason_and_an_end(self):
         self.world()
         for options, words in ((["--reason", " ", "--for", "1h", "--role", "analyst"], "--reason"),
@@ -599,6 +672,9 @@ class AccessTests(GateTests):
         self.expect("ingester", lambda p: os.chmod(p, 0o600), "Landing/mine.txt", OK, "chmod")
         closed = json.loads(self.command("auditor", "access", "Landing/mine.txt", "--user", "daemon", "--json", "mnt").out)
         self.check(not closed["read"]["allowed"] and "mode 0600" in closed["read"]["why"], f"{closed}")
+        for path, shown in (("Landing/mine.txt", False), ("Landing", True)):  # "search" is no question of a file
+            said = self.command("auditor", "access", path, "--user", "games", "mnt", code=0).out
+            self.check(("  search  " in said) == shown and "  write   " in said, said)
         self.check(self.command("analyst", "access", "Trusted/" + A, "mnt").returncode == 0, "about oneself, by a group")
         self.command("ingester", "access", "Trusted/" + A, "--user", "nobody", "mnt", code=6)
         self.command("nobody", "access", ".assayfs/audit", "mnt", code=1)
