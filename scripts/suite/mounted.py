@@ -49,6 +49,7 @@ class Mounted:
     def __enter__(self):
         self.folder = os.path.realpath(tempfile.mkdtemp(prefix="assayfs-suite-"))
         os.chmod(self.folder, 0o755)
+        os.environ["STATE_DIRECTORY"] = os.path.join(self.folder, "state")
         self.outside = os.path.join(self.folder, "outside")
         self.mnt = os.path.join(self.folder, "mnt")
         self.landing = os.path.join(self.mnt, "Landing")

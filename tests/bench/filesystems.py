@@ -205,6 +205,7 @@ class Assayfs(FileSystem):
         return run(os.path.join(self.build, self.program), *words)
 
     def make(self):
+        os.environ["STATE_DIRECTORY"] = os.path.join(self.folder, "state")
         os.rmdir(self.store)
         self.assayfs("init", "--passfile", self.passfile, "--no-recovery-key", *self.argon, self.store)
         policy = os.path.join(self.folder, "policy")
