@@ -8,8 +8,9 @@ import tempfile
 import time
 
 import ended  # noqa: F401  (what it does when imported)
+import program
 
-ASSAYFS = os.path.abspath(sys.argv[1])
+ASSAYFS = program.for_everybody(sys.argv[1])
 SOURCE = sys.argv[2] if len(sys.argv) > 2 else "."
 
 

@@ -14,8 +14,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 import ended  # noqa: E402,F401  (what it does when imported)
+import program  # noqa: E402
 
-ASSAYFS = os.path.abspath(sys.argv[1])
+ASSAYFS = program.for_everybody(sys.argv[1])
 DYING_S = 30  # what a killed process takes at most; some milliseconds on an idle machine
 CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
 PASSPHRASE = "correct horse battery staple"
