@@ -1,6 +1,4 @@
-#include "policy/policy.h"
-
-#include "crypto/base/fault.h"
+#include "tests/policy/policy_text.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -36,37 +34,6 @@ static const char example[] =
         "lifecycle: [{zone: Landing, keep_versions: 10, noncurrent_days: 30}]\n"
         "alarms: [{name: project-anilost2024-alarm, metric: EstimatedCharges, above: 38, unit: USD, notify: "
         "[\"webhook:http://127.0.0.1:9/alarm\"]}]\n";
-
-static const char rules[] = "Rules = [ RowCount > 10 ]\n";
-
-static PolicyBundle *bundle_of(const char *yaml, size_t size) {
-	PolicyBundle *bundle = NULL;
-	assert_int_equal(policy_bundle_new(&bundle), 0);
-	assert_int_equal(policy_bundle_put(bundle, BUNDLE_POLICY, bytes_of(yaml, size)), 0);
-	assert_int_equal(policy_bundle_put(bundle, "animals.dqdl", bytes_of_string(rules)), 0);
-	assert_int_equal(policy_bundle_put(bundle, "r.dqdl", bytes_of_string(rules)), 0);
-	return bundle;
-}
-
-static Policy *parse(const char *yaml) {
-	PolicyBundle *bundle = bundle_of(yaml, strlen(yaml));
-	Policy *policy = NULL;
-	if (policy_parse(bundle, &policy) < 0)
-		fail_msg("%s", fault_message());
-	policy_bundle_free(bundle);
-	return policy;
-}
-
-static void expect_refused(const char *yaml, size_t size, int rc, const char *words) {
-	PolicyBundle *bundle = bundle_of(yaml, size);
-	Policy *policy = NULL;
-	int got = policy_parse(bundle, &policy);
-	policy_bundle_free(bundle);
-	if (policy || got != rc)
-		fail_msg("answered with %d (%s): %s", got, got < 0 ? fault_message() : "accepted", yaml);
-	if (strncmp(fault_message(), words, strlen(words)) != 0)
-		fail_msg("said '%s', not '%s'", fault_message(), words);
-}
 
 #define DATASET "version: 1\ndatasets:\n  - name: a\n    match: \"*.csv\"\n    rules: r.dqdl\n"
 

@@ -1,7 +1,5 @@
 /* What some may reach beside their roles, until a day: the grants of the policy document. */
-#include "policy/policy.h"
-
-#include "crypto/base/fault.h"
+#include "tests/policy/policy_text.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -13,37 +11,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static const char rules[] = "Rules = [ RowCount > 10 ]\n";
-
-static PolicyBundle *bundle_of(const char *yaml, size_t size) {
-	PolicyBundle *bundle = NULL;
-	assert_int_equal(policy_bundle_new(&bundle), 0);
-	assert_int_equal(policy_bundle_put(bundle, BUNDLE_POLICY, bytes_of(yaml, size)), 0);
-	assert_int_equal(policy_bundle_put(bundle, "animals.dqdl", bytes_of_string(rules)), 0);
-	assert_int_equal(policy_bundle_put(bundle, "r.dqdl", bytes_of_string(rules)), 0);
-	return bundle;
-}
-
-static Policy *parse(const char *yaml) {
-	PolicyBundle *bundle = bundle_of(yaml, strlen(yaml));
-	Policy *policy = NULL;
-	if (policy_parse(bundle, &policy) < 0)
-		fail_msg("%s", fault_message());
-	policy_bundle_free(bundle);
-	return policy;
-}
-
-static void expect_refused(const char *yaml, size_t size, int rc, const char *words) {
-	PolicyBundle *bundle = bundle_of(yaml, size);
-	Policy *policy = NULL;
-	int got = policy_parse(bundle, &policy);
-	policy_bundle_free(bundle);
-	if (policy || got != rc)
-		fail_msg("answered with %d (%s): %s", got, got < 0 ? fault_message() : "accepted", yaml);
-	if (strncmp(fault_message(), words, strlen(words)) != 0)
-		fail_msg("said '%s', not '%s'", fault_message(), words);
-}
 
 static const char granting[] =
         "version: 1\n"
