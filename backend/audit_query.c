@@ -368,16 +368,11 @@ static bool paths_may_fit(const AuditSearch *s, const struct audit_stored *r) {
 	return !s->has_name || has_name(s, &r->path) || has_name(s, &r->path2);
 }
 
-static bool is_at_or_below(struct bytes wanted, const char *path) {
-	return strncmp(path, (const char *)wanted.data, wanted.size) == 0 &&
-	       (path[wanted.size] == '\0' || path[wanted.size] == '/');
-}
-
 static bool path_fits(const AuditSearch *s, const char *path) {
 	const struct audit_filter *filter = &s->filter;
 	if (!path)
 		return false;
-	if (s->place.is_wanted && !is_at_or_below(s->place.path, path))
+	if (s->place.is_wanted && !tree_path_is_within(path, s->place.path))
 		return false;
 	if (filter->path_prefix && strncmp(path, filter->path_prefix, strlen(filter->path_prefix)) != 0)
 		return false;

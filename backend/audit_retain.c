@@ -4,6 +4,7 @@
 #include "backend/store_internal.h"
 #include "crypto/base/array.h"
 #include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -112,19 +113,14 @@ static int get_archived(Meta *m, uint64_t *ret) {
 /* "records 0 to 65535 (2026-11-20T10:00:00Z to …), audit/0000000000000000, 2100000 bytes, sha256 …" and more words. */
 static int record(
         Meta *m, struct audit_event event, const struct audit_archived *a, const char *more, const char *place) {
-	char detail[AUDIT_DETAIL_MAX], name[AUDIT_RETAIN_NAME_BYTES], hex[DIGEST_HEX_BYTES], times[2][32];
-	const int64_t ns[] = {a->oldest, a->newest};
-	for (int i = 0; i < 2; i++) {
-		struct tm parts;
-		time_t seconds = (time_t)(ns[i] / 1000000000);
-		if (!gmtime_r(&seconds, &parts) || !strftime(times[i], sizeof times[i], "%Y-%m-%dT%H:%M:%SZ", &parts))
-			times[i][0] = '\0';
-	}
+	char detail[AUDIT_DETAIL_MAX], name[AUDIT_RETAIN_NAME_BYTES], hex[DIGEST_HEX_BYTES], oldest[UTC_TEXT_BYTES],
+	        newest[UTC_TEXT_BYTES];
 	audit_retain_name(a->first, name);
 	digest_hex(a->sha256, hex);
 	(void)snprintf(detail, sizeof detail,
 	        "records %" PRIu64 " to %" PRIu64 " (%s to %s), %s, %" PRIu64 " bytes, sha256 %s%s%s", a->first,
-	        a->end - 1, times[0], times[1], name, a->bytes, hex, more, place);
+	        a->end - 1, utc_stamp(a->oldest, oldest), utc_stamp(a->newest, newest), name, a->bytes, hex, more,
+	        place);
 	event.detail = detail;
 	return audit_record(m, &event, NULL);
 }

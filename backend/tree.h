@@ -162,6 +162,13 @@ int tree_path_of(Meta *m, uint64_t parent, struct bytes name, char *ret_path, si
 #define TREE_PATH_LONGEST ((size_t)1 << 20)
 int tree_path_start(Meta *m, uint64_t id, struct bytes name, char *ret_path, size_t capacity, size_t *ret_length);
 
+/* Whether a path (as tree_path gives it) is `top` or below it; `top` ends with no slash. "Landing/ab" is not below
+ * "Landing/a". */
+static inline bool tree_path_is_within(const char *path, struct bytes top) {
+	return strncmp(path, (const char *)top.data, top.size) == 0 &&
+	       (path[top.size] == '\0' || path[top.size] == '/');
+}
+
 /* Walks a path as tree_path gives it; repeated, leading and trailing slashes are allowed, symlinks not followed. */
 int tree_resolve(Meta *m, struct bytes path, struct node *ret_node); /* -ENOENT, -ENOTDIR */
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <string.h>
 
 /* Values are on disk. */
 enum zone {
@@ -29,6 +30,15 @@ static inline const char *zone_name(enum zone zone) {
 		break;
 	}
 	return "";
+}
+
+/* The room that a path of the vault ("Landing/a.csv", "Landing") is in; ZONE_NONE for any other. */
+static inline enum zone zone_of_path(const char *path) {
+	size_t length = strcspn(path, "/");
+	for (enum zone zone = ZONE_LANDING; zone <= ZONE_TRUSTED; zone++)
+		if (strlen(zone_name(zone)) == length && memcmp(path, zone_name(zone), length) == 0)
+			return zone;
+	return ZONE_NONE;
 }
 
 /*

@@ -57,13 +57,11 @@ static bool read_number(const char *text, const char *end, uint64_t *ret) {
 
 /* The next line of the rest, as a string in `room` with the newline left out; false when there is none that fits. */
 static bool take_line(struct bytes *rest, char *room, size_t size) {
-	const uint8_t *end = rest->size ? memchr(rest->data, '\n', rest->size) : NULL;
-	size_t length = end ? (size_t)(end - rest->data) : 0;
-	if (!end || length >= size)
+	struct bytes line;
+	if (!bytes_take_line(rest, &line) || line.size >= size)
 		return false;
-	memcpy(room, rest->data, length);
-	room[length] = '\0';
-	*rest = bytes_of(rest->data + length + 1, rest->size - length - 1);
+	memcpy(room, line.data, line.size);
+	room[line.size] = '\0';
 	return true;
 }
 

@@ -154,22 +154,19 @@ static int check_signature(const struct signature *signature, const struct note_
 }
 
 int note_open(struct bytes note, const struct note_key *key, struct bytes *ret_text) {
-	struct bytes text, lines;
+	struct bytes text, lines, line;
 	struct signature signature;
 	if (note.size > NOTE_BYTES_MAX || !is_text(note) || !split(note, &text, &lines) || text.size < 2)
 		return fault(EINVAL, "this is no signed note: a text, an empty line, and lines of signatures");
 	int rc = -ENOKEY;
 	for (size_t count = 0; lines.size > 0; count++) {
-		const uint8_t *end = memchr(lines.data, '\n', lines.size);
-		size_t length = end ? (size_t)(end - lines.data) : lines.size;
-		if (!end || count == NOTE_SIGNATURES_MAX || !read_line(bytes_of(lines.data, length), &signature))
+		if (!bytes_take_line(&lines, &line) || count == NOTE_SIGNATURES_MAX || !read_line(line, &signature))
 			return fault(
 			        EINVAL, "this is no signed note: its line of a signature %zu is malformed", count + 1);
 		if (rc == -ENOKEY && is_by(&signature, key))
 			rc = check_signature(&signature, key, text);
 		if (rc == -EBADMSG)
 			return rc;
-		lines = bytes_of(lines.data + length + 1, lines.size - length - 1);
 	}
 	if (rc == -ENOKEY)
 		return fault(ENOKEY, "it has no signature by the key %s", key->name);

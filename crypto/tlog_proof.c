@@ -30,19 +30,6 @@ void tlog_proof_write(FILE *to, struct bytes entry, uint64_t index, const struct
 
 /* ---- reading ---- */
 
-static bool take_line(struct bytes *rest, struct bytes *ret_line) {
-	const uint8_t *end = rest->size ? memchr(rest->data, '\n', rest->size) : NULL;
-	if (!end)
-		return false;
-	*ret_line = bytes_of(rest->data, (size_t)(end - rest->data));
-	*rest = bytes_of(end + 1, rest->size - ret_line->size - 1);
-	return true;
-}
-
-static bool begins_with(struct bytes line, const char *word) {
-	return line.size >= strlen(word) && memcmp(line.data, word, strlen(word)) == 0;
-}
-
 static bool read_index(struct bytes line, uint64_t *ret) {
 	char text[24], again[24];
 	size_t length = line.size - (sizeof INDEX - 1);
@@ -72,16 +59,16 @@ static int malformed(const char *why) {
 int tlog_proof_parse(struct bytes text, struct tlog_proof *ret) {
 	struct bytes line;
 	*ret = (struct tlog_proof){0};
-	if (!take_line(&text, &line) || line.size != sizeof FIRST_LINE - 1 || !begins_with(line, FIRST_LINE))
+	if (!bytes_take_line(&text, &line) || line.size != sizeof FIRST_LINE - 1 || !bytes_begin_with(line, FIRST_LINE))
 		return malformed("its first line is another");
-	bool has_line = take_line(&text, &line);
-	if (has_line && begins_with(line, EXTRA)) {
+	bool has_line = bytes_take_line(&text, &line);
+	if (has_line && bytes_begin_with(line, EXTRA)) {
 		ret->extra = bytes_of(line.data + sizeof EXTRA - 1, line.size - (sizeof EXTRA - 1));
-		has_line = take_line(&text, &line);
+		has_line = bytes_take_line(&text, &line);
 	}
-	if (!has_line || !begins_with(line, INDEX) || !read_index(line, &ret->index))
+	if (!has_line || !bytes_begin_with(line, INDEX) || !read_index(line, &ret->index))
 		return malformed("it does not say which entry, as 'index N'");
-	while ((has_line = take_line(&text, &line)) && line.size > 0) {
+	while ((has_line = bytes_take_line(&text, &line)) && line.size > 0) {
 		if (ret->path.count == MERKLE_LEVELS || !read_hash(line, ret->path.hash[ret->path.count++]))
 			return malformed("a line of it is no hash, or there are too many");
 	}

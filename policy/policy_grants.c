@@ -1,6 +1,7 @@
 /* What some may reach beside their roles, until a day: the grants of the policy document. */
 #include "policy/policy_read.h"
 
+#include "backend/zone.h"
 #include "policy/glob.h"
 
 #include <stdio.h>
@@ -31,12 +32,10 @@ static int read_grant_dataset(struct reading *r, const Node *value, void *target
 }
 
 static int read_grant_path(struct reading *r, const Node *value, void *target) {
-	static const char *const zones[] = {"Landing/", "Raw/", "Trusted/"};
 	struct policy_grant *grant = &((struct reading_grant *)target)->grant;
 	int rc = read_pattern(r, value, "path", &grant->path);
-	for (size_t i = 0; rc == 0 && i < COUNT(zones); i++)
-		if (strncmp(grant->path, zones[i], strlen(zones[i])) == 0)
-			return 0;
+	if (rc == 0 && strchr(grant->path, '/') && zone_of_path(grant->path) != ZONE_NONE)
+		return 0;
 	return rc < 0 ? rc
 	              : read_complain(value,
 	                        "'path: %.100s' must begin with Landing/, Raw/ or Trusted/, like "

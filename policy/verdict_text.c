@@ -2,6 +2,7 @@
 #include "policy/verdict.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
 #include "crypto/digest.h"
 #include "policy/privacy_text.h"
 #include "policy/safe_text.h"
@@ -18,12 +19,8 @@
 #define METRICS_SHOWN 20 /* of an analyzer */
 
 static void put_time(FILE *to, int64_t ns) {
-	time_t seconds = (time_t)(ns / 1000000000);
-	struct tm tm;
-	char text[64] = "?";
-	if (gmtime_r(&seconds, &tm))
-		(void)strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &tm);
-	fputs(text, to);
+	char text[UTC_TEXT_BYTES];
+	fputs(utc_words(ns, text), to);
 }
 
 static const char *plural(uint64_t count) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,6 +23,22 @@ static inline struct bytes bytes_of(const void *data, size_t size) {
 /* Borrows a string without its NUL. */
 static inline struct bytes bytes_of_string(const char *text) {
 	return bytes_of(text, strlen(text));
+}
+
+/* Whether they begin with the string. */
+static inline bool bytes_begin_with(struct bytes bytes, const char *start) {
+	size_t length = strlen(start);
+	return bytes.size >= length && memcmp(bytes.data, start, length) == 0;
+}
+
+/* Takes the first line off `*rest`, without its newline; false, and nothing taken, when no newline is left. */
+static inline bool bytes_take_line(struct bytes *rest, struct bytes *ret_line) {
+	const uint8_t *end = rest->size ? memchr(rest->data, '\n', rest->size) : NULL;
+	if (!end)
+		return false;
+	*ret_line = bytes_of(rest->data, (size_t)(end - rest->data));
+	*rest = bytes_of(end + 1, rest->size - ret_line->size - 1);
+	return true;
 }
 
 /* A little-endian number of 2 bytes, which need no alignment. */

@@ -7,7 +7,6 @@
 #include "fs/command/words.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,17 +24,6 @@ static int add_time(const struct invocation *call, json_t *arguments, const char
 	return 0;
 }
 
-/* A uid or gid that was typed as a number. */
-static bool read_id(const char *text, json_t *arguments, const char *name) {
-	char *end = NULL;
-	errno = 0;
-	unsigned long id = strtoul(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end != '\0' || errno || id >= UINT32_MAX)
-		return false;
-	json_object_set_new(arguments, name, json_integer((json_int_t)id));
-	return true;
-}
-
 static int add_user(const struct invocation *call, json_t *arguments) {
 	const char *text = command_value(call, "user");
 	if (!text)
@@ -49,13 +37,13 @@ static int add_user(const struct invocation *call, json_t *arguments) {
 
 static int add_group(const struct invocation *call, json_t *arguments) {
 	const char *text = command_value(call, "group");
-	if (!text || read_id(text, arguments, "gid"))
+	if (!text)
 		return 0;
-	const struct group *entry = getgrnam(text);
-	if (!entry)
-		return command_fail(call, EXIT_USAGE, "there is no group '%s'; give a name or a gid", text);
-	json_object_set_new(arguments, "gid", json_integer(entry->gr_gid));
-	return 0;
+	gid_t gid;
+	int code = user_find_group(call, text, &gid);
+	if (!code)
+		json_object_set_new(arguments, "gid", json_integer((json_int_t)gid));
+	return code;
 }
 
 static int add_number(const struct invocation *call, json_t *arguments, const char *name, unsigned long long most) {

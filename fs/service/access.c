@@ -11,6 +11,7 @@
 
 #include "backend/acl.h"
 #include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
 #include "fs/access.h"
 #include "fs/roles.h"
 #include "fs/virtual.h"
@@ -81,24 +82,16 @@ static struct access_subject subject_of(struct inquiry *q) {
 
 /* ---- why ---- */
 
-static const char *time_words(int64_t time_ns, char words[static 40]) {
-	time_t seconds = (time_t)(time_ns / 1000000000);
-	struct tm parts;
-	if (!gmtime_r(&seconds, &parts) || strftime(words, 40, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0)
-		words[0] = '\0';
-	return words;
-}
-
 /* By what role or grant; "" where none is asked for. */
 static void role_words(const struct inquiry *q, char words[static 200]) {
-	char grant[ROLES_WORDS_BYTES], until[40];
+	char grant[ROLES_WORDS_BYTES], until[UTC_TEXT_BYTES];
 	const struct gate_permit *permit = &q->permit;
 	const char *role = permit->role < ROLE_COUNT ? policy_role_name(permit->role) : NULL;
 	words[0] = '\0';
 	if (*roles_grant_words(permit, grant) && role)
-		snprintf(words, 200, "role %s, lent %s until %s", role, grant, time_words(permit->until_ns, until));
+		snprintf(words, 200, "role %s, lent %s until %s", role, grant, utc_words(permit->until_ns, until));
 	else if (*grant)
-		snprintf(words, 200, "%s until %s", grant, time_words(permit->until_ns, until));
+		snprintf(words, 200, "%s until %s", grant, utc_words(permit->until_ns, until));
 	else if (role)
 		snprintf(words, 200, "role %s", role);
 	else if (!q->has_roles)

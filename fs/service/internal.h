@@ -48,9 +48,6 @@ int service_require_writable(Service *service, const struct control_peer *peer, 
 /* What is lent now, `uid` NULL: to everybody. NULL: no memory. */
 json_t *service_lent_json(Service *service, const uid_t *uid);
 
-/* The zone that a path of the vault lies in. */
-uint8_t service_zone(const char *path);
-
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
 

@@ -80,7 +80,7 @@ static bool grant_permits(Service *service, const Policy *policy, const struct c
         enum policy_access access) {
 	struct gate_member member = {
 	        .uid = peer->uid, .gid = peer->gid, .groups = peer->groups, .group_count = peer->group_count};
-	struct gate_wish wish = {.zone = service_zone(path),
+	struct gate_wish wish = {.zone = (uint8_t)zone_of_path(path),
 	        .reach = access == POLICY_WRITE ? POLICY_REACH_WRITE : POLICY_REACH_READ,
 	        .path = path};
 	struct gate_permit permit;
@@ -110,20 +110,8 @@ int service_require_writable(Service *service, const struct control_peer *peer, 
 	return -EROFS;
 }
 
-uint8_t service_zone(const char *path) {
-	static const struct {
-		const char *name;
-		enum zone zone;
-	} zones[] = {{"Landing", ZONE_LANDING}, {"Raw", ZONE_RAW}, {"Trusted", ZONE_TRUSTED}};
-	size_t length = strcspn(path, "/");
-	for (size_t i = 0; i < sizeof zones / sizeof zones[0]; i++)
-		if (strlen(zones[i].name) == length && strncmp(path, zones[i].name, length) == 0)
-			return (uint8_t)zones[i].zone;
-	return ZONE_NONE;
-}
-
 enum policy_place service_place(const char *path) {
-	return roles_place_of(service_zone(path));
+	return roles_place_of((uint8_t)zone_of_path(path));
 }
 
 struct asker {

@@ -1,4 +1,5 @@
 #include "fs/virtual/times.h"
+#include "crypto/base/utc.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -85,17 +86,8 @@ bool virtual_parse_time(const char *text, int64_t *ret) {
 	return true;
 }
 
-static void name_time(int64_t time_ns, bool day_only, char *ret_name, size_t size) {
-	time_t seconds = (time_t)(time_ns / SECOND_NS);
-	struct tm parts;
-	gmtime_r(&seconds, &parts);
-	strftime(ret_name, size, day_only ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ", &parts);
-}
-
+/* What a stamp begins with. */
 void virtual_day_name(int64_t time_ns, char ret_name[static 16]) {
-	name_time(time_ns, true, ret_name, 16);
-}
-
-void virtual_time_name(int64_t time_ns, char ret_name[static VIRTUAL_TIME_BYTES]) {
-	name_time(time_ns, false, ret_name, VIRTUAL_TIME_BYTES);
+	char stamp[UTC_TEXT_BYTES];
+	snprintf(ret_name, 16, "%.10s", utc_stamp(time_ns, stamp));
 }

@@ -18,8 +18,4 @@ bool virtual_parse_day(const char *text, int64_t *ret);
 /* The day of a time as "2026-11-22". */
 void virtual_day_name(int64_t time_ns, char ret_name[static 16]);
 
-/* A time as "2026-11-22T10:00:00Z", its fraction left out; with the NUL. */
-#define VIRTUAL_TIME_BYTES 24
-void virtual_time_name(int64_t time_ns, char ret_name[static VIRTUAL_TIME_BYTES]);
-
 #define VIRTUAL_DAY_NS (INT64_C(86400) * 1000000000)

@@ -10,9 +10,9 @@
 #include "backend/audit.h"
 #include "backend/audit_head.h"
 #include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
 #include "fs/filesystem.h"
 #include "fs/virtual/lines.h"
-#include "fs/virtual/times.h"
 
 #define NAME_CHECKPOINT "checkpoint"
 #define NAME_CHECKPOINTS "checkpoints"
@@ -73,7 +73,7 @@ struct heads {
 
 static int put_head(void *arg, const struct audit_head *head) {
 	struct heads *heads = arg;
-	char line[CHECKPOINT_LINE_BYTES], time[VIRTUAL_TIME_BYTES], text[sizeof line + 1 + sizeof time];
+	char line[CHECKPOINT_LINE_BYTES], time[UTC_TEXT_BYTES], text[sizeof line + 1 + sizeof time];
 	if (heads->version != head->key_version) {
 		int rc = audit_head_key(
 		        heads->fs->meta, store_keyring(heads->fs->store), head->key_version, &heads->key);
@@ -82,8 +82,7 @@ static int put_head(void *arg, const struct audit_head *head) {
 		heads->version = head->key_version;
 	}
 	checkpoint_line(&heads->key, &head->checkpoint, head->signature, line);
-	virtual_time_name(head->time_ns, time);
-	int length = snprintf(text, sizeof text, "%s %s", line, time);
+	int length = snprintf(text, sizeof text, "%s %s", line, utc_stamp(head->time_ns, time));
 	if (!lines_put(heads->lines, text, (size_t)length))
 		return 1;
 	*heads->position = head->checkpoint.size;

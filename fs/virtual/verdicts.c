@@ -63,14 +63,6 @@ static int find(Meta *m, const char *path, struct judged *judged) {
 	                       : verdict_latest_for_path(m, bytes_of_string(judged->path), take_id, judged);
 }
 
-/* Roles count also for root, and for what is gone. */
-static uint8_t zone_of_path(const char *path) {
-	return strncmp(path, "Landing/", 8) == 0   ? ZONE_LANDING
-	       : strncmp(path, "Raw/", 4) == 0     ? ZONE_RAW
-	       : strncmp(path, "Trusted/", 8) == 0 ? ZONE_TRUSTED
-	                                           : ZONE_NONE;
-}
-
 /* Who may read the file may read why it passed; of one that is gone only who mounted. */
 static int describe(struct filesystem *fs, Meta *m, const char *path, struct node *ret) {
 	struct judged judged = {0};
@@ -89,8 +81,11 @@ static int describe(struct filesystem *fs, Meta *m, const char *path, struct nod
 	rc = find(m, path, &judged);
 	if (rc < 0)
 		return rc;
-	*ret = (struct node){
-	        .mode = S_IFREG | 0400, .zone = zone_of_path(path), .uid = fs->owner_uid, .gid = fs->owner_gid};
+	/* Roles count also for root, and for what is gone. */
+	*ret = (struct node){.mode = S_IFREG | 0400,
+	        .zone = (uint8_t)zone_of_path(path),
+	        .uid = fs->owner_uid,
+	        .gid = fs->owner_gid};
 	if (judged.node.id)
 		*ret = (struct node){.id = judged.node.id,
 		        .xattrs = judged.node.xattrs,

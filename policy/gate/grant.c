@@ -1,6 +1,7 @@
 #include "policy/gate/internal.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
 #include "crypto/encoding.h"
 #include "policy/json_strict.h"
 
@@ -187,21 +188,14 @@ void grants_free(struct grants *g) {
 
 /* ---- giving ---- */
 
-static bool is_at_or_below(const char *path, const char *top) {
-	size_t length = strlen(top);
-	return strncmp(path, top, length) == 0 && (path[length] == '\0' || path[length] == '/');
-}
-
 static int check_what(const struct grant *wish) {
-	enum zone zone = ZONE_NONE;
-	bool is_room = strcmp(wish->path, "Landing") == 0 || strcmp(wish->path, "Raw") == 0 ||
-	               strcmp(wish->path, "Trusted") == 0;
+	enum zone zone = zone_of_path(wish->path);
 	if (wish->role < ROLE_COUNT)
 		return wish->path[0] || wish->write ? fault(EINVAL, "a grant is of a role or of a path, not of both")
 		                                    : 0;
-	if (!is_room && !gate_below(wish->path, &zone))
+	if (zone == ZONE_NONE)
 		return fault(EINVAL, "what is granted is a role, or a path in Landing, Raw or Trusted");
-	if (wish->write && (zone == ZONE_RAW || strcmp(wish->path, "Raw") == 0))
+	if (wish->write && zone == ZONE_RAW)
 		return fault(EINVAL, "nobody writes into Raw; grant a path in Landing");
 	return 0;
 }
@@ -220,13 +214,6 @@ static int check_wish(Gate *gate, const struct grant *wish) {
 	return rc < 0 ? rc : check_what(wish);
 }
 
-static void words_of_time(int64_t time_ns, char ret_words[static 40]) {
-	time_t seconds = (time_t)(time_ns / 1000000000);
-	struct tm parts;
-	if (!gmtime_r(&seconds, &parts) || strftime(ret_words, 40, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-		snprintf(ret_words, 40, "@%" PRId64, (int64_t)seconds);
-}
-
 static const char *what_word(const struct grant *grant) {
 	return grant->role < ROLE_COUNT ? "role " : grant->write ? "reading and writing" : "reading";
 }
@@ -237,11 +224,11 @@ void gate_grant_words(const struct grant *grant, char *ret_words, size_t size) {
 }
 
 static int record(Meta *m, const struct grant *grant, const char *event_name, const struct actor *actor) {
-	char detail[AUDIT_DETAIL_MAX], until[40];
-	words_of_time(grant->until_ns, until);
+	char detail[AUDIT_DETAIL_MAX], until[UTC_TEXT_BYTES];
 	snprintf(detail, sizeof detail, "grant %" PRIu64 ": %s%s to uid %" PRIu32 "%s, until %s: %s", grant->number,
 	        what_word(grant), role_word(grant->role), grant->uid,
-	        grant->uid == actor->uid && grant->by == grant->uid ? " by himself" : "", until, grant->reason);
+	        grant->uid == actor->uid && grant->by == grant->uid ? " by himself" : "",
+	        utc_stamp(grant->until_ns, until), grant->reason);
 	struct audit_event event = {
 	        .event = event_name, .actor = *actor, .path = grant->path[0] ? grant->path : NULL, .detail = detail};
 	return audit_record(m, &event, NULL);
@@ -454,8 +441,9 @@ static int take_path(void *arg, const struct grant *grant) {
 	struct lending *lending = arg;
 	if (grant->uid != lending->uid || grant->role < ROLE_COUNT)
 		return 0;
-	bool covers = is_at_or_below(lending->path, grant->path);
-	bool leads = lending->reach == POLICY_REACH_SEARCH && is_at_or_below(grant->path, lending->path);
+	bool covers = tree_path_is_within(lending->path, bytes_of_string(grant->path));
+	bool leads = lending->reach == POLICY_REACH_SEARCH &&
+	             tree_path_is_within(grant->path, bytes_of_string(lending->path));
 	if ((covers || leads) && (grant->write || !policy_reach_writes(lending->reach)))
 		take(lending, grant);
 	return 0;
