@@ -93,7 +93,7 @@ static int open_regular(const Evidence *evidence, const char *name) {
 	return fault(EBADMSG, "%s is no regular file", name);
 }
 
-/* Reads a file into `room`: how many bytes, at most `size`. -EFBIG: it is longer. */
+/* Reads a file into `room`: how many bytes, at most `size`. -EBADMSG: it is longer. */
 static ssize_t read_file(const Evidence *evidence, const char *name, void *room, size_t size) {
 	int opened = open_regular(evidence, name);
 	if (opened < 0)
@@ -109,7 +109,7 @@ static ssize_t read_file(const Evidence *evidence, const char *name, void *room,
 		used += got > 0 ? (size_t)got : 0;
 	}
 	if (used == size && read(fd, &more, 1) > 0)
-		return fault(EFBIG, "%s is longer than it can be", name);
+		return fault(EBADMSG, "%s is longer than it can be", name);
 	return (ssize_t)used;
 }
 
@@ -140,6 +140,9 @@ int evidence_key(const struct invocation *call, Evidence *evidence, struct note_
 		text[strcspn(text, "\n")] = '\0';
 		rc = note_key_parse(text, ret_key);
 	}
+	/* A key file of the log that is none is the log's fault, not the caller's. */
+	if (rc == -EINVAL || rc == -EBADMSG)
+		return command_fail(call, EXIT_NO, "reading the log's key: %s", fault_message());
 	return rc ? command_fault(call, rc, "reading the log's key") : EXIT_DONE;
 }
 
@@ -189,7 +192,7 @@ static ssize_t read_tile(
 		tile_path(tile, path);
 		return fault(EBADMSG, "%s is missing", path);
 	}
-	return got == -EFBIG ? fault(EBADMSG, "%s is longer than it can be", path) : got;
+	return got;
 }
 
 int evidence_hashes(Evidence *evidence, const struct tile *tile, uint8_t ret_hashes[static TILE_HASHES_BYTES]) {

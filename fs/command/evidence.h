@@ -24,7 +24,8 @@ int evidence_open(const char *directory, Evidence **ret);
 void evidence_close(Evidence *evidence);
 DEFINE_CLEANUP(Evidence, evidence_close);
 
-/* A file of it as text, allocated with a NUL behind it; at most NOTE_BYTES_MAX. -ENOENT, -EFBIG and others, in words.
+/* A file of it as text, allocated with a NUL behind it; at most NOTE_BYTES_MAX. -ENOENT, -EBADMSG (longer, or no
+ * regular file) and others, in words.
  */
 int evidence_text(Evidence *evidence, const char *name, char **ret_text, size_t *ret_size);
 
