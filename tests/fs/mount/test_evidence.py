@@ -202,7 +202,7 @@ def check_odd_files(v, verifiers):
         v.check(words in done.stderr, f"{name} empty: {done.stderr.decode()}")
         os.remove(path)
         os.mkfifo(path)
-        v.run("log", "verify", *key, odd, code=1, timeout=20)
+        done = v.run("log", "verify", *key, odd, code=1, timeout=20)
         v.check(b"no regular file" in done.stderr, f"{name} a pipe: {done.stderr.decode()}")
         shutil.rmtree(odd)
     shutil.copytree(v.path("log-300"), v.path("odd"))
