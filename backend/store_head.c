@@ -49,7 +49,8 @@ void store_head_want(Store *store) {
 int store_head_sealed(void *arg, int64_t time_ns) {
 	Store *store = arg;
 	bool signs = atomic_exchange(&store->head_wanted, false) || store_head_is_due(store);
-	atomic_store(&store->head_waits, !signs);
+	/* A commit that only kept a head which had waited leaves none. */
+	atomic_store(&store->head_waits, !signs && audit_size(store->meta) != store->head.checkpoint.size);
 	return signs ? sign(store, time_ns) : 0;
 }
 

@@ -1,6 +1,8 @@
 #include "fs/audit_kinds.h"
 
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define OPEN AUDIT_KIND_OPEN
@@ -66,4 +68,13 @@ struct audit_event_kind audit_record_kind(const char *event, const char *detail,
 		kind.api = "PutObject";
 	}
 	return kind;
+}
+
+bool audit_transfer(const char *detail, uint64_t *ret_read, uint64_t *ret_written) {
+	uint64_t read = 0, written = 0;
+	if (!detail || sscanf(detail, "read %" SCNu64 ", written %" SCNu64, &read, &written) != 2)
+		return false;
+	*ret_read = read <= INT64_MAX ? read : INT64_MAX;
+	*ret_written = written <= INT64_MAX ? written : INT64_MAX;
+	return true;
 }

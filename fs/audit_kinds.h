@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum audit_kind {
 	AUDIT_KIND_OTHER,  /* looked at, done by the mount, asked of it */
@@ -48,3 +49,7 @@ const struct audit_event_kind *audit_event_kind(const char *event);
  * version is the call that writes; but who was refused either was refused that call.
  */
 struct audit_event_kind audit_record_kind(const char *event, const char *detail, bool is_denied, bool has_version);
+
+/* "read 3, written 8", as the detail of a close has it (NULL: none): false for any other. No more than a JSON number
+ * holds. */
+bool audit_transfer(const char *detail, uint64_t *ret_read, uint64_t *ret_written);

@@ -2,9 +2,9 @@
 
 #include "crypto/base/fault.h"
 #include "fs/audit_kinds.h"
-#include "fs/command/words.h"
 #include "fs/control_wire.h"
 #include "fs/frequent.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -121,11 +121,9 @@ static unsigned local_hour(AuditSummary *s, int64_t time_ns) {
 	return (unsigned)((local / 3600 % HOURS + HOURS) % HOURS);
 }
 
-/* "read 3, written 8", as the detail of a close has it. */
 static void count_bytes(struct user *user, const struct audit_event *event) {
 	uint64_t read = 0, written = 0;
-	if (event->detail && strcmp(event->event, "close") == 0 &&
-	        sscanf(event->detail, "read %" SCNu64 ", written %" SCNu64, &read, &written) == 2) {
+	if (strcmp(event->event, "close") == 0 && audit_transfer(event->detail, &read, &written)) {
 		user->read += read;
 		user->written += written;
 	}

@@ -2,7 +2,7 @@
 
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <fcntl.h>

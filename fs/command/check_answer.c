@@ -1,7 +1,7 @@
 /* What became of a checked file: rule by rule for people, one JSON object in one line for programs. */
 #include "fs/command/check.h"
 
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 #include "policy/check_json.h"

@@ -1,7 +1,7 @@
 /* `assayfs check --parse-only`: are these rules, and which? */
 #include "fs/command/check.h"
 
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 #include "policy/dqdl/dqdl.h"

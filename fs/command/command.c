@@ -3,7 +3,7 @@
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/spelling.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -4,7 +4,7 @@
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
 #include "fs/command/subject.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 

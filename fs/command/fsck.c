@@ -2,7 +2,7 @@
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
 #include "fs/command/secrets.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "backend/fsck.h"
 #include "crypto/base/fault.h"

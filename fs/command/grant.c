@@ -6,7 +6,7 @@
 #include "fs/command/command.h"
 #include "fs/command/user.h"
 #include "fs/command/when.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 

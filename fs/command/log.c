@@ -4,7 +4,7 @@
 #include "fs/command/command.h"
 #include "fs/command/log_format.h"
 #include "fs/command/log_request.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 

@@ -3,8 +3,8 @@
 #include "fs/command/client.h"
 #include "fs/command/command.h"
 #include "fs/command/when.h"
-#include "fs/command/words.h"
 #include "fs/ship_place.h"
+#include "fs/words.h"
 
 #include "backend/audit_archive.h"
 #include "backend/audit_ship.h"

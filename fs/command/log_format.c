@@ -3,8 +3,9 @@
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "fs/audit_kinds.h"
 #include "fs/command/when.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -62,13 +63,7 @@ const char *log_user(struct log_sheet *sheet, const json_t *record) {
 }
 
 bool log_transfer(const json_t *record, uint64_t *ret_read, uint64_t *ret_written) {
-	const char *detail = json_string_value(json_object_get(record, "detail"));
-	uint64_t read = 0, written = 0;
-	if (!detail || sscanf(detail, "read %" SCNu64 ", written %" SCNu64, &read, &written) != 2)
-		return false;
-	*ret_read = read <= INT64_MAX ? read : INT64_MAX;
-	*ret_written = written <= INT64_MAX ? written : INT64_MAX;
-	return true;
+	return audit_transfer(json_string_value(json_object_get(record, "detail")), ret_read, ret_written);
 }
 
 void log_uuid(const struct log_sheet *sheet, const json_t *record, char ret_uuid[static LOG_UUID_BYTES]) {

@@ -2,7 +2,7 @@
 #include "fs/command/command.h"
 #include "fs/command/secrets.h"
 #include "fs/command/vault.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "backend/audit_archive.h"
 #include "backend/vault_io.h"

@@ -4,7 +4,7 @@
 #include "fs/command/client.h"
 #include "fs/command/user.h"
 #include "fs/command/when.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <stdlib.h>

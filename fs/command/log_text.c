@@ -1,6 +1,6 @@
 /* Records as a person reads them; see log_format.h. */
 #include "fs/command/log_format.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/cleanup.h"
 

@@ -2,7 +2,7 @@
 #include "fs/command/client.h"
 #include "fs/command/evidence.h"
 #include "fs/command/log_check.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 #include "crypto/tlog_proof.h"

@@ -1,8 +1,8 @@
 /* `assayfs umount` and `assayfs sync`: the end of a mount, and its durable middle. */
 #include "fs/command/client.h"
 #include "fs/command/command.h"
-#include "fs/command/words.h"
 #include "fs/mountinfo.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 

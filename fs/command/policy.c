@@ -4,7 +4,7 @@
 #include "fs/command/command.h"
 #include "fs/command/policy_notes.h"
 #include "fs/command/recheck.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"

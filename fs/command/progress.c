@@ -1,7 +1,7 @@
 #include "fs/command/progress.h"
 
 #include "crypto/base/deadline.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 
 #include "fs/command/answer.h"
 #include "fs/command/progress.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 

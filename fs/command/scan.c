@@ -2,7 +2,7 @@
 #include "fs/command/command.h"
 #include "fs/command/input.h"
 #include "fs/command/scan_summary.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 #include "policy/privacy/detector.h"

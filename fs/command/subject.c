@@ -5,7 +5,7 @@
 #include "fs/command/client.h"
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 

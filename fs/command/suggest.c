@@ -3,7 +3,7 @@
 #include "fs/command/command.h"
 #include "fs/command/input.h"
 #include "fs/command/when.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/fault.h"
 #include "policy/suggest.h"

@@ -5,7 +5,7 @@
 #include "backend/record.h"
 #include "crypto/base/fault.h"
 #include "fs/command/when.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 #include "policy/verdict.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "fs/command/when.h"
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include <time.h>
 

@@ -1,6 +1,6 @@
 #include "tests/fs/unit.h"
 
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include <locale.h>
 

@@ -1,4 +1,4 @@
-#include "fs/command/words.h"
+#include "fs/words.h"
 
 #include "crypto/base/cleanup.h"
 
