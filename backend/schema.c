@@ -396,4 +396,87 @@ static const char *const schema_4[] = {
         NULL,
 };
 
-const char *const *const meta_schemas[] = {schema_1, schema_2, schema_3, schema_4};
+static const char *const schema_5[] = {
+        /* ---- samples: backend/sample.h ---- */
+        "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL, UNIQUE (name, labels)) "
+        "STRICT",
+        "CREATE TABLE sample ("
+        " series INTEGER NOT NULL REFERENCES series (id),"
+        " period INTEGER NOT NULL CHECK (period > 0),"          /* seconds that one row sums up */
+        " time_s INTEGER NOT NULL CHECK (time_s % period = 0)," /* its beginning, since 1970 */
+        " count REAL NOT NULL CHECK (count > 0),"
+        " sum REAL NOT NULL,"
+        " least REAL NOT NULL,"
+        " most REAL NOT NULL,"
+        " PRIMARY KEY (series, period, time_s)"
+        ") STRICT, WITHOUT ROWID",
+        /* ---- charges: backend/charge.h ---- */
+        "CREATE TABLE charge ("
+        " month INTEGER NOT NULL," /* 202611, of UTC */
+        " zone INTEGER NOT NULL,"
+        " kind TEXT NOT NULL,"
+        " quantity REAL NOT NULL CHECK (quantity >= 0),"
+        " PRIMARY KEY (month, zone, kind)"
+        ") STRICT, WITHOUT ROWID",
+
+        /* ---- alarms: backend/alarm_row.h ---- */
+        "CREATE TABLE alarm ("
+        " name TEXT NOT NULL PRIMARY KEY,"
+        " state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),"
+        " since_ns INTEGER NOT NULL,"
+        " reason TEXT NOT NULL,"
+        " silent_until_ns INTEGER NOT NULL DEFAULT 0"
+        ") STRICT, WITHOUT ROWID",
+        "CREATE TABLE alarm_event ("
+        " id INTEGER PRIMARY KEY,"
+        " alarm TEXT NOT NULL,"
+        " time_ns INTEGER NOT NULL,"
+        " kind INTEGER NOT NULL,"
+        " before INTEGER NOT NULL,"
+        " after INTEGER NOT NULL,"
+        " reason TEXT NOT NULL"
+        ") STRICT",
+        "CREATE INDEX alarm_event_alarm ON alarm_event (alarm, id)",
+        "CREATE TABLE alarm_action ("
+        " id INTEGER PRIMARY KEY,"
+        " event INTEGER NOT NULL REFERENCES alarm_event (id),"
+        " target TEXT NOT NULL,"
+        " state INTEGER NOT NULL," /* waiting, done, dead */
+        " attempts INTEGER NOT NULL DEFAULT 0,"
+        " due_ns INTEGER NOT NULL,"
+        " error TEXT NOT NULL DEFAULT '',"
+        " body TEXT NOT NULL"
+        ") STRICT",
+        "CREATE INDEX alarm_action_due ON alarm_action (due_ns, id) WHERE state = 0",
+
+        /* ---- runs of workflows: backend/run.h ---- */
+        "CREATE TABLE run ("
+        " id INTEGER PRIMARY KEY,"
+        " workflow TEXT NOT NULL,"
+        " cause INTEGER NOT NULL," /* schedule, catching up, by hand, after another, again */
+        " state INTEGER NOT NULL,"
+        " attempt INTEGER NOT NULL DEFAULT 1,"
+        " due_ns INTEGER NOT NULL,"
+        " started_ns INTEGER NOT NULL DEFAULT 0,"
+        " ended_ns INTEGER NOT NULL DEFAULT 0,"
+        " uid INTEGER NOT NULL,"
+        " total INTEGER NOT NULL DEFAULT 0,"
+        " passed INTEGER NOT NULL DEFAULT 0,"
+        " failed INTEGER NOT NULL DEFAULT 0,"
+        " errors INTEGER NOT NULL DEFAULT 0,"
+        " skipped INTEGER NOT NULL DEFAULT 0,"
+        " words TEXT NOT NULL DEFAULT ''"
+        ") STRICT",
+        "CREATE INDEX run_workflow ON run (workflow, id)",
+        "CREATE INDEX run_open ON run (id) WHERE ended_ns = 0",
+        /* What is published and did not pass when it was judged again. */
+        "CREATE TABLE stale ("
+        " version INTEGER PRIMARY KEY REFERENCES version (id),"
+        " verdict INTEGER NOT NULL REFERENCES verdict (id),"
+        " time_ns INTEGER NOT NULL"
+        ") STRICT",
+
+        NULL,
+};
+
+const char *const *const meta_schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5};

@@ -416,7 +416,7 @@ class Vault:
         self.meta = Metadata(folder, self.header.vault, self.keys["meta", 1])
         self.db = self.meta.database()
         self.schema = u64(self.kv("meta.schema"))
-        need(self.schema in (1, 2, 3, 4), f"schema {self.schema}")
+        need(self.schema in (1, 2, 3, 4, 5), f"schema {self.schema}")
         need(self.db.execute("PRAGMA integrity_check").fetchone()[0] == b"ok", "the database is not sound")
         self.segments = {}
         rows = self.db.execute("SELECT * FROM segment").fetchall()
