@@ -465,10 +465,26 @@ static const char *const schema_5[] = {
         " failed INTEGER NOT NULL DEFAULT 0,"
         " errors INTEGER NOT NULL DEFAULT 0,"
         " skipped INTEGER NOT NULL DEFAULT 0,"
+        " retried_by INTEGER NOT NULL DEFAULT 0,"
         " words TEXT NOT NULL DEFAULT ''"
         ") STRICT",
         "CREATE INDEX run_workflow ON run (workflow, id)",
         "CREATE INDEX run_open ON run (id) WHERE ended_ns = 0",
+        /* Nothing that comes by itself comes twice for the same time, whatever becomes of the clock. */
+        "CREATE UNIQUE INDEX run_due ON run (workflow, due_ns) WHERE cause IN (1, 2, 4)",
+        /* Jobs are removed by themselves, so they are not referred to. */
+        "CREATE TABLE run_job (job INTEGER PRIMARY KEY, run INTEGER NOT NULL) STRICT",
+        "CREATE INDEX run_job_run ON run_job (run, job)",
+        "CREATE TRIGGER run_deleted AFTER DELETE ON run BEGIN DELETE FROM run_job WHERE run = OLD.id; END",
+        /* A job's end is its run's, in one operation. Outcomes of record.h: 2 passed, 3 failed, 4 error. */
+        "CREATE TRIGGER run_counted AFTER UPDATE OF state ON job WHEN OLD.state < 2 AND NEW.state >= 2"
+        " AND EXISTS (SELECT 1 FROM run_job WHERE job = NEW.id) BEGIN"
+        " UPDATE run SET"
+        " passed = passed + coalesce((SELECT outcome = 2 FROM verdict WHERE id = NEW.verdict), 0),"
+        " failed = failed + coalesce((SELECT outcome = 3 FROM verdict WHERE id = NEW.verdict), 0),"
+        " errors = errors + coalesce((SELECT outcome = 4 FROM verdict WHERE id = NEW.verdict), 0),"
+        " skipped = skipped + (NEW.verdict IS NULL)"
+        " WHERE ended_ns = 0 AND id = (SELECT run FROM run_job WHERE job = NEW.id); END",
         /* What is published and did not pass when it was judged again. */
         "CREATE TABLE stale ("
         " version INTEGER PRIMARY KEY REFERENCES version (id),"

@@ -2,11 +2,13 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
+#include "fs/actor.h"
 #include "fs/log.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
 #include "fs/trusted.h"
 #include "policy/gate/gate.h"
+#include "policy/gate/schedule.h"
 #include "policy/worker.h"
 
 #include <errno.h>
@@ -23,6 +25,7 @@ struct Parts {
 	Trusted *trusted;
 	Service *service;
 	Retention *retention;
+	Schedule *schedule;
 };
 
 static int prepare(void *state) {
@@ -108,6 +111,20 @@ static int start_retention(Parts *parts, const struct filesystem *fs) {
 	return fs->read_only ? 0 : retention_start(&options, &parts->retention);
 }
 
+static void schedule_failed(void *arg, const char *words) {
+	(void)arg;
+	log_words("%s", words);
+}
+
+static int start_schedule(Parts *parts, const struct filesystem *fs) {
+	struct schedule_options options = {.gate = parts->gate, .store = fs->store, .failed = schedule_failed};
+	actor_of_daemon(&options.actor);
+	if (fs->read_only)
+		return 0;
+	int rc = schedule_new(&options, &parts->schedule);
+	return rc ? rc : schedule_start(parts->schedule);
+}
+
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
 	const struct service_options options = {.store = fs->store,
@@ -121,6 +138,8 @@ static int start(void *state, struct filesystem *fs) {
 	int rc = service_start(&options, &parts->service);
 	if (rc == 0)
 		rc = start_retention(parts, fs);
+	if (rc == 0)
+		rc = start_schedule(parts, fs);
 	if (rc == 0) {
 		fs->status_arg = parts->service;
 		fs->status = service_status_text;
@@ -132,6 +151,7 @@ static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
 	service_stop(parts->service);
+	schedule_stop(steal_pointer(&parts->schedule));
 	retention_stop(steal_pointer(&parts->retention));
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;

@@ -1,6 +1,8 @@
 #include "fs/trusted_internal.h"
 
+#include "backend/stale.h"
 #include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
 #include "fs/access.h"
 #include "fs/closer.h"
 #include "fs/inode.h"
@@ -348,6 +350,17 @@ static int say(const char *word, char *ret_text, size_t capacity) {
 	return length < 0 || (size_t)length >= capacity ? -ERANGE : length;
 }
 
+/* Since when it does not pass any more. */
+static int say_stale(Meta *m, const struct node *node, char *ret_text, size_t capacity) {
+	struct stale stale;
+	char since[UTC_TEXT_BYTES];
+	int rc = node->version ? stale_get(m, node->version, &stale) : -ENOENT;
+	if (rc < 0)
+		return rc == -ENOENT ? -ENODATA : rc;
+	int length = snprintf(ret_text, capacity, "%s", utc_stamp(stale.time_ns, since));
+	return length < 0 || (size_t)length >= capacity ? -ERANGE : length;
+}
+
 static int trusted_attribute(void *gate, Meta *m, const struct node *node, const char *used, const char *name,
         char *ret_text, size_t capacity) {
 	Trusted *t = gate;
@@ -363,6 +376,8 @@ static int trusted_attribute(void *gate, Meta *m, const struct node *node, const
 		snprintf(path, sizeof path, "%s", used);
 	if (rc < 0)
 		return rc == -ENOENT ? -ENODATA : rc;
+	if (strcmp(name, "stale") == 0)
+		return node->zone == ZONE_TRUSTED ? say_stale(m, node, ret_text, capacity) : -ENODATA;
 	if (strcmp(name, "verdict") == 0)
 		rc = gate_outcome(m, path, node, &outcome, NULL);
 	else if (strcmp(name, "newer") == 0 && node->zone == ZONE_TRUSTED)

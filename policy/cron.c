@@ -120,8 +120,8 @@ int cron_parse(const char *text, struct cron *ret_cron) {
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
 		const struct field *field = &fields[i];
 		if (*at == '\0')
-			return fault(EINVAL,
-			        "'cron: %.60s' has %zu fields, not five: minute hour day month weekday", text, i);
+			return fault(EINVAL, "'cron: %.60s' has %zu fields, not five: minute hour day month weekday",
+			        text, i);
 		stars[i] = *at == '*';
 		if (!take_list(&at, field, &bits[i]))
 			return fault(EINVAL,

@@ -25,11 +25,11 @@
 #include <stdint.h>
 
 struct cron {
-	uint64_t minutes;  /* bits 0 to 59 */
-	uint32_t hours;    /* 0 to 23 */
-	uint32_t days;     /* 1 to 31 */
-	uint16_t months;   /* 1 to 12 */
-	uint8_t weekdays;  /* 0 to 6 */
+	uint64_t minutes; /* bits 0 to 59 */
+	uint32_t hours;   /* 0 to 23 */
+	uint32_t days;    /* 1 to 31 */
+	uint16_t months;  /* 1 to 12 */
+	uint8_t weekdays; /* 0 to 6 */
 	bool days_star, weekdays_star;
 	bool is_fixed; /* at fixed times of the day */
 };

@@ -146,6 +146,8 @@ int policy_empty(Policy **ret_policy) {
 void policy_free(Policy *policy) {
 	if (!policy)
 		return;
+	for (struct zone_held *held = policy->zones; held; held = held->next)
+		time_zone_free(held->zone);
 	arena_free(&policy->memory);
 	free(policy);
 }

@@ -3,7 +3,7 @@
  *
  * A policy is parsed from a bundle (policy.yaml and the rules files it names). What the document says and the engine
  * does not do yet is still validated: a dataset that asks for it carries the words in `unsupported` and gets the
- * verdict `error`; a scheduled workflow, an alarm or a lifecycle rule is kept and named by policy_warnings. Nothing is
+ * verdict `error`; an alarm or a lifecycle rule is kept and named by policy_warnings. Nothing is
  * silently ignored: an unknown key is an error that names file, line, column and the keys there are.
  *
  * A Policy does not change after policy_parse, so any number of threads may read it. Pointers that accessors return
@@ -12,6 +12,7 @@
 #pragma once
 
 #include "policy/bundle.h"
+#include "policy/cron.h"
 #include "policy/dqdl/value.h"
 #include "policy/glob.h"
 #include "policy/privacy/privacy.h"
@@ -74,7 +75,7 @@ struct policy_dataset {
 #define POLICY_SETTLE_MS_MAX 3600000u
 #define POLICY_TYPES_MAX 16384u
 
-enum policy_trigger { POLICY_ON_CLOSE, POLICY_ON_CRON, POLICY_ON_DEMAND };
+enum policy_trigger { POLICY_ON_CLOSE, POLICY_ON_CRON, POLICY_ON_DEMAND, POLICY_ON_AFTER };
 
 struct policy_workflow {
 	const char *name;
@@ -82,9 +83,21 @@ struct policy_workflow {
 	const char *from, *to; /* zone names */
 	enum policy_trigger on;
 	const char *cron;     /* five fields, or NULL */
-	const char *timezone; /* IANA name; "UTC" where not given */
+	const char *timezone; /* IANA name; "UTC" where not given; NULL without cron */
+	struct cron schedule; /* with cron */
+	const TimeZone *zone;
+	const char *const *after; /* names of workflows that it follows */
+	size_t after_count;
+	unsigned time_limit_s; /* 0: none */
+	unsigned retries, retry_after_s;
+	bool catches_up; /* once for what was missed */
+	bool is_enabled; /* else it is run by hand alone */
 	unsigned line;
 };
+
+#define POLICY_TIME_LIMIT_S_MAX (168u * 3600)
+#define POLICY_RETRIES_MAX 10u
+#define POLICY_RETRY_AFTER_S_DEFAULT 60u
 
 struct policy_lifecycle {
 	const char *zone;

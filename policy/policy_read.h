@@ -23,6 +23,12 @@ struct role_members {
 	size_t count;
 };
 
+/* Zones are GLib's, and not in the policy's memory. */
+struct zone_held {
+	TimeZone *zone;
+	struct zone_held *next;
+};
+
 struct Policy {
 	struct arena memory;
 	uint8_t sha256[BUNDLE_HASH_BYTES];
@@ -46,6 +52,7 @@ struct Policy {
 	size_t ignore_count;
 	const char **warnings;
 	size_t warning_count;
+	struct zone_held *zones;
 };
 
 struct reading {

@@ -3,6 +3,7 @@
 #include "fs/command/client.h"
 #include "fs/command/command.h"
 #include "fs/command/grant.h"
+#include "fs/command/run_lines.h"
 #include "fs/command/when.h"
 #include "fs/words.h"
 
@@ -150,6 +151,16 @@ static void print_work(const json_t *item) {
 		        words_size(reclaimable, size));
 }
 
+static void print_workflows(const json_t *item) {
+	uint64_t stale = answer_number(item, "stale_files");
+	if (stale > 0)
+		printf("!! %" PRIu64 " file%s in Trusted did not pass when checked again, and %s marked stale\n", stale,
+		        words_s(stale), stale == 1 ? "is" : "are");
+	if (json_array_size(json_object_get(item, "workflows")) > 0)
+		putchar('\n');
+	run_lines_workflows(json_object_get(item, "workflows"));
+}
+
 /* Files that did not pass and stand in Trusted on a steward's word. */
 static void print_waivers(const json_t *item) {
 	const json_t *waived = json_object_get(item, "waived");
@@ -214,6 +225,7 @@ static int run_status(const struct invocation *call) {
 	print_zones(item);
 	print_ungoverned(item);
 	print_work(item);
+	print_workflows(item);
 	print_waivers(item);
 	print_grants(item);
 	print_failures(item);

@@ -15,6 +15,7 @@ const struct command *const command_table[] = {
         &command_scan,
         &command_why,
         &command_run,
+        &command_runs,
         &command_quarantine_list,
         &command_quarantine_show,
         &command_quarantine_release,

@@ -1,4 +1,4 @@
-/* `assayfs why`, `run` and `quarantine`: what the gate decided, and having it or a steward decide again. */
+/* `assayfs why` and `quarantine`: what the gate decided, and having a steward decide again. */
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
 #include "fs/command/command.h"
@@ -70,84 +70,6 @@ const struct command command_why = {
                         {"assayfs why Trusted/animals/a.csv", "after cp said that it may not be written"}, {0}},
         .exits = EXITS_OF_MOUNT,
         .run = run_why,
-};
-
-/* ---- run ---- */
-
-struct running {
-	bool is_json;
-	json_t *list;
-	Progress *progress;
-	uint64_t passed, failed, errors;
-};
-
-static void count_outcome(struct running *running, const char *outcome) {
-	if (strcmp(outcome, "passed") == 0)
-		running->passed++;
-	else if (strcmp(outcome, "failed") == 0)
-		running->failed++;
-	else if (strcmp(outcome, "none") != 0) /* gone, unchanged, or superseded by an arrival: no answer of this run */
-		running->errors++;
-}
-
-static int take_result(void *context, const json_t *item) {
-	struct running *running = context;
-	const char *outcome = answer_text(item, "outcome");
-	if (*outcome) {
-		count_outcome(running, outcome);
-		char path[ANSWER_PATH_BYTES];
-		_cleanup_(freep) char *safe = words_safe(answer_path(item, "path", path));
-		_cleanup_(freep) char *reason = words_safe(answer_text(item, "reason"));
-		if (running->is_json)
-			json_array_append(running->list, (json_t *)(uintptr_t)item);
-		else {
-			progress_hide(running->progress);
-			printf("%-6s  %s%s%s\n", outcome, safe ? safe : "?", reason && *reason ? "  " : "",
-			        reason ? reason : "");
-		}
-	}
-	progress_set(running->progress, answer_number(item, "done"), answer_number(item, "total"));
-	return 0;
-}
-
-static int run_run(const struct invocation *call) {
-	const char *workflow = command_operand(call, 0);
-	_cleanup_(client_closep) Client *client = NULL;
-	int code = client_open_operand(call, 1, NULL, &client);
-	if (code)
-		return code;
-	_cleanup_(progress_endp) Progress *progress = progress_begin(workflow, PROGRESS_COUNT, 0);
-	struct running running = {.is_json = command_has(call, "json"), .progress = progress};
-	running.list = running.is_json ? json_array() : NULL;
-	int rc = client_call(client, "run", json_pack("{s:s}", "workflow", workflow), take_result, &running);
-	progress_hide(progress);
-	code = running.errors ? EXIT_UNDECIDED : running.failed ? EXIT_NO : EXIT_DONE;
-	if (rc)
-		code = command_fault(call, rc, "running workflow %s", workflow);
-	else if (running.is_json)
-		code = command_print_json(call, json_incref(running.list)) ? EXIT_UNDECIDED : code;
-	else
-		printf("%" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " could not be checked\n", running.passed,
-		        running.failed, running.errors);
-	json_decref(running.list);
-	return code;
-}
-
-const struct command command_run = {
-        .words = "run",
-        .operands = "WORKFLOW [DIR]",
-        .least = 1,
-        .most = 2,
-        .summary = "run a workflow of the policy now and wait for its verdicts",
-        .details =
-                "Checks every file that the workflow's dataset governs in its source zone; what passes is published. "
-                "Exits with 1 when a file failed, 3 when one could not be checked. Stewards only.",
-        .options = (const struct command_option[]){OPTION_JSON, {0}},
-        .examples =
-                (const struct command_example[]){
-                        {"assayfs run project-anilost24-dqdp /mnt", "what is scheduled for Sunday, today"}, {0}},
-        .exits = EXITS_OF_MOUNT,
-        .run = run_run,
 };
 
 /* ---- quarantine ---- */

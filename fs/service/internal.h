@@ -48,6 +48,9 @@ int service_require_writable(Service *service, const struct control_peer *peer, 
 /* What is lent now, `uid` NULL: to everybody. NULL: no memory. */
 json_t *service_lent_json(Service *service, const uid_t *uid);
 
+/* The policy's workflows (`only`: the one of that name), each with its next and its last run. */
+int service_workflows_json(Service *service, const Policy *policy, const char *only, json_t **ret_list);
+
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
 
@@ -114,5 +117,5 @@ control_handler service_log_archive, service_log_archive_read, service_log_archi
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
 control_handler service_versions, service_restore, service_log, service_log_summary, service_status,
         service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck, service_why,
-        service_run, service_quarantine_list, service_quarantine_show, service_quarantine_rows,
+        service_run, service_runs, service_quarantine_list, service_quarantine_show, service_quarantine_rows,
         service_quarantine_release, service_quarantine_drop, service_erase, service_find_subject, service_sync;

@@ -228,6 +228,7 @@ static int register_all(Service *service) {
 	        {"policy-recheck", service_policy_recheck},
 	        {"why", service_why},
 	        {"run", service_run},
+	        {"runs", service_runs},
 	        {"quarantine-list", service_quarantine_list},
 	        {"quarantine-show", service_quarantine_show},
 	        {"quarantine-rows", service_quarantine_rows},

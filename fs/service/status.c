@@ -11,6 +11,7 @@
 #include "backend/gc.h"
 #include "backend/job.h"
 #include "backend/record.h"
+#include "backend/stale.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -319,6 +320,20 @@ static void add_grants(Service *service, bool tells_all, json_t *item) {
 	                "{s:I, s:O*}", "count", (json_int_t)json_array_size(list), "active", tells_all ? list : NULL));
 }
 
+/* ---- workflows ---- */
+
+static int add_workflows(Service *service, const Policy *policy, bool tells_names, json_t *item) {
+	json_t *list = NULL;
+	uint64_t stale = 0;
+	meta_begin(service->meta);
+	int rc = meta_end(service->meta, stale_count(service->meta, &stale));
+	if (!rc && tells_names)
+		rc = service_workflows_json(service, policy, NULL, &list);
+	json_object_set_new(item, "stale_files", json_integer((json_int_t)stale));
+	json_object_set_new(item, "workflows", list ? list : json_array());
+	return rc;
+}
+
 /* ---- the whole ---- */
 
 struct policy_facts {
@@ -409,6 +424,8 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 		rc = add_tables(service, reader.landing, item);
 	if (!rc)
 		rc = add_waivers(service, reader.landing, item);
+	if (!rc)
+		rc = add_workflows(service, policy, reader.landing || reader.log, item);
 	add_grants(service, reader.log, item);
 	drop_walk(&walk);
 	if (!rc)

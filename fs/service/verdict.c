@@ -3,7 +3,9 @@
 
 #include "backend/job.h"
 #include "backend/record.h"
+#include "backend/stale.h"
 #include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
 #include "fs/command/when.h"
 #include "fs/words.h"
 #include "policy/verdict.h"
@@ -81,7 +83,9 @@ struct why {
 	enum outcome outcome;
 	uint32_t attempts;  /* at a check that is pending */
 	enum outcome newer; /* of something that came after what Trusted shows; NONE: there is nothing */
-	bool is_erased;     /* what was judged, or what last bore the name; then by whom, if that is known: */
+	struct stale stale; /* version 0: it is not */
+	char stale_reason[1024];
+	bool is_erased; /* what was judged, or what last bore the name; then by whom, if that is known: */
 	struct service_erasure erasure;
 	struct kept kept;
 };
@@ -273,6 +277,37 @@ static int add_newer(const struct why *why, char **text) {
 	return 0;
 }
 
+static int take_stale_reason(void *arg, const struct verdict_row *row) {
+	struct why *why = arg;
+	_cleanup_(json_decrefp) json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
+	const char *reason = json_string_value(json_object_get(json_object_get(body, "check"), "reason"));
+	snprintf(why->stale_reason, sizeof why->stale_reason, "%s", reason ? reason : "it did not pass");
+	return 0;
+}
+
+/* Did what is published fail when it was checked again? */
+static int look_stale(Meta *m, struct why *why) {
+	struct node node;
+	int rc = tree_resolve(m, bytes_of_string(why->path), &node);
+	if (!rc)
+		rc = stale_get(m, node.version, &why->stale);
+	if (!rc)
+		rc = verdict_get(m, why->stale.verdict, take_stale_reason, why);
+	return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+}
+
+static int add_stale(const struct why *why, char **text) {
+	_cleanup_(freep) char *before = *text;
+	_cleanup_(freep) char *reason = words_safe(why->stale_reason);
+	char since[UTC_TEXT_BYTES];
+	if (!reason || asprintf(text, "%s\nstale since %s: checked again it did not pass: %s (verdict %" PRIu64 ")",
+	                       before, utc_words(why->stale.time_ns, since), reason, why->stale.verdict) < 0) {
+		*text = NULL;
+		return fault(ENOMEM, "explaining: out of memory");
+	}
+	return 0;
+}
+
 static int explain(Service *service, const struct why *why, char **ret_text) {
 	if (why->is_erased) {
 		*ret_text = words_erased(why);
@@ -298,6 +333,11 @@ static int may_ask(Service *service, const struct control_peer *peer, const char
 	return may_write ? 0 : service_require(service, peer, place, POLICY_READ, "why", path);
 }
 
+static json_t *stale_json(const struct why *why) {
+	return json_pack("{s:I, s:I, s:s+}", "since_ns", (json_int_t)why->stale.time_ns, "verdict",
+	        (json_int_t)why->stale.verdict, "reason", why->stale_reason, "");
+}
+
 int service_why(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	_cleanup_(freep) struct why *why = calloc(1, sizeof *why);
@@ -318,6 +358,8 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 		rc = look_erased(service->meta, why);
 	if (!rc && why->is_there && service_place(why->path) == PLACE_TRUSTED)
 		rc = gate_newer(service->meta, below_zone(why->path), &why->newer);
+	if (!rc && why->is_there && service_place(why->path) == PLACE_TRUSTED)
+		rc = look_stale(service->meta, why);
 	rc = meta_end(service->meta, rc);
 	struct actor actor = service_actor(peer);
 	if (rc == -EACCES)
@@ -326,6 +368,8 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 		rc = fault(ENOENT, "no file has this name, and none was refused under it");
 	if (!rc)
 		rc = explain(service, why, &text);
+	if (!rc && why->stale.version)
+		rc = add_stale(why, &text);
 	if (!rc) {
 		const char *outcome = why->is_erased ? "erased" : outcome_of(&why->kept, why->outcome);
 		json_t *item = verdict_json(why->path, outcome, text, &why->kept);
@@ -333,6 +377,8 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 			json_object_set_new(item, "erased", erasure_json(why));
 		if (item && why->newer != OUTCOME_NONE)
 			json_object_set_new(item, "newer", json_string(outcome_word(why->newer)));
+		if (item && why->stale.version)
+			json_object_set_new(item, "stale", stale_json(why));
 		rc = control_send(reply, item);
 	}
 	free(why->kept.body);

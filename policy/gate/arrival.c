@@ -27,6 +27,7 @@ struct arrival {
 	char path[TREE_PATH_MAX];
 	const char *below;
 	struct actor actor;
+	bool is_of_workflow; /* of a run, or of a file's many names */
 	uint64_t size;
 };
 
@@ -36,6 +37,7 @@ static int copy_job(void *arg, const struct job *job) {
 	size_t length = job->path.size < sizeof a->path - 1 ? job->path.size : sizeof a->path - 1;
 	memcpy(a->path, job->path.data, length);
 	a->path[length] = '\0';
+	a->is_of_workflow = job->workflow && *job->workflow;
 	a->job.path = (struct bytes){0};
 	a->job.dataset = a->job.workflow = NULL;
 	a->actor = (struct actor){.uid = job->uid, .gid = job->gid, .pid = job->pid};
@@ -60,7 +62,22 @@ static int supersede(Meta *m, const struct arrival *a, const char *why) {
 static int give_back(Gate *gate, const struct arrival *a) {
 	Meta *m = store_meta(gate->store);
 	meta_begin(m);
-	return meta_end(m, job_put_back(m, a->job.id, meta_now(m)));
+	int rc = job_put_back(m, a->job.id, meta_now(m));
+	return meta_end(m, rc == -ENOENT ? 0 : rc);
+}
+
+static int take_state(void *arg, const struct job *job) {
+	*(uint8_t *)arg = job->state;
+	return 0;
+}
+
+/* Its run ended before it (backend/run.h), which is no trouble of its own. */
+static bool is_withdrawn(Gate *gate, const struct arrival *a) {
+	uint8_t state = JOB_RUNNING;
+	Meta *m = store_meta(gate->store);
+	meta_begin(m);
+	int rc = meta_end(m, job_get(m, a->job.id, take_state, &state));
+	return rc >= 0 && state == JOB_SUPERSEDED;
 }
 
 /* A trouble that may pass (a full disk) is tried again, later each time; at last the file is given up as it is, in
@@ -68,6 +85,8 @@ static int give_back(Gate *gate, const struct arrival *a) {
 static int put_off(Gate *gate, const struct arrival *a, int trouble) {
 	if (trouble == -ECANCELED)
 		return give_back(gate, a);
+	if (trouble == -ENOENT && is_withdrawn(gate, a))
+		return 0;
 	Meta *m = store_meta(gate->store);
 	char detail[AUDIT_DETAIL_MAX];
 	bool given_up = a->job.attempts >= GATE_ATTEMPTS_MAX;
@@ -88,6 +107,8 @@ static int put_off(Gate *gate, const struct arrival *a, int trouble) {
 	int64_t delay = GATE_RETRY_NS * (int64_t)(a->job.attempts < 30 ? a->job.attempts : 30);
 	if (rc >= 0)
 		rc = given_up ? job_finish(m, a->job.id, 0) : job_requeue(m, a->job.id, meta_now(m) + delay);
+	if (rc >= 0 && given_up)
+		rc = run_job_given_up(m, a->job.id);
 	return meta_end(m, rc);
 }
 
@@ -347,10 +368,15 @@ static int record(Gate *gate, const struct arrival *a, struct judgement *j, cons
         uint64_t *ret_verdict, enum outcome *ret_outcome) {
 	Meta *m = store_meta(gate->store);
 	struct withdrawn withdrawn;
+	bool is_again = a->job.kind == JOB_RECHECK;
 	meta_begin(m);
-	int rc = judge_record(gate, m, j, place->node, place->version, ret_verdict, ret_outcome);
-	bool takes_out =
-	        rc >= 0 && *ret_outcome == OUTCOME_FAILED && a->job.kind == JOB_RECHECK && j->dataset->withdraw;
+	int rc = is_again ? recheck_is_held(m, place->version, &j->is_held) : 0;
+	if (rc >= 0)
+		rc = judge_record(gate, m, j, place->node, place->version, ret_verdict, ret_outcome);
+	bool fails_again = rc >= 0 && *ret_outcome == OUTCOME_FAILED && is_again;
+	bool takes_out = fails_again && j->dataset->withdraw;
+	if (fails_again && !takes_out)
+		rc = recheck_mark(m, j, *ret_verdict);
 	if (takes_out) {
 		rc = recheck_withdraw(m, j, *ret_verdict, &withdrawn);
 		takes_out = rc >= 0;
@@ -514,9 +540,13 @@ int gate_run_due_job(Gate *gate, bool *ret_held_back) {
 	*ret_held_back = rc == TAKEN_HELD_BACK;
 	if (rc < 0 || rc == TAKEN_HELD_BACK || rc == TAKEN_NOTHING)
 		return rc < 0 ? rc : 0;
+	if (rc == TAKEN_SETTLED && a.is_of_workflow)
+		gate_run_noted(gate, a.job.id, &a.actor);
 	if (rc == TAKEN_SETTLED)
 		return 1;
 	rc = run_taken(gate, &a, rc);
 	gate_turn_end(gate, a.job.uid, is_large(&a));
+	if (a.is_of_workflow)
+		gate_run_noted(gate, a.job.id, &a.actor);
 	return rc < 0 ? rc : 1;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 /* ---- the policy in force ---- */
@@ -45,6 +46,7 @@ void gate_policy_install(Gate *gate, struct gate_policy *policy) {
 	pthread_mutex_unlock(&gate->lock);
 	if (former)
 		gate_policy_done(former);
+	gate_wake_schedule(gate);
 }
 
 struct stored_policy {
@@ -144,7 +146,7 @@ static void prune_jobs(Gate *gate) {
 	pthread_mutex_unlock(&gate->lock);
 }
 
-static void *run_jobs(void *arg) {
+static void *serve_jobs(void *arg) {
 	Gate *gate = arg;
 	while (!gate_is_stopping(gate)) {
 		bool held_back = false;
@@ -164,6 +166,13 @@ static void *run_jobs(void *arg) {
 void gate_wake(Gate *gate) {
 	pthread_mutex_lock(&gate->lock);
 	pthread_cond_broadcast(&gate->wake);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_wake_schedule(Gate *gate) {
+	pthread_mutex_lock(&gate->lock);
+	if (gate->schedule_fd >= 0)
+		(void)eventfd_write(gate->schedule_fd, 1);
 	pthread_mutex_unlock(&gate->lock);
 }
 
@@ -202,7 +211,7 @@ static int init_locks(Gate *gate) {
 
 static int start_threads(Gate *gate) {
 	for (; gate->thread_count < gate->thread_limit; gate->thread_count++) {
-		int err = pthread_create(&gate->threads[gate->thread_count], NULL, run_jobs, gate);
+		int err = pthread_create(&gate->threads[gate->thread_count], NULL, serve_jobs, gate);
 		if (err)
 			return fault_errno(err, "starting a thread of the gate");
 	}
@@ -218,6 +227,7 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 	if (options)
 		gate->options = *options;
 	gate->last_uid = -1;
+	gate->schedule_fd = -1;
 	gate->thread_limit = gate->options.threads ? gate->options.threads : GATE_THREADS_DEFAULT;
 	if (gate->thread_limit > GATE_THREADS_MAX)
 		gate->thread_limit = GATE_THREADS_MAX;

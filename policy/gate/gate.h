@@ -26,6 +26,7 @@
 #include "backend/content.h"
 #include "backend/job.h"
 #include "backend/record.h"
+#include "backend/run.h"
 #include "backend/store.h"
 #include "backend/tree.h"
 #include "policy/policy.h"
@@ -148,9 +149,12 @@ int gate_arrived_directory(Gate *gate, Meta *m, const char *path, uint64_t node,
  * stored policy names. `arg` is unused. */
 int gate_recovered(Meta *m, const struct version *version, void *arg);
 
-/* Queues a check of all files in the workflow's `from` zone, as `run` and schedules do. *ret_count: how many. -ENOENT:
- * no such workflow (the words name those there are). */
-int gate_run(Gate *gate, const char *workflow, const struct actor *actor, uint64_t *ret_count);
+/*
+ * Runs a workflow by hand: queues a check of all files in its `from` zone, as a run of its own (backend/run.h), which
+ * ends with the last of them: what is given is how it stands then. -ENOENT: no such workflow (the words name those
+ * there are). -EBUSY: a run of it is going.
+ */
+int gate_run(Gate *gate, const char *workflow, const struct actor *actor, struct run *ret_run);
 
 /* Waits until no job is queued or running, or `seconds` are over (-ETIME). */
 int gate_wait_idle(Gate *gate, unsigned seconds);

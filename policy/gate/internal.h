@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "backend/stale.h"
 #include "policy/check_files.h"
 #include "policy/dqdl/evaluate.h"
 #include "policy/edit_reader.h"
@@ -52,6 +53,7 @@ struct Gate {
 	bool stopping;
 	int64_t next_prune_ns;
 	struct grants *grants; /* that are kept in the vault */
+	int schedule_fd;       /* an eventfd of schedule.c; -1: nobody waits */
 
 	/* Held by gate_apply from the first look at the policy in force to its end. Outermost: taken with no other
 	 * lock, and nothing that publishes or judges ever takes it. */
@@ -465,7 +467,20 @@ int recheck_withdraw(Meta *m, const struct judgement *j, uint64_t verdict, struc
 /* Tells the kernel, after that operation. */
 void recheck_withdrawn(Gate *gate, const struct withdrawn *withdrawn);
 
+/*
+ * Marks what Trusted/j->below shows as stale, if those are the bytes (or made of the bytes) that were judged and no
+ * waiver lets them stand; in the running meta operation. A file of Trusted is served the words anew after it.
+ */
+int recheck_mark(Meta *m, const struct judgement *j, uint64_t verdict);
+
+/* Whether a refusal of the version is held in quarantine already. In a meta operation. */
+int recheck_is_held(Meta *m, uint64_t version, bool *ret_is_held);
+
 /* ---- queue.c ---- */
+
+/* In the running meta operation: a job of the workflow for what stands at `path`. */
+int queue_recheck(Meta *m, const struct policy_workflow *workflow, const struct actor *actor, const char *path,
+        const struct node *node, const struct policy_dataset *dataset, uint64_t *ret_job);
 
 /* Queues the arrival of a file under each of its names in Landing, a few in one operation. */
 int queue_names(Gate *gate, uint64_t node, const struct actor *actor);
@@ -489,3 +504,22 @@ int judge_over(Gate *gate, uint64_t node, uint64_t version, const char *below, c
 /* Runs one due job if there is one: 1 when it did, 0 when not; negative: trouble with the database. *ret_held_back: one
  * is due, and its user or its size has as many running as may be: the next that ends wakes the gate. */
 int gate_run_due_job(Gate *gate, bool *ret_held_back);
+
+/* ---- run.c; in a meta operation where `m` is asked for ---- */
+
+/* Queues the jobs of a run, anew if it had some: then it is running, or over when there are none. */
+int run_carry_out(Gate *gate, struct gate_policy *policy, const struct policy_workflow *workflow, struct run *run,
+        const struct actor *actor);
+/* -EBUSY with words when the workflow has a run that is going; a retry that only waits gives way. */
+int run_refuse_second(Meta *m, const char *workflow);
+/* Ends it, if it is done: 1. Or ends it whatever it is at: open jobs are taken back; a retry is put where the policy
+ * wants one. *run is read anew. */
+int run_settle(Meta *m, const Policy *policy, struct run *run, const struct actor *actor);
+int run_close(Meta *m, const Policy *policy, struct run *run, enum run_state state, const char *words,
+        const struct actor *actor);
+/* Of one that is over. */
+int run_record_end(Meta *m, const struct run *run, const struct actor *actor);
+/* After a job ended. */
+void gate_run_noted(Gate *gate, uint64_t job, const struct actor *actor);
+/* So that the schedule looks again: a run ended, or the policy is another. */
+void gate_wake_schedule(Gate *gate);

@@ -224,6 +224,8 @@ static int show(Meta *m, const struct version *sealed, void *arg) {
 	if (rc >= 0)
 		rc = lineage_put(m, sealed->id, s->p->source_version, LINEAGE_INPUT);
 	if (rc >= 0)
+		rc = stale_clear(m, t->version);
+	if (rc >= 0)
 		rc = record(m, s->p, t->node, sealed->id, sealed->size, "published");
 	return rc;
 }
@@ -246,6 +248,8 @@ static int already_shown(Gate *gate, struct sealing *s) {
 		rc = check_target(m, s);
 	if (rc >= 0)
 		rc = remove_former_name(m, p);
+	if (rc >= 0)
+		rc = stale_clear(m, t->version);
 	if (rc >= 0)
 		rc = record(m, p, t->node, t->version, 0, "unchanged");
 	return meta_end(m, rc);

@@ -10,9 +10,9 @@
 #include <string.h>
 
 /* Puts the job and, when it takes the place of a queued one, the record that says so. */
-static int put_job(Meta *m, const struct job *job, const char *path) {
-	uint64_t id, superseded, version;
-	int rc = job_put(m, job, &id, &superseded, &version);
+static int put_job(Meta *m, const struct job *job, const char *path, uint64_t *ret_id) {
+	uint64_t superseded, version;
+	int rc = job_put(m, job, ret_id, &superseded, &version);
 	if (rc < 0 || superseded == 0)
 		return rc;
 	struct audit_event event = {
@@ -58,7 +58,8 @@ static int arrived(const struct gate_policy *policy, Meta *m, const char *path, 
 		return 0;
 	struct job job = job_for(actor, JOB_ARRIVE, path, node, version, dataset);
 	job.due_ns = meta_now(m) + (int64_t)dataset->settle_ms * 1000000;
-	int rc = put_job(m, &job, path);
+	uint64_t id;
+	int rc = put_job(m, &job, path, &id);
 	return rc < 0 ? fault_while(rc, "queueing the check of %s", path) : dataset->settle_ms <= GATE_IDLE_MS;
 }
 
@@ -81,7 +82,8 @@ static int put_names_job(Meta *m, uint64_t node, uint64_t version, const struct 
 	struct job job = job_for(actor, JOB_NAMES, path, node, version, NULL);
 	job.workflow = workflow;
 	job.due_ns = meta_now(m) + INT64_C(1000000000);
-	return fault_while(rc < 0 ? rc : put_job(m, &job, path), "queueing the checks of %s", path);
+	uint64_t id;
+	return fault_while(rc < 0 ? rc : put_job(m, &job, path, &id), "queueing the checks of %s", path);
 }
 
 /* Each dataset judges the file as what it is under its name. */
@@ -149,7 +151,8 @@ int gate_arrived_directory(Gate *gate, Meta *m, const char *path, uint64_t node,
 		return 0;
 	struct job job = job_for(actor, JOB_WALK, path, node, 0, NULL);
 	job.due_ns = meta_now(m);
-	int rc = put_job(m, &job, path);
+	uint64_t id;
+	int rc = put_job(m, &job, path, &id);
 	gate_wake(gate);
 	return fault_while(rc, "queueing the files below %s", path);
 }
@@ -164,60 +167,23 @@ int gate_recovered(Meta *m, const struct version *version, void *arg) {
 	return rc < 0 ? rc : 0;
 }
 
+int queue_recheck(Meta *m, const struct policy_workflow *workflow, const struct actor *actor, const char *path,
+        const struct node *node, const struct policy_dataset *dataset, uint64_t *ret_job) {
+	bool from_landing = strcmp(workflow->from, zone_name(ZONE_LANDING)) == 0;
+	struct job job =
+	        job_for(actor, from_landing ? JOB_ARRIVE : JOB_RECHECK, path, node->id, node->version, dataset);
+	job.workflow = workflow->name;
+	job.due_ns = meta_now(m);
+	return put_job(m, &job, path, ret_job);
+}
+
 /* ---- a walk that queues ---- */
 
 struct queueing {
 	Gate *gate;
 	struct gate_policy *policy;
-	const struct policy_workflow *workflow; /* NULL: after a new policy */
 	const struct actor *actor;
-	uint64_t count;
 };
-
-static int queue_recheck(void *arg, const char *path, const struct node *node) {
-	struct queueing *q = arg;
-	const char *below = gate_below(path, NULL);
-	const struct policy_dataset *dataset = below ? policy_dataset_for(q->policy->policy, below) : NULL;
-	if (!dataset || strcmp(dataset->name, q->workflow->dataset) != 0 || node->version == 0)
-		return 0;
-	bool from_landing = strcmp(q->workflow->from, zone_name(ZONE_LANDING)) == 0;
-	Meta *m = store_meta(q->gate->store);
-	meta_begin(m);
-	struct job job =
-	        job_for(q->actor, from_landing ? JOB_ARRIVE : JOB_RECHECK, path, node->id, node->version, dataset);
-	job.workflow = q->workflow->name;
-	job.due_ns = meta_now(m);
-	int rc = meta_end(m, put_job(m, &job, path));
-	q->count += rc >= 0;
-	return rc;
-}
-
-static int no_such_workflow(const Policy *policy, const char *name) {
-	char names[512] = "";
-	for (size_t i = 0, used = 0; i < policy_workflow_count(policy) && used < sizeof names; i++)
-		used += (size_t)snprintf(
-		        names + used, sizeof names - used, "%s%s", i ? ", " : "", policy_workflow(policy, i)->name);
-	return fault(ENOENT, "no workflow is called %s; the policy has: %s", name, names[0] ? names : "none");
-}
-
-int gate_run(Gate *gate, const char *workflow, const struct actor *actor, uint64_t *ret_count) {
-	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(gate);
-	struct queueing q = {.gate = gate, .policy = policy, .actor = actor};
-	q.workflow = policy_workflow_named(policy->policy, workflow);
-	if (!q.workflow)
-		return no_such_workflow(policy->policy, workflow);
-	Meta *m = store_meta(gate->store);
-	struct audit_event event = {.event = "run", .actor = *actor, .detail = workflow};
-	meta_begin(m);
-	int rc = meta_end(m, audit_record(m, &event, NULL));
-	bool from_landing = strcmp(q.workflow->from, zone_name(ZONE_LANDING)) == 0;
-	if (rc >= 0)
-		rc = gate_walk(
-		        gate->store, from_landing ? NODE_LANDING : NODE_RAW, q.workflow->from, queue_recheck, &q);
-	gate_wake(gate);
-	*ret_count = q.count;
-	return rc;
-}
 
 void queue_anew_words(const struct gate_policy *policy, const struct policy_dataset *dataset,
         char ret_words[static QUEUE_ANEW_BYTES]) {

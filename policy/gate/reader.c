@@ -16,8 +16,22 @@ enum { LOOK_EVERY_MS = 500 };
 
 /* What shows a newer version by now is still judged to the end: or a file that is appended to all the time never would
  * be. */
+static int take_state(void *arg, const struct job *job) {
+	*(uint8_t *)arg = job->state;
+	return 0;
+}
+
+/* Its run was ended meanwhile. */
+static bool is_withdrawn(Meta *m, const struct gate_watch *watch) {
+	uint8_t state = JOB_RUNNING;
+	int rc = watch->job->id ? job_get(m, watch->job->id, take_state, &state) : 0;
+	return rc >= 0 && state == JOB_SUPERSEDED;
+}
+
 static bool is_gone(Meta *m, const struct gate_watch *watch) {
 	struct node node;
+	if (is_withdrawn(m, watch))
+		return true;
 	int rc = tree_resolve(m, bytes_of_string(watch->path), &node);
 	return rc == -ENOENT || rc == -ENOTDIR || (rc >= 0 && node.id != watch->job->node);
 }

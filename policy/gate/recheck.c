@@ -268,22 +268,71 @@ static int shows_judged(Meta *m, const struct judgement *j, const struct node *n
 	return rc == -ENOENT ? 0 : rc;
 }
 
-int recheck_withdraw(Meta *m, const struct judgement *j, uint64_t verdict, struct withdrawn *ret) {
-	char path[TREE_PATH_MAX], detail[AUDIT_DETAIL_MAX];
-	struct node left;
+/* What stands at the name, when it is what was judged or was made of it, and nobody answers for it. -ENOENT. */
+static int find_judged(Meta *m, const struct judgement *j, uint64_t verdict, struct withdrawn *ret) {
+	char path[TREE_PATH_MAX];
 	bool shows = false;
+	int64_t waived_ns = 0;
 	snprintf(path, sizeof path, "Trusted/%s", j->below);
 	int rc = find_place(m, path, ret);
 	if (rc >= 0)
 		rc = shows_judged(m, j, &ret->node, &shows);
 	if (rc >= 0 && !shows && ret->node.version != 0)
 		rc = shows_made_of_judged(m, verdict, &ret->node, &shows);
-	int64_t waived_ns = 0;
 	if (rc >= 0 && shows)
 		rc = gate_waived_until(m, ret->node.version, &waived_ns);
 	shows = shows && waived_ns <= meta_now(m);
-	if (rc < 0 || !shows)
-		return rc < 0 ? rc : -ENOENT;
+	return rc < 0 ? rc : shows ? 0 : -ENOENT;
+}
+
+int recheck_mark(Meta *m, const struct judgement *j, uint64_t verdict) {
+	struct withdrawn place;
+	bool is_new = false;
+	int rc = find_judged(m, j, verdict, &place);
+	if (rc >= 0)
+		rc = stale_put(m, place.node.version, verdict, &is_new);
+	if (rc < 0 || !is_new)
+		return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+	char path[TREE_PATH_MAX], detail[AUDIT_DETAIL_MAX];
+	snprintf(path, sizeof path, "Trusted/%s", j->below);
+	snprintf(detail, sizeof detail, "it stays, as the dataset says; policy %" PRIu64 ", verdict %" PRIu64,
+	        j->policy->number, verdict);
+	struct audit_event event = {.event = "stale",
+	        .actor = j->actor,
+	        .path = path,
+	        .node = place.node.id,
+	        .version = place.node.version,
+	        .detail = detail};
+	return audit_record(m, &event, NULL);
+}
+
+struct held_seek {
+	uint64_t version;
+	bool is_there;
+};
+
+static int seek_held(void *arg, const struct quarantine_row *row) {
+	struct held_seek *seek = arg;
+	seek->is_there |= row->version == seek->version && !row->partial;
+	return seek->is_there;
+}
+
+int recheck_is_held(Meta *m, uint64_t version, bool *ret_is_held) {
+	struct held_seek seek = {.version = version};
+	int rc = quarantine_list(m, 0, true, seek_held, &seek);
+	*ret_is_held = seek.is_there;
+	return rc < 0 ? rc : 0;
+}
+
+int recheck_withdraw(Meta *m, const struct judgement *j, uint64_t verdict, struct withdrawn *ret) {
+	char path[TREE_PATH_MAX], detail[AUDIT_DETAIL_MAX];
+	struct node left;
+	snprintf(path, sizeof path, "Trusted/%s", j->below);
+	int rc = find_judged(m, j, verdict, ret);
+	if (rc >= 0)
+		rc = stale_clear(m, ret->node.version);
+	if (rc < 0)
+		return rc;
 	rc = tree_unlink(m, ret->directory.id, bytes_of_string(ret->name), &left);
 	if (rc >= 0 && left.nlink == 0)
 		rc = version_withdraw(m, ret->node.version, 0);
@@ -312,6 +361,15 @@ static int still_in_force(Meta *m, const struct judgement *j) {
 	return rc >= 0 && number != j->policy->number ? -EAGAIN : rc;
 }
 
+/* What stands there passes. */
+static int clear_mark(Meta *m, const struct judgement *j) {
+	char path[TREE_PATH_MAX];
+	struct node node;
+	snprintf(path, sizeof path, "Trusted/%s", j->below);
+	int rc = tree_resolve(m, bytes_of_string(path), &node);
+	return rc < 0 ? rc : stale_clear(m, node.version);
+}
+
 /* A name that shows something else by now is looked at again. */
 static int settle(Gate *gate, struct judgement *j, const struct node *node, enum outcome *ret_outcome) {
 	Meta *m = store_meta(gate->store);
@@ -324,6 +382,8 @@ static int settle(Gate *gate, struct judgement *j, const struct node *node, enum
 	bool passed = *ret_outcome == OUTCOME_PASSED;
 	if (rc >= 0 && !passed)
 		rc = recheck_withdraw(m, j, verdict, &withdrawn);
+	else if (rc >= 0)
+		rc = clear_mark(m, j);
 	rc = meta_end(m, rc);
 	if (rc >= 0 && !passed)
 		recheck_withdrawn(gate, &withdrawn);

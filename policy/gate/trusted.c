@@ -444,17 +444,35 @@ int gate_outcome(Meta *m, const char *path, const struct node *node, enum outcom
 	return 0;
 }
 
+/* Is that verdict of what is published, which was judged again, and not of something that came after it? */
+static int is_of_shown(Meta *m, const char *below, uint64_t verdict, bool *ret_is) {
+	char path[TREE_PATH_MAX];
+	struct node node;
+	struct stale stale;
+	*ret_is = false;
+	snprintf(path, sizeof path, "Trusted/%s", below);
+	int rc = tree_resolve(m, bytes_of_string(path), &node);
+	if (rc >= 0)
+		rc = stale_get(m, node.version, &stale);
+	*ret_is = rc >= 0 && stale.verdict == verdict;
+	return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+}
+
 int gate_newer(Meta *m, const char *below, enum outcome *ret_outcome) {
 	char path[TREE_PATH_MAX];
 	struct node node;
+	uint64_t verdict = 0;
+	bool is_shown = false;
 	*ret_outcome = OUTCOME_NONE;
 	snprintf(path, sizeof path, "Landing/%s", below);
 	int rc = tree_resolve(m, bytes_of_string(path), &node);
 	if (rc == -ENOENT || rc == -ENOTDIR)
 		return 0;
 	if (rc >= 0)
-		rc = gate_outcome(m, path, &node, ret_outcome, NULL);
-	if (rc >= 0 && *ret_outcome == OUTCOME_PASSED)
+		rc = gate_outcome(m, path, &node, ret_outcome, &verdict);
+	if (rc >= 0 && *ret_outcome == OUTCOME_FAILED)
+		rc = is_of_shown(m, below, verdict, &is_shown);
+	if (rc >= 0 && (*ret_outcome == OUTCOME_PASSED || is_shown))
 		*ret_outcome = OUTCOME_NONE;
 	return rc;
 }

@@ -288,7 +288,7 @@ static void nobody_stops_being_steward_unseen(void **state) {
 
 static void a_workflow_by_hand_judges_raw_again(void **state) {
 	struct world *w = *state;
-	uint64_t count;
+	struct run run;
 	char yaml[1024];
 	snprintf(yaml, sizeof yaml,
 	        "%sworkflows:\n  - {name: again, dataset: animals, from: Raw, to: Trusted, on: demand}\n", policy_yaml);
@@ -296,12 +296,12 @@ static void a_workflow_by_hand_judges_raw_again(void **state) {
 	put(w, "Landing/animals/a.csv", "good");
 	settle(w);
 	apply(w, yaml);
-	assert_int_equal(gate_run(w->gate, "again", &somebody, &count), 0);
-	assert_int_equal(count, 1);
+	assert_int_equal(gate_run(w->gate, "again", &somebody, &run), 0);
+	assert_int_equal(run.total, 1);
 	settle(w);
 	shows(w, "Trusted/animals/a.csv", "good");
 	assert_int_equal(versions_of(w, "Trusted/animals/a.csv"), 1);
-	assert_int_equal(gate_run(w->gate, "nope", &somebody, &count), -ENOENT);
+	assert_int_equal(gate_run(w->gate, "nope", &somebody, &run), -ENOENT);
 	assert_non_null(strstr(fault_message(), "again"));
 }
 

@@ -133,13 +133,13 @@ static void what_failed_teaches_nothing(void **state) {
 
 static void a_content_counts_once(void **state) {
 	struct world *w = *state;
-	uint64_t count;
+	struct run run;
 	apply_rules(w, history_yaml, "Rules = [ RowCount > 0 ]");
 	deliver(w, "Landing/animals/a.csv", "1", 20);
 	deliver(w, "Landing/animals/b.csv", "1", 20);
 	deliver(w, "Landing/animals/a.csv", "1", 10);
 	deliver(w, "Landing/animals/a.csv", "1", 20);
-	assert_int_equal(gate_run(w->gate, "again", &somebody, &count), 0);
+	assert_int_equal(gate_run(w->gate, "again", &somebody, &run), 0);
 	settle(w);
 	assert_int_equal(values_of(w, ANIMALS, ROWS)->count, 2);
 }
@@ -236,9 +236,10 @@ static void a_flood_of_metrics_is_kept_out_but_not_what_rules_ask_for(void **sta
 /* ---- an earlier verdict, used again ---- */
 
 static bool is_fresh_again(struct world *w) {
-	uint64_t count, before = latest_of(w, "Raw/animals/a.csv").id;
-	assert_int_equal(gate_run(w->gate, "again", &somebody, &count), 0);
-	assert_int_equal(count, 1);
+	struct run run;
+	uint64_t before = latest_of(w, "Raw/animals/a.csv").id;
+	assert_int_equal(gate_run(w->gate, "again", &somebody, &run), 0);
+	assert_int_equal(run.total, 1);
 	settle(w);
 	struct latest latest = latest_of(w, "Raw/animals/a.csv");
 	assert_true(latest.id > before); /* it is judged each time, and says so */
@@ -248,11 +249,11 @@ static bool is_fresh_again(struct world *w) {
 
 /* A file that was judged under those rules, and once again from Raw. */
 static void judged(struct world *w, const char *rules) {
-	uint64_t count;
+	struct run run;
 	apply_rules(w, history_yaml, rules);
 	deliver(w, "Landing/animals/a.csv", "1", 2);
 	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_PASSED);
-	assert_int_equal(gate_run(w->gate, "again", &somebody, &count), 0);
+	assert_int_equal(gate_run(w->gate, "again", &somebody, &run), 0);
 	settle(w);
 }
 
@@ -279,8 +280,8 @@ static void another_history_needs_another_verdict(void **state) {
 	assert_false(is_fresh_again(w));
 	_cleanup_(content_closep) Content *content = NULL;
 	assert_int_equal(staged(w, "animals/a.csv", "n\n1\n1\n1\n"), 0); /* of the same dataset, and not in Raw */
-	uint64_t count;
-	assert_int_equal(gate_run(w->gate, "again", &somebody, &count), 0);
+	struct run run;
+	assert_int_equal(gate_run(w->gate, "again", &somebody, &run), 0);
 	settle(w);
 	assert_true(latest_of(w, "Raw/animals/a.csv").fresh);
 }
@@ -303,11 +304,11 @@ static void another_content_needs_another_verdict(void **state) {
 
 static void an_error_is_not_used_again(void **state) {
 	struct world *w = *state;
-	uint64_t count;
+	struct run run;
 	apply_rules(w, history_yaml, "Rules = [ RowCount > 0 where \"abs(-9223372036854775807 - 1) > 0\" ]");
 	deliver(w, "Landing/animals/a.csv", "1", 2);
 	assert_int_equal(outcome_of(w, "Landing/animals/a.csv"), OUTCOME_ERROR);
-	assert_int_equal(gate_run(w->gate, "again", &somebody, &count), 0);
+	assert_int_equal(gate_run(w->gate, "again", &somebody, &run), 0);
 	settle(w);
 	assert_true(latest_of(w, "Raw/animals/a.csv").fresh);
 }

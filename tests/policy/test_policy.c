@@ -92,7 +92,6 @@ static void what_is_not_done_yet_is_said_and_never_ignored(void **state) {
 	char all[4096] = "";
 	for (size_t i = 0; i < policy_warning_count(policy); i++)
 		strncat(strncat(all, policy_warning(policy, i), 1000), "\n", 2);
-	assert_non_null(strstr(all, "policy.yaml:13: workflow project-anilost24-dqdp: its schedule is not run yet"));
 	assert_non_null(strstr(all, "policy.yaml:15: lifecycle rules are not run yet"));
 	assert_non_null(strstr(all, "policy.yaml:16: alarm project-anilost2024-alarm is not watched yet"));
 	policy_free(policy);
@@ -318,7 +317,7 @@ static void each_mistake_is_told_with_line_and_column(void **state) {
 	                "policy.yaml:6:65: 'cron: 0 0 1, * *': the day of the month"},
 	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"0 0 * * *\", timezone: "
 	                 "../etc}]\n",
-	                "policy.yaml:6:88: 'timezone: ../etc' is no time zone's name"},
+	                "policy.yaml:6:88: 'timezone': '../etc' is no time zone's name"},
 	        {DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Raw, on: demand}]\n",
 	                "policy.yaml:6:13: a workflow goes from Landing or Raw to Trusted"},
 	        {"version: 1\nroles: {ingester: {users: [root]}}\n", "policy.yaml:2:8: 'roles' without a steward"},
@@ -364,8 +363,8 @@ static void a_time_zone_that_this_machine_does_not_know_is_refused(void **state)
 	static const char yaml[] =
 	        DATASET "workflows: [{name: w, dataset: a, from: Raw, to: Trusted, cron: \"*/5 0-6,23 1 1 "
 	                "7\", timezone: Mars/Olympus}]\n";
-	expect_refused(
-	        yaml, sizeof yaml - 1, -EINVAL, "policy.yaml:6:95: this machine knows no time zone 'Mars/Olympus'");
+	expect_refused(yaml, sizeof yaml - 1, -EINVAL,
+	        "policy.yaml:6:95: 'timezone': this machine knows no time zone 'Mars/Olympus'");
 }
 
 static void a_bomb_of_a_document_is_refused(void **state) {
