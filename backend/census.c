@@ -47,3 +47,7 @@ int census_count(Meta *m, uint64_t *after, unsigned limit, struct census_files z
 int census_last_verdict(Meta *m, uint64_t *ret_id) {
 	return SQL_NUMBER(m, "SELECT coalesce(max(id), 0) FROM verdict WHERE id > ?", ret_id, v_u64(0));
 }
+
+struct usage *meta_usage(Meta *m) {
+	return &m->usage;
+}

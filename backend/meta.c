@@ -559,10 +559,6 @@ static int64_t time_of(clockid_t clock) {
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-struct usage *meta_usage(Meta *m) {
-	return &m->usage;
-}
-
 int64_t meta_now(const Meta *m) {
 	if (m->clock.now)
 		return m->clock.now(m->clock.arg);

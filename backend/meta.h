@@ -129,11 +129,6 @@ uint64_t meta_pending_writes(const Meta *m);
 /* Whether the Meta has failed for good. Any thread, without the lock. */
 bool meta_failed(const Meta *m);
 
-struct usage; /* backend/usage.h */
-
-/* What was sealed and opened since the opening; lives as long as the Meta. Any thread, without the lock. */
-struct usage *meta_usage(Meta *m);
-
 /* The clock's time, ns. Any thread. */
 int64_t meta_now(const Meta *m);
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "backend/meta.h"
 #include "backend/zone.h"
 
 #define USAGE_ZONES (ZONE_STAGING + 1)
@@ -23,3 +24,6 @@ static inline void usage_put(struct usage *usage, unsigned zone) {
 static inline void usage_get(struct usage *usage, unsigned zone) {
 	atomic_fetch_add_explicit(&usage->gets[zone < USAGE_ZONES ? zone : 0], 1, memory_order_relaxed);
 }
+
+/* What was counted in this vault; lives as long as the Meta. Any thread, without the lock. */
+struct usage *meta_usage(Meta *m);
