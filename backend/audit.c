@@ -278,6 +278,11 @@ static int may_record(Meta *m) {
 	return rc == 0 && m->audit->read_only ? fault(EROFS, "audit: the vault is open for reading only") : rc;
 }
 
+void audit_watch(Meta *m, audit_watch_fn *watch, void *arg) {
+	m->watch = watch;
+	m->watch_arg = arg;
+}
+
 int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	meta_assert_running(m);
 	AuditLog *log = m->audit;
@@ -297,6 +302,8 @@ int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq) {
 	log->keys[log->frontier.size % AUDIT_TILE_HASHES + waiting] = audit_keys_of(&row.stored);
 	m->state.audit_size++;
 	m->state.audit_time = row.stored.time_ns;
+	if (m->watch)
+		m->watch(m->watch_arg, event, row.stored.time_ns);
 	if (ret_seq)
 		*ret_seq = row.stored.seq;
 	return 0;

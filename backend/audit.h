@@ -69,6 +69,12 @@ struct audit_event {
  */
 int audit_record(Meta *m, const struct audit_event *event, uint64_t *ret_seq);
 
+/* Calls `watch` for each record that is made, within its operation, which may still be undone; it is not called for any
+ * other Meta, calls none itself, and takes little time. NULL: nobody. To be told before there are threads, or within an
+ * operation. */
+typedef void audit_watch_fn(void *arg, const struct audit_event *event, int64_t time_ns);
+void audit_watch(Meta *m, audit_watch_fn *watch, void *arg);
+
 /* How many records there are, those of the running operation with them: the next one's sequence. */
 uint64_t audit_size(Meta *m);
 

@@ -20,6 +20,7 @@
 #include "backend/meta.h"
 #include "backend/node_cache.h"
 #include "backend/tree.h"
+#include "backend/usage.h"
 #include "backend/version.h"
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
@@ -92,6 +93,9 @@ struct Meta {
 	bool withdrew;                             /* since then a node may have versions and show none */
 	int (*sealed)(void *arg, int64_t time_ns); /* of meta_on_seal; NULL: nobody is told */
 	void *sealed_arg;
+	struct usage usage;
+	audit_watch_fn *watch; /* NULL: nobody is told */
+	void *watch_arg;
 	map_put_fn *map_put; /* NULL: nobody is told */
 	void *map_put_arg;
 

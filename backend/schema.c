@@ -398,17 +398,24 @@ static const char *const schema_4[] = {
 
 static const char *const schema_5[] = {
         /* ---- samples: backend/sample.h ---- */
-        "CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL, UNIQUE (name, labels)) "
-        "STRICT",
+        "CREATE TABLE series ("
+        " id INTEGER PRIMARY KEY,"
+        " name TEXT NOT NULL,"
+        " labels TEXT NOT NULL,"
+        " last_s INTEGER NOT NULL," /* about the time of the last sample: sample.c */
+        " UNIQUE (name, labels)"
+        ") STRICT",
+        /* By time first, so that what is measured at one moment lies on few pages: a round of 60 series writes 4 pages
+         * and not 180. A foreign key would need an index by series. */
         "CREATE TABLE sample ("
-        " series INTEGER NOT NULL REFERENCES series (id),"
         " period INTEGER NOT NULL CHECK (period > 0),"          /* seconds that one row sums up */
         " time_s INTEGER NOT NULL CHECK (time_s % period = 0)," /* its beginning, since 1970 */
+        " series INTEGER NOT NULL,"
         " count REAL NOT NULL CHECK (count > 0),"
         " sum REAL NOT NULL,"
         " least REAL NOT NULL,"
         " most REAL NOT NULL,"
-        " PRIMARY KEY (series, period, time_s)"
+        " PRIMARY KEY (period, time_s, series)"
         ") STRICT, WITHOUT ROWID",
         /* ---- charges: backend/charge.h ---- */
         "CREATE TABLE charge ("

@@ -258,6 +258,7 @@ int version_seal_timed(Meta *m, uint64_t draft, enum origin origin, uint64_t ver
 	m->state.draft_rows--;
 	m->state.counts.versions++;
 	m->state.counts.bytes += version.size;
+	usage_put(&m->usage, version.zone);
 	*ret_version = version;
 	return 0;
 }

@@ -51,7 +51,8 @@ int policy_bundle_parse(struct bytes archive, PolicyBundle **ret_bundle);
 int policy_bundle_sha256(const PolicyBundle *bundle, uint8_t ret_hash[static BUNDLE_HASH_BYTES]);
 
 /*
- * Reads `directory`/policy.yaml and the rules files that it names, and no other file, for `policy apply`. Links that
- * lead out of the directory are refused. Errors name file, line and remedy; a missing policy.yaml is -ENOENT.
+ * Reads `directory`/policy.yaml and the rules and price files that it names, and no other file, for `policy apply`.
+ * Links that lead out of the directory are refused. Errors name file, line and remedy; a missing policy.yaml is
+ * -ENOENT.
  */
 int policy_bundle_read(const char *directory, PolicyBundle **ret_bundle);

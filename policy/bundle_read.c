@@ -73,6 +73,14 @@ static int add_rules(PolicyBundle *bundle, int directory, const char *directory_
 	return 0;
 }
 
+static int add_prices(PolicyBundle *bundle, int directory, const char *directory_name, const YamlTree *tree) {
+	const struct yaml_tree_node *prices = under(under(yaml_tree_root(tree), "costs"), "prices");
+	if (!prices || prices->kind != TREE_TEXT || prices->text[0] == '\0')
+		return 0;
+	int rc = add_file(bundle, directory, directory_name, prices->text);
+	return rc < 0 ? fault_while(rc, BUNDLE_POLICY ":%u:%u: prices", prices->line, prices->column) : 0;
+}
+
 int policy_bundle_read(const char *directory, PolicyBundle **ret_bundle) {
 	_cleanup_(closep) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -84,7 +92,7 @@ int policy_bundle_read(const char *directory, PolicyBundle **ret_bundle) {
 	if (rc < 0 || (rc = add_file(bundle, fd, directory, BUNDLE_POLICY)) < 0 ||
 	        (rc = policy_bundle_get(bundle, BUNDLE_POLICY, &text)) < 0 ||
 	        (rc = yaml_tree_parse(BUNDLE_POLICY, text, &tree)) < 0 ||
-	        (rc = add_rules(bundle, fd, directory, tree)) < 0)
+	        (rc = add_rules(bundle, fd, directory, tree)) < 0 || (rc = add_prices(bundle, fd, directory, tree)) < 0)
 		return rc;
 	*ret_bundle = steal_pointer(&bundle);
 	return 0;

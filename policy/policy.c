@@ -105,6 +105,7 @@ static int read_document(struct reading *r, const Node *root) {
 	        {"break_glass", read_break_glass, false},
 	        {"lifecycle", read_lifecycles, false},
 	        {"audit", read_audit, false},
+	        {"costs", read_costs, false},
 	        {"alarms", read_alarms, false},
 	        {"ignore", read_ignore, false},
 	};

@@ -114,6 +114,15 @@ struct policy_audit {
 	unsigned line;
 };
 
+/* What storage costs (policy/prices.h). */
+struct policy_costs {
+	const char *profile;     /* of the price file */
+	const char *prices_file; /* its name in the bundle; NULL: the one that the program has in it */
+	struct bytes prices;     /* its text */
+	double usd_per_gb_month; /* instead of the profile's; less than 0: not given */
+	unsigned line;
+};
+
 struct policy_alarm {
 	const char *name;
 	const char *metric;
@@ -199,6 +208,9 @@ const struct policy_lifecycle *policy_lifecycle(const Policy *policy, size_t i);
 
 /* `audit` of the document; NULL: it has none, and nothing is archived by itself. */
 const struct policy_audit *policy_audit(const Policy *policy);
+
+/* `costs` of the document; NULL: it has none. */
+const struct policy_costs *policy_costs(const Policy *policy);
 size_t policy_alarm_count(const Policy *policy);
 const struct policy_alarm *policy_alarm(const Policy *policy, size_t i);
 

@@ -43,6 +43,7 @@ struct Policy {
 	struct policy_alarm *alarms;
 	size_t alarm_count;
 	struct policy_audit audit; /* line 0: not given */
+	struct policy_costs costs; /* the same */
 	struct role_members roles[ROLE_COUNT];
 	struct role_members break_glass;
 	struct policy_grant *grants;
@@ -108,7 +109,7 @@ read_value read_dataset;
 read_value read_privacy, read_k_anonymity, read_l_diversity; /* of a dataset, into it */
 read_value read_workflow;
 read_value read_lifecycle;
-read_value read_audit; /* into the policy */
+read_value read_audit, read_costs; /* into the policy */
 read_value read_alarm;
 read_value read_roles, read_break_glass;
 read_value read_grants; /* behind datasets and roles */

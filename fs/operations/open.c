@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/usage.h"
 #include "fs/operations/acl.h"
 #include "fs/operations/handle.h"
 
@@ -155,6 +156,8 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 		rc = attach(&call, fi, &node);
 	if (rc == 0)
 		rc = seal_truncated(&call, fi);
+	if (rc == 0 && (fi->flags & O_ACCMODE) != O_WRONLY)
+		usage_get(meta_usage(store_meta(call.fs->store)), node.zone);
 	reply_open(&call, fi, rc);
 }
 
