@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 #include "fs/log.h"
+#include "fs/metrics_families.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
 #include "fs/trusted.h"
@@ -23,6 +24,8 @@ struct Parts {
 	Trusted *trusted;
 	Service *service;
 	Retention *retention;
+	Metrics *metrics;
+	struct metrics_sources sources;
 };
 
 static int prepare(void *state) {
@@ -108,17 +111,34 @@ static int start_retention(Parts *parts, const struct filesystem *fs) {
 	return fs->read_only ? 0 : retention_start(&options, &parts->retention);
 }
 
+static int start_metrics(Parts *parts, struct filesystem *fs) {
+	int rc = metrics_new(&parts->metrics);
+	if (rc < 0)
+		return rc;
+	parts->sources = (struct metrics_sources){.store = fs->store,
+	        .gate = parts->gate,
+	        .spawner = parts->spawner,
+	        .operations = fs->operations,
+	        .mounted_ns = meta_now(fs->meta)};
+	fs->metrics = parts->metrics;
+	return metrics_add_families(parts->metrics, &parts->sources);
+}
+
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
+	int rc = start_metrics(parts, fs);
+	if (rc < 0)
+		return rc;
 	const struct service_options options = {.store = fs->store,
 	        .gate = parts->gate,
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
+	        .metrics = parts->metrics,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};
 	atomic_store(&parts->is_mounted, true);
-	int rc = service_start(&options, &parts->service);
+	rc = service_start(&options, &parts->service);
 	if (rc == 0)
 		rc = start_retention(parts, fs);
 	if (rc == 0) {
@@ -131,11 +151,13 @@ static int start(void *state, struct filesystem *fs) {
 static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
+	metrics_forget(parts->metrics);
 	service_stop(parts->service);
 	retention_stop(steal_pointer(&parts->retention));
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;
+		parts->fs->metrics = NULL;
 	}
 	trusted_freep(&parts->trusted);
 	gate_stop(parts->gate);
@@ -148,6 +170,7 @@ static void end(void *state, int outcome, const char *words) {
 	parts->spawner = NULL;
 	service_end(parts->service, outcome, words);
 	parts->service = NULL;
+	metrics_freep(&parts->metrics);
 }
 
 int parts_new(bool allow_other, Parts **ret_parts) {
