@@ -33,6 +33,13 @@ int content_cache_new(size_t bound, ContentCache **ret) {
 	return 0;
 }
 
+struct cache_counts content_cache_counts(ContentCache *cache) {
+	pthread_mutex_lock(&cache->lock);
+	struct cache_counts counts = cache->counts;
+	pthread_mutex_unlock(&cache->lock);
+	return counts;
+}
+
 void content_cache_free(ContentCache *cache) {
 	if (!cache)
 		return;
@@ -65,6 +72,7 @@ struct item *item_find(Content *c, enum item_kind kind, uint64_t index) {
 	struct item *item = *bucket_of(c, kind, index);
 	while (item && (item->owner != c || item->kind != kind || item->index != index))
 		item = item->next;
+	cache_count(&c->cache->counts, item != NULL);
 	if (item && c->cache->newest != item) {
 		lru_remove(c->cache, item);
 		lru_push(c->cache, item);

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include "backend/cache_counts.h"
 #include "backend/content.h"
 #include "backend/segment.h"
 #include "backend/synclog.h"
@@ -48,6 +49,7 @@ typedef struct ContentCache {
 	size_t bucket_mask;
 	struct item *newest, *oldest;
 	size_t bytes, bound;
+	struct cache_counts counts;
 	uint64_t visit;  /* number of the last visit of all contents (content_refs.h) */
 	Content *logged; /* those of which the log of small fsyncs has more than their rows */
 } ContentCache;
@@ -99,6 +101,8 @@ struct Content {
 #define CONTENT_STEP_BYTES (1u << 20)
 
 /* A cache of dirty blocks and map pages within `bound` bytes. -ENOMEM. */
+/* How often a block or page was there that was looked for. Any thread. */
+struct cache_counts content_cache_counts(ContentCache *cache);
 int content_cache_new(size_t bound, ContentCache **ret);
 /* All contents must be closed. NULL is allowed. */
 void content_cache_free(ContentCache *cache);

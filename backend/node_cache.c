@@ -39,6 +39,7 @@ struct NodeCache {
 	struct directory_name names[NAMES];
 	struct entry_slot entries[ENTRIES];
 	uint16_t by_node[ENTRIES]; /* where in `entries` a name of the node was put last, if it is still there */
+	struct cache_counts counts;
 	struct touched touched_nodes;
 	struct touched touched_entries; /* places in `entries` */
 };
@@ -56,10 +57,16 @@ void node_cache_free(NodeCache *cache) {
 	free(cache);
 }
 
+struct cache_counts node_cache_counts(const NodeCache *cache) {
+	return cache->counts;
+}
+
 /* Ids come from one counter, so neighbours in time lie side by side. */
-bool node_cache_get(const NodeCache *cache, uint64_t id, struct node *ret) {
+bool node_cache_get(NodeCache *cache, uint64_t id, struct node *ret) {
 	const struct node *slot = &cache->nodes[id % NODES];
-	if (id == 0 || slot->id != id)
+	const bool has = id != 0 && slot->id == id;
+	cache_count(&cache->counts, has);
+	if (!has)
 		return false;
 	*ret = *slot;
 	return true;
@@ -94,10 +101,12 @@ static size_t place_of(uint64_t parent, struct bytes name) {
 	return fnv1a(parent, name) % ENTRIES;
 }
 
-bool node_cache_get_entry(const NodeCache *cache, uint64_t parent, struct bytes name, struct cached_entry *ret) {
+bool node_cache_get_entry(NodeCache *cache, uint64_t parent, struct bytes name, struct cached_entry *ret) {
 	const struct entry_slot *slot = &cache->entries[place_of(parent, name)];
-	if (parent == 0 || slot->parent != parent || slot->size != name.size ||
-	        memcmp(slot->name, name.data, name.size) != 0)
+	const bool has = parent != 0 && slot->parent == parent && slot->size == name.size &&
+	                 memcmp(slot->name, name.data, name.size) == 0;
+	cache_count(&cache->counts, has);
+	if (!has)
 		return false;
 	*ret = slot->entry;
 	return true;

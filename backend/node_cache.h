@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/cache_counts.h"
 #include "backend/tree.h"
 #include "crypto/base/bytes.h"
 #include "crypto/base/cleanup.h"
@@ -29,7 +30,7 @@ void node_cache_free(NodeCache *cache);
 DEFINE_CLEANUP(NodeCache, node_cache_free);
 
 /* Whether node `id` is known; fills *ret if so. */
-bool node_cache_get(const NodeCache *cache, uint64_t id, struct node *ret);
+bool node_cache_get(NodeCache *cache, uint64_t id, struct node *ret);
 
 /* A node as its row says now. */
 void node_cache_put(NodeCache *cache, const struct node *node);
@@ -46,7 +47,7 @@ struct cached_entry {
 };
 
 /* Whether it is known what `name` below `parent` shows; fills *ret if so. */
-bool node_cache_get_entry(const NodeCache *cache, uint64_t parent, struct bytes name, struct cached_entry *ret);
+bool node_cache_get_entry(NodeCache *cache, uint64_t parent, struct bytes name, struct cached_entry *ret);
 
 /* A name as its row says now; long ones are not kept. */
 void node_cache_put_entry(NodeCache *cache, uint64_t parent, struct bytes name, const struct cached_entry *entry);
@@ -62,6 +63,9 @@ void node_cache_touch(NodeCache *cache, uint64_t id);
 
 /* As touch, and the name of directory `id` ends. */
 void node_cache_touch_name(NodeCache *cache, uint64_t id);
+
+/* Of nodes and entries, since it was made. */
+struct cache_counts node_cache_counts(const NodeCache *cache);
 
 /* A new operation begins: what the last one touched was kept. */
 void node_cache_begin(NodeCache *cache);

@@ -181,3 +181,6 @@ struct segment_sums {
 	uint64_t counted, counted_bytes, live_bytes;
 };
 int segment_row_sums(Meta *m, struct segment_sums *ret_sums);
+/* Of each zone, by its number; of those without a segment zeros. */
+#define SEGMENT_ZONES 5
+int segment_row_sums_by_zone(Meta *m, struct segment_sums ret_sums[static SEGMENT_ZONES]);

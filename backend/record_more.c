@@ -201,20 +201,40 @@ int segment_row_last(Meta *m, uint32_t *ret_number) {
 	return rc;
 }
 
+#define SUMS "count(*), total(bytes), count(live), total(CASE WHEN live IS NOT NULL THEN bytes END), total(live)"
+
+static struct segment_sums read_sums(sqlite3_stmt *stmt) {
+	return (struct segment_sums){.segments = column_u64(stmt, 0),
+	        .bytes = column_u64(stmt, 1),
+	        .counted = column_u64(stmt, 2),
+	        .counted_bytes = column_u64(stmt, 3),
+	        .live_bytes = column_u64(stmt, 4)};
+}
+
+int segment_row_sums_by_zone(Meta *m, struct segment_sums ret_sums[static SEGMENT_ZONES]) {
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	struct segment_sums sums[SEGMENT_ZONES] = {0};
+	int rc = SQL_START(m, "SELECT " SUMS ", zone FROM segment WHERE number > ? GROUP BY zone", &stmt, v_u64(0));
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
+		uint64_t zone = column_u64(stmt, 5);
+		if (zone >= SEGMENT_ZONES)
+			return fault(EUCLEAN, "metadata: a segment of zone %llu", (unsigned long long)zone);
+		sums[zone] = read_sums(stmt);
+		rc = 0;
+	}
+	if (rc == 0)
+		memcpy(ret_sums, sums, sizeof sums);
+	return rc;
+}
+
 int segment_row_sums(Meta *m, struct segment_sums *ret_sums) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	static const char sql[] =
-	        "SELECT count(*), total(bytes), count(live), total(CASE WHEN live IS NOT NULL THEN bytes END),"
-	        " total(live) FROM segment WHERE number > ?";
+	static const char sql[] = "SELECT " SUMS " FROM segment WHERE number > ?";
 	int rc = SQL_START(m, sql, &stmt, v_u64(0));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc <= 0)
 		return rc < 0 ? rc : fault(EUCLEAN, "metadata: a sum without a row");
-	*ret_sums = (struct segment_sums){.segments = column_u64(stmt, 0),
-	        .bytes = column_u64(stmt, 1),
-	        .counted = column_u64(stmt, 2),
-	        .counted_bytes = column_u64(stmt, 3),
-	        .live_bytes = column_u64(stmt, 4)};
+	*ret_sums = read_sums(stmt);
 	return 0;
 }

@@ -48,6 +48,7 @@
 #pragma once
 
 #include "backend/block_ref.h"
+#include "backend/cache_counts.h"
 #include "backend/zone.h"
 #include "crypto/aead.h"
 #include "crypto/base/bytes.h"
@@ -88,6 +89,9 @@ struct segment_block {
  */
 int segment_store_open(
         VaultIo *io, const Keyring *keyring, enum aead_cipher cipher, uint64_t mount, SegmentStore **ret);
+
+/* How often the cipher of a batch was there that was looked for. */
+struct cache_counts segment_cache_counts(SegmentStore *s);
 
 /* Frees everything. Nothing is synced: call segment_finish and commit first. Accepts NULL. */
 void segment_store_close(SegmentStore *s);

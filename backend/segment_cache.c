@@ -30,6 +30,13 @@ void segment_cache_free(struct segment_cache *cache) {
 	pthread_mutex_destroy(&cache->lock);
 }
 
+struct cache_counts segment_cache_counts(SegmentStore *s) {
+	pthread_mutex_lock(&s->cache.lock);
+	struct cache_counts counts = s->cache.counts;
+	pthread_mutex_unlock(&s->cache.lock);
+	return counts;
+}
+
 static struct batch_key **bucket_of(struct segment_cache *cache, uint32_t segment, uint32_t batch) {
 	uint64_t mixed = ((uint64_t)segment << 32 | batch) * UINT64_C(0x9e3779b97f4a7c15);
 	return &cache->buckets[mixed >> 54];
@@ -121,6 +128,7 @@ bool segment_batch_key_known(SegmentStore *s, uint32_t segment, uint32_t batch) 
 static struct batch_key *take_known(struct segment_cache *cache, uint32_t segment, uint32_t batch) {
 	pthread_mutex_lock(&cache->lock);
 	struct batch_key *key = find(cache, segment, batch);
+	cache_count(&cache->counts, key != NULL);
 	if (key) {
 		key->users++;
 		unlink_lru(cache, key);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "backend/cache_counts.h"
 #include "backend/segment.h"
 #include "backend/segment_format.h"
 #include "backend/vault_io.h"
@@ -61,6 +62,7 @@ struct segment_cache {
 	struct batch_key *buckets[BATCH_BUCKETS];
 	struct batch_key *newest, *oldest;
 	unsigned keys;
+	struct cache_counts counts;
 	uint8_t *buffers[BUFFERS_MAX];
 	unsigned buffer_count;
 };

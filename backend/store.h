@@ -31,11 +31,15 @@
  */
 #pragma once
 
+#include "backend/cache_counts.h"
 #include "backend/meta.h"
+#include "backend/record.h"
 #include "backend/segment.h"
+#include "backend/tree.h"
 #include "backend/version.h"
 #include "crypto/base/bytes.h"
 #include "crypto/base/cleanup.h"
+#include "crypto/base/histogram.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -199,6 +203,26 @@ struct store_audit_window {
 	uint64_t refused;  /* accesses refused because their record could not be written */
 };
 void store_audit_window(Store *store, struct store_audit_window *ret);
+
+/* What the store did since it was opened. `commits` are those that succeeded, with the sync of the log. */
+struct store_stats {
+	struct histogram_view commits;
+	struct histogram_view waits; /* store_commit_wait: of who asked for a sync that was not done yet */
+	uint64_t commit_failures;
+	struct cache_counts nodes;    /* rows and names of the metadata */
+	struct cache_counts blocks;   /* blocks and map pages of open files */
+	struct cache_counts segments; /* ciphers of batches */
+};
+void store_stats(Store *store, struct store_stats *ret);
+
+/* What the tables sum up to. */
+struct store_sums {
+	struct segment_sums zones[SEGMENT_ZONES]; /* by number */
+	struct tree_counts tree;
+	uint64_t audit_records, stale;
+	uint64_t jobs_queued, jobs_running, quarantined;
+};
+int store_sums(Store *store, struct store_sums *ret);
 
 /*
  * For a moment in which there is nothing else to do: some microseconds of what would otherwise be done in the next

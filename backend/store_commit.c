@@ -60,6 +60,7 @@ static void publish(Store *store, int rc, uint64_t records) {
 
 int store_commit_now(Store *store, int rc) {
 	struct meta_committed committed = {0};
+	const int64_t began = monotonic_ns();
 	if (rc == 0)
 		rc = segment_flush(store->segments);
 	if (rc == 0)
@@ -68,6 +69,10 @@ int store_commit_now(Store *store, int rc) {
 	rc = meta_commit_then(store->meta, rc, &committed, checkpoint, store);
 	if (rc == 0)
 		rc = metadb_sync(store->db);
+	if (rc == 0)
+		histogram_add(&store->commit_times, monotonic_ns() - began);
+	else
+		atomic_fetch_add(&store->commit_failures, 1);
 	publish(store, rc, committed.audit_size);
 	if (rc == 0)
 		store_head_remember(store, store->is_ending);
@@ -252,6 +257,7 @@ int store_commit_wait(Store *store) {
 	pthread_mutex_lock(&store->lock);
 	/* All is durable already when nothing is pending and no round is between COMMIT and sync. */
 	if (store->in_round || is_dirty(store)) {
+		const int64_t began = monotonic_ns();
 		uint64_t ticket = ++store->wanted;
 		while (store->done < ticket && !store->failed && !store->stop) {
 			if (store->in_round)
@@ -259,6 +265,7 @@ int store_commit_wait(Store *store) {
 			else
 				serve_tickets(store);
 		}
+		histogram_add(&store->wait_times, monotonic_ns() - began);
 	}
 	int rc = store->failed || store->stop ? -EIO : 0;
 	pthread_mutex_unlock(&store->lock);

@@ -80,6 +80,8 @@ struct Store {
 	/* Of the records that a commit is writing: since when the first has waited; 0: there is none. The longest wait
 	 * of all that became durable. */
 	int64_t committing_since, longest_wait_ns;
+	struct histogram commit_times, wait_times;
+	_Atomic uint64_t commit_failures;
 	_Atomic uint64_t unrecorded; /* accesses refused for want of a record */
 
 	/* The log's signed heads (store_head.c). Whoever carries out a round has them, but for what is atomic. */

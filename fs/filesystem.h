@@ -13,7 +13,9 @@
 #include "fs/aside.h"
 #include "fs/gate_hooks.h"
 #include "fs/inode.h"
+#include "fs/metrics.h"
 #include "fs/notify.h"
+#include "fs/operation_stats.h"
 #include "fs/programs.h"
 #include "fs/session.h"
 #include "fs/used_names.h"
@@ -35,6 +37,8 @@ struct filesystem {
 	/* What .assayfs/status.json says, as `assayfs status --json` does; NULL: there is no service. */
 	int (*status)(void *arg, struct virtual_reader reader, char **ret_text, size_t *ret_size);
 	void *status_arg;
+	OperationStats *operations;
+	Metrics *metrics; /* what .assayfs/metrics says; NULL: there is none */
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */
 	bool read_only;

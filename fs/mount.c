@@ -178,6 +178,8 @@ static int fill_filesystem(struct mounting *mounting) {
 	int rc = inode_table_new(fs->store, &fs->inodes);
 	if (rc == 0)
 		rc = access_times_new(fs->meta, &fs->access_times);
+	if (rc == 0)
+		rc = operation_stats_new(&fs->operations);
 	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
 }
 
@@ -219,7 +221,8 @@ static int mount_session(struct mounting *mounting) {
 	        .ready = report_ready,
 	        .ready_arg = mounting,
 	        .idle = use_moment,
-	        .idle_arg = mounting->fs.store};
+	        .idle_arg = mounting->fs.store,
+	        .operations = mounting->fs.operations};
 	int rc = session_mount(&operations, &mounting->fs.owner, &session, &mounting->fs.owner.session);
 	if (rc < 0)
 		return rc;
@@ -274,6 +277,7 @@ static int end(struct mounting *mounting, int rc) {
 	stop_parts(mounting);
 	notifier_free(fs->notifier);
 	session_close(fs->owner.session);
+	operation_stats_free(fs->operations);
 	inode_table_free(fs->inodes);
 	write_access_times(fs);
 	programs_clear(&fs->programs);

@@ -4,6 +4,7 @@
 #include "crypto/process.h"
 #include "fs/actor.h"
 #include "fs/log.h"
+#include "fs/metrics_families.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
 #include "fs/trusted.h"
@@ -26,6 +27,8 @@ struct Parts {
 	Service *service;
 	Retention *retention;
 	Schedule *schedule;
+	Metrics *metrics;
+	struct metrics_sources sources;
 };
 
 static int prepare(void *state) {
@@ -125,17 +128,34 @@ static int start_schedule(Parts *parts, const struct filesystem *fs) {
 	return rc ? rc : schedule_start(parts->schedule);
 }
 
+static int start_metrics(Parts *parts, struct filesystem *fs) {
+	int rc = metrics_new(&parts->metrics);
+	if (rc < 0)
+		return rc;
+	parts->sources = (struct metrics_sources){.store = fs->store,
+	        .gate = parts->gate,
+	        .spawner = parts->spawner,
+	        .operations = fs->operations,
+	        .mounted_ns = meta_now(fs->meta)};
+	fs->metrics = parts->metrics;
+	return metrics_add_families(parts->metrics, &parts->sources);
+}
+
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
+	int rc = start_metrics(parts, fs);
+	if (rc < 0)
+		return rc;
 	const struct service_options options = {.store = fs->store,
 	        .gate = parts->gate,
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
+	        .metrics = parts->metrics,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};
 	atomic_store(&parts->is_mounted, true);
-	int rc = service_start(&options, &parts->service);
+	rc = service_start(&options, &parts->service);
 	if (rc == 0)
 		rc = start_retention(parts, fs);
 	if (rc == 0)
@@ -150,12 +170,14 @@ static int start(void *state, struct filesystem *fs) {
 static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
+	metrics_forget(parts->metrics);
 	service_stop(parts->service);
 	schedule_stop(steal_pointer(&parts->schedule));
 	retention_stop(steal_pointer(&parts->retention));
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;
+		parts->fs->metrics = NULL;
 	}
 	trusted_freep(&parts->trusted);
 	gate_stop(parts->gate);
@@ -168,6 +190,7 @@ static void end(void *state, int outcome, const char *words) {
 	parts->spawner = NULL;
 	service_end(parts->service, outcome, words);
 	parts->service = NULL;
+	metrics_freep(&parts->metrics);
 }
 
 int parts_new(bool allow_other, Parts **ret_parts) {

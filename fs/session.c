@@ -21,6 +21,7 @@
 
 #include "crypto/base/fault.h"
 #include "fs/mountinfo.h"
+#include "fs/operation_stats.h"
 
 #define MAX_WRITE (1u << 20)
 /* So that the kernel asks for four megabytes at a time, in four requests that as many threads serve. */
@@ -45,6 +46,7 @@
 struct Session {
 	struct fuse_session *fuse;
 	Turn *turn; /* to read the next request */
+	OperationStats *operations;
 	char *mountpoint;
 	void (*ready)(void *arg);
 	void *ready_arg;
@@ -153,13 +155,15 @@ static int processors(void) {
 }
 
 static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdata) {
-	Turn *turn = ((struct session_owner *)userdata)->session->turn;
+	const Session *session = ((struct session_owner *)userdata)->session;
+	Turn *turn = session->turn;
 	ssize_t got = turn_read(turn, fd, buffer, capacity);
 	fault_clear(); /* a request's words are its own, not those of the last one that this thread had */
 	if (got < (ssize_t)sizeof(struct fuse_in_header))
 		return got;
 	make_known(buffer);
 	const struct fuse_in_header *header = buffer;
+	operation_stats_asked(session->operations, header->opcode, header->unique);
 	const uint8_t *body = (const uint8_t *)buffer + sizeof *header;
 	size_t size = (size_t)got - sizeof *header;
 	if (!is_quick(header, body, size))
@@ -223,8 +227,12 @@ static ssize_t write_init_reply(Session *session, int fd, struct iovec *parts, i
 }
 
 static ssize_t write_reply(int fd, struct iovec *parts, int count, void *userdata) {
+	Session *session = ((struct session_owner *)userdata)->session;
 	if (request.is_init)
-		return write_init_reply(((struct session_owner *)userdata)->session, fd, parts, count);
+		return write_init_reply(session, fd, parts, count);
+	const struct fuse_out_header *header = parts[0].iov_base;
+	operation_stats_answered(session->operations, header->unique, header->error,
+	        count == 2 ? parts[1].iov_base : NULL, header->len - sizeof *header);
 	return writev(fd, parts, count);
 }
 
@@ -379,6 +387,7 @@ int session_mount(const struct fuse_lowlevel_ops *ops, struct session_owner *use
 	session->turn = turn_new(processors(), options->idle, options->idle_arg);
 	if (!session->turn)
 		return fault(ENOMEM, "mounting");
+	session->operations = options->operations;
 	session->ready = options->ready;
 	session->ready_arg = options->ready_arg;
 	session->ended = true;

@@ -24,6 +24,7 @@
 
 struct fuse_lowlevel_ops;
 struct fuse_session;
+typedef struct OperationStats OperationStats; /* fs/operation_stats.h */
 typedef struct Session Session;
 
 /* What `userdata` of the operations must begin with. */
@@ -43,6 +44,7 @@ struct session_options {
 	 * meanwhile. May be NULL. */
 	bool (*idle)(void *arg);
 	void *idle_arg;
+	OperationStats *operations; /* counts them; outlives the session */
 };
 
 /* Whether the list "a,b=1,c" (NULL: an empty one) has the option `name`. */

@@ -18,6 +18,7 @@ static const struct virtual_provider *const providers[] = {
         &virtual_policy,
         &virtual_quarantine,
         &virtual_status,
+        &virtual_metrics,
 };
 #define PROVIDERS (sizeof providers / sizeof providers[0])
 

@@ -15,6 +15,7 @@ struct Service {
 	Spawner *spawner;
 	Trusted *trusted;
 	Control *control;
+	Metrics *metrics;
 	uid_t mounter;
 	bool is_read_only;    /* the store: nothing can be recorded */
 	bool refuses_changes; /* the mount */
@@ -115,7 +116,7 @@ int service_log_pruned(Service *service, const struct audit_filter *filter, uint
 
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
-control_handler service_versions, service_restore, service_log, service_log_summary, service_status,
+control_handler service_versions, service_restore, service_log, service_log_summary, service_metrics, service_status,
         service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck, service_why,
         service_run, service_runs, service_quarantine_list, service_quarantine_show, service_quarantine_rows,
         service_quarantine_release, service_quarantine_drop, service_erase, service_find_subject, service_sync;

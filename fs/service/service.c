@@ -222,6 +222,7 @@ static int register_all(Service *service) {
 	        {"log-prune", service_log_prune},
 	        {"log-ship", service_log_ship},
 	        {"status", service_status},
+	        {"metrics", service_metrics},
 	        {"policy-show", service_policy_show},
 	        {"policy-apply", service_policy_apply},
 	        {"policy-foresee", service_policy_foresee},
@@ -284,6 +285,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->gate = options->gate;
 	service->spawner = options->spawner;
 	service->trusted = options->trusted;
+	service->metrics = options->metrics;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
 	service->refuses_changes = options->read_only || info->read_only;

@@ -18,6 +18,9 @@ extern const struct virtual_provider virtual_audit;
 /* status.json: how the vault stands, the same document as `assayfs status --json` gives. */
 extern const struct virtual_provider virtual_status;
 
+/* metrics: the figures of the mount, as Prometheus reads them (fs/metrics.h); for everybody, as status.json is. */
+extern const struct virtual_provider virtual_metrics;
+
 /* verdicts/PATH.json: the signed verdict on the file at PATH, or the last one on that path. */
 extern const struct virtual_provider virtual_verdicts;
 

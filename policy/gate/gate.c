@@ -193,6 +193,10 @@ int gate_wait_idle(Gate *gate, unsigned seconds) {
 
 /* ---- start and stop ---- */
 
+GateStats *gate_stats(Gate *gate) {
+	return gate->stats;
+}
+
 static int init_locks(Gate *gate) {
 	pthread_condattr_t attributes;
 	int err = pthread_mutex_init(&gate->lock, NULL);
@@ -237,9 +241,11 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 	int rc = init_locks(gate);
 	if (rc < 0)
 		return fault(-rc, "starting the gate");
+	rc = gate_stats_new(&gate->stats);
 	Meta *m = store_meta(store);
 	meta_begin(m);
-	rc = gate_policy_load(m, &gate->in_force);
+	if (rc >= 0)
+		rc = gate_policy_load(m, &gate->in_force);
 	if (rc >= 0)
 		rc = grants_load(m, &gate->grants);
 	rc = meta_end(m, rc);
@@ -271,6 +277,7 @@ void gate_stop(Gate *gate) {
 	if (gate->in_force)
 		gate_policy_done(gate->in_force);
 	grants_free(gate->grants);
+	gate_stats_free(gate->stats);
 	pthread_cond_destroy(&gate->wake);
 	pthread_mutex_destroy(&gate->applying);
 	pthread_mutex_destroy(&gate->lock);

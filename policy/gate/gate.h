@@ -29,6 +29,7 @@
 #include "backend/run.h"
 #include "backend/store.h"
 #include "backend/tree.h"
+#include "policy/gate/gate_stats.h"
 #include "policy/policy.h"
 #include "policy/worker.h"
 
@@ -78,6 +79,9 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 /* Breaks off running jobs, which the next mount runs anew as it does the queued ones, and frees. Accepts NULL. */
 void gate_stop(Gate *gate);
 DEFINE_CLEANUP(Gate, gate_stop);
+
+/* What it decided since it was started; lives as long as it does. */
+GateStats *gate_stats(Gate *gate);
 
 /* ---- the policy ---- */
 

@@ -39,6 +39,7 @@ struct gate_share {
 struct Gate {
 	Store *store;
 	Spawner *spawner;
+	GateStats *stats;
 	struct gate_options options;
 	uint8_t vault_id[VERDICT_VAULT_ID_BYTES];
 

@@ -1,5 +1,6 @@
 #include "policy/gate/internal.h"
 
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
 #include "crypto/keyring.h"
@@ -128,7 +129,9 @@ int judge_check(Gate *gate, struct judgement *j, struct check_input input, uint6
 	        .interrupted = j->watch ? gate_watch_look : NULL,
 	        .interrupted_arg = j->watch,
 	};
+	const int64_t began = monotonic_ns();
 	rc = spawner_check(gate->spawner, &request, &j->checked);
+	gate_stats_checked(gate->stats, monotonic_ns() - began);
 	return rc < 0 ? fault_while(rc, "checking %s", j->path) : refuse_dropped(j);
 }
 
@@ -334,6 +337,8 @@ int judge_record(Gate *gate, Meta *m, struct judgement *j, uint64_t node, uint64
 		rc = quarantine(m, j, node, version, verdict);
 	if (rc < 0)
 		return fault_while(rc, "storing the verdict on %s", j->path);
+	gate_stats_decided(
+	        gate->stats, j->dataset ? j->dataset->name : NULL, outcome, made->waiver != NULL, made->check);
 	*ret_verdict = verdict;
 	*ret_outcome = outcome;
 	return 0;
