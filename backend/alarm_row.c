@@ -87,10 +87,17 @@ static int put_state(Meta *m, const struct alarm_event *event) {
 	        m, sql, v_string(event->alarm), v_u64(event->after), v_i64(event->time_ns), v_string(event->reason));
 }
 
+int alarm_row_begin(Meta *m, const char *name, int64_t now_ns) {
+	static const char sql[] = "INSERT OR IGNORE INTO alarm (name, state, since_ns, reason) VALUES (?, 0, ?,"
+	                          " 'Unchecked: Initial alarm creation')";
+	int rc = meta_raise_schema(m, META_SCHEMA_WATCHED);
+	return rc < 0 ? rc : SQL_RUN(m, sql, v_string(name), v_i64(now_ns));
+}
+
 static int put_event(Meta *m, const struct alarm_event *event, uint64_t *ret_id) {
 	static const char sql[] = "INSERT INTO alarm_event (id, alarm, time_ns, kind, before, after, is_silent, reason)"
 	                          " VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-	int rc = SQL_NUMBER(m, "SELECT ifnull(max(id), 0) + 1 FROM alarm_event", ret_id, v_u64(0));
+	int rc = sql_number(m, "SELECT ifnull(max(id), 0) + 1 FROM alarm_event", NULL, 0, ret_id);
 	if (rc < 0)
 		return rc;
 	return SQL_RUN(m, sql, v_u64(*ret_id), v_string(event->alarm), v_i64(event->time_ns), v_u64(event->kind),

@@ -92,6 +92,9 @@ int alarm_row_get(Meta *m, const char *name, alarm_row_fn *each, void *arg);
 /* By name. */
 int alarm_row_list(Meta *m, alarm_row_fn *each, void *arg);
 
+/* An alarm that is new: INSUFFICIENT_DATA, not checked yet. One that is there stays as it is. */
+int alarm_row_begin(Meta *m, const char *name, int64_t now_ns);
+
 /*
  * Stores the event, for ALARM_EVENT_STATE the alarm's new state, and one waiting action with `body` for each target;
  * then removes what is too old or too much. *ret_event (may be NULL): its number.

@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
+#include "fs/alarm/alarms.h"
 #include "fs/log.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
@@ -23,12 +24,17 @@ struct Parts {
 	Trusted *trusted;
 	Service *service;
 	Retention *retention;
+	Courier *courier;
+	Alarms *alarms;
+	const char *actions; /* NULL: the usual directory */
 };
 
 static int prepare(void *state) {
 	Parts *parts = state;
 	const struct spawner_options options = {.lock_memory = process_must_lock()};
-	return spawner_start(&options, &parts->spawner);
+	const struct courier_options courier = {.actions = parts->actions};
+	int rc = spawner_start(&options, &parts->spawner);
+	return rc < 0 ? rc : courier_start(&courier, &parts->courier);
 }
 
 /* Who mounts gets one line, which says what to run; the log gets all. */
@@ -108,17 +114,44 @@ static int start_retention(Parts *parts, const struct filesystem *fs) {
 	return fs->read_only ? 0 : retention_start(&options, &parts->retention);
 }
 
+static struct gate_policy *policy_in_force(void *arg) {
+	const Parts *parts = arg;
+	return gate_policy(parts->gate);
+}
+
+/* Nothing is measured yet, so each alarm sees that its data is missing. */
+static int read_samples(void *arg, const char *name, const char *labels, int64_t from_s, int64_t to_s,
+        unsigned period_s, sample_point_fn *each, void *each_arg) {
+	(void)arg, (void)name, (void)labels, (void)from_s, (void)to_s, (void)period_s, (void)each, (void)each_arg;
+	return 0;
+}
+
+static int start_alarms(Parts *parts, const struct filesystem *fs) {
+	const struct alarms_options options = {.store = fs->store,
+	        .courier = parts->courier,
+	        .data = read_samples,
+	        .data_arg = parts,
+	        .policy = policy_in_force,
+	        .policy_done = gate_policy_done,
+	        .policy_arg = parts};
+	return fs->read_only ? 0 : alarms_start(&options, &parts->alarms);
+}
+
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
+	int rc = start_alarms(parts, fs);
+	if (rc < 0)
+		return rc;
 	const struct service_options options = {.store = fs->store,
 	        .gate = parts->gate,
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
+	        .alarms = parts->alarms,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};
 	atomic_store(&parts->is_mounted, true);
-	int rc = service_start(&options, &parts->service);
+	rc = service_start(&options, &parts->service);
 	if (rc == 0)
 		rc = start_retention(parts, fs);
 	if (rc == 0) {
@@ -133,6 +166,7 @@ static void stop(void *state) {
 	atomic_store(&parts->is_mounted, false);
 	service_stop(parts->service);
 	retention_stop(steal_pointer(&parts->retention));
+	alarms_stop(steal_pointer(&parts->alarms));
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;
@@ -146,6 +180,7 @@ static void end(void *state, int outcome, const char *words) {
 	Parts *parts = state;
 	spawner_stop(parts->spawner);
 	parts->spawner = NULL;
+	courier_stop(steal_pointer(&parts->courier));
 	service_end(parts->service, outcome, words);
 	parts->service = NULL;
 }
@@ -157,6 +192,10 @@ int parts_new(bool allow_other, Parts **ret_parts) {
 	parts->allow_other = allow_other;
 	*ret_parts = parts;
 	return 0;
+}
+
+void parts_actions(Parts *parts, const char *directory) {
+	parts->actions = directory;
 }
 
 struct mount_part parts_row(Parts *parts) {

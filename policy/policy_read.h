@@ -36,7 +36,7 @@ struct Policy {
 	size_t lifecycle_count;
 	struct policy_alarm *alarms;
 	size_t alarm_count;
-	struct policy_mail mail; /* line 0: not given */
+	struct policy_mail mail;   /* line 0: not given */
 	struct policy_audit audit; /* line 0: not given */
 	struct role_members roles[ROLE_COUNT];
 	struct role_members break_glass;

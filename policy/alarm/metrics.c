@@ -17,6 +17,7 @@ static const struct alarm_metric metrics[] = {
         {"WorkflowSucceeded", ALARM_SUM, ALARM_NOT_BREACHING, 60, " workflow "},
         {"WorkflowMissed", ALARM_SUM, ALARM_NOT_BREACHING, 60, " workflow "},
         {"AuditFailures", ALARM_SUM, ALARM_NOT_BREACHING, 60, ""},
+        {"BreakGlassUses", ALARM_SUM, ALARM_NOT_BREACHING, 60, ""},
         {"DeniedAccesses", ALARM_SUM, ALARM_NOT_BREACHING, 300, ""},
         {"UnusualAccesses", ALARM_SUM, ALARM_NOT_BREACHING, 300, ""},
         {"Operations", ALARM_SUM, ALARM_MISSING, 300, ""},
