@@ -432,7 +432,8 @@ static const char *const schema_5[] = {
         " state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),"
         " since_ns INTEGER NOT NULL,"
         " reason TEXT NOT NULL,"
-        " silent_until_ns INTEGER NOT NULL DEFAULT 0"
+        " silent_until_ns INTEGER NOT NULL DEFAULT 0,"
+        " silent_reason TEXT NOT NULL DEFAULT ''"
         ") STRICT, WITHOUT ROWID",
         "CREATE TABLE alarm_event ("
         " id INTEGER PRIMARY KEY,"
@@ -441,6 +442,7 @@ static const char *const schema_5[] = {
         " kind INTEGER NOT NULL,"
         " before INTEGER NOT NULL,"
         " after INTEGER NOT NULL,"
+        " is_silent INTEGER NOT NULL DEFAULT 0,"
         " reason TEXT NOT NULL"
         ") STRICT",
         "CREATE INDEX alarm_event_alarm ON alarm_event (alarm, id)",
@@ -454,6 +456,7 @@ static const char *const schema_5[] = {
         " error TEXT NOT NULL DEFAULT '',"
         " body TEXT NOT NULL"
         ") STRICT",
+        "CREATE INDEX alarm_action_event ON alarm_action (event)",
         "CREATE INDEX alarm_action_due ON alarm_action (due_ns, id) WHERE state = 0",
 
         /* ---- runs of workflows: backend/run.h ---- */

@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 #include "fs/actor.h"
+#include "fs/alarm/alarms.h"
 #include "fs/log.h"
 #include "fs/metrics_families.h"
 #include "fs/retention.h"
@@ -29,12 +30,17 @@ struct Parts {
 	Schedule *schedule;
 	Metrics *metrics;
 	struct metrics_sources sources;
+	Courier *courier;
+	Alarms *alarms;
+	const char *actions; /* NULL: the usual directory */
 };
 
 static int prepare(void *state) {
 	Parts *parts = state;
 	const struct spawner_options options = {.lock_memory = process_must_lock()};
-	return spawner_start(&options, &parts->spawner);
+	const struct courier_options courier = {.actions = parts->actions};
+	int rc = spawner_start(&options, &parts->spawner);
+	return rc < 0 ? rc : courier_start(&courier, &parts->courier);
 }
 
 /* Who mounts gets one line, which says what to run; the log gets all. */
@@ -141,9 +147,34 @@ static int start_metrics(Parts *parts, struct filesystem *fs) {
 	return metrics_add_families(parts->metrics, &parts->sources);
 }
 
+static struct gate_policy *policy_in_force(void *arg) {
+	const Parts *parts = arg;
+	return gate_policy(parts->gate);
+}
+
+/* Nothing is measured yet, so each alarm sees that its data is missing. */
+static int read_samples(void *arg, const char *name, const char *labels, int64_t from_s, int64_t to_s,
+        unsigned period_s, sample_point_fn *each, void *each_arg) {
+	(void)arg, (void)name, (void)labels, (void)from_s, (void)to_s, (void)period_s, (void)each, (void)each_arg;
+	return 0;
+}
+
+static int start_alarms(Parts *parts, const struct filesystem *fs) {
+	const struct alarms_options options = {.store = fs->store,
+	        .courier = parts->courier,
+	        .data = read_samples,
+	        .data_arg = parts,
+	        .policy = policy_in_force,
+	        .policy_done = gate_policy_done,
+	        .policy_arg = parts};
+	return fs->read_only ? 0 : alarms_start(&options, &parts->alarms);
+}
+
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
 	int rc = start_metrics(parts, fs);
+	if (rc == 0)
+		rc = start_alarms(parts, fs);
 	if (rc < 0)
 		return rc;
 	const struct service_options options = {.store = fs->store,
@@ -151,6 +182,7 @@ static int start(void *state, struct filesystem *fs) {
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
 	        .metrics = parts->metrics,
+	        .alarms = parts->alarms,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};
@@ -174,6 +206,7 @@ static void stop(void *state) {
 	service_stop(parts->service);
 	schedule_stop(steal_pointer(&parts->schedule));
 	retention_stop(steal_pointer(&parts->retention));
+	alarms_stop(steal_pointer(&parts->alarms));
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;
@@ -188,6 +221,7 @@ static void end(void *state, int outcome, const char *words) {
 	Parts *parts = state;
 	spawner_stop(parts->spawner);
 	parts->spawner = NULL;
+	courier_stop(steal_pointer(&parts->courier));
 	service_end(parts->service, outcome, words);
 	parts->service = NULL;
 	metrics_freep(&parts->metrics);
@@ -200,6 +234,10 @@ int parts_new(bool allow_other, Parts **ret_parts) {
 	parts->allow_other = allow_other;
 	*ret_parts = parts;
 	return 0;
+}
+
+void parts_actions(Parts *parts, const char *directory) {
+	parts->actions = directory;
 }
 
 struct mount_part parts_row(Parts *parts) {

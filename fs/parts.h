@@ -18,6 +18,9 @@ typedef struct Parts Parts;
 /* allow_other: whether other users may connect to the control socket. -ENOMEM. */
 int parts_new(bool allow_other, Parts **ret_parts);
 
+/* Where the programs lie that alarms may run (policy/courier.h); borrowed. */
+void parts_actions(Parts *parts, const char *directory);
+
 /* The row for struct mount_options. The parts must outlive the mount. */
 struct mount_part parts_row(Parts *parts);
 

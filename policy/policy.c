@@ -75,6 +75,13 @@ static int read_alarms(struct reading *r, const Node *value, void *target) {
 	int rc = read_list_of(
 	        r, value, "'alarms'", sizeof(struct policy_alarm), read_alarm, &items, &r->policy->alarm_count);
 	r->policy->alarms = items;
+	if (rc == 0 && r->policy->alarm_count > POLICY_ALARMS_MAX)
+		return read_complain(value, "a policy has at most %u alarms", POLICY_ALARMS_MAX);
+	for (size_t i = 0; rc == 0 && i < r->policy->alarm_count; i++)
+		for (size_t j = 0; rc == 0 && j < i; j++)
+			if (strcmp(r->policy->alarms[i].name, r->policy->alarms[j].name) == 0)
+				rc = read_complain(value->values[i], "an alarm is called '%.100s' already in line %u",
+				        r->policy->alarms[i].name, r->policy->alarms[j].line);
 	return rc;
 }
 
@@ -106,6 +113,7 @@ static int read_document(struct reading *r, const Node *root) {
 	        {"lifecycle", read_lifecycles, false},
 	        {"audit", read_audit, false},
 	        {"costs", read_costs, false},
+	        {"mail", read_mail, false},
 	        {"alarms", read_alarms, false},
 	        {"ignore", read_ignore, false},
 	};
@@ -288,6 +296,10 @@ size_t policy_alarm_count(const Policy *policy) {
 
 const struct policy_alarm *policy_alarm(const Policy *policy, size_t i) {
 	return i < policy->alarm_count ? &policy->alarms[i] : NULL;
+}
+
+const struct policy_mail *policy_mail(const Policy *policy) {
+	return policy->mail.line ? &policy->mail : NULL;
 }
 
 size_t policy_warning_count(const Policy *policy) {

@@ -3,7 +3,7 @@
  *
  * A policy is parsed from a bundle (policy.yaml and the rules files it names). What the document says and the engine
  * does not do yet is still validated: a dataset that asks for it carries the words in `unsupported` and gets the
- * verdict `error`; an alarm or a lifecycle rule is kept and named by policy_warnings. Nothing is
+ * verdict `error`; a lifecycle rule is kept and named by policy_warnings. Nothing is
  * silently ignored: an unknown key is an error that names file, line, column and the keys there are.
  *
  * A Policy does not change after policy_parse, so any number of threads may read it. Pointers that accessors return
@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "policy/alarm/evaluate.h"
 #include "policy/bundle.h"
 #include "policy/cron.h"
 #include "policy/dqdl/value.h"
@@ -123,14 +124,35 @@ struct policy_costs {
 	unsigned line;
 };
 
+/* A series that an alarm looks at, as it is measured once a minute (backend/sample.h). */
+enum alarm_statistic { ALARM_AVERAGE, ALARM_SUM, ALARM_MINIMUM, ALARM_MAXIMUM, ALARM_SAMPLE_COUNT };
+struct policy_alarm_metric {
+	const char *id;     /* how the expression calls it; "" where there is none */
+	const char *metric; /* "EstimatedCharges" */
+	const char *labels; /* "key=value,key=value" by key; "" for none */
+	enum alarm_statistic statistic;
+};
+
 struct policy_alarm {
 	const char *name;
-	const char *metric;
-	bool is_above; /* else below */
-	double threshold;
-	const char *unit; /* or NULL */
-	const char *const *notify;
-	size_t notify_count;
+	const struct policy_alarm_metric *metrics;
+	size_t metric_count;
+	const char *expression; /* of alarm/expression.h over the ids; NULL: of the one metric */
+	struct alarm_rule rule;
+	const char *unit;             /* or NULL */
+	const char *description;      /* or NULL */
+	const char *const *notify[3]; /* by the state that it changes to (enum alarm_state) */
+	size_t notify_count[3];
+	bool is_enabled; /* else its state is kept, and nobody is told */
+	unsigned line;
+};
+#define POLICY_ALARMS_MAX 1000u
+#define POLICY_ALARM_TARGETS_MAX 20u /* for one state */
+
+/* Where mail of alarms is handed in. */
+struct policy_mail {
+	const char *server; /* smtp://host:port or smtps:// */
+	const char *from;
 	unsigned line;
 };
 
@@ -213,6 +235,12 @@ const struct policy_audit *policy_audit(const Policy *policy);
 const struct policy_costs *policy_costs(const Policy *policy);
 size_t policy_alarm_count(const Policy *policy);
 const struct policy_alarm *policy_alarm(const Policy *policy, size_t i);
+
+/* "Average" …, as the document spells it. */
+const char *alarm_statistic_word(enum alarm_statistic statistic);
+
+/* `mail` of the document; NULL: it has none. */
+const struct policy_mail *policy_mail(const Policy *policy);
 
 /* What the document asks for and this version does not run yet, a sentence each with file and line. */
 size_t policy_warning_count(const Policy *policy);

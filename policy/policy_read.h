@@ -42,6 +42,7 @@ struct Policy {
 	size_t lifecycle_count;
 	struct policy_alarm *alarms;
 	size_t alarm_count;
+	struct policy_mail mail;   /* line 0: not given */
 	struct policy_audit audit; /* line 0: not given */
 	struct policy_costs costs; /* the same */
 	struct role_members roles[ROLE_COUNT];
@@ -110,6 +111,8 @@ read_value read_privacy, read_k_anonymity, read_l_diversity; /* of a dataset, in
 read_value read_workflow;
 read_value read_lifecycle;
 read_value read_audit, read_costs; /* into the policy */
+read_value read_audit; /* into the policy */
+read_value read_mail;  /* into the policy, before the alarms */
 read_value read_alarm;
 read_value read_roles, read_break_glass;
 read_value read_grants; /* behind datasets and roles */

@@ -6,7 +6,7 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file'
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --accept-restore --state-dir --options --audit $_assayfs_secret" ;;
+	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit $_assayfs_secret" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
@@ -21,6 +21,12 @@ _assayfs_options() {
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
 	grant) echo '--reason --for --role --path --write --user --list --revoke --json' ;;
 	access) echo '--user --json' ;;
+	'alarm list') echo '--dead --waiting --json' ;;
+	'alarm history') echo '--limit --json' ;;
+	'alarm test') echo '--json' ;;
+	'alarm silence') echo '--for --off --reason' ;;
+	'alarm retry' | 'alarm drop') echo '--all' ;;
+	'alarm key') ;;
 	log) echo '--since --until --user --group --path --event --outcome --exe --pid --node --limit --follow --format --json' ;;
 	'log summary') echo '--since --until --user --group --path --event --outcome --exe --pid --node --top --timezone --json' ;;
 	'log verify') echo '--key --from --print --json' ;;
@@ -34,9 +40,9 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log grant access help'
+_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log grant access alarm help'
 
-_assayfs_events='accept-restore access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init link log-archive log-prune log-ship lookup mkdir mknod mount open
+_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 
@@ -45,7 +51,7 @@ _assayfs_argument() {
 	case $1 in
 	--passfile | --recovery-key-file | --as | --rows) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
 	--from) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
-	--state-dir) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
+	--state-dir | --actions) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--to) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
 	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
@@ -74,9 +80,10 @@ _assayfs() {
 		return
 	fi
 	case $command in
-	policy | quarantine)
+	policy | quarantine | alarm)
 		if ((COMP_CWORD == 2)); then
 			[[ $command == policy ]] && COMPREPLY=($(compgen -W 'apply show suggest' -- "$cur"))
+			[[ $command == alarm ]] && COMPREPLY=($(compgen -W 'list history test silence retry drop key' -- "$cur"))
 			[[ $command == quarantine ]] && COMPREPLY=($(compgen -W 'list show release drop' -- "$cur"))
 			return
 		fi

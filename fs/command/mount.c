@@ -196,8 +196,12 @@ static int run_mount(const struct invocation *call) {
 		code = check_places(call);
 	if (code)
 		return code;
+	const char *actions = command_value(call, "actions");
+	if (actions && actions[0] != '/')
+		return command_fail(call, EXIT_USAGE, "--actions %s: give an absolute path", actions);
 	if (!list || parts_new(session_has_option(list, "allow_other"), &parts))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
+	parts_actions(parts, actions);
 	const struct store_options store = {.state_directory = *state ? state : NULL,
 	        .accept_restore = command_has(call, "accept-restore"),
 	        .audit_strict = is_strict};
@@ -223,6 +227,7 @@ const struct command command_mount = {
                 {"accept-restore", 0, NULL,
                         "mount a vault that was put back to an older copy; the audit log will say so"},
                 {"state-dir", 0, "DIR", "where the head of the audit log is kept outside of the vault"},
+                {"actions", 0, "DIR", "the programs that alarms may run (default: /etc/assayfs/actions)"},
                 {"options", 'o', "OPTION[,OPTION…]", "mount options: allow_other, ro, noexec, audit=strict, …"},
                 {"audit", 0, "MODE",
                         "strict: the record of an access is durable before the access is granted, also for reading; "

@@ -34,6 +34,13 @@ const struct command *const command_table[] = {
         &command_log_open,
         &command_grant,
         &command_access,
+        &command_alarm_list,
+        &command_alarm_history,
+        &command_alarm_test,
+        &command_alarm_silence,
+        &command_alarm_retry,
+        &command_alarm_drop,
+        &command_alarm_key,
         &command_help_row,
         NULL,
 };

@@ -6,6 +6,7 @@
 #include "backend/audit.h"
 #include "backend/tree.h"
 #include "backend/version.h"
+#include "fs/alarm/alarms.h"
 #include "fs/service/service.h"
 
 struct Service {
@@ -14,6 +15,7 @@ struct Service {
 	Gate *gate;
 	Spawner *spawner;
 	Trusted *trusted;
+	Alarms *alarms; /* NULL: they are not watched */
 	Control *control;
 	Metrics *metrics;
 	uid_t mounter;
@@ -116,6 +118,8 @@ int service_log_pruned(Service *service, const struct audit_filter *filter, uint
 
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
+control_handler service_alarm_list, service_alarm_history, service_alarm_dead, service_alarm_test,
+        service_alarm_silence, service_alarm_retry, service_alarm_drop, service_alarm_key;
 control_handler service_versions, service_restore, service_log, service_log_summary, service_metrics, service_status,
         service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck, service_why,
         service_run, service_runs, service_quarantine_list, service_quarantine_show, service_quarantine_rows,

@@ -93,6 +93,8 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 		service_record_denied(service, &actor, "policy-apply", NULL, EPERM);
 	if (!rc && service->trusted)
 		trusted_policy_changed(service->trusted);
+	if (!rc)
+		alarms_wake(service->alarms);
 	if (!rc) /* durable before the command says that it is in force */
 		rc = store_commit_wait(service->store);
 	if (rc)

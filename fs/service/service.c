@@ -242,6 +242,14 @@ static int register_all(Service *service) {
 	        {"grant-list", service_grant_list},
 	        {"grant-revoke", service_grant_revoke},
 	        {"access", service_access},
+	        {"alarm-list", service_alarm_list},
+	        {"alarm-history", service_alarm_history},
+	        {"alarm-dead", service_alarm_dead},
+	        {"alarm-test", service_alarm_test},
+	        {"alarm-silence", service_alarm_silence},
+	        {"alarm-retry", service_alarm_retry},
+	        {"alarm-drop", service_alarm_drop},
+	        {"alarm-key", service_alarm_key},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		int rc = control_register(service->control, rows[i].name, CONTROL_ANY, rows[i].handler, service);
@@ -286,6 +294,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->spawner = options->spawner;
 	service->trusted = options->trusted;
 	service->metrics = options->metrics;
+	service->alarms = options->alarms;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
 	service->refuses_changes = options->read_only || info->read_only;

@@ -15,6 +15,7 @@
 
 #include "backend/audit.h"
 #include "backend/store.h"
+#include "fs/alarm/alarms.h"
 #include "fs/control.h"
 #include "fs/metrics.h"
 #include "fs/trusted.h"
@@ -30,6 +31,7 @@ struct service_options {
 	Spawner *spawner; /* for status; may be NULL */
 	Trusted *trusted; /* for status; may be NULL */
 	Metrics *metrics; /* may be NULL */
+	Alarms *alarms;   /* NULL: they are not watched */
 	uid_t mounter;
 	bool others;    /* allow_other */
 	bool read_only; /* mounted with `ro`: nothing is changed for anybody; accesses are recorded all the same */
