@@ -45,7 +45,8 @@ static void seal_one(void *arg, Inode *inode) {
 	inode->writers = 0;
 	pthread_mutex_unlock(&inode->lock);
 	if (rc < 0 && rc != -ENODATA)
-		log_fault(rc, "sealing node %" PRIu64 " at the end of the mount", inode->node);
+		log_message_fault(
+		        MESSAGE_NOT_SEALED, rc, "sealing node %" PRIu64 " at the end of the mount", inode->node);
 }
 
 void filesystem_seal_all(struct filesystem *fs) {

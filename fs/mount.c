@@ -1,21 +1,27 @@
 #include "fs/mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crypto/base/fault.h"
+#include "crypto/encoding.h"
 #include "crypto/process.h"
 #include "fs/background.h"
 #include "fs/guard.h"
 #include "fs/log.h"
 #include "fs/operations/handle.h"
 #include "fs/operations/operations.h"
+#include "fs/supervisor.h"
 
 /* Detached from its place, a mount that was asked to end goes on this long for those who have files open. */
 #define GRACE_SECONDS 5
@@ -25,12 +31,13 @@ struct mounting {
 	struct background background;
 	struct filesystem fs;
 	Guard *guard;
+	Supervisor *supervisor;
 	char *vault;                      /* absolute: the daemon leaves its directory */
 	size_t prepared, opened, started; /* parts that have come so far */
 	sigset_t signals;
 	pthread_t signal_thread;
 	bool has_signal_thread;
-	atomic_bool signals_end;
+	atomic_bool signals_end, has_told_ending;
 };
 
 /* ---- parts ---- */
@@ -90,6 +97,54 @@ static void end_parts(struct mounting *mounting, int outcome) {
 		(void)fault(-outcome, "%s", words);
 }
 
+/* ---- the service manager, and the log ---- */
+
+static void tell_ending(struct mounting *mounting) {
+	if (atomic_exchange(&mounting->has_told_ending, true))
+		return;
+	log_message(MESSAGE_ENDING, "the mount on %s ends; what is open is written back and sealed",
+	        mounting->options->mountpoint);
+	supervisor_stopping(mounting->supervisor, "Writing back and sealing");
+}
+
+static int ask_kernel(const char *mountpoint) {
+	struct statx about;
+	return statx(AT_FDCWD, mountpoint, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, STATX_INO,
+	               &about) < 0
+	               ? fault_errno(errno, "asking the mount for its root")
+	               : 0;
+}
+
+/*
+ * What users need: a request comes from the kernel to the loop and back, the metadata's lock is to be had, and what was
+ * changed becomes durable. It reads no file and leaves no record. A store that has failed fails it: only the next mount
+ * recovers.
+ */
+static int prove_alive(void *arg) {
+	struct mounting *mounting = arg;
+	int rc = ask_kernel(mounting->options->mountpoint);
+	if (rc < 0)
+		return rc;
+	meta_begin(mounting->fs.meta);
+	rc = meta_end(mounting->fs.meta, 0);
+	return rc < 0 ? rc : store_commit_wait(mounting->fs.store);
+}
+
+static void tell_vault(struct mounting *mounting) {
+	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
+	char id[HEX_TEXT_BYTES(STORE_VAULT_ID_BYTES)];
+	if (!info)
+		return;
+	store_info(mounting->fs.store, info);
+	hex_encode(bytes_of(info->vault_id, sizeof info->vault_id), id);
+	log_vault(mounting->vault, id);
+	if (info->recovered)
+		log_message(MESSAGE_RECOVERED,
+		        "the last mount had not ended cleanly: %" PRIu64 " synced files recovered, %" PRIu64
+		        " unfinished dropped, %" PRIu64 " checks queued again",
+		        info->recovered_versions, info->dropped_drafts, info->requeued_jobs);
+}
+
 /* ---- signals ---- */
 
 static void *wait_for_signal(void *arg) {
@@ -100,6 +155,7 @@ static void *wait_for_signal(void *arg) {
 			return NULL; /* the mount has ended by itself */
 		if (number == SIGUSR1)
 			continue; /* somebody else's */
+		tell_ending(mounting);
 		atomic_store(&mounting->fs.ending, true);
 		session_stop(mounting->fs.owner.session, GRACE_SECONDS);
 	}
@@ -183,8 +239,16 @@ static int fill_filesystem(struct mounting *mounting) {
 	return rc < 0 ? rc : virtual_tree_new(&fs->virtual_tree);
 }
 
+/* In a thread of the loop: the heartbeat, which asks the loop, comes from a thread of its own. */
 static void report_ready(void *arg) {
-	background_report(&((struct mounting *)arg)->background, 0);
+	struct mounting *mounting = arg;
+	char words[256];
+	background_report(&mounting->background, 0);
+	(void)snprintf(words, sizeof words, "Vault mounted on %.200s", mounting->options->mountpoint);
+	log_message(MESSAGE_MOUNTED, "mounted on %s", mounting->options->mountpoint);
+	supervisor_ready(mounting->supervisor, words);
+	if (supervisor_watch(mounting->supervisor, prove_alive, mounting) < 0)
+		log_message_fault(MESSAGE_HEARTBEAT, -EAGAIN, "no heartbeat is sent");
 }
 
 /* The number is asked for again: it could have become another mount's before the guard opened its file. */
@@ -203,7 +267,8 @@ static void watch_mount(struct mounting *mounting) {
 	int rc = watch_connection(mounting->fs.owner.session, mounting->guard);
 	if (rc == 0)
 		return;
-	log_fault(rc, "should this process be killed, programs may wait until 'assayfs umount --force'");
+	log_message_fault(MESSAGE_UNGUARDED, rc,
+	        "should this process be killed, programs may wait until 'assayfs umount --force'");
 	guard_stop(mounting->guard);
 	mounting->guard = NULL;
 }
@@ -246,6 +311,8 @@ static int begin(struct mounting *mounting) {
 	if (rc == 0)
 		rc = fill_filesystem(mounting);
 	if (rc == 0)
+		tell_vault(mounting);
+	if (rc == 0)
 		rc = open_parts(mounting);
 	if (rc == 0)
 		rc = mount_session(mounting);
@@ -268,8 +335,12 @@ static int end(struct mounting *mounting, int rc) {
 	strncpy(words, fault_message(), sizeof words - 1);
 	words[sizeof words - 1] = '\0';
 	stop_signal_thread(mounting);
+	if (fs->store)
+		tell_ending(mounting);
 	if (fs->owner.session)
 		session_detach(fs->owner.session);
+	supervisor_free(
+	        steal_pointer(&mounting->supervisor)); /* a heartbeat that waits for the loop has its error now */
 	aside_wait(&fs->verdicts);
 	aside_wait(&fs->write_backs);
 	if (fs->inodes)
@@ -295,6 +366,10 @@ static int serve(struct mounting *mounting) {
 	if (rc == 0)
 		rc = session_run(mounting->fs.owner.session);
 	rc = end(mounting, rc);
+	if (rc == 0)
+		log_message(MESSAGE_ENDED, "the vault is closed");
+	else
+		log_message_fault(MESSAGE_NOT_CLOSED, rc, "the mount has ended");
 	background_report(&mounting->background, rc);
 	return rc;
 }
@@ -303,8 +378,6 @@ static int serve(struct mounting *mounting) {
 static int serve_and_exit(struct mounting *mounting, bool foreground) {
 	int rc = serve(mounting);
 	free(mounting->vault);
-	if (rc < 0 && !foreground)
-		log_fault(rc, "the mount has ended");
 	if (!foreground)
 		_exit(rc < 0 ? 1 : 0);
 	return rc;
@@ -321,9 +394,13 @@ int mount_run(const struct mount_options *options) {
 	memcpy(mounting, &beginning, sizeof *mounting);
 	mounting->options = options;
 	bool foreground = options->foreground || options->debug;
-	int rc = background_fork(foreground, &mounting->background);
-	if (rc <= 0)
+	int rc = supervisor_new(&mounting->supervisor);
+	if (rc == 0)
+		rc = background_fork(foreground, &mounting->background);
+	if (rc <= 0) {
+		supervisor_free(mounting->supervisor);
 		return rc;
+	}
 	log_to_system(!foreground);
 	mounting->vault = realpath(options->vault, NULL);
 	if (!mounting->vault) {
@@ -333,5 +410,6 @@ int mount_run(const struct mount_options *options) {
 			_exit(1);
 		return rc;
 	}
+	log_vault(mounting->vault, NULL);
 	return serve_and_exit(mounting, foreground);
 }

@@ -47,9 +47,9 @@ static int prepare(void *state) {
 static void damaged(void *arg, const char *words) {
 	Parts *parts = arg;
 	if (atomic_load(&parts->is_mounted) || atomic_exchange(&parts->has_told_damage, true))
-		log_words("%s", words);
+		log_message(MESSAGE_DAMAGE, "%s", words);
 	else
-		log_starting(words);
+		log_starting(MESSAGE_DAMAGE, words);
 }
 
 static void tune(void *state, struct store_options *options) {
@@ -92,7 +92,7 @@ static int opened(void *state, struct filesystem *fs) {
 	        .mounter = fs->owner_uid};
 	parts->fs = fs;
 	if (spawner_spill_into(parts->spawner, fs->vault_path) < 0)
-		log_words("%s", fault_message());
+		log_message(MESSAGE_SPILL, "%s", fault_message());
 	int rc = gate_start(fs->store, parts->spawner, &options, &parts->gate);
 	if (rc == 0)
 		rc = trusted_new(parts->gate, fs->store, &parts->trusted);

@@ -111,7 +111,7 @@ int retention_round(Store *store, const struct retention_rules *rules, int64_t n
 static void record_failure(Retention *r, int rc, int64_t now_ns) {
 	char words[FAULT_MESSAGE_BYTES];
 	(void)snprintf(words, sizeof words, "%s", fault_message());
-	log_fault(rc, "what the policy says of old records of the log was not done");
+	log_message_fault(MESSAGE_RETENTION, rc, "what the policy says of old records of the log was not done");
 	if (now_ns / DAY_NS == r->failed_day)
 		return;
 	r->failed_day = now_ns / DAY_NS;

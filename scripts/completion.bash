@@ -18,6 +18,7 @@ _assayfs_options() {
 	'quarantine show') echo '--rows --json' ;;
 	'quarantine release') echo '--reason --waiver-until --json' ;;
 	'quarantine drop') echo '--reason --json' ;;
+	lineage) echo '--all --dot --json' ;;
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
 	grant) echo '--reason --for --role --path --write --user --list --revoke --json' ;;
 	access) echo '--user --json' ;;
@@ -40,9 +41,9 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log grant access alarm help'
+_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore lineage erase find-subject log grant access alarm help'
 
-_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init link log-archive log-prune log-ship lookup mkdir mknod mount open
+_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run setxattr supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
 

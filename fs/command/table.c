@@ -22,6 +22,7 @@ const struct command *const command_table[] = {
         &command_quarantine_drop,
         &command_versions,
         &command_restore,
+        &command_lineage,
         &command_erase,
         &command_find_subject,
         &command_log,

@@ -188,7 +188,7 @@ static int end_recorded(struct call *call, int rc) {
 static void tell_unrecorded(struct call *call, int rc) {
 	tell_process(fuse_req_ctx(call->req)->pid, fault_message());
 	if (!atomic_exchange(&call->fs->told_unrecorded, true))
-		log_fault(rc, "the audit log can't be written, so accesses are refused");
+		log_message_fault(MESSAGE_AUDIT_REFUSES, rc, "the audit log can't be written, so accesses are refused");
 }
 
 int call_end(struct call *call, int rc) {

@@ -196,7 +196,7 @@ static bool give_up_changes(struct filesystem *fs, Inode *inode, int rc, struct 
 	static _Thread_local char detail[AUDIT_DETAIL_MAX]; /* for the record, made further up in this thread */
 	snprintf(detail, sizeof detail, "%s: %s", event->detail, fault_message());
 	event->detail = detail;
-	log_fault(rc, "sealing node %" PRIu64, inode->node);
+	log_message_fault(MESSAGE_NOT_SEALED, rc, "sealing node %" PRIu64, inode->node);
 	event->outcome = "error";
 	event->err = -rc;
 	event->version = 0;
@@ -224,7 +224,8 @@ static int seal_at_release(struct filesystem *fs, Inode *inode, struct audit_eve
 		return rc == 0 ? 0 : -ENODATA;
 	rc = inode_seal(fs, inode, GATE_CLOSE, event);
 	if (rc < 0)
-		log_fault(rc, "sealing what was synced of node %" PRIu64 "; the next mount will", inode->node);
+		log_message_fault(MESSAGE_NOT_SEALED, rc,
+		        "sealing what was synced of node %" PRIu64 "; the next mount will", inode->node);
 	return rc == 0 ? 0 : -ENODATA;
 }
 
@@ -334,7 +335,7 @@ void handle_release(struct filesystem *fs, struct handle *handle) {
 	Inode *inode = handle->inode;
 	int rc = close_handle(fs, handle);
 	if (rc < 0)
-		log_fault(rc, "closing node %" PRIu64, inode->node);
+		log_message_fault(MESSAGE_NOT_SEALED, rc, "closing node %" PRIu64, inode->node);
 	if (inode->zone == ZONE_STAGING && fs->gate->staged_release)
 		fs->gate->staged_release(fs->gate->gate, inode, &handle->actor);
 	let_go(fs, inode);

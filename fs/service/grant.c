@@ -87,7 +87,8 @@ int service_grant(void *context, const struct control_peer *peer, const json_t *
 	struct actor actor = service_actor(peer);
 	rc = gate_grant(service->gate, &grant, &actor, &grant);
 	if (!rc) /* whoever looks after the machine hears of it, too */
-		log_words("grant %" PRIu64 " beside the roles: to uid %u by uid %u", grant.number, grant.uid, grant.by);
+		log_message(MESSAGE_GRANT, "grant %" PRIu64 " beside the roles: to uid %u by uid %u", grant.number,
+		        grant.uid, grant.by);
 	if (!rc && grant.uid == grant.by) /* the glass was broken: who has an alarm on it hears of it now */
 		alarms_event(service->alarms, "BreakGlassUses");
 	if (!rc) /* durable before the command says that it counts */

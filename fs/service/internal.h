@@ -40,7 +40,12 @@ bool service_permits(const Service *service, const Policy *policy, const struct 
 /* Whether the peer is a steward by the policy itself: what is lent does not count. */
 bool service_is_steward(const Service *service, const Policy *policy, const struct control_peer *peer);
 
-/* service_permits as 0 or -EACCES; where `place` is a zone also by a grant of the path. A denial is recorded as `event`
+/* service_permits by the policy in force; where `place` is a zone also by a grant of `path` (may be NULL). Nothing is
+ * recorded. */
+bool service_lets(Service *service, const struct control_peer *peer, enum policy_place place, enum policy_access access,
+        const char *path);
+
+/* service_lets as 0 or -EACCES. A denial is recorded as `event`
  * on `path` (NULL: none). */
 int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
         enum policy_access access, const char *event, const char *path);
@@ -67,6 +72,18 @@ struct node service_as_it_was(const struct version *version);
 /* Whether the mode bits let the peer search every directory that leads to the path, also of those that are gone: 0 or
  * -EACCES. In an operation. */
 int service_may_reach(Meta *m, const char *path, const struct control_peer *peer);
+
+/* What stands under the path now (id 0: nothing), and whether its mode, and those on the way, let the peer read it: 0,
+ * -EACCES, or -EISDIR, with words. In an operation. */
+int service_look_at_present(Meta *m, const char *path, const struct control_peer *peer, struct node *ret_node);
+
+/* Whether `versions` of a name that shows `present` now (id 0: nothing) tells the peer of this one. In an operation. */
+bool service_shows_version(const Service *service, const struct control_peer *peer, const struct node *present,
+        const struct version *version);
+
+/* How versions are called in answers. */
+const char *service_state_word(uint8_t state);
+const char *service_origin_word(uint8_t origin);
 
 /* Records an access that is about to be granted: 0 when it may be (see store_audit_wait), else -errno with words. */
 int service_record(Service *service, const struct audit_event *event);
@@ -120,7 +137,8 @@ control_handler service_log_archive, service_log_archive_read, service_log_archi
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
 control_handler service_alarm_list, service_alarm_history, service_alarm_dead, service_alarm_test,
         service_alarm_silence, service_alarm_retry, service_alarm_drop, service_alarm_key;
-control_handler service_versions, service_restore, service_log, service_log_summary, service_metrics, service_status,
-        service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck, service_why,
-        service_run, service_runs, service_quarantine_list, service_quarantine_show, service_quarantine_rows,
-        service_quarantine_release, service_quarantine_drop, service_erase, service_find_subject, service_sync;
+control_handler service_lineage, service_versions, service_restore, service_log, service_log_summary, service_metrics,
+        service_status, service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck,
+        service_why, service_run, service_runs, service_quarantine_list, service_quarantine_show,
+        service_quarantine_rows, service_quarantine_release, service_quarantine_drop, service_erase,
+        service_find_subject, service_sync;

@@ -87,13 +87,18 @@ static bool grant_permits(Service *service, const Policy *policy, const struct c
 	return policy_has_roles(policy) && roles_permit(service->gate, &member, &wish, &permit);
 }
 
-int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
-        enum policy_access access, const char *event, const char *path) {
+bool service_lets(Service *service, const struct control_peer *peer, enum policy_place place, enum policy_access access,
+        const char *path) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	if (place < PLACE_COUNT && service_permits(service, held->policy, peer, place, access))
-		return 0;
-	if (path && place < PLACE_COUNT && place == service_place(path) &&
-	        grant_permits(service, held->policy, peer, path, access))
+		return true;
+	return path && place < PLACE_COUNT && place == service_place(path) &&
+	       grant_permits(service, held->policy, peer, path, access);
+}
+
+int service_require(Service *service, const struct control_peer *peer, enum policy_place place,
+        enum policy_access access, const char *event, const char *path) {
+	if (service_lets(service, peer, place, access, path))
 		return 0;
 	(void)fault(EACCES, "your user has no role that allows it; a steward can give one in policy.yaml, under roles");
 	struct actor actor = service_actor(peer);
@@ -250,6 +255,7 @@ static int register_all(Service *service) {
 	        {"alarm-retry", service_alarm_retry},
 	        {"alarm-drop", service_alarm_drop},
 	        {"alarm-key", service_alarm_key},
+	        {"lineage", service_lineage},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		int rc = control_register(service->control, rows[i].name, CONTROL_ANY, rows[i].handler, service);

@@ -19,18 +19,23 @@ struct listed {
 struct listing {
 	struct listed *rows;
 	size_t count, room;
-	bool hides_withdrawn;
-	Meta *meta;
+	const Service *service;
 	const struct control_peer *peer;
-	uint64_t present; /* node of the file that is there, whose mode speaks for its own versions; 0: none */
+	const struct node *present;
 };
+
+/* The mode of the file that is there speaks for its own versions. */
+bool service_shows_version(const Service *service, const struct control_peer *peer, const struct node *present,
+        const struct version *version) {
+	if (version->state == VERSION_WITHDRAWN && version->zone == ZONE_TRUSTED && peer->uid != service->mounter)
+		return false;
+	const struct node as_it_was = service_as_it_was(version);
+	return version->node == present->id || service_mode_allows(service->meta, &as_it_was, peer, 4);
+}
 
 static int take_version(void *arg, uint64_t ordinal, const struct version *version) {
 	struct listing *listing = arg;
-	if (version->state == VERSION_WITHDRAWN && listing->hides_withdrawn)
-		return 0;
-	const struct node as_it_was = service_as_it_was(version);
-	if (version->node != listing->present && !service_mode_allows(listing->meta, &as_it_was, listing->peer, 4))
+	if (!service_shows_version(listing->service, listing->peer, listing->present, version))
 		return 0;
 	if (listing->count == VERSIONS_MAX)
 		return fault(E2BIG, "more than %d versions", VERSIONS_MAX);
@@ -69,8 +74,7 @@ static int add_outcomes(Meta *m, struct listing *listing) {
 	return 0;
 }
 
-/* What is there now under the name, and whether the peer may read it. */
-static int look_at_present(Meta *m, const char *path, const struct control_peer *peer, struct node *ret_node) {
+int service_look_at_present(Meta *m, const char *path, const struct control_peer *peer, struct node *ret_node) {
 	struct node node;
 	int rc = service_may_reach(m, path, peer);
 	if (rc)
@@ -90,12 +94,12 @@ static int look_at_present(Meta *m, const char *path, const struct control_peer 
 	return 0;
 }
 
-static const char *state_word(uint8_t state) {
+const char *service_state_word(uint8_t state) {
 	static const char *const words[] = {"draft", "sealed", "withdrawn", "erased"};
 	return state < sizeof words / sizeof words[0] ? words[state] : "?";
 }
 
-static const char *origin_word(uint8_t origin) {
+const char *service_origin_word(uint8_t origin) {
 	static const char *const words[] = {"", "write", "recovered", "restore", "capture", "publish"};
 	return origin < sizeof words / sizeof words[0] ? words[origin] : "?";
 }
@@ -106,8 +110,8 @@ static json_t *row_json(const struct listed *row, const struct node *present) {
 	        (json_int_t)version->id, "node", (json_int_t)version->node, "number", (json_int_t)row->ordinal,
 	        "time_ns", (json_int_t)version->sealed_time, "mtime_ns", (json_int_t)version->mtime, "size",
 	        (json_int_t)version->size, "mode", (json_int_t)(version->mode & 07777), "uid", (json_int_t)version->uid,
-	        "gid", (json_int_t)version->gid, "origin", origin_word(version->origin), "state",
-	        state_word(version->state), "verdict", outcome_word(row->outcome), "current",
+	        "gid", (json_int_t)version->gid, "origin", service_origin_word(version->origin), "state",
+	        service_state_word(version->state), "verdict", outcome_word(row->outcome), "current",
 	        (int)(present->id == version->node && present->version == version->id));
 	if (item && version->has_sha256)
 		json_object_set_new(item, "sha256", service_json_hex(version->sha256, sizeof version->sha256));
@@ -123,12 +127,9 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 		rc = service_require(service, peer, service_place(path), POLICY_READ, "versions", path);
 	if (rc)
 		return rc;
-	struct listing listing = {.peer = peer,
-	        .meta = service->meta,
-	        .hides_withdrawn = service_place(path) == PLACE_TRUSTED && peer->uid != service->mounter};
+	struct listing listing = {.peer = peer, .service = service, .present = &present};
 	meta_begin(service->meta);
-	rc = look_at_present(service->meta, path, peer, &present);
-	listing.present = present.id;
+	rc = service_look_at_present(service->meta, path, peer, &present);
 	if (!rc)
 		rc = list_path(service->meta, path, &listing);
 	if (!rc && listing.count == 0 && !present.id)

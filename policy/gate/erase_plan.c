@@ -32,9 +32,13 @@ static size_t place_in(const struct gate_versions *set, uint64_t id) {
 	return low;
 }
 
-bool gate_versions_has(const struct gate_versions *set, uint64_t id) {
+const uint64_t *gate_versions_find(const struct gate_versions *set, uint64_t id) {
 	size_t at = place_in(set, id);
-	return at < set->count && set->ids[at] == id;
+	return at < set->count && set->ids[at] == id ? &set->ids[at] : NULL;
+}
+
+bool gate_versions_has(const struct gate_versions *set, uint64_t id) {
+	return gate_versions_find(set, id) != NULL;
 }
 
 int erase_plan_room(void **list, size_t *room, size_t count, size_t size) {
@@ -71,9 +75,8 @@ void erase_plan_free(struct erase_plan *plan) {
 	gate_versions_free(&plan->versions);
 	gate_versions_free(&plan->nodes);
 	gate_versions_free(&plan->referrers);
-	gate_versions_free(&plan->seen);
 	gate_versions_free(&plan->whole);
-	free(plan->queue);
+	version_walk_free(&plan->walk);
 	for (size_t i = 0; i < plan->held_count; i++)
 		free(plan->held[i].path);
 	free(plan->held);
@@ -82,30 +85,20 @@ void erase_plan_free(struct erase_plan *plan) {
 
 /* ---- following ---- */
 
-/* To be followed, unless it was. */
-static int push(struct erase_plan *plan, uint64_t version) {
-	if (version == 0 || gate_versions_has(&plan->seen, version))
-		return 0;
-	int rc = erase_plan_room((void **)&plan->queue, &plan->queue_room, plan->queue_count, sizeof *plan->queue);
-	if (rc < 0)
-		return rc;
-	plan->queue[plan->queue_count++] = version;
-	return gate_versions_add(&plan->seen, version);
-}
-
 static int take_version(void *arg, const struct version *version) {
-	return push(arg, version->id);
+	return version_walk_push(&((struct erase_plan *)arg)->walk, version->id);
 }
 
 static int take_source(void *arg, uint64_t version, uint64_t source, enum lineage_role role) {
 	(void)version;
-	return role == LINEAGE_REFERENCE ? 0 : push(arg, source);
+	return role == LINEAGE_REFERENCE ? 0 : version_walk_push(&((struct erase_plan *)arg)->walk, source);
 }
 
 static int take_product(void *arg, uint64_t version, uint64_t source, enum lineage_role role) {
 	struct erase_plan *plan = arg;
 	(void)source;
-	return role == LINEAGE_REFERENCE ? gate_versions_add(&plan->referrers, version) : push(plan, version);
+	return role == LINEAGE_REFERENCE ? gate_versions_add(&plan->referrers, version)
+	                                 : version_walk_push(&plan->walk, version);
 }
 
 /* Somebody's own file: what he wrote over it, too. In Raw and Trusted a node is a name, which may have shown others. */
@@ -139,9 +132,10 @@ static int follow(Meta *m, struct erase_plan *plan, uint64_t id) {
 }
 
 static int follow_all(Meta *m, struct erase_plan *plan) {
+	uint64_t version;
 	int rc = 0;
-	while (rc >= 0 && plan->queue_count > 0)
-		rc = follow(m, plan, plan->queue[--plan->queue_count]);
+	while (rc >= 0 && version_walk_next(&plan->walk, &version))
+		rc = follow(m, plan, version);
 	return rc;
 }
 
@@ -164,7 +158,7 @@ static int take_judged(void *arg, const struct verdict_row *row) {
 	return 0;
 }
 
-static int read_held(Meta *m, struct erase_plan *plan) {
+int erase_plan_read_held(Meta *m, struct erase_plan *plan) {
 	int rc = quarantine_list(m, 0, false, take_held, plan);
 	for (size_t i = 0; rc >= 0 && i < plan->held_count; i++) {
 		struct plan_held *held = &plan->held[i];
@@ -175,8 +169,8 @@ static int read_held(Meta *m, struct erase_plan *plan) {
 }
 
 static bool is_met(const struct erase_plan *plan, const struct plan_held *held) {
-	bool is_of_it = held->source && goes_down(plan) && gate_versions_has(&plan->seen, held->source);
-	return is_of_it || gate_versions_has(&plan->seen, held->row.version);
+	bool is_of_it = held->source && goes_down(plan) && gate_versions_has(&plan->walk.seen, held->source);
+	return is_of_it || gate_versions_has(&plan->walk.seen, held->row.version);
 }
 
 /* Rows that hold something of it, that were not met yet: both what they hold and what that is a part of go. */
@@ -186,9 +180,9 @@ static int push_held(struct erase_plan *plan) {
 		if (held->goes || !is_met(plan, held))
 			continue;
 		held->goes = true;
-		int rc = goes_down(plan) ? push(plan, held->row.version) : 0;
+		int rc = goes_down(plan) ? version_walk_push(&plan->walk, held->row.version) : 0;
 		if (rc >= 0 && !plan->is_exact)
-			rc = push(plan, held->source);
+			rc = version_walk_push(&plan->walk, held->source);
 		if (rc < 0)
 			return rc;
 	}
@@ -203,10 +197,10 @@ const struct plan_held *erase_plan_held(const struct erase_plan *plan, uint64_t 
 }
 
 int erase_plan_make(Meta *m, const struct gate_versions *start, struct erase_plan *plan) {
-	int rc = read_held(m, plan);
+	int rc = erase_plan_read_held(m, plan);
 	for (size_t i = 0; rc >= 0 && i < start->count; i++)
-		rc = push(plan, start->ids[i]);
-	while (rc >= 0 && plan->queue_count > 0) {
+		rc = version_walk_push(&plan->walk, start->ids[i]);
+	while (rc >= 0 && plan->walk.next < plan->walk.count) {
 		rc = follow_all(m, plan);
 		if (rc >= 0)
 			rc = push_held(plan);

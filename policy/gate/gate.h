@@ -295,6 +295,8 @@ struct gate_versions {
 	size_t count, room;
 };
 int gate_versions_add(struct gate_versions *set, uint64_t id);
+/* Where in `ids` it stands; NULL: it is none of them. */
+const uint64_t *gate_versions_find(const struct gate_versions *set, uint64_t id);
 void gate_versions_free(struct gate_versions *set);
 
 /*

@@ -365,6 +365,22 @@ bool subject_stands_in(const char *text, const char *const *values, size_t count
 /* Calls `each` for each file of a stored policy in which one of the texts stands. Not in a meta operation. */
 int subject_search_policies(Gate *gate, const char *const *values, size_t count, gate_subject_fn *each, void *arg);
 
+/* ---- walk.c ---- */
+
+/* Versions on the way along what ties them, each met once, in the order in which they were pushed. All zero: none. */
+struct version_walk {
+	struct gate_versions seen;
+	uint64_t *queue; /* all that were pushed; from `next` on they are to be followed */
+	size_t next, count, room;
+	size_t most;       /* so many are met; 0: all */
+	uint64_t left_out; /* how often one was pushed beyond that */
+};
+/* To be followed, unless it was; 0 is no version. */
+int version_walk_push(struct version_walk *walk, uint64_t version);
+/* false: none is left. */
+bool version_walk_next(struct version_walk *walk, uint64_t *ret_version);
+void version_walk_free(struct version_walk *walk);
+
 /* ---- erase_plan.c ---- */
 
 /* A row of the quarantine, kept. */
@@ -382,15 +398,17 @@ struct erase_plan {
 	struct gate_versions versions; /* sealed and withdrawn ones */
 	struct gate_versions nodes;    /* theirs */
 	struct gate_versions referrers;
-	struct gate_versions seen, whole; /* versions that were followed; nodes that go with all their versions */
-	uint64_t *queue;                  /* to be followed */
-	size_t queue_count, queue_room;
-	struct plan_held *held; /* all rows */
+	struct version_walk walk;   /* versions that are followed */
+	struct gate_versions whole; /* nodes that go with all their versions */
+	struct plan_held *held;     /* all rows */
 	size_t held_count, held_room;
 };
 bool gate_versions_has(const struct gate_versions *set, uint64_t id);
 /* Room for one more element of `size` bytes in a list that has `count`. -ENOMEM. */
 int erase_plan_room(void **list, size_t *room, size_t count, size_t size);
+
+/* All rows of the quarantine, into `held`. In a meta operation; from zeros. */
+int erase_plan_read_held(Meta *m, struct erase_plan *plan);
 
 /* In a meta operation; from zeros. */
 int erase_plan_make(Meta *m, const struct gate_versions *start, struct erase_plan *plan);

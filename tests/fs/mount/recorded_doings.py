@@ -77,6 +77,7 @@ COMMANDS = {
     "assayfs umount": ("attend", {}),
     "assayfs sync": ("sync", {}),
     "assayfs versions": ("versions", {"path": "Landing/kept.csv"}),
+    "assayfs lineage": ("lineage", {"path": "Landing/kept.csv"}),
     "assayfs why": ("why", {"path": "Landing/kept.csv"}),
     "assayfs restore": ("restore", {"path": "Landing/plain", "number": 1}),
     "assayfs run": ("run", {"workflow": "again"}),
@@ -168,7 +169,7 @@ def commands(test):
 def by_mode(test, address):
     """An ingester, whose role would let him, meets another's file."""
     os.chmod(test.v.landing("kept.csv"), 0o600)
-    for row, arguments in ("assayfs versions", {}), ("assayfs restore", {"number": 1}):
+    for row, arguments in ("assayfs versions", {}), ("assayfs lineage", {}), ("assayfs restore", {"number": 1}):
         pid, code = act_as(INGESTER, lambda: ask(address, row.split()[1], path="Landing/kept.csv", **arguments))
         test.v.check(code == errno.EACCES, f"{row}: refused by mode, but {code}")
         test.expect(row, "refused by mode", pid, test.denial(row, INGESTER, pid, "Landing/kept.csv", errno.EACCES), False)
