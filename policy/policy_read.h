@@ -111,8 +111,8 @@ read_value read_privacy, read_k_anonymity, read_l_diversity; /* of a dataset, in
 read_value read_workflow;
 read_value read_lifecycle;
 read_value read_audit, read_costs; /* into the policy */
-read_value read_audit; /* into the policy */
-read_value read_mail;  /* into the policy, before the alarms */
+read_value read_audit;             /* into the policy */
+read_value read_mail;              /* into the policy, before the alarms */
 read_value read_alarm;
 read_value read_roles, read_break_glass;
 read_value read_grants; /* behind datasets and roles */
