@@ -19,8 +19,8 @@ const char *const log_events[] = {"accept-restore", "access", "alarm", "alarm-de
         "grant-revoke", "init", "lineage", "link", "log-archive", "log-prune", "log-ship", "lookup", "mkdir", "mknod",
         "mount", "open", "opendir", "policy-apply", "policy-foresee", "policy-recheck", "policy-show", "publish",
         "quarantine-drop", "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover",
-        "removexattr", "rename", "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate",
-        "unlink", "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
+        "removexattr", "rename", "repair", "restore", "rmdir", "run", "runs", "setxattr", "stale", "supersede",
+        "symlink", "truncate", "unlink", "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
 
 struct printing {
 	const struct invocation *call;

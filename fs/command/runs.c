@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define EXITS_OF_RUN                                                                                         \
 	(EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED) | \
@@ -101,7 +102,7 @@ const struct command command_run = {
                 "Checks every file that the workflow's dataset governs in its source zone; what passes is published. "
                 "Exits with 1 when a file failed, 3 when one could not be checked or the run did not come to its end, "
                 "and is refused while a run of the workflow is going. Stewards only.",
-        .options = (const struct command_option[]){{"no-wait", 'n', NULL,
+        .options = (const struct command_option[]){{"no-wait", 0, NULL,
                                                            "return when its checks are queued; 'assayfs runs' tells "
                                                            "what became of them"},
                 OPTION_JSON, {0}},
@@ -133,7 +134,9 @@ static int ask_runs(const struct invocation *call, Client *client, const char *w
 /* The operands are WORKFLOW and DIR, both as one likes: what is a directory here is no workflow. */
 static bool is_directory_operand(const struct invocation *call) {
 	const char *only = command_operand(call, 0);
-	return only && !command_operand(call, 1) && (strchr(only, '/') || strcmp(only, ".") == 0);
+	struct stat about;
+	return only && !command_operand(call, 1) &&
+	       (strchr(only, '/') || (stat(only, &about) == 0 && S_ISDIR(about.st_mode)));
 }
 
 static int run_runs(const struct invocation *call) {
@@ -161,7 +164,7 @@ const struct command command_runs = {
         .details = "A run that succeeded has decided every file; how many passed and failed is told beside it. It "
                    "failed when a file could not be checked, timed out when its time_limit was over, was missed when "
                    "nothing was there to begin it, and skipped while the one before was still going. A single operand "
-                   "that has a slash is the directory.",
+                   "that is a directory here is DIR.",
         .options = (const struct command_option[]){{"limit", 'n', "N", "the last N runs, at most 1000 (20)"},
                 OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs runs project-anilost24-dqdp /mnt",

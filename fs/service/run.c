@@ -137,7 +137,7 @@ static int may_list(Service *service, const struct control_peer *peer) {
 	if (service_permits(service, held->policy, peer, PLACE_LANDING, POLICY_READ) ||
 	        service_permits(service, held->policy, peer, PLACE_AUDIT, POLICY_READ))
 		return 0;
-	return service_require(service, peer, PLACE_POLICY, POLICY_READ, "run", NULL);
+	return service_require(service, peer, PLACE_POLICY, POLICY_READ, "runs", NULL);
 }
 
 static int list_runs(Service *service, const Policy *policy, const char *workflow, size_t most, json_t **ret_list) {
@@ -299,8 +299,8 @@ int service_run(void *context, const struct control_peer *peer, const json_t *ar
 	struct actor actor = service_actor(peer);
 	if (!rc)
 		rc = gate_run(service->gate, workflow, &actor, &running->run);
-	if (!rc)
-		rc = store_audit_wait(service->store);
+	if (!rc) /* what was answered for is there after a crash, too */
+		rc = store_commit_wait(service->store);
 	if (!rc && waits)
 		rc = follow_jobs(service, running, reply);
 	return rc ? rc : tell_run(service, running, waits, reply);

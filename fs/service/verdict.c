@@ -81,11 +81,11 @@ struct why {
 	char mountpoint[WIRE_PATH_MAX]; /* as the client sees it, for commands to copy; "" when it doesn't say */
 	bool is_there;
 	enum outcome outcome;
-	uint32_t attempts;  /* at a check that is pending */
-	enum outcome newer; /* of something that came after what Trusted shows; NONE: there is nothing */
-	struct stale stale; /* version 0: it is not */
-	char stale_reason[1024];
-	bool is_erased; /* what was judged, or what last bore the name; then by whom, if that is known: */
+	uint32_t attempts;      /* at a check that is pending */
+	enum outcome newer;     /* of something that came after what Trusted shows; NONE: there is nothing */
+	struct stale stale;     /* version 0: it is not */
+	struct kept stale_kept; /* its verdict */
+	bool is_erased;         /* what was judged, or what last bore the name; then by whom, if that is known: */
 	struct service_erasure erasure;
 	struct kept kept;
 };
@@ -277,14 +277,6 @@ static int add_newer(const struct why *why, char **text) {
 	return 0;
 }
 
-static int take_stale_reason(void *arg, const struct verdict_row *row) {
-	struct why *why = arg;
-	_cleanup_(json_decrefp) json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
-	const char *reason = json_string_value(json_object_get(json_object_get(body, "check"), "reason"));
-	snprintf(why->stale_reason, sizeof why->stale_reason, "%s", reason ? reason : "it did not pass");
-	return 0;
-}
-
 /* Did what is published fail when it was checked again? */
 static int look_stale(Meta *m, struct why *why) {
 	struct node node;
@@ -292,16 +284,21 @@ static int look_stale(Meta *m, struct why *why) {
 	if (!rc)
 		rc = stale_get(m, node.version, &why->stale);
 	if (!rc)
-		rc = verdict_get(m, why->stale.verdict, take_stale_reason, why);
+		rc = verdict_get(m, why->stale.verdict, keep_verdict, &why->stale_kept);
 	return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
 }
 
+/* By which rule: what that verdict says, whole. */
 static int add_stale(const struct why *why, char **text) {
 	_cleanup_(freep) char *before = *text;
-	_cleanup_(freep) char *reason = words_safe(why->stale_reason);
+	_cleanup_(freep) char *said = NULL;
 	char since[UTC_TEXT_BYTES];
-	if (!reason || asprintf(text, "%s\nstale since %s: checked again it did not pass: %s (verdict %" PRIu64 ")",
-	                       before, utc_words(why->stale.time_ns, since), reason, why->stale.verdict) < 0) {
+	*text = NULL;
+	int rc = verdict_words(&why->stale_kept, &said);
+	if (rc)
+		return rc;
+	if (asprintf(text, "%s\nstale since %s, as it did not pass when it was checked again:\n%s", before,
+	            utc_words(why->stale.time_ns, since), said) < 0) {
 		*text = NULL;
 		return fault(ENOMEM, "explaining: out of memory");
 	}
@@ -334,8 +331,9 @@ static int may_ask(Service *service, const struct control_peer *peer, const char
 }
 
 static json_t *stale_json(const struct why *why) {
-	return json_pack("{s:I, s:I, s:s+}", "since_ns", (json_int_t)why->stale.time_ns, "verdict",
-	        (json_int_t)why->stale.verdict, "reason", why->stale_reason, "");
+	json_t *verdict = json_loadb(why->stale_kept.body, why->stale_kept.size, 0, NULL);
+	return json_pack("{s:I, s:I, s:o*}", "since_ns", (json_int_t)why->stale.time_ns, "number",
+	        (json_int_t)why->stale.verdict, "verdict", verdict);
 }
 
 int service_why(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
@@ -382,6 +380,7 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 		rc = control_send(reply, item);
 	}
 	free(why->kept.body);
+	free(why->stale_kept.body);
 	return rc;
 }
 

@@ -20,6 +20,7 @@ GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
 WORKFLOWS = """workflows:
   - {name: arrive, dataset: data, from: Landing, to: Trusted, on: close}
   - {name: again, dataset: data, from: Landing, to: Trusted, on: demand}
+  - {name: look-again, dataset: data, from: Raw, to: Trusted, on: demand}
 """
 BAD = b"name,kind\n"
 
@@ -81,6 +82,7 @@ COMMANDS = {
     "assayfs why": ("why", {"path": "Landing/kept.csv"}),
     "assayfs restore": ("restore", {"path": "Landing/plain", "number": 1}),
     "assayfs run": ("run", {"workflow": "again"}),
+    "assayfs runs": ("runs", {}),
     "assayfs policy show": ("policy-show", {}),
     "assayfs policy apply": ("policy-apply", {}),
     "assayfs policy apply --dry-run": ("policy-foresee", {}),
@@ -98,7 +100,7 @@ BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", 
 # What is judged then bears the name of who asked.
 JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
-DAEMON = ["init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw",
+DAEMON = ["init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
           "close at the end of the mount", "gc", "damage", "repair", "accept-restore"]
 VERIFY, ARCHIVE = "assayfs log verify, key, prove", "assayfs log archive"
 CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE]
@@ -272,6 +274,11 @@ class Daemon:
         self.check("twice", self.wait_for(pid, "publish"), ["open", "close", "open", "supersede", "close", *judged], exe)
 
     def decisions(self):
+        put(self.v.path("policy/data.dqdl"), b"Rules = [ RowCount > 5 ]\n")
+        run_as_steward(self.v, "policy", "apply", "--keep", "policy", self.v.mnt)
+        pid, _ = run_as_steward(self.v, "run", "look-again", self.v.mnt)
+        records = [r for r in self.wait_for(pid, "run", 2) if r.get("path") == "Trusted/way.csv"]
+        self.check("look again", records, ["stale"], "assayfs")
         put(self.v.path("policy/data.dqdl"), b"Rules = [ RowCount > 4 ]\n")
         pid, _ = run_as_steward(self.v, "policy", "apply", "--recheck", "policy", self.v.mnt)
         records = [r for r in self.wait_for(pid, "withdraw") if r.get("path") == "Trusted/way.csv"]
