@@ -34,3 +34,6 @@ int census_count(Meta *m, uint64_t *after, unsigned limit, struct census_files z
 
 /* The number of the last verdict; 0: none. */
 int census_last_verdict(Meta *m, uint64_t *ret_id);
+
+/* How many files are published and did not pass when they were judged again. */
+int census_stale(Meta *m, uint64_t *ret_count);

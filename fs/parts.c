@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 #include "fs/log.h"
+#include "fs/measures.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
 #include "fs/trusted.h"
@@ -23,6 +24,7 @@ struct Parts {
 	Trusted *trusted;
 	Service *service;
 	Retention *retention;
+	Measures *measures;
 };
 
 static int prepare(void *state) {
@@ -110,17 +112,23 @@ static int start_retention(Parts *parts, const struct filesystem *fs) {
 
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
+	int rc = measures_new(fs->store, parts->gate, &parts->measures);
+	if (rc < 0)
+		return rc;
 	const struct service_options options = {.store = fs->store,
 	        .gate = parts->gate,
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
+	        .costs = measures_costs(parts->measures),
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};
 	atomic_store(&parts->is_mounted, true);
-	int rc = service_start(&options, &parts->service);
+	rc = service_start(&options, &parts->service);
 	if (rc == 0)
 		rc = start_retention(parts, fs);
+	if (rc == 0)
+		rc = measures_start(parts->measures);
 	if (rc == 0) {
 		fs->status_arg = parts->service;
 		fs->status = service_status_text;
@@ -133,6 +141,7 @@ static void stop(void *state) {
 	atomic_store(&parts->is_mounted, false);
 	service_stop(parts->service);
 	retention_stop(steal_pointer(&parts->retention));
+	measures_stop(steal_pointer(&parts->measures));
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;

@@ -29,12 +29,13 @@ _assayfs_options() {
 	'log archive') echo '--before --to --prune --list --json' ;;
 	'log open') echo "--verify --json $_assayfs_secret" ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
+	cost) echo '--json --profile --profiles' ;;
 	status | info | 'policy show' | why | run | versions | restore | help) echo '--json' ;;
 	esac
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status info fsck policy check scan why run quarantine versions restore erase find-subject log grant access help'
+_assayfs_commands='init mount umount sync status cost info fsck policy check scan why run quarantine versions restore erase find-subject log grant access help'
 
 _assayfs_events='accept-restore access arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover

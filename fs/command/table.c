@@ -33,6 +33,7 @@ const struct command *const command_table[] = {
         &command_log_open,
         &command_grant,
         &command_access,
+        &command_cost,
         &command_help_row,
         NULL,
 };

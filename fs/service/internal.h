@@ -14,6 +14,7 @@ struct Service {
 	Gate *gate;
 	Spawner *spawner;
 	Trusted *trusted;
+	Costs *costs; /* NULL: none are reckoned */
 	Control *control;
 	uid_t mounter;
 	bool is_read_only;    /* the store: nothing can be recorded */
@@ -110,6 +111,7 @@ json_t *service_subject_policy(const struct gate_subject *subject);
  * is not asked) are in archives only, an item that says so; else NULL. */
 int service_log_pruned(Service *service, const struct audit_filter *filter, uint64_t next, json_t **ret_item);
 
+control_handler service_costs, service_samples;
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
 control_handler service_versions, service_restore, service_log, service_log_summary, service_status,

@@ -240,6 +240,8 @@ static int register_all(Service *service) {
 	        {"grant-list", service_grant_list},
 	        {"grant-revoke", service_grant_revoke},
 	        {"access", service_access},
+	        {"costs", service_costs},
+	        {"samples", service_samples},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		int rc = control_register(service->control, rows[i].name, CONTROL_ANY, rows[i].handler, service);
@@ -283,6 +285,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->gate = options->gate;
 	service->spawner = options->spawner;
 	service->trusted = options->trusted;
+	service->costs = options->costs;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
 	service->refuses_changes = options->read_only || info->read_only;

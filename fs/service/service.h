@@ -16,6 +16,7 @@
 #include "backend/audit.h"
 #include "backend/store.h"
 #include "fs/control.h"
+#include "fs/costs.h"
 #include "fs/trusted.h"
 #include "fs/virtual.h"
 #include "policy/gate/gate.h"
@@ -28,6 +29,7 @@ struct service_options {
 	Gate *gate;
 	Spawner *spawner; /* for status; may be NULL */
 	Trusted *trusted; /* for status; may be NULL */
+	Costs *costs;     /* may be NULL */
 	uid_t mounter;
 	bool others;    /* allow_other */
 	bool read_only; /* mounted with `ro`: nothing is changed for anybody; accesses are recorded all the same */
