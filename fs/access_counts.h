@@ -4,8 +4,8 @@
  *      audit_record ─► denied: +1
  *                   ─► its user's hour of the day: seldom used ─► unusual: +1
  *
- * Reading a minute's records back would take a second for 100,000 of them; counting them here takes some 20 ns each.
- * [measured]
+ * Reading a minute's records back would take a second for 100,000 of them; counting them here takes less than 80 ns
+ * each. [measured]
  *
  * An hour of the day is unusual as audit_summary.h has it: for a user of whom 100 records over at least 14 days were
  * seen, one that has less than one in a hundred of them; of whom less was seen, from 22:00 to 06:00. Hours are those of
