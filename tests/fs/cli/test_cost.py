@@ -9,6 +9,8 @@ import glob
 import json
 import os
 import shutil
+import socket
+import struct
 import sys
 import time
 
@@ -116,6 +118,45 @@ class CostTests(Tests):
         self.check("prices.json:" in done.err and "from 0" in done.err, done.err)
         done = self.apply("profile: s3-moon", code=1)
         self.check("policy.yaml:2:" in done.err, done.err)
+
+    def ask(self, command, **arguments):
+        """One request as the command sends it: its items, and how it ended."""
+        vault = json.loads(self.assayfs("info", "--json", "v").out)["vault"]
+        items = []
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(f"/run/assayfs/{vault}")
+            text = json.dumps({"command": command, "arguments": arguments}).encode()
+            s.sendall(struct.pack("<I", len(text)) + text)
+            with s.makefile("rb") as file:
+                while True:
+                    answer = json.loads(file.read(struct.unpack("<I", file.read(4))[0]))
+                    if "end" in answer:
+                        return items, answer["end"], answer.get("words", "")
+                    items.append(answer.get("item", answer))
+
+    def test_samples_of_a_minute_are_told_and_bad_questions_refused(self):
+        if os.getuid() != 0:
+            return
+        self.mounted()
+        self.write("mnt/Landing/a", "words")
+        begin = int(time.time())
+        good = {"series": "CurrentBytes", "labels": "zone=Landing", "from_s": begin - 60, "to_s": begin + 600, "period_s": 60}
+        bad = [{"series": 7}, {"labels": 7}, {"from_s": -1}, {"to_s": "now"}, {"period_s": 61}, {"period_s": 0},
+               {"to_s": begin + 10**8}, {"to_s": begin - 120}, {"from_s": 10**18}, {"series": None}]
+        for change in bad:
+            items, end, words = self.ask("samples", **{**good, **change})
+            self.check(end < 0 and not items and words, f"{change}: {items} {end} {words}")
+        for profile in (7, [], {}):
+            self.check(self.ask("costs", profile=profile)[1] < 0, f"costs of profile {profile}")
+        self.check(self.ask("samples", **{**good, "series": "Nothing"})[0] == [{"points": []}], "no such series")
+        points = []
+        while not points and time.time() < begin + 75:
+            time.sleep(1)
+            points = self.ask("samples", **good)[0][0]["points"]
+        self.check(len(points) == 1 and points[0]["sum"] == 5 and points[0]["count"] == 1, f"{points}")
+        self.check(points and points[0]["time_s"] % 60 == 0, f"{points}")
+        year = {**good, "from_s": begin - 365 * 86400, "period_s": 86400}
+        self.check(len(self.ask("samples", **year)[0][0]["points"]) == 1, "by days")
 
     def test_a_mount_for_reading_reckons_too(self):
         self.mounted()
