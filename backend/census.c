@@ -48,6 +48,13 @@ int census_last_verdict(Meta *m, uint64_t *ret_id) {
 	return SQL_NUMBER(m, "SELECT coalesce(max(id), 0) FROM verdict WHERE id > ?", ret_id, v_u64(0));
 }
 
+int census_stale(Meta *m, uint64_t *ret_count) {
+	*ret_count = 0;
+	if (!meta_has(m, META_SCHEMA_WATCHED))
+		return 0;
+	return SQL_NUMBER(m, "SELECT count(*) FROM stale WHERE version > ?", ret_count, v_u64(0));
+}
+
 struct usage *meta_usage(Meta *m) {
 	return &m->usage;
 }

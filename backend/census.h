@@ -28,9 +28,12 @@ struct census_files {
 
 /*
  * Adds the files among the next `limit` nodes behind *after (0: from the first), and moves it on. 1: there may be more;
- * 0: that was the last. What changes between two calls may be counted or not. [measured: 0.25 µs a node]
+ * 0: that was the last. What changes between two calls may be counted or not. [measured: 0.14 µs a node]
  */
 int census_count(Meta *m, uint64_t *after, unsigned limit, struct census_files zones[static CENSUS_ZONES]);
 
 /* The number of the last verdict; 0: none. */
 int census_last_verdict(Meta *m, uint64_t *ret_id);
+
+/* How many files are published and did not pass when they were judged again. */
+int census_stale(Meta *m, uint64_t *ret_count);

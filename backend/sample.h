@@ -32,7 +32,7 @@ struct sample_point {
 /*
  * Adds one measurement. -EINVAL: a bad name or labels, a time before 1970, a value that is no number or beyond
  * SAMPLE_VALUE_MAX either way; -EDQUOT: it would begin a series above SAMPLE_SERIES_MAX. Neither has changed anything.
- * [measured: 12 µs]
+ * [measured: 3.4 µs]
  */
 int sample_add(Meta *m, const char *name, const char *labels, int64_t time_s, double value);
 
@@ -42,7 +42,7 @@ typedef int sample_point_fn(void *arg, const struct sample_point *point);
  * Calls `each` for the periods of `period_s` seconds (a multiple of 60; they begin at multiples of it since 1970, in
  * UTC) that begin in [from_s, to_s), oldest first; those without a measurement are left out. Taken from the rows of the
  * longest period that divides it, which go back furthest: a period of 60 s two days, of 300 s 63, of an hour 455. A
- * series that is not there has no points. Costs about 2 µs for each moment that anything was measured at: who wants
+ * series that is not there has no points. Costs about 3 µs for each moment that anything was measured at: who wants
  * months asks in parts. -EINVAL: the period.
  */
 int sample_read(Meta *m, const char *name, const char *labels, int64_t from_s, int64_t to_s, unsigned period_s,

@@ -405,8 +405,8 @@ static const char *const schema_5[] = {
         " last_s INTEGER NOT NULL," /* about the time of the last sample: sample.c */
         " UNIQUE (name, labels)"
         ") STRICT",
-        /* By time first, so that what is measured at one moment lies on few pages: a round of 60 series writes 4 pages
-         * and not 180. A foreign key would need an index by series. */
+        /* By time first, so that what is measured at one moment lies on few pages: a round of 60 series writes some 4
+         * pages and not 180. A foreign key would need an index by series. */
         "CREATE TABLE sample ("
         " period INTEGER NOT NULL CHECK (period > 0),"          /* seconds that one row sums up */
         " time_s INTEGER NOT NULL CHECK (time_s % period = 0)," /* its beginning, since 1970 */

@@ -5,6 +5,7 @@
 #include "fs/actor.h"
 #include "fs/alarm/alarms.h"
 #include "fs/log.h"
+#include "fs/measures.h"
 #include "fs/metrics_families.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
@@ -33,6 +34,7 @@ struct Parts {
 	Courier *courier;
 	Alarms *alarms;
 	const char *actions; /* NULL: the usual directory */
+	Measures *measures;
 };
 
 static int prepare(void *state) {
@@ -175,6 +177,8 @@ static int start(void *state, struct filesystem *fs) {
 	int rc = start_metrics(parts, fs);
 	if (rc == 0)
 		rc = start_alarms(parts, fs);
+	if (rc == 0)
+		rc = measures_new(fs->store, parts->gate, &parts->measures);
 	if (rc < 0)
 		return rc;
 	const struct service_options options = {.store = fs->store,
@@ -183,6 +187,7 @@ static int start(void *state, struct filesystem *fs) {
 	        .trusted = parts->trusted,
 	        .metrics = parts->metrics,
 	        .alarms = parts->alarms,
+	        .costs = measures_costs(parts->measures),
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};
@@ -192,6 +197,8 @@ static int start(void *state, struct filesystem *fs) {
 		rc = start_retention(parts, fs);
 	if (rc == 0)
 		rc = start_schedule(parts, fs);
+	if (rc == 0)
+		rc = measures_start(parts->measures);
 	if (rc == 0) {
 		fs->status_arg = parts->service;
 		fs->status = service_status_text;
@@ -206,6 +213,7 @@ static void stop(void *state) {
 	service_stop(parts->service);
 	schedule_stop(steal_pointer(&parts->schedule));
 	retention_stop(steal_pointer(&parts->retention));
+	measures_stop(steal_pointer(&parts->measures));
 	alarms_stop(steal_pointer(&parts->alarms));
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;

@@ -36,6 +36,7 @@ _assayfs_options() {
 	'log archive') echo '--before --to --prune --list --json' ;;
 	'log open') echo "--verify --json $_assayfs_secret" ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
+	cost) echo '--json --profile --profiles' ;;
 	run) echo '--no-wait --json' ;;
 	runs) echo '--limit --json' ;;
 	status | info | 'policy show' | why | versions | restore | help) echo '--json' ;;
@@ -43,7 +44,7 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status info fsck policy check scan why run runs quarantine versions restore lineage erase find-subject log grant access alarm help'
+_assayfs_commands='init mount umount sync status cost info fsck policy check scan why run runs quarantine versions restore lineage erase find-subject log grant access alarm help'
 
 _assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover

@@ -42,6 +42,7 @@ const struct command *const command_table[] = {
         &command_alarm_retry,
         &command_alarm_drop,
         &command_alarm_key,
+        &command_cost,
         &command_help_row,
         NULL,
 };

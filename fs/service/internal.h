@@ -16,6 +16,7 @@ struct Service {
 	Spawner *spawner;
 	Trusted *trusted;
 	Alarms *alarms; /* NULL: they are not watched */
+	Costs *costs;   /* NULL: none are reckoned */
 	Control *control;
 	Metrics *metrics;
 	uid_t mounter;
@@ -133,6 +134,7 @@ json_t *service_subject_policy(const struct gate_subject *subject);
  * is not asked) are in archives only, an item that says so; else NULL. */
 int service_log_pruned(Service *service, const struct audit_filter *filter, uint64_t next, json_t **ret_item);
 
+control_handler service_costs, service_samples;
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
 control_handler service_alarm_list, service_alarm_history, service_alarm_dead, service_alarm_test,

@@ -256,6 +256,8 @@ static int register_all(Service *service) {
 	        {"alarm-drop", service_alarm_drop},
 	        {"alarm-key", service_alarm_key},
 	        {"lineage", service_lineage},
+	        {"costs", service_costs},
+	        {"samples", service_samples},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		int rc = control_register(service->control, rows[i].name, CONTROL_ANY, rows[i].handler, service);
@@ -301,6 +303,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->trusted = options->trusted;
 	service->metrics = options->metrics;
 	service->alarms = options->alarms;
+	service->costs = options->costs;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
 	service->refuses_changes = options->read_only || info->read_only;

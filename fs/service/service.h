@@ -17,6 +17,7 @@
 #include "backend/store.h"
 #include "fs/alarm/alarms.h"
 #include "fs/control.h"
+#include "fs/costs.h"
 #include "fs/metrics.h"
 #include "fs/trusted.h"
 #include "fs/virtual.h"
@@ -32,6 +33,7 @@ struct service_options {
 	Trusted *trusted; /* for status; may be NULL */
 	Metrics *metrics; /* may be NULL */
 	Alarms *alarms;   /* NULL: they are not watched */
+	Costs *costs;     /* may be NULL */
 	uid_t mounter;
 	bool others;    /* allow_other */
 	bool read_only; /* mounted with `ro`: nothing is changed for anybody; accesses are recorded all the same */

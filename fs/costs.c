@@ -1,0 +1,291 @@
+#include "fs/costs.h"
+
+#include "backend/usage.h"
+#include "crypto/base/fault.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct Costs {
+	Store *store;
+	Gate *gate;
+	Levels *levels;
+	const VerdictCounts *checks;
+	bool is_read_only;
+	pthread_mutex_t lock; /* guards the rest; operations, and the levels' lock, begin with it held */
+	Prices *prices;
+	bool has_policy; /* prices are those of policy number `policy` */
+	uint64_t policy;
+	char profile[128];
+	double usd_per_gb_month;
+	uint64_t puts[USAGE_ZONES], gets[USAGE_ZONES], checked; /* were added */
+};
+
+int costs_new(Store *store, Gate *gate, Levels *levels, const VerdictCounts *checks, Costs **ret_costs) {
+	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
+	_cleanup_(prices_freep) Prices *prices = NULL;
+	int rc = info ? prices_builtin(&prices) : fault(ENOMEM, "reckoning costs: out of memory");
+	Costs *c = rc == 0 ? calloc(1, sizeof *c) : NULL;
+	if (!c)
+		return rc < 0 ? rc : fault(ENOMEM, "reckoning costs: out of memory");
+	store_info(store, info);
+	c->store = store;
+	c->gate = gate;
+	c->levels = levels;
+	c->checks = checks;
+	c->is_read_only = info->read_only;
+	c->prices = steal_pointer(&prices);
+	pthread_mutex_init(&c->lock, NULL);
+	*ret_costs = c;
+	return 0;
+}
+
+void costs_free(Costs *costs) {
+	if (!costs)
+		return;
+	prices_free(costs->prices);
+	pthread_mutex_destroy(&costs->lock);
+	free(costs);
+}
+
+/* ---- prices ---- */
+
+static int take_prices(Costs *c, const struct policy_costs *costs) {
+	_cleanup_(prices_freep) Prices *prices = NULL;
+	int rc = costs && costs->prices_file ? prices_parse(costs->prices_file, costs->prices, &prices)
+	                                     : prices_builtin(&prices);
+	if (rc < 0)
+		return rc;
+	prices_free(c->prices);
+	c->prices = steal_pointer(&prices);
+	c->usd_per_gb_month = costs ? costs->usd_per_gb_month : COST_OWN_PRICE_NONE;
+	(void)snprintf(c->profile, sizeof c->profile, "%s", costs ? costs->profile : PRICES_THIS_DISK);
+	return 0;
+}
+
+/* Those of the policy in force. */
+static int refresh_prices(Costs *c) {
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(c->gate);
+	if (c->has_policy && c->policy == held->number)
+		return 0;
+	int rc = take_prices(c, policy_costs(held->policy));
+	c->has_policy = rc == 0;
+	c->policy = held->number;
+	return rc;
+}
+
+/* ---- charges ---- */
+
+/* What is sealed in staging counts as Landing's; of no zone as none's. */
+static unsigned zone_billed(unsigned zone) {
+	return zone == ZONE_STAGING ? ZONE_LANDING : zone;
+}
+
+struct counts {
+	uint64_t puts[USAGE_ZONES], gets[USAGE_ZONES], checked;
+};
+
+static struct counts counts_now(const Costs *c) {
+	const struct usage *usage = meta_usage(store_meta(c->store));
+	struct counts now = {.checked = c->checks ? verdict_counts_checks(c->checks) : 0};
+	for (unsigned zone = 0; zone < USAGE_ZONES; zone++) {
+		now.puts[zone] = atomic_load(&usage->puts[zone]);
+		now.gets[zone] = atomic_load(&usage->gets[zone]);
+	}
+	return now;
+}
+
+static int add_counts(const Costs *c, Meta *m, int64_t now_s, const struct counts *now) {
+	int rc = charge_add(m, now_s, ZONE_NONE, CHARGE_CHECKS, (double)(now->checked - c->checked));
+	for (unsigned zone = 0; rc == 0 && zone < USAGE_ZONES; zone++) {
+		const unsigned billed = zone_billed(zone);
+		rc = charge_add(m, now_s, billed, CHARGE_PUTS, (double)(now->puts[zone] - c->puts[zone]));
+		if (rc == 0)
+			rc = charge_add(m, now_s, billed, CHARGE_GETS, (double)(now->gets[zone] - c->gets[zone]));
+	}
+	return rc;
+}
+
+/* Brings the charges to `now_s` and reads those of its month. */
+static int accrue(Costs *c, int64_t now_s, const struct charge_levels *levels, struct charges *ret) {
+	const struct counts now = counts_now(c);
+	Meta *m = store_meta(c->store);
+	int rc = store_space_check(c->store, 0);
+	if (rc < 0)
+		return rc;
+	meta_begin(m);
+	rc = charge_accrue(m, levels);
+	if (rc == 0)
+		rc = add_counts(c, m, now_s, &now);
+	if (rc == 0)
+		rc = charge_read(m, charge_month(now_s), ret);
+	rc = meta_end(m, rc);
+	if (rc < 0)
+		return rc;
+	memcpy(c->puts, now.puts, sizeof c->puts);
+	memcpy(c->gets, now.gets, sizeof c->gets);
+	c->checked = now.checked;
+	return 0;
+}
+
+/* Without writing: the charges that are kept, and what lay there since then. */
+static int foresee(Costs *c, int64_t now_s, struct charges *ret) {
+	struct charge_levels last;
+	Meta *m = store_meta(c->store);
+	const unsigned month = charge_month(now_s);
+	meta_begin(m);
+	int rc = charge_read(m, month, ret);
+	int began = rc == 0 ? charge_last(m, &last) : -ENOENT;
+	rc = meta_end(m, rc);
+	if (rc < 0 || began < 0)
+		return rc;
+	const int64_t begin = charge_month_begins(month), from = last.time_s > begin ? last.time_s : begin;
+	if (now_s <= from || now_s - last.time_s > CHARGE_GAP_MAX_S)
+		return 0;
+	const double hours = (double)(now_s - from) / 3600;
+	ret->quantity[ZONE_NONE][CHARGE_HOURS] += hours;
+	for (unsigned zone = 0; zone < CHARGE_ZONES; zone++)
+		for (enum charge_kind kind = 0; kind <= CHARGE_VERSIONS; kind++)
+			ret->quantity[zone][kind] += last.bytes[zone][kind] * hours;
+	return 0;
+}
+
+/* ---- the estimate ---- */
+
+static int ask(Costs *c, int64_t now_s, const char *profile, struct cost_question *q) {
+	struct levels levels;
+	int rc = refresh_prices(c);
+	if (rc < 0)
+		return rc;
+	const bool is_own = !profile || strcmp(profile, c->profile) == 0;
+	*q = (struct cost_question){.prices = c->prices,
+	        .profile = prices_profile_named(c->prices, profile ? profile : c->profile),
+	        .usd_per_gb_month = is_own ? c->usd_per_gb_month : COST_OWN_PRICE_NONE,
+	        .month = charge_month(now_s)};
+	if (!q->profile)
+		return fault(ENOENT, "%s has no profile '%.60s'; 'assayfs cost --profiles' lists those it has",
+		        prices_name(c->prices), profile ? profile : c->profile);
+	rc = levels_get(c->levels, now_s, &levels);
+	if (rc < 0)
+		return rc;
+	q->levels = levels.charge;
+	return c->is_read_only ? foresee(c, now_s, &q->charges) : accrue(c, now_s, &q->levels, &q->charges);
+}
+
+int costs_figures(Costs *costs, int64_t now_s, struct cost *ret_cost) {
+	struct cost_question question;
+	pthread_mutex_lock(&costs->lock);
+	int rc = ask(costs, now_s, NULL, &question);
+	if (rc == 0)
+		cost_estimate(&question, ret_cost);
+	pthread_mutex_unlock(&costs->lock);
+	return rc;
+}
+
+/* ---- as JSON ---- */
+
+static json_t *pair_json(struct cost_pair pair) {
+	return json_pack("{s:f, s:f}", "now", pair.now, "forecast", pair.forecast);
+}
+
+static json_t *source_json(const struct price_source *source) {
+	return json_pack("{s:s, s:s, s:s}", "words", source->words, "date", source->date, "standing", source->standing);
+}
+
+static json_t *zones_json(const struct cost_question *q, const struct cost *cost) {
+	json_t *list = json_array();
+	for (unsigned i = 1; i <= CHARGE_ZONES; i++) { /* that of none last */
+		const unsigned zone = i % CHARGE_ZONES;
+		const struct cost_amount *now = &cost->now[zone], *then = &cost->forecast[zone];
+		json_array_append_new(
+		        list, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "zone",
+		                      zone_name((enum zone)zone), "gb_months", cost->gb_months[zone], "now",
+		                      now->storage + now->requests + now->kms, "forecast",
+		                      then->storage + then->requests + then->kms, "storage", now->storage, "requests",
+		                      now->requests, "kms", now->kms, "puts", q->charges.quantity[zone][CHARGE_PUTS],
+		                      "gets", q->charges.quantity[zone][CHARGE_GETS]));
+	}
+	return list;
+}
+
+static json_t *seed_json(const struct cost *cost) {
+	json_t *list = json_array();
+	for (size_t i = 0; i < COST_SERVICES; i++)
+		json_array_append_new(
+		        list, json_pack("{s:s, s:f, s:f}", "words", cost_service_words((enum cost_service)i), "now",
+		                      cost->services[i].now, "forecast", cost->services[i].forecast));
+	return json_pack("{s:f, s:f, s:s, s:o}", "now", cost->services_total.now, "forecast",
+	        cost->services_total.forecast, "profile", PRICES_SEED_S3, "services", list);
+}
+
+static json_t *profiles_json(const Prices *prices) {
+	json_t *list = json_array();
+	const struct price_profile *p;
+	for (size_t i = 0; (p = prices_profile(prices, i)); i++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:f}", "name", p->name, "words", p->words,
+		                                    "usd_per_gb_month", p->tiers[0].usd_per_gb_month));
+	return list;
+}
+
+static json_t *prices_json(const struct cost_question *q, int64_t now_s) {
+	return json_pack("{s:s, s:s, s:b, s:o, s:o}", "file", prices_name(q->prices), "date", prices_date(q->prices),
+	        "old", (int)prices_are_old(q->prices, now_s), "source", source_json(q->profile->source),
+	        "usd_per_gb_month", q->usd_per_gb_month >= 0 ? json_real(q->usd_per_gb_month) : json_null());
+}
+
+static json_t *kinds_json(const struct cost *c) {
+	return json_pack("{s:o, s:o, s:o}", "storage",
+	        pair_json((struct cost_pair){c->now_all.storage, c->forecast_all.storage}), "requests",
+	        pair_json((struct cost_pair){c->now_all.requests, c->forecast_all.requests}), "kms",
+	        pair_json((struct cost_pair){c->now_all.kms, c->forecast_all.kms}));
+}
+
+static json_t *report_json(const struct cost_question *q, int64_t now_s) {
+	struct cost cost;
+	char month[16];
+	cost_estimate(q, &cost);
+	(void)snprintf(month, sizeof month, "%04u-%02u", q->month / 100, q->month % 100);
+	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:n, s:o, s:o}",
+	        "month", month, "currency", "USD", "profile", "name", q->profile->name, "words", q->profile->words,
+	        "prices", prices_json(q, now_s), "now", cost.total.now, "forecast", cost.total.forecast,
+	        "hours_counted", cost.hours_counted, "hours_left", cost.hours_left, "kinds", kinds_json(&cost), "zones",
+	        zones_json(q, &cost), "versions", pair_json(cost.noncurrent), "dead", pair_json(cost.dead), "backups",
+	        "seed", seed_json(&cost), "profiles", profiles_json(q->prices));
+}
+
+int costs_json(Costs *costs, int64_t now_s, const char *profile, json_t **ret_json) {
+	struct cost_question question;
+	json_t *json = NULL;
+	pthread_mutex_lock(&costs->lock);
+	int rc = ask(costs, now_s, profile, &question);
+	if (rc == 0) {
+		json = report_json(&question, now_s);
+		rc = json ? 0 : fault(ENOMEM, "reckoning costs: out of memory");
+	}
+	pthread_mutex_unlock(&costs->lock);
+	if (rc == 0)
+		*ret_json = json;
+	return rc;
+}
+
+/* ---- samples ---- */
+
+int costs_collect(void *arg, struct sampler_round *round) {
+	struct cost cost;
+	char label[SAMPLER_LABEL_BYTES];
+	int rc = costs_figures(arg, sampler_now(round), &cost);
+	if (rc < 0)
+		return rc;
+	sampler_emit(round, "EstimatedCharges", "", cost.total.now);
+	sampler_emit(round, "EstimatedCharges", "kind=storage", cost.now_all.storage);
+	sampler_emit(round, "EstimatedCharges", "kind=requests", cost.now_all.requests);
+	sampler_emit(round, "EstimatedCharges", "kind=kms", cost.now_all.kms);
+	for (unsigned zone = ZONE_LANDING; zone < CHARGE_ZONES; zone++) {
+		const struct cost_amount *a = &cost.now[zone];
+		sampler_emit(round, "EstimatedCharges", sampler_label("zone", zone_name((enum zone)zone), label),
+		        a->storage + a->requests + a->kms);
+	}
+	return 0;
+}

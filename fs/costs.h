@@ -1,0 +1,42 @@
+/*
+ * costs: what the mounted vault costs this month, by the prices of the policy in force.
+ *
+ *      each minute, and when asked ─► levels ─► charges of the month (backend/charge.h) ─► estimate (policy/cost.h)
+ *
+ * On a mount that writes nothing the charges are added up in memory only, from the last that were kept.
+ */
+#pragma once
+
+#include "fs/levels.h"
+#include "fs/verdict_counts.h"
+#include "policy/cost.h"
+#include "policy/gate/gate.h"
+
+#include <jansson.h>
+
+typedef struct Costs Costs;
+
+/* All three must outlive it. `checks` may be NULL. -ENOMEM; -EINVAL: the price file in the program. */
+int costs_new(Store *store, Gate *gate, Levels *levels, const VerdictCounts *checks, Costs **ret_costs);
+/* Accepts NULL. */
+void costs_free(Costs *costs);
+DEFINE_CLEANUP(Costs, costs_free);
+
+/* The estimate at `now_s`, USD, by the policy's profile. Any thread, in no operation. */
+int costs_figures(Costs *costs, int64_t now_s, struct cost *ret_cost);
+
+/*
+ * The same in full, by that profile of the price file (NULL: the policy's). -ENOENT, with words: it has none of the
+ * name.
+ *
+ *      {"month": "2026-11", "currency": "USD", "profile": {"name", "words"},
+ *       "prices": {"file", "date", "old", "source": {"words", "date", "standing"}, "usd_per_gb_month" (null: the
+ * tiers)}, "now", "forecast", "hours_counted", "hours_left", "kinds": {"storage": {"now", "forecast"}, "requests": …,
+ * "kms": …}, "zones": [{"zone" ("": of none), "gb_months", "now", "forecast", "storage", "requests", "kms", "puts",
+ * "gets"}], "versions": {"now", "forecast"}, "dead": …, "backups": null, "seed": {"now", "forecast", "profile",
+ * "services": [{"words", "now", "forecast"}]}, "profiles": [{"name", "words", "usd_per_gb_month"}]}
+ */
+int costs_json(Costs *costs, int64_t now_s, const char *profile, json_t **ret_json);
+
+/* A collector: EstimatedCharges. */
+int costs_collect(void *costs, struct sampler_round *round);
