@@ -31,7 +31,8 @@ static void tell_histogram(Exposition *e, const char *name, const char *help, co
 static void tell_mount(const struct metrics_sources *from, const struct store_info *info, Exposition *e) {
 	begin(e, EXPOSITION_INFO, "assayfs_build", NULL, "What is running.");
 	exposition_count(e, 1, LABELS({"version", ASSAYFS_VERSION}), 1);
-	begin(e, EXPOSITION_GAUGE, "assayfs_mount_time_seconds", "seconds", "When the vault was mounted, since 1970.");
+	begin(e, EXPOSITION_GAUGE, "assayfs_mount_timestamp_seconds", "seconds",
+	        "When the vault was mounted, since 1970.");
 	exposition_seconds(e, from->mounted_ns, NULL, 0);
 	tell(e, EXPOSITION_GAUGE, "assayfs_mount_number", NULL, "How often the vault was mounted.", info->mount);
 	tell(e, EXPOSITION_GAUGE, "assayfs_failed", NULL,

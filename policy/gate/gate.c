@@ -38,7 +38,14 @@ void gate_policy_done(struct gate_policy *policy) {
 	free(policy);
 }
 
+/* A policy that comes later takes no row away: what was counted stays. */
+static void know_datasets(Gate *gate, const Policy *policy) {
+	for (size_t i = 0; i < policy_dataset_count(policy); i++)
+		gate_stats_know(gate->stats, policy_dataset(policy, i)->name);
+}
+
 void gate_policy_install(Gate *gate, struct gate_policy *policy) {
+	know_datasets(gate, policy->policy);
 	pthread_mutex_lock(&gate->lock);
 	struct gate_policy *former = gate->in_force;
 	gate->in_force = policy;
@@ -249,6 +256,8 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 	if (rc >= 0)
 		rc = grants_load(m, &gate->grants);
 	rc = meta_end(m, rc);
+	if (rc >= 0)
+		know_datasets(gate, gate->in_force->policy);
 	if (rc >= 0 && !info.read_only) {
 		meta_begin(m);
 		rc = meta_end(m, job_prepare_turns(m));

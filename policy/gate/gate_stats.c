@@ -77,6 +77,12 @@ static struct finding_row *finding_row(GateStats *stats, const char *detector, c
 	return &stats->findings[stats->finding_count++];
 }
 
+void gate_stats_know(GateStats *stats, const char *dataset) {
+	pthread_mutex_lock(&stats->lock);
+	(void)dataset_row(stats, dataset);
+	pthread_mutex_unlock(&stats->lock);
+}
+
 static enum gate_decided decided_of(enum outcome outcome, bool is_waived) {
 	if (is_waived)
 		return GATE_WAIVED;
@@ -100,21 +106,13 @@ const char *gate_decided_word(enum gate_decided decided) {
 	return words[decided];
 }
 
-static bool has_verdicts(const struct dataset_row *row) {
-	uint64_t all = 0;
-	for (size_t i = 0; i < GATE_DECISIONS; i++)
-		all += row->verdicts[i];
-	return all > 0;
-}
-
 void gate_stats_datasets(GateStats *stats, gate_dataset_fn *each, void *arg) {
 	pthread_mutex_lock(&stats->lock);
 	for (size_t i = 0; i < stats->dataset_count; i++) {
 		const struct dataset_row *row = &stats->datasets[i];
 		struct gate_dataset_view view = {.dataset = row->name ? row->name : ""};
 		memcpy(view.verdicts, row->verdicts, sizeof view.verdicts);
-		if (has_verdicts(row))
-			each(arg, &view);
+		each(arg, &view);
 	}
 	pthread_mutex_unlock(&stats->lock);
 }

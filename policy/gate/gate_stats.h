@@ -25,6 +25,9 @@ int gate_stats_new(GateStats **ret);
 void gate_stats_free(GateStats *stats);
 DEFINE_CLEANUP(GateStats, gate_stats_free);
 
+/* There is such a dataset: it is told of with zeros, so that its first verdict is seen as an increase. */
+void gate_stats_know(GateStats *stats, const char *dataset);
+
 /* A check in a worker took so long, whatever came of it. */
 void gate_stats_checked(GateStats *stats, int64_t ns);
 
@@ -49,7 +52,8 @@ struct gate_finding_view {
 };
 typedef void gate_finding_fn(void *arg, const struct gate_finding_view *view);
 
-/* Both call `each` with the lock held: it may not call back. */
+/* The datasets that are known or had a verdict, the one without a name always; and the findings. Both call `each` with
+ * the lock held: it may not call back. */
 void gate_stats_datasets(GateStats *stats, gate_dataset_fn *each, void *arg);
 void gate_stats_findings(GateStats *stats, gate_finding_fn *each, void *arg);
 

@@ -43,8 +43,12 @@ static void verdicts_are_told_apart_by_dataset_and_outcome(void **state) {
 	gate_stats_decided(stats, "animals", OUTCOME_FAILED, false, result);
 	gate_stats_decided(stats, "animals", OUTCOME_PASSED, true, result);
 	gate_stats_decided(stats, NULL, OUTCOME_ERROR, false, result);
+	gate_stats_know(stats, "animals");
+	gate_stats_know(stats, "later");
 	gate_stats_datasets(stats, note_dataset, &told);
-	assert_int_equal(told.count, 2);
+	assert_int_equal(told.count, 3);
+	assert_string_equal(told.names[2], "later");
+	assert_int_equal(told.datasets[2].verdicts[GATE_PASSED], 0);
 	assert_string_equal(told.names[0], "");
 	assert_int_equal(told.datasets[0].verdicts[GATE_ERROR], 1);
 	assert_string_equal(told.names[1], "animals");
