@@ -1,6 +1,7 @@
 """The cases of recorded.py that are no system calls: .assayfs, the commands, and what the daemon does by itself."""
 import contextlib
 import errno
+import http.server
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 from promise import ASSAYFS, is_gone
@@ -20,6 +22,7 @@ GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
 WORKFLOWS = """workflows:
   - {name: arrive, dataset: data, from: Landing, to: Trusted, on: close}
   - {name: again, dataset: data, from: Landing, to: Trusted, on: demand}
+alarms: [{name: a test, metric: FreeBytes, below: 1}]
 """
 BAD = b"name,kind\n"
 
@@ -104,7 +107,7 @@ BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", 
 # What is judged then bears the name of who asked.
 JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
-DAEMON = ["init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw",
+DAEMON = ["alarm", "alarm that reaches nobody", "init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw",
           "close at the end of the mount", "gc", "damage", "repair", "accept-restore"]
 VERIFY, ARCHIVE = "assayfs log verify, key, prove", "assayfs log archive"
 CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE]
@@ -287,6 +290,33 @@ class Daemon:
         gone = self.wait_for(self.v.pid, "gc", 2)
         self.v.check({"bytes", "detail"} == set(gone[-1]) - ALWAYS, f"gc: {gone[-1]}")
 
+    def alarms(self):
+        """One that goes off, and tells a receiver that wants to hear no more."""
+        v = self.v
+
+        class Gone(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_error(410)
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Gone) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            with open(v.path("policy/policy.yaml"), encoding="utf-8") as file:
+                policy = file.read()
+            put(v.path("policy/policy.yaml"), policy.replace("alarms: [", "alarms: [{name: gone, metric: FreeBytes, below: 1, "
+                f'missing: breaching, notify: "webhook:http://127.0.0.1:{server.server_port}/"}}, ').encode())
+            run_as_steward(v, "policy", "apply", "policy", v.mnt)
+            records = self.wait_for(v.pid, "alarm-dead")
+            server.shutdown()
+        for row, event in ("alarm", "alarm"), ("alarm that reaches nobody", "alarm-dead"):
+            found = [r for r in records if r["event"] == event]
+            table = self.test.rows[row]
+            v.check(len(found) == 1 and table["granted"] == [event] and [set(r) - ALWAYS for r in found] == table["fields"],
+                    f"{row}: {found}, the table says {table}")
+
     def mounts(self):
         v = self.v
         with open(v.landing("left"), "wb", buffering=0) as left:
@@ -312,7 +342,7 @@ class Daemon:
         pids.append(v.pid)
         records = v.records()
         self.check("init", records[:1], ["init"], "assayfs")
-        of = [[r for r in records if r.get("pid") == pid and r["event"] not in {*JUDGED, "gc"}] for pid in pids]
+        of = [[r for r in records if r.get("pid") == pid and r["event"] not in {*JUDGED, "gc", "alarm", "alarm-dead"}] for pid in pids]
         # To have what is cached written back, it opens its own root.
         ends = [["mount", "opendir", "close", "unmount"], ["mount"], ["mount", "recover", "unmount"], ["repair"], ["mount", "damage"]]
         for number, (found, events) in enumerate(zip(of, ends)):
@@ -357,6 +387,7 @@ def daemon(test):
     own = Daemon(test)
     own.arrivals()
     own.decisions()
+    own.alarms()
     own.mounts()
     own.restored()
     own.archived()
