@@ -50,6 +50,10 @@ int service_require_writable(Service *service, const struct control_peer *peer, 
 /* What is lent now, `uid` NULL: to everybody. NULL: no memory. */
 json_t *service_lent_json(Service *service, const uid_t *uid);
 
+/* How the alarms are: how many, in ALARM, and notifications that wait or could not be delivered; with names only for
+ * who may know them. null: they are not watched. */
+json_t *service_alarms_json(Service *service, bool tells_names);
+
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
 
