@@ -144,6 +144,10 @@ pid_t courier_pid(const Courier *courier) {
 	return courier->pid;
 }
 
+static int say_gone(void) {
+	return fault(ECHILD, "the process that tells of alarms is gone; it is there when the vault is mounted again");
+}
+
 static int hand_over(Courier *courier, int fd) {
 	_Alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {0};
 	uint32_t magic = COURIER_MAGIC;
@@ -157,8 +161,7 @@ static int hand_over(Courier *courier, int fd) {
 	memcpy(CMSG_DATA(header), &fd, sizeof fd);
 	if (sendmsg(courier->control, &message, MSG_NOSIGNAL) == sizeof magic)
 		return 0;
-	return fault(
-	        ECHILD, "the process that tells of alarms is gone; it is there again when the vault is mounted again");
+	return say_gone();
 }
 
 static int send_delivery(int fd, const struct courier_delivery *d) {
@@ -207,9 +210,10 @@ int courier_deliver(Courier *courier, const struct courier_delivery *delivery, s
 		rc = send_delivery(ours, delivery);
 	if (rc == 0)
 		take_answer(ours, courier->seconds, ret_outcome);
-	if (rc == -EPIPE || rc == -ECONNRESET) {
+	bool is_untold = rc == -EPIPE || rc == -ECONNRESET; /* there was no messenger to take it */
+	if (is_untold)
 		*ret_outcome = (struct courier_outcome){.words = "the process that delivers could not be started"};
-		rc = courier_alive(courier) ? 0 : fault(ECHILD, "the process that tells of alarms is gone");
-	}
+	if (is_untold || (rc == 0 && !ret_outcome->is_delivered))
+		rc = courier_alive(courier) ? 0 : say_gone();
 	return rc;
 }

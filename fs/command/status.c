@@ -193,6 +193,27 @@ static void print_grants(const json_t *item) {
 	json_array_foreach(json_object_get(grants, "active"), i, grant) grant_print(grant);
 }
 
+static void print_alarms(const json_t *item) {
+	const json_t *alarms = json_object_get(item, "alarms");
+	uint64_t total = answer_number(alarms, "total"), alarming = answer_number(alarms, "alarm");
+	uint64_t undelivered = answer_number(alarms, "undelivered");
+	size_t i;
+	json_t *alarm;
+	if (total > 0)
+		printf("%s%" PRIu64 " of %" PRIu64 " alarm%s in ALARM (assayfs alarm list)\n", alarming ? "!! " : "",
+		        alarming, total, words_s(total));
+	json_array_foreach(json_object_get(alarms, "in_alarm"), i, alarm) {
+		char since[WORDS_BYTES];
+		_cleanup_(freep) char *name = words_safe(answer_text(alarm, "name"));
+		printf("  since %s  %s\n", words_time(answer_time(alarm, "since_ns"), since), name ? name : "?");
+	}
+	if (undelivered > 0)
+		printf("!! %" PRIu64 " notification%s could not be delivered (assayfs alarm list --dead)\n",
+		        undelivered, words_s(undelivered));
+	if (total > 0 && !answer_flag(alarms, "can_send"))
+		printf("!! nothing is told of alarms until the vault is mounted again\n");
+}
+
 static void print_failures(const json_t *item) {
 	size_t i;
 	json_t *failure;
@@ -228,6 +249,7 @@ static int run_status(const struct invocation *call) {
 	print_workflows(item);
 	print_waivers(item);
 	print_grants(item);
+	print_alarms(item);
 	print_failures(item);
 	return EXIT_DONE;
 }

@@ -93,6 +93,40 @@ int service_alarm_list(void *context, const struct control_peer *peer, const jso
 	return rc ? rc : send_all(reply, list);
 }
 
+/* ---- for the status ---- */
+
+struct summing {
+	json_t *names; /* NULL: they are not told */
+	uint64_t total, alarming;
+};
+
+static int sum_up(void *arg, const struct policy_alarm *alarm, const struct alarm_row *row) {
+	struct summing *sum = arg;
+	sum->total++;
+	sum->alarming += row->state == ALARM_STATE_ALARM;
+	if (sum->names && row->state == ALARM_STATE_ALARM)
+		json_array_append_new(sum->names, json_pack("{s:s, s:I, s:s}", "name", alarm->name, "since_ns",
+		                                          (json_int_t)row->since_ns, "reason", row->reason));
+	return 0;
+}
+
+json_t *service_alarms_json(Service *service, bool tells_names) {
+	struct summing sum = {.names = tells_names ? json_array() : NULL};
+	uint64_t waiting = 0, dead = 0;
+	if (!service->alarms || alarms_list(service->alarms, sum_up, &sum) < 0) {
+		json_decref(sum.names);
+		return json_null();
+	}
+	meta_begin(service->meta);
+	int rc = alarm_action_count(service->meta, ALARM_ACTION_WAITING, &waiting);
+	if (!rc)
+		rc = alarm_action_count(service->meta, ALARM_ACTION_DEAD, &dead);
+	(void)meta_end(service->meta, rc);
+	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:o*}", "total", (json_int_t)sum.total, "alarm",
+	        (json_int_t)sum.alarming, "waiting", (json_int_t)waiting, "undelivered", (json_int_t)dead, "can_send",
+	        (int)alarms_can_send(service->alarms), "in_alarm", sum.names);
+}
+
 /* ---- history ---- */
 
 static int gather_event(void *arg, const struct alarm_event *event) {

@@ -60,6 +60,10 @@ json_t *service_lent_json(Service *service, const uid_t *uid);
 /* The policy's workflows (`only`: the one of that name), each with its next and its last run. */
 int service_workflows_json(Service *service, const Policy *policy, const char *only, json_t **ret_list);
 
+/* How the alarms are: how many, in ALARM, and notifications that wait or could not be delivered; with names only for
+ * who may know them. null: they are not watched. */
+json_t *service_alarms_json(Service *service, bool tells_names);
+
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
 

@@ -427,6 +427,8 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 	if (!rc)
 		rc = add_workflows(service, policy, reader.landing || reader.log, item);
 	add_grants(service, reader.log, item);
+	if (item)
+		json_object_set_new(item, "alarms", service_alarms_json(service, reader.log));
 	drop_walk(&walk);
 	if (!rc)
 		*ret_item = steal_pointer(&item);

@@ -148,6 +148,15 @@ static void say_crossed(const struct alarm_rule *rule, const struct tally *t, st
 	        is_alarm ? "OK -> ALARM" : "ALARM -> OK");
 }
 
+/* All data there is breaches, and is too little or too young for an alarm. */
+static void say_too_few(const struct alarm_rule *rule, const struct tally *t, struct alarm_decision *decision) {
+	add(decision, "only %zu datapoint%s received", t->real, t->real == 1 ? " was" : "s were");
+	add_points(decision, t);
+	add(decision, " and %s the threshold (", compared(rule->comparison));
+	add_number(decision, rule->threshold);
+	add(decision, "), where %u are needed for OK -> ALARM transition.", rule->datapoints);
+}
+
 static void explain(const struct alarm_rule *rule, const struct tally *t, struct alarm_decision *decision) {
 	size_t filled = rule->of - t->real;
 	decision->reason[0] = '\0';
@@ -159,6 +168,8 @@ static void explain(const struct alarm_rule *rule, const struct tally *t, struct
 	add(decision, "Threshold Crossed: ");
 	if (t->real == 0)
 		add(decision, "no datapoints were received for %u period%s", rule->of, rule->of == 1 ? "" : "s");
+	else if (decision->state == ALARM_STATE_OK && t->real == t->breaching)
+		say_too_few(rule, t, decision);
 	else
 		say_crossed(rule, t, decision);
 	if (filled == 0 || rule->missing == ALARM_MISSING || rule->missing == ALARM_IGNORE)

@@ -68,6 +68,7 @@ def events_of_sources():
     patterns = [r'\bevent = "([a-z-]+)"', r'call_(?:begin|prepare)\([^"()]*"([a-z-]+)"\)', r'event : "([a-z-]+)"',
                 r'service_(?:require|require_writable|record_denied|record_denied_detail)\([^"{;]*?"([a-z-]+)"', r'store_record\(\s*&?\w+, "([a-z-]+)"',
                 r'FUSE_SET_ATTR_[A-Z]+ \? "([a-z-]+)" : "([a-z-]+)"', r'FUSE_SET_ATTR_[A-Z |()_]+\)+\s+return "([a-z-]+)"',
+                r'alarms_record\([^"{;]*?"([a-z-]+)"', r'require_reader\(\w+, peer, "([a-z-]+)"',
                 r'require_owner\(\w+, "([a-z-]+)"',
                 r'operation_virtual_refuse\([^"()]*"([a-z-]+)"\)']
     found = set()

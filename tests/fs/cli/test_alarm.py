@@ -170,6 +170,9 @@ class AlarmTests(Tests):
             self.check(told["Trigger"]["MetricName"] == "ReplicationLag" and told["Trigger"]["Threshold"] == 3600 and
                        told["Trigger"]["ComparisonOperator"] == "GreaterThanOrEqualToThreshold", f"{told}")
             self.check(self.states() == {"lag": "ALARM"}, "the list")
+            self.check("!! 1 of 1 alarm in ALARM" in self.assayfs("status", "mnt").out, "the status does not say so")
+            alarms = self.json("status", "--json", "mnt")["alarms"]
+            self.check((alarms["total"], alarms["alarm"], alarms["in_alarm"][0]["name"]) == (1, 1, "lag"), f"{alarms}")
             self.apply([{"name": "lag", **self.SILENT_SERIES, "notify": [f"webhook:{receiver.url}/alarm"]},
                         {"name": "other", "metric": "FreeBytes", "below": 1}])
             self.wait("the other one", lambda: "other" in self.states())

@@ -1,6 +1,7 @@
 """The cases of recorded.py that are no system calls: .assayfs, the commands, and what the daemon does by itself."""
 import contextlib
 import errno
+import http.server
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 from promise import ASSAYFS, is_gone
@@ -21,6 +23,7 @@ WORKFLOWS = """workflows:
   - {name: arrive, dataset: data, from: Landing, to: Trusted, on: close}
   - {name: again, dataset: data, from: Landing, to: Trusted, on: demand}
   - {name: look-again, dataset: data, from: Raw, to: Trusted, on: demand}
+alarms: [{name: a test, metric: FreeBytes, below: 1}]
 """
 BAD = b"name,kind\n"
 
@@ -73,6 +76,13 @@ COMMANDS = {
     "assayfs grant": ("grant", {"path": "Trusted/kept.csv", "reason": "a test", "for_ns": 10**12, "uid": 64009}),
     "assayfs grant --list": ("grant-list", {}),
     "assayfs grant --revoke": ("grant-revoke", {"number": 1}),
+    "assayfs alarm list": ("alarm-list", {}),
+    "assayfs alarm history": ("alarm-history", {}),
+    "assayfs alarm test": ("alarm-test", {"name": "a test"}),
+    "assayfs alarm silence": ("alarm-silence", {"name": "a test", "for_ns": 10**12}),
+    "assayfs alarm retry": ("alarm-retry", {}),
+    "assayfs alarm drop": ("alarm-drop", {}),
+    "assayfs alarm key": ("alarm-key", {}),
     "assayfs access": ("access", {"path": "Landing/kept.csv", "uid": 64009}),
     "assayfs status": ("status", {}),
     "assayfs umount": ("attend", {}),
@@ -100,7 +110,7 @@ BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", 
 # What is judged then bears the name of who asked.
 JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
-DAEMON = ["init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
+DAEMON = ["alarm", "alarm that reaches nobody", "init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
           "close at the end of the mount", "gc", "damage", "repair", "accept-restore"]
 VERIFY, ARCHIVE = "assayfs log verify, key, prove", "assayfs log archive"
 CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE]
@@ -288,6 +298,33 @@ class Daemon:
         gone = self.wait_for(self.v.pid, "gc", 2)
         self.v.check({"bytes", "detail"} == set(gone[-1]) - ALWAYS, f"gc: {gone[-1]}")
 
+    def alarms(self):
+        """One that goes off, and tells a receiver that wants to hear no more."""
+        v = self.v
+
+        class Gone(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_error(410)
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Gone) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            with open(v.path("policy/policy.yaml"), encoding="utf-8") as file:
+                policy = file.read()
+            put(v.path("policy/policy.yaml"), policy.replace("alarms: [", "alarms: [{name: gone, metric: FreeBytes, below: 1, "
+                f'missing: breaching, notify: "webhook:http://127.0.0.1:{server.server_port}/"}}, ').encode())
+            run_as_steward(v, "policy", "apply", "policy", v.mnt)
+            records = self.wait_for(v.pid, "alarm-dead")
+            server.shutdown()
+        for row, event in ("alarm", "alarm"), ("alarm that reaches nobody", "alarm-dead"):
+            found = [r for r in records if r["event"] == event]
+            table = self.test.rows[row]
+            v.check(len(found) == 1 and table["granted"] == [event] and [set(r) - ALWAYS for r in found] == table["fields"],
+                    f"{row}: {found}, the table says {table}")
+
     def mounts(self):
         v = self.v
         with open(v.landing("left"), "wb", buffering=0) as left:
@@ -313,7 +350,7 @@ class Daemon:
         pids.append(v.pid)
         records = v.records()
         self.check("init", records[:1], ["init"], "assayfs")
-        of = [[r for r in records if r.get("pid") == pid and r["event"] not in {*JUDGED, "gc"}] for pid in pids]
+        of = [[r for r in records if r.get("pid") == pid and r["event"] not in {*JUDGED, "gc", "alarm", "alarm-dead"}] for pid in pids]
         # To have what is cached written back, it opens its own root.
         ends = [["mount", "opendir", "close", "unmount"], ["mount"], ["mount", "recover", "unmount"], ["repair"], ["mount", "damage"]]
         for number, (found, events) in enumerate(zip(of, ends)):
@@ -358,6 +395,7 @@ def daemon(test):
     own = Daemon(test)
     own.arrivals()
     own.decisions()
+    own.alarms()
     own.mounts()
     own.restored()
     own.archived()
