@@ -1,6 +1,7 @@
 /* `assayfs run` and `runs`: having a workflow run now, and what became of its runs. */
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
+#include "fs/command/colour.h"
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
 #include "fs/command/run_lines.h"
@@ -31,8 +32,8 @@ static void print_file(struct running *running, const json_t *item) {
 	_cleanup_(freep) char *safe = words_safe(answer_path(item, "path", path));
 	_cleanup_(freep) char *reason = words_safe(answer_text(item, "reason"));
 	progress_hide(running->progress);
-	printf("%-6s  %s%s%s\n", answer_text(item, "outcome"), safe ? safe : "?", reason && *reason ? "  " : "",
-	        reason ? reason : "");
+	colour_print(stdout, colour_of_outcome(answer_text(item, "outcome")), "%-6s", answer_text(item, "outcome"));
+	printf("  %s%s%s\n", safe ? safe : "?", reason && *reason ? "  " : "", reason ? reason : "");
 }
 
 static int take_result(void *context, const json_t *item) {

@@ -1,6 +1,7 @@
 /* `assayfs status`: how a mounted vault stands, and what to do next. */
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
+#include "fs/command/colour.h"
 #include "fs/command/command.h"
 #include "fs/command/grant.h"
 #include "fs/command/run_lines.h"
@@ -16,12 +17,14 @@
 static void print_head(const json_t *item, const struct client_place *place) {
 	char since[WORDS_BYTES], user[ANSWER_NAME_BYTES];
 	_cleanup_(freep) char *where = words_safe(place->mountpoint);
-	printf("Vault %s on %s, mounted %s ago by %s%s\n", place->vault_id, where ? where : "?",
-	        words_duration(when_now() - answer_time(item, "mounted_ns"), since), answer_user(item, "mounter", user),
-	        answer_flag(item, "read_only") ? ", read-only" : "");
+	colour_print(stdout, COLOUR_HEAD, "Vault %s on %s", place->vault_id, where ? where : "?");
+	printf(", mounted %s ago by %s%s\n", words_duration(when_now() - answer_time(item, "mounted_ns"), since),
+	        answer_user(item, "mounter", user), answer_flag(item, "read_only") ? ", read-only" : "");
 	if (answer_flag(item, "failed"))
-		printf("!! A commit failed: nothing more is written, and what would leave a record in the audit log is "
-		       "refused. Read the system's log, then unmount and run assayfs fsck.\n");
+		colour_print(stdout, COLOUR_BAD,
+		        "!! A commit failed: nothing more is written, and what would leave a record in the audit log "
+		        "is "
+		        "refused. Read the system's log, then unmount and run assayfs fsck.\n");
 	if (answer_flag(item, "recovered"))
 		printf("The last mount had not ended cleanly: %" PRIu64 " synced file%s recovered, %" PRIu64
 		       " unfinished dropped, %" PRIu64 " check%s queued again.\n",
@@ -29,8 +32,9 @@ static void print_head(const json_t *item, const struct client_place *place) {
 		        answer_number(item, "dropped_drafts"), answer_number(item, "requeued_jobs"),
 		        words_s(answer_number(item, "requeued_jobs")));
 	if (json_is_false(json_object_get(item, "checks_alive")))
-		printf("!! The process that runs checks is gone: every check ends as error until the vault is mounted "
-		       "again.\n");
+		colour_print(stdout, COLOUR_BAD,
+		        "!! The process that runs checks is gone: every check ends as error until the vault is mounted "
+		        "again.\n");
 }
 
 static void print_audit(const json_t *item) {
@@ -46,7 +50,8 @@ static void print_audit(const json_t *item) {
 		printf(", %" PRIu64 " not yet (the oldest for %.0f ms)", waiting, oldest);
 	printf("; none has waited longer than %.0f ms\n", most);
 	if (refused > 0)
-		printf("!! %" PRIu64 " access%s refused since the record could not be written to the audit log.\n",
+		colour_print(stdout, COLOUR_BAD,
+		        "!! %" PRIu64 " access%s refused since the record could not be written to the audit log.\n",
 		        refused, refused == 1 ? " was" : "es were");
 }
 
@@ -189,7 +194,8 @@ static void print_grants(const json_t *item) {
 	json_t *grant;
 	if (count == 0)
 		return;
-	printf("!! %" PRIu64 " grant%s beside the roles (assayfs grant --list)\n", count, words_s(count));
+	colour_print(stdout, COLOUR_BAD, "!! %" PRIu64 " grant%s beside the roles (assayfs grant --list)\n", count,
+	        words_s(count));
 	json_array_foreach(json_object_get(grants, "active"), i, grant) grant_print(grant);
 }
 
@@ -223,8 +229,10 @@ static void print_failures(const json_t *item) {
 		_cleanup_(freep) char *reason = words_safe(answer_text(failure, "reason"));
 		if (i == 0)
 			printf("\nLast that did not pass ('assayfs why PATH' says more):\n");
-		printf("  %s  %-6s  %s  %s\n", words_time(answer_time(failure, "time_ns"), time),
-		        answer_text(failure, "outcome"), safe ? safe : "?", reason ? reason : "");
+		const char *outcome = answer_text(failure, "outcome");
+		printf("  %s  ", words_time(answer_time(failure, "time_ns"), time));
+		colour_print(stdout, colour_of_outcome(outcome), "%-6s", outcome);
+		printf("  %s  %s\n", safe ? safe : "?", reason ? reason : "");
 	}
 }
 

@@ -1,6 +1,7 @@
 /* `assayfs why` and `quarantine`: what the gate decided, and having a steward decide again. */
 #include "fs/command/answer.h"
 #include "fs/command/client.h"
+#include "fs/command/colour.h"
 #include "fs/command/command.h"
 #include "fs/command/progress.h"
 #include "fs/command/when.h"
@@ -29,6 +30,16 @@ static int exit_of_outcome(const char *outcome) {
 
 /* ---- why ---- */
 
+/* The first line has the outcome. The text is safe words, line by line. */
+static void print_why(const char *outcome, const char *text) {
+	size_t length = strcspn(text, "\n");
+	_cleanup_(freep) char *first = strndup(text, length);
+	_cleanup_(freep) char *line = first ? words_line(first) : NULL;
+	colour_print(stdout, colour_of_outcome(outcome), "%s\n", line ? line : "out of memory");
+	if (text[length])
+		words_print_lines(text + length + 1);
+}
+
 static int run_why(const struct invocation *call) {
 	const char *path = command_operand(call, 0);
 	struct client_place place;
@@ -47,7 +58,7 @@ static int run_why(const struct invocation *call) {
 		int printed = command_print_json(call, steal_pointer(&item));
 		code = printed ? printed : code;
 	} else {
-		words_print_lines(answer_text(item, "text"));
+		print_why(answer_text(item, "outcome"), answer_text(item, "text"));
 	}
 	return code;
 }

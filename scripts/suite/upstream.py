@@ -143,7 +143,7 @@ def xfstests_environment(mounted, options):
     for name in XFSTESTS_VAULTS:
         mounted.make_vault(name)
         os.mkdir(os.path.join(mounted.folder, name + ".mnt"))
-    mounted.link(os.path.join(options.scripts, "mount.fuse.assayfs"), "/sbin/mount.fuse.assayfs")
+    mounted.link(os.path.join(options.scripts, "suite/mount.fuse.assayfs"), "/sbin/mount.fuse.assayfs")
     # df calls the type fuse.assayfs, and xfstests wants to see what FSTYP says.
     shim = os.path.join(mounted.folder, "bin")
     os.mkdir(shim)
