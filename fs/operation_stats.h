@@ -10,7 +10,10 @@
  * be on their way (the kernel has at most 64 in the background, and each that waits has a thread of its own). A slot is
  * taken and left with one exchange each; without a free one near by, a request is counted and not measured.
  *
- * Cost: two looks at the clock and some ten atomic additions.
+ * Cost: 60 ns a request and its answer, two looks at the clock included, from one thread; a request takes some 20 us.
+ * With and without it, medians of 24 slices in turns on a busy machine of 2 processors: look-ups 0.95 and 1.31 of the
+ * former rate in two runs, reads of 4 KiB 1.00 and 0.79, writes of 4 KiB 0.97 and 1.01. So the difference is within the
+ * noise.
  *
  * All functions are thread-safe and take no lock.
  */
