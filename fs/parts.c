@@ -2,6 +2,8 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
+#include "fs/http/back.h"
+#include "fs/http/front.h"
 #include "fs/log.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
@@ -23,12 +25,16 @@ struct Parts {
 	Trusted *trusted;
 	Service *service;
 	Retention *retention;
+	const char *http; /* NULL: it is not spoken */
+	Front *front;
+	Back *back;
 };
 
 static int prepare(void *state) {
 	Parts *parts = state;
 	const struct spawner_options options = {.lock_memory = process_must_lock()};
-	return spawner_start(&options, &parts->spawner);
+	int rc = spawner_start(&options, &parts->spawner);
+	return rc == 0 && parts->http ? front_start(parts->http, &parts->front) : rc;
 }
 
 /* Who mounts gets one line, which says what to run; the log gets all. */
@@ -88,7 +94,7 @@ static int opened(void *state, struct filesystem *fs) {
 		return rc;
 	trusted_attach(parts->trusted, fs->inodes);
 	fs->gate = trusted_hooks(parts->trusted);
-	return 0;
+	return parts->front ? back_check(fs->store, front_address(parts->front)) : 0;
 }
 
 static void tell_retention(void *arg, struct retention_rules *ret) {
@@ -108,6 +114,25 @@ static int start_retention(Parts *parts, const struct filesystem *fs) {
 	return fs->read_only ? 0 : retention_start(&options, &parts->retention);
 }
 
+static int start_http(Parts *parts, const struct filesystem *fs) {
+	const struct back_options options = {.front = parts->front,
+	        .store = fs->store,
+	        .ask = service_ask,
+	        .knows = service_knows,
+	        .denied = service_record_http_denied,
+	        .arg = parts->service};
+	if (!parts->front)
+		return 0;
+	int rc = back_start(&options, &parts->back);
+	if (rc)
+		return rc;
+	service_tell_http(parts->service, front_address(parts->front), back_alive(parts->back));
+	if (!address_is_loopback(front_address(parts->front)))
+		log_starting("HTTP is spoken beyond this machine, and not encrypted: put a proxy with TLS before it "
+		             "(docs/http.md)");
+	return 0;
+}
+
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
 	const struct service_options options = {.store = fs->store,
@@ -121,6 +146,8 @@ static int start(void *state, struct filesystem *fs) {
 	int rc = service_start(&options, &parts->service);
 	if (rc == 0)
 		rc = start_retention(parts, fs);
+	if (rc == 0)
+		rc = start_http(parts, fs);
 	if (rc == 0) {
 		fs->status_arg = parts->service;
 		fs->status = service_status_text;
@@ -131,6 +158,9 @@ static int start(void *state, struct filesystem *fs) {
 static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
+	if (parts->back)
+		service_tell_http(parts->service, NULL, NULL);
+	back_stop(steal_pointer(&parts->back));
 	service_stop(parts->service);
 	retention_stop(steal_pointer(&parts->retention));
 	if (parts->fs) {
@@ -144,17 +174,19 @@ static void stop(void *state) {
 
 static void end(void *state, int outcome, const char *words) {
 	Parts *parts = state;
+	front_stop(steal_pointer(&parts->front));
 	spawner_stop(parts->spawner);
 	parts->spawner = NULL;
 	service_end(parts->service, outcome, words);
 	parts->service = NULL;
 }
 
-int parts_new(bool allow_other, Parts **ret_parts) {
+int parts_new(bool allow_other, const char *http, Parts **ret_parts) {
 	Parts *parts = calloc(1, sizeof *parts);
 	if (!parts)
 		return fault(ENOMEM, "mounting: out of memory");
 	parts->allow_other = allow_other;
+	parts->http = http;
 	*ret_parts = parts;
 	return 0;
 }

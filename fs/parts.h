@@ -15,8 +15,9 @@
 
 typedef struct Parts Parts;
 
-/* allow_other: whether other users may connect to the control socket. -ENOMEM. */
-int parts_new(bool allow_other, Parts **ret_parts);
+/* allow_other: whether other users may connect to the control socket. `http`: the address to speak HTTP on, NULL: none;
+ * borrowed. -ENOMEM. */
+int parts_new(bool allow_other, const char *http, Parts **ret_parts);
 
 /* The row for struct mount_options. The parts must outlive the mount. */
 struct mount_part parts_row(Parts *parts);

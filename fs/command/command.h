@@ -122,4 +122,5 @@ extern const struct command command_init, command_mount, command_umount, command
         command_why, command_run, command_quarantine_list, command_quarantine_show, command_quarantine_release,
         command_quarantine_drop, command_versions, command_restore, command_erase, command_find_subject, command_log,
         command_log_summary, command_log_verify, command_log_key, command_log_prove, command_log_check_proof,
-        command_log_archive, command_log_open, command_grant, command_access, command_help_row;
+        command_log_archive, command_log_open, command_grant, command_access, command_token_add, command_token_list,
+        command_token_remove, command_help_row;

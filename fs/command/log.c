@@ -14,12 +14,12 @@
 
 /* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
 const char *const log_events[] = {"accept-restore", "access", "arrive", "attend", "capture", "chmod", "chown", "close",
-        "create", "damage", "deliver", "erase", "find-subject", "gc", "getxattr", "grant", "grant-revoke", "init",
-        "link", "log-archive", "log-prune", "log-ship", "lookup", "mkdir", "mknod", "mount", "open", "opendir",
+        "create", "damage", "deliver", "erase", "find-subject", "gc", "getxattr", "grant", "grant-revoke", "http",
+        "init", "link", "log-archive", "log-prune", "log-ship", "lookup", "mkdir", "mknod", "mount", "open", "opendir",
         "policy-apply", "policy-foresee", "policy-recheck", "policy-show", "publish", "quarantine-drop",
         "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover", "removexattr", "rename",
-        "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "truncate", "unlink", "unmount",
-        "utimes", "verdict", "versions", "why", "withdraw", NULL};
+        "repair", "restore", "rmdir", "run", "setxattr", "supersede", "symlink", "token-add", "token-list",
+        "token-remove", "truncate", "unlink", "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
 
 struct printing {
 	const struct invocation *call;

@@ -8,6 +8,8 @@
 #include "backend/version.h"
 #include "fs/service/service.h"
 
+#include <pthread.h>
+
 struct Service {
 	Store *store;
 	Meta *meta;
@@ -19,6 +21,10 @@ struct Service {
 	bool is_read_only;    /* the store: nothing can be recorded */
 	bool refuses_changes; /* the mount */
 	int64_t started_ns;
+	/* Of service_tell_http; guarded by the lock, which is taken alone. */
+	pthread_mutex_t http_lock;
+	const struct address *http;
+	const atomic_bool *http_is_alive;
 };
 
 /* Who asks, as a record of the log names the peer. */
@@ -112,6 +118,8 @@ int service_log_pruned(Service *service, const struct audit_filter *filter, uint
 
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
+control_handler service_refusals, service_datasets, service_pulse, service_token_add, service_token_list,
+        service_token_remove;
 control_handler service_versions, service_restore, service_log, service_log_summary, service_status,
         service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck, service_why,
         service_run, service_quarantine_list, service_quarantine_show, service_quarantine_rows,

@@ -153,6 +153,8 @@ int service_run(void *context, const struct control_peer *peer, const json_t *ar
 		rc = store_audit_wait(service->store);
 	if (rc)
 		return rc;
+	if (json_is_true(json_object_get(arguments, "detach")))
+		return control_send(reply, json_pack("{s:I}", "queued", (json_int_t)count));
 	rc = find_jobs(service, &running);
 	if (!rc)
 		rc = follow_jobs(service, &running, reply);
