@@ -189,6 +189,7 @@ def over_http(test):
             status = int(s.makefile("rb").readline().split()[1])
             if status == 403:
                 raise OSError(errno.EACCES, "refused")
+    "".encode("idna")  # loaded here: who it is then may not read where Python has it
     for uid, wanted in (NOBODY, errno.EACCES), (STEWARD, 0):
         _, code = act_as(uid, look)
         v.check(code == wanted, f"{HTTP}: for uid {uid} {code}")
