@@ -179,7 +179,7 @@ def by_mode(test, address):
 
 
 def over_http(test):
-    """Whose connection it is the kernel knows, which process asked it does not say: such records have pid 0."""
+    """Whose connection it is the kernel knows, which process asked it does not say: such records have no pid."""
     v, row = test.v, test.rows[HTTP]
     host, _, port = json.loads(v.run("status", "--json", v.mnt).stdout)["http"]["address"].rpartition(":")
 
@@ -195,7 +195,7 @@ def over_http(test):
         v.check(code == wanted, f"{HTTP}: for uid {uid} {code}")
     v.run("sync", v.mnt)
     found = [r for r in v.records() if r["event"] == "http"]
-    v.check([(r["event"], r["outcome"], r["errno"], r["uid"], r["exe"], r["pid"]) for r in found]
+    v.check([(r["event"], r["outcome"], r["errno"], r["uid"], r["exe"], r.get("pid", 0)) for r in found]
             == [(row["refused"][0], "denied", errno.EACCES, NOBODY, "http", 0)], f"{HTTP}: {found}")
 
 
