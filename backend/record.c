@@ -104,6 +104,10 @@ int verdict_list(Meta *m, struct bytes path, uint64_t after, verdict_fn callback
 	        false, callback, arg);
 }
 
+int verdict_last(Meta *m, uint64_t *ret_id) {
+	return sql_number(m, "SELECT coalesce(max(id), 0) FROM verdict", NULL, 0, ret_id);
+}
+
 /* ---- policies ---- */
 
 #define POLICY_COLUMNS "number, sha256, time_ns, uid, actor, bundle"

@@ -60,6 +60,8 @@ int verdict_has_passed(
         Meta *m, const uint8_t input_sha256[static 32], struct bytes dataset, uint64_t before, bool *ret_has_passed);
 /* All after id `after`, oldest first; path empty: of all paths. */
 int verdict_list(Meta *m, struct bytes path, uint64_t after, verdict_fn callback, void *arg);
+/* The id of the one given last, 0 for none. */
+int verdict_last(Meta *m, uint64_t *ret_id);
 
 /* ---- policies ---- */
 

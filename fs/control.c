@@ -63,6 +63,8 @@ struct ControlReply {
 	int fd;
 	struct control_peer peer;
 	gid_t *groups;
+	json_t *collected; /* instead of a connection: control_call */
+	size_t bytes_left;
 };
 
 /* ---- directory and socket ---- */
@@ -240,9 +242,21 @@ static bool is_stopping(const Control *control) {
 	return poll(&stop, 1, 0) > 0;
 }
 
+static int collect(ControlReply *reply, json_t *item) {
+	size_t size = json_dumpb(item, NULL, 0, JSON_COMPACT);
+	if (size > reply->bytes_left) {
+		json_decref(item);
+		return fault(EMSGSIZE, "the answer is too long; ask for less");
+	}
+	reply->bytes_left -= size;
+	return json_array_append_new(reply->collected, item) ? fault(ENOMEM, "answering: out of memory") : 0;
+}
+
 int control_send(ControlReply *reply, json_t *item) {
 	if (!item)
 		return fault(ENOMEM, "answering: out of memory");
+	if (reply->collected)
+		return collect(reply, item);
 	_cleanup_(json_decrefp) json_t *message = json_pack("{s:o}", "item", item);
 	if (!message)
 		return fault(ENOMEM, "answering: out of memory");
@@ -314,10 +328,8 @@ static int attend(ControlReply *reply) {
 	return rc;
 }
 
-static int dispatch(ControlReply *reply, const json_t *request) {
+static int dispatch(ControlReply *reply, const char *name, const json_t *arguments) {
 	Control *control = reply->control;
-	const char *name = json_string_value(json_object_get(request, "command"));
-	const json_t *arguments = json_object_get(request, "arguments");
 	if (!name || !json_is_object(arguments))
 		return fault(EPROTO, "a request without command or arguments");
 	const struct handler *handler = find_handler(control, name);
@@ -330,6 +342,19 @@ static int dispatch(ControlReply *reply, const json_t *request) {
 	return handler->run(handler->context, &reply->peer, arguments, reply);
 }
 
+int control_call(Control *control, const struct control_peer *peer, const char *command, const json_t *arguments,
+        size_t limit, json_t **ret_items) {
+	_cleanup_(json_decrefp) json_t *items = json_array();
+	if (!items)
+		return fault(ENOMEM, "answering: out of memory");
+	/* poll passes over a descriptor that is none, so control_wait waits for the time and the end of the mount. */
+	ControlReply reply = {.control = control, .fd = -1, .peer = *peer, .collected = items, .bytes_left = limit};
+	int rc = dispatch(&reply, command, arguments);
+	if (rc >= 0)
+		*ret_items = steal_pointer(&items);
+	return rc < 0 ? rc : 0;
+}
+
 static void answer(ControlReply *reply) {
 	_cleanup_(json_decrefp) json_t *request = NULL;
 	int rc = wire_receive(reply->fd, WIRE_REQUEST_MAX, reply->control->request_ms, &request);
@@ -340,7 +365,7 @@ static void answer(ControlReply *reply) {
 	if (is_attending)
 		rc = attend(reply);
 	else if (!rc)
-		rc = dispatch(reply, request);
+		rc = dispatch(reply, name, json_object_get(request, "arguments"));
 	if (is_attending && !rc)
 		return;
 	send_end(reply->fd, rc, *fault_message() ? fault_message() : strerror(-rc), reply->control->answer_ms);

@@ -52,6 +52,8 @@ struct control_peer {
 	const gid_t *groups; /* supplementary; belongs to the connection */
 	size_t group_count;
 	char exe[64]; /* the program's name, "" when not to be seen */
+	/* Bits 1 << enum policy_role: what a token of the HTTP address gives. Never of who comes by the socket. */
+	unsigned token_roles;
 };
 
 /*
@@ -89,6 +91,14 @@ int control_register(
 
 /* Begins to answer. */
 int control_start(Control *control);
+
+/*
+ * Asks a handler from within the mount, for `peer`; the answer's items in one array. -ENOSYS: there is no such handler;
+ * -EMSGSIZE: more than `limit` bytes of JSON; -EACCES for what is the owner's alone; else as the handler. `arguments`
+ * is borrowed. Any thread; before control_close only.
+ */
+int control_call(Control *control, const struct control_peer *peer, const char *command, const json_t *arguments,
+        size_t limit, json_t **ret_items);
 
 /* Ends all requests (handlers see it through control_wait and failing sends) and waits for their threads. Only the
  * clients that wait for the end of the mount (`attend`) stay connected. Nothing of the store is used afterwards. */

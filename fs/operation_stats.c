@@ -206,9 +206,20 @@ static uint64_t running(const OperationStats *stats) {
 	return count;
 }
 
+static uint64_t answered(const OperationStats *stats) {
+	uint64_t count = 0;
+	for (size_t i = 0; i < KINDS; i++) {
+		struct histogram_view view;
+		histogram_read(&stats->kinds[i].latency, &view);
+		count += view.count;
+	}
+	return count;
+}
+
 void operation_stats_totals(const OperationStats *stats, struct operation_totals *ret) {
 	ret->read_bytes = atomic_load_explicit(&stats->read_bytes, memory_order_relaxed);
 	ret->written_bytes = atomic_load_explicit(&stats->written_bytes, memory_order_relaxed);
 	ret->unmeasured = atomic_load_explicit(&stats->unmeasured, memory_order_relaxed);
 	ret->running = running(stats);
+	ret->answered = answered(stats);
 }

@@ -68,6 +68,7 @@ struct operation_totals {
 	uint64_t read_bytes, written_bytes;
 	uint64_t unmeasured; /* requests that found no slot */
 	uint64_t running;    /* asked and not answered */
+	uint64_t answered;   /* measured */
 };
 
 /* Calls `each` for each kind of operation that was asked at least once, in a fixed order. */

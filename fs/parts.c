@@ -2,16 +2,14 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
-#include "fs/actor.h"
-#include "fs/alarm/alarms.h"
+#include "fs/http/back.h"
+#include "fs/http/front.h"
 #include "fs/log.h"
-#include "fs/measures.h"
-#include "fs/metrics_families.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
 #include "fs/trusted.h"
+#include "fs/watch/watch.h"
 #include "policy/gate/gate.h"
-#include "policy/gate/schedule.h"
 #include "policy/worker.h"
 
 #include <errno.h>
@@ -28,21 +26,20 @@ struct Parts {
 	Trusted *trusted;
 	Service *service;
 	Retention *retention;
-	Schedule *schedule;
-	Metrics *metrics;
-	struct metrics_sources sources;
-	Courier *courier;
-	Alarms *alarms;
+	Watch *watch;
 	const char *actions; /* NULL: the usual directory */
-	Measures *measures;
+	const char *http;    /* NULL: it is not spoken */
+	Front *front;
+	Back *back;
 };
 
 static int prepare(void *state) {
 	Parts *parts = state;
 	const struct spawner_options options = {.lock_memory = process_must_lock()};
-	const struct courier_options courier = {.actions = parts->actions};
 	int rc = spawner_start(&options, &parts->spawner);
-	return rc < 0 ? rc : courier_start(&courier, &parts->courier);
+	if (rc == 0)
+		rc = watch_prepare(parts->actions, &parts->watch);
+	return rc == 0 && parts->http ? front_start(parts->http, &parts->front) : rc;
 }
 
 /* Who mounts gets one line, which says what to run; the log gets all. */
@@ -102,7 +99,7 @@ static int opened(void *state, struct filesystem *fs) {
 		return rc;
 	trusted_attach(parts->trusted, fs->inodes);
 	fs->gate = trusted_hooks(parts->trusted);
-	return 0;
+	return parts->front ? back_check(fs->store, front_address(parts->front)) : 0;
 }
 
 static void tell_retention(void *arg, struct retention_rules *ret) {
@@ -122,72 +119,37 @@ static int start_retention(Parts *parts, const struct filesystem *fs) {
 	return fs->read_only ? 0 : retention_start(&options, &parts->retention);
 }
 
-static void schedule_failed(void *arg, const char *words) {
-	(void)arg;
-	log_words("%s", words);
-}
-
-static int start_schedule(Parts *parts, const struct filesystem *fs) {
-	struct schedule_options options = {.gate = parts->gate, .store = fs->store, .failed = schedule_failed};
-	actor_of_daemon(&options.actor);
-	if (fs->read_only)
+static int start_http(Parts *parts, const struct filesystem *fs) {
+	const struct back_options options = {.front = parts->front,
+	        .store = fs->store,
+	        .ask = service_ask,
+	        .knows = service_knows,
+	        .denied = service_record_http_denied,
+	        .arg = parts->service};
+	if (!parts->front)
 		return 0;
-	int rc = schedule_new(&options, &parts->schedule);
-	return rc ? rc : schedule_start(parts->schedule);
-}
-
-static int start_metrics(Parts *parts, struct filesystem *fs) {
-	int rc = metrics_new(&parts->metrics);
-	if (rc < 0)
+	int rc = back_start(&options, &parts->back);
+	if (rc)
 		return rc;
-	parts->sources = (struct metrics_sources){.store = fs->store,
-	        .gate = parts->gate,
-	        .spawner = parts->spawner,
-	        .operations = fs->operations,
-	        .mounted_ns = meta_now(fs->meta)};
-	fs->metrics = parts->metrics;
-	return metrics_add_families(parts->metrics, &parts->sources);
-}
-
-static struct gate_policy *policy_in_force(void *arg) {
-	const Parts *parts = arg;
-	return gate_policy(parts->gate);
-}
-
-/* Nothing is measured yet, so each alarm sees that its data is missing. */
-static int read_samples(void *arg, const char *name, const char *labels, int64_t from_s, int64_t to_s,
-        unsigned period_s, sample_point_fn *each, void *each_arg) {
-	(void)arg, (void)name, (void)labels, (void)from_s, (void)to_s, (void)period_s, (void)each, (void)each_arg;
+	service_tell_http(parts->service, front_address(parts->front), back_alive(parts->back));
+	if (!address_is_loopback(front_address(parts->front)))
+		log_starting("HTTP is spoken beyond this machine, and not encrypted: put a proxy with TLS before it "
+		             "(docs/http.md)");
 	return 0;
-}
-
-static int start_alarms(Parts *parts, const struct filesystem *fs) {
-	const struct alarms_options options = {.store = fs->store,
-	        .courier = parts->courier,
-	        .data = read_samples,
-	        .data_arg = parts,
-	        .policy = policy_in_force,
-	        .policy_done = gate_policy_done,
-	        .policy_arg = parts};
-	return fs->read_only ? 0 : alarms_start(&options, &parts->alarms);
 }
 
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
-	int rc = start_metrics(parts, fs);
-	if (rc == 0)
-		rc = start_alarms(parts, fs);
-	if (rc == 0)
-		rc = measures_new(fs->store, parts->gate, &parts->measures);
+	int rc = watch_open(parts->watch, fs, parts->gate, parts->spawner);
 	if (rc < 0)
 		return rc;
 	const struct service_options options = {.store = fs->store,
 	        .gate = parts->gate,
 	        .spawner = parts->spawner,
 	        .trusted = parts->trusted,
-	        .metrics = parts->metrics,
-	        .alarms = parts->alarms,
-	        .costs = measures_costs(parts->measures),
+	        .metrics = watch_metrics(parts->watch),
+	        .alarms = watch_alarms(parts->watch),
+	        .costs = watch_costs(parts->watch),
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};
@@ -196,9 +158,9 @@ static int start(void *state, struct filesystem *fs) {
 	if (rc == 0)
 		rc = start_retention(parts, fs);
 	if (rc == 0)
-		rc = start_schedule(parts, fs);
+		rc = watch_start(parts->watch);
 	if (rc == 0)
-		rc = measures_start(parts->measures);
+		rc = start_http(parts, fs);
 	if (rc == 0) {
 		fs->status_arg = parts->service;
 		fs->status = service_status_text;
@@ -209,16 +171,16 @@ static int start(void *state, struct filesystem *fs) {
 static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
-	metrics_forget(parts->metrics);
+	if (parts->back)
+		service_tell_http(parts->service, NULL, NULL);
+	back_stop(steal_pointer(&parts->back));
+	watch_hush(parts->watch);
 	service_stop(parts->service);
-	schedule_stop(steal_pointer(&parts->schedule));
 	retention_stop(steal_pointer(&parts->retention));
-	measures_stop(steal_pointer(&parts->measures));
-	alarms_stop(steal_pointer(&parts->alarms));
+	watch_stop(parts->watch);
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;
-		parts->fs->metrics = NULL;
 	}
 	trusted_freep(&parts->trusted);
 	gate_stop(parts->gate);
@@ -227,19 +189,20 @@ static void stop(void *state) {
 
 static void end(void *state, int outcome, const char *words) {
 	Parts *parts = state;
+	front_stop(steal_pointer(&parts->front));
 	spawner_stop(parts->spawner);
 	parts->spawner = NULL;
-	courier_stop(steal_pointer(&parts->courier));
 	service_end(parts->service, outcome, words);
 	parts->service = NULL;
-	metrics_freep(&parts->metrics);
+	watch_free(steal_pointer(&parts->watch));
 }
 
-int parts_new(bool allow_other, Parts **ret_parts) {
+int parts_new(bool allow_other, const char *http, Parts **ret_parts) {
 	Parts *parts = calloc(1, sizeof *parts);
 	if (!parts)
 		return fault(ENOMEM, "mounting: out of memory");
 	parts->allow_other = allow_other;
+	parts->http = http;
 	*ret_parts = parts;
 	return 0;
 }

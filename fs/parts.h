@@ -15,8 +15,9 @@
 
 typedef struct Parts Parts;
 
-/* allow_other: whether other users may connect to the control socket. -ENOMEM. */
-int parts_new(bool allow_other, Parts **ret_parts);
+/* allow_other: whether other users may connect to the control socket. `http`: the address to speak HTTP on, NULL: none;
+ * borrowed. -ENOMEM. */
+int parts_new(bool allow_other, const char *http, Parts **ret_parts);
 
 /* Where the programs lie that alarms may run (policy/courier.h); borrowed. */
 void parts_actions(Parts *parts, const char *directory);

@@ -267,6 +267,7 @@ struct policy_actor {
 	size_t group_count;
 	bool is_mounter;
 	unsigned lent; /* bits 1 << role: roles that a grant lends for a while, in a policy that names roles */
+	unsigned held; /* the same bits: roles by a token of the HTTP address, whatever the policy names */
 };
 
 /*

@@ -271,6 +271,8 @@ bool role_members_hold(const struct role_members *members, const struct policy_a
 #define BIT(role) (1u << (role))
 
 bool policy_role_holds(const Policy *policy, enum policy_role role, const struct policy_actor *actor) {
+	if ((unsigned)role < ROLE_COUNT && (actor->held & BIT(role)))
+		return true;
 	if (!policy->has_roles)
 		return actor->is_mounter;
 	if ((unsigned)role >= ROLE_COUNT)

@@ -6,7 +6,7 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file'
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit $_assayfs_secret" ;;
+	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --http $_assayfs_secret" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
@@ -28,6 +28,9 @@ _assayfs_options() {
 	'alarm silence') echo '--for --off --reason' ;;
 	'alarm retry' | 'alarm drop') echo '--all' ;;
 	'alarm key') ;;
+	'token add') echo '--role --days --json' ;;
+	'token list') echo '--json' ;;
+	'token remove') ;;
 	log) echo '--since --until --user --group --path --event --outcome --exe --pid --node --limit --follow --format --json' ;;
 	'log summary') echo '--since --until --user --group --path --event --outcome --exe --pid --node --top --timezone --json' ;;
 	'log verify') echo '--key --from --print --json' ;;
@@ -44,11 +47,11 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status cost info fsck policy check scan why run runs quarantine versions restore lineage erase find-subject log grant access alarm help'
+_assayfs_commands='init mount umount sync status cost info fsck policy check scan why run runs quarantine versions restore lineage erase find-subject log grant token access alarm help'
 
-_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
+_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke http init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
-	removexattr rename repair restore rmdir run runs setxattr stale supersede symlink truncate unlink unmount utimes verdict versions why withdraw'
+	removexattr rename repair restore rmdir run runs setxattr stale supersede symlink token-add token-list token-remove truncate unlink unmount utimes verdict versions why withdraw'
 
 # What may follow an option; 1 when it takes no argument.
 _assayfs_argument() {
@@ -60,12 +63,13 @@ _assayfs_argument() {
 	--rules | -r) compopt -o filenames && COMPREPLY=($(compgen -f -X '!*.dqdl' -- "$2") $(compgen -d -- "$2")) ;;
 	--policy | -p | --output) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--options) COMPREPLY=($(compgen -W 'allow_other ro noexec nosuid nodev audit=strict' -- "$2")) ;;
+	--http) COMPREPLY=($(compgen -W '127.0.0.1:9475' -- "$2")) ;;
 	--audit) COMPREPLY=($(compgen -W 'strict batched' -- "$2")) ;;
 	--cipher) COMPREPLY=($(compgen -W 'aes-256-gcm xchacha20-poly1305' -- "$2")) ;;
 	--user) COMPREPLY=($(compgen -u -- "$2")) ;;
 	--group) COMPREPLY=($(compgen -g -- "$2")) ;;
 	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
-	--role) COMPREPLY=($(compgen -W 'steward ingester analyst auditor' -- "$2")) ;;
+	--role) COMPREPLY=($(compgen -W 'steward ingester analyst auditor viewer' -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
@@ -84,11 +88,12 @@ _assayfs() {
 		return
 	fi
 	case $command in
-	policy | quarantine | alarm)
+	policy | quarantine | alarm | token)
 		if ((COMP_CWORD == 2)); then
 			[[ $command == policy ]] && COMPREPLY=($(compgen -W 'apply show suggest' -- "$cur"))
 			[[ $command == alarm ]] && COMPREPLY=($(compgen -W 'list history test silence retry drop key' -- "$cur"))
 			[[ $command == quarantine ]] && COMPREPLY=($(compgen -W 'list show release drop' -- "$cur"))
+			[[ $command == token ]] && COMPREPLY=($(compgen -W 'add list remove' -- "$cur"))
 			return
 		fi
 		command="$command ${COMP_WORDS[2]}"

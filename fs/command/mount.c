@@ -4,6 +4,7 @@
 #include "fs/command/vault.h"
 
 #include "crypto/base/fault.h"
+#include "fs/http/address.h"
 #include "fs/mount.h"
 #include "fs/parts.h"
 #include "fs/session.h"
@@ -160,6 +161,14 @@ static int find_state(const struct invocation *call, char *ret_path, size_t size
 	return EXIT_DONE;
 }
 
+/* Before anybody types a passphrase. */
+static int check_http(const struct invocation *call) {
+	const char *text = command_value(call, "http");
+	struct address address;
+	int rc = text ? address_parse(text, &address) : 0;
+	return rc ? command_fault(call, rc, "reading --http") : EXIT_DONE;
+}
+
 static int mount_vault(
         const struct invocation *call, const char *list, const struct store_options *store, Parts *parts) {
 	struct unlocking unlocking = {.call = call};
@@ -193,13 +202,15 @@ static int run_mount(const struct invocation *call) {
 	if (!code)
 		code = find_state(call, state, sizeof state);
 	if (!code)
+		code = check_http(call);
+	if (!code)
 		code = check_places(call);
 	if (code)
 		return code;
 	const char *actions = command_value(call, "actions");
 	if (actions && actions[0] != '/')
 		return command_fail(call, EXIT_USAGE, "--actions %s: give an absolute path", actions);
-	if (!list || parts_new(session_has_option(list, "allow_other"), &parts))
+	if (!list || parts_new(session_has_option(list, "allow_other"), command_value(call, "http"), &parts))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	parts_actions(parts, actions);
 	const struct store_options store = {.state_directory = *state ? state : NULL,
@@ -232,9 +243,11 @@ const struct command command_mount = {
                 {"audit", 0, "MODE",
                         "strict: the record of an access is durable before the access is granted, also for reading; "
                         "batched, the default: within a second"},
+                {"http", 0, "ADDR:PORT", "serve the page, the API and metrics over HTTP, as on 127.0.0.1:9475"},
                 OPTIONS_SECRET, {0}},
         .examples = (const struct command_example[]){{"assayfs mount /srv/vault /mnt", "asks for the passphrase"},
                 {"assayfs mount -o allow_other --passfile /root/pass /srv/vault /mnt", "for all users, by their roles"},
+                {"assayfs mount --http 127.0.0.1:9475 /srv/vault /mnt", "with the page, for users of this machine"},
                 {"assayfs mount --audit=strict /srv/vault /mnt", "no power cut takes a record of what was opened"},
                 {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_NOT_MOUNTED) |

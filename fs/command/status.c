@@ -55,6 +55,17 @@ static void print_audit(const json_t *item) {
 		        refused, refused == 1 ? " was" : "es were");
 }
 
+static void print_http(const json_t *item) {
+	const json_t *http = json_object_get(item, "http");
+	if (!json_is_object(http))
+		return;
+	if (answer_flag(http, "alive"))
+		printf("Page: http://%s/\n", answer_text(http, "address"));
+	else
+		printf("!! The process that served http://%s/ is gone; it comes back with the next mount.\n",
+		        answer_text(http, "address"));
+}
+
 /* ---- policy: for a newcomer the way to one ---- */
 
 static void print_no_policy(const json_t *item, const char *mountpoint) {
@@ -250,6 +261,7 @@ static int run_status(const struct invocation *call) {
 		return command_print_json(call, steal_pointer(&item));
 	print_head(item, &place);
 	print_audit(item);
+	print_http(item);
 	print_policy(item, place.mountpoint);
 	print_zones(item);
 	print_ungoverned(item);

@@ -9,6 +9,8 @@
 #include "fs/alarm/alarms.h"
 #include "fs/service/service.h"
 
+#include <pthread.h>
+
 struct Service {
 	Store *store;
 	Meta *meta;
@@ -23,6 +25,10 @@ struct Service {
 	bool is_read_only;    /* the store: nothing can be recorded */
 	bool refuses_changes; /* the mount */
 	int64_t started_ns;
+	/* Of service_tell_http; guarded by the lock, which is taken alone. */
+	pthread_mutex_t http_lock;
+	const struct address *http;
+	const atomic_bool *http_is_alive;
 };
 
 /* Who asks, as a record of the log names the peer. */
@@ -148,3 +154,5 @@ control_handler service_lineage, service_versions, service_restore, service_log,
         service_why, service_run, service_runs, service_quarantine_list, service_quarantine_show,
         service_quarantine_rows, service_quarantine_release, service_quarantine_drop, service_erase,
         service_find_subject, service_sync;
+control_handler service_refusals, service_datasets, service_pulse, service_token_add, service_token_list,
+        service_token_remove;

@@ -30,12 +30,13 @@ struct policy_actor service_policy_actor(const Service *service, const struct co
 	        .groups = peer->groups,
 	        .group_count = peer->group_count,
 	        .lent = gate_lent_roles(service->gate, peer->uid),
+	        .held = peer->token_roles,
 	        .is_mounter = peer->uid == service->mounter};
 }
 
 bool service_is_steward(const Service *service, const Policy *policy, const struct control_peer *peer) {
 	struct policy_actor actor = service_policy_actor(service, peer);
-	actor.lent = 0;
+	actor.lent = actor.held = 0;
 	return policy_permits(policy, PLACE_POLICY, POLICY_WRITE, &actor);
 }
 
@@ -258,6 +259,12 @@ static int register_all(Service *service) {
 	        {"lineage", service_lineage},
 	        {"costs", service_costs},
 	        {"samples", service_samples},
+	        {"refusals", service_refusals},
+	        {"datasets", service_datasets},
+	        {"pulse", service_pulse},
+	        {"token-add", service_token_add},
+	        {"token-list", service_token_list},
+	        {"token-remove", service_token_remove},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		int rc = control_register(service->control, rows[i].name, CONTROL_ANY, rows[i].handler, service);
@@ -291,6 +298,8 @@ static int open_socket(Service *service, const struct service_options *options, 
 int service_start(const struct service_options *options, Service **ret_service) {
 	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
 	Service *service = calloc(1, sizeof *service);
+	if (service)
+		pthread_mutex_init(&service->http_lock, NULL);
 	if (!service || !info) {
 		free(service);
 		return fault(ENOMEM, "starting the mount's service: out of memory");
@@ -318,6 +327,35 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	return 0;
 }
 
+int service_ask(void *service, const struct control_peer *peer, const char *command, const json_t *arguments,
+        size_t limit, json_t **ret_items) {
+	return control_call(((Service *)service)->control, peer, command, arguments, limit, ret_items);
+}
+
+bool service_knows(void *context, const struct control_peer *peer) {
+	Service *service = context;
+	if (peer->uid == 0 || peer->uid == service->mounter)
+		return true;
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
+	struct policy_actor actor = service_policy_actor(service, peer);
+	for (enum policy_role role = ROLE_STEWARD; role < ROLE_COUNT; role++)
+		if (policy_role_holds(held->policy, role, &actor))
+			return true;
+	return false;
+}
+
+void service_tell_http(Service *service, const struct address *address, const atomic_bool *is_alive) {
+	pthread_mutex_lock(&service->http_lock);
+	service->http = address;
+	service->http_is_alive = is_alive;
+	pthread_mutex_unlock(&service->http_lock);
+}
+
+void service_record_http_denied(void *service, const struct control_peer *peer, const char *detail) {
+	struct actor actor = service_actor(peer);
+	service_record_denied_detail(service, &actor, "http", NULL, detail, EACCES);
+}
+
 void service_stop(Service *service) {
 	if (service)
 		control_stop(service->control);
@@ -327,5 +365,6 @@ void service_end(Service *service, int outcome, const char *words) {
 	if (!service)
 		return;
 	control_close(service->control, outcome, words);
+	pthread_mutex_destroy(&service->http_lock);
 	free(service);
 }

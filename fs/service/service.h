@@ -18,11 +18,14 @@
 #include "fs/alarm/alarms.h"
 #include "fs/control.h"
 #include "fs/costs.h"
+#include "fs/http/address.h"
 #include "fs/metrics.h"
 #include "fs/trusted.h"
 #include "fs/virtual.h"
 #include "policy/gate/gate.h"
 #include "policy/worker.h"
+
+#include <stdatomic.h>
 
 typedef struct Service Service;
 
@@ -46,6 +49,20 @@ int service_start(const struct service_options *options, Service **ret_service);
 /* The status as JSON text, allocated: what `assayfs status --json` and .assayfs/status.json show. `service` is a
  * Service; names of files and grants are told only to whom `reader` lets know them. Until service_stop. */
 int service_status_text(void *service, struct virtual_reader reader, char **ret_text, size_t *ret_size);
+
+/* A request of the socket's made from within, for `peer`: as control_call. `service` is a Service. Until service_stop.
+ */
+int service_ask(void *service, const struct control_peer *peer, const char *command, const json_t *arguments,
+        size_t limit, json_t **ret_items);
+
+/* Whether the peer is told anything at all over HTTP: root, who mounted, and who holds a role. */
+bool service_knows(void *service, const struct control_peer *peer);
+
+/* What status tells of HTTP: where it is spoken, and whether it still is. Both stay the caller's; NULL: it is not. */
+void service_tell_http(Service *service, const struct address *address, const atomic_bool *is_alive);
+
+/* Records that somebody was refused at the HTTP address, as event `http`. */
+void service_record_http_denied(void *service, const struct control_peer *peer, const char *detail);
 
 /* Answers nothing more but how the mount ended (service_end). NULL is fine. */
 void service_stop(Service *service);

@@ -395,6 +395,16 @@ static void add_audit(Service *service, json_t *item) {
 	                (double)window.most_ns / 1e6));
 }
 
+static void add_http(Service *service, json_t *item) {
+	char text[ADDRESS_TEXT_BYTES];
+	pthread_mutex_lock(&service->http_lock);
+	if (service->http)
+		json_object_set_new(item, "http",
+		        json_pack("{s:s, s:b}", "address", address_text(service->http, text), "alive",
+		                (int)atomic_load(service->http_is_alive)));
+	pthread_mutex_unlock(&service->http_lock);
+}
+
 static void drop_walk(struct walk *walk) {
 	json_decref(walk->ungoverned);
 	json_decref(walk->example);
@@ -417,6 +427,7 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 	if (!rc) {
 		add_mount(service, item);
 		add_audit(service, item);
+		add_http(service, item);
 		add_policy(service, policy, held->number, item);
 		rc = add_zones(&walk, item, reply);
 	}

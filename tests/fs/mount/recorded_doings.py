@@ -83,6 +83,9 @@ COMMANDS = {
     "assayfs alarm retry": ("alarm-retry", {}),
     "assayfs alarm drop": ("alarm-drop", {}),
     "assayfs alarm key": ("alarm-key", {}),
+    "assayfs token add": ("token-add", {"name": "recorded", "role": "viewer"}),
+    "assayfs token list": ("token-list", {}),
+    "assayfs token remove": ("token-remove", {"name": "recorded"}),
     "assayfs access": ("access", {"path": "Landing/kept.csv", "uid": 64009}),
     "assayfs status": ("status", {}),
     "assayfs umount": ("attend", {}),
@@ -112,8 +115,8 @@ JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
 DAEMON = ["alarm", "alarm that reaches nobody", "init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
           "close at the end of the mount", "gc", "damage", "repair", "accept-restore"]
-VERIFY, ARCHIVE = "assayfs log verify, key, prove", "assayfs log archive"
-CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE]
+VERIFY, ARCHIVE, HTTP = "assayfs log verify, key, prove", "assayfs log archive", "HTTP request"
+CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE, HTTP]
 
 
 def run_as_steward(v, *arguments):
@@ -169,6 +172,7 @@ def commands(test):
         own = [{**about, **has_path, "event": event} for event in test.rows[row]["granted"]]
         test.expect(row, "granted", pid, own, besides=JUDGED)
     by_mode(test, address)
+    over_http(test)
     verifying(test)
     for command in ("log-archive", "log-ship", "log-prune"):  # what is granted comes at the end: it takes records away
         pid, code = act_as(NOBODY, lambda: ask(address, command))
@@ -185,6 +189,27 @@ def by_mode(test, address):
         pid, code = act_as(INGESTER, lambda: ask(address, row.split()[1], path="Landing/kept.csv", **arguments))
         test.v.check(code == errno.EACCES, f"{row}: refused by mode, but {code}")
         test.expect(row, "refused by mode", pid, test.denial(row, INGESTER, pid, "Landing/kept.csv", errno.EACCES), False)
+
+
+def over_http(test):
+    """Whose connection it is the kernel knows, which process asked it does not say: such records have no pid."""
+    v, row = test.v, test.rows[HTTP]
+    host, _, port = json.loads(v.run("status", "--json", v.mnt).stdout)["http"]["address"].rpartition(":")
+
+    def look():
+        with socket.create_connection((host, int(port))) as s:
+            s.sendall(f"GET /api/v1/status HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+            status = int(s.makefile("rb").readline().split()[1])
+            if status == 403:
+                raise OSError(errno.EACCES, "refused")
+    "".encode("idna")  # loaded here: who it is then may not read where Python has it
+    for uid, wanted in (NOBODY, errno.EACCES), (STEWARD, 0):
+        _, code = act_as(uid, look)
+        v.check(code == wanted, f"{HTTP}: for uid {uid} {code}")
+    v.run("sync", v.mnt)
+    found = [r for r in v.records() if r["event"] == "http"]
+    v.check([(r["event"], r["outcome"], r["errno"], r["uid"], r["exe"], r.get("pid", 0)) for r in found]
+            == [(row["refused"][0], "denied", errno.EACCES, NOBODY, "http", 0)], f"{HTTP}: {found}")
 
 
 def verifying(test):

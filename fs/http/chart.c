@@ -1,0 +1,214 @@
+#include "fs/http/chart.h"
+
+#include "crypto/base/cleanup.h"
+#include "crypto/base/fault.h"
+#include "fs/words.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ *      LEFT ┌───────────────────────────┐ TOP
+ *   value   │                           │
+ *           └───────────────────────────┘ BOTTOM
+ *                    time           RIGHT
+ */
+enum { WIDTH = 640, HEIGHT = 220, LEFT = 70, RIGHT = 628, TOP = 12, BOTTOM = 190 };
+#define DAY INT64_C(86400)
+
+struct drawing {
+	const struct chart *chart;
+	double most; /* of the value axis */
+	FILE *out;
+};
+
+/* ---- values ---- */
+
+const char *chart_value(double value, enum chart_unit unit, char ret_text[static 32]) {
+	char size[WORDS_BYTES];
+	if (!isfinite(value)) {
+		(void)snprintf(ret_text, 32, "–");
+		return ret_text;
+	}
+	switch (unit) {
+	case CHART_BYTES:
+		(void)snprintf(ret_text, 32, "%.31s", words_size(value > 0 ? (uint64_t)value : 0, size));
+		break;
+	case CHART_USD:
+		(void)snprintf(ret_text, 32, value != 0 && fabs(value) < 0.1 ? "$%.4g" : "$%.2f", value);
+		break;
+	case CHART_PERCENT:
+		(void)snprintf(ret_text, 32, "%.4g %%", value);
+		break;
+	case CHART_COUNT:
+	default:
+		(void)snprintf(ret_text, 32, "%.10g", value);
+	}
+	return ret_text;
+}
+
+double chart_step(double most, unsigned wanted, enum chart_unit unit) {
+	double raw = most / (wanted ? wanted : 1);
+	if (!(raw > 0) || !isfinite(raw))
+		return 1;
+	if (unit == CHART_BYTES)
+		return fmax(1, exp2(ceil(log2(raw))));
+	double power = pow(10, floor(log10(raw)));
+	double times = raw / power;
+	double step = power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
+	return unit == CHART_COUNT ? fmax(1, step) : step;
+}
+
+static bool is_shown(const struct chart *chart, const struct chart_point *point) {
+	return point->time_s >= chart->from_s && point->time_s <= chart->to_s && isfinite(point->value);
+}
+
+static double greatest(const struct chart *chart) {
+	double most = 0;
+	for (size_t i = 0; i < chart->series_count; i++)
+		for (size_t k = 0; k < chart->series[i].count; k++)
+			if (is_shown(chart, &chart->series[i].points[k]))
+				most = fmax(most, chart->series[i].points[k].value);
+	return most;
+}
+
+/* ---- places ---- */
+
+static double x_of(const struct drawing *d, int64_t time_s) {
+	double span = (double)(d->chart->to_s - d->chart->from_s);
+	return LEFT + (RIGHT - LEFT) * (double)(time_s - d->chart->from_s) / span;
+}
+
+static double y_of(const struct drawing *d, double value) {
+	return BOTTOM - (BOTTOM - TOP) * fmax(0, value) / d->most;
+}
+
+/* ---- text ---- */
+
+static void put_text(FILE *out, const char *text) {
+	_cleanup_(freep) char *safe = words_is_utf8(text) ? NULL : words_safe(text);
+	for (const char *at = safe ? safe : text; *at; at++)
+		switch (*at) {
+		case '<':
+			fputs("&lt;", out);
+			break;
+		case '>':
+			fputs("&gt;", out);
+			break;
+		case '&':
+			fputs("&amp;", out);
+			break;
+		case '"':
+			fputs("&quot;", out);
+			break;
+		default:
+			/* XML has no other control characters, not even escaped. */
+			fputc((unsigned char)*at < ' ' ? ' ' : *at, out);
+		}
+}
+
+static void describe(const struct drawing *d) {
+	fputs("<title>", d->out);
+	put_text(d->out, d->chart->title);
+	fputs("</title><desc>", d->out);
+	for (size_t i = 0; i < d->chart->series_count; i++) {
+		const struct chart_series *series = &d->chart->series[i];
+		char first[32], last[32];
+		if (series->count == 0)
+			continue;
+		put_text(d->out, series->name);
+		fprintf(d->out, ": from %s to %s. ", chart_value(series->points[0].value, d->chart->unit, first),
+		        chart_value(series->points[series->count - 1].value, d->chart->unit, last));
+	}
+	fputs("</desc>", d->out);
+}
+
+/* ---- axes ---- */
+
+static void draw_values(const struct drawing *d, double step) {
+	for (double value = 0; value <= d->most * 1.0001; value += step) {
+		char text[32];
+		double y = y_of(d, value);
+		fprintf(d->out, "<line class=\"chart-grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, RIGHT,
+		        y, y);
+		fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%s</text>",
+		        LEFT - 8, y + 4, chart_value(value, d->chart->unit, text));
+	}
+}
+
+static int64_t time_step(int64_t span) {
+	static const int64_t steps[] = {60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, 7 * DAY,
+	        14 * DAY, 30 * DAY, 90 * DAY, 365 * DAY};
+	size_t last = sizeof steps / sizeof steps[0] - 1;
+	for (size_t i = 0; i < last; i++)
+		if (span / steps[i] <= 6)
+			return steps[i];
+	return steps[last];
+}
+
+static void draw_times(const struct drawing *d) {
+	int64_t step = time_step(d->chart->to_s - d->chart->from_s);
+	for (int64_t at = (d->chart->from_s + step - 1) / step * step; at <= d->chart->to_s; at += step) {
+		struct tm parts;
+		char text[32];
+		time_t when = (time_t)at;
+		double x = x_of(d, at);
+		if (!gmtime_r(&when, &parts))
+			continue;
+		(void)strftime(text, sizeof text, step >= DAY ? "%d %b" : "%H:%M", &parts);
+		fprintf(d->out, "<line class=\"chart-grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x, x,
+		        BOTTOM, BOTTOM + 4);
+		fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%s</text>", x,
+		        BOTTOM + 18, text);
+	}
+}
+
+/* ---- lines ---- */
+
+static void draw_series(const struct drawing *d, size_t number) {
+	const struct chart_series *series = &d->chart->series[number];
+	bool begins = true;
+	fprintf(d->out, "<path class=\"chart-line s%zu\" d=\"", number);
+	for (size_t i = 0; i < series->count; i++) {
+		const struct chart_point *point = &series->points[i];
+		if (!is_shown(d->chart, point))
+			continue;
+		fprintf(d->out, "%c%.1f %.1f", begins ? 'M' : 'L', x_of(d, point->time_s), y_of(d, point->value));
+		begins = false;
+	}
+	fputs("\"/>", d->out);
+	if (series->count == 1 && is_shown(d->chart, series->points)) /* a line of one point is not to be seen */
+		fprintf(d->out, "<circle class=\"chart-dot s%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>", number,
+		        x_of(d, series->points[0].time_s), y_of(d, series->points[0].value));
+}
+
+int chart_render(const struct chart *chart, char **ret_svg) {
+	char *text = NULL;
+	size_t size = 0;
+	if (chart->series_count == 0 || chart->series_count > CHART_SERIES_MAX || chart->to_s <= chart->from_s)
+		return fault(EINVAL, "there is nothing to draw");
+	struct drawing d = {.chart = chart, .out = open_memstream(&text, &size)};
+	if (!d.out)
+		return fault(ENOMEM, "drawing a chart: out of memory");
+	double most = chart->unit == CHART_PERCENT ? 100 : greatest(chart);
+	double step = chart_step(most, 4, chart->unit);
+	d.most = fmax(step, ceil(most / step) * step);
+	fprintf(d.out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" viewBox=\"0 0 %d %d\">",
+	        WIDTH, HEIGHT);
+	describe(&d);
+	draw_values(&d, step);
+	draw_times(&d);
+	for (size_t i = 0; i < chart->series_count; i++)
+		draw_series(&d, i);
+	fputs("</svg>", d.out);
+	if (fclose(d.out) != 0) {
+		free(text);
+		return fault(ENOMEM, "drawing a chart: out of memory");
+	}
+	*ret_svg = text;
+	return 0;
+}

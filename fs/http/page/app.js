@@ -1,0 +1,303 @@
+"use strict";
+/* Everything that comes from the vault is put in as text: no name can become markup. */
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const kept = new Map(); // path → {etag, data}
+  let token = sessionStorage.getItem("assayfs-token") || "";
+  let failing = 0, lastVerdict = null, round = 0, missing = new Set(), timer = 0;
+
+  // ---- words
+
+  const el = (name, attributes, ...children) => {
+    const node = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes || {}))
+      if (value !== null && value !== undefined) node.setAttribute(key, value);
+    node.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+    return node;
+  };
+  const size = (bytes) => {
+    if (typeof bytes !== "number") return "–";
+    const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let i = 0;
+    while (bytes >= 1024 && i < units.length - 1) { bytes /= 1024; i++; }
+    return `${i === 0 || bytes >= 10 ? Math.floor(bytes) : bytes.toFixed(1)} ${units[i]}`;
+  };
+  const number = (value) => typeof value === "number" ? value.toLocaleString("en") : "–";
+  const ago = (ns) => {
+    const s = Math.max(0, Math.floor(Date.now() / 1000 - ns / 1e9));
+    if (s < 60) return "just now";
+    if (s < 3600) return `${Math.floor(s / 60)} min ago`;
+    return s < 172800 ? `${Math.floor(s / 3600)} h ago` : `${Math.floor(s / 86400)} days ago`;
+  };
+  const clock = (ns) => new Date(ns / 1e6).toISOString().slice(0, 19).replace("T", " ");
+  const path = (value) => typeof value === "string" ? value : value && value.hex ? value.hex.replace(/../g, (byte) => {
+    const code = parseInt(byte, 16);
+    return code >= 32 && code < 127 ? String.fromCharCode(code) : `\\x${byte}`;
+  }) : "";
+  const quoted = (text) => /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  const money = (value) => typeof value === "number" ? new Intl.NumberFormat("en-US", {style: "currency", currency: "USD"}).format(value) : "–";
+
+  /* Only what differs is put in anew, so that focus, selection and a screen reader's place stay. */
+  const fill = (node, children) => {
+    const box = el("div", {}, ...children);
+    if (node.innerHTML !== box.innerHTML) node.replaceChildren(...box.childNodes);
+  };
+  const show = (id, is) => { $(id).hidden = !is; };
+
+  // ---- asking
+
+  class Refused extends Error {}
+  const headers = () => token ? {Authorization: `Bearer ${token}`} : {};
+  const get = async (url) => {
+    const known = kept.get(url);
+    const answer = await fetch(url, {headers: {...headers(), ...(known ? {"If-None-Match": known.etag} : {})},
+      cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(8000)});
+    if (answer.status === 304 && known) return known.data;
+    const data = answer.status === 204 ? null : await answer.json().catch(() => ({}));
+    if (answer.status === 401 || answer.status === 403 && url.endsWith("/pulse")) throw new Refused(data.error || "refused");
+    if (answer.status === 204) missing.add(url); else missing.delete(url);
+    if (answer.status === 204 || answer.status === 403) return null;
+    if (answer.status === 503 && known) return known.data;
+    if (!answer.ok) throw new Error(data.error || `answer ${answer.status}`);
+    const etag = answer.headers.get("ETag");
+    if (etag) kept.set(url, {etag, data});
+    return data;
+  };
+  const optional = (url) => missing.has(url) && round % 30 ? null : get(url).catch((error) => {
+    if (error instanceof Refused) throw error;
+    return kept.get(url)?.data ?? null;
+  });
+  const post = async (url, body) => {
+    const answer = await fetch(url, {method: "POST", headers: {...headers(), "Content-Type": "application/json"},
+      body: JSON.stringify(body), credentials: "omit"});
+    const data = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(data.error || `answer ${answer.status}`);
+    return data;
+  };
+  const say = (words) => { $("news").textContent = words; };
+
+  // ---- cards
+
+  const tile = (value, name, kind) => el("div", {class: "tile"}, el("b", {class: kind, "data-tile": name}, value), el("span", {class: "dim"}, name));
+
+  const showStatus = (s) => {
+    show("flow", true);
+    show("keys", true);
+    $("vault").textContent = `Vault ${s.vault.slice(0, 8)} · version ${s.version}${s.read_only ? " · read-only" : ""}`;
+    const sum = (word) => (s.zones.find((zone) => zone.zone === "Landing")?.outcomes[word]) || 0;
+    const arrived = s.zones.find((zone) => zone.zone === "Raw")?.files;
+    const refused = sum("failed") + sum("error"), waiting = s.jobs.queued + s.jobs.running;
+    fill($("tiles"), [tile(number(arrived), "arrived"), tile(number(s.zones.find((zone) => zone.zone === "Trusted")?.files), "passed"),
+      tile(number(refused), "refused", refused ? "bad" : null), tile(number(waiting), "waiting"),
+      tile(number(s.quarantined), "in quarantine", s.quarantined ? "warn" : null),
+      tile(size(s.versions.stored_bytes), "stored"), tile(number(s.versions.count), "versions"), tile(size(s.free_bytes), "free on the disk")]);
+    fill($("zones"), s.zones.map((zone) => el("tr", {"data-zone": zone.zone}, el("th", {scope: "row"}, zone.zone), ...[number(zone.files), size(zone.bytes),
+      number(zone.outcomes.passed), number(zone.outcomes.failed), number(zone.outcomes.error), number(zone.outcomes.pending), number(zone.outcomes.none)]
+      .map((text) => el("td", {class: "n"}, text)))));
+    const facts = [["Audit window", `${number(Math.round(s.audit.oldest_ms))} ms now, never more than ${number(Math.round(s.audit.most_ms))} ms; ${s.audit.mode}`],
+      ["Records durable", number(s.audit.durable)], ["Refused for want of a record", number(s.audit.refused)],
+      ["Checks", s.checks_alive ? `confined: ${s.checks_confined}` : "the process that runs them is gone"],
+      ["Policy", s.policy ? `number ${s.policy.number}, ${ago(s.policy.time_ns)}; ${s.policy.datasets} datasets, ${s.policy.workflows} workflows` : "none in force: nothing reaches Trusted"],
+      ["Key", s.key ? `${s.key.name || "of this vault"}` : "of this vault, held by the mount alone"],
+      ["Backup", s.backup ? `${s.backup.lag_s} s behind` : "no backup yet"],
+      ["Grants beside the roles", number(s.grants?.count)], ["Mounted", ago(s.mounted_ns)]];
+    if (s.failed) facts.unshift(["State", "a commit failed: nothing more is written"]);
+    fill($("key-facts"), facts.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
+    $("foot").textContent = `assayfs ${s.version} · vault ${s.vault}`;
+  };
+
+  const showRefusals = (data) => {
+    show("refusals", !!data);
+    if (!data) return;
+    const items = data.items.slice(0, 8).map((item) => {
+      const file = path(item.path), where = file || item.dataset || "a file";
+      return el("li", {}, el("div", {class: "row"}, el("strong", {}, where), el("span", {class: "dim"}, el("span", {class: item.outcome === "failed" ? "bad" : "warn"}, item.outcome === "failed" ? "refused" : item.outcome), ` · ${ago(item.time_ns)}`)),
+        item.reason ? el("div", {}, item.reason) : null, file ? el("code", {}, `assayfs why ${quoted(file)}`) : null);
+    });
+    fill($("refusal-list"), items.length ? items : [el("li", {class: "dim"}, "None: everything that was judged passed.")]);
+  };
+
+  const showAlarms = (data) => {
+    show("alarms", !!data);
+    if (!data) return;
+    const items = data.items.map((item) => {
+      const state = item.state || "INSUFFICIENT_DATA";
+      return el("li", {}, el("div", {class: "row"}, el("strong", {}, item.name || item.alarm || "alarm"), el("span", {class: state === "ALARM" ? "bad" : state === "OK" ? "good" : "warn"}, state)),
+        item.reason ? el("div", {class: "dim"}, item.reason) : null);
+    });
+    fill($("alarm-list"), items.length ? items : [el("li", {class: "dim"}, "No alarm is defined; 'alarms:' in policy.yaml does.")]);
+  };
+
+  const chart = (plot, data) => {
+    if (!data || plot.dataset.etag === data.svg) return;
+    plot.dataset.etag = data.svg;
+    const svg = document.importNode(new DOMParser().parseFromString(data.svg, "image/svg+xml").documentElement, true);
+    const rows = data.rows.map((row) => el("tr", {}, el("th", {scope: "row"}, row.name), ...[row.first, row.last, row.least, row.most].map((text) => el("td", {class: "n"}, text))));
+    const open = plot.querySelector("details")?.open;
+    const details = el("details", open ? {open: ""} : {}, el("summary", {}, `${data.title}: as a table`), el("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": data.title}, el("table", {},
+      el("thead", {}, el("tr", {}, ...["Line", "First", "Last", "Least", "Most"].map((text, i) => el("th", {scope: "col", class: i ? "n" : null}, text)))), el("tbody", {}, ...rows))));
+    plot.replaceChildren(svg, el("ul", {class: "legend"}, ...data.rows.map((row, i) => el("li", {class: `s${i}`}, `${row.name}: ${row.last}`))), details);
+  };
+
+  const showCosts = (data) => {
+    if (!data) return;
+    show("cost", true);
+    const facts = [["This month so far", data.month_to_date_usd ?? data.total_usd ?? data.usd], ["Forecast to its end", data.forecast_usd ?? data.month_end_usd]];
+    fill($("costs"), facts.filter(([, value]) => typeof value === "number").flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, money(value))]));
+  };
+
+  const showDatasets = async (data) => {
+    show("quality", !!data);
+    if (!data) return;
+    const names = data.items.map((item) => item.dataset).join("\n");
+    if ($("datasets").dataset.names !== names) {
+      $("datasets").dataset.names = names;
+      $("datasets").replaceChildren(...data.items.map((item) => el("div", {"data-dataset": item.dataset}, el("h3", {}, item.dataset), el("p", {}), el("div", {class: "plot"}))));
+      if (!data.items.length) $("datasets").append(el("p", {class: "dim"}, "The policy names no dataset."));
+    }
+    for (const [i, item] of data.items.entries()) {
+      const box = $("datasets").children[i], counts = item.counts;
+      const words = typeof item.score === "number" ? `${Math.round(item.score * 10) / 10} % of its rules passed last (${item.last_outcome}, ${ago(item.last_ns)}); of the newest checks ${counts.passed || 0} passed, ${counts.failed || 0} failed, ${counts.error || 0} errors`
+        : "nothing was judged yet";
+      if (box.querySelector("p").textContent !== words) box.querySelector("p").textContent = words;
+      if (i < 6 && item.scores.length) chart(box.querySelector(".plot"), await optional(`/api/v1/charts/quality?dataset=${encodeURIComponent(item.dataset)}`));
+    }
+  };
+
+  const showRuns = (data) => {
+    show("runs", !!data || isSteward());
+    show("run-form", isSteward());
+    if (!data) return;
+    const items = data.items.slice(0, 12).map((item) => el("li", {}, el("div", {class: "row"}, el("strong", {}, item.workflow || item.name || "workflow"),
+      el("span", {class: item.state === "failed" || item.outcome === "failed" ? "bad" : "dim"}, item.state || item.outcome || "")),
+    el("div", {class: "dim"}, [item.next_run && `next ${item.next_run}`, item.last_run && `last ${item.last_run}`, item.started && `began ${item.started}`].filter(Boolean).join(" · "))));
+    fill($("run-list"), items.length ? items : [el("li", {class: "dim"}, "No workflow has run yet.")]);
+  };
+
+  const isSteward = () => token !== "";
+  const showHeld = (data) => {
+    show("held", !!data && isSteward());
+    if (!data || !isSteward()) return;
+    const items = (data.items || []).filter((item) => !item.state || item.state === "held").slice(0, 12).map((item) => {
+      const button = el("button", {type: "button", class: "quiet", "data-release": item.id}, "Release…");
+      return el("li", {}, el("div", {class: "row"}, el("strong", {}, `${item.id}: ${path(item.path)}`), button));
+    });
+    fill($("held-list"), items.length ? items : [el("li", {class: "dim"}, "Nothing is held.")]);
+  };
+
+  // ---- the loop
+
+  const announce = (data) => {
+    if (data?.items.length) say(`Refused: ${path(data.items[0].path) || data.items[0].dataset || "a file"}. ${data.items[0].reason || ""}`);
+  };
+
+  const look = async () => {
+    const pulse = await get("/api/v1/pulse");
+    const isNews = lastVerdict === null || pulse.last_verdict !== lastVerdict;
+    const knew = lastVerdict !== null;
+    const work = [get("/api/v1/status").then((data) => data && showStatus(data)).catch((error) => { if (error instanceof Refused) throw error; })];
+    if (isNews || round % 10 === 0)
+      work.push(optional("/api/v1/refusals").then((data) => {
+        const isNew = knew && data?.items.length && data.items[0].time_ns !== kept.get("seen")?.data;
+        showRefusals(data);
+        if (isNew) announce(data);
+        if (data?.items.length) kept.set("seen", {data: data.items[0].time_ns});
+      }), optional("/api/v1/datasets").then(showDatasets));
+    if (round % 5 === 0)
+      work.push(optional("/api/v1/alarms").then(showAlarms), optional("/api/v1/runs").then(showRuns), optional("/api/v1/costs").then(showCosts));
+    if (token && (isNews || round % 5 === 0)) work.push(optional("/api/v1/quarantine").then(showHeld));
+    if (round % 30 === 0)
+      for (const name of ["storage", "cost"])
+        work.push(optional(`/api/v1/charts/${name}`).then((data) => {
+          if (data) { show(name, true); chart($(name).querySelector(".plot"), data); }
+        }));
+    await Promise.all(work);
+    lastVerdict = pulse.last_verdict;
+    show("log", true);
+  };
+
+  const tick = async () => {
+    clearTimeout(timer);
+    let wait = document.hidden ? 15000 : 1000;
+    try {
+      await look();
+      failing = 0;
+      show("lost", false);
+      if (!$("token-open").dataset.open) show("gate", false);
+      show("main", true);
+      $("link").textContent = "live";
+      $("link").classList.add("live");
+      round++;
+    } catch (error) {
+      failing++;
+      $("link").classList.remove("live");
+      if (error instanceof Refused) {
+        show("main", false);
+        show("gate", true);
+        $("gate-why").textContent = error.message;
+        $("link").textContent = "nothing is shown";
+        wait = 15000;
+      } else {
+        $("link").textContent = "not connected";
+        $("lost").textContent = "Connection lost: what is shown may be old. Trying again…";
+        show("lost", failing > 1);
+        wait = Math.min(30000, 1000 * 2 ** Math.min(failing, 5));
+      }
+    }
+    timer = setTimeout(tick, wait);
+  };
+
+  // ---- what a person does
+
+  const use = (text) => {
+    token = text;
+    if (text) sessionStorage.setItem("assayfs-token", text); else sessionStorage.removeItem("assayfs-token");
+    kept.clear();
+    missing.clear();
+    lastVerdict = null;
+    round = 0;
+    delete $("token-open").dataset.open;
+    tick();
+  };
+  $("token-open").addEventListener("click", () => {
+    const opens = $("gate").hidden;
+    if (opens) $("token-open").dataset.open = "1"; else delete $("token-open").dataset.open;
+    show("gate", opens);
+    $("gate-why").textContent = token ? "A token is in use in this tab." : "";
+    if (opens) $("token").focus();
+  });
+  $("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    use($("token").value.trim());
+    $("token").value = "";
+  });
+  $("token-forget").addEventListener("click", () => use(""));
+  $("run-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    post("/api/v1/run", {workflow: $("workflow").value}).then((data) => say(`${data.queued ?? 0} checks are queued.`), (error) => say(error.message));
+  });
+  $("held-list").addEventListener("click", (event) => {
+    const id = event.target.dataset?.release;
+    const reason = id && prompt("Why may it be released? The audit log keeps the reason.");
+    if (reason) post(`/api/v1/quarantine/${id}/release`, {reason}).then(() => { say("Released."); tick(); }, (error) => alert(error.message));
+  });
+  $("log-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const query = new URLSearchParams([...new FormData(event.target)].filter(([, value]) => value));
+    $("log-said").textContent = "searching…";
+    try {
+      const answer = await fetch(`/api/v1/log?${query}`, {headers: headers(), cache: "no-store", credentials: "omit"});
+      const data = await answer.json();
+      if (!answer.ok) throw new Error(data.error);
+      fill($("log-rows"), data.records.map((record) => el("tr", {}, el("td", {}, record.time.slice(0, 19).replace("T", " ")), el("td", {}, record.event),
+        el("td", {class: record.outcome === "ok" ? null : "bad"}, record.outcome), el("td", {class: "n"}, String(record.uid ?? "")), el("td", {class: "long"}, record.path || ""), el("td", {class: "long"}, record.detail || ""))));
+      show("log-box", data.records.length > 0);
+      $("log-said").textContent = data.records.length === 1 ? "1 record" : `${data.records.length} records${data.records.length === 100 ? " (the first 100; narrow it down)" : ""}`;
+    } catch (error) {
+      show("log-box", false);
+      $("log-said").textContent = error.message;
+    }
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) tick(); });
+  tick();
+})();
