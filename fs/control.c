@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define HANDLERS_MAX 48
+#define HANDLERS_MAX 80
 #define ATTENDING_MAX 16
 #define STACK_BYTES ((size_t)1 << 20) /* jansson recurses up to WIRE_DEPTH_MAX; handlers use SQLite */
 #define ENDING_MS 2000

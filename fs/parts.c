@@ -133,8 +133,9 @@ static int start_http(Parts *parts, const struct filesystem *fs) {
 		return rc;
 	service_tell_http(parts->service, front_address(parts->front), back_alive(parts->back));
 	if (!address_is_loopback(front_address(parts->front)))
-		log_starting("HTTP is spoken beyond this machine, and not encrypted: put a proxy with TLS before it "
-		             "(docs/http.md)");
+		log_starting(MESSAGE_OTHER,
+		        "HTTP is spoken beyond this machine, and not encrypted: put a proxy with TLS before it "
+		        "(docs/http.md)");
 	return 0;
 }
 
