@@ -155,6 +155,7 @@ Costs *watch_costs(Watch *watch) {
 void watch_hush(Watch *watch) {
 	if (!watch)
 		return;
+	courier_hush(watch->courier); /* a receiver that never answers must not hold up the unmounting */
 	metrics_forget(watch->metrics);
 	if (watch->fs)
 		watch->fs->metrics = NULL;
