@@ -438,8 +438,10 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 	if (!rc)
 		rc = add_workflows(service, policy, reader.landing || reader.log, item);
 	add_grants(service, reader.log, item);
-	if (item)
+	if (item) {
 		json_object_set_new(item, "alarms", service_alarms_json(service, reader.log));
+		json_object_set_new(item, "backup", json_null()); /* there is none yet */
+	}
 	drop_walk(&walk);
 	if (!rc)
 		*ret_item = steal_pointer(&item);
