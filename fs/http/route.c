@@ -35,7 +35,7 @@ static const struct row rows[] = {
         {API "pulse", "pulse", ROUTE_ONE, {{0}}},
         {API "costs", "costs", ROUTE_ONE, {{0}}},
         {API "alarms", "alarm-list", ROUTE_LIST, {{0}}},
-        {API "runs", "runs", ROUTE_LIST, {{"workflow", "workflow", TEXT, 0, false}, {0}}},
+        {API "runs", "runs", ROUTE_ONE, {{"workflow", "workflow", TEXT, 0, false}, {0}}},
         {API "refusals", "refusals", ROUTE_LIST, {{0}}},
         {API "datasets", "datasets", ROUTE_LIST, {{0}}},
         {API "quarantine", "quarantine-list", ROUTE_LIST, {{0}}},

@@ -142,8 +142,11 @@
   const showCosts = (data) => {
     if (!data) return;
     show("cost", true);
-    const facts = [["This month so far", data.month_to_date_usd ?? data.total_usd ?? data.usd], ["Forecast to its end", data.forecast_usd ?? data.month_end_usd]];
-    fill($("costs"), facts.filter(([, value]) => typeof value === "number").flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, money(value))]));
+    const kinds = ["storage", "requests", "kms"].filter((kind) => data.kinds[kind]).map((kind) => `${kind === "kms" ? "KMS" : kind} ${money(data.kinds[kind].now)}`);
+    const facts = [["This month so far", `${money(data.now)} (${kinds.join(", ")})`], ["At its end", money(data.forecast)],
+      ["Earlier versions add", money(data.versions.now)], ["On the seed platform", `${money(data.seed.now)} so far, ${money(data.seed.forecast)} at the end`],
+      ["Prices", `${data.profile.words}, of ${data.prices.date}${data.prices.old ? " (old)" : ""}`]];
+    fill($("costs"), facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
   };
 
   const showDatasets = async (data) => {
@@ -164,14 +167,20 @@
     }
   };
 
+  const moment = (text) => text.slice(0, 16).replace("T", " ");
   const showRuns = (data) => {
-    show("runs", !!data || isSteward());
-    show("run-form", isSteward());
+    show("runs", !!data);
+    show("run-form", isSteward() && !!data?.workflows.length);
     if (!data) return;
-    const items = data.items.slice(0, 12).map((item) => el("li", {}, el("div", {class: "row"}, el("strong", {}, item.workflow || item.name || "workflow"),
-      el("span", {class: item.state === "failed" || item.outcome === "failed" ? "bad" : "dim"}, item.state || item.outcome || "")),
-    el("div", {class: "dim"}, [item.next_run && `next ${item.next_run}`, item.last_run && `last ${item.last_run}`, item.started && `began ${item.started}`].filter(Boolean).join(" · "))));
-    fill($("run-list"), items.length ? items : [el("li", {class: "dim"}, "No workflow has run yet.")]);
+    const items = data.workflows.slice(0, 12).map((item) => {
+      const last = item.last, counts = last?.counts, bad = last && !["succeeded", "running", "queued"].includes(last.state);
+      const next = item.next ? `next ${moment(item.next)}, ${item.timezone}` : item.on === "close" ? "with each arrival" : item.enabled ? "by hand" : "switched off";
+      return el("li", {}, el("div", {class: "row"}, el("strong", {}, item.name), last ? el("span", {class: bad ? "bad" : last.state === "succeeded" ? "good" : "dim"}, last.state) : null),
+        el("div", {class: "dim"}, last?.started ? `${next} · last ${moment(last.started)}: ${number(counts.passed)} passed, ${number(counts.failed)} failed, ${number(counts.errors)} errors` : next),
+        bad && last.reason ? el("div", {}, last.reason) : null);
+    });
+    fill($("run-list"), items.length ? items : [el("li", {class: "dim"}, "The policy names no workflow.")]);
+    fill($("workflow"), data.workflows.map((item) => el("option", {}, item.name)));
   };
 
   const isSteward = () => token !== "";
@@ -274,7 +283,7 @@
   $("token-forget").addEventListener("click", () => use(""));
   $("run-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    post("/api/v1/run", {workflow: $("workflow").value}).then((data) => say(`${data.queued ?? 0} checks are queued.`), (error) => say(error.message));
+    post("/api/v1/run", {workflow: $("workflow").value}).then((run) => { $("run-said").textContent = `Run ${run.run} has begun: ${run.counts.total} files.`; }, (error) => { $("run-said").textContent = error.message; });
   });
   $("held-list").addEventListener("click", (event) => {
     const id = event.target.dataset?.release;

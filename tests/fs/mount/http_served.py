@@ -14,6 +14,9 @@ datasets:
 workflows:
   - {name: arrive, dataset: animals, from: Landing, to: Trusted, on: close}
   - {name: again, dataset: animals, from: Landing, to: Trusted, on: demand}
+  - {name: weekly, dataset: animals, from: Raw, to: Trusted, cron: "59 23 * * 0", timezone: America/Vancouver}
+alarms:
+  - {name: charges, metric: EstimatedCharges, above: 38, unit: USD}
 """
 RULES = 'Rules = [ RowCount > 1 ]\n'
 GOOD, BAD = "name\na\nb\n", "name\na\n"
