@@ -7,6 +7,7 @@
 #include "backend/usage.h"
 #include "fs/access_counts.h"
 #include "fs/levels.h"
+#include "fs/unusual.h"
 #include "fs/verdict_counts.h"
 #include "tests/policy/gate_world.h"
 
@@ -144,6 +145,16 @@ static void record(struct world *w, const char *event, const char *outcome, cons
 	        .event = event, .actor = somebody, .path = "Landing/a", .outcome = outcome, .detail = detail};
 	meta_begin(m);
 	assert_int_equal(meta_end(m, audit_record(m, &e, NULL)), 0);
+}
+
+static void what_is_unusual_is_known_only_of_who_is(void **state) {
+	(void)state;
+	assert_int_equal(unusual_hour_of(0, -3600), 23);
+	assert_false(unusual_knows(1000, UNUSUAL_KNOWN_NS - 1));
+	assert_true(unusual_is(false, 500, 1000, 3)); /* the night, whatever he did */
+	assert_false(unusual_is(true, 500, 1000, 3)); /* who works at night is not told of each night */
+	assert_true(unusual_is(true, 9, 1000, 12));
+	assert_false(unusual_is(true, 10, 1000, 12));
 }
 
 static void refusals_and_unusual_hours_are_counted_as_they_come(void **state) {
@@ -292,6 +303,7 @@ int main(void) {
 	        cmocka_unit_test(a_score_is_the_part_of_the_rules_that_passed),
 	        WORLD(others_measure_and_are_told_each_minute),
 	        WORLD(a_mount_that_is_read_only_keeps_nothing),
+	        cmocka_unit_test(what_is_unusual_is_known_only_of_who_is),
 	        WORLD(refusals_and_unusual_hours_are_counted_as_they_come),
 	        WORLD(the_levels_of_a_change_are_told_apart),
 	        WORLD(a_downtime_over_two_months_costs_what_it_should),
