@@ -43,7 +43,7 @@ static void ask(OperationStats *stats, uint32_t opcode, uint64_t unique, size_t 
 
 static Sampler *sampler_of(struct world *w, struct activity *activity, OperationStats *stats) {
 	Sampler *sampler = NULL;
-	assert_int_equal(sampler_new(w->store, &sampler), 0);
+	assert_int_equal(sampler_new(w->store, false, &sampler), 0);
 	activity_begin(activity, w->store, w->gate, stats);
 	assert_int_equal(sampler_add(sampler, "operations", activity_collect_operations, activity), 0);
 	assert_int_equal(sampler_add(sampler, "workflows", activity_collect_workflows, activity), 0);
