@@ -24,7 +24,7 @@ struct activity {
 /* From now on. Store, gate and stats must outlive it. */
 void activity_begin(struct activity *activity, Store *store, Gate *gate, const OperationStats *operations);
 
-/* Collectors of what was asked, and of what ended, since the round before; `activity` is the struct. The second: errors
- * of the database, and the next round tells it. */
+/* Collectors; `activity` is a struct activity. */
 int activity_collect_operations(void *activity, struct sampler_round *round);
+/* The same of the policy's workflows, all in one operation. */
 int activity_collect_workflows(void *activity, struct sampler_round *round);

@@ -39,7 +39,7 @@ static void test_what_there_is(void **state) {
 	        arguments, "{\"limit\":100,\"path\":\"Landing/a\",\"since\":1700000000000000000,\"uid\":0}");
 	assert_int_equal(find("POST", "/api/v1/run", "{}", "{\"workflow\":\"again\"}", &route, arguments), 0);
 	assert_true(route.is_act);
-	assert_string_equal(arguments, "{\"detach\":true,\"workflow\":\"again\"}");
+	assert_string_equal(arguments, "{\"no_wait\":true,\"workflow\":\"again\"}");
 	assert_int_equal(
 	        find("POST", "/api/v1/quarantine/12/release", "{}", "{\"reason\":\"seen\"}", &route, arguments), 0);
 	assert_string_equal(route.command, "quarantine-release");

@@ -415,6 +415,27 @@ class MountedTests(Tests):
         self.assayfs("run", "again", "mnt")
         self.one_line(self.assayfs("run", "nothing", "mnt", code=1), "nothing")
 
+    def test_the_status_has_a_file_once_that_failed_again_and_charges_and_no_backup(self):
+        self.mounted()
+        self.policy()
+        for name in "one", "two":
+            self.put(f"Landing/pets/{name}.csv", GOOD.replace("dog", "bird"))
+            self.outcome(f"Landing/pets/{name}.csv", "failed")
+        for name in "one", "one":
+            self.put(f"Landing/pets/{name}.csv", GOOD.replace("dog", "bird" + "s" * 9))
+            self.put(f"Landing/pets/{name}.csv", GOOD.replace("dog", "fish"))
+            time.sleep(1.5)
+            self.outcome(f"Landing/pets/{name}.csv", "failed")
+        self.assayfs("run", "again", "mnt", code=1)
+        status = self.json("status", "--json", "mnt")
+        paths = [failure["path"] for failure in status["failures"]]
+        self.check(len(paths) == len(set(paths)) and "Landing/pets/two.csv" in paths, f"{paths}")
+        times = [failure["time_ns"] for failure in status["failures"]]
+        self.check(times == sorted(times, reverse=True), "not the newest first")
+        self.check("backup" in status and status["backup"] is None, "a backup that there is not")
+        words = self.assayfs("status", "mnt").out
+        self.check("\nCharges: 0.00 USD this month so far" in words and "\nBackup: none\n" in words, words)
+
     def test_suggest_writes_a_policy_that_the_file_passes(self):
         self.mounted()
         path = self.put("Landing/pets.csv", GOOD)

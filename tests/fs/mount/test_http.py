@@ -116,6 +116,22 @@ class HttpTests(Served):
         etag = self.ask("/api/v1/datasets")[2]["ETag"]
         self.assertEqual(self.ask("/api/v1/datasets", If_None_Match=etag)[0], 304)
 
+    def raw(self, *lines):
+        with socket.create_connection((self.host, self.port), timeout=10) as s:
+            s.sendall("".join(line + "\r\n" for line in lines).encode())
+            return b"".join(iter(lambda: s.recv(65536), b""))
+
+    def test_what_a_proxy_may_have_understood_otherwise_is_refused_and_nothing_behind_it_is_read(self):
+        self.serve()
+        host, json_type = f"Host: 127.0.0.1:{self.port}", "Content-Type: application/json"
+        behind = ("GET /api/v1/status HTTP/1.1", host, "Connection: close", "")
+        for headers in (("Content-Length: 5", "Transfer-Encoding: chunked"), ("Content-Length: 5", "Content-Length: 0"), (host, "Content-Length: 0")):
+            answer = self.raw("POST /api/v1/run HTTP/1.1", host, json_type, *headers, "", "0", "", *behind)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400"), answer)
+            self.assertEqual(answer.count(b"HTTP/1.1 "), 1, answer)
+        answer = self.raw("GET /api/v1/pulse HTTP/1.1", host, *["Authorization: Bearer x"] * 2, "Connection: close", "")
+        self.assertTrue(answer.startswith(b"HTTP/1.1 400"), answer)
+
     def test_who_dawdles_shuts_nobody_out(self):
         self.serve()
         slow = []

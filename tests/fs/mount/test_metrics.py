@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The figures of a mount: in both formats, for whom, and as docs/metrics.md and the alert rules name them.
 
-tests: fs/metrics_families, fs/watch/families
+tests: fs/metrics_families
 
 usage: test_metrics.py ASSAYFS SOURCE
 """
@@ -20,12 +20,11 @@ from metered import SOURCE, MeteredTests
 HOSTILE = ['plain', 'qu"ote', 'back\\slash', 'new\nline', '}{,=# EOF', 'Tiere – 動物']
 POLICY = "version: 1\ndatasets:\n" + "".join(
     f"  - {{name: {json.dumps(name)}, match: 'd{i}/*.csv', rules: animals.dqdl, nulls: empty, settle: 0s}}\n"
-    for i, name in enumerate(HOSTILE)) + """workflows:
-  - {name: arriving, dataset: plain, from: Landing, to: Trusted, on: close}
-  - {name: yearly, dataset: plain, from: Raw, to: Trusted, cron: "0 0 1 1 *"}
-alarms:
-  - {name: "al\\"arm", metric: EstimatedCharges, above: 38}
-"""
+    for i, name in enumerate(HOSTILE)) + f'''workflows:
+  - {{name: arrive, dataset: plain, from: Landing, to: Trusted, on: close}}
+  - {{name: {json.dumps(HOSTILE[1])}, dataset: plain, from: Raw, to: Trusted, cron: "59 23 * * 0"}}
+alarms: [{{name: {json.dumps(HOSTILE[2])}, metric: EstimatedCharges, above: 38}}]
+'''
 RULES = 'Rules = [ RowCount > 2, ColumnExists "Breed" ]\n'
 
 
