@@ -483,12 +483,23 @@ s = socket.socket(socket.AF_UNIX); s.connect('/run/assayfs/{vault}')
         self.assayfs("mount", "--passfile", "pass", "v", "mnt")
         self.check(open(os.path.join(self.mnt, "Landing/a.txt"), encoding="utf-8").read() == "words", "lost")
 
+    def stopped(self, pid):
+        """kill(2) returns before the threads stop: one of them could still answer."""
+        for _ in range(200):
+            states = {open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8").read().rpartition(")")[2].split()[0]
+                      for task in os.listdir(f"/proc/{pid}/task")}
+            if states == {"T"}:
+                return
+            time.sleep(0.05)
+        self.faults.append(f"a process that was stopped is in {states}")
+
     def test_a_mount_whose_process_is_stuck_is_ended_by_force(self):
         self.mounted()
         self.put("Landing/a.txt", "words")
         self.assayfs("sync", "mnt")
         pid = self.json("status", "--json", "mnt")["pid"]
         os.kill(pid, signal.SIGSTOP)
+        self.stopped(pid)
         waiting = subprocess.Popen(["cat", os.path.join(self.mnt, "Landing/not-there")], stderr=subprocess.DEVNULL)
         try:
             time.sleep(0.2)
