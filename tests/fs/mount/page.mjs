@@ -57,7 +57,7 @@ const look = async () => {
     const next = workflow.next ? workflow.next.slice(0, 16).replace("T", " ") : "";
     if (!said.includes(next) || !said.includes(workflow.last?.state ?? "")) fault(`workflow ${workflow.name}: the page says ${said}`);
   }
-  const charged = `$${facts.charges.now.toFixed(2)}`;
+  const charged = `$${JSON.parse(execSync(statusCommand.replace("status", "cost"))).now.toFixed(2)}`;
   if (!(await page.textContent("#costs dd")).startsWith(charged)) fault(`costs: the page says ${await page.textContent("#costs dd")}, status ${charged}`);
 
   const before = await page.textContent("#refusal-list li:first-child strong");

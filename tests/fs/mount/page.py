@@ -56,12 +56,12 @@ class PageTests(Served):
 
     def measured(self):
         """Until there is a line to draw: samples of two minutes, or of several for a picture."""
-        minutes = 8 if SCREENSHOTS else 2
+        minutes = 5 if SCREENSHOTS else 2
         points = lambda: self.ask("/api/v1/samples?series=StoredBytes&labels=zone%3DLanding")[1]["points"]
         for i in range(minutes):
             self.write(f"mnt/Landing/shelter-{i}.csv", GOOD * (40 * i + 1) if i else GOOD)
             self.assertTrue(self.until(lambda: len(points()) > i, 70), "nothing is measured")
-        self.assayfs("run", "weekly", "mnt")
+        self.assayfs("run", "weekly", "mnt", code=1)  # one of the files fails again
 
     def test_in_chromium(self):
         self.fill()
