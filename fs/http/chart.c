@@ -194,7 +194,8 @@ int chart_render(const struct chart *chart, char **ret_svg) {
 	struct drawing d = {.chart = chart, .out = open_memstream(&text, &size)};
 	if (!d.out)
 		return fault(ENOMEM, "drawing a chart: out of memory");
-	double most = chart->unit == CHART_PERCENT ? 100 : greatest(chart);
+	/* Less than a cent is nothing. */
+	double most = chart->unit == CHART_PERCENT ? 100 : fmax(greatest(chart), chart->unit == CHART_USD ? 0.01 : 0);
 	double step = chart_step(most, 4, chart->unit);
 	d.most = fmax(step, ceil(most / step) * step);
 	fprintf(d.out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" viewBox=\"0 0 %d %d\">",

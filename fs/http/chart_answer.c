@@ -36,11 +36,16 @@ struct making {
 	char *names[CHART_SERIES_MAX];
 };
 
-static void making_donep(struct making *making) {
+static void making_forget_lines(struct making *making) {
 	for (size_t i = 0; i < CHART_SERIES_MAX; i++) {
-		free(making->points[i]);
-		free(making->names[i]);
+		free(steal_pointer(&making->points[i]));
+		free(steal_pointer(&making->names[i]));
 	}
+	making->chart.series_count = 0;
+}
+
+static void making_donep(struct making *making) {
+	making_forget_lines(making);
 }
 
 static int add_line(struct making *making, const char *name, struct chart_point *points, size_t count) {
@@ -87,6 +92,22 @@ static int ask_samples(
 	return rc ? rc : add_samples(making, line->name, json_object_get(json_array_get(items, 0), "points"));
 }
 
+static int ask_lines(const struct plan *plan, struct making *making, chart_ask *ask, void *arg) {
+	int rc = 0;
+	for (size_t i = 0; !rc && i < CHART_SERIES_MAX && plan->lines[i].name; i++)
+		rc = ask_samples(plan, &plan->lines[i], making, ask, arg);
+	return rc;
+}
+
+static int64_t first_time(const struct chart *chart) {
+	int64_t first_s = chart->to_s;
+	for (size_t i = 0; i < chart->series_count; i++)
+		if (chart->series[i].points[0].time_s < first_s)
+			first_s = chart->series[i].points[0].time_s;
+	return first_s;
+}
+
+/* Of a vault that is younger than the chart is long, its life is drawn, by as many points. */
 static int plan_chart(const struct plan *plan, const json_t *arguments, int64_t now_s, struct making *making,
         chart_ask *ask, void *arg) {
 	const json_t *hours = json_object_get(arguments, "hours");
@@ -94,10 +115,13 @@ static int plan_chart(const struct plan *plan, const json_t *arguments, int64_t 
 	making->chart.unit = plan->unit;
 	making->chart.to_s = now_s;
 	making->chart.from_s = now_s - HOUR * (hours ? json_integer_value(hours) : plan->hours);
-	int rc = 0;
-	for (size_t i = 0; !rc && i < CHART_SERIES_MAX && plan->lines[i].name; i++)
-		rc = ask_samples(plan, &plan->lines[i], making, ask, arg);
-	return rc;
+	int rc = ask_lines(plan, making, ask, arg);
+	int64_t first_s = first_time(&making->chart);
+	if (rc || hours || making->chart.series_count == 0 || first_s - making->chart.from_s < HOUR)
+		return rc;
+	making->chart.from_s = first_s < now_s - HOUR / 4 ? first_s : now_s - HOUR / 4;
+	making_forget_lines(making);
+	return ask_lines(plan, making, ask, arg);
 }
 
 /* ---- the score of one dataset, from its verdicts ---- */

@@ -23,6 +23,7 @@
 #define WALK_BATCH 256
 #define NAMED_MAX 10
 #define FAILURES_MAX 5
+#define VERDICTS_LOOKED_AT 10000
 #define OUTCOMES 5
 
 static const char *const outcome_words[OUTCOMES] = {"none", "pending", "passed", "failed", "error"};
@@ -246,6 +247,14 @@ static json_t *segments_json(Service *service, const struct segment_sums *sums) 
 	        "condemned", (json_int_t)totals.condemned, "freed_bytes", (json_int_t)totals.freed);
 }
 
+/* Among the newest verdicts, so that it takes no longer with all that ever were. */
+static int find_failures(Meta *m, json_t *failures) {
+	uint64_t last = 0;
+	int rc = verdict_last(m, &last);
+	uint64_t after = last > VERDICTS_LOOKED_AT ? last - VERDICTS_LOOKED_AT : 0;
+	return rc < 0 ? rc : verdict_list(m, bytes_of(NULL, 0), after, take_failure, failures);
+}
+
 static int add_tables(Service *service, bool tells_names, json_t *item) {
 	_cleanup_(json_decrefp) json_t *failures = json_array();
 	struct tree_counts counts;
@@ -261,7 +270,7 @@ static int add_tables(Service *service, bool tells_names, json_t *item) {
 	if (!rc)
 		rc = segment_row_sums(service->meta, &sums);
 	if (!rc && tells_names)
-		rc = verdict_list(service->meta, bytes_of(NULL, 0), 0, take_failure, failures);
+		rc = find_failures(service->meta, failures);
 	rc = meta_end(service->meta, rc);
 	json_object_set_new(item, "failures", newest_first(failures));
 	if (rc)

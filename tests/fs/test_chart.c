@@ -64,12 +64,19 @@ static void test_a_chart_of_samples(void **state) {
 	json_t *item = NULL, *none = json_object();
 	(void)state;
 	assert_int_equal(chart_answer("storage", none, 7200, answer_one_point, &asked, &item), 0);
-	assert_int_equal(asked, 3);
+	assert_int_equal(asked, 2 * 3); /* a day, and then the quarter of an hour that there is */
+	assert_non_null(strstr(json_string_value(json_object_get(item, "svg")), "01:50"));
 	const json_t *rows = json_object_get(item, "rows");
 	assert_int_equal(json_array_size(rows), 1);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "name")), "Raw");
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "last")), "2.0 KiB");
 	json_decref(item);
+	asked = 0;
+	json_t *hours = json_pack("{s:i}", "hours", 24);
+	assert_int_equal(chart_answer("storage", hours, 7200, answer_one_point, &asked, &item), 0);
+	assert_int_equal(asked, 3);
+	json_decref(item);
+	json_decref(hours);
 	assert_int_equal(chart_answer("nothing", none, 7200, answer_one_point, &asked, &item), -ENOENT);
 	json_decref(none);
 }

@@ -105,7 +105,7 @@ class WatchedTests(GateTests):
             self.prepared()
             self.check(self.states()["charges"] == "INSUFFICIENT_DATA", f"{self.states()}")
             self.until("three alarms", lambda: set(self.states().values()) == {"ALARM"} and len(self.told()) >= 3, 270)
-            history = [event for event in self.json("alarm", "history", "--json", "charges", "mnt")["events"]]
+            history = [event for event in self.json("alarm", "history", "--json", "charges", "mnt")["history"]]
             self.check("ALARM" in json.dumps(history), f"{history}")
             records = self.records("--event", "alarm")
             self.check(all(any(name in str(record) for record in records) for name in self.states()), f"{records}")
