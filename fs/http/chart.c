@@ -39,7 +39,11 @@ const char *chart_value(double value, enum chart_unit unit, char ret_text[static
 		(void)snprintf(ret_text, 32, "%.31s", words_size(value > 0 ? (uint64_t)value : 0, size));
 		break;
 	case CHART_USD:
-		(void)snprintf(ret_text, 32, value != 0 && fabs(value) < 0.1 ? "$%.4g" : "$%.2f", value);
+		(void)snprintf(ret_text, 32,
+		        value > 0 && value < 0.0001       ? "< $0.0001"
+		        : value != 0 && fabs(value) < 0.1 ? "$%.4g"
+		                                          : "$%.2f",
+		        value);
 		break;
 	case CHART_PERCENT:
 		(void)snprintf(ret_text, 32, "%.4g %%", value);

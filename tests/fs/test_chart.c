@@ -25,6 +25,7 @@ static void test_values(void **state) {
 	assert_string_equal(chart_value(1536, CHART_BYTES, text), "1.5 KiB");
 	assert_string_equal(chart_value(38.4, CHART_USD, text), "$38.40");
 	assert_string_equal(chart_value(0.0123, CHART_USD, text), "$0.0123");
+	assert_string_equal(chart_value(8e-11, CHART_USD, text), "< $0.0001");
 	assert_string_equal(chart_value(99.5, CHART_PERCENT, text), "99.5 %");
 }
 
