@@ -40,7 +40,7 @@ const char *chart_value(double value, enum chart_unit unit, char ret_text[static
 		break;
 	case CHART_USD:
 		(void)snprintf(ret_text, 32,
-		        value > 0 && value < 0.0001       ? "< $0.0001"
+		        value > 0 && value < 0.0001       ? "under $0.0001"
 		        : value != 0 && fabs(value) < 0.1 ? "$%.4g"
 		                                          : "$%.2f",
 		        value);

@@ -25,7 +25,7 @@ static void test_values(void **state) {
 	assert_string_equal(chart_value(1536, CHART_BYTES, text), "1.5 KiB");
 	assert_string_equal(chart_value(38.4, CHART_USD, text), "$38.40");
 	assert_string_equal(chart_value(0.0123, CHART_USD, text), "$0.0123");
-	assert_string_equal(chart_value(8e-11, CHART_USD, text), "< $0.0001");
+	assert_string_equal(chart_value(8e-11, CHART_USD, text), "under $0.0001");
 	assert_string_equal(chart_value(99.5, CHART_PERCENT, text), "99.5 %");
 }
 
@@ -46,6 +46,17 @@ static void test_a_picture(void **state) {
 	free(svg);
 	chart.to_s = 0;
 	assert_int_equal(chart_render(&chart, &svg), -EINVAL);
+}
+
+/* They stand in the picture as they are. */
+static void test_words_of_values_are_no_markup(void **state) {
+	const double values[] = {0, 8e-11, 0.00009, 0.01, 38.4, 1e300, -8e-11, NAN, INFINITY};
+	const enum chart_unit units[] = {CHART_BYTES, CHART_USD, CHART_PERCENT, CHART_COUNT};
+	char text[32];
+	(void)state;
+	for (size_t u = 0; u < sizeof units / sizeof *units; u++)
+		for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+			assert_null(strpbrk(chart_value(values[i], units[u], text), "<>&\""));
 }
 
 /* ---- from the handlers' answers ---- */
@@ -125,7 +136,7 @@ static void test_a_document_is_kept_for_its_asker(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_values),
-	        cmocka_unit_test(test_a_picture), cmocka_unit_test(test_a_chart_of_samples),
-	        cmocka_unit_test(test_a_document_is_kept_for_its_asker)};
+	        cmocka_unit_test(test_words_of_values_are_no_markup), cmocka_unit_test(test_a_picture),
+	        cmocka_unit_test(test_a_chart_of_samples), cmocka_unit_test(test_a_document_is_kept_for_its_asker)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
