@@ -97,5 +97,8 @@ int service_samples(void *context, const struct control_peer *peer, const json_t
 		json_decref(points);
 		return rc;
 	}
-	return control_send(reply, json_pack("{s:o}", "points", points));
+	return control_send(
+	        reply, json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "series", wish.series, "labels", wish.labels,
+	                       "from_s", (json_int_t)wish.from_s, "to_s", (json_int_t)wish.to_s, "period_s",
+	                       (json_int_t)wish.period_s, "points", points));
 }

@@ -39,11 +39,32 @@ static void test_what_there_is(void **state) {
 	        arguments, "{\"limit\":100,\"path\":\"Landing/a\",\"since\":1700000000000000000,\"uid\":0}");
 	assert_int_equal(find("POST", "/api/v1/run", "{}", "{\"workflow\":\"again\"}", &route, arguments), 0);
 	assert_true(route.is_act);
-	assert_string_equal(arguments, "{\"detach\":true,\"workflow\":\"again\"}");
+	assert_string_equal(arguments, "{\"no_wait\":true,\"workflow\":\"again\"}");
 	assert_int_equal(
 	        find("POST", "/api/v1/quarantine/12/release", "{}", "{\"reason\":\"seen\"}", &route, arguments), 0);
 	assert_string_equal(route.command, "quarantine-release");
 	assert_string_equal(arguments, "{\"id\":12,\"reason\":\"seen\"}");
+}
+
+static void test_what_is_not_said(void **state) {
+	struct route route;
+	char arguments[512];
+	(void)state;
+	assert_int_equal(find("GET", "/api/v1/runs", "{}", NULL, &route, arguments), 0);
+	assert_string_equal(arguments, "{\"limit\":20}");
+	assert_int_equal(find("GET", "/api/v1/samples", "{\"series\":\"Waiting\"}", NULL, &route, arguments), 0);
+	assert_string_equal(
+	        arguments, "{\"from_s\":1799913600,\"period_s\":60,\"series\":\"Waiting\",\"to_s\":1800000000}");
+	assert_int_equal(
+	        find("GET", "/api/v1/samples", "{\"series\":\"a\",\"from\":\"-30d\"}", NULL, &route, arguments), 0);
+	assert_string_equal(
+	        arguments, "{\"from_s\":1797408000,\"period_s\":3600,\"series\":\"a\",\"to_s\":1800000000}");
+	assert_int_equal(find("GET", "/api/v1/samples",
+	                         "{\"series\":\"a\",\"to\":\"@1700000000\",\"period\":\"5m\",\"labels\":\"zone=Raw\"}",
+	                         NULL, &route, arguments),
+	        0);
+	assert_string_equal(arguments, "{\"from_s\":1699913600,\"labels\":\"zone=Raw\",\"period_s\":300,\"series\":"
+	                               "\"a\",\"to_s\":1700000000}");
 }
 
 static void test_what_there_is_not(void **state) {
@@ -68,7 +89,9 @@ static void test_parameters_that_are_none(void **state) {
 	        {"/api/v1/log", "{\"limit\":\"1e3\"}"}, {"/api/v1/log", "{\"limit\":null}"},
 	        {"/api/v1/log", "{\"since\":\"whenever\"}"}, {"/api/v1/log", "{\"path\":\"a//b\"}"},
 	        {"/api/v1/log", "{\"path\":\"../a\"}"}, {"/api/v1/log", "{\"uid\":\"4294967295\"}"},
-	        {"/api/v1/samples", "{}"}, {"/api/v1/lineage", "{\"path\":\"/\"}"}, {"/api/v1/charts/quality", "{}"}};
+	        {"/api/v1/samples", "{}"}, {"/api/v1/samples", "{\"series\":\"a\",\"from\":\"once\"}"},
+	        {"/api/v1/samples", "{\"series\":\"a\",\"period\":\"0\"}"}, {"/api/v1/runs", "{\"limit\":\"1001\"}"},
+	        {"/api/v1/lineage", "{\"path\":\"/\"}"}, {"/api/v1/charts/quality", "{}"}};
 	struct route route;
 	char arguments[512];
 	(void)state;
@@ -92,7 +115,7 @@ static void test_bodies_that_are_none(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_there_is),
-	        cmocka_unit_test(test_what_there_is_not), cmocka_unit_test(test_parameters_that_are_none),
-	        cmocka_unit_test(test_bodies_that_are_none)};
+	        cmocka_unit_test(test_what_is_not_said), cmocka_unit_test(test_what_there_is_not),
+	        cmocka_unit_test(test_parameters_that_are_none), cmocka_unit_test(test_bodies_that_are_none)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,7 @@ class PageTests(Served):
         for i in range(6):
             self.write(f"mnt/Landing/shelter-{i}.csv", GOOD)
         self.write("mnt/Landing/<b>o'dd.csv", BAD)
-        self.assertTrue(self.until(lambda: self.ask("/api/v1/refusals")[1]["items"]))
+        self.assertTrue(self.until(lambda: self.ask("/api/v1/refusals")[1]["refusals"]))
         time.sleep(1.5)
 
     def test_in_chromium(self):
