@@ -3,6 +3,7 @@
 #include "backend/audit.h"
 #include "crypto/base/fault.h"
 #include "fs/audit_kinds.h"
+#include "fs/unusual.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,19 +13,12 @@
 #include <string.h>
 #include <time.h>
 
-#define HOURS 24
-#define SECOND INT64_C(1000000000)
-#define KNOWN_NS (14 * 86400 * SECOND)
-#define KNOWN_RECORDS 100
-#define UNUSUAL_PART 100
-#define NIGHT_BEGINS 22
-#define NIGHT_ENDS 6
 /* Users beyond these are judged as unknown ones. A power of two, twice as many as are held. */
 #define SLOTS 2048
 
 struct user {
 	uint32_t uid;
-	uint32_t hours[HOURS];
+	uint32_t hours[UNUSUAL_HOURS];
 	uint64_t records; /* 0: an empty slot */
 	int64_t first_ns;
 };
@@ -52,9 +46,8 @@ static struct user *user_of(AccessCounts *c, uint32_t uid, int64_t time_ns) {
 }
 
 static bool is_unusual(const struct user *user, unsigned hour, int64_t time_ns) {
-	if (user && user->records >= KNOWN_RECORDS && time_ns - user->first_ns >= KNOWN_NS)
-		return (uint64_t)user->hours[hour] * UNUSUAL_PART < user->records;
-	return hour >= NIGHT_BEGINS || hour < NIGHT_ENDS;
+	bool is_known = user && unusual_knows(user->records, time_ns - user->first_ns);
+	return unusual_is(is_known, user ? user->hours[hour] : 0, user ? user->records : 0, hour);
 }
 
 static bool is_access(const struct audit_event *event, bool is_denied) {
@@ -80,8 +73,7 @@ static void watch(void *arg, const struct audit_event *event, int64_t time_ns) {
 		atomic_fetch_add_explicit(&c->denied, 1, memory_order_relaxed);
 	if (event->actor.pid == 0)
 		return; /* the mount by itself */
-	const int64_t local_s = time_ns / SECOND + atomic_load_explicit(&c->offset_s, memory_order_relaxed);
-	const unsigned hour = (unsigned)((local_s / 3600 % HOURS + HOURS) % HOURS);
+	const unsigned hour = unusual_hour_of(time_ns, atomic_load_explicit(&c->offset_s, memory_order_relaxed));
 	struct user *user = user_of(c, event->actor.uid, time_ns);
 	bool unusual = (is_unusual(user, hour, time_ns) && is_access(event, is_denied)) || breaks_glass(event);
 	if (unusual)

@@ -4,6 +4,7 @@
 #include "fs/audit_kinds.h"
 #include "fs/control_wire.h"
 #include "fs/frequent.h"
+#include "fs/unusual.h"
 #include "fs/words.h"
 
 #include <errno.h>
@@ -11,14 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOURS 24
 #define SECOND INT64_C(1000000000)
-/* Of how much history a user's hours are known, and below what part of it one is unusual. */
-#define KNOWN_NS (14 * 86400 * SECOND)
-#define KNOWN_RECORDS 100
-#define UNUSUAL_PART 100
-#define NIGHT_BEGINS 22
-#define NIGHT_ENDS 6
 #define REASON_BYTES 200
 #define USER_SLOTS (2 * AUDIT_SUMMARY_USERS)
 
@@ -32,7 +26,7 @@ struct user {
 	uint32_t uid;
 	uint64_t records, opens, changes, denials, errors, read, written;
 	int64_t first_ns, last_ns;
-	struct hour hours[HOURS];
+	struct hour hours[UNUSUAL_HOURS];
 };
 
 /* The last refusal of a user at a path. */
@@ -117,8 +111,7 @@ static unsigned local_hour(AuditSummary *s, int64_t time_ns) {
 	int64_t time_s = time_ns / SECOND;
 	while (s->zone + 1 < s->zone_count && s->zones[s->zone + 1].from_s <= time_s)
 		s->zone++;
-	int64_t local = time_s + (s->zone_count ? s->zones[s->zone].offset_s : 0);
-	return (unsigned)((local / 3600 % HOURS + HOURS) % HOURS);
+	return unusual_hour_of(time_ns, s->zone_count ? s->zones[s->zone].offset_s : 0);
 }
 
 static void count_bytes(struct user *user, const struct audit_event *event) {
@@ -217,13 +210,13 @@ static bool is_unusual(const struct user *user, bool is_known, unsigned hour) {
 	uint64_t records = user->hours[hour].records;
 	if (records == 0 || user->is_itself)
 		return false;
-	return is_known ? records * UNUSUAL_PART < user->records : hour >= NIGHT_BEGINS || hour < NIGHT_ENDS;
+	return unusual_is(is_known, records, user->records, hour);
 }
 
 static json_t *user_json(const struct user *user) {
-	bool is_known = user->records >= KNOWN_RECORDS && user->last_ns - user->first_ns >= KNOWN_NS;
+	bool is_known = unusual_knows(user->records, user->last_ns - user->first_ns);
 	json_t *hours = json_array();
-	for (unsigned hour = 0; hour < HOURS; hour++)
+	for (unsigned hour = 0; hour < UNUSUAL_HOURS; hour++)
 		if (is_unusual(user, is_known, hour))
 			(void)json_array_append_new(hours, json_pack("{s:i, s:I, s:I}", "hour", (int)hour, "records",
 			                                           (json_int_t)user->hours[hour].records, "last_ns",

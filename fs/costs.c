@@ -23,7 +23,8 @@ struct Costs {
 	uint64_t puts[USAGE_ZONES], gets[USAGE_ZONES], checked; /* were added */
 };
 
-int costs_new(Store *store, Gate *gate, Levels *levels, const VerdictCounts *checks, Costs **ret_costs) {
+int costs_new(
+        Store *store, Gate *gate, bool is_read_only, Levels *levels, const VerdictCounts *checks, Costs **ret_costs) {
 	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
 	_cleanup_(prices_freep) Prices *prices = NULL;
 	int rc = info ? prices_builtin(&prices) : fault(ENOMEM, "reckoning costs: out of memory");
@@ -35,7 +36,7 @@ int costs_new(Store *store, Gate *gate, Levels *levels, const VerdictCounts *che
 	c->gate = gate;
 	c->levels = levels;
 	c->checks = checks;
-	c->is_read_only = info->read_only;
+	c->is_read_only = is_read_only || info->read_only;
 	c->prices = steal_pointer(&prices);
 	pthread_mutex_init(&c->lock, NULL);
 	*ret_costs = c;

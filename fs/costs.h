@@ -16,8 +16,10 @@
 
 typedef struct Costs Costs;
 
-/* All three must outlive it. `checks` may be NULL. -ENOMEM; -EINVAL: the price file in the program. */
-int costs_new(Store *store, Gate *gate, Levels *levels, const VerdictCounts *checks, Costs **ret_costs);
+/* All three must outlive it. `is_read_only`: what was charged is told, and nothing is added to it. `checks` may be
+ * NULL. -ENOMEM; -EINVAL: the price file in the program. */
+int costs_new(
+        Store *store, Gate *gate, bool is_read_only, Levels *levels, const VerdictCounts *checks, Costs **ret_costs);
 /* Accepts NULL. */
 void costs_free(Costs *costs);
 DEFINE_CLEANUP(Costs, costs_free);

@@ -16,15 +16,15 @@ struct Measures {
 	Costs *costs;
 };
 
-static int make_parts(Measures *m, Store *store, Gate *gate) {
-	int rc = sampler_new(store, &m->sampler);
+static int make_parts(Measures *m, Store *store, Gate *gate, bool is_read_only) {
+	int rc = sampler_new(store, is_read_only, &m->sampler);
 	if (rc == 0)
 		rc = levels_new(store, &m->levels);
 	if (rc == 0)
 		rc = verdict_counts_new(store, &m->verdicts);
 	if (rc == 0)
 		rc = access_counts_new(store, &m->accesses);
-	return rc ? rc : costs_new(store, gate, m->levels, m->verdicts, &m->costs);
+	return rc ? rc : costs_new(store, gate, is_read_only, m->levels, m->verdicts, &m->costs);
 }
 
 /* Verdicts before costs: a check is billed in the round that counts it. */
@@ -42,11 +42,11 @@ static int add_collectors(Measures *m) {
 	return rc;
 }
 
-int measures_new(Store *store, Gate *gate, Measures **ret_measures) {
+int measures_new(Store *store, Gate *gate, bool is_read_only, Measures **ret_measures) {
 	_cleanup_(measures_stopp) Measures *m = calloc(1, sizeof *m);
 	if (!m)
 		return fault(ENOMEM, "starting what measures: out of memory");
-	int rc = make_parts(m, store, gate);
+	int rc = make_parts(m, store, gate, is_read_only);
 	if (rc == 0)
 		rc = add_collectors(m);
 	if (rc < 0)

@@ -10,8 +10,9 @@
 
 typedef struct Measures Measures;
 
-/* Begins to count; nothing is measured yet. Store and gate must outlive it. -ENOMEM; errors of the database. */
-int measures_new(Store *store, Gate *gate, Measures **ret_measures);
+/* Begins to count; nothing is measured yet. `is_read_only`: nor is anything kept, as a mount with -o ro must not make
+ * the vault one that only this program reads. Store and gate must outlive it. -ENOMEM; errors of the database. */
+int measures_new(Store *store, Gate *gate, bool is_read_only, Measures **ret_measures);
 
 /* To add collectors and who is told each minute before measures_start; belongs to the measures. */
 Sampler *measures_sampler(Measures *measures);

@@ -123,7 +123,7 @@ static int start_http(Parts *parts, const struct filesystem *fs) {
 	const struct back_options options = {.front = parts->front,
 	        .store = fs->store,
 	        .ask = service_ask,
-	        .knows = service_knows,
+	        .rights = service_rights,
 	        .denied = service_record_http_denied,
 	        .arg = parts->service};
 	if (!parts->front)

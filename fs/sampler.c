@@ -187,7 +187,7 @@ static void *run(void *arg) {
 	return NULL;
 }
 
-int sampler_new(Store *store, Sampler **ret_sampler) {
+int sampler_new(Store *store, bool is_read_only, Sampler **ret_sampler) {
 	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
 	Sampler *s = calloc(1, sizeof *s);
 	if (!s || !info) {
@@ -196,7 +196,7 @@ int sampler_new(Store *store, Sampler **ret_sampler) {
 	}
 	store_info(store, info);
 	s->store = store;
-	s->is_read_only = info->read_only;
+	s->is_read_only = is_read_only || info->read_only;
 	s->wall_began_s = meta_now(store_meta(store)) / NS;
 	s->boot_began_s = boot_s();
 	pthread_mutex_init(&s->lock, NULL);

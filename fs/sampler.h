@@ -43,8 +43,8 @@ typedef void sampler_minute_fn(void *arg, int64_t now_s);
 
 typedef struct Sampler Sampler;
 
-/* Nothing runs yet; the store must outlive it. -ENOMEM. */
-int sampler_new(Store *store, Sampler **ret_sampler);
+/* Nothing runs yet; the store must outlive it. `is_read_only`: nothing is kept of what is measured. -ENOMEM. */
+int sampler_new(Store *store, bool is_read_only, Sampler **ret_sampler);
 
 /* `what` names it in the log; static. -ENOSPC: there are too many. */
 int sampler_add(Sampler *sampler, const char *what, sampler_collect_fn *collect, void *arg);

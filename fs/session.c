@@ -163,7 +163,8 @@ static ssize_t read_request(int fd, void *buffer, size_t capacity, void *userdat
 		return got;
 	make_known(buffer);
 	const struct fuse_in_header *header = buffer;
-	operation_stats_asked(session->operations, header->opcode, header->unique);
+	if (session->operations)
+		operation_stats_asked(session->operations, header->opcode, header->unique);
 	const uint8_t *body = (const uint8_t *)buffer + sizeof *header;
 	size_t size = (size_t)got - sizeof *header;
 	if (!is_quick(header, body, size))
@@ -231,8 +232,9 @@ static ssize_t write_reply(int fd, struct iovec *parts, int count, void *userdat
 	if (request.is_init)
 		return write_init_reply(session, fd, parts, count);
 	const struct fuse_out_header *header = parts[0].iov_base;
-	operation_stats_answered(session->operations, header->unique, header->error,
-	        count == 2 ? parts[1].iov_base : NULL, header->len - sizeof *header);
+	if (session->operations)
+		operation_stats_answered(session->operations, header->unique, header->error,
+		        count == 2 ? parts[1].iov_base : NULL, header->len - sizeof *header);
 	return writev(fd, parts, count);
 }
 

@@ -44,7 +44,7 @@ struct session_options {
 	 * meanwhile. May be NULL. */
 	bool (*idle)(void *arg);
 	void *idle_arg;
-	OperationStats *operations; /* counts them; outlives the session */
+	OperationStats *operations; /* counts them; outlives the session. NULL: nobody does */
 };
 
 /* Whether the list "a,b=1,c" (NULL: an empty one) has the option `name`. */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 
 struct Courier {
 	int control;
+	int hushed; /* an eventfd that can be read from courier_hush on */
 	pid_t pid;
 	unsigned seconds;
 	char *actions;
@@ -102,13 +104,14 @@ int courier_start(const struct courier_options *options, Courier **ret_courier) 
 	int pair[2];
 	if (!courier)
 		return fault(ENOMEM, "no memory for what tells of alarms");
-	courier->control = -1;
+	courier->control = courier->hushed = -1;
 	courier->pid = -1;
 	courier->seconds = options && options->seconds ? options->seconds : COURIER_SECONDS;
 	courier->actions = strdup(options && options->actions ? options->actions : COURIER_ACTIONS);
 	if (!courier->actions)
 		return fault(ENOMEM, "no memory for what tells of alarms");
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	courier->hushed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (courier->hushed < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return fault_errno(errno, "making a socket for what tells of alarms");
 	const pid_t parent = getpid();
 	courier->pid = fork();
@@ -123,10 +126,16 @@ int courier_start(const struct courier_options *options, Courier **ret_courier) 
 	return 0;
 }
 
+void courier_hush(Courier *courier) {
+	const uint64_t one = 1;
+	(void)!write(courier->hushed, &one, sizeof one);
+}
+
 void courier_stop(Courier *courier) {
 	if (!courier)
 		return;
 	closep(&courier->control);
+	closep(&courier->hushed);
 	if (courier->pid > 0) {
 		(void)kill(courier->pid, SIGKILL);
 		(void)waitpid(courier->pid, NULL, 0);
@@ -159,8 +168,11 @@ static int hand_over(Courier *courier, int fd) {
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(header), &fd, sizeof fd);
-	if (sendmsg(courier->control, &message, MSG_NOSIGNAL) == sizeof magic)
+	/* One that is stopped takes nothing, and must not hold up who asks. */
+	if (sendmsg(courier->control, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof magic)
 		return 0;
+	if (errno == EAGAIN || errno == ETOOMANYREFS)
+		return fault(EAGAIN, "the process that tells of alarms takes nothing at the moment");
 	return say_gone();
 }
 
@@ -179,24 +191,28 @@ static int send_delivery(int fd, const struct courier_delivery *d) {
 	return 0;
 }
 
-static void take_answer(int fd, unsigned seconds, struct courier_outcome *ret) {
+/* -ECANCELED: hushed before there was one. */
+static int take_answer(const Courier *courier, int fd, struct courier_outcome *ret) {
 	struct courier_answer answer;
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = courier->hushed, .events = POLLIN}};
 	int ready;
 	do
-		ready = poll(&poll_fd, 1, (int)(seconds + GRACE_SECONDS) * 1000);
+		ready = poll(fds, 2, (int)(courier->seconds + GRACE_SECONDS) * 1000);
 	while (ready < 0 && errno == EINTR);
 	*ret = (struct courier_outcome){.is_delivered = false};
+	if (ready > 0 && fds[0].revents == 0)
+		return fault(ECANCELED, "the vault is being unmounted");
 	ssize_t got = ready > 0 ? recv(fd, &answer, sizeof answer, 0) : -1;
 	if (got != sizeof answer || answer.magic != COURIER_MAGIC) {
 		(void)snprintf(ret->words, sizeof ret->words, "%s",
 		        ready == 0 ? "it took too long" : "the process that delivers ended without an answer");
-		return;
+		return 0;
 	}
 	ret->is_delivered = answer.is_delivered != 0;
 	ret->is_final = answer.is_final != 0;
 	answer.words[sizeof answer.words - 1] = '\0';
 	(void)snprintf(ret->words, sizeof ret->words, "%s", answer.words);
+	return 0;
 }
 
 int courier_deliver(Courier *courier, const struct courier_delivery *delivery, struct courier_outcome *ret_outcome) {
@@ -209,7 +225,7 @@ int courier_deliver(Courier *courier, const struct courier_delivery *delivery, s
 	if (rc == 0)
 		rc = send_delivery(ours, delivery);
 	if (rc == 0)
-		take_answer(ours, courier->seconds, ret_outcome);
+		rc = take_answer(courier, ours, ret_outcome);
 	bool is_untold = rc == -EPIPE || rc == -ECONNRESET; /* there was no messenger to take it */
 	if (is_untold)
 		*ret_outcome = (struct courier_outcome){.words = "the process that delivers could not be started"};

@@ -41,6 +41,9 @@ int courier_start(const struct courier_options *options, Courier **ret_courier);
 void courier_stop(Courier *courier);
 DEFINE_CLEANUP(Courier, courier_stop);
 
+/* The vault is being unmounted: whoever waits for a delivery, or asks for one from now on, gets -ECANCELED at once. */
+void courier_hush(Courier *courier);
+
 /* Is it there? */
 bool courier_alive(Courier *courier);
 pid_t courier_pid(const Courier *courier);
@@ -64,6 +67,7 @@ struct courier_outcome {
 
 /*
  * Tries once, and waits for it, for no longer than a few seconds beyond the limit. Thread-safe. 0 with an outcome,
- * which may well be a failure. -ECHILD: the courier is gone, and nothing was tried.
+ * which may well be a failure. -ECHILD: the courier is gone, and nothing was tried. -EAGAIN: it takes nothing now.
+ * -ECANCELED after courier_hush: it may have been delivered or not.
  */
 int courier_deliver(Courier *courier, const struct courier_delivery *delivery, struct courier_outcome *ret_outcome);

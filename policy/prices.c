@@ -129,6 +129,12 @@ static int find_source(const Prices *p, const Node *value, const struct price_so
 
 /* ---- sections ---- */
 
+/* One that check_map has found; were it none, a map, which no value is. */
+static const Node *needed_under(const Node *map, const char *key) {
+	const Node *value = under(map, key);
+	return value ? value : map;
+}
+
 static int read_source(Prices *p, const Node *key, const Node *value, struct price_source *source) {
 	static const char *const keys[] = {"words", "date", "standing"};
 	int64_t ignored;
@@ -136,10 +142,10 @@ static int read_source(Prices *p, const Node *key, const Node *value, struct pri
 	if (rc == 0)
 		rc = copy_text(p, key, "the source's name", &source->name);
 	if (rc == 0)
-		rc = copy_text(p, under(value, "words"), "words", &source->words);
+		rc = copy_text(p, needed_under(value, "words"), "words", &source->words);
 	if (rc == 0)
-		rc = read_date(p, under(value, "date"), &source->date, &ignored);
-	return rc ? rc : copy_text(p, under(value, "standing"), "standing", &source->standing);
+		rc = read_date(p, needed_under(value, "date"), &source->date, &ignored);
+	return rc ? rc : copy_text(p, needed_under(value, "standing"), "standing", &source->standing);
 }
 
 static int read_sources(Prices *p, const Node *map) {
@@ -158,7 +164,7 @@ static int read_tier(const Prices *p, const Node *value, bool is_last, double fr
 	static const char *const keys[] = {"usd_per_gb_month", "up_to_gb"};
 	int rc = check_map(p, value, "a tier", keys, COUNT(keys), is_last ? 1 : 2);
 	if (rc == 0)
-		rc = read_amount(p, under(value, keys[0]), keys[0], USD_MOST, &tier->usd_per_gb_month);
+		rc = read_amount(p, needed_under(value, keys[0]), keys[0], USD_MOST, &tier->usd_per_gb_month);
 	const Node *end = rc == 0 ? under(value, keys[1]) : NULL;
 	tier->up_to_gb = HUGE_VAL;
 	if (!end)
@@ -193,13 +199,13 @@ static int read_profile(Prices *p, const Node *key, const Node *value, struct pr
 	if (rc == 0)
 		rc = copy_text(p, key, "the profile's name", &profile->name);
 	if (rc == 0)
-		rc = copy_text(p, under(value, "words"), "words", &profile->words);
+		rc = copy_text(p, needed_under(value, "words"), "words", &profile->words);
 	if (rc == 0)
-		rc = find_source(p, under(value, "source"), &profile->source);
+		rc = find_source(p, needed_under(value, "source"), &profile->source);
 	if (rc == 0)
-		rc = read_storage(p, under(value, "storage"), profile);
+		rc = read_storage(p, needed_under(value, "storage"), profile);
 	for (size_t i = 0; rc == 0 && i < COUNT(amounts); i++)
-		rc = read_amount(p, under(value, keys[3 + i]), keys[3 + i], USD_MOST, amounts[i]);
+		rc = read_amount(p, needed_under(value, keys[3 + i]), keys[3 + i], USD_MOST, amounts[i]);
 	return rc;
 }
 
@@ -223,15 +229,15 @@ static int read_services(Prices *p, const Node *map) {
 	static const char *const keys[] = {"usd", "per", "source"};
 	int rc = check_map(p, map, "\"services\"", service_names, PRICE_SERVICES, PRICE_SERVICES);
 	for (size_t i = 0; rc == 0 && i < PRICE_SERVICES; i++) {
-		const Node *value = under(map, service_names[i]);
+		const Node *value = needed_under(map, service_names[i]);
 		const char *per;
 		rc = check_map(p, value, "a service", keys, COUNT(keys), COUNT(keys));
 		if (rc == 0)
-			rc = read_amount(p, under(value, "usd"), "usd", USD_MOST, &p->services[i].usd);
+			rc = read_amount(p, needed_under(value, "usd"), "usd", USD_MOST, &p->services[i].usd);
 		if (rc == 0)
-			rc = copy_text(p, under(value, "per"), "per", &per);
+			rc = copy_text(p, needed_under(value, "per"), "per", &per);
 		if (rc == 0)
-			rc = find_source(p, under(value, "source"), &p->services[i].source);
+			rc = find_source(p, needed_under(value, "source"), &p->services[i].source);
 	}
 	return rc;
 }
@@ -243,17 +249,17 @@ static int read_document(Prices *p, const Node *root) {
 	int rc = check_map(p, root, "a price file", keys, COUNT(keys), COUNT(keys));
 	if (rc < 0)
 		return rc;
-	const Node *format = under(root, "format"), *currency = under(root, "currency");
+	const Node *format = needed_under(root, "format"), *currency = needed_under(root, "currency");
 	if (format->kind != TREE_TEXT || strcmp(format->text, "1") != 0)
 		return complain(p, format, "this assayfs reads \"format\": 1");
 	if (currency->kind != TREE_TEXT || strcmp(currency->text, "USD") != 0)
 		return complain(p, currency, "\"currency\" is \"USD\": figures are not converted");
-	rc = read_date(p, under(root, "date"), &p->date, &p->date_s);
+	rc = read_date(p, needed_under(root, "date"), &p->date, &p->date_s);
 	if (rc == 0)
-		rc = read_sources(p, under(root, "sources"));
+		rc = read_sources(p, needed_under(root, "sources"));
 	if (rc == 0)
-		rc = read_profiles(p, under(root, "profiles"));
-	return rc ? rc : read_services(p, under(root, "services"));
+		rc = read_profiles(p, needed_under(root, "profiles"));
+	return rc ? rc : read_services(p, needed_under(root, "services"));
 }
 
 int prices_parse(const char *name, struct bytes text, Prices **ret_prices) {

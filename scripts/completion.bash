@@ -25,9 +25,9 @@ _assayfs_options() {
 	'alarm list') echo '--dead --waiting --json' ;;
 	'alarm history') echo '--limit --json' ;;
 	'alarm test') echo '--json' ;;
-	'alarm silence') echo '--for --off --reason' ;;
+	'alarm silence') echo '--for --off --reason --json' ;;
 	'alarm retry' | 'alarm drop') echo '--all' ;;
-	'alarm key') ;;
+	'alarm key') echo '--json' ;;
 	'token add') echo '--role --days --json' ;;
 	'token list') echo '--json' ;;
 	'token remove') ;;

@@ -103,9 +103,25 @@ static void print_event(const json_t *event) {
 		const json_t *action = json_array_get(actions, i);
 		_cleanup_(freep) char *target = words_safe(answer_text(action, "target"));
 		_cleanup_(freep) char *error = words_safe(answer_text(action, "error"));
-		printf("    %s  %s%s%s\n", answer_text(action, "state"), target ? target : "?",
+		const char *state = answer_text(action, "state");
+		printf("    %s  %s%s%s\n", strcmp(state, "done") == 0 ? "delivered" : state, target ? target : "?",
 		        error && *error ? ": " : "", error ? error : "");
 	}
+}
+
+/* An alarm without a history, or a name that is none. */
+static int nothing_changed(const struct invocation *call, const char *name, int place) {
+	_cleanup_(json_decrefp) json_t *list = NULL;
+	bool is_known = name == NULL;
+	int code = alarm_ask(call, place, "alarm-list", json_object(), &list);
+	for (size_t i = 0; !code && i < json_array_size(list); i++)
+		is_known = is_known || strcmp(answer_text(json_array_get(list, i), "name"), name) == 0;
+	if (!code && !is_known)
+		return command_fail(call, EXIT_NO,
+		        "there is no alarm '%s', and none of that name changed in the last 14 days", name);
+	if (!code)
+		printf("Nothing has changed in the last 14 days.\n");
+	return code;
 }
 
 /* NAME and DIR may both be left out; one alone is DIR where there is a file of that name. */
@@ -123,6 +139,8 @@ static int run_history(const struct invocation *call) {
 		return code;
 	if (command_has(call, "json"))
 		return command_print_json(call, json_pack("{s:O}", "history", list));
+	if (json_array_size(list) == 0)
+		return nothing_changed(call, name, is_place ? 0 : 1);
 	for (size_t i = 0; i < json_array_size(list); i++)
 		print_event(json_array_get(list, i));
 	return EXIT_DONE;
@@ -170,6 +188,8 @@ static int run_silence(const struct invocation *call) {
 	        &list);
 	if (code)
 		return code;
+	if (command_has(call, "json"))
+		return command_print_json(call, json_incref(json_array_get(list, 0)));
 	int64_t silent = answer_time(json_array_get(list, 0), "silent_until_ns");
 	if (silent)
 		printf("Nobody is told of it until %s; its history goes on.\n", words_time(silent, until));
@@ -181,6 +201,8 @@ static int run_silence(const struct invocation *call) {
 static int run_key(const struct invocation *call) {
 	_cleanup_(json_decrefp) json_t *list = NULL;
 	int code = alarm_ask(call, 0, "alarm-key", json_object(), &list);
+	if (!code && command_has(call, "json"))
+		return command_print_json(call, json_incref(json_array_get(list, 0)));
 	if (!code)
 		printf("%s\n", answer_text(json_array_get(list, 0), "key"));
 	return code;
@@ -237,7 +259,8 @@ const struct command command_alarm_silence = {
         .summary = "tell nobody of an alarm for a while",
         .details = "For stewards. The alarm is watched on, and its history says what nobody was told of.",
         .options = (const struct command_option[]){{"for", 0, "TIME", "how long: 30m, 2h, 3d; a year at most"},
-                {"off", 0, NULL, "it speaks again"}, {"reason", 0, "TEXT", "why, as the audit log keeps it"}, {0}},
+                {"off", 0, NULL, "it speaks again"}, {"reason", 0, "TEXT", "why, as the audit log keeps it"},
+                OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs alarm silence full --for 2h --reason 'moving data' /mnt",
                                                              "until the move is done"},
                 {0}},
@@ -251,7 +274,7 @@ const struct command command_alarm_key = {
         .most = 1,
         .summary = "print the public key that webhooks are signed with",
         .details = "As Standard Webhooks writes it (whpk_…), for whoever receives notifications.",
-        .options = (const struct command_option[]){{0}},
+        .options = (const struct command_option[]){OPTION_JSON, {0}},
         .exits = EXITS_ASKED,
         .run = run_key,
 };

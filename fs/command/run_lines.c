@@ -25,10 +25,12 @@ void run_lines_print(const json_t *run) {
 	printf("%s%s\n", reason && *reason ? "; " : "", reason ? reason : "");
 }
 
-/* With the moment at which it ended, or that it is going. */
-static void cell_last(Table *table, const json_t *last) {
+/* With the moment at which it ended, or that it is going. What comes with each arrival is no run unless it was asked
+ * for. */
+static void cell_last(Table *table, const json_t *workflow) {
+	const json_t *last = json_object_get(workflow, "last");
 	if (!json_is_object(last))
-		table_cell(table, "never");
+		table_cell(table, strcmp(answer_text(workflow, "on"), "close") == 0 ? "" : "never");
 	else if (json_is_string(json_object_get(last, "ended")))
 		table_cellf(table, "%s %s", answer_text(last, "state"), answer_text(last, "ended"));
 	else
@@ -53,7 +55,7 @@ void run_lines_workflows(const json_t *workflows) {
 	json_array_foreach(workflows, i, workflow) {
 		table_cell(table, answer_text(workflow, "name"));
 		table_cell(table, next_words(workflow));
-		cell_last(table, json_object_get(workflow, "last"));
+		cell_last(table, workflow);
 	}
 	(void)table_print(table, stdout);
 	putchar('\n');

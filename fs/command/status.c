@@ -62,7 +62,8 @@ static void print_http(const json_t *item) {
 	if (answer_flag(http, "alive"))
 		printf("Page: http://%s/\n", answer_text(http, "address"));
 	else
-		printf("!! The process that served http://%s/ is gone; it comes back with the next mount.\n",
+		colour_print(stdout, COLOUR_BAD,
+		        "!! The process that served http://%s/ is gone; it comes back with the next mount.\n",
 		        answer_text(http, "address"));
 }
 
@@ -167,11 +168,27 @@ static void print_work(const json_t *item) {
 		        words_size(reclaimable, size));
 }
 
+/* Nothing for whom the roles don't let know, or where it is not reckoned: the status is asked for, not this. */
+static void print_cost(const struct client_place *place) {
+	_cleanup_(client_closep) Client *client = NULL;
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	if (client_connect(place, &client) || client_ask(client, "costs", json_object(), &item))
+		return;
+	printf("Charges: %.2f USD this month so far, %.2f at its end, as estimated (assayfs cost)\n",
+	        json_number_value(json_object_get(item, "now")), json_number_value(json_object_get(item, "forecast")));
+}
+
+static void print_backup(const json_t *item) {
+	if (json_is_null(json_object_get(item, "backup")))
+		printf("Backup: none\n");
+}
+
 static void print_workflows(const json_t *item) {
 	uint64_t stale = answer_number(item, "stale_files");
 	if (stale > 0)
-		printf("!! %" PRIu64 " file%s in Trusted did not pass when checked again, and %s marked stale\n", stale,
-		        words_s(stale), stale == 1 ? "is" : "are");
+		colour_print(stdout, COLOUR_BAD,
+		        "!! %" PRIu64 " file%s in Trusted did not pass when checked again, and %s marked stale\n",
+		        stale, words_s(stale), stale == 1 ? "is" : "are");
 	if (json_array_size(json_object_get(item, "workflows")) > 0)
 		putchar('\n');
 	run_lines_workflows(json_object_get(item, "workflows"));
@@ -217,7 +234,8 @@ static void print_alarms(const json_t *item) {
 	size_t i;
 	json_t *alarm;
 	if (total > 0)
-		printf("%s%" PRIu64 " of %" PRIu64 " alarm%s in ALARM (assayfs alarm list)\n", alarming ? "!! " : "",
+		colour_print(stdout, alarming ? COLOUR_BAD : COLOUR_PLAIN,
+		        "%s%" PRIu64 " of %" PRIu64 " alarm%s in ALARM (assayfs alarm list)\n", alarming ? "!! " : "",
 		        alarming, total, words_s(total));
 	json_array_foreach(json_object_get(alarms, "in_alarm"), i, alarm) {
 		char since[WORDS_BYTES];
@@ -225,10 +243,11 @@ static void print_alarms(const json_t *item) {
 		printf("  since %s  %s\n", words_time(answer_time(alarm, "since_ns"), since), name ? name : "?");
 	}
 	if (undelivered > 0)
-		printf("!! %" PRIu64 " notification%s could not be delivered (assayfs alarm list --dead)\n",
+		colour_print(stdout, COLOUR_BAD,
+		        "!! %" PRIu64 " notification%s could not be delivered (assayfs alarm list --dead)\n",
 		        undelivered, words_s(undelivered));
 	if (total > 0 && !answer_flag(alarms, "can_send"))
-		printf("!! nothing is told of alarms until the vault is mounted again\n");
+		colour_print(stdout, COLOUR_BAD, "!! Nobody is told of alarms until the vault is mounted again.\n");
 }
 
 static void print_failures(const json_t *item) {
@@ -266,6 +285,8 @@ static int run_status(const struct invocation *call) {
 	print_zones(item);
 	print_ungoverned(item);
 	print_work(item);
+	print_cost(&place);
+	print_backup(item);
 	print_workflows(item);
 	print_waivers(item);
 	print_grants(item);
@@ -281,8 +302,9 @@ const struct command command_status = {
         .summary = "show how a mounted vault stands and what to do next",
         .details =
                 "Files by zone and verdict, files that no dataset governs with the pattern that came closest, checks "
-                "that wait, what versions cost, how much can be freed of it, and what failed last. Without a policy it "
-                "says how to get one.",
+                "that wait, what versions cost, how much can be freed of it, charges, workflows with their next and "
+                "last "
+                "run, alarms, and what failed last. Without a policy it says how to get one.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs status /mnt", "the vault mounted there"},
                 {"assayfs status --json | jq .jobs.queued", "how many checks wait"}, {0}},

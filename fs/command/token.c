@@ -26,7 +26,8 @@ static int run_add(const struct invocation *call) {
 	const char *role = command_value(call, "role");
 	int code = command_number(call, "days", 1, TOKEN_DAYS_MAX, &days);
 	if (!code && (!role || token_role_named(role) == TOKEN_ROLES))
-		code = command_fail(call, EXIT_USAGE, "--role is needed: viewer, auditor or steward");
+		code = command_fail(call, EXIT_USAGE, "%s%s%s: viewer, auditor or steward", role ? "--role " : "",
+		        role ? role : "--role is needed", role ? " is none" : "");
 	if (!code)
 		code = client_open_operand(call, 1, &place, &client);
 	if (code)

@@ -126,6 +126,7 @@ static void record_denied(Back *back, const struct caller *caller, const char *m
 struct asking {
 	Back *back;
 	const struct caller *caller;
+	unsigned rights; /* that he has now: what was made for him when he had others is not his any more */
 	const struct route *route;
 };
 
@@ -194,7 +195,8 @@ static int get_document(struct asking *asking, json_t **ret) {
 	_cleanup_(freep) char *key = NULL;
 	if (asking->route->is_act)
 		return make_document(asking, ret);
-	if (!arguments || asprintf(&key, "%s\n%s\n%s", asking->caller->right, asking->route->command, arguments) < 0)
+	if (!arguments || asprintf(&key, "%s %x\n%s\n%s", asking->caller->right, asking->rights, asking->route->command,
+	                          arguments) < 0)
 		return fault(ENOMEM, "answering over HTTP: out of memory");
 	return documents_get(asking->back->documents, key, make_document, asking, ret);
 }
@@ -243,12 +245,12 @@ static void choose_format(const json_t *request, struct route *route) {
 		json_object_set_new(route->arguments, "format", json_string(wants_open ? "openmetrics" : "prometheus"));
 }
 
-static int check_right(Back *back, const struct caller *caller, const struct route *route) {
+static int check_right(const struct caller *caller, unsigned rights, const struct route *route) {
 	if (route->is_act && !caller->has_token)
 		return fault(EACCES, "acts need a steward's token: Authorization: Bearer assay_…");
 	if (route->is_act && !caller->peer.token_roles)
 		return fault(EACCES, "this token may look, but not act");
-	if (!caller->has_token && !back->options.knows(back->options.arg, &caller->peer))
+	if (!caller->has_token && !rights)
 		return fault(EACCES, "your user has no role here; a steward can give one in policy.yaml, under roles");
 	return 0;
 }
@@ -268,7 +270,8 @@ json_t *back_answer(Back *back, const json_t *request) {
 	rc = route_find(method, path, json_object_get(request, "parameters"),
 	        json_string_value(json_object_get(request, "body")), now.tv_sec * INT64_C(1000000000) + now.tv_nsec,
 	        &route);
-	bool is_denied = !rc && (rc = check_right(back, &caller, &route)) < 0;
+	unsigned rights = back->options.rights(back->options.arg, &caller.peer);
+	bool is_denied = !rc && (rc = check_right(&caller, rights, &route)) < 0;
 	if (is_denied)
 		record_denied(back, &caller, method, path);
 	json_t *answer;
@@ -276,7 +279,7 @@ json_t *back_answer(Back *back, const json_t *request) {
 		answer = answer_error(
 		        is_denied && route.is_act && !caller.has_token ? 401 : status_of(rc), "", fault_message());
 	} else {
-		struct asking asking = {back, &caller, &route};
+		struct asking asking = {back, &caller, rights, &route};
 		choose_format(request, &route);
 		answer = answer_route(&asking);
 	}

@@ -22,10 +22,10 @@ typedef struct Back Back;
 struct back_options {
 	const Front *front;
 	Store *store;
-	/* As service_ask, service_knows, service_record_http_denied. */
+	/* As service_ask, service_rights, service_record_http_denied. */
 	int (*ask)(void *arg, const struct control_peer *peer, const char *command, const json_t *arguments,
 	        size_t limit, json_t **ret_items);
-	bool (*knows)(void *arg, const struct control_peer *peer);
+	unsigned (*rights)(void *arg, const struct control_peer *peer);
 	void (*denied)(void *arg, const struct control_peer *peer, const char *detail);
 	void *arg;
 };

@@ -77,10 +77,10 @@ static int make_one(Documents *documents, struct document *place, document_make 
 	int64_t after = now_ns(), cost = (after - before) * COST_TIMES;
 	pthread_mutex_lock(&documents->lock);
 	place->is_made = false;
+	json_decref(place->value);
+	place->value = value; /* none, where it may not be told any more */
 	if (rc)
 		return rc;
-	json_decref(place->value);
-	place->value = value;
 	place->until_ns = after + (cost > LEAST_NS ? cost : LEAST_NS);
 	*ret = json_incref(value);
 	return 0;

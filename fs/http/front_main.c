@@ -34,6 +34,9 @@
 #define HEADERS_MS 5000 /* a connection may take this long for its headers, */
 #define CROWDED_MS 1000 /* and this long when half of them are taken */
 #define QUIET_MS 20000  /* between two requests */
+#define ANSWER_MS 60000 /* for reading an answer, */
+#define CROWDED_ANSWER_MS 10000
+#define CROWDED_LIFE_MS 30000 /* and in all, however fast it is */
 #define SWEEP_MS 250
 #define WINDOW_MS 100 /* in each of which this many ms of a processor may be used: */
 #define WINDOW_CPU_MS 10
@@ -48,7 +51,7 @@ struct document {
 struct link {
 	struct link *next, **place;
 	int fd;
-	int64_t since_ms;
+	int64_t opened_ms, since_ms;
 	bool is_waiting, has_asked; /* for headers; whether it ever sent any */
 	char right[80];
 	uint64_t token; /* hash of the Authorization header that the right is of */
@@ -361,6 +364,26 @@ static void take_body(struct request *request, const char *data, size_t size) {
 	request->body[request->body_size] = '\0';
 }
 
+struct counts {
+	unsigned host, length, coding, right;
+};
+
+static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value) {
+	struct counts *counts = arg;
+	(void)kind;
+	(void)value;
+	counts->host += strcasecmp(name, "Host") == 0;
+	counts->length += strcasecmp(name, "Content-Length") == 0;
+	counts->coding += strcasecmp(name, "Transfer-Encoding") == 0;
+	counts->right += strcasecmp(name, "Authorization") == 0;
+	return MHD_YES;
+}
+
+/* A proxy may have understood it otherwise: where one request ends (RFC 9112, 6.3 and 11.2), or whose it is. */
+static bool is_ambiguous(const struct counts *counts) {
+	return counts->host > 1 || counts->right > 1 || counts->length + counts->coding > 1;
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path, const char *method,
         const char *version, const char *data, size_t *size, void **memory) {
 	(void)version;
@@ -373,12 +396,14 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		if (!request)
 			return MHD_NO;
 		*request = (struct request){.front = front, .link = info->socket_context, .connection = connection};
-		/* What has a body is waited for like headers. */
-		request->link->is_waiting =
-		        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length") ||
-		        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Transfer-Encoding");
-		request->link->has_asked = false;
 		*memory = request;
+		struct counts counts = {0};
+		(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_header, &counts);
+		if (is_ambiguous(&counts))
+			return respond_error(connection, 400, "headers that must be there once are there twice");
+		/* What has a body is waited for like headers. */
+		request->link->is_waiting = counts.length + counts.coding > 0;
+		request->link->has_asked = false;
 		return MHD_YES;
 	}
 	if (*size > 0) {
@@ -386,6 +411,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 		*size = 0;
 		return MHD_YES;
 	}
+	if (!request->is_answered)
+		request->link->since_ms = now_ms(CLOCK_MONOTONIC);
 	request->link->is_waiting = false;
 	return handle(request, method, path);
 }
@@ -441,13 +468,15 @@ static void on_connection(
 		return;
 	}
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const int64_t now = now_ms(CLOCK_MONOTONIC);
 	link = info ? calloc(1, sizeof *link) : NULL;
 	if (!link)
 		return;
 	*link = (struct link){.next = front->links,
 	        .place = &front->links,
 	        .fd = info->connect_fd,
-	        .since_ms = now_ms(CLOCK_MONOTONIC),
+	        .opened_ms = now,
+	        .since_ms = now,
 	        .is_waiting = true};
 	if (front->links)
 		front->links->place = &link->next;
@@ -456,14 +485,19 @@ static void on_connection(
 	*memory = link;
 }
 
-/* Who sends a byte now and then is never idle; what counts is when the whole came. */
+/* Who sends or takes a byte now and then is never idle; what counts is when the whole came, or went. */
+static bool is_over(const struct link *link, bool is_crowded, int64_t now) {
+	int64_t patience = is_crowded ? CROWDED_ANSWER_MS : ANSWER_MS;
+	if (link->is_waiting)
+		patience = is_crowded ? CROWDED_MS : link->has_asked ? QUIET_MS : HEADERS_MS;
+	return now - link->since_ms > patience || (is_crowded && now - link->opened_ms > CROWDED_LIFE_MS);
+}
+
 static void sweep(struct front *front, int64_t now) {
 	bool is_crowded = front->link_count > CONNECTIONS_MAX / 2;
-	for (struct link *link = front->links; link; link = link->next) {
-		int64_t patience = is_crowded ? CROWDED_MS : link->has_asked ? QUIET_MS : HEADERS_MS;
-		if (link->is_waiting && now - link->since_ms > patience)
+	for (struct link *link = front->links; link; link = link->next)
+		if (is_over(link, is_crowded, now))
 			(void)shutdown(link->fd, SHUT_RDWR);
-	}
 }
 
 /* ---- the loop ---- */

@@ -36,6 +36,8 @@ enum MHD_Result respond_text(
 		(void)MHD_add_response_header(response, "ETag", etag);
 	if (status == 401)
 		(void)MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"assayfs\"");
+	if (status == 400) /* what stands behind it may be a part of it */
+		(void)MHD_add_response_header(response, "Connection", "close");
 	if (status == 405)
 		(void)MHD_add_response_header(response, "Allow", "GET, HEAD, POST");
 	enum MHD_Result sent = MHD_queue_response(connection, is_same ? 304 : (unsigned)status, response);

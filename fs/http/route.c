@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "fs/command/when.h"
 #include "fs/control_wire.h"
+#include "fs/http/chart.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +16,6 @@
 #define RUNS_LIMIT_DEFAULT 20
 
 #define NS_A_SECOND INT64_C(1000000000)
-#define SAMPLES_SPAN_S INT64_C(86400)
-#define SAMPLES_MOST 1440 /* points, as many as the handler gives at a time */
 
 enum kind { TEXT, NUMBER, SINCE, UNTIL, SECOND, PERIOD, PATH };
 
@@ -57,12 +56,12 @@ static const struct row rows[] = {
                         {"path", "path", PATH, 0, false}, {"uid", "uid", NUMBER, UINT32_MAX - 1, false},
                         {"limit", "limit", NUMBER, 1000, false}, {0}}},
         {API "charts/storage", "storage", ROUTE_CHART, NULL,
-                {{"hours", "hours", NUMBER, 8784, false}, {"width", "width", NUMBER, 2000, false}, {0}}},
+                {{"hours", "hours", NUMBER, 8784, false}, {"width", "width", NUMBER, CHART_WIDTH_MAX, false}, {0}}},
         {API "charts/cost", "cost", ROUTE_CHART, NULL,
-                {{"hours", "hours", NUMBER, 8784, false}, {"width", "width", NUMBER, 2000, false}, {0}}},
+                {{"hours", "hours", NUMBER, 8784, false}, {"width", "width", NUMBER, CHART_WIDTH_MAX, false}, {0}}},
         {API "charts/quality", "quality", ROUTE_CHART, NULL,
                 {{"dataset", "dataset", TEXT, 0, true}, {"hours", "hours", NUMBER, 8784, false},
-                        {"width", "width", NUMBER, 2000, false}, {0}}},
+                        {"width", "width", NUMBER, CHART_WIDTH_MAX, false}, {0}}},
         {"/metrics", "metrics", ROUTE_TEXT, NULL, {{"format", "format", TEXT, 0, false}, {0}}},
 };
 
@@ -164,26 +163,11 @@ static void set_default(json_t *arguments, const char *name, json_int_t value) {
 		json_object_set_new(arguments, name, json_integer(value));
 }
 
-/* A day up to now, and the shortest of the periods that are kept with which all of it goes into one answer. */
-static void fill_samples(json_t *arguments, int64_t now_ns) {
-	static const json_int_t periods[] = {60, 300, 3600, 86400};
-	size_t i = 0, last = sizeof periods / sizeof periods[0] - 1;
-	set_default(arguments, "to_s", now_ns / NS_A_SECOND);
-	json_int_t to = json_integer_value(json_object_get(arguments, "to_s"));
-	set_default(arguments, "from_s", to > SAMPLES_SPAN_S ? to - SAMPLES_SPAN_S : 0);
-	json_int_t span = to - json_integer_value(json_object_get(arguments, "from_s"));
-	while (i < last && span / periods[i] > SAMPLES_MOST)
-		i++;
-	set_default(arguments, "period_s", periods[i]);
-}
-
-static void fill_defaults(const struct row *row, json_t *arguments, int64_t now_ns) {
+static void fill_defaults(const struct row *row, json_t *arguments) {
 	if (row->answer == ROUTE_RECORDS)
 		set_default(arguments, "limit", LOG_LIMIT_DEFAULT);
 	if (strcmp(row->command, "runs") == 0)
 		set_default(arguments, "limit", RUNS_LIMIT_DEFAULT);
-	if (strcmp(row->command, "samples") == 0)
-		fill_samples(arguments, now_ns);
 }
 
 /* ---- acts ---- */
@@ -260,7 +244,7 @@ int route_find(const char *method, const char *path, const json_t *parameters, c
 	int rc = read_parameters(row, parameters, now_ns, arguments);
 	if (rc)
 		return rc;
-	fill_defaults(row, arguments, now_ns);
+	fill_defaults(row, arguments);
 	*ret = (struct route){.command = row->command,
 	        .list = row->list,
 	        .answer = row->answer,

@@ -14,6 +14,8 @@
 /* So many moments are read in one operation: some 7 ms under the lock. */
 #define MOMENTS_A_PART 2000
 #define NS INT64_C(1000000000)
+#define SPAN_S 10800
+#define DAY_S 86400
 #define YEAR_9999_S INT64_C(253402300800)
 
 /* {"profile": NAME or null} → the object of costs_json. */
@@ -38,30 +40,44 @@ struct wish {
 	unsigned period_s;
 };
 
-static int read_time(const json_t *arguments, const char *name, int64_t *ret) {
+/* `otherwise` where it is not given. */
+static int read_time(const json_t *arguments, const char *name, int64_t otherwise, int64_t *ret) {
 	const json_t *value = json_object_get(arguments, name);
-	if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > YEAR_9999_S)
+	if (value &&
+	        (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > YEAR_9999_S))
 		return fault(EPROTO, "'%s' is no second since 1970", name);
-	*ret = (int64_t)json_integer_value(value);
+	*ret = value ? (int64_t)json_integer_value(value) : otherwise;
 	return 0;
 }
 
-static int read_wish(const json_t *arguments, struct wish *ret) {
+/* The last three hours by the minute, or the shortest period of which there are not too many. */
+static int read_span(const json_t *arguments, int64_t now_s, struct wish *wish) {
+	const json_t *period = json_object_get(arguments, "period_s");
+	int rc = read_time(arguments, "to_s", now_s - now_s % 60 + 60, &wish->to_s);
+	if (rc == 0)
+		rc = read_time(arguments, "from_s", wish->to_s - SPAN_S, &wish->from_s);
+	if (rc < 0)
+		return rc;
+	int64_t span_s = wish->to_s - wish->from_s;
+	json_int_t period_s = period                        ? json_integer_value(period)
+	                      : span_s / 60 <= POINTS_MAX   ? 60
+	                      : span_s / 300 <= POINTS_MAX  ? 300
+	                      : span_s / 3600 <= POINTS_MAX ? 3600
+	                                                    : DAY_S;
+	if (period_s < 60 || period_s > 366 * 86400 || period_s % 60 != 0)
+		return fault(EPROTO, "'period_s' is a number of seconds, a multiple of 60");
+	if (span_s < 0 || span_s / period_s > POINTS_MAX)
+		return fault(EPROTO, "from 'from_s' to 'to_s' are at most %d periods", POINTS_MAX);
+	wish->period_s = (unsigned)period_s;
+	return 0;
+}
+
+static int read_wish(const json_t *arguments, int64_t now_s, struct wish *ret) {
 	const json_t *series = json_object_get(arguments, "series"), *labels = json_object_get(arguments, "labels");
-	json_int_t period = json_integer_value(json_object_get(arguments, "period_s"));
 	if (!json_is_string(series) || (labels && !json_is_string(labels)))
 		return fault(EPROTO, "'series' and 'labels' are texts");
-	if (period < 60 || period > 366 * 86400 || period % 60 != 0)
-		return fault(EPROTO, "'period_s' is a number of seconds, a multiple of 60");
-	*ret = (struct wish){.series = json_string_value(series),
-	        .labels = labels ? json_string_value(labels) : "",
-	        .period_s = (unsigned)period};
-	int rc = read_time(arguments, "from_s", &ret->from_s);
-	if (rc == 0)
-		rc = read_time(arguments, "to_s", &ret->to_s);
-	if (rc == 0 && (ret->to_s < ret->from_s || (ret->to_s - ret->from_s) / period > POINTS_MAX))
-		rc = fault(EPROTO, "from 'from_s' to 'to_s' are at most %d periods", POINTS_MAX);
-	return rc;
+	*ret = (struct wish){.series = json_string_value(series), .labels = labels ? json_string_value(labels) : ""};
+	return read_span(arguments, now_s, ret);
 }
 
 static int take_point(void *arg, const struct sample_point *point) {
@@ -88,7 +104,7 @@ int service_samples(void *context, const struct control_peer *peer, const json_t
 	Service *service = context;
 	struct wish wish;
 	(void)peer;
-	int rc = read_wish(arguments, &wish);
+	int rc = read_wish(arguments, meta_now(service->meta) / NS, &wish);
 	if (rc < 0)
 		return rc;
 	json_t *points = json_array();

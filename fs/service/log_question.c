@@ -116,7 +116,9 @@ struct words {
 };
 
 static void add(struct words *words, const char *text) {
-	size_t size = strnlen(text, words->left);
+	size_t size = strlen(text);
+	if (size > words->left)
+		size = words->left;
 	memcpy(words->at, text, size);
 	words->at += size;
 	words->left -= size;

@@ -332,16 +332,16 @@ int service_ask(void *service, const struct control_peer *peer, const char *comm
 	return control_call(((Service *)service)->control, peer, command, arguments, limit, ret_items);
 }
 
-bool service_knows(void *context, const struct control_peer *peer) {
+unsigned service_rights(void *context, const struct control_peer *peer) {
 	Service *service = context;
-	if (peer->uid == 0 || peer->uid == service->mounter)
-		return true;
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	struct policy_actor actor = service_policy_actor(service, peer);
+	unsigned rights = peer->uid == 0 || peer->uid == service->mounter;
 	for (enum policy_role role = ROLE_STEWARD; role < ROLE_COUNT; role++)
-		if (policy_role_holds(held->policy, role, &actor))
-			return true;
-	return false;
+		rights |= policy_role_holds(held->policy, role, &actor) ? 2u << role : 0;
+	for (enum policy_place place = PLACE_LANDING; rights && place < PLACE_COUNT; place++)
+		rights |= service_permits(service, held->policy, peer, place, POLICY_READ) ? 0x100u << place : 0;
+	return rights;
 }
 
 void service_tell_http(Service *service, const struct address *address, const atomic_bool *is_alive) {

@@ -55,8 +55,9 @@ int service_status_text(void *service, struct virtual_reader reader, char **ret_
 int service_ask(void *service, const struct control_peer *peer, const char *command, const json_t *arguments,
         size_t limit, json_t **ret_items);
 
-/* Whether the peer is told anything at all over HTTP: root, who mounted, and who holds a role. */
-bool service_knows(void *service, const struct control_peer *peer);
+/* What the peer may over HTTP, as bits that differ where he would be told something else. 0: nothing at all, as he is
+ * neither root nor who mounted, and holds no role. */
+unsigned service_rights(void *service, const struct control_peer *peer);
 
 /* What status tells of HTTP: where it is spoken, and whether it still is. Both stay the caller's; NULL: it is not. */
 void service_tell_http(Service *service, const struct address *address, const atomic_bool *is_alive);

@@ -23,6 +23,7 @@
 #define WALK_BATCH 256
 #define NAMED_MAX 10
 #define FAILURES_MAX 5
+#define VERDICTS_LOOKED_AT 10000
 #define OUTCOMES 5
 
 static const char *const outcome_words[OUTCOMES] = {"none", "pending", "passed", "failed", "error"};
@@ -197,16 +198,11 @@ static int add_zones(struct walk *walk, json_t *item, ControlReply *reply) {
 
 /* ---- what stands in tables ---- */
 
-struct failures {
-	struct {
-		uint64_t id;
-		json_t *item;
-	} last[FAILURES_MAX];
-	size_t next;
-};
-
+/* The last, the oldest first. A file that failed each time that it was checked counts once: others shall be seen, too.
+ */
 static int take_failure(void *arg, const struct verdict_row *row) {
-	struct failures *failures = arg;
+	json_t *list = arg, *other;
+	size_t i;
 	if (row->outcome != VERDICT_FAILED && row->outcome != VERDICT_ERROR)
 		return 0;
 	_cleanup_(json_decrefp) json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
@@ -214,20 +210,23 @@ static int take_failure(void *arg, const struct verdict_row *row) {
 	json_t *item = json_pack("{s:o, s:I, s:s, s:s}", "path", service_json_path(row->path), "time_ns",
 	        (json_int_t)row->time_ns, "outcome", outcome_words[row->outcome], "reason",
 	        json_is_string(reason) ? json_string_value(reason) : "");
-	json_decref(failures->last[failures->next].item);
-	failures->last[failures->next].item = item;
-	failures->next = (failures->next + 1) % FAILURES_MAX;
+	json_array_foreach(list, i, other) {
+		if (json_equal(json_object_get(other, "path"), json_object_get(item, "path"))) {
+			json_array_remove(list, i);
+			break;
+		}
+	}
+	json_array_append_new(list, item);
+	if (json_array_size(list) > FAILURES_MAX)
+		json_array_remove(list, 0);
 	return 0;
 }
 
-static json_t *failures_json(struct failures *failures) {
-	json_t *list = json_array();
-	for (size_t i = 1; i <= FAILURES_MAX; i++) { /* the newest first */
-		size_t at = (failures->next + FAILURES_MAX - i) % FAILURES_MAX;
-		if (failures->last[at].item)
-			json_array_append_new(list, failures->last[at].item);
-	}
-	return list;
+static json_t *newest_first(const json_t *list) {
+	json_t *turned = json_array();
+	for (size_t i = json_array_size(list); i > 0; i--)
+		json_array_append(turned, json_array_get(list, i - 1));
+	return turned;
 }
 
 static int count_held(void *arg, const struct quarantine_row *row) {
@@ -248,8 +247,16 @@ static json_t *segments_json(Service *service, const struct segment_sums *sums) 
 	        "condemned", (json_int_t)totals.condemned, "freed_bytes", (json_int_t)totals.freed);
 }
 
+/* Among the newest verdicts, so that it takes no longer with all that ever were. */
+static int find_failures(Meta *m, json_t *failures) {
+	uint64_t last = 0;
+	int rc = verdict_last(m, &last);
+	uint64_t after = last > VERDICTS_LOOKED_AT ? last - VERDICTS_LOOKED_AT : 0;
+	return rc < 0 ? rc : verdict_list(m, bytes_of(NULL, 0), after, take_failure, failures);
+}
+
 static int add_tables(Service *service, bool tells_names, json_t *item) {
-	struct failures failures = {0};
+	_cleanup_(json_decrefp) json_t *failures = json_array();
 	struct tree_counts counts;
 	struct segment_sums sums = {0};
 	uint64_t queued = 0, running = 0, held = 0;
@@ -263,9 +270,9 @@ static int add_tables(Service *service, bool tells_names, json_t *item) {
 	if (!rc)
 		rc = segment_row_sums(service->meta, &sums);
 	if (!rc && tells_names)
-		rc = verdict_list(service->meta, bytes_of(NULL, 0), 0, take_failure, &failures);
+		rc = find_failures(service->meta, failures);
 	rc = meta_end(service->meta, rc);
-	json_object_set_new(item, "failures", failures_json(&failures));
+	json_object_set_new(item, "failures", newest_first(failures));
 	if (rc)
 		return rc;
 	json_object_set_new(
@@ -438,8 +445,10 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 	if (!rc)
 		rc = add_workflows(service, policy, reader.landing || reader.log, item);
 	add_grants(service, reader.log, item);
-	if (item)
+	if (item) {
 		json_object_set_new(item, "alarms", service_alarms_json(service, reader.log));
+		json_object_set_new(item, "backup", json_null()); /* there is none yet */
+	}
 	drop_walk(&walk);
 	if (!rc)
 		*ret_item = steal_pointer(&item);

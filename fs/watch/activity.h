@@ -24,5 +24,7 @@ struct activity {
 /* From now on. Store, gate and stats must outlive it. */
 void activity_begin(struct activity *activity, Store *store, Gate *gate, const OperationStats *operations);
 
+/* Collectors; `activity` is a struct activity. */
 int activity_collect_operations(void *activity, struct sampler_round *round);
+/* The same of the policy's workflows, all in one operation. */
 int activity_collect_workflows(void *activity, struct sampler_round *round);

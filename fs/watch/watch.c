@@ -74,7 +74,7 @@ static void minute_passed(void *arg, int64_t now_s) {
 /* ---- measures ---- */
 
 static int open_measures(Watch *watch) {
-	int rc = measures_new(watch->fs->store, watch->gate, &watch->measures);
+	int rc = measures_new(watch->fs->store, watch->gate, watch->fs->read_only, &watch->measures);
 	if (rc < 0)
 		return rc;
 	Sampler *sampler = measures_sampler(watch->measures);
@@ -155,6 +155,7 @@ Costs *watch_costs(Watch *watch) {
 void watch_hush(Watch *watch) {
 	if (!watch)
 		return;
+	courier_hush(watch->courier); /* a receiver that never answers must not hold up the unmounting */
 	metrics_forget(watch->metrics);
 	if (watch->fs)
 		watch->fs->metrics = NULL;

@@ -215,7 +215,8 @@ static void a_vault_of_an_older_schema_is_raised_by_the_first_sample(void **stat
 	struct fixture *f = *state;
 	fixture_commit(f);
 	assert_int_equal(raw_sql(f, "DROP TABLE series; DROP TABLE sample; DROP TABLE charge; DROP TABLE alarm;"
-	                            "DROP TABLE alarm_action; DROP TABLE alarm_event; DROP TABLE run; DROP TABLE stale;"
+	                            "DROP TABLE alarm_action; DROP TABLE alarm_event; DROP TRIGGER run_counted;"
+	                            "DROP TABLE run; DROP TABLE run_job; DROP TABLE stale;"
 	                            "UPDATE kv SET value = x'0400000000000000' WHERE key = 'meta.schema'"),
 	        0);
 	fixture_reopen(f);

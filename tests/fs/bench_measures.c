@@ -49,7 +49,7 @@ static int emit_some(void *arg, struct sampler_round *round) {
 
 static void bench_rounds(Store *store) {
 	Sampler *sampler = NULL;
-	if (sampler_new(store, &sampler) < 0 || sampler_add(sampler, "a test", emit_some, NULL) < 0)
+	if (sampler_new(store, false, &sampler) < 0 || sampler_add(sampler, "a test", emit_some, NULL) < 0)
 		exit(1);
 	const int64_t begin = 1800000000;
 	(void)sampler_round(sampler, begin - 60);

@@ -14,7 +14,7 @@ struct world {
 	struct test_vault *v;
 	Front *front;
 	Back *back;
-	bool knows;
+	unsigned rights;
 	unsigned asked, denied;
 	unsigned roles; /* of the last one who asked */
 };
@@ -29,9 +29,9 @@ static int answer(void *arg, const struct control_peer *peer, const char *comman
 	return 0;
 }
 
-static bool knows(void *arg, const struct control_peer *peer) {
+static unsigned rights(void *arg, const struct control_peer *peer) {
 	(void)peer;
-	return ((struct world *)arg)->knows;
+	return ((struct world *)arg)->rights;
 }
 
 static void denied(void *arg, const struct control_peer *peer, const char *detail) {
@@ -49,7 +49,7 @@ static int set_up(void **state) {
 		return -1;
 	w->v = vault;
 	const struct back_options options = {
-	        .front = w->front, .store = w->v->store, .ask = answer, .knows = knows, .denied = denied, .arg = w};
+	        .front = w->front, .store = w->v->store, .ask = answer, .rights = rights, .denied = denied, .arg = w};
 	*state = w;
 	return back_start(&options, &w->back);
 }
@@ -84,7 +84,7 @@ static int ask(struct world *w, const char *method, const char *path, const char
 static void test_nobody_is_told_nothing(void **state) {
 	struct world *w = *state;
 	json_t *request = json_object();
-	w->knows = true;
+	w->rights = 1;
 	json_t *answered = back_answer(w->back, request);
 	assert_int_equal(json_integer_value(json_object_get(answered, "status")), 401);
 	json_decref(request);
@@ -148,10 +148,20 @@ static int ask_as_myself(struct world *w, const char *path) {
 
 static void test_a_user_of_this_machine(void **state) {
 	struct world *w = *state;
-	w->knows = true;
+	w->rights = 1;
 	assert_int_equal(ask_as_myself(w, "/api/v1/status"), 200);
-	w->knows = false;
+	w->rights = 0;
 	assert_int_equal(ask_as_myself(w, "/api/v1/status"), 403);
+}
+
+static void test_what_was_made_for_other_rights_is_not_told(void **state) {
+	struct world *w = *state;
+	w->rights = 3;
+	assert_int_equal(ask_as_myself(w, "/api/v1/status"), 200);
+	unsigned before = w->asked;
+	w->rights = 1; /* the policy took a role from him: at once, not when the document is old */
+	assert_int_equal(ask_as_myself(w, "/api/v1/status"), 200);
+	assert_int_equal(w->asked, before + 1);
 }
 
 static void test_beyond_this_machine_a_token_is_needed(void **state) {
@@ -188,6 +198,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(test_denials_do_not_fill_the_log, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_tokens, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_user_of_this_machine, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_what_was_made_for_other_rights_is_not_told, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_beyond_this_machine_a_token_is_needed, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_a_port_that_is_taken, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_the_front_may_die, set_up, tear_down)};

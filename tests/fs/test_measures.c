@@ -2,10 +2,12 @@
 #include "fs/measures.h"
 
 #include "backend/audit.h"
+#include "backend/charge.h"
 #include "backend/sample.h"
 #include "backend/usage.h"
 #include "fs/access_counts.h"
 #include "fs/levels.h"
+#include "fs/unusual.h"
 #include "fs/verdict_counts.h"
 #include "tests/policy/gate_world.h"
 
@@ -44,7 +46,7 @@ static double value(struct world *w, const char *name, const char *labels, int64
 
 static Measures *begin(struct world *w) {
 	Measures *measures = NULL;
-	assert_int_equal(measures_new(w->store, w->gate, &measures), 0);
+	assert_int_equal(measures_new(w->store, w->gate, false, &measures), 0);
 	return measures;
 }
 
@@ -109,7 +111,7 @@ static void others_measure_and_are_told_each_minute(void **state) {
 	int calls = 0;
 	int64_t told_s = 0;
 	char label[SAMPLER_LABEL_BYTES];
-	assert_int_equal(sampler_new(w->store, &sampler), 0);
+	assert_int_equal(sampler_new(w->store, false, &sampler), 0);
 	assert_int_equal(sampler_add(sampler, "a test", collect_two, &calls), 0);
 	assert_int_equal(sampler_each_minute(sampler, told, &told_s), 0);
 	assert_int_equal(sampler_round(sampler, NOON), 0); /* what fails, or is refused, leaves the rest */
@@ -121,12 +123,38 @@ static void others_measure_and_are_told_each_minute(void **state) {
 	sampler_stop(sampler); /* at once, not in a minute */
 }
 
+static void a_mount_that_is_read_only_keeps_nothing(void **state) {
+	struct world *w = *state;
+	Measures *measures = NULL;
+	struct charge_levels last;
+	json_t *told = NULL;
+	Meta *m = store_meta(w->store);
+	assert_int_equal(measures_new(w->store, w->gate, true, &measures), 0);
+	assert_int_equal(sampler_round(measures_sampler(measures), NOON), 0);
+	assert_int_equal(costs_json(measures_costs(measures), NOON, NULL, &told), 0);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, charge_last(m, &last)), -ENOENT);
+	assert_true(point_of(w, "Waiting", "", NOON).count == 0);
+	json_decref(told);
+	measures_stop(measures);
+}
+
 static void record(struct world *w, const char *event, const char *outcome, const char *detail) {
 	Meta *m = store_meta(w->store);
 	const struct audit_event e = {
 	        .event = event, .actor = somebody, .path = "Landing/a", .outcome = outcome, .detail = detail};
 	meta_begin(m);
 	assert_int_equal(meta_end(m, audit_record(m, &e, NULL)), 0);
+}
+
+static void what_is_unusual_is_known_only_of_who_is(void **state) {
+	(void)state;
+	assert_int_equal(unusual_hour_of(0, -3600), 23);
+	assert_false(unusual_knows(1000, UNUSUAL_KNOWN_NS - 1));
+	assert_true(unusual_is(false, 500, 1000, 3)); /* the night, whatever he did */
+	assert_false(unusual_is(true, 500, 1000, 3)); /* who works at night is not told of each night */
+	assert_true(unusual_is(true, 9, 1000, 12));
+	assert_false(unusual_is(true, 10, 1000, 12));
 }
 
 static void refusals_and_unusual_hours_are_counted_as_they_come(void **state) {
@@ -274,6 +302,8 @@ int main(void) {
 	        WORLD(a_round_measures_zones_verdicts_and_work),
 	        cmocka_unit_test(a_score_is_the_part_of_the_rules_that_passed),
 	        WORLD(others_measure_and_are_told_each_minute),
+	        WORLD(a_mount_that_is_read_only_keeps_nothing),
+	        cmocka_unit_test(what_is_unusual_is_known_only_of_who_is),
 	        WORLD(refusals_and_unusual_hours_are_counted_as_they_come),
 	        WORLD(the_levels_of_a_change_are_told_apart),
 	        WORLD(a_downtime_over_two_months_costs_what_it_should),

@@ -39,11 +39,13 @@ static void an_answer_is_counted_for_what_was_asked(void **state) {
 	operation_stats_asked(stats, FUSE_LOOKUP, 6);
 	operation_stats_totals(stats, &totals);
 	assert_int_equal(totals.running, 3);
+	assert_int_equal(totals.answered, 0);
 	operation_stats_answered(stats, 6, -ENOENT, NULL, 0);
 	operation_stats_answered(stats, 4, 0, &out, sizeof out);
 	operation_stats_answered(stats, 2, 0, &out, sizeof out); /* eight bytes of a file: no count of anything */
 	operation_stats_totals(stats, &totals);
 	assert_int_equal(totals.running, 0);
+	assert_int_equal(totals.answered, 3); /* errors, too */
 	assert_int_equal(totals.read_bytes, sizeof out);
 	assert_int_equal(totals.written_bytes, 4096);
 	assert_int_equal(of(&seen, stats, "read")->latency.count, 1);
@@ -65,6 +67,7 @@ static void what_has_no_answer_and_what_was_not_asked_is_not_counted(void **stat
 	operation_stats_answered(stats, 8, 0, NULL, 0);
 	operation_stats_totals(stats, &totals);
 	assert_int_equal(totals.running, 0);
+	assert_int_equal(totals.answered, 0);
 	assert_null(of(&seen, stats, "other"));
 	operation_stats_asked(stats, 4000, 10); /* of a kernel to come */
 	operation_stats_answered(stats, 10, -ENOSYS, NULL, 0);
@@ -149,6 +152,7 @@ static void who_answers_need_not_be_who_read(void **state) {
 	operation_stats_totals(stats, &totals);
 	assert_int_equal(totals.running, 0);
 	assert_int_equal(of(&seen, stats, "flush")->latency.count + totals.unmeasured, THREADS * EACH);
+	assert_int_equal(totals.answered + totals.unmeasured, THREADS * EACH);
 }
 
 int main(void) {

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -180,6 +181,38 @@ static void metrics_are_known_by_name(void **unused) {
 	assert_string_equal(alarm_metric_nearest("EstimatedCharge"), "EstimatedCharges");
 }
 
+static void *hush_soon(void *arg) {
+	const struct timespec moment = {.tv_nsec = 200000000};
+	(void)nanosleep(&moment, NULL);
+	courier_hush(arg);
+	return NULL;
+}
+
+static void unmounting_waits_for_no_receiver(void **state) {
+	const struct world *w = *state;
+	struct courier_outcome outcome;
+	pthread_t thread;
+	int64_t start = monotonic_ms();
+	assert_int_equal(pthread_create(&thread, NULL, hush_soon, w->courier), 0);
+	assert_int_equal(deliver(w, w->url, &outcome), -ECANCELED);
+	assert_int_equal(deliver(w, w->url, &outcome), -ECANCELED);
+	assert_true(monotonic_ms() - start < 900); /* the limit of a delivery is a second here */
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void a_courier_that_is_stopped_holds_up_nobody(void **state) {
+	const struct world *w = *state;
+	struct courier_outcome outcome;
+	int rc = 0;
+	assert_int_equal(kill(courier_pid(w->courier), SIGSTOP), 0);
+	courier_hush(w->courier); /* so that no answer is waited for: what is tried is the handing over */
+	(void)alarm(60);          /* where it blocks, this ends the test */
+	for (int i = 0; i < 10000 && rc != -EAGAIN; i++)
+		rc = deliver(w, w->url, &outcome);
+	(void)alarm(0);
+	assert_int_equal(rc, -EAGAIN);
+}
+
 #define WITH_COURIER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void) {
@@ -189,6 +222,8 @@ int main(void) {
 	        WITH_COURIER(only_what_nobody_else_can_write_is_run),
 	        WITH_COURIER(without_the_courier_nothing_is_tried),
 	        WITH_COURIER(deliveries_go_on_beside_each_other),
+	        WITH_COURIER(unmounting_waits_for_no_receiver),
+	        WITH_COURIER(a_courier_that_is_stopped_holds_up_nobody),
 	        cmocka_unit_test(targets_are_strict),
 	        cmocka_unit_test(metrics_are_known_by_name),
 	};

@@ -73,7 +73,7 @@ class ShownTests(Tests):
         environment = dict(os.environ, PASS=self.path("pass"), TZ="UTC", LC_ALL="C.UTF-8",
                            PATH=self.path("bin") + ":" + os.environ["PATH"])
         done = subprocess.run(["bash", "-c", line], cwd=self.path("here"), env=environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=120)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=240)
         return done.returncode, [plain(text) for text in done.stdout.decode().splitlines()]
 
     def run_steps(self, steps):

@@ -415,6 +415,27 @@ class MountedTests(Tests):
         self.assayfs("run", "again", "mnt")
         self.one_line(self.assayfs("run", "nothing", "mnt", code=1), "nothing")
 
+    def test_the_status_has_a_file_once_that_failed_again_and_charges_and_no_backup(self):
+        self.mounted()
+        self.policy()
+        for name in "one", "two":
+            self.put(f"Landing/pets/{name}.csv", GOOD.replace("dog", "bird"))
+            self.outcome(f"Landing/pets/{name}.csv", "failed")
+        for name in "one", "one":
+            self.put(f"Landing/pets/{name}.csv", GOOD.replace("dog", "bird" + "s" * 9))
+            self.put(f"Landing/pets/{name}.csv", GOOD.replace("dog", "fish"))
+            time.sleep(1.5)
+            self.outcome(f"Landing/pets/{name}.csv", "failed")
+        self.assayfs("run", "again", "mnt", code=1)
+        status = self.json("status", "--json", "mnt")
+        paths = [failure["path"] for failure in status["failures"]]
+        self.check(len(paths) == len(set(paths)) and "Landing/pets/two.csv" in paths, f"{paths}")
+        times = [failure["time_ns"] for failure in status["failures"]]
+        self.check(times == sorted(times, reverse=True), "not the newest first")
+        self.check("backup" in status and status["backup"] is None, "a backup that there is not")
+        words = self.assayfs("status", "mnt").out
+        self.check("\nCharges: 0.00 USD this month so far" in words and "\nBackup: none\n" in words, words)
+
     def test_suggest_writes_a_policy_that_the_file_passes(self):
         self.mounted()
         path = self.put("Landing/pets.csv", GOOD)
@@ -462,12 +483,23 @@ s = socket.socket(socket.AF_UNIX); s.connect('/run/assayfs/{vault}')
         self.assayfs("mount", "--passfile", "pass", "v", "mnt")
         self.check(open(os.path.join(self.mnt, "Landing/a.txt"), encoding="utf-8").read() == "words", "lost")
 
+    def stopped(self, pid):
+        """kill(2) returns before the threads stop: one of them could still answer."""
+        for _ in range(200):
+            states = {open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8").read().rpartition(")")[2].split()[0]
+                      for task in os.listdir(f"/proc/{pid}/task")}
+            if states == {"T"}:
+                return
+            time.sleep(0.05)
+        self.faults.append(f"a process that was stopped is in {states}")
+
     def test_a_mount_whose_process_is_stuck_is_ended_by_force(self):
         self.mounted()
         self.put("Landing/a.txt", "words")
         self.assayfs("sync", "mnt")
         pid = self.json("status", "--json", "mnt")["pid"]
         os.kill(pid, signal.SIGSTOP)
+        self.stopped(pid)
         waiting = subprocess.Popen(["cat", os.path.join(self.mnt, "Landing/not-there")], stderr=subprocess.DEVNULL)
         try:
             time.sleep(0.2)

@@ -14,8 +14,9 @@ datasets:
 workflows:
   - {name: arrive, dataset: animals, from: Landing, to: Trusted, on: close}
   - {name: again, dataset: animals, from: Landing, to: Trusted, on: demand}
+  - {name: weekly, dataset: animals, from: Raw, to: Trusted, cron: "59 23 * * 0", timezone: America/Vancouver}
 alarms:
-  - {name: project-anilost2024-alarm, metric: EstimatedCharges, above: 38, unit: USD}
+  - {name: charges, metric: EstimatedCharges, above: 38, unit: USD}
   - {name: refused, metric: Verdicts, dimensions: {dataset: animals, outcome: failed}, at_least: 1, period: 1m, missing: ignore}
 """
 RULES = 'Rules = [ RowCount > 1 ]\n'

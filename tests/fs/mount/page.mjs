@@ -28,7 +28,7 @@ const open = async (scheme, width, bypassCSP) => {
   });
   await page.goto(url);
   await page.waitForSelector("#link.live", { timeout: 20000 });
-  await page.waitForSelector("#datasets .chart", { timeout: 20000 });
+  for (const card of ["#datasets", "#storage", "#cost"]) await page.waitForSelector(`${card} .chart`, { timeout: 20000 });
   const end = () => browser.close();
   return { page, seen, end };
 };
@@ -49,6 +49,16 @@ const look = async () => {
   if (await tile("in quarantine") !== String(facts.quarantined)) fault(`quarantine: ${await tile("in quarantine")}, status ${facts.quarantined}`);
   if (await tile("versions") !== facts.versions.count.toLocaleString("en")) fault(`versions: ${await tile("versions")}`);
   if (await page.locator("#refusal-list b, #refusal-list script").count()) fault("a name became markup");
+
+  const alarm = await page.textContent("#alarm-list li"), wanted = facts.alarms.alarm ? "ALARM" : "OK";
+  if (!alarm.startsWith("charges") || !alarm.includes(wanted)) fault(`alarms: the page says ${alarm}, status ${wanted}`);
+  for (const workflow of facts.workflows) {
+    const said = await page.textContent(`#run-list li:has-text("${workflow.name}")`);
+    const next = workflow.next ? workflow.next.slice(0, 16).replace("T", " ") : "";
+    if (!said.includes(next) || !said.includes(workflow.last?.state ?? "")) fault(`workflow ${workflow.name}: the page says ${said}`);
+  }
+  const charged = `$${JSON.parse(execSync(statusCommand.replace("status", "cost"))).now.toFixed(2)}`;
+  if (!(await page.textContent("#costs dd")).startsWith(charged)) fault(`costs: the page says ${await page.textContent("#costs dd")}, status ${charged}`);
 
   const before = await page.textContent("#refusal-list li:first-child strong");
   execSync(spoilCommand); /* returns when the refusal is there */

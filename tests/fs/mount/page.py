@@ -54,8 +54,18 @@ class PageTests(Served):
         self.assertTrue(self.until(lambda: self.ask("/api/v1/refusals")[1]["refusals"]))
         time.sleep(1.5)
 
+    def measured(self):
+        """Until there is a line to draw: samples of two minutes, or of several for a picture."""
+        minutes = 5 if SCREENSHOTS else 2
+        points = lambda: self.ask("/api/v1/samples?series=StoredBytes&labels=zone%3DLanding")[1]["points"]
+        for i in range(minutes):
+            self.write(f"mnt/Landing/shelter-{i}.csv", GOOD * (40 * i + 1) if i else GOOD)
+            self.assertTrue(self.until(lambda: len(points()) > i, 70), "nothing is measured")
+        self.assayfs("run", "weekly", "mnt", code=1)  # one of the files fails again
+
     def test_in_chromium(self):
         self.fill()
+        self.measured()
         folder, mnt = packages(), self.path("mnt")
         spoil = (f"printf 'name\\na\\n' >'{mnt}/Landing/late.csv'; for i in $(seq 100); do "
                  f"'{ASSAYFS}' why --json '{mnt}/Landing/late.csv' | grep -q failed && exit 0; sleep 0.05; done; exit 1")

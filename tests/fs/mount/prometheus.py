@@ -2,18 +2,13 @@
 """A real Prometheus scrapes a mount, and what the alert rules say of it reaches a real Alertmanager.
 
 usage: prometheus.py ASSAYFS SOURCE
-
-METRICS_URL=http://127.0.0.1:9475/metrics: what is scraped instead of a server of this test's own that serves the
-mount's .assayfs/metrics, for a mount that answers by itself.
 """
-import http.server
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -53,22 +48,7 @@ def get(url):
         return json.load(answer)
 
 
-class MetricsHandler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        with open(self.server.metrics, "rb") as file:
-            body = file.read()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
-
-
 class PrometheusTests(MeteredTests):
-    server = None
     children = ()
 
     def clean_up(self):
@@ -81,10 +61,6 @@ class PrometheusTests(MeteredTests):
                 child.kill()
                 child.wait()
         self.children = ()
-        if self.server:
-            self.server.shutdown()
-            self.server.server_close()
-            self.server = None
         super().clean_up()
 
     def promtool(self, *arguments, stdin=None):
@@ -92,14 +68,11 @@ class PrometheusTests(MeteredTests):
         self.check(done.returncode == 0, f"promtool {' '.join(arguments)}: {done.stdout.decode()} {done.stderr.decode()}")
         return done
 
-    def url(self):
-        """Where the mount's metrics are to be had."""
-        if "METRICS_URL" in os.environ:
-            return os.environ["METRICS_URL"]
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), MetricsHandler)
-        self.server.metrics = self.at(".assayfs/metrics")
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self.server.server_port}/metrics"
+    def served(self):
+        """Where the mount's metrics are to be had, and a token that gives them."""
+        self.mounted(POLICY, DQDL, ("--http", "127.0.0.1:0"))
+        address = self.json("status", "--json", "mnt")["http"]["address"]
+        return address, self.json("token", "add", "prometheus", "--role", "viewer", "--json", "mnt")["token"]
 
     def run_server(self, name, *arguments):
         with open(self.path(name + ".log"), "wb") as log:
@@ -158,8 +131,7 @@ class PrometheusTests(MeteredTests):
             self.check(theirs == ours, f"{name}: they differ: {set(theirs.items()) ^ set(ours.items())}")
 
     def test_a_refusal_becomes_an_alert_at_alertmanager(self):
-        self.mounted(POLICY, DQDL)
-        url = urllib.parse.urlsplit(self.url())
+        address, token = self.served()
         ports = {name: free_port() for name in ("prometheus", "alertmanager")}
         self.write("alertmanager.yml", "route: {receiver: nobody, group_wait: 1s}\nreceivers: [{name: nobody}]\n")
         # As scripts/prometheus/prometheus.yml, but for the addresses and that it does not wait for a quarter of a minute.
@@ -168,7 +140,9 @@ global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: [{os.path.join(os.path.abspath(RULES), "assayfs.rules.yml")}]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ["127.0.0.1:{ports['alertmanager']}"]}}]}}]}}
 scrape_configs:
-  - {{job_name: assayfs, metrics_path: {url.path}, static_configs: [{{targets: ["{url.netloc}"]}}]}}
+  - {{job_name: assayfs, authorization: {{credentials: {token}}}, static_configs: [{{targets: ["{address}"]}}]}}
+  - {{job_name: by-user, static_configs: [{{targets: ["{address}"]}}]}}
+  - {{job_name: stranger, authorization: {{credentials: {token[:-1]}x}}, static_configs: [{{targets: ["{address}"]}}]}}
 """)
         self.run_server("prometheus-alertmanager", "--config.file=alertmanager.yml", "--storage.path=alertmanager",
                         f"--web.listen-address=127.0.0.1:{ports['alertmanager']}", "--cluster.listen-address=")
@@ -191,7 +165,8 @@ scrape_configs:
             self.check(got[0]["status"]["state"] == "active", f"state: {got[0]['status']}")
             self.check("100% of the files" in got[0]["annotations"]["summary"], f"{got[0]['annotations']}")
         targets = get(f"{api}/targets")["data"]["activeTargets"]
-        self.check([t["lastError"] for t in targets] == [""], f"targets: {targets}")
+        health = {target["labels"]["job"]: target["health"] for target in targets}
+        self.check(health == {"assayfs": "up", "by-user": "up", "stranger": "down"}, f"targets: {targets}")
 
 
 if __name__ == "__main__":
