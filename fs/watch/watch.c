@@ -115,13 +115,10 @@ static void schedule_failed(void *arg, const char *words) {
 	log_words("%s", words);
 }
 
-static int start_schedule(Watch *watch) {
+static int open_schedule(Watch *watch) {
 	struct schedule_options options = {.gate = watch->gate, .store = watch->fs->store, .failed = schedule_failed};
 	actor_of_daemon(&options.actor);
-	if (watch->fs->read_only)
-		return 0;
-	int rc = schedule_new(&options, &watch->schedule);
-	return rc ? rc : schedule_start(watch->schedule);
+	return watch->fs->read_only ? 0 : schedule_new(&options, &watch->schedule);
 }
 
 /* ---- life ---- */
@@ -131,12 +128,14 @@ int watch_open(Watch *watch, struct filesystem *fs, Gate *gate, Spawner *spawner
 	watch->gate = gate;
 	int rc = open_measures(watch);
 	if (rc == 0)
+		rc = open_schedule(watch);
+	if (rc == 0)
 		rc = start_alarms(watch);
 	return rc < 0 ? rc : open_metrics(watch, spawner);
 }
 
 int watch_start(Watch *watch) {
-	int rc = start_schedule(watch);
+	int rc = watch->schedule ? schedule_start(watch->schedule) : 0;
 	return rc < 0 ? rc : measures_start(watch->measures);
 }
 

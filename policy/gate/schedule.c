@@ -36,8 +36,7 @@ struct Schedule {
 	bool has_thread;
 	_Atomic bool stop;
 	uint64_t first_run; /* runs from here on were made in this mount */
-	bool has_first;
-	int64_t looked_ns; /* when it looked last; 0: not yet */
+	int64_t looked_ns;  /* when it looked last; 0: not yet */
 	struct seen *seen;
 	size_t seen_count, seen_room;
 	uint64_t policy_number; /* whose time is known */
@@ -280,23 +279,11 @@ static int take_time(void *arg, const struct policy_row *row) {
 	return 0;
 }
 
-static int take_last(void *arg, const struct run *run) {
-	*(uint64_t *)arg = run->id;
-	return 1;
-}
-
 /* What has to be known of the vault before. */
 static int get_ready(Schedule *s, struct look *look) {
-	uint64_t last = 0;
 	int rc = 0;
 	meta_begin(look->m);
-	if (!s->has_first)
-		rc = run_list(look->m, NULL, 0, take_last, &last);
-	if (rc >= 0 && !s->has_first) {
-		s->first_run = last + 1;
-		s->has_first = true;
-	}
-	if (rc >= 0 && look->policy->number != s->policy_number) {
+	if (look->policy->number != s->policy_number) {
 		rc = policy_current(look->m, take_time, &s->policy_ns);
 		s->policy_number = rc >= 0 ? look->policy->number : 0;
 	}
@@ -307,7 +294,7 @@ int schedule_look(Schedule *s, int64_t *ret_next_ns) {
 	_cleanup_(gate_policy_donep) struct gate_policy *policy = gate_policy(s->options.gate);
 	struct look look = {.s = s, .m = store_meta(s->options.store), .policy = policy, .next_ns = INT64_MAX};
 	look.now_ns = s->options.now ? s->options.now(s->options.arg) : meta_now(look.m);
-	int rc = policy_workflow_count(policy->policy) == 0 && s->has_first ? 0 : get_ready(s, &look);
+	int rc = policy_workflow_count(policy->policy) == 0 ? 0 : get_ready(s, &look);
 	if (rc < 0)
 		return rc;
 	look_at_open(&look);
@@ -355,6 +342,21 @@ static void *run_schedule(void *arg) {
 	return NULL;
 }
 
+static int take_last(void *arg, const struct run *run) {
+	*(uint64_t *)arg = run->id;
+	return 1;
+}
+
+/* Before anybody of this mount can ask for a run: one that is being queued is not what a crash left. */
+static int find_first_run(Schedule *s) {
+	uint64_t last = 0;
+	Meta *m = store_meta(s->options.store);
+	meta_begin(m);
+	int rc = meta_end(m, run_list(m, NULL, 0, take_last, &last));
+	s->first_run = last + 1;
+	return rc < 0 ? rc : 0;
+}
+
 static void attach(Schedule *s, int fd) {
 	Gate *gate = s->options.gate;
 	pthread_mutex_lock(&gate->lock);
@@ -374,6 +376,9 @@ int schedule_new(const struct schedule_options *options, Schedule **ret_schedule
 	s->timer_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (s->timer_fd < 0)
 		return fault_errno(errno, "starting the schedule");
+	int rc = find_first_run(s);
+	if (rc < 0)
+		return rc;
 	attach(s, s->wake_fd);
 	*ret_schedule = steal_pointer(&s);
 	return 0;

@@ -34,7 +34,7 @@ struct schedule_options {
 	void *arg;
 };
 
-/* All must outlive it. Starts no thread. -ENOMEM, -EMFILE. */
+/* All must outlive it. Before gate_run is called in this mount. Starts no thread. -ENOMEM, -EMFILE. */
 int schedule_new(const struct schedule_options *options, Schedule **ret_schedule);
 
 /* Looks once. *ret_next_ns: when to look again if nothing wakes it before (INT64_MAX: never); one at a time. */

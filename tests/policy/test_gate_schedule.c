@@ -407,6 +407,26 @@ static void the_thread_does_it_by_itself(void **state) {
 	schedule_stop(schedule);
 }
 
+static void a_run_that_somebody_is_queueing_is_his_until_the_next_mount(void **state) {
+	struct world *w = *state;
+	Schedule *schedule;
+	const struct schedule_options options = {.gate = w->gate, .store = w->store, .actor = {.exe = "assayfs"}};
+	struct run run = {.cause = RUN_BY_HAND, .attempt = 1, .due_ns = 1, .workflow = "one"};
+	Meta *m = store_meta(w->store);
+	int64_t next_ns;
+	apply_workflows(w, ARRIVAL "  - {name: one, dataset: animals, from: Raw, to: Trusted, on: demand}\n");
+	assert_int_equal(schedule_new(&options, &schedule), 0);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, run_put(m, &run, &run.id)), 0);
+	assert_int_equal(schedule_look(schedule, &next_ns), 0);
+	assert_int_equal(runs_of(w, "one")->runs[0].state, RUN_QUEUED);
+	schedule_stop(schedule);
+	assert_int_equal(schedule_new(&options, &schedule), 0);
+	assert_int_equal(schedule_look(schedule, &next_ns), 0);
+	assert_true(runs_of(w, "one")->runs[0].state != RUN_QUEUED);
+	schedule_stop(schedule);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(what_is_due_runs_once),
@@ -421,6 +441,7 @@ int main(void) {
 	        WORLD(what_fails_again_stays_and_is_marked),
 	        WORLD(what_fails_again_goes_where_the_dataset_says_so),
 	        WORLD(the_thread_does_it_by_itself),
+	        WORLD(a_run_that_somebody_is_queueing_is_his_until_the_next_mount),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
