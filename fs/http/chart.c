@@ -18,7 +18,7 @@
  *    UTC             time           right
  */
 enum { WIDTH = 640, HEIGHT = 200, LEFT = 66, MARGIN = 14, TOP = 12, BELOW = 28 };
-enum { LABEL = 76 /* what a time takes of the axis */, DOTS_MAX = 48 };
+enum { LABEL = 76 /* what a time takes of the axis */, CLEAR = 14, DOTS_MAX = 48 };
 #define DAY INT64_C(86400)
 
 struct drawing {
@@ -177,6 +177,8 @@ static void draw_times(const struct drawing *d) {
 		double x = x_of(d, at);
 		fprintf(d->out, "<line class=\"chart-grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x, x,
 		        d->bottom, d->bottom + 4);
+		if (x < LEFT + CLEAR) /* the zone's name stands there */
+			continue;
 		fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%s</text>", x,
 		        d->bottom + 18, time_words(at, step >= DAY ? MOMENT_DAY : MOMENT_CLOCK, text));
 	}

@@ -44,6 +44,7 @@
     return `$${value.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits})}`;
   };
   const lasting = (s) => s < 90 ? `${Math.round(s * 10) / 10} s` : s < 5400 ? `${Math.round(s / 60)} min` : s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`;
+  const several = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
   const moment = (text) => text.slice(0, 16).replace("T", " ");
 
   /* Only what differs is put in anew, so that focus, selection and a screen reader's place stay. */
@@ -112,7 +113,7 @@
     const facts = [["Audit window", `${number(Math.round(s.audit.oldest_ms))} ms now, never more than ${number(Math.round(s.audit.most_ms))} ms; ${s.audit.mode}`],
       ["Records durable", number(s.audit.durable)], ["Refused for want of a record", number(s.audit.refused)],
       ["Checks", s.checks_alive ? `confined: ${s.checks_confined}` : "the process that runs them is gone"],
-      ["Policy", s.policy ? `number ${s.policy.number}, ${ago(s.policy.time_ns)}; ${s.policy.datasets} datasets, ${s.policy.workflows} workflows` : "none in force: nothing reaches Trusted"],
+      ["Policy", s.policy ? `number ${s.policy.number}, ${ago(s.policy.time_ns)}; ${several(s.policy.datasets, "dataset")}, ${several(s.policy.workflows, "workflow")}` : "none in force: nothing reaches Trusted"],
       ["Key", s.key ? `${s.key.name || "of this vault"}` : "of this vault, held by the mount alone"],
       ["Backup", s.backup ? `${s.backup.lag_s} s behind` : "no backup yet"],
       ["Grants beside the roles", number(s.grants?.count)], ["Mounted", ago(s.mounted_ns)]];
@@ -133,7 +134,7 @@
   };
 
   const signs = {GreaterThanThreshold: ">", GreaterThanOrEqualToThreshold: "≥", LessThanThreshold: "<", LessThanOrEqualToThreshold: "≤"};
-  const kinds = {ALARM: ["bad", "ALARM"], INSUFFICIENT_DATA: ["warn", "NO DATA YET"], OK: ["good", "OK"]};
+  const kinds = {ALARM: ["bad", "ALARM"], INSUFFICIENT_DATA: ["warn", "INSUFFICIENT DATA"], OK: ["good", "OK"]};
   const watched = (alarm) => {
     const metric = alarm.metrics[0], of = metric?.dimensions ? `{${metric.dimensions}}` : "";
     const times = alarm.of > 1 ? `, ${alarm.datapoints} of ${alarm.of} times ${lasting(alarm.period_s)}` : ` in ${lasting(alarm.period_s)}`;
@@ -145,7 +146,7 @@
     const states = Object.keys(kinds), now = Date.now() * 1e6;
     const items = [...data.alarms].sort((a, b) => states.indexOf(a.state) - states.indexOf(b.state)).map((alarm) => {
       const [kind, words] = kinds[alarm.state] || ["dim", alarm.state];
-      const notes = [alarm.since_ns ? `since ${ago(alarm.since_ns).replace(" ago", "")}`.replace("since just now", "just now") : "not looked at yet", !alarm.enabled && "nobody is told", alarm.silent_until_ns > now && `silent until ${clock(alarm.silent_until_ns)} UTC`].filter(Boolean);
+      const notes = [alarm.since_ns ? `since ${ago(alarm.since_ns)}`.replace("since just", "just").replace(/^since (.*) ago$/, "for $1") : "not looked at yet", !alarm.enabled && "nobody is told", alarm.silent_until_ns > now && `silent until ${clock(alarm.silent_until_ns)} UTC`].filter(Boolean);
       return el("li", {"data-alarm": alarm.name, "data-state": alarm.state}, el("div", {class: "row"}, el("strong", {}, alarm.name), el("span", {class: `badge ${kind}`}, words)),
         el("div", {}, watched(alarm), el("span", {class: "dim"}, ` · ${notes.join(" · ")}`)), alarm.state === "ALARM" && alarm.reason ? el("div", {class: "dim"}, alarm.reason) : null);
     });
@@ -171,20 +172,19 @@
     return `/api/v1/charts/${name}?${new URLSearchParams({width, ...more})}`;
   };
   const showChart = async (name) => {
-    const card = $(name), plot = card.querySelector(".plot"), hours = $(`${name}-span`).value;
+    const plot = $(name).querySelector(".plot"), hours = $(`${name}-span`).value;
+    show(name, true); // or it has no width to be drawn for
     const data = await optional(chartUrl(name, plot, hours ? {hours} : {}));
     if (data) chart(plot, data);
     else if (!plot.firstChild) plot.replaceChildren(el("p", {class: "empty"}, "Nothing is measured yet; it is each minute."));
   };
   const showCosts = (data) => {
-    show("cost", !!data);
     if (!data) return;
-    const facts = [["This month so far", el("strong", {}, money(data.now))], ["At its end", money(data.forecast)],
-      ["Storage, requests, KMS", ["storage", "requests", "kms"].map((kind) => money(data.kinds[kind]?.now)).join(" + ")],
-      ["Of it by earlier versions", `${money(data.versions.now)}; by backups ${data.backups ? money(data.backups.now) : "nothing, there are none yet"}`],
-      ["On the seed platform", `${money(data.seed.now)} so far, ${money(data.seed.forecast)} at the end`],
-      ["Prices", `${data.profile.name}, of ${data.prices.date}${data.prices.old ? " (old)" : ""}`]];
-    fill($("costs"), facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+    const list = (facts) => facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]);
+    fill($("costs"), list([["This month so far", el("strong", {}, money(data.now))], ["At its end", money(data.forecast)], ["On the seed platform", `${money(data.seed.now)} so far, ${money(data.seed.forecast)} at the end`]]));
+    fill($("cost-facts"), list([["Storage", money(data.kinds.storage?.now)], ["Requests", money(data.kinds.requests?.now)], ["KMS", money(data.kinds.kms?.now)],
+      ["Of it by earlier versions", money(data.versions.now)], ["By backups", data.backups ? money(data.backups.now) : "nothing: there are none yet"],
+      ["Prices", `${data.profile.name}, of ${data.prices.date}${data.prices.old ? " (old)" : ""}`]]));
     fill($("cost-zones"), data.zones.map((zone) => el("tr", {}, el("th", {scope: "row"}, zone.zone || "The vault"),
       ...["storage", "requests", "kms", "now", "forecast"].map((key) => el("td", {class: "n"}, money(zone[key]))))));
   };
@@ -234,7 +234,7 @@
     if (!data || !isSteward()) return;
     const items = data.quarantine.filter((item) => !item.state || item.state === "held").slice(0, 12).map((item) => {
       const button = el("button", {type: "button", class: "quiet", "data-release": item.id}, "Release…");
-      return el("li", {}, el("div", {class: "row"}, el("strong", {}, `${item.id}: ${path(item.path)}`), button));
+      return el("li", {}, el("div", {class: "row"}, el("div", {}, el("strong", {}, `${item.id}: ${path(item.path)}`), el("div", {class: "dim"}, [item.reason, size(item.size), ago(item.time_ns)].filter(Boolean).join(" · "))), button));
     });
     fill($("held-list"), items.length ? items : [el("li", {class: "dim"}, "Nothing is held.")]);
   };
@@ -248,6 +248,7 @@
 
   const look = async () => {
     const pulse = await get("/api/v1/pulse");
+    show("main", true);
     const isNews = lastVerdict === null || pulse.last_verdict !== lastVerdict;
     const knew = lastVerdict !== null;
     const work = [get("/api/v1/status").then((data) => data && showStatus(data)).catch((error) => { if (error instanceof Refused) throw error; })];
@@ -276,7 +277,6 @@
       failing = 0;
       show("lost", false);
       if (!$("token-open").dataset.open) show("gate", false);
-      show("main", true);
       $("link").textContent = "live";
       $("link").classList.add("live");
       round++;
@@ -326,7 +326,7 @@
   $("token-forget").addEventListener("click", () => use(""));
   $("run-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    post("/api/v1/run", {workflow: $("workflow").value}).then((run) => { $("run-said").textContent = `Run ${run.run} of ${run.workflow} has begun: ${run.counts.total} checks.`; tick(); }, (error) => { $("run-said").textContent = error.message; });
+    post("/api/v1/run", {workflow: $("workflow").value}).then((run) => { $("run-said").textContent = `Run ${run.run} of ${run.workflow} has begun: ${several(run.counts.total, "check")}.`; tick(); }, (error) => { $("run-said").textContent = error.message; });
   });
   for (const name of ["storage", "cost"])
     $(`${name}-span`).addEventListener("change", () => { $(name).querySelector(".plot").replaceChildren(); delete $(name).querySelector(".plot").dataset.etag; showChart(name); });

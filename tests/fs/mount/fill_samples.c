@@ -1,11 +1,13 @@
 /* fill_samples VAULT PASSPHRASE: adds samples to a vault, as a mount would have measured them: of standard input each
- * line "SERIES LABELS SECOND VALUE", with - for no labels, that has no spaces in it. */
+ * line "SERIES LABELS SECOND VALUE", with - for no labels and no space in any of them; or "charge ZONE:KIND SECOND
+ * QUANTITY", both by their numbers in backend/charge.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/charge.h"
 #include "backend/sample.h"
 #include "backend/store.h"
 #include "crypto/base/fault.h"
@@ -18,6 +20,9 @@ static int add(Meta *m, const char *line) {
 	double value;
 	if (sscanf(line, "%64s %512s %" SCNd64 " %lf", series, labels, &second, &value) != 4)
 		return fault(EINVAL, "this is no sample: %s", line);
+	unsigned zone, kind;
+	if (strcmp(series, "charge") == 0 && sscanf(labels, "%u:%u", &zone, &kind) == 2)
+		return charge_add(m, second, zone, (enum charge_kind)kind, value);
 	return sample_add(m, series, strcmp(labels, "-") == 0 ? "" : labels, second, value);
 }
 
