@@ -108,7 +108,7 @@ static void test_a_chart_of_samples(void **state) {
 	(void)state;
 	assert_int_equal(chart_answer("storage", none, 7200, answer_one_point, &asked, &item), 0);
 	assert_int_equal(asked, 2 * 3); /* a day, and then what there is of it */
-	assert_non_null(strstr(json_string_value(json_object_get(item, "svg")), "01:50"));
+	assert_non_null(strstr(json_string_value(json_object_get(item, "svg")), "01:52"));
 	const json_t *rows = json_object_get(item, "rows");
 	assert_int_equal(json_array_size(rows), 1);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "name")), "Raw");
