@@ -117,18 +117,26 @@ static void put_text(FILE *out, const char *text) {
 		}
 }
 
+/* As text: of what is next to nothing it begins with "<". */
+static void put_value(const struct drawing *d, double value) {
+	char text[32];
+	put_text(d->out, chart_value(value, d->chart->unit, text));
+}
+
 static void describe(const struct drawing *d) {
 	fputs("<title>", d->out);
 	put_text(d->out, d->chart->title);
 	fputs("</title><desc>", d->out);
 	for (size_t i = 0; i < d->chart->series_count; i++) {
 		const struct chart_series *series = &d->chart->series[i];
-		char first[32], last[32];
 		if (series->count == 0)
 			continue;
 		put_text(d->out, series->name);
-		fprintf(d->out, ": from %s to %s. ", chart_value(series->points[0].value, d->chart->unit, first),
-		        chart_value(series->points[series->count - 1].value, d->chart->unit, last));
+		fputs(": from ", d->out);
+		put_value(d, series->points[0].value);
+		fputs(" to ", d->out);
+		put_value(d, series->points[series->count - 1].value);
+		fputs(". ", d->out);
 	}
 	fputs("</desc>", d->out);
 }
@@ -137,12 +145,12 @@ static void describe(const struct drawing *d) {
 
 static void draw_values(const struct drawing *d, double step) {
 	for (double value = 0; value <= d->most * 1.0001; value += step) {
-		char text[32];
 		double y = y_of(d, value);
 		fprintf(d->out, "<line class=\"chart-grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT,
 		        d->right, y, y);
-		fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%s</text>",
-		        LEFT - 8, y + 4, chart_value(value, d->chart->unit, text));
+		fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">", LEFT - 8, y + 4);
+		put_value(d, value);
+		fputs("</text>", d->out);
 	}
 }
 
@@ -218,10 +226,10 @@ static void draw_path(const struct drawing *d, const struct chart_series *series
 }
 
 static void draw_dot(const struct drawing *d, size_t number, const struct chart_point *point) {
-	char time[32], value[32];
+	char time[32];
 	fprintf(d->out, "<circle class=\"chart-dot s%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"><title>", number,
 	        x_of(d, point->time_s), y_of(d, point->value));
-	put_text(d->out, chart_value(point->value, d->chart->unit, value));
+	put_value(d, point->value);
 	fprintf(d->out, ", %s UTC</title></circle>", time_words(point->time_s, MOMENT_BOTH, time));
 }
 

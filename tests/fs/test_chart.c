@@ -55,6 +55,21 @@ static size_t count_of(const char *text, const char *part) {
 	return count;
 }
 
+/* "< $0.0001" stood there as it is, and no browser drew such a picture. */
+static void test_next_to_nothing_is_no_markup(void **state) {
+	const struct chart_point points[] = {{1000, 8e-11}, {2000, 9e-11}};
+	const struct chart_series series = {"all", points, 2};
+	const struct chart chart = {
+	        .title = "t", .unit = CHART_USD, .to_s = 4000, .series = &series, .series_count = 1};
+	char *svg = NULL;
+	(void)state;
+	assert_int_equal(chart_render(&chart, &svg), 0);
+	assert_int_equal(count_of(svg, "< "), 0);
+	assert_non_null(strstr(svg, "<desc>all: from &lt; $0.0001 to &lt; $0.0001. </desc>"));
+	assert_int_equal(count_of(svg, "<title>&lt; $0.0001, "), 2);
+	free(svg);
+}
+
 static void test_what_was_not_measured_is_not_drawn(void **state) {
 	const struct chart_point points[] = {{0, 1}, {60, 2}, {120, 2}, {900, 3}, {960, 3}, {2000, 1}};
 	const struct chart_series series = {"one", points, 6};
@@ -200,7 +215,8 @@ static void test_a_document_is_kept_for_its_asker(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_values),
-	        cmocka_unit_test(test_a_picture), cmocka_unit_test(test_what_was_not_measured_is_not_drawn),
+	        cmocka_unit_test(test_a_picture), cmocka_unit_test(test_next_to_nothing_is_no_markup),
+	        cmocka_unit_test(test_what_was_not_measured_is_not_drawn),
 	        cmocka_unit_test(test_it_is_drawn_for_its_width), cmocka_unit_test(test_a_chart_of_samples),
 	        cmocka_unit_test(test_a_young_vault_fills_its_chart),
 	        cmocka_unit_test(test_a_document_is_kept_for_its_asker)};
