@@ -68,6 +68,7 @@ static int status_of(int rc) {
 	case ERANGE:
 		return 400;
 	case EALREADY:
+	case EBUSY:
 	case EEXIST:
 	case EROFS:
 		return 409;
@@ -147,6 +148,27 @@ static json_t *records_of(const json_t *items) {
 	return json_pack("{s:o}", "records", records);
 }
 
+/* As `assayfs lineage --json`: each kind of item in a list of its own. */
+static json_t *lineage_of(const json_t *items, json_t *path) {
+	static const char *const kinds[][2] = {{"version", "versions"}, {"tie", "ties"}, {"delivery", "deliveries"}};
+	json_t *all = json_pack("{s:O, s:[], s:[], s:[]}", "path", path, "versions", "ties", "deliveries");
+	for (size_t i = 0; all && i < json_array_size(items); i++) {
+		_cleanup_(json_decrefp) json_t *item = json_copy(json_array_get(items, i));
+		const char *kind = json_string_value(json_object_get(item, "item"));
+		json_t *list = NULL;
+		for (size_t k = 0; kind && k < sizeof kinds / sizeof kinds[0]; k++)
+			if (strcmp(kind, kinds[k][0]) == 0)
+				list = json_object_get(all, kinds[k][1]);
+		bool is_end = kind && strcmp(kind, "end") == 0;
+		json_object_del(item, "item");
+		if (list)
+			json_array_append(list, item);
+		else if (is_end)
+			json_object_update(all, item);
+	}
+	return all;
+}
+
 static int make_document(void *arg, json_t **ret) {
 	struct asking *asking = arg;
 	const struct route *route = asking->route;
@@ -159,7 +181,9 @@ static int make_document(void *arg, json_t **ret) {
 	if (route->answer == ROUTE_RECORDS)
 		*ret = records_of(items);
 	else if (route->answer == ROUTE_LIST)
-		*ret = json_pack("{s:O}", "items", items);
+		*ret = json_pack("{s:O}", route->list, items);
+	else if (route->answer == ROUTE_LINEAGE)
+		*ret = lineage_of(items, json_object_get(route->arguments, "path"));
 	else
 		*ret = json_array_size(items) ? json_incref(json_array_get(items, 0)) : json_object();
 	return *ret ? 0 : fault(ENOMEM, "answering over HTTP: out of memory");
@@ -184,11 +208,16 @@ static const char *type_of_metrics(const json_t *arguments) {
 	               : "text/plain; version=0.0.4; charset=utf-8";
 }
 
+/* A mount that writes nothing (EROFS) watches no alarms, and reckons no costs. */
+static bool is_absence(int rc) {
+	return rc == -ENOSYS || rc == -ENOENT || rc == -EOPNOTSUPP || rc == -EROFS;
+}
+
 static json_t *answer_route(struct asking *asking) {
 	_cleanup_(json_decrefp) json_t *document = NULL;
 	int rc = get_document(asking, &document);
-	/* The path is one, but this mount measures no such thing, or nothing yet. */
-	if ((rc == -ENOSYS || rc == -ENOENT) && !asking->route->is_act && asking->route->answer != ROUTE_TEXT)
+	/* The path is one, but this mount has no such thing, or nothing yet. */
+	if (is_absence(rc) && !asking->route->is_act && asking->route->answer != ROUTE_TEXT)
 		return answer_text(204, asking->caller->right, "application/json", "");
 	if (rc)
 		return answer_fault(rc, asking->caller->right);

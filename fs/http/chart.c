@@ -14,14 +14,16 @@
 /*
  *      LEFT ┌───────────────────────────┐ TOP
  *   value   │                           │
- *           └───────────────────────────┘ BOTTOM
- *                    time           RIGHT
+ *           └───────────────────────────┘ bottom
+ *    UTC             time           right
  */
-enum { WIDTH = 640, HEIGHT = 220, LEFT = 70, RIGHT = 628, TOP = 12, BOTTOM = 190 };
+enum { WIDTH = 640, HEIGHT = 200, LEFT = 66, MARGIN = 14, TOP = 12, BELOW = 28 };
+enum { LABEL = 76 /* what a time takes of the axis */, CLEAR = 14, DOTS_MAX = 48 };
 #define DAY INT64_C(86400)
 
 struct drawing {
 	const struct chart *chart;
+	int width, height, right, bottom;
 	double most; /* of the value axis */
 	FILE *out;
 };
@@ -40,7 +42,7 @@ const char *chart_value(double value, enum chart_unit unit, char ret_text[static
 		break;
 	case CHART_USD:
 		(void)snprintf(ret_text, 32,
-		        value > 0 && value < 0.0001       ? "under $0.0001"
+		        value > 0 && value < 0.0001       ? "< $0.0001"
 		        : value != 0 && fabs(value) < 0.1 ? "$%.4g"
 		                                          : "$%.2f",
 		        value);
@@ -84,11 +86,11 @@ static double greatest(const struct chart *chart) {
 
 static double x_of(const struct drawing *d, int64_t time_s) {
 	double span = (double)(d->chart->to_s - d->chart->from_s);
-	return LEFT + (RIGHT - LEFT) * (double)(time_s - d->chart->from_s) / span;
+	return LEFT + (d->right - LEFT) * (double)(time_s - d->chart->from_s) / span;
 }
 
 static double y_of(const struct drawing *d, double value) {
-	return BOTTOM - (BOTTOM - TOP) * fmax(0, value) / d->most;
+	return d->bottom - (d->bottom - TOP) * fmax(0, value) / d->most;
 }
 
 /* ---- text ---- */
@@ -115,18 +117,26 @@ static void put_text(FILE *out, const char *text) {
 		}
 }
 
+/* As text: of what is next to nothing it begins with "<". */
+static void put_value(const struct drawing *d, double value) {
+	char text[32];
+	put_text(d->out, chart_value(value, d->chart->unit, text));
+}
+
 static void describe(const struct drawing *d) {
 	fputs("<title>", d->out);
 	put_text(d->out, d->chart->title);
 	fputs("</title><desc>", d->out);
 	for (size_t i = 0; i < d->chart->series_count; i++) {
 		const struct chart_series *series = &d->chart->series[i];
-		char first[32], last[32];
 		if (series->count == 0)
 			continue;
 		put_text(d->out, series->name);
-		fprintf(d->out, ": from %s to %s. ", chart_value(series->points[0].value, d->chart->unit, first),
-		        chart_value(series->points[series->count - 1].value, d->chart->unit, last));
+		fputs(": from ", d->out);
+		put_value(d, series->points[0].value);
+		fputs(" to ", d->out);
+		put_value(d, series->points[series->count - 1].value);
+		fputs(". ", d->out);
 	}
 	fputs("</desc>", d->out);
 }
@@ -135,59 +145,139 @@ static void describe(const struct drawing *d) {
 
 static void draw_values(const struct drawing *d, double step) {
 	for (double value = 0; value <= d->most * 1.0001; value += step) {
-		char text[32];
 		double y = y_of(d, value);
-		fprintf(d->out, "<line class=\"chart-grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, RIGHT,
-		        y, y);
-		fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%s</text>",
-		        LEFT - 8, y + 4, chart_value(value, d->chart->unit, text));
+		fprintf(d->out, "<line class=\"chart-grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT,
+		        d->right, y, y);
+		fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">", LEFT - 8, y + 4);
+		put_value(d, value);
+		fputs("</text>", d->out);
 	}
 }
 
-static int64_t time_step(int64_t span) {
-	static const int64_t steps[] = {60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, 7 * DAY,
-	        14 * DAY, 30 * DAY, 90 * DAY, 365 * DAY};
+static int64_t time_step(int64_t span, int64_t wanted) {
+	static const int64_t steps[] = {60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY,
+	        7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY, 365 * DAY};
 	size_t last = sizeof steps / sizeof steps[0] - 1;
 	for (size_t i = 0; i < last; i++)
-		if (span / steps[i] <= 6)
+		if (span / steps[i] <= wanted)
 			return steps[i];
 	return steps[last];
 }
 
+enum moment { MOMENT_DAY, MOMENT_CLOCK, MOMENT_BOTH };
+
+static const char *time_words(int64_t time_s, enum moment moment, char ret_text[static 32]) {
+	struct tm parts;
+	time_t when = (time_t)time_s;
+	size_t used = 0;
+	if (gmtime_r(&when, &parts))
+		used = moment == MOMENT_DAY     ? strftime(ret_text, 32, "%d %b", &parts)
+		       : moment == MOMENT_CLOCK ? strftime(ret_text, 32, "%H:%M", &parts)
+		                                : strftime(ret_text, 32, "%d %b %H:%M", &parts);
+	ret_text[used] = '\0';
+	return ret_text;
+}
+
 static void draw_times(const struct drawing *d) {
-	int64_t step = time_step(d->chart->to_s - d->chart->from_s);
+	int64_t step = time_step(d->chart->to_s - d->chart->from_s, (d->right - LEFT) / LABEL);
 	for (int64_t at = (d->chart->from_s + step - 1) / step * step; at <= d->chart->to_s; at += step) {
-		struct tm parts;
 		char text[32];
-		time_t when = (time_t)at;
 		double x = x_of(d, at);
-		if (!gmtime_r(&when, &parts))
-			continue;
-		(void)strftime(text, sizeof text, step >= DAY ? "%d %b" : "%H:%M", &parts);
 		fprintf(d->out, "<line class=\"chart-grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x, x,
-		        BOTTOM, BOTTOM + 4);
+		        d->bottom, d->bottom + 4);
+		if (x < LEFT + CLEAR) /* the zone's name stands there */
+			continue;
 		fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%s</text>", x,
-		        BOTTOM + 18, text);
+		        d->bottom + 18, time_words(at, step >= DAY ? MOMENT_DAY : MOMENT_CLOCK, text));
 	}
+	fprintf(d->out, "<text class=\"chart-text\" text-anchor=\"end\" x=\"%d\" y=\"%d\">UTC</text>", LEFT - 8,
+	        d->bottom + 18);
 }
 
 /* ---- lines ---- */
 
+static bool is_joined(const struct chart *chart, const struct chart_point *before, const struct chart_point *point) {
+	return before && (chart->gap_s == 0 || point->time_s - before->time_s <= chart->gap_s);
+}
+
+static const struct chart_point *shown_from(const struct drawing *d, const struct chart_series *series, size_t *at) {
+	while (*at < series->count && !is_shown(d->chart, &series->points[*at]))
+		++*at;
+	return *at < series->count ? &series->points[(*at)++] : NULL;
+}
+
+/* From where it begins to where it ends, down to the axis where it is an area. */
+static void draw_path(const struct drawing *d, const struct chart_series *series, bool is_area) {
+	const struct chart_point *before = NULL, *point;
+	size_t at = 0;
+	while ((point = shown_from(d, series, &at))) {
+		double x = x_of(d, point->time_s), y = y_of(d, point->value);
+		bool joins = is_joined(d->chart, before, point);
+		if (is_area && before && !joins)
+			fprintf(d->out, "V%dZ", d->bottom);
+		if (is_area && !joins)
+			fprintf(d->out, "M%.1f %dL%.1f %.1f", x, d->bottom, x, y);
+		else
+			fprintf(d->out, "%c%.1f %.1f", joins ? 'L' : 'M', x, y);
+		before = point;
+	}
+	if (is_area && before)
+		fprintf(d->out, "V%dZ", d->bottom);
+}
+
+static void draw_dot(const struct drawing *d, size_t number, const struct chart_point *point) {
+	char time[32];
+	fprintf(d->out, "<circle class=\"chart-dot s%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"><title>", number,
+	        x_of(d, point->time_s), y_of(d, point->value));
+	put_value(d, point->value);
+	fprintf(d->out, ", %s UTC</title></circle>", time_words(point->time_s, MOMENT_BOTH, time));
+}
+
+/* Of few all; of many those that are joined with no other, since a line of one point is not to be seen. */
+static void draw_dots(const struct drawing *d, size_t number) {
+	const struct chart_series *series = &d->chart->series[number];
+	const struct chart_point *before = NULL, *point, *next;
+	size_t at = 0;
+	for (point = shown_from(d, series, &at); point; before = point, point = next) {
+		next = shown_from(d, series, &at);
+		if (series->count <= DOTS_MAX ||
+		        (!is_joined(d->chart, before, point) && !(next && is_joined(d->chart, point, next))))
+			draw_dot(d, number, point);
+	}
+}
+
 static void draw_series(const struct drawing *d, size_t number) {
 	const struct chart_series *series = &d->chart->series[number];
-	bool begins = true;
-	fprintf(d->out, "<path class=\"chart-line s%zu\" d=\"", number);
-	for (size_t i = 0; i < series->count; i++) {
-		const struct chart_point *point = &series->points[i];
-		if (!is_shown(d->chart, point))
-			continue;
-		fprintf(d->out, "%c%.1f %.1f", begins ? 'M' : 'L', x_of(d, point->time_s), y_of(d, point->value));
-		begins = false;
+	if (d->chart->series_count == 1) {
+		fputs("<path class=\"chart-area\" d=\"", d->out);
+		draw_path(d, series, true);
+		fputs("\"/>", d->out);
 	}
+	fprintf(d->out, "<path class=\"chart-line s%zu\" d=\"", number);
+	draw_path(d, series, false);
 	fputs("\"/>", d->out);
-	if (series->count == 1 && is_shown(d->chart, series->points)) /* a line of one point is not to be seen */
-		fprintf(d->out, "<circle class=\"chart-dot s%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>", number,
-		        x_of(d, series->points[0].time_s), y_of(d, series->points[0].value));
+	draw_dots(d, number);
+}
+
+/* ---- all ---- */
+
+static void set_size(struct drawing *d) {
+	unsigned width = d->chart->width ? d->chart->width : WIDTH;
+	d->width = (int)(width < CHART_WIDTH_MIN ? CHART_WIDTH_MIN : width > CHART_WIDTH_MAX ? CHART_WIDTH_MAX : width);
+	d->height = (int)(d->chart->height ? d->chart->height : HEIGHT);
+	d->right = d->width - MARGIN;
+	d->bottom = d->height - BELOW;
+}
+
+static void draw_all(const struct drawing *d, double step) {
+	fprintf(d->out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" viewBox=\"0 0 %d %d\">",
+	        d->width, d->height);
+	describe(d);
+	draw_values(d, step);
+	draw_times(d);
+	for (size_t i = 0; i < d->chart->series_count; i++)
+		draw_series(d, i);
+	fputs("</svg>", d->out);
 }
 
 int chart_render(const struct chart *chart, char **ret_svg) {
@@ -202,14 +292,8 @@ int chart_render(const struct chart *chart, char **ret_svg) {
 	double most = chart->unit == CHART_PERCENT ? 100 : fmax(greatest(chart), chart->unit == CHART_USD ? 0.01 : 0);
 	double step = chart_step(most, 4, chart->unit);
 	d.most = fmax(step, ceil(most / step) * step);
-	fprintf(d.out, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" viewBox=\"0 0 %d %d\">",
-	        WIDTH, HEIGHT);
-	describe(&d);
-	draw_values(&d, step);
-	draw_times(&d);
-	for (size_t i = 0; i < chart->series_count; i++)
-		draw_series(&d, i);
-	fputs("</svg>", d.out);
+	set_size(&d);
+	draw_all(&d, step);
 	if (fclose(d.out) != 0) {
 		free(text);
 		return fault(ENOMEM, "drawing a chart: out of memory");

@@ -1,8 +1,9 @@
 /*
  * chart: lines over time as SVG, drawn here and not in the browser, so that the page needs no library.
  *
- * Colours and sizes are classes (chart-line s0, s1, …; chart-grid; chart-text) that the page's style sheet gives light
- * and dark values. Text is escaped. The title and a description of each line stand in <title> and <desc>.
+ * Colours and sizes are classes (chart-line s0, s1, …; chart-area; chart-dot; chart-grid; chart-text) that the page's
+ * style sheet gives light and dark values. Text is escaped. The title and a description of each line stand in <title>
+ * and <desc>, and each point's time (UTC) and value where there are few.
  */
 #pragma once
 
@@ -11,6 +12,8 @@
 
 #define CHART_SERIES_MAX 6
 #define CHART_POINTS_MAX 2000
+#define CHART_WIDTH_MIN 240
+#define CHART_WIDTH_MAX 2000
 
 enum chart_unit { CHART_BYTES, CHART_USD, CHART_PERCENT, CHART_COUNT };
 
@@ -28,7 +31,9 @@ struct chart_series {
 struct chart {
 	const char *title;
 	enum chart_unit unit;
-	int64_t from_s, to_s; /* of the time axis */
+	unsigned width, height; /* in units that are a pixel where it is shown in that width; 0: 640, 200 */
+	int64_t from_s, to_s;   /* of the time axis */
+	int64_t gap_s;          /* points further apart than this are not joined: nothing was measured; 0: all are */
 	const struct chart_series *series;
 	size_t series_count; /* 1 … CHART_SERIES_MAX */
 };

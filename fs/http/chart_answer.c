@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "fs/http/chart.h"
+#include "fs/sampler.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,6 +11,9 @@
 
 #define POINTS_WANTED 240
 #define HOUR INT64_C(3600)
+#define MINUTES_KEPT_S (48 * HOUR) /* backend/sample.h */
+#define FIVES_KEPT_S (63 * 24 * HOUR)
+#define YOUNGEST_S INT64_C(600)
 
 struct line {
 	const char *name, *labels;
@@ -20,13 +24,15 @@ struct plan {
 	const char *name, *title, *series;
 	enum chart_unit unit;
 	int64_t hours; /* when not asked otherwise */
+	unsigned height;
+	bool is_steady; /* measured each minute, so that a gap is one */
 	struct line lines[CHART_SERIES_MAX];
 };
 
 static const struct plan plans[] = {
-        {"storage", "Stored bytes by zone", "StoredBytes", CHART_BYTES, 24,
+        {"storage", "Stored bytes by zone", "StoredBytes", CHART_BYTES, 24, 200, true,
                 {{"Landing", "zone=Landing"}, {"Raw", "zone=Raw"}, {"Trusted", "zone=Trusted"}}},
-        {"cost", "Estimated charges, month to date", "EstimatedCharges", CHART_USD, 720, {{"all", ""}}},
+        {"cost", "Estimated charges, month to date", "EstimatedCharges", CHART_USD, 720, 200, true, {{"all", ""}}},
 };
 
 struct making {
@@ -80,14 +86,22 @@ static int add_samples(struct making *making, const char *name, const json_t *li
 	return add_line(making, name, points, count);
 }
 
+/* Of as many points as can be told apart; of what is kept longer than a minute's rows, a period that it is kept by. */
+static int64_t period_of(int64_t span_s) {
+	int64_t tier = span_s > MINUTES_KEPT_S ? span_s > FIVES_KEPT_S ? 3600 : 300 : 60;
+	int64_t wanted = span_s / POINTS_WANTED;
+	return wanted > tier ? (wanted + tier - 1) / tier * tier : tier;
+}
+
 static int ask_samples(
         const struct plan *plan, const struct line *line, struct making *making, chart_ask *ask, void *arg) {
 	_cleanup_(json_decrefp) json_t *items = NULL;
 	int64_t span = making->chart.to_s - making->chart.from_s;
-	int64_t period = (span / POINTS_WANTED + 59) / 60 * 60;
+	int64_t period = period_of(span);
 	_cleanup_(json_decrefp) json_t *arguments = json_pack("{s:s, s:s, s:I, s:I, s:I}", "series", plan->series,
 	        "labels", line->labels, "from_s", (json_int_t)making->chart.from_s, "to_s",
-	        (json_int_t)making->chart.to_s, "period_s", (json_int_t)(period > 60 ? period : 60));
+	        (json_int_t)making->chart.to_s, "period_s", (json_int_t)period);
+	making->chart.gap_s = plan->is_steady ? 3 * period : 0;
 	int rc = ask(arg, "samples", arguments, &items);
 	return rc ? rc : add_samples(making, line->name, json_object_get(json_array_get(items, 0), "points"));
 }
@@ -107,24 +121,32 @@ static int64_t first_time(const struct chart *chart) {
 	return first_s;
 }
 
-/* Of a vault that is younger than the chart is long, its life is drawn, by as many points. */
+static void set_frame(struct chart *chart, const struct plan *plan, const json_t *arguments, int64_t now_s) {
+	const json_t *hours = json_object_get(arguments, "hours");
+	*chart = (struct chart){.title = plan->title,
+	        .unit = plan->unit,
+	        .width = (unsigned)json_integer_value(json_object_get(arguments, "width")),
+	        .height = plan->height,
+	        .to_s = now_s,
+	        .from_s = now_s - HOUR * (hours ? json_integer_value(hours) : plan->hours)};
+}
+
+/* Of a vault that is younger than the chart is long, its life is drawn, by as many points; but a span that was asked
+ * for is what it is. */
 static int plan_chart(const struct plan *plan, const json_t *arguments, int64_t now_s, struct making *making,
         chart_ask *ask, void *arg) {
-	const json_t *hours = json_object_get(arguments, "hours");
-	making->chart.title = plan->title;
-	making->chart.unit = plan->unit;
-	making->chart.to_s = now_s;
-	making->chart.from_s = now_s - HOUR * (hours ? json_integer_value(hours) : plan->hours);
+	set_frame(&making->chart, plan, arguments, now_s);
 	int rc = ask_lines(plan, making, ask, arg);
-	int64_t first_s = first_time(&making->chart);
-	if (rc || hours || making->chart.series_count == 0 || first_s - making->chart.from_s < HOUR)
+	int64_t first_s = first_time(&making->chart), span_s = making->chart.to_s - making->chart.from_s;
+	if (rc || json_object_get(arguments, "hours") || making->chart.series_count == 0 ||
+	        first_s - making->chart.from_s < span_s / 8)
 		return rc;
-	making->chart.from_s = first_s < now_s - HOUR / 4 ? first_s : now_s - HOUR / 4;
+	making->chart.from_s = first_s < now_s - YOUNGEST_S ? first_s : now_s - YOUNGEST_S;
 	making_forget_lines(making);
 	return ask_lines(plan, making, ask, arg);
 }
 
-/* ---- the score of one dataset, from its verdicts ---- */
+/* ---- the score of one dataset: what was measured, or, before the first minute is over, from its verdicts ---- */
 
 static int add_scores(struct making *making, const char *dataset, const json_t *scores) {
 	size_t count = json_array_size(scores);
@@ -142,11 +164,9 @@ static int add_scores(struct making *making, const char *dataset, const json_t *
 	return add_line(making, dataset, points, count);
 }
 
-static int quality_chart(const json_t *arguments, int64_t now_s, struct making *making, chart_ask *ask, void *arg) {
-	const char *dataset = json_string_value(json_object_get(arguments, "dataset"));
+static int newest_scores(const char *dataset, struct making *making, chart_ask *ask, void *arg) {
 	_cleanup_(json_decrefp) json_t *none = json_object();
 	_cleanup_(json_decrefp) json_t *items = NULL;
-	making->chart = (struct chart){.title = "Data-quality score", .unit = CHART_PERCENT, .to_s = now_s};
 	int rc = ask(arg, "datasets", none, &items);
 	for (size_t i = 0; !rc && dataset && i < json_array_size(items); i++) {
 		const json_t *item = json_array_get(items, i);
@@ -155,6 +175,16 @@ static int quality_chart(const json_t *arguments, int64_t now_s, struct making *
 			rc = add_scores(making, name, json_object_get(item, "scores"));
 	}
 	return rc;
+}
+
+static int quality_chart(const json_t *arguments, int64_t now_s, struct making *making, chart_ask *ask, void *arg) {
+	const char *dataset = json_string_value(json_object_get(arguments, "dataset"));
+	char labels[SAMPLER_LABEL_BYTES];
+	const struct plan plan = {"quality", "Data-quality score", "QualityScore", CHART_PERCENT, 720, 150, false,
+	        {{dataset, sampler_label("dataset", dataset ? dataset : "", labels)}}};
+	int rc = dataset ? plan_chart(&plan, arguments, now_s, making, ask, arg)
+	                 : fault(EINVAL, "the chart needs the name of a dataset");
+	return rc || making->chart.series_count ? rc : newest_scores(dataset, making, ask, arg);
 }
 
 /* ---- the answer ---- */

@@ -7,7 +7,7 @@
  *      lane ─► {"method","path","params":{…},"token","local","remote","accept","body"}         control_wire's messages
  *           ◄─ {"status":200,"right":"uid:0","type":"application/json","body":"…"}
  *
- * It has low priority and takes at most a tenth of a processor; a connection has seconds for its headers, the fewer
+ * It has low priority and takes at most a twentieth of a processor; a connection has seconds for its headers, the fewer
  * the more there are. It dies with the daemon; when it dies alone the mount goes on.
  */
 #pragma once

@@ -39,7 +39,7 @@
 #define CROWDED_LIFE_MS 30000 /* and in all, however fast it is */
 #define SWEEP_MS 250
 #define WINDOW_MS 100 /* in each of which this many ms of a processor may be used: */
-#define WINDOW_CPU_MS 10
+#define WINDOW_CPU_MS 5
 
 struct document {
 	char *key; /* right, method, path and parameters; NULL: free */
@@ -512,7 +512,7 @@ static int start_daemon(struct front *front, int listener) {
 	return front->daemon ? 0 : -EIO;
 }
 
-/* Load on the page must not become load on the mount: what is above a tenth of a processor waits. */
+/* Load on the page must not become load on the mount: what is above a twentieth of a processor waits. */
 static void keep_measure(int64_t *window_ms, int64_t *window_cpu_ms) {
 	int64_t now = now_ms(CLOCK_MONOTONIC), cpu = now_ms(CLOCK_PROCESS_CPUTIME_ID);
 	if (now - *window_ms >= WINDOW_MS) {

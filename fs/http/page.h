@@ -1,4 +1,5 @@
-/* page: the files of fs/http/page/, as the build put them into the program (embed.py). They hold no data of a vault. */
+/* page: the files of fs/http/page/, as the build put them into the program (scripts/embed). They hold no data of a
+ * vault. */
 #pragma once
 
 #include <stddef.h>

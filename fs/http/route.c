@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "fs/command/when.h"
 #include "fs/control_wire.h"
+#include "fs/http/chart.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,8 +13,11 @@
 #define API "/api/v1/"
 #define TEXT_MAX 1024
 #define LOG_LIMIT_DEFAULT 100
+#define RUNS_LIMIT_DEFAULT 20
 
-enum kind { TEXT, NUMBER, SINCE, UNTIL, PATH };
+#define NS_A_SECOND INT64_C(1000000000)
+
+enum kind { TEXT, NUMBER, SINCE, UNTIL, SECOND, PERIOD, PATH };
 
 struct parameter {
 	const char *name; /* NULL ends the list */
@@ -27,33 +31,38 @@ struct row {
 	const char *path;
 	const char *command;
 	enum route_answer answer;
+	const char *list;
 	struct parameter parameters[8];
 };
 
 static const struct row rows[] = {
-        {API "status", "status", ROUTE_ONE, {{0}}},
-        {API "pulse", "pulse", ROUTE_ONE, {{0}}},
-        {API "costs", "costs", ROUTE_ONE, {{0}}},
-        {API "alarms", "alarm-list", ROUTE_LIST, {{0}}},
-        {API "runs", "runs", ROUTE_ONE, {{"workflow", "workflow", TEXT, 0, false}, {0}}},
-        {API "refusals", "refusals", ROUTE_LIST, {{0}}},
-        {API "datasets", "datasets", ROUTE_LIST, {{0}}},
-        {API "quarantine", "quarantine-list", ROUTE_LIST, {{0}}},
-        {API "lineage", "lineage", ROUTE_ONE, {{"path", "path", PATH, 0, true}, {0}}},
-        {API "samples", "samples", ROUTE_ONE,
+        {API "status", "status", ROUTE_ONE, NULL, {{0}}},
+        {API "pulse", "pulse", ROUTE_ONE, NULL, {{0}}},
+        {API "costs", "costs", ROUTE_ONE, NULL, {{"profile", "profile", TEXT, 0, false}, {0}}},
+        {API "alarms", "alarm-list", ROUTE_LIST, "alarms", {{0}}},
+        {API "runs", "runs", ROUTE_ONE, NULL,
+                {{"workflow", "workflow", TEXT, 0, false}, {"limit", "limit", NUMBER, 1000, false}, {0}}},
+        {API "refusals", "refusals", ROUTE_LIST, "refusals", {{0}}},
+        {API "datasets", "datasets", ROUTE_LIST, "datasets", {{0}}},
+        {API "quarantine", "quarantine-list", ROUTE_LIST, "quarantine", {{0}}},
+        {API "lineage", "lineage", ROUTE_LINEAGE, NULL, {{"path", "path", PATH, 0, true}, {0}}},
+        {API "samples", "samples", ROUTE_ONE, NULL,
                 {{"series", "series", TEXT, 0, true}, {"labels", "labels", TEXT, 0, false},
-                        {"from_s", "from_s", NUMBER, INT32_MAX *(json_int_t)64, false},
-                        {"to_s", "to_s", NUMBER, INT32_MAX *(json_int_t)64, false},
-                        {"period_s", "period_s", NUMBER, 31622400, false}, {0}}},
-        {API "log", "log", ROUTE_RECORDS,
+                        {"from", "from_s", SECOND, 0, false}, {"to", "to_s", SECOND, 0, false},
+                        {"period", "period_s", PERIOD, 31622400, false}, {0}}},
+        {API "log", "log", ROUTE_RECORDS, NULL,
                 {{"since", "since", SINCE, 0, false}, {"until", "until", UNTIL, 0, false},
                         {"event", "event", TEXT, 0, false}, {"outcome", "outcome", TEXT, 0, false},
                         {"path", "path", PATH, 0, false}, {"uid", "uid", NUMBER, UINT32_MAX - 1, false},
                         {"limit", "limit", NUMBER, 1000, false}, {0}}},
-        {API "charts/storage", "storage", ROUTE_CHART, {{"hours", "hours", NUMBER, 8784, false}, {0}}},
-        {API "charts/cost", "cost", ROUTE_CHART, {{"hours", "hours", NUMBER, 8784, false}, {0}}},
-        {API "charts/quality", "quality", ROUTE_CHART, {{"dataset", "dataset", TEXT, 0, true}, {0}}},
-        {"/metrics", "metrics", ROUTE_TEXT, {{"format", "format", TEXT, 0, false}, {0}}},
+        {API "charts/storage", "storage", ROUTE_CHART, NULL,
+                {{"hours", "hours", NUMBER, 8784, false}, {"width", "width", NUMBER, CHART_WIDTH_MAX, false}, {0}}},
+        {API "charts/cost", "cost", ROUTE_CHART, NULL,
+                {{"hours", "hours", NUMBER, 8784, false}, {"width", "width", NUMBER, CHART_WIDTH_MAX, false}, {0}}},
+        {API "charts/quality", "quality", ROUTE_CHART, NULL,
+                {{"dataset", "dataset", TEXT, 0, true}, {"hours", "hours", NUMBER, 8784, false},
+                        {"width", "width", NUMBER, CHART_WIDTH_MAX, false}, {0}}},
+        {"/metrics", "metrics", ROUTE_TEXT, NULL, {{"format", "format", TEXT, 0, false}, {0}}},
 };
 
 /* ---- parameters ---- */
@@ -85,6 +94,21 @@ static json_t *read_time(const struct parameter *parameter, const char *text, in
 	return json_integer(parameter->kind == SINCE ? when.first : when.last);
 }
 
+/* Whole minutes: "60", "5m", "1 hour". */
+static json_t *read_period(const struct parameter *parameter, const char *text) {
+	int64_t ns = 0;
+	if (strspn(text, "0123456789") == strlen(text))
+		return read_number(parameter, text);
+	if (when_duration(text, &ns) < 0)
+		return NULL;
+	return json_integer(ns / NS_A_SECOND);
+}
+
+static json_t *read_second(const char *text, int64_t now_ns) {
+	struct when when;
+	return when_parse(text, now_ns, &when) < 0 ? NULL : json_integer(when.first / NS_A_SECOND);
+}
+
 static json_t *read_value(const struct parameter *parameter, const char *text, int64_t now_ns) {
 	char path[WIRE_PATH_MAX];
 	if (strlen(text) > TEXT_MAX) {
@@ -97,6 +121,10 @@ static json_t *read_value(const struct parameter *parameter, const char *text, i
 	case SINCE:
 	case UNTIL:
 		return read_time(parameter, text, now_ns);
+	case SECOND:
+		return read_second(text, now_ns);
+	case PERIOD:
+		return read_period(parameter, text);
 	case PATH: {
 		_cleanup_(json_decrefp) json_t *value = wire_path(text);
 		return wire_vault_path_get(value, path) < 0 ? NULL : steal_pointer(&value);
@@ -125,9 +153,21 @@ static int read_parameters(const struct row *row, const json_t *parameters, int6
 	for (size_t i = 0; row->parameters[i].name; i++)
 		if (row->parameters[i].is_needed && !json_object_get(arguments, row->parameters[i].argument))
 			return fault(EINVAL, "%s needs the parameter '%s'", row->path, row->parameters[i].name);
-	if (row->answer == ROUTE_RECORDS && !json_object_get(arguments, "limit"))
-		json_object_set_new(arguments, "limit", json_integer(LOG_LIMIT_DEFAULT));
 	return 0;
+}
+
+/* ---- what is not said ---- */
+
+static void set_default(json_t *arguments, const char *name, json_int_t value) {
+	if (!json_object_get(arguments, name))
+		json_object_set_new(arguments, name, json_integer(value));
+}
+
+static void fill_defaults(const struct row *row, json_t *arguments) {
+	if (row->answer == ROUTE_RECORDS)
+		set_default(arguments, "limit", LOG_LIMIT_DEFAULT);
+	if (strcmp(row->command, "runs") == 0)
+		set_default(arguments, "limit", RUNS_LIMIT_DEFAULT);
 }
 
 /* ---- acts ---- */
@@ -204,6 +244,10 @@ int route_find(const char *method, const char *path, const json_t *parameters, c
 	int rc = read_parameters(row, parameters, now_ns, arguments);
 	if (rc)
 		return rc;
-	*ret = (struct route){.command = row->command, .answer = row->answer, .arguments = steal_pointer(&arguments)};
+	fill_defaults(row, arguments);
+	*ret = (struct route){.command = row->command,
+	        .list = row->list,
+	        .answer = row->answer,
+	        .arguments = steal_pointer(&arguments)};
 	return 0;
 }

@@ -9,7 +9,8 @@
 
 enum route_answer {
 	ROUTE_ONE,     /* the answer's one item */
-	ROUTE_LIST,    /* {"items":[…]} */
+	ROUTE_LIST,    /* {LIST:[…]} */
+	ROUTE_LINEAGE, /* {"versions":[…],"ties":[…],"deliveries":[…],"hidden","left_out"} */
 	ROUTE_RECORDS, /* of the audit log: {"records":[…]} */
 	ROUTE_TEXT,    /* the item's "text" */
 	ROUTE_CHART,   /* made of several answers: chart_answer.h */
@@ -17,6 +18,7 @@ enum route_answer {
 
 struct route {
 	const char *command; /* of the control socket; static; of a chart its name */
+	const char *list;    /* of ROUTE_LIST: the list's name; static */
 	enum route_answer answer;
 	bool is_act;       /* changes something: needs a steward's token */
 	json_t *arguments; /* the caller's */

@@ -15,6 +15,7 @@
 #define MOMENTS_A_PART 2000
 #define NS INT64_C(1000000000)
 #define SPAN_S 10800
+#define DAY_S 86400
 #define YEAR_9999_S INT64_C(253402300800)
 
 /* {"profile": NAME or null} → the object of costs_json. */
@@ -58,10 +59,11 @@ static int read_span(const json_t *arguments, int64_t now_s, struct wish *wish) 
 	if (rc < 0)
 		return rc;
 	int64_t span_s = wish->to_s - wish->from_s;
-	json_int_t period_s = period                       ? json_integer_value(period)
-	                      : span_s / 60 <= POINTS_MAX  ? 60
-	                      : span_s / 300 <= POINTS_MAX ? 300
-	                                                   : 3600;
+	json_int_t period_s = period                        ? json_integer_value(period)
+	                      : span_s / 60 <= POINTS_MAX   ? 60
+	                      : span_s / 300 <= POINTS_MAX  ? 300
+	                      : span_s / 3600 <= POINTS_MAX ? 3600
+	                                                    : DAY_S;
 	if (period_s < 60 || period_s > 366 * 86400 || period_s % 60 != 0)
 		return fault(EPROTO, "'period_s' is a number of seconds, a multiple of 60");
 	if (span_s < 0 || span_s / period_s > POINTS_MAX)
@@ -111,5 +113,8 @@ int service_samples(void *context, const struct control_peer *peer, const json_t
 		json_decref(points);
 		return rc;
 	}
-	return control_send(reply, json_pack("{s:o}", "points", points));
+	return control_send(
+	        reply, json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "series", wish.series, "labels", wish.labels,
+	                       "from_s", (json_int_t)wish.from_s, "to_s", (json_int_t)wish.to_s, "period_s",
+	                       (json_int_t)wish.period_s, "points", points));
 }

@@ -5,6 +5,7 @@
 #include "backend/job.h"
 #include "backend/record.h"
 #include "crypto/base/fault.h"
+#include "fs/verdict_counts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -67,22 +68,6 @@ int service_refusals(void *context, const struct control_peer *peer, const json_
 
 /* ---- datasets ---- */
 
-static const json_t *rules_of(const json_t *body) {
-	return json_object_get(json_object_get(body, "check"), "rules");
-}
-
-/* Of what was judged by rules: how many of them passed, in percent; negative: there is none. */
-static double score_of(const struct verdict_row *row) {
-	_cleanup_(json_decrefp) json_t *body = json_loadb((const char *)row->body.data, row->body.size, 0, NULL);
-	const json_t *rules = rules_of(body);
-	size_t count = json_array_size(rules), passed = 0;
-	for (size_t i = 0; i < count; i++) {
-		const char *outcome = json_string_value(json_object_get(json_array_get(rules, i), "outcome"));
-		passed += outcome && strcmp(outcome, "passed") == 0;
-	}
-	return count ? 100.0 * (double)passed / (double)count : -1;
-}
-
 static void count_one(json_t *counts, const char *word) {
 	json_object_set_new(counts, word, json_integer(json_integer_value(json_object_get(counts, word)) + 1));
 }
@@ -98,7 +83,7 @@ static int take_score(void *arg, const struct verdict_row *row) {
 	if (!item) /* the policy has it no more */
 		return 0;
 	const char *word = outcome_word((enum outcome)row->outcome);
-	double score = score_of(row);
+	double score = verdict_counts_score(row->body);
 	count_one(json_object_get(item, "counts"), word);
 	json_object_set_new(item, "last_ns", json_integer((json_int_t)row->time_ns));
 	json_object_set_new(item, "last_outcome", json_string(word));

@@ -3,7 +3,10 @@ import contextlib
 import http.client
 import json
 import os
+import random
+import selectors
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -13,7 +16,44 @@ import time
 from filesystems import Failed, run
 
 SLOW, SECONDS, GOAL = 500, 10, 10.0
-LOADS = ("none", "wrk", "slow", "both")
+LOADS = ("wrk", "slow", "both", "other")
+
+
+def answer_all(listener):
+    """As little as a server can do: the same answer to whatever comes."""
+    body = b"x" * 2048
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    while True:
+        for key, _ in selector.select():
+            if key.fileobj is listener:
+                selector.register(listener.accept()[0], selectors.EVENT_READ)
+                continue
+            with contextlib.suppress(OSError):
+                if key.fileobj.recv(65536):
+                    key.fileobj.sendall(answer)
+                    continue
+            selector.unregister(key.fileobj)
+            key.fileobj.close()
+
+
+class Other:
+    """A server that has nothing to do with the mount: what wrk and any server cost it on this machine."""
+
+    def __init__(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+            self.port = listener.getsockname()[1]
+            self.pid = os.fork()
+            if self.pid == 0:
+                try:
+                    answer_all(listener)
+                finally:
+                    os._exit(1)
+
+    def close(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
 class Served:
@@ -61,14 +101,14 @@ class Served:
 
 
 @contextlib.contextmanager
-def loaded(served, load):
+def loaded(served, load, other):
     """wrk has what nothing else wants of the machine, as a client elsewhere would not have any of it."""
     slow = [socket.create_connection((served.host, served.port)) for _ in range(SLOW)] if load in ("slow", "both") else []
     for connection in slow:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: ")
-    url = f"http://{served.host}:{served.port}/api/v1/status"
+    url = f"http://127.0.0.1:{other.port}/" if load == "other" else f"http://{served.host}:{served.port}/api/v1/status"
     wrk = subprocess.Popen(["nice", "-n", "19", "wrk", "-t1", "-c64", f"-d{SECONDS + 5}s", url],
-                           stdout=subprocess.DEVNULL) if load in ("wrk", "both") else None
+                           stdout=subprocess.DEVNULL) if load in ("wrk", "both", "other") else None
     try:
         yield
     finally:
@@ -101,29 +141,57 @@ def work(served, mebibytes, files):
     return moved, made
 
 
-def measure_http(options, build):
-    mebibytes, files = (16, 200) if options.quick else (256, 3000)
-    rates, latencies, memory = {load: [] for load in LOADS}, {load: [] for load in LOADS}, (0, 0)
-    served = Served(os.path.join(build, "fs", "assayfs"), options.dir)
+def measure_pair(place, load, other, begins, sizes):
+    """What nothing and the load give one after the other, in a vault of their own: what was removed before costs later."""
+    served = Served(*place)
     try:
-        work(served, mebibytes, files)  # warm
-        for _ in range(1 if options.quick else max(options.rounds, 5)):
-            for load in LOADS:
-                with loaded(served, load):
-                    rates[load].append(work(served, mebibytes, files))
-                    latencies[load].append(max(served.honest() for _ in range(5)))
-                    memory = tuple(map(max, memory, served.resident_kb()))
+        work(served, sizes[0] // 4, sizes[1] // 4)  # warm
+        got, worst = {}, 0
+        for what in (None, load) if begins else (load, None):
+            with loaded(served, what, other):
+                got[what] = work(served, *sizes)
+                if what:
+                    worst = max(served.honest() for _ in range(5))
+        return got[None], got[load], worst, served.resident_kb()
     finally:
         served.close()
-    medians = {load: [statistics.median(column) for column in zip(*rates[load])] for load in LOADS}
-    words = {"none": "nothing", "wrk": "wrk, 64 connections", "slow": f"{SLOW} that never end their request", "both": "both"}
-    lines = [f"medians of {len(rates['none'])} rounds, loads in turn; wrk at the lowest priority", "",
+
+
+def measure_http(options, build):
+    sizes = (16, 200) if options.quick else (256, 3000)
+    rounds = 1 if options.quick else max(options.rounds, 9)
+    pairs, memory, order = {load: [] for load in LOADS}, (0, 0), random.Random(1)
+    # In memory: what a disk does by itself differs by more than what is measured here.
+    place, other = (os.path.join(build, "fs", "assayfs"), options.tmpfs), Other()
+    try:
+        for number in range(rounds):
+            for load in order.sample(LOADS, len(LOADS)):
+                without, with_load, worst, resident = measure_pair(place, load, other, number % 2, sizes)
+                pairs[load].append((without, with_load, worst))
+                memory = tuple(map(max, memory, resident))
+    finally:
+        other.close()
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"pairs": pairs, "resident_kb": memory}, file)
+    return table(pairs, memory)
+
+
+def table(pairs, memory):
+    words = {"wrk": "wrk, 64 connections", "slow": f"{SLOW} that never end their request", "both": "both",
+             "other": "the same wrk at another, trivial server"}
+    lines = [f"medians of {len(pairs['wrk'])} pairs: without, with, in a vault of their own; in memory; wrk at the lowest priority", "",
              "| load on the address | written and read, MiB/s | | files made a second | | slowest honest answer, ms |",
              "| --- | --- | --- | --- | --- | --- |"]
-    for load in LOADS:
-        cells = [f"{value:,.0f} | {100 * (value / base - 1):+.1f}%" for value, base in zip(medians[load], medians["none"])]
-        lines.append(f"| {words[load]} | {' | '.join(cells)} | {max(latencies[load]):.0f} |")
-    drop = max(100 * (1 - value / base) for load in LOADS for value, base in zip(medians[load], medians["none"]))
-    lines += ["", f"greatest drop {drop:.1f}% (goal: below {GOAL:.0f}%: {'met' if drop < GOAL else 'missed'}); "
-                  f"resident at most: daemon {memory[0] >> 10} MiB, front {memory[1] >> 10} MiB"]
-    return "\n".join(lines)
+    changes, idle = {}, [without for got in pairs.values() for without, _, _ in got]
+    lines.append("| nothing | " + " | ".join(f"{statistics.median(column):,.0f} |" for column in zip(*idle)) + " |")
+    for load, got in pairs.items():
+        cells = []
+        for column in (0, 1):
+            ratio = statistics.median(with_load[column] / without[column] for without, with_load, _ in got)
+            changes[load, column] = 100 * (ratio - 1)
+            cells.append(f"{statistics.median(with_load[column] for _, with_load, _ in got):,.0f} | {changes[load, column]:+.1f}%")
+        lines.append(f"| {words[load]} | {' | '.join(cells)} | {max(worst for _, _, worst in got):.0f} |")
+    drop = -min(changes[load, column] for load in ("wrk", "slow", "both") for column in (0, 1))
+    return "\n".join([*lines, "", f"greatest drop {drop:.1f}% (goal: below {GOAL:.0f}%: {'met' if drop < GOAL else 'missed'}); "
+                                  f"resident at most: daemon {memory[0] >> 10} MiB, front {memory[1] >> 10} MiB"])

@@ -46,6 +46,25 @@ static void test_what_there_is(void **state) {
 	assert_string_equal(arguments, "{\"id\":12,\"reason\":\"seen\"}");
 }
 
+static void test_what_is_not_said(void **state) {
+	struct route route;
+	char arguments[512];
+	(void)state;
+	assert_int_equal(find("GET", "/api/v1/runs", "{}", NULL, &route, arguments), 0);
+	assert_string_equal(arguments, "{\"limit\":20}");
+	assert_int_equal(find("GET", "/api/v1/samples", "{\"series\":\"Waiting\"}", NULL, &route, arguments), 0);
+	assert_string_equal(arguments, "{\"series\":\"Waiting\"}");
+	assert_int_equal(
+	        find("GET", "/api/v1/samples", "{\"series\":\"a\",\"from\":\"-30d\"}", NULL, &route, arguments), 0);
+	assert_string_equal(arguments, "{\"from_s\":1797408000,\"series\":\"a\"}");
+	assert_int_equal(find("GET", "/api/v1/samples",
+	                         "{\"series\":\"a\",\"to\":\"@1700000000\",\"period\":\"5m\",\"labels\":\"zone=Raw\"}",
+	                         NULL, &route, arguments),
+	        0);
+	assert_string_equal(
+	        arguments, "{\"labels\":\"zone=Raw\",\"period_s\":300,\"series\":\"a\",\"to_s\":1700000000}");
+}
+
 static void test_what_there_is_not(void **state) {
 	static const char *const paths[] = {"", "/", "/api/v1/", "/api/v1/status/", "/api/v1//status",
 	        "/api/v1/policy-apply", "/api/v1/erase", "/api/v1/token-add", "/api/v1/quarantine//release",
@@ -68,7 +87,9 @@ static void test_parameters_that_are_none(void **state) {
 	        {"/api/v1/log", "{\"limit\":\"1e3\"}"}, {"/api/v1/log", "{\"limit\":null}"},
 	        {"/api/v1/log", "{\"since\":\"whenever\"}"}, {"/api/v1/log", "{\"path\":\"a//b\"}"},
 	        {"/api/v1/log", "{\"path\":\"../a\"}"}, {"/api/v1/log", "{\"uid\":\"4294967295\"}"},
-	        {"/api/v1/samples", "{}"}, {"/api/v1/lineage", "{\"path\":\"/\"}"}, {"/api/v1/charts/quality", "{}"}};
+	        {"/api/v1/samples", "{}"}, {"/api/v1/samples", "{\"series\":\"a\",\"from\":\"once\"}"},
+	        {"/api/v1/samples", "{\"series\":\"a\",\"period\":\"0\"}"}, {"/api/v1/runs", "{\"limit\":\"1001\"}"},
+	        {"/api/v1/lineage", "{\"path\":\"/\"}"}, {"/api/v1/charts/quality", "{}"}};
 	struct route route;
 	char arguments[512];
 	(void)state;
@@ -92,7 +113,7 @@ static void test_bodies_that_are_none(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_there_is),
-	        cmocka_unit_test(test_what_there_is_not), cmocka_unit_test(test_parameters_that_are_none),
-	        cmocka_unit_test(test_bodies_that_are_none)};
+	        cmocka_unit_test(test_what_is_not_said), cmocka_unit_test(test_what_there_is_not),
+	        cmocka_unit_test(test_parameters_that_are_none), cmocka_unit_test(test_bodies_that_are_none)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

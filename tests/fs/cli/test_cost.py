@@ -148,7 +148,7 @@ class CostTests(Tests):
             self.check(end < 0 and not items and words, f"{change}: {items} {end} {words}")
         for profile in (7, [], {}):
             self.check(self.ask("costs", profile=profile)[1] < 0, f"costs of profile {profile}")
-        self.check(self.ask("samples", **{**good, "series": "Nothing"})[0] == [{"points": []}], "no such series")
+        self.check(self.ask("samples", **{**good, "series": "Nothing"})[0] == [{**good, "series": "Nothing", "points": []}], "no such series")
         points = []
         while not points and time.time() < begin + 75:
             time.sleep(1)

@@ -17,6 +17,7 @@ workflows:
   - {name: weekly, dataset: animals, from: Raw, to: Trusted, cron: "59 23 * * 0", timezone: America/Vancouver}
 alarms:
   - {name: charges, metric: EstimatedCharges, above: 38, unit: USD}
+  - {name: refused, metric: Verdicts, dimensions: {dataset: animals, outcome: failed}, at_least: 1, period: 1m, missing: ignore}
 """
 RULES = 'Rules = [ RowCount > 1 ]\n'
 GOOD, BAD = "name\na\nb\n", "name\na\n"

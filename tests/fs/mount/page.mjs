@@ -1,6 +1,6 @@
-/* The page in a real Chromium. usage: node page.mjs URL STATUS SPOIL OUT: STATUS prints `status --json`, SPOIL makes a
- * refusal (both shell commands), OUT: where screenshots go, "" for none. Faults on standard output, one a line. */
-import { execSync } from "node:child_process";
+/* The page in a real Chromium. usage: node page.mjs URL ASSAYFS MOUNT SPOIL OUT: SPOIL is a shell command that makes a
+ * refusal, OUT: where screenshots go, "" for none. Faults on standard output, one a line. */
+import { execFileSync, execSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -8,8 +8,8 @@ import { join } from "node:path";
 const require = createRequire(join(process.cwd(), "package.json"));
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-const [url, statusCommand, spoilCommand, out] = process.argv.slice(2);
-const status = () => JSON.parse(execSync(statusCommand));
+const [url, assayfs, mount, spoilCommand, out] = process.argv.slice(2);
+const printed = (...words) => JSON.parse(execFileSync(assayfs, [...words, "--json", mount]));
 const fault = (words) => console.log(`fault: ${words}`);
 const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
@@ -40,7 +40,7 @@ const look = async () => {
   console.log(`first contentful paint ${Math.round(paint)} ms, loaded ${seen.bytes} bytes`);
   if (!(paint < 1000)) fault(`first contentful paint after ${paint} ms`);
   if (seen.bytes > 200000) fault(`${seen.bytes} bytes were loaded`);
-  const facts = status();
+  const facts = printed("status");
   for (const zone of facts.zones) {
     const files = await page.textContent(`[data-zone=${zone.zone}] td`);
     if (files !== String(zone.files)) fault(`${zone.zone}: the page says ${files} files, status ${zone.files}`);
@@ -50,15 +50,23 @@ const look = async () => {
   if (await tile("versions") !== facts.versions.count.toLocaleString("en")) fault(`versions: ${await tile("versions")}`);
   if (await page.locator("#refusal-list b, #refusal-list script").count()) fault("a name became markup");
 
-  const alarm = await page.textContent("#alarm-list li"), wanted = facts.alarms.alarm ? "ALARM" : "OK";
-  if (!alarm.startsWith("charges") || !alarm.includes(wanted)) fault(`alarms: the page says ${alarm}, status ${wanted}`);
-  for (const workflow of facts.workflows) {
-    const said = await page.textContent(`#run-list li:has-text("${workflow.name}")`);
-    const next = workflow.next ? workflow.next.slice(0, 16).replace("T", " ") : "";
-    if (!said.includes(next) || !said.includes(workflow.last?.state ?? "")) fault(`workflow ${workflow.name}: the page says ${said}`);
+  for (const alarm of printed("alarm", "list").alarms) {
+    const row = page.locator(`[data-alarm="${alarm.name}"]`);
+    if (await row.getAttribute("data-state") !== alarm.state) fault(`alarm ${alarm.name}: the page says ${await row.textContent()}, the command ${alarm.state}`);
+    if (alarm.state === "ALARM" && !(await row.textContent()).includes(alarm.reason)) fault(`alarm ${alarm.name}: no reason on the page`);
   }
-  const charged = `$${JSON.parse(execSync(statusCommand.replace("status", "cost"))).now.toFixed(2)}`;
-  if (!(await page.textContent("#costs dd")).startsWith(charged)) fault(`costs: the page says ${await page.textContent("#costs dd")}, status ${charged}`);
+  if (await tile("in alarm") !== String(facts.alarms.alarm)) fault(`alarms: ${await tile("in alarm")}, status ${facts.alarms.alarm}`);
+  const runs = printed("runs"), minute = (text) => text.slice(0, 16).replace("T", " ");
+  for (const workflow of runs.workflows) {
+    const said = await page.textContent(`[data-workflow="${workflow.name}"]`);
+    for (const part of [workflow.next && minute(workflow.next), workflow.last?.state, workflow.last && `${workflow.last.counts.passed} passed, ${workflow.last.counts.failed} failed`])
+      if (part && !said.includes(part)) fault(`workflow ${workflow.name}: the page says ${said}, not ${part}`);
+  }
+  const rows = await page.locator("#run-rows tr").evaluateAll((found) => found.map((row) => row.dataset.run));
+  if (rows.join() !== runs.runs.slice(0, 12).map((run) => run.run).join()) fault(`runs: the page has ${rows}`);
+  const costs = printed("cost"), number = async (selector) => Number((await page.textContent(selector)).replace(/[^0-9.]/g, ""));
+  if (Math.abs(await number("#costs dd") - costs.now) > 1e-4 + costs.now / 100) fault(`costs: the page says ${await page.textContent("#costs dd")}, the command ${costs.now}`);
+  if (await page.locator("#cost-zones tr").count() !== costs.zones.length) fault("costs: not all zones are on the page");
 
   const before = await page.textContent("#refusal-list li:first-child strong");
   execSync(spoilCommand); /* returns when the refusal is there */
@@ -86,6 +94,12 @@ const look = async () => {
   await end();
 };
 
+/* The whole page, or as much of it as a long phone shows. */
+const picture = async (page, width, path) => {
+  if (width === 360) await page.setViewportSize({ width, height: 1500 });
+  await page.screenshot({ path, fullPage: width > 360 });
+};
+
 /* axe has to be let in past the policy for content; else the same page. */
 const hold = async (scheme, width) => {
   const { page, end } = await open(scheme, width, true);
@@ -94,8 +108,8 @@ const hold = async (scheme, width) => {
   for (const violation of result.violations) fault(`axe ${scheme} ${width}: ${violation.id}: ${violation.nodes.map((node) => node.target).join(" ")}`);
   const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   if (beyond > 0) fault(`${scheme} ${width}: ${beyond} px too wide`);
-  const name = width === 360 ? `phone-${scheme}` : scheme;
-  if (out) await page.screenshot({ path: join(out, `page-${name}.png`), fullPage: width === 1280 });
+  const name = width > 360 ? scheme : scheme === "light" ? "phone" : "phone-dark";
+  if (out) await picture(page, width, join(out, `page-${name}.png`));
   await end();
 };
 

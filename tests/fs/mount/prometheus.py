@@ -134,13 +134,14 @@ class PrometheusTests(MeteredTests):
         address, token = self.served()
         ports = {name: free_port() for name in ("prometheus", "alertmanager")}
         self.write("alertmanager.yml", "route: {receiver: nobody, group_wait: 1s}\nreceivers: [{name: nobody}]\n")
+        self.write("token", token + "\n")
         # As scripts/prometheus/prometheus.yml, but for the addresses and that it does not wait for a quarter of a minute.
         self.write("prometheus.yml", f"""
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: [{os.path.join(os.path.abspath(RULES), "assayfs.rules.yml")}]
 alerting: {{alertmanagers: [{{static_configs: [{{targets: ["127.0.0.1:{ports['alertmanager']}"]}}]}}]}}
 scrape_configs:
-  - {{job_name: assayfs, authorization: {{credentials: {token}}}, static_configs: [{{targets: ["{address}"]}}]}}
+  - {{job_name: assayfs, authorization: {{credentials_file: {self.path("token")}}}, static_configs: [{{targets: ["{address}"]}}]}}
   - {{job_name: by-user, static_configs: [{{targets: ["{address}"]}}]}}
   - {{job_name: stranger, authorization: {{credentials: {token[:-1]}x}}, static_configs: [{{targets: ["{address}"]}}]}}
 """)

@@ -20,21 +20,46 @@ class HttpTests(Served):
         self.assertTrue(self.until(lambda: os.path.exists(self.path("mnt/Trusted/good.csv"))))
         self.write("mnt/Landing/bad.csv", BAD)
         began = time.monotonic()
-        self.assertTrue(self.until(lambda: self.ask("/api/v1/refusals")[1]["items"]))
+        self.assertTrue(self.until(lambda: self.ask("/api/v1/refusals")[1]["refusals"]))
         self.assertLess(time.monotonic() - began, 20)
-        refusal = self.ask("/api/v1/refusals")[1]["items"][0]
+        refusal = self.ask("/api/v1/refusals")[1]["refusals"][0]
         self.assertEqual((refusal["path"], refusal["outcome"]), ("Landing/bad.csv", "failed"))
         time.sleep(1)
         mine, theirs = json.loads(self.assayfs("status", "--json", "mnt").out), self.ask("/api/v1/status")[1]
         self.assertTrue(self.until(lambda: self.ask("/api/v1/status")[1]["zones"] == mine["zones"]), theirs)
         for key in ("vault", "quarantined", "policy", "jobs", "http"):
             self.assertEqual(mine[key], theirs[key])
-        dataset = self.ask("/api/v1/datasets")[1]["items"][0]
+        dataset = self.ask("/api/v1/datasets")[1]["datasets"][0]
         self.assertEqual((dataset["counts"], dataset["score"]), ({"passed": 1, "failed": 1}, 0))
         chart = self.ask("/api/v1/charts/quality?dataset=animals")[1]
         self.assertIn("<svg", chart["svg"])
         records = self.ask("/api/v1/log?event=verdict&path=Landing/bad.csv")[1]["records"]
         self.assertEqual([r["outcome"] for r in records], ["denied"])
+
+    def test_it_tells_what_the_commands_print(self):
+        self.serve()
+        self.write("mnt/Landing/good.csv", GOOD)
+        self.assertTrue(self.until(lambda: os.path.exists(self.path("mnt/Trusted/good.csv"))))
+        self.assayfs("run", "again", "mnt")
+
+        def printed(*words):
+            return json.loads(self.assayfs(*words, "--json", "mnt").out)
+        runs = printed("runs")
+        self.assertEqual([run["workflow"] for run in runs["runs"]], ["again"])
+        for path, words in (("runs", ("runs",)), ("runs?workflow=again&limit=1", ("runs", "again")), ("alarms", ("alarm", "list"))):
+            self.assertTrue(self.until(lambda: self.ask(f"/api/v1/{path}")[1] == printed(*words)), f"{path}: {self.ask(f'/api/v1/{path}')[1]}")
+        self.assertEqual([alarm["name"] for alarm in self.ask("/api/v1/alarms")[1]["alarms"]], ["charges", "refused"])
+        costs = self.ask("/api/v1/costs")[1]
+        self.assertEqual({key: costs[key] for key in ("month", "profile", "prices")}, {key: printed("cost")[key] for key in ("month", "profile", "prices")})
+        self.assertEqual(self.ask("/api/v1/costs?profile=s3-standard-ca-central-1")[1]["profile"]["name"], "s3-standard-ca-central-1")
+        lineage = self.ask("/api/v1/lineage?path=Trusted/good.csv")[1]
+        mine = json.loads(self.assayfs("lineage", "--json", "mnt/Trusted/good.csv").out)
+        self.assertEqual((len(lineage["versions"]), lineage), (3, mine))
+        samples = self.ask("/api/v1/samples?series=EstimatedCharges")[1]
+        self.assertEqual((samples["labels"], samples["period_s"], samples["to_s"] - samples["from_s"]), ("", 60, 10800))
+        self.assertEqual(self.ask("/api/v1/samples?series=StoredBytes&labels=zone%3DRaw&from=-3d&period=5m")[1]["period_s"], 300)
+        self.assertEqual(self.ask("/api/v1/samples?series=StoredBytes&from=-7d&period=60")[0], 400)
+        self.assertEqual(self.ask("/api/v1/runs?workflow=none")[0], 204)
 
     def test_each_user_of_this_machine_gets_what_his_roles_allow(self):
         if os.getuid() != 0:
@@ -51,14 +76,17 @@ class HttpTests(Served):
     def test_tokens_have_a_role_and_an_end(self):
         self.serve()
         self.write("mnt/Landing/bad.csv", BAD)
-        self.assertTrue(self.until(lambda: self.ask("/api/v1/refusals")[1]["items"]))
+        self.assertTrue(self.until(lambda: self.ask("/api/v1/refusals")[1]["refusals"]))
         viewer, auditor, steward = (self.token(role, role) for role in ("viewer", "auditor", "steward"))
-        refusal = self.ask("/api/v1/refusals", token=viewer)[1]["items"][0]
+        refusal = self.ask("/api/v1/refusals", token=viewer)[1]["refusals"][0]
         self.assertNotIn("path", refusal)
         self.assertNotIn("bad.csv", json.dumps(self.ask("/api/v1/status", token=viewer)[1]))
         self.assertEqual([self.ask("/api/v1/log", token=t)[0] for t in (viewer, auditor, steward)], [403, 200, 200])
         self.assertEqual([self.ask("/api/v1/run", "POST", t, {"workflow": "again"})[0] for t in (None, viewer, auditor, steward)],
                          [401, 403, 403, 202])
+        self.assertTrue(self.until(lambda: self.ask("/api/v1/runs?workflow=again")[1]["workflows"][0]["last"]["state"] == "succeeded"))
+        run = self.ask("/api/v1/run", "POST", steward, {"workflow": "again"})[1]
+        self.assertEqual((run["workflow"], run["cause"], run["counts"]["total"]), ("again", "by-hand", 1))
         self.assertEqual(self.ask("/api/v1/run", "POST", steward, {"workflow": "none"})[0] // 100, 4)
         self.assertEqual(self.ask("/api/v1/run", "POST", steward, {"workflow": "again"}, Content_Type="text/plain")[0], 415)
         self.assertEqual(self.ask("/api/v1/pulse", token=steward + "x")[0], 401)
