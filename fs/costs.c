@@ -2,6 +2,7 @@
 
 #include "backend/usage.h"
 #include "crypto/base/fault.h"
+#include "fs/log.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -131,31 +132,50 @@ static int accrue(Costs *c, int64_t now_s, const struct charge_levels *levels, s
 	return 0;
 }
 
-/* Without writing: the charges that are kept, and what lay there since then. */
+/* What lay there since the charges were last kept. */
+static void add_levels(const struct charge_levels *last, int64_t now_s, struct charges *charges) {
+	const int64_t begin = charge_month_begins(charge_month(now_s));
+	const int64_t from = last->time_s > begin ? last->time_s : begin;
+	if (now_s <= from || now_s - last->time_s > CHARGE_GAP_MAX_S)
+		return;
+	const double hours = (double)(now_s - from) / 3600;
+	charges->quantity[ZONE_NONE][CHARGE_HOURS] += hours;
+	for (unsigned zone = 0; zone < CHARGE_ZONES; zone++)
+		for (enum charge_kind kind = 0; kind <= CHARGE_VERSIONS; kind++)
+			charges->quantity[zone][kind] += last->bytes[zone][kind] * hours;
+}
+
+static void add_requests(const Costs *c, struct charges *charges) {
+	const struct counts now = counts_now(c);
+	charges->quantity[ZONE_NONE][CHARGE_CHECKS] += (double)(now.checked - c->checked);
+	for (unsigned zone = 0; zone < USAGE_ZONES; zone++) {
+		charges->quantity[zone_billed(zone)][CHARGE_PUTS] += (double)(now.puts[zone] - c->puts[zone]);
+		charges->quantity[zone_billed(zone)][CHARGE_GETS] += (double)(now.gets[zone] - c->gets[zone]);
+	}
+}
+
+/* What accrue would come to, without writing: whoever asks, each second perhaps, must not fill the disk, nor need it.
+ */
 static int foresee(Costs *c, int64_t now_s, struct charges *ret) {
 	struct charge_levels last;
 	Meta *m = store_meta(c->store);
-	const unsigned month = charge_month(now_s);
 	meta_begin(m);
-	int rc = charge_read(m, month, ret);
-	int began = rc == 0 ? charge_last(m, &last) : -ENOENT;
-	rc = meta_end(m, rc);
-	if (rc < 0 || began < 0)
+	int rc = charge_read(m, charge_month(now_s), ret);
+	if (rc == 0)
+		rc = charge_last(m, &last);
+	rc = meta_end(m, rc == -ENOENT ? 1 : rc); /* 1: nothing was kept yet */
+	if (rc < 0)
 		return rc;
-	const int64_t begin = charge_month_begins(month), from = last.time_s > begin ? last.time_s : begin;
-	if (now_s <= from || now_s - last.time_s > CHARGE_GAP_MAX_S)
-		return 0;
-	const double hours = (double)(now_s - from) / 3600;
-	ret->quantity[ZONE_NONE][CHARGE_HOURS] += hours;
-	for (unsigned zone = 0; zone < CHARGE_ZONES; zone++)
-		for (enum charge_kind kind = 0; kind <= CHARGE_VERSIONS; kind++)
-			ret->quantity[zone][kind] += last.bytes[zone][kind] * hours;
+	if (rc == 0)
+		add_levels(&last, now_s, ret);
+	add_requests(c, ret);
 	return 0;
 }
 
 /* ---- the estimate ---- */
 
-static int ask(Costs *c, int64_t now_s, const char *profile, struct cost_question *q) {
+/* `keeps`: what it came to until now is kept, as once a minute. */
+static int ask(Costs *c, int64_t now_s, const char *profile, bool keeps, struct cost_question *q) {
 	struct levels levels;
 	int rc = refresh_prices(c);
 	if (rc < 0)
@@ -172,17 +192,21 @@ static int ask(Costs *c, int64_t now_s, const char *profile, struct cost_questio
 	if (rc < 0)
 		return rc;
 	q->levels = levels.charge;
-	return c->is_read_only ? foresee(c, now_s, &q->charges) : accrue(c, now_s, &q->levels, &q->charges);
+	return keeps && !c->is_read_only ? accrue(c, now_s, &q->levels, &q->charges) : foresee(c, now_s, &q->charges);
 }
 
-int costs_figures(Costs *costs, int64_t now_s, struct cost *ret_cost) {
+static int figures(Costs *costs, int64_t now_s, bool keeps, struct cost *ret_cost) {
 	struct cost_question question;
 	pthread_mutex_lock(&costs->lock);
-	int rc = ask(costs, now_s, NULL, &question);
+	int rc = ask(costs, now_s, NULL, keeps, &question);
 	if (rc == 0)
 		cost_estimate(&question, ret_cost);
 	pthread_mutex_unlock(&costs->lock);
 	return rc;
+}
+
+int costs_figures(Costs *costs, int64_t now_s, struct cost *ret_cost) {
+	return figures(costs, now_s, false, ret_cost);
 }
 
 /* ---- as JSON ---- */
@@ -260,7 +284,7 @@ int costs_json(Costs *costs, int64_t now_s, const char *profile, json_t **ret_js
 	struct cost_question question;
 	json_t *json = NULL;
 	pthread_mutex_lock(&costs->lock);
-	int rc = ask(costs, now_s, profile, &question);
+	int rc = ask(costs, now_s, profile, false, &question);
 	if (rc == 0) {
 		json = report_json(&question, now_s);
 		rc = json ? 0 : fault(ENOMEM, "reckoning costs: out of memory");
@@ -276,7 +300,7 @@ int costs_json(Costs *costs, int64_t now_s, const char *profile, json_t **ret_js
 int costs_collect(void *arg, struct sampler_round *round) {
 	struct cost cost;
 	char label[SAMPLER_LABEL_BYTES];
-	int rc = costs_figures(arg, sampler_now(round), &cost);
+	int rc = figures(arg, sampler_now(round), true, &cost);
 	if (rc < 0)
 		return rc;
 	sampler_emit(round, "EstimatedCharges", "", cost.total.now);
@@ -289,4 +313,11 @@ int costs_collect(void *arg, struct sampler_round *round) {
 		        a->storage + a->requests + a->kms);
 	}
 	return 0;
+}
+
+void costs_keep(void *arg, int64_t now_s) {
+	struct cost cost;
+	int rc = figures(arg, now_s, true, &cost);
+	if (rc < 0)
+		log_fault(rc, "what it cost until now is not kept");
 }

@@ -39,6 +39,7 @@ static int add_collectors(Measures *m) {
 	int rc = 0;
 	for (size_t i = 0; rc == 0 && i < sizeof rows / sizeof rows[0]; i++)
 		rc = sampler_add(m->sampler, rows[i].what, rows[i].collect, rows[i].arg);
+	sampler_at_ends(m->sampler, costs_keep, m->costs);
 	return rc;
 }
 

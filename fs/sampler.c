@@ -50,6 +50,8 @@ struct Sampler {
 		void *arg;
 	} told[SAMPLER_COLLECTORS_MAX];
 	size_t told_count;
+	sampler_minute_fn *at_ends;
+	void *at_ends_arg;
 	struct sampler_round round;
 	bool has_refused, has_failed; /* was logged */
 	int64_t wall_began_s, boot_began_s;
@@ -173,10 +175,16 @@ static bool wait_ms(Sampler *s, unsigned ms) {
 	return !atomic_load(&s->stop);
 }
 
+static void tell_ends(Sampler *s, Meta *m) {
+	if (s->at_ends)
+		s->at_ends(s->at_ends_arg, meta_now(m) / NS);
+}
+
 static void *run(void *arg) {
 	Sampler *s = arg;
 	Meta *m = store_meta(s->store);
 	int64_t last = meta_now(m) / (MINUTE_S * NS);
+	tell_ends(s, m);
 	while (wait_ms(s, until_next_minute_ms(meta_now(m)))) {
 		const int64_t now_ns = meta_now(m);
 		if (now_ns / (MINUTE_S * NS) == last)
@@ -184,6 +192,7 @@ static void *run(void *arg) {
 		last = now_ns / (MINUTE_S * NS);
 		(void)sampler_round(s, now_ns / NS);
 	}
+	tell_ends(s, m);
 	return NULL;
 }
 
@@ -220,6 +229,11 @@ int sampler_each_minute(Sampler *s, sampler_minute_fn *each, void *arg) {
 	s->told[s->told_count].each = each;
 	s->told[s->told_count++].arg = arg;
 	return 0;
+}
+
+void sampler_at_ends(Sampler *s, sampler_minute_fn *ends, void *arg) {
+	s->at_ends = ends;
+	s->at_ends_arg = arg;
 }
 
 int sampler_start(Sampler *s) {

@@ -256,6 +256,34 @@ static void a_downtime_over_two_months_costs_what_it_should(void **state) {
 	measures_stop(measures);
 }
 
+/* Nor needs it room to write. */
+static void asking_writes_nothing_and_says_what_came_since(void **state) {
+	struct world *w = *state;
+	struct cost cost;
+	struct charges before, after;
+	Meta *m = store_meta(w->store);
+	apply(w, costly_yaml);
+	put(w, "Landing/animals/a.csv", "good");
+	settle(w);
+	Measures *measures = begin(w);
+	assert_int_equal(costs_figures(measures_costs(measures), NOON, &cost), 0);
+	expect(cost.hours_counted, 0);
+	assert_int_equal(sampler_round(measures_sampler(measures), NOON), 0);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, charge_read(m, 202611, &before)), 0);
+	usage_get(meta_usage(m), ZONE_TRUSTED);
+	assert_int_equal(costs_figures(measures_costs(measures), NOON + 36 * HOUR, &cost), 0);
+	expect(cost.hours_counted, 36);
+	assert_true(cost.total.now > 0);
+	meta_begin(m);
+	assert_int_equal(meta_end(m, charge_read(m, 202611, &after)), 0);
+	assert_memory_equal(&before, &after, sizeof before);
+	/* The next round comes to the same. */
+	assert_int_equal(sampler_round(measures_sampler(measures), NOON + 36 * HOUR), 0);
+	expect(value(w, "EstimatedCharges", "", NOON + 36 * HOUR), cost.total.now);
+	measures_stop(measures);
+}
+
 static void requests_and_checks_are_counted_once(void **state) {
 	struct world *w = *state;
 	struct charges charges;
@@ -307,6 +335,7 @@ int main(void) {
 	        WORLD(refusals_and_unusual_hours_are_counted_as_they_come),
 	        WORLD(the_levels_of_a_change_are_told_apart),
 	        WORLD(a_downtime_over_two_months_costs_what_it_should),
+	        WORLD(asking_writes_nothing_and_says_what_came_since),
 	        WORLD(requests_and_checks_are_counted_once),
 	        WORLD(a_report_names_profile_prices_and_the_seed_platform),
 	};
