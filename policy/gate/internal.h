@@ -529,8 +529,9 @@ int gate_run_due_job(Gate *gate, bool *ret_held_back);
 /* Queues the jobs of a run, anew if it had some: then it is running, or over when there are none. */
 int run_carry_out(Gate *gate, struct gate_policy *policy, const struct policy_workflow *workflow, struct run *run,
         const struct actor *actor);
-/* -EBUSY with words when the workflow has a run that is going; a retry that only waits gives way. */
-int run_refuse_second(Meta *m, const char *workflow);
+/* -EBUSY with words when the workflow has a run that is going; a retry that only waits gives way. One whose last job
+ * has ended is ended here: who ended the job may be late with it. */
+int run_refuse_second(Meta *m, const Policy *policy, const char *workflow, const struct actor *actor);
 /* Ends it, if it is done: 1. Or ends it whatever it is at: open jobs are taken back; a retry is put where the policy
  * wants one. *run is read anew. */
 int run_settle(Meta *m, const Policy *policy, struct run *run, const struct actor *actor);

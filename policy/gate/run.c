@@ -196,9 +196,13 @@ static int no_such_workflow(const Policy *policy, const char *name) {
 	return fault(ENOENT, "no workflow is called %s; the policy has: %s", name, names[0] ? names : "none");
 }
 
-int run_refuse_second(Meta *m, const char *workflow) {
+int run_refuse_second(Meta *m, const Policy *policy, const char *workflow, const struct actor *actor) {
 	struct run open;
 	int rc = run_find_open(m, workflow, &open);
+	if (rc >= 0)
+		rc = run_settle(m, policy, &open, actor);
+	if (rc == 1)
+		rc = run_find_open(m, workflow, &open);
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : rc;
 	if (open.state == RUN_QUEUED && open.cause == RUN_RETRY && open.started_ns == 0)
@@ -217,7 +221,7 @@ int gate_run(Gate *gate, const char *workflow, const struct actor *actor, struct
 	Meta *m = store_meta(gate->store);
 	meta_begin(m);
 	run.due_ns = meta_now(m);
-	int rc = run_refuse_second(m, workflow);
+	int rc = run_refuse_second(m, policy->policy, workflow, actor);
 	if (rc >= 0)
 		rc = run_put(m, &run, &run.id);
 	rc = meta_end(m, rc);

@@ -183,7 +183,7 @@ static int begin(struct look *look, const struct policy_workflow *workflow, stru
 	run->attempt = 1;
 	run->uid = actor->uid;
 	meta_begin(m);
-	int rc = run->state == RUN_QUEUED ? run_refuse_second(m, workflow->name) : 0;
+	int rc = run->state == RUN_QUEUED ? run_refuse_second(m, look->policy->policy, workflow->name, actor) : 0;
 	if (rc == -EBUSY && run_find_open(m, workflow->name, &open) == 0) {
 		run->state = RUN_SKIPPED;
 		(void)snprintf(run->words, sizeof run->words, "run %" PRIu64 " was still going", open.id);

@@ -196,6 +196,25 @@ static void a_run_that_is_going_is_not_overtaken(void **state) {
 	schedule_stop(c.schedule);
 }
 
+/* A job's end and that of its run are two operations: who asks between them is not refused. */
+static void a_run_whose_last_job_has_ended_is_not_in_the_way(void **state) {
+	struct world *w = *state;
+	struct run over = {.workflow = "often", .cause = RUN_BY_HAND, .attempt = 1, .due_ns = 1}, run;
+	apply_workflows(
+	        w, ARRIVAL "  - {name: often, dataset: animals, from: Raw, to: Trusted, cron: \"0 3 1 1 *\"}\n");
+	Meta *m = store_meta(w->store);
+	meta_begin(m);
+	int rc = run_put(m, &over, &over.id);
+	if (rc >= 0)
+		rc = run_begin(m, over.id);
+	if (rc >= 0)
+		rc = run_queued_all(m, over.id);
+	assert_int_equal(meta_end(m, rc), 0);
+	assert_int_equal(gate_run(w->gate, "often", &somebody, &run), 0);
+	assert_int_equal(runs_of(w, "often")->runs[1].id, over.id);
+	assert_int_equal(runs_of(w, "often")->runs[1].state, RUN_SUCCEEDED);
+}
+
 static void a_run_out_of_time_is_ended_and_tried_again(void **state) {
 	struct clockwork c = {.w = *state};
 	apply_workflows(c.w,
@@ -433,6 +452,7 @@ int main(void) {
 	        WORLD(a_downtime_is_caught_up_once),
 	        WORLD(a_clock_set_back_runs_nothing_twice),
 	        WORLD(a_run_that_is_going_is_not_overtaken),
+	        WORLD(a_run_whose_last_job_has_ended_is_not_in_the_way),
 	        WORLD(a_run_out_of_time_is_ended_and_tried_again),
 	        WORLD(what_could_not_be_checked_fails_the_run),
 	        WORLD(what_follows_runs_when_all_have_ended_well),
