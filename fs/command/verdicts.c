@@ -13,8 +13,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#define WAIT_LOOK_NS (100 * 1000 * 1000)
 #define EXITS_OF_MOUNT \
 	(EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED))
 
@@ -40,19 +42,44 @@ static void print_why(const char *outcome, const char *text) {
 		words_print_lines(text + length + 1);
 }
 
-static int run_why(const struct invocation *call) {
+/* A connection carries one question. */
+static int ask_why(const struct invocation *call, json_t **ret_item) {
 	const char *path = command_operand(call, 0);
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
 	int code = client_open_operand(call, 0, &place, &client);
 	if (code)
 		return code;
-	_cleanup_(json_decrefp) json_t *item = NULL;
 	int rc = client_ask(client, "why",
 	        json_pack("{s:o, s:o}", "path", wire_path(place.path), "mountpoint", wire_path(place.mountpoint)),
-	        &item);
-	if (rc)
-		return command_fault(call, rc, "looking for the verdict on %s", path);
+	        ret_item);
+	return rc ? command_fault(call, rc, "looking for the verdict on %s", path) : 0;
+}
+
+/* Of a name in Trusted what is newer counts too. */
+static bool is_under_way(const json_t *item) {
+	return strcmp(answer_text(item, "outcome"), "pending") == 0 ||
+	       strcmp(answer_text(item, "newer"), "pending") == 0;
+}
+
+static int wait_for_verdict(const struct invocation *call, json_t **item) {
+	int code = 0;
+	while (code == 0 && is_under_way(*item)) {
+		(void)nanosleep(&(struct timespec){.tv_nsec = WAIT_LOOK_NS}, NULL);
+		json_decref(*item);
+		*item = NULL;
+		code = ask_why(call, item);
+	}
+	return code;
+}
+
+static int run_why(const struct invocation *call) {
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	int code = ask_why(call, &item);
+	if (code == 0 && command_has(call, "wait"))
+		code = wait_for_verdict(call, &item);
+	if (code)
+		return code;
 	code = exit_of_outcome(answer_text(item, "outcome"));
 	if (command_has(call, "json")) {
 		int printed = command_print_json(call, steal_pointer(&item));
@@ -75,10 +102,12 @@ const struct command command_why = {
                    "there (of what was erased it says when, by whom and why), 3 when it is not decided: the check "
                    "could not be done, is under way, or nothing checks "
                    "the file.",
-        .options = (const struct command_option[]){OPTION_JSON, {0}},
-        .examples =
-                (const struct command_example[]){
-                        {"assayfs why Trusted/animals/a.csv", "after cp said that it may not be written"}, {0}},
+        .options =
+                (const struct command_option[]){
+                        {"wait", 'w', NULL, "while its check is under way, wait for the verdict"}, OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs why Trusted/animals/a.csv",
+                                                             "after cp said that it may not be written"},
+                {"cp a.csv Landing/ && assayfs why --wait Landing/a.csv && echo passed", "in a script"}, {0}},
         .exits = EXITS_OF_MOUNT,
         .run = run_why,
 };

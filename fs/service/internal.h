@@ -73,6 +73,9 @@ json_t *service_alarms_json(Service *service, bool tells_names);
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
 
+/* -EINVAL with words for a path in no zone: no version, verdict or lineage is of it. */
+int service_check_zone(const char *path);
+
 /* Whether mode bits and ACL let the peer read (4), write (2) or search (1) the node; root always. Of a version, `node`
  * has what service_as_it_was gives. In an operation. */
 bool service_mode_allows(Meta *m, const struct node *node, const struct control_peer *peer, unsigned bits);

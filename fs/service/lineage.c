@@ -446,6 +446,8 @@ int service_lineage(void *context, const struct control_peer *peer, const json_t
 	struct gate_versions start = {0};
 	int rc = service_path(arguments, path);
 	if (rc >= 0)
+		rc = service_check_zone(path);
+	if (rc >= 0)
 		rc = service_require(service, peer, service_place(path), POLICY_READ, "lineage", path);
 	if (rc < 0)
 		return rc;

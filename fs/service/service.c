@@ -120,6 +120,12 @@ enum policy_place service_place(const char *path) {
 	return roles_place_of((uint8_t)zone_of_path(path));
 }
 
+int service_check_zone(const char *path) {
+	return service_place(path) < PLACE_COUNT
+	               ? 0
+	               : fault(EINVAL, "files with versions and verdicts are in Landing, Raw and Trusted");
+}
+
 struct asker {
 	Meta *meta;
 	const struct control_peer *peer;

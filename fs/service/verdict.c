@@ -120,6 +120,20 @@ static int take_shown(Meta *m, uint64_t verdict, struct why *why) {
 	return verdict_get(m, verdict, keep_verdict, &why->kept);
 }
 
+static const char *below_zone(const char *path) {
+	const char *slash = strchr(path, '/');
+	return slash ? slash + 1 : "";
+}
+
+/* A name that Trusted does not have yet, while what is to be published under it is checked. */
+static int look_coming(Meta *m, struct why *why) {
+	enum outcome newer;
+	int rc = gate_newer(m, below_zone(why->path), &newer);
+	if (rc >= 0 && newer == OUTCOME_PENDING)
+		why->outcome = OUTCOME_PENDING;
+	return rc;
+}
+
 /* The verdict on what the path shows now; else the last one on the path: what Trusted refused was never there. For a
  * file of Trusted with something newer that was refused, that refusal: it is what the person asks about. Verdicts are
  * numbered as they are given. */
@@ -144,6 +158,8 @@ static int find_verdict(Meta *m, const struct control_peer *peer, struct why *wh
 		rc = job_list_path(m, path, note_job, &waiting);
 	if (!why->is_there)
 		why->outcome = waiting.is_there ? OUTCOME_PENDING : OUTCOME_NONE;
+	if (!rc && !why->is_there && service_place(why->path) == PLACE_TRUSTED)
+		rc = look_coming(m, why);
 	why->attempts = waiting.attempts;
 	if (rc || why->outcome == OUTCOME_PENDING)
 		return rc;
@@ -191,11 +207,6 @@ static char *words_erased(const struct why *why) {
 static json_t *erasure_json(const struct why *why) {
 	return json_pack("{s:I, s:I, s:s}", "time_ns", (json_int_t)why->erasure.time_ns, "uid",
 	        (json_int_t)why->erasure.uid, "reason", why->erasure.reason);
-}
-
-static const char *below_zone(const char *path) {
-	const char *slash = strchr(path, '/');
-	return slash ? slash + 1 : "";
 }
 
 /* How a person gets a first policy from this very file. */
@@ -322,8 +333,9 @@ static int explain(Service *service, const struct why *why, char **ret_text) {
 /* Who writes a zone must learn why it was refused, also without the right to read it. */
 static int may_ask(Service *service, const struct control_peer *peer, const char *path) {
 	enum policy_place place = service_place(path);
-	if (place == PLACE_COUNT)
-		return fault(EINVAL, "verdicts are on files in Landing, Raw and Trusted");
+	int rc = service_check_zone(path);
+	if (rc)
+		return rc;
 	struct gate_policy *held = gate_policy(service->gate);
 	bool may_write = service_permits(service, held->policy, peer, place, POLICY_WRITE);
 	gate_policy_done(held);

@@ -124,6 +124,8 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 	struct node present = {0};
 	int rc = service_path(arguments, path);
 	if (!rc)
+		rc = service_check_zone(path);
+	if (!rc)
 		rc = service_require(service, peer, service_place(path), POLICY_READ, "versions", path);
 	if (rc)
 		return rc;
