@@ -52,7 +52,8 @@ int sampler_add(Sampler *sampler, const char *what, sampler_collect_fn *collect,
 /* Who is told after each round; at most SAMPLER_COLLECTORS_MAX. -ENOSPC. */
 int sampler_each_minute(Sampler *sampler, sampler_minute_fn *each, void *arg);
 
-/* Who is told when the thread begins and when it ends, in the thread: what counts time counts it from there to there. */
+/* Who is told when the thread begins and when it ends, in the thread: what counts time counts it from there to there.
+ */
 void sampler_at_ends(Sampler *sampler, sampler_minute_fn *ends, void *arg);
 
 /* Starts the thread: the first round is at the next full minute. -EAGAIN. */
