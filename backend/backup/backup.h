@@ -1,0 +1,144 @@
+/*
+ * backup: ships what an open vault seals to its targets, as it stands on the disk, and keeps generations there.
+ *
+ *     rows `kv` backup.target.N ─► one thread a target
+ *                                       │  what is in the bucket: listed once when the thread begins
+ *      commit ─► at most RPO_MS later:  ├─ checkpoint (if anything was committed since the last pack)
+ *                                       ├─ extents of segments up to their committed length
+ *                                       ├─ vault.json, archives of the log, packs from the base on
+ *                                       ├─ the superblock, if absent
+ *                                       └─ now and then: generations that are not kept any more, and what only they
+ * need
+ *
+ * The bucket itself says what is shipped: nothing about progress is kept in the vault, so that shipping changes nothing
+ * that would have to be shipped, and objects that went missing there are shipped anew. A target that can't be reached
+ * is tried again with growing pauses, up to a minute; local work waits for nothing here.
+ *
+ * Kept generations: the newest BACKUP_KEEP_LAST, for a day the last of each hour, for 30 days the last of each day.
+ * Bucket objects are removed only when a whole listing was read, every superblock that is kept was opened, the object
+ * is one of ours, no kept generation needs it, and that was so at two such passes at least BACKUP_GRACE_S apart. A
+ * removal that a lock refuses is counted and told (`refused`), and tried again a day later.
+ *
+ * With lock_days every object is put under a lock until then; locks of what is still needed are renewed when half of
+ * the days are over. Then removal is not even tried before the lock ends.
+ */
+#pragma once
+
+#include "backend/objects/objects.h"
+#include "backend/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Backup Backup;
+
+#define BACKUP_RPO_MS 5000
+#define BACKUP_KEEP_LAST 8
+#define BACKUP_GRACE_S 3600
+#define BACKUP_TARGETS_MAX 8
+#define BACKUP_TEXT_BYTES 512
+
+/* A rule, as it stands in the vault. Text is NUL-terminated, "" where there is none. */
+struct backup_target {
+	uint32_t number; /* from 1 */
+	char url[BACKUP_TEXT_BYTES];
+	char endpoint[BACKUP_TEXT_BYTES];
+	uint32_t zones;                 /* bit 1 << zone; 0: all */
+	char prefix[BACKUP_TEXT_BYTES]; /* of paths below their zone; "": all */
+	uint32_t lock_days;
+	/* Given with `backup add`; "": of the daemon's environment. Kept sealed in the vault, told to nobody. */
+	char access_key[BACKUP_TEXT_BYTES], secret_key[BACKUP_TEXT_BYTES], session_token[4096], region[64];
+	uint32_t uid; /* who added it */
+	int64_t added_ns;
+};
+
+enum backup_state {
+	BACKUP_STARTING, /* the bucket is being listed */
+	BACKUP_IDLE,     /* all that was committed is there */
+	BACKUP_SHIPPING,
+	BACKUP_RETRYING, /* the last attempt failed: `trouble` */
+	BACKUP_FAILED,   /* what a person must mend: refused, no such bucket, full */
+};
+
+/* How a target stands. */
+struct backup_status {
+	struct backup_target target; /* without the secrets */
+	enum backup_state state;
+	uint64_t generation;                     /* the newest superblock that is there; 0: none yet */
+	int64_t shipped_ns;                      /* when that was made; 0 */
+	uint64_t commit;                         /* up to which all is there */
+	uint64_t pending_bytes;                  /* sealed here and not there yet, about */
+	uint64_t pending_versions;               /* sealed after `commit`, of this rule */
+	uint64_t failed_versions;                /* the same, while the state is FAILED */
+	int64_t lag_ns;                          /* age of the oldest commit that is not there; 0: none */
+	uint64_t shipped_bytes, shipped_objects; /* by this mount */
+	uint64_t retries;
+	uint64_t generations;              /* that are kept there */
+	uint64_t refused;                  /* removals that a lock refused, by this mount */
+	uint64_t stored_bytes;             /* of our objects there, at the last listing */
+	int64_t retry_ns;                  /* when it is tried again; 0 */
+	char trouble[FAULT_MESSAGE_BYTES]; /* "" */
+};
+
+struct backup_options {
+	unsigned rpo_ms;  /* 0: BACKUP_RPO_MS */
+	unsigned grace_s; /* 0: BACKUP_GRACE_S */
+	/* Instead of objects_open, for tests; NULL. */
+	int (*open)(const struct objects_place *place, Objects **ret, void *arg);
+	void *open_arg;
+	/* Told in words, each a line: a target fails, works again, a removal was refused. From any thread. NULL. */
+	void (*notice)(void *arg, const struct backup_status *status, const char *words);
+	void *notice_arg;
+};
+
+/* Reads the targets and starts a thread for each. On a read-only store nothing is shipped (status only). */
+int backup_open(Store *store, const struct backup_options *options, Backup **ret_backup);
+
+/* Ends the threads, after `wait_ms` at most of shipping what is committed by now; frees. Before store_close. NULL. */
+void backup_close(Backup *backup, unsigned wait_ms);
+
+/*
+ * Adds a target (its number is filled in), or with the same URL changes its rule and credentials, and begins at once.
+ * `create` makes the bucket or directory. Tries the target before anything is kept. Recorded as `backup-add`.
+ * -EINVAL, -EEXIST (another vault's backup is there), -ENOSPC (too many), errors of objects_prepare.
+ */
+int backup_add(Backup *backup, struct backup_target *target, bool create, const struct actor *actor);
+
+/* Forgets a target; what is there stays. -ENOENT. Recorded as `backup-remove`. */
+int backup_remove(Backup *backup, const char *url, const struct actor *actor);
+
+/* Up to `room` of them; the count of all. Any thread, not in an operation. */
+size_t backup_status(Backup *backup, struct backup_status *ret, size_t room);
+
+/* Waits until all that is committed at the call is on each target (or on that one, url): 0; -ETIME; what ails it. */
+int backup_sync(Backup *backup, const char *url, unsigned timeout_ms);
+
+/* For who has committed: something may be there to ship. Cheap; any thread. */
+void backup_wake(Backup *backup);
+
+/* Status of a version on all targets whose rule takes it. PENDING outweighs COMPLETED, FAILED both; NONE: no rule takes
+ * it. `sealed` is its commit; `path` below the vault. Any thread, also in an operation. */
+enum backup_replication { BACKUP_NONE, BACKUP_PENDING, BACKUP_COMPLETED, BACKUP_FAILED_VERSION };
+enum backup_replication backup_of_version(Backup *backup, uint8_t zone, const char *path, uint64_t sealed);
+const char *backup_replication_word(enum backup_replication replication); /* "", "PENDING", … */
+
+/* ---- verify ---- */
+
+struct backup_verify_summary {
+	uint64_t objects, bytes; /* read back and authenticated */
+	uint64_t findings, healed;
+	uint64_t segments, segments_left_out; /* by the sample */
+};
+
+/* Each finding; `healed`: it was put again from the local copy. A negative result ends the check. */
+typedef int backup_finding_fn(void *arg, const char *object, const char *words, bool healed);
+typedef void backup_progress_fn(void *arg, uint64_t bytes, uint64_t of);
+
+/*
+ * Reads back what the newest generation of a target needs, or of `percent` (1 to 100) of its segments, and
+ * authenticates every byte: superblock, vault.json against the local one, packs, and each block of each segment. What
+ * is damaged or gone is put anew from the local copy where that authenticates (`heal`). 0: the check was made.
+ */
+int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, backup_finding_fn *finding,
+        backup_progress_fn *progress, void *arg, struct backup_verify_summary *ret);

@@ -1,0 +1,53 @@
+/*
+ * recover: a vault made anew from its backup, on a machine that has nothing of it.
+ *
+ *     objects ─ newest header ─ secret opens a slot ─ superblocks, newest first, until one of the time is found
+ *             ─ vault.json, packs from its base on ─► meta/, anchors, meta.db ─► VAULT/origin
+ *             ─ segments: all now (full), or each when it is first read and the rest behind that (recall.h)
+ *
+ * Nothing of the bucket is believed: superblocks and packs are sealed by the vault's keys, blocks too. With versions in
+ * the bucket (Object Lock) an object that is damaged or removed is sought among its earlier versions.
+ */
+#pragma once
+
+#include "backend/objects/objects.h"
+#include "backend/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct recover_options {
+	int64_t at_ns;               /* the newest generation that is not newer than that; 0: the newest */
+	bool full;                   /* fetches all segments before it returns */
+	const char *state_directory; /* of last_seen.h; NULL */
+	void (*progress)(void *arg, const char *what, uint64_t bytes, uint64_t of);
+	void (*notice)(void *arg, const char *words);
+	void *arg;
+};
+
+struct recover_summary {
+	uint64_t generation;
+	int64_t time_ns; /* of its commit */
+	uint64_t commit;
+	uint64_t segments, segments_fetched, bytes, bytes_fetched;
+	uint64_t missing; /* segments of which the backup has not all (a rule by zone, or damage) */
+};
+
+/*
+ * Makes the vault in directory `path`, which must not exist or be empty (-ENOTEMPTY) unless it is one that recovery
+ * began and did not end: then goes on with it (-EEXIST if that came from elsewhere). -ENOENT: there is no backup, or
+ * none that old; -EKEYREJECTED; -EBADMSG with the object's name. What a failure leaves is gone on with by the next
+ * call.
+ */
+int recover_vault(const struct objects_place *place, const char *path, const struct store_secret *secret,
+        const struct recover_options *options, struct recover_summary *ret);
+
+struct recover_generation {
+	uint64_t number;
+	int64_t time_ns;
+	uint64_t commit, bytes;
+};
+/* The generations that can be recovered, newest first. */
+typedef int recover_generation_fn(void *arg, const struct recover_generation *generation);
+int recover_list(
+        const struct objects_place *place, const struct store_secret *secret, recover_generation_fn *fn, void *arg);
