@@ -168,10 +168,10 @@ static void versions_are_told_with_their_markers(void **state) {
 	                        VERSION("Version", "p/q/a", "v1", "false") VERSION("Version", "p/q/b", "w", "true"))),
 	                0, NULL, 0},
 	        {"GET", "versions=",
-	                says(VERSIONS(
-	                        "true", VERSION("DeleteMarker", "p/q/a", "v3", "true") VERSION("Version", "p/q/a", "v2",
-	                                        "false") "<NextKeyMarker>p/q/a</NextKeyMarker><NextVersionIdMarker>v2</"
-	                                                 "NextVersionIdMarker>")),
+	                says(VERSIONS("true",
+	                        VERSION("DeleteMarker", "p/q/a", "v3", "true") VERSION("Version", "p/q/a", "v2",
+	                                "false") "<NextKeyMarker>p/q/a</NextKeyMarker><NextVersionIdMarker>v2</"
+	                                         "NextVersionIdMarker>")),
 	                0, NULL, 0},
 	};
 	struct stage stage;
