@@ -32,8 +32,8 @@ static bool take_number(const json_t *object, const char *name, int64_t *ret) {
 	return true;
 }
 
-static int take_all(const json_t *object, struct origin *ret) {
-	struct origin origin = {0};
+static int take_all(const json_t *object, struct vault_origin *ret) {
+	struct vault_origin origin = {0};
 	int64_t generation = 0;
 	if (!take_text(object, "url", origin.url, sizeof origin.url) ||
 	        !take_text(object, "endpoint", origin.endpoint, sizeof origin.endpoint) ||
@@ -51,7 +51,7 @@ static int take_all(const json_t *object, struct origin *ret) {
 	return 0;
 }
 
-int origin_parse(struct bytes json, struct origin *ret) {
+int origin_parse(struct bytes json, struct vault_origin *ret) {
 	json_error_t error;
 	if (json.size > ORIGIN_BYTES_MAX)
 		return refuse("it is too long");
@@ -69,14 +69,14 @@ int origin_is_there(VaultIo *io) {
 	return rc == 0 ? 1 : 0;
 }
 
-int origin_read(VaultIo *io, struct origin *ret) {
+int origin_read(VaultIo *io, struct vault_origin *ret) {
 	_cleanup_(freep) uint8_t *json = NULL;
 	size_t size = 0;
 	int rc = vault_io_read_all(io, ORIGIN_NAME, ORIGIN_BYTES_MAX, &json, &size);
 	return rc < 0 ? rc : origin_parse(bytes_of(json, size), ret);
 }
 
-int origin_write(VaultIo *io, const struct origin *origin) {
+int origin_write(VaultIo *io, const struct vault_origin *origin) {
 	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "url", origin->url, "endpoint", origin->endpoint,
 	        "region", origin->region, "generation", (json_int_t)origin->generation, "time_ns",
 	        (json_int_t)origin->time_ns, "is_recorded", (int)origin->is_recorded);

@@ -16,7 +16,7 @@
 #define ORIGIN_BYTES_MAX ((size_t)16 << 10)
 #define ORIGIN_TEXT_BYTES 512
 
-struct origin {
+struct vault_origin {
 	char url[ORIGIN_TEXT_BYTES];      /* as objects_check_url takes it */
 	char endpoint[ORIGIN_TEXT_BYTES]; /* "": none was given */
 	char region[64];                  /* "" */
@@ -26,13 +26,13 @@ struct origin {
 };
 
 /* Reads its bytes. -EINVAL with words: they are none of origin_write. */
-int origin_parse(struct bytes json, struct origin *ret);
+int origin_parse(struct bytes json, struct vault_origin *ret);
 
 /* Whether it is there: 1, 0. */
 int origin_is_there(VaultIo *io);
 
 /* -ENOENT; -EINVAL; errors of reading. */
-int origin_read(VaultIo *io, struct origin *ret);
+int origin_read(VaultIo *io, struct vault_origin *ret);
 
 /* In one step, durable. -EMSGSIZE: a text does not fit; -ENOMEM; errors of writing. */
-int origin_write(VaultIo *io, const struct origin *origin);
+int origin_write(VaultIo *io, const struct vault_origin *origin);

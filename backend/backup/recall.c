@@ -228,6 +228,16 @@ static void put_objects(Recall *recall, bool is_background, Objects *objects) {
 
 /* ---- one segment ---- */
 
+int recall_survey(Recall *recall, uint64_t *ret_lacking) {
+	Objects *objects = NULL;
+	int rc = take_objects(recall, false, &objects);
+	if (rc < 0)
+		return rc;
+	rc = recall_list_place(recall, objects, ret_lacking);
+	put_objects(recall, false, objects);
+	return rc;
+}
+
 /* Under the lock, so that removing it comes before or after. */
 static int publish(Recall *recall, struct recall_segment *segment, const char *temporary, const char *name) {
 	pthread_mutex_lock(&recall->lock);
@@ -442,7 +452,7 @@ void recall_stop(Recall *recall) {
 /* ---- what the log says ---- */
 
 int recall_unrecorded(Recall *recall, char *ret_words, size_t size) {
-	const struct origin *origin = &recall->origin;
+	const struct vault_origin *origin = &recall->origin;
 	char when[UTC_TEXT_BYTES];
 	if (origin->is_recorded)
 		return 0;
@@ -452,7 +462,7 @@ int recall_unrecorded(Recall *recall, char *ret_words, size_t size) {
 }
 
 int recall_recorded(Recall *recall) {
-	struct origin origin = recall->origin;
+	struct vault_origin origin = recall->origin;
 	origin.is_recorded = true;
 	int rc = origin_write(recall->io, &origin);
 	if (rc == 0)

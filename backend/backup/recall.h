@@ -64,6 +64,9 @@ int recall_ready(Recall *recall, recall_verify_fn *verify, void *arg);
 /* Whether segment `number` is in the vault's directory, or is none of those that recall_expect told. */
 bool recall_is_here(Recall *recall, uint32_t number);
 
+/* Lists the origin: how many of the segments that are missing it has not all of. Errors of the place. */
+int recall_survey(Recall *recall, uint64_t *ret_lacking);
+
 /*
  * Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here, and the
  * origin was removed. For a thread behind the mount, and for recover --full. -EIO: the others are here, and of these

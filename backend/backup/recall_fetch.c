@@ -128,15 +128,11 @@ static bool is_whole(Recall *recall, const struct recall_segment *segment) {
 	return cover(extents, count, segment->bytes, NULL, NULL) == segment->bytes;
 }
 
-static bool lacks_something(Recall *recall) {
-	for (size_t i = 0; i < recall->count; i++) {
-		pthread_mutex_lock(&recall->lock);
-		bool is_missing = !recall->segments[i].is_here && !recall->segments[i].is_dropped;
-		pthread_mutex_unlock(&recall->lock);
-		if (is_missing && !is_whole(recall, &recall->segments[i]))
-			return true;
-	}
-	return false;
+static uint64_t count_lacking(Recall *recall) {
+	uint64_t count = 0;
+	for (size_t i = 0; i < recall->count; i++)
+		count += recall_is_missing(recall, &recall->segments[i]) && !is_whole(recall, &recall->segments[i]);
+	return count;
 }
 
 /* Under `listing`. */
@@ -146,7 +142,7 @@ static int list_place(Recall *recall, Objects *objects) {
 	recall_forget_listing(recall);
 	int rc = objects_list(objects, "segments/", take_latest, recall);
 	sort_extents(recall);
-	if (rc == 0 && lacks_something(recall)) {
+	if (rc == 0 && count_lacking(recall) > 0) {
 		/* Who may not list versions, or has none, goes on with what there is. */
 		rc = objects_versions(objects, "segments/", take_version, recall);
 		if (rc == -EACCES || rc == -ENOTSUP)
@@ -155,6 +151,16 @@ static int list_place(Recall *recall, Objects *objects) {
 	}
 	recall->is_listed = rc == 0;
 	return fault_while(rc, "listing the segments of %s", recall->origin.url);
+}
+
+int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking) {
+	pthread_mutex_lock(&recall->listing);
+	int rc = list_place(recall, objects);
+	uint64_t lacking = rc == 0 ? count_lacking(recall) : 0;
+	pthread_mutex_unlock(&recall->listing);
+	if (rc == 0)
+		*ret_lacking = lacking;
+	return rc;
 }
 
 void recall_list_again(Recall *recall) {

@@ -40,7 +40,7 @@ struct recall_piece {
 
 struct Recall {
 	VaultIo *io; /* the directory */
-	struct origin origin;
+	struct vault_origin origin;
 
 	pthread_mutex_t lock; /* guards what follows but for what is said; a leaf but for renaming and unlinking */
 	pthread_cond_t changed;
@@ -89,6 +89,9 @@ void recall_free_place(struct objects_place *place);
 /* Fetches the file into `temporary`, whole and synced. -EIO: the place has not all of it; *ret_none: nothing. */
 int recall_fetch(
         Recall *recall, Objects *objects, const struct recall_segment *segment, const char *temporary, bool *ret_none);
+
+/* Lists the place, if it was not listed yet, and counts. */
+int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking);
 
 /* The next fetch lists the place again. */
 void recall_list_again(Recall *recall);
