@@ -323,20 +323,29 @@ static bool is_its_own(int rc) {
 	return rc == -EIO || rc == -ENOENT || rc == -EBADMSG;
 }
 
-/* Of what is missing, the first by number that was not tried in this round; NULL: none. *ret_failed: of these. */
-static struct recall_segment *next_missing(Recall *recall, uint64_t *ret_failed) {
-	struct recall_segment *next = NULL;
+/* Of what is missing, the first by number that was not tried in this round and that nobody fetches. NULL: there is
+ * none; *ret_failed of those that were; *ret_busy: somebody fetches one still. */
+static struct recall_segment *look_for_missing(Recall *recall, uint64_t *ret_failed, bool *ret_busy) {
 	*ret_failed = 0;
-	pthread_mutex_lock(&recall->lock);
-	for (size_t i = 0; i < recall->count && !next; i++) {
+	*ret_busy = false;
+	for (size_t i = 0; i < recall->count; i++) {
 		struct recall_segment *segment = &recall->segments[recall->numbers[i]];
 		if (!is_missing(segment) || segment->is_absent)
 			continue;
-		if (segment->has_failed)
-			(*ret_failed)++;
-		else
-			next = segment;
+		if (!segment->has_failed && !segment->is_fetching)
+			return segment;
+		*ret_failed += segment->has_failed;
+		*ret_busy = *ret_busy || segment->is_fetching;
 	}
+	return NULL;
+}
+
+static struct recall_segment *next_missing(Recall *recall, uint64_t *ret_failed) {
+	struct recall_segment *next = NULL;
+	bool is_busy = false;
+	pthread_mutex_lock(&recall->lock);
+	while (!(next = look_for_missing(recall, ret_failed, &is_busy)) && is_busy)
+		pthread_cond_wait(&recall->changed, &recall->lock);
 	for (size_t i = 0; i < recall->count && !next; i++)
 		recall->segments[i].has_failed = false;
 	pthread_mutex_unlock(&recall->lock);

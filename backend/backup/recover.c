@@ -127,6 +127,7 @@ struct fetching {
 	const struct recover_options *options;
 	pthread_mutex_t lock;
 	uint64_t bytes, of, segments;
+	bool is_done; /* also when one thread failed and another tried that again */
 	int rc;
 	char words[FAULT_MESSAGE_BYTES];
 };
@@ -138,6 +139,7 @@ static void *fetch(void *arg) {
 		int rc = recall_next(fetching->recall, &bytes);
 		pthread_mutex_lock(&fetching->lock);
 		fetching->segments += rc == 1;
+		fetching->is_done = fetching->is_done || rc == 0;
 		fetching->bytes += rc == 1 ? bytes : 0;
 		if (rc == 1 && fetching->options->progress)
 			fetching->options->progress(fetching->options->arg, "segments", fetching->bytes, fetching->of);
@@ -168,12 +170,10 @@ static int fetch_all(Recall *recall, const struct recover_options *options, stru
 	pthread_mutex_destroy(&fetching.lock);
 	sum->segments_fetched = fetching.segments;
 	sum->bytes_fetched = fetching.bytes;
-	if (fetching.rc == -EIO) { /* all others are here */
-		if (options->notice)
-			options->notice(options->arg, fetching.words);
-		return 0;
-	}
-	return fetching.rc < 0 ? fault(-fetching.rc, "%s", fetching.words) : 0;
+	bool is_lacking = fetching.rc == -EIO; /* all others are here */
+	if (is_lacking && !fetching.is_done && options->notice)
+		options->notice(options->arg, fetching.words);
+	return fetching.rc < 0 && !is_lacking && !fetching.is_done ? fault(-fetching.rc, "%s", fetching.words) : 0;
 }
 
 static int fetch_segments(Store *store, const struct recover_options *options, struct recover_summary *sum) {

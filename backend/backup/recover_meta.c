@@ -103,7 +103,7 @@ static int get_latest_part(struct fetching *f, const struct recovery_found *part
 	if (rc != -ENOENT)
 		return rc;
 	rc = objects_versions(f->recovery->objects, part->name, gather_version, &versions);
-	if (rc == 0 && versions.count == 0)
+	if ((rc == 0 || rc == -EACCES || rc == -ENOTSUP) && versions.count == 0)
 		rc = fault(EBADMSG, "object %s of %s is missing", part->name, f->recovery->place->url);
 	if (rc == 0) {
 		*ret_size = versions.size[0];
@@ -154,6 +154,8 @@ static int mend_part(struct fetching *f, const char *name, uint64_t pack, const 
 	struct part_versions versions = {.name = part->name};
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
 	int rc = objects_versions(f->recovery->objects, part->name, gather_version, &versions);
+	if (rc == -EACCES || rc == -ENOTSUP)
+		rc = 0;
 	if (rc == 0 && versions.count > 1)
 		rc = vault_file_open(f->io, name, VAULT_FILE_WRITE, &file);
 	if (rc == 0)
