@@ -82,16 +82,18 @@ void metadb_pack_name(uint64_t sequence, char ret_name[static METADB_PACK_NAME_B
 }
 
 int metadb_check_pack(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
-        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t sequence, uint64_t *ret_previous) {
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t sequence, const uint8_t root[static 32],
+        uint64_t *ret_previous, uint8_t ret_previous_root[static 32]) {
 	struct meta_keys *keys = meta_keys_new(key, vault_id);
-	uint64_t previous = 0;
-	bool is_base = false;
-	int rc = keys ? pack_check(io, keys, sequence, &is_base, &previous)
+	struct pack_head head;
+	int rc = keys ? pack_check(io, keys, sequence, root, &head)
 	              : fault(ENOMEM, "no locked memory for the metadata's keys");
 	meta_keys_free(keys);
-	if (rc == 0)
-		*ret_previous = is_base ? 0 : previous;
-	return rc;
+	if (rc < 0)
+		return rc;
+	*ret_previous = head.is_base ? 0 : head.previous;
+	memcpy(ret_previous_root, head.previous_root, META_HASH_BYTES);
+	return 0;
 }
 
 static int say_damage(void *user, const char *file, int64_t place, const char *words) {
@@ -115,17 +117,7 @@ static int check_last(const struct meta_core *core, uint64_t pack, const uint8_t
 	return packs_each_damage(core->packs, say_damage, NULL);
 }
 
-/* An empty pack of a higher number, on which the next ones stand. */
-static int skip_numbers(struct meta_core *core, uint64_t next) {
-	const struct pack_head *last = packs_last(core->packs);
-	const struct wal_position covered = last->covered;
-	if (next <= last->sequence + 1)
-		return 0;
-	packs_number_next(core->packs, next);
-	return packs_write(core->packs, core->file, &core->tags, &covered);
-}
-
-static int make_from_packs(struct meta_core *core, uint64_t pack, const uint8_t *root, uint64_t next) {
+static int make_from_packs(struct meta_core *core, uint64_t pack, const uint8_t *root) {
 	struct anchor anchor = {0};
 	if (!core->keys)
 		return fault(ENOMEM, "no locked memory for the metadata's keys");
@@ -134,8 +126,6 @@ static int make_from_packs(struct meta_core *core, uint64_t pack, const uint8_t 
 		rc = check_last(core, pack, root);
 	if (rc == 0)
 		rc = core_rebuild(core);
-	if (rc == 0)
-		rc = skip_numbers(core, next);
 	if (rc == 0)
 		rc = remove_log(core);
 	if (rc == 0)
@@ -150,10 +140,9 @@ static int make_from_packs(struct meta_core *core, uint64_t pack, const uint8_t 
 }
 
 int metadb_from_packs(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
-        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t pack, const uint8_t root[static 32],
-        uint64_t next) {
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t pack, const uint8_t root[static 32]) {
 	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id), .read_only = true};
-	int rc = make_from_packs(&core, pack, root, next);
+	int rc = make_from_packs(&core, pack, root);
 	vault_file_close(core.file);
 	packs_close(core.packs);
 	anchors_close(core.anchors);

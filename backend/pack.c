@@ -301,8 +301,8 @@ static int say_first(void *user, const char *file, int64_t place, const char *wo
 	return fault(EBADMSG, "%s", copy);
 }
 
-int pack_check(
-        VaultIo *io, const struct meta_keys *keys, uint64_t sequence, bool *ret_is_base, uint64_t *ret_previous) {
+int pack_check(VaultIo *io, const struct meta_keys *keys, uint64_t sequence, const uint8_t root[static META_HASH_BYTES],
+        struct pack_head *ret_head) {
 	_cleanup_(packs_closep) Packs *packs = NULL;
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
 	struct pack_entry entry;
@@ -311,14 +311,14 @@ int pack_check(
 		rc = pack_open_file(packs, sequence, &file);
 	if (rc == 0)
 		rc = pack_read_entry(packs, sequence, file, &entry);
+	if (rc == 0 && memcmp(entry.head.root, root, META_HASH_BYTES) != 0)
+		rc = fault(EBADMSG, "%s is of another history of this vault", vault_file_name(file));
 	struct check check = {.packs = packs, .entry = &entry, .finding = say_first};
 	if (rc == 0)
 		rc = check_pack(&check);
-	if (rc < 0)
-		return rc;
-	*ret_is_base = entry.head.is_base;
-	*ret_previous = entry.head.previous;
-	return 0;
+	if (rc == 0)
+		*ret_head = entry.head;
+	return rc;
 }
 
 static int check_stray(void *user, const char *name) {

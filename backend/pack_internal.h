@@ -27,7 +27,6 @@ struct Packs {
 	uint64_t bytes_since_base; /* of the packs after it */
 	struct pack_damage *damage;
 	size_t damaged;
-	uint64_t next;  /* at least the next pack's number */
 	bool is_broken; /* {base, later packs} do not give the whole database: the next pack has to be a base */
 };
 

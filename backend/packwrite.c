@@ -165,15 +165,14 @@ static void drop_before_base(Packs *packs) {
 static int write_one(
         Packs *packs, VaultFile *file, struct page_tags *tags, const struct wal_position *covered, bool is_base) {
 	const struct pack_head *last = packs_last(packs);
-	struct pack_entry entry = {
-	        .head = {
-	                .sequence = packs->next > last->sequence + 1 ? packs->next : last->sequence + 1,
-	                .is_base = is_base,
-	                .listed = count_listed(tags, is_base),
-	                .pages = tags->pages,
-	                .previous = last->sequence,
-	                .covered = *covered,
-	        }};
+	struct pack_entry entry = {.head = {
+	                                   .sequence = last->sequence + 1,
+	                                   .is_base = is_base,
+	                                   .listed = count_listed(tags, is_base),
+	                                   .pages = tags->pages,
+	                                   .previous = last->sequence,
+	                                   .covered = *covered,
+	                           }};
 	memcpy(entry.head.previous_root, last->root, META_HASH_BYTES);
 	int rc = page_tags_root(tags, entry.head.root);
 	if (rc == 0)
@@ -187,10 +186,6 @@ static int write_one(
 	if (is_base)
 		drop_before_base(packs);
 	return 0;
-}
-
-void packs_number_next(Packs *packs, uint64_t sequence) {
-	packs->next = sequence;
 }
 
 bool packs_need_base(const Packs *packs) {

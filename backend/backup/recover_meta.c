@@ -27,6 +27,8 @@ struct fetching {
 	uint64_t *packs;             /* those of the chain, falling */
 	size_t count, room;
 	uint8_t *buffer; /* LAYOUT_PART_BYTES */
+	uint8_t root[LAYOUT_HASH_BYTES],
+	        previous_root[LAYOUT_HASH_BYTES]; /* of the pack that is fetched, the one before */
 	uint64_t bytes, of;
 };
 
@@ -145,7 +147,8 @@ static int fetch_parts(struct fetching *f, size_t first, size_t count, const cha
 }
 
 static int check(struct fetching *f, uint64_t pack, uint64_t *ret_previous) {
-	return metadb_check_pack(f->io, f->key.bytes, f->recovery->vault_id, pack, ret_previous);
+	return metadb_check_pack(
+	        f->io, f->key.bytes, f->recovery->vault_id, pack, f->root, ret_previous, f->previous_root);
 }
 
 /* Of one part another version, of which the pack is whole; else as it was. */
@@ -213,6 +216,7 @@ static int add_pack(struct fetching *f, uint64_t pack) {
 
 static int fetch_chain(struct fetching *f) {
 	const struct layout_super *super = &f->recovery->super;
+	memcpy(f->root, super->root, sizeof f->root);
 	for (uint64_t pack = super->pack, previous = 0;; pack = previous) {
 		int rc = pack >= super->base && pack > 0 && (f->count == 0 || pack < f->packs[f->count - 1])
 		                 ? add_pack(f, pack)
@@ -222,6 +226,7 @@ static int fetch_chain(struct fetching *f) {
 			rc = fetch_pack(f, pack, &previous);
 		if (rc < 0 || previous == 0)
 			return rc;
+		memcpy(f->root, f->previous_root, sizeof f->root);
 	}
 }
 
@@ -270,13 +275,6 @@ static void count_bytes(struct fetching *f) {
 			f->of += f->parts.found[i].size;
 }
 
-/* The least number that no pack there has: those above the generation's may have been put before the place was lost,
- * and are of a history that this vault will not have. */
-static uint64_t number_behind(const struct fetching *f) {
-	uint64_t newest = f->parts.count ? f->parts.found[f->parts.count - 1].parsed.number : 0;
-	return newest > f->recovery->super.pack && newest < UINT64_MAX / 2 ? newest + 1 : 0;
-}
-
 int recovery_metadata(struct recovery *recovery, VaultIo *io) {
 	struct fetching f = {.recovery = recovery, .io = io, .buffer = malloc(LAYOUT_PART_BYTES)};
 	const struct layout_super *super = &recovery->super;
@@ -295,8 +293,7 @@ int recovery_metadata(struct recovery *recovery, VaultIo *io) {
 	if (rc == 0)
 		rc = remove_strays(&f);
 	if (rc == 0)
-		rc = metadb_from_packs(
-		        io, f.key.bytes, recovery->vault_id, super->pack, super->root, number_behind(&f));
+		rc = metadb_from_packs(io, f.key.bytes, recovery->vault_id, super->pack, super->root);
 	secret_key_wipe(&f.key);
 	free(f.parts.found);
 	free(f.packs);

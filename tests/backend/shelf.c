@@ -127,6 +127,8 @@ static int carry_out(void *place, struct object_request *requests, size_t count)
 			rc = get(shelf, request);
 		else if (rc == 0 && request->what == OBJECT_PUT)
 			rc = put(shelf, request);
+		else if (rc == 0)
+			add(shelf, request->name, NULL, 0, true);
 		pthread_mutex_unlock(&shelf->lock);
 		request->rc = rc;
 		if (rc < 0)
@@ -169,8 +171,25 @@ static void leave(void *place) {
 	(void)place;
 }
 
-static const struct objects_ops shelf_ops = {
-        .close = leave, .carry_out = carry_out, .list = list, .versions = versions};
+static int prepare(void *place, bool create, bool locks) {
+	(void)place;
+	(void)create;
+	return locks ? fault(ENOTSUP, "no locks here") : 0;
+}
+
+static int tidy(void *place, int64_t before_s) {
+	(void)place;
+	(void)before_s;
+	return 0;
+}
+
+static const struct objects_ops shelf_ops = {.close = leave,
+        .carry_out = carry_out,
+        .list = list,
+        .versions = versions,
+        .prepare = prepare,
+        .tidy = tidy,
+        .stop = leave};
 
 int shelf_open(const struct objects_place *place, Objects **ret, void *arg) {
 	return objects_wrap(&shelf_ops, arg, place->url, ret);
