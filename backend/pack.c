@@ -292,6 +292,35 @@ static int check_pack(struct check *check) {
 	return rc;
 }
 
+static int say_first(void *user, const char *file, int64_t place, const char *words) {
+	char copy[FAULT_MESSAGE_BYTES];
+	(void)user;
+	(void)snprintf(copy, sizeof copy, "%s", words); /* they may be the fault's own */
+	if (place > 0)
+		return fault(EBADMSG, "%s: page %" PRId64 ": %s", file, place, copy);
+	return fault(EBADMSG, "%s", copy);
+}
+
+int pack_check(VaultIo *io, const struct meta_keys *keys, uint64_t sequence, const uint8_t root[static META_HASH_BYTES],
+        struct pack_head *ret_head) {
+	_cleanup_(packs_closep) Packs *packs = NULL;
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	struct pack_entry entry;
+	int rc = packs_new(io, keys, true, &packs);
+	if (rc == 0)
+		rc = pack_open_file(packs, sequence, &file);
+	if (rc == 0)
+		rc = pack_read_entry(packs, sequence, file, &entry);
+	if (rc == 0 && memcmp(entry.head.root, root, META_HASH_BYTES) != 0)
+		rc = fault(EBADMSG, "%s is of another history of this vault", vault_file_name(file));
+	struct check check = {.packs = packs, .entry = &entry, .finding = say_first};
+	if (rc == 0)
+		rc = check_pack(&check);
+	if (rc == 0)
+		*ret_head = entry.head;
+	return rc;
+}
+
 static int check_stray(void *user, const char *name) {
 	struct check *check = user;
 	struct pack_name next = pack_name(packs_last(check->packs)->sequence + 1, ".tmp");

@@ -86,6 +86,11 @@ int packs_look_for_damage(Packs *packs);
  */
 int packs_write(Packs *packs, VaultFile *file, struct page_tags *tags, const struct wal_position *covered);
 
+/* Reads one pack through by itself, pages included. -EBADMSG: it is damaged, none of this vault's, or of another
+ * history than the one whose root is `root`. */
+int pack_check(VaultIo *io, const struct meta_keys *keys, uint64_t sequence, const uint8_t root[static META_HASH_BYTES],
+        struct pack_head *ret_head);
+
 /* The sealed page with this very tag, from the newest pack that has it. -ENOENT if none has. */
 int packs_find_page(Packs *packs, uint32_t page, const uint8_t tag[static META_TAG_BYTES],
         uint8_t ret_sealed[static META_PAGE_BYTES]);

@@ -46,7 +46,9 @@
 #include <stdint.h>
 
 typedef struct Store Store;
-typedef struct Gc Gc; /* backend/gc.h */
+typedef struct Gc Gc;         /* backend/gc.h */
+typedef struct Recall Recall; /* backend/backup/recall.h */
+struct recall_means;
 
 #define STORE_VAULT_ID_BYTES 16
 /* Room for a recovery key as text, with the NUL. */
@@ -110,6 +112,12 @@ struct store_options {
 	const char *state_directory;
 	bool accept_restore;
 	/*
+	 * Of a vault that was recovered and has not all of its segments yet: how to reach its backup, beyond what the
+	 * vault itself says (NULL: as the environment says); and without the thread that fetches the rest.
+	 */
+	const struct recall_means *recall;
+	bool recall_by_hand;
+	/*
 	 * The file I/O to use instead of VAULT's own; it stays the caller's. For tests (recorder, failures). Normally
 	 * NULL.
 	 */
@@ -146,7 +154,8 @@ void store_abandon(Store *store);
 Meta *store_meta(Store *store);
 SegmentStore *store_segments(Store *store);
 Keyring *store_keyring(Store *store);
-Gc *store_gc(Store *store); /* NULL: read-only */
+Gc *store_gc(Store *store);         /* NULL: read-only */
+Recall *store_recall(Store *store); /* NULL: all segments are in the vault's directory */
 
 struct store_info {
 	char path[4096]; /* as given */

@@ -5,6 +5,7 @@
 
 #include "backend/audit.h"
 #include "backend/audit_head.h"
+#include "backend/backup/recall.h"
 #include "backend/content_internal.h"
 #include "backend/gc.h"
 #include "backend/last_seen.h"
@@ -41,6 +42,7 @@
 struct Store {
 	char *path;
 	VaultIo *io;
+	Recall *recall; /* belongs to `io`; NULL: nothing is elsewhere */
 	bool own_io, read_only;
 	VaultHeader *header;
 	Keyring *keyring;
@@ -152,6 +154,16 @@ void store_head_remember(Store *store, bool durable);
  * is 0, and record_restore says so in the log, inside meta_begin. */
 int store_head_check(Store *store);
 int store_head_record_restore(Store *store);
+
+/*
+ * A vault that was recovered from a backup (store_recall.c). open: lays the fetching over the vault's files, where it
+ * has an origin. known: all segments were told. record: that it was recovered, inside meta_begin; recorded: after that
+ * is durable.
+ */
+int store_recall_open(Store *store, const struct store_options *options);
+int store_recall_known(Store *store);
+int store_recall_record(Store *store);
+int store_recall_recorded(Store *store);
 
 /* Adds a record of the daemon's own: the event's actor and path are filled in. In short: node and version may be 0,
  * detail NULL. */

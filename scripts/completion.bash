@@ -9,6 +9,7 @@ _assayfs_options() {
 	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --http $_assayfs_secret" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
+	recover) echo "--endpoint --at --full --list --state-dir --json $_assayfs_secret" ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
 	'policy suggest') echo '--output --json' ;;
 	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --output --parse-only --history --json' ;;
@@ -48,7 +49,7 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status cost info fsck policy check scan why run runs quarantine versions restore lineage erase find-subject log grant token access alarm help'
+_assayfs_commands='init mount umount sync status cost info fsck recover policy check scan why run runs quarantine versions restore lineage erase find-subject log grant token access alarm help'
 
 _assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke http init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover

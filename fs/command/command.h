@@ -118,8 +118,8 @@ void command_help(FILE *out, const struct command *command);
 json_t *command_help_json(void);
 
 extern const struct command command_init, command_mount, command_umount, command_sync, command_status, command_info,
-        command_fsck, command_policy_apply, command_policy_show, command_policy_suggest, command_check, command_scan,
-        command_why, command_run, command_runs, command_quarantine_list, command_quarantine_show,
+        command_fsck, command_recover, command_policy_apply, command_policy_show, command_policy_suggest, command_check,
+        command_scan, command_why, command_run, command_runs, command_quarantine_list, command_quarantine_show,
         command_quarantine_release, command_quarantine_drop, command_versions, command_restore, command_lineage,
         command_erase, command_find_subject, command_log, command_log_summary, command_log_verify, command_log_key,
         command_log_prove, command_log_check_proof, command_log_archive, command_log_open, command_cost, command_grant,

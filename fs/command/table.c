@@ -8,6 +8,7 @@ const struct command *const command_table[] = {
         &command_status,
         &command_info,
         &command_fsck,
+        &command_recover,
         &command_policy_apply,
         &command_policy_show,
         &command_policy_suggest,
