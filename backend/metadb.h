@@ -131,6 +131,9 @@ int metadb_fault(MetaDb *db, int sqlite_code, const char *format, ...) __attribu
 /* The sequence number of the last pack: rises with every checkpoint that changed something. */
 uint64_t metadb_last_pack(MetaDb *db);
 
+/* The pack that the last one rests on, which has all pages; 0: some are damaged, and the next will be one. */
+uint64_t metadb_base_pack(MetaDb *db);
+
 /* The Merkle root over all page tags in the last pack. */
 void metadb_last_root(MetaDb *db, uint8_t ret_root[static 32]);
 

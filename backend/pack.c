@@ -49,6 +49,11 @@ const struct pack_head *packs_last(const Packs *packs) {
 	return &packs->last;
 }
 
+uint64_t packs_base(const Packs *packs) {
+	bool whole = packs->count > 0 && !packs->is_broken && packs->damaged == 0 && packs->entries[0].head.is_base;
+	return whole ? packs->entries[0].head.sequence : 0;
+}
+
 int packs_new(VaultIo *io, const struct meta_keys *keys, bool read_only, Packs **ret_packs) {
 	Packs *packs = calloc(1, sizeof *packs);
 	if (!packs)

@@ -73,6 +73,9 @@ void packs_set_reserve(Packs *packs, Reserve *reserve);
 /* The last pack's head; all zero before the first; only number, pages, root, covered if its file is lost. */
 const struct pack_head *packs_last(const Packs *packs);
 
+/* The number of the base that the last one rests on; 0 while what is damaged makes a new one necessary. */
+uint64_t packs_base(const Packs *packs);
+
 /* Whether what is damaged makes a new base necessary; and reads all packs through to know it of their pages, too. */
 bool packs_need_base(const Packs *packs);
 int packs_look_for_damage(Packs *packs);

@@ -408,6 +408,10 @@ Keyring *store_keyring(Store *store) {
 	return store->keyring;
 }
 
+VaultIo *store_io(Store *store) {
+	return store->io;
+}
+
 Gc *store_gc(Store *store) {
 	return store->gc;
 }

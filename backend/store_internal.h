@@ -76,7 +76,8 @@ struct Store {
 	_Atomic bool given_up;         /* what was acknowledged can't be committed: the next round fails */
 	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
 	_Atomic bool wants_scrub;      /* what was erased may stand in the log of small fsyncs: after the next commit */
-	uint64_t durable_records;
+	uint64_t durable_records, durable_commit;
+	struct handing *handing; /* whoever carries out a round for a hand-over; else NULL (store_checkpoint.c) */
 	/* Of the records that a commit is writing: since when the first has waited; 0: there is none. The longest wait
 	 * of all that became durable. */
 	int64_t committing_since, longest_wait_ns;
@@ -117,6 +118,12 @@ void store_committer_stop(Store *store);
 /* Flushes the segments, puts their rows, commits and syncs: from inside meta_begin, which it ends. `rc` < 0 undoes the
  * operation. */
 int store_commit_now(Store *store, int rc);
+
+/* A round for whoever calls, as if it had drawn a ticket; `handing` is the store's while it lasts. */
+int store_commit_handing(Store *store, struct handing *handing);
+
+/* In the moment for a checkpoint: makes one, and takes down what was asked for. */
+void store_hand_over(Store *store, struct handing *handing);
 
 /* -EBADMSG when the log of a later mount than the database knows is missing. */
 int store_check_log(Store *store);

@@ -83,8 +83,9 @@ struct backup_status {
 };
 
 struct backup_options {
-	unsigned rpo_ms;  /* 0: BACKUP_RPO_MS */
-	unsigned grace_s; /* 0: BACKUP_GRACE_S */
+	unsigned rpo_ms;   /* 0: BACKUP_RPO_MS */
+	unsigned grace_s;  /* 0: BACKUP_GRACE_S */
+	unsigned retry_ms; /* the first pause after a failure; 0: 1000. The longest is 60 times that */
 	/* Instead of objects_open, for tests; NULL. */
 	int (*open)(const struct objects_place *place, Objects **ret, void *arg);
 	void *open_arg;
