@@ -1,6 +1,7 @@
 #include "backend/objects/objects.h"
 
 #include "backend/objects/files.h"
+#include "backend/objects/s3.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -105,10 +106,11 @@ int objects_open(const struct objects_place *place, Objects **ret_objects) {
 	int rc = objects_check_url(place->url);
 	if (rc < 0)
 		return rc;
-	const struct objects_ops *ops = &files_ops;
+	bool is_s3 = after(place->url, "s3://") != NULL;
+	const struct objects_ops *ops = is_s3 ? &s3_ops : &files_ops;
 	void *opened = NULL;
-	if (after(place->url, "s3://"))
-		rc = fault(ENOTSUP, "%s: not yet", place->url);
+	if (is_s3)
+		rc = s3_open(place, NULL, &opened);
 	else
 		rc = files_open(place->url + strlen("file://"), &opened);
 	if (rc < 0)

@@ -93,6 +93,7 @@ int objects_open(const struct objects_place *place, Objects **ret_objects);
 /* For implementations and tests; takes ownership of `place` on success. `ops` must outlive it; `url` is copied. */
 int objects_wrap(const struct objects_ops *ops, void *place, const char *url, Objects **ret_objects);
 
+/* Frees; NULL is fine. */
 void objects_close(Objects *objects);
 DEFINE_CLEANUP(Objects, objects_close);
 
