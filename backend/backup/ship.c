@@ -52,7 +52,7 @@ void ship_clear(struct ship *ship) {
 
 /* ---- what is there ---- */
 
-static int read_super(struct ship *ship, uint64_t number, struct layout_super *ret) {
+int ship_read_super(struct ship *ship, uint64_t number, struct layout_super *ret) {
 	char name[LAYOUT_NAME_BYTES];
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	size_t size = 0;
@@ -85,7 +85,7 @@ static int open_newest(struct ship *ship) {
 	size_t tries = there->super_count < SUPER_TRIES ? there->super_count : SUPER_TRIES;
 	int rc = 0;
 	for (size_t i = 0; i < tries; i++) {
-		rc = read_super(ship, there->supers[there->super_count - 1 - i], &ship->last);
+		rc = ship_read_super(ship, there->supers[there->super_count - 1 - i], &ship->last);
 		if (rc != -EBADMSG)
 			break;
 	}
@@ -445,7 +445,7 @@ static bool is_same_state(const struct layout_super *one, const struct layout_su
 /* Of that number there is one: ours, whose answer was lost, or another writer's. */
 static int look_at_other(struct ship *ship, const struct layout_super *mine) {
 	struct layout_super other = {0};
-	int rc = read_super(ship, mine->number, &other);
+	int rc = ship_read_super(ship, mine->number, &other);
 	bool same = rc == 0 && is_same_state(mine, &other);
 	layout_super_clear(&other);
 	if (rc < 0 && rc != -EBADMSG)

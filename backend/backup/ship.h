@@ -58,6 +58,9 @@ int ship_begin(struct ship *ship);
 /* The same for who only wants to know whether the place may be used: lists only superblocks. */
 int ship_check(struct ship *ship);
 
+/* Reads and opens superblock `number`. -ENOENT, -EBADMSG. */
+int ship_read_super(struct ship *ship, uint64_t number, struct layout_super *ret);
+
 /* A round; ship_begin came before. Where the place has it all already nothing is put. -EEXIST as ship_begin: somebody
  * else ships there. Errors of the place and of the store; after one of the place ship_begin is due again. */
 int ship_round(struct ship *ship);

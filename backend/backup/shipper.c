@@ -102,6 +102,7 @@ static int ship(struct shipper *s) {
 	int rc = ship_round(&s->ship);
 	if (rc < 0)
 		return rc;
+	(void)retain_note(s->retain, &s->ship.last); /* else it is read */
 	pthread_mutex_lock(&s->backup->lock);
 	s->took_ns = monotonic_ns() - began;
 	s->versions = s->ship.checkpoint.versions;
@@ -111,6 +112,47 @@ static int ship(struct shipper *s) {
 	tell_there(s);
 	pthread_mutex_unlock(&s->backup->lock);
 	return 0;
+}
+
+/* ---- generations ---- */
+
+#define PASS_AGAIN_S 60
+
+static unsigned grace_s(const struct shipper *s) {
+	return s->backup->options.grace_s ? s->backup->options.grace_s : BACKUP_GRACE_S;
+}
+
+static void tell_pass(struct shipper *s, int rc, const struct retain_result *result) {
+	char words[FAULT_MESSAGE_BYTES + 100];
+	bool is_refused = result->refused > 0, has_failed = rc < 0 && rc != -ECANCELED;
+	if (is_refused)
+		(void)snprintf(words, sizeof words, "%lu objects that are needed no more can't be removed: %s",
+		        (unsigned long)result->refused, result->refusal);
+	else if (has_failed)
+		(void)snprintf(words, sizeof words, "%s", fault_message());
+	bool tell = is_refused || (has_failed && !s->pass_has_failed);
+	s->pass_has_failed = has_failed;
+	pthread_mutex_lock(&s->backup->lock);
+	s->status.refused += result->refused;
+	tell_there(s);
+	if (rc == 0)
+		s->status.generations = result->generations;
+	pthread_mutex_unlock(&s->backup->lock);
+	if (tell)
+		notice(s, words);
+}
+
+/* What the listing shows to be missing is put anew, so that a round follows. That a pass fails is told, and no failure
+ * of shipping. */
+static int keep_house(struct shipper *s) {
+	struct timespec wall;
+	struct retain_result result = {0};
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	int rc = retain_pass(s->retain, &s->ship, monotonic_ns() / (1000 * MS) + 1, wall.tv_sec, &result);
+	tell_pass(s, rc, &result);
+	int64_t next = rc < 0 || result.more ? PASS_AGAIN_S : grace_s(s);
+	s->pass_ns = monotonic_ns() + (next < grace_s(s) ? next : grace_s(s)) * 1000 * MS;
+	return rc < 0 ? 0 : ship_round(&s->ship);
 }
 
 static bool is_behind(struct shipper *s) {
@@ -123,6 +165,8 @@ static int try(struct shipper *s) {
 		rc = begin(s);
 	if (rc == 0 && is_behind(s))
 		rc = ship(s);
+	if (rc == 0 && monotonic_ns() >= s->pass_ns && !s->end_ns)
+		rc = keep_house(s);
 	return rc;
 }
 
@@ -222,7 +266,7 @@ static int64_t due_ns(struct shipper *s, bool behind, int64_t now) {
 		return now;
 	if (!behind) {
 		s->urgent = false;
-		return INT64_MAX;
+		return s->end_ns ? INT64_MAX : s->pass_ns;
 	}
 	if (!s->pending_since)
 		s->pending_since = now;
@@ -264,6 +308,7 @@ static void *run(void *arg) {
 
 static void free_shipper(struct shipper *s) {
 	ship_clear(&s->ship);
+	retain_free(s->retain);
 	secret_wipe(&s->rule, sizeof s->rule);
 	free(s);
 }
@@ -282,6 +327,8 @@ int shipper_start(Backup *backup, const struct backup_target *rule, struct shipp
 	secret_wipe(s->status.target.secret_key, sizeof s->status.target.secret_key);
 	secret_wipe(s->status.target.session_token, sizeof s->status.target.session_token);
 	int rc = ship_init(&s->ship, backup->store, s->zones, rule->lock_days);
+	if (rc == 0)
+		rc = retain_new(grace_s(s), &s->retain);
 	if (rc == 0) {
 		rc = pthread_create(&s->thread, NULL, run, s);
 		rc = rc ? fault_errno(rc, "starting the backup to %s", rule->url) : 0;
