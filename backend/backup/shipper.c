@@ -152,7 +152,7 @@ static int keep_house(struct shipper *s) {
 	tell_pass(s, rc, &result);
 	int64_t next = rc < 0 || result.more ? PASS_AGAIN_S : grace_s(s);
 	s->pass_ns = monotonic_ns() + (next < grace_s(s) ? next : grace_s(s)) * 1000 * MS;
-	return rc < 0 ? 0 : ship_round(&s->ship);
+	return rc < 0 ? 0 : ship(s);
 }
 
 static bool is_behind(struct shipper *s) {

@@ -208,7 +208,7 @@ static int try_to_write(struct s3 *s3) {
 	char key[S3_KEY_BYTES];
 	char id[1024];
 	s3_key(s3, "probe", key);
-	int rc = s3_upload_begin(s3, key, 0, id, sizeof id);
+	int rc = s3_upload_begin(s3, key, id, sizeof id);
 	return rc < 0 ? rc : s3_upload_abort(s3, key, id);
 }
 

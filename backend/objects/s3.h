@@ -1,7 +1,8 @@
 /*
  * s3: a bucket as a place of objects: S3 itself, or a server that speaks it (tried with Ceph's radosgw 16).
  *
- *     put            one request; from S3_MULTIPART_BYTES on in parts of S3_PART_BYTES, several at once
+ *     put            one request; from S3_MULTIPART_BYTES on in parts of S3_PART_BYTES, several at once, unless it is
+ *                    to be locked
  *     if_absent      HEAD, then If-None-Match: *, because some servers ignore the one or the other; an answer that was
  *                    lost is told from somebody else's object by reading it
  *     remove         all versions of the name, when the bucket keeps versions: a delete marker would hide the object

@@ -26,7 +26,7 @@ void s3_time(int64_t time_s, char ret_text[static S3_TIME_BYTES]);
 /* Runs one call; its words are the fault's. */
 int s3_run_one(struct s3 *s3, struct s3_call *call);
 
-/* Says an error about the bucket that is no answer's. */
+/* Adds a query parameter, whose texts stay the caller's. */
 void s3_call_add_param(struct s3_call *call, const char *name, const char *value);
 
 /* Adds a header, whose value stays the caller's. */
@@ -40,7 +40,7 @@ void s3_call_lock(struct s3_call *call, int64_t until_s, char text[static S3_TIM
 void s3_put_in_parts(struct s3 *s3, struct object_request *request);
 
 /* Begins an upload: its id into ret_id. (s3_multipart.c) */
-int s3_upload_begin(struct s3 *s3, const char *key, int64_t locked_until_s, char *ret_id, size_t room);
+int s3_upload_begin(struct s3 *s3, const char *key, char *ret_id, size_t room);
 
 /* Forgets an upload and its parts; one that is not there is no error. (s3_multipart.c) */
 int s3_upload_abort(struct s3 *s3, const char *key, const char *id);

@@ -7,12 +7,9 @@
 #define PARTS_MAX (OBJECT_BYTES_MAX / S3_PART_BYTES)
 #define COMPLETE_BYTES 2048
 
-int s3_upload_begin(struct s3 *s3, const char *key, int64_t locked_until_s, char *ret_id, size_t room) {
-	char until[S3_TIME_BYTES];
+int s3_upload_begin(struct s3 *s3, const char *key, char *ret_id, size_t room) {
 	_cleanup_(s3_call_clear) struct s3_call call = {.method = "POST", .key = key};
 	s3_call_add_param(&call, "uploads", "");
-	if (locked_until_s)
-		s3_call_lock(&call, locked_until_s, until);
 	int rc = s3_run_one(s3, &call);
 	if (rc < 0)
 		return rc;
@@ -54,7 +51,6 @@ static int put_parts(struct upload *upload) {
 		(void)snprintf(upload->numbers[upload->count], sizeof upload->numbers[0], "%zu", upload->count + 1);
 		s3_call_add_param(part, "partNumber", upload->numbers[upload->count]);
 		s3_call_add_param(part, "uploadId", upload->id);
-		part->wants_md5 = upload->request->locked_until_s != 0;
 		rest = bytes_of(rest.data + size, rest.size - size);
 		upload->count++;
 	}
@@ -102,7 +98,7 @@ static int put_in_parts(struct s3 *s3, const struct object_request *request) {
 	upload->s3 = s3;
 	upload->request = request;
 	s3_key(s3, request->name, upload->key);
-	int rc = s3_upload_begin(s3, upload->key, request->locked_until_s, upload->id, sizeof upload->id);
+	int rc = s3_upload_begin(s3, upload->key, upload->id, sizeof upload->id);
 	if (rc < 0)
 		return rc;
 	rc = put_parts(upload);

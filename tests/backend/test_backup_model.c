@@ -232,6 +232,27 @@ static void expect_no_orphans(struct model *model) {
 	retain_free(fresh);
 }
 
+static bool names(const struct generation *g, const uint8_t *id) {
+	for (size_t i = 0; g && i < g->count; i++)
+		if (memcmp(g->ids[i], id, LAYOUT_ID_BYTES) == 0)
+			return true;
+	return false;
+}
+
+/* Each segment there is in the database of a generation there. */
+static void expect_no_segment_in_vain(struct model *model, Objects *objects) {
+	struct inventory there = {0};
+	assert_rc(inventory_read(objects, &there));
+	for (size_t i = 0; i < there.segment_count; i++) {
+		bool is_named = false;
+		for (size_t k = 0; k < there.super_count; k++)
+			is_named |= names(known(model, there.supers[k]), there.segments[i].id);
+		if (!is_named)
+			fail_msg("seed %" PRIu64 ": a segment is kept that no generation needs", model->seed);
+	}
+	inventory_clear(&there);
+}
+
 static void run(void **state, uint64_t seed) {
 	struct model *model = calloc(1, sizeof *model);
 	model->w = *state;
@@ -259,6 +280,7 @@ static void run(void **state, uint64_t seed) {
 		check(model);
 	}
 	expect_no_orphans(model);
+	expect_no_segment_in_vain(model, objects);
 	size_t supers = 0;
 	assert_rc(objects_list(objects, "super/", count_object, &supers));
 	assert_true(supers >= BACKUP_KEEP_LAST && supers <= BACKUP_KEEP_LAST + 2);
