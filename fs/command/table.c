@@ -47,6 +47,7 @@ const struct command *const command_table[] = {
         &command_alarm_key,
         &command_backup_add,
         &command_backup_status,
+        &command_backup_verify,
         &command_backup_remove,
         &command_backup_sync,
         &command_cost,

@@ -263,6 +263,7 @@ static const struct {
         {"alarm-key", service_alarm_key},
         {"backup-add", service_backup_add},
         {"backup-status", service_backup_status},
+        {"backup-verify", service_backup_verify},
         {"backup-remove", service_backup_remove},
         {"backup-sync", service_backup_sync},
         {"lineage", service_lineage},
