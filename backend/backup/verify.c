@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define SYNC_MS 30000
+#define SYNC_PART_MS 2000
 #define AUDIT_BYTES_MAX OBJECT_BYTES_MAX
 
 int verify_tell(struct verify *v, const char *object, const char *words, int heal_rc) {
@@ -39,8 +40,10 @@ int verify_put(struct verify *v, const char *object, struct bytes data) {
 void verify_count(struct verify *v, uint64_t objects, uint64_t bytes) {
 	v->summary.objects += objects;
 	v->summary.bytes += bytes;
-	if (v->progress)
-		v->progress(v->arg, v->summary.bytes, v->of > v->summary.bytes ? v->of : v->summary.bytes);
+	if (v->progress && v->ended == 0)
+		v->ended = v->progress(v->arg, v->summary.bytes, v->of > v->summary.bytes ? v->of : v->summary.bytes);
+	if (v->ended < 0)
+		objects_stop(v->ship.objects); /* so all that follows ends */
 }
 
 /* ---- superblocks, vault.json, archives ---- */
@@ -259,6 +262,17 @@ static int open_verify(Backup *backup, const char *url, struct verify *v, Object
 	return rc;
 }
 
+/* What is wrong with the place shows later. A little at a time, as nobody may want to know any more. */
+static int wait_for_shipping(Backup *backup, const char *url, struct verify *v) {
+	for (unsigned waited_ms = 0; waited_ms < SYNC_MS && backup_sync(backup, url, SYNC_PART_MS) == -ETIME;
+	        waited_ms += SYNC_PART_MS) {
+		int rc = v->progress ? v->progress(v->arg, 0, 0) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, backup_finding_fn *finding,
         backup_progress_fn *progress, void *arg, struct backup_verify_summary *ret) {
 	_cleanup_(freep) struct verify *v = calloc(1, sizeof *v);
@@ -270,12 +284,13 @@ int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, 
 	if (backup->is_read_only)
 		return fault(EROFS, "the vault is open for reading only");
 	*v = (struct verify){.percent = percent, .heal = heal, .finding = finding, .progress = progress, .arg = arg};
-	/* What is wrong with the place shows below. */
-	(void)backup_sync(backup, url, SYNC_MS);
-	int rc = open_verify(backup, url, v, &objects);
+	int rc = wait_for_shipping(backup, url, v);
+	if (rc == 0)
+		rc = open_verify(backup, url, v, &objects);
 	v->ship.objects = objects;
 	if (rc == 0)
 		rc = verify_all(v);
+	rc = v->ended < 0 ? v->ended : rc;
 	if (rc == 0)
 		*ret = v->summary;
 	layout_super_clear(&v->super);

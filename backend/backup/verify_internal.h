@@ -12,6 +12,7 @@ struct verify {
 	backup_finding_fn *finding;
 	backup_progress_fn *progress;
 	void *arg;
+	int ended; /* what `progress` ended the check with; 0: it goes on */
 	struct backup_verify_summary summary;
 	uint64_t of; /* bytes that are to be read, about */
 	int cipher;
