@@ -214,8 +214,8 @@ static int take_slices(struct expiring *e, slice_fn *slice) {
 		const int64_t began = monotonic_ns();
 		e->until = began + SLICE_NS;
 		rc = slice(e, &done);
-		const int64_t took = monotonic_ns() - began;
 		rc = meta_end(options->meta, rc);
+		const int64_t took = monotonic_ns() - began;
 		if (rc < 0) {
 			e->sum = before; /* the operation was undone */
 			return rc;

@@ -17,8 +17,9 @@ struct Service {
 	Gate *gate;
 	Spawner *spawner;
 	Trusted *trusted;
-	Alarms *alarms; /* NULL: they are not watched */
-	Costs *costs;   /* NULL: none are reckoned */
+	Alarms *alarms;       /* NULL: they are not watched */
+	Costs *costs;         /* NULL: none are reckoned */
+	Lifecycle *lifecycle; /* NULL: nothing expires */
 	Control *control;
 	Metrics *metrics;
 	uid_t mounter;
@@ -69,6 +70,9 @@ int service_workflows_json(Service *service, const Policy *policy, const char *o
 /* How the alarms are: how many, in ALARM, and notifications that wait or could not be delivered; with names only for
  * who may know them. null: they are not watched. */
 json_t *service_alarms_json(Service *service, bool tells_names);
+
+/* What lies in each zone, what is dead of it, and what could be freed; and how the lifecycle stands. */
+int service_space_json(Service *service, json_t **ret_space);
 
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
@@ -147,7 +151,7 @@ json_t *service_subject_policy(const struct gate_subject *subject);
  * is not asked) are in archives only, an item that says so; else NULL. */
 int service_log_pruned(Service *service, const struct audit_filter *filter, uint64_t next, json_t **ret_item);
 
-control_handler service_costs, service_samples;
+control_handler service_costs, service_samples, service_gc;
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
 control_handler service_alarm_list, service_alarm_history, service_alarm_dead, service_alarm_test,
