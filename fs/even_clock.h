@@ -16,6 +16,7 @@ struct even_clock {
 	int64_t wall_s, boot_s; /* when it was begun */
 };
 
+/* How long the machine has run, seconds, sleep included. */
 static inline int64_t even_clock_boot_s(void) {
 	struct timespec t;
 	(void)clock_gettime(CLOCK_BOOTTIME, &t);
@@ -27,6 +28,7 @@ static inline struct even_clock even_clock_begin(int64_t now_s) {
 	return (struct even_clock){.wall_s = now_s, .boot_s = even_clock_boot_s()};
 }
 
+/* Whether both have gone on by as much since then. */
 static inline bool even_clock_is_even(const struct even_clock *clock, int64_t now_s) {
 	const int64_t drift = (now_s - clock->wall_s) - (even_clock_boot_s() - clock->boot_s);
 	return drift < EVEN_CLOCK_SLACK_S && drift > -EVEN_CLOCK_SLACK_S;

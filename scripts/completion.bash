@@ -43,7 +43,8 @@ _assayfs_options() {
 	cost) echo '--json --profile --profiles' ;;
 	run) echo '--no-wait --json' ;;
 	runs) echo '--limit --json' ;;
-	status | info | 'policy show' | why | versions | restore | help) echo '--json' ;;
+	why) echo '--wait --json' ;;
+	status | info | 'policy show' | versions | restore | help) echo '--json' ;;
 	esac
 	echo '--help'
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DAY_S INT64_C(86400)
 #define NS INT64_C(1000000000)
