@@ -46,11 +46,17 @@ int content_open(Store *store, uint64_t node, uint64_t version, Content **ret) {
 	c->cut = UINT64_MAX;
 	Meta *m = store_meta(store);
 	c->erasures = version_erasures(m);
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_lock(&c->lock);
+	content_tell_open(c);
 	meta_begin(m);
 	int rc = meta_end(m, look_up(m, node, version, c));
-	if (rc < 0)
+	pthread_mutex_unlock(&c->lock);
+	if (rc < 0) {
+		content_tell_closed(c);
+		pthread_mutex_destroy(&c->lock);
 		return rc;
-	pthread_mutex_init(&c->lock, NULL);
+	}
 	*ret = steal_pointer(&c);
 	return 0;
 }
@@ -64,6 +70,7 @@ void content_close(Content *c) {
 void content_abandon(Content *c) {
 	if (!c)
 		return;
+	content_tell_closed(c);
 	pthread_mutex_lock(&c->lock);
 	items_drop_from(c, 0, 0);
 	content_not_logged(c);

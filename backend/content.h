@@ -80,6 +80,10 @@ void content_set_times(Content *c, int64_t mtime, int64_t ctime);
 /* Gives the node the times that wait, now: whoever sets others by himself must not be overtaken by them. */
 int content_settle_times(Content *c);
 
+/* Whether an open content shows the version of the node, or its draft was begun on it; also when that can't be told
+ * just now, as somebody is using it. Any thread, in an operation, too. */
+bool content_may_show(Store *store, uint64_t node, uint64_t version);
+
 /* The node this is the content of. */
 uint64_t content_node(const Content *c);
 

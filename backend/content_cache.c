@@ -29,6 +29,7 @@ int content_cache_new(size_t bound, ContentCache **ret) {
 	cache->bound = bound;
 	pthread_mutex_init(&cache->lock, NULL);
 	pthread_cond_init(&cache->unpinned, NULL);
+	pthread_mutex_init(&cache->open_lock, NULL);
 	*ret = cache;
 	return 0;
 }
@@ -43,6 +44,7 @@ struct cache_counts content_cache_counts(ContentCache *cache) {
 void content_cache_free(ContentCache *cache) {
 	if (!cache)
 		return;
+	pthread_mutex_destroy(&cache->open_lock);
 	pthread_cond_destroy(&cache->unpinned);
 	pthread_mutex_destroy(&cache->lock);
 	free(cache->buckets);
@@ -137,6 +139,47 @@ void items_drop_from(Content *c, uint64_t block, uint64_t page) {
 		if (item->index >= (item->kind == ITEM_BLOCK ? block : page))
 			item_drop(c, item);
 	}
+}
+
+/* ---- what is open ---- */
+
+static Content **opened_bucket(ContentCache *cache, uint64_t node) {
+	return &cache->opened[node * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (CONTENT_OPEN_BUCKETS - 1)];
+}
+
+void content_tell_open(Content *c) {
+	pthread_mutex_lock(&c->cache->open_lock);
+	Content **bucket = opened_bucket(c->cache, c->node);
+	c->opened_next = *bucket;
+	*bucket = c;
+	pthread_mutex_unlock(&c->cache->open_lock);
+}
+
+void content_tell_closed(Content *c) {
+	pthread_mutex_lock(&c->cache->open_lock);
+	Content **slot = opened_bucket(c->cache, c->node);
+	while (*slot && *slot != c)
+		slot = &(*slot)->opened_next;
+	if (*slot)
+		*slot = c->opened_next;
+	pthread_mutex_unlock(&c->cache->open_lock);
+}
+
+bool content_may_show(Store *store, uint64_t node, uint64_t version) {
+	ContentCache *cache = store_content_cache(store);
+	bool shows = false;
+	pthread_mutex_lock(&cache->open_lock);
+	for (Content *c = *opened_bucket(cache, node); c && !shows; c = c->opened_next) {
+		if (c->node != node)
+			continue;
+		shows = pthread_mutex_trylock(&c->lock) != 0;
+		if (shows)
+			break;
+		shows = c->base == version || c->rows == version;
+		pthread_mutex_unlock(&c->lock);
+	}
+	pthread_mutex_unlock(&cache->open_lock);
+	return shows;
 }
 
 /* ---- making room ---- */

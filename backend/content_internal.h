@@ -42,6 +42,8 @@ struct item {
 	struct item *before, *after; /* the owner's, in the order of making */
 };
 
+#define CONTENT_OPEN_BUCKETS 1024u
+
 typedef struct ContentCache {
 	pthread_mutex_t lock; /* taken under content locks; nothing is taken under it but by trylock */
 	pthread_cond_t unpinned;
@@ -52,6 +54,11 @@ typedef struct ContentCache {
 	struct cache_counts counts;
 	uint64_t visit;  /* number of the last visit of all contents (content_refs.h) */
 	Content *logged; /* those of which the log of small fsyncs has more than their rows */
+
+	/* Those that are open, by node. Its lock is taken under content locks and in operations; under it only content
+	 * locks are tried. */
+	pthread_mutex_t open_lock;
+	Content *opened[CONTENT_OPEN_BUCKETS];
 } ContentCache;
 
 /* More changed blocks than this are no small fsync. */
@@ -90,6 +97,7 @@ struct Content {
 	Content *logged_before, *logged_after; /* guarded by the cache's lock */
 
 	struct item *first, *last; /* its items; guarded by the cache's lock as well */
+	Content *opened_next;      /* in the bucket; guarded by the cache's open_lock */
 	size_t blocks;             /* how many of them are blocks */
 	unsigned pins;             /* by threads that make room or visit; guarded by the cache's lock */
 	uint64_t visited;          /* the last visit that came here; guarded by the cache's lock */
@@ -115,6 +123,10 @@ bool store_is_read_only(const Store *store);
  * errors of other files' flushing are no matter.
  */
 int content_make_room(ContentCache *cache, bool changing);
+
+/* The content is open: told with its lock held, before it is looked up what it shows. Closed: with no lock held. */
+void content_tell_open(Content *c);
+void content_tell_closed(Content *c);
 
 /* These need the owner's lock. find: NULL when it isn't there. add: -ENOMEM; data is zeros. add_data: takes `data` over
  * on success, which is as long as the kind's. */

@@ -93,6 +93,11 @@ static uint64_t count_stuck(const Gc *gc) {
 	return stuck;
 }
 
+/* Another walk would find more to do: what was condemned now or moved, or what must go. */
+static bool is_waited_for(const Gc *gc) {
+	return gc->wanted_count > gc->stuck_wanted;
+}
+
 /* A walk has ended well. */
 static int finish(Gc *gc) {
 	struct segment_sums sums;
@@ -108,6 +113,9 @@ static int finish(Gc *gc) {
 	gc->totals.condemned = gc->condemned;
 	gc->totals.dead = gc->dead;
 	gc->totals.live = gc->live;
+	gc->ended = gc->begun;
+	gc->last_failed = false;
+	gc->settled = !gc->again && !is_waited_for(gc);
 	pthread_mutex_unlock(&gc->lock);
 	let_go(gc);
 	return 0;
@@ -123,7 +131,9 @@ static int begin(Gc *gc, bool *ret_done) {
 	gc->uncounted = 0;
 	*ret_done = true;
 	pthread_mutex_lock(&gc->lock);
-	gc->purge_asked = false;
+	gc->closes_all = gc->walk_asked;
+	gc->purge_asked = gc->walk_asked = false;
+	gc->begun++;
 	pthread_mutex_unlock(&gc->lock);
 	return 0;
 }
@@ -146,6 +156,22 @@ static int take_step(Gc *gc) {
 	return 0;
 }
 
+static void show_progress(Gc *gc) {
+	uint64_t done = 0, total = 0;
+	if (gc->stage == GC_ROWS || gc->stage == GC_MOVE) {
+		done = gc->page;
+		total = gc->last_page;
+	} else if (gc->stage == GC_JUDGE || gc->stage == GC_FREE) {
+		done = gc->at;
+		total = gc->count;
+	}
+	pthread_mutex_lock(&gc->lock);
+	gc->stage_shown = gc->stage;
+	gc->stage_done = done < total ? done : total;
+	gc->stage_total = total;
+	pthread_mutex_unlock(&gc->lock);
+}
+
 int gc_step(Gc *gc, enum gc_stage *ret_stage) {
 	int rc = take_step(gc);
 	if (rc < 0 && rc != -EAGAIN) {
@@ -153,9 +179,13 @@ int gc_step(Gc *gc, enum gc_stage *ret_stage) {
 		rc = fault_while(rc, "looking for segments that nobody needs any more");
 		pthread_mutex_lock(&gc->lock);
 		gc->totals.failures++;
+		gc->ended = gc->begun;
+		gc->last_failed = true;
+		gc->settled = false;
 		(void)snprintf(gc->failed_words, sizeof gc->failed_words, "%s", fault_message());
 		pthread_mutex_unlock(&gc->lock);
 	}
+	show_progress(gc);
 	if (ret_stage)
 		*ret_stage = gc->stage;
 	return rc;
@@ -176,9 +206,9 @@ static bool is_short(Gc *gc) {
 	return vault_io_free_space(gc->store->io, &free_bytes) == 0 && free_bytes < SHORT_BYTES;
 }
 
-static bool is_purge_asked(Gc *gc) {
+static bool is_asked(Gc *gc) {
 	pthread_mutex_lock(&gc->lock);
-	bool asked = gc->purge_asked;
+	bool asked = gc->purge_asked || gc->walk_asked;
 	pthread_mutex_unlock(&gc->lock);
 	return asked;
 }
@@ -186,7 +216,7 @@ static bool is_purge_asked(Gc *gc) {
 static bool may_pay(Gc *gc, int64_t now) {
 	uint64_t fresh = gc->uncounted + changed_bytes(gc) - gc->changed;
 	uint64_t part = gc->stored / gc->share;
-	if (is_purge_asked(gc) || now >= gc->again_ns || fresh >= (part > LEAST_BYTES ? part : LEAST_BYTES))
+	if (is_asked(gc) || now >= gc->again_ns || fresh >= (part > LEAST_BYTES ? part : LEAST_BYTES))
 		return true;
 	return fresh >= SHORT_LEAST_BYTES && now >= gc->last_ns + SHORT_PAUSE_NS && is_short(gc);
 }
@@ -216,10 +246,9 @@ static void plan(Gc *gc, int rc) {
 		tell_failure(gc, rc);
 		return;
 	}
-	bool is_waited_for = gc->wanted_count > gc->stuck_wanted;
-	if (is_waited_for && gc->moved) /* what was moved out of is found dead at once */
+	if (is_waited_for(gc) && gc->moved) /* what was moved out of is found dead at once */
 		gc->again_ns = now;
-	else if (gc->again || is_waited_for) /* also a commit later: the committer's interval is a second */
+	else if (gc->again || is_waited_for(gc)) /* also a commit later: the committer's interval is a second */
 		gc->again_ns = now + gc->grace_ns + (int64_t)gc->store->commit_ms * 2 * 1000000;
 	bool is_hardly = gc->dead < (gc->dead + gc->live) / HARDLY;
 	gc->share = !is_hardly ? SHARE_MOST : gc->share > 1 ? gc->share / 2 : 1;
@@ -259,13 +288,33 @@ static bool walk_resting(Gc *gc) {
 static void *collect(void *arg) {
 	Gc *gc = arg;
 	while (rest(gc, (int64_t)LOOK_MS * 1000000)) {
-		bool is_put_off = gc->failed && monotonic_ns() < gc->again_ns && !is_purge_asked(gc);
+		bool is_put_off = gc->failed && monotonic_ns() < gc->again_ns && !is_asked(gc);
 		if (meta_failed(gc->store->meta) || is_put_off)
 			continue;
 		if (may_pay(gc, monotonic_ns()) && !walk_resting(gc))
 			break;
 	}
 	return NULL;
+}
+
+uint64_t gc_ask(Gc *gc) {
+	pthread_mutex_lock(&gc->lock);
+	gc->walk_asked = true;
+	uint64_t walk = gc->begun + 1;
+	pthread_mutex_unlock(&gc->lock);
+	return walk;
+}
+
+void gc_progress(Gc *gc, uint64_t walk, struct gc_progress *ret) {
+	pthread_mutex_lock(&gc->lock);
+	*ret = (struct gc_progress){.stage = gc->stage_shown,
+	        .done = gc->stage_done,
+	        .total = gc->stage_total,
+	        .has_ended = gc->ended >= walk,
+	        .has_failed = gc->last_failed,
+	        .is_settled = gc->settled};
+	(void)snprintf(ret->trouble, sizeof ret->trouble, "%s", gc->failed_words);
+	pthread_mutex_unlock(&gc->lock);
 }
 
 int gc_start(Gc *gc) {

@@ -95,13 +95,13 @@ enum gc_stage {
 
 /* What was found and done, by this mount. */
 struct gc_totals {
-	uint64_t walks, failures;
-	uint64_t condemned;      /* segments, now */
-	uint64_t removed, freed; /* segments, and their bytes */
-	uint64_t purged;         /* of those removed, such as had to go */
-	uint64_t moved;          /* bytes of blocks */
-	uint64_t dead;           /* bytes in closed segments that the last walk found dead, about */
-	uint64_t live;           /* and alive */
+	uint64_t walks, failures; /* that ended well, or not */
+	uint64_t condemned;       /* segments, now */
+	uint64_t removed, freed;  /* segments, and their bytes */
+	uint64_t purged;          /* of those removed, such as had to go */
+	uint64_t moved;           /* bytes of blocks */
+	uint64_t dead;            /* bytes in closed segments that the last walk found dead, about */
+	uint64_t live;            /* and alive */
 };
 
 /* For an open store that may be written; it must outlive the Gc. `grace_ms` 0: the default. */
@@ -145,6 +145,21 @@ struct gc_purging {
 };
 /* Any thread, not between meta_begin and meta_end. */
 int gc_purging(Gc *gc, struct gc_purging *ret);
+
+/* Asks the thread for a walk that begins from now on, whether or not it may pay, and soon. Returns its number. Any
+ * thread. */
+uint64_t gc_ask(Gc *gc);
+
+/* How far the walk of that number is. */
+struct gc_progress {
+	enum gc_stage stage;  /* of the walk under way */
+	uint64_t done, total; /* of the stage, where that is known; else 0 */
+	bool has_ended;       /* the walk of that number, or a later one */
+	bool has_failed;      /* the last one, and `trouble` says why */
+	bool is_settled;      /* the last one left nothing that a further one would be for */
+	char trouble[FAULT_MESSAGE_BYTES];
+};
+void gc_progress(Gc *gc, uint64_t walk, struct gc_progress *ret);
 
 /* Unlinks what an earlier mount had removed from the database and not yet from the disk. At opening, before others use
  * the store. What can't be unlinked stays for the next time; an error is one of the database. */

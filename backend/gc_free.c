@@ -70,6 +70,7 @@ static int judge(Gc *gc, struct gc_segment *segment, uint32_t last) {
 		rc = meta_kv_remove(gc->store->meta, key);
 	gc->condemned += is_dead;
 	segment->doomed = is_dead && due;
+	gc->again |= is_dead && !due; /* also when a walk that was asked for came before its time */
 	return rc;
 }
 

@@ -12,10 +12,11 @@
 #include <pthread.h>
 
 /* Rows of kv: condemned, by number: commit u64, time u64; unlink, by id in hexadecimal: bytes u64; purge, by number:
- * time u64; seek: how often that was asked for u64. */
+ * time u64; seek: how often that was asked for u64; asked: when a walk was asked for last, time u64. */
 #define GC_KV_CONDEMNED "gc.condemned."
 #define GC_KV_PURGE "gc.purge."
 #define GC_KV_SEEK "gc.seek"
+#define GC_KV_ASKED "gc.asked"
 #define GC_KV_UNLINK "gc.unlink."
 #define GC_KEY_BYTES 96
 
@@ -53,7 +54,11 @@ struct Gc {
 	pthread_cond_t wake;
 	bool stop;
 	struct gc_totals totals;
-	bool purge_asked;                       /* since the last walk began */
+	bool purge_asked, walk_asked;     /* since the last walk began */
+	uint64_t begun, ended;            /* walks, however they ended */
+	bool settled, last_failed;        /* the last walk: nothing is left for a further one; it did not end well */
+	uint64_t stage_done, stage_total; /* and the stage that both are of: */
+	enum gc_stage stage_shown;
 	uint64_t stuck_wanted;                  /* segments that must go and can't */
 	char failed_words[FAULT_MESSAGE_BYTES]; /* of the last walk, "" when it went well */
 
@@ -66,6 +71,7 @@ struct Gc {
 	uint64_t commit;        /* of T0 */
 	int64_t time;           /* of T0 */
 	uint64_t page;          /* map pages up to here were walked */
+	uint64_t last_page;     /* the highest one when the walk began, for who watches */
 	size_t at;              /* segments up to here were judged, or removed */
 	uint64_t condemned;     /* and still are */
 	uint64_t dead, live;
@@ -77,6 +83,7 @@ struct Gc {
 	uint32_t stuck[GC_STUCK_MOST]; /* segments out of which something can't be moved */
 	size_t stuck_count;
 	struct gc_mover *mover; /* NULL: no pass is under way */
+	bool closes_all;        /* it was asked for: also what is being written is looked at */
 	bool has_waited;        /* for what was under way at T0 */
 	bool no_room;           /* to move something that must go */
 	bool moved;             /* blocks, in this walk */

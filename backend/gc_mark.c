@@ -33,7 +33,10 @@ int gc_mark_begin(Gc *gc) {
 	meta_begin(m);
 	gc->commit = meta_commit_id(m);
 	gc->time = meta_now(m);
-	int rc = meta_end(m, segment_closed_list(gc->store->segments, &rows, &n));
+	int rc = map_page_last(m, &gc->last_page);
+	if (rc == 0)
+		rc = segment_closed_list(gc->store->segments, &rows, &n);
+	rc = meta_end(m, rc);
 	return rc < 0 ? rc : take_rows(gc, rows, n);
 }
 

@@ -22,8 +22,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A segment is nearly dead when less than one part in … of it is alive. */
+/* A segment is nearly dead when less than one part in … of it is alive: when nobody asked, and when somebody did. */
 #define NEARLY_DEAD 4u
+#define NEARLY_DEAD_ASKED 2u
 /* Segments in one pass, and what has to be dead in them all for a pass to pay. */
 #define VICTIMS_MOST 64u
 #define PAYS_BYTES ((uint64_t)1 << 20)
@@ -71,7 +72,8 @@ bool gc_is_stuck(const Gc *gc, uint32_t number) {
 }
 
 static bool is_nearly_dead(const Gc *gc, const struct gc_segment *segment) {
-	return segment->live && gc_live_bytes(segment) < segment->row.bytes / NEARLY_DEAD &&
+	uint64_t parts = gc->closes_all ? NEARLY_DEAD_ASKED : NEARLY_DEAD;
+	return segment->live && gc_live_bytes(segment) < segment->row.bytes / parts &&
 	       gc->stuck_count < GC_STUCK_MOST && !gc_is_stuck(gc, segment->row.number);
 }
 

@@ -268,9 +268,11 @@ static bool is_wanted(const Gc *gc, uint32_t number) {
 
 /* Segments alone are nothing that a commit is made for. */
 static int commit_segments(Gc *gc) {
+	uint8_t value[VALUE_BYTES];
 	Meta *m = gc->store->meta;
+	le64_put(value, (uint64_t)meta_now(m));
 	meta_begin(m);
-	int rc = meta_end(m, want(m, gc->wanted[0]));
+	int rc = meta_end(m, meta_kv_put(m, GC_KV_ASKED, bytes_of(value, sizeof value)));
 	return rc < 0 ? rc : store_commit_wait(gc->store);
 }
 
@@ -301,6 +303,30 @@ static int begin_later(Gc *gc, uint32_t last) {
 	return rc == -ENOSPC ? 0 : rc;
 }
 
+/* ---- a walk that was asked for ---- */
+
+/* The last segment stays, dead or not: where it has this much, one comes behind it, so that it can go. */
+#define WORTH_A_LATER_BYTES 65536u
+
+static int close_all(Gc *gc) {
+	uint32_t last = 0, number = 0;
+	struct segment_row row = {0};
+	Meta *m = gc->store->meta;
+	bool any = false;
+	while ((number = segment_next(gc->store->segments, number)) != 0)
+		any |= segment_close(gc->store->segments, number);
+	int rc = any ? commit_segments(gc) : 0;
+	if (rc < 0)
+		return rc;
+	meta_begin(m);
+	rc = segment_row_last(m, &last);
+	if (rc == 0 && last != 0)
+		rc = segment_row_get(m, last, &row);
+	rc = meta_end(m, rc);
+	bool is_worth = row.bytes >= WORTH_A_LATER_BYTES || is_wanted(gc, last);
+	return rc < 0 || !is_worth ? rc : begin_later(gc, last);
+}
+
 int gc_seek(Gc *gc, bool *ret_done) {
 	uint32_t last = 0;
 	bool sought = false;
@@ -312,7 +338,9 @@ int gc_seek(Gc *gc, bool *ret_done) {
 		rc = close_wanted(gc);
 	if (rc == 0) /* closing may have told the database of a later one */
 		rc = read_wanted(gc, &last);
-	if (rc == 0 && is_wanted(gc, last))
+	if (rc == 0 && gc->closes_all)
+		rc = close_all(gc);
+	else if (rc == 0 && is_wanted(gc, last))
 		rc = begin_later(gc, last);
 	if (rc == 0)
 		rc = gc_mark_begin(gc);

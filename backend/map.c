@@ -309,6 +309,10 @@ int map_list(Meta *m, uint64_t version, map_fn callback, void *arg) {
 	return rc < 0 ? rc : 0;
 }
 
+int map_page_last(Meta *m, uint64_t *ret_page_id) {
+	return SQL_NUMBER(m, "SELECT coalesce(max(id), 0) FROM mappage WHERE id > ?", ret_page_id, v_u64(0));
+}
+
 int map_page_list(Meta *m, uint64_t after, map_page_fn callback, void *arg) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
 	int rc =

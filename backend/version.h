@@ -202,6 +202,9 @@ typedef int (*map_page_fn)(
         void *arg, uint64_t page_id, uint64_t owner, const struct block_ref *refs, size_t count, bool hash_ok);
 int map_page_list(Meta *m, uint64_t after, map_page_fn callback, void *arg);
 
+/* The id of the last of them made so far; 0: there is none. */
+int map_page_last(Meta *m, uint64_t *ret_page_id);
+
 /* The map of one version in order of pages. */
 typedef int (*map_fn)(void *arg, uint64_t page, uint64_t page_id);
 int map_list(Meta *m, uint64_t version, map_fn callback, void *arg);

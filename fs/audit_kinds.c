@@ -17,6 +17,7 @@ static const struct audit_event_kind kinds[] = {
         {"close", OTHER, AUDIT_ACTIVITY_OTHER, AUDIT_FILE_REGULAR, NULL},
         {"create", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_REGULAR, NULL},
         {"erase", CHANGE, AUDIT_ACTIVITY_DELETE, AUDIT_FILE_REGULAR, "DeleteObject"},
+        {"expire", CHANGE, AUDIT_ACTIVITY_DELETE, AUDIT_FILE_REGULAR, "DeleteObject"},
         {"getxattr", OTHER, AUDIT_ACTIVITY_GET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, NULL},
         {"link", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_UNKNOWN, NULL},
         {"lookup", OTHER, AUDIT_ACTIVITY_GET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, "HeadObject"},

@@ -5,6 +5,7 @@
 #include "fs/backups.h"
 #include "fs/http/back.h"
 #include "fs/http/front.h"
+#include "fs/lifecycle.h"
 #include "fs/log.h"
 #include "fs/retention.h"
 #include "fs/service/service.h"
@@ -27,6 +28,7 @@ struct Parts {
 	Trusted *trusted;
 	Service *service;
 	Retention *retention;
+	Lifecycle *lifecycle;
 	Watch *watch;
 	Backups *backups;
 	const char *actions; /* NULL: the usual directory */
@@ -121,6 +123,40 @@ static int start_retention(Parts *parts, const struct filesystem *fs) {
 	return fs->read_only ? 0 : retention_start(&options, &parts->retention);
 }
 
+/* The policy is held as long as its rules are used: names and prefixes are its. */
+static int give_rules(void *arg, struct lifecycle_rules *ret) {
+	Parts *parts = arg;
+	struct gate_policy *held = gate_policy(parts->gate);
+	size_t count = policy_lifecycle_count(held->policy);
+	ret->held = held;
+	ret->count = 0;
+	ret->list = calloc(count + 1, sizeof *ret->list);
+	if (!ret->list)
+		return fault(ENOMEM, "reading the policy's lifecycle: out of memory");
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_lifecycle *rule = policy_lifecycle(held->policy, i);
+		ret->list[ret->count++] = (struct expire_rule){.name = rule->name,
+		        .zone = zone_of_path(rule->zone),
+		        .prefix = rule->prefix,
+		        .days = rule->noncurrent_days,
+		        .keep = rule->noncurrent_versions};
+	}
+	return 0;
+}
+
+static void take_rules_back(void *arg, struct lifecycle_rules *rules) {
+	(void)arg;
+	free(rules->list);
+	if (rules->held)
+		gate_policy_done(rules->held);
+}
+
+static int start_lifecycle(Parts *parts, const struct filesystem *fs) {
+	const struct lifecycle_options options = {
+	        .store = fs->store, .rules = give_rules, .rules_done = take_rules_back, .arg = parts};
+	return fs->read_only ? 0 : lifecycle_start(&options, &parts->lifecycle);
+}
+
 static int start_http(Parts *parts, const struct filesystem *fs) {
 	const struct back_options options = {.front = parts->front,
 	        .store = fs->store,
@@ -148,6 +184,8 @@ static int start(void *state, struct filesystem *fs) {
 		return rc;
 	fs->backup = backups_backup(parts->backups);
 	rc = watch_open(parts->watch, fs, parts->gate, parts->spawner);
+	if (rc == 0)
+		rc = start_lifecycle(parts, fs);
 	if (rc < 0)
 		return rc;
 	const struct service_options options = {.store = fs->store,
@@ -158,6 +196,7 @@ static int start(void *state, struct filesystem *fs) {
 	        .alarms = watch_alarms(parts->watch),
 	        .costs = watch_costs(parts->watch),
 	        .backup = fs->backup,
+	        .lifecycle = parts->lifecycle,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};
@@ -185,6 +224,7 @@ static void stop(void *state) {
 	watch_hush(parts->watch);
 	service_stop(parts->service);
 	retention_stop(steal_pointer(&parts->retention));
+	lifecycle_stop(steal_pointer(&parts->lifecycle));
 	watch_stop(parts->watch);
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;

@@ -3,6 +3,7 @@
 #include "backend/sample.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
+#include "fs/even_clock.h"
 #include "fs/log.h"
 
 #include <ctype.h>
@@ -19,9 +20,6 @@
 /* In a minute 60 series lose 60 rows of a minute each, and now and then a few more; after months without a mount there
  * are many, and they need not all go at once. */
 #define PRUNED_A_ROUND 1000
-/* By so much the wall clock may differ from how long the machine ran: beyond, it was set, and nothing is pruned by it.
- */
-#define CLOCK_SLACK_S 3600
 
 struct emitted {
 	char name[SAMPLE_NAME_MAX + 1];
@@ -54,7 +52,7 @@ struct Sampler {
 	void *at_ends_arg;
 	struct sampler_round round;
 	bool has_refused, has_failed; /* was logged */
-	int64_t wall_began_s, boot_began_s;
+	struct even_clock clock;      /* else nothing is pruned by it */
 	pthread_t thread;
 	bool is_running;
 	pthread_mutex_t lock;
@@ -95,17 +93,6 @@ const char *sampler_label(const char *key, const char *value, char ret_labels[st
 
 /* ---- a round ---- */
 
-static int64_t boot_s(void) {
-	struct timespec t;
-	(void)clock_gettime(CLOCK_BOOTTIME, &t);
-	return (int64_t)t.tv_sec;
-}
-
-static bool clock_is_even(const Sampler *s, int64_t now_s) {
-	const int64_t drift = (now_s - s->wall_began_s) - (boot_s() - s->boot_began_s);
-	return drift < CLOCK_SLACK_S && drift > -CLOCK_SLACK_S;
-}
-
 /* One that is refused (a bad name, too many series) leaves the others. */
 static int add_all(Sampler *s, Meta *m) {
 	int rc = 0;
@@ -130,7 +117,7 @@ static int keep(Sampler *s) {
 		return rc;
 	meta_begin(m);
 	rc = add_all(s, m);
-	if (rc == 0 && clock_is_even(s, s->round.now_s))
+	if (rc == 0 && even_clock_is_even(&s->clock, s->round.now_s))
 		rc = sample_prune(m, s->round.now_s, PRUNED_A_ROUND, &pruned);
 	return meta_end(m, rc);
 }
@@ -206,8 +193,7 @@ int sampler_new(Store *store, bool is_read_only, Sampler **ret_sampler) {
 	store_info(store, info);
 	s->store = store;
 	s->is_read_only = is_read_only || info->read_only;
-	s->wall_began_s = meta_now(store_meta(store)) / NS;
-	s->boot_began_s = boot_s();
+	s->clock = even_clock_begin(meta_now(store_meta(store)) / NS);
 	pthread_mutex_init(&s->lock, NULL);
 	deadline_cond_init(&s->wake);
 	*ret_sampler = s;

@@ -60,15 +60,6 @@ static int read_workflows(struct reading *r, const Node *value, void *target) {
 	return rc < 0 ? rc : read_check_workflows(r->policy);
 }
 
-static int read_lifecycles(struct reading *r, const Node *value, void *target) {
-	(void)target;
-	void *items = NULL;
-	int rc = read_list_of(r, value, "'lifecycle'", sizeof(struct policy_lifecycle), read_lifecycle, &items,
-	        &r->policy->lifecycle_count);
-	r->policy->lifecycle = items;
-	return rc;
-}
-
 static int read_alarms(struct reading *r, const Node *value, void *target) {
 	(void)target;
 	void *items = NULL;
@@ -110,7 +101,7 @@ static int read_document(struct reading *r, const Node *root) {
 	        {"roles", read_roles, false},
 	        {"grants", read_grants, false},
 	        {"break_glass", read_break_glass, false},
-	        {"lifecycle", read_lifecycles, false},
+	        {"lifecycle", read_lifecycle, false},
 	        {"audit", read_audit, false},
 	        {"costs", read_costs, false},
 	        {"mail", read_mail, false},
@@ -253,7 +244,7 @@ bool policy_ignored(const Policy *policy, const char *path) {
 	return false;
 }
 
-/* ---- workflows, lifecycle, alarms, warnings ---- */
+/* ---- workflows, alarms, warnings ---- */
 
 size_t policy_workflow_count(const Policy *policy) {
 	return policy->workflow_count;
@@ -280,14 +271,6 @@ bool policy_runs_on_arrival(const Policy *policy, const struct policy_dataset *d
 			return true;
 	}
 	return !has_workflow;
-}
-
-size_t policy_lifecycle_count(const Policy *policy) {
-	return policy->lifecycle_count;
-}
-
-const struct policy_lifecycle *policy_lifecycle(const Policy *policy, size_t i) {
-	return i < policy->lifecycle_count ? &policy->lifecycle[i] : NULL;
 }
 
 size_t policy_alarm_count(const Policy *policy) {

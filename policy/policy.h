@@ -3,8 +3,8 @@
  *
  * A policy is parsed from a bundle (policy.yaml and the rules files it names). What the document says and the engine
  * does not do yet is still validated: a dataset that asks for it carries the words in `unsupported` and gets the
- * verdict `error`; a lifecycle rule is kept and named by policy_warnings. Nothing is
- * silently ignored: an unknown key is an error that names file, line, column and the keys there are.
+ * verdict `error`. Nothing is silently ignored: an unknown key is an error that names file, line, column and the keys
+ * there are.
  *
  * A Policy does not change after policy_parse, so any number of threads may read it. Pointers that accessors return
  * belong to the policy.
@@ -100,12 +100,18 @@ struct policy_workflow {
 #define POLICY_RETRIES_MAX 10u
 #define POLICY_RETRY_AFTER_S_DEFAULT 60u
 
+/* Which versions may go (backend/expire.h has what the words mean). */
 struct policy_lifecycle {
+	const char *name; /* "rule in line 15" where it has none */
 	const char *zone;
-	unsigned keep_versions;
-	unsigned noncurrent_days;
+	const char *prefix;           /* of the path below the zone; "": all */
+	unsigned noncurrent_versions; /* so many newer noncurrent ones stay */
+	unsigned noncurrent_days;     /* from 1 */
 	unsigned line;
 };
+#define POLICY_LIFECYCLE_MAX 1000u
+#define POLICY_NONCURRENT_VERSIONS_MAX 1000u
+#define POLICY_NONCURRENT_DAYS_MAX 36500u
 
 /* What becomes of old records of the audit log (fs/retention.h). */
 struct policy_audit {

@@ -96,6 +96,9 @@ int read_number_from(const Node *value, const char *what, unsigned least, unsign
 int read_real(const Node *value, const char *what, double *ret_number);
 int read_flag(const Node *value, const char *what, bool *ret_flag);
 
+/* The name of a zone that holds files. */
+int read_zone(const Node *value, const char *what, const char **ret_zone);
+
 /* Which of the words (NULL at the end) it is; the error names them all. */
 int read_choice(const Node *value, const char *what, const char *const words[], unsigned *ret_choice);
 
@@ -109,7 +112,7 @@ int read_warn(struct reading *r, const Node *at, const char *words);
 read_value read_dataset;
 read_value read_privacy, read_k_anonymity, read_l_diversity; /* of a dataset, into it */
 read_value read_workflow;
-read_value read_lifecycle;
+read_value read_lifecycle;         /* into the policy */
 read_value read_audit, read_costs; /* into the policy */
 read_value read_audit;             /* into the policy */
 read_value read_mail;              /* into the policy, before the alarms */

@@ -12,7 +12,7 @@
 
 static const char *const zones[] = {"Landing", "Raw", "Trusted", NULL};
 
-static int read_zone(const Node *value, const char *what, const char **ret_zone) {
+int read_zone(const Node *value, const char *what, const char **ret_zone) {
 	unsigned choice;
 	int rc = read_choice(value, what, zones, &choice);
 	if (rc == 0)
@@ -255,30 +255,4 @@ int read_check_workflows(const Policy *policy) {
 			return rc;
 	}
 	return check_circles(policy);
-}
-
-/* ---- lifecycle ---- */
-
-static int read_lifecycle_zone(struct reading *r, const Node *value, void *target) {
-	(void)r;
-	return read_zone(value, "zone", &((struct policy_lifecycle *)target)->zone);
-}
-
-static int read_keep_versions(struct reading *r, const Node *value, void *target) {
-	(void)r;
-	return read_number(value, "keep_versions", 1000000, &((struct policy_lifecycle *)target)->keep_versions);
-}
-
-static int read_noncurrent_days(struct reading *r, const Node *value, void *target) {
-	(void)r;
-	return read_number(value, "noncurrent_days", 100000, &((struct policy_lifecycle *)target)->noncurrent_days);
-}
-
-int read_lifecycle(struct reading *r, const Node *value, void *target) {
-	static const struct field fields[] = {{"zone", read_lifecycle_zone, true},
-	        {"keep_versions", read_keep_versions, false}, {"noncurrent_days", read_noncurrent_days, false}};
-	struct policy_lifecycle *rule = target;
-	*rule = (struct policy_lifecycle){.keep_versions = 10, .noncurrent_days = 30, .line = value->line};
-	int rc = read_fields(r, value, "a lifecycle rule", fields, COUNT(fields), rule);
-	return rc < 0 ? rc : read_warn(r, value, "lifecycle rules are not run yet: all versions are kept");
 }

@@ -21,6 +21,7 @@ _assayfs_options() {
 	'quarantine drop') echo '--reason --json' ;;
 	lineage) echo '--all --dot --json' ;;
 	erase) echo '--subject --derived --reason --dry-run --no-wait --json' ;;
+	gc) echo '--dry-run --wait --json' ;;
 	grant) echo '--reason --for --role --path --write --user --list --revoke --json' ;;
 	access) echo '--user --json' ;;
 	'alarm list') echo '--dead --waiting --json' ;;
@@ -53,9 +54,9 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status cost info fsck recover policy check scan why run runs quarantine versions restore lineage erase find-subject log grant token access alarm backup help'
+_assayfs_commands='init mount umount sync status cost info fsck recover policy check scan why run runs quarantine versions restore lineage erase find-subject gc log grant token access alarm backup help'
 
-_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend backup-add backup-remove backup-sync backup-verify capture chmod chown close create damage deliver erase find-subject gc getxattr grant grant-revoke http init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
+_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend backup-add backup-remove backup-sync backup-verify capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run runs setxattr stale supersede symlink token-add token-list token-remove truncate unlink unmount utimes verdict versions why withdraw'
 

@@ -147,6 +147,36 @@ static void print_ungoverned(const json_t *item) {
 
 /* ---- work and cost ---- */
 
+static bool has_space(const json_t *zone) {
+	return answer_number(zone, "dead_bytes") + answer_number(zone, "expirable_bytes") > 0;
+}
+
+/* A line for each zone in which something could be freed. */
+static void print_space(const json_t *item) {
+	char live[WORDS_BYTES], dead[WORDS_BYTES], old[WORDS_BYTES], words[WORDS_BYTES];
+	const json_t *space = json_object_get(item, "space"), *lifecycle = json_object_get(space, "lifecycle");
+	size_t i;
+	json_t *zone;
+	json_array_foreach(json_object_get(space, "zones"), i, zone) {
+		if (!has_space(zone))
+			continue;
+		printf("Space in %s: %s in use, %s dead, %s in versions that expire by the lifecycle; up to %s can be "
+		       "freed "
+		       "(assayfs gc)\n",
+		        answer_text(zone, "zone"), words_size(answer_number(zone, "live_bytes"), live),
+		        words_size(answer_number(zone, "dead_bytes"), dead),
+		        words_size(answer_number(zone, "expirable_bytes"), old),
+		        words_size(answer_number(zone, "reclaimable_bytes"), words));
+	}
+	if (answer_flag(lifecycle, "clock_uneven"))
+		colour_print(stdout, COLOUR_BAD,
+		        "!! The clock was set since the mount: no version expires until the vault is mounted anew.\n");
+	if (*answer_text(lifecycle, "trouble")) {
+		_cleanup_(freep) char *safe = words_safe(answer_text(lifecycle, "trouble"));
+		colour_print(stdout, COLOUR_BAD, "!! Versions do not expire: %s\n", safe ? safe : "?");
+	}
+}
+
 static void print_work(const json_t *item) {
 	const json_t *jobs = json_object_get(item, "jobs");
 	char size[WORDS_BYTES], shown[WORDS_BYTES], free_words[WORDS_BYTES];
@@ -162,10 +192,7 @@ static void print_work(const json_t *item) {
 	        answer_number(versions, "count"), words_size(answer_number(versions, "stored_bytes"), size),
 	        words_size(answer_number(versions, "current_bytes"), shown),
 	        words_size(answer_number(item, "free_bytes"), free_words));
-	uint64_t reclaimable = answer_number(json_object_get(item, "segments"), "reclaimable_bytes");
-	if (reclaimable > 0)
-		printf("Unused on disk: %s, freed in the background where it lies together\n",
-		        words_size(reclaimable, size));
+	print_space(item);
 }
 
 /* Nothing for whom the roles don't let know, or where it is not reckoned: the status is asked for, not this. */

@@ -26,6 +26,7 @@ const struct command *const command_table[] = {
         &command_lineage,
         &command_erase,
         &command_find_subject,
+        &command_gc,
         &command_log,
         &command_log_summary,
         &command_log_verify,

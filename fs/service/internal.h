@@ -17,9 +17,10 @@ struct Service {
 	Gate *gate;
 	Spawner *spawner;
 	Trusted *trusted;
-	Alarms *alarms; /* NULL: they are not watched */
-	Costs *costs;   /* NULL: none are reckoned */
-	Backup *backup; /* NULL: none are made */
+	Alarms *alarms;       /* NULL: they are not watched */
+	Costs *costs;         /* NULL: none are reckoned */
+	Backup *backup;       /* NULL: none are made */
+	Lifecycle *lifecycle; /* NULL: nothing expires */
 	Control *control;
 	Metrics *metrics;
 	uid_t mounter;
@@ -73,6 +74,9 @@ json_t *service_alarms_json(Service *service, bool tells_names);
 
 /* The worst of the backups' targets (backups_summary_json). null: there is none. */
 json_t *service_backup_json(Service *service);
+
+/* What lies in each zone, what is dead of it, and what could be freed; and how the lifecycle stands. */
+int service_space_json(Service *service, json_t **ret_space);
 
 /* The place that a path of the vault lies in; PLACE_COUNT for the root and .assayfs. */
 enum policy_place service_place(const char *path);
@@ -151,7 +155,7 @@ json_t *service_subject_policy(const struct gate_subject *subject);
  * is not asked) are in archives only, an item that says so; else NULL. */
 int service_log_pruned(Service *service, const struct audit_filter *filter, uint64_t next, json_t **ret_item);
 
-control_handler service_costs, service_samples;
+control_handler service_costs, service_samples, service_gc;
 control_handler service_log_archive, service_log_archive_read, service_log_archives, service_log_prune,
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
 control_handler service_alarm_list, service_alarm_history, service_alarm_dead, service_alarm_test,

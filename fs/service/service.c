@@ -247,6 +247,7 @@ static const struct {
         {"quarantine-release", service_quarantine_release},
         {"quarantine-drop", service_quarantine_drop},
         {"erase", service_erase},
+        {"gc", service_gc},
         {"find-subject", service_find_subject},
         {"sync", service_sync},
         {"grant", service_grant},
@@ -327,6 +328,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->alarms = options->alarms;
 	service->costs = options->costs;
 	service->backup = options->backup;
+	service->lifecycle = options->lifecycle;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
 	service->refuses_changes = options->read_only || info->read_only;

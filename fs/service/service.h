@@ -20,6 +20,7 @@
 #include "fs/control.h"
 #include "fs/costs.h"
 #include "fs/http/address.h"
+#include "fs/lifecycle.h"
 #include "fs/metrics.h"
 #include "fs/trusted.h"
 #include "fs/virtual.h"
@@ -33,12 +34,13 @@ typedef struct Service Service;
 struct service_options {
 	Store *store;
 	Gate *gate;
-	Spawner *spawner; /* for status; may be NULL */
-	Trusted *trusted; /* for status; may be NULL */
-	Metrics *metrics; /* may be NULL */
-	Alarms *alarms;   /* NULL: they are not watched */
-	Costs *costs;     /* may be NULL */
-	Backup *backup;   /* may be NULL */
+	Spawner *spawner;     /* for status; may be NULL */
+	Trusted *trusted;     /* for status; may be NULL */
+	Metrics *metrics;     /* may be NULL */
+	Alarms *alarms;       /* NULL: they are not watched */
+	Costs *costs;         /* may be NULL */
+	Backup *backup;       /* may be NULL */
+	Lifecycle *lifecycle; /* may be NULL */
 	uid_t mounter;
 	bool others;    /* allow_other */
 	bool read_only; /* mounted with `ro`: nothing is changed for anybody; accesses are recorded all the same */

@@ -317,6 +317,16 @@ static int add_waivers(Service *service, bool tells_names, json_t *item) {
 	return rc;
 }
 
+/* ---- space ---- */
+
+static int add_space(Service *service, json_t *item) {
+	json_t *space = NULL;
+	int rc = service_space_json(service, &space);
+	if (!rc)
+		json_object_set_new(item, "space", space);
+	return rc;
+}
+
 /* ---- grants ---- */
 
 /* A warning as long as one counts; whose and what, for those who read the log. */
@@ -442,6 +452,8 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 		rc = add_tables(service, reader.landing, item);
 	if (!rc)
 		rc = add_waivers(service, reader.landing, item);
+	if (!rc)
+		rc = add_space(service, item);
 	if (!rc)
 		rc = add_workflows(service, policy, reader.landing || reader.log, item);
 	add_grants(service, reader.log, item);

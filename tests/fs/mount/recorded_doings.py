@@ -112,6 +112,7 @@ COMMANDS = {
     "assayfs quarantine release": ("quarantine-release", {"id": "ID", "reason": "a test", "waiver_until_ns": time.time_ns() + 10**12}),
     "assayfs find-subject": ("find-subject", {"values": ["somebody else"]}),
     "assayfs erase": ("erase", {"paths": ["Landing/plain"], "reason": "a test"}),
+    "assayfs gc": ("gc", {}),
 }
 # What the record of a bundle is tried with: the command itself makes it.
 BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", "apply", "--dry-run"]}

@@ -57,10 +57,12 @@ COMMANDS = [
     ("quarantine release", ["quarantine", "release", "1", "--reason", "x", "mnt"], ["steward"]),
     ("quarantine drop", ["quarantine", "drop", "1", "--reason", "x", "mnt"], ["steward"]),
     ("erase", ["erase", "--no-wait", "--reason", "x", "mnt/Landing/gone.txt"], ["steward"]),
+    ("gc", ["gc", "mnt"], ["steward"]),
+    ("gc dry run", ["gc", "--dry-run", "mnt"], ["steward"]),
     ("grant to another", ["grant", "--reason", "x", "--for", "1s", "--role", "analyst", "--user", "64999", "mnt"], ["steward"]),
     ("access of another", ["access", "Trusted/" + A, "--user", "64999", "mnt"], ["steward", "auditor"]),
 ]
-EVENTS = {"policy show": "policy-show", "policy apply": "policy-apply", "log": "read-log", "grant to another": "grant",
+EVENTS = {"gc dry run": "gc", "policy show": "policy-show", "policy apply": "policy-apply", "log": "read-log", "grant to another": "grant",
           "access of another": "access"}
 
 
