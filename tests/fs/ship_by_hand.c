@@ -1,6 +1,6 @@
 /* Ships an unmounted vault to a place: ship_by_hand VAULT PASSPHRASE URL NUMBER */
-#include "tests/backend/shelf.h"
 #include "tests/backend/scratch.h"
+#include "tests/backend/shelf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
