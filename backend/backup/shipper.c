@@ -132,6 +132,7 @@ static int ship(struct shipper *s) {
 /* ---- generations ---- */
 
 #define PASS_AGAIN_S 60
+#define TIDY_S 86400
 
 static unsigned grace_s(const struct shipper *s) {
 	return s->backup->options.grace_s ? s->backup->options.grace_s : BACKUP_GRACE_S;
@@ -163,6 +164,8 @@ static int keep_house(struct shipper *s) {
 	struct timespec wall;
 	struct retain_result result = {0};
 	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	/* What a killed upload left, of which nobody else is under way for so long. */
+	(void)objects_tidy(s->ship.objects, wall.tv_sec - TIDY_S);
 	int rc = retain_pass(s->retain, &s->ship, monotonic_ns() / (1000 * MS) + 1, wall.tv_sec, &result);
 	tell_pass(s, rc, &result);
 	int64_t next = rc < 0 || result.more ? PASS_AGAIN_S : grace_s(s);
