@@ -176,8 +176,9 @@ static void choose(Retain *retain) {
 
 /* ---- what is needed ---- */
 
-static int compare_ids(const void *one, const void *other) {
-	return memcmp(one, other, LAYOUT_ID_BYTES);
+static int compare_rows(const void *one, const void *other) {
+	const struct segment_row *const *a = one, *const *b = other;
+	return memcmp((*a)->id, (*b)->id, LAYOUT_ID_BYTES);
 }
 
 static int compare_leaving(const void *one, const void *other) {
@@ -187,7 +188,8 @@ static int compare_leaving(const void *one, const void *other) {
 
 struct needs {
 	const Retain *retain;
-	uint8_t (*alive)[LAYOUT_ID_BYTES]; /* sorted */
+	const struct listing *listing;
+	const struct segment_row **alive; /* sorted by id */
 	size_t alive_count;
 	struct layout_leaving *leaving; /* sorted by id */
 	size_t leaving_count;
@@ -199,17 +201,18 @@ static void needs_free(struct needs *needs) {
 	free(needs->leaving);
 }
 
-static int needs_of(const Retain *retain, const struct ship *ship, struct needs *needs) {
+static int needs_of(const Retain *retain, const struct ship *ship, const struct listing *listing, struct needs *needs) {
 	const struct store_checkpoint *checkpoint = &ship->checkpoint;
 	needs->retain = retain;
-	needs->alive = calloc(checkpoint->segment_count + 1, LAYOUT_ID_BYTES);
+	needs->listing = listing;
+	needs->alive = calloc(checkpoint->segment_count + 1, sizeof *needs->alive);
 	needs->leaving = calloc((size_t)ship->last.leaving_count + 1, sizeof *needs->leaving);
 	if (!needs->alive || !needs->leaving)
 		return fault(ENOMEM, "no memory to keep generations of the backup");
 	for (size_t i = 0; i < checkpoint->segment_count; i++)
 		if (ship->zones & 1u << checkpoint->segments[i].zone)
-			memcpy(needs->alive[needs->alive_count++], checkpoint->segments[i].id, LAYOUT_ID_BYTES);
-	qsort(needs->alive, needs->alive_count, LAYOUT_ID_BYTES, compare_ids);
+			needs->alive[needs->alive_count++] = &checkpoint->segments[i];
+	qsort(needs->alive, needs->alive_count, sizeof *needs->alive, compare_rows);
 	needs->leaving_count = ship->last.leaving_count;
 	if (needs->leaving_count)
 		memcpy(needs->leaving, ship->last.leaving, needs->leaving_count * sizeof *needs->leaving);
@@ -223,9 +226,13 @@ static int needs_of(const Retain *retain, const struct ship *ship, struct needs 
 
 static bool is_segment_needed(const struct needs *needs, const struct layout_name *name) {
 	struct layout_leaving key = {0};
+	struct segment_row wanted = {0};
+	const struct segment_row *row = &wanted, **found;
 	memcpy(key.id, name->id, LAYOUT_ID_BYTES);
-	if (bsearch(name->id, needs->alive, needs->alive_count, LAYOUT_ID_BYTES, compare_ids))
-		return true;
+	memcpy(wanted.id, name->id, LAYOUT_ID_BYTES);
+	found = bsearch(&row, needs->alive, needs->alive_count, sizeof row, compare_rows);
+	if (found)
+		return !merge_is_redundant(needs->listing, *found, name);
 	const struct layout_leaving *leaving =
 	        bsearch(&key, needs->leaving, needs->leaving_count, sizeof key, compare_leaving);
 	/* What no superblock speaks of yet, the next one will. */
@@ -370,7 +377,7 @@ static int judge_others(Retain *retain, struct ship *ship, struct listing *listi
 	for (size_t i = 0; i < listing->count; i++)
 		if (listing->entries[i].is_gone)
 			find(retain, listing->entries[i].name.number)->is_there = false;
-	int rc = needs_of(retain, ship, &needs);
+	int rc = needs_of(retain, ship, listing, &needs);
 	for (size_t i = 0; i < listing->count && rc == 0; i++)
 		if (listing->entries[i].name.kind != LAYOUT_SUPER)
 			note_need(&listing->entries[i], is_needed(&needs, &listing->entries[i].name), now_s);
@@ -414,7 +421,9 @@ static int remove_all(Retain *retain, struct ship *ship, struct listing *listing
 		rc = judge_others(retain, ship, listing, now_s);
 	if (rc == 0)
 		rc = remove_due(retain, ship, listing, false, now_s, wall_s, result);
-	return rc < 0 ? rc : renew(ship, listing, wall_s, result);
+	if (rc == 0)
+		rc = renew(ship, listing, wall_s, result);
+	return rc < 0 ? rc : merge_extents(ship, listing, result);
 }
 
 int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s, struct retain_result *ret) {
