@@ -176,8 +176,16 @@ static void take_out(Backup *backup, size_t at) {
 	shipper_end(gone, 0);
 }
 
+/* One place has one URL. */
+static void normalize(char *url) {
+	size_t length = strlen(url);
+	while (length > strlen("file:///") && url[length - 1] == '/')
+		url[--length] = '\0';
+}
+
 static int add(Backup *backup, struct backup_target *target, bool create, const struct actor *actor) {
 	size_t at = 0;
+	normalize(target->url);
 	int rc = check_target(backup, target);
 	if (rc == 0)
 		rc = number_target(backup, target, &at);

@@ -14,8 +14,8 @@
 #define NS INT64_C(1000000000)
 #define KEEP_DAYS 30
 #define REMOVE_AT_ONCE 256
-/* Renewing locks may keep the thread from shipping so long. */
-#define RENEWING_MS 5000
+/* Opening superblocks, or renewing locks, may keep the thread from shipping so long. */
+#define AT_ONCE_MS 5000
 
 int retain_new(unsigned grace_s, Retain **ret_retain) {
 	Retain *retain = calloc(1, sizeof *retain);
@@ -132,8 +132,9 @@ int retain_note(Retain *retain, const struct layout_super *super) {
 	return 0;
 }
 
-/* Opens each that is not known; forgets what is there no more. */
+/* Opens each that is not known; forgets what is there no more. 1: not all yet, as shipping is to go on. */
 static int open_generations(Retain *retain, struct ship *ship, const struct listing *listing) {
+	int64_t began = monotonic_ms();
 	for (size_t i = 0; i < retain->generation_count; i++)
 		retain->generations[i].is_there = false;
 	for (size_t i = 0; i < listing->count; i++) {
@@ -141,6 +142,8 @@ static int open_generations(Retain *retain, struct ship *ship, const struct list
 		if (entry->name.kind != LAYOUT_SUPER)
 			continue;
 		struct layout_super super = {0};
+		if (monotonic_ms() - began > AT_ONCE_MS)
+			return 1;
 		int rc = find(retain, entry->name.number) ? 0 : ship_read_super(ship, entry->name.number, &super);
 		if (rc == 0 && super.number)
 			rc = retain_note(retain, &super);
@@ -278,7 +281,7 @@ static int renew(struct ship *ship, struct listing *listing, int64_t wall_s, str
 		char name[LAYOUT_NAME_BYTES];
 		if (entry->unneeded_s || lock_ends(ship, entry) - wall_s > ship->lock_days * DAY_S / 2)
 			continue;
-		if (monotonic_ms() - began > RENEWING_MS) {
+		if (monotonic_ms() - began > AT_ONCE_MS) {
 			result->more = true;
 			return 0;
 		}
@@ -436,6 +439,7 @@ int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s
 		remember(retain, &listing);
 	if (rc == 0)
 		rc = open_generations(retain, ship, &listing);
+	result.more = rc > 0;
 	if (rc == 0) {
 		choose(retain);
 		rc = remove_all(retain, ship, &listing, now_s, wall_s, &result);
@@ -447,5 +451,5 @@ int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s
 	for (size_t i = 0; i < retain->generation_count; i++)
 		result.generations += retain->generations[i].is_kept;
 	*ret = result;
-	return fault_while(rc, "looking for what the backup needs no more");
+	return rc > 0 ? 0 : fault_while(rc, "looking for what the backup needs no more");
 }
