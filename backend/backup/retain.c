@@ -150,7 +150,9 @@ static int open_generations(Retain *retain, struct ship *ship, const struct list
 		layout_super_clear(&super);
 		if (rc < 0)
 			return rc;
-		find(retain, entry->name.number)->is_there = true;
+		struct generation *generation = find(retain, entry->name.number);
+		if (generation)
+			generation->is_there = true;
 	}
 	size_t kept = 0;
 	for (size_t i = 0; i < retain->generation_count; i++)
@@ -369,17 +371,24 @@ static void note_need(struct retain_entry *entry, bool needed, int64_t now_s) {
 }
 
 static void judge_supers(const Retain *retain, struct listing *listing, int64_t now_s) {
-	for (size_t i = 0; i < listing->count; i++)
-		if (listing->entries[i].name.kind == LAYOUT_SUPER)
-			note_need(&listing->entries[i], find(retain, listing->entries[i].name.number)->is_kept, now_s);
+	for (size_t i = 0; i < listing->count; i++) {
+		struct retain_entry *entry = &listing->entries[i];
+		if (entry->name.kind != LAYOUT_SUPER)
+			continue;
+		const struct generation *generation = find(retain, entry->name.number);
+		note_need(entry, !generation || generation->is_kept, now_s);
+	}
 }
 
 /* Superblocks that are there still, whatever keeps them, need what they name. */
 static int judge_others(Retain *retain, struct ship *ship, struct listing *listing, int64_t now_s) {
 	struct needs needs = {0};
-	for (size_t i = 0; i < listing->count; i++)
-		if (listing->entries[i].is_gone)
-			find(retain, listing->entries[i].name.number)->is_there = false;
+	for (size_t i = 0; i < listing->count; i++) {
+		struct generation *gone =
+		        listing->entries[i].is_gone ? find(retain, listing->entries[i].name.number) : NULL;
+		if (gone)
+			gone->is_there = false;
+	}
 	int rc = needs_of(retain, ship, listing, &needs);
 	for (size_t i = 0; i < listing->count && rc == 0; i++)
 		if (listing->entries[i].name.kind != LAYOUT_SUPER)
