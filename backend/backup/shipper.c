@@ -177,13 +177,20 @@ static bool is_behind(struct shipper *s) {
 	return !s->has_begun || store_durable_commit(s->backup->store) > s->ship.last.commit;
 }
 
+static bool is_ending(struct shipper *s) {
+	pthread_mutex_lock(&s->backup->lock);
+	bool ending = s->end_ns != 0 || s->stop;
+	pthread_mutex_unlock(&s->backup->lock);
+	return ending;
+}
+
 static int try(struct shipper *s) {
 	int rc = open_place(s);
 	if (rc == 0 && !s->has_begun)
 		rc = begin(s);
 	if (rc == 0 && is_behind(s))
 		rc = ship(s);
-	if (rc == 0 && monotonic_ns() >= s->pass_ns && !s->end_ns)
+	if (rc == 0 && monotonic_ns() >= s->pass_ns && !is_ending(s))
 		rc = keep_house(s);
 	return rc;
 }
