@@ -200,6 +200,26 @@ static void a_sample_leaves_segments_out(void **state) {
 	assert_true(taken > 0 && left > 0);
 }
 
+/* The client has gone: at once, or after some of it. */
+static int lose_interest(void *arg, uint64_t bytes, uint64_t of) {
+	unsigned *left = arg;
+	(void)bytes;
+	(void)of;
+	return (*left)-- == 0 ? -EPIPE : 0;
+}
+
+static void nobody_who_wants_to_know_ends_it(void **state) {
+	struct backup_world *w = *state;
+	struct backup_verify_summary summary = {.objects = 77};
+	for (unsigned after = 0; after < 3; after++) {
+		unsigned left = after;
+		assert_int_equal(
+		        backup_verify(w->backup, w->url, 100, true, NULL, lose_interest, &left, &summary), -EPIPE);
+	}
+	assert_int_equal(summary.objects, 77); /* nothing is said of a check that was not made */
+	assert_int_equal(verify(w, true, NULL).count, 0);
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, setup, backup_world_teardown)
 
 int main(void) {
@@ -210,6 +230,7 @@ int main(void) {
 	        world_test(packs_header_and_superblocks_are_held_to_account),
 	        world_test(what_is_damaged_here_too_is_not_put_there),
 	        world_test(a_sample_leaves_segments_out),
+	        world_test(nobody_who_wants_to_know_ends_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
