@@ -135,7 +135,9 @@ struct backup_verify_summary {
 
 /* Each finding; `healed`: it was put again from the local copy. A negative result ends the check. */
 typedef int backup_finding_fn(void *arg, const char *object, const char *words, bool healed);
-typedef void backup_progress_fn(void *arg, uint64_t bytes, uint64_t of);
+/* So far; also now and then while nothing is done. A negative result ends the check, too: nobody wants to know any
+ * more. */
+typedef int backup_progress_fn(void *arg, uint64_t bytes, uint64_t of);
 
 /*
  * Reads back what the newest generation of a target needs, or of `percent` (1 to 100) of its segments, and

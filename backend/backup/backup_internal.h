@@ -31,7 +31,11 @@ struct shipper {
 	bool pass_has_failed; /* and that was told */
 	/* How it stands; `target` and what is counted when it is asked are filled in then. */
 	struct backup_status status;
-	int rc;            /* of the last attempt */
+	int rc; /* of the last attempt */
+	/* What the generation has of segments that was shipped last, by this mount; number 0: none yet. */
+	uint64_t shipped_number;
+	struct segment_row *shipped;
+	size_t shipped_count;
 	uint64_t versions; /* that there were at the checkpoint that is shipped */
 	bool versions_known;
 	int64_t pending_since;      /* monotonic: when it was seen that something is to be shipped; 0 */

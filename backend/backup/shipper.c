@@ -96,12 +96,26 @@ static int begin(struct shipper *s) {
 	return 0;
 }
 
+/* Of what was shipped, for who verifies it. Lock held. */
+static void keep_rows(struct shipper *s, struct segment_row *rows) {
+	free(s->shipped);
+	s->shipped = rows;
+	s->shipped_count = s->ship.checkpoint.segment_count;
+	s->shipped_number = s->ship.last.number;
+}
+
 static int ship(struct shipper *s) {
 	int64_t began = monotonic_ns();
 	set_state(s, BACKUP_SHIPPING);
 	int rc = ship_round(&s->ship);
 	if (rc < 0)
 		return rc;
+	const struct store_checkpoint *checkpoint = &s->ship.checkpoint;
+	struct segment_row *rows = calloc(checkpoint->segment_count + 1, sizeof *rows);
+	if (!rows)
+		return fault(ENOMEM, "no memory for the list of the segments");
+	if (checkpoint->segment_count)
+		memcpy(rows, checkpoint->segments, checkpoint->segment_count * sizeof *rows);
 	(void)retain_note(s->retain, &s->ship.last); /* else it is read */
 	pthread_mutex_lock(&s->backup->lock);
 	s->took_ns = monotonic_ns() - began;
@@ -109,6 +123,7 @@ static int ship(struct shipper *s) {
 	s->versions_known = true;
 	s->pending_since = 0;
 	s->urgent = false;
+	keep_rows(s, rows);
 	tell_there(s);
 	pthread_mutex_unlock(&s->backup->lock);
 	return 0;
@@ -309,6 +324,7 @@ static void *run(void *arg) {
 static void free_shipper(struct shipper *s) {
 	ship_clear(&s->ship);
 	retain_free(s->retain);
+	free(s->shipped);
 	secret_wipe(&s->rule, sizeof s->rule);
 	free(s);
 }

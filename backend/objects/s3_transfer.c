@@ -145,6 +145,8 @@ static int on_rewind(void *arg, curl_off_t offset, int origin) {
 	if (origin != SEEK_SET || offset < 0 || (size_t)offset > transfer->call->body.size)
 		return CURL_SEEKFUNC_FAIL;
 	transfer->sent = (size_t)offset;
+	/* libcurl sends by itself again what went into a connection that was kept and is dead. */
+	transfer->call->was_unsure = true;
 	return CURL_SEEKFUNC_OK;
 }
 

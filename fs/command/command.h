@@ -125,4 +125,5 @@ extern const struct command command_init, command_mount, command_umount, command
         command_log_prove, command_log_check_proof, command_log_archive, command_log_open, command_cost, command_grant,
         command_access, command_token_add, command_token_list, command_token_remove, command_alarm_list,
         command_alarm_history, command_alarm_test, command_alarm_silence, command_alarm_retry, command_alarm_drop,
-        command_alarm_key, command_help_row;
+        command_alarm_key, command_backup_add, command_backup_status, command_backup_verify, command_backup_remove,
+        command_backup_sync, command_help_row;
