@@ -112,7 +112,7 @@ static void print_summary(const struct invocation *call, const struct recover_su
 		        words_size(sum->bytes_fetched, size));
 	if (sum->missing > 0)
 		printf("Of %" PRIu64 " of its %" PRIu64 " segments the backup has not all: what lies in them can't be "
-		                                        "read, all else can. 'assayfs fsck' "
+		       "read, all else can. 'assayfs fsck' "
 		       "names the files.\n",
 		        sum->missing, sum->segments);
 	if (!is_full && sum->segments > 0)
