@@ -42,7 +42,8 @@
 struct Store {
 	char *path;
 	VaultIo *io;
-	Recall *recall; /* belongs to `io`; NULL: nothing is elsewhere */
+	Recall *recall;      /* belongs to `io`; NULL: nothing is elsewhere */
+	bool recall_is_told; /* with which credentials */
 	bool own_io, read_only;
 	VaultHeader *header;
 	Keyring *keyring;

@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/base/utc.h"
 #include "crypto/encoding.h"
+#include "crypto/secret.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -158,6 +159,8 @@ void recall_free_place(struct objects_place *place) {
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		char *text = NULL;
 		memcpy(&text, &texts[i], sizeof text); /* ours: strdup gave it */
+		if (text)
+			secret_wipe(text, strlen(text));
 		free(text);
 	}
 	*place = (struct objects_place){0};
@@ -187,8 +190,10 @@ int recall_use(Recall *recall, const struct recall_means *means) {
 	pthread_mutex_lock(&recall->lock);
 	struct objects_place old = recall->place;
 	recall->place = copy;
-	recall->open = means ? means->open : NULL;
-	recall->open_arg = means ? means->open_arg : NULL;
+	if (means && means->open) {
+		recall->open = means->open;
+		recall->open_arg = means->open_arg;
+	}
 	pthread_mutex_unlock(&recall->lock);
 	recall_free_place(&old);
 	return 0;
@@ -459,6 +464,10 @@ void recall_stop(Recall *recall) {
 }
 
 /* ---- what the log says ---- */
+
+const char *recall_url(const Recall *recall) {
+	return recall->origin.url;
+}
 
 int recall_unrecorded(Recall *recall, char *ret_words, size_t size) {
 	const struct vault_origin *origin = &recall->origin;

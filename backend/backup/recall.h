@@ -33,6 +33,9 @@ typedef struct Recall Recall;
 /* Whether the vault in `io` has an origin: 1, 0. */
 int recall_is_needed(VaultIo *io);
 
+/* Where it fetches from. Belongs to `recall`. */
+const char *recall_url(const Recall *recall);
+
 /* How to reach the place. `open` (NULL: objects_open) and its argument are for tests. */
 typedef int recall_open_fn(const struct objects_place *place, Objects **ret, void *arg);
 struct recall_means {
@@ -48,7 +51,7 @@ struct recall_means {
  */
 int recall_open(VaultIo *inner, const struct recall_means *means, VaultIo **ret_io, Recall **ret_recall);
 
-/* From now on; texts are copied. -ENOMEM. */
+/* From now on; texts are copied. Without `open` the former one stays. -ENOMEM. */
 int recall_use(Recall *recall, const struct recall_means *means);
 
 /* A segment of the database. Before recall_ready. */

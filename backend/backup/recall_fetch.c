@@ -9,6 +9,7 @@
  */
 #include "backend/backup/recall_internal.h"
 #include "crypto/base/array.h"
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 
 #include <inttypes.h>
@@ -20,6 +21,8 @@
 #define REQUEST_BYTES ((uint32_t)4 << 20)
 #define GROUP_REQUESTS 32u
 #define VERSIONS_TRIED 32u
+/* How long a listing is believed that lacks something. */
+#define LISTING_MS 1000
 
 /* ---- the listing ---- */
 
@@ -150,6 +153,7 @@ static int list_place(Recall *recall, Objects *objects) {
 		sort_extents(recall);
 	}
 	recall->is_listed = rc == 0;
+	recall->listed_ms = monotonic_ms();
 	return fault_while(rc, "listing the segments of %s", recall->origin.url);
 }
 
@@ -163,9 +167,17 @@ int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking) {
 	return rc;
 }
 
-void recall_list_again(Recall *recall) {
-	pthread_mutex_lock(&recall->listing);
+/* Under `listing`. Of many that are lacking not each asks for a listing of its own. */
+static bool grows_old(Recall *recall) {
+	if (monotonic_ms() - recall->listed_ms < LISTING_MS)
+		return false;
 	recall->is_listed = false;
+	return true;
+}
+
+static void list_again(Recall *recall) {
+	pthread_mutex_lock(&recall->listing);
+	(void)grows_old(recall);
 	pthread_mutex_unlock(&recall->listing);
 }
 
@@ -176,10 +188,11 @@ struct plan {
 	size_t count, room;
 };
 
-static void plan_free(struct plan *plan) {
+static void plan_clear(struct plan *plan) {
 	for (size_t i = 0; i < plan->count; i++)
 		free(plan->pieces[i].version);
 	free(plan->pieces);
+	*plan = (struct plan){0};
 }
 
 static int add_piece(void *arg, const struct recall_extent *extent, uint32_t from, uint32_t to) {
@@ -203,18 +216,21 @@ static int make_plan(
         Recall *recall, Objects *objects, const struct recall_segment *segment, struct plan *ret, bool *ret_none) {
 	char prefix[LAYOUT_NAME_BYTES];
 	size_t count = 0;
+	int64_t reached;
 	pthread_mutex_lock(&recall->listing);
-	int rc = list_place(recall, objects);
-	const struct recall_extent *extents = rc == 0 ? extents_of(recall, segment->id, &count) : NULL;
-	int64_t reached = rc == 0 ? cover(extents, count, segment->bytes, add_piece, ret) : rc;
+	do {
+		plan_clear(ret);
+		int rc = list_place(recall, objects);
+		const struct recall_extent *extents = rc == 0 ? extents_of(recall, segment->id, &count) : NULL;
+		reached = rc == 0 ? cover(extents, count, segment->bytes, add_piece, ret) : rc;
+	} while (reached >= 0 && reached < segment->bytes && grows_old(recall));
 	pthread_mutex_unlock(&recall->listing);
-	*ret_none = rc == 0 && count == 0;
+	*ret_none = reached >= 0 && count == 0;
 	if (reached < 0)
 		return (int)reached;
 	if (reached == segment->bytes)
 		return 0;
 	layout_segment_prefix(segment->id, prefix);
-	recall_list_again(recall);
 	if (*ret_none)
 		return fault(EIO, "%s has nothing of %s", recall->origin.url, prefix);
 	return fault(EIO, "%s has %s only up to byte %" PRId64 " of %" PRIu32, recall->origin.url, prefix, reached,
@@ -388,11 +404,11 @@ int recall_fetch(
 	if (rc == 0)
 		rc = get_pieces(objects, &plan, 0, plan.count, file);
 	if (rc == -ENOENT || rc == -EIO)
-		recall_list_again(recall);
+		list_again(recall);
 	if (rc == 0)
 		rc = verify(recall, objects, segment, &plan, file);
 	if (rc == 0)
 		rc = vault_file_sync(file);
-	plan_free(&plan);
+	plan_clear(&plan);
 	return rc == -ENOENT ? fault(EIO, "%s", fault_message()) : rc;
 }

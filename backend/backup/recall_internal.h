@@ -64,6 +64,7 @@ struct Recall {
 	struct recall_extent *extents; /* by id, from, the latest first */
 	size_t extent_count, extent_room;
 	bool is_listed;
+	int64_t listed_ms; /* by the monotonic clock */
 
 	/* The thread; `background` is what it uses now, under `lock`. */
 	pthread_t thread;
@@ -92,9 +93,6 @@ int recall_fetch(
 
 /* Lists the place, if it was not listed yet, and counts. */
 int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking);
-
-/* The next fetch lists the place again. */
-void recall_list_again(Recall *recall);
 
 /* Frees the listing. */
 void recall_forget_listing(Recall *recall);

@@ -141,6 +141,7 @@ static int tell(Shelf *shelf, const char *prefix, bool all, object_fn *object, v
 	int rc = shelf->ask ? shelf->ask(shelf->ask_arg, OBJECT_GET, NULL) : 0;
 	if (rc < 0)
 		return fault(-rc, "listing %s: as the test wants it", prefix);
+	pthread_mutex_lock(&shelf->lock);
 	for (size_t i = 0; i < shelf->count && rc == 0; i++) {
 		const struct shelf_item *item = &shelf->items[i];
 		bool is_latest = i == 0 || strcmp(item->name, shelf->items[i - 1].name) != 0;
@@ -155,6 +156,7 @@ static int tell(Shelf *shelf, const char *prefix, bool all, object_fn *object, v
 		if (strncmp(item->name, prefix, strlen(prefix)) == 0 && (all || (is_latest && !item->is_removed)))
 			rc = object(arg, &info);
 	}
+	pthread_mutex_unlock(&shelf->lock);
 	return rc;
 }
 

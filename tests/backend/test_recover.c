@@ -550,7 +550,7 @@ static void segments_that_are_not_all_there_are_counted_and_named(void **state) 
 /* ---- interruptions ---- */
 
 struct countdown {
-	unsigned left, asked;
+	_Atomic unsigned left, asked;
 };
 
 static int fail_at(void *arg, enum object_what what, const char *name) {
