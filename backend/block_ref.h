@@ -20,6 +20,9 @@
  */
 #define BLOCK_BYTES 16384u
 #define BLOCK_TAG_BYTES 16
+/* The block is compressed (segment_pack.h). */
+#define BLOCK_PACKED 1u
+#define BLOCK_UNIT_BYTES 64u
 #define SEGMENT_ID_BYTES 32
 
 /* Where a block is, and the tag that only that block has. All zero: a hole. */
@@ -28,8 +31,8 @@ struct block_ref {
 	uint32_t batch;    /* offset of the batch's header in the segment */
 	uint32_t position; /* offset of the sealed block in the segment */
 	uint16_t plain;    /* plaintext bytes, 1 … BLOCK_BYTES */
-	uint8_t flags;     /* 0 today */
-	uint8_t reserved;  /* 0 */
+	uint8_t flags;     /* 0, or BLOCK_PACKED */
+	uint8_t units;     /* of a packed block: its sealed length without tag, in units of BLOCK_UNIT_BYTES; else 0 */
 	uint8_t tag[BLOCK_TAG_BYTES];
 };
 /* Bytes of a reference on disk; the fields in the order of the struct, little-endian. */
@@ -41,6 +44,11 @@ static inline bool block_ref_is_hole(const struct block_ref *ref) {
 	return ref->segment == 0;
 }
 
+/* How long the block is where it lies, without its tag. */
+static inline uint32_t block_ref_stored(const struct block_ref *ref) {
+	return ref->flags & BLOCK_PACKED ? ref->units * BLOCK_UNIT_BYTES : ref->plain;
+}
+
 /* Writes the reference as it is stored. */
 static inline void block_ref_put(uint8_t to[static BLOCK_REF_BYTES], const struct block_ref *ref) {
 	le32_put(to, ref->segment);
@@ -48,7 +56,7 @@ static inline void block_ref_put(uint8_t to[static BLOCK_REF_BYTES], const struc
 	le32_put(to + 8, ref->position);
 	le16_put(to + 12, ref->plain);
 	to[14] = ref->flags;
-	to[15] = ref->reserved;
+	to[15] = ref->units;
 	memcpy(to + 16, ref->tag, BLOCK_TAG_BYTES);
 }
 
@@ -59,7 +67,7 @@ static inline void block_ref_get(const uint8_t from[static BLOCK_REF_BYTES], str
 	ret->position = le32_get(from + 8);
 	ret->plain = le16_get(from + 12);
 	ret->flags = from[14];
-	ret->reserved = from[15];
+	ret->units = from[15];
 	memcpy(ret->tag, from + 16, BLOCK_TAG_BYTES);
 }
 

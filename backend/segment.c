@@ -236,6 +236,25 @@ static bool is_alone(const struct block_ref *ref) {
 	return ref->position == ref->batch + segment_batch_prefix(1);
 }
 
+/* Unseals, and unpacks. */
+static int block_open(SegmentStore *s, const Aead *aead, const struct segment *segment, const struct block_ref *ref,
+        const uint8_t *sealed, uint8_t *out) {
+	const struct bytes bytes = bytes_of(sealed, (size_t)block_ref_stored(ref) + SEGMENT_TAG_BYTES);
+	const uint32_t flags = segment_block_flags(ref->flags, ref->units, ref->plain);
+	if (!(ref->flags & BLOCK_PACKED))
+		return segment_block_open(aead, segment->row.id, ref->position, flags, bytes, out);
+	SegmentPacker *packer = segment_packer_get(&s->cache);
+	if (!packer)
+		return fault(ENOMEM, "no memory to decompress a block");
+	uint8_t *packed = segment_packer_bytes(packer);
+	int rc = segment_block_open(aead, segment->row.id, ref->position, flags, bytes, packed);
+	if (rc == 0)
+		rc = segment_unpack(packer, bytes_of(packed, block_ref_stored(ref)), ref->plain, out);
+	secret_wipe(packed, block_ref_stored(ref));
+	segment_packer_put(&s->cache, packer);
+	return rc;
+}
+
 static int block_read(
         SegmentStore *s, struct segment *segment, const struct block_ref *ref, const struct run *run, uint8_t *out) {
 	struct batch_key *key = NULL;
@@ -245,23 +264,25 @@ static int block_read(
 	int rc = segment_batch_key_get(s, segment, ref->batch, is_alone(ref), header, &key);
 	if (rc < 0)
 		return rc;
-	size_t size = (size_t)ref->plain + SEGMENT_TAG_BYTES;
-	rc = segment_block_open(key->aead, segment->row.id, ref->position, ref->flags, bytes_of(sealed, size), out);
+	rc = block_open(s, key->aead, segment, ref, sealed, out);
 	segment_batch_key_put(s, key);
 	/* The same place could once have held another block that authenticates there; the reference tells which one is
 	 * meant. */
-	if (rc == 0 && memcmp(sealed + ref->plain, ref->tag, SEGMENT_TAG_BYTES) != 0)
+	if (rc == 0 && memcmp(sealed + block_ref_stored(ref), ref->tag, SEGMENT_TAG_BYTES) != 0)
 		rc = fault(EBADMSG, "another block than the one that was written");
 	return fault_while(rc, "%s: block at %u", vault_file_name(segment->file), ref->position);
 }
 
 static uint32_t end_of(const struct block_ref *ref) {
-	return ref->position + ref->plain + SEGMENT_TAG_BYTES;
+	return ref->position + block_ref_stored(ref) + SEGMENT_TAG_BYTES;
 }
 
 static bool ref_is_possible(const struct block_ref *ref) {
-	return ref->plain > 0 && ref->plain <= SEGMENT_BLOCK_BYTES && ref->flags == 0 && ref->reserved == 0 &&
-	       ref->position <= SEGMENT_MAX_BYTES && ref->position >= (uint64_t)ref->batch + segment_batch_prefix(1);
+	bool is_packed = ref->flags == BLOCK_PACKED && ref->units > 0 && ref->units <= SEGMENT_UNITS_MOST &&
+	                 ref->units * BLOCK_UNIT_BYTES < ref->plain;
+	return ref->plain > 0 && ref->plain <= SEGMENT_BLOCK_BYTES &&
+	       (is_packed || (ref->flags == 0 && ref->units == 0)) && ref->position <= SEGMENT_MAX_BYTES &&
+	       ref->position >= (uint64_t)ref->batch + segment_batch_prefix(1);
 }
 
 static int ref_check(const struct block_ref *ref) {
@@ -275,7 +296,8 @@ static size_t run_length(const struct block_ref *refs, size_t n) {
 	size_t i = 1;
 	while (i < n && refs[i].segment == refs[0].segment && refs[i].position >= end_of(&refs[i - 1]) &&
 	        refs[i].position - end_of(&refs[i - 1]) <= RUN_GAP_BYTES && refs[i].position <= SEGMENT_MAX_BYTES &&
-	        refs[i].plain <= SEGMENT_BLOCK_BYTES && end_of(&refs[i]) - refs[0].position <= BUFFER_BYTES)
+	        block_ref_stored(&refs[i]) <= SEGMENT_BLOCK_BYTES &&
+	        end_of(&refs[i]) - refs[0].position <= BUFFER_BYTES)
 		i++;
 	return i;
 }

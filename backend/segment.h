@@ -14,6 +14,7 @@
  *
  *     segment header  0 magic "ASSAYSEG"  8 format u16  10 cipher u8  11 zone u8  12 key version u32  16 key name [32]
  *                     48 id [32]  80 mount u64  88 zeros [24]  112 tag [16] over 0…111 under the segment's header key
+ *                     (format 2: blocks may be packed, segment_pack.h)
  *     batch header    0 magic "ASSAYBAT"  8 salt [32]  40 blocks u32  44 length of the batch u32  48 tag [16] over 0…47
  *     directory entry 0 owner node u64  8 owner version u64  16 offset in the file u64  24 plain u32  28 flags u32
  *
@@ -109,6 +110,12 @@ int segment_known(SegmentStore *s, const struct segment_row *row);
  */
 int segment_append(
         SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, struct block_ref *ret_refs);
+
+/*
+ * Blocks of the zone are compressed by zstd from now on, at `level` 1 to 19; 0: no longer. What does not get shorter by
+ * a sixteenth is stored as it is. -EINVAL. Any thread.
+ */
+int segment_compress(SegmentStore *s, enum zone zone, int level);
 
 /*
  * Reads `n` blocks: block i goes to out + i * SEGMENT_BLOCK_BYTES and is filled up with zeros to SEGMENT_BLOCK_BYTES; a

@@ -32,13 +32,26 @@ struct place {
 	uint32_t at, length;
 };
 
+/* A block as it is sealed: packed (units not 0) or as it is. */
+struct stored_block {
+	struct bytes bytes;
+	uint8_t units;
+};
+
+struct stored_batch {
+	struct stored_block blocks[SEGMENT_BATCH_BLOCKS];
+	uint32_t length; /* of all of it, sealed */
+	bool has_packed;
+};
+
 /* Writes the header of a new segment. Nothing refers to the file yet, so a failure removes it. */
 static int file_begin(SegmentStore *s, struct segment *segment, VaultFile **ret_file) {
 	char name[SEGMENT_NAME_BYTES], directory[VAULT_NAME_MAX + 1];
 	uint8_t bytes[SEGMENT_HEADER_BYTES];
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
-	struct segment_header header = {.cipher = (uint8_t)s->cipher,
+	struct segment_header header = {.format = segment->packs ? SEGMENT_FORMAT_PACKED : SEGMENT_FORMAT,
+	        .cipher = (uint8_t)s->cipher,
 	        .zone = segment->row.zone,
 	        .key_version = segment->row.key_version,
 	        .mount = s->mount};
@@ -68,12 +81,13 @@ static int file_begin(SegmentStore *s, struct segment *segment, VaultFile **ret_
 
 /* Makes the zone's next writer. Lock held: a zone begins a segment once in 64 MiB, so that the others wait then is no
  * matter. */
-static int segment_begin(SegmentStore *s, enum zone zone) {
+static int segment_begin(SegmentStore *s, enum zone zone, bool packs) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(freep) struct segment *segment = calloc(1, sizeof *segment);
 	if (!segment)
 		return fault(ENOMEM, "no memory for a segment");
 	segment->row = (struct segment_row){.number = s->last_number + 1, .zone = zone, .state = SEGMENT_OPEN};
+	segment->packs = packs;
 	randombytes_buf(segment->row.id, sizeof segment->row.id);
 	int rc = keyring_get(s->keyring, zone_key_name(zone), 0, key.bytes, &segment->row.key_version);
 	VaultFile *file = NULL;
@@ -118,13 +132,16 @@ static void fill_ahead(SegmentStore *s, struct segment *segment, uint32_t length
 	free(zeros);
 }
 
-static int reserve(SegmentStore *s, enum zone zone, uint32_t length, struct place *ret_place) {
+static int reserve(SegmentStore *s, enum zone zone, const struct stored_batch *batch, struct place *ret_place) {
+	const uint32_t length = batch->length;
 	pthread_mutex_lock(&s->lock);
 	int rc = s->failed ? fault(EIO, "an earlier sync of the segments failed") : 0;
-	if (rc == 0 && s->writer[zone] && s->writer[zone]->reserved + length > SEGMENT_MAX_BYTES)
+	if (rc == 0 && s->writer[zone] &&
+	        (s->writer[zone]->reserved + length > SEGMENT_MAX_BYTES ||
+	                (batch->has_packed && !s->writer[zone]->packs)))
 		writer_end(s, s->writer[zone], SEGMENT_CLOSED);
 	if (rc == 0 && !s->writer[zone])
-		rc = segment_begin(s, zone);
+		rc = segment_begin(s, zone, batch->has_packed);
 	if (rc == 0) {
 		struct segment *segment = s->writer[zone];
 		fill_ahead(s, segment, length);
@@ -138,33 +155,38 @@ static int reserve(SegmentStore *s, enum zone zone, uint32_t length, struct plac
 }
 
 /* Seals directory and blocks behind the header. */
-static int seal_blocks(const struct place *place, const Aead *aead, const struct segment_block *blocks, size_t n,
-        uint8_t *buffer, struct block_ref *ret_refs) {
+static int seal_blocks(const struct place *place, const Aead *aead, const struct segment_block *blocks,
+        const struct stored_batch *batch, size_t n, uint8_t *buffer, struct block_ref *ret_refs) {
 	struct segment_entry entries[SEGMENT_BATCH_BLOCKS];
 	const uint8_t *id = place->segment->row.id;
 	uint32_t at = segment_batch_prefix(n);
 	for (size_t i = 0; i < n; i++) {
-		struct bytes plain = blocks[i].plain;
-		int rc = segment_block_seal(aead, id, place->at + at, 0, plain, buffer + at);
+		const struct bytes plain = blocks[i].plain, stored = batch->blocks[i].bytes;
+		const uint8_t units = batch->blocks[i].units, flags = units ? BLOCK_PACKED : 0;
+		int rc = segment_block_seal(aead, id, place->at + at,
+		        segment_block_flags(flags, units, (uint32_t)plain.size), stored, buffer + at);
 		if (rc < 0)
 			return rc;
 		entries[i] = (struct segment_entry){.node = blocks[i].node,
 		        .version = blocks[i].version,
 		        .offset = blocks[i].offset,
-		        .plain = (uint32_t)plain.size};
+		        .plain = (uint32_t)plain.size,
+		        .flags = flags | (uint32_t)units << 8};
 		ret_refs[i] = (struct block_ref){.segment = place->segment->row.number,
 		        .batch = place->at,
 		        .position = place->at + at,
-		        .plain = (uint16_t)plain.size};
-		memcpy(ret_refs[i].tag, buffer + at + plain.size, SEGMENT_TAG_BYTES);
-		at += (uint32_t)plain.size + SEGMENT_TAG_BYTES;
+		        .plain = (uint16_t)plain.size,
+		        .flags = flags,
+		        .units = units};
+		memcpy(ret_refs[i].tag, buffer + at + stored.size, SEGMENT_TAG_BYTES);
+		at += (uint32_t)stored.size + SEGMENT_TAG_BYTES;
 	}
 	return segment_directory_seal(
 	        aead, id, place->at + SEGMENT_BATCH_BYTES, entries, n, buffer + SEGMENT_BATCH_BYTES);
 }
 
-static int seal_batch(SegmentStore *s, const struct place *place, const struct segment_block *blocks, size_t n,
-        uint8_t *buffer, struct block_ref *ret_refs, Aead **ret_aead) {
+static int seal_batch(SegmentStore *s, const struct place *place, const struct segment_block *blocks,
+        const struct stored_batch *stored, size_t n, uint8_t *buffer, struct block_ref *ret_refs, Aead **ret_aead) {
 	struct segment_batch batch = {.blocks = (uint32_t)n, .length = place->length};
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(aead_freep) Aead *aead = NULL;
@@ -175,7 +197,7 @@ static int seal_batch(SegmentStore *s, const struct place *place, const struct s
 	if (rc == 0)
 		rc = segment_batch_seal(aead, place->segment->row.id, place->at, &batch, buffer);
 	if (rc == 0)
-		rc = seal_blocks(place, aead, blocks, n, buffer, ret_refs);
+		rc = seal_blocks(place, aead, blocks, stored, n, buffer, ret_refs);
 	if (rc == 0)
 		*ret_aead = steal_pointer(&aead);
 	return rc;
@@ -230,15 +252,15 @@ static int settle(SegmentStore *s, const struct place *place, int rc) {
 	return rc;
 }
 
-static int append_once(SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, uint32_t length,
-        uint8_t *buffer, struct block_ref *ret_refs) {
+static int append_once(SegmentStore *s, enum zone zone, const struct segment_block *blocks,
+        const struct stored_batch *batch, size_t n, uint8_t *buffer, struct block_ref *ret_refs) {
 	struct place place = {0};
 	Aead *aead = NULL;
-	int rc = reserve(s, zone, length, &place);
+	int rc = reserve(s, zone, batch, &place);
 	if (rc)
 		return rc;
 	uint32_t number = place.segment->row.number;
-	rc = seal_batch(s, &place, blocks, n, buffer, ret_refs, &aead);
+	rc = seal_batch(s, &place, blocks, batch, n, buffer, ret_refs, &aead);
 	if (rc == 0)
 		rc = write_batch(&place, buffer);
 	rc = settle(s, &place, rc);
@@ -249,18 +271,56 @@ static int append_once(SegmentStore *s, enum zone zone, const struct segment_blo
 	return rc;
 }
 
-static int append_batch(SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, uint8_t *buffer,
-        struct block_ref *ret_refs) {
-	uint32_t length = segment_batch_prefix(n);
+/* What stands for the blocks in the segment; packed ones lie in `room`, BUFFER_BYTES long (NULL: none is packed). */
+static int store_blocks(const struct segment_block *blocks, size_t n, int level, SegmentPacker *packer, uint8_t *room,
+        struct stored_batch *batch) {
+	*batch = (struct stored_batch){.length = segment_batch_prefix(n)};
 	for (size_t i = 0; i < n; i++) {
-		if (blocks[i].plain.size == 0 || blocks[i].plain.size > SEGMENT_BLOCK_BYTES)
-			return fault(EINVAL, "a block of %zu bytes", blocks[i].plain.size);
-		length += (uint32_t)blocks[i].plain.size + SEGMENT_TAG_BYTES;
+		struct stored_block *stored = &batch->blocks[i];
+		stored->bytes = blocks[i].plain;
+		if (stored->bytes.size == 0 || stored->bytes.size > SEGMENT_BLOCK_BYTES)
+			return fault(EINVAL, "a block of %zu bytes", stored->bytes.size);
+		uint8_t *to = room ? room + i * SEGMENT_BLOCK_BYTES : NULL;
+		if (packer && room)
+			stored->units = segment_pack(packer, level, stored->bytes, to);
+		if (stored->units)
+			stored->bytes = bytes_of(to, (size_t)stored->units * BLOCK_UNIT_BYTES);
+		batch->has_packed |= stored->units > 0;
+		batch->length += (uint32_t)stored->bytes.size + SEGMENT_TAG_BYTES;
 	}
+	return 0;
+}
+
+static int append_stored(SegmentStore *s, enum zone zone, const struct segment_block *blocks,
+        const struct stored_batch *batch, size_t n, uint8_t *buffer, struct block_ref *ret_refs) {
 	int rc = -EAGAIN;
 	for (int i = 0; i < SEGMENT_TRIES && (rc == -EAGAIN || rc == -EIO); i++)
-		rc = append_once(s, zone, blocks, n, length, buffer, ret_refs);
+		rc = append_once(s, zone, blocks, batch, n, buffer, ret_refs);
 	return rc == -EAGAIN ? -EIO : rc;
+}
+
+/* Without memory to pack, blocks are stored as they are. */
+static int append_batch(SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, uint8_t *buffer,
+        struct block_ref *ret_refs) {
+	struct stored_batch batch;
+	const int level = atomic_load(&s->levels[zone]);
+	SegmentPacker *packer = level > 0 ? segment_packer_get(&s->cache) : NULL;
+	uint8_t *room = packer ? segment_buffer_get(&s->cache) : NULL;
+	int rc = store_blocks(blocks, n, level, packer, room, &batch);
+	if (rc == 0)
+		rc = append_stored(s, zone, blocks, &batch, n, buffer, ret_refs);
+	if (room)
+		secret_wipe(room, n * SEGMENT_BLOCK_BYTES);
+	segment_buffer_put(&s->cache, room);
+	segment_packer_put(&s->cache, packer);
+	return rc;
+}
+
+int segment_compress(SegmentStore *s, enum zone zone, int level) {
+	if (!zone_key_name(zone) || level < 0 || level > SEGMENT_LEVEL_MOST)
+		return fault(EINVAL, "no content is compressed so: zone %d, level %d", (int)zone, level);
+	atomic_store(&s->levels[zone], level);
+	return 0;
 }
 
 int segment_append(

@@ -27,6 +27,8 @@ void segment_cache_free(struct segment_cache *cache) {
 	}
 	for (unsigned i = 0; i < cache->buffer_count; i++)
 		free(cache->buffers[i]);
+	for (unsigned i = 0; i < cache->packer_count; i++)
+		segment_packer_free(cache->packers[i]);
 	pthread_mutex_destroy(&cache->lock);
 }
 
@@ -211,4 +213,27 @@ void segment_buffer_put(struct segment_cache *cache, uint8_t *buffer) {
 	}
 	pthread_mutex_unlock(&cache->lock);
 	free(buffer);
+}
+
+SegmentPacker *segment_packer_get(struct segment_cache *cache) {
+	SegmentPacker *packer = NULL;
+	pthread_mutex_lock(&cache->lock);
+	if (cache->packer_count > 0)
+		packer = cache->packers[--cache->packer_count];
+	pthread_mutex_unlock(&cache->lock);
+	if (!packer && segment_packer_new(&packer) < 0)
+		return NULL;
+	return packer;
+}
+
+void segment_packer_put(struct segment_cache *cache, SegmentPacker *packer) {
+	if (!packer)
+		return;
+	pthread_mutex_lock(&cache->lock);
+	if (cache->packer_count < BUFFERS_MAX) {
+		cache->packers[cache->packer_count++] = packer;
+		packer = NULL;
+	}
+	pthread_mutex_unlock(&cache->lock);
+	segment_packer_free(packer);
 }

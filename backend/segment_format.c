@@ -1,5 +1,6 @@
 #include "backend/segment_format.h"
 
+#include "backend/segment_pack.h"
 #include "crypto/base/fault.h"
 #include "crypto/derive.h"
 #include "crypto/digest.h"
@@ -55,7 +56,7 @@ void segment_header_seal(const struct segment_header *header, const uint8_t segm
         uint8_t ret_bytes[static SEGMENT_HEADER_BYTES]) {
 	memset(ret_bytes, 0, SEGMENT_HEADER_BYTES);
 	memcpy(ret_bytes, header_magic, sizeof header_magic);
-	le16_put(ret_bytes + 8, SEGMENT_FORMAT);
+	le16_put(ret_bytes + 8, header->format);
 	ret_bytes[10] = header->cipher;
 	ret_bytes[11] = (uint8_t)header->zone;
 	le32_put(ret_bytes + 12, header->key_version);
@@ -71,10 +72,12 @@ int segment_header_parse(struct bytes from, struct segment_header *ret) {
 	if (memcmp(from.data, header_magic, sizeof header_magic) != 0)
 		return fault(EBADMSG, "not a segment: wrong magic number");
 	unsigned format = le16_get(from.data + 8);
-	if (format != SEGMENT_FORMAT)
-		return fault(EBADMSG, "segment format %u, this program knows %d", format, SEGMENT_FORMAT);
+	if (format != SEGMENT_FORMAT && format != SEGMENT_FORMAT_PACKED)
+		return fault(EBADMSG, "segment format %u, this program knows %d and %d", format, SEGMENT_FORMAT,
+		        SEGMENT_FORMAT_PACKED);
 	if (from.data[11] < ZONE_LANDING || from.data[11] > ZONE_STAGING)
 		return fault(EBADMSG, "segment of unknown zone %u", from.data[11]);
+	ret->format = (uint16_t)format;
 	ret->cipher = from.data[10];
 	ret->zone = (enum zone)from.data[11];
 	ret->key_version = le32_get(from.data + 12);
@@ -155,6 +158,12 @@ int segment_directory_seal(const Aead *aead, const uint8_t id[static SEGMENT_ID_
 	return aead_seal_at(aead, at, bytes_of(ad, sizeof ad), bytes_of(plain, size), ret_bytes, ret_bytes + size);
 }
 
+static bool are_flags_possible(const struct segment_entry *entry) {
+	const uint32_t units = entry->flags >> 8;
+	return entry->flags == 0 || ((entry->flags & 0xff) == BLOCK_PACKED && units > 0 &&
+	                                    units <= SEGMENT_UNITS_MOST && units * BLOCK_UNIT_BYTES < entry->plain);
+}
+
 /* Entries of n blocks that fill a batch of `length` bytes, no byte left over. */
 static int directory_parse(const uint8_t *plain, size_t n, uint32_t length, struct segment_entry *ret_entries) {
 	uint64_t end = segment_batch_prefix(n);
@@ -165,9 +174,9 @@ static int directory_parse(const uint8_t *plain, size_t n, uint32_t length, stru
 		        .offset = le64_get(from + 16),
 		        .plain = le32_get(from + 24),
 		        .flags = le32_get(from + 28)};
-		if (entry.plain == 0 || entry.plain > SEGMENT_BLOCK_BYTES || entry.flags != 0)
+		if (entry.plain == 0 || entry.plain > SEGMENT_BLOCK_BYTES || !are_flags_possible(&entry))
 			return fault(EBADMSG, "block %zu of a batch has an impossible length or flags", i);
-		end += entry.plain + SEGMENT_TAG_BYTES;
+		end += segment_entry_stored(&entry) + SEGMENT_TAG_BYTES;
 		ret_entries[i] = entry;
 	}
 	if (end != length)

@@ -15,9 +15,12 @@
 #define SEGMENT_SALT_BYTES 32
 #define SEGMENT_KEY_BYTES 32
 #define SEGMENT_KEY_NAME_BYTES 32
+/* The second one may have packed blocks, which a program that knows the first alone must not take for damage. */
 #define SEGMENT_FORMAT 1
+#define SEGMENT_FORMAT_PACKED 2
 
 struct segment_header {
+	uint16_t format;
 	uint8_t cipher;
 	enum zone zone;
 	uint32_t key_version;
@@ -34,8 +37,19 @@ struct segment_batch {
 
 struct segment_entry {
 	uint64_t node, version, offset;
-	uint32_t plain, flags;
+	uint32_t plain, flags; /* flags: 0, or BLOCK_PACKED and, from bit 8 on, the units */
 };
+
+/* How long its block is in the segment, without its tag. */
+static inline uint32_t segment_entry_stored(const struct segment_entry *entry) {
+	return entry->flags & BLOCK_PACKED ? (entry->flags >> 8) * BLOCK_UNIT_BYTES : entry->plain;
+}
+
+/* What stands for the block's flags in its associated data: of a packed one also how long it is unpacked, as the length
+ * there is that of what was sealed. */
+static inline uint32_t segment_block_flags(uint8_t flags, uint8_t units, uint32_t plain) {
+	return flags & BLOCK_PACKED ? flags | (uint32_t)units << 8 | plain << 16 : 0;
+}
 
 /* Length of header and sealed directory of a batch of n blocks: the first block's place in the batch. */
 static inline uint32_t segment_batch_prefix(size_t n) {
@@ -84,7 +98,7 @@ int segment_directory_seal(const Aead *aead, const uint8_t id[static SEGMENT_ID_
 int segment_directory_open(const Aead *aead, const uint8_t id[static SEGMENT_ID_BYTES], uint32_t at,
         const uint8_t *sealed, size_t n, uint32_t length, struct segment_entry *ret_entries);
 
-/* A block: ret_sealed gets plain.size + SEGMENT_TAG_BYTES. */
+/* A block, packed or not: ret_sealed gets plain.size + SEGMENT_TAG_BYTES. `flags`: segment_block_flags. */
 int segment_block_seal(const Aead *aead, const uint8_t id[static SEGMENT_ID_BYTES], uint32_t at, uint32_t flags,
         struct bytes plain, uint8_t *ret_sealed);
 

@@ -7,6 +7,7 @@
 #include "backend/cache_counts.h"
 #include "backend/segment.h"
 #include "backend/segment_format.h"
+#include "backend/segment_pack.h"
 #include "backend/vault_io.h"
 #include "crypto/keyring.h"
 #include "crypto/secret.h"
@@ -26,6 +27,7 @@ struct segment {
 	bool lost;              /* a write failed: nothing behind `done` counts */
 	bool uncut;             /* its file may be longer than `done` */
 	bool active;            /* in SegmentStore.active */
+	bool packs;             /* its format knows packed blocks: what this mount began */
 	bool held;              /* counted in `users` until it leaves the active list */
 	uint64_t round;         /* of the last flush that looked at it */
 	bool told;              /* the database has a row of it, with: */
@@ -65,6 +67,8 @@ struct segment_cache {
 	struct cache_counts counts;
 	uint8_t *buffers[BUFFERS_MAX];
 	unsigned buffer_count;
+	SegmentPacker *packers[BUFFERS_MAX];
+	unsigned packer_count;
 };
 
 /* See segment_watch.c. */
@@ -79,6 +83,7 @@ struct SegmentStore {
 	const Keyring *keyring;
 	enum aead_cipher cipher;
 	uint64_t mount;
+	_Atomic int levels[ZONE_STAGING + 1]; /* 0: blocks are not packed */
 
 	pthread_mutex_t flushing; /* one flush at a time, and no segment leaves the active list; taken before `lock` */
 	pthread_mutex_t lock;     /* guards what follows; never held while sealing or syncing */
@@ -135,3 +140,6 @@ void segment_batch_key_put(SegmentStore *s, struct batch_key *key);
 /* BUFFER_BYTES of memory; NULL when there is none. */
 uint8_t *segment_buffer_get(struct segment_cache *cache);
 void segment_buffer_put(struct segment_cache *cache, uint8_t *buffer);
+/* NULL when there is no memory. */
+SegmentPacker *segment_packer_get(struct segment_cache *cache);
+void segment_packer_put(struct segment_cache *cache, SegmentPacker *packer);

@@ -52,9 +52,21 @@ static int check_header(const struct walk *walk) {
 	return rc;
 }
 
+static int try_unpack(const struct walk *walk, struct bytes packed, size_t plain) {
+	SegmentPacker *packer = segment_packer_get(&walk->s->cache);
+	if (!packer)
+		return fault(ENOMEM, "no memory to decompress a block");
+	int rc = segment_unpack(packer, packed, plain, segment_packer_bytes(packer));
+	secret_wipe(segment_packer_bytes(packer), plain);
+	segment_packer_put(&walk->s->cache, packer);
+	return rc;
+}
+
 static int check_block(const struct walk *walk, const Aead *aead, uint32_t batch, uint32_t at,
         const struct segment_entry *entry, uint32_t in_batch) {
-	size_t size = (size_t)entry->plain + SEGMENT_TAG_BYTES;
+	const uint32_t stored = segment_entry_stored(entry);
+	const uint8_t units = (uint8_t)(entry->flags >> 8);
+	const size_t size = (size_t)stored + SEGMENT_TAG_BYTES;
 	struct segment_finding finding = {.file = vault_file_name(walk->segment->file),
 	        .position = at,
 	        .length = size,
@@ -63,19 +75,27 @@ static int check_block(const struct walk *walk, const Aead *aead, uint32_t batch
 	        .ref = {.segment = walk->segment->row.number,
 	                .batch = batch,
 	                .position = at,
-	                .plain = (uint16_t)entry->plain},
+	                .plain = (uint16_t)entry->plain,
+	                .flags = (uint8_t)entry->flags,
+	                .units = units},
 	        .node = entry->node,
 	        .version = entry->version,
 	        .offset = entry->offset};
-	memcpy(finding.ref.tag, walk->buffer + in_batch + entry->plain, SEGMENT_TAG_BYTES);
+	memcpy(finding.ref.tag, walk->buffer + in_batch + stored, SEGMENT_TAG_BYTES);
 	/* In place: nobody needs the ciphertext any more. */
 	uint8_t *block = walk->buffer + in_batch;
-	int rc = segment_block_open(aead, walk->segment->row.id, at, entry->flags, bytes_of(block, size), block);
+	const uint32_t flags = segment_block_flags((uint8_t)entry->flags, units, entry->plain);
+	int rc = segment_block_open(aead, walk->segment->row.id, at, flags, bytes_of(block, size), block);
+	const char *wrong = "the block does not authenticate";
+	if (rc == 0 && units > 0) {
+		rc = try_unpack(walk, bytes_of(block, stored), entry->plain);
+		wrong = "the block authenticates, and does not decompress";
+	}
 	secret_wipe(block, size);
 	if (rc < 0 && rc != -EBADMSG)
 		return rc;
 	if (rc < 0)
-		finding.wrong = "the block does not authenticate";
+		finding.wrong = wrong;
 	return walk->found(&finding, walk->arg);
 }
 
@@ -90,7 +110,7 @@ static int check_blocks(const struct walk *walk, const Aead *aead, uint32_t batc
 		        "the directory of a batch does not authenticate, its blocks can't be told apart");
 	for (uint32_t i = 0, at = prefix; i < header->blocks && rc >= 0; i++) {
 		rc = check_block(walk, aead, batch, batch + at, &entries[i], at);
-		at += entries[i].plain + SEGMENT_TAG_BYTES;
+		at += segment_entry_stored(&entries[i]) + SEGMENT_TAG_BYTES;
 	}
 	return rc;
 }

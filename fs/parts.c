@@ -3,6 +3,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 #include "fs/backups.h"
+#include "fs/compression.h"
 #include "fs/http/back.h"
 #include "fs/http/front.h"
 #include "fs/lifecycle.h"
@@ -101,6 +102,9 @@ static int opened(void *state, struct filesystem *fs) {
 		rc = trusted_new(parts->gate, fs->store, &parts->trusted);
 	if (rc < 0)
 		return rc;
+	struct gate_policy *held = gate_policy(parts->gate);
+	compression_apply(fs->store, held->policy);
+	gate_policy_done(held);
 	trusted_attach(parts->trusted, fs->inodes);
 	fs->gate = trusted_hooks(parts->trusted);
 	return parts->front ? back_check(fs->store, front_address(parts->front)) : 0;

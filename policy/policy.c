@@ -102,6 +102,7 @@ static int read_document(struct reading *r, const Node *root) {
 	        {"grants", read_grants, false},
 	        {"break_glass", read_break_glass, false},
 	        {"lifecycle", read_lifecycle, false},
+	        {"compression", read_compression, false},
 	        {"audit", read_audit, false},
 	        {"costs", read_costs, false},
 	        {"mail", read_mail, false},

@@ -113,6 +113,12 @@ struct policy_lifecycle {
 #define POLICY_NONCURRENT_VERSIONS_MAX 1000u
 #define POLICY_NONCURRENT_DAYS_MAX 36500u
 
+/* Levels of zstd at which blocks of a zone are compressed before they are sealed; 0: they are not. */
+struct policy_compression {
+	unsigned landing, raw, trusted;
+};
+#define POLICY_COMPRESSION_MAX 19u
+
 /* What becomes of old records of the audit log (fs/retention.h). */
 struct policy_audit {
 	unsigned archive_after_days; /* sealed in archives when older than so many days, from 1 */
@@ -236,6 +242,9 @@ const struct policy_lifecycle *policy_lifecycle(const Policy *policy, size_t i);
 
 /* `audit` of the document; NULL: it has none, and nothing is archived by itself. */
 const struct policy_audit *policy_audit(const Policy *policy);
+
+/* `compression` of the document; all 0 where it has none. */
+const struct policy_compression *policy_compression(const Policy *policy);
 
 /* `costs` of the document; NULL: it has none. */
 const struct policy_costs *policy_costs(const Policy *policy);

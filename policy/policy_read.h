@@ -45,6 +45,7 @@ struct Policy {
 	struct policy_mail mail;   /* line 0: not given */
 	struct policy_audit audit; /* line 0: not given */
 	struct policy_costs costs; /* the same */
+	struct policy_compression compression;
 	struct role_members roles[ROLE_COUNT];
 	struct role_members break_glass;
 	struct policy_grant *grants;
@@ -113,6 +114,7 @@ read_value read_dataset;
 read_value read_privacy, read_k_anonymity, read_l_diversity; /* of a dataset, into it */
 read_value read_workflow;
 read_value read_lifecycle;         /* into the policy */
+read_value read_compression;       /* the same */
 read_value read_audit, read_costs; /* into the policy */
 read_value read_audit;             /* into the policy */
 read_value read_mail;              /* into the policy, before the alarms */

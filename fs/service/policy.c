@@ -6,6 +6,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "fs/command/policy_notes.h"
+#include "fs/compression.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -69,6 +70,11 @@ static json_t *applied_json(Service *service, uint64_t number, bool is_changed, 
 	        (json_int_t)queued, "unchanged", (int)!is_changed, "warnings", policy_notes(policy));
 }
 
+static void compress_as_said(Service *service) {
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
+	compression_apply(service->store, held->policy);
+}
+
 int service_policy_apply(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	_cleanup_(freep) uint8_t *archive = NULL;
@@ -91,6 +97,8 @@ int service_policy_apply(void *context, const struct control_peer *peer, const j
 	        json_is_true(json_object_get(arguments, "hand_over")) ? NULL : &steward, &number, &is_changed);
 	if (rc == -EPERM) /* roles under which nobody, or not he, would be a steward */
 		service_record_denied(service, &actor, "policy-apply", NULL, EPERM);
+	if (!rc)
+		compress_as_said(service);
 	if (!rc && service->trusted)
 		trusted_policy_changed(service->trusted);
 	if (!rc)

@@ -22,13 +22,15 @@ static void try_directory(const Aead *aead, const uint8_t *id, const uint8_t *da
 		        .offset = le64_get(from + 16),
 		        .plain = le32_get(from + 24),
 		        .flags = le32_get(from + 28)};
-		length += entries[i].plain + SEGMENT_TAG_BYTES;
+		length += segment_entry_stored(&entries[i]) + SEGMENT_TAG_BYTES;
 	}
 	if (segment_directory_seal(aead, id, 77, entries, n, sealed) < 0)
 		abort();
 	int rc = segment_directory_open(aead, id, 77, sealed, n, (uint32_t)length, again);
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		if (again[i].plain == 0 || again[i].plain > SEGMENT_BLOCK_BYTES || again[i].node != entries[i].node)
+			abort();
+		if (segment_entry_stored(&again[i]) > again[i].plain)
 			abort();
 	}
 	if (size >= n * SEGMENT_ENTRY_BYTES + SEGMENT_TAG_BYTES &&

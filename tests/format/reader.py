@@ -359,13 +359,24 @@ class Metadata:
 # ---- segments ----
 
 
+def unpack(block, plain, words):
+    """A zstd frame and zeros behind it."""
+    zstd.ZSTD_findFrameCompressedSize.restype = zstd.ZSTD_decompress.restype = ctypes.c_size_t
+    size = zstd.ZSTD_findFrameCompressedSize(block, ctypes.c_size_t(len(block)))
+    need(len(block) - 64 < size <= len(block) and not any(block[size:]), f"{words}: its frame")
+    text = ctypes.create_string_buffer(plain)
+    need(zstd.ZSTD_decompress(text, ctypes.c_size_t(plain), block, ctypes.c_size_t(size)) == plain, f"{words}: how it is packed")
+    return text.raw
+
+
 class Segment:
     def __init__(self, folder, name, keys):
         path = os.path.join(folder, "segments", name[:2], name)
         with open(path, "rb") as file:
             self.data = file.read()
         data, words = self.data, f"segment {name[:8]}"
-        need(data[:8] == b"ASSAYSEG" and u16(data, 8) == 1, f"{words}: magic or format")
+        need(data[:8] == b"ASSAYSEG" and u16(data, 8) in (1, 2), f"{words}: magic or format")
+        self.format = u16(data, 8)
         self.cipher, self.zone, self.version, self.id = data[10], data[11], u32(data, 12), data[48:80]
         need(self.id.hex() == name, f"{words}: another's id")
         key_name = data[16:48].rstrip(b"\0").decode()
@@ -379,8 +390,8 @@ class Segment:
             at = self.read_batch(at, words)
         need(at == len(data), f"{words}: bytes behind the last batch")
 
-    def part(self, position, length, part):
-        return self.id + struct.pack("<IIII", position, length, 0, part)
+    def part(self, position, length, part, flags=0):
+        return self.id + struct.pack("<IIII", position, length, flags, part)
 
     def read_batch(self, at, words):
         data = self.data
@@ -395,11 +406,17 @@ class Segment:
         place = start + size + 16
         for i in range(count):
             node, version, offset, plain, flags = struct.unpack_from("<QQQII", entries, 32 * i)
-            need(flags == 0 and 1 <= plain <= 16384, f"{words}: entry {i}")
-            block = segment_open(self.cipher, key, place, data[place + plain:place + plain + 16], data[place:place + plain],
-                                 self.part(place, plain, 3), f"{words}: block {i}")
-            self.blocks[place] = (at, (node, version, offset), block, data[place + plain:place + plain + 16])
-            place += plain + 16
+            units = flags >> 8
+            need((flags == 0 or flags & 255 == 1 and 1 <= units <= 240 and 64 * units < plain and self.format == 2)
+                 and 1 <= plain <= 16384, f"{words}: entry {i}")
+            stored = 64 * units or plain
+            tag = data[place + stored:place + stored + 16]
+            block = segment_open(self.cipher, key, place, tag, data[place:place + stored],
+                                 self.part(place, stored, 3, flags | plain << 16 if flags else 0), f"{words}: block {i}")
+            if units:
+                block = unpack(block, plain, f"{words}: block {i}")
+            self.blocks[place] = (at, (node, version, offset), block, tag, (flags & 255, units))
+            place += stored + 16
         need(place == at + length, f"{words}: its length")
         return place
 
@@ -462,11 +479,11 @@ class Vault:
             need(refs[-32:-28] != bytes(4) and len(refs) <= 8192, f"version {version}: page {page} ends with a hole")
             hashed += struct.pack("<Q", page) + page_hash
             for i in range(len(refs) // 32):
-                segment, batch, position, plain, flags, zero = struct.unpack_from("<IIIHBB", refs, 32 * i)
+                segment, batch, position, plain, flags, units = struct.unpack_from("<IIIHBB", refs, 32 * i)
                 if segment == 0:
                     continue
-                at_batch, _, block, tag = self.segments[segment].blocks[position]
-                need((at_batch, len(block), tag, flags, zero) == (batch, plain, refs[32 * i + 16:32 * i + 32], 0, 0),
+                at_batch, _, block, tag, how = self.segments[segment].blocks[position]
+                need((at_batch, len(block), tag, how) == (batch, plain, refs[32 * i + 16:32 * i + 32], (flags, units)),
                      f"version {version}: a reference of page {page}")
                 start = (page << 22) + (i << 14)
                 block = block[:max(0, row["size"] - start)]

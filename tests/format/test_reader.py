@@ -146,6 +146,19 @@ def check_versions_of_a_large_file(vault):
     check(found == [10, 11, 2, 3, 4, 5, 6, 7, 8, 9], f"the large file shows {found}")
 
 
+TABLE = b"".join(b"%d;Cat - DSH;Brown;2024-01-%02d;Found\r\n" % (i * 7919, i % 28 + 1) for i in range(5000))
+
+
+def write_packed(here, mnt):
+    """From here on blocks of Landing are compressed."""
+    os.makedirs(os.path.join(here, "policy"))
+    with open(os.path.join(here, "policy/policy.yaml"), "w", encoding="ascii") as file:
+        file.write("version: 1\ncompression: {Landing: 3}\n")
+    run("policy", "apply", os.path.join(here, "policy"), mnt)
+    with open(os.path.join(mnt, "Landing/packed"), "wb") as file:
+        file.write(TABLE)
+
+
 def read_new(directory, cipher):
     """A vault in use: the newest of it stands in the write-ahead log."""
     here = os.path.join(directory, cipher)
@@ -163,6 +176,7 @@ def read_new(directory, cipher):
             with open(os.path.join(mnt, "Landing", name), "wb") as file:
                 file.write(wanted)
         write_versions_of_a_large_file(os.path.join(mnt, "Landing", "large"))
+        write_packed(here, mnt)
         for number in range(300):
             with open(os.path.join(mnt, "Landing", f"f{number}"), "wb"):
                 pass
@@ -179,6 +193,9 @@ def read_new(directory, cipher):
         print(f"a vault in use, {cipher}: {used.meta.frames} frames of the log, {check_all(used)}")
         check(used.read("Landing/first") == wanted, "Landing/first")
         check_versions_of_a_large_file(used)
+        check(used.read("Landing/packed") == TABLE, "Landing/packed")
+        packed = [how for segment in used.segments.values() for *_, how in segment.blocks.values() if how[0]]
+        check(len(packed) >= len(TABLE) >> 14 and all(units < 200 for _, units in packed), f"{len(packed)} packed blocks")
         archives = used.archives()
         check(len(archives) == 2 and sum(len(lines) for _, lines in archives) % 256 == 0, f"{len(archives)} archives")
         check(any(b'"path_escaped":"Landing/caf\\\\xe9\\\\x0a"' in line for line in used.audit_lines()), "an escaped path")

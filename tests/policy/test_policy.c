@@ -95,6 +95,18 @@ static void lifecycle_rules_are_read_with_the_words_of_s3(void **state) {
 	policy_free(policy);
 }
 
+static void levels_of_compression_are_read(void **state) {
+	(void)state;
+	Policy *policy = parse("version: 1\ncompression: {Landing: 3, Trusted: off}\n");
+	assert_int_equal(policy_compression(policy)->landing, 3);
+	assert_int_equal(policy_compression(policy)->raw, 0);
+	assert_int_equal(policy_compression(policy)->trusted, 0);
+	policy_free(policy);
+	policy = parse("version: 1\n");
+	assert_int_equal(policy_compression(policy)->landing, 0);
+	policy_free(policy);
+}
+
 static void what_becomes_of_old_records_is_read(void **state) {
 	(void)state;
 	Policy *policy = parse("version: 1\naudit: {archive_after_days: 7, ship: /srv/logs, keep_days: 365}\n");
@@ -381,6 +393,11 @@ static void each_mistake_is_told_with_line_and_column(void **state) {
 	                "policy.yaml:4:5: a lifecycle rule is called 'a' already in line 3"},
 	        {"version: 1\nlifecycle: [{name: \"a\\tb\", zone: Raw}]\n",
 	                "policy.yaml:2:20: a lifecycle rule's name has no control characters"},
+	        {"version: 1\ncompression: {Landing: 20}\n", "policy.yaml:2:24: 'Landing: 20' must be a whole number"},
+	        {"version: 1\ncompression: {Raw: 0}\n", "policy.yaml:2:20: 'Raw: 0' must be a whole number"},
+	        {"version: 1\ncompression: {raw: 3}\n",
+	                "policy.yaml:2:15: unknown key 'raw' in 'compression'; there are: Landing, Raw, Trusted"},
+	        {"version: 1\ncompression: 3\n", "policy.yaml:2:14: 'compression'"},
 	        {"version: 1\nlifecycle: {zone: Raw}\n", "policy.yaml:2:12: 'lifecycle'"},
 	        {"version: 1\nalarms: [{name: a, metric: StoredBytes, notify: []}]\n",
 	                "policy.yaml:2:10: an alarm needs 'above:'"},
@@ -556,6 +573,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_example_of_the_design_is_read_whole),
 	        cmocka_unit_test(lifecycle_rules_are_read_with_the_words_of_s3),
+	        cmocka_unit_test(levels_of_compression_are_read),
 	        cmocka_unit_test(what_becomes_of_old_records_is_read),
 	        cmocka_unit_test(what_is_not_done_yet_is_said_and_never_ignored),
 	        cmocka_unit_test(what_is_allowed_no_longer_is_told),
