@@ -57,7 +57,8 @@ int store_recall_record(Store *store) {
 	char words[FAULT_MESSAGE_BYTES];
 	if (!store->recall || recall_unrecorded(store->recall, words, sizeof words) == 0)
 		return 0;
-	return store_record(store, "recover", 0, 0, words);
+	int rc = store_record(store, "recover", 0, 0, words);
+	return rc < 0 ? rc : targets_pause(store->meta);
 }
 
 int store_recall_recorded(Store *store) {

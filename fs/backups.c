@@ -93,7 +93,7 @@ int backups_status(Backup *backup, struct backup_status **ret_list, size_t *ret_
 /* ---- JSON ---- */
 
 const char *backups_state_word(enum backup_state state) {
-	static const char *const words[] = {"starting", "idle", "shipping", "retrying", "failed"};
+	static const char *const words[] = {"starting", "idle", "shipping", "retrying", "failed", "paused"};
 	return state < sizeof words / sizeof words[0] ? words[state] : "?";
 }
 
@@ -139,7 +139,8 @@ static int rank(enum backup_state state) {
 	        [BACKUP_SHIPPING] = 1,
 	        [BACKUP_STARTING] = 2,
 	        [BACKUP_RETRYING] = 3,
-	        [BACKUP_FAILED] = 4};
+	        [BACKUP_PAUSED] = 4,
+	        [BACKUP_FAILED] = 5};
 	return ranks[state];
 }
 

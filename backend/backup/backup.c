@@ -194,6 +194,7 @@ static int add(Backup *backup, struct backup_target *target, bool create, const 
 	if (rc < 0)
 		return rc;
 	target->added_ns = meta_now(store_meta(backup->store));
+	target->paused = false;
 	rc = keep_target(backup, target, actor);
 	if (rc == 0 && at < backup->count)
 		take_out(backup, at);
@@ -401,6 +402,8 @@ static int look_at_targets(Backup *backup, const struct waiting *w) {
 		struct shipper *s = backup->shippers[i];
 		if ((w->url && strcmp(w->url, s->rule.url) != 0) || s->status.commit >= w->commit)
 			continue;
+		if (s->status.state == BACKUP_PAUSED)
+			return fault(EAGAIN, "%s: %.900s", s->rule.url, s->status.trouble);
 		is_there = false;
 		s->urgent = true;
 		/* An attempt that began before the call may have failed of what is mended now. */

@@ -50,6 +50,7 @@ struct backup_target {
 	uint32_t lock_days;
 	/* Given with `backup add`; "": of the daemon's environment. Kept sealed in the vault, told to nobody. */
 	char access_key[BACKUP_TEXT_BYTES], secret_key[BACKUP_TEXT_BYTES], session_token[4096], region[64];
+	bool paused;  /* see BACKUP_PAUSED; backup_add ends it */
 	uint32_t uid; /* who added it */
 	int64_t added_ns;
 };
@@ -60,6 +61,7 @@ enum backup_state {
 	BACKUP_SHIPPING,
 	BACKUP_RETRYING, /* the last attempt failed: `trouble` */
 	BACKUP_FAILED,   /* what a person must mend: refused, no such bucket, full */
+	BACKUP_PAUSED,   /* the vault was recovered from a backup: nothing is sent until backup_add says so again */
 };
 
 /* How a target stands. */

@@ -283,6 +283,8 @@ static int64_t gathering_ns(const struct shipper *s) {
 /* When an attempt is due; INT64_MAX: nothing is to be done. Lock held. */
 static int64_t due_ns(struct shipper *s, bool behind, int64_t now) {
 	bool hurries = s->urgent || s->end_ns;
+	if (s->rule.paused)
+		return INT64_MAX;
 	if (s->failures > 0) {
 		int64_t least = s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
 		return hurries ? smaller(s->retry_ns, s->tried_ns + least * MS) : s->retry_ns;
@@ -306,7 +308,8 @@ static bool wait_for_work(struct shipper *s) {
 		bool behind = is_behind(s);
 		pthread_mutex_lock(&backup->lock);
 		int64_t now = monotonic_ns(), due = due_ns(s, behind, now);
-		bool ends = s->stop || (s->end_ns && (now >= s->end_ns || (!behind && s->failures == 0)));
+		bool ends =
+		        s->stop || (s->end_ns && (s->rule.paused || now >= s->end_ns || (!behind && s->failures == 0)));
 		if (!ends && due > now) {
 			struct timespec until = deadline_after_ns(smaller(due - now, tick));
 			(void)pthread_cond_timedwait(&backup->changed, &backup->lock, &until);
@@ -339,6 +342,14 @@ static void free_shipper(struct shipper *s) {
 	free(s);
 }
 
+static void tell_paused(struct shipper *s) {
+	s->status.state = BACKUP_PAUSED;
+	(void)snprintf(s->status.trouble, sizeof s->status.trouble,
+	        "paused, as this vault was recovered from a backup, and the vault that it was may still ship there; "
+	        "when it does not any more: assayfs backup add %s",
+	        s->rule.url);
+}
+
 int shipper_start(Backup *backup, const struct backup_target *rule, struct shipper **ret_shipper) {
 	struct shipper *s = calloc(1, sizeof *s);
 	if (!s)
@@ -349,6 +360,8 @@ int shipper_start(Backup *backup, const struct backup_target *rule, struct shipp
 	s->ship.notice = notice_lost;
 	s->ship.notice_arg = s;
 	s->status.target = *rule;
+	if (rule->paused)
+		tell_paused(s);
 	secret_wipe(s->status.target.access_key, sizeof s->status.target.access_key);
 	secret_wipe(s->status.target.secret_key, sizeof s->status.target.secret_key);
 	secret_wipe(s->status.target.session_token, sizeof s->status.target.session_token);

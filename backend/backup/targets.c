@@ -12,7 +12,7 @@
 #define KEY_PREFIX "backup.target."
 #define KEY_BYTES 40
 #define LOCK_DAYS_MAX 36500
-#define SHAPE "{s:s%, s:s%, s:I, s:s%, s:I, s:s%, s:s%, s:s%, s:s%, s:I, s:I !}"
+#define SHAPE "{s:s%, s:s%, s:I, s:s%, s:I, s:s%, s:s%, s:s%, s:s%, s:b, s:I, s:I !}"
 
 static int malformed(const char *words) {
 	return fault(EUCLEAN, "metadata: the row of a target of the backup: %s", words);
@@ -34,10 +34,11 @@ static int unpack(json_t *root, struct backup_target *target) {
 	const char *url, *endpoint, *prefix, *access, *secret, *token, *region;
 	size_t url_n, endpoint_n, prefix_n, access_n, secret_n, token_n, region_n;
 	json_int_t zones, days, uid, added;
+	int paused;
 	if (json_unpack(root, SHAPE, "url", &url, &url_n, "endpoint", &endpoint, &endpoint_n, "zones", &zones, "prefix",
 	            &prefix, &prefix_n, "lock_days", &days, "access_key", &access, &access_n, "secret_key", &secret,
-	            &secret_n, "session_token", &token, &token_n, "region", &region, &region_n, "uid", &uid, "added_ns",
-	            &added) < 0)
+	            &secret_n, "session_token", &token, &token_n, "region", &region, &region_n, "paused", &paused,
+	            "uid", &uid, "added_ns", &added) < 0)
 		return malformed("not the members that it should have");
 	bool fits = take(target->url, sizeof target->url, url, url_n) &&
 	            take(target->endpoint, sizeof target->endpoint, endpoint, endpoint_n) &&
@@ -51,6 +52,7 @@ static int unpack(json_t *root, struct backup_target *target) {
 		return malformed("a value that can't be");
 	target->zones = (uint32_t)zones;
 	target->lock_days = (uint32_t)days;
+	target->paused = paused;
 	target->uid = (uint32_t)uid;
 	target->added_ns = added;
 	return 0;
@@ -72,10 +74,11 @@ int target_parse(struct bytes row, struct backup_target *ret) {
 }
 
 int target_print(const struct backup_target *t, char **ret_row, size_t *ret_size) {
-	json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I}", "url", t->url, "endpoint",
-	        t->endpoint, "zones", (json_int_t)t->zones, "prefix", t->prefix, "lock_days", (json_int_t)t->lock_days,
-	        "access_key", t->access_key, "secret_key", t->secret_key, "session_token", t->session_token, "region",
-	        t->region, "uid", (json_int_t)t->uid, "added_ns", (json_int_t)t->added_ns);
+	json_t *root = json_pack("{s:s, s:s, s:I, s:s, s:I, s:s, s:s, s:s, s:s, s:b, s:I, s:I}", "url", t->url,
+	        "endpoint", t->endpoint, "zones", (json_int_t)t->zones, "prefix", t->prefix, "lock_days",
+	        (json_int_t)t->lock_days, "access_key", t->access_key, "secret_key", t->secret_key, "session_token",
+	        t->session_token, "region", t->region, "paused", (int)t->paused, "uid", (json_int_t)t->uid, "added_ns",
+	        (json_int_t)t->added_ns);
 	if (!root)
 		return fault(EINVAL, "the target of a backup: text that is not UTF-8");
 	char *row = json_dumps(root, JSON_COMPACT);
@@ -156,4 +159,18 @@ int target_remove(Meta *m, uint32_t number) {
 	char key[KEY_BYTES];
 	(void)snprintf(key, sizeof key, KEY_PREFIX "%08" PRIu32, number);
 	return meta_kv_remove(m, key);
+}
+
+int targets_pause(Meta *m) {
+	struct backup_target *targets = NULL;
+	size_t count = 0;
+	int rc = targets_read(m, &targets, &count);
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		targets[i].paused = true;
+		rc = target_put(m, &targets[i]);
+	}
+	if (targets)
+		secret_wipe(targets, BACKUP_TARGETS_MAX * sizeof *targets);
+	free(targets);
+	return rc;
 }

@@ -32,3 +32,7 @@ uint32_t target_zones(const struct backup_target *target);
 int targets_read(Meta *m, struct backup_target **ret_targets, size_t *ret_count);
 int target_put(Meta *m, const struct backup_target *target);
 int target_remove(Meta *m, uint32_t number);
+
+/* In an operation, of a vault that was just recovered: none ships until it is added again, as another vault may be
+ * shipping to the same places. */
+int targets_pause(Meta *m);

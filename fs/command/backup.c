@@ -95,8 +95,12 @@ static int print_targets(const struct invocation *call, const json_t *targets) {
 static bool has_failed(const json_t *targets) {
 	size_t i;
 	json_t *target;
-	json_array_foreach(targets, i, target) if (strcmp(answer_text(target, "state"), "failed") == 0) return true;
-	return false;
+	bool found = false;
+	json_array_foreach(targets, i, target) {
+		const char *state = answer_text(target, "state");
+		found = found || strcmp(state, "failed") == 0 || strcmp(state, "paused") == 0;
+	}
+	return found;
 }
 
 static int run_status(const struct invocation *call) {
@@ -118,7 +122,8 @@ const struct command command_backup_status = {
                    "that are on their way, versions that can't be shipped until somebody mends what is said, the last "
                    "generation that is whole there, and what is stored.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
-        .examples = (const struct command_example[]){{"assayfs backup status /mnt", "exit code 1 when one has failed"},
+        .examples = (const struct command_example[]){{"assayfs backup status /mnt",
+                                                             "exit code 1 when one has failed or is paused"},
                 {"assayfs backup status --json | jq '.targets[].lag_seconds'", "how far behind"}, {0}},
         .exits = BACKUP_EXITS,
         .run = run_status,

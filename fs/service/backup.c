@@ -230,6 +230,8 @@ static int add_target_to(struct waiting *waiting, const struct backup_status *st
 	waiting->pending += status->pending_versions;
 	waiting->bytes += status->pending_bytes;
 	waiting->lag_ns = status->lag_ns > waiting->lag_ns ? status->lag_ns : waiting->lag_ns;
+	if (status->state == BACKUP_PAUSED)
+		return fault(EREMOTEIO, "%s: %s", status->target.url, status->trouble);
 	if (status->state == BACKUP_FAILED && status->retries > retries_before(waiting, status->target.number) + 1)
 		return fault(EREMOTEIO, "%s: %s", status->target.url, status->trouble);
 	return 0;
