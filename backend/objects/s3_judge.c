@@ -11,7 +11,7 @@ static void say(const struct s3_transfer *transfer, int error, const char *what)
 	struct s3_call *call = transfer->call;
 	const struct s3_shared *shared = transfer->shared;
 	call->rc = -error;
-	(void)snprintf(call->words, sizeof call->words, "%s s3://%s%s%.300s at %s: %.500s%s%s%s", call->method,
+	(void)snprintf(call->words, sizeof call->words, "%s s3://%s%s%.250s at %.120s: %.450s%s%s%s", call->method,
 	        shared->bucket, call->key ? "/" : "", call->key ? call->key : "", shared->site.host, what,
 	        transfer->request_id[0] ? " (request " : "", transfer->request_id, transfer->request_id[0] ? ")" : "");
 }
