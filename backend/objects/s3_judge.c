@@ -10,14 +10,10 @@
 static void say(const struct s3_transfer *transfer, int error, const char *what) {
 	struct s3_call *call = transfer->call;
 	const struct s3_shared *shared = transfer->shared;
-	/* A server may say to whom it denied something. */
-	bool tells = strstr(what, shared->credentials->access_key) ||
-	             (shared->credentials->session_token[0] && strstr(what, shared->credentials->session_token));
 	call->rc = -error;
-	(void)snprintf(call->words, sizeof call->words, "%s s3://%s%s%.300s at %s: %.500s%s%s%s", call->method,
-	        shared->bucket, call->key ? "/" : "", call->key ? call->key : "", shared->site.host,
-	        tells ? call->code : what, transfer->request_id[0] ? " (request " : "", transfer->request_id,
-	        transfer->request_id[0] ? ")" : "");
+	(void)snprintf(call->words, sizeof call->words, "%s s3://%s%s%.250s at %.120s: %.450s%s%s%s", call->method,
+	        shared->bucket, call->key ? "/" : "", call->key ? call->key : "", shared->site.host, what,
+	        transfer->request_id[0] ? " (request " : "", transfer->request_id, transfer->request_id[0] ? ")" : "");
 }
 
 /* ---- no answer ---- */
@@ -164,6 +160,12 @@ static enum s3_verdict judge_region(struct s3_transfer *transfer, long status, c
 	return S3_DONE;
 }
 
+/* A server may say to whom it denied something. */
+static bool tells_who(const struct s3_credentials *credentials, const char *message) {
+	return strstr(message, credentials->access_key) ||
+	       (credentials->session_token[0] && strstr(message, credentials->session_token));
+}
+
 static enum s3_verdict judge_error(
         struct s3_transfer *transfer, long status, const struct s3_error *error, int64_t *ret_offset_s) {
 	struct s3_call *call = transfer->call;
@@ -173,9 +175,10 @@ static enum s3_verdict judge_error(
 	if (is_of_region(transfer, status, error))
 		return judge_region(transfer, status, error);
 	struct meaning meaning = meaning_of(status, error);
+	const char *message = tells_who(transfer->shared->credentials, error->message) ? "" : error->message;
 	char what[600];
 	(void)snprintf(what, sizeof what, "%s%s%s (HTTP %ld)", error->code[0] ? error->code : "refused",
-	        error->message[0] ? ": " : "", error->message, status);
+	        message[0] ? ": " : "", message, status);
 	say(transfer, meaning.error, what);
 	bool is_skewed = strcmp(error->code, "RequestTimeTooSkewed") == 0;
 	if (is_skewed && call->attempts <= 2 && offset_of(transfer, ret_offset_s))

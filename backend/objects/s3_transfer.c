@@ -122,6 +122,9 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg) {
 	if (!colon)
 		return size;
 	*colon = '\0';
+	/* Some of it gets into words. */
+	for (char *c = colon + 1; *c; c++)
+		*c = (char)(*c >= ' ' && *c < 0x7f ? *c : '?');
 	take_header(transfer, line, colon + 1 + strspn(colon + 1, " \t"));
 	return size;
 }
