@@ -18,7 +18,7 @@ secret=(--passfile "$PASS")
 case $1 in
 init) shift; if [[ " $* " == *" --json "* ]]; then exec "{ASSAYFS}" init --argon-mem 1024 --argon-ops 1 "${{secret[@]}}" "$@"; fi
 	exec "{ASSAYFS}" init --argon-mem 1024 --argon-ops 1 "${{secret[@]}}" "$@" >/dev/null ;;
-mount | fsck) command=$1; shift; exec "{ASSAYFS}" "$command" "${{secret[@]}}" "$@" ;;
+mount | fsck | recover) command=$1; shift; exec "{ASSAYFS}" "$command" "${{secret[@]}}" "$@" ;;
 *) exec "{ASSAYFS}" "$@" ;;
 esac
 """
