@@ -441,6 +441,7 @@ static int remove_all(Retain *retain, struct ship *ship, struct listing *listing
 int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s, struct retain_result *ret) {
 	struct listing listing = {0};
 	struct retain_result result = {0};
+	*ret = result;
 	if (ship->last.number == 0 || ship->checkpoint.commit != ship->last.commit)
 		return 0; /* what is alive is not known as of the newest superblock */
 	int rc = objects_list(ship->objects, "", take, &listing);

@@ -151,7 +151,7 @@ static void tell_pass(struct shipper *s, int rc, const struct retain_result *res
 	pthread_mutex_lock(&s->backup->lock);
 	s->status.refused += result->refused;
 	tell_there(s);
-	if (rc == 0)
+	if (rc == 0 && result->generations > 0)
 		s->status.generations = result->generations;
 	pthread_mutex_unlock(&s->backup->lock);
 	if (tell)

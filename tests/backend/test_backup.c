@@ -276,6 +276,30 @@ static void who_is_killed_goes_on_at_the_next_mount(void **state) {
 	}
 }
 
+static void superblocks_that_are_not_genuine_are_passed_over(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	const struct objects_place place = {.url = w->url};
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	char name[LAYOUT_NAME_BYTES];
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	uint64_t last = backup_world_status(w)->generation;
+	assert_rc(objects_open(&place, &objects));
+	for (uint64_t i = 1; i <= 3; i++) {
+		layout_super_name(last + i, name);
+		assert_rc(objects_put(objects, name, bytes_of_string("forged")));
+	}
+	assert_rc(objects_put(objects, "super/ffffffffffffffff", bytes_of_string("forged")));
+	backup_world_file(w, "a", 1000, 1);
+	backup_world_sync(w);
+	assert_int_equal(backup_world_status(w)->generation, last + 4);
+	backup_world_reopen(w);
+	backup_world_file(w, "b", 1000, 1);
+	backup_world_sync(w);
+	assert_int_equal(backup_world_status(w)->generation, last + 5);
+}
+
 static size_t supers_of(struct backup_world *w) {
 	const struct objects_place place = {.url = w->url};
 	_cleanup_(objects_closep) Objects *objects = NULL;
@@ -324,6 +348,7 @@ int main(void) {
 	        world_test(closing_ships_what_is_committed),
 	        world_test(a_place_with_another_vaults_backup_is_refused),
 	        world_test(an_older_copy_of_the_vault_does_not_ship_over_the_newer),
+	        world_test(superblocks_that_are_not_genuine_are_passed_over),
 	        world_test(generations_that_are_not_kept_go_by_themselves),
 	        world_test(who_is_killed_goes_on_at_the_next_mount),
 	};
