@@ -161,7 +161,8 @@ struct listing {
 
 /* Of what is in meta/, metadb_verify gives account. */
 static int check_root_name(void *user, const char *name, bool is_directory) {
-	static const char *const files[] = {STORE_HEADER_NAME, "meta.db", "meta.db-wal", RESERVE_NAME, SYNCLOG_NAME};
+	static const char *const files[] = {
+	        STORE_HEADER_NAME, "meta.db", "meta.db-wal", RESERVE_NAME, SYNCLOG_NAME, RECALL_NAME};
 	struct listing *l = user;
 	if (is_directory && (strcmp(name, "meta") == 0 || strcmp(name, "segments") == 0 || strcmp(name, "audit") == 0))
 		return 0;
@@ -194,6 +195,10 @@ static bool was_removed(struct fsck *f, const char *file) {
 	return is_leaving;
 }
 
+static bool is_elsewhere(const struct fsck *f, uint32_t number) {
+	return f->store->recall && !recall_is_here(f->store->recall, number);
+}
+
 static int check_segment_name(void *user, const char *name, bool is_directory) {
 	struct listing *l = user;
 	struct fsck *f = l->f;
@@ -201,8 +206,11 @@ static int check_segment_name(void *user, const char *name, bool is_directory) {
 	(void)snprintf(file, sizeof file, "%s/%s", l->directory, name);
 	if (!is_directory && segment_has_file(f->store->segments, file))
 		return 0;
-	if (!is_directory && (was_removed(f, file) || (!f->store->clean && segment_left_over(f->store->segments, file,
-	                                                                           f->store->mount)))) {
+	/* What a fetch left that was ended is written over by the next one. */
+	bool is_fetched = f->store->recall && strstr(name, ".tmp");
+	if (!is_directory &&
+	        (is_fetched || was_removed(f, file) ||
+	                (!f->store->clean && segment_left_over(f->store->segments, file, f->store->mount)))) {
 		f->sum->left_over++;
 		return 0;
 	}
@@ -264,6 +272,21 @@ static int gather_number(void *arg, const struct segment_row *row) {
 	return numbers->count == 256;
 }
 
+static int check_segment(struct fsck *f, uint32_t number) {
+	char name[SEGMENT_NAME_BYTES];
+	uint64_t size = 0;
+	bool is_away = is_elsewhere(f, number);
+	int rc = is_away ? 0 : segment_verify(f->store->segments, number, segment_part, f);
+	if (segment_name(f->store->segments, number, name) == 0)
+		(void)vault_io_stat_size(f->store->io, name, &size);
+	f->sum->elsewhere += is_away;
+	*(is_away ? &f->sum->elsewhere_bytes : &f->sum->bytes) += size;
+	f->sum->segments += !is_away;
+	if (f->options->progress)
+		f->options->progress(f->options->progress_arg, f->sum);
+	return rc;
+}
+
 static int check_segments(struct fsck *f) {
 	struct numbers numbers = {0};
 	int rc;
@@ -273,15 +296,7 @@ static int check_segments(struct fsck *f) {
 		meta_begin(m);
 		rc = meta_end(m, segment_row_list(m, gather_number, &numbers));
 		for (size_t i = 0; i < numbers.count && rc == 0; i++) {
-			char name[SEGMENT_NAME_BYTES];
-			uint64_t size = 0;
-			rc = segment_verify(f->store->segments, numbers.list[i], segment_part, f);
-			if (segment_name(f->store->segments, numbers.list[i], name) == 0 &&
-			        vault_io_stat_size(f->store->io, name, &size) == 0)
-				f->sum->bytes += size;
-			f->sum->segments++;
-			if (f->options->progress)
-				f->options->progress(f->options->progress_arg, f->sum);
+			rc = check_segment(f, numbers.list[i]);
 			numbers.after = numbers.list[i];
 		}
 	} while (rc == 0 && numbers.count == 256);
@@ -328,9 +343,25 @@ static int note_bad(struct fsck *f, uint64_t page, const struct block_ref *ref, 
 	return 0;
 }
 
+/* Those into segments that are here, one by one. */
+static int check_refs_here(struct fsck *f, uint64_t page, const struct block_ref *refs, size_t n, uint8_t *out) {
+	int rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (block_ref_is_hole(&refs[i]) || is_elsewhere(f, refs[i].segment))
+			continue;
+		rc = segment_read(f->store->segments, &refs[i], 1, out);
+		f->sum->references += rc == 0;
+		if (rc == -EBADMSG)
+			rc = note_bad(f, page, &refs[i], fault_message());
+	}
+	return rc;
+}
+
 /* All references of a page lead to the blocks they mean. Neighbours are read together; only after a failure one by one.
  */
 static int check_refs(struct fsck *f, uint64_t page, const struct block_ref *refs, size_t n, uint8_t *out) {
+	if (f->store->recall)
+		return check_refs_here(f, page, refs, n, out);
 	int rc = segment_read(f->store->segments, refs, n, out);
 	f->sum->references += n;
 	if (rc != -EBADMSG)

@@ -11,6 +11,8 @@
  *     map pages             each reference leads to the very block that was written; pages and versions have their
  * hashes rows                  foreign keys, the database's own structure, counters, the audit log's tree
  *
+ * Segments of a recovered vault that were not fetched yet (backup/recall.h) are counted, not read: nothing is fetched.
+ *
  * A check opens the vault for reading only and changes nothing. What a crash left and the next mount clears away (tails
  * of open segments, segments that nothing committed refers to) is counted, not found fault with. An older state of the
  * whole vault is consistent in itself: fsck can't tell it from a new one.
@@ -43,8 +45,10 @@ struct fsck_summary {
 	uint64_t repaired;                /* that are no more; not counted in findings */
 	uint64_t segments, blocks, bytes; /* of segments that were read, and the bytes of their files */
 	uint64_t versions, map_pages, references, records, heads;
-	bool unclean;        /* the last mount did not end well: mounting recovers it */
-	uint64_t left_over;  /* files that the next mount removes */
+	bool unclean;       /* the last mount did not end well: mounting recovers it */
+	uint64_t left_over; /* files that the next mount removes */
+	/* Of a vault that was recovered: segments that are in its backup still, which were not looked at. */
+	uint64_t elsewhere, elsewhere_bytes;
 	bool could_not_open; /* the finding says why; nothing else was looked at */
 	/* Not "": the log does not go on from the head that is kept outside of the vault (store.h), and how. No damage:
 	 * all of it may be whole, and older. */

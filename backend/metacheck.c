@@ -191,18 +191,21 @@ static int put_in_place(VaultIo *io, const char *temporary) {
 	return rc < 0 ? rc : vault_io_sync_dir(io, "");
 }
 
-static int rebuild(struct meta_core *core, VaultIo *io) {
+int core_rebuild(struct meta_core *core) {
 	static const char temporary[] = METADB_NAME ".tmp";
+	int rc = vault_file_open(core->io, temporary, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &core->file);
+	if (rc == 0)
+		rc = rebuild_into(core);
+	return rc < 0 ? rc : put_in_place(core->io, temporary);
+}
+
+static int rebuild(struct meta_core *core, VaultIo *io) {
 	if (!core->keys)
 		return fault(ENOMEM, "no locked memory for the metadata's keys");
 	int rc = core_open_files(core, io, true);
 	vault_file_close(core->file);
 	core->file = NULL;
-	if (rc == 0)
-		rc = vault_file_open(io, temporary, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &core->file);
-	if (rc == 0)
-		rc = rebuild_into(core);
-	return rc < 0 ? rc : put_in_place(io, temporary);
+	return rc < 0 ? rc : core_rebuild(core);
 }
 
 int metadb_rebuild(

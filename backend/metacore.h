@@ -66,3 +66,6 @@ struct wal_base core_wal_base(const struct meta_core *core);
 
 /* Syncs the database file and writes the pack. */
 int core_checkpointed(struct meta_core *core);
+
+/* Builds the file of the database from the packs of `core`, which has no file open; it has the new one open then. */
+int core_rebuild(struct meta_core *core);

@@ -311,6 +311,10 @@ uint64_t metadb_last_pack(MetaDb *db) {
 	return packs_last(db->core.packs)->sequence;
 }
 
+uint64_t metadb_base_pack(MetaDb *db) {
+	return packs_base(db->core.packs);
+}
+
 void metadb_last_root(MetaDb *db, uint8_t ret_root[static 32]) {
 	memcpy(ret_root, packs_last(db->core.packs)->root, 32);
 }

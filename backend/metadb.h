@@ -131,6 +131,9 @@ int metadb_fault(MetaDb *db, int sqlite_code, const char *format, ...) __attribu
 /* The sequence number of the last pack: rises with every checkpoint that changed something. */
 uint64_t metadb_last_pack(MetaDb *db);
 
+/* The pack that the last one rests on, which has all pages; 0: some are damaged, and the next will be one. */
+uint64_t metadb_base_pack(MetaDb *db);
+
 /* The Merkle root over all page tags in the last pack. */
 void metadb_last_root(MetaDb *db, uint8_t ret_root[static 32]);
 
@@ -176,3 +179,23 @@ int metadb_rebuild(
  */
 int metadb_accept_loss(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
         const uint8_t vault_id[static METADB_VAULT_ID_BYTES], metadb_finding_fn *told, void *user);
+
+/* The file of checkpoint pack `sequence` below the vault. */
+#define METADB_PACK_NAME_BYTES 40
+void metadb_pack_name(uint64_t sequence, char ret_name[static METADB_PACK_NAME_BYTES]);
+
+/*
+ * Reads one pack's file through by itself: -EBADMSG with words unless every byte is that of this vault's pack of this
+ * number with the root `root`. *ret_previous: the pack before it, and its root; 0: it is a base.
+ */
+int metadb_check_pack(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t sequence, const uint8_t root[static 32],
+        uint64_t *ret_previous, uint8_t ret_previous_root[static 32]);
+
+/*
+ * Makes anchors and meta.db from the packs alone, for a vault that is recovered: meta/ has those from a base up to
+ * `pack`, whose root is `root`, and none above. What is there of a database is replaced. -EBADMSG: the packs don't give
+ * that root. The vault must not be open.
+ */
+int metadb_from_packs(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t pack, const uint8_t root[static 32]);

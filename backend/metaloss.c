@@ -1,4 +1,4 @@
-/* Going on without the newest commits, when somebody has decided so. */
+/* Going on without the newest commits, when somebody has decided so; or with the packs alone, from a backup. */
 #include "backend/metadb.h"
 
 #include "backend/metacore.h"
@@ -73,4 +73,80 @@ int metadb_accept_loss(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
 	page_tags_free(&core.tags);
 	meta_keys_free(core.keys);
 	return fault_while(rc, "going on without the newest commits of %s", vault_io_path(io));
+}
+
+/* ---- from packs alone ---- */
+
+void metadb_pack_name(uint64_t sequence, char ret_name[static METADB_PACK_NAME_BYTES]) {
+	(void)snprintf(ret_name, METADB_PACK_NAME_BYTES, PACK_DIRECTORY "/%" PRIu64, sequence);
+}
+
+int metadb_check_pack(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t sequence, const uint8_t root[static 32],
+        uint64_t *ret_previous, uint8_t ret_previous_root[static 32]) {
+	struct meta_keys *keys = meta_keys_new(key, vault_id);
+	struct pack_head head;
+	int rc = keys ? pack_check(io, keys, sequence, root, &head)
+	              : fault(ENOMEM, "no locked memory for the metadata's keys");
+	meta_keys_free(keys);
+	if (rc < 0)
+		return rc;
+	*ret_previous = head.is_base ? 0 : head.previous;
+	memcpy(ret_previous_root, head.previous_root, META_HASH_BYTES);
+	return 0;
+}
+
+static int say_damage(void *user, const char *file, int64_t place, const char *words) {
+	char copy[FAULT_MESSAGE_BYTES];
+	(void)user;
+	(void)place;
+	(void)snprintf(copy, sizeof copy, "%s", words);
+	return fault(EBADMSG, "%s: %s", file, copy);
+}
+
+static int check_last(const struct meta_core *core, uint64_t pack, const uint8_t *root) {
+	const struct pack_head *last = packs_last(core->packs);
+	if (last->sequence != pack)
+		return fault(EBADMSG, "the newest checkpoint pack is %" PRIu64 " and should be %" PRIu64,
+		        last->sequence, pack);
+	if (memcmp(last->root, root, META_HASH_BYTES) != 0)
+		return fault(EBADMSG,
+		        "checkpoint pack %" PRIu64 " has another root than it should: it is of another "
+		        "history of this vault",
+		        pack);
+	return packs_each_damage(core->packs, say_damage, NULL);
+}
+
+static int make_from_packs(struct meta_core *core, uint64_t pack, const uint8_t *root) {
+	struct anchor anchor = {0};
+	if (!core->keys)
+		return fault(ENOMEM, "no locked memory for the metadata's keys");
+	int rc = packs_open(core->io, core->keys, true, NULL, NULL, &core->tags, &core->packs);
+	if (rc == 0)
+		rc = check_last(core, pack, root);
+	if (rc == 0)
+		rc = core_rebuild(core);
+	if (rc == 0)
+		rc = remove_log(core);
+	if (rc == 0)
+		rc = anchors_open(core->io, core->keys, false, &core->anchors);
+	if (rc < 0)
+		return rc == -ENOENT ? fault(EBADMSG, "%s", fault_message()) : rc;
+	const struct pack_head *last = packs_last(core->packs);
+	anchor.pack_sequence = last->sequence;
+	anchor.pages = last->pages;
+	memcpy(anchor.root, last->root, sizeof anchor.root);
+	return anchors_put(core->anchors, &anchor);
+}
+
+int metadb_from_packs(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
+        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t pack, const uint8_t root[static 32]) {
+	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id), .read_only = true};
+	int rc = make_from_packs(&core, pack, root);
+	vault_file_close(core.file);
+	packs_close(core.packs);
+	anchors_close(core.anchors);
+	page_tags_free(&core.tags);
+	meta_keys_free(core.keys);
+	return rc;
 }

@@ -49,6 +49,11 @@ const struct pack_head *packs_last(const Packs *packs) {
 	return &packs->last;
 }
 
+uint64_t packs_base(const Packs *packs) {
+	bool whole = packs->count > 0 && !packs->is_broken && packs->damaged == 0 && packs->entries[0].head.is_base;
+	return whole ? packs->entries[0].head.sequence : 0;
+}
+
 int packs_new(VaultIo *io, const struct meta_keys *keys, bool read_only, Packs **ret_packs) {
 	Packs *packs = calloc(1, sizeof *packs);
 	if (!packs)
@@ -284,6 +289,35 @@ static int check_pack(struct check *check) {
 	rc = pack_each_listed(check->packs, entry, file, check_listed, check);
 	if (rc < 0)
 		return check->finding(check->user, vault_file_name(file), -1, fault_message());
+	return rc;
+}
+
+static int say_first(void *user, const char *file, int64_t place, const char *words) {
+	char copy[FAULT_MESSAGE_BYTES];
+	(void)user;
+	(void)snprintf(copy, sizeof copy, "%s", words); /* they may be the fault's own */
+	if (place > 0)
+		return fault(EBADMSG, "%s: page %" PRId64 ": %s", file, place, copy);
+	return fault(EBADMSG, "%s", copy);
+}
+
+int pack_check(VaultIo *io, const struct meta_keys *keys, uint64_t sequence, const uint8_t root[static META_HASH_BYTES],
+        struct pack_head *ret_head) {
+	_cleanup_(packs_closep) Packs *packs = NULL;
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	struct pack_entry entry;
+	int rc = packs_new(io, keys, true, &packs);
+	if (rc == 0)
+		rc = pack_open_file(packs, sequence, &file);
+	if (rc == 0)
+		rc = pack_read_entry(packs, sequence, file, &entry);
+	if (rc == 0 && memcmp(entry.head.root, root, META_HASH_BYTES) != 0)
+		rc = fault(EBADMSG, "%s is of another history of this vault", vault_file_name(file));
+	struct check check = {.packs = packs, .entry = &entry, .finding = say_first};
+	if (rc == 0)
+		rc = check_pack(&check);
+	if (rc == 0)
+		*ret_head = entry.head;
 	return rc;
 }
 

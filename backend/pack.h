@@ -73,6 +73,9 @@ void packs_set_reserve(Packs *packs, Reserve *reserve);
 /* The last pack's head; all zero before the first; only number, pages, root, covered if its file is lost. */
 const struct pack_head *packs_last(const Packs *packs);
 
+/* The number of the base that the last one rests on; 0 while what is damaged makes a new one necessary. */
+uint64_t packs_base(const Packs *packs);
+
 /* Whether what is damaged makes a new base necessary; and reads all packs through to know it of their pages, too. */
 bool packs_need_base(const Packs *packs);
 int packs_look_for_damage(Packs *packs);
@@ -82,6 +85,11 @@ int packs_look_for_damage(Packs *packs);
  * is due. Cleans `tags`. After an error the packs are as before.
  */
 int packs_write(Packs *packs, VaultFile *file, struct page_tags *tags, const struct wal_position *covered);
+
+/* Reads one pack through by itself, pages included. -EBADMSG: it is damaged, none of this vault's, or of another
+ * history than the one whose root is `root`. */
+int pack_check(VaultIo *io, const struct meta_keys *keys, uint64_t sequence, const uint8_t root[static META_HASH_BYTES],
+        struct pack_head *ret_head);
 
 /* The sealed page with this very tag, from the newest pack that has it. -ENOENT if none has. */
 int packs_find_page(Packs *packs, uint32_t page, const uint8_t tag[static META_TAG_BYTES],

@@ -62,6 +62,7 @@
 
 typedef struct SegmentStore SegmentStore;
 typedef struct VaultIo VaultIo;
+typedef struct VaultFile VaultFile;
 typedef struct Keyring Keyring;
 
 /* Plaintext bytes of a full block. */
@@ -208,3 +209,9 @@ int segment_owners(SegmentStore *s, uint32_t number, segment_owners_fn *owners, 
  */
 int segment_verify(
         SegmentStore *s, uint32_t number, int (*found)(const struct segment_finding *finding, void *arg), void *arg);
+
+/*
+ * Whether `file` is what segment `number` is said to be, as segment_verify finds: 0; 1: it is not, and first at *ret_at
+ * for *ret_length bytes. For a file that is not in its place yet.
+ */
+int segment_verify_file(SegmentStore *s, uint32_t number, VaultFile *file, uint64_t *ret_at, uint64_t *ret_length);

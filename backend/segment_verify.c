@@ -203,6 +203,37 @@ int segment_verify(
 	return rc;
 }
 
+static int note_first(const struct segment_finding *finding, void *arg) {
+	struct segment_finding *first = arg;
+	if (!finding->wrong)
+		return 0;
+	*first = *finding;
+	return -ECANCELED;
+}
+
+int segment_verify_file(SegmentStore *s, uint32_t number, VaultFile *file, uint64_t *ret_at, uint64_t *ret_length) {
+	struct segment_finding first = {0};
+	struct segment stand_in = {.file = file};
+	struct walk walk = {.s = s, .segment = &stand_in, .found = note_first, .arg = &first};
+	pthread_mutex_lock(&s->lock);
+	const struct segment *segment = number < s->table_size ? s->table[number] : NULL;
+	if (segment)
+		stand_in.row = segment->row;
+	pthread_mutex_unlock(&s->lock);
+	if (!segment)
+		return fault(ENOENT, "the vault has no segment %u", number);
+	walk.end = stand_in.row.bytes;
+	walk.buffer = segment_buffer_get(&s->cache);
+	int rc = walk.buffer ? walk_segment(&walk, SEGMENT_CLOSED) : fault(ENOMEM, "no memory to verify a segment");
+	segment_buffer_put(&s->cache, walk.buffer);
+	secret_key_wipe(&walk.key);
+	if (rc != -ECANCELED || !first.wrong)
+		return rc;
+	*ret_at = first.position;
+	*ret_length = first.length;
+	return 1;
+}
+
 /* ---- who wrote what ---- */
 
 /* What one read gets of a batch at most: its header and the longest directory. */

@@ -38,6 +38,8 @@ static void free_store(Store *store) {
 
 /* The collector first: it waits for commits. */
 static void stop_threads(Store *store) {
+	if (store->recall)
+		recall_stop(store->recall);
 	read_ahead_stop(steal_pointer(&store->ahead));
 	gc_close(steal_pointer(&store->gc));
 	store_committer_stop(store);
@@ -85,7 +87,8 @@ static int open_io(Store *store, const struct store_options *options) {
 			return rc;
 		store->own_io = true;
 	}
-	return vault_io_lock(store->io);
+	int rc = vault_io_lock(store->io);
+	return rc < 0 ? rc : store_recall_open(store, options);
 }
 
 /* Without it all is only slower. */
@@ -188,7 +191,9 @@ static int write_mark(Store *store, bool clean) {
 }
 
 static int know_segment(void *arg, const struct segment_row *row) {
-	return segment_known(((Store *)arg)->segments, row);
+	Store *store = arg;
+	int rc = store->recall ? recall_expect(store->recall, row) : 0;
+	return rc < 0 ? rc : segment_known(store->segments, row);
 }
 
 static int know_segments(Store *store) {
@@ -202,7 +207,8 @@ static int know_segments(Store *store) {
 	if (rc == 0)
 		rc = segment_row_list(store->meta, know_segment, store);
 	store->durable_records = audit_size(store->meta);
-	return meta_end(store->meta, rc);
+	rc = meta_end(store->meta, rc);
+	return rc < 0 ? rc : store_recall_known(store);
 }
 
 /*
@@ -261,6 +267,8 @@ static int begin_mount(Store *store, const struct store_options *options) {
 	if (rc == 0)
 		rc = store_head_record_restore(store);
 	if (rc == 0)
+		rc = store_recall_record(store);
+	if (rc == 0)
 		rc = store_settle(store, options);
 	if (rc == 0 && !store->clean) {
 		(void)snprintf(words, sizeof words,
@@ -270,7 +278,8 @@ static int begin_mount(Store *store, const struct store_options *options) {
 		        (unsigned long)logged);
 		rc = store_record(store, "recover", 0, 0, words);
 	}
-	return store_commit_now(store, rc);
+	rc = store_commit_now(store, rc);
+	return rc < 0 ? rc : store_recall_recorded(store);
 }
 
 static int end_mount(Store *store) {
@@ -344,7 +353,9 @@ static int start_threads(Store *store, const struct store_options *options) {
 		rc = store_committer_start(store);
 	if (rc == 0)
 		rc = gc_open(store, options->gc_grace_ms, &store->gc);
-	return rc == 0 && !options->gc_by_hand ? gc_start(store->gc) : rc;
+	if (rc == 0 && !options->gc_by_hand)
+		rc = gc_start(store->gc);
+	return rc == 0 && store->recall && !options->recall_by_hand ? recall_start(store->recall) : rc;
 }
 
 int store_open(const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret) {
@@ -408,8 +419,16 @@ Keyring *store_keyring(Store *store) {
 	return store->keyring;
 }
 
+VaultIo *store_io(Store *store) {
+	return store->io;
+}
+
 Gc *store_gc(Store *store) {
 	return store->gc;
+}
+
+Recall *store_recall(Store *store) {
+	return store->recall;
 }
 
 ContentCache *store_content_cache(Store *store) {

@@ -46,7 +46,9 @@
 #include <stdint.h>
 
 typedef struct Store Store;
-typedef struct Gc Gc; /* backend/gc.h */
+typedef struct Gc Gc;         /* backend/gc.h */
+typedef struct Recall Recall; /* backend/backup/recall.h */
+struct recall_means;
 
 #define STORE_VAULT_ID_BYTES 16
 /* Room for a recovery key as text, with the NUL. */
@@ -110,6 +112,12 @@ struct store_options {
 	const char *state_directory;
 	bool accept_restore;
 	/*
+	 * Of a vault that was recovered and has not all of its segments yet: how to reach its backup, beyond what the
+	 * vault itself says (NULL: as the environment says); and without the thread that fetches the rest.
+	 */
+	const struct recall_means *recall;
+	bool recall_by_hand;
+	/*
 	 * The file I/O to use instead of VAULT's own; it stays the caller's. For tests (recorder, failures). Normally
 	 * NULL.
 	 */
@@ -146,7 +154,8 @@ void store_abandon(Store *store);
 Meta *store_meta(Store *store);
 SegmentStore *store_segments(Store *store);
 Keyring *store_keyring(Store *store);
-Gc *store_gc(Store *store); /* NULL: read-only */
+Gc *store_gc(Store *store);         /* NULL: read-only */
+Recall *store_recall(Store *store); /* NULL: all segments are in the vault's directory */
 
 struct store_info {
 	char path[4096]; /* as given */
@@ -230,6 +239,33 @@ int store_sums(Store *store, struct store_sums *ret);
  * text is read from the database.
  */
 bool store_idle(Store *store);
+
+/* The last commit that is durable; 0: none by this mount yet. Any thread. */
+uint64_t store_durable_commit(Store *store);
+
+/* The vault's files. Belongs to the store. */
+VaultIo *store_io(Store *store);
+
+/*
+ * A consistent hand-over for who takes the vault elsewhere: all that is committed by now, in checkpoint packs, with the
+ * segments that the packs' database has and how long it says they are. Commits what waits, too; where nothing has
+ * changed since the last pack it is that one, and nothing is written. The packs' files stay until a newer base is made,
+ * those of segments until the collector removes them: who finds one gone takes a newer hand-over. No content's lock,
+ * not between meta_begin and meta_end. -ENOSPC, -EBUSY: not now; -EBADMSG: packs are damaged, the next change mends
+ * that; -EIO: the vault has failed; -EROFS.
+ */
+struct store_checkpoint {
+	uint64_t pack, base;          /* the newest pack, and the base that it rests on */
+	uint8_t root[32];             /* of the newest */
+	uint64_t commit;              /* the last one that is in it */
+	int64_t time_ns;              /* of that commit */
+	uint64_t appended;            /* bytes that this mount had appended by then (segment_watch.h) */
+	uint64_t versions;            /* that there are */
+	struct segment_row *segments; /* by number */
+	size_t segment_count;
+};
+int store_checkpoint(Store *store, struct store_checkpoint *ret);
+void store_checkpoint_clear(struct store_checkpoint *checkpoint);
 
 /* How many audit records are durable: those with a sequence below this may be served (audit_filter.before_seq). */
 uint64_t store_durable_seq(Store *store);

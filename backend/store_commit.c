@@ -22,6 +22,10 @@
 
 static int checkpoint(void *arg) {
 	Store *store = arg;
+	if (store->handing) {
+		store_hand_over(store, store->handing);
+		return metadb_failed(store->db);
+	}
 	bool is_wanted = atomic_exchange(&store->wants_checkpoint, false);
 	if (!is_wanted && metadb_wal_bytes(store->db) <= store->wal_limit)
 		return 0;
@@ -45,7 +49,7 @@ static void note_window(Store *store) {
 	pthread_mutex_unlock(&store->lock);
 }
 
-static void publish(Store *store, int rc, uint64_t records) {
+static void publish(Store *store, int rc, const struct meta_committed *committed) {
 	pthread_mutex_lock(&store->lock);
 	if (rc < 0) {
 		store->failed = true;
@@ -53,7 +57,8 @@ static void publish(Store *store, int rc, uint64_t records) {
 		int64_t waited = store->committing_since ? monotonic_ns() - store->committing_since : 0;
 		store->longest_wait_ns = larger(store->longest_wait_ns, waited);
 		store->committing_since = 0;
-		store->durable_records = records;
+		store->durable_records = committed->audit_size;
+		store->durable_commit = committed->commit;
 	}
 	pthread_mutex_unlock(&store->lock);
 }
@@ -73,7 +78,7 @@ int store_commit_now(Store *store, int rc) {
 		histogram_add(&store->commit_times, monotonic_ns() - began);
 	else
 		atomic_fetch_add(&store->commit_failures, 1);
-	publish(store, rc, committed.audit_size);
+	publish(store, rc, &committed);
 	if (rc == 0)
 		store_head_remember(store, store->is_ending);
 	return fault_while(rc, "committing");
@@ -202,6 +207,21 @@ static void serve_tickets(Store *store) {
 	}
 	store->done = goal;
 	pthread_cond_broadcast(&store->served);
+}
+
+int store_commit_handing(Store *store, struct handing *handing) {
+	pthread_mutex_lock(&store->lock);
+	while (store->in_round && !store->failed && !store->stop)
+		pthread_cond_wait(&store->served, &store->lock);
+	bool may = !store->failed && !store->stop;
+	if (may) {
+		store->handing = handing;
+		serve_tickets(store);
+		store->handing = NULL;
+	}
+	int rc = may && !store->failed ? 0 : -EIO;
+	pthread_mutex_unlock(&store->lock);
+	return rc < 0 ? fault(EIO, "the vault has failed, or is being closed") : 0;
 }
 
 static void *committer(void *arg) {
@@ -335,6 +355,13 @@ void store_audit_window(Store *store, struct store_audit_window *ret) {
 		window.oldest_ns = larger(monotonic_ns() - since, 0);
 	window.most_ns = larger(window.most_ns, window.oldest_ns);
 	*ret = window;
+}
+
+uint64_t store_durable_commit(Store *store) {
+	pthread_mutex_lock(&store->lock);
+	uint64_t commit = store->durable_commit;
+	pthread_mutex_unlock(&store->lock);
+	return commit;
 }
 
 uint64_t store_durable_seq(Store *store) {

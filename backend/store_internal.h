@@ -5,6 +5,7 @@
 
 #include "backend/audit.h"
 #include "backend/audit_head.h"
+#include "backend/backup/recall.h"
 #include "backend/content_internal.h"
 #include "backend/gc.h"
 #include "backend/last_seen.h"
@@ -41,6 +42,8 @@
 struct Store {
 	char *path;
 	VaultIo *io;
+	Recall *recall;      /* belongs to `io`; NULL: nothing is elsewhere */
+	bool recall_is_told; /* with which credentials */
 	bool own_io, read_only;
 	VaultHeader *header;
 	Keyring *keyring;
@@ -76,7 +79,8 @@ struct Store {
 	_Atomic bool given_up;         /* what was acknowledged can't be committed: the next round fails */
 	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
 	_Atomic bool wants_scrub;      /* what was erased may stand in the log of small fsyncs: after the next commit */
-	uint64_t durable_records;
+	uint64_t durable_records, durable_commit;
+	struct handing *handing; /* whoever carries out a round for a hand-over; else NULL (store_checkpoint.c) */
 	/* Of the records that a commit is writing: since when the first has waited; 0: there is none. The longest wait
 	 * of all that became durable. */
 	int64_t committing_since, longest_wait_ns;
@@ -118,6 +122,12 @@ void store_committer_stop(Store *store);
  * operation. */
 int store_commit_now(Store *store, int rc);
 
+/* A round for whoever calls, as if it had drawn a ticket; `handing` is the store's while it lasts. */
+int store_commit_handing(Store *store, struct handing *handing);
+
+/* In the moment for a checkpoint: makes one, and takes down what was asked for. */
+void store_hand_over(Store *store, struct handing *handing);
+
 /* -EBADMSG when the log of a later mount than the database knows is missing. */
 int store_check_log(Store *store);
 
@@ -145,6 +155,16 @@ void store_head_remember(Store *store, bool durable);
  * is 0, and record_restore says so in the log, inside meta_begin. */
 int store_head_check(Store *store);
 int store_head_record_restore(Store *store);
+
+/*
+ * A vault that was recovered from a backup (store_recall.c). open: lays the fetching over the vault's files, where it
+ * has an origin. known: all segments were told. record: that it was recovered, inside meta_begin; recorded: after that
+ * is durable.
+ */
+int store_recall_open(Store *store, const struct store_options *options);
+int store_recall_known(Store *store);
+int store_recall_record(Store *store);
+int store_recall_recorded(Store *store);
 
 /* Adds a record of the daemon's own: the event's actor and path are filled in. In short: node and version may be 0,
  * detail NULL. */

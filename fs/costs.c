@@ -2,6 +2,7 @@
 
 #include "backend/usage.h"
 #include "crypto/base/fault.h"
+#include "fs/backups.h"
 #include "fs/log.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@ struct Costs {
 	Gate *gate;
 	Levels *levels;
 	const VerdictCounts *checks;
+	Backup *backup; /* NULL: there is none */
 	bool is_read_only;
 	pthread_mutex_t lock; /* guards the rest; operations, and the levels' lock, begin with it held */
 	Prices *prices;
@@ -50,6 +52,10 @@ void costs_free(Costs *costs) {
 	prices_free(costs->prices);
 	pthread_mutex_destroy(&costs->lock);
 	free(costs);
+}
+
+void costs_of_backup(Costs *costs, Backup *backup) {
+	costs->backup = backup;
 }
 
 /* ---- prices ---- */
@@ -267,17 +273,38 @@ static json_t *kinds_json(const struct cost *c) {
 	        pair_json((struct cost_pair){c->now_all.kms, c->forecast_all.kms}));
 }
 
-static json_t *report_json(const struct cost_question *q, int64_t now_s) {
+static double storage_price(const struct cost_question *q, double gb_months) {
+	return q->usd_per_gb_month >= 0 ? q->usd_per_gb_month * gb_months : cost_of_storage(q->profile, gb_months);
+}
+
+/* What lies at all targets now, as if it had lain there as long as is counted: the vault keeps no history of it. Beside
+ * the vault's own charges, since whose bill it is on is not known. null: there is no target. */
+static json_t *backups_json(const Costs *c, const struct cost_question *q, const struct cost *cost) {
+	_cleanup_(freep) struct backup_status *list = NULL;
+	size_t count = 0;
+	double bytes = 0;
+	(void)backups_status(c->backup, &list, &count);
+	for (size_t i = 0; i < count; i++)
+		bytes += (double)list[i].stored_bytes;
+	if (count == 0)
+		return json_null();
+	const double gb = bytes / (double)(1 << 30), hours = cost->hours_of_month;
+	return json_pack("{s:f, s:f, s:I}", "now", storage_price(q, gb * cost->hours_counted / hours), "forecast",
+	        storage_price(q, gb * (cost->hours_counted + cost->hours_left) / hours), "stored_bytes",
+	        (json_int_t)bytes);
+}
+
+static json_t *report_json(const Costs *c, const struct cost_question *q, int64_t now_s) {
 	struct cost cost;
 	char month[16];
 	cost_estimate(q, &cost);
 	(void)snprintf(month, sizeof month, "%04u-%02u", q->month / 100, q->month % 100);
-	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:n, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 	        "month", month, "currency", "USD", "profile", "name", q->profile->name, "words", q->profile->words,
 	        "prices", prices_json(q, now_s), "now", cost.total.now, "forecast", cost.total.forecast,
 	        "hours_counted", cost.hours_counted, "hours_left", cost.hours_left, "kinds", kinds_json(&cost), "zones",
 	        zones_json(q, &cost), "versions", pair_json(cost.noncurrent), "dead", pair_json(cost.dead), "backups",
-	        "seed", seed_json(&cost), "profiles", profiles_json(q->prices));
+	        backups_json(c, q, &cost), "seed", seed_json(&cost), "profiles", profiles_json(q->prices));
 }
 
 int costs_json(Costs *costs, int64_t now_s, const char *profile, json_t **ret_json) {
@@ -286,7 +313,7 @@ int costs_json(Costs *costs, int64_t now_s, const char *profile, json_t **ret_js
 	pthread_mutex_lock(&costs->lock);
 	int rc = ask(costs, now_s, profile, false, &question);
 	if (rc == 0) {
-		json = report_json(&question, now_s);
+		json = report_json(costs, &question, now_s);
 		rc = json ? 0 : fault(ENOMEM, "reckoning costs: out of memory");
 	}
 	pthread_mutex_unlock(&costs->lock);

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "backend/backup/backup.h"
 #include "fs/levels.h"
 #include "fs/verdict_counts.h"
 #include "policy/cost.h"
@@ -26,6 +27,9 @@ int costs_new(
 void costs_free(Costs *costs);
 DEFINE_CLEANUP(Costs, costs_free);
 
+/* Whose stored bytes are told, too. Before anybody asks; it must outlive the costs. NULL: of none. */
+void costs_of_backup(Costs *costs, Backup *backup);
+
 /* The estimate at `now_s`, USD, by the policy's profile. Any thread, in no operation. */
 int costs_figures(Costs *costs, int64_t now_s, struct cost *ret_cost);
 
@@ -37,8 +41,9 @@ int costs_figures(Costs *costs, int64_t now_s, struct cost *ret_cost);
  *       "prices": {"file", "date", "old", "source": {"words", "date", "standing"}, "usd_per_gb_month" (null: the
  * tiers)}, "now", "forecast", "hours_counted", "hours_left", "kinds": {"storage": {"now", "forecast"}, "requests": …,
  * "kms": …}, "zones": [{"zone" ("": of none), "gb_months", "now", "forecast", "storage", "requests", "kms", "puts",
- * "gets"}], "versions": {"now", "forecast"}, "dead": …, "backups": null, "seed": {"now", "forecast", "profile",
- * "services": [{"words", "now", "forecast"}]}, "profiles": [{"name", "words", "usd_per_gb_month"}]}
+ * "gets"}], "versions": {"now", "forecast"}, "dead": …, "backups": null or {"now", "forecast", "stored_bytes"} (not
+ * among the above), "seed": {"now", "forecast", "profile", "services": [{"words", "now", "forecast"}]}, "profiles":
+ * [{"name", "words", "usd_per_gb_month"}]}
  */
 int costs_json(Costs *costs, int64_t now_s, const char *profile, json_t **ret_json);
 

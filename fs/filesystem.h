@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/backup/backup.h"
 #include "backend/store.h"
 #include "backend/tree.h"
 #include "fs/access_times.h"
@@ -39,6 +40,7 @@ struct filesystem {
 	void *status_arg;
 	OperationStats *operations;
 	Metrics *metrics; /* what .assayfs/metrics says; NULL: there is none */
+	Backup *backup;   /* NULL: none is made, or the mount ends */
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */
 	bool read_only;

@@ -30,7 +30,10 @@
 	X(UNGUARDED, "a74f30653d2b403dbdd9396b697825b7", 4)     \
 	X(SPILL, "a9226625f1114bbfb1e40c881cb60d99", 4)         \
 	X(GRANT, "00ff375220304dc58b87db3056d738d6", 5)         \
-	X(HEARTBEAT, "94a0204304224e61b5874d53010dd6b2", 1)
+	X(HEARTBEAT, "94a0204304224e61b5874d53010dd6b2", 1)     \
+	X(BACKUP_FAILS, "67ea2a6c5f8a4bf68f46566e69731a6c", 3)  \
+	X(BACKUP_WORKS, "0a2bb7d1fc684326b4e089b69f8de898", 5)  \
+	X(BACKUP_REFUSED, "cf1348fa2a6a4f9b9d932d27a2e03a43", 4)
 
 enum log_message {
 #define X(name, id, priority) MESSAGE_##name,

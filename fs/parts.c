@@ -2,6 +2,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
+#include "fs/backups.h"
 #include "fs/compression.h"
 #include "fs/http/back.h"
 #include "fs/http/front.h"
@@ -30,6 +31,7 @@ struct Parts {
 	Retention *retention;
 	Lifecycle *lifecycle;
 	Watch *watch;
+	Backups *backups;
 	const char *actions; /* NULL: the usual directory */
 	const char *http;    /* NULL: it is not spoken */
 	Front *front;
@@ -181,7 +183,11 @@ static int start_http(Parts *parts, const struct filesystem *fs) {
 
 static int start(void *state, struct filesystem *fs) {
 	Parts *parts = state;
-	int rc = watch_open(parts->watch, fs, parts->gate, parts->spawner);
+	int rc = backups_open(fs->store, &parts->backups);
+	if (rc < 0)
+		return rc;
+	fs->backup = backups_backup(parts->backups);
+	rc = watch_open(parts->watch, fs, parts->gate, parts->spawner);
 	if (rc == 0)
 		rc = start_lifecycle(parts, fs);
 	if (rc < 0)
@@ -193,6 +199,7 @@ static int start(void *state, struct filesystem *fs) {
 	        .metrics = watch_metrics(parts->watch),
 	        .alarms = watch_alarms(parts->watch),
 	        .costs = watch_costs(parts->watch),
+	        .backup = fs->backup,
 	        .lifecycle = parts->lifecycle,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
@@ -226,10 +233,12 @@ static void stop(void *state) {
 	if (parts->fs) {
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;
+		parts->fs->backup = NULL;
 	}
 	trusted_freep(&parts->trusted);
 	gate_stop(parts->gate);
 	parts->gate = NULL;
+	backups_close(steal_pointer(&parts->backups)); /* after who commits */
 }
 
 static void end(void *state, int outcome, const char *words) {

@@ -9,6 +9,7 @@ _assayfs_options() {
 	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --http $_assayfs_secret" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
+	recover) echo "--endpoint --at --full --list --state-dir --json $_assayfs_secret" ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
 	'policy suggest') echo '--output --json' ;;
 	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --output --parse-only --history --json' ;;
@@ -29,6 +30,10 @@ _assayfs_options() {
 	'alarm silence') echo '--for --off --reason --json' ;;
 	'alarm retry' | 'alarm drop') echo '--all' ;;
 	'alarm key') echo '--json' ;;
+	'backup add') echo '--endpoint --create --zone --lock-days --json' ;;
+	'backup status' | 'backup remove') echo '--json' ;;
+	'backup verify') echo '--sample --no-heal --json' ;;
+	'backup sync') echo '--timeout' ;;
 	'token add') echo '--role --days --json' ;;
 	'token list') echo '--json' ;;
 	'token remove') ;;
@@ -49,9 +54,9 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status cost info fsck policy check scan why run runs quarantine versions restore lineage erase find-subject gc log grant token access alarm help'
+_assayfs_commands='init mount umount sync status cost info fsck recover policy check scan why run runs quarantine versions restore lineage erase find-subject gc log grant token access alarm backup help'
 
-_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
+_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend backup-add backup-remove backup-sync backup-verify capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
 	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
 	removexattr rename repair restore rmdir run runs setxattr stale supersede symlink token-add token-list token-remove truncate unlink unmount utimes verdict versions why withdraw'
 
@@ -72,11 +77,12 @@ _assayfs_argument() {
 	--group) COMPREPLY=($(compgen -g -- "$2")) ;;
 	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
 	--role) COMPREPLY=($(compgen -W 'steward ingester analyst auditor viewer' -- "$2")) ;;
+	--zone) COMPREPLY=($(compgen -W 'Landing Raw Trusted' -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
 	--since | --until | --before | --prune) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --reason | --for | --revoke | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--endpoint | --lock-days | --sample | --timeout | --extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --reason | --for | --revoke | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }
@@ -90,10 +96,11 @@ _assayfs() {
 		return
 	fi
 	case $command in
-	policy | quarantine | alarm | token)
+	policy | quarantine | alarm | token | backup)
 		if ((COMP_CWORD == 2)); then
 			[[ $command == policy ]] && COMPREPLY=($(compgen -W 'apply show suggest' -- "$cur"))
 			[[ $command == alarm ]] && COMPREPLY=($(compgen -W 'list history test silence retry drop key' -- "$cur"))
+			[[ $command == backup ]] && COMPREPLY=($(compgen -W 'add status verify remove sync' -- "$cur"))
 			[[ $command == quarantine ]] && COMPREPLY=($(compgen -W 'list show release drop' -- "$cur"))
 			[[ $command == token ]] && COMPREPLY=($(compgen -W 'add list remove' -- "$cur"))
 			return

@@ -24,6 +24,7 @@
  */
 #pragma once
 
+#include "backend/audit.h"
 #include "backend/objects/objects.h"
 #include "backend/store.h"
 
@@ -82,8 +83,9 @@ struct backup_status {
 };
 
 struct backup_options {
-	unsigned rpo_ms;  /* 0: BACKUP_RPO_MS */
-	unsigned grace_s; /* 0: BACKUP_GRACE_S */
+	unsigned rpo_ms;   /* 0: BACKUP_RPO_MS */
+	unsigned grace_s;  /* 0: BACKUP_GRACE_S */
+	unsigned retry_ms; /* the first pause after a failure; 0: 1000. The longest is 60 times that */
 	/* Instead of objects_open, for tests; NULL. */
 	int (*open)(const struct objects_place *place, Objects **ret, void *arg);
 	void *open_arg;
@@ -133,7 +135,9 @@ struct backup_verify_summary {
 
 /* Each finding; `healed`: it was put again from the local copy. A negative result ends the check. */
 typedef int backup_finding_fn(void *arg, const char *object, const char *words, bool healed);
-typedef void backup_progress_fn(void *arg, uint64_t bytes, uint64_t of);
+/* So far; also now and then while nothing is done. A negative result ends the check, too: nobody wants to know any
+ * more. */
+typedef int backup_progress_fn(void *arg, uint64_t bytes, uint64_t of);
 
 /*
  * Reads back what the newest generation of a target needs, or of `percent` (1 to 100) of its segments, and

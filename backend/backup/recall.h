@@ -1,14 +1,24 @@
 /*
  * recall: a vault whose segments lie in its backup still: a VaultIo over the directory that fetches a segment's file
- * when it is first opened, whole, and keeps it.
+ * when something of it is first wanted, whole, and keeps it.
  *
- *     VAULT/origin     JSON: {"url","endpoint","region"}: there as long as segments may be missing; no credentials
+ *     VAULT/origin     where they are (origin.h): there as long as segments may be missing
  *
- * Fetched files are written beside and renamed, so a crash leaves none that is short. Any thread; two that want one
- * segment wait for one fetch.
+ *     open, size    of a segment that is not here: answered at once, from what the database says
+ *     read, write   fetch it first: its extents, several at once, into NAME.tmp; verified, synced, renamed
+ *     unlink        it is not fetched any more
+ *     all else      as the directory
+ *
+ * A fetched file has exactly the length that the database committed. It is written beside and renamed, so a crash
+ * leaves none that is short. Any thread; two that want one segment wait for one fetch, and at most RECALL_FETCHES are
+ * under way, each with RECALL_GROUP_BYTES of memory. Who opens holds no lock meanwhile, as nothing is sent then.
+ *
+ * An extent that is gone or cut in the place, or does not authenticate, is sought among its earlier versions there. If
+ * none is better, the damaged file is kept: what is sound of it can be read, and what is not says so.
  */
 #pragma once
 
+#include "backend/block_ref.h"
 #include "backend/objects/objects.h"
 #include "backend/vault_io.h"
 
@@ -17,23 +27,75 @@
 typedef struct Recall Recall;
 
 #define RECALL_NAME "origin"
+#define RECALL_FETCHES 4u
+#define RECALL_GROUP_BYTES ((size_t)16 << 20)
 
 /* Whether the vault in `io` has an origin: 1, 0. */
 int recall_is_needed(VaultIo *io);
 
-/*
- * Lays a VaultIo over `inner` (which it takes over on success) that fetches from its origin. `place` (may be NULL) has
- * credentials and what else is to be used in place of the file's. *ret_recall belongs to *ret_io.
- */
-int recall_open(VaultIo *inner, const struct objects_place *place, VaultIo **ret_io, Recall **ret_recall);
+/* Where it fetches from. Belongs to `recall`. */
+const char *recall_url(const Recall *recall);
 
-/* Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here, and the
- * origin was removed. For a thread behind the mount, and for recover --full. */
+/* How to reach the place. `open` (NULL: objects_open) and its argument are for tests. */
+typedef int recall_open_fn(const struct objects_place *place, Objects **ret, void *arg);
+struct recall_means {
+	const struct objects_place *place; /* its url does not count; NULL: nothing is given */
+	recall_open_fn *open;
+	void *open_arg;
+};
+
+/*
+ * Lays a VaultIo over `inner` (which it takes over on success) that fetches from its origin. `means` (may be NULL) has
+ * credentials and what else is to be used in place of the file's. *ret_recall belongs to *ret_io. Until recall_ready
+ * it is as `inner`. -EINVAL: the origin can't be read.
+ */
+int recall_open(VaultIo *inner, const struct recall_means *means, VaultIo **ret_io, Recall **ret_recall);
+
+/* From now on; texts are copied. Without `open` the former one stays. -ENOMEM. */
+int recall_use(Recall *recall, const struct recall_means *means);
+
+/* A segment of the database. Before recall_ready. */
+int recall_expect(Recall *recall, const struct segment_row *row);
+
+/*
+ * All were told. `verify` holds a file against segment `number`: 0: it is sound; 1: it is not, first at *ret_at for
+ * *ret_length bytes; an error. NULL: nothing is verified before it is read. From any thread. -ENOMEM.
+ */
+typedef int recall_verify_fn(void *arg, uint32_t number, VaultFile *file, uint64_t *ret_at, uint64_t *ret_length);
+int recall_ready(Recall *recall, recall_verify_fn *verify, void *arg);
+
+/* Whether segment `number` is in the vault's directory, or is none of those that recall_expect told. */
+bool recall_is_here(Recall *recall, uint32_t number);
+
+/* Lists the origin: how many of the segments that are missing it has not all of. Errors of the place. */
+int recall_survey(Recall *recall, uint64_t *ret_lacking);
+
+/*
+ * Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here, and the
+ * origin was removed. For a thread behind the mount, and for recover --full. -EIO: the others are here, and of these
+ * the backup has not all.
+ */
 int recall_next(Recall *recall, uint64_t *ret_bytes);
 
+/* Gets words about damage in the place, a failure of the thread, and that it is over. From any thread. Set it before
+ * recall_ready. */
+void recall_on_notice(Recall *recall, void (*notice)(void *arg, const char *words), void *arg);
+
+/* Starts a thread that fetches the rest, and tries again after a failure. */
+int recall_start(Recall *recall);
+/* Ends the thread. Without one it does nothing. */
+void recall_stop(Recall *recall);
+
 struct recall_status {
-	uint64_t segments, bytes;                 /* that the backup has */
+	uint64_t segments, bytes;                 /* that the vault has */
 	uint64_t missing_segments, missing_bytes; /* that are not here yet */
+	char url[512];
 	char trouble[512];
 };
+
+/* How far it has come. Any thread. */
 void recall_status(Recall *recall, struct recall_status *ret);
+
+/* Words for the audit log that the vault was recovered, and from where: 1; 0: it says so already. And that it does. */
+int recall_unrecorded(Recall *recall, char *ret_words, size_t size);
+int recall_recorded(Recall *recall);

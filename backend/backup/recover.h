@@ -7,6 +7,10 @@
  *
  * Nothing of the bucket is believed: superblocks and packs are sealed by the vault's keys, blocks too. With versions in
  * the bucket (Object Lock) an object that is damaged or removed is sought among its earlier versions.
+ *
+ * vault.json is written last: a directory with an origin and without it is a recovery that did not end. Then the vault
+ * is opened once, which recovers it as after a crash and records where it is from; what the state directory remembers
+ * of it is replaced by what was recovered (as with --accept-restore).
  */
 #pragma once
 
@@ -20,6 +24,10 @@ struct recover_options {
 	int64_t at_ns;               /* the newest generation that is not newer than that; 0: the newest */
 	bool full;                   /* fetches all segments before it returns */
 	const char *state_directory; /* of last_seen.h; NULL */
+	/* Instead of objects_open, for tests; NULL. */
+	int (*open)(const struct objects_place *place, Objects **ret, void *arg);
+	void *open_arg;
+	/* `what` is done so far; words about what was got around. From any thread. NULL. */
 	void (*progress)(void *arg, const char *what, uint64_t bytes, uint64_t of);
 	void (*notice)(void *arg, const char *words);
 	void *arg;
@@ -35,9 +43,9 @@ struct recover_summary {
 
 /*
  * Makes the vault in directory `path`, which must not exist or be empty (-ENOTEMPTY) unless it is one that recovery
- * began and did not end: then goes on with it (-EEXIST if that came from elsewhere). -ENOENT: there is no backup, or
- * none that old; -EKEYREJECTED; -EBADMSG with the object's name. What a failure leaves is gone on with by the next
- * call.
+ * began and did not end, or whose segments are not all there: then goes on with it (-EEXIST if that came from
+ * elsewhere, or is of another time). -ENOENT: there is no backup, or none that old; -EKEYREJECTED; -EBADMSG with the
+ * object's name. What a failure leaves is gone on with by the next call. `options` may be NULL.
  */
 int recover_vault(const struct objects_place *place, const char *path, const struct store_secret *secret,
         const struct recover_options *options, struct recover_summary *ret);
@@ -47,7 +55,7 @@ struct recover_generation {
 	int64_t time_ns;
 	uint64_t commit, bytes;
 };
-/* The generations that can be recovered, newest first. */
+/* The generations that can be recovered, newest first. Of the options `open` and `notice` count. Errors as above. */
 typedef int recover_generation_fn(void *arg, const struct recover_generation *generation);
-int recover_list(
-        const struct objects_place *place, const struct store_secret *secret, recover_generation_fn *fn, void *arg);
+int recover_list(const struct objects_place *place, const struct store_secret *secret,
+        const struct recover_options *options, recover_generation_fn *fn, void *arg);

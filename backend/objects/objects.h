@@ -93,6 +93,7 @@ int objects_open(const struct objects_place *place, Objects **ret_objects);
 /* For implementations and tests; takes ownership of `place` on success. `ops` must outlive it; `url` is copied. */
 int objects_wrap(const struct objects_ops *ops, void *place, const char *url, Objects **ret_objects);
 
+/* Frees; NULL is fine. */
 void objects_close(Objects *objects);
 DEFINE_CLEANUP(Objects, objects_close);
 
@@ -106,7 +107,7 @@ int objects_check_url(const char *url);
  * (its words are the fault's). */
 int objects_do(Objects *objects, struct object_request *requests, size_t count);
 
-/* One request each. objects_get: *ret_got as above. */
+/* One request each. objects_get: *ret_got as above. Removing what is not there is no error. */
 int objects_put(Objects *objects, const char *name, struct bytes data);
 int objects_get(Objects *objects, const char *name, uint64_t offset, uint8_t *into, size_t size, size_t *ret_got);
 int objects_remove(Objects *objects, const char *name);

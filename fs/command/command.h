@@ -118,11 +118,12 @@ void command_help(FILE *out, const struct command *command);
 json_t *command_help_json(void);
 
 extern const struct command command_init, command_mount, command_umount, command_sync, command_status, command_info,
-        command_fsck, command_policy_apply, command_policy_show, command_policy_suggest, command_check, command_scan,
-        command_why, command_run, command_runs, command_quarantine_list, command_quarantine_show,
+        command_fsck, command_recover, command_policy_apply, command_policy_show, command_policy_suggest, command_check,
+        command_scan, command_why, command_run, command_runs, command_quarantine_list, command_quarantine_show,
         command_quarantine_release, command_quarantine_drop, command_versions, command_restore, command_lineage,
         command_erase, command_gc, command_find_subject, command_log, command_log_summary, command_log_verify,
         command_log_key, command_log_prove, command_log_check_proof, command_log_archive, command_log_open,
         command_cost, command_grant, command_access, command_token_add, command_token_list, command_token_remove,
         command_alarm_list, command_alarm_history, command_alarm_test, command_alarm_silence, command_alarm_retry,
-        command_alarm_drop, command_alarm_key, command_help_row;
+        command_alarm_drop, command_alarm_key, command_backup_add, command_backup_status, command_backup_verify,
+        command_backup_remove, command_backup_sync, command_help_row;

@@ -83,6 +83,8 @@ static int print_lines(const json_t *item) {
 		return -ENOMEM;
 	add_pair(table, "Of it, what earlier versions add", json_object_get(item, "versions"));
 	add_pair(table, "Of it, what is not freed yet", json_object_get(item, "dead"));
+	if (json_is_object(json_object_get(item, "backups")))
+		add_pair(table, "Beside it, what the backups hold", json_object_get(item, "backups"));
 	add_pair(table, "The same on the seed platform", seed);
 	json_array_foreach(json_object_get(seed, "services"), i, service) {
 		char words[128];
@@ -91,7 +93,9 @@ static int print_lines(const json_t *item) {
 	}
 	putchar('\n');
 	int rc = table_print(table, stdout);
-	printf("\nThere is no backup yet, so none adds anything. An estimate: docs/costs.md says how it is made.\n");
+	if (!json_is_object(json_object_get(item, "backups")))
+		printf("\nThere is no backup, so none adds anything.");
+	printf("\nAn estimate: docs/costs.md says how it is made.\n");
 	return rc;
 }
 

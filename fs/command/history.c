@@ -18,10 +18,11 @@
 struct listing {
 	json_t *json; /* when JSON is wanted */
 	Table *table;
+	bool is_replicated; /* some backup's rule takes it: a column says how far that is */
 	size_t count;
 };
 
-static void add_row(Table *table, const json_t *item) {
+static void add_row(Table *table, const json_t *item, bool is_replicated) {
 	char words[WORDS_BYTES], user[ANSWER_NAME_BYTES];
 	const char *verdict = answer_text(item, "verdict");
 	const char *state = answer_text(item, "state");
@@ -31,6 +32,8 @@ static void add_row(Table *table, const json_t *item) {
 	table_cell(table, answer_user(item, "uid", user));
 	table_cell(table, answer_text(item, "origin"));
 	table_cell(table, *verdict ? verdict : "none");
+	if (is_replicated)
+		table_cell(table, answer_text(item, "replication"));
 	table_cell(table, answer_flag(item, "current") ? "current" : strcmp(state, "sealed") == 0 ? "" : state);
 }
 
@@ -39,7 +42,15 @@ static int take_version(void *context, const json_t *item) {
 	listing->count++;
 	if (listing->json)
 		return json_array_append(listing->json, (json_t *)(uintptr_t)item) ? -ENOMEM : 0;
-	add_row(listing->table, item);
+	if (!listing->table) {
+		listing->is_replicated = json_is_string(json_object_get(item, "replication"));
+		listing->table =
+		        table_new(listing->is_replicated ? ">Number|Sealed|>Size|User|Origin|Verdict|Replication|"
+		                                         : ">Number|Sealed|>Size|User|Origin|Verdict|");
+	}
+	if (!listing->table)
+		return -ENOMEM;
+	add_row(listing->table, item, listing->is_replicated);
 	return 0;
 }
 
@@ -59,17 +70,15 @@ static int run_versions(const struct invocation *call) {
 	const char *path = command_operand(call, 0);
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
-	_cleanup_(table_freep) Table *table = table_new(">Number|Sealed|>Size|User|Origin|Verdict|");
 	int code = client_open_operand(call, 0, &place, &client);
 	if (code)
 		return code;
-	if (!table)
-		return command_fail(call, EXIT_UNDECIDED, "out of memory");
-	struct listing listing = {.json = command_has(call, "json") ? json_array() : NULL, .table = table};
+	struct listing listing = {.json = command_has(call, "json") ? json_array() : NULL};
 	int rc = client_call(
 	        client, "versions", json_pack("{s:o}", "path", wire_path(place.path)), take_version, &listing);
 	code = rc ? command_fault(call, rc, "listing versions of %s", path) : print_versions(call, &place, &listing);
 	json_decref(listing.json);
+	table_free(listing.table);
 	return code;
 }
 

@@ -14,14 +14,15 @@
 
 /* Every event that a record can name; tests/fs/cli/check_docs.py holds it against the sources. */
 const char *const log_events[] = {"accept-restore", "access", "alarm", "alarm-dead", "alarm-drop", "alarm-history",
-        "alarm-key", "alarm-list", "alarm-retry", "alarm-silence", "alarm-test", "arrive", "attend", "capture", "chmod",
-        "chown", "close", "create", "damage", "deliver", "erase", "expire", "find-subject", "gc", "getxattr", "grant",
-        "grant-revoke", "http", "init", "lineage", "link", "log-archive", "log-prune", "log-ship", "lookup", "mkdir",
-        "mknod", "mount", "open", "opendir", "policy-apply", "policy-foresee", "policy-recheck", "policy-show",
-        "publish", "quarantine-drop", "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover",
-        "removexattr", "rename", "repair", "restore", "rmdir", "run", "runs", "setxattr", "stale", "supersede",
-        "symlink", "token-add", "token-list", "token-remove", "truncate", "unlink", "unmount", "utimes", "verdict",
-        "versions", "why", "withdraw", NULL};
+        "alarm-key", "alarm-list", "alarm-retry", "alarm-silence", "alarm-test", "arrive", "attend", "backup-add",
+        "backup-remove", "backup-sync", "backup-verify", "capture", "chmod", "chown", "close", "create", "damage",
+        "deliver", "erase", "expire", "find-subject", "gc", "getxattr", "grant", "grant-revoke", "http", "init",
+        "lineage", "link", "log-archive", "log-prune", "log-ship", "lookup", "mkdir", "mknod", "mount", "open",
+        "opendir", "policy-apply", "policy-foresee", "policy-recheck", "policy-show", "publish", "quarantine-drop",
+        "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover", "removexattr", "rename",
+        "repair", "restore", "rmdir", "run", "runs", "setxattr", "stale", "supersede", "symlink", "token-add",
+        "token-list", "token-remove", "truncate", "unlink", "unmount", "utimes", "verdict", "versions", "why",
+        "withdraw", NULL};
 
 struct printing {
 	const struct invocation *call;

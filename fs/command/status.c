@@ -206,8 +206,24 @@ static void print_cost(const struct client_place *place) {
 }
 
 static void print_backup(const json_t *item) {
-	if (json_is_null(json_object_get(item, "backup")))
+	const json_t *backup = json_object_get(item, "backup");
+	const char *state = answer_text(backup, "state");
+	double lag_s = json_number_value(json_object_get(backup, "lag_seconds"));
+	uint64_t targets = answer_number(backup, "targets");
+	bool is_bad = strcmp(state, "failed") == 0 || strcmp(state, "retrying") == 0;
+	char lag[WORDS_BYTES], bytes[WORDS_BYTES];
+	if (!json_is_object(backup)) {
 		printf("Backup: none\n");
+		return;
+	}
+	colour_print(stdout, is_bad ? COLOUR_BAD : COLOUR_PLAIN, "%sBackup: %" PRIu64 " target%s, %s",
+	        is_bad ? "!! " : "", targets, words_s(targets), state);
+	if (lag_s > 0)
+		printf("; %s behind (%s)", words_duration((int64_t)(lag_s * 1e9), lag),
+		        words_size(answer_number(backup, "lag_bytes"), bytes));
+	else
+		printf("; all is there");
+	printf("%s\n", is_bad ? " (assayfs backup status)" : "");
 }
 
 static void print_workflows(const json_t *item) {

@@ -39,6 +39,7 @@ static const struct row rows[] = {
         {API "status", "status", ROUTE_ONE, NULL, {{0}}},
         {API "pulse", "pulse", ROUTE_ONE, NULL, {{0}}},
         {API "costs", "costs", ROUTE_ONE, NULL, {{"profile", "profile", TEXT, 0, false}, {0}}},
+        {API "backup", "backup-status", ROUTE_ONE, NULL, {{0}}},
         {API "alarms", "alarm-list", ROUTE_LIST, "alarms", {{0}}},
         {API "runs", "runs", ROUTE_ONE, NULL,
                 {{"workflow", "workflow", TEXT, 0, false}, {"limit", "limit", NUMBER, 1000, false}, {0}}},

@@ -61,6 +61,24 @@ static int answer_version(const struct call *call, const struct node *node, char
 	return rc < 0 ? rc : snprintf(text, capacity, "%" PRIu64, version.number);
 }
 
+/* Of the version that the file shows, by the name that was used. Nothing where no rule takes it. */
+static int answer_replication(
+        const struct call *call, const struct node *node, const char *used, char *text, size_t capacity) {
+	struct version version;
+	size_t length;
+	if (node->version == 0 || !call->fs->backup)
+		return -ENODATA;
+	int rc = version_get(call->meta, node->version, &version);
+	if (rc == 0 && !used)
+		rc = tree_path(call->meta, node->id, text, capacity, &length);
+	if (rc < 0)
+		return rc;
+	enum backup_replication replication =
+	        backup_of_version(call->fs->backup, version.zone, used ? used : text, version.sealed);
+	return replication == BACKUP_NONE ? -ENODATA
+	                                  : snprintf(text, capacity, "%s", backup_replication_word(replication));
+}
+
 /* The length of the answer, or -errno. In a meta operation. */
 static int answer(struct call *call, const struct node *node, const char *name, char *text, size_t capacity) {
 	const char *used = call->event.path_bytes ? NULL : call->event.path;
@@ -68,6 +86,8 @@ static int answer(struct call *call, const struct node *node, const char *name, 
 		return answer_vault(call->fs, text, capacity);
 	if (strcmp(name, "version") == 0)
 		return answer_version(call, node, text, capacity);
+	if (strcmp(name, "replication") == 0)
+		return answer_replication(call, node, used, text, capacity);
 	if (strcmp(name, "path") == 0) {
 		size_t length;
 		if (used) /* the name that was used, of several */

@@ -19,6 +19,7 @@ struct Service {
 	Trusted *trusted;
 	Alarms *alarms;       /* NULL: they are not watched */
 	Costs *costs;         /* NULL: none are reckoned */
+	Backup *backup;       /* NULL: none are made */
 	Lifecycle *lifecycle; /* NULL: nothing expires */
 	Control *control;
 	Metrics *metrics;
@@ -70,6 +71,9 @@ int service_workflows_json(Service *service, const Policy *policy, const char *o
 /* How the alarms are: how many, in ALARM, and notifications that wait or could not be delivered; with names only for
  * who may know them. null: they are not watched. */
 json_t *service_alarms_json(Service *service, bool tells_names);
+
+/* The worst of the backups' targets (backups_summary_json). null: there is none. */
+json_t *service_backup_json(Service *service);
 
 /* What lies in each zone, what is dead of it, and what could be freed; and how the lifecycle stands. */
 int service_space_json(Service *service, json_t **ret_space);
@@ -156,6 +160,8 @@ control_handler service_log_archive, service_log_archive_read, service_log_archi
         service_log_ship, service_grant, service_grant_list, service_grant_revoke, service_access;
 control_handler service_alarm_list, service_alarm_history, service_alarm_dead, service_alarm_test,
         service_alarm_silence, service_alarm_retry, service_alarm_drop, service_alarm_key;
+control_handler service_backup_add, service_backup_status, service_backup_verify, service_backup_remove,
+        service_backup_sync;
 control_handler service_lineage, service_versions, service_restore, service_log, service_log_summary, service_metrics,
         service_status, service_policy_show, service_policy_apply, service_policy_foresee, service_policy_recheck,
         service_why, service_run, service_runs, service_quarantine_list, service_quarantine_show,

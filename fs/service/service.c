@@ -219,62 +219,69 @@ int service_sync(void *context, const struct control_peer *peer, const json_t *a
 
 /* ---- life ---- */
 
+static const struct {
+	const char *name;
+	control_handler *handler;
+} requests[] = {
+        {"versions", service_versions},
+        {"restore", service_restore},
+        {"log", service_log},
+        {"log-summary", service_log_summary},
+        {"log-archive", service_log_archive},
+        {"log-archive-read", service_log_archive_read},
+        {"log-archives", service_log_archives},
+        {"log-prune", service_log_prune},
+        {"log-ship", service_log_ship},
+        {"status", service_status},
+        {"metrics", service_metrics},
+        {"policy-show", service_policy_show},
+        {"policy-apply", service_policy_apply},
+        {"policy-foresee", service_policy_foresee},
+        {"policy-recheck", service_policy_recheck},
+        {"why", service_why},
+        {"run", service_run},
+        {"runs", service_runs},
+        {"quarantine-list", service_quarantine_list},
+        {"quarantine-show", service_quarantine_show},
+        {"quarantine-rows", service_quarantine_rows},
+        {"quarantine-release", service_quarantine_release},
+        {"quarantine-drop", service_quarantine_drop},
+        {"erase", service_erase},
+        {"gc", service_gc},
+        {"find-subject", service_find_subject},
+        {"sync", service_sync},
+        {"grant", service_grant},
+        {"grant-list", service_grant_list},
+        {"grant-revoke", service_grant_revoke},
+        {"access", service_access},
+        {"alarm-list", service_alarm_list},
+        {"alarm-history", service_alarm_history},
+        {"alarm-dead", service_alarm_dead},
+        {"alarm-test", service_alarm_test},
+        {"alarm-silence", service_alarm_silence},
+        {"alarm-retry", service_alarm_retry},
+        {"alarm-drop", service_alarm_drop},
+        {"alarm-key", service_alarm_key},
+        {"backup-add", service_backup_add},
+        {"backup-status", service_backup_status},
+        {"backup-verify", service_backup_verify},
+        {"backup-remove", service_backup_remove},
+        {"backup-sync", service_backup_sync},
+        {"lineage", service_lineage},
+        {"costs", service_costs},
+        {"samples", service_samples},
+        {"refusals", service_refusals},
+        {"datasets", service_datasets},
+        {"pulse", service_pulse},
+        {"token-add", service_token_add},
+        {"token-list", service_token_list},
+        {"token-remove", service_token_remove},
+};
+
 static int register_all(Service *service) {
-	static const struct {
-		const char *name;
-		control_handler *handler;
-	} rows[] = {
-	        {"versions", service_versions},
-	        {"restore", service_restore},
-	        {"log", service_log},
-	        {"log-summary", service_log_summary},
-	        {"log-archive", service_log_archive},
-	        {"log-archive-read", service_log_archive_read},
-	        {"log-archives", service_log_archives},
-	        {"log-prune", service_log_prune},
-	        {"log-ship", service_log_ship},
-	        {"status", service_status},
-	        {"metrics", service_metrics},
-	        {"policy-show", service_policy_show},
-	        {"policy-apply", service_policy_apply},
-	        {"policy-foresee", service_policy_foresee},
-	        {"policy-recheck", service_policy_recheck},
-	        {"why", service_why},
-	        {"run", service_run},
-	        {"runs", service_runs},
-	        {"quarantine-list", service_quarantine_list},
-	        {"quarantine-show", service_quarantine_show},
-	        {"quarantine-rows", service_quarantine_rows},
-	        {"quarantine-release", service_quarantine_release},
-	        {"quarantine-drop", service_quarantine_drop},
-	        {"erase", service_erase},
-	        {"gc", service_gc},
-	        {"find-subject", service_find_subject},
-	        {"sync", service_sync},
-	        {"grant", service_grant},
-	        {"grant-list", service_grant_list},
-	        {"grant-revoke", service_grant_revoke},
-	        {"access", service_access},
-	        {"alarm-list", service_alarm_list},
-	        {"alarm-history", service_alarm_history},
-	        {"alarm-dead", service_alarm_dead},
-	        {"alarm-test", service_alarm_test},
-	        {"alarm-silence", service_alarm_silence},
-	        {"alarm-retry", service_alarm_retry},
-	        {"alarm-drop", service_alarm_drop},
-	        {"alarm-key", service_alarm_key},
-	        {"lineage", service_lineage},
-	        {"costs", service_costs},
-	        {"samples", service_samples},
-	        {"refusals", service_refusals},
-	        {"datasets", service_datasets},
-	        {"pulse", service_pulse},
-	        {"token-add", service_token_add},
-	        {"token-list", service_token_list},
-	        {"token-remove", service_token_remove},
-	};
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		int rc = control_register(service->control, rows[i].name, CONTROL_ANY, rows[i].handler, service);
+	for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+		int rc =
+		        control_register(service->control, requests[i].name, CONTROL_ANY, requests[i].handler, service);
 		if (rc)
 			return rc;
 	}
@@ -320,6 +327,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->metrics = options->metrics;
 	service->alarms = options->alarms;
 	service->costs = options->costs;
+	service->backup = options->backup;
 	service->lifecycle = options->lifecycle;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;

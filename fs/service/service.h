@@ -14,6 +14,7 @@
 #pragma once
 
 #include "backend/audit.h"
+#include "backend/backup/backup.h"
 #include "backend/store.h"
 #include "fs/alarm/alarms.h"
 #include "fs/control.h"
@@ -38,6 +39,7 @@ struct service_options {
 	Metrics *metrics;     /* may be NULL */
 	Alarms *alarms;       /* NULL: they are not watched */
 	Costs *costs;         /* may be NULL */
+	Backup *backup;       /* may be NULL */
 	Lifecycle *lifecycle; /* may be NULL */
 	uid_t mounter;
 	bool others;    /* allow_other */

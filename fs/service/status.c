@@ -459,7 +459,7 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 	add_grants(service, reader.log, item);
 	if (item) {
 		json_object_set_new(item, "alarms", service_alarms_json(service, reader.log));
-		json_object_set_new(item, "backup", json_null()); /* there is none yet */
+		json_object_set_new(item, "backup", service_backup_json(service));
 	}
 	drop_walk(&walk);
 	if (!rc)

@@ -104,7 +104,16 @@ const char *service_origin_word(uint8_t origin) {
 	return origin < sizeof words / sizeof words[0] ? words[origin] : "?";
 }
 
-static json_t *row_json(const struct listed *row, const struct node *present) {
+/* null where no backup's rule takes it. */
+static json_t *replication_json(const Service *service, const struct version *version, const char *path) {
+	enum backup_replication replication =
+	        service->backup ? backup_of_version(service->backup, version->zone, path, version->sealed)
+	                        : BACKUP_NONE;
+	return replication == BACKUP_NONE ? json_null() : json_string(backup_replication_word(replication));
+}
+
+static json_t *row_json(
+        const Service *service, const struct listed *row, const struct node *present, const char *path) {
 	const struct version *version = &row->version;
 	json_t *item = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b}", "id",
 	        (json_int_t)version->id, "node", (json_int_t)version->node, "number", (json_int_t)row->ordinal,
@@ -115,6 +124,7 @@ static json_t *row_json(const struct listed *row, const struct node *present) {
 	        (int)(present->id == version->node && present->version == version->id));
 	if (item && version->has_sha256)
 		json_object_set_new(item, "sha256", service_json_hex(version->sha256, sizeof version->sha256));
+	json_object_set_new(item, "replication", replication_json(service, version, path));
 	return item;
 }
 
@@ -144,7 +154,7 @@ int service_versions(void *context, const struct control_peer *peer, const json_
 		service_record_denied(service, &actor, "versions", path, EACCES);
 	/* Sent outside the operation: a client that reads slowly must not hold the lock. */
 	for (size_t i = 0; !rc && i < listing.count; i++)
-		rc = control_send(reply, row_json(&listing.rows[i], &present));
+		rc = control_send(reply, row_json(service, &listing.rows[i], &present, path));
 	free(listing.rows);
 	return rc;
 }

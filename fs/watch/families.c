@@ -2,6 +2,7 @@
 
 #include "backend/record.h"
 #include "backend/run.h"
+#include "fs/watch/replication.h"
 #include "policy/gate/schedule.h"
 
 #include <time.h>
@@ -119,6 +120,7 @@ static void tell_watched(void *arg, Exposition *e) {
 	tell_alarms(from, e);
 	tell_workflows(from, e);
 	tell_costs(from, e);
+	replication_tell(from->backup, e);
 }
 
 int watch_add_families(Metrics *metrics, const struct watch_sources *sources) {

@@ -1,9 +1,11 @@
 /*
- * families: the families of metrics.h that tell of what is watched: alarms, workflows, costs. docs/metrics.md says what
+ * families: the families of metrics.h that tell of what is watched: alarms, workflows, costs,
+ * backups. docs/metrics.md says what
  * each means.
  */
 #pragma once
 
+#include "backend/backup/backup.h"
 #include "fs/alarm/alarms.h"
 #include "fs/costs.h"
 #include "fs/metrics.h"
@@ -14,6 +16,7 @@ struct watch_sources {
 	Gate *gate;
 	Alarms *alarms; /* NULL: they are not watched */
 	Costs *costs;
+	Backup *backup; /* NULL: none is made */
 };
 
 /* Adds them; `sources` must live until metrics_forget. -ENOSPC. */

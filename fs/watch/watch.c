@@ -7,6 +7,7 @@
 #include "fs/metrics_families.h"
 #include "fs/watch/activity.h"
 #include "fs/watch/families.h"
+#include "fs/watch/replication.h"
 #include "policy/courier.h"
 #include "policy/gate/schedule.h"
 
@@ -77,11 +78,14 @@ static int open_measures(Watch *watch) {
 	int rc = measures_new(watch->fs->store, watch->gate, watch->fs->read_only, &watch->measures);
 	if (rc < 0)
 		return rc;
+	costs_of_backup(measures_costs(watch->measures), watch->fs->backup);
 	Sampler *sampler = measures_sampler(watch->measures);
 	activity_begin(&watch->activity, watch->fs->store, watch->gate, watch->fs->operations);
 	rc = sampler_add(sampler, "operations", activity_collect_operations, &watch->activity);
 	if (rc == 0)
 		rc = sampler_add(sampler, "workflows", activity_collect_workflows, &watch->activity);
+	if (rc == 0 && watch->fs->backup)
+		rc = sampler_add(sampler, "backups", replication_collect, watch->fs->backup);
 	return rc < 0 ? rc : sampler_each_minute(sampler, minute_passed, watch);
 }
 
@@ -99,7 +103,8 @@ static int open_metrics(Watch *watch, Spawner *spawner) {
 	watch->watched = (struct watch_sources){.meta = watch->fs->meta,
 	        .gate = watch->gate,
 	        .alarms = watch->alarms,
-	        .costs = measures_costs(watch->measures)};
+	        .costs = measures_costs(watch->measures),
+	        .backup = watch->fs->backup};
 	rc = metrics_add_families(watch->metrics, &watch->sources);
 	if (rc == 0)
 		rc = watch_add_families(watch->metrics, &watch->watched);

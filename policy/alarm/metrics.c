@@ -26,7 +26,10 @@ static const struct alarm_metric metrics[] = {
         {"FreeBytes", ALARM_MINIMUM, ALARM_MISSING, 300, ""},
         {"Waiting", ALARM_MAXIMUM, ALARM_MISSING, 300, ""},
         {"Quarantined", ALARM_MAXIMUM, ALARM_MISSING, 300, ""},
-        {"ReplicationLag", ALARM_MAXIMUM, ALARM_MISSING, 300, ""},
+        {"ReplicationLag", ALARM_MAXIMUM, ALARM_MISSING, 300, " target "},
+        {"BytesPendingReplication", ALARM_MAXIMUM, ALARM_MISSING, 300, " target "},
+        {"OperationsPendingReplication", ALARM_MAXIMUM, ALARM_MISSING, 300, " target "},
+        {"OperationsFailedReplication", ALARM_MAXIMUM, ALARM_MISSING, 300, " target "},
         {"StaleFiles", ALARM_MAXIMUM, ALARM_MISSING, 300, ""},
 };
 #define COUNT (sizeof metrics / sizeof *metrics)

@@ -3,8 +3,10 @@
 
 #include "backend/run.h"
 #include "backend/sample.h"
+#include "fs/backups.h"
 #include "fs/watch/activity.h"
 #include "fs/watch/families.h"
+#include "fs/watch/replication.h"
 #include "tests/policy/gate_world.h"
 
 #include <linux/fuse.h>
@@ -107,6 +109,46 @@ static void a_run_is_told_once_by_how_it_ended(void **state) {
 	sampler_stop(sampler);
 }
 
+/* ---- backups ---- */
+
+#define URL_BYTES 128
+
+/* A target beside the vault, which has all. */
+static Backups *back_up(struct world *w, char url[static URL_BYTES]) {
+	static struct backup_target target;
+	Backups *backups = NULL;
+	target = (struct backup_target){.number = 0};
+	(void)snprintf(target.url, sizeof target.url, "file://%s/place", w->directory);
+	(void)snprintf(url, URL_BYTES, "file://%s/place", w->directory);
+	assert_int_equal(backups_open(w->store, &backups), 0);
+	assert_int_equal(backup_add(backups_backup(backups), &target, true, &somebody), 0);
+	assert_int_equal(backup_sync(backups_backup(backups), NULL, 60000), 0);
+	return backups;
+}
+
+static void each_target_and_the_worst_have_samples(void **state) {
+	struct world *w = *state;
+	char url[URL_BYTES], labels[SAMPLER_LABEL_BYTES];
+	Sampler *sampler = NULL;
+	assert_int_equal(sampler_new(w->store, false, &sampler), 0);
+	Backups *backups = back_up(w, url);
+	assert_int_equal(sampler_add(sampler, "backups", replication_collect, backups_backup(backups)), 0);
+	assert_int_equal(sampler_round(sampler, NOON), 0);
+	(void)sampler_label("target", url, labels);
+	for (size_t i = 0; i < 2; i++) {
+		const char *of = i == 0 ? "" : labels;
+		assert_true(value(w, "ReplicationLag", of, NOON) >= 0);
+		assert_true(value(w, "BytesPendingReplication", of, NOON) >= 0);
+		assert_true(value(w, "OperationsPendingReplication", of, NOON) == 0);
+		assert_true(value(w, "OperationsFailedReplication", of, NOON) == 0);
+	}
+	assert_int_equal(backup_remove(backups_backup(backups), url, &somebody), 0);
+	assert_int_equal(sampler_round(sampler, NOON + MINUTE), 0);
+	assert_true(value(w, "ReplicationLag", "", NOON + MINUTE) == -1); /* no target, no sample */
+	sampler_stop(sampler);
+	backups_close(backups);
+}
+
 /* ---- figures ---- */
 
 static char *figures(struct world *w, Alarms *alarms, Costs *costs) {
@@ -168,6 +210,26 @@ static void what_is_due_stays_due_until_it_has_a_run(void **state) {
 	assert_int_equal(watch_due(m, workflow, 0, &due_s), -ENOENT);
 }
 
+static void targets_have_figures_by_their_url(void **state) {
+	struct world *w = *state;
+	char url[URL_BYTES], line[URL_BYTES + 64];
+	_cleanup_(metrics_freep) Metrics *metrics = NULL;
+	_cleanup_(freep) char *text = NULL;
+	size_t size = 0;
+	Backups *backups = back_up(w, url);
+	const struct watch_sources sources = {
+	        .meta = store_meta(w->store), .gate = w->gate, .backup = backups_backup(backups)};
+	assert_int_equal(metrics_new(&metrics), 0);
+	assert_int_equal(watch_add_families(metrics, &sources), 0);
+	assert_int_equal(metrics_text(metrics, EXPOSITION_OPENMETRICS, &text, &size), 0);
+	has(text, "# UNIT assayfs_backup_shipped_bytes bytes\n");
+	(void)snprintf(line, sizeof line, "\nassayfs_backup_failed_versions{target=\"%s\"} 0\n", url);
+	has(text, line);
+	(void)snprintf(line, sizeof line, "\nassayfs_backup_refused_removals_total{target=\"%s\"} 0\n", url);
+	has(text, line);
+	backups_close(backups);
+}
+
 /* ---- the whole ---- */
 
 static void use_watch(struct world *w, bool read_only) {
@@ -216,6 +278,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        WORLD(what_was_asked_is_told_once_in_the_minute_that_it_came),
 	        WORLD(a_run_is_told_once_by_how_it_ended),
+	        WORLD(each_target_and_the_worst_have_samples),
+	        WORLD(targets_have_figures_by_their_url),
 	        WORLD(without_a_policy_there_are_no_values_of_workflows),
 	        WORLD(the_last_run_says_whether_a_workflow_fails),
 	        WORLD(what_is_due_stays_due_until_it_has_a_run),

@@ -115,7 +115,7 @@
       ["Checks", s.checks_alive ? `confined: ${s.checks_confined}` : "the process that runs them is gone"],
       ["Policy", s.policy ? `number ${s.policy.number}, ${ago(s.policy.time_ns)}; ${several(s.policy.datasets, "dataset")}, ${several(s.policy.workflows, "workflow")}` : "none in force: nothing reaches Trusted"],
       ["Key", s.key ? `${s.key.name || "of this vault"}` : "of this vault, held by the mount alone"],
-      ["Backup", s.backup ? `${s.backup.lag_s} s behind` : "no backup yet"],
+      ["Backup", s.backup ? `${several(s.backup.targets, "target")}, ${s.backup.state}; ${s.backup.lag_seconds > 0 ? `${number(Math.ceil(s.backup.lag_seconds))} s behind` : "all is there"}` : "none"],
       ["Grants beside the roles", number(s.grants?.count)], ["Mounted", ago(s.mounted_ns)]];
     if (s.failed) facts.unshift(["State", "a commit failed: nothing more is written"]);
     fill($("key-facts"), facts.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
@@ -183,7 +183,7 @@
     const list = (facts) => facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]);
     fill($("costs"), list([["This month so far", el("strong", {}, money(data.now))], ["At its end", money(data.forecast)], ["On the seed platform", `${money(data.seed.now)} so far, ${money(data.seed.forecast)} at the end`]]));
     fill($("cost-facts"), list([["Storage", money(data.kinds.storage?.now)], ["Requests", money(data.kinds.requests?.now)], ["KMS", money(data.kinds.kms?.now)],
-      ["Of it by earlier versions", money(data.versions.now)], ["By backups", data.backups ? money(data.backups.now) : "nothing: there are none yet"],
+      ["Of it by earlier versions", money(data.versions.now)], ["By backups", data.backups ? money(data.backups.now) : "nothing: there is none"],
       ["Prices", `${data.profile.name}, of ${data.prices.date}${data.prices.old ? " (old)" : ""}`]]));
     fill($("cost-zones"), data.zones.map((zone) => el("tr", {}, el("th", {scope: "row"}, zone.zone || "The vault"),
       ...["storage", "requests", "kms", "now", "forecast"].map((key) => el("td", {class: "n"}, money(zone[key]))))));

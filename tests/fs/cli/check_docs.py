@@ -69,7 +69,7 @@ def events_of_sources():
                 r'service_(?:require|require_writable|record_denied|record_denied_detail)\([^"{;]*?"([a-z-]+)"', r'store_record\(\s*&?\w+, "([a-z-]+)"',
                 r'FUSE_SET_ATTR_[A-Z]+ \? "([a-z-]+)" : "([a-z-]+)"', r'FUSE_SET_ATTR_[A-Z |()_]+\)+\s+return "([a-z-]+)"',
                 r'alarms_record\([^"{;]*?"([a-z-]+)"', r'require_reader\(\w+, peer, "([a-z-]+)"',
-                r'require_owner\(\w+, "([a-z-]+)"',
+                r'require_owner\(\w+, "([a-z-]+)"', r'(?:require_|service_backup_)steward\(\w+, peer, "([a-z-]+)"',
                 r'operation_virtual_refuse\([^"()]*"([a-z-]+)"\)']
     found = set()
     for floor in ("fs", "policy", "backend"):

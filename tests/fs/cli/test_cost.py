@@ -101,7 +101,7 @@ class CostTests(Tests):
     def test_the_table_names_prices_their_date_and_their_source(self):
         self.mounted()
         out = self.assayfs("cost", "mnt").out
-        for words in ("this-disk", "2026-07-01", "assumed", "Landing", "Together", "Glue data quality", "no backup yet"):
+        for words in ("this-disk", "2026-07-01", "assumed", "Landing", "Together", "Glue data quality", "no backup"):
             self.check(words in out, f"'{words}' is not in it")
         self.check("\x1b" not in out, "no colour")
         out = self.assayfs("cost", "--profile", "s3-standard-ca-central-1", "mnt").out

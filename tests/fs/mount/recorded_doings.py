@@ -68,7 +68,7 @@ def ask(address, command, **arguments):
         raise OSError(-answer["end"], answer.get("words", ""))
 
 
-# Row: command on the socket, its arguments (ID: of something in quarantine), and whether the record has their path.
+# Row: command on the socket, its arguments (ID: of something in quarantine; PLACE: of a backup), and whether the record has their path.
 COMMANDS = {
     "assayfs log": ("log", {}),
     "assayfs log summary": ("log-summary", {}),
@@ -83,6 +83,11 @@ COMMANDS = {
     "assayfs alarm retry": ("alarm-retry", {}),
     "assayfs alarm drop": ("alarm-drop", {}),
     "assayfs alarm key": ("alarm-key", {}),
+    "assayfs backup add": ("backup-add", {"url": "PLACE", "create": True}),
+    "assayfs backup status": ("backup-status", {}),
+    "assayfs backup verify": ("backup-verify", {}),
+    "assayfs backup sync": ("backup-sync", {"timeout_ms": 60000}),
+    "assayfs backup remove": ("backup-remove", {"url": "PLACE"}),
     "assayfs token add": ("token-add", {"name": "recorded", "role": "viewer"}),
     "assayfs token list": ("token-list", {}),
     "assayfs token remove": ("token-remove", {"name": "recorded"}),
@@ -152,7 +157,8 @@ def commands(test):
     ids = hold(v)
     of_row = {"show": ids["bad1.csv"], "--rows": ids["a.csv"], "drop": ids["bad1.csv"], "release": ids["bad2.csv"]}
     for row, (command, arguments) in COMMANDS.items():
-        arguments = {key: of_row[row.split()[-1]] if value == "ID" else value for key, value in arguments.items()}
+        arguments = {key: of_row[row.split()[-1]] if value == "ID" else "file://" + v.path("backup") if value == "PLACE" else value
+                     for key, value in arguments.items()}
         path = arguments.get("path", arguments.get("paths", [None])[0])
         has_path = {"path": path} if path else {}
         allowed = not test.rows[row]["refused"]

@@ -46,7 +46,7 @@ class HttpTests(Served):
             return json.loads(self.assayfs(*words, "--json", "mnt").out)
         runs = printed("runs")
         self.assertEqual([run["workflow"] for run in runs["runs"]], ["again"])
-        for path, words in (("runs", ("runs",)), ("runs?workflow=again&limit=1", ("runs", "again")), ("alarms", ("alarm", "list"))):
+        for path, words in (("runs", ("runs",)), ("runs?workflow=again&limit=1", ("runs", "again")), ("alarms", ("alarm", "list")), ("backup", ("backup", "status"))):
             self.assertTrue(self.until(lambda: self.ask(f"/api/v1/{path}")[1] == printed(*words)), f"{path}: {self.ask(f'/api/v1/{path}')[1]}")
         self.assertEqual([alarm["name"] for alarm in self.ask("/api/v1/alarms")[1]["alarms"]], ["charges", "refused"])
         costs = self.ask("/api/v1/costs")[1]

@@ -49,6 +49,10 @@ class WatchedTests(GateTests):
         bodies = [json.loads(body) for _, body in self.receiver.got]
         return sorted(body["AlarmName"] for body in bodies if body["NewStateValue"] == state)
 
+    def gone_off(self):
+        history = self.json("alarm", "history", "--json", "mnt")["history"]
+        return sorted(event["name"] for event in history if event["kind"] == "StateUpdate" and event["after"] == "ALARM")
+
     def until(self, what, is_so, seconds):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -116,7 +120,9 @@ class WatchedTests(GateTests):
             self.mount()
             self.check(set(self.states().values()) == {"ALARM"}, f"after the mount: {self.states()}")
             self.next_minute()
-            self.check(self.told() == ["charges", "failed", "stale"], f"told: {self.told()}")
+            # A run that ends beside the sample of its minute counts in the next: that alarm may go to OK and back.
+            self.check(self.told() == self.gone_off(), f"told: {self.told()}, gone off: {self.gone_off()}")
+            self.check([self.told().count(name) for name in ("charges", "stale")] == [1, 1], f"told: {self.told()}")
             self.is_told_after_a_kill()
         finally:
             self.receiver.close()

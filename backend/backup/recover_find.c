@@ -1,0 +1,401 @@
+/* What is in a place of objects: vault.json, superblocks, and versions of them. */
+#include "backend/backup/recover_internal.h"
+#include "crypto/base/array.h"
+#include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
+#include "crypto/digest.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Each costs a stretching of the passphrase. */
+#define HEADERS_TRIED 3u
+#define VERSIONS_TRIED 64u
+#define SUPER_BYTES_MAX ((size_t)4 << 20)
+
+void recovery_notice(const struct recovery *recovery, const char *format, ...) {
+	char words[FAULT_MESSAGE_BYTES];
+	va_list arguments;
+	va_start(arguments, format);
+	(void)vsnprintf(words, sizeof words, format, arguments);
+	va_end(arguments);
+	if (recovery->options->notice)
+		recovery->options->notice(recovery->options->arg, words);
+}
+
+/* ---- names ---- */
+
+static int by_name(const void *a, const void *b) {
+	return strcmp(((const struct recovery_found *)a)->name, ((const struct recovery_found *)b)->name);
+}
+
+static int add_name(struct recovery_names *names, const struct object_info *object, bool is_listed) {
+	struct layout_name parsed;
+	layout_parse(object->name, &parsed);
+	if (parsed.kind != names->kind || strlen(object->name) >= LAYOUT_NAME_BYTES)
+		return 0;
+	struct recovery_found *found = array_room(names->found, &names->room, names->count + 1, sizeof *found);
+	if (!found)
+		return fault(ENOMEM, "no memory to list the backup");
+	names->found = found;
+	found = &found[names->count++];
+	*found = (struct recovery_found){.parsed = parsed, .size = object->size, .is_listed = is_listed};
+	(void)snprintf(found->name, sizeof found->name, "%s", object->name);
+	return 0;
+}
+
+static int add_listed(void *arg, const struct object_info *object) {
+	return add_name(arg, object, true);
+}
+
+static int add_version(void *arg, const struct object_info *object) {
+	return object->is_removed ? 0 : add_name(arg, object, false);
+}
+
+/* One entry a name: the listed one, else the newest version. The sort is stable in no way, so the marks are merged. */
+static void merge(struct recovery_names *names) {
+	size_t kept = 0;
+	if (names->count > 1)
+		qsort(names->found, names->count, sizeof *names->found, by_name);
+	for (size_t i = 0; i < names->count; i++) {
+		struct recovery_found *found = &names->found[i];
+		if (kept > 0 && strcmp(names->found[kept - 1].name, found->name) == 0) {
+			if (found->is_listed)
+				names->found[kept - 1] = *found;
+			continue;
+		}
+		names->found[kept++] = *found;
+	}
+	names->count = kept;
+}
+
+int recovery_names(Objects *objects, const char *prefix, enum layout_kind kind, struct recovery_names *ret) {
+	struct recovery_names names = {.kind = kind};
+	int rc = objects_list(objects, prefix, add_listed, &names);
+	if (rc == 0) {
+		/* Who may not list versions, or has none, goes on with what is listed. */
+		size_t listed = names.count;
+		rc = objects_versions(objects, prefix, add_version, &names);
+		if (rc == -EACCES || rc == -ENOTSUP) {
+			names.count = listed;
+			rc = 0;
+		}
+	}
+	if (rc < 0) {
+		free(names.found);
+		return rc;
+	}
+	merge(&names);
+	*ret = names;
+	return 0;
+}
+
+/* ---- an object of which something tells what it must be ---- */
+
+struct tried_version {
+	char *version;
+	uint64_t size;
+};
+
+struct versions {
+	const char *name;
+	struct tried_version list[VERSIONS_TRIED];
+	size_t count;
+};
+
+static int gather_version(void *arg, const struct object_info *object) {
+	struct versions *versions = arg;
+	if (strcmp(object->name, versions->name) != 0 || object->is_removed || !object->version[0] ||
+	        versions->count == VERSIONS_TRIED)
+		return 0;
+	struct tried_version *to = &versions->list[versions->count];
+	*to = (struct tried_version){.version = strdup(object->version), .size = object->size};
+	if (!to->version)
+		return fault(ENOMEM, "no memory for the versions of %s", object->name);
+	versions->count++;
+	return 0;
+}
+
+static int get_version(Objects *objects, const char *name, const struct tried_version *version, size_t limit,
+        recovery_proof_fn *proves, void *arg, uint8_t **ret_data, size_t *ret_size) {
+	if (version->size > limit)
+		return -EBADMSG;
+	size_t size = (size_t)version->size;
+	_cleanup_(freep) uint8_t *data = calloc(1, size + 1);
+	struct object_request request = {
+	        .what = OBJECT_GET, .name = name, .version = version->version, .into = data, .size = size};
+	int rc = data ? objects_do(objects, &request, 1) : fault(ENOMEM, "no memory for object %s", name);
+	if (rc == 0 && request.got < size)
+		rc = -EBADMSG;
+	if (rc == 0)
+		rc = proves(arg, bytes_of(data, size));
+	if (rc < 0)
+		return rc;
+	*ret_data = steal_pointer(&data);
+	*ret_size = size;
+	return 0;
+}
+
+static int get_earlier(Objects *objects, const char *name, size_t limit, recovery_proof_fn *proves, void *arg,
+        uint8_t **ret_data, size_t *ret_size) {
+	struct versions *versions = calloc(1, sizeof *versions);
+	if (!versions)
+		return fault(ENOMEM, "no memory for the versions of %s", name);
+	versions->name = name;
+	int rc = objects_versions(objects, name, gather_version, versions);
+	if (rc == 0)
+		rc = -ENOENT;
+	for (size_t i = 0; i < versions->count && rc < 0; i++)
+		rc = get_version(objects, name, &versions->list[i], limit, proves, arg, ret_data, ret_size);
+	for (size_t i = 0; i < versions->count; i++)
+		free(versions->list[i].version);
+	free(versions);
+	return rc;
+}
+
+int recovery_get(Objects *objects, const char *name, size_t limit, recovery_proof_fn *proves, void *arg,
+        uint8_t **ret_data, size_t *ret_size) {
+	char words[FAULT_MESSAGE_BYTES];
+	uint8_t *data = NULL;
+	size_t size = 0;
+	int rc = objects_get_all(objects, name, limit, &data, &size);
+	if (rc == 0)
+		rc = proves(arg, bytes_of(data, size));
+	if (rc == -EFBIG)
+		rc = fault(EBADMSG, "%s", fault_message());
+	if (rc == -EBADMSG || rc == -ENOENT) {
+		free(data);
+		data = NULL;
+		memcpy(words, fault_message(), sizeof words);
+		if (get_earlier(objects, name, limit, proves, arg, &data, &size) == 0)
+			rc = 0;
+		else
+			rc = rc == -ENOENT ? fault(ENOENT, "object %s of %s is missing", name, objects_url(objects))
+			                   : fault(EBADMSG, "object %s of %s: %s", name, objects_url(objects), words);
+	}
+	if (rc < 0) {
+		free(data);
+		return rc;
+	}
+	*ret_data = data;
+	*ret_size = size;
+	return 0;
+}
+
+/* ---- vault.json ---- */
+
+static int is_named_so(void *arg, struct bytes object) {
+	const struct layout_name *parsed = arg;
+	uint8_t hash[DIGEST_BYTES];
+	char name[LAYOUT_NAME_BYTES];
+	struct layout_name now;
+	blake2b(object, hash);
+	layout_header_name(parsed->number, hash, name);
+	layout_parse(name, &now);
+	return strcmp(now.hash, parsed->hash) == 0 ? 0 : fault(EBADMSG, "its bytes are not those that its name says");
+}
+
+/* Takes over what this vault.json opens. */
+static int unlock(struct recovery *recovery, uint8_t **json, size_t size) {
+	_cleanup_(header_freep) VaultHeader *header = NULL;
+	Keyring *keyring = NULL;
+	struct slot_secret slot = {
+	        .type = recovery->secret->kind == STORE_RECOVERY_KEY ? SLOT_RECOVERY : SLOT_PASSPHRASE,
+	        .value = recovery->secret->bytes};
+	int rc = header_parse(bytes_of(*json, size), &header);
+	if (rc < 0)
+		return fault(EBADMSG, "%s", fault_message());
+	rc = header_unlock(header, &slot, &keyring);
+	if (rc < 0)
+		return rc;
+	keyring_free(recovery->keyring);
+	free(recovery->json);
+	recovery->keyring = keyring;
+	recovery->json = *json;
+	recovery->json_size = size;
+	recovery->header = header_generation(header);
+	memcpy(recovery->vault_id, header_vault_id(header), sizeof recovery->vault_id);
+	*json = NULL;
+	return 0;
+}
+
+static int try_header(struct recovery *recovery, struct recovery_found *found) {
+	_cleanup_(freep) uint8_t *json = NULL;
+	size_t size = 0;
+	int rc = recovery_get(
+	        recovery->objects, found->name, HEADER_BYTES_MAX, is_named_so, &found->parsed, &json, &size);
+	if (rc == 0)
+		rc = unlock(recovery, &json, size);
+	return fault_while(rc, "%s", found->name);
+}
+
+/* Newest first: names begin with the generation. An older one is tried, as anybody who can write there can put a newer
+ * one that opens for nobody. */
+static int open_newest(struct recovery *recovery, const struct recovery_names *names) {
+	char words[FAULT_MESSAGE_BYTES] = "";
+	int first = 0;
+	unsigned tried = 0;
+	for (size_t i = names->count; i-- > 0 && tried < HEADERS_TRIED;) {
+		int rc = try_header(recovery, &names->found[i]);
+		if (rc == 0) {
+			if (first < 0)
+				recovery_notice(recovery, "%s; going on with %s", words, names->found[i].name);
+			return 0;
+		}
+		if (rc != -EKEYREJECTED && rc != -EBADMSG && rc != -ENOENT)
+			return rc;
+		tried += rc == -EKEYREJECTED;
+		if (first == 0 || (rc == -EKEYREJECTED && first != -EKEYREJECTED)) {
+			first = rc;
+			memcpy(words, fault_message(), sizeof words);
+		}
+	}
+	return fault(first ? -first : ENOENT, "%s", words);
+}
+
+int recovery_open(struct recovery *recovery) {
+	struct recovery_names names = {0};
+	int rc = recovery->options->open
+	                 ? recovery->options->open(recovery->place, &recovery->objects, recovery->options->open_arg)
+	                 : objects_open(recovery->place, &recovery->objects);
+	if (rc == 0)
+		rc = recovery_names(recovery->objects, "header/", LAYOUT_HEADER, &names);
+	if (rc == 0 && names.count == 0)
+		rc = fault(ENOENT, "%s has no backup of a vault: there is nothing below header/", recovery->place->url);
+	if (rc == 0)
+		rc = open_newest(recovery, &names);
+	free(names.found);
+	if (rc == 0)
+		rc = layout_key(recovery->keyring, recovery->vault_id, recovery->key.bytes);
+	return rc;
+}
+
+void recovery_clear(struct recovery *recovery) {
+	layout_super_clear(&recovery->super);
+	secret_key_wipe(&recovery->key);
+	keyring_free(recovery->keyring);
+	free(recovery->json);
+	objects_close(recovery->objects);
+}
+
+/* ---- superblocks ---- */
+
+struct super_proof {
+	const struct recovery *recovery;
+	uint64_t number;
+	struct layout_super super;
+};
+
+static int opens_super(void *arg, struct bytes object) {
+	struct super_proof *proof = arg;
+	return layout_super_open(
+	        proof->recovery->key.bytes, proof->recovery->vault_id, proof->number, object, &proof->super);
+}
+
+static int read_super(struct recovery *recovery, const struct recovery_found *found, struct layout_super *ret) {
+	struct super_proof proof = {.recovery = recovery, .number = found->parsed.number};
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	size_t size = 0;
+	int rc = recovery_get(recovery->objects, found->name, SUPER_BYTES_MAX, opens_super, &proof, &bytes, &size);
+	if (rc == 0)
+		*ret = proof.super;
+	return rc;
+}
+
+/* Older ones are removed when they are not kept any more; a newer one than any that is listed was removed by somebody
+ * else. */
+static bool counts(const struct recovery_names *names, size_t index) {
+	for (size_t i = index; i < names->count; i++)
+		if (names->found[i].is_listed)
+			return i == index;
+	return true;
+}
+
+int recovery_supers(struct recovery *recovery, recovery_super_fn *fn, void *arg) {
+	struct recovery_names names = {0};
+	char words[FAULT_MESSAGE_BYTES] = "";
+	bool any = false;
+	int rc = recovery_names(recovery->objects, "super/", LAYOUT_SUPER, &names);
+	for (size_t i = names.count; i-- > 0 && rc == 0;) {
+		struct layout_super super = {0};
+		if (!counts(&names, i))
+			continue;
+		rc = read_super(recovery, &names.found[i], &super);
+		if (rc == -EBADMSG || rc == -ENOENT) {
+			if (!words[0])
+				memcpy(words, fault_message(), sizeof words);
+			recovery_notice(recovery, "%s; it can't be recovered", fault_message());
+			rc = 0;
+			continue;
+		}
+		any = true;
+		if (rc == 0)
+			rc = fn(arg, &super);
+		layout_super_clear(&super);
+	}
+	free(names.found);
+	if (rc == 0 && !any)
+		rc = words[0] ? fault(EBADMSG, "%s", words)
+		              : fault(ENOENT, "%s has no generation of a backup: the first one was not completed",
+		                        recovery->place->url);
+	return rc;
+}
+
+struct choice {
+	struct recovery *recovery;
+	int64_t oldest_ns;
+};
+
+static int choose(void *arg, const struct layout_super *super) {
+	struct choice *choice = arg;
+	struct recovery *recovery = choice->recovery;
+	choice->oldest_ns = super->time_ns;
+	if (recovery->options->at_ns && super->time_ns > recovery->options->at_ns)
+		return 0;
+	recovery->super = *super;
+	recovery->super.leaving = NULL; /* nothing here asks what leaves */
+	recovery->super.leaving_count = 0;
+	return 1;
+}
+
+static int is_the_header(void *arg, struct bytes object) {
+	const struct layout_super *super = arg;
+	uint8_t hash[DIGEST_BYTES];
+	blake2b(object, hash);
+	return digest_equal(hash, super->header_hash) ? 0 : fault(EBADMSG, "its bytes are not those of the superblock");
+}
+
+/* A newer vault.json has all keys of the older one, and who may unlock it now. */
+static int take_header(struct recovery *recovery) {
+	_cleanup_(freep) uint8_t *json = NULL;
+	char name[LAYOUT_NAME_BYTES];
+	struct layout_super *super = &recovery->super;
+	uint64_t opened = recovery->header;
+	size_t size = 0;
+	if (is_the_header(super, bytes_of(recovery->json, recovery->json_size)) == 0)
+		return 0;
+	layout_header_name(super->header, super->header_hash, name);
+	int rc = recovery_get(recovery->objects, name, HEADER_BYTES_MAX, is_the_header, super, &json, &size);
+	if (rc == 0)
+		rc = unlock(recovery, &json, size);
+	if (rc == 0 || opened <= super->header || (rc != -EKEYREJECTED && rc != -EBADMSG && rc != -ENOENT))
+		return rc == -ENOENT ? fault(EBADMSG, "%s", fault_message()) : fault_while(rc, "%s", name);
+	recovery_notice(recovery, "%s does not open (%s): the newer vault.json of generation %" PRIu64 " is taken",
+	        name, fault_message(), opened);
+	return 0;
+}
+
+int recovery_choose(struct recovery *recovery) {
+	struct choice choice = {.recovery = recovery};
+	char at[UTC_TEXT_BYTES], oldest[UTC_TEXT_BYTES];
+	int rc = recovery_supers(recovery, choose, &choice);
+	if (rc == 0)
+		return fault(ENOENT, "%s has no generation as of %s or before: the oldest is of %s",
+		        recovery->place->url, utc_stamp(recovery->options->at_ns, at),
+		        utc_stamp(choice.oldest_ns, oldest));
+	return rc < 0 ? rc : take_header(recovery);
+}

@@ -1,0 +1,568 @@
+#include "backend/backup/ship.h"
+
+#include "backend/audit_retain.h"
+#include "backend/backup/batch.h"
+#include "backend/vault_io.h"
+#include "crypto/base/array.h"
+#include "crypto/base/cleanup.h"
+#include "crypto/base/fault.h"
+#include "crypto/digest.h"
+#include "crypto/encoding.h"
+#include "crypto/header.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define HEADER_NAME "vault.json"
+#define SUPER_BYTES_MAX ((size_t)4 << 20)
+/* So many superblocks are tried until one opens. */
+#define SUPER_TRIES 16
+/* Checkpoints that one round takes when files go while it reads them. */
+#define ATTEMPTS 6
+#define PACKS_OPEN 64
+#define DAY_S 86400
+
+int64_t ship_locked_until(const struct ship *ship) {
+	return ship->lock_days ? (int64_t)time(NULL) + (int64_t)ship->lock_days * DAY_S : 0;
+}
+
+int ship_init(struct ship *ship, Store *store, uint32_t zones, uint32_t lock_days) {
+	struct store_info *info = malloc(sizeof *info);
+	if (!info)
+		return fault(ENOMEM, "no memory to ship");
+	store_info(store, info);
+	ship->store = store;
+	ship->zones = zones;
+	ship->lock_days = lock_days;
+	memcpy(ship->vault_id, info->vault_id, sizeof ship->vault_id);
+	free(info);
+	return layout_key(store_keyring(store), ship->vault_id, ship->key);
+}
+
+void ship_clear(struct ship *ship) {
+	inventory_clear(&ship->inventory);
+	layout_super_clear(&ship->last);
+	store_checkpoint_clear(&ship->checkpoint);
+	secret_wipe(ship->key, sizeof ship->key);
+}
+
+/* ---- what is there ---- */
+
+int ship_read_super(struct ship *ship, uint64_t number, struct layout_super *ret) {
+	char name[LAYOUT_NAME_BYTES];
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	size_t size = 0;
+	layout_super_name(number, name);
+	int rc = objects_get_all(ship->objects, name, SUPER_BYTES_MAX, &bytes, &size);
+	if (rc == -EFBIG)
+		return fault(EBADMSG, "%s is too long for a superblock", name);
+	return rc < 0 ? rc : layout_super_open(ship->key, ship->vault_id, number, bytes_of(bytes, size), ret);
+}
+
+static int another(const struct ship *ship, const char *words) {
+	return fault(EEXIST, "%s: %s; take another bucket, prefix or directory", objects_url(ship->objects), words);
+}
+
+/* Whether this vault has the commit that the backup goes on from. Times of commits are its own. */
+static int check_history(struct ship *ship) {
+	Meta *m = store_meta(ship->store);
+	int64_t time_ns = 0;
+	meta_begin(m);
+	int rc = meta_end(m, meta_commit_time(m, ship->last.commit, &time_ns));
+	if (rc == -ENOENT || (rc == 0 && time_ns != ship->last.time_ns))
+		return another(ship, "the backup there has later changes, which this vault has not: it was recovered "
+		                     "or set back to an older state, or a copy of it is shipped, too");
+	return rc;
+}
+
+static int open_newest(struct ship *ship) {
+	const struct inventory *there = &ship->inventory;
+	layout_super_clear(&ship->last);
+	size_t tries = there->super_count < SUPER_TRIES ? there->super_count : SUPER_TRIES;
+	int rc = 0;
+	for (size_t i = 0; i < tries; i++) {
+		rc = ship_read_super(ship, there->supers[there->super_count - 1 - i], &ship->last);
+		if (rc != -EBADMSG)
+			break;
+	}
+	if (rc == -EBADMSG)
+		return another(ship, "there is the backup of another vault");
+	return rc == 0 && ship->last.number ? check_history(ship) : rc;
+}
+
+int ship_begin(struct ship *ship) {
+	ship->whole_base = ship->whole_pack = 0;
+	int rc = inventory_read(ship->objects, &ship->inventory);
+	if (rc == 0)
+		rc = open_newest(ship);
+	if (rc == 0)
+		inventory_drop_parts_above(&ship->inventory, ship->last.pack);
+	return rc;
+}
+
+static int take_super(void *arg, const struct object_info *object) {
+	return inventory_add(arg, object->name, object->size);
+}
+
+int ship_check(struct ship *ship) {
+	inventory_clear(&ship->inventory);
+	int rc = objects_list(ship->objects, "super/", take_super, &ship->inventory);
+	return rc < 0 ? rc : open_newest(ship);
+}
+
+/* ---- a round ---- */
+
+struct round {
+	struct ship *ship;
+	VaultIo *io;
+	Batch *batch;
+	uint8_t *header;
+	size_t header_size;
+	uint64_t generation;
+	uint8_t header_hash[LAYOUT_HASH_BYTES];
+	/* Packs that the place lacks: the first ones are opened before anything is sent, lest a newer base take them
+	 * away meanwhile. */
+	VaultFile *packs[PACKS_OPEN];
+	uint64_t first_pack;
+	bool leave_out; /* what is gone from the disk */
+};
+
+static bool is_wanted(const struct ship *ship, const struct segment_row *row) {
+	return ship->zones & 1u << row->zone;
+}
+
+static void count_missing(struct ship *ship) {
+	uint64_t missing = 0;
+	for (size_t i = 0; i < ship->checkpoint.segment_count; i++) {
+		const struct segment_row *row = &ship->checkpoint.segments[i];
+		uint32_t covered = is_wanted(ship, row) ? inventory_covered(&ship->inventory, row->id) : UINT32_MAX;
+		missing += row->bytes > covered ? row->bytes - covered : 0;
+	}
+	atomic_store(&ship->missing, missing);
+	atomic_store(&ship->appended, ship->checkpoint.appended);
+	atomic_store(&ship->taken, true);
+}
+
+/* ---- extents ---- */
+
+static void segment_file(const struct segment_row *row, char ret_name[static SEGMENT_NAME_BYTES]) {
+	char hex[HEX_TEXT_BYTES(SEGMENT_ID_BYTES)];
+	hex_encode(bytes_of(row->id, SEGMENT_ID_BYTES), hex);
+	(void)snprintf(ret_name, SEGMENT_NAME_BYTES, "segments/%.2s/%s", hex, hex);
+}
+
+/* What of the vault can't be read, in the words of the fault; errors of the place are negative. */
+#define LOST 1
+
+static int lost(int rc) {
+	return rc < 0 && rc != -ENOMEM ? LOST : rc;
+}
+
+static int put_extent(struct round *round, VaultFile *file, const struct segment_row *row, uint32_t from, uint32_t to) {
+	char name[LAYOUT_NAME_BYTES];
+	uint8_t *buffer = NULL;
+	int rc = batch_room(round->batch, to - from, &buffer);
+	if (rc == 0)
+		rc = lost(vault_file_read_exactly(file, from, buffer, to - from));
+	if (rc != 0) {
+		free(buffer);
+		return rc;
+	}
+	layout_extent_name(row->id, from, to, name);
+	return batch_put(round->batch, name, buffer, to - from);
+}
+
+/* Extents end where a multiple of LAYOUT_EXTENT_BYTES does, so that those of a segment that is full are of one size. */
+static int put_extents(struct round *round, const struct segment_row *row, uint32_t covered) {
+	char name[SEGMENT_NAME_BYTES];
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	segment_file(row, name);
+	int rc = lost(vault_file_open(round->io, name, VAULT_FILE_READ, &file));
+	if (rc == 0)
+		vault_file_expect(file, covered, row->bytes - covered);
+	while (rc == 0 && covered < row->bytes) {
+		uint64_t end = ((uint64_t)covered / LAYOUT_EXTENT_BYTES + 1) * LAYOUT_EXTENT_BYTES;
+		uint32_t to = (uint32_t)(end < row->bytes ? end : row->bytes);
+		rc = put_extent(round, file, row, covered, to);
+		covered = to;
+	}
+	return rc;
+}
+
+int ship_put_extent(struct ship *ship, const struct segment_row *row, uint32_t from, uint32_t to) {
+	char name[SEGMENT_NAME_BYTES];
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	struct round round = {.ship = ship};
+	segment_file(row, name);
+	int rc = batch_new(ship, &round.batch);
+	if (rc == 0)
+		rc = lost(vault_file_open(store_io(ship->store), name, VAULT_FILE_READ, &file));
+	if (rc == 0)
+		rc = put_extent(&round, file, row, from, to);
+	if (rc == 0)
+		rc = batch_flush(round.batch);
+	batch_free(round.batch);
+	return rc;
+}
+
+/* The collector may have removed it since the checkpoint: a newer one does not name it then. What they all name is
+ * damaged or gone, is told once, and does not keep the rest from being backed up. */
+static int without(struct round *round, const struct segment_row *row) {
+	struct ship *ship = round->ship;
+	char name[SEGMENT_NAME_BYTES], words[FAULT_MESSAGE_BYTES];
+	if (row->number <= ship->told_lost)
+		return 0;
+	if (!round->leave_out)
+		return -ESTALE;
+	ship->told_lost = row->number;
+	segment_file(row, name);
+	(void)snprintf(words, sizeof words, "%s can't be backed up, as it is damaged or gone here: %.700s", name,
+	        fault_message());
+	if (ship->notice)
+		ship->notice(ship->notice_arg, words);
+	return 0;
+}
+
+static int put_segments(struct round *round) {
+	struct ship *ship = round->ship;
+	int rc = 0;
+	for (size_t i = 0; i < ship->checkpoint.segment_count && rc == 0; i++) {
+		const struct segment_row *row = &ship->checkpoint.segments[i];
+		uint32_t covered = is_wanted(ship, row) ? inventory_covered(&ship->inventory, row->id) : UINT32_MAX;
+		if (row->bytes <= covered)
+			continue;
+		rc = put_extents(round, row, covered);
+		if (rc == LOST)
+			rc = without(round, row);
+	}
+	return rc < 0 ? rc : batch_flush(round->batch);
+}
+
+/* ---- vault.json and the archives of the log ---- */
+
+/* Read after the checkpoint was taken: it has every key that something there is sealed under. */
+static int read_header(struct round *round) {
+	_cleanup_(header_freep) VaultHeader *header = NULL;
+	int rc = vault_io_read_all(round->io, HEADER_NAME, HEADER_BYTES_MAX, &round->header, &round->header_size);
+	struct bytes bytes = bytes_of(round->header, round->header_size);
+	if (rc == 0)
+		rc = header_parse(bytes, &header);
+	if (rc == 0)
+		rc = header_verify(header, store_keyring(round->ship->store));
+	if (rc == -ENOKEY)
+		rc = 0; /* whoever mounted has not all keys: recovery holds it to account */
+	if (rc < 0)
+		return fault_while(rc, HEADER_NAME);
+	round->generation = header_generation(header);
+	blake2b(bytes, round->header_hash);
+	return 0;
+}
+
+static int put_header(struct round *round) {
+	char name[LAYOUT_NAME_BYTES];
+	uint8_t *copy = NULL;
+	if (inventory_has_header(&round->ship->inventory, round->generation, round->header_hash))
+		return 0;
+	int rc = batch_room(round->batch, round->header_size, &copy);
+	if (rc < 0)
+		return rc;
+	memcpy(copy, round->header, round->header_size);
+	layout_header_name(round->generation, round->header_hash, name);
+	return batch_put(round->batch, name, copy, round->header_size);
+}
+
+struct archives {
+	const struct inventory *there;
+	uint64_t *lacking;
+	size_t count, room;
+};
+
+static int note_archive(void *arg, const struct audit_archived *archived) {
+	struct archives *archives = arg;
+	if (inventory_has_audit(archives->there, archived->first, archived->bytes))
+		return 0;
+	void *grown = array_room(archives->lacking, &archives->room, archives->count + 1, sizeof *archives->lacking);
+	if (!grown)
+		return fault(ENOMEM, "no memory for the list of the log's archives");
+	archives->lacking = grown;
+	archives->lacking[archives->count++] = archived->first;
+	return 0;
+}
+
+static int put_archive(struct round *round, uint64_t first) {
+	char name[LAYOUT_NAME_BYTES];
+	uint8_t *file = NULL;
+	size_t size = 0;
+	int rc = batch_room(round->batch, 0, NULL);
+	if (rc == 0)
+		rc = lost(audit_retain_read(round->ship->store, first, &file, &size));
+	layout_audit_name(first, name);
+	return rc != 0 ? rc : batch_put(round->batch, name, file, size);
+}
+
+static int put_archives(struct round *round) {
+	struct ship *ship = round->ship;
+	struct archives archives = {.there = &ship->inventory};
+	Meta *m = store_meta(ship->store);
+	meta_begin(m);
+	int rc = meta_end(m, audit_retain_list(m, note_archive, &archives));
+	for (size_t i = 0; i < archives.count && rc == 0; i++) {
+		rc = put_archive(round, archives.lacking[i]);
+		/* Gone or damaged here: fsck tells of it, too, and the rest is to be backed up all the same. */
+		if (rc == LOST && ship->notice && ship->told_archive <= archives.lacking[i]) {
+			ship->notice(ship->notice_arg, fault_message());
+			ship->told_archive = archives.lacking[i] + 1;
+		}
+		rc = rc == LOST ? 0 : rc;
+	}
+	free(archives.lacking);
+	return rc;
+}
+
+/* ---- packs ---- */
+
+static int open_pack(struct round *round, uint64_t pack, VaultFile **ret_file) {
+	char name[40];
+	(void)snprintf(name, sizeof name, "meta/%" PRIu64, pack);
+	int rc = vault_file_open(round->io, name, VAULT_FILE_READ, ret_file);
+	return rc == -ENOENT ? -ESTALE : rc;
+}
+
+static bool is_whole(const struct ship *ship, uint64_t pack) {
+	return ship->whole_base && pack >= ship->whole_base && pack <= ship->whole_pack;
+}
+
+static int open_packs(struct round *round) {
+	const struct store_checkpoint *checkpoint = &round->ship->checkpoint;
+	uint64_t pack = checkpoint->base;
+	while (pack <= checkpoint->pack && is_whole(round->ship, pack))
+		pack++;
+	round->first_pack = pack;
+	int rc = 0;
+	for (size_t i = 0; i < PACKS_OPEN && pack + i <= checkpoint->pack && rc == 0; i++)
+		rc = open_pack(round, pack + i, &round->packs[i]);
+	return rc;
+}
+
+static int put_part(struct round *round, VaultFile *file, uint64_t pack, uint32_t part, size_t size) {
+	char name[LAYOUT_NAME_BYTES];
+	uint8_t *buffer = NULL;
+	if (inventory_has_part(&round->ship->inventory, pack, part, size))
+		return 0;
+	int rc = batch_room(round->batch, size, &buffer);
+	if (rc == 0)
+		rc = vault_file_read_exactly(file, part * LAYOUT_PART_BYTES, buffer, size);
+	if (rc < 0) {
+		free(buffer);
+		return rc;
+	}
+	layout_part_name(pack, part, name);
+	return batch_put(round->batch, name, buffer, size);
+}
+
+static int put_pack(struct round *round, uint64_t pack) {
+	_cleanup_(vault_file_closep) VaultFile *mine = NULL;
+	size_t at = (size_t)(pack - round->first_pack);
+	VaultFile *file = at < PACKS_OPEN ? round->packs[at] : NULL;
+	uint64_t size = 0;
+	int rc = file ? 0 : open_pack(round, pack, &mine);
+	if (!file)
+		file = mine;
+	if (rc == 0)
+		rc = vault_file_size(file, &size);
+	for (uint32_t part = 0; rc == 0 && part * LAYOUT_PART_BYTES < size; part++) {
+		uint64_t rest = size - part * LAYOUT_PART_BYTES;
+		rc = put_part(round, file, pack, part, (size_t)(rest < LAYOUT_PART_BYTES ? rest : LAYOUT_PART_BYTES));
+	}
+	return rc;
+}
+
+static int put_packs(struct round *round) {
+	struct ship *ship = round->ship;
+	const struct store_checkpoint *checkpoint = &ship->checkpoint;
+	int rc = 0;
+	for (uint64_t pack = round->first_pack; pack <= checkpoint->pack && rc == 0; pack++)
+		rc = put_pack(round, pack);
+	if (rc == 0)
+		rc = batch_flush(round->batch);
+	if (rc == 0) {
+		ship->whole_base = checkpoint->base;
+		ship->whole_pack = checkpoint->pack;
+	}
+	return rc;
+}
+
+/* ---- the superblock ---- */
+
+static int compare_ids(const void *one, const void *other) {
+	return memcmp(one, other, LAYOUT_ID_BYTES);
+}
+
+static int note_leaving(const struct ship *ship, struct layout_super *super, const uint8_t *id) {
+	const struct layout_super *last = &ship->last;
+	struct layout_leaving *leaving = &super->leaving[super->leaving_count++];
+	memcpy(leaving->id, id, LAYOUT_ID_BYTES);
+	leaving->since = super->number;
+	for (uint32_t i = 0; i < last->leaving_count; i++)
+		if (memcmp(last->leaving[i].id, id, LAYOUT_ID_BYTES) == 0)
+			leaving->since = last->leaving[i].since;
+	return 0;
+}
+
+/* Segments that are there and that this generation needs no more. */
+static int fill_leaving(const struct ship *ship, struct layout_super *super) {
+	const struct store_checkpoint *checkpoint = &ship->checkpoint;
+	const struct inventory *there = &ship->inventory;
+	_cleanup_(freep) uint8_t(*needed)[LAYOUT_ID_BYTES] = calloc(checkpoint->segment_count + 1, LAYOUT_ID_BYTES);
+	size_t most = there->segment_count < LAYOUT_LEAVING_MAX ? there->segment_count : LAYOUT_LEAVING_MAX;
+	super->leaving = calloc(most + 1, sizeof *super->leaving);
+	if (!needed || !super->leaving)
+		return fault(ENOMEM, "no memory for a superblock of the backup");
+	size_t count = 0;
+	for (size_t i = 0; i < checkpoint->segment_count; i++)
+		if (is_wanted(ship, &checkpoint->segments[i]))
+			memcpy(needed[count++], checkpoint->segments[i].id, LAYOUT_ID_BYTES);
+	qsort(needed, count, LAYOUT_ID_BYTES, compare_ids);
+	for (size_t i = 0; i < there->segment_count && super->leaving_count < most; i++) {
+		const uint8_t *id = there->segments[i].id;
+		if (!bsearch(id, needed, count, LAYOUT_ID_BYTES, compare_ids))
+			(void)note_leaving(ship, super, id);
+	}
+	return 0;
+}
+
+static int fill_super(const struct round *round, struct layout_super *super) {
+	const struct ship *ship = round->ship;
+	const struct store_checkpoint *checkpoint = &ship->checkpoint;
+	*super = (struct layout_super){.number = inventory_newest(&ship->inventory) + 1,
+	        .time_ns = checkpoint->time_ns,
+	        .commit = checkpoint->commit,
+	        .pack = checkpoint->pack,
+	        .base = checkpoint->base,
+	        .header = round->generation,
+	        .zones = ship->zones};
+	memcpy(super->header_hash, round->header_hash, LAYOUT_HASH_BYTES);
+	memcpy(super->root, checkpoint->root, LAYOUT_HASH_BYTES);
+	super->bytes = inventory_pack_bytes(&ship->inventory, super->base, super->pack);
+	for (size_t i = 0; i < checkpoint->segment_count; i++)
+		super->bytes += is_wanted(ship, &checkpoint->segments[i]) ? checkpoint->segments[i].bytes : 0;
+	return fill_leaving(ship, super);
+}
+
+static bool is_same_state(const struct layout_super *one, const struct layout_super *other) {
+	return one->commit == other->commit && one->time_ns == other->time_ns && one->pack == other->pack &&
+	       one->base == other->base && one->header == other->header && one->zones == other->zones &&
+	       memcmp(one->header_hash, other->header_hash, LAYOUT_HASH_BYTES) == 0 &&
+	       memcmp(one->root, other->root, LAYOUT_HASH_BYTES) == 0;
+}
+
+/* Of that number there is one: ours, whose answer was lost, or another writer's. */
+static int look_at_other(struct ship *ship, const struct layout_super *mine) {
+	struct layout_super other = {0};
+	int rc = ship_read_super(ship, mine->number, &other);
+	bool same = rc == 0 && is_same_state(mine, &other);
+	layout_super_clear(&other);
+	if (rc < 0 && rc != -EBADMSG)
+		return rc;
+	return same ? 0 : another(ship, "another vault's or another mount's backup is being made there, too");
+}
+
+static int send_super(struct ship *ship, const struct layout_super *super) {
+	char name[LAYOUT_NAME_BYTES];
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	size_t size = 0;
+	int rc = layout_super_seal(ship->key, ship->vault_id, super, &bytes, &size);
+	if (rc < 0)
+		return rc;
+	layout_super_name(super->number, name);
+	_cleanup_(freep) struct object_request *request = calloc(1, sizeof *request);
+	if (!request)
+		return fault(ENOMEM, "no memory to send a superblock");
+	*request = (struct object_request){.what = OBJECT_PUT,
+	        .name = name,
+	        .data = bytes_of(bytes, size),
+	        .if_absent = true,
+	        .locked_until_s = ship_locked_until(ship)};
+	rc = objects_do(ship->objects, request, 1);
+	if (rc == -EEXIST)
+		rc = look_at_other(ship, super);
+	if (rc == 0)
+		rc = inventory_add(&ship->inventory, name, size);
+	if (rc == 0) {
+		atomic_fetch_add(&ship->put_bytes, size);
+		atomic_fetch_add(&ship->put_objects, 1);
+	}
+	return rc;
+}
+
+static int put_super(struct round *round) {
+	struct ship *ship = round->ship;
+	struct layout_super super = {0};
+	int rc = fill_super(round, &super);
+	if (rc == 0 && ship->last.number == inventory_newest(&ship->inventory) && ship->last.number > 0 &&
+	        is_same_state(&super, &ship->last)) {
+		layout_super_clear(&super); /* all there already */
+		return 0;
+	}
+	if (rc == 0)
+		rc = send_super(ship, &super);
+	if (rc < 0) {
+		layout_super_clear(&super);
+		return rc;
+	}
+	layout_super_clear(&ship->last);
+	ship->last = super;
+	return 0;
+}
+
+/* ---- all of it ---- */
+
+static void clear_round(struct round *round) {
+	for (size_t i = 0; i < PACKS_OPEN; i++)
+		vault_file_close(round->packs[i]);
+	free(round->header);
+	batch_free(round->batch);
+}
+
+static int carry_out(struct round *round) {
+	struct ship *ship = round->ship;
+	store_checkpoint_clear(&ship->checkpoint);
+	int rc = batch_new(ship, &round->batch);
+	if (rc == 0)
+		rc = store_checkpoint(ship->store, &ship->checkpoint);
+	if (rc < 0)
+		return rc;
+	count_missing(ship);
+	rc = open_packs(round);
+	if (rc == 0)
+		rc = read_header(round);
+	if (rc == 0)
+		rc = put_segments(round);
+	if (rc == 0)
+		rc = put_header(round);
+	if (rc == 0)
+		rc = put_archives(round);
+	if (rc == 0)
+		rc = put_packs(round);
+	if (rc == 0)
+		rc = put_super(round);
+	if (rc == 0)
+		atomic_store(&ship->missing, 0);
+	return rc;
+}
+
+int ship_round(struct ship *ship) {
+	int rc = -ESTALE;
+	for (int attempt = 1; attempt <= ATTEMPTS && rc == -ESTALE; attempt++) {
+		struct round round = {.ship = ship, .io = store_io(ship->store), .leave_out = attempt > ATTEMPTS / 2};
+		rc = carry_out(&round);
+		clear_round(&round);
+	}
+	if (rc == -ESTALE)
+		return fault(EAGAIN, "files of the vault go faster than they can be read");
+	return rc;
+}

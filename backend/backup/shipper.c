@@ -1,0 +1,387 @@
+/* The thread of one target: when it ships, and what it does when that fails. */
+#include "backend/backup/backup_internal.h"
+
+#include "backend/tree.h"
+#include "crypto/base/deadline.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <sodium/randombytes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MS INT64_C(1000000)
+#define TICK_MS 250
+#define PAUSE_MS 1000
+
+static void notice(struct shipper *s, const char *words) {
+	Backup *backup = s->backup;
+	if (!backup->options.notice)
+		return;
+	_cleanup_(freep) struct backup_status *status = malloc(sizeof *status);
+	if (!status)
+		return;
+	pthread_mutex_lock(&backup->lock);
+	*status = s->status;
+	pthread_mutex_unlock(&backup->lock);
+	backup->options.notice(backup->options.notice_arg, status, words);
+}
+
+static void notice_lost(void *arg, const char *words) {
+	notice(arg, words);
+}
+
+int shipper_open_place(Backup *backup, const struct backup_target *rule, Objects **ret_objects) {
+	const struct objects_place place = {.url = rule->url,
+	        .endpoint = *rule->endpoint ? rule->endpoint : NULL,
+	        .access_key = rule->access_key,
+	        .secret_key = rule->secret_key,
+	        .session_token = rule->session_token,
+	        .region = rule->region};
+	if (backup->options.open)
+		return backup->options.open(&place, ret_objects, backup->options.open_arg);
+	return objects_open(&place, ret_objects);
+}
+
+/* ---- one attempt ---- */
+
+static int open_place(struct shipper *s) {
+	Objects *objects = NULL;
+	if (s->ship.objects)
+		return 0;
+	int rc = shipper_open_place(s->backup, &s->rule, &objects);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&s->backup->lock);
+	s->objects = s->ship.objects = objects;
+	if (s->stop)
+		objects_stop(objects);
+	pthread_mutex_unlock(&s->backup->lock);
+	return 0;
+}
+
+static void close_place(struct shipper *s) {
+	pthread_mutex_lock(&s->backup->lock);
+	Objects *objects = steal_pointer(&s->objects);
+	s->ship.objects = NULL;
+	pthread_mutex_unlock(&s->backup->lock);
+	objects_close(objects);
+}
+
+/* Lock held. */
+static void tell_there(struct shipper *s) {
+	struct backup_status *status = &s->status;
+	status->generation = s->ship.last.number;
+	status->shipped_ns = s->ship.last.time_ns;
+	status->commit = s->ship.last.commit;
+	status->generations = s->ship.inventory.super_count;
+	status->stored_bytes = s->ship.inventory.bytes;
+}
+
+static void set_state(struct shipper *s, enum backup_state state) {
+	pthread_mutex_lock(&s->backup->lock);
+	s->status.state = state;
+	pthread_mutex_unlock(&s->backup->lock);
+}
+
+static int begin(struct shipper *s) {
+	int rc = ship_begin(&s->ship);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&s->backup->lock);
+	s->has_begun = true;
+	tell_there(s);
+	pthread_mutex_unlock(&s->backup->lock);
+	return 0;
+}
+
+/* Of what was shipped, for who verifies it. Lock held. */
+static void keep_rows(struct shipper *s, struct segment_row *rows) {
+	free(s->shipped);
+	s->shipped = rows;
+	s->shipped_count = s->ship.checkpoint.segment_count;
+	s->shipped_number = s->ship.last.number;
+}
+
+static int ship(struct shipper *s) {
+	int64_t began = monotonic_ns();
+	set_state(s, BACKUP_SHIPPING);
+	int rc = ship_round(&s->ship);
+	if (rc < 0)
+		return rc;
+	const struct store_checkpoint *checkpoint = &s->ship.checkpoint;
+	struct segment_row *rows = calloc(checkpoint->segment_count + 1, sizeof *rows);
+	if (!rows)
+		return fault(ENOMEM, "no memory for the list of the segments");
+	if (checkpoint->segment_count)
+		memcpy(rows, checkpoint->segments, checkpoint->segment_count * sizeof *rows);
+	(void)retain_note(s->retain, &s->ship.last); /* else it is read */
+	pthread_mutex_lock(&s->backup->lock);
+	s->took_ns = monotonic_ns() - began;
+	s->versions = s->ship.checkpoint.versions;
+	s->versions_known = true;
+	s->pending_since = 0;
+	s->urgent = false;
+	keep_rows(s, rows);
+	tell_there(s);
+	pthread_mutex_unlock(&s->backup->lock);
+	return 0;
+}
+
+/* ---- generations ---- */
+
+#define PASS_AGAIN_S 60
+#define TIDY_S 86400
+
+static unsigned grace_s(const struct shipper *s) {
+	return s->backup->options.grace_s ? s->backup->options.grace_s : BACKUP_GRACE_S;
+}
+
+static void tell_pass(struct shipper *s, int rc, const struct retain_result *result) {
+	char words[FAULT_MESSAGE_BYTES + 100];
+	bool is_refused = result->refused > 0, has_failed = rc < 0 && rc != -ECANCELED;
+	if (is_refused)
+		(void)snprintf(words, sizeof words, "%lu objects that are needed no more can't be removed: %s",
+		        (unsigned long)result->refused, result->refusal);
+	else if (has_failed)
+		(void)snprintf(words, sizeof words, "%s", fault_message());
+	bool tell = is_refused || (has_failed && !s->pass_has_failed);
+	s->pass_has_failed = has_failed;
+	pthread_mutex_lock(&s->backup->lock);
+	s->status.refused += result->refused;
+	tell_there(s);
+	if (rc == 0)
+		s->status.generations = result->generations;
+	pthread_mutex_unlock(&s->backup->lock);
+	if (tell)
+		notice(s, words);
+}
+
+/* What the listing shows to be missing is put anew, so that a round follows. That a pass fails is told, and no failure
+ * of shipping. */
+static int keep_house(struct shipper *s) {
+	struct timespec wall;
+	struct retain_result result = {0};
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	/* What a killed upload left, of which nobody else is under way for so long. */
+	(void)objects_tidy(s->ship.objects, wall.tv_sec - TIDY_S);
+	int rc = retain_pass(s->retain, &s->ship, monotonic_ns() / (1000 * MS) + 1, wall.tv_sec, &result);
+	tell_pass(s, rc, &result);
+	int64_t next = rc < 0 || result.more ? PASS_AGAIN_S : grace_s(s);
+	s->pass_ns = monotonic_ns() + (next < grace_s(s) ? next : grace_s(s)) * 1000 * MS;
+	return rc < 0 ? 0 : ship(s);
+}
+
+static bool is_behind(struct shipper *s) {
+	return !s->has_begun || store_durable_commit(s->backup->store) > s->ship.last.commit;
+}
+
+static bool is_ending(struct shipper *s) {
+	pthread_mutex_lock(&s->backup->lock);
+	bool ending = s->end_ns != 0 || s->stop;
+	pthread_mutex_unlock(&s->backup->lock);
+	return ending;
+}
+
+static int try(struct shipper *s) {
+	int rc = open_place(s);
+	if (rc == 0 && !s->has_begun)
+		rc = begin(s);
+	if (rc == 0 && is_behind(s))
+		rc = ship(s);
+	if (rc == 0 && monotonic_ns() >= s->pass_ns && !is_ending(s))
+		rc = keep_house(s);
+	return rc;
+}
+
+/* ---- what comes of it ---- */
+
+/* What goes on until a person does something. */
+static bool needs_a_person(int rc) {
+	return rc == -EACCES || rc == -ENOENT || rc == -EDQUOT || rc == -EPERM || rc == -EEXIST || rc == -ENOKEY ||
+	       rc == -EINVAL || rc == -ENOTSUP || rc == -ENOTDIR || rc == -EROFS;
+}
+
+static int64_t pause_of(const struct shipper *s, int rc) {
+	int64_t least = s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
+	int64_t most = least * 60;
+	int64_t pause = needs_a_person(rc) ? most : least << (s->failures < 10 ? s->failures - 1 : 10);
+	pause = pause < most ? pause : most;
+	/* Those of several vaults shall not come back all at once; never sooner than said. */
+	return (pause + (int64_t)randombytes_uniform((uint32_t)(pause / 4) + 1)) * MS;
+}
+
+static void failed(struct shipper *s, int rc) {
+	char words[FAULT_MESSAGE_BYTES];
+	(void)snprintf(words, sizeof words, "%s", fault_message());
+	pthread_mutex_lock(&s->backup->lock);
+	bool is_first = s->failures++ == 0;
+	int64_t pause = pause_of(s, rc), now = monotonic_ns();
+	struct timespec wall;
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	s->has_begun = false;
+	s->retry_ns = now + pause;
+	s->status.retry_ns = (int64_t)wall.tv_sec * 1000 * MS + wall.tv_nsec + pause;
+	s->status.retries++;
+	bool changes = s->status.state != BACKUP_FAILED && needs_a_person(rc);
+	s->status.state = needs_a_person(rc) ? BACKUP_FAILED : BACKUP_RETRYING;
+	memcpy(s->status.trouble, words, sizeof words);
+	pthread_mutex_unlock(&s->backup->lock);
+	if (is_first || changes)
+		notice(s, words);
+}
+
+static void went_well(struct shipper *s) {
+	pthread_mutex_lock(&s->backup->lock);
+	bool again = s->failures > 0;
+	s->failures = 0;
+	s->retry_ns = s->status.retry_ns = 0;
+	s->status.trouble[0] = '\0';
+	s->status.state = BACKUP_IDLE;
+	pthread_mutex_unlock(&s->backup->lock);
+	if (again)
+		notice(s, "works again");
+}
+
+static void attempt(struct shipper *s) {
+	int rc = try(s);
+	pthread_mutex_lock(&s->backup->lock);
+	bool is_over = s->stop;
+	pthread_mutex_unlock(&s->backup->lock);
+	if (rc == 0)
+		went_well(s);
+	else if (!is_over)
+		failed(s, rc);
+	/* Credentials and certificates may be others the next time. */
+	if (rc < 0)
+		close_place(s);
+	pthread_mutex_lock(&s->backup->lock);
+	s->rc = rc;
+	s->tries++;
+	s->tried_ns = monotonic_ns();
+	pthread_cond_broadcast(&s->backup->changed);
+	pthread_mutex_unlock(&s->backup->lock);
+}
+
+/* ---- when ---- */
+
+static int64_t rpo_ns(const struct shipper *s) {
+	return (int64_t)(s->backup->options.rpo_ms ? s->backup->options.rpo_ms : BACKUP_RPO_MS) * MS;
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+	return a < b ? a : b;
+}
+
+/* So late that several commits are shipped at once, so early that it has likely ended when the RPO has. */
+static int64_t gathering_ns(const struct shipper *s) {
+	int64_t rpo = rpo_ns(s), needed = smaller(2 * s->took_ns, rpo / 4 * 3);
+	return rpo - needed - smaller(TICK_MS * MS, rpo / 8);
+}
+
+/* When an attempt is due; INT64_MAX: nothing is to be done. Lock held. */
+static int64_t due_ns(struct shipper *s, bool behind, int64_t now) {
+	bool hurries = s->urgent || s->end_ns;
+	if (s->failures > 0) {
+		int64_t least = s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
+		return hurries ? smaller(s->retry_ns, s->tried_ns + least * MS) : s->retry_ns;
+	}
+	if (!s->has_begun)
+		return now;
+	if (!behind) {
+		s->urgent = false;
+		return s->end_ns ? INT64_MAX : s->pass_ns;
+	}
+	if (!s->pending_since)
+		s->pending_since = now;
+	return hurries ? now : s->pending_since + gathering_ns(s);
+}
+
+/* Waits until an attempt is due; false: the thread shall end. */
+static bool wait_for_work(struct shipper *s) {
+	Backup *backup = s->backup;
+	int64_t tick = smaller(TICK_MS * MS, rpo_ns(s) / 8 + MS);
+	for (;;) {
+		bool behind = is_behind(s);
+		pthread_mutex_lock(&backup->lock);
+		int64_t now = monotonic_ns(), due = due_ns(s, behind, now);
+		bool ends = s->stop || (s->end_ns && (now >= s->end_ns || (!behind && s->failures == 0)));
+		if (!ends && due > now) {
+			struct timespec until = deadline_after_ns(smaller(due - now, tick));
+			(void)pthread_cond_timedwait(&backup->changed, &backup->lock, &until);
+		}
+		pthread_mutex_unlock(&backup->lock);
+		if (ends || due <= now)
+			return !ends;
+	}
+}
+
+static void *run(void *arg) {
+	struct shipper *s = arg;
+	while (wait_for_work(s))
+		attempt(s);
+	close_place(s);
+	pthread_mutex_lock(&s->backup->lock);
+	s->has_ended = true;
+	pthread_cond_broadcast(&s->backup->changed);
+	pthread_mutex_unlock(&s->backup->lock);
+	return NULL;
+}
+
+/* ---- beginning and end ---- */
+
+static void free_shipper(struct shipper *s) {
+	ship_clear(&s->ship);
+	retain_free(s->retain);
+	free(s->shipped);
+	secret_wipe(&s->rule, sizeof s->rule);
+	free(s);
+}
+
+int shipper_start(Backup *backup, const struct backup_target *rule, struct shipper **ret_shipper) {
+	struct shipper *s = calloc(1, sizeof *s);
+	if (!s)
+		return fault(ENOMEM, "no memory for a target of the backup");
+	s->backup = backup;
+	s->rule = *rule;
+	s->zones = target_zones(rule);
+	s->ship.notice = notice_lost;
+	s->ship.notice_arg = s;
+	s->status.target = *rule;
+	secret_wipe(s->status.target.access_key, sizeof s->status.target.access_key);
+	secret_wipe(s->status.target.secret_key, sizeof s->status.target.secret_key);
+	secret_wipe(s->status.target.session_token, sizeof s->status.target.session_token);
+	int rc = ship_init(&s->ship, backup->store, s->zones, rule->lock_days);
+	if (rc == 0)
+		rc = retain_new(grace_s(s), &s->retain);
+	if (rc == 0) {
+		rc = pthread_create(&s->thread, NULL, run, s);
+		rc = rc ? fault_errno(rc, "starting the backup to %s", rule->url) : 0;
+	}
+	if (rc < 0) {
+		free_shipper(s);
+		return rc;
+	}
+	s->is_running = true;
+	*ret_shipper = s;
+	return 0;
+}
+
+void shipper_end(struct shipper *s, int64_t deadline_ns) {
+	Backup *backup = s->backup;
+	pthread_mutex_lock(&backup->lock);
+	s->end_ns = deadline_ns;
+	pthread_cond_broadcast(&backup->changed);
+	while (!s->has_ended && monotonic_ns() < deadline_ns) {
+		struct timespec until = deadline_after_ns(smaller(deadline_ns - monotonic_ns(), 100 * MS));
+		(void)pthread_cond_timedwait(&backup->changed, &backup->lock, &until);
+	}
+	s->stop = true;
+	if (s->objects)
+		objects_stop(s->objects);
+	pthread_cond_broadcast(&backup->changed);
+	pthread_mutex_unlock(&backup->lock);
+	pthread_join(s->thread, NULL);
+	free_shipper(s);
+}

@@ -1,0 +1,299 @@
+/* backup_verify: what the newest generation of a target needs is read back; the parts are in verify_….c. */
+#include "backend/backup/verify_internal.h"
+
+#include "backend/audit_retain.h"
+#include "backend/backup/backup_internal.h"
+#include "backend/vault_io.h"
+#include "crypto/base/array.h"
+#include "crypto/base/fault.h"
+#include "crypto/digest.h"
+#include "crypto/header.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <sodium/randombytes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SYNC_MS 30000u
+#define SLICE_MS 1000u
+#define AUDIT_BYTES_MAX OBJECT_BYTES_MAX
+
+int verify_tell(struct verify *v, const char *object, const char *words, int heal_rc) {
+	bool healed = heal_rc == 0;
+	v->summary.findings++;
+	v->summary.healed += healed;
+	return v->finding ? v->finding(v->arg, object, words, healed) : 0;
+}
+
+int verify_put(struct verify *v, const char *object, struct bytes data) {
+	if (!v->heal)
+		return -EPERM;
+	_cleanup_(freep) struct object_request *request = calloc(1, sizeof *request);
+	if (!request)
+		return fault(ENOMEM, "no memory to heal the backup");
+	*request = (struct object_request){
+	        .what = OBJECT_PUT, .name = object, .data = data, .locked_until_s = ship_locked_until(&v->ship)};
+	return objects_do(v->ship.objects, request, 1);
+}
+
+int verify_count(struct verify *v, uint64_t objects, uint64_t bytes) {
+	v->summary.objects += objects;
+	v->summary.bytes += bytes;
+	uint64_t of = v->of > v->summary.bytes ? v->of : v->summary.bytes;
+	return v->progress ? v->progress(v->arg, v->summary.bytes, of) : 0;
+}
+
+/* ---- superblocks, vault.json, archives ---- */
+
+/* All of them: each is a generation that somebody may want to go back to. */
+static int verify_supers(struct verify *v) {
+	int rc = 0;
+	for (size_t i = 0; i < v->ship.inventory.super_count && rc == 0; i++) {
+		struct layout_super super = {0};
+		char name[LAYOUT_NAME_BYTES], words[FAULT_MESSAGE_BYTES];
+		layout_super_name(v->ship.inventory.supers[i], name);
+		rc = ship_read_super(&v->ship, v->ship.inventory.supers[i], &super);
+		layout_super_clear(&super);
+		memcpy(words, fault_message(), sizeof words);
+		if (rc == 0)
+			rc = verify_count(v, 1, 0);
+		else if (rc == -EBADMSG)
+			rc = verify_tell(v, name, words, -EBADMSG);
+		else if (rc == -ENOENT)
+			rc = 0; /* removed meanwhile, as it is not kept */
+	}
+	return rc;
+}
+
+static int heal_header(struct verify *v, const char *name) {
+	_cleanup_(freep) uint8_t *local = NULL;
+	uint8_t hash[DIGEST_BYTES];
+	size_t size = 0;
+	int rc = vault_io_read_all(store_io(v->ship.store), "vault.json", HEADER_BYTES_MAX, &local, &size);
+	if (rc < 0)
+		return rc;
+	blake2b(bytes_of(local, size), hash);
+	return digest_equal(hash, v->super.header_hash) ? verify_put(v, name, bytes_of(local, size)) : -EBADMSG;
+}
+
+static int verify_header(struct verify *v) {
+	char name[LAYOUT_NAME_BYTES];
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	uint8_t hash[DIGEST_BYTES] = {0};
+	size_t size = 0;
+	layout_header_name(v->super.header, v->super.header_hash, name);
+	int rc = objects_get_all(v->ship.objects, name, HEADER_BYTES_MAX, &bytes, &size);
+	if (rc < 0 && rc != -ENOENT && rc != -EFBIG)
+		return rc;
+	bool is_gone = rc == -ENOENT;
+	rc = rc == 0 ? verify_count(v, 1, size) : 0;
+	if (rc < 0)
+		return rc;
+	blake2b(bytes_of(bytes, size), hash);
+	if (!is_gone && digest_equal(hash, v->super.header_hash))
+		return 0;
+	return verify_tell(
+	        v, name, is_gone ? "it is gone" : "it is not the vault.json that was put there", heal_header(v, name));
+}
+
+static int heal_archive(struct verify *v, uint64_t first, const char *name) {
+	_cleanup_(freep) uint8_t *local = NULL;
+	size_t size = 0;
+	if (!v->heal)
+		return -EPERM;
+	int rc = audit_retain_read(v->ship.store, first, &local, &size);
+	return rc < 0 ? rc : verify_put(v, name, bytes_of(local, size));
+}
+
+static int verify_archive(struct verify *v, const struct audit_archived *archived) {
+	char name[LAYOUT_NAME_BYTES];
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	uint8_t hash[DIGEST_BYTES] = {0};
+	size_t size = 0;
+	layout_audit_name(archived->first, name);
+	int rc = objects_get_all(v->ship.objects, name, AUDIT_BYTES_MAX, &bytes, &size);
+	if (rc < 0 && rc != -ENOENT && rc != -EFBIG)
+		return rc;
+	bool is_gone = rc == -ENOENT;
+	rc = rc == 0 ? verify_count(v, 1, size) : 0;
+	if (rc < 0)
+		return rc;
+	sha256(bytes_of(bytes, size), hash);
+	if (!is_gone && digest_equal(hash, archived->sha256))
+		return 0;
+	return verify_tell(v, name, is_gone ? "it is gone" : "it is not the archive of the log that was put there",
+	        heal_archive(v, archived->first, name));
+}
+
+struct archives {
+	struct audit_archived *all;
+	size_t count, room;
+};
+
+static int take_archive(void *arg, const struct audit_archived *archived) {
+	struct archives *archives = arg;
+	void *grown = array_room(archives->all, &archives->room, archives->count + 1, sizeof *archived);
+	if (!grown)
+		return fault(ENOMEM, "no memory to verify the log's archives");
+	archives->all = grown;
+	archives->all[archives->count++] = *archived;
+	return 0;
+}
+
+/* Those that were there when the listing was made: a later one may not be shipped yet. */
+static int verify_archives(struct verify *v) {
+	struct archives archives = {0};
+	Meta *m = store_meta(v->ship.store);
+	meta_begin(m);
+	int rc = meta_end(m, audit_retain_list(m, take_archive, &archives));
+	uint64_t commit_ns = (uint64_t)v->super.time_ns;
+	for (size_t i = 0; i < archives.count && rc == 0; i++)
+		if (archives.all[i].newest < (int64_t)commit_ns)
+			rc = verify_archive(v, &archives.all[i]);
+	free(archives.all);
+	return rc;
+}
+
+/* ---- segments ---- */
+
+static bool is_in_sample(const struct verify *v) {
+	return randombytes_uniform(100) < v->percent;
+}
+
+static int verify_segments(struct verify *v) {
+	int rc = 0;
+	for (size_t i = 0; i < v->row_count && rc == 0; i++) {
+		const struct segment_row *row = &v->rows[i];
+		if (!(v->ship.zones & 1u << row->zone) || row->bytes == 0)
+			continue;
+		bool is_taken = is_in_sample(v);
+		rc = is_taken ? verify_segment(v, row) : 0;
+		/* Who has not the zone's key can't tell. */
+		is_taken = is_taken && rc != -ENOKEY;
+		rc = rc == -ENOKEY ? 0 : rc;
+		v->summary.segments += is_taken;
+		v->summary.segments_left_out += !is_taken;
+	}
+	return rc;
+}
+
+/* ---- all of it ---- */
+
+static int take_object(void *arg, const struct object_info *object) {
+	struct verify *v = arg;
+	struct layout_name name;
+	layout_parse(object->name, &name);
+	if (name.kind != LAYOUT_EXTENT)
+		return inventory_add(&v->ship.inventory, object->name, object->size);
+	void *grown = array_room(v->extents, &v->extent_room, v->extent_count + 1, sizeof name);
+	if (!grown)
+		return fault(ENOMEM, "no memory for the list of what the backup has");
+	v->extents = grown;
+	v->extents[v->extent_count++] = name;
+	return 0;
+}
+
+static void add_up(struct verify *v) {
+	v->of = inventory_pack_bytes(&v->ship.inventory, v->super.base, v->super.pack);
+	for (size_t i = 0; i < v->row_count; i++)
+		if (v->ship.zones & 1u << v->rows[i].zone)
+			v->of += v->rows[i].bytes * v->percent / 100;
+}
+
+static int verify_all(struct verify *v) {
+	uint64_t generation = v->super.number;
+	int rc = objects_list(v->ship.objects, "", take_object, v);
+	if (rc == 0)
+		rc = verify_supers(v);
+	if (rc < 0)
+		return rc;
+	rc = ship_read_super(&v->ship, generation, &v->super);
+	if (rc == -EBADMSG)
+		return 0; /* told */
+	if (rc == 0) {
+		add_up(v);
+		rc = verify_header(v);
+	}
+	if (rc == 0)
+		rc = verify_archives(v);
+	if (rc == 0)
+		rc = verify_packs(v);
+	return rc < 0 ? rc : verify_segments(v);
+}
+
+/* The rule, and what the last generation that this mount shipped has. */
+static int take_shipped(Backup *backup, const char *url, struct backup_target *rule, struct verify *v) {
+	int rc = fault(ENOENT, "there is no backup to %s", url);
+	pthread_mutex_lock(&backup->lock);
+	for (size_t i = 0; i < backup->count; i++) {
+		const struct shipper *s = backup->shippers[i];
+		if (strcmp(s->rule.url, url) != 0)
+			continue;
+		*rule = s->rule;
+		v->super.number = s->shipped_number;
+		v->row_count = s->shipped_count;
+		v->rows = calloc(s->shipped_count + 1, sizeof *v->rows);
+		if (v->rows && s->shipped_count)
+			memcpy(v->rows, s->shipped, s->shipped_count * sizeof *v->rows);
+		rc = v->rows ? 0 : fault(ENOMEM, "no memory to verify the backup");
+		if (rc == 0 && s->shipped_number == 0)
+			rc = fault(EAGAIN, "nothing was shipped to %s since the vault was mounted: %.800s", url,
+			        s->status.trouble);
+	}
+	pthread_mutex_unlock(&backup->lock);
+	return rc;
+}
+
+static int open_verify(Backup *backup, const char *url, struct verify *v, Objects **ret_objects) {
+	_cleanup_(freep) struct backup_target *rule = calloc(1, sizeof *rule);
+	_cleanup_(freep) struct store_info *info = malloc(sizeof *info);
+	if (!rule || !info)
+		return fault(ENOMEM, "no memory to verify the backup");
+	int rc = take_shipped(backup, url, rule, v);
+	if (rc == 0)
+		rc = ship_init(&v->ship, backup->store, target_zones(rule), rule->lock_days);
+	if (rc == 0)
+		rc = shipper_open_place(backup, rule, ret_objects);
+	secret_wipe(rule, sizeof *rule);
+	store_info(backup->store, info);
+	v->cipher = info->cipher;
+	return rc;
+}
+
+/* So that the newest generation is of now. What is wrong with the place shows afterwards. */
+static int wait_for_place(Backup *backup, const char *url, struct verify *v) {
+	int rc = 0;
+	for (unsigned waited = 0; rc == 0 && waited < SYNC_MS; waited += SLICE_MS) {
+		if (backup_sync(backup, url, SLICE_MS) != -ETIME)
+			break;
+		rc = verify_count(v, 0, 0);
+	}
+	return rc;
+}
+
+int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, backup_finding_fn *finding,
+        backup_progress_fn *progress, void *arg, struct backup_verify_summary *ret) {
+	_cleanup_(freep) struct verify *v = calloc(1, sizeof *v);
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	if (!v)
+		return fault(ENOMEM, "no memory to verify the backup");
+	if (percent < 1 || percent > 100)
+		return fault(EINVAL, "a sample is 1 to 100 percent");
+	if (backup->is_read_only)
+		return fault(EROFS, "the vault is open for reading only");
+	*v = (struct verify){.percent = percent, .heal = heal, .finding = finding, .progress = progress, .arg = arg};
+	int rc = wait_for_place(backup, url, v);
+	if (rc == 0)
+		rc = open_verify(backup, url, v, &objects);
+	v->ship.objects = objects;
+	if (rc == 0)
+		rc = verify_all(v);
+	if (rc == 0)
+		*ret = v->summary;
+	layout_super_clear(&v->super);
+	ship_clear(&v->ship);
+	free(v->extents);
+	free(v->rows);
+	return fault_while(rc, "verifying the backup");
+}

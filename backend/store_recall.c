@@ -1,0 +1,68 @@
+/* A vault that was recovered from a backup and has not all of its segments yet. */
+#include "backend/backup/targets.h"
+#include "backend/store_internal.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int store_recall_open(Store *store, const struct store_options *options) {
+	VaultIo *io = NULL;
+	if (!store->own_io || !recall_is_needed(store->io))
+		return 0;
+	int rc = recall_open(store->io, options->recall, &io, &store->recall);
+	if (rc < 0)
+		return rc;
+	store->io = io;
+	store->recall_is_told = options->recall && options->recall->place && options->recall->place->access_key;
+	recall_on_notice(store->recall, store->notice, store->notice_arg);
+	return 0;
+}
+
+static int verify(void *arg, uint32_t number, VaultFile *file, uint64_t *ret_at, uint64_t *ret_length) {
+	return segment_verify_file(((Store *)arg)->segments, number, file, ret_at, ret_length);
+}
+
+/* A rule of the backup that ships to the same place has what it takes to read there. */
+static int use_rule(Store *store) {
+	struct backup_target *targets = NULL;
+	size_t count = 0;
+	meta_begin(store->meta);
+	int rc = meta_end(store->meta, targets_read(store->meta, &targets, &count));
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		const struct backup_target *target = &targets[i];
+		const struct objects_place place = {.endpoint = target->endpoint,
+		        .access_key = target->access_key,
+		        .secret_key = target->secret_key,
+		        .session_token = target->session_token,
+		        .region = target->region};
+		if (target->access_key[0] && strcmp(target->url, recall_url(store->recall)) == 0)
+			rc = recall_use(store->recall, &(struct recall_means){.place = &place});
+	}
+	if (targets)
+		secret_wipe(targets, count * sizeof *targets);
+	free(targets);
+	return rc;
+}
+
+int store_recall_known(Store *store) {
+	if (!store->recall)
+		return 0;
+	int rc = store->recall_is_told ? 0 : use_rule(store);
+	return rc < 0 ? rc : recall_ready(store->recall, verify, store);
+}
+
+int store_recall_record(Store *store) {
+	char words[FAULT_MESSAGE_BYTES];
+	if (!store->recall || recall_unrecorded(store->recall, words, sizeof words) == 0)
+		return 0;
+	return store_record(store, "recover", 0, 0, words);
+}
+
+int store_recall_recorded(Store *store) {
+	char words[FAULT_MESSAGE_BYTES];
+	if (!store->recall || recall_unrecorded(store->recall, words, sizeof words) == 0)
+		return 0;
+	return recall_recorded(store->recall);
+}

@@ -1,0 +1,292 @@
+/*
+ * What `assayfs backup` asks: targets added, looked at, removed, waited for.
+ *
+ *     sync ─► {"pending", "pending_bytes", "lag_seconds"} … until all is there
+ */
+#include "fs/service/backup.h"
+
+#include "crypto/base/deadline.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+#include "fs/backups.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_MS 400
+#define LOCK_DAYS_MAX 36500
+#define TIMEOUT_MAX_MS INT64_C(604800000)
+
+/* ---- rights ---- */
+
+int service_backup_steward(Service *service, const struct control_peer *peer, const char *event, bool changes) {
+	int rc = service_require(service, peer, PLACE_POLICY, POLICY_WRITE, event, NULL);
+	if (!rc && changes)
+		rc = service_require_writable(service, peer, event, NULL);
+	if (!rc && !service->backup)
+		rc = fault(ENOTSUP, "this mount makes no backups");
+	return rc;
+}
+
+/* What the place refused is no refusal of ours: the caller's role would do. */
+int service_backup_refused(int rc) {
+	return rc == -EACCES || rc == -EPERM ? fault(EREMOTEIO, "%s", fault_message()) : rc;
+}
+
+/* ---- arguments ---- */
+
+static int read_text(const json_t *arguments, const char *name, size_t size, char *ret) {
+	const json_t *value = json_object_get(arguments, name);
+	const char *text = json_is_string(value) ? json_string_value(value) : "";
+	if (value && !json_is_null(value) && !json_is_string(value))
+		return fault(EPROTO, "'%s' is no text", name);
+	if (strlen(text) >= size)
+		return fault(EINVAL, "%s is longer than %zu bytes", name, size - 1);
+	memcpy(ret, text, strlen(text) + 1);
+	return 0;
+}
+
+int service_backup_number(const json_t *arguments, const char *name, int64_t most, int64_t otherwise, int64_t *ret) {
+	const json_t *value = json_object_get(arguments, name);
+	if (value && (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > most))
+		return fault(EPROTO, "'%s' is no number in its bounds", name);
+	*ret = value ? json_integer_value(value) : otherwise;
+	return 0;
+}
+
+static int read_zones(const json_t *list, uint32_t *ret_zones) {
+	uint32_t zones = 0;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *name = json_string_value(json_array_get(list, i));
+		enum zone zone = name && !strchr(name, '/') ? zone_of_path(name) : ZONE_NONE;
+		if (zone == ZONE_NONE)
+			return fault(EINVAL, "there is no zone '%.40s': Landing, Raw, Trusted", name ? name : "");
+		zones |= 1u << zone;
+	}
+	*ret_zones = zones;
+	return 0;
+}
+
+static int read_target(const json_t *arguments, struct backup_target *target) {
+	const struct {
+		const char *name;
+		char *text;
+		size_t size;
+	} rows[] = {{"url", target->url, sizeof target->url}, {"endpoint", target->endpoint, sizeof target->endpoint},
+	        {"prefix", target->prefix, sizeof target->prefix},
+	        {"access_key", target->access_key, sizeof target->access_key},
+	        {"secret_key", target->secret_key, sizeof target->secret_key},
+	        {"session_token", target->session_token, sizeof target->session_token},
+	        {"region", target->region, sizeof target->region}};
+	int64_t days = 0;
+	int rc = 0;
+	for (size_t i = 0; !rc && i < sizeof rows / sizeof rows[0]; i++)
+		rc = read_text(arguments, rows[i].name, rows[i].size, rows[i].text);
+	if (!rc && !target->url[0])
+		rc = fault(EPROTO, "'url' is missing");
+	if (!rc)
+		rc = objects_check_url(target->url);
+	if (!rc)
+		rc = read_zones(json_object_get(arguments, "zones"), &target->zones);
+	if (!rc)
+		rc = service_backup_number(arguments, "lock_days", LOCK_DAYS_MAX, 0, &days);
+	target->lock_days = (uint32_t)days;
+	return rc;
+}
+
+/* "url" of the arguments: a target that there is, or NULL for all of them. -ENOENT */
+int service_backup_url(const Service *service, const json_t *arguments, const char **ret_url) {
+	_cleanup_(freep) struct backup_status *list = NULL;
+	const char *url = json_string_value(json_object_get(arguments, "url"));
+	size_t count;
+	bool is_known = url == NULL;
+	int rc = backups_status(service->backup, &list, &count);
+	for (size_t i = 0; !rc && i < count; i++)
+		is_known = is_known || strcmp(list[i].target.url, url) == 0;
+	if (!rc && count == 0)
+		rc = fault(ENOENT, "the vault has no backup: 'assayfs backup add URL' begins one");
+	if (!rc && !is_known)
+		rc = fault(ENOENT, "nothing is backed up to %.200s: 'assayfs backup status' lists the targets", url);
+	*ret_url = url;
+	return rc;
+}
+
+/* ---- status ---- */
+
+static int targets_json(Service *service, bool tells_paths, json_t **ret_list) {
+	_cleanup_(freep) struct backup_status *list = NULL;
+	_cleanup_(json_decrefp) json_t *targets = json_array();
+	size_t count;
+	int rc = targets ? backups_status(service->backup, &list, &count)
+	                 : fault(ENOMEM, "looking at backups: out of memory");
+	for (size_t i = 0; !rc && i < count; i++)
+		if (json_array_append_new(targets, backups_target_json(&list[i], tells_paths)))
+			rc = fault(ENOMEM, "looking at backups: out of memory");
+	if (!rc)
+		*ret_list = steal_pointer(&targets);
+	return rc;
+}
+
+json_t *service_backup_json(Service *service) {
+	_cleanup_(freep) struct backup_status *list = NULL;
+	size_t count = 0;
+	(void)backups_status(service->backup, &list, &count);
+	return backups_summary_json(list, count);
+}
+
+/* Who may ask for the status may know it; the prefix is a name. */
+int service_backup_status(
+        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	json_t *targets = NULL;
+	(void)arguments;
+	bool tells_paths = service_lets(service, peer, PLACE_LANDING, POLICY_READ, NULL) ||
+	                   service_lets(service, peer, PLACE_AUDIT, POLICY_READ, NULL);
+	int rc = targets_json(service, tells_paths, &targets);
+	return rc ? rc : control_send(reply, json_pack("{s:o}", "targets", targets));
+}
+
+/* ---- add, remove ---- */
+
+static int add_target(
+        Service *service, const struct control_peer *peer, const json_t *arguments, struct backup_target *target) {
+	int rc = read_target(arguments, target);
+	if (rc)
+		return rc;
+	const struct actor actor = service_actor(peer);
+	target->uid = peer->uid;
+	target->added_ns = meta_now(service->meta);
+	rc = backup_add(service->backup, target, json_is_true(json_object_get(arguments, "create")), &actor);
+	return rc ? service_backup_refused(rc) : store_commit_wait(service->store);
+}
+
+int service_backup_add(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	struct backup_target *target = NULL;
+	int rc = service_backup_steward(service, peer, "backup-add", true);
+	if (rc)
+		return rc;
+	target = calloc(1, sizeof *target);
+	rc = target ? add_target(service, peer, arguments, target) : fault(ENOMEM, "adding a backup: out of memory");
+	if (!rc)
+		rc = control_send(
+		        reply, json_pack("{s:s, s:I, s:b}", "url", target->url, "number", (json_int_t)target->number,
+		                       "has_credentials", (int)(target->access_key[0] != '\0')));
+	if (target)
+		secret_wipe(target, sizeof *target);
+	free(target);
+	return rc;
+}
+
+int service_backup_remove(
+        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const char *url = NULL;
+	const struct actor actor = service_actor(peer);
+	int rc = service_backup_steward(service, peer, "backup-remove", true);
+	if (!rc)
+		rc = service_backup_url(service, arguments, &url);
+	if (!rc && !url)
+		rc = fault(EPROTO, "'url' is missing");
+	if (!rc)
+		rc = backup_remove(service->backup, url, &actor);
+	if (!rc)
+		rc = store_commit_wait(service->store);
+	return rc ? rc : control_send(reply, json_pack("{s:s}", "url", url));
+}
+
+/* ---- sync ---- */
+
+/* What is waited for, and how it stands, over all targets that are meant. */
+struct waiting {
+	const char *url; /* NULL: all */
+	uint64_t goal;   /* the commit that shall be there */
+	struct {
+		uint32_t number;
+		uint64_t retries; /* when the waiting began */
+	} before[BACKUP_TARGETS_MAX];
+	size_t before_count;
+	uint64_t pending, bytes;
+	int64_t lag_ns;
+	bool is_done;
+};
+
+static uint64_t retries_before(const struct waiting *waiting, uint32_t number) {
+	for (size_t i = 0; i < waiting->before_count; i++)
+		if (waiting->before[i].number == number)
+			return waiting->before[i].retries;
+	return 0;
+}
+
+/* What a person must mend is not waited for; but an attempt that began before the call may have failed of what is
+ * mended now. */
+static int add_target_to(struct waiting *waiting, const struct backup_status *status) {
+	if (waiting->url && strcmp(status->target.url, waiting->url) != 0)
+		return 0;
+	if (status->commit >= waiting->goal)
+		return 0;
+	waiting->is_done = false;
+	waiting->pending += status->pending_versions;
+	waiting->bytes += status->pending_bytes;
+	waiting->lag_ns = status->lag_ns > waiting->lag_ns ? status->lag_ns : waiting->lag_ns;
+	if (status->state == BACKUP_FAILED && status->retries > retries_before(waiting, status->target.number) + 1)
+		return fault(EREMOTEIO, "%s: %s", status->target.url, status->trouble);
+	return 0;
+}
+
+static int look_at(Service *service, struct waiting *waiting, bool is_first) {
+	_cleanup_(freep) struct backup_status *list = NULL;
+	size_t count;
+	int rc = backups_status(service->backup, &list, &count);
+	for (size_t i = 0; is_first && i < count && i < BACKUP_TARGETS_MAX; i++) {
+		waiting->before[waiting->before_count].number = list[i].target.number;
+		waiting->before[waiting->before_count++].retries = list[i].retries;
+	}
+	waiting->pending = waiting->bytes = 0;
+	waiting->lag_ns = 0;
+	waiting->is_done = true;
+	for (size_t i = 0; !rc && i < count; i++)
+		rc = add_target_to(waiting, &list[i]);
+	return rc;
+}
+
+static int tell_waiting(const struct waiting *waiting, ControlReply *reply) {
+	return control_send(
+	        reply, json_pack("{s:I, s:I, s:f}", "pending", (json_int_t)waiting->pending, "pending_bytes",
+	                       (json_int_t)waiting->bytes, "lag_seconds", (double)waiting->lag_ns / 1e9));
+}
+
+/* backup_sync has it hurry, a little at a time, so that the client can go away; since it waits for what is committed
+ * when it is called, what was committed when all of this began is looked for here. */
+static int wait_for(Service *service, struct waiting *waiting, int64_t timeout_ms, ControlReply *reply) {
+	const int64_t begun_ms = monotonic_ms();
+	int rc = look_at(service, waiting, true);
+	while (!rc && !waiting->is_done) {
+		rc = backup_sync(service->backup, waiting->url, LOOK_MS);
+		if (rc == -ETIME && timeout_ms && monotonic_ms() - begun_ms >= timeout_ms)
+			return rc;
+		if (rc == -ETIME || rc == 0)
+			rc = control_wait(reply, 0);
+		if (!rc)
+			rc = look_at(service, waiting, false);
+		if (!rc && !waiting->is_done)
+			rc = tell_waiting(waiting, reply);
+	}
+	return rc ? service_backup_refused(rc) : 0;
+}
+
+int service_backup_sync(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	struct waiting waiting = {.url = NULL};
+	int64_t timeout_ms = 0;
+	int rc = service_backup_steward(service, peer, "backup-sync", false);
+	if (!rc)
+		rc = service_backup_number(arguments, "timeout_ms", TIMEOUT_MAX_MS, 0, &timeout_ms);
+	if (!rc)
+		rc = service_backup_url(service, arguments, &waiting.url);
+	if (!rc)
+		rc = store_commit_wait(service->store);
+	waiting.goal = store_durable_commit(service->store);
+	return rc ? rc : wait_for(service, &waiting, timeout_ms, reply);
+}

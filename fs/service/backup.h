@@ -1,0 +1,18 @@
+/* backup: what the parts of the service that answer about backups share. */
+#pragma once
+
+#include "fs/service/internal.h"
+
+/* Whether the peer may: 0, or -errno with words; a denial is recorded as `event`. `changes`: the vault, too. -ENOTSUP:
+ * this mount makes no backups. */
+int service_backup_steward(Service *service, const struct control_peer *peer, const char *event, bool changes);
+
+/* A result of the place's: where that refused it is no refusal of ours (the caller's role would do), but -EREMOTEIO
+ * with the same words. */
+int service_backup_refused(int rc);
+
+/* A number of the arguments, 0 to `most`; `otherwise` where it is not given. -EPROTO */
+int service_backup_number(const json_t *arguments, const char *name, int64_t most, int64_t otherwise, int64_t *ret);
+
+/* "url" of the arguments: a target that there is (borrowed), or NULL for all of them. -ENOENT */
+int service_backup_url(const Service *service, const json_t *arguments, const char **ret_url);

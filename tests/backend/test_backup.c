@@ -1,0 +1,331 @@
+/* Shipping to a directory: what comes there, in what order, and what failures do. */
+#include "tests/backend/backup_fixture.h"
+
+#include "backend/audit.h"
+#include "backend/backup/inventory.h"
+#include "crypto/base/deadline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void sleep_ms(long ms) {
+	const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	nanosleep(&time, NULL);
+}
+
+static void all_that_is_committed_is_there_when_sync_returns(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	backup_world_file(w, "a", 100000, 1);
+	assert_rc(backup_world_add(w, &rule));
+	assert_int_equal(rule.number, 1);
+	backup_world_sync(w);
+	assert_true(backup_world_check(w) >= 1);
+	backup_world_file(w, "b", 40 << 20, 2);
+	backup_world_sync(w);
+	assert_true(backup_world_check(w) >= 2);
+	const struct backup_status *status = backup_world_status(w);
+	assert_int_equal(status->state, BACKUP_IDLE);
+	assert_int_equal(status->pending_bytes, 0);
+	assert_int_equal(status->pending_versions, 0);
+	assert_int_equal(status->lag_ns, 0);
+	assert_true(status->shipped_bytes > 40 << 20);
+	assert_true(status->commit == store_durable_commit(w->v->store));
+	assert_string_equal(status->target.secret_key, "");
+}
+
+static void an_idle_vault_ships_nothing(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_file(w, "a", 1000, 1);
+	backup_world_sync(w);
+	sleep_ms(1500); /* the log's head is signed by a commit of its own */
+	backup_world_sync(w);
+	size_t supers = backup_world_check(w);
+	uint64_t commit = store_durable_commit(w->v->store);
+	unsigned puts = w->failing.puts;
+	sleep_ms(500);
+	assert_int_equal(store_durable_commit(w->v->store), commit);
+	assert_int_equal(w->failing.puts, puts);
+	assert_int_equal(backup_world_check(w), supers);
+	/* Nor does another mount of the backup, but what it committed itself. */
+	backup_world_reopen(w);
+	backup_world_sync(w);
+	assert_int_equal(w->failing.puts, puts);
+}
+
+static void a_commit_is_shipped_without_being_asked_for(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	backup_world_file(w, "a", 1000, 1);
+	uint64_t commit = store_durable_commit(w->v->store);
+	int64_t until = monotonic_ms() + 10000;
+	while (backup_world_status(w)->commit < commit && monotonic_ms() < until)
+		sleep_ms(5);
+	assert_true(backup_world_status(w)->commit >= commit);
+}
+
+static void targets_are_kept_and_forgotten(void **state) {
+	struct backup_world *w = *state;
+	const struct actor actor = {.uid = 7, .exe = "test"};
+	struct backup_target rule = {.zones = 1u << ZONE_RAW, .secret_key = "secret"};
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_reopen(w);
+	assert_int_equal(backup_world_status(w)->target.zones, 1u << ZONE_RAW);
+	assert_string_equal(backup_world_status(w)->target.url, w->url);
+	assert_string_equal(backup_world_status(w)->target.secret_key, "");
+	/* The same URL changes the rule. */
+	rule.zones = 0;
+	(void)snprintf(rule.url, sizeof rule.url, "%s/", w->url);
+	assert_rc(backup_add(w->backup, &rule, true, &actor));
+	assert_int_equal(rule.number, 1);
+	assert_int_equal(backup_world_status(w)->target.zones, 0);
+	backup_world_sync(w);
+	assert_rc(backup_remove(w->backup, w->url, &actor));
+	assert_int_equal(backup_remove(w->backup, w->url, &actor), -ENOENT);
+	assert_int_equal(backup_status(w->backup, NULL, 0), 0);
+	assert_rc(backup_sync(w->backup, NULL, 1000));
+	backup_world_check(w);
+	backup_world_reopen(w);
+	assert_int_equal(backup_status(w->backup, NULL, 0), 0);
+}
+
+static void rules_that_cannot_be_are_refused(void **state) {
+	struct backup_world *w = *state;
+	const struct actor actor = {.uid = 7, .exe = "test"};
+	struct backup_target rule = {.url = "ftp://x"}, zone = {.zones = 1u << 9}, prefix = {.prefix = "a/"};
+	assert_int_equal(backup_add(w->backup, &rule, true, &actor), -EINVAL);
+	assert_int_equal(backup_world_add(w, &zone), -EINVAL);
+	assert_int_equal(backup_world_add(w, &prefix), -ENOTSUP);
+	(void)snprintf(rule.url, sizeof rule.url, "file://%s/none", w->v->path);
+	assert_int_equal(backup_add(w->backup, &rule, false, &actor), -ENOENT);
+	assert_int_equal(backup_status(w->backup, NULL, 0), 0);
+}
+
+static void only_segments_of_the_rules_zones_are_shipped(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {.zones = 1u << ZONE_TRUSTED};
+	struct inventory there = {0};
+	const struct objects_place place = {.url = w->url};
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	backup_world_file(w, "a", 100000, 1);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	assert_rc(objects_open(&place, &objects));
+	assert_rc(inventory_read(objects, &there));
+	assert_int_equal(there.segment_count, 0);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", 1), BACKUP_NONE);
+	assert_int_equal(backup_of_version(w->backup, ZONE_TRUSTED, "a", 1), BACKUP_COMPLETED);
+	rule.zones = 1u << ZONE_LANDING;
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_file(w, "b", 1000, 1);
+	backup_world_sync(w);
+	assert_rc(inventory_read(objects, &there));
+	assert_true(there.segment_count > 0);
+	backup_world_check(w);
+	inventory_clear(&there);
+}
+
+static void a_version_is_pending_until_it_is_there(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", 1), BACKUP_NONE);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	w->failing.rc = -ETIMEDOUT;
+	w->failing.after = 0;
+	backup_world_file(w, "a", 1000, 1);
+	uint64_t commit = store_durable_commit(w->v->store);
+	sleep_ms(100);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_PENDING);
+	assert_int_equal(backup_world_status(w)->pending_versions, 1);
+	assert_true(backup_world_status(w)->pending_bytes > 0);
+	assert_true(backup_world_status(w)->lag_ns > 0);
+	w->failing.rc = -EACCES;
+	assert_int_equal(backup_sync(w->backup, NULL, 20000), -EACCES);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_FAILED_VERSION);
+	assert_int_equal(backup_world_status(w)->state, BACKUP_FAILED);
+	assert_int_equal(backup_world_status(w)->failed_versions, 1);
+	assert_non_null(strstr(backup_world_status(w)->trouble, "the place fails"));
+	w->failing.after = -1;
+	backup_world_sync(w);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_COMPLETED);
+	assert_string_equal(backup_world_status(w)->trouble, "");
+	assert_true(backup_world_status(w)->retries > 0);
+}
+
+static void lost_answers_and_failures_are_caught_up_with(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	assert_rc(backup_world_add(w, &rule));
+	for (int i = 0; i < 12; i++) {
+		char name[16];
+		w->failing.every = i % 3 == 0 ? 3 : 0;
+		w->failing.lose_every = i % 3 == 1 ? 2 : 0;
+		(void)snprintf(name, sizeof name, "%d", i);
+		backup_world_file(w, name, 70000, (uint8_t)i);
+		sleep_ms(60);
+		w->failing.every = w->failing.lose_every = 0;
+		backup_world_sync(w);
+		backup_world_check(w);
+	}
+}
+
+static void a_place_that_hangs_keeps_nobody(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	w->failing.hangs = true;
+	backup_world_file(w, "a", 1000, 1);
+	assert_int_equal(backup_sync(w->backup, NULL, 100), -ETIME);
+	int64_t began = monotonic_ms();
+	backup_close(w->backup, 200);
+	assert_true(monotonic_ms() - began < 5000);
+	w->failing.hangs = false;
+	assert_rc(backup_open(w->v->store, &w->options, &w->backup));
+	backup_world_sync(w);
+	backup_world_check(w);
+}
+
+static void closing_ships_what_is_committed(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	w->options.rpo_ms = 3600 * 1000;
+	backup_world_reopen(w);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	backup_world_file(w, "a", 1000, 1);
+	uint64_t commit = store_durable_commit(w->v->store);
+	assert_true(backup_world_status(w)->commit < commit);
+	backup_close(w->backup, 20000);
+	assert_rc(backup_open(w->v->store, &w->options, &w->backup));
+	int64_t until = monotonic_ms() + 10000;
+	while (backup_world_status(w)->commit == 0 && monotonic_ms() < until)
+		sleep_ms(5);
+	assert_true(backup_world_status(w)->commit >= commit);
+}
+
+static void a_place_with_another_vaults_backup_is_refused(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0}, again = {0};
+	struct backup_world *other = NULL;
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	assert_int_equal(backup_world_setup((void **)&other), 0);
+	(void)snprintf(other->url, sizeof other->url, "%s", w->url);
+	assert_int_equal(backup_world_add(other, &again), -EEXIST);
+	assert_non_null(strstr(fault_message(), "another vault"));
+	assert_int_equal(backup_status(other->backup, NULL, 0), 0);
+	assert_int_equal(backup_world_teardown((void **)&other), 0);
+	backup_world_file(w, "a", 1000, 1);
+	backup_world_sync(w);
+	backup_world_check(w);
+}
+
+static void an_older_copy_of_the_vault_does_not_ship_over_the_newer(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	char command[400];
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	backup_close(w->backup, 0);
+	w->backup = NULL;
+	assert_rc(store_close(w->v->store));
+	(void)snprintf(command, sizeof command, "cp -a %s %s.old", w->v->vault, w->v->vault);
+	assert_int_equal(system(command), 0);
+	assert_rc(test_vault_open(w->v->vault, &w->v->options, &w->v->store));
+	assert_rc(backup_open(w->v->store, &w->options, &w->backup));
+	backup_world_file(w, "new", 1000, 1);
+	backup_world_sync(w);
+	backup_close(w->backup, 0);
+	assert_rc(store_close(w->v->store));
+	(void)snprintf(command, sizeof command, "rm -r %s && mv %s.old %s", w->v->vault, w->v->vault, w->v->vault);
+	assert_int_equal(system(command), 0);
+	assert_rc(test_vault_open(w->v->vault, &w->v->options, &w->v->store));
+	assert_rc(backup_open(w->v->store, &w->options, &w->backup));
+	unsigned puts = w->failing.puts;
+	assert_int_equal(backup_sync(w->backup, NULL, 20000), -EEXIST);
+	assert_int_equal(w->failing.puts, puts);
+	assert_int_equal(backup_world_status(w)->state, BACKUP_FAILED);
+}
+
+static void who_is_killed_goes_on_at_the_next_mount(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	assert_rc(backup_world_add(w, &rule));
+	for (int i = 0; i < 10; i++) {
+		char name[16];
+		(void)snprintf(name, sizeof name, "k%d", i);
+		w->failing.done = 0;
+		w->failing.after = i;
+		w->failing.rc = -EIO;
+		backup_world_file(w, name, 30000, (uint8_t)i);
+		sleep_ms(50);
+		backup_close(w->backup, 0);
+		test_vault_crash(w->v);
+		w->failing.after = -1;
+		assert_rc(backup_open(w->v->store, &w->options, &w->backup));
+		backup_world_sync(w);
+		backup_world_check(w);
+	}
+}
+
+static size_t supers_of(struct backup_world *w) {
+	const struct objects_place place = {.url = w->url};
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	struct inventory there = {0};
+	assert_rc(objects_open(&place, &objects));
+	assert_rc(inventory_read(objects, &there));
+	size_t count = there.super_count;
+	inventory_clear(&there);
+	return count;
+}
+
+static void generations_that_are_not_kept_go_by_themselves(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	w->options.grace_s = 1;
+	backup_world_reopen(w);
+	assert_rc(backup_world_add(w, &rule));
+	for (int i = 0; i < BACKUP_KEEP_LAST + 4; i++) {
+		char name[16];
+		(void)snprintf(name, sizeof name, "g%d", i);
+		backup_world_file(w, name, 100, (uint8_t)i);
+		backup_world_sync(w);
+	}
+	assert_true(backup_world_check(w) >= BACKUP_KEEP_LAST + 4);
+	int64_t until = monotonic_ms() + 15000;
+	while (supers_of(w) > BACKUP_KEEP_LAST + 2 && monotonic_ms() < until)
+		sleep_ms(50);
+	assert_in_range(backup_world_status(w)->generations, BACKUP_KEEP_LAST, BACKUP_KEEP_LAST + 2);
+	assert_in_range(backup_world_check(w), BACKUP_KEEP_LAST, BACKUP_KEEP_LAST + 2);
+	backup_world_sync(w);
+}
+
+#define world_test(f) cmocka_unit_test_setup_teardown(f, backup_world_setup, backup_world_teardown)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        world_test(all_that_is_committed_is_there_when_sync_returns),
+	        world_test(an_idle_vault_ships_nothing),
+	        world_test(a_commit_is_shipped_without_being_asked_for),
+	        world_test(targets_are_kept_and_forgotten),
+	        world_test(rules_that_cannot_be_are_refused),
+	        world_test(only_segments_of_the_rules_zones_are_shipped),
+	        world_test(a_version_is_pending_until_it_is_there),
+	        world_test(lost_answers_and_failures_are_caught_up_with),
+	        world_test(a_place_that_hangs_keeps_nobody),
+	        world_test(closing_ships_what_is_committed),
+	        world_test(a_place_with_another_vaults_backup_is_refused),
+	        world_test(an_older_copy_of_the_vault_does_not_ship_over_the_newer),
+	        world_test(generations_that_are_not_kept_go_by_themselves),
+	        world_test(who_is_killed_goes_on_at_the_next_mount),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

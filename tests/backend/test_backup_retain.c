@@ -1,0 +1,239 @@
+/* Which generations are kept, and what removal must not do: on a place in memory whose clock is the test's. */
+#include "tests/backend/backup_fixture.h"
+#include "tests/backend/memory_place.h"
+
+#include "backend/backup/retain.h"
+#include "backend/backup/targets.h"
+#include "tests/backend/gc_fixture.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_S 100
+#define HOUR_S 3600
+#define DAY_S 86400
+
+struct world {
+	struct test_vault *v;
+	struct memory_place place;
+	struct ship ship;
+	Retain *retain;
+};
+
+static int setup(void **state) {
+	struct world *w = calloc(1, sizeof *w);
+	assert_int_equal(gc_fixture_setup((void **)&w->v), 0);
+	w->place.now_s = 1000000;
+	assert_rc(memory_place_open(&w->place, &w->ship.objects));
+	assert_rc(ship_init(&w->ship, w->v->store, TARGET_ZONES_ALL, 0));
+	assert_rc(retain_new(GRACE_S, &w->retain));
+	assert_rc(ship_begin(&w->ship));
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state) {
+	struct world *w = *state;
+	objects_close(w->ship.objects);
+	ship_clear(&w->ship);
+	retain_free(w->retain);
+	memory_place_clear(&w->place);
+	assert_int_equal(test_vault_teardown((void **)&w->v), 0);
+	free(w);
+	return 0;
+}
+
+static void generation(struct world *w) {
+	gc_commit(w->v);
+	assert_rc(ship_round(&w->ship));
+}
+
+static struct retain_result pass(struct world *w, int64_t later_s) {
+	struct retain_result result = {0};
+	w->place.now_s += later_s;
+	assert_rc(retain_pass(w->retain, &w->ship, w->place.now_s, w->place.now_s, &result));
+	return result;
+}
+
+static size_t supers(struct world *w) {
+	return memory_place_count(&w->place, "super/");
+}
+
+/* Superblocks of times that the test makes up: the retention opens and believes them. */
+static void put_super(struct world *w, uint64_t number, int64_t time_s) {
+	struct layout_super super = w->ship.last;
+	char name[LAYOUT_NAME_BYTES];
+	uint8_t *bytes = NULL;
+	size_t size = 0;
+	super.number = number;
+	super.time_ns = time_s * INT64_C(1000000000);
+	super.leaving_count = 0;
+	assert_rc(layout_super_seal(w->ship.key, w->ship.vault_id, &super, &bytes, &size));
+	layout_super_name(number, name);
+	assert_rc(objects_put(w->ship.objects, name, bytes_of(bytes, size)));
+	free(bytes);
+}
+
+static void the_newest_stay_and_others_go_after_two_passes(void **state) {
+	struct world *w = *state;
+	for (int i = 0; i < BACKUP_KEEP_LAST + 5; i++)
+		generation(w);
+	assert_int_equal(supers(w), BACKUP_KEEP_LAST + 5);
+	assert_int_equal(pass(w, 1).removed, 0);
+	assert_int_equal(pass(w, GRACE_S - 1).removed, 0);
+	struct retain_result result = pass(w, 1);
+	/* The hour may have turned while the test made them. */
+	assert_true(result.removed >= 4 && result.removed <= 5);
+	assert_int_equal(supers(w), result.generations);
+	assert_int_equal(pass(w, GRACE_S).candidates, 0);
+}
+
+static void the_last_of_each_hour_and_day_stay(void **state) {
+	struct world *w = *state;
+	generation(w);
+	/* One each ten minutes for 40 days, up to the time of the newest. */
+	int64_t newest = w->ship.last.time_ns / INT64_C(1000000000) / DAY_S * DAY_S + 12 * HOUR_S;
+	uint64_t number = w->ship.last.number;
+	const uint64_t count = 40 * 144;
+	for (uint64_t i = 1; i <= count; i++)
+		put_super(w, number + i, newest - (int64_t)(count - i) * 600);
+	(void)pass(w, 1);
+	(void)pass(w, GRACE_S);
+	struct retain_result result = pass(w, GRACE_S);
+	/* The first one's time is that of now: it may be newer than the made-up ones, and then it stays as well. */
+	size_t expected = BACKUP_KEEP_LAST + 24 + 30;
+	assert_in_range(supers(w), expected - 4, expected + 4);
+	assert_int_equal(result.generations, supers(w));
+}
+
+static void nothing_goes_when_a_listing_or_a_superblock_can_not_be_read(void **state) {
+	struct world *w = *state;
+	struct retain_result result;
+	for (int i = 0; i < BACKUP_KEEP_LAST + 5; i++)
+		generation(w);
+	(void)pass(w, 1);
+	size_t before = memory_place_count(&w->place, "");
+	w->place.now_s += GRACE_S;
+	w->place.list_fails_after = 5;
+	assert_int_equal(retain_pass(w->retain, &w->ship, w->place.now_s, w->place.now_s, &result), -EIO);
+	assert_int_equal(memory_place_count(&w->place, ""), before);
+	w->place.list_fails_after = 0;
+	/* One that nobody has opened yet and that is damaged. */
+	assert_rc(objects_put(w->ship.objects, "super/0000000000000001", bytes_of_string("damaged")));
+	Retain *fresh = NULL;
+	assert_rc(retain_new(GRACE_S, &fresh));
+	for (int i = 0; i < 3; i++) {
+		w->place.now_s += GRACE_S;
+		assert_int_equal(retain_pass(fresh, &w->ship, w->place.now_s, w->place.now_s, &result), -EBADMSG);
+	}
+	retain_free(fresh);
+	assert_int_equal(memory_place_count(&w->place, ""), before);
+}
+
+static void what_is_not_ours_stays(void **state) {
+	struct world *w = *state;
+	for (int i = 0; i < BACKUP_KEEP_LAST + 5; i++)
+		generation(w);
+	assert_rc(objects_put(w->ship.objects, "notes/readme.txt", bytes_of_string("mine")));
+	assert_rc(objects_put(w->ship.objects, "super/notes", bytes_of_string("mine")));
+	for (int i = 0; i < 4; i++)
+		(void)pass(w, GRACE_S);
+	assert_int_equal(memory_place_count(&w->place, "notes/"), 1);
+	assert_int_equal(memory_place_count(&w->place, "super/notes"), 1);
+}
+
+static void locks_are_waited_for_renewed_and_reported(void **state) {
+	struct world *w = *state;
+	w->ship.lock_days = 10;
+	w->place.now_s = (int64_t)time(NULL);
+	for (int i = 0; i < BACKUP_KEEP_LAST + 5; i++)
+		generation(w);
+	w->place.refused = 0;
+	(void)pass(w, 1);
+	/* Not even tried while the lock holds. */
+	struct retain_result result = pass(w, GRACE_S);
+	assert_int_equal(result.removed + result.refused, 0);
+	assert_int_equal(w->place.refused, 0);
+	/* Half of the days later what is needed is locked for ten more. */
+	result = pass(w, 6 * DAY_S);
+	assert_true(result.renewed > 0);
+	assert_int_equal(pass(w, 1).renewed, 0);
+	size_t before = supers(w);
+	result = pass(w, 5 * DAY_S);
+	assert_true(result.removed >= 4);
+	assert_int_equal(result.refused, 0);
+	assert_true(supers(w) < before);
+	/* Somebody has locked one for longer: told, and a day later tried again. */
+	for (int i = 0; i < BACKUP_KEEP_LAST; i++)
+		generation(w);
+	memory_place_lock_all(&w->place, w->place.now_s + 20 * DAY_S);
+	(void)pass(w, 1);
+	result = pass(w, 11 * DAY_S);
+	assert_true(result.refused > 0);
+	assert_non_null(strstr(result.refusal, "lock"));
+	unsigned refused = w->place.refused;
+	(void)pass(w, HOUR_S);
+	assert_int_equal(w->place.refused, refused);
+	(void)pass(w, DAY_S);
+	assert_true(w->place.refused > refused);
+}
+
+static void flip_segment(struct world *w, off_t at) {
+	char name[SEGMENT_NAME_BYTES], path[400];
+	uint8_t byte;
+	assert_rc(segment_name(store_segments(w->v->store), 1, name));
+	(void)snprintf(path, sizeof path, "%s/%s", w->v->vault, name);
+	int fd = open(path, O_RDWR);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+static void small_extents_of_a_closed_segment_become_one(void **state) {
+	struct world *w = *state;
+	uint64_t node = test_vault_create(w->v, NODE_LANDING, "a");
+	for (uint64_t i = 0; i < 10; i++) {
+		Content *c = gc_open_content(w->v, node);
+		gc_put_blocks(c, i, 1, (uint8_t)i);
+		gc_seal(c);
+		content_close(c);
+		generation(w);
+	}
+	assert_true(memory_place_count(&w->place, "segments/") >= 10);
+	/* While it is written to it stays as it is. */
+	assert_int_equal(pass(w, 1).merged, 0);
+	gc_close_segments(w->v);
+	assert_rc(ship_round(&w->ship));
+	/* Nor when what is here is damaged: what is there may be all that is left. */
+	flip_segment(w, 40000);
+	assert_int_equal(pass(w, 1).merged, 0);
+	flip_segment(w, 40000);
+	assert_int_equal(pass(w, 1).merged, 1);
+	size_t before = memory_place_count(&w->place, "segments/");
+	assert_int_equal(pass(w, 1).merged, 0);
+	(void)pass(w, GRACE_S);
+	assert_true(before >= 11);
+	assert_int_equal(memory_place_count(&w->place, "segments/"), 1);
+	generation(w);
+	assert_int_equal(w->ship.inventory.segment_count, 1);
+	assert_int_equal(w->ship.inventory.segments[0].covered, w->ship.checkpoint.segments[0].bytes);
+}
+
+#define world_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+	        world_test(the_newest_stay_and_others_go_after_two_passes),
+	        world_test(the_last_of_each_hour_and_day_stay),
+	        world_test(nothing_goes_when_a_listing_or_a_superblock_can_not_be_read),
+	        world_test(what_is_not_ours_stays),
+	        world_test(small_extents_of_a_closed_segment_become_one),
+	        world_test(locks_are_waited_for_renewed_and_reported),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

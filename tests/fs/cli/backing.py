@@ -1,0 +1,106 @@
+"""What the tests of backups share: a mount with targets, whether these are directories or buckets."""
+import json
+import os
+import subprocess
+import time
+
+from cli import ASSAYFS, Tests
+
+CHEAP = ["--argon-mem", "1024", "--argon-ops", "1"]
+
+
+class BackupTests(Tests):
+    """`v` mounted on `mnt`. `environment`: of the mount and of each command, as the credentials of a server."""
+    environment = {}
+
+    def assayfs(self, *arguments, **options):
+        options.setdefault("env", {**os.environ, **self.environment})
+        return super().assayfs(*arguments, **options)
+
+    def mounted(self, *options):
+        self.mnt = self.path("mnt")
+        self.write("pass", "correct horse\n")
+        self.assayfs("init", *CHEAP, "--passfile", "pass", "v")
+        os.makedirs(self.mnt)
+        self.mount(*options)
+
+    def mount(self, *options):
+        self.assayfs("mount", *options, "--passfile", "pass", "v", "mnt")
+
+    def clean_up(self):
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            mounted = f" {self.path('mnt')} " in file.read()
+        if mounted:
+            self.unmount(self.path("mnt"))
+
+    def put(self, name, content):
+        path = os.path.join(self.mnt, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
+    def get(self, name):
+        with open(os.path.join(self.mnt, name), "rb") as file:
+            return file.read()
+
+    # ---- targets ----
+
+    def place(self, name="place"):
+        """A directory beside the vault: (its path, its URL)."""
+        return self.path(name), "file://" + self.path(name)
+
+    def add(self, url, *options, code=0):
+        return self.assayfs("backup", "add", *options, url, "mnt", code=code)
+
+    def targets(self, code=0):
+        return self.json("backup", "status", "--json", "mnt", code=code).get("targets", [])
+
+    def target(self, url, code=None):
+        return next((target for target in self.targets(code=code) if target["url"] == url), None)
+
+    def until(self, url, wanted, words, seconds=60):
+        """Looks until `wanted` says yes to the target, which is returned."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.target(url)
+            if found and wanted(found):
+                return found
+            if time.monotonic() > deadline:
+                self.faults.append(f"{words} after {seconds} s: {found}")
+                return found or {}
+            time.sleep(0.2)
+
+    def is_whole(self, url):
+        """All that was written by now is there."""
+        self.assayfs("backup", "sync", "--timeout", "100", url, "mnt")
+        found = self.target(url, code=0)
+        self.check(found and (found["pending"], found["failed"], found["lag_seconds"]) == (0, 0, 0), f"not all is there: {found}")
+        return found or {}
+
+    def verify(self, *arguments, code=0):
+        return self.json("backup", "verify", "--json", *arguments, "mnt", code=code)
+
+    def records(self, *options):
+        return [json.loads(line) for line in self.assayfs("log", "--json", *options, "mnt").out.splitlines()]
+
+    def begin(self, *arguments):
+        """The command, which goes on."""
+        return subprocess.Popen([ASSAYFS, *arguments], cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env={**os.environ, **self.environment})
+
+
+def objects(place):
+    """{name: size} of what a directory holds as a target."""
+    return {os.path.relpath(os.path.join(folder, name), place): os.path.getsize(os.path.join(folder, name))
+            for folder, _, names in os.walk(place) for name in names}
+
+
+def flip(path, at=None):
+    """One bit."""
+    size = os.path.getsize(path)
+    with open(path, "r+b") as file:
+        file.seek(size // 2 if at is None else at)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))

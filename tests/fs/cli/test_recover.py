@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""A vault recovered from what `backup add` shipped to a directory, after its daemon was killed and all of it removed.
+
+usage: test_recover.py ASSAYFS SOURCE
+
+tests: fs/command/recover
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from backing import BackupTests, flip
+from cli import ASSAYFS
+
+if not os.path.exists("/dev/fuse"):
+    print("skipped: /dev/fuse is missing")
+    sys.exit(77)
+
+
+class RecoverTests(BackupTests):
+    def clean_up(self):
+        super().clean_up()
+        if os.path.ismount(self.path("again-mnt")):
+            self.unmount(self.path("again-mnt"))
+
+    def mount_again(self):
+        os.makedirs(self.path("again-mnt"), exist_ok=True)
+        self.assayfs("mount", "--passfile", "pass", "again", "again-mnt")
+        return self.path("again-mnt")
+
+    def vault(self):
+        """A vault's backup: at first with `one` alone, then with `one` changed beside a tree of others."""
+        self.mounted("-f")
+        _, self.url = self.place()
+        self.add(self.url, "--create")
+        one = self.put("Landing/one", os.urandom(300000))
+        shutil.copy(one, self.path("one-first"))
+        self.is_whole(self.url)
+        time.sleep(1.1)
+        self.between = time.time()
+        time.sleep(1.1)
+        with open(one, "r+b") as file:
+            file.seek(100000)
+            file.write(b"changed")
+        for i in range(40):
+            self.put(f"Landing/tree/{i}.bin", os.urandom(20000 * (i % 7)))
+        self.is_whole(self.url)
+        shutil.copytree(f"{self.mnt}/Landing", self.path("was"))
+        self.daemon.send_signal(signal.SIGKILL)
+        self.daemon.wait()
+        self.assayfs("umount", "mnt", code=None)
+        shutil.rmtree(self.path("v"))
+        shutil.rmtree(self.path("state"), ignore_errors=True)
+
+    def mount(self, *options):
+        """In the foreground, to be killed."""
+        self.daemon = subprocess.Popen([ASSAYFS, "mount", *options, "--passfile", "pass", "v", "mnt"], cwd=self.directory,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            if os.path.ismount(self.mnt):
+                return
+            time.sleep(0.05)
+        self.faults.append("no mount after 10 s")
+
+    def recover(self, *options, code=0):
+        return self.assayfs("recover", "--passfile", "pass", *options, self.url, "again", code=code)
+
+    def expect_equal(self, mnt):
+        done = subprocess.run(["diff", "-r", self.path("was"), f"{mnt}/Landing"], capture_output=True, check=False)
+        self.check(done.returncode == 0, done.stdout.decode()[:300] + done.stderr.decode()[:300])
+
+    def test_full_recovery_gives_the_tree_its_versions_and_a_log_that_verifies(self):
+        self.vault()
+        result = json.loads(self.recover("--full", "--json").stdout)
+        self.check(result["generation"] >= 2 and result["complete"] and result["missing"] == 0, f"{result}")
+        self.check(result["segments_fetched"] == result["segments"] > 0, f"{result}")
+        self.check("Clean: every byte is accounted for" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck")
+        mnt = self.mount_again()
+        self.expect_equal(mnt)
+        versions = self.json("versions", "--json", f"{mnt}/Landing/one")
+        self.check(len(versions["versions"]) == 2, f"{versions}")
+        first = open(f"{mnt}/.assayfs/versions/Landing/one/1", "rb").read()
+        self.check(first == open(self.path("one-first"), "rb").read(), "the first version is another")
+        self.assayfs("log", "verify", mnt)
+        records = self.assayfs("log", "--event", "recover", mnt).out
+        self.check("from a backup: generation" in records and self.url in records, records)
+
+    def test_content_comes_when_it_is_read_and_the_mount_fetches_the_rest(self):
+        self.vault()
+        out = self.recover().out
+        self.check("can be mounted now" in out and "generation" in out, out)
+        self.check(os.path.exists(self.path("again/origin")), "no origin")
+        found = self.json("fsck", "--json", "--passfile", "pass", "again")
+        self.check(found["clean"] and found["in_backup"] > 0, f"{found}")
+        self.check("recover --full" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck does not say how")
+        mnt = self.mount_again()
+        self.expect_equal(mnt)
+        for _ in range(100):
+            if not os.path.exists(self.path("again/origin")):
+                break
+            time.sleep(0.1)
+        self.check(not os.path.exists(self.path("again/origin")), "the rest was not fetched")
+        self.unmount(mnt)
+        found = self.json("fsck", "--json", "--passfile", "pass", "again")
+        self.check(found["clean"] and found["in_backup"] == 0, f"{found}")
+
+    def test_an_earlier_point_in_time(self):
+        self.vault()
+        listed = self.json("recover", "--list", "--json", "--passfile", "pass", self.url)
+        numbers = [g["generation"] for g in listed["generations"]]
+        self.check(len(numbers) >= 2 and numbers == sorted(numbers, reverse=True), f"{listed}")
+        self.check("Generation" in self.assayfs("recover", "--list", "--passfile", "pass", self.url).out, "no table")
+        self.recover("--at", "2020-01-01", code=1)
+        self.check(not os.path.exists(self.path("again")), "a directory was made")
+        self.recover("--at", f"@{int(self.between)}")
+        mnt = self.mount_again()
+        self.check(os.listdir(f"{mnt}/Landing") == ["one"], f"{os.listdir(f'{mnt}/Landing')}")
+        self.check(open(f"{mnt}/Landing/one", "rb").read() == open(self.path("one-first"), "rb").read(), "another content")
+
+    def test_what_is_wrong_is_one_line_and_makes_nothing(self):
+        self.vault()
+        self.write("wrong", "incorrect horse\n")
+        self.one_line(self.assayfs("recover", "--passfile", "wrong", self.url, "again", code=12))
+        self.one_line(self.assayfs("recover", "--passfile", "pass", "ftp://x", "again", code=2), "s3://")
+        self.one_line(self.assayfs("recover", "--passfile", "pass", self.url, code=2), "VAULT")
+        self.one_line(self.assayfs("recover", "--passfile", "pass", "--list", "--full", self.url, code=2))
+        os.mkdir(self.path("empty"))
+        self.one_line(self.assayfs("recover", "--passfile", "pass", "file://" + self.path("empty"), "again", code=1), "empty")
+        self.check(not os.path.exists(self.path("again")), "a directory was made")
+        os.mkdir(self.path("again"))
+        self.write("again/mine", "mine")
+        self.one_line(self.recover(code=1), "not empty")
+        self.check(os.listdir(self.path("again")) == ["mine"], "it was touched")
+
+    def test_damage_in_the_backup_is_named(self):
+        self.vault()
+        packs = sorted(os.listdir(self.path("place/meta")))
+        name = f"meta/{packs[-1]}/000000"
+        flip(self.path("place/" + name), 600)
+        self.one_line(self.recover(code=1), name)
+        self.check(not os.path.exists(self.path("again/vault.json")), "a vault was made of it")
+        flip(self.path("place/" + name), 600)
+        self.recover("--full")
+        self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck")
+
+    def test_the_recovered_vault_ships_on_and_is_recovered_again(self):
+        self.vault()
+        self.recover()
+        mnt = self.mount_again()
+        with open(f"{mnt}/Landing/later", "wb") as file:
+            file.write(b"later")
+        self.assayfs("backup", "sync", "--timeout", "60", self.url, "again-mnt")
+        found = self.json("backup", "verify", "--json", "again-mnt")
+        self.check(found.get("findings") == [], f"{found}")
+        self.unmount(mnt)
+        shutil.rmtree(self.path("again"))
+        self.recover("--full")
+        mnt = self.mount_again()
+        self.check(open(f"{mnt}/Landing/later", "rb").read() == b"later", "what came later is gone")
+        os.unlink(f"{mnt}/Landing/later")
+        self.expect_equal(mnt)
+
+    def test_a_mount_whose_backup_is_away_says_so_and_goes_on_when_it_is_back(self):
+        self.vault()
+        self.recover()
+        os.rename(self.path("place"), self.path("away"))
+        mnt = self.mount_again()
+        names = os.listdir(f"{mnt}/Landing/tree")
+        self.check(len(names) == 40, f"{names}")
+        try:
+            open(f"{mnt}/Landing/one", "rb").read()
+            self.check(False, "content came from nowhere")
+        except OSError as error:
+            self.check(error.errno == 5, f"{error}")
+        os.rename(self.path("away"), self.path("place"))
+        self.expect_equal(mnt)
+
+
+sys.exit(RecoverTests().run())
