@@ -85,6 +85,28 @@ static void what_does_not_pay_is_stored_as_it_is(void **state) {
 	assert_int_equal(format_of(f, 1), SEGMENT_FORMAT); /* who knows no compressed blocks reads all of it */
 }
 
+static void it_pays_from_a_sixteenth_on(void **state) {
+	(void)state;
+	_cleanup_(segment_packer_freep) SegmentPacker *packer = NULL;
+	uint8_t plain[SEGMENT_BLOCK_BYTES], packed[SEGMENT_BLOCK_BYTES];
+	assert_int_equal(segment_packer_new(&packer), 0);
+	segment_test_fill(plain, sizeof plain, 1);
+	memset(plain, 0, 900);
+	assert_int_equal(segment_pack(packer, 3, bytes_of(plain, sizeof plain), packed), 0);
+	memset(plain, 0, 1200);
+	uint8_t units = segment_pack(packer, 3, bytes_of(plain, sizeof plain), packed);
+	assert_in_range(units, 1, SEGMENT_UNITS_MOST);
+}
+
+/* What is sealed is bound to how long it is unpacked, and to how it is packed. */
+static void associated_data_tell_packed_blocks_apart(void **state) {
+	(void)state;
+	assert_int_equal(segment_block_flags(0, 0, 100), 0);
+	assert_int_not_equal(segment_block_flags(BLOCK_PACKED, 5, 1000), segment_block_flags(BLOCK_PACKED, 5, 1001));
+	assert_int_not_equal(segment_block_flags(BLOCK_PACKED, 5, 1000), segment_block_flags(BLOCK_PACKED, 6, 1000));
+	assert_int_not_equal(segment_block_flags(BLOCK_PACKED, 5, 1000), 0);
+}
+
 static void a_batch_has_both_and_is_read_in_runs(void **state) {
 	struct segment_test *f = *state;
 	enum { N = 100 };
@@ -184,7 +206,7 @@ static void a_reference_that_says_otherwise_is_refused(void **state) {
 static void what_is_no_frame_or_gives_another_length_is_refused(void **state) {
 	(void)state;
 	_cleanup_(segment_packer_freep) SegmentPacker *packer = NULL;
-	uint8_t plain[2000], packed[2000], out[2000];
+	uint8_t plain[2000], packed[2000], out[2001];
 	assert_int_equal(segment_packer_new(&packer), 0);
 	write_lines(plain, sizeof plain, 5);
 	uint8_t units = segment_pack(packer, 3, bytes_of(plain, sizeof plain), packed);
@@ -193,8 +215,9 @@ static void what_is_no_frame_or_gives_another_length_is_refused(void **state) {
 	assert_int_equal(segment_unpack(packer, whole, sizeof plain, out), 0);
 	assert_memory_equal(out, plain, sizeof plain);
 	assert_int_equal(segment_unpack(packer, whole, sizeof plain - 1, out), -EBADMSG);
+	assert_int_equal(segment_unpack(packer, whole, sizeof plain + 1, out), -EBADMSG);
 	assert_int_equal(segment_unpack(packer, bytes_of(packed, 10), sizeof plain, out), -EBADMSG);
-	for (size_t i = 0; i < sizeof out; i++)
+	for (size_t i = 0; i < sizeof plain; i++)
 		assert_int_equal(out[i], 0);
 	assert_int_equal(segment_unpack(packer, bytes_of(plain, 500), sizeof plain, out), -EBADMSG);
 }
@@ -215,6 +238,8 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 	        TEST(what_is_compressed_is_shorter_and_read_back),
 	        TEST(what_does_not_pay_is_stored_as_it_is),
+	        cmocka_unit_test(it_pays_from_a_sixteenth_on),
+	        cmocka_unit_test(associated_data_tell_packed_blocks_apart),
 	        TEST(a_batch_has_both_and_is_read_in_runs),
 	        TEST(each_zone_has_a_level_of_its_own_and_it_may_change),
 	        TEST(every_flipped_byte_is_found),
