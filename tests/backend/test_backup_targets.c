@@ -57,14 +57,16 @@ static void rows_that_are_none_are_refused(void **state) {
 	"\"\","                                                                                                        \
 	"\"added_ns\":1"
 	static const char *const rows[] = {"", "{}", "[]", "{" REST "}",
-	        "{" REST ",\"url\":\"x\",\"zones\":0,\"lock_days\":0,\"uid\":0,\"more\":1}",
-	        "{" REST ",\"url\":\"x\",\"zones\":1,\"lock_days\":-1,\"uid\":0}",
-	        "{" REST ",\"url\":\"x\",\"zones\":64,\"lock_days\":0,\"uid\":0}",
-	        "{" REST ",\"url\":\"x\",\"zones\":0,\"lock_days\":0,\"uid\":4294967296}",
-	        "{" REST ",\"url\":1,\"zones\":0,\"lock_days\":0,\"uid\":0}"};
+	        "{" REST ",\"url\":\"x\",\"zones\":0,\"lock_days\":0,\"paused\":false,\"uid\":0,\"more\":1}",
+	        "{" REST ",\"url\":\"x\",\"zones\":1,\"lock_days\":-1,\"paused\":false,\"uid\":0}",
+	        "{" REST ",\"url\":\"x\",\"zones\":64,\"lock_days\":0,\"paused\":false,\"uid\":0}",
+	        "{" REST ",\"url\":\"x\",\"zones\":0,\"lock_days\":0,\"paused\":false,\"uid\":4294967296}",
+	        "{" REST ",\"url\":1,\"zones\":0,\"lock_days\":0,\"paused\":false,\"uid\":0}"};
 	struct backup_target target;
 	assert_rc(target_parse(
-	        bytes_of_string("{" REST ",\"url\":\"x\",\"zones\":0,\"lock_days\":0,\"uid\":0}"), &target));
+	        bytes_of_string("{" REST ",\"url\":\"x\",\"zones\":0,\"lock_days\":0,\"paused\":true,\"uid\":0}"),
+	        &target));
+	assert_true(target.paused);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		assert_int_equal(target_parse(bytes_of_string(rows[i]), &target), -EUCLEAN);
 	struct backup_target bad = {.url = "\xff"};

@@ -147,12 +147,21 @@ class RecoverTests(BackupTests):
         self.recover("--full")
         self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck")
 
-    def test_the_recovered_vault_ships_on_and_is_recovered_again(self):
+    def listing(self):
+        return sorted(os.path.join(folder, name) for folder, _, names in os.walk(self.path("place")) for name in names)
+
+    def test_the_recovered_vault_ships_when_it_is_told_to_and_is_recovered_again(self):
         self.vault()
         self.recover()
         mnt = self.mount_again()
         with open(f"{mnt}/Landing/later", "wb") as file:
             file.write(b"later")
+        before = self.listing()
+        told = self.json("backup", "status", "--json", "again-mnt", code=1)["targets"][0]
+        self.check(told["state"] == "paused" and "backup add" in told["trouble"], f"{told}")
+        self.one_line(self.assayfs("backup", "sync", "--timeout", "60", self.url, "again-mnt", code=1), "paused")
+        self.check(self.listing() == before, "a vault that was recovered ships by itself")
+        self.assayfs("backup", "add", self.url, "again-mnt")
         self.assayfs("backup", "sync", "--timeout", "60", self.url, "again-mnt")
         found = self.json("backup", "verify", "--json", "again-mnt")
         self.check(found.get("findings") == [], f"{found}")
