@@ -165,8 +165,27 @@ static int keep_target(Backup *backup, const struct backup_target *target, const
 	return rc < 0 ? rc : store_commit_wait(backup->store);
 }
 
+/* Ends the thread of one, before another one ships to the same place. */
+static void take_out(Backup *backup, size_t at) {
+	pthread_mutex_lock(&backup->lock);
+	struct shipper *gone = backup->shippers[at];
+	for (size_t i = at; i + 1 < backup->count; i++)
+		backup->shippers[i] = backup->shippers[i + 1];
+	backup->count--;
+	pthread_mutex_unlock(&backup->lock);
+	shipper_end(gone, 0);
+}
+
+/* One place has one URL. */
+static void normalize(char *url) {
+	size_t length = strlen(url);
+	while (length > strlen("file:///") && url[length - 1] == '/')
+		url[--length] = '\0';
+}
+
 static int add(Backup *backup, struct backup_target *target, bool create, const struct actor *actor) {
 	size_t at = 0;
+	normalize(target->url);
 	int rc = check_target(backup, target);
 	if (rc == 0)
 		rc = number_target(backup, target, &at);
@@ -176,18 +195,16 @@ static int add(Backup *backup, struct backup_target *target, bool create, const 
 		return rc;
 	target->added_ns = meta_now(store_meta(backup->store));
 	rc = keep_target(backup, target, actor);
+	if (rc == 0 && at < backup->count)
+		take_out(backup, at);
 	struct shipper *shipper = NULL;
 	if (rc == 0)
 		rc = shipper_start(backup, target, &shipper);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&backup->lock);
-	struct shipper *old = at < backup->count ? backup->shippers[at] : NULL;
-	backup->shippers[at] = shipper;
-	backup->count += old == NULL;
+	backup->shippers[backup->count++] = shipper;
 	pthread_mutex_unlock(&backup->lock);
-	if (old)
-		shipper_end(old, 0);
 	return 0;
 }
 
@@ -218,16 +235,10 @@ static size_t find(const Backup *backup, const char *url) {
 int backup_remove(Backup *backup, const char *url, const struct actor *actor) {
 	pthread_mutex_lock(&backup->changing);
 	size_t at = find(backup, url);
-	struct shipper *gone = at < backup->count ? backup->shippers[at] : NULL;
-	int rc = gone ? forget_target(backup, &gone->rule, actor) : fault(ENOENT, "there is no backup to %s", url);
-	if (rc == 0) {
-		pthread_mutex_lock(&backup->lock);
-		for (size_t i = at; i + 1 < backup->count; i++)
-			backup->shippers[i] = backup->shippers[i + 1];
-		backup->count--;
-		pthread_mutex_unlock(&backup->lock);
-		shipper_end(gone, 0);
-	}
+	int rc = at < backup->count ? forget_target(backup, &backup->shippers[at]->rule, actor)
+	                            : fault(ENOENT, "there is no backup to %s", url);
+	if (rc == 0)
+		take_out(backup, at);
 	pthread_mutex_unlock(&backup->changing);
 	return rc;
 }

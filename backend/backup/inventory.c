@@ -185,10 +185,6 @@ void inventory_drop_parts_above(struct inventory *inventory, uint64_t pack) {
 
 /* ---- questions ---- */
 
-uint64_t inventory_newest(const struct inventory *inventory) {
-	return inventory->super_count ? inventory->supers[inventory->super_count - 1] : 0;
-}
-
 #define FIND(list, count, compare, item) find(list, count, sizeof *(list), compare, item)
 
 static const void *find(const void *items, size_t count, size_t size, compare_fn *compare, const void *key) {

@@ -58,8 +58,7 @@ int inventory_add(struct inventory *inventory, const char *name, uint64_t size);
 /* Forgets what packs above `pack` there are: they belong to no superblock, and who knows who left them. */
 void inventory_drop_parts_above(struct inventory *inventory, uint64_t pack);
 
-/* Numbers of the newest superblock (0: none), and how much there is. */
-uint64_t inventory_newest(const struct inventory *inventory);
+/* How much there is of a segment; whether these objects are there. */
 uint32_t inventory_covered(const struct inventory *inventory, const uint8_t id[static LAYOUT_ID_BYTES]);
 bool inventory_has_part(const struct inventory *inventory, uint64_t pack, uint32_t part, uint64_t size);
 bool inventory_has_audit(const struct inventory *inventory, uint64_t first, uint64_t size);

@@ -14,8 +14,8 @@
 #define NS INT64_C(1000000000)
 #define KEEP_DAYS 30
 #define REMOVE_AT_ONCE 256
-/* Renewing locks may keep the thread from shipping so long. */
-#define RENEWING_MS 5000
+/* Opening superblocks, or renewing locks, may keep the thread from shipping so long. */
+#define AT_ONCE_MS 5000
 
 int retain_new(unsigned grace_s, Retain **ret_retain) {
 	Retain *retain = calloc(1, sizeof *retain);
@@ -132,8 +132,9 @@ int retain_note(Retain *retain, const struct layout_super *super) {
 	return 0;
 }
 
-/* Opens each that is not known; forgets what is there no more. */
+/* Opens each that is not known; forgets what is there no more. 1: not all yet, as shipping is to go on. */
 static int open_generations(Retain *retain, struct ship *ship, const struct listing *listing) {
+	int64_t began = monotonic_ms();
 	for (size_t i = 0; i < retain->generation_count; i++)
 		retain->generations[i].is_there = false;
 	for (size_t i = 0; i < listing->count; i++) {
@@ -141,13 +142,17 @@ static int open_generations(Retain *retain, struct ship *ship, const struct list
 		if (entry->name.kind != LAYOUT_SUPER)
 			continue;
 		struct layout_super super = {0};
+		if (monotonic_ms() - began > AT_ONCE_MS)
+			return 1;
 		int rc = find(retain, entry->name.number) ? 0 : ship_read_super(ship, entry->name.number, &super);
 		if (rc == 0 && super.number)
 			rc = retain_note(retain, &super);
 		layout_super_clear(&super);
 		if (rc < 0)
 			return rc;
-		find(retain, entry->name.number)->is_there = true;
+		struct generation *generation = find(retain, entry->name.number);
+		if (generation)
+			generation->is_there = true;
 	}
 	size_t kept = 0;
 	for (size_t i = 0; i < retain->generation_count; i++)
@@ -176,8 +181,9 @@ static void choose(Retain *retain) {
 
 /* ---- what is needed ---- */
 
-static int compare_ids(const void *one, const void *other) {
-	return memcmp(one, other, LAYOUT_ID_BYTES);
+static int compare_rows(const void *one, const void *other) {
+	const struct segment_row *const *a = one, *const *b = other;
+	return memcmp((*a)->id, (*b)->id, LAYOUT_ID_BYTES);
 }
 
 static int compare_leaving(const void *one, const void *other) {
@@ -187,7 +193,8 @@ static int compare_leaving(const void *one, const void *other) {
 
 struct needs {
 	const Retain *retain;
-	uint8_t (*alive)[LAYOUT_ID_BYTES]; /* sorted */
+	const struct listing *listing;
+	const struct segment_row **alive; /* sorted by id */
 	size_t alive_count;
 	struct layout_leaving *leaving; /* sorted by id */
 	size_t leaving_count;
@@ -199,17 +206,18 @@ static void needs_free(struct needs *needs) {
 	free(needs->leaving);
 }
 
-static int needs_of(const Retain *retain, const struct ship *ship, struct needs *needs) {
+static int needs_of(const Retain *retain, const struct ship *ship, const struct listing *listing, struct needs *needs) {
 	const struct store_checkpoint *checkpoint = &ship->checkpoint;
 	needs->retain = retain;
-	needs->alive = calloc(checkpoint->segment_count + 1, LAYOUT_ID_BYTES);
+	needs->listing = listing;
+	needs->alive = calloc(checkpoint->segment_count + 1, sizeof *needs->alive);
 	needs->leaving = calloc((size_t)ship->last.leaving_count + 1, sizeof *needs->leaving);
 	if (!needs->alive || !needs->leaving)
 		return fault(ENOMEM, "no memory to keep generations of the backup");
 	for (size_t i = 0; i < checkpoint->segment_count; i++)
 		if (ship->zones & 1u << checkpoint->segments[i].zone)
-			memcpy(needs->alive[needs->alive_count++], checkpoint->segments[i].id, LAYOUT_ID_BYTES);
-	qsort(needs->alive, needs->alive_count, LAYOUT_ID_BYTES, compare_ids);
+			needs->alive[needs->alive_count++] = &checkpoint->segments[i];
+	qsort(needs->alive, needs->alive_count, sizeof *needs->alive, compare_rows);
 	needs->leaving_count = ship->last.leaving_count;
 	if (needs->leaving_count)
 		memcpy(needs->leaving, ship->last.leaving, needs->leaving_count * sizeof *needs->leaving);
@@ -223,9 +231,13 @@ static int needs_of(const Retain *retain, const struct ship *ship, struct needs 
 
 static bool is_segment_needed(const struct needs *needs, const struct layout_name *name) {
 	struct layout_leaving key = {0};
+	struct segment_row wanted = {0};
+	const struct segment_row *row = &wanted, **found;
 	memcpy(key.id, name->id, LAYOUT_ID_BYTES);
-	if (bsearch(name->id, needs->alive, needs->alive_count, LAYOUT_ID_BYTES, compare_ids))
-		return true;
+	memcpy(wanted.id, name->id, LAYOUT_ID_BYTES);
+	found = bsearch(&row, needs->alive, needs->alive_count, sizeof row, compare_rows);
+	if (found)
+		return !merge_is_redundant(needs->listing, *found, name);
 	const struct layout_leaving *leaving =
 	        bsearch(&key, needs->leaving, needs->leaving_count, sizeof key, compare_leaving);
 	/* What no superblock speaks of yet, the next one will. */
@@ -271,7 +283,7 @@ static int renew(struct ship *ship, struct listing *listing, int64_t wall_s, str
 		char name[LAYOUT_NAME_BYTES];
 		if (entry->unneeded_s || lock_ends(ship, entry) - wall_s > ship->lock_days * DAY_S / 2)
 			continue;
-		if (monotonic_ms() - began > RENEWING_MS) {
+		if (monotonic_ms() - began > AT_ONCE_MS) {
 			result->more = true;
 			return 0;
 		}
@@ -359,18 +371,25 @@ static void note_need(struct retain_entry *entry, bool needed, int64_t now_s) {
 }
 
 static void judge_supers(const Retain *retain, struct listing *listing, int64_t now_s) {
-	for (size_t i = 0; i < listing->count; i++)
-		if (listing->entries[i].name.kind == LAYOUT_SUPER)
-			note_need(&listing->entries[i], find(retain, listing->entries[i].name.number)->is_kept, now_s);
+	for (size_t i = 0; i < listing->count; i++) {
+		struct retain_entry *entry = &listing->entries[i];
+		if (entry->name.kind != LAYOUT_SUPER)
+			continue;
+		const struct generation *generation = find(retain, entry->name.number);
+		note_need(entry, !generation || generation->is_kept, now_s);
+	}
 }
 
 /* Superblocks that are there still, whatever keeps them, need what they name. */
 static int judge_others(Retain *retain, struct ship *ship, struct listing *listing, int64_t now_s) {
 	struct needs needs = {0};
-	for (size_t i = 0; i < listing->count; i++)
-		if (listing->entries[i].is_gone)
-			find(retain, listing->entries[i].name.number)->is_there = false;
-	int rc = needs_of(retain, ship, &needs);
+	for (size_t i = 0; i < listing->count; i++) {
+		struct generation *gone =
+		        listing->entries[i].is_gone ? find(retain, listing->entries[i].name.number) : NULL;
+		if (gone)
+			gone->is_there = false;
+	}
+	int rc = needs_of(retain, ship, listing, &needs);
 	for (size_t i = 0; i < listing->count && rc == 0; i++)
 		if (listing->entries[i].name.kind != LAYOUT_SUPER)
 			note_need(&listing->entries[i], is_needed(&needs, &listing->entries[i].name), now_s);
@@ -414,12 +433,15 @@ static int remove_all(Retain *retain, struct ship *ship, struct listing *listing
 		rc = judge_others(retain, ship, listing, now_s);
 	if (rc == 0)
 		rc = remove_due(retain, ship, listing, false, now_s, wall_s, result);
-	return rc < 0 ? rc : renew(ship, listing, wall_s, result);
+	if (rc == 0)
+		rc = renew(ship, listing, wall_s, result);
+	return rc < 0 ? rc : merge_extents(ship, listing, result);
 }
 
 int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s, struct retain_result *ret) {
 	struct listing listing = {0};
 	struct retain_result result = {0};
+	*ret = result;
 	if (ship->last.number == 0 || ship->checkpoint.commit != ship->last.commit)
 		return 0; /* what is alive is not known as of the newest superblock */
 	int rc = objects_list(ship->objects, "", take, &listing);
@@ -427,6 +449,7 @@ int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s
 		remember(retain, &listing);
 	if (rc == 0)
 		rc = open_generations(retain, ship, &listing);
+	result.more = rc > 0;
 	if (rc == 0) {
 		choose(retain);
 		rc = remove_all(retain, ship, &listing, now_s, wall_s, &result);
@@ -438,5 +461,5 @@ int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s
 	for (size_t i = 0; i < retain->generation_count; i++)
 		result.generations += retain->generations[i].is_kept;
 	*ret = result;
-	return fault_while(rc, "looking for what the backup needs no more");
+	return rc > 0 ? 0 : fault_while(rc, "looking for what the backup needs no more");
 }

@@ -33,10 +33,10 @@ DEFINE_CLEANUP(Retain, retain_free);
 int retain_note(Retain *retain, const struct layout_super *super);
 
 struct retain_result {
-	uint64_t removed, refused, renewed;
+	uint64_t removed, refused, renewed, merged;
 	uint64_t candidates;               /* that are not needed and still there */
 	uint64_t generations;              /* that are kept */
-	bool more;                         /* locks are to be renewed still: the next pass soon */
+	bool more;                         /* locks are to be renewed, extents to be merged still: the next pass soon */
 	char refusal[FAULT_MESSAGE_BYTES]; /* the first one's words; "" */
 };
 

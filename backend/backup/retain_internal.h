@@ -34,5 +34,13 @@ struct Retain {
 	size_t generation_count, room;
 };
 
+/*
+ * Small extents, of a segment that was shipped while it grew, become one for each LAYOUT_EXTENT_BYTES once it is closed
+ * (merge.c). merge_extents puts those that are lacking, up to a bound; the small ones are redundant at the next pass
+ * that finds the large one there.
+ */
+int merge_extents(struct ship *ship, const struct listing *listing, struct retain_result *result);
+bool merge_is_redundant(const struct listing *listing, const struct segment_row *row, const struct layout_name *extent);
+
 /* The object's name again. */
 void retain_name(const struct layout_name *name, char ret_text[static LAYOUT_NAME_BYTES]);

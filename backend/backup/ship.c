@@ -20,7 +20,7 @@
 #define HEADER_NAME "vault.json"
 #define SUPER_BYTES_MAX ((size_t)4 << 20)
 /* So many superblocks are tried until one opens. */
-#define SUPER_TRIES 16
+#define SUPER_TRIES 256
 /* Checkpoints that one round takes when files go while it reads them. */
 #define ATTEMPTS 6
 #define PACKS_OPEN 64
@@ -193,6 +193,22 @@ static int put_extents(struct round *round, const struct segment_row *row, uint3
 	return rc;
 }
 
+int ship_put_extent(struct ship *ship, const struct segment_row *row, uint32_t from, uint32_t to) {
+	char name[SEGMENT_NAME_BYTES];
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	struct round round = {.ship = ship};
+	segment_file(row, name);
+	int rc = batch_new(ship, &round.batch);
+	if (rc == 0)
+		rc = lost(vault_file_open(store_io(ship->store), name, VAULT_FILE_READ, &file));
+	if (rc == 0)
+		rc = put_extent(&round, file, row, from, to);
+	if (rc == 0)
+		rc = batch_flush(round.batch);
+	batch_free(round.batch);
+	return rc;
+}
+
 /* The collector may have removed it since the checkpoint: a newer one does not name it then. What they all name is
  * damaged or gone, is told once, and does not keep the rest from being backed up. */
 static int without(struct round *round, const struct segment_row *row) {
@@ -237,6 +253,8 @@ static int read_header(struct round *round) {
 		rc = header_parse(bytes, &header);
 	if (rc == 0)
 		rc = header_verify(header, store_keyring(round->ship->store));
+	if (rc == -ENOKEY)
+		rc = 0; /* whoever mounted has not all keys: recovery holds it to account */
 	if (rc < 0)
 		return fault_while(rc, HEADER_NAME);
 	round->generation = header_generation(header);
@@ -420,7 +438,7 @@ static int fill_leaving(const struct ship *ship, struct layout_super *super) {
 static int fill_super(const struct round *round, struct layout_super *super) {
 	const struct ship *ship = round->ship;
 	const struct store_checkpoint *checkpoint = &ship->checkpoint;
-	*super = (struct layout_super){.number = inventory_newest(&ship->inventory) + 1,
+	*super = (struct layout_super){.number = ship->last.number + 1,
 	        .time_ns = checkpoint->time_ns,
 	        .commit = checkpoint->commit,
 	        .pack = checkpoint->pack,
@@ -442,15 +460,16 @@ static bool is_same_state(const struct layout_super *one, const struct layout_su
 	       memcmp(one->root, other->root, LAYOUT_HASH_BYTES) == 0;
 }
 
-/* Of that number there is one: ours, whose answer was lost, or another writer's. */
+/* Of that number there is one: ours, whose answer was lost; another writer's; or one that nobody who has the key has
+ * made, or that was damaged: 1. */
 static int look_at_other(struct ship *ship, const struct layout_super *mine) {
 	struct layout_super other = {0};
 	int rc = ship_read_super(ship, mine->number, &other);
 	bool same = rc == 0 && is_same_state(mine, &other);
 	layout_super_clear(&other);
-	if (rc < 0 && rc != -EBADMSG)
-		return rc;
-	return same ? 0 : another(ship, "another vault's or another mount's backup is being made there, too");
+	if (rc < 0)
+		return rc == -EBADMSG ? 1 : rc;
+	return same ? 0 : another(ship, "another mount of this vault, or of a copy of it, ships there, too");
 }
 
 static int send_super(struct ship *ship, const struct layout_super *super) {
@@ -485,13 +504,20 @@ static int put_super(struct round *round) {
 	struct ship *ship = round->ship;
 	struct layout_super super = {0};
 	int rc = fill_super(round, &super);
-	if (rc == 0 && ship->last.number == inventory_newest(&ship->inventory) && ship->last.number > 0 &&
-	        is_same_state(&super, &ship->last)) {
+	if (rc == 0 && ship->last.number > 0 && is_same_state(&super, &ship->last)) {
 		layout_super_clear(&super); /* all there already */
 		return 0;
 	}
-	if (rc == 0)
+	for (int tries = 0; rc == 0; tries++, super.number++) {
 		rc = send_super(ship, &super);
+		if (rc == 1 && tries < SUPER_TRIES) {
+			rc = 0;
+			continue;
+		}
+		if (rc == 1)
+			rc = another(ship, "superblocks that are none of this vault's are in the way");
+		break;
+	}
 	if (rc < 0) {
 		layout_super_clear(&super);
 		return rc;

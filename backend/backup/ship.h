@@ -65,5 +65,8 @@ int ship_read_super(struct ship *ship, uint64_t number, struct layout_super *ret
  * else ships there. Errors of the place and of the store; after one of the place ship_begin is due again. */
 int ship_round(struct ship *ship);
 
+/* Puts bytes [from, to) of a segment. 1: they can't be read here; words. */
+int ship_put_extent(struct ship *ship, const struct segment_row *row, uint32_t from, uint32_t to);
+
 /* When objects that are put now may be removed: seconds since 1970; 0: at once. */
 int64_t ship_locked_until(const struct ship *ship);

@@ -132,6 +132,7 @@ static int ship(struct shipper *s) {
 /* ---- generations ---- */
 
 #define PASS_AGAIN_S 60
+#define TIDY_S 86400
 
 static unsigned grace_s(const struct shipper *s) {
 	return s->backup->options.grace_s ? s->backup->options.grace_s : BACKUP_GRACE_S;
@@ -150,7 +151,7 @@ static void tell_pass(struct shipper *s, int rc, const struct retain_result *res
 	pthread_mutex_lock(&s->backup->lock);
 	s->status.refused += result->refused;
 	tell_there(s);
-	if (rc == 0)
+	if (rc == 0 && result->generations > 0)
 		s->status.generations = result->generations;
 	pthread_mutex_unlock(&s->backup->lock);
 	if (tell)
@@ -163,6 +164,8 @@ static int keep_house(struct shipper *s) {
 	struct timespec wall;
 	struct retain_result result = {0};
 	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	/* What a killed upload left, of which nobody else is under way for so long. */
+	(void)objects_tidy(s->ship.objects, wall.tv_sec - TIDY_S);
 	int rc = retain_pass(s->retain, &s->ship, monotonic_ns() / (1000 * MS) + 1, wall.tv_sec, &result);
 	tell_pass(s, rc, &result);
 	int64_t next = rc < 0 || result.more ? PASS_AGAIN_S : grace_s(s);
@@ -174,13 +177,20 @@ static bool is_behind(struct shipper *s) {
 	return !s->has_begun || store_durable_commit(s->backup->store) > s->ship.last.commit;
 }
 
+static bool is_ending(struct shipper *s) {
+	pthread_mutex_lock(&s->backup->lock);
+	bool ending = s->end_ns != 0 || s->stop;
+	pthread_mutex_unlock(&s->backup->lock);
+	return ending;
+}
+
 static int try(struct shipper *s) {
 	int rc = open_place(s);
 	if (rc == 0 && !s->has_begun)
 		rc = begin(s);
 	if (rc == 0 && is_behind(s))
 		rc = ship(s);
-	if (rc == 0 && monotonic_ns() >= s->pass_ns && !s->end_ns)
+	if (rc == 0 && monotonic_ns() >= s->pass_ns && !is_ending(s))
 		rc = keep_house(s);
 	return rc;
 }

@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SYNC_MS 30000
-#define SYNC_PART_MS 2000
+#define SYNC_MS 30000u
+#define SLICE_MS 1000u
 #define AUDIT_BYTES_MAX OBJECT_BYTES_MAX
 
 int verify_tell(struct verify *v, const char *object, const char *words, int heal_rc) {
@@ -37,13 +37,11 @@ int verify_put(struct verify *v, const char *object, struct bytes data) {
 	return objects_do(v->ship.objects, request, 1);
 }
 
-void verify_count(struct verify *v, uint64_t objects, uint64_t bytes) {
+int verify_count(struct verify *v, uint64_t objects, uint64_t bytes) {
 	v->summary.objects += objects;
 	v->summary.bytes += bytes;
-	if (v->progress && v->ended == 0)
-		v->ended = v->progress(v->arg, v->summary.bytes, v->of > v->summary.bytes ? v->of : v->summary.bytes);
-	if (v->ended < 0)
-		objects_stop(v->ship.objects); /* so all that follows ends */
+	uint64_t of = v->of > v->summary.bytes ? v->of : v->summary.bytes;
+	return v->progress ? v->progress(v->arg, v->summary.bytes, of) : 0;
 }
 
 /* ---- superblocks, vault.json, archives ---- */
@@ -59,7 +57,7 @@ static int verify_supers(struct verify *v) {
 		layout_super_clear(&super);
 		memcpy(words, fault_message(), sizeof words);
 		if (rc == 0)
-			verify_count(v, 1, 0);
+			rc = verify_count(v, 1, 0);
 		else if (rc == -EBADMSG)
 			rc = verify_tell(v, name, words, -EBADMSG);
 		else if (rc == -ENOENT)
@@ -88,14 +86,15 @@ static int verify_header(struct verify *v) {
 	int rc = objects_get_all(v->ship.objects, name, HEADER_BYTES_MAX, &bytes, &size);
 	if (rc < 0 && rc != -ENOENT && rc != -EFBIG)
 		return rc;
-	if (rc == 0) {
-		verify_count(v, 1, size);
-		blake2b(bytes_of(bytes, size), hash);
-	}
-	if (rc == 0 && digest_equal(hash, v->super.header_hash))
+	bool is_gone = rc == -ENOENT;
+	rc = rc == 0 ? verify_count(v, 1, size) : 0;
+	if (rc < 0)
+		return rc;
+	blake2b(bytes_of(bytes, size), hash);
+	if (!is_gone && digest_equal(hash, v->super.header_hash))
 		return 0;
-	return verify_tell(v, name, rc == -ENOENT ? "it is gone" : "it is not the vault.json that was put there",
-	        heal_header(v, name));
+	return verify_tell(
+	        v, name, is_gone ? "it is gone" : "it is not the vault.json that was put there", heal_header(v, name));
 }
 
 static int heal_archive(struct verify *v, uint64_t first, const char *name) {
@@ -116,14 +115,14 @@ static int verify_archive(struct verify *v, const struct audit_archived *archive
 	int rc = objects_get_all(v->ship.objects, name, AUDIT_BYTES_MAX, &bytes, &size);
 	if (rc < 0 && rc != -ENOENT && rc != -EFBIG)
 		return rc;
-	if (rc == 0) {
-		verify_count(v, 1, size);
-		sha256(bytes_of(bytes, size), hash);
-	}
-	if (rc == 0 && digest_equal(hash, archived->sha256))
+	bool is_gone = rc == -ENOENT;
+	rc = rc == 0 ? verify_count(v, 1, size) : 0;
+	if (rc < 0)
+		return rc;
+	sha256(bytes_of(bytes, size), hash);
+	if (!is_gone && digest_equal(hash, archived->sha256))
 		return 0;
-	return verify_tell(v, name,
-	        rc == -ENOENT ? "it is gone" : "it is not the archive of the log that was put there",
+	return verify_tell(v, name, is_gone ? "it is gone" : "it is not the archive of the log that was put there",
 	        heal_archive(v, archived->first, name));
 }
 
@@ -262,15 +261,15 @@ static int open_verify(Backup *backup, const char *url, struct verify *v, Object
 	return rc;
 }
 
-/* What is wrong with the place shows later. A little at a time, as nobody may want to know any more. */
-static int wait_for_shipping(Backup *backup, const char *url, struct verify *v) {
-	for (unsigned waited_ms = 0; waited_ms < SYNC_MS && backup_sync(backup, url, SYNC_PART_MS) == -ETIME;
-	        waited_ms += SYNC_PART_MS) {
-		int rc = v->progress ? v->progress(v->arg, 0, 0) : 0;
-		if (rc < 0)
-			return rc;
+/* So that the newest generation is of now. What is wrong with the place shows afterwards. */
+static int wait_for_place(Backup *backup, const char *url, struct verify *v) {
+	int rc = 0;
+	for (unsigned waited = 0; rc == 0 && waited < SYNC_MS; waited += SLICE_MS) {
+		if (backup_sync(backup, url, SLICE_MS) != -ETIME)
+			break;
+		rc = verify_count(v, 0, 0);
 	}
-	return 0;
+	return rc;
 }
 
 int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, backup_finding_fn *finding,
@@ -284,13 +283,12 @@ int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, 
 	if (backup->is_read_only)
 		return fault(EROFS, "the vault is open for reading only");
 	*v = (struct verify){.percent = percent, .heal = heal, .finding = finding, .progress = progress, .arg = arg};
-	int rc = wait_for_shipping(backup, url, v);
+	int rc = wait_for_place(backup, url, v);
 	if (rc == 0)
 		rc = open_verify(backup, url, v, &objects);
 	v->ship.objects = objects;
 	if (rc == 0)
 		rc = verify_all(v);
-	rc = v->ended < 0 ? v->ended : rc;
 	if (rc == 0)
 		*ret = v->summary;
 	layout_super_clear(&v->super);

@@ -12,7 +12,6 @@ struct verify {
 	backup_finding_fn *finding;
 	backup_progress_fn *progress;
 	void *arg;
-	int ended; /* what `progress` ended the check with; 0: it goes on */
 	struct backup_verify_summary summary;
 	uint64_t of; /* bytes that are to be read, about */
 	int cipher;
@@ -30,8 +29,8 @@ int verify_tell(struct verify *v, const char *object, const char *words, int hea
 /* Puts an object anew, locked as others are. -EPERM without words: nothing is to be healed. */
 int verify_put(struct verify *v, const char *object, struct bytes data);
 
-/* Objects and bytes that were read back. */
-void verify_count(struct verify *v, uint64_t objects, uint64_t bytes);
+/* Objects and bytes that were read back. Negative: nobody wants to know any more. */
+int verify_count(struct verify *v, uint64_t objects, uint64_t bytes);
 
 /* The packs of the generation; a segment. Errors are those of the place and the system. */
 int verify_packs(struct verify *v);

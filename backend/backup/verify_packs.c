@@ -32,7 +32,9 @@ static int fetch_part(void *arg, uint64_t offset, uint8_t *into, size_t size) {
 	int rc = objects_get(check->v->ship.objects, name, 0, into, size, &got);
 	if (rc < 0)
 		return rc;
-	verify_count(check->v, 1, got);
+	rc = verify_count(check->v, 1, got);
+	if (rc < 0)
+		return rc;
 	return got == size ? 0 : fault(EBADMSG, "%s is too short", name);
 }
 

@@ -125,8 +125,9 @@ static int fetch_some(struct segment_check *check, struct piece **pieces, size_t
 	for (size_t i = 0; i < count; i++) {
 		if (requests[i].rc < 0 && requests[i].rc != -ENOENT)
 			return fault(-requests[i].rc, "%s", requests[i].words);
-		if (requests[i].rc == 0)
-			verify_count(check->v, 1, requests[i].got);
+		int rc = requests[i].rc == 0 ? verify_count(check->v, 1, requests[i].got) : 0;
+		if (rc < 0)
+			return rc;
 		if (requests[i].rc < 0)
 			damage(pieces[i], "it is gone");
 		else if (requests[i].got < requests[i].size)

@@ -9,6 +9,11 @@
  * and free nothing, also where its lock refuses the removal prepare        tries that it can be written by beginning an
  * upload and aborting it
  *
+ * Measured with radosgw 16 in memory on the same two processors, objects of 16 MiB (bench_objects): put 153, 221, 240
+ * and 241 MiB/s with 1, 4, 8 and 16 at once, get 480 to 1,036; curl one by one put 230 and get 640. More than 8 bring
+ * nothing there; over a longer way they cover what a round takes. Each MiB costs 0.7 ms of processor to put (SHA-256
+ * for the most part), 0.3 ms to get.
+ *
  * Requests, retries and bounds: s3_http.h. Credentials: s3_credentials.h.
  */
 #pragma once

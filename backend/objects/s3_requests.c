@@ -168,26 +168,31 @@ static bool is_locked(struct s3 *s3, const char *key, const char *version) {
 	       s3_time_parse(until, &until_s) && until_s > time(NULL);
 }
 
-static int remove_version(struct s3 *s3, const char *key, const char *version) {
-	_cleanup_(s3_call_clear) struct s3_call call = {.method = "DELETE", .key = key};
-	s3_call_add_param(&call, "versionId", version);
-	int rc = s3_run_one(s3, &call);
-	if (rc == -EACCES && is_locked(s3, key, version))
-		return fault(EPERM, "%s; a lock holds it", call.words);
-	if (rc == -EACCES || rc == -EPERM)
-		return fault(-rc, "%s", call.words);
-	return rc == -ENOENT ? 0 : rc;
+/* What one removal came to. A lock that the server does not speak of is asked for. */
+static int judge_removal(struct s3 *s3, const struct s3_call *call, const char *version) {
+	if (call->rc == -EACCES && is_locked(s3, call->key, version))
+		return fault(EPERM, "%s; a lock holds it", call->words);
+	return call->rc < 0 && call->rc != -ENOENT ? fault(-call->rc, "%s", call->words) : 0;
 }
 
-/* Oldest first: while one is refused, the newer ones, which are read, stay. */
+/* Oldest first, the newest only when the others are gone: while one is refused, what is read stays. */
+static int remove_each(struct s3 *s3, const char *key, const struct versions *versions) {
+	int rc = 0;
+	for (size_t i = versions->count; rc == 0 && i > 0; i--) {
+		_cleanup_(s3_call_clear) struct s3_call call = {.method = "DELETE", .key = key};
+		s3_call_add_param(&call, "versionId", versions->ids[i - 1]);
+		(void)s3_run_one(s3, &call);
+		rc = judge_removal(s3, &call, versions->ids[i - 1]);
+	}
+	return rc;
+}
+
 static int remove_versions(struct s3 *s3, const char *name) {
 	_cleanup_(versions_clear) struct versions versions = {.name = name};
 	char key[S3_KEY_BYTES];
 	s3_key(s3, name, key);
 	int rc = s3_walk(s3, S3_ALL_VERSIONS, name, add_version, &versions);
-	for (size_t i = versions.count; rc == 0 && i > 0; i--)
-		rc = remove_version(s3, key, versions.ids[i - 1]);
-	return rc;
+	return rc < 0 ? rc : remove_each(s3, key, &versions);
 }
 
 /* ---- the batch ---- */

@@ -81,7 +81,8 @@ static void targets_are_kept_and_forgotten(void **state) {
 	assert_string_equal(backup_world_status(w)->target.secret_key, "");
 	/* The same URL changes the rule. */
 	rule.zones = 0;
-	assert_rc(backup_world_add(w, &rule));
+	(void)snprintf(rule.url, sizeof rule.url, "%s/", w->url);
+	assert_rc(backup_add(w->backup, &rule, true, &actor));
 	assert_int_equal(rule.number, 1);
 	assert_int_equal(backup_world_status(w)->target.zones, 0);
 	backup_world_sync(w);
@@ -275,6 +276,62 @@ static void who_is_killed_goes_on_at_the_next_mount(void **state) {
 	}
 }
 
+static void superblocks_that_are_not_genuine_are_passed_over(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	const struct objects_place place = {.url = w->url};
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	char name[LAYOUT_NAME_BYTES];
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	uint64_t last = backup_world_status(w)->generation;
+	assert_rc(objects_open(&place, &objects));
+	for (uint64_t i = 1; i <= 3; i++) {
+		layout_super_name(last + i, name);
+		assert_rc(objects_put(objects, name, bytes_of_string("forged")));
+	}
+	assert_rc(objects_put(objects, "super/ffffffffffffffff", bytes_of_string("forged")));
+	backup_world_file(w, "a", 1000, 1);
+	backup_world_sync(w);
+	assert_int_equal(backup_world_status(w)->generation, last + 4);
+	backup_world_reopen(w);
+	backup_world_file(w, "b", 1000, 1);
+	backup_world_sync(w);
+	assert_int_equal(backup_world_status(w)->generation, last + 5);
+}
+
+static size_t supers_of(struct backup_world *w) {
+	const struct objects_place place = {.url = w->url};
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	struct inventory there = {0};
+	assert_rc(objects_open(&place, &objects));
+	assert_rc(inventory_read(objects, &there));
+	size_t count = there.super_count;
+	inventory_clear(&there);
+	return count;
+}
+
+static void generations_that_are_not_kept_go_by_themselves(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	w->options.grace_s = 1;
+	backup_world_reopen(w);
+	assert_rc(backup_world_add(w, &rule));
+	for (int i = 0; i < BACKUP_KEEP_LAST + 4; i++) {
+		char name[16];
+		(void)snprintf(name, sizeof name, "g%d", i);
+		backup_world_file(w, name, 100, (uint8_t)i);
+		backup_world_sync(w);
+	}
+	assert_true(backup_world_check(w) >= BACKUP_KEEP_LAST + 4);
+	int64_t until = monotonic_ms() + 15000;
+	while (supers_of(w) > BACKUP_KEEP_LAST + 2 && monotonic_ms() < until)
+		sleep_ms(50);
+	assert_in_range(backup_world_status(w)->generations, BACKUP_KEEP_LAST, BACKUP_KEEP_LAST + 2);
+	assert_in_range(backup_world_check(w), BACKUP_KEEP_LAST, BACKUP_KEEP_LAST + 2);
+	backup_world_sync(w);
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, backup_world_setup, backup_world_teardown)
 
 int main(void) {
@@ -291,6 +348,8 @@ int main(void) {
 	        world_test(closing_ships_what_is_committed),
 	        world_test(a_place_with_another_vaults_backup_is_refused),
 	        world_test(an_older_copy_of_the_vault_does_not_ship_over_the_newer),
+	        world_test(superblocks_that_are_not_genuine_are_passed_over),
+	        world_test(generations_that_are_not_kept_go_by_themselves),
 	        world_test(who_is_killed_goes_on_at_the_next_mount),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,10 +6,12 @@
 #include "backend/backup/targets.h"
 #include "tests/backend/gc_fixture.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define GRACE_S 100
 #define HOUR_S 3600
@@ -180,6 +182,48 @@ static void locks_are_waited_for_renewed_and_reported(void **state) {
 	assert_true(w->place.refused > refused);
 }
 
+static void flip_segment(struct world *w, off_t at) {
+	char name[SEGMENT_NAME_BYTES], path[400];
+	uint8_t byte;
+	assert_rc(segment_name(store_segments(w->v->store), 1, name));
+	(void)snprintf(path, sizeof path, "%s/%s", w->v->vault, name);
+	int fd = open(path, O_RDWR);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+static void small_extents_of_a_closed_segment_become_one(void **state) {
+	struct world *w = *state;
+	uint64_t node = test_vault_create(w->v, NODE_LANDING, "a");
+	for (uint64_t i = 0; i < 10; i++) {
+		Content *c = gc_open_content(w->v, node);
+		gc_put_blocks(c, i, 1, (uint8_t)i);
+		gc_seal(c);
+		content_close(c);
+		generation(w);
+	}
+	assert_true(memory_place_count(&w->place, "segments/") >= 10);
+	/* While it is written to it stays as it is. */
+	assert_int_equal(pass(w, 1).merged, 0);
+	gc_close_segments(w->v);
+	assert_rc(ship_round(&w->ship));
+	/* Nor when what is here is damaged: what is there may be all that is left. */
+	flip_segment(w, 40000);
+	assert_int_equal(pass(w, 1).merged, 0);
+	flip_segment(w, 40000);
+	assert_int_equal(pass(w, 1).merged, 1);
+	size_t before = memory_place_count(&w->place, "segments/");
+	assert_int_equal(pass(w, 1).merged, 0);
+	(void)pass(w, GRACE_S);
+	assert_true(before >= 11);
+	assert_int_equal(memory_place_count(&w->place, "segments/"), 1);
+	generation(w);
+	assert_int_equal(w->ship.inventory.segment_count, 1);
+	assert_int_equal(w->ship.inventory.segments[0].covered, w->ship.checkpoint.segments[0].bytes);
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
@@ -188,6 +232,7 @@ int main(void) {
 	        world_test(the_last_of_each_hour_and_day_stay),
 	        world_test(nothing_goes_when_a_listing_or_a_superblock_can_not_be_read),
 	        world_test(what_is_not_ours_stays),
+	        world_test(small_extents_of_a_closed_segment_become_one),
 	        world_test(locks_are_waited_for_renewed_and_reported),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
