@@ -149,9 +149,22 @@ int service_backup_status(
 
 /* ---- add, remove ---- */
 
+/* A directory is written by the daemon's rights, which may be more than those of a steward. */
+static int check_directory(Service *service, const struct control_peer *peer, const struct backup_target *target) {
+	if (strncmp(target->url, "file:", strlen("file:")) != 0 || peer->uid == 0 || peer->uid == service->mounter)
+		return 0;
+	struct actor actor = service_actor(peer);
+	(void)fault(EACCES, "a directory is named by root or by whoever mounted, as the mount writes there by its own "
+	                    "rights; a bucket by any steward");
+	service_record_denied(service, &actor, "backup-add", NULL, EACCES);
+	return -EACCES;
+}
+
 static int add_target(
         Service *service, const struct control_peer *peer, const json_t *arguments, struct backup_target *target) {
 	int rc = read_target(arguments, target);
+	if (!rc)
+		rc = check_directory(service, peer, target);
 	if (rc)
 		return rc;
 	const struct actor actor = service_actor(peer);
