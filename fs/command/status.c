@@ -210,7 +210,7 @@ static void print_backup(const json_t *item) {
 	const char *state = answer_text(backup, "state");
 	double lag_s = json_number_value(json_object_get(backup, "lag_seconds"));
 	uint64_t targets = answer_number(backup, "targets");
-	bool is_bad = strcmp(state, "failed") == 0 || strcmp(state, "retrying") == 0;
+	bool is_bad = strcmp(state, "failed") == 0 || strcmp(state, "retrying") == 0 || strcmp(state, "paused") == 0;
 	char lag[WORDS_BYTES], bytes[WORDS_BYTES];
 	if (!json_is_object(backup)) {
 		printf("Backup: none\n");
@@ -224,6 +224,21 @@ static void print_backup(const json_t *item) {
 	else
 		printf("; all is there");
 	printf("%s\n", is_bad ? " (assayfs backup status)" : "");
+}
+
+/* Of a vault that was recovered, while it is not all here. */
+static void print_recall(const json_t *item) {
+	const json_t *recall = json_object_get(item, "recall");
+	const char *trouble = answer_text(recall, "trouble");
+	char left[WORDS_BYTES], all[WORDS_BYTES];
+	if (!json_is_object(recall))
+		return;
+	_cleanup_(freep) char *url = words_safe(answer_text(recall, "url"));
+	_cleanup_(freep) char *why = words_safe(trouble);
+	colour_print(stdout, *trouble ? COLOUR_BAD : COLOUR_PLAIN,
+	        "%sRecovery: %s of %s are still to be fetched from %s%s%s\n", *trouble ? "!! " : "",
+	        words_size(answer_number(recall, "missing_bytes"), left),
+	        words_size(answer_number(recall, "bytes"), all), url ? url : "", *trouble ? ": " : "", why ? why : "");
 }
 
 static void print_workflows(const json_t *item) {
@@ -330,6 +345,7 @@ static int run_status(const struct invocation *call) {
 	print_work(item);
 	print_cost(&place);
 	print_backup(item);
+	print_recall(item);
 	print_workflows(item);
 	print_waivers(item);
 	print_grants(item);

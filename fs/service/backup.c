@@ -5,6 +5,7 @@
  */
 #include "fs/service/backup.h"
 
+#include "backend/backup/recall.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
@@ -133,6 +134,19 @@ json_t *service_backup_json(Service *service) {
 	size_t count = 0;
 	(void)backups_status(service->backup, &list, &count);
 	return backups_summary_json(list, count);
+}
+
+json_t *service_recall_json(Service *service) {
+	_cleanup_(freep) struct recall_status *status = calloc(1, sizeof *status);
+	Recall *recall = store_recall(service->store);
+	if (!status || !recall)
+		return json_null();
+	recall_status(recall, status);
+	if (status->missing_segments == 0)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}", "url", status->url, "segments", (json_int_t)status->segments,
+	        "bytes", (json_int_t)status->bytes, "missing_segments", (json_int_t)status->missing_segments,
+	        "missing_bytes", (json_int_t)status->missing_bytes, "trouble", status->trouble);
 }
 
 /* Who may ask for the status may know it; the prefix is a name. */

@@ -74,6 +74,8 @@ json_t *service_alarms_json(Service *service, bool tells_names);
 
 /* The worst of the backups' targets (backups_summary_json). null: there is none. */
 json_t *service_backup_json(Service *service);
+/* How much of a recovered vault is still to be fetched. null: nothing. */
+json_t *service_recall_json(Service *service);
 
 /* What lies in each zone, what is dead of it, and what could be freed; and how the lifecycle stands. */
 int service_space_json(Service *service, json_t **ret_space);

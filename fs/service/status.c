@@ -460,6 +460,7 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 	if (item) {
 		json_object_set_new(item, "alarms", service_alarms_json(service, reader.log));
 		json_object_set_new(item, "backup", service_backup_json(service));
+		json_object_set_new(item, "recall", service_recall_json(service));
 	}
 	drop_walk(&walk);
 	if (!rc)

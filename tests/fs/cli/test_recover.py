@@ -185,6 +185,9 @@ class RecoverTests(BackupTests):
             self.check(False, "content came from nowhere")
         except OSError as error:
             self.check(error.errno == 5, f"{error}")
+        left = self.json("status", "--json", "again-mnt")["recall"]
+        self.check(left and 0 < left["missing_bytes"] <= left["bytes"] and left["url"] == self.url and left["trouble"], f"{left}")
+        self.check("Recovery: " in self.assayfs("status", "again-mnt").out, "status in words")
         os.rename(self.path("away"), self.path("place"))
         self.expect_equal(mnt)
 
