@@ -358,6 +358,7 @@ int shipper_start(Backup *backup, const struct backup_target *rule, struct shipp
 	s->rule = *rule;
 	s->zones = target_zones(rule);
 	s->ship.notice = notice_lost;
+	s->ship.orphan_s = backup->options.orphan_s ? backup->options.orphan_s : BACKUP_ORPHAN_S;
 	s->ship.notice_arg = s;
 	s->status.target = *rule;
 	if (rule->paused)
