@@ -25,8 +25,9 @@
 struct ship {
 	Store *store;
 	Objects *objects;
-	uint32_t zones;     /* bit of 1 << zone */
-	uint32_t lock_days; /* 0: no locks */
+	uint32_t zones;         /* bit of 1 << zone */
+	uint32_t lock_days;     /* 0: no locks */
+	int64_t locked_since_s; /* what was put before may be under no such lock: seconds since 1970 */
 	uint8_t vault_id[LAYOUT_VAULT_ID_BYTES];
 	uint8_t key[32]; /* of the superblocks */
 	struct inventory inventory;

@@ -131,6 +131,12 @@ static int ship(struct shipper *s) {
 
 /* ---- generations ---- */
 
+/* What goes on until a person does something. */
+static bool needs_a_person(int rc) {
+	return rc == -EACCES || rc == -ENOENT || rc == -EDQUOT || rc == -EPERM || rc == -EEXIST || rc == -ENOKEY ||
+	       rc == -EINVAL || rc == -ENOTSUP || rc == -ENOTDIR || rc == -EROFS;
+}
+
 #define PASS_AGAIN_S 60
 #define TIDY_S 86400
 
@@ -168,7 +174,8 @@ static int keep_house(struct shipper *s) {
 	(void)objects_tidy(s->ship.objects, wall.tv_sec - TIDY_S);
 	int rc = retain_pass(s->retain, &s->ship, monotonic_ns() / (1000 * MS) + 1, wall.tv_sec, &result);
 	tell_pass(s, rc, &result);
-	int64_t next = rc < 0 || result.more ? PASS_AGAIN_S : grace_s(s);
+	bool soon = result.more || (rc < 0 && rc != -EBADMSG && !needs_a_person(rc));
+	int64_t next = soon ? PASS_AGAIN_S : grace_s(s);
 	s->pass_ns = monotonic_ns() + (next < grace_s(s) ? next : grace_s(s)) * 1000 * MS;
 	return rc < 0 ? 0 : ship(s);
 }
@@ -196,12 +203,6 @@ static int try(struct shipper *s) {
 }
 
 /* ---- what comes of it ---- */
-
-/* What goes on until a person does something. */
-static bool needs_a_person(int rc) {
-	return rc == -EACCES || rc == -ENOENT || rc == -EDQUOT || rc == -EPERM || rc == -EEXIST || rc == -ENOKEY ||
-	       rc == -EINVAL || rc == -ENOTSUP || rc == -ENOTDIR || rc == -EROFS;
-}
 
 static int64_t pause_of(const struct shipper *s, int rc) {
 	int64_t least = s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
@@ -366,6 +367,7 @@ int shipper_start(Backup *backup, const struct backup_target *rule, struct shipp
 	secret_wipe(s->status.target.secret_key, sizeof s->status.target.secret_key);
 	secret_wipe(s->status.target.session_token, sizeof s->status.target.session_token);
 	int rc = ship_init(&s->ship, backup->store, s->zones, rule->lock_days);
+	s->ship.locked_since_s = rule->added_ns / (1000 * MS) + 1;
 	if (rc == 0)
 		rc = retain_new(grace_s(s), &s->retain);
 	if (rc == 0) {
