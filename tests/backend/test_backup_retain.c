@@ -434,6 +434,32 @@ static void a_whole_extent_of_another_mount_is_read_back(void **state) {
 	assert_true(is_genuine(w, &row, 0, (uint32_t)row.bytes));
 }
 
+/* Of a segment that grows: what somebody put for bytes that were not there yet is not taken for them. */
+static void a_planted_extent_is_no_coverage(void **state) {
+	struct world *w = *state;
+	uint64_t node = test_vault_create(w->v, NODE_LANDING, "a");
+	uint32_t before = 0;
+	for (uint64_t i = 0; i < 4; i++) {
+		Content *c = gc_open_content(w->v, node);
+		gc_put_blocks(c, i, 1, (uint8_t)i);
+		gc_seal(c);
+		content_close(c);
+		generation(w);
+		const struct segment_row row = w->ship.checkpoint.segments[0];
+		assert_int_equal(inventory_covered(&w->ship.inventory, row.id), row.bytes);
+		if (before > 0)
+			assert_true(is_genuine(w, &row, before, (uint32_t)row.bytes));
+		before = (uint32_t)row.bytes;
+		if (i > 0)
+			continue;
+		plant(w, &row, before, before + 1000);
+		plant(w, &row, before, LAYOUT_EXTENT_BYTES + 1000);
+		plant(w, &row, 0, before + 30000);
+		assert_rc(ship_begin(&w->ship));
+		assert_rc(ship_round(&w->ship));
+	}
+}
+
 static void what_goes_beyond_a_closed_segment_is_removed(void **state) {
 	struct world *w = *state;
 	grow(w, 2);
@@ -464,6 +490,7 @@ int main(void) {
 	        world_test(ten_thousand_generations_are_looked_through_at_once),
 	        world_test(a_planted_whole_extent_makes_no_other_redundant),
 	        world_test(a_whole_extent_of_another_mount_is_read_back),
+	        world_test(a_planted_extent_is_no_coverage),
 	        world_test(what_goes_beyond_a_closed_segment_is_removed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
