@@ -25,10 +25,9 @@ struct shipper {
 	uint64_t tries;   /* attempts that have ended */
 	Objects *objects; /* the thread uses it; others only stop it */
 	struct ship ship;
-	bool has_begun;       /* ship_begin came, and no error since */
-	Retain *retain;       /* the thread's */
-	int64_t pass_ns;      /* monotonic: when its next pass is due */
-	bool pass_has_failed; /* and that was told */
+	bool has_begun;  /* ship_begin came, and no error since */
+	Retain *retain;  /* the thread's */
+	int64_t pass_ns; /* monotonic: when its next pass is due */
 	/* How it stands; `target` and what is counted when it is asked are filled in then. */
 	struct backup_status status;
 	int rc; /* of the last attempt */

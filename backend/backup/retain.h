@@ -1,10 +1,9 @@
 /*
  * retain: which generations of a backup are kept, and what may be removed: the rule and the conditions are in backup.h.
  *
- *     a pass:  list everything ─ open every superblock ─ which are kept ─ what they need ─┬─ not needed, and was not at
- * a │ error: nothing is removed                                          │  pass a grace time ago: goes, ▼ │
- * superblocks first the next pass                                                             └─ needed: its lock is
- * renewed
+ *     a pass:  list everything ─ renew locks ─ open every superblock ─ which are kept ─ what they need
+ *
+ *     not needed now, and was not at a pass a grace time ago: goes, superblocks first. An error: nothing is removed.
  *
  * Ages of generations are counted back from the newest one, not from a clock, so that neither a clock that is set wrong
  * nor a vault that rests for months costs any.

@@ -15,7 +15,7 @@
 #define TICK_MS 250
 #define PAUSE_MS 1000
 
-static void notice(struct shipper *s, const char *words) {
+static void notice(struct shipper *s, enum backup_notice kind, const char *words) {
 	Backup *backup = s->backup;
 	if (!backup->options.notice)
 		return;
@@ -25,11 +25,11 @@ static void notice(struct shipper *s, const char *words) {
 	pthread_mutex_lock(&backup->lock);
 	*status = s->status;
 	pthread_mutex_unlock(&backup->lock);
-	backup->options.notice(backup->options.notice_arg, status, words);
+	backup->options.notice(backup->options.notice_arg, kind, status, words);
 }
 
 static void notice_lost(void *arg, const char *words) {
-	notice(arg, words);
+	notice(arg, BACKUP_NOTICE_LOST, words);
 }
 
 int shipper_open_place(Backup *backup, const struct backup_target *rule, Objects **ret_objects) {
@@ -144,24 +144,35 @@ static unsigned grace_s(const struct shipper *s) {
 	return s->backup->options.grace_s ? s->backup->options.grace_s : BACKUP_GRACE_S;
 }
 
-static void tell_pass(struct shipper *s, int rc, const struct retain_result *result) {
+static void tell_refusals(struct shipper *s, const struct retain_result *result) {
 	char words[FAULT_MESSAGE_BYTES + 100];
-	bool is_refused = result->refused > 0, has_failed = rc < 0 && rc != -ECANCELED;
-	if (is_refused)
-		(void)snprintf(words, sizeof words, "%lu objects that are needed no more can't be removed: %s",
-		        (unsigned long)result->refused, result->refusal);
-	else if (has_failed)
+	if (result->refused == 0)
+		return;
+	(void)snprintf(words, sizeof words, "%lu objects that are needed no more can't be removed: %s",
+	        (unsigned long)result->refused, result->refusal);
+	notice(s, BACKUP_NOTICE_REFUSED, words);
+}
+
+/* A failure is told once, and that it is over. */
+static void tell_pass(struct shipper *s, int rc, const struct retain_result *result) {
+	char words[FAULT_MESSAGE_BYTES] = "";
+	if (rc == -ECANCELED)
+		return;
+	if (rc < 0)
 		(void)snprintf(words, sizeof words, "%s", fault_message());
-	bool tell = is_refused || (has_failed && !s->pass_has_failed);
-	s->pass_has_failed = has_failed;
 	pthread_mutex_lock(&s->backup->lock);
+	bool had_failed = *s->status.pass_trouble;
+	memcpy(s->status.pass_trouble, words, sizeof words);
 	s->status.refused += result->refused;
 	tell_there(s);
-	if (rc == 0 && result->generations > 0)
+	if (result->generations > 0)
 		s->status.generations = result->generations;
 	pthread_mutex_unlock(&s->backup->lock);
-	if (tell)
-		notice(s, words);
+	tell_refusals(s, result);
+	if (rc < 0 && !had_failed)
+		notice(s, BACKUP_NOTICE_PASS_FAILED, words);
+	else if (rc == 0 && had_failed)
+		notice(s, BACKUP_NOTICE_PASS_WORKS, "what is needed no more is removed, and locks are renewed, again");
 }
 
 /* What the listing shows to be missing is put anew, so that a round follows. That a pass fails is told, and no failure
@@ -230,7 +241,7 @@ static void failed(struct shipper *s, int rc) {
 	memcpy(s->status.trouble, words, sizeof words);
 	pthread_mutex_unlock(&s->backup->lock);
 	if (is_first || changes)
-		notice(s, words);
+		notice(s, BACKUP_NOTICE_FAILS, words);
 }
 
 static void went_well(struct shipper *s) {
@@ -242,7 +253,7 @@ static void went_well(struct shipper *s) {
 	s->status.state = BACKUP_IDLE;
 	pthread_mutex_unlock(&s->backup->lock);
 	if (again)
-		notice(s, "works again");
+		notice(s, BACKUP_NOTICE_WORKS, "works again");
 }
 
 static void attempt(struct shipper *s) {
