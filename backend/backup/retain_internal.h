@@ -53,6 +53,7 @@ int merge_extents(Retain *retain, struct ship *ship, struct listing *listing, st
 /* After a listing: what the last pass put is proven. */
 void merge_note_proven(Retain *retain, struct listing *listing);
 
+/* Whether a larger extent that is proven has all that this one has. */
 bool merge_is_redundant(const struct listing *listing, const struct segment_row *row, const struct layout_name *extent);
 
 /* The object's name again. */
