@@ -21,7 +21,7 @@
 /* Within that, what is needed is known after a mount. */
 #define URGENT_S 3600
 /* Objects are put by the server's clock, rules by ours. */
-#define CLOCKS_APART_S 3600
+#define CLOCKS_APART_S 900
 
 int retain_new(unsigned grace_s, Retain **ret_retain) {
 	Retain *retain = calloc(1, sizeof *retain);
