@@ -252,6 +252,7 @@ struct now {
 	int64_t time_ns;
 };
 
+/* Of a place that was not listed yet: what this mount committed is not there, as it alone ships there. */
 static int64_t lag_of(Meta *m, uint64_t shipped, const struct now *now) {
 	int64_t time_ns = 0;
 	if (shipped >= now->commit || meta_commit_time(m, shipped + 1, &time_ns) < 0)
@@ -259,7 +260,8 @@ static int64_t lag_of(Meta *m, uint64_t shipped, const struct now *now) {
 	return now->time_ns > time_ns ? now->time_ns - time_ns : 1;
 }
 
-static void look(Backup *backup, struct now *ret, struct backup_status *statuses, size_t count) {
+static void look(
+        Backup *backup, struct now *ret, struct backup_status *statuses, const uint64_t *firsts, size_t count) {
 	Meta *m = store_meta(backup->store);
 	struct tree_counts counts = {0};
 	struct segment_sums sums = {0};
@@ -273,7 +275,7 @@ static void look(Backup *backup, struct now *ret, struct backup_status *statuses
 	        .appended = segment_appended(store_segments(backup->store)),
 	        .time_ns = meta_now(m)};
 	for (size_t i = 0; i < count; i++)
-		statuses[i].lag_ns = lag_of(m, statuses[i].commit, ret);
+		statuses[i].lag_ns = lag_of(m, statuses[i].is_known ? statuses[i].commit : firsts[i], ret);
 	(void)meta_end(m, 0);
 }
 
@@ -286,8 +288,13 @@ static void fill(const struct shipper *s, const struct now *now, struct backup_s
 	const struct ship *ship = &s->ship;
 	status->shipped_bytes = atomic_load(&ship->put_bytes);
 	status->shipped_objects = atomic_load(&ship->put_objects);
-	if (status->commit >= now->commit)
+	status->lost_segments = atomic_load(&ship->lost_segments);
+	if (!status->is_known)
 		return;
+	if (status->commit >= now->commit) {
+		status->pending_bytes = atomic_load(&ship->lost_bytes);
+		return;
+	}
 	/* Before the first checkpoint nobody knows what is there of what: all may be missing. */
 	if (atomic_load(&ship->taken))
 		status->pending_bytes =
@@ -322,14 +329,17 @@ static size_t status_read_only(Backup *backup, struct backup_status *ret, size_t
 
 size_t backup_status(Backup *backup, struct backup_status *ret, size_t room) {
 	struct now now;
+	uint64_t firsts[BACKUP_TARGETS_MAX];
 	if (backup->is_read_only)
 		return status_read_only(backup, ret, room);
 	pthread_mutex_lock(&backup->lock);
 	size_t count = backup->count, told = count < room ? count : room;
-	for (size_t i = 0; i < told; i++)
+	for (size_t i = 0; i < told; i++) {
 		ret[i] = backup->shippers[i]->status;
+		firsts[i] = backup->shippers[i]->first;
+	}
 	pthread_mutex_unlock(&backup->lock);
-	look(backup, &now, ret, told);
+	look(backup, &now, ret, firsts, told);
 	pthread_mutex_lock(&backup->lock);
 	for (size_t i = 0; i < told; i++) {
 		/* It may have gone meanwhile. */
@@ -345,20 +355,27 @@ static bool takes(const struct shipper *s, uint8_t zone) {
 	return s->zones & 1u << zone;
 }
 
+/* Lock held. */
+static enum backup_replication of_version(const struct shipper *s, uint64_t sealed) {
+	if (atomic_load(&s->ship.lost_segments) > 0)
+		return BACKUP_FAILED_VERSION;
+	if (sealed > 0 && sealed <= s->status.commit)
+		return BACKUP_COMPLETED;
+	if (s->status.state == BACKUP_FAILED)
+		return BACKUP_FAILED_VERSION;
+	return s->status.is_known || sealed == 0 || sealed > s->first ? BACKUP_PENDING : BACKUP_UNKNOWN;
+}
+
 enum backup_replication backup_of_version(Backup *backup, uint8_t zone, const char *path, uint64_t sealed) {
-	enum backup_replication worst = BACKUP_NONE;
+	enum backup_replication worst = BACKUP_NONE, one;
 	(void)path;
 	pthread_mutex_lock(&backup->lock);
 	for (size_t i = 0; i < backup->count; i++) {
 		const struct shipper *s = backup->shippers[i];
-		enum backup_replication one = BACKUP_COMPLETED;
 		if (!takes(s, zone))
 			continue;
-		if (sealed == 0 || sealed > s->status.commit)
-			one = s->status.state == BACKUP_FAILED ? BACKUP_FAILED_VERSION : BACKUP_PENDING;
-		if (worst == BACKUP_NONE || one == BACKUP_FAILED_VERSION ||
-		        (one == BACKUP_PENDING && worst == BACKUP_COMPLETED))
-			worst = one;
+		one = of_version(s, sealed);
+		worst = one > worst ? one : worst;
 	}
 	pthread_mutex_unlock(&backup->lock);
 	return worst;
@@ -368,17 +385,12 @@ const char *backup_replication_word(enum backup_replication replication) {
 	static const char *const words[] = {[BACKUP_NONE] = "",
 	        [BACKUP_PENDING] = "PENDING",
 	        [BACKUP_COMPLETED] = "COMPLETED",
+	        [BACKUP_UNKNOWN] = "",
 	        [BACKUP_FAILED_VERSION] = "FAILED"};
 	return words[replication];
 }
 
 /* ---- waiting ---- */
-
-void backup_wake(Backup *backup) {
-	pthread_mutex_lock(&backup->lock);
-	pthread_cond_broadcast(&backup->changed);
-	pthread_mutex_unlock(&backup->lock);
-}
 
 struct waiting {
 	const char *url; /* NULL: all */
@@ -400,14 +412,19 @@ static int look_at_targets(Backup *backup, const struct waiting *w) {
 	bool is_there = true;
 	for (size_t i = 0; i < backup->count; i++) {
 		struct shipper *s = backup->shippers[i];
-		if ((w->url && strcmp(w->url, s->rule.url) != 0) || s->status.commit >= w->commit)
+		if (w->url && strcmp(w->url, s->rule.url) != 0)
 			continue;
+		if (s->status.commit >= w->commit) {
+			if (atomic_load(&s->ship.lost_segments) > 0)
+				return fault(EIO, "%s: %.900s", s->rule.url, s->status.trouble);
+			continue;
+		}
 		if (s->status.state == BACKUP_PAUSED)
 			return fault(EAGAIN, "%s: %.900s", s->rule.url, s->status.trouble);
 		is_there = false;
 		s->urgent = true;
 		/* An attempt that began before the call may have failed of what is mended now. */
-		if (s->status.state == BACKUP_FAILED && s->tries > tries_before(w, s->rule.number) + 1)
+		if (s->status.state == BACKUP_FAILED && s->rc < 0 && s->tries > tries_before(w, s->rule.number) + 1)
 			return fault(-s->rc, "%s: %.900s", s->rule.url, s->status.trouble);
 	}
 	return is_there;

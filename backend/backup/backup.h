@@ -77,7 +77,12 @@ struct backup_status {
 	int64_t lag_ns;                          /* age of the oldest commit that is not there; 0: none */
 	uint64_t shipped_bytes, shipped_objects; /* by this mount */
 	uint64_t retries;
-	uint64_t generations;              /* that are kept there */
+	uint64_t generations; /* that are kept there */
+	/* Whether the place was listed since the mount. Until then nobody knows what is there: commit, generation and
+	 * what is pending are 0, and lag_ns is of the commits of this mount only. */
+	bool is_known;
+	/* Segments that can't be read here and are left out; the state is FAILED while there are any. */
+	uint64_t lost_segments;
 	uint64_t refused;                  /* removals that a lock refused, by this mount */
 	uint64_t stored_bytes;             /* of our objects there, at the last listing */
 	int64_t retry_ns;                  /* when it is tried again; 0 */
@@ -115,17 +120,16 @@ int backup_remove(Backup *backup, const char *url, const struct actor *actor);
 /* Up to `room` of them; the count of all. Any thread, not in an operation. */
 size_t backup_status(Backup *backup, struct backup_status *ret, size_t room);
 
-/* Waits until all that is committed at the call is on each target (or on that one, url): 0; -ETIME; what ails it. */
+/* Waits until all that is committed at the call is on each target (or on that one, url): 0; -ETIME; what ails it; -EIO:
+ * all but segments that can't be read here. */
 int backup_sync(Backup *backup, const char *url, unsigned timeout_ms);
 
-/* For who has committed: something may be there to ship. Cheap; any thread. */
-void backup_wake(Backup *backup);
-
-/* Status of a version on all targets whose rule takes it. PENDING outweighs COMPLETED, FAILED both; NONE: no rule takes
- * it. `sealed` is its commit; `path` below the vault. Any thread, also in an operation. */
-enum backup_replication { BACKUP_NONE, BACKUP_PENDING, BACKUP_COMPLETED, BACKUP_FAILED_VERSION };
+/* Status of a version on all targets whose rule takes it, the worst of COMPLETED, UNKNOWN (the place was not listed
+ * yet), PENDING, FAILED; NONE: no rule takes it. All are FAILED while segments are lost, as any may need them. `sealed`
+ * is its commit; `path` below the vault. Any thread, also in an operation. */
+enum backup_replication { BACKUP_NONE, BACKUP_COMPLETED, BACKUP_UNKNOWN, BACKUP_PENDING, BACKUP_FAILED_VERSION };
 enum backup_replication backup_of_version(Backup *backup, uint8_t zone, const char *path, uint64_t sealed);
-const char *backup_replication_word(enum backup_replication replication); /* "", "PENDING", … */
+const char *backup_replication_word(enum backup_replication replication); /* "" (NONE, UNKNOWN), "PENDING", … */
 
 /* ---- verify ---- */
 

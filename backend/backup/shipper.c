@@ -72,16 +72,23 @@ static void close_place(struct shipper *s) {
 /* Lock held. */
 static void tell_there(struct shipper *s) {
 	struct backup_status *status = &s->status;
+	status->is_known = true;
 	status->generation = s->ship.last.number;
 	status->shipped_ns = s->ship.last.time_ns;
-	status->commit = s->ship.last.commit;
+	status->commit = ship_has_zones(&s->ship) ? s->ship.last.commit : 0;
 	status->generations = s->ship.inventory.super_count;
 	status->stored_bytes = s->ship.inventory.bytes;
 }
 
-static void set_state(struct shipper *s, enum backup_state state) {
+static bool has_lost(const struct shipper *s) {
+	return atomic_load(&s->ship.lost_segments) > 0;
+}
+
+/* One that lost something has failed, whatever it does. */
+static void tell_shipping(struct shipper *s) {
 	pthread_mutex_lock(&s->backup->lock);
-	s->status.state = state;
+	if (!has_lost(s))
+		s->status.state = BACKUP_SHIPPING;
 	pthread_mutex_unlock(&s->backup->lock);
 }
 
@@ -106,7 +113,7 @@ static void keep_rows(struct shipper *s, struct segment_row *rows) {
 
 static int ship(struct shipper *s) {
 	int64_t began = monotonic_ns();
-	set_state(s, BACKUP_SHIPPING);
+	tell_shipping(s);
 	int rc = ship_round(&s->ship);
 	if (rc < 0)
 		return rc;
@@ -174,7 +181,8 @@ static int keep_house(struct shipper *s) {
 }
 
 static bool is_behind(struct shipper *s) {
-	return !s->has_begun || store_durable_commit(s->backup->store) > s->ship.last.commit;
+	return !s->has_begun || !ship_has_zones(&s->ship) ||
+	       store_durable_commit(s->backup->store) > s->ship.last.commit;
 }
 
 static bool is_ending(struct shipper *s) {
@@ -188,7 +196,7 @@ static int try(struct shipper *s) {
 	int rc = open_place(s);
 	if (rc == 0 && !s->has_begun)
 		rc = begin(s);
-	if (rc == 0 && is_behind(s))
+	if (rc == 0 && (is_behind(s) || (has_lost(s) && monotonic_ns() >= s->lost_ns)))
 		rc = ship(s);
 	if (rc == 0 && monotonic_ns() >= s->pass_ns && !is_ending(s))
 		rc = keep_house(s);
@@ -203,9 +211,16 @@ static bool needs_a_person(int rc) {
 	       rc == -EINVAL || rc == -ENOTSUP || rc == -ENOTDIR || rc == -EROFS;
 }
 
+static int64_t least_pause(const struct shipper *s) {
+	return s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
+}
+
+static int64_t most_pause(const struct shipper *s) {
+	return least_pause(s) * 60;
+}
+
 static int64_t pause_of(const struct shipper *s, int rc) {
-	int64_t least = s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
-	int64_t most = least * 60;
+	int64_t least = least_pause(s), most = most_pause(s);
 	int64_t pause = needs_a_person(rc) ? most : least << (s->failures < 10 ? s->failures - 1 : 10);
 	pause = pause < most ? pause : most;
 	/* Those of several vaults shall not come back all at once; never sooner than said. */
@@ -232,13 +247,28 @@ static void failed(struct shipper *s, int rc) {
 		notice(s, words);
 }
 
+/* Lock held. */
+static void tell_lost(struct shipper *s) {
+	uint64_t count = atomic_load(&s->ship.lost_segments);
+	s->lost_ns = monotonic_ns() + most_pause(s) * MS;
+	s->status.state = BACKUP_FAILED;
+	(void)snprintf(s->status.trouble, sizeof s->status.trouble,
+	        "%lu segment%s can't be backed up, as they can't be read here; the rest is there, and they are tried "
+	        "again each minute: the log names them, assayfs fsck says what is in them",
+	        (unsigned long)count, count == 1 ? "" : "s");
+}
+
 static void went_well(struct shipper *s) {
 	pthread_mutex_lock(&s->backup->lock);
-	bool again = s->failures > 0;
+	bool again = s->failures > 0 || (s->had_lost && !has_lost(s));
+	s->had_lost = has_lost(s);
 	s->failures = 0;
 	s->retry_ns = s->status.retry_ns = 0;
 	s->status.trouble[0] = '\0';
 	s->status.state = BACKUP_IDLE;
+	if (s->had_lost)
+		tell_lost(s);
+	again = again && !s->had_lost;
 	pthread_mutex_unlock(&s->backup->lock);
 	if (again)
 		notice(s, "works again");
@@ -286,14 +316,14 @@ static int64_t due_ns(struct shipper *s, bool behind, int64_t now) {
 	if (s->rule.paused)
 		return INT64_MAX;
 	if (s->failures > 0) {
-		int64_t least = s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
-		return hurries ? smaller(s->retry_ns, s->tried_ns + least * MS) : s->retry_ns;
+		return hurries ? smaller(s->retry_ns, s->tried_ns + least_pause(s) * MS) : s->retry_ns;
 	}
 	if (!s->has_begun)
 		return now;
 	if (!behind) {
 		s->urgent = false;
-		return s->end_ns ? INT64_MAX : s->pass_ns;
+		int64_t next = has_lost(s) ? smaller(s->pass_ns, s->lost_ns) : s->pass_ns;
+		return s->end_ns ? INT64_MAX : next;
 	}
 	if (!s->pending_since)
 		s->pending_since = now;
@@ -357,6 +387,7 @@ int shipper_start(Backup *backup, const struct backup_target *rule, struct shipp
 	s->backup = backup;
 	s->rule = *rule;
 	s->zones = target_zones(rule);
+	s->first = store_durable_commit(backup->store);
 	s->ship.notice = notice_lost;
 	s->ship.notice_arg = s;
 	s->status.target = *rule;
