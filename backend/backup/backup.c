@@ -4,6 +4,7 @@
 #include "backend/backup/backup_internal.h"
 #include "backend/segment_watch.h"
 #include "backend/tree.h"
+#include "backend/zone.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
@@ -41,7 +42,7 @@ static int start_all(Backup *backup) {
 	int rc = read_targets(backup->store, &targets, &count);
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		struct shipper *shipper = NULL;
-		rc = shipper_start(backup, &targets[i], &shipper);
+		rc = shipper_start(backup, &targets[i], false, &shipper);
 		if (rc < 0)
 			break;
 		pthread_mutex_lock(&backup->lock);
@@ -52,11 +53,15 @@ static int start_all(Backup *backup) {
 	return rc;
 }
 
-static bool is_read_only(Store *store) {
+/* The directory is looked at now, before a mount may cover it. */
+static void look_at_store(Backup *backup) {
 	_cleanup_(freep) struct store_info *info = malloc(sizeof *info);
-	if (info)
-		store_info(store, info);
-	return !info || info->read_only;
+	backup->is_read_only = true;
+	if (!info)
+		return;
+	store_info(backup->store, info);
+	backup->is_read_only = info->read_only;
+	backup->vault = apart_id_of(info->path);
 }
 
 int backup_open(Store *store, const struct backup_options *options, Backup **ret_backup) {
@@ -66,7 +71,7 @@ int backup_open(Store *store, const struct backup_options *options, Backup **ret
 	backup->store = store;
 	if (options)
 		backup->options = *options;
-	backup->is_read_only = is_read_only(store);
+	look_at_store(backup);
 	pthread_mutex_init(&backup->changing, NULL);
 	pthread_mutex_init(&backup->lock, NULL);
 	deadline_cond_init(&backup->changed);
@@ -133,8 +138,14 @@ static int try_target(Backup *backup, const struct backup_target *target, bool c
 }
 
 static int record(Meta *m, const char *event, const struct backup_target *target, const struct actor *actor) {
-	char words[BACKUP_TEXT_BYTES + 100];
-	(void)snprintf(words, sizeof words, "target %u: %s", target->number, target->url);
+	char words[2 * BACKUP_TEXT_BYTES + 200], zones[64] = "";
+	for (enum zone zone = ZONE_LANDING; zone <= ZONE_TRUSTED; zone++)
+		if (target->zones & 1u << zone)
+			(void)snprintf(zones + strlen(zones), sizeof zones - strlen(zones), "%s%s", *zones ? ", " : "",
+			        zone_name(zone));
+	(void)snprintf(words, sizeof words, "target %u: %s; zones: %s; lock days: %u; endpoint: %s; credentials: %s",
+	        target->number, target->url, *zones ? zones : "all", target->lock_days,
+	        *target->endpoint ? target->endpoint : "none", *target->access_key ? "its own" : "the daemon's");
 	return audit_record(m, &(struct audit_event){.event = event, .actor = *actor, .detail = words}, NULL);
 }
 
@@ -165,6 +176,31 @@ static int keep_target(Backup *backup, const struct backup_target *target, const
 	return rc < 0 ? rc : store_commit_wait(backup->store);
 }
 
+/* What was not given stays as it was. */
+static void merge(const struct backup_target *old, struct backup_target *target) {
+	if (target->kept & BACKUP_KEEP_ZONES)
+		target->zones = old->zones;
+	if (target->kept & BACKUP_KEEP_LOCK_DAYS)
+		target->lock_days = old->lock_days;
+	if (target->kept & BACKUP_KEEP_ENDPOINT)
+		memcpy(target->endpoint, old->endpoint, sizeof target->endpoint);
+	if (!(target->kept & BACKUP_KEEP_CREDENTIALS))
+		return;
+	memcpy(target->access_key, old->access_key, sizeof target->access_key);
+	memcpy(target->secret_key, old->secret_key, sizeof target->secret_key);
+	memcpy(target->session_token, old->session_token, sizeof target->session_token);
+	memcpy(target->region, old->region, sizeof target->region);
+}
+
+static int check_apart(const Backup *backup, const struct backup_target *target) {
+	int rc = apart_from_vault(target->url, &backup->vault);
+	for (size_t i = 0; i < backup->count && rc == 0; i++)
+		if (strcmp(backup->shippers[i]->rule.url, target->url) != 0)
+			rc = apart_from_target(target->url, target->endpoint, backup->shippers[i]->rule.url,
+			        backup->shippers[i]->rule.endpoint);
+	return rc;
+}
+
 /* Ends the thread of one, before another one ships to the same place. */
 static void take_out(Backup *backup, size_t at) {
 	pthread_mutex_lock(&backup->lock);
@@ -189,6 +225,10 @@ static int add(Backup *backup, struct backup_target *target, bool create, const 
 	int rc = check_target(backup, target);
 	if (rc == 0)
 		rc = number_target(backup, target, &at);
+	if (rc == 0 && at < backup->count)
+		merge(&backup->shippers[at]->rule, target);
+	if (rc == 0)
+		rc = check_apart(backup, target);
 	if (rc == 0)
 		rc = try_target(backup, target, create);
 	if (rc < 0)
@@ -200,7 +240,7 @@ static int add(Backup *backup, struct backup_target *target, bool create, const 
 		take_out(backup, at);
 	struct shipper *shipper = NULL;
 	if (rc == 0)
-		rc = shipper_start(backup, target, &shipper);
+		rc = shipper_start(backup, target, true, &shipper);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&backup->lock);
@@ -320,7 +360,8 @@ static size_t status_read_only(Backup *backup, struct backup_status *ret, size_t
 	if (read_targets(backup->store, &targets, &count) < 0)
 		return 0;
 	for (size_t i = 0; i < count && i < room; i++) {
-		ret[i] = (struct backup_status){.target = targets[i]};
+		ret[i] = (struct backup_status){
+		        .target = targets[i], .has_credentials = targets[i].access_key[0] != '\0'};
 		forget_secrets(&ret[i].target);
 	}
 	free_targets(targets);

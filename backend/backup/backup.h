@@ -40,6 +40,12 @@ typedef struct Backup Backup;
 #define BACKUP_TARGETS_MAX 8
 #define BACKUP_TEXT_BYTES 512
 
+/* What backup_add leaves as it is where there is a rule with that URL. */
+#define BACKUP_KEEP_ZONES 1u
+#define BACKUP_KEEP_LOCK_DAYS 2u
+#define BACKUP_KEEP_ENDPOINT 4u
+#define BACKUP_KEEP_CREDENTIALS 8u /* and region */
+
 /* A rule, as it stands in the vault. Text is NUL-terminated, "" where there is none. */
 struct backup_target {
 	uint32_t number; /* from 1 */
@@ -50,8 +56,9 @@ struct backup_target {
 	uint32_t lock_days;
 	/* Given with `backup add`; "": of the daemon's environment. Kept sealed in the vault, told to nobody. */
 	char access_key[BACKUP_TEXT_BYTES], secret_key[BACKUP_TEXT_BYTES], session_token[4096], region[64];
-	bool paused;  /* see BACKUP_PAUSED; backup_add ends it */
-	uint32_t uid; /* who added it */
+	uint32_t kept; /* for backup_add: bits of BACKUP_KEEP_…, which stay as they are; stands in no row */
+	bool paused;   /* see BACKUP_PAUSED; backup_add ends it */
+	uint32_t uid;  /* who added it */
 	int64_t added_ns;
 };
 
@@ -67,6 +74,7 @@ enum backup_state {
 /* How a target stands. */
 struct backup_status {
 	struct backup_target target; /* without the secrets */
+	bool has_credentials;        /* of its own; else the daemon's count */
 	enum backup_state state;
 	uint64_t generation;                     /* the newest superblock that is there; 0: none yet */
 	int64_t shipped_ns;                      /* when that was made; 0 */
@@ -87,6 +95,9 @@ struct backup_status {
 	uint64_t stored_bytes;             /* of our objects there, at the last listing */
 	int64_t retry_ns;                  /* when it is tried again; 0 */
 	char trouble[FAULT_MESSAGE_BYTES]; /* "" */
+	/* The last backup_verify that came to its end, by this mount. */
+	int64_t verified_ns;      /* 0: none */
+	uint64_t verify_findings; /* what it found, healed or not */
 };
 
 struct backup_options {
@@ -108,9 +119,10 @@ int backup_open(Store *store, const struct backup_options *options, Backup **ret
 void backup_close(Backup *backup, unsigned wait_ms);
 
 /*
- * Adds a target (its number is filled in), or with the same URL changes its rule and credentials, and begins at once.
- * `create` makes the bucket or directory. Tries the target before anything is kept. Recorded as `backup-add`.
- * -EINVAL, -EEXIST (another vault's backup is there), -ENOSPC (too many), errors of objects_prepare.
+ * Adds a target (its number is filled in), or with the same URL changes its rule and credentials but for what is `kept`
+ * (filled in, too), and begins at once. `create` makes the bucket or directory. Tries the target before anything is
+ * kept. Recorded as `backup-add`. -EINVAL (also: within the vault, within another target or around it), -EEXIST
+ * (another vault's backup is there), -ENOSPC (too many), errors of objects_prepare.
  */
 int backup_add(Backup *backup, struct backup_target *target, bool create, const struct actor *actor);
 
@@ -136,7 +148,8 @@ const char *backup_replication_word(enum backup_replication replication); /* "" 
 struct backup_verify_summary {
 	uint64_t objects, bytes; /* read back and authenticated */
 	uint64_t findings, healed;
-	uint64_t segments, segments_left_out; /* by the sample */
+	uint64_t segments;          /* that were read: one at least, if there is one */
+	uint64_t segments_left_out; /* by the sample */
 };
 
 /* Each finding; `healed`: it was put again from the local copy. A negative result ends the check. */

@@ -14,6 +14,8 @@
 #define MS INT64_C(1000000)
 #define TICK_MS 250
 #define PAUSE_MS 1000
+/* A rule that is older had its chance to put something. */
+#define RULE_OLD_S 60
 
 static void notice(struct shipper *s, const char *words) {
 	Backup *backup = s->backup;
@@ -93,13 +95,46 @@ static void tell_shipping(struct shipper *s) {
 }
 
 static int begin(struct shipper *s) {
+	char words[160];
 	int rc = ship_begin(&s->ship);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&s->backup->lock);
+	uint64_t before = s->status.generation, now = s->ship.last.number;
 	s->has_begun = true;
 	tell_there(s);
 	pthread_mutex_unlock(&s->backup->lock);
+	if (now < before) {
+		(void)snprintf(words, sizeof words,
+		        "generation %lu was there, and the newest that is there now is %lu: somebody removed some",
+		        (unsigned long)before, (unsigned long)now);
+		notice(s, words);
+	}
+	return 0;
+}
+
+static bool is_old(const struct shipper *s) {
+	struct timespec wall;
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	return (wall.tv_sec - RULE_OLD_S) * 1000 * MS > s->rule.added_ns;
+}
+
+/* A disk that is not mounted is an empty directory: nothing shall be put there. Before every round at least the newest
+ * superblock of a directory is looked for, which is cheap. */
+static int check_place(struct shipper *s) {
+	const struct ship *ship = &s->ship;
+	struct layout_super super = {0};
+	bool is_there = ship->last.number > 0;
+	if (is_there && strncmp(s->rule.url, "file:", strlen("file:")) == 0) {
+		int rc = ship_read_super(&s->ship, ship->last.number, &super);
+		layout_super_clear(&super);
+		if (rc == -ENOENT)
+			return fault(ENOENT, "%s: the newest generation is not there any more; is its disk mounted?",
+			        s->rule.url);
+	}
+	if (ship->inventory.objects == 0 && (is_there || (!s->is_new && is_old(s))))
+		return fault(ENOENT, "%s is empty; was its disk mounted? To begin anew there: assayfs backup add %s",
+		        s->rule.url, s->rule.url);
 	return 0;
 }
 
@@ -114,7 +149,9 @@ static void keep_rows(struct shipper *s, struct segment_row *rows) {
 static int ship(struct shipper *s) {
 	int64_t began = monotonic_ns();
 	tell_shipping(s);
-	int rc = ship_round(&s->ship);
+	int rc = check_place(s);
+	if (rc == 0)
+		rc = ship_round(&s->ship);
 	if (rc < 0)
 		return rc;
 	const struct store_checkpoint *checkpoint = &s->ship.checkpoint;
@@ -129,7 +166,7 @@ static int ship(struct shipper *s) {
 	s->versions = s->ship.checkpoint.versions;
 	s->versions_known = true;
 	s->pending_since = 0;
-	s->urgent = false;
+	s->urgent = s->is_new = false;
 	keep_rows(s, rows);
 	tell_there(s);
 	pthread_mutex_unlock(&s->backup->lock);
@@ -380,17 +417,19 @@ static void tell_paused(struct shipper *s) {
 	        s->rule.url);
 }
 
-int shipper_start(Backup *backup, const struct backup_target *rule, struct shipper **ret_shipper) {
+int shipper_start(Backup *backup, const struct backup_target *rule, bool is_new, struct shipper **ret_shipper) {
 	struct shipper *s = calloc(1, sizeof *s);
 	if (!s)
 		return fault(ENOMEM, "no memory for a target of the backup");
 	s->backup = backup;
 	s->rule = *rule;
+	s->is_new = is_new;
 	s->zones = target_zones(rule);
 	s->first = store_durable_commit(backup->store);
 	s->ship.notice = notice_lost;
 	s->ship.notice_arg = s;
 	s->status.target = *rule;
+	s->status.has_credentials = rule->access_key[0] != '\0';
 	if (rule->paused)
 		tell_paused(s);
 	secret_wipe(s->status.target.access_key, sizeof s->status.target.access_key);

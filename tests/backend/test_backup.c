@@ -3,12 +3,15 @@
 
 #include "backend/audit.h"
 #include "backend/backup/inventory.h"
+#include "backend/backup/targets.h"
 #include "crypto/base/deadline.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static void sleep_ms(long ms) {
 	const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -416,6 +419,75 @@ static void nothing_is_said_of_a_place_that_was_not_listed(void **state) {
 	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", before), BACKUP_COMPLETED);
 }
 
+static void what_is_not_given_anew_stays_in_the_rule(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {.zones = 1u << ZONE_RAW, .access_key = "key", .secret_key = "secret"};
+	struct backup_target again = {.kept = BACKUP_KEEP_ZONES | BACKUP_KEEP_CREDENTIALS | BACKUP_KEEP_LOCK_DAYS};
+	assert_rc(backup_world_add(w, &rule));
+	assert_true(backup_world_status(w)->has_credentials);
+	assert_rc(backup_world_add(w, &again));
+	assert_int_equal(backup_world_status(w)->target.zones, 1u << ZONE_RAW);
+	assert_string_equal(again.secret_key, "secret");
+	struct backup_target anew = {.kept = BACKUP_KEEP_ENDPOINT};
+	assert_rc(backup_world_add(w, &anew));
+	assert_int_equal(backup_world_status(w)->target.zones, 0);
+	assert_false(backup_world_status(w)->has_credentials);
+}
+
+static void a_place_in_the_vault_is_no_target(void **state) {
+	struct backup_world *w = *state;
+	const struct actor actor = {.uid = 7, .exe = "test"};
+	struct backup_target rule = {0};
+	(void)snprintf(rule.url, sizeof rule.url, "file://%s/backup", w->v->vault);
+	assert_int_equal(backup_add(w->backup, &rule, true, &actor), -EINVAL);
+	assert_non_null(strstr(fault_message(), "in the vault itself"));
+	assert_rc(backup_world_add(w, &(struct backup_target){0}));
+	(void)snprintf(rule.url, sizeof rule.url, "%s/inner", w->url);
+	assert_int_equal(backup_add(w->backup, &rule, true, &actor), -EINVAL);
+	assert_int_equal(backup_status(w->backup, NULL, 0), 1);
+}
+
+static void wait_until_failed(struct backup_world *w, const char *words) {
+	int64_t until = monotonic_ms() + 10000;
+	while (!strstr(backup_world_status(w)->trouble, words) && monotonic_ms() < until)
+		sleep_ms(5);
+	assert_int_equal(backup_world_status(w)->state, BACKUP_FAILED);
+	assert_non_null(strstr(backup_world_status(w)->trouble, words));
+}
+
+/* As a mount point is whose disk is not mounted. */
+static void put_another_directory(struct backup_world *w) {
+	char away[120];
+	(void)snprintf(away, sizeof away, "%s.away", w->place);
+	assert_int_equal(rename(w->place, away), 0);
+	assert_int_equal(mkdir(w->place, 0700), 0);
+}
+
+static void nothing_is_put_where_the_disk_is_not_mounted(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	backup_world_file(w, "a", 1000, 1);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	put_another_directory(w);
+	backup_world_file(w, "b", 1000, 1);
+	/* The rule is young, but this mount has seen what was there. */
+	int64_t until = monotonic_ms() + 10000;
+	while (backup_world_status(w)->retries == 0 && monotonic_ms() < until)
+		sleep_ms(5);
+	Meta *m = store_meta(w->v->store);
+	rule.added_ns = 1;
+	meta_begin(m);
+	assert_rc(meta_end(m, target_put(m, &rule)));
+	backup_world_reopen(w);
+	wait_until_failed(w, "is empty");
+	assert_int_equal(rmdir(w->place), 0);
+	/* Unless somebody says that it may be. */
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	backup_world_check(w);
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, backup_world_setup, backup_world_teardown)
 
 int main(void) {
@@ -437,6 +509,9 @@ int main(void) {
 	        world_test(a_segment_that_cannot_be_read_is_told_until_it_is_there),
 	        world_test(a_zone_that_is_added_is_not_there_before_it_was_shipped),
 	        world_test(nothing_is_said_of_a_place_that_was_not_listed),
+	        world_test(what_is_not_given_anew_stays_in_the_rule),
+	        world_test(a_place_in_the_vault_is_no_target),
+	        world_test(nothing_is_put_where_the_disk_is_not_mounted),
 	        world_test(who_is_killed_goes_on_at_the_next_mount),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
