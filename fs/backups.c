@@ -24,6 +24,7 @@ static void tell(void *arg, enum backup_notice kind, const struct backup_status 
 	        [BACKUP_NOTICE_REFUSED] = MESSAGE_BACKUP_REFUSED,
 	        [BACKUP_NOTICE_PASS_FAILED] = MESSAGE_BACKUP_FAILS,
 	        [BACKUP_NOTICE_PASS_WORKS] = MESSAGE_BACKUP_WORKS,
+	        [BACKUP_NOTICE_GONE] = MESSAGE_BACKUP_FAILS,
 	        [BACKUP_NOTICE_LOST] = MESSAGE_BACKUP_FAILS};
 	(void)arg;
 	log_message(messages[kind], "the backup to %s: %s", status->target.url, words);

@@ -14,6 +14,7 @@
 #include <sodium/randombytes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define SYNC_MS 30000u
 #define SLICE_MS 1000u
@@ -141,17 +142,31 @@ static int verify_archives(struct verify *v) {
 
 /* ---- segments ---- */
 
-static bool is_in_sample(const struct verify *v) {
-	return randombytes_uniform(100) < v->percent;
+static bool is_eligible(const struct verify *v, const struct segment_row *row) {
+	return (v->ship.zones & 1u << row->zone) && row->bytes > 0;
+}
+
+/* One that is read in any case; row_count: there is none. */
+static size_t pick_one(const struct verify *v) {
+	uint32_t count = 0;
+	for (size_t i = 0; i < v->row_count; i++)
+		count += is_eligible(v, &v->rows[i]);
+	uint32_t nth = count ? randombytes_uniform(count) : 0;
+	size_t at = 0;
+	for (; at < v->row_count; at++)
+		if (is_eligible(v, &v->rows[at]) && nth-- == 0)
+			break;
+	return at;
 }
 
 static int verify_segments(struct verify *v) {
 	int rc = 0;
+	size_t picked = pick_one(v);
 	for (size_t i = 0; i < v->row_count && rc == 0; i++) {
 		const struct segment_row *row = &v->rows[i];
-		if (!(v->ship.zones & 1u << row->zone) || row->bytes == 0)
+		if (!is_eligible(v, row))
 			continue;
-		bool is_taken = is_in_sample(v);
+		bool is_taken = i == picked || randombytes_uniform(100) < v->percent;
 		rc = is_taken ? verify_segment(v, row) : 0;
 		/* Who has not the zone's key can't tell. */
 		is_taken = is_taken && rc != -ENOKEY;
@@ -257,6 +272,20 @@ static int wait_for_place(Backup *backup, const char *url, struct verify *v) {
 	return rc;
 }
 
+static void keep_result(Backup *backup, const char *url, const struct backup_verify_summary *summary) {
+	struct timespec wall;
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	pthread_mutex_lock(&backup->lock);
+	for (size_t i = 0; i < backup->count; i++) {
+		struct backup_status *status = &backup->shippers[i]->status;
+		if (strcmp(backup->shippers[i]->rule.url, url) != 0)
+			continue;
+		status->verified_ns = (int64_t)wall.tv_sec * INT64_C(1000000000) + wall.tv_nsec;
+		status->verify_findings = summary->findings;
+	}
+	pthread_mutex_unlock(&backup->lock);
+}
+
 int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, backup_finding_fn *finding,
         backup_progress_fn *progress, void *arg, struct backup_verify_summary *ret) {
 	_cleanup_(freep) struct verify *v = calloc(1, sizeof *v);
@@ -274,8 +303,10 @@ int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, 
 	v->ship.objects = objects;
 	if (rc == 0)
 		rc = verify_all(v);
-	if (rc == 0)
+	if (rc == 0) {
 		*ret = v->summary;
+		keep_result(backup, url, ret);
+	}
 	layout_super_clear(&v->super);
 	ship_clear(&v->ship);
 	free(v->extents);
