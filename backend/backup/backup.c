@@ -4,6 +4,7 @@
 #include "backend/backup/backup_internal.h"
 #include "backend/segment_watch.h"
 #include "backend/tree.h"
+#include "backend/zone.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
@@ -41,7 +42,7 @@ static int start_all(Backup *backup) {
 	int rc = read_targets(backup->store, &targets, &count);
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		struct shipper *shipper = NULL;
-		rc = shipper_start(backup, &targets[i], &shipper);
+		rc = shipper_start(backup, &targets[i], false, &shipper);
 		if (rc < 0)
 			break;
 		pthread_mutex_lock(&backup->lock);
@@ -52,11 +53,15 @@ static int start_all(Backup *backup) {
 	return rc;
 }
 
-static bool is_read_only(Store *store) {
+/* The directory is looked at now, before a mount may cover it. */
+static void look_at_store(Backup *backup) {
 	_cleanup_(freep) struct store_info *info = malloc(sizeof *info);
-	if (info)
-		store_info(store, info);
-	return !info || info->read_only;
+	backup->is_read_only = true;
+	if (!info)
+		return;
+	store_info(backup->store, info);
+	backup->is_read_only = info->read_only;
+	backup->vault = apart_id_of(info->path);
 }
 
 int backup_open(Store *store, const struct backup_options *options, Backup **ret_backup) {
@@ -66,7 +71,7 @@ int backup_open(Store *store, const struct backup_options *options, Backup **ret
 	backup->store = store;
 	if (options)
 		backup->options = *options;
-	backup->is_read_only = is_read_only(store);
+	look_at_store(backup);
 	pthread_mutex_init(&backup->changing, NULL);
 	pthread_mutex_init(&backup->lock, NULL);
 	deadline_cond_init(&backup->changed);
@@ -133,8 +138,14 @@ static int try_target(Backup *backup, const struct backup_target *target, bool c
 }
 
 static int record(Meta *m, const char *event, const struct backup_target *target, const struct actor *actor) {
-	char words[BACKUP_TEXT_BYTES + 100];
-	(void)snprintf(words, sizeof words, "target %u: %s", target->number, target->url);
+	char words[2 * BACKUP_TEXT_BYTES + 200], zones[64] = "";
+	for (enum zone zone = ZONE_LANDING; zone <= ZONE_TRUSTED; zone++)
+		if (target->zones & 1u << zone)
+			(void)snprintf(zones + strlen(zones), sizeof zones - strlen(zones), "%s%s", *zones ? ", " : "",
+			        zone_name(zone));
+	(void)snprintf(words, sizeof words, "target %u: %s; zones: %s; lock days: %u; endpoint: %s; credentials: %s",
+	        target->number, target->url, *zones ? zones : "all", target->lock_days,
+	        *target->endpoint ? target->endpoint : "none", *target->access_key ? "its own" : "the daemon's");
 	return audit_record(m, &(struct audit_event){.event = event, .actor = *actor, .detail = words}, NULL);
 }
 
@@ -165,6 +176,31 @@ static int keep_target(Backup *backup, const struct backup_target *target, const
 	return rc < 0 ? rc : store_commit_wait(backup->store);
 }
 
+/* What was not given stays as it was. */
+static void merge(const struct backup_target *old, struct backup_target *target) {
+	if (target->kept & BACKUP_KEEP_ZONES)
+		target->zones = old->zones;
+	if (target->kept & BACKUP_KEEP_LOCK_DAYS)
+		target->lock_days = old->lock_days;
+	if (target->kept & BACKUP_KEEP_ENDPOINT)
+		memcpy(target->endpoint, old->endpoint, sizeof target->endpoint);
+	if (!(target->kept & BACKUP_KEEP_CREDENTIALS))
+		return;
+	memcpy(target->access_key, old->access_key, sizeof target->access_key);
+	memcpy(target->secret_key, old->secret_key, sizeof target->secret_key);
+	memcpy(target->session_token, old->session_token, sizeof target->session_token);
+	memcpy(target->region, old->region, sizeof target->region);
+}
+
+static int check_apart(const Backup *backup, const struct backup_target *target) {
+	int rc = apart_from_vault(target->url, &backup->vault);
+	for (size_t i = 0; i < backup->count && rc == 0; i++)
+		if (strcmp(backup->shippers[i]->rule.url, target->url) != 0)
+			rc = apart_from_target(target->url, target->endpoint, backup->shippers[i]->rule.url,
+			        backup->shippers[i]->rule.endpoint);
+	return rc;
+}
+
 /* Ends the thread of one, before another one ships to the same place. */
 static void take_out(Backup *backup, size_t at) {
 	pthread_mutex_lock(&backup->lock);
@@ -189,6 +225,10 @@ static int add(Backup *backup, struct backup_target *target, bool create, const 
 	int rc = check_target(backup, target);
 	if (rc == 0)
 		rc = number_target(backup, target, &at);
+	if (rc == 0 && at < backup->count)
+		merge(&backup->shippers[at]->rule, target);
+	if (rc == 0)
+		rc = check_apart(backup, target);
 	if (rc == 0)
 		rc = try_target(backup, target, create);
 	if (rc < 0)
@@ -200,7 +240,7 @@ static int add(Backup *backup, struct backup_target *target, bool create, const 
 		take_out(backup, at);
 	struct shipper *shipper = NULL;
 	if (rc == 0)
-		rc = shipper_start(backup, target, &shipper);
+		rc = shipper_start(backup, target, true, &shipper);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&backup->lock);
@@ -252,6 +292,7 @@ struct now {
 	int64_t time_ns;
 };
 
+/* Of a place that was not listed yet: what this mount committed is not there, as it alone ships there. */
 static int64_t lag_of(Meta *m, uint64_t shipped, const struct now *now) {
 	int64_t time_ns = 0;
 	if (shipped >= now->commit || meta_commit_time(m, shipped + 1, &time_ns) < 0)
@@ -259,7 +300,8 @@ static int64_t lag_of(Meta *m, uint64_t shipped, const struct now *now) {
 	return now->time_ns > time_ns ? now->time_ns - time_ns : 1;
 }
 
-static void look(Backup *backup, struct now *ret, struct backup_status *statuses, size_t count) {
+static void look(
+        Backup *backup, struct now *ret, struct backup_status *statuses, const uint64_t *firsts, size_t count) {
 	Meta *m = store_meta(backup->store);
 	struct tree_counts counts = {0};
 	struct segment_sums sums = {0};
@@ -273,7 +315,7 @@ static void look(Backup *backup, struct now *ret, struct backup_status *statuses
 	        .appended = segment_appended(store_segments(backup->store)),
 	        .time_ns = meta_now(m)};
 	for (size_t i = 0; i < count; i++)
-		statuses[i].lag_ns = lag_of(m, statuses[i].commit, ret);
+		statuses[i].lag_ns = lag_of(m, statuses[i].is_known ? statuses[i].commit : firsts[i], ret);
 	(void)meta_end(m, 0);
 }
 
@@ -286,8 +328,13 @@ static void fill(const struct shipper *s, const struct now *now, struct backup_s
 	const struct ship *ship = &s->ship;
 	status->shipped_bytes = atomic_load(&ship->put_bytes);
 	status->shipped_objects = atomic_load(&ship->put_objects);
-	if (status->commit >= now->commit)
+	status->lost_segments = atomic_load(&ship->lost_segments);
+	if (!status->is_known)
 		return;
+	if (status->commit >= now->commit) {
+		status->pending_bytes = atomic_load(&ship->lost_bytes);
+		return;
+	}
 	/* Before the first checkpoint nobody knows what is there of what: all may be missing. */
 	if (atomic_load(&ship->taken))
 		status->pending_bytes =
@@ -313,7 +360,8 @@ static size_t status_read_only(Backup *backup, struct backup_status *ret, size_t
 	if (read_targets(backup->store, &targets, &count) < 0)
 		return 0;
 	for (size_t i = 0; i < count && i < room; i++) {
-		ret[i] = (struct backup_status){.target = targets[i]};
+		ret[i] = (struct backup_status){
+		        .target = targets[i], .has_credentials = targets[i].access_key[0] != '\0'};
 		forget_secrets(&ret[i].target);
 	}
 	free_targets(targets);
@@ -322,14 +370,17 @@ static size_t status_read_only(Backup *backup, struct backup_status *ret, size_t
 
 size_t backup_status(Backup *backup, struct backup_status *ret, size_t room) {
 	struct now now;
+	uint64_t firsts[BACKUP_TARGETS_MAX];
 	if (backup->is_read_only)
 		return status_read_only(backup, ret, room);
 	pthread_mutex_lock(&backup->lock);
 	size_t count = backup->count, told = count < room ? count : room;
-	for (size_t i = 0; i < told; i++)
+	for (size_t i = 0; i < told; i++) {
 		ret[i] = backup->shippers[i]->status;
+		firsts[i] = backup->shippers[i]->first;
+	}
 	pthread_mutex_unlock(&backup->lock);
-	look(backup, &now, ret, told);
+	look(backup, &now, ret, firsts, told);
 	pthread_mutex_lock(&backup->lock);
 	for (size_t i = 0; i < told; i++) {
 		/* It may have gone meanwhile. */
@@ -345,20 +396,27 @@ static bool takes(const struct shipper *s, uint8_t zone) {
 	return s->zones & 1u << zone;
 }
 
+/* Lock held. */
+static enum backup_replication of_version(const struct shipper *s, uint64_t sealed) {
+	if (atomic_load(&s->ship.lost_segments) > 0)
+		return BACKUP_FAILED_VERSION;
+	if (sealed > 0 && sealed <= s->status.commit)
+		return BACKUP_COMPLETED;
+	if (s->status.state == BACKUP_FAILED)
+		return BACKUP_FAILED_VERSION;
+	return s->status.is_known || sealed == 0 || sealed > s->first ? BACKUP_PENDING : BACKUP_UNKNOWN;
+}
+
 enum backup_replication backup_of_version(Backup *backup, uint8_t zone, const char *path, uint64_t sealed) {
-	enum backup_replication worst = BACKUP_NONE;
+	enum backup_replication worst = BACKUP_NONE, one;
 	(void)path;
 	pthread_mutex_lock(&backup->lock);
 	for (size_t i = 0; i < backup->count; i++) {
 		const struct shipper *s = backup->shippers[i];
-		enum backup_replication one = BACKUP_COMPLETED;
 		if (!takes(s, zone))
 			continue;
-		if (sealed == 0 || sealed > s->status.commit)
-			one = s->status.state == BACKUP_FAILED ? BACKUP_FAILED_VERSION : BACKUP_PENDING;
-		if (worst == BACKUP_NONE || one == BACKUP_FAILED_VERSION ||
-		        (one == BACKUP_PENDING && worst == BACKUP_COMPLETED))
-			worst = one;
+		one = of_version(s, sealed);
+		worst = one > worst ? one : worst;
 	}
 	pthread_mutex_unlock(&backup->lock);
 	return worst;
@@ -368,17 +426,12 @@ const char *backup_replication_word(enum backup_replication replication) {
 	static const char *const words[] = {[BACKUP_NONE] = "",
 	        [BACKUP_PENDING] = "PENDING",
 	        [BACKUP_COMPLETED] = "COMPLETED",
+	        [BACKUP_UNKNOWN] = "",
 	        [BACKUP_FAILED_VERSION] = "FAILED"};
 	return words[replication];
 }
 
 /* ---- waiting ---- */
-
-void backup_wake(Backup *backup) {
-	pthread_mutex_lock(&backup->lock);
-	pthread_cond_broadcast(&backup->changed);
-	pthread_mutex_unlock(&backup->lock);
-}
 
 struct waiting {
 	const char *url; /* NULL: all */
@@ -400,14 +453,19 @@ static int look_at_targets(Backup *backup, const struct waiting *w) {
 	bool is_there = true;
 	for (size_t i = 0; i < backup->count; i++) {
 		struct shipper *s = backup->shippers[i];
-		if ((w->url && strcmp(w->url, s->rule.url) != 0) || s->status.commit >= w->commit)
+		if (w->url && strcmp(w->url, s->rule.url) != 0)
 			continue;
+		if (s->status.commit >= w->commit) {
+			if (atomic_load(&s->ship.lost_segments) > 0)
+				return fault(EIO, "%s: %.900s", s->rule.url, s->status.trouble);
+			continue;
+		}
 		if (s->status.state == BACKUP_PAUSED)
 			return fault(EAGAIN, "%s: %.900s", s->rule.url, s->status.trouble);
 		is_there = false;
 		s->urgent = true;
 		/* An attempt that began before the call may have failed of what is mended now. */
-		if (s->status.state == BACKUP_FAILED && s->tries > tries_before(w, s->rule.number) + 1)
+		if (s->status.state == BACKUP_FAILED && s->rc < 0 && s->tries > tries_before(w, s->rule.number) + 1)
 			return fault(-s->rc, "%s: %.900s", s->rule.url, s->status.trouble);
 	}
 	return is_there;

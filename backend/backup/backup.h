@@ -17,7 +17,8 @@
  * Kept generations: the newest BACKUP_KEEP_LAST, for a day the last of each hour, for 30 days the last of each day.
  * Bucket objects are removed only when a whole listing was read, every superblock that is kept was opened, the object
  * is one of ours, no kept generation needs it, and that was so at two such passes at least BACKUP_GRACE_S apart. A
- * removal that a lock refuses is counted and told (`refused`), and tried again a day later.
+ * removal that a lock refuses, or that the credentials have no right to, is counted and told (`refused`), and tried
+ * again a day later. A pass that fails does not keep from shipping: it is told, and stands in `pass_trouble`.
  *
  * With lock_days every object is put under a lock until then; locks of what is still needed are renewed when half of
  * the days are over. Then removal is not even tried before the lock ends.
@@ -43,6 +44,12 @@ typedef struct Backup Backup;
 #define BACKUP_TARGETS_MAX 8
 #define BACKUP_TEXT_BYTES 512
 
+/* What backup_add leaves as it is where there is a rule with that URL. */
+#define BACKUP_KEEP_ZONES 1u
+#define BACKUP_KEEP_LOCK_DAYS 2u
+#define BACKUP_KEEP_ENDPOINT 4u
+#define BACKUP_KEEP_CREDENTIALS 8u /* and region */
+
 /* A rule, as it stands in the vault. Text is NUL-terminated, "" where there is none. */
 struct backup_target {
 	uint32_t number; /* from 1 */
@@ -53,8 +60,9 @@ struct backup_target {
 	uint32_t lock_days;
 	/* Given with `backup add`; "": of the daemon's environment. Kept sealed in the vault, told to nobody. */
 	char access_key[BACKUP_TEXT_BYTES], secret_key[BACKUP_TEXT_BYTES], session_token[4096], region[64];
-	bool paused;  /* see BACKUP_PAUSED; backup_add ends it */
-	uint32_t uid; /* who added it */
+	uint32_t kept; /* for backup_add: bits of BACKUP_KEEP_…, which stay as they are; stands in no row */
+	bool paused;   /* see BACKUP_PAUSED; backup_add ends it */
+	uint32_t uid;  /* who added it */
 	int64_t added_ns;
 };
 
@@ -70,6 +78,7 @@ enum backup_state {
 /* How a target stands. */
 struct backup_status {
 	struct backup_target target; /* without the secrets */
+	bool has_credentials;        /* of its own; else the daemon's count */
 	enum backup_state state;
 	uint64_t generation;                     /* the newest superblock that is there; 0: none yet */
 	int64_t shipped_ns;                      /* when that was made; 0 */
@@ -80,11 +89,32 @@ struct backup_status {
 	int64_t lag_ns;                          /* age of the oldest commit that is not there; 0: none */
 	uint64_t shipped_bytes, shipped_objects; /* by this mount */
 	uint64_t retries;
-	uint64_t generations;              /* that are kept there */
+	uint64_t generations; /* that are kept there */
+	/* Whether the place was listed since the mount. Until then nobody knows what is there: commit, generation and
+	 * what is pending are 0, and lag_ns is of the commits of this mount only. */
+	bool is_known;
+	/* Segments that can't be read here and are left out; the state is FAILED while there are any. */
+	uint64_t lost_segments;
 	uint64_t refused;                  /* removals that a lock refused, by this mount */
 	uint64_t stored_bytes;             /* of our objects there, at the last listing */
 	int64_t retry_ns;                  /* when it is tried again; 0 */
 	char trouble[FAULT_MESSAGE_BYTES]; /* "" */
+	/* What ails the removing of what is not needed, or the renewing of locks; "". Shipping goes on. */
+	char pass_trouble[FAULT_MESSAGE_BYTES];
+	/* The last backup_verify that came to its end, by this mount. */
+	int64_t verified_ns;      /* 0: none */
+	uint64_t verify_findings; /* what it found, healed or not */
+};
+
+/* What a notice tells. */
+enum backup_notice {
+	BACKUP_NOTICE_FAILS,       /* shipping, of the first attempt of several */
+	BACKUP_NOTICE_WORKS,       /* again */
+	BACKUP_NOTICE_REFUSED,     /* removals */
+	BACKUP_NOTICE_PASS_FAILED, /* removing or locking: `pass_trouble` */
+	BACKUP_NOTICE_PASS_WORKS,  /* again */
+	BACKUP_NOTICE_GONE,        /* generations that were there are not any more */
+	BACKUP_NOTICE_LOST,        /* a file of the vault is damaged or gone, and left out of the backup */
 };
 
 struct backup_options {
@@ -95,8 +125,8 @@ struct backup_options {
 	/* Instead of objects_open, for tests; NULL. */
 	int (*open)(const struct objects_place *place, Objects **ret, void *arg);
 	void *open_arg;
-	/* Told in words, each a line: a target fails, works again, a removal was refused. From any thread. NULL. */
-	void (*notice)(void *arg, const struct backup_status *status, const char *words);
+	/* Told in words, each a line. From any thread. NULL. */
+	void (*notice)(void *arg, enum backup_notice kind, const struct backup_status *status, const char *words);
 	void *notice_arg;
 };
 
@@ -107,9 +137,10 @@ int backup_open(Store *store, const struct backup_options *options, Backup **ret
 void backup_close(Backup *backup, unsigned wait_ms);
 
 /*
- * Adds a target (its number is filled in), or with the same URL changes its rule and credentials, and begins at once.
- * `create` makes the bucket or directory. Tries the target before anything is kept. Recorded as `backup-add`.
- * -EINVAL, -EEXIST (another vault's backup is there), -ENOSPC (too many), errors of objects_prepare.
+ * Adds a target (its number is filled in), or with the same URL changes its rule and credentials but for what is `kept`
+ * (filled in, too), and begins at once. `create` makes the bucket or directory. Tries the target before anything is
+ * kept. Recorded as `backup-add`. -EINVAL (also: within the vault, within another target or around it), -EEXIST
+ * (another vault's backup is there), -ENOSPC (too many), errors of objects_prepare.
  */
 int backup_add(Backup *backup, struct backup_target *target, bool create, const struct actor *actor);
 
@@ -119,24 +150,24 @@ int backup_remove(Backup *backup, const char *url, const struct actor *actor);
 /* Up to `room` of them; the count of all. Any thread, not in an operation. */
 size_t backup_status(Backup *backup, struct backup_status *ret, size_t room);
 
-/* Waits until all that is committed at the call is on each target (or on that one, url): 0; -ETIME; what ails it. */
+/* Waits until all that is committed at the call is on each target (or on that one, url): 0; -ETIME; what ails it; -EIO:
+ * all but segments that can't be read here. */
 int backup_sync(Backup *backup, const char *url, unsigned timeout_ms);
 
-/* For who has committed: something may be there to ship. Cheap; any thread. */
-void backup_wake(Backup *backup);
-
-/* Status of a version on all targets whose rule takes it. PENDING outweighs COMPLETED, FAILED both; NONE: no rule takes
- * it. `sealed` is its commit; `path` below the vault. Any thread, also in an operation. */
-enum backup_replication { BACKUP_NONE, BACKUP_PENDING, BACKUP_COMPLETED, BACKUP_FAILED_VERSION };
+/* Status of a version on all targets whose rule takes it, the worst of COMPLETED, UNKNOWN (the place was not listed
+ * yet), PENDING, FAILED; NONE: no rule takes it. All are FAILED while segments are lost, as any may need them. `sealed`
+ * is its commit; `path` below the vault. Any thread, also in an operation. */
+enum backup_replication { BACKUP_NONE, BACKUP_COMPLETED, BACKUP_UNKNOWN, BACKUP_PENDING, BACKUP_FAILED_VERSION };
 enum backup_replication backup_of_version(Backup *backup, uint8_t zone, const char *path, uint64_t sealed);
-const char *backup_replication_word(enum backup_replication replication); /* "", "PENDING", … */
+const char *backup_replication_word(enum backup_replication replication); /* "" (NONE, UNKNOWN), "PENDING", … */
 
 /* ---- verify ---- */
 
 struct backup_verify_summary {
 	uint64_t objects, bytes; /* read back and authenticated */
 	uint64_t findings, healed;
-	uint64_t segments, segments_left_out; /* by the sample */
+	uint64_t segments;          /* that were read: one at least, if there is one */
+	uint64_t segments_left_out; /* by the sample */
 };
 
 /* Each finding; `healed`: it was put again from the local copy. A negative result ends the check. */

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "backend/backup/apart.h"
 #include "backend/backup/backup.h"
 #include "backend/backup/retain.h"
 #include "backend/backup/ship.h"
@@ -25,10 +26,13 @@ struct shipper {
 	uint64_t tries;   /* attempts that have ended */
 	Objects *objects; /* the thread uses it; others only stop it */
 	struct ship ship;
-	bool has_begun;       /* ship_begin came, and no error since */
-	Retain *retain;       /* the thread's */
-	int64_t pass_ns;      /* monotonic: when its next pass is due */
-	bool pass_has_failed; /* and that was told */
+	bool has_begun;  /* ship_begin came, and no error since */
+	bool is_new;     /* backup_add began it, and no generation was put yet: its place may be empty */
+	bool had_lost;   /* segments that can't be read here, after the last attempt */
+	int64_t lost_ns; /* monotonic: when what could not be read here is tried again */
+	uint64_t first;  /* the commit at which the thread began */
+	Retain *retain;  /* the thread's */
+	int64_t pass_ns; /* monotonic: when its next pass is due */
 	/* How it stands; `target` and what is counted when it is asked are filled in then. */
 	struct backup_status status;
 	int rc; /* of the last attempt */
@@ -48,6 +52,7 @@ struct Backup {
 	Store *store;
 	struct backup_options options;
 	bool is_read_only;
+	struct apart_id vault; /* the vault's directory, when the backup was opened */
 	/* Held while targets are added and removed; taken before all others. */
 	pthread_mutex_t changing;
 	/* Guards what follows. A leaf: nothing of the store is called with it held. */
@@ -60,8 +65,9 @@ struct Backup {
 /* Opens the place of a rule. */
 int shipper_open_place(Backup *backup, const struct backup_target *rule, Objects **ret_objects);
 
-/* Starts a thread; the rule is copied. */
-int shipper_start(Backup *backup, const struct backup_target *rule, struct shipper **ret_shipper);
+/* Starts a thread; the rule is copied. `is_new`: somebody just said that what is there may be gone on from, and that an
+ * empty place is no disk that is not mounted. */
+int shipper_start(Backup *backup, const struct backup_target *rule, bool is_new, struct shipper **ret_shipper);
 
 /* Ends it, at `deadline_ns` (monotonic) at the latest, and frees. Lock not held; it is in no list any more. */
 void shipper_end(struct shipper *shipper, int64_t deadline_ns);

@@ -47,6 +47,7 @@ void ship_clear(struct ship *ship) {
 	inventory_clear(&ship->inventory);
 	layout_super_clear(&ship->last);
 	store_checkpoint_clear(&ship->checkpoint);
+	free(ship->lost);
 	secret_wipe(ship->key, sizeof ship->key);
 }
 
@@ -104,6 +105,10 @@ int ship_begin(struct ship *ship) {
 	return rc;
 }
 
+bool ship_has_zones(const struct ship *ship) {
+	return (ship->zones & ~ship->last.zones) == 0;
+}
+
 static int take_super(void *arg, const struct object_info *object) {
 	return inventory_add(arg, object->name, object->size);
 }
@@ -129,10 +134,19 @@ struct round {
 	VaultFile *packs[PACKS_OPEN];
 	uint64_t first_pack;
 	bool leave_out; /* what is gone from the disk */
+	uint8_t (*lost)[LAYOUT_ID_BYTES];
+	size_t lost_count, lost_room;
+	uint64_t lost_bytes;
 };
 
 static bool is_wanted(const struct ship *ship, const struct segment_row *row) {
 	return ship->zones & 1u << row->zone;
+}
+
+/* What others have put does not count, now that it is known how long the segments are. */
+static void limit_extents(struct ship *ship) {
+	for (size_t i = 0; i < ship->checkpoint.segment_count; i++)
+		inventory_limit(&ship->inventory, ship->checkpoint.segments[i].id, ship->checkpoint.segments[i].bytes);
 }
 
 static void count_missing(struct ship *ship) {
@@ -158,8 +172,9 @@ static void segment_file(const struct segment_row *row, char ret_name[static SEG
 /* What of the vault can't be read, in the words of the fault; errors of the place are negative. */
 #define LOST 1
 
+/* Want of memory or descriptors says nothing of a file. */
 static int lost(int rc) {
-	return rc < 0 && rc != -ENOMEM ? LOST : rc;
+	return rc < 0 && rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE ? LOST : rc;
 }
 
 static int put_extent(struct round *round, VaultFile *file, const struct segment_row *row, uint32_t from, uint32_t to) {
@@ -209,22 +224,50 @@ int ship_put_extent(struct ship *ship, const struct segment_row *row, uint32_t f
 	return rc;
 }
 
+static void tell_lost(struct ship *ship, const struct segment_row *row, const char *why) {
+	char name[SEGMENT_NAME_BYTES], words[FAULT_MESSAGE_BYTES];
+	segment_file(row, name);
+	(void)snprintf(words, sizeof words, "%s can't be backed up, as it is damaged or gone here: %.700s", name, why);
+	if (ship->notice)
+		ship->notice(ship->notice_arg, words);
+}
+
+static bool was_lost(const struct ship *ship, const struct segment_row *row) {
+	for (size_t i = 0; i < ship->lost_count; i++)
+		if (memcmp(ship->lost[i], row->id, LAYOUT_ID_BYTES) == 0)
+			return true;
+	return false;
+}
+
 /* The collector may have removed it since the checkpoint: a newer one does not name it then. What they all name is
  * damaged or gone, is told once, and does not keep the rest from being backed up. */
 static int without(struct round *round, const struct segment_row *row) {
 	struct ship *ship = round->ship;
-	char name[SEGMENT_NAME_BYTES], words[FAULT_MESSAGE_BYTES];
-	if (row->number <= ship->told_lost)
-		return 0;
-	if (!round->leave_out)
+	char words[FAULT_MESSAGE_BYTES];
+	bool is_known = was_lost(ship, row);
+	if (!round->leave_out && !is_known)
 		return -ESTALE;
-	ship->told_lost = row->number;
-	segment_file(row, name);
-	(void)snprintf(words, sizeof words, "%s can't be backed up, as it is damaged or gone here: %.700s", name,
-	        fault_message());
-	if (ship->notice)
-		ship->notice(ship->notice_arg, words);
+	(void)snprintf(words, sizeof words, "%s", fault_message());
+	void *grown = array_room(round->lost, &round->lost_room, round->lost_count + 1, sizeof *round->lost);
+	if (!grown)
+		return fault(ENOMEM, "no memory for the list of the segments that are gone");
+	round->lost = grown;
+	memcpy(round->lost[round->lost_count++], row->id, LAYOUT_ID_BYTES);
+	uint32_t covered = inventory_covered(&ship->inventory, row->id);
+	round->lost_bytes += row->bytes > covered ? row->bytes - covered : 0;
+	if (!is_known)
+		tell_lost(ship, row, words);
 	return 0;
+}
+
+/* For the next rounds, and for who asks. */
+static void keep_lost(struct round *round) {
+	struct ship *ship = round->ship;
+	free(ship->lost);
+	ship->lost = steal_pointer(&round->lost);
+	ship->lost_count = round->lost_count;
+	atomic_store(&ship->lost_segments, round->lost_count);
+	atomic_store(&ship->lost_bytes, round->lost_bytes);
 }
 
 static int put_segments(struct round *round) {
@@ -239,7 +282,11 @@ static int put_segments(struct round *round) {
 		if (rc == LOST)
 			rc = without(round, row);
 	}
-	return rc < 0 ? rc : batch_flush(round->batch);
+	if (rc == 0)
+		rc = batch_flush(round->batch);
+	if (rc == 0)
+		keep_lost(round);
+	return rc;
 }
 
 /* ---- vault.json and the archives of the log ---- */
@@ -533,6 +580,7 @@ static void clear_round(struct round *round) {
 	for (size_t i = 0; i < PACKS_OPEN; i++)
 		vault_file_close(round->packs[i]);
 	free(round->header);
+	free(round->lost);
 	batch_free(round->batch);
 }
 
@@ -544,6 +592,7 @@ static int carry_out(struct round *round) {
 		rc = store_checkpoint(ship->store, &ship->checkpoint);
 	if (rc < 0)
 		return rc;
+	limit_extents(ship);
 	count_missing(ship);
 	rc = open_packs(round);
 	if (rc == 0)
@@ -559,7 +608,7 @@ static int carry_out(struct round *round) {
 	if (rc == 0)
 		rc = put_super(round);
 	if (rc == 0)
-		atomic_store(&ship->missing, 0);
+		atomic_store(&ship->missing, atomic_load(&ship->lost_bytes));
 	return rc;
 }
 

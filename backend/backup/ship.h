@@ -25,9 +25,10 @@
 struct ship {
 	Store *store;
 	Objects *objects;
-	uint32_t zones;     /* bit of 1 << zone */
-	uint32_t lock_days; /* 0: no locks */
-	unsigned orphan_s;  /* after so long a pack that no superblock needs is nobody's any more */
+	uint32_t zones;         /* bit of 1 << zone */
+	uint32_t lock_days;     /* 0: no locks */
+	unsigned orphan_s;      /* after so long a pack that no superblock needs is nobody's any more */
+	int64_t locked_since_s; /* what was put before may be under no such lock: seconds since 1970 */
 	uint8_t vault_id[LAYOUT_VAULT_ID_BYTES];
 	uint8_t key[32]; /* of the superblocks */
 	struct inventory inventory;
@@ -39,7 +40,11 @@ struct ship {
 	_Atomic uint64_t appended;       /* what the mount had appended by that checkpoint */
 	_Atomic bool taken;              /* there was one */
 	_Atomic uint64_t put_bytes, put_objects;
-	uint32_t told_lost;    /* segments up to this number that are gone here were told */
+	/* Segments of the last round that can't be read here, and what they lack there. They are tried in each round,
+	 * and told once. */
+	uint8_t (*lost)[LAYOUT_ID_BYTES];
+	size_t lost_count;
+	_Atomic uint64_t lost_segments, lost_bytes;
 	uint64_t told_archive; /* archives before this record, too */
 	/* Told about what of the vault can't be read and is left out. May be NULL. */
 	void (*notice)(void *arg, const char *words);
@@ -59,11 +64,15 @@ int ship_begin(struct ship *ship);
 /* The same for who only wants to know whether the place may be used: lists only superblocks. */
 int ship_check(struct ship *ship);
 
+/* Whether the newest generation has all zones of the rule: not when one was added since. */
+bool ship_has_zones(const struct ship *ship);
+
 /* Reads and opens superblock `number`. -ENOENT, -EBADMSG. */
 int ship_read_super(struct ship *ship, uint64_t number, struct layout_super *ret);
 
-/* A round; ship_begin came before. Where the place has it all already nothing is put. -EEXIST as ship_begin: somebody
- * else ships there. Errors of the place and of the store; after one of the place ship_begin is due again. */
+/* A round; ship_begin came before. Where the place has it all already nothing is put. What can't be read here is left
+ * out and stands in `lost` afterwards: another round tries it again. -EEXIST as ship_begin: somebody else ships there.
+ * Errors of the place and of the store; after one of the place ship_begin is due again. */
 int ship_round(struct ship *ship);
 
 /* Puts bytes [from, to) of a segment. 1: they can't be read here; words. */

@@ -14,8 +14,10 @@
 #define MS INT64_C(1000000)
 #define TICK_MS 250
 #define PAUSE_MS 1000
+/* A rule that is older had its chance to put something. */
+#define RULE_OLD_S 60
 
-static void notice(struct shipper *s, const char *words) {
+static void notice(struct shipper *s, enum backup_notice kind, const char *words) {
 	Backup *backup = s->backup;
 	if (!backup->options.notice)
 		return;
@@ -25,11 +27,11 @@ static void notice(struct shipper *s, const char *words) {
 	pthread_mutex_lock(&backup->lock);
 	*status = s->status;
 	pthread_mutex_unlock(&backup->lock);
-	backup->options.notice(backup->options.notice_arg, status, words);
+	backup->options.notice(backup->options.notice_arg, kind, status, words);
 }
 
 static void notice_lost(void *arg, const char *words) {
-	notice(arg, words);
+	notice(arg, BACKUP_NOTICE_LOST, words);
 }
 
 int shipper_open_place(Backup *backup, const struct backup_target *rule, Objects **ret_objects) {
@@ -72,27 +74,67 @@ static void close_place(struct shipper *s) {
 /* Lock held. */
 static void tell_there(struct shipper *s) {
 	struct backup_status *status = &s->status;
+	status->is_known = true;
 	status->generation = s->ship.last.number;
 	status->shipped_ns = s->ship.last.time_ns;
-	status->commit = s->ship.last.commit;
+	status->commit = ship_has_zones(&s->ship) ? s->ship.last.commit : 0;
 	status->generations = s->ship.inventory.super_count;
 	status->stored_bytes = s->ship.inventory.bytes;
 }
 
-static void set_state(struct shipper *s, enum backup_state state) {
+static bool has_lost(const struct shipper *s) {
+	return atomic_load(&s->ship.lost_segments) > 0;
+}
+
+/* One that lost something has failed, whatever it does. */
+static void tell_shipping(struct shipper *s) {
 	pthread_mutex_lock(&s->backup->lock);
-	s->status.state = state;
+	if (!has_lost(s))
+		s->status.state = BACKUP_SHIPPING;
 	pthread_mutex_unlock(&s->backup->lock);
 }
 
 static int begin(struct shipper *s) {
+	char words[160];
 	int rc = ship_begin(&s->ship);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&s->backup->lock);
+	uint64_t before = s->status.generation, now = s->ship.last.number;
 	s->has_begun = true;
 	tell_there(s);
 	pthread_mutex_unlock(&s->backup->lock);
+	if (now < before) {
+		(void)snprintf(words, sizeof words,
+		        "generation %lu was there, and the newest that is there now is %lu: somebody removed some",
+		        (unsigned long)before, (unsigned long)now);
+		notice(s, BACKUP_NOTICE_GONE, words);
+	}
+	return 0;
+}
+
+static bool is_old(const struct shipper *s) {
+	struct timespec wall;
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	return (wall.tv_sec - RULE_OLD_S) * 1000 * MS > s->rule.added_ns;
+}
+
+/* A disk that is not mounted is an empty directory: nothing shall be put there. Before every round at least the newest
+ * superblock of a directory is looked for, which is cheap. */
+static int check_place(struct shipper *s) {
+	const struct ship *ship = &s->ship;
+	struct layout_super super = {0};
+	bool is_there = ship->last.number > 0;
+	if (is_there && strncmp(s->rule.url, "file:", strlen("file:")) == 0) {
+		int rc = ship_read_super(&s->ship, ship->last.number, &super);
+		layout_super_clear(&super);
+		if (rc == -ENOENT)
+			return fault(ENOENT, "%s: the newest generation is not there any more; is its disk mounted?",
+			        s->rule.url);
+	}
+	if (ship->inventory.objects == 0 && (is_there || (!s->is_new && is_old(s))))
+		return fault(ENOENT, "%s is empty; was its disk mounted? To begin anew there: assayfs backup add %s",
+		        s->rule.url, s->rule.url);
 	return 0;
 }
 
@@ -106,8 +148,10 @@ static void keep_rows(struct shipper *s, struct segment_row *rows) {
 
 static int ship(struct shipper *s) {
 	int64_t began = monotonic_ns();
-	set_state(s, BACKUP_SHIPPING);
-	int rc = ship_round(&s->ship);
+	tell_shipping(s);
+	int rc = check_place(s);
+	if (rc == 0)
+		rc = ship_round(&s->ship);
 	if (rc < 0)
 		return rc;
 	const struct store_checkpoint *checkpoint = &s->ship.checkpoint;
@@ -122,7 +166,7 @@ static int ship(struct shipper *s) {
 	s->versions = s->ship.checkpoint.versions;
 	s->versions_known = true;
 	s->pending_since = 0;
-	s->urgent = false;
+	s->urgent = s->is_new = false;
 	keep_rows(s, rows);
 	tell_there(s);
 	pthread_mutex_unlock(&s->backup->lock);
@@ -131,6 +175,12 @@ static int ship(struct shipper *s) {
 
 /* ---- generations ---- */
 
+/* What goes on until a person does something. */
+static bool needs_a_person(int rc) {
+	return rc == -EACCES || rc == -ENOENT || rc == -EDQUOT || rc == -EPERM || rc == -EEXIST || rc == -ENOKEY ||
+	       rc == -EINVAL || rc == -ENOTSUP || rc == -ENOTDIR || rc == -EROFS;
+}
+
 #define PASS_AGAIN_S 60
 #define TIDY_S 86400
 
@@ -138,24 +188,35 @@ static unsigned grace_s(const struct shipper *s) {
 	return s->backup->options.grace_s ? s->backup->options.grace_s : BACKUP_GRACE_S;
 }
 
-static void tell_pass(struct shipper *s, int rc, const struct retain_result *result) {
+static void tell_refusals(struct shipper *s, const struct retain_result *result) {
 	char words[FAULT_MESSAGE_BYTES + 100];
-	bool is_refused = result->refused > 0, has_failed = rc < 0 && rc != -ECANCELED;
-	if (is_refused)
-		(void)snprintf(words, sizeof words, "%lu objects that are needed no more can't be removed: %s",
-		        (unsigned long)result->refused, result->refusal);
-	else if (has_failed)
+	if (result->refused == 0)
+		return;
+	(void)snprintf(words, sizeof words, "%lu objects that are needed no more can't be removed: %s",
+	        (unsigned long)result->refused, result->refusal);
+	notice(s, BACKUP_NOTICE_REFUSED, words);
+}
+
+/* A failure is told once, and that it is over. */
+static void tell_pass(struct shipper *s, int rc, const struct retain_result *result) {
+	char words[FAULT_MESSAGE_BYTES] = "";
+	if (rc == -ECANCELED)
+		return;
+	if (rc < 0)
 		(void)snprintf(words, sizeof words, "%s", fault_message());
-	bool tell = is_refused || (has_failed && !s->pass_has_failed);
-	s->pass_has_failed = has_failed;
 	pthread_mutex_lock(&s->backup->lock);
+	bool had_failed = *s->status.pass_trouble;
+	memcpy(s->status.pass_trouble, words, sizeof words);
 	s->status.refused += result->refused;
 	tell_there(s);
-	if (rc == 0 && result->generations > 0)
+	if (result->generations > 0)
 		s->status.generations = result->generations;
 	pthread_mutex_unlock(&s->backup->lock);
-	if (tell)
-		notice(s, words);
+	tell_refusals(s, result);
+	if (rc < 0 && !had_failed)
+		notice(s, BACKUP_NOTICE_PASS_FAILED, words);
+	else if (rc == 0 && had_failed)
+		notice(s, BACKUP_NOTICE_PASS_WORKS, "what is needed no more is removed, and locks are renewed, again");
 }
 
 /* What the listing shows to be missing is put anew, so that a round follows. That a pass fails is told, and no failure
@@ -168,13 +229,15 @@ static int keep_house(struct shipper *s) {
 	(void)objects_tidy(s->ship.objects, wall.tv_sec - TIDY_S);
 	int rc = retain_pass(s->retain, &s->ship, monotonic_ns() / (1000 * MS) + 1, wall.tv_sec, &result);
 	tell_pass(s, rc, &result);
-	int64_t next = rc < 0 || result.more ? PASS_AGAIN_S : grace_s(s);
+	bool soon = result.more || (rc < 0 && rc != -EBADMSG && !needs_a_person(rc));
+	int64_t next = soon ? PASS_AGAIN_S : grace_s(s);
 	s->pass_ns = monotonic_ns() + (next < grace_s(s) ? next : grace_s(s)) * 1000 * MS;
 	return rc < 0 ? 0 : ship(s);
 }
 
 static bool is_behind(struct shipper *s) {
-	return !s->has_begun || store_durable_commit(s->backup->store) > s->ship.last.commit;
+	return !s->has_begun || !ship_has_zones(&s->ship) ||
+	       store_durable_commit(s->backup->store) > s->ship.last.commit;
 }
 
 static bool is_ending(struct shipper *s) {
@@ -188,7 +251,7 @@ static int try(struct shipper *s) {
 	int rc = open_place(s);
 	if (rc == 0 && !s->has_begun)
 		rc = begin(s);
-	if (rc == 0 && is_behind(s))
+	if (rc == 0 && (is_behind(s) || (has_lost(s) && monotonic_ns() >= s->lost_ns)))
 		rc = ship(s);
 	if (rc == 0 && monotonic_ns() >= s->pass_ns && !is_ending(s))
 		rc = keep_house(s);
@@ -197,15 +260,16 @@ static int try(struct shipper *s) {
 
 /* ---- what comes of it ---- */
 
-/* What goes on until a person does something. */
-static bool needs_a_person(int rc) {
-	return rc == -EACCES || rc == -ENOENT || rc == -EDQUOT || rc == -EPERM || rc == -EEXIST || rc == -ENOKEY ||
-	       rc == -EINVAL || rc == -ENOTSUP || rc == -ENOTDIR || rc == -EROFS;
+static int64_t least_pause(const struct shipper *s) {
+	return s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
+}
+
+static int64_t most_pause(const struct shipper *s) {
+	return least_pause(s) * 60;
 }
 
 static int64_t pause_of(const struct shipper *s, int rc) {
-	int64_t least = s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
-	int64_t most = least * 60;
+	int64_t least = least_pause(s), most = most_pause(s);
 	int64_t pause = needs_a_person(rc) ? most : least << (s->failures < 10 ? s->failures - 1 : 10);
 	pause = pause < most ? pause : most;
 	/* Those of several vaults shall not come back all at once; never sooner than said. */
@@ -229,19 +293,34 @@ static void failed(struct shipper *s, int rc) {
 	memcpy(s->status.trouble, words, sizeof words);
 	pthread_mutex_unlock(&s->backup->lock);
 	if (is_first || changes)
-		notice(s, words);
+		notice(s, BACKUP_NOTICE_FAILS, words);
+}
+
+/* Lock held. */
+static void tell_lost(struct shipper *s) {
+	uint64_t count = atomic_load(&s->ship.lost_segments);
+	s->lost_ns = monotonic_ns() + most_pause(s) * MS;
+	s->status.state = BACKUP_FAILED;
+	(void)snprintf(s->status.trouble, sizeof s->status.trouble,
+	        "%lu segment%s can't be backed up, as they can't be read here; the rest is there, and they are tried "
+	        "again each minute: the log names them, assayfs fsck says what is in them",
+	        (unsigned long)count, count == 1 ? "" : "s");
 }
 
 static void went_well(struct shipper *s) {
 	pthread_mutex_lock(&s->backup->lock);
-	bool again = s->failures > 0;
+	bool again = s->failures > 0 || (s->had_lost && !has_lost(s));
+	s->had_lost = has_lost(s);
 	s->failures = 0;
 	s->retry_ns = s->status.retry_ns = 0;
 	s->status.trouble[0] = '\0';
 	s->status.state = BACKUP_IDLE;
+	if (s->had_lost)
+		tell_lost(s);
+	again = again && !s->had_lost;
 	pthread_mutex_unlock(&s->backup->lock);
 	if (again)
-		notice(s, "works again");
+		notice(s, BACKUP_NOTICE_WORKS, "works again");
 }
 
 static void attempt(struct shipper *s) {
@@ -286,14 +365,14 @@ static int64_t due_ns(struct shipper *s, bool behind, int64_t now) {
 	if (s->rule.paused)
 		return INT64_MAX;
 	if (s->failures > 0) {
-		int64_t least = s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
-		return hurries ? smaller(s->retry_ns, s->tried_ns + least * MS) : s->retry_ns;
+		return hurries ? smaller(s->retry_ns, s->tried_ns + least_pause(s) * MS) : s->retry_ns;
 	}
 	if (!s->has_begun)
 		return now;
 	if (!behind) {
 		s->urgent = false;
-		return s->end_ns ? INT64_MAX : s->pass_ns;
+		int64_t next = has_lost(s) ? smaller(s->pass_ns, s->lost_ns) : s->pass_ns;
+		return s->end_ns ? INT64_MAX : next;
 	}
 	if (!s->pending_since)
 		s->pending_since = now;
@@ -350,23 +429,27 @@ static void tell_paused(struct shipper *s) {
 	        s->rule.url);
 }
 
-int shipper_start(Backup *backup, const struct backup_target *rule, struct shipper **ret_shipper) {
+int shipper_start(Backup *backup, const struct backup_target *rule, bool is_new, struct shipper **ret_shipper) {
 	struct shipper *s = calloc(1, sizeof *s);
 	if (!s)
 		return fault(ENOMEM, "no memory for a target of the backup");
 	s->backup = backup;
 	s->rule = *rule;
+	s->is_new = is_new;
 	s->zones = target_zones(rule);
+	s->first = store_durable_commit(backup->store);
 	s->ship.notice = notice_lost;
 	s->ship.orphan_s = backup->options.orphan_s ? backup->options.orphan_s : BACKUP_ORPHAN_S;
 	s->ship.notice_arg = s;
 	s->status.target = *rule;
+	s->status.has_credentials = rule->access_key[0] != '\0';
 	if (rule->paused)
 		tell_paused(s);
 	secret_wipe(s->status.target.access_key, sizeof s->status.target.access_key);
 	secret_wipe(s->status.target.secret_key, sizeof s->status.target.secret_key);
 	secret_wipe(s->status.target.session_token, sizeof s->status.target.session_token);
 	int rc = ship_init(&s->ship, backup->store, s->zones, rule->lock_days);
+	s->ship.locked_since_s = rule->added_ns / (1000 * MS) + 1;
 	if (rc == 0)
 		rc = retain_new(grace_s(s), &s->retain);
 	if (rc == 0) {

@@ -14,6 +14,7 @@
 #include <sodium/randombytes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define SYNC_MS 30000u
 #define SLICE_MS 1000u
@@ -37,6 +38,10 @@ int verify_put(struct verify *v, const char *object, struct bytes data) {
 	return objects_do(v->ship.objects, request, 1);
 }
 
+int verify_remove(struct verify *v, const char *object) {
+	return v->heal ? objects_remove(v->ship.objects, object) : -EPERM;
+}
+
 int verify_count(struct verify *v, uint64_t objects, uint64_t bytes) {
 	v->summary.objects += objects;
 	v->summary.bytes += bytes;
@@ -44,27 +49,7 @@ int verify_count(struct verify *v, uint64_t objects, uint64_t bytes) {
 	return v->progress ? v->progress(v->arg, v->summary.bytes, of) : 0;
 }
 
-/* ---- superblocks, vault.json, archives ---- */
-
-/* All of them: each is a generation that somebody may want to go back to. */
-static int verify_supers(struct verify *v) {
-	int rc = 0;
-	for (size_t i = 0; i < v->ship.inventory.super_count && rc == 0; i++) {
-		struct layout_super super = {0};
-		char name[LAYOUT_NAME_BYTES], words[FAULT_MESSAGE_BYTES];
-		layout_super_name(v->ship.inventory.supers[i], name);
-		rc = ship_read_super(&v->ship, v->ship.inventory.supers[i], &super);
-		layout_super_clear(&super);
-		memcpy(words, fault_message(), sizeof words);
-		if (rc == 0)
-			rc = verify_count(v, 1, 0);
-		else if (rc == -EBADMSG)
-			rc = verify_tell(v, name, words, -EBADMSG);
-		else if (rc == -ENOENT)
-			rc = 0; /* removed meanwhile, as it is not kept */
-	}
-	return rc;
-}
+/* ---- vault.json, archives ---- */
 
 static int heal_header(struct verify *v, const char *name) {
 	_cleanup_(freep) uint8_t *local = NULL;
@@ -157,17 +142,31 @@ static int verify_archives(struct verify *v) {
 
 /* ---- segments ---- */
 
-static bool is_in_sample(const struct verify *v) {
-	return randombytes_uniform(100) < v->percent;
+static bool is_eligible(const struct verify *v, const struct segment_row *row) {
+	return (v->ship.zones & 1u << row->zone) && row->bytes > 0;
+}
+
+/* One that is read in any case; row_count: there is none. */
+static size_t pick_one(const struct verify *v) {
+	uint32_t count = 0;
+	for (size_t i = 0; i < v->row_count; i++)
+		count += is_eligible(v, &v->rows[i]);
+	uint32_t nth = count ? randombytes_uniform(count) : 0;
+	size_t at = 0;
+	for (; at < v->row_count; at++)
+		if (is_eligible(v, &v->rows[at]) && nth-- == 0)
+			break;
+	return at;
 }
 
 static int verify_segments(struct verify *v) {
 	int rc = 0;
+	size_t picked = pick_one(v);
 	for (size_t i = 0; i < v->row_count && rc == 0; i++) {
 		const struct segment_row *row = &v->rows[i];
-		if (!(v->ship.zones & 1u << row->zone) || row->bytes == 0)
+		if (!is_eligible(v, row))
 			continue;
-		bool is_taken = is_in_sample(v);
+		bool is_taken = i == picked || randombytes_uniform(100) < v->percent;
 		rc = is_taken ? verify_segment(v, row) : 0;
 		/* Who has not the zone's key can't tell. */
 		is_taken = is_taken && rc != -ENOKEY;
@@ -255,6 +254,7 @@ static int open_verify(Backup *backup, const char *url, struct verify *v, Object
 		rc = ship_init(&v->ship, backup->store, target_zones(rule), rule->lock_days);
 	if (rc == 0)
 		rc = shipper_open_place(backup, rule, ret_objects);
+	memcpy(v->endpoint, rule->endpoint, sizeof v->endpoint);
 	secret_wipe(rule, sizeof *rule);
 	store_info(backup->store, info);
 	v->cipher = info->cipher;
@@ -270,6 +270,20 @@ static int wait_for_place(Backup *backup, const char *url, struct verify *v) {
 		rc = verify_count(v, 0, 0);
 	}
 	return rc;
+}
+
+static void keep_result(Backup *backup, const char *url, const struct backup_verify_summary *summary) {
+	struct timespec wall;
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	pthread_mutex_lock(&backup->lock);
+	for (size_t i = 0; i < backup->count; i++) {
+		struct backup_status *status = &backup->shippers[i]->status;
+		if (strcmp(backup->shippers[i]->rule.url, url) != 0)
+			continue;
+		status->verified_ns = (int64_t)wall.tv_sec * INT64_C(1000000000) + wall.tv_nsec;
+		status->verify_findings = summary->findings;
+	}
+	pthread_mutex_unlock(&backup->lock);
 }
 
 int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, backup_finding_fn *finding,
@@ -289,8 +303,10 @@ int backup_verify(Backup *backup, const char *url, unsigned percent, bool heal, 
 	v->ship.objects = objects;
 	if (rc == 0)
 		rc = verify_all(v);
-	if (rc == 0)
+	if (rc == 0) {
 		*ret = v->summary;
+		keep_result(backup, url, ret);
+	}
 	layout_super_clear(&v->super);
 	ship_clear(&v->ship);
 	free(v->extents);

@@ -33,12 +33,14 @@ static int hang(struct wrapped *w) {
 }
 
 /* Negative: fails before anything is done. 1: fails after it. */
-static int decide(struct wrapped *w) {
+static int decide(struct wrapped *w, bool puts) {
 	struct failing *f = w->failing;
 	int rc = hang(w);
 	if (rc < 0)
 		return rc;
 	unsigned count = ++f->count;
+	if (puts && f->fails_puts)
+		return fault(-f->rc, "the place takes nothing");
 	if ((f->every && count % (unsigned)f->every == 0) || (f->after >= 0 && f->done >= (unsigned)f->after))
 		return fault(-f->rc, "the place fails");
 	f->done++;
@@ -48,7 +50,7 @@ static int decide(struct wrapped *w) {
 static int wrapped_do(void *place, struct object_request *requests, size_t count) {
 	struct wrapped *w = place;
 	for (size_t i = 0; i < count; i++) {
-		int what = decide(w);
+		int what = decide(w, requests[i].what == OBJECT_PUT);
 		requests[i].rc = what < 0 ? what : objects_do(w->inner, &requests[i], 1);
 		w->failing->puts += requests[i].what == OBJECT_PUT && requests[i].rc == 0;
 		if (what == 1 && requests[i].rc == 0)
@@ -64,7 +66,7 @@ static int wrapped_do(void *place, struct object_request *requests, size_t count
 
 static int wrapped_list(void *place, const char *prefix, object_fn *object, void *arg) {
 	struct wrapped *w = place;
-	int what = decide(w);
+	int what = decide(w, false);
 	return what < 0 ? what : objects_list(w->inner, prefix, object, arg);
 }
 
@@ -75,7 +77,7 @@ static int wrapped_lock(void *place, const char *name, int64_t until_s) {
 
 static int wrapped_prepare(void *place, bool create, bool locks) {
 	struct wrapped *w = place;
-	int what = decide(w);
+	int what = decide(w, false);
 	return what < 0 ? what : objects_prepare(w->inner, create, locks);
 }
 

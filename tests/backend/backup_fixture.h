@@ -12,11 +12,12 @@
 
 /* What the place does instead of what it should. */
 struct failing {
-	_Atomic int every;      /* each so many requests one fails; 0: none */
-	_Atomic int rc;         /* with that, negative */
-	_Atomic int lose_every; /* each so many are carried out, and then said to have failed */
-	_Atomic int after;      /* all fail once so many were carried out; negative: never */
-	_Atomic bool hangs;     /* requests wait until objects_stop */
+	_Atomic int every;       /* each so many requests one fails; 0: none */
+	_Atomic int rc;          /* with that, negative */
+	_Atomic int lose_every;  /* each so many are carried out, and then said to have failed */
+	_Atomic int after;       /* all fail once so many were carried out; negative: never */
+	_Atomic bool fails_puts; /* all that puts fails, with rc */
+	_Atomic bool hangs;      /* requests wait until objects_stop */
 	_Atomic unsigned count, done, puts;
 };
 

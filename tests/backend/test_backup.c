@@ -3,12 +3,15 @@
 
 #include "backend/audit.h"
 #include "backend/backup/inventory.h"
+#include "backend/backup/targets.h"
 #include "crypto/base/deadline.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static void sleep_ms(long ms) {
 	const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -345,6 +348,7 @@ static size_t supers_of(struct backup_world *w) {
 	return count;
 }
 
+/* Passes go on all the while: on a busy machine the first ones are gone before the last ones come. */
 static void generations_that_are_not_kept_go_by_themselves(void **state) {
 	struct backup_world *w = *state;
 	struct backup_target rule = {0};
@@ -357,13 +361,219 @@ static void generations_that_are_not_kept_go_by_themselves(void **state) {
 		backup_world_file(w, name, 100, (uint8_t)i);
 		backup_world_sync(w);
 	}
-	assert_true(backup_world_check(w) >= BACKUP_KEEP_LAST + 4);
-	int64_t until = monotonic_ms() + 15000;
-	while (supers_of(w) > BACKUP_KEEP_LAST + 2 && monotonic_ms() < until)
+	assert_true(backup_world_status(w)->generation >= BACKUP_KEEP_LAST + 4);
+	int64_t until = monotonic_ms() + 60000;
+	while ((supers_of(w) > BACKUP_KEEP_LAST + 2 || backup_world_status(w)->generations > BACKUP_KEEP_LAST + 2) &&
+	        monotonic_ms() < until)
 		sleep_ms(50);
-	assert_in_range(backup_world_status(w)->generations, BACKUP_KEEP_LAST, BACKUP_KEEP_LAST + 2);
+	/* Nothing goes while what is there is read. */
+	size_t generations = backup_world_status(w)->generations;
+	backup_close(w->backup, 0);
+	w->backup = NULL;
+	assert_in_range(generations, BACKUP_KEEP_LAST, BACKUP_KEEP_LAST + 2);
 	assert_in_range(backup_world_check(w), BACKUP_KEEP_LAST, BACKUP_KEEP_LAST + 2);
+	assert_rc(backup_open(w->v->store, &w->options, &w->backup));
 	backup_world_sync(w);
+}
+
+struct heard {
+	_Atomic unsigned count[BACKUP_NOTICE_LOST + 1];
+};
+
+static void hear(void *arg, enum backup_notice kind, const struct backup_status *status, const char *words) {
+	struct heard *heard = arg;
+	(void)status;
+	(void)words;
+	heard->count[kind]++;
+}
+
+static void wait_for_notice(const struct heard *heard, enum backup_notice kind) {
+	int64_t until = monotonic_ms() + 60000;
+	while (heard->count[kind] == 0 && monotonic_ms() < until)
+		sleep_ms(20);
+	assert_int_equal(heard->count[kind], 1);
+}
+
+/* Once it is told that it fails, and once that it works again; shipping goes on, and never had any trouble. */
+static void a_pass_that_fails_is_told_and_said_to_fail(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	struct heard heard = {0};
+	const struct objects_place place = {.url = w->url};
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	w->options.grace_s = 1;
+	w->options.notice = hear;
+	w->options.notice_arg = &heard;
+	backup_world_reopen(w);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	assert_rc(objects_open(&place, &objects));
+	assert_rc(objects_put(objects, "super/fffffffffffffff0", bytes_of_string("forged")));
+	wait_for_notice(&heard, BACKUP_NOTICE_PASS_FAILED);
+	assert_non_null(strstr(backup_world_status(w)->pass_trouble, "super/fffffffffffffff0"));
+	assert_string_equal(backup_world_status(w)->trouble, "");
+	backup_world_file(w, "a", 1000, 1);
+	backup_world_sync(w);
+	assert_rc(objects_remove(objects, "super/fffffffffffffff0"));
+	wait_for_notice(&heard, BACKUP_NOTICE_PASS_WORKS);
+	assert_string_equal(backup_world_status(w)->pass_trouble, "");
+	assert_int_equal(heard.count[BACKUP_NOTICE_PASS_FAILED], 1);
+	assert_int_equal(heard.count[BACKUP_NOTICE_FAILS] + heard.count[BACKUP_NOTICE_WORKS], 0);
+	backup_close(w->backup, 0);
+	w->backup = NULL;
+}
+
+static void put_away(struct backup_world *w, uint32_t number, char ret_path[static 400], char ret_away[static 410]) {
+	char name[SEGMENT_NAME_BYTES];
+	assert_rc(segment_name(store_segments(w->v->store), number, name));
+	(void)snprintf(ret_path, 400, "%s/%s", w->v->vault, name);
+	(void)snprintf(ret_away, 410, "%s.away", ret_path);
+	assert_int_equal(rename(ret_path, ret_away), 0);
+}
+
+static void a_segment_that_cannot_be_read_is_told_until_it_is_there(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	char path[400], away[410];
+	backup_world_file(w, "a", 300000, 1);
+	put_away(w, 1, path, away);
+	assert_rc(backup_world_add(w, &rule));
+	assert_int_equal(backup_sync(w->backup, NULL, 20000), -EIO);
+	const struct backup_status *status = backup_world_status(w);
+	assert_int_equal(status->state, BACKUP_FAILED);
+	assert_int_equal(status->lost_segments, 1);
+	assert_true(status->pending_bytes > 0);
+	assert_true(status->generation > 0);
+	assert_non_null(strstr(status->trouble, "can't be read here"));
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", 1), BACKUP_FAILED_VERSION);
+	/* The rest goes on, and says the same. */
+	backup_world_file(w, "b", 1000, 2);
+	assert_int_equal(backup_sync(w->backup, NULL, 20000), -EIO);
+	/* It comes back without any commit. */
+	assert_int_equal(rename(away, path), 0);
+	int64_t until = monotonic_ms() + 10000;
+	while (backup_world_status(w)->lost_segments > 0 && monotonic_ms() < until)
+		sleep_ms(5);
+	backup_world_sync(w);
+	assert_int_equal(backup_world_status(w)->pending_bytes, 0);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", 1), BACKUP_COMPLETED);
+	backup_world_check(w);
+}
+
+static void a_zone_that_is_added_is_not_there_before_it_was_shipped(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {.zones = 1u << ZONE_TRUSTED}, all = {0};
+	backup_world_file(w, "a", 100000, 1);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	uint64_t commit = store_durable_commit(w->v->store);
+	w->failing.rc = -ETIMEDOUT;
+	w->failing.fails_puts = true;
+	assert_rc(backup_world_add(w, &all));
+	assert_int_equal(backup_sync(w->backup, NULL, 300), -ETIME);
+	assert_int_equal(backup_world_status(w)->commit, 0);
+	assert_true(backup_world_status(w)->pending_bytes >= 100000);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_PENDING);
+	w->failing.fails_puts = false;
+	backup_world_sync(w);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_COMPLETED);
+	backup_world_check(w);
+}
+
+static void nothing_is_said_of_a_place_that_was_not_listed(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	backup_world_file(w, "a", 1000, 1);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	uint64_t before = store_durable_commit(w->v->store);
+	w->failing.rc = -ETIMEDOUT;
+	w->failing.every = 1;
+	backup_world_reopen(w);
+	assert_int_equal(backup_sync(w->backup, NULL, 100), -ETIME);
+	assert_false(backup_world_status(w)->is_known);
+	assert_int_equal(backup_world_status(w)->lag_ns, 0);
+	assert_int_equal(backup_world_status(w)->pending_versions, 0);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", before), BACKUP_UNKNOWN);
+	assert_string_equal(backup_replication_word(BACKUP_UNKNOWN), "");
+	/* What came since is not there for sure. */
+	backup_world_file(w, "b", 1000, 1);
+	sleep_ms(20);
+	assert_true(backup_world_status(w)->lag_ns > 0);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "b", before + 1), BACKUP_PENDING);
+	w->failing.every = 0;
+	backup_world_sync(w);
+	assert_true(backup_world_status(w)->is_known);
+	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", before), BACKUP_COMPLETED);
+}
+
+static void what_is_not_given_anew_stays_in_the_rule(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {.zones = 1u << ZONE_RAW, .access_key = "key", .secret_key = "secret"};
+	struct backup_target again = {.kept = BACKUP_KEEP_ZONES | BACKUP_KEEP_CREDENTIALS | BACKUP_KEEP_LOCK_DAYS};
+	assert_rc(backup_world_add(w, &rule));
+	assert_true(backup_world_status(w)->has_credentials);
+	assert_rc(backup_world_add(w, &again));
+	assert_int_equal(backup_world_status(w)->target.zones, 1u << ZONE_RAW);
+	assert_string_equal(again.secret_key, "secret");
+	struct backup_target anew = {.kept = BACKUP_KEEP_ENDPOINT};
+	assert_rc(backup_world_add(w, &anew));
+	assert_int_equal(backup_world_status(w)->target.zones, 0);
+	assert_false(backup_world_status(w)->has_credentials);
+}
+
+static void a_place_in_the_vault_is_no_target(void **state) {
+	struct backup_world *w = *state;
+	const struct actor actor = {.uid = 7, .exe = "test"};
+	struct backup_target rule = {0};
+	(void)snprintf(rule.url, sizeof rule.url, "file://%s/backup", w->v->vault);
+	assert_int_equal(backup_add(w->backup, &rule, true, &actor), -EINVAL);
+	assert_non_null(strstr(fault_message(), "in the vault itself"));
+	assert_rc(backup_world_add(w, &(struct backup_target){0}));
+	(void)snprintf(rule.url, sizeof rule.url, "%s/inner", w->url);
+	assert_int_equal(backup_add(w->backup, &rule, true, &actor), -EINVAL);
+	assert_int_equal(backup_status(w->backup, NULL, 0), 1);
+}
+
+static void wait_until_failed(struct backup_world *w, const char *words) {
+	int64_t until = monotonic_ms() + 10000;
+	while (!strstr(backup_world_status(w)->trouble, words) && monotonic_ms() < until)
+		sleep_ms(5);
+	assert_int_equal(backup_world_status(w)->state, BACKUP_FAILED);
+	assert_non_null(strstr(backup_world_status(w)->trouble, words));
+}
+
+/* As a mount point is whose disk is not mounted. */
+static void put_another_directory(struct backup_world *w) {
+	char away[120];
+	(void)snprintf(away, sizeof away, "%s.away", w->place);
+	assert_int_equal(rename(w->place, away), 0);
+	assert_int_equal(mkdir(w->place, 0700), 0);
+}
+
+static void nothing_is_put_where_the_disk_is_not_mounted(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	backup_world_file(w, "a", 1000, 1);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	put_another_directory(w);
+	backup_world_file(w, "b", 1000, 1);
+	/* The rule is young, but this mount has seen what was there. */
+	int64_t until = monotonic_ms() + 10000;
+	while (backup_world_status(w)->retries == 0 && monotonic_ms() < until)
+		sleep_ms(5);
+	Meta *m = store_meta(w->v->store);
+	rule.added_ns = 1;
+	meta_begin(m);
+	assert_rc(meta_end(m, target_put(m, &rule)));
+	backup_world_reopen(w);
+	wait_until_failed(w, "is empty");
+	assert_int_equal(rmdir(w->place), 0);
+	/* Unless somebody says that it may be. */
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	backup_world_check(w);
 }
 
 #define world_test(f) cmocka_unit_test_setup_teardown(f, backup_world_setup, backup_world_teardown)
@@ -385,6 +595,13 @@ int main(void) {
 	        world_test(a_copy_and_its_vault_do_not_overwrite_each_others_packs),
 	        world_test(superblocks_that_are_not_genuine_are_passed_over),
 	        world_test(generations_that_are_not_kept_go_by_themselves),
+	        world_test(a_pass_that_fails_is_told_and_said_to_fail),
+	        world_test(a_segment_that_cannot_be_read_is_told_until_it_is_there),
+	        world_test(a_zone_that_is_added_is_not_there_before_it_was_shipped),
+	        world_test(nothing_is_said_of_a_place_that_was_not_listed),
+	        world_test(what_is_not_given_anew_stays_in_the_rule),
+	        world_test(a_place_in_the_vault_is_no_target),
+	        world_test(nothing_is_put_where_the_disk_is_not_mounted),
 	        world_test(who_is_killed_goes_on_at_the_next_mount),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
