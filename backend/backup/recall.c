@@ -145,6 +145,7 @@ void recall_status(Recall *recall, struct recall_status *ret) {
 		status.missing_segments += counts;
 		status.missing_bytes += counts ? segment->bytes : 0;
 	}
+	status.damaged_segments = recall->damaged;
 	(void)snprintf(status.url, sizeof status.url, "%s", recall->origin.url);
 	(void)snprintf(status.trouble, sizeof status.trouble, "%s", recall->trouble);
 	pthread_mutex_unlock(&recall->lock);
@@ -253,7 +254,7 @@ static int publish(Recall *recall, struct recall_segment *segment, const char *t
 	return rc;
 }
 
-static int fetch(Recall *recall, struct recall_segment *segment, bool is_background, bool *ret_none) {
+static int fetch(Recall *recall, struct recall_segment *segment, bool is_background, struct recall_outcome *ret) {
 	char name[VAULT_NAME_MAX], temporary[VAULT_NAME_MAX], directory[VAULT_NAME_MAX + 1];
 	Objects *objects = NULL;
 	name_of(segment, "", name);
@@ -266,7 +267,7 @@ static int fetch(Recall *recall, struct recall_segment *segment, bool is_backgro
 	if (rc == 0)
 		rc = vault_io_sync_dir(recall->io, "segments");
 	if (rc == 0)
-		rc = recall_fetch(recall, objects, segment, temporary, ret_none);
+		rc = recall_fetch(recall, objects, segment, temporary, ret);
 	put_objects(recall, is_background, objects);
 	if (rc == 0)
 		rc = publish(recall, segment, temporary, name);
@@ -297,7 +298,7 @@ static int await_turn(Recall *recall, struct recall_segment *segment) {
 }
 
 int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_background) {
-	bool is_none = false;
+	struct recall_outcome outcome = {0};
 	pthread_mutex_lock(&recall->lock);
 	int rc = await_turn(recall, segment);
 	if (rc == 1) {
@@ -307,10 +308,11 @@ int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_backgr
 	pthread_mutex_unlock(&recall->lock);
 	if (rc <= 0)
 		return rc;
-	rc = fetch(recall, segment, is_background, &is_none);
+	rc = fetch(recall, segment, is_background, &outcome);
 	pthread_mutex_lock(&recall->lock);
 	segment->is_fetching = false;
-	segment->is_absent = is_none;
+	segment->is_absent = outcome.is_none;
+	recall->damaged += rc == 0 && outcome.is_damaged;
 	segment->turn++;
 	segment->rc = rc;
 	(void)snprintf(segment->words, sizeof segment->words, "%s", rc < 0 ? fault_message() : "");
@@ -325,7 +327,7 @@ int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_backgr
 
 /* Whose fetch failed for a reason that the others don't have. */
 static bool is_its_own(int rc) {
-	return rc == -EIO || rc == -ENOENT || rc == -EBADMSG;
+	return rc == -ENODATA || rc == -ENOENT || rc == -EBADMSG;
 }
 
 /* Of what is missing, the first by number that was not tried in this round and that nobody fetches. NULL: there is
@@ -378,8 +380,8 @@ static int next(Recall *recall, bool is_background, uint64_t *ret_bytes) {
 		if (!recall->is_ready)
 			return fault(EINVAL, "what is missing of %s is not known yet", recall->origin.url);
 		if (!segment && failed > 0)
-			return fault(EIO, "%" PRIu64 " segment%s can't be fetched: %s", failed, failed == 1 ? "" : "s",
-			        words);
+			return fault(ENODATA, "%" PRIu64 " segment%s can't be fetched: %s", failed,
+			        failed == 1 ? "" : "s", words);
 		if (!segment)
 			return end_origin(recall);
 		int rc = recall_ensure(recall, segment, is_background);

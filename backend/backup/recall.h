@@ -72,8 +72,8 @@ int recall_survey(Recall *recall, uint64_t *ret_lacking);
 
 /*
  * Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here, and the
- * origin was removed. For a thread behind the mount, and for recover --full. -EIO: the others are here, and of these
- * the backup has not all.
+ * origin was removed. For a thread behind the mount, and for recover --full. -ENODATA: the others are here, and of
+ * these the backup has not all. Other errors are those of the place or of the disk.
  */
 int recall_next(Recall *recall, uint64_t *ret_bytes);
 
@@ -89,6 +89,7 @@ void recall_stop(Recall *recall);
 struct recall_status {
 	uint64_t segments, bytes;                 /* that the vault has */
 	uint64_t missing_segments, missing_bytes; /* that are not here yet */
+	uint64_t damaged_segments;                /* that were fetched since it was opened: not all authenticates */
 	char url[512];
 	char trouble[512];
 };

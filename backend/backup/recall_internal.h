@@ -56,6 +56,7 @@ struct Recall {
 	bool is_ready;
 	bool is_over; /* the origin was removed */
 	unsigned fetches;
+	uint64_t damaged; /* of those that were fetched */
 	Objects *idle[RECALL_FETCHES];
 	size_t idle_count;
 	char trouble[512];
@@ -87,9 +88,15 @@ int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_backgr
 /* Frees the texts. */
 void recall_free_place(struct objects_place *place);
 
-/* Fetches the file into `temporary`, whole and synced. -EIO: the place has not all of it; *ret_none: nothing. */
-int recall_fetch(
-        Recall *recall, Objects *objects, const struct recall_segment *segment, const char *temporary, bool *ret_none);
+struct recall_outcome {
+	bool is_none;    /* the place has nothing of it */
+	bool is_damaged; /* the file is there, and something of it does not authenticate */
+};
+
+/* Fetches the file into `temporary`, whole and synced. -ENODATA: the place has not all of it; other errors are those of
+ * the place or of the disk. */
+int recall_fetch(Recall *recall, Objects *objects, const struct recall_segment *segment, const char *temporary,
+        struct recall_outcome *ret);
 
 /* Lists the place, if it was not listed yet, and counts. */
 int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking);

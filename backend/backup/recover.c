@@ -143,7 +143,7 @@ static void *fetch(void *arg) {
 		fetching->bytes += rc == 1 ? bytes : 0;
 		if (rc == 1 && fetching->options->progress)
 			fetching->options->progress(fetching->options->arg, "segments", fetching->bytes, fetching->of);
-		if (rc < 0 && fetching->rc == 0) {
+		if (rc < 0 && (fetching->rc == 0 || fetching->rc == -ENODATA)) {
 			fetching->rc = rc;
 			memcpy(fetching->words, fault_message(), sizeof fetching->words);
 		}
@@ -170,7 +170,10 @@ static int fetch_all(Recall *recall, const struct recover_options *options, stru
 	pthread_mutex_destroy(&fetching.lock);
 	sum->segments_fetched = fetching.segments;
 	sum->bytes_fetched = fetching.bytes;
-	bool is_lacking = fetching.rc == -EIO; /* all others are here */
+	recall_status(recall, &status);
+	sum->damaged = status.damaged_segments;
+	sum->missing = status.missing_segments;
+	bool is_lacking = fetching.rc == -ENODATA; /* all others are here */
 	if (is_lacking && !fetching.is_done && options->notice)
 		options->notice(options->arg, fetching.words);
 	return fetching.rc < 0 && !is_lacking && !fetching.is_done ? fault(-fetching.rc, "%s", fetching.words) : 0;

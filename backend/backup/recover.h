@@ -39,6 +39,7 @@ struct recover_summary {
 	uint64_t commit;
 	uint64_t segments, segments_fetched, bytes, bytes_fetched;
 	uint64_t missing; /* segments of which the backup has not all (a rule by zone, or damage) */
+	uint64_t damaged; /* segments that were fetched, and of which not all authenticates */
 };
 
 /*

@@ -26,7 +26,8 @@ struct world {
 	Recall *recall;
 	struct segment_row rows[SEGMENTS];
 	_Atomic int disk_rc, place_rc;
-	_Atomic unsigned gets;
+	_Atomic unsigned gets, failing_get; /* 0: none */
+	recall_verify_fn *verify;
 	_Atomic bool is_slow;
 	pthread_mutex_t hearing;
 	char notices[4096];
@@ -50,7 +51,7 @@ static int ask(void *arg, enum object_what what, const char *name) {
 		w->gets++;
 	if (w->is_slow)
 		(void)usleep(2000);
-	return w->place_rc;
+	return what == OBJECT_GET && name && w->gets == w->failing_get ? -ETIMEDOUT : w->place_rc;
 }
 
 static void hear(void *arg, const char *words) {
@@ -96,7 +97,7 @@ static void open_recall(struct world *w) {
 	recall_on_notice(w->recall, hear, w);
 	for (size_t i = 0; i < SEGMENTS; i++)
 		assert_rc(recall_expect(w->recall, &w->rows[i]));
-	assert_rc(recall_ready(w->recall, NULL, NULL));
+	assert_rc(recall_ready(w->recall, w->verify, NULL));
 }
 
 static int setup(void **state) {
@@ -372,7 +373,7 @@ static void of_what_is_not_whole_nothing_is_taken(void **state) {
 	assert_non_null(strstr(fault_message(), "has nothing of"));
 	while ((rc = recall_next(w->recall, &bytes)) == 1)
 		;
-	assert_int_equal(rc, -EIO);
+	assert_int_equal(rc, -ENODATA);
 	assert_int_equal(missing(w), 3);
 	assert_false(is_on_disk(w, 2, "") || is_on_disk(w, 4, "") || is_on_disk(w, 6, ""));
 	put_extents(w, &w->rows[2]);
@@ -383,6 +384,31 @@ static void of_what_is_not_whole_nothing_is_taken(void **state) {
 	assert_rc(read_segment(w, 6));
 	assert_int_equal(recall_next(w->recall, &bytes), 1);
 	assert_int_equal(recall_next(w->recall, &bytes), 0);
+}
+
+static int find_wrong(void *arg, uint32_t number, VaultFile *file, uint64_t *ret_at, uint64_t *ret_length) {
+	(void)arg;
+	(void)number;
+	(void)file;
+	*ret_at = 10;
+	*ret_length = 20;
+	return 1;
+}
+
+/* Nothing there is better than what was got first, and that can't be got once more. */
+static void what_is_left_of_another_version_is_no_file(void **state) {
+	struct world *w = *state;
+	char name[LAYOUT_NAME_BYTES];
+	uint8_t zeros[EXTENT + 50] = {0};
+	w->verify = find_wrong;
+	vault_io_close(w->io);
+	open_recall(w);
+	layout_extent_name(w->rows[0].id, 0, sizeof zeros, name);
+	shelf_put(w->shelf, name, zeros, sizeof zeros);
+	w->failing_get = 5; /* three extents, the earlier version, the first one again */
+	assert_int_equal(read_segment(w, 0), -EIO);
+	assert_int_equal(w->gets, 5);
+	assert_false(is_on_disk(w, 0, "") || is_on_disk(w, 0, ".tmp"));
 }
 
 static void an_origin_is_read_as_it_was_written_and_nothing_else_is(void **state) {
@@ -425,6 +451,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(
 	                a_thread_that_is_stopped_ends_at_once_and_what_it_had_is_kept, setup, teardown),
 	        cmocka_unit_test_setup_teardown(of_what_is_not_whole_nothing_is_taken, setup, teardown),
+	        cmocka_unit_test_setup_teardown(what_is_left_of_another_version_is_no_file, setup, teardown),
 	        cmocka_unit_test_setup_teardown(
 	                an_origin_is_read_as_it_was_written_and_nothing_else_is, setup, teardown),
 	};

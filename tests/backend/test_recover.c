@@ -510,6 +510,38 @@ static void extents_of_the_right_length_are_told_apart_by_what_verifies(void **s
 	expect_sound(w);
 }
 
+/* Beside each extent one that reaches farther, or overlaps all of them, and is garbage. */
+static void extents_that_somebody_put_there_are_got_around(void **state) {
+	struct world *w = *state;
+	char names[16][OBJECT_NAME_MAX + 1];
+	size_t count = shelf_count(w->shelf, "segments/");
+	uint8_t *garbage = calloc(1, 2 << 20);
+	assert_non_null(garbage);
+	assert_true(count > 0 && count <= 16);
+	for (size_t i = 0; i < count; i++)
+		(void)shelf_name(w->shelf, "segments/", i, names[i]);
+	for (size_t i = 0; i < count; i++) {
+		struct layout_name parsed;
+		char name[LAYOUT_NAME_BYTES];
+		layout_parse(names[i], &parsed);
+		layout_extent_name(parsed.id, 0, 2 << 20, name);
+		shelf_put(w->shelf, name, garbage, 2 << 20);
+		/* Within the length, so that these come first. */
+		layout_extent_name(parsed.id, parsed.from > 0 ? parsed.from - 1 : 0, parsed.to - 1, name);
+		shelf_put(w->shelf, name, garbage, parsed.to - 1 - (parsed.from > 0 ? parsed.from - 1 : 0));
+	}
+	free(garbage);
+	w->options.full = true;
+	assert_rc(recover(w));
+	assert_int_equal(w->sum.missing, 0);
+	assert_int_equal(w->sum.damaged, 0);
+	expect_sound(w);
+	struct test_vault again = open_again(w);
+	expect_file(&again, "a", 'y');
+	expect_file(&again, "b", 'b');
+	assert_rc(store_close(again.store));
+}
+
 static void a_damaged_block_takes_nothing_else_with_it(void **state) {
 	struct world *w = *state;
 	char name[OBJECT_NAME_MAX + 1];
@@ -520,6 +552,8 @@ static void a_damaged_block_takes_nothing_else_with_it(void **state) {
 	w->options.full = true;
 	assert_rc(recover(w));
 	assert_non_null(strstr(w->notices, name));
+	assert_int_equal(w->sum.damaged, 1);
+	assert_int_equal(w->sum.missing, 0);
 	struct test_vault again = open_again(w);
 	wrong += read_blocks(&again, "a", &first) == -EBADMSG;
 	wrong += read_blocks(&again, "b", &first) == -EBADMSG;
@@ -661,6 +695,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(earlier_versions_stand_in_for_what_was_put_over_them, setup, teardown),
 	        cmocka_unit_test_setup_teardown(
 	                extents_of_the_right_length_are_told_apart_by_what_verifies, setup, teardown),
+	        cmocka_unit_test_setup_teardown(extents_that_somebody_put_there_are_got_around, setup, teardown),
 	        cmocka_unit_test_setup_teardown(a_damaged_block_takes_nothing_else_with_it, setup, teardown),
 	        cmocka_unit_test_setup_teardown(segments_that_are_not_all_there_are_counted_and_named, setup, teardown),
 	        cmocka_unit_test_setup_teardown(whatever_request_fails_a_second_call_goes_on, setup, teardown),
