@@ -510,6 +510,25 @@ static void extents_of_the_right_length_are_told_apart_by_what_verifies(void **s
 	expect_sound(w);
 }
 
+static void parts_beyond_a_pack_are_none_of_it(void **state) {
+	struct world *w = *state;
+	char names[16][OBJECT_NAME_MAX + 1], name[OBJECT_NAME_MAX + 1];
+	size_t count = shelf_count(w->shelf, "meta/");
+	assert_true(count > 0 && count <= 16);
+	for (size_t i = 0; i < count; i++)
+		(void)shelf_name(w->shelf, "meta/", i, names[i]);
+	for (size_t i = 0; i < count; i++)
+		for (char part = '1'; part < '8'; part = (char)(part + 2)) {
+			(void)snprintf(name, sizeof name, "%s", names[i]);
+			name[strlen(name) - 1] = part;
+			shelf_put(w->shelf, name, "x", part == '5' ? 0 : 1);
+		}
+	w->options.full = true;
+	assert_rc(recover(w));
+	assert_int_equal(w->sum.generation, 2);
+	expect_sound(w);
+}
+
 /* Beside each extent one that reaches farther, or overlaps all of them, and is garbage. */
 static void extents_that_somebody_put_there_are_got_around(void **state) {
 	struct world *w = *state;
@@ -695,6 +714,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(earlier_versions_stand_in_for_what_was_put_over_them, setup, teardown),
 	        cmocka_unit_test_setup_teardown(
 	                extents_of_the_right_length_are_told_apart_by_what_verifies, setup, teardown),
+	        cmocka_unit_test_setup_teardown(parts_beyond_a_pack_are_none_of_it, setup, teardown),
 	        cmocka_unit_test_setup_teardown(extents_that_somebody_put_there_are_got_around, setup, teardown),
 	        cmocka_unit_test_setup_teardown(a_damaged_block_takes_nothing_else_with_it, setup, teardown),
 	        cmocka_unit_test_setup_teardown(segments_that_are_not_all_there_are_counted_and_named, setup, teardown),
