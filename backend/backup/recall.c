@@ -143,6 +143,7 @@ void recall_status(Recall *recall, struct recall_status *ret) {
 		status.segments++;
 		status.bytes += segment->bytes;
 		status.missing_segments += counts;
+		status.absent_segments += is_missing(segment) && recall->is_over;
 		status.missing_bytes += counts ? segment->bytes : 0;
 	}
 	status.damaged_segments = recall->damaged;
@@ -339,10 +340,10 @@ static struct recall_segment *look_for_missing(Recall *recall, uint64_t *ret_fai
 		struct recall_segment *segment = &recall->segments[recall->numbers[i]];
 		if (!is_missing(segment) || segment->is_absent)
 			continue;
-		if (!segment->has_failed && !segment->is_fetching)
+		if (!segment->has_failed && !segment->is_fetching && !segment->is_claimed)
 			return segment;
 		*ret_failed += segment->has_failed;
-		*ret_busy = *ret_busy || segment->is_fetching;
+		*ret_busy = *ret_busy || segment->is_fetching || segment->is_claimed;
 	}
 	return NULL;
 }
@@ -355,6 +356,8 @@ static struct recall_segment *next_missing(Recall *recall, uint64_t *ret_failed)
 		pthread_cond_wait(&recall->changed, &recall->lock);
 	for (size_t i = 0; i < recall->count && !next; i++)
 		recall->segments[i].has_failed = false;
+	if (next)
+		next->is_claimed = true;
 	pthread_mutex_unlock(&recall->lock);
 	return next;
 }
@@ -385,6 +388,11 @@ static int next(Recall *recall, bool is_background, uint64_t *ret_bytes) {
 		if (!segment)
 			return end_origin(recall);
 		int rc = recall_ensure(recall, segment, is_background);
+		pthread_mutex_lock(&recall->lock);
+		segment->is_claimed = false;
+		segment->has_failed = is_its_own(rc);
+		pthread_cond_broadcast(&recall->changed);
+		pthread_mutex_unlock(&recall->lock);
 		if (rc == 0) {
 			*ret_bytes = segment->bytes;
 			return 1;
@@ -392,9 +400,6 @@ static int next(Recall *recall, bool is_background, uint64_t *ret_bytes) {
 		if (!is_its_own(rc))
 			return rc;
 		(void)snprintf(words, sizeof words, "%s", fault_message());
-		pthread_mutex_lock(&recall->lock);
-		segment->has_failed = true;
-		pthread_mutex_unlock(&recall->lock);
 	}
 }
 

@@ -89,6 +89,7 @@ void recall_stop(Recall *recall);
 struct recall_status {
 	uint64_t segments, bytes;                 /* that the vault has */
 	uint64_t missing_segments, missing_bytes; /* that are not here yet */
+	uint64_t absent_segments;                 /* that never come: the backup did not take them */
 	uint64_t damaged_segments;                /* that were fetched since it was opened: not all authenticates */
 	char url[512];
 	char trouble[512];

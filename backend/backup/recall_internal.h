@@ -17,6 +17,7 @@ struct recall_segment {
 	bool is_here;
 	bool is_dropped;  /* removed by the vault */
 	bool is_fetching; /* by somebody */
+	bool is_claimed;  /* somebody fetches the rest, and this one is next */
 	bool is_absent;   /* the place has nothing of it */
 	bool has_failed;  /* what the place has of it is not all; until the next round */
 	unsigned turn;    /* fetches that ended, and how the last one did: */

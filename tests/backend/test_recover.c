@@ -7,6 +7,7 @@
 #include "backend/backup/recall.h"
 #include "backend/fsck.h"
 #include "backend/store_internal.h"
+#include "crypto/digest.h"
 #include "tests/backend/gc_fixture.h"
 #include "tests/backend/shelf.h"
 
@@ -243,7 +244,20 @@ static void the_rest_is_fetched_by_a_second_call(void **state) {
 	expect_file(&again, "new", 'n');
 	expect_file(&again, "a", 'y');
 	assert_rc(store_close(again.store));
+	assert_rc(recover(w));
+	assert_true(w->sum.was_whole);
+	w->options.full = false;
 	assert_int_equal(recover(w), -ENOTEMPTY);
+}
+
+static void another_vaults_directory_is_not_all_of_this_one(void **state) {
+	struct world *w = *state;
+	struct test_vault other = {.options = w->v->options};
+	test_vault_make(&other);
+	(void)snprintf(w->target, sizeof w->target, "%s", other.vault);
+	w->options.full = true;
+	assert_int_equal(recover(w), -ENOTEMPTY);
+	scratch_remove(other.path);
 }
 
 struct generations {
@@ -275,10 +289,38 @@ static void an_earlier_generation_can_be_chosen(void **state) {
 	assert_rc(recover(w));
 	assert_int_equal(w->sum.generation, 1);
 	expect_sound(w);
+	assert_null(strstr(w->notices, "future"));
 	struct test_vault again = open_again(w);
 	expect_file(&again, "a", 'x');
 	assert_int_equal(read_blocks(&again, "b", &first), -ENOENT);
 	assert_rc(store_close(again.store));
+}
+
+static void what_was_begun_of_one_time_is_not_gone_on_with_for_another(void **state) {
+	struct world *w = *state;
+	struct generations found = {0};
+	struct store_secret secret = {.kind = STORE_PASSPHRASE, .bytes = bytes_of_string(TEST_PASSPHRASE)};
+	assert_rc(recover_list(&w->place, &secret, &w->options, take_generation, &found));
+	w->options.at_ns = found.list[1].time_ns;
+	assert_rc(recover(w));
+	assert_int_equal(w->sum.generation, 1);
+	w->options.at_ns = found.list[0].time_ns;
+	assert_int_equal(recover(w), -EEXIST);
+	assert_non_null(strstr(fault_message(), "generation 1"));
+	w->options.at_ns = found.list[1].time_ns;
+	assert_rc(recover(w));
+	w->options.at_ns = 0;
+	assert_rc(recover(w));
+	assert_int_equal(w->sum.generation, 1);
+	assert_non_null(strstr(w->notices, "generation 1"));
+}
+
+static void a_time_in_the_future_is_the_newest_generation(void **state) {
+	struct world *w = *state;
+	w->options.at_ns = INT64_MAX / 2;
+	assert_rc(recover(w));
+	assert_int_equal(w->sum.generation, 2);
+	assert_non_null(strstr(w->notices, "in the future"));
 }
 
 static void the_recovered_vault_ships_on_to_the_same_place(void **state) {
@@ -366,7 +408,7 @@ static void one_begun_from_elsewhere_is_left_alone(void **state) {
 	assert_non_null(strstr(fault_message(), SHELF_URL));
 	w->place.url = SHELF_URL;
 	w->options.at_ns = 1;
-	assert_int_equal(recover(w), -EEXIST);
+	assert_int_equal(recover(w), -ENOENT);
 }
 
 static void a_place_with_another_vaults_objects_is_no_backup(void **state) {
@@ -451,6 +493,99 @@ static void damage_of_metadata_is_named_and_no_vault_is_made(void **state) {
 			w->options.open_arg = shelf;
 		}
 	}
+}
+
+/* A vault.json that opens for nobody here, with a newer generation's number. */
+static void put_foreign_header(struct world *w, uint64_t generation, const char *passphrase) {
+	static uint8_t json[1 << 16];
+	uint8_t hash[DIGEST_BYTES];
+	char directory[80], path[100], name[LAYOUT_NAME_BYTES], recovery[STORE_RECOVERY_TEXT_BYTES];
+	const struct store_init_options options = {.argon_memory = 8192, .argon_passes = 1};
+	(void)snprintf(directory, sizeof directory, "%s/other", w->v->path);
+	assert_rc(store_init(directory, bytes_of_string(passphrase), &options, recovery));
+	(void)snprintf(path, sizeof path, "%s/vault.json", directory);
+	FILE *file = fopen(path, "rb");
+	assert_non_null(file);
+	size_t size = fread(json, 1, sizeof json, file);
+	(void)fclose(file);
+	blake2b(bytes_of(json, size), hash);
+	layout_header_name(generation, hash, name);
+	shelf_put(w->shelf, name, json, size);
+	scratch_remove(directory);
+}
+
+static void headers_that_somebody_put_there_are_got_around(void **state) {
+	struct world *w = *state;
+	for (unsigned i = 0; i < 5; i++)
+		put_foreign_header(w, 9999999999u - i, "not this one");
+	/* Opens, and no superblock does. */
+	put_foreign_header(w, 9999999990u, TEST_PASSPHRASE);
+	assert_rc(recover(w));
+	assert_int_equal(w->sum.generation, 2);
+	assert_non_null(strstr(w->notices, "going on with header/"));
+	scratch_remove(w->target);
+	assert_int_equal(recover_as(w, "incorrect horse"), -EKEYREJECTED);
+	assert_non_null(strstr(fault_message(), "7 headers"));
+	assert_non_null(strstr(fault_message(), "none opened by this secret"));
+}
+
+static void superblocks_that_are_all_removed_are_told_of(void **state) {
+	struct world *w = *state;
+	shelf_forget_versions(w->shelf);
+	shelf_erase(w->shelf, "super/0000000000000001");
+	shelf_erase(w->shelf, "super/0000000000000002");
+	assert_int_equal(recover(w), -ENOENT);
+	assert_non_null(strstr(fault_message(), "its superblocks were removed"));
+}
+
+static void a_listing_tells_of_damage_to_the_newest_only(void **state) {
+	struct world *w = *state;
+	struct generations found = {0};
+	struct store_secret secret = {.kind = STORE_PASSPHRASE, .bytes = bytes_of_string(TEST_PASSPHRASE)};
+	shelf_forget_versions(w->shelf);
+	shelf_flip(w->shelf, "super/0000000000000001", 100);
+	assert_rc(recover_list(&w->place, &secret, &w->options, take_generation, &found));
+	assert_int_equal(found.count, 1);
+	assert_string_equal(w->notices, "");
+	shelf_flip(w->shelf, "super/0000000000000001", 100);
+	shelf_flip(w->shelf, "super/0000000000000002", 100);
+	assert_rc(recover_list(&w->place, &secret, &w->options, take_generation, &found));
+	assert_non_null(strstr(w->notices, "super/0000000000000002"));
+}
+
+/* Another recovery of the same path, which ends while this one still waits for the place. */
+struct other_recovery {
+	struct world *w;
+	bool is_done;
+};
+
+static int open_after_another(const struct objects_place *place, Objects **ret, void *arg) {
+	struct other_recovery *other = arg;
+	struct world *w = other->w;
+	if (!other->is_done) {
+		other->is_done = true;
+		assert_rc(recover(w));
+		struct test_vault again = open_again(w);
+		write_file(&again, "newer", 'n');
+		assert_rc(store_close(again.store));
+	}
+	return shelf_open(place, ret, w->shelf);
+}
+
+static void of_two_recoveries_the_slower_one_breaks_nothing(void **state) {
+	struct world *w = *state;
+	struct other_recovery other = {.w = w};
+	struct recover_options slower = w->options;
+	struct store_secret secret = {.kind = STORE_PASSPHRASE, .bytes = bytes_of_string(TEST_PASSPHRASE)};
+	struct recover_summary sum;
+	slower.open = open_after_another;
+	slower.open_arg = &other;
+	assert_rc(recover_vault(&w->place, w->target, &secret, &slower, &sum));
+	struct test_vault again = open_again(w);
+	expect_file(&again, "newer", 'n');
+	expect_file(&again, "a", 'y');
+	assert_int_equal(recover(w), -EBUSY);
+	assert_rc(store_close(again.store));
 }
 
 static void an_older_generation_stands_in_for_a_damaged_superblock(void **state) {
@@ -714,6 +849,14 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(earlier_versions_stand_in_for_what_was_put_over_them, setup, teardown),
 	        cmocka_unit_test_setup_teardown(
 	                extents_of_the_right_length_are_told_apart_by_what_verifies, setup, teardown),
+	        cmocka_unit_test_setup_teardown(another_vaults_directory_is_not_all_of_this_one, setup, teardown),
+	        cmocka_unit_test_setup_teardown(
+	                what_was_begun_of_one_time_is_not_gone_on_with_for_another, setup, teardown),
+	        cmocka_unit_test_setup_teardown(a_time_in_the_future_is_the_newest_generation, setup, teardown),
+	        cmocka_unit_test_setup_teardown(headers_that_somebody_put_there_are_got_around, setup, teardown),
+	        cmocka_unit_test_setup_teardown(superblocks_that_are_all_removed_are_told_of, setup, teardown),
+	        cmocka_unit_test_setup_teardown(a_listing_tells_of_damage_to_the_newest_only, setup, teardown),
+	        cmocka_unit_test_setup_teardown(of_two_recoveries_the_slower_one_breaks_nothing, setup, teardown),
 	        cmocka_unit_test_setup_teardown(parts_beyond_a_pack_are_none_of_it, setup, teardown),
 	        cmocka_unit_test_setup_teardown(extents_that_somebody_put_there_are_got_around, setup, teardown),
 	        cmocka_unit_test_setup_teardown(a_damaged_block_takes_nothing_else_with_it, setup, teardown),
