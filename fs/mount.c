@@ -147,6 +147,13 @@ static void tell_vault(struct mounting *mounting) {
 
 /* ---- signals ---- */
 
+/* Threads that wait for a backup keep the loop from ending. */
+static void halt_recall(struct mounting *mounting, bool is_halted) {
+	Recall *recall = mounting->fs.store ? store_recall(mounting->fs.store) : NULL;
+	if (recall)
+		recall_halt(recall, is_halted);
+}
+
 static void *wait_for_signal(void *arg) {
 	struct mounting *mounting = arg;
 	int number;
@@ -157,6 +164,7 @@ static void *wait_for_signal(void *arg) {
 			continue; /* somebody else's */
 		tell_ending(mounting);
 		atomic_store(&mounting->fs.ending, true);
+		halt_recall(mounting, true);
 		session_stop(mounting->fs.owner.session, GRACE_SECONDS);
 	}
 	return NULL;
@@ -339,6 +347,7 @@ static int end(struct mounting *mounting, int rc) {
 		tell_ending(mounting);
 	if (fs->owner.session)
 		session_detach(fs->owner.session);
+	halt_recall(mounting, false); /* sealing may want content */
 	supervisor_free(
 	        steal_pointer(&mounting->supervisor)); /* a heartbeat that waits for the loop has its error now */
 	aside_wait(&fs->verdicts);

@@ -201,15 +201,28 @@ int recall_use(Recall *recall, const struct recall_means *means) {
 	return 0;
 }
 
+/* Under `lock`. */
+static void set_active(Recall *recall, const Objects *from, Objects *to) {
+	for (size_t i = 0; i < sizeof recall->active / sizeof *recall->active; i++)
+		if (recall->active[i] == from) {
+			recall->active[i] = to;
+			return;
+		}
+}
+
 static int take_objects(Recall *recall, bool is_background, Objects **ret) {
 	Objects *objects = NULL;
 	int rc = 0;
 	pthread_mutex_lock(&recall->lock);
-	if (recall->idle_count > 0)
+	if (recall->is_halted)
+		rc = fault(ECANCELED, "the mount is ending");
+	else if (recall->idle_count > 0)
 		objects = recall->idle[--recall->idle_count];
 	else
 		rc = recall->open ? recall->open(&recall->place, &objects, recall->open_arg)
 		                  : objects_open(&recall->place, &objects);
+	if (rc == 0)
+		set_active(recall, NULL, objects);
 	if (rc == 0 && is_background) {
 		recall->background = objects;
 		if (recall->is_stopping)
@@ -221,16 +234,34 @@ static int take_objects(Recall *recall, bool is_background, Objects **ret) {
 	return rc;
 }
 
-static void put_objects(Recall *recall, bool is_background, Objects *objects) {
+static void put_objects(Recall *recall, bool is_background, Objects *objects, bool is_reusable) {
 	pthread_mutex_lock(&recall->lock);
+	set_active(recall, objects, NULL);
 	if (is_background)
 		recall->background = NULL;
-	bool is_kept = !recall->is_stopping && recall->idle_count < RECALL_FETCHES;
+	bool is_kept = is_reusable && !recall->is_stopping && !recall->is_halted && recall->idle_count < RECALL_FETCHES;
 	if (is_kept)
 		recall->idle[recall->idle_count++] = objects;
 	pthread_mutex_unlock(&recall->lock);
 	if (!is_kept)
 		objects_close(objects);
+}
+
+void recall_halt(Recall *recall, bool is_halted) {
+	pthread_mutex_lock(&recall->lock);
+	recall->is_halted = is_halted;
+	for (size_t i = 0; i < sizeof recall->active / sizeof *recall->active && is_halted; i++)
+		if (recall->active[i])
+			objects_stop(recall->active[i]);
+	pthread_cond_broadcast(&recall->changed);
+	pthread_mutex_unlock(&recall->lock);
+}
+
+void recall_has_moved(Recall *recall) {
+	pthread_mutex_lock(&recall->lock);
+	recall->moved_ms = monotonic_ms();
+	recall->away_until = 0;
+	pthread_mutex_unlock(&recall->lock);
 }
 
 /* ---- one segment ---- */
@@ -241,7 +272,7 @@ int recall_survey(Recall *recall, uint64_t *ret_lacking) {
 	if (rc < 0)
 		return rc;
 	rc = recall_list_place(recall, objects, ret_lacking);
-	put_objects(recall, false, objects);
+	put_objects(recall, false, objects, rc == 0);
 	return rc;
 }
 
@@ -269,7 +300,7 @@ static int fetch(Recall *recall, struct recall_segment *segment, bool is_backgro
 		rc = vault_io_sync_dir(recall->io, "segments");
 	if (rc == 0)
 		rc = recall_fetch(recall, objects, segment, temporary, ret);
-	put_objects(recall, is_background, objects);
+	put_objects(recall, is_background, objects, rc != -ECANCELED);
 	if (rc == 0)
 		rc = publish(recall, segment, temporary, name);
 	if (rc == 0)
@@ -280,8 +311,31 @@ static int fetch(Recall *recall, struct recall_segment *segment, bool is_backgro
 	return fault(-rc, "fetching %s from %s: %s", name, recall->origin.url, words);
 }
 
+/* What kept the place from answering at all: that of all segments, not of one. */
+static bool is_of_place(int rc) {
+	return rc == -ETIMEDOUT || rc == -ECONNREFUSED || rc == -EHOSTUNREACH || rc == -EIO;
+}
+
+/* Whether who reads is to wait no longer. */
+static int refuse_reader(const Recall *recall) {
+	int64_t now = monotonic_ms();
+	if (now < recall->away_until)
+		return fault(EIO, "%s (it is tried again in a moment)", recall->away);
+	if (recall->readers > RECALL_READERS && now - recall->moved_ms > RECALL_SILENCE_MS)
+		return fault(EIO, "%s answers nothing, and many wait for it", recall->origin.url);
+	return 0;
+}
+
+static void await_change(Recall *recall, enum recall_who who) {
+	struct timespec until = deadline_after_ms(RECALL_SILENCE_MS / 4);
+	if (who == RECALL_READER && recall->readers > RECALL_READERS)
+		(void)pthread_cond_timedwait(&recall->changed, &recall->lock, &until);
+	else
+		pthread_cond_wait(&recall->changed, &recall->lock);
+}
+
 /* Waits until it is this thread's turn to fetch: 1; 0: it is here; what ailed the fetch that was waited for. */
-static int await_turn(Recall *recall, struct recall_segment *segment) {
+static int await_turn(Recall *recall, struct recall_segment *segment, enum recall_who who) {
 	bool has_waited = false;
 	unsigned turn = segment->turn;
 	for (;;) {
@@ -289,37 +343,51 @@ static int await_turn(Recall *recall, struct recall_segment *segment) {
 			return 0;
 		if (segment->is_dropped)
 			return fault(ENOENT, "a segment that was removed");
+		if (recall->is_halted)
+			return fault(ECANCELED, "the mount is ending");
 		if (has_waited && segment->turn != turn && segment->rc < 0)
 			return fault(-segment->rc, "%s", segment->words);
+		int rc = who == RECALL_READER ? refuse_reader(recall) : 0;
+		if (rc < 0)
+			return rc;
 		if (!segment->is_fetching && recall->fetches < RECALL_FETCHES)
 			return 1;
 		has_waited = has_waited || segment->is_fetching;
-		pthread_cond_wait(&recall->changed, &recall->lock);
+		await_change(recall, who);
 	}
 }
 
-int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_background) {
-	struct recall_outcome outcome = {0};
-	pthread_mutex_lock(&recall->lock);
-	int rc = await_turn(recall, segment);
-	if (rc == 1) {
-		segment->is_fetching = true;
-		recall->fetches++;
-	}
-	pthread_mutex_unlock(&recall->lock);
-	if (rc <= 0)
-		return rc;
-	rc = fetch(recall, segment, is_background, &outcome);
-	pthread_mutex_lock(&recall->lock);
+static void end_turn(Recall *recall, struct recall_segment *segment, int rc, const struct recall_outcome *outcome) {
 	segment->is_fetching = false;
-	segment->is_absent = outcome.is_none;
-	recall->damaged += rc == 0 && outcome.is_damaged;
+	segment->is_absent = outcome->is_none;
+	recall->damaged += rc == 0 && outcome->is_damaged;
 	segment->turn++;
 	segment->rc = rc;
 	(void)snprintf(segment->words, sizeof segment->words, "%s", rc < 0 ? fault_message() : "");
 	(void)snprintf(recall->trouble, sizeof recall->trouble, "%s", segment->words);
+	if (is_of_place(rc)) {
+		recall->away_until = monotonic_ms() + RECALL_AWAY_MS;
+		(void)snprintf(recall->away, sizeof recall->away, "%s", segment->words);
+	}
 	recall->fetches--;
 	pthread_cond_broadcast(&recall->changed);
+}
+
+int recall_ensure(Recall *recall, struct recall_segment *segment, enum recall_who who) {
+	struct recall_outcome outcome = {0};
+	pthread_mutex_lock(&recall->lock);
+	if (who == RECALL_READER && recall->readers++ == 0)
+		recall->moved_ms = monotonic_ms();
+	int rc = await_turn(recall, segment, who);
+	if (rc == 1) {
+		segment->is_fetching = true;
+		recall->fetches++;
+		pthread_mutex_unlock(&recall->lock);
+		rc = fetch(recall, segment, who == RECALL_THREAD, &outcome);
+		pthread_mutex_lock(&recall->lock);
+		end_turn(recall, segment, rc, &outcome);
+	}
+	recall->readers -= who == RECALL_READER;
 	pthread_mutex_unlock(&recall->lock);
 	return rc;
 }
@@ -375,7 +443,7 @@ static int end_origin(Recall *recall) {
 	return rc;
 }
 
-static int next(Recall *recall, bool is_background, uint64_t *ret_bytes) {
+static int next(Recall *recall, enum recall_who who, uint64_t *ret_bytes) {
 	char words[FAULT_MESSAGE_BYTES] = "see before";
 	for (;;) {
 		uint64_t failed = 0;
@@ -387,7 +455,7 @@ static int next(Recall *recall, bool is_background, uint64_t *ret_bytes) {
 			        failed == 1 ? "" : "s", words);
 		if (!segment)
 			return end_origin(recall);
-		int rc = recall_ensure(recall, segment, is_background);
+		int rc = recall_ensure(recall, segment, who);
 		pthread_mutex_lock(&recall->lock);
 		segment->is_claimed = false;
 		segment->has_failed = is_its_own(rc);
@@ -404,7 +472,7 @@ static int next(Recall *recall, bool is_background, uint64_t *ret_bytes) {
 }
 
 int recall_next(Recall *recall, uint64_t *ret_bytes) {
-	return next(recall, false, ret_bytes);
+	return next(recall, RECALL_REST, ret_bytes);
 }
 
 static void tell(Recall *recall, const char *words) {
@@ -429,7 +497,7 @@ static void *fetch_rest(void *arg) {
 	unsigned pause = 0;
 	uint64_t bytes = 0;
 	for (;;) {
-		int rc = next(recall, true, &bytes);
+		int rc = next(recall, RECALL_THREAD, &bytes);
 		if (rc == 0)
 			break;
 		if (rc < 0 && pause == 0) {

@@ -13,6 +13,10 @@
  * leaves none that is short. Any thread; two that want one segment wait for one fetch, and at most RECALL_FETCHES are
  * under way, each with RECALL_GROUP_BYTES of memory. Who opens holds no lock meanwhile, as nothing is sent then.
  *
+ * When the place does not answer, readers are refused (-EIO) for RECALL_AWAY_MS after each failure of that kind, then
+ * it is asked again. While nothing comes for RECALL_SILENCE_MS no more than RECALL_READERS of them wait, so that
+ * threads are left for whoever needs nothing of the place.
+ *
  * An extent that is gone or cut in the place, or does not authenticate, is sought among its earlier versions there. If
  * none is better, the damaged file is kept: what is sound of it can be read, and what is not says so.
  */
@@ -28,6 +32,9 @@ typedef struct Recall Recall;
 
 #define RECALL_NAME "origin"
 #define RECALL_FETCHES 4u
+#define RECALL_AWAY_MS 2000
+#define RECALL_SILENCE_MS 3000
+#define RECALL_READERS 16u
 #define RECALL_GROUP_BYTES ((size_t)16 << 20)
 
 /* Whether the vault in `io` has an origin: 1, 0. */
@@ -85,6 +92,10 @@ void recall_on_notice(Recall *recall, void (*notice)(void *arg, const char *word
 int recall_start(Recall *recall);
 /* Ends the thread. Without one it does nothing. */
 void recall_stop(Recall *recall);
+
+/* Ends what is under way, and refuses all, until it is called with `false`: for who ends a mount whose threads wait for
+ * the place. Any thread. */
+void recall_halt(Recall *recall, bool is_halted);
 
 struct recall_status {
 	uint64_t segments, bytes;                 /* that the vault has */

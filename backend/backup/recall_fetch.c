@@ -169,6 +169,8 @@ static int list_place(Recall *recall, Objects *objects) {
 	}
 	recall->is_listed = rc == 0;
 	recall->listed_ms = monotonic_ms();
+	if (rc == -ENOENT) /* the place itself, not a segment in it */
+		rc = fault(EIO, "%s", fault_message());
 	return fault_while(rc, "listing the segments of %s", recall->origin.url);
 }
 
@@ -292,6 +294,7 @@ static int make_plan(
 /* ---- getting it ---- */
 
 struct group {
+	Recall *recall;
 	struct object_request requests[GROUP_REQUESTS];
 	size_t count;
 	uint8_t *buffer;
@@ -309,6 +312,7 @@ static int send_group(Objects *objects, struct group *group, VaultFile *file) {
 			return fault(ENODATA, "object %s ends at byte %" PRIu64, request->name,
 			        request->offset + request->got);
 	}
+	recall_has_moved(group->recall);
 	int rc = vault_file_write_at(file, group->at, bytes_of(group->buffer, group->used));
 	group->at += group->used;
 	group->used = group->count = 0;
@@ -336,14 +340,17 @@ static int get_piece(Objects *objects, const struct recall_piece *piece, struct 
 }
 
 /* Pieces [first, end). */
-static int get_pieces(Objects *objects, const struct pieces *pieces, size_t first, size_t end, VaultFile *file) {
+static int get_pieces(
+        Recall *recall, Objects *objects, const struct pieces *pieces, size_t first, size_t end, VaultFile *file) {
 	struct group *group = calloc(1, sizeof *group);
 	size_t bytes = pieces->list[end - 1].to - pieces->list[first].from;
 	if (group)
 		group->buffer = malloc(bytes < RECALL_GROUP_BYTES ? bytes : RECALL_GROUP_BYTES);
 	int rc = group && group->buffer ? 0 : fault(ENOMEM, "no memory to fetch a segment");
-	if (rc == 0)
+	if (rc == 0) {
+		group->recall = recall;
 		group->at = pieces->list[first].from;
+	}
 	for (size_t i = first; i < end && rc == 0; i++)
 		rc = get_piece(objects, &pieces->list[i], group, file);
 	if (rc == 0)
@@ -410,7 +417,7 @@ static int lay_anew(struct mending *m) {
 	bool is_whole = reached == m->segment->bytes;
 	for (size_t i = 0; i < pieces.count && rc == 0 && is_whole; i++)
 		if (!has_piece(&m->plan->pieces, &pieces.list[i]))
-			rc = get_pieces(m->objects, &pieces, i, i + 1, m->file);
+			rc = get_pieces(m->recall, m->objects, &pieces, i, i + 1, m->file);
 	if (reached >= 0 && is_whole) {
 		struct pieces old = m->plan->pieces;
 		m->plan->pieces = pieces;
@@ -497,7 +504,7 @@ static int try_versions(struct mending *m, size_t index) {
 	for (size_t i = 0; i < versions.count && better == 0; i++) {
 		piece->version = versions.found[i];
 		has_changed = true;
-		int rc = get_pieces(m->objects, pieces, index, index + 1, m->file);
+		int rc = get_pieces(m->recall, m->objects, pieces, index, index + 1, m->file);
 		better = rc == 0 ? is_better(m) : is_of_no_use(rc) ? 0 : rc;
 		if (better > 0) {
 			versions.found[i] = NULL;
@@ -507,7 +514,7 @@ static int try_versions(struct mending *m, size_t index) {
 	}
 	piece->version = first;
 	if (better == 0 && has_changed)
-		better = get_pieces(m->objects, pieces, index, index + 1, m->file);
+		better = get_pieces(m->recall, m->objects, pieces, index, index + 1, m->file);
 	for (size_t i = 0; i < versions.count; i++)
 		free(versions.found[i]);
 	return better;
@@ -559,7 +566,7 @@ int recall_fetch(Recall *recall, Objects *objects, const struct recall_segment *
 	if (rc == 0)
 		rc = vault_file_truncate(file, 0);
 	if (rc == 0 && plan.pieces.count > 0)
-		rc = get_pieces(objects, &plan.pieces, 0, plan.pieces.count, file);
+		rc = get_pieces(recall, objects, &plan.pieces, 0, plan.pieces.count, file);
 	if (rc == -ENOENT || rc == -ENODATA)
 		list_again(recall);
 	if (rc == 0 && recall->verify && plan.pieces.count > 0)

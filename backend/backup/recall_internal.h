@@ -60,6 +60,12 @@ struct Recall {
 	uint64_t damaged; /* of those that were fetched */
 	Objects *idle[RECALL_FETCHES];
 	size_t idle_count;
+	Objects *active[RECALL_FETCHES + 4]; /* that are in use; NULL: free */
+	bool is_halted;
+	unsigned readers;   /* that fetch or wait */
+	int64_t moved_ms;   /* when something last came, or the first of them began; by the monotonic clock */
+	int64_t away_until; /* 0: the place was there when it was last asked */
+	char away[256];
 	char trouble[512];
 
 	pthread_mutex_t listing;       /* guards extents; taken before `lock` */
@@ -83,8 +89,15 @@ struct recall_segment *recall_find(Recall *recall, const uint8_t id[static SEGME
 struct recall_segment *recall_named(Recall *recall, const char *name);
 bool recall_is_missing(Recall *recall, const struct recall_segment *segment);
 
-/* Fetches the segment, or waits for who does: 0: it is here. */
-int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_background);
+/* Who fetches: somebody who reads, recall_next, its thread. */
+enum recall_who { RECALL_READER, RECALL_REST, RECALL_THREAD };
+
+/* Fetches the segment, or waits for who does: 0: it is here. A reader's is refused when the place is away (recall.h).
+ */
+int recall_ensure(Recall *recall, struct recall_segment *segment, enum recall_who who);
+
+/* Something came from the place. */
+void recall_has_moved(Recall *recall);
 
 /* Frees the texts. */
 void recall_free_place(struct objects_place *place);

@@ -53,7 +53,7 @@ static int file_here(struct recall_file *file, VaultFile **ret) {
 		pthread_mutex_lock(&file->opening);
 		opened = file->file;
 		if (!opened) {
-			rc = recall_ensure(file->recall, file->segment, false);
+			rc = recall_ensure(file->recall, file->segment, RECALL_READER);
 			rc = rc < 0 && rc != -ENOENT ? fault(EIO, "%s", fault_message()) : rc;
 			if (rc == 0)
 				rc = vault_file_open(file->recall->io, file->name, file->flags, &opened);

@@ -3,6 +3,7 @@
 
 #include "backend/backup/layout.h"
 #include "backend/backup/origin.h"
+#include "crypto/base/deadline.h"
 #include "crypto/encoding.h"
 #include "tests/backend/faulty_io.h"
 #include "tests/backend/scratch.h"
@@ -198,7 +199,7 @@ struct reader {
 	struct world *w;
 	pthread_t thread;
 	unsigned seed;
-	int rc;
+	_Atomic int rc;
 };
 
 static void *read_one(void *arg) {
@@ -294,6 +295,9 @@ static void a_failure_names_the_object_and_the_next_try_works(void **state) {
 	assert_int_equal(read_segment(w, 0), -EIO);
 	assert_non_null(strstr(fault_message(), SHELF_URL));
 	w->place_rc = 0;
+	assert_int_equal(read_segment(w, 1), -EIO); /* at once: nobody is made to wait for a place that is away */
+	assert_non_null(strstr(fault_message(), "in a moment"));
+	(void)usleep((RECALL_AWAY_MS + 100) * 1000);
 	assert_rc(read_segment(w, 1)); /* and it is listed */
 	w->place_rc = -EACCES;
 	assert_int_equal(read_segment(w, 0), -EIO);
@@ -386,6 +390,61 @@ static void of_what_is_not_whole_nothing_is_taken(void **state) {
 	assert_int_equal(recall_next(w->recall, &bytes), 0);
 }
 
+static int wait_and_fail(void *arg, enum object_what what, const char *name) {
+	struct world *w = arg;
+	(void)what;
+	(void)name;
+	for (unsigned i = 0; i < 5000 && w->is_slow; i++)
+		(void)usleep(2000);
+	return -ETIMEDOUT;
+}
+
+/* Each for a segment of its own or one that another waits for; the place says nothing. */
+static void readers_of_a_silent_place_keep_no_more_threads_than_their_share(void **state) {
+	struct world *w = *state;
+	struct reader readers[RECALL_READERS + 8];
+	struct recall_status status;
+	size_t count = sizeof readers / sizeof *readers, refused = 0;
+	int64_t begin = monotonic_ms();
+	shelf_on_request(w->shelf, wait_and_fail, w);
+	w->is_slow = true;
+	for (size_t i = 0; i < count; i++) {
+		readers[i] = (struct reader){.w = w, .seed = (unsigned)i};
+		assert_int_equal(pthread_create(&readers[i].thread, NULL, read_all, &readers[i]), 0);
+	}
+	for (unsigned i = 0; i < 1000 && refused < 8; i++, (void)usleep(10000)) {
+		refused = 0;
+		for (size_t k = 0; k < count; k++)
+			refused += readers[k].rc == -EIO;
+	}
+	assert_int_equal(refused, 8);
+	assert_true(monotonic_ms() - begin < 4 * RECALL_SILENCE_MS);
+	recall_status(w->recall, &status);
+	assert_int_equal(status.missing_segments, SEGMENTS);
+	w->is_slow = false;
+	for (size_t i = 0; i < count; i++) {
+		pthread_join(readers[i].thread, NULL);
+		assert_int_equal(readers[i].rc, -EIO);
+	}
+}
+
+static void who_waits_is_let_go_when_the_mount_ends(void **state) {
+	struct world *w = *state;
+	struct reader readers[THREADS];
+	w->is_slow = true;
+	recall_halt(w->recall, true);
+	for (unsigned i = 0; i < THREADS; i++) {
+		readers[i] = (struct reader){.w = w, .seed = i};
+		assert_int_equal(pthread_create(&readers[i].thread, NULL, read_all, &readers[i]), 0);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(readers[i].thread, NULL);
+		assert_int_equal(readers[i].rc, -EIO);
+	}
+	recall_halt(w->recall, false);
+	assert_rc(read_segment(w, 0));
+}
+
 static int find_wrong(void *arg, uint32_t number, VaultFile *file, uint64_t *ret_at, uint64_t *ret_length) {
 	(void)arg;
 	(void)number;
@@ -451,6 +510,9 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(
 	                a_thread_that_is_stopped_ends_at_once_and_what_it_had_is_kept, setup, teardown),
 	        cmocka_unit_test_setup_teardown(of_what_is_not_whole_nothing_is_taken, setup, teardown),
+	        cmocka_unit_test_setup_teardown(
+	                readers_of_a_silent_place_keep_no_more_threads_than_their_share, setup, teardown),
+	        cmocka_unit_test_setup_teardown(who_waits_is_let_go_when_the_mount_ends, setup, teardown),
 	        cmocka_unit_test_setup_teardown(what_is_left_of_another_version_is_no_file, setup, teardown),
 	        cmocka_unit_test_setup_teardown(
 	                an_origin_is_read_as_it_was_written_and_nothing_else_is, setup, teardown),
