@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/backup/recall.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "crypto/process.h"

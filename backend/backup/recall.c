@@ -78,7 +78,7 @@ int recall_expect(Recall *recall, const struct segment_row *row) {
 		return fault(ENOMEM, "no memory for the table of segments");
 	recall->segments = segments;
 	struct recall_segment *segment = &segments[recall->count];
-	*segment = (struct recall_segment){.number = row->number, .bytes = (uint32_t)row->bytes};
+	*segment = (struct recall_segment){.number = row->number, .bytes = (uint32_t)row->bytes, .zone = row->zone};
 	memcpy(segment->id, row->id, sizeof segment->id);
 	name_of(segment, "", name);
 	int rc = vault_io_stat_size(recall->io, name, &size);
@@ -102,6 +102,21 @@ void recall_on_notice(Recall *recall, void (*notice)(void *arg, const char *word
 	recall->notice_arg = arg;
 }
 
+static struct recall_segment *numbered(Recall *recall, uint32_t number) {
+	size_t low = 0, high = recall->is_ready ? recall->count : 0;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct recall_segment *segment = &recall->segments[recall->numbers[middle]];
+		if (segment->number == number)
+			return segment;
+		if (segment->number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
 int recall_ready(Recall *recall, recall_verify_fn *verify, void *arg) {
 	uint32_t *numbers = calloc(recall->count ? recall->count : 1, sizeof *numbers);
 	if (!numbers)
@@ -116,22 +131,43 @@ int recall_ready(Recall *recall, recall_verify_fn *verify, void *arg) {
 		qsort_r(numbers, recall->count, sizeof *numbers, by_number, recall->segments);
 	recall->numbers = numbers;
 	recall->is_ready = true;
+	for (size_t i = 0; i < recall->origin.lacking_count; i++) {
+		struct recall_segment *segment = numbered(recall, recall->origin.lacking[i]);
+		if (segment)
+			segment->is_lacking = true;
+	}
 	return 0;
 }
 
 bool recall_is_here(Recall *recall, uint32_t number) {
-	size_t low = 0, high = recall->is_ready ? recall->count : 0;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct recall_segment *segment = &recall->segments[recall->numbers[middle]];
-		if (segment->number == number)
-			return !recall_is_missing(recall, segment);
-		if (segment->number < number)
-			low = middle + 1;
-		else
-			high = middle;
+	const struct recall_segment *segment = numbered(recall, number);
+	return !segment || !recall_is_missing(recall, segment);
+}
+
+bool recall_is_lacking(Recall *recall, uint32_t number) {
+	const struct recall_segment *segment = numbered(recall, number);
+	return segment && recall_is_missing(recall, segment) && segment->is_lacking;
+}
+
+int recall_keep_lacking(Recall *recall) {
+	int rc = 0;
+	pthread_mutex_lock(&recall->lock);
+	struct vault_origin origin = recall->origin;
+	memset(origin.lacking, 0, sizeof origin.lacking);
+	origin.lacking_count = 0;
+	for (size_t i = 0; i < recall->count && origin.lacking_count < ORIGIN_LACKING_MAX; i++) {
+		const struct recall_segment *segment = &recall->segments[recall->numbers[i]];
+		if (is_missing(segment) && segment->is_lacking)
+			origin.lacking[origin.lacking_count++] = segment->number;
 	}
-	return true;
+	bool is_other = origin.lacking_count != recall->origin.lacking_count ||
+	                memcmp(origin.lacking, recall->origin.lacking, sizeof origin.lacking) != 0;
+	if (is_other && !recall->is_over)
+		rc = origin_write(recall->io, &origin);
+	if (rc == 0)
+		recall->origin = origin;
+	pthread_mutex_unlock(&recall->lock);
+	return rc;
 }
 
 void recall_status(Recall *recall, struct recall_status *ret) {
@@ -273,7 +309,7 @@ int recall_survey(Recall *recall, uint64_t *ret_lacking) {
 		return rc;
 	rc = recall_list_place(recall, objects, ret_lacking);
 	put_objects(recall, false, objects, rc == 0);
-	return rc;
+	return rc < 0 ? rc : recall_keep_lacking(recall);
 }
 
 /* Under the lock, so that removing it comes before or after. */
@@ -359,7 +395,8 @@ static int await_turn(Recall *recall, struct recall_segment *segment, enum recal
 
 static void end_turn(Recall *recall, struct recall_segment *segment, int rc, const struct recall_outcome *outcome) {
 	segment->is_fetching = false;
-	segment->is_absent = outcome->is_none;
+	segment->is_absent = outcome->is_none && recall->origin.zones && !(recall->origin.zones & 1u << segment->zone);
+	segment->is_lacking = rc == -ENODATA || (rc < 0 && segment->is_lacking);
 	recall->damaged += rc == 0 && outcome->is_damaged;
 	segment->turn++;
 	segment->rc = rc;
@@ -450,6 +487,8 @@ static int next(Recall *recall, enum recall_who who, uint64_t *ret_bytes) {
 		struct recall_segment *segment = recall->is_ready ? next_missing(recall, &failed) : NULL;
 		if (!recall->is_ready)
 			return fault(EINVAL, "what is missing of %s is not known yet", recall->origin.url);
+		if (!segment && failed > 0 && recall_keep_lacking(recall) < 0)
+			return -EIO;
 		if (!segment && failed > 0)
 			return fault(ENODATA, "%" PRIu64 " segment%s can't be fetched: %s", failed,
 			        failed == 1 ? "" : "s", words);
@@ -555,10 +594,12 @@ int recall_unrecorded(Recall *recall, char *ret_words, size_t size) {
 }
 
 int recall_recorded(Recall *recall) {
+	pthread_mutex_lock(&recall->lock);
 	struct vault_origin origin = recall->origin;
 	origin.is_recorded = true;
 	int rc = origin_write(recall->io, &origin);
 	if (rc == 0)
 		recall->origin = origin;
+	pthread_mutex_unlock(&recall->lock);
 	return rc;
 }

@@ -74,13 +74,17 @@ int recall_ready(Recall *recall, recall_verify_fn *verify, void *arg);
 /* Whether segment `number` is in the vault's directory, or is none of those that recall_expect told. */
 bool recall_is_here(Recall *recall, uint32_t number);
 
+/* Whether segment `number` is missing, and the origin had not all of it when that was last looked at. Asks nobody. */
+bool recall_is_lacking(Recall *recall, uint32_t number);
+
 /* Lists the origin: how many of the segments that are missing it has not all of. Errors of the place. */
 int recall_survey(Recall *recall, uint64_t *ret_lacking);
 
 /*
- * Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here, and the
- * origin was removed. For a thread behind the mount, and for recover --full. -ENODATA: the others are here, and of
- * these the backup has not all. Other errors are those of the place or of the disk.
+ * Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here but those
+ * of zones that the backup did not take, and the origin was removed. For a thread behind the mount, and for recover
+ * --full. -ENODATA: the others are here, and of these the backup has not all. Other errors are those of the place or of
+ * the disk.
  */
 int recall_next(Recall *recall, uint64_t *ret_bytes);
 

@@ -148,8 +148,14 @@ static bool is_whole(Recall *recall, const struct recall_segment *segment) {
 
 static uint64_t count_lacking(Recall *recall) {
 	uint64_t count = 0;
-	for (size_t i = 0; i < recall->count; i++)
-		count += recall_is_missing(recall, &recall->segments[i]) && !is_whole(recall, &recall->segments[i]);
+	for (size_t i = 0; i < recall->count; i++) {
+		struct recall_segment *segment = &recall->segments[i];
+		bool lacks = recall_is_missing(recall, segment) && !is_whole(recall, segment);
+		pthread_mutex_lock(&recall->lock);
+		segment->is_lacking = lacks;
+		pthread_mutex_unlock(&recall->lock);
+		count += lacks;
+	}
 	return count;
 }
 

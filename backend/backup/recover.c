@@ -69,7 +69,9 @@ static int open_target(const char *path, const struct objects_place *place, stru
 
 static int keep_origin(const struct recovery *recovery, struct target *target) {
 	const struct objects_place *place = recovery->place;
-	struct vault_origin origin = {.generation = recovery->super.number, .time_ns = recovery->super.time_ns};
+	struct vault_origin origin = {.generation = recovery->super.number,
+	        .time_ns = recovery->super.time_ns,
+	        .zones = recovery->super.zones};
 	if (snprintf(origin.url, sizeof origin.url, "%s", place->url) >= (int)sizeof origin.url ||
 	        snprintf(origin.endpoint, sizeof origin.endpoint, "%s", place->endpoint ? place->endpoint : "") >=
 	                (int)sizeof origin.endpoint ||

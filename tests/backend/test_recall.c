@@ -379,6 +379,12 @@ static void of_what_is_not_whole_nothing_is_taken(void **state) {
 		;
 	assert_int_equal(rc, -ENODATA);
 	assert_int_equal(missing(w), 3);
+	assert_true(
+	        recall_is_lacking(w->recall, 3) && recall_is_lacking(w->recall, 5) && recall_is_lacking(w->recall, 7));
+	assert_false(recall_is_lacking(w->recall, 1) || recall_is_lacking(w->recall, 99));
+	vault_io_close(w->io);
+	open_recall(w); /* it is known without asking */
+	assert_true(recall_is_lacking(w->recall, 7) && !recall_is_lacking(w->recall, 8));
 	assert_false(is_on_disk(w, 2, "") || is_on_disk(w, 4, "") || is_on_disk(w, 6, ""));
 	put_extents(w, &w->rows[2]);
 	put_extents(w, &w->rows[4]);
@@ -470,6 +476,43 @@ static void what_is_left_of_another_version_is_no_file(void **state) {
 	assert_false(is_on_disk(w, 0, "") || is_on_disk(w, 0, ".tmp"));
 }
 
+static void remove_all_of(struct world *w, size_t index) {
+	char prefix[LAYOUT_NAME_BYTES], one[OBJECT_NAME_MAX + 1];
+	layout_segment_prefix(w->rows[index].id, prefix);
+	while (shelf_count(w->shelf, prefix) > 0)
+		shelf_erase(w->shelf, shelf_name(w->shelf, prefix, 0, one));
+}
+
+/* Whoever comes back to a place that lacked something for a while finds where the rest is. */
+static void the_origin_goes_only_without_what_was_never_shipped(void **state) {
+	struct world *w = *state;
+	struct recall_status status;
+	struct vault_origin origin = {.url = SHELF_URL, .generation = 5, .zones = 1u << ZONE_RAW};
+	uint64_t bytes = 0;
+	int rc;
+	shelf_forget_versions(w->shelf);
+	w->rows[2].zone = ZONE_LANDING;
+	remove_all_of(w, 2);
+	remove_all_of(w, 3);
+	for (size_t i = 0; i < SEGMENTS; i++)
+		w->rows[i].zone = i == 2 ? ZONE_LANDING : ZONE_RAW;
+	assert_rc(origin_write(w->io, &origin));
+	vault_io_close(w->io);
+	open_recall(w);
+	while ((rc = recall_next(w->recall, &bytes)) == 1)
+		;
+	assert_int_equal(rc, -ENODATA);
+	assert_rc(vault_io_stat_size(w->io, RECALL_NAME, &bytes));
+	put_extents(w, &w->rows[3]);
+	(void)usleep(1100000); /* so long a listing is believed */
+	assert_int_equal(recall_next(w->recall, &bytes), 1);
+	assert_int_equal(recall_next(w->recall, &bytes), 0);
+	assert_int_equal(vault_io_stat_size(w->io, RECALL_NAME, &bytes), -ENOENT);
+	recall_status(w->recall, &status);
+	assert_int_equal(status.missing_segments, 0);
+	assert_int_equal(status.absent_segments, 1);
+}
+
 static void an_origin_is_read_as_it_was_written_and_nothing_else_is(void **state) {
 	struct world *w = *state;
 	static const char *const bad[] = {"", "[]", "{}", "{\"url\":\"s3://abc/d\"}",
@@ -483,13 +526,20 @@ static void an_origin_is_read_as_it_was_written_and_nothing_else_is(void **state
 	        "recorded\":true}",
 	        "{\"url\":\"s3://abc/"
 	        "d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_recorded\":1"
-	        "}"};
+	        "}",
+	        "{\"url\":\"s3://abc/d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_"
+	        "recorded\":true,\"lacking\":[-1]}",
+	        "{\"url\":\"s3://abc/d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_"
+	        "recorded\":true,\"zones\":\"all\"}"};
 	struct vault_origin origin = {.url = "file:///x/y",
 	                            .endpoint = "http://e:1",
 	                            .region = "r",
 	                            .generation = 7,
 	                            .time_ns = 12,
-	                            .is_recorded = true},
+	                            .is_recorded = true,
+	                            .zones = 14,
+	                            .lacking = {3, UINT32_MAX},
+	                            .lacking_count = 2},
 	                    read = {0};
 	assert_rc(origin_write(w->io, &origin));
 	assert_rc(origin_read(w->io, &read));
@@ -513,6 +563,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(
 	                readers_of_a_silent_place_keep_no_more_threads_than_their_share, setup, teardown),
 	        cmocka_unit_test_setup_teardown(who_waits_is_let_go_when_the_mount_ends, setup, teardown),
+	        cmocka_unit_test_setup_teardown(the_origin_goes_only_without_what_was_never_shipped, setup, teardown),
 	        cmocka_unit_test_setup_teardown(what_is_left_of_another_version_is_no_file, setup, teardown),
 	        cmocka_unit_test_setup_teardown(
 	                an_origin_is_read_as_it_was_written_and_nothing_else_is, setup, teardown),

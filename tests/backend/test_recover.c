@@ -156,7 +156,9 @@ static void expect_record(struct world *w, struct test_vault *v, const char *eve
 }
 
 static int tell_finding(void *arg, const struct fsck_finding *finding) {
-	hear(arg, finding->words);
+	char line[FSCK_WORDS_BYTES + 200];
+	(void)snprintf(line, sizeof line, "of %s: %s", finding->path ? finding->path : "-", finding->words);
+	hear(arg, line);
 	return 0;
 }
 
@@ -733,6 +735,19 @@ static void segments_that_are_not_all_there_are_counted_and_named(void **state) 
 	recall_status(store_recall(again.store), &status);
 	assert_int_equal(status.missing_segments, 1);
 	assert_rc(store_close(again.store));
+	/* fsck asks nobody, and knows. */
+	struct fsck_summary found;
+	struct store_secret secret = {.kind = STORE_PASSPHRASE, .bytes = bytes_of_string(TEST_PASSPHRASE)};
+	w->notices[0] = '\0';
+	assert_rc(fsck_run(w->target, &secret, tell_finding, w, &found));
+	assert_true(found.findings > 0);
+	assert_int_equal(found.elsewhere, 1);
+	assert_non_null(strstr(w->notices, "the backup has not all of it"));
+	if (a == -EIO || b == -EIO)
+		{
+		if (!strstr(w->notices, a == -EIO ? "Landing/a: version" : "Landing/b: version"))
+			fail_msg("%s", w->notices);
+	}
 }
 
 /* ---- interruptions ---- */
