@@ -2,7 +2,6 @@
 #include "crypto/base/array.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
-#include "crypto/base/utc.h"
 #include "crypto/encoding.h"
 #include "crypto/secret.h"
 
@@ -575,31 +574,4 @@ void recall_stop(Recall *recall) {
 	pthread_mutex_unlock(&recall->lock);
 	pthread_join(recall->thread, NULL);
 	recall->is_running = recall->is_stopping = false;
-}
-
-/* ---- what the log says ---- */
-
-const char *recall_url(const Recall *recall) {
-	return recall->origin.url;
-}
-
-int recall_unrecorded(Recall *recall, char *ret_words, size_t size) {
-	const struct vault_origin *origin = &recall->origin;
-	char when[UTC_TEXT_BYTES];
-	if (origin->is_recorded)
-		return 0;
-	(void)snprintf(ret_words, size, "from a backup: generation %" PRIu64 " of %s, at %s", origin->generation,
-	        utc_stamp(origin->time_ns, when), origin->url);
-	return 1;
-}
-
-int recall_recorded(Recall *recall) {
-	pthread_mutex_lock(&recall->lock);
-	struct vault_origin origin = recall->origin;
-	origin.is_recorded = true;
-	int rc = origin_write(recall->io, &origin);
-	if (rc == 0)
-		recall->origin = origin;
-	pthread_mutex_unlock(&recall->lock);
-	return rc;
 }

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -242,6 +243,39 @@ class RecoverTests(BackupTests):
         os.rename(self.path("away"), self.path("place"))
         time.sleep(2.5)  # so long a place that was away is not asked
         self.expect_equal(mnt)
+
+    def test_a_place_that_says_nothing_keeps_neither_names_nor_the_end_waiting(self):
+        self.vault()
+        self.recover()
+        with open(self.path("again/origin"), encoding="utf-8") as file:
+            origin = json.load(file)
+        with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+            origin |= {"url": "s3://bucket/office", "endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "region": "us-east-1"}
+            self.write("again/origin", json.dumps(origin))
+            os.makedirs(self.path("again-mnt"))
+            env = dict(os.environ, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+            mnt = self.path("again-mnt")
+            with subprocess.Popen([ASSAYFS, "mount", "-f", "--passfile", "pass", "again", "again-mnt"], cwd=self.directory,
+                                  env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) as daemon:
+                for _ in range(200):
+                    if os.path.ismount(mnt):
+                        break
+                    time.sleep(0.05)
+                readers = [subprocess.Popen(["cat", f"{mnt}/Landing/tree/{i % 39 + 1}.bin"], stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL) for i in range(80)]
+                time.sleep(1)
+                begin = time.monotonic()
+                listed = subprocess.run(["ls", "-l", f"{mnt}/Landing", f"{mnt}/Raw"], capture_output=True, timeout=60, check=False)
+                took = time.monotonic() - begin
+                self.check(listed.returncode == 0 and took < 10, f"ls took {took:.1f} s: {listed.stderr}")
+                begin = time.monotonic()
+                daemon.send_signal(signal.SIGTERM)
+                daemon.wait(60)
+                took = time.monotonic() - begin
+                self.check(took < 15, f"the end took {took:.1f} s")
+                for reader in readers:
+                    reader.wait(60)
 
 
 sys.exit(RecoverTests().run())
