@@ -53,16 +53,15 @@ static int file_here(struct recall_file *file, VaultFile **ret) {
 	VaultFile *opened = file->file;
 	int rc = 0;
 	if (!opened) {
+		/* Without the lock: who waits for the place is counted there. */
+		rc = recall_ensure(file->recall, file->segment, RECALL_READER);
+		rc = rc < 0 && rc != -ENOENT ? fault(EIO, "%s", fault_message()) : rc;
 		pthread_mutex_lock(&file->opening);
 		opened = file->file;
-		if (!opened) {
-			rc = recall_ensure(file->recall, file->segment, RECALL_READER);
-			rc = rc < 0 && rc != -ENOENT ? fault(EIO, "%s", fault_message()) : rc;
-			if (rc == 0)
-				rc = vault_file_open(file->recall->io, file->name, file->flags, &opened);
-			if (rc == 0)
-				file->file = opened;
-		}
+		if (!opened && rc == 0)
+			rc = vault_file_open(file->recall->io, file->name, file->flags, &opened);
+		if (rc == 0)
+			file->file = opened;
 		pthread_mutex_unlock(&file->opening);
 	}
 	if (rc == 0)
