@@ -272,8 +272,13 @@ static int gather_number(void *arg, const struct segment_row *row) {
 	return numbers->count == 256;
 }
 
+/* What was last known: nobody is asked. */
+static bool is_lost(const struct fsck *f, uint32_t number) {
+	return f->store->recall && recall_is_lacking(f->store->recall, number);
+}
+
 static int check_segment(struct fsck *f, uint32_t number) {
-	char name[SEGMENT_NAME_BYTES];
+	char name[SEGMENT_NAME_BYTES] = "";
 	uint64_t size = 0;
 	bool is_away = is_elsewhere(f, number);
 	int rc = is_away ? 0 : segment_verify(f->store->segments, number, segment_part, f);
@@ -282,6 +287,8 @@ static int check_segment(struct fsck *f, uint32_t number) {
 	f->sum->elsewhere += is_away;
 	*(is_away ? &f->sum->elsewhere_bytes : &f->sum->bytes) += size;
 	f->sum->segments += !is_away;
+	if (rc == 0 && is_lost(f, number))
+		rc = tell(f, name, NULL, "it is not here, and the backup has not all of it");
 	if (f->options->progress)
 		f->options->progress(f->options->progress_arg, f->sum);
 	return rc;
@@ -347,6 +354,8 @@ static int note_bad(struct fsck *f, uint64_t page, const struct block_ref *ref, 
 static int check_refs_here(struct fsck *f, uint64_t page, const struct block_ref *refs, size_t n, uint8_t *out) {
 	int rc = 0;
 	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (!block_ref_is_hole(&refs[i]) && is_lost(f, refs[i].segment))
+			rc = note_bad(f, page, &refs[i], "the backup has not all of this segment");
 		if (block_ref_is_hole(&refs[i]) || is_elsewhere(f, refs[i].segment))
 			continue;
 		rc = segment_read(f->store->segments, &refs[i], 1, out);
@@ -523,31 +532,6 @@ static int check_all(struct fsck *f) {
 static bool is_about_bytes(int rc) {
 	return rc == -EBADMSG || rc == -EUCLEAN || rc == -EINVAL || rc == -ENOTSUP || rc == -EPROTONOSUPPORT ||
 	       rc == -EFBIG;
-}
-
-/*
- * The vault's file that an error of opening is about. The words of the modules below begin with it, after what the
- * store says of its own: "opening the metadata of PATH: meta/4 has …".
- */
-const char *fsck_file_in_words(const char *words, const char *path, char file[static SEGMENT_NAME_BYTES]) {
-	static const char *const names[] = {
-	        STORE_HEADER_NAME, "meta.db-wal", "meta.db", "meta/", RESERVE_NAME, SYNCLOG_NAME, "segments/"};
-	const char *own = strstr(words, path);
-	const char *from = own ? own + strlen(path) : words, *first = NULL;
-	size_t length = 0;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		const char *at = strstr(from, names[i]);
-		if (at && (!first || at < first)) {
-			first = at;
-			length = strlen(names[i]);
-		}
-	}
-	if (!first)
-		return "meta.db";
-	if (first[length - 1] == '/')
-		length += strspn(first + length, "0123456789abcdefghijklmnopqrstuvwxyz/-");
-	(void)snprintf(file, SEGMENT_NAME_BYTES, "%.*s", (int)length, first);
-	return file;
 }
 
 static int tell_unopened(struct fsck *f, const char *path, int rc) {

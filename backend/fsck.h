@@ -12,6 +12,7 @@
  * hashes rows                  foreign keys, the database's own structure, counters, the audit log's tree
  *
  * Segments of a recovered vault that were not fetched yet (backup/recall.h) are counted, not read: nothing is fetched.
+ * Those of which the backup had not all when it was last looked at are findings, and so is each version in them.
  *
  * A check opens the vault for reading only and changes nothing. What a crash left and the next mount clears away (tails
  * of open segments, segments that nothing committed refers to) is counted, not found fault with. An older state of the

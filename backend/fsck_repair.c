@@ -19,6 +19,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/*
+ * The vault's file that an error of opening is about. The words of the modules below begin with it, after what the
+ * store says of its own: "opening the metadata of PATH: meta/4 has …".
+ */
+const char *fsck_file_in_words(const char *words, const char *path, char file[static SEGMENT_NAME_BYTES]) {
+	static const char *const names[] = {
+	        STORE_HEADER_NAME, "meta.db-wal", "meta.db", "meta/", RESERVE_NAME, SYNCLOG_NAME, "segments/"};
+	const char *own = strstr(words, path);
+	const char *from = own ? own + strlen(path) : words, *first = NULL;
+	size_t length = 0;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *at = strstr(from, names[i]);
+		if (at && (!first || at < first)) {
+			first = at;
+			length = strlen(names[i]);
+		}
+	}
+	if (!first)
+		return "meta.db";
+	if (first[length - 1] == '/')
+		length += strspn(first + length, "0123456789abcdefghijklmnopqrstuvwxyz/-");
+	(void)snprintf(file, SEGMENT_NAME_BYTES, "%.*s", (int)length, first);
+	return file;
+}
+
 struct found {
 	char *file, *path, *words;
 	int64_t place;

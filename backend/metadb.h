@@ -192,6 +192,10 @@ int metadb_check_pack(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
         const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t sequence, const uint8_t root[static 32],
         uint64_t *ret_previous, uint8_t ret_previous_root[static 32]);
 
+/* How many bytes the pack has that begins so, as its head says. -EBADMSG: that is not this pack's head. */
+int metadb_pack_length(const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES],
+        uint64_t sequence, const uint8_t root[static 32], struct bytes begin, uint64_t *ret_bytes);
+
 /*
  * Makes anchors and meta.db from the packs alone, for a vault that is recovered: meta/ has those from a base up to
  * `pack`, whose root is `root`, and none above. What is there of a database is replaced. -EBADMSG: the packs don't give

@@ -96,6 +96,27 @@ int metadb_check_pack(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
 	return 0;
 }
 
+static int open_head(const struct meta_keys *keys, uint64_t sequence, const uint8_t *root, struct bytes begin,
+        struct pack_head *ret) {
+	if (begin.size < PACK_HEAD_BYTES || pack_head_open(keys, sequence, begin.data, ret) < 0)
+		return fault(EBADMSG, "the head of checkpoint pack %" PRIu64 " does not authenticate", sequence);
+	if (memcmp(ret->root, root, META_HASH_BYTES) != 0)
+		return fault(EBADMSG, "checkpoint pack %" PRIu64 " is of another history of this vault", sequence);
+	return 0;
+}
+
+int metadb_pack_length(const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES],
+        uint64_t sequence, const uint8_t root[static 32], struct bytes begin, uint64_t *ret_bytes) {
+	struct meta_keys *keys = meta_keys_new(key, vault_id);
+	struct pack_head head;
+	int rc = keys ? open_head(keys, sequence, root, begin, &head)
+	              : fault(ENOMEM, "no locked memory for the metadata's keys");
+	meta_keys_free(keys);
+	if (rc == 0)
+		*ret_bytes = pack_file_bytes(&head);
+	return rc;
+}
+
 static int say_damage(void *user, const char *file, int64_t place, const char *words) {
 	char copy[FAULT_MESSAGE_BYTES];
 	(void)user;

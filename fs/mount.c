@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/backup/recall.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "crypto/process.h"
@@ -147,6 +148,13 @@ static void tell_vault(struct mounting *mounting) {
 
 /* ---- signals ---- */
 
+/* Threads that wait for a backup keep the loop from ending. */
+static void halt_recall(struct mounting *mounting, bool is_halted) {
+	Recall *recall = mounting->fs.store ? store_recall(mounting->fs.store) : NULL;
+	if (recall)
+		recall_halt(recall, is_halted);
+}
+
 static void *wait_for_signal(void *arg) {
 	struct mounting *mounting = arg;
 	int number;
@@ -157,6 +165,7 @@ static void *wait_for_signal(void *arg) {
 			continue; /* somebody else's */
 		tell_ending(mounting);
 		atomic_store(&mounting->fs.ending, true);
+		halt_recall(mounting, true);
 		session_stop(mounting->fs.owner.session, GRACE_SECONDS);
 	}
 	return NULL;
@@ -339,6 +348,7 @@ static int end(struct mounting *mounting, int rc) {
 		tell_ending(mounting);
 	if (fs->owner.session)
 		session_detach(fs->owner.session);
+	halt_recall(mounting, false); /* sealing may want content */
 	supervisor_free(
 	        steal_pointer(&mounting->supervisor)); /* a heartbeat that waits for the loop has its error now */
 	aside_wait(&fs->verdicts);

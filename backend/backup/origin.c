@@ -32,9 +32,24 @@ static bool take_number(const json_t *object, const char *name, int64_t *ret) {
 	return true;
 }
 
+/* Absent in a file that an earlier program wrote. */
+static bool take_lacking(const json_t *object, struct vault_origin *ret) {
+	const json_t *list = json_object_get(object, "lacking");
+	if (list && (!json_is_array(list) || json_array_size(list) > ORIGIN_LACKING_MAX))
+		return false;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *number = json_array_get(list, i);
+		if (!json_is_integer(number) || json_integer_value(number) < 0 ||
+		        json_integer_value(number) > UINT32_MAX)
+			return false;
+		ret->lacking[ret->lacking_count++] = (uint32_t)json_integer_value(number);
+	}
+	return true;
+}
+
 static int take_all(const json_t *object, struct vault_origin *ret) {
 	struct vault_origin origin = {0};
-	int64_t generation = 0;
+	int64_t generation = 0, zones = 0;
 	if (!take_text(object, "url", origin.url, sizeof origin.url) ||
 	        !take_text(object, "endpoint", origin.endpoint, sizeof origin.endpoint) ||
 	        !take_text(object, "region", origin.region, sizeof origin.region))
@@ -42,9 +57,13 @@ static int take_all(const json_t *object, struct vault_origin *ret) {
 	if (!take_number(object, "generation", &generation) || !take_number(object, "time_ns", &origin.time_ns) ||
 	        !json_is_boolean(json_object_get(object, "is_recorded")))
 		return refuse("generation and time_ns are numbers, is_recorded is true or false");
+	if ((json_object_get(object, "zones") && !take_number(object, "zones", &zones)) || zones > UINT32_MAX ||
+	        !take_lacking(object, &origin))
+		return refuse("zones is a number, lacking a list of them");
 	int rc = objects_check_url(origin.url);
 	if (rc < 0)
 		return fault_while(rc, ORIGIN_NAME);
+	origin.zones = (uint32_t)zones;
 	origin.generation = (uint64_t)generation;
 	origin.is_recorded = json_is_true(json_object_get(object, "is_recorded"));
 	*ret = origin;
@@ -77,9 +96,13 @@ int origin_read(VaultIo *io, struct vault_origin *ret) {
 }
 
 int origin_write(VaultIo *io, const struct vault_origin *origin) {
-	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b}", "url", origin->url, "endpoint", origin->endpoint,
-	        "region", origin->region, "generation", (json_int_t)origin->generation, "time_ns",
-	        (json_int_t)origin->time_ns, "is_recorded", (int)origin->is_recorded);
+	json_t *lacking = json_array();
+	for (size_t i = 0; lacking && i < origin->lacking_count; i++)
+		(void)json_array_append_new(lacking, json_integer(origin->lacking[i]));
+	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:I, s:o}", "url", origin->url, "endpoint",
+	        origin->endpoint, "region", origin->region, "generation", (json_int_t)origin->generation, "time_ns",
+	        (json_int_t)origin->time_ns, "is_recorded", (int)origin->is_recorded, "zones",
+	        (json_int_t)origin->zones, "lacking", lacking);
 	char *json = object ? json_dumps(object, JSON_SORT_KEYS | JSON_INDENT(1)) : NULL;
 	json_decref(object);
 	if (!json)

@@ -1,8 +1,8 @@
 /*
  * origin: the file VAULT/origin: where a vault was recovered from, as long as something of it may still be there only.
  *
- *     {"endpoint": "http://127.0.0.1:9000", "generation": 12, "is_recorded": true, "region": "", "time_ns": 176…,
- *      "url": "s3://bucket/prefix"}
+ *     {"endpoint": "http://127.0.0.1:9000", "generation": 12, "is_recorded": true, "lacking": [3, 7], "region": "",
+ *      "time_ns": 176…, "url": "s3://bucket/prefix", "zones": 14}
  *
  * It has no credentials and no seal: what is fetched from there authenticates by the vault's keys, wherever it came
  * from. It is written before anything else of a recovery, so a vault's directory that has it and no vault.json is one
@@ -15,6 +15,7 @@
 #define ORIGIN_NAME "origin"
 #define ORIGIN_BYTES_MAX ((size_t)16 << 10)
 #define ORIGIN_TEXT_BYTES 512
+#define ORIGIN_LACKING_MAX 512
 
 struct vault_origin {
 	char url[ORIGIN_TEXT_BYTES];      /* as objects_check_url takes it */
@@ -23,6 +24,10 @@ struct vault_origin {
 	uint64_t generation;              /* number of the superblock; 0: it was not chosen yet */
 	int64_t time_ns;                  /* of its commit */
 	bool is_recorded;                 /* the audit log says that the vault was recovered */
+	uint32_t zones;                   /* bit of 1 << zone: those that were backed up; 0: not known */
+	/* Numbers of segments of which the place had not all when it was last listed; the first of them. */
+	uint32_t lacking[ORIGIN_LACKING_MAX];
+	size_t lacking_count;
 };
 
 /* Reads its bytes. -EINVAL with words: they are none of origin_write. */

@@ -2,7 +2,6 @@
 #include "crypto/base/array.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
-#include "crypto/base/utc.h"
 #include "crypto/encoding.h"
 #include "crypto/secret.h"
 
@@ -78,7 +77,7 @@ int recall_expect(Recall *recall, const struct segment_row *row) {
 		return fault(ENOMEM, "no memory for the table of segments");
 	recall->segments = segments;
 	struct recall_segment *segment = &segments[recall->count];
-	*segment = (struct recall_segment){.number = row->number, .bytes = (uint32_t)row->bytes};
+	*segment = (struct recall_segment){.number = row->number, .bytes = (uint32_t)row->bytes, .zone = row->zone};
 	memcpy(segment->id, row->id, sizeof segment->id);
 	name_of(segment, "", name);
 	int rc = vault_io_stat_size(recall->io, name, &size);
@@ -102,6 +101,21 @@ void recall_on_notice(Recall *recall, void (*notice)(void *arg, const char *word
 	recall->notice_arg = arg;
 }
 
+static struct recall_segment *numbered(Recall *recall, uint32_t number) {
+	size_t low = 0, high = recall->is_ready ? recall->count : 0;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		struct recall_segment *segment = &recall->segments[recall->numbers[middle]];
+		if (segment->number == number)
+			return segment;
+		if (segment->number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
 int recall_ready(Recall *recall, recall_verify_fn *verify, void *arg) {
 	uint32_t *numbers = calloc(recall->count ? recall->count : 1, sizeof *numbers);
 	if (!numbers)
@@ -116,22 +130,43 @@ int recall_ready(Recall *recall, recall_verify_fn *verify, void *arg) {
 		qsort_r(numbers, recall->count, sizeof *numbers, by_number, recall->segments);
 	recall->numbers = numbers;
 	recall->is_ready = true;
+	for (size_t i = 0; i < recall->origin.lacking_count; i++) {
+		struct recall_segment *segment = numbered(recall, recall->origin.lacking[i]);
+		if (segment)
+			segment->is_lacking = true;
+	}
 	return 0;
 }
 
 bool recall_is_here(Recall *recall, uint32_t number) {
-	size_t low = 0, high = recall->is_ready ? recall->count : 0;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct recall_segment *segment = &recall->segments[recall->numbers[middle]];
-		if (segment->number == number)
-			return !recall_is_missing(recall, segment);
-		if (segment->number < number)
-			low = middle + 1;
-		else
-			high = middle;
+	const struct recall_segment *segment = numbered(recall, number);
+	return !segment || !recall_is_missing(recall, segment);
+}
+
+bool recall_is_lacking(Recall *recall, uint32_t number) {
+	const struct recall_segment *segment = numbered(recall, number);
+	return segment && recall_is_missing(recall, segment) && segment->is_lacking;
+}
+
+int recall_keep_lacking(Recall *recall) {
+	int rc = 0;
+	pthread_mutex_lock(&recall->lock);
+	struct vault_origin origin = recall->origin;
+	memset(origin.lacking, 0, sizeof origin.lacking);
+	origin.lacking_count = 0;
+	for (size_t i = 0; i < recall->count && origin.lacking_count < ORIGIN_LACKING_MAX; i++) {
+		const struct recall_segment *segment = &recall->segments[recall->numbers[i]];
+		if (is_missing(segment) && segment->is_lacking)
+			origin.lacking[origin.lacking_count++] = segment->number;
 	}
-	return true;
+	bool is_other = origin.lacking_count != recall->origin.lacking_count ||
+	                memcmp(origin.lacking, recall->origin.lacking, sizeof origin.lacking) != 0;
+	if (is_other && !recall->is_over)
+		rc = origin_write(recall->io, &origin);
+	if (rc == 0)
+		recall->origin = origin;
+	pthread_mutex_unlock(&recall->lock);
+	return rc;
 }
 
 void recall_status(Recall *recall, struct recall_status *ret) {
@@ -143,8 +178,10 @@ void recall_status(Recall *recall, struct recall_status *ret) {
 		status.segments++;
 		status.bytes += segment->bytes;
 		status.missing_segments += counts;
+		status.absent_segments += is_missing(segment) && recall->is_over;
 		status.missing_bytes += counts ? segment->bytes : 0;
 	}
+	status.damaged_segments = recall->damaged;
 	(void)snprintf(status.url, sizeof status.url, "%s", recall->origin.url);
 	(void)snprintf(status.trouble, sizeof status.trouble, "%s", recall->trouble);
 	pthread_mutex_unlock(&recall->lock);
@@ -199,15 +236,28 @@ int recall_use(Recall *recall, const struct recall_means *means) {
 	return 0;
 }
 
+/* Under `lock`. */
+static void set_active(Recall *recall, const Objects *from, Objects *to) {
+	for (size_t i = 0; i < sizeof recall->active / sizeof *recall->active; i++)
+		if (recall->active[i] == from) {
+			recall->active[i] = to;
+			return;
+		}
+}
+
 static int take_objects(Recall *recall, bool is_background, Objects **ret) {
 	Objects *objects = NULL;
 	int rc = 0;
 	pthread_mutex_lock(&recall->lock);
-	if (recall->idle_count > 0)
+	if (recall->is_halted)
+		rc = fault(ECANCELED, "the mount is ending");
+	else if (recall->idle_count > 0)
 		objects = recall->idle[--recall->idle_count];
 	else
 		rc = recall->open ? recall->open(&recall->place, &objects, recall->open_arg)
 		                  : objects_open(&recall->place, &objects);
+	if (rc == 0)
+		set_active(recall, NULL, objects);
 	if (rc == 0 && is_background) {
 		recall->background = objects;
 		if (recall->is_stopping)
@@ -219,16 +269,34 @@ static int take_objects(Recall *recall, bool is_background, Objects **ret) {
 	return rc;
 }
 
-static void put_objects(Recall *recall, bool is_background, Objects *objects) {
+static void put_objects(Recall *recall, bool is_background, Objects *objects, bool is_reusable) {
 	pthread_mutex_lock(&recall->lock);
+	set_active(recall, objects, NULL);
 	if (is_background)
 		recall->background = NULL;
-	bool is_kept = !recall->is_stopping && recall->idle_count < RECALL_FETCHES;
+	bool is_kept = is_reusable && !recall->is_stopping && !recall->is_halted && recall->idle_count < RECALL_FETCHES;
 	if (is_kept)
 		recall->idle[recall->idle_count++] = objects;
 	pthread_mutex_unlock(&recall->lock);
 	if (!is_kept)
 		objects_close(objects);
+}
+
+void recall_halt(Recall *recall, bool is_halted) {
+	pthread_mutex_lock(&recall->lock);
+	recall->is_halted = is_halted;
+	for (size_t i = 0; i < sizeof recall->active / sizeof *recall->active && is_halted; i++)
+		if (recall->active[i])
+			objects_stop(recall->active[i]);
+	pthread_cond_broadcast(&recall->changed);
+	pthread_mutex_unlock(&recall->lock);
+}
+
+void recall_has_moved(Recall *recall) {
+	pthread_mutex_lock(&recall->lock);
+	recall->moved_ms = monotonic_ms();
+	recall->away_until = 0;
+	pthread_mutex_unlock(&recall->lock);
 }
 
 /* ---- one segment ---- */
@@ -239,8 +307,8 @@ int recall_survey(Recall *recall, uint64_t *ret_lacking) {
 	if (rc < 0)
 		return rc;
 	rc = recall_list_place(recall, objects, ret_lacking);
-	put_objects(recall, false, objects);
-	return rc;
+	put_objects(recall, false, objects, rc == 0);
+	return rc < 0 ? rc : recall_keep_lacking(recall);
 }
 
 /* Under the lock, so that removing it comes before or after. */
@@ -253,7 +321,7 @@ static int publish(Recall *recall, struct recall_segment *segment, const char *t
 	return rc;
 }
 
-static int fetch(Recall *recall, struct recall_segment *segment, bool is_background, bool *ret_none) {
+static int fetch(Recall *recall, struct recall_segment *segment, bool is_background, struct recall_outcome *ret) {
 	char name[VAULT_NAME_MAX], temporary[VAULT_NAME_MAX], directory[VAULT_NAME_MAX + 1];
 	Objects *objects = NULL;
 	name_of(segment, "", name);
@@ -266,8 +334,8 @@ static int fetch(Recall *recall, struct recall_segment *segment, bool is_backgro
 	if (rc == 0)
 		rc = vault_io_sync_dir(recall->io, "segments");
 	if (rc == 0)
-		rc = recall_fetch(recall, objects, segment, temporary, ret_none);
-	put_objects(recall, is_background, objects);
+		rc = recall_fetch(recall, objects, segment, temporary, ret);
+	put_objects(recall, is_background, objects, rc != -ECANCELED);
 	if (rc == 0)
 		rc = publish(recall, segment, temporary, name);
 	if (rc == 0)
@@ -278,8 +346,31 @@ static int fetch(Recall *recall, struct recall_segment *segment, bool is_backgro
 	return fault(-rc, "fetching %s from %s: %s", name, recall->origin.url, words);
 }
 
+/* What kept the place from answering at all: that of all segments, not of one. */
+static bool is_of_place(int rc) {
+	return rc == -ETIMEDOUT || rc == -ECONNREFUSED || rc == -EHOSTUNREACH || rc == -EIO;
+}
+
+/* Whether who reads is to wait no longer. */
+static int refuse_reader(const Recall *recall) {
+	int64_t now = monotonic_ms();
+	if (now < recall->away_until)
+		return fault(EIO, "%s (it is tried again in a moment)", recall->away);
+	if (recall->readers > RECALL_READERS && now - recall->moved_ms > RECALL_SILENCE_MS)
+		return fault(EIO, "%s answers nothing, and many wait for it", recall->origin.url);
+	return 0;
+}
+
+static void await_change(Recall *recall, enum recall_who who) {
+	struct timespec until = deadline_after_ms(RECALL_SILENCE_MS / 4);
+	if (who == RECALL_READER && recall->readers > RECALL_READERS)
+		(void)pthread_cond_timedwait(&recall->changed, &recall->lock, &until);
+	else
+		pthread_cond_wait(&recall->changed, &recall->lock);
+}
+
 /* Waits until it is this thread's turn to fetch: 1; 0: it is here; what ailed the fetch that was waited for. */
-static int await_turn(Recall *recall, struct recall_segment *segment) {
+static int await_turn(Recall *recall, struct recall_segment *segment, enum recall_who who) {
 	bool has_waited = false;
 	unsigned turn = segment->turn;
 	for (;;) {
@@ -287,36 +378,52 @@ static int await_turn(Recall *recall, struct recall_segment *segment) {
 			return 0;
 		if (segment->is_dropped)
 			return fault(ENOENT, "a segment that was removed");
+		if (recall->is_halted)
+			return fault(ECANCELED, "the mount is ending");
 		if (has_waited && segment->turn != turn && segment->rc < 0)
 			return fault(-segment->rc, "%s", segment->words);
+		int rc = who == RECALL_READER ? refuse_reader(recall) : 0;
+		if (rc < 0)
+			return rc;
 		if (!segment->is_fetching && recall->fetches < RECALL_FETCHES)
 			return 1;
 		has_waited = has_waited || segment->is_fetching;
-		pthread_cond_wait(&recall->changed, &recall->lock);
+		await_change(recall, who);
 	}
 }
 
-int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_background) {
-	bool is_none = false;
-	pthread_mutex_lock(&recall->lock);
-	int rc = await_turn(recall, segment);
-	if (rc == 1) {
-		segment->is_fetching = true;
-		recall->fetches++;
-	}
-	pthread_mutex_unlock(&recall->lock);
-	if (rc <= 0)
-		return rc;
-	rc = fetch(recall, segment, is_background, &is_none);
-	pthread_mutex_lock(&recall->lock);
+static void end_turn(Recall *recall, struct recall_segment *segment, int rc, const struct recall_outcome *outcome) {
 	segment->is_fetching = false;
-	segment->is_absent = is_none;
+	segment->is_absent = outcome->is_none && recall->origin.zones && !(recall->origin.zones & 1u << segment->zone);
+	segment->is_lacking = rc == -ENODATA || (rc < 0 && segment->is_lacking);
+	recall->damaged += rc == 0 && outcome->is_damaged;
 	segment->turn++;
 	segment->rc = rc;
 	(void)snprintf(segment->words, sizeof segment->words, "%s", rc < 0 ? fault_message() : "");
 	(void)snprintf(recall->trouble, sizeof recall->trouble, "%s", segment->words);
+	if (is_of_place(rc)) {
+		recall->away_until = monotonic_ms() + RECALL_AWAY_MS;
+		(void)snprintf(recall->away, sizeof recall->away, "%s", segment->words);
+	}
 	recall->fetches--;
 	pthread_cond_broadcast(&recall->changed);
+}
+
+int recall_ensure(Recall *recall, struct recall_segment *segment, enum recall_who who) {
+	struct recall_outcome outcome = {0};
+	pthread_mutex_lock(&recall->lock);
+	if (who == RECALL_READER && recall->readers++ == 0)
+		recall->moved_ms = monotonic_ms();
+	int rc = await_turn(recall, segment, who);
+	if (rc == 1) {
+		segment->is_fetching = true;
+		recall->fetches++;
+		pthread_mutex_unlock(&recall->lock);
+		rc = fetch(recall, segment, who == RECALL_THREAD, &outcome);
+		pthread_mutex_lock(&recall->lock);
+		end_turn(recall, segment, rc, &outcome);
+	}
+	recall->readers -= who == RECALL_READER;
 	pthread_mutex_unlock(&recall->lock);
 	return rc;
 }
@@ -325,7 +432,7 @@ int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_backgr
 
 /* Whose fetch failed for a reason that the others don't have. */
 static bool is_its_own(int rc) {
-	return rc == -EIO || rc == -ENOENT || rc == -EBADMSG;
+	return rc == -ENODATA || rc == -ENOENT || rc == -EBADMSG;
 }
 
 /* Of what is missing, the first by number that was not tried in this round and that nobody fetches. NULL: there is
@@ -337,10 +444,10 @@ static struct recall_segment *look_for_missing(Recall *recall, uint64_t *ret_fai
 		struct recall_segment *segment = &recall->segments[recall->numbers[i]];
 		if (!is_missing(segment) || segment->is_absent)
 			continue;
-		if (!segment->has_failed && !segment->is_fetching)
+		if (!segment->has_failed && !segment->is_fetching && !segment->is_claimed)
 			return segment;
 		*ret_failed += segment->has_failed;
-		*ret_busy = *ret_busy || segment->is_fetching;
+		*ret_busy = *ret_busy || segment->is_fetching || segment->is_claimed;
 	}
 	return NULL;
 }
@@ -353,6 +460,8 @@ static struct recall_segment *next_missing(Recall *recall, uint64_t *ret_failed)
 		pthread_cond_wait(&recall->changed, &recall->lock);
 	for (size_t i = 0; i < recall->count && !next; i++)
 		recall->segments[i].has_failed = false;
+	if (next)
+		next->is_claimed = true;
 	pthread_mutex_unlock(&recall->lock);
 	return next;
 }
@@ -370,19 +479,26 @@ static int end_origin(Recall *recall) {
 	return rc;
 }
 
-static int next(Recall *recall, bool is_background, uint64_t *ret_bytes) {
+static int next(Recall *recall, enum recall_who who, uint64_t *ret_bytes) {
 	char words[FAULT_MESSAGE_BYTES] = "see before";
 	for (;;) {
 		uint64_t failed = 0;
 		struct recall_segment *segment = recall->is_ready ? next_missing(recall, &failed) : NULL;
 		if (!recall->is_ready)
 			return fault(EINVAL, "what is missing of %s is not known yet", recall->origin.url);
+		if (!segment && failed > 0 && recall_keep_lacking(recall) < 0)
+			return -EIO;
 		if (!segment && failed > 0)
-			return fault(EIO, "%" PRIu64 " segment%s can't be fetched: %s", failed, failed == 1 ? "" : "s",
-			        words);
+			return fault(ENODATA, "%" PRIu64 " segment%s can't be fetched: %s", failed,
+			        failed == 1 ? "" : "s", words);
 		if (!segment)
 			return end_origin(recall);
-		int rc = recall_ensure(recall, segment, is_background);
+		int rc = recall_ensure(recall, segment, who);
+		pthread_mutex_lock(&recall->lock);
+		segment->is_claimed = false;
+		segment->has_failed = is_its_own(rc);
+		pthread_cond_broadcast(&recall->changed);
+		pthread_mutex_unlock(&recall->lock);
 		if (rc == 0) {
 			*ret_bytes = segment->bytes;
 			return 1;
@@ -390,14 +506,11 @@ static int next(Recall *recall, bool is_background, uint64_t *ret_bytes) {
 		if (!is_its_own(rc))
 			return rc;
 		(void)snprintf(words, sizeof words, "%s", fault_message());
-		pthread_mutex_lock(&recall->lock);
-		segment->has_failed = true;
-		pthread_mutex_unlock(&recall->lock);
 	}
 }
 
 int recall_next(Recall *recall, uint64_t *ret_bytes) {
-	return next(recall, false, ret_bytes);
+	return next(recall, RECALL_REST, ret_bytes);
 }
 
 static void tell(Recall *recall, const char *words) {
@@ -422,7 +535,7 @@ static void *fetch_rest(void *arg) {
 	unsigned pause = 0;
 	uint64_t bytes = 0;
 	for (;;) {
-		int rc = next(recall, true, &bytes);
+		int rc = next(recall, RECALL_THREAD, &bytes);
 		if (rc == 0)
 			break;
 		if (rc < 0 && pause == 0) {
@@ -461,29 +574,4 @@ void recall_stop(Recall *recall) {
 	pthread_mutex_unlock(&recall->lock);
 	pthread_join(recall->thread, NULL);
 	recall->is_running = recall->is_stopping = false;
-}
-
-/* ---- what the log says ---- */
-
-const char *recall_url(const Recall *recall) {
-	return recall->origin.url;
-}
-
-int recall_unrecorded(Recall *recall, char *ret_words, size_t size) {
-	const struct vault_origin *origin = &recall->origin;
-	char when[UTC_TEXT_BYTES];
-	if (origin->is_recorded)
-		return 0;
-	(void)snprintf(ret_words, size, "from a backup: generation %" PRIu64 " of %s, at %s", origin->generation,
-	        utc_stamp(origin->time_ns, when), origin->url);
-	return 1;
-}
-
-int recall_recorded(Recall *recall) {
-	struct vault_origin origin = recall->origin;
-	origin.is_recorded = true;
-	int rc = origin_write(recall->io, &origin);
-	if (rc == 0)
-		recall->origin = origin;
-	return rc;
 }

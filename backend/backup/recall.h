@@ -13,6 +13,10 @@
  * leaves none that is short. Any thread; two that want one segment wait for one fetch, and at most RECALL_FETCHES are
  * under way, each with RECALL_GROUP_BYTES of memory. Who opens holds no lock meanwhile, as nothing is sent then.
  *
+ * When the place does not answer, readers are refused (-EIO) for RECALL_AWAY_MS after each failure of that kind, then
+ * it is asked again. While nothing comes for RECALL_SILENCE_MS no more than RECALL_READERS of them wait, so that
+ * threads are left for whoever needs nothing of the place.
+ *
  * An extent that is gone or cut in the place, or does not authenticate, is sought among its earlier versions there. If
  * none is better, the damaged file is kept: what is sound of it can be read, and what is not says so.
  */
@@ -28,6 +32,9 @@ typedef struct Recall Recall;
 
 #define RECALL_NAME "origin"
 #define RECALL_FETCHES 4u
+#define RECALL_AWAY_MS 2000
+#define RECALL_SILENCE_MS 3000
+#define RECALL_READERS 16u
 #define RECALL_GROUP_BYTES ((size_t)16 << 20)
 
 /* Whether the vault in `io` has an origin: 1, 0. */
@@ -67,13 +74,17 @@ int recall_ready(Recall *recall, recall_verify_fn *verify, void *arg);
 /* Whether segment `number` is in the vault's directory, or is none of those that recall_expect told. */
 bool recall_is_here(Recall *recall, uint32_t number);
 
+/* Whether segment `number` is missing, and the origin had not all of it when that was last looked at. Asks nobody. */
+bool recall_is_lacking(Recall *recall, uint32_t number);
+
 /* Lists the origin: how many of the segments that are missing it has not all of. Errors of the place. */
 int recall_survey(Recall *recall, uint64_t *ret_lacking);
 
 /*
- * Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here, and the
- * origin was removed. For a thread behind the mount, and for recover --full. -EIO: the others are here, and of these
- * the backup has not all.
+ * Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here but those
+ * of zones that the backup did not take, and the origin was removed. For a thread behind the mount, and for recover
+ * --full. -ENODATA: the others are here, and of these the backup has not all. Other errors are those of the place or of
+ * the disk.
  */
 int recall_next(Recall *recall, uint64_t *ret_bytes);
 
@@ -86,9 +97,15 @@ int recall_start(Recall *recall);
 /* Ends the thread. Without one it does nothing. */
 void recall_stop(Recall *recall);
 
+/* Ends what is under way, and refuses all, until it is called with `false`: for who ends a mount whose threads wait for
+ * the place. Any thread. */
+void recall_halt(Recall *recall, bool is_halted);
+
 struct recall_status {
 	uint64_t segments, bytes;                 /* that the vault has */
 	uint64_t missing_segments, missing_bytes; /* that are not here yet */
+	uint64_t absent_segments;                 /* that never come: the backup did not take them */
+	uint64_t damaged_segments;                /* that were fetched since it was opened: not all authenticates */
 	char url[512];
 	char trouble[512];
 };

@@ -4,8 +4,11 @@
  *     the place, listed once ─► extents that cover [0, committed length) ─► pieces ─► groups of requests ─► NAME.tmp
  *                                        │ a gap: earlier versions                                            │
  *                                        ▼                                                                    ▼
- *                                     the same                              verified; the piece where it is wrong is
- *                                                                           got of earlier versions until it is not
+ *                                     the same                              verified; where it is wrong, other extents
+ *                                                                           are laid there, then earlier versions
+ *
+ * Anybody who can write there can put an extent of any length beside ours, so that none of them is believed before it
+ * verifies. Those that end within the committed length come first: ours do, but for what a later shipment sent.
  */
 #include "backend/backup/recall_internal.h"
 #include "crypto/base/array.h"
@@ -21,6 +24,8 @@
 #define REQUEST_BYTES ((uint32_t)4 << 20)
 #define GROUP_REQUESTS 32u
 #define VERSIONS_TRIED 32u
+/* Of extents in the place of one that is wrong. */
+#define OTHERS_TRIED 32u
 /* How long a listing is believed that lacks something. */
 #define LISTING_MS 1000
 
@@ -104,15 +109,26 @@ static const struct recall_extent *extents_of(const Recall *recall, const uint8_
 
 typedef int piece_fn(void *arg, const struct recall_extent *extent, uint32_t from, uint32_t to);
 
-/* Lays extents end to end, the farthest-reaching first. Returns how far they reach; an error of `piece`. */
-static int64_t cover(const struct recall_extent *extents, size_t count, uint32_t bytes, piece_fn *piece, void *arg) {
+static const struct recall_extent *farther(const struct recall_extent *x, const struct recall_extent *y) {
+	return !x || y->to > x->to ? y : x;
+}
+
+/* Lays extents end to end, but those of `left_out` (NULL: none): of those within `bytes` the farthest-reaching, else
+ * one that reaches beyond. Returns how far they reach; an error of `piece`. */
+static int64_t cover(const struct recall_extent *extents, size_t count, const bool *left_out, uint32_t bytes,
+        piece_fn *piece, void *arg) {
+	const struct recall_extent *within = NULL, *beyond = NULL;
 	uint32_t at = 0;
-	for (size_t next = 0; at < bytes;) {
-		const struct recall_extent *best = NULL;
-		size_t i = next;
-		for (; i < count && extents[i].from <= at; i++)
-			if (extents[i].to > at && (!best || extents[i].to > best->to))
-				best = &extents[i];
+	for (size_t i = 0; at < bytes;) {
+		for (; i < count && extents[i].from <= at; i++) {
+			if (left_out && left_out[i])
+				continue;
+			if (extents[i].to <= bytes)
+				within = farther(within, &extents[i]);
+			else if (!beyond)
+				beyond = &extents[i];
+		}
+		const struct recall_extent *best = within && within->to > at ? within : beyond;
 		if (!best)
 			break;
 		uint32_t end = best->to < bytes ? best->to : bytes;
@@ -120,7 +136,6 @@ static int64_t cover(const struct recall_extent *extents, size_t count, uint32_t
 		if (rc < 0)
 			return rc;
 		at = end;
-		next = i; /* those before reach no farther than `best` */
 	}
 	return at;
 }
@@ -128,13 +143,19 @@ static int64_t cover(const struct recall_extent *extents, size_t count, uint32_t
 static bool is_whole(Recall *recall, const struct recall_segment *segment) {
 	size_t count = 0;
 	const struct recall_extent *extents = extents_of(recall, segment->id, &count);
-	return cover(extents, count, segment->bytes, NULL, NULL) == segment->bytes;
+	return cover(extents, count, NULL, segment->bytes, NULL, NULL) == segment->bytes;
 }
 
 static uint64_t count_lacking(Recall *recall) {
 	uint64_t count = 0;
-	for (size_t i = 0; i < recall->count; i++)
-		count += recall_is_missing(recall, &recall->segments[i]) && !is_whole(recall, &recall->segments[i]);
+	for (size_t i = 0; i < recall->count; i++) {
+		struct recall_segment *segment = &recall->segments[i];
+		bool lacks = recall_is_missing(recall, segment) && !is_whole(recall, segment);
+		pthread_mutex_lock(&recall->lock);
+		segment->is_lacking = lacks;
+		pthread_mutex_unlock(&recall->lock);
+		count += lacks;
+	}
 	return count;
 }
 
@@ -154,6 +175,8 @@ static int list_place(Recall *recall, Objects *objects) {
 	}
 	recall->is_listed = rc == 0;
 	recall->listed_ms = monotonic_ms();
+	if (rc == -ENOENT) /* the place itself, not a segment in it */
+		rc = fault(EIO, "%s", fault_message());
 	return fault_while(rc, "listing the segments of %s", recall->origin.url);
 }
 
@@ -183,33 +206,68 @@ static void list_again(Recall *recall) {
 
 /* ---- what is to be got ---- */
 
-struct plan {
-	struct recall_piece *pieces;
+struct pieces {
+	struct recall_piece *list;
 	size_t count, room;
 };
 
+struct plan {
+	struct recall_extent *extents; /* those that the listing has of the segment */
+	bool *left_out;                /* of them: they did not verify */
+	size_t extent_count;
+	struct pieces pieces;
+};
+
+static void pieces_clear(struct pieces *pieces) {
+	for (size_t i = 0; i < pieces->count; i++)
+		free(pieces->list[i].version);
+	free(pieces->list);
+	*pieces = (struct pieces){0};
+}
+
 static void plan_clear(struct plan *plan) {
-	for (size_t i = 0; i < plan->count; i++)
-		free(plan->pieces[i].version);
-	free(plan->pieces);
+	for (size_t i = 0; i < plan->extent_count; i++)
+		free(plan->extents[i].version);
+	free(plan->extents);
+	free(plan->left_out);
+	pieces_clear(&plan->pieces);
 	*plan = (struct plan){0};
 }
 
 static int add_piece(void *arg, const struct recall_extent *extent, uint32_t from, uint32_t to) {
-	struct plan *plan = arg;
-	struct recall_piece *pieces = array_room(plan->pieces, &plan->room, plan->count + 1, sizeof *pieces);
+	struct pieces *pieces = arg;
+	struct recall_piece *list = array_room(pieces->list, &pieces->room, pieces->count + 1, sizeof *list);
 	char *version = extent->version ? strdup(extent->version) : NULL;
-	if (pieces)
-		plan->pieces = pieces;
-	if (!pieces || (extent->version && !version)) {
+	if (list)
+		pieces->list = list;
+	if (!list || (extent->version && !version)) {
 		free(version);
 		return fault(ENOMEM, "no memory to fetch a segment");
 	}
-	struct recall_piece *piece = &pieces[plan->count++];
+	struct recall_piece *piece = &list[pieces->count++];
 	*piece = (struct recall_piece){
 	        .from = from, .to = to, .begin = extent->from, .end = extent->to, .version = version};
 	layout_extent_name(extent->id, extent->from, extent->to, piece->name);
 	return 0;
+}
+
+static int take_extents(struct plan *plan, const struct recall_extent *extents, size_t count) {
+	plan->extents = calloc(count ? count : 1, sizeof *plan->extents);
+	plan->left_out = calloc(count ? count : 1, sizeof *plan->left_out);
+	if (!plan->extents || !plan->left_out)
+		return fault(ENOMEM, "no memory to fetch a segment");
+	for (size_t i = 0; i < count; i++) {
+		char *version = extents[i].version ? strdup(extents[i].version) : NULL;
+		if (extents[i].version && !version)
+			return fault(ENOMEM, "no memory to fetch a segment");
+		plan->extents[plan->extent_count] = extents[i];
+		plan->extents[plan->extent_count++].version = version;
+	}
+	return 0;
+}
+
+static int64_t lay_pieces(const struct plan *plan, uint32_t bytes, struct pieces *ret) {
+	return cover(plan->extents, plan->extent_count, plan->left_out, bytes, add_piece, ret);
 }
 
 static int make_plan(
@@ -222,7 +280,9 @@ static int make_plan(
 		plan_clear(ret);
 		int rc = list_place(recall, objects);
 		const struct recall_extent *extents = rc == 0 ? extents_of(recall, segment->id, &count) : NULL;
-		reached = rc == 0 ? cover(extents, count, segment->bytes, add_piece, ret) : rc;
+		if (rc == 0)
+			rc = take_extents(ret, extents, count);
+		reached = rc == 0 ? lay_pieces(ret, segment->bytes, &ret->pieces) : rc;
 	} while (reached >= 0 && reached < segment->bytes && grows_old(recall));
 	pthread_mutex_unlock(&recall->listing);
 	*ret_none = reached >= 0 && count == 0;
@@ -232,14 +292,15 @@ static int make_plan(
 		return 0;
 	layout_segment_prefix(segment->id, prefix);
 	if (*ret_none)
-		return fault(EIO, "%s has nothing of %s", recall->origin.url, prefix);
-	return fault(EIO, "%s has %s only up to byte %" PRId64 " of %" PRIu32, recall->origin.url, prefix, reached,
+		return fault(ENODATA, "%s has nothing of %s", recall->origin.url, prefix);
+	return fault(ENODATA, "%s has %s only up to byte %" PRId64 " of %" PRIu32, recall->origin.url, prefix, reached,
 	        segment->bytes);
 }
 
 /* ---- getting it ---- */
 
 struct group {
+	Recall *recall;
 	struct object_request requests[GROUP_REQUESTS];
 	size_t count;
 	uint8_t *buffer;
@@ -254,9 +315,10 @@ static int send_group(Objects *objects, struct group *group, VaultFile *file) {
 		if (request->rc < 0)
 			return fault(-request->rc, "object %s: %s", request->name, request->words);
 		if (request->got < request->size)
-			return fault(
-			        EIO, "object %s ends at byte %" PRIu64, request->name, request->offset + request->got);
+			return fault(ENODATA, "object %s ends at byte %" PRIu64, request->name,
+			        request->offset + request->got);
 	}
+	recall_has_moved(group->recall);
 	int rc = vault_file_write_at(file, group->at, bytes_of(group->buffer, group->used));
 	group->at += group->used;
 	group->used = group->count = 0;
@@ -283,23 +345,136 @@ static int get_piece(Objects *objects, const struct recall_piece *piece, struct 
 	return rc;
 }
 
-/* Pieces [first, end) of the plan. */
-static int get_pieces(Objects *objects, const struct plan *plan, size_t first, size_t end, VaultFile *file) {
+/* Pieces [first, end). */
+static int get_pieces(
+        Recall *recall, Objects *objects, const struct pieces *pieces, size_t first, size_t end, VaultFile *file) {
 	struct group *group = calloc(1, sizeof *group);
-	size_t bytes = plan->pieces[end - 1].to - plan->pieces[first].from;
+	size_t bytes = pieces->list[end - 1].to - pieces->list[first].from;
 	if (group)
 		group->buffer = malloc(bytes < RECALL_GROUP_BYTES ? bytes : RECALL_GROUP_BYTES);
 	int rc = group && group->buffer ? 0 : fault(ENOMEM, "no memory to fetch a segment");
-	if (rc == 0)
-		group->at = plan->pieces[first].from;
+	if (rc == 0) {
+		group->recall = recall;
+		group->at = pieces->list[first].from;
+	}
 	for (size_t i = first; i < end && rc == 0; i++)
-		rc = get_piece(objects, &plan->pieces[i], group, file);
+		rc = get_piece(objects, &pieces->list[i], group, file);
 	if (rc == 0)
 		rc = send_group(objects, group, file);
 	if (group)
 		free(group->buffer);
 	free(group);
 	return rc;
+}
+
+/* ---- what is wrong ---- */
+
+/* A fetch that is under way: what is in the file is `plan`, and wrong first at `at` for `length` bytes. */
+struct mending {
+	Recall *recall;
+	Objects *objects;
+	const struct recall_segment *segment;
+	struct plan *plan;
+	VaultFile *file;
+	uint64_t at, length; /* UINT64_MAX: nothing is */
+};
+
+/* 1: it is sound, or wrong only behind where it was; 0. */
+static int is_better(struct mending *m) {
+	uint64_t now = UINT64_MAX, bytes = 0;
+	int wrong = m->recall->verify(m->recall->verify_arg, m->segment->number, m->file, &now, &bytes);
+	if (wrong < 0 || (wrong > 0 && now <= m->at))
+		return wrong < 0 ? wrong : 0;
+	m->at = wrong == 0 ? UINT64_MAX : now;
+	m->length = bytes;
+	return 1;
+}
+
+static bool is_wrong(const struct mending *m, const struct recall_piece *piece) {
+	return piece->to > m->at && piece->from < m->at + (m->length ? m->length : 1);
+}
+
+/* What in the place is of no use for this piece is no failure of the fetch: the file is as bad as it was. */
+static bool is_of_no_use(int rc) {
+	return rc == -ENOENT || rc == -ENODATA || rc == -EACCES || rc == -ENOTSUP;
+}
+
+/* ---- other extents ---- */
+
+static bool is_same(const struct recall_piece *x, const struct recall_piece *y) {
+	return strcmp(x->name, y->name) == 0 && !x->version == !y->version &&
+	       (!x->version || strcmp(x->version, y->version) == 0);
+}
+
+/* Whether the file has these bytes of it already. */
+static bool has_piece(const struct pieces *pieces, const struct recall_piece *piece) {
+	for (size_t i = 0; i < pieces->count; i++)
+		if (is_same(&pieces->list[i], piece) && pieces->list[i].from <= piece->from &&
+		        pieces->list[i].to >= piece->to)
+			return true;
+	return false;
+}
+
+/* Lays the extents anew and gets what differs: 1; 0: they don't reach to the end, nothing was done. */
+static int lay_anew(struct mending *m) {
+	struct pieces pieces = {0};
+	int64_t reached = lay_pieces(m->plan, m->segment->bytes, &pieces);
+	int rc = reached < 0 ? (int)reached : 0;
+	bool is_whole = reached == m->segment->bytes;
+	for (size_t i = 0; i < pieces.count && rc == 0 && is_whole; i++)
+		if (!has_piece(&m->plan->pieces, &pieces.list[i]))
+			rc = get_pieces(m->recall, m->objects, &pieces, i, i + 1, m->file);
+	if (reached >= 0 && is_whole) {
+		struct pieces old = m->plan->pieces;
+		m->plan->pieces = pieces;
+		pieces = old;
+	}
+	pieces_clear(&pieces);
+	return rc < 0 ? rc : is_whole;
+}
+
+static void leave_out(struct plan *plan, const struct recall_piece *piece) {
+	for (size_t i = 0; i < plan->extent_count; i++) {
+		const struct recall_extent *extent = &plan->extents[i];
+		if (extent->from == piece->begin && extent->to == piece->end &&
+		        (!extent->version ? !piece->version
+		                          : piece->version && strcmp(extent->version, piece->version) == 0))
+			plan->left_out[i] = true;
+	}
+}
+
+static const struct recall_piece *piece_at(const struct plan *plan, uint64_t at) {
+	const struct pieces *pieces = &plan->pieces;
+	for (size_t i = 0; i < pieces->count; i++)
+		if (at >= pieces->list[i].from && at < pieces->list[i].to)
+			return &pieces->list[i];
+	return &pieces->list[pieces->count - 1];
+}
+
+/* One extent after the other is left out that lies at `place`, as long as the rest reaches to the end. 1: that made it
+ * better; else all is as it was. */
+static int try_others(struct mending *m, uint64_t place) {
+	size_t count = m->plan->extent_count;
+	bool *before = malloc(count);
+	if (!before)
+		return fault(ENOMEM, "no memory to fetch a segment");
+	memcpy(before, m->plan->left_out, count);
+	int better = 0, laid = 1;
+	unsigned changes = 0;
+	for (unsigned tried = 0; tried < OTHERS_TRIED && better == 0 && laid == 1; tried++) {
+		leave_out(m->plan, piece_at(m->plan, place));
+		laid = lay_anew(m);
+		changes += laid != 0;
+		better = laid == 1 ? is_better(m) : 0;
+	}
+	if (better == 0 && (laid >= 0 || is_of_no_use(laid))) {
+		memcpy(m->plan->left_out, before, count);
+		if (laid < 0)
+			pieces_clear(&m->plan->pieces); /* what is in the file now is not known */
+		laid = changes > 0 ? lay_anew(m) : 0;
+	}
+	free(before);
+	return better == 0 && laid < 0 ? laid : better;
 }
 
 /* ---- earlier versions ---- */
@@ -323,92 +498,93 @@ static int gather_version(void *arg, const struct object_info *object) {
 }
 
 /* Gets one piece of another version; the file is as it was when none verifies farther. 1: it does. */
-static int try_versions(Recall *recall, Objects *objects, const struct recall_segment *segment, struct plan *plan,
-        size_t index, VaultFile *file, uint64_t *at, uint64_t *length) {
-	struct recall_piece *piece = &plan->pieces[index];
+static int try_versions(struct mending *m, size_t index) {
+	const struct pieces *pieces = &m->plan->pieces;
+	struct recall_piece *piece = &pieces->list[index];
 	struct versions versions = {.name = piece->name, .size = piece->end - piece->begin, .tried = piece->version};
 	char *first = piece->version;
-	int better = objects_versions(objects, piece->name, gather_version, &versions);
+	bool has_changed = false;
+	int better = objects_versions(m->objects, piece->name, gather_version, &versions);
+	if (is_of_no_use(better))
+		better = 0;
 	for (size_t i = 0; i < versions.count && better == 0; i++) {
-		uint64_t now = UINT64_MAX, bytes = 0;
 		piece->version = versions.found[i];
-		if (get_pieces(objects, plan, index, index + 1, file) < 0)
-			continue;
-		int wrong = recall->verify(recall->verify_arg, segment->number, file, &now, &bytes);
-		better = wrong < 0 ? wrong : wrong == 0 || now > *at;
+		has_changed = true;
+		int rc = get_pieces(m->recall, m->objects, pieces, index, index + 1, m->file);
+		better = rc == 0 ? is_better(m) : is_of_no_use(rc) ? 0 : rc;
 		if (better > 0) {
-			*at = wrong == 0 ? UINT64_MAX : now;
-			*length = bytes;
 			versions.found[i] = NULL;
 			free(first);
 			first = piece->version;
 		}
 	}
 	piece->version = first;
-	int rc = better <= 0 && versions.count > 0 ? get_pieces(objects, plan, index, index + 1, file) : 0;
-	if (rc < 0)
-		better = rc;
+	if (better == 0 && has_changed)
+		better = get_pieces(m->recall, m->objects, pieces, index, index + 1, m->file);
 	for (size_t i = 0; i < versions.count; i++)
 		free(versions.found[i]);
 	return better;
 }
 
-/* 1: something got better; 0: nothing can; errors of getting it are none of the segment. */
-static int mend(Recall *recall, Objects *objects, const struct recall_segment *segment, struct plan *plan,
-        VaultFile *file, uint64_t *at, uint64_t *length) {
-	for (size_t i = 0; i < plan->count; i++) {
-		if (plan->pieces[i].to <= *at || plan->pieces[i].from >= *at + (*length ? *length : 1))
-			continue;
-		int rc = try_versions(recall, objects, segment, plan, i, file, at, length);
-		if (rc != 0)
-			return rc < 0 ? 0 : 1;
+/* 1: something got better; 0: nothing can. */
+static int mend(struct mending *m) {
+	int rc = 0;
+	for (size_t i = 0; i < m->plan->pieces.count && rc == 0; i++) {
+		const struct recall_piece *piece = &m->plan->pieces.list[i];
+		if (is_wrong(m, piece))
+			rc = try_others(m, piece->from > m->at ? piece->from : m->at);
 	}
-	return 0;
-}
-
-static const char *piece_at(const struct plan *plan, uint64_t at) {
-	for (size_t i = 0; i < plan->count; i++)
-		if (at >= plan->pieces[i].from && at < plan->pieces[i].to)
-			return plan->pieces[i].name;
-	return plan->pieces[plan->count - 1].name;
+	for (size_t i = 0; i < m->plan->pieces.count && rc == 0; i++)
+		if (is_wrong(m, &m->plan->pieces.list[i]))
+			rc = try_versions(m, i);
+	return rc;
 }
 
 /* What stays damaged is kept: the rest of it is somebody's. */
-static int verify(
-        Recall *recall, Objects *objects, const struct recall_segment *segment, struct plan *plan, VaultFile *file) {
-	uint64_t at = UINT64_MAX, length = 0;
-	int rc = recall->verify ? recall->verify(recall->verify_arg, segment->number, file, &at, &length) : 0;
-	while (rc == 1 && at != UINT64_MAX && mend(recall, objects, segment, plan, file, &at, &length) == 1)
-		;
-	if (rc == 1 && at != UINT64_MAX) {
+static int verify(struct mending *m, bool *ret_damaged) {
+	Recall *recall = m->recall;
+	int rc = recall->verify(recall->verify_arg, m->segment->number, m->file, &m->at, &m->length);
+	int better = 1;
+	while (rc == 1 && m->at != UINT64_MAX && better == 1)
+		better = mend(m);
+	if (better < 0)
+		return better;
+	if (rc == 1 && m->at != UINT64_MAX) {
 		char words[FAULT_MESSAGE_BYTES];
 		(void)snprintf(words, sizeof words,
 		        "%s: object %s does not authenticate at byte %" PRIu64
-		        " of its segment, and no other version of it does; what is in it can't be read",
-		        recall->origin.url, piece_at(plan, at), at);
+		        " of its segment, and nothing else there does; what is in it can't be read",
+		        recall->origin.url, piece_at(m->plan, m->at)->name, m->at);
+		*ret_damaged = true;
 		if (recall->notice)
 			recall->notice(recall->notice_arg, words);
 	}
 	return rc < 0 && rc != -ENOKEY ? rc : 0;
 }
 
-int recall_fetch(
-        Recall *recall, Objects *objects, const struct recall_segment *segment, const char *temporary, bool *ret_none) {
+int recall_fetch(Recall *recall, Objects *objects, const struct recall_segment *segment, const char *temporary,
+        struct recall_outcome *ret) {
 	struct plan plan = {0};
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
-	int rc = make_plan(recall, objects, segment, &plan, ret_none);
+	int rc = make_plan(recall, objects, segment, &plan, &ret->is_none);
 	if (rc == 0)
 		rc = vault_file_open(recall->io, temporary, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &file);
 	if (rc == 0)
 		rc = vault_file_truncate(file, 0);
-	if (rc == 0)
-		rc = get_pieces(objects, &plan, 0, plan.count, file);
-	if (rc == -ENOENT || rc == -EIO)
+	if (rc == 0 && plan.pieces.count > 0)
+		rc = get_pieces(recall, objects, &plan.pieces, 0, plan.pieces.count, file);
+	if (rc == -ENOENT || rc == -ENODATA)
 		list_again(recall);
-	if (rc == 0)
-		rc = verify(recall, objects, segment, &plan, file);
+	if (rc == 0 && recall->verify && plan.pieces.count > 0)
+		rc = verify(&(struct mending){.recall = recall,
+		                    .objects = objects,
+		                    .segment = segment,
+		                    .plan = &plan,
+		                    .file = file,
+		                    .at = UINT64_MAX},
+		        &ret->is_damaged);
 	if (rc == 0)
 		rc = vault_file_sync(file);
 	plan_clear(&plan);
-	return rc == -ENOENT ? fault(EIO, "%s", fault_message()) : rc;
+	return rc == -ENOENT ? fault(ENODATA, "%s", fault_message()) : rc;
 }

@@ -13,11 +13,14 @@
 struct recall_segment {
 	uint8_t id[SEGMENT_ID_BYTES];
 	uint32_t number, bytes;
+	enum zone zone;
 	/* Guarded by Recall.lock. */
 	bool is_here;
 	bool is_dropped;  /* removed by the vault */
 	bool is_fetching; /* by somebody */
-	bool is_absent;   /* the place has nothing of it */
+	bool is_claimed;  /* somebody fetches the rest, and this one is next */
+	bool is_absent;   /* the place has nothing of it, and was not meant to */
+	bool is_lacking;  /* the place has not all of it, as far as is known */
 	bool has_failed;  /* what the place has of it is not all; until the next round */
 	unsigned turn;    /* fetches that ended, and how the last one did: */
 	int rc;
@@ -56,8 +59,15 @@ struct Recall {
 	bool is_ready;
 	bool is_over; /* the origin was removed */
 	unsigned fetches;
+	uint64_t damaged; /* of those that were fetched */
 	Objects *idle[RECALL_FETCHES];
 	size_t idle_count;
+	Objects *active[RECALL_FETCHES + 4]; /* that are in use; NULL: free */
+	bool is_halted;
+	unsigned readers;   /* that fetch or wait */
+	int64_t moved_ms;   /* when something last came, or the first of them began; by the monotonic clock */
+	int64_t away_until; /* 0: the place was there when it was last asked */
+	char away[256];
 	char trouble[512];
 
 	pthread_mutex_t listing;       /* guards extents; taken before `lock` */
@@ -81,18 +91,34 @@ struct recall_segment *recall_find(Recall *recall, const uint8_t id[static SEGME
 struct recall_segment *recall_named(Recall *recall, const char *name);
 bool recall_is_missing(Recall *recall, const struct recall_segment *segment);
 
-/* Fetches the segment, or waits for who does: 0: it is here. */
-int recall_ensure(Recall *recall, struct recall_segment *segment, bool is_background);
+/* Who fetches: somebody who reads, recall_next, its thread. */
+enum recall_who { RECALL_READER, RECALL_REST, RECALL_THREAD };
+
+/* Fetches the segment, or waits for who does: 0: it is here. A reader's is refused when the place is away (recall.h).
+ */
+int recall_ensure(Recall *recall, struct recall_segment *segment, enum recall_who who);
+
+/* Something came from the place. */
+void recall_has_moved(Recall *recall);
 
 /* Frees the texts. */
 void recall_free_place(struct objects_place *place);
 
-/* Fetches the file into `temporary`, whole and synced. -EIO: the place has not all of it; *ret_none: nothing. */
-int recall_fetch(
-        Recall *recall, Objects *objects, const struct recall_segment *segment, const char *temporary, bool *ret_none);
+struct recall_outcome {
+	bool is_none;    /* the place has nothing of it */
+	bool is_damaged; /* the file is there, and something of it does not authenticate */
+};
+
+/* Fetches the file into `temporary`, whole and synced. -ENODATA: the place has not all of it; other errors are those of
+ * the place or of the disk. */
+int recall_fetch(Recall *recall, Objects *objects, const struct recall_segment *segment, const char *temporary,
+        struct recall_outcome *ret);
 
 /* Lists the place, if it was not listed yet, and counts. */
 int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking);
+
+/* Puts in the origin which segments are lacking, if that is others than it says. */
+int recall_keep_lacking(Recall *recall);
 
 /* Frees the listing. */
 void recall_forget_listing(Recall *recall);

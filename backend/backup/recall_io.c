@@ -2,8 +2,11 @@
 #include "backend/backup/recall_internal.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
+#include "crypto/base/utc.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,16 +53,15 @@ static int file_here(struct recall_file *file, VaultFile **ret) {
 	VaultFile *opened = file->file;
 	int rc = 0;
 	if (!opened) {
+		/* Without the lock: who waits for the place is counted there. */
+		rc = recall_ensure(file->recall, file->segment, RECALL_READER);
+		rc = rc < 0 && rc != -ENOENT ? fault(EIO, "%s", fault_message()) : rc;
 		pthread_mutex_lock(&file->opening);
 		opened = file->file;
-		if (!opened) {
-			rc = recall_ensure(file->recall, file->segment, false);
-			rc = rc < 0 && rc != -ENOENT ? fault(EIO, "%s", fault_message()) : rc;
-			if (rc == 0)
-				rc = vault_file_open(file->recall->io, file->name, file->flags, &opened);
-			if (rc == 0)
-				file->file = opened;
-		}
+		if (!opened && rc == 0)
+			rc = vault_file_open(file->recall->io, file->name, file->flags, &opened);
+		if (rc == 0)
+			file->file = opened;
 		pthread_mutex_unlock(&file->opening);
 	}
 	if (rc == 0)
@@ -217,4 +219,31 @@ int recall_open(VaultIo *inner, const struct recall_means *means, VaultIo **ret_
 	*ret_io = io;
 	*ret_recall = recall;
 	return 0;
+}
+
+/* ---- what the log says ---- */
+
+const char *recall_url(const Recall *recall) {
+	return recall->origin.url;
+}
+
+int recall_unrecorded(Recall *recall, char *ret_words, size_t size) {
+	const struct vault_origin *origin = &recall->origin;
+	char when[UTC_TEXT_BYTES];
+	if (origin->is_recorded)
+		return 0;
+	(void)snprintf(ret_words, size, "from a backup: generation %" PRIu64 " of %s, at %s", origin->generation,
+	        utc_stamp(origin->time_ns, when), origin->url);
+	return 1;
+}
+
+int recall_recorded(Recall *recall) {
+	pthread_mutex_lock(&recall->lock);
+	struct vault_origin origin = recall->origin;
+	origin.is_recorded = true;
+	int rc = origin_write(recall->io, &origin);
+	if (rc == 0)
+		recall->origin = origin;
+	pthread_mutex_unlock(&recall->lock);
+	return rc;
 }

@@ -22,9 +22,10 @@ static const struct recover_options defaults;
 /* ---- the directory ---- */
 
 struct target {
-	VaultIo *io;
+	VaultIo *io;                /* locked; NULL: it was not opened yet */
 	struct vault_origin origin; /* url "": nothing was begun here */
 	bool has_header;            /* all but segments is there */
+	bool is_whole;              /* a vault, and no recovery of it is under way */
 };
 
 static int only_leftover(void *user, const char *name, bool is_directory) {
@@ -32,14 +33,19 @@ static int only_leftover(void *user, const char *name, bool is_directory) {
 	return !is_directory && strcmp(name, ORIGIN_NAME ".tmp") == 0 ? 0 : 1;
 }
 
+static int refuse_what_is_there(const char *path) {
+	return fault(ENOTEMPTY, "%s is not empty; a recovered vault needs a directory of its own", path);
+}
+
 static int look_inside(const char *path, const struct objects_place *place, struct target *target) {
 	uint64_t size;
+	bool has_header = vault_io_stat_size(target->io, STORE_HEADER_NAME, &size) == 0;
+	fault_clear();
 	if (!origin_is_there(target->io)) {
+		target->is_whole = has_header;
 		/* Ended before it had begun to be one. */
-		int rc = vault_io_list(target->io, "", only_leftover, NULL);
-		return rc <= 0 ? rc
-		               : fault(ENOTEMPTY, "%s is not empty; a recovered vault needs a directory of its own",
-		                         path);
+		int rc = has_header ? 0 : vault_io_list(target->io, "", only_leftover, NULL);
+		return rc <= 0 ? rc : refuse_what_is_there(path);
 	}
 	int rc = origin_read(target->io, &target->origin);
 	if (rc < 0)
@@ -47,24 +53,25 @@ static int look_inside(const char *path, const struct objects_place *place, stru
 	if (strcmp(target->origin.url, place->url) != 0)
 		return fault(
 		        EEXIST, "%s is being recovered from %s; remove it to begin anew", path, target->origin.url);
-	target->has_header = vault_io_stat_size(target->io, STORE_HEADER_NAME, &size) == 0;
-	fault_clear();
+	target->has_header = has_header;
 	return 0;
 }
 
+/* Nobody else makes or uses it from here on: only then is looked at what is there. */
 static int open_target(const char *path, const struct objects_place *place, struct target *target) {
 	int rc = vault_io_create(path, &target->io);
-	if (rc == -ENOTEMPTY) {
+	if (rc == -ENOTEMPTY)
 		rc = vault_io_open(path, &target->io);
-		if (rc == 0)
-			rc = look_inside(path, place, target);
-	}
-	return rc < 0 ? rc : vault_io_lock(target->io);
+	if (rc == 0)
+		rc = vault_io_lock(target->io);
+	return rc < 0 ? rc : look_inside(path, place, target);
 }
 
 static int keep_origin(const struct recovery *recovery, struct target *target) {
 	const struct objects_place *place = recovery->place;
-	struct vault_origin origin = {.generation = recovery->super.number, .time_ns = recovery->super.time_ns};
+	struct vault_origin origin = {.generation = recovery->super.number,
+	        .time_ns = recovery->super.time_ns,
+	        .zones = recovery->super.zones};
 	if (snprintf(origin.url, sizeof origin.url, "%s", place->url) >= (int)sizeof origin.url ||
 	        snprintf(origin.endpoint, sizeof origin.endpoint, "%s", place->endpoint ? place->endpoint : "") >=
 	                (int)sizeof origin.endpoint ||
@@ -94,28 +101,57 @@ static int make_vault(struct recovery *recovery, struct target *target) {
 	return rc;
 }
 
+/* Whether it is the vault whose backup this is. */
+static int check_whole(const struct recovery *recovery, const char *path, const struct target *target) {
+	_cleanup_(freep) uint8_t *json = NULL;
+	_cleanup_(header_freep) VaultHeader *header = NULL;
+	size_t size = 0;
+	int rc = vault_io_read_all(target->io, STORE_HEADER_NAME, HEADER_BYTES_MAX, &json, &size);
+	if (rc == 0)
+		rc = header_parse(bytes_of(json, size), &header);
+	bool is_same = rc == 0 && memcmp(header_vault_id(header), recovery->vault_id, sizeof recovery->vault_id) == 0;
+	return is_same ? 0 : refuse_what_is_there(path);
+}
+
+/* What was begun is of one generation, and is gone on with as that. */
+static int check_time(const struct recovery *recovery, const char *path, const struct target *target) {
+	char begun[UTC_TEXT_BYTES];
+	utc_stamp(target->origin.time_ns, begun);
+	if (recovery->options->at_ns && recovery->super.number != target->origin.generation)
+		return fault(EEXIST,
+		        "%s is recovered as of %s (generation %" PRIu64
+		        ") already; that is gone on with without a time, or remove it to begin anew",
+		        path, begun, target->origin.generation);
+	if (!recovery->options->at_ns)
+		recovery_notice(recovery,
+		        "%s is recovered as of %s (generation %" PRIu64 ") already, and that is gone on with", path,
+		        begun, target->origin.generation);
+	return 0;
+}
+
 /* Nothing is made before the secret has opened something, and nothing is fetched for a directory that can't be taken.
  */
 static int begin(struct recovery *recovery, const char *path, struct recover_summary *sum) {
 	struct target target = {0};
-	char begun[UTC_TEXT_BYTES];
 	bool is_new = access(path, F_OK) < 0 && errno == ENOENT;
 	int rc = is_new ? 0 : open_target(path, recovery->place, &target);
-	if (rc == 0 && target.has_header && recovery->options->at_ns &&
-	        target.origin.time_ns > recovery->options->at_ns)
-		rc = fault(EEXIST, "%s is recovered as of %s already; remove it to begin anew", path,
-		        utc_stamp(target.origin.time_ns, begun));
-	bool is_to_make = rc == 0 && !target.has_header;
-	if (is_to_make)
+	if (rc == 0 && target.is_whole && (!recovery->options->full || recovery->options->at_ns))
+		rc = refuse_what_is_there(path);
+	if (rc == 0 && (!target.has_header || recovery->options->at_ns))
 		rc = recovery_open(recovery);
-	if (is_to_make && rc == 0)
+	if (rc == 0 && !target.is_whole && recovery->objects)
 		rc = recovery_choose(recovery);
 	if (is_new && rc == 0)
 		rc = open_target(path, recovery->place, &target);
-	if (is_to_make && rc == 0)
+	if (rc == 0 && target.is_whole)
+		rc = check_whole(recovery, path, &target);
+	else if (rc == 0 && target.has_header)
+		rc = check_time(recovery, path, &target);
+	else if (rc == 0)
 		rc = make_vault(recovery, &target);
 	sum->generation = target.origin.generation;
 	sum->time_ns = target.origin.time_ns;
+	sum->was_whole = target.is_whole;
 	vault_io_close(target.io);
 	return rc;
 }
@@ -143,7 +179,7 @@ static void *fetch(void *arg) {
 		fetching->bytes += rc == 1 ? bytes : 0;
 		if (rc == 1 && fetching->options->progress)
 			fetching->options->progress(fetching->options->arg, "segments", fetching->bytes, fetching->of);
-		if (rc < 0 && fetching->rc == 0) {
+		if (rc < 0 && (fetching->rc == 0 || fetching->rc == -ENODATA)) {
 			fetching->rc = rc;
 			memcpy(fetching->words, fault_message(), sizeof fetching->words);
 		}
@@ -170,7 +206,10 @@ static int fetch_all(Recall *recall, const struct recover_options *options, stru
 	pthread_mutex_destroy(&fetching.lock);
 	sum->segments_fetched = fetching.segments;
 	sum->bytes_fetched = fetching.bytes;
-	bool is_lacking = fetching.rc == -EIO; /* all others are here */
+	recall_status(recall, &status);
+	sum->damaged = status.damaged_segments;
+	sum->missing = status.missing_segments + status.absent_segments;
+	bool is_lacking = fetching.rc == -ENODATA; /* all others are here */
 	if (is_lacking && !fetching.is_done && options->notice)
 		options->notice(options->arg, fetching.words);
 	return fetching.rc < 0 && !is_lacking && !fetching.is_done ? fault(-fetching.rc, "%s", fetching.words) : 0;
@@ -219,7 +258,7 @@ int recover_vault(const struct objects_place *place, const char *path, const str
 	int rc = objects_check_url(place->url);
 	if (rc == 0)
 		rc = begin(&recovery, path, &sum);
-	if (rc == 0)
+	if (rc == 0 && !sum.was_whole)
 		rc = open_once(path, &recovery, &sum);
 	recovery_clear(&recovery);
 	if (rc < 0)

@@ -39,12 +39,15 @@ struct recover_summary {
 	uint64_t commit;
 	uint64_t segments, segments_fetched, bytes, bytes_fetched;
 	uint64_t missing; /* segments of which the backup has not all (a rule by zone, or damage) */
+	bool was_whole;   /* all was there before: nothing was looked for, and nothing else here is filled in */
+	uint64_t damaged; /* segments that were fetched, and of which not all authenticates */
 };
 
 /*
  * Makes the vault in directory `path`, which must not exist or be empty (-ENOTEMPTY) unless it is one that recovery
  * began and did not end, or whose segments are not all there: then goes on with it (-EEXIST if that came from
- * elsewhere, or is of another time). -ENOENT: there is no backup, or none that old; -EKEYREJECTED; -EBADMSG with the
+ * elsewhere, or is of another time); with `full` it may also be this very vault with all it needs (was_whole). -EBUSY:
+ * somebody else uses or recovers it. -ENOENT: there is no backup, or none that old; -EKEYREJECTED; -EBADMSG with the
  * object's name. What a failure leaves is gone on with by the next call. `options` may be NULL.
  */
 int recover_vault(const struct objects_place *place, const char *path, const struct store_secret *secret,

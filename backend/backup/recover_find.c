@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-/* Each costs a stretching of the passphrase. */
-#define HEADERS_TRIED 3u
+/* Each costs a stretching of the passphrase, or several. Anybody who can write there can put them. */
+#define HEADERS_TRIED 64u
+/* Memory × passes of all slots; a vault.json that asks for more comes after those that don't. */
+#define HEADER_WORK_CHEAP ((uint64_t)8 << 30)
 #define VERSIONS_TRIED 64u
 #define SUPER_BYTES_MAX ((size_t)4 << 20)
 
@@ -199,17 +202,25 @@ static int is_named_so(void *arg, struct bytes object) {
 	return strcmp(now.hash, parsed->hash) == 0 ? 0 : fault(EBADMSG, "its bytes are not those that its name says");
 }
 
+/* What unlocking it costs, with this kind of secret. */
+static uint64_t work_of(const struct recovery *recovery, const VaultHeader *header) {
+	uint64_t work = 0;
+	for (size_t i = 0; i < header_slot_count(header); i++) {
+		struct slot_info slot;
+		if (header_slot(header, i, &slot) == 0 && slot.type == SLOT_PASSPHRASE &&
+		        recovery->secret->kind != STORE_RECOVERY_KEY)
+			work += slot.kdf.memory * slot.kdf.passes;
+	}
+	return work;
+}
+
 /* Takes over what this vault.json opens. */
-static int unlock(struct recovery *recovery, uint8_t **json, size_t size) {
-	_cleanup_(header_freep) VaultHeader *header = NULL;
+static int unlock(struct recovery *recovery, const VaultHeader *header, uint8_t **json, size_t size) {
 	Keyring *keyring = NULL;
 	struct slot_secret slot = {
 	        .type = recovery->secret->kind == STORE_RECOVERY_KEY ? SLOT_RECOVERY : SLOT_PASSPHRASE,
 	        .value = recovery->secret->bytes};
-	int rc = header_parse(bytes_of(*json, size), &header);
-	if (rc < 0)
-		return fault(EBADMSG, "%s", fault_message());
-	rc = header_unlock(header, &slot, &keyring);
+	int rc = header_unlock(header, &slot, &keyring);
 	if (rc < 0)
 		return rc;
 	keyring_free(recovery->keyring);
@@ -220,57 +231,112 @@ static int unlock(struct recovery *recovery, uint8_t **json, size_t size) {
 	recovery->header = header_generation(header);
 	memcpy(recovery->vault_id, header_vault_id(header), sizeof recovery->vault_id);
 	*json = NULL;
+	return layout_key(recovery->keyring, recovery->vault_id, recovery->key.bytes);
+}
+
+static int parse(uint8_t *json, size_t size, VaultHeader **ret) {
+	int rc = header_parse(bytes_of(json, size), ret);
+	return rc == -ENOMEM || rc == 0 ? rc : fault(EBADMSG, "%s", fault_message());
+}
+
+/* ---- which vault.json ---- */
+
+struct headers {
+	struct recovery *recovery;
+	struct recovery_names names, supers;
+	unsigned tried, damaged;
+	int rc; /* of the first that was no use; a rejected secret outweighs damage, no superblock outweighs both */
+	char words[FAULT_MESSAGE_BYTES];
+};
+
+static int read_super(struct recovery *recovery, const struct recovery_found *found, struct layout_super *ret);
+
+/* That it opens is not enough: it may be another vault's. 1; 0: none of the superblocks is of this vault. */
+static int has_super(struct headers *h) {
+	int rc = -EBADMSG;
+	for (size_t i = h->supers.count; i-- > 0 && (rc == -EBADMSG || rc == -ENOENT);) {
+		struct layout_super super = {0};
+		rc = read_super(h->recovery, &h->supers.found[i], &super);
+		layout_super_clear(&super);
+	}
+	if (rc == 0 || h->supers.count == 0)
+		return 1;
+	return rc == -EBADMSG || rc == -ENOENT ? 0 : rc;
+}
+
+static void remember(struct headers *h, int rc) {
+	static const int weights[] = {-ENOENT, -EBADMSG, -EKEYREJECTED, -ENODATA};
+	size_t old = 0, new = 0;
+	for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
+		old = h->rc == weights[i] ? i + 1 : old;
+		new = rc == weights[i] ? i + 1 : new;
+	}
+	if (new <= old)
+		return;
+	h->rc = rc;
+	memcpy(h->words, fault_message(), sizeof h->words);
+}
+
+/* 1: it is the one; 0: it is none, or is dear and `is_cheap`. */
+static int try_header(struct headers *h, const struct recovery_found *found, bool is_cheap) {
+	_cleanup_(freep) uint8_t *json = NULL;
+	_cleanup_(header_freep) VaultHeader *header = NULL;
+	struct layout_name parsed = found->parsed;
+	size_t size = 0;
+	int rc = recovery_get(h->recovery->objects, found->name, HEADER_BYTES_MAX, is_named_so, &parsed, &json, &size);
+	if (rc == 0)
+		rc = parse(json, size, &header);
+	if (rc == 0 && (work_of(h->recovery, header) <= HEADER_WORK_CHEAP) != is_cheap)
+		return 0;
+	if (rc == 0) {
+		h->tried++;
+		rc = unlock(h->recovery, header, &json, size);
+		int has = rc == 0 ? has_super(h) : 0;
+		if (has != 0)
+			return has;
+		if (rc == 0)
+			rc = fault(ENODATA, "none of the superblocks there is of this vault: %s", fault_message());
+	}
+	if (rc != -EKEYREJECTED && rc != -EBADMSG && rc != -ENOENT && rc != -ENODATA)
+		return fault_while(rc, "%s", found->name);
+	h->damaged += is_cheap && (rc == -EBADMSG || rc == -ENOENT);
+	remember(h, fault_while(rc, "%s", found->name));
 	return 0;
 }
 
-static int try_header(struct recovery *recovery, struct recovery_found *found) {
-	_cleanup_(freep) uint8_t *json = NULL;
-	size_t size = 0;
-	int rc = recovery_get(
-	        recovery->objects, found->name, HEADER_BYTES_MAX, is_named_so, &found->parsed, &json, &size);
-	if (rc == 0)
-		rc = unlock(recovery, &json, size);
-	return fault_while(rc, "%s", found->name);
-}
-
 /* Newest first: names begin with the generation. An older one is tried, as anybody who can write there can put a newer
- * one that opens for nobody. */
-static int open_newest(struct recovery *recovery, const struct recovery_names *names) {
-	char words[FAULT_MESSAGE_BYTES] = "";
-	int first = 0;
-	unsigned tried = 0;
-	for (size_t i = names->count; i-- > 0 && tried < HEADERS_TRIED;) {
-		int rc = try_header(recovery, &names->found[i]);
-		if (rc == 0) {
-			if (first < 0)
-				recovery_notice(recovery, "%s; going on with %s", words, names->found[i].name);
-			return 0;
+ * one that opens for nobody; those that are dear to try come last. */
+static int open_newest(struct headers *h) {
+	for (unsigned dear = 0; dear < 2; dear++)
+		for (size_t i = h->names.count; i-- > 0 && h->tried < HEADERS_TRIED;) {
+			int rc = try_header(h, &h->names.found[i], dear == 0);
+			if (rc == 1 && h->rc < 0)
+				recovery_notice(h->recovery, "%s; going on with %s", h->words, h->names.found[i].name);
+			if (rc != 0)
+				return rc < 0 ? rc : 0;
 		}
-		if (rc != -EKEYREJECTED && rc != -EBADMSG && rc != -ENOENT)
-			return rc;
-		tried += rc == -EKEYREJECTED;
-		if (first == 0 || (rc == -EKEYREJECTED && first != -EKEYREJECTED)) {
-			first = rc;
-			memcpy(words, fault_message(), sizeof words);
-		}
-	}
-	return fault(first ? -first : ENOENT, "%s", words);
+	if (h->rc == -EKEYREJECTED && h->tried > 1)
+		return fault(EKEYREJECTED,
+		        "%zu headers (vault.json) in %s, %u of them tried, %u damaged: none opened by this secret",
+		        h->names.count, h->recovery->place->url, h->tried, h->damaged);
+	return fault(h->rc == -ENODATA ? EBADMSG : h->rc ? -h->rc : ENOENT, "%s", h->words);
 }
 
 int recovery_open(struct recovery *recovery) {
-	struct recovery_names names = {0};
+	struct headers headers = {.recovery = recovery};
 	int rc = recovery->options->open
 	                 ? recovery->options->open(recovery->place, &recovery->objects, recovery->options->open_arg)
 	                 : objects_open(recovery->place, &recovery->objects);
 	if (rc == 0)
-		rc = recovery_names(recovery->objects, "header/", LAYOUT_HEADER, &names);
-	if (rc == 0 && names.count == 0)
+		rc = recovery_names(recovery->objects, "header/", LAYOUT_HEADER, &headers.names);
+	if (rc == 0 && headers.names.count == 0)
 		rc = fault(ENOENT, "%s has no backup of a vault: there is nothing below header/", recovery->place->url);
 	if (rc == 0)
-		rc = open_newest(recovery, &names);
-	free(names.found);
+		rc = recovery_names(recovery->objects, "super/", LAYOUT_SUPER, &headers.supers);
 	if (rc == 0)
-		rc = layout_key(recovery->keyring, recovery->vault_id, recovery->key.bytes);
+		rc = open_newest(&headers);
+	free(headers.names.found);
+	free(headers.supers.found);
 	return rc;
 }
 
@@ -317,7 +383,8 @@ static bool counts(const struct recovery_names *names, size_t index) {
 
 int recovery_supers(struct recovery *recovery, recovery_super_fn *fn, void *arg) {
 	struct recovery_names names = {0};
-	char words[FAULT_MESSAGE_BYTES] = "";
+	char words[FAULT_MESSAGE_BYTES] = "",
+	     newest[FAULT_MESSAGE_BYTES] = ""; /* of those since the last that opened */
 	bool any = false;
 	int rc = recovery_names(recovery->objects, "super/", LAYOUT_SUPER, &names);
 	for (size_t i = names.count; i-- > 0 && rc == 0;) {
@@ -328,19 +395,26 @@ int recovery_supers(struct recovery *recovery, recovery_super_fn *fn, void *arg)
 		if (rc == -EBADMSG || rc == -ENOENT) {
 			if (!words[0])
 				memcpy(words, fault_message(), sizeof words);
-			recovery_notice(recovery, "%s; it can't be recovered", fault_message());
+			if (!newest[0])
+				memcpy(newest, fault_message(), sizeof newest);
 			rc = 0;
 			continue;
 		}
+		bool is_first = !any;
 		any = true;
 		if (rc == 0)
 			rc = fn(arg, &super);
+		if (newest[0] && (is_first || rc == 1))
+			recovery_notice(recovery, "%s; it can't be recovered", newest);
+		newest[0] = '\0';
 		layout_super_clear(&super);
 	}
 	free(names.found);
 	if (rc == 0 && !any)
 		rc = words[0] ? fault(EBADMSG, "%s", words)
-		              : fault(ENOENT, "%s has no generation of a backup: the first one was not completed",
+		              : fault(ENOENT,
+		                        "%s has no generation of a backup: the first one was not completed, or its "
+		                        "superblocks were removed",
 		                        recovery->place->url);
 	return rc;
 }
@@ -372,6 +446,7 @@ static int is_the_header(void *arg, struct bytes object) {
 /* A newer vault.json has all keys of the older one, and who may unlock it now. */
 static int take_header(struct recovery *recovery) {
 	_cleanup_(freep) uint8_t *json = NULL;
+	_cleanup_(header_freep) VaultHeader *header = NULL;
 	char name[LAYOUT_NAME_BYTES];
 	struct layout_super *super = &recovery->super;
 	uint64_t opened = recovery->header;
@@ -381,12 +456,20 @@ static int take_header(struct recovery *recovery) {
 	layout_header_name(super->header, super->header_hash, name);
 	int rc = recovery_get(recovery->objects, name, HEADER_BYTES_MAX, is_the_header, super, &json, &size);
 	if (rc == 0)
-		rc = unlock(recovery, &json, size);
+		rc = parse(json, size, &header);
+	if (rc == 0)
+		rc = unlock(recovery, header, &json, size);
 	if (rc == 0 || opened <= super->header || (rc != -EKEYREJECTED && rc != -EBADMSG && rc != -ENOENT))
 		return rc == -ENOENT ? fault(EBADMSG, "%s", fault_message()) : fault_while(rc, "%s", name);
 	recovery_notice(recovery, "%s does not open (%s): the newer vault.json of generation %" PRIu64 " is taken",
 	        name, fault_message(), opened);
 	return 0;
+}
+
+static int64_t realtime_ns(void) {
+	struct timespec now;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 int recovery_choose(struct recovery *recovery) {
@@ -397,5 +480,9 @@ int recovery_choose(struct recovery *recovery) {
 		return fault(ENOENT, "%s has no generation as of %s or before: the oldest is of %s",
 		        recovery->place->url, utc_stamp(recovery->options->at_ns, at),
 		        utc_stamp(choice.oldest_ns, oldest));
+	if (rc > 0 && recovery->options->at_ns > realtime_ns())
+		recovery_notice(recovery, "%s is in the future: the newest generation, %" PRIu64 " of %s, is taken",
+		        utc_stamp(recovery->options->at_ns, at), recovery->super.number,
+		        utc_stamp(recovery->super.time_ns, oldest));
 	return rc < 0 ? rc : take_header(recovery);
 }

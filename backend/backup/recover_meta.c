@@ -34,7 +34,7 @@ struct fetching {
 
 /* ---- one pack ---- */
 
-/* The parts of a pack: the first, and how many; -EBADMSG unless they are 0, 1, … */
+/* Part 0 of a pack, and how many follow it as 1, 2, … What else is there is none of its parts. */
 static int parts_of(const struct fetching *f, uint64_t pack, size_t *ret_first, size_t *ret_count) {
 	size_t first = 0, count = 0;
 	char name[LAYOUT_NAME_BYTES];
@@ -43,8 +43,8 @@ static int parts_of(const struct fetching *f, uint64_t pack, size_t *ret_first, 
 	while (first + count < f->parts.count && f->parts.found[first + count].parsed.number == pack &&
 	        f->parts.found[first + count].parsed.part == count)
 		count++;
-	if (count == 0 || (first + count < f->parts.count && f->parts.found[first + count].parsed.number == pack)) {
-		layout_part_name(pack, (uint32_t)count, name);
+	if (count == 0) {
+		layout_part_name(pack, 0, name);
 		return fault(EBADMSG, "object %s of %s is missing", name, f->recovery->place->url);
 	}
 	*ret_first = first;
@@ -97,22 +97,57 @@ static void forget_versions(struct part_versions *versions) {
 	versions->count = 0;
 }
 
-/* As listed, else the newest that is kept. */
-static int get_latest_part(struct fetching *f, const struct recovery_found *part, uint64_t *ret_size) {
-	struct part_versions versions = {.name = part->name};
-	*ret_size = part->size;
-	int rc = part->is_listed ? get_part(f, part, NULL, part->size) : -ENOENT;
-	if (rc != -ENOENT)
+/* Of the size that it must have; of part 0 that is what its head says. -EBADMSG with words. */
+struct wanted {
+	uint64_t pack;
+	uint64_t bytes; /* of the pack; 0: part 0 is to tell */
+};
+
+static uint64_t part_bytes(uint64_t pack_bytes, uint32_t part) {
+	uint64_t from = part * LAYOUT_PART_BYTES;
+	return pack_bytes - from < LAYOUT_PART_BYTES ? pack_bytes - from : LAYOUT_PART_BYTES;
+}
+
+/* One version into the buffer, if it can be the part. */
+static int try_part(struct fetching *f, const struct recovery_found *part, const char *version, uint64_t size,
+        struct wanted *wanted) {
+	uint64_t bytes = wanted->bytes;
+	if (bytes && size != part_bytes(bytes, part->parsed.part))
+		return fault(EBADMSG, "object %s of %s has %" PRIu64 " bytes and should have %" PRIu64, part->name,
+		        f->recovery->place->url, size, part_bytes(bytes, part->parsed.part));
+	int rc = get_part(f, part, version, size);
+	if (rc < 0 || bytes)
 		return rc;
-	rc = objects_versions(f->recovery->objects, part->name, gather_version, &versions);
-	if ((rc == 0 || rc == -EACCES || rc == -ENOTSUP) && versions.count == 0)
+	rc = metadb_pack_length(
+	        f->key.bytes, f->recovery->vault_id, wanted->pack, f->root, bytes_of(f->buffer, size), &bytes);
+	if (rc == 0 && size != part_bytes(bytes, 0))
+		rc = fault(EBADMSG, "it has %" PRIu64 " bytes and should have %" PRIu64, size, part_bytes(bytes, 0));
+	if (rc < 0)
+		return rc == -EBADMSG ? fault(EBADMSG, "object %s of %s: %s", part->name, f->recovery->place->url,
+		                                fault_message())
+		                      : rc;
+	wanted->bytes = bytes;
+	return 0;
+}
+
+/* As listed, else the newest that is kept of which that can be so. */
+static int get_latest_part(struct fetching *f, const struct recovery_found *part, struct wanted *wanted) {
+	struct part_versions versions = {.name = part->name};
+	char words[FAULT_MESSAGE_BYTES];
+	int rc = part->is_listed ? try_part(f, part, NULL, part->size, wanted)
+	                         : fault(EBADMSG, "object %s of %s is missing", part->name, f->recovery->place->url);
+	if (rc == -ENOENT)
 		rc = fault(EBADMSG, "object %s of %s is missing", part->name, f->recovery->place->url);
-	if (rc == 0) {
-		*ret_size = versions.size[0];
-		rc = get_part(f, part, versions.version[0], versions.size[0]);
-	}
+	if (rc != -EBADMSG)
+		return rc;
+	memcpy(words, fault_message(), sizeof words);
+	int listed = objects_versions(f->recovery->objects, part->name, gather_version, &versions);
+	if (listed < 0 && listed != -EACCES && listed != -ENOTSUP)
+		rc = listed;
+	for (size_t i = 0; i < versions.count && (rc == -EBADMSG || rc == -ENOENT); i++)
+		rc = try_part(f, part, versions.version[i], versions.size[i], wanted);
 	forget_versions(&versions);
-	return rc;
+	return rc == -EBADMSG || rc == -ENOENT ? fault(EBADMSG, "%s", words) : rc;
 }
 
 static int write_part(struct fetching *f, VaultFile *file, uint32_t part, uint64_t size) {
@@ -128,19 +163,27 @@ static int put_in_place(struct fetching *f, const char *temporary, const char *n
 	return rc < 0 ? rc : vault_io_sync_dir(f->io, "meta");
 }
 
-static int fetch_parts(struct fetching *f, size_t first, size_t count, const char *name) {
-	char temporary[METADB_PACK_NAME_BYTES + 8];
+/* *count: those that are listed; then those that the pack has. */
+static int fetch_parts(struct fetching *f, uint64_t pack, size_t first, size_t *count, const char *name) {
+	char temporary[METADB_PACK_NAME_BYTES + 8], missing[LAYOUT_NAME_BYTES];
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	struct wanted wanted = {.pack = pack};
+	uint64_t parts = 1;
 	(void)snprintf(temporary, sizeof temporary, "%s.tmp", name);
 	int rc = vault_file_open(f->io, temporary, VAULT_FILE_WRITE | VAULT_FILE_CREATE, &file);
 	if (rc == 0)
 		rc = vault_file_truncate(file, 0);
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		uint64_t size = 0;
-		rc = get_latest_part(f, &f->parts.found[first + i], &size);
+	for (size_t i = 0; i < parts && rc == 0; i++) {
+		if (i == *count) {
+			layout_part_name(pack, (uint32_t)i, missing);
+			return fault(EBADMSG, "object %s of %s is missing", missing, f->recovery->place->url);
+		}
+		rc = get_latest_part(f, &f->parts.found[first + i], &wanted);
 		if (rc == 0)
-			rc = write_part(f, file, (uint32_t)i, size);
+			rc = write_part(f, file, (uint32_t)i, part_bytes(wanted.bytes, (uint32_t)i));
+		parts = rc == 0 ? (wanted.bytes + LAYOUT_PART_BYTES - 1) / LAYOUT_PART_BYTES : 0;
 	}
+	*count = (size_t)parts;
 	if (rc == 0)
 		rc = vault_file_sync(file);
 	return rc < 0 ? rc : put_in_place(f, temporary, name);
@@ -156,15 +199,20 @@ static int mend_part(struct fetching *f, const char *name, uint64_t pack, const 
         uint64_t *ret_previous) {
 	struct part_versions versions = {.name = part->name};
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	uint64_t size = 0, from = part->parsed.part * LAYOUT_PART_BYTES;
 	int rc = objects_versions(f->recovery->objects, part->name, gather_version, &versions);
 	if (rc == -EACCES || rc == -ENOTSUP)
 		rc = 0;
 	if (rc == 0 && versions.count > 1)
 		rc = vault_file_open(f->io, name, VAULT_FILE_WRITE, &file);
+	if (rc == 0 && file)
+		rc = vault_file_size(file, &size);
 	if (rc == 0)
 		rc = -EBADMSG;
 	/* The newest comes last again, so that what is there is what it was. */
 	for (size_t i = versions.count; file && i-- > 0 && rc == -EBADMSG;) {
+		if (from >= size || versions.size[i] != part_bytes(size, part->parsed.part))
+			continue;
 		rc = get_part(f, part, versions.version[i], versions.size[i]);
 		if (rc == 0)
 			rc = write_part(f, file, part->parsed.part, versions.size[i]);
@@ -188,7 +236,7 @@ static int fetch_pack(struct fetching *f, uint64_t pack, uint64_t *ret_previous)
 	}
 	int rc = parts_of(f, pack, &first, &count);
 	if (rc == 0)
-		rc = fetch_parts(f, first, count, name);
+		rc = fetch_parts(f, pack, first, &count, name);
 	if (rc < 0)
 		return rc;
 	rc = check(f, pack, ret_previous);

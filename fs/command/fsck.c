@@ -162,6 +162,9 @@ static int run_fsck(const struct invocation *call) {
 		return command_fail(call, EXIT_USAGE, "--accept-loss goes with --repair");
 	if (stat(vault, &about) < 0 || !S_ISDIR(about.st_mode))
 		return command_fail(call, EXIT_NOT_A_VAULT, "%s: there is no such directory", vault);
+	if (!has_file(vault, "vault.json") && has_file(vault, "origin"))
+		return command_fail(call, EXIT_NOT_A_VAULT,
+		        "%s: a recovery of it was interrupted; the same 'assayfs recover' goes on with it", vault);
 	if (!has_file(vault, "vault.json"))
 		return command_fail(call, has_file(vault, "meta.db") ? EXIT_NO : EXIT_NOT_A_VAULT,
 		        has_file(vault, "meta.db")

@@ -30,17 +30,25 @@ static int read_all(int fd, size_t size, char *out) {
 	return 0;
 }
 
+/* What stands where a vault's header does not. */
+static int say_no_header(const char *vault) {
+	char origin[PATH_MAX];
+	struct stat about;
+	if (stat(vault, &about) < 0)
+		return fault(EMEDIUMTYPE, "there is no such directory");
+	if (snprintf(origin, sizeof origin, "%s/origin", vault) < (int)sizeof origin && stat(origin, &about) == 0)
+		return fault(
+		        EMEDIUMTYPE, "a recovery of it was interrupted; the same 'assayfs recover' goes on with it");
+	return fault(EMEDIUMTYPE, "there is no vault in it (no vault.json)");
+}
+
 static int open_header(const char *vault) {
 	char path[PATH_MAX];
 	if (snprintf(path, sizeof path, "%s/vault.json", vault) >= (int)sizeof path)
 		return fault(ENAMETOOLONG, "the path is too long");
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe is not waited for */
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
-		struct stat about;
-		bool is_there = stat(vault, &about) == 0;
-		return fault(EMEDIUMTYPE,
-		        is_there ? "there is no vault in it (no vault.json)" : "there is no such directory");
-	}
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return say_no_header(vault);
 	return fd < 0 ? fault_errno(errno, "opening vault.json") : fd;
 }
 

@@ -95,30 +95,43 @@ static int list_generations(
 
 static json_t *summary_json(const struct recover_summary *sum, bool is_complete) {
 	char time[WORDS_BYTES];
-	return json_pack("{s:I, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "generation", (json_int_t)sum->generation, "time",
-	        words_time_utc(sum->time_ns, time), "complete", (int)is_complete, "segments", (json_int_t)sum->segments,
-	        "segments_fetched", (json_int_t)sum->segments_fetched, "bytes", (json_int_t)sum->bytes, "bytes_fetched",
-	        (json_int_t)sum->bytes_fetched, "missing", (json_int_t)sum->missing);
+	return json_pack("{s:I, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "generation", (json_int_t)sum->generation,
+	        "time", sum->was_whole ? json_null() : json_string(words_time_utc(sum->time_ns, time)), "complete",
+	        (int)is_complete, "segments", (json_int_t)sum->segments, "segments_fetched",
+	        (json_int_t)sum->segments_fetched, "bytes", (json_int_t)sum->bytes, "bytes_fetched",
+	        (json_int_t)sum->bytes_fetched, "missing", (json_int_t)sum->missing, "damaged",
+	        (json_int_t)sum->damaged);
+}
+
+static void print_losses(const struct recover_summary *sum) {
+	if (sum->missing > 0)
+		printf("Of %" PRIu64 " of its %" PRIu64 " segments the backup has not all: what lies in them can't be "
+		       "read, all else can. 'assayfs fsck' names the files.\n",
+		        sum->missing, sum->segments);
+	if (sum->damaged > 0)
+		printf("In %" PRIu64 " segment%s something does not authenticate, and the backup has nothing that "
+		       "does: it can't be read, all else can. 'assayfs fsck' names the files.\n",
+		        sum->damaged, words_s(sum->damaged));
 }
 
 static void print_summary(const struct invocation *call, const struct recover_summary *sum, bool is_full) {
 	char time[WORDS_BYTES], size[WORDS_BYTES];
 	const char *vault = command_operand(call, 1);
 	_cleanup_(freep) char *name = words_shell(vault);
+	if (sum->was_whole) {
+		printf("All of %s is here: nothing is to be recovered. 'assayfs fsck' checks it.\n",
+		        name ? name : "the vault");
+		return;
+	}
 	printf("%s is recovered as of %s (generation %" PRIu64 ").\n", name ? name : "The vault",
 	        words_time(sum->time_ns, time), sum->generation);
 	if (sum->segments_fetched > 0 || is_full)
 		printf("%" PRIu64 " segment%s fetched, %s.\n", sum->segments_fetched, words_s(sum->segments_fetched),
 		        words_size(sum->bytes_fetched, size));
-	if (sum->missing > 0)
-		printf("Of %" PRIu64 " of its %" PRIu64 " segments the backup has not all: what lies in them can't be "
-		       "read, all else can. 'assayfs fsck' "
-		       "names the files.\n",
-		        sum->missing, sum->segments);
+	print_losses(sum);
 	if (!is_full && sum->segments > 0)
 		printf("It can be mounted now. Its files' content (%s) comes when it is read, and the mount fetches "
-		       "the "
-		       "rest; --full fetches all of it first.\n",
+		       "the rest; --full fetches all of it first.\n",
 		        words_size(sum->bytes, size));
 }
 
@@ -136,12 +149,12 @@ static int recover(struct recovering *r, const struct objects_place *place, cons
 	r->progress = NULL;
 	if (rc < 0)
 		return fail(r->call, rc);
-	int code = sum.missing > 0 ? EXIT_NO : EXIT_DONE;
+	int code = sum.missing > 0 || sum.damaged > 0 ? EXIT_NO : EXIT_DONE;
 	if (!command_has(r->call, "json")) {
 		print_summary(r->call, &sum, options.full);
 		return code;
 	}
-	bool is_complete = sum.missing == 0 && (options.full || sum.segments == 0);
+	bool is_complete = code == EXIT_DONE && (options.full || sum.segments == 0);
 	int printed = command_print_json(r->call, summary_json(&sum, is_complete));
 	return printed ? printed : code;
 }
@@ -211,7 +224,7 @@ const struct command command_recover = {
                 "Everything is authenticated with the vault's keys. Where the bucket keeps versions, what was "
                 "damaged or deleted there is taken from an earlier one. The audit log says that the vault was "
                 "recovered, of which generation and from where. Exits with 1 when the backup has not all of a "
-                "segment.",
+                "segment, or something of one does not authenticate.",
         .options = (const struct command_option[]){{"endpoint", 0, "URL", "the S3 server: http[s]://HOST[:PORT]"},
                 {"at", 0, "TIME", "the newest generation that is not newer: '2026-11-22 10:15', 2h, yesterday"},
                 {"full", 0, NULL, "fetch all content before returning"},

@@ -3,6 +3,7 @@
 
 #include "backend/backup/layout.h"
 #include "backend/backup/origin.h"
+#include "crypto/base/deadline.h"
 #include "crypto/encoding.h"
 #include "tests/backend/faulty_io.h"
 #include "tests/backend/scratch.h"
@@ -26,7 +27,8 @@ struct world {
 	Recall *recall;
 	struct segment_row rows[SEGMENTS];
 	_Atomic int disk_rc, place_rc;
-	_Atomic unsigned gets;
+	_Atomic unsigned gets, failing_get; /* 0: none */
+	recall_verify_fn *verify;
 	_Atomic bool is_slow;
 	pthread_mutex_t hearing;
 	char notices[4096];
@@ -50,7 +52,7 @@ static int ask(void *arg, enum object_what what, const char *name) {
 		w->gets++;
 	if (w->is_slow)
 		(void)usleep(2000);
-	return w->place_rc;
+	return what == OBJECT_GET && name && w->gets == w->failing_get ? -ETIMEDOUT : w->place_rc;
 }
 
 static void hear(void *arg, const char *words) {
@@ -96,7 +98,7 @@ static void open_recall(struct world *w) {
 	recall_on_notice(w->recall, hear, w);
 	for (size_t i = 0; i < SEGMENTS; i++)
 		assert_rc(recall_expect(w->recall, &w->rows[i]));
-	assert_rc(recall_ready(w->recall, NULL, NULL));
+	assert_rc(recall_ready(w->recall, w->verify, NULL));
 }
 
 static int setup(void **state) {
@@ -197,7 +199,7 @@ struct reader {
 	struct world *w;
 	pthread_t thread;
 	unsigned seed;
-	int rc;
+	_Atomic int rc;
 };
 
 static void *read_one(void *arg) {
@@ -293,6 +295,9 @@ static void a_failure_names_the_object_and_the_next_try_works(void **state) {
 	assert_int_equal(read_segment(w, 0), -EIO);
 	assert_non_null(strstr(fault_message(), SHELF_URL));
 	w->place_rc = 0;
+	assert_int_equal(read_segment(w, 1), -EIO); /* at once: nobody is made to wait for a place that is away */
+	assert_non_null(strstr(fault_message(), "in a moment"));
+	(void)usleep((RECALL_AWAY_MS + 100) * 1000);
 	assert_rc(read_segment(w, 1)); /* and it is listed */
 	w->place_rc = -EACCES;
 	assert_int_equal(read_segment(w, 0), -EIO);
@@ -372,8 +377,14 @@ static void of_what_is_not_whole_nothing_is_taken(void **state) {
 	assert_non_null(strstr(fault_message(), "has nothing of"));
 	while ((rc = recall_next(w->recall, &bytes)) == 1)
 		;
-	assert_int_equal(rc, -EIO);
+	assert_int_equal(rc, -ENODATA);
 	assert_int_equal(missing(w), 3);
+	assert_true(
+	        recall_is_lacking(w->recall, 3) && recall_is_lacking(w->recall, 5) && recall_is_lacking(w->recall, 7));
+	assert_false(recall_is_lacking(w->recall, 1) || recall_is_lacking(w->recall, 99));
+	vault_io_close(w->io);
+	open_recall(w); /* it is known without asking */
+	assert_true(recall_is_lacking(w->recall, 7) && !recall_is_lacking(w->recall, 8));
 	assert_false(is_on_disk(w, 2, "") || is_on_disk(w, 4, "") || is_on_disk(w, 6, ""));
 	put_extents(w, &w->rows[2]);
 	put_extents(w, &w->rows[4]);
@@ -383,6 +394,123 @@ static void of_what_is_not_whole_nothing_is_taken(void **state) {
 	assert_rc(read_segment(w, 6));
 	assert_int_equal(recall_next(w->recall, &bytes), 1);
 	assert_int_equal(recall_next(w->recall, &bytes), 0);
+}
+
+static int wait_and_fail(void *arg, enum object_what what, const char *name) {
+	struct world *w = arg;
+	(void)what;
+	(void)name;
+	for (unsigned i = 0; i < 5000 && w->is_slow; i++)
+		(void)usleep(2000);
+	return -ETIMEDOUT;
+}
+
+/* Each for a segment of its own or one that another waits for; the place says nothing. */
+static void readers_of_a_silent_place_keep_no_more_threads_than_their_share(void **state) {
+	struct world *w = *state;
+	struct reader readers[RECALL_READERS + 8];
+	struct recall_status status;
+	size_t count = sizeof readers / sizeof *readers, refused = 0;
+	int64_t begin = monotonic_ms();
+	shelf_on_request(w->shelf, wait_and_fail, w);
+	w->is_slow = true;
+	for (size_t i = 0; i < count; i++) {
+		readers[i] = (struct reader){.w = w, .seed = (unsigned)i};
+		assert_int_equal(pthread_create(&readers[i].thread, NULL, read_all, &readers[i]), 0);
+	}
+	for (unsigned i = 0; i < 1000 && refused < 8; i++, (void)usleep(10000)) {
+		refused = 0;
+		for (size_t k = 0; k < count; k++)
+			refused += readers[k].rc == -EIO;
+	}
+	assert_int_equal(refused, 8);
+	assert_true(monotonic_ms() - begin < 4 * RECALL_SILENCE_MS);
+	recall_status(w->recall, &status);
+	assert_int_equal(status.missing_segments, SEGMENTS);
+	w->is_slow = false;
+	for (size_t i = 0; i < count; i++) {
+		pthread_join(readers[i].thread, NULL);
+		assert_int_equal(readers[i].rc, -EIO);
+	}
+}
+
+static void who_waits_is_let_go_when_the_mount_ends(void **state) {
+	struct world *w = *state;
+	struct reader readers[THREADS];
+	w->is_slow = true;
+	recall_halt(w->recall, true);
+	for (unsigned i = 0; i < THREADS; i++) {
+		readers[i] = (struct reader){.w = w, .seed = i};
+		assert_int_equal(pthread_create(&readers[i].thread, NULL, read_all, &readers[i]), 0);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		pthread_join(readers[i].thread, NULL);
+		assert_int_equal(readers[i].rc, -EIO);
+	}
+	recall_halt(w->recall, false);
+	assert_rc(read_segment(w, 0));
+}
+
+static int find_wrong(void *arg, uint32_t number, VaultFile *file, uint64_t *ret_at, uint64_t *ret_length) {
+	(void)arg;
+	(void)number;
+	(void)file;
+	*ret_at = 10;
+	*ret_length = 20;
+	return 1;
+}
+
+/* Nothing there is better than what was got first, and that can't be got once more. */
+static void what_is_left_of_another_version_is_no_file(void **state) {
+	struct world *w = *state;
+	char name[LAYOUT_NAME_BYTES];
+	uint8_t zeros[EXTENT + 50] = {0};
+	w->verify = find_wrong;
+	vault_io_close(w->io);
+	open_recall(w);
+	layout_extent_name(w->rows[0].id, 0, sizeof zeros, name);
+	shelf_put(w->shelf, name, zeros, sizeof zeros);
+	w->failing_get = 5; /* three extents, the earlier version, the first one again */
+	assert_int_equal(read_segment(w, 0), -EIO);
+	assert_int_equal(w->gets, 5);
+	assert_false(is_on_disk(w, 0, "") || is_on_disk(w, 0, ".tmp"));
+}
+
+static void remove_all_of(struct world *w, size_t index) {
+	char prefix[LAYOUT_NAME_BYTES], one[OBJECT_NAME_MAX + 1];
+	layout_segment_prefix(w->rows[index].id, prefix);
+	while (shelf_count(w->shelf, prefix) > 0)
+		shelf_erase(w->shelf, shelf_name(w->shelf, prefix, 0, one));
+}
+
+/* Whoever comes back to a place that lacked something for a while finds where the rest is. */
+static void the_origin_goes_only_without_what_was_never_shipped(void **state) {
+	struct world *w = *state;
+	struct recall_status status;
+	struct vault_origin origin = {.url = SHELF_URL, .generation = 5, .zones = 1u << ZONE_RAW};
+	uint64_t bytes = 0;
+	int rc;
+	shelf_forget_versions(w->shelf);
+	w->rows[2].zone = ZONE_LANDING;
+	remove_all_of(w, 2);
+	remove_all_of(w, 3);
+	for (size_t i = 0; i < SEGMENTS; i++)
+		w->rows[i].zone = i == 2 ? ZONE_LANDING : ZONE_RAW;
+	assert_rc(origin_write(w->io, &origin));
+	vault_io_close(w->io);
+	open_recall(w);
+	while ((rc = recall_next(w->recall, &bytes)) == 1)
+		;
+	assert_int_equal(rc, -ENODATA);
+	assert_rc(vault_io_stat_size(w->io, RECALL_NAME, &bytes));
+	put_extents(w, &w->rows[3]);
+	(void)usleep(1100000); /* so long a listing is believed */
+	assert_int_equal(recall_next(w->recall, &bytes), 1);
+	assert_int_equal(recall_next(w->recall, &bytes), 0);
+	assert_int_equal(vault_io_stat_size(w->io, RECALL_NAME, &bytes), -ENOENT);
+	recall_status(w->recall, &status);
+	assert_int_equal(status.missing_segments, 0);
+	assert_int_equal(status.absent_segments, 1);
 }
 
 static void an_origin_is_read_as_it_was_written_and_nothing_else_is(void **state) {
@@ -398,13 +526,20 @@ static void an_origin_is_read_as_it_was_written_and_nothing_else_is(void **state
 	        "recorded\":true}",
 	        "{\"url\":\"s3://abc/"
 	        "d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_recorded\":1"
-	        "}"};
+	        "}",
+	        "{\"url\":\"s3://abc/d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_"
+	        "recorded\":true,\"lacking\":[-1]}",
+	        "{\"url\":\"s3://abc/d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_"
+	        "recorded\":true,\"zones\":\"all\"}"};
 	struct vault_origin origin = {.url = "file:///x/y",
 	                            .endpoint = "http://e:1",
 	                            .region = "r",
 	                            .generation = 7,
 	                            .time_ns = 12,
-	                            .is_recorded = true},
+	                            .is_recorded = true,
+	                            .zones = 14,
+	                            .lacking = {3, UINT32_MAX},
+	                            .lacking_count = 2},
 	                    read = {0};
 	assert_rc(origin_write(w->io, &origin));
 	assert_rc(origin_read(w->io, &read));
@@ -425,6 +560,11 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(
 	                a_thread_that_is_stopped_ends_at_once_and_what_it_had_is_kept, setup, teardown),
 	        cmocka_unit_test_setup_teardown(of_what_is_not_whole_nothing_is_taken, setup, teardown),
+	        cmocka_unit_test_setup_teardown(
+	                readers_of_a_silent_place_keep_no_more_threads_than_their_share, setup, teardown),
+	        cmocka_unit_test_setup_teardown(who_waits_is_let_go_when_the_mount_ends, setup, teardown),
+	        cmocka_unit_test_setup_teardown(the_origin_goes_only_without_what_was_never_shipped, setup, teardown),
+	        cmocka_unit_test_setup_teardown(what_is_left_of_another_version_is_no_file, setup, teardown),
 	        cmocka_unit_test_setup_teardown(
 	                an_origin_is_read_as_it_was_written_and_nothing_else_is, setup, teardown),
 	};

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -147,6 +148,57 @@ class RecoverTests(BackupTests):
         self.recover("--full")
         self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck")
 
+    def test_damaged_content_is_counted_and_the_exit_code_says_so(self):
+        self.vault()
+        folder = self.path("place/segments")
+        names = sorted((os.path.join(at, name) for at, _, names in os.walk(folder) for name in names), key=os.path.getsize)
+        with open(names[-1], "r+b") as file:
+            file.seek(os.path.getsize(names[-1]) // 2)
+            file.write(b"xyz")
+        result = json.loads(self.recover("--full", "--json", code=1).stdout)
+        self.check(result["damaged"] == 1 and not result["complete"] and result["missing"] == 0, f"{result}")
+        self.check("Landing/" in self.assayfs("fsck", "--passfile", "pass", "again", code=1).out, "fsck names no file")
+        shutil.rmtree(self.path("again"))
+        out = self.recover("--full", code=1).out
+        self.check("In 1 segment something does not authenticate" in out, out)
+
+    def test_fsck_names_the_files_that_the_backup_lacks(self):
+        self.vault()
+        folder = self.path("place/segments")
+        names = sorted((os.path.join(at, name) for at, _, names in os.walk(folder) for name in names), key=os.path.getsize)
+        os.unlink(names[-1])
+        out = self.recover("--full", code=1).out
+        self.check("the backup has not all" in out, out)
+        os.rename(self.path("place"), self.path("away"))
+        out = self.assayfs("fsck", "--passfile", "pass", "again", code=1).out
+        self.check("the backup has not all of it" in out and "Landing/" in out, out)
+
+    def test_an_interrupted_recovery_is_said_to_be_one_and_a_whole_one_is_whole(self):
+        self.vault()
+        self.recover("--full")
+        self.check("All of again is here" in self.recover("--full").out, "a vault that is whole")
+        os.rename(self.path("again"), self.path("whole"))
+        self.recover()
+        os.unlink(self.path("again/vault.json"))
+        os.makedirs(self.path("again-mnt"), exist_ok=True)
+        self.one_line(self.assayfs("info", "again", code=7), "interrupted")
+        self.one_line(self.assayfs("fsck", "--passfile", "pass", "again", code=7), "interrupted")
+        self.one_line(self.assayfs("mount", "--passfile", "pass", "again", "again-mnt", code=7), "interrupted")
+        self.recover("--full")
+        self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck")
+
+    def test_bit_rot_in_the_vault_is_mended_from_a_recovery_beside_it(self):
+        self.vault()
+        self.recover("--full")
+        shutil.copytree(self.path("again"), self.path("drill"))
+        names = sorted((os.path.join(at, name) for at, _, names in os.walk(self.path("again/segments")) for name in names),
+                       key=os.path.getsize)
+        name = os.path.relpath(names[-1], self.path("again"))
+        flip(names[-1], os.path.getsize(names[-1]) // 2)
+        self.check(name in self.assayfs("fsck", "--passfile", "pass", "again", code=1).out, "fsck does not name the file")
+        shutil.copy(self.path("drill/" + name), names[-1])
+        self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck")
+
     def listing(self):
         return sorted(os.path.join(folder, name) for folder, _, names in os.walk(self.path("place")) for name in names)
 
@@ -189,7 +241,41 @@ class RecoverTests(BackupTests):
         self.check(left and 0 < left["missing_bytes"] <= left["bytes"] and left["url"] == self.url and left["trouble"], f"{left}")
         self.check("Recovery: " in self.assayfs("status", "again-mnt").out, "status in words")
         os.rename(self.path("away"), self.path("place"))
+        time.sleep(2.5)  # so long a place that was away is not asked
         self.expect_equal(mnt)
+
+    def test_a_place_that_says_nothing_keeps_neither_names_nor_the_end_waiting(self):
+        self.vault()
+        self.recover()
+        with open(self.path("again/origin"), encoding="utf-8") as file:
+            origin = json.load(file)
+        with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+            origin |= {"url": "s3://bucket/office", "endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}", "region": "us-east-1"}
+            self.write("again/origin", json.dumps(origin))
+            os.makedirs(self.path("again-mnt"))
+            env = dict(os.environ, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+            mnt = self.path("again-mnt")
+            with subprocess.Popen([ASSAYFS, "mount", "-f", "--passfile", "pass", "again", "again-mnt"], cwd=self.directory,
+                                  env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) as daemon:
+                for _ in range(200):
+                    if os.path.ismount(mnt):
+                        break
+                    time.sleep(0.05)
+                readers = [subprocess.Popen(["cat", f"{mnt}/Landing/tree/{i % 39 + 1}.bin"], stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL) for i in range(80)]
+                time.sleep(1)
+                begin = time.monotonic()
+                listed = subprocess.run(["ls", "-l", f"{mnt}/Landing", f"{mnt}/Raw"], capture_output=True, timeout=60, check=False)
+                took = time.monotonic() - begin
+                self.check(listed.returncode == 0 and took < 10, f"ls took {took:.1f} s: {listed.stderr}")
+                begin = time.monotonic()
+                daemon.send_signal(signal.SIGTERM)
+                daemon.wait(60)
+                took = time.monotonic() - begin
+                self.check(took < 15, f"the end took {took:.1f} s")
+                for reader in readers:
+                    reader.wait(60)
 
 
 sys.exit(RecoverTests().run())
