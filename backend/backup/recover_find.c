@@ -372,24 +372,15 @@ static int read_super(struct recovery *recovery, const struct recovery_found *fo
 	return rc;
 }
 
-/* Older ones are removed when they are not kept any more; a newer one than any that is listed was removed by somebody
- * else. */
-static bool counts(const struct recovery_names *names, size_t index) {
-	for (size_t i = index; i < names->count; i++)
-		if (names->found[i].is_listed)
-			return i == index;
-	return true;
-}
-
 int recovery_supers(struct recovery *recovery, recovery_super_fn *fn, void *arg) {
 	struct recovery_names names = {0};
 	char words[FAULT_MESSAGE_BYTES] = "",
 	     newest[FAULT_MESSAGE_BYTES] = ""; /* of those since the last that opened */
-	bool any = false;
+	bool any = false, is_listed = false;   /* one that is listed has opened: older ones that are not were let go */
 	int rc = recovery_names(recovery->objects, "super/", LAYOUT_SUPER, &names);
 	for (size_t i = names.count; i-- > 0 && rc == 0;) {
 		struct layout_super super = {0};
-		if (!counts(&names, i))
+		if (is_listed && !names.found[i].is_listed)
 			continue;
 		rc = read_super(recovery, &names.found[i], &super);
 		if (rc == -EBADMSG || rc == -ENOENT) {
@@ -402,6 +393,7 @@ int recovery_supers(struct recovery *recovery, recovery_super_fn *fn, void *arg)
 		}
 		bool is_first = !any;
 		any = true;
+		is_listed = is_listed || names.found[i].is_listed;
 		if (rc == 0)
 			rc = fn(arg, &super);
 		if (newest[0] && (is_first || rc == 1))

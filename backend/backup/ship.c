@@ -75,6 +75,16 @@ static int check_history(struct ship *ship) {
 	return rc;
 }
 
+static void tell_hidden(const struct ship *ship) {
+	char words[200];
+	(void)snprintf(words, sizeof words,
+	        "somebody removed superblocks: generation %" PRIu64
+	        " is there only as an earlier version; going on from it",
+	        ship->last.number);
+	if (ship->notice)
+		ship->notice(ship->notice_arg, words);
+}
+
 static int open_newest(struct ship *ship) {
 	const struct inventory *there = &ship->inventory;
 	layout_super_clear(&ship->last);
@@ -85,7 +95,16 @@ static int open_newest(struct ship *ship) {
 		if (rc != -EBADMSG)
 			break;
 	}
-	if (rc == -EBADMSG)
+	bool is_foreign = rc == -EBADMSG, is_hidden = false;
+	rc = is_foreign ? 0 : rc;
+	if (rc == 0 && ship->lock_days) {
+		rc = ship_find_hidden(ship);
+		is_hidden = rc == 1;
+		rc = is_hidden ? 0 : rc;
+	}
+	if (is_hidden)
+		tell_hidden(ship);
+	else if (rc == 0 && is_foreign)
 		return ship_refuse(ship, "there is the backup of another vault");
 	return rc == 0 && ship->last.number ? check_history(ship) : rc;
 }

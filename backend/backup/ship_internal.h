@@ -15,3 +15,6 @@ bool ship_wants(const struct ship *ship, const struct segment_row *row);
 /* Puts the superblock of ship->checkpoint, under a number that is free, and makes it ship->last; nothing when the last
  * one says the same. -EEXIST as ship_round. */
 int ship_put_super(struct ship *ship, uint64_t generation, const uint8_t header_hash[static LAYOUT_HASH_BYTES]);
+
+/* Takes for the newest one that is above ship->last and there only as an earlier version: 1; 0: there is none. */
+int ship_find_hidden(struct ship *ship);

@@ -183,6 +183,38 @@ static void the_recovered_vault_ships_on_to_the_same_place(void **state) {
 	assert_rc(store_close(again.store));
 }
 
+static void remove_superblocks(struct recover_world *w) {
+	char name[OBJECT_NAME_MAX + 1];
+	for (size_t i = 0; i < shelf_count(w->shelf, "super/"); i++)
+		shelf_remove(w->shelf, shelf_name(w->shelf, "super/", i, name));
+}
+
+/* What is shipped after somebody removed all superblocks is newer than they are, for recovery too. */
+static void removed_superblocks_do_not_hide_what_is_shipped_later(void **state) {
+	struct recover_world *w = *state;
+	struct backup_target rule = {.url = SHELF_URL, .lock_days = 1};
+	const struct actor actor = {0};
+	const struct backup_options options = {.rpo_ms = 20, .open = shelf_open, .open_arg = w->shelf};
+	Backup *backup = NULL;
+	assert_rc(recover_now(w));
+	remove_superblocks(w);
+	shelf_put(w->shelf, "super/ffffffffffffff00", "x", 1);
+	remove_superblocks(w);
+	struct test_vault again = recover_open(w);
+	assert_rc(backup_open(again.store, &options, &backup));
+	assert_rc(backup_add(backup, &rule, false, &actor));
+	recover_write(&again, "c", 'c');
+	assert_rc(backup_sync(backup, NULL, 20000));
+	backup_close(backup, 0);
+	assert_rc(store_close(again.store));
+	scratch_remove(w->target);
+	assert_rc(recover_now(w));
+	assert_true(w->sum.generation > 2);
+	again = recover_open(w);
+	recover_expect_file(&again, "c", 'c');
+	assert_rc(store_close(again.store));
+}
+
 static void what_is_remembered_of_the_vault_outside_is_replaced(void **state) {
 	struct recover_world *w = *state;
 	w->options.state_directory = w->state;
@@ -405,6 +437,8 @@ int main(void) {
 	                a_time_in_the_future_is_the_newest_generation, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                the_recovered_vault_ships_on_to_the_same_place, recover_setup, recover_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                removed_superblocks_do_not_hide_what_is_shipped_later, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                what_is_remembered_of_the_vault_outside_is_replaced, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(a_wrong_passphrase_makes_nothing, recover_setup, recover_teardown),

@@ -111,6 +111,16 @@ static void headers_that_somebody_put_there_are_got_around(void **state) {
 	assert_non_null(strstr(fault_message(), "none opened by this secret"));
 }
 
+static void one_that_opens_for_nobody_hides_none_that_were_removed(void **state) {
+	struct recover_world *w = *state;
+	char name[OBJECT_NAME_MAX + 1];
+	for (size_t i = 0; i < shelf_count(w->shelf, "super/"); i++)
+		shelf_remove(w->shelf, shelf_name(w->shelf, "super/", i, name));
+	shelf_put(w->shelf, "super/ffffffffffffffff", "x", 1);
+	assert_rc(recover_now(w));
+	assert_int_equal(w->sum.generation, 2);
+}
+
 static void superblocks_that_are_all_removed_are_told_of(void **state) {
 	struct recover_world *w = *state;
 	shelf_forget_versions(w->shelf);
@@ -300,6 +310,8 @@ int main(void) {
 	                damage_of_metadata_is_named_and_no_vault_is_made, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                headers_that_somebody_put_there_are_got_around, recover_setup, recover_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                one_that_opens_for_nobody_hides_none_that_were_removed, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                superblocks_that_are_all_removed_are_told_of, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
