@@ -79,7 +79,7 @@ const char *backups_state_word(enum backup_state state) {
 	return state < sizeof words / sizeof words[0] ? words[state] : "?";
 }
 
-static json_t *zones_json(uint32_t zones) {
+json_t *backups_zones_json(uint32_t zones) {
 	json_t *list = json_array();
 	for (enum zone zone = ZONE_LANDING; zone <= ZONE_TRUSTED; zone++)
 		if (zones == 0 || zones & 1u << zone)
@@ -92,23 +92,37 @@ static json_t *time_json(int64_t time_ns) {
 	return time_ns ? json_string(utc_stamp(time_ns, text)) : json_null();
 }
 
+static json_t *known_json(bool is_known, uint64_t number) {
+	return is_known ? json_integer((json_int_t)number) : json_null();
+}
+
+static json_t *lag_json(bool is_known, int64_t lag_ns) {
+	return is_known ? json_real((double)lag_ns / SECOND_NS) : json_null();
+}
+
 json_t *backups_target_json(const struct backup_status *status, bool tells_paths) {
 	const struct backup_target *target = &status->target;
-	json_t *item = json_pack("{s:s, s:s, s:I, s:I, s:f, s:I, s:I}", "url", target->url, "state",
-	        backups_state_word(status->state), "pending", (json_int_t)status->pending_versions, "failed",
-	        (json_int_t)status->failed_versions, "lag_seconds", (double)status->lag_ns / SECOND_NS, "pending_bytes",
-	        (json_int_t)status->pending_bytes, "lag_bytes", (json_int_t)status->pending_bytes);
+	bool is_known = status->is_known;
+	json_t *item = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "url", target->url, "state",
+	        backups_state_word(status->state), "pending", known_json(is_known, status->pending_versions), "failed",
+	        known_json(is_known, status->failed_versions), "lag_seconds", lag_json(is_known, status->lag_ns),
+	        "pending_bytes", known_json(is_known, status->pending_bytes), "lag_bytes",
+	        known_json(is_known, status->pending_bytes));
+	_cleanup_(json_decrefp) json_t *last = json_pack("{s:I, s:o, s:o, s:b}", "lost_segments",
+	        (json_int_t)status->lost_segments, "last_verified", time_json(status->verified_ns), "last_findings",
+	        known_json(status->verified_ns > 0, status->verify_findings), "has_credentials",
+	        (int)status->has_credentials);
 	_cleanup_(json_decrefp) json_t *rest =
 	        json_pack("{s:I, s:I, s:I, s:o, s:o, s:s, s:s, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I}", "commit",
 	                (json_int_t)status->commit, "generation", (json_int_t)status->generation, "generations",
 	                (json_int_t)status->generations, "shipped", time_json(status->shipped_ns), "retry",
 	                time_json(status->retry_ns), "trouble", status->trouble, "endpoint", target->endpoint, "zones",
-	                zones_json(target->zones), "prefix",
+	                backups_zones_json(target->zones), "prefix",
 	                *target->prefix && !tells_paths ? json_null() : json_string(target->prefix), "lock_days",
 	                (int)target->lock_days, "shipped_bytes", (json_int_t)status->shipped_bytes, "shipped_objects",
 	                (json_int_t)status->shipped_objects, "stored_bytes", (json_int_t)status->stored_bytes,
 	                "retries", (json_int_t)status->retries, "refused", (json_int_t)status->refused);
-	if (!item || !rest || json_object_update(item, rest)) {
+	if (!item || !rest || !last || json_object_update(item, rest) || json_object_update(item, last)) {
 		json_decref(item);
 		return NULL;
 	}
@@ -134,16 +148,19 @@ json_t *backups_summary_json(const struct backup_status *list, size_t count) {
 	enum backup_state state = BACKUP_IDLE;
 	uint64_t pending = 0, failed = 0, bytes = 0;
 	int64_t lag_ns = 0;
+	bool is_known = true;
 	for (size_t i = 0; i < count; i++) {
 		state = rank(list[i].state) > rank(state) ? list[i].state : state;
 		pending = larger(pending, list[i].pending_versions);
 		failed = larger(failed, list[i].failed_versions);
 		bytes = larger(bytes, list[i].pending_bytes);
 		lag_ns = list[i].lag_ns > lag_ns ? list[i].lag_ns : lag_ns;
+		is_known = is_known && list[i].is_known;
 	}
 	if (count == 0)
 		return json_null();
-	return json_pack("{s:I, s:s, s:I, s:I, s:f, s:I}", "targets", (json_int_t)count, "state",
-	        backups_state_word(state), "pending", (json_int_t)pending, "failed", (json_int_t)failed, "lag_seconds",
-	        (double)lag_ns / SECOND_NS, "lag_bytes", (json_int_t)bytes);
+	return json_pack("{s:I, s:s, s:o, s:o, s:o, s:o}", "targets", (json_int_t)count, "state",
+	        backups_state_word(state), "pending", known_json(is_known, pending), "failed",
+	        known_json(is_known, failed), "lag_seconds", lag_json(is_known, lag_ns), "lag_bytes",
+	        known_json(is_known, bytes));
 }

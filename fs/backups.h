@@ -31,20 +31,27 @@ Backup *backups_backup(const Backups *backups);
 /* All targets as they stand, allocated (NULL: there are none); the caller frees. `backup` may be NULL. -ENOMEM. */
 int backups_status(Backup *backup, struct backup_status **ret_list, size_t *ret_count);
 
-/* "starting", "idle", "shipping", "retrying", "failed". */
+/* "starting", "idle", "shipping", "retrying", "failed", "paused". */
 const char *backups_state_word(enum backup_state state);
 
 /*
  * One target. `tells_paths`: with the prefix, which is a path of the vault (else null when there is one).
  *
+ * Until the place was listed since the mount "lag_seconds", "pending", "failed", "pending_bytes" and "lag_bytes" are
+ * null.
+ *
  *     {"url", "state", "pending", "failed", "lag_seconds", "pending_bytes", "lag_bytes", "commit", "generation",
  *      "generations", "shipped" (RFC 3339 or null), "retry" (the same), "trouble", "endpoint", "zones": […], "prefix",
- *      "lock_days", "shipped_bytes", "shipped_objects", "stored_bytes", "retries", "refused"}
+ *      "lock_days", "shipped_bytes", "shipped_objects", "stored_bytes", "retries", "refused", "lost_segments",
+ *      "last_verified" (RFC 3339 or null), "last_findings" (or null), "has_credentials"}
  */
 json_t *backups_target_json(const struct backup_status *status, bool tells_paths);
 
+/* The names of a rule's zones. */
+json_t *backups_zones_json(uint32_t zones);
+
 /*
- * The worst of all targets, for `status`: null when there are none.
+ * The worst of all targets, for `status`: null when there are none. Numbers are null while one of them is not known.
  *
  *     {"targets": COUNT, "state", "pending", "failed", "lag_seconds", "lag_bytes"}
  */

@@ -253,7 +253,8 @@ int backup_add(Backup *backup, struct backup_target *target, bool create, const 
 	pthread_mutex_lock(&backup->changing);
 	int rc = add(backup, target, create, actor);
 	pthread_mutex_unlock(&backup->changing);
-	return fault_while(rc, "backup to %s", target->url);
+	bool is_named = rc < 0 && strncmp(fault_message(), target->url, strlen(target->url)) == 0;
+	return is_named ? rc : fault_while(rc, "backup to %s", target->url);
 }
 
 static int forget_target(Backup *backup, const struct backup_target *target, const struct actor *actor) {

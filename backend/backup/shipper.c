@@ -86,6 +86,34 @@ static bool has_lost(const struct shipper *s) {
 	return atomic_load(&s->ship.lost_segments) > 0;
 }
 
+static int64_t least_pause(const struct shipper *s) {
+	return s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
+}
+
+static int64_t most_pause(const struct shipper *s) {
+	return least_pause(s) * 60;
+}
+
+/* Lock held. */
+static void tell_lost(struct shipper *s) {
+	uint64_t count = atomic_load(&s->ship.lost_segments);
+	s->lost_ns = monotonic_ns() + most_pause(s) * MS;
+	s->status.state = BACKUP_FAILED;
+	(void)snprintf(s->status.trouble, sizeof s->status.trouble,
+	        "%lu segment%s can't be backed up, as they can't be read here; the rest is there, and they are tried "
+	        "again each minute: the log names them, assayfs fsck says what is in them",
+	        (unsigned long)count, count == 1 ? "" : "s");
+}
+
+/* Lock held. */
+static void tell_works(struct shipper *s) {
+	s->status.retry_ns = 0;
+	s->status.trouble[0] = '\0';
+	s->status.state = BACKUP_IDLE;
+	if (has_lost(s))
+		tell_lost(s);
+}
+
 /* One that lost something has failed, whatever it does. */
 static void tell_shipping(struct shipper *s) {
 	pthread_mutex_lock(&s->backup->lock);
@@ -169,6 +197,7 @@ static int ship(struct shipper *s) {
 	s->urgent = s->is_new = false;
 	keep_rows(s, rows);
 	tell_there(s);
+	tell_works(s); /* who waits need not wait for what else is done there */
 	pthread_mutex_unlock(&s->backup->lock);
 	return 0;
 }
@@ -260,14 +289,6 @@ static int try(struct shipper *s) {
 
 /* ---- what comes of it ---- */
 
-static int64_t least_pause(const struct shipper *s) {
-	return s->backup->options.retry_ms ? s->backup->options.retry_ms : PAUSE_MS;
-}
-
-static int64_t most_pause(const struct shipper *s) {
-	return least_pause(s) * 60;
-}
-
 static int64_t pause_of(const struct shipper *s, int rc) {
 	int64_t least = least_pause(s), most = most_pause(s);
 	int64_t pause = needs_a_person(rc) ? most : least << (s->failures < 10 ? s->failures - 1 : 10);
@@ -296,27 +317,13 @@ static void failed(struct shipper *s, int rc) {
 		notice(s, BACKUP_NOTICE_FAILS, words);
 }
 
-/* Lock held. */
-static void tell_lost(struct shipper *s) {
-	uint64_t count = atomic_load(&s->ship.lost_segments);
-	s->lost_ns = monotonic_ns() + most_pause(s) * MS;
-	s->status.state = BACKUP_FAILED;
-	(void)snprintf(s->status.trouble, sizeof s->status.trouble,
-	        "%lu segment%s can't be backed up, as they can't be read here; the rest is there, and they are tried "
-	        "again each minute: the log names them, assayfs fsck says what is in them",
-	        (unsigned long)count, count == 1 ? "" : "s");
-}
-
 static void went_well(struct shipper *s) {
 	pthread_mutex_lock(&s->backup->lock);
 	bool again = s->failures > 0 || (s->had_lost && !has_lost(s));
 	s->had_lost = has_lost(s);
 	s->failures = 0;
-	s->retry_ns = s->status.retry_ns = 0;
-	s->status.trouble[0] = '\0';
-	s->status.state = BACKUP_IDLE;
-	if (s->had_lost)
-		tell_lost(s);
+	s->retry_ns = 0;
+	tell_works(s);
 	again = again && !s->had_lost;
 	pthread_mutex_unlock(&s->backup->lock);
 	if (again)

@@ -420,9 +420,25 @@ static int files_tidy(void *place, int64_t before_s) {
 
 /* ---- the place ---- */
 
+/* Only the last directory is made: what is missing above may be a disk that is not mounted. */
+static int tell_missing(const struct files *files) {
+	char path[PATH_MAX];
+	size_t length = (size_t)snprintf(path, sizeof path, "%s", files->directory);
+	for (size_t i = 1; i < length && i < sizeof path; i++) {
+		if (path[i] != '/')
+			continue;
+		path[i] = '\0';
+		if (access(path, F_OK) < 0)
+			return fault(ENOENT, "making %s: %s is missing, and only the last directory is made",
+			        files->directory, path);
+		path[i] = '/';
+	}
+	return fault(ENOENT, "making %s: it can't be made there", files->directory);
+}
+
 static int make_top(const struct files *files) {
-	if (mkdir(files->directory, 0700) < 0)
-		return errno == EEXIST ? 0 : failed(files, "making", "");
+	if (mkdir(files->directory, 0700) < 0 && errno != EEXIST)
+		return errno == ENOENT ? tell_missing(files) : failed(files, "making", "");
 	char above[PATH_MAX];
 	(void)snprintf(above, sizeof above, "%s/..", files->directory);
 	_cleanup_(closep) int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -132,6 +132,10 @@ static int find_keys(const struct objects_place *place, const struct search *sea
 	if (keys_of_file(&search->credentials, search->profile, ret) ||
 	        keys_of_file(&search->config, search->profile, ret))
 		return copy_keys(ret->access_key, ret->secret_key, ret->session_token, ret);
+	if (is_given(access_key) != is_given(secret_key))
+		return fault(EINVAL, "%s is set, but %s is not",
+		        is_given(access_key) ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
+		        is_given(access_key) ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
 	if (is_given(getenv("AWS_PROFILE")) && !is_there(&search->credentials, search->profile) &&
 	        !is_there(&search->config, search->profile))
 		return fault(

@@ -1,6 +1,7 @@
 /* `assayfs backup status`, `remove`, `sync`. */
 #include "fs/command/backup.h"
 
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 #include "fs/command/answer.h"
 #include "fs/command/colour.h"
@@ -11,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- shared ---- */
 
@@ -52,10 +54,17 @@ static int keep_item(void *context, const json_t *item) {
 static void add_row(Table *table, const json_t *target) {
 	char lag[WORDS_BYTES], pending[WORDS_BYTES], stored[WORDS_BYTES];
 	double lag_s = json_number_value(json_object_get(target, "lag_seconds"));
+	bool is_known = !json_is_null(json_object_get(target, "lag_seconds"));
 	uint64_t bytes = answer_number(target, "pending_bytes"), generation = answer_number(target, "generation");
 	const char *shipped = answer_text(target, "shipped");
 	table_cell(table, answer_text(target, "url"));
 	table_cell(table, answer_text(target, "state"));
+	if (!is_known) {
+		/* Nobody has looked since the mount. */
+		for (int i = 0; i < 5; i++)
+			table_cell(table, i == 3 ? "not known yet" : "?");
+		return;
+	}
 	table_cell(table, lag_s > 0 ? words_duration((int64_t)(lag_s * 1e9), lag) : "none");
 	table_cellf(table, "%" PRIu64 " (%s)", answer_number(target, "pending"), words_size(bytes, pending));
 	table_cellf(table, "%" PRIu64, answer_number(target, "failed"));
@@ -68,9 +77,13 @@ static void print_trouble(const json_t *target) {
 	_cleanup_(freep) char *trouble = words_safe(answer_text(target, "trouble"));
 	const char *retry = answer_text(target, "retry");
 	uint64_t refused = answer_number(target, "refused");
+	bool is_named = url && trouble && strncmp(trouble, url, strlen(url)) == 0;
 	if (trouble && *trouble)
-		colour_print(stdout, COLOUR_BAD, "!! %s: %s%s%s\n", url ? url : "?", trouble,
-		        *retry ? "; tried again " : "", retry);
+		colour_print(stdout, COLOUR_BAD, "!! %s%s%s%s%s\n",
+		        is_named ? ""
+		        : url    ? url
+		                 : "?",
+		        is_named ? "" : ": ", trouble, *retry ? "; next try " : "", retry);
 	if (refused > 0)
 		printf("%s: %" PRIu64 " removal%s refused, as what was to go is locked (docs/backup.md)\n",
 		        url ? url : "?", refused, refused == 1 ? " was" : "s were");
@@ -159,14 +172,29 @@ const struct command command_backup_remove = {
 
 /* ---- sync ---- */
 
+#define TELL_AFTER_NS INT64_C(2000000000)
+
 struct waiting {
+	const struct invocation *call;
 	Progress *progress;
 	uint64_t most;
+	int64_t begun_ns;
+	bool has_told;
 };
+
+/* What is waited for, once: at once to who looks on, else when it takes a while. */
+static void tell_waiting(struct waiting *waiting, const json_t *item) {
+	if (waiting->has_told || (!isatty(STDERR_FILENO) && monotonic_ns() - waiting->begun_ns < TELL_AFTER_NS))
+		return;
+	progress_hide(waiting->progress);
+	command_note(waiting->call, "waiting for %s", answer_text(item, "waits_for"));
+	waiting->has_told = true;
+}
 
 static int take_waiting(void *context, const json_t *item) {
 	struct waiting *waiting = context;
 	uint64_t left = answer_number(item, "pending_bytes");
+	tell_waiting(waiting, item);
 	waiting->most = left > waiting->most ? left : waiting->most;
 	progress_set(waiting->progress, waiting->most - left, waiting->most);
 	return 0;
@@ -182,7 +210,7 @@ static int run_sync(const struct invocation *call) {
 	if (code)
 		return code;
 	_cleanup_(progress_endp) Progress *progress = progress_begin("shipping", PROGRESS_BYTES, 0);
-	struct waiting waiting = {.progress = progress};
+	struct waiting waiting = {.call = call, .progress = progress, .begun_ns = monotonic_ns()};
 	return backup_ask(call, dir, "backup-sync",
 	        json_pack("{s:s*, s:I}", "url", url, "timeout_ms", (json_int_t)timeout_s * 1000), take_waiting,
 	        &waiting);

@@ -8,6 +8,7 @@
 #include "crypto/base/fault.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,19 +29,78 @@ static int keep_item(void *context, const json_t *item) {
 static const char *endpoint_of(const struct invocation *call) {
 	static const char *const names[] = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"};
 	const char *text = command_value(call, "endpoint");
+	if (text)
+		return text; /* "": AWS again */
 	for (size_t i = 0; !text && i < sizeof names / sizeof names[0]; i++)
 		text = getenv(names[i]);
 	return text && *text ? text : NULL;
 }
 
-/* NULL: one is no UTF-8, or no memory. */
+/* `all` is the empty list, which takes a choice away. NULL: one is no UTF-8, or no memory. */
 static json_t *zones_of(const struct invocation *call) {
 	_cleanup_(json_decrefp) json_t *list = json_array();
 	for (size_t i = 0; i < call->value_count; i++)
-		if (strcmp(call->values[i].option->name, "zone") == 0 &&
+		if (strcmp(call->values[i].option->name, "zone") == 0 && strcmp(call->values[i].value, "all") != 0 &&
 		        json_array_append_new(list, json_string(call->values[i].value)))
 			return NULL;
 	return steal_pointer(&list);
+}
+
+/* What is not given is not sent: of a target that is there it stays as it is. */
+static json_t *arguments_of(const struct invocation *call, const struct adding *adding, unsigned long long days) {
+	_cleanup_(json_decrefp) json_t *arguments = json_pack("{s:s, s:s*, s:b}", "url", adding->url, "endpoint",
+	        adding->endpoint, "create", (int)command_has(call, "create"));
+	if (arguments && command_has(call, "zone") && json_object_set_new(arguments, "zones", zones_of(call)))
+		return NULL;
+	if (arguments && command_has(call, "lock-days") &&
+	        json_object_set_new(arguments, "lock_days", json_integer((json_int_t)days)))
+		return NULL;
+	return steal_pointer(&arguments);
+}
+
+static void print_zones(const json_t *rule) {
+	const json_t *zones = json_object_get(rule, "zones");
+	for (size_t i = 0; i < json_array_size(zones); i++)
+		printf("%s%s", i ? ", " : "", json_string_value(json_array_get(zones, i)));
+}
+
+static void print_endpoint(const json_t *rule) {
+	_cleanup_(freep) char *endpoint = words_safe(answer_text(rule, "endpoint"));
+	printf("%s", endpoint && *endpoint ? endpoint : "none");
+}
+
+static void print_days(const json_t *rule) {
+	uint64_t days = answer_number(rule, "lock_days");
+	if (days)
+		printf("%" PRIu64 " day%s", days, words_s(days));
+	else
+		printf("none");
+}
+
+/* The rule as it is now, and where that is another than before, what it was. */
+static void print_rule(const json_t *item) {
+	static const struct {
+		const char *label, *name;
+		void (*print)(const json_t *rule);
+	} rows[] = {{"Zones", "zones", print_zones}, {"Lock", "lock_days", print_days},
+	        {"Endpoint", "endpoint", print_endpoint}};
+	const json_t *rule = json_object_get(item, "rule"), *before = json_object_get(item, "before");
+	if (!json_is_object(before))
+		return;
+	printf("The target was there already; its rule now:\n");
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		printf("  %s: ", rows[i].label);
+		rows[i].print(rule);
+		if (json_equal(json_object_get(rule, rows[i].name), json_object_get(before, rows[i].name))) {
+			printf(", as before\n");
+			continue;
+		}
+		printf(" (before: ");
+		rows[i].print(before);
+		printf(")\n");
+	}
+	printf("  Credentials: %s%s\n", answer_flag(item, "has_credentials") ? "its own" : "the daemon's",
+	        answer_flag(item, "keeps_credentials") ? ", as before" : ", given anew");
 }
 
 static bool is_s3(const char *url) {
@@ -63,15 +123,14 @@ static int add_credentials(const struct adding *adding, json_t *arguments) {
 static int run_add(const struct invocation *call) {
 	const char *url = command_operand(call, 0);
 	unsigned long long days = 0;
-	int code = command_number(call, "lock-days", 1, 36500, &days);
+	int code = command_number(call, "lock-days", 0, 36500, &days);
 	if (code)
 		return code;
 	int rc = objects_check_url(url);
 	if (rc)
 		return command_fault(call, rc, "%s", url);
 	struct adding adding = {.url = url, .endpoint = is_s3(url) ? endpoint_of(call) : NULL};
-	json_t *arguments = json_pack("{s:s, s:s*, s:b, s:o, s:I}", "url", url, "endpoint", adding.endpoint, "create",
-	        (int)command_has(call, "create"), "zones", zones_of(call), "lock_days", (json_int_t)days);
+	json_t *arguments = arguments_of(call, &adding, days);
 	rc = arguments ? add_credentials(&adding, arguments) : fault(EINVAL, "an argument is no UTF-8 text");
 	if (rc) {
 		json_decref(arguments);
@@ -81,6 +140,8 @@ static int run_add(const struct invocation *call) {
 	if (!code && command_has(call, "json"))
 		code = command_print_json(call, json_incref(adding.item));
 	else if (!code)
+		print_rule(adding.item);
+	if (!code && !command_has(call, "json"))
 		printf("What the vault holds is being shipped there; 'assayfs backup status' says how far it is.\n");
 	json_decref(adding.item);
 	return code;
@@ -96,16 +157,19 @@ const struct command command_backup_add = {
                 "For stewards. URL is s3://BUCKET/PREFIX or file:///DIRECTORY. From then on everything is there some "
                 "five seconds after it was committed, as it stands sealed in the vault: names and content are not "
                 "to be seen there. The target is tried before anything is kept. Given again with the same URL, it "
-                "replaces the rule and the credentials.\n"
+                "changes what is given and the credentials that are found, says so, and leaves the rest; --zone all, "
+                "--lock-days 0 and --endpoint '' take away.\n"
                 "Credentials and region are those of the environment and profile files of who adds it (AWS_…, "
-                "~/.aws), and are kept in the vault, sealed; where there are none, the daemon's own count.\n"
+                "~/.aws), and are kept in the vault, sealed; where there are none, the daemon's own count, for root "
+                "and "
+                "for whoever mounted.\n"
                 "With --lock-days nobody can remove what was shipped before its lock ends, not even with these "
                 "credentials; the bucket must have Object Lock (--create makes one with it).",
         .options =
                 (const struct command_option[]){
                         {"endpoint", 0, "URL", "where S3 is spoken; else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS"},
                         {"create", 0, NULL, "make the bucket or directory"},
-                        {"zone", 0, "ZONE", "only Landing, Raw or Trusted; may be given several times"},
+                        {"zone", 0, "ZONE", "only Landing, Raw or Trusted; may be given several times; all"},
                         {"lock-days", 0, "DAYS", "what is shipped can't be removed for so long"}, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs backup add --create file:///srv/backup/vault /mnt",
                                                              "to another disk"},

@@ -13,14 +13,22 @@ struct verifying {
 	Progress *progress;
 	bool is_json;
 	json_t *findings, *summaries;
-	uint64_t found;
+	uint64_t found, failed;
 };
 
 static void print_finding(const json_t *item) {
 	_cleanup_(freep) char *object = words_safe(answer_text(item, "object"));
 	_cleanup_(freep) char *words = words_safe(answer_text(item, "words"));
-	colour_print(stdout, COLOUR_BAD, "%s: %s", object ? object : "?", words ? words : "?");
+	_cleanup_(freep) char *url = words_safe(answer_text(item, "url"));
+	colour_print(stdout, COLOUR_BAD, "%s: %s: %s", url ? url : "?", object ? object : "?", words ? words : "?");
 	printf("%s\n", answer_flag(item, "healed") ? "; put anew from the vault" : "");
+}
+
+/* One that can't be read; the others are all the same. */
+static void print_failed(const json_t *item) {
+	_cleanup_(freep) char *words = words_safe(answer_text(item, "words"));
+	_cleanup_(freep) char *url = words_safe(answer_text(item, "url"));
+	colour_print(stdout, COLOUR_BAD, "!! %s: %s\n", url ? url : "?", words ? words : "?");
 }
 
 static void print_summary(const json_t *item) {
@@ -31,7 +39,8 @@ static void print_summary(const json_t *item) {
 	        answer_number(item, "objects"), words_s(answer_number(item, "objects")),
 	        words_size(answer_number(item, "bytes"), size));
 	if (left_out > 0)
-		printf(", %" PRIu64 " of %" PRIu64 " segments left out", left_out, answer_number(item, "segments"));
+		printf(", %" PRIu64 " of %" PRIu64 " segments left out", left_out,
+		        left_out + answer_number(item, "segments"));
 	if (findings > 0)
 		printf("; %" PRIu64 " wrong, %" PRIu64 " of them put anew\n", findings, answer_number(item, "healed"));
 	else
@@ -46,12 +55,16 @@ static int take_item(void *context, const json_t *item) {
 		return 0;
 	}
 	bool is_finding = strcmp(kind, "finding") == 0;
+	bool has_failed = strcmp(kind, "failed") == 0;
 	v->found += is_finding;
+	v->failed += has_failed;
 	if (v->is_json)
 		return json_array_append(is_finding ? v->findings : v->summaries, (json_t *)(uintptr_t)item) ? -1 : 0;
 	progress_hide(v->progress);
 	if (is_finding)
 		print_finding(item);
+	else if (has_failed)
+		print_failed(item);
 	else
 		print_summary(item);
 	return 0;
@@ -80,7 +93,9 @@ static int run_verify(const struct invocation *call) {
 	progress_hide(progress);
 	if (v.is_json && command_print_json(call, json_pack("{s:O, s:O}", "findings", findings, "targets", summaries)))
 		code = EXIT_UNDECIDED;
-	return code ? code : v.found > 0 ? EXIT_NO : EXIT_DONE;
+	if (code)
+		return code;
+	return v.found > 0 ? EXIT_NO : v.failed > 0 ? EXIT_UNDECIDED : EXIT_DONE;
 }
 
 const struct command command_backup_verify = {
@@ -90,11 +105,12 @@ const struct command command_backup_verify = {
         .summary = "read back what is in the backup, authenticate it, and heal it",
         .details = "For stewards. All that the newest generation of each target (or of URL) needs is read back: every "
                    "byte, or of a sample of its segments. What is damaged or gone is named by its object and put anew "
-                   "from the vault. Exit code 1 when anything was wrong, healed or not. A single argument that is no "
+                   "from the vault. Exit code 1 when anything was wrong, healed or not; 3 when one can't be read. A "
+                   "single argument that is no "
                    "URL is DIR.",
-        .options =
-                (const struct command_option[]){{"sample", 0, "PERCENT", "of the segments, 1 to 100; all of the rest"},
-                        {"no-heal", 0, NULL, "only say what is wrong"}, OPTION_JSON, {0}},
+        .options = (const struct command_option[]){{"sample", 0, "PERCENT",
+                                                           "of the segments, 1 to 100, one at least; all of the rest"},
+                {"no-heal", 0, NULL, "only say what is wrong"}, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs backup verify /mnt", "everything"},
                 {"assayfs backup verify --sample 5 s3://bucket/vault /mnt", "a twentieth, each night"}, {0}},
         .exits = BACKUP_EXITS,

@@ -22,7 +22,7 @@ struct erasing {
 	Table *table;
 	Progress *progress;
 	bool is_dry, is_subject, has_sum, is_gone;
-	uint64_t versions, bytes, names, referrers, segments;
+	uint64_t versions, bytes, names, referrers, segments, backups;
 };
 
 /* ---- what the mount says ---- */
@@ -58,6 +58,7 @@ static void take_sum(struct erasing *e, const json_t *item) {
 	e->has_sum = true;
 	e->versions = answer_number(item, "versions");
 	e->bytes = answer_number(item, "bytes");
+	e->backups = answer_number(item, "backups");
 	e->names = answer_number(item, "names");
 	e->referrers = answer_number(item, "referrers");
 }
@@ -169,6 +170,9 @@ static void print_all(struct erasing *e) {
 	if (e->is_gone)
 		printf("; %" PRIu64 " segment%s rewritten", e->segments, e->segments == 1 ? "" : "s");
 	printf(".\n");
+	if (e->backups)
+		printf("What was shipped to backups stays there until the generations that have it go and locks end "
+		       "(docs/backup.md).\n");
 }
 
 static int print_json(const struct invocation *call, struct erasing *e) {
@@ -304,7 +308,8 @@ const struct command command_erase = {
                    "removed; "
                    "what else they held is kept. That goes on when the command is broken off, or at the next mount. A "
                    "file "
-                   "that is open for writing is not erased. Stewards only; recorded with the reason.\n"
+                   "that is open for writing is not erased. What a backup got stays there until its generations go and "
+                   "its locks end. Stewards only; recorded with the reason.\n"
                    "With --subject, each line of standard input is looked for as find-subject does; the "
                    "versions that hold any of them go, and no others: of a table from which somebody was taken out the "
                    "newer version stays. What was made of them and does not hold it, as a redacted text in Trusted, is "

@@ -218,7 +218,9 @@ static void print_backup(const json_t *item) {
 	}
 	colour_print(stdout, is_bad ? COLOUR_BAD : COLOUR_PLAIN, "%sBackup: %" PRIu64 " target%s, %s",
 	        is_bad ? "!! " : "", targets, words_s(targets), state);
-	if (lag_s > 0)
+	if (json_is_null(json_object_get(backup, "lag_seconds")))
+		printf("; what is there is not known yet");
+	else if (lag_s > 0)
 		printf("; %s behind (%s)", words_duration((int64_t)(lag_s * 1e9), lag),
 		        words_size(answer_number(backup, "lag_bytes"), bytes));
 	else

@@ -1,7 +1,7 @@
 /*
  * What `assayfs backup` asks: targets added, looked at, removed, waited for.
  *
- *     sync ─► {"pending", "pending_bytes", "lag_seconds"} … until all is there
+ *     sync ─► {"waits_for", "pending", "pending_bytes", "lag_seconds"} … until all is there
  */
 #include "fs/service/backup.h"
 
@@ -69,6 +69,21 @@ static int read_zones(const json_t *list, uint32_t *ret_zones) {
 	return 0;
 }
 
+/* What is not given stays as it was. */
+static uint32_t kept_of(const json_t *arguments) {
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} rows[] = {{"zones", BACKUP_KEEP_ZONES}, {"lock_days", BACKUP_KEEP_LOCK_DAYS},
+	        {"endpoint", BACKUP_KEEP_ENDPOINT}, {"access_key", BACKUP_KEEP_CREDENTIALS}};
+	uint32_t kept = 0;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const json_t *value = json_object_get(arguments, rows[i].name);
+		kept |= value && !json_is_null(value) ? 0 : rows[i].bit;
+	}
+	return kept;
+}
+
 static int read_target(const json_t *arguments, struct backup_target *target) {
 	const struct {
 		const char *name;
@@ -93,6 +108,7 @@ static int read_target(const json_t *arguments, struct backup_target *target) {
 	if (!rc)
 		rc = service_backup_number(arguments, "lock_days", LOCK_DAYS_MAX, 0, &days);
 	target->lock_days = (uint32_t)days;
+	target->kept = kept_of(arguments);
 	return rc;
 }
 
@@ -163,22 +179,51 @@ int service_backup_status(
 
 /* ---- add, remove ---- */
 
-/* A directory is written by the daemon's rights, which may be more than those of a steward. */
-static int check_directory(Service *service, const struct control_peer *peer, const struct backup_target *target) {
-	if (strncmp(target->url, "file:", strlen("file:")) != 0 || peer->uid == 0 || peer->uid == service->mounter)
+/* How the target with that URL stands; number 0: there is none. */
+static int find_status(const Service *service, const char *url, struct backup_status *ret) {
+	_cleanup_(freep) struct backup_status *list = NULL;
+	size_t count, length = strlen(url);
+	while (length > strlen("file:///") && url[length - 1] == '/')
+		length--;
+	int rc = backups_status(service->backup, &list, &count);
+	ret->target.number = 0;
+	for (size_t i = 0; !rc && i < count; i++)
+		if (strlen(list[i].target.url) == length && strncmp(list[i].target.url, url, length) == 0)
+			*ret = list[i];
+	return rc;
+}
+
+/* A directory is written by the daemon's rights, and a bucket by its credentials, which may be more than those of a
+ * steward. */
+static int check_rights(Service *service, const struct control_peer *peer, const struct backup_target *target,
+        const struct backup_status *before) {
+	bool is_directory = strncmp(target->url, "file:", strlen("file:")) == 0;
+	bool brings = target->access_key[0] || (before->target.number && before->has_credentials);
+	if (peer->uid == 0 || peer->uid == service->mounter || (!is_directory && brings))
 		return 0;
 	struct actor actor = service_actor(peer);
-	(void)fault(EACCES, "a directory is named by root or by whoever mounted, as the mount writes there by its own "
-	                    "rights; a bucket by any steward");
+	if (is_directory)
+		(void)fault(EACCES, "a directory is named by root or by whoever mounted, as the mount writes there by "
+		                    "its own rights; a bucket by any steward");
+	else
+		(void)fault(EACCES, "the daemon's own credentials are used for root and for whoever mounted; bring "
+		                    "yours: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE");
 	service_record_denied(service, &actor, "backup-add", NULL, EACCES);
 	return -EACCES;
 }
 
-static int add_target(
-        Service *service, const struct control_peer *peer, const json_t *arguments, struct backup_target *target) {
+static json_t *rule_json(const struct backup_target *target) {
+	return json_pack("{s:o, s:I, s:s}", "zones", backups_zones_json(target->zones), "lock_days",
+	        (json_int_t)target->lock_days, "endpoint", target->endpoint);
+}
+
+static int add_target(Service *service, const struct control_peer *peer, const json_t *arguments,
+        struct backup_target *target, struct backup_status *before) {
 	int rc = read_target(arguments, target);
 	if (!rc)
-		rc = check_directory(service, peer, target);
+		rc = find_status(service, target->url, before);
+	if (!rc)
+		rc = check_rights(service, peer, target, before);
 	if (rc)
 		return rc;
 	const struct actor actor = service_actor(peer);
@@ -190,16 +235,22 @@ static int add_target(
 
 int service_backup_add(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
+	_cleanup_(freep) struct backup_status *before = NULL;
 	struct backup_target *target = NULL;
 	int rc = service_backup_steward(service, peer, "backup-add", true);
 	if (rc)
 		return rc;
 	target = calloc(1, sizeof *target);
-	rc = target ? add_target(service, peer, arguments, target) : fault(ENOMEM, "adding a backup: out of memory");
+	before = calloc(1, sizeof *before);
+	rc = target && before ? add_target(service, peer, arguments, target, before)
+	                      : fault(ENOMEM, "adding a backup: out of memory");
 	if (!rc)
 		rc = control_send(
-		        reply, json_pack("{s:s, s:I, s:b}", "url", target->url, "number", (json_int_t)target->number,
-		                       "has_credentials", (int)(target->access_key[0] != '\0')));
+		        reply, json_pack("{s:s, s:I, s:b, s:b, s:o, s:o}", "url", target->url, "number",
+		                       (json_int_t)target->number, "has_credentials",
+		                       (int)(target->access_key[0] != '\0'), "keeps_credentials",
+		                       (int)((target->kept & BACKUP_KEEP_CREDENTIALS) != 0), "rule", rule_json(target),
+		                       "before", before->target.number ? rule_json(&before->target) : json_null()));
 	if (target)
 		secret_wipe(target, sizeof *target);
 	free(target);
@@ -237,6 +288,7 @@ struct waiting {
 	uint64_t pending, bytes;
 	int64_t lag_ns;
 	bool is_done;
+	char first[BACKUP_TEXT_BYTES + FAULT_MESSAGE_BYTES]; /* of them that is not there yet, and its trouble */
 };
 
 static uint64_t retries_before(const struct waiting *waiting, uint32_t number) {
@@ -246,21 +298,35 @@ static uint64_t retries_before(const struct waiting *waiting, uint32_t number) {
 	return 0;
 }
 
+/* Words that begin with the URL already say it. */
+static const char *named(const struct backup_status *status, size_t size, char *ret) {
+	const char *url = status->target.url;
+	bool is_named = strncmp(status->trouble, url, strlen(url)) == 0;
+	(void)snprintf(ret, size, "%s%s%.900s", is_named ? "" : url, is_named || !*status->trouble ? "" : ": ",
+	        status->trouble);
+	return ret;
+}
+
 /* What a person must mend is not waited for; but an attempt that began before the call may have failed of what is
  * mended now. */
 static int add_target_to(struct waiting *waiting, const struct backup_status *status) {
+	char words[sizeof waiting->first];
 	if (waiting->url && strcmp(status->target.url, waiting->url) != 0)
 		return 0;
-	if (status->commit >= waiting->goal)
+	if (status->commit >= waiting->goal && status->lost_segments == 0)
 		return 0;
+	if (status->lost_segments > 0 && (status->commit >= waiting->goal || status->state == BACKUP_FAILED))
+		return fault(EREMOTEIO, "%s", named(status, sizeof words, words));
+	if (!waiting->first[0])
+		(void)named(status, sizeof waiting->first, waiting->first);
 	waiting->is_done = false;
 	waiting->pending += status->pending_versions;
 	waiting->bytes += status->pending_bytes;
 	waiting->lag_ns = status->lag_ns > waiting->lag_ns ? status->lag_ns : waiting->lag_ns;
 	if (status->state == BACKUP_PAUSED)
-		return fault(EREMOTEIO, "%s: %s", status->target.url, status->trouble);
+		return fault(EREMOTEIO, "%s", named(status, sizeof words, words));
 	if (status->state == BACKUP_FAILED && status->retries > retries_before(waiting, status->target.number) + 1)
-		return fault(EREMOTEIO, "%s: %s", status->target.url, status->trouble);
+		return fault(EREMOTEIO, "%s", named(status, sizeof words, words));
 	return 0;
 }
 
@@ -274,6 +340,7 @@ static int look_at(Service *service, struct waiting *waiting, bool is_first) {
 	}
 	waiting->pending = waiting->bytes = 0;
 	waiting->lag_ns = 0;
+	waiting->first[0] = '\0';
 	waiting->is_done = true;
 	for (size_t i = 0; !rc && i < count; i++)
 		rc = add_target_to(waiting, &list[i]);
@@ -281,9 +348,9 @@ static int look_at(Service *service, struct waiting *waiting, bool is_first) {
 }
 
 static int tell_waiting(const struct waiting *waiting, ControlReply *reply) {
-	return control_send(
-	        reply, json_pack("{s:I, s:I, s:f}", "pending", (json_int_t)waiting->pending, "pending_bytes",
-	                       (json_int_t)waiting->bytes, "lag_seconds", (double)waiting->lag_ns / 1e9));
+	return control_send(reply,
+	        json_pack("{s:s, s:I, s:I, s:f}", "waits_for", waiting->first, "pending", (json_int_t)waiting->pending,
+	                "pending_bytes", (json_int_t)waiting->bytes, "lag_seconds", (double)waiting->lag_ns / 1e9));
 }
 
 /* backup_sync has it hurry, a little at a time, so that the client can go away; since it waits for what is committed
@@ -291,6 +358,8 @@ static int tell_waiting(const struct waiting *waiting, ControlReply *reply) {
 static int wait_for(Service *service, struct waiting *waiting, int64_t timeout_ms, ControlReply *reply) {
 	const int64_t begun_ms = monotonic_ms();
 	int rc = look_at(service, waiting, true);
+	if (!rc && !waiting->is_done)
+		rc = tell_waiting(waiting, reply);
 	while (!rc && !waiting->is_done) {
 		rc = backup_sync(service->backup, waiting->url, LOOK_MS);
 		if (rc == -ETIME && timeout_ms && monotonic_ms() - begun_ms >= timeout_ms)

@@ -1,7 +1,8 @@
 /*
  * What `assayfs backup verify` asks: what is in the backup read back, authenticated, and healed.
  *
- *     {"kind": "progress", …} and {"kind": "finding", …} in any order ─► {"kind": "summary", …} of each target
+ *     {"kind": "progress", …} and {"kind": "finding", …} in any order ─► {"kind": "summary", …} of each target, or
+ *                                                                         {"kind": "failed", "url", "words"}
  */
 #include "fs/service/backup.h"
 
@@ -9,6 +10,9 @@
 #include "crypto/base/fault.h"
 #include "fs/backups.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,25 +42,52 @@ static int send_progress(void *arg, uint64_t bytes, uint64_t of) {
 	                                      (json_int_t)bytes, "of", (json_int_t)of));
 }
 
-static int verify_one(Service *service, const char *url, unsigned percent, bool heals, ControlReply *reply) {
-	struct verifying v = {.reply = reply, .url = url};
-	struct backup_verify_summary sum = {0};
-	int rc = backup_verify(service->backup, url, percent, heals, send_finding, send_progress, &v, &sum);
+/* What came of it, when it has ended, however it did. */
+static int record_verify(Service *service, const struct control_peer *peer, const char *url, unsigned percent, int rc,
+        const struct backup_verify_summary *sum) {
+	char detail[AUDIT_DETAIL_MAX];
+	int length = snprintf(detail, sizeof detail, "%.500s, %u %%: ", url, percent);
+	size_t at = length > 0 && (size_t)length < sizeof detail ? (size_t)length : 0;
 	if (rc)
-		return service_backup_refused(rc);
-	return control_send(
-	        reply, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", "summary", "url", url, "objects",
-	                       (json_int_t)sum.objects, "bytes", (json_int_t)sum.bytes, "findings",
-	                       (json_int_t)sum.findings, "healed", (json_int_t)sum.healed, "segments",
-	                       (json_int_t)sum.segments, "segments_left_out", (json_int_t)sum.segments_left_out));
+		(void)snprintf(detail + at, sizeof detail - at, "%.900s", fault_message());
+	else
+		(void)snprintf(detail + at, sizeof detail - at,
+		        "%" PRIu64 " objects, %" PRIu64 " bytes read back; %" PRIu64 " findings, %" PRIu64 " healed",
+		        sum->objects, sum->bytes, sum->findings, sum->healed);
+	bool is_good = rc == 0 && sum->findings == sum->healed;
+	const struct audit_event record = {.event = "backup-verify",
+	        .actor = service_actor(peer),
+	        .outcome = is_good ? "ok" : "error",
+	        .err = rc        ? -rc
+	               : is_good ? 0
+	                         : EIO,
+	        .detail = detail};
+	return service_record(service, &record);
 }
 
-static int record_verify(Service *service, const struct control_peer *peer, const char *url, int64_t percent) {
-	char detail[AUDIT_DETAIL_MAX];
-	(void)snprintf(detail, sizeof detail, "%.300s, %d %%", url ? url : "all targets", (int)percent);
-	const struct audit_event record = {
-	        .event = "backup-verify", .actor = service_actor(peer), .outcome = "ok", .detail = detail};
-	return service_record(service, &record);
+static int send_summary(ControlReply *reply, const char *url, const struct backup_verify_summary *sum) {
+	return control_send(
+	        reply, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", "summary", "url", url, "objects",
+	                       (json_int_t)sum->objects, "bytes", (json_int_t)sum->bytes, "findings",
+	                       (json_int_t)sum->findings, "healed", (json_int_t)sum->healed, "segments",
+	                       (json_int_t)sum->segments, "segments_left_out", (json_int_t)sum->segments_left_out));
+}
+
+/* A place that can't be read does not keep the next ones from being read. */
+static int verify_one(Service *service, const struct control_peer *peer, const char *url, unsigned percent, bool heals,
+        ControlReply *reply) {
+	struct verifying v = {.reply = reply, .url = url};
+	struct backup_verify_summary sum = {0};
+	char words[FAULT_MESSAGE_BYTES] = "";
+	int rc = backup_verify(service->backup, url, percent, heals, send_finding, send_progress, &v, &sum);
+	if (rc)
+		(void)snprintf(words, sizeof words, "%s", fault_message());
+	int recorded = record_verify(service, peer, url, percent, rc, &sum);
+	if (recorded)
+		return recorded;
+	if (rc)
+		return control_send(reply, json_pack("{s:s, s:s, s:s}", "kind", "failed", "url", url, "words", words));
+	return send_summary(reply, url, &sum);
 }
 
 int service_backup_verify(
@@ -75,11 +106,9 @@ int service_backup_verify(
 	if (!rc)
 		rc = service_backup_url(service, arguments, &url);
 	if (!rc)
-		rc = record_verify(service, peer, url, percent);
-	if (!rc)
 		rc = backups_status(service->backup, &list, &count);
 	for (size_t i = 0; !rc && i < count; i++)
 		if (!url || strcmp(list[i].target.url, url) == 0)
-			rc = verify_one(service, list[i].target.url, (unsigned)percent, heals, reply);
+			rc = verify_one(service, peer, list[i].target.url, (unsigned)percent, heals, reply);
 	return rc;
 }

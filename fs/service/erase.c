@@ -7,6 +7,7 @@
  */
 #include "fs/service/internal.h"
 
+#include "backend/backup/backup.h"
 #include "backend/gc.h"
 #include "crypto/base/fault.h"
 
@@ -38,10 +39,13 @@ static int send_place(void *arg, const struct gate_place *place) {
 }
 
 static int send_sum(const struct erasing *e, const struct gate_erased *sum) {
-	return control_send(e->reply, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", "sum", "versions",
-	                                      (json_int_t)sum->versions, "bytes", (json_int_t)sum->bytes, "names",
-	                                      (json_int_t)sum->names, "checks_ended", (json_int_t)sum->jobs, "sharers",
-	                                      (json_int_t)sum->sharers, "referrers", (json_int_t)sum->referrers));
+	/* What a backup got stays there until its generations go. */
+	json_int_t backups = e->service->backup ? (json_int_t)backup_status(e->service->backup, NULL, 0) : 0;
+	return control_send(
+	        e->reply, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", "sum", "backups", backups,
+	                          "versions", (json_int_t)sum->versions, "bytes", (json_int_t)sum->bytes, "names",
+	                          (json_int_t)sum->names, "checks_ended", (json_int_t)sum->jobs, "sharers",
+	                          (json_int_t)sum->sharers, "referrers", (json_int_t)sum->referrers));
 }
 
 /* ---- which ---- */

@@ -10,6 +10,7 @@
 static void make(struct backup_status *status, const char *url) {
 	*status = (struct backup_status){.target = {.number = 1, .lock_days = 7},
 	        .state = BACKUP_SHIPPING,
+	        .is_known = true,
 	        .generation = 12,
 	        .generations = 9,
 	        .shipped_ns = 1795867200 * SECOND,
@@ -52,6 +53,27 @@ static void a_target_tells_how_far_it_is_and_no_secret(void **state) {
 	_cleanup_(freep) char *all = json_dumps(item, 0);
 	assert_null(strstr(all, "hush"));
 	assert_null(strstr(all, "AKIAWHO"));
+}
+
+static void what_is_not_known_yet_is_null(void **state) {
+	static struct backup_status status;
+	(void)state;
+	make(&status, "file:///backup");
+	status.is_known = false;
+	status.lost_segments = 2;
+	_cleanup_(json_decrefp) json_t *item = backups_target_json(&status, true);
+	for (const char *const *name = (const char *const[]){"lag_seconds", "pending", "failed", "pending_bytes",
+	             "lag_bytes", "last_verified", "last_findings", NULL};
+	        *name; name++)
+		assert_true(json_is_null(json_object_get(item, *name)));
+	assert_int_equal(number(item, "lost_segments"), 2);
+	_cleanup_(json_decrefp) json_t *sum = backups_summary_json(&status, 1);
+	assert_true(json_is_null(json_object_get(sum, "lag_seconds")));
+	status.verified_ns = 1795867200 * SECOND;
+	status.verify_findings = 3;
+	_cleanup_(json_decrefp) json_t *verified = backups_target_json(&status, true);
+	assert_string_equal(text(verified, "last_verified"), "2026-11-28T12:00:00Z");
+	assert_int_equal(number(verified, "last_findings"), 3);
 }
 
 static void zones_are_named_and_none_means_all(void **state) {
@@ -116,6 +138,7 @@ static void without_a_backup_there_are_no_targets(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_target_tells_how_far_it_is_and_no_secret),
+	        cmocka_unit_test(what_is_not_known_yet_is_null),
 	        cmocka_unit_test(zones_are_named_and_none_means_all),
 	        cmocka_unit_test(a_prefix_is_a_name_and_not_told_to_everybody),
 	        cmocka_unit_test(the_summary_is_of_the_worst),

@@ -115,7 +115,7 @@
       ["Checks", s.checks_alive ? `confined: ${s.checks_confined}` : "the process that runs them is gone"],
       ["Policy", s.policy ? `number ${s.policy.number}, ${ago(s.policy.time_ns)}; ${several(s.policy.datasets, "dataset")}, ${several(s.policy.workflows, "workflow")}` : "none in force: nothing reaches Trusted"],
       ["Key", s.key ? `${s.key.name || "of this vault"}` : "of this vault, held by the mount alone"],
-      ["Backup", s.backup ? `${several(s.backup.targets, "target")}, ${s.backup.state}; ${s.backup.lag_seconds > 0 ? `${number(Math.ceil(s.backup.lag_seconds))} s behind` : "all is there"}` : "none"],
+      ["Backup", s.backup ? `${several(s.backup.targets, "target")}, ${s.backup.state}; ${s.backup.lag_seconds === null ? "what is there is not known yet" : s.backup.lag_seconds > 0 ? `${number(Math.ceil(s.backup.lag_seconds))} s behind` : "all is there"}` : "none"],
       ["Grants beside the roles", number(s.grants?.count)], ["Mounted", ago(s.mounted_ns)]];
     if (s.failed) facts.unshift(["State", "a commit failed: nothing more is written"]);
     fill($("key-facts"), facts.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));

@@ -56,6 +56,10 @@ static void each_part_comes_from_the_first_that_says_it(void **state) {
 	struct s3_credentials *none = NULL;
 	assert_int_equal(s3_credentials_find(&nothing, &none), -ENOKEY);
 	assert_null(none);
+	set("AWS_ACCESS_KEY_ID", "half");
+	assert_int_equal(s3_credentials_find(&nothing, &none), -EINVAL);
+	assert_non_null(strstr(fault_message(), "AWS_SECRET_ACCESS_KEY is not"));
+	unsetenv("AWS_ACCESS_KEY_ID");
 	write_profile(*state, "config",
 	        "[default]\nregion = cf\naws_access_key_id=ca\naws_secret_access_key=cs\nendpoint_url = http://c\n"
 	        "[profile work]\nregion=wr\nca_bundle = /ca\n");

@@ -127,7 +127,36 @@ class Backups(BackupTests):
         whole = self.verify(url)
         self.check(whole["findings"] == [] and whole["targets"][0]["objects"] > 0 and whole["targets"][0]["bytes"] > 0, f"{whole}")
         done = [r for r in self.records("--event", "backup-verify")]
-        self.check(len(done) == 4 and all(r["outcome"] == "ok" for r in done), f"{done}")
+        outcomes = sorted(r["outcome"] for r in done)
+        self.check(outcomes == ["error", "ok", "ok", "ok"], f"{done}")  # what was not healed
+        self.check(all("objects" in r["detail"] and url in r["detail"] for r in done), f"{done}")
+        self.check(any("1 findings, 1 healed" in r["detail"] for r in done), f"{done}")
+        status = self.target(url)
+        self.check(status["last_findings"] == 0 and status["last_verified"].endswith("Z"), f"{status}")
+
+    def test_one_target_that_is_gone_does_not_keep_the_next_from_being_read(self):
+        place, url = self.backed_up(name="a")
+        _, other_url = self.place("b")
+        self.add(other_url, "--create")
+        self.is_whole(other_url)
+        shutil.move(place, place + ".away")
+        told = self.assayfs("backup", "verify", "mnt", code=3).out
+        self.check(f"!! {url}: " in told and f"{other_url}: " in told and "nothing is wrong" in told, told)
+        shutil.move(place + ".away", place)
+
+    # ---- rules ----
+
+    def test_what_is_not_given_again_stays_and_what_changes_is_said(self):
+        self.mounted()
+        _, url = self.place()
+        self.add(url, "--create", "--zone", "Raw")
+        self.check("Zones: Raw, as before" in self.add(url).out, "zones are dropped")
+        self.check(self.target(url)["zones"] == ["Raw"], f"{self.target(url)}")
+        told = self.add(url, "--zone", "all").out
+        self.check("Zones: Landing, Raw, Trusted (before: Raw)" in told, told)
+        self.check(self.target(url)["zones"] == ["Landing", "Raw", "Trusted"], f"{self.target(url)}")
+        added = self.records("--event", "backup-add")
+        self.check(any("zones: Raw; lock days: 0; endpoint: none" in r["detail"] for r in added), f"{added}")
 
     def test_what_is_gone_is_found_too(self):
         place, url = self.backed_up()
@@ -147,7 +176,11 @@ class Backups(BackupTests):
         self.one_line(self.add(url, code=1))  # it is not there, and was not to be made
         self.write("plain", "a file")
         self.add("file://" + self.path("plain"), "--create", code=None)
-        self.add(url, "--create", "--lock-days", "0", code=2)
+        self.add(url, "--create", "--lock-days", "36501", code=2)
+        missing = self.add("file://" + self.path("a/b/c"), "--create", code=1)
+        self.check(self.path("a") + " is missing" in missing.err, missing.err)
+        inside = self.add("file://" + self.path("v/backup"), "--create", code=2)
+        self.check("in the vault itself" in inside.err, inside.err)
         self.check(self.targets() == [] and not os.path.exists(place), "kept all the same")
         self.assayfs("backup", "remove", url, "mnt", code=1)
         self.assayfs("backup", "sync", "mnt", code=1)
@@ -189,8 +222,13 @@ class Backups(BackupTests):
                                "--create", "file://" + self.path("rights"), self.mnt], capture_output=True, check=False, timeout=60, cwd="/")
         self.check(done.returncode == 6 and b"whoever mounted" in done.stderr, f"a directory by a steward: {done.returncode} {done.stderr}")
         self.check(not os.path.exists(self.path("rights")), "it was made")
+        # Nor are the daemon's credentials anybody's.
+        clean = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+        done = subprocess.run(["setpriv", "--reuid", str(STEWARD), "--regid", str(STEWARD), "--clear-groups", ASSAYFS, "backup", "add",
+                               "s3://bucket/vault", self.mnt], capture_output=True, check=False, timeout=60, cwd="/", env=clean)
+        self.check(done.returncode == 6 and b"bring yours" in done.stderr, f"a bucket by a steward: {done.returncode} {done.stderr}")
         denied = [(r["event"], r["uid"]) for r in self.records("--outcome", "denied") if r["event"].startswith("backup-")]
-        self.check(sorted(denied) == sorted([("backup-add", STEWARD)] + [(event, uid) for event in tries for uid in (INGESTER, AUDITOR, NOBODY)]), f"{denied}")
+        self.check(sorted(denied) == sorted([("backup-add", STEWARD)] * 2 + [(event, uid) for event in tries for uid in (INGESTER, AUDITOR, NOBODY)]), f"{denied}")
         self.check(len(self.targets()) == 1, "changed by somebody else")
 
     # ---- trouble ----
