@@ -6,7 +6,6 @@
 #include "fs/log.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,36 +13,21 @@
 
 struct Backups {
 	Backup *backup;
-	pthread_mutex_t lock; /* guards what was told; taken alone */
-	struct {
-		uint32_t number;
-		uint64_t refused;
-	} told[BACKUP_TARGETS_MAX];
 };
 
 /* ---- notices ---- */
 
-/* Whether a removal was refused since the last notice of this target. A new one takes the place of one that is gone. */
-static bool is_of_refusal(Backups *backups, const struct backup_status *status) {
-	pthread_mutex_lock(&backups->lock);
-	size_t at = status->target.number % BACKUP_TARGETS_MAX;
-	for (size_t i = 0; i < BACKUP_TARGETS_MAX; i++)
-		if (backups->told[i].number == status->target.number)
-			at = i;
-	uint64_t before = backups->told[at].number == status->target.number ? backups->told[at].refused : 0;
-	backups->told[at].number = status->target.number;
-	backups->told[at].refused = status->refused;
-	pthread_mutex_unlock(&backups->lock);
-	return status->refused > before;
-}
-
 /* Words name objects of a bucket, which tell nothing of files. */
-static void tell(void *arg, const struct backup_status *status, const char *words) {
-	bool works = status->state == BACKUP_IDLE;
-	enum log_message message = is_of_refusal(arg, status) ? MESSAGE_BACKUP_REFUSED
-	                           : works                    ? MESSAGE_BACKUP_WORKS
-	                                                      : MESSAGE_BACKUP_FAILS;
-	log_message(message, "the backup to %s: %s", status->target.url, words);
+static void tell(void *arg, enum backup_notice kind, const struct backup_status *status, const char *words) {
+	static const enum log_message messages[] = {[BACKUP_NOTICE_FAILS] = MESSAGE_BACKUP_FAILS,
+	        [BACKUP_NOTICE_WORKS] = MESSAGE_BACKUP_WORKS,
+	        [BACKUP_NOTICE_REFUSED] = MESSAGE_BACKUP_REFUSED,
+	        [BACKUP_NOTICE_PASS_FAILED] = MESSAGE_BACKUP_FAILS,
+	        [BACKUP_NOTICE_PASS_WORKS] = MESSAGE_BACKUP_WORKS,
+	        [BACKUP_NOTICE_GONE] = MESSAGE_BACKUP_FAILS,
+	        [BACKUP_NOTICE_LOST] = MESSAGE_BACKUP_FAILS};
+	(void)arg;
+	log_message(messages[kind], "the backup to %s: %s", status->target.url, words);
 }
 
 /* ---- life ---- */
@@ -52,8 +36,7 @@ int backups_open(Store *store, Backups **ret_backups) {
 	Backups *backups = calloc(1, sizeof *backups);
 	if (!backups)
 		return fault(ENOMEM, "starting backups: out of memory");
-	pthread_mutex_init(&backups->lock, NULL);
-	const struct backup_options options = {.notice = tell, .notice_arg = backups};
+	const struct backup_options options = {.notice = tell};
 	int rc = backup_open(store, &options, &backups->backup);
 	if (rc < 0) {
 		backups_close(backups);
@@ -67,7 +50,6 @@ void backups_close(Backups *backups) {
 	if (!backups)
 		return;
 	backup_close(backups->backup, BACKUPS_CLOSE_MS);
-	pthread_mutex_destroy(&backups->lock);
 	free(backups);
 }
 

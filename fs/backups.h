@@ -4,7 +4,7 @@
  *
  *     backups_open ─ … the mount … ─ backups_close: waits a few seconds for what is committed, never for a dead server
  *                      │
- *                      └─ a notice of a thread ─► log: fails, works again, a removal was refused
+ *                      └─ a notice of a thread ─► log: fails, works again, a removal was refused (enum backup_notice)
  */
 #pragma once
 

@@ -17,7 +17,8 @@
  * Kept generations: the newest BACKUP_KEEP_LAST, for a day the last of each hour, for 30 days the last of each day.
  * Bucket objects are removed only when a whole listing was read, every superblock that is kept was opened, the object
  * is one of ours, no kept generation needs it, and that was so at two such passes at least BACKUP_GRACE_S apart. A
- * removal that a lock refuses is counted and told (`refused`), and tried again a day later.
+ * removal that a lock refuses, or that the credentials have no right to, is counted and told (`refused`), and tried
+ * again a day later. A pass that fails does not keep from shipping: it is told, and stands in `pass_trouble`.
  *
  * With lock_days every object is put under a lock until then; locks of what is still needed are renewed when half of
  * the days are over. Then removal is not even tried before the lock ends.
@@ -98,9 +99,22 @@ struct backup_status {
 	uint64_t stored_bytes;             /* of our objects there, at the last listing */
 	int64_t retry_ns;                  /* when it is tried again; 0 */
 	char trouble[FAULT_MESSAGE_BYTES]; /* "" */
+	/* What ails the removing of what is not needed, or the renewing of locks; "". Shipping goes on. */
+	char pass_trouble[FAULT_MESSAGE_BYTES];
 	/* The last backup_verify that came to its end, by this mount. */
 	int64_t verified_ns;      /* 0: none */
 	uint64_t verify_findings; /* what it found, healed or not */
+};
+
+/* What a notice tells. */
+enum backup_notice {
+	BACKUP_NOTICE_FAILS,       /* shipping, of the first attempt of several */
+	BACKUP_NOTICE_WORKS,       /* again */
+	BACKUP_NOTICE_REFUSED,     /* removals */
+	BACKUP_NOTICE_PASS_FAILED, /* removing or locking: `pass_trouble` */
+	BACKUP_NOTICE_PASS_WORKS,  /* again */
+	BACKUP_NOTICE_GONE,        /* generations that were there are not any more */
+	BACKUP_NOTICE_LOST,        /* a file of the vault is damaged or gone, and left out of the backup */
 };
 
 struct backup_options {
@@ -111,8 +125,8 @@ struct backup_options {
 	/* Instead of objects_open, for tests; NULL. */
 	int (*open)(const struct objects_place *place, Objects **ret, void *arg);
 	void *open_arg;
-	/* Told in words, each a line: a target fails, works again, a removal was refused. From any thread. NULL. */
-	void (*notice)(void *arg, const struct backup_status *status, const char *words);
+	/* Told in words, each a line. From any thread. NULL. */
+	void (*notice)(void *arg, enum backup_notice kind, const struct backup_status *status, const char *words);
 	void *notice_arg;
 };
 

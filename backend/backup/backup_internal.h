@@ -26,14 +26,13 @@ struct shipper {
 	uint64_t tries;   /* attempts that have ended */
 	Objects *objects; /* the thread uses it; others only stop it */
 	struct ship ship;
-	bool has_begun;       /* ship_begin came, and no error since */
-	bool is_new;          /* backup_add began it, and no generation was put yet: its place may be empty */
-	bool had_lost;        /* segments that can't be read here, after the last attempt */
-	int64_t lost_ns;      /* monotonic: when what could not be read here is tried again */
-	uint64_t first;       /* the commit at which the thread began */
-	Retain *retain;       /* the thread's */
-	int64_t pass_ns;      /* monotonic: when its next pass is due */
-	bool pass_has_failed; /* and that was told */
+	bool has_begun;  /* ship_begin came, and no error since */
+	bool is_new;     /* backup_add began it, and no generation was put yet: its place may be empty */
+	bool had_lost;   /* segments that can't be read here, after the last attempt */
+	int64_t lost_ns; /* monotonic: when what could not be read here is tried again */
+	uint64_t first;  /* the commit at which the thread began */
+	Retain *retain;  /* the thread's */
+	int64_t pass_ns; /* monotonic: when its next pass is due */
 	/* How it stands; `target` and what is counted when it is asked are filled in then. */
 	struct backup_status status;
 	int rc; /* of the last attempt */

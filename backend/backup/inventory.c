@@ -80,14 +80,30 @@ static void *put(
 		at_;                                                                                     \
 	})
 
+/* Whether shipping cuts like that. */
+static bool is_plausible(const struct layout_name *name) {
+	return name->to <= ((uint64_t)name->from / LAYOUT_EXTENT_BYTES + 1) * LAYOUT_EXTENT_BYTES;
+}
+
+static void cover(struct inventory_segment *segment, uint32_t from, uint32_t to) {
+	if (from <= segment->covered && to > segment->covered)
+		segment->covered = to;
+}
+
 static void *add_extent(struct inventory *inventory, const struct layout_name *name) {
 	struct inventory_segment segment = {0}, *at;
 	bool is_new;
 	memcpy(segment.id, name->id, sizeof segment.id);
 	at = PUT(inventory->segments, inventory->segment_count, inventory->segment_room, compare_segments, &segment,
 	        &is_new);
-	if (at && name->from <= at->covered && name->to > at->covered)
-		at->covered = name->to;
+	if (!at || !is_plausible(name))
+		return at;
+	void *grown = array_room(at->extents, &at->extent_room, at->extent_count + 1, sizeof *at->extents);
+	if (!grown)
+		return NULL;
+	at->extents = grown;
+	at->extents[at->extent_count++] = (struct inventory_extent){.from = name->from, .to = name->to};
+	cover(at, name->from, name->to);
 	return at;
 }
 
@@ -154,6 +170,8 @@ int inventory_add(struct inventory *inventory, const char *name, uint64_t size) 
 }
 
 void inventory_clear(struct inventory *inventory) {
+	for (size_t i = 0; i < inventory->segment_count; i++)
+		free(inventory->segments[i].extents);
 	free(inventory->supers);
 	free(inventory->segments);
 	free(inventory->parts);
@@ -181,6 +199,31 @@ int inventory_read(Objects *objects, struct inventory *ret) {
 void inventory_drop_parts_above(struct inventory *inventory, uint64_t pack) {
 	struct inventory_part first = {.pack = pack + 1};
 	inventory->part_count = place_of(inventory->parts, inventory->part_count, sizeof first, compare_parts, &first);
+}
+
+static int compare_extents(const void *one, const void *other) {
+	const struct inventory_extent *a = one, *b = other;
+	return a->from == b->from ? compare_numbers(a->to, b->to) : compare_numbers(a->from, b->from);
+}
+
+void inventory_limit(struct inventory *inventory, const uint8_t id[static LAYOUT_ID_BYTES], uint64_t bytes) {
+	struct inventory_segment key = {0};
+	memcpy(key.id, id, sizeof key.id);
+	size_t at = place_of(inventory->segments, inventory->segment_count, sizeof key, compare_segments, &key);
+	struct inventory_segment *segment = &inventory->segments[at];
+	if (at == inventory->segment_count || compare_segments(segment, &key) != 0)
+		return;
+	size_t kept = 0;
+	for (size_t i = 0; i < segment->extent_count; i++)
+		if (segment->extents[i].to <= bytes)
+			segment->extents[kept++] = segment->extents[i];
+	if (kept == segment->extent_count)
+		return;
+	segment->extent_count = kept;
+	segment->covered = 0;
+	qsort(segment->extents, kept, sizeof *segment->extents, compare_extents);
+	for (size_t i = 0; i < kept; i++)
+		cover(segment, segment->extents[i].from, segment->extents[i].to);
 }
 
 /* ---- questions ---- */

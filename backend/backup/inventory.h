@@ -3,7 +3,8 @@
  * of its progress.
  *
  * Of a segment it knows how far its extents reach from 0 without a gap. An object whose size is not what its name says
- * counts as not there.
+ * counts as not there; nor does an extent that shipping would not have cut so, which somebody else has put: one that
+ * reaches into the next stretch of LAYOUT_EXTENT_BYTES, or beyond the segment's end (inventory_limit).
  */
 #pragma once
 
@@ -14,9 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct inventory_extent {
+	uint32_t from, to;
+};
+
 struct inventory_segment {
 	uint8_t id[LAYOUT_ID_BYTES];
 	uint32_t covered; /* bytes from 0 on that extents have */
+	struct inventory_extent *extents;
+	size_t extent_count, extent_room;
 };
 
 struct inventory_part {
@@ -57,6 +64,10 @@ int inventory_add(struct inventory *inventory, const char *name, uint64_t size);
 
 /* Forgets what packs above `pack` there are: they belong to no superblock, and who knows who left them. */
 void inventory_drop_parts_above(struct inventory *inventory, uint64_t pack);
+
+/* The segment has so many bytes by now: an extent that goes beyond them is none of ours, and counts no more, also when
+ * the segment has grown. Before anything is asked about it, once it was listed. */
+void inventory_limit(struct inventory *inventory, const uint8_t id[static LAYOUT_ID_BYTES], uint64_t bytes);
 
 /* How much there is of a segment; whether these objects are there. */
 uint32_t inventory_covered(const struct inventory *inventory, const uint8_t id[static LAYOUT_ID_BYTES]);

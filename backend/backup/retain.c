@@ -16,6 +16,12 @@
 #define REMOVE_AT_ONCE 256
 /* Opening superblocks, or renewing locks, may keep the thread from shipping so long. */
 #define AT_ONCE_MS 5000
+/* What failed of a single object is not tried again before. */
+#define AGAIN_S 3600
+/* Within that, what is needed is known after a mount. */
+#define URGENT_S 3600
+/* Objects are put by the server's clock, rules by ours. */
+#define CLOCKS_APART_S 900
 
 int retain_new(unsigned grace_s, Retain **ret_retain) {
 	Retain *retain = calloc(1, sizeof *retain);
@@ -31,6 +37,7 @@ void retain_free(Retain *retain) {
 		return;
 	free(retain->entries);
 	free(retain->generations);
+	free(retain->put);
 	free(retain);
 }
 
@@ -87,21 +94,27 @@ static void remember(const Retain *retain, struct listing *listing) {
 			if (order >= 0)
 				break;
 		}
-		if (order != 0 || at == retain->count || retain->entries[at].modified_s != entry->modified_s)
+		if (order != 0 || at == retain->count || retain->entries[at].modified_s != entry->modified_s ||
+		        retain->entries[at].size != entry->size)
 			continue;
-		entry->unneeded_s = retain->entries[at].unneeded_s;
-		entry->locked_until_s = retain->entries[at].locked_until_s;
-		entry->refused_until_s = retain->entries[at].refused_until_s;
+		struct layout_name name = entry->name;
+		*entry = retain->entries[at];
+		entry->name = name;
 	}
 }
 
 /* ---- generations ---- */
 
 static size_t place_of(const Retain *retain, uint64_t number) {
-	size_t at = retain->generation_count;
-	while (at > 0 && retain->generations[at - 1].number >= number)
-		at--;
-	return at;
+	size_t low = 0;
+	for (size_t high = retain->generation_count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		if (retain->generations[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 static struct generation *find(const Retain *retain, uint64_t number) {
@@ -132,24 +145,41 @@ int retain_note(Retain *retain, const struct layout_super *super) {
 	return 0;
 }
 
-/* Opens each that is not known; forgets what is there no more. 1: not all yet, as shipping is to go on. */
-static int open_generations(Retain *retain, struct ship *ship, const struct listing *listing) {
+/* Opens one that is not known. 1: it does not open. */
+static int open_one(Retain *retain, struct ship *ship, struct retain_entry *entry, int64_t now_s) {
+	struct layout_super super = {0};
+	if (find(retain, entry->name.number))
+		return 0;
+	if (now_s < entry->damaged_until_s)
+		return 1;
+	int rc = ship_read_super(ship, entry->name.number, &super);
+	if (rc == 0)
+		rc = retain_note(retain, &super);
+	layout_super_clear(&super);
+	if (rc == -EBADMSG) {
+		entry->damaged_until_s = now_s + AGAIN_S;
+		return 1;
+	}
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* Opens each that is not known; forgets what is there no more. 1: not all yet, as shipping is to go on. -EBADMSG: there
+ * is one that does not open, so that nobody knows what it needs. */
+static int open_generations(Retain *retain, struct ship *ship, const struct listing *listing, int64_t now_s) {
 	int64_t began = monotonic_ms();
+	const struct retain_entry *damaged = NULL;
 	for (size_t i = 0; i < retain->generation_count; i++)
 		retain->generations[i].is_there = false;
 	for (size_t i = 0; i < listing->count; i++) {
-		const struct retain_entry *entry = &listing->entries[i];
+		struct retain_entry *entry = &listing->entries[i];
 		if (entry->name.kind != LAYOUT_SUPER)
 			continue;
-		struct layout_super super = {0};
 		if (monotonic_ms() - began > AT_ONCE_MS)
 			return 1;
-		int rc = find(retain, entry->name.number) ? 0 : ship_read_super(ship, entry->name.number, &super);
-		if (rc == 0 && super.number)
-			rc = retain_note(retain, &super);
-		layout_super_clear(&super);
+		int rc = open_one(retain, ship, entry, now_s);
 		if (rc < 0)
 			return rc;
+		damaged = rc == 1 && !damaged ? entry : damaged;
 		struct generation *generation = find(retain, entry->name.number);
 		if (generation)
 			generation->is_there = true;
@@ -159,7 +189,12 @@ static int open_generations(Retain *retain, struct ship *ship, const struct list
 		if (retain->generations[i].is_there)
 			retain->generations[kept++] = retain->generations[i];
 	retain->generation_count = kept;
-	return 0;
+	if (!damaged)
+		return 0;
+	char name[LAYOUT_NAME_BYTES];
+	layout_super_name(damaged->name.number, name);
+	return fault(
+	        EBADMSG, "%s does not open, so nothing is removed there; backup verify says what to do about it", name);
 }
 
 /* Newest first: the last of each hour of a day, of each day of a month. */
@@ -191,9 +226,22 @@ static int compare_leaving(const void *one, const void *other) {
 	return memcmp(a->id, b->id, LAYOUT_ID_BYTES);
 }
 
+/* Packs of generations; those that overlap or touch are one. */
+struct range {
+	uint64_t base, pack;
+};
+
+static int compare_ranges(const void *one, const void *other) {
+	const struct range *a = one, *b = other;
+	return (a->base > b->base) - (a->base < b->base);
+}
+
 struct needs {
-	const Retain *retain;
 	const struct listing *listing;
+	struct range *packs; /* rising */
+	size_t pack_count;
+	struct layout_name *headers; /* sorted; each once or more */
+	size_t header_count;
 	const struct segment_row **alive; /* sorted by id */
 	size_t alive_count;
 	struct layout_leaving *leaving; /* sorted by id */
@@ -204,11 +252,50 @@ struct needs {
 static void needs_free(struct needs *needs) {
 	free(needs->alive);
 	free(needs->leaving);
+	free(needs->packs);
+	free(needs->headers);
+}
+
+static int compare_headers(const void *one, const void *other) {
+	const struct layout_name *a = one, *b = other;
+	int order = (a->number > b->number) - (a->number < b->number);
+	return order ? order : strcmp(a->hash, b->hash);
+}
+
+static void add_range(struct needs *needs, const struct range *range) {
+	struct range *last = needs->pack_count ? &needs->packs[needs->pack_count - 1] : NULL;
+	if (!last || range->base > last->pack + 1)
+		needs->packs[needs->pack_count++] = *range;
+	else if (range->pack > last->pack)
+		last->pack = range->pack;
+}
+
+/* What the superblocks name that are there. */
+static int needs_of_generations(const Retain *retain, struct needs *needs) {
+	size_t count = 0;
+	_cleanup_(freep) struct range *ranges = calloc(retain->generation_count + 1, sizeof *ranges);
+	needs->packs = calloc(retain->generation_count + 1, sizeof *needs->packs);
+	needs->headers = calloc(retain->generation_count + 1, sizeof *needs->headers);
+	if (!ranges || !needs->packs || !needs->headers)
+		return fault(ENOMEM, "no memory to keep generations of the backup");
+	for (size_t i = 0; i < retain->generation_count; i++) {
+		const struct generation *generation = &retain->generations[i];
+		char name[LAYOUT_NAME_BYTES];
+		if (!generation->is_there)
+			continue;
+		ranges[count++] = (struct range){.base = generation->base, .pack = generation->pack};
+		layout_header_name(generation->header, generation->header_hash, name);
+		layout_parse(name, &needs->headers[needs->header_count++]);
+	}
+	qsort(ranges, count, sizeof *ranges, compare_ranges);
+	qsort(needs->headers, needs->header_count, sizeof *needs->headers, compare_headers);
+	for (size_t i = 0; i < count; i++)
+		add_range(needs, &ranges[i]);
+	return 0;
 }
 
 static int needs_of(const Retain *retain, const struct ship *ship, const struct listing *listing, struct needs *needs) {
 	const struct store_checkpoint *checkpoint = &ship->checkpoint;
-	needs->retain = retain;
 	needs->listing = listing;
 	needs->alive = calloc(checkpoint->segment_count + 1, sizeof *needs->alive);
 	needs->leaving = calloc((size_t)ship->last.leaving_count + 1, sizeof *needs->leaving);
@@ -226,7 +313,7 @@ static int needs_of(const Retain *retain, const struct ship *ship, const struct 
 	for (size_t i = retain->generation_count; i-- > 0;)
 		if (retain->generations[i].is_there)
 			needs->oldest = retain->generations[i].number;
-	return 0;
+	return needs_of_generations(retain, needs);
 }
 
 static bool is_segment_needed(const struct needs *needs, const struct layout_name *name) {
@@ -236,6 +323,9 @@ static bool is_segment_needed(const struct needs *needs, const struct layout_nam
 	memcpy(key.id, name->id, LAYOUT_ID_BYTES);
 	memcpy(wanted.id, name->id, LAYOUT_ID_BYTES);
 	found = bsearch(&row, needs->alive, needs->alive_count, sizeof row, compare_rows);
+	/* Nobody here has put what goes beyond the end of a segment that grows no more. */
+	if (found && (*found)->state != SEGMENT_OPEN && name->to > (*found)->bytes)
+		return false;
 	if (found)
 		return !merge_is_redundant(needs->listing, *found, name);
 	const struct layout_leaving *leaving =
@@ -244,60 +334,84 @@ static bool is_segment_needed(const struct needs *needs, const struct layout_nam
 	return !leaving || needs->oldest < leaving->since;
 }
 
+static bool is_pack_needed(const struct needs *needs, uint64_t pack) {
+	size_t low = 0;
+	for (size_t high = needs->pack_count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+		if (needs->packs[middle].pack < pack)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < needs->pack_count && needs->packs[low].base <= pack;
+}
+
 static bool is_needed(const struct needs *needs, const struct layout_name *name) {
-	const Retain *retain = needs->retain;
 	if (name->kind == LAYOUT_EXTENT)
 		return is_segment_needed(needs, name);
-	if (name->kind == LAYOUT_AUDIT)
-		return true;
-	for (size_t i = 0; i < retain->generation_count; i++) {
-		const struct generation *generation = &retain->generations[i];
-		char header[LAYOUT_NAME_BYTES], mine[LAYOUT_NAME_BYTES];
-		if (!generation->is_there)
-			continue;
-		if (name->kind == LAYOUT_PART && name->number >= generation->base && name->number <= generation->pack)
-			return true;
-		if (name->kind != LAYOUT_HEADER || name->number != generation->header)
-			continue;
-		layout_header_name(generation->header, generation->header_hash, header);
-		retain_name(name, mine);
-		if (strcmp(header, mine) == 0)
-			return true;
-	}
-	return false;
+	if (name->kind == LAYOUT_PART)
+		return is_pack_needed(needs, name->number);
+	if (name->kind == LAYOUT_HEADER)
+		return bsearch(name, needs->headers, needs->header_count, sizeof *name, compare_headers) != NULL;
+	return true; /* archives of the log */
 }
 
 /* ---- locks ---- */
 
+/* 0: not known, as what was put before the rule said so may be under no lock, or a shorter one. */
 static int64_t lock_ends(const struct ship *ship, const struct retain_entry *entry) {
-	int64_t put = ship->lock_days ? entry->modified_s + ship->lock_days * DAY_S : 0;
+	bool is_known = ship->lock_days && entry->modified_s >= ship->locked_since_s + CLOCKS_APART_S;
+	int64_t put = is_known ? entry->modified_s + ship->lock_days * DAY_S : 0;
 	return put > entry->locked_until_s ? put : entry->locked_until_s;
 }
 
-static int renew(struct ship *ship, struct listing *listing, int64_t wall_s, struct retain_result *result) {
-	int64_t began = monotonic_ms();
-	if (!ship->lock_days)
-		return 0;
-	for (size_t i = 0; i < listing->count; i++) {
+/* When half of the days are over. As long as nobody knows what is needed, only what ends soon: else each mount would
+ * renew the locks of what is to go. A superblock that does not open gets none, lest nobody could remove it. */
+static bool is_renewal_due(
+        const Retain *retain, const struct ship *ship, const struct retain_entry *entry, int64_t wall_s) {
+	int64_t left = lock_ends(ship, entry) - wall_s;
+	if (entry->unneeded_s || (entry->name.kind == LAYOUT_SUPER && !find(retain, entry->name.number)))
+		return false;
+	return retain->is_judged ? left <= ship->lock_days * DAY_S / 2 : left > 0 && left <= URGENT_S;
+}
+
+/* A refusal of one keeps no other from being renewed. */
+static void note_failure(Retain *retain, struct retain_entry *entry, int rc, int64_t now_s) {
+	(void)snprintf(retain->lock_words, sizeof retain->lock_words, "%s", fault_message());
+	retain->lock_rc = rc;
+	entry->lock_again_s = now_s + AGAIN_S;
+}
+
+/* Those of all that is not known to be needed no more. The last failure, also of one that is not tried again yet. */
+static int renew(Retain *retain, struct ship *ship, struct listing *listing, int64_t now_s, int64_t wall_s,
+        struct retain_result *result) {
+	int64_t began = monotonic_ms(), until = wall_s + ship->lock_days * DAY_S;
+	bool has_failed = false;
+	for (size_t i = 0; i < listing->count && ship->lock_days; i++) {
 		struct retain_entry *entry = &listing->entries[i];
 		char name[LAYOUT_NAME_BYTES];
-		if (entry->unneeded_s || lock_ends(ship, entry) - wall_s > ship->lock_days * DAY_S / 2)
+		if (!is_renewal_due(retain, ship, entry, wall_s))
+			continue;
+		has_failed = has_failed || now_s < entry->lock_again_s;
+		if (now_s < entry->lock_again_s)
 			continue;
 		if (monotonic_ms() - began > AT_ONCE_MS) {
 			result->more = true;
-			return 0;
+			break;
 		}
 		retain_name(&entry->name, name);
-		int64_t until = wall_s + ship->lock_days * DAY_S;
 		int rc = objects_lock(ship->objects, name, until);
-		if (rc == -ENOTSUP)
-			return 0;
-		if (rc < 0)
-			return rc;
-		entry->locked_until_s = until;
-		result->renewed++;
+		if (rc == -ENOTSUP || rc == -ECANCELED)
+			return rc == -ENOTSUP ? 0 : rc;
+		if (rc == 0) {
+			entry->locked_until_s = until;
+			result->renewed++;
+		} else if (rc != -ENOENT) {
+			note_failure(retain, entry, rc, now_s);
+			has_failed = true;
+		}
 	}
-	return 0;
+	return has_failed ? fault(-retain->lock_rc, "a lock could not be renewed: %s", retain->lock_words) : 0;
 }
 
 /* ---- removing ---- */
@@ -321,7 +435,7 @@ static void note_refusal(struct retain_entry *entry, const char *words, int64_t 
 		(void)snprintf(result->refusal, sizeof result->refusal, "%s", words);
 }
 
-/* The rc of the first that failed otherwise than by a lock. */
+/* The rc of the first that failed otherwise than by a lock, or as we have no right to. */
 static int carry_out(struct ship *ship, struct removal *removal, int64_t now_s, struct retain_result *result) {
 	int failure = 0;
 	if (removal->count == 0)
@@ -332,7 +446,7 @@ static int carry_out(struct ship *ship, struct removal *removal, int64_t now_s, 
 		if (request->rc == 0 || request->rc == -ENOENT) {
 			removal->entries[i]->is_gone = true;
 			result->removed++;
-		} else if (request->rc == -EPERM) {
+		} else if (request->rc == -EPERM || request->rc == -EACCES) {
 			note_refusal(removal->entries[i], request->words, now_s, result);
 		} else if (failure == 0) {
 			failure = fault(-request->rc, "%s", request->words);
@@ -427,15 +541,40 @@ static int take_over(Retain *retain, struct ship *ship, struct listing *listing,
 
 static int remove_all(Retain *retain, struct ship *ship, struct listing *listing, int64_t now_s, int64_t wall_s,
         struct retain_result *result) {
+	choose(retain);
 	judge_supers(retain, listing, now_s);
-	int rc = remove_due(retain, ship, listing, true, now_s, wall_s, result);
-	if (rc == 0)
-		rc = judge_others(retain, ship, listing, now_s);
-	if (rc == 0)
+	int removed = remove_due(retain, ship, listing, true, now_s, wall_s, result);
+	int rc = removed == -ECANCELED ? removed : judge_others(retain, ship, listing, now_s);
+	retain->is_judged = retain->is_judged || rc == 0;
+	if (rc == 0 && removed == 0)
 		rc = remove_due(retain, ship, listing, false, now_s, wall_s, result);
+	return removed < 0 ? removed : rc;
+}
+
+/* Locks first, as they end whatever else goes wrong; once more when it is known what is needed, or nobody can know it.
+ * What comes then does not depend on them. */
+static int look_after(Retain *retain, struct ship *ship, struct listing *listing, int64_t now_s, int64_t wall_s,
+        struct retain_result *result) {
+	char words[FAULT_MESSAGE_BYTES] = "";
+	bool was_judged = retain->is_judged;
+	int renewed = renew(retain, ship, listing, now_s, wall_s, result);
+	if (renewed == -ECANCELED)
+		return renewed;
+	int rc = open_generations(retain, ship, listing, now_s);
 	if (rc == 0)
-		rc = renew(ship, listing, wall_s, result);
-	return rc < 0 ? rc : merge_extents(ship, listing, result);
+		rc = remove_all(retain, ship, listing, now_s, wall_s, result);
+	retain->is_judged = retain->is_judged || rc == -EBADMSG;
+	if (rc < 0)
+		(void)snprintf(words, sizeof words, "%s", fault_message());
+	if (retain->is_judged && !was_judged)
+		renewed = renew(retain, ship, listing, now_s, wall_s, result);
+	if (rc < 0)
+		return fault(-rc, "%s", words);
+	result->more = result->more || rc == 1;
+	(void)snprintf(words, sizeof words, "%s", renewed < 0 ? fault_message() : "");
+	if (rc == 0)
+		rc = merge_extents(retain, ship, listing, result);
+	return rc < 0 || renewed == 0 ? rc : fault(-renewed, "%s", words);
 }
 
 int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s, struct retain_result *ret) {
@@ -445,15 +584,11 @@ int retain_pass(Retain *retain, struct ship *ship, int64_t now_s, int64_t wall_s
 	if (ship->last.number == 0 || ship->checkpoint.commit != ship->last.commit)
 		return 0; /* what is alive is not known as of the newest superblock */
 	int rc = objects_list(ship->objects, "", take, &listing);
-	if (rc == 0)
-		remember(retain, &listing);
-	if (rc == 0)
-		rc = open_generations(retain, ship, &listing);
-	result.more = rc > 0;
 	if (rc == 0) {
-		choose(retain);
-		rc = remove_all(retain, ship, &listing, now_s, wall_s, &result);
-		/* What went before an error is gone all the same. */
+		remember(retain, &listing);
+		merge_note_proven(retain, &listing);
+		rc = look_after(retain, ship, &listing, now_s, wall_s, &result);
+		/* What went, or was locked, before an error is so all the same. */
 		int taken = take_over(retain, ship, &listing, &result);
 		rc = rc < 0 ? rc : taken;
 	}

@@ -10,6 +10,9 @@ struct retain_entry {
 	int64_t unneeded_s;      /* the pass that first found it so; 0: it is needed */
 	int64_t locked_until_s;  /* as it was renewed; 0: as it was put */
 	int64_t refused_until_s; /* not tried again before */
+	int64_t lock_again_s;    /* nor renewing its lock */
+	int64_t damaged_until_s; /* a superblock that does not open is not read again before; 0 */
+	bool is_proven;          /* an extent that has the bytes of the local segment */
 	bool is_gone;
 };
 
@@ -32,14 +35,25 @@ struct Retain {
 	size_t count;
 	struct generation *generations; /* by number */
 	size_t generation_count, room;
+	struct layout_name *put; /* extents that the last pass put */
+	size_t put_count, put_room;
+	bool is_judged; /* what is needed is known, or can't be: see is_renewal_due */
+	int lock_rc;    /* of the last renewal that failed, and its words */
+	char lock_words[FAULT_MESSAGE_BYTES];
 };
 
 /*
  * Small extents, of a segment that was shipped while it grew, become one for each LAYOUT_EXTENT_BYTES once it is closed
- * (merge.c). merge_extents puts those that are lacking, up to a bound; the small ones are redundant at the next pass
- * that finds the large one there.
+ * (merge.c). merge_extents puts those that are lacking, up to a bound. A large one is believed only when this mount put
+ * it, or it was read back and is what the sound local segment has (`is_proven`): anyone may have put one of that name.
+ * One that is something else is put anew. The small ones are redundant at the next pass that finds it proven.
  */
-int merge_extents(struct ship *ship, const struct listing *listing, struct retain_result *result);
+int merge_extents(Retain *retain, struct ship *ship, struct listing *listing, struct retain_result *result);
+
+/* After a listing: what the last pass put is proven. */
+void merge_note_proven(Retain *retain, struct listing *listing);
+
+/* Whether a larger extent that is proven has all that this one has. */
 bool merge_is_redundant(const struct listing *listing, const struct segment_row *row, const struct layout_name *extent);
 
 /* The object's name again. */

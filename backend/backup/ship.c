@@ -134,6 +134,12 @@ struct round {
 	uint64_t lost_bytes;
 };
 
+/* What others have put does not count, now that it is known how long the segments are. */
+static void limit_extents(struct ship *ship) {
+	for (size_t i = 0; i < ship->checkpoint.segment_count; i++)
+		inventory_limit(&ship->inventory, ship->checkpoint.segments[i].id, ship->checkpoint.segments[i].bytes);
+}
+
 static void count_missing(struct ship *ship) {
 	uint64_t missing = 0;
 	for (size_t i = 0; i < ship->checkpoint.segment_count; i++) {
@@ -446,6 +452,7 @@ static int carry_out(struct round *round) {
 		rc = store_checkpoint(ship->store, &ship->checkpoint);
 	if (rc < 0)
 		return rc;
+	limit_extents(ship);
 	count_missing(ship);
 	rc = open_packs(round);
 	if (rc == 0)

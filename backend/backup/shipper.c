@@ -17,7 +17,7 @@
 /* A rule that is older had its chance to put something. */
 #define RULE_OLD_S 60
 
-static void notice(struct shipper *s, const char *words) {
+static void notice(struct shipper *s, enum backup_notice kind, const char *words) {
 	Backup *backup = s->backup;
 	if (!backup->options.notice)
 		return;
@@ -27,11 +27,11 @@ static void notice(struct shipper *s, const char *words) {
 	pthread_mutex_lock(&backup->lock);
 	*status = s->status;
 	pthread_mutex_unlock(&backup->lock);
-	backup->options.notice(backup->options.notice_arg, status, words);
+	backup->options.notice(backup->options.notice_arg, kind, status, words);
 }
 
 static void notice_lost(void *arg, const char *words) {
-	notice(arg, words);
+	notice(arg, BACKUP_NOTICE_LOST, words);
 }
 
 int shipper_open_place(Backup *backup, const struct backup_target *rule, Objects **ret_objects) {
@@ -136,7 +136,7 @@ static int begin(struct shipper *s) {
 		(void)snprintf(words, sizeof words,
 		        "generation %lu was there, and the newest that is there now is %lu: somebody removed some",
 		        (unsigned long)before, (unsigned long)now);
-		notice(s, words);
+		notice(s, BACKUP_NOTICE_GONE, words);
 	}
 	return 0;
 }
@@ -204,6 +204,12 @@ static int ship(struct shipper *s) {
 
 /* ---- generations ---- */
 
+/* What goes on until a person does something. */
+static bool needs_a_person(int rc) {
+	return rc == -EACCES || rc == -ENOENT || rc == -EDQUOT || rc == -EPERM || rc == -EEXIST || rc == -ENOKEY ||
+	       rc == -EINVAL || rc == -ENOTSUP || rc == -ENOTDIR || rc == -EROFS;
+}
+
 #define PASS_AGAIN_S 60
 #define TIDY_S 86400
 
@@ -211,24 +217,35 @@ static unsigned grace_s(const struct shipper *s) {
 	return s->backup->options.grace_s ? s->backup->options.grace_s : BACKUP_GRACE_S;
 }
 
-static void tell_pass(struct shipper *s, int rc, const struct retain_result *result) {
+static void tell_refusals(struct shipper *s, const struct retain_result *result) {
 	char words[FAULT_MESSAGE_BYTES + 100];
-	bool is_refused = result->refused > 0, has_failed = rc < 0 && rc != -ECANCELED;
-	if (is_refused)
-		(void)snprintf(words, sizeof words, "%lu objects that are needed no more can't be removed: %s",
-		        (unsigned long)result->refused, result->refusal);
-	else if (has_failed)
+	if (result->refused == 0)
+		return;
+	(void)snprintf(words, sizeof words, "%lu objects that are needed no more can't be removed: %s",
+	        (unsigned long)result->refused, result->refusal);
+	notice(s, BACKUP_NOTICE_REFUSED, words);
+}
+
+/* A failure is told once, and that it is over. */
+static void tell_pass(struct shipper *s, int rc, const struct retain_result *result) {
+	char words[FAULT_MESSAGE_BYTES] = "";
+	if (rc == -ECANCELED)
+		return;
+	if (rc < 0)
 		(void)snprintf(words, sizeof words, "%s", fault_message());
-	bool tell = is_refused || (has_failed && !s->pass_has_failed);
-	s->pass_has_failed = has_failed;
 	pthread_mutex_lock(&s->backup->lock);
+	bool had_failed = *s->status.pass_trouble;
+	memcpy(s->status.pass_trouble, words, sizeof words);
 	s->status.refused += result->refused;
 	tell_there(s);
-	if (rc == 0 && result->generations > 0)
+	if (result->generations > 0)
 		s->status.generations = result->generations;
 	pthread_mutex_unlock(&s->backup->lock);
-	if (tell)
-		notice(s, words);
+	tell_refusals(s, result);
+	if (rc < 0 && !had_failed)
+		notice(s, BACKUP_NOTICE_PASS_FAILED, words);
+	else if (rc == 0 && had_failed)
+		notice(s, BACKUP_NOTICE_PASS_WORKS, "what is needed no more is removed, and locks are renewed, again");
 }
 
 /* What the listing shows to be missing is put anew, so that a round follows. That a pass fails is told, and no failure
@@ -241,7 +258,8 @@ static int keep_house(struct shipper *s) {
 	(void)objects_tidy(s->ship.objects, wall.tv_sec - TIDY_S);
 	int rc = retain_pass(s->retain, &s->ship, monotonic_ns() / (1000 * MS) + 1, wall.tv_sec, &result);
 	tell_pass(s, rc, &result);
-	int64_t next = rc < 0 || result.more ? PASS_AGAIN_S : grace_s(s);
+	bool soon = result.more || (rc < 0 && rc != -EBADMSG && !needs_a_person(rc));
+	int64_t next = soon ? PASS_AGAIN_S : grace_s(s);
 	s->pass_ns = monotonic_ns() + (next < grace_s(s) ? next : grace_s(s)) * 1000 * MS;
 	return rc < 0 ? 0 : ship(s);
 }
@@ -271,12 +289,6 @@ static int try(struct shipper *s) {
 
 /* ---- what comes of it ---- */
 
-/* What goes on until a person does something. */
-static bool needs_a_person(int rc) {
-	return rc == -EACCES || rc == -ENOENT || rc == -EDQUOT || rc == -EPERM || rc == -EEXIST || rc == -ENOKEY ||
-	       rc == -EINVAL || rc == -ENOTSUP || rc == -ENOTDIR || rc == -EROFS;
-}
-
 static int64_t pause_of(const struct shipper *s, int rc) {
 	int64_t least = least_pause(s), most = most_pause(s);
 	int64_t pause = needs_a_person(rc) ? most : least << (s->failures < 10 ? s->failures - 1 : 10);
@@ -302,7 +314,7 @@ static void failed(struct shipper *s, int rc) {
 	memcpy(s->status.trouble, words, sizeof words);
 	pthread_mutex_unlock(&s->backup->lock);
 	if (is_first || changes)
-		notice(s, words);
+		notice(s, BACKUP_NOTICE_FAILS, words);
 }
 
 static void went_well(struct shipper *s) {
@@ -315,7 +327,7 @@ static void went_well(struct shipper *s) {
 	again = again && !s->had_lost;
 	pthread_mutex_unlock(&s->backup->lock);
 	if (again)
-		notice(s, "works again");
+		notice(s, BACKUP_NOTICE_WORKS, "works again");
 }
 
 static void attempt(struct shipper *s) {
@@ -444,6 +456,7 @@ int shipper_start(Backup *backup, const struct backup_target *rule, bool is_new,
 	secret_wipe(s->status.target.secret_key, sizeof s->status.target.secret_key);
 	secret_wipe(s->status.target.session_token, sizeof s->status.target.session_token);
 	int rc = ship_init(&s->ship, backup->store, s->zones, rule->lock_days);
+	s->ship.locked_since_s = rule->added_ns / (1000 * MS) + 1;
 	if (rc == 0)
 		rc = retain_new(grace_s(s), &s->retain);
 	if (rc == 0) {

@@ -38,6 +38,10 @@ int verify_put(struct verify *v, const char *object, struct bytes data) {
 	return objects_do(v->ship.objects, request, 1);
 }
 
+int verify_remove(struct verify *v, const char *object) {
+	return v->heal ? objects_remove(v->ship.objects, object) : -EPERM;
+}
+
 int verify_count(struct verify *v, uint64_t objects, uint64_t bytes) {
 	v->summary.objects += objects;
 	v->summary.bytes += bytes;
@@ -45,27 +49,7 @@ int verify_count(struct verify *v, uint64_t objects, uint64_t bytes) {
 	return v->progress ? v->progress(v->arg, v->summary.bytes, of) : 0;
 }
 
-/* ---- superblocks, vault.json, archives ---- */
-
-/* All of them: each is a generation that somebody may want to go back to. */
-static int verify_supers(struct verify *v) {
-	int rc = 0;
-	for (size_t i = 0; i < v->ship.inventory.super_count && rc == 0; i++) {
-		struct layout_super super = {0};
-		char name[LAYOUT_NAME_BYTES], words[FAULT_MESSAGE_BYTES];
-		layout_super_name(v->ship.inventory.supers[i], name);
-		rc = ship_read_super(&v->ship, v->ship.inventory.supers[i], &super);
-		layout_super_clear(&super);
-		memcpy(words, fault_message(), sizeof words);
-		if (rc == 0)
-			rc = verify_count(v, 1, 0);
-		else if (rc == -EBADMSG)
-			rc = verify_tell(v, name, words, -EBADMSG);
-		else if (rc == -ENOENT)
-			rc = 0; /* removed meanwhile, as it is not kept */
-	}
-	return rc;
-}
+/* ---- vault.json, archives ---- */
 
 static int heal_header(struct verify *v, const char *name) {
 	_cleanup_(freep) uint8_t *local = NULL;
@@ -270,6 +254,7 @@ static int open_verify(Backup *backup, const char *url, struct verify *v, Object
 		rc = ship_init(&v->ship, backup->store, target_zones(rule), rule->lock_days);
 	if (rc == 0)
 		rc = shipper_open_place(backup, rule, ret_objects);
+	memcpy(v->endpoint, rule->endpoint, sizeof v->endpoint);
 	secret_wipe(rule, sizeof *rule);
 	store_info(backup->store, info);
 	v->cipher = info->cipher;

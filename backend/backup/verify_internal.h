@@ -15,8 +15,9 @@ struct verify {
 	struct backup_verify_summary summary;
 	uint64_t of; /* bytes that are to be read, about */
 	int cipher;
-	struct layout_super super; /* the generation that is checked */
-	struct segment_row *rows;  /* that its database has */
+	char endpoint[BACKUP_TEXT_BYTES]; /* for words */
+	struct layout_super super;        /* the generation that is checked */
+	struct segment_row *rows;         /* that its database has */
 	size_t row_count;
 	/* What is there, in order of names. */
 	struct layout_name *extents;
@@ -25,6 +26,12 @@ struct verify {
 
 /* Tells a finding; `heal_rc`: 0 when it was healed. The fault's words are gone then. */
 int verify_tell(struct verify *v, const char *object, const char *words, int heal_rc);
+
+/* All superblocks: each is a generation that somebody may want to go back to. (verify_supers.c) */
+int verify_supers(struct verify *v);
+
+/* Takes an object away that nobody here has put. Results as of verify_put. */
+int verify_remove(struct verify *v, const char *object);
 
 /* Puts an object anew, locked as others are. -EPERM without words: nothing is to be healed. */
 int verify_put(struct verify *v, const char *object, struct bytes data);

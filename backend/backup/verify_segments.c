@@ -2,7 +2,8 @@
  * A segment as a place has it: its extents are fetched together, and every block is authenticated.
  *
  * Damage hides what is behind it in the batch. So of each look only the first thing that is wrong counts: its extent is
- * told, the local bytes take its place (when those are sound), and it is looked again.
+ * told, the local bytes take its place (when those are sound), and it is looked again. Extents that lie over those are
+ * compared with them.
  */
 #include "backend/backup/one_file.h"
 #include "backend/backup/verify_internal.h"
@@ -31,6 +32,7 @@ struct segment_check {
 	char file[SEGMENT_NAME_BYTES];
 	uint8_t *bytes, *local; /* local: NULL until it is needed */
 	bool local_is_sound;
+	bool is_sound; /* `bytes` is what was sealed */
 	struct piece *pieces;
 	size_t count, room;
 	/* The first thing that was wrong. */
@@ -62,6 +64,12 @@ static int add_gap(struct segment_check *check, uint32_t from, uint32_t to) {
 	return rc;
 }
 
+/* Whether shipping cuts like that: what is another's is not read as part of the segment, but told for itself. */
+static bool is_ours(const struct segment_check *check, const struct layout_name *extent) {
+	uint64_t end = ((uint64_t)extent->from / LAYOUT_EXTENT_BYTES + 1) * LAYOUT_EXTENT_BYTES;
+	return extent->to <= end && extent->to <= check->row->bytes;
+}
+
 /* Where the extents of a segment begin in the list. */
 static size_t first_extent(const struct verify *v, const uint8_t *id) {
 	size_t low = 0;
@@ -84,7 +92,7 @@ static int plan(struct segment_check *check) {
 		const struct layout_name *extent = &v->extents[i];
 		if (memcmp(extent->id, id, LAYOUT_ID_BYTES) != 0)
 			break;
-		if (extent->to <= covered)
+		if (extent->to <= covered || !is_ours(check, extent))
 			continue;
 		uint32_t from = extent->from < end ? extent->from : end;
 		if (from > covered) {
@@ -220,10 +228,19 @@ static int tell(struct segment_check *check, struct piece *piece) {
 	return rc;
 }
 
-static struct piece *piece_at(struct segment_check *check, uint64_t position) {
-	for (size_t i = 0; i < check->count; i++)
-		if (position < check->pieces[i].to)
-			return &check->pieces[i];
+static bool is_as_here(const struct segment_check *check, const struct piece *piece) {
+	return memcmp(check->bytes + piece->at, check->local + piece->at, end_of(check, piece) - piece->at) == 0;
+}
+
+/* The piece in which the first wrong thing is. What begins in one may be wrong in the next, as the local bytes tell. */
+static struct piece *wrong_piece(struct segment_check *check) {
+	uint64_t position = check->position;
+	take_local(check); /* which looks, too */
+	for (size_t i = 0; i < check->count; i++) {
+		struct piece *piece = &check->pieces[i];
+		if (check->local_is_sound ? !is_as_here(check, piece) : position < piece->to)
+			return piece;
+	}
 	return &check->pieces[check->count - 1];
 }
 
@@ -235,16 +252,73 @@ static int look_and_tell(struct segment_check *check) {
 	for (bool again = rc == 0; again;) {
 		rc = look(check, check->bytes);
 		again = rc == 0 && check->found;
+		check->is_sound = rc == 0 && !check->found;
 		if (!again)
 			break;
-		struct piece *piece = piece_at(check, check->position);
 		char words[sizeof check->words];
 		memcpy(words, check->words, sizeof words);
+		struct piece *piece = wrong_piece(check);
 		if (piece->is_damaged) /* told already; nothing can be put in its place */
 			break;
 		damage(piece, words);
 		rc = tell(check, piece);
 		again = rc == 0 && check->local_is_sound;
+	}
+	return rc;
+}
+
+/* ---- extents besides ---- */
+
+/* Whether all of it was read as part of the segment, or it was told already. */
+static bool was_read(const struct segment_check *check, const struct layout_name *extent) {
+	for (size_t i = 0; i < check->count; i++) {
+		const struct piece *piece = &check->pieces[i];
+		if (piece->from == extent->from && piece->to == extent->to)
+			return piece->is_damaged || (!piece->is_missing && piece->at == piece->from);
+	}
+	return false;
+}
+
+static int heal_other(const struct segment_check *check, const struct layout_name *extent, const char *name) {
+	if (!is_ours(check, extent))
+		return verify_remove(check->v, name);
+	return verify_put(check->v, name, bytes_of(check->bytes + extent->from, extent->to - extent->from));
+}
+
+/* One that lies over others, as they were merged, must have the same bytes: recovery may take it. Of a segment that is
+ * open, what goes beyond may have come since. */
+static int check_other(struct segment_check *check, const struct layout_name *extent) {
+	uint32_t end = extent->to < check->row->bytes ? extent->to : (uint32_t)check->row->bytes;
+	char name[LAYOUT_NAME_BYTES];
+	size_t got = 0;
+	layout_extent_name(extent->id, extent->from, extent->to, name);
+	if (extent->to > check->row->bytes && check->row->state != SEGMENT_OPEN)
+		return verify_tell(check->v, name, "it goes beyond the end of the segment: somebody else has put it",
+		        verify_remove(check->v, name));
+	if (extent->from >= end)
+		return 0;
+	size_t size = end - extent->from;
+	_cleanup_(freep) uint8_t *there = malloc(size);
+	if (!there)
+		return fault(ENOMEM, "no memory to verify a segment");
+	int rc = objects_get(check->v->ship.objects, name, 0, there, size, &got);
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc; /* removed meanwhile */
+	rc = verify_count(check->v, 1, got);
+	if (rc < 0 || (got == size && memcmp(there, check->bytes + extent->from, size) == 0))
+		return rc;
+	return verify_tell(check->v, name, got < size ? "it is too short" : "it has other bytes than the segment",
+	        heal_other(check, extent, name));
+}
+
+static int check_others(struct segment_check *check) {
+	const struct verify *v = check->v;
+	int rc = 0;
+	for (size_t i = first_extent(v, check->row->id); i < v->extent_count && rc == 0; i++) {
+		if (memcmp(v->extents[i].id, check->row->id, LAYOUT_ID_BYTES) != 0)
+			break;
+		if (!was_read(check, &v->extents[i]))
+			rc = check_other(check, &v->extents[i]);
 	}
 	return rc;
 }
@@ -259,6 +333,8 @@ int verify_segment(struct verify *v, const struct segment_row *row) {
 		rc = fetch(&check);
 	if (rc == 0)
 		rc = look_and_tell(&check);
+	if (rc == 0 && check.is_sound)
+		rc = check_others(&check);
 	free(check.pieces);
 	free(check.bytes);
 	free(check.local);

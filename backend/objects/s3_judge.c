@@ -118,9 +118,12 @@ static struct meaning meaning_of_status(long status) {
 	}
 }
 
-static struct meaning meaning_of(long status, const struct s3_error *error) {
-	/* AWS: "Access Denied because object protected by object lock."; radosgw: "forbidden by object lock". */
-	if (status == 403 && (strcasestr(error->message, "object lock") || strcasestr(error->message, "WORM")))
+static struct meaning meaning_of(const struct s3_call *call, long status, const struct s3_error *error) {
+	/* AWS: "Access Denied because object protected by object lock."; radosgw: "forbidden by object lock"; MinIO,
+	 * with 400: "Object is WORM protected and cannot be overwritten". Of what is put, 400 speaks of buckets without
+	 * locks. */
+	bool is_refusal = status == 403 || (status >= 400 && status < 500 && strcmp(call->method, "DELETE") == 0);
+	if (is_refusal && (strcasestr(error->message, "object lock") || strcasestr(error->message, "WORM")))
 		return (struct meaning){NULL, EPERM, false};
 	for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
 		if (strcmp(error->code, meanings[i].code) == 0)
@@ -174,7 +177,7 @@ static enum s3_verdict judge_error(
 		(void)snprintf(transfer->request_id, sizeof transfer->request_id, "%s", error->request_id);
 	if (is_of_region(transfer, status, error))
 		return judge_region(transfer, status, error);
-	struct meaning meaning = meaning_of(status, error);
+	struct meaning meaning = meaning_of(call, status, error);
 	const char *message = tells_who(transfer->shared->credentials, error->message) ? "" : error->message;
 	char what[600];
 	(void)snprintf(what, sizeof what, "%s%s%s (HTTP %ld)", error->code[0] ? error->code : "refused",

@@ -170,7 +170,7 @@ static bool is_locked(struct s3 *s3, const char *key, const char *version) {
 
 /* What one removal came to. A lock that the server does not speak of is asked for. */
 static int judge_removal(struct s3 *s3, const struct s3_call *call, const char *version) {
-	if (call->rc == -EACCES && is_locked(s3, call->key, version))
+	if ((call->rc == -EACCES || call->rc == -EINVAL) && is_locked(s3, call->key, version))
 		return fault(EPERM, "%s; a lock holds it", call->words);
 	return call->rc < 0 && call->rc != -ENOENT ? fault(-call->rc, "%s", call->words) : 0;
 }

@@ -65,6 +65,8 @@ static int get(struct memory_place *place, struct object_request *request) {
 
 static int take_away(struct memory_place *place, const char *name) {
 	struct memory_object *object = find(place, name);
+	if (place->denies)
+		return fault(EACCES, "%s: no right to remove", name);
 	if (!object)
 		return 0;
 	if (object->locked_until_s > place->now_s) {
@@ -116,7 +118,10 @@ static int list(void *opaque, const char *prefix, object_fn *object, void *arg) 
 }
 
 static int lock(void *opaque, const char *name, int64_t until_s) {
-	struct memory_object *object = find(opaque, name);
+	struct memory_place *place = opaque;
+	struct memory_object *object = find(place, name);
+	if (place->no_lock && strcmp(name, place->no_lock) == 0)
+		return fault(EACCES, "%s: no right to lock", name);
 	if (!object)
 		return fault(ENOENT, "no %s", name);
 	if (object->locked_until_s < until_s)

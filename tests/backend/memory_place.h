@@ -21,6 +21,8 @@ struct memory_place {
 	size_t count, room;
 	unsigned refused;        /* removals, by a lock */
 	size_t list_fails_after; /* objects; 0: never */
+	bool denies;             /* each removal */
+	const char *no_lock;     /* of which no lock can be renewed; NULL */
 };
 
 /* `place` stays the caller's and must outlive *ret. */

@@ -1,4 +1,5 @@
 /* Names of a backup's objects, and superblocks. */
+#include "backend/backup/inventory.h"
 #include "backend/backup/layout.h"
 
 #include "crypto/base/fault.h"
@@ -190,6 +191,35 @@ static void other_names_are_none_of_ours(void **state) {
 	}
 }
 
+static uint32_t covered_of(struct inventory *there, const uint8_t *id, uint32_t from, uint32_t to) {
+	char name[LAYOUT_NAME_BYTES];
+	layout_extent_name(id, from, to, name);
+	assert_int_equal(inventory_add(there, name, to - from), 0);
+	return inventory_covered(there, id);
+}
+
+static void extents_that_shipping_does_not_cut_cover_nothing(void **state) {
+	(void)state;
+	const uint8_t id[LAYOUT_ID_BYTES] = {1}, other[LAYOUT_ID_BYTES] = {2};
+	const uint32_t most = LAYOUT_EXTENT_BYTES;
+	struct inventory there = {0};
+	assert_int_equal(covered_of(&there, id, 0, 100), 100);
+	assert_int_equal(covered_of(&there, id, 0, most + 1), 100);
+	assert_int_equal(covered_of(&there, id, 100, 5000), 5000);
+	assert_int_equal(covered_of(&there, id, 100, 200), 5000);
+	assert_int_equal(covered_of(&there, id, 5000, most), most);
+	assert_int_equal(covered_of(&there, id, most - 1, most + 10), most);
+	/* It has 300 bytes: what goes beyond is forgotten, also once it is longer. */
+	inventory_limit(&there, id, 300);
+	assert_int_equal(inventory_covered(&there, id), 200);
+	inventory_limit(&there, id, most);
+	assert_int_equal(inventory_covered(&there, id), 200);
+	assert_int_equal(covered_of(&there, id, 200, 400), 400);
+	inventory_limit(&there, other, 1);
+	assert_int_equal(inventory_covered(&there, other), 0);
+	inventory_clear(&there);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_superblock_opens_as_it_was_sealed),
@@ -198,6 +228,7 @@ int main(void) {
 	        cmocka_unit_test(numbers_that_cannot_be_are_refused_though_they_are_sealed),
 	        cmocka_unit_test(names_are_read_as_they_are_written),
 	        cmocka_unit_test(other_names_are_none_of_ours),
+	        cmocka_unit_test(extents_that_shipping_does_not_cut_cover_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

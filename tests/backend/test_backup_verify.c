@@ -2,6 +2,8 @@
 #include "tests/backend/backup_fixture.h"
 
 #include "backend/backup/inventory.h"
+#include "tests/backend/gc_fixture.h"
+#include "tests/backend/shelf.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +13,7 @@
 
 struct told {
 	unsigned count, healed;
-	char object[LAYOUT_NAME_BYTES], words[200];
+	char object[LAYOUT_NAME_BYTES], words[800];
 };
 
 static int tell(void *arg, const char *object, const char *words, bool healed) {
@@ -229,6 +231,99 @@ static void nobody_who_wants_to_know_ends_it(void **state) {
 	assert_int_equal(verify(w, true, NULL).count, 0);
 }
 
+/* ---- what others put ---- */
+
+static void put(struct backup_world *w, const char *name, struct bytes data) {
+	const struct objects_place place = {.url = w->url};
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	assert_rc(objects_open(&place, &objects));
+	assert_rc(objects_put(objects, name, data));
+}
+
+static void a_superblock_that_does_not_open_is_named_until_it_is_gone(void **state) {
+	struct backup_world *w = *state;
+	static const char *const strays[] = {"super/fffffffffffffff0", "super/0000000000000063"};
+	for (size_t i = 0; i < 2; i++) {
+		char command[300];
+		put(w, strays[i], bytes_of_string("forged"));
+		(void)snprintf(command, sizeof command, "rm '%s/%s'", w->place, strays[i]);
+		for (int twice = 0; twice < 2; twice++) {
+			struct told told = verify(w, true, NULL);
+			assert_int_equal(told.count, 1);
+			assert_int_equal(told.healed, 0);
+			assert_string_equal(told.object, strays[i]);
+			assert_non_null(strstr(told.words, command));
+		}
+		assert_int_equal(system(command), 0);
+		assert_int_equal(verify(w, true, NULL).count, 0);
+	}
+}
+
+static void a_superblock_comes_back_from_an_older_version(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	Shelf *shelf = shelf_new();
+	char name[OBJECT_NAME_MAX + 1];
+	w->options.open = shelf_open;
+	w->options.open_arg = shelf;
+	(void)snprintf(w->url, sizeof w->url, "%s", SHELF_URL);
+	backup_world_reopen(w);
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	shelf_name(shelf, "super/", 0, name);
+	shelf_put(shelf, name, "forged", 6);
+	shelf_put(shelf, name, "again", 5);
+	struct told told = verify(w, false, NULL);
+	assert_int_equal(told.count, 1);
+	assert_non_null(strstr(told.words, "aws s3 rm '" SHELF_URL "/super/"));
+	told = verify(w, true, NULL);
+	assert_int_equal(told.count, 1);
+	assert_int_equal(told.healed, 1);
+	assert_string_equal(told.object, name);
+	assert_int_equal(verify(w, true, NULL).count, 0);
+	backup_close(w->backup, 0);
+	w->backup = NULL;
+	shelf_free(shelf);
+}
+
+/* Of the segment of the first extent: garbage from here to there. */
+static void plant(struct backup_world *w, uint32_t from, uint32_t to, char ret_name[static LAYOUT_NAME_BYTES]) {
+	struct layout_name parsed;
+	uint8_t *garbage = calloc(1, to - from);
+	layout_parse(find(w, LAYOUT_EXTENT, 0).name, &parsed);
+	layout_extent_name(parsed.id, from, to, ret_name);
+	put(w, ret_name, bytes_of(garbage, to - from));
+	free(garbage);
+}
+
+static bool is_there(struct backup_world *w, const char *name) {
+	char path[400];
+	(void)snprintf(path, sizeof path, "%s/%s", w->place, name);
+	return access(path, F_OK) == 0;
+}
+
+/* Each is found, lies it over genuine extents or behind them, and nothing is left to find. */
+static void planted_extents_are_found_and_healed(void **state) {
+	struct backup_world *w = *state;
+	gc_close_segments(w->v);
+	backup_world_sync(w);
+	const uint32_t most = LAYOUT_EXTENT_BYTES;
+	struct layout_name last;
+	layout_parse(find(w, LAYOUT_EXTENT, 1).name, &last);
+	const struct {
+		uint32_t from, to;
+		bool is_removed;
+	} planted[] = {{0, 5000, false}, {5000, most, false}, {most - 7, most, false}, {most - 7, most + 7, true},
+	        {0, last.to, true}, {most, last.to - 1, false}, {most, last.to + 1, true},
+	        {last.to, last.to + 100, true}, {2 * most, 3 * most, true}};
+	for (size_t i = 0; i < sizeof planted / sizeof *planted; i++) {
+		char name[LAYOUT_NAME_BYTES];
+		plant(w, planted[i].from, planted[i].to, name);
+		expect_found(w, name, NULL);
+		assert_int_equal(is_there(w, name), !planted[i].is_removed);
+	}
+}
+
 #define world_test(f) cmocka_unit_test_setup_teardown(f, setup, backup_world_teardown)
 
 int main(void) {
@@ -238,6 +333,10 @@ int main(void) {
 	        world_test(extents_that_are_gone_or_short_are_healed),
 	        world_test(packs_header_and_superblocks_are_held_to_account),
 	        world_test(what_is_damaged_here_too_is_not_put_there),
+	        world_test(a_superblock_that_does_not_open_is_named_until_it_is_gone),
+	        cmocka_unit_test_setup_teardown(
+	                a_superblock_comes_back_from_an_older_version, backup_world_setup, backup_world_teardown),
+	        world_test(planted_extents_are_found_and_healed),
 	        world_test(a_sample_leaves_segments_out),
 	        world_test(nobody_who_wants_to_know_ends_it),
 	};

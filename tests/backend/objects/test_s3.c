@@ -271,6 +271,26 @@ static void a_denied_removal_asks_for_the_lock(void **state) {
 	}
 }
 
+/* As MinIO says it; and the same code of what is no lock. */
+static void a_removal_that_worm_forbids_is_a_lock(void **state) {
+	(void)state;
+	static const char *const messages[] = {
+	        "<Error><Code>InvalidRequest</Code><Message>Object is WORM protected and cannot be "
+	        "overwritten</Message></Error>",
+	        "<Error><Code>InvalidRequest</Code><Message>no such thing</Message></Error>"};
+	for (int i = 0; i < 2; i++) {
+		struct rule rules[] = {{"GET", "versioning=", says(ENABLED), 0, NULL, 0},
+		        {"GET", "versions=", says(VERSIONS("false", VERSION("Version", "p/q/a", "v1", "true"))), 0,
+		                NULL, 0},
+		        {"DELETE", NULL, refuses(400, messages[i]), 0, NULL, 0},
+		        {"GET", "retention=&versionId=v1", refuses(404, ""), 0, NULL, 0}};
+		struct stage stage;
+		OPEN(&stage, rules);
+		assert_int_equal(objects_remove(stage.objects, "a"), i == 0 ? -EPERM : -EINVAL);
+		close_stage(&stage);
+	}
+}
+
 static void without_versions_a_name_is_removed(void **state) {
 	(void)state;
 	struct rule rules[] = {{"GET", "versioning=", says("<VersioningConfiguration/>"), 0, NULL, 0},
@@ -413,6 +433,7 @@ int main(void) {
 	        cmocka_unit_test(a_lost_answer_is_told_from_somebody_elses_object),
 	        cmocka_unit_test(all_versions_are_removed_oldest_first),
 	        cmocka_unit_test(a_denied_removal_asks_for_the_lock),
+	        cmocka_unit_test(a_removal_that_worm_forbids_is_a_lock),
 	        cmocka_unit_test(without_versions_a_name_is_removed),
 	        cmocka_unit_test(long_objects_go_in_parts),
 	        cmocka_unit_test(an_upload_that_fails_is_aborted),
