@@ -61,6 +61,8 @@ uint64_t gc_live_bytes(const struct gc_segment *segment) {
 	for (size_t i = 0; i < GC_WORDS; i++)
 		blocks += (uint64_t)__builtin_popcountll(segment->starts[i]);
 	uint64_t bytes = blocks * GC_BLOCK_BYTES;
+	if (segment->referred < bytes)
+		bytes = segment->referred;
 	return bytes < segment->row.bytes ? bytes : segment->row.bytes;
 }
 
@@ -79,6 +81,7 @@ static int mark_ref(Gc *gc, const struct block_ref *ref) {
 		        ref->segment);
 	uint32_t grain = ref->position / GC_GRAIN;
 	segment->live = true;
+	segment->referred += block_ref_stored(ref) + GC_BLOCK_BYTES - SEGMENT_BLOCK_BYTES;
 	segment->starts[grain / 64] |= UINT64_C(1) << grain % 64;
 	return 0;
 }

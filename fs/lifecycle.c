@@ -31,8 +31,8 @@ struct Lifecycle {
 	pthread_cond_t wake;
 	_Atomic bool stop;
 	struct lifecycle_state state;
-	int64_t passed_day; /* the day of the last whole pass */
-	int64_t failed_day; /* the last day of which a failure is on record */
+	_Atomic int64_t passed_day; /* the day of the last whole pass */
+	int64_t failed_day;         /* the last day of which a failure is on record */
 };
 
 static int64_t now_of(const Lifecycle *l) {
@@ -227,7 +227,8 @@ int lifecycle_start(const struct lifecycle_options *options, Lifecycle **ret_lif
 	l->options.first_ms = options->first_ms ? options->first_ms : FIRST_MS;
 	l->options.every_ms = options->every_ms ? options->every_ms : EVERY_MS;
 	l->clock = even_clock_begin(now_of(l) / NS);
-	l->passed_day = l->failed_day = -1;
+	l->passed_day = -1;
+	l->failed_day = -1;
 	pthread_mutex_init(&l->running, NULL);
 	pthread_mutex_init(&l->lock, NULL);
 	deadline_cond_init(&l->wake);

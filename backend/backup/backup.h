@@ -38,6 +38,9 @@ typedef struct Backup Backup;
 #define BACKUP_RPO_MS 5000
 #define BACKUP_KEEP_LAST 8
 #define BACKUP_GRACE_S 3600
+/* A pack that is there under a number that is due, with other content and no superblock: another mount may be shipping
+ * just now. After so long it was a round that was broken off, and is replaced. */
+#define BACKUP_ORPHAN_S 600
 #define BACKUP_TARGETS_MAX 8
 #define BACKUP_TEXT_BYTES 512
 
@@ -116,6 +119,7 @@ enum backup_notice {
 
 struct backup_options {
 	unsigned rpo_ms;   /* 0: BACKUP_RPO_MS */
+	unsigned orphan_s; /* 0: BACKUP_ORPHAN_S */
 	unsigned grace_s;  /* 0: BACKUP_GRACE_S */
 	unsigned retry_ms; /* the first pause after a failure; 0: 1000. The longest is 60 times that */
 	/* Instead of objects_open, for tests; NULL. */

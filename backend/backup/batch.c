@@ -3,8 +3,11 @@
 #include "backend/backup/ship.h"
 #include "crypto/base/fault.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 struct Batch {
 	struct ship *ship;
@@ -55,6 +58,75 @@ static int note_arrived(Batch *batch) {
 	return rc;
 }
 
+/* ---- packs that are there already ---- */
+
+static int take_next(void *arg, const struct object_info *object) {
+	struct layout_name name;
+	struct layout_name *next = arg;
+	layout_parse(object->name, &name);
+	if (name.kind == LAYOUT_SUPER && name.number == next->number)
+		next->kind = LAYOUT_SUPER;
+	return 0;
+}
+
+static int take_age(void *arg, const struct object_info *object) {
+	int64_t *age_s = arg;
+	*age_s = (int64_t)time(NULL) - object->modified_s;
+	return 0;
+}
+
+/* Whether nobody needs it: no superblock came since ours, and whoever put it is not at it any more. */
+static int is_orphan(const struct ship *ship, const char *name, bool *ret) {
+	struct layout_name next = {.number = ship->last.number + 1};
+	int64_t age_s = 0;
+	int rc = objects_list(ship->objects, "super/", take_next, &next);
+	if (rc == 0)
+		rc = objects_list(ship->objects, name, take_age, &age_s);
+	if (rc == 0)
+		*ret = next.kind != LAYOUT_SUPER && age_s >= (int64_t)ship->orphan_s;
+	return rc;
+}
+
+/* From a round of ours that was broken off it is the same; of one of a vault that is lost since, an orphan. Else who
+ * wrote it is another mount of a copy: what that needs is not overwritten. */
+static int look_at_other(Batch *batch, struct object_request *request) {
+	_cleanup_(freep) uint8_t *other = NULL;
+	size_t size = 0;
+	bool is_free = false;
+	int rc = objects_get_all(batch->ship->objects, request->name, OBJECT_BYTES_MAX, &other, &size);
+	if (rc < 0 && rc != -EFBIG)
+		return rc;
+	request->rc = 0;
+	if (rc == 0 && size == request->data.size && memcmp(other, request->data.data, size) == 0)
+		return 0;
+	rc = is_orphan(batch->ship, request->name, &is_free);
+	if (rc == 0 && !is_free)
+		return fault(EEXIST,
+		        "%s is there with other content: another mount of a copy of this vault ships there, or did "
+		        "until "
+		        "a moment ago; end that one, or take another bucket, prefix or directory",
+		        request->name);
+	request->if_absent = false;
+	return rc < 0 ? rc : objects_do(batch->ship->objects, request, 1);
+}
+
+/* `rc` of the first that failed, but for those that turn out to be there already. */
+static int look_at_others(Batch *batch, int rc) {
+	bool is_there = false;
+	for (size_t i = 0; i < batch->count; i++) {
+		if (batch->requests[i].rc < 0 && batch->requests[i].rc != -EEXIST)
+			return fault(-batch->requests[i].rc, "%s", batch->requests[i].words);
+		is_there = is_there || batch->requests[i].rc == -EEXIST;
+	}
+	if (!is_there)
+		return rc;
+	rc = 0;
+	for (size_t i = 0; i < batch->count && rc == 0; i++)
+		if (batch->requests[i].rc == -EEXIST)
+			rc = look_at_other(batch, &batch->requests[i]);
+	return rc;
+}
+
 int batch_flush(Batch *batch) {
 	int64_t until = ship_locked_until(batch->ship);
 	if (batch->count == 0)
@@ -62,6 +134,8 @@ int batch_flush(Batch *batch) {
 	for (size_t i = 0; i < batch->count; i++)
 		batch->requests[i].locked_until_s = until;
 	int rc = objects_do(batch->ship->objects, batch->requests, batch->count);
+	if (rc < 0)
+		rc = look_at_others(batch, rc);
 	if (rc == 0)
 		rc = note_arrived(batch);
 	empty(batch);
@@ -81,12 +155,19 @@ int batch_room(Batch *batch, size_t size, uint8_t **ret_buffer) {
 	return 0;
 }
 
+/* Names of packs are numbers, which a copy of the vault gives, too. */
+static bool is_pack(const char *name) {
+	return strncmp(name, "meta/", strlen("meta/")) == 0;
+}
+
 int batch_put(Batch *batch, const char *name, uint8_t *buffer, size_t size) {
 	size_t at = batch->count++;
 	batch->buffers[at] = buffer;
 	batch->bytes += size;
 	(void)snprintf(batch->names[at], LAYOUT_NAME_BYTES, "%s", name);
-	batch->requests[at] =
-	        (struct object_request){.what = OBJECT_PUT, .name = batch->names[at], .data = bytes_of(buffer, size)};
+	batch->requests[at] = (struct object_request){.what = OBJECT_PUT,
+	        .name = batch->names[at],
+	        .data = bytes_of(buffer, size),
+	        .if_absent = is_pack(name)};
 	return 0;
 }

@@ -28,6 +28,7 @@ struct ship {
 	uint32_t zones;         /* bit of 1 << zone */
 	uint32_t lock_days;     /* 0: no locks */
 	int64_t locked_since_s; /* what was put before may be under no such lock: seconds since 1970 */
+	unsigned orphan_s;      /* after so long a pack that no superblock needs is nobody's any more */
 	uint8_t vault_id[LAYOUT_VAULT_ID_BYTES];
 	uint8_t key[32]; /* of the superblocks */
 	struct inventory inventory;

@@ -446,6 +446,7 @@ int shipper_start(Backup *backup, const struct backup_target *rule, bool is_new,
 	s->zones = target_zones(rule);
 	s->first = store_durable_commit(backup->store);
 	s->ship.notice = notice_lost;
+	s->ship.orphan_s = backup->options.orphan_s ? backup->options.orphan_s : BACKUP_ORPHAN_S;
 	s->ship.notice_arg = s;
 	s->status.target = *rule;
 	s->status.has_credentials = rule->access_key[0] != '\0';

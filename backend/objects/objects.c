@@ -222,20 +222,35 @@ int objects_get_all(Objects *objects, const char *name, size_t limit, uint8_t **
 
 /* ---- listings ---- */
 
+struct counting {
+	object_fn *object;
+	void *arg;
+	size_t count;
+};
+
+static int count_one(void *arg, const struct object_info *info) {
+	struct counting *counting = arg;
+	if (++counting->count > OBJECTS_LIST_MAX)
+		return fault(E2BIG, "the place lists more than %u objects", OBJECTS_LIST_MAX);
+	return counting->object(counting->arg, info);
+}
+
 int objects_list(Objects *objects, const char *prefix, object_fn *object, void *arg) {
+	struct counting counting = {.object = object, .arg = arg};
 	int rc = check_running(objects);
 	if (rc == 0)
 		rc = check_name(prefix, true);
-	return rc < 0 ? rc : objects->ops->list(objects->place, prefix, object, arg);
+	return rc < 0 ? rc : objects->ops->list(objects->place, prefix, count_one, &counting);
 }
 
 int objects_versions(Objects *objects, const char *prefix, object_fn *object, void *arg) {
+	struct counting counting = {.object = object, .arg = arg};
 	if (!objects->ops->versions)
 		return objects_list(objects, prefix, object, arg);
 	int rc = check_running(objects);
 	if (rc == 0)
 		rc = check_name(prefix, true);
-	return rc < 0 ? rc : objects->ops->versions(objects->place, prefix, object, arg);
+	return rc < 0 ? rc : objects->ops->versions(objects->place, prefix, count_one, &counting);
 }
 
 /* ---- the place ---- */

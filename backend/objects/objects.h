@@ -114,6 +114,10 @@ int objects_remove(Objects *objects, const char *name);
 /* The whole object, allocated, at most `limit` bytes (-EFBIG), with a NUL behind it. */
 int objects_get_all(Objects *objects, const char *name, size_t limit, uint8_t **ret_data, size_t *ret_size);
 
+/* What a listing has at most (-E2BIG): some 60 TiB of a backup. Who lists keeps it in memory, and a server may go on
+ * for ever. */
+#define OBJECTS_LIST_MAX 4000000u
+
 /* All objects whose name begins so, in bytewise order. A listing that could not be read to its end is an error, never a
  * shorter one: what was told until then is to be thrown away. */
 int objects_list(Objects *objects, const char *prefix, object_fn *object, void *arg);

@@ -104,6 +104,8 @@ static int wait_walk(const struct collecting *c, Gc *gc, bool is_to_settle) {
 		int rc = control_wait(c->reply, LOOK_MS);
 		if (rc < 0)
 			return rc;
+		if (store_space_check(c->service->store, 0) == -EROFS)
+			return -EROFS; /* the store has failed: no walk ends any more */
 		gc_progress(gc, walk, &progress);
 		if (progress.has_ended && progress.has_failed)
 			return fault(EIO, "%s", progress.trouble);

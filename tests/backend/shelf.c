@@ -150,7 +150,7 @@ static int tell(Shelf *shelf, const char *prefix, bool all, object_fn *object, v
 		struct object_info info = {.name = item->name,
 		        .version = all ? version : "",
 		        .size = item->size,
-		        .modified_s = time(NULL),
+		        .modified_s = time(NULL) - 3600,
 		        .is_latest = is_latest,
 		        .is_removed = item->is_removed};
 		if (strncmp(item->name, prefix, strlen(prefix)) == 0 && (all || (is_latest && !item->is_removed)))

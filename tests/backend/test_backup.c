@@ -258,6 +258,40 @@ static void an_older_copy_of_the_vault_does_not_ship_over_the_newer(void **state
 	assert_int_equal(backup_world_status(w)->state, BACKUP_FAILED);
 }
 
+static void a_copy_and_its_vault_do_not_overwrite_each_others_packs(void **state) {
+	struct backup_world *w = *state;
+	struct backup_target rule = {0};
+	char command[600], path[300];
+	Store *copy = NULL;
+	Backup *backup = NULL;
+	assert_rc(backup_world_add(w, &rule));
+	backup_world_sync(w);
+	backup_close(w->backup, 0);
+	assert_rc(store_close(w->v->store));
+	(void)snprintf(path, sizeof path, "%s.copy", w->v->vault);
+	(void)snprintf(command, sizeof command, "cp -a %s %s", w->v->vault, path);
+	assert_int_equal(system(command), 0);
+	assert_rc(test_vault_open(w->v->vault, &w->v->options, &w->v->store));
+	assert_rc(backup_open(w->v->store, &w->options, &w->backup));
+	while (backup_world_status(w)->state == BACKUP_STARTING)
+		sleep_ms(5);
+	assert_rc(test_vault_open(path, &w->v->options, &copy));
+	assert_rc(backup_open(copy, &w->options, &backup));
+	int one = backup_sync(backup, NULL, 20000);
+	const char *place = w->url + strlen("file://");
+	(void)snprintf(command, sizeof command, "cp -a %s %s.before", place, place);
+	assert_int_equal(system(command), 0);
+	backup_world_file(w, "new", 1000, 1);
+	int other = backup_sync(w->backup, NULL, 20000);
+	/* One of them ships, the other is told. */
+	assert_true((one == 0) != (other == 0));
+	assert_int_equal(one ? one : other, -EEXIST);
+	(void)snprintf(command, sizeof command, "diff -rq %s.before %s | grep differ", place, place);
+	assert_int_not_equal(system(command), 0);
+	backup_close(backup, 0);
+	store_abandon(copy);
+}
+
 static void who_is_killed_goes_on_at_the_next_mount(void **state) {
 	struct backup_world *w = *state;
 	struct backup_target rule = {0};
@@ -558,6 +592,7 @@ int main(void) {
 	        world_test(closing_ships_what_is_committed),
 	        world_test(a_place_with_another_vaults_backup_is_refused),
 	        world_test(an_older_copy_of_the_vault_does_not_ship_over_the_newer),
+	        world_test(a_copy_and_its_vault_do_not_overwrite_each_others_packs),
 	        world_test(superblocks_that_are_not_genuine_are_passed_over),
 	        world_test(generations_that_are_not_kept_go_by_themselves),
 	        world_test(a_pass_that_fails_is_told_and_said_to_fail),
