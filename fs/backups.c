@@ -108,10 +108,10 @@ json_t *backups_target_json(const struct backup_status *status, bool tells_paths
 	        known_json(is_known, status->failed_versions), "lag_seconds", lag_json(is_known, status->lag_ns),
 	        "pending_bytes", known_json(is_known, status->pending_bytes), "lag_bytes",
 	        known_json(is_known, status->pending_bytes));
-	_cleanup_(json_decrefp) json_t *last = json_pack("{s:I, s:o, s:o, s:b}", "lost_segments",
+	_cleanup_(json_decrefp) json_t *last = json_pack("{s:I, s:o, s:o, s:b, s:s}", "lost_segments",
 	        (json_int_t)status->lost_segments, "last_verified", time_json(status->verified_ns), "last_findings",
 	        known_json(status->verified_ns > 0, status->verify_findings), "has_credentials",
-	        (int)status->has_credentials);
+	        (int)status->has_credentials, "pass_trouble", status->pass_trouble);
 	_cleanup_(json_decrefp) json_t *rest =
 	        json_pack("{s:I, s:I, s:I, s:o, s:o, s:s, s:s, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I}", "commit",
 	                (json_int_t)status->commit, "generation", (json_int_t)status->generation, "generations",

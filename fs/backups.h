@@ -43,7 +43,7 @@ const char *backups_state_word(enum backup_state state);
  *     {"url", "state", "pending", "failed", "lag_seconds", "pending_bytes", "lag_bytes", "commit", "generation",
  *      "generations", "shipped" (RFC 3339 or null), "retry" (the same), "trouble", "endpoint", "zones": […], "prefix",
  *      "lock_days", "shipped_bytes", "shipped_objects", "stored_bytes", "retries", "refused", "lost_segments",
- *      "last_verified" (RFC 3339 or null), "last_findings" (or null), "has_credentials"}
+ *      "last_verified" (RFC 3339 or null), "last_findings" (or null), "has_credentials", "pass_trouble"}
  */
 json_t *backups_target_json(const struct backup_status *status, bool tells_paths);
 

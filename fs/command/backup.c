@@ -75,6 +75,7 @@ static void add_row(Table *table, const json_t *target) {
 static void print_trouble(const json_t *target) {
 	_cleanup_(freep) char *url = words_safe(answer_text(target, "url"));
 	_cleanup_(freep) char *trouble = words_safe(answer_text(target, "trouble"));
+	_cleanup_(freep) char *pass = words_safe(answer_text(target, "pass_trouble"));
 	const char *retry = answer_text(target, "retry");
 	uint64_t refused = answer_number(target, "refused");
 	bool is_named = url && trouble && strncmp(trouble, url, strlen(url)) == 0;
@@ -84,6 +85,10 @@ static void print_trouble(const json_t *target) {
 		        : url    ? url
 		                 : "?",
 		        is_named ? "" : ": ", trouble, *retry ? "; next try " : "", retry);
+	if (pass && *pass)
+		colour_print(stdout, COLOUR_BAD,
+		        "!! %s: what is needed no more is not removed, or locks are not renewed: %s\n", url ? url : "?",
+		        pass);
 	if (refused > 0)
 		printf("%s: %" PRIu64 " removal%s refused, as what was to go is locked (docs/backup.md)\n",
 		        url ? url : "?", refused, refused == 1 ? " was" : "s were");

@@ -248,6 +248,23 @@ class Backups(BackupTests):
         self.is_whole(url)  # by itself within a minute; who waits has it tried at once
         self.check(self.verify(url)["findings"] == [], "not whole afterwards")
 
+    def test_after_a_mount_nothing_is_said_of_a_target_that_was_not_listed(self):
+        place, url = self.backed_up()
+        self.assayfs("umount", "mnt")
+        shutil.move(place, place + ".away")
+        self.mount()
+        found = self.until(url, lambda t: t["trouble"], "nobody noticed")
+        self.check(all(found[key] is None for key in ("lag_seconds", "pending", "failed", "pending_bytes", "lag_bytes")), f"{found}")
+        words = self.assayfs("backup", "status", "mnt", code=None).out
+        self.check("not known yet" in words and f"!! {url}: " in words and "next try " in words, words)
+        self.check("not known yet" in self.assayfs("status", "mnt", code=None).out, "the status knows")
+        with open(os.path.join(self.mnt, ".assayfs/metrics"), encoding="utf-8") as file:
+            text = file.read()
+        self.check(f'assayfs_backup_lag_seconds{{target="{url}"}}' in text and f'assayfs_backup_lag_bytes{{target="{url}"}}' not in text, "metrics")
+        shutil.move(place + ".away", place)
+        self.is_whole(url)
+        self.check("!!" not in self.assayfs("backup", "status", "mnt").out, "trouble that is over")
+
     def test_an_unmount_waits_for_no_dead_target(self):
         place, url = self.backed_up()
         shutil.move(place, place + ".away")
