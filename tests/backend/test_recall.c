@@ -317,6 +317,10 @@ static void a_full_disk_leaves_nothing_and_all_else_as_it_was(void **state) {
 	w->disk_rc = -ENOSPC;
 	assert_int_equal(read_segment(w, 1), -EIO);
 	assert_int_equal(recall_next(w->recall, &bytes), -ENOSPC);
+	w->disk_rc = -EIO; /* which says nothing about the place */
+	assert_int_equal(recall_next(w->recall, &bytes), -EIO);
+	assert_false(recall_is_lacking(w->recall, 2));
+	(void)usleep((RECALL_AWAY_MS + 100) * 1000);
 	assert_false(is_on_disk(w, 1, ""));
 	assert_false(is_on_disk(w, 1, ".tmp"));
 	assert_rc(read_segment(w, 0));
