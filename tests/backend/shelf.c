@@ -173,10 +173,18 @@ static void leave(void *place) {
 	(void)place;
 }
 
+/* All versions stay, as if each were under one. */
+static int lock(void *place, const char *name, int64_t until_s) {
+	(void)place;
+	(void)name;
+	(void)until_s;
+	return 0;
+}
+
 static int prepare(void *place, bool create, bool locks) {
 	(void)place;
 	(void)create;
-	(void)locks; /* all versions stay, as if each were under one */
+	(void)locks;
 	return 0;
 }
 
@@ -190,6 +198,7 @@ static const struct objects_ops shelf_ops = {.close = leave,
         .carry_out = carry_out,
         .list = list,
         .versions = versions,
+        .lock = lock,
         .prepare = prepare,
         .tidy = tidy,
         .stop = leave};
