@@ -266,26 +266,18 @@ static void a_copy_and_its_vault_do_not_overwrite_each_others_packs(void **state
 	Backup *backup = NULL;
 	assert_rc(backup_world_add(w, &rule));
 	backup_world_sync(w);
-	backup_close(w->backup, 0);
-	assert_rc(store_close(w->v->store));
+	/* As a snapshot of the machine would: while it is mounted. */
 	(void)snprintf(path, sizeof path, "%s.copy", w->v->vault);
 	(void)snprintf(command, sizeof command, "cp -a %s %s", w->v->vault, path);
 	assert_int_equal(system(command), 0);
-	assert_rc(test_vault_open(w->v->vault, &w->v->options, &w->v->store));
-	assert_rc(backup_open(w->v->store, &w->options, &w->backup));
-	while (backup_world_status(w)->state == BACKUP_STARTING)
-		sleep_ms(5);
 	assert_rc(test_vault_open(path, &w->v->options, &copy));
 	assert_rc(backup_open(copy, &w->options, &backup));
-	int one = backup_sync(backup, NULL, 20000);
+	assert_rc(backup_sync(backup, NULL, 20000));
 	const char *place = w->url + strlen("file://");
 	(void)snprintf(command, sizeof command, "cp -a %s %s.before", place, place);
 	assert_int_equal(system(command), 0);
 	backup_world_file(w, "new", 1000, 1);
-	int other = backup_sync(w->backup, NULL, 20000);
-	/* One of them ships, the other is told. */
-	assert_true((one == 0) != (other == 0));
-	assert_int_equal(one ? one : other, -EEXIST);
+	assert_int_equal(backup_sync(w->backup, NULL, 20000), -EEXIST);
 	(void)snprintf(command, sizeof command, "diff -rq %s.before %s | grep differ", place, place);
 	assert_int_not_equal(system(command), 0);
 	backup_close(backup, 0);
