@@ -160,6 +160,35 @@ static int count_one(void *arg, const struct object_info *object) {
 	return 0;
 }
 
+static int endless_list(void *place, const char *prefix, object_fn *object, void *arg) {
+	struct object_info info = {.name = prefix, .version = ""};
+	int rc = 0;
+	while (rc == 0)
+		rc = object(arg, &info);
+	(void)place;
+	return rc;
+}
+
+static int count_object(void *arg, const struct object_info *object) {
+	(void)object;
+	++*(size_t *)arg;
+	return 0;
+}
+
+static void a_listing_without_end_is_an_error(void **state) {
+	(void)state;
+	const struct objects_ops ops = {
+	        .close = one_close, .list = endless_list, .versions = endless_list, .stop = one_stop};
+	struct one one = {0};
+	size_t count = 0;
+	_cleanup_(objects_closep) Objects *objects = NULL;
+	assert_rc(objects_wrap(&ops, &one, "one://", &objects));
+	assert_int_equal(objects_list(objects, "super/", count_object, &count), -E2BIG);
+	assert_int_equal(count, OBJECTS_LIST_MAX);
+	assert_int_equal(objects_versions(objects, "super/", count_object, &count), -E2BIG);
+	assert_int_equal(count, 2 * OBJECTS_LIST_MAX);
+}
+
 static void after_a_stop_nothing_is_done(void **state) {
 	(void)state;
 	struct one one = {.size = 1};
@@ -188,6 +217,7 @@ int main(void) {
 	        cmocka_unit_test(names_are_checked_before_anything_is_done),
 	        cmocka_unit_test(the_first_failure_of_a_batch_is_told),
 	        cmocka_unit_test(a_whole_object_is_read_up_to_a_limit),
+	        cmocka_unit_test(a_listing_without_end_is_an_error),
 	        cmocka_unit_test(after_a_stop_nothing_is_done),
 	};
 	return cmocka_run_group_tests_name("objects", tests, NULL, NULL);
