@@ -100,6 +100,33 @@ int audit_retain_list(Meta *m, audit_archived_fn *fn, void *arg) {
 	return rc == -ENOENT ? 0 : rc;
 }
 
+struct list {
+	struct audit_archived *all;
+	size_t count, room;
+};
+
+static int take_archived(void *arg, const struct audit_archived *archived) {
+	struct list *list = arg;
+	void *all = array_room(list->all, &list->room, list->count + 1, sizeof *archived);
+	if (!all)
+		return fault(ENOMEM, "no memory to list the archives of the log");
+	list->all = all;
+	list->all[list->count++] = *archived;
+	return 0;
+}
+
+int audit_retain_all(Meta *m, struct audit_archived **ret_list, size_t *ret_count) {
+	struct list list = {0};
+	int rc = audit_retain_list(m, take_archived, &list);
+	if (rc < 0) {
+		free(list.all);
+		return rc;
+	}
+	*ret_list = list.all;
+	*ret_count = list.count;
+	return 0;
+}
+
 static int get_archived(Meta *m, uint64_t *ret) {
 	uint8_t value[8] = {0};
 	size_t size;

@@ -55,6 +55,9 @@ int audit_retain_archive(Store *store, int64_t before_ns, const struct actor *ac
 typedef int audit_archived_fn(void *arg, const struct audit_archived *archived);
 int audit_retain_list(Meta *m, audit_archived_fn *fn, void *arg);
 
+/* All of them, in order, allocated: for what takes longer than an operation may. Between meta_begin and meta_end. */
+int audit_retain_all(Meta *m, struct audit_archived **ret_list, size_t *ret_count);
+
 /*
  * The file of the archive that begins with `first`, which was held against its row and the tree: the caller frees it.
  * -ENOENT: there is no such archive, or its file is gone (the words say which); -EBADMSG: it was changed.
