@@ -11,6 +11,7 @@
  * verifies. Those that end within the committed length come first: ours do, but for what a later shipment sent.
  */
 #include "backend/backup/recall_internal.h"
+#include "backend/objects/versions.h"
 #include "crypto/base/array.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
@@ -23,7 +24,6 @@
 /* Long enough that a link is filled, short enough that several are under way. */
 #define REQUEST_BYTES ((uint32_t)4 << 20)
 #define GROUP_REQUESTS 32u
-#define VERSIONS_TRIED 32u
 /* Of extents in the place of one that is wrong. */
 #define OTHERS_TRIED 32u
 /* How long a listing is believed that lacks something. */
@@ -479,41 +479,31 @@ static int try_others(struct mending *m, uint64_t place) {
 
 /* ---- earlier versions ---- */
 
-struct versions {
-	const char *name;
-	uint64_t size;
-	const char *tried;
-	char *found[VERSIONS_TRIED];
-	size_t count;
-};
-
-static int gather_version(void *arg, const struct object_info *object) {
-	struct versions *versions = arg;
-	if (strcmp(object->name, versions->name) != 0 || object->is_removed || object->size != versions->size ||
-	        !object->version[0] || versions->count == VERSIONS_TRIED ||
-	        (versions->tried ? strcmp(object->version, versions->tried) == 0 : object->is_latest))
-		return 0;
-	versions->found[versions->count] = strdup(object->version);
-	return versions->found[versions->count++] ? 0 : fault(ENOMEM, "no memory for the versions of an object");
+static bool is_in_use(const char *in_use, const struct object_version *version) {
+	return in_use ? strcmp(in_use, version->id) == 0 : version->is_latest;
 }
 
 /* Gets one piece of another version; the file is as it was when none verifies farther. 1: it does. */
 static int try_versions(struct mending *m, size_t index) {
 	const struct pieces *pieces = &m->plan->pieces;
 	struct recall_piece *piece = &pieces->list[index];
-	struct versions versions = {.name = piece->name, .size = piece->end - piece->begin, .tried = piece->version};
+	struct object_versions versions;
+	const struct object_version *version;
 	char *first = piece->version;
 	bool has_changed = false;
-	int better = objects_versions(m->objects, piece->name, gather_version, &versions);
+	int better = object_versions_read(m->objects, piece->name, &versions);
 	if (is_of_no_use(better))
 		better = 0;
-	for (size_t i = 0; i < versions.count && better == 0; i++) {
-		piece->version = versions.found[i];
+	for (size_t i = 0; better == 0 && (version = object_versions_nth(&versions, i)); i++) {
+		if (version->size != piece->end - piece->begin || is_in_use(first, version))
+			continue;
+		piece->version = version->id;
 		has_changed = true;
 		int rc = get_pieces(m->recall, m->objects, pieces, index, index + 1, m->file);
 		better = rc == 0 ? is_better(m) : is_of_no_use(rc) ? 0 : rc;
 		if (better > 0) {
-			versions.found[i] = NULL;
+			piece->version = strdup(version->id);
+			better = piece->version ? better : fault(ENOMEM, "no memory to fetch a segment");
 			free(first);
 			first = piece->version;
 		}
@@ -521,8 +511,7 @@ static int try_versions(struct mending *m, size_t index) {
 	piece->version = first;
 	if (better == 0 && has_changed)
 		better = get_pieces(m->recall, m->objects, pieces, index, index + 1, m->file);
-	for (size_t i = 0; i < versions.count; i++)
-		free(versions.found[i]);
+	object_versions_clear(&versions);
 	return better;
 }
 

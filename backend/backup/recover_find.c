@@ -1,5 +1,6 @@
 /* What is in a place of objects: vault.json, superblocks, and versions of them. */
 #include "backend/backup/recover_internal.h"
+#include "backend/objects/versions.h"
 #include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/utc.h"
@@ -17,7 +18,6 @@
 #define HEADERS_TRIED 64u
 /* Memory × passes of all slots; a vault.json that asks for more comes after those that don't. */
 #define HEADER_WORK_CHEAP ((uint64_t)8 << 30)
-#define VERSIONS_TRIED 64u
 #define SUPER_BYTES_MAX ((size_t)4 << 20)
 
 void recovery_notice(const struct recovery *recovery, const char *format, ...) {
@@ -99,64 +99,22 @@ int recovery_names(Objects *objects, const char *prefix, enum layout_kind kind, 
 
 /* ---- an object of which something tells what it must be ---- */
 
-struct tried_version {
-	char *version;
-	uint64_t size;
-};
-
-struct versions {
-	const char *name;
-	struct tried_version list[VERSIONS_TRIED];
-	size_t count;
-};
-
-static int gather_version(void *arg, const struct object_info *object) {
-	struct versions *versions = arg;
-	if (strcmp(object->name, versions->name) != 0 || object->is_removed || !object->version[0] ||
-	        versions->count == VERSIONS_TRIED)
-		return 0;
-	struct tried_version *to = &versions->list[versions->count];
-	*to = (struct tried_version){.version = strdup(object->version), .size = object->size};
-	if (!to->version)
-		return fault(ENOMEM, "no memory for the versions of %s", object->name);
-	versions->count++;
-	return 0;
-}
-
-static int get_version(Objects *objects, const char *name, const struct tried_version *version, size_t limit,
-        recovery_proof_fn *proves, void *arg, uint8_t **ret_data, size_t *ret_size) {
-	if (version->size > limit)
-		return -EBADMSG;
-	size_t size = (size_t)version->size;
-	_cleanup_(freep) uint8_t *data = calloc(1, size + 1);
-	struct object_request request = {
-	        .what = OBJECT_GET, .name = name, .version = version->version, .into = data, .size = size};
-	int rc = data ? objects_do(objects, &request, 1) : fault(ENOMEM, "no memory for object %s", name);
-	if (rc == 0 && request.got < size)
-		rc = -EBADMSG;
-	if (rc == 0)
-		rc = proves(arg, bytes_of(data, size));
-	if (rc < 0)
-		return rc;
-	*ret_data = steal_pointer(&data);
-	*ret_size = size;
-	return 0;
-}
-
 static int get_earlier(Objects *objects, const char *name, size_t limit, recovery_proof_fn *proves, void *arg,
         uint8_t **ret_data, size_t *ret_size) {
-	struct versions *versions = calloc(1, sizeof *versions);
-	if (!versions)
-		return fault(ENOMEM, "no memory for the versions of %s", name);
-	versions->name = name;
-	int rc = objects_versions(objects, name, gather_version, versions);
+	struct object_versions versions;
+	const struct object_version *version;
+	int rc = object_versions_read(objects, name, &versions);
 	if (rc == 0)
 		rc = -ENOENT;
-	for (size_t i = 0; i < versions->count && rc < 0; i++)
-		rc = get_version(objects, name, &versions->list[i], limit, proves, arg, ret_data, ret_size);
-	for (size_t i = 0; i < versions->count; i++)
-		free(versions->list[i].version);
-	free(versions);
+	for (size_t i = 0; rc < 0 && (version = object_versions_nth(&versions, i)); i++) {
+		_cleanup_(freep) uint8_t *data = NULL;
+		rc = object_version_get(objects, name, version, limit, &data, ret_size);
+		if (rc == 0)
+			rc = proves(arg, bytes_of(data, *ret_size));
+		if (rc == 0)
+			*ret_data = steal_pointer(&data);
+	}
+	object_versions_clear(&versions);
 	return rc;
 }
 

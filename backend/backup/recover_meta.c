@@ -4,6 +4,7 @@
 #include "backend/backup/recover_internal.h"
 #include "backend/meta.h"
 #include "backend/metadb.h"
+#include "backend/objects/versions.h"
 #include "backend/store_internal.h"
 #include "crypto/base/array.h"
 #include "crypto/base/fault.h"
@@ -17,7 +18,6 @@
 
 #define REQUEST_BYTES ((size_t)4 << 20)
 #define PART_REQUESTS (LAYOUT_PART_BYTES / REQUEST_BYTES)
-#define VERSIONS_TRIED 32u
 
 struct fetching {
 	struct recovery *recovery;
@@ -74,29 +74,6 @@ static int get_part(struct fetching *f, const struct recovery_found *part, const
 	return rc;
 }
 
-struct part_versions {
-	const char *name;
-	char *version[VERSIONS_TRIED];
-	uint64_t size[VERSIONS_TRIED];
-	size_t count;
-};
-
-static int gather_version(void *arg, const struct object_info *object) {
-	struct part_versions *versions = arg;
-	if (strcmp(object->name, versions->name) != 0 || object->is_removed || !object->version[0] ||
-	        versions->count == VERSIONS_TRIED)
-		return 0;
-	versions->version[versions->count] = strdup(object->version);
-	versions->size[versions->count] = object->size;
-	return versions->version[versions->count++] ? 0 : fault(ENOMEM, "no memory for the versions of an object");
-}
-
-static void forget_versions(struct part_versions *versions) {
-	for (size_t i = 0; i < versions->count; i++)
-		free(versions->version[i]);
-	versions->count = 0;
-}
-
 /* Of the size that it must have; of part 0 that is what its head says. -EBADMSG with words. */
 struct wanted {
 	uint64_t pack;
@@ -132,7 +109,8 @@ static int try_part(struct fetching *f, const struct recovery_found *part, const
 
 /* As listed, else the newest that is kept of which that can be so. */
 static int get_latest_part(struct fetching *f, const struct recovery_found *part, struct wanted *wanted) {
-	struct part_versions versions = {.name = part->name};
+	struct object_versions versions;
+	const struct object_version *version;
 	char words[FAULT_MESSAGE_BYTES];
 	int rc = part->is_listed ? try_part(f, part, NULL, part->size, wanted)
 	                         : fault(EBADMSG, "object %s of %s is missing", part->name, f->recovery->place->url);
@@ -141,12 +119,12 @@ static int get_latest_part(struct fetching *f, const struct recovery_found *part
 	if (rc != -EBADMSG)
 		return rc;
 	memcpy(words, fault_message(), sizeof words);
-	int listed = objects_versions(f->recovery->objects, part->name, gather_version, &versions);
-	if (listed < 0 && listed != -EACCES && listed != -ENOTSUP)
+	int listed = object_versions_read(f->recovery->objects, part->name, &versions);
+	if (listed < 0)
 		rc = listed;
-	for (size_t i = 0; i < versions.count && (rc == -EBADMSG || rc == -ENOENT); i++)
-		rc = try_part(f, part, versions.version[i], versions.size[i], wanted);
-	forget_versions(&versions);
+	for (size_t i = 0; (rc == -EBADMSG || rc == -ENOENT) && (version = object_versions_nth(&versions, i)); i++)
+		rc = try_part(f, part, version->id, version->size, wanted);
+	object_versions_clear(&versions);
 	return rc == -EBADMSG || rc == -ENOENT ? fault(EBADMSG, "%s", words) : rc;
 }
 
@@ -197,12 +175,10 @@ static int check(struct fetching *f, uint64_t pack, uint64_t *ret_previous) {
 /* Of one part another version, of which the pack is whole; else as it was. */
 static int mend_part(struct fetching *f, const char *name, uint64_t pack, const struct recovery_found *part,
         uint64_t *ret_previous) {
-	struct part_versions versions = {.name = part->name};
+	struct object_versions versions;
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
 	uint64_t size = 0, from = part->parsed.part * LAYOUT_PART_BYTES;
-	int rc = objects_versions(f->recovery->objects, part->name, gather_version, &versions);
-	if (rc == -EACCES || rc == -ENOTSUP)
-		rc = 0;
+	int rc = object_versions_read(f->recovery->objects, part->name, &versions);
 	if (rc == 0 && versions.count > 1)
 		rc = vault_file_open(f->io, name, VAULT_FILE_WRITE, &file);
 	if (rc == 0 && file)
@@ -211,17 +187,17 @@ static int mend_part(struct fetching *f, const char *name, uint64_t pack, const 
 		rc = -EBADMSG;
 	/* The newest comes last again, so that what is there is what it was. */
 	for (size_t i = versions.count; file && i-- > 0 && rc == -EBADMSG;) {
-		if (from >= size || versions.size[i] != part_bytes(size, part->parsed.part))
+		if (from >= size || versions.list[i].size != part_bytes(size, part->parsed.part))
 			continue;
-		rc = get_part(f, part, versions.version[i], versions.size[i]);
+		rc = get_part(f, part, versions.list[i].id, versions.list[i].size);
 		if (rc == 0)
-			rc = write_part(f, file, part->parsed.part, versions.size[i]);
+			rc = write_part(f, file, part->parsed.part, versions.list[i].size);
 		if (rc == 0)
 			rc = check(f, pack, ret_previous);
 		if (rc == 0)
 			rc = vault_file_sync(file);
 	}
-	forget_versions(&versions);
+	object_versions_clear(&versions);
 	return rc;
 }
 
@@ -351,21 +327,6 @@ int recovery_metadata(struct recovery *recovery, VaultIo *io) {
 
 /* ---- archives of the log ---- */
 
-struct archives {
-	struct audit_archived *list;
-	size_t count, room;
-};
-
-static int gather_archive(void *arg, const struct audit_archived *archived) {
-	struct archives *archives = arg;
-	void *list = array_room(archives->list, &archives->room, archives->count + 1, sizeof *archives->list);
-	if (!list)
-		return fault(ENOMEM, "no memory to list the archives of the log");
-	archives->list = list;
-	archives->list[archives->count++] = *archived;
-	return 0;
-}
-
 static int is_archive(void *arg, struct bytes object) {
 	const struct audit_archived *archived = arg;
 	uint8_t hash[DIGEST_BYTES];
@@ -403,7 +364,7 @@ static int fetch_archive(struct recovery *recovery, VaultIo *io, struct audit_ar
 	return rc < 0 ? rc : vault_io_replace(io, name, bytes_of(bytes, size));
 }
 
-static int list_archives(struct recovery *recovery, VaultIo *io, struct archives *archives) {
+static int list_archives(struct recovery *recovery, VaultIo *io, struct audit_archived **ret_list, size_t *ret_count) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(metadb_abandonp) MetaDb *db = NULL;
 	_cleanup_(meta_closep) Meta *meta = NULL;
@@ -415,14 +376,14 @@ static int list_archives(struct recovery *recovery, VaultIo *io, struct archives
 	if (rc < 0)
 		return rc;
 	meta_begin(meta);
-	return meta_end(meta, audit_retain_list(meta, gather_archive, archives));
+	return meta_end(meta, audit_retain_all(meta, ret_list, ret_count));
 }
 
 int recovery_archives(struct recovery *recovery, VaultIo *io) {
-	struct archives archives = {0};
-	int rc = list_archives(recovery, io, &archives);
-	for (size_t i = 0; i < archives.count && rc == 0; i++)
-		rc = fetch_archive(recovery, io, &archives.list[i]);
-	free(archives.list);
+	_cleanup_(freep) struct audit_archived *list = NULL;
+	size_t count = 0;
+	int rc = list_archives(recovery, io, &list, &count);
+	for (size_t i = 0; i < count && rc == 0; i++)
+		rc = fetch_archive(recovery, io, &list[i]);
 	return rc;
 }

@@ -332,24 +332,6 @@ static int put_header(struct round *round) {
 	return batch_put(round->batch, name, copy, round->header_size);
 }
 
-struct archives {
-	const struct inventory *there;
-	uint64_t *lacking;
-	size_t count, room;
-};
-
-static int note_archive(void *arg, const struct audit_archived *archived) {
-	struct archives *archives = arg;
-	if (inventory_has_audit(archives->there, archived->first, archived->bytes))
-		return 0;
-	void *grown = array_room(archives->lacking, &archives->room, archives->count + 1, sizeof *archives->lacking);
-	if (!grown)
-		return fault(ENOMEM, "no memory for the list of the log's archives");
-	archives->lacking = grown;
-	archives->lacking[archives->count++] = archived->first;
-	return 0;
-}
-
 static int put_archive(struct round *round, uint64_t first) {
 	char name[LAYOUT_NAME_BYTES];
 	uint8_t *file = NULL;
@@ -363,20 +345,22 @@ static int put_archive(struct round *round, uint64_t first) {
 
 static int put_archives(struct round *round) {
 	struct ship *ship = round->ship;
-	struct archives archives = {.there = &ship->inventory};
+	_cleanup_(freep) struct audit_archived *all = NULL;
+	size_t count = 0;
 	Meta *m = store_meta(ship->store);
 	meta_begin(m);
-	int rc = meta_end(m, audit_retain_list(m, note_archive, &archives));
-	for (size_t i = 0; i < archives.count && rc == 0; i++) {
-		rc = put_archive(round, archives.lacking[i]);
+	int rc = meta_end(m, audit_retain_all(m, &all, &count));
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		if (inventory_has_audit(&ship->inventory, all[i].first, all[i].bytes))
+			continue;
+		rc = put_archive(round, all[i].first);
 		/* Gone or damaged here: fsck tells of it, too, and the rest is to be backed up all the same. */
-		if (rc == LOST && ship->notice && ship->told_archive <= archives.lacking[i]) {
+		if (rc == LOST && ship->notice && ship->told_archive <= all[i].first) {
 			ship->notice(ship->notice_arg, fault_message());
-			ship->told_archive = archives.lacking[i] + 1;
+			ship->told_archive = all[i].first + 1;
 		}
 		rc = rc == LOST ? 0 : rc;
 	}
-	free(archives.lacking);
 	return rc;
 }
 

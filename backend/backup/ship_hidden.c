@@ -4,6 +4,7 @@
  * recovers.
  */
 #include "backend/backup/ship_internal.h"
+#include "backend/objects/versions.h"
 
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
@@ -20,7 +21,7 @@
 struct hidden {
 	uint64_t above; /* numbers up to this one are of no interest */
 	struct one {
-		uint64_t number;
+		uint64_t number, size;
 		char *version;
 	} list[HIDDEN_MOST]; /* falling; of a number several */
 	size_t count;
@@ -50,31 +51,27 @@ static int take_version(void *arg, const struct object_info *object) {
 	if (hidden->count == HIDDEN_MOST)
 		free(hidden->list[--hidden->count].version);
 	memmove(&hidden->list[at + 1], &hidden->list[at], (hidden->count - at) * sizeof hidden->list[0]);
-	hidden->list[at] = (struct one){.number = name.number, .version = version};
+	hidden->list[at] = (struct one){.number = name.number, .size = object->size, .version = version};
 	hidden->count++;
 	return 0;
 }
 
 /* -EBADMSG: it is none of this vault's. */
-static int read_version(struct ship *ship, const struct one *one, uint8_t *bytes, struct layout_super *ret) {
+static int read_version(struct ship *ship, const struct one *one, struct layout_super *ret) {
 	char name[LAYOUT_NAME_BYTES];
-	_cleanup_(freep) struct object_request *request = calloc(1, sizeof *request);
-	if (!request)
-		return fault(ENOMEM, "no memory for the superblocks of the backup");
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	size_t size = 0;
+	const struct object_version version = {.id = one->version, .size = one->size};
 	layout_super_name(one->number, name);
-	*request = (struct object_request){
-	        .what = OBJECT_GET, .name = name, .version = one->version, .into = bytes, .size = HIDDEN_BYTES};
-	int rc = objects_do(ship->objects, request, 1);
-	if (rc == -ENOENT)
-		return -EBADMSG;
-	return rc < 0 ? rc
-	              : layout_super_open(ship->key, ship->vault_id, one->number, bytes_of(bytes, request->got), ret);
+	int rc = object_version_get(ship->objects, name, &version, HIDDEN_BYTES, &bytes, &size);
+	if (rc < 0)
+		return rc == -ENOENT ? -EBADMSG : rc;
+	return layout_super_open(ship->key, ship->vault_id, one->number, bytes_of(bytes, size), ret);
 }
 
 int ship_find_hidden(struct ship *ship) {
 	_cleanup_(hidden_freep) struct hidden *hidden = calloc(1, sizeof *hidden);
-	_cleanup_(freep) uint8_t *bytes = malloc(HIDDEN_BYTES);
-	if (!hidden || !bytes)
+	if (!hidden)
 		return fault(ENOMEM, "no memory for the superblocks of the backup");
 	hidden->above = ship->last.number;
 	int rc = objects_versions(ship->objects, "super/", take_version, hidden);
@@ -82,7 +79,7 @@ int ship_find_hidden(struct ship *ship) {
 		return 0; /* who may not list them does not see them */
 	for (size_t i = 0; rc == 0 && i < hidden->count; i++) {
 		struct layout_super super = {0};
-		rc = read_version(ship, &hidden->list[i], bytes, &super);
+		rc = read_version(ship, &hidden->list[i], &super);
 		if (rc == 0) {
 			layout_super_clear(&ship->last);
 			ship->last = super;

@@ -62,24 +62,28 @@ static int heal_header(struct verify *v, const char *name) {
 	return digest_equal(hash, v->super.header_hash) ? verify_put(v, name, bytes_of(local, size)) : -EBADMSG;
 }
 
+/* NULL: it is gone, or longer than it can be. */
+static int read_back(struct verify *v, const char *name, size_t limit, uint8_t **ret_bytes, size_t *ret_size) {
+	int rc = objects_get_all(v->ship.objects, name, limit, ret_bytes, ret_size);
+	if (rc == -ENOENT || rc == -EFBIG)
+		return 0;
+	return rc < 0 ? rc : verify_count(v, 1, *ret_size);
+}
+
 static int verify_header(struct verify *v) {
 	char name[LAYOUT_NAME_BYTES];
 	_cleanup_(freep) uint8_t *bytes = NULL;
-	uint8_t hash[DIGEST_BYTES] = {0};
+	uint8_t hash[DIGEST_BYTES];
 	size_t size = 0;
 	layout_header_name(v->super.header, v->super.header_hash, name);
-	int rc = objects_get_all(v->ship.objects, name, HEADER_BYTES_MAX, &bytes, &size);
-	if (rc < 0 && rc != -ENOENT && rc != -EFBIG)
-		return rc;
-	bool is_gone = rc == -ENOENT;
-	rc = rc == 0 ? verify_count(v, 1, size) : 0;
+	int rc = read_back(v, name, HEADER_BYTES_MAX, &bytes, &size);
 	if (rc < 0)
 		return rc;
 	blake2b(bytes_of(bytes, size), hash);
-	if (!is_gone && digest_equal(hash, v->super.header_hash))
+	if (bytes && digest_equal(hash, v->super.header_hash))
 		return 0;
 	return verify_tell(
-	        v, name, is_gone ? "it is gone" : "it is not the vault.json that was put there", heal_header(v, name));
+	        v, name, bytes ? "it is not the vault.json that was put there" : "it is gone", heal_header(v, name));
 }
 
 static int heal_archive(struct verify *v, uint64_t first, const char *name) {
@@ -94,49 +98,29 @@ static int heal_archive(struct verify *v, uint64_t first, const char *name) {
 static int verify_archive(struct verify *v, const struct audit_archived *archived) {
 	char name[LAYOUT_NAME_BYTES];
 	_cleanup_(freep) uint8_t *bytes = NULL;
-	uint8_t hash[DIGEST_BYTES] = {0};
+	uint8_t hash[DIGEST_BYTES];
 	size_t size = 0;
 	layout_audit_name(archived->first, name);
-	int rc = objects_get_all(v->ship.objects, name, AUDIT_BYTES_MAX, &bytes, &size);
-	if (rc < 0 && rc != -ENOENT && rc != -EFBIG)
-		return rc;
-	bool is_gone = rc == -ENOENT;
-	rc = rc == 0 ? verify_count(v, 1, size) : 0;
+	int rc = read_back(v, name, AUDIT_BYTES_MAX, &bytes, &size);
 	if (rc < 0)
 		return rc;
 	sha256(bytes_of(bytes, size), hash);
-	if (!is_gone && digest_equal(hash, archived->sha256))
+	if (bytes && digest_equal(hash, archived->sha256))
 		return 0;
-	return verify_tell(v, name, is_gone ? "it is gone" : "it is not the archive of the log that was put there",
+	return verify_tell(v, name, bytes ? "it is not the archive of the log that was put there" : "it is gone",
 	        heal_archive(v, archived->first, name));
-}
-
-struct archives {
-	struct audit_archived *all;
-	size_t count, room;
-};
-
-static int take_archive(void *arg, const struct audit_archived *archived) {
-	struct archives *archives = arg;
-	void *grown = array_room(archives->all, &archives->room, archives->count + 1, sizeof *archived);
-	if (!grown)
-		return fault(ENOMEM, "no memory to verify the log's archives");
-	archives->all = grown;
-	archives->all[archives->count++] = *archived;
-	return 0;
 }
 
 /* Those that were there when the listing was made: a later one may not be shipped yet. */
 static int verify_archives(struct verify *v) {
-	struct archives archives = {0};
+	_cleanup_(freep) struct audit_archived *all = NULL;
+	size_t count = 0;
 	Meta *m = store_meta(v->ship.store);
 	meta_begin(m);
-	int rc = meta_end(m, audit_retain_list(m, take_archive, &archives));
-	uint64_t commit_ns = (uint64_t)v->super.time_ns;
-	for (size_t i = 0; i < archives.count && rc == 0; i++)
-		if (archives.all[i].newest < (int64_t)commit_ns)
-			rc = verify_archive(v, &archives.all[i]);
-	free(archives.all);
+	int rc = meta_end(m, audit_retain_all(m, &all, &count));
+	for (size_t i = 0; i < count && rc == 0; i++)
+		if (all[i].newest < v->super.time_ns)
+			rc = verify_archive(v, &all[i]);
 	return rc;
 }
 

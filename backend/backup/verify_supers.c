@@ -3,64 +3,40 @@
  * version of the object, where the place keeps those, or a person has to remove it.
  */
 #include "backend/backup/verify_internal.h"
-#include "crypto/base/array.h"
+#include "backend/objects/versions.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define VERSION_BYTES 256
-#define VERSIONS_MAX 64
 #define SUPER_BYTES_MAX ((size_t)4 << 20)
 
-struct versions {
-	const char *name;
-	char (*ids)[VERSION_BYTES]; /* newest first */
-	size_t count, room;
-};
-
-static int take_version(void *arg, const struct object_info *object) {
-	struct versions *versions = arg;
-	if (strcmp(object->name, versions->name) != 0 || object->is_removed || !*object->version ||
-	        strlen(object->version) >= VERSION_BYTES || versions->count == VERSIONS_MAX)
-		return 0;
-	void *grown = array_room(versions->ids, &versions->room, versions->count + 1, VERSION_BYTES);
-	if (!grown)
-		return fault(ENOMEM, "no memory for versions of a superblock");
-	versions->ids = grown;
-	(void)snprintf(versions->ids[versions->count++], VERSION_BYTES, "%s", object->version);
-	return 0;
-}
-
 /* Puts a version again if it opens. -EBADMSG: it does not. */
-static int put_version(struct verify *v, uint64_t number, const char *name, const char *version) {
+static int put_version(struct verify *v, uint64_t number, const char *name, const struct object_version *version) {
 	struct layout_super super = {0};
-	_cleanup_(freep) uint8_t *bytes = malloc(SUPER_BYTES_MAX);
-	_cleanup_(freep) struct object_request *request = calloc(1, sizeof *request);
-	if (!bytes || !request)
-		return fault(ENOMEM, "no memory to heal a superblock");
-	*request = (struct object_request){
-	        .what = OBJECT_GET, .name = name, .version = version, .into = bytes, .size = SUPER_BYTES_MAX};
-	int rc = objects_do(v->ship.objects, request, 1);
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	size_t size = 0;
+	int rc = object_version_get(v->ship.objects, name, version, SUPER_BYTES_MAX, &bytes, &size);
 	if (rc == 0)
-		rc = layout_super_open(v->ship.key, v->ship.vault_id, number, bytes_of(bytes, request->got), &super);
+		rc = layout_super_open(v->ship.key, v->ship.vault_id, number, bytes_of(bytes, size), &super);
 	if (rc == 0)
-		rc = verify_put(v, name, bytes_of(bytes, request->got));
+		rc = verify_put(v, name, bytes_of(bytes, size));
 	layout_super_clear(&super);
 	return rc;
 }
 
 static int heal(struct verify *v, uint64_t number, const char *name) {
-	struct versions versions = {.name = name};
+	struct object_versions versions;
+	const struct object_version *version;
 	if (!v->heal)
 		return -EPERM;
-	int rc = objects_versions(v->ship.objects, name, take_version, &versions);
+	int rc = object_versions_read(v->ship.objects, name, &versions);
 	if (rc == 0)
 		rc = -EBADMSG;
-	for (size_t i = 0; i < versions.count && (rc == -EBADMSG || rc == -ENOENT); i++)
-		rc = put_version(v, number, name, versions.ids[i]);
-	free(versions.ids);
+	for (size_t i = 0; (rc == -EBADMSG || rc == -ENOENT) && (version = object_versions_nth(&versions, i)); i++)
+		rc = put_version(v, number, name, version);
+	object_versions_clear(&versions);
 	return rc;
 }
 

@@ -121,6 +121,22 @@ static void one_that_opens_for_nobody_hides_none_that_were_removed(void **state)
 	assert_int_equal(w->sum.generation, 2);
 }
 
+static void what_was_written_over_ever_so_often_is_found(void **state) {
+	struct recover_world *w = *state;
+	static const char *const folders[] = {"super/", "header/", "meta/", "segments/"};
+	char name[OBJECT_NAME_MAX + 1];
+	for (size_t folder = 0; folder < 4; folder++)
+		for (size_t i = 0; i < shelf_count(w->shelf, folders[folder]); i++)
+			for (unsigned n = 0; n < 100; n++)
+				shelf_put(w->shelf, shelf_name(w->shelf, folders[folder], i, name), "gone", 4);
+	w->options.full = true;
+	assert_rc(recover_now(w));
+	assert_int_equal(w->sum.generation, 2);
+	assert_int_equal(w->sum.missing, 0);
+	assert_int_equal(w->sum.damaged, 0);
+	recover_expect_sound(w);
+}
+
 static void superblocks_that_are_all_removed_are_told_of(void **state) {
 	struct recover_world *w = *state;
 	shelf_forget_versions(w->shelf);
@@ -312,6 +328,8 @@ int main(void) {
 	                headers_that_somebody_put_there_are_got_around, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                one_that_opens_for_nobody_hides_none_that_were_removed, recover_setup, recover_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                what_was_written_over_ever_so_often_is_found, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                superblocks_that_are_all_removed_are_told_of, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
