@@ -1,6 +1,8 @@
 """What the tests of backups share: a mount with targets, whether these are directories or buckets."""
 import json
 import os
+import shutil
+import signal
 import subprocess
 import time
 
@@ -104,3 +106,28 @@ def flip(path, at=None):
         byte = file.read(1)
         file.seek(-1, 1)
         file.write(bytes([byte[0] ^ 1]))
+
+
+class LosingTests(BackupTests):
+    """Of a machine that is lost: the mount is killed at once, and nothing stays of vault and state directory."""
+    daemon = None
+
+    def mount(self, *options):
+        """In the foreground, to be killed."""
+        self.daemon = subprocess.Popen([ASSAYFS, "mount", *options, "--passfile", "pass", "v", "mnt"], cwd=self.directory,
+                                       env={**os.environ, **self.environment},
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            if os.path.ismount(self.mnt):
+                return
+            time.sleep(0.05)
+        self.faults.append("no mount after 10 s")
+
+    def lose(self):
+        """What Landing had is in `was`."""
+        shutil.copytree(f"{self.mnt}/Landing", self.path("was"))
+        self.daemon.send_signal(signal.SIGKILL)
+        self.daemon.wait()
+        self.assayfs("umount", "mnt", code=None)
+        shutil.rmtree(self.path("v"))
+        shutil.rmtree(self.path("state"), ignore_errors=True)

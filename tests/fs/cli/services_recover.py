@@ -6,13 +6,12 @@ usage: services_recover.py ASSAYFS SOURCE
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-from backing import BackupTests
+from backing import LosingTests
 from cli import ASSAYFS, SOURCE
 
 SCRIPT = os.path.join(SOURCE, "scripts", "s3-server")
@@ -22,7 +21,7 @@ if missing or os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
     sys.exit(77)
 
 
-class ServedRecovery(BackupTests):
+class ServedRecovery(LosingTests):
     def clean_up(self):
         super().clean_up()
         if os.path.ismount(self.path("again-mnt")):
@@ -50,22 +49,7 @@ class ServedRecovery(BackupTests):
             self.put(f"Landing/tree/{i % 7}/{i}.bin", os.urandom(70000 * (i % 11)))
         self.put("Landing/large", os.urandom(90 << 20))
         self.is_whole(self.url)
-        shutil.copytree(f"{self.mnt}/Landing", self.path("was"))
-        self.daemon.send_signal(signal.SIGKILL)
-        self.daemon.wait()
-        self.assayfs("umount", "mnt", code=None)
-        shutil.rmtree(self.path("v"))
-        shutil.rmtree(self.path("state"), ignore_errors=True)
-
-    def mount(self, *options):
-        self.daemon = subprocess.Popen([ASSAYFS, "mount", *options, "--passfile", "pass", "v", "mnt"], cwd=self.directory,
-                                       env={**os.environ, **self.environment},
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            if os.path.ismount(self.mnt):
-                return
-            time.sleep(0.05)
-        self.faults.append("no mount after 10 s")
+        self.lose()
 
     def expect_whole(self):
         self.check("Clean: every byte is accounted for" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck")

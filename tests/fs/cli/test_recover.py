@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from backing import BackupTests, flip
+from backing import LosingTests, flip
 from cli import ASSAYFS
 
 if not os.path.exists("/dev/fuse"):
@@ -22,7 +22,7 @@ if not os.path.exists("/dev/fuse"):
     sys.exit(77)
 
 
-class RecoverTests(BackupTests):
+class RecoverTests(LosingTests):
     def clean_up(self):
         super().clean_up()
         if os.path.ismount(self.path("again-mnt")):
@@ -50,22 +50,7 @@ class RecoverTests(BackupTests):
         for i in range(40):
             self.put(f"Landing/tree/{i}.bin", os.urandom(20000 * (i % 7)))
         self.is_whole(self.url)
-        shutil.copytree(f"{self.mnt}/Landing", self.path("was"))
-        self.daemon.send_signal(signal.SIGKILL)
-        self.daemon.wait()
-        self.assayfs("umount", "mnt", code=None)
-        shutil.rmtree(self.path("v"))
-        shutil.rmtree(self.path("state"), ignore_errors=True)
-
-    def mount(self, *options):
-        """In the foreground, to be killed."""
-        self.daemon = subprocess.Popen([ASSAYFS, "mount", *options, "--passfile", "pass", "v", "mnt"], cwd=self.directory,
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(200):
-            if os.path.ismount(self.mnt):
-                return
-            time.sleep(0.05)
-        self.faults.append("no mount after 10 s")
+        self.lose()
 
     def recover(self, *options, code=0):
         return self.assayfs("recover", "--passfile", "pass", *options, self.url, "again", code=code)
