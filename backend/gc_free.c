@@ -214,7 +214,7 @@ static bool may_unlink(Store *store, const char *key, char ret_name[static SEGME
 	uint8_t id[SEGMENT_ID_BYTES];
 	if (strlen(hex) != HEX_TEXT_BYTES(SEGMENT_ID_BYTES) - 1 || hex_decode(hex, sizeof id, id) < 0)
 		return false;
-	(void)snprintf(ret_name, SEGMENT_NAME_BYTES, "segments/%.2s/%s", hex, hex);
+	segment_file_name(id, ret_name);
 	return !segment_has_file(store->segments, ret_name);
 }
 

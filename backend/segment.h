@@ -173,7 +173,10 @@ int segment_any_of_mount(SegmentStore *s, uint64_t mount);
 /* Whether a segment that is known has this file. */
 bool segment_has_file(SegmentStore *s, const char *name);
 
-/* The segment's file below the vault, "segments/ab/abcdef…". */
+/* The file below the vault of the segment with this id, "segments/ab/abcdef…". */
+void segment_file_name(const uint8_t id[static SEGMENT_ID_BYTES], char ret_name[static SEGMENT_NAME_BYTES]);
+
+/* The same of a segment that is known. */
 int segment_name(SegmentStore *s, uint32_t number, char ret_name[static SEGMENT_NAME_BYTES]);
 
 /* What segment_verify says about one part of a segment. */

@@ -103,9 +103,6 @@ struct SegmentStore {
 	struct segment_cache cache; /* its lock may be taken under `lock` */
 };
 
-/* "segments/ab/abcdef…" */
-void segment_file_name(const uint8_t id[static SEGMENT_ID_BYTES], char ret_name[static SEGMENT_NAME_BYTES]);
-
 /* The segment's key. -ENOKEY. */
 int segment_key_of(const SegmentStore *s, const struct segment *segment, struct secret_key *ret_key);
 

@@ -44,6 +44,8 @@
 #define LAYOUT_ID_BYTES 32
 /* Of leaving segments in a superblock; beyond, the rest is found to leave later. */
 #define LAYOUT_LEAVING_MAX 65536
+/* Longest superblock that is read. */
+#define LAYOUT_SUPER_BYTES_MAX ((size_t)4 << 20)
 
 struct layout_leaving {
 	uint8_t id[LAYOUT_ID_BYTES];

@@ -35,9 +35,9 @@ struct recall_segment *recall_find(Recall *recall, const uint8_t id[static SEGME
 }
 
 static void name_of(const struct recall_segment *segment, const char *suffix, char ret[static VAULT_NAME_MAX]) {
-	char hex[HEX_TEXT_BYTES(SEGMENT_ID_BYTES)];
-	hex_encode(bytes_of(segment->id, SEGMENT_ID_BYTES), hex);
-	(void)snprintf(ret, VAULT_NAME_MAX, "segments/%.2s/%s%s", hex, hex, suffix);
+	char name[SEGMENT_NAME_BYTES];
+	segment_file_name(segment->id, name);
+	(void)snprintf(ret, VAULT_NAME_MAX, "%s%s", name, suffix);
 }
 
 struct recall_segment *recall_named(Recall *recall, const char *name) {

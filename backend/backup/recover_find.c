@@ -18,7 +18,6 @@
 #define HEADERS_TRIED 64u
 /* Memory × passes of all slots; a vault.json that asks for more comes after those that don't. */
 #define HEADER_WORK_CHEAP ((uint64_t)8 << 30)
-#define SUPER_BYTES_MAX ((size_t)4 << 20)
 
 void recovery_notice(const struct recovery *recovery, const char *format, ...) {
 	char words[FAULT_MESSAGE_BYTES];
@@ -324,7 +323,8 @@ static int read_super(struct recovery *recovery, const struct recovery_found *fo
 	struct super_proof proof = {.recovery = recovery, .number = found->parsed.number};
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	size_t size = 0;
-	int rc = recovery_get(recovery->objects, found->name, SUPER_BYTES_MAX, opens_super, &proof, &bytes, &size);
+	int rc = recovery_get(
+	        recovery->objects, found->name, LAYOUT_SUPER_BYTES_MAX, opens_super, &proof, &bytes, &size);
 	if (rc == 0)
 		*ret = proof.super;
 	return rc;

@@ -2,12 +2,13 @@
 
 #include "backend/audit_retain.h"
 #include "backend/backup/batch.h"
+#include "backend/metadb.h"
+#include "backend/segment.h"
 #include "backend/vault_io.h"
 #include "crypto/base/array.h"
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
-#include "crypto/encoding.h"
 #include "crypto/header.h"
 #include "crypto/secret.h"
 
@@ -18,7 +19,6 @@
 #include <time.h>
 
 #define HEADER_NAME "vault.json"
-#define SUPER_BYTES_MAX ((size_t)4 << 20)
 /* Checkpoints that one round takes when files go while it reads them. */
 #define ATTEMPTS 6
 #define PACKS_OPEN 64
@@ -56,7 +56,7 @@ int ship_read_super(struct ship *ship, uint64_t number, struct layout_super *ret
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	size_t size = 0;
 	layout_super_name(number, name);
-	int rc = objects_get_all(ship->objects, name, SUPER_BYTES_MAX, &bytes, &size);
+	int rc = objects_get_all(ship->objects, name, LAYOUT_SUPER_BYTES_MAX, &bytes, &size);
 	if (rc == -EFBIG)
 		return fault(EBADMSG, "%s is too long for a superblock", name);
 	return rc < 0 ? rc : layout_super_open(ship->key, ship->vault_id, number, bytes_of(bytes, size), ret);
@@ -173,12 +173,6 @@ static void count_missing(struct ship *ship) {
 
 /* ---- extents ---- */
 
-static void segment_file(const struct segment_row *row, char ret_name[static SEGMENT_NAME_BYTES]) {
-	char hex[HEX_TEXT_BYTES(SEGMENT_ID_BYTES)];
-	hex_encode(bytes_of(row->id, SEGMENT_ID_BYTES), hex);
-	(void)snprintf(ret_name, SEGMENT_NAME_BYTES, "segments/%.2s/%s", hex, hex);
-}
-
 /* What of the vault can't be read, in the words of the fault; errors of the place are negative. */
 #define LOST 1
 
@@ -205,7 +199,7 @@ static int put_extent(struct round *round, VaultFile *file, const struct segment
 static int put_extents(struct round *round, const struct segment_row *row, uint32_t covered) {
 	char name[SEGMENT_NAME_BYTES];
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
-	segment_file(row, name);
+	segment_file_name(row->id, name);
 	int rc = lost(vault_file_open(round->io, name, VAULT_FILE_READ, &file));
 	if (rc == 0)
 		vault_file_expect(file, covered, row->bytes - covered);
@@ -222,7 +216,7 @@ int ship_put_extent(struct ship *ship, const struct segment_row *row, uint32_t f
 	char name[SEGMENT_NAME_BYTES];
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
 	struct round round = {.ship = ship};
-	segment_file(row, name);
+	segment_file_name(row->id, name);
 	int rc = batch_new(ship, &round.batch);
 	if (rc == 0)
 		rc = lost(vault_file_open(store_io(ship->store), name, VAULT_FILE_READ, &file));
@@ -236,7 +230,7 @@ int ship_put_extent(struct ship *ship, const struct segment_row *row, uint32_t f
 
 static void tell_lost(struct ship *ship, const struct segment_row *row, const char *why) {
 	char name[SEGMENT_NAME_BYTES], words[FAULT_MESSAGE_BYTES];
-	segment_file(row, name);
+	segment_file_name(row->id, name);
 	(void)snprintf(words, sizeof words, "%s can't be backed up, as it is damaged or gone here: %.700s", name, why);
 	if (ship->notice)
 		ship->notice(ship->notice_arg, words);
@@ -367,8 +361,8 @@ static int put_archives(struct round *round) {
 /* ---- packs ---- */
 
 static int open_pack(struct round *round, uint64_t pack, VaultFile **ret_file) {
-	char name[40];
-	(void)snprintf(name, sizeof name, "meta/%" PRIu64, pack);
+	char name[METADB_PACK_NAME_BYTES];
+	metadb_pack_name(pack, name);
 	int rc = vault_file_open(round->io, name, VAULT_FILE_READ, ret_file);
 	return rc == -ENOENT ? -ESTALE : rc;
 }

@@ -16,7 +16,6 @@
 
 /* An intruder can put as many that open for nobody. */
 #define HIDDEN_MOST 256
-#define HIDDEN_BYTES ((size_t)4 << 20)
 
 struct hidden {
 	uint64_t above; /* numbers up to this one are of no interest */
@@ -63,7 +62,7 @@ static int read_version(struct ship *ship, const struct one *one, struct layout_
 	size_t size = 0;
 	const struct object_version version = {.id = one->version, .size = one->size};
 	layout_super_name(one->number, name);
-	int rc = object_version_get(ship->objects, name, &version, HIDDEN_BYTES, &bytes, &size);
+	int rc = object_version_get(ship->objects, name, &version, LAYOUT_SUPER_BYTES_MAX, &bytes, &size);
 	if (rc < 0)
 		return rc == -ENOENT ? -EBADMSG : rc;
 	return layout_super_open(ship->key, ship->vault_id, one->number, bytes_of(bytes, size), ret);

@@ -10,7 +10,6 @@
 #include "backend/segment.h"
 #include "crypto/base/array.h"
 #include "crypto/base/fault.h"
-#include "crypto/encoding.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -325,9 +324,7 @@ static int check_others(struct segment_check *check) {
 
 int verify_segment(struct verify *v, const struct segment_row *row) {
 	struct segment_check check = {.v = v, .row = row, .bytes = calloc(1, (size_t)row->bytes)};
-	char hex[HEX_TEXT_BYTES(SEGMENT_ID_BYTES)];
-	hex_encode(bytes_of(row->id, SEGMENT_ID_BYTES), hex);
-	(void)snprintf(check.file, sizeof check.file, "segments/%.2s/%s", hex, hex);
+	segment_file_name(row->id, check.file);
 	int rc = check.bytes ? plan(&check) : fault(ENOMEM, "no memory to verify a segment");
 	if (rc == 0)
 		rc = fetch(&check);

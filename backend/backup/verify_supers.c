@@ -10,14 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SUPER_BYTES_MAX ((size_t)4 << 20)
-
 /* Puts a version again if it opens. -EBADMSG: it does not. */
 static int put_version(struct verify *v, uint64_t number, const char *name, const struct object_version *version) {
 	struct layout_super super = {0};
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	size_t size = 0;
-	int rc = object_version_get(v->ship.objects, name, version, SUPER_BYTES_MAX, &bytes, &size);
+	int rc = object_version_get(v->ship.objects, name, version, LAYOUT_SUPER_BYTES_MAX, &bytes, &size);
 	if (rc == 0)
 		rc = layout_super_open(v->ship.key, v->ship.vault_id, number, bytes_of(bytes, size), &super);
 	if (rc == 0)
