@@ -13,6 +13,7 @@
 #include "backend/record.h"
 #include "backend/tree.h"
 #include "backend/version.h"
+#include "crypto/base/bits.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 
@@ -59,52 +60,29 @@ static int want_seek(Meta *m) {
 
 /* ---- wanting ---- */
 
-/* Numbers of segments that were met. */
-struct met {
-	uint64_t *bits;
-	size_t words;
+struct wanting {
+	Store *store;
+	Meta *m;
+	struct bits met;
 };
 
-static int meet(Store *store, Meta *m, struct met *met, uint32_t number) {
-	size_t word = number / 64;
-	uint64_t bit = UINT64_C(1) << number % 64;
-	if (word < met->words && (met->bits[word] & bit))
-		return 0;
-	if (!segment_is_known(store->segments, number))
-		return 0; /* of a damaged page: there is nothing to remove */
-	if (word >= met->words) {
-		size_t words = 2 * word + 64;
-		uint64_t *bits = realloc(met->bits, words * sizeof *bits);
-		if (!bits)
-			return fault(ENOMEM, "no memory to note %zu segments", words * 64);
-		memset(bits + met->words, 0, (words - met->words) * sizeof *bits);
-		met->bits = bits;
-		met->words = words;
-	}
-	met->bits[word] |= bit;
-	return want(m, number);
-}
-
-static int want_of_version(Store *store, Meta *m, struct met *met, uint64_t version) {
-	for (uint64_t page = 0;; page++) {
-		struct block_ref refs[MAP_PAGE_REFS];
-		size_t count = 0;
-		int rc = version_map_next(m, version, page, &page);
-		if (rc == 0)
-			rc = version_map_get(m, version, page, refs, &count);
-		for (size_t i = 0; i < count && rc == 0; i++)
-			rc = block_ref_is_hole(&refs[i]) ? 0 : meet(store, m, met, refs[i].segment);
-		if (rc < 0)
-			return rc == -ENXIO ? 0 : rc;
-	}
+static int meet(void *arg, uint32_t number) {
+	struct wanting *wanting = arg;
+	if (bits_has(&wanting->met, number) || !segment_is_known(wanting->store->segments, number))
+		return 0; /* not known: of a damaged page, there is nothing to remove */
+	int rc = bits_add(&wanting->met, number);
+	return rc < 0 ? rc : want(wanting->m, number);
 }
 
 int gc_purge_want(Store *store, Meta *m, const uint64_t *versions, size_t count) {
-	struct met met = {0};
+	struct wanting wanting = {.store = store, .m = m};
 	int rc = 0;
-	for (size_t i = 0; i < count && rc == 0; i++)
-		rc = want_of_version(store, m, &met, versions[i]);
-	free(met.bits);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		uint64_t page = 0;
+		rc = version_some_segments(m, versions[i], &page, SIZE_MAX, meet, &wanting);
+		rc = rc == -ENXIO ? 0 : rc;
+	}
+	bits_clear(&wanting.met);
 	if (rc == 0)
 		rc = want_seek(m);
 	store->wants_scrub = true;

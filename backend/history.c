@@ -195,3 +195,23 @@ int tree_each_past(Meta *m, struct bytes path, tree_past_fn each, void *arg) {
 		return fault(E2BIG, "the path was borne by more than %d files and directories", CANDIDATES_MAX);
 	return rc == -ENOENT || rc > 0 ? 0 : rc;
 }
+
+/* ---- all names of a directory ---- */
+
+int tree_list_ever(
+        Meta *m, uint64_t dir, uint64_t after, size_t limit, tree_ever_fn callback, void *arg, size_t *ret_count) {
+	static const char sql[] =
+	        "SELECT e.name, e.id, e.node, n.mode FROM (SELECT name, id, node FROM entry INDEXED BY entry_list"
+	        " WHERE parent = ?1 AND id > ?2 UNION ALL SELECT name, id, node FROM entry_past"
+	        " WHERE parent = ?1 AND id > ?2 ORDER BY 2 LIMIT ?3) e CROSS JOIN node n ON n.id = e.node ORDER BY 2";
+	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
+	size_t count = 0;
+	int rc = SQL_START(m, sql, &stmt, v_u64(dir), v_u64(after), v_i64((int64_t)limit));
+	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
+		count++;
+		rc = callback(arg, column_bytes(stmt, 0), column_u64(stmt, 1), column_u64(stmt, 2),
+		        (uint32_t)column_u64(stmt, 3));
+	}
+	*ret_count = count;
+	return rc < 0 ? rc : 0;
+}

@@ -309,6 +309,30 @@ int map_list(Meta *m, uint64_t version, map_fn callback, void *arg) {
 	return rc < 0 ? rc : 0;
 }
 
+static int tell_segments(const struct block_ref *refs, size_t count, version_segment_fn each, void *arg) {
+	int rc = 0;
+	for (size_t i = 0; i < count && rc == 0; i++)
+		if (!block_ref_is_hole(&refs[i]) && (i == 0 || refs[i].segment != refs[i - 1].segment))
+			rc = each(arg, refs[i].segment);
+	return rc;
+}
+
+int version_some_segments(Meta *m, uint64_t version, uint64_t *page, size_t most, version_segment_fn each, void *arg) {
+	for (; most > 0; most--) {
+		struct block_ref refs[MAP_PAGE_REFS];
+		size_t count = 0;
+		int rc = version_map_next(m, version, *page, page);
+		if (rc == 0)
+			rc = version_map_get(m, version, *page, refs, &count);
+		if (rc == 0)
+			rc = tell_segments(refs, count, each, arg);
+		if (rc != 0)
+			return rc;
+		++*page;
+	}
+	return 0;
+}
+
 int map_page_last(Meta *m, uint64_t *ret_page_id) {
 	return SQL_NUMBER(m, "SELECT coalesce(max(id), 0) FROM mappage WHERE id > ?", ret_page_id, v_u64(0));
 }

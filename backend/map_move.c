@@ -63,6 +63,7 @@ int version_map_forward(Meta *m, uint64_t page_id, map_forward_fn *forward, void
 	for (size_t i = 0; i < count && rc == 0; i++)
 		changed |= !block_ref_is_hole(&refs[i]) && forward(arg, &refs[i]);
 	if (rc == 0 && changed) {
+		m->map_moves++;
 		rc = meta_open_door(m);
 		if (rc == 0)
 			rc = write_page(m, page_id, refs, count);
@@ -75,4 +76,8 @@ int version_map_forward(Meta *m, uint64_t page_id, map_forward_fn *forward, void
 		return rc;
 	*ret_changed = changed;
 	return 0;
+}
+
+uint64_t version_map_moves(const Meta *m) {
+	return m->map_moves;
 }

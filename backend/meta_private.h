@@ -103,7 +103,7 @@ struct Meta {
 	_Atomic uint64_t recorded;      /* see audit_recorded */
 	_Atomic int64_t recorded_since; /* see audit_waits_since */
 	_Atomic uint64_t let_go;        /* see version_let_go */
-	_Atomic uint64_t erasures;
+	_Atomic uint64_t erasures, map_moves;
 	_Atomic bool failed;
 };
 

@@ -212,5 +212,13 @@ int tree_resolve_past(Meta *m, struct bytes path, struct node *ret_node, uint64_
 typedef int (*tree_past_fn)(void *arg, uint64_t node);
 int tree_each_past(Meta *m, struct bytes path, tree_past_fn each, void *arg);
 
+/*
+ * The names of a directory that stand or ever stood, after cookie `after` (0: from the start), at most `limit` of them,
+ * in order of cookies: a name that ends keeps its own. `name` is valid during the call.
+ */
+typedef int (*tree_ever_fn)(void *arg, struct bytes name, uint64_t cookie, uint64_t node, uint32_t mode);
+int tree_list_ever(
+        Meta *m, uint64_t dir, uint64_t after, size_t limit, tree_ever_fn callback, void *arg, size_t *ret_count);
+
 /* The path of the node, as tree_path; else the last one that it had. -ENOENT: it never had any. */
 int tree_last_path(Meta *m, uint64_t id, char *ret_path, size_t capacity);

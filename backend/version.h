@@ -186,6 +186,9 @@ int version_erase(Meta *m, uint64_t id);
  * he has open still is. Any thread, without the lock. */
 uint64_t version_erasures(const Meta *m);
 
+/* Grows with each map page whose blocks were moved to other segments. Any thread, without the lock. */
+uint64_t version_map_moves(const Meta *m);
+
 /* Whether any version of the node was erased. */
 int version_any_erased(Meta *m, uint64_t node, bool *ret_any);
 
@@ -195,6 +198,14 @@ int version_has_draft(Meta *m, uint64_t node, bool *ret_has);
 /* Computes the hash of a sealed version from its pages anew. -EBADMSG with words when a page's references do not match
  * the page's hash, or the pages the version's; -EUCLEAN when rows are missing or malformed. */
 int version_verify_hash(Meta *m, uint64_t id);
+
+/*
+ * The segments that the map of a version leads to, a draft's too, from *page on and of `most` pages at most that are no
+ * holes; one may be told several times. 0: *page is where to go on; -ENXIO: there is no more. A result of `each` other
+ * than 0 ends it and is returned.
+ */
+typedef int (*version_segment_fn)(void *arg, uint32_t segment);
+int version_some_segments(Meta *m, uint64_t version, uint64_t *page, size_t most, version_segment_fn each, void *arg);
 
 /* All map pages of the vault by id, after `after`: for fsck and for GC, which marks in full. hash_ok: the references
  * match the hash kept with them. `owner`: the version that made it, 0 when that was shared from a draft. */

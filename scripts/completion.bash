@@ -30,7 +30,7 @@ _assayfs_options() {
 	'alarm silence') echo '--for --off --reason --json' ;;
 	'alarm retry' | 'alarm drop') echo '--all' ;;
 	'alarm key') echo '--json' ;;
-	'backup add') echo '--endpoint --create --zone --lock-days --json' ;;
+	'backup add') echo '--endpoint --create --zone --prefix --lock-days --json' ;;
 	'backup status' | 'backup remove') echo '--json' ;;
 	'backup verify') echo '--sample --no-heal --json' ;;
 	'backup sync') echo '--timeout' ;;
@@ -82,7 +82,7 @@ _assayfs_argument() {
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
 	--since | --until | --before | --prune) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--endpoint | --lock-days | --sample | --timeout | --extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --reason | --for | --revoke | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--endpoint | --prefix | --lock-days | --sample | --timeout | --extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --reason | --for | --revoke | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }

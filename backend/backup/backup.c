@@ -112,10 +112,8 @@ static int check_target(const Backup *backup, const struct backup_target *target
 		return fault(EROFS, "the vault is open for reading only");
 	if (target->zones & ~TARGET_ZONES_ALL)
 		return fault(EINVAL, "there are no such zones");
-	if (*target->prefix)
-		return fault(
-		        ENOTSUP, "a rule by prefix is not there yet: segments hold blocks of many files; use --zone");
-	return objects_check_url(target->url);
+	int rc = reach_check(target->prefix);
+	return rc < 0 ? rc : objects_check_url(target->url);
 }
 
 /* The place may be written, and what is there is of this vault. */
@@ -129,7 +127,7 @@ static int try_target(Backup *backup, const struct backup_target *target, bool c
 		rc = objects_prepare(objects, create, target->lock_days > 0);
 	if (rc < 0)
 		return rc;
-	rc = ship_init(ship, backup->store, target_zones(target), target->lock_days);
+	rc = ship_init(ship, backup->store, target);
 	ship->objects = objects;
 	if (rc == 0)
 		rc = ship_check(ship);
@@ -138,14 +136,15 @@ static int try_target(Backup *backup, const struct backup_target *target, bool c
 }
 
 static int record(Meta *m, const char *event, const struct backup_target *target, const struct actor *actor) {
-	char words[2 * BACKUP_TEXT_BYTES + 200], zones[64] = "";
+	char words[3 * BACKUP_TEXT_BYTES + 200], zones[64] = "";
 	for (enum zone zone = ZONE_LANDING; zone <= ZONE_TRUSTED; zone++)
 		if (target->zones & 1u << zone)
 			(void)snprintf(zones + strlen(zones), sizeof zones - strlen(zones), "%s%s", *zones ? ", " : "",
 			        zone_name(zone));
-	(void)snprintf(words, sizeof words, "target %u: %s; zones: %s; lock days: %u; endpoint: %s; credentials: %s",
-	        target->number, target->url, *zones ? zones : "all", target->lock_days,
-	        *target->endpoint ? target->endpoint : "none", *target->access_key ? "its own" : "the daemon's");
+	(void)snprintf(words, sizeof words,
+	        "target %u: %s; zones: %s; lock days: %u; endpoint: %s; credentials: %s%s%s", target->number,
+	        target->url, *zones ? zones : "all", target->lock_days, *target->endpoint ? target->endpoint : "none",
+	        *target->access_key ? "its own" : "the daemon's", *target->prefix ? "; prefix: " : "", target->prefix);
 	return audit_record(m, &(struct audit_event){.event = event, .actor = *actor, .detail = words}, NULL);
 }
 
@@ -180,6 +179,8 @@ static int keep_target(Backup *backup, const struct backup_target *target, const
 static void merge(const struct backup_target *old, struct backup_target *target) {
 	if (target->kept & BACKUP_KEEP_ZONES)
 		target->zones = old->zones;
+	if (target->kept & BACKUP_KEEP_PREFIX)
+		memcpy(target->prefix, old->prefix, sizeof target->prefix);
 	if (target->kept & BACKUP_KEEP_LOCK_DAYS)
 		target->lock_days = old->lock_days;
 	if (target->kept & BACKUP_KEEP_ENDPOINT)
@@ -393,8 +394,8 @@ size_t backup_status(Backup *backup, struct backup_status *ret, size_t room) {
 	return count;
 }
 
-static bool takes(const struct shipper *s, uint8_t zone) {
-	return s->zones & 1u << zone;
+static bool takes(const struct shipper *s, uint8_t zone, const char *path) {
+	return (s->zones & 1u << zone) && reach_takes(s->rule.prefix, path);
 }
 
 /* Lock held. */
@@ -410,11 +411,10 @@ static enum backup_replication of_version(const struct shipper *s, uint64_t seal
 
 enum backup_replication backup_of_version(Backup *backup, uint8_t zone, const char *path, uint64_t sealed) {
 	enum backup_replication worst = BACKUP_NONE, one;
-	(void)path;
 	pthread_mutex_lock(&backup->lock);
 	for (size_t i = 0; i < backup->count; i++) {
 		const struct shipper *s = backup->shippers[i];
-		if (!takes(s, zone))
+		if (!takes(s, zone, path))
 			continue;
 		one = of_version(s, sealed);
 		worst = one > worst ? one : worst;

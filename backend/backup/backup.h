@@ -49,6 +49,7 @@ typedef struct Backup Backup;
 #define BACKUP_KEEP_LOCK_DAYS 2u
 #define BACKUP_KEEP_ENDPOINT 4u
 #define BACKUP_KEEP_CREDENTIALS 8u /* and region */
+#define BACKUP_KEEP_PREFIX 16u
 
 /* A rule, as it stands in the vault. Text is NUL-terminated, "" where there is none. */
 struct backup_target {
@@ -56,7 +57,7 @@ struct backup_target {
 	char url[BACKUP_TEXT_BYTES];
 	char endpoint[BACKUP_TEXT_BYTES];
 	uint32_t zones;                 /* bit 1 << zone; 0: all */
-	char prefix[BACKUP_TEXT_BYTES]; /* of paths below their zone; "": all */
+	char prefix[BACKUP_TEXT_BYTES]; /* of paths below their zone, as reach.h takes it; "": all */
 	uint32_t lock_days;
 	/* Given with `backup add`; "": of the daemon's environment. Kept sealed in the vault, told to nobody. */
 	char access_key[BACKUP_TEXT_BYTES], secret_key[BACKUP_TEXT_BYTES], session_token[4096], region[64];

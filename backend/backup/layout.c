@@ -20,6 +20,8 @@
 #define TAG_AT 56
 #define HEAD_BYTES 72
 #define FIXED_BYTES 128
+#define ZONES_BITS 8
+#define ZONES_MASK 0xffu
 #define ENTRY_BYTES 40
 #define META_KEY_VERSION 1
 #define HASH_DIGITS 16
@@ -44,6 +46,15 @@ int layout_key(
 
 /* ---- the superblock ---- */
 
+uint32_t layout_prefix_mark(const char *prefix) {
+	uint8_t hash[DIGEST_BYTES];
+	if (!*prefix)
+		return 0;
+	blake2b(bytes_of_string(prefix), hash);
+	uint32_t mark = le32_get(hash) & 0xffffffu;
+	return mark ? mark : 1;
+}
+
 struct associated {
 	uint8_t bytes[OPEN_BYTES + 8];
 };
@@ -63,7 +74,7 @@ static void put_fixed(const struct layout_super *super, uint8_t to[static FIXED_
 	memcpy(to + 48, super->header_hash, LAYOUT_HASH_BYTES);
 	memcpy(to + 80, super->root, LAYOUT_HASH_BYTES);
 	le64_put(to + 112, super->bytes);
-	le32_put(to + 120, super->zones);
+	le32_put(to + 120, (super->zones & ZONES_MASK) | super->prefix_mark << ZONES_BITS);
 	le32_put(to + 124, super->leaving_count);
 }
 
@@ -75,7 +86,8 @@ static void get_fixed(const uint8_t from[static FIXED_BYTES], struct layout_supe
 	        .base = le64_get(from + 32),
 	        .header = le64_get(from + 40),
 	        .bytes = le64_get(from + 112),
-	        .zones = le32_get(from + 120),
+	        .zones = le32_get(from + 120) & ZONES_MASK,
+	        .prefix_mark = le32_get(from + 120) >> ZONES_BITS,
 	        .leaving_count = le32_get(from + 124)};
 	memcpy(ret->header_hash, from + 48, LAYOUT_HASH_BYTES);
 	memcpy(ret->root, from + 80, LAYOUT_HASH_BYTES);

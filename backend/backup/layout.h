@@ -19,8 +19,11 @@
  *
  *     0 number u64  8 time u64 (ns)  16 commit u64  24 pack u64 (the newest)  32 base u64 (the pack to begin with)
  *     40 generation of vault.json u64  48 BLAKE2b-256 of vault.json (32)  80 Merkle root of the pack (32)
- *     112 bytes that were kept u64  120 zones u32 (bit of 1 << zone)  124 leaving: count u32
+ *     112 bytes that were kept u64  120 zones u8 (bit of 1 << zone)  121 mark of the prefix u24  124 leaving: count u32
  *     128 leaving: (segment id (32), number of the superblock with which it was first not needed u64)*
+ *
+ * The mark is 0 where the rule has no prefix, and all segments of the zones are there; else the first 3 bytes of the
+ * prefix's BLAKE2b-256 (1 where those are 0), and segments without a file below the prefix are not.
  *
  * Extents of a segment lie end to end from 0; two may overlap only as the same bytes (a shipment that was cut). A
  * superblock's database (its packs) says how long each of its segments is. Segments that no row names any more stand
@@ -61,12 +64,16 @@ struct layout_super {
 	uint8_t header_hash[LAYOUT_HASH_BYTES];
 	uint8_t root[LAYOUT_HASH_BYTES];
 	uint64_t bytes;
-	uint32_t zones;
+	uint32_t zones;       /* the lower 8 bits count */
+	uint32_t prefix_mark; /* layout_prefix_mark */
 	uint32_t leaving_count;
 	struct layout_leaving *leaving; /* allocated; layout_super_clear frees */
 };
 
 void layout_super_clear(struct layout_super *super);
+
+/* The mark of a rule's prefix; 0 for "". */
+uint32_t layout_prefix_mark(const char *prefix);
 
 /* Key of the superblocks; wipe it after use. -ENOKEY. */
 int layout_key(

@@ -185,7 +185,7 @@ int merge_extents(Retain *retain, struct ship *ship, struct listing *listing, st
 	struct merging m = {.retain = retain, .ship = ship, .listing = listing, .result = result};
 	for (size_t i = 0; i < ship->checkpoint.segment_count; i++) {
 		const struct segment_row *row = &ship->checkpoint.segments[i];
-		if (row->state == SEGMENT_OPEN || !(ship->zones & 1u << row->zone))
+		if (row->state == SEGMENT_OPEN)
 			continue;
 		if (m.bytes >= MERGE_BYTES) {
 			result->more = true;

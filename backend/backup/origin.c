@@ -49,7 +49,7 @@ static bool take_lacking(const json_t *object, struct vault_origin *ret) {
 
 static int take_all(const json_t *object, struct vault_origin *ret) {
 	struct vault_origin origin = {0};
-	int64_t generation = 0, zones = 0;
+	int64_t generation = 0, zones = 0, mark = 0;
 	if (!take_text(object, "url", origin.url, sizeof origin.url) ||
 	        !take_text(object, "endpoint", origin.endpoint, sizeof origin.endpoint) ||
 	        !take_text(object, "region", origin.region, sizeof origin.region))
@@ -58,12 +58,14 @@ static int take_all(const json_t *object, struct vault_origin *ret) {
 	        !json_is_boolean(json_object_get(object, "is_recorded")))
 		return refuse("generation and time_ns are numbers, is_recorded is true or false");
 	if ((json_object_get(object, "zones") && !take_number(object, "zones", &zones)) || zones > UINT32_MAX ||
-	        !take_lacking(object, &origin))
-		return refuse("zones is a number, lacking a list of them");
+	        (json_object_get(object, "prefix_mark") && !take_number(object, "prefix_mark", &mark)) ||
+	        mark > UINT32_MAX || !take_lacking(object, &origin))
+		return refuse("zones and prefix_mark are numbers, lacking is a list of them");
 	int rc = objects_check_url(origin.url);
 	if (rc < 0)
 		return fault_while(rc, ORIGIN_NAME);
 	origin.zones = (uint32_t)zones;
+	origin.prefix_mark = (uint32_t)mark;
 	origin.generation = (uint64_t)generation;
 	origin.is_recorded = json_is_true(json_object_get(object, "is_recorded"));
 	*ret = origin;
@@ -99,10 +101,10 @@ int origin_write(VaultIo *io, const struct vault_origin *origin) {
 	json_t *lacking = json_array();
 	for (size_t i = 0; lacking && i < origin->lacking_count; i++)
 		(void)json_array_append_new(lacking, json_integer(origin->lacking[i]));
-	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:I, s:o}", "url", origin->url, "endpoint",
+	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:I, s:I, s:o}", "url", origin->url, "endpoint",
 	        origin->endpoint, "region", origin->region, "generation", (json_int_t)origin->generation, "time_ns",
 	        (json_int_t)origin->time_ns, "is_recorded", (int)origin->is_recorded, "zones",
-	        (json_int_t)origin->zones, "lacking", lacking);
+	        (json_int_t)origin->zones, "prefix_mark", (json_int_t)origin->prefix_mark, "lacking", lacking);
 	char *json = object ? json_dumps(object, JSON_SORT_KEYS | JSON_INDENT(1)) : NULL;
 	json_decref(object);
 	if (!json)

@@ -1,8 +1,8 @@
 /*
  * origin: the file VAULT/origin: where a vault was recovered from, as long as something of it may still be there only.
  *
- *     {"endpoint": "http://127.0.0.1:9000", "generation": 12, "is_recorded": true, "lacking": [3, 7], "region": "",
- *      "time_ns": 176…, "url": "s3://bucket/prefix", "zones": 14}
+ *     {"endpoint": "http://127.0.0.1:9000", "generation": 12, "is_recorded": true, "lacking": [3, 7],
+ *      "prefix_mark": 0, "region": "", "time_ns": 176…, "url": "s3://bucket/prefix", "zones": 14}
  *
  * It has no credentials and no seal: what is fetched from there authenticates by the vault's keys, wherever it came
  * from. It is written before anything else of a recovery, so a vault's directory that has it and no vault.json is one
@@ -25,6 +25,7 @@ struct vault_origin {
 	int64_t time_ns;                  /* of its commit */
 	bool is_recorded;                 /* the audit log says that the vault was recovered */
 	uint32_t zones;                   /* bit of 1 << zone: those that were backed up; 0: not known */
+	uint32_t prefix_mark;             /* layout_prefix_mark of the rule; 0: it had none */
 	/* Numbers of segments of which the place had not all when it was last listed; the first of them. */
 	uint32_t lacking[ORIGIN_LACKING_MAX];
 	size_t lacking_count;

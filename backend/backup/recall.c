@@ -79,6 +79,7 @@ int recall_expect(Recall *recall, const struct segment_row *row) {
 	struct recall_segment *segment = &segments[recall->count];
 	*segment = (struct recall_segment){.number = row->number, .bytes = (uint32_t)row->bytes, .zone = row->zone};
 	memcpy(segment->id, row->id, sizeof segment->id);
+	segment->is_outside = recall->origin.zones && !(recall->origin.zones & 1u << row->zone);
 	name_of(segment, "", name);
 	int rc = vault_io_stat_size(recall->io, name, &size);
 	if (rc == -ENOENT)
@@ -94,6 +95,16 @@ static int by_number(const void *a, const void *b, void *segments) {
 	const struct recall_segment *all = segments;
 	uint32_t x = all[*(const uint32_t *)a].number, y = all[*(const uint32_t *)b].number;
 	return (x > y) - (x < y);
+}
+
+uint32_t recall_prefix_mark(const Recall *recall) {
+	return recall->origin.prefix_mark;
+}
+
+void recall_took(Recall *recall, recall_took_fn *took, void *arg) {
+	for (size_t i = 0; i < recall->count; i++)
+		recall->segments[i].is_outside =
+		        recall->segments[i].is_outside || !took(arg, recall->segments[i].number);
 }
 
 void recall_on_notice(Recall *recall, void (*notice)(void *arg, const char *words), void *arg) {
@@ -301,12 +312,12 @@ void recall_has_moved(Recall *recall) {
 
 /* ---- one segment ---- */
 
-int recall_survey(Recall *recall, uint64_t *ret_lacking) {
+int recall_survey(Recall *recall, uint64_t *ret_lacking, uint64_t *ret_left_out) {
 	Objects *objects = NULL;
 	int rc = take_objects(recall, false, &objects);
 	if (rc < 0)
 		return rc;
-	rc = recall_list_place(recall, objects, ret_lacking);
+	rc = recall_list_place(recall, objects, ret_lacking, ret_left_out);
 	put_objects(recall, false, objects, rc == 0);
 	return rc < 0 ? rc : recall_keep_lacking(recall);
 }
@@ -394,7 +405,7 @@ static int await_turn(Recall *recall, struct recall_segment *segment, enum recal
 
 static void end_turn(Recall *recall, struct recall_segment *segment, int rc, const struct recall_outcome *outcome) {
 	segment->is_fetching = false;
-	segment->is_absent = outcome->is_none && recall->origin.zones && !(recall->origin.zones & 1u << segment->zone);
+	segment->is_absent = outcome->is_none && segment->is_outside;
 	segment->is_lacking = rc == -ENODATA || (rc < 0 && segment->is_lacking);
 	recall->damaged += rc == 0 && outcome->is_damaged;
 	segment->turn++;

@@ -64,6 +64,14 @@ int recall_use(Recall *recall, const struct recall_means *means);
 /* A segment of the database. Before recall_ready. */
 int recall_expect(Recall *recall, const struct segment_row *row);
 
+/* The mark of the rule's prefix (layout_prefix_mark) by which the backup was made; 0: it had none. */
+uint32_t recall_prefix_mark(const Recall *recall);
+
+/* Told for each segment of those expected whether the backup was to take it; else it was all of its zones. Before
+ * recall_ready. */
+typedef bool recall_took_fn(void *arg, uint32_t number);
+void recall_took(Recall *recall, recall_took_fn *took, void *arg);
+
 /*
  * All were told. `verify` holds a file against segment `number`: 0: it is sound; 1: it is not, first at *ret_at for
  * *ret_length bytes; an error. NULL: nothing is verified before it is read. From any thread. -ENOMEM.
@@ -77,12 +85,13 @@ bool recall_is_here(Recall *recall, uint32_t number);
 /* Whether segment `number` is missing, and the origin had not all of it when that was last looked at. Asks nobody. */
 bool recall_is_lacking(Recall *recall, uint32_t number);
 
-/* Lists the origin: how many of the segments that are missing it has not all of. Errors of the place. */
-int recall_survey(Recall *recall, uint64_t *ret_lacking);
+/* Lists the origin: how many of the segments that are missing it has not all of and should, and how many it was not to
+ * take and has nothing of. Errors of the place. */
+int recall_survey(Recall *recall, uint64_t *ret_lacking, uint64_t *ret_left_out);
 
 /*
  * Fetches the next segment that is missing of those that the listing of the origin has: 1; 0: all are here but those
- * of zones that the backup did not take, and the origin was removed. For a thread behind the mount, and for recover
+ * that the backup was not to take, and the origin was removed. For a thread behind the mount, and for recover
  * --full. -ENODATA: the others are here, and of these the backup has not all. Other errors are those of the place or of
  * the disk.
  */

@@ -146,16 +146,23 @@ static bool is_whole(Recall *recall, const struct recall_segment *segment) {
 	return cover(extents, count, NULL, segment->bytes, NULL, NULL) == segment->bytes;
 }
 
-static uint64_t count_lacking(Recall *recall) {
-	uint64_t count = 0;
+/* Those that the place should have; the others are counted by themselves, if it has nothing of them. */
+static uint64_t count_lacking(Recall *recall, uint64_t *ret_left_out) {
+	uint64_t count = 0, left_out = 0;
 	for (size_t i = 0; i < recall->count; i++) {
 		struct recall_segment *segment = &recall->segments[i];
 		bool lacks = recall_is_missing(recall, segment) && !is_whole(recall, segment);
 		pthread_mutex_lock(&recall->lock);
 		segment->is_lacking = lacks;
 		pthread_mutex_unlock(&recall->lock);
-		count += lacks;
+		size_t extents = 0;
+		(void)extents_of(recall, segment->id, &extents);
+		bool is_left_out = lacks && segment->is_outside && extents == 0;
+		left_out += is_left_out;
+		count += lacks && !is_left_out;
 	}
+	if (ret_left_out)
+		*ret_left_out = left_out;
 	return count;
 }
 
@@ -166,7 +173,7 @@ static int list_place(Recall *recall, Objects *objects) {
 	recall_forget_listing(recall);
 	int rc = objects_list(objects, "segments/", take_latest, recall);
 	sort_extents(recall);
-	if (rc == 0 && count_lacking(recall) > 0) {
+	if (rc == 0 && count_lacking(recall, NULL) > 0) {
 		/* Who may not list versions, or has none, goes on with what there is. */
 		rc = objects_versions(objects, "segments/", take_version, recall);
 		if (rc == -EACCES || rc == -ENOTSUP)
@@ -180,13 +187,15 @@ static int list_place(Recall *recall, Objects *objects) {
 	return fault_while(rc, "listing the segments of %s", recall->origin.url);
 }
 
-int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking) {
+int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking, uint64_t *ret_left_out) {
 	pthread_mutex_lock(&recall->listing);
 	int rc = list_place(recall, objects);
-	uint64_t lacking = rc == 0 ? count_lacking(recall) : 0;
+	uint64_t left_out = 0, lacking = rc == 0 ? count_lacking(recall, &left_out) : 0;
 	pthread_mutex_unlock(&recall->listing);
 	if (rc == 0)
 		*ret_lacking = lacking;
+	if (rc == 0)
+		*ret_left_out = left_out;
 	return rc;
 }
 

@@ -14,12 +14,13 @@ struct recall_segment {
 	uint8_t id[SEGMENT_ID_BYTES];
 	uint32_t number, bytes;
 	enum zone zone;
+	bool is_outside; /* the place was not meant to have it */
 	/* Guarded by Recall.lock. */
 	bool is_here;
 	bool is_dropped;  /* removed by the vault */
 	bool is_fetching; /* by somebody */
 	bool is_claimed;  /* somebody fetches the rest, and this one is next */
-	bool is_absent;   /* the place has nothing of it, and was not meant to */
+	bool is_absent;   /* it is outside, and the place has nothing of it */
 	bool is_lacking;  /* the place has not all of it, as far as is known */
 	bool has_failed;  /* what the place has of it is not all; until the next round */
 	unsigned turn;    /* fetches that ended, and how the last one did: */
@@ -115,7 +116,7 @@ int recall_fetch(Recall *recall, Objects *objects, const struct recall_segment *
         struct recall_outcome *ret);
 
 /* Lists the place, if it was not listed yet, and counts. */
-int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking);
+int recall_list_place(Recall *recall, Objects *objects, uint64_t *ret_lacking, uint64_t *ret_left_out);
 
 /* Puts in the origin which segments are lacking, if that is others than it says. */
 int recall_keep_lacking(Recall *recall);

@@ -71,7 +71,8 @@ static int keep_origin(const struct recovery *recovery, struct target *target) {
 	const struct objects_place *place = recovery->place;
 	struct vault_origin origin = {.generation = recovery->super.number,
 	        .time_ns = recovery->super.time_ns,
-	        .zones = recovery->super.zones};
+	        .zones = recovery->super.zones,
+	        .prefix_mark = recovery->super.prefix_mark};
 	if (snprintf(origin.url, sizeof origin.url, "%s", place->url) >= (int)sizeof origin.url ||
 	        snprintf(origin.endpoint, sizeof origin.endpoint, "%s", place->endpoint ? place->endpoint : "") >=
 	                (int)sizeof origin.endpoint ||
@@ -208,7 +209,8 @@ static int fetch_all(Recall *recall, const struct recover_options *options, stru
 	sum->bytes_fetched = fetching.bytes;
 	recall_status(recall, &status);
 	sum->damaged = status.damaged_segments;
-	sum->missing = status.missing_segments + status.absent_segments;
+	sum->missing = status.missing_segments;
+	sum->left_out = status.absent_segments;
 	bool is_lacking = fetching.rc == -ENODATA; /* all others are here */
 	if (is_lacking && !fetching.is_done && options->notice)
 		options->notice(options->arg, fetching.words);
@@ -223,7 +225,7 @@ static int fetch_segments(Store *store, const struct recover_options *options, s
 	recall_status(recall, &status);
 	sum->segments = status.segments;
 	sum->bytes = status.bytes;
-	int rc = recall_survey(recall, &sum->missing);
+	int rc = recall_survey(recall, &sum->missing, &sum->left_out);
 	return rc == 0 && options->full ? fetch_all(recall, options, sum) : rc;
 }
 

@@ -38,9 +38,10 @@ struct recover_summary {
 	int64_t time_ns; /* of its commit */
 	uint64_t commit;
 	uint64_t segments, segments_fetched, bytes, bytes_fetched;
-	uint64_t missing; /* segments of which the backup has not all (a rule by zone, or damage) */
-	bool was_whole;   /* all was there before: nothing was looked for, and nothing else here is filled in */
-	uint64_t damaged; /* segments that were fetched, and of which not all authenticates */
+	uint64_t missing;  /* segments of which the backup has not all, and should */
+	uint64_t left_out; /* that its rule, by zone or prefix, did not take */
+	bool was_whole;    /* all was there before: nothing was looked for, and nothing else here is filled in */
+	uint64_t damaged;  /* segments that were fetched, and of which not all authenticates */
 };
 
 /*

@@ -302,8 +302,7 @@ static int needs_of(const Retain *retain, const struct ship *ship, const struct 
 	if (!needs->alive || !needs->leaving)
 		return fault(ENOMEM, "no memory to keep generations of the backup");
 	for (size_t i = 0; i < checkpoint->segment_count; i++)
-		if (ship->zones & 1u << checkpoint->segments[i].zone)
-			needs->alive[needs->alive_count++] = &checkpoint->segments[i];
+		needs->alive[needs->alive_count++] = &checkpoint->segments[i];
 	qsort(needs->alive, needs->alive_count, sizeof *needs->alive, compare_rows);
 	needs->leaving_count = ship->last.leaving_count;
 	if (needs->leaving_count)

@@ -2,9 +2,11 @@
 
 #include "backend/audit_retain.h"
 #include "backend/backup/batch.h"
+#include "backend/backup/targets.h"
 #include "backend/metadb.h"
 #include "backend/segment.h"
 #include "backend/vault_io.h"
+#include "backend/version.h"
 #include "crypto/base/array.h"
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
@@ -28,17 +30,19 @@ int64_t ship_locked_until(const struct ship *ship) {
 	return ship->lock_days ? (int64_t)time(NULL) + (int64_t)ship->lock_days * DAY_S : 0;
 }
 
-int ship_init(struct ship *ship, Store *store, uint32_t zones, uint32_t lock_days) {
+int ship_init(struct ship *ship, Store *store, const struct backup_target *rule) {
 	struct store_info *info = malloc(sizeof *info);
 	if (!info)
 		return fault(ENOMEM, "no memory to ship");
 	store_info(store, info);
 	ship->store = store;
-	ship->zones = zones;
-	ship->lock_days = lock_days;
+	ship->zones = target_zones(rule);
+	ship->prefix_mark = layout_prefix_mark(rule->prefix);
+	ship->lock_days = rule->lock_days;
 	memcpy(ship->vault_id, info->vault_id, sizeof ship->vault_id);
 	free(info);
-	return layout_key(store_keyring(store), ship->vault_id, ship->key);
+	int rc = *rule->prefix ? reach_new(ship->zones, rule->prefix, &ship->reach) : 0;
+	return rc < 0 ? rc : layout_key(store_keyring(store), ship->vault_id, ship->key);
 }
 
 void ship_clear(struct ship *ship) {
@@ -46,6 +50,7 @@ void ship_clear(struct ship *ship) {
 	layout_super_clear(&ship->last);
 	store_checkpoint_clear(&ship->checkpoint);
 	free(ship->lost);
+	reach_free(ship->reach);
 	secret_wipe(ship->key, sizeof ship->key);
 }
 
@@ -119,8 +124,9 @@ int ship_begin(struct ship *ship) {
 	return rc;
 }
 
-bool ship_has_zones(const struct ship *ship) {
-	return (ship->zones & ~ship->last.zones) == 0;
+bool ship_has_rule(const struct ship *ship) {
+	bool has_names = ship->last.prefix_mark == 0 || ship->last.prefix_mark == ship->prefix_mark;
+	return (ship->zones & ~ship->last.zones) == 0 && has_names;
 }
 
 static int take_super(void *arg, const struct object_info *object) {
@@ -147,7 +153,7 @@ struct round {
 	 * away meanwhile. */
 	VaultFile *packs[PACKS_OPEN];
 	uint64_t first_pack;
-	bool leave_out; /* what is gone from the disk */
+	bool leave_out; /* what is gone from the disk; what a prefix needs is not waited for either */
 	uint8_t (*lost)[LAYOUT_ID_BYTES];
 	size_t lost_count, lost_room;
 	uint64_t lost_bytes;
@@ -163,7 +169,7 @@ static void count_missing(struct ship *ship) {
 	uint64_t missing = 0;
 	for (size_t i = 0; i < ship->checkpoint.segment_count; i++) {
 		const struct segment_row *row = &ship->checkpoint.segments[i];
-		uint32_t covered = ship_wants(ship, row) ? inventory_covered(&ship->inventory, row->id) : UINT32_MAX;
+		uint32_t covered = inventory_covered(&ship->inventory, row->id);
 		missing += row->bytes > covered ? row->bytes - covered : 0;
 	}
 	atomic_store(&ship->missing, missing);
@@ -279,7 +285,7 @@ static int put_segments(struct round *round) {
 	int rc = 0;
 	for (size_t i = 0; i < ship->checkpoint.segment_count && rc == 0; i++) {
 		const struct segment_row *row = &ship->checkpoint.segments[i];
-		uint32_t covered = ship_wants(ship, row) ? inventory_covered(&ship->inventory, row->id) : UINT32_MAX;
+		uint32_t covered = inventory_covered(&ship->inventory, row->id);
 		if (row->bytes <= covered)
 			continue;
 		rc = put_extents(round, row, covered);
@@ -431,6 +437,33 @@ static int put_packs(struct round *round) {
 	return rc;
 }
 
+/* ---- what the rule takes ---- */
+
+/*
+ * Leaves in the checkpoint the segments that the rule takes. While the collector moves blocks nobody knows which a
+ * prefix needs: another round finds out, or all are taken this time.
+ */
+static int keep_wanted(struct round *round, uint64_t moves) {
+	struct ship *ship = round->ship;
+	struct store_checkpoint *checkpoint = &ship->checkpoint;
+	Reach *reach = ship->reach;
+	Meta *m = store_meta(ship->store);
+	int rc = reach ? reach_look(reach, ship->store) : 0;
+	if (reach && rc == 0 && version_map_moves(m) != moves) {
+		reach = NULL;
+		rc = round->leave_out ? 0 : -ESTALE;
+	}
+	size_t kept = 0;
+	for (size_t i = 0; i < checkpoint->segment_count && rc == 0; i++) {
+		const struct segment_row *row = &checkpoint->segments[i];
+		if ((ship->zones & 1u << row->zone) && (!reach || reach_has(reach, row->number)))
+			checkpoint->segments[kept++] = *row;
+	}
+	if (rc == 0)
+		checkpoint->segment_count = kept;
+	return rc;
+}
+
 /* ---- all of it ---- */
 
 static void clear_round(struct round *round) {
@@ -443,10 +476,13 @@ static void clear_round(struct round *round) {
 
 static int carry_out(struct round *round) {
 	struct ship *ship = round->ship;
+	uint64_t moves = version_map_moves(store_meta(ship->store));
 	store_checkpoint_clear(&ship->checkpoint);
 	int rc = batch_new(ship, &round->batch);
 	if (rc == 0)
 		rc = store_checkpoint(ship->store, &ship->checkpoint);
+	if (rc == 0)
+		rc = keep_wanted(round, moves);
 	if (rc < 0)
 		return rc;
 	limit_extents(ship);

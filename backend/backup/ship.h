@@ -12,6 +12,7 @@
 #include "backend/backup/backup.h"
 #include "backend/backup/inventory.h"
 #include "backend/backup/layout.h"
+#include "backend/backup/reach.h"
 #include "backend/objects/objects.h"
 #include "backend/store.h"
 
@@ -26,6 +27,8 @@ struct ship {
 	Store *store;
 	Objects *objects;
 	uint32_t zones;         /* bit of 1 << zone */
+	uint32_t prefix_mark;   /* layout_prefix_mark; 0: there is no prefix */
+	Reach *reach;           /* NULL: there is no prefix */
 	uint32_t lock_days;     /* 0: no locks */
 	unsigned orphan_s;      /* after so long a pack that no superblock needs is nobody's any more */
 	int64_t locked_since_s; /* what was put before may be under no such lock: seconds since 1970 */
@@ -33,7 +36,7 @@ struct ship {
 	uint8_t key[32]; /* of the superblocks */
 	struct inventory inventory;
 	struct layout_super last; /* the newest that opens; number 0: there is none */
-	/* Of the last checkpoint that was shipped, or is being. */
+	/* Of the last checkpoint that was shipped, or is being; of its segments those that the rule takes. */
 	struct store_checkpoint checkpoint;
 	uint64_t whole_base, whole_pack; /* these packs and those between them are there whole; 0, 0: not known */
 	_Atomic uint64_t missing;        /* bytes of the checkpoint that are not there yet */
@@ -52,7 +55,7 @@ struct ship {
 };
 
 /* Gets the key. `objects` stays the caller's and may be set later. -ENOKEY. */
-int ship_init(struct ship *ship, Store *store, uint32_t zones, uint32_t lock_days);
+int ship_init(struct ship *ship, Store *store, const struct backup_target *rule);
 void ship_clear(struct ship *ship);
 
 /*
@@ -64,8 +67,8 @@ int ship_begin(struct ship *ship);
 /* The same for who only wants to know whether the place may be used: lists only superblocks. */
 int ship_check(struct ship *ship);
 
-/* Whether the newest generation has all zones of the rule: not when one was added since. */
-bool ship_has_zones(const struct ship *ship);
+/* Whether the newest generation has all that the rule takes: not when a zone was added since, or the prefix changed. */
+bool ship_has_rule(const struct ship *ship);
 
 /* Reads and opens superblock `number`. -ENOENT, -EBADMSG. */
 int ship_read_super(struct ship *ship, uint64_t number, struct layout_super *ret);

@@ -9,9 +9,6 @@
 /* -EEXIST: somebody else's backup is there. */
 int ship_refuse(const struct ship *ship, const char *words);
 
-/* Whether the rule takes the segment. */
-bool ship_wants(const struct ship *ship, const struct segment_row *row);
-
 /* Puts the superblock of ship->checkpoint, under a number that is free, and makes it ship->last; nothing when the last
  * one says the same. -EEXIST as ship_round. */
 int ship_put_super(struct ship *ship, uint64_t generation, const uint8_t header_hash[static LAYOUT_HASH_BYTES]);

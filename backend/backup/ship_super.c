@@ -12,10 +12,6 @@ int ship_refuse(const struct ship *ship, const char *words) {
 	return fault(EEXIST, "%s: %s; take another bucket, prefix or directory", objects_url(ship->objects), words);
 }
 
-bool ship_wants(const struct ship *ship, const struct segment_row *row) {
-	return ship->zones & 1u << row->zone;
-}
-
 static int compare_ids(const void *one, const void *other) {
 	return memcmp(one, other, LAYOUT_ID_BYTES);
 }
@@ -42,8 +38,7 @@ static int fill_leaving(const struct ship *ship, struct layout_super *super) {
 		return fault(ENOMEM, "no memory for a superblock of the backup");
 	size_t count = 0;
 	for (size_t i = 0; i < checkpoint->segment_count; i++)
-		if (ship_wants(ship, &checkpoint->segments[i]))
-			memcpy(needed[count++], checkpoint->segments[i].id, LAYOUT_ID_BYTES);
+		memcpy(needed[count++], checkpoint->segments[i].id, LAYOUT_ID_BYTES);
 	qsort(needed, count, LAYOUT_ID_BYTES, compare_ids);
 	for (size_t i = 0; i < there->segment_count && super->leaving_count < most; i++) {
 		const uint8_t *id = there->segments[i].id;
@@ -62,18 +57,20 @@ static int fill_super(
 	        .pack = checkpoint->pack,
 	        .base = checkpoint->base,
 	        .header = generation,
-	        .zones = ship->zones};
+	        .zones = ship->zones,
+	        .prefix_mark = ship->prefix_mark};
 	memcpy(super->header_hash, header_hash, LAYOUT_HASH_BYTES);
 	memcpy(super->root, checkpoint->root, LAYOUT_HASH_BYTES);
 	super->bytes = inventory_pack_bytes(&ship->inventory, super->base, super->pack);
 	for (size_t i = 0; i < checkpoint->segment_count; i++)
-		super->bytes += ship_wants(ship, &checkpoint->segments[i]) ? checkpoint->segments[i].bytes : 0;
+		super->bytes += checkpoint->segments[i].bytes;
 	return fill_leaving(ship, super);
 }
 
 static bool is_same_state(const struct layout_super *one, const struct layout_super *other) {
 	return one->commit == other->commit && one->time_ns == other->time_ns && one->pack == other->pack &&
 	       one->base == other->base && one->header == other->header && one->zones == other->zones &&
+	       one->prefix_mark == other->prefix_mark &&
 	       memcmp(one->header_hash, other->header_hash, LAYOUT_HASH_BYTES) == 0 &&
 	       memcmp(one->root, other->root, LAYOUT_HASH_BYTES) == 0;
 }

@@ -77,7 +77,7 @@ static void tell_there(struct shipper *s) {
 	status->is_known = true;
 	status->generation = s->ship.last.number;
 	status->shipped_ns = s->ship.last.time_ns;
-	status->commit = ship_has_zones(&s->ship) ? s->ship.last.commit : 0;
+	status->commit = ship_has_rule(&s->ship) ? s->ship.last.commit : 0;
 	status->generations = s->ship.inventory.super_count;
 	status->stored_bytes = s->ship.inventory.bytes;
 }
@@ -265,7 +265,7 @@ static int keep_house(struct shipper *s) {
 }
 
 static bool is_behind(struct shipper *s) {
-	return !s->has_begun || !ship_has_zones(&s->ship) ||
+	return !s->has_begun || !ship_has_rule(&s->ship) ||
 	       store_durable_commit(s->backup->store) > s->ship.last.commit;
 }
 
@@ -455,7 +455,7 @@ int shipper_start(Backup *backup, const struct backup_target *rule, bool is_new,
 	secret_wipe(s->status.target.access_key, sizeof s->status.target.access_key);
 	secret_wipe(s->status.target.secret_key, sizeof s->status.target.secret_key);
 	secret_wipe(s->status.target.session_token, sizeof s->status.target.session_token);
-	int rc = ship_init(&s->ship, backup->store, s->zones, rule->lock_days);
+	int rc = ship_init(&s->ship, backup->store, rule);
 	s->ship.locked_since_s = rule->added_ns / (1000 * MS) + 1;
 	if (rc == 0)
 		rc = retain_new(grace_s(s), &s->retain);

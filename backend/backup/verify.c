@@ -126,19 +126,19 @@ static int verify_archives(struct verify *v) {
 
 /* ---- segments ---- */
 
-static bool is_eligible(const struct verify *v, const struct segment_row *row) {
-	return (v->ship.zones & 1u << row->zone) && row->bytes > 0;
+static bool is_eligible(const struct segment_row *row) {
+	return row->bytes > 0;
 }
 
 /* One that is read in any case; row_count: there is none. */
 static size_t pick_one(const struct verify *v) {
 	uint32_t count = 0;
 	for (size_t i = 0; i < v->row_count; i++)
-		count += is_eligible(v, &v->rows[i]);
+		count += is_eligible(&v->rows[i]);
 	uint32_t nth = count ? randombytes_uniform(count) : 0;
 	size_t at = 0;
 	for (; at < v->row_count; at++)
-		if (is_eligible(v, &v->rows[at]) && nth-- == 0)
+		if (is_eligible(&v->rows[at]) && nth-- == 0)
 			break;
 	return at;
 }
@@ -148,7 +148,7 @@ static int verify_segments(struct verify *v) {
 	size_t picked = pick_one(v);
 	for (size_t i = 0; i < v->row_count && rc == 0; i++) {
 		const struct segment_row *row = &v->rows[i];
-		if (!is_eligible(v, row))
+		if (!is_eligible(row))
 			continue;
 		bool is_taken = i == picked || randombytes_uniform(100) < v->percent;
 		rc = is_taken ? verify_segment(v, row) : 0;
@@ -180,8 +180,7 @@ static int take_object(void *arg, const struct object_info *object) {
 static void add_up(struct verify *v) {
 	v->of = inventory_pack_bytes(&v->ship.inventory, v->super.base, v->super.pack);
 	for (size_t i = 0; i < v->row_count; i++)
-		if (v->ship.zones & 1u << v->rows[i].zone)
-			v->of += v->rows[i].bytes * v->percent / 100;
+		v->of += v->rows[i].bytes * v->percent / 100;
 }
 
 static int verify_all(struct verify *v) {
@@ -235,7 +234,7 @@ static int open_verify(Backup *backup, const char *url, struct verify *v, Object
 		return fault(ENOMEM, "no memory to verify the backup");
 	int rc = take_shipped(backup, url, rule, v);
 	if (rc == 0)
-		rc = ship_init(&v->ship, backup->store, target_zones(rule), rule->lock_days);
+		rc = ship_init(&v->ship, backup->store, rule);
 	if (rc == 0)
 		rc = shipper_open_place(backup, rule, ret_objects);
 	memcpy(v->endpoint, rule->endpoint, sizeof v->endpoint);

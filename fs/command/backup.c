@@ -72,6 +72,22 @@ static void add_row(Table *table, const json_t *target) {
 	table_cell(table, words_size(answer_number(target, "stored_bytes"), stored));
 }
 
+/* A rule that takes not all. */
+static void print_limits(const json_t *target) {
+	const json_t *zones = json_object_get(target, "zones");
+	_cleanup_(freep) char *url = words_safe(answer_text(target, "url"));
+	_cleanup_(freep) char *prefix = words_safe(answer_text(target, "prefix"));
+	bool has_prefix = prefix && *prefix, is_of_zones = json_array_size(zones) < 3;
+	if (!has_prefix && !is_of_zones)
+		return;
+	printf("%s: only what is in ", url ? url : "?");
+	for (size_t i = 0; i < json_array_size(zones); i++)
+		printf("%s%s", i ? ", " : "", json_string_value(json_array_get(zones, i)));
+	if (has_prefix)
+		printf(", where the path below it begins with '%s'", prefix);
+	printf("\n");
+}
+
 static void print_trouble(const json_t *target) {
 	_cleanup_(freep) char *url = words_safe(answer_text(target, "url"));
 	_cleanup_(freep) char *trouble = words_safe(answer_text(target, "trouble"));
@@ -106,6 +122,7 @@ static int print_targets(const struct invocation *call, const json_t *targets) {
 	json_array_foreach(targets, i, target) if (table) add_row(table, target);
 	if (!table || table_print(table, stdout))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
+	json_array_foreach(targets, i, target) print_limits(target);
 	json_array_foreach(targets, i, target) print_trouble(target);
 	return EXIT_DONE;
 }

@@ -48,8 +48,8 @@ static json_t *zones_of(const struct invocation *call) {
 
 /* What is not given is not sent: of a target that is there it stays as it is. */
 static json_t *arguments_of(const struct invocation *call, const struct adding *adding, unsigned long long days) {
-	_cleanup_(json_decrefp) json_t *arguments = json_pack("{s:s, s:s*, s:b}", "url", adding->url, "endpoint",
-	        adding->endpoint, "create", (int)command_has(call, "create"));
+	_cleanup_(json_decrefp) json_t *arguments = json_pack("{s:s, s:s*, s:s*, s:b}", "url", adding->url, "endpoint",
+	        adding->endpoint, "prefix", command_value(call, "prefix"), "create", (int)command_has(call, "create"));
 	if (arguments && command_has(call, "zone") && json_object_set_new(arguments, "zones", zones_of(call)))
 		return NULL;
 	if (arguments && command_has(call, "lock-days") &&
@@ -69,6 +69,11 @@ static void print_endpoint(const json_t *rule) {
 	printf("%s", endpoint && *endpoint ? endpoint : "none");
 }
 
+static void print_prefix(const json_t *rule) {
+	_cleanup_(freep) char *prefix = words_safe(answer_text(rule, "prefix"));
+	printf("%s", prefix && *prefix ? prefix : "none");
+}
+
 static void print_days(const json_t *rule) {
 	uint64_t days = answer_number(rule, "lock_days");
 	if (days)
@@ -82,8 +87,8 @@ static void print_rule(const json_t *item) {
 	static const struct {
 		const char *label, *name;
 		void (*print)(const json_t *rule);
-	} rows[] = {{"Zones", "zones", print_zones}, {"Lock", "lock_days", print_days},
-	        {"Endpoint", "endpoint", print_endpoint}};
+	} rows[] = {{"Zones", "zones", print_zones}, {"Prefix", "prefix", print_prefix},
+	        {"Lock", "lock_days", print_days}, {"Endpoint", "endpoint", print_endpoint}};
 	const json_t *rule = json_object_get(item, "rule"), *before = json_object_get(item, "before");
 	if (!json_is_object(before))
 		return;
@@ -158,7 +163,10 @@ const struct command command_backup_add = {
                 "five seconds after it was committed, as it stands sealed in the vault: names and content are not "
                 "to be seen there. The target is tried before anything is kept. Given again with the same URL, it "
                 "changes what is given and the credentials that are found, says so, and leaves the rest; --zone all, "
-                "--lock-days 0 and --endpoint '' take away.\n"
+                "--prefix '', --lock-days 0 and --endpoint '' take away.\n"
+                "--prefix takes files whose path below their zone begins so, or ever did: 'reports/' or "
+                "'reports/2024'. "
+                "What is shipped are whole segments, so that other files' blocks may come with them.\n"
                 "Credentials and region are those of the environment and profile files of who adds it (AWS_…, "
                 "~/.aws), and are kept in the vault, sealed; where there are none, the daemon's own count, for root "
                 "and "
@@ -170,6 +178,7 @@ const struct command command_backup_add = {
                         {"endpoint", 0, "URL", "where S3 is spoken; else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS"},
                         {"create", 0, NULL, "make the bucket or directory"},
                         {"zone", 0, "ZONE", "only Landing, Raw or Trusted; may be given several times; all"},
+                        {"prefix", 0, "PREFIX", "only files whose path below their zone begins so"},
                         {"lock-days", 0, "DAYS", "what is shipped can't be removed for so long"}, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs backup add --create file:///srv/backup/vault /mnt",
                                                              "to another disk"},

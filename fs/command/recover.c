@@ -95,12 +95,13 @@ static int list_generations(
 
 static json_t *summary_json(const struct recover_summary *sum, bool is_complete) {
 	char time[WORDS_BYTES];
-	return json_pack("{s:I, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "generation", (json_int_t)sum->generation,
-	        "time", sum->was_whole ? json_null() : json_string(words_time_utc(sum->time_ns, time)), "complete",
+	return json_pack("{s:I, s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "generation",
+	        (json_int_t)sum->generation, "time",
+	        sum->was_whole ? json_null() : json_string(words_time_utc(sum->time_ns, time)), "complete",
 	        (int)is_complete, "segments", (json_int_t)sum->segments, "segments_fetched",
 	        (json_int_t)sum->segments_fetched, "bytes", (json_int_t)sum->bytes, "bytes_fetched",
 	        (json_int_t)sum->bytes_fetched, "missing", (json_int_t)sum->missing, "damaged",
-	        (json_int_t)sum->damaged);
+	        (json_int_t)sum->damaged, "left_out", (json_int_t)sum->left_out);
 }
 
 static void print_losses(const struct recover_summary *sum) {
@@ -108,6 +109,10 @@ static void print_losses(const struct recover_summary *sum) {
 		printf("Of %" PRIu64 " of its %" PRIu64 " segments the backup has not all: what lies in them can't be "
 		       "read, all else can. 'assayfs fsck' names the files.\n",
 		        sum->missing, sum->segments);
+	if (sum->left_out > 0)
+		printf("%" PRIu64 " of its %" PRIu64 " segments the backup did not take, as its rule is of zones or a "
+		       "prefix: the files that lie in them have names and no content here.\n",
+		        sum->left_out, sum->segments);
 	if (sum->damaged > 0)
 		printf("In %" PRIu64 " segment%s something does not authenticate, and the backup has nothing that "
 		       "does: it can't be read, all else can. 'assayfs fsck' names the files.\n",

@@ -75,7 +75,8 @@ static uint32_t kept_of(const json_t *arguments) {
 		const char *name;
 		uint32_t bit;
 	} rows[] = {{"zones", BACKUP_KEEP_ZONES}, {"lock_days", BACKUP_KEEP_LOCK_DAYS},
-	        {"endpoint", BACKUP_KEEP_ENDPOINT}, {"access_key", BACKUP_KEEP_CREDENTIALS}};
+	        {"endpoint", BACKUP_KEEP_ENDPOINT}, {"access_key", BACKUP_KEEP_CREDENTIALS},
+	        {"prefix", BACKUP_KEEP_PREFIX}};
 	uint32_t kept = 0;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		const json_t *value = json_object_get(arguments, rows[i].name);
@@ -213,8 +214,8 @@ static int check_rights(Service *service, const struct control_peer *peer, const
 }
 
 static json_t *rule_json(const struct backup_target *target) {
-	return json_pack("{s:o, s:I, s:s}", "zones", backups_zones_json(target->zones), "lock_days",
-	        (json_int_t)target->lock_days, "endpoint", target->endpoint);
+	return json_pack("{s:o, s:s, s:I, s:s}", "zones", backups_zones_json(target->zones), "prefix", target->prefix,
+	        "lock_days", (json_int_t)target->lock_days, "endpoint", target->endpoint);
 }
 
 static int add_target(Service *service, const struct control_peer *peer, const json_t *arguments,

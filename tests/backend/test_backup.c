@@ -101,10 +101,10 @@ static void targets_are_kept_and_forgotten(void **state) {
 static void rules_that_cannot_be_are_refused(void **state) {
 	struct backup_world *w = *state;
 	const struct actor actor = {.uid = 7, .exe = "test"};
-	struct backup_target rule = {.url = "ftp://x"}, zone = {.zones = 1u << 9}, prefix = {.prefix = "a/"};
+	struct backup_target rule = {.url = "ftp://x"}, zone = {.zones = 1u << 9}, prefix = {.prefix = "/a"};
 	assert_int_equal(backup_add(w->backup, &rule, true, &actor), -EINVAL);
 	assert_int_equal(backup_world_add(w, &zone), -EINVAL);
-	assert_int_equal(backup_world_add(w, &prefix), -ENOTSUP);
+	assert_int_equal(backup_world_add(w, &prefix), -EINVAL);
 	(void)snprintf(rule.url, sizeof rule.url, "file://%s/none", w->v->path);
 	assert_int_equal(backup_add(w->backup, &rule, false, &actor), -ENOENT);
 	assert_int_equal(backup_status(w->backup, NULL, 0), 0);

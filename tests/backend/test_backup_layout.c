@@ -35,6 +35,7 @@ static struct layout_super super_of(struct layout_leaving *leaving, uint32_t cou
 	        .header = 3,
 	        .bytes = UINT64_C(1) << 40,
 	        .zones = 6,
+	        .prefix_mark = layout_prefix_mark("a/"),
 	        .leaving = leaving,
 	        .leaving_count = count};
 	memset(super.header_hash, 0xab, sizeof super.header_hash);
@@ -62,6 +63,8 @@ static void a_superblock_opens_as_it_was_sealed(void **state) {
 	assert_int_equal(back.header, 3);
 	assert_int_equal(back.bytes, UINT64_C(1) << 40);
 	assert_int_equal(back.zones, 6);
+	assert_true(layout_prefix_mark("") == 0 && back.prefix_mark == layout_prefix_mark("a/"));
+	assert_true(back.prefix_mark != 0 && back.prefix_mark != layout_prefix_mark("a"));
 	assert_memory_equal(back.header_hash, super.header_hash, LAYOUT_HASH_BYTES);
 	assert_memory_equal(back.root, super.root, LAYOUT_HASH_BYTES);
 	assert_int_equal(back.leaving_count, 2);

@@ -55,7 +55,7 @@ static void open_place(struct model *model) {
 }
 
 static void start(struct model *model) {
-	assert_rc(ship_init(&model->ship, model->w->v->store, TARGET_ZONES_ALL, 0));
+	assert_rc(ship_init(&model->ship, model->w->v->store, &(struct backup_target){0}));
 	assert_rc(retain_new(GRACE_S, &model->retain));
 	open_place(model);
 	model->has_begun = false;

@@ -29,7 +29,7 @@ static int setup(void **state) {
 	assert_int_equal(gc_fixture_setup((void **)&w->v), 0);
 	w->place.now_s = 1000000;
 	assert_rc(memory_place_open(&w->place, &w->ship.objects));
-	assert_rc(ship_init(&w->ship, w->v->store, TARGET_ZONES_ALL, 0));
+	assert_rc(ship_init(&w->ship, w->v->store, &(struct backup_target){0}));
 	assert_rc(retain_new(GRACE_S, &w->retain));
 	assert_rc(ship_begin(&w->ship));
 	*state = w;

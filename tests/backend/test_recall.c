@@ -361,7 +361,7 @@ static void a_thread_that_is_stopped_ends_at_once_and_what_it_had_is_kept(void *
 static void of_what_is_not_whole_nothing_is_taken(void **state) {
 	struct world *w = *state;
 	char name[LAYOUT_NAME_BYTES];
-	uint64_t bytes = 0, lacking = 0;
+	uint64_t bytes = 0, lacking = 0, left_out = 7;
 	int rc;
 	shelf_forget_versions(w->shelf);
 	layout_extent_name(w->rows[2].id, EXTENT - 100, 2 * EXTENT + 50, name);
@@ -373,7 +373,8 @@ static void of_what_is_not_whole_nothing_is_taken(void **state) {
 		char one[OBJECT_NAME_MAX + 1];
 		shelf_erase(w->shelf, shelf_name(w->shelf, name, 0, one));
 	}
-	assert_rc(recall_survey(w->recall, &lacking));
+	assert_rc(recall_survey(w->recall, &lacking, &left_out));
+	assert_int_equal(left_out, 0);
 	assert_int_equal(lacking, 3);
 	assert_int_equal(read_segment(w, 2), -EIO);
 	assert_non_null(strstr(fault_message(), "only up to byte"));
@@ -534,7 +535,9 @@ static void an_origin_is_read_as_it_was_written_and_nothing_else_is(void **state
 	        "{\"url\":\"s3://abc/d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_"
 	        "recorded\":true,\"lacking\":[-1]}",
 	        "{\"url\":\"s3://abc/d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_"
-	        "recorded\":true,\"zones\":\"all\"}"};
+	        "recorded\":true,\"zones\":\"all\"}",
+	        "{\"url\":\"s3://abc/d\",\"endpoint\":\"\",\"region\":\"\",\"generation\":1,\"time_ns\":0,\"is_"
+	        "recorded\":true,\"prefix_mark\":-1}"};
 	struct vault_origin origin = {.url = "file:///x/y",
 	                            .endpoint = "http://e:1",
 	                            .region = "r",
@@ -542,6 +545,7 @@ static void an_origin_is_read_as_it_was_written_and_nothing_else_is(void **state
 	                            .time_ns = 12,
 	                            .is_recorded = true,
 	                            .zones = 14,
+	                            .prefix_mark = 77,
 	                            .lacking = {3, UINT32_MAX},
 	                            .lacking_count = 2},
 	                    read = {0};

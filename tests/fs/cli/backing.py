@@ -98,6 +98,14 @@ def objects(place):
             for folder, _, names in os.walk(place) for name in names}
 
 
+def replication(path):
+    """What the file says of itself; None: no rule takes it."""
+    try:
+        return os.getxattr(path, "user.assayfs.replication")
+    except OSError:
+        return None
+
+
 def flip(path, at=None):
     """One bit."""
     size = os.path.getsize(path)
@@ -122,6 +130,10 @@ class LosingTests(BackupTests):
                 return
             time.sleep(0.05)
         self.faults.append("no mount after 10 s")
+
+    def end(self):
+        self.assayfs("umount", "mnt")
+        self.daemon.wait()
 
     def lose(self):
         """What Landing had is in `was`."""

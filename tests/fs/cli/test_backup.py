@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from backing import BackupTests, CHEAP, flip, objects
+from backing import BackupTests, CHEAP, flip, objects, replication
 from cli import ASSAYFS
 
 if not os.path.exists("/dev/fuse"):
@@ -95,6 +95,42 @@ class Backups(BackupTests):
         except OSError:
             pass
         self.check("zone" in self.add(url, "--zone", "Attic", code=2).err, "a zone that there is not")
+
+    def test_a_rule_takes_what_is_below_a_prefix(self):
+        self.mounted()
+        place, url = self.place()
+        contents = {"Landing/reports/a.csv": os.urandom(200000), "Landing/other/b.csv": os.urandom(300000)}
+        for name, content in contents.items():
+            self.put(name, content)
+            self.assayfs("umount", "mnt")  # each in a segment of its own
+            self.mount()
+        refused = self.add(url, "--create", "--prefix", "Landing/reports/", code=2).err
+        self.check("--zone Landing --prefix 'reports/'" in refused, refused)
+        self.check("begins with '/x'" in self.add(url, "--create", "--prefix", "/x", code=2).err, "a prefix that no path has")
+        self.add(url, "--create", "--prefix", "reports/")
+        found = self.is_whole(url)
+        self.check(found["prefix"] == "reports/", f"{found}")
+        segments = {name: size for name, size in objects(place).items() if name.startswith("segments/")}
+        self.check(200000 < sum(segments.values()) < 300000, f"not the one segment: {segments}")
+        words = [replication(os.path.join(self.mnt, name)) for name in contents]
+        self.check(words == [b"COMPLETED", None], f"{words}")
+        self.check("--prefix" not in self.assayfs("backup", "status", "mnt").out and
+                   "reports/" in self.assayfs("backup", "status", "mnt").out, "the status says no prefix")
+        self.check(self.verify()["findings"] == [], "what the rule does not take counts as gone")
+        # What is renamed into it follows, and what is given anew.
+        os.rename(os.path.join(self.mnt, "Landing/other/b.csv"), os.path.join(self.mnt, "Landing/reports/b.csv"))
+        self.is_whole(url)
+        segments = {name: size for name, size in objects(place).items() if name.startswith("segments/")}
+        self.check(sum(segments.values()) > 500000, f"the renamed one is not there: {segments}")
+        self.put("Landing/other/c.csv", b"c" * 100000)
+        told = self.add(url, "--zone", "all").out
+        self.check("Prefix: reports/, as before" in told, told)
+        told = self.add(url, "--prefix", "").out
+        self.check("Prefix: none (before: reports/)" in told, told)
+        self.is_whole(url)
+        self.check(replication(os.path.join(self.mnt, "Landing/other/c.csv")) == b"COMPLETED", "all is not taken")
+        added = [r["detail"] for r in self.records("--event", "backup-add")]
+        self.check("prefix: reports/" in added[0] and "prefix" not in added[-1], f"{added}")
 
     def test_two_targets_both_have_all_and_after_a_mount_too(self):
         place, url = self.backed_up()

@@ -5,6 +5,7 @@ usage: test_recover.py ASSAYFS SOURCE
 
 tests: fs/command/recover
 """
+import errno
 import json
 import os
 import shutil
@@ -157,6 +158,39 @@ class RecoverTests(LosingTests):
         os.rename(self.path("place"), self.path("away"))
         out = self.assayfs("fsck", "--passfile", "pass", "again", code=1).out
         self.check("the backup has not all of it" in out and "Landing/" in out, out)
+
+    def test_of_a_backup_by_prefix_what_it_took_comes_back_and_a_loss_is_told(self):
+        self.mounted()
+        _, self.url = self.place()
+        for name, size in {"reports/a": 200000, "other/b": 300000, "reports/c": 250000}.items():
+            self.put(f"Landing/{name}", os.urandom(size))
+            self.end()  # each in a segment of its own
+            self.mount()
+        self.add(self.url, "--create", "--prefix", "reports/")
+        self.is_whole(self.url)
+        self.lose()
+        result = json.loads(self.recover("--full", "--json").stdout)
+        self.check(result["segments_fetched"] == 2 and result["damaged"] == 0, f"{result}")
+        self.check(result["left_out"] == 1 and result["missing"] == 0 and result["complete"], f"{result}")
+        mnt = self.mount_again()
+        for name in ("a", "c"):
+            with open(self.path(f"was/reports/{name}"), "rb") as was, open(f"{mnt}/Landing/reports/{name}", "rb") as file:
+                self.check(was.read() == file.read(), f"reports/{name} is another")
+        self.check(os.path.getsize(f"{mnt}/Landing/other/b") == 300000, "what was not taken has no size")
+        try:
+            with open(f"{mnt}/Landing/other/b", "rb") as file:
+                file.read()
+            self.check(False, "what was not taken is read")
+        except OSError as error:
+            self.check(error.errno == errno.EIO, f"{error}")
+        self.unmount(mnt)
+        shutil.rmtree(self.path("again"))
+        # One of those that it took is gone from the place.
+        folders = sorted(os.scandir(self.path("place/segments")), key=lambda folder: folder.name)
+        self.check(len(folders) == 2, f"{folders}")
+        shutil.rmtree(folders[0].path)
+        out = self.recover("--full", code=1).out
+        self.check("the backup has not all" in out, out)
 
     def test_an_interrupted_recovery_is_said_to_be_one_and_a_whole_one_is_whole(self):
         self.vault()
