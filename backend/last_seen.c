@@ -226,8 +226,7 @@ static int lock(const char *path, int *ret_fd) {
 	const int64_t until = monotonic_ms() + LOCK_MS;
 	const struct timespec pause = {.tv_nsec = 2000000};
 	(void)snprintf(name, sizeof name, "%s.lock", path);
-	_cleanup_(closep) int fd =
-	        open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+	_cleanup_(closep) int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
 	if (fd < 0)
 		return fault_errno(errno, "opening %s", name);
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
@@ -267,7 +266,8 @@ static bool is_none(int rc) {
 }
 
 /* The lock is held. */
-static int merge(const char *directory, struct bytes vault_id, const char *path, const struct last_seen_branch *branch) {
+static int merge(
+        const char *directory, struct bytes vault_id, const char *path, const struct last_seen_branch *branch) {
 	_cleanup_(freep) char *text = malloc(LAST_SEEN_BYTES_MAX + 1);
 	struct last_seen kept = {0};
 	if (!text)
@@ -277,7 +277,8 @@ static int merge(const char *directory, struct bytes vault_id, const char *path,
 		return rc;
 	size_t size = put_first(branch, &kept, text, LAST_SEEN_BYTES_MAX + 1);
 	last_seen_free(&kept);
-	return size > 0 ? replace(path, bytes_of(text, size)) : fault(EFBIG, "the head of a log has no room in %s", path);
+	return size > 0 ? replace(path, bytes_of(text, size))
+	                : fault(EFBIG, "the head of a log has no room in %s", path);
 }
 
 int last_seen_remember(

@@ -22,8 +22,8 @@
  * of the new one in, however long it stays; and none moves another branch's head. Of more branches than there is room
  * for, those go that were not used for longest; a vault of such a branch is then refused, as an older copy would be.
  *
- * The file is replaced whole; one writes at a time (FILE.lock). An empty one is none: that is what a power cut may leave
- * of a file that was not synced, and whoever could empty it could as well remove it. With one branch that has no
+ * The file is replaced whole; one writes at a time (FILE.lock). An empty one is none: that is what a power cut may
+ * leave of a file that was not synced, and whoever could empty it could as well remove it. With one branch that has no
  * `since` it is a signed note that any verifier reads. These are the only files that the vault has outside of its
  * directory, so they don't go through vault_io. Thread-safe.
  */

@@ -2,6 +2,7 @@
 #include "backend/audit.h"
 #include "backend/audit_head.h"
 #include "backend/last_seen.h"
+#include "backend/store_internal.h"
 #include "tests/backend/test_vault.h"
 
 #include <stdio.h>
@@ -243,8 +244,7 @@ static void what_stands_outside_and_is_no_head_of_this_vault_is_refused(void **s
 	store_info(w->vault.store, &info);
 	assert_rc(store_close(w->vault.store));
 	w->vault.store = NULL;
-	assert_rc(last_seen_path(
-	        w->state, bytes_of(info.vault_id, sizeof info.vault_id), path, sizeof path));
+	assert_rc(last_seen_path(w->state, bytes_of(info.vault_id, sizeof info.vault_id), path, sizeof path));
 	scratch_write(w->state, path + strlen(w->state) + 1, "nonsense\n", 9);
 	assert_int_equal(reopen(w), -ESTALE);
 	assert_non_null(strstr(fault_message(), "is not what the vault has signed"));
@@ -345,6 +345,31 @@ static void a_recovery_of_the_newest_is_a_branch_of_its_own(void **state) {
 	last_seen_free(&seen);
 }
 
+/* As a crash's small fsyncs have it signed before anything is recorded: the log that it comes from has that head too,
+ * and all that came later there would be taken for this branch. */
+static void a_branch_begins_with_a_record_of_its_own(void **state) {
+	struct world *w = *state;
+	struct last_seen seen;
+	Store *store = w->vault.store;
+	uint64_t size = size_of(w);
+	assert_true(comes_to(seen_size, w, size));
+	store->head_forks = true;
+	store->head_after = size;
+	store->head_is_new = true;
+	store_head_remember(store, false);
+	assert_rc(read_seen(w, &seen));
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.branches[0].since.size, 0);
+	last_seen_free(&seen);
+	record(w, 1);
+	assert_true(comes_to(seen_size, w, size + 1));
+	assert_rc(read_seen(w, &seen));
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.branches[0].since.size, size + 1);
+	assert_int_equal(size_in(&seen.branches[1]), size);
+	last_seen_free(&seen);
+}
+
 /* A recovery of what was recovered: each has its own newest head, however deep. */
 static void branches_have_branches(void **state) {
 	struct world *w = *state;
@@ -425,6 +450,7 @@ int main(void) {
 	        WORLD(what_stands_outside_and_is_no_head_of_this_vault_is_refused),
 	        WORLD(what_was_accepted_goes_on_beside_what_it_comes_from),
 	        WORLD(a_recovery_of_the_newest_is_a_branch_of_its_own),
+	        WORLD(a_branch_begins_with_a_record_of_its_own),
 	        WORLD(branches_have_branches),
 	        WORLD(a_mounted_vault_stays_however_many_come),
 	        WORLD(where_nothing_can_be_kept_it_says_so_and_goes_on),
