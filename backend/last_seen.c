@@ -292,5 +292,9 @@ int last_seen_remember(
 		rc = lock(path, &fd);
 	if (rc == 0)
 		rc = merge(directory, vault_id, path, branch);
-	return rc < 0 || !durable ? rc : sync_directory(directory);
+	if (rc == 0 && durable)
+		rc = sync_directory(directory);
+	if (fd >= 0)
+		(void)flock(fd, LOCK_UN); /* a child that was made meanwhile has the descriptor as well */
+	return rc;
 }
