@@ -64,6 +64,7 @@ static int new_store(const char *path, const struct store_options *options, Stor
 	store->path = strdup(path);
 	store->state_directory = options->state_directory ? strdup(options->state_directory) : NULL;
 	store->accept_restore = options->accept_restore;
+	store->head_forks = options->forks;
 	store->read_only = options->read_only;
 	store->notice = options->notice;
 	store->notice_arg = options->notice_arg;

@@ -106,11 +106,12 @@ struct store_options {
 	 */
 	bool read_ahead;
 	/*
-	 * Where the log's signed head is kept outside of the vault (last_seen.h), so that an older copy of all of it is
-	 * noticed: -ESTALE, unless it is to be taken (accept_restore), which is recorded. NULL: nowhere.
+	 * Where the log's signed heads are kept outside of the vault (last_seen.h), so that an older copy of all of it
+	 * is noticed: -ESTALE, unless it is to be taken (accept_restore), which is recorded. NULL: nowhere. forks: it
+	 * was just made of a backup, so what it comes from may go on as well, even where that has nothing newer.
 	 */
 	const char *state_directory;
-	bool accept_restore;
+	bool accept_restore, forks;
 	/*
 	 * Of a vault that was recovered and has not all of its segments yet: how to reach its backup, beyond what the
 	 * vault itself says (NULL: as the environment says); and without the thread that fetches the rest.

@@ -81,15 +81,32 @@ static void note_forgotten(Store *store, int rc) {
 	store->head_forgotten = rc < 0;
 }
 
+/*
+ * A vault that was recovered, or taken although it was older, becomes a branch with the first head that has a record of
+ * this opening: an older one stands in the log that it comes from as well, and would let older copies of that in.
+ */
+static bool begin_branch(Store *store) {
+	if (!store->head_forks)
+		return true;
+	if (store->head.checkpoint.size <= store->head_after)
+		return false;
+	store->head_since = store->head.checkpoint;
+	store->head_forks = false;
+	return true;
+}
+
 void store_head_remember(Store *store, bool durable) {
 	char note[CHECKPOINT_NOTE_BYTES];
-	if (!store->head_is_new || !store->state_directory)
+	bool is_first = store->head_forks;
+	if (!store->head_is_new || !store->state_directory || !begin_branch(store))
 		return;
 	store->head_is_new = false;
 	meta_begin(store->meta);
 	int rc = meta_end(store->meta, audit_head_note(store->meta, store->keyring, &store->head, note));
-	if (rc == 0)
-		rc = last_seen_write(store->state_directory, vault_id(store), bytes_of_string(note), durable);
+	if (rc == 0) {
+		const struct last_seen_branch branch = {.since = store->head_since, .note = bytes_of_string(note)};
+		rc = last_seen_remember(store->state_directory, vault_id(store), &branch, durable || is_first);
+	}
 	if (rc < 0)
 		note_forgotten(store, rc);
 	else
@@ -110,6 +127,12 @@ static int open_seen(Store *store, struct bytes note, struct checkpoint *ret) {
 			rc = checkpoint_open(note, &key, ret);
 	} while (rc == -ENOKEY && --version > 0);
 	return rc;
+}
+
+static int not_ours(void) {
+	char why[FAULT_MESSAGE_BYTES];
+	(void)snprintf(why, sizeof why, "%s", fault_message());
+	return fault(ESTALE, "what was kept of this vault's audit log is not what the vault has signed (%s)", why);
 }
 
 /* 0: the log goes on from there. -ESTALE with words: it does not. In an operation. */
@@ -133,33 +156,80 @@ static int compare(Store *store, const struct checkpoint *seen) {
 	return rc;
 }
 
-static int judge(Store *store, struct bytes note) {
-	struct checkpoint seen;
+/* Whether the log's beginning is that head: 1 or 0. In an operation. */
+static int has_head(Store *store, const struct checkpoint *head) {
+	merkle_hash root;
+	if (head->size == 0)
+		return 1;
+	if (head->size > audit_size(store->meta))
+		return 0;
+	int rc = audit_root_at(store->meta, head->size, root);
+	return rc < 0 ? rc : memcmp(root, head->root, sizeof root) == 0;
+}
+
+/* Of those whose first head is in the log the last one. In an operation. */
+static int find_branch(Store *store, const struct last_seen *seen, const struct last_seen_branch **ret) {
+	const struct last_seen_branch *found = NULL;
+	for (size_t i = 0; i < seen->count; i++) {
+		const struct last_seen_branch *branch = &seen->branches[i];
+		int rc = has_head(store, &branch->since);
+		if (rc < 0)
+			return rc;
+		if (rc > 0 && (!found || branch->since.size > found->since.size))
+			found = branch;
+	}
+	if (!found)
+		return fault(ESTALE,
+		        "this vault's audit log, of %" PRIu64
+		        " records, goes on from none of those that were mounted here: the vault was put back to an "
+		        "older copy, or the log was changed",
+		        audit_size(store->meta));
+	*ret = found;
+	return 0;
+}
+
+static int judge(Store *store, const struct last_seen *seen) {
+	const struct last_seen_branch *branch = NULL;
+	struct checkpoint head;
 	meta_begin(store->meta);
-	int rc = open_seen(store, note, &seen);
-	if (rc < 0 && rc != -EIO && rc != -ENOMEM)
-		rc = fault(ESTALE, "what was kept of this vault's audit log is not what the vault has signed (%s)",
-		        fault_message());
+	int rc = find_branch(store, seen, &branch);
+	if (rc == 0) {
+		rc = open_seen(store, branch->note, &head);
+		if (rc < 0 && rc != -EIO && rc != -ENOMEM)
+			rc = not_ours();
+	}
 	if (rc == 0)
-		rc = compare(store, &seen);
+		rc = compare(store, &head);
+	if (rc == 0)
+		store->head_since = branch->since;
 	return meta_end(store->meta, rc);
 }
 
+/* 0 also when nothing was kept. Any other error than -ESTALE: whether there is something is not known. */
+static int check_seen(Store *store) {
+	struct last_seen seen = {0};
+	int rc = last_seen_read(store->state_directory, vault_id(store), &seen);
+	if (rc == -EBADMSG)
+		return not_ours();
+	if (rc < 0)
+		return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;
+	rc = judge(store, &seen);
+	last_seen_free(&seen);
+	return rc;
+}
+
 int store_head_check(Store *store) {
-	_cleanup_(freep) char *note = NULL;
 	char path[4096] = "?";
-	size_t size = 0;
 	if (!store->state_directory)
 		return 0;
-	int rc = last_seen_read(store->state_directory, vault_id(store), &note, &size);
-	if (rc < 0)
-		return rc == -ENOENT || rc == -ENOTDIR
-		               ? 0
-		               : rc; /* none was kept; else, whether there is one is not known */
-	rc = judge(store, bytes_of(note, size));
+	meta_begin(store->meta);
+	store->head_after = audit_size(store->meta);
+	(void)meta_end(store->meta, 0);
+	int rc = check_seen(store);
 	if (rc != -ESTALE)
 		return rc;
 	(void)snprintf(store->restored, sizeof store->restored, "%s", fault_message());
+	store->head_forks = true;
 	if (store->accept_restore)
 		return 0;
 	(void)last_seen_path(store->state_directory, vault_id(store), path, sizeof path);

@@ -93,6 +93,9 @@ struct Store {
 	bool accept_restore;                /* an older copy is taken */
 	char restored[FAULT_MESSAGE_BYTES]; /* why it is one; "": it is none */
 	struct audit_head head;             /* the last that was signed */
+	struct checkpoint head_since;       /* of the branch that this vault is (last_seen.h) */
+	bool head_forks;                    /* it becomes one with the first head of more records than head_after, */
+	uint64_t head_after;                /* those at the opening */
 	bool head_is_new;                   /* it is not remembered outside yet */
 	bool head_forgotten;                /* it could not be, and that was told */
 	bool is_ending;                     /* what is remembered outside is synced there, too */

@@ -99,6 +99,7 @@ static int make_vault(struct recovery *recovery, struct target *target) {
 		rc = vault_io_sync_dir(target->io, "");
 	if (rc == 0)
 		rc = vault_io_replace(target->io, STORE_HEADER_NAME, bytes_of(recovery->json, recovery->json_size));
+	recovery->is_made = rc == 0;
 	return rc;
 }
 
@@ -236,6 +237,7 @@ static int open_once(const char *path, const struct recovery *recovery, struct r
 	        .place = recovery->place, .open = options->open, .open_arg = options->open_arg};
 	const struct store_options store_options = {.state_directory = options->state_directory,
 	        .accept_restore = true,
+	        .forks = recovery->is_made,
 	        .gc_by_hand = true,
 	        .recall = &means,
 	        .recall_by_hand = true,

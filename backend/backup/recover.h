@@ -9,8 +9,8 @@
  * the bucket (Object Lock) an object that is damaged or removed is sought among its earlier versions.
  *
  * vault.json is written last: a directory with an origin and without it is a recovery that did not end. Then the vault
- * is opened once, which recovers it as after a crash and records where it is from; what the state directory remembers
- * of it is replaced by what was recovered (as with --accept-restore).
+ * is opened once, which recovers it as after a crash and records where it is from. In the state directory it becomes a
+ * branch beside those that are remembered there (last_seen.h): the vault whose backup it is may go on.
  */
 #pragma once
 

@@ -20,6 +20,7 @@ struct recovery {
 	uint64_t header;       /* its generation */
 	struct secret_key key; /* of superblocks */
 	struct layout_super super;
+	bool is_made; /* by this very run, and not opened yet: nobody can have put another vault there */
 };
 
 /* Opens the place and the newest vault.json there that the secret unlocks. Free with recovery_clear. */

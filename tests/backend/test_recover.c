@@ -215,7 +215,7 @@ static void removed_superblocks_do_not_hide_what_is_shipped_later(void **state) 
 	assert_rc(store_close(again.store));
 }
 
-static void what_is_remembered_of_the_vault_outside_is_replaced(void **state) {
+static void what_is_recovered_goes_on_beside_the_vault_whose_backup_it_is(void **state) {
 	struct recover_world *w = *state;
 	w->options.state_directory = w->state;
 	w->v->options.state_directory = w->state;
@@ -227,9 +227,14 @@ static void what_is_remembered_of_the_vault_outside_is_replaced(void **state) {
 	struct test_vault again = recover_open(w);
 	recover_expect_record(w, &again, "accept-restore", "records");
 	assert_rc(store_close(again.store));
-	again.options.state_directory = w->state;
-	assert_rc(test_vault_open(w->target, &again.options, &again.store));
-	assert_rc(store_close(again.store));
+	for (int i = 0; i < 2; i++) {
+		again.options.state_directory = w->state;
+		assert_rc(test_vault_open(w->target, &again.options, &again.store));
+		assert_rc(store_close(again.store));
+		test_vault_reopen(w->v);
+		assert_rc(store_close(w->v->store));
+		w->v->store = NULL;
+	}
 }
 
 /* ---- what stands in its way ---- */
@@ -440,7 +445,7 @@ int main(void) {
 	        cmocka_unit_test_setup_teardown(
 	                removed_superblocks_do_not_hide_what_is_shipped_later, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
-	                what_is_remembered_of_the_vault_outside_is_replaced, recover_setup, recover_teardown),
+	                what_is_recovered_goes_on_beside_the_vault_whose_backup_it_is, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(a_wrong_passphrase_makes_nothing, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(an_empty_place_says_so, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(

@@ -2,6 +2,7 @@
 #include "backend/audit.h"
 #include "backend/audit_head.h"
 #include "backend/last_seen.h"
+#include "backend/store_internal.h"
 #include "tests/backend/test_vault.h"
 
 #include <stdio.h>
@@ -67,17 +68,24 @@ static void sleep_ms(long ms) {
 	(void)nanosleep(&time, NULL);
 }
 
-/* The size of the head that stands outside; 0: none. */
-static uint64_t seen_size(struct world *w) {
+static int read_seen(struct world *w, struct last_seen *ret) {
 	struct store_info info;
-	char *note = NULL;
-	size_t size;
 	store_info(w->vault.store, &info);
-	if (last_seen_read(w->state, bytes_of(info.vault_id, sizeof info.vault_id), &note, &size) < 0)
+	return last_seen_read(w->state, bytes_of(info.vault_id, sizeof info.vault_id), ret);
+}
+
+static uint64_t size_in(const struct last_seen_branch *branch) {
+	return strtoull(strchr((const char *)branch->note.data, '\n') + 1, NULL, 10);
+}
+
+/* The size of the head that stands outside, of the branch used last; 0: none. */
+static uint64_t seen_size(struct world *w) {
+	struct last_seen seen;
+	if (read_seen(w, &seen) < 0)
 		return 0;
-	uint64_t seen = strtoull(strchr(note, '\n') + 1, NULL, 10);
-	free(note);
-	return seen;
+	uint64_t size = size_in(&seen.branches[0]);
+	last_seen_free(&seen);
+	return size;
 }
 
 static bool comes_to(uint64_t (*ask)(struct world *), struct world *w, uint64_t wanted) {
@@ -232,16 +240,181 @@ static void accepting_what_is_no_older_copy_records_nothing(void **state) {
 static void what_stands_outside_and_is_no_head_of_this_vault_is_refused(void **state) {
 	struct world *w = *state;
 	struct store_info info;
+	char path[160];
 	store_info(w->vault.store, &info);
 	assert_rc(store_close(w->vault.store));
 	w->vault.store = NULL;
-	assert_rc(last_seen_write(
-	        w->state, bytes_of(info.vault_id, sizeof info.vault_id), bytes_of_string("nonsense\n"), false));
+	assert_rc(last_seen_path(w->state, bytes_of(info.vault_id, sizeof info.vault_id), path, sizeof path));
+	scratch_write(w->state, path + strlen(w->state) + 1, "nonsense\n", 9);
 	assert_int_equal(reopen(w), -ESTALE);
 	assert_non_null(strstr(fault_message(), "is not what the vault has signed"));
 	w->vault.options.accept_restore = true;
 	assert_rc(reopen(w));
 	assert_true(has_event(w, "accept-restore"));
+}
+
+/* ---- branches ---- */
+
+static const char *place(const struct world *w, const char *name, char room[static 96]) {
+	(void)snprintf(room, 96, "%s/%s", w->vault.path, name);
+	return room;
+}
+
+static void copy(const struct world *w, const char *from, const char *to) {
+	char old[96], new[96];
+	copy_vault(w, place(w, from, old), place(w, to, new));
+}
+
+/* Mounts the vault of that name, records so much, unmounts. */
+static int go_on(struct world *w, const char *name, int count) {
+	char path[96];
+	int rc = test_vault_open(place(w, name, path), &w->vault.options, &w->vault.store);
+	if (rc < 0)
+		return rc;
+	record(w, count);
+	rc = store_close(w->vault.store);
+	w->vault.store = NULL;
+	return rc;
+}
+
+/* Mounted with that option, once. */
+static int begin_branch(struct world *w, const char *name, bool *option) {
+	*option = true;
+	int rc = go_on(w, name, 3);
+	*option = false;
+	return rc;
+}
+
+static void close_it(struct world *w) {
+	assert_rc(store_close(w->vault.store));
+	w->vault.store = NULL;
+	w->vault.options.gc_by_hand = true;
+}
+
+static void expect_refused(struct world *w, const char *name) {
+	assert_int_equal(go_on(w, name, 1), -ESTALE);
+	w->vault.options.read_only = true;
+	assert_int_equal(go_on(w, name, 0), -ESTALE);
+	w->vault.options.read_only = false;
+}
+
+/* An older copy was taken; what it was put in the place of turns up again. */
+static void what_was_accepted_goes_on_beside_what_it_comes_from(void **state) {
+	struct world *w = *state;
+	close_it(w);
+	copy(w, "vault", "old");
+	assert_rc(go_on(w, "vault", 20));
+	copy(w, "vault", "middle");
+	assert_rc(go_on(w, "vault", 20));
+	copy(w, "old", "drill");
+	assert_rc(begin_branch(w, "drill", &w->vault.options.accept_restore));
+	copy(w, "drill", "drill-1");
+	for (int i = 0; i < 2; i++) {
+		assert_rc(go_on(w, "vault", 2));
+		assert_rc(go_on(w, "drill", 100));
+	}
+	expect_refused(w, "old");
+	expect_refused(w, "middle");
+	expect_refused(w, "drill-1");
+	assert_rc(go_on(w, "vault", 1));
+	assert_rc(go_on(w, "drill", 1));
+}
+
+/* A backup that had all: what was recovered has the live vault's head, and must not go on as that. */
+static void a_recovery_of_the_newest_is_a_branch_of_its_own(void **state) {
+	struct world *w = *state;
+	struct last_seen seen;
+	uint64_t size = size_of(w) + 1; /* the record of the end */
+	close_it(w);
+	copy(w, "vault", "live");
+	copy(w, "vault", "drill");
+	assert_rc(begin_branch(w, "drill", &w->vault.options.forks));
+	copy(w, "drill", "drill-1");
+	assert_rc(go_on(w, "drill", 5));
+	expect_refused(w, "drill-1"); /* though it has the head at which the live one still is */
+	assert_rc(go_on(w, "live", 5));
+	expect_refused(w, "vault"); /* as it was at the recovery */
+	assert_rc(go_on(w, "drill", 5));
+	assert_rc(go_on(w, "live", 5));
+	copy(w, "live", "vault");
+	assert_rc(reopen(w));
+	assert_rc(read_seen(w, &seen));
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.branches[0].since.size, 0);
+	assert_true(seen.branches[1].since.size > size);
+	last_seen_free(&seen);
+}
+
+/* As a crash's small fsyncs have it signed before anything is recorded: the log that it comes from has that head too,
+ * and all that came later there would be taken for this branch. */
+static void a_branch_begins_with_a_record_of_its_own(void **state) {
+	struct world *w = *state;
+	struct last_seen seen;
+	Store *store = w->vault.store;
+	uint64_t size = size_of(w);
+	assert_true(comes_to(seen_size, w, size));
+	store->head_forks = true;
+	store->head_after = size;
+	store->head_is_new = true;
+	store_head_remember(store, false);
+	assert_rc(read_seen(w, &seen));
+	assert_int_equal(seen.count, 1);
+	assert_int_equal(seen.branches[0].since.size, 0);
+	last_seen_free(&seen);
+	record(w, 1);
+	assert_true(comes_to(seen_size, w, size + 1));
+	assert_rc(read_seen(w, &seen));
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.branches[0].since.size, size + 1);
+	assert_int_equal(size_in(&seen.branches[1]), size);
+	last_seen_free(&seen);
+}
+
+/* A recovery of what was recovered: each has its own newest head, however deep. */
+static void branches_have_branches(void **state) {
+	struct world *w = *state;
+	close_it(w);
+	copy(w, "vault", "a");
+	assert_rc(begin_branch(w, "a", &w->vault.options.forks));
+	copy(w, "a", "b");
+	copy(w, "a", "a-1");
+	assert_rc(begin_branch(w, "b", &w->vault.options.forks));
+	copy(w, "b", "b-1");
+	assert_rc(go_on(w, "b", 50));
+	assert_rc(go_on(w, "vault", 5));
+	expect_refused(w, "b-1");
+	assert_rc(go_on(w, "a", 5));
+	expect_refused(w, "a-1");
+	assert_rc(begin_branch(w, "a-1", &w->vault.options.accept_restore));
+	assert_rc(go_on(w, "a", 5));
+	assert_rc(go_on(w, "b", 5));
+	assert_rc(go_on(w, "a-1", 5));
+	assert_rc(go_on(w, "vault", 5));
+}
+
+/* Recovery upon recovery while the live vault is mounted: it is told of, however long ago, when it writes again. */
+static void a_mounted_vault_stays_however_many_come(void **state) {
+	struct world *w = *state;
+	char name[16], path[96];
+	close_it(w);
+	copy(w, "vault", "was");
+	Store *live;
+	assert_rc(reopen(w));
+	live = w->vault.store;
+	for (int i = 0; i <= LAST_SEEN_BRANCHES; i++) {
+		(void)snprintf(name, sizeof name, "drill-%d", i);
+		copy(w, "was", name);
+		assert_rc(begin_branch(w, name, &w->vault.options.accept_restore));
+	}
+	w->vault.store = live;
+	record(w, 3);
+	assert_rc(store_close(live));
+	assert_rc(go_on(w, "vault", 1));
+	assert_rc(go_on(w, name, 1));
+	expect_refused(w, "drill-0"); /* no room: as if it were an older copy */
+	expect_refused(w, "was");
+	w->vault.options.read_only = true;
+	assert_rc(test_vault_open(place(w, "vault", path), &w->vault.options, &w->vault.store));
 }
 
 /* The vault is as good as ever but for that; it is said once and not each second. */
@@ -275,6 +448,11 @@ int main(void) {
 	        WORLD(another_history_is_refused),
 	        WORLD(accepting_what_is_no_older_copy_records_nothing),
 	        WORLD(what_stands_outside_and_is_no_head_of_this_vault_is_refused),
+	        WORLD(what_was_accepted_goes_on_beside_what_it_comes_from),
+	        WORLD(a_recovery_of_the_newest_is_a_branch_of_its_own),
+	        WORLD(a_branch_begins_with_a_record_of_its_own),
+	        WORLD(branches_have_branches),
+	        WORLD(a_mounted_vault_stays_however_many_come),
 	        WORLD(where_nothing_can_be_kept_it_says_so_and_goes_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

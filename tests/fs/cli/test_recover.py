@@ -218,6 +218,63 @@ class RecoverTests(LosingTests):
         shutil.copy(self.path("drill/" + name), names[-1])
         self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "again").out, "fsck")
 
+    def go_on(self, name, *options):
+        """Mounts it without a word, writes in it, unmounts."""
+        os.makedirs(self.path("again-mnt"), exist_ok=True)
+        done = self.assayfs("mount", *options, "--passfile", "pass", name, "again-mnt")
+        if done.returncode:
+            return
+        self.check("older" not in done.err and "restore" not in done.err, f"{name}: {done.err}")
+        with open(self.path("again-mnt/Landing/goes-on"), "ab") as file:
+            file.write(os.urandom(1000))
+        self.accepted[name] = self.assayfs("log", "--json", "--event", "accept-restore", "again-mnt").out.count("\n")
+        self.assayfs("umount", "again-mnt")
+
+    def copy(self, name, to):
+        subprocess.run(["cp", "-a", self.path(name), self.path(to)], check=True)
+
+    def refused(self, name):
+        os.makedirs(self.path("again-mnt"), exist_ok=True)
+        self.one_line(self.assayfs("mount", "--passfile", "pass", name, "again-mnt", code=1), "--accept-restore")
+        told = self.json("fsck", "--json", "--passfile", "pass", name, code=None)
+        self.check(told["older_copy"], f"fsck of {name}: {told}")
+
+    def test_a_rehearsal_beside_the_live_vault_leaves_both_as_they_are(self):
+        self.accepted = {}
+        self.mounted("-f")
+        _, self.url = self.place()
+        self.add(self.url, "--create")
+        self.put("Landing/one", os.urandom(300000))
+        self.is_whole(self.url)
+        self.recover_as("drill")  # mounted
+        self.put("Landing/two", os.urandom(1000))
+        self.is_whole(self.url)
+        self.unmount(self.mnt)
+        self.daemon.wait(60)
+        self.copy("v", "then")
+        self.copy("drill", "drill-then")
+        self.recover_as("late")  # at rest
+        self.copy("late", "late-then")
+        for _ in range(2):
+            for name in "drill", "v", "late":
+                self.go_on(name)
+                told = self.json("fsck", "--json", "--passfile", "pass", name)
+                self.check(not told["older_copy"], f"fsck of {name}: {told}")
+        self.check(self.accepted["v"] == 0, f"accept-restore: {self.accepted}")
+        for name in "then", "drill-then", "late-then":
+            self.refused(name)
+        os.rename(self.path("v"), self.path("away"))
+        self.copy("then", "v")
+        self.refused("v")
+        self.go_on("v", "--accept-restore")
+        for name in "v", "away", "drill", "late":
+            self.go_on(name)
+        self.refused("then")
+        self.check((self.accepted["v"], self.accepted["away"]) == (1, 0), f"accept-restore: {self.accepted}")
+
+    def recover_as(self, name):
+        self.assayfs("recover", "--full", "--passfile", "pass", self.url, name)
+
     def listing(self):
         return sorted(os.path.join(folder, name) for folder, _, names in os.walk(self.path("place")) for name in names)
 

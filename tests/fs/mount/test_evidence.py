@@ -121,15 +121,19 @@ def check_fork(v, verifiers, older):
     v.check(len(accepted) == 1 and "had" in accepted[0]["detail"], f"accepting is recorded: {accepted}")
     v.umount()
     v.fsck("once it was accepted")
+    shutil.copytree(v.vault, v.path("fork-300"))
     grow(v, 70000)
     evidence.copy(audit(v), v.path("forked"), 70000)
     verifiers.expect(True, "a fork by itself", v.path("forked"), *older[:2])
     verifiers.expect(False, "a forked history", v.path("forked"), older[2])
     v.umount()
-    v.vault = kept
+    v.vault = v.path("fork-300")
     done = v.run("mount", "--passfile", v.passfile, v.vault, v.mnt, code=1)
-    v.check(b"others than when it was last mounted" in done.stderr or b"older copy" in done.stderr,
-            f"a fork is noticed by what was seen last: {done.stderr.decode()}")
+    v.check(b"older copy" in done.stderr, f"an older copy of the fork: {done.stderr.decode()}")
+    v.vault = kept
+    v.mount()
+    v.check(v.records("--event", "accept-restore") == [], "the vault that the fork comes from is asked about")
+    v.umount()
 
 
 def check_proofs(v, verifiers):
