@@ -1,4 +1,4 @@
-/* What is in a place of objects: vault.json, superblocks, and versions of them. */
+/* What is in a place of objects: vault.json, which generation is taken, and versions of both. */
 #include "backend/backup/recover_internal.h"
 #include "backend/objects/versions.h"
 #include "crypto/base/array.h"
@@ -200,26 +200,11 @@ static int parse(uint8_t *json, size_t size, VaultHeader **ret) {
 
 struct headers {
 	struct recovery *recovery;
-	struct recovery_names names, supers;
+	struct recovery_names names;
 	unsigned tried, damaged;
 	int rc; /* of the first that was no use; a rejected secret outweighs damage, no superblock outweighs both */
 	char words[FAULT_MESSAGE_BYTES];
 };
-
-static int read_super(struct recovery *recovery, const struct recovery_found *found, struct layout_super *ret);
-
-/* That it opens is not enough: it may be another vault's. 1; 0: none of the superblocks is of this vault. */
-static int has_super(struct headers *h) {
-	int rc = -EBADMSG;
-	for (size_t i = h->supers.count; i-- > 0 && (rc == -EBADMSG || rc == -ENOENT);) {
-		struct layout_super super = {0};
-		rc = read_super(h->recovery, &h->supers.found[i], &super);
-		layout_super_clear(&super);
-	}
-	if (rc == 0 || h->supers.count == 0)
-		return 1;
-	return rc == -EBADMSG || rc == -ENOENT ? 0 : rc;
-}
 
 static void remember(struct headers *h, int rc) {
 	static const int weights[] = {-ENOENT, -EBADMSG, -EKEYREJECTED, -ENODATA};
@@ -248,7 +233,8 @@ static int try_header(struct headers *h, const struct recovery_found *found, boo
 	if (rc == 0) {
 		h->tried++;
 		rc = unlock(h->recovery, header, &json, size);
-		int has = rc == 0 ? has_super(h) : 0;
+		/* That it opens is not enough: it may be another vault's. */
+		int has = rc == 0 ? recovery_has_super(h->recovery) : 0;
 		if (has != 0)
 			return has;
 		if (rc == 0)
@@ -289,85 +275,23 @@ int recovery_open(struct recovery *recovery) {
 	if (rc == 0 && headers.names.count == 0)
 		rc = fault(ENOENT, "%s has no backup of a vault: there is nothing below header/", recovery->place->url);
 	if (rc == 0)
-		rc = recovery_names(recovery->objects, "super/", LAYOUT_SUPER, &headers.supers);
+		rc = supers_read(recovery->objects, &recovery->supers);
 	if (rc == 0)
 		rc = open_newest(&headers);
 	free(headers.names.found);
-	free(headers.supers.found);
 	return rc;
 }
 
 void recovery_clear(struct recovery *recovery) {
 	layout_super_clear(&recovery->super);
+	supers_free(recovery->supers);
 	secret_key_wipe(&recovery->key);
 	keyring_free(recovery->keyring);
 	free(recovery->json);
 	objects_close(recovery->objects);
 }
 
-/* ---- superblocks ---- */
-
-struct super_proof {
-	const struct recovery *recovery;
-	uint64_t number;
-	struct layout_super super;
-};
-
-static int opens_super(void *arg, struct bytes object) {
-	struct super_proof *proof = arg;
-	return layout_super_open(
-	        proof->recovery->key.bytes, proof->recovery->vault_id, proof->number, object, &proof->super);
-}
-
-static int read_super(struct recovery *recovery, const struct recovery_found *found, struct layout_super *ret) {
-	struct super_proof proof = {.recovery = recovery, .number = found->parsed.number};
-	_cleanup_(freep) uint8_t *bytes = NULL;
-	size_t size = 0;
-	int rc = recovery_get(
-	        recovery->objects, found->name, LAYOUT_SUPER_BYTES_MAX, opens_super, &proof, &bytes, &size);
-	if (rc == 0)
-		*ret = proof.super;
-	return rc;
-}
-
-int recovery_supers(struct recovery *recovery, recovery_super_fn *fn, void *arg) {
-	struct recovery_names names = {0};
-	char words[FAULT_MESSAGE_BYTES] = "",
-	     newest[FAULT_MESSAGE_BYTES] = ""; /* of those since the last that opened */
-	bool any = false, is_listed = false;   /* one that is listed has opened: older ones that are not were let go */
-	int rc = recovery_names(recovery->objects, "super/", LAYOUT_SUPER, &names);
-	for (size_t i = names.count; i-- > 0 && rc == 0;) {
-		struct layout_super super = {0};
-		if (is_listed && !names.found[i].is_listed)
-			continue;
-		rc = read_super(recovery, &names.found[i], &super);
-		if (rc == -EBADMSG || rc == -ENOENT) {
-			if (!words[0])
-				memcpy(words, fault_message(), sizeof words);
-			if (!newest[0])
-				memcpy(newest, fault_message(), sizeof newest);
-			rc = 0;
-			continue;
-		}
-		bool is_first = !any;
-		any = true;
-		is_listed = is_listed || names.found[i].is_listed;
-		if (rc == 0)
-			rc = fn(arg, &super);
-		if (newest[0] && (is_first || rc == 1))
-			recovery_notice(recovery, "%s; it can't be recovered", newest);
-		newest[0] = '\0';
-		layout_super_clear(&super);
-	}
-	free(names.found);
-	if (rc == 0 && !any)
-		rc = words[0] ? fault(EBADMSG, "%s", words)
-		              : fault(ENOENT,
-		                        "%s has no generation of a backup: the first one was not completed, or its "
-		                        "superblocks were removed",
-		                        recovery->place->url);
-	return rc;
-}
+/* ---- which superblock ---- */
 
 struct choice {
 	struct recovery *recovery;

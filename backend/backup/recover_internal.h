@@ -1,5 +1,6 @@
 /*
- * recover_internal: what recover.c (making the vault) and recover_find.c (what is in the place) share.
+ * recover_internal: what recover.c (making the vault) and recover_find.c (what is in the place) and
+ * recover_supers.c (the superblocks there) share.
  */
 #pragma once
 
@@ -7,6 +8,8 @@
 #include "backend/backup/recover.h"
 #include "crypto/header.h"
 #include "crypto/secret.h"
+
+typedef struct SuperList SuperList;
 
 struct recovery {
 	const struct objects_place *place;
@@ -19,6 +22,7 @@ struct recovery {
 	size_t json_size;
 	uint64_t header;       /* its generation */
 	struct secret_key key; /* of superblocks */
+	SuperList *supers;
 	struct layout_super super;
 	bool is_made; /* by this very run, and not opened yet: nobody can have put another vault there */
 };
@@ -26,6 +30,14 @@ struct recovery {
 /* Opens the place and the newest vault.json there that the secret unlocks. Free with recovery_clear. */
 int recovery_open(struct recovery *recovery);
 void recovery_clear(struct recovery *recovery);
+
+/* All superblocks below super/ by name and version. Free with supers_free; NULL is fine. */
+int supers_read(Objects *objects, SuperList **ret);
+void supers_free(SuperList *supers);
+DEFINE_CLEANUP(SuperList, supers_free);
+
+/* Whether one of them opens with the key, or there is none at all: 1, 0 with words, or an error of the place. */
+int recovery_has_super(struct recovery *recovery);
 
 /* Calls `fn` for each superblock that opens, newest first, until it returns other than 0, which is returned. -ENOENT:
  * there is none; -EBADMSG: none opened. */

@@ -15,6 +15,12 @@
 #define RETRY_AFTER_S_MAX 20
 #define STALL_S 15
 #define CONNECT_MS 10000
+/* For what a server does before it answers; what is silent so long has stalled before. */
+#define BASE_MS 60000
+/* An uplink of 512 kbit/s, of slow DSL, leaves each of eight requests at once 8 KiB/s; half of it, as they share it
+ * neither evenly nor alone. More would keep such a link from ever getting an object there; with this a server that
+ * drips holds 16 MiB for 70 minutes a try, not for ever. */
+#define LEAST_RATE 4096
 #define POLL_MS 1000
 
 struct S3Http {
@@ -65,6 +71,8 @@ int s3_http_open(struct s3_credentials *credentials, const char *bucket, unsigne
 	        .pause_ms = wanted.pause_ms ? wanted.pause_ms : PAUSE_MS,
 	        .stall_s = wanted.stall_s ? wanted.stall_s : STALL_S,
 	        .connect_ms = wanted.connect_ms ? wanted.connect_ms : CONNECT_MS,
+	        .base_ms = wanted.base_ms ? wanted.base_ms : BASE_MS,
+	        .least_rate = wanted.least_rate ? wanted.least_rate : LEAST_RATE,
 	};
 	(void)snprintf(http->shared.bucket, sizeof http->shared.bucket, "%s", bucket);
 	http->parallel = parallel == 0 ? PARALLEL_DEFAULT : parallel < PARALLEL_MAX ? parallel : PARALLEL_MAX;
@@ -136,7 +144,7 @@ static int64_t pause_of(const S3Http *http, const struct s3_call *call, unsigned
 
 static void pause_or_give_up(S3Http *http, struct run *run, struct s3_call *call, unsigned retry_after_s) {
 	if (call->rc == -ETIMEDOUT)
-		call->attempts++; /* it has cost `stall_s` already */
+		call->attempts++; /* it has cost `stall_s` already, or more */
 	if (call->attempts >= http->attempts) {
 		finish(run, call);
 		return;

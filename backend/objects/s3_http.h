@@ -7,7 +7,8 @@
  *
  * Each attempt is signed anew (sigv4.h) with the SHA-256 of its body, by a clock that is corrected from the server's
  * when that says we are off. No redirect is followed. A transfer that moves less than 1 KiB/s for `stall_s` seconds is
- * ended; such an attempt counts as two. TLS certificates are verified.
+ * ended, and one that takes longer in all than `base_ms` and what its bytes need at `least_rate`; such an attempt
+ * counts as two. TLS certificates are verified.
  *
  * Words name the request, S3's code, message and request id; never credentials.
  */
@@ -28,6 +29,8 @@ struct s3_tuning {
 	unsigned pause_ms;   /* before the second attempt: 500 */
 	unsigned stall_s;    /* 15 */
 	unsigned connect_ms; /* 10,000 */
+	unsigned base_ms;    /* 60,000 */
+	unsigned least_rate; /* bytes/s, of one request: 4,096 */
 };
 
 typedef struct S3Http S3Http;

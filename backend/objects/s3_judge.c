@@ -1,11 +1,14 @@
 #include "backend/objects/s3_transfer.h"
 
 #include "backend/objects/s3_answers.h"
+#include "crypto/base/deadline.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+
+#define ROUNDING_MS 2
 
 static void say(const struct s3_transfer *transfer, int error, const char *what) {
 	struct s3_call *call = transfer->call;
@@ -26,6 +29,21 @@ static int connect_errno(const struct s3_transfer *transfer) {
 	return number == ETIMEDOUT ? ETIMEDOUT : ECONNREFUSED;
 }
 
+/* Of the time in all libcurl says the same as of other waits. It rounds milliseconds otherwise than we do. */
+static void say_timeout(const struct s3_transfer *transfer, const char *words) {
+	const struct s3_call *call = transfer->call;
+	char what[200];
+	if (monotonic_ms() - transfer->began_ms < transfer->limit_ms - ROUNDING_MS) {
+		say(transfer, ETIMEDOUT, words);
+		return;
+	}
+	(void)snprintf(what, sizeof what,
+	        "too slow: %zu bytes in %.1f s, which is the longest that a request of up to %zu bytes may take",
+	        transfer->sent + call->got + transfer->text_size, (double)transfer->limit_ms / 1000,
+	        s3_transfer_bytes(call));
+	say(transfer, ETIMEDOUT, what);
+}
+
 static enum s3_verdict judge_broken(struct s3_transfer *transfer, CURLcode result) {
 	struct s3_call *call = transfer->call;
 	const char *words = transfer->error[0] ? transfer->error : curl_easy_strerror(result);
@@ -41,7 +59,7 @@ static enum s3_verdict judge_broken(struct s3_transfer *transfer, CURLcode resul
 	else if (result == CURLE_COULDNT_CONNECT)
 		say(transfer, connect_errno(transfer), words);
 	else if (result == CURLE_OPERATION_TIMEDOUT)
-		say(transfer, ETIMEDOUT, words);
+		say_timeout(transfer, words);
 	else if (result == CURLE_OUT_OF_MEMORY)
 		say(transfer, ENOMEM, words);
 	else

@@ -2,6 +2,7 @@
 
 #include "backend/objects/s3_xml.h"
 #include "crypto/base/array.h"
+#include "crypto/base/deadline.h"
 #include "crypto/encoding.h"
 
 #include <openssl/evp.h>
@@ -14,6 +15,8 @@
 #define PAIRS_MAX (S3_HEADERS_MAX + 8)
 #define STALL_BYTES_PER_S 1024L
 #define BUFFER_BYTES (512L << 10)
+/* A page of a listing, for the time it may take: 1,000 names. */
+#define PAGE_BYTES ((size_t)1 << 20)
 
 /* ---- the answer ---- */
 
@@ -251,9 +254,23 @@ static int sign(struct wire *wire, const struct s3_shared *shared, const struct 
 	return rc;
 }
 
+size_t s3_transfer_bytes(const struct s3_call *call) {
+	bool is_page = !call->into && strcmp(call->method, "GET") == 0;
+	return call->body.size + call->room + (is_page ? PAGE_BYTES : 0);
+}
+
+static void set_limits(struct s3_transfer *transfer, const struct s3_tuning *tuning) {
+	CURL *easy = transfer->easy;
+	transfer->began_ms = monotonic_ms();
+	transfer->limit_ms = tuning->base_ms + (int64_t)(s3_transfer_bytes(transfer->call) * 1000 / tuning->least_rate);
+	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)tuning->connect_ms);
+	(void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_PER_S);
+	(void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)tuning->stall_s);
+	(void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)transfer->limit_ms);
+}
+
 static void set_common(struct s3_transfer *transfer, const struct s3_shared *shared) {
 	CURL *easy = transfer->easy;
-	const struct s3_tuning *tuning = &shared->tuning;
 	curl_easy_reset(easy);
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
@@ -267,9 +284,6 @@ static void set_common(struct s3_transfer *transfer, const struct s3_shared *sha
 	if (shared->credentials->ca_bundle[0])
 		(void)curl_easy_setopt(easy, CURLOPT_CAINFO, shared->credentials->ca_bundle);
 	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)tuning->connect_ms);
-	(void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES_PER_S);
-	(void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)tuning->stall_s);
 	(void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
 	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
 	(void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "assayfs/" ASSAYFS_VERSION);
@@ -322,6 +336,7 @@ int s3_transfer_begin(struct s3_transfer *transfer, const struct s3_shared *shar
 		rc = sign(&wire, shared, call);
 	if (rc == 0) {
 		set_common(transfer, shared);
+		set_limits(transfer, &shared->tuning);
 		set_method(transfer->easy, call);
 		rc = set_headers(transfer, &wire);
 	}

@@ -24,6 +24,7 @@ struct s3_transfer {
 	const struct s3_shared *shared;
 	struct curl_slist *headers;
 	size_t sent; /* of the body */
+	int64_t began_ms, limit_ms;
 
 	uint8_t *text; /* of the answer */
 	size_t text_size, text_room;
@@ -38,6 +39,9 @@ struct s3_transfer {
 
 /* Sets the transfer up for the call, signed for this moment. -ENOMEM. */
 int s3_transfer_begin(struct s3_transfer *transfer, const struct s3_shared *shared, struct s3_call *call);
+
+/* How many bytes may come and go, for the time that it may take. */
+size_t s3_transfer_bytes(const struct s3_call *call);
 
 /* Frees what the attempt had; the slot is free then. */
 void s3_transfer_end(struct s3_transfer *transfer);

@@ -27,7 +27,7 @@ struct Shelf {
 	size_t count, room;
 	uint64_t version;
 	bool is_plain;
-	size_t gets;
+	size_t gets, batches;
 	shelf_fn *ask;
 	void *ask_arg;
 };
@@ -117,6 +117,9 @@ static int put(Shelf *shelf, const struct object_request *request) {
 
 static int carry_out(void *place, struct object_request *requests, size_t count) {
 	Shelf *shelf = place;
+	pthread_mutex_lock(&shelf->lock);
+	shelf->batches++;
+	pthread_mutex_unlock(&shelf->lock);
 	for (size_t i = 0; i < count; i++) {
 		struct object_request *request = &requests[i];
 		int rc = shelf->ask ? shelf->ask(shelf->ask_arg, request->what, request->name) : 0;
@@ -285,6 +288,13 @@ size_t shelf_gets(Shelf *shelf) {
 	size_t gets = shelf->gets;
 	pthread_mutex_unlock(&shelf->lock);
 	return gets;
+}
+
+size_t shelf_batches(Shelf *shelf) {
+	pthread_mutex_lock(&shelf->lock);
+	size_t batches = shelf->batches;
+	pthread_mutex_unlock(&shelf->lock);
+	return batches;
 }
 
 /* ---- shipping ---- */

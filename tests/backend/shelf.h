@@ -38,6 +38,8 @@ const char *shelf_name(Shelf *shelf, const char *prefix, size_t nth, char ret[st
 size_t shelf_count(Shelf *shelf, const char *prefix);
 /* Requests that were carried out. */
 size_t shelf_gets(Shelf *shelf);
+/* How often some were made at once. */
+size_t shelf_batches(Shelf *shelf);
 
 /* Ships an open vault there as generation `number`. */
 void shelf_ship(Shelf *shelf, Store *store, uint64_t number);

@@ -137,6 +137,77 @@ static void what_was_written_over_ever_so_often_is_found(void **state) {
 	recover_expect_sound(w);
 }
 
+/* Newer than those of the vault, between them, and over them. */
+static void put_garbage(struct recover_world *w, unsigned many) {
+	char name[OBJECT_NAME_MAX + 1];
+	for (unsigned i = 0; i < many; i++) {
+		(void)snprintf(name, sizeof name, "super/00000000ff%06x", i);
+		shelf_put(w->shelf, name, "garbage", 7);
+	}
+	for (unsigned i = 0; i < 200; i++)
+		shelf_put(w->shelf, "super/0000000000000002", "garbage", 7);
+}
+
+static int list_generations(struct recover_world *w, struct recover_generations *found) {
+	const struct store_secret secret = {.kind = STORE_PASSPHRASE, .bytes = bytes_of_string(TEST_PASSPHRASE)};
+	found->count = 0;
+	return recover_list(&w->place, &secret, &w->options, recover_take_generation, found);
+}
+
+static void a_thousand_superblocks_that_open_for_nobody_are_read_many_at_once(void **state) {
+	struct recover_world *w = *state;
+	struct recover_generations found;
+	put_garbage(w, 1000);
+	/* One that was removed, and covered before. */
+	shelf_remove(w->shelf, "super/0000000000000002");
+	shelf_erase(w->shelf, "super/0000000000000001");
+	size_t batches = shelf_batches(w->shelf), gets = shelf_gets(w->shelf);
+	assert_rc(list_generations(w, &found));
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.list[0].number, 2);
+	assert_non_null(strstr(w->notices, "super/00000000ff0003e7"));
+	/* What is there now, and its only version. */
+	assert_in_range(shelf_gets(w->shelf) - gets, 2000, 2400);
+	assert_in_range(shelf_batches(w->shelf) - batches, 2000 / 64, 80);
+	assert_rc(recover_now(w));
+	assert_int_equal(w->sum.generation, 2);
+}
+
+static int fail_one(void *arg, enum object_what what, const char *name) {
+	return name && what == OBJECT_GET && strcmp(name, arg) == 0 ? fault(EIO, "the link broke") : 0;
+}
+
+/* An error is none that may be read as "garbage": what it hides may be the newest generation. */
+static void a_superblock_that_could_not_be_read_is_not_passed_over(void **state) {
+	struct recover_world *w = *state;
+	struct recover_generations found;
+	char names[2][OBJECT_NAME_MAX + 1] = {"super/0000000000000002", "super/00000000ff000020"};
+	put_garbage(w, 100);
+	for (size_t i = 0; i < 2; i++) {
+		shelf_on_request(w->shelf, fail_one, names[i]);
+		assert_int_equal(list_generations(w, &found), -EIO);
+		assert_int_equal(found.count, 0);
+	}
+	assert_int_equal(recover_now(w), -EIO);
+	shelf_on_request(w->shelf, NULL, NULL);
+	assert_rc(list_generations(w, &found));
+	assert_int_equal(found.count, 2);
+}
+
+/* Sizes of a listing are the server's word. */
+static void a_superblock_longer_than_any_is_passed_over(void **state) {
+	struct recover_world *w = *state;
+	struct recover_generations found;
+	_cleanup_(freep) uint8_t *much = calloc(1, LAYOUT_SUPER_BYTES_MAX + 1);
+	shelf_put(w->shelf, "super/00000000ff000000", much, LAYOUT_SUPER_BYTES_MAX + 1);
+	shelf_put(w->shelf, "super/00000000ff000001", much, LAYOUT_SUPER_BYTES_MAX);
+	shelf_put(w->shelf, "super/00000000ff000002", "", 0);
+	shelf_put(w->shelf, "super/0000000000000001", much, LAYOUT_SUPER_BYTES_MAX + 1);
+	assert_rc(list_generations(w, &found));
+	assert_int_equal(found.count, 2);
+	assert_non_null(strstr(w->notices, "super/00000000ff000002"));
+}
+
 static void superblocks_that_are_all_removed_are_told_of(void **state) {
 	struct recover_world *w = *state;
 	shelf_forget_versions(w->shelf);
@@ -332,6 +403,12 @@ int main(void) {
 	                what_was_written_over_ever_so_often_is_found, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                superblocks_that_are_all_removed_are_told_of, recover_setup, recover_teardown),
+	        cmocka_unit_test_setup_teardown(a_thousand_superblocks_that_open_for_nobody_are_read_many_at_once,
+	                recover_setup, recover_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                a_superblock_that_could_not_be_read_is_not_passed_over, recover_setup, recover_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                a_superblock_longer_than_any_is_passed_over, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                a_listing_tells_of_damage_to_the_newest_only, recover_setup, recover_teardown),
 	        cmocka_unit_test_setup_teardown(

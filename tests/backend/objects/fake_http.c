@@ -1,5 +1,6 @@
 #include "tests/backend/objects/fake_http.h"
 
+#include "crypto/base/deadline.h"
 #include "tests/backend/scratch.h"
 
 #include <arpa/inet.h>
@@ -14,6 +15,7 @@
 
 #define CONNECTIONS_MAX 256
 #define HEAD_BYTES 16384
+#define DRIP_MS 50
 
 struct FakeHttp {
 	fake_answer_fn *answer;
@@ -85,6 +87,23 @@ void fake_header(const struct fake_request *request, const char *name, char *ret
 		}
 }
 
+/* By the clock: a server that was late once catches up. */
+static bool send_body(const FakeHttp *fake, int fd, const struct fake_answer *answer) {
+	int64_t due = monotonic_ms();
+	size_t each = answer->drip_bytes ? answer->drip_bytes : answer->body.size;
+	for (size_t done = 0; done < answer->body.size;) {
+		size_t part = answer->body.size - done < each ? answer->body.size - done : each;
+		if (!send_all(fd, answer->body.data + done, part))
+			return false;
+		done += part;
+		due += DRIP_MS;
+		int64_t left = answer->drip_bytes ? due - monotonic_ms() : 0;
+		if (left > 0 && !wait_for(fake, -1, (int)left))
+			return false;
+	}
+	return true;
+}
+
 static bool send_answer(const FakeHttp *fake, int fd, const struct fake_answer *answer, bool is_head) {
 	char head[4096];
 	if (answer->delay_ms && !wait_for(fake, -1, (int)answer->delay_ms))
@@ -97,7 +116,7 @@ static bool send_answer(const FakeHttp *fake, int fd, const struct fake_answer *
 	if (answer->how == FAKE_STALL)
 		return is_sent && wait_for(fake, -1, -1) && false;
 	if (!is_head)
-		is_sent = is_sent && send_all(fd, answer->body.data, answer->body.size);
+		is_sent = is_sent && send_body(fake, fd, answer);
 	return is_sent && answer->how != FAKE_CUT;
 }
 

@@ -30,6 +30,7 @@ struct fake_answer {
 		FAKE_CUT,     /* close after the body */
 	} how;
 	unsigned delay_ms;
+	size_t drip_bytes; /* send so much of the body every 50 ms; 0: all at once */
 };
 
 /* Fills in what is to be answered; `answer` is zeros, with status 200. One at a time. */

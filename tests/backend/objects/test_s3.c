@@ -48,6 +48,7 @@ static void play(void *arg, const struct fake_request *request, struct fake_answ
 		answer->status = 200;
 }
 
+/* What the server notes is read when it is closed: its threads write it. */
 struct stage {
 	struct script script;
 	FakeHttp *fake;
@@ -195,8 +196,8 @@ static void if_absent_asks_twice(void **state) {
 	struct rule there[] = {{"HEAD", NULL, {.status = 200}, 0, NULL, 0}};
 	OPEN(&stage, there);
 	assert_int_equal(put_if_absent(&stage, bytes_of_string("x")), -EEXIST);
-	assert_string_equal(stage.script.asked, "HEAD /bucket/p/q/s\n");
 	close_stage(&stage);
+	assert_string_equal(stage.script.asked, "HEAD /bucket/p/q/s\n");
 	struct rule meanwhile[] = {
 	        {"HEAD", NULL, {.status = 404}, 0, NULL, 0}, {"PUT", NULL, {.status = 412}, 0, "if-none-match: *", 0}};
 	OPEN(&stage, meanwhile);
@@ -246,10 +247,10 @@ static void all_versions_are_removed_oldest_first(void **state) {
 	struct stage stage;
 	OPEN(&stage, rules);
 	assert_rc(objects_remove(stage.objects, "a"));
+	close_stage(&stage);
 	assert_non_null(
 	        strstr(stage.script.asked, "DELETE /bucket/p/q/a?versionId=v2\nDELETE /bucket/p/q/a?versionId=v3\n"));
 	assert_null(strstr(stage.script.asked, "versionId=w"));
-	close_stage(&stage);
 }
 
 static void a_denied_removal_asks_for_the_lock(void **state) {
@@ -299,9 +300,9 @@ static void without_versions_a_name_is_removed(void **state) {
 	OPEN(&stage, rules);
 	assert_rc(objects_remove(stage.objects, "a"));
 	assert_rc(objects_remove(stage.objects, "b"));
+	close_stage(&stage);
 	assert_string_equal(
 	        stage.script.asked, "GET /bucket/?versioning=\nDELETE /bucket/p/q/a\nDELETE /bucket/p/q/b\n");
-	close_stage(&stage);
 }
 
 /* ---- uploads in parts ---- */
@@ -313,8 +314,8 @@ static int put_long(struct rule *rules, size_t count, char *asked, size_t room) 
 	struct stage stage;
 	open_stage(&stage, rules, count);
 	int rc = objects_put(stage.objects, "l", bytes_of(data, sizeof data));
-	(void)snprintf(asked, room, "%s", stage.script.asked);
 	close_stage(&stage);
+	(void)snprintf(asked, room, "%s", stage.script.asked);
 	return rc;
 }
 
@@ -373,12 +374,20 @@ static void stale_uploads_are_aborted(void **state) {
 	struct stage stage;
 	OPEN(&stage, rules);
 	assert_rc(objects_tidy(stage.objects, 1769904000)); /* 2026-02-01 */
+	close_stage(&stage);
 	assert_non_null(strstr(stage.script.asked, "DELETE /bucket/p/q/a?uploadId=u1\n"));
 	assert_null(strstr(stage.script.asked, "uploadId=u2"));
-	close_stage(&stage);
 }
 
 /* ---- the bucket ---- */
+
+static int prepare_with(struct rule *rules, size_t count, bool create) {
+	struct stage stage;
+	open_stage(&stage, rules, count);
+	int rc = objects_prepare(stage.objects, create, true);
+	close_stage(&stage);
+	return rc;
+}
 
 static void prepare_looks_makes_and_tries(void **state) {
 	(void)state;
@@ -390,20 +399,17 @@ static void prepare_looks_makes_and_tries(void **state) {
 	                0, NULL, 0},
 	        {"POST", "/bucket/p/q/probe?uploads=", says(BEGUN), 0, NULL, 0},
 	        {"DELETE", "/bucket/p/q/probe?uploadId=u%2F1", {.status = 204}, 0, NULL, 0}};
-	struct stage stage;
-	OPEN(&stage, rules);
-	assert_rc(objects_prepare(stage.objects, true, true));
+	assert_rc(prepare_with(rules, 5, true));
 	for (size_t i = 0; i < 5; i++)
 		assert_int_equal(rules[i].seen, 1);
-	assert_int_equal(objects_prepare(stage.objects, false, true), -ENOENT);
+	assert_int_equal(prepare_with(rules, 5, false), -ENOENT);
 	rules[0].answer.status = 403;
-	assert_int_equal(objects_prepare(stage.objects, true, true), -EACCES);
+	assert_int_equal(prepare_with(rules, 5, true), -EACCES);
 	rules[0].answer.status = 200;
 	rules[3].answer.status = 403;
-	assert_int_equal(objects_prepare(stage.objects, true, true), -EACCES);
+	assert_int_equal(prepare_with(rules, 5, true), -EACCES);
 	rules[2].answer = refuses(404, "<Error><Code>ObjectLockConfigurationNotFoundError</Code></Error>");
-	assert_int_equal(objects_prepare(stage.objects, true, true), -ENOTSUP);
-	close_stage(&stage);
+	assert_int_equal(prepare_with(rules, 5, true), -ENOTSUP);
 }
 
 static void a_lock_is_put_with_its_digest(void **state) {

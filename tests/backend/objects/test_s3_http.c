@@ -32,7 +32,7 @@ static void follow(void *arg, const struct fake_request *request, struct fake_an
 
 static const struct s3_tuning hasty = {.pause_ms = 4, .stall_s = 1, .connect_ms = 1000};
 
-static Objects *open_with(const char *endpoint, unsigned parallel, void **ret_s3) {
+static Objects *open_tuned(const char *endpoint, unsigned parallel, const struct s3_tuning *tuning, void **ret_s3) {
 	struct objects_place place = {.url = "s3://bucket/p",
 	        .endpoint = endpoint,
 	        .access_key = "AKEXAMPLE",
@@ -41,11 +41,15 @@ static Objects *open_with(const char *endpoint, unsigned parallel, void **ret_s3
 	        .parallel = parallel};
 	void *s3 = NULL;
 	Objects *objects = NULL;
-	assert_rc(s3_open(&place, &hasty, &s3));
+	assert_rc(s3_open(&place, tuning, &s3));
 	assert_rc(objects_wrap(&s3_ops, s3, place.url, &objects));
 	if (ret_s3)
 		*ret_s3 = s3;
 	return objects;
+}
+
+static Objects *open_with(const char *endpoint, unsigned parallel, void **ret_s3) {
+	return open_tuned(endpoint, parallel, &hasty, ret_s3);
 }
 
 static struct bytes error_text(const char *code, const char *message) {
@@ -300,6 +304,83 @@ static void endless_answers_are_cut(void **state) {
 	assert_int_equal(requests, 1);
 }
 
+/* ---- time ---- */
+
+#define SLOW_BYTES ((size_t)64 << 10)
+
+static int nothing(void *arg, const struct object_info *object) {
+	(void)arg;
+	(void)object;
+	return 0;
+}
+
+/* Gets an object that the server drips, so many bytes a second. */
+static int get_dripping(const struct s3_tuning *tuning, size_t rate, unsigned *ret_requests) {
+	_cleanup_(freep) uint8_t *object = malloc(SLOW_BYTES);
+	_cleanup_(freep) uint8_t *into = calloc(1, SLOW_BYTES);
+	size_t got = 0;
+	memset(object, 'x', SLOW_BYTES);
+	struct plan plan = {.good = {.status = 206,
+	                            .headers = "Content-Range: bytes 0-65535/65536\r\n",
+	                            .body = bytes_of(object, SLOW_BYTES),
+	                            .drip_bytes = rate / 20}};
+	FakeHttp *fake = fake_http_open(follow, &plan);
+	Objects *objects = open_tuned(fake_http_url(fake), 0, tuning, NULL);
+	int rc = objects_get(objects, "a", 0, into, SLOW_BYTES, &got);
+	*ret_requests = fake_http_counts(fake).requests;
+	objects_close(objects);
+	fake_http_close(fake);
+	if (rc == 0)
+		assert_true(got == SLOW_BYTES && memcmp(into, object, SLOW_BYTES) == 0);
+	return rc;
+}
+
+static void says(const char *words) {
+	if (!strstr(fault_message(), words))
+		fail_msg("not '%s': %s", words, fault_message());
+}
+
+/* Faster than what counts as a stall: all of it would take 32 s, and it may take 0.3 s and a half. */
+static void a_server_that_drips_is_left(void **state) {
+	(void)state;
+	static const struct s3_tuning tuning = {.pause_ms = 4, .stall_s = 1, .base_ms = 300, .least_rate = 128 << 10};
+	unsigned requests = 0;
+	int64_t before = monotonic_ms();
+	assert_int_equal(get_dripping(&tuning, 2048, &requests), -ETIMEDOUT);
+	assert_int_equal(requests, 3);
+	assert_in_range(monotonic_ms() - before, 3 * 790, 20000);
+	says("GET s3://bucket/p/a");
+	says(" bytes in 0.8 s, which is the longest that a request of up to 65536 bytes may take");
+}
+
+/* Somewhat above the least rate, and longer than what is allowed whatever the size. */
+static void a_slow_link_is_waited_for(void **state) {
+	(void)state;
+	static const struct s3_tuning tuning = {.pause_ms = 4, .stall_s = 1, .base_ms = 1000, .least_rate = 32 << 10};
+	unsigned requests = 0;
+	int64_t before = monotonic_ms();
+	assert_rc(get_dripping(&tuning, 40 << 10, &requests));
+	assert_int_equal(requests, 1);
+	assert_true(monotonic_ms() - before > 1000);
+}
+
+/* A page of a listing has the time of a MiB, whatever its size; the answer to a put that of the base. */
+static void listings_and_puts_have_their_time(void **state) {
+	(void)state;
+	static const struct s3_tuning tuning = {.pause_ms = 4, .stall_s = 1, .base_ms = 200, .least_rate = 2 << 20};
+	_cleanup_(freep) uint8_t *blanks = malloc(SLOW_BYTES);
+	memset(blanks, ' ', SLOW_BYTES);
+	struct plan plan = {.good = {.body = bytes_of(blanks, SLOW_BYTES), .drip_bytes = 100}};
+	FakeHttp *fake = fake_http_open(follow, &plan);
+	Objects *objects = open_tuned(fake_http_url(fake), 0, &tuning, NULL);
+	assert_int_equal(objects_list(objects, "", nothing, NULL), -ETIMEDOUT);
+	says("in 0.7 s, which is the longest");
+	assert_int_equal(objects_put(objects, "a", bytes_of_string("x")), -ETIMEDOUT);
+	says("in 0.2 s, which is the longest that a request of up to 1 bytes");
+	objects_close(objects);
+	fake_http_close(fake);
+}
+
 /* ---- connections ---- */
 
 static void batch(unsigned parallel, unsigned delay_ms, struct fake_counts *ret) {
@@ -370,6 +451,9 @@ int main(void) {
 	        cmocka_unit_test(only_what_was_asked_for_is_taken),
 	        cmocka_unit_test(a_body_that_was_cut_is_got_again),
 	        cmocka_unit_test(endless_answers_are_cut),
+	        cmocka_unit_test(a_server_that_drips_is_left),
+	        cmocka_unit_test(a_slow_link_is_waited_for),
+	        cmocka_unit_test(listings_and_puts_have_their_time),
 	        cmocka_unit_test(connections_are_kept_and_bounded),
 	        cmocka_unit_test(a_stop_ends_what_is_under_way),
 	};
