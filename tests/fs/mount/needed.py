@@ -17,7 +17,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import reader  # noqa: E402
 
 NS = 10**9
-STRETCH = 16 << 20
 NAMES = {"super": r"super/([0-9a-f]{16})", "pack": r"meta/([0-9a-f]{16})/([0-9a-f]{6})",
          "header": r"header/([0-9]{10}-[0-9a-f]{16})", "extent": r"segments/([0-9a-f]{64})/([0-9a-f]{8})-([0-9a-f]{8})",
          "audit": r"audit/([0-9a-f]{16})"}
@@ -80,6 +79,9 @@ class Listing:
                 self.strangers[f"{row['Key']} {row['UploadId']}"] = "an upload that was not completed"
         self.names = {kind: [match for match in map(re.compile(pattern).fullmatch, sorted(self.versions)) if match]
                       for kind, pattern in NAMES.items()}
+        self.extents = {}
+        for match in self.names["extent"]:
+            self.extents.setdefault(match[1], []).append((int(match[2], 16), int(match[3], 16)))
 
 
 class Judge:
@@ -123,8 +125,20 @@ class Judge:
             self.databases[superblock.number] = segments, archives
         return self.databases[superblock.number]
 
+    def newest(self):
+        """{segment: (bytes, is closed)} of the newest generation that was judged."""
+        return self.databases[max(self.databases)][0]
+
     def judge(self):
         """(orphans {name: why}, what is lacking, how many objects there are of each kind): all as it is at this moment."""
+        for _ in range(10):
+            try:
+                return self.judge_once()
+            except self.s3.exceptions.NoSuchKey:
+                pass  # it went since it was listed
+        raise reader.Damage("the bucket does not come to rest")
+
+    def judge_once(self):
         listing = Listing(self.s3, self.bucket, self.prefix)
         there = {int(match[1], 16): self.superblock(int(match[1], 16)) for match in listing.names["super"]}
         numbers = kept({number: one.time for number, one in there.items()})
@@ -180,22 +194,16 @@ class Needs:
         size, is_closed = self.segments[name]
         if end > size:
             return f"the segment ends at {size:x}"
-        base = start // STRETCH * STRETCH
-        whole = f"segments/{name}/{base:08x}-{min(base + STRETCH, size):08x}"
-        if name in self.now and is_closed and whole != match[0] and whole in listing.versions:
-            return "a larger extent has all of it"
-        return ""
+        larger = [one for one in listing.extents[name] if one != (start, end) and one[0] <= start and end <= one[1] <= size]
+        return "a larger extent has all of it" if larger and is_closed and name in self.now else ""
 
     def lacking(self, listing):
         """What is needed and not there."""
         headers = {match[1] for match in listing.names["header"]}
         lacks = [f"header/{name}" for name in self.headers - headers]
-        extents = {}
-        for match in listing.names["extent"]:
-            extents.setdefault(match[1], []).append((int(match[2], 16), int(match[3], 16)))
         for name, (size, _) in self.segments.items():
             covered = 0
-            for start, end in sorted(extents.get(name, [])):
+            for start, end in sorted(listing.extents.get(name, [])):
                 covered = max(covered, end) if start <= covered else covered
             if covered < size:
                 lacks.append(f"segments/{name}: bytes from {covered:x} of {size:x}")

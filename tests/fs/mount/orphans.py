@@ -10,6 +10,7 @@ ASSAYFS_HASTY is the program for which what is needed no more goes after seconds
 test says so (aged.c). What is needed is judged by needed.py, not by the program. Among the services.
 """
 import os
+import signal
 import time
 
 import bucket  # first: it skips where something is missing
@@ -43,8 +44,22 @@ class OrphanTests(bucket.BackupTests):
         self.mounted(POLICY, RULES)
         self.add(url=url)
 
-    def judge(self):
-        return self.judging.judge()
+    def before_passes(self):
+        """What is there while the program stands still: what the kills left, and what is planted beside it."""
+        pid = self.json("status", "--json", "mnt")["pid"]
+        with open(self.path("v/vault.json"), "rb") as file:
+            self.judging = Judge(self.server.s3, self.name, "vault/", file.read(), b"correct horse")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(0.5)  # what it had asked the server for is done
+            left, lacks, there = self.judging.judge()
+            planted = self.plant()
+            orphans = self.judging.judge()[0]
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        print(f"note: before the passes {len(orphans)} orphans, {len(left)} of the kills; there: {there}", flush=True)
+        self.check(not lacks, f"kept generations lack {len(lacks)} things: {lacks[:5]}")
+        self.check(planted and set(orphans) == set(left) | set(planted), f"the judge sees {orphans}, planted were {planted}")
 
     def put_object(self, name, data=b"left behind"):
         self.server.s3.put_object(Bucket=self.name, Key="vault/" + name, Body=data)
@@ -56,6 +71,11 @@ class OrphanTests(bucket.BackupTests):
                  f"segments/{segment}/{0:08x}-{11:08x}", f"segments/{segment}/{11:08x}-{22:08x}"]
         for name in names:
             self.put_object(name)
+        closed = [name for name, (_, is_closed) in self.judging.newest().items() if is_closed]
+        if closed:  # of what a shipment that was cut had sent, the next one may have sent a part again
+            with open(self.path(f"v/segments/{closed[-1][:2]}/{closed[-1]}"), "rb") as file:
+                names.append(f"segments/{closed[-1]}/{0:08x}-{100:08x}")
+                self.put_object(names[-1], file.read(100))
         key = f"vault/segments/{segment}/{22:08x}-{33:08x}"
         upload = self.server.s3.create_multipart_upload(Bucket=self.name, Key=key)["UploadId"]
         self.server.s3.upload_part(Bucket=self.name, Key=key, UploadId=upload, PartNumber=1, Body=b"left behind")
@@ -79,7 +99,7 @@ class OrphanTests(bucket.BackupTests):
         """Passes go by until nothing is left that is not needed; what was left last, and what is there."""
         end = time.monotonic() + PASSES_S
         while True:
-            orphans, lacks, counts = self.judge()
+            orphans, lacks, counts = self.judging.judge()
             if not orphans or time.monotonic() > end:
                 return orphans, lacks, counts
             time.sleep(1)
@@ -92,14 +112,7 @@ class OrphanTests(bucket.BackupTests):
         self.begin(keeps_versions)
         acknowledged = self.write_and_kill(kill_fn, KILLS, 2)
         self.sync(300)
-        with open(self.path("v/vault.json"), "rb") as file:
-            self.judging = Judge(self.server.s3, self.name, "vault/", file.read(), b"correct horse")
-        left = self.judge()[0]
-        planted = self.plant()
-        before, lacks, there = self.judge()
-        self.check(not lacks, f"kept generations lack {len(lacks)} things: {lacks[:5]}")
-        self.check(set(planted) <= set(before), f"the judge does not see {set(planted) - set(before)}")
-        print(f"note: before the passes {len(before)} orphans, {len(left)} of the kills; there: {there}", flush=True)
+        self.before_passes()
         begun = time.monotonic()
         self.grow_old(acknowledged)
         grown = time.monotonic() - begun
