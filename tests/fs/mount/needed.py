@@ -7,6 +7,8 @@ orphans hold the program against. By the reader of tests/format, which shares no
                    their place; or of segments that left after the oldest that is kept
     log archives   those in the newest database
     else           nothing: uploads that were not completed, markers of removals, names of no kind
+
+Earlier versions of what is needed are counted (`former`): one of them may be the sound one, so they go with the last.
 """
 import os
 import re
