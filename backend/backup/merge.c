@@ -126,19 +126,28 @@ struct merging {
 	uint64_t bytes;
 };
 
-/* Extents that begin in the stretch, but for the whole one. */
+/* Extents that begin in the stretch, but for the whole one. Where one of them overlaps another it is worth a merge:
+ * what a shipment that was cut left there would stay as long as the segment does. */
 static size_t count_small(const struct listing *listing, const struct layout_name *name) {
 	struct layout_name first = {.kind = LAYOUT_EXTENT, .from = name->from};
 	size_t count = 0;
+	uint32_t end = name->from;
+	bool overlap = false;
 	memcpy(first.id, name->id, LAYOUT_ID_BYTES);
 	for (size_t i = place_of(listing, &first); i < listing->count; i++) {
 		const struct retain_entry *at = &listing->entries[i];
 		if (at->name.kind != LAYOUT_EXTENT || memcmp(at->name.id, name->id, LAYOUT_ID_BYTES) != 0 ||
 		        at->name.from >= name->to)
 			break;
-		count += !at->is_gone && compare(&at->name, name) != 0;
+		if (at->is_gone || compare(&at->name, name) == 0)
+			continue;
+		count++;
+		if (at->name.to > name->to)
+			continue; /* none of ours */
+		overlap = overlap || at->name.from < end;
+		end = at->name.to > end ? at->name.to : end;
 	}
-	return count;
+	return overlap && count < MERGE_LEAST ? MERGE_LEAST : count;
 }
 
 /* A whole extent that nobody here has put is read back. 1: what is here can't be read. */

@@ -44,9 +44,10 @@ struct Retain {
 
 /*
  * Small extents, of a segment that was shipped while it grew, become one for each LAYOUT_EXTENT_BYTES once it is closed
- * (merge.c). merge_extents puts those that are lacking, up to a bound. A large one is believed only when this mount put
- * it, or it was read back and is what the sound local segment has (`is_proven`): anyone may have put one of that name.
- * One that is something else is put anew. The small ones are redundant at the next pass that finds it proven.
+ * (merge.c), if there are some of them or two overlap. merge_extents puts those that are lacking, up to a bound. A
+ * large one is believed only when this mount put it, or it was read back and is what the sound local segment has
+ * (`is_proven`): anyone may have put one of that name. One that is something else is put anew. The small ones are
+ * redundant at the next pass that finds it proven.
  */
 int merge_extents(Retain *retain, struct ship *ship, struct listing *listing, struct retain_result *result);
 

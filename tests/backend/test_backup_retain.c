@@ -415,6 +415,21 @@ static void a_planted_whole_extent_makes_no_other_redundant(void **state) {
 	assert_true(is_genuine(w, &row, 0, (uint32_t)row.bytes));
 }
 
+/* A shipment that was cut left one that the next did not see; few as they are, nobody else would ever remove it. */
+static void extents_that_overlap_become_one(void **state) {
+	struct world *w = *state;
+	grow(w, 2);
+	const struct segment_row row = w->ship.checkpoint.segments[0];
+	assert_int_equal(memory_place_count(&w->place, "segments/"), 2);
+	assert_int_equal(pass(w, 1).merged, 0);
+	assert_rc(ship_put_extent(&w->ship, &row, 0, 1000));
+	assert_int_equal(pass(w, 1).merged, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pass(w, GRACE_S).merged, 0);
+	assert_int_equal(memory_place_count(&w->place, "segments/"), 1);
+	assert_true(is_genuine(w, &row, 0, (uint32_t)row.bytes));
+}
+
 /* The mount that put the whole one has ended: the next one reads it back before the others go. */
 static void a_whole_extent_of_another_mount_is_read_back(void **state) {
 	struct world *w = *state;
@@ -489,6 +504,7 @@ int main(void) {
 	        world_test(mounts_do_not_renew_locks_of_what_is_not_needed),
 	        world_test(ten_thousand_generations_are_looked_through_at_once),
 	        world_test(a_planted_whole_extent_makes_no_other_redundant),
+	        world_test(extents_that_overlap_become_one),
 	        world_test(a_whole_extent_of_another_mount_is_read_back),
 	        world_test(a_planted_extent_is_no_coverage),
 	        world_test(what_goes_beyond_a_closed_segment_is_removed),

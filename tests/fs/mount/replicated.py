@@ -9,72 +9,19 @@ Among the services. boto3 is a client of other people's: it flips the bits, and 
 beside those of restic, which stores the same tree in the same server in the same run.
 """
 import os
-import random
 import shutil
 import signal
 import subprocess
-import sys
-import threading
 import time
 
-from gate import GateTests, vancouver  # first: it finds cli
-from cli import SOURCE
-from promise import count, seed, skip, wait_gone
-
-try:
-    import boto3
-    from botocore.client import Config
-    from botocore.exceptions import ClientError
-except ImportError:
-    skip("python3-boto3 is missing (scripts/setup --services)")
-if not shutil.which("radosgw"):
-    skip("radosgw is missing (scripts/setup --services)")
+import bucket  # first: it skips where something is missing
+from gate import vancouver
+from promise import count, seed
+from botocore.exceptions import ClientError
 
 GIB = float(os.environ.get("ASSAYFS_BACKUP_GIB", 5))
 FILES = count("ASSAYFS_BACKUP_FILES", 50000)
 KILLS = count("ASSAYFS_BACKUP_KILLS", 30)
-
-
-class Server:
-    """radosgw with a store of its own."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.start()
-
-    def script(self, *arguments):
-        done = subprocess.run([os.path.join(SOURCE, "scripts/s3-server"), *arguments], check=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, timeout=300, env=dict(os.environ, S3_SERVER_STORE="bluestore"))
-        return done.stdout.decode().splitlines()
-
-    def start(self):
-        self.url = next(line for line in self.script("start", self.directory) if line.startswith("http"))
-        os.environ.update(AWS_ACCESS_KEY_ID="AKTEST", AWS_SECRET_ACCESS_KEY="SKTEST", AWS_ENDPOINT_URL=self.url,
-                          AWS_DEFAULT_REGION="us-east-1")
-        self.s3 = boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="AKTEST",
-                               aws_secret_access_key="SKTEST",
-                               config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 8}))
-
-    def pid(self):
-        return int(open(os.path.join(self.directory, "run/client.rgw.pid"), encoding="ascii").read())
-
-    def kill_gateway(self):
-        pid = self.pid()
-        os.kill(pid, signal.SIGKILL)
-        wait_gone(pid)
-
-    def gateway(self):
-        self.script("gateway", self.directory)
-
-    def stop(self):
-        self.script("stop", self.directory)
-
-    def objects(self, bucket, prefix=""):
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return {row["Key"]: row["Size"] for page in pages for row in page.get("Contents", [])}
-
-
-SERVER = None
 
 
 def make_tree(root, files, size, rng):
@@ -96,42 +43,7 @@ def make_tree(root, files, size, rng):
                 left -= file.write(block[at:at + min(left, len(block) // 2)])
 
 
-class ReplicatedTests(GateTests):
-    bucket_count = 0
-
-    def bucket(self):
-        ReplicatedTests.bucket_count += 1
-        self.name = f"assayfs-test-{os.getpid()}-{ReplicatedTests.bucket_count}"
-        self.url = f"s3://{self.name}/vault"
-        return self.url
-
-    def clean_up(self):
-        for mnt in "mnt", "back":
-            if f" {self.path(mnt)} " in open("/proc/self/mountinfo", encoding="utf-8").read():
-                self.unmount(self.path(mnt))
-
-    def add(self, *options, url=None, code=0):
-        return self.assayfs("backup", "add", "--create", *options, url or self.bucket(), "mnt", code=code)
-
-    def sync(self, seconds=900):
-        begun = time.monotonic()
-        self.assayfs("backup", "sync", "--timeout", str(seconds), "mnt", timeout=seconds + 60)
-        return time.monotonic() - begun
-
-    def target(self, url=None):
-        rows = self.json("backup", "status", "--json", "mnt", code=None)["targets"]
-        return next((row for row in rows if row["url"] == (url or self.url)), {})
-
-    def recovered(self, *options, url=None, name="again"):
-        shutil.rmtree(self.path(name), ignore_errors=True)
-        begun = time.monotonic()
-        self.assayfs("recover", *options, "--passfile", "pass", url or self.url, name, timeout=1800)
-        return time.monotonic() - begun
-
-    def mount_again(self, name="again"):
-        os.makedirs(self.path("back"), exist_ok=True)
-        self.assayfs("mount", "--passfile", "pass", name, "back", timeout=120)
-
+class ReplicatedTests(bucket.BackupTests):
     def same_tree(self, one, two):
         done = subprocess.run(["diff", "-rq", "--no-dereference", one, two], capture_output=True, check=False, timeout=1800)
         self.check(done.returncode == 0, f"diff -r: {done.stdout.decode()[:400]} {done.stderr.decode()[:200]}")
@@ -143,7 +55,7 @@ class ReplicatedTests(GateTests):
     # ---- the tree, and restic beside it ----
 
     def restic(self, *arguments):
-        environment = dict(os.environ, RESTIC_PASSWORD="x", RESTIC_REPOSITORY=f"s3:{SERVER.url}/{self.name}-restic",
+        environment = dict(os.environ, RESTIC_PASSWORD="x", RESTIC_REPOSITORY=f"s3:{self.server.url}/{self.name}-restic",
                            RESTIC_CACHE_DIR=self.path("restic-cache"))
         begun = time.monotonic()
         subprocess.run(["restic", *arguments], check=True, capture_output=True, env=environment, timeout=3600)
@@ -203,9 +115,9 @@ class ReplicatedTests(GateTests):
     # ---- damage ----
 
     def flip(self, key):
-        body = bytearray(SERVER.s3.get_object(Bucket=self.name, Key=key)["Body"].read())
+        body = bytearray(self.server.s3.get_object(Bucket=self.name, Key=key)["Body"].read())
         body[len(body) // 2] ^= 1
-        SERVER.s3.put_object(Bucket=self.name, Key=key, Body=bytes(body))
+        self.server.s3.put_object(Bucket=self.name, Key=key, Body=bytes(body))
 
     def test_a_flipped_bit_is_named_and_healed(self):
         self.mounted()
@@ -214,13 +126,13 @@ class ReplicatedTests(GateTests):
         self.sync()
         self.assayfs("backup", "verify", "mnt")
         for kind in "vault/segments/", "vault/meta/":
-            key = max(SERVER.objects(self.name, kind).items(), key=lambda row: row[1])[0]
+            key = max(self.server.objects(self.name, kind).items(), key=lambda row: row[1])[0]
             self.flip(key)
             told = self.assayfs("backup", "verify", "mnt", code=1)
             self.check(key[len("vault/"):] in told.out + told.err, f"{key} is not named: {told.out} {told.err}")
             self.assayfs("backup", "verify", "mnt")
-        key = max(SERVER.objects(self.name, "vault/segments/").items(), key=lambda row: row[1])[0]
-        SERVER.s3.delete_object(Bucket=self.name, Key=key)
+        key = max(self.server.objects(self.name, "vault/segments/").items(), key=lambda row: row[1])[0]
+        self.server.s3.delete_object(Bucket=self.name, Key=key)
         self.assayfs("backup", "verify", "mnt", code=1)
         self.assayfs("backup", "verify", "mnt")
         self.recovered("--full")
@@ -233,11 +145,11 @@ class ReplicatedTests(GateTests):
         self.put("Landing/a.bin", os.urandom(300000))
         self.add("--lock-days", "1")
         self.sync()
-        versions = SERVER.s3.list_object_versions(Bucket=self.name)["Versions"]
+        versions = self.server.s3.list_object_versions(Bucket=self.name)["Versions"]
         self.check(len(versions) > 3, f"{len(versions)} objects")
         for row in versions:
             try:
-                SERVER.s3.delete_object(Bucket=self.name, Key=row["Key"], VersionId=row["VersionId"])
+                self.server.s3.delete_object(Bucket=self.name, Key=row["Key"], VersionId=row["VersionId"])
                 self.check(False, f"{row['Key']} could be removed")
             except ClientError as error:
                 self.check(error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, f"{error}")
@@ -245,92 +157,21 @@ class ReplicatedTests(GateTests):
         content = open(self.path("mnt/Landing/a.bin"), "rb").read()
         self.assayfs("umount", "mnt")
         for row in versions:
-            SERVER.s3.put_object(Bucket=self.name, Key=row["Key"], Body=b"gone")
-            SERVER.s3.delete_object(Bucket=self.name, Key=row["Key"])
+            self.server.s3.put_object(Bucket=self.name, Key=row["Key"], Body=b"gone")
+            self.server.s3.delete_object(Bucket=self.name, Key=row["Key"])
         self.recovered("--full")
         self.mount_again()
         self.check(open(self.path("back/Landing/a.bin"), "rb").read() == content, "what was recovered differs")
 
     # ---- kills ----
 
-    def folder(self, name):
-        try:
-            os.mkdir(self.path(name))  # not those above it: where nothing is mounted nothing is made
-        except FileExistsError:
-            pass
-
-    def writer(self, stop, acknowledged, rng):
-        """fsynced files, some of them replaced; {path: content} of what was acknowledged."""
-        n = 0
-        while not stop.is_set():
-            path = f"Landing/w/{rng.randrange(2000):04}"
-            data = f"{n} ".encode() + rng.randbytes(rng.choice([100, 5000, 40000, 300000]))
-            n += 1
-            try:
-                self.folder("mnt/Landing/w")
-                with open(self.path("mnt/" + path + ".new"), "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(self.path("mnt/" + path + ".new"), self.path("mnt/" + path))
-                folder = os.open(self.path("mnt/Landing/w"), os.O_RDONLY)
-                os.fsync(folder)
-                os.close(folder)
-                acknowledged[path] = data
-            except OSError:
-                acknowledged.pop(path, None)  # the one or the other
-                time.sleep(0.02)
-
-    def ends_whole(self, acknowledged):
-        self.sync(600)
-        self.assayfs("backup", "verify", "mnt", timeout=600)
-        self.assayfs("umount", "mnt")
-        self.recovered("--full")
-        self.mount_again()
-        lost = [path for path, data in acknowledged.items() if not self.has(path, data)]
-        self.check(not lost, f"{len(lost)} of {len(acknowledged)} acknowledged files are lost: {lost[:5]}")
-        self.assayfs("log", "verify", "back")
-        self.assayfs("umount", "back")
-        self.assayfs("fsck", "--passfile", "pass", "again", timeout=600)
-
-    def has(self, path, data):
-        try:
-            with open(self.path("back/" + path), "rb") as file:
-                return file.read() == data
-        except OSError:
-            return False
-
     def killed(self, kill_fn):
-        rng = seed("kills")
         self.mounted(policy=None)
         self.add()
-        acknowledged, stop = {}, threading.Event()
-        thread = threading.Thread(target=self.writer, args=(stop, acknowledged, random.Random(rng.random())))
-        thread.start()
-        try:
-            for _ in range(KILLS):
-                time.sleep(rng.uniform(0.2, 4))
-                kill_fn()
-        finally:
-            stop.set()
-            thread.join()
-        print(f"note: {KILLS} kills, {len(acknowledged)} files acknowledged", flush=True)
-        self.ends_whole(acknowledged)
-
-    def kill_daemon(self):
-        pid = self.json("status", "--json", "mnt")["pid"]
-        os.kill(pid, signal.SIGKILL)
-        wait_gone(pid)
-        self.assayfs("umount", "mnt", code=None)
-        self.mount()
+        self.ends_whole(self.write_and_kill(kill_fn, KILLS, 4))
 
     def test_the_daemon_is_killed_at_random_moments(self):
         self.killed(self.kill_daemon)
-
-    def kill_server(self):
-        SERVER.kill_gateway()
-        time.sleep(0.5)
-        SERVER.gateway()
 
     def test_the_server_is_killed_at_random_moments(self):
         self.killed(self.kill_server)
@@ -339,7 +180,7 @@ class ReplicatedTests(GateTests):
         self.mounted(policy=None)
         self.add()
         self.sync()
-        os.kill(SERVER.pid(), signal.SIGSTOP)
+        os.kill(self.server.pid(), signal.SIGSTOP)
         try:
             begun = time.monotonic()
             for i in range(200):
@@ -352,7 +193,7 @@ class ReplicatedTests(GateTests):
             self.assayfs("umount", "mnt")
             self.check(time.monotonic() - begun < 30, f"umount took {time.monotonic() - begun:.0f} s")
         finally:
-            os.kill(SERVER.pid(), signal.SIGCONT)
+            os.kill(self.server.pid(), signal.SIGCONT)
         self.mount()
         self.sync()
         self.check(self.target()["pending"] == 0, f"{self.target()}")
@@ -377,13 +218,4 @@ class ReplicatedTests(GateTests):
 
 
 if __name__ == "__main__":
-    import tempfile
-    store = tempfile.mkdtemp(prefix="assayfs-ceph-")
-    SERVER = Server(store)
-    code = 1
-    try:
-        code = ReplicatedTests().run()
-    finally:
-        SERVER.stop()
-        shutil.rmtree(store, ignore_errors=True)
-    sys.exit(code)
+    bucket.run(ReplicatedTests)
