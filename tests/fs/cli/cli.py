@@ -8,6 +8,7 @@ import tempfile
 import time
 
 import ended  # noqa: F401  (what it does when imported)
+import hang
 import program
 
 ASSAYFS = program.for_everybody(sys.argv[1])
@@ -59,11 +60,17 @@ class Tests:
     def unmount(self, mnt):
         """In a clean-up. A program that has ended may have children that are still ending, as rsync has: asks again."""
         for _ in range(50):
-            done = subprocess.run([ASSAYFS, "umount", mnt], capture_output=True, check=False, timeout=60)
+            with subprocess.Popen([ASSAYFS, "umount", mnt], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as done:
+                try:
+                    words = done.communicate(timeout=60)[1].decode()
+                except subprocess.TimeoutExpired:
+                    words = f"not within 60 s\n{hang.tell(self.directory)}"
+                    done.kill()
+                    break
             if done.returncode == 0:
                 return
             time.sleep(0.1)
-        self.faults.append(f"unmounting: {done.stderr.decode()}")
+        self.faults.append(f"unmounting: {words}")
         subprocess.run(["umount", "-l", mnt], check=False)
 
     def path(self, name):
