@@ -260,9 +260,8 @@ static size_t put_first(
 	return used;
 }
 
-/* What was not written here has no branch that could be lost; what can't be read might. */
-static bool is_none(int rc) {
-	return rc == -ENOENT || rc == -ELOOP || rc == -EUCLEAN || rc == -EFBIG || rc == -EBADMSG;
+bool last_seen_is_other(int rc) {
+	return rc == -ELOOP || rc == -EUCLEAN || rc == -EFBIG || rc == -EBADMSG;
 }
 
 /* The lock is held. */
@@ -273,7 +272,8 @@ static int merge(
 	if (!text)
 		return fault(ENOMEM, "no memory to write %s", path);
 	int rc = last_seen_read(directory, vault_id, &kept);
-	if (rc < 0 && !is_none(rc))
+	/* What was not written here has no branch that could be lost; what can't be read might. */
+	if (rc < 0 && rc != -ENOENT && !last_seen_is_other(rc))
 		return rc;
 	size_t size = put_first(branch, &kept, text, LAST_SEEN_BYTES_MAX + 1);
 	last_seen_free(&kept);

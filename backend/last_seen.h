@@ -63,6 +63,10 @@ size_t last_seen_format(const struct last_seen *seen, char *ret_text, size_t siz
 int last_seen_read(const char *directory, struct bytes vault_id, struct last_seen *ret);
 void last_seen_free(struct last_seen *seen);
 
+/* Whether that error of last_seen_read says that what stands there was not written here: no file, a link, other bytes.
+ */
+bool last_seen_is_other(int rc);
+
 /*
  * Puts this branch's head in the place of the one that it had (by `since`), before all others, which stay. What is no
  * such file is replaced. Makes the directory (0700) and those above it. Its bytes are synced; durable: its name, too.

@@ -209,7 +209,7 @@ static int judge(Store *store, const struct last_seen *seen) {
 static int check_seen(Store *store) {
 	struct last_seen seen = {0};
 	int rc = last_seen_read(store->state_directory, vault_id(store), &seen);
-	if (rc == -EBADMSG)
+	if (last_seen_is_other(rc))
 		return not_ours();
 	if (rc < 0)
 		return rc == -ENOENT || rc == -ENOTDIR ? 0 : rc;

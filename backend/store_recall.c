@@ -66,8 +66,8 @@ static int find_prefix(Store *store, uint32_t mark, char ret_prefix[static BACKU
 	return rc < 0 ? rc : is_found;
 }
 
-static bool took(void *arg, uint32_t number) {
-	return reach_has(arg, number);
+static bool took(void *arg, const struct segment_row *row) {
+	return reach_takes_row(arg, row);
 }
 
 /* Where the backup was made by a prefix: which segments it was to take. Without the rule all count as wanted, so that
@@ -79,7 +79,7 @@ static int tell_reach(Store *store) {
 	int rc = mark ? find_prefix(store, mark, prefix) : 0;
 	if (rc <= 0)
 		return rc;
-	rc = reach_new(TARGET_ZONES_ALL, prefix, &reach);
+	rc = reach_new(recall_zones(store->recall), prefix, &reach);
 	if (rc == 0)
 		rc = reach_look(reach, store);
 	if (rc == 0)

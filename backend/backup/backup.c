@@ -394,29 +394,32 @@ size_t backup_status(Backup *backup, struct backup_status *ret, size_t room) {
 	return count;
 }
 
-static bool takes(const struct shipper *s, uint8_t zone, const char *path) {
-	return (s->zones & 1u << zone) && reach_takes(s->rule.prefix, path);
+static bool takes(const struct shipper *s, const struct version *version, const char *path) {
+	return (s->zones & 1u << version->zone) &&
+	       (reach_takes(s->rule.prefix, path) || bits_has(&s->files, version->node));
 }
 
 /* Lock held. */
-static enum backup_replication of_version(const struct shipper *s, uint64_t sealed) {
+static enum backup_replication of_version(const struct shipper *s, const struct version *version) {
+	bool is_reached = !*s->rule.prefix || bits_has(&s->files, version->node);
 	if (atomic_load(&s->ship.lost_segments) > 0)
 		return BACKUP_FAILED_VERSION;
-	if (sealed > 0 && sealed <= s->status.commit)
+	if (version->sealed > 0 && version->sealed <= s->status.commit && is_reached)
 		return BACKUP_COMPLETED;
 	if (s->status.state == BACKUP_FAILED)
 		return BACKUP_FAILED_VERSION;
-	return s->status.is_known || sealed == 0 || sealed > s->first ? BACKUP_PENDING : BACKUP_UNKNOWN;
+	bool is_later = version->sealed == 0 || version->sealed > s->first;
+	return s->status.is_known || is_later ? BACKUP_PENDING : BACKUP_UNKNOWN;
 }
 
-enum backup_replication backup_of_version(Backup *backup, uint8_t zone, const char *path, uint64_t sealed) {
+enum backup_replication backup_of_version(Backup *backup, const struct version *version, const char *path) {
 	enum backup_replication worst = BACKUP_NONE, one;
 	pthread_mutex_lock(&backup->lock);
 	for (size_t i = 0; i < backup->count; i++) {
 		const struct shipper *s = backup->shippers[i];
-		if (!takes(s, zone, path))
+		if (!takes(s, version, path))
 			continue;
-		one = of_version(s, sealed);
+		one = of_version(s, version);
 		worst = one > worst ? one : worst;
 	}
 	pthread_mutex_unlock(&backup->lock);

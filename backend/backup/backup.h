@@ -28,6 +28,7 @@
 #include "backend/audit.h"
 #include "backend/objects/objects.h"
 #include "backend/store.h"
+#include "backend/version.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -156,10 +157,11 @@ size_t backup_status(Backup *backup, struct backup_status *ret, size_t room);
 int backup_sync(Backup *backup, const char *url, unsigned timeout_ms);
 
 /* Status of a version on all targets whose rule takes it, the worst of COMPLETED, UNKNOWN (the place was not listed
- * yet), PENDING, FAILED; NONE: no rule takes it. All are FAILED while segments are lost, as any may need them. `sealed`
- * is its commit; `path` below the vault. Any thread, also in an operation. */
+ * yet), PENDING, FAILED; NONE: no rule takes it. All are FAILED while segments are lost, as any may need them. By a
+ * rule with a prefix it is taken when its path (below the vault) is, or its file was when the last round looked, and
+ * completed only by then. Any thread, also in an operation. */
 enum backup_replication { BACKUP_NONE, BACKUP_COMPLETED, BACKUP_UNKNOWN, BACKUP_PENDING, BACKUP_FAILED_VERSION };
-enum backup_replication backup_of_version(Backup *backup, uint8_t zone, const char *path, uint64_t sealed);
+enum backup_replication backup_of_version(Backup *backup, const struct version *version, const char *path);
 const char *backup_replication_word(enum backup_replication replication); /* "" (NONE, UNKNOWN), "PENDING", … */
 
 /* ---- verify ---- */

@@ -40,6 +40,7 @@ struct shipper {
 	uint64_t shipped_number;
 	struct segment_row *shipped;
 	size_t shipped_count;
+	struct bits files; /* of a rule with a prefix: nodes of what was below it at the last round */
 	uint64_t versions; /* that there were at the checkpoint that is shipped */
 	bool versions_known;
 	int64_t pending_since;      /* monotonic: when it was seen that something is to be shipped; 0 */

@@ -277,6 +277,14 @@ int reach_look(Reach *reach, Store *store) {
 	return fault_while(rc, "looking for what is below the prefix");
 }
 
+bool reach_takes_row(const Reach *reach, const struct segment_row *row) {
+	return row->zone == ZONE_STAGING || reach_has(reach, row->number);
+}
+
+const struct bits *reach_files(const Reach *reach) {
+	return &reach->known;
+}
+
 bool reach_has(const Reach *reach, uint32_t segment) {
 	return reach->all || bits_has(&reach->segments, segment);
 }

@@ -15,7 +15,9 @@
  */
 #pragma once
 
+#include "backend/block_ref.h"
 #include "backend/store.h"
+#include "crypto/base/bits.h"
 #include "crypto/base/cleanup.h"
 
 #include <stdbool.h>
@@ -30,11 +32,20 @@ DEFINE_CLEANUP(Reach, reach_free);
 
 /* Brings it up to the state of the store, which goes on meanwhile: in slices of a few milliseconds, not between
  * meta_begin and meta_end. A checkpoint that was taken before is covered when version_map_moves is at the end what it
- * was before the checkpoint; else blocks have left segments that it names. */
+ * was before the checkpoint; else blocks have left segments that it names. Of a draft that changes meanwhile, what
+ * it had at the checkpoint is covered by a look before that, but for what was written and overwritten between the two.
+ */
 int reach_look(Reach *reach, Store *store);
 
-/* Whether the segment is needed. */
+/* Whether a file below the prefix has blocks in the segment, by the last look that did not fail. */
 bool reach_has(const Reach *reach, uint32_t segment);
+
+/* Whether the segment is needed: those of staging all are, as what waits there, or is kept in quarantine, has no name
+ * yet. */
+bool reach_takes_row(const Reach *reach, const struct segment_row *row);
+
+/* The files that a look has found, by node. Grows. */
+const struct bits *reach_files(const Reach *reach);
 
 /* -EINVAL with words: no path below a zone begins so ("/", "Landing/a", "a//b", "../a"). */
 int reach_check(const char *prefix);

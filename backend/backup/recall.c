@@ -102,9 +102,15 @@ uint32_t recall_prefix_mark(const Recall *recall) {
 }
 
 void recall_took(Recall *recall, recall_took_fn *took, void *arg) {
-	for (size_t i = 0; i < recall->count; i++)
-		recall->segments[i].is_outside =
-		        recall->segments[i].is_outside || !took(arg, recall->segments[i].number);
+	for (size_t i = 0; i < recall->count; i++) {
+		struct recall_segment *segment = &recall->segments[i];
+		const struct segment_row row = {.number = segment->number, .zone = segment->zone};
+		segment->is_outside = segment->is_outside || !took(arg, &row);
+	}
+}
+
+uint32_t recall_zones(const Recall *recall) {
+	return recall->origin.zones ? recall->origin.zones : UINT32_MAX;
 }
 
 void recall_on_notice(Recall *recall, void (*notice)(void *arg, const char *words), void *arg) {
@@ -185,11 +191,11 @@ void recall_status(Recall *recall, struct recall_status *ret) {
 	pthread_mutex_lock(&recall->lock);
 	for (size_t i = 0; i < recall->count; i++) {
 		const struct recall_segment *segment = &recall->segments[i];
-		bool counts = is_missing(segment) && !recall->is_over;
+		bool counts = is_missing(segment) && !segment->is_absent && !recall->is_over;
 		status.segments++;
 		status.bytes += segment->bytes;
 		status.missing_segments += counts;
-		status.absent_segments += is_missing(segment) && recall->is_over;
+		status.absent_segments += is_missing(segment) && !counts;
 		status.missing_bytes += counts ? segment->bytes : 0;
 	}
 	status.damaged_segments = recall->damaged;
@@ -405,7 +411,7 @@ static int await_turn(Recall *recall, struct recall_segment *segment, enum recal
 
 static void end_turn(Recall *recall, struct recall_segment *segment, int rc, const struct recall_outcome *outcome) {
 	segment->is_fetching = false;
-	segment->is_absent = outcome->is_none && segment->is_outside;
+	segment->is_absent = segment->is_outside && (outcome->is_none || rc == -ENODATA);
 	segment->is_lacking = rc == -ENODATA || (rc < 0 && segment->is_lacking);
 	recall->damaged += rc == 0 && outcome->is_damaged;
 	segment->turn++;

@@ -67,9 +67,12 @@ int recall_expect(Recall *recall, const struct segment_row *row);
 /* The mark of the rule's prefix (layout_prefix_mark) by which the backup was made; 0: it had none. */
 uint32_t recall_prefix_mark(const Recall *recall);
 
+/* Its zones, bit of 1 << zone. */
+uint32_t recall_zones(const Recall *recall);
+
 /* Told for each segment of those expected whether the backup was to take it; else it was all of its zones. Before
  * recall_ready. */
-typedef bool recall_took_fn(void *arg, uint32_t number);
+typedef bool recall_took_fn(void *arg, const struct segment_row *row);
 void recall_took(Recall *recall, recall_took_fn *took, void *arg);
 
 /*
@@ -86,7 +89,7 @@ bool recall_is_here(Recall *recall, uint32_t number);
 bool recall_is_lacking(Recall *recall, uint32_t number);
 
 /* Lists the origin: how many of the segments that are missing it has not all of and should, and how many it was not to
- * take and has nothing of. Errors of the place. */
+ * take and has not all of. Errors of the place. */
 int recall_survey(Recall *recall, uint64_t *ret_lacking, uint64_t *ret_left_out);
 
 /*

@@ -146,7 +146,7 @@ static bool is_whole(Recall *recall, const struct recall_segment *segment) {
 	return cover(extents, count, NULL, segment->bytes, NULL, NULL) == segment->bytes;
 }
 
-/* Those that the place should have; the others are counted by themselves, if it has nothing of them. */
+/* Those that the place should have; the others, of which it may have a part from an earlier rule, by themselves. */
 static uint64_t count_lacking(Recall *recall, uint64_t *ret_left_out) {
 	uint64_t count = 0, left_out = 0;
 	for (size_t i = 0; i < recall->count; i++) {
@@ -155,9 +155,7 @@ static uint64_t count_lacking(Recall *recall, uint64_t *ret_left_out) {
 		pthread_mutex_lock(&recall->lock);
 		segment->is_lacking = lacks;
 		pthread_mutex_unlock(&recall->lock);
-		size_t extents = 0;
-		(void)extents_of(recall, segment->id, &extents);
-		bool is_left_out = lacks && segment->is_outside && extents == 0;
+		bool is_left_out = lacks && segment->is_outside;
 		left_out += is_left_out;
 		count += lacks && !is_left_out;
 	}

@@ -20,7 +20,7 @@ struct recall_segment {
 	bool is_dropped;  /* removed by the vault */
 	bool is_fetching; /* by somebody */
 	bool is_claimed;  /* somebody fetches the rest, and this one is next */
-	bool is_absent;   /* it is outside, and the place has nothing of it */
+	bool is_absent;   /* it is outside, and the place has not all of it */
 	bool is_lacking;  /* the place has not all of it, as far as is known */
 	bool has_failed;  /* what the place has of it is not all; until the next round */
 	unsigned turn;    /* fetches that ended, and how the last one did: */

@@ -99,7 +99,6 @@ static int make_vault(struct recovery *recovery, struct target *target) {
 		rc = vault_io_sync_dir(target->io, "");
 	if (rc == 0)
 		rc = vault_io_replace(target->io, STORE_HEADER_NAME, bytes_of(recovery->json, recovery->json_size));
-	recovery->is_made = rc == 0;
 	return rc;
 }
 
@@ -151,6 +150,7 @@ static int begin(struct recovery *recovery, const char *path, struct recover_sum
 		rc = check_time(recovery, path, &target);
 	else if (rc == 0)
 		rc = make_vault(recovery, &target);
+	recovery->is_first = rc == 0 && !target.is_whole && !target.origin.is_recorded;
 	sum->generation = target.origin.generation;
 	sum->time_ns = target.origin.time_ns;
 	sum->was_whole = target.is_whole;
@@ -237,7 +237,7 @@ static int open_once(const char *path, const struct recovery *recovery, struct r
 	        .place = recovery->place, .open = options->open, .open_arg = options->open_arg};
 	const struct store_options store_options = {.state_directory = options->state_directory,
 	        .accept_restore = true,
-	        .forks = recovery->is_made,
+	        .forks = recovery->is_first,
 	        .gc_by_hand = true,
 	        .recall = &means,
 	        .recall_by_hand = true,

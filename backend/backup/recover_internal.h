@@ -24,7 +24,7 @@ struct recovery {
 	struct secret_key key; /* of superblocks */
 	SuperList *supers;
 	struct layout_super super;
-	bool is_made; /* by this very run, and not opened yet: nobody can have put another vault there */
+	bool is_first; /* the vault was not opened since it was made, or its log does not say so yet */
 };
 
 /* Opens the place and the newest vault.json there that the secret unlocks. Free with recovery_clear. */

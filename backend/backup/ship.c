@@ -456,7 +456,7 @@ static int keep_wanted(struct round *round, uint64_t moves) {
 	size_t kept = 0;
 	for (size_t i = 0; i < checkpoint->segment_count && rc == 0; i++) {
 		const struct segment_row *row = &checkpoint->segments[i];
-		if ((ship->zones & 1u << row->zone) && (!reach || reach_has(reach, row->number)))
+		if ((ship->zones & 1u << row->zone) && (!reach || reach_takes_row(reach, row)))
 			checkpoint->segments[kept++] = *row;
 	}
 	if (rc == 0)
@@ -479,6 +479,8 @@ static int carry_out(struct round *round) {
 	uint64_t moves = version_map_moves(store_meta(ship->store));
 	store_checkpoint_clear(&ship->checkpoint);
 	int rc = batch_new(ship, &round->batch);
+	if (rc == 0 && ship->reach)
+		rc = reach_look(ship->reach, ship->store); /* drafts that change until the second look */
 	if (rc == 0)
 		rc = store_checkpoint(ship->store, &ship->checkpoint);
 	if (rc == 0)

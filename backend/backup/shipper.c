@@ -184,8 +184,13 @@ static int ship(struct shipper *s) {
 		return rc;
 	const struct store_checkpoint *checkpoint = &s->ship.checkpoint;
 	struct segment_row *rows = calloc(checkpoint->segment_count + 1, sizeof *rows);
+	struct bits files = {0};
 	if (!rows)
 		return fault(ENOMEM, "no memory for the list of the segments");
+	if (s->ship.reach && bits_copy(&files, reach_files(s->ship.reach)) < 0) {
+		free(rows);
+		return -ENOMEM;
+	}
 	if (checkpoint->segment_count)
 		memcpy(rows, checkpoint->segments, checkpoint->segment_count * sizeof *rows);
 	(void)retain_note(s->retain, &s->ship.last); /* else it is read */
@@ -196,6 +201,8 @@ static int ship(struct shipper *s) {
 	s->pending_since = 0;
 	s->urgent = s->is_new = false;
 	keep_rows(s, rows);
+	bits_clear(&s->files);
+	s->files = files;
 	tell_there(s);
 	tell_works(s); /* who waits need not wait for what else is done there */
 	pthread_mutex_unlock(&s->backup->lock);
@@ -264,8 +271,10 @@ static int keep_house(struct shipper *s) {
 	return rc < 0 ? 0 : ship(s);
 }
 
+/* With a prefix nobody knows what is there of what before a round has looked. */
 static bool is_behind(struct shipper *s) {
-	return !s->has_begun || !ship_has_rule(&s->ship) ||
+	bool has_looked = !s->ship.reach || s->shipped_number > 0;
+	return !s->has_begun || !has_looked || !ship_has_rule(&s->ship) ||
 	       store_durable_commit(s->backup->store) > s->ship.last.commit;
 }
 
@@ -423,6 +432,7 @@ static void *run(void *arg) {
 static void free_shipper(struct shipper *s) {
 	ship_clear(&s->ship);
 	retain_free(s->retain);
+	bits_clear(&s->files);
 	free(s->shipped);
 	secret_wipe(&s->rule, sizeof s->rule);
 	free(s);

@@ -65,7 +65,9 @@ static int heal_header(struct verify *v, const char *name) {
 /* NULL: it is gone, or longer than it can be. */
 static int read_back(struct verify *v, const char *name, size_t limit, uint8_t **ret_bytes, size_t *ret_size) {
 	int rc = objects_get_all(v->ship.objects, name, limit, ret_bytes, ret_size);
-	if (rc == -ENOENT || rc == -EFBIG)
+	if (rc == -EFBIG) /* there, and nothing that can be right */
+		return (*ret_bytes = calloc(1, 1)) ? 0 : fault(ENOMEM, "no memory to verify %s", name);
+	if (rc == -ENOENT)
 		return 0;
 	return rc < 0 ? rc : verify_count(v, 1, *ret_size);
 }

@@ -18,8 +18,11 @@ static int take_version(void *arg, const struct object_info *object) {
 		free(id);
 		return fault(ENOMEM, "no memory for the versions of %s", object->name);
 	}
-	if (versions->count == OBJECT_VERSIONS_MOST)
-		free(list[--versions->count].id);
+	if (versions->count == OBJECT_VERSIONS_MOST) {
+		struct object_version *middle = &list[OBJECT_VERSIONS_MOST / 2];
+		free(middle->id);
+		memmove(middle, middle + 1, (size_t)(--versions->count - OBJECT_VERSIONS_MOST / 2) * sizeof *middle);
+	}
 	list[versions->count++] =
 	        (struct object_version){.id = id, .size = object->size, .is_latest = object->is_latest};
 	return 0;

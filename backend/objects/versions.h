@@ -13,8 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* So many are kept of a listing; of more the oldest and the newest ones. */
-#define OBJECT_VERSIONS_MOST 65536u
+/* So many are kept of a listing; of more half the newest and half the oldest ones: where the genuine one is gone, what
+ * was laid over it is not read without an end. */
+#define OBJECT_VERSIONS_MOST 256u
 
 struct object_version {
 	char *id; /* as objects_get wants it */

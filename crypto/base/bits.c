@@ -39,6 +39,18 @@ int bits_add(struct bits *bits, uint64_t number) {
 	return rc;
 }
 
+int bits_copy(struct bits *to, const struct bits *from) {
+	bits_clear(to);
+	if (from->count == 0)
+		return 0;
+	to->words = reallocarray(NULL, from->count, sizeof *to->words);
+	if (!to->words)
+		return fault(ENOMEM, "no memory to note %zu numbers", from->count * WORD_BITS);
+	memcpy(to->words, from->words, from->count * sizeof *to->words);
+	to->count = from->count;
+	return 0;
+}
+
 void bits_clear(struct bits *bits) {
 	free(bits->words);
 	*bits = (struct bits){0};

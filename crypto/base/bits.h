@@ -27,5 +27,8 @@ int bits_add(struct bits *bits, uint64_t number);
 /* Whether the number was added. */
 bool bits_has(const struct bits *bits, uint64_t number);
 
+/* `to`, which is cleared before, becomes what `from` is. -ENOMEM with words: it is empty then. */
+int bits_copy(struct bits *to, const struct bits *from);
+
 /* Takes all out, and frees. */
 void bits_clear(struct bits *bits);

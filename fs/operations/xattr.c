@@ -73,8 +73,7 @@ static int answer_replication(
 		rc = tree_path(call->meta, node->id, text, capacity, &length);
 	if (rc < 0)
 		return rc;
-	enum backup_replication replication =
-	        backup_of_version(call->fs->backup, version.zone, used ? used : text, version.sealed);
+	enum backup_replication replication = backup_of_version(call->fs->backup, &version, used ? used : text);
 	return replication == BACKUP_NONE ? -ENODATA
 	                                  : snprintf(text, capacity, "%s", backup_replication_word(replication));
 }

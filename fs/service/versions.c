@@ -107,8 +107,7 @@ const char *service_origin_word(uint8_t origin) {
 /* null where no backup's rule takes it. */
 static json_t *replication_json(const Service *service, const struct version *version, const char *path) {
 	enum backup_replication replication =
-	        service->backup ? backup_of_version(service->backup, version->zone, path, version->sealed)
-	                        : BACKUP_NONE;
+	        service->backup ? backup_of_version(service->backup, version, path) : BACKUP_NONE;
 	return replication == BACKUP_NONE ? json_null() : json_string(backup_replication_word(replication));
 }
 

@@ -18,6 +18,12 @@ static void sleep_ms(long ms) {
 	nanosleep(&time, NULL);
 }
 
+static enum backup_replication replication_of(
+        struct backup_world *w, enum zone zone, const char *path, uint64_t sealed) {
+	const struct version version = {.zone = (uint8_t)zone, .sealed = sealed};
+	return backup_of_version(w->backup, &version, path);
+}
+
 static void all_that_is_committed_is_there_when_sync_returns(void **state) {
 	struct backup_world *w = *state;
 	struct backup_target rule = {0};
@@ -122,8 +128,8 @@ static void only_segments_of_the_rules_zones_are_shipped(void **state) {
 	assert_rc(objects_open(&place, &objects));
 	assert_rc(inventory_read(objects, &there));
 	assert_int_equal(there.segment_count, 0);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", 1), BACKUP_NONE);
-	assert_int_equal(backup_of_version(w->backup, ZONE_TRUSTED, "a", 1), BACKUP_COMPLETED);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", 1), BACKUP_NONE);
+	assert_int_equal(replication_of(w, ZONE_TRUSTED, "a", 1), BACKUP_COMPLETED);
 	rule.zones = 1u << ZONE_LANDING;
 	assert_rc(backup_world_add(w, &rule));
 	backup_world_file(w, "b", 1000, 1);
@@ -137,7 +143,7 @@ static void only_segments_of_the_rules_zones_are_shipped(void **state) {
 static void a_version_is_pending_until_it_is_there(void **state) {
 	struct backup_world *w = *state;
 	struct backup_target rule = {0};
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", 1), BACKUP_NONE);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", 1), BACKUP_NONE);
 	assert_rc(backup_world_add(w, &rule));
 	backup_world_sync(w);
 	w->failing.rc = -ETIMEDOUT;
@@ -145,19 +151,19 @@ static void a_version_is_pending_until_it_is_there(void **state) {
 	backup_world_file(w, "a", 1000, 1);
 	uint64_t commit = store_durable_commit(w->v->store);
 	sleep_ms(100);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_PENDING);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", commit), BACKUP_PENDING);
 	assert_int_equal(backup_world_status(w)->pending_versions, 1);
 	assert_true(backup_world_status(w)->pending_bytes > 0);
 	assert_true(backup_world_status(w)->lag_ns > 0);
 	w->failing.rc = -EACCES;
 	assert_int_equal(backup_sync(w->backup, NULL, 20000), -EACCES);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_FAILED_VERSION);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", commit), BACKUP_FAILED_VERSION);
 	assert_int_equal(backup_world_status(w)->state, BACKUP_FAILED);
 	assert_int_equal(backup_world_status(w)->failed_versions, 1);
 	assert_non_null(strstr(backup_world_status(w)->trouble, "the place fails"));
 	w->failing.after = -1;
 	backup_world_sync(w);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_COMPLETED);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", commit), BACKUP_COMPLETED);
 	assert_string_equal(backup_world_status(w)->trouble, "");
 	assert_true(backup_world_status(w)->retries > 0);
 }
@@ -437,7 +443,7 @@ static void a_segment_that_cannot_be_read_is_told_until_it_is_there(void **state
 	assert_true(status->pending_bytes > 0);
 	assert_true(status->generation > 0);
 	assert_non_null(strstr(status->trouble, "can't be read here"));
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", 1), BACKUP_FAILED_VERSION);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", 1), BACKUP_FAILED_VERSION);
 	/* The rest goes on, and says the same. */
 	backup_world_file(w, "b", 1000, 2);
 	assert_int_equal(backup_sync(w->backup, NULL, 20000), -EIO);
@@ -448,7 +454,7 @@ static void a_segment_that_cannot_be_read_is_told_until_it_is_there(void **state
 		sleep_ms(5);
 	backup_world_sync(w);
 	assert_int_equal(backup_world_status(w)->pending_bytes, 0);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", 1), BACKUP_COMPLETED);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", 1), BACKUP_COMPLETED);
 	backup_world_check(w);
 }
 
@@ -465,10 +471,10 @@ static void a_zone_that_is_added_is_not_there_before_it_was_shipped(void **state
 	assert_int_equal(backup_sync(w->backup, NULL, 300), -ETIME);
 	assert_int_equal(backup_world_status(w)->commit, 0);
 	assert_true(backup_world_status(w)->pending_bytes >= 100000);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_PENDING);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", commit), BACKUP_PENDING);
 	w->failing.fails_puts = false;
 	backup_world_sync(w);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", commit), BACKUP_COMPLETED);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", commit), BACKUP_COMPLETED);
 	backup_world_check(w);
 }
 
@@ -486,17 +492,17 @@ static void nothing_is_said_of_a_place_that_was_not_listed(void **state) {
 	assert_false(backup_world_status(w)->is_known);
 	assert_int_equal(backup_world_status(w)->lag_ns, 0);
 	assert_int_equal(backup_world_status(w)->pending_versions, 0);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", before), BACKUP_UNKNOWN);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", before), BACKUP_UNKNOWN);
 	assert_string_equal(backup_replication_word(BACKUP_UNKNOWN), "");
 	/* What came since is not there for sure. */
 	backup_world_file(w, "b", 1000, 1);
 	sleep_ms(20);
 	assert_true(backup_world_status(w)->lag_ns > 0);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "b", before + 1), BACKUP_PENDING);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "b", before + 1), BACKUP_PENDING);
 	w->failing.every = 0;
 	backup_world_sync(w);
 	assert_true(backup_world_status(w)->is_known);
-	assert_int_equal(backup_of_version(w->backup, ZONE_LANDING, "a", before), BACKUP_COMPLETED);
+	assert_int_equal(replication_of(w, ZONE_LANDING, "a", before), BACKUP_COMPLETED);
 }
 
 static void what_is_not_given_anew_stays_in_the_rule(void **state) {

@@ -29,6 +29,21 @@ static void what_was_added_is_there_and_nothing_else(void **state) {
 	bits_clear(&bits);
 }
 
+static void a_copy_is_its_own(void **state) {
+	(void)state;
+	struct bits bits = {0}, copy = {0};
+	assert_int_equal(bits_copy(&copy, &bits), 0);
+	assert_int_equal(bits_add(&bits, 77), 0);
+	assert_false(bits_has(&copy, 77));
+	assert_int_equal(bits_copy(&copy, &bits), 0);
+	assert_int_equal(bits_add(&bits, 78), 0);
+	assert_true(bits_has(&copy, 77) && !bits_has(&copy, 78));
+	bits_clear(&bits);
+	assert_true(bits_has(&copy, 77));
+	assert_int_equal(bits_copy(&copy, &bits), 0);
+	assert_false(bits_has(&copy, 77));
+}
+
 static void a_number_beyond_all_memory_is_refused_and_the_rest_stays(void **state) {
 	(void)state;
 	struct bits bits = {0};
@@ -43,6 +58,7 @@ static void a_number_beyond_all_memory_is_refused_and_the_rest_stays(void **stat
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(what_was_added_is_there_and_nothing_else),
+	        cmocka_unit_test(a_copy_is_its_own),
 	        cmocka_unit_test(a_number_beyond_all_memory_is_refused_and_the_rest_stays),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,15 +68,20 @@ static void they_are_looked_at_from_both_ends(void **state) {
 	object_versions_clear(&versions);
 }
 
-/* However often somebody has written over it, the first one is among them. */
-static void the_oldest_is_kept_when_there_are_too_many(void **state) {
+/* However often somebody has written over it, the first ones are among them, and the last ones. */
+static void the_oldest_and_newest_are_kept_when_there_are_too_many(void **state) {
 	(void)state;
 	struct kept kept = {.count = OBJECT_VERSIONS_MOST + 3};
 	struct object_versions versions;
 	_cleanup_(objects_closep) Objects *objects = open_place(&kept);
 	assert_rc(object_versions_read(objects, "a", &versions));
 	assert_int_equal(versions.count, OBJECT_VERSIONS_MOST);
-	assert_string_equal(object_versions_nth(&versions, 1)->id, "1");
+	for (unsigned i = 0; i < OBJECT_VERSIONS_MOST; i++) {
+		unsigned number = i % 2 ? i / 2 + 1 : OBJECT_VERSIONS_MOST + 3 - i / 2;
+		char id[16];
+		(void)snprintf(id, sizeof id, "%u", number);
+		assert_string_equal(object_versions_nth(&versions, i)->id, id);
+	}
 	object_versions_clear(&versions);
 }
 
@@ -116,7 +121,7 @@ static void one_is_got_whole_or_not_at_all(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(they_are_looked_at_from_both_ends),
-	        cmocka_unit_test(the_oldest_is_kept_when_there_are_too_many),
+	        cmocka_unit_test(the_oldest_and_newest_are_kept_when_there_are_too_many),
 	        cmocka_unit_test(who_may_not_list_them_has_none),
 	        cmocka_unit_test(one_is_got_whole_or_not_at_all),
 	};

@@ -117,9 +117,18 @@ class Backups(BackupTests):
         self.check("--prefix" not in self.assayfs("backup", "status", "mnt").out and
                    "reports/" in self.assayfs("backup", "status", "mnt").out, "the status says no prefix")
         self.check(self.verify()["findings"] == [], "what the rule does not take counts as gone")
-        # What is renamed into it follows, and what is given anew.
+        # What is renamed into it follows, and is not said to be there before.
+        os.rename(place, place + ".away")
         os.rename(os.path.join(self.mnt, "Landing/other/b.csv"), os.path.join(self.mnt, "Landing/reports/b.csv"))
+        self.until(url, lambda t: t["state"] in ("failed", "retrying"), "a place that is away is not missed")
+        said = replication(os.path.join(self.mnt, "Landing/reports/b.csv"))
+        self.check(said in (b"PENDING", b"FAILED"), f"what is not there is {said}")
+        os.rename(place + ".away", place)
         self.is_whole(url)
+        self.check(replication(os.path.join(self.mnt, "Landing/reports/b.csv")) == b"COMPLETED", "the renamed one")
+        os.rename(os.path.join(self.mnt, "Landing/reports/a.csv"), os.path.join(self.mnt, "Landing/other/a.csv"))
+        self.is_whole(url)
+        self.check(replication(os.path.join(self.mnt, "Landing/other/a.csv")) == b"COMPLETED", "it was below it once")
         segments = {name: size for name, size in objects(place).items() if name.startswith("segments/")}
         self.check(sum(segments.values()) > 500000, f"the renamed one is not there: {segments}")
         self.put("Landing/other/c.csv", b"c" * 100000)

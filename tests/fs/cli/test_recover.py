@@ -5,6 +5,7 @@ usage: test_recover.py ASSAYFS SOURCE
 
 tests: fs/command/recover
 """
+import contextlib
 import errno
 import json
 import os
@@ -189,8 +190,50 @@ class RecoverTests(LosingTests):
         folders = sorted(os.scandir(self.path("place/segments")), key=lambda folder: folder.name)
         self.check(len(folders) == 2, f"{folders}")
         shutil.rmtree(folders[0].path)
-        out = self.recover("--full", code=1).out
-        self.check("the backup has not all" in out, out)
+        for option in ("--list", "--full"):
+            shutil.rmtree(self.path("again"), ignore_errors=True)
+            result = json.loads(self.recover(*([] if option == "--list" else [option]), "--json", code=1).stdout)
+            self.check(result["missing"] == 1 and result["left_out"] == 1, f"{option}: {result}")
+
+    def test_what_an_earlier_rule_took_in_part_is_no_loss(self):
+        self.mounted()
+        _, self.url = self.place()
+        self.put("Landing/aaa", os.urandom(100000))
+        self.add(self.url, "--create", "--prefix", "a")
+        self.is_whole(self.url)
+        self.add(self.url, "--prefix", "z")
+        self.is_whole(self.url)
+        self.put("Landing/other", os.urandom(3000000))  # in the same segment
+        self.is_whole(self.url)
+        self.lose()
+        result = json.loads(self.recover("--full", "--json").stdout)
+        self.check(result["left_out"] == 1 and result["missing"] == 0, f"{result}")
+
+    def test_what_is_in_quarantine_comes_back_by_whatever_prefix(self):
+        self.mounted()
+        _, self.url = self.place()
+        self.write("good.csv", "id,amount\n1,10\n2,20\n3,30\n")
+        self.assayfs("policy", "suggest", "good.csv", "-o", "policy")
+        self.assayfs("policy", "apply", "policy", "mnt")
+        self.put("Landing/other", os.urandom(100000))
+        self.end()
+        self.mount()
+        self.add(self.url, "--create", "--prefix", "good")
+        bad = b"id;amount\nx;y\n"
+        with contextlib.suppress(PermissionError):  # it does not pass
+            self.put("Trusted/good2.csv", bad)
+        for _ in range(100):
+            if self.json("quarantine", "list", "--json", "mnt", code=None):
+                break
+            time.sleep(0.1)
+        self.is_whole(self.url)
+        self.lose()
+        self.recover("--full")
+        mnt = self.mount_again()
+        names = os.listdir(f"{mnt}/.assayfs/quarantine")
+        self.check(len(names) == 1, f"{names}")
+        with open(f"{mnt}/.assayfs/quarantine/{names[0]}/content", "rb") as file:
+            self.check(file.read() == bad, "another content")
 
     def test_an_interrupted_recovery_is_said_to_be_one_and_a_whole_one_is_whole(self):
         self.vault()
@@ -238,6 +281,27 @@ class RecoverTests(LosingTests):
         self.one_line(self.assayfs("mount", "--passfile", "pass", name, "again-mnt", code=1), "--accept-restore")
         told = self.json("fsck", "--json", "--passfile", "pass", name, code=None)
         self.check(told["older_copy"], f"fsck of {name}: {told}")
+
+    def test_a_rehearsal_that_is_killed_leaves_the_live_vault_as_it_is(self):
+        self.accepted = {}
+        self.mounted("-f")
+        _, self.url = self.place()
+        self.add(self.url, "--create")
+        self.put("Landing/one", os.urandom(300000))
+        for _ in range(2):  # the backup has what is remembered of the live one
+            self.is_whole(self.url)
+            time.sleep(2)
+        drill = self.begin("recover", "--passfile", "pass", self.url, "drill")
+        while drill.poll() is None and not os.path.exists(self.path("drill/vault.json")):
+            pass
+        drill.kill()
+        drill.communicate()
+        self.recover_as("drill")
+        self.daemon.send_signal(signal.SIGKILL)
+        self.daemon.wait()
+        self.assayfs("umount", "mnt", code=None)
+        for name in "v", "drill", "v":
+            self.go_on(name)
 
     def test_a_rehearsal_beside_the_live_vault_leaves_both_as_they_are(self):
         self.accepted = {}
