@@ -419,6 +419,62 @@ static void a_removed_recipient_is_out_after_a_rotation(void **state) {
 	assert_true(header_generation(stale) < header_generation(f->header));
 }
 
+/* tests/crypto/corpus/header/every-slot.json; the caller frees. */
+static char *read_kept(size_t *ret_size) {
+	const char *source = getenv("ASSAYFS_SOURCE");
+	char path[4096];
+	(void)snprintf(path, sizeof path, "%s/tests/crypto/corpus/header/every-slot.json", source ? source : ".");
+	FILE *in = fopen(path, "re");
+	if (!in)
+		fail_msg("%s: %s", path, strerror(errno));
+	char *text = calloc(1, HEADER_BYTES_MAX);
+	assert_non_null(text);
+	*ret_size = fread(text, 1, HEADER_BYTES_MAX, in);
+	assert_int_equal(fclose(in), 0);
+	return text;
+}
+
+/* A header written once and kept, which is also the fuzzer's: it opens for ever, to the keys that it had. */
+static void a_kept_header_opens_to_its_keys(void **state) {
+	(void)state;
+	static const uint8_t wanted[] = {0x90, 0xf9, 0xfd, 0xcb, 0xba, 0x7a, 0xce, 0x04, 0x83, 0x10, 0xf7, 0xe5, 0x16,
+	        0x91, 0x2e, 0xbd, 0xd9, 0x7e, 0x9c, 0xa9, 0xfe, 0x18, 0xf7, 0xe6, 0xba, 0x76, 0x66, 0xb3, 0xf2, 0x2a,
+	        0xaa, 0x13};
+	static const uint8_t wanted_disabled[] = {0x8a, 0x5f, 0xbc, 0xbe, 0xc1, 0x7c, 0xab, 0x05, 0x5e, 0xd1, 0x8f,
+	        0xd6, 0xd4, 0xc5, 0x55, 0x3a, 0x9b, 0x64, 0x3f, 0x53, 0x5b, 0x9c, 0xa3, 0xf0, 0x69, 0x82, 0x67, 0x66,
+	        0xf3, 0xe9, 0x8c, 0x37};
+	uint8_t file[40], kek[HEADER_KEK_BYTES], key[KEYRING_KEY_BYTES];
+	for (uint8_t i = 0; i < sizeof file; i++)
+		file[i] = i;
+	for (size_t i = 0; i < sizeof kek; i++)
+		kek[i] = (uint8_t)(255 - i);
+	const struct slot_secret secrets[FIXTURE_SLOTS] = {
+	        {.type = SLOT_PASSPHRASE, .value = bytes_of_string("every slot")},
+	        {.type = SLOT_RECOVERY,
+	                .value = bytes_of_string("9XPVKWT-JKDAJNK-PAS1F9P-3PCR5HY-57WDJQP-2VQ27FB-EQYD1J8-Z0SWFGY")},
+	        {.type = SLOT_KEYFILE, .value = bytes_of(file, sizeof file)},
+	        {.type = SLOT_RECIPIENT,
+	                .value = bytes_of_string(
+	                        "ASSAYFS-SECRET-000G40R40M30E209185GR38E1W8124GK2GAHC5RR34D1P70X3RFMXAHM")},
+	        {.type = SLOT_KMS, .value = bytes_of(kek, sizeof kek)},
+	};
+	size_t size = 0;
+	_cleanup_(freep) char *json = read_kept(&size);
+	for (int at = 0; at < FIXTURE_SLOTS; at++) {
+		_cleanup_(keyring_freep) Keyring *keyring = NULL;
+		assert_int_equal(fixture_unlock(json, size, &secrets[at], &keyring), 0);
+		assert_int_equal(keyring_get(keyring, "trusted", 1, key, NULL), 0);
+		assert_memory_equal(key, wanted, sizeof key);
+		assert_int_equal(keyring_get(keyring, "gone", 1, key, NULL), -EKEYEXPIRED);
+		bool has_project = at != FIXTURE_RECIPIENT, is_full = at < FIXTURE_RECIPIENT;
+		assert_int_equal(keyring_get(keyring, "project", 0, key, NULL), has_project ? -EKEYREVOKED : -ENOKEY);
+		assert_int_equal(keyring_get(keyring, "old", 0, key, NULL), is_full ? -EKEYREVOKED : -ENOKEY);
+		assert_int_equal(keyring_get_any(keyring, "project", 1, key), has_project ? 0 : -ENOKEY);
+		if (has_project)
+			assert_memory_equal(key, wanted_disabled, sizeof key);
+	}
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_make, fixture_unmake)
 	const struct CMUnitTest tests[] = {
@@ -436,6 +492,7 @@ int main(void) {
 	        TEST(a_limited_slot_cannot_change_the_header),
 	        TEST(limited_slots_stay_limited),
 	        TEST(who_administers_is_not_removed_last),
+	        cmocka_unit_test(a_kept_header_opens_to_its_keys),
 	        TEST(a_removed_recipient_is_out_after_a_rotation),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
