@@ -1,5 +1,6 @@
 #include "crypto/header.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sodium.h>
 
@@ -8,6 +9,7 @@
 #include "crypto/header_impl.h"
 #include "crypto/secret.h"
 
+#define SIGNER_WORDS "assayfs header signer 1\n"
 #define CREATED_MAX INT64_C(253402300799)
 
 /* ---- the object ---- */
@@ -110,6 +112,10 @@ bool slot_is_full(const struct slot *slot) {
 }
 
 int header_check_catalog(const VaultHeader *header) {
+	for (size_t i = 0; i < header->key_count; i++)
+		if (keyring_is_vital(header->keys[i].name) && !key_states_agree(header->keys[i].state, KEY_ACTIVE))
+			return fault(EINVAL, "key %s cannot be %s", header->keys[i].name,
+			        key_state_name(header->keys[i].state));
 	for (size_t i = 1; i < header->key_count; i++) {
 		const struct key_info *one = &header->keys[i - 1], *next = &header->keys[i];
 		if (strcmp(one->name, next->name) == 0 && !key_states_agree(one->state, next->state))
@@ -124,6 +130,50 @@ struct key_info *header_find_key(const VaultHeader *header, const char *name, ui
 		if (header->keys[i].version == version && strcmp(header->keys[i].name, name) == 0)
 			return &header->keys[i];
 	return NULL;
+}
+
+/* ---- signatures ---- */
+
+void signer_message(const VaultHeader *header, size_t index, uint8_t ret_message[static SIGNER_MESSAGE_BYTES]) {
+	static_assert(sizeof SIGNER_WORDS - 1 == 24, "");
+	memcpy(ret_message, SIGNER_WORDS, 24);
+	memcpy(ret_message + 24, header->vault, HEADER_ID_BYTES);
+	le32_put(ret_message + 24 + HEADER_ID_BYTES, (uint32_t)index);
+	memcpy(ret_message + 28 + HEADER_ID_BYTES, header->signers[index].public_key, SIGN_PUBLIC_BYTES);
+}
+
+/* That each signer was vouched for by the one before, and the first by itself: from the first on, and not from the one
+ * that a slot knows, so that the first tells a vault from one that was made up around a recipient's public text. */
+static int check_signers(const VaultHeader *header) {
+	for (size_t i = 0; i < header->signer_count; i++) {
+		const struct signer *by = &header->signers[i > 0 ? i - 1 : 0];
+		uint8_t message[SIGNER_MESSAGE_BYTES];
+		signer_message(header, i, message);
+		if (sign_verify(by->public_key, bytes_of(message, sizeof message), header->signers[i].signature) < 0)
+			return fault(
+			        EBADMSG, "vault.json has been altered: signing key %zu was not made by this vault", i);
+	}
+	return 0;
+}
+
+int header_check_signatures(const VaultHeader *header, const uint8_t trusted[static SIGN_PUBLIC_BYTES]) {
+	size_t at = 0;
+	while (at < header->signer_count && !digest_equal(header->signers[at].public_key, trusted))
+		at++;
+	if (at == header->signer_count)
+		return fault(EBADMSG, "vault.json has been altered: its signing key is not this vault's");
+	int rc = check_signers(header);
+	if (rc < 0)
+		return rc;
+	_cleanup_(freep) char *text = NULL;
+	size_t size = 0;
+	rc = header_signed_bytes(header, &text, &size);
+	if (rc < 0)
+		return rc;
+	if (sign_verify(header->signers[header->signer_count - 1].public_key, bytes_of(text, size), header->signature) <
+	        0)
+		return fault(EBADMSG, "vault.json has been altered: its signature does not verify");
+	return 0;
 }
 
 /* ---- unlocking ---- */

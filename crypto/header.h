@@ -42,14 +42,16 @@
  * NOTHING in a parsed header is trustworthy by itself; the accessors are then good for messages and for `info`.
  * header_unlock() opens a slot, which only its secret can have made, takes the authentic verification key out of it,
  * and checks the signature over everything else: then no byte of the file differs from what the vault's owner wrote
- * (the bytes must be canonical, so even white space counts). Of two types of slot this is less: a RECIPIENT's public
- * text is enough to make a whole other vault, with keys of the maker's, that the recipient's secret opens; so is being
- * allowed to encrypt by the KMS key. Who unlocks by these compares header_signer() with what was told, or remembered.
- * What it cannot see either is an older vault.json put back whole:
- * compare header_generation() with a memory of your own. Nor does it see what a former holder of
- * the "header" seed does: after removing a slot rotate that key as well (keyring_rotate(), header_update()). Slots made
- * after that refuse the old seed; a slot made before knows only the old key and would accept a forged successor of it
- * until it is made anew, which needs its secret.
+ * (the bytes must be canonical, so even white space counts). What it cannot see is an older vault.json put back whole:
+ * compare header_generation() with a memory of your own. Nor does it see what a former holder of the "header" seed
+ * does: after removing a full slot rotate that key as well (keyring_rotate(), header_update()). Slots made after that
+ * refuse the old seed; a slot made before knows only the old key and would accept a forged successor of it until it is
+ * made anew, which needs its secret.
+ *
+ * Two types of slot prove less, for not only their secret can have made them: with a recipient's public text, or the
+ * permission to encrypt by the KMS key, anybody makes a whole other vault, with keys of their own, that the recipient's
+ * secret or the KMS opens. Who unlocks by these compares header_signer() with what they were told, or remember: every
+ * later signer is vouched for by the one before, back to this one.
  *
  * Labels and key names stand in vault.json for everybody to read.
  *
@@ -166,11 +168,12 @@ DEFINE_CLEANUP(VaultHeader, header_free);
 int header_serialize(const VaultHeader *header, char **ret_json, size_t *ret_size);
 
 /* Tries `secret` on each slot of its type, one key derivation each, and verifies the whole header. The caller owns the
- * keyring, which holds the keys of that slot, and the names of all that were deleted. `ret_slot` (its index) may be
- * NULL. -EKEYREJECTED: no slot opens: wrong secret, or the slot was altered (the two cannot be told apart). -EINVAL:
- * the recovery key or recipient's secret is mistyped, the key file too short or long, with words. -EBADMSG: a slot
- * opened, but the rest of vault.json is not what the vault's owner signed. -ENOENT: no slot of this type, or none of
- * this id. -ENOMEM: also for the key derivation. */
+ * keyring, which holds the keys of that slot and the names of all that were deleted. `ret_slot` (its index) may be
+ * NULL.
+ * -EKEYREJECTED: no slot opens: wrong secret, or the slot was altered (the two cannot be told apart).
+ * -EINVAL: the recovery key or recipient's secret is mistyped, the key file too short or long, with words.
+ * -EBADMSG: a slot opened, but the rest of vault.json is not what the vault's owner signed.
+ * -ENOENT: no slot of this type, or none of this id. -ENOMEM: also for the key derivation. */
 int header_unlock_slot(
         const VaultHeader *header, const struct slot_secret *secret, Keyring **ret_keyring, size_t *ret_slot);
 int header_unlock(const VaultHeader *header, const struct slot_secret *secret, Keyring **ret_keyring);
@@ -217,9 +220,9 @@ void header_new_slot_id(char ret_id[static HEADER_ID_TEXT_BYTES]);
 int header_add_slot_kms(VaultHeader *header, const Keyring *keyring, const char *id, const struct slot_kms *kms,
         const uint8_t kek[static HEADER_KEK_BYTES], const char *label, const struct slot_wants *wants);
 
-/* Removes the slot with this id (hexadecimal). Its holder may have kept the keys: rotate them too, "header" among them
- * if it was a full slot; what is sealed after that it can't open. -ENOENT: no such slot. -EBUSY: it is the last one, or
- * the last full one: nobody could administer the vault. */
+/* Removes the slot with this id (hexadecimal). Its holder may have kept the keys: rotate them too ("header" as well if
+ * it was a full slot); what is sealed after that they can't open.
+ * -ENOENT: no such slot. -EBUSY: it is the last one, or the last full one: nobody could administer the vault. */
 int header_remove_slot(VaultHeader *header, const Keyring *keyring, const char *id);
 
 /* After keyring_rotate(), keyring_create() or keyring_set_state(): boxes the new versions to each slot that holds an
@@ -240,8 +243,9 @@ enum aead_cipher header_cipher(const VaultHeader *header);
 int64_t header_created(const VaultHeader *header);
 const uint8_t *header_vault_id(const VaultHeader *header);   /* HEADER_ID_BYTES bytes, owned by the header */
 const char *header_vault_id_text(const VaultHeader *header); /* lower-case hexadecimal, owned by the header */
-const char *slot_type_name(
-        enum slot_type type); /* "passphrase", "recovery", "keyfile", "recipient", "kms"; NULL if unknown */
+
+/* "passphrase", "recovery", "keyfile", "recipient", "kms"; NULL if unknown. */
+const char *slot_type_name(enum slot_type type);
 
 /* The public key that vouches for all later ones: of the vault's first "header" key, and its fingerprint as the maker
  * of a recipient slot may tell it to the recipient. NULL: no slot yet. SIGN_PUBLIC_BYTES bytes, owned by the header. */

@@ -1,9 +1,9 @@
 /*
  * header_impl: what the sources of crypto/header.h share, and nobody else includes.
  *
- *     header.c        the object, unlocking, accessors
+ *     header.c        the object, its signatures, unlocking, accessors
  *     header_change.c changes, each signed
- *     header_json.c   to canonical bytes and back; the signature over them
+ *     header_json.c   to canonical bytes and back
  *     header_slot.c   a slot's cryptography: secret → KEK → slot key → boxes
  */
 #pragma once
@@ -91,7 +91,7 @@ bool slot_is_full(const struct slot *slot);
 /* NULL: it is not listed. */
 struct key_info *header_find_key(const VaultHeader *header, const char *name, uint32_t version);
 
-/* That the states of all versions of a name go together: 0 or -EINVAL. */
+/* That the states of all versions of a name go together, and what is vital is enabled: 0 or -EINVAL. */
 int header_check_catalog(const VaultHeader *header);
 
 /* Changes are made on a copy that then takes the place of the original: on error nothing has changed. */
@@ -106,6 +106,14 @@ int kms_check(const struct slot_kms *kms);
 /* -EINVAL with words when the costs are outside the caps. */
 int kdf_check(const struct header_kdf *kdf);
 
+/* What signer `index` is signed with. */
+#define SIGNER_MESSAGE_BYTES (24 + HEADER_ID_BYTES + 4 + SIGN_PUBLIC_BYTES)
+void signer_message(const VaultHeader *header, size_t index, uint8_t ret_message[static SIGNER_MESSAGE_BYTES]);
+
+/* 0 when `trusted` is in the chain that leads from the first signer to the last, and that signed the header; else
+ * -EBADMSG. */
+int header_check_signatures(const VaultHeader *header, const uint8_t trusted[static SIGN_PUBLIC_BYTES]);
+
 /* ---- header_json.c ---- */
 
 /* "secret" or "ed25519", as it stands in vault.json. */
@@ -113,13 +121,6 @@ const char *key_kind_name(enum key_kind kind);
 
 /* The bytes that the last signer signs. The caller frees. */
 int header_signed_bytes(const VaultHeader *header, char **ret_text, size_t *ret_size);
-
-/* What signer `index` is signed with. */
-#define SIGNER_MESSAGE_BYTES (24 + HEADER_ID_BYTES + 4 + SIGN_PUBLIC_BYTES)
-void signer_message(const VaultHeader *header, size_t index, uint8_t ret_message[static SIGNER_MESSAGE_BYTES]);
-
-/* 0 when a chain leads from `trusted` to the last signer and that signed the header; else -EBADMSG. */
-int header_check_signatures(const VaultHeader *header, const uint8_t trusted[static SIGN_PUBLIC_BYTES]);
 
 /* ---- header_slot.c ---- */
 

@@ -15,7 +15,6 @@
 
 #define MAGIC "assayfs vault"
 #define SIGNED_WORDS "assayfs vault header 1\n"
-#define SIGNER_WORDS "assayfs header signer 1\n"
 /* The last second of the year 9999: the last with four digits. */
 #define CREATED_MAX INT64_C(253402300799)
 #define TIME_TEXT_BYTES 32
@@ -216,41 +215,6 @@ int header_serialize(const VaultHeader *header, char **ret_json, size_t *ret_siz
 
 int header_signed_bytes(const VaultHeader *header, char **ret_text, size_t *ret_size) {
 	return serialize(header, SIGNED_WORDS, false, ret_text, ret_size);
-}
-
-/* ---- signatures ---- */
-
-void signer_message(const VaultHeader *header, size_t index, uint8_t ret_message[static SIGNER_MESSAGE_BYTES]) {
-	static_assert(sizeof SIGNER_WORDS - 1 == 24, "");
-	memcpy(ret_message, SIGNER_WORDS, 24);
-	memcpy(ret_message + 24, header->vault, HEADER_ID_BYTES);
-	le32_put(ret_message + 24 + HEADER_ID_BYTES, (uint32_t)index);
-	memcpy(ret_message + 28 + HEADER_ID_BYTES, header->signers[index].public_key, SIGN_PUBLIC_BYTES);
-}
-
-int header_check_signatures(const VaultHeader *header, const uint8_t trusted[static SIGN_PUBLIC_BYTES]) {
-	size_t at = 0;
-	while (at < header->signer_count && !digest_equal(header->signers[at].public_key, trusted))
-		at++;
-	if (at == header->signer_count)
-		return fault(EBADMSG, "vault.json has been altered: its signing key is not this vault's");
-	for (size_t next = at + 1; next < header->signer_count; next++) {
-		uint8_t message[SIGNER_MESSAGE_BYTES];
-		signer_message(header, next, message);
-		if (sign_verify(header->signers[next - 1].public_key, bytes_of(message, sizeof message),
-		            header->signers[next].signature) < 0)
-			return fault(EBADMSG, "vault.json has been altered: signing key %zu was not made by this vault",
-			        next);
-	}
-	_cleanup_(freep) char *text = NULL;
-	size_t size = 0;
-	int rc = header_signed_bytes(header, &text, &size);
-	if (rc < 0)
-		return rc;
-	if (sign_verify(header->signers[header->signer_count - 1].public_key, bytes_of(text, size), header->signature) <
-	        0)
-		return fault(EBADMSG, "vault.json has been altered: its signature does not verify");
-	return 0;
 }
 
 /* ---- in ---- */

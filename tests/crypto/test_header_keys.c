@@ -150,6 +150,8 @@ static void states_that_cannot_be_are_refused(void **state) {
 	static const struct {
 		const char *from, *to, *words;
 	} cases[] = {
+	        {"\"name\":\"meta\",\"state\":\"active\"", "\"name\":\"meta\",\"state\":\"disabled\"",
+	                "meta cannot be"},
 	        {"\"name\":\"project\",\"state\":\"active\"", "\"name\":\"project\",\"state\":\"deleted\"",
 	                "says is deleted"},
 	        {"\"name\":\"project\",\"state\":\"active\"", "\"name\":\"project\",\"state\":\"gone\"", "not known"},

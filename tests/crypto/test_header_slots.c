@@ -248,6 +248,37 @@ static void swapped_ids_and_sealed_parts_do_not_open(void **state) {
 	assert_int_equal(unlock_signed(f, parts, FIXTURE_KMS), -EKEYREJECTED);
 }
 
+/* A recipient's public text is enough to make up a vault that their secret opens: that is what header_signer() is for,
+ * and a signer cannot be put in front of those who did not come from it. */
+static void a_vault_made_up_for_a_recipient_has_another_signer(void **state) {
+	struct fixture *f = *state;
+	const struct slot_secret secret = fixture_secret(f, FIXTURE_RECIPIENT);
+	_cleanup_(header_freep) VaultHeader *forged = NULL;
+	_cleanup_(keyring_freep) Keyring *theirs = NULL, *opened = NULL, *again = NULL;
+	_cleanup_(secret_key_wipe) struct secret_key seed;
+	_cleanup_(freep) char *text = NULL;
+	size_t size = 0;
+	assert_int_equal(keyring_new_vault(&theirs), 0);
+	assert_int_equal(header_create(AEAD_AES256GCM, FIXTURE_CREATED, &forged), 0);
+	memcpy(forged->vault, f->header->vault, sizeof forged->vault);
+	memcpy(forged->vault_text, f->header->vault_text, sizeof forged->vault_text);
+	assert_int_equal(header_add_slot_recipient(forged, theirs, f->recipient, "", NULL), 0);
+	assert_int_equal(header_unlock(forged, &secret, &opened), 0);
+	assert_memory_not_equal(header_signer(forged), header_signer(f->header), SIGN_PUBLIC_BYTES);
+
+	struct signer *more = array_grow(&forged->signers, 1, sizeof *more);
+	assert_non_null(more);
+	*more = forged->signers[0];
+	forged->signers[0] = f->header->signers[0];
+	forged->signer_count = 2;
+	assert_int_equal(keyring_get(theirs, "header", 0, seed.bytes, NULL), 0);
+	assert_int_equal(header_signed_bytes(forged, &text, &size), 0);
+	sign_make(seed.bytes, bytes_of(text, size), forged->signature);
+	assert_memory_equal(header_signer(forged), header_signer(f->header), SIGN_PUBLIC_BYTES);
+	assert_int_equal(header_unlock(forged, &secret, &again), -EBADMSG);
+	assert_non_null(strstr(fault_message(), "was not made by this vault"));
+}
+
 /* Every byte, by each secret that costs no Argon2id. */
 static void a_change_of_any_byte_is_noticed(void **state) {
 	static const uint8_t flips[] = {0x01, 0x20, 0x80};
@@ -486,6 +517,7 @@ int main(void) {
 	        TEST(malformed_slots_are_refused_with_words),
 	        TEST(boxes_stay_in_their_slot_and_under_their_name),
 	        TEST(swapped_ids_and_sealed_parts_do_not_open),
+	        TEST(a_vault_made_up_for_a_recipient_has_another_signer),
 	        TEST(a_change_of_any_byte_is_noticed),
 	        TEST(slots_that_make_no_sense_are_not_made),
 	        TEST(wants_that_make_no_sense_are_refused),
