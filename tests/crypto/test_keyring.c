@@ -1,6 +1,7 @@
 #include "crypto/keyring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,10 +11,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "crypto/base/fault.h"
+#include "crypto/secret.h"
 
 static void a_new_vault_has_its_seven_keys(void **state) {
 	(void)state;
@@ -312,6 +315,78 @@ static void a_copy_is_of_its_own_until_it_is_taken(void **state) {
 	assert_int_equal(keyring_count(copy), 1);
 }
 
+/* Whether the bytes of which these are the complement are anywhere in this process's writable memory. The largest
+ * mappings are a sanitizer's own. */
+static bool is_in_memory(const uint8_t inverted[static KEYRING_KEY_BYTES]) {
+	static uint8_t chunk[1 << 16];
+	unsigned long start, end;
+	char line[512], rights[5];
+	bool found = false;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	assert_non_null(maps);
+	assert_true(memory >= 0);
+	while (!found && fgets(line, sizeof line, maps)) {
+		if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) != 3 || rights[0] != 'r' || rights[1] != 'w' ||
+		        end - start > 64UL << 20)
+			continue;
+		for (unsigned long at = start; !found && at < end; at += sizeof chunk - KEYRING_KEY_BYTES) {
+			size_t want = end - at < sizeof chunk ? end - at : sizeof chunk;
+			ssize_t got = pread(memory, chunk, want, (off_t)at);
+			for (ssize_t i = 0; !found && i + KEYRING_KEY_BYTES <= got; i++) {
+				size_t same = 0;
+				while (same < KEYRING_KEY_BYTES && (chunk[i + (ssize_t)same] ^ inverted[same]) == 0xff)
+					same++;
+				found = same == KEYRING_KEY_BYTES;
+			}
+		}
+	}
+	secret_wipe(chunk, sizeof chunk);
+	assert_int_equal(fclose(maps), 0);
+	assert_int_equal(close(memory), 0);
+	return found;
+}
+
+static void get_inverted(const Keyring *keyring, const char *name, uint8_t ret_inverted[static KEYRING_KEY_BYTES]) {
+	assert_int_equal(keyring_get(keyring, name, 1, ret_inverted, NULL), 0);
+	for (size_t i = 0; i < KEYRING_KEY_BYTES; i++)
+		ret_inverted[i] ^= 0xff;
+}
+
+static void keys_that_went_are_nowhere_in_memory(void **state) {
+	(void)state;
+	_cleanup_(keyring_freep) Keyring *keyring = NULL, *other = NULL, *locked = NULL;
+	uint8_t raw[KEYRING_KEY_BYTES], landing[KEYRING_KEY_BYTES], audit[KEYRING_KEY_BYTES];
+	assert_int_equal(keyring_new_vault(&keyring), 0);
+	get_inverted(keyring, "raw", raw);
+	get_inverted(keyring, "landing", landing);
+	get_inverted(keyring, "audit", audit);
+	assert_true(is_in_memory(raw) && is_in_memory(landing) && is_in_memory(audit));
+	keyring_drop(keyring, is_data, "raw");
+	assert_false(is_in_memory(raw));
+	assert_int_equal(keyring_forget(keyring, "landing"), 0);
+	assert_false(is_in_memory(landing));
+	/* What was there before another keyring was taken; and not because that one is freed. */
+	assert_true(is_in_memory(audit));
+	assert_int_equal(keyring_new_vault(&other), 0);
+	keyring_take(keyring, other);
+	assert_false(is_in_memory(audit));
+	get_inverted(keyring, "raw", raw);
+	assert_int_equal(keyring_copy(keyring, &locked), 0);
+	assert_true(is_in_memory(raw));
+	keyring_drop(locked, is_data, "raw");
+	keyring_drop(keyring, is_data, "raw");
+	assert_false(is_in_memory(raw));
+	/* Of a key that was deleted no bytes are taken in. */
+	const struct key_info gone = {.name = "gone", .version = 1, .kind = KEY_SECRET, .state = KEY_DELETED};
+	uint8_t key[KEYRING_KEY_BYTES];
+	for (size_t i = 0; i < sizeof key; i++)
+		raw[i] = (uint8_t) ~(key[i] = (uint8_t)(raw[i] + 1));
+	assert_int_equal(keyring_add(keyring, &gone, key), 0);
+	secret_wipe(key, sizeof key);
+	assert_false(is_in_memory(raw));
+}
+
 struct readers {
 	Keyring *keyring;
 	atomic_bool stop;
@@ -373,6 +448,7 @@ int main(void) {
 	        cmocka_unit_test(a_forgotten_key_is_gone_and_its_name_stays),
 	        cmocka_unit_test(a_locked_keyring_says_so_until_it_is_unlocked),
 	        cmocka_unit_test(a_copy_is_of_its_own_until_it_is_taken),
+	        cmocka_unit_test(keys_that_went_are_nowhere_in_memory),
 	        cmocka_unit_test(reading_goes_on_while_keys_rotate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
