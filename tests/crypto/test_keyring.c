@@ -353,38 +353,44 @@ static void get_inverted(const Keyring *keyring, const char *name, uint8_t ret_i
 		ret_inverted[i] ^= 0xff;
 }
 
-static void keys_that_went_are_nowhere_in_memory(void **state) {
-	(void)state;
+static void check_memory(bool is_sure) {
 	_cleanup_(keyring_freep) Keyring *keyring = NULL, *other = NULL, *locked = NULL;
-	uint8_t raw[KEYRING_KEY_BYTES], landing[KEYRING_KEY_BYTES], audit[KEYRING_KEY_BYTES];
+	uint8_t raw[KEYRING_KEY_BYTES], landing[KEYRING_KEY_BYTES], audit[KEYRING_KEY_BYTES], key[KEYRING_KEY_BYTES];
 	assert_int_equal(keyring_new_vault(&keyring), 0);
 	get_inverted(keyring, "raw", raw);
 	get_inverted(keyring, "landing", landing);
 	get_inverted(keyring, "audit", audit);
 	assert_true(is_in_memory(raw) && is_in_memory(landing) && is_in_memory(audit));
 	keyring_drop(keyring, is_data, "raw");
-	assert_false(is_in_memory(raw));
+	assert_false(is_in_memory(raw) && is_sure);
 	assert_int_equal(keyring_forget(keyring, "landing"), 0);
-	assert_false(is_in_memory(landing));
+	assert_false(is_in_memory(landing) && is_sure);
 	/* What was there before another keyring was taken; and not because that one is freed. */
 	assert_true(is_in_memory(audit));
 	assert_int_equal(keyring_new_vault(&other), 0);
 	keyring_take(keyring, other);
-	assert_false(is_in_memory(audit));
+	assert_false(is_in_memory(audit) && is_sure);
 	get_inverted(keyring, "raw", raw);
 	assert_int_equal(keyring_copy(keyring, &locked), 0);
 	assert_true(is_in_memory(raw));
 	keyring_drop(locked, is_data, "raw");
 	keyring_drop(keyring, is_data, "raw");
-	assert_false(is_in_memory(raw));
+	assert_false(is_in_memory(raw) && is_sure);
 	/* Of a key that was deleted no bytes are taken in. */
 	const struct key_info gone = {.name = "gone", .version = 1, .kind = KEY_SECRET, .state = KEY_DELETED};
-	uint8_t key[KEYRING_KEY_BYTES];
 	for (size_t i = 0; i < sizeof key; i++)
 		raw[i] = (uint8_t) ~(key[i] = (uint8_t)(raw[i] + 1));
 	assert_int_equal(keyring_add(keyring, &gone, key), 0);
 	secret_wipe(key, sizeof key);
-	assert_false(is_in_memory(raw));
+	assert_false(is_in_memory(raw) && is_sure);
+}
+
+/* The first round is for what a linker does that resolves a function when it is first called: it puts the vector
+ * registers on the stack, with what memcpy() left in them. The product is linked so that none does. */
+static void keys_that_went_are_nowhere_in_memory(void **state) {
+	(void)state;
+	check_memory(false);
+	check_memory(true);
 }
 
 struct readers {
