@@ -102,7 +102,7 @@ static void a_deleted_key_is_in_no_slot(void **state) {
 
 static void a_deleted_name_is_not_used_again(void **state) {
 	struct fixture *f = *state;
-	_cleanup_(keyring_freep) Keyring *late = NULL, *naive = NULL;
+	_cleanup_(keyring_freep) Keyring *late = NULL;
 	static const char *const wanted[] = {"meta", "project"};
 	const struct slot_wants wants = {.names = wanted, .count = 2};
 	assert_int_equal(keyring_copy(f->keyring, &late), 0);
