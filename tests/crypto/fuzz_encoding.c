@@ -1,12 +1,13 @@
 /*
  * Typed or stored text: the first byte chooses what it is taken for. What decodes must come back by encoding: as the
- * same text for base64, as the same key for a recovery key.
+ * same text for base64, as the same key for a recovery key and a recipient.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/base/cleanup.h"
 #include "crypto/encoding.h"
+#include "crypto/recipient.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,6 +18,17 @@ static void try_recovery(struct bytes text) {
 		return;
 	recovery_encode(key, clean);
 	if (recovery_decode(bytes_of_string(clean), again) < 0 || memcmp(key, again, sizeof key) != 0)
+		abort();
+}
+
+static void try_recipient(struct bytes text) {
+	uint8_t key[RECIPIENT_KEY_BYTES], again[RECIPIENT_KEY_BYTES], secret[RECIPIENT_KEY_BYTES];
+	char clean[RECIPIENT_TEXT_BYTES];
+	bool is_secret = recipient_secret_parse(text, secret, key) == 0;
+	if (!is_secret && recipient_parse(text, key) < 0)
+		return;
+	recipient_text(key, clean);
+	if (recipient_parse(bytes_of_string(clean), again) < 0 || memcmp(key, again, sizeof key) != 0)
 		abort();
 }
 
@@ -47,6 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	switch (data[0]) {
 	case 'r':
 		try_recovery(bytes_of(data + 1, size - 1));
+		break;
+	case 'p':
+		try_recipient(bytes_of(data + 1, size - 1));
 		break;
 	case 'b':
 		try_base64(text);

@@ -8,6 +8,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import struct
 import tempfile
@@ -19,6 +20,7 @@ if sodium.sodium_init() < 0:
     raise OSError("libsodium does not begin")
 
 PAGE, RESERVED, SECTOR, FRAME = 4096, 40, 512, 4168
+SLOT_TYPES = ["passphrase", "recovery", "keyfile", "recipient", "kms"]
 ZONES = {1: "landing", 2: "raw", 3: "trusted", 4: "landing"}
 
 
@@ -97,7 +99,8 @@ def public_of_seed(seed):
 
 
 def canonical(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return re.sub(r"\\\\|\\u[0-9a-f]{4}", lambda found: found[0][:2] + found[0][2:].upper(), text)
 
 
 def canonical_file(whole):
@@ -120,6 +123,7 @@ class Header:
         need(len(text) <= 4 << 20 and 1 <= len(self.whole["slots"]) <= 64, "vault.json: too much")
         self.vault = bytes.fromhex(self.whole["vault"])
         self.check_signatures(text)
+        self.check_states()
 
     def check_signatures(self, text):
         signers = self.whole["signers"]
@@ -134,32 +138,63 @@ class Header:
                         base64.b64decode(self.whole["signature"]), "vault.json")
         need(text == canonical_file(self.whole), "vault.json")
 
+    def check_states(self):
+        states = {}
+        for key in self.whole["keys"]:
+            states.setdefault(key["name"], set()).add(key["state"])
+        for name, found in states.items():
+            need(found <= {"active", "retired"} or (len(found) == 1 and found < {"disabled", "pending-deletion", "deleted"}
+                                                    and name not in ("meta", "audit", "verdict", "header")),
+                 f"states of {name}")
+        for slot in self.whole["slots"]:
+            need(all(states[box["name"]] != {"deleted"} for box in slot["boxes"]), "a box of a deleted key")
+        need(any(box["name"] == "header" for slot in self.whole["slots"] for box in slot["boxes"]), "no full slot")
+
     def kek(self, slot, secret):
-        salt = base64.b64decode(slot["kdf"]["salt"])
+        kdf = slot["kdf"]
+        salt = base64.b64decode(kdf.get("salt", ""))
         if slot["type"] == "recovery":
             return derive(secret, "recovery slot", salt)
+        if slot["type"] == "keyfile":
+            return derive(blake2b(secret), "key file slot", salt)
         kek = ctypes.create_string_buffer(32)
+        if slot["type"] == "recipient":
+            public, wrapped = checked_key(kdf["recipient"][18:].upper(), b"assayfs recipient 1"), base64.b64decode(kdf["wrapped"])
+            need(len(wrapped) == 80, "what is wrapped for a recipient")
+            rc = sodium.crypto_box_seal_open(kek, wrapped, ctypes.c_ulonglong(80), public, secret)
+            need(rc == 0, "the slot is for another recipient")
+            return kek.raw
+        if slot["type"] == "kms":
+            return secret
         rc = sodium.crypto_pwhash(kek, ctypes.c_ulonglong(32), secret, ctypes.c_ulonglong(len(secret)), salt,
-                                  ctypes.c_ulonglong(slot["kdf"]["passes"]), ctypes.c_size_t(slot["kdf"]["memory"]), 2)
+                                  ctypes.c_ulonglong(kdf["passes"]), ctypes.c_size_t(kdf["memory"]), 2)
         need(rc == 0, "Argon2id")
         return kek.raw
+
+    def associated(self, slot):
+        kdf = slot["kdf"]
+        number = SLOT_TYPES.index(slot["type"]) + 1
+        data = (b"assayfs slot 1\n" + self.vault + bytes.fromhex(slot["id"])
+                + struct.pack("<IQQ", number, kdf.get("memory", 0), kdf.get("passes", 0))
+                + (base64.b64decode(kdf["salt"]) if "salt" in kdf else bytes(16)) + base64.b64decode(slot["public"]))
+        if number >= 4:
+            whose, wrapped = kdf["recipient" if number == 4 else "arn"].encode(), base64.b64decode(kdf["wrapped"])
+            data += struct.pack("<I", len(whose)) + whose + struct.pack("<I", len(wrapped)) + wrapped
+        return data
 
     def unlock(self, kind, secret):
         """All named keys of the slot of this type: {(name, version): key}."""
         for slot in self.whole["slots"]:
             if slot["type"] != kind:
                 continue
-            costs = (slot["kdf"].get("memory", 0), slot["kdf"].get("passes", 0))
             public = base64.b64decode(slot["public"])
-            slot_id = bytes.fromhex(slot["id"])
-            associated = (b"assayfs slot 1\n" + self.vault + slot_id + struct.pack("<I", 1 if kind == "passphrase" else 2)
-                          + struct.pack("<QQ", *costs) + base64.b64decode(slot["kdf"]["salt"]) + public)
             sealed = base64.b64decode(slot["sealed"])
             need(len(sealed) == 80, "a slot's sealed part")
-            plain = xchacha_open(self.kek(slot, secret), base64.b64decode(slot["nonce"]), sealed[64:], sealed[:64], associated,
-                                 "the slot")
-            need(plain[32:] == self.public, "the slot's verification key")
-            return self.open_boxes(slot, slot_id, public, plain[:32])
+            plain = xchacha_open(self.kek(slot, secret), base64.b64decode(slot["nonce"]), sealed[64:], sealed[:64],
+                                 self.associated(slot), "the slot")
+            need(plain[32:] in [base64.b64decode(signer["public"]) for signer in self.whole["signers"]],
+                 "the slot's verification key")
+            return self.open_boxes(slot, bytes.fromhex(slot["id"]), public, plain[:32])
         raise Damage(f"no slot of type {kind}")
 
     def open_boxes(self, slot, slot_id, public, secret):
@@ -178,16 +213,24 @@ class Header:
         return keys
 
 
-def recovery_key(text):
-    digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+def checked_key(digits, domain):
+    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
     number = 0
-    text = text.strip().replace("-", "")
-    need(len(text) == 56, "a recovery key has 56 digits")
-    for digit in text:
-        number = number << 5 | digits.index(digit)
+    need(len(digits) == 56, "a key as text has 56 digits")
+    for digit in digits:
+        number = number << 5 | alphabet.index(digit)
     data = number.to_bytes(35, "big")
-    need(blake2b(b"assayfs recovery key 1" + data[:32])[:3] == data[32:], "the recovery key's check bytes")
+    need(blake2b(domain + data[:32])[:3] == data[32:], "the check bytes of a key as text")
     return data[:32]
+
+
+def recovery_key(text):
+    return checked_key(text.strip().replace("-", ""), b"assayfs recovery key 1")
+
+
+def recipient_secret(text):
+    need(text.startswith("ASSAYFS-SECRET-"), "a recipient's secret")
+    return checked_key(text[15:], b"assayfs recipient secret 1")
 
 
 # ---- the metadata ----

@@ -19,6 +19,7 @@ import reader
 
 FIXTURE = os.path.abspath(sys.argv[1])
 ASSAYFS = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
+EVERY_SLOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../crypto/corpus/header/every-slot.json")
 KNOWN_NAMES = r"vault\.json|meta\.db(?:-wal)?|meta/[1-9][0-9]*|meta/anchor-[12]|audit/[0-9a-f]{16}|segments/([0-9a-f]{2})/\1[0-9a-f]{62}"
 PASSPHRASE = b"a vault kept as it was"
 faults = []
@@ -54,6 +55,37 @@ def check_all(vault):
     check(count("max(audit_size) FROM commit_log") == counts["records"], "the last commit's records")
     check(count("count(*) FROM job WHERE kind NOT IN (1, 2, 3, 7, 8)") == 0, "a kind of job that the document lacks")
     return counts
+
+
+def read_every_slot():
+    """A kept vault.json with a slot of each type: each opens, to the keys that it should have and no others."""
+    with open(EVERY_SLOT, "rb") as file:
+        text = file.read()
+    secrets = {"passphrase": b"every slot", "keyfile": bytes(range(40)), "kms": bytes(range(255, 223, -1)),
+               "recovery": reader.recovery_key("9XPVKWT-JKDAJNK-PAS1F9P-3PCR5HY-57WDJQP-2VQ27FB-EQYD1J8-Z0SWFGY"),
+               "recipient": reader.recipient_secret("ASSAYFS-SECRET-000G40R40M30E209185GR38E1W8124GK2GAHC5RR34D1P70X3RFMXAHM")}
+    analyst = {("meta", 1), ("trusted", 1), ("trusted", 2)}
+    everything = {(key["name"], key["version"]) for key in reader.Header(text).whole["keys"] if key["name"] != "gone"}
+    held = {"recipient": analyst, "kms": analyst | {("project", 1)}}
+    for kind, secret in secrets.items():
+        keys = reader.Header(text).unlock(kind, secret)
+        check(set(keys) == held.get(kind, everything), f"every-slot.json: {kind} holds {sorted(keys)}")
+        check(keys["trusted", 1].hex() == "90f9fdcbba7ace048310f7e516912ebdd97e9ca9fe18f7e6ba7666b3f22aaa13", f"every-slot.json: {kind}: the key trusted.1")
+        try:
+            reader.Header(text).unlock(kind, secret[:-1] + bytes([secret[-1] ^ 1]))
+            faults.append(f"every-slot.json: {kind} opens by another secret")
+        except reader.Damage:
+            pass
+    for kind, member, was, now in (("kms", "arn", "key/1", "key/2"), ("kms", "wrapped", "Wlpa", "Wlpb"),
+                                   ("keyfile", "salt", None, "AAAAAAAAAAAAAAAAAAAAAA==")):
+        header = reader.Header(text)
+        kdf = next(slot for slot in header.whole["slots"] if slot["type"] == kind)["kdf"]
+        kdf[member] = kdf[member].replace(was, now, 1) if was else now
+        try:
+            header.unlock(kind, secrets[kind])
+            faults.append(f"every-slot.json: {kind} opens with another {member}")
+        except reader.Damage:
+            pass
 
 
 def read_fixture():
@@ -228,6 +260,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="assayfs-format-") as directory:
         try:
             if not ASSAYFS:
+                read_every_slot()
                 read_fixture()
                 refuse_damage(directory)
             else:
