@@ -134,14 +134,14 @@ bool json_scan_text(const struct json_value *value, char *ret, size_t room) {
 	while (cursor.at < cursor.end) {
 		size_t length = take_character(&cursor, character);
 		if (length == 0 || length >= room - used)
-			break;
+			return false;
 		if (length == 1 && (character[0] < ' ' || character[0] == 0x7f))
 			character[0] = '?';
 		memcpy(ret + used, character, length);
 		used += length;
 		ret[used] = '\0';
 	}
-	return cursor.at == cursor.end;
+	return true;
 }
 
 /* ---- numbers and words ---- */

@@ -20,6 +20,7 @@ struct kms_aws_error {
 	char message[400]; /* printable ASCII; what is not, and what is longer, is not in it */
 };
 
+/* An error, which has at least a type. */
 int kms_aws_error_parse(struct bytes answer, struct kms_aws_error *ret_error);
 
 /* A key that is not of KMS_KEY_BYTES is none. */

@@ -44,6 +44,8 @@ struct call {
 	const char *verb, *json;
 	struct curl_slist *headers;
 	struct kms_aws_attempt attempt;
+	int rc_before; /* of the attempt before, with its words; 0: there was none */
+	char words_before[FAULT_MESSAGE_BYTES];
 };
 
 /* ---- who and where ---- */
@@ -293,6 +295,15 @@ static void wait_until(const KmsAwsHttp *http, int64_t due_ms) {
 	}
 }
 
+/* An attempt that only the end of all time has cut off would hide what was wrong before. */
+static int choose_fault(struct call *call, int rc, bool is_cut_off) {
+	if (rc == -ETIMEDOUT && is_cut_off && call->rc_before)
+		return fault(-call->rc_before, "%s", call->words_before);
+	call->rc_before = rc;
+	(void)snprintf(call->words_before, sizeof call->words_before, "%s", fault_message());
+	return rc;
+}
+
 static int try_until(struct call *call, int64_t begun_ms) {
 	const struct kms_options *options = &call->http->options;
 	int64_t end_ms = begun_ms + options->total_ms;
@@ -300,13 +311,14 @@ static int try_until(struct call *call, int64_t begun_ms) {
 	bool is_passing = true;
 	int rc = 0;
 	for (;;) {
-		rc = attempt(call, end_ms - monotonic_ms(), &is_passing);
+		int64_t left_ms = end_ms - monotonic_ms();
+		rc = attempt(call, left_ms > 1 ? left_ms : 1, &is_passing);
 		attempts++;
 		if (rc == 0 || !is_passing)
 			return rc;
-		/* An attempt that is sure to be cut off would hide what was wrong before. */
+		rc = choose_fault(call, rc, left_ms < options->attempt_ms);
 		int64_t due_ms = monotonic_ms() + pause_ms(options, attempts);
-		if (due_ms + options->attempt_ms / 8 >= end_ms)
+		if (due_ms >= end_ms)
 			break;
 		wait_until(call->http, due_ms);
 		if (atomic_load(&call->http->is_stopped))
