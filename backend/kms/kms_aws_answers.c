@@ -1,6 +1,7 @@
 #include "backend/kms/kms_aws_answers.h"
 
 #include "backend/kms/json_scan.h"
+#include "backend/objects/s3_answers.h"
 #include "crypto/encoding.h"
 #include "crypto/secret.h"
 
@@ -189,8 +190,7 @@ static void take_code(const char *type, char *ret_code, size_t room) {
 		(void)snprintf(ret_code, room, "%.*s", (int)length, code);
 }
 
-int kms_aws_error_parse(struct bytes answer, struct kms_aws_error *ret_error) {
-	struct kms_aws_error error = {0};
+static int json_error(struct bytes answer, struct kms_aws_error *error) {
 	struct json_value object;
 	struct json_value value;
 	char type[160];
@@ -199,9 +199,33 @@ int kms_aws_error_parse(struct bytes answer, struct kms_aws_error *ret_error) {
 		return rc;
 	if (json_scan_member(&object, "__type", &value) < 0 || !json_scan_text(&value, type, sizeof type))
 		return lacks("__type");
-	take_code(type, error.code, sizeof error.code);
+	take_code(type, error->code, sizeof error->code);
 	if (json_scan_member(&object, "message", &value) == 0 || json_scan_member(&object, "Message", &value) == 0)
-		(void)json_scan_text(&value, error.message, sizeof error.message);
+		(void)json_scan_text(&value, error->message, sizeof error->message);
+	return 0;
+}
+
+/* Whoever looks at the signature may stand before KMS and speak the older protocol. */
+static int xml_error(struct bytes answer, struct kms_aws_error *error) {
+	static const char *const paths[][2] = {
+	        {"ErrorResponse/Error/Code", "ErrorResponse/Error/Message"},
+	        {"ErrorResponse/Errors/Error/Code", "ErrorResponse/Errors/Error/Message"},
+	};
+	char code[sizeof error->code] = "";
+	for (size_t i = 0; !code[0] && i < sizeof paths / sizeof paths[0]; i++)
+		if (s3_text_parse(answer, paths[i][0], code, sizeof code) < 0 ||
+		        s3_text_parse(answer, paths[i][1], error->message, sizeof error->message) < 0)
+			return lacks("Code");
+	take_code(code, error->code, sizeof error->code);
+	return error->code[0] ? 0 : lacks("Code");
+}
+
+int kms_aws_error_parse(struct bytes answer, struct kms_aws_error *ret_error) {
+	struct kms_aws_error error = {0};
+	bool is_xml = bytes_begin_with(answer, "<");
+	int rc = is_xml ? xml_error(answer, &error) : json_error(answer, &error);
+	if (rc < 0)
+		return rc;
 	for (char *c = error.message; *c; c++)
 		*c = (char)(*c >= ' ' && *c <= '~' ? *c : '?');
 	*ret_error = error;

@@ -5,6 +5,7 @@
  *     {"CiphertextBlob":"…","KeyId":"arn:…","SourceKeyId":"arn:…"}    ReEncrypt
  *     {"KeyMetadata":{"Arn":"arn:…","Enabled":true,"KeyState":"Enabled",…}}
  *     {"__type":"com.amazonaws.kms#NotFoundException","message":"…"}
+ *     <ErrorResponse><Error><Code>…</Code><Message>…            of a front end that looks at signatures
  *
  * All: 0, or -EBADMSG with words; outputs are set on success only. Members that are not known are passed over.
  */
@@ -20,7 +21,7 @@ struct kms_aws_error {
 	char message[400]; /* printable ASCII; what is not, and what is longer, is not in it */
 };
 
-/* An error, which has at least a type. */
+/* An error, which has at least a type, or in XML a code. */
 int kms_aws_error_parse(struct bytes answer, struct kms_aws_error *ret_error);
 
 /* A key that is not of KMS_KEY_BYTES is none. */

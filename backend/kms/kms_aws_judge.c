@@ -173,12 +173,12 @@ static bool tells_credentials(const struct s3_credentials *credentials, const ch
 
 static int judge_error(const struct kms_aws_attempt *attempt, bool *ret_is_passing) {
 	struct kms_aws_error error = {0};
-	bool is_json = kms_aws_error_parse(attempt->answer, &error) == 0;
+	bool is_error = kms_aws_error_parse(attempt->answer, &error) == 0;
 	int64_t ahead_s = 0;
 	char what[520];
 	struct meaning meaning = meaning_of(attempt->status, &error);
 	*ret_is_passing = meaning.is_passing || attempt->status >= 500;
-	if (!is_json && attempt->status < 500 && attempt->status != 429) {
+	if (!is_error && attempt->status < 500 && attempt->status != 429) {
 		(void)snprintf(what, sizeof what, "HTTP %ld, and no error of KMS", attempt->status);
 		return say(attempt, EBADMSG, what, "is the endpoint the right one?");
 	}

@@ -64,6 +64,10 @@ static void errors_are_read(void **state) {
 	        {"{\"__type\":\"A.b9:http://c\"}", "A.b9", ""},
 	        {"{\"__type\":\"with space\",\"message\":7}", "", ""},
 	        {"{\"__type\":\"\",\"message\":null}", "", ""},
+	        {"<?xml version=\"1.0\"?><ErrorResponse><Errors><Error><Code>AccessDenied</Code><Message>no\n&amp;"
+	         "</Message></Error></Errors></ErrorResponse>",
+	                "AccessDenied", "no?&"},
+	        {"<ErrorResponse xmlns=\"https://x/\"><Error><Code>B</Code></Error></ErrorResponse>", "B", ""},
 	        {"{\"__type\":\"A\",\"message\":\"\\u0007 \xc3\xa9\"}", "A", "? ??"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -76,6 +80,8 @@ static void errors_are_read(void **state) {
 	assert_int_equal(kms_aws_error_parse(bytes_of_string("{\"message\":\"m\"}"), &error), -EBADMSG);
 	assert_int_equal(kms_aws_error_parse(bytes_of_string("{\"__type\":7}"), &error), -EBADMSG);
 	assert_int_equal(kms_aws_error_parse(bytes_of_string(""), &error), -EBADMSG);
+	assert_int_equal(kms_aws_error_parse(bytes_of_string("<html>a</html>"), &error), -EBADMSG);
+	assert_int_equal(kms_aws_error_parse(bytes_of_string("<ErrorResponse><Error><Code>B"), &error), -EBADMSG);
 }
 
 static int describe(const char *metadata, struct kms_description *ret) {
