@@ -168,6 +168,19 @@ static void who_may_not_is_told(void **state) {
 	expect_key(kms, &made.wrapped, &context, made.key);
 }
 
+static void a_certificate_that_nobody_vouches_for_is_told(void **state) {
+	(void)state;
+	char bundle[300];
+	struct kms_description found;
+	_cleanup_(kms_closep) Kms *kms = open_key(given("KMS_KEY"));
+	(void)snprintf(bundle, sizeof bundle, "%s", given("AWS_CA_BUNDLE"));
+	assert_int_equal(unsetenv("AWS_CA_BUNDLE"), 0);
+	assert_int_equal(kms_describe(kms, &found), -EPROTO);
+	assert_non_null(strstr(fault_message(), "AWS_CA_BUNDLE"));
+	assert_int_equal(setenv("AWS_CA_BUNDLE", bundle, 1), 0);
+	assert_rc(kms_describe(kms, &found));
+}
+
 static void what_was_wrapped_before_a_rotation_still_opens(void **state) {
 	(void)state;
 	_cleanup_(kms_closep) Kms *kms = open_key(given("KMS_KEY"));
@@ -194,6 +207,7 @@ int main(void) {
 	        cmocka_unit_test(keys_are_described),
 	        cmocka_unit_test(a_session_may_what_its_role_may),
 	        cmocka_unit_test(who_may_not_is_told),
+	        cmocka_unit_test(a_certificate_that_nobody_vouches_for_is_told),
 	        cmocka_unit_test(what_was_wrapped_before_a_rotation_still_opens),
 	};
 	return cmocka_run_group_tests_name("services_kms", tests, NULL, NULL);

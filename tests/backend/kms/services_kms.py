@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The client of AWS KMS against moto, which checks signatures and permissions. usage: services_kms.py PROGRAM
+"""The client of AWS KMS against moto over TLS, which checks signatures and permissions. usage: services_kms.py PROGRAM
 
 moto_server is looked for in PATH, then in the Debian 13 that scripts/setup --services keeps for it.
 """
@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,11 +27,19 @@ MAKING = 12
 
 
 def server_command():
+    """(how to start it, the root that it sees); or (None, "")."""
     if shutil.which("moto_server"):
-        return ["moto_server"]
+        return ["moto_server"], ""
     if os.path.exists(ROOT + "/usr/bin/moto_server") and os.geteuid() == 0:
-        return ["chroot", ROOT, "moto_server"]
-    return None
+        return ["chroot", ROOT, "moto_server"], ROOT
+    return None, ""
+
+
+def make_certificate(directory):
+    """One that signs itself, for this machine."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", os.path.join(directory, "key.pem"),
+                    "-out", os.path.join(directory, "cert.pem")], check=True, capture_output=True, timeout=60)
 
 
 def free_port():
@@ -42,15 +51,19 @@ def free_port():
 class Server:
     """moto, and requests to it that are not what is tested: signed by these few lines of our own."""
 
-    def __init__(self, command, directory):
+    def __init__(self, command, root, directory):
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.key, self.secret = "AKMAKER", "maker"
         self.log = open(os.path.join(directory, "moto.log"), "wb")
         environment = dict(os.environ, INITIAL_NO_AUTH_ACTION_COUNT=str(MAKING), PYTHONDONTWRITEBYTECODE="1")
-        self.process = subprocess.Popen([*command, "-H", "127.0.0.1", "-p", str(self.port)], env=environment,
-                                        stdout=self.log, stderr=subprocess.STDOUT, cwd="/")
-        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self.bundle = os.path.join(directory, "cert.pem")
+        there = directory[len(root):]
+        self.process = subprocess.Popen([*command, "-H", "127.0.0.1", "-p", str(self.port), "-s", "-c", there + "/cert.pem",
+                                         "-k", there + "/key.pem"], env=environment, stdout=self.log,
+                                        stderr=subprocess.STDOUT, cwd="/")
+        trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.bundle))
+        self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
 
     def wait(self):
         until = time.monotonic() + 120
@@ -83,7 +96,7 @@ class Server:
             key = hmac.new(key, part.encode(), "sha256").digest()
         signature = hmac.new(key, f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}".encode(), "sha256").hexdigest()
         headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={self.key}/{scope},SignedHeaders={names},Signature={signature}"
-        request = urllib.request.Request(f"http://{self.host}/", data=body, headers=headers, method="POST")
+        request = urllib.request.Request(f"https://{self.host}/", data=body, headers=headers, method="POST")
         try:
             return self.opener.open(request, timeout=60).read().decode()
         except urllib.error.HTTPError as error:
@@ -140,19 +153,22 @@ class Server:
 
 def main():
     program = sys.argv[1]
-    command = server_command()
+    command, root = server_command()
     if not command:
         print("skipped: moto_server is missing; scripts/setup --services")
         return 77
-    directory = tempfile.mkdtemp(prefix="assayfs-kms.")
-    server = Server(command, directory)
+    directory = tempfile.mkdtemp(prefix="assayfs-kms.", dir=root + "/tmp" if root else None)
+    server = None
     try:
+        make_certificate(directory)
+        server = Server(command, root, directory)
         if not server.wait():
             with open(os.path.join(directory, "moto.log"), encoding="utf-8", errors="replace") as log:
                 print(log.read()[-3000:])
             return 1
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        environment |= {"AWS_ENDPOINT_URL_KMS": f"http://{server.host}", "AWS_REGION": REGION, "HOME": directory}
+        environment |= {"AWS_ENDPOINT_URL_KMS": f"https://{server.host}", "AWS_CA_BUNDLE": server.bundle, "AWS_REGION": REGION, "HOME": directory,
+                        "no_proxy": "*"}
         environment |= server.make()
         # Rotated in the middle, when the program says so: what was wrapped before still opens.
         reader, writer = os.pipe()
@@ -165,7 +181,8 @@ def main():
         tried.stdin.close()
         return tried.wait(300)
     finally:
-        server.stop()
+        if server:
+            server.stop()
         shutil.rmtree(directory, ignore_errors=True)
 
 

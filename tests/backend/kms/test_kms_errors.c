@@ -342,6 +342,8 @@ static void throttling_that_lasts_is_busy(void **state) {
 	expect_words("ThrottlingException: Rate exceeded");
 	expect_words("attempts in ");
 	assert_true(monotonic_ms() - begun_ms < 10000);
+	/* The pauses grow: each first one is 2 ms, and there were two seconds. */
+	assert_in_range(fake_kms_counts(fixture->fake).requests, 2, 60);
 }
 
 static void a_service_that_fails_to_the_end_is_told(void **state) {
