@@ -59,9 +59,10 @@ static int find(const KmsAwsHttp *http, struct s3_credentials **ret_credentials,
 	int rc = aws_credentials_find(&asked, &found);
 	if (rc == 0)
 		rc = kms_aws_site_make(&http->key, found->endpoint, found->region, ret_site);
-	if (rc == 0)
-		*ret_credentials = steal_pointer(&found);
-	return rc;
+	if (rc < 0)
+		return rc;
+	*ret_credentials = steal_pointer(&found);
+	return 0;
 }
 
 static void set_options(KmsAwsHttp *http, const struct kms_options *given) {

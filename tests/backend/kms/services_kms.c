@@ -82,9 +82,10 @@ static void another_key_opens_nothing(void **state) {
 	_cleanup_(kms_closep) Kms *other = open_key(given("KMS_OTHER_KEY"));
 	struct data_key made;
 	make_key(kms, &made);
-	/* AWS says IncorrectKeyException, moto AccessDeniedException. */
+	/* AWS says IncorrectKeyException, moto AccessDeniedException; older ones unwrap with the key that it was, and
+	 * their answer is refused because it names that. */
 	int rc = decrypt(other, &made.wrapped, &context);
-	assert_true(rc == -EKEYREJECTED || rc == -EPERM);
+	assert_true(rc == -EKEYREJECTED || rc == -EPERM || rc == -EBADMSG);
 }
 
 static void keys_are_wrapped_anew(void **state) {
