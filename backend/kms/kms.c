@@ -128,6 +128,20 @@ int kms_describe(Kms *kms, struct kms_description *ret_description) {
 	return while_about(kms, kms->ops->describe(kms->provider, ret_description));
 }
 
+bool kms_is_away(int rc) {
+	switch (-rc) {
+	case EHOSTUNREACH:
+	case ETIMEDOUT:
+	case EBUSY:
+	case EIO:
+	case EPROTO:
+	case EBADMSG:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void kms_stop(Kms *kms) {
 	kms->ops->stop(kms->provider);
 }

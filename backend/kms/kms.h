@@ -41,7 +41,8 @@
  *     -ECANCELED     kms_stop was called
  *
  * Data keys and the texts of answers lie in locked memory and are wiped (secret.h). What can't be helped: libcurl and
- * its TLS library have buffers of their own that an answer passes through, and free them without wiping.
+ * its TLS library have buffers of their own that an answer passes through, and free them without wiping. (Looked for in
+ * all memory after a call over TLS: the key itself nowhere, its base64 twice, in those two.)
  *
  * A Kms belongs to one thread at a time, but for kms_stop.
  */
@@ -151,6 +152,11 @@ int kms_reencrypt(Kms *kms, struct bytes wrapped, const struct kms_context *cont
 /* What the provider says of the key; an alias is resolved. Ask it before kms_generate: nothing else tells how long a
  * key will last. */
 int kms_describe(Kms *kms, struct kms_description *ret_description);
+
+/* Whether an error of these says that the service could not be asked (nobody there, throttled, failing, its answer or
+ * certificate none), so that what was known of the key before is all that is known: not that the key, or who asks, was
+ * refused. */
+bool kms_is_away(int rc);
 
 /* Ends the call under way, within a second or so, and all later ones with -ECANCELED. From any thread. */
 void kms_stop(Kms *kms);

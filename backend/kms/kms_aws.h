@@ -12,6 +12,9 @@
  * AWS_ENDPOINT_URL), so that a session token that somebody renews in a profile's file is the next call's; they are
  * written nowhere. Instance and container roles are not asked.
  *
+ * What the credentials must be allowed: kms:GenerateDataKey to make a slot, kms:Decrypt to open it, kms:DescribeKey to
+ * tell of it; to move it, kms:ReEncryptFrom of its key and kms:ReEncryptTo of the new one.
+ *
  * Answers carry keys: only TLS to where they are for, or plain HTTP to this machine itself and past all proxies.
  * Redirects are not followed. kms:Decrypt names the key, so that what another key wrapped is told as such.
  */

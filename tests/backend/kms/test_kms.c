@@ -242,6 +242,17 @@ static void only_what_can_be_reached_is_opened(void **state) {
 	assert_null(kms);
 }
 
+static void who_is_away_has_refused_nothing(void **state) {
+	(void)state;
+	static const int away[] = {-EHOSTUNREACH, -ETIMEDOUT, -EBUSY, -EIO, -EPROTO, -EBADMSG};
+	static const int answers[] = {0, -ENOKEY, -EACCES, -ETIME, -EPERM, -ENOENT, -EKEYREVOKED, -EKEYEXPIRED,
+	        -ENOTCONN, -EKEYREJECTED, -EINVAL, -ECANCELED, -ENOMEM};
+	for (size_t i = 0; i < sizeof away / sizeof away[0]; i++)
+		assert_true(kms_is_away(away[i]));
+	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+		assert_false(kms_is_away(answers[i]));
+}
+
 /* ---- another provider ---- */
 
 static int describe_nothing(void *provider, struct kms_description *ret_description) {
@@ -286,6 +297,7 @@ int main(void) {
 	                what_can_not_be_asked_is_not_sent, kms_fixture_setup, kms_fixture_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                only_what_can_be_reached_is_opened, kms_fixture_setup, kms_fixture_teardown),
+	        cmocka_unit_test(who_is_away_has_refused_nothing),
 	        cmocka_unit_test(another_provider_is_a_table),
 	};
 	return cmocka_run_group_tests_name("kms", tests, NULL, NULL);
