@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 
 #define FILE_BYTES_MAX ((off_t)1 << 20)
+/* Who may say a region or an endpoint before the profile does. */
+#define GIVEN 3
 
 /* A profile file, in memory that is wiped; `data` NULL when there is none. */
 struct file {
@@ -90,23 +92,25 @@ static int search_begin(struct search *search) {
 }
 
 /* Copies what is printable ASCII without spaces, which is all that a header or URL takes. */
-static int copy(const char *what, const char *from, char *ret, size_t room) {
+static int copy(const struct aws_asked *asked, const char *what, const char *from, char *ret, size_t room) {
 	size_t length = strlen(from);
 	bool is_good = length < room;
 	for (size_t i = 0; is_good && i < length; i++)
 		is_good = from[i] > ' ' && from[i] < 0x7f;
 	if (!is_good)
-		return fault(EINVAL, "the %s for S3 is too long, or has characters that it can't have", what);
+		return fault(EINVAL, "the %s for %s is too long, or has characters that it can't have", what,
+		        asked->service);
 	memmove(ret, from, length + 1);
 	return 0;
 }
 
-static int copy_keys(const char *access_key, const char *secret_key, const char *token, struct s3_credentials *ret) {
-	int rc = copy("access key", access_key, ret->access_key, sizeof ret->access_key);
+static int copy_keys(const struct aws_asked *asked, const char *access_key, const char *secret_key, const char *token,
+        struct s3_credentials *ret) {
+	int rc = copy(asked, "access key", access_key, ret->access_key, sizeof ret->access_key);
 	if (rc == 0)
-		rc = copy("secret key", secret_key, ret->secret_key, sizeof ret->secret_key);
+		rc = copy(asked, "secret key", secret_key, ret->secret_key, sizeof ret->secret_key);
 	if (rc == 0)
-		rc = copy("session token", token ? token : "", ret->session_token, sizeof ret->session_token);
+		rc = copy(asked, "session token", token ? token : "", ret->session_token, sizeof ret->session_token);
 	return rc;
 }
 
@@ -120,18 +124,18 @@ static bool keys_of_file(const struct file *file, const char *profile, struct s3
 	return true;
 }
 
-static int find_keys(const struct objects_place *place, const struct search *search, struct s3_credentials *ret) {
-	if (is_given(place->access_key) != is_given(place->secret_key))
+static int find_keys(const struct aws_asked *asked, const struct search *search, struct s3_credentials *ret) {
+	if (is_given(asked->access_key) != is_given(asked->secret_key))
 		return fault(EINVAL, "an access key and a secret key go together");
-	if (is_given(place->access_key))
-		return copy_keys(place->access_key, place->secret_key, place->session_token, ret);
+	if (is_given(asked->access_key))
+		return copy_keys(asked, asked->access_key, asked->secret_key, asked->session_token, ret);
 	const char *access_key = getenv("AWS_ACCESS_KEY_ID");
 	const char *secret_key = getenv("AWS_SECRET_ACCESS_KEY");
 	if (is_given(access_key) && is_given(secret_key))
-		return copy_keys(access_key, secret_key, getenv("AWS_SESSION_TOKEN"), ret);
+		return copy_keys(asked, access_key, secret_key, getenv("AWS_SESSION_TOKEN"), ret);
 	if (keys_of_file(&search->credentials, search->profile, ret) ||
 	        keys_of_file(&search->config, search->profile, ret))
-		return copy_keys(ret->access_key, ret->secret_key, ret->session_token, ret);
+		return copy_keys(asked, ret->access_key, ret->secret_key, ret->session_token, ret);
 	if (is_given(access_key) != is_given(secret_key))
 		return fault(EINVAL, "%s is set, but %s is not",
 		        is_given(access_key) ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
@@ -141,38 +145,40 @@ static int find_keys(const struct objects_place *place, const struct search *sea
 		return fault(
 		        EINVAL, "AWS_PROFILE names a profile that is in none of AWS's files: %.80s", search->profile);
 	return fault(ENOKEY,
-	        "no credentials for S3: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor profile %.80s in "
+	        "no credentials for %s: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor profile %.80s in "
 	        "~/.aws/credentials or ~/.aws/config",
-	        search->profile);
+	        asked->service, search->profile);
 }
 
 /* The first that is given, else the profile's, else `otherwise`. */
-static int find(const char *what, const char *const *given, size_t count, const struct search *search, const char *key,
-        const char *otherwise, char *ret, size_t room) {
-	for (size_t i = 0; i < count; i++)
+static int find(const struct aws_asked *asked, const char *what, const char *const given[static GIVEN],
+        const struct search *search, const char *key, const char *otherwise, char *ret, size_t room) {
+	for (size_t i = 0; i < GIVEN; i++)
 		if (is_given(given[i]))
-			return copy(what, given[i], ret, room);
+			return copy(asked, what, given[i], ret, room);
 	char of_profile[512];
 	if (value(search, key, of_profile, sizeof of_profile))
-		return copy(what, of_profile, ret, room);
-	return copy(what, otherwise, ret, room);
+		return copy(asked, what, of_profile, ret, room);
+	return copy(asked, what, otherwise, ret, room);
 }
 
-int s3_credentials_find(const struct objects_place *place, struct s3_credentials **ret_credentials) {
+int aws_credentials_find(const struct aws_asked *asked, struct s3_credentials **ret_credentials) {
 	_cleanup_(secret_freep) struct s3_credentials *found = secret_alloc(sizeof *found);
 	_cleanup_(search_clear) struct search search = {0};
 	if (!found)
 		return -ENOMEM;
 	int rc = search_begin(&search);
 	if (rc == 0)
-		rc = find_keys(place, &search, found);
-	const char *const regions[] = {place->region, getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")};
+		rc = find_keys(asked, &search, found);
+	const char *const regions[GIVEN] = {asked->region, getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")};
 	if (rc == 0)
-		rc = find("region", regions, 3, &search, "region", "us-east-1", found->region, sizeof found->region);
-	const char *const endpoints[] = {place->endpoint, getenv("AWS_ENDPOINT_URL_S3"), getenv("AWS_ENDPOINT_URL")};
+		rc = find(asked, "region", regions, &search, "region", asked->otherwise_region, found->region,
+		        sizeof found->region);
+	const char *const endpoints[GIVEN] = {
+	        asked->endpoint, getenv(asked->endpoint_variable), getenv("AWS_ENDPOINT_URL")};
 	if (rc == 0)
-		rc = find(
-		        "endpoint", endpoints, 3, &search, "endpoint_url", "", found->endpoint, sizeof found->endpoint);
+		rc = find(asked, "endpoint", endpoints, &search, "endpoint_url", "", found->endpoint,
+		        sizeof found->endpoint);
 	const char *const bundle = getenv("AWS_CA_BUNDLE");
 	if (rc == 0 && (is_given(bundle) || !value(&search, "ca_bundle", found->ca_bundle, sizeof found->ca_bundle)))
 		(void)snprintf(found->ca_bundle, sizeof found->ca_bundle, "%s", bundle ? bundle : "");
@@ -180,4 +186,16 @@ int s3_credentials_find(const struct objects_place *place, struct s3_credentials
 		return rc;
 	*ret_credentials = steal_pointer(&found);
 	return 0;
+}
+
+int s3_credentials_find(const struct objects_place *place, struct s3_credentials **ret_credentials) {
+	struct aws_asked asked = {.service = "S3",
+	        .endpoint_variable = "AWS_ENDPOINT_URL_S3",
+	        .otherwise_region = "us-east-1",
+	        .access_key = place->access_key,
+	        .secret_key = place->secret_key,
+	        .session_token = place->session_token,
+	        .region = place->region,
+	        .endpoint = place->endpoint};
+	return aws_credentials_find(&asked, ret_credentials);
 }

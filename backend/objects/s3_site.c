@@ -21,7 +21,7 @@ static bool has(CURLU *url, CURLUPart part) {
 }
 
 static int bad(const char *endpoint) {
-	return fault(EINVAL, "'%.200s' is no endpoint of S3; write http[s]://HOST[:PORT]", endpoint);
+	return fault(EINVAL, "'%.200s' is no endpoint; write http[s]://HOST[:PORT]", endpoint);
 }
 
 static int of_endpoint(const char *endpoint, const char *bucket, struct s3_site *site) {

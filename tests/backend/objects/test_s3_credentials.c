@@ -90,6 +90,27 @@ static void each_part_comes_from_the_first_that_says_it(void **state) {
 	        "ga gs  gr http://g /bundle");
 }
 
+static void another_service_has_its_own_endpoint(void **state) {
+	(void)state;
+	const struct aws_asked kms = {
+	        .service = "KMS", .endpoint_variable = "AWS_ENDPOINT_URL_KMS", .otherwise_region = ""};
+	_cleanup_(secret_freep) struct s3_credentials *found = NULL;
+	_cleanup_(secret_freep) struct s3_credentials *again = NULL;
+	assert_int_equal(aws_credentials_find(&kms, &found), -ENOKEY);
+	assert_non_null(strstr(fault_message(), "for KMS"));
+	set("AWS_ACCESS_KEY_ID", "ea");
+	set("AWS_SECRET_ACCESS_KEY", "es");
+	set("AWS_ENDPOINT_URL_S3", "http://s");
+	set("AWS_ENDPOINT_URL", "http://e");
+	assert_rc(aws_credentials_find(&kms, &found));
+	assert_string_equal(found->region, "");
+	assert_string_equal(found->endpoint, "http://e");
+	set("AWS_ENDPOINT_URL_KMS", "http://k");
+	assert_rc(aws_credentials_find(&kms, &again));
+	assert_string_equal(again->endpoint, "http://k");
+	unsetenv("AWS_ENDPOINT_URL_KMS");
+}
+
 static void files_may_lie_elsewhere(void **state) {
 	char path[96];
 	static const char text[] = "[default]\naws_access_key_id=a\naws_secret_access_key=s\n";
@@ -183,6 +204,7 @@ static void a_bucket_has_its_address(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(each_part_comes_from_the_first_that_says_it, setup, teardown),
+	        cmocka_unit_test_setup_teardown(another_service_has_its_own_endpoint, setup, teardown),
 	        cmocka_unit_test_setup_teardown(files_may_lie_elsewhere, setup, teardown),
 	        cmocka_unit_test_setup_teardown(what_can_not_be_is_refused_without_saying_it, setup, teardown),
 	        cmocka_unit_test(profiles_are_read_line_by_line),
