@@ -8,6 +8,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import struct
 import tempfile
@@ -97,7 +98,10 @@ def public_of_seed(seed):
 
 
 def canonical(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    """Python escapes as the format does, but with lower-case digits, and DEL as well."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return re.sub(r"\\(\\|u[0-9a-f]{4})", lambda found: {"u007f": "\x7f", "\\": "\\\\"}.get(
+        found[1], "\\u" + found[1][1:].upper()), text)
 
 
 def canonical_file(whole):
@@ -129,8 +133,8 @@ class Header:
             by = base64.b64decode(signers[max(i - 1, 0)]["public"])
             check_signature(by, message, base64.b64decode(signer["signature"]), f"signer {i}")
         unsigned = {name: value for name, value in self.whole.items() if name != "signature"}
-        self.public = base64.b64decode(signers[-1]["public"])
-        check_signature(self.public, b"assayfs vault header 1\n" + canonical_file(unsigned),
+        self.publics = [base64.b64decode(signer["public"]) for signer in signers]
+        check_signature(self.publics[-1], b"assayfs vault header 1\n" + canonical_file(unsigned),
                         base64.b64decode(self.whole["signature"]), "vault.json")
         need(text == canonical_file(self.whole), "vault.json")
 
@@ -158,7 +162,7 @@ class Header:
             need(len(sealed) == 80, "a slot's sealed part")
             plain = xchacha_open(self.kek(slot, secret), base64.b64decode(slot["nonce"]), sealed[64:], sealed[:64], associated,
                                  "the slot")
-            need(plain[32:] == self.public, "the slot's verification key")
+            need(plain[32:] in self.publics, "the slot's verification key")
             return self.open_boxes(slot, slot_id, public, plain[:32])
         raise Damage(f"no slot of type {kind}")
 
