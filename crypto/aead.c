@@ -340,9 +340,12 @@ int aead_page_open(const uint8_t key[static AEAD_KEY_BYTES], const uint8_t nonce
 	if (context) {
 		authentic = chacha_opens(context, ad, cipher, tag, ret_plain);
 		EVP_CIPHER_CTX_free(context);
-	} else
+	} else {
+		/* libsodium wants a pointer to no bytes as well. */
+		const uint8_t *data = cipher.size > 0 ? cipher.data : tag;
 		authentic = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-		                    ret_plain, NULL, cipher.data, cipher.size, tag, ad.data, ad.size, nonce, key) == 0;
+		                    ret_plain, NULL, data, cipher.size, tag, ad.data, ad.size, nonce, key) == 0;
+	}
 	if (authentic)
 		return 0;
 	if (cipher.size > 0)

@@ -99,8 +99,10 @@ def public_of_seed(seed):
 
 
 def canonical(value):
+    """Python escapes as the format does, but with lower-case digits, and DEL as well."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return re.sub(r"\\\\|\\u[0-9a-f]{4}", lambda found: found[0][:2] + found[0][2:].upper(), text)
+    return re.sub(r"\\(\\|u[0-9a-f]{4})", lambda found: {"u007f": "\x7f", "\\": "\\\\"}.get(
+        found[1], "\\u" + found[1][1:].upper()), text)
 
 
 def canonical_file(whole):
@@ -133,8 +135,8 @@ class Header:
             by = base64.b64decode(signers[max(i - 1, 0)]["public"])
             check_signature(by, message, base64.b64decode(signer["signature"]), f"signer {i}")
         unsigned = {name: value for name, value in self.whole.items() if name != "signature"}
-        self.public = base64.b64decode(signers[-1]["public"])
-        check_signature(self.public, b"assayfs vault header 1\n" + canonical_file(unsigned),
+        self.publics = [base64.b64decode(signer["public"]) for signer in signers]
+        check_signature(self.publics[-1], b"assayfs vault header 1\n" + canonical_file(unsigned),
                         base64.b64decode(self.whole["signature"]), "vault.json")
         need(text == canonical_file(self.whole), "vault.json")
 
