@@ -30,7 +30,7 @@ static int make_header(const struct store_init_options *options, struct bytes pa
 	if (rc == 0)
 		rc = header_create(cipher, (int64_t)time(NULL), &header);
 	if (rc == 0)
-		rc = header_add_slot_passphrase(header, keyring, passphrase, "", &kdf);
+		rc = header_add_slot_passphrase(header, keyring, passphrase, "", &kdf, NULL);
 	if (rc == 0 && !options->without_recovery)
 		rc = header_add_slot_recovery(header, keyring, "recovery key made with the vault", ret_recovery);
 	if (rc == 0)

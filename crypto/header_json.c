@@ -19,8 +19,8 @@
 /* The last second of the year 9999: the last with four digits. */
 #define CREATED_MAX INT64_C(253402300799)
 #define TIME_TEXT_BYTES 32
-/* No field in base64 is longer than a box. */
-#define FIELD_BYTES_MAX BOX_BYTES
+/* No field in base64 is longer than what a KMS wraps. */
+#define FIELD_BYTES_MAX HEADER_KMS_WRAPPED_MAX
 
 /* ---- names ---- */
 
@@ -30,16 +30,18 @@ const char *slot_type_name(enum slot_type type) {
 		return "passphrase";
 	case SLOT_RECOVERY:
 		return "recovery";
+	case SLOT_KEYFILE:
+		return "keyfile";
+	case SLOT_RECIPIENT:
+		return "recipient";
+	case SLOT_KMS:
+		return "kms";
 	}
 	return NULL;
 }
 
 const char *key_kind_name(enum key_kind kind) {
 	return kind == KEY_ED25519 ? "ed25519" : "secret";
-}
-
-const char *key_state_name(enum key_state state) {
-	return state == KEY_RETIRED ? "retired" : "active";
 }
 
 /* ---- out ---- */
@@ -102,12 +104,33 @@ static json_t *boxes_json(const struct slot *slot) {
 	return list;
 }
 
+static json_t *salted_json(const struct slot *slot) {
+	return json_pack("{s:s, s:o}", "name", "blake2b", "salt", base64_json(slot->salt, sizeof slot->salt));
+}
+
+static json_t *recipient_json(const struct slot *slot) {
+	char text[RECIPIENT_TEXT_BYTES];
+	recipient_text(slot->recipient, text);
+	return json_pack("{s:s, s:s, s:o}", "name", "x25519", "recipient", text, "wrapped",
+	        base64_json(slot->wrapped, slot->wrapped_size));
+}
+
+/* Where the KEK comes from. */
 static json_t *kdf_json(const struct slot *slot) {
-	json_t *salt = base64_json(slot->salt, sizeof slot->salt);
-	if (slot->type == SLOT_RECOVERY)
-		return json_pack("{s:s, s:o}", "name", "blake2b", "salt", salt);
-	return json_pack("{s:I, s:s, s:I, s:o}", "memory", (json_int_t)slot->kdf.memory, "name", "argon2id", "passes",
-	        (json_int_t)slot->kdf.passes, "salt", salt);
+	switch (slot->type) {
+	case SLOT_PASSPHRASE:
+		return json_pack("{s:I, s:s, s:I, s:o}", "memory", (json_int_t)slot->kdf.memory, "name", "argon2id",
+		        "passes", (json_int_t)slot->kdf.passes, "salt", base64_json(slot->salt, sizeof slot->salt));
+	case SLOT_RECOVERY:
+	case SLOT_KEYFILE:
+		return salted_json(slot);
+	case SLOT_RECIPIENT:
+		return recipient_json(slot);
+	case SLOT_KMS:
+		return json_pack("{s:s, s:s, s:o}", "arn", slot->kms_key, "name", "aws-kms", "wrapped",
+		        base64_json(slot->wrapped, slot->wrapped_size));
+	}
+	return NULL;
 }
 
 static json_t *slots_json(const VaultHeader *header) {
@@ -275,7 +298,9 @@ static int parse_key(json_t *item, struct key_info *ret_key) {
 	if (rc < 0)
 		return rc;
 	ret_key->kind = strcmp(kind, "secret") == 0 ? KEY_SECRET : KEY_ED25519;
-	ret_key->state = strcmp(state, "active") == 0 ? KEY_ACTIVE : KEY_RETIRED;
+	ret_key->state = KEY_ACTIVE;
+	while (ret_key->state < KEY_DELETED && strcmp(state, key_state_name(ret_key->state)) != 0)
+		ret_key->state++;
 	if (strcmp(kind, key_kind_name(ret_key->kind)) != 0 || strcmp(state, key_state_name(ret_key->state)) != 0)
 		return fault(EINVAL, "key %s: its kind or state is not known", name);
 	return 0;
@@ -295,7 +320,7 @@ static int parse_keys(json_t *list, VaultHeader *header) {
 		if (header->key_count > 0 && !in_order(key[-1].name, key[-1].version, key->name, key->version))
 			return fault(EINVAL, "\"keys\" must be in the order of name and version, each once");
 	}
-	return 0;
+	return header_check_catalog(header);
 }
 
 static int parse_signers(json_t *list, VaultHeader *header) {
@@ -320,36 +345,89 @@ static int parse_signers(json_t *list, VaultHeader *header) {
 	return 0;
 }
 
-static int parse_kdf(json_t *kdf, struct slot *slot) {
+static int parse_argon2id(json_t *kdf, struct slot *slot) {
 	json_error_t error;
 	const char *name, *salt;
 	json_int_t memory = 0, passes = 0;
-	if (slot->type == SLOT_RECOVERY) {
-		if (json_unpack_ex(kdf, &error, 0, "{s:s, s:s !}", "name", &name, "salt", &salt) != 0)
-			return malformed(&error, "\"kdf\"");
-		if (strcmp(name, "blake2b") != 0)
-			return fault(ENOTSUP, "key derivation \"%.40s\" is not known for recovery keys", name);
-	} else {
-		if (json_unpack_ex(kdf, &error, 0, "{s:I, s:s, s:I, s:s !}", "memory", &memory, "name", &name, "passes",
-		            &passes, "salt", &salt) != 0)
-			return malformed(&error, "\"kdf\"");
-		if (strcmp(name, "argon2id") != 0)
-			return fault(ENOTSUP, "key derivation \"%.40s\" is not known for passphrases", name);
-		if (memory < 0 || passes < 0)
-			return fault(EINVAL, "the costs of Argon2id cannot be negative");
-		slot->kdf = (struct header_kdf){.memory = (uint64_t)memory, .passes = (uint64_t)passes};
-		int rc = kdf_check(&slot->kdf);
-		if (rc < 0)
-			return rc;
-	}
+	if (json_unpack_ex(kdf, &error, 0, "{s:I, s:s, s:I, s:s !}", "memory", &memory, "name", &name, "passes",
+	            &passes, "salt", &salt) != 0)
+		return malformed(&error, "\"kdf\"");
+	if (strcmp(name, "argon2id") != 0)
+		return fault(ENOTSUP, "key derivation \"%.40s\" is not known for passphrases", name);
+	if (memory < 0 || passes < 0)
+		return fault(EINVAL, "the costs of Argon2id cannot be negative");
+	slot->kdf = (struct header_kdf){.memory = (uint64_t)memory, .passes = (uint64_t)passes};
+	int rc = kdf_check(&slot->kdf);
+	return rc == 0 ? take_base64(salt, "salt", sizeof slot->salt, slot->salt) : rc;
+}
+
+static int parse_salted(json_t *kdf, struct slot *slot) {
+	json_error_t error;
+	const char *name, *salt;
+	if (json_unpack_ex(kdf, &error, 0, "{s:s, s:s !}", "name", &name, "salt", &salt) != 0)
+		return malformed(&error, "\"kdf\"");
+	if (strcmp(name, "blake2b") != 0)
+		return fault(ENOTSUP, "key derivation \"%.40s\" is not known for slots of type \"%s\"", name,
+		        slot_type_name(slot->type));
 	return take_base64(salt, "salt", sizeof slot->salt, slot->salt);
 }
 
-static bool header_has_key(const VaultHeader *header, const char *name, uint32_t version) {
-	for (size_t i = 0; i < header->key_count; i++)
-		if (header->keys[i].version == version && strcmp(header->keys[i].name, name) == 0)
-			return true;
-	return false;
+/* From 1 to `most` bytes of base64, on the heap. */
+static int take_wrapped(const char *text, size_t most, struct slot *slot) {
+	slot->wrapped = malloc(most);
+	if (!slot->wrapped)
+		return fault(ENOMEM, "out of memory");
+	int rc = base64_decode(text, most, slot->wrapped, &slot->wrapped_size);
+	return rc < 0 || slot->wrapped_size == 0 ? fault(EINVAL, "\"wrapped\" must be 1 to %zu bytes in base64", most)
+	                                         : 0;
+}
+
+static int parse_recipient(json_t *kdf, struct slot *slot) {
+	json_error_t error;
+	const char *name, *recipient, *wrapped;
+	if (json_unpack_ex(kdf, &error, 0, "{s:s, s:s, s:s !}", "name", &name, "recipient", &recipient, "wrapped",
+	            &wrapped) != 0)
+		return malformed(&error, "\"kdf\"");
+	if (strcmp(name, "x25519") != 0)
+		return fault(ENOTSUP, "\"%.40s\" is not known for slots of type \"recipient\"", name);
+	int rc = recipient_parse(bytes_of_string(recipient), slot->recipient);
+	if (rc == 0)
+		rc = take_wrapped(wrapped, RECIPIENT_WRAPPED_BYTES, slot);
+	if (rc == 0 && slot->wrapped_size != RECIPIENT_WRAPPED_BYTES)
+		rc = fault(EINVAL, "\"wrapped\" must be %d bytes in base64", RECIPIENT_WRAPPED_BYTES);
+	return rc;
+}
+
+static int parse_kms(json_t *kdf, struct slot *slot) {
+	json_error_t error;
+	const char *key, *name, *wrapped;
+	if (json_unpack_ex(kdf, &error, 0, "{s:s, s:s, s:s !}", "arn", &key, "name", &name, "wrapped", &wrapped) != 0)
+		return malformed(&error, "\"kdf\"");
+	if (strcmp(name, "aws-kms") != 0)
+		return fault(ENOTSUP, "KMS \"%.40s\" is not known: a newer assayfs is needed", name);
+	int rc = take_wrapped(wrapped, HEADER_KMS_WRAPPED_MAX, slot);
+	if (rc < 0)
+		return rc;
+	const struct slot_kms kms = {.key = key, .wrapped = bytes_of(slot->wrapped, slot->wrapped_size)};
+	rc = kms_check(&kms);
+	if (rc == 0 && !duplicate(key, strlen(key) + 1, &slot->kms_key))
+		rc = fault(ENOMEM, "out of memory");
+	return rc;
+}
+
+static int parse_kdf(json_t *kdf, struct slot *slot) {
+	switch (slot->type) {
+	case SLOT_PASSPHRASE:
+		return parse_argon2id(kdf, slot);
+	case SLOT_RECOVERY:
+	case SLOT_KEYFILE:
+		return parse_salted(kdf, slot);
+	case SLOT_RECIPIENT:
+		return parse_recipient(kdf, slot);
+	case SLOT_KMS:
+		return parse_kms(kdf, slot);
+	}
+	return fault(ENOTSUP, "slots of this type are not known");
 }
 
 static int parse_boxes(json_t *list, const VaultHeader *header, struct slot *slot) {
@@ -373,9 +451,10 @@ static int parse_boxes(json_t *list, const VaultHeader *header, struct slot *slo
 			rc = take_version(version, &box->version);
 		if (rc < 0)
 			return rc;
-		if (!header_has_key(header, box->name, box->version))
-			return fault(EINVAL, "a box is for key %s version %u, which \"keys\" does not list", box->name,
-			        box->version);
+		const struct key_info *key = header_find_key(header, box->name, box->version);
+		if (!key || key->state == KEY_DELETED)
+			return fault(EINVAL, "a box is for key %s version %u, which \"keys\" %s", box->name,
+			        box->version, key ? "says is deleted" : "does not list");
 		if (slot->box_count > 0 && !in_order(box[-1].name, box[-1].version, box->name, box->version))
 			return fault(EINVAL, "\"boxes\" must be in the order of name and version, each once");
 	}
@@ -383,7 +462,7 @@ static int parse_boxes(json_t *list, const VaultHeader *header, struct slot *slo
 }
 
 static int take_type(const char *text, enum slot_type *ret_type) {
-	for (enum slot_type type = SLOT_PASSPHRASE; type <= SLOT_RECOVERY; type++)
+	for (enum slot_type type = SLOT_PASSPHRASE; type <= SLOT_KMS; type++)
 		if (strcmp(text, slot_type_name(type)) == 0) {
 			*ret_type = type;
 			return 0;

@@ -15,6 +15,29 @@ static_assert(BOX_BYTES == BOX_PLAIN_BYTES + crypto_box_SEALBYTES, "");
 
 #define KEK_BYTES AEAD_KEY_BYTES
 
+static_assert(KEK_BYTES == HEADER_KEK_BYTES && RECIPIENT_WRAPPED_BYTES == KEK_BYTES + crypto_box_SEALBYTES, "");
+static_assert(RECIPIENT_WRAPPED_BYTES <= HEADER_KMS_WRAPPED_MAX && RECIPIENT_TEXT_BYTES <= HEADER_KMS_KEY_MAX, "");
+
+int keyfile_check(struct bytes file) {
+	if (file.size >= HEADER_KEYFILE_MIN && file.size <= HEADER_KEYFILE_MAX)
+		return 0;
+	return fault(EINVAL, "a key file has from %d to %zu bytes, this one %zu%s", HEADER_KEYFILE_MIN,
+	        HEADER_KEYFILE_MAX, file.size, file.size > HEADER_KEYFILE_MAX ? " or more" : "");
+}
+
+int kms_check(const struct slot_kms *kms) {
+	size_t length = strnlen(kms->key, HEADER_KMS_KEY_MAX + 1);
+	if (length < 1 || length > HEADER_KMS_KEY_MAX)
+		return fault(EINVAL, "the ARN of a KMS key has from 1 to %d characters", HEADER_KMS_KEY_MAX);
+	for (size_t i = 0; i < length; i++)
+		if (kms->key[i] < '!' || kms->key[i] > '~')
+			return fault(EINVAL, "the ARN of a KMS key is of ASCII without blanks");
+	if (kms->wrapped.size < 1 || kms->wrapped.size > HEADER_KMS_WRAPPED_MAX)
+		return fault(EINVAL, "what a KMS has wrapped has from 1 to %d bytes, this has %zu",
+		        HEADER_KMS_WRAPPED_MAX, kms->wrapped.size);
+	return 0;
+}
+
 int kdf_check(const struct header_kdf *kdf) {
 	if (kdf->memory < HEADER_KDF_MEMORY_MIN || kdf->memory > HEADER_KDF_MEMORY_MAX)
 		return fault(EINVAL,
@@ -81,21 +104,59 @@ static int derive_kek(const struct slot *slot, struct bytes secret, uint8_t ret_
 		assert(secret.size == RECOVERY_KEY_BYTES);
 		derive_key(secret.data, "recovery slot", bytes_of(slot->salt, sizeof slot->salt), ret_kek);
 		return 0;
+	case SLOT_KEYFILE:
+		blake2b(secret, ret_kek);
+		derive_key(ret_kek, "key file slot", bytes_of(slot->salt, sizeof slot->salt), ret_kek);
+		return 0;
+	case SLOT_RECIPIENT:
+		assert(secret.size == RECIPIENT_KEY_BYTES && slot->wrapped_size == RECIPIENT_WRAPPED_BYTES);
+		if (crypto_box_seal_open(ret_kek, slot->wrapped, slot->wrapped_size, slot->recipient, secret.data) == 0)
+			return 0;
+		return fault(EKEYREJECTED, "the slot is for another recipient");
+	case SLOT_KMS:
+		assert(secret.size == KEK_BYTES);
+		memcpy(ret_kek, secret.data, KEK_BYTES);
+		return 0;
 	}
 	return fault(ENOTSUP, "this kind of slot is not known");
 }
 
+/* As derive_kek(), for a new slot; to a recipient a random KEK is sealed, which then only they know. */
+static int make_kek(struct slot *slot, struct bytes secret, uint8_t ret_kek[static KEK_BYTES]) {
+	if (slot->type != SLOT_RECIPIENT)
+		return derive_kek(slot, secret, ret_kek);
+	slot->wrapped = malloc(RECIPIENT_WRAPPED_BYTES);
+	if (!slot->wrapped)
+		return fault(ENOMEM, "adding a slot: out of memory");
+	slot->wrapped_size = RECIPIENT_WRAPPED_BYTES;
+	randombytes_buf(ret_kek, KEK_BYTES);
+	return crypto_box_seal(slot->wrapped, ret_kek, KEK_BYTES, slot->recipient) == 0
+	               ? 0
+	               : fault(EINVAL, "the recipient is no key that anything can be sealed to");
+}
+
 #define SLOT_AD_WORDS "assayfs slot 1\n"
-#define SLOT_AD_BYTES (sizeof SLOT_AD_WORDS - 1 + 2 * HEADER_ID_BYTES + 4 + 8 + 8 + SLOT_SALT_BYTES + SLOT_PUBLIC_BYTES)
+#define SLOT_AD_FIXED (sizeof SLOT_AD_WORDS - 1 + 2 * HEADER_ID_BYTES + 4 + 8 + 8 + SLOT_SALT_BYTES + SLOT_PUBLIC_BYTES)
+
+struct slot_ad {
+	uint8_t data[SLOT_AD_FIXED + 4 + HEADER_KMS_KEY_MAX + 4 + HEADER_KMS_WRAPPED_MAX];
+	size_t size;
+};
 
 static uint8_t *put(uint8_t *to, const void *data, size_t size) {
 	memcpy(to, data, size);
 	return to + size;
 }
 
-/* Fixed lengths throughout, so that the encoding is injective. */
-static void slot_ad(const VaultHeader *header, const struct slot *slot, uint8_t ret_ad[static SLOT_AD_BYTES]) {
-	uint8_t *to = put(ret_ad, SLOT_AD_WORDS, sizeof SLOT_AD_WORDS - 1);
+static uint8_t *put_counted(uint8_t *to, struct bytes data) {
+	le32_put(to, (uint32_t)data.size);
+	return put(to + 4, data.data, data.size);
+}
+
+/* Fixed lengths, and of random KEKs whose they are and how they are wrapped, counted: so the encoding is injective. */
+static void slot_ad(const VaultHeader *header, const struct slot *slot, struct slot_ad *ret_ad) {
+	char recipient[RECIPIENT_TEXT_BYTES];
+	uint8_t *to = put(ret_ad->data, SLOT_AD_WORDS, sizeof SLOT_AD_WORDS - 1);
 	to = put(to, header->vault, sizeof header->vault);
 	to = put(to, slot->id, sizeof slot->id);
 	le32_put(to, (uint32_t)slot->type);
@@ -103,24 +164,32 @@ static void slot_ad(const VaultHeader *header, const struct slot *slot, uint8_t 
 	le64_put(to + 12, slot->kdf.passes);
 	to = put(to + 20, slot->salt, sizeof slot->salt);
 	to = put(to, slot->public_key, sizeof slot->public_key);
-	assert(to == ret_ad + SLOT_AD_BYTES);
+	assert(to == ret_ad->data + SLOT_AD_FIXED);
+	if (slot->type == SLOT_RECIPIENT)
+		recipient_text(slot->recipient, recipient);
+	if (slot->wrapped) {
+		to = put_counted(to, bytes_of_string(slot->type == SLOT_KMS ? slot->kms_key : recipient));
+		to = put_counted(to, bytes_of(slot->wrapped, slot->wrapped_size));
+	}
+	ret_ad->size = (size_t)(to - ret_ad->data);
 }
 
 int slot_make(const VaultHeader *header, struct bytes secret, const uint8_t verifier[static SIGN_PUBLIC_BYTES],
         struct slot *slot) {
 	_cleanup_(secret_key_wipe) struct secret_key kek;
-	uint8_t plain[SLOT_PLAIN_BYTES], ad[SLOT_AD_BYTES];
+	uint8_t plain[SLOT_PLAIN_BYTES];
+	struct slot_ad ad;
 	crypto_ready();
-	randombytes_buf(slot->id, sizeof slot->id);
-	randombytes_buf(slot->salt, sizeof slot->salt);
+	if (slot->type != SLOT_RECIPIENT && slot->type != SLOT_KMS)
+		randombytes_buf(slot->salt, sizeof slot->salt);
 	aead_nonce_random(slot->nonce);
-	int rc = derive_kek(slot, secret, kek.bytes);
+	int rc = make_kek(slot, secret, kek.bytes);
 	if (rc < 0)
 		return rc;
 	(void)crypto_box_keypair(slot->public_key, plain);
 	memcpy(plain + 32, verifier, SIGN_PUBLIC_BYTES);
-	slot_ad(header, slot, ad);
-	rc = aead_page_seal(kek.bytes, slot->nonce, bytes_of(ad, sizeof ad), bytes_of(plain, sizeof plain),
+	slot_ad(header, slot, &ad);
+	rc = aead_page_seal(kek.bytes, slot->nonce, bytes_of(ad.data, ad.size), bytes_of(plain, sizeof plain),
 	        slot->sealed, slot->sealed + SLOT_PLAIN_BYTES);
 	secret_wipe(plain, sizeof plain);
 	return rc;
@@ -129,14 +198,14 @@ int slot_make(const VaultHeader *header, struct bytes secret, const uint8_t veri
 int slot_open(const VaultHeader *header, const struct slot *slot, struct bytes secret,
         uint8_t ret_plain[static SLOT_PLAIN_BYTES]) {
 	_cleanup_(secret_key_wipe) struct secret_key kek;
-	uint8_t ad[SLOT_AD_BYTES];
+	struct slot_ad ad;
 	crypto_ready();
 	int rc = derive_kek(slot, secret, kek.bytes);
 	if (rc < 0)
 		return rc;
-	slot_ad(header, slot, ad);
-	rc = aead_page_open(kek.bytes, slot->nonce, bytes_of(ad, sizeof ad), bytes_of(slot->sealed, SLOT_PLAIN_BYTES),
-	        slot->sealed + SLOT_PLAIN_BYTES, ret_plain);
+	slot_ad(header, slot, &ad);
+	rc = aead_page_open(kek.bytes, slot->nonce, bytes_of(ad.data, ad.size),
+	        bytes_of(slot->sealed, SLOT_PLAIN_BYTES), slot->sealed + SLOT_PLAIN_BYTES, ret_plain);
 	return rc == -EBADMSG ? fault(EKEYREJECTED, "the slot does not open") : rc;
 }
 
@@ -158,14 +227,25 @@ static int compare_place(const struct box *box, const struct key_info *info) {
 	return order ? order : (box->version > info->version) - (box->version < info->version);
 }
 
+/* Where the box of this key is, or would be. */
+static size_t box_place(const struct slot *slot, const struct key_info *info) {
+	size_t at = 0;
+	while (at < slot->box_count && compare_place(&slot->boxes[at], info) < 0)
+		at++;
+	return at;
+}
+
+bool slot_has_box(const struct slot *slot, const struct key_info *info) {
+	size_t at = box_place(slot, info);
+	return at < slot->box_count && compare_place(&slot->boxes[at], info) == 0;
+}
+
 int slot_box(const VaultHeader *header, struct slot *slot, const struct key_info *info,
         const uint8_t key[static KEYRING_KEY_BYTES]) {
 	uint8_t plain[BOX_PLAIN_BYTES];
-	size_t at = 0;
+	size_t at = box_place(slot, info);
 	crypto_ready();
-	while (at < slot->box_count && compare_place(&slot->boxes[at], info) < 0)
-		at++;
-	if (at < slot->box_count && compare_place(&slot->boxes[at], info) == 0)
+	if (slot_has_box(slot, info))
 		return 0;
 	if (!array_grow(&slot->boxes, slot->box_count, sizeof *slot->boxes))
 		return fault(ENOMEM, "adding a key to a slot: out of memory");

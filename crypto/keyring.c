@@ -15,6 +15,7 @@
 
 struct entry {
 	struct key_info info;
+	bool is_locked; /* wiped by keyring_drop() */
 	uint8_t key[KEYRING_KEY_BYTES];
 };
 
@@ -60,6 +61,35 @@ int keyring_check_name(const char *name) {
 	        KEYRING_NAME_MAX);
 }
 
+const char *key_state_name(enum key_state state) {
+	switch (state) {
+	case KEY_ACTIVE:
+		return "active";
+	case KEY_RETIRED:
+		return "retired";
+	case KEY_DISABLED:
+		return "disabled";
+	case KEY_PENDING_DELETION:
+		return "pending-deletion";
+	case KEY_DELETED:
+		return "deleted";
+	}
+	return NULL;
+}
+
+bool keyring_is_vital(const char *name) {
+	static const char *const vital[] = {"audit", "header", "meta", "verdict"};
+	for (size_t i = 0; i < sizeof vital / sizeof *vital; i++)
+		if (strcmp(name, vital[i]) == 0)
+			return true;
+	return false;
+}
+
+bool key_states_agree(enum key_state one, enum key_state other) {
+	bool is_enabled = one == KEY_ACTIVE || one == KEY_RETIRED;
+	return one == other || (is_enabled && (other == KEY_ACTIVE || other == KEY_RETIRED));
+}
+
 static int check_info(const struct key_info *info) {
 	int rc = memchr(info->name, '\0', sizeof info->name) ? keyring_check_name(info->name)
 	                                                     : fault(EINVAL, "a key's name is too long");
@@ -67,8 +97,7 @@ static int check_info(const struct key_info *info) {
 		return rc;
 	if (info->version == 0)
 		return fault(EINVAL, "key %s: versions count from 1", info->name);
-	if ((info->kind != KEY_SECRET && info->kind != KEY_ED25519) ||
-	        (info->state != KEY_ACTIVE && info->state != KEY_RETIRED))
+	if ((info->kind != KEY_SECRET && info->kind != KEY_ED25519) || !key_state_name(info->state))
 		return fault(EINVAL, "key %s version %u: unknown kind or state", info->name, info->version);
 	return 0;
 }
@@ -132,14 +161,18 @@ static int add_locked(Keyring *keyring, const struct key_info *info, const uint8
 		return fault(EEXIST, "key %s version %u is there already", info->name, info->version);
 	if (sibling && sibling->info.kind != info->kind)
 		return fault(EINVAL, "key %s: all its versions must be of one kind", info->name);
+	if (sibling && !key_states_agree(sibling->info.state, info->state))
+		return fault(EINVAL, "key %s: one version is %s, another %s", info->name,
+		        key_state_name(sibling->info.state), key_state_name(info->state));
 	int rc = reserve_one(keyring);
 	if (rc < 0)
 		return rc;
 	size_t at = lower_bound(keyring, info->name, info->version);
 	struct entry *entry = &keyring->entries[at];
 	memmove(entry + 1, entry, (keyring->count - at) * sizeof *entry);
-	entry->info = *info;
-	memcpy(entry->key, key, sizeof entry->key);
+	*entry = (struct entry){.info = *info};
+	if (info->state != KEY_DELETED)
+		memcpy(entry->key, key, sizeof entry->key);
 	keyring->count++;
 	return 0;
 }
@@ -192,28 +225,66 @@ int keyring_new_vault(Keyring **ret_keyring) {
 	return 0;
 }
 
+/* 0 when the key of `entry`, which may be NULL, is there and may be used; `is_any`: in whatever state. */
+static int check_usable(const struct entry *entry, const char *name, bool is_any) {
+	if (!entry)
+		return fault(ENOKEY, "the slot that was unlocked does not hold the key alias/%s", name);
+	if (entry->info.state == KEY_DELETED)
+		return fault(EKEYEXPIRED, "key alias/%s was deleted: nobody can read its data any more", name);
+	if (entry->is_locked)
+		return fault(EACCES, "the vault is locked: 'assayfs unlock' opens it again");
+	if (entry->info.state == KEY_DISABLED && !is_any)
+		return fault(
+		        EKEYREVOKED, "key alias/%s is disabled: 'assayfs key enable alias/%s' enables it", name, name);
+	if (entry->info.state == KEY_PENDING_DELETION && !is_any)
+		return fault(EKEYREVOKED,
+		        "key alias/%s is to be deleted: 'assayfs key cancel-deletion alias/%s' and 'assayfs key enable "
+		        "alias/%s' bring it back",
+		        name, name, name);
+	return 0;
+}
+
+static int get_locked(const Keyring *keyring, const char *name, uint32_t version, bool is_any,
+        uint8_t ret_key[static KEYRING_KEY_BYTES], uint32_t *ret_version) {
+	const struct entry *last = find_last(keyring, name);
+	const struct entry *entry = version != 0 ? find(keyring, name, version) : find_current(keyring, name);
+	/* Of a version that is not there the others tell why nothing can be had of this key, if so. */
+	int rc = check_usable(entry ? entry : last, name, is_any);
+	if (rc < 0)
+		return rc;
+	if (!entry && version == 0)
+		return fault(ENOKEY, "no version of the key alias/%s is active", name);
+	if (!entry)
+		return fault(
+		        ENOKEY, "the slot that was unlocked does not hold the key alias/%s version %u", name, version);
+	memcpy(ret_key, entry->key, KEYRING_KEY_BYTES);
+	if (ret_version)
+		*ret_version = entry->info.version;
+	return 0;
+}
+
 int keyring_get(const Keyring *keyring, const char *name, uint32_t version, uint8_t ret_key[static KEYRING_KEY_BYTES],
         uint32_t *ret_version) {
 	(void)pthread_rwlock_rdlock(keyring->lock);
-	const struct entry *entry = version == 0 ? find_current(keyring, name) : find(keyring, name, version);
-	if (entry) {
-		memcpy(ret_key, entry->key, KEYRING_KEY_BYTES);
-		if (ret_version)
-			*ret_version = entry->info.version;
-	}
+	int rc = get_locked(keyring, name, version, false, ret_key, ret_version);
 	(void)pthread_rwlock_unlock(keyring->lock);
-	if (entry)
-		return 0;
-	if (version == 0)
-		return fault(ENOKEY, "the slot that was unlocked does not hold the key %s", name);
-	return fault(ENOKEY, "the slot that was unlocked does not hold the key %s version %u", name, version);
+	return rc;
+}
+
+int keyring_get_any(
+        const Keyring *keyring, const char *name, uint32_t version, uint8_t ret_key[static KEYRING_KEY_BYTES]) {
+	(void)pthread_rwlock_rdlock(keyring->lock);
+	int rc = get_locked(keyring, name, version, true, ret_key, NULL);
+	(void)pthread_rwlock_unlock(keyring->lock);
+	return rc;
 }
 
 static int rotate_locked(
         Keyring *keyring, const char *name, const uint8_t key[static KEYRING_KEY_BYTES], uint32_t *ret_version) {
 	const struct entry *last = find_last(keyring, name);
-	if (!last)
-		return fault(ENOKEY, "there is no key %s to rotate", name);
+	int usable = last ? check_usable(last, name, false) : fault(ENOKEY, "there is no key %s to rotate", name);
+	if (usable < 0)
+		return usable;
 	if (last->info.version == UINT32_MAX)
 		return fault(EOVERFLOW, "key %s has no versions left", name);
 	struct key_info info = last->info;
@@ -240,6 +311,115 @@ int keyring_rotate(Keyring *keyring, const char *name, uint32_t *ret_version) {
 	int rc = rotate_locked(keyring, name, key.bytes, ret_version);
 	(void)pthread_rwlock_unlock(keyring->lock);
 	return rc;
+}
+
+static int set_state_locked(Keyring *keyring, const char *name, enum key_state state) {
+	const struct entry *last = find_last(keyring, name);
+	if (!last)
+		return fault(ENOKEY, "there is no key alias/%s", name);
+	if (last->info.state == KEY_DELETED)
+		return check_usable(last, name, true);
+	uint32_t highest = last->info.version;
+	for (size_t i = 0; i < keyring->count; i++) {
+		struct key_info *info = &keyring->entries[i].info;
+		if (strcmp(info->name, name) == 0)
+			info->state = state == KEY_ACTIVE && info->version < highest ? KEY_RETIRED : state;
+	}
+	return 0;
+}
+
+static int refuse_vital(const char *name) {
+	if (!keyring_is_vital(name))
+		return 0;
+	return fault(EPERM, "the vault cannot do without its key alias/%s: it can only be rotated", name);
+}
+
+int keyring_set_state(Keyring *keyring, const char *name, enum key_state state) {
+	if (state != KEY_ACTIVE && state != KEY_DISABLED && state != KEY_PENDING_DELETION)
+		return fault(EINVAL, "a key can be enabled, disabled, or wait to be deleted");
+	int rc = refuse_vital(name);
+	if (rc < 0)
+		return rc;
+	(void)pthread_rwlock_wrlock(keyring->lock);
+	rc = set_state_locked(keyring, name, state);
+	(void)pthread_rwlock_unlock(keyring->lock);
+	return rc;
+}
+
+int keyring_forget(Keyring *keyring, const char *name) {
+	bool found = false;
+	int rc = refuse_vital(name);
+	if (rc < 0)
+		return rc;
+	(void)pthread_rwlock_wrlock(keyring->lock);
+	for (size_t i = 0; i < keyring->count; i++) {
+		struct entry *entry = &keyring->entries[i];
+		if (strcmp(entry->info.name, name) != 0)
+			continue;
+		secret_wipe(entry->key, sizeof entry->key);
+		entry->info.state = KEY_DELETED;
+		entry->is_locked = false;
+		found = true;
+	}
+	(void)pthread_rwlock_unlock(keyring->lock);
+	return found ? 0 : fault(ENOKEY, "there is no key alias/%s", name);
+}
+
+void keyring_drop(
+        Keyring *keyring, bool (*is_dropped)(const struct key_info *info, const void *data), const void *data) {
+	(void)pthread_rwlock_wrlock(keyring->lock);
+	for (size_t i = 0; i < keyring->count; i++) {
+		struct entry *entry = &keyring->entries[i];
+		if (entry->info.state == KEY_DELETED || !is_dropped(&entry->info, data))
+			continue;
+		secret_wipe(entry->key, sizeof entry->key);
+		entry->is_locked = true;
+	}
+	(void)pthread_rwlock_unlock(keyring->lock);
+}
+
+bool keyring_is_locked(const Keyring *keyring) {
+	bool is_locked = false;
+	(void)pthread_rwlock_rdlock(keyring->lock);
+	for (size_t i = 0; i < keyring->count; i++)
+		is_locked = is_locked || keyring->entries[i].is_locked;
+	(void)pthread_rwlock_unlock(keyring->lock);
+	return is_locked;
+}
+
+int keyring_copy(const Keyring *keyring, Keyring **ret_copy) {
+	_cleanup_(keyring_freep) Keyring *copy = NULL;
+	int rc = keyring_new(&copy);
+	if (rc < 0)
+		return rc;
+	(void)pthread_rwlock_rdlock(keyring->lock);
+	struct entry *entries = secret_alloc(keyring->capacity * sizeof *entries);
+	if (entries) {
+		memcpy(entries, keyring->entries, keyring->count * sizeof *entries);
+		secret_free(copy->entries);
+		copy->entries = entries;
+		copy->count = keyring->count;
+		copy->capacity = keyring->capacity;
+	}
+	(void)pthread_rwlock_unlock(keyring->lock);
+	if (!entries)
+		return -ENOMEM;
+	*ret_copy = steal_pointer(&copy);
+	return 0;
+}
+
+void keyring_take(Keyring *live, Keyring *from) {
+	(void)pthread_rwlock_wrlock(live->lock);
+	struct entry *entries = live->entries;
+	size_t capacity = live->capacity;
+	live->entries = from->entries;
+	live->count = from->count;
+	live->capacity = from->capacity;
+	(void)pthread_rwlock_unlock(live->lock);
+	secret_wipe(entries, capacity * sizeof *entries);
+	from->entries = entries;
+	from->count = 0;
+	from->capacity = capacity;
 }
 
 size_t keyring_count(const Keyring *keyring) {

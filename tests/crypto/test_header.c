@@ -39,8 +39,8 @@ static int make(void **state) {
 	assert_non_null(vault);
 	assert_int_equal(keyring_new_vault(&vault->keyring), 0);
 	assert_int_equal(header_create(AEAD_AES256GCM, CREATED, &vault->header), 0);
-	assert_int_equal(
-	        header_add_slot_passphrase(vault->header, vault->keyring, bytes_of_string("right"), "Ann's", &cheap),
+	assert_int_equal(header_add_slot_passphrase(
+	                         vault->header, vault->keyring, bytes_of_string("right"), "Ann's", &cheap, NULL),
 	        0);
 	assert_int_equal(header_add_slot_recovery(vault->header, vault->keyring, "paper", vault->recovery), 0);
 	serialize(vault);
@@ -57,7 +57,8 @@ static int make_small(void **state) {
 	assert_int_equal(keyring_create(vault->keyring, "raw", KEY_SECRET), 0);
 	assert_int_equal(header_create(AEAD_AES256GCM, CREATED, &vault->header), 0);
 	assert_int_equal(
-	        header_add_slot_passphrase(vault->header, vault->keyring, bytes_of_string("right"), "", &cheap), 0);
+	        header_add_slot_passphrase(vault->header, vault->keyring, bytes_of_string("right"), "", &cheap, NULL),
+	        0);
 	assert_int_equal(header_add_slot_recovery(vault->header, vault->keyring, "", vault->recovery), 0);
 	serialize(vault);
 	*state = vault;
@@ -266,7 +267,7 @@ static void a_slot_moved_from_another_vault_does_not_open(void **state) {
 	size_t size = 0;
 	assert_int_equal(keyring_new_vault(&mine), 0);
 	assert_int_equal(header_create(AEAD_AES256GCM, CREATED, &other), 0);
-	assert_int_equal(header_add_slot_passphrase(other, mine, bytes_of_string("right"), "", &cheap), 0);
+	assert_int_equal(header_add_slot_passphrase(other, mine, bytes_of_string("right"), "", &cheap, NULL), 0);
 	assert_int_equal(header_serialize(other, &json, &size), 0);
 	mixed = replaced(json, header_vault_id_text(other), header_vault_id_text(vault->header));
 	assert_int_equal(unlock_bytes(mixed, size, SLOT_PASSPHRASE, "right", &keyring), -EKEYREJECTED);
@@ -301,7 +302,8 @@ static void the_signing_key_of_the_header_rotates_too(void **state) {
 	/* A slot made now knows the newest signer only; the older slots still open. */
 	_cleanup_(keyring_freep) Keyring *old = NULL, *new = NULL;
 	assert_int_equal(
-	        header_add_slot_passphrase(vault->header, vault->keyring, bytes_of_string("second"), "", &cheap), 0);
+	        header_add_slot_passphrase(vault->header, vault->keyring, bytes_of_string("second"), "", &cheap, NULL),
+	        0);
 	serialize(vault);
 	assert_int_equal(unlock_bytes(vault->json, vault->size, SLOT_PASSPHRASE, "second", &new), 0);
 	assert_int_equal(unlock_bytes(vault->json, vault->size, SLOT_PASSPHRASE, "right", &old), 0);
@@ -359,19 +361,22 @@ static void bad_slots_are_not_made(void **state) {
 	char label[HEADER_LABEL_BYTES + 1];
 	memset(label, 'a', sizeof label - 1);
 	label[sizeof label - 1] = '\0';
+	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, bytes_of(NULL, 0), "", &cheap, NULL),
+	        -EINVAL);
+	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, "", &huge, NULL), -EINVAL);
 	assert_int_equal(
-	        header_add_slot_passphrase(vault->header, vault->keyring, bytes_of(NULL, 0), "", &cheap), -EINVAL);
-	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, "", &huge), -EINVAL);
-	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, "a\nb", &cheap), -EINVAL);
-	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, "\xff", &cheap), -EINVAL);
-	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, label, &cheap), -EINVAL);
+	        header_add_slot_passphrase(vault->header, vault->keyring, word, "a\nb", &cheap, NULL), -EINVAL);
+	assert_int_equal(
+	        header_add_slot_passphrase(vault->header, vault->keyring, word, "\xff", &cheap, NULL), -EINVAL);
+	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, label, &cheap, NULL), -EINVAL);
 	assert_int_equal(header_slot_count(vault->header), 2);
 	label[HEADER_LABEL_BYTES - 1] = '\0';
-	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, label, &cheap), 0);
+	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, label, &cheap, NULL), 0);
 	for (size_t i = 3; i < HEADER_SLOTS_MAX; i++)
 		assert_int_equal(
-		        header_add_slot_passphrase(vault->header, vault->keyring, word, "\xc3\xa9\"\\", &cheap), 0);
-	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, "", &cheap), -ENOSPC);
+		        header_add_slot_passphrase(vault->header, vault->keyring, word, "\xc3\xa9\"\\", &cheap, NULL),
+		        0);
+	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, word, "", &cheap, NULL), -ENOSPC);
 	_cleanup_(keyring_freep) Keyring *keyring = NULL;
 	serialize(vault);
 	assert_int_equal(unlock_bytes(vault->json, vault->size, SLOT_PASSPHRASE, "x", &keyring), 0);
@@ -380,7 +385,8 @@ static void bad_slots_are_not_made(void **state) {
 static void a_slot_of_default_cost_is_never_cheap(void **state) {
 	struct vault *vault = *state;
 	struct slot_info slot;
-	assert_int_equal(header_add_slot_passphrase(vault->header, vault->keyring, bytes_of_string("x"), "", NULL), 0);
+	assert_int_equal(
+	        header_add_slot_passphrase(vault->header, vault->keyring, bytes_of_string("x"), "", NULL, NULL), 0);
 	assert_int_equal(header_slot(vault->header, 2, &slot), 0);
 	assert_int_equal(slot.kdf.memory, HEADER_KDF_MEMORY_DEFAULT);
 	assert_true(slot.kdf.passes >= HEADER_KDF_PASSES_LEAST);
