@@ -1,0 +1,136 @@
+/*
+ * store_keys: the named keys and the slots of an open vault: what there is, and how it is changed while it is mounted.
+ *
+ *     name in the keyring      alias                id            versions, states: crypto/keyring.h
+ *     landing, raw, trusted    alias/landing …      name          content: may be disabled and deleted
+ *     meta                     alias/metadata       "meta"        vital: only rotated
+ *     audit, verdict, header   alias/audit …        name          vital: only rotated
+ *
+ *     a change:  one at a time ─ keyring_copy ─ change the copy ─ header_update ─ vault.json, durable ─ keyring_take
+ *                └─► ONE operation: rows kv key.…, audit record ─ commit
+ *
+ * So nothing is sealed under a version that no slot has on the disk, and a crash between vault.json and the record
+ * leaves a change that is not in the log; the next opening notices that by the header's generation (kv
+ * `header.generation`) and records it as `key-found`.
+ *
+ * Each change needs the key "header": -ENOKEY with words for who mounted by a limited slot. Names are those of the
+ * keyring (store_key_find gives them for what people type). Every function: any thread, not between meta_begin and
+ * meta_end, no content's lock held; negative errno with words; recorded with `actor` as `key-rotate`, `key-disable`,
+ * `key-enable`, `key-schedule-deletion`, `key-cancel-deletion`, `key-delete`, `key-alias`, `key-rewrap`, `slot-add`,
+ * `slot-remove`, `lock`, `unlock`; the record's detail names alias, version or slot.
+ */
+#pragma once
+
+#include "backend/audit.h"
+#include "backend/store.h"
+#include "crypto/header.h"
+#include "crypto/keyring.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "alias/" and up to 57 of what a key's name may have. */
+#define STORE_ALIAS_BYTES 64
+
+/* ---- what there is ---- */
+
+struct store_key {
+	char name[KEYRING_NAME_MAX + 1];
+	char alias[STORE_ALIAS_BYTES]; /* the one that a person gave it, else its own */
+	uint32_t version;              /* the highest */
+	enum key_kind kind;
+	enum key_state state;           /* of that version */
+	bool is_vital, is_here;         /* is_here: this mount's slot holds it */
+	int64_t created_ns, rotated_ns; /* of version 1, of the highest; 0: not known, as an earlier program made it */
+	int64_t deletion_ns;            /* when it is deleted; 0: that is not scheduled */
+	int64_t every_days;             /* it is rotated by itself; 0: it is not */
+	uint64_t seals, opens;          /* times that this mount derived a key from it, to seal and to open */
+	/* Segments that are sealed under it, and of these those under versions before the highest. */
+	uint64_t segments, bytes, old_segments, old_bytes;
+	bool is_rewrapping; /* the old ones are being sealed anew */
+};
+
+/* Each key that vault.json lists, by name, also those that this mount's slot has not. A result other than 0 ends it. */
+typedef int store_key_fn(void *arg, const struct store_key *key);
+int store_key_list(Store *store, store_key_fn *fn, void *arg);
+
+/* Each slot, in order; is_ours: the one by which the vault was unlocked. `reaches` names keys as key_info, by
+ * header_slot_key of the same index. */
+typedef int store_slot_fn(void *arg, const struct slot_info *slot, size_t index, bool is_ours);
+int store_slot_list(Store *store, store_slot_fn *fn, void *arg);
+/* The keys that slot `index` holds, by name and version. */
+typedef int store_slot_key_fn(void *arg, const struct key_info *key);
+int store_slot_keys(Store *store, size_t index, store_slot_key_fn *fn, void *arg);
+
+/* The key's name for what a person types: "alias/NAME", an alias without "alias/", a name. -ENOENT: there is none, with
+ * words that list those there are. */
+int store_key_find(Store *store, const char *text, char ret_name[static KEYRING_NAME_MAX + 1]);
+
+/* ---- keys ---- */
+
+/*
+ * A new version, under which all that is sealed from the return on is sealed; segments that are being written to are
+ * closed. What was sealed before stays readable. "meta": -ENOTSUP, see below. -EKEYREVOKED, -EKEYEXPIRED: it is not
+ * enabled. -ENOSPC: no room for vault.json; nothing has changed.
+ */
+int store_key_rotate(Store *store, const char *name, const struct actor *actor, uint32_t *ret_version);
+
+/*
+ * Lets all that is sealed under older versions be sealed anew, by the collector (gc.h): each segment of an older
+ * version is marked as one that must go (rows gc.purge.N), which outlives a crash. Returns at once; store_key_list
+ * tells how far it is. -ENOTSUP: not a key of content.
+ */
+int store_key_rewrap(Store *store, const char *name, const struct actor *actor);
+
+/* Neither seals nor opens until it is enabled: exactly its data can't be read (-EKEYREVOKED from all that derives from
+ * it), from the return on, what is in memory too. -EPERM: it is vital. */
+int store_key_disable(Store *store, const char *name, const struct actor *actor);
+int store_key_enable(Store *store, const char *name, const struct actor *actor);
+
+/* Disables it and deletes it in `days` (7 to 30, else -EINVAL), by the mount's clock; until then it may be cancelled,
+ * after which it is disabled. */
+int store_key_schedule_deletion(
+        Store *store, const char *name, unsigned days, const struct actor *actor, int64_t *ret_deletion_ns);
+int store_key_cancel_deletion(Store *store, const char *name, const struct actor *actor);
+
+/* Names a key: "alias/NEW" or "NEW"; the alias of its own goes on to work. -EEXIST: another key has it; -EINVAL. */
+int store_key_alias(Store *store, const char *name, const char *alias, const struct actor *actor);
+
+/* It is rotated by itself when its highest version is so old. 0: not. */
+int store_key_every(Store *store, const char *name, unsigned days, const struct actor *actor);
+
+/* What is due at `now_ns`: deletions (vault.json without the key's boxes, its bytes wiped from memory) and rotations.
+ * Called each minute by who mounts, and when the vault is opened. `is_clock_even`: else nothing is deleted. */
+int store_key_tick(Store *store, int64_t now_ns, bool is_clock_even);
+
+/* ---- slots ---- */
+
+struct store_slot_request {
+	enum slot_type type;
+	const char *label;            /* UTF-8; "" */
+	struct bytes secret;          /* passphrase, key file's bytes */
+	const struct header_kdf *kdf; /* passphrase; NULL: the default */
+	const char *recipient;        /* the public text */
+	const char *id;               /* kms: of header_new_slot_id */
+	struct slot_kms kms;          /* kms */
+	const uint8_t *kek;           /* kms: HEADER_KEK_BYTES */
+	uint32_t zones;               /* bit of 1 << zone: a limited slot for reading these; 0: all keys */
+};
+
+/* `ret_id` of the new slot; `ret_recovery` (for SLOT_RECOVERY, else NULL): its key's text, wipe it. A limited slot gets
+ * meta and the content keys of its zones. */
+int store_slot_add(Store *store, const struct store_slot_request *request, const struct actor *actor,
+        char ret_id[static HEADER_ID_TEXT_BYTES], char ret_recovery[RECOVERY_TEXT_BYTES]);
+
+/* By its id or the beginning of it (4 digits at least). -EBUSY: it is the last full one. */
+int store_slot_remove(Store *store, const char *id, const struct actor *actor);
+
+/* ---- locking ---- */
+
+/* Wipes the keys of content from memory and drops what was opened with them (segment keys, blocks); metadata and the
+ * log stay. All that wants content is -EACCES until store_unlock. Drafts are committed first. 0 when it is locked
+ * already. */
+int store_lock(Store *store, const struct actor *actor);
+/* With any secret of a slot that holds at least the keys this mount had. -EKEYREJECTED (recorded as denied). */
+int store_unlock(Store *store, const struct store_secret *secret, const struct actor *actor);
+bool store_is_locked(Store *store);
