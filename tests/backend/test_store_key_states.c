@@ -6,7 +6,9 @@
 #include "backend/record.h"
 #include "backend/store_internal.h"
 #include "backend/store_keys.h"
+#include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
+#include "tests/backend/recorder.h"
 
 #include <dirent.h>
 #include <ftw.h>
@@ -342,6 +344,68 @@ static void a_deleted_key_is_nowhere(void **state) {
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 }
 
+/* ---- power loss ---- */
+
+struct crash {
+	uint64_t raw, landing;
+	size_t shown, gone;
+};
+
+/* 1: it was disabled; 2: its deletion was scheduled; 3: it was deleted. */
+static int judge(void *user, const char *directory, uint64_t acknowledged) {
+	static const uint64_t reached[] = {
+	        [KEY_ACTIVE] = 0, [KEY_DISABLED] = 1, [KEY_PENDING_DELETION] = 2, [KEY_DELETED] = 3};
+	struct crash *crash = user;
+	struct test_vault v = {.options = {.reserve_bytes = 1 << 20, .gc_by_hand = true, .commit_ms = 3600 * 1000}};
+	if (test_vault_open(directory, &v.options, &v.store) < 0) {
+		print_error("%s\n", fault_message());
+		return -EIO;
+	}
+	const struct store_key key = key_of(&v, "raw");
+	const int rc = try_file(&v, crash->raw);
+	const int wanted = key.state == KEY_DELETED ? -EKEYEXPIRED : key.state == KEY_ACTIVE ? 0 : -EKEYREVOKED;
+	expect_file(&v, crash->landing, 2);
+	crash->shown++;
+	crash->gone += key.state == KEY_DELETED;
+	bool is_dated = (key.state == KEY_PENDING_DELETION) == (key.deletion_ns != 0);
+	int closed = store_close(v.store);
+	if (rc == wanted && reached[key.state] >= acknowledged && is_dated)
+		return closed;
+	print_error("state %d after %lu changes, reading gives %d\n", (int)key.state, (unsigned long)acknowledged, rc);
+	return -EIO;
+}
+
+/* The former vault.json is overwritten when the new one is there for good, not before. */
+static void a_power_loss_brings_no_key_back_and_loses_no_other(void **state) {
+	struct test_vault *v = *state;
+	struct crash crash = {.raw = file_in(v, ZONE_RAW, "a", 1), .landing = file_in(v, ZONE_LANDING, "b", 2)};
+	Recorder *recorder = NULL;
+	VaultIo *io = NULL;
+	size_t shown = 0;
+	int64_t at = 0;
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	assert_rc(recorder_open(v->vault, &recorder));
+	assert_rc(recorder_io(recorder, &io));
+	v->options.io = io;
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	assert_rc(store_key_disable(v->store, "raw", NULL));
+	recorder_mark(recorder, 1);
+	assert_rc(store_key_schedule_deletion(v->store, "raw", 7, NULL, &at));
+	recorder_mark(recorder, 2);
+	assert_rc(store_key_tick(v->store, at, true));
+	recorder_mark(recorder, 3);
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	vault_io_close(io);
+	v->options.io = NULL;
+	int rc = recorder_each_crash_state(recorder, 200, chance_seed(), judge, &crash, &shown);
+	recorder_close(recorder);
+	assert_int_equal(rc, 0);
+	assert_true(shown > 50 && crash.gone > 0 && crash.gone < shown);
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gc_fixture_setup, test_vault_teardown)
 	const struct CMUnitTest tests[] = {
@@ -351,6 +415,7 @@ int main(void) {
 	        TEST(the_collector_and_the_check_leave_it_alone),
 	        TEST(a_deletion_waits_and_is_cancelled),
 	        TEST(a_deleted_key_is_nowhere),
+	        TEST(a_power_loss_brings_no_key_back_and_loses_no_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
