@@ -2,6 +2,7 @@
  * that for damage. */
 #include "backend/audit.h"
 #include "backend/content_internal.h"
+#include "backend/erase.h"
 #include "backend/fsck.h"
 #include "backend/record.h"
 #include "backend/store_internal.h"
@@ -206,6 +207,39 @@ static void the_collector_and_the_check_leave_it_alone(void **state) {
 	assert_int_equal(key_of(v, "raw").old_segments, 0);
 	expect_file(v, raw, 1);
 	expect_file(v, other, 2);
+}
+
+static int take_version(void *arg, const struct version *version) {
+	*(uint64_t *)arg = version->id;
+	return 0;
+}
+
+/* Blocks of what is erased may be anywhere: where that can't be looked for, it waits, and nothing is moved for it. */
+static void an_erasure_waits_for_the_key_where_it_can_not_look(void **state) {
+	struct test_vault *v = *state;
+	uint64_t raw = file_in(v, ZONE_RAW, "a", 1), erased = file_in(v, ZONE_LANDING, "b", 2), id = 0;
+	struct gc_purging purging;
+	struct erased told = {0};
+	gc_close_segments(v);
+	assert_rc(store_key_disable(v->store, "raw", NULL));
+	Meta *m = store_meta(v->store);
+	meta_begin(m);
+	int rc = version_list(m, erased, take_version, &id);
+	if (rc == 0)
+		rc = erase_versions(v->store, &id, 1, NULL, NULL, &told);
+	assert_rc(meta_end(m, rc));
+	for (int i = 0; i < 4; i++)
+		gc_walk_and_wait(v);
+	assert_rc(gc_purging(store_gc(v->store), &purging));
+	assert_int_equal(purging.wanted, 0);
+	assert_true(purging.is_seeking && purging.removed == 1);
+	assert_rc(store_key_enable(v->store, "raw", NULL));
+	for (int i = 0; i < 2; i++)
+		gc_walk_and_wait(v);
+	assert_rc(gc_purging(store_gc(v->store), &purging));
+	assert_false(purging.is_seeking);
+	assert_int_equal(gc_totals_of(v).moved, 0);
+	expect_file(v, raw, 1);
 }
 
 /* ---- deletion ---- */
@@ -413,6 +447,7 @@ int main(void) {
 	        TEST(what_is_in_memory_can_not_be_read_either),
 	        TEST(small_fsyncs_rest_while_the_key_is_disabled),
 	        TEST(the_collector_and_the_check_leave_it_alone),
+	        TEST(an_erasure_waits_for_the_key_where_it_can_not_look),
 	        TEST(a_deletion_waits_and_is_cancelled),
 	        TEST(a_deleted_key_is_nowhere),
 	        TEST(a_power_loss_brings_no_key_back_and_loses_no_other),
