@@ -71,9 +71,9 @@ struct store_init_options {
 int store_init(const char *path, struct bytes passphrase, const struct store_init_options *options,
         char ret_recovery[static STORE_RECOVERY_TEXT_BYTES]);
 
-/* What opens a vault. */
+/* What opens a vault: a passphrase, a key file's bytes, or the text of a recovery key or of a recipient's secret. */
 struct store_secret {
-	enum { STORE_PASSPHRASE = 0, STORE_RECOVERY_KEY = 1 } kind;
+	enum { STORE_PASSPHRASE = 0, STORE_RECOVERY_KEY = 1, STORE_KEYFILE = 2, STORE_RECIPIENT = 3 } kind;
 	struct bytes bytes;
 };
 
