@@ -231,6 +231,18 @@ static int open_store(struct mounting *mounting) {
 	return rc;
 }
 
+/* A limited slot has not what a change needs, nor what a record of the log is signed with. */
+static bool is_limited(Store *store) {
+	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
+	if (!info)
+		return true; /* what comes next fails of it, too */
+	store_info(store, info);
+	if (info->read_only)
+		log_starting(MESSAGE_OTHER, "unlocked by a limited slot: the mount is read-only, and what is read is "
+		                            "not recorded");
+	return info->read_only;
+}
+
 static int fill_filesystem(struct mounting *mounting) {
 	struct filesystem *fs = &mounting->fs;
 	fs->meta = store_meta(fs->store);
@@ -238,7 +250,7 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->vault_path = mounting->vault;
 	fs->owner_uid = getuid();
 	fs->owner_gid = getgid();
-	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
+	fs->read_only = session_has_option(mounting->options->fuse_options, "ro") || is_limited(fs->store);
 	fs->audit_strict = mounting->options->store.audit_strict;
 	int rc = inode_table_new(fs->store, &fs->inodes);
 	if (rc == 0)

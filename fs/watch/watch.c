@@ -1,18 +1,23 @@
 #include "fs/watch/watch.h"
 
 #include "backend/sample.h"
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "fs/actor.h"
+#include "fs/even_clock.h"
 #include "fs/log.h"
 #include "fs/metrics_families.h"
 #include "fs/watch/activity.h"
 #include "fs/watch/families.h"
+#include "fs/watch/keys.h"
 #include "fs/watch/replication.h"
 #include "policy/courier.h"
 #include "policy/gate/schedule.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define SECOND_NS INT64_C(1000000000)
 
 struct Watch {
 	struct filesystem *fs;
@@ -23,6 +28,7 @@ struct Watch {
 	struct watch_sources watched;
 	Measures *measures;
 	struct activity activity;
+	struct even_clock clock; /* since the mount */
 	Alarms *alarms;
 	Schedule *schedule;
 };
@@ -67,9 +73,13 @@ static int start_alarms(Watch *watch) {
 
 static void minute_passed(void *arg, int64_t now_s) {
 	const Watch *watch = arg;
-	(void)now_s;
 	if (watch->alarms)
 		alarms_wake(watch->alarms);
+	if (watch->fs->read_only)
+		return;
+	int rc = store_key_tick(watch->fs->store, now_s * SECOND_NS, even_clock_is_even(&watch->clock, now_s));
+	if (rc < 0)
+		log_fault(rc, "what is due of keys");
 }
 
 /* ---- measures ---- */
@@ -109,6 +119,8 @@ static int open_metrics(Watch *watch, Spawner *spawner) {
 	if (rc == 0)
 		rc = watch_add_families(watch->metrics, &watch->watched);
 	if (rc == 0)
+		rc = watch_add_key_families(watch->metrics, watch->fs->store);
+	if (rc == 0)
 		watch->fs->metrics = watch->metrics;
 	return rc;
 }
@@ -131,6 +143,7 @@ static int open_schedule(Watch *watch) {
 int watch_open(Watch *watch, struct filesystem *fs, Gate *gate, Spawner *spawner) {
 	watch->fs = fs;
 	watch->gate = gate;
+	watch->clock = even_clock_begin(meta_now(fs->meta) / SECOND_NS);
 	int rc = open_measures(watch);
 	if (rc == 0)
 		rc = open_schedule(watch);
