@@ -209,6 +209,11 @@ static int read_resolve(Content *c, struct read_step *step) {
 		uint64_t block = step->first + i;
 		struct item *item = c->blocks ? item_find(c, ITEM_BLOCK, block) : NULL;
 		if (item) {
+			/* What waits to be sealed under a key that was taken away is no more to be had than the rest.
+			 */
+			int rc = item->dirty ? segment_zone_check(store_segments(c->store), c->zone) : 0;
+			if (rc < 0)
+				return rc;
 			size_t in, to, size = part_of(step, i, &in, &to);
 			memcpy(step->out + to, item->data + in, size);
 			step->done[i] = true;

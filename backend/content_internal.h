@@ -180,6 +180,14 @@ void content_not_logged(Content *c);
 /* What changed in memory is gone. */
 void content_nothing_touched(Content *c);
 
+/*
+ * Before a key is taken away, for contents whose drafts lie in one of the zones (bits of 1 << zone): what is in memory
+ * of them is sealed and put into rows. And afterwards, once no read is under way that began before: blocks in memory
+ * that are as the disk has them go. Without any content's lock, not between meta_begin and meta_end.
+ */
+int content_flush_zones(Store *store, unsigned zones);
+void content_drop_blocks(Store *store);
+
 /* Before a commit, while the log is held: all that it has goes into the rows. Without any content's lock. */
 int content_put_logged(Store *store);
 /* After a crash: does to a draft's rows what the record says. Not between meta_begin and meta_end. */

@@ -131,6 +131,9 @@ void gc_totals(Gc *gc, struct gc_totals *ret);
  */
 int gc_purge_want(Store *store, Meta *m, const uint64_t *versions, size_t count);
 
+/* The same of one segment. In an operation. */
+int gc_purge_want_segment(Meta *m, uint32_t number);
+
 /* The thread begins with what was wanted, rather than at the next mount: once nobody who copied the versions when they
  * were erased is still writing. Any thread. */
 void gc_purge(Gc *gc);

@@ -119,7 +119,8 @@ uint64_t gc_live_bytes(const struct gc_segment *segment);
 int gc_judge(Gc *gc, bool *ret_done);
 int gc_free(Gc *gc, bool *ret_done);
 
-/* gc_move.c. choose: whether a pass pays. stuck: nothing more is moved out of the segment, by this mount. */
+/* gc_move.c. choose: whether a pass pays. stuck: nothing more is moved out of the segment, by this mount, or while its
+ * key can't be had. */
 bool gc_move_choose(Gc *gc);
 bool gc_is_stuck(const Gc *gc, uint32_t number);
 int gc_move(Gc *gc, bool *ret_done);

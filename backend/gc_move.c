@@ -68,7 +68,7 @@ bool gc_is_stuck(const Gc *gc, uint32_t number) {
 	bool stuck = false;
 	for (size_t i = 0; i < gc->stuck_count && !stuck; i++)
 		stuck = gc->stuck[i] == number;
-	return stuck;
+	return stuck || segment_key_check(gc->store->segments, number) < 0;
 }
 
 static bool is_nearly_dead(const Gc *gc, const struct gc_segment *segment) {
@@ -263,6 +263,9 @@ static int move_page(Gc *gc, const struct map_owner *owner) {
 		gc->no_room = leads_to_wanted(gc, gc->mover);
 		return 0;
 	}
+	const bool is_locked = rc == -EKEYREVOKED || rc == -EKEYEXPIRED || rc == -ENOKEY || rc == -EACCES;
+	if (is_locked) /* its key was taken away a moment ago */
+		return 0;
 	if (rc != -EBADMSG && rc != -EFBIG)
 		return rc;
 	give_up(gc, gc->mover);

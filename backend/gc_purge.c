@@ -30,7 +30,7 @@ void gc_purge_key(uint32_t number, char ret_key[static GC_KEY_BYTES]) {
 	(void)snprintf(ret_key, GC_KEY_BYTES, GC_KV_PURGE "%010u", number);
 }
 
-static int want(Meta *m, uint32_t number) {
+int gc_purge_want_segment(Meta *m, uint32_t number) {
 	char key[GC_KEY_BYTES];
 	uint8_t value[VALUE_BYTES];
 	gc_purge_key(number, key);
@@ -71,7 +71,7 @@ static int meet(void *arg, uint32_t number) {
 	if (bits_has(&wanting->met, number) || !segment_is_known(wanting->store->segments, number))
 		return 0; /* not known: of a damaged page, there is nothing to remove */
 	int rc = bits_add(&wanting->met, number);
-	return rc < 0 ? rc : want(wanting->m, number);
+	return rc < 0 ? rc : gc_purge_want_segment(wanting->m, number);
 }
 
 int gc_purge_want(Store *store, Meta *m, const uint64_t *versions, size_t count) {
@@ -151,22 +151,27 @@ static int is_known_row(Gc *gc, uint32_t number, bool *ret_looks) {
 	return meta_end(m, rc == -ENOENT ? 0 : rc);
 }
 
-/* A directory that can't be read may name anybody. */
+/* A directory that can't be read may name anybody; but what was sealed under a key that is gone, nobody ever reads. */
 static int look_into(Gc *gc, uint32_t number) {
 	struct seeking seeking = {.gc = gc};
 	bool looks = false;
 	int rc = is_known_row(gc, number, &looks);
 	if (rc < 0 || !looks)
 		return rc;
-	rc = segment_owners(gc->store->segments, number, look_at_owners, &seeking);
-	bool is_wanted = seeking.is_wanted || rc == -EBADMSG;
-	if (rc < 0 && rc != -EBADMSG)
+	rc = segment_key_check(gc->store->segments, number);
+	if (rc == -EKEYEXPIRED)
+		return 0;
+	bool is_closed = rc < 0;
+	if (!is_closed)
+		rc = segment_owners(gc->store->segments, number, look_at_owners, &seeking);
+	bool is_wanted = seeking.is_wanted || is_closed || rc == -EBADMSG;
+	if (rc < 0 && !is_wanted)
 		return rc;
 	if (!is_wanted)
 		return 0;
 	Meta *m = gc->store->meta;
 	meta_begin(m);
-	return meta_end(m, want(m, number));
+	return meta_end(m, gc_purge_want_segment(m, number));
 }
 
 /* The round has ended; unless another one was asked for meanwhile. */
@@ -262,8 +267,8 @@ static int close_wanted(Gc *gc) {
 	return any ? commit_segments(gc) : 0;
 }
 
-/* One byte of nobody's behind the segment with the highest number, which could not go otherwise. Without room for it
- * that one stays for now. */
+/* One byte of nobody's behind the segment with the highest number, which could not go otherwise. Without room for it,
+ * or a key to seal it, that one stays for now. */
 static int begin_later(Gc *gc, uint32_t last) {
 	static const uint8_t nothing;
 	struct segment_block block = {.plain = bytes_of(&nothing, 1)};
@@ -272,6 +277,10 @@ static int begin_later(Gc *gc, uint32_t last) {
 	Meta *m = gc->store->meta;
 	meta_begin(m);
 	int rc = meta_end(m, segment_row_get(m, last, &row));
+	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING && segment_zone_check(gc->store->segments, row.zone); zone++)
+		row.zone = (enum zone)zone;
+	if (rc == 0 && segment_zone_check(gc->store->segments, row.zone))
+		return 0;
 	if (rc == 0)
 		rc = store_space_check(gc->store, sizeof nothing);
 	if (rc == 0)

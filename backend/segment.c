@@ -34,11 +34,13 @@ void segment_file_name(const uint8_t id[static SEGMENT_ID_BYTES], char ret_name[
 	(void)snprintf(ret_name, SEGMENT_NAME_BYTES, "segments/%.2s/%s", hex, hex);
 }
 
-int segment_key_of(const SegmentStore *s, const struct segment *segment, struct secret_key *ret_key) {
+int segment_key_of(SegmentStore *s, const struct segment *segment, struct secret_key *ret_key) {
 	int rc = keyring_get(
 	        s->keyring, zone_key_name(segment->row.zone), segment->row.key_version, ret_key->bytes, NULL);
-	if (rc == 0)
+	if (rc == 0) {
 		segment_derive_key(ret_key->bytes, segment->row.id, ret_key->bytes);
+		s->opens[segment->row.zone]++;
+	}
 	return rc;
 }
 
@@ -59,6 +61,8 @@ int segment_store_open(
 	pthread_mutex_init(&s->flushing, NULL);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);
+	pthread_mutex_init(&s->watch.waiting, NULL);
+	segment_keys_changed(s);
 	*ret = s;
 	return 0;
 }
@@ -76,6 +80,7 @@ void segment_store_close(SegmentStore *s) {
 	segment_cache_free(&s->cache);
 	pthread_cond_destroy(&s->settled);
 	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->watch.waiting);
 	pthread_mutex_destroy(&s->flushing);
 	free(s);
 }

@@ -106,7 +106,8 @@ int segment_known(SegmentStore *s, const struct segment_row *row);
  * Seals `n` blocks for `zone` and writes them, in batches of up to SEGMENT_BATCH_BLOCKS with one write each;
  * ret_refs[i] is block i's place. Seals outside of all locks: parallel callers scale. The blocks can be read at once,
  * but are durable only after segment_flush. Errors: -ENOSPC, -EIO (after a retry; nothing of ret_refs may be used),
- * -EROFS, -ENOKEY when the keyring lacks the zone's key, -EINVAL for a block of a wrong size.
+ * -EROFS, -ENOKEY (and the others of keyring_get) when the keyring lacks the zone's key, -EINVAL for a block of a wrong
+ * size.
  */
 int segment_append(
         SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, struct block_ref *ret_refs);
@@ -178,6 +179,25 @@ void segment_file_name(const uint8_t id[static SEGMENT_ID_BYTES], char ret_name[
 
 /* The same of a segment that is known. */
 int segment_name(SegmentStore *s, uint32_t number, char ret_name[static SEGMENT_NAME_BYTES]);
+
+/*
+ * To be called when the keyring has changed so that a key can't be had any more, or again. From then on nothing is read
+ * by a cipher that was derived before; the zones whose key is another one now, or gone, begin new segments with the
+ * next append. What was under way is not waited for: segment_uses_wait, and segment_flush for appends.
+ */
+void segment_keys_changed(SegmentStore *s);
+
+/* 0: the segment's key can be had, or there is no such segment. Else why not, with words: -ENOKEY, -EKEYREVOKED,
+ * -EKEYEXPIRED, -EACCES (crypto/keyring.h). */
+int segment_key_check(SegmentStore *s, uint32_t number);
+/* The same of the zone's present key. Costs a look at a flag where nothing is wrong. */
+int segment_zone_check(SegmentStore *s, enum zone zone);
+
+/* How often a segment's key was derived to seal and to open, by zone. */
+struct segment_derivations {
+	uint64_t seals[ZONE_STAGING + 1], opens[ZONE_STAGING + 1];
+};
+void segment_derivations(SegmentStore *s, struct segment_derivations *ret);
 
 /* What segment_verify says about one part of a segment. */
 struct segment_finding {

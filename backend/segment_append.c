@@ -192,8 +192,11 @@ static int seal_batch(SegmentStore *s, const struct place *place, const struct s
 	_cleanup_(aead_freep) Aead *aead = NULL;
 	randombytes_buf(batch.salt, sizeof batch.salt);
 	int rc = segment_key_of(s, place->segment, &key);
-	if (rc == 0)
+	if (rc == 0) {
+		s->opens[place->segment->row.zone]--;
+		s->seals[place->segment->row.zone]++;
 		rc = segment_batch_cipher(s->cipher, key.bytes, batch.salt, &aead);
+	}
 	if (rc == 0)
 		rc = segment_batch_seal(aead, place->segment->row.id, place->at, &batch, buffer);
 	if (rc == 0)
@@ -265,7 +268,7 @@ static int append_once(SegmentStore *s, enum zone zone, const struct segment_blo
 		rc = write_batch(&place, buffer);
 	rc = settle(s, &place, rc);
 	if (rc == 0 && n > 1)
-		segment_batch_key_add(s, number, place.at, aead);
+		segment_batch_key_add(s, zone, number, place.at, aead);
 	else
 		aead_free(aead); /* of one block it is not kept: segment_batch_key_get */
 	return rc;

@@ -64,19 +64,36 @@ static void push_newest(struct segment_cache *cache, struct batch_key *key) {
 	cache->newest = key;
 }
 
-static void evict_one(struct segment_cache *cache) {
-	struct batch_key *key = cache->oldest;
-	while (key && key->users > 0)
-		key = key->newer;
-	if (!key)
-		return;
+/* Out of the lists. */
+static void take_out(struct segment_cache *cache, struct batch_key *key) {
 	struct batch_key **slot = bucket_of(cache, key->segment, key->batch);
 	while (*slot != key)
 		slot = &(*slot)->next;
 	*slot = key->next;
 	unlink_lru(cache, key);
 	cache->keys--;
+	key->cached = false;
+}
+
+static void evict_one(struct segment_cache *cache) {
+	struct batch_key *key = cache->oldest;
+	while (key && key->users > 0)
+		key = key->newer;
+	if (!key)
+		return;
+	take_out(cache, key);
 	key_free(key);
+}
+
+void segment_batch_keys_drop(SegmentStore *s) {
+	struct segment_cache *cache = &s->cache;
+	pthread_mutex_lock(&cache->lock);
+	for (struct batch_key *key; (key = cache->newest);) {
+		take_out(cache, key);
+		if (key->users == 0)
+			key_free(key);
+	}
+	pthread_mutex_unlock(&cache->lock);
 }
 
 static void insert(struct segment_cache *cache, struct batch_key *key) {
@@ -141,16 +158,19 @@ static struct batch_key *take_known(struct segment_cache *cache, uint32_t segmen
 }
 
 /* If another thread was faster, this one lives until it is put. */
-static void keep(struct segment_cache *cache, struct batch_key *key) {
+static void keep(SegmentStore *s, enum zone zone, struct batch_key *key) {
+	struct segment_cache *cache = &s->cache;
 	pthread_mutex_lock(&cache->lock);
-	if (!find(cache, key->segment, key->batch))
+	if (!segment_zone_is_closed(s, zone) && !find(cache, key->segment, key->batch))
 		insert(cache, key);
 	pthread_mutex_unlock(&cache->lock);
 }
 
 int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t batch, bool alone, const uint8_t *header,
         struct batch_key **ret_key) {
-	struct batch_key *key = alone ? NULL : take_known(&s->cache, segment->row.number, batch);
+	const enum zone zone = segment->row.zone;
+	struct batch_key *key =
+	        alone || segment_zone_is_closed(s, zone) ? NULL : take_known(&s->cache, segment->row.number, batch);
 	if (!key) {
 		Aead *aead = NULL;
 		int rc = load(s, segment, batch, header, &aead);
@@ -163,13 +183,13 @@ int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t bat
 		}
 		key->users = 1;
 		if (!alone)
-			keep(&s->cache, key);
+			keep(s, zone, key);
 	}
 	*ret_key = key;
 	return 0;
 }
 
-void segment_batch_key_add(SegmentStore *s, uint32_t segment, uint32_t batch, Aead *aead) {
+void segment_batch_key_add(SegmentStore *s, enum zone zone, uint32_t segment, uint32_t batch, Aead *aead) {
 	struct segment_cache *cache = &s->cache;
 	struct batch_key *key = key_new(segment, batch, aead);
 	if (!key) {
@@ -177,7 +197,7 @@ void segment_batch_key_add(SegmentStore *s, uint32_t segment, uint32_t batch, Ae
 		return;
 	}
 	pthread_mutex_lock(&cache->lock);
-	bool known = find(cache, segment, batch) != NULL;
+	bool known = segment_zone_is_closed(s, zone) || find(cache, segment, batch);
 	if (!known)
 		insert(cache, key);
 	pthread_mutex_unlock(&cache->lock);

@@ -76,6 +76,7 @@ struct segment_watch {
 	_Atomic bool is_on;
 	uint64_t round; /* guarded by SegmentStore.lock */
 	_Atomic unsigned turn, uses[2];
+	pthread_mutex_t waiting; /* one at a time waits for uses; leaf */
 };
 
 struct SegmentStore {
@@ -84,6 +85,8 @@ struct SegmentStore {
 	enum aead_cipher cipher;
 	uint64_t mount;
 	_Atomic int levels[ZONE_STAGING + 1]; /* 0: blocks are not packed */
+	_Atomic unsigned closed_zones;        /* bits of 1 << zone: no cipher of before is used (segment_keys.c) */
+	_Atomic uint64_t seals[ZONE_STAGING + 1], opens[ZONE_STAGING + 1]; /* keys of segments that were derived */
 
 	pthread_mutex_t flushing; /* one flush at a time, and no segment leaves the active list; taken before `lock` */
 	pthread_mutex_t lock;     /* guards what follows; never held while sealing or syncing */
@@ -103,8 +106,8 @@ struct SegmentStore {
 	struct segment_cache cache; /* its lock may be taken under `lock` */
 };
 
-/* The segment's key. -ENOKEY. */
-int segment_key_of(const SegmentStore *s, const struct segment *segment, struct secret_key *ret_key);
+/* The segment's key. Errors of keyring_get(). Counts as one to open. */
+int segment_key_of(SegmentStore *s, const struct segment *segment, struct secret_key *ret_key);
 
 /* Puts a new segment into the table (takes ownership). Lock held. -EINVAL: the number is taken. -ENOMEM. */
 int segment_table_add(SegmentStore *s, struct segment *segment);
@@ -129,10 +132,15 @@ void segment_cache_free(struct segment_cache *cache);
  */
 int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t batch, bool alone, const uint8_t *header,
         struct batch_key **ret_key);
+/* Lets go of all ciphers; those in use as soon as they are put. */
+void segment_batch_keys_drop(SegmentStore *s);
 /* Whether the cache has it: a hint. */
 bool segment_batch_key_known(SegmentStore *s, uint32_t segment, uint32_t batch);
 /* Takes over a cipher that was just made for writing. Frees it if it can't be kept. */
-void segment_batch_key_add(SegmentStore *s, uint32_t segment, uint32_t batch, Aead *aead);
+void segment_batch_key_add(SegmentStore *s, enum zone zone, uint32_t segment, uint32_t batch, Aead *aead);
+static inline bool segment_zone_is_closed(const SegmentStore *s, enum zone zone) {
+	return (s->closed_zones & 1u << zone) != 0;
+}
 void segment_batch_key_put(SegmentStore *s, struct batch_key *key);
 /* BUFFER_BYTES of memory; NULL when there is none. */
 uint8_t *segment_buffer_get(struct segment_cache *cache);

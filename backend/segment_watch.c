@@ -111,7 +111,7 @@ void segment_use_end(SegmentStore *s, unsigned turn) {
 	s->watch.uses[turn]--;
 }
 
-int segment_uses_wait(SegmentStore *s) {
+static int wait_twice(SegmentStore *s) {
 	static const struct timespec nap = {.tv_nsec = 1000000};
 	int naps = 0;
 	for (int i = 0; i < 2; i++) {
@@ -123,6 +123,14 @@ int segment_uses_wait(SegmentStore *s) {
 		}
 	}
 	return 0;
+}
+
+/* Two that change the turn in between each other could both miss a counter. */
+int segment_uses_wait(SegmentStore *s) {
+	pthread_mutex_lock(&s->watch.waiting);
+	int rc = wait_twice(s);
+	pthread_mutex_unlock(&s->watch.waiting);
+	return rc;
 }
 
 /* ---- leaving ---- */

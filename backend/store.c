@@ -24,12 +24,14 @@ static void free_store(Store *store) {
 	metadb_abandon(store->db);
 	reserve_abandon(store->reserve);
 	keyring_free(store->keyring);
+	store_keys_clear(store);
 	header_free(store->header);
 	if (store->own_io)
 		vault_io_close(store->io);
 	pthread_cond_destroy(&store->served);
 	pthread_cond_destroy(&store->wake);
 	pthread_mutex_destroy(&store->retaining);
+	pthread_mutex_destroy(&store->keys.changing);
 	pthread_mutex_destroy(&store->lock);
 	free(store->state_directory);
 	free(store->path);
@@ -59,6 +61,7 @@ static int new_store(const char *path, const struct store_options *options, Stor
 		return fault(ENOMEM, "no memory to open vault %s", path);
 	pthread_mutex_init(&store->lock, NULL);
 	pthread_mutex_init(&store->retaining, NULL);
+	pthread_mutex_init(&store->keys.changing, NULL);
 	deadline_cond_init(&store->wake);
 	pthread_cond_init(&store->served, NULL);
 	store->path = strdup(path);
@@ -99,11 +102,31 @@ static void start_read_ahead(Store *store) {
 		(void)read_ahead_start(store->io, METADB_NAME, most, &store->ahead);
 }
 
+struct slot_secret store_slot_secret(const struct store_secret *secret) {
+	static const enum slot_type types[] = {[STORE_PASSPHRASE] = SLOT_PASSPHRASE,
+	        [STORE_RECOVERY_KEY] = SLOT_RECOVERY,
+	        [STORE_KEYFILE] = SLOT_KEYFILE,
+	        [STORE_RECIPIENT] = SLOT_RECIPIENT,
+	        [STORE_KEK] = SLOT_KMS};
+	return (struct slot_secret){.type = types[secret->kind],
+	        .value = secret->bytes,
+	        .slot = secret->kind == STORE_KEK ? secret->slot : NULL};
+}
+
+/* Who has not all keys can neither sign the log nor recover. */
+static int check_limits(const Store *store, size_t slot) {
+	struct slot_info info;
+	int rc = header_slot(store->header, slot, &info);
+	if (rc == 0 && info.is_limited && !store->read_only)
+		return fault(EACCES,
+		        "this slot holds some keys of the vault only, for reading: mount it read-only (--read-only)");
+	return rc;
+}
+
 static int unlock(Store *store, const struct store_secret *secret) {
 	_cleanup_(freep) uint8_t *json = NULL;
-	size_t size;
-	struct slot_secret slot = {
-	        .type = secret->kind == STORE_RECOVERY_KEY ? SLOT_RECOVERY : SLOT_PASSPHRASE, .value = secret->bytes};
+	size_t size, at = 0;
+	const struct slot_secret slot = store_slot_secret(secret);
 	int rc = vault_io_read_all(store->io, STORE_HEADER_NAME, HEADER_BYTES_MAX, &json, &size);
 	if (rc == -ENOENT)
 		return fault(ENOENT, "there is no vault in %s (no %s); assayfs init makes one", store->path,
@@ -111,7 +134,11 @@ static int unlock(Store *store, const struct store_secret *secret) {
 	if (rc == 0)
 		rc = header_parse(bytes_of(json, size), &store->header);
 	if (rc == 0)
-		rc = header_unlock(store->header, &slot, &store->keyring);
+		rc = header_unlock_slot(store->header, &slot, &store->keyring, &at);
+	if (rc == 0)
+		rc = store_keys_init(store, bytes_of(json, size), at);
+	if (rc == 0)
+		rc = check_limits(store, at);
 	return fault_while(rc, STORE_HEADER_NAME);
 }
 
@@ -267,6 +294,8 @@ static int begin_mount(Store *store, const struct store_options *options) {
 		rc = store_record(store, "damage", 0, 0, store->damage);
 	if (rc == 0)
 		rc = store_head_record_restore(store);
+	if (rc == 0)
+		rc = store_keys_found(store);
 	if (rc == 0)
 		rc = store_recall_record(store);
 	if (rc == 0)

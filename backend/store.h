@@ -71,10 +71,21 @@ struct store_init_options {
 int store_init(const char *path, struct bytes passphrase, const struct store_init_options *options,
         char ret_recovery[static STORE_RECOVERY_TEXT_BYTES]);
 
-/* What opens a vault: a passphrase, a key file's bytes, or the text of a recovery key or of a recipient's secret. */
+/*
+ * What opens a vault, by whichever slot of that kind it fits: a passphrase; a recovery key as text; a key file's bytes;
+ * a recipient's secret as text; or the key that a KMS unwrapped of slot `slot` (its id). A slot that holds some keys
+ * only opens the vault for reading (store_options.read_only).
+ */
 struct store_secret {
-	enum { STORE_PASSPHRASE = 0, STORE_RECOVERY_KEY = 1, STORE_KEYFILE = 2, STORE_RECIPIENT = 3 } kind;
+	enum {
+		STORE_PASSPHRASE = 0,
+		STORE_RECOVERY_KEY = 1,
+		STORE_KEYFILE = 2,
+		STORE_RECIPIENT = 3,
+		STORE_KEK = 4,
+	} kind;
 	struct bytes bytes;
+	const char *slot; /* STORE_KEK */
 };
 
 struct store_options {
@@ -128,7 +139,8 @@ struct store_options {
 /*
  * Opens the vault in directory `path`. `secret`'s bytes are not kept. -ENOENT: no vault there; -EBUSY: mounted already
  * (the words name the process); -EKEYREJECTED: wrong passphrase; -EBADMSG: bytes of the vault were changed; -EROFS:
- * needs recovery, and the medium is read-only; -ESTALE: the vault is an older copy of what was mounted here before.
+ * needs recovery, and the medium is read-only; -ESTALE: the vault is an older copy of what was mounted here before;
+ * -EACCES: the slot is for reading only, and read_only is not set.
  */
 int store_open(const char *path, const struct store_secret *secret, const struct store_options *options, Store **ret);
 

@@ -120,9 +120,12 @@ static int hold_log(Store *store) {
 }
 
 static void resume_log(Store *store, bool committed) {
-	if (store->synclog && committed && atomic_exchange(&store->wants_scrub, false) &&
-	        synclog_scrub(store->synclog) < 0)
+	const bool is_free = store->synclog && committed;
+	if (is_free && atomic_exchange(&store->wants_scrub, false) && synclog_scrub(store->synclog) < 0)
 		atomic_store(&store->wants_scrub, true);
+	const int wish = is_free ? atomic_exchange(&store->log_wish, LOG_GOES_ON) : LOG_GOES_ON;
+	if (wish != LOG_GOES_ON)
+		synclog_rekey(store->synclog, wish == LOG_TAKES_KEY ? store->keyring : NULL);
 	if (store->synclog)
 		synclog_resume(store->synclog, committed, store_last_base(store));
 }
@@ -134,7 +137,8 @@ bool store_is_settled(Store *store) {
 }
 
 static bool is_dirty(Store *store) {
-	return !store_is_settled(store) || (store->synclog && synclog_waits(store->synclog));
+	return !store_is_settled(store) ||
+	       (store->synclog && (synclog_waits(store->synclog) || atomic_load(&store->log_wish) != LOG_GOES_ON));
 }
 
 /* Records: some microseconds' work, and what others may have to wait for. */

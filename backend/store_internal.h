@@ -39,14 +39,29 @@
  * last one. */
 #define STORE_KV_SYNCLOG "store.synclog"
 
+/* Keys and slots (store_keys.c). */
+struct store_keys {
+	pthread_mutex_t changing;        /* one change at a time; taken before all other locks; guards what follows */
+	VaultHeader *header;             /* as it stands on the disk */
+	char slot[HEADER_ID_TEXT_BYTES]; /* the one that was unlocked */
+};
+
+/* What the log of small fsyncs is to do after the next commit. */
+enum log_wish {
+	LOG_GOES_ON,
+	LOG_TAKES_KEY, /* Landing's present key, or none if that can't be had */
+	LOG_RESTS,     /* until a key is taken */
+};
+
 struct Store {
 	char *path;
 	VaultIo *io;
 	Recall *recall;      /* belongs to `io`; NULL: nothing is elsewhere */
 	bool recall_is_told; /* with which credentials */
 	bool own_io, read_only;
-	VaultHeader *header;
+	VaultHeader *header; /* as it was opened: for what never changes; `keys` has the present one */
 	Keyring *keyring;
+	struct store_keys keys;
 	MetaDb *db;
 	Reserve *reserve; /* NULL when read-only */
 	Meta *meta;
@@ -78,6 +93,7 @@ struct Store {
 	bool in_round, stop, failed;
 	_Atomic bool given_up;         /* what was acknowledged can't be committed: the next round fails */
 	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
+	_Atomic int log_wish;          /* enum log_wish */
 	_Atomic bool wants_scrub;      /* what was erased may stand in the log of small fsyncs: after the next commit */
 	uint64_t durable_records, durable_commit;
 	struct handing *handing; /* whoever carries out a round for a hand-over; else NULL (store_checkpoint.c) */
@@ -168,6 +184,15 @@ int store_recall_open(Store *store, const struct store_options *options);
 int store_recall_known(Store *store);
 int store_recall_record(Store *store);
 int store_recall_recorded(Store *store);
+
+/* What a slot of the header is tried with. */
+struct slot_secret store_slot_secret(const struct store_secret *secret);
+
+/* The keys of a store whose vault.json was unlocked by slot `slot`. found: a change of vault.json that is not in the
+ * log is recorded, inside meta_begin. clear: frees. */
+int store_keys_init(Store *store, struct bytes json, size_t slot);
+int store_keys_found(Store *store);
+void store_keys_clear(Store *store);
 
 /* Adds a record of the daemon's own: the event's actor and path are filled in. In short: node and version may be 0,
  * detail NULL. */

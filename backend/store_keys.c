@@ -1,85 +1,443 @@
+/* What keys there are; a change from its beginning to its end; aliases and rotation. */
 #include "backend/store_keys.h"
-
+#include "backend/gc.h"
+#include "backend/record.h"
+#include "backend/store_keys_internal.h"
+#include "crypto/base/array.h"
 #include "crypto/base/fault.h"
+#include "crypto/secret.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-/* Nothing of it is there yet. */
-static int not_there(void) {
-	return fault(ENOSYS, "this program does not change keys yet");
+/* Room for vault.json, twice while it is replaced, and for the record. */
+#define CHANGE_BYTES ((uint64_t)64 << 10)
+
+int store_keys_init(Store *store, struct bytes json, size_t slot) {
+	struct slot_info info;
+	int rc = header_parse(json, &store->keys.header);
+	if (rc == 0)
+		rc = header_slot(store->keys.header, slot, &info);
+	if (rc == 0)
+		memcpy(store->keys.slot, info.id, sizeof store->keys.slot);
+	return rc;
+}
+
+void store_keys_clear(Store *store) {
+	header_free(steal_pointer(&store->keys.header));
+}
+
+/* ---- changes ---- */
+
+int key_header_copy(const VaultHeader *header, VaultHeader **ret) {
+	_cleanup_(freep) char *json = NULL;
+	size_t size = 0;
+	int rc = header_serialize(header, &json, &size);
+	return rc < 0 ? rc : header_parse(bytes_of(json, size), ret);
+}
+
+static int find_row(struct key_change *change, const char *name) {
+	struct key_info info;
+	Meta *m = change->store->meta;
+	if (!key_find_listed(change->header, name, &info))
+		return fault(ENOKEY, "there is no key alias/%s", name);
+	change->name = name;
+	meta_begin(m);
+	return meta_end(m, key_row_get(m, name, &change->row));
+}
+
+int key_change_begin(Store *store, const char *name, struct key_change *ret) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	*ret = (struct key_change){.store = store};
+	int rc = keyring_get(store->keyring, "header", 0, key.bytes, NULL);
+	if (rc == 0)
+		rc = store_space_check(store, CHANGE_BYTES);
+	if (rc == 0)
+		rc = store_audit_check(store);
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&store->keys.changing);
+	ret->has_lock = true;
+	rc = keyring_copy(store->keyring, &ret->keyring);
+	if (rc == 0)
+		rc = key_header_copy(store->keys.header, &ret->header);
+	if (rc == 0 && name)
+		rc = find_row(ret, name);
+	if (rc < 0)
+		key_change_end(ret);
+	return rc;
+}
+
+int key_change_write(struct key_change *change) {
+	_cleanup_(freep) char *json = NULL;
+	size_t size = 0;
+	int rc = header_serialize(change->header, &json, &size);
+	if (rc == 0)
+		rc = vault_io_replace(change->store->io, STORE_HEADER_NAME, bytes_of(json, size));
+	if (rc < 0)
+		return fault_while(rc, "writing %s", STORE_HEADER_NAME);
+	header_free(change->store->keys.header);
+	change->store->keys.header = change->header;
+	change->header = NULL;
+	return 0;
+}
+
+int key_record(Store *store, struct audit_event e, const struct actor *actor) {
+	if (!actor)
+		return store_record_event(store, e);
+	e.actor = *actor;
+	return audit_record(store->meta, &e, NULL);
+}
+
+int key_change_record(struct key_change *change, const char *event, const struct actor *actor, const char *detail) {
+	Store *store = change->store;
+	uint8_t generation[8];
+	le64_put(generation, header_generation(store->keys.header));
+	meta_begin(store->meta);
+	int rc = change->name ? key_row_put(store->meta, change->name, &change->row) : 0;
+	if (rc == 0)
+		rc = meta_kv_put(store->meta, KV_GENERATION, bytes_of(generation, sizeof generation));
+	if (rc == 0)
+		rc = key_record(store, (struct audit_event){.event = event, .detail = detail}, actor);
+	rc = meta_end(store->meta, rc);
+	if (rc == 0)
+		rc = store_commit_wait(store);
+	return fault_while(rc, "recording what was changed in %s", STORE_HEADER_NAME);
+}
+
+void key_change_end(struct key_change *change) {
+	keyring_free(steal_pointer(&change->keyring));
+	header_free(steal_pointer(&change->header));
+	if (change->has_lock)
+		pthread_mutex_unlock(&change->store->keys.changing);
+	change->has_lock = false;
+}
+
+int key_refuse_vital(const char *name) {
+	if (!keyring_is_vital(name))
+		return 0;
+	return fault(EPERM, "the vault cannot do without its key alias/%s: it can only be rotated", name);
+}
+
+/* ---- what there is ---- */
+
+struct listing {
+	Store *store;
+	struct store_key *keys;
+	size_t count, room;
+};
+
+/* The highest version of each name. */
+static int gather_names(struct listing *list) {
+	const VaultHeader *header = list->store->keys.header;
+	struct key_info info;
+	for (size_t i = 0; header_key(header, i, &info) == 0; i++) {
+		bool is_new = list->count == 0 || strcmp(list->keys[list->count - 1].name, info.name) != 0;
+		struct store_key *grown = array_room(list->keys, &list->room, list->count + 1, sizeof *grown);
+		if (!grown)
+			return fault(ENOMEM, "no memory to list the keys");
+		list->keys = grown;
+		struct store_key *key = &grown[list->count - !is_new];
+		list->count += is_new;
+		*key = (struct store_key){.version = info.version,
+		        .kind = info.kind,
+		        .state = info.state,
+		        .is_vital = keyring_is_vital(info.name)};
+		memcpy(key->name, info.name, sizeof key->name);
+	}
+	return 0;
+}
+
+static void note_here(struct listing *list) {
+	struct key_info info;
+	for (size_t i = 0; keyring_info(list->store->keyring, i, &info) == 0; i++)
+		for (size_t at = 0; at < list->count; at++)
+			if (strcmp(list->keys[at].name, info.name) == 0 && info.state != KEY_DELETED)
+				list->keys[at].is_here = true;
+}
+
+static int fill_in(struct listing *list, struct store_key *key) {
+	const int64_t made_ns = header_created(list->store->keys.header) * INT64_C(1000000000);
+	struct segment_derivations derived;
+	struct key_row row;
+	int rc = key_row_get(list->store->meta, key->name, &row);
+	if (rc < 0)
+		return rc;
+	key->created_ns = made_ns;
+	key->rotated_ns = row.rotated_ns ? row.rotated_ns : key->version == 1 ? made_ns : 0;
+	key->deletion_ns = key->state == KEY_PENDING_DELETION ? row.deletion_ns : 0;
+	key->every_days = row.every_days;
+	key->is_rewrapping = row.rewrap != 0;
+	key_own_alias(key->name, key->alias);
+	if (row.alias[0])
+		memcpy(key->alias, row.alias, sizeof key->alias);
+	segment_derivations(list->store->segments, &derived);
+	const unsigned zones = key_zones(key->name);
+	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++)
+		if (zones & 1u << zone) {
+			key->seals += derived.seals[zone];
+			key->opens += derived.opens[zone];
+		}
+	return 0;
+}
+
+static int count_segment(void *arg, const struct segment_row *row) {
+	struct listing *list = arg;
+	for (size_t i = 0; i < list->count; i++) {
+		struct store_key *key = &list->keys[i];
+		if (strcmp(key->name, zone_key_name(row->zone)) != 0)
+			continue;
+		bool is_old = row->key_version < key->version;
+		key->segments++;
+		key->bytes += row->bytes;
+		key->old_segments += is_old;
+		key->old_bytes += is_old ? row->bytes : 0;
+	}
+	return 0;
+}
+
+/* With the lock of changes. */
+static int gather(struct listing *list) {
+	Meta *m = list->store->meta;
+	int rc = gather_names(list);
+	if (rc < 0)
+		return rc;
+	note_here(list);
+	meta_begin(m);
+	for (size_t i = 0; i < list->count && rc == 0; i++)
+		rc = fill_in(list, &list->keys[i]);
+	if (rc == 0)
+		rc = segment_row_list(m, count_segment, list);
+	for (size_t i = 0; i < list->count; i++)
+		list->keys[i].is_rewrapping &= list->keys[i].old_segments > 0;
+	return meta_end(m, rc);
+}
+
+static int gather_alone(struct listing *list) {
+	pthread_mutex_lock(&list->store->keys.changing);
+	int rc = gather(list);
+	pthread_mutex_unlock(&list->store->keys.changing);
+	return rc;
 }
 
 int store_key_list(Store *store, store_key_fn *fn, void *arg) {
-	(void)store, (void)fn, (void)arg;
-	return not_there();
+	struct listing list = {.store = store};
+	int rc = gather_alone(&list);
+	for (size_t i = 0; i < list.count && rc == 0; i++)
+		rc = fn(arg, &list.keys[i]);
+	free(list.keys);
+	return rc < 0 ? rc : 0;
 }
-int store_slot_list(Store *store, store_slot_fn *fn, void *arg) {
-	(void)store, (void)fn, (void)arg;
-	return not_there();
+
+/* By what the words name, without "alias/". An alias that a person gave goes before names. */
+static const struct store_key *find_by(const struct listing *list, const char *word) {
+	char own[STORE_ALIAS_BYTES];
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->keys[i].alias + strlen("alias/"), word) == 0)
+			return &list->keys[i];
+	for (size_t i = 0; i < list->count; i++) {
+		key_own_alias(list->keys[i].name, own);
+		if (strcmp(own + strlen("alias/"), word) == 0 || strcmp(list->keys[i].name, word) == 0)
+			return &list->keys[i];
+	}
+	return NULL;
 }
-int store_slot_keys(Store *store, size_t index, store_slot_key_fn *fn, void *arg) {
-	(void)store, (void)index, (void)fn, (void)arg;
-	return not_there();
+
+static const char *without_prefix(const char *text) {
+	return strncmp(text, "alias/", strlen("alias/")) == 0 ? text + strlen("alias/") : text;
 }
+
+static int tell_none(const struct listing *list, const char *text) {
+	char names[FAULT_MESSAGE_BYTES / 2] = "";
+	for (size_t i = 0; i < list->count; i++) {
+		size_t used = strlen(names);
+		(void)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", list->keys[i].alias);
+	}
+	return fault(ENOENT, "there is no key %.100s; there are %s", text, names);
+}
+
 int store_key_find(Store *store, const char *text, char ret_name[static KEYRING_NAME_MAX + 1]) {
-	(void)store, (void)text, (void)ret_name;
-	return not_there();
+	struct listing list = {.store = store};
+	int rc = gather_alone(&list);
+	const struct store_key *key = rc == 0 ? find_by(&list, without_prefix(text)) : NULL;
+	if (key)
+		memcpy(ret_name, key->name, KEYRING_NAME_MAX + 1);
+	else if (rc == 0)
+		rc = tell_none(&list, text);
+	free(list.keys);
+	return rc;
 }
-int store_key_rotate(Store *store, const char *name, const struct actor *actor, uint32_t *ret_version) {
-	(void)store, (void)name, (void)actor, (void)ret_version;
-	return not_there();
+
+/* ---- aliases ---- */
+
+static int check_alias(const char *word) {
+	int rc = keyring_check_name(word);
+	if (rc == 0 && strlen(word) > STORE_ALIAS_BYTES - sizeof "alias/")
+		rc = fault(EINVAL, "\"%.100s\" is too long for an alias: it may have %zu characters", word,
+		        STORE_ALIAS_BYTES - sizeof "alias/");
+	return rc;
 }
-int store_key_rewrap(Store *store, const char *name, const struct actor *actor) {
-	(void)store, (void)name, (void)actor;
-	return not_there();
+
+/* The change's lock is held. */
+static int check_free(Store *store, const char *name, const char *word) {
+	struct listing list = {.store = store};
+	int rc = gather(&list);
+	const struct store_key *key = rc == 0 ? find_by(&list, word) : NULL;
+	if (key && strcmp(key->name, name) != 0)
+		rc = fault(EEXIST, "alias/%s is the key alias/%s", word, key->name);
+	free(list.keys);
+	return rc;
 }
-int store_key_disable(Store *store, const char *name, const struct actor *actor) {
-	(void)store, (void)name, (void)actor;
-	return not_there();
-}
-int store_key_enable(Store *store, const char *name, const struct actor *actor) {
-	(void)store, (void)name, (void)actor;
-	return not_there();
-}
-int store_key_schedule_deletion(
-        Store *store, const char *name, unsigned days, const struct actor *actor, int64_t *ret_deletion_ns) {
-	(void)store, (void)name, (void)days, (void)actor, (void)ret_deletion_ns;
-	return not_there();
-}
-int store_key_cancel_deletion(Store *store, const char *name, const struct actor *actor) {
-	(void)store, (void)name, (void)actor;
-	return not_there();
-}
+
 int store_key_alias(Store *store, const char *name, const char *alias, const struct actor *actor) {
-	(void)store, (void)name, (void)alias, (void)actor;
-	return not_there();
+	struct key_change change = {0};
+	char detail[256];
+	const char *word = without_prefix(alias);
+	int rc = check_alias(word);
+	if (rc == 0)
+		rc = key_change_begin(store, name, &change);
+	if (rc < 0)
+		return rc;
+	rc = check_free(store, name, word);
+	(void)snprintf(change.row.alias, sizeof change.row.alias, "alias/%.57s", word);
+	(void)snprintf(detail, sizeof detail, "alias/%s is called %s", name, change.row.alias);
+	if (rc == 0)
+		rc = key_change_record(&change, "key-alias", actor, detail);
+	key_change_end(&change);
+	return rc;
 }
+
 int store_key_every(Store *store, const char *name, unsigned days, const struct actor *actor) {
-	(void)store, (void)name, (void)days, (void)actor;
-	return not_there();
+	struct key_change change = {0};
+	char detail[256];
+	int rc = strcmp(name, "meta") == 0 || strcmp(name, "audit") == 0
+	                 ? fault(ENOTSUP, "the key alias/%s can't be rotated yet",
+	                           strcmp(name, "meta") == 0 ? "metadata" : name)
+	                 : key_change_begin(store, name, &change);
+	if (rc < 0)
+		return rc;
+	change.row.every_days = days;
+	(void)snprintf(detail, sizeof detail,
+	        days ? "alias/%s is rotated each %u day%s" : "alias/%s is no more rotated by itself", name, days,
+	        days == 1 ? "" : "s");
+	rc = key_change_record(&change, "key-rotate", actor, detail);
+	key_change_end(&change);
+	return rc;
 }
-int store_key_tick(Store *store, int64_t now_ns, bool is_clock_even) {
-	(void)store, (void)now_ns, (void)is_clock_even;
+
+/* ---- rotation ---- */
+
+static int refuse_rotation(const char *name) {
+	if (strcmp(name, "meta") == 0)
+		return fault(ENOTSUP, "the metadata's key can't be rotated yet");
+	if (strcmp(name, "audit") == 0)
+		return fault(ENOTSUP, "the audit log's key can't be rotated yet: who verifies the log knows one key");
 	return 0;
 }
-int store_slot_add(Store *store, const struct store_slot_request *request, const struct actor *actor,
-        char ret_id[static HEADER_ID_TEXT_BYTES], char ret_recovery[RECOVERY_TEXT_BYTES]) {
-	(void)store, (void)request, (void)actor, (void)ret_id, (void)ret_recovery;
-	return not_there();
+
+static int rotate(struct key_change *change, const struct actor *actor, uint32_t *ret_version) {
+	Store *store = change->store;
+	char detail[256];
+	const unsigned zones = key_zones(change->name);
+	int rc = keyring_rotate(change->keyring, change->name, ret_version);
+	if (rc == 0)
+		rc = header_update(change->header, change->keyring);
+	if (rc == 0)
+		rc = key_change_write(change);
+	if (rc < 0)
+		return rc;
+	keyring_take(store->keyring, change->keyring);
+	segment_keys_changed(store->segments);
+	if (zones & 1u << ZONE_LANDING && store->synclog)
+		atomic_store(&store->log_wish, LOG_TAKES_KEY);
+	change->row.version = *ret_version;
+	change->row.rotated_ns = meta_now(store->meta);
+	(void)snprintf(detail, sizeof detail, "alias/%s version %u", change->name, *ret_version);
+	return key_change_record(change, "key-rotate", actor, detail);
 }
-int store_slot_remove(Store *store, const char *id, const struct actor *actor) {
-	(void)store, (void)id, (void)actor;
-	return not_there();
+
+int store_key_rotate(Store *store, const char *name, const struct actor *actor, uint32_t *ret_version) {
+	struct key_change change = {0};
+	uint32_t version = 0;
+	int rc = refuse_rotation(name);
+	if (rc == 0)
+		rc = key_change_begin(store, name, &change);
+	if (rc < 0)
+		return rc;
+	rc = rotate(&change, actor, &version);
+	key_change_end(&change);
+	if (rc == 0 && ret_version)
+		*ret_version = version;
+	return fault_while(rc, "rotating the key alias/%s", name);
 }
-int store_lock(Store *store, const struct actor *actor) {
-	(void)store, (void)actor;
-	return not_there();
+
+/* ---- sealing anew ---- */
+
+struct olds {
+	unsigned zones;
+	uint32_t version;
+	uint32_t *numbers;
+	size_t count, room;
+};
+
+static int gather_old(void *arg, const struct segment_row *row) {
+	struct olds *olds = arg;
+	if (!(olds->zones & 1u << row->zone) || row->key_version >= olds->version)
+		return 0;
+	uint32_t *grown = array_room(olds->numbers, &olds->room, olds->count + 1, sizeof *grown);
+	if (!grown)
+		return fault(ENOMEM, "no memory to list the segments that are to be sealed anew");
+	olds->numbers = grown;
+	grown[olds->count++] = row->number;
+	return 0;
 }
-int store_unlock(Store *store, const struct store_secret *secret, const struct actor *actor) {
-	(void)store, (void)secret, (void)actor;
-	return not_there();
+
+static int mark_olds(struct key_change *change, struct olds *olds) {
+	Meta *m = change->store->meta;
+	meta_begin(m);
+	int rc = segment_row_list(m, gather_old, olds);
+	for (size_t i = 0; i < olds->count && rc == 0; i++)
+		rc = gc_purge_want_segment(m, olds->numbers[i]);
+	return meta_end(m, rc);
 }
-bool store_is_locked(Store *store) {
-	(void)store;
-	return false;
+
+/* The rows of what rotation closed come with a commit, so that goes first. */
+static int rewrap(struct key_change *change, struct olds *olds, const struct actor *actor) {
+	char detail[256];
+	int rc = segment_flush(change->store->segments);
+	if (rc == 0)
+		rc = store_commit_wait(change->store);
+	if (rc == 0)
+		rc = mark_olds(change, olds);
+	if (rc < 0)
+		return rc;
+	change->row.rewrap = olds->version;
+	(void)snprintf(detail, sizeof detail, "alias/%s: %zu segment%s of versions before %u", change->name,
+	        olds->count, olds->count == 1 ? "" : "s", olds->version);
+	return key_change_record(change, "key-rewrap", actor, detail);
+}
+
+int store_key_rewrap(Store *store, const char *name, const struct actor *actor) {
+	struct key_change change = {0};
+	struct key_info info = {0};
+	struct olds olds = {.zones = key_zones(name)};
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	if (olds.zones == 0)
+		return fault(ENOTSUP, "the key alias/%s seals no content: there is nothing to be sealed anew", name);
+	int rc = key_change_begin(store, name, &change);
+	if (rc < 0)
+		return rc;
+	if (key_find_listed(change.header, name, &info))
+		olds.version = info.version;
+	rc = keyring_get(store->keyring, name, 0, key.bytes, NULL);
+	if (rc == 0)
+		rc = rewrap(&change, &olds, actor);
+	key_change_end(&change);
+	free(olds.numbers);
+	if (rc == 0)
+		gc_purge(store->gc);
+	return fault_while(rc, "sealing anew what is under the key alias/%s", name);
 }

@@ -39,8 +39,8 @@ struct store_key {
 	char alias[STORE_ALIAS_BYTES]; /* the one that a person gave it, else its own */
 	uint32_t version;              /* the highest */
 	enum key_kind kind;
-	enum key_state state; /* of that version */
-	bool is_vital, is_here; /* is_here: this mount's slot holds it */
+	enum key_state state;           /* of that version */
+	bool is_vital, is_here;         /* is_here: this mount's slot holds it */
 	int64_t created_ns, rotated_ns; /* of version 1, of the highest; 0: not known, as an earlier program made it */
 	int64_t deletion_ns;            /* when it is deleted; 0: that is not scheduled */
 	int64_t every_days;             /* it is rotated by itself; 0: it is not */
@@ -77,8 +77,8 @@ int store_key_rotate(Store *store, const char *name, const struct actor *actor, 
 
 /*
  * Lets all that is sealed under older versions be sealed anew, by the collector (gc.h): each segment of an older
- * version is marked as one that must go (rows gc.purge.N), which outlives a crash. Returns at once; store_key_list tells
- * how far it is. -ENOTSUP: not a key of content.
+ * version is marked as one that must go (rows gc.purge.N), which outlives a crash. Returns at once; store_key_list
+ * tells how far it is. -ENOTSUP: not a key of content.
  */
 int store_key_rewrap(Store *store, const char *name, const struct actor *actor);
 

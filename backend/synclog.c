@@ -41,6 +41,7 @@ struct SyncLog {
 	size_t blocks;       /* to be sealed for what was put on this base */
 	uint64_t last, done; /* tickets: the last one given, and the last one that is durable */
 	bool flushing, held;
+	bool rests;  /* without a key: nothing is taken */
 	bool broken; /* a write or a flush failed, or a commit: nothing is taken any more */
 	atomic_bool waits;
 };
@@ -74,9 +75,19 @@ static int check_key(const Keyring *keyring) {
 	return fault_while(rc, SYNCLOG_NAME);
 }
 
+/* For a file to begin. */
+static int take_key(SyncLog *log, const Keyring *keyring) {
+	_cleanup_(secret_key_wipe) struct secret_key landing;
+	int rc = keyring_get(keyring, zone_key_name(ZONE_LANDING), 0, landing.bytes, &log->header.key_version);
+	if (rc < 0)
+		return rc;
+	randombytes_buf(log->header.salt, SYNCLOG_SALT_BYTES);
+	synclog_key(landing.bytes, &log->header, log->key->bytes);
+	return 0;
+}
+
 int synclog_open(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static SYNCLOG_VAULT_ID_BYTES],
         uint64_t base, SyncLog **ret) {
-	_cleanup_(secret_key_wipe) struct secret_key landing;
 	_cleanup_(synclog_closep) SyncLog *log = calloc(1, sizeof *log);
 	if (!log)
 		return fault(ENOMEM, "no memory for %s", SYNCLOG_NAME);
@@ -86,16 +97,15 @@ int synclog_open(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[sta
 	log->base = base;
 	log->start = SYNCLOG_START;
 	memcpy(log->header.vault_id, vault_id, SYNCLOG_VAULT_ID_BYTES);
-	randombytes_buf(log->header.salt, SYNCLOG_SALT_BYTES);
 	log->gathered.data = calloc(1, GATHERED_BYTES);
 	log->spare.data = calloc(1, GATHERED_BYTES);
 	log->key = secret_alloc(sizeof *log->key);
 	if (!log->gathered.data || !log->spare.data || !log->key)
 		return fault(ENOMEM, "no memory for %s", SYNCLOG_NAME);
-	int rc = keyring_get(keyring, zone_key_name(ZONE_LANDING), 0, landing.bytes, &log->header.key_version);
-	if (rc < 0)
+	int rc = take_key(log, keyring);
+	if (rc == -ENOKEY)
 		return fault_while(rc, SYNCLOG_NAME);
-	synclog_key(landing.bytes, &log->header, log->key->bytes);
+	log->rests = rc < 0;
 	*ret = steal_pointer(&log);
 	return 0;
 }
@@ -111,7 +121,7 @@ int synclog_remove(VaultIo *io) {
 
 /* Lock held. */
 static bool has_room(const SyncLog *log, const struct synclog_record *record, size_t payload) {
-	if (log->held || log->broken || payload > SYNCLOG_PAYLOAD_MAX)
+	if (log->held || log->broken || log->rests || payload > SYNCLOG_PAYLOAD_MAX)
 		return false;
 	size_t room = synclog_room(payload), end = log->gathered.used + room;
 	/* Behind the last record there is room for a mark. */
@@ -295,6 +305,21 @@ int synclog_scrub(SyncLog *log) {
 	return rc < 0 ? rc : vault_file_sync(log->file);
 }
 
+/* All that was put is committed, so that numbers may begin anew. A file that can't be removed has nothing that counts.
+ */
+void synclog_rekey(SyncLog *log, const Keyring *keyring) {
+	vault_file_close(steal_pointer(&log->file));
+	log->filled = 0;
+	(void)synclog_remove(log->io);
+	secret_key_wipe(log->key);
+	pthread_mutex_lock(&log->lock);
+	begin_base(log, log->base);
+	log->done = log->last;
+	atomic_store(&log->waits, false);
+	log->rests = !keyring || take_key(log, keyring) < 0;
+	pthread_mutex_unlock(&log->lock);
+}
+
 /* ---- reading ---- */
 
 struct reader {
@@ -439,6 +464,8 @@ int synclog_read(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[sta
 	int rc = vault_file_open(io, SYNCLOG_NAME, VAULT_FILE_READ, &file);
 	if (rc == 0)
 		rc = check_key(keyring);
+	if (rc == -EKEYREVOKED || rc == -EKEYEXPIRED)
+		rc = -ENOENT;
 	if (rc == 0)
 		rc = reader_load(&r, file);
 	if (rc == 0)

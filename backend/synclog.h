@@ -40,7 +40,8 @@ typedef struct Keyring Keyring;
 
 /*
  * A log for this mount, whose records stand on commit `base`; nothing is written yet. The pointers stay the caller's
- * and must outlive it. -ENOKEY: the keyring has no key of Landing, so none can be kept.
+ * and must outlive it. -ENOKEY: the keyring has no key of Landing, so none can be kept; where that key can't be used
+ * just now, the log rests until synclog_rekey.
  */
 int synclog_open(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static SYNCLOG_VAULT_ID_BYTES],
         uint64_t base, SyncLog **ret);
@@ -84,6 +85,13 @@ void synclog_resume(SyncLog *log, bool committed, uint64_t base);
  */
 int synclog_scrub(SyncLog *log);
 
+/*
+ * For who holds the log, after the commit that has all that it says: its file goes, and the next record begins one
+ * under Landing's present key. Where there is none to be had, or `keyring` is NULL, the log rests: it takes nothing
+ * until the next call, and has no key in memory.
+ */
+void synclog_rekey(SyncLog *log, const Keyring *keyring);
+
 /* Gets a record, its data only during the call; a negative result ends the reading and is returned. */
 typedef int synclog_fn(void *arg, const struct synclog_record *record);
 
@@ -92,7 +100,8 @@ int synclog_each(SyncLog *log, synclog_fn *fn, void *arg);
 
 /*
  * What a crash left: the records on commit `base`, in order. *ret_count (may be NULL): how many there are; with `fn`
- * NULL only that. 0 too when there is no such file. -EBADMSG: one that was durable is damaged (before the first call
+ * NULL only that. 0 too when there is no such file, or Landing's key was disabled or deleted, as the log rested and was
+ * empty before that. -EBADMSG: one that was durable is damaged (before the first call
  * of `fn`). -ENOKEY.
  */
 int synclog_read(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static SYNCLOG_VAULT_ID_BYTES],

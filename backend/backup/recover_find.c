@@ -1,6 +1,7 @@
 /* What is in a place of objects: vault.json, which generation is taken, and versions of both. */
 #include "backend/backup/recover_internal.h"
 #include "backend/objects/versions.h"
+#include "backend/store_internal.h"
 #include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/utc.h"
@@ -165,7 +166,7 @@ static uint64_t work_of(const struct recovery *recovery, const VaultHeader *head
 	for (size_t i = 0; i < header_slot_count(header); i++) {
 		struct slot_info slot;
 		if (header_slot(header, i, &slot) == 0 && slot.type == SLOT_PASSPHRASE &&
-		        recovery->secret->kind != STORE_RECOVERY_KEY)
+		        recovery->secret->kind == STORE_PASSPHRASE)
 			work += slot.kdf.memory * slot.kdf.passes;
 	}
 	return work;
@@ -174,9 +175,7 @@ static uint64_t work_of(const struct recovery *recovery, const VaultHeader *head
 /* Takes over what this vault.json opens. */
 static int unlock(struct recovery *recovery, const VaultHeader *header, uint8_t **json, size_t size) {
 	Keyring *keyring = NULL;
-	struct slot_secret slot = {
-	        .type = recovery->secret->kind == STORE_RECOVERY_KEY ? SLOT_RECOVERY : SLOT_PASSPHRASE,
-	        .value = recovery->secret->bytes};
+	const struct slot_secret slot = store_slot_secret(recovery->secret);
 	int rc = header_unlock(header, &slot, &keyring);
 	if (rc < 0)
 		return rc;

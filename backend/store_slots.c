@@ -1,0 +1,180 @@
+/* Who can unlock: slots of an open vault. */
+#include "backend/store_keys_internal.h"
+#include "crypto/base/fault.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ID_DIGITS_LEAST 4u
+#define KDF_MILLISECONDS 1000u
+
+/* ---- what there is ---- */
+
+static int copy_present(Store *store, VaultHeader **ret, char ret_ours[static HEADER_ID_TEXT_BYTES]) {
+	pthread_mutex_lock(&store->keys.changing);
+	int rc = key_header_copy(store->keys.header, ret);
+	memcpy(ret_ours, store->keys.slot, HEADER_ID_TEXT_BYTES);
+	pthread_mutex_unlock(&store->keys.changing);
+	return rc;
+}
+
+int store_slot_list(Store *store, store_slot_fn *fn, void *arg) {
+	_cleanup_(header_freep) VaultHeader *header = NULL;
+	char ours[HEADER_ID_TEXT_BYTES];
+	struct slot_info info;
+	int rc = copy_present(store, &header, ours);
+	for (size_t i = 0; rc == 0 && header_slot(header, i, &info) == 0; i++)
+		rc = fn(arg, &info, i, strcmp(info.id, ours) == 0);
+	return rc < 0 ? rc : 0;
+}
+
+int store_slot_keys(Store *store, size_t index, store_slot_key_fn *fn, void *arg) {
+	_cleanup_(header_freep) VaultHeader *header = NULL;
+	char ours[HEADER_ID_TEXT_BYTES];
+	struct key_info info;
+	int rc = copy_present(store, &header, ours);
+	if (rc == 0 && index >= header_slot_count(header))
+		rc = fault(ENOENT, "the vault has no slot number %zu", index);
+	for (size_t i = 0; rc == 0 && header_slot_key(header, index, i, &info) == 0; i++)
+		rc = fn(arg, &info);
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- adding ---- */
+
+/* Which keys a slot for reading these zones gets. */
+struct wants {
+	const char *names[ZONE_STAGING + 1];
+	struct slot_wants wants;
+};
+
+static bool has_name(const struct wants *wants, const char *name) {
+	for (size_t i = 0; i < wants->wants.count; i++)
+		if (strcmp(wants->names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static int choose_wants(uint32_t zones, struct wants *ret) {
+	*ret = (struct wants){.names = {"meta"}, .wants.count = 1};
+	ret->wants.names = ret->names;
+	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {
+		if (!(zones & UINT32_C(1) << zone))
+			continue;
+		const char *name = zone_key_name((enum zone)zone);
+		if (!has_name(ret, name))
+			ret->names[ret->wants.count++] = name;
+		zones &= ~(UINT32_C(1) << zone);
+	}
+	return zones ? fault(EINVAL, "a slot is for zones that there are") : 0;
+}
+
+static int add(struct key_change *change, const struct store_slot_request *request, const struct header_kdf *kdf,
+        const struct slot_wants *wants, char *ret_recovery) {
+	VaultHeader *header = change->header;
+	const Keyring *keyring = change->keyring;
+	switch (request->type) {
+	case SLOT_PASSPHRASE:
+		return header_add_slot_passphrase(header, keyring, request->secret, request->label, kdf, wants);
+	case SLOT_RECOVERY:
+		return header_add_slot_recovery(header, keyring, request->label, ret_recovery);
+	case SLOT_KEYFILE:
+		return header_add_slot_keyfile(header, keyring, request->secret, request->label, wants);
+	case SLOT_RECIPIENT:
+		return header_add_slot_recipient(header, keyring, request->recipient, request->label, wants);
+	case SLOT_KMS:
+		return header_add_slot_kms(
+		        header, keyring, request->id, &request->kms, request->kek, request->label, wants);
+	}
+	return fault(EINVAL, "there is no such kind of slot");
+}
+
+static int add_and_record(struct key_change *change, const struct store_slot_request *request,
+        const struct header_kdf *kdf, const struct slot_wants *wants, const struct actor *actor,
+        struct slot_info *ret_info, char *ret_recovery) {
+	char detail[256];
+	int rc = add(change, request, kdf, wants, ret_recovery);
+	if (rc == 0)
+		rc = header_slot(change->header, header_slot_count(change->header) - 1, ret_info);
+	if (rc == 0)
+		rc = key_change_write(change);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(detail, sizeof detail, "slot %s, %s%s%s%.128s", ret_info->id, slot_type_name(request->type),
+	        wants ? ", for reading only" : "", request->label[0] ? ": " : "", request->label);
+	return key_change_record(change, "slot-add", actor, detail);
+}
+
+int store_slot_add(Store *store, const struct store_slot_request *request, const struct actor *actor,
+        char ret_id[static HEADER_ID_TEXT_BYTES], char ret_recovery[RECOVERY_TEXT_BYTES]) {
+	struct key_change change = {0};
+	struct slot_info info = {0};
+	struct wants wants = {0};
+	struct header_kdf kdf = {0};
+	char text[RECOVERY_TEXT_BYTES] = "";
+	const bool is_limited = request->zones != 0;
+	int rc = is_limited ? choose_wants(request->zones, &wants) : 0;
+	if (rc == 0 && request->type == SLOT_RECOVERY && (is_limited || !ret_recovery))
+		rc = fault(EINVAL, "a recovery key opens all of the vault");
+	/* It takes seconds: before the lock. */
+	if (rc == 0 && request->type == SLOT_PASSPHRASE && !request->kdf)
+		rc = header_kdf_calibrate(HEADER_KDF_MEMORY_DEFAULT, KDF_MILLISECONDS, &kdf);
+	if (rc == 0 && kdf.passes < HEADER_KDF_PASSES_LEAST)
+		kdf.passes = HEADER_KDF_PASSES_LEAST;
+	if (rc == 0)
+		rc = key_change_begin(store, NULL, &change);
+	if (rc == 0)
+		rc = add_and_record(&change, request, request->kdf ? request->kdf : &kdf,
+		        is_limited ? &wants.wants : NULL, actor, &info, text);
+	key_change_end(&change);
+	if (rc == 0) {
+		memcpy(ret_id, info.id, HEADER_ID_TEXT_BYTES);
+		if (request->type == SLOT_RECOVERY)
+			memcpy(ret_recovery, text, sizeof text);
+	}
+	secret_wipe(text, sizeof text);
+	return fault_while(rc, "adding a slot");
+}
+
+/* ---- removing ---- */
+
+static int find_slot(const VaultHeader *header, const char *id, struct slot_info *ret) {
+	struct slot_info info;
+	size_t found = 0;
+	if (strlen(id) < ID_DIGITS_LEAST)
+		return fault(EINVAL, "\"%.40s\" is too short for a slot's id: at least its first %u digits are needed",
+		        id, ID_DIGITS_LEAST);
+	for (size_t i = 0; header_slot(header, i, &info) == 0; i++)
+		if (strncmp(info.id, id, strlen(id)) == 0) {
+			*ret = info;
+			found++;
+		}
+	if (found > 1)
+		return fault(EINVAL, "the ids of %zu slots begin with %.40s", found, id);
+	return found == 1 ? 0 : fault(ENOENT, "the vault has no slot %.40s", id);
+}
+
+static int remove_and_record(struct key_change *change, const char *id, const struct actor *actor) {
+	struct slot_info info = {0};
+	char detail[256];
+	int rc = find_slot(change->header, id, &info);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(detail, sizeof detail, "slot %s, %s%s%.128s", info.id, slot_type_name(info.type),
+	        info.label[0] ? ": " : "", info.label);
+	rc = header_remove_slot(change->header, change->keyring, info.id);
+	if (rc == 0)
+		rc = key_change_write(change);
+	return rc < 0 ? rc : key_change_record(change, "slot-remove", actor, detail);
+}
+
+int store_slot_remove(Store *store, const char *id, const struct actor *actor) {
+	struct key_change change = {0};
+	int rc = key_change_begin(store, NULL, &change);
+	if (rc == 0)
+		rc = remove_and_record(&change, id, actor);
+	key_change_end(&change);
+	return fault_while(rc, "removing a slot");
+}
