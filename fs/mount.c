@@ -267,6 +267,7 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->meta = store_meta(fs->store);
 	fs->gate = &gate_closed;
 	fs->vault_path = mounting->vault;
+	fs->is_unrecorded = mounting->is_limited;
 	fs->owner_uid = getuid();
 	fs->owner_gid = getgid();
 	fs->read_only = session_has_option(mounting->options->fuse_options, "ro") || mounting->is_limited;
