@@ -50,6 +50,8 @@ struct fsck_summary {
 	uint64_t left_over; /* files that the next mount removes */
 	/* Of a vault that was recovered: segments that are in its backup still, which were not looked at. */
 	uint64_t elsewhere, elsewhere_bytes;
+	uint64_t locked; /* segments whose key is disabled, deleted, or none of this slot's: their bytes can't be judged
+	                  */
 	bool could_not_open; /* the finding says why; nothing else was looked at */
 	/* Not "": the log does not go on from the head that is kept outside of the vault (store.h), and how. No damage:
 	 * all of it may be whole, and older. */

@@ -23,7 +23,10 @@ int store_recall_open(Store *store, const struct store_options *options) {
 }
 
 static int verify(void *arg, uint32_t number, VaultFile *file, uint64_t *ret_at, uint64_t *ret_length) {
-	return segment_verify_file(((Store *)arg)->segments, number, file, ret_at, ret_length);
+	SegmentStore *segments = ((Store *)arg)->segments;
+	if (segment_key_check(segments, number) < 0)
+		return -ENOKEY; /* for whatever reason: nobody here can tell */
+	return segment_verify_file(segments, number, file, ret_at, ret_length);
 }
 
 /* A rule of the backup that ships to the same place has what it takes to read there. */

@@ -136,19 +136,39 @@ static int list_verdicts(struct filesystem *fs, const char *path, virtual_emit_f
 }
 
 struct rendering {
-	const char *public_key;
+	const struct filesystem *fs;
 	char *text;
 	size_t size;
 };
 
+/* Of the version that signed: "verdict/3". */
+static int verdict_key(
+        const struct filesystem *fs, struct bytes key_name, char ret_hex[static 2 * SIGN_PUBLIC_BYTES + 1]) {
+	uint8_t seed[KEYRING_KEY_BYTES], public_key[SIGN_PUBLIC_BYTES];
+	char name[32] = "";
+	memcpy(name, key_name.data, key_name.size < sizeof name ? key_name.size : sizeof name - 1);
+	const char *slash = strchr(name, '/');
+	const uint32_t version = slash ? (uint32_t)strtoul(slash + 1, NULL, 10) : 0;
+	int rc = keyring_get(store_keyring(fs->store), "verdict", version, seed, NULL);
+	if (rc < 0)
+		return rc;
+	sign_public(seed, public_key);
+	sodium_memzero(seed, sizeof seed);
+	sodium_bin2hex(ret_hex, 2 * SIGN_PUBLIC_BYTES + 1, public_key, sizeof public_key);
+	return 0;
+}
+
 static int render(void *arg, const struct verdict_row *row) {
 	struct rendering *r = arg;
-	char signature[2 * SIGN_SIGNATURE_BYTES + 1] = "";
+	char signature[2 * SIGN_SIGNATURE_BYTES + 1] = "", public_key[2 * SIGN_PUBLIC_BYTES + 1];
+	int rc = verdict_key(r->fs, row->key_name, public_key);
+	if (rc < 0)
+		return rc;
 	if (row->signature.size == SIGN_SIGNATURE_BYTES)
 		sodium_bin2hex(signature, sizeof signature, row->signature.data, row->signature.size);
 	int length =
 	        asprintf(&r->text, "{\"key\":\"%.*s\",\"public_key\":\"%s\",\"signature\":\"%s\",\"verdict\":%.*s}\n",
-	                (int)row->key_name.size, (const char *)row->key_name.data, r->public_key, signature,
+	                (int)row->key_name.size, (const char *)row->key_name.data, public_key, signature,
 	                (int)row->body.size, (const char *)row->body.data);
 	if (length < 0) {
 		r->text = NULL;
@@ -158,26 +178,11 @@ static int render(void *arg, const struct verdict_row *row) {
 	return 0;
 }
 
-static int verdict_key(struct filesystem *fs, char ret_hex[static 2 * SIGN_PUBLIC_BYTES + 1]) {
-	uint8_t seed[KEYRING_KEY_BYTES], public_key[SIGN_PUBLIC_BYTES];
-	int rc = keyring_get(store_keyring(fs->store), "verdict", 0, seed, NULL);
-	if (rc < 0)
-		return rc;
-	sign_public(seed, public_key);
-	sodium_memzero(seed, sizeof seed);
-	sodium_bin2hex(ret_hex, 2 * SIGN_PUBLIC_BYTES + 1, public_key, sizeof public_key);
-	return 0;
-}
-
 static int open_verdict(struct filesystem *fs, const char *path, struct virtual_file *ret) {
-	char public_key[2 * SIGN_PUBLIC_BYTES + 1];
 	struct judged judged = {0};
-	struct rendering rendering = {.public_key = public_key};
-	int rc = verdict_key(fs, public_key);
-	if (rc < 0)
-		return rc;
+	struct rendering rendering = {.fs = fs};
 	meta_begin(fs->meta);
-	rc = find(fs->meta, path, &judged);
+	int rc = find(fs->meta, path, &judged);
 	if (rc == 0)
 		rc = verdict_get(fs->meta, judged.verdict, render, &rendering);
 	rc = meta_end(fs->meta, rc);

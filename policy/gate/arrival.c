@@ -13,6 +13,7 @@
 #include "policy/gate/internal.h"
 
 #include "backend/acl.h"
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -80,6 +81,11 @@ static bool is_withdrawn(Gate *gate, const struct arrival *a) {
 	return rc >= 0 && state == JOB_SUPERSEDED;
 }
 
+/* Somebody will enable or unlock it, or delete it. */
+static bool waits_for_key(Gate *gate, int trouble) {
+	return trouble == -EKEYREVOKED || (trouble == -EACCES && store_is_locked(gate->store));
+}
+
 /* A trouble that may pass (a full disk) is tried again, later each time; at last the file is given up as it is, in
  * Landing, with a record that says why. */
 static int put_off(Gate *gate, const struct arrival *a, int trouble) {
@@ -89,7 +95,7 @@ static int put_off(Gate *gate, const struct arrival *a, int trouble) {
 		return 0;
 	Meta *m = store_meta(gate->store);
 	char detail[AUDIT_DETAIL_MAX];
-	bool given_up = a->job.attempts >= GATE_ATTEMPTS_MAX;
+	bool given_up = a->job.attempts >= GATE_ATTEMPTS_MAX && !waits_for_key(gate, trouble);
 	snprintf(detail, sizeof detail, "attempt %" PRIu32 " %s: %s", a->job.attempts,
 	        given_up ? "failed, given up" : "failed, will be tried again", fault_message());
 	struct audit_event event = {
