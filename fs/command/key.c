@@ -126,7 +126,8 @@ static void print_rotated(const struct rotating *r, unsigned long long every) {
 	for (size_t i = 0; i < json_array_size(r->skipped); i++) {
 		const json_t *item = json_array_get(r->skipped, i);
 		_cleanup_(freep) char *why = words_safe(answer_text(item, "why"));
-		printf("%s: left as it is: %s\n", answer_text(item, "skipped"), why ? why : "?");
+		_cleanup_(freep) char *alias = words_safe(answer_text(item, "skipped"));
+		printf("%s: left as it is: %s\n", alias ? alias : "?", why ? why : "?");
 	}
 	if (command_has(r->call, "rewrap") && !r->has_looked)
 		printf("What older versions sealed is sealed anew in the background; 'assayfs key list' says how far "
@@ -190,7 +191,8 @@ const struct command command_key_rotate = {
         .details =
                 "From its return on; what was sealed before stays readable. After a slot was removed rotate --all: who "
                 "had it may have kept the keys, and opens nothing that is written later. --rewrap also has what older "
-                "versions sealed sealed anew, in the background; it goes on after a crash. The key of metadata can't "
+                "versions sealed sealed anew, in the background; it goes on after a crash. The keys of metadata and of "
+                "the log can't "
                 "be rotated yet, and --all leaves out keys that are disabled.\n"
                 "With --every it is not rotated now, but by itself when its version is so old; 0 ends that.\n"
                 "A steward by the policy decides, or who mounted; the audit log has it.",

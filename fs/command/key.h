@@ -22,7 +22,7 @@ int key_ask(const struct invocation *call, int dir, const char *command, json_t 
 json_t *key_secret_json(struct bytes secret);
 
 /* --zones as a list, "zones": NULL where it is not given. 0, or EXIT_USAGE after saying why. */
-int key_zones(const struct invocation *call, json_t **ret_list);
+int key_zone_list(const struct invocation *call, json_t **ret_list);
 
 /* Has `arguments` (taken over) make a slot, and tells how it is called. */
 int key_add_slot(const struct invocation *call, int dir, json_t *arguments);

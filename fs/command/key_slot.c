@@ -15,7 +15,7 @@
 
 /* ---- the request ---- */
 
-int key_zones(const struct invocation *call, json_t **ret_list) {
+int key_zone_list(const struct invocation *call, json_t **ret_list) {
 	const char *text = command_value(call, "zones");
 	if (!text) {
 		*ret_list = NULL;
@@ -57,7 +57,7 @@ int key_add_slot(const struct invocation *call, int dir, json_t *arguments) {
 	_cleanup_(json_decrefp) json_t *item = NULL;
 	json_t *zones = NULL;
 	const char *label = command_value(call, "label");
-	int code = key_zones(call, &zones);
+	int code = key_zone_list(call, &zones);
 	if (code) {
 		json_decref(arguments);
 		json_decref(zones);

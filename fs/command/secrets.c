@@ -50,11 +50,11 @@ int secrets_get(
 	int rc = get(call, &source, ret_bytes);
 	if (rc)
 		return rc;
+	*ret_secret = (struct store_secret){.bytes = passphrase_bytes(*ret_bytes)};
 	ret_secret->kind = keyfile       ? STORE_KEYFILE
 	                   : identity    ? STORE_RECIPIENT
 	                   : is_recovery ? STORE_RECOVERY_KEY
 	                                 : STORE_PASSPHRASE;
-	ret_secret->bytes = passphrase_bytes(*ret_bytes);
 	return 0;
 }
 
@@ -66,6 +66,8 @@ enum slot_type secrets_slot_type(const struct store_secret *secret) {
 		return SLOT_KEYFILE;
 	case STORE_RECIPIENT:
 		return SLOT_RECIPIENT;
+	case STORE_KEK:
+		return SLOT_KMS;
 	case STORE_PASSPHRASE:
 	default:
 		return SLOT_PASSPHRASE;

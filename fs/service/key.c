@@ -221,14 +221,23 @@ static bool is_skipped(int rc) {
 	return rc == -ENOTSUP || rc == -EKEYREVOKED || rc == -EKEYEXPIRED;
 }
 
+/* Why the fault's words tell. */
+static int tell_skipped(const struct rotation *rotation, const char *name) {
+	char words[FAULT_MESSAGE_BYTES];
+	memcpy(words, fault_message(), sizeof words);
+	_cleanup_(json_decrefp) json_t *key = key_json(rotation->service, name);
+	const char *alias = text_of(key, "alias");
+	return control_send(rotation->reply,
+	        json_pack("{s:s, s:s, s:s}", "skipped", *alias ? alias : name, "id", name, "why", words));
+}
+
 static int rotate_each(struct rotation *rotation) {
 	int rc = 0;
 	for (size_t i = 0; !rc && i < rotation->count; i++) {
 		const char *name = rotation->names[i];
 		rc = rotate_one(rotation, name);
 		if (rotation->is_all && is_skipped(rc))
-			rc = control_send(
-			        rotation->reply, json_pack("{s:s, s:s}", "skipped", name, "why", fault_message()));
+			rc = tell_skipped(rotation, name);
 		else
 			rc = answer_key(rotation->service, rc, name, rotation->reply);
 	}

@@ -148,7 +148,7 @@ class Keys(BackupTests):
         found = self.json("key", "rotate", "--all", "--json", "mnt")
         self.check("alias/landing" in [k["alias"] for k in found["rotated"]] and "alias/header" in [k["alias"] for k in found["rotated"]], f"{found}")
         skipped = {row["skipped"]: row["why"] for row in found["skipped"]}
-        self.check({"meta", "raw"} <= set(skipped), f"{skipped}")
+        self.check({"alias/metadata", "alias/raw"} <= set(skipped), f"{skipped}")
         self.check(self.key("alias/raw")["version"] == 1 and self.key("alias/trusted")["version"] == 2, "versions")
         for arguments in (["rotate", "mnt", "--all", "raw"], ["rotate"], ["rotate", "--wait", "raw"], ["rotate", "--rewrap", "--every", "3", "raw"],
                           ["rotate", "--every", "-3", "raw"]):
@@ -224,7 +224,6 @@ class Keys(BackupTests):
         key = self.key("alias/raw")
         self.check((key["state"], key["deletion"]) == ("disabled", None), f"{key}")
         self.refused("Raw/a.csv", errno.EKEYREVOKED)
-        self.assayfs("key", "cancel-deletion", "raw", "mnt", code=1)
         self.assayfs("key", "enable", "raw", "mnt")
         self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
 
@@ -365,14 +364,9 @@ class Keys(BackupTests):
         self.assayfs("mount", "--identity", "bo", "v", "mnt", code=1)  # there is no slot of that type
         shutil.copytree(self.path("v"), self.path("copy"))
         shutil.copy(self.path("kept"), self.path("copy/vault.json"))
-        self.assayfs("mount", "--identity", "bo", "--state-dir", self.path("elsewhere"), "copy", "mnt", code=None)
-        with open("/proc/self/mountinfo", encoding="utf-8") as file:
-            is_mounted = f" {self.mnt} " in file.read()
-        if is_mounted:
-            try:
-                self.check(self.get("Landing/after") != b"after", "what was written later is open to who was removed")
-            except OSError:
-                pass
+        self.assayfs("mount", "--identity", "bo", "--state-dir", self.path("elsewhere"), "copy", "mnt")
+        self.check(self.get("Landing/before") == b"before", "what he had")
+        self.refused("Landing/after", errno.ENOKEY)
 
     def test_the_last_slot_stays(self):
         self.mounted()
