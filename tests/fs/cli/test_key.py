@@ -13,6 +13,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import termios
 import time
 
 from backing import BackupTests, CHEAP
@@ -268,6 +269,8 @@ class Keys(BackupTests):
             for prompt, line in zip((b": ", b"again: "), lines):
                 while not seen.endswith(prompt):
                     seen += os.read(terminal, 1000)
+                while termios.tcgetattr(terminal)[3] & termios.ECHO:  # what comes before that is thrown away
+                    time.sleep(0.01)
                 seen = b""
                 os.write(terminal, line)
             try:
