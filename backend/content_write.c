@@ -161,7 +161,10 @@ int content_block_for_write(Content *c, uint64_t block, size_t in, size_t size, 
 		*ret_item = item;
 		return 0;
 	}
-	int rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
+	/* What could not be sealed is refused now, not when it is closed. */
+	int rc = c->draft ? segment_zone_check(store_segments(c->store), c->zone) : 0;
+	if (rc == 0)
+		rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
 	if (rc == 0)
 		rc = item_add(c, ITEM_BLOCK, block, &item);
 	if (rc)

@@ -5,6 +5,7 @@
 #include "backend/backup/targets.h"
 #include "backend/metadb.h"
 #include "backend/segment.h"
+#include "backend/store_internal.h"
 #include "backend/vault_io.h"
 #include "backend/version.h"
 #include "crypto/base/array.h"
@@ -301,8 +302,7 @@ static int put_segments(struct round *round) {
 
 /* ---- vault.json and the archives of the log ---- */
 
-/* Read after the checkpoint was taken: it has every key that something there is sealed under. */
-static int read_header(struct round *round) {
+static int read_header_still(struct round *round) {
 	_cleanup_(header_freep) VaultHeader *header = NULL;
 	int rc = vault_io_read_all(round->io, HEADER_NAME, HEADER_BYTES_MAX, &round->header, &round->header_size);
 	struct bytes bytes = bytes_of(round->header, round->header_size);
@@ -317,6 +317,16 @@ static int read_header(struct round *round) {
 	round->generation = header_generation(header);
 	blake2b(bytes, round->header_hash);
 	return 0;
+}
+
+/* Read after the checkpoint was taken: it has every key that something there is sealed under. Not while it is changed:
+ * vault.json and the keyring are then of one generation. */
+static int read_header(struct round *round) {
+	pthread_mutex_t *changing = &round->ship->store->keys.changing;
+	pthread_mutex_lock(changing);
+	int rc = read_header_still(round);
+	pthread_mutex_unlock(changing);
+	return rc;
 }
 
 static int put_header(struct round *round) {

@@ -73,14 +73,14 @@ static int show_finding(void *arg, const struct fsck_finding *finding) {
 }
 
 static json_t *summary_json(const struct fsck_summary *sum, json_t *findings) {
-	return json_pack("{s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:o}", "clean",
-	        sum->findings == 0 && !sum->older[0], "findings", (json_int_t)sum->findings, "repaired",
+	return json_pack("{s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:o}",
+	        "clean", sum->findings == 0 && !sum->older[0], "findings", (json_int_t)sum->findings, "repaired",
 	        (json_int_t)sum->repaired, "list", findings, "segments", (json_int_t)sum->segments, "bytes",
 	        (json_int_t)sum->bytes, "blocks", (json_int_t)sum->blocks, "versions", (json_int_t)sum->versions,
 	        "references", (json_int_t)sum->references, "records", (json_int_t)sum->records, "heads",
 	        (json_int_t)sum->heads, "needs_recovery", (int)sum->unclean, "left_over", (json_int_t)sum->left_over,
-	        "in_backup", (json_int_t)sum->elsewhere, "in_backup_bytes", (json_int_t)sum->elsewhere_bytes,
-	        "older_copy", sum->older[0] ? json_string(sum->older) : json_null());
+	        "in_backup", (json_int_t)sum->elsewhere, "in_backup_bytes", (json_int_t)sum->elsewhere_bytes, "locked",
+	        (json_int_t)sum->locked, "older_copy", sum->older[0] ? json_string(sum->older) : json_null());
 }
 
 static void print_summary(const struct fsck_summary *sum, bool is_repair) {
@@ -95,12 +95,17 @@ static void print_summary(const struct fsck_summary *sum, bool is_repair) {
 		       " segment%s (%s) are in the backup still and were not looked at; 'assayfs recover --full' "
 		       "fetches them.\n",
 		        sum->elsewhere, words_s(sum->elsewhere), words_size(sum->elsewhere_bytes, size));
+	if (sum->locked)
+		printf("%" PRIu64 " segment%s could not be looked at: their keys are disabled or deleted, or not of "
+		       "this slot.\n",
+		        sum->locked, words_s(sum->locked));
 	if (sum->unclean)
 		printf("The last mount did not end cleanly; the next one recovers it by itself.\n");
 	if (sum->repaired)
 		printf("%" PRIu64 " problem%s repaired.\n", sum->repaired, words_s(sum->repaired));
 	if (!sum->findings)
 		puts(sum->older[0]       ? "Every byte is accounted for, but they are older ones:"
+		        : sum->locked    ? "Clean: every byte that can be opened is accounted for."
 		        : sum->elsewhere ? "Clean: every byte that is here is accounted for."
 		                         : "Clean: every byte is accounted for.");
 	else if (is_repair)

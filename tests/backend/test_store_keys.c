@@ -218,6 +218,11 @@ static void small_fsyncs_go_on_under_the_new_version(void **state) {
 	assert_rc(content_sync(c));
 	assert_rc(content_write(c, 2, bytes_of_string("c")));
 	assert_rc(content_sync(c));
+	size_t log_size = 0;
+	uint8_t *log = scratch_read(v->vault, SYNCLOG_NAME, &log_size);
+	assert_true(log_size > SYNCLOG_START);
+	assert_int_equal(le32_get(log + 12), 2); /* the key's version, in the header (docs/format.md) */
+	free(log);
 	content_abandon(c);
 	test_vault_crash(v);
 	c = gc_open_content(v, node);

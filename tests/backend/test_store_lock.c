@@ -1,5 +1,6 @@
 /* A vault that is locked while it is mounted. */
 #include "backend/audit.h"
+#include "backend/segment_watch.h"
 #include "backend/store_internal.h"
 #include "backend/store_keys.h"
 #include "tests/backend/gc_fixture.h"
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define BLOCKS 4u
 
@@ -208,6 +210,35 @@ static void locking_under_load_lets_nothing_through(void **state) {
 	assert_int_equal(busy.other, 0);
 }
 
+struct locking {
+	Store *store;
+	_Atomic bool is_done;
+};
+
+static void *lock_once(void *arg) {
+	struct locking *locking = arg;
+	assert_rc(store_lock(locking->store, NULL));
+	locking->is_done = true;
+	return NULL;
+}
+
+/* A read that has its key already may put what it read into memory. */
+static void reads_under_way_are_waited_for(void **state) {
+	static const struct timespec moment = {.tv_nsec = 100000000};
+	struct test_vault *v = *state;
+	struct locking locking = {.store = v->store};
+	pthread_t thread;
+	unsigned turn = segment_use_begin(store_segments(v->store));
+	assert_int_equal(pthread_create(&thread, NULL, lock_once, &locking), 0);
+	while (!store_is_locked(v->store))
+		sched_yield();
+	nanosleep(&moment, NULL);
+	assert_false(locking.is_done);
+	segment_use_end(store_segments(v->store), turn);
+	pthread_join(thread, NULL);
+	assert_true(locking.is_done);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gc_fixture_setup, test_vault_teardown)
 	const struct CMUnitTest tests[] = {
@@ -216,6 +247,7 @@ int main(void) {
 	        TEST(a_slot_with_fewer_keys_does_not_unlock),
 	        TEST(a_key_that_was_disabled_stays_so),
 	        TEST(what_was_synced_before_a_lock_survives_a_crash),
+	        TEST(reads_under_way_are_waited_for),
 	        TEST(locking_under_load_lets_nothing_through),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
