@@ -71,15 +71,21 @@ static int start_alarms(Watch *watch) {
 	return watch->fs->read_only ? 0 : alarms_start(&options, &watch->alarms);
 }
 
+/* What is deleted is gone for ever: not before a minute has shown that the clock goes on as the machine does. */
+static void tick_keys(const Watch *watch, int64_t now_s, bool may_delete) {
+	if (watch->fs->read_only)
+		return;
+	int rc = store_key_tick(
+	        watch->fs->store, now_s * SECOND_NS, may_delete && even_clock_is_even(&watch->clock, now_s));
+	if (rc < 0)
+		log_fault(rc, "what is due of keys");
+}
+
 static void minute_passed(void *arg, int64_t now_s) {
 	const Watch *watch = arg;
 	if (watch->alarms)
 		alarms_wake(watch->alarms);
-	if (watch->fs->read_only)
-		return;
-	int rc = store_key_tick(watch->fs->store, now_s * SECOND_NS, even_clock_is_even(&watch->clock, now_s));
-	if (rc < 0)
-		log_fault(rc, "what is due of keys");
+	tick_keys(watch, now_s, true);
 }
 
 /* ---- measures ---- */
@@ -153,6 +159,7 @@ int watch_open(Watch *watch, struct filesystem *fs, Gate *gate, Spawner *spawner
 }
 
 int watch_start(Watch *watch) {
+	tick_keys(watch, meta_now(watch->fs->meta) / SECOND_NS, false);
 	int rc = watch->schedule ? schedule_start(watch->schedule) : 0;
 	return rc < 0 ? rc : measures_start(watch->measures);
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Keys, slots, locking, from the command line on a real mount.
 
-usage: test_key.py ASSAYFS SOURCE
+usage: test_key.py ASSAYFS SOURCE ASSAYFS_AGED
+
+ASSAYFS_AGED is the program for which days pass when the test says so (aged.c).
 
 tests: fs/service/key, fs/service/slot, fs/command/key, fs/command/key_list, fs/command/key_slot, fs/command/key_recipient, fs/command/lock,
 fs/watch/keys
@@ -18,11 +20,13 @@ import time
 
 from backing import BackupTests, CHEAP
 from cli import ASSAYFS
+import program
 
 if not os.path.exists("/dev/fuse"):
     print("skipped: /dev/fuse is missing")
     sys.exit(77)
 
+AGED = program.for_everybody(sys.argv[3])
 POLICY = """version: 1
 datasets: [{name: data, match: "*.csv", rules: data.dqdl, settle: 100ms}]
 workflows: [{name: arrive, dataset: data, from: Landing, to: Trusted, on: close}]
@@ -227,6 +231,45 @@ class Keys(BackupTests):
         self.refused("Raw/a.csv", errno.EKEYREVOKED)
         self.assayfs("key", "enable", "raw", "mnt")
         self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
+
+    def mount_later(self, days):
+        """By the program for which so many days have passed."""
+        self.write("age", str(days))
+        environment = {**os.environ, "ASSAYFS_TEST_AGE": self.path("age")}
+        done = subprocess.run([AGED, "mount", "--passfile", "pass", "v", "mnt"], cwd=self.directory, env=environment, capture_output=True, timeout=120,
+                              check=False)
+        self.check(done.returncode == 0, f"mounting later: {done.stderr}")
+
+    def test_a_key_is_deleted_when_its_time_has_come_and_what_it_sealed_with_it(self):
+        self.with_zones()
+        self.assayfs("key", "rotate", "--every", "365", "trusted", "mnt")
+        self.assayfs("key", "schedule-deletion", "--days", "10", "raw", "mnt")
+        self.assayfs("umount", "mnt")
+        self.mount_later(9)
+        self.check(self.key("alias/raw")["state"] == "pending-deletion", "not before")
+        time.sleep(62 - time.time() % 60)
+        self.check(self.key("alias/raw")["state"] == "pending-deletion", "nor after a minute")
+        self.write("age", "11")
+        self.check(self.key("alias/raw")["state"] == "pending-deletion", "a minute has to pass")
+        deadline = time.monotonic() + 90
+        while self.key("alias/raw")["state"] != "deleted" and time.monotonic() < deadline:
+            time.sleep(1)
+        key = self.key("alias/raw")
+        self.check((key["state"], key["deletion"], key["slots"]) == ("deleted", None, []), f"{key}")
+        self.refused("Raw/a.csv", errno.EKEYEXPIRED)
+        self.check(self.get("Landing/a.csv") == GOOD and self.get("Trusted/a.csv") == GOOD, "the others go on")
+        for verb in "enable", "cancel-deletion", "rotate":
+            self.one_line(self.assayfs("key", verb, "raw", "mnt", code=1), "deleted")
+        deleted = self.records("--event", "key-delete")
+        self.check(len(deleted) == 1 and "raw" in deleted[0]["detail"] and deleted[0]["exe"] == os.path.basename(AGED), f"{deleted}")
+        self.assayfs("umount", "mnt")
+        self.mount()
+        self.refused("Raw/a.csv", errno.EKEYEXPIRED, words="after a mount")
+        self.assayfs("umount", "mnt")
+        self.assayfs("fsck", "--passfile", "pass", "v")
+        self.mount_later(366)
+        key = self.key("alias/trusted")
+        self.check(key["version"] == 2 and self.key("alias/landing")["version"] == 1, f"rotated by itself: {key}")
 
     def test_a_key_has_the_name_that_one_gives_it(self):
         self.mounted()

@@ -133,7 +133,7 @@ BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", 
 JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
 DAEMON = ["alarm", "alarm that reaches nobody", "init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
-          "close at the end of the mount", "gc", "damage", "repair", "accept-restore"]
+          "close at the end of the mount", "gc", "damage", "repair", "accept-restore", "key", "key-found"]
 VERIFY, ARCHIVE, HTTP = "assayfs log verify, key, prove", "assayfs log archive", "HTTP request"
 CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE, HTTP]
 
@@ -431,6 +431,26 @@ class Daemon:
         v.mount("-o", "allow_other", "--accept-restore")
         self.check("restored", [r for r in v.records() if r.get("pid") == v.pid], ["mount", "accept-restore"], "assayfs")
 
+    def keys(self):
+        """One that is rotated by itself, in a program for which a year has passed; then a vault.json that the log does not know."""
+        v = self.v
+        run_as_steward(v, "key", "rotate", "--every", "90", "landing", v.mnt)
+        v.umount()
+        shutil.copy(os.path.join(v.vault, "vault.json"), v.path("older.json"))
+        aged = os.path.join(os.environ.get("ASSAYFS_BUILD", "."), "tests/fs/assayfs_aged")
+        if os.path.exists(aged):
+            put(v.path("age"), b"400")
+            subprocess.run([aged, "mount", "--passfile", v.passfile, v.vault, v.mnt], check=True, env={**os.environ, "ASSAYFS_TEST_AGE": v.path("age")})
+            found = [r for r in v.records() if r["event"] == "key-rotate" and r["exe"].startswith("assayfs_aged")]
+            v.check([set(r) - ALWAYS for r in found] == self.test.rows["key"]["fields"], f"rotated by itself: {found}")
+            v.run("umount", v.mnt)
+        else:
+            run_as_steward(v, "key", "rotate", "landing", v.mnt)
+        shutil.copy(v.path("older.json"), os.path.join(v.vault, "vault.json"))
+        v.mount("-o", "allow_other")
+        found = [r for r in v.records() if r["event"] == "key-found"]
+        v.check([set(r) - ALWAYS for r in found] == self.test.rows["key-found"]["fields"], f"another vault.json: {found}")
+
     def archived(self):
         v = self.v
         os.mkdir(v.path("ship"))
@@ -456,4 +476,5 @@ def daemon(test):
     own.alarms()
     own.mounts()
     own.restored()
+    own.keys()
     own.archived()
