@@ -51,13 +51,14 @@
  * The segment with the highest number stays, dead or not: the next number is one more than it, and numbers are never
  * used again.
  *
- * What must go (gc_purge.c): the segments that held blocks of an erased version, each as a row gc.purge.N that is
- * written in the operation that erases, and so outlives a crash or an unmount until its segment's row goes. That makes
- * a walk move out of a segment whatever is alive in it, however much, and makes the walks follow each other; it makes
- * nothing dead. All of the above holds for such a segment as for any other: closed before T0, marked by nothing twice,
- * a commit and the grace time apart. So the bytes are on the disk for that long after the erasure, and longer while an
- * open file's memory alone refers to a block beside them, or a block that is alive can't be read (then nothing is
- * moved: "stuck", until the next mount tries again).
+ * What must go (gc_purge.c): the segments that held blocks of an erased version, and those that are to be sealed anew
+ * under a newer version of their key (store_keys.h), each as a row gc.purge.N that is written in the operation that
+ * erases, and so outlives a crash or an unmount until its segment's row goes. That makes a walk move out of a segment
+ * whatever is alive in it, however much, and makes the walks follow each other; it makes nothing dead. All of the above
+ * holds for such a segment as for any other: closed before T0, marked by nothing twice, a commit and the grace time
+ * apart. So the bytes are on the disk for that long after the erasure, and longer while an open file's memory alone
+ * refers to a block beside them, or a block that is alive can't be read (then nothing is moved: "stuck", until the next
+ * mount tries again; where it is the key that can't be had, until it can).
  *   - Contents of what was erased, open for reading, are no references: they let go when they are visited, and each
  *     read of theirs finds that out before it looks up a reference (content_check_erased).
  *   - One that is being written is closed first: it can't be looked at otherwise.

@@ -82,6 +82,7 @@ struct Gc {
 	size_t wanted_count, wanted_room;
 	uint32_t seek_at;              /* segments up to here were looked into */
 	uint64_t seek_round;           /* 0: none is under way */
+	bool seek_waits;               /* for the key of a segment that could not be looked into */
 	enum zone seek_zone;           /* of the segment that is looked into */
 	uint32_t stuck[GC_STUCK_MOST]; /* segments out of which something can't be moved */
 	size_t stuck_count;

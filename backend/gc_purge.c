@@ -151,7 +151,8 @@ static int is_known_row(Gc *gc, uint32_t number, bool *ret_looks) {
 	return meta_end(m, rc == -ENOENT ? 0 : rc);
 }
 
-/* A directory that can't be read may name anybody; but what was sealed under a key that is gone, nobody ever reads. */
+/* A directory that can't be read may name anybody. While its key can't be had it waits; what was sealed under a key
+ * that is gone, nobody ever reads. */
 static int look_into(Gc *gc, uint32_t number) {
 	struct seeking seeking = {.gc = gc};
 	bool looks = false;
@@ -159,13 +160,12 @@ static int look_into(Gc *gc, uint32_t number) {
 	if (rc < 0 || !looks)
 		return rc;
 	rc = segment_key_check(gc->store->segments, number);
-	if (rc == -EKEYEXPIRED)
+	gc->seek_waits |= rc < 0 && rc != -EKEYEXPIRED;
+	if (rc < 0)
 		return 0;
-	bool is_closed = rc < 0;
-	if (!is_closed)
-		rc = segment_owners(gc->store->segments, number, look_at_owners, &seeking);
-	bool is_wanted = seeking.is_wanted || is_closed || rc == -EBADMSG;
-	if (rc < 0 && !is_wanted)
+	rc = segment_owners(gc->store->segments, number, look_at_owners, &seeking);
+	bool is_wanted = seeking.is_wanted || rc == -EBADMSG;
+	if (rc < 0 && rc != -EBADMSG)
 		return rc;
 	if (!is_wanted)
 		return 0;
@@ -174,14 +174,15 @@ static int look_into(Gc *gc, uint32_t number) {
 	return meta_end(m, gc_purge_want_segment(m, number));
 }
 
-/* The round has ended; unless another one was asked for meanwhile. */
+/* The round has ended, and is to be made again where it had to leave something out; unless another one was asked for
+ * meanwhile. */
 static int end_seek(Gc *gc, bool *ret_done) {
 	uint64_t round = 0;
 	Meta *m = gc->store->meta;
 	meta_begin(m);
 	int rc = get_seek(m, &round);
 	*ret_done = round == gc->seek_round;
-	if (rc == 0 && *ret_done)
+	if (rc == 0 && *ret_done && !gc->seek_waits)
 		rc = meta_kv_remove(m, GC_KV_SEEK);
 	gc->seek_round = 0;
 	return meta_end(m, rc);
@@ -193,6 +194,7 @@ static int seek(Gc *gc, bool *ret_done) {
 	int rc = 0;
 	if (gc->seek_round == 0) {
 		gc->seek_at = 0;
+		gc->seek_waits = false;
 		meta_begin(m);
 		rc = meta_end(m, get_seek(m, &gc->seek_round));
 	}

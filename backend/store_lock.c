@@ -79,6 +79,8 @@ static int try(Store *store, const struct slot_secret *secret) {
 		rc = keyring_new(&picked);
 	if (rc == 0)
 		rc = pick(store->keyring, slot, picked);
+	if (rc == -ENOKEY)
+		rc = fault(EKEYREJECTED, "this slot holds fewer keys than the one that mounted the vault");
 	if (rc == 0)
 		rc = header_slot(header, at, &info);
 	if (rc < 0)

@@ -2,11 +2,14 @@
  * that for damage. */
 #include "backend/audit.h"
 #include "backend/content_internal.h"
+#include "backend/erase.h"
 #include "backend/fsck.h"
 #include "backend/record.h"
 #include "backend/store_internal.h"
 #include "backend/store_keys.h"
+#include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
+#include "tests/backend/recorder.h"
 
 #include <dirent.h>
 #include <ftw.h>
@@ -206,6 +209,39 @@ static void the_collector_and_the_check_leave_it_alone(void **state) {
 	expect_file(v, other, 2);
 }
 
+static int take_version(void *arg, const struct version *version) {
+	*(uint64_t *)arg = version->id;
+	return 0;
+}
+
+/* Blocks of what is erased may be anywhere: where that can't be looked for, it waits, and nothing is moved for it. */
+static void an_erasure_waits_for_the_key_where_it_can_not_look(void **state) {
+	struct test_vault *v = *state;
+	uint64_t raw = file_in(v, ZONE_RAW, "a", 1), erased = file_in(v, ZONE_LANDING, "b", 2), id = 0;
+	struct gc_purging purging;
+	struct erased told = {0};
+	gc_close_segments(v);
+	assert_rc(store_key_disable(v->store, "raw", NULL));
+	Meta *m = store_meta(v->store);
+	meta_begin(m);
+	int rc = version_list(m, erased, take_version, &id);
+	if (rc == 0)
+		rc = erase_versions(v->store, &id, 1, NULL, NULL, &told);
+	assert_rc(meta_end(m, rc));
+	for (int i = 0; i < 4; i++)
+		gc_walk_and_wait(v);
+	assert_rc(gc_purging(store_gc(v->store), &purging));
+	assert_int_equal(purging.wanted, 0);
+	assert_true(purging.is_seeking && purging.removed == 1);
+	assert_rc(store_key_enable(v->store, "raw", NULL));
+	for (int i = 0; i < 2; i++)
+		gc_walk_and_wait(v);
+	assert_rc(gc_purging(store_gc(v->store), &purging));
+	assert_false(purging.is_seeking);
+	assert_int_equal(gc_totals_of(v).moved, 0);
+	expect_file(v, raw, 1);
+}
+
 /* ---- deletion ---- */
 
 static void a_deletion_waits_and_is_cancelled(void **state) {
@@ -342,6 +378,68 @@ static void a_deleted_key_is_nowhere(void **state) {
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 }
 
+/* ---- power loss ---- */
+
+struct crash {
+	uint64_t raw, landing;
+	size_t shown, gone;
+};
+
+/* 1: it was disabled; 2: its deletion was scheduled; 3: it was deleted. */
+static int judge(void *user, const char *directory, uint64_t acknowledged) {
+	static const uint64_t reached[] = {
+	        [KEY_ACTIVE] = 0, [KEY_DISABLED] = 1, [KEY_PENDING_DELETION] = 2, [KEY_DELETED] = 3};
+	struct crash *crash = user;
+	struct test_vault v = {.options = {.reserve_bytes = 1 << 20, .gc_by_hand = true, .commit_ms = 3600 * 1000}};
+	if (test_vault_open(directory, &v.options, &v.store) < 0) {
+		print_error("%s\n", fault_message());
+		return -EIO;
+	}
+	const struct store_key key = key_of(&v, "raw");
+	const int rc = try_file(&v, crash->raw);
+	const int wanted = key.state == KEY_DELETED ? -EKEYEXPIRED : key.state == KEY_ACTIVE ? 0 : -EKEYREVOKED;
+	expect_file(&v, crash->landing, 2);
+	crash->shown++;
+	crash->gone += key.state == KEY_DELETED;
+	bool is_dated = (key.state == KEY_PENDING_DELETION) == (key.deletion_ns != 0);
+	int closed = store_close(v.store);
+	if (rc == wanted && reached[key.state] >= acknowledged && is_dated)
+		return closed;
+	print_error("state %d after %lu changes, reading gives %d\n", (int)key.state, (unsigned long)acknowledged, rc);
+	return -EIO;
+}
+
+/* The former vault.json is overwritten when the new one is there for good, not before. */
+static void a_power_loss_brings_no_key_back_and_loses_no_other(void **state) {
+	struct test_vault *v = *state;
+	struct crash crash = {.raw = file_in(v, ZONE_RAW, "a", 1), .landing = file_in(v, ZONE_LANDING, "b", 2)};
+	Recorder *recorder = NULL;
+	VaultIo *io = NULL;
+	size_t shown = 0;
+	int64_t at = 0;
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	assert_rc(recorder_open(v->vault, &recorder));
+	assert_rc(recorder_io(recorder, &io));
+	v->options.io = io;
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	assert_rc(store_key_disable(v->store, "raw", NULL));
+	recorder_mark(recorder, 1);
+	assert_rc(store_key_schedule_deletion(v->store, "raw", 7, NULL, &at));
+	recorder_mark(recorder, 2);
+	assert_rc(store_key_tick(v->store, at, true));
+	recorder_mark(recorder, 3);
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	vault_io_close(io);
+	v->options.io = NULL;
+	int rc = recorder_each_crash_state(recorder, 200, chance_seed(), judge, &crash, &shown);
+	recorder_close(recorder);
+	assert_int_equal(rc, 0);
+	assert_true(shown > 50 && crash.gone > 0 && crash.gone < shown);
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gc_fixture_setup, test_vault_teardown)
 	const struct CMUnitTest tests[] = {
@@ -349,8 +447,10 @@ int main(void) {
 	        TEST(what_is_in_memory_can_not_be_read_either),
 	        TEST(small_fsyncs_rest_while_the_key_is_disabled),
 	        TEST(the_collector_and_the_check_leave_it_alone),
+	        TEST(an_erasure_waits_for_the_key_where_it_can_not_look),
 	        TEST(a_deletion_waits_and_is_cancelled),
 	        TEST(a_deleted_key_is_nowhere),
+	        TEST(a_power_loss_brings_no_key_back_and_loses_no_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

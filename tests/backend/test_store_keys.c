@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 
 #define BLOCKS 8u
 
@@ -84,8 +84,7 @@ static struct told records(Store *store, const char *event) {
 	return told;
 }
 
-/* The key version of the segment that a file's first block lies in. */
-static uint32_t highest_version(struct test_vault *v);
+/* Of the versions that segments are sealed under. */
 static int take_version(void *arg, const struct segment_row *row) {
 	uint32_t *highest = arg;
 	*highest = row->key_version > *highest ? row->key_version : *highest;
@@ -489,6 +488,23 @@ static void sealing_anew_survives_being_killed(void **state) {
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 }
 
+/* With the collector's own thread. */
+static void after_a_crash_it_goes_on_by_itself(void **state) {
+	static const struct timespec moment = {.tv_nsec = 50000000};
+	struct test_vault *v = *state;
+	uint64_t node = file(v, "a", 1);
+	gc_close_segments(v);
+	assert_rc(store_key_rotate(v->store, "landing", NULL, NULL));
+	assert_rc(store_key_rewrap(v->store, "landing", NULL));
+	v->options.gc_by_hand = false;
+	v->options.commit_ms = 20;
+	test_vault_crash(v);
+	for (int i = 0; i < 1000 && key_of(v, "landing").old_segments > 0; i++)
+		nanosleep(&moment, NULL);
+	assert_int_equal(key_of(v, "landing").old_segments, 0);
+	expect_file(v, node, 1);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gc_fixture_setup, test_vault_teardown)
 	const struct CMUnitTest tests[] = {
@@ -505,6 +521,7 @@ int main(void) {
 	        TEST(a_power_loss_loses_no_key),
 	        TEST(what_is_sealed_anew_leaves_nothing_of_the_old),
 	        TEST(sealing_anew_survives_being_killed),
+	        TEST(after_a_crash_it_goes_on_by_itself),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
