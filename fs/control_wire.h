@@ -24,6 +24,10 @@
 #define WIRE_DEPTH_MAX 24
 #define WIRE_PATH_MAX 4096 /* bytes, with the NUL */
 
+/* From now on all that jansson frees in this process is wiped before: passphrases and keys travel in such messages. To
+ * be called first. */
+void wire_wipe_json(void);
+
 /* Parses one message's JSON: an object; -EPROTO with words otherwise. *ret is the caller's. */
 int wire_parse(struct bytes text, json_t **ret);
 

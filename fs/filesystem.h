@@ -44,6 +44,7 @@ struct filesystem {
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */
 	bool read_only;
+	bool is_unrecorded; /* by a limited slot, which has not what the log is signed with: accesses leave no record */
 	bool audit_strict;
 	atomic_bool told_unrecorded; /* the operator: that the audit log can't be written */
 	atomic_bool ending;          /* the mount was told to: nothing new may wait for the kernel to write back */

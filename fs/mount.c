@@ -16,7 +16,9 @@
 #include "backend/backup/recall.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
+#include "crypto/keyring.h"
 #include "crypto/process.h"
+#include "crypto/secret.h"
 #include "fs/background.h"
 #include "fs/guard.h"
 #include "fs/log.h"
@@ -38,6 +40,7 @@ struct mounting {
 	sigset_t signals;
 	pthread_t signal_thread;
 	bool has_signal_thread;
+	bool is_limited; /* unlocked by a slot that reads only */
 	atomic_bool signals_end, has_told_ending;
 };
 
@@ -210,6 +213,32 @@ static void raise_descriptors(void) {
 	}
 }
 
+/* A limited slot has not what a change needs, nor what the log is signed with. */
+static bool is_limited(Store *store) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	return keyring_get(store_keyring(store), "header", 0, key.bytes, NULL) == -ENOKEY;
+}
+
+/* What is not to be opened for writing: by a limited slot it is opened for reading; all else that denies stays denied,
+ * as nothing of it would be recorded. */
+static int open_limited(struct mounting *mounting, const struct store_secret *secret, struct store_options *options) {
+	char words[FAULT_MESSAGE_BYTES];
+	_cleanup_(store_closep) Store *store = NULL;
+	memcpy(words, fault_message(), sizeof words);
+	options->read_only = true;
+	int rc = store_open(mounting->vault, secret, options, &store);
+	if (rc < 0)
+		return rc;
+	if (!is_limited(store))
+		return fault(EACCES, "%s", words);
+	mounting->is_limited = true;
+	mounting->fs.store = steal_pointer(&store);
+	log_starting(MESSAGE_OTHER,
+	        "unlocked by a slot that is limited to reading: the mount is read-only, and what is "
+	        "read is not recorded");
+	return 0;
+}
+
 static int open_store(struct mounting *mounting) {
 	const struct mount_options *options = mounting->options;
 	struct store_options store_options = options->store;
@@ -222,6 +251,8 @@ static int open_store(struct mounting *mounting) {
 	if (rc < 0)
 		return rc;
 	rc = store_open(mounting->vault, &secret, &store_options, &mounting->fs.store);
+	if (rc == -EACCES)
+		rc = open_limited(mounting, &secret, &store_options);
 	if (rc == -EROFS)
 		rc = fault(EROFS,
 		        "vault %s is on a medium that can't be written, so no access could be recorded; mount a copy",
@@ -236,9 +267,10 @@ static int fill_filesystem(struct mounting *mounting) {
 	fs->meta = store_meta(fs->store);
 	fs->gate = &gate_closed;
 	fs->vault_path = mounting->vault;
+	fs->is_unrecorded = mounting->is_limited;
 	fs->owner_uid = getuid();
 	fs->owner_gid = getgid();
-	fs->read_only = session_has_option(mounting->options->fuse_options, "ro");
+	fs->read_only = session_has_option(mounting->options->fuse_options, "ro") || mounting->is_limited;
 	fs->audit_strict = mounting->options->store.audit_strict;
 	int rc = inode_table_new(fs->store, &fs->inodes);
 	if (rc == 0)

@@ -1,6 +1,6 @@
 # bash completion for assayfs(1)
 
-_assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file'
+_assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file --keyfile --identity'
 
 # The options of a command; `tests/fs/cli/check_docs.py` holds this against `assayfs help --json`.
 _assayfs_options() {
@@ -34,6 +34,13 @@ _assayfs_options() {
 	'backup status' | 'backup remove') echo '--json' ;;
 	'backup verify') echo '--sample --no-heal --json' ;;
 	'backup sync') echo '--timeout' ;;
+	'key list' | 'key disable' | 'key enable' | 'key cancel-deletion' | 'key alias' | 'key recipient new') echo '--json' ;;
+	'key rotate') echo '--all --rewrap --wait --every --json' ;;
+	'key schedule-deletion') echo '--days --json' ;;
+	'key add') echo '--new-passfile --recovery --recipient --keyfile --kms --zones --label --argon-mem --argon-ops --json' ;;
+	'key recipient add') echo '--zones --label --json' ;;
+	'key remove' | lock) ;;
+	unlock) echo "$_assayfs_secret" ;;
 	'token add') echo '--role --days --json' ;;
 	'token list') echo '--json' ;;
 	'token remove') ;;
@@ -54,16 +61,18 @@ _assayfs_options() {
 	echo '--help'
 }
 
-_assayfs_commands='init mount umount sync status cost info fsck recover policy check scan why run runs quarantine versions restore lineage erase find-subject gc log grant token access alarm backup help'
+_assayfs_commands='init mount umount sync status cost info fsck recover policy check scan why run runs quarantine versions restore lineage erase find-subject gc log key lock unlock grant token access alarm backup help'
 
-_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend backup-add backup-remove backup-sync backup-verify capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init lineage link log-archive log-prune log-ship lookup mkdir mknod mount open
-	opendir policy-apply policy-foresee policy-recheck policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover
-	removexattr rename repair restore rmdir run runs setxattr stale supersede symlink token-add token-list token-remove truncate unlink unmount utimes verdict versions why withdraw'
+_assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend backup-add backup-remove backup-sync backup-verify
+	capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init key-alias key-cancel-deletion key-delete key-disable key-enable key-found
+	key-list key-rewrap key-rotate key-schedule-deletion lineage link lock log-archive log-prune log-ship lookup mkdir mknod mount open opendir policy-apply policy-foresee policy-recheck
+	policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover removexattr rename repair restore rmdir run runs setxattr slot-add slot-remove stale
+	supersede symlink token-add token-list token-remove truncate unlink unlock unmount utimes verdict versions why withdraw'
 
 # What may follow an option; 1 when it takes no argument.
 _assayfs_argument() {
 	case $1 in
-	--passfile | --recovery-key-file | --as | --rows) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
+	--passfile | --new-passfile | --recovery-key-file | --keyfile | --identity | --as | --rows) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
 	--from) compopt -o filenames && COMPREPLY=($(compgen -f -- "$2")) ;;
 	--state-dir | --actions) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
 	--to) compopt -o filenames && COMPREPLY=($(compgen -d -- "$2")) ;;
@@ -78,11 +87,13 @@ _assayfs_argument() {
 	--event) COMPREPLY=($(compgen -W "$_assayfs_events" -- "$2")) ;;
 	--role) COMPREPLY=($(compgen -W 'steward ingester analyst auditor viewer' -- "$2")) ;;
 	--zone) COMPREPLY=($(compgen -W 'Landing Raw Trusted' -- "$2")) ;;
+	--zones) COMPREPLY=($(compgen -W 'Trusted Raw,Trusted Landing,Raw,Trusted' -- "$2")) ;;
+	--days) COMPREPLY=($(compgen -W '7 14 30 90' -- "$2")) ;;
 	--outcome) COMPREPLY=($(compgen -W 'ok denied error' -- "$2")) ;;
 	--nulls) COMPREPLY=($(compgen -W 'glue empty none' -- "$2")) ;;
 	--format) COMPREPLY=($(compgen -W 'text json csv cloudtrail ocsf' -- "$2")) ;;
 	--since | --until | --before | --prune) COMPREPLY=($(compgen -W 'now today yesterday -1h -1d' -- "$2")) ;;
-	--endpoint | --prefix | --lock-days | --sample | --timeout | --extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --reason | --for | --revoke | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
+	--recipient | --kms | --label | --every | --endpoint | --prefix | --lock-days | --sample | --timeout | --extpass | --key | -k | --path | --exe | --pid | --node | --top | --timezone | --reason | --for | --revoke | --limit | -n | --delimiter | -d | --argon-mem | --argon-ops) ;;
 	*) return 1 ;;
 	esac
 }
@@ -96,17 +107,26 @@ _assayfs() {
 		return
 	fi
 	case $command in
-	policy | quarantine | alarm | token | backup)
+	policy | quarantine | alarm | token | backup | key)
 		if ((COMP_CWORD == 2)); then
 			[[ $command == policy ]] && COMPREPLY=($(compgen -W 'apply show suggest' -- "$cur"))
 			[[ $command == alarm ]] && COMPREPLY=($(compgen -W 'list history test silence retry drop key' -- "$cur"))
 			[[ $command == backup ]] && COMPREPLY=($(compgen -W 'add status verify remove sync' -- "$cur"))
 			[[ $command == quarantine ]] && COMPREPLY=($(compgen -W 'list show release drop' -- "$cur"))
 			[[ $command == token ]] && COMPREPLY=($(compgen -W 'add list remove' -- "$cur"))
+			[[ $command == key ]] && COMPREPLY=($(compgen -W 'list rotate disable enable schedule-deletion cancel-deletion alias add remove recipient' -- "$cur"))
 			return
 		fi
 		command="$command ${COMP_WORDS[2]}"
 		first=3
+		if [[ $command == 'key recipient' ]]; then
+			if ((COMP_CWORD == 3)); then
+				COMPREPLY=($(compgen -W 'new add' -- "$cur"))
+				return
+			fi
+			command="$command ${COMP_WORDS[3]}"
+			first=4
+		fi
 		;;
 	log)
 		case ${COMP_WORDS[2]} in

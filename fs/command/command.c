@@ -3,6 +3,7 @@
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/spelling.h"
+#include "fs/control_wire.h"
 #include "fs/words.h"
 
 #include <errno.h>
@@ -347,6 +348,7 @@ static int finish(const struct invocation *call, int code) {
 
 int command_main(int argc, char **argv) {
 	(void)setlocale(LC_CTYPE, "");
+	wire_wipe_json();
 	if (argc < 2) {
 		command_help_all(stderr);
 		return EXIT_USAGE;

@@ -22,7 +22,7 @@
 
 #define COMMAND_VALUES_MAX 256
 /* More than there are in command_table. */
-#define COMMANDS_MOST 64
+#define COMMANDS_MOST 96
 
 struct command_option {
 	const char *name;     /* the long name without dashes; NULL ends the list */
@@ -126,4 +126,7 @@ extern const struct command command_init, command_mount, command_umount, command
         command_cost, command_grant, command_access, command_token_add, command_token_list, command_token_remove,
         command_alarm_list, command_alarm_history, command_alarm_test, command_alarm_silence, command_alarm_retry,
         command_alarm_drop, command_alarm_key, command_backup_add, command_backup_status, command_backup_verify,
-        command_backup_remove, command_backup_sync, command_help_row;
+        command_backup_remove, command_backup_sync, command_key_list, command_key_rotate, command_key_disable,
+        command_key_enable, command_key_schedule_deletion, command_key_cancel_deletion, command_key_alias,
+        command_key_add, command_key_remove, command_key_recipient_new, command_key_recipient_add, command_lock,
+        command_unlock, command_help_row;

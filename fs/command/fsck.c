@@ -158,7 +158,7 @@ static bool has_file(const char *vault, const char *name) {
 static int run_fsck(const struct invocation *call) {
 	const char *vault = command_operand(call, 0);
 	_cleanup_(passphrase_freep) Passphrase *passphrase = NULL;
-	bool is_recovery;
+	struct store_secret secret;
 	struct stat about;
 	int code = secrets_check(call);
 	if (code)
@@ -178,12 +178,8 @@ static int run_fsck(const struct invocation *call) {
 		        vault);
 	int rc = process_harden();
 	if (!rc)
-		rc = secrets_get(call, vault, &passphrase, &is_recovery);
-	if (rc)
-		return command_fault(call, rc, "%s", vault);
-	const struct store_secret secret = {
-	        .kind = is_recovery ? STORE_RECOVERY_KEY : STORE_PASSPHRASE, .bytes = passphrase_bytes(passphrase)};
-	return check_vault(call, &secret);
+		rc = secrets_get(call, vault, &passphrase, &secret);
+	return rc ? command_fault(call, rc, "%s", vault) : check_vault(call, &secret);
 }
 
 const struct command command_fsck = {

@@ -104,10 +104,11 @@ static json_t *slots_json(const VaultHeader *header) {
 		struct slot_info slot;
 		if (header_slot(header, i, &slot))
 			break;
-		json_array_append_new(list,
-		        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "id", slot.id, "type", slot_type_name(slot.type),
-		                "label", slot.label, "argon2id_memory", (json_int_t)slot.kdf.memory, "argon2id_passes",
-		                (json_int_t)slot.kdf.passes, "keys", (json_int_t)slot.key_count));
+		json_array_append_new(
+		        list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b}", "id", slot.id, "type",
+		                      slot_type_name(slot.type), "label", slot.label, "argon2id_memory",
+		                      (json_int_t)slot.kdf.memory, "argon2id_passes", (json_int_t)slot.kdf.passes,
+		                      "keys", (json_int_t)slot.key_count, "limited", (int)slot.is_limited));
 	}
 	return list;
 }
@@ -118,10 +119,9 @@ static json_t *keys_json(const VaultHeader *header) {
 		struct key_info key;
 		if (header_key(header, i, &key))
 			break;
-		json_array_append_new(
-		        list, json_pack("{s:s, s:I, s:s, s:s}", "name", key.name, "version", (json_int_t)key.version,
-		                      "kind", key.kind == KEY_SECRET ? "secret" : "ed25519", "state",
-		                      key.state == KEY_ACTIVE ? "active" : "retired"));
+		json_array_append_new(list,
+		        json_pack("{s:s, s:I, s:s, s:s}", "name", key.name, "version", (json_int_t)key.version, "kind",
+		                key.kind == KEY_SECRET ? "secret" : "ed25519", "state", key_state_name(key.state)));
 	}
 	return list;
 }
@@ -144,7 +144,7 @@ static void print_slots(const VaultHeader *header) {
 		table_cellf(table, "%.8s", slot.id);
 		table_cell(table, slot_type_name(slot.type));
 		table_cell(table, slot.label);
-		table_cellf(table, "%zu", slot.key_count);
+		table_cellf(table, slot.is_limited ? "%zu, limited" : "%zu", slot.key_count);
 		if (slot.kdf.memory)
 			table_cellf(table, "%s, %" PRIu64 " pass%s", words_size(slot.kdf.memory, words),
 			        slot.kdf.passes, slot.kdf.passes == 1 ? "" : "es");

@@ -93,17 +93,16 @@ static int open_all(struct opening *o) {
 }
 
 static int unlock(struct opening *o, const char *vault) {
-	_cleanup_(passphrase_freep) Passphrase *secret = NULL;
-	bool is_recovery;
+	_cleanup_(passphrase_freep) Passphrase *bytes = NULL;
+	struct store_secret secret;
 	int rc = vault_header_read(vault, &o->header);
 	if (!rc)
 		rc = process_harden();
 	if (!rc)
-		rc = secrets_get(o->call, vault, &secret, &is_recovery);
+		rc = secrets_get(o->call, vault, &bytes, &secret);
 	if (rc)
 		return rc;
-	const struct slot_secret slot = {
-	        .type = is_recovery ? SLOT_RECOVERY : SLOT_PASSPHRASE, .value = passphrase_bytes(secret)};
+	const struct slot_secret slot = {.type = secrets_slot_type(&secret), .value = secret.bytes};
 	return header_unlock(o->header, &slot, &o->keyring);
 }
 

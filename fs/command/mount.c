@@ -27,13 +27,7 @@ struct unlocking {
 
 static int unlock(void *arg, struct store_secret *ret_secret) {
 	struct unlocking *unlocking = arg;
-	bool is_recovery;
-	int rc = secrets_get(unlocking->call, command_operand(unlocking->call, 0), &unlocking->secret, &is_recovery);
-	if (rc)
-		return rc;
-	ret_secret->kind = is_recovery ? STORE_RECOVERY_KEY : STORE_PASSPHRASE;
-	ret_secret->bytes = passphrase_bytes(unlocking->secret);
-	return 0;
+	return secrets_get(unlocking->call, command_operand(unlocking->call, 0), &unlocking->secret, ret_secret);
 }
 
 static void wipe(void *arg) {

@@ -1,6 +1,7 @@
 #include "fs/command/passphrase.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/header.h"
 #include "crypto/secret.h"
 
 #include <errno.h>
@@ -15,9 +16,12 @@
 #include <unistd.h>
 
 struct Passphrase {
-	size_t size;
-	uint8_t data[PASSPHRASE_MAX + 3]; /* room for a CR and LF, and to notice one byte too many */
+	size_t size, room;
+	uint8_t data[];
 };
+
+#define PASSPHRASE_ROOM (PASSPHRASE_MAX + 3) /* for a CR and LF, and to notice one byte too many */
+#define PIPE_ROOM ((size_t)64 << 10)         /* of a key file that does not say how long it is */
 
 struct bytes passphrase_bytes(const Passphrase *passphrase) {
 	return bytes_of(passphrase->data, passphrase->size);
@@ -27,10 +31,11 @@ void passphrase_free(Passphrase *passphrase) {
 	secret_free(passphrase);
 }
 
-static int allocate(Passphrase **ret_passphrase) {
-	Passphrase *passphrase = secret_alloc(sizeof *passphrase);
+static int allocate(size_t room, Passphrase **ret_passphrase) {
+	Passphrase *passphrase = secret_alloc(sizeof *passphrase + (room + 15) / 16 * 16);
 	if (!passphrase)
 		return fault(ENOMEM, "locked memory for the passphrase is not to be had: raise the limit (ulimit -l)");
+	passphrase->room = room;
 	*ret_passphrase = passphrase;
 	return 0;
 }
@@ -53,38 +58,87 @@ static int settle(Passphrase *passphrase, const char *from) {
 	return 0;
 }
 
-static int read_to_end(int fd, Passphrase *passphrase, const char *from) {
+/* -EFBIG without words: there is more than room for. */
+static int read_all(int fd, Passphrase *passphrase, const char *from) {
 	passphrase->size = 0;
-	while (passphrase->size < sizeof passphrase->data) {
-		ssize_t got = read(fd, passphrase->data + passphrase->size, sizeof passphrase->data - passphrase->size);
+	while (passphrase->size < passphrase->room) {
+		ssize_t got = read(fd, passphrase->data + passphrase->size, passphrase->room - passphrase->size);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return fault_errno(errno, "reading the passphrase from %s", from);
+			return fault_errno(errno, "reading %s", from);
 		if (got == 0)
-			return settle(passphrase, from);
+			return 0;
 		passphrase->size += (size_t)got;
 	}
-	return fault(EFBIG, "the passphrase from %s is longer than %d bytes", from, PASSPHRASE_MAX);
+	return -EFBIG;
+}
+
+static int read_to_end(int fd, Passphrase *passphrase, const char *from) {
+	int rc = read_all(fd, passphrase, from);
+	if (rc == -EFBIG)
+		return fault(EFBIG, "the passphrase from %s is longer than %d bytes", from, PASSPHRASE_MAX);
+	return rc ? rc : settle(passphrase, from);
 }
 
 /* ---- a file ---- */
 
-static int from_file(const struct passphrase_source *source, Passphrase *passphrase) {
-	_cleanup_(closep) int fd = open(source->passfile, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return fault_errno(errno, "opening the passphrase's file %s", source->passfile);
+/* `what` it is of: "the passphrase's file". */
+static int open_file(const struct passphrase_source *source, const char *what, const char *path, int *ret_fd,
+        struct stat *ret_about) {
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct stat about;
+	if (fd < 0)
+		return fault_errno(errno, "opening %s %s", what, path);
 	if (fstat(fd, &about) < 0)
-		return fault_errno(errno, "looking at the passphrase's file %s", source->passfile);
+		return fault_errno(errno, "looking at %s %s", what, path);
 	if (S_ISDIR(about.st_mode))
-		return fault(EISDIR, "the passphrase's file %s is a directory", source->passfile);
+		return fault(EISDIR, "%s %s is a directory", what, path);
 	if (S_ISREG(about.st_mode) && (about.st_mode & 077) && source->warn) {
 		char words[512];
-		snprintf(words, sizeof words, "others can read %.300s: chmod 600 it", source->passfile);
+		snprintf(words, sizeof words, "others can read %.300s: chmod 600 it", path);
 		source->warn(source->context, words);
 	}
-	return read_to_end(fd, passphrase, source->passfile);
+	*ret_about = about;
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+static int from_file(const struct passphrase_source *source, Passphrase *passphrase) {
+	_cleanup_(closep) int fd = -1;
+	struct stat about;
+	int rc = open_file(source, "the passphrase's file", source->passfile, &fd, &about);
+	return rc ? rc : read_to_end(fd, passphrase, source->passfile);
+}
+
+/* All bytes count, and there may be many more of them. */
+static int from_keyfile(const struct passphrase_source *source, Passphrase **ret_passphrase) {
+	_cleanup_(closep) int fd = -1;
+	_cleanup_(passphrase_freep) Passphrase *passphrase = NULL;
+	struct stat about;
+	int rc = open_file(source, "the key file", source->keyfile, &fd, &about);
+	if (rc)
+		return rc;
+	if (S_ISREG(about.st_mode) && about.st_size > (off_t)HEADER_KEYFILE_MAX)
+		return fault(EFBIG, "the key file %s is longer than %zu bytes", source->keyfile, HEADER_KEYFILE_MAX);
+	size_t room = S_ISREG(about.st_mode) ? (size_t)about.st_size + 1 : PIPE_ROOM;
+	rc = allocate(room, &passphrase);
+	if (rc || !passphrase)
+		return rc;
+	rc = read_all(fd, passphrase, source->keyfile);
+	if (rc == -EFBIG)
+		return S_ISREG(about.st_mode) ? fault(EFBIG, "the key file %s grows while it is read", source->keyfile)
+		                              : fault(EFBIG, "the key file %s has %zu bytes or more, and is no file",
+		                                        source->keyfile, PIPE_ROOM);
+	if (!rc && passphrase->size < HEADER_KEYFILE_MIN)
+		return fault(EINVAL,
+		        "the key file %s has %zu bytes; it needs %d at least, at random ('head -c 64 /dev/urandom' "
+		        "makes some)",
+		        source->keyfile, passphrase->size, HEADER_KEYFILE_MIN);
+	if (!rc)
+		*ret_passphrase = steal_pointer(&passphrase);
+	return rc;
 }
 
 /* ---- a command ---- */
@@ -207,7 +261,7 @@ static int read_line(int terminal, Passphrase *passphrase) {
 			return errno == EINTR ? -EINTR : fault_errno(errno, "reading from the terminal");
 		if (got == 0)
 			return passphrase->size ? 0 : fault(EINVAL, "the passphrase was not given (end of input)");
-		bool is_full = passphrase->size + 1 == sizeof passphrase->data;
+		bool is_full = passphrase->size + 1 == passphrase->room;
 		if (*to == '\n' || is_full) {
 			passphrase->size += !is_full || *to == '\n';
 			return is_full ? fault(EFBIG, "the passphrase is longer than %d bytes", PASSPHRASE_MAX) : 0;
@@ -258,7 +312,7 @@ static int ask(int terminal, const char *prompt, Passphrase *passphrase) {
 
 static int ask_again(int terminal, const Passphrase *first) {
 	_cleanup_(passphrase_freep) Passphrase *second = NULL;
-	int rc = allocate(&second);
+	int rc = allocate(PASSPHRASE_ROOM, &second);
 	if (rc || !second)
 		return rc;
 	rc = ask(terminal, "The same again: ", second);
@@ -283,7 +337,7 @@ static int from_terminal(const struct passphrase_source *source, Passphrase *pas
 
 int passphrase_from_bytes(struct bytes bytes, Passphrase **ret_passphrase) {
 	_cleanup_(passphrase_freep) Passphrase *passphrase = NULL;
-	int rc = allocate(&passphrase);
+	int rc = allocate(PASSPHRASE_ROOM, &passphrase);
 	if (rc)
 		return rc;
 	if (bytes.size > PASSPHRASE_MAX)
@@ -297,7 +351,9 @@ int passphrase_from_bytes(struct bytes bytes, Passphrase **ret_passphrase) {
 
 int passphrase_get(const struct passphrase_source *source, Passphrase **ret_passphrase) {
 	_cleanup_(passphrase_freep) Passphrase *passphrase = NULL;
-	int rc = allocate(&passphrase);
+	if (source->keyfile)
+		return from_keyfile(source, ret_passphrase);
+	int rc = allocate(PASSPHRASE_ROOM, &passphrase);
 	if (rc)
 		return rc;
 	if (source->passfile)

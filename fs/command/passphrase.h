@@ -17,6 +17,7 @@
 typedef struct Passphrase Passphrase;
 
 struct passphrase_source {
+	const char *keyfile;  /* all bytes of this file, up to HEADER_KEYFILE_MAX, as they are; warns, too */
 	const char *passfile; /* read from this file; warns on stderr when others can read it */
 	const char *extpass;  /* else from the output of this, run by sh -c */
 	const char *prompt;   /* else asked for with these words on the terminal */
@@ -26,10 +27,11 @@ struct passphrase_source {
 };
 
 /*
- * Gets it. -EINVAL: empty or holding a NUL byte; -EFBIG: longer than PASSPHRASE_MAX; -ENOTTY: no terminal to ask at,
- * and neither file nor command given; -EBADE: the two typed are not the same; -ECHILD: the command failed; -EINTR: a
- * signal ended the prompt (the terminal is as before, and the signal has been delivered). fault() words say what to do.
- * The prompt handles signals of the whole process: call it while there is one thread.
+ * Gets it. -EINVAL: empty or holding a NUL byte, a key file of fewer than HEADER_KEYFILE_MIN bytes; -EFBIG: longer than
+ * PASSPHRASE_MAX; -ENOTTY: no terminal to ask at, and neither file nor command given; -EBADE: the two typed are not the
+ * same; -ECHILD: the command failed; -EINTR: a signal ended the prompt (the terminal is as before, and the signal has
+ * been delivered). fault() words say what to do. The prompt handles signals of the whole process: call it while there
+ * is one thread.
  */
 int passphrase_get(const struct passphrase_source *source, Passphrase **ret_passphrase);
 

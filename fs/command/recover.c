@@ -192,20 +192,18 @@ static int run_recover(const struct invocation *call) {
 	const char *url = command_operand(call, 0), *vault = command_operand(call, 1);
 	const char *state = command_value(call, "state-dir");
 	char directory[PATH_MAX];
-	bool is_recovery = false;
+	struct store_secret secret;
 	int64_t at_ns = 0;
 	int code = check_line(call, &at_ns);
 	if (code)
 		return code;
 	int rc = process_harden();
 	if (rc == 0)
-		rc = secrets_get(call, vault && !command_has(call, "list") ? vault : url, &passphrase, &is_recovery);
+		rc = secrets_get(call, vault && !command_has(call, "list") ? vault : url, &passphrase, &secret);
 	if (rc < 0)
 		return command_fault(call, rc, "%s", url);
 	if (!state && state_directory(geteuid(), directory, sizeof directory) == 0)
 		state = directory;
-	const struct store_secret secret = {
-	        .kind = is_recovery ? STORE_RECOVERY_KEY : STORE_PASSPHRASE, .bytes = passphrase_bytes(passphrase)};
 	const struct objects_place place = {.url = url, .endpoint = command_value(call, "endpoint")};
 	struct recovering recovering = {.call = call, .drawing = PTHREAD_MUTEX_INITIALIZER};
 	return command_has(call, "list") ? list_generations(&recovering, &place, &secret)

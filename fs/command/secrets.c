@@ -22,25 +22,56 @@ static bool wants_recovery_key(const struct invocation *call) {
 
 int secrets_check(const struct invocation *call) {
 	bool is_passphrase = command_has(call, "passfile") || command_has(call, "extpass");
-	if (wants_recovery_key(call) && is_passphrase)
+	int ways =
+	        wants_recovery_key(call) + is_passphrase + command_has(call, "keyfile") + command_has(call, "identity");
+	if (wants_recovery_key(call) && is_passphrase && ways == 2)
 		return command_fail(
 		        call, EXIT_USAGE, "give either a passphrase's source or the recovery key's, not both");
+	if (ways > 1)
+		return command_fail(call, EXIT_USAGE,
+		        "give one of a passphrase's source, the recovery key's, --keyfile and --identity, not more");
 	if (command_has(call, "passfile") && command_has(call, "extpass"))
 		return command_fail(call, EXIT_USAGE, "give either --passfile or --extpass, not both");
 	return 0;
 }
 
-int secrets_get(const struct invocation *call, const char *vault, Passphrase **ret_secret, bool *ret_is_recovery) {
+int secrets_get(
+        const struct invocation *call, const char *vault, Passphrase **ret_bytes, struct store_secret *ret_secret) {
 	bool is_recovery = wants_recovery_key(call);
+	const char *identity = command_value(call, "identity"), *keyfile = command_value(call, "keyfile");
 	char prompt[256];
 	snprintf(prompt, sizeof prompt, "%s of vault %.200s: ", is_recovery ? "Recovery key" : "Passphrase", vault);
 	struct passphrase_source source = {
-	        .passfile = command_value(call, is_recovery ? "recovery-key-file" : "passfile"),
+	        .keyfile = keyfile,
+	        .passfile = identity ? identity : command_value(call, is_recovery ? "recovery-key-file" : "passfile"),
 	        .extpass = is_recovery ? NULL : command_value(call, "extpass"),
 	        .prompt = prompt,
 	};
-	*ret_is_recovery = is_recovery;
-	return get(call, &source, ret_secret);
+	int rc = get(call, &source, ret_bytes);
+	if (rc)
+		return rc;
+	*ret_secret = (struct store_secret){.bytes = passphrase_bytes(*ret_bytes)};
+	ret_secret->kind = keyfile       ? STORE_KEYFILE
+	                   : identity    ? STORE_RECIPIENT
+	                   : is_recovery ? STORE_RECOVERY_KEY
+	                                 : STORE_PASSPHRASE;
+	return 0;
+}
+
+enum slot_type secrets_slot_type(const struct store_secret *secret) {
+	switch (secret->kind) {
+	case STORE_RECOVERY_KEY:
+		return SLOT_RECOVERY;
+	case STORE_KEYFILE:
+		return SLOT_KEYFILE;
+	case STORE_RECIPIENT:
+		return SLOT_RECIPIENT;
+	case STORE_KEK:
+		return SLOT_KMS;
+	case STORE_PASSPHRASE:
+	default:
+		return SLOT_PASSPHRASE;
+	}
 }
 
 int secrets_get_new(const struct invocation *call, const char *vault, Passphrase **ret_secret) {
@@ -49,6 +80,18 @@ int secrets_get_new(const struct invocation *call, const char *vault, Passphrase
 	struct passphrase_source source = {
 	        .passfile = command_value(call, "passfile"),
 	        .extpass = command_value(call, "extpass"),
+	        .prompt = prompt,
+	        .twice = true,
+	};
+	return get(call, &source, ret_secret);
+}
+
+int secrets_get_added(const struct invocation *call, const char *vault, Passphrase **ret_secret) {
+	char prompt[256];
+	snprintf(prompt, sizeof prompt, "One more passphrase for vault %.200s: ", vault);
+	struct passphrase_source source = {
+	        .keyfile = command_value(call, "keyfile"),
+	        .passfile = command_value(call, "new-passfile"),
 	        .prompt = prompt,
 	        .twice = true,
 	};

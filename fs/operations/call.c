@@ -148,10 +148,13 @@ static void fill_paths(struct call *call) {
 }
 
 static bool is_denial(int rc) {
-	return rc == -EACCES || rc == -EPERM || rc == -EROFS;
+	bool is_of_key = rc == -EKEYREVOKED || rc == -EKEYEXPIRED || rc == -ENOKEY;
+	return rc == -EACCES || rc == -EPERM || rc == -EROFS || is_of_key;
 }
 
 static int end_denied(struct call *call, int rc) {
+	if (call->fs->is_unrecorded)
+		return meta_end(call->meta, rc);
 	fill_paths(call);
 	need_actor(call, true);
 	call->event.outcome = "denied";
@@ -172,6 +175,8 @@ static void add_grant(struct call *call, char *words, size_t size) {
 }
 
 static int end_recorded(struct call *call, int rc) {
+	if (call->fs->is_unrecorded)
+		return meta_end(call->meta, rc);
 	_scratch_ char words[AUDIT_DETAIL_MAX];
 	fill_paths(call);
 	need_actor(call, true);

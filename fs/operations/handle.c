@@ -143,6 +143,8 @@ static int note_access_time(struct filesystem *fs, uint64_t id, bool *ret_due) {
 }
 
 static int record_close(struct filesystem *fs, const Inode *inode, struct audit_event *event, bool was_read) {
+	if (fs->is_unrecorded)
+		return 0;
 	_scratch_ char path[AUDIT_PATH_MAX + 1];
 	meta_begin(fs->meta);
 	if (call_record_path(fs, inode->node, path, &event->path_bytes) == 0)

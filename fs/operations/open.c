@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "backend/usage.h"
+#include "crypto/keyring.h"
+#include "crypto/secret.h"
 #include "fs/operations/acl.h"
 #include "fs/operations/handle.h"
 
@@ -59,6 +61,14 @@ static int check_reach(struct call *call, const struct node *node, int flags) {
 	return gate->staged_reach(gate->gate, &caller, node, flags);
 }
 
+/* Whether the key is to be had that the content is sealed under: who can't read is told when he opens, on record, and
+ * not in the midst of it. -EACCES: locked; -EKEYREVOKED, -EKEYEXPIRED: disabled, deleted; -ENOKEY: a limited slot lacks
+ * it. */
+static int check_key(const struct call *call, enum zone zone) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	return keyring_get(store_keyring(call->fs->store), zone_key_name(zone), 0, key.bytes, NULL);
+}
+
 static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node *ret_node) {
 	int rc = call_node(call, ino, ret_node);
 	if (rc == 0)
@@ -70,6 +80,8 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 	if (!S_ISREG(ret_node->mode))
 		return -EINVAL; /* pipes and devices are the kernel's own to open */
 	rc = check_reach(call, ret_node, flags);
+	if (rc == 0)
+		rc = check_key(call, (enum zone)ret_node->zone);
 	if (rc == 0 && writes(flags))
 		rc = check_change(call, ret_node, flags);
 	if (rc == GATE_STAGED)
@@ -163,6 +175,8 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 
 static int make_file(struct call *call, const struct node *dir, struct bytes name, mode_t mode, struct node *ret_node) {
 	int rc = access_may_create(&call->who, dir, name);
+	if (rc == 0)
+		rc = check_key(call, (enum zone)dir->zone);
 	if (rc == 0)
 		rc = store_space_check(call->fs->store, 0);
 	if (rc < 0)

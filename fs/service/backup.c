@@ -48,27 +48,6 @@ static int read_text(const json_t *arguments, const char *name, size_t size, cha
 	return 0;
 }
 
-int service_backup_number(const json_t *arguments, const char *name, int64_t most, int64_t otherwise, int64_t *ret) {
-	const json_t *value = json_object_get(arguments, name);
-	if (value && (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > most))
-		return fault(EPROTO, "'%s' is no number in its bounds", name);
-	*ret = value ? json_integer_value(value) : otherwise;
-	return 0;
-}
-
-static int read_zones(const json_t *list, uint32_t *ret_zones) {
-	uint32_t zones = 0;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *name = json_string_value(json_array_get(list, i));
-		enum zone zone = name && !strchr(name, '/') ? zone_of_path(name) : ZONE_NONE;
-		if (zone == ZONE_NONE)
-			return fault(EINVAL, "there is no zone '%.40s': Landing, Raw, Trusted", name ? name : "");
-		zones |= 1u << zone;
-	}
-	*ret_zones = zones;
-	return 0;
-}
-
 /* What is not given stays as it was. */
 static uint32_t kept_of(const json_t *arguments) {
 	static const struct {
@@ -105,9 +84,9 @@ static int read_target(const json_t *arguments, struct backup_target *target) {
 	if (!rc)
 		rc = objects_check_url(target->url);
 	if (!rc)
-		rc = read_zones(json_object_get(arguments, "zones"), &target->zones);
+		rc = service_zones(json_object_get(arguments, "zones"), &target->zones);
 	if (!rc)
-		rc = service_backup_number(arguments, "lock_days", LOCK_DAYS_MAX, 0, &days);
+		rc = service_number(arguments, "lock_days", LOCK_DAYS_MAX, 0, &days);
 	target->lock_days = (uint32_t)days;
 	target->kept = kept_of(arguments);
 	return rc;
@@ -381,7 +360,7 @@ int service_backup_sync(void *context, const struct control_peer *peer, const js
 	int64_t timeout_ms = 0;
 	int rc = service_backup_steward(service, peer, "backup-sync", false);
 	if (!rc)
-		rc = service_backup_number(arguments, "timeout_ms", TIMEOUT_MAX_MS, 0, &timeout_ms);
+		rc = service_number(arguments, "timeout_ms", TIMEOUT_MAX_MS, 0, &timeout_ms);
 	if (!rc)
 		rc = service_backup_url(service, arguments, &waiting.url);
 	if (!rc)

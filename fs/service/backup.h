@@ -11,8 +11,5 @@ int service_backup_steward(Service *service, const struct control_peer *peer, co
  * with the same words. */
 int service_backup_refused(int rc);
 
-/* A number of the arguments, 0 to `most`; `otherwise` where it is not given. -EPROTO */
-int service_backup_number(const json_t *arguments, const char *name, int64_t most, int64_t otherwise, int64_t *ret);
-
 /* "url" of the arguments: a target that there is (borrowed), or NULL for all of them. -ENOENT */
 int service_backup_url(const Service *service, const json_t *arguments, const char **ret_url);

@@ -100,7 +100,7 @@ int service_backup_verify(
 	bool heals = !json_is_false(json_object_get(arguments, "heal"));
 	int rc = service_backup_steward(service, peer, "backup-verify", false);
 	if (!rc)
-		rc = service_backup_number(arguments, "percent", 100, 100, &percent);
+		rc = service_number(arguments, "percent", 100, 100, &percent);
 	if (!rc && percent < 1)
 		rc = fault(EINVAL, "a sample has 1 to 100 percent");
 	if (!rc)

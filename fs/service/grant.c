@@ -41,7 +41,7 @@ static int may_give(Service *service, const struct control_peer *peer, const str
 	}
 	if (!service->refuses_changes)
 		return 0;
-	(void)fault(EROFS, "the vault is mounted read-only (-o ro)");
+	(void)fault(EROFS, "%s", service_read_only_words(service));
 	return refuse_giving(service, peer, wish, EROFS);
 }
 
@@ -190,7 +190,7 @@ static int may_revoke(Service *service, const struct control_peer *peer, const s
 	}
 	if (!service->refuses_changes)
 		return 0;
-	(void)fault(EROFS, "the vault is mounted read-only (-o ro)");
+	(void)fault(EROFS, "%s", service_read_only_words(service));
 	return refuse_revoking(service, peer, finding, EROFS);
 }
 

@@ -62,6 +62,14 @@ int service_require(Service *service, const struct control_peer *peer, enum poli
 /* -EROFS with words, recorded as a denied `event` on `path` (NULL: none), on a mount that changes nothing; else 0. */
 int service_require_writable(Service *service, const struct control_peer *peer, const char *event, const char *path);
 
+/* Why nothing is changed here: -o ro, or a limited slot. Only where refuses_changes. */
+const char *service_read_only_words(const Service *service);
+
+/* Whether the peer may decide on keys: 0, or -errno with words; a denial is recorded as `event`. `changes`: the vault,
+ * too. */
+int service_key_steward(
+        Service *service, const struct control_peer *peer, const char *event, const char *detail, bool changes);
+
 /* What is lent now, `uid` NULL: to everybody. NULL: no memory. */
 json_t *service_lent_json(Service *service, const uid_t *uid);
 
@@ -125,6 +133,12 @@ int service_path(const json_t *arguments, char ret_path[static WIRE_PATH_MAX]);
 /* "uid" of the arguments, or `self` where there is none. -EPROTO: it is no user's number. */
 int service_uid(const json_t *arguments, uid_t self, uid_t *ret_uid);
 
+/* A number of the arguments, 0 to `most`; `otherwise` where it is not given. -EPROTO */
+int service_number(const json_t *arguments, const char *name, int64_t most, int64_t otherwise, int64_t *ret);
+
+/* A list of zones' names as bits, 1 << enum zone. -EINVAL: one is none. */
+int service_zones(const json_t *list, uint32_t *ret_zones);
+
 /* A JSON path of bytes that need not end with NUL. */
 json_t *service_json_path(struct bytes path);
 
@@ -171,3 +185,6 @@ control_handler service_lineage, service_versions, service_restore, service_log,
         service_find_subject, service_sync;
 control_handler service_refusals, service_datasets, service_pulse, service_token_add, service_token_list,
         service_token_remove;
+control_handler service_key_list, service_key_rotate, service_key_disable, service_key_enable,
+        service_key_schedule_deletion, service_key_cancel_deletion, service_key_alias, service_slot_add,
+        service_slot_remove, service_lock, service_unlock;

@@ -107,10 +107,16 @@ int service_require(Service *service, const struct control_peer *peer, enum poli
 	return -EACCES;
 }
 
+const char *service_read_only_words(const Service *service) {
+	return service->is_read_only
+	               ? "the vault was unlocked by a slot that is limited to reading, so nothing is changed here"
+	               : "the vault is mounted read-only (-o ro)";
+}
+
 int service_require_writable(Service *service, const struct control_peer *peer, const char *event, const char *path) {
 	if (!service->refuses_changes)
 		return 0;
-	(void)fault(EROFS, "the vault is mounted read-only (-o ro)");
+	(void)fault(EROFS, "%s", service_read_only_words(service));
 	struct actor actor = service_actor(peer);
 	service_record_denied(service, &actor, event, path, EROFS);
 	return -EROFS;
@@ -187,6 +193,27 @@ int service_uid(const json_t *arguments, uid_t self, uid_t *ret_uid) {
 	                     json_integer_value(value) >= UINT32_MAX)) /* (uid_t)-1 is nobody's */
 		return fault(EPROTO, "'uid' is no user's number");
 	*ret_uid = value ? (uid_t)json_integer_value(value) : self;
+	return 0;
+}
+
+int service_number(const json_t *arguments, const char *name, int64_t most, int64_t otherwise, int64_t *ret) {
+	const json_t *value = json_object_get(arguments, name);
+	if (value && (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > most))
+		return fault(EPROTO, "'%s' is no number in its bounds", name);
+	*ret = value ? json_integer_value(value) : otherwise;
+	return 0;
+}
+
+int service_zones(const json_t *list, uint32_t *ret_zones) {
+	uint32_t zones = 0;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *name = json_string_value(json_array_get(list, i));
+		enum zone zone = name && !strchr(name, '/') ? zone_of_path(name) : ZONE_NONE;
+		if (zone == ZONE_NONE)
+			return fault(EINVAL, "there is no zone '%.40s': Landing, Raw, Trusted", name ? name : "");
+		zones |= 1u << zone;
+	}
+	*ret_zones = zones;
 	return 0;
 }
 
@@ -276,6 +303,17 @@ static const struct {
         {"token-add", service_token_add},
         {"token-list", service_token_list},
         {"token-remove", service_token_remove},
+        {"key-list", service_key_list},
+        {"key-rotate", service_key_rotate},
+        {"key-disable", service_key_disable},
+        {"key-enable", service_key_enable},
+        {"key-schedule-deletion", service_key_schedule_deletion},
+        {"key-cancel-deletion", service_key_cancel_deletion},
+        {"key-alias", service_key_alias},
+        {"slot-add", service_slot_add},
+        {"slot-remove", service_slot_remove},
+        {"lock", service_lock},
+        {"unlock", service_unlock},
 };
 
 static int register_all(Service *service) {

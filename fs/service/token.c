@@ -17,7 +17,7 @@ static int may_decide(Service *service, const struct control_peer *peer, const c
 	if (!service_is_steward(service, held->policy, peer))
 		error = -fault(EACCES, "stewards by the policy decide on tokens; a role that is lent does not");
 	else if (service->refuses_changes)
-		error = -fault(EROFS, "the vault is mounted read-only (-o ro)");
+		error = -fault(EROFS, "%s", service_read_only_words(service));
 	if (!error)
 		return 0;
 	struct actor actor = service_actor(peer);

@@ -1,18 +1,23 @@
 #include "fs/watch/watch.h"
 
 #include "backend/sample.h"
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "fs/actor.h"
+#include "fs/even_clock.h"
 #include "fs/log.h"
 #include "fs/metrics_families.h"
 #include "fs/watch/activity.h"
 #include "fs/watch/families.h"
+#include "fs/watch/keys.h"
 #include "fs/watch/replication.h"
 #include "policy/courier.h"
 #include "policy/gate/schedule.h"
 
 #include <errno.h>
 #include <stdlib.h>
+
+#define SECOND_NS INT64_C(1000000000)
 
 struct Watch {
 	struct filesystem *fs;
@@ -23,6 +28,7 @@ struct Watch {
 	struct watch_sources watched;
 	Measures *measures;
 	struct activity activity;
+	struct even_clock clock; /* since the mount */
 	Alarms *alarms;
 	Schedule *schedule;
 };
@@ -65,11 +71,21 @@ static int start_alarms(Watch *watch) {
 	return watch->fs->read_only ? 0 : alarms_start(&options, &watch->alarms);
 }
 
+/* What is deleted is gone for ever: not before a minute has shown that the clock goes on as the machine does. */
+static void tick_keys(const Watch *watch, int64_t now_s, bool may_delete) {
+	if (watch->fs->read_only)
+		return;
+	int rc = store_key_tick(
+	        watch->fs->store, now_s * SECOND_NS, may_delete && even_clock_is_even(&watch->clock, now_s));
+	if (rc < 0)
+		log_fault(rc, "what is due of keys");
+}
+
 static void minute_passed(void *arg, int64_t now_s) {
 	const Watch *watch = arg;
-	(void)now_s;
 	if (watch->alarms)
 		alarms_wake(watch->alarms);
+	tick_keys(watch, now_s, true);
 }
 
 /* ---- measures ---- */
@@ -109,6 +125,8 @@ static int open_metrics(Watch *watch, Spawner *spawner) {
 	if (rc == 0)
 		rc = watch_add_families(watch->metrics, &watch->watched);
 	if (rc == 0)
+		rc = watch_add_key_families(watch->metrics, watch->fs->store);
+	if (rc == 0)
 		watch->fs->metrics = watch->metrics;
 	return rc;
 }
@@ -131,6 +149,7 @@ static int open_schedule(Watch *watch) {
 int watch_open(Watch *watch, struct filesystem *fs, Gate *gate, Spawner *spawner) {
 	watch->fs = fs;
 	watch->gate = gate;
+	watch->clock = even_clock_begin(meta_now(fs->meta) / SECOND_NS);
 	int rc = open_measures(watch);
 	if (rc == 0)
 		rc = open_schedule(watch);
@@ -140,6 +159,7 @@ int watch_open(Watch *watch, struct filesystem *fs, Gate *gate, Spawner *spawner
 }
 
 int watch_start(Watch *watch) {
+	tick_keys(watch, meta_now(watch->fs->meta) / SECOND_NS, false);
 	int rc = watch->schedule ? schedule_start(watch->schedule) : 0;
 	return rc < 0 ? rc : measures_start(watch->measures);
 }

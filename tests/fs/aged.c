@@ -1,9 +1,11 @@
 /*
- * The program, for which versions grow old as fast as the test says: by so many days as stand in the file that
- * ASSAYFS_TEST_AGE names, lifecycle rules see a later time than there is. The linker puts this in the place of its own
+ * The program, for which versions and keys grow old as fast as the test says: by so many days as stand in the file that
+ * ASSAYFS_TEST_AGE names, lifecycle rules and what is due of keys see a later time than there is. The linker puts this
+ * in the place of its own
  * (--wrap), in this one program, which is never installed.
  */
 #include "backend/expire.h"
+#include "backend/store_keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,9 @@
 
 int __real_expire_run(const struct expire_options *options, struct expire_sum *ret);
 int __wrap_expire_run(const struct expire_options *options, struct expire_sum *ret);
+
+int __real_store_key_tick(Store *store, int64_t now_ns, bool is_clock_even);
+int __wrap_store_key_tick(Store *store, int64_t now_ns, bool is_clock_even);
 
 static unsigned days_now(void) {
 	const char *name = getenv("ASSAYFS_TEST_AGE");
@@ -29,4 +34,8 @@ int __wrap_expire_run(const struct expire_options *options, struct expire_sum *r
 	struct expire_options later = *options;
 	later.now_ns += days_now() * DAY_NS;
 	return __real_expire_run(&later, ret);
+}
+
+int __wrap_store_key_tick(Store *store, int64_t now_ns, bool is_clock_even) {
+	return __real_store_key_tick(store, now_ns + days_now() * DAY_NS, is_clock_even);
 }

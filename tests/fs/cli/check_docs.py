@@ -70,6 +70,7 @@ def events_of_sources():
                 r'FUSE_SET_ATTR_[A-Z]+ \? "([a-z-]+)" : "([a-z-]+)"', r'FUSE_SET_ATTR_[A-Z |()_]+\)+\s+return "([a-z-]+)"',
                 r'alarms_record\([^"{;]*?"([a-z-]+)"', r'require_reader\(\w+, peer, "([a-z-]+)"',
                 r'require_owner\(\w+, "([a-z-]+)"', r'(?:require_|service_backup_)steward\(\w+, peer, "([a-z-]+)"',
+                r'(?:key_change_record|change_state|find_key|service_key_steward)\([^"{;]*?"([a-z-]+)"',
                 r'operation_virtual_refuse\([^"()]*"([a-z-]+)"\)']
     found = set()
     for floor in ("fs", "policy", "backend"):
@@ -115,7 +116,9 @@ for command in table["commands"]:
     words = command["command"].split()
     if words[0] not in first:
         fault(f"the completion does not offer '{words[0]}'")
-    if len(words) == 2 and words[1] not in completions(f"assayfs {words[0]}"):
+    if len(words) == 3 and words[2] not in completions(f"assayfs {words[0]} {words[1]}"):
+        fault(f"the completion does not offer '{command['command']}'")
+    if len(words) > 1 and words[1] not in completions(f"assayfs {words[0]}"):
         fault(f"the completion does not offer '{command['command']}'")
     script = f". {source}/scripts/completion.bash; _assayfs_options '{command['command']}'"
     offered = set(subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True).stdout.split())

@@ -24,8 +24,11 @@ def documented_exits(arguments):
         table = json.loads(subprocess.run([ASSAYFS, "help", "--json"], check=True, capture_output=True).stdout)
         for command in table["commands"]:
             _documented[command["command"]] = {row["code"] for row in command["exits"]}
-    words = [str(word) for word in arguments[:2]]
-    return _documented.get(" ".join(words), _documented.get(words[0] if words else ""))
+    words = [str(word) for word in arguments[:3]]
+    for count in 3, 2:
+        if " ".join(words[:count]) in _documented:
+            return _documented[" ".join(words[:count])]
+    return _documented.get(words[0] if words else "")
 
 
 class Tests:

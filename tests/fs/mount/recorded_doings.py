@@ -1,4 +1,5 @@
 """The cases of recorded.py that are no system calls: .assayfs, the commands, and what the daemon does by itself."""
+import base64
 import contextlib
 import errno
 import http.server
@@ -68,7 +69,7 @@ def ask(address, command, **arguments):
         raise OSError(-answer["end"], answer.get("words", ""))
 
 
-# Row: command on the socket, its arguments (ID: of something in quarantine; PLACE: of a backup), and whether the record has their path.
+# Row: command on the socket, its arguments (ID: of something in quarantine; PLACE: of a backup; SLOT, PASS: of the vault), and whether the record has their path.
 COMMANDS = {
     "assayfs log": ("log", {}),
     "assayfs log summary": ("log-summary", {}),
@@ -91,6 +92,18 @@ COMMANDS = {
     "assayfs token add": ("token-add", {"name": "recorded", "role": "viewer"}),
     "assayfs token list": ("token-list", {}),
     "assayfs token remove": ("token-remove", {"name": "recorded"}),
+    "assayfs key list": ("key-list", {}),
+    "assayfs key rotate": ("key-rotate", {"key": "raw"}),
+    "assayfs key rotate --rewrap": ("key-rotate", {"key": "trusted", "rewrap": True}),
+    "assayfs key disable": ("key-disable", {"key": "raw"}),
+    "assayfs key schedule-deletion": ("key-schedule-deletion", {"key": "raw", "days": 7}),
+    "assayfs key cancel-deletion": ("key-cancel-deletion", {"key": "raw"}),
+    "assayfs key enable": ("key-enable", {"key": "raw"}),
+    "assayfs key alias": ("key-alias", {"key": "raw", "alias": "recorded"}),
+    "assayfs key add": ("slot-add", {"type": "recovery"}),
+    "assayfs key remove": ("slot-remove", {"slot": "SLOT"}),
+    "assayfs lock": ("lock", {}),
+    "assayfs unlock": ("unlock", {"type": "passphrase", "secret": "PASS"}),
     "assayfs access": ("access", {"path": "Landing/kept.csv", "uid": 64009}),
     "assayfs status": ("status", {}),
     "assayfs umount": ("attend", {}),
@@ -120,7 +133,7 @@ BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", 
 JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
 DAEMON = ["alarm", "alarm that reaches nobody", "init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
-          "close at the end of the mount", "gc", "damage", "repair", "accept-restore"]
+          "close at the end of the mount", "gc", "damage", "repair", "accept-restore", "key", "key-found"]
 VERIFY, ARCHIVE, HTTP = "assayfs log verify, key, prove", "assayfs log archive", "HTTP request"
 CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE, HTTP]
 
@@ -151,14 +164,27 @@ def hold(v):
     return {os.path.basename(row["path"]): row["id"] for row in held}
 
 
+def stands_for(v, of_row, row, value):
+    """What a word of COMMANDS is on this mount; all else is itself."""
+    if value == "ID":
+        return of_row[row.split()[-1]]
+    if value == "PLACE":
+        return "file://" + v.path("backup")
+    if value == "SLOT":
+        return [slot["id"] for slot in json.loads(v.run("key", "list", "--json", v.mnt).stdout)["slots"] if slot["type"] == "recovery"][-1]
+    if value == "PASS":
+        with open(v.passfile, "rb") as file:
+            return base64.b64encode(file.read().rstrip(b"\n")).decode()
+    return value
+
+
 def commands(test):
     v = test.v
     address = "/run/assayfs/" + json.loads(v.run("status", "--json", v.mnt).stdout)["vault"]
     ids = hold(v)
     of_row = {"show": ids["bad1.csv"], "--rows": ids["a.csv"], "drop": ids["bad1.csv"], "release": ids["bad2.csv"]}
     for row, (command, arguments) in COMMANDS.items():
-        arguments = {key: of_row[row.split()[-1]] if value == "ID" else "file://" + v.path("backup") if value == "PLACE" else value
-                     for key, value in arguments.items()}
+        arguments = {key: stands_for(v, of_row, row, value) for key, value in arguments.items()}
         path = arguments.get("path", arguments.get("paths", [None])[0])
         has_path = {"path": path} if path else {}
         allowed = not test.rows[row]["refused"]
@@ -405,6 +431,26 @@ class Daemon:
         v.mount("-o", "allow_other", "--accept-restore")
         self.check("restored", [r for r in v.records() if r.get("pid") == v.pid], ["mount", "accept-restore"], "assayfs")
 
+    def keys(self):
+        """One that is rotated by itself, in a program for which a year has passed; then a vault.json that the log does not know."""
+        v = self.v
+        run_as_steward(v, "key", "rotate", "--every", "90", "landing", v.mnt)
+        v.umount()
+        shutil.copy(os.path.join(v.vault, "vault.json"), v.path("older.json"))
+        aged = os.path.join(os.environ.get("ASSAYFS_BUILD", "."), "tests/fs/assayfs_aged")
+        if os.path.exists(aged):
+            put(v.path("age"), b"400")
+            subprocess.run([aged, "mount", "--passfile", v.passfile, v.vault, v.mnt], check=True, env={**os.environ, "ASSAYFS_TEST_AGE": v.path("age")})
+            found = [r for r in v.records() if r["event"] == "key-rotate" and r["exe"].startswith("assayfs_aged")]
+            v.check([set(r) - ALWAYS for r in found] == self.test.rows["key"]["fields"], f"rotated by itself: {found}")
+            v.run("umount", v.mnt)
+        else:
+            run_as_steward(v, "key", "rotate", "landing", v.mnt)
+        shutil.copy(v.path("older.json"), os.path.join(v.vault, "vault.json"))
+        v.mount("-o", "allow_other")
+        found = [r for r in v.records() if r["event"] == "key-found"]
+        v.check([set(r) - ALWAYS for r in found] == self.test.rows["key-found"]["fields"], f"another vault.json: {found}")
+
     def archived(self):
         v = self.v
         os.mkdir(v.path("ship"))
@@ -430,4 +476,5 @@ def daemon(test):
     own.alarms()
     own.mounts()
     own.restored()
+    own.keys()
     own.archived()

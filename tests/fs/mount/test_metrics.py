@@ -117,7 +117,7 @@ class MetricsTests(MeteredTests):
         self.judged()
         families = self.dump()
         known = {"operation", "error", "le", "cache", "zone", "state", "dataset", "outcome", "detector", "action", "version",
-                 "alarm", "workflow", "kind", "target"}
+                 "alarm", "workflow", "kind", "target", "key", "use"}
         used = {label for family in families.values() for _, labels, _ in family.samples for label in labels}
         self.check(used <= known, f"labels: {used - known}")
         with open(self.at(".assayfs/metrics"), encoding="utf-8") as file:

@@ -1,0 +1,193 @@
+/* `assayfs key add`, `key remove`: ways to unlock a vault. */
+#include "fs/command/answer.h"
+#include "fs/command/key.h"
+#include "fs/command/secrets.h"
+#include "fs/words.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHORT_ID 8
+
+/* ---- the request ---- */
+
+int key_zone_list(const struct invocation *call, json_t **ret_list) {
+	const char *text = command_value(call, "zones");
+	if (!text) {
+		*ret_list = NULL;
+		return EXIT_DONE;
+	}
+	_cleanup_(json_decrefp) json_t *list = json_array();
+	while (*text) {
+		size_t length = strcspn(text, ",");
+		if (length == 0 || json_array_append_new(list, json_stringn(text, length)))
+			return command_fail(call, EXIT_USAGE,
+			        "--zones %s: zones with commas between them, like Raw,Trusted",
+			        command_value(call, "zones"));
+		text += length + (text[length] == ',');
+	}
+	if (json_array_size(list) == 0)
+		return command_fail(call, EXIT_USAGE, "--zones: name one at least of Landing, Raw, Trusted");
+	*ret_list = steal_pointer(&list);
+	return EXIT_DONE;
+}
+
+static int keep_item(void *context, const json_t *item) {
+	json_t **slot = context;
+	json_decref(*slot);
+	*slot = json_incref((json_t *)(uintptr_t)item);
+	return 0;
+}
+
+static void print_made(const struct invocation *call, const json_t *item) {
+	const char *recovery = answer_text(item, "recovery_key");
+	printf("Slot %.*s (%s) is there, and opens %s.\n", SHORT_ID, answer_text(item, "id"), answer_text(item, "type"),
+	        command_has(call, "zones") ? "what it is limited to; a mount by it is read-only" : "the vault");
+	if (*recovery)
+		printf("\nThe recovery key, shown this once:\n\n    %s\n\n"
+		       "Write it down and keep it away from this machine: nobody can make it again.\n",
+		        recovery);
+}
+
+int key_add_slot(const struct invocation *call, int dir, json_t *arguments) {
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	json_t *zones = NULL;
+	const char *label = command_value(call, "label");
+	int code = key_zone_list(call, &zones);
+	if (code) {
+		json_decref(arguments);
+		json_decref(zones);
+		return code;
+	}
+	if (arguments && zones)
+		(void)json_object_set_new(arguments, "zones", zones);
+	if (arguments && label && json_object_set_new(arguments, "label", json_string(label))) {
+		json_decref(arguments);
+		return command_fail(call, EXIT_USAGE, "--label: a label is UTF-8 text");
+	}
+	code = key_ask(call, dir, "slot-add", arguments, keep_item, &item);
+	if (code)
+		return code;
+	if (command_has(call, "json"))
+		return command_print_json(call, json_incref(item));
+	print_made(call, item);
+	return EXIT_DONE;
+}
+
+/* ---- add ---- */
+
+/* A slot whose key a key management service holds: it needs the vault's and the slot's id, and asks the service here,
+ * where the credentials are. */
+static int key_add_kms(const struct invocation *call, const char *key) {
+	return command_fail(call, EXIT_NO, "--kms %s: slots of a key management service are not there yet", key);
+}
+
+static int add_secret(const struct invocation *call) {
+	_cleanup_(passphrase_freep) Passphrase *secret = NULL;
+	_cleanup_(json_decrefp) json_t *arguments = NULL;
+	unsigned long long kibibytes = 0, passes = 0;
+	struct client_place place;
+	const char *type = command_has(call, "keyfile") ? "keyfile" : "passphrase";
+	int code = command_number(call, "argon-mem", 8, 4194304, &kibibytes);
+	if (!code)
+		code = command_number(call, "argon-ops", 1, 1000000, &passes);
+	if (code)
+		return code;
+	/* Before anybody types something for nothing. */
+	int rc = client_locate(command_operand(call, 0), &place);
+	if (!rc)
+		rc = process_harden();
+	if (!rc)
+		rc = secrets_get_added(call, place.mountpoint, &secret);
+	if (rc)
+		return command_fault(call, rc, "%s", "");
+	arguments = json_pack("{s:s, s:o}", "type", type, "secret", key_secret_json(passphrase_bytes(secret)));
+	if (arguments && kibibytes)
+		(void)json_object_set_new(arguments, "argon_memory", json_integer((json_int_t)(kibibytes << 10)));
+	if (arguments && passes)
+		(void)json_object_set_new(arguments, "argon_passes", json_integer((json_int_t)passes));
+	return key_add_slot(call, 0, steal_pointer(&arguments));
+}
+
+static int run_add(const struct invocation *call) {
+	const char *recipient = command_value(call, "recipient"), *kms = command_value(call, "kms");
+	bool is_recovery = command_has(call, "recovery");
+	if (is_recovery + command_has(call, "new-passfile") + command_has(call, "keyfile") + (recipient != NULL) +
+	                (kms != NULL) >
+	        1)
+		return command_fail(call, EXIT_USAGE,
+		        "one of --new-passfile, --recovery, --recipient, --keyfile and --kms, not more");
+	if (is_recovery && command_has(call, "zones"))
+		return command_fail(call, EXIT_USAGE, "a recovery key is for all keys; --zones goes with the others");
+	if (kms)
+		return key_add_kms(call, kms);
+	if (is_recovery)
+		return key_add_slot(call, 0, json_pack("{s:s}", "type", "recovery"));
+	if (recipient)
+		return key_add_slot(call, 0, json_pack("{s:s, s:s}", "type", "recipient", "recipient", recipient));
+	return add_secret(call);
+}
+
+const struct command command_key_add = {
+        .words = "key add",
+        .operands = "[DIR]",
+        .most = 1,
+        .summary = "add a slot: one more way to unlock a vault",
+        .details =
+                "A new passphrase (asked for twice on a terminal), a recovery key, a key file, or somebody's recipient "
+                "('assayfs key recipient new'). Nothing that is stored is written anew. To change a passphrase, add "
+                "the new one and remove the slot of the old one.\n"
+                "With --zones the slot is limited: it holds the keys of these zones and of the metadata, and not the "
+                "others, so that its holder can't read them whatever he does; a mount by it is read-only. The names "
+                "of all files are in the metadata (docs/keys.md).\n"
+                "Labels stand in vault.json for everybody to read. A steward by the policy decides, or who mounted; "
+                "the audit log has it.",
+        .options = (const struct command_option[]){{"new-passfile", 0, "FILE", "read the new passphrase from FILE"},
+                {"recovery", 0, NULL, "make a recovery key, and print it this once"},
+                {"recipient", 0, "PUBLIC", "for whoever has the secret of this recipient"},
+                {"keyfile", 0, "FILE", "all bytes of FILE, which should be random"},
+                {"kms", 0, "KEY", "a key of a key management service (not there yet)"},
+                {"zones", 0, "ZONE[,ZONE]", "for reading these of Landing, Raw, Trusted only"},
+                {"label", 0, "TEXT", "what people call it"}, {"argon-mem", 0, "KIB", NULL},
+                {"argon-ops", 0, "PASSES", NULL}, OPTION_JSON, {0}},
+        .examples =
+                (const struct command_example[]){{"assayfs key add --label 'Bo, laptop' /mnt", "asks for a passphrase"},
+                        {"assayfs key add --recipient assayfs-recipient-… --zones Trusted /mnt",
+                                "an analyst reads Trusted, and can't read Raw"},
+                        {0}},
+        .exits = KEY_EXITS,
+        .run = run_add,
+};
+
+/* ---- remove ---- */
+
+static int run_remove(const struct invocation *call) {
+	json_t *request = json_pack("{s:s}", "slot", command_operand(call, 0));
+	if (!request)
+		return command_fail(call, EXIT_USAGE, "a slot's id is hexadecimal");
+	int code = key_ask(call, 1, "slot-remove", request, NULL, NULL);
+	if (!code)
+		printf("It opens the vault no more. Who had it may have kept the keys: 'assayfs key rotate --all' "
+		       "seals "
+		       "what is written from then on under others.\n");
+	return code;
+}
+
+const struct command command_key_remove = {
+        .words = "key remove",
+        .operands = "SLOT [DIR]",
+        .least = 1,
+        .most = 2,
+        .summary = "remove a slot",
+        .details = "SLOT is its id, or the beginning of it ('assayfs key list'). The last one that reaches all keys "
+                   "stays. An older copy of vault.json is opened by it as ever, so rotate the keys after it. A steward "
+                   "by the policy decides, or who mounted.",
+        .options = (const struct command_option[]){{0}},
+        .examples = (const struct command_example[]){{"assayfs key remove 4f2a /mnt", "somebody has left"}, {0}},
+        .exits = KEY_EXITS,
+        .run = run_remove,
+};

@@ -1,0 +1,61 @@
+/* `assayfs lock`, `assayfs unlock`. */
+#include "fs/command/key.h"
+#include "fs/command/secrets.h"
+
+#include "crypto/base/fault.h"
+#include "crypto/process.h"
+
+#include <errno.h>
+
+static int run_lock(const struct invocation *call) {
+	return key_ask(call, 0, "lock", json_object(), NULL, NULL);
+}
+
+const struct command command_lock = {
+        .words = "lock",
+        .operands = "[DIR]",
+        .most = 1,
+        .summary = "take the keys of content out of memory; the mount stays",
+        .details =
+                "Reading and writing content fails with EACCES, what is open, too, until 'assayfs unlock'; each "
+                "attempt is recorded. Names, sizes and the audit log stay. Programs may have copies of what they read. "
+                "A steward by the policy decides, or who mounted.",
+        .options = (const struct command_option[]){{0}},
+        .examples = (const struct command_example[]){{"assayfs lock /mnt", "going to lunch"}, {0}},
+        .exits = KEY_EXITS,
+        .run = run_lock,
+};
+
+static int run_unlock(const struct invocation *call) {
+	_cleanup_(passphrase_freep) Passphrase *bytes = NULL;
+	struct store_secret secret;
+	struct client_place place;
+	int code = secrets_check(call);
+	if (code)
+		return code;
+	int rc = client_locate(command_operand(call, 0), &place);
+	if (!rc)
+		rc = process_harden();
+	if (!rc)
+		rc = secrets_get(call, place.mountpoint, &bytes, &secret);
+	if (rc)
+		return command_fault(call, rc, "%s", "");
+	return key_ask(call, 0, "unlock",
+	        json_pack("{s:s, s:o}", "type", slot_type_name(secrets_slot_type(&secret)), "secret",
+	                key_secret_json(secret.bytes)),
+	        NULL, NULL);
+}
+
+const struct command command_unlock = {
+        .words = "unlock",
+        .operands = "[DIR]",
+        .most = 1,
+        .summary = "bring the keys of content back after 'assayfs lock'",
+        .details =
+                "With any passphrase, recovery key, key file or secret whose slot holds the keys that the mount had. "
+                "A wrong one is recorded as denied.",
+        .options = (const struct command_option[]){OPTIONS_SECRET, {0}},
+        .examples = (const struct command_example[]){{"assayfs unlock /mnt", "asks for the passphrase"}, {0}},
+        .exits = KEY_EXITS | EXIT_BIT(EXIT_PASSPHRASE),
+        .run = run_unlock,
+};

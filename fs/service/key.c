@@ -1,0 +1,367 @@
+/*
+ * What `assayfs key list`, `rotate`, `disable`, … ask; slot.c has what is about slots.
+ *
+ *     key-list    ─► {"locked", "keys": [{"alias", "id", …, "slots": [id]}], "slots": [{"id", …, "keys": [alias]}]}
+ *     key-rotate  ─► {"key"} or {"skipped", "why"} for each … with "wait" {"old_segments", "old_bytes"} … until 0
+ *
+ * A steward by the policy decides, or who mounted, as he has what opens the vault; a lent role does not. What is
+ * changed is recorded by store_keys, what is refused here.
+ */
+#include "fs/service/internal.h"
+
+#include "backend/store_keys.h"
+#include "crypto/base/fault.h"
+#include "fs/words.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_MS 400
+#define DAYS_MAX 36500
+
+/* ---- who may ---- */
+
+int service_key_steward(
+        Service *service, const struct control_peer *peer, const char *event, const char *detail, bool changes) {
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
+	int error = 0;
+	if (!service_is_steward(service, held->policy, peer) && peer->uid != service->mounter)
+		error = -fault(EACCES, "stewards by the policy decide on keys, and who mounted; a role that is lent "
+		                       "does not");
+	else if (changes && service->refuses_changes)
+		error = -fault(EROFS, "%s", service_read_only_words(service));
+	if (!error)
+		return 0;
+	struct actor actor = service_actor(peer);
+	service_record_denied_detail(service, &actor, event, NULL, detail, error);
+	return -error;
+}
+
+/* What the arguments name under `name`, as the record of a refusal has it. */
+static const char *text_of(const json_t *arguments, const char *name) {
+	const char *text = json_string_value(json_object_get(arguments, name));
+	return text ? text : "";
+}
+
+/* Both: who asks may, and there is the key that he names. */
+static int find_key(Service *service, const struct control_peer *peer, const json_t *arguments, const char *event,
+        char ret_name[static KEYRING_NAME_MAX + 1]) {
+	const char *text = text_of(arguments, "key");
+	int rc = service_key_steward(service, peer, event, text, true);
+	return rc ? rc : store_key_find(service->store, text, ret_name);
+}
+
+/* ---- what there is ---- */
+
+static const char *state_word(enum key_state state) {
+	bool is_enabled = state == KEY_ACTIVE || state == KEY_RETIRED;
+	return is_enabled ? "enabled" : key_state_name(state);
+}
+
+/* null: not known, or not so. */
+static json_t *time_json(int64_t time_ns) {
+	char words[WORDS_BYTES];
+	return time_ns ? json_string(words_time_utc(time_ns, words)) : json_null();
+}
+
+static int add_key(void *arg, const struct store_key *key) {
+	json_t *item = json_pack("{s:s, s:s, s:I, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:I}", "alias", key->alias, "id",
+	        key->name, "version", (json_int_t)key->version, "kind", key->kind == KEY_SECRET ? "secret" : "ed25519",
+	        "state", state_word(key->state), "vital", (int)key->is_vital, "here", (int)key->is_here, "created",
+	        time_json(key->created_ns), "rotated", time_json(key->rotated_ns), "deletion",
+	        time_json(key->deletion_ns), "rotate_every_days", (json_int_t)key->every_days);
+	_cleanup_(json_decrefp) json_t *uses = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:[]}", "uses",
+	        (json_int_t)(key->seals + key->opens), "seals", (json_int_t)key->seals, "opens", (json_int_t)key->opens,
+	        "segments", (json_int_t)key->segments, "bytes", (json_int_t)key->bytes, "old_segments",
+	        (json_int_t)key->old_segments, "old_bytes", (json_int_t)key->old_bytes, "rewrapping",
+	        (int)key->is_rewrapping, "slots");
+	if (item && uses)
+		(void)json_object_update(item, uses);
+	return json_array_append_new(arg, item) ? -ENOMEM : 0;
+}
+
+static int add_slot(void *arg, const struct slot_info *slot, size_t index, bool is_ours) {
+	(void)index;
+	json_t *item = json_pack("{s:s, s:s, s:s, s:b, s:b, s:[]}", "id", slot->id, "type", slot_type_name(slot->type),
+	        "label", slot->label, "limited", (int)slot->is_limited, "ours", (int)is_ours, "keys");
+	if (item && slot->type == SLOT_RECIPIENT)
+		json_object_set_new(item, "recipient", json_string(slot->recipient));
+	if (item && slot->type == SLOT_KMS && slot->kms.key)
+		json_object_set_new(item, "kms_key", json_string(slot->kms.key));
+	return json_array_append_new(arg, item) ? -ENOMEM : 0;
+}
+
+struct reaching {
+	json_t *keys, *slot;
+};
+
+static bool has_text(const json_t *list, const char *text) {
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (strcmp(json_string_value(json_array_get(list, i)), text) == 0)
+			return true;
+	return false;
+}
+
+/* Each name once, however many of its versions the slot has. */
+static int add_reach(void *arg, const struct key_info *info) {
+	const struct reaching *reaching = arg;
+	json_t *slots = NULL;
+	const char *alias = info->name;
+	for (size_t i = 0; i < json_array_size(reaching->keys); i++) {
+		const json_t *key = json_array_get(reaching->keys, i);
+		if (strcmp(text_of(key, "id"), info->name) != 0)
+			continue;
+		alias = text_of(key, "alias");
+		slots = json_object_get(key, "slots");
+	}
+	const char *id = text_of(reaching->slot, "id");
+	json_t *names = json_object_get(reaching->slot, "keys");
+	if (slots && !has_text(slots, id) && json_array_append_new(slots, json_string(id)))
+		return -ENOMEM;
+	return !has_text(names, alias) && json_array_append_new(names, json_string(alias)) ? -ENOMEM : 0;
+}
+
+static int list_all(Service *service, json_t *keys, json_t *slots) {
+	int rc = keys && slots ? store_key_list(service->store, add_key, keys)
+	                       : fault(ENOMEM, "listing keys: out of memory");
+	if (!rc)
+		rc = store_slot_list(service->store, add_slot, slots);
+	for (size_t i = 0; !rc && i < json_array_size(slots); i++) {
+		struct reaching reaching = {.keys = keys, .slot = json_array_get(slots, i)};
+		rc = store_slot_keys(service->store, i, add_reach, &reaching);
+	}
+	return rc == -ENOENT ? 0 : rc; /* a slot was removed meanwhile */
+}
+
+/* Aliases and labels are names: for who decides, and who reads the log. */
+int service_key_list(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	_cleanup_(json_decrefp) json_t *keys = json_array();
+	_cleanup_(json_decrefp) json_t *slots = json_array();
+	(void)arguments;
+	int rc = service_lets(service, peer, PLACE_AUDIT, POLICY_READ, NULL)
+	                 ? 0
+	                 : service_key_steward(service, peer, "key-list", "", false);
+	if (!rc)
+		rc = list_all(service, keys, slots);
+	return rc ? rc
+	          : control_send(reply, json_pack("{s:b, s:O, s:O}", "locked", (int)store_is_locked(service->store),
+	                                        "keys", keys, "slots", slots));
+}
+
+/* ---- one key, as the answers of what changed it have it ---- */
+
+struct finding {
+	const char *name;
+	json_t *item;
+};
+
+static int take_key(void *arg, const struct store_key *key) {
+	struct finding *finding = arg;
+	if (strcmp(key->name, finding->name) != 0)
+		return 0;
+	_cleanup_(json_decrefp) json_t *list = json_array();
+	if (list && add_key(list, key) == 0)
+		finding->item = json_incref(json_array_get(list, 0));
+	return 1;
+}
+
+static json_t *key_json(Service *service, const char *name) {
+	struct finding finding = {.name = name};
+	(void)store_key_list(service->store, take_key, &finding);
+	return finding.item ? finding.item : json_pack("{s:s}", "id", name);
+}
+
+/* Durable before the command says that it counts. */
+static int answer_key(Service *service, int rc, const char *name, ControlReply *reply) {
+	if (!rc)
+		rc = store_commit_wait(service->store);
+	return rc ? rc : control_send(reply, json_pack("{s:o}", "key", key_json(service, name)));
+}
+
+/* ---- rotating ---- */
+
+struct rotation {
+	Service *service;
+	struct actor actor;
+	ControlReply *reply;
+	int64_t every_days; /* -1: it is rotated now */
+	bool is_all, rewraps;
+	size_t count;
+	char (*names)[KEYRING_NAME_MAX + 1];
+};
+
+static int take_name(void *arg, const struct store_key *key) {
+	struct rotation *rotation = arg;
+	if (key->state == KEY_DELETED)
+		return 0;
+	void *longer = realloc(rotation->names, (rotation->count + 1) * sizeof *rotation->names);
+	if (!longer)
+		return fault(ENOMEM, "rotating keys: out of memory");
+	rotation->names = longer;
+	memcpy(rotation->names[rotation->count++], key->name, sizeof key->name);
+	return 0;
+}
+
+static int rotate_one(const struct rotation *rotation, const char *name) {
+	Store *store = rotation->service->store;
+	uint32_t version;
+	if (rotation->every_days >= 0)
+		return store_key_every(store, name, (unsigned)rotation->every_days, &rotation->actor);
+	int rc = store_key_rotate(store, name, &rotation->actor, &version);
+	if (!rc && rotation->rewraps)
+		rc = store_key_rewrap(store, name, &rotation->actor);
+	/* Of all keys some hold no content, so that there is nothing to be sealed anew. */
+	return rc == -ENOTSUP && rotation->is_all && rotation->rewraps ? 0 : rc;
+}
+
+/* Of all keys some can't be rotated, and that is told; of one it is an error. */
+static bool is_skipped(int rc) {
+	return rc == -ENOTSUP || rc == -EKEYREVOKED || rc == -EKEYEXPIRED;
+}
+
+/* Why the fault's words tell. */
+static int tell_skipped(const struct rotation *rotation, const char *name) {
+	char words[FAULT_MESSAGE_BYTES];
+	memcpy(words, fault_message(), sizeof words);
+	_cleanup_(json_decrefp) json_t *key = key_json(rotation->service, name);
+	const char *alias = text_of(key, "alias");
+	return control_send(rotation->reply,
+	        json_pack("{s:s, s:s, s:s}", "skipped", *alias ? alias : name, "id", name, "why", words));
+}
+
+static int rotate_each(struct rotation *rotation) {
+	int rc = 0;
+	for (size_t i = 0; !rc && i < rotation->count; i++) {
+		const char *name = rotation->names[i];
+		rc = rotate_one(rotation, name);
+		if (rotation->is_all && is_skipped(rc))
+			rc = tell_skipped(rotation, name);
+		else
+			rc = answer_key(rotation->service, rc, name, rotation->reply);
+	}
+	return rc;
+}
+
+struct remaining {
+	const struct rotation *rotation;
+	uint64_t segments, bytes;
+};
+
+static int add_remaining(void *arg, const struct store_key *key) {
+	struct remaining *remaining = arg;
+	for (size_t i = 0; i < remaining->rotation->count; i++) {
+		if (strcmp(remaining->rotation->names[i], key->name) != 0 || !key->is_rewrapping)
+			continue;
+		remaining->segments += key->old_segments;
+		remaining->bytes += key->old_bytes;
+	}
+	return 0;
+}
+
+static int wait_for_rewrap(const struct rotation *rotation) {
+	for (;;) {
+		struct remaining remaining = {.rotation = rotation};
+		int rc = store_key_list(rotation->service->store, add_remaining, &remaining);
+		if (!rc)
+			rc = control_send(
+			        rotation->reply, json_pack("{s:I, s:I}", "old_segments", (json_int_t)remaining.segments,
+			                                 "old_bytes", (json_int_t)remaining.bytes));
+		if (rc || remaining.segments == 0)
+			return rc;
+		rc = control_wait(rotation->reply, LOOK_MS);
+		if (rc)
+			return rc;
+	}
+}
+
+static int find_keys(struct rotation *rotation, const struct control_peer *peer, const json_t *arguments) {
+	char name[KEYRING_NAME_MAX + 1];
+	if (rotation->is_all) {
+		int rc = service_key_steward(rotation->service, peer, "key-rotate", "all", true);
+		return rc ? rc : store_key_list(rotation->service->store, take_name, rotation);
+	}
+	int rc = find_key(rotation->service, peer, arguments, "key-rotate", name);
+	if (rc)
+		return rc;
+	rotation->names = calloc(1, sizeof *rotation->names);
+	if (!rotation->names)
+		return fault(ENOMEM, "rotating a key: out of memory");
+	memcpy(rotation->names[rotation->count++], name, sizeof name);
+	return 0;
+}
+
+int service_key_rotate(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	struct rotation rotation = {.service = context,
+	        .actor = service_actor(peer),
+	        .reply = reply,
+	        .is_all = json_is_true(json_object_get(arguments, "all")),
+	        .rewraps = json_is_true(json_object_get(arguments, "rewrap"))};
+	int rc = service_number(arguments, "every_days", DAYS_MAX, -1, &rotation.every_days);
+	if (!rc)
+		rc = find_keys(&rotation, peer, arguments);
+	if (!rc)
+		rc = rotate_each(&rotation);
+	if (!rc && rotation.rewraps && json_is_true(json_object_get(arguments, "wait")))
+		rc = wait_for_rewrap(&rotation);
+	free(rotation.names);
+	return rc;
+}
+
+/* ---- states and names ---- */
+
+int service_key_disable(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const struct actor actor = service_actor(peer);
+	char name[KEYRING_NAME_MAX + 1];
+	int rc = find_key(service, peer, arguments, "key-disable", name);
+	if (!rc)
+		rc = store_key_disable(service->store, name, &actor);
+	return rc ? rc : answer_key(service, rc, name, reply);
+}
+
+int service_key_enable(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const struct actor actor = service_actor(peer);
+	char name[KEYRING_NAME_MAX + 1];
+	int rc = find_key(service, peer, arguments, "key-enable", name);
+	if (!rc)
+		rc = store_key_enable(service->store, name, &actor);
+	return rc ? rc : answer_key(service, rc, name, reply);
+}
+
+int service_key_schedule_deletion(
+        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const struct actor actor = service_actor(peer);
+	char name[KEYRING_NAME_MAX + 1];
+	int64_t days = 0, deletion_ns;
+	int rc = find_key(service, peer, arguments, "key-schedule-deletion", name);
+	if (!rc)
+		rc = service_number(arguments, "days", DAYS_MAX, 0, &days);
+	if (!rc)
+		rc = store_key_schedule_deletion(service->store, name, (unsigned)days, &actor, &deletion_ns);
+	return rc ? rc : answer_key(service, rc, name, reply);
+}
+
+int service_key_cancel_deletion(
+        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const struct actor actor = service_actor(peer);
+	char name[KEYRING_NAME_MAX + 1];
+	int rc = find_key(service, peer, arguments, "key-cancel-deletion", name);
+	if (!rc)
+		rc = store_key_cancel_deletion(service->store, name, &actor);
+	return rc ? rc : answer_key(service, rc, name, reply);
+}
+
+int service_key_alias(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const struct actor actor = service_actor(peer);
+	char name[KEYRING_NAME_MAX + 1];
+	int rc = find_key(service, peer, arguments, "key-alias", name);
+	if (!rc)
+		rc = store_key_alias(service->store, name, text_of(arguments, "alias"), &actor);
+	return rc ? rc : answer_key(service, rc, name, reply);
+}

@@ -1,0 +1,158 @@
+/*
+ * What `assayfs key add`, `key remove`, `lock` and `unlock` ask. Secrets come as base64 by the control socket alone,
+ * and are wiped when the request ends: here, and by wire_wipe_json what they came in.
+ */
+#include "fs/service/internal.h"
+
+#include "backend/store_keys.h"
+#include "crypto/base/fault.h"
+#include "crypto/encoding.h"
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PASSES_MAX 1000000
+#define DETAIL_BYTES (SLOT_WORDS_BYTES + HEADER_LABEL_BYTES)
+#define SLOT_WORDS_BYTES 64
+
+/* "secret" of the arguments, in locked memory. */
+static int read_secret(const json_t *arguments, uint8_t **ret_data, size_t *ret_size) {
+	const json_t *value = json_object_get(arguments, "secret");
+	const char *text = json_string_value(value);
+	size_t room = json_string_length(value) / 4 * 3;
+	_cleanup_(secret_freep) uint8_t *data = NULL;
+	if (!text || room == 0 || room > HEADER_KEYFILE_MAX + 3)
+		return fault(EPROTO, "'secret' is missing or too long");
+	data = secret_alloc((room + 15) / 16 * 16);
+	if (!data)
+		return -ENOMEM;
+	if (base64_decode(text, room, data, ret_size))
+		return fault(EPROTO, "'secret' is no base64");
+	*ret_data = steal_pointer(&data);
+	return 0;
+}
+
+static int read_type(const json_t *arguments, enum slot_type *ret_type) {
+	const char *word = json_string_value(json_object_get(arguments, "type"));
+	for (enum slot_type type = SLOT_PASSPHRASE; word && type <= SLOT_KMS; type++)
+		if (strcmp(slot_type_name(type), word) == 0) {
+			*ret_type = type;
+			return 0;
+		}
+	return fault(EPROTO, "'type' is no type of slot");
+}
+
+/* ---- adding ---- */
+
+static int read_kdf(const json_t *arguments, struct header_kdf *kdf, const struct header_kdf **ret_kdf) {
+	int64_t memory = 0, passes = 0;
+	int rc = service_number(arguments, "argon_memory", (int64_t)HEADER_KDF_MEMORY_MAX, 0, &memory);
+	if (!rc)
+		rc = service_number(arguments, "argon_passes", PASSES_MAX, 0, &passes);
+	if (rc || (!memory && !passes))
+		return rc;
+	*kdf = (struct header_kdf){.memory = memory ? (uint64_t)memory : HEADER_KDF_MEMORY_DEFAULT,
+	        .passes = passes ? (uint64_t)passes : HEADER_KDF_PASSES_LEAST};
+	*ret_kdf = kdf;
+	return 0;
+}
+
+/* A label is in the record, whatever it holds, and so is for whom. */
+static void say_what(const struct store_slot_request *request, char *ret, size_t size) {
+	(void)snprintf(ret, size, "%s%s%s%s", slot_type_name(request->type), request->zones ? ", limited" : "",
+	        *request->label ? " " : "", request->label);
+}
+
+static int add(Service *service, const struct control_peer *peer, struct store_slot_request *request,
+        const json_t *arguments, ControlReply *reply) {
+	const struct actor actor = service_actor(peer);
+	_cleanup_(secret_freep) uint8_t *secret = NULL;
+	struct header_kdf kdf;
+	size_t size = 0;
+	char id[HEADER_ID_TEXT_BYTES], recovery[RECOVERY_TEXT_BYTES] = "";
+	bool has_secret = request->type == SLOT_PASSPHRASE || request->type == SLOT_KEYFILE;
+	int rc = has_secret ? read_secret(arguments, &secret, &size) : 0;
+	request->secret = bytes_of(secret, size);
+	if (!rc)
+		rc = read_kdf(arguments, &kdf, &request->kdf);
+	if (!rc)
+		rc = store_slot_add(
+		        service->store, request, &actor, id, request->type == SLOT_RECOVERY ? recovery : NULL);
+	if (!rc)
+		rc = store_commit_wait(service->store);
+	if (!rc)
+		rc = control_send(
+		        reply, json_pack("{s:s, s:s, s:s, s:s?}", "id", id, "type", slot_type_name(request->type),
+		                       "label", request->label, "recovery_key", *recovery ? recovery : NULL));
+	secret_wipe(recovery, sizeof recovery);
+	return rc;
+}
+
+int service_slot_add(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const char *label = json_string_value(json_object_get(arguments, "label"));
+	struct store_slot_request request = {
+	        .label = label ? label : "", .recipient = json_string_value(json_object_get(arguments, "recipient"))};
+	char detail[DETAIL_BYTES];
+	int rc = read_type(arguments, &request.type);
+	if (!rc)
+		rc = service_zones(json_object_get(arguments, "zones"), &request.zones);
+	if (rc)
+		return rc;
+	say_what(&request, detail, sizeof detail);
+	rc = service_key_steward(service, peer, "slot-add", detail, true);
+	if (!rc && request.type == SLOT_KMS)
+		rc = fault(ENOTSUP, "this mount makes no slots of a key management service yet");
+	if (!rc && request.type == SLOT_RECOVERY && request.zones)
+		rc = fault(EINVAL, "a recovery key is for all keys, not for some zones");
+	return rc ? rc : add(service, peer, &request, arguments, reply);
+}
+
+int service_slot_remove(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const char *id = json_string_value(json_object_get(arguments, "slot"));
+	const struct actor actor = service_actor(peer);
+	(void)reply;
+	int rc = service_key_steward(service, peer, "slot-remove", id ? id : "", true);
+	if (!rc)
+		rc = store_slot_remove(service->store, id ? id : "", &actor);
+	return rc ? rc : store_commit_wait(service->store);
+}
+
+/* ---- locking: also where nothing else is changed ---- */
+
+int service_lock(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	const struct actor actor = service_actor(peer);
+	(void)arguments;
+	(void)reply;
+	int rc = service_key_steward(service, peer, "lock", "", false);
+	return rc ? rc : store_lock(service->store, &actor);
+}
+
+int service_unlock(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	static const int kinds[] = {[SLOT_PASSPHRASE] = STORE_PASSPHRASE,
+	        [SLOT_RECOVERY] = STORE_RECOVERY_KEY,
+	        [SLOT_KEYFILE] = STORE_KEYFILE,
+	        [SLOT_RECIPIENT] = STORE_RECIPIENT};
+	Service *service = context;
+	const struct actor actor = service_actor(peer);
+	_cleanup_(secret_freep) uint8_t *data = NULL;
+	enum slot_type type;
+	size_t size = 0;
+	(void)reply;
+	int rc = service_key_steward(service, peer, "unlock", "", false);
+	if (!rc)
+		rc = read_type(arguments, &type);
+	if (!rc && type >= SLOT_KMS)
+		rc = fault(ENOTSUP, "this mount is not unlocked by a key management service yet");
+	if (!rc)
+		rc = read_secret(arguments, &data, &size);
+	if (rc)
+		return rc;
+	struct store_secret secret = {.bytes = bytes_of(data, size)};
+	secret.kind = kinds[type];
+	return store_unlock(service->store, &secret, &actor);
+}

@@ -1,0 +1,501 @@
+#!/usr/bin/env python3
+"""Keys, slots, locking, from the command line on a real mount.
+
+usage: test_key.py ASSAYFS SOURCE ASSAYFS_AGED
+
+ASSAYFS_AGED is the program for which days pass when the test says so (aged.c).
+
+tests: fs/service/key, fs/service/slot, fs/command/key, fs/command/key_list, fs/command/key_slot, fs/command/key_recipient, fs/command/lock,
+fs/watch/keys
+"""
+import errno
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import termios
+import time
+
+from backing import BackupTests, CHEAP
+from cli import ASSAYFS
+import program
+
+if not os.path.exists("/dev/fuse"):
+    print("skipped: /dev/fuse is missing")
+    sys.exit(77)
+
+AGED = program.for_everybody(sys.argv[3])
+POLICY = """version: 1
+datasets: [{name: data, match: "*.csv", rules: data.dqdl, settle: 100ms}]
+workflows: [{name: arrive, dataset: data, from: Landing, to: Trusted, on: close}]
+"""
+ROLES = """version: 1
+roles: {steward: {users: [root, "64002"]}, auditor: {users: ["64003"]}}
+"""
+RULES = "Rules = [ RowCount > 1 ]\n"
+GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
+STEWARD, AUDITOR, NOBODY = 64002, 64003, 64004
+ALIASES = ["alias/audit", "alias/header", "alias/landing", "alias/metadata", "alias/raw", "alias/trusted", "alias/verdict"]
+KEY_FIELDS = {"alias", "id", "version", "kind", "state", "vital", "here", "created", "rotated", "deletion", "rotate_every_days", "uses", "seals",
+              "opens", "segments", "bytes", "old_segments", "old_bytes", "rewrapping", "slots"}
+
+
+class Keys(BackupTests):
+    # ---- what the tests share ----
+
+    def listed(self, mnt="mnt"):
+        """({alias: key}, [slot])"""
+        found = self.json("key", "list", "--json", mnt)
+        return {key["alias"]: key for key in found["keys"]}, found["slots"]
+
+    def key(self, alias):
+        return self.listed()[0][alias]
+
+    def with_zones(self):
+        """A mount with the same file in all three zones."""
+        self.mounted("-o", "allow_other")
+        os.makedirs(self.path("policy"))
+        self.write("policy/policy.yaml", POLICY)
+        self.write("policy/data.dqdl", RULES)
+        self.assayfs("policy", "apply", "policy", "mnt")
+        self.put("Landing/a.csv", GOOD)
+        self.assayfs("why", "--wait", "mnt/Landing/a.csv", code=None)
+        deadline = time.monotonic() + 30
+        while not os.path.exists(os.path.join(self.mnt, "Trusted/a.csv")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for zone in ("Landing", "Raw", "Trusted"):
+            self.check(self.get(f"{zone}/a.csv") == GOOD, f"nothing in {zone}")
+
+    def refused(self, name, error, mode="rb", words=""):
+        """What somebody is told who opens and reads (or writes) it."""
+        try:
+            with open(os.path.join(self.mnt, name), mode, buffering=0) as file:
+                file.read(1) if mode == "rb" else file.write(b"x")
+        except OSError as e:
+            self.check(e.errno == error, f"{name}: {e}, not {errno.errorcode[error]} {words}")
+            return
+        self.check(False, f"{name}: not refused {words}")
+
+    def recipient(self, name):
+        """A new key pair: (its file, its public text)."""
+        return self.path(name), self.assayfs("key", "recipient", "new", name).out.strip()
+
+    def denied(self, event):
+        return [r for r in self.records("--event", event) if r["outcome"] == "denied"]
+
+    def records(self, *filters):
+        self.assayfs("sync", "mnt")
+        text = self.assayfs("log", "--json", *filters, "mnt").out
+        return [json.loads(line) for line in text.splitlines()]
+
+    def as_user(self, uid, *arguments):
+        return subprocess.run([ASSAYFS, *arguments], cwd="/", user=uid, group=uid, extra_groups=[], capture_output=True, timeout=60, check=False)
+
+    # ---- list ----
+
+    def test_a_new_vault_has_its_keys_and_two_slots(self):
+        self.mounted()
+        self.put("Landing/a", b"something")
+        self.assayfs("sync", "mnt")
+        keys, slots = self.listed()
+        self.check(sorted(keys) == ALIASES, f"{sorted(keys)}")
+        for alias, key in keys.items():
+            self.check(set(key) == KEY_FIELDS, f"{alias}: {set(key) ^ KEY_FIELDS}")
+            self.check((key["version"], key["state"], key["deletion"], key["here"]) == (1, "enabled", None, True), f"{key}")
+            self.check(key["created"].endswith("Z") and key["rotated"] == key["created"], f"{key}")
+            self.check(sorted(key["slots"]) == sorted(slot["id"] for slot in slots), f"{key['slots']}")
+        self.check([keys[a]["vital"] for a in ("alias/metadata", "alias/audit", "alias/raw")] == [True, True, False], "which are vital")
+        self.check(keys["alias/metadata"]["id"] == "meta" and keys["alias/landing"]["seals"] > 0, f"{keys['alias/landing']}")
+        self.check(sorted((s["type"], s["limited"], s["ours"]) for s in slots) == [("passphrase", False, True), ("recovery", False, False)], f"{slots}")
+        for slot in slots:
+            self.check(len(slot["id"]) == 32 and sorted(slot["keys"]) == ALIASES, f"{slot}")
+        words = self.assayfs("key", "list", "mnt").out
+        for part in ("alias/raw", "enabled", "passphrase", " *", "all"):
+            self.check(part in words, f"no {part}: {words}")
+        metrics = self.get(".assayfs/metrics").decode()
+        for part in ('assayfs_key_age_seconds{key="alias/raw"} ', 'assayfs_key_enabled{key="alias/raw"} 1', "assayfs_locked 0"):
+            self.check(part in metrics, f"no {part}")
+
+    # ---- rotating ----
+
+    def test_a_rotated_key_seals_anew_and_opens_what_was(self):
+        self.mounted()
+        self.put("Landing/old", b"old" * 1000)
+        told = self.assayfs("key", "rotate", "landing", "mnt").out
+        self.check("alias/landing: version 2 " in told, told)
+        self.put("Landing/new", b"new" * 1000)
+        self.assayfs("sync", "mnt")
+        key = self.key("alias/landing")
+        self.check(key["version"] == 2 and key["old_segments"] >= 1 and key["segments"] > key["old_segments"], f"{key}")
+        self.check(self.get("Landing/old") == b"old" * 1000 and self.get("Landing/new") == b"new" * 1000, "content")
+        self.assayfs("umount", "mnt")
+        self.mount()
+        self.check(self.get("Landing/old") == b"old" * 1000 and self.get("Landing/new") == b"new" * 1000, "content after a mount")
+        self.check(len(self.records("--event", "key-rotate")) == 1, "one record")
+
+    def test_what_older_versions_sealed_is_sealed_anew_with_rewrap(self):
+        self.mounted()
+        content = os.urandom(300000)
+        self.put("Landing/old", content)
+        told = self.assayfs("key", "rotate", "--rewrap", "--wait", "alias/landing", "mnt").out
+        self.check("sealed anew" in told, told)
+        key = self.key("alias/landing")
+        self.check((key["version"], key["old_segments"], key["old_bytes"], key["rewrapping"]) == (2, 0, 0, False), f"{key}")
+        self.check(self.get("Landing/old") == content, "content")
+        self.assayfs("umount", "mnt")
+        self.assayfs("fsck", "--passfile", "pass", "v")
+
+    def test_all_are_rotated_but_those_that_can_not_be(self):
+        self.mounted()
+        self.assayfs("key", "disable", "raw", "mnt")
+        found = self.json("key", "rotate", "--all", "--json", "mnt")
+        self.check("alias/landing" in [k["alias"] for k in found["rotated"]] and "alias/header" in [k["alias"] for k in found["rotated"]], f"{found}")
+        skipped = {row["skipped"]: row["why"] for row in found["skipped"]}
+        self.check({"alias/metadata", "alias/raw"} <= set(skipped), f"{skipped}")
+        self.check(self.key("alias/raw")["version"] == 1 and self.key("alias/trusted")["version"] == 2, "versions")
+        for arguments in (["rotate", "mnt", "--all", "raw"], ["rotate"], ["rotate", "--wait", "raw"], ["rotate", "--rewrap", "--every", "3", "raw"],
+                          ["rotate", "--every", "-3", "raw"]):
+            self.assayfs("key", *arguments, code=2)
+        self.one_line(self.assayfs("key", "rotate", "metadata", "mnt", code=1), "metadata")
+        self.one_line(self.assayfs("key", "rotate", "raw", "mnt", code=1), "raw")
+        self.one_line(self.assayfs("key", "rotate", "none", "mnt", code=1), "there is no key none", "alias/raw")
+
+    def test_a_key_is_rotated_by_itself_when_that_was_said(self):
+        self.mounted()
+        self.assayfs("key", "rotate", "--every", "90", "trusted", "mnt")
+        key = self.key("alias/trusted")
+        self.check((key["version"], key["rotate_every_days"]) == (1, 90), f"{key}")
+        self.check("90 days" in self.assayfs("key", "list", "mnt").out, "list")
+        self.assayfs("key", "rotate", "--every", "0", "trusted", "mnt")
+        self.check(self.key("alias/trusted")["rotate_every_days"] == 0, "it was ended")
+
+    # ---- states ----
+
+    def test_a_disabled_key_makes_exactly_its_data_unreadable(self):
+        self.with_zones()
+        found = self.json("key", "disable", "--json", "alias/raw", "mnt")
+        self.check(found["state"] == "disabled" and found["alias"] == "alias/raw", f"{found}")
+        self.refused("Raw/a.csv", errno.EKEYREVOKED)
+        self.check(self.get("Landing/a.csv") == GOOD and self.get("Trusted/a.csv") == GOOD, "the others go on")
+        self.check(os.stat(os.path.join(self.mnt, "Raw/a.csv")).st_size == len(GOOD), "its size is known")
+        denial = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
+        self.check(denial and denial[-1]["errno"] == errno.EKEYREVOKED, f"{denial}")
+        self.check('assayfs_key_enabled{key="alias/raw"} 0' in self.get(".assayfs/metrics").decode(), "metric")
+        self.assayfs("umount", "mnt")
+        self.mount()
+        self.refused("Raw/a.csv", errno.EKEYREVOKED, words="after a mount")
+        self.assayfs("key", "enable", "raw", "mnt")
+        self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
+
+    def test_what_is_open_and_in_memory_is_disabled_too(self):
+        self.mounted()
+        path = self.put("Landing/a", os.urandom(500000))
+        with open(path, "rb", buffering=0) as file:
+            file.read(10)
+            self.assayfs("key", "disable", "landing", "mnt")
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            try:
+                os.pread(file.fileno(), 4096, 400000)
+                self.check(False, "it was read")
+            except OSError as e:
+                self.check(e.errno == errno.EKEYREVOKED, f"{e}")
+        self.refused("Landing/new", errno.EKEYREVOKED, "wb")
+        self.assayfs("key", "enable", "landing", "mnt")
+        self.put("Landing/new", b"new")
+
+    def test_keys_that_the_vault_needs_are_neither_disabled_nor_deleted(self):
+        self.mounted()
+        for alias in "metadata", "audit", "header", "verdict":
+            for verb in "disable", "schedule-deletion":
+                self.one_line(self.assayfs("key", verb, alias, "mnt", code=1), alias if alias != "metadata" else "meta")
+        self.assayfs("sync", "mnt")
+
+    def test_a_deletion_is_scheduled_within_bounds_and_cancelled(self):
+        self.with_zones()
+        for days in "6", "31", "0", "-7", "x", "":
+            self.assayfs("key", "schedule-deletion", "--days", days, "raw", "mnt", code=2)
+        self.check(self.key("alias/raw")["state"] == "enabled", "nothing was done")
+        before = time.time()
+        self.assayfs("key", "schedule-deletion", "--days", "7", "raw", "mnt")
+        key = self.key("alias/raw")
+        when = time.strftime("%Y-%m-%dT%H", time.gmtime(before + 7 * 86400))
+        self.check(key["state"] == "pending-deletion" and key["deletion"][:11] == when[:11], f"{key}")
+        self.check("!! alias/raw is deleted at " in self.assayfs("key", "list", "mnt").out, "the list warns")
+        self.refused("Raw/a.csv", errno.EKEYREVOKED)
+        self.assayfs("key", "enable", "raw", "mnt", code=1)
+        self.assayfs("key", "cancel-deletion", "raw", "mnt")
+        key = self.key("alias/raw")
+        self.check((key["state"], key["deletion"]) == ("disabled", None), f"{key}")
+        self.refused("Raw/a.csv", errno.EKEYREVOKED)
+        self.assayfs("key", "enable", "raw", "mnt")
+        self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
+
+    def mount_later(self, days):
+        """By the program for which so many days have passed."""
+        self.write("age", str(days))
+        environment = {**os.environ, "ASSAYFS_TEST_AGE": self.path("age")}
+        done = subprocess.run([AGED, "mount", "--passfile", "pass", "v", "mnt"], cwd=self.directory, env=environment, capture_output=True, timeout=120,
+                              check=False)
+        self.check(done.returncode == 0, f"mounting later: {done.stderr}")
+
+    def test_a_key_is_deleted_when_its_time_has_come_and_what_it_sealed_with_it(self):
+        self.with_zones()
+        self.assayfs("key", "rotate", "--every", "365", "trusted", "mnt")
+        self.assayfs("key", "schedule-deletion", "--days", "10", "raw", "mnt")
+        self.assayfs("umount", "mnt")
+        self.mount_later(9)
+        self.check(self.key("alias/raw")["state"] == "pending-deletion", "not before")
+        time.sleep(62 - time.time() % 60)
+        self.check(self.key("alias/raw")["state"] == "pending-deletion", "nor after a minute")
+        self.write("age", "11")
+        self.check(self.key("alias/raw")["state"] == "pending-deletion", "a minute has to pass")
+        deadline = time.monotonic() + 90
+        while self.key("alias/raw")["state"] != "deleted" and time.monotonic() < deadline:
+            time.sleep(1)
+        key = self.key("alias/raw")
+        self.check((key["state"], key["deletion"], key["slots"]) == ("deleted", None, []), f"{key}")
+        self.refused("Raw/a.csv", errno.EKEYEXPIRED)
+        self.check(self.get("Landing/a.csv") == GOOD and self.get("Trusted/a.csv") == GOOD, "the others go on")
+        for verb in "enable", "cancel-deletion", "rotate":
+            self.one_line(self.assayfs("key", verb, "raw", "mnt", code=1), "deleted")
+        deleted = self.records("--event", "key-delete")
+        self.check(len(deleted) == 1 and "raw" in deleted[0]["detail"] and deleted[0]["exe"] == os.path.basename(AGED), f"{deleted}")
+        self.assayfs("umount", "mnt")
+        self.mount()
+        self.refused("Raw/a.csv", errno.EKEYEXPIRED, words="after a mount")
+        self.assayfs("umount", "mnt")
+        self.assayfs("fsck", "--passfile", "pass", "v")
+        self.mount_later(366)
+        key = self.key("alias/trusted")
+        self.check(key["version"] == 2 and self.key("alias/landing")["version"] == 1, f"rotated by itself: {key}")
+
+    def test_a_key_has_the_name_that_one_gives_it(self):
+        self.mounted()
+        self.assayfs("key", "alias", "project-animallost-key", "trusted", "mnt")
+        self.check(self.key("alias/project-animallost-key")["id"] == "trusted", "the name")
+        self.assayfs("key", "disable", "alias/project-animallost-key", "mnt")
+        self.assayfs("key", "enable", "alias/trusted", "mnt")  # its own goes on to work
+        self.assayfs("key", "alias", "alias/project-animallost-key", "raw", "mnt", code=1)
+        self.assayfs("key", "alias", "raw", "trusted", "mnt", code=1)
+        self.assayfs("key", "alias", "no/such name", "trusted", "mnt", code=2)
+        _, slots = self.listed()
+        self.check("alias/project-animallost-key" in slots[0]["keys"], f"{slots[0]}")
+
+    # ---- slots ----
+
+    def test_a_passphrase_is_changed_while_mounted(self):
+        self.mounted()
+        self.put("Landing/a", b"something")
+        self.write("new", "another horse\n")
+        made = self.json("key", "add", *CHEAP, "--new-passfile", "new", "--label", "Bö", "--json", "mnt")
+        self.check(made["type"] == "passphrase" and made["label"] == "Bö" and made["recovery_key"] is None, f"{made}")
+        old = next(s["id"] for s in self.listed()[1] if s["ours"])
+        self.assayfs("key", "remove", old[:8], "mnt")
+        self.assayfs("umount", "mnt")
+        self.assayfs("mount", "--passfile", "pass", "v", "mnt", code=12)
+        self.assayfs("mount", "--passfile", "new", "v", "mnt")
+        self.check(self.get("Landing/a") == b"something", "content")
+        slot = next(s for s in self.listed()[1] if s["ours"])
+        self.check((slot["id"], slot["label"]) == (made["id"], "Bö"), f"{slot}")
+
+    def test_a_new_passphrase_is_asked_for_twice(self):
+        self.mounted()
+
+        def typed(*lines):
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.chdir(self.directory)
+                os.execv(ASSAYFS, [ASSAYFS, "key", "add", *CHEAP, "mnt"])
+            seen = b""
+            for prompt, line in zip((b": ", b"again: "), lines):
+                while not seen.endswith(prompt):
+                    seen += os.read(terminal, 1000)
+                while termios.tcgetattr(terminal)[3] & termios.ECHO:  # what comes before that is thrown away
+                    time.sleep(0.01)
+                seen = b""
+                os.write(terminal, line)
+            try:
+                while os.read(terminal, 1000):
+                    pass
+            except OSError:  # its other end is closed
+                pass
+            os.close(terminal)
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+        self.check(typed(b"one\n", b"two\n") == 2, "two that differ")
+        self.check(typed(b"typed\n", b"typed\n") == 0, "two that are the same")
+        self.assayfs("umount", "mnt")
+        self.write("typed", "typed")
+        self.assayfs("mount", "--passfile", "typed", "v", "mnt")
+
+    def test_a_key_file_and_a_recovery_key_open_what_they_were_added_to(self):
+        self.mounted()
+        self.put("Landing/a", b"something")
+        self.write("key", os.urandom(64) + b"\0\n")
+        self.write("short", b"short")
+        self.assayfs("key", "add", "--keyfile", "key", "mnt")
+        self.one_line(self.assayfs("key", "add", "--keyfile", "short", "mnt", code=2), "short")
+        self.assayfs("key", "add", "--keyfile", "none", "mnt", code=1)
+        recovery = self.json("key", "add", "--recovery", "--json", "mnt")["recovery_key"]
+        self.write("recovery", recovery + "\n")
+        self.assayfs("umount", "mnt")
+        for option in ["--keyfile", "key"], ["--recovery-key-file", "recovery"]:
+            self.assayfs("mount", *option, "v", "mnt")
+            self.check(self.get("Landing/a") == b"something", f"content by {option}")
+            self.assayfs("umount", "mnt")
+            self.assayfs("fsck", *option, "v")
+        self.write("other", os.urandom(64))
+        self.assayfs("mount", "--keyfile", "other", "v", "mnt", code=12)
+        self.assayfs("mount", "--keyfile", "key", "--passfile", "pass", "v", "mnt", code=2)
+        self.assayfs("mount", "--identity", "recovery", "v", "mnt", code=None)
+
+    def test_a_recipient_has_a_secret_of_its_own(self):
+        self.mounted()
+        secret, public = self.recipient("bo")
+        self.check(public.startswith("assayfs-recipient-") and os.stat(secret).st_mode & 0o777 == 0o600, f"{public}")
+        with open(secret, encoding="ascii") as file:
+            text = file.read()
+        self.check(text.startswith("ASSAYFS-SECRET-") and text.endswith("\n"), "the file")
+        self.one_line(self.assayfs("key", "recipient", "new", "bo", code=1), "bo")
+        self.assayfs("key", "recipient", "add", "--label", "Bo", public, "mnt")
+        slot = next(s for s in self.listed()[1] if s["type"] == "recipient")
+        self.check((slot["recipient"], slot["label"], slot["limited"]) == (public, "Bo", False), f"{slot}")
+        self.assayfs("key", "recipient", "add", public, "mnt", code=1)  # has one
+        told = self.one_line(self.assayfs("key", "add", "--recipient", text.strip(), "mnt", code=2))
+        self.check(text.strip() not in told.err, "the secret is repeated")
+        self.assayfs("key", "recipient", "add", "assayfs-recipient-0", "mnt", code=2)
+        self.assayfs("umount", "mnt")
+        self.assayfs("mount", "--identity", "bo", "v", "mnt")
+        self.put("Landing/a", b"written by Bo")
+
+    def test_an_analyst_reads_trusted_and_has_not_the_key_of_raw(self):
+        self.with_zones()
+        _, public = self.recipient("ana")
+        made = self.json("key", "add", "--recipient", public, "--zones", "Trusted", "--json", "mnt")
+        slot = next(s for s in self.listed()[1] if s["id"] == made["id"])
+        self.check(slot["limited"] and sorted(slot["keys"]) == ["alias/metadata", "alias/trusted"], f"{slot}")
+        self.assayfs("umount", "mnt")
+        told = self.assayfs("mount", "--identity", "ana", "v", "mnt")
+        self.check("read-only" in told.err, f"it says so: {told.err}")
+        self.check(self.get("Trusted/a.csv") == GOOD, "Trusted is read")
+        self.check(sorted(os.listdir(os.path.join(self.mnt, "Raw"))) == ["a.csv"], "names are to be seen")
+        self.refused("Raw/a.csv", errno.ENOKEY)
+        self.refused("Landing/a.csv", errno.ENOKEY)
+        self.refused("Landing/new", errno.EROFS, "wb")
+        keys, slots = self.listed()
+        self.check(keys["alias/trusted"]["here"] and not keys["alias/raw"]["here"], f"{keys['alias/raw']}")
+        self.check([s["id"] for s in slots if s["ours"]] == [made["id"]], f"{slots}")
+        for verb in (["rotate", "trusted"], ["disable", "trusted"], ["add", "--recovery"], ["remove", made["id"]]):
+            self.one_line(self.assayfs("key", *verb, "mnt", code=1), "limited")
+        status = self.json("status", "--json", "mnt")
+        self.check(status["read_only"] is True, "the status")
+        self.assayfs("umount", "mnt")
+        self.assayfs("fsck", "--passfile", "pass", "v")
+
+    def test_who_was_removed_opens_nothing_that_is_written_after_a_rotation(self):
+        self.mounted()
+        _, public = self.recipient("bo")
+        self.assayfs("key", "recipient", "add", public, "mnt")
+        self.put("Landing/before", b"before")
+        self.assayfs("sync", "mnt")
+        shutil.copy(self.path("v/vault.json"), self.path("kept"))
+        slot = next(s for s in self.listed()[1] if s["type"] == "recipient")
+        told = self.assayfs("key", "remove", slot["id"], "mnt").out
+        self.check("key rotate --all" in told, told)
+        self.assayfs("key", "rotate", "--all", "mnt")
+        self.put("Landing/after", b"after")
+        self.assayfs("umount", "mnt")
+        self.assayfs("mount", "--identity", "bo", "v", "mnt", code=1)  # there is no slot of that type
+        shutil.copytree(self.path("v"), self.path("copy"))
+        shutil.copy(self.path("kept"), self.path("copy/vault.json"))
+        self.assayfs("mount", "--identity", "bo", "--state-dir", self.path("elsewhere"), "copy", "mnt")
+        self.check(self.get("Landing/before") == b"before", "what he had")
+        self.refused("Landing/after", errno.ENOKEY)
+
+    def test_the_last_slot_stays(self):
+        self.mounted()
+        _, public = self.recipient("ana")
+        self.assayfs("key", "add", "--recipient", public, "--zones", "Trusted", "mnt")
+        _, slots = self.listed()
+        recovery = next(s for s in slots if s["type"] == "recovery")
+        ours = next(s for s in slots if s["ours"])
+        self.assayfs("key", "remove", recovery["id"], "mnt")
+        self.one_line(self.assayfs("key", "remove", ours["id"], "mnt", code=1), "last")
+        self.assayfs("key", "remove", "0", "mnt", code=None)
+        self.assayfs("key", "remove", recovery["id"], "mnt", code=1)
+        self.check(len(self.listed()[1]) == 2, "the others stay")
+
+    def test_what_makes_no_slot_is_refused_before_anything_is_done(self):
+        self.mounted()
+        self.write("new", "another\n")
+        for options in (["--recovery", "--new-passfile", "new"], ["--recovery", "--zones", "Raw"], ["--new-passfile", "new", "--zones", ""],
+                        ["--new-passfile", "new", "--zones", "Raw,,Trusted"], ["--new-passfile", "new", "--zones", "Attic"],
+                        ["--recipient", "nobody"], ["--new-passfile", "pass", "--keyfile", "new"]):
+            self.one_line(self.assayfs("key", "add", *CHEAP, *options, "mnt", code=2))
+        self.one_line(self.assayfs("key", "add", "--kms", "alias/x", "mnt", code=1), "not there yet")
+        self.check(len(self.listed()[1]) == 2, "a slot was made")
+
+    # ---- locking ----
+
+    def test_a_locked_mount_stays_and_gives_no_content(self):
+        self.with_zones()
+        self.assayfs("lock", "mnt")
+        self.assayfs("lock", "mnt")
+        for zone in "Landing", "Raw", "Trusted":
+            self.refused(f"{zone}/a.csv", errno.EACCES)
+        self.refused("Landing/new", errno.EACCES, "wb")
+        self.check(os.stat(os.path.join(self.mnt, "Raw/a.csv")).st_size == len(GOOD), "its size is known")
+        self.check(self.json("key", "list", "--json", "mnt")["locked"] is True, "the list says it")
+        self.check("!! The vault is locked" in self.assayfs("key", "list", "mnt").out, "the list says it")
+        self.check("assayfs_locked 1" in self.get(".assayfs/metrics").decode(), "metric")
+        tried = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
+        self.check(tried and tried[-1]["errno"] == errno.EACCES, f"recorded: {tried}")
+        self.write("wrong", "wrong\n")
+        self.assayfs("unlock", "--passfile", "wrong", "mnt", code=12)
+        self.refused("Raw/a.csv", errno.EACCES, words="after a wrong passphrase")
+        self.assayfs("unlock", "--passfile", "pass", "mnt")
+        self.check(self.get("Raw/a.csv") == GOOD, "unlocked")
+        self.put("Landing/new", b"new")
+        self.check([r["outcome"] for r in self.records("--event", "unlock")] == ["denied", "ok"], f"{self.records('--event', 'unlock')}")
+        self.check(len(self.records("--event", "lock")) == 1, "one record of the locking")
+
+    # ---- who may ----
+
+    def test_stewards_and_who_mounted_decide_and_denials_are_on_record(self):
+        if os.getuid() != 0:
+            return
+        self.mounted("-o", "allow_other")
+        os.chmod(self.directory, 0o755)
+        os.makedirs(self.path("policy"))
+        self.write("policy/policy.yaml", ROLES)
+        self.assayfs("policy", "apply", "policy", "mnt")
+        verbs = {"key-rotate": ["key", "rotate", "raw"], "key-disable": ["key", "disable", "raw"], "key-enable": ["key", "enable", "raw"],
+                 "key-schedule-deletion": ["key", "schedule-deletion", "raw"], "key-cancel-deletion": ["key", "cancel-deletion", "raw"],
+                 "key-alias": ["key", "alias", "x", "raw"], "slot-add": ["key", "add", "--recovery"], "slot-remove": ["key", "remove", "abcd"],
+                 "lock": ["lock"], "key-list": ["key", "list"]}
+        for event, verb in verbs.items():
+            done = self.as_user(NOBODY, *verb, self.mnt)
+            self.check(done.returncode == 6, f"{verb}: {done.returncode} {done.stderr}")
+            self.check(len(self.denied(event)) == 1 and self.denied(event)[0]["uid"] == NOBODY, f"{event}: {self.denied(event)}")
+        self.check(self.as_user(AUDITOR, "key", "list", self.mnt).returncode == 0, "an auditor sees the keys")
+        self.check(self.as_user(AUDITOR, "lock", self.mnt).returncode == 6, "and does not lock")
+        self.check(self.as_user(STEWARD, "key", "rotate", "raw", self.mnt).returncode == 0, "a steward rotates")
+        self.assayfs("grant", "--role", "steward", "--reason", "a test", "--for", "1h", "--user", str(NOBODY), "mnt")
+        self.check(self.as_user(NOBODY, "key", "rotate", "raw", self.mnt).returncode == 6, "a role that is lent gives no keys")
+        rotated = [r for r in self.records("--event", "key-rotate") if r["outcome"] == "ok"]
+        self.check([r["uid"] for r in rotated] == [STEWARD] and "raw" in rotated[0]["detail"], f"{rotated}")
+
+    def test_a_mount_for_reading_changes_no_key(self):
+        self.mounted()
+        self.assayfs("umount", "mnt")
+        self.mount("-o", "ro")
+        for verb in (["rotate", "raw"], ["disable", "raw"], ["add", "--recovery"]):
+            self.one_line(self.assayfs("key", *verb, "mnt", code=1), "read-only (-o ro)")
+        self.assayfs("lock", "mnt")
+        self.assayfs("unlock", "--passfile", "pass", "mnt")
+        self.check(len(self.listed()[0]) == len(ALIASES), "they are listed")
+
+
+sys.exit(Keys().run())
