@@ -6,11 +6,11 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file --keyfi
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --http $_assayfs_secret" ;;
+	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --http $_assayfs_secret --kms" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
 	recover) echo "--endpoint --at --full --list --state-dir --json $_assayfs_secret" ;;
-	fsck) echo "--repair --accept-loss --json $_assayfs_secret" ;;
+	fsck) echo "--repair --accept-loss --json $_assayfs_secret --kms" ;;
 	'policy suggest') echo '--output --json' ;;
 	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --output --parse-only --history --json' ;;
 	find-subject) echo '--json' ;;

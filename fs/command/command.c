@@ -1,4 +1,5 @@
 #include "fs/command/command.h"
+#include "fs/command/key_kms.h"
 
 #include "crypto/base/cleanup.h"
 #include "crypto/base/fault.h"
@@ -256,6 +257,8 @@ int command_exit_of(int rc) {
 		return EXIT_PASSPHRASE;
 	case EBUSY:
 		return EXIT_BUSY;
+	case KEY_KMS_AWAY:
+		return EXIT_AWAY;
 	case ENOTCONN:
 		return EXIT_NOT_MOUNTED;
 	case EACCES:

@@ -15,7 +15,8 @@
 	        "your user may not do this: by its role (then the denial is in the audit log) or by the system's " \
 	        "permissions")                                                                                     \
 	X(EXIT_NOT_A_VAULT, 7, "the directory holds no vault, or one of a format this version can't read")         \
-	X(EXIT_PASSPHRASE, 12, "wrong passphrase or recovery key")
+	X(EXIT_PASSPHRASE, 12, "wrong passphrase or recovery key")                                                 \
+	X(EXIT_AWAY, 13, "the key management service could not be asked")
 
 enum exit_code {
 #define X(name, number, words) name = (number),

@@ -1,5 +1,6 @@
 /* `assayfs fsck`: every byte of an unmounted vault held to account, and put right where something vouches for it. */
 #include "fs/command/command.h"
+#include "fs/command/key_kms.h"
 #include "fs/command/progress.h"
 #include "fs/command/secrets.h"
 #include "fs/words.h"
@@ -198,10 +199,10 @@ const struct command command_fsck = {
                    "have no second copy in the vault.",
         .options = (const struct command_option[]){{"repair", 0, NULL, "repair what can be repaired without loss"},
                 {"accept-loss", 0, NULL, "with --repair: go on without commits whose log is lost"}, OPTIONS_SECRET,
-                OPTION_JSON, {0}},
+                OPTION_KMS, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs fsck /srv/vault", "asks for the passphrase"},
                 {"assayfs fsck --repair /srv/vault", "after it found something"}, {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_DENIED) |
-                 EXIT_BIT(EXIT_NOT_A_VAULT) | EXIT_BIT(EXIT_PASSPHRASE),
+                 EXIT_BIT(EXIT_NOT_A_VAULT) | EXIT_BIT(EXIT_PASSPHRASE) | EXIT_BIT(EXIT_AWAY),
         .run = run_fsck,
 };

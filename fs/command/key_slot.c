@@ -1,6 +1,7 @@
 /* `assayfs key add`, `key remove`: ways to unlock a vault. */
 #include "fs/command/answer.h"
 #include "fs/command/key.h"
+#include "fs/command/key_kms.h"
 #include "fs/command/secrets.h"
 #include "fs/words.h"
 
@@ -80,12 +81,6 @@ int key_add_slot(const struct invocation *call, int dir, json_t *arguments) {
 
 /* ---- add ---- */
 
-/* A slot whose key a key management service holds: it needs the vault's and the slot's id, and asks the service here,
- * where the credentials are. */
-static int key_add_kms(const struct invocation *call, const char *key) {
-	return command_fail(call, EXIT_NO, "--kms %s: slots of a key management service are not there yet", key);
-}
-
 static int add_secret(const struct invocation *call) {
 	_cleanup_(passphrase_freep) Passphrase *secret = NULL;
 	_cleanup_(json_decrefp) json_t *arguments = NULL;
@@ -124,7 +119,7 @@ static int run_add(const struct invocation *call) {
 	if (is_recovery && command_has(call, "zones"))
 		return command_fail(call, EXIT_USAGE, "a recovery key is for all keys; --zones goes with the others");
 	if (kms)
-		return key_add_kms(call, kms);
+		return key_kms_add(call, kms);
 	if (is_recovery)
 		return key_add_slot(call, 0, json_pack("{s:s}", "type", "recovery"));
 	if (recipient)
@@ -150,7 +145,7 @@ const struct command command_key_add = {
                 {"recovery", 0, NULL, "make a recovery key, and print it this once"},
                 {"recipient", 0, "PUBLIC", "for whoever has the secret of this recipient"},
                 {"keyfile", 0, "FILE", "all bytes of FILE, which should be random"},
-                {"kms", 0, "KEY", "a key of a key management service (not there yet)"},
+                {"kms", 0, "KEY", "a key of AWS KMS: ARN, alias/NAME or id"},
                 {"zones", 0, "ZONE[,ZONE]", "for reading these of Landing, Raw, Trusted only"},
                 {"label", 0, "TEXT", "what people call it"}, {"argon-mem", 0, "KIB", NULL},
                 {"argon-ops", 0, "PASSES", NULL}, OPTION_JSON, {0}},
@@ -159,7 +154,7 @@ const struct command command_key_add = {
                         {"assayfs key add --recipient assayfs-recipient-… --zones Trusted /mnt",
                                 "an analyst reads Trusted, and can't read Raw"},
                         {0}},
-        .exits = KEY_EXITS,
+        .exits = KEY_EXITS | EXIT_BIT(EXIT_AWAY),
         .run = run_add,
 };
 

@@ -1,5 +1,6 @@
 /* `assayfs mount`: a vault as a directory. */
 #include "fs/command/command.h"
+#include "fs/command/key_kms.h"
 #include "fs/command/secrets.h"
 #include "fs/command/vault.h"
 
@@ -238,13 +239,13 @@ const struct command command_mount = {
                         "strict: the record of an access is durable before the access is granted, also for reading; "
                         "batched, the default: within a second"},
                 {"http", 0, "ADDR:PORT", "serve the page, the API and metrics over HTTP, as on 127.0.0.1:9475"},
-                OPTIONS_SECRET, {0}},
+                OPTIONS_SECRET, OPTION_KMS, {0}},
         .examples = (const struct command_example[]){{"assayfs mount /srv/vault /mnt", "asks for the passphrase"},
                 {"assayfs mount -o allow_other --passfile /root/pass /srv/vault /mnt", "for all users, by their roles"},
                 {"assayfs mount --http 127.0.0.1:9475 /srv/vault /mnt", "with the page, for users of this machine"},
                 {"assayfs mount --audit=strict /srv/vault /mnt", "no power cut takes a record of what was opened"},
                 {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_NOT_MOUNTED) |
-                 EXIT_BIT(EXIT_DENIED) | EXIT_BIT(EXIT_NOT_A_VAULT) | EXIT_BIT(EXIT_PASSPHRASE),
+                 EXIT_BIT(EXIT_DENIED) | EXIT_BIT(EXIT_NOT_A_VAULT) | EXIT_BIT(EXIT_PASSPHRASE) | EXIT_BIT(EXIT_AWAY),
         .run = run_mount,
 };

@@ -1,6 +1,7 @@
 #include "fs/command/secrets.h"
 
 #include "crypto/base/fault.h"
+#include "fs/command/key_kms.h"
 
 #include <stdio.h>
 
@@ -22,14 +23,15 @@ static bool wants_recovery_key(const struct invocation *call) {
 
 int secrets_check(const struct invocation *call) {
 	bool is_passphrase = command_has(call, "passfile") || command_has(call, "extpass");
-	int ways =
-	        wants_recovery_key(call) + is_passphrase + command_has(call, "keyfile") + command_has(call, "identity");
+	int ways = wants_recovery_key(call) + is_passphrase + command_has(call, "keyfile") +
+	           command_has(call, "identity") + command_has(call, "kms");
 	if (wants_recovery_key(call) && is_passphrase && ways == 2)
 		return command_fail(
 		        call, EXIT_USAGE, "give either a passphrase's source or the recovery key's, not both");
 	if (ways > 1)
 		return command_fail(call, EXIT_USAGE,
-		        "give one of a passphrase's source, the recovery key's, --keyfile and --identity, not more");
+		        "give one of a passphrase's source, the recovery key's, --keyfile, --identity and --kms, not "
+		        "more");
 	if (command_has(call, "passfile") && command_has(call, "extpass"))
 		return command_fail(call, EXIT_USAGE, "give either --passfile or --extpass, not both");
 	return 0;
@@ -37,6 +39,8 @@ int secrets_check(const struct invocation *call) {
 
 int secrets_get(
         const struct invocation *call, const char *vault, Passphrase **ret_bytes, struct store_secret *ret_secret) {
+	if (command_has(call, "kms"))
+		return key_kms_unlock(vault, ret_bytes, ret_secret);
 	bool is_recovery = wants_recovery_key(call);
 	const char *identity = command_value(call, "identity"), *keyfile = command_value(call, "keyfile");
 	char prompt[256];

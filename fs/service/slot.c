@@ -59,6 +59,25 @@ static int read_kdf(const json_t *arguments, struct header_kdf *kdf, const struc
 	return 0;
 }
 
+/* What the service answered whoever asks, and the KEK that it wrapped. */
+static int read_kms(const json_t *arguments, struct store_slot_request *request, uint8_t **ret_wrapped) {
+	const char *text = json_string_value(json_object_get(arguments, "wrapped"));
+	size_t size = 0;
+	request->id = json_string_value(json_object_get(arguments, "id"));
+	request->kms.key = json_string_value(json_object_get(arguments, "arn"));
+	request->kek = request->secret.data;
+	if (!text || !request->id || !request->kms.key || request->secret.size != HEADER_KEK_BYTES)
+		return fault(EPROTO, "'id', 'arn', 'wrapped' or 'secret' is missing, or is none");
+	_cleanup_(freep) uint8_t *wrapped = malloc(HEADER_KMS_WRAPPED_MAX);
+	if (!wrapped)
+		return fault(ENOMEM, "adding a slot: out of memory");
+	if (base64_decode(text, HEADER_KMS_WRAPPED_MAX, wrapped, &size))
+		return fault(EPROTO, "'wrapped' is no base64, or too long");
+	request->kms.wrapped = bytes_of(wrapped, size);
+	*ret_wrapped = steal_pointer(&wrapped);
+	return 0;
+}
+
 /* A label is in the record, whatever it holds, and so is for whom. */
 static void say_what(const struct store_slot_request *request, char *ret, size_t size) {
 	(void)snprintf(ret, size, "%s%s%s%s", slot_type_name(request->type), request->zones ? ", limited" : "",
@@ -72,9 +91,12 @@ static int add(Service *service, const struct control_peer *peer, struct store_s
 	struct header_kdf kdf;
 	size_t size = 0;
 	char id[HEADER_ID_TEXT_BYTES], recovery[RECOVERY_TEXT_BYTES] = "";
-	bool has_secret = request->type == SLOT_PASSPHRASE || request->type == SLOT_KEYFILE;
+	_cleanup_(freep) uint8_t *wrapped = NULL;
+	bool has_secret = request->type != SLOT_RECOVERY && request->type != SLOT_RECIPIENT;
 	int rc = has_secret ? read_secret(arguments, &secret, &size) : 0;
 	request->secret = bytes_of(secret, size);
+	if (!rc && request->type == SLOT_KMS)
+		rc = read_kms(arguments, request, &wrapped);
 	if (!rc)
 		rc = read_kdf(arguments, &kdf, &request->kdf);
 	if (!rc)
@@ -103,8 +125,6 @@ int service_slot_add(void *context, const struct control_peer *peer, const json_
 		return rc;
 	say_what(&request, detail, sizeof detail);
 	rc = service_key_steward(service, peer, "slot-add", detail, true);
-	if (!rc && request.type == SLOT_KMS)
-		rc = fault(ENOTSUP, "this mount makes no slots of a key management service yet");
 	if (!rc && request.type == SLOT_RECOVERY && request.zones)
 		rc = fault(EINVAL, "a recovery key is for all keys, not for some zones");
 	return rc ? rc : add(service, peer, &request, arguments, reply);
