@@ -449,6 +449,8 @@ class Keys(BackupTests):
         self.check(os.stat(os.path.join(self.mnt, "Raw/a.csv")).st_size == len(GOOD), "its size is known")
         self.check(self.json("key", "list", "--json", "mnt")["locked"] is True, "the list says it")
         self.check("!! The vault is locked" in self.assayfs("key", "list", "mnt").out, "the list says it")
+        self.check(self.json("status", "--json", "mnt")["locked"] is True, "the status")
+        self.check("!! Locked" in self.assayfs("status", "mnt").out, "the status in words")
         self.check("assayfs_locked 1" in self.get(".assayfs/metrics").decode(), "metric")
         tried = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
         self.check(tried and tried[-1]["errno"] == errno.EACCES, f"recorded: {tried}")
