@@ -414,6 +414,21 @@ class Keys(BackupTests):
         self.check(self.get("Landing/before") == b"before", "what he had")
         self.refused("Landing/after", errno.ENOKEY)
 
+    def test_a_key_file_and_a_recipient_bring_the_vault_back_from_its_backup(self):
+        self.mounted()
+        self.put("Landing/a", b"something")
+        self.write("key", os.urandom(64))
+        _, public = self.recipient("bo")
+        self.assayfs("key", "add", "--keyfile", "key", "mnt")
+        self.assayfs("key", "recipient", "add", public, "mnt")
+        _, url = self.place()
+        self.add(url, "--create")
+        self.assayfs("backup", "sync", "--timeout", "100", url, "mnt")
+        self.assayfs("umount", "mnt")
+        for name, secret in ("one", ["--keyfile", "key"]), ("two", ["--identity", "bo"]):
+            self.assayfs("recover", "--full", *secret, url, name)
+            self.assayfs("fsck", *secret, name)
+
     def test_the_last_slot_stays(self):
         self.mounted()
         _, public = self.recipient("ana")
