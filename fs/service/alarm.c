@@ -14,7 +14,7 @@
 /* ---- rights ---- */
 
 static int need_alarms(const Service *service) {
-	return service->alarms ? 0 : fault(EROFS, "the vault is mounted read-only (-o ro): its alarms are not watched");
+	return service->alarms ? 0 : fault(EROFS, "%s: its alarms are not watched", service_read_only_words(service));
 }
 
 static int require_reader(Service *service, const struct control_peer *peer, const char *event) {

@@ -12,6 +12,7 @@
 #include "backend/job.h"
 #include "backend/record.h"
 #include "backend/stale.h"
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
@@ -394,6 +395,7 @@ static void add_mount(Service *service, json_t *item) {
 	                (json_int_t)info->dropped_drafts, "requeued_jobs", (json_int_t)info->requeued_jobs, "mount",
 	                (json_int_t)info->mount);
 	json_object_update(item, facts);
+	json_object_set_new(item, "locked", json_boolean(store_is_locked(service->store)));
 	if (statvfs(info->path, &disk) == 0)
 		json_object_set_new(item, "free_bytes", json_integer((json_int_t)(disk.f_bavail * disk.f_frsize)));
 	if (service->spawner) {

@@ -1,6 +1,7 @@
 #include "tests/fs/unit.h"
 
 #include "crypto/base/fault.h"
+#include "crypto/header.h"
 #include "fs/command/passphrase.h"
 
 #include <fcntl.h>
@@ -110,6 +111,45 @@ static void the_longest_passphrase_is_taken_and_one_byte_more_refused(void **sta
 	text[PASSPHRASE_MAX] = 'x';
 	write_file(text, PASSPHRASE_MAX + 1, 0600);
 	assert_int_equal(get_file(""), -EFBIG);
+}
+
+static void all_bytes_of_a_key_file_are_taken(void **state) {
+	(void)state;
+	static const char bytes[] = "\0key file with a NUL and line ends\r\n";
+	struct passphrase_source source = {.keyfile = file, .warn = count_warning};
+	Passphrase *passphrase = NULL;
+	write_file(bytes, sizeof bytes - 1, 0640);
+	warnings = 0;
+	assert_int_equal(passphrase_get(&source, &passphrase), 0);
+	assert_int_equal(passphrase_bytes(passphrase).size, sizeof bytes - 1);
+	assert_memory_equal(passphrase_bytes(passphrase).data, bytes, sizeof bytes - 1);
+	assert_int_equal(warnings, 1);
+	passphrase_free(passphrase);
+}
+
+static void a_key_file_has_its_bounds(void **state) {
+	(void)state;
+	struct passphrase_source source = {.keyfile = file};
+	uint8_t *bytes = calloc(1, HEADER_KEYFILE_MAX + 1);
+	Passphrase *passphrase = NULL;
+	assert_non_null(bytes);
+	write_file(bytes, HEADER_KEYFILE_MIN - 1, 0600);
+	assert_int_equal(get(&source, ""), -EINVAL);
+	write_file(bytes, HEADER_KEYFILE_MIN, 0600);
+	assert_int_equal(passphrase_get(&source, &passphrase), 0);
+	passphrase_free(passphrase);
+	write_file(bytes, HEADER_KEYFILE_MAX, 0600);
+	passphrase = NULL;
+	assert_int_equal(passphrase_get(&source, &passphrase), 0);
+	assert_int_equal(passphrase_bytes(passphrase).size, HEADER_KEYFILE_MAX);
+	passphrase_free(passphrase);
+	write_file(bytes, HEADER_KEYFILE_MAX + 1, 0600);
+	assert_int_equal(get(&source, ""), -EFBIG);
+	source.keyfile = "/dev/zero"; /* no end, and no size */
+	assert_int_equal(get(&source, ""), -EFBIG);
+	source.keyfile = directory;
+	assert_int_equal(get(&source, ""), -EISDIR);
+	free(bytes);
 }
 
 static void a_commands_output_is_taken(void **state) {
@@ -278,6 +318,8 @@ int main(void) {
 	        cmocka_unit_test(a_file_that_others_can_read_is_warned_of),
 	        cmocka_unit_test(a_file_that_holds_no_passphrase_is_refused),
 	        cmocka_unit_test(the_longest_passphrase_is_taken_and_one_byte_more_refused),
+	        cmocka_unit_test(all_bytes_of_a_key_file_are_taken),
+	        cmocka_unit_test(a_key_file_has_its_bounds),
 	        cmocka_unit_test(a_commands_output_is_taken),
 	        cmocka_unit_test(a_command_has_no_signal_blocked_or_ignored),
 	        cmocka_unit_test(a_command_that_fails_is_told_with_its_code),

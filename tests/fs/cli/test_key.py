@@ -414,6 +414,21 @@ class Keys(BackupTests):
         self.check(self.get("Landing/before") == b"before", "what he had")
         self.refused("Landing/after", errno.ENOKEY)
 
+    def test_a_key_file_and_a_recipient_bring_the_vault_back_from_its_backup(self):
+        self.mounted()
+        self.put("Landing/a", b"something")
+        self.write("key", os.urandom(64))
+        _, public = self.recipient("bo")
+        self.assayfs("key", "add", "--keyfile", "key", "mnt")
+        self.assayfs("key", "recipient", "add", public, "mnt")
+        _, url = self.place()
+        self.add(url, "--create")
+        self.assayfs("backup", "sync", "--timeout", "100", url, "mnt")
+        self.assayfs("umount", "mnt")
+        for name, secret in ("one", ["--keyfile", "key"]), ("two", ["--identity", "bo"]):
+            self.assayfs("recover", "--full", *secret, url, name)
+            self.assayfs("fsck", *secret, name)
+
     def test_the_last_slot_stays(self):
         self.mounted()
         _, public = self.recipient("ana")
@@ -449,6 +464,8 @@ class Keys(BackupTests):
         self.check(os.stat(os.path.join(self.mnt, "Raw/a.csv")).st_size == len(GOOD), "its size is known")
         self.check(self.json("key", "list", "--json", "mnt")["locked"] is True, "the list says it")
         self.check("!! The vault is locked" in self.assayfs("key", "list", "mnt").out, "the list says it")
+        self.check(self.json("status", "--json", "mnt")["locked"] is True, "the status")
+        self.check("!! Locked" in self.assayfs("status", "mnt").out, "the status in words")
         self.check("assayfs_locked 1" in self.get(".assayfs/metrics").decode(), "metric")
         tried = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
         self.check(tried and tried[-1]["errno"] == errno.EACCES, f"recorded: {tried}")
