@@ -49,6 +49,15 @@ static void seal_one(void *arg, Inode *inode) {
 		        MESSAGE_NOT_SEALED, rc, "sealing node %" PRIu64 " at the end of the mount", inode->node);
 }
 
+static void drop_one(void *arg, Inode *inode) {
+	struct filesystem *fs = arg;
+	notify_write_back(fs->notifier, inode->ino);
+}
+
+void filesystem_drop_content(struct filesystem *fs) {
+	inode_for_each(fs->inodes, drop_one, fs);
+}
+
 void filesystem_seal_all(struct filesystem *fs) {
 	inode_for_each(fs->inodes, seal_one, fs);
 }

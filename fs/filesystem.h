@@ -61,5 +61,9 @@ void filesystem_changed(struct filesystem *fs, uint64_t parent_ino, struct bytes
  * is shown any more: who has it open reads anew, and is told ESTALE. */
 void filesystem_erased(struct filesystem *fs, uint64_t parent_ino, struct bytes name, uint64_t ino);
 
+/* Has the kernel drop what it has in memory of open files, after writing it back where that is still taken: when keys
+ * of content went. In a thread that serves no request. */
+void filesystem_drop_content(struct filesystem *fs);
+
 /* Seals what open files hold unsealed: at the end of the mount, when their RELEASE will not come any more. */
 void filesystem_seal_all(struct filesystem *fs);

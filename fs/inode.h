@@ -108,5 +108,5 @@ void inode_note_size(Inode *inode, uint64_t size, bool grown);
  */
 int inode_pin(InodeTable *table, Inode *inode);
 
-/* Calls `visit` for each open inode, one reference held, the table not locked: for the end of the mount. */
+/* Calls `visit` for each open inode, one reference held, the table not locked. */
 void inode_for_each(InodeTable *table, void (*visit)(void *arg, Inode *inode), void *arg);

@@ -75,6 +75,12 @@ static void erased(void *arg, uint64_t parent_ino, struct bytes name, uint64_t i
 		filesystem_erased(parts->fs, parent_ino, name, ino);
 }
 
+static void closed(void *arg) {
+	Parts *parts = arg;
+	if (atomic_load(&parts->is_mounted))
+		filesystem_drop_content(parts->fs);
+}
+
 static bool is_written(void *arg, uint64_t ino) {
 	Parts *parts = arg;
 	Inode *inode = inode_find(parts->fs->inodes, ino);
@@ -201,6 +207,8 @@ static int start(void *state, struct filesystem *fs) {
 	        .costs = watch_costs(parts->watch),
 	        .backup = fs->backup,
 	        .lifecycle = parts->lifecycle,
+	        .closed = closed,
+	        .closed_arg = parts,
 	        .mounter = fs->owner_uid,
 	        .others = parts->allow_other,
 	        .read_only = fs->read_only};

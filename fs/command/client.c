@@ -332,3 +332,12 @@ int client_ask(Client *client, const char *command, json_t *arguments, json_t **
 	*ret_item = steal_pointer(&item);
 	return 0;
 }
+
+/* ---- what the kernel has ---- */
+
+int client_write_back(const struct client_place *place) {
+	_cleanup_(closep) int fd = open(place->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES ? 0 : fault_errno(errno, "opening %s", place->mountpoint);
+	return syncfs(fd) < 0 ? fault_errno(errno, "writing back %s", place->mountpoint) : 0;
+}

@@ -33,6 +33,10 @@ int client_locate(const char *path, struct client_place *ret_place);
  * need not be seen from here), the path in the vault. */
 int client_inside(const char *text, char ret_path[static WIRE_PATH_MAX]);
 
+/* Sends the daemon what programs wrote and still hold open, which may be in the kernel's page cache alone. 0 for who
+ * may not open the mount. Errors of opening and of writing back. */
+int client_write_back(const struct client_place *place);
+
 /* Connects to the mount at `place`. -ENOTCONN when no process serves it any more; -EPERM when a stranger's does. */
 int client_connect(const struct client_place *place, Client **ret_client);
 

@@ -29,6 +29,12 @@ int key_fault(const struct invocation *call, int rc, const char *format, ...) {
 	return code;
 }
 
+/* After it what the kernel has of files that are being written could not be sealed any more. */
+static bool closes_content(const char *command) {
+	return strcmp(command, "lock") == 0 || strcmp(command, "key-disable") == 0 ||
+	       strcmp(command, "key-schedule-deletion") == 0;
+}
+
 int key_ask(const struct invocation *call, int dir, const char *command, json_t *arguments, client_item *item,
         void *context) {
 	struct client_place place;
@@ -38,6 +44,8 @@ int key_ask(const struct invocation *call, int dir, const char *command, json_t 
 		json_decref(arguments);
 		return code;
 	}
+	if (closes_content(command))
+		(void)client_write_back(&place); /* what was written before stays, if it can */
 	int rc = client_call(client, command, arguments, item, context);
 	return rc ? key_fault(call, rc, "%s", "") : EXIT_DONE;
 }

@@ -227,14 +227,6 @@ const struct command command_umount = {
 
 /* ---- sync ---- */
 
-/* What programs wrote and still hold open may be in the kernel's page cache only: it is sent to the daemon first. */
-static int flush_kernel(const char *mountpoint) {
-	_cleanup_(closep) int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == EACCES ? 0 : fault_errno(errno, "opening %s", mountpoint);
-	return syncfs(fd) < 0 ? fault_errno(errno, "writing back %s", mountpoint) : 0;
-}
-
 static int run_sync(const struct invocation *call) {
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
@@ -243,7 +235,7 @@ static int run_sync(const struct invocation *call) {
 		return code;
 	/* What could not be written back (a full disk) must not keep the rest from becoming durable. */
 	char words[FAULT_MESSAGE_BYTES];
-	int flushed = flush_kernel(place.mountpoint);
+	int flushed = client_write_back(&place);
 	memcpy(words, fault_message(), sizeof words);
 	int rc = client_call(client, "sync", json_object(), NULL, NULL);
 	if (!rc && flushed)

@@ -23,6 +23,8 @@ struct Service {
 	Lifecycle *lifecycle; /* NULL: nothing expires */
 	Control *control;
 	Metrics *metrics;
+	void (*closed)(void *arg); /* NULL: nobody is to be told */
+	void *closed_arg;
 	uid_t mounter;
 	bool is_read_only;    /* the store: nothing can be recorded */
 	bool refuses_changes; /* the mount */
@@ -32,6 +34,9 @@ struct Service {
 	const struct address *http;
 	const atomic_bool *http_is_alive;
 };
+
+/* Content can't be read any more: the kernel shall not show what it has of it. */
+void service_content_closed(const Service *service);
 
 /* Who asks, as a record of the log names the peer. */
 struct actor service_actor(const struct control_peer *peer);

@@ -318,6 +318,8 @@ int service_key_disable(void *context, const struct control_peer *peer, const js
 	int rc = find_key(service, peer, arguments, "key-disable", name);
 	if (!rc)
 		rc = store_key_disable(service->store, name, &actor);
+	if (!rc)
+		service_content_closed(service);
 	return rc ? rc : answer_key(service, rc, name, reply);
 }
 
@@ -342,6 +344,8 @@ int service_key_schedule_deletion(
 		rc = service_number(arguments, "days", DAYS_MAX, 0, &days);
 	if (!rc)
 		rc = store_key_schedule_deletion(service->store, name, (unsigned)days, &actor, &deletion_ns);
+	if (!rc)
+		service_content_closed(service);
 	return rc ? rc : answer_key(service, rc, name, reply);
 }
 

@@ -367,6 +367,8 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->costs = options->costs;
 	service->backup = options->backup;
 	service->lifecycle = options->lifecycle;
+	service->closed = options->closed;
+	service->closed_arg = options->closed_arg;
 	service->mounter = options->mounter;
 	service->is_read_only = info->read_only;
 	service->refuses_changes = options->read_only || info->read_only;

@@ -41,6 +41,10 @@ struct service_options {
 	Costs *costs;         /* may be NULL */
 	Backup *backup;       /* may be NULL */
 	Lifecycle *lifecycle; /* may be NULL */
+	/* Called when content can't be read any more (a key was disabled, or the vault locked): the kernel has some of
+	 * it. May be NULL. */
+	void (*closed)(void *arg);
+	void *closed_arg;
 	uid_t mounter;
 	bool others;    /* allow_other */
 	bool read_only; /* mounted with `ro`: nothing is changed for anybody; accesses are recorded all the same */

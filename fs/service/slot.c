@@ -143,13 +143,22 @@ int service_slot_remove(void *context, const struct control_peer *peer, const js
 
 /* ---- locking: also where nothing else is changed ---- */
 
+void service_content_closed(const Service *service) {
+	if (service->closed)
+		service->closed(service->closed_arg);
+}
+
 int service_lock(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	const struct actor actor = service_actor(peer);
 	(void)arguments;
 	(void)reply;
 	int rc = service_key_steward(service, peer, "lock", "", false);
-	return rc ? rc : store_lock(service->store, &actor);
+	if (!rc)
+		rc = store_lock(service->store, &actor);
+	if (!rc)
+		service_content_closed(service);
+	return rc;
 }
 
 int service_unlock(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
