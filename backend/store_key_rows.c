@@ -123,6 +123,13 @@ int store_keys_found(Store *store) {
 	const bool is_known = rc == 0;
 	if ((rc < 0 && rc != -ENOENT) || (is_known && le64_get(value) == generation))
 		return rc;
+	/* The log learns of a generation after the file has it: one that is behind was put back. */
+	if (is_known && generation < le64_get(value) && !store->accept_restore)
+		return fault(ESTALE,
+		        "vault.json is of generation %lu, and was of %lu: an older one was put back, which may unlock "
+		        "for who was removed since. If that is meant, mount it with --accept-restore; the log will say "
+		        "so",
+		        (unsigned long)generation, (unsigned long)le64_get(value));
 	(void)snprintf(words, sizeof words, "vault.json is of generation %lu, the log knows %lu",
 	        (unsigned long)generation, (unsigned long)le64_get(value));
 	rc = is_known ? take_all_over(store, words, sizeof words) : 0;

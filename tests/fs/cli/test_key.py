@@ -410,7 +410,10 @@ class Keys(BackupTests):
         self.assayfs("mount", "--identity", "bo", "v", "mnt", code=1)  # there is no slot of that type
         shutil.copytree(self.path("v"), self.path("copy"))
         shutil.copy(self.path("kept"), self.path("copy/vault.json"))
-        self.assayfs("mount", "--identity", "bo", "--state-dir", self.path("elsewhere"), "copy", "mnt")
+        told = self.assayfs("mount", "--identity", "bo", "--state-dir", self.path("elsewhere"), "copy", "mnt", code=1)
+        self.one_line(told, "an older one was put back", "--accept-restore")
+        self.assayfs("mount", "--identity", "bo", "--accept-restore", "--state-dir", self.path("elsewhere"), "copy", "mnt")
+        self.check(len(self.records("--event", "key-found")) == 1, "the log does not say so")
         self.check(self.get("Landing/before") == b"before", "what he had")
         self.refused("Landing/after", errno.ENOKEY)
 
