@@ -93,7 +93,8 @@ static int take_over(Store *store, const struct key_info *info, char *words, siz
 		return rc;
 	if (row.version != info->version)
 		row.rotated_ns = meta_now(m);
-	row.version = info->version;
+	/* Never less: what it has sealed under a version that an older file does not know is not sealed twice. */
+	row.version = info->version > row.version ? info->version : row.version;
 	row.state = state;
 	/* Of a deletion without a date, the latest one that may be asked for. */
 	row.deletion_ns = state == KEY_PENDING_DELETION ? meta_now(m) + 30 * DAY_NS : 0;

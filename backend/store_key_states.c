@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define DAYS_LEAST 7u
 #define DAYS_MOST 30u
@@ -141,6 +142,14 @@ int store_key_schedule_deletion(
 
 /* ---- deletion ---- */
 
+/* A snapshot made of links has the very file: it is somebody's copy, and all that unlocks it. */
+static bool is_linked(const Store *store) {
+	char path[sizeof((struct store_info *)0)->path + sizeof STORE_HEADER_NAME];
+	struct stat info;
+	(void)snprintf(path, sizeof path, "%s/" STORE_HEADER_NAME, store->path);
+	return stat(path, &info) == 0 && info.st_nlink > 1;
+}
+
 /* The file that was vault.json has the key's boxes, wherever its blocks are now. */
 static void wipe_former(VaultFile *former) {
 	uint64_t size = 0;
@@ -155,8 +164,9 @@ static int delete_key(struct key_change *change) {
 	Store *store = change->store;
 	_cleanup_(vault_file_closep) VaultFile *former = NULL;
 	char detail[256];
+	const bool is_kept = is_linked(store);
 	int rc = header_delete_key(change->header, change->keyring, change->name);
-	if (rc == 0)
+	if (rc == 0 && !is_kept)
 		rc = vault_file_open(store->io, STORE_HEADER_NAME, VAULT_FILE_WRITE, &former);
 	if (rc == 0)
 		rc = key_change_write(change);
@@ -168,8 +178,9 @@ static int delete_key(struct key_change *change) {
 	key_left(store);
 	change->row.deletion_ns = 0;
 	change->row.state = KEY_DELETED;
-	(void)snprintf(detail, sizeof detail, "alias/%s, %u version%s", change->name, change->row.version,
-	        change->row.version == 1 ? "" : "s");
+	(void)snprintf(detail, sizeof detail, "alias/%s, %u version%s%s", change->name, change->row.version,
+	        change->row.version == 1 ? "" : "s",
+	        is_kept ? "; the former vault.json has another name, and is left there as it was" : "");
 	return key_change_record(change, "key-delete", NULL, detail);
 }
 

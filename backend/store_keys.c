@@ -343,6 +343,9 @@ static int rotate(struct key_change *change, const struct actor *actor, uint32_t
 	char detail[256];
 	const unsigned zones = key_zones(change->name);
 	int rc = keyring_rotate(change->keyring, change->name, ret_version);
+	/* After an older vault.json was taken: no other key gets the number of one that was. */
+	while (rc == 0 && *ret_version <= change->row.version)
+		rc = keyring_rotate(change->keyring, change->name, ret_version);
 	if (rc == 0)
 		rc = header_update(change->header, change->keyring);
 	if (rc == 0)

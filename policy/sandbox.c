@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,11 +49,25 @@ static bool detach_root(const char *on) {
 	return true;
 }
 
+/*
+ * After a chroot the root may be no mount. Then a namespace of mounts could not be cut off from the host's, nor the old
+ * root be taken off it; and it would keep every mount that it has a copy of from ending, other vaults' too, for as long
+ * as the spawner lives.
+ */
+static bool root_is_mount(void) {
+	struct statx root;
+	if (statx(AT_FDCWD, "/", AT_NO_AUTOMOUNT, STATX_INO, &root) < 0)
+		return false;
+	bool is_told = root.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT;
+	return !is_told || (root.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 static bool enter_namespaces(void) {
-	int spaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+	const bool has_mounts = root_is_mount();
+	int spaces = (has_mounts ? CLONE_NEWNS : 0) | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 	if (unshare(spaces) < 0 && unshare(spaces | CLONE_NEWUSER) < 0)
 		return false;
-	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
+	if (!has_mounts || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0)
 		return false;
 	static const char *const places[] = {"/tmp", "/proc", "/dev", "/run"};
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)

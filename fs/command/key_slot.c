@@ -168,7 +168,8 @@ static int run_remove(const struct invocation *call) {
 	if (!code)
 		printf("It opens the vault no more. Who had it may have kept the keys: 'assayfs key rotate --all' "
 		       "seals "
-		       "what is written from then on under others.\n");
+		       "the content that is written from then on under others; names and other metadata stay readable "
+		       "to who has them and the disk.\n");
 	return code;
 }
 

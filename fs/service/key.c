@@ -210,10 +210,11 @@ static int rotate_one(const struct rotation *rotation, const char *name) {
 	if (rotation->every_days >= 0)
 		return store_key_every(store, name, (unsigned)rotation->every_days, &rotation->actor);
 	int rc = store_key_rotate(store, name, &rotation->actor, &version);
-	if (!rc && rotation->rewraps)
-		rc = store_key_rewrap(store, name, &rotation->actor);
+	if (rc || !rotation->rewraps)
+		return rc;
+	rc = store_key_rewrap(store, name, &rotation->actor);
 	/* Of all keys some hold no content, so that there is nothing to be sealed anew. */
-	return rc == -ENOTSUP && rotation->is_all && rotation->rewraps ? 0 : rc;
+	return rc == -ENOTSUP && rotation->is_all ? 0 : rc;
 }
 
 /* Of all keys some can't be rotated, and that is told; of one it is an error. */
@@ -280,6 +281,8 @@ static int find_keys(struct rotation *rotation, const struct control_peer *peer,
 	char name[KEYRING_NAME_MAX + 1];
 	if (rotation->is_all) {
 		int rc = service_key_steward(rotation->service, peer, "key-rotate", "all", true);
+		if (!rc && store_is_locked(rotation->service->store))
+			rc = fault(EACCES, "the vault is locked: 'assayfs unlock' comes first");
 		return rc ? rc : store_key_list(rotation->service->store, take_name, rotation);
 	}
 	int rc = find_key(rotation->service, peer, arguments, "key-rotate", name);

@@ -206,6 +206,8 @@ int service_number(const json_t *arguments, const char *name, int64_t most, int6
 
 int service_zones(const json_t *list, uint32_t *ret_zones) {
 	uint32_t zones = 0;
+	if (list && !json_is_array(list))
+		return fault(EPROTO, "'zones' is no list");
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const char *name = json_string_value(json_array_get(list, i));
 		enum zone zone = name && !strchr(name, '/') ? zone_of_path(name) : ZONE_NONE;

@@ -118,13 +118,18 @@ int service_slot_add(void *context, const struct control_peer *peer, const json_
 	struct store_slot_request request = {
 	        .label = label ? label : "", .recipient = json_string_value(json_object_get(arguments, "recipient"))};
 	char detail[DETAIL_BYTES];
+	const json_t *zones = json_object_get(arguments, "zones");
 	int rc = read_type(arguments, &request.type);
 	if (!rc)
-		rc = service_zones(json_object_get(arguments, "zones"), &request.zones);
+		rc = service_zones(zones, &request.zones);
 	if (rc)
 		return rc;
 	say_what(&request, detail, sizeof detail);
 	rc = service_key_steward(service, peer, "slot-add", detail, true);
+	if (!rc && request.type == SLOT_RECIPIENT && !request.recipient)
+		rc = fault(EPROTO, "'recipient' is missing");
+	if (!rc && zones && request.zones == 0)
+		rc = fault(EINVAL, "a limited slot names one zone at least: Landing, Raw, Trusted");
 	if (!rc && request.type == SLOT_RECOVERY && request.zones)
 		rc = fault(EINVAL, "a recovery key is for all keys, not for some zones");
 	return rc ? rc : add(service, peer, &request, arguments, reply);

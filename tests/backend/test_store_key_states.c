@@ -338,11 +338,11 @@ static void a_deleted_key_is_nowhere(void **state) {
 	assert_rc(store_key_schedule_deletion(v->store, "raw", 7, &someone, &at));
 	size_t size = 0;
 	uint8_t *before = scratch_read(v->vault, STORE_HEADER_NAME, &size);
-	/* The former file's blocks, too: by a name of the test's own. */
-	char path[128], kept[128];
+	/* The former file's blocks, too: by a descriptor of the test's own. */
+	char path[128];
 	(void)snprintf(path, sizeof path, "%s/" STORE_HEADER_NAME, v->vault);
-	(void)snprintf(kept, sizeof kept, "%s/former", v->path);
-	assert_int_equal(link(path, kept), 0);
+	FILE *kept = fopen(path, "r");
+	assert_non_null(kept);
 	/* A box of the key, as it stands in the file. */
 	const char *box = strstr((const char *)before, "\"raw\"");
 	assert_non_null(box);
@@ -353,12 +353,10 @@ static void a_deleted_key_is_nowhere(void **state) {
 	assert_true(key_of(v, "raw").deletion_ns == 0);
 	assert_int_equal(records(v, "key-delete", NULL), 1);
 	expect_no_key(v, recovery, bytes_of(keyfile, sizeof keyfile));
-	size_t kept_size = 0;
-	uint8_t *former = scratch_read(v->path, "former", &kept_size);
-	assert_int_equal(kept_size, size);
-	for (size_t i = 0; i < kept_size; i++)
-		assert_int_equal(former[i], 0);
-	free(former);
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(fgetc(kept), 0);
+	assert_int_equal(fgetc(kept), EOF);
+	(void)fclose(kept);
 	free(before);
 	assert_int_equal(try_file(v, raw), -EKEYEXPIRED);
 	assert_non_null(strstr(fault_message(), "was deleted"));
@@ -376,6 +374,27 @@ static void a_deleted_key_is_nowhere(void **state) {
 	v->store = NULL;
 	gc_expect_sound(v);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+}
+
+/* A snapshot made of links is somebody's, and nothing else unlocks it. */
+static void a_vault_json_that_has_another_name_is_left_there(void **state) {
+	struct test_vault *v = *state;
+	char path[128], snapshot[128];
+	size_t size = 0, kept_size = 0;
+	int64_t at = 0;
+	assert_rc(store_key_schedule_deletion(v->store, "raw", 7, &someone, &at));
+	(void)snprintf(path, sizeof path, "%s/" STORE_HEADER_NAME, v->vault);
+	(void)snprintf(snapshot, sizeof snapshot, "%s/snapshot", v->path);
+	assert_int_equal(link(path, snapshot), 0);
+	uint8_t *before = scratch_read(v->vault, STORE_HEADER_NAME, &size);
+	assert_rc(store_key_tick(v->store, at, true));
+	assert_int_equal(key_of(v, "raw").state, KEY_DELETED);
+	uint8_t *kept = scratch_read(v->path, "snapshot", &kept_size);
+	assert_int_equal(kept_size, size);
+	assert_memory_equal(kept, before, size);
+	free(kept);
+	free(before);
+	assert_int_equal(records(v, "key-delete", NULL), 1);
 }
 
 /* ---- power loss ---- */
@@ -450,6 +469,7 @@ int main(void) {
 	        TEST(an_erasure_waits_for_the_key_where_it_can_not_look),
 	        TEST(a_deletion_waits_and_is_cancelled),
 	        TEST(a_deleted_key_is_nowhere),
+	        TEST(a_vault_json_that_has_another_name_is_left_there),
 	        TEST(a_power_loss_brings_no_key_back_and_loses_no_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

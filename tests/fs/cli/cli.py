@@ -2,6 +2,8 @@
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -105,6 +107,21 @@ class Tests:
             self.faults.append(f"{' '.join(map(repr, arguments))}: exit {result.returncode}, not {code}; "
                                f"{result.err.strip() or result.out.strip()[:200]}")
         return result
+
+    def ask(self, command, **arguments):
+        """One request as the command sends it: its items, and how it ended."""
+        vault = json.loads(self.assayfs("info", "--json", "v").out)["vault"]
+        items = []
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(f"/run/assayfs/{vault}")
+            text = json.dumps({"command": command, "arguments": arguments}).encode()
+            s.sendall(struct.pack("<I", len(text)) + text)
+            with s.makefile("rb") as file:
+                while True:
+                    answer = json.loads(file.read(struct.unpack("<I", file.read(4))[0]))
+                    if "end" in answer:
+                        return items, answer["end"], answer.get("words", "")
+                    items.append(answer.get("item", answer))
 
     def one_line(self, result, *parts):
         """Standard error is exactly one line that holds all `parts`."""

@@ -9,8 +9,6 @@ import glob
 import json
 import os
 import shutil
-import socket
-import struct
 import sys
 import time
 
@@ -123,21 +121,6 @@ class CostTests(Tests):
         self.check("prices.json:" in done.err and "from 0" in done.err, done.err)
         done = self.apply("profile: s3-moon", code=1)
         self.check("policy.yaml:2:" in done.err, done.err)
-
-    def ask(self, command, **arguments):
-        """One request as the command sends it: its items, and how it ended."""
-        vault = json.loads(self.assayfs("info", "--json", "v").out)["vault"]
-        items = []
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(f"/run/assayfs/{vault}")
-            text = json.dumps({"command": command, "arguments": arguments}).encode()
-            s.sendall(struct.pack("<I", len(text)) + text)
-            with s.makefile("rb") as file:
-                while True:
-                    answer = json.loads(file.read(struct.unpack("<I", file.read(4))[0]))
-                    if "end" in answer:
-                        return items, answer["end"], answer.get("words", "")
-                    items.append(answer.get("item", answer))
 
     def test_samples_of_a_minute_are_told_and_bad_questions_refused(self):
         if os.getuid() != 0:

@@ -494,6 +494,27 @@ class Keys(BackupTests):
             self.check(os.pread(file.fileno(), 10, 0) == b"before", "what was written before is gone")
         self.check(self.get("Landing/a") == b"before", "after the close")
 
+    def test_a_request_that_is_none_of_the_command_s_is_refused(self):
+        self.mounted()
+        secret = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQQ=="
+        for request in ({"type": "recipient"}, {"type": "recipient", "recipient": 7}, {"type": "keyfile", "zones": "Trusted", "secret": secret},
+                        {"type": "keyfile", "zones": [], "secret": secret}, {"type": "keyfile", "zones": {}, "secret": secret},
+                        {"type": "keyfile", "zones": [7], "secret": secret}, {"type": "keyfile"}, {"type": "kms", "secret": secret}, {"type": 7}, {}):
+            items, end, words = self.ask("slot-add", **request)
+            self.check(end < 0 and not items and words, f"{request}: {items} {end} {words}")
+        self.check(len(self.listed()[1]) == 2, "a slot was made")
+
+    def test_a_version_that_an_older_file_does_not_know_is_not_made_again(self):
+        self.mounted()
+        shutil.copy(self.path("v/vault.json"), self.path("old"))
+        self.assayfs("key", "rotate", "landing", "mnt")
+        self.assayfs("umount", "mnt")
+        shutil.copy(self.path("old"), self.path("v/vault.json"))
+        self.assayfs("mount", "--accept-restore", "--passfile", "pass", "v", "mnt")
+        self.check(self.key("alias/landing")["version"] == 1, "not the older file")
+        self.assayfs("key", "rotate", "landing", "mnt")
+        self.check(self.key("alias/landing")["version"] == 3, f"{self.key('alias/landing')}")
+
     # ---- who may ----
 
     def test_stewards_and_who_mounted_decide_and_denials_are_on_record(self):
