@@ -447,7 +447,7 @@ class Daemon:
         else:
             run_as_steward(v, "key", "rotate", "landing", v.mnt)
         shutil.copy(v.path("older.json"), os.path.join(v.vault, "vault.json"))
-        v.mount("-o", "allow_other")
+        v.mount("-o", "allow_other", "--accept-restore")
         found = [r for r in v.records() if r["event"] == "key-found"]
         v.check([set(r) - ALWAYS for r in found] == self.test.rows["key-found"]["fields"], f"another vault.json: {found}")
 
