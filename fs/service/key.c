@@ -314,26 +314,41 @@ int service_key_rotate(void *context, const struct control_peer *peer, const jso
 
 /* ---- states and names ---- */
 
-int service_key_disable(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
-	Service *service = context;
-	const struct actor actor = service_actor(peer);
+struct request {
+	Service *service;
+	const struct control_peer *peer;
+	const json_t *arguments;
+	ControlReply *reply;
+};
+
+typedef int change_fn(Store *store, const char *name, const struct actor *actor);
+
+/* A key is put into another state, which needs no more than its name. */
+static int change_state(const struct request *request, const char *event, change_fn *change, bool closes_content) {
+	const struct actor actor = service_actor(request->peer);
 	char name[KEYRING_NAME_MAX + 1];
-	int rc = find_key(service, peer, arguments, "key-disable", name);
+	int rc = find_key(request->service, request->peer, request->arguments, event, name);
 	if (!rc)
-		rc = store_key_disable(service->store, name, &actor);
-	if (!rc)
-		service_content_closed(service);
-	return rc ? rc : answer_key(service, rc, name, reply);
+		rc = change(request->service->store, name, &actor);
+	if (!rc && closes_content)
+		service_content_closed(request->service);
+	return rc ? rc : answer_key(request->service, rc, name, request->reply);
+}
+
+int service_key_disable(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	const struct request request = {context, peer, arguments, reply};
+	return change_state(&request, "key-disable", store_key_disable, true);
 }
 
 int service_key_enable(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
-	Service *service = context;
-	const struct actor actor = service_actor(peer);
-	char name[KEYRING_NAME_MAX + 1];
-	int rc = find_key(service, peer, arguments, "key-enable", name);
-	if (!rc)
-		rc = store_key_enable(service->store, name, &actor);
-	return rc ? rc : answer_key(service, rc, name, reply);
+	const struct request request = {context, peer, arguments, reply};
+	return change_state(&request, "key-enable", store_key_enable, false);
+}
+
+int service_key_cancel_deletion(
+        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	const struct request request = {context, peer, arguments, reply};
+	return change_state(&request, "key-cancel-deletion", store_key_cancel_deletion, false);
 }
 
 int service_key_schedule_deletion(
@@ -349,17 +364,6 @@ int service_key_schedule_deletion(
 		rc = store_key_schedule_deletion(service->store, name, (unsigned)days, &actor, &deletion_ns);
 	if (!rc)
 		service_content_closed(service);
-	return rc ? rc : answer_key(service, rc, name, reply);
-}
-
-int service_key_cancel_deletion(
-        void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
-	Service *service = context;
-	const struct actor actor = service_actor(peer);
-	char name[KEYRING_NAME_MAX + 1];
-	int rc = find_key(service, peer, arguments, "key-cancel-deletion", name);
-	if (!rc)
-		rc = store_key_cancel_deletion(service->store, name, &actor);
 	return rc ? rc : answer_key(service, rc, name, reply);
 }
 

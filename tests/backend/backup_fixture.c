@@ -249,3 +249,9 @@ size_t backup_world_check(struct backup_world *w) {
 	inventory_clear(&there);
 	return count;
 }
+
+enum backup_replication backup_world_replication(
+        struct backup_world *w, enum zone zone, const char *path, uint64_t sealed) {
+	const struct version version = {.zone = (uint8_t)zone, .sealed = sealed};
+	return backup_of_version(w->backup, &version, path);
+}

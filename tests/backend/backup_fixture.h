@@ -32,6 +32,7 @@ struct backup_world {
 /* cmocka: *state is a struct backup_world, without a target yet. */
 int backup_world_setup(void **state);
 int backup_world_teardown(void **state);
+#define world_test(f) cmocka_unit_test_setup_teardown(f, backup_world_setup, backup_world_teardown)
 
 /* Of options.open: the place behind `arg`'s struct failing. */
 int failing_open(const struct objects_place *place, Objects **ret, void *arg);
@@ -54,3 +55,7 @@ size_t backup_world_check(struct backup_world *w);
 
 /* The status of the only target. */
 struct backup_status *backup_world_status(struct backup_world *w);
+
+/* backup_of_version of one in that zone that was sealed in commit `sealed`, by that path. */
+enum backup_replication backup_world_replication(
+        struct backup_world *w, enum zone zone, const char *path, uint64_t sealed);

@@ -137,3 +137,27 @@ void gc_expect_sound(struct test_vault *v) {
 	assert_rc(fsck_run(v->vault, &secret, no_finding, NULL, &sum));
 	assert_false(sum.could_not_open);
 }
+
+uint64_t gc_file(struct test_vault *v, uint64_t parent, const char *name, uint8_t mark) {
+	uint64_t node = test_vault_create(v, parent, name);
+	Content *c = gc_open_content(v, node);
+	gc_put_blocks(c, 0, GC_FILE_BLOCKS, mark);
+	gc_seal(c);
+	content_close(c);
+	return node;
+}
+
+void gc_expect_file(struct test_vault *v, uint64_t node, uint8_t mark) {
+	Content *c = gc_open_content(v, node);
+	gc_expect_blocks(c, 0, GC_FILE_BLOCKS, mark);
+	content_close(c);
+}
+
+int gc_try_file(struct test_vault *v, uint64_t node) {
+	uint8_t got[SEGMENT_BLOCK_BYTES];
+	size_t n = 0;
+	Content *c = gc_open_content(v, node);
+	int rc = content_read(c, 0, got, sizeof got, &n);
+	content_close(c);
+	return rc;
+}

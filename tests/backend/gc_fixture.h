@@ -29,6 +29,13 @@ void gc_expect_blocks(Content *c, uint64_t first, uint64_t blocks, uint8_t mark)
 Content *gc_open_content(struct test_vault *v, uint64_t node);
 void gc_seal(Content *c);
 
+/* A sealed file of so many blocks, each filled with `mark` and its number; its node. */
+#define GC_FILE_BLOCKS 4u
+uint64_t gc_file(struct test_vault *v, uint64_t parent, const char *name, uint8_t mark);
+void gc_expect_file(struct test_vault *v, uint64_t node, uint8_t mark);
+/* What reading its first block gives. */
+int gc_try_file(struct test_vault *v, uint64_t node);
+
 /* Rows of segments, and files below segments/; the bytes of those files. */
 size_t gc_rows(struct test_vault *v);
 size_t gc_files(struct test_vault *v, uint64_t *ret_bytes);

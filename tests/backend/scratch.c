@@ -5,6 +5,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
 void scratch_directory(char ret_path[static 64]) {
 	const char *above = getenv("TMPDIR");
@@ -91,4 +92,9 @@ void scratch_copy(const char *from, const char *to) {
 		free(data);
 	}
 	(void)closedir(dir);
+}
+
+void scratch_sleep_ms(long ms) {
+	const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	(void)nanosleep(&time, NULL);
 }

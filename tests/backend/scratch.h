@@ -34,6 +34,8 @@ void scratch_copy(const char *from, const char *to);
 uint8_t *scratch_read(const char *directory, const char *name, size_t *ret_size);
 void scratch_write(const char *directory, const char *name, const void *data, size_t size);
 
+void scratch_sleep_ms(long ms);
+
 #define assert_rc(call)                                                              \
 	do {                                                                         \
 		int rc_ = (call);                                                    \

@@ -63,11 +63,6 @@ static uint64_t signed_size(struct world *w) {
 	return head.checkpoint.size;
 }
 
-static void sleep_ms(long ms) {
-	const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-	(void)nanosleep(&time, NULL);
-}
-
 static int read_seen(struct world *w, struct last_seen *ret) {
 	struct store_info info;
 	store_info(w->vault.store, &info);
@@ -90,7 +85,7 @@ static uint64_t seen_size(struct world *w) {
 
 static bool comes_to(uint64_t (*ask)(struct world *), struct world *w, uint64_t wanted) {
 	for (int i = 0; i < 400 && ask(w) != wanted; i++)
-		sleep_ms(10);
+		scratch_sleep_ms(10);
 	return ask(w) == wanted;
 }
 
@@ -126,12 +121,12 @@ static void commits_in_a_row_share_a_signature(void **state) {
 static void an_idle_vault_signs_nothing(void **state) {
 	struct world *w = *state;
 	uint64_t size = size_of(w);
-	sleep_ms(400);
+	scratch_sleep_ms(400);
 	struct meta_committed before, after;
 	Meta *m = store_meta(w->vault.store);
 	meta_begin(m);
 	assert_rc(meta_end(m, meta_last_commit(m, &before)));
-	sleep_ms(500);
+	scratch_sleep_ms(500);
 	meta_begin(m);
 	assert_rc(meta_end(m, meta_last_commit(m, &after)));
 	assert_int_equal(before.commit, after.commit);
@@ -156,7 +151,7 @@ static void a_crash_loses_nothing_that_was_seen(void **state) {
 	for (int i = 0; i < 20; i++) {
 		record(w, 50);
 		if (i % 3)
-			sleep_ms(i * 7 % 120);
+			scratch_sleep_ms(i * 7 % 120);
 		uint64_t seen = seen_size(w);
 		test_vault_crash(&w->vault);
 		assert_true(size_of(w) >= seen);

@@ -19,38 +19,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCKS 4u
 #define DAY_NS INT64_C(86400000000000)
 
 static const struct actor someone = {.uid = 1234, .exe = "test"};
 
 /* A file whose blocks lie in that zone. */
 static uint64_t file_in(struct test_vault *v, enum zone zone, const char *name, uint8_t mark) {
-	uint64_t node = test_vault_create(v, zone == ZONE_RAW ? NODE_RAW : NODE_LANDING, name);
-	Content *c = gc_open_content(v, node);
-	gc_put_blocks(c, 0, BLOCKS, mark);
-	gc_seal(c);
-	content_close(c);
-	return node;
+	return gc_file(v, zone == ZONE_RAW ? NODE_RAW : NODE_LANDING, name, mark);
 }
 
 static int try_read(Content *c, size_t size) {
 	uint8_t got[SEGMENT_BLOCK_BYTES];
 	size_t n = 0;
 	return content_read(c, 0, got, size, &n);
-}
-
-static int try_file(struct test_vault *v, uint64_t node) {
-	Content *c = gc_open_content(v, node);
-	int rc = try_read(c, SEGMENT_BLOCK_BYTES);
-	content_close(c);
-	return rc;
-}
-
-static void expect_file(struct test_vault *v, uint64_t node, uint8_t mark) {
-	Content *c = gc_open_content(v, node);
-	gc_expect_blocks(c, 0, BLOCKS, mark);
-	content_close(c);
 }
 
 static int take_key(void *arg, const struct store_key *key) {
@@ -67,46 +48,31 @@ static struct store_key key_of(struct test_vault *v, const char *name) {
 	return key;
 }
 
-static int count_entry(void *arg, const struct audit_entry *entry) {
-	(void)entry;
-	++*(size_t *)arg;
-	return 0;
-}
-
-static size_t records(struct test_vault *v, const char *event, const char *outcome) {
-	size_t count = 0;
-	struct audit_filter filter = {.event = event, .outcome = outcome};
-	Meta *m = store_meta(v->store);
-	meta_begin(m);
-	assert_rc(meta_end(m, audit_query(m, &filter, count_entry, &count)));
-	return count;
-}
-
 /* ---- disabling ---- */
 
 static void exactly_its_data_can_not_be_read(void **state) {
 	struct test_vault *v = *state;
 	uint64_t landing = file_in(v, ZONE_LANDING, "a", 1), raw = file_in(v, ZONE_RAW, "b", 2);
 	gc_close_segments(v);
-	expect_file(v, raw, 2); /* the ciphers are in memory now */
+	gc_expect_file(v, raw, 2); /* the ciphers are in memory now */
 	assert_rc(store_key_disable(v->store, "raw", &someone));
-	assert_int_equal(try_file(v, raw), -EKEYREVOKED);
+	assert_int_equal(gc_try_file(v, raw), -EKEYREVOKED);
 	assert_non_null(strstr(fault_message(), "alias/raw is disabled"));
-	expect_file(v, landing, 1);
+	gc_expect_file(v, landing, 1);
 	assert_int_equal(key_of(v, "raw").state, KEY_DISABLED);
 	assert_rc(store_key_disable(v->store, "raw", &someone));
-	assert_int_equal(records(v, "key-disable", NULL), 1);
+	assert_int_equal(test_vault_records(v, "key-disable", NULL), 1);
 	uint32_t version;
 	assert_int_equal(store_key_rotate(v->store, "raw", NULL, &version), -EKEYREVOKED);
 	assert_int_equal(store_key_rewrap(v->store, "raw", NULL), -EKEYREVOKED);
 	assert_int_equal(store_key_disable(v->store, "meta", NULL), -EPERM);
 	assert_int_equal(store_key_disable(v->store, "header", NULL), -EPERM);
 	test_vault_reopen(v);
-	assert_int_equal(try_file(v, raw), -EKEYREVOKED);
-	expect_file(v, landing, 1);
+	assert_int_equal(gc_try_file(v, raw), -EKEYREVOKED);
+	gc_expect_file(v, landing, 1);
 	assert_rc(store_key_enable(v->store, "raw", &someone));
-	expect_file(v, raw, 2);
-	assert_int_equal(records(v, "key-enable", NULL), 1);
+	gc_expect_file(v, raw, 2);
+	assert_int_equal(test_vault_records(v, "key-enable", NULL), 1);
 }
 
 /* Parts of blocks are kept for who reads on, and drafts wait to be sealed. */
@@ -155,7 +121,7 @@ static void small_fsyncs_rest_while_the_key_is_disabled(void **state) {
 	assert_int_not_equal(access(path, F_OK), 0);
 	content_abandon(c);
 	test_vault_crash(v); /* opens without the key */
-	assert_int_equal(try_file(v, node), -EKEYREVOKED);
+	assert_int_equal(gc_try_file(v, node), -EKEYREVOKED);
 	assert_rc(store_key_enable(v->store, "landing", NULL));
 	c = gc_open_content(v, node);
 	assert_rc(content_read(c, 0, got, sizeof got, &n));
@@ -205,8 +171,8 @@ static void the_collector_and_the_check_leave_it_alone(void **state) {
 	for (int i = 0; i < 4; i++)
 		gc_walk_and_wait(v);
 	assert_int_equal(key_of(v, "raw").old_segments, 0);
-	expect_file(v, raw, 1);
-	expect_file(v, other, 2);
+	gc_expect_file(v, raw, 1);
+	gc_expect_file(v, other, 2);
 }
 
 static int take_version(void *arg, const struct version *version) {
@@ -239,7 +205,7 @@ static void an_erasure_waits_for_the_key_where_it_can_not_look(void **state) {
 	assert_rc(gc_purging(store_gc(v->store), &purging));
 	assert_false(purging.is_seeking);
 	assert_int_equal(gc_totals_of(v).moved, 0);
-	expect_file(v, raw, 1);
+	gc_expect_file(v, raw, 1);
 }
 
 /* ---- deletion ---- */
@@ -256,7 +222,7 @@ static void a_deletion_waits_and_is_cancelled(void **state) {
 	assert_true(at > meta_now(store_meta(v->store)) + 6 * DAY_NS);
 	assert_int_equal(key_of(v, "raw").state, KEY_PENDING_DELETION);
 	assert_true(key_of(v, "raw").deletion_ns == at);
-	assert_int_equal(try_file(v, raw), -EKEYREVOKED);
+	assert_int_equal(gc_try_file(v, raw), -EKEYREVOKED);
 	assert_int_equal(store_key_enable(v->store, "raw", &someone), -EKEYREVOKED);
 	assert_rc(store_key_schedule_deletion(v->store, "raw", 30, &someone, &again));
 	assert_true(again > at);
@@ -269,7 +235,7 @@ static void a_deletion_waits_and_is_cancelled(void **state) {
 	assert_true(key_of(v, "raw").deletion_ns == 0);
 	assert_rc(store_key_tick(v->store, again + 1, true));
 	assert_rc(store_key_enable(v->store, "raw", &someone));
-	expect_file(v, raw, 1);
+	gc_expect_file(v, raw, 1);
 }
 
 /* What stands in the vault's directory. */
@@ -351,22 +317,22 @@ static void a_deleted_key_is_nowhere(void **state) {
 	assert_int_equal(files_with(v, before, size), 0);
 	assert_int_equal(key_of(v, "raw").state, KEY_DELETED);
 	assert_true(key_of(v, "raw").deletion_ns == 0);
-	assert_int_equal(records(v, "key-delete", NULL), 1);
+	assert_int_equal(test_vault_records(v, "key-delete", NULL), 1);
 	expect_no_key(v, recovery, bytes_of(keyfile, sizeof keyfile));
 	for (size_t i = 0; i < size; i++)
 		assert_int_equal(fgetc(kept), 0);
 	assert_int_equal(fgetc(kept), EOF);
 	(void)fclose(kept);
 	free(before);
-	assert_int_equal(try_file(v, raw), -EKEYEXPIRED);
+	assert_int_equal(gc_try_file(v, raw), -EKEYEXPIRED);
 	assert_non_null(strstr(fault_message(), "was deleted"));
-	expect_file(v, landing, 2);
+	gc_expect_file(v, landing, 2);
 	assert_int_equal(store_key_enable(v->store, "raw", &someone), -EKEYEXPIRED);
 	assert_int_equal(store_key_cancel_deletion(v->store, "raw", &someone), -EKEYEXPIRED);
 	assert_int_equal(store_key_rotate(v->store, "raw", &someone, NULL), -EKEYEXPIRED);
 	assert_rc(store_key_tick(v->store, at + 1, true));
 	test_vault_reopen(v);
-	assert_int_equal(try_file(v, raw), -EKEYEXPIRED);
+	assert_int_equal(gc_try_file(v, raw), -EKEYEXPIRED);
 	for (int i = 0; i < 3; i++)
 		gc_walk_and_wait(v);
 	assert_int_equal(gc_totals_of(v).failures, 0);
@@ -394,7 +360,7 @@ static void a_vault_json_that_has_another_name_is_left_there(void **state) {
 	assert_memory_equal(kept, before, size);
 	free(kept);
 	free(before);
-	assert_int_equal(records(v, "key-delete", NULL), 1);
+	assert_int_equal(test_vault_records(v, "key-delete", NULL), 1);
 }
 
 /* ---- power loss ---- */
@@ -415,9 +381,9 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 		return -EIO;
 	}
 	const struct store_key key = key_of(&v, "raw");
-	const int rc = try_file(&v, crash->raw);
+	const int rc = gc_try_file(&v, crash->raw);
 	const int wanted = key.state == KEY_DELETED ? -EKEYEXPIRED : key.state == KEY_ACTIVE ? 0 : -EKEYREVOKED;
-	expect_file(&v, crash->landing, 2);
+	gc_expect_file(&v, crash->landing, 2);
 	crash->shown++;
 	crash->gone += key.state == KEY_DELETED;
 	bool is_dated = (key.state == KEY_PENDING_DELETION) == (key.deletion_ns != 0);

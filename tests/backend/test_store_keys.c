@@ -16,24 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#define BLOCKS 8u
-
 static const struct actor someone = {.uid = 1234, .gid = 5, .pid = 77, .exe = "test"};
-
-static uint64_t file(struct test_vault *v, const char *name, uint8_t mark) {
-	uint64_t node = test_vault_create(v, NODE_LANDING, name);
-	Content *c = gc_open_content(v, node);
-	gc_put_blocks(c, 0, BLOCKS, mark);
-	gc_seal(c);
-	content_close(c);
-	return node;
-}
-
-static void expect_file(struct test_vault *v, uint64_t node, uint8_t mark) {
-	Content *c = gc_open_content(v, node);
-	gc_expect_blocks(c, 0, BLOCKS, mark);
-	content_close(c);
-}
 
 /* ---- looking ---- */
 
@@ -123,11 +106,11 @@ static void a_new_vault_has_its_keys(void **state) {
 
 static void segments_are_counted_by_key(void **state) {
 	struct test_vault *v = *state;
-	file(v, "a", 1);
+	gc_file(v, NODE_LANDING, "a", 1);
 	gc_commit(v);
 	struct store_key key = key_of(v, "landing");
 	assert_int_equal(key.segments, 1);
-	assert_true(key.bytes > BLOCKS * SEGMENT_BLOCK_BYTES && key.seals > 0);
+	assert_true(key.bytes > GC_FILE_BLOCKS * SEGMENT_BLOCK_BYTES && key.seals > 0);
 	assert_int_equal(key.old_segments, 0);
 	assert_int_equal(key_of(v, "raw").segments, 0);
 }
@@ -161,25 +144,25 @@ static void an_alias_is_kept_and_taken_by_nobody_else(void **state) {
 static void what_comes_after_a_rotation_is_sealed_under_the_new_version(void **state) {
 	struct test_vault *v = *state;
 	uint32_t version = 0;
-	uint64_t before = file(v, "before", 1);
+	uint64_t before = gc_file(v, NODE_LANDING, "before", 1);
 	assert_int_equal(highest_version(v), 1);
 	assert_rc(store_key_rotate(v->store, "landing", &someone, &version));
 	assert_int_equal(version, 2);
-	uint64_t after = file(v, "after", 2);
+	uint64_t after = gc_file(v, NODE_LANDING, "after", 2);
 	assert_int_equal(highest_version(v), 2);
 	struct store_key key = key_of(v, "landing");
 	assert_int_equal(key.version, 2);
 	assert_int_equal(key.segments, 2);
 	assert_int_equal(key.old_segments, 1);
 	assert_true(key.rotated_ns > key.created_ns);
-	expect_file(v, before, 1);
-	expect_file(v, after, 2);
+	gc_expect_file(v, before, 1);
+	gc_expect_file(v, after, 2);
 	struct told told = records(v->store, "key-rotate");
 	assert_int_equal(told.count, 1);
 	assert_string_equal(told.detail, "alias/landing version 2");
 	test_vault_reopen(v);
-	expect_file(v, before, 1);
-	expect_file(v, after, 2);
+	gc_expect_file(v, before, 1);
+	gc_expect_file(v, after, 2);
 	assert_int_equal(key_of(v, "landing").version, 2);
 	assert_int_equal(records(v->store, "key-found").count, 0);
 }
@@ -262,12 +245,12 @@ static void a_full_disk_leaves_all_as_it_was(void **state) {
 	assert_int_equal(key_of(v, "landing").version, 1);
 	assert_int_equal(key_of(v, "landing").state, KEY_ACTIVE);
 	assert_int_equal(records(v->store, "key-rotate").count + records(v->store, "key-disable").count, 0);
-	uint64_t node = file(v, "a", 1);
+	uint64_t node = gc_file(v, NODE_LANDING, "a", 1);
 	assert_int_equal(highest_version(v), 1);
 	is_full = false;
 	assert_rc(store_key_rotate(v->store, "landing", NULL, &version));
 	assert_int_equal(version, 2);
-	expect_file(v, node, 1);
+	gc_expect_file(v, node, 1);
 	free(before);
 	free(after);
 	assert_rc(store_close(v->store));
@@ -374,9 +357,9 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 		print_error("version %u, %zu records after %lu rotations\n", version, recorded,
 		        (unsigned long)acknowledged);
 	for (uint64_t i = 0; i < acknowledged && rc == 0; i++)
-		expect_file(&v, crash->nodes[i], (uint8_t)(i + 1));
+		gc_expect_file(&v, crash->nodes[i], (uint8_t)(i + 1));
 	if (rc == 0)
-		file(&v, "more", 99);
+		gc_file(&v, NODE_LANDING, "more", 99);
 	crash->shown++;
 	int closed = store_close(v.store);
 	return rc < 0 ? rc : closed;
@@ -398,7 +381,7 @@ static void a_power_loss_loses_no_key(void **state) {
 	for (uint64_t i = 0; i < 4; i++) {
 		char name[8];
 		(void)snprintf(name, sizeof name, "f%lu", (unsigned long)i);
-		crash.nodes[i] = file(v, name, (uint8_t)(i + 1));
+		crash.nodes[i] = gc_file(v, NODE_LANDING, name, (uint8_t)(i + 1));
 		assert_rc(store_key_rotate(v->store, "landing", NULL, NULL));
 		recorder_mark(recorder, ++crash.done);
 	}
@@ -426,7 +409,7 @@ static void what_is_sealed_anew_leaves_nothing_of_the_old(void **state) {
 	for (int i = 0; i < 3; i++) {
 		char name[8];
 		(void)snprintf(name, sizeof name, "f%d", i);
-		nodes[i] = file(v, name, (uint8_t)(i + 1));
+		nodes[i] = gc_file(v, NODE_LANDING, name, (uint8_t)(i + 1));
 		gc_close_segments(v);
 	}
 	assert_rc(store_key_rewrap(v->store, "landing", &someone)); /* nothing is old */
@@ -443,7 +426,7 @@ static void what_is_sealed_anew_leaves_nothing_of_the_old(void **state) {
 	assert_int_equal(key.old_bytes, 0);
 	assert_true(key.segments > 0 && !key.is_rewrapping);
 	for (int i = 0; i < 3; i++)
-		expect_file(v, nodes[i], (uint8_t)(i + 1));
+		gc_expect_file(v, nodes[i], (uint8_t)(i + 1));
 	assert_int_equal(records(v->store, "key-rewrap").count, 2);
 	assert_int_equal(store_key_rewrap(v->store, "meta", &someone), -ENOTSUP);
 	assert_int_equal(store_key_rewrap(v->store, "audit", &someone), -ENOTSUP);
@@ -461,7 +444,7 @@ static void sealing_anew_survives_being_killed(void **state) {
 	for (int i = 0; i < 6; i++) {
 		char name[8];
 		(void)snprintf(name, sizeof name, "f%d", i);
-		nodes[i] = file(v, name, (uint8_t)(i + 1));
+		nodes[i] = gc_file(v, NODE_LANDING, name, (uint8_t)(i + 1));
 		gc_close_segments(v);
 	}
 	assert_rc(store_key_rotate(v->store, "landing", NULL, NULL));
@@ -476,12 +459,12 @@ static void sealing_anew_survives_being_killed(void **state) {
 		assert_rc(gc_purging(store_gc(v->store), &purging));
 		assert_true((purging.wanted > 0) == (key_of(v, "landing").old_segments > 0));
 		for (int i = 0; i < 6; i++)
-			expect_file(v, nodes[i], (uint8_t)(i + 1));
+			gc_expect_file(v, nodes[i], (uint8_t)(i + 1));
 	}
 	walks(v, 6);
 	assert_int_equal(key_of(v, "landing").old_segments, 0);
 	for (int i = 0; i < 6; i++)
-		expect_file(v, nodes[i], (uint8_t)(i + 1));
+		gc_expect_file(v, nodes[i], (uint8_t)(i + 1));
 	assert_rc(store_close(v->store));
 	v->store = NULL;
 	gc_expect_sound(v);
@@ -492,7 +475,7 @@ static void sealing_anew_survives_being_killed(void **state) {
 static void after_a_crash_it_goes_on_by_itself(void **state) {
 	static const struct timespec moment = {.tv_nsec = 50000000};
 	struct test_vault *v = *state;
-	uint64_t node = file(v, "a", 1);
+	uint64_t node = gc_file(v, NODE_LANDING, "a", 1);
 	gc_close_segments(v);
 	assert_rc(store_key_rotate(v->store, "landing", NULL, NULL));
 	assert_rc(store_key_rewrap(v->store, "landing", NULL));
@@ -502,7 +485,7 @@ static void after_a_crash_it_goes_on_by_itself(void **state) {
 	for (int i = 0; i < 1000 && key_of(v, "landing").old_segments > 0; i++)
 		nanosleep(&moment, NULL);
 	assert_int_equal(key_of(v, "landing").old_segments, 0);
-	expect_file(v, node, 1);
+	gc_expect_file(v, node, 1);
 }
 
 int main(void) {

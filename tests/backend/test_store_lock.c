@@ -12,53 +12,19 @@
 #include <string.h>
 #include <time.h>
 
-#define BLOCKS 4u
-
 static const struct actor someone = {.uid = 1234, .exe = "test"};
 static const struct store_secret right = {
         .kind = STORE_PASSPHRASE, .bytes = {(const uint8_t *)TEST_PASSPHRASE, sizeof TEST_PASSPHRASE - 1}};
-
-static uint64_t file(struct test_vault *v, const char *name, uint8_t mark) {
-	uint64_t node = test_vault_create(v, NODE_LANDING, name);
-	Content *c = gc_open_content(v, node);
-	gc_put_blocks(c, 0, BLOCKS, mark);
-	gc_seal(c);
-	content_close(c);
-	return node;
-}
 
 static int try_read(Content *c, uint8_t *got, size_t size) {
 	size_t n = 0;
 	return content_read(c, 0, got, size, &n);
 }
 
-static int try_file(struct test_vault *v, uint64_t node) {
-	uint8_t got[SEGMENT_BLOCK_BYTES];
-	Content *c = gc_open_content(v, node);
-	int rc = try_read(c, got, sizeof got);
-	content_close(c);
-	return rc;
-}
-
-static int count_entry(void *arg, const struct audit_entry *entry) {
-	(void)entry;
-	++*(size_t *)arg;
-	return 0;
-}
-
-static size_t records(struct test_vault *v, const char *event, const char *outcome) {
-	size_t count = 0;
-	struct audit_filter filter = {.event = event, .outcome = outcome};
-	Meta *m = store_meta(v->store);
-	meta_begin(m);
-	assert_rc(meta_end(m, audit_query(m, &filter, count_entry, &count)));
-	return count;
-}
-
 static void a_locked_vault_gives_no_content(void **state) {
 	struct test_vault *v = *state;
 	uint8_t got[16] = {0};
-	uint64_t node = file(v, "a", 1), draft = test_vault_create(v, NODE_LANDING, "b");
+	uint64_t node = gc_file(v, NODE_LANDING, "a", 1), draft = test_vault_create(v, NODE_LANDING, "b");
 	Content *open = gc_open_content(v, node), *written = gc_open_content(v, draft);
 	assert_rc(try_read(open, got, 16));
 	assert_rc(content_write(written, 0, bytes_of_string("a draft")));
@@ -69,7 +35,7 @@ static void a_locked_vault_gives_no_content(void **state) {
 	assert_int_equal(try_read(open, got, 16), -EACCES);
 	assert_non_null(strstr(fault_message(), "locked"));
 	assert_int_equal(try_read(written, got, 7), -EACCES);
-	assert_int_equal(try_file(v, node), -EACCES);
+	assert_int_equal(gc_try_file(v, node), -EACCES);
 	uint8_t key[KEYRING_KEY_BYTES];
 	assert_int_equal(keyring_get_any(store_keyring(v->store), "landing", 1, key), -EACCES);
 	assert_int_equal(keyring_get_any(store_keyring(v->store), "trusted", 1, key), -EACCES);
@@ -80,7 +46,7 @@ static void a_locked_vault_gives_no_content(void **state) {
 	gc_walk_and_wait(v);
 	assert_int_equal(gc_totals_of(v).failures, 0);
 	assert_rc(store_lock(v->store, &someone));
-	assert_int_equal(records(v, "lock", NULL), 1);
+	assert_int_equal(test_vault_records(v, "lock", NULL), 1);
 	assert_int_equal(store_key_rotate(v->store, "landing", &someone, NULL), -EACCES);
 	assert_rc(store_key_rotate(v->store, "header", &someone, NULL));
 	assert_true(store_is_locked(v->store));
@@ -92,24 +58,24 @@ static void a_locked_vault_gives_no_content(void **state) {
 	content_close(open);
 	gc_seal(written);
 	content_close(written);
-	assert_rc(try_file(v, draft));
-	assert_int_equal(records(v, "unlock", "ok"), 1);
+	assert_rc(gc_try_file(v, draft));
+	assert_int_equal(test_vault_records(v, "unlock", "ok"), 1);
 	test_vault_reopen(v);
-	assert_rc(try_file(v, draft));
+	assert_rc(gc_try_file(v, draft));
 }
 
 static void a_wrong_secret_is_refused_and_recorded(void **state) {
 	struct test_vault *v = *state;
 	const struct store_secret wrong = {.kind = STORE_PASSPHRASE, .bytes = bytes_of_string("wrong")};
-	uint64_t node = file(v, "a", 1);
+	uint64_t node = gc_file(v, NODE_LANDING, "a", 1);
 	assert_rc(store_lock(v->store, NULL));
 	assert_int_equal(store_unlock(v->store, &wrong, &someone), -EKEYREJECTED);
 	assert_true(store_is_locked(v->store));
-	assert_int_equal(try_file(v, node), -EACCES);
-	assert_int_equal(records(v, "unlock", "denied"), 1);
+	assert_int_equal(gc_try_file(v, node), -EACCES);
+	assert_int_equal(test_vault_records(v, "unlock", "denied"), 1);
 	assert_rc(store_unlock(v->store, &right, &someone));
 	assert_rc(store_unlock(v->store, &wrong, &someone)); /* there is nothing to unlock */
-	assert_rc(try_file(v, node));
+	assert_rc(gc_try_file(v, node));
 }
 
 /* A mount by all keys is not unlocked by a slot for reading. */
@@ -123,23 +89,23 @@ static void a_slot_with_fewer_keys_does_not_unlock(void **state) {
 	        .zones = 1u << ZONE_LANDING};
 	char id[HEADER_ID_TEXT_BYTES];
 	assert_rc(store_slot_add(v->store, &request, &someone, id, NULL));
-	uint64_t node = file(v, "a", 1);
+	uint64_t node = gc_file(v, NODE_LANDING, "a", 1);
 	assert_rc(store_lock(v->store, NULL));
 	assert_int_equal(store_unlock(v->store, &less, &someone), -EKEYREJECTED);
 	assert_true(store_is_locked(v->store));
-	assert_int_equal(try_file(v, node), -EACCES);
-	assert_int_equal(records(v, "unlock", "denied"), 1);
+	assert_int_equal(gc_try_file(v, node), -EACCES);
+	assert_int_equal(test_vault_records(v, "unlock", "denied"), 1);
 }
 
 static void a_key_that_was_disabled_stays_so(void **state) {
 	struct test_vault *v = *state;
-	uint64_t node = file(v, "a", 1);
+	uint64_t node = gc_file(v, NODE_LANDING, "a", 1);
 	assert_rc(store_key_disable(v->store, "landing", NULL));
 	assert_rc(store_lock(v->store, NULL));
 	assert_rc(store_unlock(v->store, &right, NULL));
-	assert_int_equal(try_file(v, node), -EKEYREVOKED);
+	assert_int_equal(gc_try_file(v, node), -EKEYREVOKED);
 	assert_rc(store_key_enable(v->store, "landing", NULL));
-	assert_rc(try_file(v, node));
+	assert_rc(gc_try_file(v, node));
 }
 
 static void what_was_synced_before_a_lock_survives_a_crash(void **state) {
@@ -188,14 +154,14 @@ static void *be_busy(void *arg) {
 
 static void locking_under_load_lets_nothing_through(void **state) {
 	struct test_vault *v = *state;
-	struct busy busy = {.v = v, .node = file(v, "a", 1)};
+	struct busy busy = {.v = v, .node = gc_file(v, NODE_LANDING, "a", 1)};
 	pthread_t threads[3];
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, be_busy, &busy), 0);
 	for (int i = 0; i < 20; i++) {
 		assert_rc(store_lock(v->store, NULL));
 		uint64_t before = busy.good;
-		assert_int_equal(try_file(v, busy.node), -EACCES);
+		assert_int_equal(gc_try_file(v, busy.node), -EACCES);
 		for (uint64_t refused = busy.refused; busy.refused < refused + 50;)
 			sched_yield();
 		/* One for each thread may have ended by then and not been counted yet. */

@@ -10,31 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCKS 4u
 #define PASSPHRASE "another one"
 
 static const struct actor someone = {.uid = 1234, .exe = "test"};
 static const struct header_kdf cheap = {.memory = HEADER_KDF_MEMORY_MIN, .passes = 1};
 static const uint8_t keyfile[HEADER_KEYFILE_MIN] = "thirty-two bytes of a key file..";
 static const uint8_t kek[HEADER_KEK_BYTES] = "thirty-two bytes of a KEK......";
-
-static uint64_t file_in(struct test_vault *v, uint64_t parent, const char *name, uint8_t mark) {
-	uint64_t node = test_vault_create(v, parent, name);
-	Content *c = gc_open_content(v, node);
-	gc_put_blocks(c, 0, BLOCKS, mark);
-	gc_seal(c);
-	content_close(c);
-	return node;
-}
-
-static int try_file(struct test_vault *v, uint64_t node) {
-	uint8_t got[SEGMENT_BLOCK_BYTES];
-	size_t n = 0;
-	Content *c = gc_open_content(v, node);
-	int rc = content_read(c, 0, got, sizeof got, &n);
-	content_close(c);
-	return rc;
-}
 
 static void close_vault(struct test_vault *v) {
 	assert_rc(store_close(v->store));
@@ -50,7 +31,7 @@ static int try_open(struct test_vault *v, const struct store_secret *secret, boo
 /* Opens, reads, closes. */
 static void expect_opens(struct test_vault *v, const struct store_secret *secret, uint64_t node) {
 	assert_rc(try_open(v, secret, false));
-	assert_rc(try_file(v, node));
+	assert_rc(gc_try_file(v, node));
 	close_vault(v);
 }
 
@@ -87,26 +68,11 @@ static struct seen slots_of(struct test_vault *v) {
 	return seen;
 }
 
-static int count_entry(void *arg, const struct audit_entry *entry) {
-	(void)entry;
-	++*(size_t *)arg;
-	return 0;
-}
-
-static size_t records(struct test_vault *v, const char *event) {
-	size_t count = 0;
-	struct audit_filter filter = {.event = event};
-	Meta *m = store_meta(v->store);
-	meta_begin(m);
-	assert_rc(meta_end(m, audit_query(m, &filter, count_entry, &count)));
-	return count;
-}
-
 static void each_kind_of_slot_opens(void **state) {
 	struct test_vault *v = *state;
 	char id[5][HEADER_ID_TEXT_BYTES], recovery[RECOVERY_TEXT_BYTES], secret[RECIPIENT_SECRET_TEXT_BYTES],
 	        public[RECIPIENT_TEXT_BYTES];
-	uint64_t node = file_in(v, NODE_LANDING, "a", 1);
+	uint64_t node = gc_file(v, NODE_LANDING, "a", 1);
 	struct store_slot_request request = {
 	        .type = SLOT_PASSPHRASE, .label = "desk", .secret = bytes_of_string(PASSPHRASE), .kdf = &cheap};
 	assert_rc(store_slot_add(v->store, &request, &someone, id[0], NULL));
@@ -134,7 +100,7 @@ static void each_kind_of_slot_opens(void **state) {
 	assert_int_equal(seen.limited, 0);
 	assert_string_equal(seen.last, kms_id);
 	assert_string_equal(seen.label, "the cloud's");
-	assert_int_equal(records(v, "slot-add"), 5);
+	assert_int_equal(test_vault_records(v, "slot-add", NULL), 5);
 	close_vault(v);
 	expect_opens(v, &(struct store_secret){STORE_PASSPHRASE, bytes_of_string(PASSPHRASE), NULL}, node);
 	expect_opens(v, &(struct store_secret){STORE_RECOVERY_KEY, bytes_of_string(recovery), NULL}, node);
@@ -160,7 +126,7 @@ static void a_removed_slot_opens_nothing(void **state) {
 	memcpy(beginning, id, 8);
 	assert_rc(store_slot_remove(v->store, beginning, &someone));
 	assert_int_equal(slots_of(v).count, 2);
-	assert_int_equal(records(v, "slot-remove"), 1);
+	assert_int_equal(test_vault_records(v, "slot-remove", NULL), 1);
 	assert_rc(store_slot_remove(v->store, slots_of(v).last, &someone)); /* the recovery key's */
 	assert_int_equal(store_slot_remove(v->store, slots_of(v).our_id, &someone), -EBUSY);
 	close_vault(v);
@@ -177,7 +143,7 @@ static void a_new_version_reaches_each_slot(void **state) {
 	        .type = SLOT_KEYFILE, .label = "", .secret = bytes_of(keyfile, sizeof keyfile)};
 	assert_rc(store_slot_add(v->store, &request, &someone, id, NULL));
 	assert_rc(store_key_rotate(v->store, "landing", NULL, NULL));
-	uint64_t node = file_in(v, NODE_LANDING, "a", 1);
+	uint64_t node = gc_file(v, NODE_LANDING, "a", 1);
 	close_vault(v);
 	expect_opens(v, &(struct store_secret){STORE_KEYFILE, bytes_of(keyfile, sizeof keyfile), NULL}, node);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
@@ -192,7 +158,7 @@ static void a_limited_slot_reads_its_zones_and_changes_nothing(void **state) {
 	struct test_vault *v = *state;
 	char id[HEADER_ID_TEXT_BYTES], recovery[RECOVERY_TEXT_BYTES];
 	const struct store_secret secret = {STORE_KEYFILE, bytes_of(keyfile, sizeof keyfile), NULL};
-	uint64_t raw = file_in(v, NODE_RAW, "a", 1), landing = file_in(v, NODE_LANDING, "b", 2);
+	uint64_t raw = gc_file(v, NODE_RAW, "a", 1), landing = gc_file(v, NODE_LANDING, "b", 2);
 	struct store_slot_request request = {.type = SLOT_RECOVERY, .label = "", .zones = 1u << ZONE_RAW};
 	assert_int_equal(store_slot_add(v->store, &request, &someone, id, recovery), -EINVAL);
 	request = (struct store_slot_request){
@@ -216,21 +182,21 @@ static void a_limited_slot_reads_its_zones_and_changes_nothing(void **state) {
 	close_vault(v);
 	assert_rc(try_open(v, &secret, true));
 	v->options.state_directory = NULL;
-	assert_rc(try_file(v, raw));
-	assert_int_equal(try_file(v, landing), -ENOKEY);
+	assert_rc(gc_try_file(v, raw));
+	assert_int_equal(gc_try_file(v, landing), -ENOKEY);
 	assert_int_equal(store_key_rotate(v->store, "raw", &someone, NULL), -ENOKEY);
 	assert_int_equal(store_slot_remove(v->store, id, &someone), -ENOKEY);
 	assert_string_equal(slots_of(v).our_id, id);
 	assert_rc(store_lock(v->store, &someone));
-	assert_int_equal(try_file(v, raw), -EACCES);
+	assert_int_equal(gc_try_file(v, raw), -EACCES);
 	assert_rc(store_unlock(v->store, &secret, &someone));
-	assert_rc(try_file(v, raw));
+	assert_rc(gc_try_file(v, raw));
 	/* A full slot gives it no more than it had. */
 	assert_rc(store_lock(v->store, &someone));
 	assert_rc(store_unlock(
 	        v->store, &(struct store_secret){STORE_PASSPHRASE, bytes_of_string(TEST_PASSPHRASE), NULL}, &someone));
-	assert_rc(try_file(v, raw));
-	assert_int_equal(try_file(v, landing), -ENOKEY);
+	assert_rc(gc_try_file(v, raw));
+	assert_int_equal(gc_try_file(v, landing), -ENOKEY);
 	close_vault(v);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 }

@@ -1,5 +1,7 @@
 #include "tests/backend/test_vault.h"
 
+#include "backend/audit.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,4 +59,19 @@ uint64_t test_vault_create(struct test_vault *v, uint64_t parent, const char *na
 	meta_begin(m);
 	assert_rc(meta_end(m, tree_create(m, parent, bytes_of_string(name), &attributes, bytes_of(NULL, 0), &node)));
 	return node.id;
+}
+
+static int count_entry(void *arg, const struct audit_entry *entry) {
+	(void)entry;
+	++*(size_t *)arg;
+	return 0;
+}
+
+size_t test_vault_records(struct test_vault *v, const char *event, const char *outcome) {
+	size_t count = 0;
+	struct audit_filter filter = {.event = event, .outcome = outcome};
+	Meta *m = store_meta(v->store);
+	meta_begin(m);
+	assert_rc(meta_end(m, audit_query(m, &filter, count_entry, &count)));
+	return count;
 }

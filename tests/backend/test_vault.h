@@ -31,5 +31,8 @@ int test_vault_open(const char *path, const struct store_options *options, Store
 void test_vault_reopen(struct test_vault *v);
 void test_vault_crash(struct test_vault *v);
 
+/* How many records the log has of that event; with `outcome` (NULL: any) only those. */
+size_t test_vault_records(struct test_vault *v, const char *event, const char *outcome);
+
 /* A new empty file in directory `parent`; its node. */
 uint64_t test_vault_create(struct test_vault *v, uint64_t parent, const char *name);
