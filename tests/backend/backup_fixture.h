@@ -32,7 +32,7 @@ struct backup_world {
 /* cmocka: *state is a struct backup_world, without a target yet. */
 int backup_world_setup(void **state);
 int backup_world_teardown(void **state);
-#define world_test(f) cmocka_unit_test_setup_teardown(f, backup_world_setup, backup_world_teardown)
+#define backup_world_test(f) cmocka_unit_test_setup_teardown(f, backup_world_setup, backup_world_teardown)
 
 /* Of options.open: the place behind `arg`'s struct failing. */
 int failing_open(const struct objects_place *place, Objects **ret, void *arg);

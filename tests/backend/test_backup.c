@@ -415,22 +415,22 @@ static void nothing_is_said_of_a_place_that_was_not_listed(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-	        world_test(all_that_is_committed_is_there_when_sync_returns),
-	        world_test(an_idle_vault_ships_nothing),
-	        world_test(a_commit_is_shipped_without_being_asked_for),
-	        world_test(a_version_is_pending_until_it_is_there),
-	        world_test(lost_answers_and_failures_are_caught_up_with),
-	        world_test(a_place_that_hangs_keeps_nobody),
-	        world_test(closing_ships_what_is_committed),
-	        world_test(a_place_with_another_vaults_backup_is_refused),
-	        world_test(an_older_copy_of_the_vault_does_not_ship_over_the_newer),
-	        world_test(a_copy_and_its_vault_do_not_overwrite_each_others_packs),
-	        world_test(superblocks_that_are_not_genuine_are_passed_over),
-	        world_test(generations_that_are_not_kept_go_by_themselves),
-	        world_test(a_pass_that_fails_is_told_and_said_to_fail),
-	        world_test(a_segment_that_cannot_be_read_is_told_until_it_is_there),
-	        world_test(nothing_is_said_of_a_place_that_was_not_listed),
-	        world_test(who_is_killed_goes_on_at_the_next_mount),
+	        backup_world_test(all_that_is_committed_is_there_when_sync_returns),
+	        backup_world_test(an_idle_vault_ships_nothing),
+	        backup_world_test(a_commit_is_shipped_without_being_asked_for),
+	        backup_world_test(a_version_is_pending_until_it_is_there),
+	        backup_world_test(lost_answers_and_failures_are_caught_up_with),
+	        backup_world_test(a_place_that_hangs_keeps_nobody),
+	        backup_world_test(closing_ships_what_is_committed),
+	        backup_world_test(a_place_with_another_vaults_backup_is_refused),
+	        backup_world_test(an_older_copy_of_the_vault_does_not_ship_over_the_newer),
+	        backup_world_test(a_copy_and_its_vault_do_not_overwrite_each_others_packs),
+	        backup_world_test(superblocks_that_are_not_genuine_are_passed_over),
+	        backup_world_test(generations_that_are_not_kept_go_by_themselves),
+	        backup_world_test(a_pass_that_fails_is_told_and_said_to_fail),
+	        backup_world_test(a_segment_that_cannot_be_read_is_told_until_it_is_there),
+	        backup_world_test(nothing_is_said_of_a_place_that_was_not_listed),
+	        backup_world_test(who_is_killed_goes_on_at_the_next_mount),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,13 +164,13 @@ static void nothing_is_put_where_the_disk_is_not_mounted(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-	        world_test(targets_are_kept_and_forgotten),
-	        world_test(rules_that_cannot_be_are_refused),
-	        world_test(only_segments_of_the_rules_zones_are_shipped),
-	        world_test(a_zone_that_is_added_is_not_there_before_it_was_shipped),
-	        world_test(what_is_not_given_anew_stays_in_the_rule),
-	        world_test(a_place_in_the_vault_is_no_target),
-	        world_test(nothing_is_put_where_the_disk_is_not_mounted),
+	        backup_world_test(targets_are_kept_and_forgotten),
+	        backup_world_test(rules_that_cannot_be_are_refused),
+	        backup_world_test(only_segments_of_the_rules_zones_are_shipped),
+	        backup_world_test(a_zone_that_is_added_is_not_there_before_it_was_shipped),
+	        backup_world_test(what_is_not_given_anew_stays_in_the_rule),
+	        backup_world_test(a_place_in_the_vault_is_no_target),
+	        backup_world_test(nothing_is_put_where_the_disk_is_not_mounted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
