@@ -18,7 +18,7 @@ if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
     print("skipped: not root, or /dev/fuse is missing")
     sys.exit(77)
 
-CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x1000, 0x4000, 0x40000, 2
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -27,41 +27,59 @@ def mount(source, target, kind, flags):
         raise OSError(ctypes.get_errno(), target)
 
 
-class Chroot(Tests):
-    def run_in(self, root, *arguments):
-        """In the chroot; the namespace is this process's own."""
-        return subprocess.run(arguments, preexec_fn=lambda: (os.chroot(root), os.chdir("/tmp")), capture_output=True, timeout=60, check=False,
-                              env={**os.environ, "STATE_DIRECTORY": "/tmp/state"})
+def root_is_mount():
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        return any(line.split()[4] == "/" for line in file)
 
-    def test_one_is_unmounted_while_another_one_stays(self):
+
+class Chroot(Tests):
+    root = None
+
+    def enter(self):
+        """A root of its own, seen by this process alone: parts of the system's below a directory that is no mount."""
         if libc.unshare(CLONE_NEWNS):
             raise OSError(ctypes.get_errno(), "unshare")
         mount("none", "/", b"none", MS_REC | MS_PRIVATE)
-        root = self.path("root")
-        os.makedirs(root + "/tmp")
+        self.root = self.path("root")
+        os.makedirs(self.root + "/tmp")
         for name in ("usr", "lib", "lib64", "bin", "etc", "dev", "proc", "run", "sys"):
             if os.path.isdir("/" + name):
-                os.makedirs(f"{root}/{name}")
-                mount(os.path.realpath("/" + name), f"{root}/{name}", b"none", MS_BIND | MS_REC)
-        shutil.copy(ASSAYFS, root + "/tmp/assayfs")
-        with open(root + "/tmp/pass", "w", encoding="utf-8") as file:
+                os.makedirs(f"{self.root}/{name}")
+                mount(os.path.realpath("/" + name), f"{self.root}/{name}", b"none", MS_BIND | MS_REC)
+        return self.root + "/tmp"
+
+    def leave(self):
+        for name in os.listdir(self.root) if self.root else ():
+            libc.umount2(f"{self.root}/{name}".encode(), MNT_DETACH)
+
+    def run_in(self, place, *arguments):
+        """In the root, standing in `place`."""
+        def go():
+            if self.root:
+                os.chroot(self.root)
+            os.chdir("/tmp" if self.root else place)
+        return subprocess.run(arguments, preexec_fn=go, capture_output=True, timeout=60, check=False,
+                              env={**os.environ, "STATE_DIRECTORY": "/tmp/state" if self.root else place + "/state"})
+
+    def test_one_is_unmounted_while_another_one_stays(self):
+        place = self.enter() if root_is_mount() else self.directory
+        shutil.copy(ASSAYFS, place + "/assayfs")
+        with open(place + "/pass", "w", encoding="utf-8") as file:
             file.write("correct horse\n")
-        os.chmod(root + "/tmp/pass", 0o600)
-        program = "/tmp/assayfs"
+        os.chmod(place + "/pass", 0o600)
         for name in ("one", "two"):
-            os.makedirs(f"{root}/tmp/{name}-mnt")
-            done = self.run_in(root, program, "init", *CHEAP, "--passfile", "pass", name)
+            os.makedirs(f"{place}/{name}-mnt")
+            done = self.run_in(place, "./assayfs", "init", *CHEAP, "--passfile", "pass", name)
             self.check(done.returncode == 0, f"init: {done.stderr.decode()}")
-            done = self.run_in(root, program, "mount", "--passfile", "pass", name, f"{name}-mnt")
+            done = self.run_in(place, "./assayfs", "mount", "--passfile", "pass", name, f"{name}-mnt")
             self.check(done.returncode == 0, f"mount: {done.stderr.decode()}")
         for name in ("one", "two"):  # the spawner of the second one has seen the first one's mount
             try:
-                done = self.run_in(root, "/usr/bin/timeout", "20", program, "umount", f"{name}-mnt")
+                done = self.run_in(place, "timeout", "20", "./assayfs", "umount", f"{name}-mnt")
                 self.check(done.returncode == 0, f"umount {name}: {done.returncode} {done.stderr.decode()}")
             finally:
-                libc.umount2(f"{root}/tmp/{name}-mnt".encode(), 2)
-        for name in os.listdir(root):
-            libc.umount2(f"{root}/{name}".encode(), 2)
+                libc.umount2(f"{place}/{name}-mnt".encode(), MNT_DETACH)
+        self.leave()
 
 
 sys.exit(Chroot().run())
