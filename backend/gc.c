@@ -86,11 +86,14 @@ static void let_go(Gc *gc) {
 	gc->stage = GC_IDLE;
 }
 
-static uint64_t count_stuck(const Gc *gc) {
-	uint64_t stuck = 0;
-	for (size_t i = 0; i < gc->wanted_count; i++)
-		stuck += gc_is_stuck(gc, gc->wanted[i]);
-	return stuck;
+/* The lock is held. */
+static void count_stuck(Gc *gc) {
+	gc->stuck_wanted = gc->keyless_wanted = 0;
+	for (size_t i = 0; i < gc->wanted_count; i++) {
+		gc->stuck_wanted += gc_is_stuck(gc, gc->wanted[i]);
+		const int rc = segment_key_check(gc->store->segments, gc->wanted[i]);
+		gc->keyless_wanted += rc == -EKEYREVOKED || rc == -EACCES;
+	}
 }
 
 /* Another walk would find more to do: what was condemned now or moved, or what must go. */
@@ -106,7 +109,7 @@ static int finish(Gc *gc) {
 		return rc;
 	gc->stored = sums.bytes;
 	pthread_mutex_lock(&gc->lock);
-	gc->stuck_wanted = count_stuck(gc);
+	count_stuck(gc);
 	(void)snprintf(gc->failed_words, sizeof gc->failed_words, "%s",
 	        gc->no_room ? "there is no room to move what else they hold" : "");
 	gc->totals.walks++;

@@ -144,6 +144,8 @@ struct gc_purging {
 	bool is_seeking;    /* more of them are looked for */
 	uint64_t unlinking; /* files that are to be unlinked still, of any segments */
 	uint64_t stuck;     /* of those wanted: something in them can't be read, so that they stay for now */
+	uint64_t keyless;   /* of those stuck: until their key is enabled, or the vault unlocked */
+	bool seek_waits;    /* what is_seeking tells of waits for a key, too */
 	uint64_t removed;   /* such that are gone, by this mount */
 	char trouble[FAULT_MESSAGE_BYTES]; /* why the last walk came to no end; "" */
 };

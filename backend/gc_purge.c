@@ -185,7 +185,11 @@ static int end_seek(Gc *gc, bool *ret_done) {
 	if (rc == 0 && *ret_done && !gc->seek_waits)
 		rc = meta_kv_remove(m, GC_KV_SEEK);
 	gc->seek_round = 0;
-	return meta_end(m, rc);
+	rc = meta_end(m, rc);
+	pthread_mutex_lock(&gc->lock);
+	gc->seek_waited = gc->seek_waits;
+	pthread_mutex_unlock(&gc->lock);
+	return rc;
 }
 
 /* One segment. */
@@ -368,6 +372,8 @@ int gc_purging(Gc *gc, struct gc_purging *ret) {
 	pthread_mutex_lock(&gc->lock);
 	purging.removed = gc->totals.purged;
 	purging.stuck = gc->stuck_wanted;
+	purging.keyless = gc->keyless_wanted;
+	purging.seek_waits = purging.is_seeking && gc->seek_waited;
 	(void)snprintf(purging.trouble, sizeof purging.trouble, "%s", gc->failed_words);
 	pthread_mutex_unlock(&gc->lock);
 	if (rc == 0)
@@ -379,5 +385,6 @@ void gc_purge(Gc *gc) {
 	pthread_mutex_lock(&gc->lock);
 	gc->purge_asked = true;
 	gc->failed_words[0] = '\0';
+	gc->seek_waited = false; /* that was of an earlier round */
 	pthread_mutex_unlock(&gc->lock);
 }

@@ -263,6 +263,12 @@ int job_put_back(Meta *m, uint64_t id, int64_t due_ns) {
 	        SQL_VALUES(v_u64(id), v_i64(due_ns), v_i64(meta_now(m))));
 }
 
+int job_hurry(Meta *m) {
+	uint64_t count;
+	return SQL_RUN_CHANGED(m, "UPDATE job SET due_ns = ?1 WHERE state = 0 AND attempts > 0 AND due_ns > ?1", &count,
+	        v_i64(meta_now(m)));
+}
+
 int job_requeue_running(Meta *m, uint64_t *ret_count) {
 	return SQL_RUN_CHANGED(
 	        m, "UPDATE job SET state = 0, due_ns = min(due_ns, ?) WHERE state = 1", ret_count, v_i64(meta_now(m)));

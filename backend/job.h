@@ -107,6 +107,9 @@ int job_finish(Meta *m, uint64_t id, uint64_t verdict);
 /* A running job is to be tried again, not before due_ns. */
 int job_requeue(Meta *m, uint64_t id, int64_t due_ns);
 
+/* Queued jobs that were begun before, and put off, are due at once: what they waited for may be there. */
+int job_hurry(Meta *m);
+
 /* After a crash: all running jobs are queued again, due now. */
 int job_requeue_running(Meta *m, uint64_t *ret_count);
 

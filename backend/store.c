@@ -118,8 +118,9 @@ static int check_limits(const Store *store, size_t slot) {
 	struct slot_info info;
 	int rc = header_slot(store->header, slot, &info);
 	if (rc == 0 && info.is_limited && !store->read_only)
-		return fault(EACCES,
-		        "this slot holds some keys of the vault only, for reading: mount it read-only (--read-only)");
+		return fault(EACCES, "this slot holds some keys of the vault only, for reading: what changes the vault "
+		                     "takes the secret of "
+		                     "a slot that holds all");
 	return rc;
 }
 

@@ -165,6 +165,12 @@ static int say_rest(const struct gc_purging *purging) {
 	if (purging->trouble[0])
 		return fault(EIO, "it is erased, but %lu old segment%s still there: %s; it goes on by itself",
 		        (unsigned long)purging->wanted, purging->wanted == 1 ? " is" : "s are", purging->trouble);
+	if (purging->seek_waits || purging->keyless > 0)
+		return fault(EKEYREVOKED,
+		        "it is erased, but old segments that may hold copies of it are under a key that is disabled, "
+		        "or the vault is locked: they go when the key is enabled ('assayfs key list', 'assayfs "
+		        "unlock') "
+		        "or deleted");
 	if (purging->stuck > 0)
 		return fault(EBADMSG,
 		        "it is erased, but %lu old segment%s blocks of other files that can't be read, and stay%s: "
@@ -182,8 +188,9 @@ static int wait_gone(const struct erasing *e, uint64_t before) {
 		int rc = gc_purging(gc, &purging);
 		if (rc < 0)
 			return rc;
-		bool is_done = purging.wanted == purging.stuck && !purging.is_seeking;
-		if (purging.trouble[0] || (is_done && (purging.stuck > 0 || purging.unlinking == 0)))
+		bool is_done = purging.wanted == purging.stuck && (!purging.is_seeking || purging.seek_waits);
+		if (purging.trouble[0] ||
+		        (is_done && (purging.stuck > 0 || purging.seek_waits || purging.unlinking == 0)))
 			break;
 		most = purging.wanted > most ? purging.wanted : most;
 		idle = is_done ? idle : 0;
@@ -196,7 +203,7 @@ static int wait_gone(const struct erasing *e, uint64_t before) {
 	}
 	int rc = control_send(e->reply,
 	        json_pack("{s:s, s:I}", "kind", "rewritten", "segments", (json_int_t)(purging.removed - before)));
-	bool is_gone = purging.wanted == 0 && purging.unlinking == 0 && !purging.trouble[0];
+	bool is_gone = purging.wanted == 0 && purging.unlinking == 0 && !purging.trouble[0] && !purging.seek_waits;
 	return rc < 0 || is_gone ? rc : say_rest(&purging);
 }
 

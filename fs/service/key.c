@@ -342,7 +342,8 @@ int service_key_disable(void *context, const struct control_peer *peer, const js
 
 int service_key_enable(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	const struct request request = {context, peer, arguments, reply};
-	return change_state(&request, "key-enable", store_key_enable, false);
+	int rc = change_state(&request, "key-enable", store_key_enable, false);
+	return rc ? rc : gate_keys_back(request.service->gate);
 }
 
 int service_key_cancel_deletion(

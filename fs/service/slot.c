@@ -188,5 +188,6 @@ int service_unlock(void *context, const struct control_peer *peer, const json_t 
 		return rc;
 	struct store_secret secret = {.bytes = bytes_of(data, size)};
 	secret.kind = kinds[type];
-	return store_unlock(service->store, &secret, &actor);
+	rc = store_unlock(service->store, &secret, &actor);
+	return rc || service->refuses_changes ? rc : gate_keys_back(service->gate);
 }

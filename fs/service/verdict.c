@@ -6,6 +6,8 @@
 #include "backend/stale.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/utc.h"
+#include "crypto/keyring.h"
+#include "crypto/secret.h"
 #include "fs/command/when.h"
 #include "fs/words.h"
 #include "policy/verdict.h"
@@ -242,8 +244,36 @@ static char *words_ungoverned(const Policy *policy, const char *path, const char
 	return length < 0 ? NULL : text;
 }
 
+/* A check needs the keys of all three zones: false, or the words on the one that can't be had. */
+static bool lacks_key(Service *service, char *ret_words, size_t size) {
+	int rc = 0;
+	for (int zone = ZONE_LANDING; rc == 0 && zone <= ZONE_TRUSTED; zone++) {
+		_cleanup_(secret_key_wipe) struct secret_key key = {0};
+		rc = keyring_get(store_keyring(service->store), zone_key_name((enum zone)zone), 0, key.bytes, NULL);
+	}
+	if (rc < 0)
+		(void)snprintf(ret_words, size, "%s", fault_message());
+	return rc < 0;
+}
+
+/* Words for a check that is to be made. */
+static char *words_pending(Service *service, const struct why *why, const char *shown) {
+	char *text = NULL, words[FAULT_MESSAGE_BYTES];
+	int length;
+	if (lacks_key(service, words, sizeof words))
+		length = asprintf(&text, "%s: pending. Its check waits for a key: %s.", shown, words);
+	else if (why->attempts > 1)
+		length = asprintf(&text,
+		        "%s: pending. Its check was begun %" PRIu32
+		        " times and came to no end; it is tried again. Why it did not end: assayfs log --event arrive",
+		        shown, why->attempts);
+	else
+		length = asprintf(&text, "%s: pending. Its check is queued or running; ask again.", shown);
+	return length < 0 ? NULL : text;
+}
+
 /* Words for a file that nobody judged. */
-static char *words_without_verdict(const struct why *why, const Policy *policy, bool has_policy) {
+static char *words_without_verdict(Service *service, const struct why *why, const Policy *policy, bool has_policy) {
 	const char *path = below_zone(why->path);
 	_cleanup_(freep) char *shown = words_safe(why->path); /* JSON strings are UTF-8, names need not be */
 	if (!shown)
@@ -251,14 +281,9 @@ static char *words_without_verdict(const struct why *why, const Policy *policy, 
 	const struct policy_dataset *dataset = policy_dataset_for(policy, path);
 	char *text = NULL;
 	int length;
-	if (why->outcome == OUTCOME_PENDING && why->attempts > 1)
-		length = asprintf(&text,
-		        "%s: pending. Its check was begun %" PRIu32
-		        " times and came to no end; it is tried again. Why it did not end: assayfs log --event arrive",
-		        shown, why->attempts);
-	else if (why->outcome == OUTCOME_PENDING)
-		length = asprintf(&text, "%s: pending. Its check is queued or running; ask again.", shown);
-	else if (!has_policy)
+	if (why->outcome == OUTCOME_PENDING)
+		return words_pending(service, why, shown);
+	if (!has_policy)
 		return words_without_policy(why, shown);
 	else if (policy_ignored(policy, path))
 		length = asprintf(&text,
@@ -326,7 +351,7 @@ static int explain(Service *service, const struct why *why, char **ret_text) {
 		return rc || why->newer == OUTCOME_NONE ? rc : add_newer(why, ret_text);
 	}
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
-	*ret_text = words_without_verdict(why, held->policy, held->number > 0);
+	*ret_text = words_without_verdict(service, why, held->policy, held->number > 0);
 	return *ret_text ? 0 : fault(ENOMEM, "explaining: out of memory");
 }
 

@@ -23,6 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long a job waits for a key that is disabled or locked, unless that is hurried. */
+#define WAIT_FOR_KEY_NS INT64_C(60000000000)
+
 struct arrival {
 	struct job job;
 	char path[TREE_PATH_MAX];
@@ -59,11 +62,11 @@ static int supersede(Meta *m, const struct arrival *a, const char *why) {
 	return rc < 0 ? rc : job_finish(m, a->job.id, 0);
 }
 
-/* Nobody wants it any more, or not in this mount: the next look at the queue, or the next mount, says what it is. */
-static int give_back(Gate *gate, const struct arrival *a) {
+/* As if it had not been taken. */
+static int give_back(Gate *gate, const struct arrival *a, int64_t delay_ns) {
 	Meta *m = store_meta(gate->store);
 	meta_begin(m);
-	int rc = job_put_back(m, a->job.id, meta_now(m));
+	int rc = job_put_back(m, a->job.id, meta_now(m) + delay_ns);
 	return meta_end(m, rc == -ENOENT ? 0 : rc);
 }
 
@@ -89,13 +92,19 @@ static bool waits_for_key(Gate *gate, int trouble) {
 /* A trouble that may pass (a full disk) is tried again, later each time; at last the file is given up as it is, in
  * Landing, with a record that says why. */
 static int put_off(Gate *gate, const struct arrival *a, int trouble) {
+	/* Nobody wants it any more, or not in this mount: the next look at the queue, or the next mount, says. */
 	if (trouble == -ECANCELED)
-		return give_back(gate, a);
+		return give_back(gate, a, 0);
 	if (trouble == -ENOENT && is_withdrawn(gate, a))
 		return 0;
+	/* Told once, and not each minute for as long as a key is away; gate_keys_back hurries it. */
+	const bool waits = waits_for_key(gate, trouble);
+	if (waits && a->job.attempts > 1)
+		return give_back(gate, a, WAIT_FOR_KEY_NS);
 	Meta *m = store_meta(gate->store);
 	char detail[AUDIT_DETAIL_MAX];
-	bool given_up = a->job.attempts >= GATE_ATTEMPTS_MAX && !waits_for_key(gate, trouble);
+	/* What a deleted key would seal, nobody could ever read. */
+	bool given_up = trouble == -EKEYEXPIRED || (a->job.attempts >= GATE_ATTEMPTS_MAX && !waits);
 	snprintf(detail, sizeof detail, "attempt %" PRIu32 " %s: %s", a->job.attempts,
 	        given_up ? "failed, given up" : "failed, will be tried again", fault_message());
 	struct audit_event event = {

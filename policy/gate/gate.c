@@ -176,6 +176,14 @@ void gate_wake(Gate *gate) {
 	pthread_mutex_unlock(&gate->lock);
 }
 
+int gate_keys_back(Gate *gate) {
+	Meta *m = store_meta(gate->store);
+	meta_begin(m);
+	int rc = meta_end(m, job_hurry(m));
+	gate_wake(gate);
+	return fault_while(rc, "taking up what waited for a key");
+}
+
 void gate_wake_schedule(Gate *gate) {
 	pthread_mutex_lock(&gate->lock);
 	if (gate->schedule_fd >= 0)

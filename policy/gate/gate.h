@@ -80,6 +80,9 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 void gate_stop(Gate *gate);
 DEFINE_CLEANUP(Gate, gate_stop);
 
+/* A key can be had again: what waited for it is tried at once. */
+int gate_keys_back(Gate *gate);
+
 /* What it decided since it was started; lives as long as it does. */
 GateStats *gate_stats(Gate *gate);
 

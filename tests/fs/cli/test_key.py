@@ -189,6 +189,38 @@ class Keys(BackupTests):
         self.assayfs("key", "enable", "raw", "mnt")
         self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
 
+    def test_what_arrives_waits_for_a_disabled_key_and_is_told_so(self):
+        self.with_zones()
+        self.assayfs("key", "disable", "raw", "mnt")
+        better = GOOD + b"d,cow\n"
+        self.put("Landing/a.csv", better)
+        deadline = time.monotonic() + 30
+        while "alias/raw is disabled" not in (told := self.assayfs("why", "mnt/Landing/a.csv", code=None).out) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.check("waits for a key" in told and "alias/raw is disabled" in told, told)
+        time.sleep(6)  # attempts come each two seconds, at first
+        failed = [r for r in self.records("--event", "arrive") if r["outcome"] == "error"]
+        self.check(len(failed) == 1 and "alias/raw" in failed[0]["detail"], f"told once: {failed}")
+        began = time.monotonic()
+        self.assayfs("key", "enable", "raw", "mnt")
+        while self.get("Trusted/a.csv") != better and time.monotonic() < began + 20:
+            time.sleep(0.1)
+        self.check(self.get("Trusted/a.csv") == better, "it is taken up at once")
+
+    def test_what_is_erased_while_a_key_is_away_says_what_it_waits_for(self):
+        self.mounted()
+        self.put("Landing/kept", os.urandom(50000))
+        self.put("Landing/secret", b"secret" * 1000)
+        self.assayfs("sync", "mnt")
+        self.assayfs("key", "disable", "landing", "mnt")
+        began = time.monotonic()
+        told = self.assayfs("erase", "--reason", "on request", "mnt/Landing/secret", code=None)
+        self.check(told.returncode != 0 and "it is erased, but" in told.err and "key is enabled" in told.err, f"{told}")
+        self.check(time.monotonic() - began < 30, "it came to an end")
+        self.assayfs("key", "enable", "landing", "mnt")
+        self.assayfs("gc", "mnt")
+        self.check(self.get("Landing/kept") != b"" and not os.path.exists(os.path.join(self.mnt, "Landing/secret")), "the other stays")
+
     def test_what_is_open_and_in_memory_is_disabled_too(self):
         self.mounted()
         path = self.put("Landing/a", os.urandom(500000))
@@ -258,6 +290,10 @@ class Keys(BackupTests):
         self.check((key["state"], key["deletion"], key["slots"]) == ("deleted", None, []), f"{key}")
         self.refused("Raw/a.csv", errno.EKEYEXPIRED)
         self.check(self.get("Landing/a.csv") == GOOD and self.get("Trusted/a.csv") == GOOD, "the others go on")
+        self.put("Landing/a.csv", GOOD + b"d,cow\n")
+        time.sleep(5)
+        failed = [r["detail"] for r in self.records("--event", "arrive") if r["outcome"] == "error"]
+        self.check(len(failed) == 1 and "given up" in failed[0] and "deleted" in failed[0], f"given up at once: {failed}")
         for verb in "enable", "cancel-deletion", "rotate":
             self.one_line(self.assayfs("key", verb, "raw", "mnt", code=1), "deleted")
         deleted = self.records("--event", "key-delete")
