@@ -44,6 +44,13 @@ void key_is_back(Store *store, unsigned zones) {
 
 /* ---- states ---- */
 
+/* As people are told of it; no longer than a word. */
+static const char *state_words(enum key_state state) {
+	return state == KEY_ACTIVE || state == KEY_RETIRED ? "enabled"
+	       : state == KEY_PENDING_DELETION             ? "to be deleted"
+	                                                   : key_state_name(state);
+}
+
 static int refuse_deleted(const struct key_info *info) {
 	return info->state == KEY_DELETED ? fault(EKEYEXPIRED, "the key alias/%s was deleted", info->name) : 0;
 }
@@ -87,7 +94,7 @@ static int change_state(Store *store, const char *name, enum key_state from, enu
 	const bool is_so = rc == 0 && info.state == to;
 	if (rc == 0 && !is_so && info.state != from)
 		rc = fault(info.state == KEY_ACTIVE ? EINVAL : EKEYREVOKED, "%s: the key alias/%s is %s", words, name,
-		        key_state_name(info.state));
+		        state_words(info.state));
 	if (rc == 0 && !is_so) {
 		change.row.deletion_ns = 0;
 		rc = set_state(&change, to);

@@ -117,9 +117,11 @@ void key_change_end(struct key_change *change) {
 }
 
 int key_refuse_vital(const char *name) {
+	char alias[STORE_ALIAS_BYTES];
 	if (!keyring_is_vital(name))
 		return 0;
-	return fault(EPERM, "the vault cannot do without its key alias/%s: it can only be rotated", name);
+	key_own_alias(name, alias);
+	return fault(EPERM, "the vault cannot do without its key %s: it can only be rotated", alias);
 }
 
 /* ---- what there is ---- */

@@ -247,11 +247,11 @@ static int check_usable(const struct entry *entry, const char *name, bool is_any
 		return fault(EACCES, "the vault is locked: 'assayfs unlock' opens it again");
 	if (entry->info.state == KEY_DISABLED && !is_any)
 		return fault(
-		        EKEYREVOKED, "key alias/%s is disabled: 'assayfs key enable alias/%s' enables it", name, name);
+		        EKEYREVOKED, "key alias/%s is disabled ('assayfs key enable alias/%s' enables it)", name, name);
 	if (entry->info.state == KEY_PENDING_DELETION && !is_any)
 		return fault(EKEYREVOKED,
-		        "key alias/%s is to be deleted: 'assayfs key cancel-deletion alias/%s' and 'assayfs key enable "
-		        "alias/%s' bring it back",
+		        "key alias/%s is to be deleted ('assayfs key cancel-deletion alias/%s' and 'assayfs key enable "
+		        "alias/%s' bring it back)",
 		        name, name, name);
 	return 0;
 }

@@ -159,7 +159,7 @@ class Keys(BackupTests):
                           ["rotate", "--every", "-3", "raw"]):
             self.assayfs("key", *arguments, code=2)
         self.one_line(self.assayfs("key", "rotate", "metadata", "mnt", code=1), "metadata")
-        self.one_line(self.assayfs("key", "rotate", "raw", "mnt", code=1), "raw")
+        self.one_line(self.assayfs("key", "rotate", "raw", "mnt", code=1), "key alias/raw is disabled", "assayfs key enable")
         self.one_line(self.assayfs("key", "rotate", "none", "mnt", code=1), "there is no key none", "alias/raw")
 
     def test_a_key_is_rotated_by_itself_when_that_was_said(self):
@@ -241,7 +241,7 @@ class Keys(BackupTests):
         self.mounted()
         for alias in "metadata", "audit", "header", "verdict":
             for verb in "disable", "schedule-deletion":
-                self.one_line(self.assayfs("key", verb, alias, "mnt", code=1), alias if alias != "metadata" else "meta")
+                self.one_line(self.assayfs("key", verb, alias, "mnt", code=1), f"alias/{alias}")
         self.assayfs("sync", "mnt")
 
     def test_a_deletion_is_scheduled_within_bounds_and_cancelled(self):
