@@ -62,9 +62,9 @@ struct Gc {
 	bool settled, last_failed;        /* the last walk: nothing is left for a further one; it did not end well */
 	uint64_t stage_done, stage_total; /* and the stage that both are of: */
 	enum gc_stage stage_shown;
-	uint64_t stuck_wanted;                  /* segments that must go and can't */
-	uint64_t keyless_wanted;                /* of these such whose key can't be had now */
-	bool seek_waited;                       /* the last round of seeking had to leave out what a key is needed for */
+	uint64_t stuck_wanted;   /* segments that must go and can't */
+	uint64_t keyless_wanted; /* of these such whose key can't be had now */
+	bool seek_waited;        /* the last round of seeking had to leave out what a key is needed for */
 	char failed_words[FAULT_MESSAGE_BYTES]; /* of the last walk, "" when it went well */
 
 	/* Of the walk: the stepping thread's alone. */

@@ -2,6 +2,7 @@
 #include "backend/record.h"
 #include "backend/store_keys_internal.h"
 #include "crypto/base/fault.h"
+#include "crypto/digest.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -115,27 +116,80 @@ static int take_all_over(Store *store, char *words, size_t size) {
 	return rc;
 }
 
-int store_keys_found(Store *store) {
-	uint8_t value[8] = {0};
-	char words[AUDIT_DETAIL_MAX];
+static int header_hash(const VaultHeader *header, uint8_t ret_hash[static DIGEST_BYTES]) {
+	_cleanup_(freep) char *json = NULL;
 	size_t size = 0;
-	const uint64_t generation = header_generation(store->keys.header);
+	int rc = header_serialize(header, &json, &size);
+	if (rc == 0)
+		blake2b(bytes_of(json, size), ret_hash);
+	return rc;
+}
+
+int key_header_note(Store *store) {
+	uint8_t generation[8], hash[DIGEST_BYTES];
+	le64_put(generation, header_generation(store->keys.header));
+	int rc = header_hash(store->keys.header, hash);
+	if (rc == 0)
+		rc = meta_kv_put(store->meta, KV_GENERATION, bytes_of(generation, sizeof generation));
+	return rc < 0 ? rc : meta_kv_put(store->meta, KV_HASH, bytes_of(hash, sizeof hash));
+}
+
+/* What the log knows of vault.json. */
+struct known_header {
+	uint64_t generation;
+	bool is_known; /* vaults of earlier programs may not */
+	bool is_other; /* a file of the same generation, which is not the one it was: both were signed by a full slot */
+	bool has_hash;
+};
+
+static int look_known(Store *store, struct known_header *ret) {
+	struct known_header known = {0};
+	uint8_t value[8] = {0}, hash[DIGEST_BYTES], noted[DIGEST_BYTES];
+	size_t size = 0;
 	int rc = meta_kv_get(store->meta, KV_GENERATION, value, sizeof value, &size);
-	const bool is_known = rc == 0;
-	if ((rc < 0 && rc != -ENOENT) || (is_known && le64_get(value) == generation))
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	known.is_known = rc == 0;
+	known.generation = le64_get(value);
+	rc = meta_kv_get(store->meta, KV_HASH, noted, sizeof noted, &size);
+	known.has_hash = rc == 0 && size == sizeof noted;
+	if (rc == 0 || rc == -ENOENT)
+		rc = header_hash(store->keys.header, hash);
+	known.is_other = known.has_hash && known.generation == header_generation(store->keys.header) &&
+	                 !digest_equal(hash, noted);
+	*ret = known;
+	return rc;
+}
+
+static int refuse_put_back(const struct known_header *known, uint64_t generation) {
+	if (known->is_other)
+		return fault(ESTALE,
+		        "vault.json is another one of generation %lu than it was: one that was set aside was put back. "
+		        "If that is meant, mount it with --accept-restore; the log will say so",
+		        (unsigned long)generation);
+	return fault(ESTALE,
+	        "vault.json is of generation %lu, and was of %lu: an older one was put back, which may unlock for who "
+	        "was removed since. If that is meant, mount it with --accept-restore; the log will say so",
+	        (unsigned long)generation, (unsigned long)known->generation);
+}
+
+int store_keys_found(Store *store) {
+	char words[AUDIT_DETAIL_MAX];
+	struct known_header known = {0};
+	const uint64_t generation = header_generation(store->keys.header);
+	int rc = look_known(store, &known);
+	const bool is_same = known.is_known && known.generation == generation && !known.is_other;
+	if (rc < 0 || (is_same && known.has_hash))
 		return rc;
 	/* The log learns of a generation after the file has it: one that is behind was put back. */
-	if (is_known && generation < le64_get(value) && !store->accept_restore)
-		return fault(ESTALE,
-		        "vault.json is of generation %lu, and was of %lu: an older one was put back, which may unlock "
-		        "for who was removed since. If that is meant, mount it with --accept-restore; the log will say "
-		        "so",
-		        (unsigned long)generation, (unsigned long)le64_get(value));
-	(void)snprintf(words, sizeof words, "vault.json is of generation %lu, the log knows %lu",
-	        (unsigned long)generation, (unsigned long)le64_get(value));
-	rc = is_known ? take_all_over(store, words, sizeof words) : 0;
-	if (rc == 0 && is_known)
+	const bool is_back = known.is_other || (known.is_known && generation < known.generation);
+	if (is_back && !store->accept_restore)
+		return refuse_put_back(&known, generation);
+	(void)snprintf(words, sizeof words, "vault.json is of generation %lu%s, the log knows %lu",
+	        (unsigned long)generation, known.is_other ? ", and another one" : "", (unsigned long)known.generation);
+	if (known.is_known && !is_same)
+		rc = take_all_over(store, words, sizeof words);
+	if (rc == 0 && known.is_known && !is_same)
 		rc = store_record(store, "key-found", 0, 0, words);
-	le64_put(value, generation);
-	return rc < 0 ? rc : meta_kv_put(store->meta, KV_GENERATION, bytes_of(value, sizeof value));
+	return rc < 0 ? rc : key_header_note(store);
 }

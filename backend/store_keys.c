@@ -94,12 +94,10 @@ int key_record(Store *store, struct audit_event e, const struct actor *actor) {
 
 int key_change_record(struct key_change *change, const char *event, const struct actor *actor, const char *detail) {
 	Store *store = change->store;
-	uint8_t generation[8];
-	le64_put(generation, header_generation(store->keys.header));
 	meta_begin(store->meta);
 	int rc = change->name ? key_row_put(store->meta, change->name, &change->row) : 0;
 	if (rc == 0)
-		rc = meta_kv_put(store->meta, KV_GENERATION, bytes_of(generation, sizeof generation));
+		rc = key_header_note(store);
 	if (rc == 0)
 		rc = key_record(store, (struct audit_event){.event = event, .detail = detail}, actor);
 	rc = meta_end(store->meta, rc);

@@ -9,6 +9,7 @@
 
 /* Rows of kv. */
 #define KV_GENERATION "header.generation" /* u64: of the vault.json that the log knows */
+#define KV_HASH "header.hash"             /* BLAKE2b-256 of its bytes */
 #define KV_KEY "key."                     /* and the name */
 
 #define DAY_NS ((int64_t)86400 * 1000000000)
@@ -32,6 +33,9 @@ int key_row_put(Meta *m, const char *name, const struct key_row *row);
 
 /* The alias that each key has from the beginning on: "alias/metadata" of meta, else "alias/" and its name. */
 void key_own_alias(const char *name, char ret_alias[static STORE_ALIAS_BYTES]);
+
+/* Notes the vault.json that the store has as the one that the log knows. */
+int key_header_note(Store *store);
 
 /* The zones that a key's content lies in, bits of 1 << zone; 0: it is no key of content. */
 unsigned key_zones(const char *name);

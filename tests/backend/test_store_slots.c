@@ -170,7 +170,7 @@ static void a_limited_slot_reads_its_zones_and_changes_nothing(void **state) {
 	assert_string_equal(slots_of(v).keys, "meta raw ");
 	close_vault(v);
 	assert_int_equal(try_open(v, &secret, false), -EACCES);
-	assert_non_null(strstr(fault_message(), "read-only"));
+	assert_non_null(strstr(fault_message(), "for reading"));
 	struct fsck_summary sum;
 	assert_rc(fsck_run(v->vault, &secret, no_finding, NULL, &sum));
 	assert_int_equal(sum.locked, 1);

@@ -545,11 +545,21 @@ class Keys(BackupTests):
         shutil.copy(self.path("v/vault.json"), self.path("old"))
         self.assayfs("key", "rotate", "landing", "mnt")
         self.assayfs("umount", "mnt")
+        shutil.copy(self.path("v/vault.json"), self.path("newer"))
         shutil.copy(self.path("old"), self.path("v/vault.json"))
         self.assayfs("mount", "--accept-restore", "--passfile", "pass", "v", "mnt")
         self.check(self.key("alias/landing")["version"] == 1, "not the older file")
         self.assayfs("key", "rotate", "landing", "mnt")
         self.check(self.key("alias/landing")["version"] == 3, f"{self.key('alias/landing')}")
+        # The file that was set aside has the generation that the vault's has now, and is another one.
+        self.assayfs("umount", "mnt")
+        generations = [json.loads(open(self.path(name)).read())["generation"] for name in ("newer", "v/vault.json")]
+        self.check(generations[0] == generations[1], f"{generations}")
+        shutil.copy(self.path("v/vault.json"), self.path("present"))
+        shutil.copy(self.path("newer"), self.path("v/vault.json"))
+        self.one_line(self.assayfs("mount", "--passfile", "pass", "v", "mnt", code=None), "another one of generation", "--accept-restore")
+        shutil.copy(self.path("present"), self.path("v/vault.json"))
+        self.mount()
 
     # ---- who may ----
 
