@@ -56,6 +56,7 @@ static void drop_one(void *arg, Inode *inode) {
 
 void filesystem_drop_content(struct filesystem *fs) {
 	inode_for_each(fs->inodes, drop_one, fs);
+	read_buffers_wipe(fs->read_buffers);
 }
 
 void filesystem_seal_all(struct filesystem *fs) {

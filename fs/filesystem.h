@@ -18,6 +18,7 @@
 #include "fs/notify.h"
 #include "fs/operation_stats.h"
 #include "fs/programs.h"
+#include "fs/read_buffers.h"
 #include "fs/session.h"
 #include "fs/used_names.h"
 #include "fs/virtual.h"
@@ -28,6 +29,7 @@ struct filesystem {
 	Meta *meta;
 	InodeTable *inodes;
 	AccessTimes *access_times;
+	ReadBuffers *read_buffers;
 	Notifier *notifier;
 	VirtualTree *virtual_tree;
 	struct aside verdicts;         /* the closes that wait for theirs */
@@ -61,8 +63,8 @@ void filesystem_changed(struct filesystem *fs, uint64_t parent_ino, struct bytes
  * is shown any more: who has it open reads anew, and is told ESTALE. */
 void filesystem_erased(struct filesystem *fs, uint64_t parent_ino, struct bytes name, uint64_t ino);
 
-/* Has the kernel drop what it has in memory of open files, after writing it back where that is still taken: when keys
- * of content went. In a thread that serves no request. */
+/* Has the kernel drop what it has in memory of open files, after writing it back where that is still taken, and wipes
+ * what was read for it: when keys of content went. In a thread that serves no request. */
 void filesystem_drop_content(struct filesystem *fs);
 
 /* Seals what open files hold unsealed: at the end of the mount, when their RELEASE will not come any more. */

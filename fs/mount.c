@@ -344,6 +344,8 @@ static int begin(struct mounting *mounting) {
 	programs_learn(&mounting->fs.programs);
 	int rc = options->unhardened ? 0 : process_harden();
 	if (rc == 0)
+		rc = read_buffers_new(&mounting->fs.read_buffers);
+	if (rc == 0)
 		rc = prepare_parts(mounting);
 	if (rc == 0)
 		rc = guard_start(&mounting->guard);
@@ -394,6 +396,7 @@ static int end(struct mounting *mounting, int rc) {
 	inode_table_free(fs->inodes);
 	write_access_times(fs);
 	programs_clear(&fs->programs);
+	read_buffers_free(fs->read_buffers);
 	virtual_tree_free(fs->virtual_tree);
 	guard_stop(mounting->guard);
 	int closed = store_close(fs->store);

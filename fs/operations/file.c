@@ -4,30 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/secret.h"
 #include "fs/operations/handle.h"
 
-/* What the kernel asks for in one READ: max_readahead and max_pages keep it to 1 MiB. */
-#define READ_BYTES (1u << 20)
 /* The reply to COPY_FILE_RANGE counts in 32 bits. */
 #define CLONE_MAX UINT64_C(0xfffff000)
 
 /* ---- reading ---- */
-
-static pthread_key_t buffer_key;
-static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
-
-static void make_buffer_key(void) {
-	(void)pthread_key_create(&buffer_key, free);
-}
-
-/* One buffer a thread, kept: a fresh megabyte for each READ would be mapped and cleared each time. */
-static uint8_t *thread_buffer(void) {
-	pthread_once(&buffer_once, make_buffer_key);
-	uint8_t *buffer = pthread_getspecific(buffer_key);
-	if (!buffer && posix_memalign((void **)&buffer, 4096, READ_BYTES) == 0)
-		(void)pthread_setspecific(buffer_key, buffer);
-	return buffer;
-}
 
 static int read_content(
         struct filesystem *fs, struct handle *handle, off_t offset, uint8_t *out, size_t size, size_t *ret_got) {
@@ -40,18 +23,7 @@ static int read_content(
 	return rc;
 }
 
-void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi) {
-	if (virtual_is(ino)) {
-		operation_virtual_read(req, ino, size, offset, fi);
-		return;
-	}
-	struct handle *handle = handle_of(fi);
-	_cleanup_(freep) uint8_t *own = size > READ_BYTES ? malloc(size) : NULL;
-	uint8_t *buffer = size > READ_BYTES ? own : thread_buffer();
-	if (!buffer) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
+static void read_into(fuse_req_t req, struct handle *handle, off_t offset, uint8_t *buffer, size_t size) {
 	size_t got = 0;
 	int rc = read_content(call_filesystem(req), handle, offset, buffer, size, &got);
 	if (rc < 0) {
@@ -61,6 +33,33 @@ void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 	}
 	handle_note_read(handle, got);
 	fuse_reply_buf(req, (const char *)buffer, got);
+}
+
+/* More than is ever kept. */
+static void read_large(fuse_req_t req, struct handle *handle, off_t offset, size_t size) {
+	uint8_t *buffer = malloc(size);
+	if (!buffer) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	read_into(req, handle, offset, buffer, size);
+	secret_wipe(buffer, size);
+	free(buffer);
+}
+
+void operation_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi) {
+	if (virtual_is(ino)) {
+		operation_virtual_read(req, ino, size, offset, fi);
+		return;
+	}
+	ReadBuffers *buffers = call_filesystem(req)->read_buffers;
+	uint8_t *buffer = size > READ_BUFFER_BYTES ? NULL : read_buffers_take(buffers);
+	if (!buffer) {
+		read_large(req, handle_of(fi), offset, size);
+		return;
+	}
+	read_into(req, handle_of(fi), offset, buffer, size);
+	read_buffers_done(buffers);
 }
 
 /* ---- writing ---- */
