@@ -69,6 +69,7 @@ static int new_store(const char *path, const struct store_options *options, Stor
 	store->accept_restore = options->accept_restore;
 	store->head_forks = options->forks;
 	store->read_only = options->read_only;
+	store->may_be_limited = options->may_be_limited;
 	store->notice = options->notice;
 	store->notice_arg = options->notice_arg;
 	store->commit_ms = options->commit_ms ? options->commit_ms : 1000;
@@ -114,9 +115,11 @@ struct slot_secret store_slot_secret(const struct store_secret *secret) {
 }
 
 /* Who has not all keys can neither sign the log nor recover. */
-static int check_limits(const Store *store, size_t slot) {
+static int check_limits(Store *store, size_t slot) {
 	struct slot_info info;
 	int rc = header_slot(store->header, slot, &info);
+	if (rc == 0 && info.is_limited && store->may_be_limited)
+		store->read_only = true;
 	if (rc == 0 && info.is_limited && !store->read_only)
 		return fault(EACCES, "this slot holds some keys of the vault only, for reading: what changes the vault "
 		                     "takes the secret of "

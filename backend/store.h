@@ -89,9 +89,10 @@ struct store_secret {
 };
 
 struct store_options {
-	bool audit_strict;  /* store_audit_wait waits */
-	bool read_only;     /* nothing is written, no recovery: a vault that was not unmounted shows its last commit */
-	size_t cache_bytes; /* bound for blocks and map pages in memory; 0: 64 MiB */
+	bool audit_strict;   /* store_audit_wait waits */
+	bool read_only;      /* nothing is written, no recovery: a vault that was not unmounted shows its last commit */
+	bool may_be_limited; /* by a limited slot it is opened as if read_only were set, in place of -EACCES */
+	size_t cache_bytes;  /* bound for blocks and map pages in memory; 0: 64 MiB */
 	/* Kept free for database and commits; 0: about 64 MiB, but not more than an eighth of what is free. */
 	uint64_t reserve_bytes;
 	unsigned commit_ms; /* the committer's interval; 0: 1000 */

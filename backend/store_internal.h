@@ -58,7 +58,7 @@ struct Store {
 	VaultIo *io;
 	Recall *recall;      /* belongs to `io`; NULL: nothing is elsewhere */
 	bool recall_is_told; /* with which credentials */
-	bool own_io, read_only;
+	bool own_io, read_only, may_be_limited;
 	VaultHeader *header; /* as it was opened: for what never changes; `keys` has the present one */
 	Keyring *keyring;
 	struct store_keys keys;

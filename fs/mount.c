@@ -219,30 +219,11 @@ static bool is_limited(Store *store) {
 	return keyring_get(store_keyring(store), "header", 0, key.bytes, NULL) == -ENOKEY;
 }
 
-/* What is not to be opened for writing: by a limited slot it is opened for reading; all else that denies stays denied,
- * as nothing of it would be recorded. */
-static int open_limited(struct mounting *mounting, const struct store_secret *secret, struct store_options *options) {
-	char words[FAULT_MESSAGE_BYTES];
-	_cleanup_(store_closep) Store *store = NULL;
-	memcpy(words, fault_message(), sizeof words);
-	options->read_only = true;
-	int rc = store_open(mounting->vault, secret, options, &store);
-	if (rc < 0)
-		return rc;
-	if (!is_limited(store))
-		return fault(EACCES, "%s", words);
-	mounting->is_limited = true;
-	mounting->fs.store = steal_pointer(&store);
-	log_starting(MESSAGE_OTHER,
-	        "unlocked by a slot that is limited to reading: the mount is read-only, and what is "
-	        "read is not recorded");
-	return 0;
-}
-
 static int open_store(struct mounting *mounting) {
 	const struct mount_options *options = mounting->options;
 	struct store_options store_options = options->store;
 	store_options.read_ahead = true;
+	store_options.may_be_limited = true;
 	for (size_t i = 0; i < options->part_count; i++)
 		if (options->parts[i].tune)
 			options->parts[i].tune(options->parts[i].state, &store_options);
@@ -251,8 +232,11 @@ static int open_store(struct mounting *mounting) {
 	if (rc < 0)
 		return rc;
 	rc = store_open(mounting->vault, &secret, &store_options, &mounting->fs.store);
-	if (rc == -EACCES)
-		rc = open_limited(mounting, &secret, &store_options);
+	mounting->is_limited = rc == 0 && is_limited(mounting->fs.store);
+	if (mounting->is_limited)
+		log_starting(MESSAGE_OTHER,
+		        "unlocked by a slot that is limited to reading: the mount is read-only, and what is "
+		        "read is not recorded");
 	if (rc == -EROFS)
 		rc = fault(EROFS,
 		        "vault %s is on a medium that can't be written, so no access could be recorded; mount a copy",
