@@ -60,25 +60,6 @@ static int put(Meta *m, const struct audit_head *head) {
 
 /* ---- signing ---- */
 
-/* The version whose turn it is. `last`: the last head; NULL: there is none. */
-static int find_signer(Meta *m, uint32_t newest, const struct audit_head *last, uint32_t *ret_version) {
-	struct key_chain chain = {0};
-	uint32_t version = last && newest > 1 ? last->key_version : newest;
-	int rc = version < newest ? audit_succession_has(m, newest) : 0;
-	if (rc > 0) {
-		version = newest;
-	} else if (rc == 0 && version < newest) {
-		rc = audit_succession_chain(m, UINT64_MAX, &chain);
-		if (rc == 0 && chain.count > 0)
-			version = key_chain_version(&chain, chain.count);
-		key_chain_clear(&chain);
-	}
-	if (rc < 0)
-		return rc;
-	*ret_version = version;
-	return 0;
-}
-
 static int sign_with(Meta *m, const Keyring *keyring, uint32_t version, struct audit_head *head) {
 	_cleanup_(secret_key_wipe) struct secret_key seed;
 	struct note_key key;
@@ -90,39 +71,43 @@ static int sign_with(Meta *m, const Keyring *keyring, uint32_t version, struct a
 	return rc;
 }
 
-/* The key whose turn it is was lost with a vault.json: the next one vouches for what it had signed. */
-static int take_over(Meta *m, const Keyring *keyring, uint32_t newest, const struct audit_head *last, int64_t time_ns) {
-	struct key_chain chain = {0};
-	int rc = audit_succession_chain(m, UINT64_MAX, &chain);
-	if (rc == 0 && chain.count == 0)
-		rc = -ENOKEY;
-	if (rc == 0)
-		rc = audit_succession_put(m, keyring, key_chain_version(&chain, chain.count),
-		        key_chain_key(&chain, chain.count), newest, &last->checkpoint, time_ns);
-	key_chain_clear(&chain);
-	return rc;
-}
-
 static bool has_version(const Keyring *keyring, uint32_t version) {
 	_cleanup_(secret_key_wipe) struct secret_key seed;
 	return keyring_get(keyring, AUDIT_KEY_NAME, version, seed.bytes, NULL) == 0;
 }
 
+/* The last one of the chain (of an empty one that of the last head) signs once more, and hands on. Where it was lost
+ * with a vault.json, the next vouches for what it had signed. */
+static int sign_and_hand_on(Meta *m, const Keyring *keyring, const struct key_chain *chain, uint32_t newest,
+        const struct audit_head *last, struct audit_head *head) {
+	const uint32_t signer = chain->count ? key_chain_version(chain, chain->count) : last->key_version;
+	const bool is_due = has_version(keyring, newest);
+	int rc;
+	if (is_due && chain->count && !audit_succession_holds(m, keyring, chain, chain->count)) {
+		rc = audit_succession_put(m, keyring, signer, key_chain_key(chain, chain->count), newest,
+		        &last->checkpoint, head->time_ns);
+		return rc < 0 ? rc : sign_with(m, keyring, newest, head);
+	}
+	rc = sign_with(m, keyring, signer, head);
+	if (rc == 0 && is_due)
+		rc = audit_succession_put(m, keyring, signer, NULL, newest, &head->checkpoint, head->time_ns);
+	return rc;
+}
+
 /* `last` NULL: there is none. */
 static int sign_in_turn(
         Meta *m, const Keyring *keyring, uint32_t newest, const struct audit_head *last, struct audit_head *head) {
-	uint32_t signer = newest;
-	int rc = find_signer(m, newest, last, &signer);
-	if (rc < 0)
-		return rc;
-	const bool is_due = signer < newest && has_version(keyring, newest);
-	rc = sign_with(m, keyring, signer, head);
-	if (rc == 0 && is_due)
-		return audit_succession_put(m, keyring, signer, NULL, newest, &head->checkpoint, head->time_ns);
-	if (rc != -ENOKEY || !is_due || !last)
-		return rc;
-	rc = take_over(m, keyring, newest, last, head->time_ns);
-	return rc < 0 ? rc : sign_with(m, keyring, newest, head);
+	struct key_chain chain = {0};
+	if (!last || last->key_version >= newest)
+		return sign_with(m, keyring, newest, head);
+	int rc = audit_succession_has(m, newest);
+	if (rc != 0)
+		return rc < 0 ? rc : sign_with(m, keyring, newest, head);
+	rc = audit_succession_chain(m, UINT64_MAX, &chain);
+	if (rc == 0)
+		rc = sign_and_hand_on(m, keyring, &chain, newest, last, head);
+	key_chain_clear(&chain);
+	return rc;
 }
 
 int audit_head_sign(Meta *m, const Keyring *keyring, uint32_t newest, int64_t time_ns, struct audit_head *ret_head) {
@@ -172,7 +157,9 @@ static int add_line(Meta *m, const Keyring *keyring, const struct key_chain *cha
 	const uint32_t version = key_chain_version(chain, index);
 	const bool is_own = version == head->key_version;
 	char line[NOTE_LINE_BYTES];
-	int rc = is_own ? 0 : sign_with(m, keyring, version, &other);
+	int rc = is_own || audit_succession_holds(m, keyring, chain, index) ? 0 : -ENOKEY;
+	if (rc == 0 && !is_own)
+		rc = sign_with(m, keyring, version, &other);
 	if (rc < 0)
 		return rc;
 	note_line(key_chain_key(chain, index), is_own ? head->signature : other.signature, line);
@@ -251,22 +238,25 @@ static int check_head(Meta *m, const Keyring *keyring, struct check *check, cons
 	return fault_while(rc, "audit: the signed head of %" PRIu64 " records", head->checkpoint.size);
 }
 
-/* Its keys are those of the keyring, as far as that has them. -ENOKEY: it has none at all, so that who signed is not
- * known. */
+/* Of one that was lost the keyring may have another of the same version. */
+static int check_link(Meta *m, const Keyring *keyring, const struct key_chain *chain, size_t index) {
+	const uint32_t version = key_chain_version(chain, index);
+	const bool is_lost = index < chain->count && chain->list[index].is_broken;
+	if (!is_lost && has_version(keyring, version) && !audit_succession_holds(m, keyring, chain, index))
+		return fault(
+		        EBADMSG, "audit: version %u of the log's key is another than it was handed on to", version);
+	if (index == chain->count)
+		return 0;
+	return fault_while(check_root(m, &chain->list[index].at), "audit: the key's succession to version %u",
+	        chain->list[index].version);
+}
+
+/* -ENOKEY: the keyring has no such key at all, so that who signed is not known. */
 static int check_chain(Meta *m, const Keyring *keyring, const struct key_chain *chain) {
 	struct note_key key;
 	int rc = audit_succession_key(m, keyring, 0, &key);
-	for (size_t i = 0; rc == 0 && chain->count > 0 && i <= chain->count; i++) {
-		const struct note_key *listed = key_chain_key(chain, i);
-		int had = audit_succession_key(m, keyring, key_chain_version(chain, i), &key);
-		if (had == 0 && (memcmp(listed->public_key, key.public_key, sizeof key.public_key) != 0 ||
-		                        strcmp(listed->name, key.name) != 0))
-			rc = fault(EBADMSG, "audit: version %u of the log's key is another than it was handed on to",
-			        key_chain_version(chain, i));
-		if (rc == 0 && i < chain->count)
-			rc = fault_while(check_root(m, &chain->list[i].at), "audit: the key's succession to version %u",
-			        chain->list[i].version);
-	}
+	for (size_t i = 0; rc == 0 && chain->count > 0 && i <= chain->count; i++)
+		rc = check_link(m, keyring, chain, i);
 	return rc;
 }
 

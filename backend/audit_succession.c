@@ -115,26 +115,32 @@ int audit_succession_text(Meta *m, uint64_t most, char **ret_text, size_t *ret_s
 
 /* ---- handing on ---- */
 
-int audit_succession_put(Meta *m, const Keyring *keyring, uint32_t before, const struct note_key *key_before,
-        uint32_t next, const struct checkpoint *at, int64_t time_ns) {
+bool audit_succession_holds(Meta *m, const Keyring *keyring, const struct key_chain *chain, size_t index) {
+	const struct note_key *listed = key_chain_key(chain, index);
+	struct note_key key;
+	return audit_succession_key(m, keyring, key_chain_version(chain, index), &key) == 0 &&
+	       strcmp(listed->name, key.name) == 0 &&
+	       memcmp(listed->public_key, key.public_key, sizeof key.public_key) == 0;
+}
+
+static int get(Meta *m, const Keyring *keyring, uint32_t version, struct secret_key *ret_seed, struct note_key *ret) {
+	int rc = keyring_get(keyring, AUDIT_KEY_NAME, version, ret_seed->bytes, NULL);
+	return rc < 0 ? rc : make_key(m, ret_seed->bytes, ret);
+}
+
+int audit_succession_put(Meta *m, const Keyring *keyring, uint32_t before, const struct note_key *lost, uint32_t next,
+        const struct checkpoint *at, int64_t time_ns) {
 	_cleanup_(secret_key_wipe) struct secret_key seed_before, seed_next;
 	struct succession succession = {.version_before = before, .version = next, .at = *at, .time_ns = time_ns};
 	char key[KEY_BYTES], line[SUCCESSION_LINE_BYTES];
-	int rc = keyring_get(keyring, AUDIT_KEY_NAME, before, seed_before.bytes, NULL);
-	const bool is_lost = rc == -ENOKEY && key_before;
-	if (is_lost) {
-		succession.before = *key_before;
-		rc = 0;
-	} else if (rc == 0) {
-		rc = make_key(m, seed_before.bytes, &succession.before);
-	}
+	int rc = lost ? 0 : get(m, keyring, before, &seed_before, &succession.before);
+	if (lost)
+		succession.before = *lost;
 	if (rc == 0)
-		rc = keyring_get(keyring, AUDIT_KEY_NAME, next, seed_next.bytes, NULL);
-	if (rc == 0)
-		rc = make_key(m, seed_next.bytes, &succession.next);
+		rc = get(m, keyring, next, &seed_next, &succession.next);
 	if (rc < 0)
 		return rc;
-	succession_sign(&succession, is_lost ? NULL : seed_before.bytes, seed_next.bytes);
+	succession_sign(&succession, lost ? NULL : seed_before.bytes, seed_next.bytes);
 	succession_line(&succession, line);
 	key_of(next, key);
 	return meta_kv_put(m, key, bytes_of_string(line));

@@ -32,10 +32,11 @@ int audit_succession_chain(Meta *m, uint64_t most, struct key_chain *ret_chain);
 /* The same as text, a line each; unverified. The caller frees it. */
 int audit_succession_text(Meta *m, uint64_t most, char **ret_text, size_t *ret_size);
 
-/*
- * Hands the key on from version `before` to `next`, both of the keyring, at a head that `before` has signed. -ENOKEY:
- * it lacks `next`. Where it lacks `before`, which then is lost, the succession is broken; *key_before (else it may be
- * NULL) says which it was.
- */
-int audit_succession_put(Meta *m, const Keyring *keyring, uint32_t before, const struct note_key *key_before,
-        uint32_t next, const struct checkpoint *at, int64_t time_ns);
+/* Whether the keyring has key `index` of a chain: that very key, as after an older vault.json was put back the same
+ * version may be another. */
+bool audit_succession_holds(Meta *m, const Keyring *keyring, const struct key_chain *chain, size_t index);
+
+/* Hands the key on from version `before` to `next`, at a head that `before` has signed. `lost` (else NULL): the key
+ * `before`, which the keyring has no more, so that the succession is broken. -ENOKEY. */
+int audit_succession_put(Meta *m, const Keyring *keyring, uint32_t before, const struct note_key *lost, uint32_t next,
+        const struct checkpoint *at, int64_t time_ns);
