@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "fs/alarm/alarms.h"
 #include "fs/alarm/key.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <string.h>
