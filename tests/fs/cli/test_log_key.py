@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The audit log's key rotated: who knows whichever of its versions verifies the log; who stole an earlier one goes on with
-none; archives, backups, kills.
+"""The audit log's key rotated: who knows any of its versions verifies the log; who stole an earlier one goes on with
+none; archives, backups, kills; and verdicts after a rotation of theirs.
 
 usage: test_log_key.py ASSAYFS SOURCE
 
@@ -29,14 +29,19 @@ except ImportError as missing:
     sys.exit(77)
 from backing import BackupTests  # noqa: E402
 from cli import ASSAYFS, SOURCE  # noqa: E402
-sys.path.append(os.path.join(SOURCE, "tests/fs/mount"))
+sys.path += [os.path.join(SOURCE, "tests/fs/mount"), os.path.join(SOURCE, "tests/format")]
 import evidence  # noqa: E402
+import reader  # noqa: E402
 
 if not os.path.exists("/dev/fuse"):
     print("skipped: /dev/fuse is missing")
     sys.exit(77)
 
 PASSPHRASE = b"correct horse"
+POLICY = """version: 1
+datasets: [{name: data, match: "*.csv", rules: data.dqdl, settle: 100ms}]
+workflows: [{name: arrive, dataset: data, from: Landing, to: Trusted, on: close}]
+"""
 
 
 def encoded(data):
@@ -190,6 +195,7 @@ class LogKeys(BackupTests):
         self.assayfs("fsck", "--passfile", "pass", "v")
         for key in keys:
             self.verified(key, where="copy")
+        reader.Vault(self.path("v"), "passphrase", PASSPHRASE).check_audit()
         self.mount()
         for key in keys:
             self.verified(key, "--from", checkpoints[1])
@@ -246,6 +252,35 @@ class LogKeys(BackupTests):
         for key in keys:
             self.verified(key)
             self.assayfs("log", "prove", "2", "--key", key, "mnt")
+
+    def test_verdicts_verify_by_the_version_that_signed_them(self):
+        self.mounted()
+        os.makedirs(self.path("policy"))
+        self.write("policy/policy.yaml", POLICY)
+        self.write("policy/data.dqdl", "Rules = [ RowCount > 1 ]\n")
+        self.assayfs("policy", "apply", "policy", "mnt")
+        for turn in range(3):
+            self.put(f"Landing/{turn}.csv", b"name,kind\na,cat\nb,dog\n")
+            self.assayfs("why", "--wait", f"mnt/Landing/{turn}.csv", code=None)
+            deadline = time.monotonic() + 30
+            while not os.path.exists(os.path.join(self.mnt, f"Trusted/{turn}.csv")) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            self.assayfs("key", "rotate", "verdict", "mnt")
+        for mounted in False, True:
+            if mounted:
+                self.assayfs("umount", "mnt")
+                reader.Vault(self.path("v"), "passphrase", PASSPHRASE).check_verdicts()
+                self.assayfs("fsck", "--passfile", "pass", "v")
+                self.mount()
+            with open(self.path("v/vault.json"), "rb") as file:
+                keys = open_vault.open_header(file.read(), PASSPHRASE)
+            for turn in range(3):
+                text = self.get(f".assayfs/verdicts/Trusted/{turn}.csv.json").strip()
+                shown = json.loads(text)
+                public = signing.SigningKey(keys["verdict", turn + 1]).verify_key
+                self.check((shown["key"], shown["public_key"]) == (f"verdict/{turn + 1}", bytes(public).hex()), f"{shown}")
+                body = text[text.index(b'"verdict":') + len(b'"verdict":'):-1]
+                public.verify(b"assayfs verdict 1\n" + body, bytes.fromhex(shown["signature"]))
 
     # ---- forgeries ----
 

@@ -182,6 +182,18 @@ def check_pruned(v, verifiers, older):
     v.umount()
 
 
+def copy_rotated(v, target):
+    """With the checkpoint as it is served: signed by all versions of the key."""
+    kept = {}
+    for name in ("checkpoint", "successions"):
+        with open(os.path.join(audit(v), name), "rb") as file:
+            kept[name] = file.read()
+    evidence.copy(audit(v), target, int(kept["checkpoint"].split(b"\n")[1]))
+    for name, content in kept.items():
+        with open(os.path.join(target, name), "wb") as file:
+            file.write(content)
+
+
 def check_rotated(v, verifiers, older):
     """The key is rotated between records: who knows the first, a middle or the last one verifies, by either program."""
     v.mount()
@@ -198,7 +210,7 @@ def check_rotated(v, verifiers, older):
         kept.append(note)
     v.umount()
     v.mount()
-    subprocess.run(["cp", "-r", audit(v), v.path("log-rotated")], check=True)
+    copy_rotated(v, v.path("log-rotated"))
     for at, key in enumerate(keys):
         verifiers.key = key
         # A program that knows of no successions knows a checkpoint by its own key, and by those before.
