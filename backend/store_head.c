@@ -26,6 +26,25 @@ bool store_head_is_due(const Store *store) {
 	return store->head_at_ms == 0 || monotonic_ms() - store->head_at_ms >= store->commit_ms / 2;
 }
 
+/* Who has it not, by a slot for reading, can't tell whose heads those are. */
+static bool has_key(const Store *store) {
+	_cleanup_(secret_key_wipe) struct secret_key seed;
+	return keyring_get(store->keyring, AUDIT_KEY_NAME, 0, seed.bytes, NULL) == 0;
+}
+
+/* Told once. Who has no version of the key at all knows. */
+static void note_unsigned(Store *store, uint32_t newest) {
+	char line[300];
+	if (store->head_unsigned || !store->notice || !has_key(store))
+		return;
+	store->head_unsigned = true;
+	(void)snprintf(line, sizeof line,
+	        "the audit log is not signed any more: version %u of its key is not in this older vault.json; "
+	        "'assayfs key rotate audit' makes the next one, which takes over",
+	        newest);
+	store->notice(store->notice_arg, line);
+}
+
 /* In a transaction whose records are sealed. Who has not the log's key goes on without. */
 static int sign(Store *store, int64_t time_ns) {
 	struct audit_head head;
@@ -33,8 +52,10 @@ static int sign(Store *store, int64_t time_ns) {
 	int rc = store_key_known(store->meta, AUDIT_KEY_NAME, &newest);
 	if (rc == 0)
 		rc = audit_head_sign(store->meta, store->keyring, newest, time_ns, &head);
-	if (rc == -ENOKEY)
-		rc = 0;
+	if (rc == -ENOKEY) {
+		note_unsigned(store, newest);
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	if (rc > 0) {
@@ -229,12 +250,6 @@ static int check_seen(Store *store) {
 	rc = judge(store, &seen);
 	last_seen_free(&seen);
 	return rc;
-}
-
-/* Who has it not, by a slot for reading, can't tell whose heads those are. */
-static bool has_key(const Store *store) {
-	_cleanup_(secret_key_wipe) struct secret_key seed;
-	return keyring_get(store->keyring, AUDIT_KEY_NAME, 0, seed.bytes, NULL) == 0;
 }
 
 int store_head_check(Store *store) {

@@ -114,6 +114,7 @@ struct Store {
 	uint64_t head_after;                /* those at the opening */
 	bool head_is_new;                   /* it is not remembered outside yet */
 	bool head_forgotten;                /* it could not be, and that was told */
+	bool head_unsigned;                 /* the key whose turn it is was lost, and that was told */
 	bool is_ending;                     /* what is remembered outside is synced there, too */
 	_Atomic bool head_wanted;           /* the next commit signs, whenever the last one did */
 	int64_t head_at_ms;                 /* when, by the monotonic clock; 0: never */

@@ -247,6 +247,10 @@ static void an_older_copy_is_refused_across_a_rotation(void **state) {
 	assert_int_equal(check_named(v->store), 1);
 }
 
+static void keep_notice(void *arg, const char *words) {
+	(void)snprintf(arg, 512, "%s", words);
+}
+
 /* vault.json alone is an older one: what the newer version would sign nobody can, until there is a next one. */
 static void after_an_older_vault_json_the_next_version_takes_over(void **state) {
 	struct test_vault *v = *state;
@@ -259,8 +263,13 @@ static void after_an_older_vault_json_the_next_version_takes_over(void **state) 
 	v->store = NULL;
 	scratch_write(v->vault, STORE_HEADER_NAME, older, size);
 	free(older);
+	char words[512] = "";
+	v->options.notice = keep_notice;
+	v->options.notice_arg = words;
 	v->options.accept_restore = true;
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	assert_non_null(strstr(words, "version 2 of its key is not in this older vault.json"));
+	words[0] = '\0';
 	v->options.accept_restore = false;
 	record(v->store, 5);
 	assert_true(last_head(v->store).checkpoint.size < store_durable_seq(v->store));
@@ -276,6 +285,9 @@ static void after_an_older_vault_json_the_next_version_takes_over(void **state) 
 	key_chain_clear(&chain);
 	test_vault_reopen(v);
 	assert_rc(verify(v->store));
+	assert_string_equal(words, "");
+	v->options.notice = NULL;
+	test_vault_reopen(v);
 }
 
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, setup, test_vault_teardown)
