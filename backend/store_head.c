@@ -26,12 +26,36 @@ bool store_head_is_due(const Store *store) {
 	return store->head_at_ms == 0 || monotonic_ms() - store->head_at_ms >= store->commit_ms / 2;
 }
 
+/* Who has it not, by a slot for reading, can't tell whose heads those are. */
+static bool has_key(const Store *store) {
+	_cleanup_(secret_key_wipe) struct secret_key seed;
+	return keyring_get(store->keyring, AUDIT_KEY_NAME, 0, seed.bytes, NULL) == 0;
+}
+
+/* Told once. Who has no version of the key at all knows. */
+static void note_unsigned(Store *store, uint32_t newest) {
+	char line[300];
+	if (store->head_unsigned || !store->notice || !has_key(store))
+		return;
+	store->head_unsigned = true;
+	(void)snprintf(line, sizeof line,
+	        "the audit log is not signed any more: version %u of its key is not in this older vault.json; "
+	        "'assayfs key rotate audit' makes the next one, which takes over",
+	        newest);
+	store->notice(store->notice_arg, line);
+}
+
 /* In a transaction whose records are sealed. Who has not the log's key goes on without. */
 static int sign(Store *store, int64_t time_ns) {
 	struct audit_head head;
-	int rc = audit_head_sign(store->meta, store->keyring, time_ns, &head);
-	if (rc == -ENOKEY)
-		rc = 0;
+	uint32_t newest = 1;
+	int rc = store_key_known(store->meta, AUDIT_KEY_NAME, &newest);
+	if (rc == 0)
+		rc = audit_head_sign(store->meta, store->keyring, newest, time_ns, &head);
+	if (rc == -ENOKEY) {
+		note_unsigned(store, newest);
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	if (rc > 0) {
@@ -40,6 +64,16 @@ static int sign(Store *store, int64_t time_ns) {
 		store->head_at_ms = monotonic_ms();
 	}
 	return 0;
+}
+
+void store_head_name_key(Store *store, const char *name, uint32_t version, char *words, size_t size) {
+	struct note_key key;
+	char text[NOTE_VKEY_BYTES];
+	size_t used = strlen(words);
+	if (strcmp(name, AUDIT_KEY_NAME) != 0 || audit_succession_key(store->meta, store->keyring, version, &key) < 0)
+		return;
+	note_key_format(&key, text);
+	(void)snprintf(words + used, size - used, ": %s", text);
 }
 
 void store_head_want(Store *store) {
@@ -118,11 +152,11 @@ static int open_seen(Store *store, struct bytes note, struct checkpoint *ret) {
 	_cleanup_(secret_key_wipe) struct secret_key seed;
 	struct note_key key;
 	uint32_t version = 0;
-	int rc = keyring_get(store->keyring, "audit", 0, seed.bytes, &version);
+	int rc = keyring_get(store->keyring, AUDIT_KEY_NAME, 0, seed.bytes, &version);
 	if (rc < 0)
 		return rc;
 	do {
-		rc = audit_head_key(store->meta, store->keyring, version, &key);
+		rc = audit_succession_key(store->meta, store->keyring, version, &key);
 		if (rc == 0)
 			rc = checkpoint_open(note, &key, ret);
 	} while (rc == -ENOKEY && --version > 0);
@@ -216,12 +250,6 @@ static int check_seen(Store *store) {
 	rc = judge(store, &seen);
 	last_seen_free(&seen);
 	return rc;
-}
-
-/* Who has it not, by a slot for reading, can't tell whose heads those are. */
-static bool has_key(const Store *store) {
-	_cleanup_(secret_key_wipe) struct secret_key seed;
-	return keyring_get(store->keyring, "audit", 0, seed.bytes, NULL) == 0;
 }
 
 int store_head_check(Store *store) {

@@ -114,6 +114,7 @@ struct Store {
 	uint64_t head_after;                /* those at the opening */
 	bool head_is_new;                   /* it is not remembered outside yet */
 	bool head_forgotten;                /* it could not be, and that was told */
+	bool head_unsigned;                 /* the key whose turn it is was lost, and that was told */
 	bool is_ending;                     /* what is remembered outside is synced there, too */
 	_Atomic bool head_wanted;           /* the next commit signs, whenever the last one did */
 	int64_t head_at_ms;                 /* when, by the monotonic clock; 0: never */
@@ -167,6 +168,10 @@ int store_settle(Store *store, const struct store_options *options);
 bool store_head_is_due(const Store *store);
 void store_head_want(Store *store);
 int store_head_sealed(void *arg, int64_t time_ns);
+/* Adds ": " and the verifier key of that version to the words of a record, where `name` is the log's own key. */
+void store_head_name_key(Store *store, const char *name, uint32_t version, char *words, size_t size);
+/* The highest version of a key that the log knows of, inside meta_begin (store_key_rows.c). */
+int store_key_known(Meta *m, const char *name, uint32_t *ret_version);
 int store_head_sign_waiting(Store *store);
 void store_head_remember(Store *store, bool durable);
 

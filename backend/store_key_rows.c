@@ -59,6 +59,14 @@ int key_row_put(Meta *m, const char *name, const struct key_row *row) {
 	return meta_kv_put(m, key, bytes_of(value, NUMBERS_BYTES + length));
 }
 
+int store_key_known(Meta *m, const char *name, uint32_t *ret_version) {
+	struct key_row row;
+	int rc = key_row_get(m, name, &row);
+	if (rc == 0)
+		*ret_version = row.version;
+	return rc;
+}
+
 void key_own_alias(const char *name, char ret_alias[static STORE_ALIAS_BYTES]) {
 	(void)snprintf(ret_alias, STORE_ALIAS_BYTES, "alias/%.57s", strcmp(name, "meta") == 0 ? "metadata" : name);
 }
@@ -102,6 +110,7 @@ static int take_over(Store *store, const struct key_info *info, char *words, siz
 	size_t used = strlen(words);
 	(void)snprintf(words + used, size - used, "; alias/%s version %u is %s", info->name, info->version,
 	        key_state_name(info->state));
+	store_head_name_key(store, info->name, info->version, words, size);
 	return key_row_put(m, info->name, &row);
 }
 

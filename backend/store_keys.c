@@ -95,6 +95,8 @@ int key_record(Store *store, struct audit_event e, const struct actor *actor) {
 int key_change_record(struct key_change *change, const char *event, const struct actor *actor, const char *detail) {
 	Store *store = change->store;
 	meta_begin(store->meta);
+	if (change->wants_head)
+		store_head_want(store);
 	int rc = change->name ? key_row_put(store->meta, change->name, &change->row) : 0;
 	if (rc == 0)
 		rc = key_header_note(store);
@@ -313,10 +315,8 @@ int store_key_alias(Store *store, const char *name, const char *alias, const str
 int store_key_every(Store *store, const char *name, unsigned days, const struct actor *actor) {
 	struct key_change change = {0};
 	char detail[256];
-	int rc = strcmp(name, "meta") == 0 || strcmp(name, "audit") == 0
-	                 ? fault(ENOTSUP, "the key alias/%s can't be rotated yet",
-	                           strcmp(name, "meta") == 0 ? "metadata" : name)
-	                 : key_change_begin(store, name, &change);
+	int rc = strcmp(name, "meta") == 0 ? fault(ENOTSUP, "the key alias/metadata can't be rotated yet")
+	                                   : key_change_begin(store, name, &change);
 	if (rc < 0)
 		return rc;
 	change.row.every_days = days;
@@ -333,8 +333,6 @@ int store_key_every(Store *store, const char *name, unsigned days, const struct 
 static int refuse_rotation(const char *name) {
 	if (strcmp(name, "meta") == 0)
 		return fault(ENOTSUP, "the metadata's key can't be rotated yet");
-	if (strcmp(name, "audit") == 0)
-		return fault(ENOTSUP, "the audit log's key can't be rotated yet: who verifies the log knows one key");
 	return 0;
 }
 
@@ -359,6 +357,8 @@ static int rotate(struct key_change *change, const struct actor *actor, uint32_t
 	change->row.version = *ret_version;
 	change->row.rotated_ns = meta_now(store->meta);
 	(void)snprintf(detail, sizeof detail, "alias/%s version %u", change->name, *ret_version);
+	change->wants_head = strcmp(change->name, AUDIT_KEY_NAME) == 0;
+	store_head_name_key(store, change->name, *ret_version, detail, sizeof detail);
 	return key_change_record(change, "key-rotate", actor, detail);
 }
 

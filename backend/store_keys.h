@@ -70,7 +70,8 @@ int store_key_find(Store *store, const char *text, char ret_name[static KEYRING_
 
 /*
  * A new version, under which all that is sealed from the return on is sealed; segments that are being written to are
- * closed. What was sealed before stays readable. "meta", "audit": -ENOTSUP. -EKEYREVOKED, -EKEYEXPIRED: it is not
+ * closed. What was sealed before stays readable. "audit": the head of the log that has the record is the last one that
+ * the version before has signed (audit_succession.h). "meta": -ENOTSUP. -EKEYREVOKED, -EKEYEXPIRED: it is not
  * enabled. -ENOSPC: no room for vault.json; nothing has changed.
  */
 int store_key_rotate(Store *store, const char *name, const struct actor *actor, uint32_t *ret_version);

@@ -54,6 +54,7 @@ struct key_change {
 	VaultHeader *header; /* a copy */
 	bool has_lock;
 	const char *name; /* of the key whose row goes with the record; NULL: none */
+	bool wants_head;  /* the commit of the record signs a head of the log, which hands the log's key on */
 	struct key_row row;
 };
 

@@ -1,5 +1,6 @@
 #include "fs/alarm/key.h"
 
+#include "backend/audit_succession.h"
 #include "crypto/base/fault.h"
 #include "crypto/derive.h"
 #include "crypto/encoding.h"
@@ -10,46 +11,98 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static int get_seed(Store *store, struct secret_key *ret_seed) {
+#define KEEPS_NS (ALARM_KEY_DAYS * INT64_C(86400) * 1000000000)
+
+static int get_seed(Store *store, uint32_t version, struct secret_key *ret_seed) {
 	_cleanup_(secret_key_wipe) struct secret_key audit;
 	uint8_t id[META_VAULT_ID_MAX];
-	int rc = keyring_get(store_keyring(store), "audit", 0, audit.bytes, NULL);
+	int rc = keyring_get(store_keyring(store), AUDIT_KEY_NAME, version, audit.bytes, NULL);
 	if (rc == 0)
 		derive_key(audit.bytes, "alarm webhook", bytes_of(id, meta_vault_id(store_meta(store), id)),
 		        ret_seed->bytes);
 	return rc;
 }
 
-int alarm_key_public(Store *store, char ret_text[static ALARM_KEY_BYTES]) {
+/* ---- which ---- */
+
+static int add_key(Store *store, uint32_t version, int64_t until_ns, struct alarm_keys *keys) {
 	_cleanup_(secret_key_wipe) struct secret_key seed;
+	struct alarm_key *key = &keys->keys[keys->count];
 	uint8_t public_key[SIGN_PUBLIC_BYTES];
 	char text[BASE64_TEXT_BYTES(SIGN_PUBLIC_BYTES)];
-	int rc = get_seed(store, &seed);
+	int rc = get_seed(store, version, &seed);
 	if (rc < 0)
 		return rc;
 	sign_public(seed.bytes, public_key);
 	base64_encode(bytes_of(public_key, sizeof public_key), text);
-	(void)snprintf(ret_text, ALARM_KEY_BYTES, "whpk_%s", text);
+	*key = (struct alarm_key){.version = version, .until_ns = until_ns};
+	(void)snprintf(key->text, sizeof key->text, "whpk_%s", text);
+	keys->count++;
 	return 0;
 }
 
-int alarm_key_sign(Store *store, const char *id, const char *timestamp, const char *body,
-        char ret_signature[static ALARM_SIGNATURE_BYTES]) {
+/* Those that were handed on lately, and that this mount has. In an operation. */
+static int add_earlier(Store *store, const struct key_chain *chain, int64_t now_ns, struct alarm_keys *keys) {
+	int rc = 0;
+	for (size_t i = chain->count; rc == 0 && i > 0 && keys->count < ALARM_KEYS_MAX; i--) {
+		const int64_t until_ns = chain->list[i - 1].time_ns + KEEPS_NS;
+		if (until_ns <= now_ns)
+			break;
+		if (audit_succession_holds(store_meta(store), store_keyring(store), chain, i - 1))
+			rc = add_key(store, key_chain_version(chain, i - 1), until_ns, keys);
+	}
+	return rc;
+}
+
+int alarm_key_list(Store *store, int64_t now_ns, struct alarm_keys *ret) {
+	struct key_chain chain = {0};
+	struct alarm_keys keys = {0};
+	Meta *m = store_meta(store);
+	meta_begin(m);
+	int rc = audit_succession_chain(m, UINT64_MAX, &chain);
+	if (rc == 0)
+		rc = add_key(store, key_chain_version(&chain, chain.count), 0, &keys);
+	if (rc == 0)
+		rc = add_earlier(store, &chain, now_ns, &keys);
+	(void)meta_end(m, 0);
+	key_chain_clear(&chain);
+	if (rc == 0)
+		*ret = keys;
+	return rc;
+}
+
+/* ---- signing ---- */
+
+static int add_signature(Store *store, uint32_t version, struct bytes text, char *signatures) {
 	_cleanup_(secret_key_wipe) struct secret_key seed;
-	_cleanup_(freep) char *signed_text = NULL;
 	uint8_t signature[SIGN_SIGNATURE_BYTES];
-	char text[BASE64_TEXT_BYTES(SIGN_SIGNATURE_BYTES)];
-	int rc = get_seed(store, &seed);
+	char base64[BASE64_TEXT_BYTES(SIGN_SIGNATURE_BYTES)];
+	size_t used = strlen(signatures);
+	int rc = get_seed(store, version, &seed);
 	if (rc < 0)
 		return rc;
-	int length = asprintf(&signed_text, "%s.%s.%s", id, timestamp, body);
+	sign_make(seed.bytes, text, signature);
+	base64_encode(bytes_of(signature, sizeof signature), base64);
+	(void)snprintf(signatures + used, ALARM_SIGNATURE_BYTES - used, "%sv1a,%s", used ? " " : "", base64);
+	return 0;
+}
+
+int alarm_key_sign(Store *store, int64_t now_ns, const char *id, const char *timestamp, const char *body,
+        char ret_signatures[static ALARM_SIGNATURE_BYTES]) {
+	_cleanup_(freep) char *text = NULL;
+	struct alarm_keys keys;
+	char signatures[ALARM_SIGNATURE_BYTES] = "";
+	int rc = alarm_key_list(store, now_ns, &keys);
+	int length = rc < 0 ? 0 : asprintf(&text, "%s.%s.%s", id, timestamp, body);
 	if (length < 0) {
-		signed_text = NULL;
+		text = NULL;
 		return fault(ENOMEM, "no memory to sign a notification");
 	}
-	sign_make(seed.bytes, bytes_of(signed_text, (size_t)length), signature);
-	base64_encode(bytes_of(signature, sizeof signature), text);
-	(void)snprintf(ret_signature, ALARM_SIGNATURE_BYTES, "v1a,%s", text);
-	return 0;
+	for (size_t i = 0; rc == 0 && i < keys.count; i++)
+		rc = add_signature(store, keys.keys[i].version, bytes_of(text, (size_t)length), signatures);
+	if (rc == 0)
+		memcpy(ret_signatures, signatures, sizeof signatures);
+	return rc;
 }

@@ -31,8 +31,9 @@ int alarms_deliver(Alarms *a, const char *target, const char *id, const char *bo
 		return fault(ECHILD, "nothing is sent from this mount");
 	struct gate_policy *held = a->options.policy(a->options.policy_arg);
 	const struct policy_mail *mail = policy_mail(held->policy);
-	(void)snprintf(timestamp, sizeof timestamp, "%" PRId64, meta_now(a->meta) / 1000000000);
-	int rc = alarm_key_sign(a->options.store, id, timestamp, body, signature);
+	const int64_t now_ns = meta_now(a->meta);
+	(void)snprintf(timestamp, sizeof timestamp, "%" PRId64, now_ns / 1000000000);
+	int rc = alarm_key_sign(a->options.store, now_ns, id, timestamp, body, signature);
 	if (rc == 0)
 		rc = alarm_message_mail(body, &subject, &text);
 	const struct courier_delivery delivery = {.target = target,

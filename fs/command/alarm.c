@@ -198,13 +198,22 @@ static int run_silence(const struct invocation *call) {
 	return EXIT_DONE;
 }
 
+/* The present one on the first line. */
+static void print_keys(const json_t *answer) {
+	size_t i;
+	json_t *item;
+	printf("%s\n", answer_text(answer, "key"));
+	json_array_foreach(json_object_get(answer, "previous"), i, item)
+	        printf("%s  until %s\n", answer_text(item, "key"), answer_text(item, "until"));
+}
+
 static int run_key(const struct invocation *call) {
 	_cleanup_(json_decrefp) json_t *list = NULL;
 	int code = alarm_ask(call, 0, "alarm-key", json_object(), &list);
 	if (!code && command_has(call, "json"))
 		return command_print_json(call, json_incref(json_array_get(list, 0)));
 	if (!code)
-		printf("%s\n", answer_text(json_array_get(list, 0), "key"));
+		print_keys(json_array_get(list, 0));
 	return code;
 }
 
@@ -273,7 +282,11 @@ const struct command command_alarm_key = {
         .operands = "[DIR]",
         .most = 1,
         .summary = "print the public key that webhooks are signed with",
-        .details = "As Standard Webhooks writes it (whpk_…), for whoever receives notifications.",
+        .details =
+                "As Standard Webhooks writes it (whpk_…), for whoever receives notifications. For 7 days after "
+                "'assayfs "
+                "key rotate audit' the one before signs as well, and follows on a line of its own with the time until "
+                "then.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .exits = EXITS_ASKED,
         .run = run_key,

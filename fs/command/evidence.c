@@ -113,17 +113,21 @@ static ssize_t read_file(const Evidence *evidence, const char *name, void *room,
 	return (ssize_t)used;
 }
 
-int evidence_text(Evidence *evidence, const char *name, char **ret_text, size_t *ret_size) {
-	_cleanup_(freep) char *text = malloc(NOTE_BYTES_MAX + 1);
+static int read_text(Evidence *evidence, const char *name, size_t most, char **ret_text, size_t *ret_size) {
+	_cleanup_(freep) char *text = malloc(most + 1);
 	if (!text)
 		return fault(ENOMEM, "no memory to read a log");
-	ssize_t size = read_file(evidence, name, text, NOTE_BYTES_MAX);
+	ssize_t size = read_file(evidence, name, text, most);
 	if (size < 0)
 		return (int)size;
 	text[size] = '\0';
 	*ret_size = (size_t)size;
 	*ret_text = steal_pointer(&text);
 	return 0;
+}
+
+int evidence_text(Evidence *evidence, const char *name, char **ret_text, size_t *ret_size) {
+	return read_text(evidence, name, NOTE_BYTES_MAX, ret_text, ret_size);
 }
 
 int evidence_key(const struct invocation *call, Evidence *evidence, struct note_key *ret_key, bool *ret_is_given) {
@@ -146,12 +150,35 @@ int evidence_key(const struct invocation *call, Evidence *evidence, struct note_
 	return rc ? command_fault(call, rc, "reading the log's key") : EXIT_DONE;
 }
 
-int evidence_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head, char **ret_note) {
+int evidence_chain(Evidence *evidence, const struct note_key *key, struct key_chain *ret_chain, size_t *ret_index) {
+	_cleanup_(freep) char *text = NULL;
+	struct key_chain chain = {.first = *key};
+	size_t size = 0, index = 0;
+	int rc = read_text(evidence, "successions", SUCCESSIONS_BYTES_MAX, &text, &size);
+	if (rc == 0)
+		rc = key_chain_read(&chain, bytes_of(text, size));
+	else if (rc == -ENOENT)
+		rc = 0;
+	if (rc == 0)
+		rc = key_chain_find(&chain, key, &index);
+	if (rc == 0)
+		rc = key_chain_reaches_end(&chain, index);
+	if (rc < 0) {
+		key_chain_clear(&chain);
+		return rc;
+	}
+	*ret_chain = chain;
+	if (ret_index)
+		*ret_index = index;
+	return 0;
+}
+
+int evidence_head(Evidence *evidence, const struct key_chain *chain, struct checkpoint *ret_head, char **ret_note) {
 	_cleanup_(freep) char *note = NULL;
 	size_t size;
 	int rc = evidence_text(evidence, "checkpoint", &note, &size);
 	if (rc == 0)
-		rc = checkpoint_open(bytes_of(note, size), key, ret_head);
+		rc = key_chain_open(chain, bytes_of(note, size), ret_head);
 	if (rc == 0 && ret_note)
 		*ret_note = steal_pointer(&note);
 	return fault_while(rc, "the log's checkpoint");
@@ -267,7 +294,22 @@ bool evidence_has_heads(const Evidence *evidence) {
 	return !evidence->has_no_heads;
 }
 
-int evidence_next_head(Evidence *evidence, const struct note_key *key, struct checkpoint *ret_head,
+/* Which other key of the chain the line is by, in words. */
+static int not_its_turn(const Evidence *evidence, const struct key_chain *chain, size_t signer) {
+	struct checkpoint head;
+	uint8_t signature[SIGN_SIGNATURE_BYTES];
+	for (size_t i = 0; i <= chain->count; i++)
+		if (checkpoint_line_parse(evidence->line, key_chain_key(chain, i), &head, signature))
+			return fault(EBADMSG,
+			        "line %" PRIu64 " of checkpoints, of %" PRIu64 " records, is signed by version %" PRIu32
+			        " of the log's key; it was version %" PRIu32 " whose turn it was",
+			        evidence->heads_line, head.size, key_chain_version(chain, i),
+			        key_chain_version(chain, signer));
+	return fault(EBADMSG, "line %" PRIu64 " of checkpoints is none by the key %s", evidence->heads_line,
+	        key_chain_key(chain, signer)->name);
+}
+
+int evidence_next_head(Evidence *evidence, const struct key_chain *chain, uint64_t most, struct checkpoint *ret_head,
         uint8_t ret_signature[static SIGN_SIGNATURE_BYTES]) {
 	int rc = evidence->heads || evidence->has_no_heads ? 0 : open_heads(evidence);
 	if (rc < 0 || evidence->has_no_heads)
@@ -275,8 +317,12 @@ int evidence_next_head(Evidence *evidence, const struct note_key *key, struct ch
 	if (!fgets(evidence->line, sizeof evidence->line, evidence->heads))
 		return ferror(evidence->heads) ? fault_errno(EIO, "reading the log's checkpoints") : 0;
 	evidence->heads_line++;
-	if (!checkpoint_line_parse(evidence->line, key, ret_head, ret_signature))
-		return fault(EBADMSG, "line %" PRIu64 " of checkpoints is none by the key %s", evidence->heads_line,
-		        key->name);
+	/* Whose turn it was the line's size says; what else it is then is read. */
+	const uint64_t records = strtoull(evidence->line, NULL, 10);
+	if (records > most)
+		return 0;
+	size_t signer = key_chain_signer(chain, records);
+	if (!checkpoint_line_parse(evidence->line, key_chain_key(chain, signer), ret_head, ret_signature))
+		return not_its_turn(evidence, chain, signer);
 	return 1;
 }

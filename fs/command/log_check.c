@@ -17,8 +17,10 @@ struct level {
 
 struct check {
 	Evidence *evidence;
-	const struct note_key *key;
+	const struct key_chain *chain;
 	const struct checkpoint *head, *older;
+	size_t succession; /* the next one */
+	bool is_told;      /* a record has named its key */
 	struct merkle_frontier frontier;
 	struct checkpoint next; /* the next head that was signed; size 0: none */
 	uint8_t next_signature[SIGN_SIGNATURE_BYTES];
@@ -63,11 +65,11 @@ static int compare_hash(void *context, unsigned depth, uint64_t index, const mer
 
 static int take_next_head(struct check *check) {
 	uint64_t before = check->next.size;
-	int rc = evidence_next_head(check->evidence, check->key, &check->next, check->next_signature);
-	if (rc == 0 || (rc > 0 && check->next.size > check->head->size)) {
-		check->next.size = 0; /* those signed since the checkpoint was read wait for the next time */
-		return 0;
-	}
+	/* Those signed since the checkpoint was read wait for the next time. */
+	int rc = evidence_next_head(
+	        check->evidence, check->chain, check->head->size, &check->next, check->next_signature);
+	if (rc == 0)
+		check->next.size = 0;
 	if (rc > 0 && check->next.size <= before)
 		return fault(EBADMSG, "the signed heads are not in order: %" PRIu64 " records after %" PRIu64,
 		        check->next.size, before);
@@ -84,17 +86,46 @@ static int compare_next_head(struct check *check) {
 	uint64_t size = check->frontier.size;
 	if (!is_root(check, &check->next))
 		return fault(EBADMSG, "the first %" PRIu64 " records are not those that were signed", size);
-	if (checkpoint_verify(check->key, &check->next, check->next_signature) < 0)
+	const struct note_key *key = key_chain_key(check->chain, key_chain_signer(check->chain, size));
+	if (checkpoint_verify(key, &check->next, check->next_signature) < 0)
 		return fault(EBADMSG, "the signature of the head of %" PRIu64 " records does not verify", size);
 	check->heads++;
 	check->last_head = size;
 	return take_next_head(check);
 }
 
+/* Where the log's key was handed on: by the very log that is here, as one of its records says. (What was pruned may
+ * have said so, from the head before on.) */
+static int compare_succession(struct check *check) {
+	const struct succession *succession = &check->chain->list[check->succession];
+	const bool could_tell = check->last_head >= check->pruned && !succession->is_broken;
+	if (!is_root(check, &succession->at))
+		return fault(EBADMSG,
+		        "the first %" PRIu64 " records are not those at which the log's key was handed on to version "
+		        "%" PRIu32 ": the log is another one since",
+		        succession->at.size, succession->version);
+	if (could_tell && !check->is_told)
+		return fault(EBADMSG,
+		        "no record before %" PRIu64 " says that the log's key was handed on to version %" PRIu32,
+		        succession->at.size, succession->version);
+	check->succession++;
+	check->is_told = false;
+	return 0;
+}
+
+static bool is_at_succession(const struct check *check) {
+	return check->succession < check->chain->count &&
+	       check->chain->list[check->succession].at.size == check->frontier.size;
+}
+
 /* Whatever was signed of as many records as there are now. */
 static int compare_heads(struct check *check) {
 	uint64_t size = check->frontier.size;
-	int rc = check->next.size == size ? compare_next_head(check) : 0;
+	int rc = 0;
+	while (rc == 0 && is_at_succession(check))
+		rc = compare_succession(check);
+	if (rc == 0 && check->next.size == size)
+		rc = compare_next_head(check);
 	if (rc == 0 && check->older && check->older->size == size && !is_root(check, check->older))
 		rc = fault(EBADMSG,
 		        "the first %" PRIu64 " records are not those of the checkpoint that was given: the log is "
@@ -134,6 +165,15 @@ static int note_pruning(struct check *check, struct bytes entry) {
 	return 0;
 }
 
+/* The record that names the key which is next, as the succession has it. */
+static void note_handing(struct check *check, struct bytes entry) {
+	char vkey[NOTE_VKEY_BYTES];
+	if (check->is_told || check->succession == check->chain->count)
+		return;
+	note_key_format(&check->chain->list[check->succession].next, vkey);
+	check->is_told = memmem(entry.data, entry.size, vkey, strlen(vkey)) != NULL;
+}
+
 static int check_entries(struct check *check, const struct tile *tile) {
 	int rc = evidence_entries(check->evidence, tile, check->entries);
 	for (unsigned i = 0; rc == 0 && i < tile->width; i++) {
@@ -144,6 +184,7 @@ static int check_entries(struct check *check, const struct tile *tile) {
 			rc = compare_number(check->entries[i], check->frontier.size - 1);
 		if (rc == 0)
 			rc = note_pruning(check, check->entries[i]);
+		note_handing(check, check->entries[i]);
 		if (rc == 0 && check->each)
 			check->each(check->arg, check->entries[i]);
 		if (rc == 0)
@@ -196,14 +237,14 @@ static int check_all(struct check *check, Progress *progress) {
 	return rc;
 }
 
-int log_check(Evidence *evidence, const struct note_key *key, const struct checkpoint *head,
+int log_check(Evidence *evidence, const struct key_chain *chain, const struct checkpoint *head,
         const struct checkpoint *older, Progress *progress, log_check_fn *each, void *arg,
         struct log_check_result *ret) {
 	_cleanup_(freep) struct check *check = calloc(1, sizeof *check);
 	if (!check)
 		return fault(ENOMEM, "no memory to verify the log");
 	*check = (struct check){
-	        .evidence = evidence, .key = key, .head = head, .older = older, .each = each, .arg = arg};
+	        .evidence = evidence, .chain = chain, .head = head, .older = older, .each = each, .arg = arg};
 	int rc = check_all(check, progress);
 	*ret = (struct log_check_result){
 	        .records = check->frontier.size, .heads = check->heads, .pruned = check->pruned};

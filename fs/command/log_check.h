@@ -2,7 +2,8 @@
  * log_check: an audit log held against all that was ever signed of it.
  *
  *     entries ─► leaves ─┬─► tiles of hashes: each is what the ones below make it
- *                        └─► roots: those of each signed head, of the checkpoint, of an older checkpoint that is given
+ *                        └─► roots: those of each signed head, of the checkpoint, of an older checkpoint that is
+ *                            given, and those at which the log's key was handed on
  *
  * Reads each entry and each tile once. Memory does not grow with the log.
  */
@@ -22,10 +23,11 @@ struct log_check_result {
 typedef void log_check_fn(void *arg, struct bytes record);
 
 /*
- * Checks the log's first `head->size` records. `older` (may be NULL) is a checkpoint of it that somebody kept. -EBADMSG
- * with words that name the first thing that is not as it was signed; errors of files. `progress` and `each` may be
- * NULL.
+ * Checks the log's first `head->size` records, of which each head must be by the key of `chain` whose turn it was, and
+ * each key be named by a record under the head with which it was handed on. `older` (may be NULL) is a checkpoint of it
+ * that somebody kept. -EBADMSG with words that name the first thing that is not as it was signed; errors of files.
+ * `progress` and `each` may be NULL.
  */
-int log_check(Evidence *evidence, const struct note_key *key, const struct checkpoint *head,
+int log_check(Evidence *evidence, const struct key_chain *chain, const struct checkpoint *head,
         const struct checkpoint *older, Progress *progress, log_check_fn *each, void *arg,
         struct log_check_result *ret);

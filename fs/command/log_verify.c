@@ -19,26 +19,7 @@
 	{ "key", 'k', "KEY", "the log's verifier key, as you keep it; without it the mount's own word counts" }
 #define LOG_EXITS (EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_NOT_MOUNTED) | EXIT_BIT(EXIT_DENIED))
 
-/* ---- log key ---- */
-
-static int run_key(const struct invocation *call) {
-	_cleanup_(evidence_closep) Evidence *evidence = NULL;
-	struct note_key key;
-	char text[NOTE_VKEY_BYTES];
-	bool is_given;
-	int code = evidence_open_operand(call, 0, &evidence);
-	if (!code)
-		code = evidence_key(call, evidence, &key, &is_given);
-	if (code)
-		return code;
-	note_key_format(&key, text);
-	if (command_has(call, "json"))
-		return command_print_json(call, json_pack("{s:s, s:s}", "key", text, "origin", key.name));
-	puts(text);
-	return EXIT_DONE;
-}
-
-/* ---- log verify ---- */
+/* ---- what does not verify ---- */
 
 /* What does not fit is an answer; what can't be read is none. */
 static int exit_of(int rc) {
@@ -56,25 +37,124 @@ static int say_not_verified(const struct invocation *call, int rc) {
 	        call, code, "%s: %s", code == EXIT_NO ? "the log is not as it was signed" : "reading the log", words);
 }
 
+/* ---- log key ---- */
+
+static json_t *key_json(const struct key_chain *chain, size_t index) {
+	char vkey[NOTE_VKEY_BYTES], line[SUCCESSION_LINE_BYTES], since[WORDS_BYTES];
+	const struct succession *by = index > 0 ? &chain->list[index - 1] : NULL;
+	note_key_format(key_chain_key(chain, index), vkey);
+	json_t *item = json_pack("{s:s, s:I}", "key", vkey, "from_record", (json_int_t)(by ? by->at.size : 0));
+	if (chain->count > 0)
+		json_object_set_new(item, "version", json_integer(key_chain_version(chain, index)));
+	if (!by)
+		return item;
+	succession_line(by, line);
+	json_object_set_new(item, "since", json_string(words_time_utc(by->time_ns, since)));
+	json_object_set_new(item, "signed_by_previous", json_boolean(!by->is_broken));
+	json_object_set_new(item, "succession", json_string(line));
+	return item;
+}
+
+static void print_key(const struct key_chain *chain, size_t index) {
+	char vkey[NOTE_VKEY_BYTES], since[WORDS_BYTES];
+	const struct succession *by = index > 0 ? &chain->list[index - 1] : NULL;
+	note_key_format(key_chain_key(chain, index), vkey);
+	if (by)
+		printf("version %" PRIu32 ", since %s, from record %" PRIu64 " on%s\n    %s\n", by->version,
+		        words_time(by->time_ns, since), by->at.size,
+		        by->is_broken ? ", without the signature of the one before, which was lost" : "", vkey);
+	else
+		printf("version %" PRIu32 ", from record 0 on\n    %s\n",
+		        chain->count ? key_chain_version(chain, 0) : 1, vkey);
+}
+
+/* From the oldest on, as the successions say; each is verified. */
+static int say_all_keys(const struct invocation *call, const struct key_chain *chain, json_t *document) {
+	json_t *list = document ? json_array() : NULL;
+	for (size_t i = 0; i <= chain->count; i++) {
+		if (list)
+			json_array_append_new(list, key_json(chain, i));
+		else
+			print_key(chain, i);
+	}
+	if (!document)
+		return EXIT_DONE;
+	json_object_set_new(document, "keys", list);
+	return command_print_json(call, document);
+}
+
+static int run_key(const struct invocation *call) {
+	_cleanup_(evidence_closep) Evidence *evidence = NULL;
+	struct note_key key;
+	struct key_chain chain = {0};
+	char text[NOTE_VKEY_BYTES];
+	bool is_given;
+	int code = evidence_open_operand(call, 0, &evidence);
+	if (!code)
+		code = evidence_key(call, evidence, &key, &is_given);
+	if (code)
+		return code;
+	int rc = command_has(call, "all") ? evidence_chain(evidence, &key, &chain, NULL) : 0;
+	if (rc < 0)
+		return say_not_verified(call, rc);
+	note_key_format(&key, text);
+	json_t *document = command_has(call, "json") ? json_pack("{s:s, s:s}", "key", text, "origin", key.name) : NULL;
+	if (command_has(call, "all"))
+		code = say_all_keys(call, &chain, document);
+	else if (document)
+		code = command_print_json(call, document);
+	else
+		puts(text);
+	key_chain_clear(&chain);
+	return code;
+}
+
+/* ---- log verify ---- */
+
 struct verification {
 	struct note_key key;
+	struct key_chain chain;
+	size_t index; /* of the key in it */
 	bool key_is_given, has_older;
 	struct checkpoint older, head;
 	struct log_check_result result;
 };
 
+/* The index of the key that signs what comes next. */
+static size_t present_key(const struct verification *v) {
+	return key_chain_signer(&v->chain, v->head.size + 1);
+}
+
+static int say_verified_json(const struct invocation *call, const struct verification *v, const char *root) {
+	const struct log_check_result *result = &v->result;
+	char vkey[NOTE_VKEY_BYTES], present[NOTE_VKEY_BYTES];
+	note_key_format(&v->key, vkey);
+	note_key_format(key_chain_key(&v->chain, present_key(v)), present);
+	return command_print_json(
+	        call, json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:o}", "verified", 1, "records",
+	                      (json_int_t)result->records, "pruned", (json_int_t)result->pruned, "heads",
+	                      (json_int_t)result->heads, "root", root, "key", vkey, "key_was_given", v->key_is_given,
+	                      "present_key", present, "rotations", (json_int_t)v->chain.count, "from",
+	                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
+}
+
+/* An earlier key leads to the present one, by which who verifies should go from now on. */
+static void say_later_key(const struct verification *v, size_t present) {
+	const struct succession *by = &v->chain.list[present - 1];
+	printf("The key that was given is version %" PRIu32
+	       ". It was handed on, and the log is signed by version %" PRIu32 " since there were %" PRIu64
+	       " records: keep this one.\n",
+	        key_chain_version(&v->chain, v->index), by->version, by->at.size);
+}
+
 static int say_verified(const struct invocation *call, const struct verification *v) {
 	const struct log_check_result *result = &v->result;
+	const size_t present = present_key(v);
 	char vkey[NOTE_VKEY_BYTES], root[BASE64_TEXT_BYTES(MERKLE_HASH_BYTES)];
-	note_key_format(&v->key, vkey);
 	base64_encode(bytes_of(v->head.root, MERKLE_HASH_BYTES), root);
 	if (command_has(call, "json"))
-		return command_print_json(
-		        call, json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:o}", "verified", 1, "records",
-		                      (json_int_t)result->records, "pruned", (json_int_t)result->pruned, "heads",
-		                      (json_int_t)result->heads, "root", root, "key", vkey, "key_was_given",
-		                      v->key_is_given, "from",
-		                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
+		return say_verified_json(call, v, root);
+	note_key_format(key_chain_key(&v->chain, present), vkey);
 	printf("%" PRIu64 " record%s, as %" PRIu64 " signed head%s say.\n", result->records, words_s(result->records),
 	        result->heads, words_s(result->heads));
 	if (result->pruned)
@@ -84,6 +164,8 @@ static int say_verified(const struct invocation *call, const struct verification
 	if (result->older.size)
 		printf("The checkpoint that was given, of %" PRIu64 " records, is where it came from.\n",
 		        result->older.size);
+	if (present > v->index)
+		say_later_key(v, present);
 	printf("root  %s\nkey   %s\n", root, vkey);
 	if (!v->key_is_given)
 		puts("The key is the mount's own word: keep it elsewhere, and give it with --key the next time.");
@@ -91,26 +173,44 @@ static int say_verified(const struct invocation *call, const struct verification
 }
 
 /* The checkpoint in a file that the auditor kept. */
-static int read_older(const struct invocation *call, const struct note_key *key, struct checkpoint *ret) {
+static int read_older(const struct invocation *call, const struct key_chain *chain, struct checkpoint *ret) {
 	const char *path = command_value(call, "from");
 	_cleanup_(freep) char *note = malloc(NOTE_BYTES_MAX);
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	ssize_t size = fd < 0 || !note ? -1 : read(fd, note, NOTE_BYTES_MAX);
 	if (size < 0)
 		return command_fail(call, command_exit_of(-errno), "reading --from %s: %s", path, strerror(errno));
-	int rc = checkpoint_open(bytes_of(note, (size_t)size), key, ret);
+	int rc = key_chain_open(chain, bytes_of(note, (size_t)size), ret);
 	if (rc == 0 && ret->size == 0)
 		rc = fault(EINVAL, "it is of no records");
 	return rc ? command_fail(call, rc == -EINVAL ? EXIT_USAGE : EXIT_NO, "--from %s: %s", path, fault_message())
 	          : EXIT_DONE;
 }
 
+static int read_chain(Evidence *evidence, struct verification *v) {
+	key_chain_clear(&v->chain);
+	return evidence_chain(evidence, &v->key, &v->chain, &v->index);
+}
+
+/* The checkpoint first: a succession that comes meanwhile is of more records. */
+static int read_head(Evidence *evidence, struct verification *v) {
+	_cleanup_(freep) char *note = NULL;
+	size_t size = 0;
+	int rc = evidence_text(evidence, "checkpoint", &note, &size);
+	if (rc == 0)
+		rc = read_chain(evidence, v);
+	if (rc == 0)
+		rc = key_chain_open(&v->chain, bytes_of(note, size), &v->head);
+	return fault_while(rc, "the log's checkpoint");
+}
+
 static int verify_once(Evidence *evidence, struct verification *v) {
-	int rc = evidence_head(evidence, &v->key, &v->head, NULL);
+	int rc = read_head(evidence, v);
 	if (rc < 0)
 		return rc;
 	Progress *progress = progress_begin("verifying records", PROGRESS_COUNT, v->head.size);
-	rc = log_check(evidence, &v->key, &v->head, v->has_older ? &v->older : NULL, progress, NULL, NULL, &v->result);
+	rc = log_check(
+	        evidence, &v->chain, &v->head, v->has_older ? &v->older : NULL, progress, NULL, NULL, &v->result);
 	progress_end(progress);
 	return rc;
 }
@@ -121,12 +221,12 @@ static int verify_once(Evidence *evidence, struct verification *v) {
 
 /* Records may be pruned while they are verified; the next head tells of it. What is wrong is so by that one, too. */
 static int verify(const struct invocation *call, Evidence **evidence, struct verification *v) {
-	struct checkpoint now;
 	int rc = verify_once(*evidence, v);
 	for (int done = 1; rc == -EBADMSG && done < VERIFICATIONS_MOST; done++) {
 		char words[FAULT_MESSAGE_BYTES];
 		(void)snprintf(words, sizeof words, "%s", fault_message());
-		if (evidence_head(*evidence, &v->key, &now, NULL) < 0 || now.size == v->head.size)
+		const uint64_t size = v->head.size;
+		if (read_head(*evidence, v) < 0 || v->head.size == size)
 			return fault(EBADMSG, "%s", words);
 		evidence_close(steal_pointer(evidence));
 		if (evidence_open_operand(call, 0, evidence))
@@ -150,8 +250,22 @@ static int print_records(const struct invocation *call, Evidence **evidence, str
 	int code = evidence_open_operand(call, 0, evidence);
 	if (code)
 		return code;
-	int rc = log_check(*evidence, &v->key, &v->head, NULL, NULL, print_record, NULL, &v->result);
+	int rc = log_check(*evidence, &v->chain, &v->head, NULL, NULL, print_record, NULL, &v->result);
 	return rc < 0 ? say_not_verified(call, rc) : EXIT_DONE;
+}
+
+static int verify_and_say(const struct invocation *call, Evidence **evidence, struct verification *v) {
+	int rc = v->has_older ? read_chain(*evidence, v) : 0;
+	if (rc == 0 && v->has_older) {
+		int code = read_older(call, &v->chain, &v->older);
+		if (code)
+			return code;
+	}
+	if (rc == 0)
+		rc = verify(call, evidence, v);
+	if (rc < 0)
+		return say_not_verified(call, rc);
+	return command_has(call, "print") ? print_records(call, evidence, v) : say_verified(call, v);
 }
 
 static int run_verify(const struct invocation *call) {
@@ -160,17 +274,13 @@ static int run_verify(const struct invocation *call) {
 	int code = evidence_open_operand(call, 0, &evidence);
 	if (!code)
 		code = evidence_key(call, evidence, &v.key, &v.key_is_given);
-	if (!code && v.has_older)
-		code = read_older(call, &v.key, &v.older);
 	if (!code && command_has(call, "print") && command_has(call, "json"))
 		code = command_fail(
 		        call, EXIT_USAGE, "--print gives records, which are JSON already: leave --json out");
-	if (code)
-		return code;
-	int rc = verify(call, &evidence, &v);
-	if (rc < 0)
-		return say_not_verified(call, rc);
-	return command_has(call, "print") ? print_records(call, &evidence, &v) : say_verified(call, &v);
+	if (!code)
+		code = verify_and_say(call, &evidence, &v);
+	key_chain_clear(&v.chain);
+	return code;
 }
 
 /* ---- log prove ---- */
@@ -197,17 +307,36 @@ static int find_entry(Evidence *evidence, uint64_t size, uint64_t sequence, stru
 	return rc;
 }
 
-/* What is printed is held against the key first. */
-static int make_proof(Evidence *evidence, const struct note_key *key, uint64_t sequence, char **ret_text) {
-	_cleanup_(freep) char *note = NULL;
+/* What is printed is held against the key first: the newest, as who holds an earlier one goes by that. */
+static int write_proof(const struct key_chain *chain, struct bytes entry, uint64_t sequence,
+        const struct merkle_proof *path, const char *note, char **ret_text) {
 	_cleanup_(freep) char *text = NULL;
+	struct tlog_proof proof;
+	struct checkpoint head;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+	if (!to)
+		return fault(ENOMEM, "no memory for the proof");
+	tlog_proof_write(to, entry, sequence, path, note);
+	if (fclose(to) != 0)
+		return fault(ENOMEM, "no memory for the proof");
+	int rc = key_chain_open(chain, bytes_of_string(note), &head);
+	if (rc == 0)
+		rc = tlog_proof_parse(bytes_of(text, size), &proof);
+	if (rc == 0)
+		rc = tlog_proof_verify(&proof, entry, key_chain_key(chain, key_chain_signer(chain, head.size)), &head);
+	if (rc == 0)
+		*ret_text = steal_pointer(&text);
+	return rc;
+}
+
+static int make_proof(Evidence *evidence, const struct key_chain *chain, uint64_t sequence, char **ret_text) {
+	_cleanup_(freep) char *note = NULL;
 	struct checkpoint head;
 	struct merkle_proof path;
-	struct tlog_proof proof;
 	struct bytes entry;
-	size_t size = 0;
 	uint64_t pruned = 0;
-	int rc = evidence_head(evidence, key, &head, &note);
+	int rc = evidence_head(evidence, chain, &head, &note);
 	if (rc == 0 && sequence >= head.size)
 		return fault(ENOENT, "there is no record %" PRIu64 ": the log has %" PRIu64 " that are signed",
 		        sequence, head.size);
@@ -224,24 +353,14 @@ static int make_proof(Evidence *evidence, const struct note_key *key, uint64_t s
 		return rc;
 	evidence_set_size(evidence, head.size);
 	rc = merkle_inclusion_prove(sequence, head.size, evidence_fetch, evidence, &path);
-	FILE *to = rc == 0 ? open_memstream(&text, &size) : NULL;
-	if (!to)
-		return rc < 0 ? rc : fault(ENOMEM, "no memory for the proof");
-	tlog_proof_write(to, entry, sequence, &path, note);
-	if (fclose(to) != 0)
-		return fault(ENOMEM, "no memory for the proof");
-	rc = tlog_proof_parse(bytes_of(text, size), &proof);
-	if (rc == 0)
-		rc = tlog_proof_verify(&proof, entry, key, &head);
-	if (rc == 0)
-		*ret_text = steal_pointer(&text);
-	return rc;
+	return rc < 0 ? rc : write_proof(chain, entry, sequence, &path, note, ret_text);
 }
 
 static int run_prove(const struct invocation *call) {
 	_cleanup_(evidence_closep) Evidence *evidence = NULL;
 	_cleanup_(freep) char *text = NULL;
 	struct note_key key;
+	struct key_chain chain = {0};
 	uint64_t sequence;
 	bool is_given;
 	int code = read_sequence(call, &sequence);
@@ -251,7 +370,10 @@ static int run_prove(const struct invocation *call) {
 		code = evidence_key(call, evidence, &key, &is_given);
 	if (code)
 		return code;
-	int rc = make_proof(evidence, &key, sequence, &text);
+	int rc = evidence_chain(evidence, &key, &chain, NULL);
+	if (rc == 0)
+		rc = make_proof(evidence, &chain, sequence, &text);
+	key_chain_clear(&chain);
 	if (rc < 0)
 		return command_fail(call, exit_of(rc), "proving record %" PRIu64 ": %s", sequence, fault_message());
 	fputs(text, stdout);
@@ -327,7 +449,8 @@ const struct command command_log_verify = {
                 "An auditor keeps two things where nobody else can change them: the key ('assayfs log key') and, from "
                 "time to time, .assayfs/audit/checkpoint. With --key and --from, nothing up to that checkpoint can "
                 "have "
-                "been changed, removed or added unnoticed, by whoever.",
+                "been changed, removed or added unnoticed, by whoever. A key from before a rotation leads to the "
+                "present one, which is printed; when that earlier key was stolen, verify with the new one alone.",
         .options = (const struct command_option[]){OPTION_KEY,
                 {"from", 0, "CHECKPOINT", "a file with an earlier checkpoint that the log must go on from"},
                 {"print", 0, NULL, "once it is verified, print its records, a line each"}, OPTION_JSON, {0}},
@@ -343,9 +466,14 @@ const struct command command_log_key = {
         .operands = "[DIR]",
         .most = 1,
         .summary = "print the audit log's verifier key",
-        .details = "One line, as C2SP's signed-note and Go's sumdb/note have it. The name in it is that of the log.",
-        .options = (const struct command_option[]){OPTION_JSON, {0}},
-        .examples = (const struct command_example[]){{"assayfs log key /mnt >key", "to be kept elsewhere"}, {0}},
+        .details =
+                "One line, as C2SP's signed-note and Go's sumdb/note have it. The name in it is that of the log. After "
+                "'assayfs key rotate audit' it is the new one; --all prints all that the log was ever signed with, "
+                "once it is verified that each has handed it on to the next.",
+        .options = (const struct command_option[]){{"all", 'a', NULL, "all versions, the oldest first, and since when"},
+                OPTION_JSON, {0}},
+        .examples = (const struct command_example[]){{"assayfs log key /mnt >key", "to be kept elsewhere"},
+                {"assayfs log key --all /mnt", "which keys there were"}, {0}},
         .exits = LOG_EXITS,
         .run = run_key,
 };

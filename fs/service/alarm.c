@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "fs/alarm/alarms.h"
 #include "fs/alarm/key.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <string.h>
@@ -269,12 +270,22 @@ int service_alarm_drop(void *context, const struct control_peer *peer, const jso
 	return change_dead(context, peer, arguments, reply, "alarm-drop", alarms_drop);
 }
 
+/* {"key": the present one, "previous": [{"key", "until"}] those that sign as well until then}. */
+static int send_keys(const struct alarm_keys *keys, ControlReply *reply) {
+	json_t *previous = json_array();
+	char until[WORDS_BYTES];
+	for (size_t i = 1; previous && i < keys->count; i++)
+		json_array_append_new(previous, json_pack("{s:s, s:s}", "key", keys->keys[i].text, "until",
+		                                        words_time_utc(keys->keys[i].until_ns, until)));
+	return control_send(reply, json_pack("{s:s, s:o}", "key", keys->keys[0].text, "previous", previous));
+}
+
 int service_alarm_key(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
-	char key[ALARM_KEY_BYTES];
+	struct alarm_keys keys;
 	(void)arguments;
 	int rc = require_reader(service, peer, "alarm-key");
 	if (!rc)
-		rc = alarm_key_public(service->store, key);
-	return rc ? rc : control_send(reply, json_pack("{s:s}", "key", key));
+		rc = alarm_key_list(service->store, meta_now(store_meta(service->store)), &keys);
+	return rc ? rc : send_keys(&keys, reply);
 }

@@ -18,6 +18,7 @@
 #define NAME_CHECKPOINTS "checkpoints"
 #define NAME_KEY "key"
 #define NAME_PRUNED "pruned"
+#define NAME_SUCCESSIONS "successions"
 #define NAME_TILE "tile"
 
 uint64_t tlog_size(struct filesystem *fs) {
@@ -35,32 +36,65 @@ static int text_of(const char *text, size_t size, struct virtual_file *ret) {
 
 /* ---- heads ---- */
 
-static int last_head(struct filesystem *fs, struct audit_head *ret_head, char ret_note[static CHECKPOINT_NOTE_BYTES]) {
+/* In an operation. The caller clears the chain, of what is durable. */
+static int durable_chain(struct filesystem *fs, struct key_chain *ret_chain) {
+	return audit_succession_chain(fs->meta, tlog_size(fs), ret_chain);
+}
+
+static int last_head(struct filesystem *fs, struct audit_head *ret_head, char ret_note[static AUDIT_HEAD_NOTE_BYTES]) {
+	struct key_chain chain = {0};
 	meta_begin(fs->meta);
 	int rc = audit_head_last(fs->meta, tlog_size(fs), ret_head);
 	if (rc == 0)
-		rc = audit_head_note(fs->meta, store_keyring(fs->store), ret_head, ret_note);
+		rc = durable_chain(fs, &chain);
+	if (rc == 0)
+		rc = audit_head_served(fs->meta, store_keyring(fs->store), &chain, ret_head, ret_note);
 	(void)meta_end(fs->meta, 0);
+	key_chain_clear(&chain);
 	return rc;
 }
 
 static int open_checkpoint(struct filesystem *fs, struct virtual_file *ret) {
 	struct audit_head head;
-	char note[CHECKPOINT_NOTE_BYTES];
+	char note[AUDIT_HEAD_NOTE_BYTES];
 	int rc = last_head(fs, &head, note);
 	return rc < 0 ? rc : text_of(note, strlen(note), ret);
+}
+
+/* The newest that was handed on durably, as heads are held against that. In an operation. */
+static int present_key(struct filesystem *fs, struct note_key *ret_key) {
+	struct key_chain chain = {0};
+	struct audit_head head;
+	int rc = audit_head_last(fs->meta, tlog_size(fs), &head);
+	uint32_t version = rc == 0 ? head.key_version : 0;
+	if (rc == 0)
+		rc = durable_chain(fs, &chain);
+	if (rc == 0 && chain.count > 0)
+		version = key_chain_version(&chain, chain.count);
+	if (rc == 0 || rc == -ENOENT)
+		rc = audit_head_key(fs->meta, store_keyring(fs->store), &chain, version, ret_key);
+	key_chain_clear(&chain);
+	return rc;
 }
 
 static int open_key(struct filesystem *fs, struct virtual_file *ret) {
 	struct note_key key;
 	char text[NOTE_VKEY_BYTES + 1];
 	meta_begin(fs->meta);
-	int rc = meta_end(fs->meta, audit_head_key(fs->meta, store_keyring(fs->store), 0, &key));
+	int rc = meta_end(fs->meta, present_key(fs, &key));
 	if (rc < 0)
 		return rc;
 	note_key_format(&key, text);
 	strcat(text, "\n");
 	return text_of(text, strlen(text), ret);
+}
+
+static int open_successions(struct filesystem *fs, struct virtual_file *ret) {
+	_cleanup_(freep) char *text = NULL;
+	size_t size = 0;
+	meta_begin(fs->meta);
+	int rc = meta_end(fs->meta, audit_succession_text(fs->meta, tlog_size(fs), &text, &size));
+	return rc < 0 ? rc : text_of(text ? text : "", size, ret);
 }
 
 struct heads {
@@ -69,14 +103,15 @@ struct heads {
 	uint64_t *position;
 	uint32_t version; /* of `key`; 0: none yet */
 	struct note_key key;
+	struct key_chain chain;
 };
 
 static int put_head(void *arg, const struct audit_head *head) {
 	struct heads *heads = arg;
 	char line[CHECKPOINT_LINE_BYTES], time[UTC_TEXT_BYTES], text[sizeof line + 1 + sizeof time];
 	if (heads->version != head->key_version) {
-		int rc = audit_head_key(
-		        heads->fs->meta, store_keyring(heads->fs->store), head->key_version, &heads->key);
+		int rc = audit_head_key(heads->fs->meta, store_keyring(heads->fs->store), &heads->chain,
+		        head->key_version, &heads->key);
 		if (rc < 0)
 			return rc;
 		heads->version = head->key_version;
@@ -93,7 +128,11 @@ static int more_heads(struct filesystem *fs, int64_t arg, uint64_t *position, st
 	struct heads heads = {.fs = fs, .lines = lines, .position = position};
 	(void)arg;
 	meta_begin(fs->meta);
-	return meta_end(fs->meta, audit_head_list(fs->meta, *position, tlog_size(fs), put_head, &heads));
+	int rc = durable_chain(fs, &heads.chain);
+	if (rc == 0)
+		rc = audit_head_list(fs->meta, *position, tlog_size(fs), put_head, &heads);
+	key_chain_clear(&heads.chain);
+	return meta_end(fs->meta, rc);
 }
 
 /* ---- tiles ---- */
@@ -273,7 +312,7 @@ int tlog_list(struct filesystem *fs, const char *path, virtual_emit_fn emit, voi
 }
 
 int tlog_list_names(struct filesystem *fs, virtual_emit_fn emit, void *arg) {
-	static const char *const files[] = {NAME_CHECKPOINT, NAME_CHECKPOINTS, NAME_KEY, NAME_PRUNED};
+	static const char *const files[] = {NAME_CHECKPOINT, NAME_CHECKPOINTS, NAME_KEY, NAME_PRUNED, NAME_SUCCESSIONS};
 	int rc = 0;
 	(void)fs;
 	for (size_t i = 0; rc == 0 && i < sizeof files / sizeof *files; i++)
@@ -293,7 +332,7 @@ static int stat_text(int (*open)(struct filesystem *, struct virtual_file *), st
 
 static int stat_head(struct filesystem *fs, struct node *ret) {
 	struct audit_head head;
-	char note[CHECKPOINT_NOTE_BYTES];
+	char note[AUDIT_HEAD_NOTE_BYTES];
 	int rc = last_head(fs, &head, note);
 	if (rc < 0)
 		return rc;
@@ -313,6 +352,8 @@ int tlog_stat(struct filesystem *fs, const char *path, struct node *ret) {
 		return stat_text(open_key, fs, ret);
 	if (strcmp(path, NAME_PRUNED) == 0)
 		return stat_text(open_pruned, fs, ret);
+	if (strcmp(path, NAME_SUCCESSIONS) == 0)
+		return stat_text(open_successions, fs, ret);
 	if (strcmp(path, NAME_CHECKPOINTS) == 0)
 		return 0;
 	if (tile_path_parse(path, &tile))
@@ -331,6 +372,8 @@ int tlog_open(struct filesystem *fs, const char *path, struct virtual_file *ret)
 		return open_key(fs, ret);
 	if (strcmp(path, NAME_PRUNED) == 0)
 		return open_pruned(fs, ret);
+	if (strcmp(path, NAME_SUCCESSIONS) == 0)
+		return open_successions(fs, ret);
 	if (!tile_path_parse(path, &tile) || !is_there(fs, &tile))
 		return -ENOENT;
 	return tile.is_entries ? open_entries(fs, &tile, ret) : open_hashes(fs, &tile, ret);

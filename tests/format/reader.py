@@ -627,9 +627,27 @@ class Vault:
             text = f"{name}\n{head['size']}\n{base64.b64encode(head['root']).decode()}\n"
             public = public_of_seed(self.keys["audit", head["key"]])
             check_signature(public, text.encode(), head["signature"], f"the head of {head['size']} records")
+        self.check_successions(leaves, heads, name)
         is_closed = self.kv("store.clean") == b"\1"
         need(not heads or not is_closed or heads[-1]["size"] == len(leaves), "the last head of a vault that was closed")
 
+
+    def check_successions(self, leaves, heads, name):
+        """Each version of the log's key has handed on to the next, and signed no head after that."""
+        signer, at = heads[0]["key"] if heads else 1, 0
+        for key, row in sorted(map(tuple, self.kv_all("audit.succession."))):
+            before, version, size, root, when, old, new, by_old, by_new = row.decode().split(" ")
+            text = f"assayfs audit key succession\n{name}\n{before} {version}\n{size}\n{root}\n{when}\n{old}\n{new}\n".encode()
+            need(int(key[-8:], 16) == int(version) > int(before) == signer and int(size) >= at, f"how version {version} follows")
+            for number, vkey, signature in ((before, old, by_old), (version, new, by_new)):
+                public = public_of_seed(self.keys["audit", int(number)])
+                identity = hashlib.sha256(name.encode() + b"\n\1" + public).digest()[:4].hex()
+                need(vkey == f"{name}+{identity}+{base64.b64encode(bytes([1]) + public).decode()}", f"the verifier key of version {number}")
+                check_signature(public, text, base64.b64decode(signature), f"the succession to version {version}")
+            need(base64.b64decode(root) == tree_root(leaves[:int(size)]), "the root at a succession")
+            need(all(head["key"] == signer for head in heads if at < head["size"] <= int(size)), "whose turn it was")
+            signer, at = int(version), int(size)
+        need(all(head["key"] == signer for head in heads if head["size"] > at), "whose turn it is")
 
     def archives(self):
         """Each archive of the log: its first record and its lines, all of it held against the whole log's tree."""

@@ -1,6 +1,7 @@
 /* The alarms of a policy over a series of samples: when they change, who is told, and what becomes of it. */
 #include "fs/alarm/alarms.h"
 
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "crypto/sign.h"
@@ -305,19 +306,76 @@ static void an_alarm_that_left_the_policy_is_forgotten(void **state) {
 	assert_int_equal(meta_end(m, alarm_row_get(m, "project-anilost2024-alarm", NULL, &unused)), -ENOENT);
 }
 
+/* Which of the signatures are that key's: a bit for each, from the first on. */
+static unsigned signed_by(const char *signatures, const char *key, const char *text) {
+	uint8_t public_key[SIGN_PUBLIC_BYTES], bytes[SIGN_SIGNATURE_BYTES];
+	char copy[ALARM_SIGNATURE_BYTES];
+	size_t size = 0;
+	unsigned found = 0, at = 0;
+	assert_int_equal(strncmp(key, "whpk_", 5), 0);
+	assert_rc(base64_decode(key + 5, sizeof public_key, public_key, &size));
+	(void)snprintf(copy, sizeof copy, "%s", signatures);
+	for (char *rest = copy, *one; (one = strsep(&rest, " ")); at++) {
+		assert_int_equal(strncmp(one, "v1a,", 4), 0);
+		assert_rc(base64_decode(one + 4, sizeof bytes, bytes, &size));
+		found |= sign_verify(public_key, bytes_of_string(text), bytes) == 0 ? 1u << at : 0;
+	}
+	return found;
+}
+
 static void a_signature_is_that_of_the_printed_key(void **state) {
 	struct world *w = *state;
-	char key[ALARM_KEY_BYTES], signature[ALARM_SIGNATURE_BYTES];
-	uint8_t public_key[SIGN_PUBLIC_BYTES], bytes[SIGN_SIGNATURE_BYTES];
-	size_t size = 0;
-	assert_rc(alarm_key_public(w->v->store, key));
-	assert_rc(alarm_key_sign(w->v->store, "msg_1", "1795817400", "{}", signature));
-	assert_int_equal(strncmp(key, "whpk_", 5), 0);
-	assert_int_equal(strncmp(signature, "v1a,", 4), 0);
-	assert_rc(base64_decode(key + 5, sizeof public_key, public_key, &size));
-	assert_rc(base64_decode(signature + 4, sizeof bytes, bytes, &size));
-	assert_rc(sign_verify(public_key, bytes_of_string("msg_1.1795817400.{}"), bytes));
-	assert_int_equal(sign_verify(public_key, bytes_of_string("msg_2.1795817400.{}"), bytes), -EBADMSG);
+	char signatures[ALARM_SIGNATURE_BYTES];
+	struct alarm_keys keys;
+	const int64_t now_ns = meta_now(store_meta(w->v->store));
+	assert_rc(alarm_key_list(w->v->store, now_ns, &keys));
+	assert_int_equal(keys.count, 1);
+	assert_rc(alarm_key_sign(w->v->store, now_ns, "msg_1", "1795817400", "{}", signatures));
+	assert_int_equal(signed_by(signatures, keys.keys[0].text, "msg_1.1795817400.{}"), 1);
+	assert_int_equal(signed_by(signatures, keys.keys[0].text, "msg_2.1795817400.{}"), 0);
+	assert_null(strchr(signatures, ' '));
+}
+
+/* So many sign at that time, each in its turn, and no other. */
+static void expect_signers(struct world *w, int64_t now_ns, const struct alarm_key *wanted, size_t count) {
+	char signatures[ALARM_SIGNATURE_BYTES];
+	struct alarm_keys keys;
+	assert_rc(alarm_key_list(w->v->store, now_ns, &keys));
+	assert_int_equal(keys.count, count);
+	assert_rc(alarm_key_sign(w->v->store, now_ns, "msg_1", "1", "{}", signatures));
+	for (size_t i = 0; i < count; i++) {
+		assert_string_equal(keys.keys[i].text, wanted[i].text);
+		assert_int_equal(signed_by(signatures, wanted[i].text, "msg_1.1.{}"), 1u << i);
+	}
+	assert_int_equal(strlen(signatures), count * 93 - 1);
+}
+
+static void after_a_rotation_the_key_before_signs_too_for_a_week(void **state) {
+	struct world *w = *state;
+	const int64_t day = INT64_C(86400000000000);
+	Meta *m = store_meta(w->v->store);
+	struct alarm_keys first, keys;
+	assert_rc(alarm_key_list(w->v->store, meta_now(m), &first));
+	assert_rc(store_key_rotate(w->v->store, "audit", NULL, NULL));
+	const int64_t now_ns = meta_now(m);
+	assert_rc(alarm_key_list(w->v->store, now_ns, &keys));
+	assert_int_equal(keys.count, 2);
+	assert_string_not_equal(keys.keys[0].text, first.keys[0].text);
+	assert_string_equal(keys.keys[1].text, first.keys[0].text);
+	assert_in_range(keys.keys[1].until_ns, now_ns + 7 * day - day / 24, now_ns + 7 * day);
+	expect_signers(w, now_ns, keys.keys, 2);
+	expect_signers(w, keys.keys[1].until_ns - 1, keys.keys, 2);
+	expect_signers(w, keys.keys[1].until_ns, keys.keys, 1);
+	expect_signers(w, now_ns - 30 * day, keys.keys, 2); /* the clock was put back */
+	assert_rc(store_key_rotate(w->v->store, "audit", NULL, NULL));
+	assert_rc(alarm_key_list(w->v->store, now_ns, &keys));
+	assert_int_equal(keys.count, 3); /* two in one week */
+	expect_signers(w, now_ns, keys.keys, 3);
+	for (int i = 0; i < 9; i++)
+		assert_rc(store_key_rotate(w->v->store, "audit", NULL, NULL));
+	assert_rc(alarm_key_list(w->v->store, now_ns, &keys));
+	expect_signers(w, now_ns, keys.keys, ALARM_KEYS_MAX);
+	expect_signers(w, now_ns + 8 * day, keys.keys, 1);
 }
 
 #define IN_A_VAULT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -333,6 +391,7 @@ int main(void) {
 	        IN_A_VAULT(what_cannot_wait_is_told_at_once),
 	        IN_A_VAULT(an_alarm_that_left_the_policy_is_forgotten),
 	        IN_A_VAULT(a_signature_is_that_of_the_printed_key),
+	        IN_A_VAULT(after_a_rotation_the_key_before_signs_too_for_a_week),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,11 +135,13 @@ class AlarmTests(Tests):
     def states(self):
         return {a["name"]: a["state"] for a in self.json("alarm", "list", "--json", "mnt")["alarms"]}
 
-    def verify(self, headers, body):
-        """By openssl, from what the command prints."""
-        key = self.assayfs("alarm", "key", "mnt").out.strip()
+    def keys(self):
+        """Those that `assayfs alarm key` prints, the present one first."""
+        return [line.split()[0] for line in self.assayfs("alarm", "key", "mnt").out.splitlines()]
+
+    def is_by(self, key, signature, headers, body):
+        """By openssl."""
         self.check(key.startswith("whpk_"), f"key {key}")
-        signature = headers["webhook-signature"]
         self.check(signature.startswith("v1a,"), signature)
         with open(self.path("key.der"), "wb") as file:
             file.write(SPKI + base64.b64decode(key[5:], validate=True))
@@ -150,6 +152,36 @@ class AlarmTests(Tests):
         return subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey",
                                self.path("key.der"), "-rawin", "-in", self.path("signed"), "-sigfile",
                                self.path("signature")], capture_output=True, check=False).returncode == 0
+
+    def verify(self, headers, body):
+        """From what the command prints."""
+        keys = self.keys()
+        self.check(len(keys) == 1, f"keys {keys}")
+        return self.is_by(keys[0], headers["webhook-signature"], headers, body)
+
+    def test_after_a_rotation_both_keys_sign(self):
+        receiver = Receiver()
+        try:
+            self.mounted([{"name": "a", "metric": "FreeBytes", "below": 1, "notify": [f"webhook:{receiver.url}/"]}])
+            old, = self.keys()
+            self.assayfs("key", "rotate", "audit", "mnt")
+            keys = self.keys()
+            self.check(len(keys) == 2 and keys[1] == old != keys[0], f"{keys}")
+            answer = self.json("alarm", "key", "--json", "mnt")
+            self.check(answer["key"] == keys[0] and [k["key"] for k in answer["previous"]] == [old], f"{answer}")
+            until = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 7 * 86400))
+            self.check(answer["previous"][0]["until"][:10] == until, f"{answer}")
+            for mounted in False, True:
+                if mounted:
+                    self.assayfs("umount", "mnt")
+                    self.mount()
+                self.assayfs("alarm", "test", "a", "mnt")
+                headers, body = receiver.got[-1]
+                signatures = headers["webhook-signature"].split(" ")
+                self.check([[self.is_by(key, signature, headers, body) for signature in signatures] for key in keys] ==
+                           [[True, False], [False, True]], f"{signatures}")
+        finally:
+            receiver.close()
 
     # What is missing counts as breaching, so an alarm on what nobody measures goes off by itself.
     SILENT_SERIES = {"metric": "ReplicationLag", "at_least": 3600, "missing": "breaching"}

@@ -182,6 +182,61 @@ def check_pruned(v, verifiers, older):
     v.umount()
 
 
+def copy_rotated(v, target):
+    """With the checkpoint as it is served: signed by all versions of the key."""
+    kept = {}
+    for name in ("checkpoint", "successions"):
+        with open(os.path.join(audit(v), name), "rb") as file:
+            kept[name] = file.read()
+    evidence.copy(audit(v), target, int(kept["checkpoint"].split(b"\n")[1]))
+    for name, content in kept.items():
+        with open(os.path.join(target, name), "wb") as file:
+            file.write(content)
+
+
+def check_rotated(v, verifiers, older):
+    """The key is rotated between records: who knows the first, a middle or the last one verifies, by either program."""
+    v.mount()
+    keys, kept = [verifiers.key], list(older)
+    for turn in range(3):
+        for i in range(50):
+            with open(os.path.join(v.mnt, "Landing", f"{turn}-{i}"), "wb") as file:
+                file.write(b"x")
+        v.run("key", "rotate", "audit", v.mnt)
+        keys.append(v.run("log", "key", v.mnt).stdout.decode().strip())
+        note = v.path(f"note-{turn}")
+        with open(os.path.join(audit(v), "checkpoint"), "rb") as file, open(note, "wb") as copy:
+            copy.write(file.read())
+        kept.append(note)
+    v.umount()
+    v.mount()
+    copy_rotated(v, v.path("log-rotated"))
+    for at, key in enumerate(keys):
+        verifiers.key = key
+        # A program that knows of no successions knows a checkpoint by its own key, and by those before.
+        since = kept if at == 0 else kept[len(older) + at - 1:]
+        verifiers.expect(True, f"after three rotations, version {at + 1}", v.path("log-rotated"), *since)
+    answer = json.loads(v.run("log", "verify", "--json", "--key", keys[0], "--from", kept[0], v.path("log-rotated")).stdout)
+    v.check((answer["rotations"], answer["present_key"]) == (3, keys[3]), f"{answer}")
+    check_old_signature(v, verifiers, keys)
+    verifiers.key = keys[0]
+    v.umount()
+
+
+def check_old_signature(v, verifiers, keys):
+    """Only the first key's signature is left on the checkpoint, as who stole it would have it."""
+    path = v.path("log-rotated/checkpoint")
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines(keepends=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(lines[:4] + lines[-1:])
+    verifiers.key = keys[3]
+    verifiers.expect(False, "the first key alone, by the last", v.path("log-rotated"))
+    verifiers.key = keys[0]
+    done, words = verifiers.ours(v.path("log-rotated"))
+    v.check(not done and "version 1 of the log's key alone" in words, f"the first key alone, by the first: {words}")
+
+
 def check_prints(v, verifiers):
     """What is printed is what was verified, and nothing of what was not."""
     copied = v.path("log-300")
@@ -238,6 +293,7 @@ def main():
         check_forgeries(v, verifiers, older)
         check_other_key(v, verifiers)
         check_proofs(v, verifiers)
+        check_rotated(v, verifiers, older)
         check_prints(v, verifiers)
         check_odd_files(v, verifiers)
         check_pruned(v, verifiers, older)
