@@ -3,12 +3,12 @@
  * it (recorder.h) must open by itself, hold all rows that a metadb_sync acknowledged, and no half of a transaction.
  */
 #include "backend/metadb.h"
+#include "tests/backend/meta_key.h"
 #include "tests/backend/recorder.h"
 #include "tests/backend/scratch.h"
 
 #include <stdio.h>
 
-static const uint8_t key[32] = {4, 5, 6};
 static const uint8_t vault_id[16] = {1};
 
 /* States to look at; ASSAYFS_CRASH_STATES asks for more, ASSAYFS_SEED for others. */
@@ -40,8 +40,8 @@ static int setup(void **state) {
 	if (!run || scratch_setup(&scratch) != 0)
 		return -1;
 	run->scratch = scratch;
-	assert_rc(metadb_create(run->scratch->io, key, vault_id));
-	assert_rc(metadb_open(run->scratch->io, key, vault_id, 0, &run->db));
+	assert_rc(metadb_create(run->scratch->io, meta_key_one(), vault_id));
+	assert_rc(metadb_open(run->scratch->io, meta_key_one(), vault_id, 0, &run->db));
 	char *words = NULL;
 	int code = sqlite3_exec(metadb_handle(run->db),
 	        "CREATE TABLE t(tx INTEGER, part INTEGER, body BLOB, PRIMARY KEY(tx, part)) WITHOUT ROWID", NULL, NULL,
@@ -70,7 +70,7 @@ static int teardown(void **state) {
 }
 
 static void open_run(struct run *run) {
-	assert_rc(metadb_open(run->io, key, vault_id, 0, &run->db));
+	assert_rc(metadb_open(run->io, meta_key_one(), vault_id, 0, &run->db));
 }
 
 /* Transaction n has three rows and changes a row of the one before, so that a half of it is seen. */
@@ -140,13 +140,13 @@ static int judge_state(void *user, const char *directory, uint64_t acknowledged)
 	_cleanup_(vault_io_closep) VaultIo *io = NULL;
 	assert_rc(vault_io_open(directory, &io));
 	MetaDb *db = NULL;
-	int rc = metadb_open(io, key, vault_id, METADB_READ_ONLY, &db);
+	int rc = metadb_open(io, meta_key_one(), vault_id, METADB_READ_ONLY, &db);
 	if (rc == 0)
 		rc = metadb_verify(db, complain, NULL);
 	metadb_abandon(db);
 	db = NULL;
 	if (rc == 0)
-		rc = metadb_open(io, key, vault_id, 0, &db);
+		rc = metadb_open(io, meta_key_one(), vault_id, 0, &db);
 	if (rc < 0) {
 		print_message("opening: %s\n", fault_message());
 		return rc;
@@ -161,7 +161,7 @@ static int judge_state(void *user, const char *directory, uint64_t acknowledged)
 	metadb_abandon(db);
 	db = NULL;
 	if (rc == 0)
-		rc = metadb_open(io, key, vault_id, 0, &db);
+		rc = metadb_open(io, meta_key_one(), vault_id, 0, &db);
 	if (rc == 0)
 		rc = judge_rows(db, present + 1);
 	if (rc == 0)
@@ -253,11 +253,11 @@ static int judge_creation(void *user, const char *directory, uint64_t acknowledg
 	_cleanup_(vault_io_closep) VaultIo *io = NULL;
 	assert_rc(vault_io_open(directory, &io));
 	MetaDb *db = NULL;
-	int rc = metadb_open(io, key, vault_id, 0, &db);
+	int rc = metadb_open(io, meta_key_one(), vault_id, 0, &db);
 	if (rc == -ENOENT && acknowledged == 0) {
-		rc = metadb_create(io, key, vault_id);
+		rc = metadb_create(io, meta_key_one(), vault_id);
 		if (rc == 0)
-			rc = metadb_open(io, key, vault_id, 0, &db);
+			rc = metadb_open(io, meta_key_one(), vault_id, 0, &db);
 	}
 	if (rc < 0) {
 		print_message("%s\n", fault_message());
@@ -272,7 +272,7 @@ static void creation_may_be_interrupted_anywhere(void **state) {
 	scratch_directory(run->other);
 	assert_rc(recorder_open(run->other, &run->other_recorder));
 	assert_rc(recorder_io(run->other_recorder, &io));
-	int rc = metadb_create(io, key, vault_id);
+	int rc = metadb_create(io, meta_key_one(), vault_id);
 	vault_io_close(io);
 	assert_rc(rc);
 	recorder_mark(run->other_recorder, 1);
