@@ -18,6 +18,7 @@
 struct meta_reseal {
 	uint32_t version;      /* pages under those before it; 0: nothing is to be done */
 	uint32_t next;         /* all pages before it are done, durably */
+	bool has_asked;        /* for the base behind the last of them; those before may have older pages */
 	uint64_t bad;          /* pages that neither the file nor the packs have undamaged */
 	struct page_range due; /* of the checkpoint that is made now */
 };

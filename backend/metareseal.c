@@ -46,7 +46,8 @@ enum metadb_reseal_state metadb_resealing(MetaDb *db, uint32_t *ret_next) {
 		return METADB_RESEAL_GOES_ON;
 	if (reseal->bad > 0)
 		return METADB_RESEAL_STUCK;
-	return packs_are_new(core->packs) ? METADB_RESEAL_DONE : METADB_RESEAL_GOES_ON;
+	bool is_done = reseal->has_asked && !packs_await_base(core->packs);
+	return is_done ? METADB_RESEAL_DONE : METADB_RESEAL_GOES_ON;
 }
 
 void core_reseal_due(struct meta_core *core) {
@@ -98,8 +99,10 @@ int core_reseal_pages(struct meta_core *core) {
 		rc = reseal_page(core, range.first + at);
 	if (rc == 0)
 		reseal->due = range;
-	if (rc == 0 && reseal->bad == 0 && reseal->next + range.count > core->tags.pages && !packs_are_new(core->packs))
+	if (rc == 0 && reseal->bad == 0 && !reseal->has_asked && reseal->next + range.count > core->tags.pages) {
 		packs_want_base(core->packs);
+		reseal->has_asked = true;
+	}
 	return rc > 0 ? 0 : rc;
 }
 

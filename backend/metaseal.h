@@ -51,7 +51,7 @@ struct meta_version {
 
 struct meta_keys {
 	uint8_t vault_id[16];
-	size_t count;                   /* at least one */
+	uint32_t count;                 /* at least one */
 	struct meta_version versions[]; /* falling: the first one seals */
 };
 

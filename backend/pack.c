@@ -54,11 +54,8 @@ void packs_want_base(Packs *packs) {
 	packs->wants_base = true;
 }
 
-bool packs_are_new(const Packs *packs) {
-	bool all = packs_base(packs) != 0 && !packs->wants_base;
-	for (size_t at = 0; at < packs->count; at++)
-		all &= packs->entries[at].head.version == meta_keys_newest(packs->keys);
-	return all;
+bool packs_await_base(const Packs *packs) {
+	return packs->wants_base;
 }
 
 const struct pack_head *packs_last(const Packs *packs) {

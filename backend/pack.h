@@ -76,8 +76,8 @@ void packs_set_keys(Packs *packs, const struct meta_keys *keys);
 
 /* The next pack is a base, if there is room for one. */
 void packs_want_base(Packs *packs);
-/* Whether no base is wanted any more, and all packs are under the newest version. */
-bool packs_are_new(const Packs *packs);
+/* Whether that is still to come. */
+bool packs_await_base(const Packs *packs);
 
 /* The last pack's head; all zero before the first; only number, pages, root, covered if its file is lost. */
 const struct pack_head *packs_last(const Packs *packs);

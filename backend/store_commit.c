@@ -28,7 +28,7 @@ static int checkpoint(void *arg) {
 	}
 	bool is_wanted = atomic_exchange(&store->wants_checkpoint, false);
 	/* A log that is under an older version of the key has no room to wait for. */
-	is_wanted |= metadb_is_behind(store->db) || atomic_load(&store->reseals) != 0;
+	is_wanted |= metadb_is_behind(store->db) || store_reseal_is_due(store);
 	if (!is_wanted && metadb_wal_bytes(store->db) <= store->wal_limit)
 		return 0;
 	int rc = metadb_checkpoint(store->db);

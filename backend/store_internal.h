@@ -97,6 +97,7 @@ struct Store {
 	/* The metadata are being sealed anew: what is under versions of their key before it; 0: they are not
 	 * (store_reseal.c). */
 	_Atomic uint32_t reseals;
+	int64_t reseal_due_ns;    /* the next piece, by the monotonic clock; whoever carries out a round has it */
 	_Atomic bool wants_scrub; /* what was erased may stand in the log of small fsyncs: after the next commit */
 	uint64_t durable_records, durable_commit;
 	struct handing *handing; /* whoever carries out a round for a hand-over; else NULL (store_checkpoint.c) */
@@ -205,6 +206,8 @@ void store_keys_clear(Store *store);
 int store_reseal_begin(Store *store, uint32_t version);
 int store_reseal_resume(Store *store);
 int store_reseal_step(Store *store);
+/* Whether the checkpoint of a commit is to do a piece. */
+bool store_reseal_is_due(Store *store);
 
 /* Adds a record of the daemon's own: the event's actor and path are filled in. In short: node and version may be 0,
  * detail NULL. */

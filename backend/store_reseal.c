@@ -5,19 +5,21 @@
  *     ─ … ─ checkpoint: the last of them, and a base pack ─ commit: {version, done}
  *
  * The row says what was done by the checkpoint before, so a crash or a going back (a backup, an accepted loss) does
- * some pages twice and leaves none out. Once in an interval of commits: 1,024 pages a second, as ordinary checkpoints
- * have.
+ * some pages twice and leaves none out. A piece in an interval of commits, and no more than one a second: so who waits
+ * for a commit meets one now and then.
  */
 #include "backend/metadb.h"
 #include "backend/record.h"
 #include "backend/store_internal.h"
 #include "crypto/base/bytes.h"
+#include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
 
 #include <errno.h>
 
 #define ROW_BYTES 8
 #define DONE UINT32_MAX
+#define EVERY_MS 1000u
 
 static int put_row(Store *store, uint32_t version, uint32_t next) {
 	uint8_t row[ROW_BYTES];
@@ -48,6 +50,15 @@ int store_reseal_resume(Store *store) {
 	metadb_reseal(store->db, le32_get(row), le32_get(row + 4));
 	atomic_store(&store->reseals, le32_get(row));
 	return 0;
+}
+
+bool store_reseal_is_due(Store *store) {
+	const int64_t now = monotonic_ns();
+	const unsigned every_ms = store->commit_ms < EVERY_MS ? store->commit_ms : EVERY_MS;
+	if (atomic_load(&store->reseals) == 0 || now < store->reseal_due_ns)
+		return false;
+	store->reseal_due_ns = now + (int64_t)every_ms * 1000000;
+	return true;
 }
 
 int store_reseal_step(Store *store) {
