@@ -380,7 +380,9 @@ static int check_metadata(Store *store) {
 static int rotate(struct key_change *change, const struct actor *actor, uint32_t *ret_version) {
 	Store *store = change->store;
 	char detail[256];
+	char own[STORE_ALIAS_BYTES];
 	const unsigned zones = key_zones(change->name);
+	key_own_alias(change->name, own);
 	int rc = keyring_rotate(change->keyring, change->name, ret_version);
 	/* After an older vault.json was taken: no other key gets the number of one that was. */
 	while (rc == 0 && *ret_version <= change->row.version)
@@ -399,7 +401,7 @@ static int rotate(struct key_change *change, const struct actor *actor, uint32_t
 		rc = take_for_metadata(store);
 	change->row.version = *ret_version;
 	change->row.rotated_ns = meta_now(store->meta);
-	(void)snprintf(detail, sizeof detail, "alias/%s version %u", change->name, *ret_version);
+	(void)snprintf(detail, sizeof detail, "%s version %u", own, *ret_version);
 	int recorded = key_change_record(change, "key-rotate", actor, detail);
 	rc = rc < 0 ? rc : recorded;
 	return rc == 0 && is_of_metadata(change->name) ? check_metadata(store) : rc;
