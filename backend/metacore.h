@@ -42,6 +42,7 @@ struct meta_core {
 	bool main_open; /* by SQLite: a second ATTACH of the same file would see it without its log */
 
 	pthread_mutex_t mutex; /* guards what follows; nothing else is taken while it is held */
+	uint32_t all_new;      /* all pages were found to be under this version; 0: not known */
 	int failed;
 	char failed_words[FAULT_MESSAGE_BYTES];
 	/* The last error of any kind, for the caller who gets SQLITE_IOERR; belongs to the connection's thread. */

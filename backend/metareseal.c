@@ -130,20 +130,38 @@ int core_reseal_mend(struct meta_core *core) {
 	return rc == 0 && any ? vault_file_sync(core->file) : rc;
 }
 
+/* The newest version; and whether something may be under another. What was found to be all new stays so. */
+static uint32_t newest_now(struct meta_core *core, bool *ret_all_new) {
+	(void)pthread_mutex_lock(&core->mutex);
+	const uint32_t newest = meta_keys_newest(core->keys);
+	*ret_all_new = core->keys->count == 1 || core->all_new == newest;
+	(void)pthread_mutex_unlock(&core->mutex);
+	return newest;
+}
+
+static void note_all_new(struct meta_core *core, uint32_t version) {
+	(void)pthread_mutex_lock(&core->mutex);
+	core->all_new = version;
+	(void)pthread_mutex_unlock(&core->mutex);
+}
+
 int metadb_sealed_bytes(MetaDb *db, uint64_t *ret_bytes, uint64_t *ret_old) {
 	struct meta_core *core = metadb_core(db);
 	uint64_t size = 0, old = 0;
-	(void)pthread_mutex_lock(&core->mutex);
-	const uint8_t newest = (uint8_t)meta_keys_newest(core->keys);
-	(void)pthread_mutex_unlock(&core->mutex);
+	bool all_new = false;
+	const uint32_t newest = newest_now(core, &all_new);
 	int rc = vault_file_size(core->file, &size);
-	for (uint64_t at = 0; rc == 0 && at + META_PAGE_BYTES <= size; at += META_PAGE_BYTES) {
-		uint8_t hint = newest;
-		rc = vault_file_read_exactly(core->file, at + META_PAGE_NONCE_AT + META_NONCE_BYTES - 1, &hint, 1);
-		old += hint != newest ? META_PAGE_BYTES : 0;
+	for (uint64_t at = 0; rc == 0 && !all_new && at + META_PAGE_BYTES <= size; at += META_PAGE_BYTES) {
+		static const uint8_t unwritten[META_NONCE_BYTES];
+		uint8_t nonce[META_NONCE_BYTES];
+		rc = vault_file_read_exactly(core->file, at + META_PAGE_NONCE_AT, nonce, sizeof nonce);
+		bool is_old = nonce[META_NONCE_BYTES - 1] != (uint8_t)newest;
+		old += is_old && memcmp(nonce, unwritten, sizeof nonce) != 0 ? META_PAGE_BYTES : 0;
 	}
 	if (rc < 0)
 		return rc;
+	if (old == 0)
+		note_all_new(core, newest);
 	*ret_bytes = size;
 	*ret_old = old;
 	return 0;

@@ -246,13 +246,17 @@ static int gather_alone(struct listing *list) {
 	return rc;
 }
 
-int store_key_list(Store *store, store_key_fn *fn, void *arg) {
-	struct listing list = {.store = store, .is_measured = true};
+int key_list(Store *store, bool is_measured, store_key_fn *fn, void *arg) {
+	struct listing list = {.store = store, .is_measured = is_measured};
 	int rc = gather_alone(&list);
 	for (size_t i = 0; i < list.count && rc == 0; i++)
 		rc = fn(arg, &list.keys[i]);
 	free(list.keys);
 	return rc < 0 ? rc : 0;
+}
+
+int store_key_list(Store *store, store_key_fn *fn, void *arg) {
+	return key_list(store, true, fn, arg);
 }
 
 /* By what the words name, without "alias/". An alias that a person gave goes before names. */

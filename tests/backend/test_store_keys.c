@@ -668,6 +668,48 @@ static void the_metadata_are_sealed_anew(void **state) {
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 }
 
+static int say_no_packs(
+        void *arg, enum faulty_call call, const char *name, uint64_t offset, size_t size, size_t *ret_written) {
+	(void)offset;
+	(void)size;
+	(void)ret_written;
+	return *(bool *)arg && call == FAULTY_WRITE && strncmp(name, "meta/", strlen("meta/")) == 0 &&
+	                       strstr(name, ".tmp")
+	               ? -ENOSPC
+	               : 0;
+}
+
+static void without_room_for_its_checkpoint_the_metadata_take_the_version_later(void **state) {
+	struct test_vault *v = *state;
+	bool is_full = false;
+	VaultIo *io = NULL;
+	uint32_t version = 0;
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	assert_rc(faulty_io_open(v->vault, say_no_packs, &is_full, &io));
+	v->options.io = io;
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	is_full = true;
+	assert_int_equal(store_key_rotate(v->store, "meta", NULL, &version), -ENOSPC);
+	assert_non_null(strstr(fault_message(), "still under the one before"));
+	assert_int_equal(key_of(v, "meta").version, 2);
+	assert_int_equal(records(v->store, "key-rotate").count, 1);
+	assert_true(metadb_is_behind(v->store->db));
+	(void)test_vault_create(v, NODE_LANDING, "a");
+	gc_commit(v);
+	assert_true(metadb_is_behind(v->store->db));
+	is_full = false;
+	(void)test_vault_create(v, NODE_LANDING, "b");
+	gc_commit(v);
+	assert_false(metadb_is_behind(v->store->db));
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	v->options.io = NULL;
+	vault_io_close(io);
+	gc_expect_sound(v);
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+}
+
 struct writing {
 	struct test_vault *v;
 	_Atomic bool stop;
@@ -731,6 +773,7 @@ int main(void) {
 	        TEST(after_a_crash_it_goes_on_by_itself),
 	        TEST(who_was_removed_opens_no_name_that_came_later),
 	        TEST(the_metadata_are_sealed_anew),
+	        TEST(without_room_for_its_checkpoint_the_metadata_take_the_version_later),
 	        TEST(writers_go_on_while_it_rotates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
