@@ -26,6 +26,8 @@ static const char *const names[ANCHOR_COUNT] = {"meta/anchor-1", "meta/anchor-2"
 struct record {
 	bool there;        /* a file of this name */
 	bool sound;        /* of the right size, and it authenticates */
+	bool whole;        /* of the right size */
+	uint8_t hint;      /* of the version */
 	VaultFile *file;   /* NULL: to be made anew before it is written */
 	const char *words; /* what was wrong with it when it was read; NULL: nothing */
 	uint64_t turn;
@@ -52,14 +54,15 @@ void anchor_seal(const struct meta_keys *keys, unsigned which, uint64_t turn, co
 	memcpy(plain + AT_ROOT, anchor->root, META_HASH_BYTES);
 	memcpy(plain + AT_GENERATION, anchor->log.generation, 32);
 	memcpy(plain + AT_TAG, anchor->log.tag, META_TAG_BYTES);
-	meta_record_seal(keys, keys->pack, "anchor", bytes_of(&ad, 1), bytes_of(plain, sizeof plain), ret_block);
+	meta_record_seal(keys, META_PACK, 0, "anchor", bytes_of(&ad, 1), bytes_of(plain, sizeof plain), ret_block);
 }
 
 int anchor_unseal(const struct meta_keys *keys, unsigned which, const uint8_t block[static ANCHOR_BYTES],
         uint64_t *ret_turn, struct anchor *ret_anchor) {
 	uint8_t plain[PLAIN_BYTES];
 	uint8_t ad = (uint8_t)which;
-	int rc = meta_record_open(keys, keys->pack, "anchor", bytes_of(&ad, 1), bytes_of(block, ANCHOR_BYTES), plain);
+	int rc = meta_record_open(
+	        keys, META_PACK, 0, "anchor", bytes_of(&ad, 1), bytes_of(block, ANCHOR_BYTES), plain, NULL);
 	if (rc < 0)
 		return rc;
 	if (le32_get(plain + AT_FORMAT) != FORMAT)
@@ -103,6 +106,8 @@ static int read_record(const Anchors *anchors, unsigned i, VaultFile *file, stru
 	rc = vault_file_read_exactly(file, 0, block, sizeof block);
 	if (rc < 0)
 		return rc;
+	ret->whole = true;
+	ret->hint = meta_record_hint(block);
 	if (anchor_unseal(anchors->keys, i + 1, block, &ret->turn, &ret->anchor) < 0)
 		return unsound(ret, "it does not authenticate");
 	ret->sound = true;
@@ -138,6 +143,17 @@ int anchors_open(VaultIo *io, const struct meta_keys *keys, bool read_only, Anch
 	}
 	*ret_anchors = steal_pointer(&anchors);
 	return 0;
+}
+
+void anchors_set_keys(Anchors *anchors, const struct meta_keys *keys) {
+	anchors->keys = keys;
+}
+
+uint8_t anchors_version_ahead(const Anchors *anchors) {
+	const struct record *one = &anchors->records[0], *other = &anchors->records[1];
+	uint8_t ahead = (uint8_t)(one->hint - meta_keys_newest(anchors->keys));
+	bool is_said = one->whole && other->whole && !one->sound && !other->sound && one->hint == other->hint;
+	return is_said && ahead > 0 && ahead <= ANCHOR_VERSIONS_AHEAD ? one->hint : 0;
 }
 
 static const struct record *newest(const Anchors *anchors) {

@@ -48,6 +48,17 @@ typedef struct Anchors Anchors;
 /* Reads both. What is missing or does not authenticate is no error: anchors_now says what is left. */
 int anchors_open(VaultIo *io, const struct meta_keys *keys, bool read_only, Anchors **ret_anchors);
 void anchors_close(Anchors *anchors);
+
+/* What is read and written from now on is under these. */
+void anchors_set_keys(Anchors *anchors, const struct meta_keys *keys);
+
+/*
+ * Of anchors of which none authenticates: the low byte of the version of the key under which they say that they are, if
+ * both say so and it is a newer one than the newest of `keys` by no more than ANCHOR_VERSIONS_AHEAD; else 0. A guess,
+ * for words.
+ */
+#define ANCHOR_VERSIONS_AHEAD 16
+uint8_t anchors_version_ahead(const Anchors *anchors);
 DEFINE_CLEANUP(Anchors, anchors_close);
 
 /* The newest, NULL when none authenticates. Belongs to `anchors`. */

@@ -13,7 +13,6 @@
 #include "backend/record.h"
 #include "backend/store_internal.h"
 #include "crypto/base/fault.h"
-#include "crypto/secret.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -142,39 +141,36 @@ static int look(struct repair *r) {
 
 /* ---- mending ---- */
 
-static int rebuild_if_missing(struct repair *r, const uint8_t *key) {
+static int rebuild_if_missing(struct repair *r) {
 	VaultIo *io = r->store->io;
 	uint64_t size = 0;
 	if (vault_io_stat_size(io, "meta.db", &size) != -ENOENT)
 		return 0;
-	int rc = metadb_rebuild(io, key, header_vault_id(r->store->header));
+	int rc = metadb_rebuild(io, r->store->keyring, header_vault_id(r->store->header));
 	return rc < 0 ? rc : add(&r->mended, "meta.db", NULL, -1, "it was built anew from the checkpoint packs");
 }
 
-static int accept_loss_if_closed(struct repair *r, const uint8_t *key) {
+static int accept_loss_if_closed(struct repair *r) {
 	VaultIo *io = r->store->io;
 	const uint8_t *id = header_vault_id(r->store->header);
 	MetaDb *db = NULL;
-	int rc = metadb_open(io, key, id, METADB_READ_ONLY, &db);
+	int rc = metadb_open(io, r->store->keyring, id, METADB_READ_ONLY, &db);
 	metadb_abandon(db);
 	if (rc != -EBADMSG)
 		return rc;
-	rc = metadb_accept_loss(io, key, id, add_mended, &r->mended);
+	rc = metadb_accept_loss(io, r->store->keyring, id, add_mended, &r->mended);
 	r->has_accepted = rc == 0;
-	return rc < 0 ? rc : rebuild_if_missing(r, key);
+	return rc < 0 ? rc : rebuild_if_missing(r);
 }
 
-/* What has to be done before the database can be opened, with the key alone. */
+/* What has to be done before the database can be opened, with the keys alone. */
 static int open_the_closed(struct repair *r) {
-	_cleanup_(secret_key_wipe) struct secret_key key;
 	const struct store_options options = {.io = r->options->io};
 	int rc = store_open_keys(r->path, r->secret, &options, &r->store);
 	if (rc == 0)
-		rc = keyring_get(r->store->keyring, "meta", STORE_META_KEY_VERSION, key.bytes, NULL);
-	if (rc == 0)
-		rc = unless_bytes(rebuild_if_missing(r, key.bytes));
+		rc = unless_bytes(rebuild_if_missing(r));
 	if (rc == 0 && r->options->accept_loss)
-		rc = accept_loss_if_closed(r, key.bytes);
+		rc = accept_loss_if_closed(r);
 	close_files(r);
 	return unless_bytes(rc);
 }

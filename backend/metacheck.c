@@ -9,7 +9,8 @@
 
 struct check {
 	struct meta_core *core;
-	uint8_t *shadowed; /* a bit a page: a checkpoint was about to put a newer one here, so it may be half-written */
+	uint8_t *shadowed; /* a bit a page: a checkpoint was about to put a newer one here, or to seal it anew, so it
+	                      may be half-written */
 	uint32_t pages;
 	metadb_finding_fn *finding;
 	void *user;
@@ -27,6 +28,10 @@ static int mark_shadowed(struct check *check) {
 		if (page < check->pages)
 			check->shadowed[page / 8] |= (uint8_t)(1U << (page % 8));
 	}
+	const struct page_range range = walchain_checkpoint_range(wal);
+	for (uint32_t page = 0; page < check->pages; page++)
+		if (page_range_has(&range, page + 1))
+			check->shadowed[page / 8] |= (uint8_t)(1U << (page % 8));
 	return 0;
 }
 
@@ -97,7 +102,7 @@ static int write_page(struct meta_core *core, uint32_t page, const uint8_t *seal
 }
 
 /* What was never written is zeros; anything else comes from a pack. -ENOENT: none has it. */
-static int mend_page(struct meta_core *core, uint32_t page) {
+int core_mend_page(struct meta_core *core, uint32_t page) {
 	static const uint8_t zeros[META_PAGE_BYTES];
 	uint8_t sealed[META_PAGE_BYTES];
 	const uint8_t *tag = page_tags_get(&core->tags, page);
@@ -111,7 +116,7 @@ static int mend_if_bad(struct check *check, uint32_t page) {
 	int rc = core_check_page(check->core, page, plain);
 	if (rc != -EBADMSG)
 		return rc;
-	rc = mend_page(check->core, page);
+	rc = core_mend_page(check->core, page);
 	if (rc == -ENOENT)
 		return 0; /* the check that follows names it */
 	if (rc < 0)
@@ -168,7 +173,7 @@ static int check_rebuilt(struct meta_core *core) {
 	for (uint32_t page = 1; page <= core->tags.pages; page++) {
 		int rc = core_check_page(core, page, plain);
 		if (rc == -EBADMSG)
-			rc = mend_page(core, page);
+			rc = core_mend_page(core, page);
 		if (rc < 0)
 			return rc == -ENOENT ? fault(EBADMSG, "%s", fault_message()) : rc;
 	}
@@ -200,18 +205,17 @@ int core_rebuild(struct meta_core *core) {
 }
 
 static int rebuild(struct meta_core *core, VaultIo *io) {
-	if (!core->keys)
-		return fault(ENOMEM, "no locked memory for the metadata's keys");
 	int rc = core_open_files(core, io, true);
 	vault_file_close(core->file);
 	core->file = NULL;
 	return rc < 0 ? rc : core_rebuild(core);
 }
 
-int metadb_rebuild(
-        VaultIo *io, const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES]) {
-	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id), .read_only = true};
-	int rc = rebuild(&core, io);
+int metadb_rebuild(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static METADB_VAULT_ID_BYTES]) {
+	struct meta_core core = {.io = io, .read_only = true};
+	int rc = meta_keys_new(keyring, vault_id, &core.keys);
+	if (rc == 0)
+		rc = rebuild(&core, io);
 	vault_file_close(core.file);
 	packs_close(core.packs);
 	anchors_close(core.anchors);

@@ -42,7 +42,7 @@ static int check_never_written(const uint8_t *data, uint32_t page) {
 /* An old page put back opens under its own tag; damage does not. Worth telling apart. */
 static int judge_page(struct meta_core *core, uint32_t page, const uint8_t *sealed) {
 	uint8_t plain[META_PAGE_BYTES];
-	if (meta_page_open(core->keys, page, sealed, plain) == 0)
+	if (meta_page_open(core->keys, page, sealed, plain, NULL) == 0)
 		return fault(EBADMSG,
 		        "%s: page %" PRIu32
 		        " is genuine, but not the one that the last checkpoint left: an older page was put back",
@@ -63,7 +63,7 @@ int core_check_page(struct meta_core *core, uint32_t page, uint8_t ret_plain[sta
 		return rc;
 	}
 	if (memcmp(tag, sealed + META_PAGE_TAG_AT, META_TAG_BYTES) != 0 ||
-	        meta_page_open(core->keys, page, sealed, ret_plain) < 0)
+	        meta_page_open(core->keys, page, sealed, ret_plain, NULL) < 0)
 		return judge_page(core, page, sealed);
 	return 0;
 }
@@ -83,10 +83,13 @@ int core_read_page(struct meta_core *core, uint32_t page, uint8_t ret_plain[stat
 	uint8_t sealed[META_PAGE_BYTES];
 	memcpy(words, fault_message(), sizeof words);
 	if (packs_find_page(core->packs, page, tag, sealed) < 0 ||
-	        meta_page_open(core->keys, page, sealed, ret_plain) < 0)
+	        meta_page_open(core->keys, page, sealed, ret_plain, NULL) < 0)
 		return fault(EBADMSG, "%s, and no checkpoint pack has it undamaged", words);
 	(void)fault(EBADMSG, "%s; it was read from a checkpoint pack", words);
-	notice(core);
+	/* Not of a page that a checkpoint, which was interrupted, was sealing anew. */
+	const struct page_range range = core->wal ? walchain_checkpoint_range(core->wal) : (struct page_range){0};
+	if (!page_range_has(&range, page))
+		notice(core);
 	fault_clear();
 	return 0;
 }
@@ -98,7 +101,14 @@ struct wal_base core_wal_base(const struct meta_core *core) {
 	return base;
 }
 
-static int no_anchor(void) {
+static int no_anchor(const Anchors *anchors) {
+	uint8_t ahead = anchors_version_ahead(anchors);
+	if (ahead)
+		return fault(ENOKEY,
+		        "the metadata look as if they were sealed under version %u of the key alias/metadata, which "
+		        "can't be had: vault.json, or the slot, is older than they are. Bring back the newer "
+		        "vault.json",
+		        ahead);
 	return fault(EBADMSG,
 	        "meta/anchor-1 and meta/anchor-2 are both damaged or gone: nothing says which state is the newest, so "
 	        "an old one could have been put back unnoticed (or the key is not this vault's)");
@@ -110,7 +120,7 @@ static int open_anchors(struct meta_core *core, VaultIo *io, const struct anchor
 	if (rc < 0)
 		return rc;
 	*ret_anchor = anchors_now(core->anchors);
-	return *ret_anchor || anchors_none(core->anchors) ? 0 : no_anchor();
+	return *ret_anchor || anchors_none(core->anchors) ? 0 : no_anchor(core->anchors);
 }
 
 int core_open_files(struct meta_core *core, VaultIo *io, bool may_lack_file) {
@@ -125,7 +135,7 @@ int core_open_files(struct meta_core *core, VaultIo *io, bool may_lack_file) {
 	rc = packs_open(io, core->keys, core->read_only, anchor, core->file, &core->tags, &core->packs);
 	if (rc == 0 && !anchor)
 		return packs_last(core->packs)->sequence > 1
-		               ? no_anchor()
+		               ? no_anchor(core->anchors)
 		               : fault(ENOENT, "%s holds no metadata: its making was never completed",
 		                         vault_io_path(io));
 	if (rc == 0 && is_missing && !may_lack_file)
@@ -135,7 +145,9 @@ int core_open_files(struct meta_core *core, VaultIo *io, bool may_lack_file) {
 }
 
 int core_checkpointed(struct meta_core *core) {
-	int rc = vault_file_sync(core->file);
+	int rc = core_reseal_pages(core);
+	if (rc == 0)
+		rc = vault_file_sync(core->file);
 	if (rc < 0)
 		return core_fail(core, rc);
 	struct wal_position covered = {0};
@@ -148,6 +160,8 @@ int core_checkpointed(struct meta_core *core) {
 	struct wal_base base = core_wal_base(core);
 	if (rc == 0 && core->wal)
 		walchain_set_base(core->wal, &base);
+	if (rc == 0)
+		core_reseal_made(core);
 	/* Without room nothing is lost: the log still holds it all, and the next checkpoint writes those pages again.
 	 */
 	return rc == -ENOSPC ? rc : core_fail(core, rc);

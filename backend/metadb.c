@@ -47,16 +47,16 @@ void metadb_abandon(MetaDb *db) {
 	free_db(db);
 }
 
-static int new_db(VaultIo *io, const uint8_t *key, const uint8_t *vault_id, MetaDb **ret_db) {
+static int new_db(VaultIo *io, const Keyring *keyring, const uint8_t *vault_id, MetaDb **ret_db) {
 	MetaDb *db = calloc(1, sizeof *db);
 	if (!db)
 		return fault(ENOMEM, "no memory for the metadata");
 	(void)pthread_mutex_init(&db->core.mutex, NULL);
 	db->core.io = io;
-	db->core.keys = meta_keys_new(key, vault_id);
-	if (!db->core.keys) {
+	int rc = meta_keys_new(keyring, vault_id, &db->core.keys);
+	if (rc < 0) {
 		free_db(db);
-		return fault(ENOMEM, "no locked memory for the metadata's keys");
+		return rc;
 	}
 	*ret_db = db;
 	return 0;
@@ -145,10 +145,9 @@ static int create_anchors(struct meta_core *core) {
 	return anchors_put(core->anchors, &anchor);
 }
 
-int metadb_create(
-        VaultIo *io, const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES]) {
+int metadb_create(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static METADB_VAULT_ID_BYTES]) {
 	_cleanup_(metadb_abandonp) MetaDb *db = NULL;
-	int rc = new_db(io, key, vault_id, &db);
+	int rc = new_db(io, keyring, vault_id, &db);
 	if (rc < 0)
 		return rc;
 	db->core.creating = true;
@@ -181,6 +180,8 @@ static int open_files(MetaDb *db, VaultIo *io, bool read_only) {
 		return rc;
 	const struct wal_base base = core_wal_base(core);
 	rc = walchain_open(io, core->keys, read_only, &base, core->anchors, &core->wal);
+	if (rc == 0)
+		rc = core_reseal_mend(core);
 	return rc < 0 ? rc : check_file_size(core);
 }
 
@@ -197,10 +198,10 @@ static int settle_connection(MetaDb *db) {
 	return rc;
 }
 
-int metadb_open(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
-        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], unsigned flags, MetaDb **ret_db) {
+int metadb_open(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static METADB_VAULT_ID_BYTES],
+        unsigned flags, MetaDb **ret_db) {
 	_cleanup_(metadb_abandonp) MetaDb *db = NULL;
-	int rc = new_db(io, key, vault_id, &db);
+	int rc = new_db(io, keyring, vault_id, &db);
 	if (rc == 0)
 		rc = open_files(db, io, flags & METADB_READ_ONLY);
 	if (rc == 0)
@@ -247,6 +248,7 @@ int metadb_checkpoint(MetaDb *db) {
 		return fault(EROFS, "%s is open for reading only", METADB_NAME);
 	if (walchain_frames(db->core.wal) == 0)
 		return 0;
+	core_reseal_due(&db->core);
 	int code = sqlite3_wal_checkpoint_v2(db->connection, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	return metadb_fault(db, code, "moving the log into the metadata");
 }

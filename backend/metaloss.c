@@ -40,8 +40,6 @@ static int take_log(struct meta_core *core, struct wal_position *ret_log) {
 static int accept(struct meta_core *core, metadb_finding_fn *told, void *user) {
 	char words[160];
 	struct anchor anchor = {0};
-	if (!core->keys)
-		return fault(ENOMEM, "no locked memory for the metadata's keys");
 	int rc = open_rest(core);
 	if (rc == 0)
 		rc = take_log(core, &anchor.log);
@@ -62,10 +60,12 @@ static int accept(struct meta_core *core, metadb_finding_fn *told, void *user) {
 	return told(user, WAL_NAME, -1, words);
 }
 
-int metadb_accept_loss(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
-        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], metadb_finding_fn *told, void *user) {
-	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id), .read_only = true};
-	int rc = accept(&core, told, user);
+int metadb_accept_loss(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static METADB_VAULT_ID_BYTES],
+        metadb_finding_fn *told, void *user) {
+	struct meta_core core = {.io = io, .read_only = true};
+	int rc = meta_keys_new(keyring, vault_id, &core.keys);
+	if (rc == 0)
+		rc = accept(&core, told, user);
 	walchain_close(core.wal);
 	vault_file_close(core.file);
 	packs_close(core.packs);
@@ -81,13 +81,14 @@ void metadb_pack_name(uint64_t sequence, char ret_name[static METADB_PACK_NAME_B
 	(void)snprintf(ret_name, METADB_PACK_NAME_BYTES, PACK_DIRECTORY "/%" PRIu64, sequence);
 }
 
-int metadb_check_pack(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
-        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t sequence, const uint8_t root[static 32],
-        uint64_t *ret_previous, uint8_t ret_previous_root[static 32]) {
-	struct meta_keys *keys = meta_keys_new(key, vault_id);
+int metadb_check_pack(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static METADB_VAULT_ID_BYTES],
+        uint64_t sequence, const uint8_t root[static 32], uint64_t *ret_previous,
+        uint8_t ret_previous_root[static 32]) {
+	struct meta_keys *keys = NULL;
 	struct pack_head head;
-	int rc = keys ? pack_check(io, keys, sequence, root, &head)
-	              : fault(ENOMEM, "no locked memory for the metadata's keys");
+	int rc = meta_keys_new(keyring, vault_id, &keys);
+	if (rc == 0)
+		rc = pack_check(io, keys, sequence, root, &head);
 	meta_keys_free(keys);
 	if (rc < 0)
 		return rc;
@@ -105,12 +106,13 @@ static int open_head(const struct meta_keys *keys, uint64_t sequence, const uint
 	return 0;
 }
 
-int metadb_pack_length(const uint8_t key[static METADB_KEY_BYTES], const uint8_t vault_id[static METADB_VAULT_ID_BYTES],
-        uint64_t sequence, const uint8_t root[static 32], struct bytes begin, uint64_t *ret_bytes) {
-	struct meta_keys *keys = meta_keys_new(key, vault_id);
+int metadb_pack_length(const Keyring *keyring, const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t sequence,
+        const uint8_t root[static 32], struct bytes begin, uint64_t *ret_bytes) {
+	struct meta_keys *keys = NULL;
 	struct pack_head head;
-	int rc = keys ? open_head(keys, sequence, root, begin, &head)
-	              : fault(ENOMEM, "no locked memory for the metadata's keys");
+	int rc = meta_keys_new(keyring, vault_id, &keys);
+	if (rc == 0)
+		rc = open_head(keys, sequence, root, begin, &head);
 	meta_keys_free(keys);
 	if (rc == 0)
 		*ret_bytes = pack_file_bytes(&head);
@@ -140,8 +142,6 @@ static int check_last(const struct meta_core *core, uint64_t pack, const uint8_t
 
 static int make_from_packs(struct meta_core *core, uint64_t pack, const uint8_t *root) {
 	struct anchor anchor = {0};
-	if (!core->keys)
-		return fault(ENOMEM, "no locked memory for the metadata's keys");
 	int rc = packs_open(core->io, core->keys, true, NULL, NULL, &core->tags, &core->packs);
 	if (rc == 0)
 		rc = check_last(core, pack, root);
@@ -160,10 +160,12 @@ static int make_from_packs(struct meta_core *core, uint64_t pack, const uint8_t 
 	return anchors_put(core->anchors, &anchor);
 }
 
-int metadb_from_packs(VaultIo *io, const uint8_t key[static METADB_KEY_BYTES],
-        const uint8_t vault_id[static METADB_VAULT_ID_BYTES], uint64_t pack, const uint8_t root[static 32]) {
-	struct meta_core core = {.io = io, .keys = meta_keys_new(key, vault_id), .read_only = true};
-	int rc = make_from_packs(&core, pack, root);
+int metadb_from_packs(VaultIo *io, const Keyring *keyring, const uint8_t vault_id[static METADB_VAULT_ID_BYTES],
+        uint64_t pack, const uint8_t root[static 32]) {
+	struct meta_core core = {.io = io, .read_only = true};
+	int rc = meta_keys_new(keyring, vault_id, &core.keys);
+	if (rc == 0)
+		rc = make_from_packs(&core, pack, root);
 	vault_file_close(core.file);
 	packs_close(core.packs);
 	anchors_close(core.anchors);

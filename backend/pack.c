@@ -30,7 +30,8 @@ static struct list_ad list_ad(const struct pack_entry *entry, uint32_t chunk) {
 void pack_list_seal(const struct meta_keys *keys, const struct pack_entry *entry, uint32_t chunk, struct bytes plain,
         uint8_t *ret_record) {
 	struct list_ad ad = list_ad(entry, chunk);
-	meta_record_seal(keys, keys->pack, "pack list", bytes_of(&ad, sizeof ad), plain, ret_record);
+	meta_record_seal(
+	        keys, META_PACK, entry->head.version, "pack list", bytes_of(&ad, sizeof ad), plain, ret_record);
 }
 
 void packs_close(Packs *packs) {
@@ -43,6 +44,18 @@ void packs_close(Packs *packs) {
 
 void packs_set_reserve(Packs *packs, Reserve *reserve) {
 	packs->reserve = reserve;
+}
+
+void packs_set_keys(Packs *packs, const struct meta_keys *keys) {
+	packs->keys = keys;
+}
+
+void packs_want_base(Packs *packs) {
+	packs->wants_base = true;
+}
+
+bool packs_await_base(const Packs *packs) {
+	return packs->wants_base;
 }
 
 const struct pack_head *packs_last(const Packs *packs) {
@@ -116,8 +129,8 @@ static int read_chunk(Packs *packs, const struct pack_entry *entry, VaultFile *f
 	if (rc < 0)
 		return rc;
 	struct list_ad ad = list_ad(entry, chunk);
-	if (meta_record_open(packs->keys, packs->keys->pack, "pack list", bytes_of(&ad, sizeof ad),
-	            bytes_of(record, record_bytes), ret_plain) < 0)
+	if (meta_record_open(packs->keys, META_PACK, entry->head.version, "pack list", bytes_of(&ad, sizeof ad),
+	            bytes_of(record, record_bytes), ret_plain, NULL) < 0)
 		return fault(EBADMSG, "%s: part %" PRIu32 " of its list does not authenticate", vault_file_name(file),
 		        chunk);
 	*ret_entries = entries;
@@ -204,7 +217,7 @@ static int match_listed(void *user, uint32_t index, uint32_t page, const uint8_t
 bool pack_page_is_good(const struct meta_keys *keys, uint32_t page, const uint8_t *sealed, const uint8_t *tag) {
 	uint8_t plain[META_PAGE_BYTES];
 	return memcmp(sealed + META_PAGE_TAG_AT, tag, META_TAG_BYTES) == 0 &&
-	       meta_page_open(keys, page, sealed, plain) == 0;
+	       meta_page_open(keys, page, sealed, plain, NULL) == 0;
 }
 
 int packs_find_page(Packs *packs, uint32_t page, const uint8_t tag[static META_TAG_BYTES],

@@ -32,6 +32,7 @@
 #define PACK_BASE_MINIMUM (UINT64_C(4) << 20)
 
 struct pack_head {
+	uint32_t version;  /* of the key: head and list are under it */
 	uint64_t sequence; /* from the name; what the head says must agree */
 	bool is_base;
 	uint32_t listed; /* pages in this pack */
@@ -70,13 +71,22 @@ DEFINE_CLEANUP(Packs, packs_close);
 
 void packs_set_reserve(Packs *packs, Reserve *reserve);
 
+/* The packs that are written from now on are under the newest of these. */
+void packs_set_keys(Packs *packs, const struct meta_keys *keys);
+
+/* The next pack is a base, if there is room for one. */
+void packs_want_base(Packs *packs);
+/* Whether that is still to come. */
+bool packs_await_base(const Packs *packs);
+
 /* The last pack's head; all zero before the first; only number, pages, root, covered if its file is lost. */
 const struct pack_head *packs_last(const Packs *packs);
 
 /* The number of the base that the last one rests on; 0 while what is damaged makes a new one necessary. */
 uint64_t packs_base(const Packs *packs);
 
-/* Whether what is damaged makes a new base necessary; and reads all packs through to know it of their pages, too. */
+/* Whether what is damaged, or a wish, makes a new base necessary; and reads all packs through to know it of their
+ * pages, too. */
 bool packs_need_base(const Packs *packs);
 int packs_look_for_damage(Packs *packs);
 
@@ -101,7 +111,8 @@ int packs_each_page(Packs *packs, int (*fn)(void *user, uint32_t page, const uin
 /* Reads all packs through, pages included, and tells what is wrong. */
 int packs_verify(Packs *packs, pack_finding_fn *finding, void *user);
 
-/* The bytes of a pack; used by the fuzz target too. Sealing and opening of head and list. */
+/* The bytes of a pack; used by the fuzz target too. Sealing and opening of head and list. A version of 0 in the head:
+ * the newest. */
 void pack_head_seal(
         const struct meta_keys *keys, const struct pack_head *head, uint8_t ret_block[static PACK_HEAD_BYTES]);
 int pack_head_open(const struct meta_keys *keys, uint64_t sequence, const uint8_t block[static PACK_HEAD_BYTES],

@@ -27,6 +27,7 @@ struct Packs {
 	uint64_t bytes_since_base; /* of the packs after it */
 	struct pack_damage *damage;
 	size_t damaged;
+	bool wants_base;
 	bool is_broken; /* {base, later packs} do not give the whole database: the next pack has to be a base */
 };
 

@@ -40,21 +40,23 @@ void pack_head_seal(
 	le32_put(plain + AT_FRAMES, head->covered.frames);
 	memcpy(plain + AT_FRAME_TAG, head->covered.tag, META_TAG_BYTES);
 	uint8_t ad[8];
-	meta_record_seal(
-	        keys, keys->pack, "pack head", head_ad(head->sequence, ad), bytes_of(plain, sizeof plain), ret_block);
+	meta_record_seal(keys, META_PACK, head->version, "pack head", head_ad(head->sequence, ad),
+	        bytes_of(plain, sizeof plain), ret_block);
 }
 
 int pack_head_open(const struct meta_keys *keys, uint64_t sequence, const uint8_t block[static PACK_HEAD_BYTES],
         struct pack_head *ret_head) {
 	uint8_t plain[HEAD_PLAIN_BYTES];
 	uint8_t ad[8];
-	int rc = meta_record_open(
-	        keys, keys->pack, "pack head", head_ad(sequence, ad), bytes_of(block, PACK_HEAD_BYTES), plain);
+	uint32_t version = 0;
+	int rc = meta_record_open(keys, META_PACK, 0, "pack head", head_ad(sequence, ad),
+	        bytes_of(block, PACK_HEAD_BYTES), plain, &version);
 	if (rc < 0)
 		return rc;
 	if (le32_get(plain + AT_FORMAT) != FORMAT || le64_get(plain + AT_SEQUENCE) != sequence)
 		return -EBADMSG;
 	*ret_head = (struct pack_head){
+	        .version = version,
 	        .sequence = sequence,
 	        .is_base = le32_get(plain + AT_IS_BASE) != 0,
 	        .listed = le32_get(plain + AT_LISTED),

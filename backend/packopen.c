@@ -245,7 +245,7 @@ static int take_own_tag(Packs *packs, VaultFile *database, struct page_tags *tag
 	int rc = vault_file_read_at(database, (uint64_t)(page - 1) * META_PAGE_BYTES, sealed, sizeof sealed, &got);
 	if (rc < 0 || got < sizeof sealed)
 		return rc;
-	if (memcmp(sealed, none, sizeof none) != 0 && meta_page_open(packs->keys, page, sealed, plain) < 0)
+	if (memcmp(sealed, none, sizeof none) != 0 && meta_page_open(packs->keys, page, sealed, plain, NULL) < 0)
 		return 0;
 	return page_tags_put(tags, page, sealed + META_PAGE_TAG_AT);
 }

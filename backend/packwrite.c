@@ -80,7 +80,7 @@ static int take_page(Packs *packs, VaultFile *file, const struct page_tags *tags
 		return rc;
 	bool good = got == META_PAGE_BYTES && memcmp(ret_sealed + META_PAGE_TAG_AT, tag, META_TAG_BYTES) == 0;
 	if (good && is_base)
-		good = meta_page_open(packs->keys, page, ret_sealed, plain) == 0;
+		good = meta_page_open(packs->keys, page, ret_sealed, plain, NULL) == 0;
 	if (good)
 		return 0;
 	if (packs_find_page(packs, page, tag, ret_sealed) == 0)
@@ -157,6 +157,7 @@ static void drop_before_base(Packs *packs) {
 	fault_clear();
 	packs->damaged = kept;
 	packs->is_broken = false;
+	packs->wants_base = false;
 	packs->entries[0] = packs->entries[old];
 	packs->count = 1;
 	packs->bytes_since_base = 0;
@@ -166,6 +167,7 @@ static int write_one(
         Packs *packs, VaultFile *file, struct page_tags *tags, const struct wal_position *covered, bool is_base) {
 	const struct pack_head *last = packs_last(packs);
 	struct pack_entry entry = {.head = {
+	                                   .version = meta_keys_newest(packs->keys),
 	                                   .sequence = last->sequence + 1,
 	                                   .is_base = is_base,
 	                                   .listed = count_listed(tags, is_base),
@@ -189,13 +191,13 @@ static int write_one(
 }
 
 bool packs_need_base(const Packs *packs) {
-	return packs->is_broken;
+	return packs->is_broken || packs->wants_base;
 }
 
 static bool base_is_due(const Packs *packs, const struct page_tags *tags) {
 	uint64_t database = (uint64_t)tags->pages * META_PAGE_BYTES;
 	uint64_t limit = database > PACK_BASE_MINIMUM ? database : PACK_BASE_MINIMUM;
-	return packs->count == 0 || packs->is_broken || packs->bytes_since_base > limit;
+	return packs->count == 0 || packs->is_broken || packs->wants_base || packs->bytes_since_base > limit;
 }
 
 int packs_write(Packs *packs, VaultFile *file, struct page_tags *tags, const struct wal_position *covered) {

@@ -159,7 +159,8 @@ static int wal_sync(sqlite3_file *file, int flags) {
 	if (may_change(core) < 0)
 		return SQLITE_IOERR_FSYNC;
 	/* SQLite syncs the log on two occasions: its fresh header, and before it copies the log to the database. */
-	int rc = walchain_frames(core->wal) ? walchain_begin_checkpoint(core->wal) : walchain_sync(core->wal);
+	int rc = walchain_frames(core->wal) ? walchain_begin_checkpoint(core->wal, &core->reseal.due)
+	                                    : walchain_sync(core->wal);
 	return rc < 0 ? bad_change(core, rc, SQLITE_IOERR_FSYNC) : SQLITE_OK;
 }
 

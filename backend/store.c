@@ -6,7 +6,6 @@
 #include "backend/store_internal.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
-#include "crypto/secret.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -188,11 +187,8 @@ static int note_damage(void *user, const char *file, int64_t place, const char *
 }
 
 static int open_database(Store *store) {
-	_cleanup_(secret_key_wipe) struct secret_key key;
-	int rc = keyring_get(store->keyring, "meta", STORE_META_KEY_VERSION, key.bytes, NULL);
-	if (rc == 0)
-		rc = metadb_open(store->io, key.bytes, header_vault_id(store->header),
-		        store->read_only ? METADB_READ_ONLY : 0, &store->db);
+	int rc = metadb_open(store->io, store->keyring, header_vault_id(store->header),
+	        store->read_only ? METADB_READ_ONLY : 0, &store->db);
 	/* vault.json is written last: a vault that has one has its metadata. */
 	if (rc == -ENOENT)
 		return fault(EBADMSG, "%s", fault_message());
@@ -300,6 +296,8 @@ static int begin_mount(Store *store, const struct store_options *options) {
 		rc = store_head_record_restore(store);
 	if (rc == 0)
 		rc = store_keys_found(store);
+	if (rc == 0)
+		rc = store_reseal_resume(store);
 	if (rc == 0)
 		rc = store_recall_record(store);
 	if (rc == 0)

@@ -27,6 +27,8 @@ static int checkpoint(void *arg) {
 		return metadb_failed(store->db);
 	}
 	bool is_wanted = atomic_exchange(&store->wants_checkpoint, false);
+	/* A log that is under an older version of the key has no room to wait for. */
+	is_wanted |= metadb_is_behind(store->db) || store_reseal_is_due(store);
 	if (!is_wanted && metadb_wal_bytes(store->db) <= store->wal_limit)
 		return 0;
 	int rc = metadb_checkpoint(store->db);
@@ -177,6 +179,8 @@ static int commit_round(Store *store) {
 	meta_begin(store->meta);
 	if (rc == 0)
 		rc = store_head_sign_waiting(store);
+	if (rc == 0)
+		rc = store_reseal_step(store);
 	rc = store_commit_now(store, rc);
 	resume_log(store, rc == 0);
 	return rc;
@@ -186,7 +190,8 @@ static int commit_round(Store *store) {
 static void wait_for_work(Store *store) {
 	unsigned tick = store->commit_ms / TICKS + 1;
 	for (int ticks = 0; !store->stop;) {
-		bool waits = !store->failed && (is_dirty(store) || atomic_load(&store->head_waits));
+		bool waits = !store->failed &&
+		             (is_dirty(store) || atomic_load(&store->head_waits) || atomic_load(&store->reseals) != 0);
 		if (waits && (meta_pending_writes(store->meta) >= STORE_OPERATIONS || ticks >= TICKS - 1))
 			return;
 		/* The interval begins with the first operation, not with the last commit. */

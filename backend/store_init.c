@@ -55,13 +55,10 @@ static int fill_database(MetaDb *db, const uint8_t *vault_id) {
 }
 
 static int make_database(VaultIo *io, const Keyring *keyring, const uint8_t *vault_id) {
-	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(metadb_abandonp) MetaDb *db = NULL;
-	int rc = keyring_get(keyring, "meta", STORE_META_KEY_VERSION, key.bytes, NULL);
+	int rc = metadb_create(io, keyring, vault_id);
 	if (rc == 0)
-		rc = metadb_create(io, key.bytes, vault_id);
-	if (rc == 0)
-		rc = metadb_open(io, key.bytes, vault_id, 0, &db);
+		rc = metadb_open(io, keyring, vault_id, 0, &db);
 	if (rc == 0)
 		rc = fill_database(db, vault_id);
 	return rc < 0 ? rc : metadb_close(steal_pointer(&db));

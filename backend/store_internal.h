@@ -27,9 +27,6 @@
 /* What an operation writes besides the content that it brings, at most or nearly so: the block around a byte that is
  * changed, twice, and eight pages of rows. */
 #define STORE_OPERATION_BYTES ((uint64_t)64 << 10)
-/* Version of the "meta" key that seals the database. */
-#define STORE_META_KEY_VERSION 1u
-
 #define STORE_DAMAGE_BYTES 512
 
 /* Rows of kv. */
@@ -38,6 +35,9 @@
 /* u64: the commit on which the records of the log of small fsyncs stand that are still to be brought back; absent: the
  * last one. */
 #define STORE_KV_SYNCLOG "store.synclog"
+/* u32 version, u32 page: pages of the database under versions of the key "meta" before that are sealed anew, those
+ * before the page were; all: 2^32 - 1. */
+#define STORE_KV_RESEAL "meta.reseal"
 
 /* Keys and slots (store_keys.c). */
 struct store_keys {
@@ -94,7 +94,11 @@ struct Store {
 	_Atomic bool given_up;         /* what was acknowledged can't be committed: the next round fails */
 	_Atomic bool wants_checkpoint; /* with the next commit, whatever the log's size */
 	_Atomic int log_wish;          /* enum log_wish */
-	_Atomic bool wants_scrub;      /* what was erased may stand in the log of small fsyncs: after the next commit */
+	/* The metadata are being sealed anew: what is under versions of their key before it; 0: they are not
+	 * (store_reseal.c). */
+	_Atomic uint32_t reseals;
+	int64_t reseal_due_ns;    /* the next piece, by the monotonic clock; whoever carries out a round has it */
+	_Atomic bool wants_scrub; /* what was erased may stand in the log of small fsyncs: after the next commit */
 	uint64_t durable_records, durable_commit;
 	struct handing *handing; /* whoever carries out a round for a hand-over; else NULL (store_checkpoint.c) */
 	/* Of the records that a commit is writing: since when the first has waited; 0: there is none. The longest wait
@@ -198,6 +202,17 @@ struct slot_secret store_slot_secret(const struct store_secret *secret);
 int store_keys_init(Store *store, struct bytes json, size_t slot);
 int store_keys_found(Store *store);
 void store_keys_clear(Store *store);
+
+/*
+ * Sealing the metadata anew (metadb_reseal). begin: pages under versions before `version`, inside meta_begin; it goes
+ * on until all is done, over crashes and mounts. resume: at the mount, inside meta_begin. step: takes down how far it
+ * is, in each commit while it goes on, inside meta_begin.
+ */
+int store_reseal_begin(Store *store, uint32_t version);
+int store_reseal_resume(Store *store);
+int store_reseal_step(Store *store);
+/* Whether the checkpoint of a commit is to do a piece. */
+bool store_reseal_is_due(Store *store);
 
 /* Adds a record of the daemon's own: the event's actor and path are filled in. In short: node and version may be 0,
  * detail NULL. */

@@ -240,7 +240,7 @@ int store_key_tick(Store *store, int64_t now_ns, bool is_clock_even) {
 	struct due due = {.now_ns = now_ns, .deletes = is_clock_even};
 	if (store->read_only)
 		return 0;
-	int rc = store_key_list(store, gather_due, &due);
+	int rc = key_list(store, false, gather_due, &due);
 	for (size_t i = 0; i < due.count; i++) {
 		const char *name = due.keys[i].name;
 		int one = due.keys[i].is_deleted              ? delete_due(store, name, now_ns)

@@ -1,6 +1,7 @@
 /* What keys there are; a change from its beginning to its end; aliases and rotation. */
 #include "backend/store_keys.h"
 #include "backend/gc.h"
+#include "backend/metadb.h"
 #include "backend/record.h"
 #include "backend/store_keys_internal.h"
 #include "crypto/base/array.h"
@@ -130,6 +131,8 @@ struct listing {
 	Store *store;
 	struct store_key *keys;
 	size_t count, room;
+	bool is_measured; /* the database: how much of it is under which version takes a look at each page */
+	uint64_t meta_bytes, meta_old;
 };
 
 /* The highest version of each name. */
@@ -201,10 +204,30 @@ static int count_segment(void *arg, const struct segment_row *row) {
 	return 0;
 }
 
+/* Outside of the metadata's lock. */
+static int measure(struct listing *list) {
+	return list->is_measured ? metadb_sealed_bytes(list->store->db, &list->meta_bytes, &list->meta_old) : 0;
+}
+
+static bool is_of_metadata(const char *name) {
+	return strcmp(name, "meta") == 0;
+}
+
+static void finish(const struct listing *list, struct store_key *key) {
+	key->is_rewrapping &= key->old_segments > 0;
+	if (!is_of_metadata(key->name))
+		return;
+	key->bytes = list->meta_bytes;
+	key->old_bytes = list->meta_old;
+	key->is_rewrapping = atomic_load(&list->store->reseals) != 0;
+}
+
 /* With the lock of changes. */
 static int gather(struct listing *list) {
 	Meta *m = list->store->meta;
 	int rc = gather_names(list);
+	if (rc == 0)
+		rc = measure(list);
 	if (rc < 0)
 		return rc;
 	note_here(list);
@@ -214,7 +237,7 @@ static int gather(struct listing *list) {
 	if (rc == 0)
 		rc = segment_row_list(m, count_segment, list);
 	for (size_t i = 0; i < list->count; i++)
-		list->keys[i].is_rewrapping &= list->keys[i].old_segments > 0;
+		finish(list, &list->keys[i]);
 	return meta_end(m, rc);
 }
 
@@ -225,13 +248,17 @@ static int gather_alone(struct listing *list) {
 	return rc;
 }
 
-int store_key_list(Store *store, store_key_fn *fn, void *arg) {
-	struct listing list = {.store = store};
+int key_list(Store *store, bool is_measured, store_key_fn *fn, void *arg) {
+	struct listing list = {.store = store, .is_measured = is_measured};
 	int rc = gather_alone(&list);
 	for (size_t i = 0; i < list.count && rc == 0; i++)
 		rc = fn(arg, &list.keys[i]);
 	free(list.keys);
 	return rc < 0 ? rc : 0;
+}
+
+int store_key_list(Store *store, store_key_fn *fn, void *arg) {
+	return key_list(store, true, fn, arg);
 }
 
 /* By what the words name, without "alias/". An alias that a person gave goes before names. */
@@ -315,8 +342,7 @@ int store_key_alias(Store *store, const char *name, const char *alias, const str
 int store_key_every(Store *store, const char *name, unsigned days, const struct actor *actor) {
 	struct key_change change = {0};
 	char detail[256];
-	int rc = strcmp(name, "meta") == 0 ? fault(ENOTSUP, "the key alias/metadata can't be rotated yet")
-	                                   : key_change_begin(store, name, &change);
+	int rc = key_change_begin(store, name, &change);
 	if (rc < 0)
 		return rc;
 	change.row.every_days = days;
@@ -330,16 +356,32 @@ int store_key_every(Store *store, const char *name, unsigned days, const struct 
 
 /* ---- rotation ---- */
 
-static int refuse_rotation(const char *name) {
-	if (strcmp(name, "meta") == 0)
-		return fault(ENOTSUP, "the metadata's key can't be rotated yet");
-	return 0;
+/* The database seals by it from now on, its log from the checkpoint on that the next commit makes. */
+static int take_for_metadata(Store *store) {
+	meta_begin(store->meta);
+	int rc = meta_end(store->meta, metadb_take_keys(store->db, store->keyring));
+	atomic_store(&store->wants_checkpoint, true);
+	return rc;
+}
+
+/* After that commit: whether it came to the checkpoint. If not, each commit tries again. */
+static int check_metadata(Store *store) {
+	struct store_checkpoint checkpoint = {0};
+	meta_begin(store->meta);
+	bool is_behind = metadb_is_behind(store->db);
+	int rc = meta_end(store->meta, 0);
+	if (rc == 0 && is_behind)
+		rc = store_checkpoint(store, &checkpoint);
+	store_checkpoint_clear(&checkpoint);
+	return fault_while(rc, "the version is there, but the metadata's log is still under the one before");
 }
 
 static int rotate(struct key_change *change, const struct actor *actor, uint32_t *ret_version) {
 	Store *store = change->store;
 	char detail[256];
+	char own[STORE_ALIAS_BYTES];
 	const unsigned zones = key_zones(change->name);
+	key_own_alias(change->name, own);
 	int rc = keyring_rotate(change->keyring, change->name, ret_version);
 	/* After an older vault.json was taken: no other key gets the number of one that was. */
 	while (rc == 0 && *ret_version <= change->row.version)
@@ -354,20 +396,22 @@ static int rotate(struct key_change *change, const struct actor *actor, uint32_t
 	segment_keys_changed(store->segments);
 	if (zones & 1u << ZONE_LANDING && store->synclog)
 		atomic_store(&store->log_wish, LOG_TAKES_KEY);
+	if (is_of_metadata(change->name))
+		rc = take_for_metadata(store);
 	change->row.version = *ret_version;
 	change->row.rotated_ns = meta_now(store->meta);
-	(void)snprintf(detail, sizeof detail, "alias/%s version %u", change->name, *ret_version);
+	(void)snprintf(detail, sizeof detail, "%s version %u", own, *ret_version);
 	change->wants_head = strcmp(change->name, AUDIT_KEY_NAME) == 0;
 	store_head_name_key(store, change->name, *ret_version, detail, sizeof detail);
-	return key_change_record(change, "key-rotate", actor, detail);
+	int recorded = key_change_record(change, "key-rotate", actor, detail);
+	rc = rc < 0 ? rc : recorded;
+	return rc == 0 && is_of_metadata(change->name) ? check_metadata(store) : rc;
 }
 
 int store_key_rotate(Store *store, const char *name, const struct actor *actor, uint32_t *ret_version) {
 	struct key_change change = {0};
 	uint32_t version = 0;
-	int rc = refuse_rotation(name);
-	if (rc == 0)
-		rc = key_change_begin(store, name, &change);
+	int rc = key_change_begin(store, name, &change);
 	if (rc < 0)
 		return rc;
 	rc = rotate(&change, actor, &version);
@@ -423,13 +467,34 @@ static int rewrap(struct key_change *change, struct olds *olds, const struct act
 	return key_change_record(change, "key-rewrap", actor, detail);
 }
 
+/* A pass over all pages, as the collector has none of them. */
+static int rewrap_metadata(Store *store, const struct actor *actor) {
+	struct key_change change = {0};
+	struct key_info info = {0};
+	char detail[256];
+	int rc = key_change_begin(store, "meta", &change);
+	if (rc < 0)
+		return rc;
+	(void)key_find_listed(change.header, "meta", &info);
+	meta_begin(store->meta);
+	rc = meta_end(store->meta, store_reseal_begin(store, info.version));
+	change.row.rewrap = info.version;
+	(void)snprintf(detail, sizeof detail, "alias/metadata: what is under versions before %u", info.version);
+	if (rc == 0)
+		rc = key_change_record(&change, "key-rewrap", actor, detail);
+	key_change_end(&change);
+	return fault_while(rc, "sealing the metadata anew");
+}
+
 int store_key_rewrap(Store *store, const char *name, const struct actor *actor) {
 	struct key_change change = {0};
 	struct key_info info = {0};
 	struct olds olds = {.zones = key_zones(name)};
 	_cleanup_(secret_key_wipe) struct secret_key key;
+	if (is_of_metadata(name))
+		return rewrap_metadata(store, actor);
 	if (olds.zones == 0)
-		return fault(ENOTSUP, "the key alias/%s seals no content: there is nothing to be sealed anew", name);
+		return fault(ENOTSUP, "the key alias/%s seals nothing: there is nothing to be sealed anew", name);
 	int rc = key_change_begin(store, name, &change);
 	if (rc < 0)
 		return rc;

@@ -45,7 +45,8 @@ struct store_key {
 	int64_t deletion_ns;            /* when it is deleted; 0: that is not scheduled */
 	int64_t every_days;             /* it is rotated by itself; 0: it is not */
 	uint64_t seals, opens;          /* times that this mount derived a key from it, to seal and to open */
-	/* Segments that are sealed under it, and of these those under versions before the highest. */
+	/* Segments that are sealed under it, and of these those under versions before the highest. Of "meta" only
+	 * bytes: of the database. */
 	uint64_t segments, bytes, old_segments, old_bytes;
 	bool is_rewrapping; /* the old ones are being sealed anew */
 };
@@ -70,16 +71,18 @@ int store_key_find(Store *store, const char *text, char ret_name[static KEYRING_
 
 /*
  * A new version, under which all that is sealed from the return on is sealed; segments that are being written to are
- * closed. What was sealed before stays readable. "audit": the head of the log that has the record is the last one that
- * the version before has signed (audit_succession.h). "meta": -ENOTSUP. -EKEYREVOKED, -EKEYEXPIRED: it is not
- * enabled. -ENOSPC: no room for vault.json; nothing has changed.
+ * closed. What was sealed before stays readable. "meta": with a checkpoint, after which the database's log is under it,
+ * too. "audit": the head of the log that has the record is the last one that the version before has signed
+ * (audit_succession.h). -EKEYREVOKED, -EKEYEXPIRED: it is not enabled. -ENOSPC: no room for vault.json; nothing has
+ * changed (or, as the words say, for the checkpoint: the version is there, and each commit tries again).
  */
 int store_key_rotate(Store *store, const char *name, const struct actor *actor, uint32_t *ret_version);
 
 /*
  * Lets all that is sealed under older versions be sealed anew, by the collector (gc.h): each segment of an older
  * version is marked as one that must go (rows gc.purge.N), which outlives a crash. Returns at once; store_key_list
- * tells how far it is. -ENOTSUP: not a key of content.
+ * tells how far it is. "meta": the pages of the database, by the commits of some seconds, one in an interval, and then
+ * a base pack (metadb_reseal); archives of the log keep their versions. -ENOTSUP: it seals nothing.
  */
 int store_key_rewrap(Store *store, const char *name, const struct actor *actor);
 

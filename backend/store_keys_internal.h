@@ -58,6 +58,9 @@ struct key_change {
 	struct key_row row;
 };
 
+/* As store_key_list(); not measured: without the bytes of the metadata, for which each page is looked at. */
+int key_list(Store *store, bool is_measured, store_key_fn *fn, void *arg);
+
 /* Locks, and copies. -ENOKEY: only a full slot may. -EROFS. `name` (may be NULL) is looked up: -ENOKEY: there is no
  * such key. */
 int key_change_begin(Store *store, const char *name, struct key_change *ret);

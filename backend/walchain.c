@@ -76,7 +76,7 @@ static int make_file(WalChain *wal) {
 /* `mutex` held, or nobody else there yet. */
 static int write_slot(WalChain *wal, const struct wal_watermark *watermark) {
 	uint8_t sector[WAL_SECTOR_BYTES];
-	wal_slot_seal(wal->keys, wal->header.generation, wal->next_slot, watermark, sector);
+	wal_slot_seal(wal->keys, &wal->header, wal->next_slot, watermark, sector);
 	uint64_t offset = (uint64_t)(wal->next_slot + 1) * WAL_SECTOR_BYTES;
 	int rc = vault_file_write_at(wal->file, offset, bytes_of(sector, sizeof sector));
 	if (rc < 0)
@@ -254,8 +254,8 @@ static int load_frame(WalChain *wal, uint32_t number) {
 		return rc;
 	/* The frame must be the very one: another that once stood here and was dropped opens too. */
 	bool same = memcmp(meta_record_tag(wal->record), wal->tags[number - 1], META_TAG_BYTES) == 0;
-	if (!same || wal_frame_open(wal->keys, wal->header.generation, number, wal_previous_tag(wal, number),
-	                     wal->record, wal->plain) < 0)
+	if (!same || wal_frame_open(wal->keys, &wal->header, number, wal_previous_tag(wal, number), wal->record,
+	                     wal->plain) < 0)
 		return fault(EBADMSG,
 		        "%s: frame %" PRIu32
 		        " does not authenticate: it was changed or damaged since the vault was opened",
@@ -323,6 +323,7 @@ static int begin_generation(WalChain *wal, struct bytes logical) {
 	wal->pending = 0;
 	wal->database_pages = 0;
 	wal->checkpoint_began = false;
+	wal->range = (struct page_range){0};
 	wal->has_header = rc == 0;
 	return rc;
 }
@@ -369,7 +370,7 @@ static int take_page(WalChain *wal, uint32_t number, struct bytes page) {
 	memcpy(wal->plain + 8, wal->pending_header, WAL_FRAME_HEADER_BYTES);
 	memcpy(wal->plain + 8 + WAL_FRAME_HEADER_BYTES, page.data, META_PAGE_BYTES);
 	uint8_t *record = wal->buffer + (size_t)(wal->count - wal->written) * WAL_RECORD_BYTES;
-	wal_frame_seal(wal->keys, wal->header.generation, number, wal_previous_tag(wal, number), wal->plain, record);
+	wal_frame_seal(wal->keys, &wal->header, number, wal_previous_tag(wal, number), wal->plain, record);
 	memcpy(wal->tags[number - 1], meta_record_tag(record), META_TAG_BYTES);
 	wal->pages[number - 1] = wal_be32(wal->pending_header);
 	wal->count = number;
@@ -423,6 +424,7 @@ int walchain_reset(WalChain *wal) {
 	(void)pthread_mutex_unlock(&wal->mutex);
 	wal->has_header = false;
 	wal->checkpoint_began = false;
+	wal->range = (struct page_range){0};
 	wal->count = 0;
 	wal->written = 0;
 	wal->filled = 0;
@@ -481,15 +483,35 @@ bool walchain_checkpoint_began(const WalChain *wal) {
 	return wal->checkpoint_began;
 }
 
-int walchain_begin_checkpoint(WalChain *wal) {
+struct page_range walchain_checkpoint_range(const WalChain *wal) {
+	return wal->range;
+}
+
+bool walchain_is_behind(const WalChain *wal) {
+	return wal->has_header && wal->header.version != meta_keys_newest(wal->keys);
+}
+
+void walchain_set_keys(WalChain *wal, const struct meta_keys *keys) {
+	(void)pthread_mutex_lock(&wal->sync_mutex);
+	(void)pthread_mutex_lock(&wal->mutex);
+	wal->keys = keys;
+	if (wal->anchors)
+		anchors_set_keys(wal->anchors, keys);
+	(void)pthread_mutex_unlock(&wal->mutex);
+	(void)pthread_mutex_unlock(&wal->sync_mutex);
+}
+
+int walchain_begin_checkpoint(WalChain *wal, const struct page_range *range) {
 	uint8_t sector[WAL_SECTOR_BYTES];
 	int rc = 0;
 	if (!wal->checkpoint_began) {
-		wal_checkpoint_seal(wal->keys, wal->header.generation, sector);
+		wal_checkpoint_seal(wal->keys, &wal->header, range, sector);
 		rc = vault_file_write_at(wal->file, WAL_CHECKPOINT_AT, bytes_of(sector, sizeof sector));
 	}
 	if (rc < 0)
 		return rc;
+	if (!wal->checkpoint_began)
+		wal->range = *range;
 	wal->checkpoint_began = true;
 	(void)pthread_mutex_lock(&wal->sync_mutex);
 	rc = sync_once(wal);

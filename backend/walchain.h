@@ -6,14 +6,15 @@
  *     0     32-byte header                0     sector 0: record {SQLite's header, generation, pack sequence, zeros}
  *     32    24-byte frame header          512   sector 1: record {watermark, zeros}
  *           4096-byte page                1024  sector 2: record {watermark, zeros}
- *     4152  24-byte frame header          1536  sector 3: zeros, or record {zeros}: a checkpoint began
+ *     4152  24-byte frame header          1536  sector 3: zeros, or record {range, zeros}: a checkpoint began
  *           4096-byte page                2048  zeros
  *     …                                   4096  record of frame 1 {watermark, 24 + 4096 bytes}
  *                                         8264  record of frame 2 …
  *
  * A *generation* is the life of the log from one header to the next; it has a random 256-bit name and says after which
- * checkpoint pack it began. The associated data of a frame's record are the generation, its number and the tag of the
- * record before it (the header's for frame 1), so a frame fits in one place of one history.
+ * checkpoint pack it began. All of it is under the version of the key that seals its header: the newest when it began.
+ * The associated data of a frame's record are the generation, its number and the tag of the record before it (the
+ * header's for frame 1), so a frame fits in one place of one history.
  *
  * A *watermark* is a number of frames known to be durable, with the last one's tag. After a sync it is written
  * (unsynced) to the two slots by turns, each in a sector of its own, so that a torn write hits one of them at most; and
@@ -21,7 +22,7 @@
  *
  * A checkpoint writes to the database what stands in the log. Before it does, sector 3 is sealed and synced. So while
  * it is zero, the database file must be to the byte what the last pack says; after it, the pages that the log has newer
- * may be half-written.
+ * may be half-written, and so may those of the range that it names, which are only sealed anew: those are in the packs.
  *
  * At opening all frames are read. The first that does not fit is either where a crash cut the log, or damage. Writes
  * between two syncs may reach the disk in any order, so good frames behind a bad one prove nothing by themselves. But a
@@ -52,6 +53,16 @@
 _Static_assert(WAL_RECORD_BYTES == 4168, "on-disk size of a frame");
 
 typedef struct WalChain WalChain;
+
+/* Pages [first, first + count) of the database; count 0: none. */
+struct page_range {
+	uint32_t first;
+	uint32_t count;
+};
+
+static inline bool page_range_has(const struct page_range *range, uint32_t page) {
+	return page >= range->first && page - range->first < range->count;
+}
 
 /* The last pack: its number, pages and root, and the part of the log it was made from. */
 struct wal_base {
@@ -92,11 +103,20 @@ int walchain_reset(WalChain *wal);
 /* Makes all committed frames durable. From any thread. */
 int walchain_sync(WalChain *wal);
 
-/* As walchain_sync, and notes that the database file is about to be changed. The connection's thread. */
-int walchain_begin_checkpoint(WalChain *wal);
+/* As walchain_sync, and notes that the database file is about to be changed: by what is in the log, and in `range`. A
+ * range is taken only when this is the first time in a generation. The connection's thread. */
+int walchain_begin_checkpoint(WalChain *wal, const struct page_range *range);
 
-/* Whether a checkpoint began in this generation. */
+/* Whether a checkpoint began in this generation; and the range that was taken. */
 bool walchain_checkpoint_began(const WalChain *wal);
+struct page_range walchain_checkpoint_range(const WalChain *wal);
+
+/* Whether this generation is under an older version of the key than the newest. */
+bool walchain_is_behind(const WalChain *wal);
+
+/* Other keys, which the log and its anchors use from now on; the present generation goes on under its version, which
+ * must be among them. The connection's thread. */
+void walchain_set_keys(WalChain *wal, const struct meta_keys *keys);
 
 /* Physical size, from any thread. */
 uint64_t walchain_bytes(WalChain *wal);

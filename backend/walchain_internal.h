@@ -30,6 +30,7 @@ struct WalChain {
 
 	bool has_header;
 	bool checkpoint_began;
+	struct page_range range; /* with it */
 	struct wal_header header;
 
 	/* Of frame n at n - 1. */

@@ -8,6 +8,7 @@
 
 /* Sector 0, opened. */
 struct wal_header {
+	uint32_t version; /* of the key: all of the generation is under it */
 	uint8_t logical[WAL_LOGICAL_HEADER_BYTES];
 	uint8_t generation[32];
 	uint64_t pack_sequence;
@@ -19,32 +20,34 @@ struct wal_watermark {
 	uint8_t tag[META_TAG_BYTES];
 };
 
-/* Fills in header->tag. `ret_block` gets both slots (no frames durable) and the zeros. */
+/* Under the newest version. Fills in header->version and header->tag. `ret_block` gets both slots (no frames durable)
+ * and the zeros. */
 void wal_header_seal(
         const struct meta_keys *keys, struct wal_header *header, uint8_t ret_block[static WAL_HEADER_BYTES]);
 int wal_header_open(
         const struct meta_keys *keys, const uint8_t block[static WAL_HEADER_BYTES], struct wal_header *ret_header);
 
-/* Sector 3 of a header: sets *ret_began, or -EBADMSG when it is neither zero nor sealed. */
-void wal_checkpoint_seal(
-        const struct meta_keys *keys, const uint8_t generation[static 32], uint8_t ret_sector[static WAL_SECTOR_BYTES]);
-int wal_checkpoint_open(const struct meta_keys *keys, const uint8_t generation[static 32],
-        const uint8_t sector[static WAL_SECTOR_BYTES], bool *ret_began);
+/* Sector 3 of a header: sets *ret_began (and then *ret_range), or -EBADMSG when it is neither zero nor sealed. What
+ * follows is of the header's generation and under its version. */
+void wal_checkpoint_seal(const struct meta_keys *keys, const struct wal_header *header, const struct page_range *range,
+        uint8_t ret_sector[static WAL_SECTOR_BYTES]);
+int wal_checkpoint_open(const struct meta_keys *keys, const struct wal_header *header,
+        const uint8_t sector[static WAL_SECTOR_BYTES], bool *ret_began, struct page_range *ret_range);
 
 /* Whether the bytes behind the records are zero. */
 bool wal_header_rest_is_zero(const uint8_t block[static WAL_HEADER_BYTES]);
 
 /* Slot 0 or 1, one sector. */
-void wal_slot_seal(const struct meta_keys *keys, const uint8_t generation[static 32], unsigned slot,
+void wal_slot_seal(const struct meta_keys *keys, const struct wal_header *header, unsigned slot,
         const struct wal_watermark *watermark, uint8_t ret_sector[static WAL_SECTOR_BYTES]);
-int wal_slot_open(const struct meta_keys *keys, const uint8_t generation[static 32], unsigned slot,
+int wal_slot_open(const struct meta_keys *keys, const struct wal_header *header, unsigned slot,
         const uint8_t sector[static WAL_SECTOR_BYTES], struct wal_watermark *ret_watermark);
 
 /* A frame; `plain` is watermark (8, little-endian) | SQLite's frame header | page. */
-void wal_frame_seal(const struct meta_keys *keys, const uint8_t generation[static 32], uint32_t number,
+void wal_frame_seal(const struct meta_keys *keys, const struct wal_header *header, uint32_t number,
         const uint8_t previous_tag[static META_TAG_BYTES], const uint8_t plain[static WAL_FRAME_PLAIN_BYTES],
         uint8_t ret_record[static WAL_RECORD_BYTES]);
-int wal_frame_open(const struct meta_keys *keys, const uint8_t generation[static 32], uint32_t number,
+int wal_frame_open(const struct meta_keys *keys, const struct wal_header *header, uint32_t number,
         const uint8_t previous_tag[static META_TAG_BYTES], const uint8_t record[static WAL_RECORD_BYTES],
         uint8_t ret_plain[static WAL_FRAME_PLAIN_BYTES]);
 

@@ -67,7 +67,7 @@ static uint32_t slots_frames(const struct slots *slots) {
 static void open_slots(const WalChain *wal, const uint8_t *block, struct slots *ret_slots) {
 	for (unsigned i = 0; i < 2; i++)
 		ret_slots->valid[i] =
-		        wal_slot_open(wal->keys, wal->header.generation, i, block + (size_t)(i + 1) * WAL_SECTOR_BYTES,
+		        wal_slot_open(wal->keys, &wal->header, i, block + (size_t)(i + 1) * WAL_SECTOR_BYTES,
 		                &ret_slots->watermark[i]) == 0;
 }
 
@@ -107,8 +107,8 @@ static int read_header(WalChain *wal, uint64_t size, uint8_t *block, struct slot
 	if (wal_header_open(wal->keys, block, &wal->header) < 0)
 		return damaged_header("the header does not authenticate");
 	*ret_sound = true;
-	if (wal_checkpoint_open(wal->keys, wal->header.generation, block + WAL_CHECKPOINT_AT, &wal->checkpoint_began) <
-	        0)
+	if (wal_checkpoint_open(
+	            wal->keys, &wal->header, block + WAL_CHECKPOINT_AT, &wal->checkpoint_began, &wal->range) < 0)
 		return damaged_header("the checkpoint's mark does not authenticate");
 	open_slots(wal, block, ret_slots);
 	if (!ret_slots->valid[0] && !ret_slots->valid[1])
@@ -127,8 +127,8 @@ static int read_chain(WalChain *wal, struct reader *reader, uint32_t *ret_waterm
 			rc = reader_get(reader, number, &record);
 		if (rc < 0)
 			return rc;
-		if (wal_frame_open(wal->keys, wal->header.generation, number, wal_previous_tag(wal, number), record,
-		            wal->plain) < 0)
+		if (wal_frame_open(wal->keys, &wal->header, number, wal_previous_tag(wal, number), record, wal->plain) <
+		        0)
 			break;
 		memcpy(wal->tags[number - 1], meta_record_tag(record), META_TAG_BYTES);
 		wal->pages[number - 1] = wal_be32(wal->plain + 8);
@@ -155,7 +155,7 @@ static int read_behind_break(WalChain *wal, struct reader *reader, uint32_t *ret
 		if (rc < 0)
 			return rc;
 		if (number > wal->count + 1 &&
-		        wal_frame_open(wal->keys, wal->header.generation, number, stored, record, wal->plain) == 0) {
+		        wal_frame_open(wal->keys, &wal->header, number, stored, record, wal->plain) == 0) {
 			uint32_t carried = (uint32_t)le64_get(wal->plain);
 			watermark = carried > watermark ? carried : watermark;
 		}
@@ -330,7 +330,8 @@ static int verify_header(WalChain *wal, finding_fn *finding, void *user) {
 	if (rc == 0 && !wal_header_rest_is_zero(block))
 		rc = finding(user, WAL_NAME, -1, "the header's last bytes are not zero");
 	bool began = false;
-	if (rc == 0 && wal_checkpoint_open(wal->keys, wal->header.generation, block + WAL_CHECKPOINT_AT, &began) < 0)
+	struct page_range range;
+	if (rc == 0 && wal_checkpoint_open(wal->keys, &wal->header, block + WAL_CHECKPOINT_AT, &began, &range) < 0)
 		rc = finding(user, WAL_NAME, -1, "the checkpoint's mark does not authenticate");
 	struct slots slots;
 	open_slots(wal, block, &slots);
@@ -359,8 +360,8 @@ int walchain_verify(WalChain *wal, finding_fn *finding, void *user) {
 			break;
 		}
 		if (memcmp(meta_record_tag(record), wal->tags[number - 1], META_TAG_BYTES) != 0 ||
-		        wal_frame_open(wal->keys, wal->header.generation, number, wal_previous_tag(wal, number), record,
-		                wal->plain) < 0)
+		        wal_frame_open(
+		                wal->keys, &wal->header, number, wal_previous_tag(wal, number), record, wal->plain) < 0)
 			rc = finding(user, WAL_NAME, number, "the frame does not authenticate");
 	}
 	reader_close(&reader);

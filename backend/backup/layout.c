@@ -18,12 +18,12 @@
 #define OPEN_BYTES 32 /* of the head that stand readable */
 #define NONCE_AT 32
 #define TAG_AT 56
+#define VERSION_AT 12
 #define HEAD_BYTES 72
 #define FIXED_BYTES 128
 #define ZONES_BITS 8
 #define ZONES_MASK 0xffu
 #define ENTRY_BYTES 40
-#define META_KEY_VERSION 1
 #define HASH_DIGITS 16
 
 static_assert(NONCE_AT + AEAD_NONCE_BYTES == TAG_AT && TAG_AT + AEAD_TAG_BYTES == HEAD_BYTES, "as layout.h draws it");
@@ -35,12 +35,13 @@ void layout_super_clear(struct layout_super *super) {
 	*super = (struct layout_super){0};
 }
 
-int layout_key(
-        const Keyring *keyring, const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES], uint8_t ret_key[static 32]) {
+/* *version: 0 for the newest; then which that is. */
+static int derive_super(const Keyring *keyring, const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES], uint32_t *version,
+        struct secret_key *ret_key) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
-	int rc = keyring_get(keyring, "meta", META_KEY_VERSION, key.bytes, NULL);
+	int rc = keyring_get(keyring, "meta", *version, key.bytes, version);
 	if (rc == 0)
-		derive_key(key.bytes, "backup superblock", bytes_of(vault_id, LAYOUT_VAULT_ID_BYTES), ret_key);
+		derive_key(key.bytes, "backup superblock", bytes_of(vault_id, LAYOUT_VAULT_ID_BYTES), ret_key->bytes);
 	return fault_while(rc, "key of the backup's superblocks");
 }
 
@@ -93,16 +94,22 @@ static void get_fixed(const uint8_t from[static FIXED_BYTES], struct layout_supe
 	memcpy(ret->root, from + 80, LAYOUT_HASH_BYTES);
 }
 
-int layout_super_seal(const uint8_t key[static 32], const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES],
+int layout_super_seal(const Keyring *keyring, uint32_t version, const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES],
         const struct layout_super *super, uint8_t **ret_bytes, size_t *ret_size) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
 	if (super->leaving_count > LAYOUT_LEAVING_MAX)
 		return fault(EMSGSIZE, "%u segments that leave are too many for a superblock", super->leaving_count);
 	size_t plain = FIXED_BYTES + (size_t)super->leaving_count * ENTRY_BYTES;
 	_cleanup_(freep) uint8_t *bytes = calloc(1, HEAD_BYTES + plain);
 	if (!bytes)
 		return fault(ENOMEM, "no memory for a superblock of the backup");
+	int rc = derive_super(keyring, vault_id, &version, &key);
+	if (rc < 0)
+		return rc;
 	memcpy(bytes, MAGIC, MAGIC_BYTES);
 	le16_put(bytes + 8, FORMAT);
+	/* Programs that know no other version want zeros here. */
+	le32_put(bytes + VERSION_AT, version == 1 ? 0 : version);
 	memcpy(bytes + 16, vault_id, LAYOUT_VAULT_ID_BYTES);
 	aead_nonce_random(bytes + NONCE_AT);
 	uint8_t *to = bytes + HEAD_BYTES;
@@ -113,8 +120,8 @@ int layout_super_seal(const uint8_t key[static 32], const uint8_t vault_id[stati
 	}
 	struct associated ad;
 	associate(bytes, super->number, &ad);
-	int rc = aead_page_seal(
-	        key, bytes + NONCE_AT, bytes_of(ad.bytes, sizeof ad.bytes), bytes_of(to, plain), to, bytes + TAG_AT);
+	rc = aead_page_seal(key.bytes, bytes + NONCE_AT, bytes_of(ad.bytes, sizeof ad.bytes), bytes_of(to, plain), to,
+	        bytes + TAG_AT);
 	if (rc < 0)
 		return fault_while(rc, "sealing a superblock of the backup");
 	*ret_bytes = steal_pointer(&bytes);
@@ -127,13 +134,12 @@ static int damaged(uint64_t number, const char *words) {
 }
 
 static int check_head(const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES], uint64_t number, struct bytes bytes) {
-	static const uint8_t zeros[6];
 	if (bytes.size < HEAD_BYTES + FIXED_BYTES || (bytes.size - HEAD_BYTES - FIXED_BYTES) % ENTRY_BYTES != 0 ||
 	        (bytes.size - HEAD_BYTES - FIXED_BYTES) / ENTRY_BYTES > LAYOUT_LEAVING_MAX)
 		return damaged(number, "its length can't be");
 	if (memcmp(bytes.data, MAGIC, MAGIC_BYTES) != 0)
 		return damaged(number, "no superblock");
-	if (le16_get(bytes.data + 8) != FORMAT || memcmp(bytes.data + 10, zeros, sizeof zeros) != 0)
+	if (le16_get(bytes.data + 8) != FORMAT || le16_get(bytes.data + 10) != 0)
 		return damaged(number, "of a format that this program does not know");
 	if (memcmp(bytes.data + 16, vault_id, LAYOUT_VAULT_ID_BYTES) != 0)
 		return damaged(number, "of another vault");
@@ -149,9 +155,22 @@ static bool is_sensible(const struct layout_super *super, uint64_t number, size_
 	return sound;
 }
 
-int layout_super_open(const uint8_t key[static 32], const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES],
-        uint64_t number, struct bytes bytes, struct layout_super *ret_super) {
+static int derive_for(const Keyring *keyring, const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES], uint64_t number,
+        struct bytes bytes, struct secret_key *ret_key) {
+	char words[80];
+	uint32_t version = le32_get(bytes.data + VERSION_AT);
+	version = version ? version : 1;
+	(void)snprintf(words, sizeof words, "under version %" PRIu32 " of alias/metadata, which can't be had", version);
+	int rc = derive_super(keyring, vault_id, &version, ret_key);
+	return rc == -ENOKEY ? damaged(number, words) : rc;
+}
+
+int layout_super_open(const Keyring *keyring, const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES], uint64_t number,
+        struct bytes bytes, struct layout_super *ret_super) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
 	int rc = check_head(vault_id, number, bytes);
+	if (rc == 0)
+		rc = derive_for(keyring, vault_id, number, bytes, &key);
 	if (rc < 0)
 		return rc;
 	size_t size = bytes.size - HEAD_BYTES, entries = (size - FIXED_BYTES) / ENTRY_BYTES;
@@ -161,7 +180,7 @@ int layout_super_open(const uint8_t key[static 32], const uint8_t vault_id[stati
 		return fault(ENOMEM, "no memory for a superblock of the backup");
 	struct associated ad;
 	associate(bytes.data, number, &ad);
-	rc = aead_page_open(key, bytes.data + NONCE_AT, bytes_of(ad.bytes, sizeof ad.bytes),
+	rc = aead_page_open(key.bytes, bytes.data + NONCE_AT, bytes_of(ad.bytes, sizeof ad.bytes),
 	        bytes_of(bytes.data + HEAD_BYTES, size), bytes.data + TAG_AT, plain);
 	if (rc == -EBADMSG)
 		return damaged(number, "does not authenticate");

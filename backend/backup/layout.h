@@ -10,10 +10,11 @@
  *     super/SSSSSSSSSSSSSSSS          superblock number S (hexadecimal, from 1): a generation of the backup
  *
  * A superblock is put last: all that it needs is there by then. Two of one number never are: it is put if absent. It is
- * sealed under derive(key "meta" version 1, "backup superblock", vault id), so that neither the bucket nor who has its
- * credentials can make one or read it:
+ * sealed under derive(key "meta", "backup superblock", vault id), so that neither the bucket nor who has its
+ * credentials can make one or read it; the key's version is the newest that the vault.json has which it names:
  *
- *     0 magic "ASSAYSUP"  8 format u16 = 1  10 zeros (6)  16 vault id (16)  32 nonce (24)  56 tag (16)  72 ciphertext
+ *     0 magic "ASSAYSUP"  8 format u16 = 1  10 zeros (2)  12 version u32 (0: 1)  16 vault id (16)  32 nonce (24)
+ *     56 tag (16)  72 ciphertext
  *
  * Associated data: bytes 0…31 ‖ number u64. Plaintext, integers little-endian:
  *
@@ -75,17 +76,14 @@ void layout_super_clear(struct layout_super *super);
 /* The mark of a rule's prefix; 0 for "". */
 uint32_t layout_prefix_mark(const char *prefix);
 
-/* Key of the superblocks; wipe it after use. -ENOKEY. */
-int layout_key(
-        const Keyring *keyring, const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES], uint8_t ret_key[static 32]);
-
-/* Allocated. -ENOMEM, -EMSGSIZE. */
-int layout_super_seal(const uint8_t key[static 32], const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES],
+/* Under this version of the key "meta", 0: the newest. Allocated. -ENOMEM, -EMSGSIZE, -ENOKEY. */
+int layout_super_seal(const Keyring *keyring, uint32_t version, const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES],
         const struct layout_super *super, uint8_t **ret_bytes, size_t *ret_size);
 
-/* -EBADMSG with words unless it is what layout_super_seal made for this vault and number. */
-int layout_super_open(const uint8_t key[static 32], const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES],
-        uint64_t number, struct bytes bytes, struct layout_super *ret_super);
+/* -EBADMSG with words unless it is what layout_super_seal made for this vault and number, under a version that the
+ * keyring has. */
+int layout_super_open(const Keyring *keyring, const uint8_t vault_id[static LAYOUT_VAULT_ID_BYTES], uint64_t number,
+        struct bytes bytes, struct layout_super *ret_super);
 
 /* Names. */
 void layout_header_name(

@@ -187,7 +187,7 @@ static int unlock(struct recovery *recovery, const VaultHeader *header, uint8_t 
 	recovery->header = header_generation(header);
 	memcpy(recovery->vault_id, header_vault_id(header), sizeof recovery->vault_id);
 	*json = NULL;
-	return layout_key(recovery->keyring, recovery->vault_id, recovery->key.bytes);
+	return 0;
 }
 
 static int parse(uint8_t *json, size_t size, VaultHeader **ret) {
@@ -284,7 +284,6 @@ int recovery_open(struct recovery *recovery) {
 void recovery_clear(struct recovery *recovery) {
 	layout_super_clear(&recovery->super);
 	supers_free(recovery->supers);
-	secret_key_wipe(&recovery->key);
 	keyring_free(recovery->keyring);
 	free(recovery->json);
 	objects_close(recovery->objects);

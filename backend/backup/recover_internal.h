@@ -7,7 +7,6 @@
 #include "backend/backup/layout.h"
 #include "backend/backup/recover.h"
 #include "crypto/header.h"
-#include "crypto/secret.h"
 
 typedef struct SuperList SuperList;
 
@@ -20,8 +19,7 @@ struct recovery {
 	uint8_t vault_id[HEADER_ID_BYTES];
 	uint8_t *json; /* vault.json as it will stand */
 	size_t json_size;
-	uint64_t header;       /* its generation */
-	struct secret_key key; /* of superblocks */
+	uint64_t header; /* its generation */
 	SuperList *supers;
 	struct layout_super super;
 	bool is_first; /* the vault was not opened since it was made, or its log does not say so yet */

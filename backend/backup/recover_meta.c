@@ -22,7 +22,6 @@
 struct fetching {
 	struct recovery *recovery;
 	VaultIo *io;
-	struct secret_key key;       /* of the database */
 	struct recovery_names parts; /* all below meta/, by name: by pack and part */
 	uint64_t *packs;             /* those of the chain, falling */
 	size_t count, room;
@@ -96,7 +95,7 @@ static int try_part(struct fetching *f, const struct recovery_found *part, const
 	if (rc < 0 || bytes)
 		return rc;
 	rc = metadb_pack_length(
-	        f->key.bytes, f->recovery->vault_id, wanted->pack, f->root, bytes_of(f->buffer, size), &bytes);
+	        f->recovery->keyring, f->recovery->vault_id, wanted->pack, f->root, bytes_of(f->buffer, size), &bytes);
 	if (rc == 0 && size != part_bytes(bytes, 0))
 		rc = fault(EBADMSG, "it has %" PRIu64 " bytes and should have %" PRIu64, size, part_bytes(bytes, 0));
 	if (rc < 0)
@@ -169,7 +168,7 @@ static int fetch_parts(struct fetching *f, uint64_t pack, size_t first, size_t *
 
 static int check(struct fetching *f, uint64_t pack, uint64_t *ret_previous) {
 	return metadb_check_pack(
-	        f->io, f->key.bytes, f->recovery->vault_id, pack, f->root, ret_previous, f->previous_root);
+	        f->io, f->recovery->keyring, f->recovery->vault_id, pack, f->root, ret_previous, f->previous_root);
 }
 
 /* Of one part another version, of which the pack is whole; else as it was. */
@@ -304,8 +303,6 @@ int recovery_metadata(struct recovery *recovery, VaultIo *io) {
 	const struct layout_super *super = &recovery->super;
 	int rc = f.buffer ? 0 : fault(ENOMEM, "no memory to fetch the metadata");
 	if (rc == 0)
-		rc = keyring_get(recovery->keyring, "meta", STORE_META_KEY_VERSION, f.key.bytes, NULL);
-	if (rc == 0)
 		rc = recovery_names(recovery->objects, "meta/", LAYOUT_PART, &f.parts);
 	if (rc == 0)
 		rc = vault_io_mkdir(io, "meta");
@@ -317,8 +314,7 @@ int recovery_metadata(struct recovery *recovery, VaultIo *io) {
 	if (rc == 0)
 		rc = remove_strays(&f);
 	if (rc == 0)
-		rc = metadb_from_packs(io, f.key.bytes, recovery->vault_id, super->pack, super->root);
-	secret_key_wipe(&f.key);
+		rc = metadb_from_packs(io, recovery->keyring, recovery->vault_id, super->pack, super->root);
 	free(f.parts.found);
 	free(f.packs);
 	free(f.buffer);
@@ -365,12 +361,9 @@ static int fetch_archive(struct recovery *recovery, VaultIo *io, struct audit_ar
 }
 
 static int list_archives(struct recovery *recovery, VaultIo *io, struct audit_archived **ret_list, size_t *ret_count) {
-	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(metadb_abandonp) MetaDb *db = NULL;
 	_cleanup_(meta_closep) Meta *meta = NULL;
-	int rc = keyring_get(recovery->keyring, "meta", STORE_META_KEY_VERSION, key.bytes, NULL);
-	if (rc == 0)
-		rc = metadb_open(io, key.bytes, recovery->vault_id, METADB_READ_ONLY, &db);
+	int rc = metadb_open(io, recovery->keyring, recovery->vault_id, METADB_READ_ONLY, &db);
 	if (rc == 0)
 		rc = meta_open(db, NULL, &meta);
 	if (rc < 0)

@@ -199,7 +199,7 @@ static int ask_all(struct walk *walk) {
 static int open_super(const struct walk *walk, struct reading *reading, struct bytes bytes) {
 	const struct recovery *recovery = walk->recovery;
 	return layout_super_open(
-	        recovery->key.bytes, recovery->vault_id, reading->versions->number, bytes, &reading->super);
+	        recovery->keyring, recovery->vault_id, reading->versions->number, bytes, &reading->super);
 }
 
 /* There is more of it than was asked for. */

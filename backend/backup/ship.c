@@ -42,8 +42,7 @@ int ship_init(struct ship *ship, Store *store, const struct backup_target *rule)
 	ship->lock_days = rule->lock_days;
 	memcpy(ship->vault_id, info->vault_id, sizeof ship->vault_id);
 	free(info);
-	int rc = *rule->prefix ? reach_new(ship->zones, rule->prefix, &ship->reach) : 0;
-	return rc < 0 ? rc : layout_key(store_keyring(store), ship->vault_id, ship->key);
+	return *rule->prefix ? reach_new(ship->zones, rule->prefix, &ship->reach) : 0;
 }
 
 void ship_clear(struct ship *ship) {
@@ -52,7 +51,6 @@ void ship_clear(struct ship *ship) {
 	store_checkpoint_clear(&ship->checkpoint);
 	free(ship->lost);
 	reach_free(ship->reach);
-	secret_wipe(ship->key, sizeof ship->key);
 }
 
 /* ---- what is there ---- */
@@ -65,7 +63,9 @@ int ship_read_super(struct ship *ship, uint64_t number, struct layout_super *ret
 	int rc = objects_get_all(ship->objects, name, LAYOUT_SUPER_BYTES_MAX, &bytes, &size);
 	if (rc == -EFBIG)
 		return fault(EBADMSG, "%s is too long for a superblock", name);
-	return rc < 0 ? rc : layout_super_open(ship->key, ship->vault_id, number, bytes_of(bytes, size), ret);
+	return rc < 0 ? rc
+	              : layout_super_open(
+	                        store_keyring(ship->store), ship->vault_id, number, bytes_of(bytes, size), ret);
 }
 
 /* Whether this vault has the commit that the backup goes on from. Times of commits are its own. */
@@ -150,6 +150,7 @@ struct round {
 	size_t header_size;
 	uint64_t generation;
 	uint8_t header_hash[LAYOUT_HASH_BYTES];
+	uint32_t key_version; /* for the superblock */
 	/* Packs that the place lacks: the first ones are opened before anything is sent, lest a newer base take them
 	 * away meanwhile. */
 	VaultFile *packs[PACKS_OPEN];
@@ -302,6 +303,19 @@ static int put_segments(struct round *round) {
 
 /* ---- vault.json and the archives of the log ---- */
 
+/* The newest version of the metadata's key that whoever gets this header will have. */
+static uint32_t version_for_supers(const VaultHeader *header, const Keyring *keyring) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	struct key_info info;
+	uint32_t version = 0;
+	for (size_t i = 0; header_key(header, i, &info) == 0; i++)
+		if (strcmp(info.name, "meta") == 0 &&
+		        keyring_get(keyring, info.name, info.version, key.bytes, NULL) == 0)
+			version = info.version;
+	fault_clear();
+	return version;
+}
+
 static int read_header_still(struct round *round) {
 	_cleanup_(header_freep) VaultHeader *header = NULL;
 	int rc = vault_io_read_all(round->io, HEADER_NAME, HEADER_BYTES_MAX, &round->header, &round->header_size);
@@ -315,6 +329,7 @@ static int read_header_still(struct round *round) {
 	if (rc < 0)
 		return fault_while(rc, HEADER_NAME);
 	round->generation = header_generation(header);
+	round->key_version = version_for_supers(header, store_keyring(round->ship->store));
 	blake2b(bytes, round->header_hash);
 	return 0;
 }
@@ -511,7 +526,7 @@ static int carry_out(struct round *round) {
 	if (rc == 0)
 		rc = put_packs(round);
 	if (rc == 0)
-		rc = ship_put_super(ship, round->generation, round->header_hash);
+		rc = ship_put_super(ship, round->generation, round->header_hash, round->key_version);
 	if (rc == 0)
 		atomic_store(&ship->missing, atomic_load(&ship->lost_bytes));
 	return rc;

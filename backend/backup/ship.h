@@ -33,7 +33,6 @@ struct ship {
 	unsigned orphan_s;      /* after so long a pack that no superblock needs is nobody's any more */
 	int64_t locked_since_s; /* what was put before may be under no such lock: seconds since 1970 */
 	uint8_t vault_id[LAYOUT_VAULT_ID_BYTES];
-	uint8_t key[32]; /* of the superblocks */
 	struct inventory inventory;
 	struct layout_super last; /* the newest that opens; number 0: there is none */
 	/* Of the last checkpoint that was shipped, or is being; of its segments those that the rule takes. */
@@ -54,7 +53,7 @@ struct ship {
 	void *notice_arg;
 };
 
-/* Gets the key. `objects` stays the caller's and may be set later. -ENOKEY. */
+/* `objects` stays the caller's and may be set later. -ENOMEM. */
 int ship_init(struct ship *ship, Store *store, const struct backup_target *rule);
 void ship_clear(struct ship *ship);
 

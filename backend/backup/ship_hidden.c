@@ -65,7 +65,7 @@ static int read_version(struct ship *ship, const struct one *one, struct layout_
 	int rc = object_version_get(ship->objects, name, &version, LAYOUT_SUPER_BYTES_MAX, &bytes, &size);
 	if (rc < 0)
 		return rc == -ENOENT ? -EBADMSG : rc;
-	return layout_super_open(ship->key, ship->vault_id, one->number, bytes_of(bytes, size), ret);
+	return layout_super_open(store_keyring(ship->store), ship->vault_id, one->number, bytes_of(bytes, size), ret);
 }
 
 int ship_find_hidden(struct ship *ship) {

@@ -87,11 +87,11 @@ static int look_at_other(struct ship *ship, const struct layout_super *mine) {
 	return same ? 0 : ship_refuse(ship, "another mount of this vault, or of a copy of it, ships there, too");
 }
 
-static int send_super(struct ship *ship, const struct layout_super *super) {
+static int send_super(struct ship *ship, const struct layout_super *super, uint32_t key_version) {
 	char name[LAYOUT_NAME_BYTES];
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	size_t size = 0;
-	int rc = layout_super_seal(ship->key, ship->vault_id, super, &bytes, &size);
+	int rc = layout_super_seal(store_keyring(ship->store), key_version, ship->vault_id, super, &bytes, &size);
 	if (rc < 0)
 		return rc;
 	layout_super_name(super->number, name);
@@ -115,7 +115,8 @@ static int send_super(struct ship *ship, const struct layout_super *super) {
 	return rc;
 }
 
-int ship_put_super(struct ship *ship, uint64_t generation, const uint8_t header_hash[static LAYOUT_HASH_BYTES]) {
+int ship_put_super(struct ship *ship, uint64_t generation, const uint8_t header_hash[static LAYOUT_HASH_BYTES],
+        uint32_t key_version) {
 	struct layout_super super = {0};
 	int rc = fill_super(ship, generation, header_hash, &super);
 	if (rc == 0 && ship->last.number > 0 && is_same_state(&super, &ship->last)) {
@@ -123,7 +124,7 @@ int ship_put_super(struct ship *ship, uint64_t generation, const uint8_t header_
 		return 0;
 	}
 	for (int tries = 0; rc == 0; tries++, super.number++) {
-		rc = send_super(ship, &super);
+		rc = send_super(ship, &super, key_version);
 		if (rc == 1 && tries < SUPER_TRIES) {
 			rc = 0;
 			continue;

@@ -3,7 +3,6 @@
 #include "backend/backup/verify_internal.h"
 #include "backend/pack_internal.h"
 #include "crypto/base/fault.h"
-#include "crypto/secret.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -173,21 +172,17 @@ static int verify_pack(struct pack_check *check, uint8_t *buffer, struct pack_he
 }
 
 int verify_packs(struct verify *v) {
-	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(freep) uint8_t *buffer = malloc(LAYOUT_PART_BYTES);
 	_cleanup_(freep) struct pack_check *check = calloc(1, sizeof *check);
 	struct pack_head last = {0};
 	struct meta_keys *keys = NULL;
-	int rc = keyring_get(store_keyring(v->ship.store), "meta", 1, key.bytes, NULL);
-	if (rc == 0)
-		keys = meta_keys_new(key.bytes, v->ship.vault_id);
-	if (rc == 0 && (!keys || !buffer || !check))
+	int rc = meta_keys_new(store_keyring(v->ship.store), v->ship.vault_id, &keys);
+	if (rc == 0 && (!buffer || !check))
 		rc = fault(ENOMEM, "no memory to verify the packs of a backup");
 	for (uint64_t pack = v->super.base; rc == 0 && pack <= v->super.pack; pack++) {
 		*check = (struct pack_check){.v = v, .number = pack, .keys = keys};
 		rc = verify_pack(check, buffer, &last);
 	}
-	if (keys)
-		meta_keys_free(keys);
+	meta_keys_free(keys);
 	return rc;
 }

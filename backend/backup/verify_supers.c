@@ -17,7 +17,8 @@ static int put_version(struct verify *v, uint64_t number, const char *name, cons
 	size_t size = 0;
 	int rc = object_version_get(v->ship.objects, name, version, LAYOUT_SUPER_BYTES_MAX, &bytes, &size);
 	if (rc == 0)
-		rc = layout_super_open(v->ship.key, v->ship.vault_id, number, bytes_of(bytes, size), &super);
+		rc = layout_super_open(
+		        store_keyring(v->ship.store), v->ship.vault_id, number, bytes_of(bytes, size), &super);
 	if (rc == 0)
 		rc = verify_put(v, name, bytes_of(bytes, size));
 	layout_super_clear(&super);

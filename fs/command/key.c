@@ -199,10 +199,8 @@ const struct command command_key_rotate = {
         .details =
                 "From its return on; what was sealed before stays readable. After a slot was removed rotate --all: who "
                 "had it may have kept the keys, and opens nothing that is written later. --rewrap also has what older "
-                "versions sealed sealed anew, in the background; it goes on after a crash. The key of the metadata "
-                "can't "
-                "be rotated yet, and --all leaves out keys that are disabled. That of the log hands it on: who "
-                "verifies it by an earlier key goes on to.\n"
+                "versions sealed sealed anew, in the background; it goes on after a crash. --all leaves out keys that "
+                "are disabled. That of the log hands it on: who verifies it by an earlier key goes on to.\n"
                 "With --every it is not rotated now, but by itself when its version is so old; 0 ends that.\n"
                 "A steward by the policy decides, or who mounted; the audit log has it.",
         .options = (const struct command_option[]){{"all", 0, NULL, "every key that there is"},

@@ -248,6 +248,7 @@ static int rotate_each(struct rotation *rotation) {
 struct remaining {
 	const struct rotation *rotation;
 	uint64_t segments, bytes;
+	bool goes_on;
 };
 
 static int add_remaining(void *arg, const struct store_key *key) {
@@ -255,6 +256,7 @@ static int add_remaining(void *arg, const struct store_key *key) {
 	for (size_t i = 0; i < remaining->rotation->count; i++) {
 		if (strcmp(remaining->rotation->names[i], key->name) != 0 || !key->is_rewrapping)
 			continue;
+		remaining->goes_on = true; /* also of what is nearly done: a base pack of the metadata */
 		remaining->segments += key->old_segments;
 		remaining->bytes += key->old_bytes;
 	}
@@ -269,7 +271,7 @@ static int wait_for_rewrap(const struct rotation *rotation) {
 			rc = control_send(
 			        rotation->reply, json_pack("{s:I, s:I}", "old_segments", (json_int_t)remaining.segments,
 			                                 "old_bytes", (json_int_t)remaining.bytes));
-		if (rc || remaining.segments == 0)
+		if (rc || !remaining.goes_on)
 			return rc;
 		rc = control_wait(rotation->reply, LOOK_MS);
 		if (rc)

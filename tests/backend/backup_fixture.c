@@ -218,12 +218,9 @@ size_t backup_world_check(struct backup_world *w) {
 	_cleanup_(objects_closep) Objects *objects = NULL;
 	struct inventory there = {0};
 	struct store_info info;
-	uint8_t key[32], meta_key[32];
+	struct meta_keys *keys = NULL;
 	store_info(w->v->store, &info);
-	assert_rc(layout_key(store_keyring(w->v->store), info.vault_id, key));
-	assert_rc(keyring_get(store_keyring(w->v->store), "meta", 1, meta_key, NULL));
-	struct meta_keys *keys = meta_keys_new(meta_key, info.vault_id);
-	assert_non_null(keys);
+	assert_rc(meta_keys_new(store_keyring(w->v->store), info.vault_id, &keys));
 	assert_rc(objects_open(&place, &objects));
 	assert_rc(inventory_read(objects, &there));
 	size_t count = there.super_count;
@@ -234,7 +231,8 @@ size_t backup_world_check(struct backup_world *w) {
 		struct layout_super super;
 		layout_super_name(there.supers[i], name);
 		assert_rc(objects_get_all(objects, name, 1 << 20, &bytes, &size));
-		assert_rc(layout_super_open(key, info.vault_id, there.supers[i], bytes_of(bytes, size), &super));
+		assert_rc(layout_super_open(
+		        store_keyring(w->v->store), info.vault_id, there.supers[i], bytes_of(bytes, size), &super));
 		check_header(objects, &super);
 		check_packs(objects, keys, &super);
 		if (i == count - 1 && super.commit == store_durable_commit(w->v->store)) {

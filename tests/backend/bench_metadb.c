@@ -7,6 +7,7 @@
  */
 #include "backend/metadb.h"
 #include "crypto/base/fault.h"
+#include "tests/backend/meta_key.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,13 +64,12 @@ static double look_up(sqlite3 *connection) {
 static const char schema[] = "CREATE TABLE t(n INTEGER PRIMARY KEY, name TEXT, body BLOB); CREATE INDEX i ON t(name)";
 
 static double ours(const char *directory, double *ret_lookups) {
-	const uint8_t key[32] = {1};
 	const uint8_t vault_id[16] = {1};
 	VaultIo *io = NULL;
 	MetaDb *db = NULL;
 	must(vault_io_create(directory, &io), "create");
-	must(metadb_create(io, key, vault_id), "create");
-	must(metadb_open(io, key, vault_id, 0, &db), "open");
+	must(metadb_create(io, meta_key_one(), vault_id), "create");
+	must(metadb_open(io, meta_key_one(), vault_id, 0, &db), "open");
 	must(sqlite3_exec(metadb_handle(db), schema, NULL, NULL, NULL), "schema");
 	double start = now();
 	for (int i = 0; i < TRANSACTIONS; i++) {
@@ -80,7 +80,7 @@ static double ours(const char *directory, double *ret_lookups) {
 	}
 	double rate = TRANSACTIONS * ROWS / (now() - start);
 	must(metadb_close(db), "close");
-	must(metadb_open(io, key, vault_id, 0, &db), "open");
+	must(metadb_open(io, meta_key_one(), vault_id, 0, &db), "open");
 	*ret_lookups = look_up(metadb_handle(db));
 	must(metadb_close(db), "close");
 	vault_io_close(io);

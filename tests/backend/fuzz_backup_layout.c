@@ -4,7 +4,9 @@
  */
 #include "backend/backup/layout.h"
 #include "crypto/aead.h"
+#include "crypto/derive.h"
 #include "tests/backend/fuzz_input.h"
+#include "tests/backend/meta_key.h"
 
 #include <stdlib.h>
 
@@ -39,12 +41,16 @@ static void try_name(const struct input *input) {
 }
 
 /* Whatever is behind a genuine seal, it opens as what it says or not at all. */
-static void try_plain(const uint8_t key[32], const uint8_t id[16], const struct input *input) {
+static void try_plain(const Keyring *keyring, const uint8_t id[16], const struct input *input) {
+	uint8_t meta[KEYRING_KEY_BYTES], key[32];
 	uint8_t ad[40] = "ASSAYSUP\1";
 	const uint64_t number = 7;
 	uint8_t *bytes = calloc(1, HEAD_BYTES + input->size + 1);
 	if (!bytes)
 		abort();
+	if (keyring_get(keyring, "meta", 1, meta, NULL) < 0)
+		abort();
+	derive_key(meta, "backup superblock", bytes_of(id, 16), key);
 	memcpy(ad + 16, id, 16);
 	le64_put(ad + 32, number);
 	memcpy(bytes, ad, 32);
@@ -52,11 +58,11 @@ static void try_plain(const uint8_t key[32], const uint8_t id[16], const struct 
 	            bytes + HEAD_BYTES, bytes + 56) < 0)
 		abort();
 	struct layout_super super, again;
-	if (layout_super_open(key, id, number, bytes_of(bytes, HEAD_BYTES + input->size), &super) == 0) {
+	if (layout_super_open(keyring, id, number, bytes_of(bytes, HEAD_BYTES + input->size), &super) == 0) {
 		uint8_t *sealed = NULL;
 		size_t size;
-		if (layout_super_seal(key, id, &super, &sealed, &size) < 0 || size != HEAD_BYTES + input->size ||
-		        layout_super_open(key, id, number, bytes_of(sealed, size), &again) < 0)
+		if (layout_super_seal(keyring, 0, id, &super, &sealed, &size) < 0 || size != HEAD_BYTES + input->size ||
+		        layout_super_open(keyring, id, number, bytes_of(sealed, size), &again) < 0)
 			abort();
 		free(sealed);
 		layout_super_clear(&again);
@@ -66,15 +72,15 @@ static void try_plain(const uint8_t key[32], const uint8_t id[16], const struct 
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	const uint8_t key[32] = {1}, id[16] = {2};
+	const uint8_t id[16] = {2};
 	struct input input = {.data = data, .size = size};
 	uint8_t what = take(&input) % 3;
 	struct layout_super super;
 	if (what == 0 && input.size > 0)
 		try_name(&input);
-	if (what == 1 && layout_super_open(key, id, 7, bytes_of(input.data, input.size), &super) == 0)
+	if (what == 1 && layout_super_open(meta_key_one(), id, 7, bytes_of(input.data, input.size), &super) == 0)
 		layout_super_clear(&super);
 	if (what == 2)
-		try_plain(key, id, &input);
+		try_plain(meta_key_one(), id, &input);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "backend/pack_internal.h"
 #include "tests/backend/fuzz_input.h"
 #include "tests/backend/memory_io.h"
+#include "tests/backend/meta_key.h"
 
 #include <stdlib.h>
 
@@ -63,11 +64,10 @@ static int ignore_page(void *user, uint32_t page, const uint8_t *sealed) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	const uint8_t key[32] = {1};
 	const uint8_t vault_id[16] = {2};
 	static struct meta_keys *keys;
-	if (!keys)
-		keys = meta_keys_new(key, vault_id);
+	if (!keys && meta_keys_new(meta_key_one(), vault_id, &keys) < 0)
+		abort();
 	struct input input = {.data = data, .size = size};
 	bool sealed = take(&input) & 1;
 	uint8_t *buffer = calloc(2, FILE_BYTES);

@@ -6,6 +6,7 @@
 #include "backend/wallayout.h"
 #include "tests/backend/fuzz_input.h"
 #include "tests/backend/memory_io.h"
+#include "tests/backend/meta_key.h"
 
 #include <stdlib.h>
 
@@ -30,12 +31,13 @@ static void seal_header(struct input *input, const struct meta_keys *keys, struc
 		if (take(input) & 1)
 			memcpy(watermark.tag, header->tag, sizeof watermark.tag);
 		if (take(input) & 1)
-			wal_slot_seal(
-			        keys, generation, slot, &watermark, block + (size_t)(slot + 1) * WAL_SECTOR_BYTES);
+			wal_slot_seal(keys, header, slot, &watermark, block + (size_t)(slot + 1) * WAL_SECTOR_BYTES);
 	}
 	uint8_t mark = take(input);
-	if (mark & 1)
-		wal_checkpoint_seal(keys, generation, block + WAL_CHECKPOINT_AT);
+	if (mark & 1) {
+		const struct page_range range = {.first = mark >> 4, .count = mark >> 2 & 3};
+		wal_checkpoint_seal(keys, header, &range, block + WAL_CHECKPOINT_AT);
+	}
 	if (mark & 2)
 		block[take(input) * 16] ^= 1;
 }
@@ -50,7 +52,7 @@ static size_t seal_frames(
 		le64_put(plain, take_u32(input));
 		plain[8 + 3] = take(input);
 		plain[8 + 7] = take(input) & 3;
-		wal_frame_seal(keys, generation, number, previous, plain, record);
+		wal_frame_seal(keys, header, number, previous, plain, record);
 		uint8_t damage = take(input);
 		if (damage & 0x80)
 			record[(size_t)(damage & 0x7f) * 32] ^= 1;
@@ -108,11 +110,10 @@ static void use(WalChain *wal) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	const uint8_t key[32] = {1};
 	const uint8_t vault_id[16] = {2};
 	static struct meta_keys *keys;
-	if (!keys)
-		keys = meta_keys_new(key, vault_id);
+	if (!keys && meta_keys_new(meta_key_one(), vault_id, &keys) < 0)
+		abort();
 	struct input input = {.data = data, .size = size};
 	bool sealed = take(&input) & 1;
 	struct wal_base base = {.pack_sequence = take_u32(&input), .covered = {.frames = take(&input)}};

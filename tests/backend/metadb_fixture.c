@@ -1,9 +1,9 @@
 #include "tests/backend/metadb_fixture.h"
+#include "tests/backend/meta_key.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-const uint8_t metadb_test_key[32] = {7};
 const uint8_t metadb_test_id[16] = {3};
 
 void metadb_test_sql(MetaDb *db, const char *sql) {
@@ -12,7 +12,7 @@ void metadb_test_sql(MetaDb *db, const char *sql) {
 
 MetaDb *metadb_test_open(VaultIo *io) {
 	MetaDb *db = NULL;
-	assert_rc(metadb_open(io, metadb_test_key, metadb_test_id, 0, &db));
+	assert_rc(metadb_open(io, meta_key_one(), metadb_test_id, 0, &db));
 	return db;
 }
 
@@ -26,7 +26,7 @@ void metadb_test_insert(MetaDb *db, int from, int to) {
 }
 
 static void fill_vault(VaultIo *io) {
-	assert_rc(metadb_create(io, metadb_test_key, metadb_test_id));
+	assert_rc(metadb_create(io, meta_key_one(), metadb_test_id));
 	MetaDb *db = metadb_test_open(io);
 	metadb_test_sql(db, "CREATE TABLE t(n INTEGER PRIMARY KEY, body TEXT NOT NULL)");
 	metadb_test_insert(db, 1, 20);
@@ -78,7 +78,7 @@ int metadb_test_rows(MetaDb *db) {
 
 enum verdict metadb_test_judge(VaultIo *io, int expected_rows) {
 	MetaDb *db = NULL;
-	int rc = metadb_open(io, metadb_test_key, metadb_test_id, METADB_READ_ONLY, &db);
+	int rc = metadb_open(io, meta_key_one(), metadb_test_id, METADB_READ_ONLY, &db);
 	if (rc < 0) {
 		if (rc != -EBADMSG && rc != -ENOENT)
 			print_message("opening gave %d: %s\n", rc, fault_message());

@@ -6,7 +6,6 @@
 #include "backend/metadb.h"
 #include "tests/backend/scratch.h"
 
-extern const uint8_t metadb_test_key[32];
 extern const uint8_t metadb_test_id[16];
 
 /*

@@ -357,11 +357,10 @@ static void ship_segment(Objects *objects, Store *store, const struct segment_ro
 }
 
 static void ship_super(Objects *objects, Store *store, const struct layout_super *super) {
-	uint8_t key[32], *bytes = NULL;
+	uint8_t *bytes = NULL;
 	size_t size = 0;
 	char name[LAYOUT_NAME_BYTES];
-	assert_rc(layout_key(store->keyring, header_vault_id(store->header), key));
-	assert_rc(layout_super_seal(key, header_vault_id(store->header), super, &bytes, &size));
+	assert_rc(layout_super_seal(store->keyring, 0, header_vault_id(store->header), super, &bytes, &size));
 	layout_super_name(super->number, name);
 	assert_rc(objects_put(objects, name, bytes_of(bytes, size)));
 	free(bytes);

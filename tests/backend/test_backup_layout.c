@@ -3,6 +3,7 @@
 #include "backend/backup/layout.h"
 
 #include "crypto/base/fault.h"
+#include "tests/backend/meta_key.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -15,16 +16,6 @@
 
 static const uint8_t vault_id[LAYOUT_VAULT_ID_BYTES] = {1, 2, 3};
 static const uint8_t other_id[LAYOUT_VAULT_ID_BYTES] = {1, 2, 4};
-
-static void key_of(uint8_t byte, const uint8_t id[static LAYOUT_VAULT_ID_BYTES], uint8_t ret_key[static 32]) {
-	struct key_info info = {.name = "meta", .version = 1, .kind = KEY_SECRET, .state = KEY_ACTIVE};
-	uint8_t key[KEYRING_KEY_BYTES];
-	_cleanup_(keyring_freep) Keyring *keyring = NULL;
-	memset(key, byte, sizeof key);
-	assert_int_equal(keyring_new(&keyring), 0);
-	assert_int_equal(keyring_add(keyring, &info, key), 0);
-	assert_int_equal(layout_key(keyring, id, ret_key), 0);
-}
 
 static struct layout_super super_of(struct layout_leaving *leaving, uint32_t count) {
 	struct layout_super super = {.number = 7,
@@ -47,14 +38,12 @@ static void a_superblock_opens_as_it_was_sealed(void **state) {
 	(void)state;
 	struct layout_leaving leaving[2] = {{.id = {1}, .since = 5}, {.id = {2}, .since = 7}};
 	struct layout_super super = super_of(leaving, 2), back;
-	uint8_t key[32];
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	size_t size;
-	key_of(1, vault_id, key);
-	assert_int_equal(layout_super_seal(key, vault_id, &super, &bytes, &size), 0);
+	assert_int_equal(layout_super_seal(meta_key_one(), 0, vault_id, &super, &bytes, &size), 0);
 	assert_int_equal(size, 72 + 128 + 2 * 40);
 	assert_memory_equal(bytes, "ASSAYSUP\1\0\0\0\0\0\0\0", 16);
-	assert_int_equal(layout_super_open(key, vault_id, 7, bytes_of(bytes, size), &back), 0);
+	assert_int_equal(layout_super_open(meta_key_one(), vault_id, 7, bytes_of(bytes, size), &back), 0);
 	assert_int_equal(back.number, 7);
 	assert_int_equal(back.time_ns, -5);
 	assert_int_equal(back.commit, 99);
@@ -78,57 +67,78 @@ static void every_changed_byte_of_a_superblock_is_noticed(void **state) {
 	(void)state;
 	struct layout_leaving leaving[1] = {{.id = {1}, .since = 5}};
 	struct layout_super super = super_of(leaving, 1), back;
-	uint8_t key[32];
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	size_t size;
-	key_of(1, vault_id, key);
-	assert_int_equal(layout_super_seal(key, vault_id, &super, &bytes, &size), 0);
+	assert_int_equal(layout_super_seal(meta_key_one(), 0, vault_id, &super, &bytes, &size), 0);
 	for (size_t i = 0; i < size; i++) {
 		bytes[i] ^= 0x10;
-		assert_int_equal(layout_super_open(key, vault_id, 7, bytes_of(bytes, size), &back), -EBADMSG);
+		assert_int_equal(
+		        layout_super_open(meta_key_one(), vault_id, 7, bytes_of(bytes, size), &back), -EBADMSG);
 		bytes[i] ^= 0x10;
 	}
 	for (size_t shorter = 0; shorter < size; shorter++)
-		assert_int_equal(layout_super_open(key, vault_id, 7, bytes_of(bytes, shorter), &back), -EBADMSG);
-	assert_int_equal(layout_super_open(key, vault_id, 7, bytes_of(bytes, size), &back), 0);
+		assert_int_equal(
+		        layout_super_open(meta_key_one(), vault_id, 7, bytes_of(bytes, shorter), &back), -EBADMSG);
+	assert_int_equal(layout_super_open(meta_key_one(), vault_id, 7, bytes_of(bytes, size), &back), 0);
 	layout_super_clear(&back);
 }
 
 static void a_superblock_is_of_its_number_vault_and_key_alone(void **state) {
 	(void)state;
 	struct layout_super super = super_of(NULL, 0), back;
-	uint8_t key[32], other[32];
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	size_t size;
-	key_of(1, vault_id, key);
-	key_of(1, other_id, other);
-	assert_memory_not_equal(key, other, 32);
-	assert_int_equal(layout_super_seal(key, vault_id, &super, &bytes, &size), 0);
-	assert_int_equal(layout_super_open(key, vault_id, 8, bytes_of(bytes, size), &back), -EBADMSG);
-	assert_int_equal(layout_super_open(key, other_id, 7, bytes_of(bytes, size), &back), -EBADMSG);
+	Keyring *other = meta_key_versions(2, 3);
+	assert_int_equal(layout_super_seal(meta_key_one(), 0, vault_id, &super, &bytes, &size), 0);
+	assert_int_equal(layout_super_open(meta_key_one(), vault_id, 8, bytes_of(bytes, size), &back), -EBADMSG);
+	assert_int_equal(layout_super_open(meta_key_one(), other_id, 7, bytes_of(bytes, size), &back), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "another vault"));
 	assert_int_equal(layout_super_open(other, vault_id, 7, bytes_of(bytes, size), &back), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "superblock 7"));
+	assert_non_null(strstr(fault_message(), "version 1 of alias/metadata"));
+	keyring_free(other);
+}
+
+static void a_superblock_says_under_which_version_it_is(void **state) {
+	(void)state;
+	struct layout_super super = super_of(NULL, 0), back;
+	Keyring *both = meta_key_versions(1, 2);
+	uint8_t *bytes = NULL;
+	size_t size;
+	for (uint32_t version = 0; version <= 2; version++) {
+		assert_int_equal(layout_super_seal(both, version, vault_id, &super, &bytes, &size), 0);
+		assert_int_equal(le32_get(bytes + 12), version == 1 ? 0 : 2);
+		assert_int_equal(layout_super_open(both, vault_id, 7, bytes_of(bytes, size), &back), 0);
+		layout_super_clear(&back);
+		int rc = layout_super_open(meta_key_one(), vault_id, 7, bytes_of(bytes, size), &back);
+		assert_int_equal(rc, version == 1 ? 0 : -EBADMSG);
+		if (rc == 0)
+			layout_super_clear(&back);
+		bytes[12] ^= 3;
+		assert_int_equal(layout_super_open(both, vault_id, 7, bytes_of(bytes, size), &back), -EBADMSG);
+		free(bytes);
+	}
+	assert_int_equal(layout_super_seal(meta_key_one(), 2, vault_id, &super, &bytes, &size), -ENOKEY);
+	keyring_free(both);
 }
 
 static void numbers_that_cannot_be_are_refused_though_they_are_sealed(void **state) {
 	(void)state;
 	struct layout_leaving leaving[1] = {{.id = {1}, .since = 8}};
 	struct layout_super back, wrong[] = {super_of(NULL, 0), super_of(NULL, 0), super_of(leaving, 1)};
-	uint8_t key[32];
-	key_of(1, vault_id, key);
 	wrong[0].base = 0;
 	wrong[1].base = 13;
 	for (size_t i = 0; i < 3; i++) {
 		_cleanup_(freep) uint8_t *bytes = NULL;
 		size_t size;
-		assert_int_equal(layout_super_seal(key, vault_id, &wrong[i], &bytes, &size), 0);
-		assert_int_equal(layout_super_open(key, vault_id, 7, bytes_of(bytes, size), &back), -EBADMSG);
+		assert_int_equal(layout_super_seal(meta_key_one(), 0, vault_id, &wrong[i], &bytes, &size), 0);
+		assert_int_equal(
+		        layout_super_open(meta_key_one(), vault_id, 7, bytes_of(bytes, size), &back), -EBADMSG);
 	}
 	struct layout_super many = super_of(leaving, LAYOUT_LEAVING_MAX + 1);
 	uint8_t *bytes = NULL;
 	size_t size;
-	assert_int_equal(layout_super_seal(key, vault_id, &many, &bytes, &size), -EMSGSIZE);
+	assert_int_equal(layout_super_seal(meta_key_one(), 0, vault_id, &many, &bytes, &size), -EMSGSIZE);
 }
 
 static void names_are_read_as_they_are_written(void **state) {
@@ -228,6 +238,7 @@ int main(void) {
 	        cmocka_unit_test(a_superblock_opens_as_it_was_sealed),
 	        cmocka_unit_test(every_changed_byte_of_a_superblock_is_noticed),
 	        cmocka_unit_test(a_superblock_is_of_its_number_vault_and_key_alone),
+	        cmocka_unit_test(a_superblock_says_under_which_version_it_is),
 	        cmocka_unit_test(numbers_that_cannot_be_are_refused_though_they_are_sealed),
 	        cmocka_unit_test(names_are_read_as_they_are_written),
 	        cmocka_unit_test(other_names_are_none_of_ours),

@@ -72,7 +72,7 @@ static void put_super(struct world *w, uint64_t number, int64_t time_s) {
 	super.number = number;
 	super.time_ns = time_s * INT64_C(1000000000);
 	super.leaving_count = 0;
-	assert_rc(layout_super_seal(w->ship.key, w->ship.vault_id, &super, &bytes, &size));
+	assert_rc(layout_super_seal(store_keyring(w->ship.store), 0, w->ship.vault_id, &super, &bytes, &size));
 	layout_super_name(number, name);
 	assert_rc(objects_put(w->ship.objects, name, bytes_of(bytes, size)));
 	free(bytes);

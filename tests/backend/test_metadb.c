@@ -1,4 +1,5 @@
 #include "backend/metadb.h"
+#include "tests/backend/meta_key.h"
 #include "tests/backend/recorder.h"
 #include "tests/backend/scratch.h"
 
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const uint8_t key[32] = {1, 2, 3};
 static const uint8_t vault_id[16] = {9, 8, 7};
 
 static void must(MetaDb *db, const char *sql) {
@@ -26,12 +26,12 @@ static int64_t number(MetaDb *db, const char *sql) {
 
 static MetaDb *open_db(VaultIo *io) {
 	MetaDb *db = NULL;
-	assert_rc(metadb_open(io, key, vault_id, 0, &db));
+	assert_rc(metadb_open(io, meta_key_one(), vault_id, 0, &db));
 	return db;
 }
 
 static MetaDb *create_db(VaultIo *io) {
-	assert_rc(metadb_create(io, key, vault_id));
+	assert_rc(metadb_create(io, meta_key_one(), vault_id));
 	MetaDb *db = open_db(io);
 	must(db, "CREATE TABLE t(a INTEGER PRIMARY KEY, b)");
 	return db;
@@ -68,7 +68,7 @@ static void a_second_creation_is_refused(void **state) {
 	struct scratch *scratch = *state;
 	MetaDb *db = create_db(scratch->io);
 	assert_rc(metadb_close(db));
-	assert_int_equal(metadb_create(scratch->io, key, vault_id), -EEXIST);
+	assert_int_equal(metadb_create(scratch->io, meta_key_one(), vault_id), -EEXIST);
 	db = open_db(scratch->io);
 	assert_int_equal(number(db, "SELECT count(*) FROM t"), 0);
 	assert_rc(metadb_close(db));
@@ -77,7 +77,7 @@ static void a_second_creation_is_refused(void **state) {
 static void an_empty_vault_holds_no_metadata(void **state) {
 	struct scratch *scratch = *state;
 	MetaDb *db = NULL;
-	assert_int_equal(metadb_open(scratch->io, key, vault_id, 0, &db), -ENOENT);
+	assert_int_equal(metadb_open(scratch->io, meta_key_one(), vault_id, 0, &db), -ENOENT);
 	assert_non_null(strstr(fault_message(), "holds no metadata"));
 	assert_null(db);
 }
@@ -251,7 +251,7 @@ static void read_only_changes_no_byte_even_of_a_crashed_vault(void **state) {
 	        {.name = "meta/anchor-1"}, {.name = "meta/anchor-2"}};
 	for (size_t i = 0; i < 5; i++)
 		files[i].data = scratch_read(scratch->vault, files[i].name, &files[i].size);
-	assert_rc(metadb_open(scratch->io, key, vault_id, METADB_READ_ONLY, &db));
+	assert_rc(metadb_open(scratch->io, meta_key_one(), vault_id, METADB_READ_ONLY, &db));
 	assert_int_equal(number(db, "SELECT count(*) FROM t"), 1);
 	assert_int_not_equal(
 	        sqlite3_exec(metadb_handle(db), "INSERT INTO t(b) VALUES(2)", NULL, NULL, NULL), SQLITE_OK);

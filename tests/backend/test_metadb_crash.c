@@ -3,13 +3,16 @@
  * it (recorder.h) must open by itself, hold all rows that a metadb_sync acknowledged, and no half of a transaction.
  */
 #include "backend/metadb.h"
+#include "tests/backend/meta_key.h"
 #include "tests/backend/recorder.h"
 #include "tests/backend/scratch.h"
 
 #include <stdio.h>
 
-static const uint8_t key[32] = {4, 5, 6};
 static const uint8_t vault_id[16] = {1};
+
+/* All that a state may be sealed under: as vault.json has it, which comes first. */
+static const Keyring *keyring;
 
 /* States to look at; ASSAYFS_CRASH_STATES asks for more, ASSAYFS_SEED for others. */
 static size_t state_limit(size_t otherwise) {
@@ -40,8 +43,8 @@ static int setup(void **state) {
 	if (!run || scratch_setup(&scratch) != 0)
 		return -1;
 	run->scratch = scratch;
-	assert_rc(metadb_create(run->scratch->io, key, vault_id));
-	assert_rc(metadb_open(run->scratch->io, key, vault_id, 0, &run->db));
+	assert_rc(metadb_create(run->scratch->io, meta_key_one(), vault_id));
+	assert_rc(metadb_open(run->scratch->io, meta_key_one(), vault_id, 0, &run->db));
 	char *words = NULL;
 	int code = sqlite3_exec(metadb_handle(run->db),
 	        "CREATE TABLE t(tx INTEGER, part INTEGER, body BLOB, PRIMARY KEY(tx, part)) WITHOUT ROWID", NULL, NULL,
@@ -70,7 +73,7 @@ static int teardown(void **state) {
 }
 
 static void open_run(struct run *run) {
-	assert_rc(metadb_open(run->io, key, vault_id, 0, &run->db));
+	assert_rc(metadb_open(run->io, meta_key_one(), vault_id, 0, &run->db));
 }
 
 /* Transaction n has three rows and changes a row of the one before, so that a half of it is seen. */
@@ -134,24 +137,69 @@ static int judge_rows(MetaDb *db, uint64_t acknowledged) {
 	return good ? 0 : 1;
 }
 
+/* What was read around would be told to people as damage. */
+static void hear(void *arg, const char *words) {
+	print_message("notice: %s\n", words);
+	++*(int *)arg;
+}
+
+static uint32_t newest(void) {
+	struct key_info info = {0};
+	for (size_t i = 0; keyring_info(keyring, i, &info) == 0; i++)
+		;
+	return info.version;
+}
+
+/* To the end, as --rewrap does it. */
+static int seal_anew(MetaDb *db) {
+	uint32_t next = 0;
+	int rc = 0;
+	if (newest() == 1)
+		return 0;
+	metadb_reseal(db, newest(), 1);
+	for (int i = 0; i < 9 && rc == 0 && metadb_resealing(db, &next) == METADB_RESEAL_GOES_ON; i++) {
+		rc = sqlite3_exec(metadb_handle(db), "PRAGMA user_version=7; PRAGMA user_version=8", NULL, NULL, NULL);
+		if (rc == 0)
+			rc = metadb_checkpoint(db);
+	}
+	return rc == 0 && metadb_resealing(db, &next) == METADB_RESEAL_DONE ? 0 : -EIO;
+}
+
+/* After that the newest version alone opens all of it. */
+static int judge_newest(VaultIo *io, uint64_t transactions) {
+	MetaDb *db = NULL;
+	Keyring *alone = meta_key_versions(newest(), newest());
+	int rc = metadb_open(io, alone, vault_id, METADB_READ_ONLY, &db);
+	if (rc == 0)
+		rc = metadb_verify(db, complain, NULL);
+	if (rc == 0)
+		rc = judge_rows(db, transactions);
+	metadb_abandon(db);
+	keyring_free(alone);
+	return rc;
+}
+
 /* Opens, judges, writes on, checkpoints, opens again: a recovery must be good to build on. */
 static int judge_state(void *user, const char *directory, uint64_t acknowledged) {
 	(void)user;
 	_cleanup_(vault_io_closep) VaultIo *io = NULL;
 	assert_rc(vault_io_open(directory, &io));
 	MetaDb *db = NULL;
-	int rc = metadb_open(io, key, vault_id, METADB_READ_ONLY, &db);
+	int rc = metadb_open(io, keyring, vault_id, METADB_READ_ONLY, &db);
 	if (rc == 0)
 		rc = metadb_verify(db, complain, NULL);
 	metadb_abandon(db);
 	db = NULL;
 	if (rc == 0)
-		rc = metadb_open(io, key, vault_id, 0, &db);
+		rc = metadb_open(io, keyring, vault_id, 0, &db);
 	if (rc < 0) {
 		print_message("opening: %s\n", fault_message());
 		return rc;
 	}
+	int notices = 0;
+	metadb_set_notice(db, hear, &notices);
 	rc = judge_rows(db, acknowledged);
+	rc = rc == 0 && notices > 0 ? -EBADMSG : rc;
 	uint64_t present = (uint64_t)ask(db, "SELECT coalesce(max(tx), 0) FROM t");
 	struct run on = {.db = db, .transaction = present};
 	if (rc == 0) {
@@ -161,13 +209,21 @@ static int judge_state(void *user, const char *directory, uint64_t acknowledged)
 	metadb_abandon(db);
 	db = NULL;
 	if (rc == 0)
-		rc = metadb_open(io, key, vault_id, 0, &db);
+		rc = metadb_open(io, keyring, vault_id, 0, &db);
 	if (rc == 0)
 		rc = judge_rows(db, present + 1);
+	if (rc == 0)
+		rc = metadb_checkpoint(db);
+	if (rc == 0)
+		rc = metadb_verify(db, complain, NULL);
+	if (rc == 0)
+		rc = seal_anew(db);
 	if (rc == 0)
 		rc = metadb_close(db);
 	else
 		metadb_abandon(db);
+	if (rc == 0)
+		rc = judge_newest(io, present + 1);
 	if (rc != 0)
 		print_message("after recovery: %s\n", fault_message());
 	return rc;
@@ -247,17 +303,53 @@ static void a_base_pack_may_be_interrupted_anywhere(void **state) {
 	replay(run, 100);
 }
 
+static void take_keys(struct run *run, const Keyring *versions) {
+	assert_rc(metadb_take_keys(run->db, versions));
+}
+
+/* A mark counts from the return of the checkpoint that ends a rotation, as the command does. */
+static void rotations_and_sealing_anew_may_be_interrupted_anywhere(void **state) {
+	struct run *run = *state;
+	Keyring *versions[3] = {meta_key_versions(1, 2), meta_key_versions(1, 3), meta_key_versions(1, 4)};
+	uint32_t next = 0;
+	open_run(run);
+	commit_and_sync(run);
+	checkpoint(run);
+	for (int i = 0; i < 3; i++) {
+		commit_and_sync(run);
+		take_keys(run, versions[i]);
+		commit_one(run);
+		checkpoint(run);
+		commit_and_sync(run);
+		if (i == 1)
+			continue;
+		metadb_reseal(run->db, (uint32_t)i + 2, 1);
+		commit_one(run);
+		checkpoint(run);
+		commit_and_sync(run);
+		checkpoint(run);
+		assert_int_equal(metadb_resealing(run->db, &next), METADB_RESEAL_DONE);
+		metadb_reseal(run->db, 0, 1);
+	}
+	commit_and_sync(run);
+	keyring = versions[2];
+	replay(run, 500);
+	keyring = meta_key_one();
+	for (int i = 0; i < 3; i++)
+		keyring_free(versions[i]);
+}
+
 /* Creation is not there or whole; what an interrupted one left is replaced. */
 static int judge_creation(void *user, const char *directory, uint64_t acknowledged) {
 	(void)user;
 	_cleanup_(vault_io_closep) VaultIo *io = NULL;
 	assert_rc(vault_io_open(directory, &io));
 	MetaDb *db = NULL;
-	int rc = metadb_open(io, key, vault_id, 0, &db);
+	int rc = metadb_open(io, meta_key_one(), vault_id, 0, &db);
 	if (rc == -ENOENT && acknowledged == 0) {
-		rc = metadb_create(io, key, vault_id);
+		rc = metadb_create(io, meta_key_one(), vault_id);
 		if (rc == 0)
-			rc = metadb_open(io, key, vault_id, 0, &db);
+			rc = metadb_open(io, meta_key_one(), vault_id, 0, &db);
 	}
 	if (rc < 0) {
 		print_message("%s\n", fault_message());
@@ -272,7 +364,7 @@ static void creation_may_be_interrupted_anywhere(void **state) {
 	scratch_directory(run->other);
 	assert_rc(recorder_open(run->other, &run->other_recorder));
 	assert_rc(recorder_io(run->other_recorder, &io));
-	int rc = metadb_create(io, key, vault_id);
+	int rc = metadb_create(io, meta_key_one(), vault_id);
 	vault_io_close(io);
 	assert_rc(rc);
 	recorder_mark(run->other_recorder, 1);
@@ -284,11 +376,13 @@ static void creation_may_be_interrupted_anywhere(void **state) {
 
 int main(void) {
 #define WITH_RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+	keyring = meta_key_one();
 	const struct CMUnitTest tests[] = {
 	        WITH_RUN(commits_with_and_without_a_sync_survive_as_acknowledged),
 	        WITH_RUN(checkpoints_may_be_interrupted_anywhere),
 	        WITH_RUN(a_clean_close_and_a_remount_may_be_interrupted_anywhere),
 	        WITH_RUN(a_base_pack_may_be_interrupted_anywhere),
+	        WITH_RUN(rotations_and_sealing_anew_may_be_interrupted_anywhere),
 	        WITH_RUN(creation_may_be_interrupted_anywhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
  * attacker gets by making damage: nothing old is ever taken for new.
  */
 #include "backend/walchain.h"
+#include "tests/backend/meta_key.h"
 #include "tests/backend/metadb_fixture.h"
 
 #include <stdio.h>
@@ -42,12 +43,12 @@ static void copy(struct scratch *scratch, const char *name, char ret_path[static
 static void refused(struct scratch *scratch, const char *words) {
 	MetaDb *db = NULL;
 	for (unsigned flags = 0; flags <= METADB_READ_ONLY; flags++) {
-		assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, flags, &db), -EBADMSG);
+		assert_int_equal(metadb_open(scratch->io, meta_key_one(), metadb_test_id, flags, &db), -EBADMSG);
 		if (!strstr(fault_message(), words))
 			fail_msg("it is not said that '%s': %s", words, fault_message());
 	}
 	assert_int_equal(
-	        metadb_rebuild(scratch->io, metadb_test_key, metadb_test_id) == 0 && judge(scratch) == UNNOTICED, 0);
+	        metadb_rebuild(scratch->io, meta_key_one(), metadb_test_id) == 0 && judge(scratch) == UNNOTICED, 0);
 }
 
 /* ---- one file is damaged ---- */
@@ -273,7 +274,7 @@ static void a_log_that_was_removed_or_emptied_is_refused(void **state) {
 	for (size_t left = 0; left <= WAL_HEADER_BYTES; left += 512) {
 		scratch_write(scratch->vault, WAL_NAME, log, left);
 		MetaDb *db = NULL;
-		assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
+		assert_int_equal(metadb_open(scratch->io, meta_key_one(), metadb_test_id, 0, &db), -EBADMSG);
 	}
 	assert_rc(vault_io_unlink(scratch->io, "meta/anchor-1"));
 	scratch_write(scratch->vault, WAL_NAME, "", 0);
@@ -323,7 +324,7 @@ static void a_log_put_back_into_a_vault_at_rest_is_refused(void **state) {
 	assert_rc(metadb_close(db));
 	put_back(scratch, older, WAL_NAME);
 	MetaDb *opened = NULL;
-	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &opened), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, meta_key_one(), metadb_test_id, 0, &opened), -EBADMSG);
 }
 
 /* Both began after the same pack, and the right one has nothing yet that is known to be durable. */
@@ -417,13 +418,13 @@ static void a_lost_database_file_is_rebuilt_with_its_log(void **state) {
 	struct scratch *scratch = *state;
 	assert_rc(vault_io_unlink(scratch->io, "meta.db"));
 	MetaDb *db = NULL;
-	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
-	assert_rc(metadb_rebuild(scratch->io, metadb_test_key, metadb_test_id));
+	assert_int_equal(metadb_open(scratch->io, meta_key_one(), metadb_test_id, 0, &db), -EBADMSG);
+	assert_rc(metadb_rebuild(scratch->io, meta_key_one(), metadb_test_id));
 	assert_int_equal(judge(scratch), UNNOTICED);
 	/* One anchor and the page bytes of one pack less, it goes as well. */
 	assert_rc(vault_io_unlink(scratch->io, "meta.db"));
 	assert_rc(vault_io_unlink(scratch->io, "meta/anchor-1"));
-	assert_rc(metadb_rebuild(scratch->io, metadb_test_key, metadb_test_id));
+	assert_rc(metadb_rebuild(scratch->io, meta_key_one(), metadb_test_id));
 	assert_int_equal(judge(scratch), FOUND_BY_FSCK);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "backend/pack.h"
 #include "backend/walchain.h"
+#include "tests/backend/meta_key.h"
 #include "tests/backend/metadb_fixture.h"
 
 #include <stdio.h>
@@ -121,7 +122,7 @@ static void stock_sqlite_drops_commits_behind_a_flip_and_ours_does_not(void **st
 	put_byte(file, ours / 2, value ^ 1);
 	vault_file_close(file);
 	MetaDb *db = NULL;
-	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, meta_key_one(), metadb_test_id, 0, &db), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "meta.db-wal: frame"));
 	assert_non_null(strstr(fault_message(), "were durable"));
 }
@@ -233,7 +234,7 @@ static void an_older_log_put_back_is_noticed(void **state) {
 	assert_rc(metadb_close(db));
 	/* This is the very generation that the last pack covers, but shorter than what it covers. */
 	scratch_write(scratch->vault, WAL_NAME, log, size);
-	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, meta_key_one(), metadb_test_id, 0, &db), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "older copy of the log"));
 	scratch_write(scratch->vault, WAL_NAME, "", 0);
 	db = metadb_test_open(scratch->io);
@@ -242,7 +243,7 @@ static void an_older_log_put_back_is_noticed(void **state) {
 	/* And here it is one of a generation long past. */
 	scratch_write(scratch->vault, WAL_NAME, log, size);
 	free(log);
-	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, meta_key_one(), metadb_test_id, 0, &db), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "an old log was put back, or packs are missing"));
 }
 
@@ -260,7 +261,7 @@ static void frames_of_an_older_copy_of_the_log_are_noticed(void **state) {
 	size_t size = 0;
 	uint8_t *now = scratch_read(scratch->vault, WAL_NAME, &size);
 	scratch_write(scratch->vault, WAL_NAME, now, old_size);
-	assert_int_equal(metadb_open(scratch->io, metadb_test_key, metadb_test_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, meta_key_one(), metadb_test_id, 0, &db), -EBADMSG);
 	assert_non_null(strstr(fault_message(), "is missing, but"));
 	free(now);
 	free(old);
@@ -331,11 +332,12 @@ static void a_foreign_file_among_the_packs_is_told(void **state) {
 
 static void another_key_or_vault_id_opens_nothing(void **state) {
 	struct scratch *scratch = *state;
-	const uint8_t other_key[32] = {8};
+	Keyring *other = meta_key_versions(2, 2);
 	const uint8_t other_id[16] = {4};
 	MetaDb *db = NULL;
-	assert_int_equal(metadb_open(scratch->io, other_key, metadb_test_id, 0, &db), -EBADMSG);
-	assert_int_equal(metadb_open(scratch->io, metadb_test_key, other_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, other, metadb_test_id, 0, &db), -EBADMSG);
+	assert_int_equal(metadb_open(scratch->io, meta_key_one(), other_id, 0, &db), -EBADMSG);
+	keyring_free(other);
 	assert_null(db);
 }
 

@@ -1,5 +1,6 @@
 #include "backend/metadb.h"
 #include "backend/reserve.h"
+#include "tests/backend/meta_key.h"
 #include "tests/backend/recorder_fixture.h"
 
 #include <stdio.h>
@@ -129,7 +130,6 @@ static void a_byte_hidden_in_the_ballast_is_found(void **state) {
 	assert_non_null(strstr(fault_message(), "700001"));
 }
 
-static const uint8_t key[32] = {1};
 static const uint8_t vault_id[16] = {1};
 
 static int64_t count_rows(MetaDb *db) {
@@ -156,8 +156,8 @@ static void pending_commits_and_their_checkpoint_fit_in_the_ballast(void **state
 	MetaDb *db = NULL;
 	Reserve *reserve = NULL;
 	const uint64_t wal = 60 * 4168;
-	assert_rc(metadb_create(fixture->io, key, vault_id));
-	assert_rc(metadb_open(fixture->io, key, vault_id, 0, &db));
+	assert_rc(metadb_create(fixture->io, meta_key_one(), vault_id));
+	assert_rc(metadb_open(fixture->io, meta_key_one(), vault_id, 0, &db));
 	assert_rc(metadb_fault(db, sqlite3_exec(metadb_handle(db), "CREATE TABLE t(b)", NULL, NULL, NULL), "creating"));
 	assert_rc(reserve_open(fixture->io, reserve_bytes_for_wal(wal), &reserve));
 	metadb_set_reserve(db, reserve);
@@ -176,7 +176,7 @@ static void pending_commits_and_their_checkpoint_fit_in_the_ballast(void **state
 	assert_rc(insert(db));
 	assert_rc(metadb_close(db));
 	assert_rc(reserve_close(reserve));
-	assert_rc(metadb_open(fixture->io, key, vault_id, 0, &db));
+	assert_rc(metadb_open(fixture->io, meta_key_one(), vault_id, 0, &db));
 	assert_int_equal(count_rows(db), rows + 1);
 	assert_rc(metadb_close(db));
 }
@@ -185,8 +185,8 @@ static void pending_commits_and_their_checkpoint_fit_in_the_ballast(void **state
 static void a_checkpoint_without_room_can_be_tried_again(void **state) {
 	struct recorder_fixture *fixture = *state;
 	MetaDb *db = NULL;
-	assert_rc(metadb_create(fixture->io, key, vault_id));
-	assert_rc(metadb_open(fixture->io, key, vault_id, 0, &db));
+	assert_rc(metadb_create(fixture->io, meta_key_one(), vault_id));
+	assert_rc(metadb_open(fixture->io, meta_key_one(), vault_id, 0, &db));
 	assert_rc(metadb_fault(db, sqlite3_exec(metadb_handle(db), "CREATE TABLE t(b)", NULL, NULL, NULL), "creating"));
 	for (int i = 0; i < 20; i++)
 		assert_rc(insert(db));
@@ -204,7 +204,7 @@ static void a_checkpoint_without_room_can_be_tried_again(void **state) {
 	assert_rc(insert(db));
 	assert_rc(metadb_checkpoint(db));
 	assert_rc(metadb_close(db));
-	assert_rc(metadb_open(fixture->io, key, vault_id, 0, &db));
+	assert_rc(metadb_open(fixture->io, meta_key_one(), vault_id, 0, &db));
 	assert_int_equal(count_rows(db), 21);
 	assert_rc(metadb_close(db));
 }

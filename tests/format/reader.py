@@ -241,9 +241,10 @@ def recipient_secret(text):
 class Metadata:
     """Pages of meta.db, packs, and the log on top of them; `.pages` is the plain database."""
 
-    def __init__(self, folder, vault, key):
+    def __init__(self, folder, vault, keys):
+        """`keys` are those of "meta" by version."""
         self.folder, self.vault = folder, vault
-        self.page_key, self.wal_key, self.pack_key = (derive(key, "metadata " + name, vault) for name in ("page", "wal", "pack"))
+        self.keys = {version: {name: derive(key, "metadata " + name, vault) for name in ("page", "wal", "pack")} for version, key in keys.items()}
         with open(os.path.join(folder, "meta.db"), "rb") as file:
             sealed = file.read()
         need(len(sealed) % PAGE == 0, "meta.db ends within a page")
@@ -268,11 +269,23 @@ class Metadata:
     def open_page(self, number, page):
         if page == bytes(PAGE):
             return page
-        return xchacha_open(self.page_key, page[4056:4080], page[4080:], page[:4056],
-                            self.associated("page", struct.pack("<I", number)), f"page {number} of meta.db") + bytes(RESERVED)
+        return self.open("page", page[4056:4080], page[4080:], page[:4056],
+                         self.associated("page", struct.pack("<I", number)), f"page {number} of meta.db")[0] + bytes(RESERVED)
 
-    def record(self, key, purpose, rest, data, words):
-        return xchacha_open(key, data[:24], data[24:40], data[40:], self.associated(purpose, rest), words)
+    def open(self, use, nonce, tag, sealed, associated, words):
+        """What is sealed and under which version; those whose low byte the nonce ends with come first."""
+        for version in sorted(self.keys, key=lambda version: (version & 255 != nonce[23], -version)):
+            try:
+                return xchacha_open(self.keys[version][use], nonce, tag, sealed, associated, words), version
+            except Damage:
+                pass
+        raise Damage(f"{words} does not authenticate")
+
+    def record(self, use, purpose, rest, data, words, version=None):
+        """Of one version, where another record says which; without one, a pair."""
+        plain, found = self.open(use, data[:24], data[24:40], data[40:], self.associated(purpose, rest), words)
+        need(version in (None, found), f"{words} is under version {found}, not {version}")
+        return plain if version else (plain, found)
 
     def read_packs(self):
         """The tags that the database must have after the last pack, held against each pack's root on the way."""
@@ -282,7 +295,7 @@ class Metadata:
         for number in names:
             with open(os.path.join(self.folder, "meta", str(number)), "rb") as file:
                 data = file.read()
-            head = self.record(self.pack_key, "pack head", struct.pack("<Q", number), data[:SECTOR], f"pack {number}")
+            head, version = self.record("pack", "pack head", struct.pack("<Q", number), data[:SECTOR], f"pack {number}")
             listed, pages = u32(head, 8), u32(head, 12)
             need(u32(head, 0) == 1 and u64(head, 16) == number, f"pack {number}: its head")
             need(not any(head[148:]), f"pack {number}: its head ends with zeros")
@@ -298,7 +311,7 @@ class Metadata:
                 count = min(1024, listed - 1024 * part)
                 size = 40 + 20 * count
                 rest = struct.pack("<Q", number) + data[24:40] + struct.pack("<I", part)
-                plain = self.record(self.pack_key, "pack list", rest, data[at:at + size], f"pack {number}: list {part}")
+                plain = self.record("pack", "pack list", rest, data[at:at + size], f"pack {number}: list {part}", version)
                 entries += [(u32(plain, 20 * i), plain[20 * i + 4:20 * i + 20]) for i in range(count)]
                 at += size
             need(len(data) == at + PAGE * listed, f"pack {number}: its length")
@@ -320,7 +333,7 @@ class Metadata:
             with open(os.path.join(self.folder, "meta", f"anchor-{number}"), "rb") as file:
                 data = file.read()
             need(len(data) == SECTOR, f"anchor {number}: its length")
-            plain = self.record(self.pack_key, "anchor", bytes([number]), data, f"anchor {number}")
+            plain, _ = self.record("pack", "anchor", bytes([number]), data, f"anchor {number}")
             need(u32(plain, 0) == 1 and u32(plain, 4) in (0, 1) and not any(plain[112:]), f"anchor {number}: its fields")
             anchors.append({"turn": u64(plain, 8), "open": u32(plain, 4), "generation": plain[64:96], "frames": u32(plain, 28),
                             "tag": plain[96:112]})
@@ -346,19 +359,22 @@ class Metadata:
             need(page[4080:] == self.last["tags"].get(number, bytes(16)), f"page {number} is not what the last pack says")
 
     def read_log(self, log):
-        header = self.record(self.wal_key, "wal header", b"", log[:SECTOR], "the log's header")
+        header, version = self.record("wal", "wal header", b"", log[:SECTOR], "the log's header")
         generation, sequence = header[32:64], u64(header, 64)
         need(not any(header[72:]) and sequence == self.last["number"], "the log's header")
         need(not any(log[2048:4096]), "the log's zeros")
         began = any(log[1536:2048])
+        anew = range(0)
         if began:
-            self.record(self.wal_key, "wal checkpoint", generation, log[1536:2048], "the log's mark of a checkpoint")
+            mark = self.record("wal", "wal checkpoint", generation, log[1536:2048], "the log's mark of a checkpoint", version)
+            need(not any(mark[8:]), "the mark of a checkpoint ends with zeros")
+            anew = range(u32(mark), u32(mark) + u32(mark, 4))
         else:
             self.check_database()
         marks = []
         for slot in (0, 1):
-            mark = self.record(self.wal_key, "wal watermark", generation + bytes([slot]), log[SECTOR * (slot + 1):SECTOR * (slot + 2)],
-                               f"watermark {slot}")
+            mark = self.record("wal", "wal watermark", generation + bytes([slot]), log[SECTOR * (slot + 1):SECTOR * (slot + 2)],
+                               f"watermark {slot}", version)
             marks.append((u64(mark), mark[8:24]))
         tags, changed, committed, at = [log[24:40]], {}, {}, 4096
         self.count = self.last["pages"]
@@ -366,7 +382,7 @@ class Metadata:
             number = len(tags)
             record = log[at:at + FRAME]
             try:
-                plain = self.record(self.wal_key, "wal frame", generation + struct.pack("<I", number) + tags[-1], record, "")
+                plain = self.record("wal", "wal frame", generation + struct.pack("<I", number) + tags[-1], record, "", version)
             except Damage:
                 break
             tags.append(record[24:40])
@@ -383,7 +399,10 @@ class Metadata:
             if number in committed:
                 self.pages[number] = committed[number]
             elif number <= len(self.sealed):
-                self.pages[number] = self.open_page(number, self.sealed[number - 1])
+                page = self.sealed[number - 1]
+                if number in anew and page[4080:] != self.last["tags"].get(number, bytes(16)):
+                    page = self.packed[number]  # it was being sealed anew
+                self.pages[number] = self.open_page(number, page)
             else:
                 self.pages[number] = bytes(PAGE)
 
@@ -475,7 +494,7 @@ class Vault:
             self.header = Header(file.read())
         self.keys = self.header.unlock(kind, secret)
         self.folder = folder
-        self.meta = Metadata(folder, self.header.vault, self.keys["meta", 1])
+        self.meta = Metadata(folder, self.header.vault, {version: key for (name, version), key in self.keys.items() if name == "meta"})
         self.db = self.meta.database()
         self.schema = u64(self.kv("meta.schema"))
         need(self.schema in (1, 2, 3, 4, 5), f"schema {self.schema}")

@@ -25,6 +25,7 @@
 #include "crypto/base/fault.h"
 #include "fs/audit_summary.h"
 #include "tests/backend/chance.h"
+#include "tests/backend/meta_key.h"
 
 #define USERS 40
 #define FILES 20000
@@ -290,7 +291,7 @@ int main(int argc, char **argv) {
 		fprintf(stderr, "usage: bench_audit DIRECTORY [RECORDS [NAME]]\n");
 		return 2;
 	}
-	const uint8_t key[METADB_KEY_BYTES] = {1}, vault_id[METADB_VAULT_ID_BYTES] = {1};
+	const uint8_t vault_id[METADB_VAULT_ID_BYTES] = {1};
 	const struct meta_clock clock = {clock_now, NULL};
 	uint64_t records = argc > 2 ? strtoull(argv[2], NULL, 0) : 10000000;
 	struct stat status;
@@ -300,8 +301,8 @@ int main(int argc, char **argv) {
 	Meta *m = NULL;
 	must(is_new ? vault_io_create(argv[1], &io) : vault_io_open(argv[1], &io), "directory");
 	if (is_new)
-		must(metadb_create(io, key, vault_id), "create");
-	must(metadb_open(io, key, vault_id, 0, &db), "open");
+		must(metadb_create(io, meta_key_one(), vault_id), "create");
+	must(metadb_open(io, meta_key_one(), vault_id, 0, &db), "open");
 	if (is_new)
 		must(meta_create(db, &(struct meta_init){.vault_id = bytes_of("bench", 5)}, &clock), "tables");
 	must(meta_open(db, &clock, &m), "tables");

@@ -19,8 +19,11 @@ import termios
 import time
 
 from backing import BackupTests, CHEAP
-from cli import ASSAYFS
+from cli import ASSAYFS, SOURCE
 import program
+
+sys.path.append(os.path.join(SOURCE, "tests/format"))
+import reader  # noqa: E402
 
 if not os.path.exists("/dev/fuse"):
     print("skipped: /dev/fuse is missing")
@@ -153,12 +156,12 @@ class Keys(BackupTests):
         found = self.json("key", "rotate", "--all", "--json", "mnt")
         self.check("alias/landing" in [k["alias"] for k in found["rotated"]] and "alias/header" in [k["alias"] for k in found["rotated"]], f"{found}")
         skipped = {row["skipped"]: row["why"] for row in found["skipped"]}
-        self.check({"alias/metadata", "alias/raw"} <= set(skipped), f"{skipped}")
+        self.check(set(skipped) == {"alias/raw"}, f"{skipped}")
+        self.check(self.key("alias/metadata")["version"] == self.key("alias/audit")["version"] == 2, "those of the metadata and the log")
         self.check(self.key("alias/raw")["version"] == 1 and self.key("alias/trusted")["version"] == 2, "versions")
         for arguments in (["rotate", "mnt", "--all", "raw"], ["rotate"], ["rotate", "--wait", "raw"], ["rotate", "--rewrap", "--every", "3", "raw"],
                           ["rotate", "--every", "-3", "raw"]):
             self.assayfs("key", *arguments, code=2)
-        self.one_line(self.assayfs("key", "rotate", "metadata", "mnt", code=1), "metadata")
         self.one_line(self.assayfs("key", "rotate", "raw", "mnt", code=1), "key alias/raw is disabled", "assayfs key enable")
         self.one_line(self.assayfs("key", "rotate", "none", "mnt", code=1), "there is no key none", "alias/raw")
 
@@ -446,12 +449,59 @@ class Keys(BackupTests):
         self.assayfs("mount", "--identity", "bo", "v", "mnt", code=1)  # there is no slot of that type
         shutil.copytree(self.path("v"), self.path("copy"))
         shutil.copy(self.path("kept"), self.path("copy/vault.json"))
-        told = self.assayfs("mount", "--identity", "bo", "--state-dir", self.path("elsewhere"), "copy", "mnt", code=1)
+        for options in [], ["--accept-restore"], ["-o", "ro"]:
+            told = self.assayfs("mount", "--identity", "bo", *options, "--state-dir", self.path("elsewhere"), "copy", "mnt", code=3)
+            self.one_line(told, "version 2 of the key alias/metadata", "vault.json")
+        self.assayfs("fsck", "--identity", "bo", "--repair", "--accept-loss", "copy", code=None)
+        self.assayfs("mount", "--identity", "bo", "--accept-restore", "--state-dir", self.path("elsewhere"), "copy", "mnt", code=3)
+        shutil.copy(self.path("v/vault.json"), self.path("copy/vault.json"))  # nothing was harmed
+        self.assayfs("fsck", "--passfile", "pass", "copy")
+
+    def test_the_keys_of_content_alone_keep_who_was_removed_from_content(self):
+        self.mounted()
+        self.put("Landing/before", b"before")
+        self.assayfs("sync", "mnt")
+        shutil.copy(self.path("v/vault.json"), self.path("kept"))
+        self.assayfs("key", "rotate", "landing", "mnt")
+        self.put("Landing/after", b"after")
+        self.assayfs("umount", "mnt")
+        shutil.copytree(self.path("v"), self.path("copy"))
+        shutil.copy(self.path("kept"), self.path("copy/vault.json"))
+        told = self.assayfs("mount", "--passfile", "pass", "--state-dir", self.path("elsewhere"), "copy", "mnt", code=1)
         self.one_line(told, "an older one was put back", "--accept-restore")
-        self.assayfs("mount", "--identity", "bo", "--accept-restore", "--state-dir", self.path("elsewhere"), "copy", "mnt")
+        self.assayfs("mount", "--passfile", "pass", "--accept-restore", "--state-dir", self.path("elsewhere"), "copy", "mnt")
         self.check(len(self.records("--event", "key-found")) == 1, "the log does not say so")
         self.check(self.get("Landing/before") == b"before", "what he had")
         self.refused("Landing/after", errno.ENOKEY)
+
+    def test_the_metadata_go_through_rotations_with_backup_and_recovery(self):
+        self.mounted()
+        _, url = self.place()
+        self.add(url, "--create")
+        times = []
+        for turn, name in enumerate(["one", "two", "three"]):
+            self.put(f"Landing/{name}", name.encode())
+            self.is_whole(url)
+            times.append(time.time())
+            time.sleep(1.2)
+            told = self.assayfs("key", "rotate", *(["--rewrap", "--wait"] if turn else []), "metadata", "mnt").out
+            self.check(f"alias/metadata: version {turn + 2} " in told, told)
+            key = self.key("alias/metadata")
+            self.check((key["old_bytes"] > 0, key["rewrapping"]) == (turn == 0, False) and key["bytes"] > 0, f"{key}")
+        self.put("Landing/four", b"four")
+        self.is_whole(url)
+        self.check(self.verify() is not None, "the backup is whole")
+        self.assayfs("umount", "mnt")
+        self.assayfs("fsck", "--passfile", "pass", "v")
+        vault = reader.Vault(self.path("v"), "passphrase", b"correct horse")
+        self.check(vault.read("Landing/four") == b"four" and vault.read("Landing/one") == b"one", "another reader")
+        for at, names in [(None, "one two three four"), (times[0], "one"), (times[1], "one two")]:
+            self.assayfs("recover", "--full", "--passfile", "pass", *(["--at", f"@{int(at)}"] if at else []), url, "back")
+            self.assayfs("fsck", "--passfile", "pass", "back")
+            self.assayfs("mount", "-o", "ro", "--passfile", "pass", "--state-dir", self.path("elsewhere"), "back", "mnt")
+            self.check(sorted(os.listdir(self.path("mnt/Landing"))) == sorted(names.split()), f"{at}: {os.listdir(self.path('mnt/Landing'))}")
+            self.assayfs("umount", "mnt")
+            shutil.rmtree(self.path("back"))
 
     def test_a_key_file_and_a_recipient_bring_the_vault_back_from_its_backup(self):
         self.mounted()
