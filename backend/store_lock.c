@@ -18,7 +18,10 @@ static int record_alone(Store *store, struct audit_event e, const struct actor *
 	if (store->read_only)
 		return 0;
 	meta_begin(store->meta);
-	int rc = meta_end(store->meta, key_record(store, e, actor));
+	int rc = strcmp(e.event, "lock") == 0 ? key_uses_tell(store, true) : 0;
+	if (rc == 0)
+		rc = key_record(store, e, actor);
+	rc = meta_end(store->meta, rc);
 	return rc < 0 ? rc : store_commit_wait(store);
 }
 
@@ -92,13 +95,13 @@ static int try(Store *store, const struct slot_secret *secret) {
 }
 
 static int unlock(Store *store, const struct slot_secret *secret, const struct actor *actor) {
-	char words[FAULT_MESSAGE_BYTES], detail[64];
+	char words[FAULT_MESSAGE_BYTES], slot[STORE_SLOT_WORDS_BYTES];
 	if (!keyring_is_locked(store->keyring))
 		return 0;
 	int rc = try(store, secret);
 	if (rc == 0) {
-		(void)snprintf(detail, sizeof detail, "slot %s", store->keys.slot);
-		return record_alone(store, (struct audit_event){.event = "unlock", .detail = detail}, actor);
+		store_slot_words(store, slot);
+		return record_alone(store, (struct audit_event){.event = "unlock", .detail = slot}, actor);
 	}
 	(void)snprintf(words, sizeof words, "%s", fault_message());
 	int recorded = record_alone(store,

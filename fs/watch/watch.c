@@ -77,8 +77,9 @@ static void tick_keys(const Watch *watch, int64_t now_s, bool may_delete) {
 		return;
 	int rc = store_key_tick(
 	        watch->fs->store, now_s * SECOND_NS, may_delete && even_clock_is_even(&watch->clock, now_s));
-	if (rc < 0)
-		log_fault(rc, "what is due of keys");
+	const int told = store_key_uses_tick(watch->fs->store);
+	if (rc < 0 || told < 0)
+		log_fault(rc < 0 ? rc : told, "what is due of keys");
 }
 
 static void minute_passed(void *arg, int64_t now_s) {

@@ -134,8 +134,9 @@ JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
 DAEMON = ["alarm", "alarm that reaches nobody", "init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
           "close at the end of the mount", "gc", "damage", "repair", "accept-restore", "key", "key-found"]
+USES = ["content is opened by a key", "content is sealed by a key", "the hour of a use has passed"]
 VERIFY, ARCHIVE, HTTP = "assayfs log verify, key, prove", "assayfs log archive", "HTTP request"
-CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE, HTTP]
+CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, *USES, VERIFY, ARCHIVE, HTTP]
 
 
 def run_as_steward(v, *arguments):
@@ -407,6 +408,7 @@ class Daemon:
         v.mount("-o", "allow_other")
         pids.append(v.pid)
         records = v.records()
+        self.uses()
         self.check("init", records[:1], ["init"], "assayfs")
         of = [[r for r in records if r.get("pid") == pid and r["event"] not in {*JUDGED, "gc", "alarm", "alarm-dead"}] for pid in pids]
         # To have what is cached written back, it opens its own root.
@@ -418,6 +420,22 @@ class Daemon:
         self.v.check(row["granted"] == ["close"] and closes == row["fields"], f"close: {closes}, the table says {row}")
         v.umount()
 
+
+    def uses(self):
+        """Of keys, by this very program as user 0, whatever else was done; and how many more there were."""
+        v = self.v
+        records = v.records("--event", "key-decrypt,key-generate-data-key")
+        opens = [r for r in records if r["event"] == "key-decrypt" and "path" in r and not r["exe"].startswith("assayfs")]
+        seals = [r for r in records if r["event"] == "key-generate-data-key" and "path" in r]
+        more = [r for r in records if " more time" in r["detail"]]
+        for row, found in zip(USES, (opens, seals, more)):
+            table = self.test.rows[row]
+            v.check(found and all([r["event"]] == table["granted"] or found is more for r in found), f"{row}: {found}")
+            v.check(all([set(r) - ALWAYS] == table["fields"] or "version" not in r for r in found), f"{row}: {found}, the table says {table}")
+        v.check(any(r["path"].startswith("Landing/") and r["detail"] == "alias/landing version 1" for r in opens), f"of Landing: {opens}")
+        own = {(r["event"], r["detail"]) for r in records if r["exe"] == "assayfs" and "path" in r}
+        for use in ("key-decrypt", "alias/landing version 1"), ("key-generate-data-key", "alias/raw version 1"), ("key-generate-data-key", "alias/trusted version 1"):
+            v.check(use in own, f"the mount's own: no {use} in {own}")
 
     def restored(self):
         """An older copy in the vault's place."""
