@@ -358,8 +358,8 @@ static int note_read(Content *c, const struct read_step *step, struct content_re
 	return rc;
 }
 
-static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, struct content_reader *reader,
-        size_t *ret_got) {
+static int read_step(
+        Content *c, uint64_t offset, uint8_t *out, size_t room, struct content_reader *reader, size_t *ret_got) {
 	_scratch_ struct read_step step; /* with references of 2 KiB, which read_resolve sets */
 	step.offset = offset;
 	step.room = room;
@@ -391,8 +391,8 @@ int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t 
 	return content_read_for(c, offset, out, size, ret_got, c->attended ? NULL : &c->own);
 }
 
-int content_read_for(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got,
-        struct content_reader *reader) {
+int content_read_for(
+        Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got, struct content_reader *reader) {
 	size_t got = 0;
 	while (got < size) {
 		size_t n = 0;
@@ -430,14 +430,19 @@ int content_put_rows(Content *c, Meta *m) {
 	int rc = is_new ? put_draft(c, m) : 0;
 	if (rc == 0 && c->cut != UINT64_MAX)
 		rc = version_truncate_map(m, c->draft, c->cut);
-	for (size_t i = 0; i < c->sealed_count && rc == 0; i++)
-		rc = store_key_used(c->store, c->has_writer ? &c->writer : NULL, c->sealed_in[i], true, c->node);
 	for (struct item *item = c->first; item && rc == 0; item = item->after) {
 		if (item->kind == ITEM_PAGE && item->dirty)
 			rc = version_map_put(m, c->draft, item->index, item->refs, page_count(c, item->index));
 	}
 	if (rc == 0 && c->size_changed && !is_new)
 		rc = version_set_size(m, c->draft, c->size);
+	return rc;
+}
+
+int content_record_sealed(Content *c) {
+	int rc = 0;
+	for (size_t i = 0; i < c->sealed_count && rc == 0; i++)
+		rc = store_key_used(c->store, c->has_writer ? &c->writer : NULL, c->sealed_in[i], true, c->node);
 	return rc;
 }
 
@@ -481,6 +486,8 @@ int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t
 		        m, c->draft, origin, verdict, sha256, c->times.mtime ? &c->times : NULL, &version);
 	if (rc == 0 && then)
 		rc = then(m, &version, arg);
+	if (rc == 0)
+		rc = content_record_sealed(c); /* by the name that `then` gave it */
 	rc = meta_end(m, rc);
 	if (rc == 0) {
 		content_rows_kept(c);

@@ -63,8 +63,8 @@ struct content_reader {
 	_Atomic uint64_t key;     /* key_uses_mark of the last one that was noted for him; 0: of none */
 	_Atomic bool recorded;    /* a use of his was: store_audit_wait before the answer */
 };
-int content_read_for(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got,
-        struct content_reader *reader);
+int content_read_for(
+        Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got, struct content_reader *reader);
 void content_attend(Content *c);
 void content_written_by(Content *c, const struct actor *actor);
 

@@ -181,6 +181,8 @@ void content_forget_changes(Content *c, uint64_t size);
  * held, no dirty blocks. */
 int content_put_rows(Content *c, Meta *m);
 void content_rows_kept(Content *c);
+/* In the same operation: under which keys it was sealed. */
+int content_record_sealed(Content *c);
 int content_flush_locked(Content *c);
 
 /* Changes that the log of small fsyncs can tell, or can't: bytes of a block's item, the size or times; all others.

@@ -246,9 +246,10 @@ static int record_repair(struct repair *r) {
 	Store *store = r->store;
 	if (r->before.count == 0)
 		return 0;
-	(void)snprintf(words, sizeof words, "%zu things were damaged, the first: %s: %s%s%s; unlocked by %s", r->before.count,
-	        r->before.items[0].file, r->before.items[0].words, r->has_accepted ? "; by decision, " : "",
-	        r->has_accepted ? accepted_words(r) : "", store_slot_words(store, slot));
+	(void)snprintf(words, sizeof words, "%zu things were damaged, the first: %s: %s%s%s; unlocked by %s",
+	        r->before.count, r->before.items[0].file, r->before.items[0].words,
+	        r->has_accepted ? "; by decision, " : "", r->has_accepted ? accepted_words(r) : "",
+	        store_slot_words(store, slot));
 	meta_begin(store->meta);
 	int rc = store_record(store, "repair", 0, 0, words);
 	if (rc == 0 && !store->clean)

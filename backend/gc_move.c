@@ -196,8 +196,8 @@ static size_t pick(Gc *gc, size_t picked[static CHUNK], enum zone *ret_zone) {
 }
 
 /* In the daemon's name: the owner is one of those that show the blocks. */
-static int note_uses(Gc *gc, const struct map_owner *owner, const struct block_ref *old, const struct block_ref *new,
-        size_t n) {
+static int note_uses(
+        Gc *gc, const struct map_owner *owner, const struct block_ref *old, const struct block_ref *new, size_t n) {
 	int rc = 0;
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		if (i == 0 || old[i].segment != old[i - 1].segment)

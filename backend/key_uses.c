@@ -99,8 +99,7 @@ void key_uses_add(KeyUses *uses, const struct key_use *use, int64_t now_s) {
 	*entry = (struct entry){.use = *use, .since_s = now_s};
 	pthread_mutex_lock(&uses->lock);
 	struct entry **bucket = bucket_of(uses, use);
-	const bool has_place =
-	        uses->count < KEY_USES_MOST && count_of_user(uses, use->actor.uid) < KEY_USES_OF_USER;
+	const bool has_place = uses->count < KEY_USES_MOST && count_of_user(uses, use->actor.uid) < KEY_USES_OF_USER;
 	if (has_place && !find(uses, use)) {
 		entry->next = *bucket;
 		*bucket = entry;

@@ -24,8 +24,8 @@
 #define KEY_USES_SECONDS 3600
 
 struct key_use {
-	struct actor actor;              /* by uid and exe; the pid is that of the first */
-	char key[KEYRING_NAME_MAX + 1];  /* its name in the keyring */
+	struct actor actor;             /* by uid and exe; the pid is that of the first */
+	char key[KEYRING_NAME_MAX + 1]; /* its name in the keyring */
 	uint32_t version;
 	bool seals; /* else it opens */
 };

@@ -195,7 +195,8 @@ int segment_key_check(SegmentStore *s, uint32_t number);
 int segment_zone_check(SegmentStore *s, enum zone zone);
 
 /* The key that the segment is sealed under, by name and version; version 0: there is no such segment. */
-void segment_key_used(SegmentStore *s, uint32_t number, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version);
+void segment_key_used(
+        SegmentStore *s, uint32_t number, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version);
 /* Whether all segments of the zone that this mount has known are sealed under one key: that one. A look at two numbers,
  * so that an opening need not ask the map. */
 bool segment_only_key(

@@ -50,7 +50,8 @@ int segment_key_check(SegmentStore *s, uint32_t number) {
 	return row.number ? keyring_get(s->keyring, zone_key_name(row.zone), row.key_version, key.bytes, NULL) : 0;
 }
 
-void segment_key_used(SegmentStore *s, uint32_t number, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version) {
+void segment_key_used(
+        SegmentStore *s, uint32_t number, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version) {
 	struct segment_row row = {0};
 	pthread_mutex_lock(&s->lock);
 	const struct segment *segment = number < s->table_size ? s->table[number] : NULL;

@@ -18,7 +18,10 @@ static int64_t now_s(void) {
 }
 
 static const char *event_of(const struct key_use *use) {
-	return use->seals ? "key-generate-data-key" : "key-decrypt";
+	const char *event = "key-decrypt";
+	if (use->seals)
+		event = "key-generate-data-key";
+	return event;
 }
 
 static int name_key(Store *store, const struct key_use *use, char ret_words[static DETAIL_BYTES]) {

@@ -378,8 +378,7 @@ int inode_changed(struct filesystem *fs, Inode *inode, fuse_req_t killer) {
 	return rc;
 }
 
-int inode_truncate(
-        struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer, const struct actor *actor) {
+int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer, const struct actor *actor) {
 	Content *content;
 	int rc = inode_content(fs->inodes, inode, &content);
 	if (rc < 0)

@@ -73,7 +73,8 @@ static int check_key(const struct call *call, enum zone zone) {
 /* What the kernel has in its memory is read by the opening, so the key counts as used. *ret_key: for content_reader. */
 static int use_key(struct call *call, const struct node *node, int flags, uint64_t *ret_key) {
 	struct key_use use = {.seals = false};
-	if (call->silent || (flags & O_ACCMODE) == O_WRONLY || (flags & O_TRUNC) || node->size == 0 || node->version == 0)
+	if (call->silent || (flags & O_ACCMODE) == O_WRONLY || (flags & O_TRUNC) || node->size == 0 ||
+	        node->version == 0)
 		return 0;
 	int rc = store_key_of_version(call->fs->store, (enum zone)node->zone, node->version, &use);
 	if (rc == 0)

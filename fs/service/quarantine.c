@@ -38,8 +38,7 @@ static int send_piece(ControlReply *reply, const uint8_t *chunk, size_t size, si
 	return control_send(reply, json_pack("{s:o}", "text", json_stringn((const char *)chunk, *ret_sent)));
 }
 
-static int send_rows(
-        Service *service, const struct held *held, const struct actor *actor, ControlReply *reply) {
+static int send_rows(Service *service, const struct held *held, const struct actor *actor, ControlReply *reply) {
 	struct content_reader reader = {.actor = actor};
 	_cleanup_(content_closep) Content *content = NULL;
 	_cleanup_(freep) uint8_t *chunk = malloc(CHUNK_BYTES);
