@@ -154,6 +154,8 @@ int store_slot_remove(Store *store, const char *id, const struct actor *actor);
  * log stay. All that wants content is -EACCES until store_unlock. Drafts are committed first. 0 when it is locked
  * already. */
 int store_lock(Store *store, const struct actor *actor);
+/* The same, with the reason in the record; `actor` NULL: the daemon. */
+int store_lock_for(Store *store, const struct actor *actor, const char *why);
 /* With any secret of a slot that holds at least the keys this mount had. -EKEYREJECTED (recorded as denied). */
 int store_unlock(Store *store, const struct store_secret *secret, const struct actor *actor);
 bool store_is_locked(Store *store);

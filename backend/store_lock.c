@@ -30,7 +30,7 @@ static bool is_content(const struct key_info *info, const void *data) {
 	return info->kind == KEY_SECRET && !keyring_is_vital(info->name);
 }
 
-static int lock(Store *store, const struct actor *actor) {
+static int lock(Store *store, const struct actor *actor, const char *why) {
 	int rc = keyring_is_locked(store->keyring) ? 1 : 0;
 	if (rc == 0 && !store->read_only)
 		rc = key_leaving(store, ALL_ZONES);
@@ -40,15 +40,19 @@ static int lock(Store *store, const struct actor *actor) {
 		return rc < 0 ? rc : 0;
 	keyring_drop(store->keyring, is_content, NULL);
 	key_left(store);
-	return record_alone(store, (struct audit_event){.event = "lock"}, actor);
+	return record_alone(store, (struct audit_event){.event = "lock", .detail = why}, actor);
 }
 
 int store_lock(Store *store, const struct actor *actor) {
+	return store_lock_for(store, actor, NULL);
+}
+
+int store_lock_for(Store *store, const struct actor *actor, const char *why) {
 	int rc = store_audit_check(store);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&store->keys.changing);
-	rc = lock(store, actor);
+	rc = lock(store, actor, why);
 	pthread_mutex_unlock(&store->keys.changing);
 	return fault_while(rc, "locking the vault");
 }

@@ -13,6 +13,7 @@
 #include "fs/access_times.h"
 #include "fs/aside.h"
 #include "fs/gate_hooks.h"
+#include "fs/idle.h"
 #include "fs/inode.h"
 #include "fs/metrics.h"
 #include "fs/notify.h"
@@ -40,6 +41,7 @@ struct filesystem {
 	void *status_arg;
 	OperationStats *operations;
 	Metrics *metrics; /* what .assayfs/metrics says; NULL: there is none */
+	Idle *idle;       /* is told when content is used; NULL: nobody is */
 	Backup *backup;   /* NULL: none is made, or the mount ends */
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */

@@ -6,7 +6,7 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file --keyfi
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --http $_assayfs_secret --kms" ;;
+	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --idle-lock --http $_assayfs_secret --kms" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
 	recover) echo "--endpoint --at --full --list --state-dir --json $_assayfs_secret" ;;
@@ -39,7 +39,8 @@ _assayfs_options() {
 	'key schedule-deletion') echo '--days --json' ;;
 	'key add') echo '--new-passfile --recovery --recipient --keyfile --kms --zones --label --argon-mem --argon-ops --json' ;;
 	'key recipient add') echo '--zones --label --json' ;;
-	'key remove' | lock) ;;
+	'key remove') ;;
+	lock) echo '--after' ;;
 	unlock) echo "$_assayfs_secret" ;;
 	'token add') echo '--role --days --json' ;;
 	'token list') echo '--json' ;;
@@ -65,7 +66,7 @@ _assayfs_commands='init mount umount sync status cost info fsck recover policy c
 
 _assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend backup-add backup-remove backup-sync backup-verify
 	capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init key-alias key-cancel-deletion key-decrypt key-delete key-disable key-enable key-found key-generate-data-key
-	key-list key-rewrap key-rotate key-schedule-deletion lineage link lock log-archive log-prune log-ship lookup mkdir mknod mount open opendir policy-apply policy-foresee policy-recheck
+	key-list key-rewrap key-rotate key-schedule-deletion lineage link lock lock-after log-archive log-prune log-ship lookup mkdir mknod mount open opendir policy-apply policy-foresee policy-recheck
 	policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover removexattr rename repair restore rmdir run runs setxattr slot-add slot-remove stale
 	supersede symlink token-add token-list token-remove truncate unlink unlock unmount utimes verdict versions why withdraw'
 

@@ -1,6 +1,7 @@
 /* `assayfs lock`, `assayfs unlock`. */
 #include "fs/command/key.h"
 #include "fs/command/secrets.h"
+#include "fs/command/when.h"
 
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
@@ -8,6 +9,13 @@
 #include <errno.h>
 
 static int run_lock(const struct invocation *call) {
+	const char *after = command_value(call, "after");
+	int64_t after_ms = 0;
+	int rc = after ? when_idle(after, &after_ms) : 0;
+	if (rc)
+		return command_fail(call, EXIT_USAGE, "--after: %s", fault_message());
+	if (after)
+		return key_ask(call, 0, "lock-after", json_pack("{s:I}", "ms", (json_int_t)after_ms), NULL, NULL);
 	return key_ask(call, 0, "lock", json_object(), NULL, NULL);
 }
 
@@ -20,8 +28,12 @@ const struct command command_lock = {
                 "Reading and writing content fails with EACCES, what is open, too, until 'assayfs unlock'; each "
                 "attempt is recorded. Names, sizes and the audit log stay. Programs may have copies of what they read. "
                 "A steward by the policy decides, or who mounted.",
-        .options = (const struct command_option[]){{0}},
-        .examples = (const struct command_example[]){{"assayfs lock /mnt", "going to lunch"}, {0}},
+        .options = (const struct command_option[]){{"after", 0, "TIME",
+                                                           "not now, but when no program has used content for so "
+                                                           "long, as 15m; off: never"},
+                {0}},
+        .examples = (const struct command_example[]){{"assayfs lock /mnt", "going to lunch"},
+                {"assayfs lock --after 15m /mnt", "and should you forget"}, {0}},
         .exits = KEY_EXITS,
         .run = run_lock,
 };

@@ -3,6 +3,7 @@
 #include "fs/command/key_kms.h"
 #include "fs/command/secrets.h"
 #include "fs/command/vault.h"
+#include "fs/command/when.h"
 
 #include "crypto/base/fault.h"
 #include "fs/http/address.h"
@@ -164,6 +165,12 @@ static int check_http(const struct invocation *call) {
 	return rc ? command_fault(call, rc, "reading --http") : EXIT_DONE;
 }
 
+static int read_idle(const struct invocation *call, int64_t *ret_ms) {
+	const char *text = command_value(call, "idle-lock");
+	int rc = text ? when_idle(text, ret_ms) : 0;
+	return rc ? command_fail(call, EXIT_USAGE, "--idle-lock: %s", fault_message()) : EXIT_DONE;
+}
+
 static int mount_vault(
         const struct invocation *call, const char *list, const struct store_options *store, Parts *parts) {
 	struct unlocking unlocking = {.call = call};
@@ -191,6 +198,7 @@ static int run_mount(const struct invocation *call) {
 	_cleanup_(parts_freep) Parts *parts = NULL;
 	char state[PATH_MAX] = "";
 	bool is_strict = false;
+	int64_t idle_ms = 0;
 	int code = secrets_check(call);
 	if (!code && list)
 		code = read_audit(call, list, &is_strict);
@@ -198,6 +206,8 @@ static int run_mount(const struct invocation *call) {
 		code = find_state(call, state, sizeof state);
 	if (!code)
 		code = check_http(call);
+	if (!code)
+		code = read_idle(call, &idle_ms);
 	if (!code)
 		code = check_places(call);
 	if (code)
@@ -208,6 +218,7 @@ static int run_mount(const struct invocation *call) {
 	if (!list || parts_new(session_has_option(list, "allow_other"), command_value(call, "http"), &parts))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	parts_actions(parts, actions);
+	parts_idle_lock(parts, idle_ms);
 	const struct store_options store = {.state_directory = *state ? state : NULL,
 	        .accept_restore = command_has(call, "accept-restore"),
 	        .audit_strict = is_strict};
@@ -238,6 +249,8 @@ const struct command command_mount = {
                 {"audit", 0, "MODE",
                         "strict: the record of an access is durable before the access is granted, also for reading; "
                         "batched, the default: within a second"},
+                {"idle-lock", 0, "TIME",
+                        "lock the vault when no program has used content for so long, as 15m (see 'assayfs lock')"},
                 {"http", 0, "ADDR:PORT", "serve the page, the API and metrics over HTTP, as on 127.0.0.1:9475"},
                 OPTIONS_SECRET, OPTION_KMS, {0}},
         .examples = (const struct command_example[]){{"assayfs mount /srv/vault /mnt", "asks for the passphrase"},

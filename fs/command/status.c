@@ -31,6 +31,9 @@ static void print_head(const json_t *item, const struct client_place *place) {
 		        answer_number(item, "recovered_versions"), words_s(answer_number(item, "recovered_versions")),
 		        answer_number(item, "dropped_drafts"), answer_number(item, "requeued_jobs"),
 		        words_s(answer_number(item, "requeued_jobs")));
+	if (answer_number(item, "idle_lock_ms"))
+		printf("It locks itself after %s without use.\n",
+		        words_duration((int64_t)answer_number(item, "idle_lock_ms") * 1000000, since));
 	if (answer_flag(item, "locked"))
 		colour_print(stdout, COLOUR_BAD, "!! Locked: no content is to be had until 'assayfs unlock'.\n");
 	if (json_is_false(json_object_get(item, "checks_alive")))

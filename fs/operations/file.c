@@ -35,6 +35,7 @@ static int read_content(
 	int rc = inode_content(fs->inodes, handle->inode, &content);
 	if (rc < 0)
 		return rc;
+	idle_touch(fs->idle, false);
 	rc = content_read_for(content, (uint64_t)offset, out, size, ret_got, &handle->reader);
 	inode_content_done(handle->inode);
 	return rc < 0 || !atomic_exchange(&handle->reader.recorded, false) ? rc : store_audit_wait(fs->store);
@@ -95,6 +96,7 @@ void operation_write(
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct handle *handle = handle_of(fi);
+	idle_touch(fs->idle, fi->writepage);
 	int rc = handle->writable ? write_content(fs, handle, offset, bytes_of(data, size)) : -EBADF;
 	/* What it had cached the kernel has stamped itself. It tells when, unless that is the time that it had from us.
 	 */
@@ -233,6 +235,7 @@ void operation_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
 	        .length = length < CLONE_MAX ? length : CLONE_MAX};
 	uint64_t done = 0;
 	int rc = !to->writable ? -EBADF : from->inode->zone != to->inode->zone ? -EXDEV : 0;
+	idle_touch(fs->idle, false);
 	if (rc == 0)
 		rc = clone_contents(fs, &range, &done);
 	if (rc == 0 && done > 0)

@@ -77,6 +77,7 @@ void operation_fallocate(
 	        .length = (uint64_t)length,
 	        .actor = &handle->actor,
 	        .killer = fuse_req_ctx(req)->uid != 0 ? req : NULL};
+	idle_touch(call_filesystem(req)->idle, false);
 	int rc = handle->writable ? allocate(call_filesystem(req), &wish) : -EBADF;
 	fuse_reply_err(req, -rc);
 }

@@ -142,6 +142,8 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 	if (rc == 0 && fi->flags & O_TRUNC && !handle->writable)
 		atomic_store(&inode->emptied_by, call->who.uid + UINT64_C(1));
 	if (rc == 0)
+		idle_touch(call->fs->idle, false);
+	if (rc == 0)
 		reply_opened(fi, handle);
 	else
 		handle_release(call->fs, handle);

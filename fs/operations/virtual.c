@@ -429,6 +429,8 @@ void operation_virtual_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t o
 	_cleanup_(freep) uint8_t *buffer = malloc(size);
 	struct virtual_handle *handle = (struct virtual_handle *)(uintptr_t)fi->fh;
 	int rc = buffer ? read_file(handle, (uint64_t)offset, buffer, size, &got) : -ENOMEM;
+	if (handle->file.content)
+		idle_touch(call_filesystem(req)->idle, false);
 	if (rc == 0 && atomic_exchange(&handle->reader.recorded, false))
 		rc = store_audit_wait(call_filesystem(req)->store);
 	if (rc < 0)

@@ -1,8 +1,9 @@
 /*
  * What `assayfs key list`, `rotate`, `disable`, … ask; slot.c has what is about slots.
  *
- *     key-list    ─► {"locked", "keys": [{"alias", "id", …, "slots": [id]}], "slots": [{"id", …, "keys": [alias]}]}
- *     key-rotate  ─► {"key"} or {"skipped", "why"} for each … with "wait" {"old_segments", "old_bytes"} … until 0
+ *     key-list    ─► {"locked", "idle_lock_ms", "keys": [{"alias", "id", …, "slots": [id]}], "slots": [{"id", …,
+ * "keys": [alias]}]} key-rotate  ─► {"key"} or {"skipped", "why"} for each … with "wait" {"old_segments", "old_bytes"}
+ * … until 0
  *
  * A steward by the policy decides, or who mounted, as he has what opens the vault; a lent role does not. What is
  * changed is recorded by store_keys, what is refused here.
@@ -146,8 +147,9 @@ int service_key_list(void *context, const struct control_peer *peer, const json_
 	if (!rc)
 		rc = list_all(service, keys, slots);
 	return rc ? rc
-	          : control_send(reply, json_pack("{s:b, s:O, s:O}", "locked", (int)store_is_locked(service->store),
-	                                        "keys", keys, "slots", slots));
+	          : control_send(
+	                    reply, json_pack("{s:b, s:o, s:O, s:O}", "locked", (int)store_is_locked(service->store),
+	                                   "idle_lock_ms", service_idle_json(service), "keys", keys, "slots", slots));
 }
 
 /* ---- one key, as the answers of what changed it have it ---- */

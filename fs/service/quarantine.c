@@ -40,6 +40,7 @@ static int send_piece(ControlReply *reply, const uint8_t *chunk, size_t size, si
 
 static int send_rows(Service *service, const struct held *held, const struct actor *actor, ControlReply *reply) {
 	struct content_reader reader = {.actor = actor};
+	idle_touch(service->idle, false);
 	_cleanup_(content_closep) Content *content = NULL;
 	_cleanup_(freep) uint8_t *chunk = malloc(CHUNK_BYTES);
 	if (!chunk)

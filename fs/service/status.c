@@ -396,6 +396,7 @@ static void add_mount(Service *service, json_t *item) {
 	                (json_int_t)info->mount);
 	json_object_update(item, facts);
 	json_object_set_new(item, "locked", json_boolean(store_is_locked(service->store)));
+	json_object_set_new(item, "idle_lock_ms", service_idle_json(service));
 	if (statvfs(info->path, &disk) == 0)
 		json_object_set_new(item, "free_bytes", json_integer((json_int_t)(disk.f_bavail * disk.f_frsize)));
 	if (service->spawner) {

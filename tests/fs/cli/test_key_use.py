@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Who used which key when, and a vault that locks itself, from the command line on a real mount.
 
-usage: test_key_use.py ASSAYFS SOURCE
+usage: test_key_use.py ASSAYFS SOURCE ASSAYFS_AGED
 
-tests: backend/store_key_uses, fs/operations/open, fs/command/log_cloudtrail
+ASSAYFS_AGED is the program that may lock itself after seconds (aged.c).
+
+tests: backend/store_key_uses, fs/operations/open, fs/command/log_cloudtrail, fs/idle, fs/command/lock
 """
 import csv
+import errno
 import io
 import json
 import os
@@ -14,6 +17,8 @@ import sys
 import time
 
 from backing import BackupTests
+from cli import ASSAYFS
+import program
 
 if not os.path.exists("/dev/fuse"):
     print("skipped: /dev/fuse is missing")
@@ -27,6 +32,7 @@ workflows: [{name: arrive, dataset: data, from: Landing, to: Trusted, on: close}
 RULES = "Rules = [ RowCount > 1 ]\n"
 GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
 USER = 64011
+AGED = program.for_everybody(sys.argv[3])
 
 
 class Uses(BackupTests):
@@ -160,6 +166,89 @@ class Uses(BackupTests):
         self.check([(r["event"], r["path"], r["detail"]) for r in rows] == [(e, "Landing/a", "alias/landing version 1") for e in ("key-generate-data-key", "key-decrypt")], f"{rows}")
         lines = [json.loads(x) for x in self.assayfs("log", "--format", "ocsf", "--event", USES, "mnt").out.splitlines()]
         self.check([x["activity_name"] for x in lines] == ["key-generate-data-key", "key-decrypt"] and all(x["status_detail"] == "alias/landing version 1" for x in lines), f"{lines}")
+
+    # ---- a vault that locks itself ----
+
+    def aged(self, *options):
+        done = subprocess.run([AGED, "mount", "--passfile", "pass", *options, "v", "mnt"], cwd=self.directory, capture_output=True, timeout=60, check=False)
+        self.check(done.returncode == 0, f"{options}: {done.stderr.decode()}")
+
+    def is_locked(self):
+        return self.json("status", "--json", "mnt")["locked"]
+
+    def wait_for_lock(self):
+        deadline = time.monotonic() + 60
+        while not self.is_locked() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.check(self.is_locked(), "it locked itself")
+
+    def test_a_vault_that_nobody_uses_locks_itself(self):
+        self.mounted()
+        self.assayfs("umount", "mnt")
+        self.aged("--idle-lock", "4s")
+        with open(os.path.join(self.mnt, "Landing/a"), "wb") as file:
+            file.write(b"a" * 5000)
+        self.check(self.json("status", "--json", "mnt")["idle_lock_ms"] == 4000 and "after 4 s without use" in self.assayfs("status", "mnt").out, "status")
+        self.check(self.json("key", "list", "--json", "mnt")["idle_lock_ms"] == 4000 and "after 4 s without use" in self.assayfs("key", "list", "mnt").out, "key list")
+        # Used all the time: not locked. Names are no use.
+        end = time.monotonic() + 7
+        while time.monotonic() < end:
+            with open(os.path.join(self.mnt, "Landing/a"), "rb") as file:
+                file.read(1)
+            time.sleep(0.5)
+        self.check(not self.is_locked(), "locked while it was used")
+        began = time.monotonic()
+        while not self.is_locked() and time.monotonic() < began + 60:
+            os.stat(os.path.join(self.mnt, "Landing/a"))
+            os.listdir(os.path.join(self.mnt, "Landing"))
+            time.sleep(0.3)
+        self.check(self.is_locked(), "it locked itself while it was only listed")
+        try:
+            with open(os.path.join(self.mnt, "Landing/a"), "rb") as file:
+                file.read()
+            self.check(False, "it is to be read")
+        except OSError as error:
+            self.check(error.errno == errno.EACCES, f"{error}")
+        locks = self.json_lines("--event", "lock")
+        self.check([(r["detail"], r["exe"]) for r in locks] == [("no content was used for 4 s", os.path.basename(AGED)[:15])] or
+                   [r["detail"] for r in locks] == ["no content was used for 4 s"], f"{locks}")
+        self.assayfs("unlock", "--passfile", "pass", "mnt")
+        self.check(self.get("Landing/a") == b"a" * 5000, "content")
+        self.wait_for_lock()
+        self.check(len(self.json_lines("--event", "lock")) == 2, "again after it was unlocked")
+
+    def get(self, name):
+        with open(os.path.join(self.mnt, name), "rb") as file:
+            return file.read()
+
+    def test_what_was_written_before_it_locks_is_kept(self):
+        self.mounted()
+        self.assayfs("umount", "mnt")
+        self.aged()
+        with open(os.path.join(self.mnt, "Landing/left-open"), "wb", buffering=0) as file:
+            self.assayfs("lock", "--after", "1h", "mnt")
+            done = subprocess.run([AGED, "lock", "--after", "1s", self.mnt], capture_output=True, timeout=60, check=False)
+            self.check(done.returncode == 0, f"{done.stderr}")
+            for number in range(200):  # in the kernel's memory alone, most of it, when the second is over
+                file.write(bytes([number]) * 5000)
+            self.wait_for_lock()
+        self.assayfs("unlock", "--passfile", "pass", "mnt")
+        self.assayfs("lock", "--after", "off", "mnt")
+        self.check(self.get("Landing/left-open") == b"".join(bytes([number]) * 5000 for number in range(200)), "a part is lost")
+        self.check(self.json("status", "--json", "mnt")["idle_lock_ms"] is None, "off")
+        set_to = [r["detail"] for r in self.json_lines("--event", "lock-after")]
+        self.check(set_to == ["after 60 min without use", "after 1 s without use", "never"], f"{set_to}")
+        time.sleep(2)
+        self.check(not self.is_locked(), "off is never")
+
+    def test_a_time_that_is_too_short_or_none_is_a_slip(self):
+        self.mounted()
+        for text in "59s", "0s", "soon", "-5m":
+            self.assayfs("lock", f"--after={text}", "mnt", code=2)
+            self.assayfs("mount", f"--idle-lock={text}", "--passfile", "pass", "v", "mnt", code=2)
+        done = subprocess.run([ASSAYFS, "lock", "--after", "1m", self.mnt], user=USER, group=USER, extra_groups=[], cwd="/", capture_output=True, timeout=60, check=False)
+        self.check(done.returncode != 0, "another user")
+        self.check(self.json("status", "--json", "mnt")["idle_lock_ms"] is None, "nothing was set")
 
 
 sys.exit(Uses().run())

@@ -103,6 +103,7 @@ COMMANDS = {
     "assayfs key add": ("slot-add", {"type": "recovery"}),
     "assayfs key remove": ("slot-remove", {"slot": "SLOT"}),
     "assayfs lock": ("lock", {}),
+    "assayfs lock --after": ("lock-after", {"ms": 3600000}),
     "assayfs unlock": ("unlock", {"type": "passphrase", "secret": "PASS"}),
     "assayfs access": ("access", {"path": "Landing/kept.csv", "uid": 64009}),
     "assayfs status": ("status", {}),
