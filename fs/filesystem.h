@@ -15,6 +15,7 @@
 #include "fs/gate_hooks.h"
 #include "fs/idle.h"
 #include "fs/inode.h"
+#include "fs/kms_watch.h"
 #include "fs/metrics.h"
 #include "fs/notify.h"
 #include "fs/operation_stats.h"
@@ -41,6 +42,7 @@ struct filesystem {
 	void *status_arg;
 	OperationStats *operations;
 	Metrics *metrics; /* what .assayfs/metrics says; NULL: there is none */
+	KmsWatch *kms;    /* NULL: no key management service is asked */
 	Idle *idle;       /* is told when content is used; NULL: nobody is */
 	Backup *backup;   /* NULL: none is made, or the mount ends */
 	const char *vault_path;

@@ -35,6 +35,9 @@ struct Parts {
 	Backups *backups;
 	Idle *idle;
 	int64_t idle_after_ms;
+	KmsWatch *kms;
+	bool watches_kms;
+	int64_t kms_offline_ms;
 	const char *actions; /* NULL: the usual directory */
 	const char *http;    /* NULL: it is not spoken */
 	Front *front;
@@ -105,6 +108,18 @@ static int start_idle(Parts *parts, struct filesystem *fs) {
 	idle_set(parts->idle, parts->idle_after_ms);
 	fs->idle = parts->idle;
 	return 0;
+}
+
+static int start_kms(Parts *parts, struct filesystem *fs) {
+	const struct kms_watch_options options = {.store = fs->store,
+	        .is_unrecorded = fs->is_unrecorded,
+	        .every_ms = kms_watch_every_ms(),
+	        .offline_ms = parts->kms_offline_ms,
+	        .lock = lock_vault,
+	        .arg = parts};
+	int rc = parts->watches_kms ? kms_watch_start(&options, &parts->kms) : 0;
+	fs->kms = parts->kms;
+	return rc;
 }
 
 static bool is_written(void *arg, uint64_t ino) {
@@ -219,6 +234,9 @@ static int start(void *state, struct filesystem *fs) {
 	if (rc < 0)
 		return rc;
 	fs->backup = backups_backup(parts->backups);
+	rc = start_kms(parts, fs);
+	if (rc < 0)
+		return rc;
 	rc = watch_open(parts->watch, fs, parts->gate, parts->spawner);
 	if (rc == 0)
 		rc = start_lifecycle(parts, fs);
@@ -236,6 +254,7 @@ static int start(void *state, struct filesystem *fs) {
 	        .backup = fs->backup,
 	        .lifecycle = parts->lifecycle,
 	        .idle = parts->idle,
+	        .kms = parts->kms,
 	        .closed = closed,
 	        .closed_arg = parts,
 	        .mounter = fs->owner_uid,
@@ -270,7 +289,9 @@ static void stop(void *state) {
 	retention_stop(steal_pointer(&parts->retention));
 	lifecycle_stop(steal_pointer(&parts->lifecycle));
 	watch_stop(parts->watch);
+	kms_watch_stop(steal_pointer(&parts->kms));
 	if (parts->fs) {
+		parts->fs->kms = NULL;
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;
 		parts->fs->backup = NULL;
@@ -307,6 +328,11 @@ void parts_actions(Parts *parts, const char *directory) {
 
 void parts_idle_lock(Parts *parts, int64_t after_ms) {
 	parts->idle_after_ms = after_ms;
+}
+
+void parts_watch_kms(Parts *parts, int64_t offline_ms) {
+	parts->watches_kms = true;
+	parts->kms_offline_ms = offline_ms;
 }
 
 struct mount_part parts_row(Parts *parts) {

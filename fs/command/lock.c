@@ -1,5 +1,6 @@
 /* `assayfs lock`, `assayfs unlock`. */
 #include "fs/command/key.h"
+#include "fs/command/key_kms.h"
 #include "fs/command/secrets.h"
 #include "fs/command/when.h"
 
@@ -49,12 +50,13 @@ static int run_unlock(const struct invocation *call) {
 	if (!rc)
 		rc = process_harden();
 	if (!rc)
-		rc = secrets_get(call, place.mountpoint, &bytes, &secret);
+		rc = command_has(call, "kms") ? key_kms_unlock_mounted(&place, &bytes, &secret)
+		                              : secrets_get(call, place.mountpoint, &bytes, &secret);
 	if (rc)
 		return command_fault(call, rc, "%s", "");
 	return key_ask(call, 0, "unlock",
-	        json_pack("{s:s, s:o}", "type", slot_type_name(secrets_slot_type(&secret)), "secret",
-	                key_secret_json(secret.bytes)),
+	        json_pack("{s:s, s:o, s:s*}", "type", slot_type_name(secrets_slot_type(&secret)), "secret",
+	                key_secret_json(secret.bytes), "slot", secret.slot),
 	        NULL, NULL);
 }
 
@@ -66,8 +68,8 @@ const struct command command_unlock = {
         .details =
                 "With any passphrase, recovery key, key file or secret whose slot holds the keys that the mount had. "
                 "A wrong one is recorded as denied.",
-        .options = (const struct command_option[]){OPTIONS_SECRET, {0}},
+        .options = (const struct command_option[]){OPTIONS_SECRET, OPTION_KMS, {0}},
         .examples = (const struct command_example[]){{"assayfs unlock /mnt", "asks for the passphrase"}, {0}},
-        .exits = KEY_EXITS | EXIT_BIT(EXIT_PASSPHRASE),
+        .exits = KEY_EXITS | EXIT_BIT(EXIT_PASSPHRASE) | EXIT_BIT(EXIT_AWAY),
         .run = run_unlock,
 };

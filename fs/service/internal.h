@@ -22,6 +22,7 @@ struct Service {
 	Backup *backup;       /* NULL: none are made */
 	Lifecycle *lifecycle; /* NULL: nothing expires */
 	Idle *idle;           /* NULL: nothing locks by time */
+	KmsWatch *kms;        /* NULL: no key management service is asked */
 	Control *control;
 	Metrics *metrics;
 	void (*closed)(void *arg); /* NULL: nobody is to be told */

@@ -12,6 +12,7 @@
 
 #include "backend/store_keys.h"
 #include "crypto/base/fault.h"
+#include "crypto/encoding.h"
 #include "fs/words.h"
 
 #include <errno.h>
@@ -82,6 +83,15 @@ static int add_key(void *arg, const struct store_key *key) {
 	return json_array_append_new(arg, item) ? -ENOMEM : 0;
 }
 
+/* As it stands in vault.json: only the service can do anything with it. */
+static json_t *wrapped_json(struct bytes wrapped) {
+	char text[BASE64_TEXT_BYTES(HEADER_KMS_WRAPPED_MAX)];
+	if (wrapped.size > HEADER_KMS_WRAPPED_MAX)
+		return json_null();
+	base64_encode(wrapped, text);
+	return json_string(text);
+}
+
 static int add_slot(void *arg, const struct slot_info *slot, size_t index, bool is_ours) {
 	(void)index;
 	json_t *item = json_pack("{s:s, s:s, s:s, s:b, s:b, s:[]}", "id", slot->id, "type", slot_type_name(slot->type),
@@ -90,6 +100,8 @@ static int add_slot(void *arg, const struct slot_info *slot, size_t index, bool 
 		json_object_set_new(item, "recipient", json_string(slot->recipient));
 	if (item && slot->type == SLOT_KMS && slot->kms.key)
 		json_object_set_new(item, "kms_key", json_string(slot->kms.key));
+	if (item && slot->type == SLOT_KMS)
+		json_object_set_new(item, "kms_wrapped", wrapped_json(slot->kms.wrapped));
 	return json_array_append_new(arg, item) ? -ENOMEM : 0;
 }
 

@@ -371,6 +371,7 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->backup = options->backup;
 	service->lifecycle = options->lifecycle;
 	service->idle = options->idle;
+	service->kms = options->kms;
 	service->closed = options->closed;
 	service->closed_arg = options->closed_arg;
 	service->mounter = options->mounter;

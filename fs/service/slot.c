@@ -200,26 +200,30 @@ int service_unlock(void *context, const struct control_peer *peer, const json_t 
 	static const int kinds[] = {[SLOT_PASSPHRASE] = STORE_PASSPHRASE,
 	        [SLOT_RECOVERY] = STORE_RECOVERY_KEY,
 	        [SLOT_KEYFILE] = STORE_KEYFILE,
-	        [SLOT_RECIPIENT] = STORE_RECIPIENT};
+	        [SLOT_RECIPIENT] = STORE_RECIPIENT,
+	        [SLOT_KMS] = STORE_KEK};
 	Service *service = context;
 	const struct actor actor = service_actor(peer);
 	_cleanup_(secret_freep) uint8_t *data = NULL;
 	enum slot_type type;
+	const char *slot = json_string_value(json_object_get(arguments, "slot"));
 	size_t size = 0;
 	(void)reply;
 	int rc = service_key_steward(service, peer, "unlock", "", false);
 	if (!rc)
 		rc = read_type(arguments, &type);
-	if (!rc && type >= SLOT_KMS)
-		rc = fault(ENOTSUP, "this mount is not unlocked by a key management service yet");
 	if (!rc)
 		rc = read_secret(arguments, &data, &size);
+	if (!rc && type == SLOT_KMS && (!slot || size != HEADER_KEK_BYTES))
+		rc = fault(EPROTO, "'slot' is missing, or 'secret' is no key of one");
 	if (rc)
 		return rc;
-	struct store_secret secret = {.bytes = bytes_of(data, size)};
+	struct store_secret secret = {.bytes = bytes_of(data, size), .slot = slot};
 	secret.kind = kinds[type];
 	rc = store_unlock(service->store, &secret, &actor);
-	if (!rc)
+	if (!rc) {
 		idle_restart(service->idle);
+		kms_watch_restart(service->kms);
+	}
 	return rc;
 }
