@@ -13,7 +13,8 @@ import subprocess
 import threading
 import time
 
-from promise import ASSAYFS, is_gone
+from promise import ASSAYFS, is_gone  # it knows where what the command's tests share is
+from fake_kms import FakeKms
 from recorded_table import ALWAYS
 
 ACL = "system.posix_acl_access"
@@ -134,7 +135,7 @@ BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", 
 JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
 DAEMON = ["alarm", "alarm that reaches nobody", "init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
-          "close at the end of the mount", "gc", "damage", "repair", "accept-restore", "key", "key-found"]
+          "close at the end of the mount", "gc", "damage", "repair", "accept-restore", "key", "key management service", "key-found"]
 USES = ["content is opened by a key", "content is sealed by a key", "the hour of a use has passed"]
 VERIFY, ARCHIVE, HTTP = "assayfs log verify, key, prove", "assayfs log archive", "HTTP request"
 CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, *USES, VERIFY, ARCHIVE, HTTP]
@@ -463,12 +464,36 @@ class Daemon:
             found = [r for r in v.records() if r["event"] == "key-rotate" and r["exe"].startswith("assayfs_aged")]
             v.check([set(r) - ALWAYS for r in found] == self.test.rows["key"]["fields"], f"rotated by itself: {found}")
             v.run("umount", v.mnt)
+            self.service(aged)
         else:
             run_as_steward(v, "key", "rotate", "landing", v.mnt)
         shutil.copy(v.path("older.json"), os.path.join(v.vault, "vault.json"))
         v.mount("-o", "allow_other", "--accept-restore")
         found = [r for r in v.records() if r["event"] == "key-found"]
         v.check([set(r) - ALWAYS for r in found] == self.test.rows["key-found"]["fields"], f"another vault.json: {found}")
+
+    def service(self, aged):
+        """A key management service that fails for a while, asked by a program that does so all the time."""
+        v, kms, row = self.v, FakeKms(), self.test.rows["key management service"]
+
+        def waits_for(event):
+            deadline = time.monotonic() + 60
+            while not (found := v.records("--event", event)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            return found
+
+        with kms.serving() as environment:
+            environment = {**os.environ, **environment}
+            v.mount("-o", "allow_other")
+            subprocess.run([ASSAYFS, "key", "add", "--kms", "alias/vault", v.mnt], check=True, env=environment, stdout=subprocess.DEVNULL)
+            v.umount()
+            subprocess.run([aged, "mount", "--kms", v.vault, v.mnt], check=True, env=environment)
+            kms.state = "Failing"
+            found = waits_for("kms-away")
+            kms.state = "Enabled"
+            found += waits_for("kms-back")
+            v.run("umount", v.mnt)
+        v.check([r["event"] for r in found] == row["granted"] and [set(r) - ALWAYS for r in found] == row["fields"], f"service: {found}, the table says {row}")
 
     def archived(self):
         v = self.v
