@@ -2,12 +2,14 @@
 #include "backend/content.h"
 #include "backend/content_internal.h"
 #include "backend/segment_watch.h"
+#include "backend/store_keys.h"
 #include "backend/tree.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* Finds out what is opened: in one meta operation. */
@@ -99,6 +101,39 @@ void content_set_times(Content *c, int64_t mtime, int64_t ctime) {
 	c->times = (struct version_times){.mtime = mtime, .ctime = ctime};
 	c->unlogged = true;
 	pthread_mutex_unlock(&c->lock);
+}
+
+void content_attend(Content *c) {
+	c->attended = true;
+}
+
+void content_written_by(Content *c, const struct actor *actor) {
+	pthread_mutex_lock(&c->lock);
+	c->writer = *actor;
+	c->has_writer = true;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* Another segment counts if it has another key. */
+static void note_segment(Content *c, uint32_t number) {
+	char name[KEYRING_NAME_MAX + 1], other[KEYRING_NAME_MAX + 1];
+	uint32_t version = 0, other_version = 0;
+	bool is_new = c->sealed_count < CONTENT_SEALED_MAX;
+	segment_key_used(store_segments(c->store), number, name, &version);
+	for (size_t i = 0; i < c->sealed_count && is_new; i++) {
+		segment_key_used(store_segments(c->store), c->sealed_in[i], other, &other_version);
+		is_new = version != other_version || strcmp(name, other) != 0;
+	}
+	if (is_new)
+		c->sealed_in[c->sealed_count++] = number;
+}
+
+void content_note_sealed(Content *c, const struct block_ref *refs, size_t count) {
+	for (size_t i = 0; i < count; i++) {
+		if (refs[i].segment != c->sealed_last)
+			note_segment(c, refs[i].segment);
+		c->sealed_last = refs[i].segment;
+	}
 }
 
 uint64_t content_node(const Content *c) {
@@ -299,7 +334,32 @@ static int read_blocks(Content *c, const struct read_step *step) {
 	return rc;
 }
 
-static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, size_t *ret_got) {
+static int note_segment_read(Content *c, uint32_t number, struct content_reader *reader) {
+	char name[KEYRING_NAME_MAX + 1];
+	uint32_t version;
+	segment_key_used(store_segments(c->store), number, name, &version);
+	const uint64_t key = key_uses_mark(name, version);
+	int rc = key == reader->key ? 0 : store_key_used_alone(c->store, reader->actor, number, false, c->node);
+	if (rc < 0)
+		return rc;
+	if (rc > 0)
+		reader->recorded = true;
+	reader->key = key;
+	reader->segment = number;
+	return 0;
+}
+
+/* Blocks that are in memory were a use of whoever brought them there. */
+static int note_read(Content *c, const struct read_step *step, struct content_reader *reader) {
+	int rc = 0;
+	for (size_t i = 0; i < step->count && rc == 0; i++)
+		if (!step->done[i] && !block_ref_is_hole(&step->refs[i]) && step->refs[i].segment != reader->segment)
+			rc = note_segment_read(c, step->refs[i].segment, reader);
+	return rc;
+}
+
+static int read_step(
+        Content *c, uint64_t offset, uint8_t *out, size_t room, struct content_reader *reader, size_t *ret_got) {
 	_scratch_ struct read_step step; /* with references of 2 KiB, which read_resolve sets */
 	step.offset = offset;
 	step.room = room;
@@ -321,16 +381,23 @@ static int read_step(Content *c, uint64_t offset, uint8_t *out, size_t room, siz
 	if (rc == 0)
 		rc = read_blocks(c, &step);
 	segment_use_end(segments, turn);
+	if (rc == 0 && reader)
+		rc = note_read(c, &step, reader);
 	*ret_got = step.size;
 	return rc;
 }
 
 int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got) {
+	return content_read_for(c, offset, out, size, ret_got, c->attended ? NULL : &c->own);
+}
+
+int content_read_for(
+        Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got, struct content_reader *reader) {
 	size_t got = 0;
 	while (got < size) {
 		size_t n = 0;
 		(void)content_make_room(c->cache, false);
-		int rc = read_step(c, offset + got, out + got, size - got, &n);
+		int rc = read_step(c, offset + got, out + got, size - got, reader, &n);
 		if (rc < 0)
 			return rc;
 		got += n;
@@ -372,6 +439,13 @@ int content_put_rows(Content *c, Meta *m) {
 	return rc;
 }
 
+int content_record_sealed(Content *c) {
+	int rc = 0;
+	for (size_t i = 0; i < c->sealed_count && rc == 0; i++)
+		rc = store_key_used(c->store, c->has_writer ? &c->writer : NULL, c->sealed_in[i], true, c->node);
+	return rc;
+}
+
 void content_rows_kept(Content *c) {
 	for (struct item *item = c->first; item; item = item->after) {
 		if (item->kind == ITEM_PAGE)
@@ -380,6 +454,8 @@ void content_rows_kept(Content *c) {
 		item->log_counted = false;
 	}
 	c->rows = c->draft;
+	c->sealed_count = 0;
+	c->sealed_last = 0;
 	c->cut = UINT64_MAX;
 	c->size_changed = false;
 	content_nothing_touched(c);
@@ -410,6 +486,8 @@ int content_seal(Content *c, enum origin origin, uint64_t verdict, const uint8_t
 		        m, c->draft, origin, verdict, sha256, c->times.mtime ? &c->times : NULL, &version);
 	if (rc == 0 && then)
 		rc = then(m, &version, arg);
+	if (rc == 0)
+		rc = content_record_sealed(c); /* by the name that `then` gave it */
 	rc = meta_end(m, rc);
 	if (rc == 0) {
 		content_rows_kept(c);

@@ -20,6 +20,7 @@
  */
 #pragma once
 
+#include "backend/audit.h"
 #include "backend/store.h"
 #include "backend/version.h"
 #include "crypto/base/bytes.h"
@@ -50,6 +51,22 @@ DEFINE_CLEANUP(Content, content_abandon);
 /* Reads up to `size` bytes at `offset`; *ret_got is less only at the end of the file. -EBADMSG: the vault's bytes were
  * changed. -ESTALE: the version was erased since it was opened; so for changes and as the source of a clone. */
 int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got);
+
+/*
+ * Uses of keys go into the log (store_keys.h) as those of the daemon, but for: what is read for somebody, whose handle
+ * keeps one of these; and what a program wrote last is sealed in its name. attend: opening is somebody's, who records
+ * it; so reading without a reader, to write a part of a block or to copy, adds nothing.
+ */
+struct content_reader {
+	const struct actor *actor;
+	_Atomic uint32_t segment; /* the last one that he read of; 0 at first */
+	_Atomic uint64_t key;     /* key_uses_mark of the last one that was noted for him; 0: of none */
+	_Atomic bool recorded;    /* a use of his was: store_audit_wait before the answer */
+};
+int content_read_for(
+        Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got, struct content_reader *reader);
+void content_attend(Content *c);
+void content_written_by(Content *c, const struct actor *actor);
 
 /*
  * Writes `data` at `offset`: all of it or nothing up to 1 MiB, in steps of 1 MiB beyond. A gap before it is a hole.

@@ -64,6 +64,9 @@ typedef struct ContentCache {
 /* More changed blocks than this are no small fsync. */
 #define CONTENT_TOUCHED_MAX SYNCLOG_PIECES_MAX
 
+/* Versions of keys that blocks of one content are sealed under between two times that its rows are put. */
+#define CONTENT_SEALED_MAX 4u
+
 struct Content {
 	Store *store;
 	ContentCache *cache;
@@ -86,6 +89,13 @@ struct Content {
 	bool reverted;                /* the draft is just that, and must outlive the content */
 	struct version_times times;   /* for the node, with the sealing; mtime 0: none */
 	uint64_t run_start, run_next; /* blocks a run of small writes in order has gone through; where it would go on */
+
+	/* For the uses of keys. What was sealed since rows were put last, by segments of different keys. */
+	bool attended, has_writer;
+	struct actor writer;
+	struct content_reader own; /* the daemon as reader */
+	uint32_t sealed_last, sealed_in[CONTENT_SEALED_MAX];
+	size_t sealed_count;
 
 	/* For the log of small fsyncs (content_sync.c). */
 	bool unlogged;   /* something changed since the last record or rows */
@@ -158,6 +168,9 @@ int content_check_erased(Content *c);
 /* Makes the draft if there is none. `empty`: on nothing instead of on the sealed version. Content lock held. */
 int content_ensure_draft(Content *c, bool empty);
 
+/* Blocks were sealed there. Content lock held. */
+void content_note_sealed(Content *c, const struct block_ref *refs, size_t count);
+
 /* Puts bytes into a block's item. */
 void content_put_bytes(struct item *item, size_t in, const uint8_t *from, size_t size);
 
@@ -168,6 +181,8 @@ void content_forget_changes(Content *c, uint64_t size);
  * held, no dirty blocks. */
 int content_put_rows(Content *c, Meta *m);
 void content_rows_kept(Content *c);
+/* In the same operation: under which keys it was sealed. */
+int content_record_sealed(Content *c);
 int content_flush_locked(Content *c);
 
 /* Changes that the log of small fsyncs can tell, or can't: bytes of a block's item, the size or times; all others.

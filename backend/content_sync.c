@@ -100,6 +100,8 @@ static int put_times(Content *c, Meta *m) {
 
 static int put_all(Content *c, Meta *m, bool synced) {
 	int rc = c->draft ? content_put_rows(c, m) : 0;
+	if (rc == 0)
+		rc = content_record_sealed(c);
 	if (rc == 0 && c->draft && synced && !c->synced)
 		rc = version_mark_fsynced(m, c->draft);
 	return rc == 0 && synced ? put_times(c, m) : rc;

@@ -87,6 +87,7 @@ static int seal_items(Content *c, struct item *const *items, size_t n) {
 	int rc = segment_append(store_segments(c->store), c->zone, blocks, n, refs);
 	if (rc < 0)
 		return rc;
+	content_note_sealed(c, refs, n);
 	for (size_t i = 0; i < n; i++) {
 		page_set(pages[i], items[i]->index, &refs[i]);
 		items[i]->dirty = false;
@@ -264,6 +265,7 @@ void content_put_bytes(struct item *item, size_t in, const uint8_t *from, size_t
 static void apply(Content *c, struct write_step *step) {
 	size_t in = step->offset % SEGMENT_BLOCK_BYTES;
 	size_t head = SEGMENT_BLOCK_BYTES - in;
+	content_note_sealed(c, step->refs, step->whole);
 	if (step->head)
 		content_put_bytes(step->head, in, step->data.data, head < step->data.size ? head : step->data.size);
 	for (size_t i = 0; i < step->whole; i++) {

@@ -238,13 +238,14 @@ static int mark_crashed(Store *store) {
 
 /* The record goes through the log, so that a checkpoint follows, which writes the base that damaged packs need. */
 static int record_repair(struct repair *r) {
-	char words[AUDIT_DETAIL_MAX];
+	char words[AUDIT_DETAIL_MAX], slot[STORE_SLOT_WORDS_BYTES];
 	Store *store = r->store;
 	if (r->before.count == 0)
 		return 0;
-	(void)snprintf(words, sizeof words, "%zu things were damaged, the first: %s: %s%s%s", r->before.count,
-	        r->before.items[0].file, r->before.items[0].words, r->has_accepted ? "; by decision, " : "",
-	        r->has_accepted ? accepted_words(r) : "");
+	(void)snprintf(words, sizeof words, "%zu things were damaged, the first: %s: %s%s%s; unlocked by %s",
+	        r->before.count, r->before.items[0].file, r->before.items[0].words,
+	        r->has_accepted ? "; by decision, " : "", r->has_accepted ? accepted_words(r) : "",
+	        store_slot_words(store, slot));
 	meta_begin(store->meta);
 	int rc = store_record(store, "repair", 0, 0, words);
 	if (rc == 0 && !store->clean)

@@ -14,6 +14,7 @@
  */
 #include "backend/content_refs.h"
 #include "backend/gc_internal.h"
+#include "backend/store_keys.h"
 #include "backend/version.h"
 #include "crypto/base/fault.h"
 #include "crypto/secret.h"
@@ -194,6 +195,20 @@ static size_t pick(Gc *gc, size_t picked[static CHUNK], enum zone *ret_zone) {
 	return n;
 }
 
+/* In the daemon's name: the owner is one of those that show the blocks. */
+static int note_uses(
+        Gc *gc, const struct map_owner *owner, const struct block_ref *old, const struct block_ref *new, size_t n) {
+	int rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (i == 0 || old[i].segment != old[i - 1].segment)
+			rc = store_key_used_alone(gc->store, NULL, old[i].segment, false, owner->node);
+		if (rc >= 0 && (i == 0 || new[i].segment != new[i - 1].segment))
+			rc = store_key_used_alone(gc->store, NULL, new[i].segment, true, owner->node);
+		rc = rc < 0 ? rc : 0;
+	}
+	return rc;
+}
+
 static int move_chunk(Gc *gc, const struct map_owner *owner, const size_t *picked, size_t n, enum zone zone) {
 	struct gc_mover *mover = gc->mover;
 	struct block_ref old[CHUNK] = {0}, new[CHUNK];
@@ -209,6 +224,8 @@ static int move_chunk(Gc *gc, const struct map_owner *owner, const size_t *picke
 		                .offset = (owner->page * MAP_PAGE_REFS + picked[i]) * SEGMENT_BLOCK_BYTES};
 	if (rc == 0)
 		rc = segment_append(gc->store->segments, zone, blocks, n, new);
+	if (rc == 0)
+		rc = note_uses(gc, owner, old, new, n);
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		*slot_of(mover, &old[i]) = (struct moved){old[i], new[i]};
 		mover->count++;

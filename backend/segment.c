@@ -110,6 +110,11 @@ int segment_table_add(SegmentStore *s, struct segment *segment) {
 	if (number == 0 || s->table[number])
 		return fault(EINVAL, "segment number %u is there twice", number);
 	s->table[number] = segment;
+	const enum zone zone = segment->row.zone;
+	if (s->key_least[zone] == 0 || segment->row.key_version < s->key_least[zone])
+		s->key_least[zone] = segment->row.key_version;
+	if (segment->row.key_version > s->key_most[zone])
+		s->key_most[zone] = segment->row.key_version;
 	if (number > s->last_number)
 		s->last_number = number;
 	return 0;

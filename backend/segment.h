@@ -54,6 +54,7 @@
 #include "crypto/aead.h"
 #include "crypto/base/bytes.h"
 #include "crypto/base/cleanup.h"
+#include "crypto/keyring.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -192,6 +193,14 @@ void segment_keys_changed(SegmentStore *s);
 int segment_key_check(SegmentStore *s, uint32_t number);
 /* The same of the zone's present key. Costs a look at a flag where nothing is wrong. */
 int segment_zone_check(SegmentStore *s, enum zone zone);
+
+/* The key that the segment is sealed under, by name and version; version 0: there is no such segment. */
+void segment_key_used(
+        SegmentStore *s, uint32_t number, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version);
+/* Whether all segments of the zone that this mount has known are sealed under one key: that one. A look at two numbers,
+ * so that an opening need not ask the map. */
+bool segment_only_key(
+        const SegmentStore *s, enum zone zone, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version);
 
 /* How often a segment's key was derived to seal and to open, by zone. */
 struct segment_derivations {

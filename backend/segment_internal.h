@@ -87,6 +87,8 @@ struct SegmentStore {
 	_Atomic int levels[ZONE_STAGING + 1]; /* 0: blocks are not packed */
 	_Atomic unsigned closed_zones;        /* bits of 1 << zone: no cipher of before is used (segment_keys.c) */
 	_Atomic uint64_t seals[ZONE_STAGING + 1], opens[ZONE_STAGING + 1]; /* keys of segments that were derived */
+	/* Versions of keys that segments were ever known with; 0: none was. Written with `lock`. */
+	_Atomic uint32_t key_least[ZONE_STAGING + 1], key_most[ZONE_STAGING + 1];
 
 	pthread_mutex_t flushing; /* one flush at a time, and no segment leaves the active list; taken before `lock` */
 	pthread_mutex_t lock;     /* guards what follows; never held while sealing or syncing */

@@ -5,6 +5,7 @@
 #include "backend/segment_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 /* Under this key new segments of the zone begin. */
 static int zone_key(const SegmentStore *s, enum zone zone, uint32_t *ret_version) {
@@ -47,6 +48,28 @@ int segment_key_check(SegmentStore *s, uint32_t number) {
 		row = segment->row;
 	pthread_mutex_unlock(&s->lock);
 	return row.number ? keyring_get(s->keyring, zone_key_name(row.zone), row.key_version, key.bytes, NULL) : 0;
+}
+
+void segment_key_used(
+        SegmentStore *s, uint32_t number, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version) {
+	struct segment_row row = {0};
+	pthread_mutex_lock(&s->lock);
+	const struct segment *segment = number < s->table_size ? s->table[number] : NULL;
+	if (segment)
+		row = segment->row;
+	pthread_mutex_unlock(&s->lock);
+	(void)snprintf(ret_name, KEYRING_NAME_MAX + 1, "%s", segment ? zone_key_name(row.zone) : "");
+	*ret_version = row.key_version;
+}
+
+bool segment_only_key(
+        const SegmentStore *s, enum zone zone, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version) {
+	const uint32_t least = s->key_least[zone];
+	if (least == 0 || least != s->key_most[zone])
+		return false;
+	(void)snprintf(ret_name, KEYRING_NAME_MAX + 1, "%s", zone_key_name(zone));
+	*ret_version = least;
+	return true;
 }
 
 int segment_zone_check(SegmentStore *s, enum zone zone) {

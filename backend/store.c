@@ -24,6 +24,7 @@ static void free_store(Store *store) {
 	reserve_abandon(store->reserve);
 	keyring_free(store->keyring);
 	store_keys_clear(store);
+	key_uses_free(store->key_uses);
 	header_free(store->header);
 	if (store->own_io)
 		vault_io_close(store->io);
@@ -73,7 +74,8 @@ static int new_store(const char *path, const struct store_options *options, Stor
 	store->notice_arg = options->notice_arg;
 	store->commit_ms = options->commit_ms ? options->commit_ms : 1000;
 	store->audit_strict = options->audit_strict;
-	if (!store->path || (options->state_directory && !store->state_directory)) {
+	if (!store->path || (options->state_directory && !store->state_directory) ||
+	        key_uses_new(&store->key_uses) < 0) {
 		free_store(store);
 		return fault(ENOMEM, "no memory to open vault %s", path);
 	}
@@ -278,7 +280,7 @@ static int bring_back_logged(Store *store, uint64_t *ret_count) {
 /* Recovers, marks the vault as mounted, and makes that durable before anything is written under this mount's number. */
 static int begin_mount(Store *store, const struct store_options *options) {
 	uint64_t cut = 0, removed = 0, logged = 0;
-	char words[200];
+	char words[200], slot[STORE_SLOT_WORDS_BYTES];
 	int rc = segment_sweep(store->segments, store->clean ? 0 : store->mount - 1, &cut, &removed);
 	if (rc == 0)
 		rc = bring_back_logged(store, &logged);
@@ -289,7 +291,7 @@ static int begin_mount(Store *store, const struct store_options *options) {
 	if (rc == 0)
 		rc = meta_kv_remove(store->meta, STORE_KV_SYNCLOG);
 	if (rc == 0)
-		rc = store_record(store, "mount", 0, 0, NULL);
+		rc = store_record(store, "mount", 0, 0, store_slot_words(store, slot));
 	if (rc == 0 && store->damaged > 0)
 		rc = store_record(store, "damage", 0, 0, store->damage);
 	if (rc == 0)
@@ -319,6 +321,8 @@ static int end_mount(Store *store) {
 	segment_finish(store->segments);
 	meta_begin(store->meta);
 	int rc = store_settle(store, &nobody);
+	if (rc == 0)
+		rc = key_uses_tell(store, true);
 	if (rc == 0)
 		rc = store_record(store, "unmount", 0, 0, NULL);
 	if (rc == 0)

@@ -8,6 +8,7 @@
 #include "backend/backup/recall.h"
 #include "backend/content_internal.h"
 #include "backend/gc.h"
+#include "backend/key_uses.h"
 #include "backend/last_seen.h"
 #include "backend/metadb.h"
 #include "backend/read_ahead.h"
@@ -62,6 +63,7 @@ struct Store {
 	VaultHeader *header; /* as it was opened: for what never changes; `keys` has the present one */
 	Keyring *keyring;
 	struct store_keys keys;
+	KeyUses *key_uses;
 	MetaDb *db;
 	Reserve *reserve; /* NULL when read-only */
 	Meta *meta;
@@ -201,6 +203,9 @@ struct slot_secret store_slot_secret(const struct store_secret *secret);
  * log is recorded, inside meta_begin. clear: frees. */
 int store_keys_init(Store *store, struct bytes json, size_t slot);
 int store_keys_found(Store *store);
+/* "slot ID, passphrase": what it was unlocked by, with the ARN of a KMS's key. Returns the buffer. */
+#define STORE_SLOT_WORDS_BYTES 512
+const char *store_slot_words(const Store *store, char ret_words[static STORE_SLOT_WORDS_BYTES]);
 void store_keys_clear(Store *store);
 
 /*
@@ -213,6 +218,12 @@ int store_reseal_resume(Store *store);
 int store_reseal_step(Store *store);
 /* Whether the checkpoint of a commit is to do a piece. */
 bool store_reseal_is_due(Store *store);
+
+/* Who it is that does things by itself. */
+void store_daemon_actor(struct actor *ret);
+
+/* In an operation: the counts of uses of keys that are due, or all, become records (store_key_uses.c). */
+int key_uses_tell(Store *store, bool all);
 
 /* Adds a record of the daemon's own: the event's actor and path are filled in. In short: node and version may be 0,
  * detail NULL. */

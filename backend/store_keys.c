@@ -31,6 +31,16 @@ void store_keys_clear(Store *store) {
 	header_free(steal_pointer(&store->keys.header));
 }
 
+const char *store_slot_words(const Store *store, char ret_words[static STORE_SLOT_WORDS_BYTES]) {
+	struct slot_info info;
+	(void)snprintf(ret_words, STORE_SLOT_WORDS_BYTES, "slot %s", store->keys.slot);
+	for (size_t i = 0; header_slot(store->keys.header, i, &info) == 0; i++)
+		if (strcmp(info.id, store->keys.slot) == 0)
+			(void)snprintf(ret_words, STORE_SLOT_WORDS_BYTES, "slot %s, %s%s%.400s", info.id,
+			        slot_type_name(info.type), info.kms.key ? " " : "", info.kms.key ? info.kms.key : "");
+	return ret_words;
+}
+
 /* ---- changes ---- */
 
 int key_header_copy(const VaultHeader *header, VaultHeader **ret) {

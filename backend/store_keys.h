@@ -22,6 +22,7 @@
 #pragma once
 
 #include "backend/audit.h"
+#include "backend/key_uses.h"
 #include "backend/store.h"
 #include "crypto/header.h"
 #include "crypto/keyring.h"
@@ -107,6 +108,28 @@ int store_key_every(Store *store, const char *name, unsigned days, const struct 
  * Called each minute by who mounts, and when the vault is opened. `is_clock_even`: else nothing is deleted. */
 int store_key_tick(Store *store, int64_t now_ns, bool is_clock_even);
 
+/* ---- who used which ---- */
+
+/*
+ * The log's events `key-decrypt` and `key-generate-data-key`: who opened or sealed content under which version of which
+ * key, and what file was the occasion. Uses are gathered (key_uses.h): the first is recorded within the operation, the
+ * others are counted and told of by the tick, by store_lock, and at the end of the mount. Nothing on a read-only vault.
+ *
+ * counts: whether no record is to be made of it; it is counted then. record: else this, in the operation; path, node
+ * and version are the occasion's. of_version: the key of where the version begins; -ENOENT: nothing of it is sealed.
+ */
+bool store_key_use_counts(Store *store, const struct key_use *use);
+int store_key_use_record(Store *store, const struct key_use *use, const struct audit_event *occasion);
+int store_key_of_version(Store *store, enum zone zone, uint64_t version, struct key_use *ret_use);
+
+/* All of it, of the key of a segment; `actor` NULL: the daemon; `node` 0: no file. In an operation; or
+ * alone: 1 if a record was made, so that who is to be answered waits for it (store_audit_wait). */
+int store_key_used(Store *store, const struct actor *actor, uint32_t segment, bool seals, uint64_t node);
+int store_key_used_alone(Store *store, const struct actor *actor, uint32_t segment, bool seals, uint64_t node);
+
+/* Tells of what was counted for an hour. Each minute. */
+int store_key_uses_tick(Store *store);
+
 /* ---- slots ---- */
 
 struct store_slot_request {
@@ -135,6 +158,8 @@ int store_slot_remove(Store *store, const char *id, const struct actor *actor);
  * log stay. All that wants content is -EACCES until store_unlock. Drafts are committed first. 0 when it is locked
  * already. */
 int store_lock(Store *store, const struct actor *actor);
+/* The same, with the reason in the record; `actor` NULL: the daemon. */
+int store_lock_for(Store *store, const struct actor *actor, const char *why);
 /* With any secret of a slot that holds at least the keys this mount had. -EKEYREJECTED (recorded as denied). */
 int store_unlock(Store *store, const struct store_secret *secret, const struct actor *actor);
 bool store_is_locked(Store *store);

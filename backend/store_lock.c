@@ -18,7 +18,10 @@ static int record_alone(Store *store, struct audit_event e, const struct actor *
 	if (store->read_only)
 		return 0;
 	meta_begin(store->meta);
-	int rc = meta_end(store->meta, key_record(store, e, actor));
+	int rc = strcmp(e.event, "lock") == 0 ? key_uses_tell(store, true) : 0;
+	if (rc == 0)
+		rc = key_record(store, e, actor);
+	rc = meta_end(store->meta, rc);
 	return rc < 0 ? rc : store_commit_wait(store);
 }
 
@@ -27,7 +30,7 @@ static bool is_content(const struct key_info *info, const void *data) {
 	return info->kind == KEY_SECRET && !keyring_is_vital(info->name);
 }
 
-static int lock(Store *store, const struct actor *actor) {
+static int lock(Store *store, const struct actor *actor, const char *why) {
 	int rc = keyring_is_locked(store->keyring) ? 1 : 0;
 	if (rc == 0 && !store->read_only)
 		rc = key_leaving(store, ALL_ZONES);
@@ -37,15 +40,19 @@ static int lock(Store *store, const struct actor *actor) {
 		return rc < 0 ? rc : 0;
 	keyring_drop(store->keyring, is_content, NULL);
 	key_left(store);
-	return record_alone(store, (struct audit_event){.event = "lock"}, actor);
+	return record_alone(store, (struct audit_event){.event = "lock", .detail = why}, actor);
 }
 
 int store_lock(Store *store, const struct actor *actor) {
+	return store_lock_for(store, actor, NULL);
+}
+
+int store_lock_for(Store *store, const struct actor *actor, const char *why) {
 	int rc = store_audit_check(store);
 	if (rc < 0)
 		return rc;
 	pthread_mutex_lock(&store->keys.changing);
-	rc = lock(store, actor);
+	rc = lock(store, actor, why);
 	pthread_mutex_unlock(&store->keys.changing);
 	return fault_while(rc, "locking the vault");
 }
@@ -92,13 +99,13 @@ static int try(Store *store, const struct slot_secret *secret) {
 }
 
 static int unlock(Store *store, const struct slot_secret *secret, const struct actor *actor) {
-	char words[FAULT_MESSAGE_BYTES], detail[64];
+	char words[FAULT_MESSAGE_BYTES], slot[STORE_SLOT_WORDS_BYTES];
 	if (!keyring_is_locked(store->keyring))
 		return 0;
 	int rc = try(store, secret);
 	if (rc == 0) {
-		(void)snprintf(detail, sizeof detail, "slot %s", store->keys.slot);
-		return record_alone(store, (struct audit_event){.event = "unlock", .detail = detail}, actor);
+		store_slot_words(store, slot);
+		return record_alone(store, (struct audit_event){.event = "unlock", .detail = slot}, actor);
 	}
 	(void)snprintf(words, sizeof words, "%s", fault_message());
 	int recorded = record_alone(store,

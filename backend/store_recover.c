@@ -10,10 +10,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+void store_daemon_actor(struct actor *ret) {
+	*ret = (struct actor){.uid = getuid(), .gid = getgid(), .pid = getpid()};
+	(void)snprintf(ret->exe, sizeof ret->exe, "%s", program_invocation_short_name);
+}
+
 int store_record_event(Store *store, struct audit_event record) {
 	char path[TREE_PATH_MAX];
-	record.actor = (struct actor){.uid = getuid(), .gid = getgid(), .pid = getpid()};
-	(void)snprintf(record.actor.exe, sizeof record.actor.exe, "%s", program_invocation_short_name);
+	store_daemon_actor(&record.actor);
 	if (record.node && tree_path(store->meta, record.node, path, sizeof path, NULL) == 0)
 		record.path = path;
 	return audit_record(store->meta, &record, NULL);

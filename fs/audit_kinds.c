@@ -19,6 +19,8 @@ static const struct audit_event_kind kinds[] = {
         {"erase", CHANGE, AUDIT_ACTIVITY_DELETE, AUDIT_FILE_REGULAR, "DeleteObject"},
         {"expire", CHANGE, AUDIT_ACTIVITY_DELETE, AUDIT_FILE_REGULAR, "DeleteObject"},
         {"getxattr", OTHER, AUDIT_ACTIVITY_GET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, NULL},
+        {"key-decrypt", OTHER, AUDIT_ACTIVITY_OTHER, AUDIT_FILE_REGULAR, "Decrypt"},
+        {"key-generate-data-key", OTHER, AUDIT_ACTIVITY_OTHER, AUDIT_FILE_REGULAR, "GenerateDataKey"},
         {"link", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_UNKNOWN, NULL},
         {"lookup", OTHER, AUDIT_ACTIVITY_GET_ATTRIBUTES, AUDIT_FILE_UNKNOWN, "HeadObject"},
         {"mkdir", CHANGE, AUDIT_ACTIVITY_CREATE, AUDIT_FILE_FOLDER, NULL},
@@ -54,6 +56,10 @@ const struct audit_event_kind *audit_event_kind(const char *event) {
 			high = middle;
 	}
 	return &other;
+}
+
+bool audit_is_key_use(const char *event) {
+	return strcmp(event, "key-decrypt") == 0 || strcmp(event, "key-generate-data-key") == 0;
 }
 
 struct audit_event_kind audit_record_kind(const char *event, const char *detail, bool is_denied, bool has_version) {

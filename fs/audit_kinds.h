@@ -38,11 +38,14 @@ struct audit_event_kind {
 	enum audit_kind kind;
 	enum audit_activity activity;
 	enum audit_file_type file;
-	const char *api; /* the S3 call that is nearest; NULL: none is */
+	const char *api; /* the call of S3 (of KMS: audit_is_key_use) that is nearest; NULL: none is */
 };
 
 /* An event that has no row of its own is AUDIT_KIND_OTHER and AUDIT_ACTIVITY_OTHER. Never NULL; static. */
 const struct audit_event_kind *audit_event_kind(const char *event);
+
+/* Whether the event tells of the use of a key; the detail of such a record begins with its alias. */
+bool audit_is_key_use(const char *event);
 
 /*
  * The same of one record. An opening to read is the S3 call that reads, one to write nothing yet: a close that sealed a

@@ -13,7 +13,9 @@
 #include "fs/access_times.h"
 #include "fs/aside.h"
 #include "fs/gate_hooks.h"
+#include "fs/idle.h"
 #include "fs/inode.h"
+#include "fs/kms_watch.h"
 #include "fs/metrics.h"
 #include "fs/notify.h"
 #include "fs/operation_stats.h"
@@ -42,6 +44,8 @@ struct filesystem {
 	void *status_arg;
 	OperationStats *operations;
 	Metrics *metrics; /* what .assayfs/metrics says; NULL: there is none */
+	KmsWatch *kms;    /* NULL: no key management service is asked */
+	Idle *idle;       /* is told when content is used; NULL: nobody is */
 	Backup *backup;   /* NULL: none is made, or the mount ends */
 	const char *vault_path;
 	uint32_t owner_uid, owner_gid; /* who mounted: the auditor and steward while there are no roles */

@@ -214,6 +214,8 @@ static int open_content(InodeTable *table, Inode *inode) {
 	int rc = 0;
 	if (!inode->content) {
 		rc = content_open(table->store, inode->node, inode->pinned, &inode->content);
+		if (rc == 0)
+			content_attend(inode->content);
 		rc = rc < 0 ? rc : check_erased(inode);
 	}
 	if (rc == 0)
@@ -258,6 +260,7 @@ int inode_pin(InodeTable *table, Inode *inode) {
 	int rc = content_open(table->store, inode->node, inode->version, &seen);
 	if (rc < 0)
 		return rc;
+	content_attend(seen);
 	pthread_rwlock_wrlock(&inode->swap);
 	Content *former = inode->content;
 	inode->content = steal_pointer(&seen);

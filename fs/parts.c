@@ -1,5 +1,6 @@
 #include "fs/parts.h"
 
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "crypto/process.h"
 #include "fs/backups.h"
@@ -32,6 +33,11 @@ struct Parts {
 	Lifecycle *lifecycle;
 	Watch *watch;
 	Backups *backups;
+	Idle *idle;
+	int64_t idle_after_ms;
+	KmsWatch *kms;
+	bool watches_kms;
+	int64_t kms_offline_ms;
 	const char *actions; /* NULL: the usual directory */
 	const char *http;    /* NULL: it is not spoken */
 	Front *front;
@@ -79,6 +85,41 @@ static void closed(void *arg) {
 	Parts *parts = arg;
 	if (atomic_load(&parts->is_mounted))
 		filesystem_drop_content(parts->fs);
+}
+
+/* Not at the end of the mount, when the kernel has nothing of it any more. */
+static int lock_vault(void *arg, const char *why) {
+	Parts *parts = arg;
+	if (!atomic_load(&parts->is_mounted))
+		return 0;
+	int rc = store_lock_for(parts->fs->store, NULL, why);
+	if (rc == 0) {
+		log_message(MESSAGE_OTHER, "the vault is locked: %s", why);
+		closed(parts);
+	}
+	return rc;
+}
+
+static int start_idle(Parts *parts, struct filesystem *fs) {
+	const struct idle_hooks hooks = {.write_back = closed, .lock = lock_vault, .arg = parts};
+	int rc = idle_start(&hooks, &parts->idle);
+	if (rc < 0)
+		return rc;
+	idle_set(parts->idle, parts->idle_after_ms);
+	fs->idle = parts->idle;
+	return 0;
+}
+
+static int start_kms(Parts *parts, struct filesystem *fs) {
+	const struct kms_watch_options options = {.store = fs->store,
+	        .is_unrecorded = fs->is_unrecorded,
+	        .every_ms = kms_watch_every_ms(),
+	        .offline_ms = parts->kms_offline_ms,
+	        .lock = lock_vault,
+	        .arg = parts};
+	int rc = parts->watches_kms ? kms_watch_start(&options, &parts->kms) : 0;
+	fs->kms = parts->kms;
+	return rc;
 }
 
 static bool is_written(void *arg, uint64_t ino) {
@@ -193,9 +234,14 @@ static int start(void *state, struct filesystem *fs) {
 	if (rc < 0)
 		return rc;
 	fs->backup = backups_backup(parts->backups);
+	rc = start_kms(parts, fs);
+	if (rc < 0)
+		return rc;
 	rc = watch_open(parts->watch, fs, parts->gate, parts->spawner);
 	if (rc == 0)
 		rc = start_lifecycle(parts, fs);
+	if (rc == 0)
+		rc = start_idle(parts, fs);
 	if (rc < 0)
 		return rc;
 	const struct service_options options = {.store = fs->store,
@@ -207,6 +253,8 @@ static int start(void *state, struct filesystem *fs) {
 	        .costs = watch_costs(parts->watch),
 	        .backup = fs->backup,
 	        .lifecycle = parts->lifecycle,
+	        .idle = parts->idle,
+	        .kms = parts->kms,
 	        .closed = closed,
 	        .closed_arg = parts,
 	        .mounter = fs->owner_uid,
@@ -230,15 +278,20 @@ static int start(void *state, struct filesystem *fs) {
 static void stop(void *state) {
 	Parts *parts = state;
 	atomic_store(&parts->is_mounted, false);
+	if (parts->fs)
+		parts->fs->idle = NULL;
 	if (parts->back)
 		service_tell_http(parts->service, NULL, NULL);
 	back_stop(steal_pointer(&parts->back));
 	watch_hush(parts->watch);
 	service_stop(parts->service);
+	idle_stop(steal_pointer(&parts->idle));
 	retention_stop(steal_pointer(&parts->retention));
 	lifecycle_stop(steal_pointer(&parts->lifecycle));
 	watch_stop(parts->watch);
+	kms_watch_stop(steal_pointer(&parts->kms));
 	if (parts->fs) {
+		parts->fs->kms = NULL;
 		parts->fs->gate = &gate_closed;
 		parts->fs->status = NULL;
 		parts->fs->backup = NULL;
@@ -271,6 +324,15 @@ int parts_new(bool allow_other, const char *http, Parts **ret_parts) {
 
 void parts_actions(Parts *parts, const char *directory) {
 	parts->actions = directory;
+}
+
+void parts_idle_lock(Parts *parts, int64_t after_ms) {
+	parts->idle_after_ms = after_ms;
+}
+
+void parts_watch_kms(Parts *parts, int64_t offline_ms) {
+	parts->watches_kms = true;
+	parts->kms_offline_ms = offline_ms;
 }
 
 struct mount_part parts_row(Parts *parts) {

@@ -22,6 +22,12 @@ int parts_new(bool allow_other, const char *http, Parts **ret_parts);
 /* Where the programs lie that alarms may run (policy/courier.h); borrowed. */
 void parts_actions(Parts *parts, const char *directory);
 
+/* Locks the vault when no program has used content for so long (idle.h); 0: never. */
+void parts_idle_lock(Parts *parts, int64_t after_ms);
+
+/* The mount asks the key management service that unlocked it again and again (kms_watch.h); offline_ms as there. */
+void parts_watch_kms(Parts *parts, int64_t offline_ms);
+
 /* The row for struct mount_options. The parts must outlive the mount. */
 struct mount_part parts_row(Parts *parts);
 

@@ -6,10 +6,10 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file --keyfi
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --http $_assayfs_secret --kms" ;;
+	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --idle-lock --http $_assayfs_secret --kms --kms-max-offline" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
-	recover) echo "--endpoint --at --full --list --state-dir --json $_assayfs_secret" ;;
+	recover) echo "--endpoint --at --full --list --state-dir --json $_assayfs_secret --kms" ;;
 	fsck) echo "--repair --accept-loss --json $_assayfs_secret --kms" ;;
 	'policy suggest') echo '--output --json' ;;
 	check) echo '--rules --policy --as --dataset --delimiter --nulls --type --ref --rows --output --parse-only --history --json' ;;
@@ -39,8 +39,9 @@ _assayfs_options() {
 	'key schedule-deletion') echo '--days --json' ;;
 	'key add') echo '--new-passfile --recovery --recipient --keyfile --kms --zones --label --argon-mem --argon-ops --json' ;;
 	'key recipient add') echo '--zones --label --json' ;;
-	'key remove' | lock) ;;
-	unlock) echo "$_assayfs_secret" ;;
+	'key remove') ;;
+	lock) echo '--after' ;;
+	unlock) echo "$_assayfs_secret --kms" ;;
 	'token add') echo '--role --days --json' ;;
 	'token list') echo '--json' ;;
 	'token remove') ;;
@@ -50,7 +51,7 @@ _assayfs_options() {
 	'log key') echo '--json' ;;
 	'log prove' | 'log check-proof') echo '--key' ;;
 	'log archive') echo '--before --to --prune --list --json' ;;
-	'log open') echo "--verify --json $_assayfs_secret" ;;
+	'log open') echo "--verify --json $_assayfs_secret --kms" ;;
 	'policy apply') echo '--dry-run --hand-over --json --keep --recheck' ;;
 	cost) echo '--json --profile --profiles' ;;
 	run) echo '--no-wait --json' ;;
@@ -64,8 +65,8 @@ _assayfs_options() {
 _assayfs_commands='init mount umount sync status cost info fsck recover policy check scan why run runs quarantine versions restore lineage erase find-subject gc log key lock unlock grant token access alarm backup help'
 
 _assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend backup-add backup-remove backup-sync backup-verify
-	capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init key-alias key-cancel-deletion key-delete key-disable key-enable key-found
-	key-list key-rewrap key-rotate key-schedule-deletion lineage link lock log-archive log-prune log-ship lookup mkdir mknod mount open opendir policy-apply policy-foresee policy-recheck
+	capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init key-alias key-cancel-deletion key-decrypt key-delete key-disable key-enable key-found key-generate-data-key
+	key-list key-rewrap key-rotate key-schedule-deletion kms-away kms-back lineage link lock lock-after log-archive log-prune log-ship lookup mkdir mknod mount open opendir policy-apply policy-foresee policy-recheck
 	policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover removexattr rename repair restore rmdir run runs setxattr slot-add slot-remove stale
 	supersede symlink token-add token-list token-remove truncate unlink unlock unmount utimes verdict versions why withdraw'
 

@@ -16,6 +16,7 @@
 
 #include "backend/objects/objects.h"
 #include "backend/store.h"
+#include "crypto/header.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,10 @@ struct recover_options {
 	/* Instead of objects_open, for tests; NULL. */
 	int (*open)(const struct objects_place *place, Objects **ret, void *arg);
 	void *open_arg;
+	/* Makes the caller's `secret` what opens this vault.json, where that is for another to say (a key management
+	 * service): asked before one is tried; 0 or -errno with words. NULL. */
+	int (*unwrap)(void *arg, const VaultHeader *header);
+	void *unwrap_arg;
 	/* `what` is done so far; words about what was got around. From any thread. NULL. */
 	void (*progress)(void *arg, const char *what, uint64_t bytes, uint64_t of);
 	void (*notice)(void *arg, const char *words);

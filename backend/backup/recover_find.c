@@ -175,8 +175,12 @@ static uint64_t work_of(const struct recovery *recovery, const VaultHeader *head
 /* Takes over what this vault.json opens. */
 static int unlock(struct recovery *recovery, const VaultHeader *header, uint8_t **json, size_t size) {
 	Keyring *keyring = NULL;
+	const struct recover_options *options = recovery->options;
+	int rc = options->unwrap ? options->unwrap(options->unwrap_arg, header) : 0;
+	if (rc < 0)
+		return rc;
 	const struct slot_secret slot = store_slot_secret(recovery->secret);
-	int rc = header_unlock(header, &slot, &keyring);
+	rc = header_unlock(header, &slot, &keyring);
 	if (rc < 0)
 		return rc;
 	keyring_free(recovery->keyring);

@@ -90,12 +90,16 @@ static int print_slots(const json_t *slots) {
 
 static int print_all(const struct invocation *call, const json_t *item) {
 	const json_t *keys = json_object_get(item, "keys"), *slots = json_object_get(item, "slots");
+	char time[WORDS_BYTES];
 	int rc = print_keys(keys);
 	print_deletions(keys);
 	printf("\n");
 	if (!rc)
 		rc = print_slots(slots);
 	printf("\n* by this one the vault was unlocked\n");
+	if (answer_number(item, "idle_lock_ms"))
+		printf("The vault locks itself after %s without use\n",
+		        words_duration((int64_t)answer_number(item, "idle_lock_ms") * 1000000, time));
 	if (answer_flag(item, "locked"))
 		colour_print(
 		        stdout, COLOUR_BAD, "!! The vault is locked: no content is to be had until 'assayfs unlock'\n");

@@ -89,6 +89,33 @@ static int put_parameters(json_t *event, const json_t *record) {
 	return rc | json_object_set(event, "resources", resources);
 }
 
+/* As the service tells of a use: the key, by the alias that the detail begins with, and what S3 gives as the context,
+ * the object's name. */
+static int put_key_use(json_t *event, const json_t *record) {
+	bool is_escaped;
+	const char *path = log_text(record, "path", &is_escaped), *detail = log_text(record, "detail", &is_escaped);
+	const int size = (int)strcspn(detail ? detail : "", " ");
+	_cleanup_(json_decrefp) json_t *arn =
+	        json_sprintf("arn:aws:kms:local:" ACCOUNT ":%.*s", size, detail ? detail : "");
+	_cleanup_(json_decrefp) json_t *parameters = json_pack("{s:O}", "keyId", arn);
+	int rc = 0;
+	if (path)
+		rc |= json_object_set_new(parameters, "encryptionContext",
+		        json_pack("{s:o}", "aws:s3:arn", json_sprintf("arn:aws:s3:::%s", path)));
+	if (strcmp(answer_text(record, "event"), "key-generate-data-key") == 0)
+		rc |= json_object_set_new(parameters, "keySpec", json_string("AES_256"));
+	rc |= json_object_set(event, "requestParameters", parameters);
+	return rc | json_object_set_new(event, "resources",
+	                    json_pack("[{s:s, s:s, s:O}]", "accountId", ACCOUNT, "type", "AWS::KMS::Key", "ARN", arn));
+}
+
+/* The service counts these among what manages it. */
+static int put_key_category(json_t *event) {
+	int rc = json_object_set_new(event, "eventSource", json_string("kms.amazonaws.com"));
+	rc |= json_object_set_new(event, "managementEvent", json_true());
+	return rc | json_object_set_new(event, "eventCategory", json_string("Management"));
+}
+
 /* "Permission denied (write)"; of a verdict its words alone. */
 static json_t *error_message(const json_t *record) {
 	bool is_escaped;
@@ -151,7 +178,10 @@ static int print_event(struct log_sheet *sheet, const char *line, const json_t *
 	                        kind.activity != AUDIT_ACTIVITY_UPDATE && kind.activity != AUDIT_ACTIVITY_DELETE,
 	                "eventType", "AwsApiCall", "managementEvent", 0, "recipientAccountId", ACCOUNT, "eventCategory",
 	                "Data");
-	if (!event || put_errors(event, record) || put_parameters(event, record) || put_additional(event, record))
+	const bool is_key_use = audit_is_key_use(answer_text(record, "event"));
+	if (!event || put_errors(event, record) || (is_key_use && put_key_category(event)) ||
+	        (is_key_use ? put_key_use(event, record) : put_parameters(event, record)) ||
+	        put_additional(event, record))
 		return fault(ENOMEM, "printing a record: out of memory");
 	fputs(sheet->count ? ",\n" : "\n", sheet->out);
 	return log_put_object(sheet, json_incref(event));

@@ -1,5 +1,6 @@
 /* `assayfs log open`: archives of the audit log, read and verified without the mount: vault.json and a secret do. */
 #include "fs/command/command.h"
+#include "fs/command/key_kms.h"
 #include "fs/command/secrets.h"
 #include "fs/command/vault.h"
 #include "fs/words.h"
@@ -102,7 +103,8 @@ static int unlock(struct opening *o, const char *vault) {
 		rc = secrets_get(o->call, vault, &bytes, &secret);
 	if (rc)
 		return rc;
-	const struct slot_secret slot = {.type = secrets_slot_type(&secret), .value = secret.bytes};
+	const struct slot_secret slot = {
+	        .type = secrets_slot_type(&secret), .value = secret.bytes, .slot = secret.slot};
 	return header_unlock(o->header, &slot, &o->keyring);
 }
 
@@ -140,11 +142,11 @@ const struct command command_log_open = {
                 "--verify prints instead what each file holds, and size and root of the tree that it proves its "
                 "records to be in.",
         .options = (const struct command_option[]){{"verify", 0, NULL, "verify, and print no records"}, OPTIONS_SECRET,
-                OPTION_JSON, {0}},
+                OPTION_KMS, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs log open /srv/vault /srv/logs/*.sealed | jq .event",
                                                              "all that was shipped"},
                 {"assayfs log open --verify /srv/vault /srv/vault/audit/*", "whether it is whole"}, {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_DENIED) | EXIT_BIT(EXIT_NOT_A_VAULT) |
-                 EXIT_BIT(EXIT_PASSPHRASE),
+                 EXIT_BIT(EXIT_PASSPHRASE) | EXIT_BIT(EXIT_AWAY),
         .run = run_log_open,
 };

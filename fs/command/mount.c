@@ -3,9 +3,11 @@
 #include "fs/command/key_kms.h"
 #include "fs/command/secrets.h"
 #include "fs/command/vault.h"
+#include "fs/command/when.h"
 
 #include "crypto/base/fault.h"
 #include "fs/http/address.h"
+#include "fs/kms_watch.h"
 #include "fs/mount.h"
 #include "fs/parts.h"
 #include "fs/session.h"
@@ -164,6 +166,25 @@ static int check_http(const struct invocation *call) {
 	return rc ? command_fault(call, rc, "reading --http") : EXIT_DONE;
 }
 
+static int read_idle(const struct invocation *call, int64_t *ret_ms) {
+	const char *text = command_value(call, "idle-lock");
+	int rc = text ? when_idle(text, ret_ms) : 0;
+	return rc ? command_fail(call, EXIT_USAGE, "--idle-lock: %s", fault_message()) : EXIT_DONE;
+}
+
+/* Only with --kms. */
+static int read_offline(const struct invocation *call, int64_t *ret_ms) {
+	const char *text = command_value(call, "kms-max-offline");
+	int64_t ns = 0;
+	if (text && !command_has(call, "kms"))
+		return command_fail(call, EXIT_USAGE, "--kms-max-offline is for a vault that --kms unlocks");
+	int rc = text ? when_duration(text, &ns) : 0;
+	if (text && rc == 0 && ns / 1000000 < kms_watch_every_ms())
+		rc = fault(EINVAL, "'%.60s' is too short: the service is asked once a minute", text);
+	*ret_ms = ns / 1000000;
+	return rc ? command_fail(call, EXIT_USAGE, "--kms-max-offline: %s", fault_message()) : EXIT_DONE;
+}
+
 static int mount_vault(
         const struct invocation *call, const char *list, const struct store_options *store, Parts *parts) {
 	struct unlocking unlocking = {.call = call};
@@ -191,6 +212,7 @@ static int run_mount(const struct invocation *call) {
 	_cleanup_(parts_freep) Parts *parts = NULL;
 	char state[PATH_MAX] = "";
 	bool is_strict = false;
+	int64_t idle_ms = 0, offline_ms = 0;
 	int code = secrets_check(call);
 	if (!code && list)
 		code = read_audit(call, list, &is_strict);
@@ -198,6 +220,10 @@ static int run_mount(const struct invocation *call) {
 		code = find_state(call, state, sizeof state);
 	if (!code)
 		code = check_http(call);
+	if (!code)
+		code = read_idle(call, &idle_ms);
+	if (!code)
+		code = read_offline(call, &offline_ms);
 	if (!code)
 		code = check_places(call);
 	if (code)
@@ -208,6 +234,9 @@ static int run_mount(const struct invocation *call) {
 	if (!list || parts_new(session_has_option(list, "allow_other"), command_value(call, "http"), &parts))
 		return command_fail(call, EXIT_UNDECIDED, "out of memory");
 	parts_actions(parts, actions);
+	parts_idle_lock(parts, idle_ms);
+	if (command_has(call, "kms"))
+		parts_watch_kms(parts, offline_ms);
 	const struct store_options store = {.state_directory = *state ? state : NULL,
 	        .accept_restore = command_has(call, "accept-restore"),
 	        .audit_strict = is_strict};
@@ -238,8 +267,13 @@ const struct command command_mount = {
                 {"audit", 0, "MODE",
                         "strict: the record of an access is durable before the access is granted, also for reading; "
                         "batched, the default: within a second"},
+                {"idle-lock", 0, "TIME",
+                        "lock the vault when no program has used content for so long, as 15m (see 'assayfs lock')"},
                 {"http", 0, "ADDR:PORT", "serve the page, the API and metrics over HTTP, as on 127.0.0.1:9475"},
-                OPTIONS_SECRET, OPTION_KMS, {0}},
+                OPTIONS_SECRET, OPTION_KMS,
+                {"kms-max-offline", 0, "TIME",
+                        "with --kms: lock the vault when the service could not be asked for so long, as 8h"},
+                {0}},
         .examples = (const struct command_example[]){{"assayfs mount /srv/vault /mnt", "asks for the passphrase"},
                 {"assayfs mount -o allow_other --passfile /root/pass /srv/vault /mnt", "for all users, by their roles"},
                 {"assayfs mount --http 127.0.0.1:9475 /srv/vault /mnt", "with the page, for users of this machine"},

@@ -1,5 +1,6 @@
 /* `assayfs recover`: a vault made anew from its backup, on a machine that has nothing of it. */
 #include "fs/command/command.h"
+#include "fs/command/key_kms.h"
 #include "fs/command/progress.h"
 #include "fs/command/secrets.h"
 #include "fs/command/when.h"
@@ -16,13 +17,35 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* What opens it, which a key management service gives once the backup's vault.json is there. */
+struct unwrapping {
+	Passphrase *bytes;
+	struct store_secret secret;
+};
+
+static void end_unwrapping(struct unwrapping *unwrapping) {
+	passphrase_free(unwrapping->bytes);
+}
+
+static int unwrap(void *arg, const VaultHeader *header) {
+	struct unwrapping *unwrapping = arg;
+	Passphrase *bytes = NULL;
+	int rc = key_kms_unlock_header(header, &bytes, &unwrapping->secret);
+	if (rc < 0)
+		return rc;
+	passphrase_free(unwrapping->bytes);
+	unwrapping->bytes = bytes;
+	return 0;
+}
+
 struct recovering {
 	const struct invocation *call;
 	const char *what;
 	pthread_mutex_t drawing; /* words come from any thread */
 	Progress *progress;
 	Table *table;
-	json_t *list; /* NULL: a table is shown */
+	json_t *list;                  /* NULL: a table is shown */
+	struct unwrapping *unwrapping; /* NULL: the secret is there */
 };
 
 static void show_progress(void *arg, const char *what, uint64_t bytes, uint64_t of) {
@@ -72,7 +95,8 @@ static int list_generation(void *arg, const struct recover_generation *generatio
 
 static int list_generations(
         struct recovering *r, const struct objects_place *place, const struct store_secret *secret) {
-	const struct recover_options options = {.notice = show_notice, .arg = r};
+	const struct recover_options options = {
+	        .unwrap = r->unwrapping ? unwrap : NULL, .unwrap_arg = r->unwrapping, .notice = show_notice, .arg = r};
 	_cleanup_(table_freep) Table *table = NULL;
 	if (command_has(r->call, "json"))
 		r->list = json_array();
@@ -147,6 +171,8 @@ static int recover(struct recovering *r, const struct objects_place *place, cons
 	        .full = command_has(r->call, "full"),
 	        .state_directory = state,
 	        .progress = show_progress,
+	        .unwrap = r->unwrapping ? unwrap : NULL,
+	        .unwrap_arg = r->unwrapping,
 	        .notice = show_notice,
 	        .arg = r};
 	int rc = recover_vault(place, command_operand(r->call, 1), secret, &options, &sum);
@@ -188,26 +214,29 @@ static int check_line(const struct invocation *call, int64_t *ret_at) {
 }
 
 static int run_recover(const struct invocation *call) {
-	_cleanup_(passphrase_freep) Passphrase *passphrase = NULL;
+	_cleanup_(end_unwrapping) struct unwrapping unwrapping = {.secret.kind = STORE_KEK};
+	const bool is_kms = command_has(call, "kms");
 	const char *url = command_operand(call, 0), *vault = command_operand(call, 1);
 	const char *state = command_value(call, "state-dir");
 	char directory[PATH_MAX];
-	struct store_secret secret;
 	int64_t at_ns = 0;
 	int code = check_line(call, &at_ns);
 	if (code)
 		return code;
 	int rc = process_harden();
 	if (rc == 0)
-		rc = secrets_get(call, vault && !command_has(call, "list") ? vault : url, &passphrase, &secret);
+		rc = is_kms ? 0
+		            : secrets_get(call, vault && !command_has(call, "list") ? vault : url, &unwrapping.bytes,
+		                      &unwrapping.secret);
 	if (rc < 0)
 		return command_fault(call, rc, "%s", url);
 	if (!state && state_directory(geteuid(), directory, sizeof directory) == 0)
 		state = directory;
 	const struct objects_place place = {.url = url, .endpoint = command_value(call, "endpoint")};
-	struct recovering recovering = {.call = call, .drawing = PTHREAD_MUTEX_INITIALIZER};
-	return command_has(call, "list") ? list_generations(&recovering, &place, &secret)
-	                                 : recover(&recovering, &place, &secret, at_ns, state);
+	struct recovering recovering = {
+	        .call = call, .drawing = PTHREAD_MUTEX_INITIALIZER, .unwrapping = is_kms ? &unwrapping : NULL};
+	return command_has(call, "list") ? list_generations(&recovering, &place, &unwrapping.secret)
+	                                 : recover(&recovering, &place, &unwrapping.secret, at_ns, state);
 }
 
 const struct command command_recover = {
@@ -233,13 +262,13 @@ const struct command command_recover = {
                 {"full", 0, NULL, "fetch all content before returning"},
                 {"list", 0, NULL, "only show which generations there are"},
                 {"state-dir", 0, "DIR", "where the head of the audit log is kept outside of the vault"}, OPTIONS_SECRET,
-                OPTION_JSON, {0}},
+                OPTION_KMS, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs recover s3://backups/office /srv/vault",
                                                              "then mount it; content comes as it is read"},
                 {"assayfs recover --full --at yesterday file:///mnt/disk/office /srv/vault",
                         "all of it, as it was at the end of yesterday"},
                 {"assayfs recover --list s3://backups/office", "which points in time there are"}, {0}},
         .exits = EXIT_BIT(EXIT_NO) | EXIT_BIT(EXIT_UNDECIDED) | EXIT_BIT(EXIT_BUSY) | EXIT_BIT(EXIT_DENIED) |
-                 EXIT_BIT(EXIT_PASSPHRASE),
+                 EXIT_BIT(EXIT_PASSPHRASE) | EXIT_BIT(EXIT_AWAY),
         .run = run_recover,
 };

@@ -14,6 +14,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* By what it was unlocked, and how the service is that is asked about it. */
+static void print_unlocking(const json_t *item) {
+	const json_t *by = json_object_get(item, "unlocked_by"), *kms = json_object_get(item, "kms");
+	char time[WORDS_BYTES], most[WORDS_BYTES];
+	if (json_is_object(by))
+		printf("Unlocked by slot %.8s (%s)%s%s\n", answer_text(by, "slot"), answer_text(by, "type"),
+		        json_object_get(by, "kms_key") ? ": " : "",
+		        json_object_get(by, "kms_key") ? answer_text(by, "kms_key") : "");
+	if (!json_is_object(kms))
+		return;
+	const char *ago = words_duration(when_now() - answer_time(kms, "last_success_ns"), time);
+	if (answer_flag(kms, "up"))
+		printf("The key management service gave the key %s ago\n", ago);
+	else
+		colour_print(stdout, COLOUR_BAD, "!! The key management service gave the key last %s ago: %s\n", ago,
+		        answer_text(kms, "words"));
+	if (answer_number(kms, "max_offline_ms"))
+		printf("The vault is locked when it can't be asked for %s\n",
+		        words_duration((int64_t)answer_number(kms, "max_offline_ms") * 1000000, most));
+}
+
 static void print_head(const json_t *item, const struct client_place *place) {
 	char since[WORDS_BYTES], user[ANSWER_NAME_BYTES];
 	_cleanup_(freep) char *where = words_safe(place->mountpoint);
@@ -31,6 +52,10 @@ static void print_head(const json_t *item, const struct client_place *place) {
 		        answer_number(item, "recovered_versions"), words_s(answer_number(item, "recovered_versions")),
 		        answer_number(item, "dropped_drafts"), answer_number(item, "requeued_jobs"),
 		        words_s(answer_number(item, "requeued_jobs")));
+	print_unlocking(item);
+	if (answer_number(item, "idle_lock_ms"))
+		printf("It locks itself after %s without use.\n",
+		        words_duration((int64_t)answer_number(item, "idle_lock_ms") * 1000000, since));
 	if (answer_flag(item, "locked"))
 		colour_print(stdout, COLOUR_BAD, "!! Locked: no content is to be had until 'assayfs unlock'.\n");
 	if (json_is_false(json_object_get(item, "checks_alive")))

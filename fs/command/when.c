@@ -1,6 +1,7 @@
 #include "fs/command/when.h"
 
 #include "crypto/base/fault.h"
+#include "fs/idle.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -103,6 +104,18 @@ int when_duration(const char *text, int64_t *ret_ns) {
 	if (!is_span || parse_duration(text, INT64_MAX, &when) < 0)
 		return fault(EINVAL, "'%.60s' is no span of time; write it like 90m, 1h or 2d", text);
 	*ret_ns = INT64_MAX - when.first;
+	return 0;
+}
+
+int when_idle(const char *text, int64_t *ret_ms) {
+	int64_t ns = 0;
+	const bool is_off = strcmp(text, "off") == 0;
+	int rc = is_off ? 0 : when_duration(text, &ns);
+	if (rc < 0)
+		return rc;
+	if (!is_off && ns / 1000000 < idle_least_ms())
+		return fault(EINVAL, "'%.60s' is too short: a minute (1m) at least, or off", text);
+	*ret_ms = ns / 1000000;
 	return 0;
 }
 

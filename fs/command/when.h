@@ -23,5 +23,8 @@ int when_parse(const char *text, int64_t now_ns, struct when *ret_when);
 /* Reads how long something shall last: "90m", "1h", "2 days". -EINVAL with words. */
 int when_duration(const char *text, int64_t *ret_ns);
 
+/* The same of the time after which the vault locks itself, in milliseconds: "off" is 0, else a minute at least. */
+int when_idle(const char *text, int64_t *ret_ms);
+
 /* The current time in nanoseconds since 1970 UTC. */
 int64_t when_now(void);

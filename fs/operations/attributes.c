@@ -342,7 +342,8 @@ static int set_size(struct call *call, struct setattr *change) {
 	int rc = inode_get(call->fs->inodes, node, &inode);
 	if (rc < 0)
 		return rc;
-	rc = inode_truncate(call->fs, inode, size, killer_of(call->req));
+	idle_touch(call->fs->idle, false);
+	rc = inode_truncate(call->fs, inode, size, killer_of(call->req), &call->event.actor);
 	/* The kernel sends the times that it shows from now on: with others of our own the file would show those after
 	 * a remount, and what the kernel sends later would look like somebody's utimensat(2). */
 	if (rc == 0 && change->set & FUSE_SET_ATTR_MTIME) {

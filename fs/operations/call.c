@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "fs/log.h"
 #include "fs/roles.h"
@@ -145,6 +146,15 @@ static void fill_paths(struct call *call) {
 		call->event.path = record_path(call, 0, &call->event.path_bytes);
 	if (!call->event.path2 && call->parents[1])
 		call->event.path2 = record_path(call, 1, &call->event.path2_bytes);
+}
+
+int call_use_key(struct call *call, struct key_use *use) {
+	need_actor(call, true);
+	use->actor = call->event.actor;
+	if (store_key_use_counts(call->fs->store, use))
+		return 0;
+	fill_paths(call);
+	return store_key_use_record(call->fs->store, use, &call->event);
 }
 
 static bool is_denial(int rc) {

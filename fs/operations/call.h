@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "backend/audit.h"
+#include "backend/key_uses.h"
 #include "backend/tree.h"
 #include "fs/access.h"
 #include "fs/actor.h"
@@ -51,6 +52,9 @@ void call_begin(struct call *call, fuse_req_t req, const char *event);
 void call_prepare(struct call *call, fuse_req_t req, const char *event);
 void call_enter(struct call *call);
 int call_end(struct call *call, int rc);
+
+/* In the operation, before call_end: a use of a key that the call is the occasion of. Its actor is filled in. */
+int call_use_key(struct call *call, struct key_use *use);
 
 /* What the record is about: a node (by the name that the caller used, where that is known), a name, two names. */
 void call_about(struct call *call, const struct node *node);

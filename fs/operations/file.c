@@ -18,9 +18,10 @@ static int read_content(
 	int rc = inode_content(fs->inodes, handle->inode, &content);
 	if (rc < 0)
 		return rc;
-	rc = content_read(content, (uint64_t)offset, out, size, ret_got);
+	idle_touch(fs->idle, false);
+	rc = content_read_for(content, (uint64_t)offset, out, size, ret_got, &handle->reader);
 	inode_content_done(handle->inode);
-	return rc;
+	return rc < 0 || !atomic_exchange(&handle->reader.recorded, false) ? rc : store_audit_wait(fs->store);
 }
 
 static void read_into(fuse_req_t req, struct handle *handle, off_t offset, uint8_t *buffer, size_t size) {
@@ -70,12 +71,14 @@ static int after_failure(Inode *inode, Content *content, off_t offset) {
 	return error && (uint64_t)offset > content_size(content) ? -error : 0;
 }
 
-static int write_content(struct filesystem *fs, Inode *inode, off_t offset, struct bytes data) {
+static int write_content(struct filesystem *fs, const struct handle *handle, off_t offset, struct bytes data) {
+	Inode *inode = handle->inode;
 	Content *content;
 	int rc = inode_content(fs->inodes, inode, &content);
 	if (rc < 0)
 		return rc;
 	rc = after_failure(inode, content, offset);
+	content_written_by(content, &handle->actor);
 	if (rc == 0)
 		rc = content_write(content, (uint64_t)offset, data);
 	if (rc == 0)
@@ -92,7 +95,8 @@ void operation_write(
 	}
 	struct filesystem *fs = call_filesystem(req);
 	struct handle *handle = handle_of(fi);
-	int rc = handle->writable ? write_content(fs, handle->inode, offset, bytes_of(data, size)) : -EBADF;
+	idle_touch(fs->idle, fi->writepage);
+	int rc = handle->writable ? write_content(fs, handle, offset, bytes_of(data, size)) : -EBADF;
 	/* What it had cached the kernel has stamped itself. It tells when, unless that is the time that it had from us.
 	 */
 	if (rc == 0 && !fi->writepage)
@@ -189,6 +193,7 @@ void operation_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_
 
 struct range {
 	Inode *from, *to;
+	const struct actor *actor;
 	uint64_t from_offset, to_offset, length;
 };
 
@@ -202,6 +207,7 @@ static int clone_contents(struct filesystem *fs, const struct range *range, uint
 	if (rc == 0) {
 		if (same)
 			to = from;
+		content_written_by(to, range->actor);
 		rc = content_clone_range(from, range->from_offset, to, range->to_offset, range->length, ret_done);
 		if (rc == 0)
 			inode_note_size(range->to, range->to_offset + *ret_done, true);
@@ -222,11 +228,13 @@ void operation_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t offset_i
 	struct handle *from = handle_of(fi_in), *to = handle_of(fi_out);
 	struct range range = {.from = from->inode,
 	        .to = to->inode,
+	        .actor = &to->actor,
 	        .from_offset = (uint64_t)offset_in,
 	        .to_offset = (uint64_t)offset_out,
 	        .length = length < CLONE_MAX ? length : CLONE_MAX};
 	uint64_t done = 0;
 	int rc = !to->writable ? -EBADF : from->inode->zone != to->inode->zone ? -EXDEV : 0;
+	idle_touch(fs->idle, false);
 	if (rc == 0)
 		rc = clone_contents(fs, &range, &done);
 	if (rc == 0 && done > 0)

@@ -22,6 +22,7 @@ struct handle *handle_new(Inode *inode, int flags, const struct actor *actor) {
 	handle->flags = flags;
 	handle->writable = mode == O_WRONLY || mode == O_RDWR;
 	handle->actor = *actor;
+	handle->reader.actor = &handle->actor;
 	return handle;
 }
 
@@ -377,12 +378,13 @@ int inode_changed(struct filesystem *fs, Inode *inode, fuse_req_t killer) {
 	return rc;
 }
 
-int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer) {
+int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer, const struct actor *actor) {
 	Content *content;
 	int rc = inode_content(fs->inodes, inode, &content);
 	if (rc < 0)
 		return rc;
 	if (content_size(content) != size) {
+		content_written_by(content, actor);
 		rc = content_truncate(content, size);
 		if (rc == 0)
 			inode_note_size(inode, size, false);

@@ -26,7 +26,8 @@ struct handle {
 	bool done; /* its opener closed it: not counted among the writers any more */
 	bool told; /* the record of the close was made, when so many bytes had been read and written: */
 	uint64_t told_bytes;
-	struct actor actor; /* of the open: WRITE and RELEASE come without */
+	struct actor actor;           /* of the open: WRITE and RELEASE come without */
+	struct content_reader reader; /* in the name of `actor` */
 	_Atomic uint64_t bytes_read, bytes_written;
 };
 
@@ -80,5 +81,5 @@ static inline fuse_req_t killer_of(fuse_req_t req) {
  */
 int inode_changed(struct filesystem *fs, Inode *inode, fuse_req_t killer);
 
-/* Size of a file is set, with all that goes with it. */
-int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer);
+/* Size of a file is set, with all that goes with it. What is left of a block is sealed in the name of `actor`. */
+int inode_truncate(struct filesystem *fs, Inode *inode, uint64_t size, fuse_req_t killer, const struct actor *actor);

@@ -14,6 +14,7 @@ struct allocation {
 	Inode *inode;
 	int mode;
 	uint64_t offset, length;
+	const struct actor *actor;
 	fuse_req_t killer; /* set-id bits go, as with a write: here the kernel doesn't ask for it; NULL: they stay */
 };
 
@@ -23,6 +24,7 @@ static int punch(struct filesystem *fs, const struct allocation *wish) {
 	int rc = inode_content(fs->inodes, wish->inode, &content);
 	if (rc < 0)
 		return rc;
+	content_written_by(content, wish->actor);
 	rc = content_punch(content, wish->offset, wish->length);
 	inode_content_done(wish->inode);
 	return rc < 0 ? rc : inode_changed(fs, wish->inode, wish->killer);
@@ -35,7 +37,7 @@ static int extend(struct filesystem *fs, const struct allocation *wish) {
 		return rc;
 	bool grows = content_size(content) < wish->offset + wish->length;
 	inode_content_done(wish->inode);
-	return grows ? inode_truncate(fs, wish->inode, wish->offset + wish->length, wish->killer)
+	return grows ? inode_truncate(fs, wish->inode, wish->offset + wish->length, wish->killer, wish->actor)
 	             : inode_changed(fs, wish->inode, wish->killer);
 }
 
@@ -73,7 +75,9 @@ void operation_fallocate(
 	        .mode = mode,
 	        .offset = (uint64_t)offset,
 	        .length = (uint64_t)length,
+	        .actor = &handle->actor,
 	        .killer = fuse_req_ctx(req)->uid != 0 ? req : NULL};
+	idle_touch(call_filesystem(req)->idle, false);
 	int rc = handle->writable ? allocate(call_filesystem(req), &wish) : -EBADF;
 	fuse_reply_err(req, -rc);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/store_keys.h"
 #include "backend/usage.h"
 #include "crypto/keyring.h"
 #include "crypto/secret.h"
@@ -69,6 +70,20 @@ static int check_key(const struct call *call, enum zone zone) {
 	return keyring_get(store_keyring(call->fs->store), zone_key_name(zone), 0, key.bytes, NULL);
 }
 
+/* What the kernel has in its memory is read by the opening, so the key counts as used. *ret_key: for content_reader. */
+static int use_key(struct call *call, const struct node *node, int flags, uint64_t *ret_key) {
+	struct key_use use = {.seals = false};
+	if (call->silent || (flags & O_ACCMODE) == O_WRONLY || (flags & O_TRUNC) || node->size == 0 ||
+	        node->version == 0)
+		return 0;
+	int rc = store_key_of_version(call->fs->store, (enum zone)node->zone, node->version, &use);
+	if (rc == 0)
+		rc = call_use_key(call, &use);
+	if (rc == 0)
+		*ret_key = key_uses_mark(use.key, use.version);
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node *ret_node) {
 	int rc = call_node(call, ino, ret_node);
 	if (rc == 0)
@@ -107,7 +122,7 @@ static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
 }
 
 /* After the record: the reference becomes the handle's. */
-static int attach(struct call *call, struct fuse_file_info *fi, const struct node *node) {
+static int attach(struct call *call, struct fuse_file_info *fi, const struct node *node, uint64_t key) {
 	Inode *inode;
 	int rc = inode_get(call->fs->inodes, node, &inode);
 	if (rc)
@@ -117,14 +132,17 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 		inode_put(call->fs->inodes, inode);
 		return -ENOMEM;
 	}
+	handle->reader.key = key;
 	if (handle->writable)
 		rc = count_writer(inode);
 	if (rc == 0 && node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
 		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
 	if (rc == 0 && fi->flags & O_TRUNC)
-		rc = inode_truncate(call->fs, inode, 0, killer_of(call->req));
+		rc = inode_truncate(call->fs, inode, 0, killer_of(call->req), &call->event.actor);
 	if (rc == 0 && fi->flags & O_TRUNC && !handle->writable)
 		atomic_store(&inode->emptied_by, call->who.uid + UINT64_C(1));
+	if (rc == 0)
+		idle_touch(call->fs->idle, false);
 	if (rc == 0)
 		reply_opened(fi, handle);
 	else
@@ -161,11 +179,15 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	char detail[64];
 	call_begin(&call, req, "open");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
-	int rc = call_end(&call, check_open(&call, ino, fi->flags, &node));
+	uint64_t key = 0;
+	int rc = check_open(&call, ino, fi->flags, &node);
+	if (rc == 0)
+		rc = use_key(&call, &node, fi->flags, &key);
+	rc = call_end(&call, rc);
 	if (rc == GATE_STAGED)
 		rc = -ESTALE;
 	if (rc == 0)
-		rc = attach(&call, fi, &node);
+		rc = attach(&call, fi, &node, key);
 	if (rc == 0)
 		rc = seal_truncated(&call, fi);
 	if (rc == 0 && (fi->flags & O_ACCMODE) != O_WRONLY)
@@ -261,11 +283,15 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	char detail[64];
 	call_begin(&call, req, "create");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
-	int rc = call_end(&call, check_create(&call, parent, name, mode, fi->flags, &dir, &node));
+	uint64_t key = 0;
+	int rc = check_create(&call, parent, name, mode, fi->flags, &dir, &node);
+	if (rc == 0)
+		rc = use_key(&call, &node, fi->flags, &key);
+	rc = call_end(&call, rc);
 	if (rc == GATE_STAGED)
 		rc = -ESTALE;
 	if (rc == 0)
-		rc = attach(&call, fi, &node);
+		rc = attach(&call, fi, &node, key);
 	if (rc < 0) {
 		fuse_reply_err(req, -rc);
 		return;

@@ -24,6 +24,8 @@ struct virtual_handle {
 	pthread_mutex_t lock; /* one read at a time: readers are cursors */
 	struct virtual_file file;
 	uint64_t size;
+	struct actor actor; /* who opened it */
+	struct content_reader reader;
 };
 
 /* One step down: names hold no slash, and ".." is answered by the kernel as long as it knows the parent. */
@@ -369,6 +371,8 @@ static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int f
 		return -ENOMEM;
 	pthread_mutex_init(&handle->lock, NULL);
 	handle->size = spot->node.size;
+	handle->actor = call->event.actor;
+	handle->reader.actor = &handle->actor;
 	rc = virtual_open(call->fs, spot->path, reader_of(call), &handle->file);
 	if (rc < 0) {
 		free_handle(handle);
@@ -410,7 +414,7 @@ static int read_file(struct virtual_handle *handle, uint64_t offset, uint8_t *ou
 	if (file->text)
 		return read_text(file, offset, out, size, ret_got);
 	if (file->content)
-		return content_read(file->content, offset, out, size, ret_got);
+		return content_read_for(file->content, offset, out, size, ret_got, &handle->reader);
 	if (!file->read)
 		return 0;
 	pthread_mutex_lock(&handle->lock);
@@ -423,8 +427,12 @@ void operation_virtual_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t o
 	(void)ino;
 	size_t got = 0;
 	_cleanup_(freep) uint8_t *buffer = malloc(size);
-	int rc = buffer ? read_file((struct virtual_handle *)(uintptr_t)fi->fh, (uint64_t)offset, buffer, size, &got)
-	                : -ENOMEM;
+	struct virtual_handle *handle = (struct virtual_handle *)(uintptr_t)fi->fh;
+	int rc = buffer ? read_file(handle, (uint64_t)offset, buffer, size, &got) : -ENOMEM;
+	if (handle->file.content)
+		idle_touch(call_filesystem(req)->idle, false);
+	if (rc == 0 && atomic_exchange(&handle->reader.recorded, false))
+		rc = store_audit_wait(call_filesystem(req)->store);
 	if (rc < 0)
 		fuse_reply_err(req, rc == -EBADMSG ? EIO : -rc);
 	else

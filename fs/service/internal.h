@@ -21,6 +21,8 @@ struct Service {
 	Costs *costs;         /* NULL: none are reckoned */
 	Backup *backup;       /* NULL: none are made */
 	Lifecycle *lifecycle; /* NULL: nothing expires */
+	Idle *idle;           /* NULL: nothing locks by time */
+	KmsWatch *kms;        /* NULL: no key management service is asked */
 	Control *control;
 	Metrics *metrics;
 	void (*closed)(void *arg); /* NULL: nobody is to be told */
@@ -34,6 +36,9 @@ struct Service {
 	const struct address *http;
 	const atomic_bool *http_is_alive;
 };
+
+/* After how long the vault locks itself, in milliseconds; null: never. */
+json_t *service_idle_json(const Service *service);
 
 /* Content can't be read any more: the kernel shall not show what it has of it. */
 void service_content_closed(const Service *service);
@@ -192,4 +197,4 @@ control_handler service_refusals, service_datasets, service_pulse, service_token
         service_token_remove;
 control_handler service_key_list, service_key_rotate, service_key_disable, service_key_enable,
         service_key_schedule_deletion, service_key_cancel_deletion, service_key_alias, service_slot_add,
-        service_slot_remove, service_lock, service_unlock;
+        service_slot_remove, service_lock, service_lock_after, service_unlock;

@@ -1,8 +1,9 @@
 /*
  * What `assayfs key list`, `rotate`, `disable`, … ask; slot.c has what is about slots.
  *
- *     key-list    ─► {"locked", "keys": [{"alias", "id", …, "slots": [id]}], "slots": [{"id", …, "keys": [alias]}]}
- *     key-rotate  ─► {"key"} or {"skipped", "why"} for each … with "wait" {"old_segments", "old_bytes"} … until 0
+ *     key-list    ─► {"locked", "idle_lock_ms", "keys": [{"alias", "id", …, "slots": [id]}], "slots": [{"id", …,
+ * "keys": [alias]}]} key-rotate  ─► {"key"} or {"skipped", "why"} for each … with "wait" {"old_segments", "old_bytes"}
+ * … until 0
  *
  * A steward by the policy decides, or who mounted, as he has what opens the vault; a lent role does not. What is
  * changed is recorded by store_keys, what is refused here.
@@ -11,6 +12,7 @@
 
 #include "backend/store_keys.h"
 #include "crypto/base/fault.h"
+#include "crypto/encoding.h"
 #include "fs/words.h"
 
 #include <errno.h>
@@ -81,6 +83,15 @@ static int add_key(void *arg, const struct store_key *key) {
 	return json_array_append_new(arg, item) ? -ENOMEM : 0;
 }
 
+/* As it stands in vault.json: only the service can do anything with it. */
+static json_t *wrapped_json(struct bytes wrapped) {
+	char text[BASE64_TEXT_BYTES(HEADER_KMS_WRAPPED_MAX)];
+	if (wrapped.size > HEADER_KMS_WRAPPED_MAX)
+		return json_null();
+	base64_encode(wrapped, text);
+	return json_string(text);
+}
+
 static int add_slot(void *arg, const struct slot_info *slot, size_t index, bool is_ours) {
 	(void)index;
 	json_t *item = json_pack("{s:s, s:s, s:s, s:b, s:b, s:[]}", "id", slot->id, "type", slot_type_name(slot->type),
@@ -89,6 +100,8 @@ static int add_slot(void *arg, const struct slot_info *slot, size_t index, bool 
 		json_object_set_new(item, "recipient", json_string(slot->recipient));
 	if (item && slot->type == SLOT_KMS && slot->kms.key)
 		json_object_set_new(item, "kms_key", json_string(slot->kms.key));
+	if (item && slot->type == SLOT_KMS)
+		json_object_set_new(item, "kms_wrapped", wrapped_json(slot->kms.wrapped));
 	return json_array_append_new(arg, item) ? -ENOMEM : 0;
 }
 
@@ -146,8 +159,9 @@ int service_key_list(void *context, const struct control_peer *peer, const json_
 	if (!rc)
 		rc = list_all(service, keys, slots);
 	return rc ? rc
-	          : control_send(reply, json_pack("{s:b, s:O, s:O}", "locked", (int)store_is_locked(service->store),
-	                                        "keys", keys, "slots", slots));
+	          : control_send(
+	                    reply, json_pack("{s:b, s:o, s:O, s:O}", "locked", (int)store_is_locked(service->store),
+	                                   "idle_lock_ms", service_idle_json(service), "keys", keys, "slots", slots));
 }
 
 /* ---- one key, as the answers of what changed it have it ---- */

@@ -38,7 +38,9 @@ static int send_piece(ControlReply *reply, const uint8_t *chunk, size_t size, si
 	return control_send(reply, json_pack("{s:o}", "text", json_stringn((const char *)chunk, *ret_sent)));
 }
 
-static int send_rows(Service *service, const struct held *held, ControlReply *reply) {
+static int send_rows(Service *service, const struct held *held, const struct actor *actor, ControlReply *reply) {
+	struct content_reader reader = {.actor = actor};
+	idle_touch(service->idle, false);
 	_cleanup_(content_closep) Content *content = NULL;
 	_cleanup_(freep) uint8_t *chunk = malloc(CHUNK_BYTES);
 	if (!chunk)
@@ -47,7 +49,9 @@ static int send_rows(Service *service, const struct held *held, ControlReply *re
 	uint64_t size = rc < 0 ? 0 : content_size(content);
 	for (uint64_t offset = 0; rc >= 0 && offset < size;) {
 		size_t got, sent = 0;
-		rc = content_read(content, offset, chunk, CHUNK_BYTES, &got);
+		rc = content_read_for(content, offset, chunk, CHUNK_BYTES, &got, &reader);
+		if (rc >= 0 && reader.recorded)
+			rc = store_audit_wait(service->store);
 		if (rc >= 0)
 			rc = send_piece(reply, chunk, got, &sent);
 		offset += sent;
@@ -87,7 +91,8 @@ int service_quarantine_rows(
 		        EINVAL, "it is a whole file, not rows of one: .assayfs/quarantine/%" PRIu64 "/content", id);
 	if (rc >= 0)
 		rc = record_reading(service, peer, id, held);
-	return rc < 0 ? rc : send_rows(service, held, reply);
+	const struct actor actor = service_actor(peer);
+	return rc < 0 ? rc : send_rows(service, held, &actor, reply);
 }
 
 /* ---- decisions ---- */

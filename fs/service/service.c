@@ -315,6 +315,7 @@ static const struct {
         {"slot-add", service_slot_add},
         {"slot-remove", service_slot_remove},
         {"lock", service_lock},
+        {"lock-after", service_lock_after},
         {"unlock", service_unlock},
 };
 
@@ -369,6 +370,8 @@ int service_start(const struct service_options *options, Service **ret_service) 
 	service->costs = options->costs;
 	service->backup = options->backup;
 	service->lifecycle = options->lifecycle;
+	service->idle = options->idle;
+	service->kms = options->kms;
 	service->closed = options->closed;
 	service->closed_arg = options->closed_arg;
 	service->mounter = options->mounter;

@@ -20,6 +20,8 @@
 #include "fs/control.h"
 #include "fs/costs.h"
 #include "fs/http/address.h"
+#include "fs/idle.h"
+#include "fs/kms_watch.h"
 #include "fs/lifecycle.h"
 #include "fs/metrics.h"
 #include "fs/trusted.h"
@@ -41,6 +43,8 @@ struct service_options {
 	Costs *costs;         /* may be NULL */
 	Backup *backup;       /* may be NULL */
 	Lifecycle *lifecycle; /* may be NULL */
+	Idle *idle;           /* may be NULL */
+	KmsWatch *kms;        /* may be NULL */
 	/* Called when content can't be read any more (a key was disabled, or the vault locked): the kernel has some of
 	 * it. May be NULL. */
 	void (*closed)(void *arg);

@@ -8,6 +8,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "crypto/secret.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #define PASSES_MAX 1000000
 #define DETAIL_BYTES (SLOT_WORDS_BYTES + HEADER_LABEL_BYTES)
 #define SLOT_WORDS_BYTES 64
+#define IDLE_MOST_MS (INT64_C(366) * 86400 * 1000)
 
 /* "secret" of the arguments, in locked memory. */
 static int read_secret(const json_t *arguments, uint8_t **ret_data, size_t *ret_size) {
@@ -166,28 +168,62 @@ int service_lock(void *context, const struct control_peer *peer, const json_t *a
 	return rc;
 }
 
+json_t *service_idle_json(const Service *service) {
+	const int64_t after_ms = service->idle ? idle_after_ms(service->idle) : 0;
+	return after_ms > 0 ? json_integer((json_int_t)after_ms) : json_null();
+}
+
+/* "ms": after so long without use; 0: never. */
+int service_lock_after(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
+	Service *service = context;
+	char time[WORDS_BYTES], detail[WORDS_BYTES + 32] = "never";
+	int64_t after_ms = 0;
+	(void)reply;
+	int rc = service_number(arguments, "ms", IDLE_MOST_MS, 0, &after_ms);
+	if (!rc && after_ms > 0 && after_ms < idle_least_ms())
+		rc = fault(EINVAL, "the vault locks itself after a minute at the earliest");
+	if (!rc && after_ms > 0)
+		(void)snprintf(detail, sizeof detail, "after %s without use",
+		        words_duration(after_ms * INT64_C(1000000), time));
+	if (!rc)
+		rc = service_key_steward(service, peer, "lock-after", detail, false);
+	if (rc || !service->idle)
+		return rc;
+	const struct audit_event event = {.event = "lock-after", .actor = service_actor(peer), .detail = detail};
+	rc = service->is_read_only ? 0 : service_record(service, &event);
+	if (!rc)
+		idle_set(service->idle, after_ms);
+	return rc;
+}
+
 int service_unlock(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	static const int kinds[] = {[SLOT_PASSPHRASE] = STORE_PASSPHRASE,
 	        [SLOT_RECOVERY] = STORE_RECOVERY_KEY,
 	        [SLOT_KEYFILE] = STORE_KEYFILE,
-	        [SLOT_RECIPIENT] = STORE_RECIPIENT};
+	        [SLOT_RECIPIENT] = STORE_RECIPIENT,
+	        [SLOT_KMS] = STORE_KEK};
 	Service *service = context;
 	const struct actor actor = service_actor(peer);
 	_cleanup_(secret_freep) uint8_t *data = NULL;
 	enum slot_type type;
+	const char *slot = json_string_value(json_object_get(arguments, "slot"));
 	size_t size = 0;
 	(void)reply;
 	int rc = service_key_steward(service, peer, "unlock", "", false);
 	if (!rc)
 		rc = read_type(arguments, &type);
-	if (!rc && type >= SLOT_KMS)
-		rc = fault(ENOTSUP, "this mount is not unlocked by a key management service yet");
 	if (!rc)
 		rc = read_secret(arguments, &data, &size);
+	if (!rc && type == SLOT_KMS && (!slot || size != HEADER_KEK_BYTES))
+		rc = fault(EPROTO, "'slot' is missing, or 'secret' is no key of one");
 	if (rc)
 		return rc;
-	struct store_secret secret = {.bytes = bytes_of(data, size)};
+	struct store_secret secret = {.bytes = bytes_of(data, size), .slot = slot};
 	secret.kind = kinds[type];
 	rc = store_unlock(service->store, &secret, &actor);
+	if (!rc) {
+		idle_restart(service->idle);
+		kms_watch_restart(service->kms);
+	}
 	return rc || service->refuses_changes ? rc : gate_keys_back(service->gate);
 }

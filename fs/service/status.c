@@ -380,6 +380,31 @@ static void add_policy(Service *service, const Policy *policy, uint64_t number, 
 	                policy_notes(policy)));
 }
 
+/* By which slot it was unlocked. */
+static int take_ours(void *arg, const struct slot_info *slot, size_t index, bool is_ours) {
+	json_t **ret = arg;
+	(void)index;
+	if (is_ours)
+		*ret = json_pack("{s:s, s:s, s:s*}", "slot", slot->id, "type", slot_type_name(slot->type), "kms_key",
+		        slot->type == SLOT_KMS ? slot->kms.key : NULL);
+	return is_ours;
+}
+
+/* And how the service is, if the mount asks one. */
+static void add_unlocking(Service *service, json_t *item) {
+	struct kms_watch_status kms;
+	json_t *ours = NULL;
+	(void)store_slot_list(service->store, take_ours, &ours);
+	json_object_set_new(item, "unlocked_by", ours ? ours : json_null());
+	kms_watch_status(service->kms, &kms);
+	json_object_set_new(item, "kms",
+	        !kms.is_watched ? json_null()
+	                        : json_pack("{s:b, s:I, s:I, s:I, s:s}", "up", (int)kms.is_up, "last_success_ns",
+	                                  (json_int_t)(kms.last_success_s * INT64_C(1000000000)), "offline_ms",
+	                                  (json_int_t)kms.offline_ms, "max_offline_ms", (json_int_t)kms.most_ms,
+	                                  "words", kms.words));
+}
+
 static void add_mount(Service *service, json_t *item) {
 	_cleanup_(freep) struct store_info *info = calloc(1, sizeof *info);
 	struct statvfs disk;
@@ -396,6 +421,8 @@ static void add_mount(Service *service, json_t *item) {
 	                (json_int_t)info->mount);
 	json_object_update(item, facts);
 	json_object_set_new(item, "locked", json_boolean(store_is_locked(service->store)));
+	json_object_set_new(item, "idle_lock_ms", service_idle_json(service));
+	add_unlocking(service, item);
 	if (statvfs(info->path, &disk) == 0)
 		json_object_set_new(item, "free_bytes", json_integer((json_int_t)(disk.f_bavail * disk.f_frsize)));
 	if (service->spawner) {

@@ -79,3 +79,35 @@ static void tell_keys(void *arg, Exposition *e) {
 int watch_add_key_families(Metrics *metrics, Store *store) {
 	return metrics_add_provider(metrics, tell_keys, store);
 }
+
+/* ---- the key management service ---- */
+
+static void tell_kms(void *arg, Exposition *e) {
+	const struct filesystem *fs = arg;
+	struct kms_watch_status kms;
+	kms_watch_status(fs->kms, &kms);
+	if (!kms.is_watched)
+		return;
+	begin(e, "assayfs_kms_up", EXPOSITION_GAUGE, NULL,
+	        "1: the key management service gave the key when it was asked last; 0: it could not be asked, or "
+	        "refused.");
+	exposition_count(e, kms.is_up, NULL, 0);
+	begin(e, "assayfs_kms_last_success_seconds", EXPOSITION_GAUGE, "seconds",
+	        "When it gave the key last, in seconds since 1970.");
+	exposition_number(e, (double)kms.last_success_s, NULL, 0);
+}
+
+int watch_add_kms_families(Metrics *metrics, struct filesystem *filesystem) {
+	return metrics_add_provider(metrics, tell_kms, filesystem);
+}
+
+int watch_collect_kms(void *filesystem, struct sampler_round *round) {
+	const struct filesystem *fs = filesystem;
+	struct kms_watch_status kms;
+	kms_watch_status(fs->kms, &kms);
+	if (!kms.is_watched)
+		return 0;
+	sampler_emit(round, "KmsUp", "", kms.is_up);
+	sampler_emit(round, "KmsOffline", "", (double)kms.offline_ms / 1e3);
+	return 0;
+}

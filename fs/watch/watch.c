@@ -77,8 +77,9 @@ static void tick_keys(const Watch *watch, int64_t now_s, bool may_delete) {
 		return;
 	int rc = store_key_tick(
 	        watch->fs->store, now_s * SECOND_NS, may_delete && even_clock_is_even(&watch->clock, now_s));
-	if (rc < 0)
-		log_fault(rc, "what is due of keys");
+	const int told = store_key_uses_tick(watch->fs->store);
+	if (rc < 0 || told < 0)
+		log_fault(rc < 0 ? rc : told, "what is due of keys");
 }
 
 static void minute_passed(void *arg, int64_t now_s) {
@@ -102,6 +103,8 @@ static int open_measures(Watch *watch) {
 		rc = sampler_add(sampler, "workflows", activity_collect_workflows, &watch->activity);
 	if (rc == 0 && watch->fs->backup)
 		rc = sampler_add(sampler, "backups", replication_collect, watch->fs->backup);
+	if (rc == 0 && watch->fs->kms)
+		rc = sampler_add(sampler, "the key management service", watch_collect_kms, watch->fs);
 	return rc < 0 ? rc : sampler_each_minute(sampler, minute_passed, watch);
 }
 
@@ -126,6 +129,8 @@ static int open_metrics(Watch *watch, Spawner *spawner) {
 		rc = watch_add_families(watch->metrics, &watch->watched);
 	if (rc == 0)
 		rc = watch_add_key_families(watch->metrics, watch->fs->store);
+	if (rc == 0 && watch->fs->kms)
+		rc = watch_add_kms_families(watch->metrics, watch->fs);
 	if (rc == 0)
 		watch->fs->metrics = watch->metrics;
 	return rc;

@@ -30,6 +30,8 @@ static const struct alarm_metric metrics[] = {
         {"BytesPendingReplication", ALARM_MAXIMUM, ALARM_MISSING, 300, " target "},
         {"OperationsPendingReplication", ALARM_MAXIMUM, ALARM_MISSING, 300, " target "},
         {"OperationsFailedReplication", ALARM_MAXIMUM, ALARM_MISSING, 300, " target "},
+        {"KmsUp", ALARM_MINIMUM, ALARM_MISSING, 60, ""},
+        {"KmsOffline", ALARM_MAXIMUM, ALARM_MISSING, 60, ""},
         {"StaleFiles", ALARM_MAXIMUM, ALARM_MISSING, 300, ""},
 };
 #define COUNT (sizeof metrics / sizeof *metrics)

@@ -10,12 +10,20 @@ import threading
 
 ARN = "arn:aws:kms:ca-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
+REFUSALS = {"Disabled": (400, {"__type": "DisabledException", "message": "it is disabled"}),
+            "PendingDeletion": (400, {"__type": "KMSInvalidStateException", "message": f"{ARN} is pending deletion."}),
+            "AccessDenied": (400, {"__type": "AccessDeniedException", "message": "not authorized to perform: kms:Decrypt"}),
+            "Throttled": (400, {"__type": "ThrottlingException", "message": "Rate exceeded"}),
+            "Expired": (400, {"__type": "ExpiredTokenException", "message": "The security token included in the request is expired"}),
+            "Failing": (500, {"__type": "KMSInternalException"})}
+
 
 class FakeKms:
-    """`state`: "Enabled", "Disabled". `asked`: (call, context) of each request."""
+    """`state`: "Enabled", one of REFUSALS, or "Hanging". `asked`: (call, context) of each request."""
 
     def __init__(self):
         self.secret, self.asked, self.state = os.urandom(32), [], "Enabled"
+        self.let_go = threading.Event()
 
     def mask(self, context):
         return hashlib.sha256(self.secret + json.dumps(context, sort_keys=True).encode()).digest()
@@ -23,8 +31,10 @@ class FakeKms:
     def answer(self, call, request):
         context = request.get("EncryptionContext", {})
         self.asked.append((call, context))
-        if self.state != "Enabled":
-            return 400, {"__type": "DisabledException", "message": "it is disabled"}
+        if self.state == "Hanging":
+            self.let_go.wait(120)
+        if self.state in REFUSALS:
+            return REFUSALS[self.state]
         if call == "GenerateDataKey":
             key = os.urandom(32)
             check = hashlib.sha256(key + self.mask(context)).digest()
@@ -61,4 +71,5 @@ class FakeKms:
                 yield {"AWS_ENDPOINT_URL_KMS": f"http://127.0.0.1:{server.server_port}", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
                        "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "ca-central-1"}
             finally:
+                self.let_go.set()
                 server.shutdown()

@@ -13,7 +13,8 @@ import subprocess
 import threading
 import time
 
-from promise import ASSAYFS, is_gone
+from promise import ASSAYFS, is_gone  # it knows where what the command's tests share is
+from fake_kms import FakeKms
 from recorded_table import ALWAYS
 
 ACL = "system.posix_acl_access"
@@ -103,6 +104,7 @@ COMMANDS = {
     "assayfs key add": ("slot-add", {"type": "recovery"}),
     "assayfs key remove": ("slot-remove", {"slot": "SLOT"}),
     "assayfs lock": ("lock", {}),
+    "assayfs lock --after": ("lock-after", {"ms": 3600000}),
     "assayfs unlock": ("unlock", {"type": "passphrase", "secret": "PASS"}),
     "assayfs access": ("access", {"path": "Landing/kept.csv", "uid": 64009}),
     "assayfs status": ("status", {}),
@@ -133,9 +135,10 @@ BY_COMMAND = {"policy-apply": ["policy", "apply"], "policy-foresee": ["policy", 
 JUDGED = {"capture", "deliver", "verdict", "publish", "supersede"}
 VIRTUAL = ["open below .assayfs", "opendir below .assayfs", "look-up below .assayfs", "change below .assayfs"]
 DAEMON = ["alarm", "alarm that reaches nobody", "init", "mount", "unmount", "recover", "capture", "deliver", "verdict", "publish", "supersede", "withdraw", "stale",
-          "close at the end of the mount", "gc", "damage", "repair", "accept-restore", "key", "key-found"]
+          "close at the end of the mount", "gc", "damage", "repair", "accept-restore", "key", "key management service", "key-found"]
+USES = ["content is opened by a key", "content is sealed by a key", "the hour of a use has passed"]
 VERIFY, ARCHIVE, HTTP = "assayfs log verify, key, prove", "assayfs log archive", "HTTP request"
-CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, VERIFY, ARCHIVE, HTTP]
+CUSTOM = [*COMMANDS, *VIRTUAL, *DAEMON, *USES, VERIFY, ARCHIVE, HTTP]
 
 
 def run_as_steward(v, *arguments):
@@ -407,6 +410,7 @@ class Daemon:
         v.mount("-o", "allow_other")
         pids.append(v.pid)
         records = v.records()
+        self.uses()
         self.check("init", records[:1], ["init"], "assayfs")
         of = [[r for r in records if r.get("pid") == pid and r["event"] not in {*JUDGED, "gc", "alarm", "alarm-dead"}] for pid in pids]
         # To have what is cached written back, it opens its own root.
@@ -418,6 +422,22 @@ class Daemon:
         self.v.check(row["granted"] == ["close"] and closes == row["fields"], f"close: {closes}, the table says {row}")
         v.umount()
 
+
+    def uses(self):
+        """Of keys, by this very program as user 0, whatever else was done; and how many more there were."""
+        v = self.v
+        records = v.records("--event", "key-decrypt,key-generate-data-key")
+        opens = [r for r in records if r["event"] == "key-decrypt" and "path" in r and not r["exe"].startswith("assayfs")]
+        seals = [r for r in records if r["event"] == "key-generate-data-key" and "path" in r]
+        more = [r for r in records if " more time" in r["detail"]]
+        for row, found in zip(USES, (opens, seals, more)):
+            table = self.test.rows[row]
+            v.check(found and all([r["event"]] == table["granted"] or found is more for r in found), f"{row}: {found}")
+            v.check(all([set(r) - ALWAYS] == table["fields"] or "version" not in r for r in found), f"{row}: {found}, the table says {table}")
+        v.check(any(r["path"].startswith("Landing/") and r["detail"] == "alias/landing version 1" for r in opens), f"of Landing: {opens}")
+        own = {(r["event"], r["detail"]) for r in records if r["exe"] == "assayfs" and "path" in r}
+        for use in ("key-decrypt", "alias/landing version 1"), ("key-generate-data-key", "alias/raw version 1"), ("key-generate-data-key", "alias/trusted version 1"):
+            v.check(use in own, f"the mount's own: no {use} in {own}")
 
     def restored(self):
         """An older copy in the vault's place."""
@@ -444,12 +464,36 @@ class Daemon:
             found = [r for r in v.records() if r["event"] == "key-rotate" and r["exe"].startswith("assayfs_aged")]
             v.check([set(r) - ALWAYS for r in found] == self.test.rows["key"]["fields"], f"rotated by itself: {found}")
             v.run("umount", v.mnt)
+            self.service(aged)
         else:
             run_as_steward(v, "key", "rotate", "landing", v.mnt)
         shutil.copy(v.path("older.json"), os.path.join(v.vault, "vault.json"))
         v.mount("-o", "allow_other", "--accept-restore")
         found = [r for r in v.records() if r["event"] == "key-found"]
         v.check([set(r) - ALWAYS for r in found] == self.test.rows["key-found"]["fields"], f"another vault.json: {found}")
+
+    def service(self, aged):
+        """A key management service that fails for a while, asked by a program that does so all the time."""
+        v, kms, row = self.v, FakeKms(), self.test.rows["key management service"]
+
+        def waits_for(event):
+            deadline = time.monotonic() + 60
+            while not (found := v.records("--event", event)) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            return found
+
+        with kms.serving() as environment:
+            environment = {**os.environ, **environment}
+            v.mount("-o", "allow_other")
+            subprocess.run([ASSAYFS, "key", "add", "--kms", "alias/vault", v.mnt], check=True, env=environment, stdout=subprocess.DEVNULL)
+            v.umount()
+            subprocess.run([aged, "mount", "--kms", v.vault, v.mnt], check=True, env=environment)
+            kms.state = "Failing"
+            found = waits_for("kms-away")
+            kms.state = "Enabled"
+            found += waits_for("kms-back")
+            v.run("umount", v.mnt)
+        v.check([r["event"] for r in found] == row["granted"] and [set(r) - ALWAYS for r in found] == row["fields"], f"service: {found}, the table says {row}")
 
     def archived(self):
         v = self.v
