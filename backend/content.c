@@ -211,7 +211,7 @@ static int read_resolve(Content *c, struct read_step *step) {
 		if (item) {
 			/* What waits to be sealed under a key that was taken away is no more to be had than the rest.
 			 */
-			int rc = item->dirty ? segment_zone_check(store_segments(c->store), c->zone) : 0;
+			int rc = item->dirty ? content_zone_check(c) : 0;
 			if (rc < 0)
 				return rc;
 			size_t in, to, size = part_of(step, i, &in, &to);
