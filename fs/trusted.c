@@ -335,6 +335,8 @@ static int trusted_truncate(void *gate, const struct gate_caller *caller, const 
 	if (rc >= 0)
 		rc = content_open(t->store, fresh.id, 0, &content);
 	if (rc >= 0)
+		rc = gate_key_content(t->gate, content, strchr(path, '/') + 1);
+	if (rc >= 0)
 		rc = copy_base(t, node->id, node->version, size, content);
 	if (rc >= 0)
 		rc = content_truncate(content, size);
