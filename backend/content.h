@@ -77,6 +77,8 @@ void content_choose_key(Content *c, const char *own);
 /* In an operation: whether the key of its own can be had that the version is sealed under, if it has one; words name it
  * as people do. -EKEYREVOKED, -EKEYEXPIRED, -ENOKEY, -EACCES. Version 0: it can. */
 int content_key_check(Store *store, Meta *m, uint64_t version);
+/* The same of the key that what is written anew into the node gets. Errors of the store's chooser, too. */
+int content_begin_check(Store *store, Meta *m, const struct node *node);
 
 /* Bytes that read(2) reaches, what is not sealed yet included. */
 uint64_t content_size(Content *c);

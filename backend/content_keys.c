@@ -62,6 +62,12 @@ int content_key_check(Store *store, Meta *m, uint64_t version) {
 	return rc < 0 ? rc : content_own_check(segments, m, own);
 }
 
+int content_begin_check(Store *store, Meta *m, const struct node *node) {
+	char own[OWN_KEY_BYTES] = "";
+	int rc = store_choose_key(store, node, own);
+	return rc < 0 ? rc : content_own_check(store_segments(store), m, own);
+}
+
 /* ---- what open contents have ---- */
 
 /* Those of one bucket, pinned: so many are open in it at least. */

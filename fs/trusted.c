@@ -84,6 +84,8 @@ static int stage(Trusted *t, Meta *m, const struct node *attributes, const struc
 	int rc = tree_create_orphan(m, &fresh, ret_node);
 	if (rc >= 0)
 		rc = gate_staged_note(m, ret_node->id, below, actor);
+	if (rc >= 0)
+		rc = content_begin_check(t->store, m, ret_node);
 	if (rc < 0)
 		return rc;
 	struct staged staged = *like;

@@ -83,6 +83,8 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 	rc = check_reach(call, ret_node, flags);
 	if (rc == 0)
 		rc = check_key(call, (enum zone)ret_node->zone, flags & O_TRUNC ? 0 : ret_node->version);
+	if (rc == 0 && flags & O_TRUNC)
+		rc = content_begin_check(call->fs->store, call->meta, ret_node);
 	if (rc == 0 && writes(flags))
 		rc = check_change(call, ret_node, flags);
 	if (rc == GATE_STAGED)
@@ -189,6 +191,8 @@ static int make_file(struct call *call, const struct node *dir, struct bytes nam
 		return rc;
 	if (dir->zone == ZONE_LANDING) {
 		rc = tree_create(call->meta, dir->id, name, &attributes, (struct bytes){0}, ret_node);
+		if (rc == 0)
+			rc = content_begin_check(call->fs->store, call->meta, ret_node);
 		return rc < 0 ? rc : acl_keep_inherited(call, &inheritance, ret_node);
 	}
 	if (dir->zone != ZONE_TRUSTED)

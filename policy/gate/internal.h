@@ -85,7 +85,7 @@ bool gate_is_stopping(Gate *gate);
 /* A store_choose_key_fn; `arg` is the gate. */
 int gate_choose_key(void *arg, Meta *m, const struct node *node, char ret_own[static OWN_KEY_BYTES]);
 /* Makes the keys that the policy names and the vault lacks; *ret_is_new: for each policy_key, whether it was; free it.
- * Outside of operations. -EINVAL, -EKEYEXPIRED with the line at fault; -ENOKEY, -EROFS. */
+ * Outside of operations. -EINVAL with the line at fault; -ENOKEY, -EROFS. */
 int gate_make_keys(Gate *gate, const Policy *policy, const struct actor *actor, bool **ret_is_new);
 
 /* ---- grant.c ---- */

@@ -73,9 +73,9 @@ int gate_make_keys(Gate *gate, const Policy *policy, const struct actor *actor, 
 		words[n++] = key->name;
 	}
 	int rc = n > 0 ? store_key_own(gate->store, words, n, actor, found, &wrong) : 0;
-	if (rc < 0 && wrong < n)
-		return fault_while(
-		        rc, BUNDLE_POLICY ":%u: 'key: %s'", policy_key(policy, places[wrong])->line, words[wrong]);
+	if (rc < 0 && wrong < n) /* the policy is wrong, not the vault */
+		return fault_while(rc == -EKEYEXPIRED ? -EINVAL : rc, BUNDLE_POLICY ":%u: 'key: %s'",
+		        policy_key(policy, places[wrong])->line, words[wrong]);
 	if (rc < 0)
 		return fault_while(rc, "making the keys that the policy gives folders");
 	for (size_t i = 0; i < n; i++)

@@ -294,8 +294,9 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 		return 0;
 	/* Durable before the policy is: it names no key that there is not. */
 	rc = gate_make_keys(gate, policy, actor, &new_keys);
-	if (rc >= 0)
-		rc = store_policy(gate, bundle, policy, actor, actor_name, ret_number);
+	if (rc < 0)
+		return rc;
+	rc = store_policy(gate, bundle, policy, actor, actor_name, ret_number);
 	struct gate_policy *fresh = NULL;
 	if (rc >= 0)
 		rc = gate_policy_wrap(policy, *ret_number, &fresh);

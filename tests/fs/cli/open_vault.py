@@ -59,10 +59,12 @@ def open_header(text, passphrase):
 
 
 def open_block(data, name, keys, wanted):
-    magic, form, cipher, version, key_name, segment, tag = unpack_from("<8sHBxI32s32s32x16s", data)
-    key, at = derive(keys[key_name.rstrip(b"\0").decode(), version], b"segment", segment), 128
+    magic, form, cipher, version, key_name, segment, own, own_version, tag = unpack_from("<8sHBxI32s32s8x20sI16s", data)
+    parent, at = keys[key_name.rstrip(b"\0").decode(), version], 128
+    parent = derive(parent, b"own key", keys[own.rstrip(b"\0").decode(), own_version]) if form == 3 else parent
+    key = derive(parent, b"segment", segment)
     right_tag = hashlib.blake2b(data[:112], key=derive(key, b"segment header"), digest_size=32).digest()[:16]
-    need(magic == b"ASSAYSEG" and form in (1, 2) and segment.hex() == name and tag == right_tag, "the segment's header")
+    need(magic == b"ASSAYSEG" and form in (1, 2, 3) and segment.hex() == name and tag == right_tag, "the segment's header")
     while data[at:at + 8] == b"ASSAYBAT":
         (salt, count, length), start = unpack_from("<8x32sII", data, at), at
 
