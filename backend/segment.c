@@ -204,6 +204,14 @@ int segment_pin(SegmentStore *s, uint32_t number, struct segment **ret_segment) 
 	return rc;
 }
 
+void segment_let_go(SegmentStore *s, struct segment *segment) {
+	if (!segment->held)
+		return;
+	segment->held = false;
+	segment->users--;
+	s->own_held -= segment->row.own[0] != '\0';
+}
+
 void segment_unpin(SegmentStore *s, struct segment *segment) {
 	pthread_mutex_lock(&s->lock);
 	segment->users--;
@@ -493,8 +501,7 @@ static void rows_told(SegmentStore *s, const struct segment_row *rows, size_t n)
 		}
 		*slot = segment->active_next;
 		segment->active = false;
-		segment->users -= segment->held;
-		segment->held = false;
+		segment_let_go(s, segment);
 		if (!segment->told && segment->users == 0)
 			segment_table_remove(s, segment);
 	}

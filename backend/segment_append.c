@@ -145,6 +145,7 @@ static int segment_begin(SegmentStore *s, enum zone zone, const char *own, bool 
 	segment->fresh = true;
 	segment_adopt_file(s, segment, file);
 	segment->held = true;
+	s->own_held += own[0] != '\0';
 	segment_mark_active(s, segment);
 	*make_place(s, zone, own) = steal_pointer(&segment);
 	return 0;
@@ -367,6 +368,14 @@ int segment_append(
 	return segment_append_under(s, zone, "", blocks, n, ret_refs);
 }
 
+/* Files of segments with keys of their own, each of which stays open until it was synced. */
+static bool too_many_held(SegmentStore *s) {
+	pthread_mutex_lock(&s->lock);
+	bool is_so = s->own_held >= OWN_HELD_MAX;
+	pthread_mutex_unlock(&s->lock);
+	return is_so;
+}
+
 int segment_append_under(SegmentStore *s, enum zone zone, const char *own, const struct segment_block *blocks, size_t n,
         struct block_ref *ret_refs) {
 	if (!zone_key_name(zone))
@@ -375,6 +384,8 @@ int segment_append_under(SegmentStore *s, enum zone zone, const char *own, const
 		return fault(EINVAL, "%.40s is no key of a folder's own", own);
 	uint8_t *buffer = segment_buffer_get(&s->cache);
 	int rc = buffer ? 0 : fault(ENOMEM, "no memory to seal blocks");
+	if (rc == 0 && own[0] && too_many_held(s))
+		rc = segment_flush(s);
 	for (size_t i = 0; i < n && rc == 0; i += SEGMENT_BATCH_BLOCKS) {
 		size_t count = n - i < SEGMENT_BATCH_BLOCKS ? n - i : SEGMENT_BATCH_BLOCKS;
 		rc = append_batch(s, zone, own, blocks + i, count, buffer, ret_refs + i);
@@ -442,6 +453,12 @@ static int sync_segment(SegmentStore *s, struct segment *segment, bool fresh) {
 	return rc;
 }
 
+/* Nothing is written to the file any more, and nothing of it is to be synced or cut. */
+static bool is_synced_for_good(const struct segment *segment) {
+	return segment->row.own[0] && segment->row.state != SEGMENT_OPEN && segment->appending == 0 &&
+	       !segment->uncut && segment->filled == 0 && segment->row.bytes == segment->done;
+}
+
 /* Both locks held. */
 static int flush_all(SegmentStore *s) {
 	s->round++;
@@ -460,6 +477,9 @@ static int flush_all(SegmentStore *s) {
 		segment->row.bytes = goal;
 		segment->fresh = false;
 	}
+	for (struct segment *segment = s->active; segment; segment = segment->active_next)
+		if (is_synced_for_good(segment))
+			segment_let_go(s, segment);
 	return 0;
 }
 

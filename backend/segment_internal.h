@@ -62,6 +62,8 @@ struct batch_key {
 /* Segments with keys of their own that are written to at once: those that wait longest for more are closed. Each has a
  * file open. */
 #define OWN_WRITERS_MAX 48u
+/* So many of them, written or given up for others, may wait with an open file to be synced: the next is synced for. */
+#define OWN_HELD_MAX 256u
 #define WRITERS_MAX (ZONE_STAGING + 1 + OWN_WRITERS_MAX)
 /* The longest batch, and room for the gaps that one read may run over. */
 #define BUFFER_BYTES (SEGMENT_BATCH_BLOCKS * (SEGMENT_BLOCK_BYTES + SEGMENT_TAG_BYTES) + 16384u)
@@ -103,6 +105,7 @@ struct SegmentStore {
 	uint32_t table_size, last_number;
 	struct segment *writers[WRITERS_MAX]; /* appended to: by each zone, then those with keys of their own */
 	uint64_t turn;
+	unsigned own_held;               /* segments with keys of their own that are held */
 	struct segment *active;          /* those that may have something to sync or to tell */
 	struct segment *newest, *oldest; /* open files */
 	unsigned open_files;
@@ -126,6 +129,8 @@ void segment_mark_active(SegmentStore *s, struct segment *segment);
 
 /* Opens the file of segment `number` if it is not open, and holds it. -EBADMSG: no such segment. */
 int segment_pin(SegmentStore *s, uint32_t number, struct segment **ret_segment);
+/* Its file may be closed from now on when nobody uses it. Lock held. */
+void segment_let_go(SegmentStore *s, struct segment *segment);
 void segment_unpin(SegmentStore *s, struct segment *segment);
 /* Registers a file just opened as in use once. Lock held. */
 void segment_adopt_file(SegmentStore *s, struct segment *segment, VaultFile *file);
