@@ -24,6 +24,8 @@
 #define BLOCK_PACKED 1u
 #define BLOCK_UNIT_BYTES 64u
 #define SEGMENT_ID_BYTES 32
+/* The name of a key that a folder or dataset has of its own, with its NUL; "": it has none, as most. */
+#define OWN_KEY_BYTES 21
 
 /* Where a block is, and the tag that only that block has. All zero: a hole. */
 struct block_ref {
@@ -83,6 +85,8 @@ struct segment_row {
 	uint8_t id[SEGMENT_ID_BYTES];
 	enum zone zone;
 	uint32_t key_version;
-	uint64_t bytes; /* synced length: batches up to here are on the disk */
+	char own[OWN_KEY_BYTES]; /* the key that it takes beside the zone's; "": none */
+	uint32_t own_version;    /* of that; 0 without */
+	uint64_t bytes;          /* synced length: batches up to here are on the disk */
 	enum segment_state state;
 };

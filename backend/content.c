@@ -246,7 +246,7 @@ static int read_resolve(Content *c, struct read_step *step) {
 		if (item) {
 			/* What waits to be sealed under a key that was taken away is no more to be had than the rest.
 			 */
-			int rc = item->dirty ? segment_zone_check(store_segments(c->store), c->zone) : 0;
+			int rc = item->dirty ? content_zone_check(c) : 0;
 			if (rc < 0)
 				return rc;
 			size_t in, to, size = part_of(step, i, &in, &to);
@@ -388,7 +388,7 @@ static int read_step(
 }
 
 int content_read(Content *c, uint64_t offset, uint8_t *out, size_t size, size_t *ret_got) {
-	return content_read_for(c, offset, out, size, ret_got, c->attended ? NULL : &c->own);
+	return content_read_for(c, offset, out, size, ret_got, c->attended ? NULL : &c->daemon);
 }
 
 int content_read_for(

@@ -87,6 +87,16 @@ int content_punch(Content *c, uint64_t offset, uint64_t length);
  * version. One row, which the vault's reserve has room for: making the file was what asked for space. */
 int content_touch(Content *c);
 
+/* A draft that begins on nothing is sealed under this key beside its zone's, by its name in the keyring, ""; without a
+ * word of it the store's chooser is asked (store.h). One that goes on with what stands keeps the key of that. */
+void content_choose_key(Content *c, const char *own);
+
+/* In an operation: whether the key of its own can be had that the version is sealed under, if it has one; words name it
+ * as people do. -EKEYREVOKED, -EKEYEXPIRED, -ENOKEY, -EACCES. Version 0: it can. */
+int content_key_check(Store *store, Meta *m, uint64_t version);
+/* The same of the key that what is written anew into the node gets. Errors of the store's chooser, too. */
+int content_begin_check(Store *store, Meta *m, const struct node *node);
+
 /* Bytes that read(2) reaches, what is not sealed yet included. */
 uint64_t content_size(Content *c);
 
@@ -113,7 +123,7 @@ bool content_is_dirty(Content *c);
 #define CONTENT_COPY_MAX (4u << 20)
 /*
  * Makes [dst_offset, +length) of `dst` show what [src_offset, +length) of `src` shows. Blocks are shared, without
- * reading them, where both offsets are multiples of SEGMENT_BLOCK_BYTES and the zones are the same; the rest is copied.
+ * reading them, where both offsets are multiples of SEGMENT_BLOCK_BYTES and the keys are the same; the rest is copied.
  * *ret_done may be short of `length` at the end of `src`, and once CONTENT_COPY_MAX bytes were copied: one call must
  * not keep its thread for minutes. Within one content the ranges must not overlap (-EINVAL).
  */

@@ -25,6 +25,30 @@ static void unlock_both(Content *a, Content *b) {
 		pthread_mutex_unlock(&b->lock);
 }
 
+/* How many of the blocks may be shared: those under the same key of a folder's own as the draft, and holes. */
+static int same_key(Content *src, uint64_t from, const Content *dst, uint64_t blocks, uint64_t *ret_blocks) {
+	SegmentStore *segments = store_segments(dst->store);
+	uint32_t last = 0;
+	uint64_t same = 0;
+	int rc = 0;
+	for (; same < blocks; same++) {
+		char own[OWN_KEY_BYTES];
+		struct item *page;
+		rc = content_page(src, (from + same) / BLOCKS_PER_PAGE, &page);
+		if (rc < 0)
+			break;
+		const uint32_t segment = page->refs[(from + same) % BLOCKS_PER_PAGE].segment;
+		if (segment == 0 || segment == last)
+			continue;
+		segment_own(segments, segment, own);
+		if (strcmp(own, dst->own) != 0)
+			break;
+		last = segment;
+	}
+	*ret_blocks = same;
+	return rc;
+}
+
 /* The zone whose key seals what the content shows. */
 static int zone_of(Content *c, enum zone *ret_zone) {
 	struct version version = {0};
@@ -80,6 +104,14 @@ static int share_step(Content *src, uint64_t from, Content *dst, uint64_t to, ui
 		bytes = length;
 	}
 	rc = content_seal_range(src, from / SEGMENT_BLOCK_BYTES, blocks);
+	if (rc == 0 && segment_any_own(store_segments(dst->store))) {
+		uint64_t same = 0;
+		rc = same_key(src, from / SEGMENT_BLOCK_BYTES, dst, blocks, &same);
+		if (same < blocks) {
+			blocks = same;
+			bytes = same * SEGMENT_BLOCK_BYTES;
+		}
+	}
 	uint64_t shared = 0;
 	for (; shared < blocks && rc == 0; shared += rc == 0)
 		rc = share_block(src, from / SEGMENT_BLOCK_BYTES + shared, dst, to / SEGMENT_BLOCK_BYTES + shared);

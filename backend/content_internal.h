@@ -79,6 +79,9 @@ struct Content {
 	uint64_t draft; /* 0: none; its row comes with the first flush, as most drafts are sealed right after */
 	uint64_t rows;  /* the version whose map stands under what is in memory: the draft once it has rows; 0: none */
 	enum zone zone; /* of the draft */
+	char own[OWN_KEY_BYTES];  /* of the draft, too: the key beside the zone's */
+	char wish[OWN_KEY_BYTES]; /* content_choose_key, if it was called */
+	bool has_wish;
 	uint64_t size;
 	uint64_t cut; /* map pages from here on are still in the draft's rows, but no longer in the file; UINT64_MAX:
 	                 none */
@@ -93,7 +96,7 @@ struct Content {
 	/* For the uses of keys. What was sealed since rows were put last, by segments of different keys. */
 	bool attended, has_writer;
 	struct actor writer;
-	struct content_reader own; /* the daemon as reader */
+	struct content_reader daemon; /* as reader */
 	uint32_t sealed_last, sealed_in[CONTENT_SEALED_MAX];
 	size_t sealed_count;
 
@@ -171,6 +174,13 @@ int content_ensure_draft(Content *c, bool empty);
 /* Blocks were sealed there. Content lock held. */
 void content_note_sealed(Content *c, const struct block_ref *refs, size_t count);
 
+/* Keys of a folder's own (content_keys.c). of: that of the version's blocks, if it has blocks at all; in an operation.
+ * check: whether it can be had, with words. zone_check: whether the draft's keys can. */
+int content_own_of(
+        SegmentStore *segments, Meta *m, uint64_t version, char ret_own[static OWN_KEY_BYTES], bool *ret_has_blocks);
+int content_own_check(SegmentStore *segments, Meta *m, const char *own);
+int content_zone_check(Content *c);
+
 /* Puts bytes into a block's item. */
 void content_put_bytes(struct item *item, size_t in, const uint8_t *from, size_t size);
 
@@ -200,7 +210,7 @@ void content_nothing_touched(Content *c);
  * of them is sealed and put into rows. And afterwards, once no read is under way that began before: blocks in memory
  * that are as the disk has them go. Without any content's lock, not between meta_begin and meta_end.
  */
-int content_flush_zones(Store *store, unsigned zones);
+int content_flush_keys(Store *store, unsigned zones, const char *own);
 void content_drop_blocks(Store *store);
 
 /* Before a commit, while the log is held: all that it has goes into the rows. Without any content's lock. */

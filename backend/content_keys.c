@@ -1,9 +1,74 @@
 /* What open contents have in memory, when a key is taken away. */
 #include "backend/content_internal.h"
+#include "backend/store_keys.h"
 #include "crypto/base/array.h"
 #include "crypto/base/fault.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* ---- keys of a folder's own ---- */
+
+void content_choose_key(Content *c, const char *own) {
+	pthread_mutex_lock(&c->lock);
+	(void)snprintf(c->wish, sizeof c->wish, "%s", own);
+	c->has_wish = true;
+	pthread_mutex_unlock(&c->lock);
+}
+
+struct finding_own {
+	SegmentStore *segments;
+	char *own;
+};
+
+static int take_own(void *arg, uint32_t segment) {
+	const struct finding_own *finding = arg;
+	segment_own(finding->segments, segment, finding->own);
+	return 1;
+}
+
+/* All blocks of a version are under the same. */
+int content_own_of(
+        SegmentStore *segments, Meta *m, uint64_t version, char ret_own[static OWN_KEY_BYTES], bool *ret_has_blocks) {
+	struct finding_own finding = {.segments = segments, .own = ret_own};
+	uint64_t page = 0;
+	int rc = 0;
+	while (rc == 0)
+		rc = version_some_segments(m, version, &page, 1, take_own, &finding);
+	*ret_has_blocks = rc > 0;
+	return rc == -ENXIO || rc > 0 ? 0 : rc;
+}
+
+int content_own_check(SegmentStore *segments, Meta *m, const char *own) {
+	int rc = segment_own_check(segments, own);
+	return rc < 0 ? store_key_own_words(m, own, rc) : 0;
+}
+
+int content_zone_check(Content *c) {
+	SegmentStore *segments = store_segments(c->store);
+	int rc = segment_zone_check(segments, c->zone);
+	return rc < 0 ? rc : segment_own_check(segments, c->own);
+}
+
+int content_key_check(Store *store, Meta *m, uint64_t version) {
+	SegmentStore *segments = store_segments(store);
+	char own[OWN_KEY_BYTES] = "";
+	bool has_blocks;
+	if (!version || !segment_any_own(segments))
+		return 0;
+	int rc = content_own_of(segments, m, version, own, &has_blocks);
+	return rc < 0 ? rc : content_own_check(segments, m, own);
+}
+
+int content_begin_check(Store *store, Meta *m, const struct node *node) {
+	char own[OWN_KEY_BYTES] = "";
+	int rc = store_choose_key(store, node, own);
+	return rc < 0 ? rc : content_own_check(store_segments(store), m, own);
+}
+
+/* ---- what open contents have ---- */
 
 /* Those of one bucket, pinned: so many are open in it at least. */
 struct some {
@@ -38,9 +103,15 @@ static void unpin(ContentCache *cache, Content *c) {
 	pthread_mutex_unlock(&cache->lock);
 }
 
-typedef int visit_fn(Content *c, unsigned zones);
+/* Those of these zones, and those under this key of a folder's own. */
+struct those {
+	unsigned zones;
+	const char *own; /* "": none */
+};
 
-static int visit_all(Store *store, visit_fn *visit, unsigned zones) {
+typedef int visit_fn(Content *c, const struct those *those);
+
+static int visit_all(Store *store, visit_fn *visit, const struct those *those) {
 	ContentCache *cache = store_content_cache(store);
 	struct some some = {0};
 	int rc = 0;
@@ -50,7 +121,7 @@ static int visit_all(Store *store, visit_fn *visit, unsigned zones) {
 			Content *c = some.list[i];
 			pthread_mutex_lock(&c->lock);
 			if (rc == 0)
-				rc = visit(c, zones);
+				rc = visit(c, those);
 			pthread_mutex_unlock(&c->lock);
 			unpin(cache, c);
 		}
@@ -59,16 +130,18 @@ static int visit_all(Store *store, visit_fn *visit, unsigned zones) {
 	return rc;
 }
 
-static int flush(Content *c, unsigned zones) {
-	return c->draft && (zones & 1u << c->zone) ? content_flush_locked(c) : 0;
+static int flush(Content *c, const struct those *those) {
+	const bool is_own = those->own[0] && strcmp(c->own, those->own) == 0;
+	return c->draft && (is_own || those->zones & 1u << c->zone) ? content_flush_locked(c) : 0;
 }
 
-int content_flush_zones(Store *store, unsigned zones) {
-	return fault_while(visit_all(store, flush, zones), "putting what was written into the vault");
+int content_flush_keys(Store *store, unsigned zones, const char *own) {
+	const struct those those = {.zones = zones, .own = own};
+	return fault_while(visit_all(store, flush, &those), "putting what was written into the vault");
 }
 
-static int drop_clean(Content *c, unsigned zones) {
-	(void)zones;
+static int drop_clean(Content *c, const struct those *those) {
+	(void)those;
 	for (struct item *item = c->first, *after; item; item = after) {
 		after = item->after;
 		if (item->kind == ITEM_BLOCK && !item->dirty)
@@ -79,6 +152,6 @@ static int drop_clean(Content *c, unsigned zones) {
 
 /* Without memory for the list it is tried again: what was promised is that nothing is left. */
 void content_drop_blocks(Store *store) {
-	while (visit_all(store, drop_clean, 0) < 0)
+	while (visit_all(store, drop_clean, NULL) < 0)
 		;
 }

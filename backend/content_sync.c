@@ -180,7 +180,7 @@ int content_settle_times(Content *c) {
 
 /* That the draft's rows are committed as a synced one's follows from all being committed. */
 static bool fits_log(Content *c) {
-	return c->draft && c->synced && c->rows == c->draft && !c->beyond_log &&
+	return c->draft && c->synced && c->rows == c->draft && !c->beyond_log && !c->own[0] &&
 	       (c->zone == ZONE_LANDING || c->zone == ZONE_STAGING) && store_synclog(c->store) &&
 	       store_is_settled(c->store);
 }

@@ -14,9 +14,27 @@
 
 /* ---- drafts ---- */
 
-static int make_draft(Content *c, Meta *m, bool empty, struct version *ret_version) {
+/* The draft goes on with what stands, and is sealed as that is; or it begins on nothing, and its place says how. */
+static int choose_key(Content *c, Meta *m, const struct node *node, bool empty, char own[static OWN_KEY_BYTES]) {
+	SegmentStore *segments = store_segments(c->store);
+	bool has_blocks = false;
+	int rc = 0;
+	if (c->has_wish)
+		memcpy(own, c->wish, OWN_KEY_BYTES);
+	else
+		rc = store_choose_key(c->store, node, own);
+	if (!empty && c->base && c->size > 0 && (rc < 0 || own[0] || segment_any_own(segments))) {
+		int found = content_own_of(segments, m, c->base, own, &has_blocks);
+		rc = has_blocks || found < 0 ? found : rc;
+	}
+	return rc < 0 ? rc : content_own_check(segments, m, own);
+}
+
+static int make_draft(Content *c, Meta *m, bool empty, char own[static OWN_KEY_BYTES], struct version *ret_version) {
 	struct node node;
 	int rc = tree_get(m, c->node, &node);
+	if (rc == 0)
+		rc = choose_key(c, m, &node, empty, own);
 	if (rc == 0)
 		rc = version_draft_reserve(m, c->node, empty ? 0 : c->base, (enum zone)node.zone, ret_version);
 	if (rc == -EEXIST)
@@ -34,9 +52,10 @@ int content_ensure_draft(Content *c, bool empty) {
 	if (gone < 0)
 		return gone;
 	struct version version = {0};
+	char own[OWN_KEY_BYTES] = "";
 	Meta *m = store_meta(c->store);
 	meta_begin(m);
-	int made = make_draft(c, m, empty, &version);
+	int made = make_draft(c, m, empty, own, &version);
 	int rc = meta_end(m, made);
 	if (rc < 0 && made == 0)
 		version_draft_release(m, c->node);
@@ -45,6 +64,7 @@ int content_ensure_draft(Content *c, bool empty) {
 	c->draft = version.id;
 	c->rows = version.base;
 	c->zone = (enum zone)version.zone;
+	memcpy(c->own, own, sizeof c->own);
 	if (empty) {
 		items_drop_from(c, 0, 0);
 		c->size = 0;
@@ -84,7 +104,7 @@ static int seal_items(Content *c, struct item *const *items, size_t n) {
 			return rc;
 		blocks[i] = block_of(c, c->draft, items[i]->index, bytes_of(items[i]->data, items[i]->plain));
 	}
-	int rc = segment_append(store_segments(c->store), c->zone, blocks, n, refs);
+	int rc = segment_append_under(store_segments(c->store), c->zone, c->own, blocks, n, refs);
 	if (rc < 0)
 		return rc;
 	content_note_sealed(c, refs, n);
@@ -163,7 +183,7 @@ int content_block_for_write(Content *c, uint64_t block, size_t in, size_t size, 
 		return 0;
 	}
 	/* What could not be sealed is refused now, not when it is closed. */
-	int rc = c->draft ? segment_zone_check(store_segments(c->store), c->zone) : 0;
+	int rc = c->draft ? content_zone_check(c) : 0;
 	if (rc == 0)
 		rc = content_page(c, block / BLOCKS_PER_PAGE, &page);
 	if (rc == 0)
@@ -196,6 +216,7 @@ struct write_step {
 	struct bytes data;
 	uint64_t draft; /* the blocks were sealed for */
 	enum zone zone;
+	char own[OWN_KEY_BYTES];
 	uint64_t first_whole, whole; /* blocks */
 	struct item *head, *tail;    /* NULL: none; the same for a write inside one block */
 	struct block_ref refs[STEP_BLOCKS];
@@ -238,7 +259,7 @@ static int seal_whole(Content *c, struct write_step *step) {
 	for (size_t i = 0; i < step->whole; i++)
 		blocks[i] = block_of(c, step->draft, step->first_whole + i,
 		        bytes_of(from + i * SEGMENT_BLOCK_BYTES, SEGMENT_BLOCK_BYTES));
-	return segment_append(store_segments(c->store), step->zone, blocks, step->whole, step->refs);
+	return segment_append_under(store_segments(c->store), step->zone, step->own, blocks, step->whole, step->refs);
 }
 
 static int load_pages(Content *c, struct write_step *step) {
@@ -325,13 +346,14 @@ static int put_step(Content *c, struct write_step *step) {
 }
 
 /* The draft that a step writes into, which another may have sealed since the step's blocks were: they are good for the
- * next one as well, unless it lies in another zone (-EAGAIN). With the lock. */
+ * next one as well, unless it is sealed under another key (-EAGAIN). With the lock. */
 static int step_draft(Content *c, struct write_step *step, bool is_sealed) {
 	int rc = content_ensure_draft(c, false);
-	if (rc == 0 && is_sealed && c->zone != step->zone)
+	if (rc == 0 && is_sealed && (c->zone != step->zone || strcmp(c->own, step->own) != 0))
 		return -EAGAIN;
 	step->draft = c->draft;
 	step->zone = c->zone;
+	memcpy(step->own, c->own, sizeof step->own);
 	return rc;
 }
 

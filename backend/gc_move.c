@@ -179,8 +179,8 @@ static int next_page(Gc *gc, struct map_owner *ret_owner, bool *ret_done) {
 	return meta_end(m, rc);
 }
 
-/* Which of the page's blocks to move next: up to CHUNK of one zone. */
-static size_t pick(Gc *gc, size_t picked[static CHUNK], enum zone *ret_zone) {
+/* Which of the page's blocks to move next: up to CHUNK of those under the keys of *ret_like. */
+static size_t pick(Gc *gc, size_t picked[static CHUNK], struct segment_row *ret_like) {
 	struct gc_mover *mover = gc->mover;
 	size_t n = 0;
 	for (size_t i = 0; i < mover->ref_count && n < CHUNK; i++) {
@@ -188,8 +188,8 @@ static size_t pick(Gc *gc, size_t picked[static CHUNK], enum zone *ret_zone) {
 		if (!segment || is_moved(mover, &mover->refs[i]))
 			continue;
 		if (n == 0)
-			*ret_zone = segment->row.zone;
-		if (segment->row.zone == *ret_zone)
+			*ret_like = segment->row;
+		if (segment->row.zone == ret_like->zone && strcmp(segment->row.own, ret_like->own) == 0)
 			picked[n++] = i;
 	}
 	return n;
@@ -209,7 +209,8 @@ static int note_uses(
 	return rc;
 }
 
-static int move_chunk(Gc *gc, const struct map_owner *owner, const size_t *picked, size_t n, enum zone zone) {
+static int move_chunk(
+        Gc *gc, const struct map_owner *owner, const size_t *picked, size_t n, const struct segment_row *like) {
 	struct gc_mover *mover = gc->mover;
 	struct block_ref old[CHUNK] = {0}, new[CHUNK];
 	struct segment_block blocks[CHUNK];
@@ -223,7 +224,7 @@ static int move_chunk(Gc *gc, const struct map_owner *owner, const size_t *picke
 		                .version = owner->version,
 		                .offset = (owner->page * MAP_PAGE_REFS + picked[i]) * SEGMENT_BLOCK_BYTES};
 	if (rc == 0)
-		rc = segment_append(gc->store->segments, zone, blocks, n, new);
+		rc = segment_append_under(gc->store->segments, like->zone, like->own, blocks, n, new);
 	if (rc == 0)
 		rc = note_uses(gc, owner, old, new, n);
 	for (size_t i = 0; i < n && rc == 0; i++) {
@@ -239,14 +240,14 @@ static int move_blocks(Gc *gc, const struct map_owner *owner) {
 	struct gc_mover *mover = gc->mover;
 	for (;;) {
 		size_t picked[CHUNK];
-		enum zone zone = ZONE_NONE;
-		size_t n = pick(gc, picked, &zone);
+		struct segment_row like = {0};
+		size_t n = pick(gc, picked, &like);
 		mover->is_full |= mover->count + CHUNK > TABLE_MOST;
 		if (n == 0 || mover->is_full)
 			return 0;
 		int rc = store_space_check(gc->store, n * SEGMENT_BLOCK_BYTES);
 		if (rc == 0)
-			rc = move_chunk(gc, owner, picked, n, zone);
+			rc = move_chunk(gc, owner, picked, n, &like);
 		if (rc < 0)
 			return rc;
 	}

@@ -36,7 +36,7 @@ struct audit_event;           /* backend/audit.h */
 
 /* The schema's version in kv; meta_open refuses newer ones, with words. One of the oldest is raised by what it lacks
  * when that is first needed: until then older programs read it. */
-#define META_SCHEMA_VERSION 5
+#define META_SCHEMA_VERSION 6
 #define META_SCHEMA_OLDEST 1
 
 #define META_VAULT_ID_MAX 32

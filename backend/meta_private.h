@@ -220,6 +220,7 @@ extern const char *const *const meta_schemas[META_SCHEMA_VERSION + 1 - META_SCHE
 #define META_SCHEMA_MAP_BASE 3
 #define META_SCHEMA_AUDIT_HEAD 4
 #define META_SCHEMA_WATCHED 5 /* samples, charges, alarms, runs */
+#define META_SCHEMA_OWN_KEYS 6
 
 /* Has the database what came with that version of the schema? */
 static inline bool meta_has(const Meta *m, uint64_t since) {

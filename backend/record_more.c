@@ -115,14 +115,36 @@ static int segment_read_row(sqlite3_stmt *stmt, struct segment_row *ret) {
 	        .zone = (enum zone)sqlite3_column_int(stmt, 2),
 	        .key_version = column_u32(stmt, 3),
 	        .bytes = column_u64(stmt, 4),
-	        .state = (enum segment_state)sqlite3_column_int(stmt, 5)};
+	        .state = (enum segment_state)sqlite3_column_int(stmt, 5),
+	        .own_version = column_u32(stmt, 7)};
+	const char *own = (const char *)sqlite3_column_text(stmt, 6);
+	if (own && strlen(own) >= sizeof ret->own)
+		return fault(EUCLEAN, "metadata: segment %u has a key whose name is too long", ret->number);
+	if (own)
+		memcpy(ret->own, own, strlen(own));
 	return column_exact(stmt, 1, ret->id, sizeof ret->id, "a segment's id");
+}
+
+#define SEGMENT_COLUMNS "SELECT s.number, s.id, s.zone, s.key_version, s.bytes, s.state, "
+
+/* A vault in which no folder has had a key of its own has no table of such. */
+static const char *select_one(const Meta *m) {
+	return meta_has(m, META_SCHEMA_OWN_KEYS) ? SEGMENT_COLUMNS
+	               "o.name, o.version FROM segment s LEFT JOIN segment_own o"
+	               " ON o.number = s.number WHERE s.number = ?"
+	                                         : SEGMENT_COLUMNS "NULL, 0 FROM segment s WHERE s.number = ?";
+}
+
+static const char *select_all(const Meta *m) {
+	return meta_has(m, META_SCHEMA_OWN_KEYS)
+	               ? SEGMENT_COLUMNS "o.name, o.version FROM segment s LEFT JOIN segment_own o"
+	                                 " ON o.number = s.number WHERE s.number > ? ORDER BY s.number"
+	               : SEGMENT_COLUMNS "NULL, 0 FROM segment s WHERE s.number > ? ORDER BY s.number";
 }
 
 int segment_row_get(Meta *m, uint32_t number, struct segment_row *ret_row) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m, "SELECT number, id, zone, key_version, bytes, state FROM segment WHERE number = ?", &stmt,
-	        v_u64(number));
+	int rc = SQL_START(m, select_one(m), &stmt, v_u64(number));
 	if (rc == 0)
 		rc = sql_step(m, stmt);
 	if (rc <= 0)
@@ -136,7 +158,8 @@ int segment_row_get(Meta *m, uint32_t number, struct segment_row *ret_row) {
 
 static int check_growth(const struct segment_row *old, const struct segment_row *row) {
 	bool same = memcmp(old->id, row->id, sizeof row->id) == 0 && old->zone == row->zone &&
-	            old->key_version == row->key_version;
+	            old->key_version == row->key_version && strcmp(old->own, row->own) == 0 &&
+	            old->own_version == row->own_version;
 	bool grows = row->bytes >= old->bytes;
 	if (old->state != SEGMENT_OPEN)
 		grows = row->bytes == old->bytes && row->state != SEGMENT_OPEN;
@@ -145,10 +168,18 @@ static int check_growth(const struct segment_row *old, const struct segment_row 
 	                               row->number);
 }
 
+static int put_own(Meta *m, const struct segment_row *row) {
+	static const char sql[] = "INSERT INTO segment_own (number, name, version) VALUES (?, ?, ?)";
+	return SQL_RUN(m, sql, v_u64(row->number), v_text(row->own), v_u64(row->own_version));
+}
+
 int segment_row_put(const struct segment_row *row, void *meta) {
 	Meta *m = meta;
 	struct segment_row old;
-	int rc = segment_row_get(m, row->number, &old);
+	int rc = row->own[0] ? meta_raise_schema(m, META_SCHEMA_OWN_KEYS) : 0;
+	if (rc == 0)
+		rc = segment_row_get(m, row->number, &old);
+	const bool is_new = rc == -ENOENT;
 	if (rc == 0)
 		rc = check_growth(&old, row);
 	else if (rc == -ENOENT)
@@ -158,15 +189,14 @@ int segment_row_put(const struct segment_row *row, void *meta) {
 	        " ON CONFLICT (number) DO UPDATE SET bytes = excluded.bytes, state = excluded.state";
 	if (rc < 0)
 		return rc;
-	return SQL_RUN(m, sql, v_u64(row->number), v_blob(row->id, sizeof row->id), v_u64(row->zone),
+	rc = SQL_RUN(m, sql, v_u64(row->number), v_blob(row->id, sizeof row->id), v_u64(row->zone),
 	        v_u64(row->key_version), v_u64(row->bytes), v_u64(row->state));
+	return rc == 0 && is_new && row->own[0] ? put_own(m, row) : rc;
 }
 
 int segment_row_list(Meta *m, segment_row_fn callback, void *arg) {
 	_cleanup_(sql_donep) sqlite3_stmt *stmt = NULL;
-	int rc = SQL_START(m,
-	        "SELECT number, id, zone, key_version, bytes, state FROM segment WHERE number > ? ORDER BY number",
-	        &stmt, v_u64(0));
+	int rc = SQL_START(m, select_all(m), &stmt, v_u64(0));
 	while (rc == 0 && (rc = sql_step(m, stmt)) > 0) {
 		struct segment_row row;
 		rc = segment_read_row(stmt, &row);

@@ -505,4 +505,16 @@ static const char *const schema_5[] = {
         NULL,
 };
 
-const char *const *const meta_schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
+static const char *const schema_6[] = {
+        /* Which segments take a key of a folder's own beside their zone's. */
+        "CREATE TABLE segment_own ("
+        " number INTEGER PRIMARY KEY REFERENCES segment (number) ON DELETE CASCADE,"
+        " name TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 20),"
+        " version INTEGER NOT NULL CHECK (version > 0)"
+        ") STRICT",
+        "CREATE TRIGGER segment_own_update BEFORE UPDATE ON segment_own" REFUSE("segments keep their key"),
+
+        NULL,
+};
+
+const char *const *const meta_schemas[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};

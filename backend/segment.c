@@ -34,14 +34,23 @@ void segment_file_name(const uint8_t id[static SEGMENT_ID_BYTES], char ret_name[
 	(void)snprintf(ret_name, SEGMENT_NAME_BYTES, "segments/%.2s/%s", hex, hex);
 }
 
-int segment_key_of(SegmentStore *s, const struct segment *segment, struct secret_key *ret_key) {
-	int rc = keyring_get(
-	        s->keyring, zone_key_name(segment->row.zone), segment->row.key_version, ret_key->bytes, NULL);
-	if (rc == 0) {
-		segment_derive_key(ret_key->bytes, segment->row.id, ret_key->bytes);
-		s->opens[segment->row.zone]++;
+int segment_key_of(SegmentStore *s, struct segment *segment, bool seals, struct secret_key *ret_key) {
+	_cleanup_(secret_key_wipe) struct secret_key own;
+	const struct segment_row *row = &segment->row;
+	int rc = keyring_get(s->keyring, zone_key_name(row->zone), row->key_version, ret_key->bytes, NULL);
+	if (rc == 0 && row->own[0]) {
+		rc = keyring_get(s->keyring, row->own, row->own_version, own.bytes, NULL);
+		if (rc == 0)
+			segment_derive_parent(ret_key->bytes, own.bytes, ret_key->bytes);
+		else
+			secret_key_wipe(ret_key);
 	}
-	return rc;
+	if (rc < 0)
+		return rc;
+	segment_derive_key(ret_key->bytes, row->id, ret_key->bytes);
+	(*(seals ? &s->seals[row->zone] : &s->opens[row->zone]))++;
+	(*(seals ? &segment->seals : &segment->opens))++;
+	return 0;
 }
 
 int segment_store_open(
@@ -117,6 +126,8 @@ int segment_table_add(SegmentStore *s, struct segment *segment) {
 		s->key_most[zone] = segment->row.key_version;
 	if (number > s->last_number)
 		s->last_number = number;
+	if (segment->row.own[0])
+		s->has_own = true;
 	return 0;
 }
 
@@ -198,6 +209,14 @@ int segment_pin(SegmentStore *s, uint32_t number, struct segment **ret_segment) 
 	return rc;
 }
 
+void segment_let_go(SegmentStore *s, struct segment *segment) {
+	if (!segment->held)
+		return;
+	segment->held = false;
+	segment->users--;
+	s->own_held -= segment->row.own[0] != '\0';
+}
+
 void segment_unpin(SegmentStore *s, struct segment *segment) {
 	pthread_mutex_lock(&s->lock);
 	segment->users--;
@@ -216,6 +235,7 @@ int segment_known(SegmentStore *s, const struct segment_row *row) {
 	segment->told = true;
 	segment->told_bytes = row->bytes;
 	segment->told_state = row->state;
+	segment->is_shut = row->own[0] && segment_own_check(s, row->own) < 0;
 	pthread_mutex_lock(&s->lock);
 	int rc = segment_table_add(s, segment);
 	pthread_mutex_unlock(&s->lock);
@@ -486,8 +506,7 @@ static void rows_told(SegmentStore *s, const struct segment_row *rows, size_t n)
 		}
 		*slot = segment->active_next;
 		segment->active = false;
-		segment->users -= segment->held;
-		segment->held = false;
+		segment_let_go(s, segment);
 		if (!segment->told && segment->users == 0)
 			segment_table_remove(s, segment);
 	}

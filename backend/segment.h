@@ -13,12 +13,14 @@
  *                      └──────────────┴────────────────────────┴─────────┴─────────┴…
  *
  *     segment header  0 magic "ASSAYSEG"  8 format u16  10 cipher u8  11 zone u8  12 key version u32  16 key name [32]
- *                     48 id [32]  80 mount u64  88 zeros [24]  112 tag [16] over 0…111 under the segment's header key
- *                     (format 2: blocks may be packed, segment_pack.h)
- *     batch header    0 magic "ASSAYBAT"  8 salt [32]  40 blocks u32  44 length of the batch u32  48 tag [16] over 0…47
- *     directory entry 0 owner node u64  8 owner version u64  16 offset in the file u64  24 plain u32  28 flags u32
+ *                     48 id [32]  80 mount u64  88 own key's name [20], its version u32 (zeros: it has none)  112 tag
+ * [16] over 0…111 under the segment's header key (format 2: blocks may be packed, segment_pack.h; 3: that, and there is
+ * an own key) batch header    0 magic "ASSAYBAT"  8 salt [32]  40 blocks u32  44 length of the batch u32  48 tag [16]
+ * over 0…47 directory entry 0 owner node u64  8 owner version u64  16 offset in the file u64  24 plain u32  28 flags
+ * u32
  *
- *     segment key = derive(zone key at its version, id)        batch key = derive(segment key, salt)
+ *     parent = zone key at its version, or with an own key derive(zone key, own key at its version)
+ *     segment key = derive(parent, id)        batch key = derive(segment key, salt)
  *
  * Everything in a batch is sealed under the batch key; the nonce of a part is its position in the segment, so a nonce
  * is never stored and never repeats: the salt is fresh for each batch, and a position is consumed when it is sealed. A
@@ -113,6 +115,11 @@ int segment_known(SegmentStore *s, const struct segment_row *row);
 int segment_append(
         SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, struct block_ref *ret_refs);
 
+/* The same under a key of a folder's own beside the zone's: by its name in the keyring, "" for none. Errors of
+ * keyring_get() for that key, too. */
+int segment_append_under(SegmentStore *s, enum zone zone, const char *own, const struct segment_block *blocks, size_t n,
+        struct block_ref *ret_refs);
+
 /*
  * Blocks of the zone are compressed by zstd from now on, at `level` 1 to 19; 0: no longer. What does not get shorter by
  * a sixteenth is stored as it is. -EINVAL. Any thread.
@@ -194,13 +201,23 @@ int segment_key_check(SegmentStore *s, uint32_t number);
 /* The same of the zone's present key. Costs a look at a flag where nothing is wrong. */
 int segment_zone_check(SegmentStore *s, enum zone zone);
 
-/* The key that the segment is sealed under, by name and version; version 0: there is no such segment. */
+/* The key that the segment is sealed under, by name and version: a folder's own, where it has one beside the zone's.
+ * version 0: there is no such segment. */
 void segment_key_used(
         SegmentStore *s, uint32_t number, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version);
 /* Whether all segments of the zone that this mount has known are sealed under one key: that one. A look at two numbers,
  * so that an opening need not ask the map. */
 bool segment_only_key(
         const SegmentStore *s, enum zone zone, char ret_name[static KEYRING_NAME_MAX + 1], uint32_t *ret_version);
+
+/* The same of a folder's own key; 0 for "". */
+int segment_own_check(const SegmentStore *s, const char *own);
+/* The own key of the segment; "": it has none, or there is no such segment. */
+void segment_own(SegmentStore *s, uint32_t number, char ret_own[static OWN_KEY_BYTES]);
+/* Whether any segment has an own key: else nobody need ask. */
+bool segment_any_own(const SegmentStore *s);
+/* How often the key of a segment under this own key was derived. */
+void segment_own_derivations(SegmentStore *s, const char *own, uint64_t *ret_seals, uint64_t *ret_opens);
 
 /* How often a segment's key was derived to seal and to open, by zone. */
 struct segment_derivations {

@@ -50,7 +50,10 @@ static int file_begin(SegmentStore *s, struct segment *segment, VaultFile **ret_
 	uint8_t bytes[SEGMENT_HEADER_BYTES];
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(vault_file_closep) VaultFile *file = NULL;
-	struct segment_header header = {.format = segment->packs ? SEGMENT_FORMAT_PACKED : SEGMENT_FORMAT,
+	struct segment_header header = {.format = segment->row.own[0] ? SEGMENT_FORMAT_OWN
+	                                          : segment->packs    ? SEGMENT_FORMAT_PACKED
+	                                                              : SEGMENT_FORMAT,
+	        .own_version = segment->row.own_version,
 	        .cipher = (uint8_t)s->cipher,
 	        .zone = segment->row.zone,
 	        .key_version = segment->row.key_version,
@@ -58,7 +61,8 @@ static int file_begin(SegmentStore *s, struct segment *segment, VaultFile **ret_
 	const char *key_name = zone_key_name(segment->row.zone);
 	memcpy(header.key_name, key_name, strlen(key_name));
 	memcpy(header.id, segment->row.id, SEGMENT_ID_BYTES);
-	int rc = segment_key_of(s, segment, &key);
+	memcpy(header.own_name, segment->row.own, OWN_KEY_BYTES);
+	int rc = segment_key_of(s, segment, true, &key);
 	if (rc < 0)
 		return rc;
 	segment_header_seal(&header, key.bytes, bytes);
@@ -79,17 +83,54 @@ static int file_begin(SegmentStore *s, struct segment *segment, VaultFile **ret_
 	return 0;
 }
 
+/* No further batch goes into the segment. Lock held. */
+static void writer_end(SegmentStore *s, struct segment *segment, enum segment_state state) {
+	segment->row.state = state;
+	for (size_t i = 0; i < WRITERS_MAX; i++)
+		if (s->writers[i] == segment)
+			s->writers[i] = NULL;
+}
+
+struct segment **segment_writer(SegmentStore *s, enum zone zone, const char *own) {
+	if (!own[0])
+		return &s->writers[zone];
+	for (size_t i = ZONE_STAGING + 1; i < WRITERS_MAX; i++) {
+		struct segment *segment = s->writers[i];
+		if (segment && segment->row.zone == zone && strcmp(segment->row.own, own) == 0)
+			return &s->writers[i];
+	}
+	return NULL;
+}
+
+/* Where the next writer goes; what waits longest for more gives its place. Lock held. */
+static struct segment **make_place(SegmentStore *s, enum zone zone, const char *own) {
+	if (!own[0])
+		return &s->writers[zone];
+	size_t oldest = ZONE_STAGING + 1;
+	for (size_t i = oldest; i < WRITERS_MAX; i++) {
+		if (!s->writers[i])
+			return &s->writers[i];
+		if (s->writers[i]->turn < s->writers[oldest]->turn)
+			oldest = i;
+	}
+	writer_end(s, s->writers[oldest], SEGMENT_CLOSED);
+	return &s->writers[oldest];
+}
+
 /* Makes the zone's next writer. Lock held: a zone begins a segment once in 64 MiB, so that the others wait then is no
  * matter. */
-static int segment_begin(SegmentStore *s, enum zone zone, bool packs) {
+static int segment_begin(SegmentStore *s, enum zone zone, const char *own, bool packs) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(freep) struct segment *segment = calloc(1, sizeof *segment);
 	if (!segment)
 		return fault(ENOMEM, "no memory for a segment");
 	segment->row = (struct segment_row){.number = s->last_number + 1, .zone = zone, .state = SEGMENT_OPEN};
-	segment->packs = packs;
+	segment->packs = packs || own[0];
+	memcpy(segment->row.own, own, strlen(own));
 	randombytes_buf(segment->row.id, sizeof segment->row.id);
 	int rc = keyring_get(s->keyring, zone_key_name(zone), 0, key.bytes, &segment->row.key_version);
+	if (rc == 0 && own[0])
+		rc = keyring_get(s->keyring, own, 0, key.bytes, &segment->row.own_version);
 	VaultFile *file = NULL;
 	if (rc == 0)
 		rc = file_begin(s, segment, &file);
@@ -104,16 +145,10 @@ static int segment_begin(SegmentStore *s, enum zone zone, bool packs) {
 	segment->fresh = true;
 	segment_adopt_file(s, segment, file);
 	segment->held = true;
+	s->own_held += own[0] != '\0';
 	segment_mark_active(s, segment);
-	s->writer[zone] = steal_pointer(&segment);
+	*make_place(s, zone, own) = steal_pointer(&segment);
 	return 0;
-}
-
-/* No further batch goes into the segment. Lock held. */
-static void writer_end(SegmentStore *s, struct segment *segment, enum segment_state state) {
-	segment->row.state = state;
-	if (s->writer[segment->row.zone] == segment)
-		s->writer[segment->row.zone] = NULL;
 }
 
 /* Lock held, so that nobody is given a place there meanwhile; those before have theirs below `reserved`. Only a matter
@@ -132,18 +167,22 @@ static void fill_ahead(SegmentStore *s, struct segment *segment, uint32_t length
 	free(zeros);
 }
 
-static int reserve(SegmentStore *s, enum zone zone, const struct stored_batch *batch, struct place *ret_place) {
+static int reserve(
+        SegmentStore *s, enum zone zone, const char *own, const struct stored_batch *batch, struct place *ret_place) {
 	const uint32_t length = batch->length;
 	pthread_mutex_lock(&s->lock);
 	int rc = s->failed ? fault(EIO, "an earlier sync of the segments failed") : 0;
-	if (rc == 0 && s->writer[zone] &&
-	        (s->writer[zone]->reserved + length > SEGMENT_MAX_BYTES ||
-	                (batch->has_packed && !s->writer[zone]->packs)))
-		writer_end(s, s->writer[zone], SEGMENT_CLOSED);
-	if (rc == 0 && !s->writer[zone])
-		rc = segment_begin(s, zone, batch->has_packed);
+	struct segment **writer = segment_writer(s, zone, own);
+	if (rc == 0 && writer && *writer &&
+	        ((*writer)->reserved + length > SEGMENT_MAX_BYTES || (batch->has_packed && !(*writer)->packs)))
+		writer_end(s, *writer, SEGMENT_CLOSED);
+	if (rc == 0 && (!writer || !*writer)) {
+		rc = segment_begin(s, zone, own, batch->has_packed);
+		writer = segment_writer(s, zone, own);
+	}
 	if (rc == 0) {
-		struct segment *segment = s->writer[zone];
+		struct segment *segment = *writer;
+		segment->turn = ++s->turn;
 		fill_ahead(s, segment, length);
 		*ret_place = (struct place){.segment = segment, .at = segment->reserved, .length = length};
 		segment->reserved += length;
@@ -191,12 +230,9 @@ static int seal_batch(SegmentStore *s, const struct place *place, const struct s
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	_cleanup_(aead_freep) Aead *aead = NULL;
 	randombytes_buf(batch.salt, sizeof batch.salt);
-	int rc = segment_key_of(s, place->segment, &key);
-	if (rc == 0) {
-		s->opens[place->segment->row.zone]--;
-		s->seals[place->segment->row.zone]++;
+	int rc = segment_key_of(s, place->segment, true, &key);
+	if (rc == 0)
 		rc = segment_batch_cipher(s->cipher, key.bytes, batch.salt, &aead);
-	}
 	if (rc == 0)
 		rc = segment_batch_seal(aead, place->segment->row.id, place->at, &batch, buffer);
 	if (rc == 0)
@@ -255,11 +291,11 @@ static int settle(SegmentStore *s, const struct place *place, int rc) {
 	return rc;
 }
 
-static int append_once(SegmentStore *s, enum zone zone, const struct segment_block *blocks,
+static int append_once(SegmentStore *s, enum zone zone, const char *own, const struct segment_block *blocks,
         const struct stored_batch *batch, size_t n, uint8_t *buffer, struct block_ref *ret_refs) {
 	struct place place = {0};
 	Aead *aead = NULL;
-	int rc = reserve(s, zone, batch, &place);
+	int rc = reserve(s, zone, own, batch, &place);
 	if (rc)
 		return rc;
 	uint32_t number = place.segment->row.number;
@@ -267,10 +303,11 @@ static int append_once(SegmentStore *s, enum zone zone, const struct segment_blo
 	if (rc == 0)
 		rc = write_batch(&place, buffer);
 	rc = settle(s, &place, rc);
-	if (rc == 0 && n > 1)
+	if (rc == 0 && n > 1 && !own[0])
 		segment_batch_key_add(s, zone, number, place.at, aead);
 	else
-		aead_free(aead); /* of one block it is not kept: segment_batch_key_get */
+		aead_free(aead); /* of one block it is not kept: segment_batch_key_get; nor where the segment may be
+		                    shut by now, which its zone does not tell */
 	return rc;
 }
 
@@ -294,24 +331,24 @@ static int store_blocks(const struct segment_block *blocks, size_t n, int level,
 	return 0;
 }
 
-static int append_stored(SegmentStore *s, enum zone zone, const struct segment_block *blocks,
+static int append_stored(SegmentStore *s, enum zone zone, const char *own, const struct segment_block *blocks,
         const struct stored_batch *batch, size_t n, uint8_t *buffer, struct block_ref *ret_refs) {
 	int rc = -EAGAIN;
 	for (int i = 0; i < SEGMENT_TRIES && (rc == -EAGAIN || rc == -EIO); i++)
-		rc = append_once(s, zone, blocks, batch, n, buffer, ret_refs);
+		rc = append_once(s, zone, own, blocks, batch, n, buffer, ret_refs);
 	return rc == -EAGAIN ? -EIO : rc;
 }
 
 /* Without memory to pack, blocks are stored as they are. */
-static int append_batch(SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, uint8_t *buffer,
-        struct block_ref *ret_refs) {
+static int append_batch(SegmentStore *s, enum zone zone, const char *own, const struct segment_block *blocks, size_t n,
+        uint8_t *buffer, struct block_ref *ret_refs) {
 	struct stored_batch batch;
 	const int level = atomic_load(&s->levels[zone]);
 	SegmentPacker *packer = level > 0 ? segment_packer_get(&s->cache) : NULL;
 	uint8_t *room = packer ? segment_buffer_get(&s->cache) : NULL;
 	int rc = store_blocks(blocks, n, level, packer, room, &batch);
 	if (rc == 0)
-		rc = append_stored(s, zone, blocks, &batch, n, buffer, ret_refs);
+		rc = append_stored(s, zone, own, blocks, &batch, n, buffer, ret_refs);
 	if (room)
 		secret_wipe(room, n * SEGMENT_BLOCK_BYTES);
 	segment_buffer_put(&s->cache, room);
@@ -328,13 +365,30 @@ int segment_compress(SegmentStore *s, enum zone zone, int level) {
 
 int segment_append(
         SegmentStore *s, enum zone zone, const struct segment_block *blocks, size_t n, struct block_ref *ret_refs) {
+	return segment_append_under(s, zone, "", blocks, n, ret_refs);
+}
+
+/* Files of segments with keys of their own, each of which stays open until it was synced. */
+static bool too_many_held(SegmentStore *s) {
+	pthread_mutex_lock(&s->lock);
+	bool is_so = s->own_held >= OWN_HELD_MAX;
+	pthread_mutex_unlock(&s->lock);
+	return is_so;
+}
+
+int segment_append_under(SegmentStore *s, enum zone zone, const char *own, const struct segment_block *blocks, size_t n,
+        struct block_ref *ret_refs) {
 	if (!zone_key_name(zone))
 		return fault(EINVAL, "no content is kept in zone %d", (int)zone);
+	if (strlen(own) >= OWN_KEY_BYTES)
+		return fault(EINVAL, "%.40s is no key of a folder's own", own);
 	uint8_t *buffer = segment_buffer_get(&s->cache);
 	int rc = buffer ? 0 : fault(ENOMEM, "no memory to seal blocks");
+	if (rc == 0 && own[0] && too_many_held(s))
+		rc = segment_flush(s);
 	for (size_t i = 0; i < n && rc == 0; i += SEGMENT_BATCH_BLOCKS) {
 		size_t count = n - i < SEGMENT_BATCH_BLOCKS ? n - i : SEGMENT_BATCH_BLOCKS;
-		rc = append_batch(s, zone, blocks + i, count, buffer, ret_refs + i);
+		rc = append_batch(s, zone, own, blocks + i, count, buffer, ret_refs + i);
 	}
 	segment_buffer_put(&s->cache, buffer);
 	return fault_while(rc, "appending to a segment of %s", zone_name(zone));
@@ -344,11 +398,11 @@ int segment_append(
 
 /* Waits until everything that was reserved at the call has settled. Lock held. */
 static void wait_appends(SegmentStore *s) {
-	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {
-		struct segment *segment = s->writer[zone];
+	for (size_t i = 0; i < WRITERS_MAX; i++) {
+		struct segment *segment = s->writers[i];
 		uint32_t goal = segment ? segment->reserved : 0;
 		/* A segment that the zone left meanwhile is in the active list all the same. */
-		while (segment && s->writer[zone] == segment && segment->done < goal)
+		while (segment && s->writers[i] == segment && segment->done < goal)
 			pthread_cond_wait(&s->settled, &s->lock);
 	}
 }
@@ -399,6 +453,12 @@ static int sync_segment(SegmentStore *s, struct segment *segment, bool fresh) {
 	return rc;
 }
 
+/* Nothing is written to the file any more, and nothing of it is to be synced or cut. */
+static bool is_synced_for_good(const struct segment *segment) {
+	return segment->row.own[0] && segment->row.state != SEGMENT_OPEN && segment->appending == 0 &&
+	       !segment->uncut && segment->filled == 0 && segment->row.bytes == segment->done;
+}
+
 /* Both locks held. */
 static int flush_all(SegmentStore *s) {
 	s->round++;
@@ -417,6 +477,9 @@ static int flush_all(SegmentStore *s) {
 		segment->row.bytes = goal;
 		segment->fresh = false;
 	}
+	for (struct segment *segment = s->active; segment; segment = segment->active_next)
+		if (is_synced_for_good(segment))
+			segment_let_go(s, segment);
 	return 0;
 }
 
@@ -432,8 +495,8 @@ int segment_flush(SegmentStore *s) {
 bool segment_close(SegmentStore *s, uint32_t number) {
 	bool was_open = false;
 	pthread_mutex_lock(&s->lock);
-	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {
-		struct segment *segment = s->writer[zone];
+	for (size_t i = 0; i < WRITERS_MAX; i++) {
+		struct segment *segment = s->writers[i];
 		if (!segment || segment->row.number != number)
 			continue;
 		writer_end(s, segment, SEGMENT_CLOSED);
@@ -445,9 +508,9 @@ bool segment_close(SegmentStore *s, uint32_t number) {
 
 void segment_finish(SegmentStore *s) {
 	pthread_mutex_lock(&s->lock);
-	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {
-		if (s->writer[zone])
-			writer_end(s, s->writer[zone], SEGMENT_CLOSED);
+	for (size_t i = 0; i < WRITERS_MAX; i++) {
+		if (s->writers[i])
+			writer_end(s, s->writers[i], SEGMENT_CLOSED);
 	}
 	pthread_mutex_unlock(&s->lock);
 }

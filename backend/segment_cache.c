@@ -119,7 +119,7 @@ static int load(SegmentStore *s, struct segment *segment, uint32_t batch, const 
 	if (rc == 0)
 		rc = segment_batch_parse(bytes_of(bytes, sizeof bytes), &header);
 	if (rc == 0)
-		rc = segment_key_of(s, segment, &key);
+		rc = segment_key_of(s, segment, false, &key);
 	if (rc == 0)
 		rc = segment_batch_cipher(s->cipher, key.bytes, header.salt, &aead);
 	if (rc == 0)
@@ -158,19 +158,18 @@ static struct batch_key *take_known(struct segment_cache *cache, uint32_t segmen
 }
 
 /* If another thread was faster, this one lives until it is put. */
-static void keep(SegmentStore *s, enum zone zone, struct batch_key *key) {
+static void keep(SegmentStore *s, const struct segment *segment, struct batch_key *key) {
 	struct segment_cache *cache = &s->cache;
 	pthread_mutex_lock(&cache->lock);
-	if (!segment_zone_is_closed(s, zone) && !find(cache, key->segment, key->batch))
+	if (!segment_is_shut(s, segment) && !find(cache, key->segment, key->batch))
 		insert(cache, key);
 	pthread_mutex_unlock(&cache->lock);
 }
 
 int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t batch, bool alone, const uint8_t *header,
         struct batch_key **ret_key) {
-	const enum zone zone = segment->row.zone;
 	struct batch_key *key =
-	        alone || segment_zone_is_closed(s, zone) ? NULL : take_known(&s->cache, segment->row.number, batch);
+	        alone || segment_is_shut(s, segment) ? NULL : take_known(&s->cache, segment->row.number, batch);
 	if (!key) {
 		Aead *aead = NULL;
 		int rc = load(s, segment, batch, header, &aead);
@@ -183,7 +182,7 @@ int segment_batch_key_get(SegmentStore *s, struct segment *segment, uint32_t bat
 		}
 		key->users = 1;
 		if (!alone)
-			keep(s, zone, key);
+			keep(s, segment, key);
 	}
 	*ret_key = key;
 	return 0;

@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/derive.h"
 #include "crypto/digest.h"
+#include "crypto/keyring.h"
 #include "crypto/secret.h"
 
 #include <errno.h>
@@ -18,7 +19,12 @@ enum part { PART_BATCH = 1, PART_DIRECTORY = 2, PART_BLOCK = 3 };
 
 #define PART_AD_BYTES 48
 #define HEADER_TAG_AT (SEGMENT_HEADER_BYTES - SEGMENT_TAG_BYTES)
+/* Of the own key: its name, padded with zeros, and its version. */
+#define OWN_NAME_AT 88
+#define OWN_VERSION_AT 108
 #define BATCH_TAG_AT (SEGMENT_BATCH_BYTES - SEGMENT_TAG_BYTES)
+static_assert(OWN_NAME_AT + OWN_KEY_BYTES - 1 == OWN_VERSION_AT && OWN_VERSION_AT + 4 == HEADER_TAG_AT,
+        "the own key fills what the header has left");
 static_assert(BATCH_TAG_AT == 8 + SEGMENT_SALT_BYTES + 4 + 4, "the batch header has no gap");
 
 /* id 32, position u32, plaintext length u32, flags u32, part u32 */
@@ -29,6 +35,11 @@ static void part_ad(
 	le32_put(ad + 36, (uint32_t)plain);
 	le32_put(ad + 40, flags);
 	le32_put(ad + 44, part);
+}
+
+void segment_derive_parent(const uint8_t zone_key[static SEGMENT_KEY_BYTES],
+        const uint8_t own_key[static SEGMENT_KEY_BYTES], uint8_t ret_key[static SEGMENT_KEY_BYTES]) {
+	derive_key(zone_key, "own key", bytes_of(own_key, SEGMENT_KEY_BYTES), ret_key);
 }
 
 void segment_derive_key(const uint8_t zone_key[static SEGMENT_KEY_BYTES], const uint8_t id[static SEGMENT_ID_BYTES],
@@ -63,7 +74,23 @@ void segment_header_seal(const struct segment_header *header, const uint8_t segm
 	memcpy(ret_bytes + 16, header->key_name, strnlen(header->key_name, SEGMENT_KEY_NAME_BYTES));
 	memcpy(ret_bytes + 48, header->id, SEGMENT_ID_BYTES);
 	le64_put(ret_bytes + 80, header->mount);
+	memcpy(ret_bytes + OWN_NAME_AT, header->own_name, strnlen(header->own_name, OWN_KEY_BYTES - 1));
+	le32_put(ret_bytes + OWN_VERSION_AT, header->own_version);
 	header_tag(ret_bytes, segment_key, ret_bytes + HEADER_TAG_AT);
+}
+
+/* A name that a keyring can have, zeros behind it, and a version. */
+static int own_parse(const uint8_t *bytes, struct segment_header *ret) {
+	char name[OWN_KEY_BYTES] = {0};
+	const uint32_t version = le32_get(bytes + OWN_VERSION_AT);
+	memcpy(name, bytes + OWN_NAME_AT, OWN_KEY_BYTES - 1);
+	const size_t length = strlen(name);
+	if (!sodium_is_zero(bytes + OWN_NAME_AT + length, OWN_KEY_BYTES - 1 - length) || keyring_check_name(name) < 0 ||
+	        version == 0)
+		return fault(EBADMSG, "a segment with a key of its own does not name that key");
+	memcpy(ret->own_name, name, sizeof name);
+	ret->own_version = version;
+	return 0;
 }
 
 int segment_header_parse(struct bytes from, struct segment_header *ret) {
@@ -72,9 +99,9 @@ int segment_header_parse(struct bytes from, struct segment_header *ret) {
 	if (memcmp(from.data, header_magic, sizeof header_magic) != 0)
 		return fault(EBADMSG, "not a segment: wrong magic number");
 	unsigned format = le16_get(from.data + 8);
-	if (format != SEGMENT_FORMAT && format != SEGMENT_FORMAT_PACKED)
-		return fault(EBADMSG, "segment format %u, this program knows %d and %d", format, SEGMENT_FORMAT,
-		        SEGMENT_FORMAT_PACKED);
+	if (format < SEGMENT_FORMAT || format > SEGMENT_FORMAT_OWN)
+		return fault(EBADMSG, "segment format %u, this program knows %d to %d", format, SEGMENT_FORMAT,
+		        SEGMENT_FORMAT_OWN);
 	if (from.data[11] < ZONE_LANDING || from.data[11] > ZONE_STAGING)
 		return fault(EBADMSG, "segment of unknown zone %u", from.data[11]);
 	ret->format = (uint16_t)format;
@@ -85,7 +112,9 @@ int segment_header_parse(struct bytes from, struct segment_header *ret) {
 	ret->key_name[SEGMENT_KEY_NAME_BYTES] = '\0';
 	memcpy(ret->id, from.data + 48, SEGMENT_ID_BYTES);
 	ret->mount = le64_get(from.data + 80);
-	return 0;
+	ret->own_name[0] = '\0';
+	ret->own_version = 0;
+	return format == SEGMENT_FORMAT_OWN ? own_parse(from.data, ret) : 0;
 }
 
 int segment_header_open(

@@ -18,6 +18,8 @@
 /* The second one may have packed blocks, which a program that knows the first alone must not take for damage. */
 #define SEGMENT_FORMAT 1
 #define SEGMENT_FORMAT_PACKED 2
+/* The third one takes a key of its own beside the zone's, and may have packed blocks. */
+#define SEGMENT_FORMAT_OWN 3
 
 struct segment_header {
 	uint16_t format;
@@ -27,6 +29,8 @@ struct segment_header {
 	char key_name[SEGMENT_KEY_NAME_BYTES + 1];
 	uint8_t id[SEGMENT_ID_BYTES];
 	uint64_t mount;
+	char own_name[OWN_KEY_BYTES]; /* "" but in SEGMENT_FORMAT_OWN */
+	uint32_t own_version;
 };
 
 struct segment_batch {
@@ -56,7 +60,12 @@ static inline uint32_t segment_batch_prefix(size_t n) {
 	return (uint32_t)(SEGMENT_BATCH_BYTES + n * SEGMENT_ENTRY_BYTES + SEGMENT_TAG_BYTES);
 }
 
-/* The segment's key from the zone's key. Wipe it after use. */
+/* What stands for the zone's key where a folder has a key of its own: who has one of the two has nothing. In place is
+ * allowed. Wipe it after use. */
+void segment_derive_parent(const uint8_t zone_key[static SEGMENT_KEY_BYTES],
+        const uint8_t own_key[static SEGMENT_KEY_BYTES], uint8_t ret_key[static SEGMENT_KEY_BYTES]);
+
+/* The segment's key from the zone's key, or what stands for it. Wipe it after use. */
 void segment_derive_key(const uint8_t zone_key[static SEGMENT_KEY_BYTES], const uint8_t id[static SEGMENT_ID_BYTES],
         uint8_t ret_key[static SEGMENT_KEY_BYTES]);
 

@@ -29,8 +29,11 @@ struct segment {
 	bool active;            /* in SegmentStore.active */
 	bool packs;             /* its format knows packed blocks: what this mount began */
 	bool held;              /* counted in `users` until it leaves the active list */
-	uint64_t round;         /* of the last flush that looked at it */
-	bool told;              /* the database has a row of it, with: */
+	_Atomic bool is_shut;   /* its own key can't be had: no cipher of before is used (segment_keys.c) */
+	_Atomic uint64_t seals, opens; /* times that its key was derived, where it has one of its own */
+	uint64_t turn;                 /* of the last append, among those with keys of their own */
+	uint64_t round;                /* of the last flush that looked at it */
+	bool told;                     /* the database has a row of it, with: */
 	uint64_t told_bytes;
 	enum segment_state told_state;
 	uint64_t noted; /* round of the last watch in which a reference into it was copied (segment_watch.h) */
@@ -56,6 +59,12 @@ struct batch_key {
 #define BATCH_BUCKETS 1024u
 #define OPEN_FILES_MAX 256u
 #define BUFFERS_MAX 8u
+/* Segments with keys of their own that are written to at once: those that wait longest for more are closed. Each has a
+ * file open. */
+#define OWN_WRITERS_MAX 48u
+/* So many of them, written or given up for others, may wait with an open file to be synced: the next is synced for. */
+#define OWN_HELD_MAX 256u
+#define WRITERS_MAX (ZONE_STAGING + 1 + OWN_WRITERS_MAX)
 /* The longest batch, and room for the gaps that one read may run over. */
 #define BUFFER_BYTES (SEGMENT_BATCH_BLOCKS * (SEGMENT_BLOCK_BYTES + SEGMENT_TAG_BYTES) + 16384u)
 
@@ -85,6 +94,7 @@ struct SegmentStore {
 	enum aead_cipher cipher;
 	uint64_t mount;
 	_Atomic int levels[ZONE_STAGING + 1]; /* 0: blocks are not packed */
+	_Atomic bool has_own;                 /* some segment has a key of its own */
 	_Atomic unsigned closed_zones;        /* bits of 1 << zone: no cipher of before is used (segment_keys.c) */
 	_Atomic uint64_t seals[ZONE_STAGING + 1], opens[ZONE_STAGING + 1]; /* keys of segments that were derived */
 	/* Versions of keys that segments were ever known with; 0: none was. Written with `lock`. */
@@ -95,9 +105,11 @@ struct SegmentStore {
 	pthread_cond_t settled;   /* a segment's `done`, `lost` or `appending` changed */
 	struct segment **table;   /* by number; NULL where there is none */
 	uint32_t table_size, last_number;
-	struct segment *writer[ZONE_STAGING + 1]; /* the segment that each zone appends to */
-	struct segment *active;                   /* those that may have something to sync or to tell */
-	struct segment *newest, *oldest;          /* open files */
+	struct segment *writers[WRITERS_MAX]; /* appended to: by each zone, then those with keys of their own */
+	uint64_t turn;
+	unsigned own_held;               /* segments with keys of their own that are held */
+	struct segment *active;          /* those that may have something to sync or to tell */
+	struct segment *newest, *oldest; /* open files */
 	unsigned open_files;
 	uint64_t round;
 	uint64_t appended; /* bytes of batches that were written */
@@ -108,8 +120,8 @@ struct SegmentStore {
 	struct segment_cache cache; /* its lock may be taken under `lock` */
 };
 
-/* The segment's key. Errors of keyring_get(). Counts as one to open. */
-int segment_key_of(SegmentStore *s, const struct segment *segment, struct secret_key *ret_key);
+/* The segment's key. Errors of keyring_get(). Counts as one to open, or to seal. */
+int segment_key_of(SegmentStore *s, struct segment *segment, bool seals, struct secret_key *ret_key);
 
 /* Puts a new segment into the table (takes ownership). Lock held. -EINVAL: the number is taken. -ENOMEM. */
 int segment_table_add(SegmentStore *s, struct segment *segment);
@@ -119,6 +131,8 @@ void segment_mark_active(SegmentStore *s, struct segment *segment);
 
 /* Opens the file of segment `number` if it is not open, and holds it. -EBADMSG: no such segment. */
 int segment_pin(SegmentStore *s, uint32_t number, struct segment **ret_segment);
+/* Its file may be closed from now on when nobody uses it. Lock held. */
+void segment_let_go(SegmentStore *s, struct segment *segment);
 void segment_unpin(SegmentStore *s, struct segment *segment);
 /* Registers a file just opened as in use once. Lock held. */
 void segment_adopt_file(SegmentStore *s, struct segment *segment, VaultFile *file);
@@ -143,6 +157,11 @@ void segment_batch_key_add(SegmentStore *s, enum zone zone, uint32_t segment, ui
 static inline bool segment_zone_is_closed(const SegmentStore *s, enum zone zone) {
 	return (s->closed_zones & 1u << zone) != 0;
 }
+static inline bool segment_is_shut(const SegmentStore *s, const struct segment *segment) {
+	return segment_zone_is_closed(s, segment->row.zone) || segment->is_shut;
+}
+/* The segment that the zone, under this own key (""), appends to; NULL: none. Lock held. */
+struct segment **segment_writer(SegmentStore *s, enum zone zone, const char *own);
 void segment_batch_key_put(SegmentStore *s, struct batch_key *key);
 /* BUFFER_BYTES of memory; NULL when there is none. */
 uint8_t *segment_buffer_get(struct segment_cache *cache);

@@ -47,7 +47,8 @@ static int check_header(const struct walk *walk) {
 	if (rc == 0)
 		rc = segment_header_open(bytes, walk->key.bytes);
 	if (rc == 0 && (memcmp(header.id, row->id, SEGMENT_ID_BYTES) != 0 || header.zone != row->zone ||
-	                       header.key_version != row->key_version || header.cipher != walk->s->cipher))
+	                       header.key_version != row->key_version || strcmp(header.own_name, row->own) != 0 ||
+	                       header.own_version != row->own_version || header.cipher != walk->s->cipher))
 		rc = fault(EBADMSG, "this is the header of another segment");
 	return rc;
 }
@@ -165,7 +166,7 @@ static int check_length(struct walk *walk, enum segment_state state) {
 }
 
 static int walk_segment(struct walk *walk, enum segment_state state) {
-	int rc = segment_key_of(walk->s, walk->segment, &walk->key);
+	int rc = segment_key_of(walk->s, walk->segment, false, &walk->key);
 	if (rc == 0)
 		rc = check_length(walk, state);
 	if (rc >= 0) {
@@ -300,7 +301,7 @@ int segment_owners(SegmentStore *s, uint32_t number, segment_owners_fn *owners, 
 	pthread_mutex_lock(&s->lock);
 	walk.end = walk.segment->done;
 	pthread_mutex_unlock(&s->lock);
-	rc = segment_key_of(s, walk.segment, &walk.key);
+	rc = segment_key_of(s, walk.segment, false, &walk.key);
 	if (rc == 0)
 		rc = walk_owners(&walk);
 	secret_key_wipe(&walk.key);
@@ -399,9 +400,11 @@ static bool begun_by(SegmentStore *s, const char *name, uint64_t mount, bool *re
 	if (*ret_empty || segment_header_parse(bytes_of(bytes, sizeof bytes), &header) < 0 || header.mount != mount ||
 	        memcmp(header.id, id, SEGMENT_ID_BYTES) != 0)
 		return false;
-	struct segment stand_in = {.row = {.zone = header.zone, .key_version = header.key_version}};
+	struct segment stand_in = {
+	        .row = {.zone = header.zone, .key_version = header.key_version, .own_version = header.own_version}};
 	memcpy(stand_in.row.id, id, SEGMENT_ID_BYTES);
-	return segment_key_of(s, &stand_in, &key) == 0 && segment_header_open(bytes, key.bytes) == 0;
+	memcpy(stand_in.row.own, header.own_name, OWN_KEY_BYTES);
+	return segment_key_of(s, &stand_in, false, &key) == 0 && segment_header_open(bytes, key.bytes) == 0;
 }
 
 bool segment_left_over(SegmentStore *s, const char *name, uint64_t crashed_mount) {

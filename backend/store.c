@@ -447,6 +447,16 @@ Meta *store_meta(Store *store) {
 	return store->meta;
 }
 
+void store_set_key_chooser(Store *store, store_choose_key_fn *choose, void *arg) {
+	store->choose_key_arg = arg;
+	store->choose_key = choose;
+}
+
+int store_choose_key(Store *store, const struct node *node, char ret_own[static OWN_KEY_BYTES]) {
+	ret_own[0] = '\0';
+	return store->choose_key ? store->choose_key(store->choose_key_arg, store->meta, node, ret_own) : 0;
+}
+
 SegmentStore *store_segments(Store *store) {
 	return store->segments;
 }

@@ -167,6 +167,15 @@ void store_abandon(Store *store);
 /* The parts, which belong to the store and live as long; any thread may take them. */
 Meta *store_meta(Store *store);
 SegmentStore *store_segments(Store *store);
+
+/*
+ * Under which key of its own what is written anew into a file is sealed, beside its zone's (store_keys.h): "" for none.
+ * Asked in the operation that begins a draft of `node`; an error, with words, refuses that. NULL: none ever. To be set
+ * while nobody writes.
+ */
+typedef int store_choose_key_fn(void *arg, Meta *m, const struct node *node, char ret_own[static OWN_KEY_BYTES]);
+void store_set_key_chooser(Store *store, store_choose_key_fn *choose, void *arg);
+int store_choose_key(Store *store, const struct node *node, char ret_own[static OWN_KEY_BYTES]);
 Keyring *store_keyring(Store *store);
 Gc *store_gc(Store *store);         /* NULL: read-only */
 Recall *store_recall(Store *store); /* NULL: all segments are in the vault's directory */

@@ -69,6 +69,8 @@ struct Store {
 	Meta *meta;
 	SegmentStore *segments;
 	ContentCache *cache;
+	store_choose_key_fn *choose_key; /* may be NULL */
+	void *choose_key_arg;
 	Gc *gc;           /* NULL when read-only */
 	ReadAhead *ahead; /* NULL when not wanted */
 	SyncLog *synclog; /* NULL when read-only, and without Landing's key */

@@ -18,12 +18,12 @@
 
 /* ---- what was derived from a key ---- */
 
-int key_leaving(Store *store, unsigned zones) {
+int key_leaving(Store *store, unsigned zones, const char *own) {
 	if (zones & 1u << ZONE_LANDING && store->synclog)
 		atomic_store(&store->log_wish, LOG_RESTS);
 	int rc = store_commit_wait(store);
 	if (rc == 0)
-		rc = content_flush_zones(store, zones);
+		rc = content_flush_keys(store, zones, own);
 	return rc < 0 ? rc : store_commit_wait(store);
 }
 
@@ -65,7 +65,7 @@ static int set_state(struct key_change *change, enum key_state state) {
 	if (rc == 0)
 		rc = header_update(change->header, change->keyring);
 	if (rc == 0 && was_enabled && !keyring_is_locked(store->keyring))
-		rc = key_leaving(store, zones);
+		rc = key_leaving(store, zones, key_is_own(change->name) ? change->name : "");
 	if (rc == 0)
 		rc = key_change_write(change);
 	if (rc == 0)

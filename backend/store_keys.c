@@ -160,7 +160,8 @@ static int gather_names(struct listing *list) {
 		*key = (struct store_key){.version = info.version,
 		        .kind = info.kind,
 		        .state = info.state,
-		        .is_vital = keyring_is_vital(info.name)};
+		        .is_vital = keyring_is_vital(info.name),
+		        .is_own = key_is_own(info.name)};
 		memcpy(key->name, info.name, sizeof key->name);
 	}
 	return 0;
@@ -186,6 +187,12 @@ static int fill_in(struct listing *list, struct store_key *key) {
 	key->deletion_ns = key->state == KEY_PENDING_DELETION ? row.deletion_ns : 0;
 	key->every_days = row.every_days;
 	key->is_rewrapping = row.rewrap != 0;
+	if (key->is_own) {
+		rc = key_made_get(list->store->meta, key->name, &key->created_ns);
+		if (!row.rotated_ns)
+			key->rotated_ns = key->version == 1 ? key->created_ns : 0;
+		segment_own_derivations(list->store->segments, key->name, &key->seals, &key->opens);
+	}
 	key_own_alias(key->name, key->alias);
 	if (row.alias[0])
 		memcpy(key->alias, row.alias, sizeof key->alias);
@@ -196,16 +203,26 @@ static int fill_in(struct listing *list, struct store_key *key) {
 			key->seals += derived.seals[zone];
 			key->opens += derived.opens[zone];
 		}
-	return 0;
+	return rc;
+}
+
+static const struct store_key *find_key(const struct listing *list, const char *name) {
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->keys[i].name, name) == 0)
+			return &list->keys[i];
+	return NULL;
 }
 
 static int count_segment(void *arg, const struct segment_row *row) {
 	struct listing *list = arg;
+	const struct store_key *own = row->own[0] ? find_key(list, row->own) : NULL;
+	const bool is_noise = own && own->state == KEY_DELETED; /* nobody seals it anew */
 	for (size_t i = 0; i < list->count; i++) {
 		struct store_key *key = &list->keys[i];
-		if (strcmp(key->name, zone_key_name(row->zone)) != 0)
+		const bool is_own = key == own;
+		if (!is_own && strcmp(key->name, zone_key_name(row->zone)) != 0)
 			continue;
-		bool is_old = row->key_version < key->version;
+		bool is_old = !is_noise && (is_own ? row->own_version : row->key_version) < key->version;
 		key->segments++;
 		key->bytes += row->bytes;
 		key->old_segments += is_old;
@@ -435,6 +452,8 @@ int store_key_rotate(Store *store, const char *name, const struct actor *actor, 
 
 struct olds {
 	unsigned zones;
+	const char *own; /* the name of a folder's key; "": by zones */
+	const VaultHeader *header;
 	uint32_t version;
 	uint32_t *numbers;
 	size_t count, room;
@@ -442,7 +461,10 @@ struct olds {
 
 static int gather_old(void *arg, const struct segment_row *row) {
 	struct olds *olds = arg;
-	if (!(olds->zones & 1u << row->zone) || row->key_version >= olds->version)
+	struct key_info own;
+	const bool is_old = olds->own[0] ? strcmp(row->own, olds->own) == 0 && row->own_version < olds->version
+	                                 : olds->zones & 1u << row->zone && row->key_version < olds->version;
+	if (!is_old || (row->own[0] && key_find_listed(olds->header, row->own, &own) && own.state == KEY_DELETED))
 		return 0;
 	uint32_t *grown = array_room(olds->numbers, &olds->room, olds->count + 1, sizeof *grown);
 	if (!grown)
@@ -499,15 +521,16 @@ static int rewrap_metadata(Store *store, const struct actor *actor) {
 int store_key_rewrap(Store *store, const char *name, const struct actor *actor) {
 	struct key_change change = {0};
 	struct key_info info = {0};
-	struct olds olds = {.zones = key_zones(name)};
+	struct olds olds = {.zones = key_zones(name), .own = key_is_own(name) ? name : ""};
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	if (is_of_metadata(name))
 		return rewrap_metadata(store, actor);
-	if (olds.zones == 0)
+	if (olds.zones == 0 && !olds.own[0])
 		return fault(ENOTSUP, "the key alias/%s seals nothing: there is nothing to be sealed anew", name);
 	int rc = key_change_begin(store, name, &change);
 	if (rc < 0)
 		return rc;
+	olds.header = change.header;
 	if (key_find_listed(change.header, name, &info))
 		olds.version = info.version;
 	rc = keyring_get(store->keyring, name, 0, key.bytes, NULL);

@@ -5,6 +5,7 @@
  *     landing, raw, trusted    alias/landing …      name          content: may be disabled and deleted
  *     meta                     alias/metadata       "meta"        vital: only rotated
  *     audit, verdict, header   alias/audit …        name          vital: only rotated
+ *     own-RANDOM               as a policy says     name          of a folder: its content takes it beside the zone's
  *
  *     a change:  one at a time ─ keyring_copy ─ change the copy ─ header_update ─ vault.json, durable ─ keyring_take
  *                └─► ONE operation: rows kv key.…, audit record ─ commit
@@ -42,6 +43,7 @@ struct store_key {
 	enum key_kind kind;
 	enum key_state state;           /* of that version */
 	bool is_vital, is_here;         /* is_here: this mount's slot holds it */
+	bool is_own;                    /* of a folder or dataset: its content takes it beside its zone's */
 	int64_t created_ns, rotated_ns; /* of version 1, of the highest; 0: not known, as an earlier program made it */
 	int64_t deletion_ns;            /* when it is deleted; 0: that is not scheduled */
 	int64_t every_days;             /* it is rotated by itself; 0: it is not */
@@ -86,6 +88,22 @@ int store_key_rotate(Store *store, const char *name, const struct actor *actor, 
  * a base pack (metadb_reseal); archives of the log keep their versions. -ENOTSUP: it seals nothing.
  */
 int store_key_rewrap(Store *store, const char *name, const struct actor *actor);
+
+/*
+ * Keys of folders and datasets, by what a policy calls them: those that there are not are made, all in one change, and
+ * recorded as `key-create`; vault.json names them at random. ret_is_new: n of them; one that comes twice is new once.
+ * *ret_wrong: with which word something is wrong; n: with none. -EINVAL: the word is none, or the alias of a key of
+ * another kind; -EKEYEXPIRED: that key was deleted.
+ */
+#define STORE_OWN_PREFIX "own-"
+int store_key_own(Store *store, const char *const *words, size_t n, const struct actor *actor, bool *ret_is_new,
+        size_t *ret_wrong);
+
+/* In an operation: the name of the key that a policy calls so, since store_key_own() found or made it. -ENOENT. */
+int store_key_called(Meta *m, const char *word, char ret_name[static OWN_KEY_BYTES]);
+
+/* In an operation: `rc` of keyring_get() in words that name a folder's key as people do. */
+int store_key_own_words(Meta *m, const char *own, int rc);
 
 /* Neither seals nor opens until it is enabled: exactly its data can't be read (-EKEYREVOKED from all that derives from
  * it), from the return on, what is in memory too. -EPERM: it is vital. */
@@ -142,10 +160,12 @@ struct store_slot_request {
 	struct slot_kms kms;          /* kms */
 	const uint8_t *kek;           /* kms: HEADER_KEK_BYTES */
 	uint32_t zones;               /* bit of 1 << zone: a limited slot for reading these; 0: all keys */
+	const char *const *keys;      /* of a limited slot: folders' own keys, by name, that it holds beside those */
+	size_t key_count;
 };
 
 /* `ret_id` of the new slot; `ret_recovery` (for SLOT_RECOVERY, else NULL): its key's text, wipe it. A limited slot gets
- * meta and the content keys of its zones. */
+ * meta, the content keys of its zones and the folders' keys that it names. */
 int store_slot_add(Store *store, const struct store_slot_request *request, const struct actor *actor,
         char ret_id[static HEADER_ID_TEXT_BYTES], char ret_recovery[RECOVERY_TEXT_BYTES]);
 

@@ -40,6 +40,10 @@ int key_header_note(Store *store);
 /* The zones that a key's content lies in, bits of 1 << zone; 0: it is no key of content. */
 unsigned key_zones(const char *name);
 
+/* Whether it is a key of a folder's own; and when that was made, 0: not known. */
+bool key_is_own(const char *name);
+int key_made_get(Meta *m, const char *name, int64_t *ret_ns);
+
 /* The highest version of `name` that the header lists. false: there is no such key. */
 bool key_find_listed(const VaultHeader *header, const char *name, struct key_info *ret_info);
 
@@ -80,9 +84,9 @@ int key_header_copy(const VaultHeader *header, VaultHeader **ret);
 /* As keyring_is_vital(), with words. */
 int key_refuse_vital(const char *name);
 
-/* Before keys of these zones are taken away: nothing is left in memory that could not be sealed any more. Between
- * key_change_begin and the taking away. after: nothing is left in memory that was opened with them, once reads under
- * way have ended. back: they can be had again. */
-int key_leaving(Store *store, unsigned zones);
+/* Before the keys of these zones, and a folder's own key (""), are taken away: nothing is left in memory that could not
+ * be sealed any more. Between key_change_begin and the taking away. after: nothing is left in memory that was opened
+ * with them, once reads under way have ended. back: they can be had again. */
+int key_leaving(Store *store, unsigned zones, const char *own);
 void key_left(Store *store);
 void key_is_back(Store *store, unsigned zones);

@@ -33,7 +33,7 @@ static bool is_content(const struct key_info *info, const void *data) {
 static int lock(Store *store, const struct actor *actor, const char *why) {
 	int rc = keyring_is_locked(store->keyring) ? 1 : 0;
 	if (rc == 0 && !store->read_only)
-		rc = key_leaving(store, ALL_ZONES);
+		rc = key_leaving(store, ALL_ZONES, "");
 	if (rc < 0)
 		key_is_back(store, ALL_ZONES);
 	if (rc != 0)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ID_DIGITS_LEAST 4u
@@ -46,9 +47,13 @@ int store_slot_keys(Store *store, size_t index, store_slot_key_fn *fn, void *arg
 
 /* Which keys a slot for reading these zones gets. */
 struct wants {
-	const char *names[ZONE_STAGING + 1];
+	const char **names;
 	struct slot_wants wants;
 };
+
+static void wants_clear(struct wants *wants) {
+	free(wants->names);
+}
 
 static bool has_name(const struct wants *wants, const char *name) {
 	for (size_t i = 0; i < wants->wants.count; i++)
@@ -57,9 +62,19 @@ static bool has_name(const struct wants *wants, const char *name) {
 	return false;
 }
 
-static int choose_wants(uint32_t zones, struct wants *ret) {
-	*ret = (struct wants){.names = {"meta"}, .wants.count = 1};
+static int choose_wants(const struct store_slot_request *request, struct wants *ret) {
+	uint32_t zones = request->zones;
+	ret->names = calloc(ZONE_STAGING + 1 + request->key_count, sizeof(const char *));
+	if (!ret->names)
+		return fault(ENOMEM, "no memory for the names of keys");
+	ret->names[ret->wants.count++] = "meta";
 	ret->wants.names = ret->names;
+	for (size_t i = 0; i < request->key_count; i++) {
+		if (!key_is_own(request->keys[i]))
+			return fault(EINVAL, "alias/%s is no key of a folder's own", request->keys[i]);
+		if (!has_name(ret, request->keys[i]))
+			ret->names[ret->wants.count++] = request->keys[i];
+	}
 	for (int zone = ZONE_LANDING; zone <= ZONE_STAGING; zone++) {
 		if (!(zones & UINT32_C(1) << zone))
 			continue;
@@ -111,11 +126,13 @@ int store_slot_add(Store *store, const struct store_slot_request *request, const
         char ret_id[static HEADER_ID_TEXT_BYTES], char ret_recovery[RECOVERY_TEXT_BYTES]) {
 	struct key_change change = {0};
 	struct slot_info info = {0};
-	struct wants wants = {0};
+	_cleanup_(wants_clear) struct wants wants = {0};
 	struct header_kdf kdf = {0};
 	char text[RECOVERY_TEXT_BYTES] = "";
 	const bool is_limited = request->zones != 0;
-	int rc = is_limited ? choose_wants(request->zones, &wants) : 0;
+	int rc = is_limited ? choose_wants(request, &wants) : 0;
+	if (rc == 0 && !is_limited && request->key_count > 0)
+		rc = fault(EINVAL, "a slot that is not limited to zones holds every key");
 	if (rc == 0 && request->type == SLOT_RECOVERY && (is_limited || !ret_recovery))
 		rc = fault(EINVAL, "a recovery key opens all of the vault");
 	/* It takes seconds: before the lock. */

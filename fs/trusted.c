@@ -84,6 +84,8 @@ static int stage(Trusted *t, Meta *m, const struct node *attributes, const struc
 	int rc = tree_create_orphan(m, &fresh, ret_node);
 	if (rc >= 0)
 		rc = gate_staged_note(m, ret_node->id, below, actor);
+	if (rc >= 0)
+		rc = content_begin_check(t->store, m, ret_node);
 	if (rc < 0)
 		return rc;
 	struct staged staged = *like;
@@ -334,6 +336,8 @@ static int trusted_truncate(void *gate, const struct gate_caller *caller, const 
 	_cleanup_(content_closep) Content *content = NULL;
 	if (rc >= 0)
 		rc = content_open(t->store, fresh.id, 0, &content);
+	if (rc >= 0)
+		rc = gate_key_content(t->gate, content, strchr(path, '/') + 1);
 	if (rc >= 0)
 		rc = copy_base(t, node->id, node->version, size, content);
 	if (rc >= 0)

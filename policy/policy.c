@@ -98,6 +98,7 @@ static int read_document(struct reading *r, const Node *root) {
 	        {"version", read_version, true},
 	        {"datasets", read_datasets, false},
 	        {"workflows", read_workflows, false},
+	        {"keys", read_keys, false},
 	        {"roles", read_roles, false},
 	        {"grants", read_grants, false},
 	        {"break_glass", read_break_glass, false},
@@ -128,7 +129,7 @@ int policy_parse(const PolicyBundle *bundle, Policy **ret_policy) {
 		return read_no_memory();
 	struct reading r = {.policy = policy, .bundle = bundle};
 	rc = read_document(&r, yaml_tree_root(tree));
-	if (rc < 0 || (rc = read_role_ids(policy, bundle)) < 0 ||
+	if (rc < 0 || (rc = read_gather_keys(&r)) < 0 || (rc = read_role_ids(policy, bundle)) < 0 ||
 	        (rc = policy_bundle_sha256(bundle, policy->sha256)) < 0)
 		return rc;
 	*ret_policy = steal_pointer(&policy);

@@ -59,6 +59,7 @@ struct policy_dataset {
 	const struct privacy *privacy; /* NULL: none */
 	const struct privacy_groups *groups;
 	size_t group_count;
+	const char *key; /* of its own, without "alias/"; NULL: none */
 	enum policy_on_failure on_failure;
 	enum policy_nulls nulls;
 	const char *const *null_words;
@@ -75,6 +76,14 @@ struct policy_dataset {
 #define POLICY_SETTLE_MS_DEFAULT 1000u
 #define POLICY_SETTLE_MS_MAX 3600000u
 #define POLICY_TYPES_MAX 16384u
+
+/* Content that has a key of its own beside its zone's (backend/store_keys.h). */
+struct policy_key {
+	const char *match; /* a pattern of policy/glob.h, below a zone */
+	const char *name;  /* without "alias/"; NULL: a dataset without one */
+	unsigned line;
+};
+#define POLICY_KEYS_MAX 2000u
 
 enum policy_trigger { POLICY_ON_CLOSE, POLICY_ON_CRON, POLICY_ON_DEMAND, POLICY_ON_AFTER };
 
@@ -194,6 +203,15 @@ bool policy_is_empty(const Policy *policy);
 
 /* SHA-256 of the bundle that it was parsed from; 32 zero bytes for the empty policy. */
 const uint8_t *policy_sha256(const Policy *policy);
+
+/* ---- keys ---- */
+
+/* Those of `keys`, then those of datasets; none at all where nobody has one. NULL past the last. */
+size_t policy_key_count(const Policy *policy);
+const struct policy_key *policy_key(const Policy *policy, size_t i);
+
+/* The first that matches the path below a zone, also of a file that is ignored; NULL: it has none. */
+const struct policy_key *policy_key_for(const Policy *policy, const char *path);
 
 /* ---- datasets ---- */
 

@@ -285,6 +285,11 @@ static int read_match(struct reading *r, const Node *value, void *target) {
 	return read_pattern(r, value, "match", &dataset->match);
 }
 
+static int read_dataset_key(struct reading *r, const Node *value, void *target) {
+	struct policy_dataset *dataset = target;
+	return read_key_name(r, value, &dataset->key);
+}
+
 static bool drops_columns(const struct privacy *privacy) {
 	for (size_t i = 0; i < privacy->detect_count; i++)
 		if (privacy->detects[i].treatment.action == PRIVACY_DROP_COLUMN)
@@ -313,6 +318,7 @@ int read_dataset(struct reading *r, const Node *value, void *target) {
 	        {"name", read_name, true},
 	        {"match", read_match, true},
 	        {"format", read_format, false},
+	        {"key", read_dataset_key, false},
 	        {"keep", read_keep, false},
 	        {"rules", read_rules, false},
 	        {"references", read_references, false},

@@ -36,6 +36,8 @@ struct Policy {
 	bool has_roles;
 	struct policy_dataset *datasets;
 	size_t dataset_count;
+	struct policy_key *keys;
+	size_t listed_key_count, key_count;
 	struct policy_workflow *workflows;
 	size_t workflow_count;
 	struct policy_lifecycle *lifecycle;
@@ -112,6 +114,7 @@ int read_warn(struct reading *r, const Node *at, const char *words);
 /* The sections of the document. */
 read_value read_dataset;
 read_value read_privacy, read_k_anonymity, read_l_diversity; /* of a dataset, into it */
+read_value read_keys;
 read_value read_workflow;
 read_value read_lifecycle;         /* into the policy */
 read_value read_compression;       /* the same */
@@ -138,6 +141,11 @@ void policy_grants_ended(const Policy *policy, int64_t now_s, policy_ended_fn *e
 
 /* roles.ids of the bundle, if it has one. */
 int read_role_ids(Policy *policy, const PolicyBundle *bundle);
+
+/* The name of a key of a folder's own. */
+int read_key_name(struct reading *r, const Node *value, const char **ret_name);
+/* Puts those of datasets behind those of `keys`. */
+int read_gather_keys(struct reading *r);
 
 /* What only the whole document can tell: doubled names, workflows for datasets that are not there. */
 int read_check_workflows(const Policy *policy);

@@ -149,7 +149,9 @@ static size_t pick_one(const struct verify *v) {
 static bool has_key(const struct verify *v, const struct segment_row *row) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	const char *name = zone_key_name(row->zone);
-	return name && keyring_get(store_keyring(v->ship.store), name, row->key_version, key.bytes, NULL) == 0;
+	const Keyring *keyring = store_keyring(v->ship.store);
+	return name && keyring_get(keyring, name, row->key_version, key.bytes, NULL) == 0 &&
+	       (!row->own[0] || keyring_get(keyring, row->own, row->own_version, key.bytes, NULL) == 0);
 }
 
 static int verify_segments(struct verify *v) {

@@ -16,25 +16,37 @@
 
 /* ---- the request ---- */
 
-int key_zone_list(const struct invocation *call, json_t **ret_list) {
-	const char *text = command_value(call, "zones");
-	if (!text) {
-		*ret_list = NULL;
-		return EXIT_DONE;
-	}
-	_cleanup_(json_decrefp) json_t *list = json_array();
-	while (*text) {
+/* The texts between commas of an option; NULL: it is not given. */
+static int comma_list(const struct invocation *call, const char *option, const char *words, json_t **ret_list) {
+	const char *text = command_value(call, option), *all = text;
+	_cleanup_(json_decrefp) json_t *list = text ? json_array() : NULL;
+	while (text && *text) {
 		size_t length = strcspn(text, ",");
 		if (length == 0 || json_array_append_new(list, json_stringn(text, length)))
-			return command_fail(call, EXIT_USAGE,
-			        "--zones %s: zones with commas between them, like Raw,Trusted",
-			        command_value(call, "zones"));
+			return command_fail(call, EXIT_USAGE, "--%s %s: %s", option, all, words);
 		text += length + (text[length] == ',');
 	}
-	if (json_array_size(list) == 0)
-		return command_fail(call, EXIT_USAGE, "--zones: name one at least of Landing, Raw, Trusted");
 	*ret_list = steal_pointer(&list);
 	return EXIT_DONE;
+}
+
+int key_zone_list(const struct invocation *call, json_t **ret_list) {
+	int code = comma_list(call, "zones", "zones with commas between them, like Raw,Trusted", ret_list);
+	if (!code && *ret_list && json_array_size(*ret_list) == 0)
+		return command_fail(call, EXIT_USAGE, "--zones: name one at least of Landing, Raw, Trusted");
+	return code;
+}
+
+/* Folders' own keys that a limited slot is to have, into the request. */
+static int add_keys(const struct invocation *call, json_t *arguments) {
+	json_t *keys = NULL;
+	if (command_has(call, "keys") && !command_has(call, "zones"))
+		return command_fail(
+		        call, EXIT_USAGE, "--keys goes with --zones: a slot that is not limited holds every key");
+	int code = comma_list(call, "keys", "keys with commas between them, like alias/animals,alias/birds", &keys);
+	if (!code && keys)
+		(void)json_object_set_new(arguments, "keys", keys);
+	return code;
 }
 
 static int keep_item(void *context, const json_t *item) {
@@ -59,6 +71,8 @@ int key_add_slot(const struct invocation *call, int dir, json_t *arguments) {
 	json_t *zones = NULL;
 	const char *label = command_value(call, "label");
 	int code = key_zone_list(call, &zones);
+	if (!code && arguments)
+		code = add_keys(call, arguments);
 	if (code) {
 		json_decref(arguments);
 		json_decref(zones);
@@ -137,7 +151,8 @@ const struct command command_key_add = {
                 "('assayfs key recipient new'). Nothing that is stored is written anew. To change a passphrase, add "
                 "the new one and remove the slot of the old one.\n"
                 "With --zones the slot is limited: it holds the keys of these zones and of the metadata, and not the "
-                "others, so that its holder can't read them whatever he does; a mount by it is read-only. The names "
+                "others, so that its holder can't read them whatever he does; a mount by it is read-only. Folders "
+                "that have a key of their own ('key:' in policy.yaml) it reads where --keys names that. The names "
                 "of all files are in the metadata (docs/keys.md).\n"
                 "Labels stand in vault.json for everybody to read. A steward by the policy decides, or who mounted; "
                 "the audit log has it.",
@@ -147,6 +162,7 @@ const struct command command_key_add = {
                 {"keyfile", 0, "FILE", "all bytes of FILE, which should be random"},
                 {"kms", 0, "KEY", "a key of AWS KMS: ARN, alias/NAME or id"},
                 {"zones", 0, "ZONE[,ZONE]", "for reading these of Landing, Raw, Trusted only"},
+                {"keys", 0, "KEY[,KEY]", "with --zones: folders' own keys that it holds, too"},
                 {"label", 0, "TEXT", "what people call it"}, {"argon-mem", 0, "KIB", NULL},
                 {"argon-ops", 0, "PASSES", NULL}, OPTION_JSON, {0}},
         .examples =

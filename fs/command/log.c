@@ -17,14 +17,14 @@ const char *const log_events[] = {"accept-restore", "access", "alarm", "alarm-de
         "alarm-key", "alarm-list", "alarm-retry", "alarm-silence", "alarm-test", "arrive", "attend", "backup-add",
         "backup-remove", "backup-sync", "backup-verify", "capture", "chmod", "chown", "close", "create", "damage",
         "deliver", "erase", "expire", "find-subject", "gc", "getxattr", "grant", "grant-revoke", "http", "init",
-        "key-alias", "key-cancel-deletion", "key-decrypt", "key-delete", "key-disable", "key-enable", "key-found",
-        "key-generate-data-key", "key-list", "key-rewrap", "key-rotate", "key-schedule-deletion", "kms-away",
-        "kms-back", "lineage", "link", "lock", "lock-after", "log-archive", "log-prune", "log-ship", "lookup", "mkdir",
-        "mknod", "mount", "open", "opendir", "policy-apply", "policy-foresee", "policy-recheck", "policy-show",
-        "publish", "quarantine-drop", "quarantine-list", "quarantine-release", "quarantine-show", "read-log", "recover",
-        "removexattr", "rename", "repair", "restore", "rmdir", "run", "runs", "setxattr", "slot-add", "slot-remove",
-        "stale", "supersede", "symlink", "token-add", "token-list", "token-remove", "truncate", "unlink", "unlock",
-        "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
+        "key-alias", "key-cancel-deletion", "key-create", "key-decrypt", "key-delete", "key-disable", "key-enable",
+        "key-found", "key-generate-data-key", "key-list", "key-rewrap", "key-rotate", "key-schedule-deletion",
+        "kms-away", "kms-back", "lineage", "link", "lock", "lock-after", "log-archive", "log-prune", "log-ship",
+        "lookup", "mkdir", "mknod", "mount", "open", "opendir", "policy-apply", "policy-foresee", "policy-recheck",
+        "policy-show", "publish", "quarantine-drop", "quarantine-list", "quarantine-release", "quarantine-show",
+        "read-log", "recover", "removexattr", "rename", "repair", "restore", "rmdir", "run", "runs", "setxattr",
+        "slot-add", "slot-remove", "stale", "supersede", "symlink", "token-add", "token-list", "token-remove",
+        "truncate", "unlink", "unlock", "unmount", "utimes", "verdict", "versions", "why", "withdraw", NULL};
 
 struct printing {
 	const struct invocation *call;

@@ -63,6 +63,9 @@ static void print_applied(const json_t *item) {
 		        answer_number(item, "number"), answer_number(item, "datasets"),
 		        words_s(answer_number(item, "datasets")), answer_number(item, "workflows"),
 		        words_s(answer_number(item, "workflows")));
+	const json_t *keys = json_object_get(item, "keys_made");
+	for (size_t i = 0; i < json_array_size(keys); i++)
+		printf("Made the key %s (assayfs key list).\n", json_string_value(json_array_get(keys, i)));
 	uint64_t arrivals = answer_number(item, "arrivals");
 	if (arrivals)
 		printf("%" PRIu64 " file%s in Landing already %s being checked (assayfs status).\n", arrivals,

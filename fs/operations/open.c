@@ -65,9 +65,10 @@ static int check_reach(struct call *call, const struct node *node, int flags) {
 /* Whether the key is to be had that the content is sealed under: who can't read is told when he opens, on record, and
  * not in the midst of it. -EACCES: locked; -EKEYREVOKED, -EKEYEXPIRED: disabled, deleted; -ENOKEY: a limited slot lacks
  * it. */
-static int check_key(const struct call *call, enum zone zone) {
+static int check_key(const struct call *call, enum zone zone, uint64_t version) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
-	return keyring_get(store_keyring(call->fs->store), zone_key_name(zone), 0, key.bytes, NULL);
+	int rc = keyring_get(store_keyring(call->fs->store), zone_key_name(zone), 0, key.bytes, NULL);
+	return rc < 0 ? rc : content_key_check(call->fs->store, call->meta, version);
 }
 
 /* What the kernel has in its memory is read by the opening, so the key counts as used. *ret_key: for content_reader. */
@@ -96,7 +97,9 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 		return -EINVAL; /* pipes and devices are the kernel's own to open */
 	rc = check_reach(call, ret_node, flags);
 	if (rc == 0)
-		rc = check_key(call, (enum zone)ret_node->zone);
+		rc = check_key(call, (enum zone)ret_node->zone, flags & O_TRUNC ? 0 : ret_node->version);
+	if (rc == 0 && flags & O_TRUNC)
+		rc = content_begin_check(call->fs->store, call->meta, ret_node);
 	if (rc == 0 && writes(flags))
 		rc = check_change(call, ret_node, flags);
 	if (rc == GATE_STAGED)
@@ -198,7 +201,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 static int make_file(struct call *call, const struct node *dir, struct bytes name, mode_t mode, struct node *ret_node) {
 	int rc = access_may_create(&call->who, dir, name);
 	if (rc == 0)
-		rc = check_key(call, (enum zone)dir->zone);
+		rc = check_key(call, (enum zone)dir->zone, 0);
 	if (rc == 0)
 		rc = store_space_check(call->fs->store, 0);
 	if (rc < 0)
@@ -210,6 +213,8 @@ static int make_file(struct call *call, const struct node *dir, struct bytes nam
 		return rc;
 	if (dir->zone == ZONE_LANDING) {
 		rc = tree_create(call->meta, dir->id, name, &attributes, (struct bytes){0}, ret_node);
+		if (rc == 0)
+			rc = content_begin_check(call->fs->store, call->meta, ret_node);
 		return rc < 0 ? rc : acl_keep_inherited(call, &inheritance, ret_node);
 	}
 	if (dir->zone != ZONE_TRUSTED)

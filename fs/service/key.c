@@ -73,11 +73,11 @@ static int add_key(void *arg, const struct store_key *key) {
 	        "state", state_word(key->state), "vital", (int)key->is_vital, "here", (int)key->is_here, "created",
 	        time_json(key->created_ns), "rotated", time_json(key->rotated_ns), "deletion",
 	        time_json(key->deletion_ns), "rotate_every_days", (json_int_t)key->every_days);
-	_cleanup_(json_decrefp) json_t *uses = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:[]}", "uses",
+	_cleanup_(json_decrefp) json_t *uses = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:[]}", "uses",
 	        (json_int_t)(key->seals + key->opens), "seals", (json_int_t)key->seals, "opens", (json_int_t)key->opens,
 	        "segments", (json_int_t)key->segments, "bytes", (json_int_t)key->bytes, "old_segments",
 	        (json_int_t)key->old_segments, "old_bytes", (json_int_t)key->old_bytes, "rewrapping",
-	        (int)key->is_rewrapping, "slots");
+	        (int)key->is_rewrapping, "own", (int)key->is_own, "slots");
 	if (item && uses)
 		(void)json_object_update(item, uses);
 	return json_array_append_new(arg, item) ? -ENOMEM : 0;

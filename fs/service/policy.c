@@ -3,12 +3,14 @@
 
 #include "backend/job.h"
 #include "backend/record.h"
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
 #include "fs/command/policy_notes.h"
 #include "fs/compression.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,13 +63,27 @@ int service_policy_archive(const json_t *arguments, uint8_t **ret_archive, size_
 	return 0;
 }
 
+/* The keys that it made, by alias. */
+static json_t *made_keys(const struct gate_policy *held) {
+	json_t *list = json_array();
+	char alias[STORE_ALIAS_BYTES];
+	for (size_t i = 0; held->new_keys && i < policy_key_count(held->policy); i++) {
+		if (!held->new_keys[i])
+			continue;
+		(void)snprintf(alias, sizeof alias, "alias/%s", policy_key(held->policy, i)->name);
+		(void)json_array_append_new(list, json_string(alias));
+	}
+	return list;
+}
+
 static json_t *applied_json(Service *service, uint64_t number, bool is_changed, uint64_t queued) {
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	const Policy *policy = held->policy;
-	return json_pack("{s:I, s:o, s:i, s:i, s:I, s:b, s:o}", "number", (json_int_t)number, "sha256",
+	return json_pack("{s:I, s:o, s:i, s:i, s:I, s:b, s:o, s:o}", "number", (json_int_t)number, "sha256",
 	        service_json_hex(policy_sha256(policy), BUNDLE_HASH_BYTES), "datasets",
 	        (int)policy_dataset_count(policy), "workflows", (int)policy_workflow_count(policy), "arrivals",
-	        (json_int_t)queued, "unchanged", (int)!is_changed, "warnings", policy_notes(policy));
+	        (json_int_t)queued, "unchanged", (int)!is_changed, "warnings", policy_notes(policy), "keys_made",
+	        is_changed ? made_keys(held) : json_array());
 }
 
 static void compress_as_said(Service *service) {

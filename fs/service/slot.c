@@ -114,6 +114,37 @@ static int add(Service *service, const struct control_peer *peer, struct store_s
 	return rc;
 }
 
+/* "keys" of the arguments: what people call folders' own keys. */
+struct named_keys {
+	char (*names)[KEYRING_NAME_MAX + 1];
+	const char **list;
+};
+
+static void named_keys_free(struct named_keys *keys) {
+	free(keys->names);
+	free(keys->list);
+}
+
+static int read_keys(
+        Service *service, const json_t *list, struct named_keys *keys, struct store_slot_request *request) {
+	const size_t count = json_array_size(list);
+	if (!list || count == 0)
+		return 0;
+	keys->names = calloc(count, sizeof *keys->names);
+	keys->list = calloc(count, sizeof *keys->list);
+	if (!keys->names || !keys->list)
+		return fault(ENOMEM, "adding a slot: out of memory");
+	int rc = 0;
+	for (size_t i = 0; i < count && !rc; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		rc = text ? store_key_find(service->store, text, keys->names[i]) : fault(EPROTO, "'keys' are texts");
+		keys->list[i] = keys->names[i];
+	}
+	request->keys = keys->list;
+	request->key_count = count;
+	return rc;
+}
+
 int service_slot_add(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	const char *label = json_string_value(json_object_get(arguments, "label"));
@@ -121,6 +152,7 @@ int service_slot_add(void *context, const struct control_peer *peer, const json_
 	        .label = label ? label : "", .recipient = json_string_value(json_object_get(arguments, "recipient"))};
 	char detail[DETAIL_BYTES];
 	const json_t *zones = json_object_get(arguments, "zones");
+	_cleanup_(named_keys_free) struct named_keys keys = {0};
 	int rc = read_type(arguments, &request.type);
 	if (!rc)
 		rc = service_zones(zones, &request.zones);
@@ -134,6 +166,8 @@ int service_slot_add(void *context, const struct control_peer *peer, const json_
 		rc = fault(EINVAL, "a limited slot names one zone at least: Landing, Raw, Trusted");
 	if (!rc && request.type == SLOT_RECOVERY && request.zones)
 		rc = fault(EINVAL, "a recovery key is for all keys, not for some zones");
+	if (!rc)
+		rc = read_keys(service, json_object_get(arguments, "keys"), &keys, &request);
 	return rc ? rc : add(service, peer, &request, arguments, reply);
 }
 

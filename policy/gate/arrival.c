@@ -359,6 +359,8 @@ static int capture_and_check(Gate *gate, const struct arrival *a, struct judgeme
 	if (rc >= 0 && a->job.kind == JOB_ARRIVE)
 		rc = content_open(gate->store, place->node, 0, &raw);
 	if (rc >= 0 && raw)
+		rc = gate_key_content(gate, raw, a->below);
+	if (rc >= 0 && raw)
 		rc = content_truncate(raw, 0);
 	if (rc >= 0 && raw)
 		rc = content_touch(raw);

@@ -18,6 +18,7 @@ int gate_policy_wrap(Policy *policy, uint64_t number, struct gate_policy **ret) 
 		return fault(ENOMEM, "reading the policy");
 	wrapped->policy = policy;
 	wrapped->number = number;
+	wrapped->new_keys = NULL;
 	atomic_init(&wrapped->users, 1);
 	*ret = wrapped;
 	return 0;
@@ -35,6 +36,7 @@ void gate_policy_done(struct gate_policy *policy) {
 	if (atomic_fetch_sub(&policy->users, 1) != 1)
 		return;
 	policy_free(policy->policy);
+	free(policy->new_keys);
 	free(policy);
 }
 
@@ -266,6 +268,8 @@ int gate_start(Store *store, Spawner *spawner, const struct gate_options *option
 	rc = meta_end(m, rc);
 	if (rc >= 0)
 		know_datasets(gate, gate->in_force->policy);
+	if (rc >= 0)
+		store_set_key_chooser(store, gate_choose_key, gate);
 	if (rc >= 0 && !info.read_only) {
 		meta_begin(m);
 		rc = meta_end(m, job_prepare_turns(m));
@@ -291,6 +295,7 @@ void gate_stop(Gate *gate) {
 	pthread_mutex_unlock(&gate->lock);
 	for (unsigned i = 0; i < gate->thread_count; i++)
 		pthread_join(gate->threads[i], NULL);
+	store_set_key_chooser(gate->store, NULL, NULL);
 	if (gate->in_force)
 		gate_policy_done(gate->in_force);
 	grants_free(gate->grants);

@@ -42,6 +42,7 @@ typedef struct Gate Gate;
 struct gate_policy {
 	Policy *policy;
 	uint64_t number;
+	bool *new_keys; /* of each policy_key, whether its coming into force made it; NULL: none was made */
 	atomic_uint users;
 };
 
@@ -102,11 +103,16 @@ static inline void gate_policy_donep(struct gate_policy **slot) {
 /*
  * Puts a policy in force: the bundle's archive is parsed, roles resolved, stored and audited in one operation; governed
  * files in Landing that have not passed yet arrive anew. The same bundle as the one in force changes nothing
- * (*ret_changed false). -EINVAL with the file and line at fault; -EPERM when it would leave no steward, or take the
- * role from `stays_steward` (NULL: from whom it will). `actor_name` is who applied it, as a person reads it.
+ * (*ret_changed false). Keys that it names and the vault has not are made first (store_key_own). -EINVAL with the file
+ * and line at fault; -EPERM when it would leave no steward, or take the role from `stays_steward` (NULL: from whom it
+ * will). `actor_name` is who applied it, as a person reads it.
  */
 int gate_apply(Gate *gate, struct bytes archive, const struct actor *actor, const char *actor_name,
         const struct policy_actor *stays_steward, uint64_t *ret_number, bool *ret_changed);
+
+/* What is written anew into `content`, which is no file that stands at its place (that is asked by itself), gets the
+ * key of its own that the policy gives to `below`. Not in an operation. -ENOKEY: the vault does not have it. */
+int gate_key_content(Gate *gate, Content *content, const char *below);
 
 /* ---- files that were judged before ---- */
 

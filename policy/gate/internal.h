@@ -80,6 +80,14 @@ enum { GATE_IDLE_MS = 500 };
 void gate_wake(Gate *gate);
 bool gate_is_stopping(Gate *gate);
 
+/* ---- own_key.c ---- */
+
+/* A store_choose_key_fn; `arg` is the gate. */
+int gate_choose_key(void *arg, Meta *m, const struct node *node, char ret_own[static OWN_KEY_BYTES]);
+/* Makes the keys that the policy names and the vault lacks; *ret_is_new: for each policy_key, whether it was; free it.
+ * Outside of operations. -EINVAL with the line at fault; -ENOKEY, -EROFS. */
+int gate_make_keys(Gate *gate, const Policy *policy, const struct actor *actor, bool **ret_is_new);
+
 /* ---- grant.c ---- */
 
 /* What the vault keeps of grants, in a meta operation at the start; and its end, NULL is fine. */
@@ -275,6 +283,8 @@ int judge_reuse(Gate *gate, struct judgement *j, uint64_t version);
 
 /* ---- staged.c ---- */
 
+/* The path below Trusted that a staging node is meant for. -ENOENT: there is none. In an operation. */
+int staged_below_of(Meta *m, uint64_t node, char ret_below[static TREE_PATH_MAX]);
 /* In the meta operation that seals what its writer closed: from here on it is the gate's to decide, also after a crash.
  */
 int staged_closed(Meta *m, uint64_t node, uint64_t version);

@@ -302,6 +302,8 @@ static int open_both(Gate *gate, uint64_t node, uint64_t version, uint64_t to, s
 	int rc = content_open(gate->store, node, version, &p->source);
 	if (rc >= 0)
 		rc = content_open(gate->store, to, 0, &p->to);
+	if (rc >= 0)
+		rc = gate_key_content(gate, p->to, p->j->below);
 	return rc < 0 ? rc : content_touch(p->to);
 }
 

@@ -259,6 +259,8 @@ static int seal_and_show(Gate *gate, const struct publication *p, struct sealing
 	_cleanup_(content_closep) Content *target = NULL;
 	int rc = content_open(gate->store, s->target->node, 0, &target);
 	if (rc >= 0)
+		rc = gate_key_content(gate, target, p->below);
+	if (rc >= 0)
 		rc = copy_judged(gate->store, p, target);
 	struct version sealed;
 	if (rc >= 0)

@@ -271,6 +271,7 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 	_cleanup_(policy_bundle_freep) PolicyBundle *bundle = NULL;
 	_cleanup_(policy_freep) Policy *asked = NULL;
 	_cleanup_(policy_freep) Policy *policy = NULL;
+	_cleanup_(freep) bool *new_keys = NULL;
 	_cleanup_(gate_policy_donep) struct gate_policy *former = gate_policy(gate);
 	int rc = policy_bundle_parse(archive, &bundle);
 	if (rc >= 0)
@@ -291,6 +292,10 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 	*ret_number = former->number;
 	if (!*ret_changed)
 		return 0;
+	/* Durable before the policy is: it names no key that there is not. */
+	rc = gate_make_keys(gate, policy, actor, &new_keys);
+	if (rc < 0)
+		return rc;
 	rc = store_policy(gate, bundle, policy, actor, actor_name, ret_number);
 	struct gate_policy *fresh = NULL;
 	if (rc >= 0)
@@ -300,6 +305,7 @@ static int apply(Gate *gate, struct bytes archive, const struct actor *actor, co
 	bool names_roles_now = policy_has_roles(policy) && !policy_has_roles(former->policy);
 	static const enum zone kept[] = {ZONE_LANDING, ZONE_RAW, ZONE_TRUSTED};
 	policy = NULL;
+	fresh->new_keys = steal_pointer(&new_keys);
 	gate_policy_install(gate, fresh);
 	/* What the kernel keeps of it, it keeps for who has no role, too. */
 	for (size_t i = 0; names_roles_now && gate->options.changed && i < sizeof kept / sizeof kept[0]; i++)

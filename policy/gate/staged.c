@@ -77,6 +77,14 @@ static int row_put(Meta *m, uint64_t node, const struct row *row) {
 	return meta_kv_put(m, key, bytes_of(packed, ROW_PATH + length));
 }
 
+int staged_below_of(Meta *m, uint64_t node, char ret_below[static TREE_PATH_MAX]) {
+	struct row row;
+	int rc = row_get(m, node, &row);
+	if (rc >= 0)
+		memcpy(ret_below, row.below, sizeof row.below);
+	return rc;
+}
+
 int gate_staged_note(Meta *m, uint64_t node, const char *below, const struct actor *actor) {
 	struct row row = {.actor = *actor};
 	int length = snprintf(row.below, sizeof row.below, "%s", below);

@@ -439,14 +439,18 @@ class Segment:
         with open(path, "rb") as file:
             self.data = file.read()
         data, words = self.data, f"segment {name[:8]}"
-        need(data[:8] == b"ASSAYSEG" and u16(data, 8) in (1, 2), f"{words}: magic or format")
+        need(data[:8] == b"ASSAYSEG" and u16(data, 8) in (1, 2, 3), f"{words}: magic or format")
         self.format = u16(data, 8)
         self.cipher, self.zone, self.version, self.id = data[10], data[11], u32(data, 12), data[48:80]
         need(self.id.hex() == name, f"{words}: another's id")
         key_name = data[16:48].rstrip(b"\0").decode()
         need(key_name == ZONES[self.zone], f"{words}: key {key_name} for zone {self.zone}")
-        need(not any(data[88:112]), f"{words}: zeros")
-        self.key = derive(keys[key_name, self.version], "segment", self.id)
+        parent = keys[key_name, self.version]
+        self.own, self.own_version = data[88:108].rstrip(b"\0").decode(), u32(data, 108)
+        need((self.format == 3) == (self.own != "") == (self.own_version > 0), f"{words}: a key of its own, or zeros")
+        if self.own:
+            parent = derive(parent, "own key", keys[self.own, self.own_version])
+        self.key = derive(parent, "segment", self.id)
         need(blake2b(data[:112], derive(self.key, "segment header"))[:16] == data[112:128], f"{words}: its header")
         self.blocks = {}  # offset: (batch, entry, plaintext)
         at = 128
@@ -471,7 +475,7 @@ class Segment:
         for i in range(count):
             node, version, offset, plain, flags = struct.unpack_from("<QQQII", entries, 32 * i)
             units = flags >> 8
-            need((flags == 0 or flags & 255 == 1 and 1 <= units <= 240 and 64 * units < plain and self.format == 2)
+            need((flags == 0 or flags & 255 == 1 and 1 <= units <= 240 and 64 * units < plain and self.format >= 2)
                  and 1 <= plain <= 16384, f"{words}: entry {i}")
             stored = 64 * units or plain
             tag = data[place + stored:place + stored + 16]
@@ -497,13 +501,16 @@ class Vault:
         self.meta = Metadata(folder, self.header.vault, {version: key for (name, version), key in self.keys.items() if name == "meta"})
         self.db = self.meta.database()
         self.schema = u64(self.kv("meta.schema"))
-        need(self.schema in (1, 2, 3, 4, 5), f"schema {self.schema}")
+        need(self.schema in (1, 2, 3, 4, 5, 6), f"schema {self.schema}")
         need(self.db.execute("PRAGMA integrity_check").fetchone()[0] == b"ok", "the database is not sound")
         self.segments = {}
         rows = self.db.execute("SELECT * FROM segment").fetchall()
+        listed = self.db.execute("SELECT * FROM segment_own").fetchall() if self.schema >= 6 else ()
+        owns = {row["number"]: (row["name"].decode(), row["version"]) for row in listed}
         for row in rows:
             segment = Segment(folder, row["id"].hex(), self.keys)
             need((segment.zone, segment.version) == (row["zone"], row["key_version"]), "a segment's row")
+            need(owns.get(row["number"], ("", 0)) == (segment.own, segment.own_version), "the row of a segment's own key")
             need(row["bytes"] == len(segment.data) or row["state"] == 0, "a segment's committed length")
             self.segments[row["number"]] = segment
         names = {name for _, _, files in os.walk(os.path.join(folder, "segments")) for name in files}

@@ -107,6 +107,32 @@ static void levels_of_compression_are_read(void **state) {
 	policy_free(policy);
 }
 
+/* Those of `keys` go first, whatever datasets say; a dataset without one has none, also where a later one has. */
+static void keys_of_their_own_are_read(void **state) {
+	(void)state;
+	Policy *policy = parse("version: 1\n"
+	                       "datasets:\n"
+	                       "  - {name: a, match: \"a/*.csv\", rules: animals.dqdl}\n"
+	                       "  - {name: b, match: \"**/*.csv\", rules: animals.dqdl, key: alias/b-key}\n"
+	                       "keys: [{match: \"c/**\", key: c.key}, {match: \"c/**\", key: other}]\n"
+	                       "ignore: [\"*.tmp\"]\n");
+	assert_int_equal(policy_key_count(policy), 4);
+	assert_string_equal(policy_key_for(policy, "c/x.csv")->name, "c.key");
+	assert_int_equal(policy_key_for(policy, "c/x.csv")->line, 5);
+	assert_string_equal(policy_key_for(policy, "c/deep/x.tmp")->name, "c.key");
+	assert_string_equal(policy_key_for(policy, "d/x.csv")->name, "b-key");
+	assert_int_equal(policy_key_for(policy, "d/x.csv")->line, 4);
+	assert_null(policy_key_for(policy, "a/x.csv"));
+	assert_null(policy_key_for(policy, "d/x.txt"));
+	assert_null(policy_key(policy, 2)->name);
+	assert_null(policy_key(policy, 4));
+	policy_free(policy);
+	policy = parse("version: 1\n");
+	assert_int_equal(policy_key_count(policy), 0);
+	assert_null(policy_key_for(policy, "a"));
+	policy_free(policy);
+}
+
 static void what_becomes_of_old_records_is_read(void **state) {
 	(void)state;
 	Policy *policy = parse("version: 1\naudit: {archive_after_days: 7, ship: /srv/logs, keep_days: 365}\n");
@@ -280,7 +306,8 @@ static void an_unknown_key_is_named_with_its_place_and_the_keys_there_are(void *
 	                           "    match: \"*.csv\"\n"
 	                           "    rules: r.dqdl\n";
 	expect_refused(yaml, sizeof yaml - 1, -EINVAL,
-	        "policy.yaml:4:5: unknown key 'formt' in a dataset; there are: name, match, format, keep, rules, "
+	        "policy.yaml:4:5: unknown key 'formt' in a dataset; there are: name, match, format, key, keep, "
+	        "rules, "
 	        "references, "
 	        "privacy, k_anonymity, l_diversity, on_failure, on_recheck_failure, nulls, types, settle, complete");
 }
@@ -393,6 +420,18 @@ static void each_mistake_is_told_with_line_and_column(void **state) {
 	                "policy.yaml:4:5: a lifecycle rule is called 'a' already in line 3"},
 	        {"version: 1\nlifecycle: [{name: \"a\\tb\", zone: Raw}]\n",
 	                "policy.yaml:2:20: a lifecycle rule's name has no control characters"},
+	        {"version: 1\nkeys: [{match: \"a/**\"}]\n", "policy.yaml:2:"},
+	        {"version: 1\nkeys: [{match: \"a/**\", key: raw}]\n",
+	                "policy.yaml:2:29: 'key: raw' is a key of the vault itself"},
+	        {"version: 1\nkeys: [{match: \"a/**\", key: alias/metadata}]\n",
+	                "policy.yaml:2:29: 'key: metadata' is a key of the vault itself"},
+	        {"version: 1\nkeys: [{match: \"a/**\", key: A}]\n", "policy.yaml:2:29: 'key: A': a key is called by"},
+	        {"version: 1\nkeys: [{match: \"a/**\", key: alias/}]\n",
+	                "policy.yaml:2:29: 'key: alias/': a key is called by"},
+	        {"version: 1\nkeys: [{match: \"a/**\", key: alias/alias/a}]\n",
+	                "policy.yaml:2:29: 'key: alias/alias/a'"},
+	        {"version: 1\nkeys: [{match: \"a/**\", key: a, zone: Raw}]\n",
+	                "policy.yaml:2:32: unknown key 'zone' in an entry of 'keys'; there are: match, key"},
 	        {"version: 1\ncompression: {Landing: 20}\n", "policy.yaml:2:24: 'Landing: 20' must be a whole number"},
 	        {"version: 1\ncompression: {Raw: 0}\n", "policy.yaml:2:20: 'Raw: 0' must be a whole number"},
 	        {"version: 1\ncompression: {raw: 3}\n",
@@ -574,6 +613,7 @@ int main(void) {
 	        cmocka_unit_test(the_example_of_the_design_is_read_whole),
 	        cmocka_unit_test(lifecycle_rules_are_read_with_the_words_of_s3),
 	        cmocka_unit_test(levels_of_compression_are_read),
+	        cmocka_unit_test(keys_of_their_own_are_read),
 	        cmocka_unit_test(what_becomes_of_old_records_is_read),
 	        cmocka_unit_test(what_is_not_done_yet_is_said_and_never_ignored),
 	        cmocka_unit_test(what_is_allowed_no_longer_is_told),

@@ -49,8 +49,7 @@ def open_header(text, passphrase):
     associated = b"assayfs slot 1\n" + vault + slot_id + pack("<IQQ", 1, kdf["memory"], kdf["passes"]) + salt + slot_public
     opened = aead_open(2, pwhash.argon2id.kdf(32, passphrase, salt, kdf["passes"], kdf["memory"]), nonce, sealed, associated)
     check_signatures(text, whole, vault, opened[32:])
-    unbox = public.SealedBox(public.PrivateKey(opened[:32])).decrypt
-    boxes = {(box["name"], box["version"]): unbox(*binary(box, "box")) for box in slot["boxes"]}
+    boxes = {(box["name"], box["version"]): public.SealedBox(public.PrivateKey(opened[:32])).decrypt(*binary(box, "box")) for box in slot["boxes"]}
     kinds = {(key["name"], key["version"]): ["", "secret", "ed25519"].index(key["kind"]) for key in whole["keys"]}
     for (name, version), box in boxes.items():
         context = vault + slot_id + pack("<II", kinds[name, version], version) + name.encode()
@@ -59,10 +58,11 @@ def open_header(text, passphrase):
 
 
 def open_block(data, name, keys, wanted):
-    magic, form, cipher, version, key_name, segment, tag = unpack_from("<8sHBxI32s32s32x16s", data)
-    key, at = derive(keys[key_name.rstrip(b"\0").decode(), version], b"segment", segment), 128
+    magic, form, cipher, version, key_name, segment, own, own_version, tag = unpack_from("<8sHBxI32s32s8x20sI16s", data)
+    zone, own = (keys.get((text.rstrip(b"\0").decode(), number)) for text, number in ((key_name, version), (own, own_version)))
+    key, at = derive(derive(zone, b"own key", own) if form == 3 else zone, b"segment", segment), 128
     right_tag = hashlib.blake2b(data[:112], key=derive(key, b"segment header"), digest_size=32).digest()[:16]
-    need(magic == b"ASSAYSEG" and form in (1, 2) and segment.hex() == name and tag == right_tag, "the segment's header")
+    need(magic == b"ASSAYSEG" and form in (1, 2, 3) and segment.hex() == name and tag == right_tag, "the segment's header")
     while data[at:at + 8] == b"ASSAYBAT":
         (salt, count, length), start = unpack_from("<8x32sII", data, at), at
 

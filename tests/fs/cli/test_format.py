@@ -33,6 +33,8 @@ PASSPHRASE = "correct horse"
 BLOCK = 16384
 KNOWN = bytes(i * i % 251 for i in range(40000))
 TABLE = b"".join(b"%d;Cat;Brown;2024-01-%02d;Found\r\n" % (i * 7919, i % 28 + 1) for i in range(2000))
+OWN = bytes(i * i % 241 for i in range(20000))
+POLICIES = {"packed": "compression: {Landing: 3}\n", "own": "keys: [{match: own, key: animals}]\n"}
 KEPT = os.path.join(SOURCE, "tests/fixtures/known")
 
 
@@ -83,7 +85,8 @@ class FormatTests(Tests):
             self.mounted = None
 
     def make(self, cipher, **files):
-        """A vault with these files in Landing, written one after the other and unmounted; `packed` after compression began."""
+        """A vault with these files in Landing, written one after the other and unmounted; `packed` after compression began,
+        `own` with a key of its own."""
         vault, mnt = self.path(cipher), self.path("mnt")
         os.makedirs(mnt, exist_ok=True)
         self.write("pass", PASSPHRASE + "\n")
@@ -91,9 +94,9 @@ class FormatTests(Tests):
         self.assayfs("mount", "--passfile", "pass", vault, mnt)
         self.mounted = mnt
         for name, content in files.items():
-            if name == "packed":
+            if name in POLICIES:
                 os.makedirs(self.path("policy"), exist_ok=True)
-                self.write("policy/policy.yaml", "version: 1\ncompression: {Landing: 3}\n")
+                self.write("policy/policy.yaml", "version: 1\n" + POLICIES[name])
                 self.assayfs("policy", "apply", self.path("policy"), mnt)
             with open(os.path.join(mnt, "Landing", name), "wb") as file:
                 file.write(content)
@@ -124,13 +127,19 @@ class FormatTests(Tests):
 
     def test_what_the_program_wrote_is_opened(self):
         for cipher in CIPHERS:
-            vault = self.make(cipher, known=KNOWN, packed=TABLE)
+            vault = self.make(cipher, known=KNOWN, packed=TABLE, own=OWN)
             keys = open_vault.open_header(read(vault, "vault.json"), PASSPHRASE.encode())
-            self.check({name for name, _ in keys} == {"landing", "raw", "trusted", "meta", "audit", "verdict", "header"}, f"{keys.keys()}")
+            names = {name for name, _ in keys if not name.startswith("own-")}
+            self.check(len(keys) == 8 and names == {"landing", "raw", "trusted", "meta", "audit", "verdict", "header"}, f"{keys.keys()}")
             found = [block for name, data in segments(vault).items() for block in all_blocks(data, name, keys)]
-            for block in in_blocks(KNOWN) + in_blocks(TABLE):
+            for block in in_blocks(KNOWN) + in_blocks(TABLE) + in_blocks(OWN):
                 self.check(block in found, f"{cipher}: a block of {len(block)} bytes, {block[:16]}…, is not among {len(found)}")
-            self.check(any(data[8] == 2 for data in segments(vault).values()), f"{cipher}: no segment may have packed blocks")
+            for form, words in (2, "may have packed blocks"), (3, "has a key of its own"):
+                self.check(any(data[8] == form for data in segments(vault).values()), f"{cipher}: no segment {words}")
+            for name, data in segments(vault).items():
+                if data[8] == 3:  # by the zone's key alone it does not open
+                    own = next(name for name, _ in keys if name.startswith("own-"))
+                    self.refuses("a key of its own", all_blocks, data, name, {**keys, (own, 1): bytes(32)})
             name = next(name for name, data in segments(vault).items() if KNOWN[:BLOCK] in all_blocks(data, name, keys))
             number = all_blocks(segments(vault)[name], name, keys).index(KNOWN[:BLOCK])
             opened = self.open_vault(vault, name, number)

@@ -42,7 +42,7 @@ GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
 STEWARD, AUDITOR, NOBODY = 64002, 64003, 64004
 ALIASES = ["alias/audit", "alias/header", "alias/landing", "alias/metadata", "alias/raw", "alias/trusted", "alias/verdict"]
 KEY_FIELDS = {"alias", "id", "version", "kind", "state", "vital", "here", "created", "rotated", "deletion", "rotate_every_days", "uses", "seals",
-              "opens", "segments", "bytes", "old_segments", "old_bytes", "rewrapping", "slots"}
+              "opens", "segments", "bytes", "old_segments", "old_bytes", "rewrapping", "own", "slots"}
 
 
 class Keys(BackupTests):
