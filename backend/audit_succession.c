@@ -72,15 +72,28 @@ static int chain_line(void *arg, struct bytes line, const struct succession *suc
 	return key_chain_add(arg, succession);
 }
 
-int audit_succession_chain(Meta *m, uint64_t most, struct key_chain *ret_chain) {
+static int append_line(void *arg, struct bytes line, const struct succession *succession) {
+	(void)line;
+	return key_chain_append(arg, succession);
+}
+
+static int gather(Meta *m, uint64_t most, line_fn *fn, struct key_chain *ret_chain) {
 	struct key_chain chain = {0};
-	int rc = each_line(m, most, chain_line, &chain);
+	int rc = each_line(m, most, fn, &chain);
 	if (rc < 0) {
 		key_chain_clear(&chain);
 		return fault_while(rc, "audit: how the log's key was handed on");
 	}
 	*ret_chain = chain;
 	return 0;
+}
+
+int audit_succession_chain(Meta *m, uint64_t most, struct key_chain *ret_chain) {
+	return gather(m, most, chain_line, ret_chain);
+}
+
+int audit_succession_list(Meta *m, uint64_t most, struct key_chain *ret_chain) {
+	return gather(m, most, append_line, ret_chain);
 }
 
 struct text {

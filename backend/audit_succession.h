@@ -29,6 +29,9 @@ int audit_succession_has(Meta *m, uint32_t version);
  * first key. -EBADMSG with words: one of them is not as it was signed. */
 int audit_succession_chain(Meta *m, uint64_t most, struct key_chain *ret_chain);
 
+/* The same unverified, for those who need not look at it anew each second. */
+int audit_succession_list(Meta *m, uint64_t most, struct key_chain *ret_chain);
+
 /* The same as text, a line each; unverified. The caller frees it. */
 int audit_succession_text(Meta *m, uint64_t most, char **ret_text, size_t *ret_size);
 

@@ -4,7 +4,7 @@
  *     DIRECTORY/8f2c….checkpoint      of the vault by that id, the branch used last first
  *
  *     assayfs/8f2c…                   ┐
- *     70000                           │ a branch's newest head: a C2SP checkpoint (audit_head_note)
+ *     70000                           │ a branch's newest head: a C2SP checkpoint (audit_head_served)
  *     v3Zr…=                          │
  *                                     │
  *     — assayfs/8f2c… q83vASNF…       ┘

@@ -129,14 +129,24 @@ static bool begin_branch(Store *store) {
 	return true;
 }
 
+/* With the signatures of earlier versions, too: so a copy from before a rotation knows it for what it is. */
+static int make_note(Store *store, char ret_note[static AUDIT_HEAD_NOTE_BYTES]) {
+	struct key_chain chain = {0};
+	meta_begin(store->meta);
+	int rc = audit_succession_list(store->meta, store->head.checkpoint.size, &chain);
+	if (rc == 0)
+		rc = audit_head_served(store->meta, store->keyring, &chain, &store->head, ret_note);
+	key_chain_clear(&chain);
+	return meta_end(store->meta, rc);
+}
+
 void store_head_remember(Store *store, bool durable) {
-	char note[CHECKPOINT_NOTE_BYTES];
+	char note[AUDIT_HEAD_NOTE_BYTES];
 	bool is_first = store->head_forks;
 	if (!store->head_is_new || !store->state_directory || !begin_branch(store))
 		return;
 	store->head_is_new = false;
-	meta_begin(store->meta);
-	int rc = meta_end(store->meta, audit_head_note(store->meta, store->keyring, &store->head, note));
+	int rc = make_note(store, note);
 	if (rc == 0) {
 		const struct last_seen_branch branch = {.since = store->head_since, .note = bytes_of_string(note)};
 		rc = last_seen_remember(store->state_directory, vault_id(store), &branch, durable || is_first);

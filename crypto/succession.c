@@ -148,10 +148,8 @@ static int check_order(const struct key_chain *chain, const struct succession *n
 	        next->version, next->at.size, last->version, last->at.size);
 }
 
-int key_chain_add(struct key_chain *chain, const struct succession *succession) {
-	int rc = succession_verify(succession);
-	if (rc == 0)
-		rc = check_order(chain, succession);
+int key_chain_append(struct key_chain *chain, const struct succession *succession) {
+	int rc = check_order(chain, succession);
 	if (rc < 0)
 		return rc;
 	struct succession *grown = array_room(chain->list, &chain->room, chain->count + 1, sizeof *grown);
@@ -161,6 +159,11 @@ int key_chain_add(struct key_chain *chain, const struct succession *succession) 
 	chain->list[chain->count++] = *succession;
 	chain->first = chain->list[0].before;
 	return 0;
+}
+
+int key_chain_add(struct key_chain *chain, const struct succession *succession) {
+	int rc = succession_verify(succession);
+	return rc < 0 ? rc : key_chain_append(chain, succession);
 }
 
 int key_chain_read(struct key_chain *chain, struct bytes text) {

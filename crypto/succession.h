@@ -66,6 +66,8 @@ struct key_chain {
 };
 void key_chain_clear(struct key_chain *chain);
 
+/* Adds the next one, which was verified when it was kept. -EBADMSG, -ENOMEM as key_chain_add. */
+int key_chain_append(struct key_chain *chain, const struct succession *succession);
 /* Verifies the next one and adds it. -EBADMSG with words: succession_verify, or it does not follow on the last: other
  * keys or versions, or a size that is less. -ENOMEM. */
 int key_chain_add(struct key_chain *chain, const struct succession *succession);

@@ -48,7 +48,7 @@ _assayfs_options() {
 	log) echo '--since --until --user --group --path --event --outcome --exe --pid --node --limit --follow --format --json' ;;
 	'log summary') echo '--since --until --user --group --path --event --outcome --exe --pid --node --top --timezone --json' ;;
 	'log verify') echo '--key --from --print --json' ;;
-	'log key') echo '--json' ;;
+	'log key') echo '--all --json' ;;
 	'log prove' | 'log check-proof') echo '--key' ;;
 	'log archive') echo '--before --to --prune --list --json' ;;
 	'log open') echo "--verify --json $_assayfs_secret --kms" ;;

@@ -61,7 +61,7 @@ int alarm_key_list(Store *store, int64_t now_ns, struct alarm_keys *ret) {
 	struct alarm_keys keys = {0};
 	Meta *m = store_meta(store);
 	meta_begin(m);
-	int rc = audit_succession_chain(m, UINT64_MAX, &chain);
+	int rc = audit_succession_list(m, UINT64_MAX, &chain);
 	if (rc == 0)
 		rc = add_key(store, key_chain_version(&chain, chain.count), 0, &keys);
 	if (rc == 0)

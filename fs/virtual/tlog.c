@@ -38,7 +38,7 @@ static int text_of(const char *text, size_t size, struct virtual_file *ret) {
 
 /* In an operation. The caller clears the chain, of what is durable. */
 static int durable_chain(struct filesystem *fs, struct key_chain *ret_chain) {
-	return audit_succession_chain(fs->meta, tlog_size(fs), ret_chain);
+	return audit_succession_list(fs->meta, tlog_size(fs), ret_chain);
 }
 
 static int last_head(struct filesystem *fs, struct audit_head *ret_head, char ret_note[static AUDIT_HEAD_NOTE_BYTES]) {

@@ -6,6 +6,7 @@
 #include "backend/record.h"
 #include "backend/store_internal.h"
 #include "backend/store_keys.h"
+#include "crypto/base/fault.h"
 #include "tests/backend/chance.h"
 #include "tests/backend/recorder.h"
 #include "tests/backend/test_vault.h"
@@ -238,6 +239,7 @@ static void an_older_copy_is_refused_across_a_rotation(void **state) {
 	v->store = NULL;
 	copy(old, v->vault);
 	assert_int_equal(test_vault_open(v->vault, &v->options, &v->store), -ESTALE);
+	assert_non_null(strstr(fault_message(), "put back to an older copy"));
 	v->options.accept_restore = true;
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 	v->options.accept_restore = false;
