@@ -69,6 +69,7 @@ int packs_create(VaultIo *io, const struct meta_keys *keys, Packs **ret_packs);
 void packs_close(Packs *packs);
 DEFINE_CLEANUP(Packs, packs_close);
 
+/* Where room is taken from when the disk is full; not owned, NULL for none. */
 void packs_set_reserve(Packs *packs, Reserve *reserve);
 
 /* The packs that are written from now on are under the newest of these. */

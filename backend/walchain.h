@@ -60,6 +60,7 @@ struct page_range {
 	uint32_t count;
 };
 
+/* Whether the page is in it. */
 static inline bool page_range_has(const struct page_range *range, uint32_t page) {
 	return page >= range->first && page - range->first < range->count;
 }

@@ -498,7 +498,7 @@ class Keys(BackupTests):
         for at, names in [(None, "one two three four"), (times[0], "one"), (times[1], "one two")]:
             self.assayfs("recover", "--full", "--passfile", "pass", *(["--at", f"@{int(at)}"] if at else []), url, "back")
             self.assayfs("fsck", "--passfile", "pass", "back")
-            self.assayfs("mount", "-o", "ro", "--passfile", "pass", "--state-dir", self.path("elsewhere"), "back", "mnt")
+            self.assayfs("mount", "-o", "ro", "--passfile", "pass", "--state-dir", self.path(f"state-{at}"), "back", "mnt")
             self.check(sorted(os.listdir(self.path("mnt/Landing"))) == sorted(names.split()), f"{at}: {os.listdir(self.path('mnt/Landing'))}")
             self.assayfs("umount", "mnt")
             shutil.rmtree(self.path("back"))
