@@ -28,7 +28,7 @@ struct KmsWatch {
 	pthread_cond_t wake;
 	bool stop;
 	Kms *asking; /* the call under way; NULL: none is */
-	bool is_watched, is_up, is_refused;
+	bool is_watched, is_up;
 	int64_t last_s, last_boot_ms; /* of the last success, by the clock and since the start of the machine */
 	char words[WHY_BYTES];
 };
@@ -46,7 +46,6 @@ static int64_t boottime_ms(void) {
 /* With the lock held. */
 static void note_success(KmsWatch *watch) {
 	watch->is_up = true;
-	watch->is_refused = false;
 	watch->last_s = (int64_t)time(NULL);
 	watch->last_boot_ms = boottime_ms();
 }
@@ -153,7 +152,6 @@ static void take_failure(KmsWatch *watch, int rc) {
 	pthread_mutex_lock(&watch->lock);
 	const bool is_new = watch->is_up;
 	watch->is_up = false;
-	watch->is_refused = is_refusal(rc);
 	memcpy(watch->words, why, sizeof watch->words);
 	const int64_t since_ms = boottime_ms() - watch->last_boot_ms;
 	pthread_mutex_unlock(&watch->lock);

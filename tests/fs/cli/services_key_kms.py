@@ -60,7 +60,7 @@ class Moto(BackupTests):
         self.assayfs("lock", "mnt")
         weak = environment | {"AWS_ACCESS_KEY_ID": environment["KMS_WEAK_ACCESS_KEY"], "AWS_SECRET_ACCESS_KEY": environment["KMS_WEAK_SECRET_KEY"]}
         wrong = environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
-        self.opens(weak, "unlock", "--kms", "mnt", code=3)
+        self.opens(weak, "unlock", "--kms", "mnt", code=6)
         self.check(self.opens(wrong, "unlock", "--kms", "mnt", code=None).returncode != 0, "wrong credentials")
         self.check(self.json("status", "--json", "mnt")["locked"], "still locked")
         session = environment | {"AWS_ACCESS_KEY_ID": environment["KMS_SESSION_ACCESS_KEY"], "AWS_SECRET_ACCESS_KEY": environment["KMS_SESSION_SECRET_KEY"],
