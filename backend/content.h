@@ -94,7 +94,10 @@ void content_choose_key(Content *c, const char *own);
 /* In an operation: whether the key of its own can be had that the version is sealed under, if it has one; words name it
  * as people do. -EKEYREVOKED, -EKEYEXPIRED, -ENOKEY, -EACCES. Version 0: it can. */
 int content_key_check(Store *store, Meta *m, uint64_t version);
-/* The same of the key that what is written anew into the node gets. Errors of the store's chooser, too. */
+/* In an operation: which key of its own the version is sealed under, "" for none; *ret_has false: it has no blocks, and
+ * so is under none. */
+int content_own_key(Store *store, Meta *m, uint64_t version, char ret_own[static OWN_KEY_BYTES], bool *ret_has);
+/* As content_key_check, of the key that what is written anew into the node gets. Errors of the store's chooser, too. */
 int content_begin_check(Store *store, Meta *m, const struct node *node);
 
 /* Bytes that read(2) reaches, what is not sealed yet included. */

@@ -62,6 +62,11 @@ int content_key_check(Store *store, Meta *m, uint64_t version) {
 	return rc < 0 ? rc : content_own_check(segments, m, own);
 }
 
+int content_own_key(Store *store, Meta *m, uint64_t version, char ret_own[static OWN_KEY_BYTES], bool *ret_has) {
+	ret_own[0] = '\0';
+	return content_own_of(store_segments(store), m, version, ret_own, ret_has);
+}
+
 int content_begin_check(Store *store, Meta *m, const struct node *node) {
 	char own[OWN_KEY_BYTES] = "";
 	int rc = store_choose_key(store, node, own);

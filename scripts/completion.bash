@@ -37,8 +37,8 @@ _assayfs_options() {
 	'key list' | 'key disable' | 'key enable' | 'key cancel-deletion' | 'key alias' | 'key recipient new') echo '--json' ;;
 	'key rotate') echo '--all --rewrap --wait --every --json' ;;
 	'key schedule-deletion') echo '--days --json' ;;
-	'key add') echo '--new-passfile --recovery --recipient --keyfile --kms --zones --label --argon-mem --argon-ops --json' ;;
-	'key recipient add') echo '--zones --label --json' ;;
+	'key add') echo '--new-passfile --recovery --recipient --keyfile --kms --zones --keys --label --argon-mem --argon-ops --json' ;;
+	'key recipient add') echo '--zones --keys --label --json' ;;
 	'key remove') ;;
 	lock) echo '--after' ;;
 	unlock) echo "$_assayfs_secret --kms" ;;
@@ -65,7 +65,7 @@ _assayfs_options() {
 _assayfs_commands='init mount umount sync status cost info fsck recover policy check scan why run runs quarantine versions restore lineage erase find-subject gc log key lock unlock grant token access alarm backup help'
 
 _assayfs_events='accept-restore access alarm alarm-dead alarm-drop alarm-history alarm-key alarm-list alarm-retry alarm-silence alarm-test arrive attend backup-add backup-remove backup-sync backup-verify
-	capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init key-alias key-cancel-deletion key-decrypt key-delete key-disable key-enable key-found key-generate-data-key
+	capture chmod chown close create damage deliver erase expire find-subject gc getxattr grant grant-revoke http init key-alias key-cancel-deletion key-create key-decrypt key-delete key-disable key-enable key-found key-generate-data-key
 	key-list key-rewrap key-rotate key-schedule-deletion kms-away kms-back lineage link lock lock-after log-archive log-prune log-ship lookup mkdir mknod mount open opendir policy-apply policy-foresee policy-recheck
 	policy-show publish quarantine-drop quarantine-list quarantine-release quarantine-show read-log recover removexattr rename repair restore rmdir run runs setxattr slot-add slot-remove stale
 	supersede symlink token-add token-list token-remove truncate unlink unlock unmount utimes verdict versions why withdraw'

@@ -331,13 +331,17 @@ static int record_delivery(Gate *gate, const struct arrival *a, const struct raw
 
 static int keep_in_raw(
         Gate *gate, const struct arrival *a, struct raw_place *place, Content *raw, const uint8_t sha256[static 32]) {
-	if (place->has_sha256 && memcmp(place->sha256, sha256, sizeof place->sha256) == 0) {
-		int rc = content_drop(raw);
+	bool is_same = place->has_sha256 && memcmp(place->sha256, sha256, sizeof place->sha256) == 0;
+	int rc = is_same ? gate_key_is_same(gate, place->version, a->below, &is_same) : 0;
+	if (rc < 0)
+		return rc;
+	if (is_same) {
+		rc = content_drop(raw);
 		return rc < 0 ? rc : record_delivery(gate, a, place);
 	}
 	struct captured captured = {.a = a, .place = place};
 	struct version sealed;
-	int rc = content_seal(raw, ORIGIN_CAPTURE, 0, sha256, capture_show, &captured, &sealed);
+	rc = content_seal(raw, ORIGIN_CAPTURE, 0, sha256, capture_show, &captured, &sealed);
 	if (rc < 0)
 		return rc;
 	place->version = sealed.id;

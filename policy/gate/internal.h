@@ -84,6 +84,9 @@ bool gate_is_stopping(Gate *gate);
 
 /* A store_choose_key_fn; `arg` is the gate. */
 int gate_choose_key(void *arg, Meta *m, const struct node *node, char ret_own[static OWN_KEY_BYTES]);
+/* Whether the version is sealed under the key of its own that the policy gives to `below` now: else the same bytes are
+ * a new version. Not in an operation. */
+int gate_key_is_same(Gate *gate, uint64_t version, const char *below, bool *ret_same);
 /* Makes the keys that the policy names and the vault lacks; *ret_is_new: for each policy_key, whether it was; free it.
  * Outside of operations. -EINVAL with the line at fault; -ENOKEY, -EROFS. */
 int gate_make_keys(Gate *gate, const Policy *policy, const struct actor *actor, bool **ret_is_new);

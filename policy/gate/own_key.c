@@ -57,6 +57,24 @@ int gate_key_content(Gate *gate, Content *content, const char *below) {
 	return rc;
 }
 
+int gate_key_is_same(Gate *gate, uint64_t version, const char *below, bool *ret_same) {
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(gate);
+	char now[OWN_KEY_BYTES], then[OWN_KEY_BYTES];
+	bool has_any = true;
+	Meta *m = store_meta(gate->store);
+	*ret_same = true;
+	if (policy_key_count(held->policy) == 0 && !segment_any_own(store_segments(gate->store)))
+		return 0;
+	meta_begin(m);
+	int rc = key_of(held->policy, m, below, now);
+	if (rc >= 0)
+		rc = content_own_key(gate->store, m, version, then, &has_any);
+	rc = meta_end(m, rc);
+	if (rc >= 0)
+		*ret_same = !has_any || strcmp(now, then) == 0;
+	return rc;
+}
+
 int gate_make_keys(Gate *gate, const Policy *policy, const struct actor *actor, bool **ret_is_new) {
 	const size_t count = policy_key_count(policy);
 	_cleanup_(freep) const char **words = calloc(count + 1, sizeof *words);

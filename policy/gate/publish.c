@@ -279,7 +279,11 @@ static int publish_once(Gate *gate, const struct publication *p, bool *ret_has_m
 	int rc = meta_end(m, target_prepare(m, p, &s.source, &target));
 	if (rc < 0)
 		return fault_while(rc, "publishing Trusted/%s", p->below);
-	if (target.has_sha256 && memcmp(target.sha256, p->sha256, sizeof target.sha256) == 0) {
+	bool is_same = target.has_sha256 && memcmp(target.sha256, p->sha256, sizeof target.sha256) == 0;
+	rc = is_same ? gate_key_is_same(gate, target.version, p->below, &is_same) : 0;
+	if (rc < 0)
+		return rc;
+	if (is_same) {
 		rc = already_shown(gate, &s);
 		*ret_has_moved = s.has_moved;
 		return rc;

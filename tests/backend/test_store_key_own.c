@@ -149,6 +149,13 @@ static void a_segment_opens_by_both_keys_and_by_neither_alone(void **state) {
 	segment_derive_parent(zone.bytes, own.bytes, key.bytes);
 	segment_derive_key(key.bytes, header.id, key.bytes);
 	assert_rc(segment_header_open(bytes, key.bytes));
+	own.bytes[0] ^= 1; /* and by each bit of it */
+	segment_derive_parent(zone.bytes, own.bytes, key.bytes);
+	segment_derive_key(key.bytes, header.id, key.bytes);
+	assert_int_equal(segment_header_open(bytes, key.bytes), -EBADMSG);
+	own.bytes[0] ^= 1;
+	segment_derive_parent(zone.bytes, own.bytes, key.bytes);
+	segment_derive_key(key.bytes, header.id, key.bytes);
 	/* Nor is another key named without being noticed. */
 	static const char *const names[] = {"", "own-\0x", "OWN", "own-0123456789abcdefg"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

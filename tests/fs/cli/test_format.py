@@ -134,6 +134,9 @@ class FormatTests(Tests):
             found = [block for name, data in segments(vault).items() for block in all_blocks(data, name, keys)]
             for block in in_blocks(KNOWN) + in_blocks(TABLE) + in_blocks(OWN):
                 self.check(block in found, f"{cipher}: a block of {len(block)} bytes, {block[:16]}…, is not among {len(found)}")
+            whole = reader.Vault(vault, "passphrase", PASSPHRASE.encode())
+            self.check(sum(segment.own != "" for segment in whole.segments.values()) == 1, f"{cipher}: segments with a key of their own")
+            self.check(whole.read("Landing/own") == OWN and whole.read("Landing/known") == KNOWN, f"{cipher}: the reader")
             for form, words in (2, "may have packed blocks"), (3, "has a key of its own"):
                 self.check(any(data[8] == form for data in segments(vault).values()), f"{cipher}: no segment {words}")
             for name, data in segments(vault).items():
