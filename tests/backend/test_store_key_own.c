@@ -7,7 +7,9 @@
 #include "backend/store_internal.h"
 #include "backend/store_keys.h"
 #include "crypto/secret.h"
+#include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
+#include "tests/backend/recorder.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -404,6 +406,53 @@ static void what_was_synced_is_there_after_a_crash(void **state) {
 	assert_int_equal(gc_try_file(v, node), -EKEYREVOKED);
 }
 
+/* Between vault.json and the policy the power may fail anywhere: the vault opens, and to apply again is all it takes.
+ */
+static int judge_making(void *user, const char *directory, uint64_t acknowledged) {
+	struct test_vault v = {.options = {.reserve_bytes = 1 << 20, .gc_by_hand = true, .commit_ms = 3600 * 1000}};
+	char before[OWN_KEY_BYTES] = "", after[OWN_KEY_BYTES];
+	size_t *made = user;
+	if (test_vault_open(directory, &v.options, &v.store) < 0) {
+		print_error("%s\n", fault_message());
+		return -EIO;
+	}
+	Meta *m = store_meta(v.store);
+	meta_begin(m);
+	const int known = meta_end(m, store_key_called(m, "animals", before));
+	own_key(&v, "animals", after);
+	uint64_t node = file_under(&v, NODE_LANDING, "a", after, 1);
+	gc_expect_file(&v, node, 1);
+	*made += known == 0;
+	const bool is_kept = known < 0 ? acknowledged == 0 : strcmp(before, after) == 0;
+	int closed = store_close(v.store);
+	return is_kept ? closed : -EIO;
+}
+
+static void a_power_loss_while_a_key_is_made_keeps_nobody_from_it(void **state) {
+	struct test_vault *v = *state;
+	Recorder *recorder = NULL;
+	VaultIo *io = NULL;
+	size_t shown = 0, made = 0;
+	char name[OWN_KEY_BYTES];
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	assert_rc(recorder_open(v->vault, &recorder));
+	assert_rc(recorder_io(recorder, &io));
+	v->options.io = io;
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	own_key(v, "animals", name);
+	recorder_mark(recorder, 1);
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	vault_io_close(io);
+	v->options.io = NULL;
+	int rc = recorder_each_crash_state(recorder, 100, chance_seed(), judge_making, &made, &shown);
+	recorder_close(recorder);
+	assert_int_equal(rc, 0);
+	assert_true(shown > 20 && made > 0 && made < shown);
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+}
+
 static size_t open_descriptors(void) {
 	size_t count = 0;
 	for (int fd = 0; fd < 4096; fd++)
@@ -506,6 +555,7 @@ int main(void) {
 	        TEST(a_rotated_key_is_sealed_anew_with_rewrap),
 	        TEST(a_deleted_key_takes_its_content_and_no_other),
 	        TEST(what_was_synced_is_there_after_a_crash),
+	        TEST(a_power_loss_while_a_key_is_made_keeps_nobody_from_it),
 	        TEST(a_thousand_keys_exhaust_nothing),
 	        TEST(a_limited_slot_has_the_keys_that_it_names),
 	};
