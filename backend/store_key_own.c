@@ -167,10 +167,8 @@ static int make_all(struct key_change *change, char (*names)[OWN_KEY_BYTES], con
 static int record_all(struct key_change *change, const char *const *words, char (*names)[OWN_KEY_BYTES],
         const bool *is_new, size_t n, const struct actor *actor) {
 	Store *store = change->store;
-	uint8_t generation[8];
-	le64_put(generation, header_generation(store->keys.header));
 	meta_begin(store->meta);
-	int rc = meta_kv_put(store->meta, KV_GENERATION, bytes_of(generation, sizeof generation));
+	int rc = key_header_note(store);
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		struct key_row row = {.version = 1, .state = KEY_ACTIVE};
 		char detail[256];
