@@ -6,7 +6,7 @@ _assayfs_secret='--passfile --extpass --recovery-key --recovery-key-file --keyfi
 _assayfs_options() {
 	case $1 in
 	init) echo '--passfile --extpass --no-recovery-key --cipher --argon-mem --argon-ops --json' ;;
-	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --idle-lock --http $_assayfs_secret --kms --kms-max-offline" ;;
+	mount) echo "--foreground --accept-restore --state-dir --actions --options --audit --idle-lock --http $_assayfs_secret --kms --max-offline" ;;
 	umount) echo '--lazy --force' ;;
 	sync) ;;
 	recover) echo "--endpoint --at --full --list --state-dir --json $_assayfs_secret --kms" ;;

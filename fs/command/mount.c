@@ -174,15 +174,15 @@ static int read_idle(const struct invocation *call, int64_t *ret_ms) {
 
 /* Only with --kms. */
 static int read_offline(const struct invocation *call, int64_t *ret_ms) {
-	const char *text = command_value(call, "kms-max-offline");
+	const char *text = command_value(call, "max-offline");
 	int64_t ns = 0;
 	if (text && !command_has(call, "kms"))
-		return command_fail(call, EXIT_USAGE, "--kms-max-offline is for a vault that --kms unlocks");
+		return command_fail(call, EXIT_USAGE, "--max-offline is for a vault that --kms unlocks");
 	int rc = text ? when_duration(text, &ns) : 0;
 	if (text && rc == 0 && ns / 1000000 < kms_watch_every_ms())
 		rc = fault(EINVAL, "'%.60s' is too short: the service is asked once a minute", text);
 	*ret_ms = ns / 1000000;
-	return rc ? command_fail(call, EXIT_USAGE, "--kms-max-offline: %s", fault_message()) : EXIT_DONE;
+	return rc ? command_fail(call, EXIT_USAGE, "--max-offline: %s", fault_message()) : EXIT_DONE;
 }
 
 static int mount_vault(
@@ -271,7 +271,7 @@ const struct command command_mount = {
                         "lock the vault when no program has used content for so long, as 15m (see 'assayfs lock')"},
                 {"http", 0, "ADDR:PORT", "serve the page, the API and metrics over HTTP, as on 127.0.0.1:9475"},
                 OPTIONS_SECRET, OPTION_KMS,
-                {"kms-max-offline", 0, "TIME",
+                {"max-offline", 0, "TIME",
                         "with --kms: lock the vault when the service could not be asked for so long, as 8h"},
                 {0}},
         .examples = (const struct command_example[]){{"assayfs mount /srv/vault /mnt", "asks for the passphrase"},

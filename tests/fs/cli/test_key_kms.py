@@ -182,7 +182,7 @@ class KmsKeys(BackupTests):
         kms = FakeKms()
         with kms.serving() as environment:
             self.with_slot(environment)
-            self.watched(environment, "--kms-max-offline", "4s")
+            self.watched(environment, "--max-offline", "4s")
             time.sleep(5)
             self.check(not self.is_locked(), "it is up")
             kms.state = "Failing"
@@ -214,9 +214,9 @@ class KmsKeys(BackupTests):
     def test_options_that_do_not_go_together_are_a_slip(self):
         self.mounted()
         self.assayfs("umount", "mnt")
-        self.one_line(self.assayfs("mount", "--kms-max-offline", "8h", "--passfile", "pass", "v", "mnt", code=2), "--kms")
+        self.one_line(self.assayfs("mount", "--max-offline", "8h", "--passfile", "pass", "v", "mnt", code=2), "--kms")
         for text in "59s", "soon":
-            self.one_line(self.assayfs("mount", "--kms", f"--kms-max-offline={text}", "v", "mnt", code=2), "--kms-max-offline")
+            self.one_line(self.assayfs("mount", "--kms", f"--max-offline={text}", "v", "mnt", code=2), "--max-offline")
         self.mount()
         self.one_line(self.assayfs("unlock", "--kms", "--passfile", "pass", "mnt", code=2), "--kms")
         self.assayfs("lock", "mnt")
