@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Keys rotated under load, with what is sealed under older versions sealed anew, while the daemon is killed ten times.
+"""All keys rotated under load, those of content, metadata and log, with what is sealed under older versions sealed anew, while the daemon is killed ten times.
 
 usage: services_rotated.py ASSAYFS SOURCE [MIB [KILLS]]
 
@@ -43,8 +43,8 @@ class Rotated(BackupTests):
     def pid(self):
         return self.json("status", "--json", "mnt")["pid"]
 
-    def key(self):
-        return next(key for key in self.json("key", "list", "--json", "mnt")["keys"] if key["alias"] == "alias/landing")
+    def keys(self):
+        return {key["alias"]: key for key in self.json("key", "list", "--json", "mnt")["keys"]}
 
     def write_beside(self, deadline, acknowledged):
         """Files that are fsynced until the mount dies; each name once."""
@@ -85,25 +85,30 @@ class Rotated(BackupTests):
         self.assayfs("sync", "mnt")
         self.put("Landing/twice", b"second, and longer")
         self.assayfs("sync", "mnt")
+        first_key = self.assayfs("log", "key", "mnt").out.strip()
         print(f"note: {MIB} MiB in {time.monotonic() - began:.0f} s", flush=True)
         for round_ in range(KILLS):
             timer = self.kill_after(random.uniform(1, 12))
             # Each third round a version more; the others go on with what is under way.
             if round_ % 3 == 0:
-                self.assayfs("key", "rotate", "--rewrap", "landing", "mnt", code=None)
+                self.assayfs("key", "rotate", "--all", "--rewrap", "mnt", code=None)
             self.write_beside(time.monotonic() + 15, acknowledged)
             timer.join()
             self.begin_again()
-        began, least = time.monotonic(), self.key()["version"]
-        self.assayfs("key", "rotate", "--rewrap", "--wait", "landing", "mnt", timeout=1200)
-        took, key = time.monotonic() - began, self.key()
-        print(f"note: {KILLS} kills, {len(acknowledged)} files acknowledged, version {key['version']}; the last rewrap {took:.0f} s", flush=True)
-        self.check(key["version"] == least + 1 and key["old_segments"] == 0 and key["old_bytes"] == 0, f"{key}")
+        self.assayfs("log", "verify", "--key", first_key, "mnt")
+        began, least = time.monotonic(), self.keys()
+        self.assayfs("key", "rotate", "--all", "--rewrap", "--wait", "mnt", timeout=1800)
+        took, keys = time.monotonic() - began, self.keys()
+        versions = {alias: key["version"] for alias, key in keys.items()}
+        print(f"note: {KILLS} kills, {len(acknowledged)} files acknowledged, {versions}; the last rewrap {took:.0f} s", flush=True)
+        for alias, key in keys.items():
+            self.check(key["version"] == least[alias]["version"] + 1 and key["old_segments"] == 0 and key["old_bytes"] == 0, f"{key}")
         for name, wanted in {**digests, **acknowledged}.items():
             self.check(digest(self.get(f"Landing/{name}")) == wanted, f"{name} is another")
         for number, wanted in enumerate((b"first", b"second, and longer"), 1):
             self.check(self.get(f".assayfs/versions/Landing/twice/{number}") == wanted, f"version {number}")
-        self.assayfs("log", "verify", "mnt")
+        for key in ([], ["--key", first_key]):
+            self.assayfs("log", "verify", *key, "mnt")
         self.assayfs("umount", "mnt")
         self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "v", timeout=1200).out, "fsck")
 
