@@ -409,6 +409,8 @@ int store_open(const char *path, const struct store_secret *secret, const struct
 	if (rc == 0)
 		rc = store_head_check(store);
 	if (rc == 0 && !store->read_only)
+		store_keys_tidy(store);
+	if (rc == 0 && !store->read_only)
 		rc = in_database_words(store, begin_mount(store, options));
 	if (rc == 0 && !store->read_only)
 		rc = start_threads(store, options);

@@ -205,6 +205,9 @@ struct slot_secret store_slot_secret(const struct store_secret *secret);
  * log is recorded, inside meta_begin. clear: frees. */
 int store_keys_init(Store *store, struct bytes json, size_t slot);
 int store_keys_found(Store *store);
+/* What a crash left of a vault.json that was being written goes, with the boxes in it. */
+#define STORE_HEADER_LEFT STORE_HEADER_NAME ".tmp"
+void store_keys_tidy(Store *store);
 /* "slot ID, passphrase": what it was unlocked by, with the ARN of a KMS's key. Returns the buffer. */
 #define STORE_SLOT_WORDS_BYTES 512
 const char *store_slot_words(const Store *store, char ret_words[static STORE_SLOT_WORDS_BYTES]);

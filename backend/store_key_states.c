@@ -167,6 +167,14 @@ static void wipe_former(VaultFile *former) {
 		(void)vault_file_sync(former);
 }
 
+void store_keys_tidy(Store *store) {
+	_cleanup_(vault_file_closep) VaultFile *left = NULL;
+	if (vault_file_open(store->io, STORE_HEADER_LEFT, VAULT_FILE_WRITE, &left) < 0)
+		return;
+	wipe_former(left);
+	(void)vault_io_unlink(store->io, STORE_HEADER_LEFT);
+}
+
 static int delete_key(struct key_change *change) {
 	Store *store = change->store;
 	_cleanup_(vault_file_closep) VaultFile *former = NULL;

@@ -611,6 +611,17 @@ class Keys(BackupTests):
         shutil.copy(self.path("present"), self.path("v/vault.json"))
         self.mount()
 
+    def test_what_a_crash_left_of_a_changed_vault_json_goes_with_the_next_mount(self):
+        self.mounted()
+        self.assayfs("umount", "mnt")
+        shutil.copy(self.path("v/vault.json"), self.path("v/vault.json.tmp"))
+        self.check("Clean" in self.assayfs("fsck", "--passfile", "pass", "v").out, "no damage")
+        os.link(self.path("v/vault.json.tmp"), self.path("watched"))
+        self.mount()
+        self.check(not os.path.exists(self.path("v/vault.json.tmp")), "it is gone")
+        with open(self.path("watched"), "rb") as file:
+            self.check(not file.read().strip(b"\0"), "and so is what stood in it")
+
     # ---- who may ----
 
     def test_stewards_and_who_mounted_decide_and_denials_are_on_record(self):
