@@ -219,8 +219,8 @@ class GateTests(Tests):
         self.faults.append("the gate has not come to rest")
 
     def records(self, *options):
-        self.assayfs("sync", "mnt")
         """Those that were asked for by name; else all but the uses of keys."""
+        self.assayfs("sync", "mnt")
         records = [json.loads(line) for line in self.assayfs("log", "--json", *options, "mnt").out.splitlines()]
         return [r for r in records if "--event" in options or r["event"] not in KEY_USES]
 

@@ -326,7 +326,7 @@ def verify_directory(v, directory, journal, figures):
 
 def verify_records(v, directories, figures):
     """Each name and each version has a record of its own."""
-    records = v.records()
+    records = v.records(every=True)
     v.check([r["seq"] for r in records] == list(range(len(records))), "the log has gaps")
     made, sealed = set(), set()
     for r in records:

@@ -146,7 +146,9 @@ class MetricsTests(MeteredTests):
 
     def test_the_documentation_has_each_metric_and_no_other(self):
         self.judged()
-        families, rows = self.dump(), documented()
+        families = self.dump()
+        # Those of a mount that --kms unlocked are tested with one (cli/key_kms).
+        rows = {name: row for name, row in documented().items() if not name.startswith("assayfs_kms_")}
         open_families = exposition.read(self.asked(format="openmetrics")[0]["item"]["text"].encode(), openmetrics=True)
         self.check(set(rows) == set(families), f"docs/metrics.md lacks {sorted(set(families) - set(rows))}, "
                                                f"has {sorted(set(rows) - set(families))} too many")
