@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ struct entry {
 	struct key_use use;
 	int64_t since_s;
 	uint64_t more;
+	bool is_new, is_told; /* in an operation that has not ended */
 	struct entry *next;
 };
 
@@ -19,6 +21,7 @@ struct KeyUses {
 	pthread_mutex_t lock;
 	struct entry *buckets[BUCKETS];
 	size_t count;
+	atomic_bool is_pending; /* an entry is new or told */
 };
 
 int key_uses_new(KeyUses **ret) {
@@ -70,7 +73,7 @@ static bool is_same(const struct key_use *one, const struct key_use *other) {
 
 static struct entry *find(KeyUses *uses, const struct key_use *use) {
 	struct entry *entry = *bucket_of(uses, use);
-	while (entry && !is_same(&entry->use, use))
+	while (entry && (entry->is_told || !is_same(&entry->use, use)))
 		entry = entry->next;
 	return entry;
 }
@@ -78,10 +81,11 @@ static struct entry *find(KeyUses *uses, const struct key_use *use) {
 bool key_uses_count(KeyUses *uses, const struct key_use *use) {
 	pthread_mutex_lock(&uses->lock);
 	struct entry *entry = find(uses, use);
-	if (entry)
+	const bool is_counted = entry && !entry->is_new;
+	if (is_counted)
 		entry->more++;
 	pthread_mutex_unlock(&uses->lock);
-	return entry;
+	return is_counted;
 }
 
 static size_t count_of_user(const KeyUses *uses, uint32_t uid) {
@@ -96,7 +100,7 @@ void key_uses_add(KeyUses *uses, const struct key_use *use, int64_t now_s) {
 	struct entry *entry = calloc(1, sizeof *entry);
 	if (!entry)
 		return;
-	*entry = (struct entry){.use = *use, .since_s = now_s};
+	*entry = (struct entry){.use = *use, .since_s = now_s, .is_new = true};
 	pthread_mutex_lock(&uses->lock);
 	struct entry **bucket = bucket_of(uses, use);
 	const bool has_place = uses->count < KEY_USES_MOST && count_of_user(uses, use->actor.uid) < KEY_USES_OF_USER;
@@ -104,35 +108,54 @@ void key_uses_add(KeyUses *uses, const struct key_use *use, int64_t now_s) {
 		entry->next = *bucket;
 		*bucket = entry;
 		uses->count++;
+		uses->is_pending = true;
 		entry = NULL;
 	}
 	pthread_mutex_unlock(&uses->lock);
 	free(entry);
 }
 
-/* Those of one bucket. */
-static int end_some(KeyUses *uses, struct entry **slot, int64_t until_s, key_uses_fn *tell, void *arg) {
+static int tell_some(KeyUses *uses, struct entry *entry, int64_t until_s, key_uses_fn *tell, void *arg) {
+	int rc = 0;
+	for (; entry && rc >= 0; entry = entry->next) {
+		if (entry->since_s > until_s || entry->is_told)
+			continue;
+		rc = entry->more > 0 ? tell(arg, &entry->use, entry->more) : 0;
+		entry->is_told = rc >= 0;
+		uses->is_pending = true;
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static void settle_some(KeyUses *uses, struct entry **slot, bool is_kept) {
 	while (*slot) {
 		struct entry *entry = *slot;
-		if (entry->since_s > until_s) {
-			slot = &entry->next;
+		if (is_kept ? entry->is_told : entry->is_new) {
+			*slot = entry->next;
+			free(entry);
+			uses->count--;
 			continue;
 		}
-		int rc = entry->more > 0 ? tell(arg, &entry->use, entry->more) : 0;
-		if (rc < 0)
-			return rc;
-		*slot = entry->next;
-		free(entry);
-		uses->count--;
+		entry->is_new = entry->is_told = false;
+		slot = &entry->next;
 	}
-	return 0;
+}
+
+void key_uses_settle(KeyUses *uses, bool is_kept) {
+	if (!uses->is_pending)
+		return;
+	pthread_mutex_lock(&uses->lock);
+	for (size_t i = 0; i < BUCKETS; i++)
+		settle_some(uses, &uses->buckets[i], is_kept);
+	uses->is_pending = false;
+	pthread_mutex_unlock(&uses->lock);
 }
 
 int key_uses_end(KeyUses *uses, int64_t until_s, key_uses_fn *tell, void *arg) {
 	int rc = 0;
 	pthread_mutex_lock(&uses->lock);
 	for (size_t i = 0; i < BUCKETS && rc == 0; i++)
-		rc = end_some(uses, &uses->buckets[i], until_s, tell, arg);
+		rc = tell_some(uses, uses->buckets[i], until_s, tell, arg);
 	pthread_mutex_unlock(&uses->lock);
 	return rc;
 }

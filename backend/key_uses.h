@@ -6,6 +6,9 @@
  *                │ false
  *                └─► its record is made ─► key_uses_add ─► … key_uses_end ─► how many came after it
  *
+ * add and end are part of the operation that makes the records: key_uses_settle says at its end whether these were
+ * kept. Until then others count what was added for nothing, so that no use goes without a record.
+ *
  * It has KEY_USES_MOST entries, and KEY_USES_OF_USER of one user, so that nobody fills it for the others: what finds no
  * place is recorded each time. In memory only: after a crash the counts of the last hour are not known, their first
  * uses are. Any thread; its lock is innermost.
@@ -52,6 +55,9 @@ void key_uses_add(KeyUses *uses, const struct key_use *use, int64_t now_s);
 
 /* How many of `use` came after the first. Must not call key_uses_…. Negative: it is kept, and key_uses_end ends. */
 typedef int key_uses_fn(void *arg, const struct key_use *use, uint64_t more);
+
+/* The operation in which uses were added or ended was kept, or undone with all its records. */
+void key_uses_settle(KeyUses *uses, bool is_kept);
 
 /* Tells of all that began at `until_s` or before and came more than once, and forgets them. */
 int key_uses_end(KeyUses *uses, int64_t until_s, key_uses_fn *tell, void *arg);

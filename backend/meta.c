@@ -381,7 +381,13 @@ static int control(Meta *m, const char *sql) {
 	return rc;
 }
 
+static void tell_ended(const Meta *m, bool is_kept) {
+	if (m->ended)
+		m->ended(m->ended_arg, is_kept);
+}
+
 static void undo(Meta *m) {
+	tell_ended(m, false);
 	m->state = m->before;
 	m->fresh.version.id = 0;
 	audit_log_undo(m);
@@ -405,8 +411,10 @@ static int keep(Meta *m) {
 		undo(m);
 		return rc;
 	}
-	if (!m->in_savepoint && m->state.audit_size == m->before.audit_size)
+	if (!m->in_savepoint && m->state.audit_size == m->before.audit_size) {
+		tell_ended(m, true);
 		return 0;
+	}
 	rc = m->in_savepoint ? control(m, "RELEASE operation") : 0;
 	if (rc < 0) {
 		undo(m);
@@ -418,6 +426,7 @@ static int keep(Meta *m) {
 	m->changed = true;
 	m->pending++;
 	audit_log_kept(m);
+	tell_ended(m, true);
 	return 0;
 }
 
@@ -450,10 +459,6 @@ int meta_end_denied(Meta *m, int rc, const struct audit_event *event) {
 		recorded = keep(m);
 	unlock(m);
 	return recorded < 0 ? recorded : rc;
-}
-
-uint64_t meta_commit_id(const Meta *m) {
-	return m->last.commit + 1;
 }
 
 /* Inside the transaction, outside of any savepoint. */
@@ -534,16 +539,7 @@ int meta_commit(Meta *m, int rc, struct meta_committed *ret) {
 	return meta_commit_then(m, rc, ret, NULL, NULL);
 }
 
-void meta_on_seal(Meta *m, int (*sealed)(void *arg, int64_t time_ns), void *arg) {
-	m->sealed = sealed;
-	m->sealed_arg = arg;
-}
-
 /* ---- questions ---- */
-
-uint64_t meta_pending(const Meta *m) {
-	return m->pending;
-}
 
 uint64_t meta_pending_writes(const Meta *m) {
 	return m->pending_writes;

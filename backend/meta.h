@@ -121,6 +121,10 @@ int meta_commit_then(Meta *m, int rc, struct meta_committed *ret, int (*then)(vo
  */
 void meta_on_seal(Meta *m, int (*sealed)(void *arg, int64_t time_ns), void *arg);
 
+/* Calls `ended` at the end of each operation, still under the lock: it was kept, or all that it did was undone. Must
+ * not use the Meta. NULL: nobody. To be told before there are threads. */
+void meta_on_end(Meta *m, void (*ended)(void *arg, bool is_kept), void *arg);
+
 /* Operations kept since the last commit that wrote something; those of them that wrote more than records of the audit
  * log. Any thread, without the lock. */
 uint64_t meta_pending(const Meta *m);

@@ -93,6 +93,8 @@ struct Meta {
 	bool withdrew;                             /* since then a node may have versions and show none */
 	int (*sealed)(void *arg, int64_t time_ns); /* of meta_on_seal; NULL: nobody is told */
 	void *sealed_arg;
+	void (*ended)(void *arg, bool is_kept); /* of meta_on_end; NULL: nobody is told */
+	void *ended_arg;
 	struct usage usage;
 	audit_watch_fn *watch; /* NULL: nobody is told */
 	void *watch_arg;

@@ -126,7 +126,8 @@ int core_reseal_mend(struct meta_core *core) {
 		any |= rc == 0;
 		rc = rc == -ENOENT ? 0 : rc; /* who reads it will be told */
 	}
-	fault_clear();
+	if (rc == 0)
+		fault_clear();
 	return rc == 0 && any ? vault_file_sync(core->file) : rc;
 }
 

@@ -366,10 +366,16 @@ int store_open_files(
 	return 0;
 }
 
+static void settle_uses(void *arg, bool is_kept) {
+	key_uses_settle(arg, is_kept);
+}
+
 int store_open_tables(Store *store, const struct store_options *options) {
 	int rc = meta_open(store->db, NULL, &store->meta);
 	if (rc == 0 && !store->read_only)
 		meta_on_seal(store->meta, store_head_sealed, store);
+	if (rc == 0)
+		meta_on_end(store->meta, settle_uses, store->key_uses);
 	if (rc == 0)
 		rc = know_segments(store);
 	if (rc == 0)

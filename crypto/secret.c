@@ -1,7 +1,9 @@
 #include "crypto/secret.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/base/fault.h"
@@ -29,4 +31,10 @@ void secret_free(void *secret) {
 
 void secret_wipe(void *secret, size_t size) {
 	sodium_memzero(secret, size);
+}
+
+void secret_heap_free(void *memory) {
+	if (memory)
+		secret_wipe(memory, malloc_usable_size(memory));
+	free(memory);
 }

@@ -20,6 +20,19 @@ void secret_free(void *secret);
 /* Wipes `size` bytes in a way that the compiler does not remove: for key copies on the stack. */
 void secret_wipe(void *secret, size_t size);
 
+/* Wipes and frees what malloc or realloc gave: for content, of which nothing is to stay when its key goes. NULL is
+ * fine. */
+void secret_heap_free(void *memory);
+
+/* Closer for _cleanup_: secret_heap_freep on a variable of any pointer type. */
+static inline void secret_heap_freep(void *pointer_to_pointer) {
+	void **slot = pointer_to_pointer;
+	int saved = errno;
+	secret_heap_free(*slot);
+	*slot = NULL;
+	errno = saved;
+}
+
 /* Closer for _cleanup_: secret_freep on a variable of any pointer type. */
 static inline void secret_freep(void *pointer_to_pointer) {
 	void **slot = pointer_to_pointer;

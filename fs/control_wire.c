@@ -7,7 +7,6 @@
 #include "crypto/secret.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,18 +17,8 @@
 
 /* ---- secrets ---- */
 
-static void wipe_and_free(void *memory) {
-	if (memory)
-		secret_wipe(memory, malloc_usable_size(memory));
-	free(memory);
-}
-
 void wire_wipe_json(void) {
-	json_set_alloc_funcs(malloc, wipe_and_free);
-}
-
-static void wipe_and_freep(void *slot) {
-	wipe_and_free(*(void **)slot);
+	json_set_alloc_funcs(malloc, secret_heap_free);
 }
 
 /* ---- JSON ---- */
@@ -117,7 +106,7 @@ static int send_all(int fd, const uint8_t *data, size_t size, int64_t deadline) 
 }
 
 int wire_send(int fd, const json_t *message, size_t limit, int timeout_ms) {
-	_cleanup_(wipe_and_freep) char *text = json_dumps(message, JSON_COMPACT);
+	_cleanup_(secret_heap_freep) char *text = json_dumps(message, JSON_COMPACT);
 	if (!text)
 		return fault(ENOMEM, "writing a message: out of memory");
 	size_t size = strlen(text);
@@ -157,7 +146,7 @@ static ssize_t receive_up_to(int fd, uint8_t *data, size_t size, int64_t deadlin
 /* Reads `size` bytes into memory that doubles as they come, so that a length alone costs nothing. realloc would leave
  * what was read behind. */
 static int receive_body(int fd, size_t size, int64_t deadline, uint8_t **ret_data) {
-	_cleanup_(wipe_and_freep) uint8_t *data = NULL;
+	_cleanup_(secret_heap_freep) uint8_t *data = NULL;
 	size_t done = 0, room = 0;
 	while (done < size) {
 		room = room ? 2 * room : FIRST_BUFFER;
@@ -167,7 +156,7 @@ static int receive_body(int fd, size_t size, int64_t deadline, uint8_t **ret_dat
 			return fault(ENOMEM, "reading a message of %zu bytes: out of memory", size);
 		if (done)
 			memcpy(larger, data, done);
-		wipe_and_free(data);
+		secret_heap_free(data);
 		data = larger;
 		ssize_t got = receive_up_to(fd, data + done, room - done, deadline);
 		if (got < 0)
@@ -193,7 +182,7 @@ int wire_receive(int fd, size_t limit, int timeout_ms, json_t **ret) {
 	size_t size = le32_get(head);
 	if (size > limit)
 		return fault(EMSGSIZE, "a message of %zu bytes is longer than %zu", size, limit);
-	_cleanup_(wipe_and_freep) uint8_t *data = NULL;
+	_cleanup_(secret_heap_freep) uint8_t *data = NULL;
 	int rc = receive_body(fd, size, deadline, &data);
 	return rc ? rc : wire_parse(bytes_of(data, size), ret);
 }

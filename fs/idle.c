@@ -100,11 +100,12 @@ static void look(Idle *idle) {
 		return;
 	(void)snprintf(
 	        why, sizeof why, "no content was used for %s", words_duration(idle->after_ms * INT64_C(1000000), time));
+	idle->is_done = true; /* before: who unlocks it at once begins anew */
 	int rc = idle->hooks.lock(idle->hooks.arg, why);
-	if (rc < 0)
+	if (rc < 0) {
 		log_fault(rc, "locking the vault, as no content is used");
-	else
-		idle->is_done = true;
+		idle->is_done = false;
+	}
 }
 
 /* With the lock held. */

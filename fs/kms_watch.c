@@ -126,9 +126,10 @@ static void record(const KmsWatch *watch, const char *words, bool is_back) {
 		log_fault(rc, "recording that the key management service was asked");
 }
 
-/* A vault that is locked already stays so, without a word. */
-static void lock_vault(const KmsWatch *watch, const char *why) {
-	if (store_is_locked(watch->options.store))
+/* Unless it was unlocked by another slot while the service was asked. */
+static void lock_vault(const KmsWatch *watch, const struct kms_slot *asked, const char *why) {
+	_cleanup_(freep) struct kms_slot *now = malloc(sizeof *now);
+	if (now && (!find_slot(watch, now) || strcmp(now->slot, asked->slot) != 0))
 		return;
 	int rc = watch->options.lock(watch->options.arg, why);
 	if (rc < 0)
@@ -146,7 +147,7 @@ static void take_success(KmsWatch *watch, const struct kms_slot *slot) {
 	log_message(MESSAGE_OTHER, "the key management service answers again: %s", slot->key);
 }
 
-static void take_failure(KmsWatch *watch, int rc) {
+static void take_failure(KmsWatch *watch, const struct kms_slot *slot, int rc) {
 	char why[WHY_BYTES], time[WORDS_BYTES];
 	(void)snprintf(why, sizeof why, "%.*s", WHY_BYTES - 1, fault_message());
 	pthread_mutex_lock(&watch->lock);
@@ -160,11 +161,11 @@ static void take_failure(KmsWatch *watch, int rc) {
 		log_message(MESSAGE_OTHER, "the key management service: %s", why);
 	}
 	if (is_refusal(rc)) {
-		lock_vault(watch, why);
+		lock_vault(watch, slot, why);
 	} else if (watch->options.offline_ms > 0 && since_ms >= watch->options.offline_ms) {
 		(void)snprintf(why, sizeof why, "the key management service could not be asked for %s",
 		        words_duration(since_ms * INT64_C(1000000), time));
-		lock_vault(watch, why);
+		lock_vault(watch, slot, why);
 	}
 }
 
@@ -184,7 +185,7 @@ static void look(KmsWatch *watch) {
 	if (rc == 0)
 		take_success(watch, slot);
 	else
-		take_failure(watch, rc);
+		take_failure(watch, slot, rc);
 }
 
 /* ---- life ---- */

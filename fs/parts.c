@@ -90,7 +90,7 @@ static void closed(void *arg) {
 /* Not at the end of the mount, when the kernel has nothing of it any more. */
 static int lock_vault(void *arg, const char *why) {
 	Parts *parts = arg;
-	if (!atomic_load(&parts->is_mounted))
+	if (!atomic_load(&parts->is_mounted) || store_is_locked(parts->fs->store))
 		return 0;
 	int rc = store_lock_for(parts->fs->store, NULL, why);
 	if (rc == 0) {

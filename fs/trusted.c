@@ -3,6 +3,7 @@
 #include "backend/stale.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/utc.h"
+#include "crypto/secret.h"
 #include "fs/access.h"
 #include "fs/closer.h"
 #include "fs/inode.h"
@@ -185,7 +186,7 @@ enum { COPY_BYTES = 1 << 20 };
  * copied. */
 static int copy_base(Trusted *t, uint64_t node, uint64_t version, uint64_t limit, Content *to) {
 	_cleanup_(content_closep) Content *from = NULL;
-	_cleanup_(freep) uint8_t *chunk = malloc(COPY_BYTES);
+	_cleanup_(secret_heap_freep) uint8_t *chunk = malloc(COPY_BYTES);
 	if (!chunk)
 		return fault(ENOMEM, "copying a published file for its writer");
 	int rc = content_open(t->store, node, version, &from);

@@ -44,9 +44,10 @@ static int add_key(Store *store, uint32_t version, int64_t until_ns, struct alar
 }
 
 /* Those that were handed on lately, and that this mount has. In an operation. */
-static int add_earlier(Store *store, const struct key_chain *chain, int64_t now_ns, struct alarm_keys *keys) {
+static int add_earlier(
+        Store *store, const struct key_chain *chain, size_t newest, int64_t now_ns, struct alarm_keys *keys) {
 	int rc = 0;
-	for (size_t i = chain->count; rc == 0 && i > 0 && keys->count < ALARM_KEYS_MAX; i--) {
+	for (size_t i = newest; rc == 0 && i > 0 && keys->count < ALARM_KEYS_MAX; i--) {
 		const int64_t until_ns = chain->list[i - 1].time_ns + KEEPS_NS;
 		if (until_ns <= now_ns)
 			break;
@@ -56,16 +57,27 @@ static int add_earlier(Store *store, const struct key_chain *chain, int64_t now_
 	return rc;
 }
 
+/* The newest one that this mount has: the last may have gone with an older vault.json that was put back. */
+static int add_newest(Store *store, const struct key_chain *chain, struct alarm_keys *keys, size_t *ret_index) {
+	size_t i = chain->count;
+	int rc = add_key(store, key_chain_version(chain, i), 0, keys);
+	while (rc == -ENOKEY && i > 0)
+		rc = add_key(store, key_chain_version(chain, --i), 0, keys);
+	*ret_index = i;
+	return rc;
+}
+
 int alarm_key_list(Store *store, int64_t now_ns, struct alarm_keys *ret) {
 	struct key_chain chain = {0};
 	struct alarm_keys keys = {0};
+	size_t newest = 0;
 	Meta *m = store_meta(store);
 	meta_begin(m);
 	int rc = audit_succession_list(m, UINT64_MAX, &chain);
 	if (rc == 0)
-		rc = add_key(store, key_chain_version(&chain, chain.count), 0, &keys);
+		rc = add_newest(store, &chain, &keys, &newest);
 	if (rc == 0)
-		rc = add_earlier(store, &chain, now_ns, &keys);
+		rc = add_earlier(store, &chain, newest, now_ns, &keys);
 	(void)meta_end(m, 0);
 	key_chain_clear(&chain);
 	if (rc == 0)

@@ -1,5 +1,7 @@
 #include "fs/operations/operations.h"
 
+#include "crypto/secret.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -426,7 +428,7 @@ static int read_file(struct virtual_handle *handle, uint64_t offset, uint8_t *ou
 void operation_virtual_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi) {
 	(void)ino;
 	size_t got = 0;
-	_cleanup_(freep) uint8_t *buffer = malloc(size);
+	_cleanup_(secret_heap_freep) uint8_t *buffer = malloc(size);
 	struct virtual_handle *handle = (struct virtual_handle *)(uintptr_t)fi->fh;
 	int rc = buffer ? read_file(handle, (uint64_t)offset, buffer, size, &got) : -ENOMEM;
 	if (handle->file.content)

@@ -5,6 +5,7 @@
 #include "backend/content.h"
 #include "backend/record.h"
 #include "crypto/base/fault.h"
+#include "crypto/secret.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
@@ -42,7 +43,7 @@ static int send_rows(Service *service, const struct held *held, const struct act
 	struct content_reader reader = {.actor = actor};
 	idle_touch(service->idle, false);
 	_cleanup_(content_closep) Content *content = NULL;
-	_cleanup_(freep) uint8_t *chunk = malloc(CHUNK_BYTES);
+	_cleanup_(secret_heap_freep) uint8_t *chunk = malloc(CHUNK_BYTES);
 	if (!chunk)
 		return fault(ENOMEM, "reading the quarantine: out of memory");
 	int rc = content_open(service->store, held->row.node, held->row.version, &content);

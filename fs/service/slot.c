@@ -254,8 +254,9 @@ int service_unlock(void *context, const struct control_peer *peer, const json_t 
 		return rc;
 	struct store_secret secret = {.bytes = bytes_of(data, size), .slot = slot};
 	secret.kind = kinds[type];
+	const bool was_locked = store_is_locked(service->store);
 	rc = store_unlock(service->store, &secret, &actor);
-	if (!rc) {
+	if (!rc && was_locked) {
 		idle_restart(service->idle);
 		kms_watch_restart(service->kms);
 	}

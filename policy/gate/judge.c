@@ -4,6 +4,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
 #include "crypto/keyring.h"
+#include "crypto/secret.h"
 #include "crypto/sign.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include <string.h>
 
 static int hash_all(struct check_input input, struct verdict_content *ret_content) {
-	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
+	_cleanup_(secret_heap_freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
 	if (!chunk)
 		return fault(ENOMEM, "reading the file to be judged");
 	struct sha256 sha256;

@@ -3,6 +3,7 @@
 
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "crypto/secret.h"
 #include "policy/table/utf8.h"
 
 #include <errno.h>
@@ -270,8 +271,8 @@ static void release(struct partial *p) {
 	for (size_t i = 0; i < p->rule_count; i++)
 		free(p->rules[i]);
 	free(p->rules);
-	free(p->in);
-	free(p->out);
+	secret_heap_free(p->in);
+	secret_heap_free(p->out);
 	content_close(p->source);
 	content_close(p->to);
 }

@@ -3,6 +3,7 @@
 #include "backend/acl.h"
 #include "crypto/base/fault.h"
 #include "crypto/digest.h"
+#include "crypto/secret.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -111,7 +112,7 @@ static int copy_altered(const struct publication *p, Content *source, Content *t
 /* Copies what is published and hashes what was copied: it is what the verdict lets out, to the byte. */
 static int copy_judged(Store *store, const struct publication *p, Content *target) {
 	_cleanup_(content_closep) Content *source = NULL;
-	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
+	_cleanup_(secret_heap_freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES);
 	uint8_t hash[32];
 	if (!chunk)
 		return fault(ENOMEM, "copying the judged file");

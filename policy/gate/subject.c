@@ -13,6 +13,7 @@
 #include "crypto/base/fault.h"
 #include "crypto/derive.h"
 #include "crypto/digest.h"
+#include "crypto/secret.h"
 #include "policy/table/utf8.h"
 
 #include <ctype.h>
@@ -227,7 +228,7 @@ static bool holds_any(const struct finding_subject *s, const uint8_t *bytes, siz
 
 static int read_through(struct finding_subject *s, Content *content, bool *ret_found) {
 	size_t kept = 0;
-	_cleanup_(freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES + SUBJECT_BYTES_MAX);
+	_cleanup_(secret_heap_freep) uint8_t *chunk = malloc(GATE_CHUNK_BYTES + SUBJECT_BYTES_MAX);
 	struct gate_reader reader = {.source = content, .watch = &s->watch};
 	ssize_t got;
 	if (!chunk)

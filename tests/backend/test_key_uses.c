@@ -38,6 +38,8 @@ static void what_came_once_is_not_told_again(void **state) {
 	key_uses_add(uses, &one, 100);
 	key_uses_add(uses, &one, 101);
 	key_uses_add(uses, &other, 200);
+	assert_false(key_uses_count(uses, &one)); /* its record may yet be undone */
+	key_uses_settle(uses, true);
 	assert_true(key_uses_count(uses, &one));
 	assert_true(key_uses_count(uses, &one));
 	const struct key_use unlike[] = {
@@ -48,13 +50,21 @@ static void what_came_once_is_not_told_again(void **state) {
 	assert_true(key_uses_count(uses, &one));
 	told.rc = -EIO; /* what could not be told is kept */
 	assert_int_equal(key_uses_end(uses, 100, tell, &told), -EIO);
+	key_uses_settle(uses, false);
+	told = (struct told){0};
+	assert_rc(key_uses_end(uses, 100, tell, &told));
+	key_uses_settle(uses, false); /* told, and undone */
 	told = (struct told){0};
 	assert_rc(key_uses_end(uses, 100, tell, &told));
 	assert_int_equal(told.count, 1);
 	assert_int_equal(told.more, 3);
 	assert_false(key_uses_count(uses, &one));
 	assert_rc(key_uses_end(uses, 200, tell, &told));
+	key_uses_settle(uses, true);
 	assert_int_equal(told.count, 1); /* `other` came once */
+	assert_false(key_uses_count(uses, &other));
+	key_uses_add(uses, &other, 300);
+	key_uses_settle(uses, false); /* without a record it counts for nothing */
 	assert_false(key_uses_count(uses, &other));
 	key_uses_free(uses);
 }
@@ -69,6 +79,7 @@ static void nobody_fills_it_for_the_others(void **state) {
 		for (uint32_t version = 1; version <= 2 * KEY_USES_OF_USER; version++) {
 			const struct key_use use = use_of(user, "flood", version, false);
 			key_uses_add(uses, &use, user);
+			key_uses_settle(uses, true);
 			kept += key_uses_count(uses, &use);
 		}
 	assert_int_equal(kept, KEY_USES_MOST);
@@ -78,7 +89,9 @@ static void nobody_fills_it_for_the_others(void **state) {
 	assert_false(key_uses_count(uses, &beyond));
 	assert_rc(key_uses_end(uses, 1, tell, &told));
 	const struct key_use late = use_of(6, "flood", 1, false);
+	key_uses_settle(uses, true);
 	key_uses_add(uses, &late, 7);
+	key_uses_settle(uses, true);
 	assert_true(key_uses_count(uses, &late));
 	key_uses_free(uses);
 }
@@ -138,6 +151,24 @@ static void uses_are_recorded_by_actor_key_and_direction(void **state) {
 	read_as(v, d, &someone, &readers[1]); /* the same reader, another version */
 	assert_true(readers[1].recorded);
 	assert_int_equal(opens(v), 3);
+}
+
+static void a_use_whose_record_was_undone_is_recorded_the_next_time(void **state) {
+	struct test_vault *v = *state;
+	struct content_reader reader = {0};
+	uint64_t a = write_as(v, "a", &someone);
+	struct key_use use = {.actor = someone};
+	const struct audit_event occasion = {.node = a};
+	struct node node;
+	Meta *m = store_meta(v->store);
+	meta_begin(m);
+	assert_rc(tree_get(m, a, &node));
+	assert_rc(store_key_of_version(v->store, ZONE_LANDING, node.version, &use));
+	assert_rc(store_key_use_record(v->store, &use, &occasion));
+	assert_int_equal(meta_end(m, -ENOSPC), -ENOSPC);
+	assert_int_equal(opens(v), 0);
+	read_as(v, a, &someone, &reader);
+	assert_int_equal(opens(v), 1);
 }
 
 static void what_was_counted_is_told_at_the_lock_and_the_end(void **state) {

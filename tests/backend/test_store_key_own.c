@@ -247,9 +247,9 @@ static void what_goes_on_keeps_its_key_and_what_begins_asks(void **state) {
 		Content *c = gc_open_content(v, nodes[i]);
 		gc_put_blocks(c, 0, 1, (uint8_t)(i + 1));
 		gc_seal(c);
+		const uint64_t version = content_version(c);
 		meta_begin(m);
-		assert_rc(
-		        meta_end(m, content_own_of(store_segments(v->store), m, content_version(c), own, &has_blocks)));
+		assert_rc(meta_end(m, content_own_of(store_segments(v->store), m, version, own, &has_blocks)));
 		assert_true(has_blocks);
 		assert_string_equal(own, is_under[i] ? name : "");
 		content_close(c);
