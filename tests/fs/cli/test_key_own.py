@@ -275,6 +275,13 @@ class OwnKeys(LosingTests):
     def test_a_key_is_renamed_and_stays_the_projects(self):
         self.project()
         self.assayfs("key", "alias", "zoo", KEY, "mnt")
+        name = self.key("alias/zoo")["id"]
+        row = next(line for line in self.assayfs("key", "list", "mnt").out.splitlines() if "alias/zoo" in line)
+        self.check(name in row, row)
+        self.one_line(self.assayfs("key", "alias", KEY, "raw", "mnt", code=1), "what the policy calls", name)
+        self.one_line(self.assayfs("key", "alias", "own-111111111111", "raw", "mnt", code=2), "looks like the id")
+        self.assayfs("key", "rotate", KEY, "mnt")
+        self.check(self.key("alias/zoo")["version"] == 2 and self.key("alias/raw")["version"] == 1, "by the policy's word")
         self.assayfs("umount", "mnt")
         self.mount()
         self.published("animals/a.csv", GOOD + b"d,cat\n")
