@@ -186,7 +186,7 @@ static int fill_in(struct listing *list, struct store_key *key) {
 	key->rotated_ns = row.rotated_ns ? row.rotated_ns : key->version == 1 ? made_ns : 0;
 	key->deletion_ns = key->state == KEY_PENDING_DELETION ? row.deletion_ns : 0;
 	key->every_days = row.every_days;
-	key->is_rewrapping = row.rewrap != 0;
+	key->rewrap = row.rewrap;
 	if (key->is_own) {
 		rc = key_made_get(list->store->meta, key->name, &key->created_ns);
 		if (!row.rotated_ns)
@@ -222,11 +222,13 @@ static int count_segment(void *arg, const struct segment_row *row) {
 		const bool is_own = key == own;
 		if (!is_own && strcmp(key->name, zone_key_name(row->zone)) != 0)
 			continue;
-		bool is_old = !is_noise && (is_own ? row->own_version : row->key_version) < key->version;
+		const uint32_t version = is_own ? row->own_version : row->key_version;
+		bool is_old = !is_noise && version < key->version;
 		key->segments++;
 		key->bytes += row->bytes;
 		key->old_segments += is_old;
 		key->old_bytes += is_old ? row->bytes : 0;
+		key->is_rewrapping |= is_old && version < key->rewrap;
 	}
 	return 0;
 }
@@ -241,7 +243,6 @@ static bool is_of_metadata(const char *name) {
 }
 
 static void finish(const struct listing *list, struct store_key *key) {
-	key->is_rewrapping &= key->old_segments > 0;
 	if (!is_of_metadata(key->name))
 		return;
 	key->bytes = list->meta_bytes;

@@ -51,7 +51,10 @@ struct store_key {
 	/* Segments that are sealed under it, and of these those under versions before the highest. Of "meta" only
 	 * bytes: of the database. */
 	uint64_t segments, bytes, old_segments, old_bytes;
-	bool is_rewrapping; /* the old ones are being sealed anew */
+	/* Segments under versions before this one are being sealed anew; 0: none were asked for. Later rotations leave
+	 * old ones that are none of these. */
+	uint64_t rewrap;
+	bool is_rewrapping; /* there are such segments */
 };
 
 /* Each key that vault.json lists, by name, also those that this mount's slot has not. A result other than 0 ends it. */
