@@ -287,6 +287,16 @@ class OwnKeys(LosingTests):
         self.published("animals/a.csv", GOOD + b"d,cat\n")
         self.assayfs("key", "disable", "zoo", "mnt")
         self.is_shut("animals", errno.EKEYREVOKED)
+        for word in "zoo", KEY[len("alias/"):]:  # each time as it was typed, the remedy, too
+            told = self.assayfs("key", "rotate", word, "mnt", code=1)
+            self.one_line(told, f"key alias/{word} is disabled", f"assayfs key enable alias/{word}'")
+            self.check(name not in told.err, told.err)
+        self.assayfs("key", "schedule-deletion", "zoo", "mnt")
+        told = self.assayfs("key", "enable", "alias/zoo", "mnt", code=1)
+        self.one_line(told, "the key alias/zoo is to be deleted")
+        skipped = self.json("key", "rotate", "--all", "--json", "mnt")["skipped"]
+        self.check([row["skipped"] for row in skipped] == ["alias/zoo"] and "alias/zoo is" in skipped[0]["why"], f"{skipped}")
+        self.assayfs("key", "cancel-deletion", "zoo", "mnt")
         self.check("Made" not in self.apply(POLICY + "ignore: [\"x\"]\n").out, "another key was made")
 
     def test_wrong_names_are_refused_with_their_line(self):
