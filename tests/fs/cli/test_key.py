@@ -204,8 +204,14 @@ class Keys(BackupTests):
         time.sleep(6)  # attempts come each two seconds, at first
         failed = [r for r in self.records("--event", "arrive") if r["outcome"] == "error"]
         self.check(len(failed) == 1 and "alias/raw" in failed[0]["detail"], f"told once: {failed}")
+        waiting = subprocess.Popen([ASSAYFS, "why", "--wait", "mnt/Landing/a.csv"], cwd=self.directory, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        said = waiting.stderr.readline()
+        self.check("waits for a key" in said and "alias/raw is disabled" in said and waiting.poll() is None, said)
         began = time.monotonic()
         self.assayfs("key", "enable", "raw", "mnt")
+        out, rest = waiting.communicate(timeout=60)
+        self.check(waiting.returncode == 0 and "passed" in out and rest == "", f"{waiting.returncode} {out} {rest}")
         while self.get("Trusted/a.csv") != better and time.monotonic() < began + 20:
             time.sleep(0.1)
         self.check(self.get("Trusted/a.csv") == better, "it is taken up at once")

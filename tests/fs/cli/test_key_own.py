@@ -299,6 +299,23 @@ class OwnKeys(LosingTests):
         self.assayfs("key", "cancel-deletion", "zoo", "mnt")
         self.check("Made" not in self.apply(POLICY + "ignore: [\"x\"]\n").out, "another key was made")
 
+    def test_what_waits_for_the_projects_key_is_told_so(self):
+        self.project()
+        self.assayfs("key", "disable", "raw", "mnt")
+        better = GOOD + b"d,cat\n"
+        self.put("Landing/animals/a.csv", better)
+        self.assayfs("key", "disable", KEY, "mnt")
+        self.assayfs("key", "enable", "raw", "mnt")
+        for name in "Landing/animals/a.csv", "Trusted/animals/a.csv":
+            item = self.json("why", "--json", "mnt/" + name, code=None)
+            self.check(f"own key {KEY} is disabled" in item.get("waits_for_key", ""), f"{name}: {item}")
+        told = self.assayfs("why", "mnt/Landing/animals/a.csv", code=3).out
+        self.check("waits for a key" in told and KEY in told, told)
+        self.assayfs("key", "enable", KEY, "mnt")
+        told = self.assayfs("why", "--wait", "mnt/Trusted/animals/a.csv")
+        self.check("passed" in told.out and self.get("Trusted/animals/a.csv") == better, f"{told}")
+        self.check("waits_for_key" not in self.json("why", "--json", "mnt/Trusted/animals/a.csv"), "it waits no longer")
+
     def test_wrong_names_are_refused_with_their_line(self):
         self.mounted()
         for name in "raw", "alias/trusted", "metadata", "a/b", "Ä", "'x y'", "''", "[a]", "a" * 58, "../x", "'a\\n'":
