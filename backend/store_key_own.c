@@ -26,6 +26,12 @@ bool key_is_own(const char *name) {
 	return strncmp(name, STORE_OWN_PREFIX, strlen(STORE_OWN_PREFIX)) == 0 && strlen(name) < OWN_KEY_BYTES;
 }
 
+bool key_is_drawn(const char *name) {
+	const size_t prefix = strlen(STORE_OWN_PREFIX);
+	return key_is_own(name) && strlen(name) == prefix + 2 * (size_t)NAME_RANDOM_BYTES &&
+	       strspn(name + prefix, "0123456789abcdef") == 2 * (size_t)NAME_RANDOM_BYTES;
+}
+
 /* ---- rows ---- */
 
 static int put_called(Meta *m, const char *word, const char *name) {
@@ -92,54 +98,72 @@ int store_key_own_words(Meta *m, const char *own, int rc) {
 
 struct naming {
 	const char *word;
+	const char *called; /* the key that policies call so; "": none */
 	struct store_key found;
-	bool has_found;
+	unsigned rank; /* by what it was found; 0: it was not */
 };
 
+enum {
+	RANK_NAME = 1,
+	RANK_ALIAS,
+	RANK_CALLED,
+};
+
+/* As store_key_find(): the policy's word goes before an alias that a person gave, and that before names. */
 static int look_at_key(void *arg, const struct store_key *key) {
 	struct naming *naming = arg;
 	char own[STORE_ALIAS_BYTES];
+	unsigned rank = 0;
 	key_own_alias(key->name, own);
-	const bool is_it = strcmp(key->alias + strlen("alias/"), naming->word) == 0;
-	const bool is_own_name =
-	        strcmp(own + strlen("alias/"), naming->word) == 0 || strcmp(key->name, naming->word) == 0;
-	/* An alias that a person gave goes before names. */
-	if (is_it || (is_own_name && !naming->has_found)) {
+	if (strcmp(key->name, naming->called) == 0)
+		rank = RANK_CALLED;
+	else if (strcmp(key->alias + strlen("alias/"), naming->word) == 0)
+		rank = RANK_ALIAS;
+	else if (strcmp(own + strlen("alias/"), naming->word) == 0 || strcmp(key->name, naming->word) == 0)
+		rank = RANK_NAME;
+	if (rank > naming->rank) {
 		naming->found = *key;
-		naming->has_found = true;
+		naming->rank = rank;
 	}
-	return is_it ? 1 : 0;
+	return rank == RANK_CALLED;
+}
+
+/* What is found may be no folder's. */
+static int check_found(const struct naming *naming) {
+	if (!key_is_own(naming->found.name))
+		return fault(EINVAL, "alias/%s is the key of something else (%s): a folder can't have it for its own",
+		        naming->word, naming->found.name);
+	if (naming->found.state == KEY_DELETED)
+		return fault(EKEYEXPIRED, "the key alias/%s was deleted: a folder needs another one", naming->word);
+	return 0;
 }
 
 /* The name of the key that there is for the word; "": there is none. */
 static int find_own(Store *store, const char *word, char ret_name[static OWN_KEY_BYTES]) {
-	struct naming naming = {.word = word};
 	char called[OWN_KEY_BYTES] = "";
+	struct naming naming = {.word = word, .called = called};
+	Meta *m = store_meta(store);
 	ret_name[0] = '\0';
 	int rc = keyring_check_name(word);
 	if (rc == 0 && strlen(word) > STORE_ALIAS_BYTES - sizeof "alias/")
 		rc = fault(EINVAL, "\"%.100s\" is too long for an alias: it may have %zu characters", word,
 		        STORE_ALIAS_BYTES - sizeof "alias/");
-	if (rc == 0)
-		rc = store_key_list(store, look_at_key, &naming);
 	if (rc < 0)
 		return rc;
-	if (naming.has_found && !key_is_own(naming.found.name))
-		return fault(EINVAL, "alias/%s is the key of something else (%s): a folder can't have it for its own",
-		        word, naming.found.name);
-	if (naming.has_found && naming.found.state == KEY_DELETED)
-		return fault(EKEYEXPIRED, "the key alias/%s was deleted: a folder needs another one", word);
-	if (naming.has_found) {
-		memcpy(ret_name, naming.found.name, strlen(naming.found.name) + 1);
-		return 0;
-	}
-	/* A key that has another alias by now is still called so by policies. */
-	Meta *m = store_meta(store);
 	meta_begin(m);
 	rc = meta_end(m, store_key_called(m, word, called));
-	if (rc == 0)
-		memcpy(ret_name, called, sizeof called);
-	return rc == -ENOENT ? 0 : rc;
+	if (rc == 0 || rc == -ENOENT)
+		rc = key_list(store, false, look_at_key, &naming);
+	if (rc == 0 && naming.rank > 0)
+		rc = check_found(&naming);
+	else if (rc == 0 && key_is_drawn(word))
+		rc = fault(EINVAL, "alias/%s looks like the id of a key, and the vault has none of that id", word);
+	if (rc < 0)
+		return rc;
+	/* One that vault.json lost is still the project's: what it sealed tells so, and nothing takes its place. */
+	const char *name = naming.rank > 0 ? naming.found.name : called;
+	memcpy(ret_name, name, strlen(name) + 1);
+	return 0;
 }
 
 /* ---- making ---- */

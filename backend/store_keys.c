@@ -186,7 +186,7 @@ static int fill_in(struct listing *list, struct store_key *key) {
 	key->rotated_ns = row.rotated_ns ? row.rotated_ns : key->version == 1 ? made_ns : 0;
 	key->deletion_ns = key->state == KEY_PENDING_DELETION ? row.deletion_ns : 0;
 	key->every_days = row.every_days;
-	key->is_rewrapping = row.rewrap != 0;
+	key->rewrap = row.rewrap;
 	if (key->is_own) {
 		rc = key_made_get(list->store->meta, key->name, &key->created_ns);
 		if (!row.rotated_ns)
@@ -222,11 +222,13 @@ static int count_segment(void *arg, const struct segment_row *row) {
 		const bool is_own = key == own;
 		if (!is_own && strcmp(key->name, zone_key_name(row->zone)) != 0)
 			continue;
-		bool is_old = !is_noise && (is_own ? row->own_version : row->key_version) < key->version;
+		const uint32_t version = is_own ? row->own_version : row->key_version;
+		bool is_old = !is_noise && version < key->version;
 		key->segments++;
 		key->bytes += row->bytes;
 		key->old_segments += is_old;
 		key->old_bytes += is_old ? row->bytes : 0;
+		key->is_rewrapping |= is_old && version < key->rewrap;
 	}
 	return 0;
 }
@@ -241,7 +243,6 @@ static bool is_of_metadata(const char *name) {
 }
 
 static void finish(const struct listing *list, struct store_key *key) {
-	key->is_rewrapping &= key->old_segments > 0;
 	if (!is_of_metadata(key->name))
 		return;
 	key->bytes = list->meta_bytes;
@@ -288,18 +289,34 @@ int store_key_list(Store *store, store_key_fn *fn, void *arg) {
 	return key_list(store, true, fn, arg);
 }
 
-/* By what the words name, without "alias/". An alias that a person gave goes before names. */
-static const struct store_key *find_by(const struct listing *list, const char *word) {
+static bool is_called(const struct store_key *key, const char *word) {
 	char own[STORE_ALIAS_BYTES];
-	for (size_t i = 0; i < list->count; i++)
+	key_own_alias(key->name, own);
+	return strcmp(own + strlen("alias/"), word) == 0 || strcmp(key->name, word) == 0;
+}
+
+/* What the policy calls so; NULL: none that there is. */
+static int find_called(const struct listing *list, const char *word, const struct store_key **ret) {
+	Meta *m = list->store->meta;
+	char called[OWN_KEY_BYTES] = "";
+	meta_begin(m);
+	int rc = meta_end(m, store_key_called(m, word, called));
+	if (rc == 0 || rc == -ENOENT)
+		*ret = find_key(list, called);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* By what the words name, without "alias/": the policy's word goes before what people call a key, and that before
+ * names. NULL: none. */
+static int find_by(const struct listing *list, const char *word, const struct store_key **ret) {
+	int rc = find_called(list, word, ret);
+	for (size_t i = 0; i < list->count && rc == 0 && !*ret; i++)
 		if (strcmp(list->keys[i].alias + strlen("alias/"), word) == 0)
-			return &list->keys[i];
-	for (size_t i = 0; i < list->count; i++) {
-		key_own_alias(list->keys[i].name, own);
-		if (strcmp(own + strlen("alias/"), word) == 0 || strcmp(list->keys[i].name, word) == 0)
-			return &list->keys[i];
-	}
-	return NULL;
+			*ret = &list->keys[i];
+	for (size_t i = 0; i < list->count && rc == 0 && !*ret; i++)
+		if (is_called(&list->keys[i], word))
+			*ret = &list->keys[i];
+	return rc;
 }
 
 static const char *without_prefix(const char *text) {
@@ -317,8 +334,10 @@ static int tell_none(const struct listing *list, const char *text) {
 
 int store_key_find(Store *store, const char *text, char ret_name[static KEYRING_NAME_MAX + 1]) {
 	struct listing list = {.store = store};
+	const struct store_key *key = NULL;
 	int rc = gather_alone(&list);
-	const struct store_key *key = rc == 0 ? find_by(&list, without_prefix(text)) : NULL;
+	if (rc == 0)
+		rc = find_by(&list, without_prefix(text), &key);
 	if (key)
 		memcpy(ret_name, key->name, KEYRING_NAME_MAX + 1);
 	else if (rc == 0)
@@ -337,13 +356,25 @@ static int check_alias(const char *word) {
 	return rc;
 }
 
-/* The change's lock is held. */
+/* The change's lock is held. Whatever else finds a key by the word keeps it from the others: were it moved, who deletes
+ * the project's key would delete another one. */
 static int check_free(Store *store, const char *name, const char *word) {
 	struct listing list = {.store = store};
+	const struct store_key *called = NULL;
 	int rc = gather(&list);
-	const struct store_key *key = rc == 0 ? find_by(&list, word) : NULL;
-	if (key && strcmp(key->name, name) != 0)
-		rc = fault(EEXIST, "alias/%s is the key alias/%s", word, key->name);
+	if (rc == 0)
+		rc = find_called(&list, word, &called);
+	if (rc == 0 && called && strcmp(called->name, name) != 0)
+		rc = fault(EEXIST, "alias/%s is what the policy calls the key %s (its id is %s)", word, called->alias,
+		        called->name);
+	for (size_t i = 0; i < list.count && rc == 0; i++) {
+		const struct store_key *key = &list.keys[i];
+		const bool is_its = is_called(key, word) || strcmp(key->alias + strlen("alias/"), word) == 0;
+		if (is_its && strcmp(key->name, name) != 0)
+			rc = fault(EEXIST, "another key has alias/%s (its id is %s)", word, key->name);
+	}
+	if (rc == 0 && key_is_drawn(word) && strcmp(word, name) != 0)
+		rc = fault(EINVAL, "alias/%s looks like the id of a key, and is none", word);
 	free(list.keys);
 	return rc;
 }

@@ -51,7 +51,10 @@ struct store_key {
 	/* Segments that are sealed under it, and of these those under versions before the highest. Of "meta" only
 	 * bytes: of the database. */
 	uint64_t segments, bytes, old_segments, old_bytes;
-	bool is_rewrapping; /* the old ones are being sealed anew */
+	/* Segments under versions before this one are being sealed anew; 0: none were asked for. Later rotations leave
+	 * old ones that are none of these. */
+	uint64_t rewrap;
+	bool is_rewrapping; /* there are such segments */
 };
 
 /* Each key that vault.json lists, by name, also those that this mount's slot has not. A result other than 0 ends it. */
@@ -66,8 +69,8 @@ int store_slot_list(Store *store, store_slot_fn *fn, void *arg);
 typedef int store_slot_key_fn(void *arg, const struct key_info *key);
 int store_slot_keys(Store *store, size_t index, store_slot_key_fn *fn, void *arg);
 
-/* The key's name for what a person types: "alias/NAME", an alias without "alias/", a name. -ENOENT: there is none, with
- * words that list those there are. */
+/* The key's name for what a person types, with or without "alias/": a policy's word, else an alias that somebody gave,
+ * else a name. -ENOENT: there is none, with words that list those there are. */
 int store_key_find(Store *store, const char *text, char ret_name[static KEYRING_NAME_MAX + 1]);
 
 /* ---- keys ---- */
@@ -92,8 +95,8 @@ int store_key_rewrap(Store *store, const char *name, const struct actor *actor);
 /*
  * Keys of folders and datasets, by what a policy calls them: those that there are not are made, all in one change, and
  * recorded as `key-create`; vault.json names them at random. ret_is_new: n of them; one that comes twice is new once.
- * *ret_wrong: with which word something is wrong; n: with none. -EINVAL: the word is none, or the alias of a key of
- * another kind; -EKEYEXPIRED: that key was deleted.
+ * *ret_wrong: with which word something is wrong; n: with none. -EINVAL: the word is none, looks like a drawn
+ * name that no key has, or is the alias of a key of another kind; -EKEYEXPIRED: that key was deleted.
  */
 #define STORE_OWN_PREFIX "own-"
 int store_key_own(Store *store, const char *const *words, size_t n, const struct actor *actor, bool *ret_is_new,
@@ -116,7 +119,9 @@ int store_key_schedule_deletion(
         Store *store, const char *name, unsigned days, const struct actor *actor, int64_t *ret_deletion_ns);
 int store_key_cancel_deletion(Store *store, const char *name, const struct actor *actor);
 
-/* Names a key: "alias/NEW" or "NEW"; the alias of its own goes on to work. -EEXIST: another key has it; -EINVAL. */
+/* Names a key: "alias/NEW" or "NEW"; the alias of its own, and the policy's word, go on to work. -EEXIST: it finds
+ * another key: by its alias, its name, or as a policy calls that one (also one that was applied before). -EINVAL: it is
+ * none, or looks like a name that is drawn at random. */
 int store_key_alias(Store *store, const char *name, const char *alias, const struct actor *actor);
 
 /* It is rotated by itself when its highest version is so old. 0: not. */

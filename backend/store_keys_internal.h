@@ -40,8 +40,11 @@ int key_header_note(Store *store);
 /* The zones that a key's content lies in, bits of 1 << zone; 0: it is no key of content. */
 unsigned key_zones(const char *name);
 
-/* Whether it is a key of a folder's own; and when that was made, 0: not known. */
+/* Whether it is a key of a folder's own. */
 bool key_is_own(const char *name);
+/* Whether it looks like a name that is drawn for one: nothing else is to be called so. */
+bool key_is_drawn(const char *name);
+/* When that was made; 0: not known. */
 int key_made_get(Meta *m, const char *name, int64_t *ret_ns);
 
 /* The highest version of `name` that the header lists. false: there is no such key. */

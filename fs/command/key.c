@@ -335,7 +335,9 @@ const struct command command_key_alias = {
         .least = 2,
         .most = 3,
         .summary = "give the key ALIAS the name NAME",
-        .details = "With or without 'alias/' before it. The name that the key had by itself goes on to work.",
+        .details =
+                "With or without 'alias/' before it. The name that the key had by itself goes on to work, and so does "
+                "the word that the policy has for it. What finds another key is refused.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples =
                 (const struct command_example[]){

@@ -26,11 +26,19 @@ static void add_day(Table *table, const json_t *key, const char *name) {
 	table_cellf(table, "%.*s", DAY_CHARACTERS, answer_text(key, name));
 }
 
-/* How many slots have it, as the ids would fill the line. */
+static bool is_alias_of(const char *alias, const char *id) {
+	const char *slash = strchr(alias, '/');
+	return slash && strcmp(slash + 1, id) == 0;
+}
+
+/* The id where it is another one, as it stands in vault.json. How many slots have it, as the ids would fill the line.
+ */
 static void add_key(Table *table, const json_t *key) {
 	char size[WORDS_BYTES];
 	uint64_t every = answer_number(key, "rotate_every_days"), old = answer_number(key, "old_bytes");
-	table_cell(table, answer_text(key, "alias"));
+	const char *alias = answer_text(key, "alias"), *id = answer_text(key, "id");
+	table_cell(table, alias);
+	table_cell(table, is_alias_of(alias, id) ? "" : id);
 	table_cellf(table, "%" PRIu64, answer_number(key, "version"));
 	table_cellf(table, "%s%s", answer_text(key, "state"), answer_flag(key, "here") ? "" : ", not in our slot");
 	add_day(table, key, "created");
@@ -44,7 +52,7 @@ static void add_key(Table *table, const json_t *key) {
 
 static int print_keys(const json_t *keys) {
 	_cleanup_(table_freep) Table *table =
-	        table_new("Key|>Version|State|Created|Rotated|Every|>Uses|>Slots|>Sealed|>By older versions");
+	        table_new("Key|Id|>Version|State|Created|Rotated|Every|>Uses|>Slots|>Sealed|>By older versions");
 	size_t i;
 	json_t *key;
 	json_array_foreach(keys, i, key) if (table) add_key(table, key);

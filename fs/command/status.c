@@ -64,6 +64,27 @@ static void print_head(const json_t *item, const struct client_place *place) {
 		        "again.\n");
 }
 
+/* What can't be read, and until when that can be undone. */
+static void print_keys(const json_t *item) {
+	const json_t *keys = json_object_get(item, "keys"), *away = json_object_get(keys, "away");
+	const uint64_t count = answer_number(keys, "disabled") + answer_number(keys, "pending_deletion");
+	size_t i;
+	json_t *key;
+	if (count > 0 && !json_is_array(away))
+		colour_print(stdout, COLOUR_BAD, "!! %" PRIu64 " key%s disabled: what %s sealed can't be read.\n",
+		        count, count == 1 ? " is" : "s are", count == 1 ? "it" : "they");
+	json_array_foreach(away, i, key) {
+		const char *deletion = answer_text(key, "deletion");
+		_cleanup_(freep) char *alias = words_safe(answer_text(key, "alias"));
+		if (*deletion)
+			colour_print(stdout, COLOUR_BAD, "!! %s is deleted at %s, and all that it sealed with it.\n",
+			        alias ? alias : "?", deletion);
+		else
+			colour_print(stdout, COLOUR_BAD, "!! %s is disabled: what it sealed can't be read.\n",
+			        alias ? alias : "?");
+	}
+}
+
 static void print_audit(const json_t *item) {
 	const json_t *audit = json_object_get(item, "audit");
 	double oldest = json_number_value(json_object_get(audit, "oldest_ms"));
@@ -366,6 +387,7 @@ static int run_status(const struct invocation *call) {
 	if (command_has(call, "json"))
 		return command_print_json(call, steal_pointer(&item));
 	print_head(item, &place);
+	print_keys(item);
 	print_audit(item);
 	print_http(item);
 	print_policy(item, place.mountpoint);

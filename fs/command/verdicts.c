@@ -62,9 +62,20 @@ static bool is_under_way(const json_t *item) {
 	       strcmp(answer_text(item, "newer"), "pending") == 0;
 }
 
+/* Once: it may wait for a key that nobody is about to enable. */
+static bool tell_key(const struct invocation *call, const json_t *item) {
+	_cleanup_(freep) char *words = words_line(answer_text(item, "waits_for_key"));
+	if (!words || !*words)
+		return false;
+	command_note(call, "the check waits for a key: %s", words);
+	return true;
+}
+
 static int wait_for_verdict(const struct invocation *call, json_t **item) {
+	bool is_told = false;
 	int code = 0;
 	while (code == 0 && is_under_way(*item)) {
+		is_told = is_told || tell_key(call, *item);
 		(void)nanosleep(&(struct timespec){.tv_nsec = WAIT_LOOK_NS}, NULL);
 		json_decref(*item);
 		*item = NULL;
@@ -102,9 +113,10 @@ const struct command command_why = {
                    "there (of what was erased it says when, by whom and why), 3 when it is not decided: the check "
                    "could not be done, is under way, or nothing checks "
                    "the file.",
-        .options =
-                (const struct command_option[]){
-                        {"wait", 'w', NULL, "while its check is under way, wait for the verdict"}, OPTION_JSON, {0}},
+        .options = (const struct command_option[]){{"wait", 'w', NULL,
+                                                           "while its check is under way, wait for the verdict; says "
+                                                           "so when that waits for a key"},
+                OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs why Trusted/animals/a.csv",
                                                              "after cp said that it may not be written"},
                 {"cp a.csv Landing/ && assayfs why --wait Landing/a.csv && echo passed", "in a script"}, {0}},

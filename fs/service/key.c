@@ -54,6 +54,34 @@ static int find_key(Service *service, const struct control_peer *peer, const jso
 	return rc ? rc : store_key_find(service->store, text, ret_name);
 }
 
+/* ---- what is said of it ---- */
+
+static bool goes_on(char c) {
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+/* The words of the fault of `rc` name the key as the keyring does. As it was typed, or as the list has it, they can be
+ * followed, and so can the command that they tell. */
+static int say_as(int rc, const char *name, const char *said) {
+	const char *text = strncmp(said, "alias/", strlen("alias/")) == 0 ? said + strlen("alias/") : said;
+	char own[KEYRING_NAME_MAX + sizeof "alias/"], from[FAULT_MESSAGE_BYTES], words[FAULT_MESSAGE_BYTES] = "";
+	size_t used = 0;
+	if (rc >= 0 || !*text || strcmp(text, name) == 0)
+		return rc;
+	(void)snprintf(own, sizeof own, "alias/%s", name);
+	(void)snprintf(from, sizeof from, "%s", fault_message());
+	for (const char *at = from; *at && used < sizeof words;) {
+		const char *found = strstr(at, own);
+		const char *end = found ? found + strlen(own) : at + strlen(at);
+		const bool is_it = found && !goes_on(*end);
+		const size_t before = is_it ? (size_t)(found - at) : (size_t)(end - at);
+		used += (size_t)snprintf(words + used, sizeof words - used, "%.*s%s%s", (int)before, at,
+		        is_it ? "alias/" : "", is_it ? text : "");
+		at = end;
+	}
+	return fault(-rc, "%s", words);
+}
+
 /* ---- what there is ---- */
 
 static const char *state_word(enum key_state state) {
@@ -202,6 +230,7 @@ struct rotation {
 	ControlReply *reply;
 	int64_t every_days; /* -1: it is rotated now */
 	bool is_all, rewraps;
+	const char *said; /* what was typed; "": all */
 	size_t count;
 	char (*names)[KEYRING_NAME_MAX + 1];
 };
@@ -237,11 +266,13 @@ static bool is_skipped(int rc) {
 }
 
 /* Why the fault's words tell. */
-static int tell_skipped(const struct rotation *rotation, const char *name) {
+static int tell_skipped(const struct rotation *rotation, int rc, const char *name) {
 	char words[FAULT_MESSAGE_BYTES];
-	memcpy(words, fault_message(), sizeof words);
+	(void)snprintf(words, sizeof words, "%s", fault_message());
 	_cleanup_(json_decrefp) json_t *key = key_json(rotation->service, name);
 	const char *alias = text_of(key, "alias");
+	(void)say_as(fault(-rc, "%s", words), name, alias);
+	(void)snprintf(words, sizeof words, "%s", fault_message());
 	return control_send(rotation->reply,
 	        json_pack("{s:s, s:s, s:s}", "skipped", *alias ? alias : name, "id", name, "why", words));
 }
@@ -252,9 +283,9 @@ static int rotate_each(struct rotation *rotation) {
 		const char *name = rotation->names[i];
 		rc = rotate_one(rotation, name);
 		if (rotation->is_all && is_skipped(rc))
-			rc = tell_skipped(rotation, name);
+			rc = tell_skipped(rotation, rc, name);
 		else
-			rc = answer_key(rotation->service, rc, name, rotation->reply);
+			rc = answer_key(rotation->service, say_as(rc, name, rotation->said), name, rotation->reply);
 	}
 	return rc;
 }
@@ -315,6 +346,7 @@ int service_key_rotate(void *context, const struct control_peer *peer, const jso
 	struct rotation rotation = {.service = context,
 	        .actor = service_actor(peer),
 	        .reply = reply,
+	        .said = text_of(arguments, "key"),
 	        .is_all = json_is_true(json_object_get(arguments, "all")),
 	        .rewraps = json_is_true(json_object_get(arguments, "rewrap"))};
 	int rc = service_number(arguments, "every_days", DAYS_MAX, -1, &rotation.every_days);
@@ -345,7 +377,7 @@ static int change_state(const struct request *request, const char *event, change
 	char name[KEYRING_NAME_MAX + 1];
 	int rc = find_key(request->service, request->peer, request->arguments, event, name);
 	if (!rc)
-		rc = change(request->service->store, name, &actor);
+		rc = say_as(change(request->service->store, name, &actor), name, text_of(request->arguments, "key"));
 	if (!rc && closes_content)
 		service_content_closed(request->service);
 	return rc ? rc : answer_key(request->service, rc, name, request->reply);
@@ -378,7 +410,8 @@ int service_key_schedule_deletion(
 	if (!rc)
 		rc = service_number(arguments, "days", DAYS_MAX, 0, &days);
 	if (!rc)
-		rc = store_key_schedule_deletion(service->store, name, (unsigned)days, &actor, &deletion_ns);
+		rc = say_as(store_key_schedule_deletion(service->store, name, (unsigned)days, &actor, &deletion_ns),
+		        name, text_of(arguments, "key"));
 	if (!rc)
 		service_content_closed(service);
 	return rc ? rc : answer_key(service, rc, name, reply);
@@ -390,6 +423,7 @@ int service_key_alias(void *context, const struct control_peer *peer, const json
 	char name[KEYRING_NAME_MAX + 1];
 	int rc = find_key(service, peer, arguments, "key-alias", name);
 	if (!rc)
-		rc = store_key_alias(service->store, name, text_of(arguments, "alias"), &actor);
+		rc = say_as(store_key_alias(service->store, name, text_of(arguments, "alias"), &actor), name,
+		        text_of(arguments, "key"));
 	return rc ? rc : answer_key(service, rc, name, reply);
 }

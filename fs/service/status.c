@@ -14,6 +14,7 @@
 #include "backend/stale.h"
 #include "backend/store_keys.h"
 #include "crypto/base/fault.h"
+#include "fs/words.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -338,6 +339,38 @@ static void add_grants(Service *service, bool tells_all, json_t *item) {
 	                "{s:I, s:O*}", "count", (json_int_t)json_array_size(list), "active", tells_all ? list : NULL));
 }
 
+/* ---- keys ---- */
+
+struct keys_away {
+	json_int_t disabled, pending;
+	json_t *list;
+};
+
+static int take_away(void *arg, const struct store_key *key) {
+	struct keys_away *away = arg;
+	char when[WORDS_BYTES];
+	if (key->state != KEY_DISABLED && key->state != KEY_PENDING_DELETION)
+		return 0;
+	away->disabled += key->state == KEY_DISABLED;
+	away->pending += key->state == KEY_PENDING_DELETION;
+	json_array_append_new(away->list, json_pack("{s:s, s:s, s:s, s:s*}", "alias", key->alias, "id", key->name,
+	                                          "state", key_state_name(key->state), "deletion",
+	                                          key->deletion_ns ? words_time_utc(key->deletion_ns, when) : NULL));
+	return 0;
+}
+
+/* Those whose content can't be read, as long as that can be undone; which they are, for those who read the log. */
+static int add_keys_away(Service *service, bool tells_all, json_t *item) {
+	_cleanup_(json_decrefp) json_t *list = json_array();
+	struct keys_away away = {.list = list};
+	int rc = list ? store_key_list(service->store, take_away, &away)
+	              : fault(ENOMEM, "asking for the status: out of memory");
+	json_object_set_new(item, "keys",
+	        json_pack("{s:I, s:I, s:O*}", "disabled", away.disabled, "pending_deletion", away.pending, "away",
+	                tells_all ? list : NULL));
+	return rc;
+}
+
 /* ---- workflows ---- */
 
 static int add_workflows(Service *service, const Policy *policy, bool tells_names, json_t *item) {
@@ -485,6 +518,8 @@ static int make_status(Service *service, struct virtual_reader reader, ControlRe
 		rc = add_space(service, item);
 	if (!rc)
 		rc = add_workflows(service, policy, reader.landing || reader.log, item);
+	if (!rc)
+		rc = add_keys_away(service, reader.log, item);
 	add_grants(service, reader.log, item);
 	if (item) {
 		json_object_set_new(item, "alarms", service_alarms_json(service, reader.log));

@@ -4,6 +4,7 @@
 #include "backend/job.h"
 #include "backend/record.h"
 #include "backend/stale.h"
+#include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "crypto/base/utc.h"
 #include "crypto/keyring.h"
@@ -89,6 +90,7 @@ struct why {
 	struct kept stale_kept; /* its verdict */
 	bool is_erased;         /* what was judged, or what last bore the name; then by whom, if that is known: */
 	struct service_erasure erasure;
+	char lacks[FAULT_MESSAGE_BYTES]; /* words on the key that its check, or that of what is newer, waits for; "" */
 	struct kept kept;
 };
 
@@ -244,24 +246,42 @@ static char *words_ungoverned(const Policy *policy, const char *path, const char
 	return length < 0 ? NULL : text;
 }
 
-/* A check needs the keys of all three zones: false, or the words on the one that can't be had. */
-static bool lacks_key(Service *service, char *ret_words, size_t size) {
+/* 0, or what there is not of the folder's own key that the policy gives to the path. */
+static int try_own_key(Service *service, const Policy *policy, const char *below) {
+	const struct policy_key *key = policy_key_for(policy, below);
+	_cleanup_(secret_key_wipe) struct secret_key secret = {0};
+	char own[OWN_KEY_BYTES] = "";
+	if (!key)
+		return 0;
+	meta_begin(service->meta);
+	int rc = store_key_called(service->meta, key->name, own);
+	if (rc == 0)
+		rc = store_key_own_words(
+		        service->meta, own, keyring_get(store_keyring(service->store), own, 0, secret.bytes, NULL));
+	rc = meta_end(service->meta, rc);
+	return rc == -ENOENT ? 0 : rc; /* the policy has no such key yet: that is told when it is applied */
+}
+
+/* A check needs the keys of all three zones, and the folder's own: notes the words on the one that can't be had. */
+static void note_lacking(Service *service, struct why *why) {
+	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
 	int rc = 0;
 	for (int zone = ZONE_LANDING; rc == 0 && zone <= ZONE_TRUSTED; zone++) {
 		_cleanup_(secret_key_wipe) struct secret_key key = {0};
 		rc = keyring_get(store_keyring(service->store), zone_key_name((enum zone)zone), 0, key.bytes, NULL);
 	}
+	if (rc == 0)
+		rc = try_own_key(service, held->policy, below_zone(why->path));
 	if (rc < 0)
-		(void)snprintf(ret_words, size, "%s", fault_message());
-	return rc < 0;
+		(void)snprintf(why->lacks, sizeof why->lacks, "%s", fault_message());
 }
 
 /* Words for a check that is to be made. */
-static char *words_pending(Service *service, const struct why *why, const char *shown) {
-	char *text = NULL, words[FAULT_MESSAGE_BYTES];
+static char *words_pending(const struct why *why, const char *shown) {
+	char *text = NULL;
 	int length;
-	if (lacks_key(service, words, sizeof words))
-		length = asprintf(&text, "%s: pending. Its check waits for a key: %s.", shown, words);
+	if (why->lacks[0])
+		length = asprintf(&text, "%s: pending. Its check waits for a key: %s.", shown, why->lacks);
 	else if (why->attempts > 1)
 		length = asprintf(&text,
 		        "%s: pending. Its check was begun %" PRIu32
@@ -273,7 +293,7 @@ static char *words_pending(Service *service, const struct why *why, const char *
 }
 
 /* Words for a file that nobody judged. */
-static char *words_without_verdict(Service *service, const struct why *why, const Policy *policy, bool has_policy) {
+static char *words_without_verdict(const struct why *why, const Policy *policy, bool has_policy) {
 	const char *path = below_zone(why->path);
 	_cleanup_(freep) char *shown = words_safe(why->path); /* JSON strings are UTF-8, names need not be */
 	if (!shown)
@@ -282,7 +302,7 @@ static char *words_without_verdict(Service *service, const struct why *why, cons
 	char *text = NULL;
 	int length;
 	if (why->outcome == OUTCOME_PENDING)
-		return words_pending(service, why, shown);
+		return words_pending(why, shown);
 	if (!has_policy)
 		return words_without_policy(why, shown);
 	else if (policy_ignored(policy, path))
@@ -351,7 +371,7 @@ static int explain(Service *service, const struct why *why, char **ret_text) {
 		return rc || why->newer == OUTCOME_NONE ? rc : add_newer(why, ret_text);
 	}
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(service->gate);
-	*ret_text = words_without_verdict(service, why, held->policy, held->number > 0);
+	*ret_text = words_without_verdict(why, held->policy, held->number > 0);
 	return *ret_text ? 0 : fault(ENOMEM, "explaining: out of memory");
 }
 
@@ -401,6 +421,8 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 		service_record_denied(service, &actor, "why", why->path, EACCES);
 	if (!rc && !why->is_there && !why->kept.body && !why->is_erased && why->outcome != OUTCOME_PENDING)
 		rc = fault(ENOENT, "no file has this name, and none was refused under it");
+	if (!rc && (why->outcome == OUTCOME_PENDING || why->newer == OUTCOME_PENDING))
+		note_lacking(service, why);
 	if (!rc)
 		rc = explain(service, why, &text);
 	if (!rc && why->stale.version)
@@ -412,6 +434,8 @@ int service_why(void *context, const struct control_peer *peer, const json_t *ar
 			json_object_set_new(item, "erased", erasure_json(why));
 		if (item && why->newer != OUTCOME_NONE)
 			json_object_set_new(item, "newer", json_string(outcome_word(why->newer)));
+		if (item && why->lacks[0])
+			json_object_set_new(item, "waits_for_key", json_string(why->lacks));
 		if (item && why->stale.version)
 			json_object_set_new(item, "stale", stale_json(why));
 		rc = control_send(reply, item);

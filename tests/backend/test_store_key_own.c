@@ -5,7 +5,8 @@
 #include "backend/segment_format.h"
 #include "backend/segment_watch.h"
 #include "backend/store_internal.h"
-#include "backend/store_keys.h"
+#include "backend/store_keys_internal.h"
+#include "crypto/base/fault.h"
 #include "crypto/secret.h"
 #include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
@@ -98,9 +99,57 @@ static void a_key_is_made_once_and_keeps_what_it_is_called(void **state) {
 	assert_string_equal(own_key(v, "animals", again), animals);
 }
 
+/* Or who deletes the project's key deletes another one. */
+static void what_a_policy_calls_a_key_finds_that_and_no_other(void **state) {
+	struct test_vault *v = *state;
+	char animals[OWN_KEY_BYTES], birds[OWN_KEY_BYTES], found[KEYRING_NAME_MAX + 1];
+	own_key(v, "animals", animals);
+	own_key(v, "birds", birds);
+	assert_rc(store_key_alias(v->store, animals, "zoo", &someone));
+	static const char *const words[] = {"animals", "alias/animals", "zoo", "alias/zoo"};
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		assert_rc(store_key_find(v->store, words[i], found));
+		assert_string_equal(found, animals);
+	}
+	static const char *const taken[] = {"animals", "alias/animals", "zoo", "birds", "meta", "metadata", "trusted"};
+	for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+		assert_int_equal(store_key_alias(v->store, "raw", taken[i], &someone), -EEXIST);
+	assert_int_equal(store_key_alias(v->store, birds, "animals", &someone), -EEXIST);
+	assert_non_null(strstr(fault_message(), animals));
+	assert_int_equal(store_key_alias(v->store, "raw", animals, &someone), -EEXIST);
+	assert_int_equal(store_key_alias(v->store, "raw", "own-111111111111", &someone), -EINVAL);
+	assert_int_equal(test_vault_records(v, "key-alias", NULL), 1);
+	/* What is its own it may be called again, and what only looks like an id a little is free. */
+	assert_rc(store_key_alias(v->store, animals, animals, &someone));
+	assert_rc(store_key_alias(v->store, animals, "animals", &someone));
+	assert_rc(store_key_alias(v->store, "raw", "own-11111111111", &someone));
+	assert_rc(store_key_alias(v->store, "raw", "zoo", &someone));
+	assert_rc(store_key_find(v->store, "zoo", found));
+	assert_string_equal(found, "raw");
+}
+
+/* As an earlier program allowed it. */
+static void a_word_that_was_moved_to_another_key_is_still_the_policys(void **state) {
+	struct test_vault *v = *state;
+	char animals[OWN_KEY_BYTES], again[OWN_KEY_BYTES], found[KEYRING_NAME_MAX + 1];
+	Meta *m = store_meta(v->store);
+	own_key(v, "animals", animals);
+	assert_rc(store_key_alias(v->store, animals, "zoo", &someone));
+	struct key_row row;
+	meta_begin(m);
+	assert_rc(key_row_get(m, "raw", &row));
+	(void)snprintf(row.alias, sizeof row.alias, "alias/animals");
+	assert_rc(meta_end(m, key_row_put(m, "raw", &row)));
+	assert_rc(store_key_find(v->store, "animals", found));
+	assert_string_equal(found, animals);
+	assert_string_equal(own_key(v, "animals", again), animals);
+	assert_int_equal(test_vault_records(v, "key-create", NULL), 1);
+}
+
 static void no_key_of_another_kind_is_a_folders_own(void **state) {
 	struct test_vault *v = *state;
-	static const char *const wrong_words[] = {"raw", "metadata", "meta", "header", "Raw", "a/b", "", "mine"};
+	static const char *const wrong_words[] = {
+	        "raw", "metadata", "meta", "header", "Raw", "a/b", "", "mine", "own-111111111111"};
 	assert_rc(store_key_alias(v->store, "raw", "mine", &someone));
 	for (size_t i = 0; i < sizeof wrong_words / sizeof *wrong_words; i++) {
 		bool is_new = true;
@@ -546,6 +595,8 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gc_fixture_setup, test_vault_teardown)
 	const struct CMUnitTest tests[] = {
 	        TEST(a_key_is_made_once_and_keeps_what_it_is_called),
+	        TEST(what_a_policy_calls_a_key_finds_that_and_no_other),
+	        TEST(a_word_that_was_moved_to_another_key_is_still_the_policys),
 	        TEST(no_key_of_another_kind_is_a_folders_own),
 	        TEST(a_segment_opens_by_both_keys_and_by_neither_alone),
 	        TEST(exactly_its_content_can_not_be_read),

@@ -430,6 +430,10 @@ static void what_is_sealed_anew_leaves_nothing_of_the_old(void **state) {
 	assert_int_equal(key.old_segments, 0);
 	assert_int_equal(key.old_bytes, 0);
 	assert_true(key.segments > 0 && !key.is_rewrapping);
+	/* What a later rotation makes old was not asked for. */
+	assert_rc(store_key_rotate(v->store, "landing", NULL, NULL));
+	key = key_of(v, "landing");
+	assert_true(key.old_segments > 0 && !key.is_rewrapping);
 	for (int i = 0; i < 3; i++)
 		gc_expect_file(v, nodes[i], (uint8_t)(i + 1));
 	assert_int_equal(records(v->store, "key-rewrap").count, 2);

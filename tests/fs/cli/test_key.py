@@ -185,6 +185,9 @@ class Keys(BackupTests):
         self.check(os.stat(os.path.join(self.mnt, "Raw/a.csv")).st_size == len(GOOD), "its size is known")
         denial = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
         self.check(denial and denial[-1]["errno"] == errno.EKEYREVOKED, f"{denial}")
+        status = self.json("status", "--json", "mnt")["keys"]
+        self.check(status == {"disabled": 1, "pending_deletion": 0, "away": [{"alias": "alias/raw", "id": "raw", "state": "disabled"}]}, f"{status}")
+        self.check("!! alias/raw is disabled" in self.assayfs("status", "mnt").out, "status")
         self.check('assayfs_key_enabled{key="alias/raw"} 0' in self.get(".assayfs/metrics").decode(), "metric")
         self.assayfs("umount", "mnt")
         self.mount()
@@ -204,8 +207,14 @@ class Keys(BackupTests):
         time.sleep(6)  # attempts come each two seconds, at first
         failed = [r for r in self.records("--event", "arrive") if r["outcome"] == "error"]
         self.check(len(failed) == 1 and "alias/raw" in failed[0]["detail"], f"told once: {failed}")
+        waiting = subprocess.Popen([ASSAYFS, "why", "--wait", "mnt/Landing/a.csv"], cwd=self.directory, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        said = waiting.stderr.readline()
+        self.check("waits for a key" in said and "alias/raw is disabled" in said and waiting.poll() is None, said)
         began = time.monotonic()
         self.assayfs("key", "enable", "raw", "mnt")
+        out, rest = waiting.communicate(timeout=60)
+        self.check(waiting.returncode == 0 and "passed" in out and rest == "", f"{waiting.returncode} {out} {rest}")
         while self.get("Trusted/a.csv") != better and time.monotonic() < began + 20:
             time.sleep(0.1)
         self.check(self.get("Trusted/a.csv") == better, "it is taken up at once")
@@ -259,6 +268,9 @@ class Keys(BackupTests):
         self.check(key["state"] == "pending-deletion" and key["deletion"][:11] == when[:11], f"{key}")
         self.check("!! alias/raw is deleted at " in self.assayfs("key", "list", "mnt").out, "the list warns")
         self.refused("Raw/a.csv", errno.EKEYREVOKED)
+        status = self.json("status", "--json", "mnt")["keys"]
+        self.check(status["pending_deletion"] == 1 and status["away"][0]["deletion"] == key["deletion"], f"{status}")
+        self.check(f"!! alias/raw is deleted at {key['deletion']}" in self.assayfs("status", "mnt").out, "status")
         self.assayfs("key", "enable", "raw", "mnt", code=1)
         self.assayfs("key", "cancel-deletion", "raw", "mnt")
         key = self.key("alias/raw")
@@ -266,6 +278,8 @@ class Keys(BackupTests):
         self.refused("Raw/a.csv", errno.EKEYREVOKED)
         self.assayfs("key", "enable", "raw", "mnt")
         self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
+        self.check(self.json("status", "--json", "mnt")["keys"] == {"disabled": 0, "pending_deletion": 0, "away": []}, "nothing is away")
+        self.check("alias/" not in self.assayfs("status", "mnt").out, "status")
 
     def mount_later(self, days):
         """By the program for which so many days have passed."""

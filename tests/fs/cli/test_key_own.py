@@ -275,12 +275,46 @@ class OwnKeys(LosingTests):
     def test_a_key_is_renamed_and_stays_the_projects(self):
         self.project()
         self.assayfs("key", "alias", "zoo", KEY, "mnt")
+        name = self.key("alias/zoo")["id"]
+        row = next(line for line in self.assayfs("key", "list", "mnt").out.splitlines() if "alias/zoo" in line)
+        self.check(name in row, row)
+        self.one_line(self.assayfs("key", "alias", KEY, "raw", "mnt", code=1), "what the policy calls", name)
+        self.one_line(self.assayfs("key", "alias", "own-111111111111", "raw", "mnt", code=2), "looks like the id")
+        self.assayfs("key", "rotate", KEY, "mnt")
+        self.check(self.key("alias/zoo")["version"] == 2 and self.key("alias/raw")["version"] == 1, "by the policy's word")
         self.assayfs("umount", "mnt")
         self.mount()
         self.published("animals/a.csv", GOOD + b"d,cat\n")
         self.assayfs("key", "disable", "zoo", "mnt")
         self.is_shut("animals", errno.EKEYREVOKED)
+        for word in "zoo", KEY[len("alias/"):]:  # each time as it was typed, the remedy, too
+            told = self.assayfs("key", "rotate", word, "mnt", code=1)
+            self.one_line(told, f"key alias/{word} is disabled", f"assayfs key enable alias/{word}'")
+            self.check(name not in told.err, told.err)
+        self.assayfs("key", "schedule-deletion", "zoo", "mnt")
+        told = self.assayfs("key", "enable", "alias/zoo", "mnt", code=1)
+        self.one_line(told, "the key alias/zoo is to be deleted")
+        skipped = self.json("key", "rotate", "--all", "--json", "mnt")["skipped"]
+        self.check([row["skipped"] for row in skipped] == ["alias/zoo"] and "alias/zoo is" in skipped[0]["why"], f"{skipped}")
+        self.assayfs("key", "cancel-deletion", "zoo", "mnt")
         self.check("Made" not in self.apply(POLICY + "ignore: [\"x\"]\n").out, "another key was made")
+
+    def test_what_waits_for_the_projects_key_is_told_so(self):
+        self.project()
+        self.assayfs("key", "disable", "raw", "mnt")
+        better = GOOD + b"d,cat\n"
+        self.put("Landing/animals/a.csv", better)
+        self.assayfs("key", "disable", KEY, "mnt")
+        self.assayfs("key", "enable", "raw", "mnt")
+        for name in "Landing/animals/a.csv", "Trusted/animals/a.csv":
+            item = self.json("why", "--json", "mnt/" + name, code=None)
+            self.check(f"own key {KEY} is disabled" in item.get("waits_for_key", ""), f"{name}: {item}")
+        told = self.assayfs("why", "mnt/Landing/animals/a.csv", code=3).out
+        self.check("waits for a key" in told and KEY in told, told)
+        self.assayfs("key", "enable", KEY, "mnt")
+        told = self.assayfs("why", "--wait", "mnt/Trusted/animals/a.csv")
+        self.check("passed" in told.out and self.get("Trusted/animals/a.csv") == better, f"{told}")
+        self.check("waits_for_key" not in self.json("why", "--json", "mnt/Trusted/animals/a.csv"), "it waits no longer")
 
     def test_wrong_names_are_refused_with_their_line(self):
         self.mounted()
