@@ -167,6 +167,29 @@ class Uses(BackupTests):
         lines = [json.loads(x) for x in self.assayfs("log", "--format", "ocsf", "--event", USES, "mnt").out.splitlines()]
         self.check([x["activity_name"] for x in lines] == ["key-generate-data-key", "key-decrypt"] and all(x["status_detail"] == "alias/landing version 1" for x in lines), f"{lines}")
 
+    def test_a_trail_has_changes_to_keys_as_changes(self):
+        self.mounted()
+        self.assayfs("key", "alias", "ours", "raw", "mnt")
+        for verb in "rotate", "disable", "enable", "schedule-deletion", "cancel-deletion":
+            self.assayfs("key", verb, "ours", "mnt")
+        slot = self.json("key", "add", "--recovery", "--json", "mnt")["id"]
+        self.assayfs("key", "remove", slot, "mnt")
+        self.assayfs("lock", "mnt")
+        self.assayfs("unlock", "--passfile", "pass", "mnt")
+        self.assayfs("sync", "mnt")
+        trail = json.loads(self.assayfs("log", "--format", "cloudtrail", "mnt").out)["Records"]
+        found = {r["eventName"]: r for r in trail}
+        kms = ("CreateAlias", "RotateKeyOnDemand", "DisableKey", "EnableKey", "ScheduleKeyDeletion", "CancelKeyDeletion")
+        for name in (*kms, "AssayfsSlotAdd", "AssayfsSlotRemove", "AssayfsLock", "AssayfsUnlock"):
+            record = found.get(name, {})
+            self.check((record.get("readOnly"), record.get("managementEvent"), record.get("eventCategory")) == (False, True, "Management"), f"{name}: {record}")
+        for name in kms:
+            record = found.get(name, {})
+            self.check(record.get("eventSource") == "kms.amazonaws.com" and record["requestParameters"]["keyId"] == "arn:aws:kms:local:000000000000:alias/raw"
+                       and record["resources"][0]["type"] == "AWS::KMS::Key", f"{name}: {record}")
+        self.check(slot in str(found["AssayfsSlotRemove"]["requestParameters"]), f"{found['AssayfsSlotRemove']}")
+        self.check(found["AssayfsSlotAdd"]["eventSource"] == "assayfs" and found["AssayfsMount"]["readOnly"] is True, "others")
+
     # ---- a vault that locks itself ----
 
     def aged(self, *options):
