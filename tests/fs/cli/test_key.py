@@ -81,6 +81,16 @@ class Keys(BackupTests):
             return
         self.check(False, f"{name}: not refused {words}")
 
+    def told(self, name, key, words, mode="read"):
+        """Who is refused for want of a key is told which, through a pipe, and so is who reads the record."""
+        tried = subprocess.run(["cat", os.path.join(self.mnt, name)], capture_output=True, check=False) if mode == "read" else \
+            subprocess.run(["cp", "/etc/hostname", os.path.join(self.mnt, name)], capture_output=True, check=False)
+        said = tried.stderr.decode()
+        self.check(tried.returncode == 1 and said.startswith("assayfs: ") and key in said and words in said, f"{name}: told {said!r}")
+        records = [r for r in self.records("--event", "open,create") if r.get("path") == name and r["outcome"] == "denied"]
+        detail = records[-1]["detail"] if records else ""
+        self.check(detail.startswith(mode) and key in detail and words in detail, f"{name}: recorded {detail!r}")
+
     def recipient(self, name):
         """A new key pair: (its file, its public text)."""
         return self.path(name), self.assayfs("key", "recipient", "new", name).out.strip()
@@ -185,6 +195,7 @@ class Keys(BackupTests):
         self.check(os.stat(os.path.join(self.mnt, "Raw/a.csv")).st_size == len(GOOD), "its size is known")
         denial = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
         self.check(denial and denial[-1]["errno"] == errno.EKEYREVOKED, f"{denial}")
+        self.told("Raw/a.csv", "alias/raw", "is disabled")
         self.check('assayfs_key_enabled{key="alias/raw"} 0' in self.get(".assayfs/metrics").decode(), "metric")
         self.assayfs("umount", "mnt")
         self.mount()
@@ -555,6 +566,8 @@ class Keys(BackupTests):
         self.check(self.json("status", "--json", "mnt")["locked"] is True, "the status")
         self.check("!! Locked" in self.assayfs("status", "mnt").out, "the status in words")
         self.check("assayfs_locked 1" in self.get(".assayfs/metrics").decode(), "metric")
+        self.told("Landing/new.csv", "locked", "'assayfs unlock'", "write")
+        self.told("Raw/a.csv", "locked", "'assayfs unlock'")
         tried = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
         self.check(tried and tried[-1]["errno"] == errno.EACCES, f"recorded: {tried}")
         self.write("wrong", "wrong\n")
