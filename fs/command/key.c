@@ -118,7 +118,7 @@ static int take_rotated(void *context, const json_t *item) {
 	return 0;
 }
 
-static void print_rotated(const struct rotating *r, unsigned long long every) {
+static void print_rotated(const struct rotating *r, unsigned long long every, bool is_whole) {
 	for (size_t i = 0; i < json_array_size(r->rotated); i++) {
 		const json_t *key = json_array_get(r->rotated, i);
 		_cleanup_(freep) char *alias = words_safe(answer_text(key, "alias"));
@@ -137,6 +137,8 @@ static void print_rotated(const struct rotating *r, unsigned long long every) {
 		_cleanup_(freep) char *alias = words_safe(answer_text(item, "skipped"));
 		printf("%s: left as it is: %s\n", alias ? alias : "?", why ? why : "?");
 	}
+	if (!is_whole)
+		return;
 	if (command_has(r->call, "rewrap") && !r->has_looked)
 		printf("What older versions sealed is sealed anew in the background; 'assayfs key list' says how far "
 		       "it is.\n");
@@ -184,10 +186,11 @@ static int run_rotate(const struct invocation *call) {
 		return command_fail(call, EXIT_USAGE, "a key's name is UTF-8 text");
 	code = key_ask(call, command_has(call, "all") ? 0 : 1, "key-rotate", request, take_rotated, &r);
 	progress_end(r.progress);
+	if (command_has(call, "json"))
+		return code ? code
+		            : command_print_json(call, json_pack("{s:O, s:O}", "rotated", rotated, "skipped", skipped));
 	/* What was done is said even when the rest did not go well. */
-	if (command_has(call, "json") && !code)
-		return command_print_json(call, json_pack("{s:O, s:O}", "rotated", rotated, "skipped", skipped));
-	print_rotated(&r, every);
+	print_rotated(&r, every, !code);
 	return code;
 }
 

@@ -184,6 +184,12 @@ class Keys(BackupTests):
         self.assayfs("key", "rotate", "--every", "0", "trusted", "mnt")
         self.check(self.key("alias/trusted")["rotate_every_days"] == 0, "it was ended")
 
+    def test_a_rotation_that_failed_promises_nothing(self):
+        self.mounted()
+        for arguments in (["nokey", "mnt"], ["--json", "nokey", "mnt"], ["--wait", "nokey", "mnt"], ["raw", "v"]):
+            tried = self.assayfs("key", "rotate", "--rewrap", *arguments, code=None)
+            self.check(tried.returncode != 0 and tried.out == "" and tried.err, f"{arguments}: {tried.out!r} {tried.err!r}")
+
     # ---- states ----
 
     def test_a_disabled_key_makes_exactly_its_data_unreadable(self):
