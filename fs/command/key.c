@@ -107,9 +107,19 @@ static void show_rewrap(struct rotating *r, const json_t *item) {
 	progress_set(r->progress, r->total - left, r->total);
 }
 
+/* How a key is after the wait, which is what counts then. */
+static int take_present(struct rotating *r, json_t *now) {
+	for (size_t i = 0; i < json_array_size(r->rotated); i++)
+		if (strcmp(answer_text(json_array_get(r->rotated, i), "id"), answer_text(now, "id")) == 0)
+			return json_array_set(r->rotated, i, now) ? -ENOMEM : 0;
+	return 0; /* it was skipped */
+}
+
 static int take_rotated(void *context, const json_t *item) {
 	struct rotating *r = context;
-	json_t *key = json_object_get(item, "key");
+	json_t *key = json_object_get(item, "key"), *now = json_object_get(item, "now");
+	if (now)
+		return take_present(r, now);
 	if (key)
 		return json_array_append(r->rotated, key) ? -ENOMEM : 0;
 	if (json_object_get(item, "skipped"))

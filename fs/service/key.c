@@ -1,9 +1,10 @@
 /*
  * What `assayfs key list`, `rotate`, `disable`, … ask; slot.c has what is about slots.
  *
- *     key-list    ─► {"locked", "idle_lock_ms", "keys": [{"alias", "id", …, "slots": [id]}], "slots": [{"id", …,
- * "keys": [alias]}]} key-rotate  ─► {"key"} or {"skipped", "why"} for each … with "wait" {"old_segments", "old_bytes"}
- * … until 0
+ *     key-list    ─► {"locked", "idle_lock_ms", "keys": [{"alias", "id", …, "slots": [id]}],
+ *                     "slots": [{"id", …, "keys": [alias]}]}
+ *     key-rotate  ─► {"key"} or {"skipped", "why"} for each …
+ *                    with "wait" {"old_segments", "old_bytes"} … until 0, then {"now": key} for each
  *
  * A steward by the policy decides, or who mounted, as he has what opens the vault; a lent role does not. What is
  * changed is recorded by store_keys, what is refused here.
@@ -166,25 +167,16 @@ int service_key_list(void *context, const struct control_peer *peer, const json_
 
 /* ---- one key, as the answers of what changed it have it ---- */
 
-struct finding {
-	const char *name;
-	json_t *item;
-};
-
-static int take_key(void *arg, const struct store_key *key) {
-	struct finding *finding = arg;
-	if (strcmp(key->name, finding->name) != 0)
-		return 0;
-	_cleanup_(json_decrefp) json_t *list = json_array();
-	if (list && add_key(list, key) == 0)
-		finding->item = json_incref(json_array_get(list, 0));
-	return 1;
-}
-
+/* With its slots, as the list has it. */
 static json_t *key_json(Service *service, const char *name) {
-	struct finding finding = {.name = name};
-	(void)store_key_list(service->store, take_key, &finding);
-	return finding.item ? finding.item : json_pack("{s:s}", "id", name);
+	_cleanup_(json_decrefp) json_t *keys = json_array();
+	_cleanup_(json_decrefp) json_t *slots = json_array();
+	if (list_all(service, keys, slots))
+		return json_pack("{s:s}", "id", name);
+	for (size_t i = 0; i < json_array_size(keys); i++)
+		if (strcmp(text_of(json_array_get(keys, i), "id"), name) == 0)
+			return json_incref(json_array_get(keys, i));
+	return json_pack("{s:s}", "id", name);
 }
 
 /* Durable before the command says that it counts. */
@@ -277,6 +269,15 @@ static int add_remaining(void *arg, const struct store_key *key) {
 	return 0;
 }
 
+/* After the rewrap, in the place of what was told before it. */
+static int tell_how_it_is(const struct rotation *rotation) {
+	int rc = 0;
+	for (size_t i = 0; !rc && i < rotation->count; i++)
+		rc = control_send(
+		        rotation->reply, json_pack("{s:o}", "now", key_json(rotation->service, rotation->names[i])));
+	return rc;
+}
+
 static int wait_for_rewrap(const struct rotation *rotation) {
 	for (;;) {
 		struct remaining remaining = {.rotation = rotation};
@@ -285,7 +286,9 @@ static int wait_for_rewrap(const struct rotation *rotation) {
 			rc = control_send(
 			        rotation->reply, json_pack("{s:I, s:I}", "old_segments", (json_int_t)remaining.segments,
 			                                 "old_bytes", (json_int_t)remaining.bytes));
-		if (rc || !remaining.goes_on)
+		if (!rc && !remaining.goes_on)
+			return tell_how_it_is(rotation);
+		if (rc)
 			return rc;
 		rc = control_wait(rotation->reply, LOOK_MS);
 		if (rc)

@@ -190,6 +190,25 @@ class Keys(BackupTests):
             tried = self.assayfs("key", "rotate", "--rewrap", *arguments, code=None)
             self.check(tried.returncode != 0 and tried.out == "" and tried.err, f"{arguments}: {tried.out!r} {tried.err!r}")
 
+    def test_what_the_verbs_answer_is_how_the_key_is(self):
+        self.mounted()
+        self.put("Landing/old", b"x" * 100000)
+
+        def is_so(found, alias, words):
+            here = self.key(alias)
+            for name in set(here) - {"uses", "seals", "opens"}:
+                self.check(found.get(name) == here[name], f"{words}: {name}: {found.get(name)}, not {here[name]}")
+            self.check(len(here["slots"]) == 2, f"{here}")
+
+        found = self.json("key", "rotate", "--rewrap", "--wait", "--json", "landing", "mnt")["rotated"]
+        is_so(found[0], "alias/landing", "rotate")
+        self.check(len(found) == 1 and (found[0]["rewrapping"], found[0]["old_segments"]) == (False, 0), f"{found}")
+        for verb in (["disable"], ["enable"], ["schedule-deletion", "--days", "9"], ["cancel-deletion"], ["enable"]):
+            is_so(self.json("key", *verb, "--json", "raw", "mnt"), "alias/raw", verb)
+        is_so(self.json("key", "alias", "--json", "ours", "raw", "mnt"), "alias/ours", "alias")
+        told = self.json("key", "rotate", "--every", "30", "--json", "trusted", "mnt")
+        self.check(set(told) == {"every", "skipped"} and told["every"][0]["rotate_every_days"] == 30 and told["every"][0]["version"] == 1, f"{told}")
+
     # ---- states ----
 
     def test_a_disabled_key_makes_exactly_its_data_unreadable(self):
