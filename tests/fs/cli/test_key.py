@@ -628,6 +628,18 @@ class Keys(BackupTests):
             self.check(end < 0 and not items and words, f"{request}: {items} {end} {words}")
         self.check(len(self.listed()[1]) == 2, "a slot was made")
 
+    def test_zones_add_up_and_what_is_one_is_given_once(self):
+        self.mounted()
+        public = self.recipient("id")[1]
+        told = self.assayfs("key", "add", "--recipient", public, "--zones", "Trusted", "--zones", "Raw,Trusted", "mnt").out
+        self.check("opens Trusted, Raw; a mount by it is read-only" in told, told)
+        limited = [slot for slot in self.listed()[1] if slot["limited"]]
+        self.check(len(limited) == 1 and {"alias/raw", "alias/trusted"} < set(limited[0]["keys"]) and "alias/landing" not in limited[0]["keys"], f"{limited}")
+        self.write("k1", os.urandom(64))
+        for options in (["--keyfile", "k1", "--keyfile", "k1"], ["--label", "a", "--label", "b", "--keyfile", "k1"]):
+            self.one_line(self.assayfs("key", "add", *options, "mnt", code=2), f"{options[0]} is given twice")
+        self.check("opens the vault." in self.assayfs("key", "add", "--keyfile", "k1", "mnt").out, "all of it")
+
     def test_a_version_that_an_older_file_does_not_know_is_not_made_again(self):
         self.mounted()
         shutil.copy(self.path("v/vault.json"), self.path("old"))
