@@ -219,13 +219,20 @@ static int run_remove(const struct invocation *call) {
 	json_t *request = json_pack("{s:s}", "slot", command_operand(call, 0));
 	if (!request)
 		return command_fail(call, EXIT_USAGE, "a slot's id is hexadecimal");
-	int code = key_ask(call, 1, "slot-remove", request, NULL, NULL);
-	if (!code)
-		printf("It opens the vault no more. Who had it may have kept the keys: 'assayfs key rotate --all' "
-		       "seals "
-		       "the content that is written from then on under others; names and other metadata stay readable "
-		       "to who has them and the disk.\n");
-	return code;
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	int code = key_ask(call, 1, "slot-remove", request, keep_item, &item);
+	json_t *slot = json_object_get(item, "removed");
+	if (code)
+		return code;
+	if (command_has(call, "json"))
+		return command_print_json(call, json_incref(slot));
+	_cleanup_(freep) char *label = words_safe(answer_text(slot, "label"));
+	printf("Slot %.*s (%s%s%s) is removed and opens the vault no more. Who had it may have kept the keys, and "
+	       "reads what they sealed: 'assayfs key rotate --all' seals what is written from then on under others, "
+	       "names and the log's text, too; with --rewrap also what there is.\n",
+	        SHORT_ID, answer_text(slot, "id"), answer_text(slot, "type"), label && *label ? ": " : "",
+	        label ? label : "");
+	return EXIT_DONE;
 }
 
 const struct command command_key_remove = {
@@ -237,7 +244,7 @@ const struct command command_key_remove = {
         .details = "SLOT is its id, or the beginning of it ('assayfs key list'). The last one that reaches all keys "
                    "stays. An older copy of vault.json is opened by it as ever, so rotate the keys after it. A steward "
                    "by the policy decides, or who mounted.",
-        .options = (const struct command_option[]){{0}},
+        .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs key remove 4f2a /mnt", "somebody has left"}, {0}},
         .exits = KEY_EXITS,
         .run = run_remove,
