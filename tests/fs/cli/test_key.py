@@ -641,6 +641,16 @@ class Keys(BackupTests):
             self.one_line(self.assayfs("key", "add", *options, "mnt", code=2), f"{options[0]} is given twice")
         self.check("opens the vault." in self.assayfs("key", "add", "--keyfile", "k1", "mnt").out, "all of it")
 
+    def test_a_secret_that_is_not_there_is_called_what_it_is(self):
+        self.mounted()
+        options = {"start_new_session": True, "code": None}
+        self.one_line(self.assayfs("key", "add", "mnt", **options), "no terminal", "--new-passfile FILE")
+        self.one_line(self.assayfs("unlock", "--recovery-key", "mnt", **options), "no terminal", "--recovery-key-file FILE")
+        self.one_line(self.assayfs("unlock", "mnt", **options), "no terminal", "--passfile FILE or --extpass COMMAND")
+        self.one_line(self.assayfs("unlock", "--recovery-key-file", "none", "mnt", code=1), "opening the recovery key's file none")
+        self.one_line(self.assayfs("unlock", "--identity", "none", "mnt", code=1), "opening the identity's file none")
+        self.one_line(self.assayfs("unlock", "--passfile", "none", "mnt", code=1), "opening the passphrase's file none")
+
     def test_a_version_that_an_older_file_does_not_know_is_not_made_again(self):
         self.mounted()
         shutil.copy(self.path("v/vault.json"), self.path("old"))
