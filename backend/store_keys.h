@@ -180,6 +180,7 @@ int store_slot_remove(Store *store, const char *id, const struct actor *actor);
 int store_lock(Store *store, const struct actor *actor);
 /* The same, with the reason in the record; `actor` NULL: the daemon. */
 int store_lock_for(Store *store, const struct actor *actor, const char *why);
-/* With any secret of a slot that holds at least the keys this mount had. -EKEYREJECTED (recorded as denied). */
+/* With any secret of a slot that holds at least the keys this mount had. -EKEYREJECTED: no slot's, -EPERM: one's
+ * that holds fewer (both recorded as denied). 0, and nothing is looked at, where it is not locked. */
 int store_unlock(Store *store, const struct store_secret *secret, const struct actor *actor);
 bool store_is_locked(Store *store);

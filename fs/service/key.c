@@ -41,6 +41,10 @@ int service_key_steward(
 	return -error;
 }
 
+int service_key_locked(const Service *service, int rc) {
+	return rc == -EACCES && store_is_locked(service->store) ? -EBUSY : rc;
+}
+
 /* What the arguments name under `name`, as the record of a refusal has it. */
 static const char *text_of(const json_t *arguments, const char *name) {
 	const char *text = json_string_value(json_object_get(arguments, name));
@@ -246,7 +250,8 @@ static int rotate_each(struct rotation *rotation) {
 		if (rotation->is_all && is_skipped(rc))
 			rc = tell_skipped(rotation, name);
 		else
-			rc = answer_key(rotation->service, rc, name, rotation->reply);
+			rc = answer_key(
+			        rotation->service, service_key_locked(rotation->service, rc), name, rotation->reply);
 	}
 	return rc;
 }
@@ -301,7 +306,7 @@ static int find_keys(struct rotation *rotation, const struct control_peer *peer,
 	if (rotation->is_all) {
 		int rc = service_key_steward(rotation->service, peer, "key-rotate", "all", true);
 		if (!rc && store_is_locked(rotation->service->store))
-			rc = fault(EACCES, "the vault is locked: 'assayfs unlock' comes first");
+			rc = fault(EBUSY, "the vault is locked: 'assayfs unlock' comes first");
 		return rc ? rc : store_key_list(rotation->service->store, take_name, rotation);
 	}
 	int rc = find_key(rotation->service, peer, arguments, "key-rotate", name);
@@ -348,7 +353,7 @@ static int change_state(const struct request *request, const char *event, change
 	char name[KEYRING_NAME_MAX + 1];
 	int rc = find_key(request->service, request->peer, request->arguments, event, name);
 	if (!rc)
-		rc = change(request->service->store, name, &actor);
+		rc = service_key_locked(request->service, change(request->service->store, name, &actor));
 	if (!rc && closes_content)
 		service_content_closed(request->service);
 	return rc ? rc : answer_key(request->service, rc, name, request->reply);
@@ -381,7 +386,8 @@ int service_key_schedule_deletion(
 	if (!rc)
 		rc = service_number(arguments, "days", DAYS_MAX, 0, &days);
 	if (!rc)
-		rc = store_key_schedule_deletion(service->store, name, (unsigned)days, &actor, &deletion_ns);
+		rc = service_key_locked(service,
+		        store_key_schedule_deletion(service->store, name, (unsigned)days, &actor, &deletion_ns));
 	if (!rc)
 		service_content_closed(service);
 	return rc ? rc : answer_key(service, rc, name, reply);
@@ -393,6 +399,7 @@ int service_key_alias(void *context, const struct control_peer *peer, const json
 	char name[KEYRING_NAME_MAX + 1];
 	int rc = find_key(service, peer, arguments, "key-alias", name);
 	if (!rc)
-		rc = store_key_alias(service->store, name, text_of(arguments, "alias"), &actor);
+		rc = service_key_locked(
+		        service, store_key_alias(service->store, name, text_of(arguments, "alias"), &actor));
 	return rc ? rc : answer_key(service, rc, name, reply);
 }

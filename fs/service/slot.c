@@ -102,8 +102,8 @@ static int add(Service *service, const struct control_peer *peer, struct store_s
 	if (!rc)
 		rc = read_kdf(arguments, &kdf, &request->kdf);
 	if (!rc)
-		rc = store_slot_add(
-		        service->store, request, &actor, id, request->type == SLOT_RECOVERY ? recovery : NULL);
+		rc = service_key_locked(service, store_slot_add(service->store, request, &actor, id,
+		                                         request->type == SLOT_RECOVERY ? recovery : NULL));
 	if (!rc)
 		rc = store_commit_wait(service->store);
 	if (!rc)
@@ -197,7 +197,7 @@ int service_slot_remove(void *context, const struct control_peer *peer, const js
 	if (!rc)
 		rc = store_slot_list(service->store, seek_slot, &seeking);
 	if (!rc)
-		rc = store_slot_remove(service->store, seeking.id, &actor);
+		rc = service_key_locked(service, store_slot_remove(service->store, seeking.id, &actor));
 	if (!rc)
 		rc = store_commit_wait(service->store);
 	if (!rc)
@@ -254,6 +254,7 @@ int service_lock_after(void *context, const struct control_peer *peer, const jso
 	return rc;
 }
 
+/* {"was_locked": false}: nothing was done, and the secret not looked at. */
 int service_unlock(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	static const int kinds[] = {[SLOT_PASSPHRASE] = STORE_PASSPHRASE,
 	        [SLOT_RECOVERY] = STORE_RECOVERY_KEY,
@@ -266,7 +267,6 @@ int service_unlock(void *context, const struct control_peer *peer, const json_t 
 	enum slot_type type;
 	const char *slot = json_string_value(json_object_get(arguments, "slot"));
 	size_t size = 0;
-	(void)reply;
 	int rc = service_key_steward(service, peer, "unlock", "", false);
 	if (!rc)
 		rc = read_type(arguments, &type);
@@ -278,6 +278,8 @@ int service_unlock(void *context, const struct control_peer *peer, const json_t 
 		return rc;
 	struct store_secret secret = {.bytes = bytes_of(data, size), .slot = slot};
 	secret.kind = kinds[type];
+	if (!store_is_locked(service->store))
+		return control_send(reply, json_pack("{s:b}", "was_locked", 0));
 	rc = store_unlock(service->store, &secret, &actor);
 	if (!rc) {
 		idle_restart(service->idle);

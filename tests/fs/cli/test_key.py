@@ -605,6 +605,21 @@ class Keys(BackupTests):
         self.check([r["outcome"] for r in self.records("--event", "unlock")] == ["denied", "ok"], f"{self.records('--event', 'unlock')}")
         self.check(len(self.records("--event", "lock")) == 1, "one record of the locking")
 
+    def test_a_lock_is_no_matter_of_who_asks_and_unlocking_says_what_lacks(self):
+        self.mounted()
+        self.write("k1", os.urandom(64))
+        self.assayfs("key", "add", "--keyfile", "k1", "--zones", "Raw", "mnt")
+        self.one_line(self.assayfs("unlock", "--keyfile", "k1", "mnt"), "is not locked")
+        self.assayfs("lock", "mnt")
+        for arguments in (["rotate", "raw"], ["rotate", "--all"], ["disable", "raw"], ["alias", "x", "raw"], ["add", "--recovery"], ["remove", "0123456789"]):
+            self.one_line(self.assayfs("key", *arguments, "mnt", code=1), "locked")
+        ours = next(slot["id"] for slot in self.listed()[1] if slot["ours"])
+        self.one_line(self.assayfs("unlock", "--keyfile", "k1", "mnt", code=1), "limited", ours[:8])
+        self.one_line(self.assayfs("unlock", "--passfile", "k1", "mnt", code=None), "passphrase")
+        unlock = self.assayfs("unlock", "--passfile", "pass", "mnt")
+        self.check(unlock.err == "", unlock.err)
+        self.check([r["outcome"] for r in self.records("--event", "unlock")] == ["denied", "ok"], f"{self.records('--event', 'unlock')}")
+
     def test_what_was_written_before_the_lock_is_kept_and_nothing_after(self):
         self.mounted()
         with open(os.path.join(self.mnt, "Landing/a"), "w+b", buffering=0) as file:
