@@ -110,8 +110,8 @@ int store_key_own_words(Meta *m, const char *own, int rc);
 int store_key_disable(Store *store, const char *name, const struct actor *actor);
 int store_key_enable(Store *store, const char *name, const struct actor *actor);
 
-/* Disables it and deletes it in `days` (7 to 30, else -EINVAL), by the mount's clock; until then it may be cancelled,
- * after which it is disabled. */
+/* Disables it and deletes it in `days` (7 to 30, else -EINVAL), by the mount's clock; -EEXIST: it is to be already.
+ * Until then it may be cancelled, after which it is disabled; -ENOENT: there is nothing to be cancelled. */
 int store_key_schedule_deletion(
         Store *store, const char *name, unsigned days, const struct actor *actor, int64_t *ret_deletion_ns);
 int store_key_cancel_deletion(Store *store, const char *name, const struct actor *actor);

@@ -81,10 +81,10 @@ static int change_key(const struct invocation *call, const char *command, json_t
 	return code;
 }
 
-/* "2026-11-23T…" of an answer in local time; "?" where it is none. */
-static const char *time_of(const json_t *key, const char *name) {
+const char *key_time(const json_t *key, const char *name, char ret[static KEY_TIME_BYTES]) {
 	const char *text = answer_text(key, name);
-	return *text ? text : "?";
+	(void)snprintf(ret, KEY_TIME_BYTES, "%.*s%s", (int)strcspn(text, ".Z"), text, *text ? "Z" : "?");
+	return ret;
 }
 
 /* ---- rotating ---- */
@@ -282,7 +282,7 @@ static int run_schedule_deletion(const struct invocation *call) {
 	_cleanup_(json_decrefp) json_t *item = NULL;
 	const json_t *key = NULL;
 	unsigned long long days = 30;
-	char words[128];
+	char words[128], time[KEY_TIME_BYTES];
 	int code = command_number(call, "days", 7, 30, &days);
 	if (!code)
 		code = change_key(
@@ -290,7 +290,7 @@ static int run_schedule_deletion(const struct invocation *call) {
 	if (code)
 		return code;
 	snprintf(words, sizeof words, "disabled now, and deleted at %s unless that is cancelled",
-	        time_of(key, "deletion"));
+	        key_time(key, "deletion", time));
 	return print_state(call, key, words);
 }
 
@@ -304,7 +304,7 @@ const struct command command_key_schedule_deletion = {
                 "Disables it at once. When the time has come the key is taken out of the vault, and what it sealed is "
                 "noise for ever: there is no way back. An older copy of vault.json (a backup's, too) with a slot's "
                 "secret still has it; docs/keys.md says what to do about these. The vault has to be mounted for it; "
-                "where the clock was set meanwhile it waits for the next mount.",
+                "where the clock was set meanwhile it waits for the next mount. To have another day, cancel it first.",
         .options = (const struct command_option[]){{"days", 0, "DAYS", "from 7 to 30 (default 30)"}, OPTION_JSON, {0}},
         .examples =
                 (const struct command_example[]){
@@ -323,7 +323,7 @@ const struct command command_key_cancel_deletion = {
         .least = 1,
         .most = 2,
         .summary = "keep a key that was to be deleted",
-        .details = "It stays disabled.",
+        .details = "It stays disabled. Where no deletion is scheduled there is nothing to cancel (exit code 1).",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs key cancel-deletion raw /mnt", "it was a mistake"}, {0}},
         .exits = KEY_EXITS,

@@ -293,14 +293,19 @@ class Keys(BackupTests):
         key = self.key("alias/raw")
         when = time.strftime("%Y-%m-%dT%H", time.gmtime(before + 7 * 86400))
         self.check(key["state"] == "pending-deletion" and key["deletion"][:11] == when[:11], f"{key}")
-        self.check("!! alias/raw is deleted at " in self.assayfs("key", "list", "mnt").out, "the list warns")
+        warning = [line for line in self.assayfs("key", "list", "mnt").out.splitlines() if line.startswith("!! alias/raw is deleted at ")]
+        self.check(len(warning) == 1 and key["deletion"][:19] + "Z," in warning[0], f"the list warns to the second: {warning}")
+        self.one_line(self.assayfs("key", "schedule-deletion", "--days", "30", "raw", "mnt", code=1), "already", "cancel")
+        self.check(self.key("alias/raw")["deletion"] == key["deletion"], "the day was moved")
         self.refused("Raw/a.csv", errno.EKEYREVOKED)
         self.assayfs("key", "enable", "raw", "mnt", code=1)
         self.assayfs("key", "cancel-deletion", "raw", "mnt")
         key = self.key("alias/raw")
         self.check((key["state"], key["deletion"]) == ("disabled", None), f"{key}")
         self.refused("Raw/a.csv", errno.EKEYREVOKED)
+        self.one_line(self.assayfs("key", "cancel-deletion", "raw", "mnt", code=1), "no deletion to be cancelled", "is disabled")
         self.assayfs("key", "enable", "raw", "mnt")
+        self.one_line(self.assayfs("key", "cancel-deletion", "raw", "mnt", code=1), "no deletion to be cancelled", "is enabled")
         self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
 
     def mount_later(self, days):
@@ -615,10 +620,11 @@ class Keys(BackupTests):
             self.one_line(self.assayfs("key", *arguments, "mnt", code=1), "locked")
         ours = next(slot["id"] for slot in self.listed()[1] if slot["ours"])
         self.one_line(self.assayfs("unlock", "--keyfile", "k1", "mnt", code=1), "limited", ours[:8])
-        self.one_line(self.assayfs("unlock", "--passfile", "k1", "mnt", code=None), "passphrase")
+        self.write("wrong", "no such passphrase\n")
+        self.assayfs("unlock", "--passfile", "wrong", "mnt", code=12)
         unlock = self.assayfs("unlock", "--passfile", "pass", "mnt")
         self.check(unlock.err == "", unlock.err)
-        self.check([r["outcome"] for r in self.records("--event", "unlock")] == ["denied", "ok"], f"{self.records('--event', 'unlock')}")
+        self.check([r["outcome"] for r in self.records("--event", "unlock")] == ["denied", "denied", "ok"], f"{self.records('--event', 'unlock')}")
 
     def test_what_was_written_before_the_lock_is_kept_and_nothing_after(self):
         self.mounted()
