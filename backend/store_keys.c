@@ -342,8 +342,11 @@ static int check_free(Store *store, const char *name, const char *word) {
 	struct listing list = {.store = store};
 	int rc = gather(&list);
 	const struct store_key *key = rc == 0 ? find_by(&list, word) : NULL;
+	const bool is_called = key && strcmp(without_prefix(key->alias), word) == 0;
 	if (key && strcmp(key->name, name) != 0)
-		rc = fault(EEXIST, "alias/%s is the key alias/%s", word, key->name);
+		rc = fault(EEXIST, "alias/%s is the name of another key already%s%s", word,
+		        is_called ? ", whose id is " : ", by itself; it is called ",
+		        is_called ? key->name : key->alias);
 	free(list.keys);
 	return rc;
 }

@@ -339,7 +339,14 @@ static int run_alias(const struct invocation *call) {
 	if (!request)
 		return command_fail(call, EXIT_USAGE, "a key's name is UTF-8 text");
 	int code = key_ask(call, 2, "key-alias", request, keep_item, &item);
-	return code ? code : print_state(call, json_object_get(item, "key"), "is its name from now on");
+	if (code)
+		return code;
+	const json_t *key = json_object_get(item, "key");
+	_cleanup_(freep) char *before = words_safe(command_operand(call, 1)), *id = words_safe(answer_text(key, "id"));
+	char words[256];
+	(void)snprintf(words, sizeof words, "from now on the name of the key %.80s (its id stays %s)",
+	        before ? before : "?", id ? id : "?");
+	return print_state(call, key, words);
 }
 
 const struct command command_key_alias = {

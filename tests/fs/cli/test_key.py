@@ -353,12 +353,14 @@ class Keys(BackupTests):
 
     def test_a_key_has_the_name_that_one_gives_it(self):
         self.mounted()
-        self.assayfs("key", "alias", "project-animallost-key", "trusted", "mnt")
+        told = self.assayfs("key", "alias", "project-animallost-key", "trusted", "mnt").out
+        self.check(told == "alias/project-animallost-key: from now on the name of the key trusted (its id stays trusted)\n", told)
         self.check(self.key("alias/project-animallost-key")["id"] == "trusted", "the name")
         self.assayfs("key", "disable", "alias/project-animallost-key", "mnt")
         self.assayfs("key", "enable", "alias/trusted", "mnt")  # its own goes on to work
-        self.assayfs("key", "alias", "alias/project-animallost-key", "raw", "mnt", code=1)
-        self.assayfs("key", "alias", "raw", "trusted", "mnt", code=1)
+        self.one_line(self.assayfs("key", "alias", "alias/project-animallost-key", "raw", "mnt", code=1), "the name of another key already, whose id is trusted")
+        self.assayfs("key", "alias", "clean", "raw", "mnt")
+        self.one_line(self.assayfs("key", "alias", "raw", "trusted", "mnt", code=1), "the name of another key already, by itself; it is called alias/clean")
         self.assayfs("key", "alias", "no/such name", "trusted", "mnt", code=2)
         _, slots = self.listed()
         self.check("alias/project-animallost-key" in slots[0]["keys"], f"{slots[0]}")
