@@ -91,10 +91,10 @@ static int change_state(Store *store, const char *name, enum key_state from, enu
 	(void)key_find_listed(change.header, name, &info);
 	(void)snprintf(detail, sizeof detail, "alias/%s", name);
 	rc = refuse_deleted(&info);
-	const bool is_so = rc == 0 && info.state == to;
+	const bool is_so = rc == 0 && info.state == to && from != KEY_PENDING_DELETION;
 	if (rc == 0 && !is_so && info.state != from)
-		rc = fault(info.state == KEY_ACTIVE ? EINVAL : EKEYREVOKED, "%s: the key alias/%s is %s", words, name,
-		        state_words(info.state));
+		rc = fault(from == KEY_PENDING_DELETION ? ENOENT : EKEYREVOKED, "%s: the key alias/%s is %s", words,
+		        name, state_words(info.state));
 	if (rc == 0 && !is_so) {
 		change.row.deletion_ns = 0;
 		rc = set_state(&change, to);
@@ -134,9 +134,12 @@ int store_key_schedule_deletion(
 		return rc;
 	(void)key_find_listed(change.header, name, &info);
 	rc = refuse_deleted(&info);
+	if (rc == 0 && info.state == KEY_PENDING_DELETION)
+		rc = fault(EEXIST, "the key alias/%s is to be deleted already: cancel that first to set another day",
+		        name);
 	const int64_t deletion_ns = meta_now(store->meta) + (int64_t)days * DAY_NS;
 	change.row.deletion_ns = deletion_ns;
-	if (rc == 0 && info.state != KEY_PENDING_DELETION)
+	if (rc == 0)
 		rc = set_state(&change, KEY_PENDING_DELETION);
 	(void)snprintf(detail, sizeof detail, "alias/%s in %u days", name, days);
 	if (rc == 0)

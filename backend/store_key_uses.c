@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define DETAIL_BYTES (STORE_ALIAS_BYTES + 64)
+#define DETAIL_BYTES (STORE_ALIAS_BYTES + KEYRING_NAME_MAX + 64)
 
 /* Suspended time counts: an hour is one of the wall's, and no clock that is set makes it another. */
 static int64_t now_s(void) {
@@ -24,6 +24,7 @@ static const char *event_of(const struct key_use *use) {
 	return event;
 }
 
+/* By the alias of the day, and where that says nothing of it by what the key is called in vault.json for ever. */
 static int name_key(Store *store, const struct key_use *use, char ret_words[static DETAIL_BYTES]) {
 	char alias[STORE_ALIAS_BYTES];
 	struct key_row row;
@@ -31,7 +32,9 @@ static int name_key(Store *store, const struct key_use *use, char ret_words[stat
 	if (rc < 0)
 		return rc;
 	key_own_alias(use->key, alias);
-	(void)snprintf(ret_words, DETAIL_BYTES, "%s version %u", row.alias[0] ? row.alias : alias, use->version);
+	const bool is_called = row.alias[0] && strcmp(row.alias, alias) != 0;
+	(void)snprintf(ret_words, DETAIL_BYTES, "%s version %u%s%s", is_called ? row.alias : alias, use->version,
+	        is_called ? ", id " : "", is_called ? use->key : "");
 	return 0;
 }
 

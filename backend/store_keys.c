@@ -384,6 +384,8 @@ int store_key_alias(Store *store, const char *name, const char *alias, const str
 	char detail[256];
 	const char *word = without_prefix(alias);
 	int rc = check_alias(word);
+	if (rc == 0 && strncmp(word, STORE_OWN_PREFIX, strlen(STORE_OWN_PREFIX)) == 0 && strcmp(word, name) != 0)
+		rc = fault(EINVAL, "alias/%s looks like the id of a folder's own key: take another name", word);
 	if (rc == 0)
 		rc = key_change_begin(store, name, &change);
 	if (rc < 0)

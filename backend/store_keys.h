@@ -113,8 +113,8 @@ int store_key_own_words(Meta *m, const char *own, int rc);
 int store_key_disable(Store *store, const char *name, const struct actor *actor);
 int store_key_enable(Store *store, const char *name, const struct actor *actor);
 
-/* Disables it and deletes it in `days` (7 to 30, else -EINVAL), by the mount's clock; until then it may be cancelled,
- * after which it is disabled. */
+/* Disables it and deletes it in `days` (7 to 30, else -EINVAL), by the mount's clock; -EEXIST: it is to be already.
+ * Until then it may be cancelled, after which it is disabled; -ENOENT: there is nothing to be cancelled. */
 int store_key_schedule_deletion(
         Store *store, const char *name, unsigned days, const struct actor *actor, int64_t *ret_deletion_ns);
 int store_key_cancel_deletion(Store *store, const char *name, const struct actor *actor);
@@ -185,6 +185,7 @@ int store_slot_remove(Store *store, const char *id, const struct actor *actor);
 int store_lock(Store *store, const struct actor *actor);
 /* The same, with the reason in the record; `actor` NULL: the daemon. */
 int store_lock_for(Store *store, const struct actor *actor, const char *why);
-/* With any secret of a slot that holds at least the keys this mount had. -EKEYREJECTED (recorded as denied). */
+/* With any secret of a slot that holds at least the keys this mount had. -EKEYREJECTED: no slot's, -EPERM: one's
+ * that holds fewer (both recorded as denied). 0, and nothing is looked at, where it is not locked. */
 int store_unlock(Store *store, const struct store_secret *secret, const struct actor *actor);
 bool store_is_locked(Store *store);

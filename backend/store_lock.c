@@ -87,7 +87,10 @@ static int try(Store *store, const struct slot_secret *secret) {
 	if (rc == 0)
 		rc = pick(store->keyring, slot, picked);
 	if (rc == -ENOKEY)
-		rc = fault(EKEYREJECTED, "this slot holds fewer keys than the one that mounted the vault");
+		rc = fault(EPERM,
+		        "this is the right secret of a slot that is limited: it lacks keys that slot %.8s, by which "
+		        "the vault was opened, has; unlock by that one, or by one that reaches all keys",
+		        store->keys.slot);
 	if (rc == 0)
 		rc = header_slot(header, at, &info);
 	if (rc < 0)

@@ -62,6 +62,34 @@ bool audit_is_key_use(const char *event) {
 	return strcmp(event, "key-decrypt") == 0 || strcmp(event, "key-generate-data-key") == 0;
 }
 
+const char *audit_key_call(const char *event) {
+	static const char *const calls[][2] = {{"key-alias", "CreateAlias"},
+	        {"key-cancel-deletion", "CancelKeyDeletion"}, {"key-create", "CreateKey"}, {"key-delete", "DeleteKey"},
+	        {"key-disable", "DisableKey"}, {"key-enable", "EnableKey"}, {"key-list", "ListKeys"},
+	        {"key-rotate", "RotateKeyOnDemand"}, {"key-schedule-deletion", "ScheduleKeyDeletion"}};
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+		if (strcmp(calls[i][0], event) == 0)
+			return calls[i][1];
+	return NULL;
+}
+
+bool audit_manages_keys(const char *event) {
+	return !audit_is_key_use(event) &&
+	       (strncmp(event, "key-", strlen("key-")) == 0 || strncmp(event, "slot-", strlen("slot-")) == 0 ||
+	               strcmp(event, "lock") == 0 || strcmp(event, "lock-after") == 0 || strcmp(event, "unlock") == 0);
+}
+
+bool audit_changes_vault(const char *event) {
+	static const char *const events[] = {"accept-restore", "alarm-drop", "alarm-retry", "alarm-silence", "attend",
+	        "backup-add", "backup-remove", "backup-sync", "gc", "grant", "grant-revoke", "init", "log-archive",
+	        "log-prune", "log-ship", "policy-apply", "policy-recheck", "quarantine-drop", "quarantine-release",
+	        "recover", "repair", "run", "stale", "supersede", "token-add", "token-remove"};
+	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+		if (strcmp(events[i], event) == 0)
+			return true;
+	return audit_manages_keys(event) && strcmp(event, "key-list") != 0 && strcmp(event, "key-found") != 0;
+}
+
 struct audit_event_kind audit_record_kind(const char *event, const char *detail, bool is_denied, bool has_version) {
 	struct audit_event_kind kind = *audit_event_kind(event);
 	bool is_to_write = detail && strncmp(detail, "write", strlen("write")) == 0;

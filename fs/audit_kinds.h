@@ -47,6 +47,15 @@ const struct audit_event_kind *audit_event_kind(const char *event);
 /* Whether the event tells of the use of a key; the detail of such a record begins with its alias. */
 bool audit_is_key_use(const char *event);
 
+/* The call of KMS that is nearest to what was done with a key; NULL: none is. Static. */
+const char *audit_key_call(const char *event);
+
+/* Whether the event is about keys, slots or the lock, other than a use: what a trail calls management. */
+bool audit_manages_keys(const char *event);
+
+/* Whether what the event names changes the vault, its rules or its keys, beside files (their kinds tell of these). */
+bool audit_changes_vault(const char *event);
+
 /*
  * The same of one record. An opening to read is the S3 call that reads, one to write nothing yet: a close that sealed a
  * version is the call that writes; but who was refused either was refused that call.

@@ -81,10 +81,10 @@ static int change_key(const struct invocation *call, const char *command, json_t
 	return code;
 }
 
-/* "2026-11-23T…" of an answer in local time; "?" where it is none. */
-static const char *time_of(const json_t *key, const char *name) {
+const char *key_time(const json_t *key, const char *name, char ret[static KEY_TIME_BYTES]) {
 	const char *text = answer_text(key, name);
-	return *text ? text : "?";
+	(void)snprintf(ret, KEY_TIME_BYTES, "%.*s%s", (int)strcspn(text, ".Z"), text, *text ? "Z" : "?");
+	return ret;
 }
 
 /* ---- rotating ---- */
@@ -107,9 +107,19 @@ static void show_rewrap(struct rotating *r, const json_t *item) {
 	progress_set(r->progress, r->total - left, r->total);
 }
 
+/* How a key is after the wait, which is what counts then. */
+static int take_present(struct rotating *r, json_t *now) {
+	for (size_t i = 0; i < json_array_size(r->rotated); i++)
+		if (strcmp(answer_text(json_array_get(r->rotated, i), "id"), answer_text(now, "id")) == 0)
+			return json_array_set(r->rotated, i, now) ? -ENOMEM : 0;
+	return 0; /* it was skipped */
+}
+
 static int take_rotated(void *context, const json_t *item) {
 	struct rotating *r = context;
-	json_t *key = json_object_get(item, "key");
+	json_t *key = json_object_get(item, "key"), *now = json_object_get(item, "now");
+	if (now)
+		return take_present(r, now);
 	if (key)
 		return json_array_append(r->rotated, key) ? -ENOMEM : 0;
 	if (json_object_get(item, "skipped"))
@@ -118,7 +128,7 @@ static int take_rotated(void *context, const json_t *item) {
 	return 0;
 }
 
-static void print_rotated(const struct rotating *r, unsigned long long every) {
+static void print_rotated(const struct rotating *r, unsigned long long every, bool is_whole) {
 	for (size_t i = 0; i < json_array_size(r->rotated); i++) {
 		const json_t *key = json_array_get(r->rotated, i);
 		_cleanup_(freep) char *alias = words_safe(answer_text(key, "alias"));
@@ -137,6 +147,8 @@ static void print_rotated(const struct rotating *r, unsigned long long every) {
 		_cleanup_(freep) char *alias = words_safe(answer_text(item, "skipped"));
 		printf("%s: left as it is: %s\n", alias ? alias : "?", why ? why : "?");
 	}
+	if (!is_whole)
+		return;
 	if (command_has(r->call, "rewrap") && !r->has_looked)
 		printf("What older versions sealed is sealed anew in the background; 'assayfs key list' says how far "
 		       "it is.\n");
@@ -184,10 +196,11 @@ static int run_rotate(const struct invocation *call) {
 		return command_fail(call, EXIT_USAGE, "a key's name is UTF-8 text");
 	code = key_ask(call, command_has(call, "all") ? 0 : 1, "key-rotate", request, take_rotated, &r);
 	progress_end(r.progress);
+	if (command_has(call, "json"))
+		return code ? code
+		            : command_print_json(call, json_pack("{s:O, s:O}", "rotated", rotated, "skipped", skipped));
 	/* What was done is said even when the rest did not go well. */
-	if (command_has(call, "json") && !code)
-		return command_print_json(call, json_pack("{s:O, s:O}", "rotated", rotated, "skipped", skipped));
-	print_rotated(&r, every);
+	print_rotated(&r, every, !code);
 	return code;
 }
 
@@ -269,7 +282,7 @@ static int run_schedule_deletion(const struct invocation *call) {
 	_cleanup_(json_decrefp) json_t *item = NULL;
 	const json_t *key = NULL;
 	unsigned long long days = 30;
-	char words[128];
+	char words[128], time[KEY_TIME_BYTES];
 	int code = command_number(call, "days", 7, 30, &days);
 	if (!code)
 		code = change_key(
@@ -277,7 +290,7 @@ static int run_schedule_deletion(const struct invocation *call) {
 	if (code)
 		return code;
 	snprintf(words, sizeof words, "disabled now, and deleted at %s unless that is cancelled",
-	        time_of(key, "deletion"));
+	        key_time(key, "deletion", time));
 	return print_state(call, key, words);
 }
 
@@ -291,7 +304,7 @@ const struct command command_key_schedule_deletion = {
                 "Disables it at once. When the time has come the key is taken out of the vault, and what it sealed is "
                 "noise for ever: there is no way back. An older copy of vault.json (a backup's, too) with a slot's "
                 "secret still has it; docs/keys.md says what to do about these. The vault has to be mounted for it; "
-                "where the clock was set meanwhile it waits for the next mount.",
+                "where the clock was set meanwhile it waits for the next mount. To have another day, cancel it first.",
         .options = (const struct command_option[]){{"days", 0, "DAYS", "from 7 to 30 (default 30)"}, OPTION_JSON, {0}},
         .examples =
                 (const struct command_example[]){
@@ -310,7 +323,7 @@ const struct command command_key_cancel_deletion = {
         .least = 1,
         .most = 2,
         .summary = "keep a key that was to be deleted",
-        .details = "It stays disabled.",
+        .details = "It stays disabled. Where no deletion is scheduled there is nothing to cancel (exit code 1).",
         .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs key cancel-deletion raw /mnt", "it was a mistake"}, {0}},
         .exits = KEY_EXITS,
@@ -326,7 +339,14 @@ static int run_alias(const struct invocation *call) {
 	if (!request)
 		return command_fail(call, EXIT_USAGE, "a key's name is UTF-8 text");
 	int code = key_ask(call, 2, "key-alias", request, keep_item, &item);
-	return code ? code : print_state(call, json_object_get(item, "key"), "is its name from now on");
+	if (code)
+		return code;
+	const json_t *key = json_object_get(item, "key");
+	_cleanup_(freep) char *before = words_safe(command_operand(call, 1)), *id = words_safe(answer_text(key, "id"));
+	char words[256];
+	(void)snprintf(words, sizeof words, "from now on the name of the key %.80s (its id stays %s)",
+	        before ? before : "?", id ? id : "?");
+	return print_state(call, key, words);
 }
 
 const struct command command_key_alias = {

@@ -21,6 +21,11 @@ int key_ask(const struct invocation *call, int dir, const char *command, json_t 
 /* A secret's bytes as the mount takes them: base64. NULL: no memory. What holds it is wiped when it is freed. */
 json_t *key_secret_json(struct bytes secret);
 
+#define KEY_TIME_BYTES 32
+
+/* "2026-11-23T11:21:05.123456789Z" of an answer to the second; "?" where it is none. */
+const char *key_time(const json_t *key, const char *name, char ret[static KEY_TIME_BYTES]);
+
 /* --zones as a list, "zones": NULL where it is not given. 0, or EXIT_USAGE after saying why. */
 int key_zone_list(const struct invocation *call, json_t **ret_list);
 

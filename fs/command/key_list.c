@@ -64,9 +64,10 @@ static void print_deletions(const json_t *keys) {
 	json_t *key;
 	json_array_foreach(keys, i, key) {
 		_cleanup_(freep) char *alias = words_safe(answer_text(key, "alias"));
+		char time[KEY_TIME_BYTES];
 		if (*answer_text(key, "deletion"))
 			colour_print(stdout, COLOUR_BAD, "!! %s is deleted at %s, and all that it sealed with it\n",
-			        alias ? alias : "?", answer_text(key, "deletion"));
+			        alias ? alias : "?", key_time(key, "deletion", time));
 	}
 }
 

@@ -88,10 +88,11 @@ const struct command command_key_recipient_add = {
         .most = 2,
         .summary = "add a slot for whoever has the secret of a recipient",
         .details = "The same as 'assayfs key add --recipient PUBLIC'.",
-        .options = (const struct command_option[]){{"zones", 0, "ZONE[,ZONE]",
-                                                           "for reading these of Landing, Raw, Trusted only"},
-                {"keys", 0, "KEY[,KEY]", "with --zones: folders' own keys that it holds, too"},
-                {"label", 0, "TEXT", "what people call it"}, OPTION_JSON, {0}},
+        .options =
+                (const struct command_option[]){
+                        {"zones", 0, "ZONE[,ZONE]", "for reading these of Landing, Raw, Trusted only; repeatable"},
+                        {"keys", 0, "KEY[,KEY]", "with --zones: folders' own keys that it holds, too"},
+                        {"label", 0, "TEXT", "what people call it"}, OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs key recipient add --label Bo assayfs-recipient-… /mnt",
                                                              "Bo unlocks it with a secret of his own"},
                 {0}},

@@ -16,25 +16,32 @@
 
 /* ---- the request ---- */
 
-/* The texts between commas of an option; NULL: it is not given. */
-static int comma_list(const struct invocation *call, const char *option, const char *words, json_t **ret_list) {
-	const char *text = command_value(call, option), *all = text;
-	_cleanup_(json_decrefp) json_t *list = text ? json_array() : NULL;
-	while (text && *text) {
+static int add_texts(
+        const struct invocation *call, const char *option, const char *all, const char *words, json_t *list) {
+	for (const char *text = all;; text++) {
 		size_t length = strcspn(text, ",");
 		if (length == 0 || json_array_append_new(list, json_stringn(text, length)))
 			return command_fail(call, EXIT_USAGE, "--%s %s: %s", option, all, words);
-		text += length + (text[length] == ',');
+		text += length;
+		if (!*text)
+			return EXIT_DONE;
 	}
-	*ret_list = steal_pointer(&list);
-	return EXIT_DONE;
+}
+
+/* The texts between commas of an option, of all its times; NULL: it is not given. */
+static int comma_list(const struct invocation *call, const char *option, const char *words, json_t **ret_list) {
+	_cleanup_(json_decrefp) json_t *list = command_has(call, option) ? json_array() : NULL;
+	int code = EXIT_DONE;
+	for (size_t i = 0; list && code == EXIT_DONE && i < call->value_count; i++)
+		if (strcmp(call->values[i].option->name, option) == 0)
+			code = add_texts(call, option, call->values[i].value, words, list);
+	if (code == EXIT_DONE)
+		*ret_list = steal_pointer(&list);
+	return code;
 }
 
 int key_zone_list(const struct invocation *call, json_t **ret_list) {
-	int code = comma_list(call, "zones", "zones with commas between them, like Raw,Trusted", ret_list);
-	if (!code && *ret_list && json_array_size(*ret_list) == 0)
-		return command_fail(call, EXIT_USAGE, "--zones: name one at least of Landing, Raw, Trusted");
-	return code;
+	return comma_list(call, "zones", "zones with commas between them, like Raw,Trusted", ret_list);
 }
 
 /* Folders' own keys that a limited slot is to have, into the request. */
@@ -56,10 +63,25 @@ static int keep_item(void *context, const json_t *item) {
 	return 0;
 }
 
-static void print_made(const struct invocation *call, const json_t *item) {
+/* "Raw, Trusted": each once. */
+static void print_each(const json_t *list) {
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		bool is_first = true;
+		for (size_t before = 0; before < i; before++)
+			is_first &= !json_equal(json_array_get(list, before), json_array_get(list, i));
+		_cleanup_(freep) char *safe = words_safe(json_string_value(json_array_get(list, i)));
+		if (is_first)
+			printf("%s%s", i ? ", " : "", safe ? safe : "?");
+	}
+}
+
+static void print_made(const json_t *item, const json_t *zones, const json_t *keys) {
 	const char *recovery = answer_text(item, "recovery_key");
-	printf("Slot %.*s (%s) is there, and opens %s.\n", SHORT_ID, answer_text(item, "id"), answer_text(item, "type"),
-	        command_has(call, "zones") ? "what it is limited to; a mount by it is read-only" : "the vault");
+	printf("Slot %.*s (%s) is there, and opens ", SHORT_ID, answer_text(item, "id"), answer_text(item, "type"));
+	print_each(zones);
+	printf("%s", zones && keys ? ", and of folders with a key of their own " : "");
+	print_each(keys);
+	printf("%s.\n", zones ? "; a mount by it is read-only" : "the vault");
 	if (*recovery)
 		printf("\nThe recovery key, shown this once:\n\n    %s\n\n"
 		       "Write it down and keep it away from this machine: nobody can make it again.\n",
@@ -79,7 +101,9 @@ int key_add_slot(const struct invocation *call, int dir, json_t *arguments) {
 		return code;
 	}
 	if (arguments && zones)
-		(void)json_object_set_new(arguments, "zones", zones);
+		(void)json_object_set(arguments, "zones", zones);
+	_cleanup_(json_decrefp) json_t *told_zones = zones,
+	                               *told_keys = json_incref(json_object_get(arguments, "keys"));
 	if (arguments && label && json_object_set_new(arguments, "label", json_string(label))) {
 		json_decref(arguments);
 		return command_fail(call, EXIT_USAGE, "--label: a label is UTF-8 text");
@@ -89,7 +113,7 @@ int key_add_slot(const struct invocation *call, int dir, json_t *arguments) {
 		return code;
 	if (command_has(call, "json"))
 		return command_print_json(call, json_incref(item));
-	print_made(call, item);
+	print_made(item, told_zones, told_keys);
 	return EXIT_DONE;
 }
 
@@ -122,7 +146,22 @@ static int add_secret(const struct invocation *call) {
 	return key_add_slot(call, 0, steal_pointer(&arguments));
 }
 
+/* Of two the last one would win without a word. */
+static const char *given_twice(const struct invocation *call) {
+	for (size_t i = 0; i < call->value_count; i++)
+		for (size_t k = i + 1; k < call->value_count; k++) {
+			const char *name = call->values[i].option->name;
+			if (call->values[i].option == call->values[k].option && call->values[i].value &&
+			        strcmp(name, "zones") != 0 && strcmp(name, "keys") != 0)
+				return name;
+		}
+	return NULL;
+}
+
 static int run_add(const struct invocation *call) {
+	const char *twice = given_twice(call);
+	if (twice)
+		return command_fail(call, EXIT_USAGE, "--%s is given twice: one slot at a time", twice);
 	const char *recipient = command_value(call, "recipient"), *kms = command_value(call, "kms");
 	bool is_recovery = command_has(call, "recovery");
 	if (is_recovery + command_has(call, "new-passfile") + command_has(call, "keyfile") + (recipient != NULL) +
@@ -161,7 +200,7 @@ const struct command command_key_add = {
                 {"recipient", 0, "PUBLIC", "for whoever has the secret of this recipient"},
                 {"keyfile", 0, "FILE", "all bytes of FILE, which should be random"},
                 {"kms", 0, "KEY", "a key of AWS KMS: ARN, alias/NAME or id"},
-                {"zones", 0, "ZONE[,ZONE]", "for reading these of Landing, Raw, Trusted only"},
+                {"zones", 0, "ZONE[,ZONE]", "for reading these of Landing, Raw, Trusted only; repeatable"},
                 {"keys", 0, "KEY[,KEY]", "with --zones: folders' own keys that it holds, too"},
                 {"label", 0, "TEXT", "what people call it"}, {"argon-mem", 0, "KIB", NULL},
                 {"argon-ops", 0, "PASSES", NULL}, OPTION_JSON, {0}},
@@ -180,13 +219,20 @@ static int run_remove(const struct invocation *call) {
 	json_t *request = json_pack("{s:s}", "slot", command_operand(call, 0));
 	if (!request)
 		return command_fail(call, EXIT_USAGE, "a slot's id is hexadecimal");
-	int code = key_ask(call, 1, "slot-remove", request, NULL, NULL);
-	if (!code)
-		printf("It opens the vault no more. Who had it may have kept the keys: 'assayfs key rotate --all' "
-		       "seals "
-		       "the content that is written from then on under others; names and other metadata stay readable "
-		       "to who has them and the disk.\n");
-	return code;
+	_cleanup_(json_decrefp) json_t *item = NULL;
+	int code = key_ask(call, 1, "slot-remove", request, keep_item, &item);
+	json_t *slot = json_object_get(item, "removed");
+	if (code)
+		return code;
+	if (command_has(call, "json"))
+		return command_print_json(call, json_incref(slot));
+	_cleanup_(freep) char *label = words_safe(answer_text(slot, "label"));
+	printf("Slot %.*s (%s%s%s) is removed and opens the vault no more. Who had it may have kept the keys, and "
+	       "reads what they sealed: 'assayfs key rotate --all' seals what is written from then on under others, "
+	       "names and the log's text, too; with --rewrap also what there is.\n",
+	        SHORT_ID, answer_text(slot, "id"), answer_text(slot, "type"), label && *label ? ": " : "",
+	        label ? label : "");
+	return EXIT_DONE;
 }
 
 const struct command command_key_remove = {
@@ -198,7 +244,7 @@ const struct command command_key_remove = {
         .details = "SLOT is its id, or the beginning of it ('assayfs key list'). The last one that reaches all keys "
                    "stays. An older copy of vault.json is opened by it as ever, so rotate the keys after it. A steward "
                    "by the policy decides, or who mounted.",
-        .options = (const struct command_option[]){{0}},
+        .options = (const struct command_option[]){OPTION_JSON, {0}},
         .examples = (const struct command_example[]){{"assayfs key remove 4f2a /mnt", "somebody has left"}, {0}},
         .exits = KEY_EXITS,
         .run = run_remove,

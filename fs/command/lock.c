@@ -39,6 +39,13 @@ const struct command command_lock = {
         .run = run_lock,
 };
 
+/* A wrong secret would go unnoticed. */
+static int take_answer(void *context, const json_t *item) {
+	if (json_is_false(json_object_get(item, "was_locked")))
+		command_note(context, "the vault is not locked; the secret was not looked at");
+	return 0;
+}
+
 static int run_unlock(const struct invocation *call) {
 	_cleanup_(passphrase_freep) Passphrase *bytes = NULL;
 	struct store_secret secret;
@@ -54,10 +61,11 @@ static int run_unlock(const struct invocation *call) {
 		                              : secrets_get(call, place.mountpoint, &bytes, &secret);
 	if (rc)
 		return command_fault(call, rc, "%s", "");
+	struct invocation context = *call;
 	return key_ask(call, 0, "unlock",
 	        json_pack("{s:s, s:o, s:s*}", "type", slot_type_name(secrets_slot_type(&secret)), "secret",
 	                key_secret_json(secret.bytes), "slot", secret.slot),
-	        NULL, NULL);
+	        take_answer, &context);
 }
 
 const struct command command_unlock = {

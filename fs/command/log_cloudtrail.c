@@ -109,9 +109,25 @@ static int put_key_use(json_t *event, const json_t *record) {
 	                    json_pack("[{s:s, s:s, s:O}]", "accountId", ACCOUNT, "type", "AWS::KMS::Key", "ARN", arn));
 }
 
-/* The service counts these among what manages it. */
-static int put_key_category(json_t *event) {
-	int rc = json_object_set_new(event, "eventSource", json_string("kms.amazonaws.com"));
+/* The key that the detail begins with, be it refused under the name that was typed; of a slot or a lock the detail. */
+static int put_key_change(json_t *event, const json_t *record) {
+	bool is_escaped;
+	const char *text = log_text(record, "detail", &is_escaped), *name = answer_text(record, "event");
+	if (!text || !*text)
+		return json_object_set_new(event, "requestParameters", json_null());
+	if (strncmp(name, "key-", strlen("key-")) != 0 || strcmp(name, "key-found") == 0)
+		return json_object_set_new(event, "requestParameters", json_pack("{s:s}", "detail", text));
+	const char *prefix = strncmp(text, "alias/", strlen("alias/")) == 0 ? "" : "alias/";
+	_cleanup_(json_decrefp) json_t *arn =
+	        json_sprintf("arn:aws:kms:local:" ACCOUNT ":%s%.*s", prefix, (int)strcspn(text, " :"), text);
+	int rc = json_object_set_new(event, "requestParameters", json_pack("{s:O, s:s}", "keyId", arn, "detail", text));
+	return rc | json_object_set_new(event, "resources",
+	                    json_pack("[{s:s, s:s, s:O}]", "accountId", ACCOUNT, "type", "AWS::KMS::Key", "ARN", arn));
+}
+
+/* The service counts these among what manages it. Slots and locks it has not: they keep our source. */
+static int put_key_category(json_t *event, bool is_call) {
+	int rc = is_call ? json_object_set_new(event, "eventSource", json_string("kms.amazonaws.com")) : 0;
 	rc |= json_object_set_new(event, "managementEvent", json_true());
 	return rc | json_object_set_new(event, "eventCategory", json_string("Management"));
 }
@@ -165,23 +181,33 @@ static int print_event(struct log_sheet *sheet, const char *line, const json_t *
 	const struct audit_event_kind kind =
 	        audit_record_kind(answer_text(record, "event"), json_string_value(json_object_get(record, "detail")),
 	                log_outcome_is(record, "denied"), json_object_get(record, "version") != NULL);
-	own_name(answer_text(record, "event"), name);
+	const char *event_word = answer_text(record, "event"), *key_call = audit_key_call(event_word);
+	own_name(event_word, name);
 	log_uuid(sheet, record, id);
 	bool is_put = kind.api && strncmp(kind.api, "Put", strlen("Put")) == 0; /* who opens to write */
 	_cleanup_(json_decrefp) json_t *event =
 	        json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:o, s:n, s:s, s:s, s:b, s:s, s:b, s:s, s:s}",
 	                "eventVersion", "1.11", "userIdentity", identity(sheet, record), "eventTime",
 	                event_time(record), "eventSource", kind.api ? "s3.amazonaws.com" : "assayfs", "eventName",
-	                kind.api ? kind.api : name, "awsRegion", "local", "sourceIPAddress", "127.0.0.1", "userAgent",
-	                agent(record), "responseElements", "requestID", id, "eventID", id, "readOnly",
-	                kind.kind != AUDIT_KIND_CHANGE && !is_put && kind.activity != AUDIT_ACTIVITY_CREATE &&
-	                        kind.activity != AUDIT_ACTIVITY_UPDATE && kind.activity != AUDIT_ACTIVITY_DELETE,
+	                key_call   ? key_call
+	                : kind.api ? kind.api
+	                           : name,
+	                "awsRegion", "local", "sourceIPAddress", "127.0.0.1", "userAgent", agent(record),
+	                "responseElements", "requestID", id, "eventID", id, "readOnly",
+	                kind.kind != AUDIT_KIND_CHANGE && !is_put && !audit_changes_vault(event_word) &&
+	                        kind.activity != AUDIT_ACTIVITY_CREATE && kind.activity != AUDIT_ACTIVITY_UPDATE &&
+	                        kind.activity != AUDIT_ACTIVITY_DELETE,
 	                "eventType", "AwsApiCall", "managementEvent", 0, "recipientAccountId", ACCOUNT, "eventCategory",
 	                "Data");
-	const bool is_key_use = audit_is_key_use(answer_text(record, "event"));
-	if (!event || put_errors(event, record) || (is_key_use && put_key_category(event)) ||
-	        (is_key_use ? put_key_use(event, record) : put_parameters(event, record)) ||
-	        put_additional(event, record))
+	const bool is_key_use = audit_is_key_use(event_word), manages_keys = audit_manages_keys(event_word);
+	int rc = !event || put_errors(event, record) || put_additional(event, record);
+	if (!rc && (is_key_use || manages_keys))
+		rc = put_key_category(event, is_key_use || key_call);
+	if (!rc)
+		rc = is_key_use     ? put_key_use(event, record)
+		     : manages_keys ? put_key_change(event, record)
+		                    : put_parameters(event, record);
+	if (rc)
 		return fault(ENOMEM, "printing a record: out of memory");
 	fputs(sheet->count ? ",\n" : "\n", sheet->out);
 	return log_put_object(sheet, json_incref(event));

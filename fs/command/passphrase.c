@@ -108,7 +108,8 @@ static int open_file(const struct passphrase_source *source, const char *what, c
 static int from_file(const struct passphrase_source *source, Passphrase *passphrase) {
 	_cleanup_(closep) int fd = -1;
 	struct stat about;
-	int rc = open_file(source, "the passphrase's file", source->passfile, &fd, &about);
+	int rc =
+	        open_file(source, source->what ? source->what : "the passphrase's file", source->passfile, &fd, &about);
 	return rc ? rc : read_to_end(fd, passphrase, source->passfile);
 }
 
@@ -326,7 +327,8 @@ static int ask_again(int terminal, const Passphrase *first) {
 static int from_terminal(const struct passphrase_source *source, Passphrase *passphrase) {
 	_cleanup_(closep) int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (terminal < 0)
-		return fault(ENOTTY, "there is no terminal to ask at: give --passfile FILE or --extpass COMMAND");
+		return fault(ENOTTY, "there is no terminal to ask at: give %s",
+		        source->instead ? source->instead : "--passfile FILE or --extpass COMMAND");
 	int rc = ask(terminal, source->prompt, passphrase);
 	if (!rc && source->twice)
 		rc = ask_again(terminal, passphrase);

@@ -20,8 +20,10 @@ struct passphrase_source {
 	const char *keyfile;  /* all bytes of this file, up to HEADER_KEYFILE_MAX, as they are; warns, too */
 	const char *passfile; /* read from this file; warns on stderr when others can read it */
 	const char *extpass;  /* else from the output of this, run by sh -c */
+	const char *what;     /* what file `passfile` is, for the words; NULL: "the passphrase's file" */
 	const char *prompt;   /* else asked for with these words on the terminal */
-	bool twice;           /* asked a second time, for a new one; from the other sources it is taken as it is */
+	const char *instead; /* what to give where there is no terminal; NULL: "--passfile FILE or --extpass COMMAND" */
+	bool twice;          /* asked a second time, for a new one; from the other sources it is taken as it is */
 	void (*warn)(void *context, const char *words);
 	void *context;
 };

@@ -49,7 +49,11 @@ int secrets_get(
 	        .keyfile = keyfile,
 	        .passfile = identity ? identity : command_value(call, is_recovery ? "recovery-key-file" : "passfile"),
 	        .extpass = is_recovery ? NULL : command_value(call, "extpass"),
+	        .what = identity      ? "the identity's file"
+	                : is_recovery ? "the recovery key's file"
+	                              : NULL,
 	        .prompt = prompt,
+	        .instead = is_recovery ? "--recovery-key-file FILE" : NULL,
 	};
 	int rc = get(call, &source, ret_bytes);
 	if (rc)
@@ -97,6 +101,7 @@ int secrets_get_added(const struct invocation *call, const char *vault, Passphra
 	        .keyfile = command_value(call, "keyfile"),
 	        .passfile = command_value(call, "new-passfile"),
 	        .prompt = prompt,
+	        .instead = "--new-passfile FILE, or another kind of slot (--recovery, --keyfile, --recipient, --kms)",
 	        .twice = true,
 	};
 	return get(call, &source, ret_secret);

@@ -157,9 +157,19 @@ int call_use_key(struct call *call, struct key_use *use) {
 	return store_key_use_record(call->fs->store, use, &call->event);
 }
 
+static bool is_of_key(int rc) {
+	return rc == -EKEYREVOKED || rc == -EKEYEXPIRED || rc == -ENOKEY;
+}
+
 static bool is_denial(int rc) {
-	bool is_of_key = rc == -EKEYREVOKED || rc == -EKEYEXPIRED || rc == -ENOKEY;
-	return rc == -EACCES || rc == -EPERM || rc == -EROFS || is_of_key;
+	return rc == -EACCES || rc == -EPERM || rc == -EROFS || is_of_key(rc);
+}
+
+int call_lacks_key(struct call *call, int rc) {
+	call->lacks_key = rc == -EACCES || is_of_key(rc);
+	if (call->lacks_key)
+		(void)snprintf(call->reason, sizeof call->reason, "%s", fault_message());
+	return rc;
 }
 
 static int end_denied(struct call *call, int rc) {
@@ -169,7 +179,15 @@ static int end_denied(struct call *call, int rc) {
 	need_actor(call, true);
 	call->event.outcome = "denied";
 	call->event.err = -rc;
-	return meta_end_denied(call->meta, rc, &call->event);
+	_scratch_ char words[AUDIT_DETAIL_MAX];
+	const char *detail = call->event.detail;
+	if (call->lacks_key) {
+		(void)snprintf(words, sizeof words, "%s%s%s", detail ? detail : "", detail ? ": " : "", call->reason);
+		call->event.detail = words;
+	}
+	rc = meta_end_denied(call->meta, rc, &call->event);
+	call->event.detail = detail;
+	return rc;
 }
 
 /* Says by which grant, if no role allowed it. The text is `words` or what stood there. */
@@ -221,6 +239,8 @@ int call_end(struct call *call, int rc) {
 		refused = ended == rc ? store_audit_wait(store) : store_audit_refuse(store, ended);
 	if (refused < 0)
 		tell_unrecorded(call, refused);
+	else if (denied && call->lacks_key)
+		tell_process(fuse_req_ctx(call->req)->pid, call->reason);
 	return refused < 0 ? refused : rc;
 }
 

@@ -22,6 +22,7 @@
 #include "backend/audit.h"
 #include "backend/key_uses.h"
 #include "backend/tree.h"
+#include "crypto/base/fault.h"
 #include "fs/access.h"
 #include "fs/actor.h"
 #include "fs/filesystem.h"
@@ -40,8 +41,10 @@ struct call {
 	uint64_t parents[2];
 	struct bytes names[2];
 	bool everybody_searches; /* the directory that call_search found last: entry_fill goes by it */
+	bool lacks_key;          /* reason tells which */
 	char paths[2][AUDIT_PATH_MAX + 1];
 	struct actor_answers answers;
+	char reason[FAULT_MESSAGE_BYTES];
 };
 
 struct filesystem *call_filesystem(fuse_req_t req);
@@ -55,6 +58,10 @@ int call_end(struct call *call, int rc);
 
 /* In the operation, before call_end: a use of a key that the call is the occasion of. Its actor is filled in. */
 int call_use_key(struct call *call, struct key_use *use);
+
+/* Keeps the words of a key that is not to be had (rc < 0, and of those errors; EACCES: locked), for the record of the
+ * denial and for the program, which would see an errno alone. Returns rc. */
+int call_lacks_key(struct call *call, int rc);
 
 /* What the record is about: a node (by the name that the caller used, where that is known), a name, two names. */
 void call_about(struct call *call, const struct node *node);

@@ -65,10 +65,10 @@ static int check_reach(struct call *call, const struct node *node, int flags) {
 /* Whether the key is to be had that the content is sealed under: who can't read is told when he opens, on record, and
  * not in the midst of it. -EACCES: locked; -EKEYREVOKED, -EKEYEXPIRED: disabled, deleted; -ENOKEY: a limited slot lacks
  * it. */
-static int check_key(const struct call *call, enum zone zone, uint64_t version) {
+static int check_key(struct call *call, enum zone zone, uint64_t version) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	int rc = keyring_get(store_keyring(call->fs->store), zone_key_name(zone), 0, key.bytes, NULL);
-	return rc < 0 ? rc : content_key_check(call->fs->store, call->meta, version);
+	return call_lacks_key(call, rc < 0 ? rc : content_key_check(call->fs->store, call->meta, version));
 }
 
 /* What the kernel has in its memory is read by the opening, so the key counts as used. *ret_key: for content_reader. */
@@ -99,7 +99,7 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 	if (rc == 0)
 		rc = check_key(call, (enum zone)ret_node->zone, flags & O_TRUNC ? 0 : ret_node->version);
 	if (rc == 0 && flags & O_TRUNC)
-		rc = content_begin_check(call->fs->store, call->meta, ret_node);
+		rc = call_lacks_key(call, content_begin_check(call->fs->store, call->meta, ret_node));
 	if (rc == 0 && writes(flags))
 		rc = check_change(call, ret_node, flags);
 	if (rc == GATE_STAGED)
@@ -214,7 +214,7 @@ static int make_file(struct call *call, const struct node *dir, struct bytes nam
 	if (dir->zone == ZONE_LANDING) {
 		rc = tree_create(call->meta, dir->id, name, &attributes, (struct bytes){0}, ret_node);
 		if (rc == 0)
-			rc = content_begin_check(call->fs->store, call->meta, ret_node);
+			rc = call_lacks_key(call, content_begin_check(call->fs->store, call->meta, ret_node));
 		return rc < 0 ? rc : acl_keep_inherited(call, &inheritance, ret_node);
 	}
 	if (dir->zone != ZONE_TRUSTED)

@@ -75,6 +75,9 @@ int service_require_writable(Service *service, const struct control_peer *peer, 
 /* Why nothing is changed here: -o ro, or a limited slot. Only where refuses_changes. */
 const char *service_read_only_words(const Service *service);
 
+/* A change of keys that failed for the lock is no matter of who asks: -EBUSY in the place of its -EACCES. */
+int service_key_locked(const Service *service, int rc);
+
 /* Whether the peer may decide on keys: 0, or -errno with words; a denial is recorded as `event`. `changes`: the vault,
  * too. */
 int service_key_steward(

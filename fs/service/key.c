@@ -1,9 +1,10 @@
 /*
  * What `assayfs key list`, `rotate`, `disable`, … ask; slot.c has what is about slots.
  *
- *     key-list    ─► {"locked", "idle_lock_ms", "keys": [{"alias", "id", …, "slots": [id]}], "slots": [{"id", …,
- * "keys": [alias]}]} key-rotate  ─► {"key"} or {"skipped", "why"} for each … with "wait" {"old_segments", "old_bytes"}
- * … until 0
+ *     key-list    ─► {"locked", "idle_lock_ms", "keys": [{"alias", "id", …, "slots": [id]}],
+ *                     "slots": [{"id", …, "keys": [alias]}]}
+ *     key-rotate  ─► {"key"} or {"skipped", "why"} for each …
+ *                    with "wait" {"old_segments", "old_bytes"} … until 0, then {"now": key} for each
  *
  * A steward by the policy decides, or who mounted, as he has what opens the vault; a lent role does not. What is
  * changed is recorded by store_keys, what is refused here.
@@ -38,6 +39,10 @@ int service_key_steward(
 	struct actor actor = service_actor(peer);
 	service_record_denied_detail(service, &actor, event, NULL, detail, error);
 	return -error;
+}
+
+int service_key_locked(const Service *service, int rc) {
+	return rc == -EACCES && store_is_locked(service->store) ? -EBUSY : rc;
 }
 
 /* What the arguments name under `name`, as the record of a refusal has it. */
@@ -194,25 +199,16 @@ int service_key_list(void *context, const struct control_peer *peer, const json_
 
 /* ---- one key, as the answers of what changed it have it ---- */
 
-struct finding {
-	const char *name;
-	json_t *item;
-};
-
-static int take_key(void *arg, const struct store_key *key) {
-	struct finding *finding = arg;
-	if (strcmp(key->name, finding->name) != 0)
-		return 0;
-	_cleanup_(json_decrefp) json_t *list = json_array();
-	if (list && add_key(list, key) == 0)
-		finding->item = json_incref(json_array_get(list, 0));
-	return 1;
-}
-
+/* With its slots, as the list has it. */
 static json_t *key_json(Service *service, const char *name) {
-	struct finding finding = {.name = name};
-	(void)store_key_list(service->store, take_key, &finding);
-	return finding.item ? finding.item : json_pack("{s:s}", "id", name);
+	_cleanup_(json_decrefp) json_t *keys = json_array();
+	_cleanup_(json_decrefp) json_t *slots = json_array();
+	if (list_all(service, keys, slots))
+		return json_pack("{s:s}", "id", name);
+	for (size_t i = 0; i < json_array_size(keys); i++)
+		if (strcmp(text_of(json_array_get(keys, i), "id"), name) == 0)
+			return json_incref(json_array_get(keys, i));
+	return json_pack("{s:s}", "id", name);
 }
 
 /* Durable before the command says that it counts. */
@@ -285,7 +281,9 @@ static int rotate_each(struct rotation *rotation) {
 		if (rotation->is_all && is_skipped(rc))
 			rc = tell_skipped(rotation, rc, name);
 		else
-			rc = answer_key(rotation->service, say_as(rc, name, rotation->said), name, rotation->reply);
+			rc = answer_key(rotation->service,
+			        say_as(service_key_locked(rotation->service, rc), name, rotation->said), name,
+			        rotation->reply);
 	}
 	return rc;
 }
@@ -308,6 +306,15 @@ static int add_remaining(void *arg, const struct store_key *key) {
 	return 0;
 }
 
+/* After the rewrap, in the place of what was told before it. */
+static int tell_how_it_is(const struct rotation *rotation) {
+	int rc = 0;
+	for (size_t i = 0; !rc && i < rotation->count; i++)
+		rc = control_send(
+		        rotation->reply, json_pack("{s:o}", "now", key_json(rotation->service, rotation->names[i])));
+	return rc;
+}
+
 static int wait_for_rewrap(const struct rotation *rotation) {
 	for (;;) {
 		struct remaining remaining = {.rotation = rotation};
@@ -316,7 +323,9 @@ static int wait_for_rewrap(const struct rotation *rotation) {
 			rc = control_send(
 			        rotation->reply, json_pack("{s:I, s:I}", "old_segments", (json_int_t)remaining.segments,
 			                                 "old_bytes", (json_int_t)remaining.bytes));
-		if (rc || !remaining.goes_on)
+		if (!rc && !remaining.goes_on)
+			return tell_how_it_is(rotation);
+		if (rc)
 			return rc;
 		rc = control_wait(rotation->reply, LOOK_MS);
 		if (rc)
@@ -329,7 +338,7 @@ static int find_keys(struct rotation *rotation, const struct control_peer *peer,
 	if (rotation->is_all) {
 		int rc = service_key_steward(rotation->service, peer, "key-rotate", "all", true);
 		if (!rc && store_is_locked(rotation->service->store))
-			rc = fault(EACCES, "the vault is locked: 'assayfs unlock' comes first");
+			rc = fault(EBUSY, "the vault is locked: 'assayfs unlock' comes first");
 		return rc ? rc : store_key_list(rotation->service->store, take_name, rotation);
 	}
 	int rc = find_key(rotation->service, peer, arguments, "key-rotate", name);
@@ -377,7 +386,8 @@ static int change_state(const struct request *request, const char *event, change
 	char name[KEYRING_NAME_MAX + 1];
 	int rc = find_key(request->service, request->peer, request->arguments, event, name);
 	if (!rc)
-		rc = say_as(change(request->service->store, name, &actor), name, text_of(request->arguments, "key"));
+		rc = say_as(service_key_locked(request->service, change(request->service->store, name, &actor)), name,
+		        text_of(request->arguments, "key"));
 	if (!rc && closes_content)
 		service_content_closed(request->service);
 	return rc ? rc : answer_key(request->service, rc, name, request->reply);
@@ -410,7 +420,8 @@ int service_key_schedule_deletion(
 	if (!rc)
 		rc = service_number(arguments, "days", DAYS_MAX, 0, &days);
 	if (!rc)
-		rc = say_as(store_key_schedule_deletion(service->store, name, (unsigned)days, &actor, &deletion_ns),
+		rc = say_as(service_key_locked(service, store_key_schedule_deletion(service->store, name,
+		                                                (unsigned)days, &actor, &deletion_ns)),
 		        name, text_of(arguments, "key"));
 	if (!rc)
 		service_content_closed(service);
@@ -423,7 +434,8 @@ int service_key_alias(void *context, const struct control_peer *peer, const json
 	char name[KEYRING_NAME_MAX + 1];
 	int rc = find_key(service, peer, arguments, "key-alias", name);
 	if (!rc)
-		rc = say_as(store_key_alias(service->store, name, text_of(arguments, "alias"), &actor), name,
-		        text_of(arguments, "key"));
+		rc = say_as(service_key_locked(service,
+		                    store_key_alias(service->store, name, text_of(arguments, "alias"), &actor)),
+		        name, text_of(arguments, "key"));
 	return rc ? rc : answer_key(service, rc, name, reply);
 }

@@ -102,8 +102,8 @@ static int add(Service *service, const struct control_peer *peer, struct store_s
 	if (!rc)
 		rc = read_kdf(arguments, &kdf, &request->kdf);
 	if (!rc)
-		rc = store_slot_add(
-		        service->store, request, &actor, id, request->type == SLOT_RECOVERY ? recovery : NULL);
+		rc = service_key_locked(service, store_slot_add(service->store, request, &actor, id,
+		                                         request->type == SLOT_RECOVERY ? recovery : NULL));
 	if (!rc)
 		rc = store_commit_wait(service->store);
 	if (!rc)
@@ -171,15 +171,39 @@ int service_slot_add(void *context, const struct control_peer *peer, const json_
 	return rc ? rc : add(service, peer, &request, arguments, reply);
 }
 
+struct seeking {
+	const char *id;
+	json_t *found;
+};
+
+static int seek_slot(void *arg, const struct slot_info *slot, size_t index, bool is_ours) {
+	struct seeking *seeking = arg;
+	(void)index, (void)is_ours;
+	if (strncmp(slot->id, seeking->id, strlen(seeking->id)) != 0)
+		return 0;
+	json_decref(seeking->found);
+	seeking->found =
+	        json_pack("{s:s, s:s, s:s}", "id", slot->id, "type", slot_type_name(slot->type), "label", slot->label);
+	return 0;
+}
+
+/* {"removed": {"id", "type", "label"}} */
 int service_slot_remove(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	Service *service = context;
 	const char *id = json_string_value(json_object_get(arguments, "slot"));
 	const struct actor actor = service_actor(peer);
-	(void)reply;
-	int rc = service_key_steward(service, peer, "slot-remove", id ? id : "", true);
+	struct seeking seeking = {.id = id ? id : ""};
+	int rc = service_key_steward(service, peer, "slot-remove", seeking.id, true);
 	if (!rc)
-		rc = store_slot_remove(service->store, id ? id : "", &actor);
-	return rc ? rc : store_commit_wait(service->store);
+		rc = store_slot_list(service->store, seek_slot, &seeking);
+	if (!rc)
+		rc = service_key_locked(service, store_slot_remove(service->store, seeking.id, &actor));
+	if (!rc)
+		rc = store_commit_wait(service->store);
+	if (!rc)
+		rc = control_send(reply, json_pack("{s:O?}", "removed", seeking.found));
+	json_decref(seeking.found);
+	return rc;
 }
 
 /* ---- locking: also where nothing else is changed ---- */
@@ -230,6 +254,7 @@ int service_lock_after(void *context, const struct control_peer *peer, const jso
 	return rc;
 }
 
+/* {"was_locked": false}: nothing was done, and the secret not looked at. */
 int service_unlock(void *context, const struct control_peer *peer, const json_t *arguments, ControlReply *reply) {
 	static const int kinds[] = {[SLOT_PASSPHRASE] = STORE_PASSPHRASE,
 	        [SLOT_RECOVERY] = STORE_RECOVERY_KEY,
@@ -242,7 +267,6 @@ int service_unlock(void *context, const struct control_peer *peer, const json_t 
 	enum slot_type type;
 	const char *slot = json_string_value(json_object_get(arguments, "slot"));
 	size_t size = 0;
-	(void)reply;
 	int rc = service_key_steward(service, peer, "unlock", "", false);
 	if (!rc)
 		rc = read_type(arguments, &type);
@@ -254,9 +278,10 @@ int service_unlock(void *context, const struct control_peer *peer, const json_t 
 		return rc;
 	struct store_secret secret = {.bytes = bytes_of(data, size), .slot = slot};
 	secret.kind = kinds[type];
-	const bool was_locked = store_is_locked(service->store);
+	if (!store_is_locked(service->store))
+		return control_send(reply, json_pack("{s:b}", "was_locked", 0));
 	rc = store_unlock(service->store, &secret, &actor);
-	if (!rc && was_locked) {
+	if (!rc) {
 		idle_restart(service->idle);
 		kms_watch_restart(service->kms);
 	}

@@ -217,13 +217,17 @@ static void a_deletion_waits_and_is_cancelled(void **state) {
 	assert_int_equal(store_key_schedule_deletion(v->store, "raw", 6, &someone, &at), -EINVAL);
 	assert_int_equal(store_key_schedule_deletion(v->store, "raw", 31, &someone, &at), -EINVAL);
 	assert_int_equal(store_key_schedule_deletion(v->store, "audit", 7, &someone, &at), -EPERM);
-	assert_int_equal(store_key_cancel_deletion(v->store, "raw", &someone), -EINVAL);
+	assert_int_equal(store_key_cancel_deletion(v->store, "raw", &someone), -ENOENT);
 	assert_rc(store_key_schedule_deletion(v->store, "raw", 7, &someone, &at));
 	assert_true(at > meta_now(store_meta(v->store)) + 6 * DAY_NS);
 	assert_int_equal(key_of(v, "raw").state, KEY_PENDING_DELETION);
 	assert_true(key_of(v, "raw").deletion_ns == at);
 	assert_int_equal(gc_try_file(v, raw), -EKEYREVOKED);
 	assert_int_equal(store_key_enable(v->store, "raw", &someone), -EKEYREVOKED);
+	assert_int_equal(store_key_schedule_deletion(v->store, "raw", 30, &someone, &again), -EEXIST);
+	assert_true(key_of(v, "raw").deletion_ns == at);
+	assert_rc(store_key_cancel_deletion(v->store, "raw", &someone));
+	assert_int_equal(store_key_cancel_deletion(v->store, "raw", &someone), -ENOENT);
 	assert_rc(store_key_schedule_deletion(v->store, "raw", 30, &someone, &again));
 	assert_true(again > at);
 	assert_rc(store_key_tick(v->store, again - 1, true));

@@ -315,6 +315,13 @@ static void events_without_a_row_are_other(void **state) {
 	assert_int_equal(audit_event_kind("opendir")->kind, AUDIT_KIND_OPEN);
 	assert_int_equal(audit_event_kind("zzz")->activity, AUDIT_ACTIVITY_OTHER);
 	assert_int_equal(audit_event_kind("")->kind, AUDIT_KIND_OTHER);
+	assert_string_equal(audit_key_call("key-disable"), "DisableKey");
+	assert_null(audit_key_call("key-rewrap"));
+	assert_true(audit_manages_keys("slot-add") && audit_manages_keys("key-found") &&
+	            !audit_manages_keys("key-decrypt"));
+	assert_true(audit_changes_vault("key-rotate") && audit_changes_vault("grant") && audit_changes_vault("unlock"));
+	assert_false(
+	        audit_changes_vault("key-list") || audit_changes_vault("key-decrypt") || audit_changes_vault("mount"));
 	assert_int_equal(audit_record_kind("close", NULL, false, true).kind, AUDIT_KIND_CHANGE);
 	assert_int_equal(audit_record_kind("close", NULL, false, false).kind, AUDIT_KIND_OTHER);
 }

@@ -81,6 +81,16 @@ class Keys(BackupTests):
             return
         self.check(False, f"{name}: not refused {words}")
 
+    def told(self, name, key, words, mode="read"):
+        """Who is refused for want of a key is told which, through a pipe, and so is who reads the record."""
+        tried = subprocess.run(["cat", os.path.join(self.mnt, name)], capture_output=True, check=False) if mode == "read" else \
+            subprocess.run(["cp", "/etc/hostname", os.path.join(self.mnt, name)], capture_output=True, check=False)
+        said = tried.stderr.decode()
+        self.check(tried.returncode == 1 and said.startswith("assayfs: ") and key in said and words in said, f"{name}: told {said!r}")
+        records = [r for r in self.records("--event", "open,create") if r.get("path") == name and r["outcome"] == "denied"]
+        detail = records[-1]["detail"] if records else ""
+        self.check(detail.startswith(mode) and key in detail and words in detail, f"{name}: recorded {detail!r}")
+
     def recipient(self, name):
         """A new key pair: (its file, its public text)."""
         return self.path(name), self.assayfs("key", "recipient", "new", name).out.strip()
@@ -174,6 +184,31 @@ class Keys(BackupTests):
         self.assayfs("key", "rotate", "--every", "0", "trusted", "mnt")
         self.check(self.key("alias/trusted")["rotate_every_days"] == 0, "it was ended")
 
+    def test_a_rotation_that_failed_promises_nothing(self):
+        self.mounted()
+        for arguments in (["nokey", "mnt"], ["--json", "nokey", "mnt"], ["--wait", "nokey", "mnt"], ["raw", "v"]):
+            tried = self.assayfs("key", "rotate", "--rewrap", *arguments, code=None)
+            self.check(tried.returncode != 0 and tried.out == "" and tried.err, f"{arguments}: {tried.out!r} {tried.err!r}")
+
+    def test_what_the_verbs_answer_is_how_the_key_is(self):
+        self.mounted()
+        self.put("Landing/old", b"x" * 100000)
+
+        def is_so(found, alias, words):
+            here = self.key(alias)
+            for name in set(here) - {"uses", "seals", "opens"}:
+                self.check(found.get(name) == here[name], f"{words}: {name}: {found.get(name)}, not {here[name]}")
+            self.check(len(here["slots"]) == 2, f"{here}")
+
+        found = self.json("key", "rotate", "--rewrap", "--wait", "--json", "landing", "mnt")["rotated"]
+        is_so(found[0], "alias/landing", "rotate")
+        self.check(len(found) == 1 and (found[0]["rewrapping"], found[0]["old_segments"]) == (False, 0), f"{found}")
+        for verb in (["disable"], ["enable"], ["schedule-deletion", "--days", "9"], ["cancel-deletion"], ["enable"]):
+            is_so(self.json("key", *verb, "--json", "raw", "mnt"), "alias/raw", verb)
+        is_so(self.json("key", "alias", "--json", "ours", "raw", "mnt"), "alias/ours", "alias")
+        told = self.json("key", "rotate", "--every", "30", "--json", "trusted", "mnt")
+        self.check(set(told) == {"every", "skipped"} and told["every"][0]["rotate_every_days"] == 30 and told["every"][0]["version"] == 1, f"{told}")
+
     # ---- states ----
 
     def test_a_disabled_key_makes_exactly_its_data_unreadable(self):
@@ -188,6 +223,7 @@ class Keys(BackupTests):
         status = self.json("status", "--json", "mnt")["keys"]
         self.check(status == {"disabled": 1, "pending_deletion": 0, "away": [{"alias": "alias/raw", "id": "raw", "state": "disabled"}]}, f"{status}")
         self.check("!! alias/raw is disabled" in self.assayfs("status", "mnt").out, "status")
+        self.told("Raw/a.csv", "alias/raw", "is disabled")
         self.check('assayfs_key_enabled{key="alias/raw"} 0' in self.get(".assayfs/metrics").decode(), "metric")
         self.assayfs("umount", "mnt")
         self.mount()
@@ -266,7 +302,10 @@ class Keys(BackupTests):
         key = self.key("alias/raw")
         when = time.strftime("%Y-%m-%dT%H", time.gmtime(before + 7 * 86400))
         self.check(key["state"] == "pending-deletion" and key["deletion"][:11] == when[:11], f"{key}")
-        self.check("!! alias/raw is deleted at " in self.assayfs("key", "list", "mnt").out, "the list warns")
+        warning = [line for line in self.assayfs("key", "list", "mnt").out.splitlines() if line.startswith("!! alias/raw is deleted at ")]
+        self.check(len(warning) == 1 and key["deletion"][:19] + "Z," in warning[0], f"the list warns to the second: {warning}")
+        self.one_line(self.assayfs("key", "schedule-deletion", "--days", "30", "raw", "mnt", code=1), "already", "cancel")
+        self.check(self.key("alias/raw")["deletion"] == key["deletion"], "the day was moved")
         self.refused("Raw/a.csv", errno.EKEYREVOKED)
         status = self.json("status", "--json", "mnt")["keys"]
         self.check(status["pending_deletion"] == 1 and status["away"][0]["deletion"] == key["deletion"], f"{status}")
@@ -276,7 +315,9 @@ class Keys(BackupTests):
         key = self.key("alias/raw")
         self.check((key["state"], key["deletion"]) == ("disabled", None), f"{key}")
         self.refused("Raw/a.csv", errno.EKEYREVOKED)
+        self.one_line(self.assayfs("key", "cancel-deletion", "raw", "mnt", code=1), "no deletion to be cancelled", "is disabled")
         self.assayfs("key", "enable", "raw", "mnt")
+        self.one_line(self.assayfs("key", "cancel-deletion", "raw", "mnt", code=1), "no deletion to be cancelled", "is enabled")
         self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
         self.check(self.json("status", "--json", "mnt")["keys"] == {"disabled": 0, "pending_deletion": 0, "away": []}, "nothing is away")
         self.check("alias/" not in self.assayfs("status", "mnt").out, "status")
@@ -326,12 +367,14 @@ class Keys(BackupTests):
 
     def test_a_key_has_the_name_that_one_gives_it(self):
         self.mounted()
-        self.assayfs("key", "alias", "project-animallost-key", "trusted", "mnt")
+        told = self.assayfs("key", "alias", "project-animallost-key", "trusted", "mnt").out
+        self.check(told == "alias/project-animallost-key: from now on the name of the key trusted (its id stays trusted)\n", told)
         self.check(self.key("alias/project-animallost-key")["id"] == "trusted", "the name")
         self.assayfs("key", "disable", "alias/project-animallost-key", "mnt")
         self.assayfs("key", "enable", "alias/trusted", "mnt")  # its own goes on to work
-        self.assayfs("key", "alias", "alias/project-animallost-key", "raw", "mnt", code=1)
-        self.assayfs("key", "alias", "raw", "trusted", "mnt", code=1)
+        self.one_line(self.assayfs("key", "alias", "alias/project-animallost-key", "raw", "mnt", code=1), "the name of another key already, whose id is trusted")
+        self.assayfs("key", "alias", "clean", "raw", "mnt")
+        self.one_line(self.assayfs("key", "alias", "raw", "trusted", "mnt", code=1), "the name of another key already, by itself; it is called alias/clean")
         self.assayfs("key", "alias", "no/such name", "trusted", "mnt", code=2)
         _, slots = self.listed()
         self.check("alias/project-animallost-key" in slots[0]["keys"], f"{slots[0]}")
@@ -539,7 +582,8 @@ class Keys(BackupTests):
         _, slots = self.listed()
         recovery = next(s for s in slots if s["type"] == "recovery")
         ours = next(s for s in slots if s["ours"])
-        self.assayfs("key", "remove", recovery["id"], "mnt")
+        gone = self.json("key", "remove", "--json", recovery["id"][:8], "mnt")
+        self.check(gone == {"id": recovery["id"], "type": "recovery", "label": recovery["label"]}, f"{gone}")
         self.one_line(self.assayfs("key", "remove", ours["id"], "mnt", code=1), "last")
         self.assayfs("key", "remove", "0", "mnt", code=None)
         self.assayfs("key", "remove", recovery["id"], "mnt", code=1)
@@ -569,6 +613,8 @@ class Keys(BackupTests):
         self.check(self.json("status", "--json", "mnt")["locked"] is True, "the status")
         self.check("!! Locked" in self.assayfs("status", "mnt").out, "the status in words")
         self.check("assayfs_locked 1" in self.get(".assayfs/metrics").decode(), "metric")
+        self.told("Landing/new.csv", "locked", "'assayfs unlock'", "write")
+        self.told("Raw/a.csv", "locked", "'assayfs unlock'")
         tried = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
         self.check(tried and tried[-1]["errno"] == errno.EACCES, f"recorded: {tried}")
         self.write("wrong", "wrong\n")
@@ -579,6 +625,22 @@ class Keys(BackupTests):
         self.put("Landing/new", b"new")
         self.check([r["outcome"] for r in self.records("--event", "unlock")] == ["denied", "ok"], f"{self.records('--event', 'unlock')}")
         self.check(len(self.records("--event", "lock")) == 1, "one record of the locking")
+
+    def test_a_lock_is_no_matter_of_who_asks_and_unlocking_says_what_lacks(self):
+        self.mounted()
+        self.write("k1", os.urandom(64))
+        self.assayfs("key", "add", "--keyfile", "k1", "--zones", "Raw", "mnt")
+        self.one_line(self.assayfs("unlock", "--keyfile", "k1", "mnt"), "is not locked")
+        self.assayfs("lock", "mnt")
+        for arguments in (["rotate", "raw"], ["rotate", "--all"], ["disable", "raw"], ["alias", "x", "raw"], ["add", "--recovery"], ["remove", "0123456789"]):
+            self.one_line(self.assayfs("key", *arguments, "mnt", code=1), "locked")
+        ours = next(slot["id"] for slot in self.listed()[1] if slot["ours"])
+        self.one_line(self.assayfs("unlock", "--keyfile", "k1", "mnt", code=1), "limited", ours[:8])
+        self.write("wrong", "no such passphrase\n")
+        self.assayfs("unlock", "--passfile", "wrong", "mnt", code=12)
+        unlock = self.assayfs("unlock", "--passfile", "pass", "mnt")
+        self.check(unlock.err == "", unlock.err)
+        self.check([r["outcome"] for r in self.records("--event", "unlock")] == ["denied", "denied", "ok"], f"{self.records('--event', 'unlock')}")
 
     def test_what_was_written_before_the_lock_is_kept_and_nothing_after(self):
         self.mounted()
@@ -603,6 +665,28 @@ class Keys(BackupTests):
             items, end, words = self.ask("slot-add", **request)
             self.check(end < 0 and not items and words, f"{request}: {items} {end} {words}")
         self.check(len(self.listed()[1]) == 2, "a slot was made")
+
+    def test_zones_add_up_and_what_is_one_is_given_once(self):
+        self.mounted()
+        public = self.recipient("id")[1]
+        told = self.assayfs("key", "add", "--recipient", public, "--zones", "Trusted", "--zones", "Raw,Trusted", "mnt").out
+        self.check("opens Trusted, Raw; a mount by it is read-only" in told, told)
+        limited = [slot for slot in self.listed()[1] if slot["limited"]]
+        self.check(len(limited) == 1 and {"alias/raw", "alias/trusted"} < set(limited[0]["keys"]) and "alias/landing" not in limited[0]["keys"], f"{limited}")
+        self.write("k1", os.urandom(64))
+        for options in (["--keyfile", "k1", "--keyfile", "k1"], ["--label", "a", "--label", "b", "--keyfile", "k1"]):
+            self.one_line(self.assayfs("key", "add", *options, "mnt", code=2), f"{options[0]} is given twice")
+        self.check("opens the vault." in self.assayfs("key", "add", "--keyfile", "k1", "mnt").out, "all of it")
+
+    def test_a_secret_that_is_not_there_is_called_what_it_is(self):
+        self.mounted()
+        options = {"start_new_session": True, "code": None}
+        self.one_line(self.assayfs("key", "add", "mnt", **options), "no terminal", "--new-passfile FILE")
+        self.one_line(self.assayfs("unlock", "--recovery-key", "mnt", **options), "no terminal", "--recovery-key-file FILE")
+        self.one_line(self.assayfs("unlock", "mnt", **options), "no terminal", "--passfile FILE or --extpass COMMAND")
+        self.one_line(self.assayfs("unlock", "--recovery-key-file", "none", "mnt", code=1), "opening the recovery key's file none")
+        self.one_line(self.assayfs("unlock", "--identity", "none", "mnt", code=1), "opening the identity's file none")
+        self.one_line(self.assayfs("unlock", "--passfile", "none", "mnt", code=1), "opening the passphrase's file none")
 
     def test_a_version_that_an_older_file_does_not_know_is_not_made_again(self):
         self.mounted()

@@ -94,8 +94,8 @@ class Uses(BackupTests):
         self.cat("Landing/old")
         self.cat("Landing/new")
         self.cat("Landing/old")
-        self.check(self.shown("cat") == [("Landing/old", "alias/inbox version 1"), ("Landing/new", "alias/inbox version 2")], f"{self.shown('cat')}")
-        self.check([d for _, d in self.shown("cp", "key-generate-data-key")] == ["alias/landing version 1", "alias/inbox version 2"], f"{self.uses()}")
+        self.check(self.shown("cat") == [("Landing/old", "alias/inbox version 1, id landing"), ("Landing/new", "alias/inbox version 2, id landing")], f"{self.shown('cat')}")
+        self.check([d for _, d in self.shown("cp", "key-generate-data-key")] == ["alias/landing version 1", "alias/inbox version 2, id landing"], f"{self.uses()}")
         # A file of two versions: the opening tells of its beginning, the reading of the rest.
         with open(os.path.join(self.mnt, "Landing/both"), "wb") as file:
             file.write(b"x" * 65536)
@@ -106,7 +106,23 @@ class Uses(BackupTests):
         self.assayfs("umount", "mnt")
         self.mount()
         self.check(len(self.cat("Landing/both")) == 131072, "its content")
-        self.check([d for p, d in self.shown("cat") if p == "Landing/both"] == ["alias/inbox version 2", "alias/inbox version 3"], f"{self.shown('cat')}")
+        self.check([d for p, d in self.shown("cat") if p == "Landing/both"] == ["alias/inbox version 2, id landing", "alias/inbox version 3, id landing"], f"{self.shown('cat')}")
+
+    def test_who_used_a_key_is_followed_by_its_id_over_a_change_of_its_name(self):
+        self.mounted()
+        self.write("source", "bytes\n")
+        for name in "inbox", "post":
+            self.assayfs("key", "alias", name, "landing", "mnt")
+            self.assayfs("key", "rotate", "landing", "mnt")
+            self.copy(f"Landing/{name}")
+        self.copy("Landing/again")
+        self.assayfs("umount", "mnt")  # what was counted is told
+        self.mount()
+        told = [r["detail"] for r in self.uses() if r["exe"] == "cp"]
+        self.check(told == ["alias/inbox version 2, id landing", "alias/post version 3, id landing", "alias/post version 3, id landing, 1 more time"], f"{told}")
+        changes = [r["detail"] for r in self.json_lines("--event", "key-rotate")]
+        self.check(changes == ["alias/landing version 2", "alias/landing version 3"], f"{changes}")
+        self.one_line(self.assayfs("key", "alias", "own-111111111111", "raw", "mnt", code=2), "looks like the id")
 
     def test_what_the_mount_does_by_itself_is_in_its_name(self):
         self.mounted()
@@ -166,6 +182,29 @@ class Uses(BackupTests):
         self.check([(r["event"], r["path"], r["detail"]) for r in rows] == [(e, "Landing/a", "alias/landing version 1") for e in ("key-generate-data-key", "key-decrypt")], f"{rows}")
         lines = [json.loads(x) for x in self.assayfs("log", "--format", "ocsf", "--event", USES, "mnt").out.splitlines()]
         self.check([x["activity_name"] for x in lines] == ["key-generate-data-key", "key-decrypt"] and all(x["status_detail"] == "alias/landing version 1" for x in lines), f"{lines}")
+
+    def test_a_trail_has_changes_to_keys_as_changes(self):
+        self.mounted()
+        self.assayfs("key", "alias", "ours", "raw", "mnt")
+        for verb in "rotate", "disable", "enable", "schedule-deletion", "cancel-deletion":
+            self.assayfs("key", verb, "ours", "mnt")
+        slot = self.json("key", "add", "--recovery", "--json", "mnt")["id"]
+        self.assayfs("key", "remove", slot, "mnt")
+        self.assayfs("lock", "mnt")
+        self.assayfs("unlock", "--passfile", "pass", "mnt")
+        self.assayfs("sync", "mnt")
+        trail = json.loads(self.assayfs("log", "--format", "cloudtrail", "mnt").out)["Records"]
+        found = {r["eventName"]: r for r in trail}
+        kms = ("CreateAlias", "RotateKeyOnDemand", "DisableKey", "EnableKey", "ScheduleKeyDeletion", "CancelKeyDeletion")
+        for name in (*kms, "AssayfsSlotAdd", "AssayfsSlotRemove", "AssayfsLock", "AssayfsUnlock"):
+            record = found.get(name, {})
+            self.check((record.get("readOnly"), record.get("managementEvent"), record.get("eventCategory")) == (False, True, "Management"), f"{name}: {record}")
+        for name in kms:
+            record = found.get(name, {})
+            self.check(record.get("eventSource") == "kms.amazonaws.com" and record["requestParameters"]["keyId"] == "arn:aws:kms:local:000000000000:alias/raw"
+                       and record["resources"][0]["type"] == "AWS::KMS::Key", f"{name}: {record}")
+        self.check(slot in str(found["AssayfsSlotRemove"]["requestParameters"]), f"{found['AssayfsSlotRemove']}")
+        self.check(found["AssayfsSlotAdd"]["eventSource"] == "assayfs" and found["AssayfsMount"]["readOnly"] is True, "others")
 
     # ---- a vault that locks itself ----
 
