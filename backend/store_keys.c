@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Room for vault.json, twice while it is replaced, and for the record. */
+/* Room for the record, and for what a change adds to vault.json. */
 #define CHANGE_BYTES ((uint64_t)64 << 10)
 
 int store_keys_init(Store *store, struct bytes json, size_t slot) {
@@ -60,12 +60,22 @@ static int find_row(struct key_change *change, const char *name) {
 	return meta_end(m, key_row_get(m, name, &change->row));
 }
 
+/* vault.json is there twice while it is replaced. */
+static int check_room(Store *store) {
+	uint64_t size = 0;
+	_cleanup_(vault_file_closep) VaultFile *file = NULL;
+	int rc = vault_file_open(store->io, STORE_HEADER_NAME, VAULT_FILE_READ, &file);
+	if (rc == 0)
+		rc = vault_file_size(file, &size);
+	return rc < 0 ? rc : store_space_check(store, size + CHANGE_BYTES);
+}
+
 int key_change_begin(Store *store, const char *name, struct key_change *ret) {
 	_cleanup_(secret_key_wipe) struct secret_key key;
 	*ret = (struct key_change){.store = store};
 	int rc = keyring_get(store->keyring, "header", 0, key.bytes, NULL);
 	if (rc == 0)
-		rc = store_space_check(store, CHANGE_BYTES);
+		rc = check_room(store);
 	if (rc == 0)
 		rc = store_audit_check(store);
 	if (rc < 0)
@@ -542,7 +552,10 @@ static int rewrap_metadata(Store *store, const struct actor *actor) {
 		return rc;
 	(void)key_find_listed(change.header, "meta", &info);
 	meta_begin(store->meta);
-	rc = meta_end(store->meta, store_reseal_begin(store, info.version));
+	rc = metadb_take_keys(store->db, store->keyring); /* should that have failed when it was rotated */
+	if (rc == 0)
+		rc = store_reseal_begin(store, info.version);
+	rc = meta_end(store->meta, rc);
 	change.row.rewrap = info.version;
 	(void)snprintf(detail, sizeof detail, "alias/metadata: what is under versions before %u", info.version);
 	if (rc == 0)

@@ -11,6 +11,7 @@
  */
 #include "fs/service/internal.h"
 
+#include "backend/gc.h"
 #include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "crypto/encoding.h"
@@ -315,6 +316,17 @@ static int tell_how_it_is(const struct rotation *rotation) {
 	return rc;
 }
 
+/* Waiting is of no use for what a key is needed for that can't be had. */
+static int check_reachable(Service *service) {
+	struct gc_purging purging;
+	int rc = gc_purging(store_gc(service->store), &purging);
+	if (rc || purging.keyless == 0 || purging.keyless < purging.wanted)
+		return rc;
+	return fault(EKEYREVOKED,
+	        "the other segments need a key that is disabled, or the vault is locked: they are sealed anew when it "
+	        "can be had again");
+}
+
 static int wait_for_rewrap(const struct rotation *rotation) {
 	for (;;) {
 		struct remaining remaining = {.rotation = rotation};
@@ -325,6 +337,8 @@ static int wait_for_rewrap(const struct rotation *rotation) {
 			                                 "old_bytes", (json_int_t)remaining.bytes));
 		if (!rc && !remaining.goes_on)
 			return tell_how_it_is(rotation);
+		if (!rc)
+			rc = check_reachable(rotation->service);
 		if (rc)
 			return rc;
 		rc = control_wait(rotation->reply, LOOK_MS);
