@@ -170,7 +170,9 @@ struct store_slot_request {
 };
 
 /* `ret_id` of the new slot; `ret_recovery` (for SLOT_RECOVERY, else NULL): its key's text, wipe it. A limited slot gets
- * meta, the content keys of its zones and the folders' keys that it names. */
+ * meta, the content keys of its zones and the folders' keys that it names. -EEXIST: the passphrase or key file opens a
+ * slot that is there (of passphrases the first eight slots are tried, an Argon2id each, and none that takes more than 1
+ * GiB); the recipient has one. */
 int store_slot_add(Store *store, const struct store_slot_request *request, const struct actor *actor,
         char ret_id[static HEADER_ID_TEXT_BYTES], char ret_recovery[RECOVERY_TEXT_BYTES]);
 

@@ -345,6 +345,7 @@ class Keys(BackupTests):
         made = self.json("key", "add", *CHEAP, "--new-passfile", "new", "--label", "Bö", "--json", "mnt")
         self.check(made["type"] == "passphrase" and made["label"] == "Bö" and made["recovery_key"] is None, f"{made}")
         old = next(s["id"] for s in self.listed()[1] if s["ours"])
+        self.one_line(self.assayfs("key", "add", *CHEAP, "--new-passfile", "new", "mnt", code=1), f"this passphrase opens slot {made['id'][:8]} already, Bö")
         self.assayfs("key", "remove", old[:8], "mnt")
         self.assayfs("umount", "mnt")
         self.assayfs("mount", "--passfile", "pass", "v", "mnt", code=12)
