@@ -41,13 +41,14 @@ struct store_key {
 	char alias[STORE_ALIAS_BYTES]; /* the one that a person gave it, else its own */
 	uint32_t version;              /* the highest */
 	enum key_kind kind;
-	enum key_state state;           /* of that version */
-	bool is_vital, is_here;         /* is_here: this mount's slot holds it */
-	bool is_own;                    /* of a folder or dataset: its content takes it beside its zone's */
-	int64_t created_ns, rotated_ns; /* of version 1, of the highest; 0: not known, as an earlier program made it */
-	int64_t deletion_ns;            /* when it is deleted; 0: that is not scheduled */
-	int64_t every_days;             /* it is rotated by itself; 0: it is not */
-	uint64_t seals, opens;          /* times that this mount derived a key from it, to seal and to open */
+	enum key_state state;   /* of that version */
+	bool is_vital, is_here; /* is_here: this mount's slot holds it */
+	bool is_own;            /* of a folder or dataset: its content takes it beside its zone's */
+	int64_t created_ns;     /* of version 1; 0: not known, as an earlier program made it */
+	int64_t rotated_ns;     /* of the highest; 0: it is the first, or not known */
+	int64_t deletion_ns;    /* when it is deleted; 0: that is not scheduled */
+	int64_t every_days;     /* it is rotated by itself; 0: it is not */
+	uint64_t seals, opens; /* times that this mount derived a key from it, to seal and to open; not of vital ones */
 	/* Segments that are sealed under it, and of these those under versions before the highest. Of "meta" only
 	 * bytes: of the database. */
 	uint64_t segments, bytes, old_segments, old_bytes;
