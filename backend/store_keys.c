@@ -287,6 +287,10 @@ int store_key_list(Store *store, store_key_fn *fn, void *arg) {
 	return key_list(store, true, fn, arg);
 }
 
+int store_key_states(Store *store, store_key_fn *fn, void *arg) {
+	return key_list(store, false, fn, arg);
+}
+
 static bool is_called(const struct store_key *key, const char *word) {
 	char own[STORE_ALIAS_BYTES];
 	key_own_alias(key->name, own);

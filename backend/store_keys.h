@@ -61,6 +61,8 @@ struct store_key {
 /* Each key that vault.json lists, by name, also those that this mount's slot has not. A result other than 0 ends it. */
 typedef int store_key_fn(void *arg, const struct store_key *key);
 int store_key_list(Store *store, store_key_fn *fn, void *arg);
+/* The same without what is sealed of the metadata, for which each page of the database is looked at. */
+int store_key_states(Store *store, store_key_fn *fn, void *arg);
 
 /* Each slot, in order; is_ours: the one by which the vault was unlocked. `reaches` names keys as key_info, by
  * header_slot_key of the same index. */
