@@ -144,8 +144,9 @@ class Keys(BackupTests):
         self.mounted()
         content = os.urandom(300000)
         self.put("Landing/old", content)
-        told = self.assayfs("key", "rotate", "--rewrap", "--wait", "alias/landing", "mnt").out
-        self.check("sealed anew" in told, told)
+        told = self.assayfs("key", "rotate", "--rewrap", "--wait", "alias/landing", "mnt")
+        self.check("sealed anew." in told.out, told.out)
+        self.check(told.err.count("\n") == 1 and "assayfs key rotate: waiting: " in told.err, told.err)
         key = self.key("alias/landing")
         self.check((key["version"], key["old_segments"], key["old_bytes"], key["rewrapping"]) == (2, 0, 0, False), f"{key}")
         self.check(self.get("Landing/old") == content, "content")
