@@ -24,6 +24,8 @@
 #define SHORT_BYTES ((uint64_t)256 << 20)
 #define SHORT_LEAST_BYTES ((uint64_t)1 << 20)
 #define SHORT_PAUSE_NS ((int64_t)10 * 1000000000)
+/* More than clocks are apart after the grace time: 500 ppm of 15 s are 8 ms. */
+#define DUE_MARGIN_NS ((int64_t)100 * 1000000)
 /* After a failure. */
 #define FAILED_PAUSE_NS ((int64_t)600 * 1000000000)
 /* The thread rests so many times as long as a step took. */
@@ -239,6 +241,13 @@ static void tell_failure(Gc *gc, int rc) {
 		store->notice(store->notice_arg, words);
 }
 
+/* After which what was condemned is due (is_due): the grace time, by the wall's clock, which may be slewed a little,
+ * and a commit. The committer's interval is far below the grace time, so both pass together. */
+static int64_t until_due(const Gc *gc) {
+	const int64_t grace_ns = gc->grace_ns + DUE_MARGIN_NS, commit_ns = (int64_t)gc->store->commit_ms * 2 * 1000000;
+	return grace_ns > commit_ns ? grace_ns : commit_ns;
+}
+
 /* When the next walk is due whatever is appended. */
 static void plan(Gc *gc, int rc) {
 	int64_t now = monotonic_ns();
@@ -251,8 +260,8 @@ static void plan(Gc *gc, int rc) {
 	}
 	if (is_waited_for(gc) && gc->moved) /* what was moved out of is found dead at once */
 		gc->again_ns = now;
-	else if (gc->again || is_waited_for(gc)) /* also a commit later: the committer's interval is a second */
-		gc->again_ns = now + gc->grace_ns + (int64_t)gc->store->commit_ms * 2 * 1000000;
+	else if (gc->again || is_waited_for(gc))
+		gc->again_ns = now + until_due(gc);
 	bool is_hardly = gc->dead < (gc->dead + gc->live) / HARDLY;
 	gc->share = !is_hardly ? SHARE_MOST : gc->share > 1 ? gc->share / 2 : 1;
 }
@@ -288,9 +297,15 @@ static bool walk_resting(Gc *gc) {
 	return true;
 }
 
+/* Not a look later than the walk that is planned. */
+static int64_t until_look(const Gc *gc) {
+	const int64_t look_ns = (int64_t)LOOK_MS * 1000000, left_ns = gc->again_ns - monotonic_ns();
+	return left_ns > 0 && left_ns < look_ns ? left_ns : look_ns;
+}
+
 static void *collect(void *arg) {
 	Gc *gc = arg;
-	while (rest(gc, (int64_t)LOOK_MS * 1000000)) {
+	while (rest(gc, until_look(gc))) {
 		bool is_put_off = gc->failed && monotonic_ns() < gc->again_ns && !is_asked(gc);
 		if (meta_failed(gc->store->meta) || is_put_off)
 			continue;

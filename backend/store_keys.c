@@ -193,14 +193,12 @@ static int fill_in(struct listing *list, struct store_key *key) {
 	if (rc < 0)
 		return rc;
 	key->created_ns = made_ns;
-	key->rotated_ns = row.rotated_ns ? row.rotated_ns : key->version == 1 ? made_ns : 0;
+	key->rotated_ns = row.rotated_ns;
 	key->deletion_ns = key->state == KEY_PENDING_DELETION ? row.deletion_ns : 0;
 	key->every_days = row.every_days;
 	key->rewrap = row.rewrap;
 	if (key->is_own) {
 		rc = key_made_get(list->store->meta, key->name, &key->created_ns);
-		if (!row.rotated_ns)
-			key->rotated_ns = key->version == 1 ? key->created_ns : 0;
 		segment_own_derivations(list->store->segments, key->name, &key->seals, &key->opens);
 	}
 	key_own_alias(key->name, key->alias);
@@ -297,6 +295,10 @@ int key_list(Store *store, bool is_measured, store_key_fn *fn, void *arg) {
 
 int store_key_list(Store *store, store_key_fn *fn, void *arg) {
 	return key_list(store, true, fn, arg);
+}
+
+int store_key_states(Store *store, store_key_fn *fn, void *arg) {
+	return key_list(store, false, fn, arg);
 }
 
 static bool is_called(const struct store_key *key, const char *word) {

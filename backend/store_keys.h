@@ -41,13 +41,14 @@ struct store_key {
 	char alias[STORE_ALIAS_BYTES]; /* the one that a person gave it, else its own */
 	uint32_t version;              /* the highest */
 	enum key_kind kind;
-	enum key_state state;           /* of that version */
-	bool is_vital, is_here;         /* is_here: this mount's slot holds it */
-	bool is_own;                    /* of a folder or dataset: its content takes it beside its zone's */
-	int64_t created_ns, rotated_ns; /* of version 1, of the highest; 0: not known, as an earlier program made it */
-	int64_t deletion_ns;            /* when it is deleted; 0: that is not scheduled */
-	int64_t every_days;             /* it is rotated by itself; 0: it is not */
-	uint64_t seals, opens;          /* times that this mount derived a key from it, to seal and to open */
+	enum key_state state;   /* of that version */
+	bool is_vital, is_here; /* is_here: this mount's slot holds it */
+	bool is_own;            /* of a folder or dataset: its content takes it beside its zone's */
+	int64_t created_ns;     /* of version 1; 0: not known, as an earlier program made it */
+	int64_t rotated_ns;     /* of the highest; 0: it is the first, or not known */
+	int64_t deletion_ns;    /* when it is deleted; 0: that is not scheduled */
+	int64_t every_days;     /* it is rotated by itself; 0: it is not */
+	uint64_t seals, opens; /* times that this mount derived a key from it, to seal and to open; not of vital ones */
 	/* Segments that are sealed under it, and of these those under versions before the highest. Of "meta" only
 	 * bytes: of the database. */
 	uint64_t segments, bytes, old_segments, old_bytes;
@@ -60,6 +61,8 @@ struct store_key {
 /* Each key that vault.json lists, by name, also those that this mount's slot has not. A result other than 0 ends it. */
 typedef int store_key_fn(void *arg, const struct store_key *key);
 int store_key_list(Store *store, store_key_fn *fn, void *arg);
+/* The same without what is sealed of the metadata, for which each page of the database is looked at. */
+int store_key_states(Store *store, store_key_fn *fn, void *arg);
 
 /* Each slot, in order; is_ours: the one by which the vault was unlocked. `reaches` names keys as key_info, by
  * header_slot_key of the same index. */
@@ -170,7 +173,9 @@ struct store_slot_request {
 };
 
 /* `ret_id` of the new slot; `ret_recovery` (for SLOT_RECOVERY, else NULL): its key's text, wipe it. A limited slot gets
- * meta, the content keys of its zones and the folders' keys that it names. */
+ * meta, the content keys of its zones and the folders' keys that it names. -EEXIST: the passphrase or key file opens a
+ * slot that is there (of passphrases the first eight slots are tried, an Argon2id each, and none that takes more than 1
+ * GiB); the recipient has one. */
 int store_slot_add(Store *store, const struct store_slot_request *request, const struct actor *actor,
         char ret_id[static HEADER_ID_TEXT_BYTES], char ret_recovery[RECOVERY_TEXT_BYTES]);
 

@@ -10,6 +10,10 @@
 
 #define ID_DIGITS_LEAST 4u
 #define KDF_MILLISECONDS 1000u
+/* To see whether a passphrase opens a slot that is there costs an Argon2id of it: so many slots are tried, and none
+ * that takes more memory. */
+#define TRIED_MOST 8u
+#define TRIED_MEMORY_MOST ((uint64_t)1 << 30)
 
 /* ---- what there is ---- */
 
@@ -86,6 +90,42 @@ static int choose_wants(const struct store_slot_request *request, struct wants *
 	return zones ? fault(EINVAL, "a slot is for zones that there are") : 0;
 }
 
+/* Whether the secret opens this slot; *ret: it does. Where there is no memory to try it, that is no reason to refuse.
+ */
+static int try_slot(const VaultHeader *header, const struct store_slot_request *request, const char *id, bool *ret) {
+	_cleanup_(keyring_freep) Keyring *keyring = NULL;
+	const struct slot_secret secret = {.type = request->type, .value = request->secret, .slot = id};
+	int rc = header_unlock(header, &secret, &keyring);
+	*ret = rc == 0;
+	return rc == -EKEYREJECTED || rc == -ENOMEM ? 0 : rc;
+}
+
+/* A second slot of the same secret looks like another way in: who removes one of them believes that the secret opens
+ * nothing any more. Of two that come at once neither sees the other. */
+static int refuse_double(Store *store, const struct store_slot_request *request) {
+	_cleanup_(header_freep) VaultHeader *header = NULL;
+	char ours[HEADER_ID_TEXT_BYTES];
+	struct slot_info info;
+	unsigned tried = 0;
+	if (request->type != SLOT_PASSPHRASE && request->type != SLOT_KEYFILE)
+		return 0;
+	int rc = request->secret.size > 0 ? copy_present(store, &header, ours) : 0; /* else that is told by who adds */
+	for (size_t i = 0; rc == 0 && header && header_slot(header, i, &info) == 0; i++) {
+		bool is_it = false;
+		if (info.type != request->type || info.kdf.memory > TRIED_MEMORY_MOST)
+			continue;
+		if (info.type == SLOT_PASSPHRASE && tried++ == TRIED_MOST)
+			break;
+		rc = try_slot(header, request, info.id, &is_it);
+		if (is_it)
+			rc = fault(EEXIST,
+			        "this %s opens slot %.8s already%s%.128s: remove that one first, or take another",
+			        info.type == SLOT_KEYFILE ? "key file" : "passphrase", info.id,
+			        info.label[0] ? ", " : "", info.label);
+	}
+	return rc;
+}
+
 static int add(struct key_change *change, const struct store_slot_request *request, const struct header_kdf *kdf,
         const struct slot_wants *wants, char *ret_recovery) {
 	VaultHeader *header = change->header;
@@ -128,6 +168,7 @@ int store_slot_add(Store *store, const struct store_slot_request *request, const
 	struct slot_info info = {0};
 	_cleanup_(wants_clear) struct wants wants = {0};
 	struct header_kdf kdf = {0};
+	_cleanup_(secret_key_wipe) struct secret_key key = {0};
 	char text[RECOVERY_TEXT_BYTES] = "";
 	const bool is_limited = request->zones != 0;
 	int rc = is_limited ? choose_wants(request, &wants) : 0;
@@ -135,7 +176,11 @@ int store_slot_add(Store *store, const struct store_slot_request *request, const
 		rc = fault(EINVAL, "a slot that is not limited to zones holds every key");
 	if (rc == 0 && request->type == SLOT_RECOVERY && (is_limited || !ret_recovery))
 		rc = fault(EINVAL, "a recovery key opens all of the vault");
-	/* It takes seconds: before the lock. */
+	/* Both take seconds: before the lock. */
+	if (rc == 0)
+		rc = keyring_get(store->keyring, "header", 0, key.bytes, NULL); /* for who may not, nothing is tried */
+	if (rc == 0)
+		rc = refuse_double(store, request);
 	if (rc == 0 && request->type == SLOT_PASSPHRASE && !request->kdf)
 		rc = header_kdf_calibrate(HEADER_KDF_MEMORY_DEFAULT, KDF_MILLISECONDS, &kdf);
 	if (rc == 0 && kdf.passes < HEADER_KDF_PASSES_LEAST)

@@ -100,6 +100,11 @@ struct rotating {
 static void show_rewrap(struct rotating *r, const json_t *item) {
 	uint64_t left = answer_number(item, "old_bytes");
 	r->segments = answer_number(item, "old_segments");
+	/* Or the bar stands still for no reason that could be seen, and without a terminal there is none. */
+	if (!r->has_looked && r->segments > 0)
+		command_note(r->call,
+		        "waiting: what was sealed anew is removed a quarter of a minute after that, at the "
+		        "earliest");
 	if (!r->has_looked)
 		r->progress = progress_begin("sealing anew", PROGRESS_BYTES, left);
 	r->has_looked = true;

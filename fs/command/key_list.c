@@ -36,6 +36,7 @@ static bool is_alias_of(const char *alias, const char *id) {
 static void add_key(Table *table, const json_t *key) {
 	char size[WORDS_BYTES];
 	uint64_t every = answer_number(key, "rotate_every_days"), old = answer_number(key, "old_bytes");
+	const bool is_counted = json_is_integer(json_object_get(key, "uses"));
 	const char *alias = answer_text(key, "alias"), *id = answer_text(key, "id");
 	table_cell(table, alias);
 	table_cell(table, is_alias_of(alias, id) ? "" : id);
@@ -44,7 +45,7 @@ static void add_key(Table *table, const json_t *key) {
 	add_day(table, key, "created");
 	add_day(table, key, "rotated");
 	table_cellf(table, every ? "%" PRIu64 " days" : "", every);
-	table_cellf(table, "%" PRIu64, answer_number(key, "uses"));
+	table_cellf(table, is_counted ? "%" PRIu64 : "", answer_number(key, "uses"));
 	table_cellf(table, "%zu", json_array_size(json_object_get(key, "slots")));
 	table_cell(table, answer_number(key, "bytes") ? words_size(answer_number(key, "bytes"), size) : "");
 	table_cellf(table, "%s%s", old ? words_size(old, size) : "", answer_flag(key, "rewrapping") ? ", going" : "");
@@ -97,6 +98,14 @@ static int print_slots(const json_t *slots) {
 	return table ? table_print(table, stdout) : -ENOMEM;
 }
 
+/* The one may have been removed since. */
+static bool has_ours(const json_t *slots) {
+	size_t i;
+	json_t *slot;
+	json_array_foreach(slots, i, slot) if (answer_flag(slot, "ours")) return true;
+	return false;
+}
+
 static int print_all(const struct invocation *call, const json_t *item) {
 	const json_t *keys = json_object_get(item, "keys"), *slots = json_object_get(item, "slots");
 	char time[WORDS_BYTES];
@@ -105,7 +114,8 @@ static int print_all(const struct invocation *call, const json_t *item) {
 	printf("\n");
 	if (!rc)
 		rc = print_slots(slots);
-	printf("\n* by this one the vault was unlocked\n");
+	if (has_ours(slots))
+		printf("\n* by this one the vault was unlocked\n");
 	if (answer_number(item, "idle_lock_ms"))
 		printf("The vault locks itself after %s without use\n",
 		        words_duration((int64_t)answer_number(item, "idle_lock_ms") * 1000000, time));
@@ -129,8 +139,9 @@ const struct command command_key_list = {
         .most = 1,
         .summary = "show the keys of a vault, and the slots that reach them",
         .details =
-                "Of each key its highest version, its state, when it was made and rotated, how often this mount used "
-                "it, how many slots have it, how much is sealed under it, and how much of that under older versions "
+                "Of each key its highest version, its state, when it was made and last rotated, how often this mount "
+                "used it (not of those that the vault itself needs), how many slots have it, how much is sealed under "
+                "it, and how much of that under older versions "
                 "('going': that is being sealed anew). Of each slot its kind, and which keys it reaches. For "
                 "stewards, auditors and who mounted; without a mount 'assayfs info' shows part of it.",
         .options = (const struct command_option[]){OPTION_JSON, {0}},

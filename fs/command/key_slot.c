@@ -187,7 +187,8 @@ const struct command command_key_add = {
         .summary = "add a slot: one more way to unlock a vault",
         .details =
                 "A new passphrase (asked for twice on a terminal), a recovery key, a key file, or somebody's recipient "
-                "('assayfs key recipient new'). Nothing that is stored is written anew. To change a passphrase, add "
+                "('assayfs key recipient new'); what opens a slot already is refused. Nothing that is stored is "
+                "written anew. To change a passphrase, add "
                 "the new one and remove the slot of the old one.\n"
                 "With --zones the slot is limited: it holds the keys of these zones and of the metadata, and not the "
                 "others, so that its holder can't read them whatever he does; a mount by it is read-only. Folders "

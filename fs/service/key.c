@@ -101,16 +101,21 @@ static json_t *time_json(int64_t time_ns) {
 	return time_ns ? json_string(words_time_utc(time_ns, words)) : json_null();
 }
 
+/* null: it is not counted. */
+static json_t *uses_json(const struct store_key *key, uint64_t uses) {
+	return key->is_vital ? json_null() : json_integer((json_int_t)uses);
+}
+
 static int add_key(void *arg, const struct store_key *key) {
 	json_t *item = json_pack("{s:s, s:s, s:I, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:I}", "alias", key->alias, "id",
 	        key->name, "version", (json_int_t)key->version, "kind", key->kind == KEY_SECRET ? "secret" : "ed25519",
 	        "state", state_word(key->state), "vital", (int)key->is_vital, "here", (int)key->is_here, "created",
 	        time_json(key->created_ns), "rotated", time_json(key->rotated_ns), "deletion",
 	        time_json(key->deletion_ns), "rotate_every_days", (json_int_t)key->every_days);
-	_cleanup_(json_decrefp) json_t *uses = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:[]}", "uses",
-	        (json_int_t)(key->seals + key->opens), "seals", (json_int_t)key->seals, "opens", (json_int_t)key->opens,
-	        "segments", (json_int_t)key->segments, "bytes", (json_int_t)key->bytes, "old_segments",
-	        (json_int_t)key->old_segments, "old_bytes", (json_int_t)key->old_bytes, "rewrapping",
+	_cleanup_(json_decrefp) json_t *uses = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:b, s:[]}", "uses",
+	        uses_json(key, key->seals + key->opens), "seals", uses_json(key, key->seals), "opens",
+	        uses_json(key, key->opens), "segments", (json_int_t)key->segments, "bytes", (json_int_t)key->bytes,
+	        "old_segments", (json_int_t)key->old_segments, "old_bytes", (json_int_t)key->old_bytes, "rewrapping",
 	        (int)key->is_rewrapping, "own", (int)key->is_own, "slots");
 	if (item && uses)
 		(void)json_object_update(item, uses);

@@ -363,7 +363,7 @@ static int take_away(void *arg, const struct store_key *key) {
 static int add_keys_away(Service *service, bool tells_all, json_t *item) {
 	_cleanup_(json_decrefp) json_t *list = json_array();
 	struct keys_away away = {.list = list};
-	int rc = list ? store_key_list(service->store, take_away, &away)
+	int rc = list ? store_key_states(service->store, take_away, &away)
 	              : fault(ENOMEM, "asking for the status: out of memory");
 	json_object_set_new(item, "keys",
 	        json_pack("{s:I, s:I, s:O*}", "disabled", away.disabled, "pending_deletion", away.pending, "away",

@@ -33,9 +33,9 @@ static void tell_ages(const struct keys *keys, Exposition *e) {
 	begin(e, "assayfs_key_age_seconds", EXPOSITION_GAUGE, "seconds", "Age of the highest version of the key.");
 	for (size_t i = 0; i < keys->count; i++) {
 		const struct store_key *key = &keys->list[i];
-		if (key->rotated_ns && key->state != KEY_DELETED)
-			exposition_number(
-			        e, now_s - (double)key->rotated_ns / SECOND_NS, LABELS({"key", key->alias}), 1);
+		const int64_t since_ns = key->rotated_ns ? key->rotated_ns : key->version == 1 ? key->created_ns : 0;
+		if (since_ns && key->state != KEY_DELETED)
+			exposition_number(e, now_s - (double)since_ns / SECOND_NS, LABELS({"key", key->alias}), 1);
 	}
 }
 
@@ -51,6 +51,8 @@ static void tell_uses(const struct keys *keys, Exposition *e) {
 	begin(e, "assayfs_key_uses", EXPOSITION_COUNTER, NULL, "Times that a key was derived from it.");
 	for (size_t i = 0; i < keys->count; i++) {
 		const struct store_key *key = &keys->list[i];
+		if (key->is_vital) /* not counted */
+			continue;
 		exposition_count(e, key->seals, LABELS({"key", key->alias}, {"use", "seal"}), 2);
 		exposition_count(e, key->opens, LABELS({"key", key->alias}, {"use", "open"}), 2);
 	}

@@ -94,7 +94,7 @@ static void a_new_vault_has_its_keys(void **state) {
 	assert_int_equal(key.version, 1);
 	assert_int_equal(key.state, KEY_ACTIVE);
 	assert_true(key.is_here && !key.is_vital && key.created_ns > 0);
-	assert_true(key.rotated_ns == key.created_ns && key.deletion_ns == 0 && key.every_days == 0);
+	assert_true(key.rotated_ns == 0 && key.deletion_ns == 0 && key.every_days == 0);
 	assert_true(key_of(v, "meta").is_vital);
 	assert_rc(store_key_find(v->store, "alias/metadata", name));
 	assert_string_equal(name, "meta");

@@ -3,6 +3,7 @@
 #include "backend/fsck.h"
 #include "backend/store_internal.h"
 #include "backend/store_keys.h"
+#include "crypto/base/fault.h"
 #include "crypto/recipient.h"
 #include "tests/backend/gc_fixture.h"
 
@@ -149,6 +150,36 @@ static void a_new_version_reaches_each_slot(void **state) {
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 }
 
+/* Who removes one of two slots of a secret would believe that it opens nothing any more. */
+static void a_secret_that_opens_already_is_refused(void **state) {
+	struct test_vault *v = *state;
+	char id[HEADER_ID_TEXT_BYTES], first[HEADER_ID_TEXT_BYTES];
+	struct store_slot_request requests[] = {
+	        {.type = SLOT_PASSPHRASE, .label = "Bo", .secret = bytes_of_string(PASSPHRASE), .kdf = &cheap},
+	        {.type = SLOT_KEYFILE, .label = "Bo", .secret = bytes_of(keyfile, sizeof keyfile)}};
+	for (size_t i = 0; i < 2; i++) {
+		assert_rc(store_slot_add(v->store, &requests[i], &someone, first, NULL));
+		const size_t count = slots_of(v).count;
+		requests[i].label = "again";
+		requests[i].zones = (uint32_t)i << ZONE_RAW;
+		assert_int_equal(store_slot_add(v->store, &requests[i], &someone, id, NULL), -EEXIST);
+		first[8] = '\0';
+		assert_non_null(strstr(fault_message(), first));
+		assert_non_null(strstr(fault_message(), "Bo"));
+		assert_int_equal(slots_of(v).count, count);
+		/* When that is gone it may come again. */
+		assert_rc(store_slot_remove(v->store, first, &someone));
+		assert_rc(store_slot_add(v->store, &requests[i], &someone, id, NULL));
+	}
+	requests[0].secret = bytes_of_string(TEST_PASSPHRASE);
+	assert_int_equal(store_slot_add(v->store, &requests[0], &someone, id, NULL), -EEXIST);
+	/* A key file that holds the passphrase is another secret. */
+	uint8_t file[HEADER_KEYFILE_MIN] = PASSPHRASE;
+	requests[1].secret = bytes_of(file, sizeof file);
+	assert_rc(store_slot_add(v->store, &requests[1], &someone, id, NULL));
+	assert_int_equal(test_vault_records(v, "slot-add", NULL), 5);
+}
+
 static int no_finding(void *arg, const struct fsck_finding *finding) {
 	(void)arg;
 	return fault(EBADMSG, "fsck: %s: %s", finding->file, finding->words);
@@ -210,6 +241,7 @@ int main(void) {
 	        TEST(each_kind_of_slot_opens),
 	        TEST(a_removed_slot_opens_nothing),
 	        TEST(a_new_version_reaches_each_slot),
+	        TEST(a_secret_that_opens_already_is_refused),
 	        TEST(a_limited_slot_reads_its_zones_and_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

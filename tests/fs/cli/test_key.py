@@ -117,7 +117,8 @@ class Keys(BackupTests):
         for alias, key in keys.items():
             self.check(set(key) == KEY_FIELDS, f"{alias}: {set(key) ^ KEY_FIELDS}")
             self.check((key["version"], key["state"], key["deletion"], key["here"]) == (1, "enabled", None, True), f"{key}")
-            self.check(key["created"].endswith("Z") and key["rotated"] == key["created"], f"{key}")
+            self.check(key["created"].endswith("Z") and key["rotated"] is None, f"{key}")
+            self.check((key["uses"] is None) == (key["seals"] is None) == (key["opens"] is None) == key["vital"], f"{key}")
             self.check(sorted(key["slots"]) == sorted(slot["id"] for slot in slots), f"{key['slots']}")
         self.check([keys[a]["vital"] for a in ("alias/metadata", "alias/audit", "alias/raw")] == [True, True, False], "which are vital")
         self.check(keys["alias/metadata"]["id"] == "meta" and keys["alias/landing"]["seals"] > 0, f"{keys['alias/landing']}")
@@ -128,6 +129,7 @@ class Keys(BackupTests):
         for part in ("alias/raw", "enabled", "passphrase", " *", "all"):
             self.check(part in words, f"no {part}: {words}")
         metrics = self.get(".assayfs/metrics").decode()
+        self.check('assayfs_key_uses_total{key="alias/raw",use="seal"} ' in metrics and 'uses_total{key="alias/audit"' not in metrics, "uses")
         for part in ('assayfs_key_age_seconds{key="alias/raw"} ', 'assayfs_key_enabled{key="alias/raw"} 1', "assayfs_locked 0"):
             self.check(part in metrics, f"no {part}")
 
@@ -152,8 +154,9 @@ class Keys(BackupTests):
         self.mounted()
         content = os.urandom(300000)
         self.put("Landing/old", content)
-        told = self.assayfs("key", "rotate", "--rewrap", "--wait", "alias/landing", "mnt").out
-        self.check("sealed anew" in told, told)
+        told = self.assayfs("key", "rotate", "--rewrap", "--wait", "alias/landing", "mnt")
+        self.check("sealed anew." in told.out, told.out)
+        self.check(told.err.count("\n") == 1 and "assayfs key rotate: waiting: " in told.err, told.err)
         key = self.key("alias/landing")
         self.check((key["version"], key["old_segments"], key["old_bytes"], key["rewrapping"]) == (2, 0, 0, False), f"{key}")
         self.check(self.get("Landing/old") == content, "content")
@@ -388,7 +391,10 @@ class Keys(BackupTests):
         made = self.json("key", "add", *CHEAP, "--new-passfile", "new", "--label", "Bö", "--json", "mnt")
         self.check(made["type"] == "passphrase" and made["label"] == "Bö" and made["recovery_key"] is None, f"{made}")
         old = next(s["id"] for s in self.listed()[1] if s["ours"])
+        self.one_line(self.assayfs("key", "add", *CHEAP, "--new-passfile", "new", "mnt", code=1), f"this passphrase opens slot {made['id'][:8]} already, Bö")
+        self.check("by this one the vault" in self.assayfs("key", "list", "mnt").out, "the legend")
         self.assayfs("key", "remove", old[:8], "mnt")
+        self.check("by this one the vault" not in self.assayfs("key", "list", "mnt").out, "a legend of nothing")
         self.assayfs("umount", "mnt")
         self.assayfs("mount", "--passfile", "pass", "v", "mnt", code=12)
         self.assayfs("mount", "--passfile", "new", "v", "mnt")
