@@ -365,6 +365,13 @@ class Keys(BackupTests):
         _, slots = self.listed()
         self.check("alias/project-animallost-key" in slots[0]["keys"], f"{slots[0]}")
 
+    def test_a_mount_in_the_place_of_a_key_is_told_from_one(self):
+        self.mounted()
+        for arguments in (["disable"], ["rotate"], ["remove"], ["alias", "x"], ["recipient", "add"]):
+            self.one_line(self.assayfs("key", *arguments, "mnt", code=2), "mnt is a mount; what of it?", "usage: assayfs key " + arguments[0])
+        self.one_line(self.assayfs("key", "rotate", "mnt", "raw", code=2), "mnt is a mount: it comes last")
+        self.one_line(self.assayfs("key", "rotate", "raw", "v", code=5), "no mounted vault")
+
     # ---- slots ----
 
     def test_a_passphrase_is_changed_while_mounted(self):
