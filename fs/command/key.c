@@ -214,7 +214,9 @@ static int run_rotate(const struct invocation *call) {
 	progress_end(r.progress);
 	if (command_has(call, "json"))
 		return code ? code
-		            : command_print_json(call, json_pack("{s:O, s:O}", "rotated", rotated, "skipped", skipped));
+		            : command_print_json(
+		                      call, json_pack("{s:O, s:O}", command_has(call, "every") ? "every" : "rotated",
+		                                    rotated, "skipped", skipped));
 	/* What was done is said even when the rest did not go well. */
 	print_rotated(&r, every, !code);
 	return code;
