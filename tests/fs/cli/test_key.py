@@ -221,6 +221,8 @@ class Keys(BackupTests):
         denial = [r for r in self.records("--event", "open") if r.get("path") == "Raw/a.csv" and r["outcome"] == "denied"]
         self.check(denial and denial[-1]["errno"] == errno.EKEYREVOKED, f"{denial}")
         self.told("Raw/a.csv", "alias/raw", "is disabled")
+        words = self.assayfs("info", "v").out
+        self.check("raw.1 (disabled)" in words and " landing.1 " in words, f"info: {words}")
         self.check('assayfs_key_enabled{key="alias/raw"} 0' in self.get(".assayfs/metrics").decode(), "metric")
         self.assayfs("umount", "mnt")
         self.mount()
