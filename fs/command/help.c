@@ -137,6 +137,10 @@ static int run_help(const struct invocation *call) {
 	}
 	int used = 0;
 	const struct command *command = command_find(call->operand_count, call->operands, &used);
+	if (!command && call->operand_count == 1 && command_is_group(call->operands[0])) {
+		command_help_group(stdout, call->operands[0]);
+		return EXIT_DONE;
+	}
 	if (!command)
 		return command_fail(
 		        call, EXIT_USAGE, "there is no command '%s'; 'assayfs --help' lists them", call->operands[0]);

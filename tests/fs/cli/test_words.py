@@ -42,6 +42,15 @@ class WordsTests(Tests):
 
     def test_half_a_command_names_the_other_half(self):
         self.one_line(self.assayfs("policy", code=2), "policy apply", "policy suggest")
+        self.one_line(self.assayfs("key", code=2), "say what to do", "'key recipient add'")
+
+    def test_an_unknown_other_half_is_told_from_none(self):
+        self.one_line(self.assayfs("key", "rotat", "raw", code=2), "there is no command 'key rotat'", "did you mean 'assayfs key rotate'?")
+        self.one_line(self.assayfs("key", "transmogrify", "raw", code=2), "there is no command 'key transmogrify'", "one of: 'key list'")
+        for words in (["help", "key"], ["key", "--help"]):
+            shown = self.assayfs(*words)
+            self.check("assayfs key rotate --help" in shown.out and "assayfs policy" not in shown.out, f"{words}: {shown.out}")
+        self.one_line(self.assayfs("help", "keys", code=2), "there is no command 'keys'")
 
     def test_bad_usage_is_one_line_with_the_right_usage(self):
         for words in (["mount", "x"], ["mount"], ["log", "--nope"], ["check"], ["restore", "a"], ["restore", "a@x"],
