@@ -675,6 +675,11 @@ class Keys(BackupTests):
 
     def test_a_secret_that_is_not_there_is_called_what_it_is(self):
         self.mounted()
+        for size, words in ((31, "needs"), ((1 << 20) + 1, "is longer than")):
+            self.write("odd", b"x" * size)
+            self.one_line(self.assayfs("key", "add", "--keyfile", "odd", "mnt", code=2), "the key file odd", words)
+        self.write("long", b"x" * 1100)
+        self.one_line(self.assayfs("key", "add", "--new-passfile", "long", "mnt", code=2), "is longer than")
         options = {"start_new_session": True, "code": None}
         self.one_line(self.assayfs("key", "add", "mnt", **options), "no terminal", "--new-passfile FILE")
         self.one_line(self.assayfs("unlock", "--recovery-key", "mnt", **options), "no terminal", "--recovery-key-file FILE")
@@ -732,6 +737,7 @@ class Keys(BackupTests):
         for event, verb in verbs.items():
             done = self.as_user(NOBODY, *verb, self.mnt)
             self.check(done.returncode == 6, f"{verb}: {done.returncode} {done.stderr}")
+            self.check((b"auditors" in done.stderr) == (event == "key-list"), f"{verb}: {done.stderr}")
             self.check(len(self.denied(event)) == 1 and self.denied(event)[0]["uid"] == NOBODY, f"{event}: {self.denied(event)}")
         self.check(self.as_user(AUDITOR, "key", "list", self.mnt).returncode == 0, "an auditor sees the keys")
         self.check(self.as_user(AUDITOR, "lock", self.mnt).returncode == 6, "and does not lock")
