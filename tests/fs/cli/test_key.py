@@ -688,6 +688,22 @@ class Keys(BackupTests):
         self.one_line(self.assayfs("unlock", "--identity", "none", "mnt", code=1), "opening the identity's file none")
         self.one_line(self.assayfs("unlock", "--passfile", "none", "mnt", code=1), "opening the passphrase's file none")
 
+    def test_a_line_of_fstab_unlocks_by_any_slot(self):
+        self.mounted()
+        self.write("k1", os.urandom(64))
+        secret, public = self.recipient("id")
+        self.assayfs("key", "add", "--keyfile", "k1", "mnt")
+        self.assayfs("key", "add", "--recipient", public, "mnt")
+        for own in "idle-lock=1m", "passfile=pass", "kms":
+            self.one_line(self.assayfs("mount", "-o", f"allow_other,{own},ro", "v", "mnt", code=2), f"-o {own}: that is an option of its own, --{own}")
+        for option, slot in ((f"keyfile={self.path('k1')}", "keyfile"), (f"identity={secret}", "recipient")):
+            self.assayfs("umount", "mnt")
+            done = subprocess.run(["sh", os.path.join(SOURCE, "scripts/mount.fuse.assayfs"), self.path("v"), self.mnt, "-o", f"nofail,{option},idle-lock=1h"],
+                                  env={**os.environ, "ASSAYFS": ASSAYFS}, capture_output=True, timeout=60, check=False)
+            self.check(done.returncode == 0, f"{option}: {done.stderr.decode()}")
+            self.check([x["type"] for x in self.listed()[1] if x["ours"]] == [slot], f"{option}: by another")
+            self.check(self.json("status", "--json", "mnt")["idle_lock_ms"] == 3600000, f"{option}: idle-lock")
+
     def test_a_version_that_an_older_file_does_not_know_is_not_made_again(self):
         self.mounted()
         shutil.copy(self.path("v/vault.json"), self.path("old"))
