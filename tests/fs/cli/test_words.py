@@ -36,6 +36,19 @@ class WordsTests(Tests):
             for part in ("Usage: assayfs " + command["command"], "Options:", "Exit codes:", command["summary"].split()[0]):
                 self.check(part in result.out, f"{command['command']} --help lacks {part!r}")
 
+    def test_the_columns_of_help_are_straight(self):
+        env = {**os.environ, "LC_ALL": "C.UTF-8"}
+        table = self.json("help", "--json")["commands"]
+        lines = self.assayfs("--help", env=env).out.splitlines()
+        for command in table:
+            shape = f"  {command['command']} {command['operands']}".rstrip()
+            self.check(f"{shape:<36}{command['summary']}" in lines or f"{shape}  {command['summary']}" in lines and len(shape) >= 36, shape)
+        mount = next(command for command in table if command["command"] == "mount")
+        lines = self.assayfs("mount", "--help", env=env).out.splitlines()
+        for option in mount["options"]:
+            shape = f"{'-' + option['letter'] + ', ' if option['letter'] else '    '}--{option['name']} {option['argument'] or ''}".rstrip()
+            self.check(f"  {shape:<32} {option['help']}" in lines, shape)
+
     def test_an_unknown_command_names_the_nearest(self):
         self.one_line(self.assayfs("stauts", code=2), "'stauts'", "'assayfs status'")
         self.one_line(self.assayfs("frobnicate", code=2), "assayfs --help")
