@@ -272,8 +272,7 @@ size_t table_rows(const Table *table) {
 	return table->count ? table->count / table->columns - 1 : 0;
 }
 
-/* Columns of a terminal that the text takes; its bytes when the locale can't tell. */
-static size_t display_width(const char *text) {
+size_t words_width(const char *text) {
 	size_t width = 0;
 	mbstate_t state = {0};
 	const char *at = text;
@@ -304,7 +303,7 @@ static void print_cell(const Table *table, size_t cell, size_t widest, FILE *out
 	bool is_last = is_last_of_row(table, cell);
 	if (!*text && is_last && column > 0)
 		return; /* the row has ended before it */
-	int pad = (int)(widest - display_width(text));
+	int pad = (int)(widest - words_width(text));
 	if (table->flush_right[column])
 		fprintf(out, "%*s%s", pad, "", text);
 	else
@@ -317,7 +316,7 @@ int table_print(const Table *table, FILE *out) {
 		return -ENOMEM;
 	size_t widest[COLUMNS_MAX] = {0};
 	for (size_t i = 0; i < table->count; i++) {
-		size_t width = display_width(table->cells[i]);
+		size_t width = words_width(table->cells[i]);
 		if (width > widest[i % table->columns])
 			widest[i % table->columns] = width;
 	}

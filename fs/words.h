@@ -49,6 +49,9 @@ const char *words_time_utc(int64_t time_ns, char buffer[static WORDS_BYTES]);
 /* "3 s", "12 min", "5 h", "9 days": one rounded-down unit. Negative durations count as 0. Returns `buffer`. */
 const char *words_duration(int64_t duration_ns, char buffer[static WORDS_BYTES]);
 
+/* Columns of a terminal that the text takes; its bytes when the locale can't tell. */
+size_t words_width(const char *text);
+
 /* A table whose columns are aligned by display width (columns of a terminal, not bytes). */
 typedef struct Table Table;
 

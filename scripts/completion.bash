@@ -39,7 +39,7 @@ _assayfs_options() {
 	'key schedule-deletion') echo '--days --json' ;;
 	'key add') echo '--new-passfile --recovery --recipient --keyfile --kms --zones --keys --label --argon-mem --argon-ops --json' ;;
 	'key recipient add') echo '--zones --keys --label --json' ;;
-	'key remove') ;;
+	'key remove') echo '--json' ;;
 	lock) echo '--after' ;;
 	unlock) echo "$_assayfs_secret --kms" ;;
 	'token add') echo '--role --days --json' ;;

@@ -17,6 +17,7 @@
 
 #define OPTIONS_MAX 24
 #define WORD_HELP 'h'
+#define WORD_BYTES 96
 
 static size_t count_options(const struct command *command) {
 	size_t count = 0;
@@ -303,36 +304,56 @@ int command_print_json(const struct invocation *call, json_t *value) {
 
 /* ---- main ---- */
 
-static bool is_group(const char *word) {
-	size_t length = strlen(word);
-	for (size_t i = 0; length && command_table[i]; i++)
-		if (strncmp(command_table[i]->words, word, length) == 0 && command_table[i]->words[length] == ' ')
+static bool is_in_group(const char *words, const char *group) {
+	size_t length = strlen(group);
+	return length && strncmp(words, group, length) == 0 && words[length] == ' ';
+}
+
+bool command_is_group(const char *word) {
+	for (size_t i = 0; command_table[i]; i++)
+		if (is_in_group(command_table[i]->words, word))
 			return true;
 	return false;
 }
 
-static void group_help(const char *group) {
-	size_t length = strlen(group);
-	printf("Usage: assayfs %s COMMAND [OPTION…] [ARGUMENT…]\n\n", group);
+/* What is typed after the group's word, if anything, is none of its commands. */
+static int group_fault(const char *group, const char *typed) {
+	char words[WORD_BYTES];
+	(void)snprintf(words, sizeof words, "%s %.40s", group, typed ? typed : "");
+	const char *nearest = typed ? command_nearest(words) : NULL;
+	_cleanup_(freep) char *safe = words_safe(words);
+	if (typed)
+		fprintf(stderr, "assayfs %s: there is no command '%s'", group, safe ? safe : "?");
+	if (nearest && is_in_group(nearest, group)) {
+		fprintf(stderr, "; did you mean 'assayfs %s'?\n", nearest);
+		return EXIT_USAGE;
+	}
+	if (typed)
+		fprintf(stderr, "; it is one of:");
+	else
+		fprintf(stderr, "assayfs %s: say what to do, one of:", group);
 	for (size_t i = 0; command_table[i]; i++)
-		if (strncmp(command_table[i]->words, group, length) == 0 && command_table[i]->words[length] == ' ')
-			printf("  assayfs %s --help\n", command_table[i]->words);
+		if (is_in_group(command_table[i]->words, group))
+			fprintf(stderr, " '%s'", command_table[i]->words);
+	fprintf(stderr, "\n");
+	return EXIT_USAGE;
+}
+
+void command_help_group(FILE *out, const char *group) {
+	fprintf(out, "Usage: assayfs %s COMMAND [OPTION…] [ARGUMENT…]\n\n", group);
+	for (size_t i = 0; command_table[i]; i++)
+		if (is_in_group(command_table[i]->words, group))
+			fprintf(out, "  assayfs %s --help\n", command_table[i]->words);
 }
 
 static int unknown_command(char **argv) {
 	const char *word = argv[0];
-	if (is_group(word) && argv[1] && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-		group_help(word);
+	if (command_is_group(word) && argv[1] && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		command_help_group(stdout, word);
 		return EXIT_DONE;
 	}
-	if (is_group(word)) {
-		fprintf(stderr, "assayfs %s: say what to do, one of:", word);
-		for (size_t i = 0; command_table[i]; i++)
-			if (strncmp(command_table[i]->words, word, strlen(word)) == 0)
-				fprintf(stderr, " '%s'", command_table[i]->words);
-		fprintf(stderr, "\n");
-		return EXIT_USAGE;
-	}
+	if (command_is_group(word))
+		return group_fault(word, argv[1]);
 	_cleanup_(freep) char *safe = words_safe(word);
 	const char *nearest = command_nearest(word);
 	fprintf(stderr, "assayfs: there is no command '%s'", safe ? safe : "?");

@@ -116,6 +116,9 @@ int command_print_json(const struct invocation *call, json_t *value);
 void command_help_all(FILE *out);
 void command_help(FILE *out, const struct command *command);
 json_t *command_help_json(void);
+/* Whether commands begin with this word ("key"), and which. */
+bool command_is_group(const char *word);
+void command_help_group(FILE *out, const char *group);
 
 extern const struct command command_init, command_mount, command_umount, command_sync, command_status, command_info,
         command_fsck, command_recover, command_policy_apply, command_policy_show, command_policy_suggest, command_check,

@@ -1,6 +1,7 @@
 #include "fs/command/command.h"
 
 #include "crypto/base/cleanup.h"
+#include "fs/words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,9 @@ void command_help_all(FILE *out) {
 	             "Commands:\n");
 	for (size_t i = 0; command_table[i]; i++) {
 		const struct command *command = command_table[i];
-		int width = fprintf(out, "  %s%s%s", command->words, *command->operands ? " " : "", command->operands);
+		fprintf(out, "  %s%s%s", command->words, *command->operands ? " " : "", command->operands);
+		int width = 2 + (int)(words_width(command->words) + words_width(command->operands)) +
+		            (*command->operands != '\0');
 		fprintf(out, "%*s%s\n", width < 36 ? 36 - width : 2, "", command->summary);
 	}
 	fprintf(out, "\nDIR is a mounted vault or any path in it; without one it is where you stand.\n"
@@ -61,7 +64,8 @@ static void print_option(FILE *out, const struct command_option *option) {
 	                            : snprintf(shape, sizeof shape, "    --%s", option->name);
 	if (option->argument && length > 0 && (size_t)length < sizeof shape)
 		snprintf(shape + length, sizeof shape - (size_t)length, " %s", option->argument);
-	fprintf(out, "  %-32s %s\n", shape, option->help);
+	int width = (int)words_width(shape);
+	fprintf(out, "  %s%*s %s\n", shape, width < 32 ? 32 - width : 0, "", option->help);
 }
 
 static void print_examples(FILE *out, const struct command *command) {
@@ -137,6 +141,10 @@ static int run_help(const struct invocation *call) {
 	}
 	int used = 0;
 	const struct command *command = command_find(call->operand_count, call->operands, &used);
+	if (!command && call->operand_count == 1 && command_is_group(call->operands[0])) {
+		command_help_group(stdout, call->operands[0]);
+		return EXIT_DONE;
+	}
 	if (!command)
 		return command_fail(
 		        call, EXIT_USAGE, "there is no command '%s'; 'assayfs --help' lists them", call->operands[0]);

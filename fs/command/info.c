@@ -172,7 +172,9 @@ static void print_header(const VaultHeader *header, const char *vault) {
 	for (size_t i = 0; i < header_key_count(header); i++) {
 		struct key_info key;
 		if (header_key(header, i, &key) == 0)
-			printf(" %s.%" PRIu32 "%s", key.name, key.version, key.state == KEY_ACTIVE ? "" : " (retired)");
+			printf(" %s.%" PRIu32 "%s%s%s", key.name, key.version, key.state == KEY_ACTIVE ? "" : " (",
+			        key.state == KEY_ACTIVE ? "" : key_state_name(key.state),
+			        key.state == KEY_ACTIVE ? "" : ")");
 	}
 	printf("\nNothing of this is proven without the passphrase: 'assayfs fsck VAULT' does that.\n");
 }

@@ -35,11 +35,27 @@ static bool closes_content(const char *command) {
 	       strcmp(command, "key-schedule-deletion") == 0;
 }
 
+/* ALIAS before DIR was left out, or comes after it: what stands there is a mount, and no name of a key. */
+static int refuse_swapped(const struct invocation *call, int dir) {
+	_cleanup_(freep) struct client_place *place = calloc(1, sizeof *place);
+	const char *last = command_operand(call, dir);
+	if (dir == 0 || !place || client_locate(last, place) == 0 ||
+	        client_locate(command_operand(call, dir - 1), place) != 0)
+		return EXIT_DONE;
+	const char *mount = command_operand(call, dir - 1);
+	return last ? command_fail(call, EXIT_USAGE, "%s is a mount: it comes last (usage: assayfs %s %s)", mount,
+	                      call->command->words, call->command->operands)
+	            : command_fail(call, EXIT_USAGE, "%s is a mount; what of it? (usage: assayfs %s %s)", mount,
+	                      call->command->words, call->command->operands);
+}
+
 int key_ask(const struct invocation *call, int dir, const char *command, json_t *arguments, client_item *item,
         void *context) {
 	struct client_place place;
 	_cleanup_(client_closep) Client *client = NULL;
-	int code = client_open_operand(call, dir, &place, &client);
+	int code = refuse_swapped(call, dir);
+	if (code == EXIT_DONE)
+		code = client_open_operand(call, dir, &place, &client);
 	if (code) {
 		json_decref(arguments);
 		return code;
@@ -203,7 +219,9 @@ static int run_rotate(const struct invocation *call) {
 	progress_end(r.progress);
 	if (command_has(call, "json"))
 		return code ? code
-		            : command_print_json(call, json_pack("{s:O, s:O}", "rotated", rotated, "skipped", skipped));
+		            : command_print_json(
+		                      call, json_pack("{s:O, s:O}", command_has(call, "every") ? "every" : "rotated",
+		                                    rotated, "skipped", skipped));
 	/* What was done is said even when the rest did not go well. */
 	print_rotated(&r, every, !code);
 	return code;

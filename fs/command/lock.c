@@ -75,7 +75,7 @@ const struct command command_unlock = {
         .summary = "bring the keys of content back after 'assayfs lock'",
         .details =
                 "With any passphrase, recovery key, key file or secret whose slot holds the keys that the mount had. "
-                "A wrong one is recorded as denied.",
+                "A wrong one is recorded as denied. A steward by the policy decides, or who mounted.",
         .options = (const struct command_option[]){OPTIONS_SECRET, OPTION_KMS, {0}},
         .examples = (const struct command_example[]){{"assayfs unlock /mnt", "asks for the passphrase"}, {0}},
         .exits = KEY_EXITS | EXIT_BIT(EXIT_PASSPHRASE) | EXIT_BIT(EXIT_AWAY),

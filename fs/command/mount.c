@@ -77,6 +77,18 @@ static char *take_audit_option(char *list) {
 	return found;
 }
 
+/* libfuse would say that it does not know it, seconds later. */
+static int refuse_own(const struct invocation *call, const char *list) {
+	for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',') {
+		size_t length = strcspn(at, ","), name = strcspn(at, ",=");
+		for (const struct command_option *option = call->command->options; option->name; option++)
+			if (strlen(option->name) == name && strncmp(option->name, at, name) == 0)
+				return command_fail(call, EXIT_USAGE, "-o %.*s: that is an option of its own, --%.*s",
+				        (int)length, at, (int)length, at);
+	}
+	return EXIT_DONE;
+}
+
 /* `list` is that of -o. */
 static int read_audit(const struct invocation *call, char *list, bool *ret_strict) {
 	_cleanup_(freep) char *listed = take_audit_option(list);
@@ -216,6 +228,8 @@ static int run_mount(const struct invocation *call) {
 	int code = secrets_check(call);
 	if (!code && list)
 		code = read_audit(call, list, &is_strict);
+	if (!code && list)
+		code = refuse_own(call, list);
 	if (!code)
 		code = find_state(call, state, sizeof state);
 	if (!code)

@@ -14,7 +14,8 @@ static int get(const struct invocation *call, struct passphrase_source *source, 
 	struct invocation context = *call;
 	source->warn = warn;
 	source->context = &context;
-	return passphrase_get(source, ret_secret);
+	int rc = passphrase_get(source, ret_secret);
+	return rc == -EFBIG ? -EINVAL : rc; /* it is no secret, as one that is too short is none */
 }
 
 static bool wants_recovery_key(const struct invocation *call) {

@@ -195,6 +195,8 @@ int service_key_list(void *context, const struct control_peer *peer, const json_
 	int rc = service_lets(service, peer, PLACE_AUDIT, POLICY_READ, NULL)
 	                 ? 0
 	                 : service_key_steward(service, peer, "key-list", "", false);
+	if (rc == -EACCES)
+		rc = fault(EACCES, "keys are for stewards and auditors by the policy to see, and for who mounted");
 	if (!rc)
 		rc = list_all(service, keys, slots);
 	return rc ? rc

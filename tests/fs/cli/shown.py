@@ -30,6 +30,7 @@ def plain(line):
     line = re.sub(r"\[(\S+) \d+\]", r"[\1 PID]", line)
     line = re.sub(r"sha256 [0-9a-f]{16}…", "sha256 …", line)
     line = re.sub(r"\([0-9a-f]{12}\)", "(HASH)", line)
+    line = re.sub(r"\bown-[0-9a-f]{12}\b", "own-ID", line)
     line = re.sub(rf"\b(root|{getpass.getuser()})\b *", "USER ", line)
     return line.rstrip()
 

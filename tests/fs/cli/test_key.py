@@ -227,6 +227,8 @@ class Keys(BackupTests):
         self.check(status == {"disabled": 1, "pending_deletion": 0, "away": [{"alias": "alias/raw", "id": "raw", "state": "disabled"}]}, f"{status}")
         self.check("!! alias/raw is disabled" in self.assayfs("status", "mnt").out, "status")
         self.told("Raw/a.csv", "alias/raw", "is disabled")
+        words = self.assayfs("info", "v").out
+        self.check("raw.1 (disabled)" in words and " landing.1 " in words, f"info: {words}")
         self.check('assayfs_key_enabled{key="alias/raw"} 0' in self.get(".assayfs/metrics").decode(), "metric")
         self.assayfs("umount", "mnt")
         self.mount()
@@ -381,6 +383,13 @@ class Keys(BackupTests):
         self.assayfs("key", "alias", "no/such name", "trusted", "mnt", code=2)
         _, slots = self.listed()
         self.check("alias/project-animallost-key" in slots[0]["keys"], f"{slots[0]}")
+
+    def test_a_mount_in_the_place_of_a_key_is_told_from_one(self):
+        self.mounted()
+        for arguments in (["disable"], ["rotate"], ["remove"], ["alias", "x"], ["recipient", "add"]):
+            self.one_line(self.assayfs("key", *arguments, "mnt", code=2), "mnt is a mount; what of it?", "usage: assayfs key " + arguments[0])
+        self.one_line(self.assayfs("key", "rotate", "mnt", "raw", code=2), "mnt is a mount: it comes last")
+        self.one_line(self.assayfs("key", "rotate", "raw", "v", code=5), "no mounted vault")
 
     # ---- slots ----
 
@@ -638,7 +647,7 @@ class Keys(BackupTests):
         self.assayfs("key", "add", "--keyfile", "k1", "--zones", "Raw", "mnt")
         self.one_line(self.assayfs("unlock", "--keyfile", "k1", "mnt"), "is not locked")
         self.assayfs("lock", "mnt")
-        for arguments in (["rotate", "raw"], ["rotate", "--all"], ["disable", "raw"], ["alias", "x", "raw"], ["add", "--recovery"], ["remove", "0123456789"]):
+        for arguments in (["rotate", "raw"], ["rotate", "--all"], ["add", "--recovery"]):
             self.one_line(self.assayfs("key", *arguments, "mnt", code=1), "locked")
         ours = next(slot["id"] for slot in self.listed()[1] if slot["ours"])
         self.one_line(self.assayfs("unlock", "--keyfile", "k1", "mnt", code=1), "limited", ours[:8])
@@ -686,6 +695,11 @@ class Keys(BackupTests):
 
     def test_a_secret_that_is_not_there_is_called_what_it_is(self):
         self.mounted()
+        for size, words in ((31, "needs"), ((1 << 20) + 1, "is longer than")):
+            self.write("odd", b"x" * size)
+            self.one_line(self.assayfs("key", "add", "--keyfile", "odd", "mnt", code=2), "the key file odd", words)
+        self.write("long", b"x" * 1100)
+        self.one_line(self.assayfs("key", "add", "--new-passfile", "long", "mnt", code=2), "is longer than")
         options = {"start_new_session": True, "code": None}
         self.one_line(self.assayfs("key", "add", "mnt", **options), "no terminal", "--new-passfile FILE")
         self.one_line(self.assayfs("unlock", "--recovery-key", "mnt", **options), "no terminal", "--recovery-key-file FILE")
@@ -693,6 +707,22 @@ class Keys(BackupTests):
         self.one_line(self.assayfs("unlock", "--recovery-key-file", "none", "mnt", code=1), "opening the recovery key's file none")
         self.one_line(self.assayfs("unlock", "--identity", "none", "mnt", code=1), "opening the identity's file none")
         self.one_line(self.assayfs("unlock", "--passfile", "none", "mnt", code=1), "opening the passphrase's file none")
+
+    def test_a_line_of_fstab_unlocks_by_any_slot(self):
+        self.mounted()
+        self.write("k1", os.urandom(64))
+        secret, public = self.recipient("id")
+        self.assayfs("key", "add", "--keyfile", "k1", "mnt")
+        self.assayfs("key", "add", "--recipient", public, "mnt")
+        for own in "idle-lock=1m", "passfile=pass", "kms":
+            self.one_line(self.assayfs("mount", "-o", f"allow_other,{own},ro", "v", "mnt", code=2), f"-o {own}: that is an option of its own, --{own}")
+        for option, slot in ((f"keyfile={self.path('k1')}", "keyfile"), (f"identity={secret}", "recipient")):
+            self.assayfs("umount", "mnt")
+            done = subprocess.run(["sh", os.path.join(SOURCE, "scripts/mount.fuse.assayfs"), self.path("v"), self.mnt, "-o", f"nofail,{option},idle-lock=1h"],
+                                  env={**os.environ, "ASSAYFS": ASSAYFS}, capture_output=True, timeout=60, check=False)
+            self.check(done.returncode == 0, f"{option}: {done.stderr.decode()}")
+            self.check([x["type"] for x in self.listed()[1] if x["ours"]] == [slot], f"{option}: by another")
+            self.check(self.json("status", "--json", "mnt")["idle_lock_ms"] == 3600000, f"{option}: idle-lock")
 
     def test_a_version_that_an_older_file_does_not_know_is_not_made_again(self):
         self.mounted()
@@ -743,6 +773,7 @@ class Keys(BackupTests):
         for event, verb in verbs.items():
             done = self.as_user(NOBODY, *verb, self.mnt)
             self.check(done.returncode == 6, f"{verb}: {done.returncode} {done.stderr}")
+            self.check((b"auditors" in done.stderr) == (event == "key-list"), f"{verb}: {done.stderr}")
             self.check(len(self.denied(event)) == 1 and self.denied(event)[0]["uid"] == NOBODY, f"{event}: {self.denied(event)}")
         self.check(self.as_user(AUDITOR, "key", "list", self.mnt).returncode == 0, "an auditor sees the keys")
         self.check(self.as_user(AUDITOR, "lock", self.mnt).returncode == 6, "and does not lock")

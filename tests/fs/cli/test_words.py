@@ -36,12 +36,34 @@ class WordsTests(Tests):
             for part in ("Usage: assayfs " + command["command"], "Options:", "Exit codes:", command["summary"].split()[0]):
                 self.check(part in result.out, f"{command['command']} --help lacks {part!r}")
 
+    def test_the_columns_of_help_are_straight(self):
+        env = {**os.environ, "LC_ALL": "C.UTF-8"}
+        table = self.json("help", "--json")["commands"]
+        lines = self.assayfs("--help", env=env).out.splitlines()
+        for command in table:
+            shape = f"  {command['command']} {command['operands']}".rstrip()
+            self.check(f"{shape:<36}{command['summary']}" in lines or f"{shape}  {command['summary']}" in lines and len(shape) >= 36, shape)
+        mount = next(command for command in table if command["command"] == "mount")
+        lines = self.assayfs("mount", "--help", env=env).out.splitlines()
+        for option in mount["options"]:
+            shape = f"{'-' + option['letter'] + ', ' if option['letter'] else '    '}--{option['name']} {option['argument'] or ''}".rstrip()
+            self.check(f"  {shape:<32} {option['help']}" in lines, shape)
+
     def test_an_unknown_command_names_the_nearest(self):
         self.one_line(self.assayfs("stauts", code=2), "'stauts'", "'assayfs status'")
         self.one_line(self.assayfs("frobnicate", code=2), "assayfs --help")
 
     def test_half_a_command_names_the_other_half(self):
         self.one_line(self.assayfs("policy", code=2), "policy apply", "policy suggest")
+        self.one_line(self.assayfs("key", code=2), "say what to do", "'key recipient add'")
+
+    def test_an_unknown_other_half_is_told_from_none(self):
+        self.one_line(self.assayfs("key", "rotat", "raw", code=2), "there is no command 'key rotat'", "did you mean 'assayfs key rotate'?")
+        self.one_line(self.assayfs("key", "transmogrify", "raw", code=2), "there is no command 'key transmogrify'", "one of: 'key list'")
+        for words in (["help", "key"], ["key", "--help"]):
+            shown = self.assayfs(*words)
+            self.check("assayfs key rotate --help" in shown.out and "assayfs policy" not in shown.out, f"{words}: {shown.out}")
+        self.one_line(self.assayfs("help", "keys", code=2), "there is no command 'keys'")
 
     def test_bad_usage_is_one_line_with_the_right_usage(self):
         for words in (["mount", "x"], ["mount"], ["log", "--nope"], ["check"], ["restore", "a"], ["restore", "a@x"],
