@@ -13,8 +13,8 @@
 
 void content_choose_key(Content *c, const char *own) {
 	pthread_mutex_lock(&c->lock);
-	(void)snprintf(c->wish, sizeof c->wish, "%s", own);
-	c->has_wish = true;
+	c->has_wish = own != NULL;
+	(void)snprintf(c->wish, sizeof c->wish, "%s", own ? own : "");
 	pthread_mutex_unlock(&c->lock);
 }
 

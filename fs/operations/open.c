@@ -71,9 +71,17 @@ static int check_key(struct call *call, enum zone zone, uint64_t version) {
 	return call_lacks_key(call, rc < 0 ? rc : content_key_check(call->fs->store, call->meta, version));
 }
 
-/* What the kernel has in its memory is read by the opening, so the key counts as used. *ret_key: for content_reader. */
-static int use_key(struct call *call, const struct node *node, int flags, uint64_t *ret_key) {
+/* What an opening has to do with keys. */
+struct opened_key {
+	uint64_t used;           /* for content_reader */
+	char own[OWN_KEY_BYTES]; /* what is begun by this writer is sealed under it, wherever the file is by then */
+};
+
+/* What the kernel has in its memory is read by the opening, so the key counts as used. */
+static int use_key(struct call *call, const struct node *node, int flags, struct opened_key *ret_key) {
 	struct key_use use = {.seals = false};
+	if (writes(flags) && !call->silent && store_choose_key(call->fs->store, node, ret_key->own) < 0)
+		ret_key->own[0] = '\0'; /* who begins on nothing is told; what stands has its key */
 	if (call->silent || (flags & O_ACCMODE) == O_WRONLY || (flags & O_TRUNC) || node->size == 0 ||
 	        node->version == 0)
 		return 0;
@@ -81,7 +89,7 @@ static int use_key(struct call *call, const struct node *node, int flags, uint64
 	if (rc == 0)
 		rc = call_use_key(call, &use);
 	if (rc == 0)
-		*ret_key = key_uses_mark(use.key, use.version);
+		ret_key->used = key_uses_mark(use.key, use.version);
 	return rc == -ENOENT ? 0 : rc;
 }
 
@@ -118,6 +126,17 @@ static int count_writer(Inode *inode) {
 	return rc;
 }
 
+/* The kernel brings what is written when it likes, after the file was renamed perhaps. */
+static int choose_key(struct call *call, Inode *inode, const char *own) {
+	Content *content;
+	int rc = inode_content(call->fs->inodes, inode, &content);
+	if (rc < 0)
+		return rc;
+	content_choose_key(content, own);
+	inode_content_done(inode);
+	return 0;
+}
+
 static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
 	fi->fh = (uintptr_t)handle;
 	fi->keep_cache = 1;
@@ -125,7 +144,7 @@ static void reply_opened(struct fuse_file_info *fi, struct handle *handle) {
 }
 
 /* After the record: the reference becomes the handle's. */
-static int attach(struct call *call, struct fuse_file_info *fi, const struct node *node, uint64_t key) {
+static int attach(struct call *call, struct fuse_file_info *fi, const struct node *node, const struct opened_key *key) {
 	Inode *inode;
 	int rc = inode_get(call->fs->inodes, node, &inode);
 	if (rc)
@@ -135,9 +154,11 @@ static int attach(struct call *call, struct fuse_file_info *fi, const struct nod
 		inode_put(call->fs->inodes, inode);
 		return -ENOMEM;
 	}
-	handle->reader.key = key;
+	handle->reader.key = key->used;
 	if (handle->writable)
 		rc = count_writer(inode);
+	if (rc == 0 && handle->writable && (key->own[0] || segment_any_own(store_segments(call->fs->store))))
+		rc = choose_key(call, inode, key->own[0] ? key->own : NULL);
 	if (rc == 0 && node->zone == ZONE_STAGING && call->fs->gate->staged_opened)
 		rc = call->fs->gate->staged_opened(call->fs->gate->gate, inode);
 	if (rc == 0 && fi->flags & O_TRUNC)
@@ -182,7 +203,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	char detail[64];
 	call_begin(&call, req, "open");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
-	uint64_t key = 0;
+	struct opened_key key = {0};
 	int rc = check_open(&call, ino, fi->flags, &node);
 	if (rc == 0)
 		rc = use_key(&call, &node, fi->flags, &key);
@@ -190,7 +211,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 	if (rc == GATE_STAGED)
 		rc = -ESTALE;
 	if (rc == 0)
-		rc = attach(&call, fi, &node, key);
+		rc = attach(&call, fi, &node, &key);
 	if (rc == 0)
 		rc = seal_truncated(&call, fi);
 	if (rc == 0 && (fi->flags & O_ACCMODE) != O_WRONLY)
@@ -288,7 +309,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	char detail[64];
 	call_begin(&call, req, "create");
 	call.event.detail = describe(fi->flags, detail, sizeof detail);
-	uint64_t key = 0;
+	struct opened_key key = {0};
 	int rc = check_create(&call, parent, name, mode, fi->flags, &dir, &node);
 	if (rc == 0)
 		rc = use_key(&call, &node, fi->flags, &key);
@@ -296,7 +317,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	if (rc == GATE_STAGED)
 		rc = -ESTALE;
 	if (rc == 0)
-		rc = attach(&call, fi, &node, key);
+		rc = attach(&call, fi, &node, &key);
 	if (rc < 0) {
 		fuse_reply_err(req, -rc);
 		return;

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Names of one file that are looked at. */
+#define NAMES_MOST 64u
+
 /* In an operation. */
 static int key_of(const Policy *policy, Meta *m, const char *below, char ret_own[static OWN_KEY_BYTES]) {
 	const struct policy_key *key = policy_key_for(policy, below);
@@ -23,24 +26,38 @@ static int key_of(const Policy *policy, Meta *m, const char *below, char ret_own
 	               : rc;
 }
 
-/* A file without a name has no place that says anything. */
-static int place_of(Meta *m, const struct node *node, char path[static TREE_PATH_MAX], const char **ret_below) {
-	int rc = node->zone == ZONE_STAGING ? staged_below_of(m, node->id, path)
-	                                    : tree_path(m, node->id, path, TREE_PATH_MAX, NULL);
-	*ret_below = rc < 0 ? NULL : node->zone == ZONE_STAGING ? path : gate_below(path, NULL);
-	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
+/* What is written into Trusted has the name that it is to get. */
+static int key_of_staged(const Policy *policy, Meta *m, const struct node *node, char ret_own[static OWN_KEY_BYTES]) {
+	char path[TREE_PATH_MAX];
+	int rc = staged_below_of(m, node->id, path);
+	if (rc == -ENOENT || rc == -ESTALE)
+		return 0;
+	return rc < 0 ? rc : key_of(policy, m, path, ret_own);
+}
+
+/* Of several names the first that has a key counts: who plants one outside of the folder keeps nothing out of it. A
+ * file without a name has no place that says anything. */
+static int key_of_names(const Policy *policy, Meta *m, const struct node *node, char ret_own[static OWN_KEY_BYTES]) {
+	char path[TREE_PATH_MAX];
+	struct tree_name at = {0};
+	int rc = 0;
+	for (unsigned i = 0; i < NAMES_MOST && rc >= 0 && !ret_own[0]; i++) {
+		rc = tree_next_path(m, node->id, &at, path, sizeof path, NULL);
+		const char *below = rc < 0 ? NULL : gate_below(path, NULL);
+		if (below)
+			rc = key_of(policy, m, below, ret_own);
+	}
+	return rc == -ENOENT || rc == -ESTALE || rc == -ERANGE ? 0 : rc;
 }
 
 int gate_choose_key(void *arg, Meta *m, const struct node *node, char ret_own[static OWN_KEY_BYTES]) {
 	Gate *gate = arg;
 	_cleanup_(gate_policy_donep) struct gate_policy *held = gate_policy(gate);
-	char path[TREE_PATH_MAX];
-	const char *below = NULL;
 	ret_own[0] = '\0';
 	if (policy_key_count(held->policy) == 0)
 		return 0;
-	int rc = place_of(m, node, path, &below);
-	return rc < 0 || !below ? rc : key_of(held->policy, m, below, ret_own);
+	return node->zone == ZONE_STAGING ? key_of_staged(held->policy, m, node, ret_own)
+	                                  : key_of_names(held->policy, m, node, ret_own);
 }
 
 int gate_key_content(Gate *gate, Content *content, const char *below) {

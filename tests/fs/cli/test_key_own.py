@@ -256,6 +256,25 @@ class OwnKeys(LosingTests):
         self.assayfs("key", "disable", "secret", "mnt")
         self.refused("Landing/secret/open.txt", errno.EKEYREVOKED, words="written anew")
 
+    def test_what_is_written_in_the_folder_has_its_key_whatever_becomes_of_the_name(self):
+        self.project()
+        secret = os.urandom(1 << 20)
+        with open(os.path.join(self.mnt, "Landing/animals/t.csv"), "wb") as file:  # renamed before the kernel has written it
+            file.write(secret)
+            file.flush()
+            os.rename(os.path.join(self.mnt, "Landing/animals/t.csv"), os.path.join(self.mnt, "Landing/out"))
+        self.put("Landing/decoy", b"")  # a name outside that was there first
+        os.link(os.path.join(self.mnt, "Landing/decoy"), os.path.join(self.mnt, "Landing/animals/report.csv"))
+        with open(os.path.join(self.mnt, "Landing/animals/report.csv"), "wb") as file:
+            file.write(secret)
+        self.assayfs("sync", "mnt")
+        self.check(self.get("Landing/out") == secret and self.get("Landing/decoy") == secret, "both are there")
+        self.assayfs("key", "disable", KEY, "mnt")
+        self.refused("Landing/out", errno.EKEYREVOKED, words="renamed")
+        self.refused("Landing/decoy", errno.EKEYREVOKED, words="linked")
+        self.put("Landing/out", GOOD)  # begun anew, outside
+        self.check(self.get("Landing/out") == GOOD, "anew")
+
     def test_clones_between_folders_are_copies(self):
         self.mounted()
         self.apply('version: 1\nkeys: [{match: "animals/**", key: animals}]\n')
