@@ -88,7 +88,8 @@ int content_punch(Content *c, uint64_t offset, uint64_t length);
 int content_touch(Content *c);
 
 /* A draft that begins on nothing is sealed under this key beside its zone's, by its name in the keyring, ""; without a
- * word of it, or after NULL, the store's chooser is asked (store.h). One that goes on with what stands keeps the key of that. */
+ * word of it, or after NULL, the store's chooser is asked (store.h). One that goes on with what stands keeps the key of
+ * that. */
 void content_choose_key(Content *c, const char *own);
 
 /* In an operation: whether the key of its own can be had that the version is sealed under, if it has one; words name it

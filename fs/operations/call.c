@@ -1,5 +1,7 @@
 #include "fs/operations/call.h"
 
+#include "crypto/secret.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -170,6 +172,12 @@ int call_lacks_key(struct call *call, int rc) {
 	if (call->lacks_key)
 		(void)snprintf(call->reason, sizeof call->reason, "%s", fault_message());
 	return rc;
+}
+
+int call_check_key(struct call *call, enum zone zone, uint64_t version) {
+	_cleanup_(secret_key_wipe) struct secret_key key;
+	int rc = keyring_get(store_keyring(call->fs->store), zone_key_name(zone), 0, key.bytes, NULL);
+	return call_lacks_key(call, rc < 0 ? rc : content_key_check(call->fs->store, call->meta, version));
 }
 
 static int end_denied(struct call *call, int rc) {

@@ -63,6 +63,11 @@ int call_use_key(struct call *call, struct key_use *use);
  * denial and for the program, which would see an errno alone. Returns rc. */
 int call_lacks_key(struct call *call, int rc);
 
+/* Whether the keys are to be had that content of the zone, or of this version, is sealed under (0: none yet): who can't
+ * read is told when he opens, on record, and not in the midst of it. -EACCES: locked; -EKEYREVOKED, -EKEYEXPIRED:
+ * disabled, deleted; -ENOKEY: a limited slot lacks it. */
+int call_check_key(struct call *call, enum zone zone, uint64_t version);
+
 /* What the record is about: a node (by the name that the caller used, where that is known), a name, two names. */
 void call_about(struct call *call, const struct node *node);
 /* A look-up found the node by that name: what the same thread does next with the node, it does by the name. */

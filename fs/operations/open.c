@@ -62,15 +62,6 @@ static int check_reach(struct call *call, const struct node *node, int flags) {
 	return gate->staged_reach(gate->gate, &caller, node, flags);
 }
 
-/* Whether the key is to be had that the content is sealed under: who can't read is told when he opens, on record, and
- * not in the midst of it. -EACCES: locked; -EKEYREVOKED, -EKEYEXPIRED: disabled, deleted; -ENOKEY: a limited slot lacks
- * it. */
-static int check_key(struct call *call, enum zone zone, uint64_t version) {
-	_cleanup_(secret_key_wipe) struct secret_key key;
-	int rc = keyring_get(store_keyring(call->fs->store), zone_key_name(zone), 0, key.bytes, NULL);
-	return call_lacks_key(call, rc < 0 ? rc : content_key_check(call->fs->store, call->meta, version));
-}
-
 /* What an opening has to do with keys. */
 struct opened_key {
 	uint64_t used;           /* for content_reader */
@@ -105,7 +96,7 @@ static int check_open(struct call *call, fuse_ino_t ino, int flags, struct node 
 		return -EINVAL; /* pipes and devices are the kernel's own to open */
 	rc = check_reach(call, ret_node, flags);
 	if (rc == 0)
-		rc = check_key(call, (enum zone)ret_node->zone, flags & O_TRUNC ? 0 : ret_node->version);
+		rc = call_check_key(call, (enum zone)ret_node->zone, flags & O_TRUNC ? 0 : ret_node->version);
 	if (rc == 0 && flags & O_TRUNC)
 		rc = call_lacks_key(call, content_begin_check(call->fs->store, call->meta, ret_node));
 	if (rc == 0 && writes(flags))
@@ -222,7 +213,7 @@ void operation_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi) {
 static int make_file(struct call *call, const struct node *dir, struct bytes name, mode_t mode, struct node *ret_node) {
 	int rc = access_may_create(&call->who, dir, name);
 	if (rc == 0)
-		rc = check_key(call, (enum zone)dir->zone, 0);
+		rc = call_check_key(call, (enum zone)dir->zone, 0);
 	if (rc == 0)
 		rc = store_space_check(call->fs->store, 0);
 	if (rc < 0)

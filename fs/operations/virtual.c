@@ -126,10 +126,14 @@ static struct virtual_reader reader_of(struct call *call) {
 }
 
 /* The record of an access below .assayfs, granted (rc 0, unless silent) or denied. */
-static int record(struct call *call, struct spot *spot, int rc) {
+static void name_record(struct call *call, struct spot *spot) {
 	snprintf(spot->record_path, sizeof spot->record_path, "%s%s%s", VIRTUAL_ROOT_NAME, spot->path[0] ? "/" : "",
 	        spot->path);
 	call->event.path = spot->record_path;
+}
+
+static int record(struct call *call, struct spot *spot, int rc) {
+	name_record(call, spot);
 	call_enter(call);
 	return call_end(call, rc);
 }
@@ -359,23 +363,34 @@ static void free_handle(struct virtual_handle *handle) {
 	free(handle);
 }
 
+/* An earlier version, or what is held, can be read by whoever has its keys. */
+static int check_version(struct call *call, uint64_t id) {
+	struct version version;
+	int rc = version_get(call->meta, id, &version);
+	return rc < 0 ? rc : call_check_key(call, (enum zone)version.zone, id);
+}
+
 static int open_file(struct call *call, struct spot *spot, fuse_ino_t ino, int flags, struct virtual_handle **ret) {
 	int rc = look(call->fs, spot, ino);
 	if (rc < 0)
 		return rc;
 	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	rc = writes ? -EROFS : check_spot(call, spot, "", ACCESS_READ);
-	rc = record(call, spot, rc);
-	if (rc < 0)
-		return rc;
 	struct virtual_handle *handle = calloc(1, sizeof *handle);
 	if (!handle)
 		return -ENOMEM;
 	pthread_mutex_init(&handle->lock, NULL);
 	handle->size = spot->node.size;
-	handle->actor = call->event.actor;
 	handle->reader.actor = &handle->actor;
-	rc = virtual_open(call->fs, spot->path, reader_of(call), &handle->file);
+	if (rc == 0)
+		rc = virtual_open(call->fs, spot->path, reader_of(call), &handle->file);
+	const uint64_t version = rc == 0 && handle->file.content ? content_version(handle->file.content) : 0;
+	name_record(call, spot);
+	call_enter(call);
+	if (rc == 0 && version)
+		rc = check_version(call, version);
+	rc = call_end(call, rc);
+	handle->actor = call->event.actor;
 	if (rc < 0) {
 		free_handle(handle);
 		return rc;

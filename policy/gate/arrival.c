@@ -98,13 +98,15 @@ static int put_off(Gate *gate, const struct arrival *a, int trouble) {
 	if (trouble == -ENOENT && is_withdrawn(gate, a))
 		return 0;
 	/* Told once, and not each minute for as long as a key is away; gate_keys_back hurries it. */
-	const bool waits = waits_for_key(gate, trouble);
+	const bool is_away = waits_for_key(gate, trouble), is_of_run = a->job.kind == JOB_RECHECK;
+	const bool waits = is_away && !is_of_run; /* a run ends, and says which it could not check */
 	if (waits && a->job.attempts > 1)
 		return give_back(gate, a, WAIT_FOR_KEY_NS);
 	Meta *m = store_meta(gate->store);
 	char detail[AUDIT_DETAIL_MAX];
 	/* What a deleted key would seal, nobody could ever read. */
-	bool given_up = trouble == -EKEYEXPIRED || (a->job.attempts >= GATE_ATTEMPTS_MAX && !waits);
+	bool given_up =
+	        trouble == -EKEYEXPIRED || (is_away && is_of_run) || (a->job.attempts >= GATE_ATTEMPTS_MAX && !waits);
 	snprintf(detail, sizeof detail, "attempt %" PRIu32 " %s: %s", a->job.attempts,
 	        given_up ? "failed, given up" : "failed, will be tried again", fault_message());
 	struct audit_event event = {

@@ -94,6 +94,8 @@ static void put_words(FILE *to, const char *value) {
 static int put_hashes(Gate *gate, FILE *to, const char *value) {
 	struct treat_key key = {.version = 0};
 	int rc = gate_privacy_key(gate, 0, &key);
+	if (rc == -EKEYREVOKED || rc == -EKEYEXPIRED) /* nor can what bears such hashes be read */
+		rc = 0;
 	for (uint32_t version = key.version; rc >= 0 && version > 0; version--) {
 		const struct privacy_treatment treatment = {.action = PRIVACY_HASH};
 		const struct edit_dialect dialect = {.form = EDIT_TEXT};
@@ -304,18 +306,24 @@ static int search(struct finding_subject *s, Content *content, struct gate_subje
 	return say(s, subject);
 }
 
+/* A key can't be had now: the others go on. */
+static bool is_away(int rc) {
+	return rc == -EKEYREVOKED || rc == -ENOKEY || rc == -EACCES;
+}
+
 static int search_version(struct finding_subject *s, const struct version *version, struct gate_subject *subject) {
 	_cleanup_(content_closep) Content *content = NULL;
 	char unfit[GATE_WORDS_BYTES] = "";
 	int rc = content_open(s->gate->store, version->node, version->id, &content);
-	if (rc == -ESTALE || rc == -ENOENT) /* erased meanwhile */
-		return 0;
 	if (rc >= 0)
 		rc = gate_unfit(content, &s->watch, unfit);
-	if (rc < 0)
+	if (rc >= 0 && !unfit[0])
+		rc = search(s, content, subject);
+	/* Erased meanwhile, or by its key. */
+	if (rc == -ESTALE || rc == -ENOENT || rc == -EKEYEXPIRED)
+		return 0;
+	if (!is_away(rc) && (rc < 0 || !unfit[0]))
 		return rc;
-	if (!unfit[0])
-		return search(s, content, subject);
 	subject->is_bytes = true;
 	subject->is_found = false;
 	return say(s, subject);

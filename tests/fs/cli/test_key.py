@@ -230,9 +230,16 @@ class Keys(BackupTests):
         words = self.assayfs("info", "v").out
         self.check("raw.1 (disabled)" in words and " landing.1 " in words, f"info: {words}")
         self.check('assayfs_key_enabled{key="alias/raw"} 0' in self.get(".assayfs/metrics").decode(), "metric")
+        earlier = ".assayfs/versions/Raw/a.csv/1"  # by that way, too, and on record
+        self.refused(earlier, errno.EKEYREVOKED)
+        denial = [r for r in self.records("--event", "open") if r.get("path") == earlier and r["outcome"] == "denied"]
+        self.check(denial and denial[-1]["errno"] == errno.EKEYREVOKED, f"{denial}")
         self.assayfs("umount", "mnt")
         self.mount()
         self.refused("Raw/a.csv", errno.EKEYREVOKED, words="after a mount")
+        # Who is looked for is found in what can be read, and the rest is named.
+        told = self.assayfs("find-subject", "mnt", stdin=None, input=b"dog\n", code=None)
+        self.check("Landing/a.csv" in told.out and "Raw/a.csv" in told.out + told.err, f"{told}")
         self.assayfs("key", "enable", "raw", "mnt")
         self.check(self.get("Raw/a.csv") == GOOD, "enabled again")
 

@@ -338,6 +338,16 @@ class OwnKeys(LosingTests):
         self.check("passed" in told.out and self.get("Trusted/animals/a.csv") == better, f"{told}")
         self.check("waits_for_key" not in self.json("why", "--json", "mnt/Trusted/animals/a.csv"), "it waits no longer")
 
+    def test_a_run_ends_although_the_projects_key_is_away(self):
+        self.project()
+        self.apply(POLICY + "  - {name: again, dataset: animals, from: Raw, to: Trusted, on: demand}\n")
+        self.assayfs("key", "disable", KEY, "mnt")
+        told = self.assayfs("run", "again", "mnt", code=None, timeout=60)
+        self.check(told.returncode not in (0, 4), f"{told}")
+        self.check(any("disabled" in r["detail"] for r in self.records("--event", "arrive") if r["outcome"] == "error"), "the record says why")
+        self.assayfs("key", "enable", KEY, "mnt")
+        self.assayfs("run", "again", "mnt", timeout=60)
+
     def test_wrong_names_are_refused_with_their_line(self):
         self.mounted()
         for name in "raw", "alias/trusted", "metadata", "a/b", "Ä", "'x y'", "''", "[a]", "a" * 58, "../x", "'a\\n'":
