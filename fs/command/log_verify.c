@@ -116,6 +116,8 @@ struct verification {
 	struct key_chain chain;
 	size_t index; /* of the key in it */
 	bool key_is_given, has_older;
+	char *older_note; /* allocated */
+	size_t older_bytes;
 	struct checkpoint older, head;
 	struct log_check_result result;
 };
@@ -172,17 +174,25 @@ static int say_verified(const struct invocation *call, const struct verification
 	return EXIT_DONE;
 }
 
+/* By the keys that the log shows: all of those that have signed what was kept must be among them. */
+static int open_older(struct verification *v) {
+	const struct bytes note = bytes_of(v->older_note, v->older_bytes);
+	int rc = key_chain_open(&v->chain, note, &v->older);
+	if (rc == 0)
+		rc = key_chain_covers(&v->chain, note);
+	return rc == 0 && v->older.size == 0 ? fault(EINVAL, "it is of no records") : rc;
+}
+
 /* The checkpoint in a file that the auditor kept. */
-static int read_older(const struct invocation *call, const struct key_chain *chain, struct checkpoint *ret) {
+static int read_older(const struct invocation *call, struct verification *v) {
 	const char *path = command_value(call, "from");
-	_cleanup_(freep) char *note = malloc(NOTE_BYTES_MAX);
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	ssize_t size = fd < 0 || !note ? -1 : read(fd, note, NOTE_BYTES_MAX);
+	v->older_note = malloc(NOTE_BYTES_MAX);
+	ssize_t size = fd < 0 || !v->older_note ? -1 : read(fd, v->older_note, NOTE_BYTES_MAX);
 	if (size < 0)
 		return command_fail(call, command_exit_of(-errno), "reading --from %s: %s", path, strerror(errno));
-	int rc = key_chain_open(chain, bytes_of(note, (size_t)size), ret);
-	if (rc == 0 && ret->size == 0)
-		rc = fault(EINVAL, "it is of no records");
+	v->older_bytes = (size_t)size;
+	int rc = open_older(v);
 	return rc ? command_fail(call, rc == -EINVAL ? EXIT_USAGE : EXIT_NO, "--from %s: %s", path, fault_message())
 	          : EXIT_DONE;
 }
@@ -201,7 +211,10 @@ static int read_head(Evidence *evidence, struct verification *v) {
 		rc = read_chain(evidence, v);
 	if (rc == 0)
 		rc = key_chain_open(&v->chain, bytes_of(note, size), &v->head);
-	return fault_while(rc, "the log's checkpoint");
+	if (rc < 0)
+		return fault_while(rc, "the log's checkpoint");
+	/* Each time anew: a mount may show other successions by now. */
+	return v->has_older ? fault_while(open_older(v), "the checkpoint that was given") : 0;
 }
 
 static int verify_once(Evidence *evidence, struct verification *v) {
@@ -257,7 +270,7 @@ static int print_records(const struct invocation *call, Evidence **evidence, str
 static int verify_and_say(const struct invocation *call, Evidence **evidence, struct verification *v) {
 	int rc = v->has_older ? read_chain(*evidence, v) : 0;
 	if (rc == 0 && v->has_older) {
-		int code = read_older(call, &v->chain, &v->older);
+		int code = read_older(call, v);
 		if (code)
 			return code;
 	}
@@ -280,6 +293,7 @@ static int run_verify(const struct invocation *call) {
 	if (!code)
 		code = verify_and_say(call, &evidence, &v);
 	key_chain_clear(&v.chain);
+	free(v.older_note);
 	return code;
 }
 

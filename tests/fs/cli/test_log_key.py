@@ -64,12 +64,12 @@ class Key:
         return encoded(self.id + self.sign(text))
 
 
-def hand_on(before, following, size, root, when=1764345600000000000):
-    """A line of `successions` (docs/audit-log.md)."""
+def hand_on(before, following, size, root, when=1764345600000000000, is_lost=False):
+    """A line of `successions` (docs/audit-log.md); `is_lost`: the key before does not sign."""
     text = (f"assayfs audit key succession\n{before.origin}\n{before.version} {following.version}\n{size}\n{encoded(root)}\n{when}\n"
             f"{before.text}\n{following.text}\n")
     return (f"{before.version} {following.version} {size} {encoded(root)} {when} {before.text} {following.text} "
-            f"{encoded(before.sign(text))} {encoded(following.sign(text))}\n")
+            f"{'-' if is_lost else encoded(before.sign(text))} {encoded(following.sign(text))}\n")
 
 
 class LogKeys(BackupTests):
@@ -359,6 +359,109 @@ class LogKeys(BackupTests):
         self.build("silent", silent, [(handed, old), (size, new)], [new, old], [hand_on(old, new, handed, self.root(silent, handed))])
         for key in old, new:
             self.refused(key.text, f"no record before {handed} says that the log's key was handed on", "silent")
+
+    def refused_from(self, key, words, where, checkpoint):
+        done = self.assayfs("log", "verify", "--key", key, "--from", checkpoint, where, code=1)
+        self.check(words in done.err and "records" not in done.out, f"{where} from {checkpoint}: not {words!r}: {done.err}")
+
+    def test_a_stolen_older_key_does_not_lead_past_a_checkpoint_that_was_kept(self):
+        self.rotated(2)
+        self.copied("log")
+        first, second, third = self.seeds()
+        true = self.read("log/successions").splitlines(keepends=True)
+        handed = [int(line.split(" ")[2]) for line in true]
+        entries = self.entries("log")
+        size, records = len(entries), [*entries, b'{"seq":%d,"forged":1}' % len(entries)]
+        whole = self.build("whole", entries, [(handed[0], first), (handed[1], second), (size, third)], [third, second, first], true)
+        for key in first, second, third:
+            for turn in range(3):
+                self.verified(key.text, "--from", f"checkpoint-{turn}", where=whole)
+        # All true records, and one more, by the first key alone, as if it had never been handed on.
+        self.build("silent", records, [(size + 1, first)], [first])
+        self.write("silent/successions", "")
+        named = [i for i, entry in enumerate(entries) if b"alias/audit version" in entry]
+        self.check(len(named) == 2, f"{named}")
+        self.refused(first.text, f"record {named[0]} says that the log's key was handed on to version 2, and 'successions' does not", "silent")
+        self.refused_from(first.text, f"is signed by the log's key {third.text[:-len(third.text.split('+')[2]) - 1]} too", "silent", "checkpoint-2")
+        self.refused_from(first.text, "is signed by the log's key", "silent", "checkpoint-1")
+        self.refused_from(first.text, "was handed on to version 2", "silent", "checkpoint-0")
+        # By the second, with the succession that leads to it.
+        self.build("second", records, [(handed[0], first), (size + 1, second)], [second, first], true[:1])
+        for key in first, second:
+            self.refused(key.text, f"record {named[1]} says that the log's key was handed on to version 3, and 'successions' does not", "second")
+            self.refused_from(key.text, "is signed by the log's key", "second", "checkpoint-2")
+            self.refused_from(key.text, "was handed on to version 3", "second", "checkpoint-1")
+        # The newer keys are put before the stolen one, which no key has to sign where one is said to be lost.
+        fourth = Key(first.origin, 4, bytes(first.secret))
+        self.build("around", records, [(size + 1, first)], [first], [true[1], hand_on(third, fourth, size, self.root(entries, size), is_lost=True)])
+        os.remove(self.path("around/checkpoints"))
+        self.refused_from(first.text, "or not in its place", "around", "checkpoint-2")
+        # A line of another name (a witness) is nobody's business here; one in the log's name is.
+        kept = self.read("checkpoint-2")
+        stranger = Key("witness.example/1", 1, bytes(32))
+        self.write("witnessed", kept + f"— {stranger.origin} {stranger.blob('x')}\n")
+        self.verified(first.text, "--from", "witnessed", where=whole)
+        lines = kept.splitlines(keepends=True)
+        self.write("reordered", "".join(lines[:-2] + [lines[-1], lines[-2]]))
+        self.refused_from(first.text, "or not in its place", whole, "reordered")
+
+    def test_names_elsewhere_in_a_record_hand_nothing_on(self):
+        self.mounted()
+        key = Key("assayfs/" + json.loads(self.assayfs("info", "--json", "v").out)["vault"], 2, bytes(32))
+        self.put(f"Landing/alias audit version 2: {key.text.replace('/', '_')}", b"x")
+        self.assayfs("key", "rotate", f"alias/audit version 2: {key.text}", "mnt", code=None)
+        self.rotate("--every", "30")
+        self.burst()
+        self.verified(self.vkey())
+
+    # ---- an older vault.json ----
+
+    def put_back(self, source):
+        """That vault.json in place of the vault's, and mounted so."""
+        self.assayfs("umount", "mnt")
+        shutil.copy(self.path(source), self.path("v/vault.json"))
+        self.assayfs("mount", "--accept-restore", "--passfile", "pass", "v", "mnt")
+
+    def test_a_version_that_was_lost_is_taken_over_from(self):
+        self.mounted()
+        first = self.vkey()
+        shutil.copy(self.path("v/vault.json"), self.path("older.json"))
+        self.rotate()
+        lost = self.vkey()
+        self.burst()
+        self.write("kept", self.get(".assayfs/audit/checkpoint"))
+        self.put_back("older.json")
+        self.rotate()
+        newest = self.vkey()
+        self.check(len({first, lost, newest}) == 3, "three keys")
+        self.burst()
+        self.write("later", self.get(".assayfs/audit/checkpoint"))
+        for checkpoint in "kept", "later":
+            self.check(self.verified(newest, "--from", checkpoint)["rotations"] == 2, "two rotations")
+            for key in first, lost:
+                self.refused(key, "was lost", "mnt", "--from", checkpoint)
+        self.copied("copy")
+        self.verified(newest, "--from", "kept", where="copy")
+
+    def test_a_key_that_another_vault_json_brought_signs_nothing(self):
+        self.mounted()
+        self.assayfs("umount", "mnt")
+        shutil.copytree(self.path("v"), self.path("branch"))
+        self.assayfs("mount", "--passfile", "pass", "--state-dir", self.path("elsewhere"), "branch", "mnt")
+        self.rotate()
+        other = self.vkey()
+        self.assayfs("umount", "mnt")
+        self.mount()
+        self.rotate()
+        self.rotate()
+        self.write("kept", self.get(".assayfs/audit/checkpoint"))
+        self.put_back("branch/vault.json")
+        self.rotate()
+        newest = self.vkey()
+        self.burst()
+        found = [r["detail"] for r in self.logged("--event", "key-found")]
+        self.check(any(f"alias/audit version 2 is active: {other}" in detail for detail in found), f"{found}")
+        self.check(self.verified(newest, "--from", "kept")["rotations"] == 3, "the log goes on")
 
     # ---- archives, backups, kills ----
 
