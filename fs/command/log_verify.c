@@ -127,17 +127,27 @@ static size_t present_key(const struct verification *v) {
 	return key_chain_signer(&v->chain, v->head.size + 1);
 }
 
+/* The succession, between the checkpoint that was given and the key that was, whose key before was lost; NULL: none. */
+static const struct succession *lost_between(const struct verification *v) {
+	size_t at = v->has_older ? key_chain_signer(&v->chain, v->result.older.size) : v->index;
+	while (at < v->index && !v->chain.list[at].is_broken)
+		at++;
+	return at < v->index ? &v->chain.list[at] : NULL;
+}
+
 static int say_verified_json(const struct invocation *call, const struct verification *v, const char *root) {
 	const struct log_check_result *result = &v->result;
+	const struct succession *lost = lost_between(v);
 	char vkey[NOTE_VKEY_BYTES], present[NOTE_VKEY_BYTES];
 	note_key_format(&v->key, vkey);
 	note_key_format(key_chain_key(&v->chain, present_key(v)), present);
 	return command_print_json(
-	        call, json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:o}", "verified", 1, "records",
+	        call, json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:o, s:o}", "verified", 1, "records",
 	                      (json_int_t)result->records, "pruned", (json_int_t)result->pruned, "heads",
 	                      (json_int_t)result->heads, "root", root, "key", vkey, "key_was_given", v->key_is_given,
 	                      "present_key", present, "rotations", (json_int_t)v->chain.count, "from",
-	                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
+	                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null(),
+	                      "lost_version", lost ? json_integer(lost->version_before) : json_null()));
 }
 
 /* An earlier key leads to the present one, by which who verifies should go from now on. */
@@ -152,6 +162,7 @@ static void say_later_key(const struct verification *v, size_t present) {
 static int say_verified(const struct invocation *call, const struct verification *v) {
 	const struct log_check_result *result = &v->result;
 	const size_t present = present_key(v);
+	const struct succession *lost = lost_between(v);
 	char vkey[NOTE_VKEY_BYTES], root[BASE64_TEXT_BYTES(MERKLE_HASH_BYTES)];
 	base64_encode(bytes_of(v->head.root, MERKLE_HASH_BYTES), root);
 	if (command_has(call, "json"))
@@ -166,6 +177,11 @@ static int say_verified(const struct invocation *call, const struct verification
 	if (result->older.size)
 		printf("The checkpoint that was given, of %" PRIu64 " records, is where it came from.\n",
 		        result->older.size);
+	if (lost)
+		printf("Version %" PRIu32 " of its key is said to be lost since: for what comes after %" PRIu64
+		       " records the key that was given vouches alone. If you had it before that checkpoint, "
+		       "somebody has stolen it.\n",
+		        lost->version_before, lost->at.size);
 	if (present > v->index)
 		say_later_key(v, present);
 	printf("root  %s\nkey   %s\n", root, vkey);
@@ -193,8 +209,9 @@ static int read_older(const struct invocation *call, struct verification *v) {
 		return command_fail(call, command_exit_of(-errno), "reading --from %s: %s", path, strerror(errno));
 	v->older_bytes = (size_t)size;
 	int rc = open_older(v);
-	return rc ? command_fail(call, rc == -EINVAL ? EXIT_USAGE : EXIT_NO, "--from %s: %s", path, fault_message())
-	          : EXIT_DONE;
+	if (rc == -EINVAL)
+		return command_fail(call, EXIT_USAGE, "--from %s: %s", path, fault_message());
+	return rc ? say_not_verified(call, fault_while(rc, "--from %s", path)) : EXIT_DONE;
 }
 
 static int read_chain(Evidence *evidence, struct verification *v) {
@@ -464,7 +481,8 @@ const struct command command_log_verify = {
                 "time to time, .assayfs/audit/checkpoint. With --key and --from, nothing up to that checkpoint can "
                 "have "
                 "been changed, removed or added unnoticed, by whoever. A key from before a rotation leads to the "
-                "present one, which is printed; when that earlier key was stolen, verify with the new one alone.",
+                "present one, which is printed; when that earlier key was stolen, verify with the new one, or with a "
+                "checkpoint that was kept since the rotation.",
         .options = (const struct command_option[]){OPTION_KEY,
                 {"from", 0, "CHECKPOINT", "a file with an earlier checkpoint that the log must go on from"},
                 {"print", 0, NULL, "once it is verified, print its records, a line each"}, OPTION_JSON, {0}},
