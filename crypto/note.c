@@ -140,10 +140,12 @@ static bool read_line(struct bytes line, struct signature *ret) {
 	return base64_decode(text, sizeof ret->blob, ret->blob, &ret->size) == 0 && ret->size > NOTE_ID_BYTES;
 }
 
+static bool is_of(const struct signature *signature, const char *name) {
+	return signature->name.size == strlen(name) && memcmp(signature->name.data, name, strlen(name)) == 0;
+}
+
 static bool is_by(const struct signature *signature, const struct note_key *key) {
-	return signature->name.size == strlen(key->name) &&
-	       memcmp(signature->name.data, key->name, signature->name.size) == 0 &&
-	       memcmp(signature->blob, key->id, NOTE_ID_BYTES) == 0;
+	return is_of(signature, key->name) && memcmp(signature->blob, key->id, NOTE_ID_BYTES) == 0;
 }
 
 static int check_signature(const struct signature *signature, const struct note_key *key, struct bytes text) {
@@ -153,16 +155,31 @@ static int check_signature(const struct signature *signature, const struct note_
 	return 0;
 }
 
-int note_open(struct bytes note, const struct note_key *key, struct bytes *ret_text) {
-	struct bytes text, lines, line;
-	struct signature signature;
-	if (note.size > NOTE_BYTES_MAX || !is_text(note) || !split(note, &text, &lines) || text.size < 2)
+static int open_lines(struct bytes note, struct bytes *ret_text, struct bytes *ret_lines) {
+	if (note.size > NOTE_BYTES_MAX || !is_text(note) || !split(note, ret_text, ret_lines) || ret_text->size < 2)
 		return fault(EINVAL, "this is no signed note: a text, an empty line, and lines of signatures");
-	int rc = -ENOKEY;
+	return 0;
+}
+
+/* Of the lines left, of which `count` were taken. */
+static int take_signature(struct bytes *lines, size_t count, struct signature *ret) {
+	struct bytes line;
+	if (!bytes_take_line(lines, &line) || count == NOTE_SIGNATURES_MAX || !read_line(line, ret))
+		return fault(EINVAL, "this is no signed note: its line of a signature %zu is malformed", count + 1);
+	return 0;
+}
+
+int note_open(struct bytes note, const struct note_key *key, struct bytes *ret_text) {
+	struct bytes text, lines;
+	struct signature signature;
+	int rc = open_lines(note, &text, &lines);
+	if (rc < 0)
+		return rc;
+	rc = -ENOKEY;
 	for (size_t count = 0; lines.size > 0; count++) {
-		if (!bytes_take_line(&lines, &line) || count == NOTE_SIGNATURES_MAX || !read_line(line, &signature))
-			return fault(
-			        EINVAL, "this is no signed note: its line of a signature %zu is malformed", count + 1);
+		int taken = take_signature(&lines, count, &signature);
+		if (taken < 0)
+			return taken;
 		if (rc == -ENOKEY && is_by(&signature, key))
 			rc = check_signature(&signature, key, text);
 		if (rc == -EBADMSG)
@@ -172,4 +189,19 @@ int note_open(struct bytes note, const struct note_key *key, struct bytes *ret_t
 		return fault(ENOKEY, "it has no signature by the key %s", key->name);
 	*ret_text = text;
 	return 0;
+}
+
+int note_list_signers(struct bytes note, const char *name, struct note_signers *ret) {
+	struct note_signers found = {0};
+	struct bytes text, lines;
+	struct signature signature;
+	int rc = open_lines(note, &text, &lines);
+	for (size_t count = 0; rc == 0 && lines.size > 0; count++) {
+		rc = take_signature(&lines, count, &signature);
+		if (rc == 0 && is_of(&signature, name) && signature.size == NOTE_ID_BYTES + SIGN_SIGNATURE_BYTES)
+			memcpy(found.ids[found.count++], signature.blob, NOTE_ID_BYTES);
+	}
+	if (rc == 0)
+		*ret = found;
+	return rc;
 }

@@ -53,3 +53,11 @@ void note_line(const struct note_key *key, const uint8_t signature[static SIGN_S
  * no signature by this key; -EBADMSG: it has one that does not verify.
  */
 int note_open(struct bytes note, const struct note_key *key, struct bytes *ret_text);
+
+/* The ids of the Ed25519 keys of that name by which it says it is signed, in its order; nothing is verified. -EINVAL
+ * with words: no signed note. */
+struct note_signers {
+	uint8_t ids[NOTE_SIGNATURES_MAX][NOTE_ID_BYTES];
+	size_t count;
+};
+int note_list_signers(struct bytes note, const char *name, struct note_signers *ret);

@@ -238,3 +238,33 @@ int key_chain_open(const struct key_chain *chain, struct bytes note, struct chec
 	*ret = found;
 	return 0;
 }
+
+/* The highest index below `limit` of a key with that id which has signed; `limit`: there is none. */
+static size_t find_signer(
+        const struct key_chain *chain, struct bytes note, const uint8_t id[static NOTE_ID_BYTES], size_t limit) {
+	struct checkpoint found;
+	for (size_t index = limit; index-- > 0;) {
+		const struct note_key *key = key_chain_key(chain, index);
+		if (memcmp(key->id, id, NOTE_ID_BYTES) == 0 && checkpoint_open(note, key, &found) == 0)
+			return index;
+	}
+	return limit;
+}
+
+/* By what the lines verify, not by their ids: these are short enough for somebody to make a key that has one. */
+int key_chain_covers(const struct key_chain *chain, struct bytes note) {
+	struct note_signers signers;
+	size_t limit = chain->count + 1;
+	int rc = note_list_signers(note, chain->first.name, &signers);
+	for (size_t i = 0; rc == 0 && i < signers.count; i++) {
+		const uint8_t *id = signers.ids[i];
+		size_t index = find_signer(chain, note, id, limit);
+		if (index == limit)
+			rc = fault(EBADMSG,
+			        "it is signed by the log's key %s+%02x%02x%02x%02x too, and that one is not among "
+			        "those by which the log was handed on, or not in its place",
+			        chain->first.name, id[0], id[1], id[2], id[3]);
+		limit = index;
+	}
+	return rc;
+}

@@ -90,3 +90,10 @@ int key_chain_reaches_end(const struct key_chain *chain, size_t index);
  * them has signed. -EINVAL: no checkpoint of this log.
  */
 int key_chain_open(const struct key_chain *chain, struct bytes note, struct checkpoint *ret);
+
+/*
+ * Whether the chain has all the keys by which a checkpoint, which somebody kept, is signed in the log's name, and has
+ * them in that order, from the newest back, as a log writes them. -EBADMSG with words: it has not. Then the log was
+ * handed on to a key that the chain keeps silent about, or puts before those that came before it.
+ */
+int key_chain_covers(const struct key_chain *chain, struct bytes note);

@@ -9,6 +9,8 @@
 #include "crypto/base/fault.h"
 #include "fs/command/answer.h"
 
+#define NAMES_KEY "alias/audit version "
+
 /* A tile of a level, as the log has it. */
 struct level {
 	struct tile tile; /* width 0: none was read */
@@ -174,6 +176,51 @@ static void note_handing(struct check *check, struct bytes entry) {
 	check->is_told = memmem(entry.data, entry.size, vkey, strlen(vkey)) != NULL;
 }
 
+/* The verifier key behind "alias/audit version N", and N: "…: VKEY", or "… is active: VKEY; …" among others. False: the
+ * detail names none. */
+static bool read_named(const char *detail, unsigned long *ret_version, struct note_key *ret_key) {
+	char vkey[NOTE_VKEY_BYTES], *end = NULL;
+	const char *at = strstr(detail, NAMES_KEY);
+	if (!at || (at != detail && at[-1] != ' '))
+		return false;
+	*ret_version = strtoul(at + strlen(NAMES_KEY), &end, 10);
+	at = strstr(end, ": ");
+	if (!at || at > end + strcspn(end, ";"))
+		return false;
+	(void)snprintf(vkey, sizeof vkey, "%.*s", (int)strcspn(at + 2, ";"), at + 2);
+	return note_key_parse(vkey, ret_key) == 0;
+}
+
+static bool is_in_chain(const struct key_chain *chain, const struct note_key *key) {
+	size_t index;
+	return key_chain_find(chain, key, &index) == 0;
+}
+
+/*
+ * A record that names a key which the log is handed on to: by the head over it, at the latest. So that key must be
+ * among those that the log shows; who stole one from before it would keep silent about it. What an older vault.json
+ * brought back (key-found, of no later version than the one whose turn it is) signs nothing.
+ */
+static int compare_named(struct check *check, struct bytes entry) {
+	if (!memmem(entry.data, entry.size, NAMES_KEY, strlen(NAMES_KEY)))
+		return 0;
+	_cleanup_(json_decrefp) json_t *record = json_loadb((const char *)entry.data, entry.size, 0, NULL);
+	const char *event = answer_text(record, "event");
+	const bool is_found = strcmp(event, "key-found") == 0;
+	unsigned long version;
+	struct note_key key;
+	if ((!is_found && strcmp(event, "key-rotate") != 0) || strcmp(answer_text(record, "outcome"), "ok") != 0 ||
+	        !read_named(answer_text(record, "detail"), &version, &key) || is_in_chain(check->chain, &key))
+		return 0;
+	const size_t turn = key_chain_signer(check->chain, check->frontier.size);
+	if (is_found && turn > 0 && version <= key_chain_version(check->chain, turn))
+		return 0;
+	return fault(EBADMSG,
+	        "record %" PRIu64 " says that the log's key was handed on to version %lu, and 'successions' does not: "
+	        "who signed since may be who stole an earlier one",
+	        check->frontier.size - 1, version);
+}
+
 static int check_entries(struct check *check, const struct tile *tile) {
 	int rc = evidence_entries(check->evidence, tile, check->entries);
 	for (unsigned i = 0; rc == 0 && i < tile->width; i++) {
@@ -184,6 +231,8 @@ static int check_entries(struct check *check, const struct tile *tile) {
 			rc = compare_number(check->entries[i], check->frontier.size - 1);
 		if (rc == 0)
 			rc = note_pruning(check, check->entries[i]);
+		if (rc == 0)
+			rc = compare_named(check, check->entries[i]);
 		note_handing(check, check->entries[i]);
 		if (rc == 0 && check->each)
 			check->each(check->arg, check->entries[i]);

@@ -24,9 +24,10 @@ typedef void log_check_fn(void *arg, struct bytes record);
 
 /*
  * Checks the log's first `head->size` records, of which each head must be by the key of `chain` whose turn it was, and
- * each key be named by a record under the head with which it was handed on. `older` (may be NULL) is a checkpoint of it
- * that somebody kept. -EBADMSG with words that name the first thing that is not as it was signed; errors of files.
- * `progress` and `each` may be NULL.
+ * each key be named by a record under the head with which it was handed on, and each key that a record so names be in
+ * `chain` (of records that are in archives only it is not known whom they name). `older` (may be NULL) is a checkpoint
+ * of it that somebody kept. -EBADMSG with words that name the first thing that is not as it was signed; errors of
+ * files. `progress` and `each` may be NULL.
  */
 int log_check(Evidence *evidence, const struct key_chain *chain, const struct checkpoint *head,
         const struct checkpoint *older, Progress *progress, log_check_fn *each, void *arg,

@@ -116,6 +116,8 @@ struct verification {
 	struct key_chain chain;
 	size_t index; /* of the key in it */
 	bool key_is_given, has_older;
+	char *older_note; /* allocated */
+	size_t older_bytes;
 	struct checkpoint older, head;
 	struct log_check_result result;
 };
@@ -125,17 +127,27 @@ static size_t present_key(const struct verification *v) {
 	return key_chain_signer(&v->chain, v->head.size + 1);
 }
 
+/* The succession, between the checkpoint that was given and the key that was, whose key before was lost; NULL: none. */
+static const struct succession *lost_between(const struct verification *v) {
+	size_t at = v->has_older ? key_chain_signer(&v->chain, v->result.older.size) : v->index;
+	while (at < v->index && !v->chain.list[at].is_broken)
+		at++;
+	return at < v->index ? &v->chain.list[at] : NULL;
+}
+
 static int say_verified_json(const struct invocation *call, const struct verification *v, const char *root) {
 	const struct log_check_result *result = &v->result;
+	const struct succession *lost = lost_between(v);
 	char vkey[NOTE_VKEY_BYTES], present[NOTE_VKEY_BYTES];
 	note_key_format(&v->key, vkey);
 	note_key_format(key_chain_key(&v->chain, present_key(v)), present);
 	return command_print_json(
-	        call, json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:o}", "verified", 1, "records",
+	        call, json_pack("{s:b, s:I, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:o, s:o}", "verified", 1, "records",
 	                      (json_int_t)result->records, "pruned", (json_int_t)result->pruned, "heads",
 	                      (json_int_t)result->heads, "root", root, "key", vkey, "key_was_given", v->key_is_given,
 	                      "present_key", present, "rotations", (json_int_t)v->chain.count, "from",
-	                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null()));
+	                      result->older.size ? json_integer((json_int_t)result->older.size) : json_null(),
+	                      "lost_version", lost ? json_integer(lost->version_before) : json_null()));
 }
 
 /* An earlier key leads to the present one, by which who verifies should go from now on. */
@@ -150,6 +162,7 @@ static void say_later_key(const struct verification *v, size_t present) {
 static int say_verified(const struct invocation *call, const struct verification *v) {
 	const struct log_check_result *result = &v->result;
 	const size_t present = present_key(v);
+	const struct succession *lost = lost_between(v);
 	char vkey[NOTE_VKEY_BYTES], root[BASE64_TEXT_BYTES(MERKLE_HASH_BYTES)];
 	base64_encode(bytes_of(v->head.root, MERKLE_HASH_BYTES), root);
 	if (command_has(call, "json"))
@@ -164,6 +177,11 @@ static int say_verified(const struct invocation *call, const struct verification
 	if (result->older.size)
 		printf("The checkpoint that was given, of %" PRIu64 " records, is where it came from.\n",
 		        result->older.size);
+	if (lost)
+		printf("Version %" PRIu32 " of its key is said to be lost since: for what comes after %" PRIu64
+		       " records the key that was given vouches alone. If you had it before that checkpoint, "
+		       "somebody has stolen it.\n",
+		        lost->version_before, lost->at.size);
 	if (present > v->index)
 		say_later_key(v, present);
 	printf("root  %s\nkey   %s\n", root, vkey);
@@ -172,19 +190,28 @@ static int say_verified(const struct invocation *call, const struct verification
 	return EXIT_DONE;
 }
 
+/* By the keys that the log shows: all of those that have signed what was kept must be among them. */
+static int open_older(struct verification *v) {
+	const struct bytes note = bytes_of(v->older_note, v->older_bytes);
+	int rc = key_chain_open(&v->chain, note, &v->older);
+	if (rc == 0)
+		rc = key_chain_covers(&v->chain, note);
+	return rc == 0 && v->older.size == 0 ? fault(EINVAL, "it is of no records") : rc;
+}
+
 /* The checkpoint in a file that the auditor kept. */
-static int read_older(const struct invocation *call, const struct key_chain *chain, struct checkpoint *ret) {
+static int read_older(const struct invocation *call, struct verification *v) {
 	const char *path = command_value(call, "from");
-	_cleanup_(freep) char *note = malloc(NOTE_BYTES_MAX);
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	ssize_t size = fd < 0 || !note ? -1 : read(fd, note, NOTE_BYTES_MAX);
+	v->older_note = malloc(NOTE_BYTES_MAX);
+	ssize_t size = fd < 0 || !v->older_note ? -1 : read(fd, v->older_note, NOTE_BYTES_MAX);
 	if (size < 0)
 		return command_fail(call, command_exit_of(-errno), "reading --from %s: %s", path, strerror(errno));
-	int rc = key_chain_open(chain, bytes_of(note, (size_t)size), ret);
-	if (rc == 0 && ret->size == 0)
-		rc = fault(EINVAL, "it is of no records");
-	return rc ? command_fail(call, rc == -EINVAL ? EXIT_USAGE : EXIT_NO, "--from %s: %s", path, fault_message())
-	          : EXIT_DONE;
+	v->older_bytes = (size_t)size;
+	int rc = open_older(v);
+	if (rc == -EINVAL)
+		return command_fail(call, EXIT_USAGE, "--from %s: %s", path, fault_message());
+	return rc ? say_not_verified(call, fault_while(rc, "--from %s", path)) : EXIT_DONE;
 }
 
 static int read_chain(Evidence *evidence, struct verification *v) {
@@ -201,7 +228,10 @@ static int read_head(Evidence *evidence, struct verification *v) {
 		rc = read_chain(evidence, v);
 	if (rc == 0)
 		rc = key_chain_open(&v->chain, bytes_of(note, size), &v->head);
-	return fault_while(rc, "the log's checkpoint");
+	if (rc < 0)
+		return fault_while(rc, "the log's checkpoint");
+	/* Each time anew: a mount may show other successions by now. */
+	return v->has_older ? fault_while(open_older(v), "the checkpoint that was given") : 0;
 }
 
 static int verify_once(Evidence *evidence, struct verification *v) {
@@ -257,7 +287,7 @@ static int print_records(const struct invocation *call, Evidence **evidence, str
 static int verify_and_say(const struct invocation *call, Evidence **evidence, struct verification *v) {
 	int rc = v->has_older ? read_chain(*evidence, v) : 0;
 	if (rc == 0 && v->has_older) {
-		int code = read_older(call, &v->chain, &v->older);
+		int code = read_older(call, v);
 		if (code)
 			return code;
 	}
@@ -280,6 +310,7 @@ static int run_verify(const struct invocation *call) {
 	if (!code)
 		code = verify_and_say(call, &evidence, &v);
 	key_chain_clear(&v.chain);
+	free(v.older_note);
 	return code;
 }
 
@@ -450,7 +481,8 @@ const struct command command_log_verify = {
                 "time to time, .assayfs/audit/checkpoint. With --key and --from, nothing up to that checkpoint can "
                 "have "
                 "been changed, removed or added unnoticed, by whoever. A key from before a rotation leads to the "
-                "present one, which is printed; when that earlier key was stolen, verify with the new one alone.",
+                "present one, which is printed; when that earlier key was stolen, verify with the new one, or with a "
+                "checkpoint that was kept since the rotation.",
         .options = (const struct command_option[]){OPTION_KEY,
                 {"from", 0, "CHECKPOINT", "a file with an earlier checkpoint that the log must go on from"},
                 {"print", 0, NULL, "once it is verified, print its records, a line each"}, OPTION_JSON, {0}},

@@ -55,6 +55,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct checkpoint checkpoint;
 	if (note_key_make("log", public_key, &key) < 0 || checkpoint_open(bytes_of(data, size), &key, &checkpoint) == 0)
 		abort();
+	struct note_signers signers;
+	if (note_list_signers(bytes_of(data, size), "log", &signers) == 0 && signers.count > NOTE_SIGNATURES_MAX)
+		abort();
 	struct tlog_proof proof;
 	uint8_t entry[256];
 	size_t entry_size;

@@ -137,6 +137,21 @@ static void what_is_no_key_is_refused_in_words(void **state) {
 	assert_int_equal(note_key_make("a+b", public_key, &key), -EINVAL);
 }
 
+static void who_signed_is_listed_by_name(void **state) {
+	(void)state;
+	static const char note[] = GO_TEXT "\n" WITNESS_LINE GO_LINE "\xe2\x80\x94 PeterNeumann AAAAAQIDBA==\n" GO_LINE;
+	const struct note_key key = key_of(GO_VKEY);
+	struct note_signers signers;
+	assert_int_equal(note_list_signers(bytes_of_string(note), "PeterNeumann", &signers), 0);
+	assert_int_equal(signers.count, 2);
+	assert_memory_equal(signers.ids[0], key.id, sizeof key.id);
+	assert_memory_equal(signers.ids[1], key.id, sizeof key.id);
+	assert_int_equal(note_list_signers(bytes_of_string(note), "Peter", &signers), 0);
+	assert_int_equal(signers.count, 0);
+	assert_int_equal(note_list_signers(bytes_of_string(GO_TEXT), "Peter", &signers), -EINVAL);
+	assert_int_equal(note_list_signers(bytes_of_string(GO_TEXT "\nline\n"), "Peter", &signers), -EINVAL);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(published_keys_are_read_and_written),
@@ -146,6 +161,7 @@ int main(void) {
 	        cmocka_unit_test(what_is_no_note_is_refused),
 	        cmocka_unit_test(too_many_signatures_are_refused),
 	        cmocka_unit_test(what_is_no_key_is_refused_in_words),
+	        cmocka_unit_test(who_signed_is_listed_by_name),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

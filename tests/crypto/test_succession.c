@@ -253,6 +253,43 @@ static void an_earlier_key_alone_does_not_count_after_it_was_handed_on(void **st
 	key_chain_clear(&chain);
 }
 
+static int covers(const struct key_chain *chain, const char *versions) {
+	char note[4096];
+	sign_note(250, versions, note);
+	return key_chain_covers(chain, bytes_of_string(note));
+}
+
+/* What was signed by a newer key tells that there is one. */
+static void a_chain_has_all_the_keys_of_a_checkpoint_that_was_kept(void **state) {
+	(void)state;
+	struct key_chain chain = chain_of(2), alone = {.first = key_of(1, LOG)};
+	assert_int_equal(covers(&chain, "321"), 0);
+	assert_int_equal(covers(&chain, "31"), 0);
+	assert_int_equal(covers(&chain, "1"), 0);
+	assert_int_equal(covers(&alone, "1"), 0);
+	assert_int_equal(covers(&chain, "4321"), -EBADMSG);
+	assert_non_null(strstr(fault_message(), "is not among those by which the log was handed on"));
+	assert_int_equal(covers(&chain, "3214"), -EBADMSG);
+	assert_int_equal(covers(&chain, "231"), -EBADMSG);
+	assert_int_equal(covers(&chain, "33"), -EBADMSG);
+	assert_int_equal(covers(&alone, "21"), -EBADMSG);
+	assert_int_equal(key_chain_covers(&chain, bytes_of_string("no note")), -EINVAL);
+	key_chain_clear(&chain);
+}
+
+/* A key is not known by its id, which somebody can make another one for, nor by a line that does not verify. */
+static void a_key_is_known_by_what_it_has_signed(void **state) {
+	(void)state;
+	struct key_chain chain = chain_of(2);
+	struct note_key third = key_of(3, LOG);
+	memcpy(chain.list[1].next.id, third.id, sizeof third.id);
+	assert_int_equal(covers(&chain, "321"), 0);
+	chain.list[1].next = key_of(4, LOG);
+	memcpy(chain.list[1].next.id, third.id, sizeof third.id);
+	assert_int_equal(covers(&chain, "321"), -EBADMSG);
+	key_chain_clear(&chain);
+}
+
 static void a_broken_one_leads_back_but_not_on(void **state) {
 	(void)state;
 	struct key_chain chain = chain_of(1);
@@ -278,6 +315,8 @@ int main(void) {
 	        cmocka_unit_test(a_chain_is_read_from_lines),
 	        cmocka_unit_test(a_checkpoint_is_that_of_the_key_whose_turn_it_was),
 	        cmocka_unit_test(an_earlier_key_alone_does_not_count_after_it_was_handed_on),
+	        cmocka_unit_test(a_chain_has_all_the_keys_of_a_checkpoint_that_was_kept),
+	        cmocka_unit_test(a_key_is_known_by_what_it_has_signed),
 	        cmocka_unit_test(a_broken_one_leads_back_but_not_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

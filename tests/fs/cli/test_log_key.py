@@ -64,12 +64,12 @@ class Key:
         return encoded(self.id + self.sign(text))
 
 
-def hand_on(before, following, size, root, when=1764345600000000000):
-    """A line of `successions` (docs/audit-log.md)."""
+def hand_on(before, following, size, root, when=1764345600000000000, is_lost=False):
+    """A line of `successions` (docs/audit-log.md); `is_lost`: the key before does not sign."""
     text = (f"assayfs audit key succession\n{before.origin}\n{before.version} {following.version}\n{size}\n{encoded(root)}\n{when}\n"
             f"{before.text}\n{following.text}\n")
     return (f"{before.version} {following.version} {size} {encoded(root)} {when} {before.text} {following.text} "
-            f"{encoded(before.sign(text))} {encoded(following.sign(text))}\n")
+            f"{'-' if is_lost else encoded(before.sign(text))} {encoded(following.sign(text))}\n")
 
 
 class LogKeys(BackupTests):
@@ -303,7 +303,7 @@ class LogKeys(BackupTests):
         forged([whole[0], " ".join(words[:7] + ["-"] + words[8:])], "version 2 was lost", keys[:2])
         forged([whole[1]], "none of its 2 keys", keys[:1])
         forged([whole[0]], "none of its 2 keys", keys[2:])
-        forged([whole[0]], "is none by the key", keys[:2])
+        forged([whole[0]], "was handed on to version 3, and 'successions' does not", keys[:2])
         forged([], "", keys)
         forged([whole[1], whole[0]], "does not follow")
         forged([whole[0], whole[0], whole[1]], "does not follow")
@@ -330,11 +330,17 @@ class LogKeys(BackupTests):
         self.build("among", records, [(handed, old), (size, old), (size + 1, new)], [new, old], [honest])
         for key in old, new:
             self.refused(key.text, "is signed by version 1 of the log's key; it was version 2 whose turn it was", "among")
-        # As if nothing had been handed on: who knows the new key is not taken in, nor who kept a checkpoint of its time.
+        # As if nothing had been handed on: nobody is taken in, as long as a record says otherwise.
         self.build("before", records, [(handed, old), (size + 1, old)], [old])
         self.refused(new.text, "no signature by the key", "before")
-        self.refused(new.text, "no signature by the key", "before", "--from", "checkpoint-1")
-        self.verified(old.text, where="before")
+        self.refused(new.text, "is signed by the log's key", "before", "--from", "checkpoint-1")
+        self.refused(old.text, "was handed on to version 2, and 'successions' does not", "before")
+        # A log that goes another way from before that record: only who knows the old key, and kept nothing since, is.
+        told = next(i for i, entry in enumerate(entries) if new.text.encode() in entry)
+        self.build("fork", [*entries[:told], b'{"seq":%d,"forged":1}' % told], [(told + 1, old)], [old])
+        self.verified(old.text, "--from", "checkpoint-0", where="fork")
+        self.refused(old.text, "is signed by the log's key", "fork", "--from", "checkpoint-1")
+        self.refused(new.text, "no signature by the key", "fork")
 
     def test_a_fork_where_the_key_was_handed_on_is_refused(self):
         self.rotated(1)
@@ -359,6 +365,113 @@ class LogKeys(BackupTests):
         self.build("silent", silent, [(handed, old), (size, new)], [new, old], [hand_on(old, new, handed, self.root(silent, handed))])
         for key in old, new:
             self.refused(key.text, f"no record before {handed} says that the log's key was handed on", "silent")
+
+    def test_a_stolen_older_key_does_not_lead_past_a_checkpoint_that_was_kept(self):
+        self.rotated(2)
+        self.copied("log")
+        first, second, third = self.seeds()
+        true = self.read("log/successions").splitlines(keepends=True)
+        handed = [int(line.split(" ")[2]) for line in true]
+        entries = self.entries("log")
+        size, records = len(entries), [*entries, b'{"seq":%d,"forged":1}' % len(entries)]
+        whole = self.build("whole", entries, [(handed[0], first), (handed[1], second), (size, third)], [third, second, first], true)
+        for key in first, second, third:
+            for turn in range(3):
+                self.verified(key.text, "--from", f"checkpoint-{turn}", where=whole)
+        # All true records, and one more, by the first key alone, as if it had never been handed on.
+        self.build("silent", records, [(size + 1, first)], [first])
+        self.write("silent/successions", "")
+        named = [i for i, entry in enumerate(entries) if b"alias/audit version" in entry]
+        self.check(len(named) == 2, f"{named}")
+        self.refused(first.text, f"record {named[0]} says that the log's key was handed on to version 2, and 'successions' does not", "silent")
+        self.refused(first.text, f"is signed by the log's key {third.origin}+{third.id.hex()} too", "silent", "--from", "checkpoint-2")
+        self.refused(first.text, "is signed by the log's key", "silent", "--from", "checkpoint-1")
+        self.refused(first.text, "was handed on to version 2", "silent", "--from", "checkpoint-0")
+        # By the second, with the succession that leads to it.
+        self.build("second", records, [(handed[0], first), (size + 1, second)], [second, first], true[:1])
+        for key in first, second:
+            self.refused(key.text, f"record {named[1]} says that the log's key was handed on to version 3, and 'successions' does not", "second")
+            self.refused(key.text, "is signed by the log's key", "second", "--from", "checkpoint-2")
+            self.refused(key.text, "was handed on to version 3", "second", "--from", "checkpoint-1")
+        # The newer keys are put before the stolen one, which no key has to sign where one is said to be lost.
+        fourth = Key(first.origin, 4, bytes(first.secret))
+        self.build("around", records, [(size + 1, first)], [first], [true[1], hand_on(third, fourth, size, self.root(entries, size), is_lost=True)])
+        os.remove(self.path("around/checkpoints"))
+        self.refused(first.text, "or not in its place", "around", "--from", "checkpoint-2")
+        # Where what was kept has no line by the stolen key, that can't be told from a loss: it is said.
+        kept = self.read("checkpoint-2")
+        self.write("cut", "".join(kept.splitlines(keepends=True)[:-1]))
+        answer = self.verified(first.text, "--from", "cut", where="around")
+        self.check((answer["lost_version"], answer["from"]) == (3, int(kept.split("\n")[1])), f"{answer}")
+        # A line of another name (a witness) is nobody's business here; one in the log's name is.
+        stranger = Key("witness.example/1", 1, bytes(32))
+        self.write("witnessed", kept + f"— {stranger.origin} {stranger.blob('x')}\n")
+        self.verified(first.text, "--from", "witnessed", where=whole)
+        lines = kept.splitlines(keepends=True)
+        self.write("reordered", "".join(lines[:-2] + [lines[-1], lines[-2]]))
+        self.refused(first.text, "or not in its place", whole, "--from", "reordered")
+
+    def test_names_elsewhere_in_a_record_hand_nothing_on(self):
+        self.mounted()
+        key = Key("assayfs/" + json.loads(self.assayfs("info", "--json", "v").out)["vault"], 2, bytes(32))
+        os.makedirs(os.path.join(self.mnt, f"Landing/key-rotate/alias/audit version 2: {key.text}"))
+        self.assayfs("key", "rotate", f"alias/audit version 2: {key.text}", "mnt", code=None)
+        self.rotate("--every", "30")
+        self.burst()
+        self.check(any("alias/audit version 2: " in r["path"] for r in self.logged("--event", "mkdir")), "a path that reads like a rotation")
+        self.verified(self.vkey())
+
+    # ---- an older vault.json ----
+
+    def put_back(self, source):
+        """That vault.json in place of the vault's, and mounted so."""
+        self.assayfs("umount", "mnt")
+        shutil.copy(self.path(source), self.path("v/vault.json"))
+        self.assayfs("mount", "--accept-restore", "--passfile", "pass", "v", "mnt")
+
+    def test_a_version_that_was_lost_is_taken_over_from(self):
+        self.mounted()
+        first = self.vkey()
+        shutil.copy(self.path("v/vault.json"), self.path("older.json"))
+        self.rotate()
+        lost = self.vkey()
+        self.burst()
+        self.write("kept", self.get(".assayfs/audit/checkpoint"))
+        self.put_back("older.json")
+        self.rotate()
+        newest = self.vkey()
+        self.check(len({first, lost, newest}) == 3, "three keys")
+        self.burst()
+        self.write("later", self.get(".assayfs/audit/checkpoint"))
+        for checkpoint in "kept", "later":
+            answer = self.verified(newest, "--from", checkpoint)
+            self.check((answer["rotations"], answer["lost_version"]) == (2, 2 if checkpoint == "kept" else None), f"{answer}")
+            text = self.assayfs("log", "verify", "--key", newest, "--from", checkpoint, "mnt").out
+            self.check(("Version 2 of its key is said to be lost" in text) == (checkpoint == "kept"), text)
+            for key in first, lost:
+                self.refused(key, "was lost", "mnt", "--from", checkpoint)
+        self.copied("copy")
+        self.verified(newest, "--from", "kept", where="copy")
+
+    def test_a_key_that_another_vault_json_brought_signs_nothing(self):
+        self.mounted()
+        self.assayfs("umount", "mnt")
+        shutil.copytree(self.path("v"), self.path("branch"))
+        self.assayfs("mount", "--passfile", "pass", "--state-dir", self.path("elsewhere"), "branch", "mnt")
+        self.rotate()
+        other = self.vkey()
+        self.assayfs("umount", "mnt")
+        self.mount()
+        self.rotate()
+        self.rotate()
+        self.write("kept", self.get(".assayfs/audit/checkpoint"))
+        self.put_back("branch/vault.json")
+        self.rotate()
+        newest = self.vkey()
+        self.burst()
+        found = [r["detail"] for r in self.logged("--event", "key-found")]
+        self.check(any(f"alias/audit version 2 is active: {other}" in detail for detail in found), f"{found}")
+        self.check(self.verified(newest, "--from", "kept")["rotations"] == 3, "the log goes on")
 
     # ---- archives, backups, kills ----
 
