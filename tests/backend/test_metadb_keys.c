@@ -474,18 +474,20 @@ static void a_piece_is_done_only_with_room_for_all_that_follows(void **state) {
 	VaultIo *io = NULL;
 	Reserve *reserve = NULL;
 	uint32_t next = 0;
-	Keyring *both = meta_key_versions(1, 2), *second = meta_key_versions(2, 2);
+	Keyring *second = meta_key_versions(2, 2);
 	assert_rc(faulty_io_open(scratch->vault, say_short, &disk, &io));
-	MetaDb *db = open_with(io, both);
+	MetaDb *db = metadb_test_open(io);
 	assert_rc(reserve_open(io, 1 << 20, &reserve));
 	metadb_set_reserve(db, reserve);
 	metadb_test_sql(db, "CREATE TABLE big(n INTEGER PRIMARY KEY, b); WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL "
 	                    "SELECT n + 1 FROM c WHERE n < 128) INSERT INTO big SELECT n, randomblob(65536) FROM c");
 	assert_rc(metadb_checkpoint(db));
+	step(db); /* the base that is due is not of this */
 	const uint64_t all = metadb_reseal_bytes(db, 1);
 	uint64_t bytes = 0, left = 0;
 	assert_rc(metadb_sealed_bytes(db, &bytes, &left));
 	assert_true(all > 2 * bytes && all < 2 * bytes + bytes / 4);
+	take(db, 1, 2);
 	metadb_reseal(db, 2, 1);
 	disk.written = 0;
 	for (uint32_t before = 1; metadb_resealing(db, &next) == METADB_RESEAL_GOES_ON; before = next) {
@@ -508,14 +510,13 @@ static void a_piece_is_done_only_with_room_for_all_that_follows(void **state) {
 		(void)metadb_resealing(db, &next);
 	}
 	assert_int_equal(metadb_resealing(db, &next), METADB_RESEAL_DONE);
-	assert_true(disk.written > 2 * bytes && disk.written <= all);
+	assert_true(disk.written > bytes / 10 * 19 && disk.written <= all);
 	assert_rc(metadb_close(db));
 	assert_rc(reserve_close(reserve));
 	vault_io_close(io);
 	db = open_with(scratch->io, second);
 	expect_sound(db);
 	assert_rc(metadb_close(db));
-	keyring_free(both);
 	keyring_free(second);
 }
 

@@ -347,7 +347,12 @@ static void without_room_it_rests_and_goes_on(void **state) {
 	struct test_vault *v = *state;
 	struct short_disk disk = {0};
 	VaultIo *io = reopen_short(v, &disk);
-	(void)test_vault_create(v, NODE_LANDING, "a");
+	for (int i = 0; i < 300; i++) {
+		char name[200];
+		(void)snprintf(name, sizeof name, "%0150d", i);
+		(void)test_vault_create(v, NODE_LANDING, name);
+	}
+	gc_commit(v);
 	assert_rc(store_key_rotate(v->store, "meta", NULL, NULL));
 	const uint64_t reserve = reserve_held(v->store->reserve), old = key_of(v, "meta").old_bytes;
 	assert_true(old > 0);
