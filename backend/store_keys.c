@@ -544,13 +544,6 @@ static int rewrap(struct key_change *change, struct olds *olds, const struct act
 	return key_change_record(change, "key-rewrap", actor, detail);
 }
 
-int store_key_rewrap_check(Store *store, const char *name) {
-	if (!is_of_metadata(name) || store->read_only)
-		return 0;
-	meta_begin(store->meta);
-	return meta_end(store->meta, store_reseal_room(store));
-}
-
 /* A pass over all pages, as the collector has none of them. */
 static int rewrap_metadata(Store *store, const struct actor *actor) {
 	struct key_change change = {0};

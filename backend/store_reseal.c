@@ -14,6 +14,7 @@
 #include "backend/metadb.h"
 #include "backend/record.h"
 #include "backend/store_internal.h"
+#include "backend/store_keys.h"
 #include "crypto/base/bytes.h"
 #include "crypto/base/deadline.h"
 #include "crypto/base/fault.h"
@@ -21,6 +22,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ROW_BYTES 8
 #define DONE UINT32_MAX
@@ -51,6 +53,13 @@ int store_reseal_room(Store *store) {
 		        " MiB left; make room",
 		        mib(needed), room >> 20);
 	return rc;
+}
+
+int store_key_rewrap_check(Store *store, const char *name) {
+	if (strcmp(name, "meta") != 0 || store->read_only)
+		return 0;
+	meta_begin(store->meta);
+	return meta_end(store->meta, store_reseal_room(store));
 }
 
 void store_reseal_look(Store *store) {
