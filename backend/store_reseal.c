@@ -86,7 +86,8 @@ bool store_reseal_goes_on(Store *store) {
 /* The room that the rest takes, and whether it is there. */
 static void take_room(Store *store, uint64_t bytes) {
 	atomic_store(&store->reseal_bytes, bytes);
-	atomic_store(&store->reseal_waits, false);
+	if (bytes == 0)
+		atomic_store(&store->reseal_waits, false);
 	store_reseal_look(store);
 }
 
