@@ -212,6 +212,13 @@ enum metadb_reseal_state {
 };
 enum metadb_reseal_state metadb_resealing(MetaDb *db, uint32_t *ret_next);
 
+/*
+ * Room that it takes at most, from page `next` on, until the base is there and the packs before it go: each page in the
+ * pack of its piece, and all of them once more in the base; so of the whole about twice the database. A checkpoint for
+ * which there is less beside the reserve (metadb_set_reserve) does no piece, and makes no base.
+ */
+uint64_t metadb_reseal_bytes(MetaDb *db, uint32_t next);
+
 /* Bytes of the database file, and of these about those under older versions than the newest, by their hints
  * (metaseal.h). From any thread; where there is an older version, and it was not none before, it reads some bytes of
  * each page: some 30 ms for 100 MB. */

@@ -12,6 +12,9 @@
 #include "backend/metacore.h"
 #include "crypto/base/fault.h"
 
+/* What the pack of a piece has besides its pages, and the log before it: its head, pages that the commit changed. */
+#define PIECE_BYTES (UINT64_C(128) << 10)
+
 int metadb_take_keys(MetaDb *db, const Keyring *keyring) {
 	struct meta_core *core = metadb_core(db);
 	struct meta_keys *keys = NULL;
@@ -50,9 +53,31 @@ enum metadb_reseal_state metadb_resealing(MetaDb *db, uint32_t *ret_next) {
 	return is_done ? METADB_RESEAL_DONE : METADB_RESEAL_GOES_ON;
 }
 
+/* In the file of a pack that has so many. */
+static uint64_t packed_bytes(uint64_t pages) {
+	const struct pack_head head = {.listed = (uint32_t)pages};
+	return pack_file_bytes(&head);
+}
+
+static uint64_t bytes_from(const struct meta_core *core, uint32_t next) {
+	const uint64_t pages = core->tags.pages, rest = next <= pages ? pages - next + 1 : 0;
+	const uint64_t pieces = rest / METADB_RESEAL_PAGES + 1;
+	return packed_bytes(rest) + pieces * PIECE_BYTES + packed_bytes(pages);
+}
+
+uint64_t metadb_reseal_bytes(MetaDb *db, uint32_t next) {
+	return bytes_from(metadb_core(db), next ? next : 1);
+}
+
+/* Where that can't be said it is tried. */
+static bool has_room(const struct meta_core *core) {
+	uint64_t room = 0;
+	return !core->reserve || reserve_room(core->reserve, &room) < 0 || room >= bytes_from(core, core->reseal.next);
+}
+
 void core_reseal_due(struct meta_core *core) {
 	struct meta_reseal *reseal = &core->reseal;
-	bool is_due = reseal->version != 0 && reseal->next <= core->tags.pages;
+	bool is_due = reseal->version != 0 && reseal->next <= core->tags.pages && has_room(core);
 	reseal->due = is_due ? (struct page_range){.first = reseal->next, .count = METADB_RESEAL_PAGES}
 	                     : (struct page_range){0};
 }

@@ -200,8 +200,18 @@ static bool base_is_due(const Packs *packs, const struct page_tags *tags) {
 	return packs->count == 0 || packs->is_broken || packs->wants_base || packs->bytes_since_base > limit;
 }
 
+/* Otherwise it fills the disk before it fails, again with each checkpoint, and whoever writes meanwhile is refused. One
+ * in place of what is damaged is tried all the same. */
+static bool base_has_room(const Packs *packs, const struct page_tags *tags) {
+	const struct pack_head head = {.listed = count_listed(tags, true)};
+	uint64_t room = 0;
+	if (!packs->reserve || packs->is_broken || packs->count == 0 || reserve_room(packs->reserve, &room) < 0)
+		return true;
+	return room >= pack_file_bytes(&head);
+}
+
 int packs_write(Packs *packs, VaultFile *file, struct page_tags *tags, const struct wal_position *covered) {
-	if (base_is_due(packs, tags)) {
+	if (base_is_due(packs, tags) && base_has_room(packs, tags)) {
 		int rc = write_one(packs, file, tags, covered, true);
 		/* No room, or a page that nobody can repair: the older packs must stay, and an ordinary one will do. */
 		if ((rc != -ENOSPC && rc != -EBADMSG) || packs->last.sequence == 0)

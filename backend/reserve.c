@@ -184,6 +184,17 @@ int reserve_refill(Reserve *reserve) {
 	return rc;
 }
 
+int reserve_room(Reserve *reserve, uint64_t *ret_bytes) {
+	uint64_t free_bytes = 0;
+	(void)pthread_mutex_lock(&reserve->mutex);
+	const uint64_t lacks = reserve->wanted - reserve->held;
+	int rc = vault_io_free_space(reserve->io, &free_bytes);
+	(void)pthread_mutex_unlock(&reserve->mutex);
+	if (rc == 0)
+		*ret_bytes = free_bytes > lacks ? free_bytes - lacks : 0;
+	return rc;
+}
+
 uint64_t reserve_held(Reserve *reserve) {
 	(void)pthread_mutex_lock(&reserve->mutex);
 	uint64_t held = reserve->held;

@@ -65,6 +65,9 @@ int reserve_give(Reserve *reserve);
 /* Fills the ballast up again as far as there is room. 0 when it is whole, -ENOSPC when not. */
 int reserve_refill(Reserve *reserve);
 
+/* Bytes that may be written beside the ballast: what is free, less what the ballast lacks. Asks the file system. */
+int reserve_room(Reserve *reserve, uint64_t *ret_bytes);
+
 /* Bytes the ballast holds now. */
 uint64_t reserve_held(Reserve *reserve);
 

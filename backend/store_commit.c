@@ -191,7 +191,7 @@ static void wait_for_work(Store *store) {
 	unsigned tick = store->commit_ms / TICKS + 1;
 	for (int ticks = 0; !store->stop;) {
 		bool waits = !store->failed &&
-		             (is_dirty(store) || atomic_load(&store->head_waits) || atomic_load(&store->reseals) != 0);
+		             (is_dirty(store) || atomic_load(&store->head_waits) || store_reseal_goes_on(store));
 		if (waits && (meta_pending_writes(store->meta) >= STORE_OPERATIONS || ticks >= TICKS - 1))
 			return;
 		/* The interval begins with the first operation, not with the last commit. */
@@ -200,6 +200,7 @@ static void wait_for_work(Store *store) {
 		pthread_cond_timedwait(&store->wake, &store->lock, &until);
 		pthread_mutex_unlock(&store->lock);
 		hash_most(store);
+		store_reseal_look(store);
 		pthread_mutex_lock(&store->lock);
 	}
 }

@@ -101,8 +101,12 @@ struct Store {
 	/* The metadata are being sealed anew: what is under versions of their key before it; 0: they are not
 	 * (store_reseal.c). */
 	_Atomic uint32_t reseals;
-	int64_t reseal_due_ns;    /* the next piece, by the monotonic clock; whoever carries out a round has it */
-	_Atomic bool wants_scrub; /* what was erased may stand in the log of small fsyncs: after the next commit */
+	_Atomic uint64_t reseal_bytes; /* room that the rest takes; 0: not known yet */
+	_Atomic bool reseal_waits;     /* for that room */
+	_Atomic bool reseal_is_told;   /* of that */
+	uint32_t reseal_noted;         /* the page in the row; 0: not by this mount */
+	int64_t reseal_due_ns;         /* the next piece, by the monotonic clock; whoever carries out a round has it */
+	_Atomic bool wants_scrub;      /* what was erased may stand in the log of small fsyncs: after the next commit */
 	uint64_t durable_records, durable_commit;
 	struct handing *handing; /* whoever carries out a round for a hand-over; else NULL (store_checkpoint.c) */
 	/* Of the records that a commit is writing: since when the first has waited; 0: there is none. The longest wait
@@ -223,6 +227,14 @@ int store_reseal_resume(Store *store);
 int store_reseal_step(Store *store);
 /* Whether the checkpoint of a commit is to do a piece. */
 bool store_reseal_is_due(Store *store);
+/*
+ * Whether it goes on, so that there are to be commits for it. It rests while the file system has less room than the
+ * rest of it takes (metadb_reseal_bytes): look asks whether that has changed; cheap, any thread, no lock of the store
+ * held. room: whether there is enough for all of it, inside meta_begin: -ENOSPC, with words.
+ */
+bool store_reseal_goes_on(Store *store);
+void store_reseal_look(Store *store);
+int store_reseal_room(Store *store);
 
 /* Who it is that does things by itself. */
 void store_daemon_actor(struct actor *ret);

@@ -256,6 +256,8 @@ static void finish(const struct listing *list, struct store_key *key) {
 	key->bytes = list->meta_bytes;
 	key->old_bytes = list->meta_old;
 	key->is_rewrapping = atomic_load(&list->store->reseals) != 0;
+	if (key->is_rewrapping && !store_reseal_goes_on(list->store))
+		key->waits_for_bytes = atomic_load(&list->store->reseal_bytes);
 }
 
 /* With the lock of changes. */
@@ -554,7 +556,9 @@ static int rewrap_metadata(Store *store, const struct actor *actor) {
 		return rc;
 	(void)key_find_listed(change.header, "meta", &info);
 	meta_begin(store->meta);
-	rc = metadb_take_keys(store->db, store->keyring); /* should that have failed when it was rotated */
+	rc = store_reseal_room(store);
+	if (rc == 0)
+		rc = metadb_take_keys(store->db, store->keyring); /* should that have failed when it was rotated */
 	if (rc == 0)
 		rc = store_reseal_begin(store, info.version);
 	rc = meta_end(store->meta, rc);

@@ -56,6 +56,9 @@ struct store_key {
 	 * old ones that are none of these. */
 	uint64_t rewrap;
 	bool is_rewrapping; /* there are such segments */
+	/* Of "meta": it rests, as the file system has less room than the rest of it takes, which is this; 0: it does
+	 * not. */
+	uint64_t waits_for_bytes;
 };
 
 /* Each key that vault.json lists, by name, also those that this mount's slot has not. A result other than 0 ends it. */
@@ -92,8 +95,13 @@ int store_key_rotate(Store *store, const char *name, const struct actor *actor, 
  * version is marked as one that must go (rows gc.purge.N), which outlives a crash. Returns at once; store_key_list
  * tells how far it is. "meta": the pages of the database, by the commits of some seconds, one in an interval, and then
  * a base pack (metadb_reseal); archives of the log keep their versions. -ENOTSUP: it seals nothing.
+ * -ENOSPC: there is less room than that takes, some twice the database (the words say how much); nothing is done. When
+ * others take the room later, it rests until there is enough.
  */
 int store_key_rewrap(Store *store, const char *name, const struct actor *actor);
+
+/* Whether there is room for that: -ENOSPC, with words; before the rotation that it goes with. */
+int store_key_rewrap_check(Store *store, const char *name);
 
 /*
  * Keys of folders and datasets, by what a policy calls them: those that there are not are made, all in one change, and

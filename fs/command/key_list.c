@@ -38,6 +38,9 @@ static void add_key(Table *table, const json_t *key) {
 	uint64_t every = answer_number(key, "rotate_every_days"), old = answer_number(key, "old_bytes");
 	const bool is_counted = json_is_integer(json_object_get(key, "uses"));
 	const char *alias = answer_text(key, "alias"), *id = answer_text(key, "id");
+	const char *going = answer_number(key, "waits_for_bytes") ? "waits for room"
+	                    : answer_flag(key, "rewrapping")      ? "going"
+	                                                          : "";
 	table_cell(table, alias);
 	table_cell(table, is_alias_of(alias, id) ? "" : id);
 	table_cellf(table, "%" PRIu64, answer_number(key, "version"));
@@ -48,7 +51,7 @@ static void add_key(Table *table, const json_t *key) {
 	table_cellf(table, is_counted ? "%" PRIu64 : "", answer_number(key, "uses"));
 	table_cellf(table, "%zu", json_array_size(json_object_get(key, "slots")));
 	table_cell(table, answer_number(key, "bytes") ? words_size(answer_number(key, "bytes"), size) : "");
-	table_cellf(table, "%s%s", old ? words_size(old, size) : "", answer_flag(key, "rewrapping") ? ", going" : "");
+	table_cellf(table, "%s%s%s", old ? words_size(old, size) : "", old && *going ? ", " : "", going);
 }
 
 static int print_keys(const json_t *keys) {

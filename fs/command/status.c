@@ -68,8 +68,13 @@ static void print_head(const json_t *item, const struct client_place *place) {
 static void print_keys(const json_t *item) {
 	const json_t *keys = json_object_get(item, "keys"), *away = json_object_get(keys, "away");
 	const uint64_t count = answer_number(keys, "disabled") + answer_number(keys, "pending_deletion");
+	const uint64_t waits_for = answer_number(keys, "rewrap_waits_for_bytes");
+	char size[WORDS_BYTES];
 	size_t i;
 	json_t *key;
+	if (waits_for > 0)
+		colour_print(stdout, COLOUR_BAD, "!! Sealing the metadata anew waits for room: it takes up to %s.\n",
+		        words_size(waits_for, size));
 	if (count > 0 && !json_is_array(away))
 		colour_print(stdout, COLOUR_BAD, "!! %" PRIu64 " key%s disabled: what %s sealed can't be read.\n",
 		        count, count == 1 ? " is" : "s are", count == 1 ? "it" : "they");

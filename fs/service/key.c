@@ -18,6 +18,7 @@
 #include "fs/words.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,11 +113,12 @@ static int add_key(void *arg, const struct store_key *key) {
 	        "state", state_word(key->state), "vital", (int)key->is_vital, "here", (int)key->is_here, "created",
 	        time_json(key->created_ns), "rotated", time_json(key->rotated_ns), "deletion",
 	        time_json(key->deletion_ns), "rotate_every_days", (json_int_t)key->every_days);
-	_cleanup_(json_decrefp) json_t *uses = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:b, s:[]}", "uses",
-	        uses_json(key, key->seals + key->opens), "seals", uses_json(key, key->seals), "opens",
+	_cleanup_(json_decrefp) json_t *uses = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:I, s:b, s:[]}",
+	        "uses", uses_json(key, key->seals + key->opens), "seals", uses_json(key, key->seals), "opens",
 	        uses_json(key, key->opens), "segments", (json_int_t)key->segments, "bytes", (json_int_t)key->bytes,
 	        "old_segments", (json_int_t)key->old_segments, "old_bytes", (json_int_t)key->old_bytes, "rewrapping",
-	        (int)key->is_rewrapping, "own", (int)key->is_own, "slots");
+	        (int)key->is_rewrapping, "waits_for_bytes", (json_int_t)key->waits_for_bytes, "own", (int)key->is_own,
+	        "slots");
 	if (item && uses)
 		(void)json_object_update(item, uses);
 	return json_array_append_new(arg, item) ? -ENOMEM : 0;
@@ -281,8 +283,16 @@ static int tell_skipped(const struct rotation *rotation, int rc, const char *nam
 	        json_pack("{s:s, s:s, s:s}", "skipped", *alias ? alias : name, "id", name, "why", words));
 }
 
-static int rotate_each(struct rotation *rotation) {
+/* Before anything is done: else some keys would be rotated, and nothing sealed anew. */
+static int check_rewrap(const struct rotation *rotation) {
 	int rc = 0;
+	for (size_t i = 0; !rc && rotation->rewraps && i < rotation->count; i++)
+		rc = store_key_rewrap_check(rotation->service->store, rotation->names[i]);
+	return rc ? fault_while(rc, "nothing was rotated") : 0;
+}
+
+static int rotate_each(struct rotation *rotation) {
+	int rc = check_rewrap(rotation);
 	for (size_t i = 0; !rc && i < rotation->count; i++) {
 		const char *name = rotation->names[i];
 		rc = rotate_one(rotation, name);
@@ -298,7 +308,7 @@ static int rotate_each(struct rotation *rotation) {
 
 struct remaining {
 	const struct rotation *rotation;
-	uint64_t segments, bytes;
+	uint64_t segments, bytes, waits_for_bytes;
 	bool goes_on;
 };
 
@@ -310,6 +320,7 @@ static int add_remaining(void *arg, const struct store_key *key) {
 		remaining->goes_on = true; /* also of what is nearly done: a base pack of the metadata */
 		remaining->segments += key->old_segments;
 		remaining->bytes += key->old_bytes;
+		remaining->waits_for_bytes += key->waits_for_bytes;
 	}
 	return 0;
 }
@@ -334,6 +345,16 @@ static int check_reachable(Service *service) {
 	        "can be had again");
 }
 
+/* Nor for room that somebody has to make. */
+static int check_room(const struct remaining *remaining) {
+	if (remaining->waits_for_bytes == 0)
+		return 0;
+	return fault(ENOSPC,
+	        "sealing the metadata anew waits until the vault's file system has %" PRIu64
+	        " MiB of room; it goes on by itself then",
+	        (remaining->waits_for_bytes + (UINT64_C(1) << 20) - 1) >> 20);
+}
+
 static int wait_for_rewrap(const struct rotation *rotation) {
 	for (;;) {
 		struct remaining remaining = {.rotation = rotation};
@@ -344,6 +365,8 @@ static int wait_for_rewrap(const struct rotation *rotation) {
 			                                 "old_bytes", (json_int_t)remaining.bytes));
 		if (!rc && !remaining.goes_on)
 			return tell_how_it_is(rotation);
+		if (!rc)
+			rc = check_room(&remaining);
 		if (!rc)
 			rc = check_reachable(rotation->service);
 		if (rc)

@@ -342,13 +342,14 @@ static void add_grants(Service *service, bool tells_all, json_t *item) {
 /* ---- keys ---- */
 
 struct keys_away {
-	json_int_t disabled, pending;
+	json_int_t disabled, pending, waits_for_bytes;
 	json_t *list;
 };
 
 static int take_away(void *arg, const struct store_key *key) {
 	struct keys_away *away = arg;
 	char when[WORDS_BYTES];
+	away->waits_for_bytes += (json_int_t)key->waits_for_bytes;
 	if (key->state != KEY_DISABLED && key->state != KEY_PENDING_DELETION)
 		return 0;
 	away->disabled += key->state == KEY_DISABLED;
@@ -359,7 +360,8 @@ static int take_away(void *arg, const struct store_key *key) {
 	return 0;
 }
 
-/* Those whose content can't be read, as long as that can be undone; which they are, for those who read the log. */
+/* Those whose content can't be read, as long as that can be undone; which they are, for those who read the log. And
+ * what is sealed anew, where that needs room. */
 static int add_keys_away(Service *service, bool tells_all, json_t *item) {
 	_cleanup_(json_decrefp) json_t *list = json_array();
 	struct keys_away away = {.list = list};
@@ -368,6 +370,9 @@ static int add_keys_away(Service *service, bool tells_all, json_t *item) {
 	json_object_set_new(item, "keys",
 	        json_pack("{s:I, s:I, s:O*}", "disabled", away.disabled, "pending_deletion", away.pending, "away",
 	                tells_all ? list : NULL));
+	if (away.waits_for_bytes > 0)
+		json_object_set_new(
+		        json_object_get(item, "keys"), "rewrap_waits_for_bytes", json_integer(away.waits_for_bytes));
 	return rc;
 }
 

@@ -218,6 +218,8 @@ int main(void) {
 	                uses_are_recorded_by_actor_key_and_direction, gc_fixture_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(
 	                what_was_counted_is_told_at_the_lock_and_the_end, gc_fixture_setup, test_vault_teardown),
+	        cmocka_unit_test_setup_teardown(
+	                a_use_whose_record_was_undone_is_recorded_the_next_time, gc_fixture_setup, test_vault_teardown),
 	        cmocka_unit_test_setup_teardown(the_key_is_that_of_the_content, gc_fixture_setup, test_vault_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

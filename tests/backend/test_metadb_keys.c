@@ -444,6 +444,82 @@ static void a_full_disk_delays_it(void **state) {
 	keyring_free(second);
 }
 
+struct short_disk {
+	size_t free;      /* as it is told; 0: what there is */
+	uint64_t written; /* to packs */
+	bool is_measured;
+};
+
+static int say_short(
+        void *arg, enum faulty_call call, const char *name, uint64_t offset, size_t size, size_t *ret_written) {
+	struct short_disk *disk = arg;
+	(void)offset;
+	if (call == FAULTY_FREE && disk->free)
+		*ret_written = disk->free;
+	if (call == FAULTY_WRITE && strncmp(name, PACK_DIRECTORY "/", strlen(PACK_DIRECTORY "/")) == 0 &&
+	        strstr(name, ".tmp"))
+		disk->written += size;
+	return 0;
+}
+
+static void step(MetaDb *db) {
+	metadb_test_sql(db, "PRAGMA user_version=7; PRAGMA user_version=8");
+	assert_rc(metadb_checkpoint(db));
+}
+
+/* What it says that it takes is what it takes, from each page on; with less nothing is done, and no base is begun. */
+static void a_piece_is_done_only_with_room_for_all_that_follows(void **state) {
+	struct scratch *scratch = *state;
+	struct short_disk disk = {0};
+	VaultIo *io = NULL;
+	Reserve *reserve = NULL;
+	uint32_t next = 0;
+	Keyring *second = meta_key_versions(2, 2);
+	assert_rc(faulty_io_open(scratch->vault, say_short, &disk, &io));
+	MetaDb *db = metadb_test_open(io);
+	assert_rc(reserve_open(io, 1 << 20, &reserve));
+	metadb_set_reserve(db, reserve);
+	metadb_test_sql(db, "CREATE TABLE big(n INTEGER PRIMARY KEY, b); WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL "
+	                    "SELECT n + 1 FROM c WHERE n < 128) INSERT INTO big SELECT n, randomblob(65536) FROM c");
+	assert_rc(metadb_checkpoint(db));
+	step(db); /* the base that is due is not of this */
+	const uint64_t all = metadb_reseal_bytes(db, 1);
+	uint64_t bytes = 0, left = 0;
+	assert_rc(metadb_sealed_bytes(db, &bytes, &left));
+	assert_true(all > 2 * bytes && all < 2 * bytes + bytes / 4);
+	take(db, 1, 2);
+	metadb_reseal(db, 2, 1);
+	disk.written = 0;
+	for (uint32_t before = 1; metadb_resealing(db, &next) == METADB_RESEAL_GOES_ON; before = next) {
+		assert_int_equal(next, before);
+		const uint64_t rest = metadb_reseal_bytes(db, next), base = metadb_base_pack(db);
+		const uint64_t written = disk.written;
+		assert_true(written + rest <= all);
+		disk.free = rest - 1;
+		/* The last is the base alone, which takes no more than its file. */
+		if (next > bytes / META_PAGE_BYTES)
+			disk.free = bytes;
+		step(db);
+		assert_int_equal(metadb_resealing(db, &next), METADB_RESEAL_GOES_ON);
+		assert_int_equal(next, before);
+		assert_int_equal(metadb_base_pack(db), base);
+		assert_true(disk.written - written < (uint64_t)64 << 10);
+		disk.written = written;
+		disk.free = rest;
+		step(db);
+		(void)metadb_resealing(db, &next);
+	}
+	assert_int_equal(metadb_resealing(db, &next), METADB_RESEAL_DONE);
+	assert_true(disk.written > bytes / 10 * 19 && disk.written <= all);
+	assert_rc(metadb_close(db));
+	assert_rc(reserve_close(reserve));
+	vault_io_close(io);
+	db = open_with(scratch->io, second);
+	expect_sound(db);
+	assert_rc(metadb_close(db));
+	keyring_free(second);
+}
+
 int main(void) {
 #define ON_VAULT(test) cmocka_unit_test_setup_teardown(test, metadb_test_setup, scratch_teardown)
 	const struct CMUnitTest tests[] = {
@@ -457,6 +533,7 @@ int main(void) {
 	        ON_VAULT(a_damaged_page_is_sealed_anew_from_the_packs),
 	        ON_VAULT(a_page_that_nothing_has_is_told_and_keeps_its_packs),
 	        ON_VAULT(a_full_disk_delays_it),
+	        ON_VAULT(a_piece_is_done_only_with_room_for_all_that_follows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,23 @@ static void what_was_given_comes_back_as_soon_as_there_is_room(void **state) {
 	reserve_abandon(reserve);
 }
 
+static void what_the_ballast_lacks_is_no_room(void **state) {
+	struct recorder_fixture *fixture = *state;
+	Reserve *reserve = NULL;
+	uint64_t room = 0;
+	recorder_set_capacity(fixture->recorder, BALLAST + 1000);
+	assert_rc(reserve_open(fixture->io, BALLAST, &reserve));
+	assert_rc(reserve_room(reserve, &room));
+	assert_int_equal(room, 1000);
+	assert_rc(reserve_give(reserve));
+	assert_rc(reserve_room(reserve, &room));
+	assert_int_equal(room, 1000);
+	recorder_set_capacity(fixture->recorder, BALLAST - 1000);
+	assert_rc(reserve_room(reserve, &room));
+	assert_int_equal(room, 0);
+	reserve_abandon(reserve);
+}
+
 static void without_a_reserve_a_full_disk_is_just_full(void **state) {
 	struct recorder_fixture *fixture = *state;
 	VaultFile *file = NULL;
@@ -216,6 +233,7 @@ int main(void) {
 	        ON_DISK(promises_between_two_looks_at_the_disk_add_up),
 	        ON_DISK(a_write_on_a_full_disk_takes_from_the_ballast_step_by_step),
 	        ON_DISK(what_was_given_comes_back_as_soon_as_there_is_room),
+	        ON_DISK(what_the_ballast_lacks_is_no_room),
 	        ON_DISK(without_a_reserve_a_full_disk_is_just_full),
 	        ON_DISK(a_full_disk_opens_with_what_there_is_and_refuses_operations),
 	        ON_DISK(a_clean_end_removes_the_ballast_and_a_crash_leaves_it),

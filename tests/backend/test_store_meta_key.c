@@ -278,6 +278,119 @@ static void without_room_for_its_checkpoint_the_metadata_take_the_version_later(
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 }
 
+struct short_disk {
+	_Atomic size_t free; /* as it is told; 0: what there is */
+	_Atomic size_t notices;
+};
+
+static int say_short(
+        void *arg, enum faulty_call call, const char *name, uint64_t offset, size_t size, size_t *ret_written) {
+	const struct short_disk *disk = arg;
+	(void)name;
+	(void)offset;
+	(void)size;
+	if (call == FAULTY_FREE && disk->free)
+		*ret_written = disk->free;
+	return 0;
+}
+
+static void count_notice(void *arg, const char *words) {
+	struct short_disk *disk = arg;
+	if (strstr(words, "room"))
+		disk->notices++;
+}
+
+static VaultIo *reopen_short(struct test_vault *v, struct short_disk *disk) {
+	VaultIo *io = NULL;
+	assert_rc(store_close(v->store));
+	v->store = NULL;
+	assert_rc(faulty_io_open(v->vault, say_short, disk, &io));
+	v->options.io = io;
+	v->options.commit_ms = 20;
+	v->options.notice = count_notice;
+	v->options.notice_arg = disk;
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	return io;
+}
+
+static void close_short(struct test_vault *v, VaultIo *io) {
+	expect_newest_alone(v);
+	v->options.io = NULL;
+	v->options.notice = NULL;
+	vault_io_close(io);
+	gc_expect_sound(v);
+	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+}
+
+static void without_room_nothing_is_begun(void **state) {
+	struct test_vault *v = *state;
+	struct short_disk disk = {0};
+	VaultIo *io = reopen_short(v, &disk);
+	assert_rc(store_key_rotate(v->store, "meta", NULL, NULL));
+	assert_rc(store_key_rewrap_check(v->store, "meta"));
+	disk.free = metadb_reseal_bytes(v->store->db, 1);
+	assert_int_equal(store_key_rewrap_check(v->store, "meta"), -ENOSPC);
+	assert_rc(store_key_rewrap_check(v->store, "landing"));
+	assert_int_equal(store_key_rewrap(v->store, "meta", NULL), -ENOSPC);
+	assert_non_null(strstr(fault_message(), " MiB of room"));
+	assert_false(key_of(v, "meta").is_rewrapping);
+	assert_int_equal(records(v->store, "key-rewrap").count, 0);
+	disk.free = 0;
+	assert_rc(store_key_rewrap(v->store, "meta", NULL));
+	wait_for_rewrap(v);
+	assert_int_equal(disk.notices, 0);
+	close_short(v, io);
+}
+
+/* Others have taken the room after it was begun. */
+static void without_room_it_rests_and_goes_on(void **state) {
+	struct test_vault *v = *state;
+	struct short_disk disk = {0};
+	VaultIo *io = reopen_short(v, &disk);
+	for (int i = 0; i < 300; i++) {
+		char name[200];
+		(void)snprintf(name, sizeof name, "%0150d", i);
+		(void)test_vault_create(v, NODE_LANDING, name);
+	}
+	gc_commit(v);
+	assert_rc(store_key_rotate(v->store, "meta", NULL, NULL));
+	const uint64_t reserve = reserve_held(v->store->reserve), old = key_of(v, "meta").old_bytes;
+	assert_true(old > 0);
+	disk.free = (size_t)1 << 20;
+	meta_begin(v->store->meta);
+	assert_rc(meta_end(v->store->meta, store_reseal_begin(v->store, 2)));
+	gc_commit(v);
+	const uint64_t pack = metadb_last_pack(v->store->db);
+	/* Also with checkpoints that come for other reasons. */
+	for (int i = 0; i < 3; i++) {
+		struct store_checkpoint checkpoint;
+		(void)test_vault_create(v, NODE_LANDING, (const char *[]){"b", "c", "d"}[i]);
+		assert_rc(store_checkpoint(v->store, &checkpoint));
+		store_checkpoint_clear(&checkpoint);
+	}
+	assert_int_equal(metadb_last_pack(v->store->db), pack + 3);
+	const uint64_t log = metadb_wal_bytes(v->store->db);
+	scratch_sleep_ms(300);
+	assert_int_equal(metadb_wal_bytes(v->store->db), log); /* it fills nothing by itself */
+	assert_int_equal(metadb_last_pack(v->store->db), pack + 3);
+	struct store_key key = key_of(v, "meta");
+	assert_true(key.is_rewrapping && key.old_bytes > 0 && key.waits_for_bytes > disk.free);
+	assert_int_equal(reserve_held(v->store->reserve), reserve);
+	assert_int_equal(disk.notices, 1);
+	/* Over a crash. */
+	test_vault_crash(v);
+	gc_commit(v);
+	scratch_sleep_ms(100);
+	key = key_of(v, "meta");
+	assert_true(key.is_rewrapping && key.waits_for_bytes > disk.free);
+	disk.free = 0;
+	for (int i = 0; i < 1000 && key_of(v, "meta").is_rewrapping; i++)
+		scratch_sleep_ms(10); /* nobody else commits */
+	key = key_of(v, "meta");
+	assert_true(!key.is_rewrapping && key.old_bytes == 0 && key.waits_for_bytes == 0);
+	close_short(v, io);
+}
+
 struct writing {
 	struct test_vault *v;
 	_Atomic bool stop;
@@ -328,6 +441,8 @@ int main(void) {
 	        TEST(who_was_removed_opens_no_name_that_came_later),
 	        TEST(the_metadata_are_sealed_anew),
 	        TEST(without_room_for_its_checkpoint_the_metadata_take_the_version_later),
+	        TEST(without_room_nothing_is_begun),
+	        TEST(without_room_it_rests_and_goes_on),
 	        TEST(writers_go_on_while_it_rotates),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,7 +42,7 @@ GOOD = b"name,kind\na,cat\nb,dog\nc,cat\n"
 STEWARD, AUDITOR, NOBODY = 64002, 64003, 64004
 ALIASES = ["alias/audit", "alias/header", "alias/landing", "alias/metadata", "alias/raw", "alias/trusted", "alias/verdict"]
 KEY_FIELDS = {"alias", "id", "version", "kind", "state", "vital", "here", "created", "rotated", "deletion", "rotate_every_days", "uses", "seals",
-              "opens", "segments", "bytes", "old_segments", "old_bytes", "rewrapping", "own", "slots"}
+              "opens", "segments", "bytes", "old_segments", "old_bytes", "rewrapping", "waits_for_bytes", "own", "slots"}
 
 
 class Keys(BackupTests):
@@ -581,6 +581,59 @@ class Keys(BackupTests):
             self.check(sorted(os.listdir(self.path("mnt/Landing"))) == sorted(names.split()), f"{at}: {os.listdir(self.path('mnt/Landing'))}")
             self.assayfs("umount", "mnt")
             shutil.rmtree(self.path("back"))
+
+    def test_the_metadata_are_sealed_anew_while_there_is_room(self):
+        if os.getuid() != 0:
+            return
+        disk, hog = self.path("v"), self.path("v/hog")
+        os.makedirs(disk)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", disk], check=True)
+
+        def fill():
+            with open(hog, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, os.statvfs(disk).f_bavail * 4096 - (2 << 20))
+
+        try:
+            self.mounted()
+            for number in range(4000):
+                self.put(f"Landing/{number:0200}", b"")
+            self.put("Landing/content", b"to be read")
+            self.assayfs("sync", "mnt")
+            reserve = os.stat(self.path("v/reserve")).st_size
+            fill()
+            told = self.assayfs("key", "rotate", "--rewrap", "metadata", "mnt", code=1)
+            self.one_line(told, "nothing was rotated", "MiB of room")
+            self.check(self.key("alias/metadata")["version"] == 1, "it was rotated")
+            os.remove(hog)
+            waiting = subprocess.Popen([ASSAYFS, "key", "rotate", "--rewrap", "--wait", "metadata", "mnt"], cwd=self.directory,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            while not self.key("alias/metadata")["rewrapping"]:
+                self.check(waiting.poll() is None, "it has ended")
+            fill()
+            told = waiting.communicate(timeout=60)[1]
+            self.check(waiting.returncode == 1 and "MiB of room" in told, f"{waiting.returncode}: {told}")
+            time.sleep(2)
+            key = self.key("alias/metadata")
+            self.check(key["rewrapping"] and key["waits_for_bytes"] > 2 << 20, f"{key}")
+            self.check("waits for room" in self.assayfs("key", "list", "mnt").out, "the list")
+            self.check("waits for room" in self.assayfs("status", "mnt").out, "the status")
+            # The disk serves others as before.
+            self.check(os.stat(self.path("v/reserve")).st_size == reserve, "it took the reserve")
+            self.check(self.get("Landing/content") == b"to be read", "what is read")
+            os.remove(self.path("mnt/Landing/content"))
+            self.put("Landing/more", b"")
+            os.remove(hog)
+            for _ in range(300):
+                key = self.key("alias/metadata")
+                if not key["rewrapping"]:
+                    break
+                time.sleep(0.1)
+            self.check((key["rewrapping"], key["old_bytes"], key["waits_for_bytes"]) == (False, 0, 0), f"{key}")
+            self.assayfs("umount", "mnt")
+            self.assayfs("fsck", "--passfile", "pass", "v")
+        finally:
+            self.clean_up()
+            subprocess.run(["umount", disk], check=False)
 
     def test_a_key_file_and_a_recipient_bring_the_vault_back_from_its_backup(self):
         self.mounted()
