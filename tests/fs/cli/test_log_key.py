@@ -484,8 +484,9 @@ class LogKeys(BackupTests):
             self.rotate()
             keys.append(self.vkey())
             self.assayfs("log", "archive", "--before", "now", "--to", "shipped", *(["--prune", "now"] if turn else []), "mnt")
+        self.write("kept", self.get(".assayfs/audit/checkpoint"))
         for key in keys:
-            answer = self.verified(key)
+            answer = self.verified(key, "--from", "kept")
             self.check(answer["pruned"] > 0 and answer["rotations"] == 3, f"{answer}")
         first = int(self.read("mnt/.assayfs/audit/successions").split(" ")[2])
         self.check(answer["pruned"] > first, "the record of the first rotation is in an archive only")
@@ -497,6 +498,9 @@ class LogKeys(BackupTests):
         self.copied("copy")
         for key in keys:
             self.verified(key, where="copy")
+        # Where the records that name the keys are away, what was kept tells of them.
+        self.write("copy/successions", "")
+        self.refused(keys[0], "is signed by the log's key", "copy", "--from", "kept")
         self.assayfs("umount", "mnt")
         self.assayfs("fsck", "--passfile", "pass", "v")
 
