@@ -370,8 +370,9 @@ static void without_room_it_rests_and_goes_on(void **state) {
 	}
 	assert_int_equal(metadb_last_pack(v->store->db), pack + 3);
 	const uint64_t log = metadb_wal_bytes(v->store->db);
-	scratch_sleep_ms(300);
-	assert_int_equal(metadb_wal_bytes(v->store->db), log); /* it fills nothing by itself */
+	scratch_sleep_ms(500);
+	/* A head of the audit log may come, but no commit for each interval. */
+	assert_true(metadb_wal_bytes(v->store->db) < log + ((uint64_t)48 << 10));
 	assert_int_equal(metadb_last_pack(v->store->db), pack + 3);
 	struct store_key key = key_of(v, "meta");
 	assert_true(key.is_rewrapping && key.old_bytes > 0 && key.waits_for_bytes > disk.free);
