@@ -383,9 +383,12 @@ static int check_free(Store *store, const char *name, const char *word) {
 		        called->name);
 	for (size_t i = 0; i < list.count && rc == 0; i++) {
 		const struct store_key *key = &list.keys[i];
-		const bool is_its = is_called(key, word) || strcmp(key->alias + strlen("alias/"), word) == 0;
+		const bool is_given = strcmp(key->alias + strlen("alias/"), word) == 0;
+		const bool is_its = is_given || is_called(key, word);
 		if (is_its && strcmp(key->name, name) != 0)
-			rc = fault(EEXIST, "another key has alias/%s (its id is %s)", word, key->name);
+			rc = fault(EEXIST, "alias/%s is the name of another key already%s%s", word,
+			        is_given ? ", whose id is " : ", by itself; it is called ",
+			        is_given ? key->name : key->alias);
 	}
 	if (rc == 0 && key_is_drawn(word) && strcmp(word, name) != 0)
 		rc = fault(EINVAL, "alias/%s looks like the id of a key, and is none", word);
@@ -398,8 +401,6 @@ int store_key_alias(Store *store, const char *name, const char *alias, const str
 	char detail[256];
 	const char *word = without_prefix(alias);
 	int rc = check_alias(word);
-	if (rc == 0 && strncmp(word, STORE_OWN_PREFIX, strlen(STORE_OWN_PREFIX)) == 0 && strcmp(word, name) != 0)
-		rc = fault(EINVAL, "alias/%s looks like the id of a folder's own key: take another name", word);
 	if (rc == 0)
 		rc = key_change_begin(store, name, &change);
 	if (rc < 0)
