@@ -2,19 +2,17 @@
 #include "backend/store_keys_internal.h"
 #include "backend/tree.h"
 #include "backend/version.h"
+#include "crypto/base/deadline.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define DETAIL_BYTES (STORE_ALIAS_BYTES + KEYRING_NAME_MAX + 64)
 
-/* Suspended time counts: an hour is one of the wall's, and no clock that is set makes it another. */
+/* An hour is one of the wall's, and no clock that is set makes it another. */
 static int64_t now_s(void) {
-	struct timespec now;
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec;
+	return boottime_ms() / 1000;
 }
 
 static const char *event_of(const struct key_use *use) {
@@ -59,33 +57,35 @@ int store_key_use_record(Store *store, const struct key_use *use, const struct a
 	return rc;
 }
 
-int store_key_used(Store *store, const struct actor *actor, uint32_t segment, bool seals, uint64_t node) {
-	struct key_use use = {.seals = seals};
+/* Who used the segment's key, NULL: the daemon. false: there is nothing to be recorded of it, or it is counted. */
+static bool is_first(Store *store, const struct actor *actor, uint32_t segment, struct key_use *use) {
+	if (actor)
+		use->actor = *actor;
+	else
+		store_daemon_actor(&use->actor);
+	segment_key_used(store->segments, segment, use->key, &use->version);
+	return use->version != 0 && !store_key_use_counts(store, use);
+}
+
+static int record_first(Store *store, const struct key_use *use, uint64_t node) {
 	char path[AUDIT_PATH_MAX + 1];
 	struct audit_event occasion = {.node = node};
-	if (actor)
-		use.actor = *actor;
-	else
-		store_daemon_actor(&use.actor);
-	segment_key_used(store->segments, segment, use.key, &use.version);
-	if (use.version == 0 || store_key_use_counts(store, &use))
-		return 0;
 	if (node && tree_path(store->meta, node, path, sizeof path, NULL) == 0)
 		occasion.path = path;
-	return store_key_use_record(store, &use, &occasion);
+	return store_key_use_record(store, use, &occasion);
+}
+
+int store_key_used(Store *store, const struct actor *actor, uint32_t segment, bool seals, uint64_t node) {
+	struct key_use use = {.seals = seals};
+	return is_first(store, actor, segment, &use) ? record_first(store, &use, node) : 0;
 }
 
 int store_key_used_alone(Store *store, const struct actor *actor, uint32_t segment, bool seals, uint64_t node) {
 	struct key_use use = {.seals = seals};
-	if (actor)
-		use.actor = *actor;
-	else
-		store_daemon_actor(&use.actor);
-	segment_key_used(store->segments, segment, use.key, &use.version);
-	if (use.version == 0 || store_key_use_counts(store, &use))
+	if (!is_first(store, actor, segment, &use))
 		return 0;
 	meta_begin(store->meta);
-	int rc = meta_end(store->meta, store_key_used(store, actor, segment, seals, node));
+	int rc = meta_end(store->meta, record_first(store, &use, node));
 	return rc < 0 ? rc : 1;
 }
 

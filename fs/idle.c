@@ -35,12 +35,6 @@ int64_t idle_least_ms(void) {
 	return 60000;
 }
 
-static int64_t boottime_ms(void) {
-	struct timespec now;
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool is_over(const Idle *idle, int64_t now_ms) {
 	const int64_t after_ms = idle->after_ms;
 	return after_ms > 0 && now_ms - idle->used_ms >= after_ms;

@@ -37,12 +37,6 @@ int64_t kms_watch_every_ms(void) {
 	return 60000;
 }
 
-static int64_t boottime_ms(void) {
-	struct timespec now;
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* With the lock held. */
 static void note_success(KmsWatch *watch) {
 	watch->is_up = true;

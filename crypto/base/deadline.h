@@ -19,6 +19,13 @@ static inline int64_t monotonic_ms(void) {
 	return monotonic_ns() / 1000000;
 }
 
+/* CLOCK_BOOTTIME, in milliseconds: as the same, but time asleep counts. */
+static inline int64_t boottime_ms(void) {
+	struct timespec t;
+	(void)clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* Makes a condition variable that waits on CLOCK_MONOTONIC, which nobody sets. */
 static inline void deadline_cond_init(pthread_cond_t *cond) {
 	pthread_condattr_t monotonic;

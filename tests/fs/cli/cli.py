@@ -124,6 +124,14 @@ class Tests:
                         return items, answer["end"], answer.get("words", "")
                     items.append(answer.get("item", answer))
 
+    def mount_later(self, aged, days):
+        """By the program (aged.c) for which so many days have passed."""
+        self.write("age", str(days))
+        environment = {**os.environ, "ASSAYFS_TEST_AGE": self.path("age")}
+        done = subprocess.run([aged, "mount", "--passfile", "pass", "v", "mnt"], cwd=self.directory, env=environment, capture_output=True, timeout=120,
+                              check=False)
+        self.check(done.returncode == 0, f"mounting later: {done.stderr}")
+
     def one_line(self, result, *parts):
         """Standard error is exactly one line that holds all `parts`."""
         lines = result.err.splitlines()

@@ -334,20 +334,12 @@ class Keys(BackupTests):
         self.check(self.json("status", "--json", "mnt")["keys"] == {"disabled": 0, "pending_deletion": 0, "away": []}, "nothing is away")
         self.check("alias/" not in self.assayfs("status", "mnt").out, "status")
 
-    def mount_later(self, days):
-        """By the program for which so many days have passed."""
-        self.write("age", str(days))
-        environment = {**os.environ, "ASSAYFS_TEST_AGE": self.path("age")}
-        done = subprocess.run([AGED, "mount", "--passfile", "pass", "v", "mnt"], cwd=self.directory, env=environment, capture_output=True, timeout=120,
-                              check=False)
-        self.check(done.returncode == 0, f"mounting later: {done.stderr}")
-
     def test_a_key_is_deleted_when_its_time_has_come_and_what_it_sealed_with_it(self):
         self.with_zones()
         self.assayfs("key", "rotate", "--every", "365", "trusted", "mnt")
         self.assayfs("key", "schedule-deletion", "--days", "10", "raw", "mnt")
         self.assayfs("umount", "mnt")
-        self.mount_later(9)
+        self.mount_later(AGED, 9)
         self.check(self.key("alias/raw")["state"] == "pending-deletion", "not before")
         time.sleep(62 - time.time() % 60)
         self.check(self.key("alias/raw")["state"] == "pending-deletion", "nor after a minute")
@@ -373,7 +365,7 @@ class Keys(BackupTests):
         self.refused("Raw/a.csv", errno.EKEYEXPIRED, words="after a mount")
         self.assayfs("umount", "mnt")
         self.assayfs("fsck", "--passfile", "pass", "v")
-        self.mount_later(366)
+        self.mount_later(AGED, 366)
         key = self.key("alias/trusted")
         self.check(key["version"] == 2 and self.key("alias/landing")["version"] == 1, f"rotated by itself: {key}")
 

@@ -149,14 +149,6 @@ class OwnKeys(LosingTests):
         self.mount()
         self.is_open("animals", "after a mount")
 
-    def mount_later(self, days):
-        """By the program for which so many days have passed."""
-        self.write("age", str(days))
-        environment = {**os.environ, "ASSAYFS_TEST_AGE": self.path("age")}
-        done = subprocess.run([AGED, "mount", "--passfile", "pass", "v", "mnt"], cwd=self.directory, env=environment, capture_output=True, timeout=120,
-                              check=False)
-        self.check(done.returncode == 0, f"mounting later: {done.stderr}")
-
     def test_a_project_is_erased_by_itself_and_the_bytes_on_the_disk_say_so(self):
         self.project()
         name = self.key()["id"]
@@ -166,7 +158,7 @@ class OwnKeys(LosingTests):
         with open(self.path("v/vault.json"), encoding="utf-8") as file:
             boxes = [box["name"] for slot in json.load(file)["slots"] for box in slot["boxes"]]
         self.check(boxes.count(name) == 2, f"{boxes.count(name)} boxes before")  # in each slot
-        self.mount_later(8)
+        self.mount_later(AGED, 8)
         deadline = time.monotonic() + 90
         while self.key()["state"] != "deleted" and time.monotonic() < deadline:
             time.sleep(1)
