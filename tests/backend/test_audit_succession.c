@@ -8,6 +8,7 @@
 #include "backend/store_keys.h"
 #include "crypto/base/fault.h"
 #include "tests/backend/chance.h"
+#include "tests/backend/key_fixture.h"
 #include "tests/backend/recorder.h"
 #include "tests/backend/test_vault.h"
 
@@ -187,27 +188,14 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 static void a_power_loss_at_any_time_leaves_a_log_that_verifies(void **state) {
 	struct test_vault *v = *state;
 	struct crash crash = {0};
-	Recorder *recorder = NULL;
-	VaultIo *io = NULL;
-	size_t shown = 0;
-	assert_rc(store_close(v->store));
-	v->store = NULL;
-	assert_rc(recorder_open(v->vault, &recorder));
-	assert_rc(recorder_io(recorder, &io));
-	v->options.io = io;
-	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	struct key_recording recording;
+	key_fixture_record(v, &recording);
 	for (uint64_t i = 1; i <= 3; i++) {
 		record(v->store, 5);
 		assert_rc(store_key_rotate(v->store, "audit", NULL, NULL));
-		recorder_mark(recorder, i);
+		recorder_mark(recording.recorder, i);
 	}
-	assert_rc(store_close(v->store));
-	v->store = NULL;
-	vault_io_close(io);
-	v->options.io = NULL;
-	int rc = recorder_each_crash_state(recorder, 200, chance_seed(), judge, &crash, &shown);
-	recorder_close(recorder);
-	assert_int_equal(rc, 0);
+	size_t shown = key_fixture_judge(v, &recording, 200, judge, &crash);
 	assert_true(shown > 30 && shown == crash.shown);
 	assert_true(crash.found > 0);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));

@@ -10,7 +10,7 @@
 #include "crypto/secret.h"
 #include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
-#include "tests/backend/recorder.h"
+#include "tests/backend/key_fixture.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,40 +21,6 @@
 
 static const struct header_kdf cheap = {.memory = HEADER_KDF_MEMORY_MIN, .passes = 1};
 static const struct actor someone = {.uid = 1234, .exe = "test"};
-
-/* The key that is called so; made where there is none. */
-static const char *own_key(struct test_vault *v, const char *word, char name[static OWN_KEY_BYTES]) {
-	bool is_new;
-	size_t wrong;
-	assert_rc(store_key_own(v->store, &word, 1, &someone, &is_new, &wrong));
-	meta_begin(store_meta(v->store));
-	assert_rc(meta_end(store_meta(v->store), store_key_called(store_meta(v->store), word, name)));
-	return name;
-}
-
-static uint64_t file_under(struct test_vault *v, uint64_t parent, const char *name, const char *own, uint8_t mark) {
-	uint64_t node = test_vault_create(v, parent, name);
-	Content *c = gc_open_content(v, node);
-	content_choose_key(c, own);
-	gc_put_blocks(c, 0, GC_FILE_BLOCKS, mark);
-	gc_seal(c);
-	content_close(c);
-	return node;
-}
-
-static int take_key(void *arg, const struct store_key *key) {
-	struct store_key *wanted = arg;
-	if (strcmp(wanted->name, key->name) == 0)
-		*wanted = *key;
-	return 0;
-}
-
-static struct store_key key_of(struct test_vault *v, const char *name) {
-	struct store_key key = {0};
-	(void)snprintf(key.name, sizeof key.name, "%s", name);
-	assert_rc(store_key_list(v->store, take_key, &key));
-	return key;
-}
 
 static int take_own(void *arg, const struct segment_row *row) {
 	if (row->own[0])
@@ -82,29 +48,29 @@ static void a_key_is_made_once_and_keeps_what_it_is_called(void **state) {
 	assert_rc(store_key_own(v->store, words, 3, &someone, is_new, &wrong));
 	assert_true(is_new[0] && is_new[1] && !is_new[2]);
 	assert_int_equal(test_vault_records(v, "key-create", NULL), 2);
-	own_key(v, "animals", animals);
-	own_key(v, "birds", birds);
+	key_fixture_own(v, "animals", animals);
+	key_fixture_own(v, "birds", birds);
 	assert_string_not_equal(animals, birds);
 	assert_int_equal(strncmp(animals, "own-", 4), 0);
 	assert_null(strstr(animals, "animals"));
 	assert_int_equal(test_vault_records(v, "key-create", NULL), 2);
-	const struct store_key key = key_of(v, animals);
+	const struct store_key key = key_fixture_of(v, animals);
 	assert_string_equal(key.alias, "alias/animals");
 	assert_true(key.is_own && !key.is_vital && key.is_here && key.created_ns > 0);
 	/* With another alias it is the same to policies. */
 	assert_rc(store_key_alias(v->store, animals, "zoo", &someone));
-	assert_string_equal(own_key(v, "animals", again), animals);
-	assert_string_equal(own_key(v, "zoo", again), animals);
+	assert_string_equal(key_fixture_own(v, "animals", again), animals);
+	assert_string_equal(key_fixture_own(v, "zoo", again), animals);
 	test_vault_reopen(v);
-	assert_string_equal(own_key(v, "animals", again), animals);
+	assert_string_equal(key_fixture_own(v, "animals", again), animals);
 }
 
 /* Or who deletes the project's key deletes another one. */
 static void what_a_policy_calls_a_key_finds_that_and_no_other(void **state) {
 	struct test_vault *v = *state;
 	char animals[OWN_KEY_BYTES], birds[OWN_KEY_BYTES], found[KEYRING_NAME_MAX + 1];
-	own_key(v, "animals", animals);
-	own_key(v, "birds", birds);
+	key_fixture_own(v, "animals", animals);
+	key_fixture_own(v, "birds", birds);
 	assert_rc(store_key_alias(v->store, animals, "zoo", &someone));
 	static const char *const words[] = {"animals", "alias/animals", "zoo", "alias/zoo"};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -133,7 +99,7 @@ static void a_word_that_was_moved_to_another_key_is_still_the_policys(void **sta
 	struct test_vault *v = *state;
 	char animals[OWN_KEY_BYTES], again[OWN_KEY_BYTES], found[KEYRING_NAME_MAX + 1];
 	Meta *m = store_meta(v->store);
-	own_key(v, "animals", animals);
+	key_fixture_own(v, "animals", animals);
 	assert_rc(store_key_alias(v->store, animals, "zoo", &someone));
 	struct key_row row;
 	meta_begin(m);
@@ -142,7 +108,7 @@ static void a_word_that_was_moved_to_another_key_is_still_the_policys(void **sta
 	assert_rc(meta_end(m, key_row_put(m, "raw", &row)));
 	assert_rc(store_key_find(v->store, "animals", found));
 	assert_string_equal(found, animals);
-	assert_string_equal(own_key(v, "animals", again), animals);
+	assert_string_equal(key_fixture_own(v, "animals", again), animals);
 	assert_int_equal(test_vault_records(v, "key-create", NULL), 1);
 }
 
@@ -158,7 +124,7 @@ static void no_key_of_another_kind_is_a_folders_own(void **state) {
 		assert_int_equal(wrong, 0);
 	}
 	char name[OWN_KEY_BYTES], id[HEADER_ID_TEXT_BYTES];
-	own_key(v, "animals", name);
+	key_fixture_own(v, "animals", name);
 	const char *keys[] = {"raw"};
 	struct store_slot_request request = {.type = SLOT_PASSPHRASE,
 	        .label = "",
@@ -177,8 +143,8 @@ static void a_segment_opens_by_both_keys_and_by_neither_alone(void **state) {
 	struct test_vault *v = *state;
 	char name[OWN_KEY_BYTES], file[SEGMENT_NAME_BYTES];
 	_cleanup_(secret_key_wipe) struct secret_key zone, own, key;
-	own_key(v, "animals", name);
-	file_under(v, NODE_LANDING, "a", name, 1);
+	key_fixture_own(v, "animals", name);
+	key_fixture_file(v, NODE_LANDING, "a", name, 1);
 	gc_close_segments(v);
 	const struct segment_row row = own_segment(v);
 	assert_string_equal(row.own, name);
@@ -221,10 +187,12 @@ static void a_segment_opens_by_both_keys_and_by_neither_alone(void **state) {
 static void exactly_its_content_can_not_be_read(void **state) {
 	struct test_vault *v = *state;
 	char animals[OWN_KEY_BYTES], birds[OWN_KEY_BYTES];
-	own_key(v, "animals", animals);
-	own_key(v, "birds", birds);
-	uint64_t landing = file_under(v, NODE_LANDING, "a", animals, 1), raw = file_under(v, NODE_RAW, "b", animals, 2);
-	uint64_t other = file_under(v, NODE_RAW, "c", birds, 3), plain = file_under(v, NODE_RAW, "d", "", 4);
+	key_fixture_own(v, "animals", animals);
+	key_fixture_own(v, "birds", birds);
+	uint64_t landing = key_fixture_file(v, NODE_LANDING, "a", animals, 1),
+	         raw = key_fixture_file(v, NODE_RAW, "b", animals, 2);
+	uint64_t other = key_fixture_file(v, NODE_RAW, "c", birds, 3),
+	         plain = key_fixture_file(v, NODE_RAW, "d", "", 4);
 	gc_close_segments(v);
 	gc_expect_file(v, landing, 1);
 	gc_expect_file(v, raw, 2); /* the ciphers are in memory now */
@@ -256,7 +224,7 @@ static void what_is_in_memory_can_not_be_read_either(void **state) {
 	char name[OWN_KEY_BYTES];
 	uint8_t got[32];
 	size_t n = 0;
-	own_key(v, "animals", name);
+	key_fixture_own(v, "animals", name);
 	Content *c = gc_open_content(v, test_vault_create(v, NODE_LANDING, "a"));
 	content_choose_key(c, name);
 	assert_rc(content_write(c, 0, bytes_of_string("half a block")));
@@ -285,7 +253,7 @@ static void what_goes_on_keeps_its_key_and_what_begins_asks(void **state) {
 	struct test_vault *v = *state;
 	char name[OWN_KEY_BYTES], own[OWN_KEY_BYTES];
 	bool has_blocks;
-	own_key(v, "animals", name);
+	key_fixture_own(v, "animals", name);
 	Meta *m = store_meta(v->store);
 	uint64_t plain = gc_file(v, NODE_LANDING, "animal-before", 1);
 	store_set_key_chooser(v->store, choose, name);
@@ -319,8 +287,9 @@ static void what_goes_on_keeps_its_key_and_what_begins_asks(void **state) {
 static void blocks_are_shared_only_under_the_same_key(void **state) {
 	struct test_vault *v = *state;
 	char name[OWN_KEY_BYTES];
-	own_key(v, "animals", name);
-	uint64_t source = file_under(v, NODE_LANDING, "a", name, 1), plain = file_under(v, NODE_LANDING, "b", "", 2);
+	key_fixture_own(v, "animals", name);
+	uint64_t source = key_fixture_file(v, NODE_LANDING, "a", name, 1),
+	         plain = key_fixture_file(v, NODE_LANDING, "b", "", 2);
 	static const bool to_own[] = {true, false, true, false}, from_own[] = {true, true, false, false};
 	uint64_t nodes[4];
 	for (size_t i = 0; i < 4; i++) {
@@ -353,24 +322,25 @@ static void a_rotated_key_is_sealed_anew_with_rewrap(void **state) {
 	struct test_vault *v = *state;
 	char name[OWN_KEY_BYTES];
 	uint32_t version = 0;
-	own_key(v, "animals", name);
-	uint64_t landing = file_under(v, NODE_LANDING, "a", name, 1), raw = file_under(v, NODE_RAW, "b", name, 2);
-	uint64_t plain = file_under(v, NODE_RAW, "c", "", 3);
+	key_fixture_own(v, "animals", name);
+	uint64_t landing = key_fixture_file(v, NODE_LANDING, "a", name, 1),
+	         raw = key_fixture_file(v, NODE_RAW, "b", name, 2);
+	uint64_t plain = key_fixture_file(v, NODE_RAW, "c", "", 3);
 	assert_rc(store_key_rotate(v->store, name, &someone, &version));
 	assert_int_equal(version, 2);
-	uint64_t after = file_under(v, NODE_RAW, "d", name, 4);
+	uint64_t after = key_fixture_file(v, NODE_RAW, "d", name, 4);
 	gc_close_segments(v);
-	struct store_key key = key_of(v, name);
+	struct store_key key = key_fixture_of(v, name);
 	assert_int_equal(key.segments, 3);
 	assert_int_equal(key.old_segments, 2);
 	assert_true(key.seals > 0);
 	assert_rc(store_key_rewrap(v->store, name, &someone));
 	for (int i = 0; i < 5; i++)
 		gc_walk_and_wait(v);
-	key = key_of(v, name);
+	key = key_fixture_of(v, name);
 	assert_int_equal(key.old_segments, 0);
 	assert_true(key.segments > 0);
-	assert_int_equal(key_of(v, "raw").old_segments, 0);
+	assert_int_equal(key_fixture_of(v, "raw").old_segments, 0);
 	test_vault_reopen(v);
 	gc_expect_file(v, landing, 1);
 	gc_expect_file(v, raw, 2);
@@ -382,7 +352,7 @@ static void a_rotated_key_is_sealed_anew_with_rewrap(void **state) {
 	assert_rc(store_key_rewrap(v->store, "raw", &someone));
 	for (int i = 0; i < 5; i++)
 		gc_walk_and_wait(v);
-	assert_int_equal(key_of(v, "raw").old_segments, 0);
+	assert_int_equal(key_fixture_of(v, "raw").old_segments, 0);
 	assert_rc(store_key_disable(v->store, name, &someone));
 	assert_int_equal(gc_try_file(v, raw), -EKEYREVOKED);
 	gc_expect_file(v, plain, 3);
@@ -395,8 +365,8 @@ static void a_deleted_key_takes_its_content_and_no_other(void **state) {
 	bool is_new;
 	size_t wrong, size = 0;
 	const char *word = "animals";
-	own_key(v, word, name);
-	uint64_t raw = file_under(v, NODE_RAW, "a", name, 1), plain = file_under(v, NODE_RAW, "b", "", 2);
+	key_fixture_own(v, word, name);
+	uint64_t raw = key_fixture_file(v, NODE_RAW, "a", name, 1), plain = key_fixture_file(v, NODE_RAW, "b", "", 2);
 	assert_rc(store_key_schedule_deletion(v->store, name, 7, &someone, &at));
 	assert_rc(store_key_tick(v->store, at, true));
 	assert_int_equal(gc_try_file(v, raw), -EKEYEXPIRED);
@@ -418,7 +388,7 @@ static void a_deleted_key_takes_its_content_and_no_other(void **state) {
 	assert_rc(store_key_rewrap(v->store, "raw", &someone));
 	for (int i = 0; i < 4; i++)
 		gc_walk_and_wait(v);
-	assert_int_equal(key_of(v, "raw").old_segments, 0);
+	assert_int_equal(key_fixture_of(v, "raw").old_segments, 0);
 	assert_int_equal(gc_totals_of(v).failures, 0);
 	gc_expect_file(v, plain, 2);
 	assert_rc(store_close(v->store));
@@ -428,139 +398,15 @@ static void a_deleted_key_takes_its_content_and_no_other(void **state) {
 	assert_int_equal(gc_try_file(v, raw), -EKEYEXPIRED);
 }
 
-/* ---- a crash, small fsyncs, many ---- */
-
-static void what_was_synced_is_there_after_a_crash(void **state) {
-	struct test_vault *v = *state;
-	char name[OWN_KEY_BYTES];
-	uint8_t got[8] = {0};
-	size_t n = 0;
-	own_key(v, "animals", name);
-	uint64_t node = test_vault_create(v, NODE_LANDING, "a");
-	Content *c = gc_open_content(v, node);
-	content_choose_key(c, name);
-	for (uint64_t i = 0; i < 4; i++) {
-		assert_rc(content_write(c, i, bytes_of_string("x")));
-		assert_rc(content_sync(c));
-		assert_int_equal(c->log_ticket, 0); /* that log is under Landing's key alone */
-	}
-	content_abandon(c);
-	test_vault_crash(v);
-	c = gc_open_content(v, node);
-	assert_rc(content_read(c, 0, got, sizeof got, &n));
-	assert_int_equal(n, 4);
-	assert_memory_equal(got, "xxxx", 4);
-	content_close(c);
-	assert_rc(store_key_disable(v->store, name, NULL));
-	assert_int_equal(gc_try_file(v, node), -EKEYREVOKED);
-}
-
-/* Between vault.json and the policy the power may fail anywhere: the vault opens, and to apply again is all it takes.
- */
-static int judge_making(void *user, const char *directory, uint64_t acknowledged) {
-	struct test_vault v = {.options = {.reserve_bytes = 1 << 20, .gc_by_hand = true, .commit_ms = 3600 * 1000}};
-	char before[OWN_KEY_BYTES] = "", after[OWN_KEY_BYTES];
-	size_t *made = user;
-	if (test_vault_open(directory, &v.options, &v.store) < 0) {
-		print_error("%s\n", fault_message());
-		return -EIO;
-	}
-	Meta *m = store_meta(v.store);
-	meta_begin(m);
-	const int known = meta_end(m, store_key_called(m, "animals", before));
-	own_key(&v, "animals", after);
-	uint64_t node = file_under(&v, NODE_LANDING, "a", after, 1);
-	gc_expect_file(&v, node, 1);
-	*made += known == 0;
-	const bool is_kept = known < 0 ? acknowledged == 0 : strcmp(before, after) == 0;
-	int closed = store_close(v.store);
-	return is_kept ? closed : -EIO;
-}
-
-static void a_power_loss_while_a_key_is_made_keeps_nobody_from_it(void **state) {
-	struct test_vault *v = *state;
-	Recorder *recorder = NULL;
-	VaultIo *io = NULL;
-	size_t shown = 0, made = 0;
-	char name[OWN_KEY_BYTES];
-	assert_rc(store_close(v->store));
-	v->store = NULL;
-	assert_rc(recorder_open(v->vault, &recorder));
-	assert_rc(recorder_io(recorder, &io));
-	v->options.io = io;
-	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
-	own_key(v, "animals", name);
-	recorder_mark(recorder, 1);
-	assert_rc(store_close(v->store));
-	v->store = NULL;
-	vault_io_close(io);
-	v->options.io = NULL;
-	int rc = recorder_each_crash_state(recorder, 100, chance_seed(), judge_making, &made, &shown);
-	recorder_close(recorder);
-	assert_int_equal(rc, 0);
-	assert_true(shown > 20 && made > 0 && made < shown);
-	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
-}
-
-static size_t open_descriptors(void) {
-	size_t count = 0;
-	for (int fd = 0; fd < 4096; fd++)
-		count += fcntl(fd, F_GETFD) >= 0;
-	return count;
-}
-
-#define MANY 1000u
-static void a_thousand_keys_exhaust_nothing(void **state) {
-	struct test_vault *v = *state;
-	static char words[MANY][16];
-	static const char *list[MANY];
-	static bool is_new[MANY];
-	static uint64_t nodes[MANY];
-	size_t wrong = 0;
-	for (size_t i = 0; i < MANY; i++) {
-		(void)snprintf(words[i], sizeof words[i], "p-%zu", i);
-		list[i] = words[i];
-	}
-	assert_rc(store_key_own(v->store, list, MANY, &someone, is_new, &wrong));
-	const size_t before = open_descriptors();
-	size_t most = before;
-	for (size_t i = 0; i < MANY; i++) {
-		char name[OWN_KEY_BYTES];
-		Meta *m = store_meta(v->store);
-		meta_begin(m);
-		assert_rc(meta_end(m, store_key_called(m, list[i], name)));
-		nodes[i] = test_vault_create(v, NODE_LANDING, words[i]);
-		Content *c = gc_open_content(v, nodes[i]);
-		content_choose_key(c, name);
-		gc_put_blocks(c, 0, 1, (uint8_t)i);
-		gc_seal(c);
-		content_close(c);
-		most = open_descriptors() > most ? open_descriptors() : most;
-	}
-	gc_commit(v);
-	assert_true(most - before < 700); /* 256 not synced, and 256 kept open for reading: not 1,000 */
-	const struct store_key last = key_of(v, "landing");
-	assert_true(last.segments >= MANY);
-	test_vault_reopen(v);
-	for (size_t i = 0; i < MANY; i += 37) {
-		Content *c = gc_open_content(v, nodes[i]);
-		gc_expect_blocks(c, 0, 1, (uint8_t)i);
-		content_close(c);
-	}
-	char name[OWN_KEY_BYTES];
-	assert_rc(store_key_disable(v->store, own_key(v, "p-370", name), NULL));
-	assert_int_equal(gc_try_file(v, nodes[370]), -EKEYREVOKED);
-}
-
 /* ---- slots ---- */
 
 static void a_limited_slot_has_the_keys_that_it_names(void **state) {
 	struct test_vault *v = *state;
 	char animals[OWN_KEY_BYTES], birds[OWN_KEY_BYTES], id[HEADER_ID_TEXT_BYTES];
-	own_key(v, "animals", animals);
-	own_key(v, "birds", birds);
-	uint64_t a = file_under(v, NODE_RAW, "a", animals, 1), b = file_under(v, NODE_RAW, "b", birds, 2);
-	uint64_t plain = file_under(v, NODE_RAW, "c", "", 3);
+	key_fixture_own(v, "animals", animals);
+	key_fixture_own(v, "birds", birds);
+	uint64_t a = key_fixture_file(v, NODE_RAW, "a", animals, 1), b = key_fixture_file(v, NODE_RAW, "b", birds, 2);
+	uint64_t plain = key_fixture_file(v, NODE_RAW, "c", "", 3);
 	const char *keys[] = {animals};
 	struct store_slot_request request = {.type = SLOT_PASSPHRASE,
 	        .label = "",
@@ -605,9 +451,6 @@ int main(void) {
 	        TEST(blocks_are_shared_only_under_the_same_key),
 	        TEST(a_rotated_key_is_sealed_anew_with_rewrap),
 	        TEST(a_deleted_key_takes_its_content_and_no_other),
-	        TEST(what_was_synced_is_there_after_a_crash),
-	        TEST(a_power_loss_while_a_key_is_made_keeps_nobody_from_it),
-	        TEST(a_thousand_keys_exhaust_nothing),
 	        TEST(a_limited_slot_has_the_keys_that_it_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

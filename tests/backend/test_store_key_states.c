@@ -9,6 +9,7 @@
 #include "backend/store_keys.h"
 #include "tests/backend/chance.h"
 #include "tests/backend/gc_fixture.h"
+#include "tests/backend/key_fixture.h"
 #include "tests/backend/recorder.h"
 
 #include <dirent.h>
@@ -34,20 +35,6 @@ static int try_read(Content *c, size_t size) {
 	return content_read(c, 0, got, size, &n);
 }
 
-static int take_key(void *arg, const struct store_key *key) {
-	struct store_key *wanted = arg;
-	if (strcmp(wanted->name, key->name) == 0)
-		*wanted = *key;
-	return 0;
-}
-
-static struct store_key key_of(struct test_vault *v, const char *name) {
-	struct store_key key = {0};
-	(void)snprintf(key.name, sizeof key.name, "%s", name);
-	assert_rc(store_key_list(v->store, take_key, &key));
-	return key;
-}
-
 /* ---- disabling ---- */
 
 static void exactly_its_data_can_not_be_read(void **state) {
@@ -59,7 +46,7 @@ static void exactly_its_data_can_not_be_read(void **state) {
 	assert_int_equal(gc_try_file(v, raw), -EKEYREVOKED);
 	assert_non_null(strstr(fault_message(), "alias/raw is disabled"));
 	gc_expect_file(v, landing, 1);
-	assert_int_equal(key_of(v, "raw").state, KEY_DISABLED);
+	assert_int_equal(key_fixture_of(v, "raw").state, KEY_DISABLED);
 	assert_rc(store_key_disable(v->store, "raw", &someone));
 	assert_int_equal(test_vault_records(v, "key-disable", NULL), 1);
 	uint32_t version;
@@ -170,7 +157,7 @@ static void the_collector_and_the_check_leave_it_alone(void **state) {
 	assert_rc(store_key_enable(v->store, "raw", NULL));
 	for (int i = 0; i < 4; i++)
 		gc_walk_and_wait(v);
-	assert_int_equal(key_of(v, "raw").old_segments, 0);
+	assert_int_equal(key_fixture_of(v, "raw").old_segments, 0);
 	gc_expect_file(v, raw, 1);
 	gc_expect_file(v, other, 2);
 }
@@ -220,12 +207,12 @@ static void a_deletion_waits_and_is_cancelled(void **state) {
 	assert_int_equal(store_key_cancel_deletion(v->store, "raw", &someone), -ENOENT);
 	assert_rc(store_key_schedule_deletion(v->store, "raw", 7, &someone, &at));
 	assert_true(at > meta_now(store_meta(v->store)) + 6 * DAY_NS);
-	assert_int_equal(key_of(v, "raw").state, KEY_PENDING_DELETION);
-	assert_true(key_of(v, "raw").deletion_ns == at);
+	assert_int_equal(key_fixture_of(v, "raw").state, KEY_PENDING_DELETION);
+	assert_true(key_fixture_of(v, "raw").deletion_ns == at);
 	assert_int_equal(gc_try_file(v, raw), -EKEYREVOKED);
 	assert_int_equal(store_key_enable(v->store, "raw", &someone), -EKEYREVOKED);
 	assert_int_equal(store_key_schedule_deletion(v->store, "raw", 30, &someone, &again), -EEXIST);
-	assert_true(key_of(v, "raw").deletion_ns == at);
+	assert_true(key_fixture_of(v, "raw").deletion_ns == at);
 	assert_rc(store_key_cancel_deletion(v->store, "raw", &someone));
 	assert_int_equal(store_key_cancel_deletion(v->store, "raw", &someone), -ENOENT);
 	assert_rc(store_key_schedule_deletion(v->store, "raw", 30, &someone, &again));
@@ -233,10 +220,10 @@ static void a_deletion_waits_and_is_cancelled(void **state) {
 	assert_rc(store_key_tick(v->store, again - 1, true));
 	assert_rc(store_key_tick(v->store, again, false));
 	test_vault_reopen(v);
-	assert_true(key_of(v, "raw").deletion_ns == again);
+	assert_true(key_fixture_of(v, "raw").deletion_ns == again);
 	assert_rc(store_key_cancel_deletion(v->store, "raw", &someone));
-	assert_int_equal(key_of(v, "raw").state, KEY_DISABLED);
-	assert_true(key_of(v, "raw").deletion_ns == 0);
+	assert_int_equal(key_fixture_of(v, "raw").state, KEY_DISABLED);
+	assert_true(key_fixture_of(v, "raw").deletion_ns == 0);
 	assert_rc(store_key_tick(v->store, again + 1, true));
 	assert_rc(store_key_enable(v->store, "raw", &someone));
 	gc_expect_file(v, raw, 1);
@@ -319,8 +306,8 @@ static void a_deleted_key_is_nowhere(void **state) {
 	assert_int_equal(files_with(v, before, size), 1);
 	assert_rc(store_key_tick(v->store, at, true));
 	assert_int_equal(files_with(v, before, size), 0);
-	assert_int_equal(key_of(v, "raw").state, KEY_DELETED);
-	assert_true(key_of(v, "raw").deletion_ns == 0);
+	assert_int_equal(key_fixture_of(v, "raw").state, KEY_DELETED);
+	assert_true(key_fixture_of(v, "raw").deletion_ns == 0);
 	assert_int_equal(test_vault_records(v, "key-delete", NULL), 1);
 	expect_no_key(v, recovery, bytes_of(keyfile, sizeof keyfile));
 	for (size_t i = 0; i < size; i++)
@@ -358,7 +345,7 @@ static void a_vault_json_that_has_another_name_is_left_there(void **state) {
 	assert_int_equal(link(path, snapshot), 0);
 	uint8_t *before = scratch_read(v->vault, STORE_HEADER_NAME, &size);
 	assert_rc(store_key_tick(v->store, at, true));
-	assert_int_equal(key_of(v, "raw").state, KEY_DELETED);
+	assert_int_equal(key_fixture_of(v, "raw").state, KEY_DELETED);
 	uint8_t *kept = scratch_read(v->path, "snapshot", &kept_size);
 	assert_int_equal(kept_size, size);
 	assert_memory_equal(kept, before, size);
@@ -384,7 +371,7 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 		print_error("%s\n", fault_message());
 		return -EIO;
 	}
-	const struct store_key key = key_of(&v, "raw");
+	const struct store_key key = key_fixture_of(&v, "raw");
 	const int rc = gc_try_file(&v, crash->raw);
 	const int wanted = key.state == KEY_DELETED ? -EKEYEXPIRED : key.state == KEY_ACTIVE ? 0 : -EKEYREVOKED;
 	gc_expect_file(&v, crash->landing, 2);
@@ -402,29 +389,16 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 static void a_power_loss_brings_no_key_back_and_loses_no_other(void **state) {
 	struct test_vault *v = *state;
 	struct crash crash = {.raw = file_in(v, ZONE_RAW, "a", 1), .landing = file_in(v, ZONE_LANDING, "b", 2)};
-	Recorder *recorder = NULL;
-	VaultIo *io = NULL;
-	size_t shown = 0;
+	struct key_recording recording;
 	int64_t at = 0;
-	assert_rc(store_close(v->store));
-	v->store = NULL;
-	assert_rc(recorder_open(v->vault, &recorder));
-	assert_rc(recorder_io(recorder, &io));
-	v->options.io = io;
-	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
+	key_fixture_record(v, &recording);
 	assert_rc(store_key_disable(v->store, "raw", NULL));
-	recorder_mark(recorder, 1);
+	recorder_mark(recording.recorder, 1);
 	assert_rc(store_key_schedule_deletion(v->store, "raw", 7, NULL, &at));
-	recorder_mark(recorder, 2);
+	recorder_mark(recording.recorder, 2);
 	assert_rc(store_key_tick(v->store, at, true));
-	recorder_mark(recorder, 3);
-	assert_rc(store_close(v->store));
-	v->store = NULL;
-	vault_io_close(io);
-	v->options.io = NULL;
-	int rc = recorder_each_crash_state(recorder, 200, chance_seed(), judge, &crash, &shown);
-	recorder_close(recorder);
-	assert_int_equal(rc, 0);
+	recorder_mark(recording.recorder, 3);
+	size_t shown = key_fixture_judge(v, &recording, 200, judge, &crash);
 	assert_true(shown > 50 && crash.gone > 0 && crash.gone < shown);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
 }

@@ -7,6 +7,7 @@
 #include "tests/backend/chance.h"
 #include "tests/backend/faulty_io.h"
 #include "tests/backend/gc_fixture.h"
+#include "tests/backend/key_fixture.h"
 #include "tests/backend/recorder.h"
 
 #include <pthread.h>
@@ -36,37 +37,6 @@ static int look(void *arg, const struct store_key *key) {
 	return 0;
 }
 
-static struct store_key key_of(struct test_vault *v, const char *name) {
-	struct looking looking = {.name = name};
-	assert_rc(store_key_list(v->store, look, &looking));
-	assert_string_equal(looking.key.name, name);
-	return looking.key;
-}
-
-struct told {
-	const char *event;
-	size_t count;
-	char detail[256];
-	uint32_t uid;
-};
-
-static int take_record(void *arg, const struct audit_entry *entry) {
-	struct told *told = arg;
-	told->count++;
-	(void)snprintf(told->detail, sizeof told->detail, "%s", entry->event.detail ? entry->event.detail : "");
-	told->uid = entry->event.actor.uid;
-	return 0;
-}
-
-static struct told records(Store *store, const char *event) {
-	struct told told = {.event = event};
-	struct audit_filter filter = {.event = event};
-	Meta *m = store_meta(store);
-	meta_begin(m);
-	assert_rc(meta_end(m, audit_query(m, &filter, take_record, &told)));
-	return told;
-}
-
 /* Of the versions that segments are sealed under. */
 static int take_version(void *arg, const struct segment_row *row) {
 	uint32_t *highest = arg;
@@ -89,13 +59,13 @@ static void a_new_vault_has_its_keys(void **state) {
 	char name[KEYRING_NAME_MAX + 1];
 	assert_rc(store_key_list(v->store, look, &looking));
 	assert_string_equal(looking.order, "audit header landing meta raw trusted verdict ");
-	struct store_key key = key_of(v, "landing");
+	struct store_key key = key_fixture_of(v, "landing");
 	assert_string_equal(key.alias, "alias/landing");
 	assert_int_equal(key.version, 1);
 	assert_int_equal(key.state, KEY_ACTIVE);
 	assert_true(key.is_here && !key.is_vital && key.created_ns > 0);
 	assert_true(key.rotated_ns == 0 && key.deletion_ns == 0 && key.every_days == 0);
-	assert_true(key_of(v, "meta").is_vital);
+	assert_true(key_fixture_of(v, "meta").is_vital);
 	assert_rc(store_key_find(v->store, "alias/metadata", name));
 	assert_string_equal(name, "meta");
 	assert_rc(store_key_find(v->store, "raw", name));
@@ -108,11 +78,11 @@ static void segments_are_counted_by_key(void **state) {
 	struct test_vault *v = *state;
 	gc_file(v, NODE_LANDING, "a", 1);
 	gc_commit(v);
-	struct store_key key = key_of(v, "landing");
+	struct store_key key = key_fixture_of(v, "landing");
 	assert_int_equal(key.segments, 1);
 	assert_true(key.bytes > GC_FILE_BLOCKS * SEGMENT_BLOCK_BYTES && key.seals > 0);
 	assert_int_equal(key.old_segments, 0);
-	assert_int_equal(key_of(v, "raw").segments, 0);
+	assert_int_equal(key_fixture_of(v, "raw").segments, 0);
 }
 
 /* ---- aliases ---- */
@@ -132,8 +102,8 @@ static void an_alias_is_kept_and_taken_by_nobody_else(void **state) {
 	assert_string_equal(name, "raw");
 	assert_rc(store_key_find(v->store, "alias/raw", name));
 	assert_string_equal(name, "raw");
-	assert_string_equal(key_of(v, "raw").alias, "alias/evidence");
-	struct told told = records(v->store, "key-alias");
+	assert_string_equal(key_fixture_of(v, "raw").alias, "alias/evidence");
+	struct key_told told = key_fixture_told(v->store, "key-alias");
 	assert_int_equal(told.count, 1);
 	assert_int_equal(told.uid, someone.uid);
 	assert_non_null(strstr(told.detail, "alias/evidence"));
@@ -150,21 +120,21 @@ static void what_comes_after_a_rotation_is_sealed_under_the_new_version(void **s
 	assert_int_equal(version, 2);
 	uint64_t after = gc_file(v, NODE_LANDING, "after", 2);
 	assert_int_equal(highest_version(v), 2);
-	struct store_key key = key_of(v, "landing");
+	struct store_key key = key_fixture_of(v, "landing");
 	assert_int_equal(key.version, 2);
 	assert_int_equal(key.segments, 2);
 	assert_int_equal(key.old_segments, 1);
 	assert_true(key.rotated_ns > key.created_ns);
 	gc_expect_file(v, before, 1);
 	gc_expect_file(v, after, 2);
-	struct told told = records(v->store, "key-rotate");
+	struct key_told told = key_fixture_told(v->store, "key-rotate");
 	assert_int_equal(told.count, 1);
 	assert_string_equal(told.detail, "alias/landing version 2");
 	test_vault_reopen(v);
 	gc_expect_file(v, before, 1);
 	gc_expect_file(v, after, 2);
-	assert_int_equal(key_of(v, "landing").version, 2);
-	assert_int_equal(records(v->store, "key-found").count, 0);
+	assert_int_equal(key_fixture_of(v, "landing").version, 2);
+	assert_int_equal(key_fixture_told(v->store, "key-found").count, 0);
 }
 
 static void all_but_one_key_rotate(void **state) {
@@ -178,7 +148,7 @@ static void all_but_one_key_rotate(void **state) {
 		}
 	assert_int_equal(store_key_rotate(v->store, "nobody", NULL, &version), -ENOKEY);
 	test_vault_reopen(v);
-	assert_int_equal(key_of(v, "header").version, 4);
+	assert_int_equal(key_fixture_of(v, "header").version, 4);
 	assert_rc(store_key_rotate(v->store, "raw", NULL, &version));
 	assert_int_equal(version, 5);
 }
@@ -240,9 +210,10 @@ static void a_full_disk_leaves_all_as_it_was(void **state) {
 	uint8_t *after = scratch_read(v->vault, STORE_HEADER_NAME, &size_after);
 	assert_int_equal(size, size_after);
 	assert_memory_equal(before, after, size);
-	assert_int_equal(key_of(v, "landing").version, 1);
-	assert_int_equal(key_of(v, "landing").state, KEY_ACTIVE);
-	assert_int_equal(records(v->store, "key-rotate").count + records(v->store, "key-disable").count, 0);
+	assert_int_equal(key_fixture_of(v, "landing").version, 1);
+	assert_int_equal(key_fixture_of(v, "landing").state, KEY_ACTIVE);
+	assert_int_equal(
+	        key_fixture_told(v->store, "key-rotate").count + key_fixture_told(v->store, "key-disable").count, 0);
 	uint64_t node = gc_file(v, NODE_LANDING, "a", 1);
 	assert_int_equal(highest_version(v), 1);
 	is_full = false;
@@ -285,10 +256,10 @@ static void two_at_once_are_one_after_the_other(void **state) {
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(r.versions, ((UINT64_C(1) << (THREADS * TURNS)) - 1) << 2);
-	assert_int_equal(key_of(v, "raw").version, 1 + THREADS * TURNS);
-	assert_int_equal(records(v->store, "key-rotate").count, THREADS * TURNS);
+	assert_int_equal(key_fixture_of(v, "raw").version, 1 + THREADS * TURNS);
+	assert_int_equal(key_fixture_told(v->store, "key-rotate").count, THREADS * TURNS);
 	test_vault_reopen(v);
-	assert_int_equal(key_of(v, "raw").version, 1 + THREADS * TURNS);
+	assert_int_equal(key_fixture_of(v, "raw").version, 1 + THREADS * TURNS);
 }
 
 static void keys_rotate_by_themselves_when_it_is_time(void **state) {
@@ -297,19 +268,19 @@ static void keys_rotate_by_themselves_when_it_is_time(void **state) {
 	assert_rc(store_key_every(v->store, "raw", 90, &someone));
 	assert_rc(store_key_every(v->store, "meta", 90, &someone));
 	assert_rc(store_key_every(v->store, "audit", 90, &someone));
-	const int64_t made = key_of(v, "raw").created_ns;
+	const int64_t made = key_fixture_of(v, "raw").created_ns;
 	assert_rc(store_key_tick(v->store, made + 90 * day - 1, true));
-	assert_int_equal(key_of(v, "raw").version, 1);
+	assert_int_equal(key_fixture_of(v, "raw").version, 1);
 	assert_rc(store_key_tick(v->store, made + 90 * day, true));
-	assert_int_equal(key_of(v, "raw").version, 2);
-	assert_int_equal(key_of(v, "meta").version, 2);
-	assert_int_equal(key_of(v, "audit").version, 2);
-	assert_int_equal(key_of(v, "raw").every_days, 90);
+	assert_int_equal(key_fixture_of(v, "raw").version, 2);
+	assert_int_equal(key_fixture_of(v, "meta").version, 2);
+	assert_int_equal(key_fixture_of(v, "audit").version, 2);
+	assert_int_equal(key_fixture_of(v, "raw").every_days, 90);
 	assert_rc(store_key_tick(v->store, made + 90 * day, true));
-	assert_int_equal(key_of(v, "raw").version, 2);
+	assert_int_equal(key_fixture_of(v, "raw").version, 2);
 	assert_rc(store_key_every(v->store, "raw", 0, &someone));
 	assert_rc(store_key_tick(v->store, made + 900 * day, true));
-	assert_int_equal(key_of(v, "raw").version, 2);
+	assert_int_equal(key_fixture_of(v, "raw").version, 2);
 }
 
 /* What a crash between vault.json and the record leaves. */
@@ -326,13 +297,13 @@ static void a_change_without_a_record_is_found(void **state) {
 	(void)snprintf(path, sizeof path, "%s/" STORE_HEADER_NAME, v->vault);
 	scratch_write(v->vault, STORE_HEADER_NAME, json, size);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
-	struct told told = records(v->store, "key-found");
+	struct key_told told = key_fixture_told(v->store, "key-found");
 	assert_int_equal(told.count, 1);
 	assert_non_null(strstr(told.detail, "alias/raw version 2"));
-	assert_int_equal(key_of(v, "raw").version, 2);
-	assert_true(key_of(v, "raw").rotated_ns > 0);
+	assert_int_equal(key_fixture_of(v, "raw").version, 2);
+	assert_true(key_fixture_of(v, "raw").rotated_ns > 0);
 	test_vault_reopen(v);
-	assert_int_equal(records(v->store, "key-found").count, 1);
+	assert_int_equal(key_fixture_told(v->store, "key-found").count, 1);
 }
 
 /* ---- power loss ---- */
@@ -351,9 +322,10 @@ static int judge(void *user, const char *directory, uint64_t acknowledged) {
 		print_error("%s\n", fault_message());
 		return -EIO;
 	}
-	const uint32_t version = key_of(&v, "landing").version;
-	const size_t recorded = records(v.store, "key-rotate").count + records(v.store, "key-found").count;
-	const uint32_t of_meta = key_of(&v, "meta").version;
+	const uint32_t version = key_fixture_of(&v, "landing").version;
+	const size_t recorded =
+	        key_fixture_told(v.store, "key-rotate").count + key_fixture_told(v.store, "key-found").count;
+	const uint32_t of_meta = key_fixture_of(&v, "meta").version;
 	int rc = version > acknowledged && of_meta > acknowledged && recorded + 2 >= version + of_meta ? 0 : -EIO;
 	if (rc < 0)
 		print_error("version %u, %zu records after %lu rotations\n", version, recorded,
@@ -418,25 +390,25 @@ static void what_is_sealed_anew_leaves_nothing_of_the_old(void **state) {
 		gc_close_segments(v);
 	}
 	assert_rc(store_key_rewrap(v->store, "landing", &someone)); /* nothing is old */
-	assert_false(key_of(v, "landing").is_rewrapping);
+	assert_false(key_fixture_of(v, "landing").is_rewrapping);
 	assert_rc(store_key_rotate(v->store, "landing", NULL, NULL));
-	assert_int_equal(key_of(v, "landing").old_segments, 3);
+	assert_int_equal(key_fixture_of(v, "landing").old_segments, 3);
 	walks(v, 4);
-	assert_int_equal(key_of(v, "landing").old_segments, 3); /* not by itself */
+	assert_int_equal(key_fixture_of(v, "landing").old_segments, 3); /* not by itself */
 	assert_rc(store_key_rewrap(v->store, "landing", &someone));
-	assert_true(key_of(v, "landing").is_rewrapping);
+	assert_true(key_fixture_of(v, "landing").is_rewrapping);
 	walks(v, 5);
-	struct store_key key = key_of(v, "landing");
+	struct store_key key = key_fixture_of(v, "landing");
 	assert_int_equal(key.old_segments, 0);
 	assert_int_equal(key.old_bytes, 0);
 	assert_true(key.segments > 0 && !key.is_rewrapping);
 	/* What a later rotation makes old was not asked for. */
 	assert_rc(store_key_rotate(v->store, "landing", NULL, NULL));
-	key = key_of(v, "landing");
+	key = key_fixture_of(v, "landing");
 	assert_true(key.old_segments > 0 && !key.is_rewrapping);
 	for (int i = 0; i < 3; i++)
 		gc_expect_file(v, nodes[i], (uint8_t)(i + 1));
-	assert_int_equal(records(v->store, "key-rewrap").count, 2);
+	assert_int_equal(key_fixture_told(v->store, "key-rewrap").count, 2);
 	assert_int_equal(store_key_rewrap(v->store, "audit", &someone), -ENOTSUP);
 	assert_rc(store_close(v->store));
 	v->store = NULL;
@@ -465,12 +437,12 @@ static void sealing_anew_survives_being_killed(void **state) {
 			gc_commit(v);
 		test_vault_crash(v);
 		assert_rc(gc_purging(store_gc(v->store), &purging));
-		assert_true((purging.wanted > 0) == (key_of(v, "landing").old_segments > 0));
+		assert_true((purging.wanted > 0) == (key_fixture_of(v, "landing").old_segments > 0));
 		for (int i = 0; i < 6; i++)
 			gc_expect_file(v, nodes[i], (uint8_t)(i + 1));
 	}
 	walks(v, 6);
-	assert_int_equal(key_of(v, "landing").old_segments, 0);
+	assert_int_equal(key_fixture_of(v, "landing").old_segments, 0);
 	for (int i = 0; i < 6; i++)
 		gc_expect_file(v, nodes[i], (uint8_t)(i + 1));
 	assert_rc(store_close(v->store));
@@ -490,9 +462,9 @@ static void after_a_crash_it_goes_on_by_itself(void **state) {
 	v->options.gc_by_hand = false;
 	v->options.commit_ms = 20;
 	test_vault_crash(v);
-	for (int i = 0; i < 1000 && key_of(v, "landing").old_segments > 0; i++)
+	for (int i = 0; i < 1000 && key_fixture_of(v, "landing").old_segments > 0; i++)
 		nanosleep(&moment, NULL);
-	assert_int_equal(key_of(v, "landing").old_segments, 0);
+	assert_int_equal(key_fixture_of(v, "landing").old_segments, 0);
 	gc_expect_file(v, node, 1);
 }
 

@@ -9,6 +9,7 @@
 #include "crypto/secret.h"
 #include "tests/backend/faulty_io.h"
 #include "tests/backend/gc_fixture.h"
+#include "tests/backend/key_fixture.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,49 +21,6 @@
 static const struct actor someone = {.uid = 1234, .gid = 5, .pid = 77, .exe = "test"};
 
 /* ---- looking ---- */
-
-struct looking {
-	const char *name;
-	struct store_key key;
-};
-
-static int look(void *arg, const struct store_key *key) {
-	struct looking *looking = arg;
-	if (strcmp(key->name, looking->name) == 0)
-		looking->key = *key;
-	return 0;
-}
-
-static struct store_key key_of(struct test_vault *v, const char *name) {
-	struct looking looking = {.name = name};
-	assert_rc(store_key_list(v->store, look, &looking));
-	assert_string_equal(looking.key.name, name);
-	return looking.key;
-}
-
-struct told {
-	const char *event;
-	size_t count;
-	char detail[256];
-	uint32_t uid;
-};
-
-static int take_record(void *arg, const struct audit_entry *entry) {
-	struct told *told = arg;
-	told->count++;
-	(void)snprintf(told->detail, sizeof told->detail, "%s", entry->event.detail ? entry->event.detail : "");
-	told->uid = entry->event.actor.uid;
-	return 0;
-}
-
-static struct told records(Store *store, const char *event) {
-	struct told told = {.event = event};
-	struct audit_filter filter = {.event = event};
-	Meta *m = store_meta(store);
-	meta_begin(m);
-	assert_rc(meta_end(m, audit_query(m, &filter, take_record, &told)));
-	return told;
-}
 
 /* ---- rotation ---- */
 
@@ -164,13 +122,13 @@ static void who_was_removed_opens_no_name_that_came_later(void **state) {
 		meta_keys_free(his);
 		meta_keys_free(all);
 	}
-	struct told told = records(v->store, "key-rotate");
+	struct key_told told = key_fixture_told(v->store, "key-rotate");
 	assert_int_equal(told.count, 2);
 	assert_string_equal(told.detail, "alias/metadata version 3");
 	keyring_free(had);
 	test_vault_crash(v);
-	assert_int_equal(key_of(v, "meta").version, 3);
-	assert_int_equal(records(v->store, "key-found").count, 0);
+	assert_int_equal(key_fixture_of(v, "meta").version, 3);
+	assert_int_equal(key_fixture_told(v->store, "key-found").count, 0);
 }
 
 static int count_finding(void *user, const char *file, int64_t place, const char *words) {
@@ -180,11 +138,11 @@ static int count_finding(void *user, const char *file, int64_t place, const char
 }
 
 static void wait_for_rewrap(struct test_vault *v) {
-	for (int i = 0; i < 1000 && key_of(v, "meta").is_rewrapping; i++) {
+	for (int i = 0; i < 1000 && key_fixture_of(v, "meta").is_rewrapping; i++) {
 		scratch_sleep_ms(20);
 		gc_commit(v);
 	}
-	assert_false(key_of(v, "meta").is_rewrapping);
+	assert_false(key_fixture_of(v, "meta").is_rewrapping);
 }
 
 /* Whether the metadata of the vault, which is closed, are whole with the newest version alone. */
@@ -217,17 +175,17 @@ static void the_metadata_are_sealed_anew(void **state) {
 	(void)test_vault_create(v, NODE_LANDING, "a");
 	gc_commit(v);
 	assert_rc(store_key_rotate(v->store, "meta", NULL, NULL));
-	struct store_key key = key_of(v, "meta");
+	struct store_key key = key_fixture_of(v, "meta");
 	assert_true(key.bytes > 0 && key.old_bytes > 0 && key.old_bytes <= key.bytes && !key.is_rewrapping);
 	assert_rc(store_key_rewrap(v->store, "meta", &someone));
-	assert_true(key_of(v, "meta").is_rewrapping);
-	assert_int_equal(records(v->store, "key-rewrap").count, 1);
+	assert_true(key_fixture_of(v, "meta").is_rewrapping);
+	assert_int_equal(key_fixture_told(v->store, "key-rewrap").count, 1);
 	test_vault_crash(v); /* it goes on by itself */
 	wait_for_rewrap(v);
-	assert_int_equal(key_of(v, "meta").old_bytes, 0);
+	assert_int_equal(key_fixture_of(v, "meta").old_bytes, 0);
 	expect_newest_alone(v);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
-	assert_false(key_of(v, "meta").is_rewrapping);
+	assert_false(key_fixture_of(v, "meta").is_rewrapping);
 	assert_rc(store_key_rotate(v->store, "meta", NULL, NULL));
 	assert_rc(store_key_rewrap(v->store, "meta", NULL));
 	wait_for_rewrap(v);
@@ -260,8 +218,8 @@ static void without_room_for_its_checkpoint_the_metadata_take_the_version_later(
 	is_full = true;
 	assert_int_equal(store_key_rotate(v->store, "meta", NULL, &version), -ENOSPC);
 	assert_non_null(strstr(fault_message(), "still under the one before"));
-	assert_int_equal(key_of(v, "meta").version, 2);
-	assert_int_equal(records(v->store, "key-rotate").count, 1);
+	assert_int_equal(key_fixture_of(v, "meta").version, 2);
+	assert_int_equal(key_fixture_told(v->store, "key-rotate").count, 1);
 	assert_true(metadb_is_behind(v->store->db));
 	(void)test_vault_create(v, NODE_LANDING, "a");
 	gc_commit(v);
@@ -333,8 +291,8 @@ static void without_room_nothing_is_begun(void **state) {
 	assert_rc(store_key_rewrap_check(v->store, "landing"));
 	assert_int_equal(store_key_rewrap(v->store, "meta", NULL), -ENOSPC);
 	assert_non_null(strstr(fault_message(), " MiB of room"));
-	assert_false(key_of(v, "meta").is_rewrapping);
-	assert_int_equal(records(v->store, "key-rewrap").count, 0);
+	assert_false(key_fixture_of(v, "meta").is_rewrapping);
+	assert_int_equal(key_fixture_told(v->store, "key-rewrap").count, 0);
 	disk.free = 0;
 	assert_rc(store_key_rewrap(v->store, "meta", NULL));
 	wait_for_rewrap(v);
@@ -354,7 +312,7 @@ static void without_room_it_rests_and_goes_on(void **state) {
 	}
 	gc_commit(v);
 	assert_rc(store_key_rotate(v->store, "meta", NULL, NULL));
-	const uint64_t reserve = reserve_held(v->store->reserve), old = key_of(v, "meta").old_bytes;
+	const uint64_t reserve = reserve_held(v->store->reserve), old = key_fixture_of(v, "meta").old_bytes;
 	assert_true(old > 0);
 	disk.free = (size_t)1 << 20;
 	meta_begin(v->store->meta);
@@ -374,7 +332,7 @@ static void without_room_it_rests_and_goes_on(void **state) {
 	/* A head of the audit log may come, but no commit for each interval. */
 	assert_true(metadb_wal_bytes(v->store->db) < log + ((uint64_t)48 << 10));
 	assert_int_equal(metadb_last_pack(v->store->db), pack + 3);
-	struct store_key key = key_of(v, "meta");
+	struct store_key key = key_fixture_of(v, "meta");
 	assert_true(key.is_rewrapping && key.old_bytes > 0 && key.waits_for_bytes > disk.free);
 	assert_int_equal(reserve_held(v->store->reserve), reserve);
 	assert_int_equal(disk.notices, 1);
@@ -382,12 +340,12 @@ static void without_room_it_rests_and_goes_on(void **state) {
 	test_vault_crash(v);
 	gc_commit(v);
 	scratch_sleep_ms(100);
-	key = key_of(v, "meta");
+	key = key_fixture_of(v, "meta");
 	assert_true(key.is_rewrapping && key.waits_for_bytes > disk.free);
 	disk.free = 0;
-	for (int i = 0; i < 1000 && key_of(v, "meta").is_rewrapping; i++)
+	for (int i = 0; i < 1000 && key_fixture_of(v, "meta").is_rewrapping; i++)
 		scratch_sleep_ms(10); /* nobody else commits */
-	key = key_of(v, "meta");
+	key = key_fixture_of(v, "meta");
 	assert_true(!key.is_rewrapping && key.old_bytes == 0 && key.waits_for_bytes == 0);
 	close_short(v, io);
 }
@@ -430,7 +388,7 @@ static void writers_go_on_while_it_rotates(void **state) {
 	w.stop = true;
 	pthread_join(thread, NULL);
 	test_vault_crash(v);
-	assert_int_equal(key_of(v, "meta").version, 6);
+	assert_int_equal(key_fixture_of(v, "meta").version, 6);
 	expect_newest_alone(v);
 	gc_expect_sound(v);
 	assert_rc(test_vault_open(v->vault, &v->options, &v->store));
